@@ -1,0 +1,37 @@
+# The two commands of the README are `make figures` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+READY  := $(VENV)/.ready
+OUT    ?= out
+
+.PHONY: help figures test check install clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+figures: $(READY)  ## regenerate every figure into out/ (OUT=folder for another place)
+	@$(RUN) -m figures --out $(OUT)
+
+test: check  ## lint, static types and the whole test suite
+	@$(RUN) -m pytest -n auto -q
+
+check: $(READY)  ## lint and static types only
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+
+install: $(READY)  ## make .venv with the pinned versions and install the project editable
+
+clean:  ## remove .venv, caches and out/
+	rm -rf $(VENV) $(OUT) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# The stamp is written last, so an interrupted installation starts again.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
+	  "Preference Dynamics needs Python 3.11 to 3.13, but $(PYTHON) is %d.%d; try: make PYTHON=python3.12 ..." % v)'
+	@echo "Installing the pinned versions into $(VENV) (once; a few minutes)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@

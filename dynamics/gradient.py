@@ -1,0 +1,98 @@
+"""The gradient of a preference objective, from the closed-form partials of the loss and one pullback."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dynamics.losses import PairLogProbs, PreferenceLoss
+from dynamics.policies import Policy
+from dynamics.preferences import Preferences
+
+
+def response_lengths(policy: Policy) -> Tensor:
+    """Return the length in tokens of every response, ``policy.shape`` flattened; 1 unless the policy knows better.
+
+    Example:
+        >>> from dynamics import Tabular
+        >>> response_lengths(Tabular(2))
+        tensor([1., 1.], dtype=torch.float64)
+    """
+    lengths = getattr(policy, "lengths", None)
+    if lengths is None:
+        return torch.ones(policy.shape, dtype=policy.dtype, device=policy.device).flatten()
+    return lengths
+
+
+def pair_quantities(log_probs: Tensor, reference: Tensor, preferences: Preferences, lengths: Tensor) -> PairLogProbs:
+    """Pick what a loss needs of each pair out of the log-probabilities of all responses.
+
+    Args:
+        log_probs: ``(..., prompts * responses)`` in nats.
+        reference: log ref, broadcastable to ``log_probs``.
+        preferences: pairs; one list for all runs, or one for each run.
+        lengths: ``(prompts * responses,)``.
+    """
+    chosen, rejected = preferences.chosen, preferences.rejected
+
+    def pick(values: Tensor, index: Tensor) -> Tensor:
+        if index.ndim == 1:
+            return values[..., index]
+        runs = torch.broadcast_shapes(values.shape[:-1], index.shape[:-1])
+        return values.expand(*runs, -1).gather(-1, index.expand(*runs, -1))
+
+    return PairLogProbs(
+        pick(log_probs, chosen),
+        pick(log_probs, rejected),
+        pick(reference, chosen),
+        pick(reference, rejected),
+        lengths[chosen],
+        lengths[rejected],
+    )
+
+
+def objective_cotangent(
+    log_probs: Tensor, reference: Tensor, preferences: Preferences, loss: PreferenceLoss, lengths: Tensor
+) -> Tensor:
+    """Return the gradient of the weighted sum of losses with respect to every log pi(y | x) taken as free.
+
+    Shapes as in ``pair_quantities``; the result has the shape of ``log_probs``.
+    """
+    partials = loss.partials(pair_quantities(log_probs, reference, preferences, lengths))
+    # a pair that is never asked may be masked (log 0 - log 0 is NaN): it must count for nothing
+    asked = preferences.weight > 0
+    zero = torch.zeros((), dtype=log_probs.dtype, device=log_probs.device)
+    push = torch.where(asked, partials.chosen * preferences.weight, zero)
+    pull = torch.where(asked, partials.rejected * preferences.weight, zero)
+    cotangent = torch.zeros_like(log_probs)
+    runs = log_probs.shape[:-1]
+    pairs_in_run = preferences.chosen.shape[-1]
+    cotangent.scatter_add_(-1, preferences.chosen.expand(*runs, pairs_in_run), push.expand(*runs, pairs_in_run))
+    cotangent.scatter_add_(-1, preferences.rejected.expand(*runs, pairs_in_run), pull.expand(*runs, pairs_in_run))
+    return cotangent
+
+
+def flat_log_probs(policy: Policy, theta: Tensor) -> Tensor:
+    """Return log pi with prompt and response in one axis: ``(..., prompts * responses)``."""
+    return policy.log_probs(theta).flatten(start_dim=theta.ndim - 1)
+
+
+def objective_gradient(
+    policy: Policy, theta: Tensor, preferences: Preferences, loss: PreferenceLoss, reference: Tensor
+) -> Tensor:
+    """Return d/dtheta of the weighted sum of losses, for one theta or a batch ``(..., parameters)``.
+
+    Args:
+        policy: the finite policy.
+        theta: parameters.
+        preferences: weighted pairs.
+        loss: the preference loss.
+        reference: log ref in nats, ``(..., prompts * responses)``.
+    """
+    theta = theta.detach().requires_grad_()
+    with torch.enable_grad():
+        log_probs = flat_log_probs(policy, theta)
+    lengths = response_lengths(policy)
+    cotangent = objective_cotangent(log_probs.detach(), reference, preferences, loss, lengths)
+    (gradient,) = torch.autograd.grad(log_probs, theta, cotangent)
+    return gradient

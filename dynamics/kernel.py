@@ -1,0 +1,85 @@
+"""Scores, their kernel (the empirical NTK of log pi), and the drives of a preference pair."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from dynamics.errors import ArrayLike
+from dynamics.gradient import flat_log_probs
+from dynamics.policies import Policy, check_theta
+from dynamics.preferences import Preferences
+
+
+def score(policy: Policy, theta: ArrayLike) -> Tensor:
+    """Return g_y = grad_theta log pi(y | x) of every response.
+
+    Args:
+        policy: the finite policy.
+        theta: ``(parameters,)``.
+
+    Returns:
+        ``(*policy.shape, parameters)``. Each prompt's rows satisfy sum_y pi(y) g_y = 0.
+
+    Example:
+        >>> from dynamics import LogLinear
+        >>> score(LogLinear([[2.0], [3.0], [0.0]]), [0.0]).flatten()
+        tensor([ 0.3333,  1.3333, -1.6667], dtype=torch.float64)
+    """
+    parameters = check_theta(policy, theta)
+    rows = torch.func.jacrev(lambda t: flat_log_probs(policy, t))(parameters)
+    return rows.reshape(*policy.shape, policy.parameters)
+
+
+def kernel(policy: Policy, theta: ArrayLike) -> Tensor:
+    """Return the Gram matrix <g_y, g_y'> of the scores, ``(*policy.shape, *policy.shape)``; symmetric, PSD.
+
+    Example:
+        >>> from dynamics import Tabular
+        >>> kernel(Tabular(2), [0.0, 0.0])
+        tensor([[ 0.5000, -0.5000],
+                [-0.5000,  0.5000]], dtype=torch.float64)
+    """
+    g = score(policy, theta).reshape(-1, policy.parameters)
+    return (g @ g.T).reshape(*policy.shape, *policy.shape)
+
+
+def drives(gram: Tensor, preferences: Preferences) -> Tensor:
+    """Return A_y = g_y . (g_w - g_l) of every response, one row for each pair.
+
+    The rows are kept apart: summed over a batch, the signs of single pairs are lost.
+
+    Args:
+        gram: ``(*shape, *shape)`` from ``kernel``.
+        preferences: the pairs.
+
+    Returns:
+        ``(pairs, *shape)``. ``drive[chosen] < 0`` is likelihood displacement: log pi(y_w) falls.
+
+    Example:
+        >>> from dynamics import LogLinear, pairs
+        >>> gram = kernel(LogLinear([[2.0], [3.0], [0.0]]), [0.0])
+        >>> drives(gram, pairs(0, 1, shape=(3,)))
+        tensor([[-0.3333, -1.3333,  1.6667]], dtype=torch.float64)
+    """
+    shape = preferences.shape
+    n = preferences.shape[0] * preferences.shape[1] if len(shape) == 2 else shape[0]
+    flat = gram.reshape(n, n)
+    return (flat[preferences.chosen] - flat[preferences.rejected]).reshape(-1, *shape)
+
+
+def directional_derivatives(policy: Policy, theta: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first and second derivative of log pi(y | x) along a direction, each of ``policy.shape``.
+
+    Two passes of forward mode; no matrix of second derivatives is formed.
+    """
+    origin = torch.zeros((), dtype=policy.dtype, device=policy.device)
+    one = torch.ones_like(origin)
+
+    def first(s: Tensor) -> Tensor:
+        return torch.func.jvp(lambda t: flat_log_probs(policy, theta + t * direction), (s,), (one,))[1]
+
+    slope, curvature = cast(tuple[Tensor, Tensor], torch.func.jvp(first, (origin,), (one,)))
+    return slope.reshape(policy.shape), curvature.reshape(policy.shape)

@@ -1,0 +1,84 @@
+"""Every preference loss by name: value, margin and closed-form derivatives, stable at extreme inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from dynamics.errors import InvalidArgument
+from dynamics.losses.balanced import BDPO, NaiveBDPO, NaiveBDPOv2, ProbabilityMargin
+from dynamics.losses.base import PairLogProbs, Partials, PreferenceLoss, WeightedSum, pair_log_probs
+from dynamics.losses.self_po import SelfPO
+from dynamics.losses.standard import CPO, DPO, IPO, SFT, Hinge, SimPO, SLiC
+
+LOSSES: dict[str, Callable[..., PreferenceLoss]] = {
+    "dpo": DPO,
+    "ipo": IPO,
+    "hinge": Hinge,
+    "slic": SLiC,
+    "cpo": CPO,
+    "simpo": SimPO,
+    "sft": SFT,
+    "self_po": SelfPO,
+    "self_po_gelu": partial(SelfPO, activation="gelu"),
+    "self_po_relu": partial(SelfPO, activation="relu"),
+    "self_po_square": partial(SelfPO, activation="square"),
+    "self_po_identity": partial(SelfPO, activation="identity"),
+    "naive_bdpo": NaiveBDPO,
+    "naive_bdpo_symmetric": partial(NaiveBDPO, symmetric=True),
+    "naive_bdpo_v2": NaiveBDPOv2,
+    "naive_bdpo_v2_symmetric": partial(NaiveBDPOv2, symmetric=True),
+    "bdpo": BDPO,
+    "probability_margin": ProbabilityMargin,
+}
+
+TRL_NAMES = {"sigmoid": "dpo", "nll": "sft"}
+"""Names that TRL uses and this registry spells otherwise; 'ipo', 'hinge' and 'simpo' are the same in both."""
+
+
+def get_loss(name: str, **hyper_parameters: Any) -> PreferenceLoss:
+    """Return the loss of that name.
+
+    Args:
+        name: a key of ``LOSSES`` or of ``TRL_NAMES``.
+        **hyper_parameters: fields of the loss, such as ``beta=0.1``.
+
+    Raises:
+        InvalidArgument: an unknown name, an unknown or impossible hyper-parameter.
+
+    Example:
+        >>> get_loss("sigmoid", beta=0.5)
+        DPO(beta=0.5)
+    """
+    key = TRL_NAMES.get(name, name)
+    if key not in LOSSES:
+        raise InvalidArgument("name", name, "one of " + ", ".join(sorted({*LOSSES, *TRL_NAMES})))
+    try:
+        return LOSSES[key](**hyper_parameters)
+    except TypeError as problem:
+        raise InvalidArgument("hyper_parameters", hyper_parameters, f"those of {name} ({problem})") from problem
+
+
+__all__ = [
+    "BDPO",
+    "CPO",
+    "DPO",
+    "IPO",
+    "LOSSES",
+    "SFT",
+    "TRL_NAMES",
+    "Hinge",
+    "NaiveBDPO",
+    "NaiveBDPOv2",
+    "PairLogProbs",
+    "Partials",
+    "PreferenceLoss",
+    "ProbabilityMargin",
+    "SLiC",
+    "SelfPO",
+    "SimPO",
+    "WeightedSum",
+    "get_loss",
+    "pair_log_probs",
+]

@@ -1,0 +1,239 @@
+"""What a preference loss is: a function of the log-probabilities of one chosen and one rejected response."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from dynamics.errors import ArrayLike, InvalidArgument, check_number, check_positive, to_tensor
+
+Scalar = float | Tensor  # a tensor holds one value for each run of a batch
+
+
+class PairLogProbs(NamedTuple):
+    """Log-probabilities (nats) and lengths (tokens) of a chosen and a rejected response; any broadcastable shapes."""
+
+    chosen: Tensor
+    rejected: Tensor
+    reference_chosen: Tensor
+    reference_rejected: Tensor
+    chosen_length: Tensor
+    rejected_length: Tensor
+
+    @property
+    def log_ratio(self) -> Tensor:
+        """Log of (pi_w / ref_w) / (pi_l / ref_l), nats: what DPO's margin is proportional to."""
+        return (self.chosen - self.reference_chosen) - (self.rejected - self.reference_rejected)
+
+
+class Partials(NamedTuple):
+    """Partial derivatives of a loss with respect to log pi(chosen) and log pi(rejected)."""
+
+    chosen: Tensor
+    rejected: Tensor
+
+
+class PreferenceLoss(ABC):
+    """A function of the log-probabilities of a chosen and a rejected response.
+
+    Subclasses are frozen dataclasses of their hyper-parameters. A hyper-parameter may be a tensor with one value
+    for each run, so that runs with different settings go through one program.
+
+    Attributes:
+        formula: the loss in LaTeX.
+        source: paper and equation.
+    """
+
+    formula: ClassVar[str]
+    source: ClassVar[str]
+
+    def __call__(
+        self,
+        chosen: ArrayLike,
+        rejected: ArrayLike,
+        reference_chosen: ArrayLike = 0.0,
+        reference_rejected: ArrayLike = 0.0,
+        chosen_length: ArrayLike = 1,
+        rejected_length: ArrayLike = 1,
+    ) -> Tensor:
+        """Return the loss of each pair.
+
+        Args:
+            chosen: log pi(y_w | x) in nats, any shape.
+            rejected: log pi(y_l | x) in nats, broadcastable to ``chosen``.
+            reference_chosen: log ref(y_w | x) in nats; ignored by reference-free losses.
+            reference_rejected: log ref(y_l | x) in nats.
+            chosen_length: tokens of y_w, >= 1; used by length-normalised losses only.
+            rejected_length: tokens of y_l.
+
+        Returns:
+            The loss of each pair in nats, in the broadcast shape.
+
+        Raises:
+            InvalidArgument: a NaN, a positive log-probability, a length below 1, or shapes that do not fit.
+
+        Example:
+            >>> from dynamics import DPO
+            >>> DPO(beta=0.5)(-1.0, -3.0, -1.0, -1.0)
+            tensor(0.3133, dtype=torch.float64)
+        """
+        return self.value(
+            pair_log_probs(chosen, rejected, reference_chosen, reference_rejected, chosen_length, rejected_length)
+        )
+
+    @abstractmethod
+    def value(self, pair: PairLogProbs) -> Tensor:
+        """Return the loss of pairs that are known to be well formed; usable under torch.func transforms."""
+
+    @abstractmethod
+    def margin(self, pair: PairLogProbs) -> Tensor:
+        """Return ``z``, what the loss is a function of."""
+
+    @abstractmethod
+    def urgency(self, pair: PairLogProbs) -> Tensor:
+        """Return ``-f'(z)``: how hard the loss still pushes; sigma(-z) for DPO."""
+
+    @abstractmethod
+    def partials(self, pair: PairLogProbs) -> Partials:
+        """Return dL/dlog pi(chosen) and dL/dlog pi(rejected) in closed form, as a gradient step uses them."""
+
+    def __add__(self, other: PreferenceLoss) -> WeightedSum:
+        """Add two losses."""
+        if not isinstance(other, PreferenceLoss):
+            return NotImplemented
+        return WeightedSum((*_terms(self), *_terms(other)))
+
+    def __rmul__(self, weight: float) -> WeightedSum:
+        """Scale a loss."""
+        check_number("weight", weight)
+        return WeightedSum(tuple((weight * w, term) for w, term in _terms(self)))
+
+
+class MarginLoss(PreferenceLoss):
+    """A loss that is a function ``f(z)`` of its margin and of nothing else."""
+
+    @abstractmethod
+    def of_margin(self, margin: Tensor) -> Tensor:
+        """Return ``f(z)``."""
+
+    @abstractmethod
+    def derivative(self, margin: Tensor) -> Tensor:
+        """Return ``f'(z)`` in closed form."""
+
+    @abstractmethod
+    def margin_partials(self, pair: PairLogProbs) -> Partials:
+        """Return the derivatives of ``z`` with respect to log pi(chosen) and log pi(rejected)."""
+
+    def value(self, pair: PairLogProbs) -> Tensor:
+        """Return f(z)."""
+        return self.of_margin(self.margin(pair))
+
+    def urgency(self, pair: PairLogProbs) -> Tensor:
+        """Return -f'(z)."""
+        return -self.derivative(self.margin(pair))
+
+    def partials(self, pair: PairLogProbs) -> Partials:
+        """Return f'(z) times the partials of z."""
+        slope = self.derivative(self.margin(pair))
+        along = self.margin_partials(pair)
+        return Partials(slope * along.chosen, slope * along.rejected)
+
+
+@dataclass(frozen=True)
+class WeightedSum(PreferenceLoss):
+    """A weighted sum of losses, such as ``DPO(beta=0.1) + 0.2 * SFT()``.
+
+    Its margin (what a report shows) is that of its first term; value and partials are those of the sum.
+    """
+
+    terms: tuple[tuple[float, PreferenceLoss], ...]
+
+    formula: ClassVar[str] = r"\sum_k a_k L_k"
+    source: ClassVar[str] = "the sum of its terms"
+
+    def value(self, pair: PairLogProbs) -> Tensor:
+        """Return the weighted sum of the values of the terms."""
+        return torch.stack(torch.broadcast_tensors(*[w * term.value(pair) for w, term in self.terms])).sum(0)
+
+    def margin(self, pair: PairLogProbs) -> Tensor:
+        """Return the margin of the first term."""
+        return self.terms[0][1].margin(pair)
+
+    def urgency(self, pair: PairLogProbs) -> Tensor:
+        """Return the weighted urgency of the first term."""
+        weight, term = self.terms[0]
+        return weight * term.urgency(pair)
+
+    def partials(self, pair: PairLogProbs) -> Partials:
+        """Return the weighted sum of the partials of the terms."""
+        parts = [(w, term.partials(pair)) for w, term in self.terms]
+        chosen = torch.stack(torch.broadcast_tensors(*[w * p.chosen for w, p in parts])).sum(0)
+        rejected = torch.stack(torch.broadcast_tensors(*[w * p.rejected for w, p in parts])).sum(0)
+        return Partials(chosen, rejected)
+
+
+@dataclass(frozen=True)
+class LogRatioLoss(MarginLoss):
+    """A loss whose margin is ``beta`` times the log-ratio against the reference."""
+
+    beta: Scalar = 0.1
+
+    def __post_init__(self) -> None:
+        check_positive("beta", self.beta)
+
+    def margin(self, pair: PairLogProbs) -> Tensor:
+        """Return beta [log(pi_w / ref_w) - log(pi_l / ref_l)]."""
+        return self.beta * pair.log_ratio
+
+    def margin_partials(self, pair: PairLogProbs) -> Partials:
+        """Return (beta, -beta)."""
+        beta = self.beta * torch.ones_like(pair.chosen)
+        return Partials(beta, -beta)
+
+
+def pair_log_probs(
+    chosen: ArrayLike,
+    rejected: ArrayLike,
+    reference_chosen: ArrayLike = 0.0,
+    reference_rejected: ArrayLike = 0.0,
+    chosen_length: ArrayLike = 1,
+    rejected_length: ArrayLike = 1,
+) -> PairLogProbs:
+    """Check and convert the six quantities that a loss may depend on (arguments: see ``PreferenceLoss.__call__``).
+
+    Example:
+        >>> pair_log_probs(-1.0, -3.0).log_ratio
+        tensor(2., dtype=torch.float64)
+    """
+    given = {
+        "chosen": chosen,
+        "rejected": rejected,
+        "reference_chosen": reference_chosen,
+        "reference_rejected": reference_rejected,
+        "chosen_length": chosen_length,
+        "rejected_length": rejected_length,
+    }
+    # float32 log-probs of a language model stay float32; everything else becomes float64.
+    floating = [v.dtype for v in given.values() if isinstance(v, Tensor) and v.is_floating_point()]
+    dtype = floating[0] if floating and all(d == floating[0] for d in floating) else torch.float64
+    device = next((v.device for v in given.values() if isinstance(v, Tensor)), None)
+    tensors = {name: to_tensor(name, value, dtype=dtype, device=device) for name, value in given.items()}
+    for name, value in tensors.items():
+        if name.endswith("length"):
+            if not bool((value >= 1).all()):
+                raise InvalidArgument(name, value.tolist(), "numbers of tokens >= 1")
+        elif bool(torch.isnan(value).any()) or bool((value > 0).any()):
+            raise InvalidArgument(name, value.tolist(), "log-probabilities in nats, at most 0")
+    try:
+        return PairLogProbs(*torch.broadcast_tensors(*tensors.values()))
+    except RuntimeError as problem:
+        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in tensors.items())
+        raise InvalidArgument("chosen, rejected, ...", shapes, "shapes that broadcast together") from problem
+
+
+def _terms(loss: PreferenceLoss) -> tuple[tuple[float, PreferenceLoss], ...]:
+    return loss.terms if isinstance(loss, WeightedSum) else ((1.0, loss),)

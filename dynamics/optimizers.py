@@ -1,0 +1,88 @@
+"""Update rules as pure functions: gradient and state in, change of theta and new state out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from dynamics.errors import InvalidArgument, check_nonnegative, check_positive
+
+
+class Moments(NamedTuple):
+    """State of AdamW: number of updates so far and the running moments of the gradient."""
+
+    updates: int
+    first: Tensor
+    second: Tensor
+
+
+class Optimizer(Protocol):
+    """Turns a gradient into a change of the parameters."""
+
+    def update(
+        self, gradient: Tensor, theta: Tensor, learning_rate: float | Tensor, state: Moments | None
+    ) -> tuple[Tensor, Moments | None]:
+        """Return the change of ``theta`` (same shape) and the next state; the first call passes ``state=None``."""
+        ...
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Plain gradient descent: the change is minus the learning rate times the gradient.
+
+    Example:
+        >>> SGD().update(torch.tensor([2.0]), torch.tensor([0.0]), 0.5, None)
+        (tensor([-1.]), None)
+    """
+
+    def update(
+        self,
+        gradient: Tensor,
+        theta: Tensor,  # noqa: ARG002 - the protocol's; weight decay would need it
+        learning_rate: float | Tensor,
+        state: Moments | None,
+    ) -> tuple[Tensor, Moments | None]:
+        """Return (-learning_rate * gradient, state)."""
+        return -learning_rate * gradient, state
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """AdamW with torch's conventions and defaults; its first step is nearly the sign of the gradient.
+
+    Args:
+        betas: decay of the first and second moment, each in [0, 1).
+        eps: added to the root of the second moment.
+        weight_decay: decoupled, in units of the learning rate.
+
+    Example:
+        >>> change, state = AdamW(weight_decay=0.0).update(torch.tensor([2.0]), torch.tensor([0.0]), 0.5, None)
+        >>> change
+        tensor([-0.5000])
+    """
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas):
+            raise InvalidArgument("betas", self.betas, "two numbers in [0, 1)")
+        check_positive("eps", self.eps)
+        check_nonnegative("weight_decay", self.weight_decay)
+
+    def update(
+        self, gradient: Tensor, theta: Tensor, learning_rate: float | Tensor, state: Moments | None
+    ) -> tuple[Tensor, Moments | None]:
+        """Return the bias-corrected step, weight decay included, and the new moments."""
+        b1, b2 = self.betas
+        if state is None:
+            state = Moments(0, torch.zeros_like(gradient), torch.zeros_like(gradient))
+        updates = state.updates + 1
+        first = b1 * state.first + (1 - b1) * gradient
+        second = b2 * state.second + (1 - b2) * gradient**2
+        direction = (first / (1 - b1**updates)) / ((second / (1 - b2**updates)).sqrt() + self.eps)
+        return -learning_rate * (direction + self.weight_decay * theta), Moments(updates, first, second)

@@ -1,0 +1,190 @@
+"""What the learner is told: pairs with weights, a preference matrix as weighted pairs, minibatches of either."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dynamics.errors import (
+    PROBABILITY_TOLERANCE,
+    ArrayLike,
+    InvalidArgument,
+    check_count,
+    check_finite,
+    check_index,
+    check_shape,
+    to_tensor,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Preferences:
+    """Weighted preference pairs over the responses of a finite policy.
+
+    The objective is the weighted SUM of the losses of the pairs; weights that sum to one make it a mean.
+
+    Attributes:
+        chosen: flat index (prompt * responses + response) of y_w, shape ``(..., pairs)``.
+        rejected: flat index of y_l.
+        weight: weight of each pair, >= 0, shape ``(..., pairs)``; leading axes hold a batch of runs.
+        shape: shape of the policy they belong to.
+    """
+
+    chosen: Tensor
+    rejected: Tensor
+    weight: Tensor
+    shape: tuple[int, ...]
+
+    @property
+    def prompt(self) -> Tensor:
+        """Return the index of the prompt of every pair."""
+        return self.chosen // self.shape[-1]
+
+    def sample(self, size: int, generator: torch.Generator, runs: tuple[int, ...] = ()) -> Preferences:
+        """Draw minibatches with replacement, each pair in proportion to its weight.
+
+        Args:
+            size: pairs in a minibatch.
+            generator: source of randomness; on the device of the pairs.
+            runs: leading shape, for one independent minibatch in each run.
+
+        Returns:
+            Preferences of shape ``(*runs, size)`` whose weights are equal and sum to the total weight, so that the
+            gradient of a minibatch has the full gradient as its expectation.
+        """
+        check_count("size", size)
+        count = 1
+        for axis in runs:
+            count *= axis
+        weight = self.weight.expand(*runs, self.weight.shape[-1]) if self.weight.ndim > 1 else self.weight
+        if weight.ndim > 1:
+            draws = torch.multinomial(weight.reshape(count, -1), size, replacement=True, generator=generator)
+            total = weight.sum(-1, keepdim=True)
+        else:
+            # one long draw from the cumulative weights is many times faster than a multinomial for each run
+            cumulative = weight.cumsum(0)
+            uniform = torch.rand(count * size, generator=generator, dtype=weight.dtype, device=weight.device)
+            draws = torch.searchsorted(cumulative, uniform * cumulative[-1], right=True).clamp_(max=weight.numel() - 1)
+            total = cumulative[-1]
+        draws = draws.reshape(*runs, size)
+        weights = (total / size).expand(*runs, size)
+        return Preferences(self.chosen[draws], self.rejected[draws], weights, self.shape)
+
+
+def pairs(
+    chosen: ArrayLike,
+    rejected: ArrayLike,
+    *,
+    shape: tuple[int, ...],
+    prompt: ArrayLike = 0,
+    weight: ArrayLike = 1.0,
+    device: torch.device | str | None = None,
+) -> Preferences:
+    """Return preferences from lists of chosen and rejected responses.
+
+    Args:
+        chosen: index of y_w among the responses of its prompt; a number or ``(pairs,)``.
+        rejected: index of y_l, different from ``chosen``.
+        shape: shape of the policy, ``(responses,)`` or ``(prompts, responses)``.
+        prompt: index of the prompt of each pair.
+        weight: weight of each pair, >= 0.
+        device: where tensors live.
+
+    Raises:
+        InvalidArgument: an index out of range, chosen == rejected, a negative weight, shapes that do not fit.
+
+    Example:
+        >>> pairs([0, 1], [2, 2], shape=(3,)).weight
+        tensor([1., 1.], dtype=torch.float64)
+    """
+    responses = shape[-1]
+    prompts = shape[0] if len(shape) == 2 else 1
+    w = check_index("chosen", chosen, responses, device)
+    loser = check_index("rejected", rejected, responses, device)
+    x = check_index("prompt", prompt, prompts, device)
+    weights = check_finite("weight", to_tensor("weight", weight, device=device))
+    if bool((weights < 0).any()):
+        raise InvalidArgument("weight", weights.tolist(), "numbers >= 0")
+    try:
+        w, loser, x, weights = torch.broadcast_tensors(w, loser, x, weights)
+    except RuntimeError as problem:
+        got = f"shapes {tuple(w.shape)}, {tuple(loser.shape)}, {tuple(x.shape)}, {tuple(weights.shape)}"
+        raise InvalidArgument("chosen, rejected, prompt, weight", got, "one length for all") from problem
+    if bool((w == loser).any()):
+        raise InvalidArgument("rejected", loser.tolist(), "a response other than the chosen one")
+    if w.ndim > 1:
+        raise InvalidArgument("chosen", f"shape {tuple(w.shape)}", "a number or a list of numbers")
+    return Preferences(
+        chosen=(x * responses + w).reshape(-1),
+        rejected=(x * responses + loser).reshape(-1),
+        weight=weights.reshape(-1),
+        shape=shape,
+    )
+
+
+def preference_matrix(
+    probabilities: ArrayLike, *, sampling: ArrayLike = 1.0, device: torch.device | str | None = None
+) -> Preferences:
+    """Return the expected preferences of a matrix P(i beats j): every ordered pair, weighted.
+
+    Args:
+        probabilities: ``(responses, responses)`` or ``(prompts, responses, responses)`` with entries
+            P(i beats j) + P(j beats i) = 1 off the diagonal, which is not used.
+        sampling: how often the unordered pair {i, j} is asked, same shape or a number >= 0; symmetric.
+        device: where tensors live.
+
+    Returns:
+        Preferences whose weight for (i, j) is ``sampling[i, j] * probabilities[i, j]``; pairs that are never asked
+        are left out.
+
+    Raises:
+        InvalidArgument: entries outside [0, 1], P(i beats j) + P(j beats i) != 1, or shapes that do not fit.
+
+    Example:
+        >>> preference_matrix([[0.5, 0.75], [0.25, 0.5]]).weight
+        tensor([0.7500, 0.2500], dtype=torch.float64)
+    """
+    table = check_finite("probabilities", to_tensor("probabilities", probabilities, device=device))
+    if table.ndim not in (2, 3) or table.shape[-1] != table.shape[-2] or table.shape[-1] < 2:
+        raise InvalidArgument("probabilities", f"shape {tuple(table.shape)}", "square matrices, 2 x 2 or larger")
+    off_diagonal = ~torch.eye(table.shape[-1], dtype=torch.bool, device=table.device)
+    if bool(((table < 0) | (table > 1))[..., off_diagonal].any()):
+        raise InvalidArgument("probabilities", table.tolist(), "entries from 0 to 1")
+    excess = (table + table.mT - 1).abs()[..., off_diagonal]
+    if bool((excess > PROBABILITY_TOLERANCE).any()):
+        raise InvalidArgument("probabilities", table.tolist(), "P(i beats j) + P(j beats i) = 1 for every i != j")
+    asked = check_finite("sampling", to_tensor("sampling", sampling, device=table.device))
+    if asked.ndim and asked.shape != table.shape[-asked.ndim :]:
+        check_shape("sampling", asked, table.shape)
+    if bool((asked < 0).any()) or (asked.ndim and not torch.allclose(asked, asked.mT)):
+        raise InvalidArgument("sampling", asked.tolist(), "numbers >= 0, the same for {i, j} and {j, i}")
+    weight = torch.where(off_diagonal, asked * table, torch.zeros_like(table))
+    prompts, n = (table.shape[0] if table.ndim == 3 else 1), table.shape[-1]
+    weight = weight.reshape(prompts, n, n)
+    x, i, j = torch.nonzero(weight, as_tuple=True)
+    if x.numel() == 0:
+        raise InvalidArgument("sampling", asked.tolist(), "at least one pair that is asked")
+    return Preferences(
+        chosen=x * n + i,
+        rejected=x * n + j,
+        weight=weight[x, i, j],
+        shape=(n,) if table.ndim == 2 else (prompts, n),
+    )
+
+
+def bradley_terry(rewards: ArrayLike, device: torch.device | str | None = None) -> Tensor:
+    """Return the preference matrix P(i beats j) = sigma(r_i - r_j) of Bradley and Terry's model.
+
+    Args:
+        rewards: ``(..., responses)``, finite.
+        device: where tensors live.
+
+    Example:
+        >>> bradley_terry([0.0, 0.0])
+        tensor([[0.5000, 0.5000],
+                [0.5000, 0.5000]], dtype=torch.float64)
+    """
+    r = check_finite("rewards", to_tensor("rewards", rewards, device=device))
+    return torch.sigmoid(r.unsqueeze(-1) - r.unsqueeze(-2))

@@ -1,0 +1,224 @@
+"""One update and its account: what the probabilities did, and what the kernel said they would do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from dynamics.errors import (
+    ArrayLike,
+    InvalidArgument,
+    check_log_probs,
+    check_nonnegative,
+    check_shape,
+    to_tensor,
+)
+from dynamics.gradient import objective_gradient, pair_quantities, response_lengths
+from dynamics.kernel import directional_derivatives, drives, kernel
+from dynamics.losses import DPO, PreferenceLoss
+from dynamics.optimizers import SGD, Moments, Optimizer
+from dynamics.policies import Policy, check_theta
+from dynamics.preferences import Preferences, pairs
+
+
+@dataclass(frozen=True, eq=False)
+class StepAccount:
+    """What one update did to every response.
+
+    ``shape`` below is the policy's: ``(responses,)`` or ``(prompts, responses)``. Quantities of a pair have no
+    leading axis when the step was on a single pair given by two numbers, and a leading axis ``(pairs,)`` otherwise.
+
+    Attributes:
+        theta: parameters before, ``(parameters,)``.
+        new_theta: parameters after.
+        log_probs: log pi before (nats), ``shape``.
+        new_log_probs: log pi after.
+        actual: change of pi, exact, ``shape``; sums to zero for every prompt.
+        predicted: change of pi to first order in the step; sums to zero.
+        second_order: change of pi to second order in the step; sums to zero.
+        kernel: <g_y, g_y'> before the step, ``(*shape, *shape)``.
+        drive: A_y = g_y . (g_w - g_l) of every response, for each pair.
+        margin: what the loss is a function of, before, for each pair.
+        new_margin: the margin after.
+        urgency: -f'(margin) before; sigma(-z) for DPO.
+        log_ratio_change: change of log pi(y_w) - log pi(y_l), exact, for each pair (DPO: margin change / beta).
+        predicted_log_ratio_change: the same to first order in the step.
+        preferences: the pairs of the step.
+        state: state of the optimizer after the step, to be passed to the next one.
+    """
+
+    theta: Tensor
+    new_theta: Tensor
+    log_probs: Tensor
+    new_log_probs: Tensor
+    actual: Tensor
+    predicted: Tensor
+    second_order: Tensor
+    kernel: Tensor
+    drive: Tensor
+    margin: Tensor
+    new_margin: Tensor
+    urgency: Tensor
+    log_ratio_change: Tensor
+    predicted_log_ratio_change: Tensor
+    preferences: Preferences = field(repr=False)
+    state: Moments | None = field(repr=False, default=None)
+
+    @property
+    def displaced(self) -> Tensor:
+        """Return, for each pair, whether its own first-order push lowers log pi(chosen): drive[chosen] < 0."""
+        flat = self.drive.reshape(-1, self.log_probs.numel())
+        own = flat.gather(1, self.preferences.chosen.unsqueeze(1)).squeeze(1) < 0
+        return own.reshape(self.margin.shape)
+
+    def mass(self) -> dict[str, float]:
+        """Return where the probability went, exactly: changes of pi that sum to zero (to rounding).
+
+        Keys: ``chosen`` and ``rejected`` responses, those that are ``both`` in different pairs, the most probable
+        other response ``greedy`` (y*, of the prompts of the pairs), and all ``others``.
+        """
+        change, before = self.actual.flatten(), self.log_probs.flatten()
+        is_chosen, is_rejected = (torch.zeros_like(change, dtype=torch.bool) for _ in range(2))
+        is_chosen[self.preferences.chosen] = True
+        is_rejected[self.preferences.rejected] = True
+        rest = ~(is_chosen | is_rejected)
+        responses = self.log_probs.shape[-1]
+        greedy = torch.zeros_like(rest)
+        for x in self.preferences.prompt.unique().tolist():
+            row = slice(x * responses, (x + 1) * responses)
+            if bool(rest[row].any()):
+                greedy[x * responses + int(before[row].masked_fill(~rest[row], -torch.inf).argmax())] = True
+        parts = {
+            "chosen": is_chosen & ~is_rejected,
+            "rejected": is_rejected & ~is_chosen,
+            "both": is_chosen & is_rejected,
+            "greedy": greedy,
+            "others": rest & ~greedy,
+        }
+        return {name: float(change[part].sum()) for name, part in parts.items()}
+
+    def signs(self) -> Tensor:
+        """Return the sign table ``(3, *shape)``: signs of the exact, first-order and second-order change."""
+        return torch.stack([self.actual, self.predicted, self.second_order]).sign().to(torch.int8)
+
+
+def step(
+    policy: Policy,
+    theta: ArrayLike,
+    chosen: ArrayLike | None = None,
+    rejected: ArrayLike | None = None,
+    *,
+    prompt: ArrayLike = 0,
+    weight: ArrayLike = 1.0,
+    preferences: Preferences | None = None,
+    loss: PreferenceLoss | None = None,
+    learning_rate: float = 0.1,
+    reference: ArrayLike | None = None,
+    optimizer: Optimizer | None = None,
+    state: Moments | None = None,
+) -> StepAccount:
+    """Take one step on preference pairs and account for every response.
+
+    Args:
+        policy: the finite policy.
+        theta: parameters before the step, ``(parameters,)``.
+        chosen: index of y_w, a number or ``(pairs,)``.
+        rejected: index of y_l.
+        prompt: index of the prompt.
+        weight: weight of each pair; the step is on the weighted sum of their losses.
+        preferences: pairs made by ``pairs``, ``preference_matrix`` or ``Preferences.sample``, in place of the above.
+        loss: the preference loss; DPO(beta=0.1) if not given.
+        learning_rate: eta >= 0.
+        reference: log ref (nats), of the policy's shape; the policy before the step if not given.
+        optimizer: ``SGD()`` (if not given) or ``AdamW()``; predictions use its actual change of theta.
+        state: the optimizer's state, ``StepAccount.state`` of the step before.
+
+    Returns:
+        The account.
+
+    Raises:
+        InvalidArgument: which argument, what was got, what is allowed.
+
+    Example:
+        >>> from dynamics import DPO, LogLinear, step
+        >>> policy = LogLinear(features=[[2.0], [3.0], [0.0]])  # chosen, rejected, another response
+        >>> account = step(policy, theta=[0.0], chosen=0, rejected=1, loss=DPO(beta=0.5), learning_rate=0.1)
+        >>> account.drive
+        tensor([-0.3333, -1.3333,  1.6667], dtype=torch.float64)
+        >>> account.displaced
+        tensor(True)
+    """
+    loss = DPO() if loss is None else loss
+    optimizer = SGD() if optimizer is None else optimizer
+    check_nonnegative("learning_rate", learning_rate)
+    before = check_theta(policy, theta)
+    asked, single = _preferences(policy, chosen, rejected, prompt, weight, preferences)
+    log_probs = policy.log_probs(before)
+    if reference is None:
+        base = log_probs.flatten()
+    else:
+        base = to_tensor("reference", reference, dtype=policy.dtype, device=policy.device)
+        base = check_log_probs("reference", check_shape("reference", base, policy.shape)).flatten()
+
+    gradient = objective_gradient(policy, before, asked, loss, base)
+    change, state = optimizer.update(gradient, before, learning_rate, state)
+    after = before + change
+    new_log_probs = policy.log_probs(after)
+    slope, curvature = directional_derivatives(policy, before, change)
+    p = log_probs.exp()
+    predicted = p * slope
+    gram = kernel(policy, before)
+
+    lengths = response_lengths(policy)
+    quantities = pair_quantities(log_probs.flatten(), base, asked, lengths)
+    new_quantities = pair_quantities(new_log_probs.flatten(), base, asked, lengths)
+    flat = slope.flatten()
+    per_pair = {
+        "drive": drives(gram, asked),
+        "margin": loss.margin(quantities),
+        "new_margin": loss.margin(new_quantities),
+        "urgency": loss.urgency(quantities),
+        "log_ratio_change": new_quantities.log_ratio - quantities.log_ratio,
+        "predicted_log_ratio_change": flat[asked.chosen] - flat[asked.rejected],
+    }
+    if single:
+        per_pair = {name: value.squeeze(0) for name, value in per_pair.items()}
+    return StepAccount(
+        theta=before,
+        new_theta=after,
+        log_probs=log_probs,
+        new_log_probs=new_log_probs,
+        # p expm1(change of log p) keeps its digits where both probabilities are nearly equal
+        actual=torch.where(p > 0, p * torch.expm1(new_log_probs - log_probs), torch.zeros_like(p)),
+        predicted=predicted,
+        second_order=predicted + p * (slope**2 + curvature) / 2,
+        kernel=gram,
+        preferences=asked,
+        state=state,
+        **per_pair,
+    )
+
+
+def _preferences(
+    policy: Policy,
+    chosen: ArrayLike | None,
+    rejected: ArrayLike | None,
+    prompt: ArrayLike,
+    weight: ArrayLike,
+    preferences: Preferences | None,
+) -> tuple[Preferences, bool]:
+    if preferences is not None:
+        if chosen is not None or rejected is not None:
+            raise InvalidArgument("preferences", "both preferences and chosen / rejected", "one of the two")
+        if preferences.shape != policy.shape:
+            raise InvalidArgument("preferences", f"shape {preferences.shape}", f"the policy's shape {policy.shape}")
+        if preferences.chosen.ndim != 1:
+            raise InvalidArgument("preferences", "one list of pairs for each run", "one list of pairs")
+        return preferences, False
+    if chosen is None or rejected is None:
+        raise InvalidArgument("chosen, rejected", (chosen, rejected), "an index each (or preferences=...)")
+    asked = pairs(chosen, rejected, shape=policy.shape, prompt=prompt, weight=weight, device=policy.device)
+    single = all(torch.as_tensor(v).ndim == 0 for v in (chosen, rejected, prompt, weight))
+    return asked, single

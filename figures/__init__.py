@@ -1,0 +1,1 @@
+"""Every figure of the papers, computed, checked and drawn."""

@@ -1,0 +1,120 @@
+"""What a figure is: computed arrays, what must be seen in them, and a drawing of them."""
+
+from __future__ import annotations
+
+import fnmatch
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dynamics.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+Arrays = dict[str, np.ndarray]
+
+FIGURES: dict[str, Figure] = {}
+"""Every figure by key, filled when ``figures.catalog`` is imported."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that must be seen in a figure.
+
+    Attributes:
+        name: name of the check.
+        says: what must be seen, one sentence.
+        holds: whether it is seen in the arrays.
+    """
+
+    name: str
+    says: str
+    holds: Callable[[Arrays], bool]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a paper, or one that the papers lack.
+
+    Attributes:
+        key: paper key, number and panel, such as ``feng2024-1b``.
+        title: what it shows.
+        source: paper and figure number in print.
+        caption: one or two sentences on what to look for.
+        differs: how it differs from print, and why; empty if it does not.
+        claims: keys of the ledger's claims it belongs to.
+        compute: settings to arrays; its defaults are the settings of the figure.
+        checks: what must be seen.
+        drawers: the one function from arrays to a drawing (a list, so that it can be added after the fact).
+    """
+
+    key: str
+    title: str
+    source: str
+    caption: str
+    differs: str
+    claims: tuple[str, ...]
+    compute: Callable[..., Arrays]
+    checks: list[Check] = field(default_factory=list)
+    drawers: list[Callable[[Arrays], Drawing]] = field(default_factory=list)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of ``compute`` by name, as they are when nothing else is asked for."""
+        return {name: p.default for name, p in inspect.signature(self.compute).parameters.items()}
+
+    def check(self, holds: Callable[[Arrays], bool]) -> Callable[[Arrays], bool]:
+        """Register what must be seen; the first line of the docstring says it in words."""
+        says = (inspect.getdoc(holds) or "").split("\n")[0]
+        if not says:
+            raise InvalidArgument("holds", holds.__name__, "a check with a docstring that says what must be seen")
+        self.checks.append(Check(holds.__name__, says, holds))
+        return holds
+
+    def draw(self, drawer: Callable[[Arrays], Drawing]) -> Callable[[Arrays], Drawing]:
+        """Register the drawing."""
+        self.drawers.append(drawer)
+        return drawer
+
+    def failures(self, arrays: Arrays) -> list[Check]:
+        """Return the checks that do not hold; a NaN where a number is compared makes a check fail, not pass."""
+        return [check for check in self.checks if not bool(check.holds(arrays))]
+
+
+def figure(
+    key: str, title: str, *, source: str, caption: str, differs: str = "", claims: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Arrays]], Figure]:
+    """Register the decorated ``compute`` function as a figure; add ``.check`` and ``.draw`` functions to the result.
+
+    Raises:
+        InvalidArgument: the key is taken, or a setting has no default.
+    """
+
+    def register(compute: Callable[..., Arrays]) -> Figure:
+        if key in FIGURES:
+            raise InvalidArgument("key", key, "a key that no other figure has")
+        made = Figure(key, title, source, caption, differs, claims, compute)
+        missing = [name for name, default in made.settings.items() if default is inspect.Parameter.empty]
+        if missing:
+            raise InvalidArgument("compute", missing, "settings that all have defaults")
+        FIGURES[key] = made
+        return made
+
+    return register
+
+
+def select(names: list[str]) -> list[Figure]:
+    """Return the figures whose keys match the names or globs, in the order of the registry; all for no names.
+
+    Raises:
+        InvalidArgument: a name that matches nothing.
+    """
+    keys = list(FIGURES)
+    for name in names:
+        if not fnmatch.filter(keys, name):
+            raise InvalidArgument("names", name, "keys or globs of figures: " + ", ".join(keys))
+    return [FIGURES[key] for key in keys if not names or any(fnmatch.fnmatch(key, name) for name in names)]

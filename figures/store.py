@@ -1,0 +1,130 @@
+"""Figures on disk: arrays, PNG, PDF and a manifest, each complete or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from figures.registry import Arrays, Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+LIBRARIES = ("numpy", "scipy", "torch", "matplotlib", "sympy")
+SUFFIXES = (".npz", ".png", ".pdf")
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, then rename it: a reader sees all of it or nothing."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@cache
+def environment() -> dict[str, str]:
+    """Return the versions that the numbers depend on, and the git commit (with + if the tree had changes)."""
+    found = {name: version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), **found, "platform": platform.platform(), "commit": _commit()}
+
+
+def _commit() -> str:
+    root = Path(__file__).parent.parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        # an installed copy may lie inside somebody else's repository: only ours has this file under version control
+        git("ls-files", "--error-unmatch", str(Path(__file__)))
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown (not a git checkout)"
+
+
+@cache
+def _sources() -> str:
+    """Return a digest of the code of the four packages: whatever changes there may change a figure."""
+    digest = hashlib.sha256()
+    for package in ("dynamics", "theory", "toy_models", "figures"):
+        folder = Path(sys.modules[package].__file__ or "").parent if package in sys.modules else None
+        folder = folder or Path(__file__).parent.parent / package
+        for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.mplstyle")]):
+            digest.update(path.relative_to(folder.parent).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def fingerprint(spec: Figure) -> str:
+    """Return a digest of all that determines a figure: its settings, the code, the versions of the libraries."""
+    versions = {name: value for name, value in environment().items() if name != "commit"}
+    parts = json.dumps([spec.key, spec.settings, versions, _sources()], sort_keys=True, default=str)
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def is_current(spec: Figure, folder: Path) -> bool:
+    """Return whether the files in ``folder`` are complete, passed their checks and come from the present code."""
+    try:
+        manifest = json.loads((folder / f"{spec.key}.json").read_text(encoding="utf-8"))
+        files = manifest["files"]
+        return (
+            manifest["fingerprint"] == fingerprint(spec)
+            and all(manifest["checks"].values())
+            and sorted(files) == sorted(spec.key + suffix for suffix in SUFFIXES)
+            and all(_digest(folder / name) == digest for name, digest in files.items())
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def save(spec: Figure, arrays: Arrays, drawing: Drawing, folder: Path) -> dict[str, Any]:
+    """Write arrays, PNG and PDF, and the manifest last; return the manifest.
+
+    The manifest of an older run is removed first, so that files never stand beside a manifest of other ones.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest_path = folder / f"{spec.key}.json"
+    manifest_path.unlink(missing_ok=True)
+    paths = {suffix: folder / (spec.key + suffix) for suffix in SUFFIXES}
+    write_atomically(paths[".npz"], lambda path: np.savez_compressed(path, **arrays))  # type: ignore[arg-type]
+    write_atomically(paths[".png"], lambda path: drawing.savefig(path, metadata={"Software": None}))
+    write_atomically(
+        paths[".pdf"],
+        lambda path: drawing.savefig(path, metadata={"CreationDate": None, "Creator": None, "Producer": None}),
+    )
+    failed = {check.name for check in spec.failures(arrays)}
+    manifest = {
+        "key": spec.key,
+        "title": spec.title,
+        "source": spec.source,
+        "caption": spec.caption,
+        "differs": spec.differs,
+        "claims": spec.claims,
+        "settings": spec.settings,
+        "checks": {check.name: check.name not in failed for check in spec.checks},
+        "must be seen": {check.name: check.says for check in spec.checks},
+        "environment": environment(),
+        "fingerprint": fingerprint(spec),
+        "files": {path.name: _digest(path) for path in paths.values()},
+    }
+    text = json.dumps(manifest, indent=2, default=str) + "\n"
+    write_atomically(manifest_path, lambda path: path.write_text(text, encoding="utf-8") and None)
+    return manifest
