@@ -17,3 +17,202 @@ from figures.style import CHOSEN, PAGE_WIDTH, REJECTED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
+
+BETAS = (0.1, 0.5, 1.0, 2.0)
+
+
+@figure(
+    "feng2024-1a",
+    "The DPO loss of one pair as a surface over the two probability ratios",
+    source="Feng et al. 2024, Figure 1 (a)",
+    caption="The loss is ln 2 on the diagonal, constant along rays from the origin, falls to 0 at the edge x2 = 0 "
+    "and grows without bound at the edge x1 = 0. Lines on the floor: the feasible triangle x1 + x2 <= 1.",
+    differs="The paper names neither beta nor the grid; one panel for each of four values of beta. Its square reaches "
+    "probabilities that sum to 2; the boundary of what is possible is drawn.",
+    claims=("feng2024.eq-1", "feng2024.footnote-2"),
+)
+def loss_surface(betas: tuple[float, ...] = BETAS, points: int = 60, nearest: float = 0.01) -> Arrays:
+    """Evaluate the loss on a grid of ratios in (0, 1]^2."""
+    x = np.linspace(nearest, 1.0, points)
+    x1, x2 = np.meshgrid(x, x, indexing="ij")
+    return {
+        "beta": np.array(betas),
+        "x": x,
+        "loss": np.stack([ratio_loss(x1, x2, beta) for beta in betas]),
+        "deep": np.stack([ratio_loss(1.0, 10.0 ** np.arange(-12.0, 0.0), beta) for beta in betas]),
+        "steep": np.stack([ratio_loss(10.0 ** np.arange(-12.0, 0.0), 1.0, beta) for beta in betas]),
+    }
+
+
+@loss_surface.check
+def diagonal_is_ln_2(arrays: Arrays) -> bool:
+    """The loss is ln 2 wherever x1 = x2."""
+    diagonal = np.diagonal(arrays["loss"], axis1=1, axis2=2)
+    return bool(np.abs(diagonal - np.log(2)).max() < 1e-12)
+
+
+@loss_surface.check
+def monotone(arrays: Arrays) -> bool:
+    """The loss falls with x1 and rises with x2, everywhere and for every beta."""
+    return bool((np.diff(arrays["loss"], axis=1) < 0).all() and (np.diff(arrays["loss"], axis=2) > 0).all())
+
+
+@loss_surface.check
+def constant_on_rays(arrays: Arrays) -> bool:
+    """The loss at (x1, x2) depends on x2 / x1 alone: on the ray x2 = 2 x1 it is softplus(beta ln 2)."""
+    i = np.arange(1, len(arrays["x"]) // 2)
+    x, beta = arrays["x"], arrays["beta"][:, None]
+    j = np.searchsorted(x, 2 * x[i])
+    ratio = np.log(x[j] / x[i])
+    return bool(np.abs(arrays["loss"][:, i, j] - np.logaddexp(0, beta * ratio)).max() < 1e-12)
+
+
+@loss_surface.check
+def limits_at_the_edges(arrays: Arrays) -> bool:
+    """Towards x2 = 0 the loss falls like x2^beta to 0; towards x1 = 0 it grows like -beta ln x1."""
+    tiny = 10.0 ** np.arange(-12.0, 0.0)[None, :]
+    beta = arrays["beta"][:, None]
+    falls = np.abs(arrays["deep"] / tiny**beta - 1) <= tiny**beta + 1e-12
+    grows = np.abs(arrays["steep"] + beta * np.log(tiny)) <= tiny**beta + 1e-12
+    return bool(falls.all() and grows.all())
+
+
+@loss_surface.draw
+def _draw_surface(arrays: Arrays) -> Drawing:
+    drawing = plt.figure(figsize=(PAGE_WIDTH, 2.3))
+    x1, x2 = np.meshgrid(arrays["x"], arrays["x"], indexing="ij")
+    for column, (beta, loss) in enumerate(zip(arrays["beta"], arrays["loss"], strict=True)):
+        axes = drawing.add_subplot(1, len(arrays["beta"]), column + 1, projection="3d", computed_zorder=False)
+        axes.plot([1, 0], [0, 1], [0, 0], color="black", linewidth=0.8, zorder=1)
+        axes.plot_surface(
+            x1, x2, loss, cmap="cividis", rcount=40, ccount=40, linewidth=0.1, edgecolor="#33333355", zorder=2
+        )
+        axes.view_init(elev=24, azim=-128)
+        axes.set_title(rf"$\beta$ = {beta:g}", loc="center")
+        axes.set(xlabel="$x_1$", ylabel="$x_2$", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), zlim=(0, loss.max()))
+        axes.tick_params(labelsize=6, pad=-3)
+        axes.xaxis.labelpad = axes.yaxis.labelpad = -9
+        axes.zaxis.labelpad = -9
+        if column == 0:
+            axes.set_zlabel("loss (nats)")
+    return drawing
+
+
+@figure(
+    "feng2024-1b",
+    "The gradient field of DPO in ratio coordinates, and where it leads",
+    source="Feng et al. 2024, Figure 1 (b)",
+    caption="Arrows: the descent direction, length on a logarithmic scale. It is perpendicular to the radius, so every "
+    "trajectory is an arc of a circle (thick lines, one from (0.45, 0.45)) that ends on the edge x2 = 0: in finite time for "
+    "beta < 2, never for beta >= 2. Near that edge the arrows grow without bound only for beta < 1.",
+    differs="One panel for each of four values of beta, because the paper's third regime is true for beta < 1 only. "
+    "The infeasible half x1 + x2 > 1 is shaded; it holds the corner (1, 1) of the paper's second regime.",
+    claims=("feng2024.theorem-1", "feng2024.corollary-1", "feng2024.regime-3", "feng2024.conserved-radius"),
+)
+def gradient_field(
+    betas: tuple[float, ...] = BETAS,
+    points: int = 13,
+    starts: tuple[tuple[float, float], ...] = ((0.1, 0.5), (0.45, 0.45), (0.1, 0.85), (0.7, 0.2)),
+) -> Arrays:
+    """Evaluate the field on a grid, its trajectories, their hitting times, and the field near the edge x2 = 0."""
+    x = np.linspace(0.04, 1.0, points)
+    x1, x2 = np.meshgrid(x, x, indexing="ij")
+    hits = np.array([[ratio_hitting_time(*start, beta) for start in starts] for beta in betas])
+    arcs = []
+    for beta, row in zip(betas, hits, strict=True):
+        ends = np.where(np.isfinite(row), row, 3.0)
+        arcs.append([ratio_flow(*s, beta, np.linspace(0, 1, 60) * end) for s, end in zip(starts, ends, strict=True)])
+    edge = 10.0 ** -np.arange(1.0, 13.0)
+    return {
+        "beta": np.array(betas),
+        "x": x,
+        "field": np.stack([np.stack(ratio_field(x1, x2, beta)) for beta in betas]),
+        "corner": np.stack([np.stack(ratio_field(1.0, 1.0, beta)) for beta in betas]),
+        "edge_x2": edge,
+        "edge_speed": np.stack([-ratio_field(0.5, edge, beta)[1] for beta in betas]),
+        "starts": np.array(starts),
+        "arcs": np.array(arcs),
+        "hitting_time": hits,
+    }
+
+
+@gradient_field.check
+def right_and_down(arrays: Arrays) -> bool:
+    """Every arrow points to larger x1 and smaller x2: there is no critical point, hence no saddle point."""
+    return bool((arrays["field"][:, 0] > 0).all() and (arrays["field"][:, 1] < 0).all())
+
+
+@gradient_field.check
+def tangential(arrays: Arrays) -> bool:
+    """Every arrow is perpendicular to the radius, so its slope ratio is x2 / x1."""
+    x1, x2 = np.meshgrid(arrays["x"], arrays["x"], indexing="ij")
+    d1, d2 = arrays["field"][:, 0], arrays["field"][:, 1]
+    radial = np.abs(x1 * d1 + x2 * d2) / np.hypot(x1 * d1, x2 * d2)
+    return bool(radial.max() < 1e-12)
+
+
+@gradient_field.check
+def circular_arcs(arrays: Arrays) -> bool:
+    """Along every trajectory x1^2 + x2^2 keeps its value and x2 falls."""
+    radius = np.linalg.norm(arrays["arcs"], axis=-1)
+    kept = np.abs(radius - np.linalg.norm(arrays["starts"], axis=-1)[None, :, None]).max() < 1e-9
+    return bool(kept and (np.diff(arrays["arcs"][..., 1], axis=-1) < 0).all())
+
+
+@gradient_field.check
+def corner_strength(arrays: Arrays) -> bool:
+    """At (1, 1) the field is (beta / 2, -beta / 2)."""
+    half = arrays["beta"][:, None] / 2 * np.array([1.0, -1.0])
+    return bool(np.abs(arrays["corner"] - half).max() < 1e-12)
+
+
+@gradient_field.check
+def third_regime(arrays: Arrays) -> bool:
+    """Towards x2 = 0 the speed of x2 explodes for beta < 1, tends to 1 / x1 at beta = 1 and to 0 beyond."""
+    seen = []
+    for beta, speed in zip(arrays["beta"], arrays["edge_speed"], strict=True):
+        if beta < 1:
+            seen.append((np.diff(speed) > 0).all() and speed[-1] > 1e3)
+        elif beta == 1:
+            seen.append(abs(speed[-1] - 2.0) < 1e-9)
+        else:
+            seen.append((np.diff(speed) < 0).all() and speed[-1] < 1e-9)
+    return all(seen)
+
+
+@gradient_field.check
+def ends_in_time_below_two(arrays: Arrays) -> bool:
+    """x2 reaches 0 in finite time if and only if beta < 2."""
+    return bool((np.isfinite(arrays["hitting_time"]) == (arrays["beta"] < 2)[:, None]).all())
+
+
+@gradient_field.draw
+def _draw_field(arrays: Arrays) -> Drawing:
+    drawing, panels = plt.subplots(1, len(arrays["beta"]), figsize=(PAGE_WIDTH, 2.15), sharey=True)
+    x1, x2 = np.meshgrid(arrays["x"], arrays["x"], indexing="ij")
+    for axes, beta, field, arcs in zip(panels, arrays["beta"], arrays["field"], arrays["arcs"], strict=True):
+        axes.fill([0, 0, 1.04, 1.04, 1], [1, 1.04, 1.04, 0, 0], color="#EEEEEE", linewidth=0)
+        size = np.hypot(*field)
+        length = np.log1p(size / 0.05)
+        axes.quiver(
+            x1,
+            x2,
+            field[0] / size * length,
+            field[1] / size * length,
+            color=np.where((x1 + x2 <= 1 + 1e-12).ravel(), "#333333", "#AAAAAA"),
+            angles="xy",
+            scale=75,
+            width=0.006,
+            headwidth=3.4,
+            headlength=4,
+            headaxislength=3.6,
+        )
+        for arc in arcs:
+            axes.plot(arc[:, 0], arc[:, 1], color=CHOSEN, linewidth=1.3)
+            axes.plot(*arc[0], "o", color=CHOSEN, markersize=3)
+        axes.plot([0, 1], [1, 0], color="black", linewidth=0.8)
+        axes.axhline(0, color=REJECTED, linewidth=1.6, clip_on=False)
+        axes.set(xlim=(0, 1.04), ylim=(0, 1.04), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+        axes.set(xlabel=r"$x_1=\pi(y_w)/ref(y_w)$", title=rf"$\beta$ = {beta:g}")
+    panels[0].set_ylabel(r"$x_2=\pi(y_l)/ref(y_l)$")
+    return drawing
