@@ -63,16 +63,30 @@ class Policy(Protocol):
 
 
 def check_theta(policy: Policy, theta: ArrayLike, *, batched: bool = False) -> Tensor:
-    """Return ``theta`` as a tensor of the policy's dtype and device; -inf is a logit that stays at probability 0.
+    """Return ``theta`` as a tensor of the policy's dtype and device, outside any graph of autograd.
+
+    -inf is a logit that stays at probability 0.
 
     Raises:
-        InvalidArgument: a NaN, +inf, or a wrong length.
+        InvalidArgument: a NaN, +inf, a -inf that leaves no distribution, or a wrong length.
     """
-    tensor = to_tensor("theta", theta, dtype=policy.dtype, device=policy.device)
+    tensor = to_tensor("theta", theta, dtype=policy.dtype, device=policy.device).detach()
     check_shape("theta", tensor, (policy.parameters,), batched=batched)
     if bool(torch.isnan(tensor).any()) or bool((tensor == math.inf).any()):
         raise InvalidArgument("theta", tensor.tolist(), "finite numbers (or -inf for a masked logit)")
+    if bool(torch.isneginf(tensor).any()) and bool(torch.isnan(policy.log_probs(tensor)).any()):
+        raise InvalidArgument("theta", tensor.tolist(), "-inf for masked logits only, and not for all of a prompt")
     return tensor
+
+
+def _normalize(potentials: Tensor) -> Tensor:
+    """Return the log-softmax along the last axis; -inf stays -inf.
+
+    On the short rows of a finite policy this is twice as fast as torch.log_softmax, forward and backward. The shift by
+    the largest potential, a constant to autograd, keeps the exponentials from overflowing.
+    """
+    shifted = potentials - potentials.detach().amax(-1, keepdim=True)
+    return shifted - shifted.exp().sum(-1, keepdim=True).log()
 
 
 @dataclass(frozen=True)
@@ -112,7 +126,7 @@ class Tabular:
 
     def log_probs(self, theta: Tensor) -> Tensor:
         """Return the log-softmax of the logits (nats)."""
-        return torch.log_softmax(theta.reshape(*theta.shape[:-1], *self.shape), dim=-1)
+        return _normalize(theta.reshape(*theta.shape[:-1], *self.shape))
 
 
 def tabular_theta(probabilities: ArrayLike) -> Tensor:
@@ -187,7 +201,7 @@ class LogLinear:
     def log_probs(self, theta: Tensor) -> Tensor:
         """Return the log-softmax of phi . theta + log m (nats)."""
         potentials = torch.tensordot(theta, self.features, dims=([-1], [-1]))
-        return torch.log_softmax(potentials + self.base_measure.log(), dim=-1)
+        return _normalize(potentials + self.base_measure.log())
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +233,7 @@ class PrefixTree:
     device: torch.device
     _slots: Tensor = field(repr=False)  # (prefixes, branches): parameter of each branch, or `parameters` where none
     _place: Tensor = field(repr=False)  # (parameters,): where a parameter stands in the flattened slots
-    _path: Tensor = field(repr=False)  # (responses, parameters): 1 where a response takes an edge
+    _path: Tensor = field(repr=False)  # (responses, longest): edges of each response, then `parameters` as padding
 
     def __init__(
         self,
@@ -236,7 +250,7 @@ class PrefixTree:
             raise InvalidArgument(
                 "responses", short[0], "sequences of which none is a prefix of another; add an end-of-sequence token"
             )
-        found = {(s[:i], s[i]) for s in sequences for i in range(len(s))}
+        found = dict.fromkeys((s[:i], s[i]) for s in sequences for i in range(len(s)))
         order = sorted(found, key=lambda edge: (len(edge[0]), [str(token) for token in edge[0]], str(edge[1])))
         edges = {edge: i for i, edge in enumerate(order)}
         branches: dict[tuple[Hashable, ...], list[int]] = {}
@@ -249,14 +263,14 @@ class PrefixTree:
             for column, i in enumerate(children):
                 slots[row, column] = i
                 place[i] = row * widest + column
-        path = torch.zeros(len(sequences), len(edges), dtype=dtype, device=device)
+        path = torch.full((len(sequences), max(map(len, sequences))), len(edges), dtype=torch.int64, device=device)
         for y, sequence in enumerate(sequences):
             for i, token in enumerate(sequence):
-                path[y, edges[sequence[:i], token]] = 1
+                path[y, i] = edges[sequence[:i], token]
         values = {
             "responses": sequences,
             "edges": tuple(edges),
-            "lengths": path.sum(1),
+            "lengths": torch.tensor([len(s) for s in sequences], dtype=dtype, device=device),
             "dtype": dtype,
             "device": path.device,
             "_slots": slots,
@@ -280,8 +294,9 @@ class PrefixTree:
         """Return the sum of next-token log-probabilities along each response (nats)."""
         padding = torch.full_like(theta[..., :1], -math.inf)
         logits = torch.cat([theta, padding], dim=-1)[..., self._slots]
-        steps = torch.log_softmax(logits, dim=-1).flatten(-2)[..., self._place]
-        return steps @ self._path.T
+        steps = _normalize(logits).flatten(-2)[..., self._place]
+        # picked, not multiplied by a 0/1 matrix: a masked edge is -inf, and 0 * -inf is NaN
+        return torch.cat([steps, torch.zeros_like(padding)], dim=-1)[..., self._path].sum(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -356,7 +371,7 @@ class MLP:
         )
         before = self.inputs @ w1.mT + b1.unsqueeze(-2)
         after = torch.relu(before) if self.activation == "relu" else torch.tanh(before)
-        return torch.log_softmax(after @ w2.mT + b2.unsqueeze(-2), dim=-1)
+        return _normalize(after @ w2.mT + b2.unsqueeze(-2))
 
     def initial(self, generator: torch.Generator, runs: tuple[int, ...] = ()) -> Tensor:
         """Return parameters drawn as torch.nn.Linear draws them, shape ``(*runs, parameters)``."""

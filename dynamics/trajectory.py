@@ -15,12 +15,13 @@ from dynamics.errors import (
     ArrayLike,
     InvalidArgument,
     check_count,
+    check_index,
     check_log_probs,
     check_nonnegative,
     check_shape,
     to_tensor,
 )
-from dynamics.gradient import flat_log_probs, objective_cotangent, response_lengths
+from dynamics.gradient import check_preferences, flat_log_probs, objective_cotangent, response_lengths
 from dynamics.losses import DPO, PreferenceLoss
 from dynamics.optimizers import SGD, Moments, Optimizer
 from dynamics.policies import Policy, check_theta
@@ -51,6 +52,10 @@ class Trajectory:
 
     def log_ratio(self, chosen: int, rejected: int, prompt: int = 0) -> Tensor:
         """Return log pi(chosen) - log pi(rejected) in nats, axes (step, loss, learning_rate, seed)."""
+        prompts = self.log_probs.shape[-2] if "prompt" in self.axes else 1
+        check_index("prompt", prompt, prompts)
+        check_index("chosen", chosen, self.log_probs.shape[-1])
+        check_index("rejected", rejected, self.log_probs.shape[-1])
         rows = self.log_probs[..., prompt, :] if "prompt" in self.axes else self.log_probs
         return rows[..., chosen] - rows[..., rejected]
 
@@ -117,20 +122,23 @@ def simulate(
         >>> runs.axes, tuple(runs.log_probs.shape)
         (('step', 'loss', 'learning_rate', 'seed', 'response'), (11, 2, 1, 1, 3))
     """
-    losses = _as_tuple(DPO() if loss is None else loss, PreferenceLoss)
-    rates = _as_tuple(learning_rate, (int, float))
+    losses = _as_tuple("loss", DPO() if loss is None else loss, PreferenceLoss)
+    rates = _as_tuple("learning_rate", learning_rate, (int, float))
     for rate in rates:
         check_nonnegative("learning_rate", rate)
     check_count("steps", steps, minimum=0)
     check_count("seeds", seeds)
     check_count("record_every", record_every)
-    if minibatch is not None and generator is None:
-        raise InvalidArgument("generator", None, "a torch.Generator when minibatch is given")
-    if preferences.shape != policy.shape:
-        raise InvalidArgument("preferences", f"shape {preferences.shape}", f"the policy's shape {policy.shape}")
+    if minibatch is not None:
+        check_count("minibatch", minibatch)
+        if generator is None:
+            raise InvalidArgument("generator", None, "a torch.Generator when minibatch is given")
+    for name, value in (("chosen", preferences.chosen), ("weight", preferences.weight)):
+        _per_seed(f"preferences.{name}", value, seeds)
     grid = (len(losses), len(rates), seeds)
     start = _per_seed("theta", check_theta(policy, theta, batched=True), seeds)
-    theta_now = start.expand(*grid, policy.parameters).contiguous()
+    check_preferences(policy, flat_log_probs(policy, start), preferences)
+    theta_now = start.expand(*grid, policy.parameters).clone(memory_format=torch.contiguous_format)
     base = _reference(policy, start, reference, seeds)
     rate_of_run = torch.tensor(rates, dtype=policy.dtype, device=policy.device).reshape(1, -1, 1, 1)
     groups = _group(losses, policy)
@@ -164,7 +172,7 @@ def simulate(
         (gradient,) = torch.autograd.grad(log_probs, theta_now, cotangent)
         theta_now = theta_now.detach()
         change, state = optimizer.update(gradient, theta_now, rate_of_run, state)
-        theta_now = theta_now + change
+        theta_now += change
     axes = (
         "step",
         "loss",
@@ -175,12 +183,14 @@ def simulate(
     return Trajectory(record, theta_now.detach(), np.array(recorded), losses, rates, axes)
 
 
-def _as_tuple(value: object, kind: type | tuple[type, ...]) -> tuple:
+def _as_tuple(argument: str, value: object, kind: type | tuple[type, ...]) -> tuple:
     if isinstance(value, kind):
         return (value,)
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     items = tuple(value) if isinstance(value, Sequence) else ()
     if not items or not all(isinstance(item, kind) for item in items):
-        raise InvalidArgument("loss or learning_rate", value, "one of them, or a non-empty list of them")
+        raise InvalidArgument(argument, value, "one of them, or a non-empty list of them")
     return items
 
 
@@ -211,10 +221,13 @@ def _group(losses: tuple[PreferenceLoss, ...], policy: Policy) -> list[tuple[sli
 
 
 def _kind(loss: PreferenceLoss) -> tuple:
-    """Return what must agree for two losses to share a program: the class and every field that is not a number."""
+    """Return what must agree for two losses to share a program: the class and every field that is not a number.
+
+    A loss that holds a tensor shares with none: the repr of a tensor is rounded.
+    """
     values = {f.name: getattr(loss, f.name) for f in dataclasses.fields(loss)}  # type: ignore[arg-type]
     fixed = tuple((name, v) for name, v in values.items() if isinstance(v, bool) or not isinstance(v, (int, float)))
-    return type(loss), repr(fixed)
+    return type(loss), repr(fixed), id(loss) if "tensor(" in repr(fixed) else None
 
 
 def _stack(losses: Sequence[PreferenceLoss], policy: Policy) -> PreferenceLoss:
