@@ -1,0 +1,175 @@
+"""A claim of a paper, its verdict, and the run that earns it."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dynamics.errors import InvalidArgument
+from theory.evidence import ALSO, CONDITIONAL, CORRECTED, FAILS, HOLDS, ORDER, VACUOUS, Evidence, Finding
+
+PROVED = "proved"
+FIRST_ORDER = "first-order"
+CONDITIONALLY = "conditional"
+FALSE = "false"
+EMPTY = "vacuous"
+MISPRINT = "misprint"
+
+VERDICTS = {
+    PROVED: "holds exactly",
+    FIRST_ORDER: "holds to first order in the step: the residual vanishes with slope 2",
+    CONDITIONALLY: "holds under an extra assumption and fails without it",
+    FALSE: "fails at an exact counterexample",
+    EMPTY: "true of nothing, or of everything: it says nothing",
+    MISPRINT: "fails as printed; the corrected form holds",
+}
+
+REPRODUCED = "reproduced"
+CONTRADICTED = "contradicted"  # the evidence earns another verdict than the one written down
+BROKEN = "broken"  # a checker failed, or could not have failed
+PROBLEM = "error"  # the evidence could not be run
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A checkable claim.
+
+    Attributes:
+        key: paper and name, such as ``jian2025.corollary-2``.
+        source: paper's number and equation; "not in the paper" for a true statement put in the place of a false one.
+        says: the statement as printed, in LaTeX.
+        verdict: what the evidence must earn.
+        evidence: runs the checkers.
+        assumes: what is assumed, in words.
+        because: why it fails, or what is special about it.
+        instead: keys of the claims that are true in its place.
+        proof: for a true statement, the idea of the proof.
+    """
+
+    key: str
+    source: str
+    says: str
+    verdict: str
+    evidence: Callable[[Evidence], None]
+    assumes: str = ""
+    because: str = ""
+    instead: tuple[str, ...] = ()
+    proof: str = ""
+
+    @property
+    def paper(self) -> str:
+        """Return the paper's key."""
+        return self.key.split(".", 1)[0]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of a claim came to.
+
+    Attributes:
+        key: the claim's.
+        verdict: the one written down.
+        earned: the one that the findings earn; None if they earn none.
+        status: "reproduced", "contradicted", "broken" or "error".
+        findings: what the checkers found.
+        seconds: wall time.
+        problem: what went wrong, if anything.
+    """
+
+    key: str
+    verdict: str
+    earned: str | None
+    status: str
+    findings: tuple[Finding, ...]
+    seconds: float
+    problem: str = ""
+
+
+CLAIMS: dict[str, Claim] = {}
+"""Every claim by key, filled when ``theory.catalog`` is imported."""
+
+
+def claim(
+    key: str,
+    *,
+    source: str,
+    says: str,
+    verdict: str,
+    assumes: str = "",
+    because: str = "",
+    instead: str | tuple[str, ...] = (),
+    proof: str = "",
+) -> Callable[[Callable[[Evidence], None]], Claim]:
+    """Register the decorated function as the evidence of a claim (arguments: see ``Claim``).
+
+    Raises:
+        InvalidArgument: a key that is taken or malformed, or an unknown verdict.
+    """
+    if verdict not in VERDICTS:
+        raise InvalidArgument("verdict", verdict, "one of " + ", ".join(VERDICTS))
+    if key in CLAIMS or "." not in key:
+        raise InvalidArgument("key", key, "a new key of the form paper.name")
+
+    def register(evidence: Callable[[Evidence], None]) -> Claim:
+        replacements = (instead,) if isinstance(instead, str) else tuple(instead)
+        made = Claim(key, source, says, verdict, evidence, assumes, because, replacements, proof)
+        CLAIMS[key] = made
+        return made
+
+    return register
+
+
+def earned(findings: tuple[Finding, ...]) -> str | None:
+    """Return the verdict that findings earn, or None if they are not enough for any.
+
+    Example:
+        >>> earned((Finding(FAILS, "counterexample", True, True, ""), Finding(CORRECTED, "search", True, True, "")))
+        'misprint'
+    """
+    roles = {finding.role for finding in findings if finding.role != ALSO}
+    if VACUOUS in roles:
+        return EMPTY
+    if HOLDS in roles and FAILS in roles:
+        return None
+    if FAILS in roles:
+        for role, verdict in ((ORDER, FIRST_ORDER), (CONDITIONAL, CONDITIONALLY), (CORRECTED, MISPRINT)):
+            if role in roles:
+                return verdict
+        return FALSE
+    if ORDER in roles:
+        return FIRST_ORDER
+    # without a case in which it fails, an "extra" assumption is not shown to be needed
+    return PROVED if roles == {HOLDS} else None
+
+
+def run(claim: Claim, worlds: int = 500, seed: int = 0) -> Outcome:
+    """Run the evidence of a claim and compare what it earns with the verdict written down.
+
+    Args:
+        claim: the claim.
+        worlds: random cases for each search.
+        seed: of the random cases.
+    """
+    evidence = Evidence(worlds, seed)
+    begun = time.perf_counter()
+    try:
+        claim.evidence(evidence)
+    except Exception:
+        took = time.perf_counter() - begun
+        findings = tuple(evidence.findings)
+        return Outcome(claim.key, claim.verdict, None, PROBLEM, findings, took, traceback.format_exc())
+    findings = tuple(evidence.findings)
+    won = earned(findings)
+    toothless = [f for f in findings if not f.control]
+    failed = [f for f in findings if not f.passed]
+    if toothless:
+        status, problem = BROKEN, f"the negative control of a {toothless[0].kind} was not rejected"
+    elif failed:
+        status, problem = BROKEN, f"not found: {failed[0].role}; {failed[0].detail}"
+    elif won != claim.verdict:
+        status, problem = CONTRADICTED, f"written down as {claim.verdict}, the evidence earns {won or 'no verdict'}"
+    else:
+        status, problem = REPRODUCED, ""
+    return Outcome(claim.key, claim.verdict, won, status, findings, time.perf_counter() - begun, problem)

@@ -1,0 +1,223 @@
+"""Evidence that can fail: exact random search, counterexamples, symbolic proofs, slopes; each with a negative control.
+
+A claim hands its statement to these checkers. A checker runs the statement and, with the same machinery, a perturbed
+statement on which it must report the opposite: if it does not, it could not have failed, and the claim is broken.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+
+from dynamics.errors import InvalidArgument
+
+T = TypeVar("T")
+Sampler = Callable[[random.Random], Any]
+Statement = Callable[[Any], bool]
+
+# What a finding says about the claim; the verdict follows from these and from nothing else (theory.claim.earned).
+HOLDS = "the printed statement holds"
+FAILS = "the printed statement fails"
+CORRECTED = "a corrected reading of the same statement holds"
+CONDITIONAL = "the statement holds under an extra assumption"
+ORDER = "the statement holds to first order"
+VACUOUS = "the statement says nothing"
+ALSO = "a further fact"
+
+PATIENCE = 60  # draws for each case wanted, before a premise counts as too rare to search under
+SLOPE_TOLERANCE = 0.1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one checker found.
+
+    Attributes:
+        role: what it says about the claim, one of the constants above.
+        kind: "search", "counterexample", "proof", "numeric" or "slope".
+        passed: whether the checker found what was said.
+        control: whether it rejected the perturbed statement, as it must.
+        detail: what was done and seen, in words.
+    """
+
+    role: str
+    kind: str
+    passed: bool
+    control: bool
+    detail: str
+
+
+class Evidence:
+    """Collects the findings of one claim.
+
+    Args:
+        worlds: how many random cases a search tries.
+        seed: of the random cases.
+    """
+
+    def __init__(self, worlds: int = 500, seed: int = 0) -> None:
+        self.worlds = worlds
+        self.seed = seed
+        self.findings: list[Finding] = []
+
+    def holds(
+        self,
+        statement: Statement,
+        over: Sampler,
+        *,
+        control: Statement,
+        given: Statement | None = None,
+        role: str | None = None,
+        worlds: int | None = None,
+    ) -> None:
+        """Search random cases for one in which ``statement`` is false, and find none.
+
+        Args:
+            statement: predicate of a case.
+            over: draws a case from a ``random.Random``: a sampler of ``theory.worlds``, or one of your own.
+            control: a perturbed statement that the same search must refute.
+            given: an extra assumption: only cases that satisfy it count, and the role becomes CONDITIONAL.
+            role: what it says about the claim; HOLDS without ``given``.
+            worlds: number of cases, if this search needs fewer than the others.
+        """
+        count = min(worlds or self.worlds, self.worlds)
+        cases = list(itertools.islice(_cases(over, given, self.seed, count), count))
+        refuted = next((case for case in cases if not statement(case)), None)
+        rejected = any(not control(case) for case in cases)
+        enough = len(cases) == count
+        detail = f"no counterexample in {count} cases"
+        if not enough:
+            detail = f"only {len(cases)} of {count} cases satisfy the assumption"
+        if refuted is not None:
+            detail = f"refuted by\n{refuted}"
+        role = role or (HOLDS if given is None else CONDITIONAL)
+        self.findings.append(Finding(role, "search", enough and refuted is None, rejected, detail))
+
+    def fails(self, statement: Statement, at: object, *, control: object, role: str = FAILS) -> None:
+        """Evaluate ``statement`` at a frozen counterexample, where it must be false.
+
+        Args:
+            statement: predicate of a case.
+            at: the counterexample, in exact numbers.
+            control: a case in which the statement is true: the checker must see that it is no counterexample.
+            role: FAILS unless said otherwise.
+        """
+        passed = not statement(at)
+        detail = f"{'false' if passed else 'TRUE'} at\n{show(at)}"
+        self.findings.append(Finding(role, "counterexample", passed, bool(statement(control)), detail))
+
+    def finds(self, statement: Statement, over: Sampler, *, control: Statement, role: str = FAILS) -> None:
+        """Search random cases for a counterexample to ``statement``, and find one.
+
+        Args:
+            statement: predicate of a case.
+            over: draws a case.
+            control: a true statement, to which the same search must find no counterexample.
+            role: FAILS unless said otherwise.
+        """
+        cases = list(itertools.islice(_cases(over, None, self.seed, self.worlds), self.worlds))
+        false = [case for case in cases if not statement(case)]
+        detail = f"false in {len(false)} of {len(cases)} random cases"
+        self.findings.append(Finding(role, "search", bool(false), all(control(case) for case in cases), detail))
+
+    def proves(self, statement: Callable[[], bool], *, control: Callable[[], bool], by: str, role: str = HOLDS) -> None:
+        """Run a deterministic proof or exact computation that must end in True.
+
+        Args:
+            statement: returns whether the proof went through (a SymPy simplification to 0, an exact evaluation).
+            control: the same proof of a perturbed statement; must return False.
+            by: how it is proved, a few words.
+            role: HOLDS unless said otherwise.
+        """
+        self.findings.append(Finding(role, "proof", bool(statement()), not control(), by))
+
+    def measures(
+        self, statement: Callable[[], bool], *, control: Callable[[], bool], by: str, role: str = HOLDS
+    ) -> None:
+        """Like ``proves``, for a comparison in floating point (state the tolerance in ``by``)."""
+        self.findings.append(Finding(role, "numeric", bool(statement()), not control(), by))
+
+    def slope(
+        self,
+        residual: Callable[[float], float],
+        order: int,
+        *,
+        control: Callable[[float], float],
+        sizes: Sequence[float] = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3),
+        role: str = ORDER,
+    ) -> None:
+        """Fit the order at which ``residual(size)`` vanishes: the slope of its logarithm.
+
+        Args:
+            residual: distance between the exact and the predicted quantity for a step of that size, > 0.
+            order: the order that must be found, to within 0.1.
+            control: residual of a perturbed prediction, whose order must differ.
+            sizes: step sizes of the regression.
+            role: ORDER unless said otherwise.
+        """
+        found, perturbed = (fitted_order(f, sizes) for f in (residual, control))
+        passed, rejected = abs(found - order) < SLOPE_TOLERANCE, not abs(perturbed - order) < SLOPE_TOLERANCE
+        detail = f"slope {found:.3f} (expected {order}); perturbed {perturbed:.3f}"
+        self.findings.append(Finding(role, "slope", passed, rejected, detail))
+
+
+def fitted_order(residual: Callable[[float], float], sizes: Sequence[float]) -> float:
+    """Return the slope of log residual(size) against log size, by least squares.
+
+    Example:
+        >>> round(fitted_order(lambda h: 3 * h**2, [0.1, 0.01]), 6)
+        2.0
+    """
+    values = [residual(size) for size in sizes]
+    if not all(value > 0 and np.isfinite(value) for value in values):
+        raise InvalidArgument("residual", values, "positive, finite numbers at every size")
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+
+
+def uniform(**ranges: tuple[float, float]) -> Sampler:
+    """Return a sampler of named float64 numbers, uniform in their ranges, as a dictionary.
+
+    Example:
+        >>> sorted(uniform(z=(-1, 1), delta=(0, 2))(random.Random(0)))
+        ['delta', 'z']
+    """
+
+    def draw(source: random.Random) -> dict[str, float]:
+        return {name: source.uniform(low, high) for name, (low, high) in ranges.items()}
+
+    return draw
+
+
+def show(case: object) -> str:
+    """Return a case as text; the items of a dictionary or tuple without quotes or type names.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> show({"p": Fraction(1, 2)})
+        'p = 1/2'
+    """
+    if isinstance(case, dict):
+        return ", ".join(f"{name} = {show(value)}" for name, value in case.items())
+    if isinstance(case, (tuple, list)):
+        return "(" + ", ".join(show(item) for item in case) + ")"
+    return str(case)
+
+
+@lru_cache(maxsize=64)
+def _pool(over: Sampler, seed: int, block: int, size: int) -> tuple[Any, ...]:
+    # module-level samplers are drawn once for all claims, so that worlds and their kernels are computed once
+    source = random.Random(f"{getattr(over, '__qualname__', over)}/{seed}/{block}")
+    return tuple(over(source) for _ in range(size))
+
+
+def _cases(over: Sampler, given: Statement | None, seed: int, count: int) -> Iterator[Any]:
+    for block in range(1 if given is None else PATIENCE):
+        for case in _pool(over, seed, block, count):
+            if given is None or given(case):
+                yield case

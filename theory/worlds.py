@@ -1,0 +1,300 @@
+"""Random preference worlds in exact rationals: the places where a claim must hold, or fails.
+
+A world is one prompt, a finite set of responses, a policy at one point of its parameters, and one preference pair. Its
+policy is log-linear with a base measure, seen at theta = 0: probabilities p and features phi are then free, so that
+every combination of probabilities and scores with sum_y p_y g_y = 0 that any differentiable policy can have at a point
+occurs here. All numbers are fractions; a statement about signs is decided, not estimated.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from dynamics.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+    from dynamics.policies import LogLinear
+
+Vector = tuple[Fraction, ...]
+Rational = int | Fraction
+
+TABULAR = "tabular softmax"
+LOG_LINEAR = "log-linear"
+BASE_MEASURE = "log-linear with a base measure"
+
+
+@dataclass(frozen=True)
+class World:
+    """One prompt, its responses, a policy at theta = 0, and one pair.
+
+    Attributes:
+        p: probability of every response, positive, sums to 1.
+        features: phi of every response, all of one length.
+        chosen: index of y_w.
+        rejected: index of y_l, another one.
+        kind: tabular softmax (features are unit vectors), log-linear (p comes from integer features and a rational
+            e^theta), or log-linear with a base measure (p and features are free).
+
+    Example:
+        >>> world = World.log_linear([[1], [0], [2]], at=[3])  # the ladder policy at e^theta = 3
+        >>> [str(q) for q in world.p]
+        ['3/13', '1/13', '9/13']
+        >>> str(world.change(0)), str(world.change(1))  # both fall, the chosen one falls more
+        ('-24/169', '-21/169')
+    """
+
+    p: Vector
+    features: tuple[Vector, ...]
+    chosen: int = 0
+    rejected: int = 1
+    kind: str = BASE_MEASURE
+
+    def __post_init__(self) -> None:
+        if sum(self.p) != 1 or min(self.p) <= 0:
+            raise InvalidArgument("p", [str(q) for q in self.p], "positive fractions that sum to 1")
+        if len(self.features) != len(self.p) or len({len(phi) for phi in self.features}) != 1:
+            raise InvalidArgument("features", f"{len(self.features)} rows", f"{len(self.p)} rows of one length")
+        indices = (self.chosen, self.rejected)
+        if self.chosen == self.rejected or not all(0 <= y < len(self.p) for y in indices):
+            raise InvalidArgument("chosen, rejected", indices, f"two different indices from 0 to {len(self.p) - 1}")
+
+    @staticmethod
+    def tabular(p: Sequence[Rational], chosen: int = 0, rejected: int = 1) -> World:
+        """Return a tabular softmax with these probabilities.
+
+        Example:
+            >>> World.tabular([Fraction(1, 4), Fraction(3, 4)]).kernel(0, 1)
+            Fraction(-3, 8)
+        """
+        unit = tuple(tuple(Fraction(int(i == y)) for i in range(len(p))) for y in range(len(p)))
+        return World(_fractions(p), unit, chosen, rejected, TABULAR)
+
+    @staticmethod
+    def log_linear(
+        features: Sequence[Sequence[int]], at: Sequence[Rational], chosen: int = 0, rejected: int = 1
+    ) -> World:
+        """Return a log-linear policy with integer features at e^theta = ``at`` (positive rationals)."""
+
+        def weight(phi: Sequence[int]) -> Fraction:
+            return math.prod((Fraction(a) ** k for a, k in zip(at, phi, strict=True)), start=Fraction(1))
+
+        weights = [weight(phi) for phi in features]
+        total = sum(weights)
+        rows = tuple(_fractions(phi) for phi in features)
+        return World(tuple(w / total for w in weights), rows, chosen, rejected, LOG_LINEAR)
+
+    @staticmethod
+    def with_base(
+        p: Sequence[Rational], features: Sequence[Sequence[Rational]], chosen: int = 0, rejected: int = 1
+    ) -> World:
+        """Return a log-linear policy with free probabilities and features; ``p`` need not be normalised."""
+        total = sum(Fraction(q) for q in p)
+        return World(tuple(Fraction(q) / total for q in p), tuple(map(_fractions, features)), chosen, rejected)
+
+    @property
+    def responses(self) -> range:
+        """Return the indices of all responses."""
+        return range(len(self.p))
+
+    @property
+    def others(self) -> tuple[int, ...]:
+        """Return all responses but the pair."""
+        return tuple(y for y in self.responses if y not in (self.chosen, self.rejected))
+
+    @property
+    def greedy(self) -> int | None:
+        """Return y*: the most probable response outside the pair; None with two responses."""
+        return max(self.others, key=lambda y: self.p[y], default=None)
+
+    @cached_property
+    def scores(self) -> tuple[Vector, ...]:
+        """Return g_y = phi_y - sum p phi, the gradient of log pi(y)."""
+        mean = [dot(self.p, column) for column in zip(*self.features, strict=True)]
+        return tuple(tuple(a - m for a, m in zip(phi, mean, strict=True)) for phi in self.features)
+
+    @cached_property
+    def _drives(self) -> Vector:
+        d = [a - b for a, b in zip(self.scores[self.chosen], self.scores[self.rejected], strict=True)]
+        return tuple(dot(g, d) for g in self.scores)
+
+    def kernel(self, y: int, z: int) -> Fraction:
+        """Return <g_y, g_z>."""
+        return dot(self.scores[y], self.scores[z])
+
+    def squared_norm(self, y: int) -> Fraction:
+        """Return |g_y|^2."""
+        return self.kernel(y, y)
+
+    def drive(self, y: int) -> Fraction:
+        """Return A_y = g_y . (g_w - g_l)."""
+        return self._drives[y]
+
+    def change(self, y: int) -> Fraction:
+        """Return the first-order change of pi(y) in a DPO step, in units of learning rate x beta x urgency."""
+        return self.p[y] * self._drives[y]
+
+    def log_change(self, y: int) -> Fraction:
+        """Return the first-order change of log pi(y), in the same units: the drive."""
+        return self._drives[y]
+
+    def after(self, factor: Rational) -> World:
+        """Return the world after an exact step of size s with e^s = ``factor``: p_y grows by factor^(phi_y . d).
+
+        Raises:
+            InvalidArgument: phi_y . (phi_w - phi_l) is not a whole number for some y, so that the result is irrational.
+        """
+        d = [a - b for a, b in zip(self.features[self.chosen], self.features[self.rejected], strict=True)]
+        powers = [dot(phi, d) for phi in self.features]
+        if any(power.denominator != 1 for power in powers):
+            raise InvalidArgument("factor", factor, "worlds in which every phi_y . (phi_w - phi_l) is a whole number")
+        weights = [q * Fraction(factor) ** int(power) for q, power in zip(self.p, powers, strict=True)]
+        total = sum(weights)
+        return World(tuple(w / total for w in weights), self.features, self.chosen, self.rejected, self.kind)
+
+    def exact_change(self, y: int, factor: Rational) -> Fraction:
+        """Return the exact change of pi(y) in a step of size s with e^s = ``factor``."""
+        return self.after(factor).p[y] - self.p[y]
+
+    def policy(self) -> LogLinear:
+        """Return this world as a float64 policy of ``dynamics`` at theta = 0, for finite steps of any size."""
+        from dynamics.policies import LogLinear  # noqa: PLC0415 - torch is loaded only where it is needed
+
+        return LogLinear([[float(a) for a in phi] for phi in self.features], [float(q) for q in self.p])
+
+    def __str__(self) -> str:
+        """Return the world in a form that can be checked by hand."""
+        names = {self.chosen: "w (chosen)", self.rejected: "l (rejected)", self.greedy: "*"}
+        lines = [f"{self.kind}, {len(self.p)} responses, learning rate x beta x urgency = 1"]
+        lines.append(f"{'':<14}{'probability':>12} {'features':>14} {'score g':>18} {'drive A':>10} {'change p A':>12}")
+        for y in self.responses:
+            name = names.get(y, str(y))
+            phi, g = (_show(v) for v in (self.features[y], self.scores[y]))
+            row = f"{name:<14}{self.p[y]!s:>12} {phi:>14} {g:>18} {self.drive(y)!s:>10} {self.change(y)!s:>12}"
+            lines.append(row)
+        chosen, rejected = self.squared_norm(self.chosen), self.squared_norm(self.rejected)
+        inner = self.kernel(self.chosen, self.rejected)
+        lines.append(f"|g_w|^2 = {chosen}, |g_l|^2 = {rejected}, g_w . g_l = {inner}")
+        return "\n".join(lines)
+
+
+def dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
+    """Return the inner product of two vectors of fractions.
+
+    Example:
+        >>> dot([Fraction(1, 2)], [Fraction(1, 3)])
+        Fraction(1, 6)
+    """
+    return sum((x * y for x, y in zip(a, b, strict=True)), Fraction(0))
+
+
+def sign_with_root(a: Rational, b: Rational, c: Rational) -> int:
+    """Return the sign of a + b sqrt(c), exactly; c >= 0.
+
+    Example:
+        >>> sign_with_root(-3, 2, 2)  # 2 sqrt(2) < 3
+        -1
+    """
+    root = b * b * c
+    if root == 0 or a == 0 or (a > 0) == (b > 0):
+        leading = a if root == 0 else (a or b)
+        return (leading > 0) - (leading < 0)
+    larger = a * a - root
+    sign_a = 1 if a > 0 else -1
+    return sign_a * ((larger > 0) - (larger < 0))
+
+
+# --- random worlds -------------------------------------------------------------------------------------------------
+
+
+def tabular(source: random.Random) -> World:
+    """Draw a tabular softmax with 2 to 8 responses."""
+    n = source.randint(2, 8)
+    return World.tabular(_weights(source, n), *source.sample(range(n), 2))
+
+
+def log_linear(source: random.Random) -> World:
+    """Draw a log-linear policy with 2 to 8 responses and 1 to 3 integer features."""
+    n, k = source.randint(2, 8), source.randint(1, 3)
+    at = [Fraction(source.randint(1, 6), source.randint(1, 6)) for _ in range(k)]
+    return World.log_linear(_features(source, n, k), at, *source.sample(range(n), 2))
+
+
+def base_measure(source: random.Random) -> World:
+    """Draw a log-linear policy with a base measure, 2 to 8 responses and 1 to 4 integer features."""
+    n, k = source.randint(2, 8), source.randint(1, 4)
+    return World.with_base(_weights(source, n), _features(source, n, k), *source.sample(range(n), 2))
+
+
+def one_feature(source: random.Random) -> World:
+    """Draw a log-linear policy with a base measure and a single feature, where displacement is common."""
+    n = source.randint(2, 8)
+    return World.with_base(_weights(source, n), _features(source, n, 1), *source.sample(range(n), 2))
+
+
+def any_world(source: random.Random) -> World:
+    """Draw a world of any of the three kinds."""
+    return source.choice((tabular, log_linear, base_measure, one_feature))(source)
+
+
+def two_responses(source: random.Random) -> World:
+    """Draw a world of any kind with two responses."""
+    if source.random() < 0.5:
+        return World.tabular(_weights(source, 2), *source.sample(range(2), 2))
+    return World.with_base(_weights(source, 2), _features(source, 2, source.randint(1, 3)), *source.sample(range(2), 2))
+
+
+def world_strategy(kind: str | None = None, max_responses: int = 8) -> SearchStrategy[World]:
+    """Return a Hypothesis strategy of worlds that shrinks to few responses and small whole numbers.
+
+    Args:
+        kind: TABULAR, LOG_LINEAR or BASE_MEASURE; None for any of them.
+        max_responses: at least 2.
+
+    Example:
+        >>> from hypothesis import find
+        >>> print([str(q) for q in find(world_strategy(TABULAR), lambda world: True).p])
+        ['1/2', '1/2']
+    """
+    from hypothesis import strategies as st  # noqa: PLC0415 - half a second, for a search only
+
+    @st.composite
+    def worlds(draw: st.DrawFn) -> World:
+        which = draw(st.sampled_from([TABULAR, LOG_LINEAR, BASE_MEASURE])) if kind is None else kind
+        n = draw(st.integers(2, max_responses))
+        weights = [draw(st.integers(1, 12)) for _ in range(n)] if which != LOG_LINEAR else []
+        if which == TABULAR:
+            return World.tabular([Fraction(a, sum(weights)) for a in weights])
+        k = draw(st.integers(1, 3))
+        features = [[draw(st.integers(-4, 4)) for _ in range(k)] for _ in range(n)]
+        if which == BASE_MEASURE:
+            return World.with_base(weights, features)
+        at = [Fraction(draw(st.integers(1, 6)), draw(st.integers(1, 6))) for _ in range(k)]
+        return World.log_linear(features, at)
+
+    return worlds()
+
+
+def _weights(source: random.Random, n: int) -> list[Fraction]:
+    top = source.choice((3, 12, 100))
+    raw = [source.randint(1, top) for _ in range(n)]
+    return [Fraction(a, sum(raw)) for a in raw]
+
+
+def _features(source: random.Random, n: int, k: int) -> list[list[int]]:
+    return [[source.randint(-4, 4) for _ in range(k)] for _ in range(n)]
+
+
+def _fractions(values: Sequence[Rational]) -> Vector:
+    return tuple(Fraction(v) for v in values)
+
+
+def _show(vector: Vector) -> str:
+    return "(" + ", ".join(map(str, vector)) + ")"
