@@ -22,10 +22,10 @@ Sampler = Callable[[random.Random], Any]
 Statement = Callable[[Any], bool]
 
 # What a finding says about the claim; the verdict follows from these and from nothing else (theory.claim.earned).
-HOLDS = "the printed statement holds"
-FAILS = "the printed statement fails"
-CORRECTED = "a corrected reading of the same statement holds"
-CONDITIONAL = "the statement holds under an extra assumption"
+HOLDS = "the statement holds"
+FAILS = "the statement fails"
+CORRECTED = "the corrected statement holds"
+CONDITIONAL = "the statement holds under the extra assumption"
 ORDER = "the statement holds to first order"
 VACUOUS = "the statement says nothing"
 ALSO = "a further fact"
@@ -163,7 +163,7 @@ class Evidence:
         """
         found, perturbed = (fitted_order(f, sizes) for f in (residual, control))
         passed, rejected = abs(found - order) < SLOPE_TOLERANCE, not abs(perturbed - order) < SLOPE_TOLERANCE
-        detail = f"slope {found:.3f} (expected {order}); perturbed {perturbed:.3f}"
+        detail = f"slope {found:.2f} (expected {order}); perturbed: {perturbed:.2f}"
         self.findings.append(Finding(role, "slope", passed, rejected, detail))
 
 

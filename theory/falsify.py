@@ -11,7 +11,7 @@ from theory.worlds import BASE_MEASURE, LOG_LINEAR, TABULAR, World, world_strate
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Falsification:
     """What a search for a counterexample found.
 
     Attributes:
@@ -42,7 +42,7 @@ def falsify(
     max_examples: int = 2000,
     max_responses: int = 5,
     seed: int = 0,
-) -> Verdict:
+) -> Falsification:
     """Search for a world in which ``conjecture`` is false, and shrink it.
 
     The kinds are searched in order, so that a counterexample comes from the simplest kind of policy that has one. The
@@ -95,5 +95,5 @@ def falsify(
             world = find(strategy, refuted, settings=search, random=random.Random(seed))
         except NoSuchExample:
             continue
-        return Verdict(world, tried, kinds)
-    return Verdict(None, tried, kinds)
+        return Falsification(world, tried, kinds)
+    return Falsification(None, tried, kinds)

@@ -1,0 +1,157 @@
+"""Run the claim ledger: ``python -m theory [KEYS...]``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from theory.claim import Claim, Outcome
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+WIDE = 120  # columns from which the table has room for what the papers call a claim
+COLOURS = {
+    "proved": "green",
+    "first-order": "green",
+    "conditional": "yellow",
+    "misprint": "yellow",
+    "false": "red",
+    "vacuous": "magenta",
+}
+
+
+@app.command()
+def main(
+    keys: Annotated[
+        list[str] | None, typer.Argument(help="Keys or globs, such as 'jian2025.theorem-*'; all if none.")
+    ] = None,
+    paper: Annotated[str | None, typer.Option(help="Only the claims of one paper, such as ma2025.")] = None,
+    worlds: Annotated[int, typer.Option(min=1, help="Random cases for each search.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random cases.")] = 0,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; as many as there are cores if not given.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write outcomes and evidence as JSON.")] = None,
+    markdown_file: Annotated[Path | None, typer.Option("--markdown", help="Write the ledger as Markdown.")] = None,
+    explain: Annotated[str | None, typer.Option(metavar="KEY", help="Run and explain one claim.")] = None,
+    list_only: Annotated[bool, typer.Option("--list", help="List the claims without running them.")] = False,
+) -> None:
+    """Run the evidence of every claim and compare what it earns with the verdict written down.
+
+    The exit code is 1 if any verdict is not reproduced, 2 for a key or a paper that does not exist.
+    """
+    from dynamics.errors import InvalidArgument  # noqa: PLC0415 - not needed for --help
+    from theory.ledger import select  # noqa: PLC0415
+
+    console = Console(highlight=False)
+    try:
+        claims = select([explain] if explain else keys or [], paper)
+        if list_only:
+            _print_list(console, claims)
+            return
+        outcomes = _run(console, claims, worlds, seed, jobs)
+    except InvalidArgument as problem:
+        console.print(f"[red]error[/red] {problem}", soft_wrap=True, markup=True)
+        raise typer.Exit(2) from None
+    if explain:
+        _explain(console, claims, outcomes)
+    else:
+        _print_table(console, claims, outcomes)
+    settings = {"worlds": worlds, "seed": seed}
+    try:
+        _write(claims, outcomes, settings, json_file, markdown_file)
+    except OSError as problem:
+        console.print(f"[red]error[/red] cannot write: {problem}", soft_wrap=True)
+        raise typer.Exit(2) from None
+    if any(outcome.status != "reproduced" for outcome in outcomes.values()):
+        raise typer.Exit(1)
+
+
+def _run(console: Console, claims: list[Claim], worlds: int, seed: int, jobs: int | None) -> dict[str, Outcome]:
+    from theory.ledger import run_ledger  # noqa: PLC0415
+
+    outcomes: dict[str, Outcome] = {}
+    columns = (TextColumn("{task.description:<40}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not sys.stdout.isatty()) as progress:
+        task = progress.add_task("", total=len(claims))
+        for outcome in run_ledger(claims, worlds, seed, jobs):
+            outcomes[outcome.key] = outcome
+            progress.update(task, advance=1, description=outcome.key)
+    return outcomes
+
+
+def _print_list(console: Console, claims: list[Claim]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("claim", no_wrap=True)
+    table.add_column("verdict")
+    table.add_column("in print", overflow="fold")
+    for made in claims:
+        table.add_row(made.key, f"[{COLOURS[made.verdict]}]{made.verdict}[/]", made.source)
+    console.print(table)
+
+
+def _print_table(console: Console, claims: list[Claim], outcomes: dict[str, Outcome]) -> None:
+    from theory.report import evidence_summary  # noqa: PLC0415
+
+    wide = console.width >= WIDE
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("claim", overflow="fold")
+    table.add_column("verdict earned", no_wrap=True)
+    if wide:
+        table.add_column("in print", overflow="fold")
+    table.add_column("evidence", overflow="fold")
+    table.add_column("s", justify="right")
+    for made in claims:
+        outcome = outcomes[made.key]
+        verdict = f"[{COLOURS[made.verdict]}]{outcome.earned}[/]"
+        if outcome.status != "reproduced":
+            verdict = f"[bold red]{outcome.status.upper()}[/]"
+        source = [made.source] if wide else []
+        table.add_row(made.key, verdict, *source, evidence_summary(outcome), f"{outcome.seconds:.1f}")
+    console.print(table)
+    for outcome in outcomes.values():
+        if outcome.status != "reproduced":
+            console.print(f"[bold red]{outcome.status}[/] {outcome.key}: {outcome.problem}", soft_wrap=True)
+    counted = Counter(made.verdict for made in claims)
+    good = sum(outcome.status == "reproduced" for outcome in outcomes.values())
+    console.print(
+        f"\n{good} of {len(claims)} verdicts reproduced: " + ", ".join(f"{n} {v}" for v, n in counted.items())
+    )
+
+
+def _explain(console: Console, claims: list[Claim], outcomes: dict[str, Outcome]) -> None:
+    from theory.ledger import load  # noqa: PLC0415
+    from theory.report import explanation  # noqa: PLC0415
+
+    for made in claims:
+        console.print(explanation(made, outcomes[made.key], load()), markup=False, soft_wrap=True)
+
+
+def _write(
+    claims: list[Claim], outcomes: dict[str, Outcome], settings: dict[str, int], json_file: Path | None, md: Path | None
+) -> None:
+    from theory.report import as_json, markdown  # noqa: PLC0415
+
+    texts = []
+    if json_file:
+        texts.append((json_file, json.dumps(as_json(claims, outcomes, settings), indent=2) + "\n"))
+    if md:
+        texts.append((md, markdown(claims, outcomes)))
+    for path, text in texts:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m theory")

@@ -1,0 +1,73 @@
+"""Run many claims, on several processes, and hand back the outcomes as they come."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+
+from joblib import Parallel, cpu_count, delayed
+
+from dynamics.errors import InvalidArgument, check_count
+from theory.claim import Claim, Outcome, run
+
+
+def load() -> dict[str, Claim]:
+    """Import every claim and return the ledger by key.
+
+    Example:
+        >>> load()["jian2025.log-margin"].verdict
+        'proved'
+    """
+    from theory.catalog import CLAIMS  # noqa: PLC0415 - imports torch and SymPy, which a search for keys does not need
+
+    return CLAIMS
+
+
+def select(patterns: Sequence[str] = (), paper: str | None = None) -> list[Claim]:
+    """Return the claims whose keys match any of the patterns, of one paper or of all, in the order of the ledger.
+
+    Args:
+        patterns: keys or globs; none for all.
+        paper: key of a paper, such as ``ma2025``.
+
+    Raises:
+        InvalidArgument: a pattern or a paper that matches nothing.
+    """
+    claims = load()
+    for pattern in patterns:
+        if not fnmatch.filter(claims, pattern):
+            near = [key for key in claims if key.split(".")[-1].startswith(pattern.split(".")[-1][:4])][:5]
+            hint = f"; near it: {', '.join(near)}" if near else ""
+            raise InvalidArgument("keys", pattern, f"keys or globs of claims (python -m theory --list){hint}")
+    papers = sorted({made.paper for made in claims.values()})
+    if paper is not None and paper not in papers:
+        raise InvalidArgument("paper", paper, "one of " + ", ".join(papers))
+    return [
+        made
+        for key, made in claims.items()
+        if (not patterns or any(fnmatch.fnmatch(key, pattern) for pattern in patterns))
+        and (paper is None or made.paper == paper)
+    ]
+
+
+def run_ledger(claims: Sequence[Claim], worlds: int = 500, seed: int = 0, jobs: int | None = None) -> Iterator[Outcome]:
+    """Run claims and yield their outcomes as they finish; the numbers do not depend on ``jobs``.
+
+    Args:
+        claims: what to run.
+        worlds: random cases for each search, >= 1.
+        seed: of the random cases.
+        jobs: processes; as many as there are cores if not given.
+    """
+    check_count("worlds", worlds)
+    check_count("seed", seed, minimum=0)
+    processes = cpu_count() if jobs is None else check_count("jobs", jobs)
+    if processes == 1 or len(claims) == 1:
+        yield from (run(made, worlds, seed) for made in claims)
+        return
+    work = (delayed(_run_key)(made.key, worlds, seed) for made in claims)
+    yield from Parallel(n_jobs=min(processes, len(claims)), return_as="generator_unordered", batch_size=4)(work)
+
+
+def _run_key(key: str, worlds: int, seed: int) -> Outcome:
+    return run(load()[key], worlds, seed)

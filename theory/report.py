@@ -1,0 +1,145 @@
+"""The ledger in words: one claim explained, the whole as Markdown, the outcomes as JSON."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from theory.claim import REPRODUCED, VERDICTS, Claim, Outcome
+
+PAPERS = {
+    "jian2025": "Jian et al. 2025, Stable Preference Optimization for LLMs: A Bilevel Approach Beyond DPO",
+    "wipf2024": "Wipf 2024, Unavoidable Learning Constraints Alter the Foundations of DPO",
+    "feng2024": "Feng et al. 2024, Towards Analyzing and Understanding the Limitations of DPO",
+    "sun2025": "Sun et al. 2025, SPO: Self Preference Optimization with Self Regularization",
+    "ma2025": "Ma et al. 2025, Gradient Imbalance in Direct Preference Optimization",
+}
+
+INTRODUCTION = """# The claim ledger
+
+What five papers on direct preference optimization say, and what is true. Every verdict below was earned by running the
+evidence under it: symbolic proofs, searches in exact rationals, counterexamples that are evaluated again, slopes. Every
+checker was also run on a perturbed statement, which it had to reject.
+
+This file is generated: `python -m theory --markdown theory/LEDGER.md`. `python -m theory --explain KEY` runs one claim.
+"""
+
+
+def evidence_summary(outcome: Outcome) -> str:
+    """Return what the evidence consists of, such as "2 searches, 1 counterexample"."""
+    plural = {"search": "searches"}
+    counted = Counter(finding.kind for finding in outcome.findings)
+    return ", ".join(f"{n} {kind if n == 1 else plural.get(kind, kind + 's')}" for kind, n in counted.items())
+
+
+def section(claim: Claim, outcome: Outcome) -> str:
+    """Return one claim with its evidence as Markdown with LaTeX, as it stands in LEDGER.md."""
+    lines = [
+        f"### {claim.key}",
+        "",
+        f"**{claim.verdict.capitalize()}**: {VERDICTS[claim.verdict]}. In print: {claim.source}.",
+        "",
+    ]
+    lines += ["```math", claim.says, "```", ""]
+    if claim.assumes:
+        lines += [f"Assumes: {_inline(claim.assumes)}.", ""]
+    if claim.because:
+        lines += [_inline(claim.because), ""]
+    if claim.proof:
+        lines += [f"Proof: {_inline(claim.proof)}", ""]
+    if claim.instead:
+        lines += ["True instead: " + ", ".join(f"[{key}](#{anchor(key)})" for key in claim.instead) + ".", ""]
+    for finding in outcome.findings:
+        first, *rest = finding.detail.split("\n")
+        lines.append(f"- {finding.role}: {finding.kind}, {first}")
+        if rest:
+            lines += ["", "  ```text", *("  " + row for row in rest), "  ```", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def markdown(claims: Sequence[Claim], outcomes: Mapping[str, Outcome]) -> str:
+    """Return the whole ledger as Markdown: an index by paper, then every claim."""
+    counts = Counter(made.verdict for made in claims)
+    parts = [
+        INTRODUCTION,
+        f"{len(claims)} claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if counts[v]) + ".\n",
+    ]
+    for paper, title in PAPERS.items():
+        own = [made for made in claims if made.paper == paper]
+        if not own:
+            continue
+        parts.append(f"## {title}\n")
+        parts.append("| claim | in print | verdict |\n|---|---|---|")
+        for made in own:
+            source = made.source.replace("|", "\\|")
+            parts.append(f"| [{made.key}](#{anchor(made.key)}) | {source} | {made.verdict} |")
+        parts.append("")
+        parts += [section(made, outcomes[made.key]) for made in own]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def explanation(claim: Claim, outcome: Outcome, claims: Mapping[str, Claim]) -> str:
+    """Return one claim for the terminal: statement, why it fails, counterexample, what is true and why."""
+    lines = [
+        f"{claim.key}: {claim.verdict} ({VERDICTS[claim.verdict]})",
+        f"in print: {claim.source}",
+        "",
+        f"    {claim.says}",
+        "",
+    ]
+    if claim.assumes:
+        lines += [f"assumes: {claim.assumes}", ""]
+    if claim.because:
+        lines += [claim.because, ""]
+    if claim.proof:
+        lines += [f"proof: {claim.proof}", ""]
+    lines.append("evidence")
+    for finding in outcome.findings:
+        mark = (
+            "ok"
+            if finding.passed and finding.control
+            else "NOT FOUND"
+            if not finding.passed
+            else "CONTROL NOT REJECTED"
+        )
+        first, *rest = finding.detail.split("\n")
+        lines.append(f"  [{mark}] {finding.role}: {finding.kind}, {first}")
+        lines += ["        " + row for row in rest]
+    for key in claim.instead:
+        true = claims[key]
+        lines += ["", f"true instead: {key} ({true.verdict})", "", f"    {true.says}", ""]
+        if true.assumes:
+            lines.append(f"  assumes: {true.assumes}")
+        if true.proof:
+            lines.append(f"  proof: {true.proof}")
+    lines += ["", f"{outcome.status} in {outcome.seconds:.2f} s" + (f": {outcome.problem}" if outcome.problem else "")]
+    return "\n".join(lines)
+
+
+def as_json(claims: Sequence[Claim], outcomes: Mapping[str, Outcome], settings: dict[str, Any]) -> dict[str, Any]:
+    """Return claims and outcomes as plain data."""
+    rows = []
+    for made in claims:
+        outcome = asdict(outcomes[made.key])
+        words = {name: getattr(made, name) for name in ("source", "says", "assumes", "because", "instead", "proof")}
+        rows.append({**words, **outcome})
+    reproduced = sum(outcome.status == REPRODUCED for outcome in outcomes.values())
+    return {"settings": settings, "claims": len(rows), "reproduced": reproduced, "ledger": rows}
+
+
+def anchor(heading: str) -> str:
+    """Return the anchor that a code host gives a heading.
+
+    Example:
+        >>> anchor("wipf2024.proposition-3.1")
+        'wipf2024proposition-31'
+    """
+    return re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-")
+
+
+def _inline(text: str) -> str:
+    """Turn $...$ into the form in which a code host leaves backslashes alone."""
+    return re.sub(r"\$([^$]+)\$", r"$`\1`$", text)
