@@ -1,0 +1,105 @@
+"""A verdict follows from findings alone; a checker that cannot fail is reported."""
+
+import itertools
+
+import pytest
+
+from dynamics.errors import InvalidArgument
+from theory.claim import (
+    BROKEN,
+    CLAIMS,
+    CONDITIONALLY,
+    CONTRADICTED,
+    EMPTY,
+    FALSE,
+    FIRST_ORDER,
+    MISPRINT,
+    PROBLEM,
+    PROVED,
+    REPRODUCED,
+    Claim,
+    claim,
+    earned,
+    run,
+)
+from theory.evidence import ALSO, CONDITIONAL, CORRECTED, FAILS, HOLDS, ORDER, VACUOUS, Evidence, Finding
+from theory.worlds import any_world
+
+
+def finding(role: str, passed: bool = True, control: bool = True) -> Finding:
+    return Finding(role, "search", passed, control, "")
+
+
+@pytest.mark.parametrize(
+    ("roles", "verdict"),
+    [
+        ([HOLDS], PROVED),
+        ([HOLDS, ALSO], PROVED),
+        ([ORDER], FIRST_ORDER),
+        ([ORDER, FAILS], FIRST_ORDER),
+        ([FAILS], FALSE),
+        ([FAILS, ALSO], FALSE),
+        ([FAILS, CONDITIONAL], CONDITIONALLY),
+        ([FAILS, CORRECTED], MISPRINT),
+        ([VACUOUS], EMPTY),
+        ([VACUOUS, HOLDS], EMPTY),
+        ([CONDITIONAL], None),  # nothing shows that the assumption is needed
+        ([CORRECTED], None),
+        ([HOLDS, FAILS], None),
+        ([ALSO], None),
+        ([], None),
+    ],
+)
+def test_verdict_follows_from_the_roles(roles: list[str], verdict: str | None) -> None:
+    for order in itertools.permutations(roles):
+        assert earned(tuple(finding(role) for role in order)) == verdict
+
+
+def made(evidence, verdict: str = PROVED) -> Claim:
+    return Claim("test.claim", "a test", "1 = 1", verdict, evidence)
+
+
+def test_reproduced() -> None:
+    outcome = run(made(lambda e: e.proves(lambda: True, control=lambda: False, by="hand")))
+    assert (outcome.status, outcome.earned, outcome.problem) == (REPRODUCED, PROVED, "")
+
+
+def test_contradicted_when_the_evidence_earns_another_verdict() -> None:
+    outcome = run(made(lambda e: e.proves(lambda: True, control=lambda: False, by="hand"), FALSE))
+    assert outcome.status == CONTRADICTED
+    assert "false" in outcome.problem
+    assert "proved" in outcome.problem
+
+
+def test_broken_when_a_checker_fails() -> None:
+    outcome = run(made(lambda e: e.proves(lambda: False, control=lambda: False, by="hand")))
+    assert outcome.status == BROKEN
+
+
+def test_broken_when_a_negative_control_passes() -> None:
+    outcome = run(made(lambda e: e.proves(lambda: True, control=lambda: True, by="hand")))
+    assert outcome.status == BROKEN
+    assert "control" in outcome.problem
+
+
+def test_no_evidence_earns_nothing() -> None:
+    assert run(made(lambda e: None)).status == CONTRADICTED
+
+
+def test_an_exception_is_reported_with_its_place() -> None:
+    def evidence(e: Evidence) -> None:
+        e.holds(lambda w: 1 / 0 > 0, any_world, control=lambda w: False)
+
+    outcome = run(made(evidence))
+    assert outcome.status == PROBLEM
+    assert "ZeroDivisionError" in outcome.problem
+
+
+def test_registration_refuses_bad_keys_and_verdicts() -> None:
+    words = {"source": "s", "says": "x"}
+    with pytest.raises(InvalidArgument, match="verdict"):
+        claim("test.a", verdict="perhaps", **words)
+    with pytest.raises(InvalidArgument, match="key"):
+        claim("nodot", verdict=PROVED, **words)
+    with pytest.raises(InvalidArgument, match="key"):
+        claim(next(iter(CLAIMS), "nodot"), verdict=PROVED, **words)

@@ -1,0 +1,80 @@
+"""``python -m theory`` as a user types it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from theory.__main__ import app
+from theory.claim import CLAIMS, FALSE, claim
+
+RUN = CliRunner()
+
+
+@pytest.fixture
+def wrong_claim():
+    key = "jian2025.wrong-on-purpose"
+    words = {"source": "a test", "says": "1=1", "verdict": FALSE}
+    claim(key, **words)(lambda e: e.proves(lambda: True, control=lambda: False, by="hand"))
+    yield key
+    del CLAIMS[key]
+
+
+def test_a_claim_is_run_and_counted() -> None:
+    result = RUN.invoke(app, ["jian2025.log-margin", "--worlds", "50", "--jobs", "1"])
+    assert result.exit_code == 0, result.output
+    assert "jian2025.log-margin" in result.output
+    assert "1 of 1 verdicts reproduced: 1 proved" in result.output
+
+
+def test_a_verdict_that_is_not_earned_makes_the_exit_code_1(wrong_claim: str) -> None:
+    result = RUN.invoke(app, [wrong_claim, "--jobs", "1"])
+    assert result.exit_code == 1
+    assert "CONTRADICTED" in result.output
+    assert "written down as false, the evidence earns proved" in result.output
+
+
+def test_explain_tells_the_story_of_corollary_2() -> None:
+    result = RUN.invoke(app, ["--explain", "jian2025.corollary-2"])
+    assert result.exit_code == 0, result.output
+    for part in (
+        r"\sqrt{\pi_w}",
+        "arithmetic and geometric means",
+        "7/12",
+        "true instead: jian2025.log-margin",
+        "proof:",
+    ):
+        assert part in result.output
+
+
+@pytest.mark.parametrize("arguments", [["nope"], ["--paper", "smith1999"], ["--explain", "nope"]])
+def test_unknown_names_are_refused_with_what_is_allowed(arguments: list[str]) -> None:
+    result = RUN.invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "allowed" in result.output
+
+
+def test_json_and_markdown_are_written_whole(tmp_path: Path) -> None:
+    files = [tmp_path / "ledger.json", tmp_path / "ledger.md"]
+    arguments = ["jian2025.log-margin", "--jobs", "1", "--json", str(files[0]), "--markdown", str(files[1])]
+    result = RUN.invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    data = json.loads(files[0].read_text())
+    assert data["claims"] == data["reproduced"] == 1
+    assert data["ledger"][0]["earned"] == "proved"
+    assert all(f["control"] for f in data["ledger"][0]["findings"])
+    assert "### jian2025.log-margin" in files[1].read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.json", "ledger.md"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    result = RUN.invoke(app, ["jian2025.log-margin", "--jobs", "1", "--json", str(tmp_path / "no" / "f.json")])
+    assert result.exit_code == 2
+    assert "cannot write" in result.output
+
+
+def test_list_does_not_run_anything() -> None:
+    result = RUN.invoke(app, ["--list", "--paper", "jian2025"])
+    assert result.exit_code == 0
+    assert "jian2025.corollary-2" in result.output
