@@ -1,0 +1,70 @@
+"""The gradient of an objective, from closed-form partials and one pullback, against autograd all the way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynamics import BDPO, CPO, DPO, IPO, SFT, Hinge, NaiveBDPO, NaiveBDPOv2, PreferenceLoss, ProbabilityMargin, SimPO
+from dynamics.gradient import objective_gradient, pair_quantities, response_lengths
+from dynamics.preferences import Preferences, pairs
+from tests.dynamics.strategies import KINDS, World, close, make_policy, tensor, worlds
+
+LOSS_LIST = [
+    DPO(beta=0.5),
+    IPO(beta=0.5),
+    Hinge(beta=0.5),
+    CPO(),
+    SimPO(),
+    NaiveBDPO(beta=0.5),
+    NaiveBDPOv2(beta=0.5),
+    BDPO(beta=0.5),
+    ProbabilityMargin(),
+    DPO() + 0.3 * SFT(),
+]
+
+
+def autograd_gradient(world: World, asked: Preferences, loss: PreferenceLoss, reference: torch.Tensor) -> torch.Tensor:
+    theta = world.theta.clone().requires_grad_()
+    log_p = world.policy.log_probs(theta).flatten()
+    values = loss.value(pair_quantities(log_p, reference, asked, response_lengths(world.policy)))
+    return torch.autograd.grad((asked.weight * values).sum(), theta)[0]
+
+
+@given(worlds(), st.sampled_from(LOSS_LIST), st.integers(0, 100))
+def test_gradient_of_weighted_pairs_is_that_of_autograd(world: World, loss: PreferenceLoss, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = world.policy.shape
+    asked = pairs(
+        [world.chosen, world.rejected, world.chosen],
+        [world.rejected, world.chosen, world.rejected],
+        shape=shape,
+        prompt=[world.prompt, 0, world.prompt],
+        weight=rng.uniform(size=3),
+    )
+    reference = torch.log_softmax(tensor(rng.normal(size=shape)), -1).flatten()
+    got = objective_gradient(world.policy, world.theta, asked, loss, reference)
+    close(got, autograd_gradient(world, asked, loss, reference), 1e-11)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_equals_its_members(kind: str) -> None:
+    policy, _ = make_policy(kind)
+    thetas = tensor(np.random.default_rng(0).normal(size=(3, policy.parameters)))
+    reference = policy.log_probs(thetas[0]).flatten()
+    asked = pairs([0, 1], [1, 2], shape=policy.shape, weight=[1.0, 0.5])
+    together = objective_gradient(policy, thetas, asked, DPO(), reference)
+    for i in range(3):
+        close(together[i], objective_gradient(policy, thetas[i], asked, DPO(), reference))
+
+
+def test_lengths_reach_the_loss() -> None:
+    policy, theta = make_policy("prefix_tree")
+    assert response_lengths(policy).tolist() == [2, 2, 2, 2, 1]
+    quantities = pair_quantities(
+        policy.log_probs(theta), policy.log_probs(theta), pairs(0, 4, shape=(5,)), response_lengths(policy)
+    )
+    assert (float(quantities.chosen_length), float(quantities.rejected_length)) == (2, 1)

@@ -1,0 +1,151 @@
+"""What a figure is, and that every figure of the catalogue is a whole one that fits the page."""
+
+import re
+from collections.abc import Iterator
+from itertools import combinations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure as Drawing
+from matplotlib.text import Text
+
+from dynamics import InvalidArgument
+from figures.catalog import FIGURES
+from figures.registry import Arrays, Figure, figure, select
+from figures.style import COLUMN_WIDTH, PAGE_WIDTH, paper_style
+
+PAPERS = "jian2025|wipf2024|feng2024|sun2025|ma2025"
+EVERY_FIGURE = pytest.mark.parametrize("key", list(FIGURES))
+
+
+@pytest.fixture
+def made() -> Iterator[Figure]:
+    @figure("zz-1", "a ramp", source="nowhere", caption="It rises.")
+    def ramp(height: float = 1.0, points: int = 3) -> Arrays:
+        return {"y": np.linspace(0.0, height, points)}
+
+    yield ramp
+    del FIGURES["zz-1"]
+
+
+def draw(key: str) -> Drawing:
+    with paper_style():
+        drawing = FIGURES[key].drawers[0](FIGURES[key].compute())
+        drawing.canvas.draw()
+    return drawing
+
+
+@EVERY_FIGURE
+def test_every_figure_is_whole(key: str) -> None:
+    spec = FIGURES[key]
+    assert spec.key == key
+    assert len(spec.checks) >= 3
+    assert len(spec.drawers) == 1
+    assert all(check.says.endswith(".") for check in spec.checks)
+    assert spec.title and not spec.title.endswith(".")
+    assert spec.caption.endswith(".")
+    assert re.search(r"20\d\d, Figure \d", spec.source)
+    assert all(re.fullmatch(r"[A-Z].*\.", text, re.DOTALL) for text in (spec.caption, spec.differs) if text.isascii())
+
+
+@EVERY_FIGURE
+def test_keys_and_claims_are_well_formed(key: str) -> None:
+    paper = key.split("-", maxsplit=1)[0]
+    assert re.fullmatch(rf"({PAPERS})-\d+[a-z]?", key)
+    assert FIGURES[key].claims
+    for claim in FIGURES[key].claims:
+        assert re.fullmatch(rf"{paper}\.[a-z0-9]+(-[a-z0-9]+)*", claim)
+
+
+@EVERY_FIGURE
+def test_arrays_are_numbers_and_come_out_the_same_twice(key: str) -> None:
+    first, second = FIGURES[key].compute(), FIGURES[key].compute()
+    assert first.keys() == second.keys()
+    for name, array in first.items():
+        assert np.issubdtype(array.dtype, np.number) or array.dtype == bool or array.dtype.kind == "U"
+        np.testing.assert_array_equal(array, second[name])
+
+
+@EVERY_FIGURE
+def test_a_drawing_fits_the_page_and_nothing_is_cut_off(key: str) -> None:
+    drawing = draw(key)
+    width, height = drawing.get_size_inches()
+    box = drawing.get_tightbbox()
+    plt.close(drawing)
+    assert width in (COLUMN_WIDTH, PAGE_WIDTH)
+    assert height <= 9
+    assert box.x0 >= -0.02 and box.y0 >= -0.02 and box.x1 <= width + 0.02 and box.y1 <= height + 0.02
+
+
+@EVERY_FIGURE
+def test_no_text_stands_on_another(key: str) -> None:
+    drawing = draw(key)
+    texts = [
+        t for t in drawing.findobj(Text) if t.get_text().strip() and t.get_visible() and t.get_rotation() % 90 == 0
+    ]
+    boxes = [(t.get_text(), t.get_window_extent()) for t in texts]
+    plt.close(drawing)
+    # two pixels of air at the sides of a glyph belong to its box
+    shrunk = [(text, box.padded(-2)) for text, box in boxes if box.width > 4 and box.height > 4]
+    assert [(a, b) for (a, one), (b, two) in combinations(shrunk, 2) if one.overlaps(two)] == []
+
+
+def test_settings_are_the_defaults_of_compute(made: Figure) -> None:
+    assert made.settings == {"height": 1.0, "points": 3}
+    assert made.compute(height=2.0)["y"].tolist() == [0.0, 1.0, 2.0]
+
+
+def test_a_check_says_what_must_be_seen_and_fails_when_it_is_not(made: Figure) -> None:
+    @made.check
+    def rises(arrays: Arrays) -> bool:
+        """It rises.
+
+        Not a word more.
+        """
+        return bool((np.diff(arrays["y"]) > 0).all())
+
+    assert [(check.name, check.says) for check in made.checks] == [("rises", "It rises.")]
+    assert made.failures({"y": np.array([0.0, 1.0])}) == []
+    assert [check.name for check in made.failures({"y": np.array([0.0, 0.0])})] == ["rises"]
+    assert [check.name for check in made.failures({"y": np.array([0.0, np.nan])})] == ["rises"]
+
+
+def test_a_check_without_words_or_with_a_name_that_is_taken_is_refused(made: Figure) -> None:
+    with pytest.raises(InvalidArgument, match="docstring"):
+
+        @made.check
+        def silent(arrays: Arrays) -> bool:
+            return True
+
+    def twice(arrays: Arrays) -> bool:
+        """It is there."""
+        return True
+
+    made.check(twice)
+    with pytest.raises(InvalidArgument, match="no other check"):
+        made.check(twice)
+
+
+def test_a_key_that_is_taken_is_refused(made: Figure) -> None:
+    with pytest.raises(InvalidArgument, match="no other figure"):
+        figure("zz-1", "another", source="nowhere", caption="It falls.")(dict)
+    assert FIGURES["zz-1"] is made
+
+
+def test_a_setting_without_a_default_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="height"):
+        figure("zz-2", "another", source="nowhere", caption="It falls.")(lambda height: {})
+    assert "zz-2" not in FIGURES
+
+
+def test_select_takes_names_globs_and_nothing(made: Figure) -> None:
+    assert select([]) == list(FIGURES.values())
+    assert select(["zz-1"]) == [made]
+    assert select(["zz-*"]) == [made]
+    assert [spec.key for spec in select(["feng2024-1b", "feng2024-*"])] == ["feng2024-1a", "feng2024-1b"]
+
+
+def test_select_refuses_a_name_that_no_figure_has(made: Figure) -> None:
+    with pytest.raises(InvalidArgument, match=r"names: got feng2025-1; allowed: .*zz-1"):
+        select(["feng2024-1a", "feng2025-1"])
