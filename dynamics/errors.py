@@ -41,6 +41,10 @@ class InvalidArgument(ValueError):
         self.allowed = allowed
         super().__init__(f"{argument}: got {self.got}; allowed: {allowed}")
 
+    def __reduce__(self) -> tuple[type[InvalidArgument], tuple[str, str, str]]:
+        """Let the error cross a process border: pickle would call the class with the message alone."""
+        return type(self), (self.argument, self.got, self.allowed)
+
 
 def _shorten(value: object, limit: int = 120) -> str:
     text = value if isinstance(value, str) else repr(value)
@@ -51,11 +55,14 @@ def _shorten(value: object, limit: int = 120) -> str:
 def to_tensor(
     argument: str, value: ArrayLike, dtype: torch.dtype = torch.float64, device: torch.device | str | None = None
 ) -> Tensor:
-    """Turn numbers, nested lists or arrays into a tensor; a tensor keeps its device unless one is given."""
+    """Turn numbers, nested lists or arrays into a tensor; a tensor keeps its device unless one is given.
+
+    An array is copied, whatever its strides and flags.
+    """
     try:
         if isinstance(value, Tensor):
             return value.to(dtype=dtype, device=device)
-        return torch.as_tensor(np.asarray(value), dtype=dtype, device=device)
+        return torch.as_tensor(np.array(value, order="C"), dtype=dtype, device=device)
     except (TypeError, ValueError, RuntimeError, OverflowError) as problem:
         raise InvalidArgument(argument, value, f"numbers in a rectangular array ({problem})") from problem
 
@@ -107,9 +114,15 @@ def check_count(argument: str, value: int, minimum: int = 1) -> int:
 def check_index(argument: str, value: ArrayLike, size: int, device: torch.device | str | None = None) -> Tensor:
     """Return indices as an int64 tensor, or refuse those outside ``0 .. size - 1``."""
     allowed = f"whole numbers from 0 to {size - 1}"
-    array = value if isinstance(value, Tensor) else np.asarray(value)
-    floating = array.is_floating_point() if isinstance(array, Tensor) else array.dtype.kind not in "iu"
-    if floating:
+    try:
+        array = value if isinstance(value, Tensor) else np.asarray(value)
+    except ValueError as problem:
+        raise InvalidArgument(argument, value, f"{allowed} ({problem})") from problem
+    if isinstance(array, Tensor):
+        whole = not (array.is_floating_point() or array.is_complex() or array.dtype == torch.bool)
+    else:
+        whole = array.dtype.kind in "iu"
+    if not whole:
         raise InvalidArgument(argument, value, allowed)
     index = to_tensor(argument, array, dtype=torch.int64, device=device)
     if index.numel() and not (int(index.min()) >= 0 and int(index.max()) < size):

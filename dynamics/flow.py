@@ -26,7 +26,13 @@ from dynamics.errors import (
     check_shape,
     to_tensor,
 )
-from dynamics.gradient import flat_log_probs, objective_cotangent, objective_gradient, response_lengths
+from dynamics.gradient import (
+    check_preferences,
+    flat_log_probs,
+    objective_cotangent,
+    objective_gradient,
+    response_lengths,
+)
 from dynamics.losses import DPO, PreferenceLoss
 from dynamics.policies import Policy, Tabular, check_theta
 from dynamics.preferences import Preferences
@@ -90,6 +96,7 @@ def gradient_flow(
     else:
         given = to_tensor("reference", reference, dtype=policy.dtype, device=policy.device)
         base = check_log_probs("reference", check_shape("reference", given, policy.shape)).flatten()
+    check_preferences(policy, flat_log_probs(policy, start), preferences)
 
     def tensor(state: np.ndarray) -> Tensor:
         return torch.as_tensor(state, dtype=policy.dtype, device=policy.device)
@@ -261,11 +268,12 @@ def ratio_flow(x1: float, x2: float, beta: float, times: Sequence[float] | np.nd
 
         def velocity(_: float, state: np.ndarray) -> np.ndarray:
             second = np.exp(2 * state)
-            log_winner = 0.5 * np.log(squared_radius - second)
+            log_winner = 0.5 * np.log(np.maximum(x1**2 - x2**2 * np.expm1(2 * (state - math.log(x2))), x1**2))
             return -beta * expit(beta * (state - log_winner)) / second
 
         loser = np.exp(_solve(velocity, np.array([math.log(x2)]), grid, None)[1][:, 0])
-    return np.stack([np.sqrt(squared_radius - loser**2), loser], axis=-1)
+    # x1^2 + x2^2 is conserved; written so that a small x1 keeps its digits
+    return np.stack([np.sqrt(x1**2 + (x2 - loser) * (x2 + loser)), loser], axis=-1)
 
 
 def ratio_hitting_time(x1: float, x2: float, beta: float) -> float:
@@ -306,7 +314,8 @@ def logistic_margin(times: np.ndarray | float, rate: float, start: float = 0.0) 
     """
     check_positive("rate", rate)
     total = start + np.exp(start) + rate * np.asarray(times, dtype=float)
-    return total - wrightomega(total)
+    grown = wrightomega(total)  # e^m; its logarithm keeps the digits of a large margin, the difference of a small one
+    return np.where(total > 1, np.log(np.maximum(grown, 1.0)), total - grown)
 
 
 def logistic_hitting_time(margin: float, rate: float, start: float = 0.0) -> float:
@@ -334,7 +343,10 @@ def _ratios(x1: np.ndarray | float, x2: np.ndarray | float, beta: float) -> tupl
 
 
 def _times(times: Sequence[float] | np.ndarray) -> np.ndarray:
-    grid = np.asarray(times, dtype=float)
+    try:
+        grid = np.asarray(times, dtype=float)
+    except (TypeError, ValueError) as problem:
+        raise InvalidArgument("times", times, f"a list of numbers ({problem})") from problem
     if grid.ndim != 1 or not len(grid) or not np.isfinite(grid).all() or grid[0] < 0 or (np.diff(grid) <= 0).any():
         raise InvalidArgument("times", times, "a list of increasing, finite numbers >= 0")
     return grid
@@ -347,6 +359,8 @@ def _solve(
     until: Callable[[np.ndarray], float] | None,
 ) -> tuple[np.ndarray, np.ndarray, float | None]:
     """Integrate; return times, states (one a row) and the hitting time."""
+    if times[-1] == 0:
+        return times, start[np.newaxis], None
 
     def event(_: float, state: np.ndarray) -> float:
         assert until is not None
@@ -365,9 +379,10 @@ def _solve(
     )
     if solution.status < 0:
         raise ArithmeticError(f"the flow could not be integrated to t = {times[-1]}: {solution.message}")
-    found, states, hit = solution.t, solution.y.T, None
+    # empty lists where no time was reported before the flow stopped
+    found, states, hit = np.asarray(solution.t, float), np.reshape(solution.y, (len(start), -1)).T, None
     if solution.t_events is not None and solution.y_events is not None and len(solution.t_events[0]):
         hit = float(solution.t_events[0][0])
         found = np.append(found, hit)
-        states = np.concatenate([states.reshape(-1, len(start)), solution.y_events[0][:1]])
+        states = np.concatenate([states, solution.y_events[0][:1]])
     return found, states, hit

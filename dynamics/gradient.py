@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dynamics.errors import InvalidArgument
 from dynamics.losses import PairLogProbs, PreferenceLoss
 from dynamics.policies import Policy
 from dynamics.preferences import Preferences
@@ -34,21 +35,37 @@ def pair_quantities(log_probs: Tensor, reference: Tensor, preferences: Preferenc
         lengths: ``(prompts * responses,)``.
     """
     chosen, rejected = preferences.chosen, preferences.rejected
-
-    def pick(values: Tensor, index: Tensor) -> Tensor:
-        if index.ndim == 1:
-            return values[..., index]
-        runs = torch.broadcast_shapes(values.shape[:-1], index.shape[:-1])
-        return values.expand(*runs, -1).gather(-1, index.expand(*runs, -1))
-
     return PairLogProbs(
-        pick(log_probs, chosen),
-        pick(log_probs, rejected),
-        pick(reference, chosen),
-        pick(reference, rejected),
+        _pick(log_probs, chosen),
+        _pick(log_probs, rejected),
+        _pick(reference, chosen),
+        _pick(reference, rejected),
         lengths[chosen],
         lengths[rejected],
     )
+
+
+def _pick(values: Tensor, index: Tensor) -> Tensor:
+    if index.ndim == 1:
+        return values[..., index]
+    runs = torch.broadcast_shapes(values.shape[:-1], index.shape[:-1])
+    return values.expand(*runs, -1).gather(-1, index.expand(*runs, -1))
+
+
+def check_preferences(policy: Policy, log_probs: Tensor, preferences: Preferences) -> None:
+    """Refuse preferences over other responses than the policy's, or that ask about a response of probability 0.
+
+    Args:
+        policy: the finite policy.
+        log_probs: ``(..., prompts * responses)`` in nats.
+        preferences: the pairs; those of weight 0 are never asked.
+    """
+    if preferences.shape != policy.shape:
+        raise InvalidArgument("preferences", f"shape {preferences.shape}", f"the policy's shape {policy.shape}")
+    impossible = torch.isneginf(log_probs)
+    for name, index in (("chosen", preferences.chosen), ("rejected", preferences.rejected)):
+        if bool((_pick(impossible, index) & (preferences.weight > 0)).any()):
+            raise InvalidArgument(name, "a response of probability 0", "responses that the policy can give")
 
 
 def objective_cotangent(
@@ -62,8 +79,9 @@ def objective_cotangent(
     # a pair that is never asked may be masked (log 0 - log 0 is NaN): it must count for nothing
     asked = preferences.weight > 0
     zero = torch.zeros((), dtype=log_probs.dtype, device=log_probs.device)
-    push = torch.where(asked, partials.chosen * preferences.weight, zero)
-    pull = torch.where(asked, partials.rejected * preferences.weight, zero)
+    weight = preferences.weight.to(log_probs.dtype)
+    push = torch.where(asked, partials.chosen * weight, zero)
+    pull = torch.where(asked, partials.rejected * weight, zero)
     cotangent = torch.zeros_like(log_probs)
     runs = log_probs.shape[:-1]
     pairs_in_run = preferences.chosen.shape[-1]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 import torch
 from torch import Tensor
 
-from dynamics.errors import ArrayLike
+from dynamics.errors import ArrayLike, check_shape
 from dynamics.gradient import flat_log_probs
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences
@@ -65,8 +66,8 @@ def drives(gram: Tensor, preferences: Preferences) -> Tensor:
         tensor([[-0.3333, -1.3333,  1.6667]], dtype=torch.float64)
     """
     shape = preferences.shape
-    n = preferences.shape[0] * preferences.shape[1] if len(shape) == 2 else shape[0]
-    flat = gram.reshape(n, n)
+    n = math.prod(shape)
+    flat = check_shape("gram", gram, (*shape, *shape)).reshape(n, n)
     return (flat[preferences.chosen] - flat[preferences.rejected]).reshape(-1, *shape)
 
 

@@ -85,4 +85,5 @@ class AdamW:
         first = b1 * state.first + (1 - b1) * gradient
         second = b2 * state.second + (1 - b2) * gradient**2
         direction = (first / (1 - b1**updates)) / ((second / (1 - b2**updates)).sqrt() + self.eps)
-        return -learning_rate * (direction + self.weight_decay * theta), Moments(updates, first, second)
+        decay = self.weight_decay * torch.where(torch.isneginf(theta), 0.0, theta)  # a masked logit stays masked
+        return -learning_rate * (direction + decay), Moments(updates, first, second)

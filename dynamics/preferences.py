@@ -70,7 +70,12 @@ class Preferences:
             total = cumulative[-1]
         draws = draws.reshape(*runs, size)
         weights = (total / size).expand(*runs, size)
-        return Preferences(self.chosen[draws], self.rejected[draws], weights, self.shape)
+        chosen, rejected = (_pick(index, draws) for index in (self.chosen, self.rejected))
+        return Preferences(chosen, rejected, weights, self.shape)
+
+
+def _pick(index: Tensor, draws: Tensor) -> Tensor:
+    return index[draws] if index.ndim == 1 else index.expand(*draws.shape[:-1], -1).gather(-1, draws)
 
 
 def pairs(
@@ -156,7 +161,7 @@ def preference_matrix(
     if bool((excess > PROBABILITY_TOLERANCE).any()):
         raise InvalidArgument("probabilities", table.tolist(), "P(i beats j) + P(j beats i) = 1 for every i != j")
     asked = check_finite("sampling", to_tensor("sampling", sampling, device=table.device))
-    if asked.ndim and asked.shape != table.shape[-asked.ndim :]:
+    if asked.ndim and (asked.ndim == 1 or asked.shape != table.shape[-asked.ndim :]):
         check_shape("sampling", asked, table.shape)
     if bool((asked < 0).any()) or (asked.ndim and not torch.allclose(asked, asked.mT)):
         raise InvalidArgument("sampling", asked.tolist(), "numbers >= 0, the same for {i, j} and {j, i}")

@@ -15,7 +15,7 @@ from dynamics.errors import (
     check_shape,
     to_tensor,
 )
-from dynamics.gradient import objective_gradient, pair_quantities, response_lengths
+from dynamics.gradient import check_preferences, objective_gradient, pair_quantities, response_lengths
 from dynamics.kernel import directional_derivatives, drives, kernel
 from dynamics.losses import DPO, PreferenceLoss
 from dynamics.optimizers import SGD, Moments, Optimizer
@@ -156,6 +156,7 @@ def step(
     before = check_theta(policy, theta)
     asked, single = _preferences(policy, chosen, rejected, prompt, weight, preferences)
     log_probs = policy.log_probs(before)
+    check_preferences(policy, log_probs.flatten(), asked)
     if reference is None:
         base = log_probs.flatten()
     else:
@@ -190,8 +191,7 @@ def step(
         new_theta=after,
         log_probs=log_probs,
         new_log_probs=new_log_probs,
-        # p expm1(change of log p) keeps its digits where both probabilities are nearly equal
-        actual=torch.where(p > 0, p * torch.expm1(new_log_probs - log_probs), torch.zeros_like(p)),
+        actual=_change(log_probs, new_log_probs),
         predicted=predicted,
         second_order=predicted + p * (slope**2 + curvature) / 2,
         kernel=gram,
@@ -199,6 +199,16 @@ def step(
         state=state,
         **per_pair,
     )
+
+
+def _change(log_p: Tensor, new_log_p: Tensor) -> Tensor:
+    """Return exp(new) - exp(old), with its digits where they are nearly equal and without overflow where they are not.
+
+    The larger of the two stands outside: the other one may be too small for a float.
+    """
+    larger, difference = torch.maximum(log_p, new_log_p), new_log_p - log_p
+    change = -larger.exp() * torch.expm1(-difference.abs()) * difference.sign()
+    return torch.where(torch.isneginf(larger), torch.zeros_like(change), change)
 
 
 def _preferences(
@@ -212,9 +222,7 @@ def _preferences(
     if preferences is not None:
         if chosen is not None or rejected is not None:
             raise InvalidArgument("preferences", "both preferences and chosen / rejected", "one of the two")
-        if preferences.shape != policy.shape:
-            raise InvalidArgument("preferences", f"shape {preferences.shape}", f"the policy's shape {policy.shape}")
-        if preferences.chosen.ndim != 1:
+        if preferences.chosen.ndim != 1 or preferences.weight.ndim != 1:
             raise InvalidArgument("preferences", "one list of pairs for each run", "one list of pairs")
         return preferences, False
     if chosen is None or rejected is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import sys
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -22,7 +22,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Keys or globs such as 'feng2024-*'; all figures if none is given; 'list' lists them."),
+        typer.Argument(help="Keys or globs such as 'feng2024-*'; all figures if none is given; 'list' names them."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for arrays, pictures and manifests.")] = Path("out"),
     force: Annotated[bool, typer.Option("--force", help="Draw again what is up to date.")] = False,
@@ -32,42 +32,45 @@ def main(
     Every figure is written as KEY.npz (the arrays), KEY.png, KEY.pdf and KEY.json (settings, checks, versions).
     The exit code is 1 if a figure does not show what it must, 2 for a name that no figure has.
     """
-    from figures.catalog import FIGURES  # noqa: PLC0415 - torch and matplotlib are not needed for --help
+    import figures.catalog  # noqa: F401, PLC0415 - torch and matplotlib are not needed for --help
 
     console = Console(highlight=False)
-    if names and fnmatch.filter(["list"], names[0]):
-        _list(console, FIGURES)
-        return
     try:
+        if names and names[0] == "list":
+            _list(console, names[1:])
+            return
         failed = _regenerate(console, names or [], out, force)
     except InvalidArgument as problem:
-        console.print(f"[red]error[/red] {problem}", soft_wrap=True)
+        console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)
         raise typer.Exit(2) from None
     except OSError as problem:
-        console.print(f"[red]error[/red] cannot write to {out}: {problem}", soft_wrap=True)
+        console.print(f"[red]error[/red] cannot write to {escape(f'{out}: {problem}')}", soft_wrap=True)
         raise typer.Exit(2) from None
     if failed:
         raise typer.Exit(1)
 
 
-def _list(console: Console, figures: dict) -> None:
+def _list(console: Console, names: list[str]) -> None:
+    from figures.registry import select  # noqa: PLC0415
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("key", "source", "shows"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "key")
-    for spec in figures.values():
+    for spec in select(names):
         table.add_row(spec.key, spec.source, spec.title)
     console.print(table)
 
 
 def _regenerate(console: Console, names: list[str], out: Path, force: bool) -> int:
-    import matplotlib as mpl  # noqa: PLC0415
+    import matplotlib.pyplot as plt  # noqa: PLC0415
 
     from figures.registry import select  # noqa: PLC0415
     from figures.store import is_current, save  # noqa: PLC0415
     from figures.style import paper_style  # noqa: PLC0415
 
-    mpl.use("agg")
+    plt.switch_backend("agg")
     chosen = select(names)
+    out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be is refused before anything is computed
     begun, drawn, failed = time.perf_counter(), 0, 0
     columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not sys.stdout.isatty()) as progress:
@@ -80,6 +83,7 @@ def _regenerate(console: Console, names: list[str], out: Path, force: bool) -> i
                 with paper_style():
                     drawing = spec.drawers[0](arrays)
                     manifest = save(spec, arrays, drawing, out)
+                    plt.close(drawing)
                 missed = [name for name, seen in manifest["checks"].items() if not seen]
                 drawn, failed = drawn + 1, failed + bool(missed)
                 verdict = "[red]FAILED[/red]" if missed else "[green]ok[/green]"
@@ -87,12 +91,12 @@ def _regenerate(console: Console, names: list[str], out: Path, force: bool) -> i
                 took = time.perf_counter() - start
                 progress.console.print(f"{verdict:<4} {spec.key:<22} {seen}, {took:.1f} s", soft_wrap=True)
                 for name in missed:
-                    progress.console.print(f"       not seen: {manifest['must be seen'][name]}", soft_wrap=True)
+                    progress.console.print(f"       not seen: {escape(manifest['must be seen'][name])}", soft_wrap=True)
             progress.advance(task)
     took = time.perf_counter() - begun
     console.print(
         f"{drawn} drawn, {len(chosen) - drawn} up to date, {failed} failed in {took:.1f} s; "
-        f"pictures, arrays and manifests in {out}/",
+        f"pictures, arrays and manifests in {escape(str(out))}/",
         soft_wrap=True,
     )
     return failed

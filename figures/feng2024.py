@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection  # type: ignore[import-untyped]
 
 from dynamics import ratio_field, ratio_flow, ratio_hitting_time, ratio_loss
 from figures.registry import Arrays, figure
-from figures.style import CHOSEN, PAGE_WIDTH, REJECTED
+from figures.style import CHOSEN, PAGE_WIDTH, REJECTED, label_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -25,19 +27,23 @@ BETAS = (0.1, 0.5, 1.0, 2.0)
     "feng2024-1a",
     "The DPO loss of one pair as a surface over the two probability ratios",
     source="Feng et al. 2024, Figure 1 (a)",
-    caption="The loss is ln 2 on the diagonal, constant along rays from the origin, falls to 0 at the edge x2 = 0 "
-    "and grows without bound at the edge x1 = 0. Lines on the floor: the feasible triangle x1 + x2 <= 1.",
+    caption="The loss is ln 2 on the diagonal (thick white line), constant along rays from the origin (white lines), "
+    "falls to 0 at the edge x2 = 0 and grows without bound at the edge x1 = 0. Black: x1 + x2 = 1; the grey part "
+    "beyond it cannot be reached, since two probabilities sum to at most 1.",
     differs="The paper names neither beta nor the grid; one panel for each of four values of beta. Its square reaches "
     "probabilities that sum to 2; the boundary of what is possible is drawn.",
     claims=("feng2024.eq-1", "feng2024.footnote-2"),
 )
-def loss_surface(betas: tuple[float, ...] = BETAS, points: int = 60, nearest: float = 0.01) -> Arrays:
-    """Evaluate the loss on a grid of ratios in (0, 1]^2."""
-    x = np.linspace(nearest, 1.0, points)
+def loss_surface(betas: tuple[float, ...] = BETAS, points: int = 50, rays: int = 201) -> Arrays:
+    """Evaluate the loss on a grid of ratios in (0, 1]^2, on rays from the origin, and towards two edges."""
+    x = np.arange(1, points + 1) / points  # 2 x lies on the grid too, so a ray runs through grid points
     x1, x2 = np.meshgrid(x, x, indexing="ij")
+    angle = np.arctan(np.geomspace(x[0], 1 / x[0], rays))
     return {
         "beta": np.array(betas),
         "x": x,
+        "angle": angle,
+        "ray_loss": np.stack([ratio_loss(np.cos(angle), np.sin(angle), beta) for beta in betas]),
         "loss": np.stack([ratio_loss(x1, x2, beta) for beta in betas]),
         "deep": np.stack([ratio_loss(1.0, 10.0 ** np.arange(-12.0, 0.0), beta) for beta in betas]),
         "steep": np.stack([ratio_loss(10.0 ** np.arange(-12.0, 0.0), 1.0, beta) for beta in betas]),
@@ -54,17 +60,20 @@ def diagonal_is_ln_2(arrays: Arrays) -> bool:
 @loss_surface.check
 def monotone(arrays: Arrays) -> bool:
     """The loss falls with x1 and rises with x2, everywhere and for every beta."""
-    return bool((np.diff(arrays["loss"], axis=1) < 0).all() and (np.diff(arrays["loss"], axis=2) > 0).all())
+    loss, rays = arrays["loss"], arrays["ray_loss"]
+    return bool((np.diff(loss, axis=1) < 0).all() and (np.diff(loss, axis=2) > 0).all() and (np.diff(rays) > 0).all())
 
 
 @loss_surface.check
 def constant_on_rays(arrays: Arrays) -> bool:
-    """The loss at (x1, x2) depends on x2 / x1 alone: on the ray x2 = 2 x1 it is softplus(beta ln 2)."""
-    i = np.arange(1, len(arrays["x"]) // 2)
-    x, beta = arrays["x"], arrays["beta"][:, None]
-    j = np.searchsorted(x, 2 * x[i])
-    ratio = np.log(x[j] / x[i])
-    return bool(np.abs(arrays["loss"][:, i, j] - np.logaddexp(0, beta * ratio)).max() < 1e-12)
+    """The loss depends on x2 / x1 alone: on the ray at angle a it is softplus(beta ln tan a), as at all x2 = 2 x1."""
+    i = np.arange(len(arrays["x"]) // 2)
+    j = 2 * i + 1
+    on_the_ray = np.abs(arrays["x"][j] - 2 * arrays["x"][i]).max() < 1e-12
+    beta = arrays["beta"][:, None]
+    off = np.abs(arrays["loss"][:, i, j] - np.logaddexp(0, beta * np.log(2)))
+    off_rays = np.abs(arrays["ray_loss"] - np.logaddexp(0, beta * np.log(np.tan(arrays["angle"]))))
+    return bool(on_the_ray and off.max() < 1e-12 and off_rays.max() < 1e-12)
 
 
 @loss_surface.check
@@ -79,23 +88,44 @@ def limits_at_the_edges(arrays: Arrays) -> bool:
 
 @loss_surface.draw
 def _draw_surface(arrays: Arrays) -> Drawing:
-    drawing = plt.figure(figsize=(PAGE_WIDTH, 2.3))
-    x1, x2 = np.meshgrid(arrays["x"], arrays["x"], indexing="ij")
-    for column, (beta, loss) in enumerate(zip(arrays["beta"], arrays["loss"], strict=True)):
-        axes = drawing.add_subplot(1, len(arrays["beta"]), column + 1, projection="3d", computed_zorder=False)
-        axes.plot([1, 0], [0, 1], [0, 0], color="black", linewidth=0.8, zorder=1)
-        axes.plot_surface(
-            x1, x2, loss, cmap="cividis", rcount=40, ccount=40, linewidth=0.1, edgecolor="#33333355", zorder=2
-        )
-        axes.view_init(elev=24, azim=-128)
-        axes.set_title(rf"$\beta$ = {beta:g}", loc="center")
-        axes.set(xlabel="$x_1$", ylabel="$x_2$", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), zlim=(0, loss.max()))
-        axes.tick_params(labelsize=6, pad=-3)
-        axes.xaxis.labelpad = axes.yaxis.labelpad = -9
-        axes.zaxis.labelpad = -9
-        if column == 0:
-            axes.set_zlabel("loss (nats)")
+    drawing = plt.figure(figsize=(PAGE_WIDTH, 1.9))
+    drawing.set_layout_engine("none")  # it knows nothing of the empty corners of a 3D box
+    width = 0.965 / len(arrays["beta"])
+    towards = np.stack([np.cos(arrays["angle"]), np.sin(arrays["angle"])], axis=-1)
+    near, edge = 0.01 * towards, towards / towards.sum(axis=1, keepdims=True)
+    square = towards / towards.max(axis=1, keepdims=True)
+    for column, (beta, loss) in enumerate(zip(arrays["beta"], arrays["ray_loss"], strict=True)):
+        left = (column - 0.01) * width
+        axes = drawing.add_subplot(projection="3d", computed_zorder=False, facecolor="none")
+        axes.set_position((left, 0.0, width, 0.95))
+        colors = plt.get_cmap("cividis")(loss[:-1] / loss.max())
+        for ends, shade in (((near, edge), colors), ((edge, square), "#D9D9D9")):
+            lines = np.stack([np.column_stack([end, loss]) for end in ends], axis=1)
+            strips = np.concatenate([lines[:-1], lines[1:, ::-1]], axis=1)
+            axes.add_collection3d(Poly3DCollection(strips, facecolors=shade, edgecolors=shade, linewidths=0.4))
+        for k in np.linspace(0, len(loss) - 1, 13).astype(int):
+            ray = np.stack([near[k], square[k]])
+            middle = k == len(loss) // 2
+            axes.plot(*ray.T, loss[[k, k]], color="white", linewidth=1.4 if middle else 0.4, zorder=3)
+        axes.plot(*edge.T, loss, color="black", linewidth=1, zorder=4)
+        axes.view_init(elev=27, azim=-52)
+        axes.set_box_aspect((1, 1, 0.85), zoom=0.91)
+        axes.set(xlim=(0, 1), ylim=(0, 1), zlim=(0, loss.max()), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+        axes.set(xticklabels=("0", "", "1"), yticklabels=("0", "", "1"))
+        axes.zaxis.set_major_locator(MaxNLocator(3, prune="lower"))
+        axes.tick_params(labelsize=6, pad=-4)
+        axes.tick_params(axis="z", pad=-3)
+        axes.set_xlabel("$x_1$", labelpad=-13)
+        axes.set_ylabel("$x_2$", labelpad=-13)
+        drawing.text(left + 0.5 * width, 0.91, rf"$\beta$ = {beta:g}", ha="center", fontsize=8)
+    drawing.text(0.986, 0.5, "loss (nats)", rotation=90, va="center", ha="center", fontsize=8)
     return drawing
+
+
+def _clock(samples: int) -> np.ndarray:
+    # from 0 to 1, slow at both ends: the flow is fastest where it starts (small x1) and, for beta < 1, where it ends
+    s = np.linspace(0.0, 1.0, samples)
+    return s**4 * (35 - 84 * s + 70 * s**2 - 20 * s**3)
 
 
 @figure(
@@ -103,8 +133,9 @@ def _draw_surface(arrays: Arrays) -> Drawing:
     "The gradient field of DPO in ratio coordinates, and where it leads",
     source="Feng et al. 2024, Figure 1 (b)",
     caption="Arrows: the descent direction, length on a logarithmic scale. It is perpendicular to the radius, so every "
-    "trajectory is an arc of a circle (thick lines, one from (0.45, 0.45)) that ends on the edge x2 = 0: in finite time for "
-    "beta < 2, never for beta >= 2. Near that edge the arrows grow without bound only for beta < 1.",
+    "trajectory is an arc of a circle that ends on the edge x2 = 0: in finite time for beta < 2, never for beta >= 2 "
+    "(in the titles, the time T from (0.45, 0.45)). Near that edge the arrows grow without bound only for beta < 1. "
+    "x1 and x2 move freely here, so a trajectory can leave the triangle x1 + x2 <= 1 of what a policy can do (dashed).",
     differs="One panel for each of four values of beta, because the paper's third regime is true for beta < 1 only. "
     "The infeasible half x1 + x2 > 1 is shaded; it holds the corner (1, 1) of the paper's second regime.",
     claims=("feng2024.theorem-1", "feng2024.corollary-1", "feng2024.regime-3", "feng2024.conserved-radius"),
@@ -112,7 +143,8 @@ def _draw_surface(arrays: Arrays) -> Drawing:
 def gradient_field(
     betas: tuple[float, ...] = BETAS,
     points: int = 13,
-    starts: tuple[tuple[float, float], ...] = ((0.1, 0.5), (0.45, 0.45), (0.1, 0.85), (0.7, 0.2)),
+    starts: tuple[tuple[float, float], ...] = ((0.45, 0.45), (0.1, 0.5), (0.1, 0.85), (0.7, 0.2)),
+    samples: int = 160,
 ) -> Arrays:
     """Evaluate the field on a grid, its trajectories, their hitting times, and the field near the edge x2 = 0."""
     x = np.linspace(0.04, 1.0, points)
@@ -121,7 +153,7 @@ def gradient_field(
     arcs = []
     for beta, row in zip(betas, hits, strict=True):
         ends = np.where(np.isfinite(row), row, 3.0)
-        arcs.append([ratio_flow(*s, beta, np.linspace(0, 1, 60) * end) for s, end in zip(starts, ends, strict=True)])
+        arcs.append([ratio_flow(*s, beta, _clock(samples) * end) for s, end in zip(starts, ends, strict=True)])
     edge = 10.0 ** -np.arange(1.0, 13.0)
     return {
         "beta": np.array(betas),
@@ -183,14 +215,18 @@ def third_regime(arrays: Arrays) -> bool:
 @gradient_field.check
 def ends_in_time_below_two(arrays: Arrays) -> bool:
     """x2 reaches 0 in finite time if and only if beta < 2."""
-    return bool((np.isfinite(arrays["hitting_time"]) == (arrays["beta"] < 2)[:, None]).all())
+    time, early = arrays["hitting_time"], arrays["beta"] < 2
+    ends = arrays["arcs"][:, :, -1, 1]
+    arrive = np.isfinite(time[early]).all() and (np.abs(ends[early]) < 1e-9).all()
+    return bool(arrive and np.isposinf(time[~early]).all() and (ends[~early] > 0).all())
 
 
 @gradient_field.draw
 def _draw_field(arrays: Arrays) -> Drawing:
     drawing, panels = plt.subplots(1, len(arrays["beta"]), figsize=(PAGE_WIDTH, 2.15), sharey=True)
     x1, x2 = np.meshgrid(arrays["x"], arrays["x"], indexing="ij")
-    for axes, beta, field, arcs in zip(panels, arrays["beta"], arrays["field"], arrays["arcs"], strict=True):
+    rows = zip(panels, arrays["beta"], arrays["field"], arrays["arcs"], arrays["hitting_time"], strict=True)
+    for axes, beta, field, arcs, hits in rows:
         axes.fill([0, 0, 1.04, 1.04, 1], [1, 1.04, 1.04, 0, 0], color="#EEEEEE", linewidth=0)
         size = np.hypot(*field)
         length = np.log1p(size / 0.05)
@@ -208,11 +244,17 @@ def _draw_field(arrays: Arrays) -> Drawing:
             headaxislength=3.6,
         )
         for arc in arcs:
-            axes.plot(arc[:, 0], arc[:, 1], color=CHOSEN, linewidth=1.3)
+            inside = np.where(arc.sum(axis=1, keepdims=True) <= 1, arc, np.nan)
+            axes.plot(*arc.T, color=CHOSEN, linewidth=1.1, linestyle=(0, (3, 1.5)))
+            axes.plot(*inside.T, color=CHOSEN, linewidth=1.4)
             axes.plot(*arc[0], "o", color=CHOSEN, markersize=3)
         axes.plot([0, 1], [1, 0], color="black", linewidth=0.8)
         axes.axhline(0, color=REJECTED, linewidth=1.6, clip_on=False)
         axes.set(xlim=(0, 1.04), ylim=(0, 1.04), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-        axes.set(xlabel=r"$x_1=\pi(y_w)/ref(y_w)$", title=rf"$\beta$ = {beta:g}")
-    panels[0].set_ylabel(r"$x_2=\pi(y_l)/ref(y_l)$")
+        end = rf"$T$ = {hits[0]:.3f}" if np.isfinite(hits[0]) else r"$T=\infty$"
+        axes.set(xlabel=r"$x_1=\pi(y_w)/\mathrm{ref}(y_w)$", title=rf"$\beta$ = {beta:g},  {end}")
+    along = {"rotation": -45, "rotation_mode": "anchor", "ha": "center", "va": "bottom"}
+    label_line(panels[0], 0.42, 0.6, "$x_1+x_2=1$", "black", **along)
+    label_line(panels[0], 0.66, 0.9, "infeasible", "#444444")
+    panels[0].set_ylabel(r"$x_2=\pi(y_l)/\mathrm{ref}(y_l)$")
     return drawing

@@ -72,6 +72,8 @@ class Figure:
         says = (inspect.getdoc(holds) or "").split("\n")[0]
         if not says:
             raise InvalidArgument("holds", holds.__name__, "a check with a docstring that says what must be seen")
+        if any(check.name == holds.__name__ for check in self.checks):
+            raise InvalidArgument("holds", holds.__name__, "a name that no other check of the figure has")
         self.checks.append(Check(holds.__name__, says, holds))
         return holds
 

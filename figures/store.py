@@ -25,7 +25,7 @@ LIBRARIES = ("numpy", "scipy", "torch", "matplotlib", "sympy")
 SUFFIXES = (".npz", ".png", ".pdf")
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then rename it: a reader sees all of it or nothing."""
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
@@ -126,5 +126,5 @@ def save(spec: Figure, arrays: Arrays, drawing: Drawing, folder: Path) -> dict[s
         "files": {path.name: _digest(path) for path in paths.values()},
     }
     text = json.dumps(manifest, indent=2, default=str) + "\n"
-    write_atomically(manifest_path, lambda path: path.write_text(text, encoding="utf-8") and None)
+    write_atomically(manifest_path, lambda path: path.write_bytes(text.encode()))
     return manifest

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
+import matplotlib.style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +24,9 @@ REFERENCE = "#000000"
 
 DPO_COLOR = "#0072B2"
 SELF_PO_COLOR = "#D55E00"
+HINGE_COLOR = "#009E73"
+IPO_COLOR = "#CC79A7"
+IDENTITY_COLOR = "#7F7F7F"
 BALANCED_COLOR = "#D55E00"  # ma2025's balanced or "PPO-like" update
 EXACT_COLOR = "#009E73"  # an exact quantity set beside a paper's approximation
 RLHF_COLOR = "#CC79A7"

@@ -32,6 +32,7 @@ LOSSES: dict[str, Callable[..., PreferenceLoss]] = {
     "bdpo": BDPO,
     "probability_margin": ProbabilityMargin,
 }
+"""Every loss, and every variant with a name of its own: call the entry with hyper-parameters, or use ``get_loss``."""
 
 TRL_NAMES = {"sigmoid": "dpo", "nll": "sft"}
 """Names that TRL uses and this registry spells otherwise; 'ipo', 'hinge' and 'simpo' are the same in both."""

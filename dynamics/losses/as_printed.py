@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from dynamics.errors import check_nonnegative
 from dynamics.losses.balanced import imbalance_ratio
 from dynamics.losses.base import LogRatioLoss, PairLogProbs, Partials
 from dynamics.losses.standard import DPO, IPO, LogisticLoss
@@ -76,6 +77,10 @@ class NaiveBDPOAsPrinted(LogisticLoss, LogRatioLoss):
         r"-\beta(\lambda-1)\,\mathrm{sg}\log\frac{\pi_w}{ref_w}\right]\right)"
     )
     source: ClassVar[str] = "ma2025 Eq. 25, to the letter"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_nonnegative("clip", self.clip)
 
     def margin(self, pair: PairLogProbs) -> Tensor:
         """Return the margin with the misplaced bracket."""

@@ -142,10 +142,11 @@ class BDPO(LogisticLoss, LogRatioLoss):
     def margin(self, pair: PairLogProbs) -> Tensor:
         """Return beta [lambda_w log(pi_w / ref_w) - (1 - lambda_w) log(pi_l / ref_l)]."""
         total = pair.chosen + pair.rejected
-        share = pair.rejected / total
-        share = share.detach() if self.detach else share
+        share, rest = pair.rejected / total, pair.chosen / total  # 1 - share would lose its digits near share = 1
+        if self.detach:
+            share, rest = share.detach(), rest.detach()
         return self.beta * (
-            share * (pair.chosen - pair.reference_chosen) - (1 - share) * (pair.rejected - pair.reference_rejected)
+            share * (pair.chosen - pair.reference_chosen) - rest * (pair.rejected - pair.reference_rejected)
         )
 
     def margin_partials(self, pair: PairLogProbs) -> Partials:

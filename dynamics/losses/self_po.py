@@ -26,12 +26,17 @@ def _silu_derivative(x: Tensor) -> Tensor:
     return torch.sigmoid(x) * (1 + x * torch.sigmoid(-x))
 
 
+def _normal_cdf(x: Tensor) -> Tensor:
+    # torch.special.ndtr goes through 1 + erf, which has lost every digit at x = -10
+    return torch.special.erfc(-x / math.sqrt(2)) / 2
+
+
 def _gelu(x: Tensor) -> Tensor:
-    return x * torch.special.ndtr(x)
+    return x * _normal_cdf(x)
 
 
 def _gelu_derivative(x: Tensor) -> Tensor:
-    return torch.special.ndtr(x) + x * torch.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    return _normal_cdf(x) + x * torch.exp(-x * x / 2) / math.sqrt(2 * math.pi)
 
 
 ACTIVATIONS: dict[str, Activation] = {

@@ -293,7 +293,7 @@ GOOD = (Tabular(3), [0.0, 0.0, 0.0], pairs(0, 1, shape=(3,)))
         (lambda: replicator_flow([0.5, 0.5], lambda log_p: np.zeros(3), [1.0]), "fitness"),
         (lambda: replicator_fitness(np.log([0.5, 0.5]), GOOD[2]), "log_probs"),
         (lambda: replicator_fitness([0.0, 0.0, 0.0], GOOD[2]), "exp(log_probs)"),
-        (lambda: replicator_fitness(np.log([0.2, 0.3, 0.5]), GOOD[2], reference=[0.0]), "exp(reference)"),
+        (lambda: replicator_fitness(np.log([0.2, 0.3, 0.5]), GOOD[2], reference=[0.0]), "reference"),
         (lambda: ratio_loss(0.0, 1.0, 1.0), "x1"),
         (lambda: ratio_field(1.0, -1.0, 1.0), "x2"),
         (lambda: ratio_field(1.0, 1.0, 0.0), "beta"),

@@ -188,7 +188,8 @@ def test_shared_features_may_lower_the_chosen(learning_rate: float) -> None:
         return bool(account.actual[1] > 0)
 
     quiet = settings(database=None, derandomize=True, deadline=None, max_examples=2000)
-    for counterexample in (chosen_falls, rejected_rises):
+    # a large step cannot raise the rejected one: it falls behind the chosen one by a factor exp(-s |d|^2)
+    for counterexample in (chosen_falls, rejected_rises) if learning_rate <= 1 else (chosen_falls,):
         features = np.array(find(integer_features, counterexample, settings=quiet))
         assert counterexample(features.tolist())
         assert features[0] != features[1]
@@ -268,7 +269,8 @@ def test_actual_change_is_exact_where_a_probability_underflows(low: float, learn
     with mpmath.workdps(500):
         old, new = ([mpmath.exp(float(x)) for x in t] for t in (account.theta, account.new_theta))
         want = [float(n / sum(new) - o / sum(old)) for o, n in zip(old, new, strict=True)]
-    torch.testing.assert_close(account.actual, tensor(want), rtol=1e-11, atol=1e-300)
+    # log p = -800 has its last digit at 1e-13, and the smallest step moves it by 5e-4
+    torch.testing.assert_close(account.actual, tensor(want), rtol=1e-9, atol=1e-300)
     assert account.actual[1] >= 0 >= account.actual[0]
 
 

@@ -68,7 +68,7 @@ def some_pairs(shape: tuple[int, ...]) -> Preferences:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("optimizer", [SGD(), AdamW()])
+@pytest.mark.parametrize("optimizer", [SGD(), AdamW(eps=1e-4)])  # the default eps turns rounding of 1e-17 into 1e-9
 def test_a_batch_of_runs_equals_its_runs_one_by_one(kind: str, optimizer) -> None:
     policy, _ = make_policy(kind)
     thetas, asked = starts(policy), some_pairs(policy.shape)
@@ -192,7 +192,7 @@ def test_full_batch_on_logits_moves_log_ratios_by_differences_of_fitness(
     for t in range(3):
         before, after = run.log_probs[t, 0, 0, 0], run.log_probs[t + 1, 0, 0, 0]
         w = replicator_fitness(before, asked, loss, reference)
-        close(w.sum(), 0.0)
+        close(w.sum() / max(1.0, float(w.abs().max())), 0.0)
         scale = max(1.0, float(after.abs().max()), learning_rate * float(w.abs().max()))
         for i in range(4):
             for j in range(4):

@@ -101,7 +101,7 @@ WRONG: dict[str, tuple[Change, ...]] = {
     "printed_is_good_without_a_shift": (replace("printed", "w"), trade_samplings("printed")),
     "imbalance_is_positive": (
         invert_imbalance,
-        recompute(means=((45.0, 55.0), (30.0, 70.0), (48.0, 52.0)), variance=4.0),
+        recompute(means=((45.0, 55.0), (30.0, 70.0), (49.5, 50.5))),
     ),
 }
 

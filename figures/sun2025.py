@@ -1,0 +1,369 @@
+"""The figures of sun2025 that are curves: the losses of one pair, the bound of Proposition 1, and the weights.
+
+All three stand on one axis, the margin m (beta times the log-ratio, less the target gamma), on which a pair that is
+ranked rightly lies to the right of 0. The paper's argument of SiLU, softplus and ReLU is x = -m.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from scipy.integrate import cumulative_simpson
+from scipy.optimize import minimize_scalar
+from scipy.special import entr, expit
+
+from dynamics import DPO, SelfPO
+from dynamics.losses.base import MarginLoss
+from figures.registry import Arrays, figure
+from figures.style import (
+    COLUMN_WIDTH,
+    DPO_COLOR,
+    HINGE_COLOR,
+    IDENTITY_COLOR,
+    IPO_COLOR,
+    PAGE_WIDTH,
+    REFERENCE,
+    SELF_PO_COLOR,
+    label_line,
+    label_panel,
+)
+from theory.sun2025.floor import (
+    FLOOR_MARGIN,
+    FLOOR_VALUE,
+    STEEPEST_MARGIN,
+    STRONGEST_PULL,
+    STRONGEST_PUSH,
+    push_ratio,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+LN_2 = float(np.log(2))
+MARGIN_LABEL = "margin  $m = -x$"
+
+CURVES: dict[str, MarginLoss] = {
+    "softplus": DPO(beta=1.0),
+    **{name: SelfPO(activation=name) for name in ("silu", "relu", "square", "identity")},
+}
+
+
+def _loss(name: str, margin: np.ndarray) -> np.ndarray:
+    return CURVES[name].of_margin(torch.from_numpy(margin)).numpy()
+
+
+def _weight(name: str, margin: np.ndarray) -> np.ndarray:
+    return CURVES[name].derivative(torch.from_numpy(margin)).numpy()
+
+
+def _symmetric(end: float, points: int) -> np.ndarray:
+    half = np.linspace(0.0, end, points)
+    return np.concatenate([-half[:0:-1], half])  # exactly symmetric, with an exact 0 in the middle
+
+
+@figure(
+    "sun2025-1",
+    "The loss of one pair: only SiLU has a floor at a finite margin above the target",
+    source="Sun et al. 2025, Figure 1",
+    caption="Softplus (DPO, SimPO) falls for ever and reaches its infimum 0 at no margin; ReLU is flat beyond the "
+    "target; the square turns at the target itself; the identity has no bound. SiLU (Self PO) is least at the margin "
+    "1 + W = 1.2785, where it is -W = -0.2785 with W = W(1/e), and rises back to 0 beyond.",
+    differs="The paper does not name its axis; here it is the margin m, the target gamma taken off, and its x is -m. "
+    "Its square is IPO with the target inside m.",
+    claims=("sun2025.silu-minimum", "sun2025.finite-minimum"),
+)
+def losses(low: float = -3.0, high: float = 6.0, points: int = 901, far: float = 700.0) -> Arrays:
+    """Evaluate the five losses on one margin axis, softplus and SiLU far out, and SiLU's minimum by search."""
+    margin = np.linspace(low, high, points)
+    tail = np.linspace(high, far, 200)
+    found = minimize_scalar(
+        lambda m: float(_loss("silu", np.array([m]))[0]), bounds=(low, high), options={"xatol": 1e-9}
+    )
+    return {
+        "margin": margin,
+        **{name: _loss(name, margin) for name in CURVES},
+        "tail": tail,
+        "tail_softplus": _loss("softplus", tail),
+        "tail_silu": _loss("silu", tail),
+        "least": np.array([found.x, found.fun]),
+    }
+
+
+@losses.check
+def silu_has_a_floor(arrays: Arrays) -> bool:
+    """SiLU is least at 1 + W(1/e), where it is -W(1/e), falls before and rises after, and nears 0 from below."""
+    margin, rise = arrays["margin"], np.diff(arrays["silu"])
+    found = np.abs(arrays["least"] - [FLOOR_MARGIN, FLOOR_VALUE])
+    before, after = margin[1:] <= FLOOR_MARGIN, margin[:-1] >= FLOOR_MARGIN
+    turns = (rise[before] < 0).all() and (rise[after] > 0).all() and before.any() and after.any()
+    tail = arrays["tail_silu"]
+    returns = (np.diff(tail) > 0).all() and (tail < 0).all() and tail[-1] > -1e-12
+    return bool(found[0] < 1e-6 and found[1] < 1e-14 and turns and returns)
+
+
+@losses.check
+def softplus_has_none(arrays: Arrays) -> bool:
+    """Softplus falls at every margin and stays above 0, like e^-m far out: its infimum is reached nowhere."""
+    value, tail = arrays["softplus"], arrays["tail_softplus"]
+    falls = (np.diff(value) < 0).all() and (np.diff(tail) < 0).all() and tail[-1] > 0
+    return bool(falls and np.abs(np.log(tail) + arrays["tail"]).max() < 0.01)
+
+
+@losses.check
+def relu_goes_flat(arrays: Arrays) -> bool:
+    """ReLU equals -m below the target and 0 beyond it: no pull either way."""
+    margin, value = arrays["margin"], arrays["relu"]
+    return bool((value[margin >= 0] == 0).all() and np.abs(value + margin)[margin < 0].max() < 1e-12)
+
+
+@losses.check
+def square_turns_at_the_target(arrays: Arrays) -> bool:
+    """The square is 0 at m = 0 and grows on both sides alike."""
+    margin, value = arrays["margin"], arrays["square"]
+    return bool((value[margin != 0] > 0).all() and np.abs(value - margin**2).max() < 1e-12)
+
+
+@losses.check
+def identity_is_unbounded(arrays: Arrays) -> bool:
+    """The identity falls with slope -1 for ever."""
+    slope = np.diff(arrays["identity"]) / np.diff(arrays["margin"])
+    return bool(np.abs(slope + 1).max() < 1e-9 and arrays["identity"][-1] < -1)
+
+
+@losses.draw
+def _draw_losses(arrays: Arrays) -> Drawing:
+    drawing, axes = plt.subplots(figsize=(COLUMN_WIDTH, 2.5))
+    styles = {
+        "identity": (IDENTITY_COLOR, "-."),
+        "square": (IPO_COLOR, "--"),
+        "relu": (HINGE_COLOR, (0, (5, 1.5))),
+        "softplus": (DPO_COLOR, "-"),
+        "silu": (SELF_PO_COLOR, "-"),
+    }
+    margin = arrays["margin"]
+    axes.axhline(0, color="#BBBBBB", linewidth=0.6)
+    for name, (color, line) in styles.items():
+        axes.plot(margin, arrays[name], color=color, linestyle=line, linewidth=1.8 if name == "silu" else 1.3)
+    axes.plot(*arrays["least"], "o", color=SELF_PO_COLOR, markersize=4)
+    axes.set(xlim=(margin[0], margin[-1]), ylim=(-1.3, 3.2), xlabel=MARGIN_LABEL, ylabel="loss of one pair (nats)")
+    label_line(axes, 2.3, 2.45, "square: IPO", IPO_COLOR)
+    label_line(axes, 1.25, 0.58, "softplus: DPO, SimPO", DPO_COLOR)
+    leader = {"arrowstyle": "-", "linewidth": 0.6, "color": HINGE_COLOR, "shrinkA": 0, "shrinkB": 0}
+    label_line(axes, 5.2, 0.0, "ReLU: SLiC", HINGE_COLOR, xytext=(4.2, 0.32), arrowprops=leader)
+    label_line(axes, -0.5, -1.05, "identity", IDENTITY_COLOR)
+    label_line(axes, 1.5, -0.52, "SiLU: Self PO", SELF_PO_COLOR)
+    label_line(axes, 1.5, -0.82, "minimum $-W$ at $m=1+W$", SELF_PO_COLOR)
+    return drawing
+
+
+@figure(
+    "sun2025-4",
+    "SiLU and softplus: the gap is the entropy of the predicted preference, at most ln 2",
+    source="Sun et al. 2025, Figure 4",
+    caption="(a) SiLU lies below softplus, and softplus below SiLU + ln 2 but for the one point of contact at m = 0; "
+    "far out on either side the distance to the upper curve tends to ln 2. (b) Softplus less SiLU is exactly the "
+    "binary entropy H of sigma(m): Self PO is the logistic loss less the entropy of its own prediction.",
+    differs="The paper's constant is not named; ln 2 is the least that works, and with it the strict inequality of "
+    "Proposition 1 fails at m = 0. Panel (b), the exact identity, is added.",
+    claims=("sun2025.proposition-1", "sun2025.eq-34", "sun2025.entropy-identity"),
+)
+def entropy_gap(end: float = 6.0, points: int = 301) -> Arrays:
+    """Evaluate softplus, SiLU and the binary entropy of sigma(m) on a symmetric margin axis, and far out."""
+    margin = _symmetric(end, points)
+    # beyond 33 or so float64 no longer resolves softplus less SiLU beside m itself
+    tail = np.arange(np.ceil(end), 31.0)
+    return {
+        "margin": margin,
+        "softplus": _loss("softplus", margin),
+        "silu": _loss("silu", margin),
+        "entropy": entr(expit(margin)) + entr(expit(-margin)),
+        "tail": tail,
+        "tail_gap": np.stack([_loss("softplus", m) - _loss("silu", m) for m in (-tail, tail)]),
+    }
+
+
+@entropy_gap.check
+def silu_is_below(arrays: Arrays) -> bool:
+    """SiLU is strictly below softplus at every margin."""
+    return bool((arrays["silu"] < arrays["softplus"]).all() and (arrays["tail_gap"] > 0).all())
+
+
+@entropy_gap.check
+def touches_once(arrays: Arrays) -> bool:
+    """Softplus is at most SiLU + ln 2, with equality at m = 0 and nowhere else, so ln 2 is the least constant."""
+    slack = arrays["silu"] + LN_2 - arrays["softplus"]
+    at_zero = arrays["margin"] == 0
+    return bool(at_zero.sum() == 1 and np.abs(slack[at_zero]).max() < 1e-15 and (slack[~at_zero] > 1e-6).all())
+
+
+@entropy_gap.check
+def distance_tends_to_ln_2(arrays: Arrays) -> bool:
+    """The distance from softplus up to SiLU + ln 2 grows on both sides of 0 and tends to ln 2."""
+    slack, margin = arrays["silu"] + LN_2 - arrays["softplus"], arrays["margin"]
+    grows = (np.diff(slack[margin >= 0]) > 0).all() and (np.diff(slack[margin <= 0]) < 0).all()
+    tail, gap = arrays["tail"], arrays["tail_gap"]
+    return bool(grows and (gap > 0).all() and (gap <= (1 + tail) * np.exp(-tail) + 1e-13).all() and tail[-1] >= 25)
+
+
+@entropy_gap.check
+def gap_is_the_entropy(arrays: Arrays) -> bool:
+    """Softplus less SiLU equals the binary entropy of sigma(m), computed from the probabilities alone."""
+    gap = arrays["softplus"] - arrays["silu"]
+    return bool(np.abs(gap - arrays["entropy"]).max() < 1e-14)
+
+
+@entropy_gap.draw
+def _draw_entropy_gap(arrays: Arrays) -> Drawing:
+    drawing, (above, below) = plt.subplots(
+        2, 1, figsize=(COLUMN_WIDTH, 3.4), sharex=True, gridspec_kw={"height_ratios": (2.1, 1)}
+    )
+    margin, silu, softplus = arrays["margin"], arrays["silu"], arrays["softplus"]
+    above.fill_between(margin, silu, silu + LN_2, color=SELF_PO_COLOR, alpha=0.1, linewidth=0)
+    above.plot(margin, silu + LN_2, color=SELF_PO_COLOR, linestyle="--", linewidth=1.2)
+    above.plot(margin, silu, color=SELF_PO_COLOR)
+    above.plot(margin, softplus, color=DPO_COLOR)
+    above.plot(0, LN_2, "o", color=REFERENCE, markersize=3.5)
+    above.annotate(
+        "touch at $m=0$ only",
+        (0, LN_2),
+        xytext=(0.6, 2.2),
+        fontsize=7,
+        arrowprops={"arrowstyle": "-", "linewidth": 0.6, "shrinkB": 3},
+    )
+    label_line(above, 2.6, 0.8, r"SiLU + $\ln 2$", SELF_PO_COLOR)
+    label_line(above, 4.2, 0.17, "softplus", DPO_COLOR)
+    label_line(above, 2.6, -0.58, "SiLU", SELF_PO_COLOR)
+    above.set(xlim=(margin[0], margin[-1]), ylim=(-0.8, 4.2), ylabel="loss of one pair (nats)")
+    below.axhline(LN_2, color=REFERENCE, linewidth=0.7, linestyle=":")
+    below.plot(margin, softplus - silu, color=DPO_COLOR, linewidth=2.6, alpha=0.45)
+    below.plot(margin, arrays["entropy"], color=REFERENCE, linewidth=0.9)
+    label_line(below, -5.8, LN_2 - 0.12, r"$\ln 2$", REFERENCE)
+    label_line(below, 1.9, 0.42, r"softplus $-$ SiLU", DPO_COLOR)
+    label_line(below, -4.0, 0.42, r"$H(\sigma(m))$", REFERENCE)
+    below.set(ylim=(0, 0.78), xlabel=MARGIN_LABEL, ylabel="gap (nats)")
+    label_panel(above, "a")
+    label_panel(below, "b")
+    return drawing
+
+
+@figure(
+    "sun2025-7",
+    "The weight of a pair in the gradient: Self PO's changes sign at a finite margin, the logistic one never",
+    source="Sun et al. 2025, Figure 7",
+    caption="(a) Solid: the derivative with respect to the margin, which weighs a pair in the gradient; pale: the loss "
+    "itself. Logistic (DPO) stays between -1 and 0. Self PO crosses 0 at m = 1 + W = 1.2785 and pulls larger margins "
+    "back, at most by 0.0998 (m = 2.399). (b) The ratio of the two weights is exactly 1 - SiLU(m): Self PO pushes "
+    "wrongly ranked pairs harder, by up to 1.2785, before it turns round.",
+    differs="The paper writes the two losses with arguments of opposite sign and names no axis; both stand on the "
+    "margin m here. Panel (b) is added.",
+    claims=("sun2025.eq-42", "sun2025.eq-49", "sun2025.figure-7"),
+)
+def weights(end: float = 6.0, points: int = 601) -> Arrays:
+    """Evaluate losses and closed-form weights of logistic and Self PO on one margin axis, and Self PO's extremes."""
+    margin = _symmetric(end, points)
+
+    def extreme(sign: float) -> list[float]:
+        def height(m: float) -> float:
+            return sign * float(_weight("silu", np.array([m]))[0])
+
+        found = minimize_scalar(height, bounds=(-end, end), options={"xatol": 1e-9})
+        return [found.x, sign * found.fun]
+
+    return {
+        "margin": margin,
+        "logistic": _loss("softplus", margin),
+        "self_po": _loss("silu", margin),
+        "logistic_weight": _weight("softplus", margin),
+        "self_po_weight": _weight("silu", margin),
+        "extremes": np.array([extreme(1.0), extreme(-1.0)]),
+    }
+
+
+@weights.check
+def weights_are_the_derivatives(arrays: Arrays) -> bool:
+    """Each weight integrates to the change of its loss along the axis."""
+    seen = []
+    for name in ("logistic", "self_po"):
+        change = cumulative_simpson(arrays[f"{name}_weight"], x=arrays["margin"], initial=0)
+        seen.append(np.abs(change - (arrays[name] - arrays[name][0])).max() < 1e-8)
+    return all(seen)
+
+
+@weights.check
+def logistic_never_turns(arrays: Arrays) -> bool:
+    """The logistic weight lies strictly between -1 and 0 and rises everywhere."""
+    weight = arrays["logistic_weight"]
+    return bool(((weight > -1) & (weight < 0)).all() and (np.diff(weight) > 0).all())
+
+
+@weights.check
+def self_po_turns_at_the_floor(arrays: Arrays) -> bool:
+    """Self PO's weight is negative below the margin 1 + W(1/e) and positive above it."""
+    margin, weight = arrays["margin"], arrays["self_po_weight"]
+    below, above = weight[margin < FLOOR_MARGIN], weight[margin > FLOOR_MARGIN]
+    return bool((below < 0).all() and (above > 0).all() and len(below) and len(above))
+
+
+@weights.check
+def equal_at_zero(arrays: Arrays) -> bool:
+    """At m = 0 both weights are -1/2."""
+    at_zero = arrays["margin"] == 0
+    both = np.concatenate([arrays["logistic_weight"][at_zero], arrays["self_po_weight"][at_zero]])
+    return bool(len(both) == 2 and (both == -0.5).all())
+
+
+@weights.check
+def ratio_is_one_less_silu(arrays: Arrays) -> bool:
+    """Self PO's weight is the logistic one times 1 - SiLU(m), so it is the larger push exactly where m < 0."""
+    margin, silu, logistic = arrays["margin"], arrays["self_po_weight"], arrays["logistic_weight"]
+    harder = np.abs(silu) > np.abs(logistic)
+    ratio_holds = np.abs(silu - push_ratio(margin) * logistic).max() < 1e-14
+    near = np.abs(margin) < FLOOR_MARGIN
+    return bool(ratio_holds and harder[margin < 0].all() and not harder[near & (margin >= 0)].any())
+
+
+@weights.check
+def extremes_as_in_closed_form(arrays: Arrays) -> bool:
+    """Self PO pushes by at most 1.0998 at m = -2.399 and pulls back by at most 0.0998 at m = 2.399."""
+    expected = [[STEEPEST_MARGIN, -STRONGEST_PUSH], [-STEEPEST_MARGIN, STRONGEST_PULL]]
+    off = np.abs(arrays["extremes"] - expected)
+    return bool(off[:, 0].max() < 1e-6 and off[:, 1].max() < 1e-12)
+
+
+@weights.draw
+def _draw_weights(arrays: Arrays) -> Drawing:
+    drawing, (left, right) = plt.subplots(
+        1, 2, figsize=(PAGE_WIDTH, 2.5), sharex=True, gridspec_kw={"width_ratios": (1.6, 1)}
+    )
+    margin = arrays["margin"]
+    for axes in (left, right):
+        axes.axvspan(FLOOR_MARGIN, margin[-1], color="#EEEEEE", linewidth=0)
+        axes.axhline(0, color="#AAAAAA", linewidth=0.6)
+        axes.set(xlim=(margin[0], margin[-1]), xlabel=MARGIN_LABEL)
+    for name, color in (("logistic", DPO_COLOR), ("self_po", SELF_PO_COLOR)):
+        left.plot(margin, arrays[name], color=color, alpha=0.3, linewidth=2)
+        left.plot(margin, arrays[f"{name}_weight"], color=color)
+    (push_at, push), (pull_at, pull) = arrays["extremes"]
+    left.plot([push_at, pull_at], [push, pull], "o", color=SELF_PO_COLOR, markersize=3)
+    left.plot(0, -0.5, "o", color=REFERENCE, markersize=3)
+    left.set(ylim=(-1.5, 2.6), ylabel="loss (nats), weight $dL/dm$")
+    label_line(left, -1.8, 2.15, "logistic loss", DPO_COLOR, alpha=0.6)
+    label_line(left, -4.2, 1.55, "Self PO loss", SELF_PO_COLOR, alpha=0.6)
+    label_line(left, -5.8, -0.82, "logistic weight (DPO)", DPO_COLOR)
+    label_line(left, -5.8, -1.35, f"Self PO weight: at most {-push:.4f} up, {pull:.4f} back", SELF_PO_COLOR)
+    label_line(left, 0.25, -0.62, "equal at $m=0$", REFERENCE)
+    label_line(left, 1.4, 2.3, "$m > 1+W = 1.2785$:", REFERENCE)
+    label_line(left, 1.4, 2.02, "Self PO pulls back", REFERENCE)
+    right.plot(margin, arrays["self_po_weight"] / arrays["logistic_weight"], color=SELF_PO_COLOR)
+    right.plot(margin, np.ones_like(margin), color=DPO_COLOR)
+    right.plot([-FLOOR_MARGIN, FLOOR_MARGIN], [FLOOR_MARGIN, 0], "o", color=SELF_PO_COLOR, markersize=3)
+    right.set(ylim=(-3.2, 1.8), ylabel="weight over logistic weight")
+    label_line(right, -5.8, 0.68, "logistic", DPO_COLOR)
+    label_line(right, -5.8, 1.45, "Self PO: at most $1+W$", SELF_PO_COLOR)
+    label_line(right, -2.2, -1.9, "$1-$SiLU$(m)$", SELF_PO_COLOR)
+    label_panel(left, "a")
+    label_panel(right, "b")
+    return drawing
