@@ -130,6 +130,18 @@ class Setting:
         return f"[{parts}, pi** = {show(self.optimum)}]"
 
 
+@dataclass(frozen=True)
+class Case:
+    """A setting and two policies to compare in it; the second is the optimum now and then."""
+
+    setting: Setting
+    policy: Vector
+    other: Vector
+
+    def __str__(self) -> str:
+        return f"{self.setting}, policy = {show(self.policy)}, other = {show(self.other)}"
+
+
 def divergence(p: Vector, q: Vector) -> Logs:
     """Return KL(p, q) in nats, exactly; 0 ln 0 is 0.
 
@@ -190,23 +202,27 @@ def setting(source: random.Random, responses: int | None = None) -> Setting:
     return Setting(squares(source, n), tilt, source.choice(BETAS))
 
 
-def with_policies(source: random.Random) -> dict[str, object]:
-    """Draw a setting and two policies, one of which is the optimum now and then."""
-    drawn = setting(source)
-    return _case(source, drawn)
+def with_policies(source: random.Random) -> Case:
+    """Draw a setting with 2 to 5 responses and two policies."""
+    return _case(source, setting(source))
 
 
-def two_with_policies(source: random.Random) -> dict[str, object]:
+def two_with_policies(source: random.Random) -> Case:
     """Draw a setting with two responses and two policies."""
     return _case(source, setting(source, 2))
 
 
-def plain_pair(source: random.Random) -> dict[str, object]:
+def plain_pair(source: random.Random) -> Case:
     """Draw the paper's setting (two responses, uniform reference, beta = 1) and two policies."""
     return _case(source, Setting.plain(squares(source, 2)))
 
 
-def _case(source: random.Random, drawn: Setting) -> dict[str, object]:
+def plain(source: random.Random) -> Case:
+    """Draw a setting with 2 to 5 responses, uniform reference and beta = 1, and two policies."""
+    return _case(source, Setting.plain(squares(source, source.randint(2, 5))))
+
+
+def _case(source: random.Random, drawn: Setting) -> Case:
     n = len(drawn.tilt)
     other = drawn.optimum if source.random() < 0.2 else squares(source, n)
-    return {"setting": drawn, "policy": squares(source, n), "other": other}
+    return Case(drawn, squares(source, n), other)

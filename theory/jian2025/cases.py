@@ -1,0 +1,137 @@
+"""The small policies that come back again and again in the claims of this paper, in exact numbers."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from fractions import Fraction as F
+from functools import cached_property
+
+from dynamics.errors import InvalidArgument
+from theory.worlds import Rational, Vector, World, dot
+
+
+def ladder(x: Rational) -> World:
+    """Return the ladder at e^theta = ``x``: rejected 0, chosen 1, another response 2, one parameter.
+
+    For x < 1 the chosen response rises, for x > 1 both fall, and for x > 1 + sqrt(3) the chosen one falls more.
+
+    Example:
+        >>> [str(ladder(2).change(y)) for y in (0, 1)]
+        ['-6/49', '-10/49']
+    """
+    return World.log_linear([[1], [0], [2]], at=[x])
+
+
+BOTH_FALL = World.log_linear([[2], [3], [0]], at=[1])
+"""A pair that overlaps, the rejected response further out: both fall in every step of any size."""
+
+BOTH_RISE = World.log_linear([[3], [2], [0]], at=[1])
+"""The same pair with the roles exchanged: both rise in a small step."""
+
+SMALLEST_TABULAR = World.tabular([F(1, 12), F(1, 3), F(7, 12)])
+"""A tabular softmax in which Eq. (49) fails; with two responses it never does."""
+
+EVEN_PAIR = World.tabular([F(1, 2), F(1, 2)])
+"""Two equally probable responses."""
+
+
+@dataclass(frozen=True)
+class CurvedLogit:
+    """Two responses with log-odds theta + bend theta^2, one exact step: the simplest policy that is not log-linear.
+
+    Attributes:
+        bend: 0 for a log-linear policy.
+        theta: parameter before the step.
+        size: learning rate x beta x urgency, > 0.
+
+    Example:
+        >>> bent = CurvedLogit(bend=F(-1), theta=F(0), size=F(2))
+        >>> str(bent.log_odds), str(bent.log_odds_after)  # the step is too long: the log-odds fall
+        ('0', '-2')
+    """
+
+    bend: F
+    theta: F
+    size: F
+
+    @property
+    def log_odds(self) -> F:
+        """Return log pi_w - log pi_l before the step."""
+        return self._log_odds(self.theta)
+
+    @property
+    def log_odds_after(self) -> F:
+        """Return log pi_w - log pi_l after the step; the chosen response gains iff they grow."""
+        return self._log_odds(self.theta + self.size * self.slope)
+
+    @property
+    def slope(self) -> F:
+        """Return g_w - g_l, the derivative of the log-odds."""
+        return 1 + 2 * self.bend * self.theta
+
+    @property
+    def longer_score(self) -> int:
+        """Return 1 if |g_w| > |g_l|, -1 if |g_w| < |g_l|, else 0: g_w = pi_l slope and g_l = -pi_w slope."""
+        return ((self.log_odds < 0) - (self.log_odds > 0)) * (self.slope != 0)
+
+    def _log_odds(self, theta: F) -> F:
+        return theta + self.bend * theta**2
+
+
+def curved_logit(source: random.Random) -> CurvedLogit:
+    """Draw a curved logit; in a third of the cases it is straight."""
+    bend = F(source.choice((0, source.randint(-6, 6), source.randint(-6, 6))), 2)
+    return CurvedLogit(bend, F(source.randint(-8, 8), 4), F(source.randint(1, 12), 2))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pairs on different prompts that share their parameters, at one point: one step on the mean of their losses.
+
+    Attributes:
+        scores: (g_w, g_l) of every pair; any vectors, since a third response can balance them.
+        urgencies: sigma(-z) of every pair, in (0, 1).
+
+    Example:
+        >>> lonely = Batch((((F(1),), (F(-1),)),), (F(1, 2),))
+        >>> lonely.log_change(0, chosen=True), lonely.log_margin_change(0)
+        (Fraction(1, 1), Fraction(2, 1))
+    """
+
+    scores: tuple[tuple[Vector, Vector], ...]
+    urgencies: Vector
+
+    def __post_init__(self) -> None:
+        if len(self.scores) != len(self.urgencies) or not self.scores:
+            raise InvalidArgument("urgencies", len(self.urgencies), "one for each of at least one pair")
+
+    @cached_property
+    def differences(self) -> tuple[Vector, ...]:
+        """Return g_w - g_l of every pair."""
+        return tuple(tuple(a - b for a, b in zip(w, r, strict=True)) for w, r in self.scores)
+
+    @cached_property
+    def direction(self) -> Vector:
+        """Return the mean of u (g_w - g_l), the step of Eq. (28) in units of learning rate x beta."""
+        columns = zip(*self.differences, strict=True)
+        return tuple(dot(self.urgencies, column) / len(self.scores) for column in columns)
+
+    def log_change(self, pair: int, *, chosen: bool) -> F:
+        """Return the first-order change of log pi of one response, in units of learning rate x beta."""
+        return dot(self.scores[pair][0 if chosen else 1], self.direction)
+
+    def log_margin_change(self, pair: int) -> F:
+        """Return the first-order change of log pi_w - log pi_l of one pair, in the same units."""
+        return dot(self.differences[pair], self.direction)
+
+
+def batch(source: random.Random) -> Batch:
+    """Draw a batch of 1 to 3 pairs with 1 to 3 shared parameters."""
+    k = source.randint(1, 3)
+
+    def score() -> Vector:
+        return tuple(F(source.randint(-4, 4), source.randint(1, 3)) for _ in range(k))
+
+    n = source.randint(1, 3)
+    return Batch(tuple((score(), score()) for _ in range(n)), tuple(F(source.randint(1, 9), 10) for _ in range(n)))

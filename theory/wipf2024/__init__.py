@@ -1,0 +1,5 @@
+"""Claims of wipf2024, "Unavoidable Learning Constraints Alter the Foundations of Direct Preference Optimization"."""
+
+from theory.wipf2024 import background
+
+__all__ = ["background"]
