@@ -22,7 +22,7 @@ class Activation(NamedTuple):
 
 
 def _silu_derivative(x: Tensor) -> Tensor:
-    # sigma(x) (1 + x sigma(-x)): the product x sigma(-x) stays finite where x is huge, x (1 - sigma(x)) does not
+    # sigma(-x), not 1 - sigma(x), which has lost its digits where x is large
     return torch.sigmoid(x) * (1 + x * torch.sigmoid(-x))
 
 

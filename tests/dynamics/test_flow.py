@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynamics import (
+    BDPO,
     DPO,
     IPO,
     InvalidArgument,
@@ -55,7 +56,7 @@ def test_sgd_tends_to_the_flow_in_proportion_to_the_learning_rate(kind: str) -> 
     assert float((run.theta[0, 0, 0] - tensor(late[-1])).abs().max()) > 5 * errors[-1]
 
 
-@pytest.mark.parametrize("loss", [DPO(beta=1.0), IPO(beta=0.5)])
+@pytest.mark.parametrize("loss", [DPO(beta=1.0), IPO(beta=0.5), BDPO(beta=1.0)])
 def test_gradient_flow_of_logits_is_the_replicator_flow_of_its_fitness(loss) -> None:
     p = np.array([0.1, 0.2, 0.3, 0.4])
     asked = preference_matrix(bradley_terry([1.0, -0.5, 0.3, 0.0]))

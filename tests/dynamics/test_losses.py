@@ -271,12 +271,14 @@ def test_partials_are_those_of_autograd(loss: PreferenceLoss, point: tuple[float
     assert_partials_are_autograds(loss, at(point))
 
 
-@pytest.mark.parametrize("loss", ALL_LOSSES, ids=list(CASES))
+@pytest.mark.parametrize(
+    "loss", [*ALL_LOSSES, Hinge(beta=0.5), SLiC(delta=0.5)], ids=[*CASES, "at z = 1", "at z = 0.5"]
+)
 def test_partials_are_those_of_autograd_at_kinks_and_ends_of_the_clip(loss: PreferenceLoss) -> None:
-    # log-odds 0 and 0.5: the ends of the clip; SLiC's and the hinge's kinks lie among the others
+    # log-odds 0 and 0.5: the ends of the clip; 0.5 with delta = 0.5 and 2 with beta = 0.5: kinks
     chosen = torch.tensor([-1.0, -1.0, -1.0, -1.0, -2.0], dtype=torch.float64)
-    rejected = torch.tensor([-1.0, -1.5, -2.0, -2.3, -1.0], dtype=torch.float64)
-    assert_partials_are_autograds(loss, pair_log_probs(chosen, rejected, -1.0, -1.0))
+    rejected = torch.tensor([-1.0, -1.5, -3.0, -2.3, -1.0], dtype=torch.float64)
+    assert_partials_are_autograds(loss, pair_log_probs(chosen, rejected, -2.0, -2.0))
 
 
 @given(st.sampled_from([x for x in ALL_LOSSES if isinstance(x, MarginLoss)]), st.floats(-60, 60))

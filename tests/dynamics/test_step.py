@@ -241,6 +241,9 @@ def test_where_the_mass_went() -> None:
     close(mass["greedy"], change[3])
     assert mass["others"] == 0.0
     assert abs(sum(mass.values())) < 1e-14
+    second = step(Tabular(4, prompts=2), theta, 0, 1, prompt=1, loss=DPO(beta=1.0), learning_rate=1.0)
+    close(second.mass()["greedy"], second.actual[1, 2])
+    close(second.mass()["others"], second.actual[0].sum() + second.actual[1, 3])
     single = step(Tabular(4), tabular_theta([0.1, 0.2, 0.3, 0.4]), 0, 1, loss=DPO(beta=1.0), learning_rate=1.0)
     close(single.mass()["greedy"], single.actual[3])
     close(single.mass()["others"], single.actual[2])

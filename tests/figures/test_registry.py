@@ -85,7 +85,7 @@ def test_keys_and_claims_are_well_formed(key: str) -> None:
     assert re.fullmatch(rf"({PAPERS})-\d+[a-z]?", key)
     assert FIGURES[key].claims
     for claim in FIGURES[key].claims:
-        assert re.fullmatch(rf"{paper}\.[a-z0-9]+(-[a-z0-9]+)*", claim)
+        assert re.fullmatch(rf"{paper}\.[a-z0-9]+([-.][a-z0-9]+)*", claim)
 
 
 @EVERY_FIGURE

@@ -74,14 +74,15 @@ def residual(prediction: Callable[[Policy, Tensor, Tensor, float], Tensor], name
     """Return how far ``prediction`` is from the exact change of pi, as a function of the learning rate.
 
     Args:
-        prediction: of (policy, theta, change of theta, learning rate), the predicted change of pi of every response;
-            NaN where it predicts nothing.
+        prediction: of (policy, theta, change of theta, learning rate), the predicted change of pi of every response,
+            or of the first ones only.
         name: of a policy in ``smooth_policies``.
     """
     policy, theta = smooth_policies()[name]
 
     def distance(learning_rate: float) -> float:
         exact, delta = change_of_a_step(policy, theta, learning_rate)
-        return float((exact - prediction(policy, theta, delta, learning_rate)).abs().nan_to_num(0.0).max())
+        predicted = prediction(policy, theta, delta, learning_rate)
+        return float((exact[: len(predicted)] - predicted).abs().max())
 
     return distance

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from fractions import Fraction as F
 from typing import NamedTuple
 
 from theory.claim import CONDITIONALLY, FALSE, PROVED, claim
 from theory.evidence import ALSO, Evidence
-from theory.worlds import TABULAR, World, any_world, log_linear, one_feature, tabular
+from theory.jian2025.cases import BOTH_FALL
+from theory.worlds import TABULAR, World, any_world, one_feature, tabular
 
 # theta = (ln 2, 0): chosen, rejected and the most probable response all fall, a fourth one gains everything
 ALL_BUT_ONE_FALL = World.log_linear([[-1, -1], [-1, -2], [1, -1], [0, 0]], at=[2, 1])
 ONE_FEATURE_FALL = World.with_base([1, 1, 2, 1], [[0], [-1], [0], [2]])
 CHOSEN_IS_GREEDY = World.with_base([3, 1, 2], [[2], [3], [0]])
-DISPLACED = World.log_linear([[2], [3], [0]], at=[1])
 
 
 def falls(w: World) -> bool:
@@ -51,6 +52,32 @@ def greedy_rises(w: World) -> bool:
     return w.greedy is not None and w.change(w.greedy) > 0
 
 
+def displaced(source: random.Random) -> World:
+    """Draw a world in which the chosen response falls: 3 to 6 responses, 1 or 2 features, a base measure.
+
+    Example:
+        >>> falls(displaced(random.Random(0)))
+        True
+    """
+    return _displaced(source, source.randint(3, 6), source.randint(1, 2))
+
+
+def displaced_of_three(source: random.Random) -> World:
+    """Draw a world of three responses in which the chosen one falls."""
+    return _displaced(source, 3, 1)
+
+
+def _displaced(source: random.Random, n: int, k: int) -> World:
+    while True:
+        weights = [source.randint(1, 12) for _ in range(n)]
+        phi = [[source.randint(-4, 4) for _ in range(k)] for _ in range(n)]
+        d = [a - b for a, b in zip(phi[0], phi[1], strict=True)]
+        drives = [sum(a * b for a, b in zip(row, d, strict=True)) for row in phi]
+        # whole numbers first: most draws are thrown away
+        if drives[0] * sum(weights) < sum(w * a for w, a in zip(weights, drives, strict=True)):
+            return World.with_base(weights, phi)
+
+
 class Curved(NamedTuple):
     """A policy with one parameter that is not log-linear: pi_y proportional to 2^(linear t + quadratic t^2), t = 0.
 
@@ -82,8 +109,8 @@ class Curved(NamedTuple):
     says=r"\Delta\pi_w<0\implies\Delta\pi_l\le 0",
     assumes="first order in the step, one pair, plain gradient descent",
     verdict=PROVED,
-    proof=r"$D_w/\pi_w-D_l/\pi_l=\eta\beta\sigma(-z)\,\|g_w-g_l\|^2\ge 0$, so $D_w<0$ gives $D_l<0$, strictly. Corollary 2, "
-    "on which the printed proof leans, is neither true nor needed.",
+    proof=r"$D_w/\pi_w-D_l/\pi_l=\eta\beta\sigma(-z)\,\|g_w-g_l\|^2\ge 0$, so $D_w<0$ gives $D_l<0$. "
+    "Corollary 2, on which the printed proof leans, is neither true nor needed.",
 )
 def case_1_rejected(evidence: Evidence) -> None:
     """If the chosen response falls, so does the rejected one."""
@@ -94,8 +121,7 @@ def case_1_rejected(evidence: Evidence) -> None:
     def more(w: World) -> bool:  # what Corollary 2 would add
         return w.change(w.rejected) <= w.change(w.chosen)
 
-    evidence.holds(statement, one_feature, given=falls, role="the statement holds", control=more)
-    evidence.holds(statement, any_world, given=falls, role="the statement holds", control=more)
+    evidence.holds(statement, displaced, control=more)
 
 
 @claim(
@@ -123,9 +149,7 @@ def case_1_rejected_finite_step(evidence: Evidence) -> None:
         return w.exact_change(w.chosen, 2) < 0
 
     evidence.fails(statement, at=Curved((2, 3, 0), (0, 4, 0)), control=Curved((2, 3, 0), (0, 2, 0)))
-    evidence.holds(
-        exact, log_linear, given=chosen_falls, control=lambda w: w.exact_change(w.rejected, 2) <= -w.p[w.rejected] / 2
-    )
+    evidence.holds(exact, one_feature, given=chosen_falls, control=lambda w: exact(w) and greedy_rises(w), worlds=200)
 
 
 @claim(
@@ -134,8 +158,8 @@ def case_1_rejected_finite_step(evidence: Evidence) -> None:
     says=r"\Delta\pi_w<0\implies\Delta\pi(y^*)>0",
     assumes=r"$y^*\notin\{y_w,y_l\}$ and $|\sum_{y\notin\{y_w,y_l,y^*\}}D_y|<|D_w+D_l|$",
     verdict=CONDITIONALLY,
-    because=r"The theorem does not state the assumption; its proof does, in words. Without it, all of the mass can go to a "
-    r"response outside $\{y_w,y_l,y^*\}$ while $y^*$, the most probable of all, falls too.",
+    because=r"The theorem does not state the assumption; its proof does, in words. Without it, all of the mass can go to "
+    r"a response outside $\{y_w,y_l,y^*\}$ while $y^*$, the most probable of all, falls too.",
     proof=r"Conservation: $D_*=-(D_w+D_l)-\sum_{\mathrm{rest}}D_y$, and $D_w+D_l<0$.",
     instead=("jian2025.theorem-2-three-responses", "jian2025.mass-flow-log-linear"),
 )
@@ -148,13 +172,13 @@ def case_1(evidence: Evidence) -> None:
     def all_of_it(w: World) -> bool:
         return w.greedy is not None and w.change(w.greedy) >= -change_of_pair(w)
 
-    evidence.fails(statement, at=ALL_BUT_ONE_FALL, control=DISPLACED)
-    evidence.fails(statement, at=ONE_FEATURE_FALL, control=DISPLACED)
-    evidence.finds(statement, one_feature, control=lambda w: not falls(w) or change_of_rest(w) > 0 or greedy_rises(w))
+    evidence.fails(statement, at=ALL_BUT_ONE_FALL, control=BOTH_FALL)
+    evidence.fails(statement, at=ONE_FEATURE_FALL, control=BOTH_FALL)
+    evidence.finds(statement, displaced, control=lambda w: change_of_rest(w) > 0 or greedy_rises(w))
     evidence.holds(
         statement,
-        one_feature,
-        given=lambda w: falls(w) and abs(change_of_rest(w)) < abs(change_of_pair(w)),
+        displaced,
+        given=lambda w: abs(change_of_rest(w)) < abs(change_of_pair(w)),
         control=all_of_it,
     )
 
@@ -169,17 +193,14 @@ def case_1(evidence: Evidence) -> None:
 def three_responses(evidence: Evidence) -> None:
     """With three responses the theorem's first case is true, for exact steps too."""
 
-    def of_three(w: World) -> bool:
-        return len(w.p) == 3 and falls(w)
-
     def statement(w: World) -> bool:
         lost = abs(w.change(w.chosen)) + abs(w.change(w.rejected))
         return w.change(w.others[0]) == lost > 0 and w.exact_change(w.others[0], 2) > 0
 
-    def loses_double(w: World) -> bool:
-        return w.change(w.others[0]) >= 2 * abs(w.change(w.rejected))
+    def twice_the_rejected(w: World) -> bool:  # what Corollary 2 would bound: D_l <= D_w < 0
+        return w.change(w.others[0]) <= 2 * abs(w.change(w.rejected))
 
-    evidence.holds(statement, one_feature, given=of_three, role="the statement holds", control=loses_double, worlds=200)
+    evidence.holds(statement, displaced_of_three, control=twice_the_rejected, worlds=200)
 
 
 @claim(
@@ -219,7 +240,7 @@ def case_2(evidence: Evidence) -> None:
     def rejected_falls(w: World) -> bool:
         return w.change(w.rejected) < 0
 
-    evidence.fails(statement, at=ALL_BUT_ONE_FALL, control=DISPLACED)
+    evidence.fails(statement, at=ALL_BUT_ONE_FALL, control=BOTH_FALL)
     evidence.holds(
         statement,
         any_world,
@@ -239,8 +260,8 @@ def case_2(evidence: Evidence) -> None:
     source=r"Theorem 2, case 2, end of the proof: the other branch",
     says=r"\Delta\pi_l<0,\ \pi(y^*)>\pi_w\implies\Delta\pi(y^*)>0",
     verdict=FALSE,
-    because=r"The prior probability of $y^*$ scales its change but does not give its sign. In a tabular softmax $y^*$ falls "
-    r"whenever $\pi_w>\pi_l$, however probable it is.",
+    because=r"The probability of $y^*$ scales its change but does not give its sign. In a tabular softmax $y^*$ "
+    r"falls whenever $\pi_w>\pi_l$, however probable it is.",
     instead="jian2025.theorem-2-greedy-sign",
 )
 def case_2_greedy(evidence: Evidence) -> None:
@@ -251,8 +272,10 @@ def case_2_greedy(evidence: Evidence) -> None:
         premise = greedy is not None and w.change(w.rejected) < 0 and w.p[greedy] > w.p[w.chosen]
         return not premise or greedy_rises(w)
 
-    evidence.fails(statement, at=World.tabular([F(1, 3), F(1, 6), F(1, 2)]), control=World.tabular([F(1, 8), F(1, 4), F(5, 8)]))
-    evidence.fails(statement, at=World.log_linear([[0], [2], [3]], at=[F(5, 4)]), control=DISPLACED)
+    evidence.fails(
+        statement, at=World.tabular([F(1, 3), F(1, 6), F(1, 2)]), control=World.tabular([F(1, 8), F(1, 4), F(5, 8)])
+    )
+    evidence.fails(statement, at=World.log_linear([[0], [2], [3]], at=[F(5, 4)]), control=BOTH_FALL)
 
 
 @claim(

@@ -1,5 +1,5 @@
 """Claims of wipf2024, "Unavoidable Learning Constraints Alter the Foundations of Direct Preference Optimization"."""
 
-from theory.wipf2024 import background
+from theory.wipf2024 import background, two_responses
 
-__all__ = ["background"]
+__all__ = ["background", "two_responses"]

@@ -6,6 +6,7 @@ every loss is a rational combination of logarithms of rationals (``Logs``), and 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 from collections.abc import Callable, Sequence
@@ -157,20 +158,16 @@ def divergence(p: Vector, q: Vector) -> Logs:
     return sum((a * log(a / b) for a, b in zip(p, q, strict=True) if a > 0), ZERO)
 
 
-def best(loss: Callable[[T], Logs], candidates: Sequence[T]) -> T:
-    """Return the candidate of least loss, compared exactly; the first one of several.
+def minimisers(loss: Callable[[T], Logs], candidates: Sequence[T]) -> list[T]:
+    """Return all candidates of least loss, compared exactly.
 
     Example:
-        >>> best(lambda a: log(a), [3, 1, 2])
-        1
+        >>> minimisers(log, [3, 1, 2, 1])
+        [1, 1]
     """
-    chosen = candidates[0]
-    least = loss(chosen)
-    for candidate in candidates[1:]:
-        value = loss(candidate)
-        if value < least:
-            chosen, least = candidate, value
-    return chosen
+    values = [loss(candidate) for candidate in candidates]
+    least = functools.reduce(lambda a, b: b if b < a else a, values)
+    return [candidate for candidate, value in zip(candidates, values, strict=True) if value == least]
 
 
 def pair(p: Rational) -> Vector:
