@@ -25,6 +25,7 @@ VERDICTS = {
     EMPTY: "true of nothing, or of everything: it says nothing",
     MISPRINT: "fails as printed; the corrected form holds",
 }
+"""Every verdict and what it means."""
 
 REPRODUCED = "reproduced"
 CONTRADICTED = "contradicted"  # the evidence earns another verdict than the one written down

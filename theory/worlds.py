@@ -27,8 +27,13 @@ Vector = tuple[Fraction, ...]
 Rational = int | Fraction
 
 TABULAR = "tabular softmax"
+"""Kind of a world whose features are unit vectors: one logit for each response."""
+
 LOG_LINEAR = "log-linear"
+"""Kind of a world with integer features, seen at a rational e^theta."""
+
 BASE_MEASURE = "log-linear with a base measure"
+"""Kind of a world whose probabilities and features are free of one another."""
 
 
 @dataclass(frozen=True)

@@ -162,9 +162,9 @@ def sft_sensitivity(evidence: Evidence) -> None:
     """Every SFT model starts at the same point, unless the reference is left out."""
 
     def same_start(w: World, *, reference: bool = True) -> bool:
-        c, r = w.chosen, w.rejected
-        q = w.p if reference else tuple(F(1) for _ in w.p)
-        return w.p[c] / q[c] == 1 == w.p[r] / q[r]
+        x1, x2 = moved(w, 1)  # a step of size 0 from theta = ref
+        scale = (F(1), F(1)) if reference else (w.p[w.chosen], w.p[w.rejected])
+        return (x1 * scale[0], x2 * scale[1]) == (1, 1)
 
     evidence.holds(same_start, any_world, role=VACUOUS, control=lambda w: same_start(w, reference=False))
 

@@ -91,7 +91,8 @@ def which_response(evidence: Evidence) -> None:
         printed = w.p[r] * (w.kernel(r, w.chosen) - w.squared_norm(r))
         return abs(w.exact_change(y, 1 + TINY) / TINY - printed) < tolerance
 
-    evidence.fails(lambda w: eq_3_is_the_change_of(w, w.chosen), at=BOTH_FALL, control=World.tabular([F(1, 2)] * 2, 1, 0))
+    fall_together = World.with_base([2, 1, 1], [[1], [2], [-4]])  # D_w = D_l = -1/2
+    evidence.fails(lambda w: eq_3_is_the_change_of(w, w.chosen), at=BOTH_FALL, control=fall_together)
     evidence.holds(
         lambda w: eq_3_is_the_change_of(w, w.rejected),
         any_world,

@@ -131,8 +131,8 @@ def case_1_rejected(evidence: Evidence) -> None:
     assumes="log-linear policy",
     verdict=CONDITIONALLY,
     because="At a finite step the curvature of the logits can lift the rejected response while the chosen one falls.",
-    proof=r"For a log-linear policy $\log(\pi_w/\pi_l)$ grows by exactly $s\|\phi_w-\phi_l\|^2$ in a step of size $s$: if "
-    r"$\pi_w$ does not rise, $\pi_l$ falls.",
+    proof=r"For a log-linear policy $\log(\pi_w/\pi_l)$ grows by exactly $s\|\phi_w-\phi_l\|^2$ in a step of size $s$: "
+    r"if $\pi_w$ does not rise, $\pi_l$ falls.",
     instead="jian2025.theorem-2-case-1-rejected",
 )
 def case_1_rejected_finite_step(evidence: Evidence) -> None:
@@ -158,8 +158,8 @@ def case_1_rejected_finite_step(evidence: Evidence) -> None:
     says=r"\Delta\pi_w<0\implies\Delta\pi(y^*)>0",
     assumes=r"$y^*\notin\{y_w,y_l\}$ and $|\sum_{y\notin\{y_w,y_l,y^*\}}D_y|<|D_w+D_l|$",
     verdict=CONDITIONALLY,
-    because=r"The theorem does not state the assumption; its proof does, in words. Without it, all of the mass can go to "
-    r"a response outside $\{y_w,y_l,y^*\}$ while $y^*$, the most probable of all, falls too.",
+    because=r"The theorem does not state the assumption; its proof does, in words. Without it, all of the mass can go "
+    r"to a response outside $\{y_w,y_l,y^*\}$ while $y^*$, the most probable of all, falls too.",
     proof=r"Conservation: $D_*=-(D_w+D_l)-\sum_{\mathrm{rest}}D_y$, and $D_w+D_l<0$.",
     instead=("jian2025.theorem-2-three-responses", "jian2025.mass-flow-log-linear"),
 )

@@ -88,11 +88,12 @@ def _square_odds(source: random.Random) -> F:
     "strictly beyond, and both are sums over prompts.",
 )
 def two_responses(evidence: Evidence) -> None:
-    """On a product of intervals both losses have one minimiser, the same; with a hole in the set they part."""
+    """On a product of intervals both losses have one minimiser, the same; where prompts are tied they part."""
 
-    def agree(c: Intervals, hole: bool = False) -> bool:
-        own = [{*points[:2]} if hole else {*points, best} for points, best in zip(c.points, c.clip(c.optimum), strict=True)]
-        candidates = list(itertools.product(*own))
+    def agree(c: Intervals, tied: bool = False) -> bool:
+        own = [{*points, best} for points, best in zip(c.points, c.clip(c.optimum), strict=True)]
+        product = list(itertools.product(*own))
+        candidates = [(a,) * len(own) for a in sorted(set().union(*own))] if tied else product
         return minimisers(c.rlhf, candidates) == minimisers(c.dpo, candidates)
 
     def clipped(c: Intervals, target: Callable[[Setting], F]) -> bool:
@@ -100,12 +101,12 @@ def two_responses(evidence: Evidence) -> None:
         candidates = list(itertools.product(*({*own, a} for own, a in zip(c.points, expected, strict=True))))
         return minimisers(c.rlhf, candidates) == minimisers(c.dpo, candidates) == [expected]
 
-    evidence.holds(agree, intervals, control=lambda c: agree(c, hole=True), worlds=150)
+    evidence.holds(agree, intervals, control=lambda c: agree(c, tied=True), worlds=100)
     evidence.holds(
         lambda c: clipped(c, lambda s: s.optimum[0]),
         intervals,
         control=lambda c: clipped(c, lambda s: s.preference(0, 1)),  # pi* alone, without the reference
-        worlds=150,
+        worlds=100,
     )
     p, rho, q = sp.symbols("p rho q", positive=True)
     m, lam, r_1, r_2 = sp.symbols("m lambda r_1 r_2", real=True)
@@ -159,16 +160,16 @@ class Levels:
         return f"q = {self.q}, p = {self.p} or {self.other}"
 
 
-def levels(source: random.Random) -> Levels:
-    """Draw q and two values of pi(y_1), at times mirror images of each other about 1/2."""
-    q, p, other = (F(source.randint(1, 29), 30) for _ in range(3))
-    return Levels(q, p, 1 - p if source.random() < 0.1 else other)
+def target(source: random.Random) -> F:
+    """Draw q = pi*(y_1)."""
+    return F(source.randint(1, 59), 60)
 
 
-def fair(source: random.Random) -> Levels:
-    """Draw two values of pi(y_1) at q = 1/2."""
-    drawn = levels(source)
-    return Levels(F(1, 2), drawn.p, drawn.other)
+def offsets(source: random.Random) -> tuple[F, F]:
+    """Draw how far two values of pi(y_1) lie below and above pi*(y_1), often about equally far."""
+    below = F(source.randint(4, 19), 60)
+    above = below + F(source.randint(-4, 4), 80) if source.random() < 0.7 else F(source.randint(1, 19), 60)
+    return below, min(above, F(19, 60))
 
 
 def splitting_pair(q: F, bend: F) -> Levels:
@@ -196,15 +197,16 @@ def splitting_pair(q: F, bend: F) -> Levels:
 def every_constraint_set(evidence: Evidence) -> None:
     """At q = 1/2 both orders of policies are one; at any other q a set of two policies parts them."""
 
-    def same_order(c: Levels) -> bool:
-        return c.backward == c.forward
+    def same_order(c: tuple[F, F], q: F = F(1, 2)) -> bool:
+        made = Levels(q, q - c[0], q + c[1])
+        return made.backward == made.forward
 
-    def splits(c: Levels, bend: F = F(3, 2)) -> bool:
-        made = splitting_pair(c.q, bend)
+    def splits(q: F, bend: F = F(3, 2)) -> bool:
+        made = splitting_pair(q, bend)
         return made.backward * made.forward == -1
 
-    evidence.holds(same_order, fair, control=lambda c: same_order(Levels(F(8, 15), c.p, c.other)))
-    evidence.holds(splits, levels, given=lambda c: c.q != F(1, 2), control=lambda c: splits(c, F(5, 2)), role=HOLDS)
+    evidence.holds(same_order, offsets, control=lambda c: same_order(c, q=F(2, 3)))
+    evidence.holds(splits, target, given=lambda q: q != F(1, 2), control=lambda q: splits(q, F(5, 2)), role=HOLDS)
     p, q = sp.symbols("p q", positive=True)
     backward = p * sp.log(p / q) + (1 - p) * sp.log((1 - p) / (1 - q))
     forward = q * sp.log(q / p) + (1 - q) * sp.log((1 - q) / (1 - p))
