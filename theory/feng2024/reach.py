@@ -164,7 +164,7 @@ def sft_sensitivity(evidence: Evidence) -> None:
     def same_start(w: World, *, reference: bool = True) -> bool:
         x1, x2 = moved(w, 1)  # a step of size 0 from theta = ref
         scale = (F(1), F(1)) if reference else (w.p[w.chosen], w.p[w.rejected])
-        return (x1 * scale[0], x2 * scale[1]) == (1, 1)
+        return x1 * scale[0] == 1 == x2 * scale[1]
 
     evidence.holds(same_start, any_world, role=VACUOUS, control=lambda w: same_start(w, reference=False))
 

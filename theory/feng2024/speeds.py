@@ -21,7 +21,7 @@ SFT_LOSES = World.tabular([F(1, 5), F(1, 2), F(3, 10)])
     says=r"\left|\frac{\partial L}{\partial x_2}\right|>\left|\frac{\partial L}{\partial x_1}\right|",
     assumes=r"$x_2<x_1$: the pair is ranked more rightly than by the reference",
     verdict=CONDITIONALLY,
-    because="The two rates are equal where training starts, at theta = ref, and reversed for a pair that is ranked more "
+    because="The two rates are equal where training starts, at theta = ref, and reversed for a pair ranked more "
     "wrongly than by the reference. It is a statement about ratios; for probabilities see feng2024.softmax-speeds.",
     proof=r"By Corollary 1 the ratio of the rates is $x_1/x_2$.",
 )

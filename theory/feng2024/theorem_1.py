@@ -152,9 +152,7 @@ def tangential(evidence: Evidence) -> None:
         return equal(LOSS.subs({X1: c * X1, X2: second * X2}, simultaneous=True), LOSS)
 
     evidence.proves(homogeneous, control=lambda: homogeneous(c**2), by="SymPy: L(c x) = L(x)")
-    evidence.holds(
-        lambda p: p.x1 * p.d1 + p.x2 * p.d2 == 0, anywhere, control=lambda p: p.x2 * p.d1 + p.x1 * p.d2 == 0
-    )
+    evidence.holds(lambda p: p.x1 * p.d1 + p.x2 * p.d2 == 0, anywhere, control=lambda p: p.x2 * p.d1 + p.x1 * p.d2 == 0)
 
 
 def interpretation(pair: Pair) -> bool:
@@ -169,7 +167,7 @@ def interpretation(pair: Pair) -> bool:
     says=r"\frac{\text{increase of }\pi(y_w)}{\text{decrease of }\pi(y_l)}=\frac{x_2}{x_1}",
     verdict=FALSE,
     because=r"$x_2/x_1$ compares the rates of the ratios $\pi/\mathrm{ref}$, not of the probabilities. Along the "
-    r"gradient in $(\pi_w,\pi_l)$ the comparison is $\pi_l/\pi_w$ whatever the reference; in a softmax it is a third one.",
+    r"gradient in $(\pi_w,\pi_l)$ the comparison is $\pi_l/\pi_w$ whatever the reference; in a softmax it is another.",
     instead=("feng2024.probability-rates", "feng2024.log-rates", "feng2024.softmax-rates"),
 )
 def corollary_1_interpretation(evidence: Evidence) -> None:
@@ -184,7 +182,9 @@ def corollary_1_interpretation(evidence: Evidence) -> None:
     unequal = Pair(F(1, 5), F(2, 5), F(1, 10), F(2, 5))
     evidence.fails(interpretation, at=unequal, control=Pair(F(1, 5), F(2, 5), F(1, 10), F(1, 10)))
     evidence.finds(interpretation, any_pair, control=of_ratios)
-    evidence.fails(in_softmax, at=World.tabular([F(1, 2), F(1, 5), F(3, 10)]), control=World.tabular([F(1, 2), F(1, 2)]))
+    evidence.fails(
+        in_softmax, at=World.tabular([F(1, 2), F(1, 5), F(3, 10)]), control=World.tabular([F(1, 2), F(1, 2)])
+    )
 
 
 @claim(

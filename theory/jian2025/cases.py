@@ -8,7 +8,7 @@ from fractions import Fraction as F
 from functools import cached_property
 
 from dynamics.errors import InvalidArgument
-from theory.worlds import Rational, Vector, World, dot
+from theory.worlds import Rational, Vector, World, any_world, dot
 
 
 def ladder(x: Rational) -> World:
@@ -21,6 +21,30 @@ def ladder(x: Rational) -> World:
         ['-6/49', '-10/49']
     """
     return World.log_linear([[1], [0], [2]], at=[x])
+
+
+def similar_pair(source: random.Random) -> World:
+    """Draw a pair whose features point the same way, and in most cases a likelier third response away from both.
+
+    Displacement and its consequences are rare in worlds drawn at random, and common in these.
+
+    Example:
+        >>> worlds = [similar_pair(random.Random(seed)) for seed in range(100)]
+        >>> sum(w.change(0) < 0 for w in worlds) > 25, sum(w.change(0) < min(0, w.change(1)) for w in worlds) > 8
+        (True, True)
+    """
+    weights = [source.choice((1, 2, 5, 12)), source.choice((1, 2, 5, 12)), source.randint(30, 90)]
+    features = [[source.randint(2, 4)], [source.randint(2, 4)], [source.choice((0, 0, 0, 0, 6))]]
+    if source.random() < 0.3:
+        for row in features:
+            row.append(source.choice((-1, 0, 1)))
+    n = 2 if source.random() < 0.12 else 3
+    return World.with_base(weights[:n], features[:n])
+
+
+def any_or_similar(source: random.Random) -> World:
+    """Draw any world, or a similar pair."""
+    return (any_world if source.random() < 0.5 else similar_pair)(source)
 
 
 BOTH_FALL = World.log_linear([[2], [3], [0]], at=[1])
@@ -80,9 +104,9 @@ class CurvedLogit:
 
 
 def curved_logit(source: random.Random) -> CurvedLogit:
-    """Draw a curved logit; in a third of the cases it is straight."""
-    bend = F(source.choice((0, source.randint(-6, 6), source.randint(-6, 6))), 2)
-    return CurvedLogit(bend, F(source.randint(-8, 8), 4), F(source.randint(1, 12), 2))
+    """Draw a curved logit; in a quarter of the cases it is straight."""
+    bend = source.choice((F(0), F(-1), F(-1), F(-2)))
+    return CurvedLogit(bend, F(source.randint(-2, 3), 4), F(source.randint(1, 12), 2))
 
 
 @dataclass(frozen=True)
@@ -134,4 +158,4 @@ def batch(source: random.Random) -> Batch:
         return tuple(F(source.randint(-4, 4), source.randint(1, 3)) for _ in range(k))
 
     n = source.randint(1, 3)
-    return Batch(tuple((score(), score()) for _ in range(n)), tuple(F(source.randint(1, 9), 10) for _ in range(n)))
+    return Batch(tuple((score(), score()) for _ in range(n)), tuple(F(source.choice((1, 10, 90)), 100) for _ in range(n)))

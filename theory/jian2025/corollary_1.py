@@ -9,8 +9,8 @@ import mpmath
 
 from theory.claim import CONDITIONALLY, FALSE, FIRST_ORDER, PROVED, claim
 from theory.evidence import ALSO, ORDER, Evidence
-from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, CurvedLogit, curved_logit, ladder
-from theory.worlds import Rational, Vector, World, any_world, dot, one_feature, sign_with_root, tabular
+from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, CurvedLogit, curved_logit, ladder, any_or_similar
+from theory.worlds import Rational, Vector, World, dot, one_feature, sign_with_root, tabular
 
 
 def excess_over_eq_4(w: World, share: Rational = 1) -> int:
@@ -49,7 +49,7 @@ def lower_bound(evidence: Evidence) -> None:
 
     evidence.holds(
         lambda w: excess_over_eq_4(w) >= 0,
-        any_world,
+        any_or_similar,
         role=ORDER,
         control=lambda w: excess_over_eq_4(w, share=F(1, 2)) >= 0,
     )
@@ -75,7 +75,7 @@ def upper_bound(evidence: Evidence) -> None:
 
     evidence.holds(
         lambda w: excess_over_eq_5(w) <= 0,
-        any_world,
+        any_or_similar,
         role=ORDER,
         control=lambda w: excess_over_eq_5(w, share=F(1, 2)) <= 0,
     )
@@ -105,8 +105,8 @@ def equality(evidence: Evidence) -> None:
     def other_side(w: World, share: Rational = -1) -> bool:
         return excess_over_eq_4(w, share) <= 0 <= excess_over_eq_5(w, share)
 
-    evidence.holds(sharp, any_world, control=lambda w: sharp(w, any_sign=True))
-    evidence.holds(other_side, any_world, control=lambda w: other_side(w, share=F(-1, 2)))
+    evidence.holds(sharp, any_or_similar, control=lambda w: sharp(w, any_sign=True))
+    evidence.holds(other_side, any_or_similar, control=lambda w: other_side(w, share=F(-1, 2)))
 
 
 @claim(
@@ -127,7 +127,7 @@ def longer_chosen_rises(evidence: Evidence) -> None:
     def long_step(w: World) -> bool:
         return longer_chosen(w) != 1 or w.exact_change(w.chosen, 27) > 0
 
-    evidence.holds(printed, any_world, role=ORDER, control=lambda w: printed(w, longer=-1))
+    evidence.holds(printed, any_or_similar, role=ORDER, control=lambda w: printed(w, longer=-1))
     evidence.fails(long_step, at=ladder(F(1, 3)), control=BOTH_RISE)
 
 
@@ -157,7 +157,7 @@ def bound_is_positive(evidence: Evidence) -> None:
     evidence.fails(printed, at=at_the_mean, control=BOTH_RISE)
     evidence.holds(
         printed,
-        any_world,
+        any_or_similar,
         given=lambda w: w.squared_norm(w.rejected) != 0,
         control=lambda w: longer_chosen(w) != 1 or excess_over_eq_5(w) < 0,
     )
@@ -192,10 +192,10 @@ def longer_rejected_falls(evidence: Evidence) -> None:
     def necessary(w: World) -> bool:
         return w.change(w.rejected) > 0 or longer_chosen(w) <= 0
 
-    evidence.holds(printed, any_world, role=ORDER, control=lambda w: printed(w, longer=1))
+    evidence.holds(printed, any_or_similar, role=ORDER, control=lambda w: printed(w, longer=1))
     evidence.fails(long_step, at=CurvedLogit(F(-1), F(1, 4), F(4)), control=CurvedLogit(F(-1), F(1, 4), F(1, 2)))
     evidence.finds(long_step, curved_logit, control=lambda c: c.bend != 0 or long_step(c))
-    evidence.holds(exact, any_world, role=ALSO, control=lambda w: exact(w, longer=1), worlds=200)
+    evidence.holds(exact, any_or_similar, role=ALSO, control=lambda w: exact(w, longer=1), worlds=200)
     evidence.fails(necessary, at=World.tabular([F(1, 3), F(2, 3)]), control=BOTH_FALL, role=ALSO)
 
 

@@ -150,7 +150,8 @@ def size_of_the_remainder(evidence: Evidence) -> None:
         w, size = case
         d = _direction(w)
         with mpmath.workdps(40):
-            return constant * remainder(case) <= _real(size**2 * dot(d, d))  # eta |grad L| = size |d|
+            square = _real(size**2 * dot(d, d))  # eta |grad L| = size |d|
+            return constant * remainder(case) <= square + mpmath.mpf("1e-35")
 
     def tame(case: StepCase) -> bool:
         phi = case[0].features
@@ -182,7 +183,8 @@ def taylor_remainder(evidence: Evidence) -> None:
         along = [dot(phi, d) for phi in w.features]
         with mpmath.workdps(40):
             constant = share * mpmath.sqrt(3) / 36
-            return remainder(case) <= constant * _real(size**2 * (max(along) - min(along)) ** 2)
+            bound = constant * _real(size**2 * (max(along) - min(along)) ** 2)
+            return remainder(case) <= bound + mpmath.mpf("1e-35")  # rounding, where nothing moves
 
     def sharpest(value: sp.Expr) -> bool:
         p = sp.symbols("p", positive=True)

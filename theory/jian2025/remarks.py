@@ -8,16 +8,16 @@ from fractions import Fraction as F
 import sympy as sp
 
 from theory.claim import FALSE, PROVED, claim
-from theory.evidence import Evidence
-from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, ladder
+from theory.evidence import HOLDS, Evidence
+from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, ladder, similar_pair
 from theory.worlds import Rational, World, any_world, dot, log_linear, one_feature
 
 TwoWorlds = tuple[World, World]
 
 
 def two_worlds(source: random.Random) -> TwoWorlds:
-    """Draw two worlds, mostly with one feature, in which the cosine of the scores is 1, -1 or undefined."""
-    return one_feature(source), one_feature(source) if source.random() < 0.8 else any_world(source)
+    """Draw two similar pairs; in most of them the scores are parallel."""
+    return similar_pair(source), similar_pair(source)
 
 
 @claim(
@@ -59,7 +59,7 @@ def _cosine_and_ratio(w: World) -> tuple[F, F] | None:
     proof=r"$D_w<0$ is $\|g_w\|^2<g_w\cdot g_l=\|g_w\|\|g_l\|\cos$.",
 )
 def similarity_and_lengths(evidence: Evidence) -> None:
-    """The signs of both changes from the cosine and the ratio of the lengths, for a small exact step."""
+    """The signs of both changes from the cosine and the ratio of the lengths, squared."""
 
     def decided(w: World, swap: bool = False) -> bool:
         found = _cosine_and_ratio(w)
@@ -119,8 +119,9 @@ def order_of_the_falls(evidence: Evidence) -> None:
         heavier = w.p[c] ** power * abs(w.drive(c)) > w.p[r] ** power * abs(w.drive(r))
         return w.change(c) >= 0 or (w.change(c) < w.change(r)) == heavier
 
-    evidence.holds(ahead, one_feature, control=lambda w: ahead(w, exchanged=True))
-    evidence.holds(weighed, one_feature, control=lambda w: weighed(w, power=0))
+    for worlds in (similar_pair, one_feature):
+        evidence.holds(ahead, worlds, control=lambda w: ahead(w, exchanged=True))
+    evidence.holds(weighed, similar_pair, control=lambda w: weighed(w, power=0))
 
 
 @claim(
@@ -187,7 +188,7 @@ def rejected_falls_more(evidence: Evidence) -> None:
 
     evidence.fails(printed, at=ladder(3), control=BOTH_FALL)
     evidence.fails(exact, at=ladder(3), control=BOTH_FALL)
-    evidence.finds(printed, one_feature, control=lambda w: w.change(w.chosen) >= 0 or w.change(w.rejected) < 0)
+    evidence.finds(printed, similar_pair, control=lambda w: w.change(w.chosen) >= 0 or w.change(w.rejected) < 0)
 
 
 @claim(
@@ -217,7 +218,7 @@ def log_delta_ratio(evidence: Evidence) -> None:
 
     evidence.fails(exists, at=ladder(F(1, 2)), control=ladder(3))
     evidence.fails(implies_the_order, at=ladder(3), control=BOTH_RISE)
-    evidence.finds(implies_the_order, one_feature, control=declining_implies_the_opposite)
+    evidence.finds(implies_the_order, similar_pair, control=declining_implies_the_opposite)
 
 
 @claim(
@@ -243,7 +244,7 @@ def ratio_of_changes(evidence: Evidence) -> None:
         grows,
         one_feature,
         given=lambda w: w.change(w.chosen) < 0,
-        role="the printed statement holds",
+        role=HOLDS,
         control=lambda w: grows(w, power=-1),
         worlds=200,
     )

@@ -17,7 +17,7 @@ from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, CurvedLogit, curved_logi
 from theory.jian2025.gradient import first_order_is_exact
 from theory.jian2025.smooth import BETA, CHOSEN, REJECTED, log_probs, other_reference, residual, smooth_policies
 from theory.jian2025.smooth import scores as scores_of
-from theory.worlds import World, any_world, base_measure, dot, one_feature
+from theory.worlds import World, any_world, dot, one_feature
 
 TINY = F(1, 10**12)
 FACTORS = (F(3, 2), 8, 1000)  # e^s of the finite steps: small, large, nearly to the end
@@ -196,7 +196,6 @@ def under_adam(evidence: Evidence) -> None:
         return _sign(dot(w.scores[w.chosen], step)) == _sign(w.drive(w.chosen))
 
     evidence.fails(same_sign, at=OPPOSED_SIGNS, control=BOTH_FALL)
-    evidence.finds(same_sign, base_measure, control=lambda w: len(w.features[0]) > 1 or same_sign(w))
     evidence.measures(
         lambda: _falls_with(torch.optim.AdamW),
         control=lambda: _falls_with(torch.optim.SGD),

@@ -2,8 +2,14 @@
 
 from theory.ma2025 import (
     imbalance,
+    logits,
+    replicator,
+    reward_and_policy,
 )
 
 __all__ = [
     "imbalance",
+    "logits",
+    "replicator",
+    "reward_and_policy",
 ]

@@ -1,0 +1,120 @@
+"""Sequences of different lengths as right-padded batches, and the rows of a batch that count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dynamics.errors import check_count
+from dynamics.language_model.sequences import TokenSequence
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some sequences without their last token (it predicts nothing), padded on the right.
+
+    In a causal model padding comes after every token that counts, so no attention mask is needed.
+
+    Attributes:
+        ids: ``(sequences, longest)``; 0 where padded.
+        valid: flat indices into ``sequences * longest`` of the input rows that are not padding.
+        predicting: flat indices of the rows that predict a token of a response.
+        targets: the tokens they predict, ``(predicting rows,)``.
+        numbers: which of all sequences these are.
+        inputs: input rows of each sequence.
+        responses: predicting rows of each sequence.
+    """
+
+    ids: Tensor
+    valid: Tensor
+    predicting: Tensor
+    targets: Tensor
+    numbers: tuple[int, ...]
+    inputs: tuple[int, ...]
+    responses: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return (sequences, longest)."""
+        return self.ids.shape[0], self.ids.shape[1]
+
+
+def make_batch(sequences: Sequence[TokenSequence], numbers: Sequence[int], device: torch.device) -> Batch:
+    """Pad the sequences with the given numbers."""
+    chosen = [sequences[n] for n in numbers]
+    width = max(len(s.ids) - 1 for s in chosen)
+    ids = torch.zeros(len(chosen), width, dtype=torch.int64)
+    valid, predicting, targets = [], [], []
+    for row, s in enumerate(chosen):
+        ids[row, : len(s.ids) - 1] = torch.tensor(s.ids[:-1])
+        valid.append(torch.arange(len(s.ids) - 1) + row * width)
+        predicting.append(torch.arange(s.prompt_tokens - 1, len(s.ids) - 1) + row * width)
+        targets.append(torch.tensor(s.response))
+    return Batch(
+        ids.to(device),
+        torch.cat(valid).to(device),
+        torch.cat(predicting).to(device),
+        torch.cat(targets).to(device),
+        tuple(numbers),
+        tuple(len(s.ids) - 1 for s in chosen),
+        tuple(s.length for s in chosen),
+    )
+
+
+def make_batches(sequences: Sequence[TokenSequence], tokens: int | None, device: torch.device) -> tuple[Batch, ...]:
+    """Sort sequences by length and fill batches of at most ``tokens`` padded tokens (one sequence at the least).
+
+    Args:
+        sequences: all of them.
+        tokens: limit for each batch; None for a single batch of everything.
+        device: where the model lives.
+
+    Example:
+        >>> made = [TokenSequence(tuple(range(n)), 1) for n in (9, 3, 4)]
+        >>> [batch.numbers for batch in make_batches(made, 8, torch.device("cpu"))]
+        [(1, 2), (0,)]
+    """
+    if tokens is not None:
+        check_count("batch_tokens", tokens)
+    groups: list[list[int]] = [[]]
+    for number in sorted(range(len(sequences)), key=lambda n: len(sequences[n].ids)):
+        width = len(sequences[number].ids) - 1
+        if groups[-1] and tokens is not None and (len(groups[-1]) + 1) * width > tokens:
+            groups.append([])
+        groups[-1].append(number)
+    return tuple(make_batch(sequences, group, device) for group in groups)
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """Which rows of a packed table belong to which sequence: contiguous runs, in order.
+
+    Attributes:
+        lengths: rows of each sequence.
+        owner: sequence of each row, ``(rows,)``.
+    """
+
+    lengths: tuple[int, ...]
+    owner: Tensor
+
+    @classmethod
+    def of(cls, lengths: Sequence[int], device: torch.device) -> Segments:
+        """Return the segments with the given lengths."""
+        counts = torch.tensor(lengths, device=device)
+        return cls(tuple(lengths), torch.repeat_interleave(torch.arange(len(lengths), device=device), counts))
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return int(self.owner.numel())
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def sum(self, rows: Tensor) -> Tensor:
+        """Sum the rows of each sequence in float64: ``(rows, k)`` to ``(sequences, k)``."""
+        total = torch.zeros(len(self), *rows.shape[1:], dtype=torch.float64, device=rows.device)
+        return total.index_add_(0, self.owner, rows.to(torch.float64))

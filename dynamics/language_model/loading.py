@@ -1,0 +1,189 @@
+"""A causal language model from the Hugging Face hub or a local folder: safetensors only, never remote code."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from dynamics.errors import InvalidArgument
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class MissingExtra(ImportError):
+    """The optional packages for language models are not installed."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(f"language models need the package {module}: pip install 'preference-dynamics[lm]'", name=module)
+
+
+class ModelUnavailable(InvalidArgument):
+    """A model that cannot be loaded; the message ends with the remedy."""
+
+
+class LanguageModel(NamedTuple):
+    """A causal language model in eval mode, and its tokenizer."""
+
+    model: Any
+    tokenizer: Any
+
+
+def load(
+    name: str | Path,
+    *,
+    revision: str | None = None,
+    dtype: str | torch.dtype = "float32",
+    device: str | torch.device = "cpu",
+) -> LanguageModel:
+    """Load a causal language model and its tokenizer.
+
+    Only safetensors are read and no code of the repository is run. A weight that the file lacks is refused: the
+    library underneath would fill it with random numbers.
+
+    Args:
+        name: model id on the hub such as ``Qwen/Qwen2.5-0.5B-Instruct``, or a local folder.
+        revision: branch, tag or commit on the hub.
+        dtype: dtype of the parameters; float32 is right for kernels even where the file holds bfloat16.
+        device: where the model lives.
+
+    Returns:
+        The model in eval mode, without dropout, and the tokenizer.
+
+    Raises:
+        MissingExtra: transformers is not installed.
+        ModelUnavailable: no such folder or model, no network, no safetensors, an architecture that is unknown or
+            not causal, missing weights, a tokenizer that loses white space.
+        InvalidArgument: an unknown dtype, or a device that this machine does not have.
+
+    Example:
+        >>> load("./no-such-folder")
+        Traceback (most recent call last):
+            ...
+        dynamics.language_model.loading.ModelUnavailable: name: got ./no-such-folder; allowed: a folder that exists...
+    """
+    wanted_dtype, wanted_device = _check_dtype(dtype), _check_device(device)
+    transformers = require("transformers")
+    source = _check_source(name)
+    common = {"revision": revision, "trust_remote_code": False}
+    try:
+        config = transformers.AutoConfig.from_pretrained(source, **common)
+        model, info = transformers.AutoModelForCausalLM.from_pretrained(
+            source, config=config, dtype=wanted_dtype, use_safetensors=True, output_loading_info=True, **common
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, **common)
+    except Exception as problem:
+        raise ModelUnavailable("name", str(name), _remedy(problem)) from problem
+    lacking = sorted([*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])])
+    if lacking:
+        remedy = f"weights for every parameter; the file lacks {', '.join(lacking[:4])}: get the complete checkpoint"
+        raise ModelUnavailable("name", str(name), remedy)
+    check_white_space(tokenizer, str(name))
+    return LanguageModel(model.to(wanted_device).eval(), tokenizer)
+
+
+def require(module: str) -> Any:
+    """Import an optional package, or say how to install it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as problem:
+        raise MissingExtra(module) from problem
+
+
+def check_white_space(tokenizer: Any, name: str) -> None:
+    """Refuse a tokenizer that drops white space.
+
+    For some model types AutoTokenizer replaces the stored tokenizer class by the architecture's usual one, which
+    can silently misread the file: words then run together and every log-probability is that of another text.
+    """
+    text = "1 2\n3"
+    back = tokenizer.decode(tokenizer.encode(text, add_special_tokens=False), clean_up_tokenization_spaces=False)
+    if back.strip() == "".join(text.split()):
+        remedy = (
+            f"a tokenizer that keeps white space ({text!r} came back as {back!r}): save the tokenizer "
+            "in the class that the architecture uses, or load it by hand with PreTrainedTokenizerFast"
+        )
+        raise ModelUnavailable("name", name, remedy)
+
+
+def _check_dtype(dtype: str | torch.dtype) -> torch.dtype:
+    found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
+    if found not in DTYPES.values():
+        raise InvalidArgument("dtype", dtype, f"one of {', '.join(DTYPES)}")
+    return found
+
+
+def _check_device(device: str | torch.device) -> torch.device:
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as problem:
+        raise InvalidArgument("device", device, "'cpu', 'cuda', 'cuda:0', 'mps', ...") from problem
+    if wanted.type == "cuda" and not torch.cuda.is_available():
+        raise InvalidArgument(
+            "device", str(device), "'cpu' here: torch sees no CUDA device (install a CUDA build of torch, or use cpu)"
+        )
+    if wanted.type == "cuda" and wanted.index is not None and wanted.index >= torch.cuda.device_count():
+        raise InvalidArgument("device", str(device), f"'cuda:0' to 'cuda:{torch.cuda.device_count() - 1}'")
+    if wanted.type == "mps" and not torch.backends.mps.is_available():
+        raise InvalidArgument("device", str(device), "'cpu' here: torch sees no MPS device")
+    return wanted
+
+
+def _check_source(name: str | Path) -> str:
+    """Return what to hand to transformers; refuse a folder that cannot hold a model before it is searched on the hub."""
+    text = str(name)
+    folder = Path(text).expanduser()
+    if not folder.is_dir():
+        if isinstance(name, Path) or text.startswith((".", "/", "~")) or text.count("/") > 1:
+            raise ModelUnavailable("name", text, "a folder that exists, or a model id such as Qwen/Qwen2.5-0.5B-Instruct")
+        return text
+    if not (folder / "config.json").is_file():
+        raise ModelUnavailable("name", text, "a folder with config.json, as model.save_pretrained(folder) writes it")
+    if not list(folder.glob("*.safetensors")):
+        pickles = [path.name for path in (*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth"))]
+        remedy = "a folder with model.safetensors: save it again with model.save_pretrained(folder)"
+        if pickles:
+            remedy += f" ({pickles[0]} is a pickle, which can run code and is not read)"
+        raise ModelUnavailable("name", text, remedy)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if "model_type" not in config:
+        raise ModelUnavailable("name", text, "a config.json with model_type: use one that save_pretrained wrote")
+    return str(folder)
+
+
+def _remedy(problem: Exception) -> str:
+    """Say what to do about an error of transformers, from the first cause that is recognised."""
+    causes = list(_causes(problem))
+    kinds = {type(cause).__name__ for cause in causes}
+    text = " ".join(str(cause) for cause in causes)
+    first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
+    if kinds & {"GatedRepoError"}:
+        return "a model you have access to: accept its licence on the hub, then log in with `hf auth login`"
+    if kinds & {"RevisionNotFoundError"} or "is not a valid git identifier" in text:
+        return "a revision (branch, tag or commit) that the model has"
+    if kinds & {"RepositoryNotFoundError"} or "is not a valid model identifier" in text:
+        return "a model id that the hub has (check its spelling; log in for private ones), or a local folder"
+    offline = {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "ConnectionError", "ConnectTimeout"}
+    if kinds & offline or "couldn't connect" in text.lower() or "internet connection" in text.lower():
+        return "a model already in the cache, or a network: the hub was not reached; download it once, or give a folder"
+    if "safetensors" in text and ("does not appear to have a file" in text or "no file named" in text):
+        return "a model with safetensors: pickled weights can run code and are not read; convert it or use another"
+    if "trust_remote_code" in text or "custom code" in text:
+        return "an architecture that transformers itself knows: code from a repository is never run"
+    if "Unrecognized configuration class" in text:
+        return "a causal language model (AutoModelForCausalLM knows none of this type)"
+    if "model type" in text or "Unrecognized model" in text:
+        return "an architecture that the installed transformers knows: upgrade it, or check model_type in config.json"
+    if "okenizer" in text:
+        return f"a folder that holds the tokenizer too: tokenizer.save_pretrained(folder) ({first})"
+    return f"a model that transformers can load ({type(problem).__name__}: {first})"
+
+
+def _causes(problem: BaseException | None) -> Iterator[BaseException]:
+    while problem is not None:
+        yield problem
+        problem = problem.__cause__ or problem.__context__

@@ -1,0 +1,406 @@
+"""The bilevel problem, Eqs. (7)-(9): what its constraint certifies, whether it has a solution, and the penalty form."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction as F
+from typing import Any, NamedTuple
+
+import mpmath as mp
+import sympy as sp
+from scipy.optimize import brentq
+from scipy.special import expit
+
+from theory.claim import CONDITIONALLY, EMPTY, MISPRINT, PROVED, claim
+from theory.evidence import ALSO, CONDITIONAL, CORRECTED, FAILS, VACUOUS, Evidence
+from theory.jian2025.cases import BOTH_RISE, Batch
+from theory.jian2025.term_e import longer_rejected
+from theory.worlds import World, any_world, dot
+
+DIGITS = 30  # of mpmath
+
+
+class TwoBlocks(NamedTuple):
+    """A log-linear policy whose parameters come in two blocks: the same probabilities and pair, two sets of "
+    "features.
+    """
+
+    theta: World
+    phi: World
+
+    def log_change(self, y: int, rate_theta: F = F(1), rate_phi: F = F(1)) -> F:
+        """Return the first-order change of log pi(y) in a DPO step on both blocks, per unit of beta x urgency."""
+        return rate_theta * self.theta.drive(y) + rate_phi * self.phi.drive(y)
+
+    def __str__(self) -> str:
+        """Return both worlds."""
+        return f"theta: {self.theta}\nphi: {self.phi}"
+
+
+def two_blocks(source: random.Random) -> TwoBlocks:
+    """Draw a world and other features for a second block; in a third of the cases that block is frozen."""
+    theta = any_world(source)
+    top = source.choice((0, 2, 4))
+    phi = [[source.randint(-top, top) for _ in range(2)] for _ in theta.p]
+    return TwoBlocks(theta, World.with_base(theta.p, phi, theta.chosen, theta.rejected))
+
+
+@claim(
+    "jian2025.eq-7-certificate",
+    source="Eq. (7) with the update (12); the abstract: absolute improvement of the preferred sample",
+    says=r"L_{\mathrm{reg}}(\theta,\phi)=0\implies\Delta\pi_w\ge 0",
+    assumes=r"only $\theta$ moves, in a step of plain gradient descent on the DPO loss of one pair; first order in "
+    "the step",
+    verdict=CONDITIONALLY,
+    because=r"The norms are those of the $\theta$-block. When $\phi$ moves as well, with AdamW, or when other pairs "
+    r"share the step, $\pi_w$ can fall although $L_{\mathrm{reg}}=0$.",
+    proof=r"$\|g_w\|\ge\|g_l\|$ gives $g_w\cdot g_l\le\|g_w\|^2$.",
+    instead="jian2025.regularizer-region",
+)
+def eq_7_certificate(evidence: Evidence) -> None:
+    """A certificate for one block, one pair, one optimizer; a counterexample for each of the three."""
+
+    def both_move(case: TwoBlocks) -> bool:
+        return longer_rejected(case.theta) or case.log_change(case.theta.chosen) >= 0
+
+    def signs(w: World) -> bool:  # the first step of AdamW without weight decay is along the sign of the gradient
+        d = [a - b for a, b in zip(w.scores[w.chosen], w.scores[w.rejected], strict=True)]
+        step = tuple(F((a > 0) - (a < 0)) for a in d)
+        return longer_rejected(w) or dot(w.scores[w.chosen], step) >= 0
+
+    def batch(pairs: Batch) -> bool:
+        lengths = [(dot(w, w), dot(r, r)) for w, r in pairs.scores]
+        return any(r > w for w, r in lengths) or all(pairs.log_change(i, chosen=True) >= 0 for i in range(len(lengths)))
+
+    uniform = World.log_linear([[2], [0], [-2]], at=[1])
+    against, along = (World.log_linear(rows, at=[1]) for rows in ([[2], [8], [-10]], [[2], [0], [-2]]))
+    evidence.fails(both_move, at=TwoBlocks(uniform, against), control=TwoBlocks(uniform, along))
+    evidence.fails(signs, at=World.log_linear([[3, -4], [0, -5], [-3, 9]], at=[1, 1]), control=BOTH_RISE)
+    one, half = F(1), F(1, 2)
+    opposed = Batch((((one,), (-one,)), ((-2 * one,), (2 * one,))), (half, half))
+    evidence.fails(batch, at=opposed, control=Batch(opposed.scores[:1] * 2, (half, half)))
+    evidence.holds(
+        both_move,
+        two_blocks,
+        given=lambda case: case.phi.squared_norm(case.phi.chosen) == case.phi.squared_norm(case.phi.rejected) == 0,
+        control=lambda case: longer_rejected(case.theta) or case.log_change(case.theta.rejected) <= 0,
+    )
+
+
+def soft_sft(share: Any, phi: sp.Symbol) -> sp.Expr:
+    """Return the SFT loss of two responses with pi = sigma(phi), ``share`` of the data being the first response."""
+    return share * sp.log(1 + sp.exp(-phi)) + (1 - share) * sp.log(1 + sp.exp(phi))
+
+
+def minimisers(share: F) -> sp.Set:
+    """Return the minimisers of that loss; it is convex, so that they are the zeros of its derivative.
+
+    Example:
+        >>> minimisers(F(2, 3)), minimisers(F(1))
+        ({log(2)}, EmptySet)
+    """
+    odds = sp.symbols("odds", positive=True)
+    phi = sp.symbols("phi", real=True)
+    slope = sp.diff(soft_sft(sp.Rational(share.numerator, share.denominator), phi), phi)
+    zeros = sp.solve(sp.together(sp.simplify(slope.subs(sp.exp(phi), odds).subs(sp.exp(-phi), 1 / odds))), odds)
+    return sp.FiniteSet(*(sp.log(zero) for zero in zeros if zero.is_positive))
+
+
+def label_share(source: random.Random) -> F:
+    """Draw a share strictly between 0 and 1."""
+    return F(source.randint(1, 20), 21)
+
+
+@claim(
+    "jian2025.eq-7-lower-level",
+    source="Eq. (7), its constraint; Eq. (74)",
+    says=r"\arg\min_{\phi'\in\Phi}L_{\mathrm{sft}}(\theta,\phi')\ne\emptyset",
+    assumes=r"the responses of $\mathcal D_{\mathrm{sft}}$ to one prompt differ, or $\Phi$ is compact",
+    verdict=CONDITIONALLY,
+    because=r"With one response to every prompt and $\Phi=\mathbb R^n$ the loss of a softmax tends to 0 at infinity "
+    r"and is nowhere 0: there is no $\phi^*(\theta)$, and no pair $(\theta,\phi)$ is feasible.",
+    proof=r"Two responses with shares $q$ and $1-q$: $\phi^*=\log\frac q{1-q}$. Compact $\Phi$: a continuous "
+    r"function has a least value.",
+)
+def eq_7_lower_level(evidence: Evidence) -> None:
+    """Hard labels have no minimiser, mixed ones have one."""
+
+    def exists(share: F) -> bool:
+        return bool(minimisers(share) != sp.S.EmptySet)
+
+    def at_the_odds(share: F, power: int = 1) -> bool:
+        odds = sp.Rational(share.numerator, share.denominator) / sp.Rational(
+            (1 - share).numerator, (1 - share).denominator
+        )
+        return bool(minimisers(share) == sp.FiniteSet(sp.log(odds**power)))
+
+    evidence.fails(exists, at=F(1), control=F(2, 3))
+    evidence.holds(at_the_odds, label_share, worlds=15, role=CONDITIONAL, control=lambda q: at_the_odds(q, power=2))
+
+
+T1, T2, F1, F2, F3 = sp.symbols("theta_1 theta_2 f_1 f_2 f_3", real=True)
+BACKBONE = (F1, F2, F3)
+LABELS = (sp.Rational(1, 2), sp.Rational(1, 6), sp.Rational(1, 3))  # of the SFT data
+ADAPTER = tuple(sp.Integer(a) * T1 * T2 for a in (1, 3, -1))  # rank one: a column times a row
+
+
+def logits() -> list[sp.Expr]:
+    """Return W = phi + psi(theta): a backbone with an adapter, three responses."""
+    return [f + a for f, a in zip(BACKBONE, ADAPTER, strict=True)]
+
+
+def backbone_at_optimum(*, whole: bool = True) -> dict[sp.Symbol, sp.Expr]:
+    """Return phi*(theta) of the SFT loss; with ``whole`` False only the first component of phi is trained.
+
+    Example:
+        >>> backbone_at_optimum()[F1]
+        -theta_1*theta_2 - log(2)
+    """
+    if whole:
+        return {f: sp.log(q) - a for f, q, a in zip(BACKBONE, LABELS, ADAPTER, strict=True)}
+    rest = sp.log(sp.exp(ADAPTER[1]) + sp.exp(ADAPTER[2]))
+    return {F1: sp.log(LABELS[0] / (1 - LABELS[0])) + rest - ADAPTER[0], F2: sp.Integer(0), F3: sp.Integer(0)}
+
+
+def sft_loss() -> sp.Expr:
+    """Return the SFT loss of ``logits`` with the labels' shares."""
+    total = sp.log(sum(sp.exp(v) for v in logits()))
+    return sum(q * (total - v) for q, v in zip(LABELS, logits(), strict=True))
+
+
+@claim(
+    "jian2025.eq-7-lora",
+    source="Eq. (7) with the choice of Section 3.3: phi the backbone, theta a LoRA adapter",
+    says=r"\min_{\theta}\ "
+    r"L_{\mathrm{dpo}}(\theta,\phi)\quad\text{s.t.}\quad\phi\in\arg\min_{\phi'}L_{\mathrm{sft}}(\theta,\phi')",
+    assumes=r"weights $W=\phi+\psi(\theta)$, $\Phi=\mathbb R^n$, the SFT loss has one minimiser as a function of $\pi$",
+    verdict=EMPTY,
+    because=r"The backbone can undo whatever the adapter does: the constraint fixes $\pi$, and $L_{\mathrm{dpo}}$ is "
+    r"the same number for every $\theta$. Only $L_{\mathrm{reg}}$, which sees the parametrisation, still varies.",
+    proof=r"$\phi^*(\theta)=W^*-\psi(\theta)$.",
+    instead="jian2025.eq-10-lora",
+)
+def eq_7_lora(evidence: Evidence) -> None:
+    """On the feasible set the margin does not depend on theta; if the backbone cannot undo the adapter it does."""
+
+    def margin_is_constant(*, whole: bool = True) -> bool:
+        feasible = backbone_at_optimum(whole=whole)
+        chosen, rejected = (v.subs(feasible) for v in logits()[:2])
+        return all(sp.simplify(sp.diff(chosen - rejected, t)) == 0 for t in (T1, T2))
+
+    def stationary(*, whole: bool = True) -> bool:
+        feasible = backbone_at_optimum(whole=whole)
+        trained = BACKBONE if whole else BACKBONE[:1]
+        return all(sp.simplify(sp.diff(sft_loss(), f).subs(feasible)) == 0 for f in trained)
+
+    def regularizer_is_constant(scale: int) -> bool:  # |g_y| = |theta| |a_y - mean| with a = (1, 3, -1)
+        norms = [sp.sqrt(a**2 + b**2) for a, b in ((0, 1), (0, scale))]
+        mean = sum(q * sp.diff(a, T1) / T2 for q, a in zip(LABELS, ADAPTER, strict=True))
+        gaps = [norm * (abs(3 - mean) - abs(1 - mean)) for norm in norms]
+        return bool(gaps[0] == gaps[1])
+
+    evidence.proves(
+        margin_is_constant,
+        control=lambda: margin_is_constant(whole=False),
+        by="SymPy, three responses, backbone plus rank-one adapter",
+        role=VACUOUS,
+    )
+    evidence.proves(
+        lambda: stationary() and stationary(whole=False),
+        control=lambda: sp.simplify(sp.diff(sft_loss(), F2).subs(backbone_at_optimum(whole=False))) == 0,
+        by="SymPy: both backbones are stationary points of the SFT loss in what is trained",
+        role=ALSO,
+    )
+    evidence.proves(
+        lambda: not regularizer_is_constant(2),
+        control=lambda: not regularizer_is_constant(1),
+        by="L_reg at theta = (0, 1) and (0, 2) on the feasible set",
+        role=ALSO,
+    )
+
+
+@claim(
+    "jian2025.eq-10-lora",
+    source="not in the paper; Eqs. (10) and (13) for an adapter on a trained backbone",
+    says=r"W=\phi+\psi(\theta)\implies\nabla_\theta L^*_{\mathrm{sft}}(\theta)=0,\quad"
+    r"\nabla_\theta L=\nabla_\theta\bigl(L_{\mathrm{dpo}}+\lambda L_{\mathrm{sft}}+\gamma L_{\mathrm{reg}}\bigr)",
+    verdict=PROVED,
+    assumes=r"$\Phi=\mathbb R^n$ and an exact $\phi^*(\theta)$",
+    proof=r"$L^*_{\mathrm{sft}}(\theta)=\min_WL_{\mathrm{sft}}(W)$ is constant. The method is then DPO with an NLL "
+    r"term and a regularizer; the bilevel structure adds nothing.",
+)
+def eq_10_lora(evidence: Evidence) -> None:
+    """The SFT gradient in theta vanishes at phi*(theta), not at another phi."""
+
+    def vanishes(**choice: bool) -> bool:
+        at = backbone_at_optimum(**choice)
+        return all(sp.simplify(sp.diff(sft_loss(), t).subs(at)) == 0 for t in (T1, T2))
+
+    evidence.proves(vanishes, control=lambda: vanishes(whole=False), by="SymPy, three responses, rank-one adapter")
+
+
+def excess_loss(case: dict[str, Any]) -> mp.mpf:
+    """Return L_sft - L*_sft of a tabular policy: the divergence of the labels' shares q from p, in nats."""
+    with mp.workdps(DIGITS):
+        return mp.fsum(_mpf(q) * mp.log(_mpf(q / p)) for q, p in zip(case["q"], case["p"], strict=True))
+
+
+def labels_and_policy(source: random.Random) -> dict[str, Any]:
+    """Draw the labels' shares and a policy; in a third of the cases they are equal."""
+    n = source.randint(2, 5)
+    raw, other = ([source.randint(1, 9) for _ in range(n)] for _ in range(2))
+    chosen = raw if source.random() < 1 / 3 else other
+    return {"q": tuple(F(a, sum(raw)) for a in raw), "p": tuple(F(a, sum(chosen)) for a in chosen)}
+
+
+@claim(
+    "jian2025.eq-8",
+    source="Eq. (8)",
+    says=r"L_{\mathrm{sft}}(\theta,\phi)-L^*_{\mathrm{sft}}(\theta)<0",
+    verdict=MISPRINT,
+    because=r"Nothing is below the least value: as printed no point is feasible. With $\le$ the feasible points are "
+    r"the minimisers.",
+)
+def eq_8(evidence: Evidence) -> None:
+    """A tabular policy: the left side is a Kullback-Leibler divergence."""
+    evidence.holds(
+        lambda case: not excess_loss(case) < 0,
+        labels_and_policy,
+        role=FAILS,
+        control=lambda case: not excess_loss(case) <= 0,
+    )
+    evidence.holds(
+        lambda case: (excess_loss(case) <= 0) == (case["p"] == case["q"]),
+        labels_and_policy,
+        role=CORRECTED,
+        control=lambda case: (excess_loss(case) <= 0) == (case["p"][0] == case["q"][0]),
+    )
+
+
+@claim(
+    "jian2025.eq-8-constraint-qualification",
+    source=r"not in the paper; Eq. (8) with $\le$",
+    says=r"L_{\mathrm{sft}}(\theta,\phi)\le L^*_{\mathrm{sft}}(\theta)\implies\nabla_\phi\bigl(L_{\mathrm{sft}}-"
+    r"L^*_{\mathrm{sft}}\bigr)(\theta,\phi)=0",
+    verdict=PROVED,
+    proof="Every feasible point is a minimiser. The gradient of the only constraint vanishes at every feasible "
+    "point, so that neither Slater's condition nor linear independence holds, and multipliers need not exist.",
+)
+def eq_8_constraint_qualification(evidence: Evidence) -> None:
+    """In a table the gradient of the SFT loss is p - q."""
+    phi = sp.symbols("phi", real=True)
+
+    def vanishes(share: F, shift: int = 0) -> bool:
+        q = sp.Rational(share.numerator, share.denominator)
+        return bool(sp.simplify(sp.diff(soft_sft(q, phi), phi).subs(phi, sp.log(q / (1 - q)) + shift)) == 0)
+
+    evidence.holds(vanishes, label_share, worlds=15, control=lambda q: vanishes(q, shift=1))
+
+
+def penalised_minimum(penalty: float, beta: float = 0.5, power: int = 1) -> float:
+    """Return W of the least L_dpo + penalty x (L_sft - L*_sft)^power, pi_w = sigma(W), SFT labels half and half.
+
+    Example:
+        >>> round(penalised_minimum(5.0), 4), round(penalised_minimum(100.0), 6)
+        (0.1911, 0.009976)
+    """
+
+    def slope(w: float) -> float:
+        excess = float(mp.log(mp.cosh(w / 2)))
+        sft = (float(expit(w)) - 0.5) * (1 if power == 1 else power * excess ** (power - 1))
+        return float(-beta * expit(-beta * w) + penalty * sft)
+
+    return float(brentq(slope, 0.0, 20.0, xtol=1e-14))
+
+
+@claim(
+    "jian2025.eq-9",
+    source="Eqs. (9) and (66): transforming it into an unconstrained optimization problem",
+    says=r"\arg\min_{\theta,\phi}\ "
+    r"L_{\mathrm{dpo}}+\lambda\,(L_{\mathrm{sft}}-L^*_{\mathrm{sft}})=\arg\min_{\theta,\phi}\{L_{\mathrm{dpo}}:L_{\mathrm{sft}}=L^*_{\mathrm{sft}}\}",
+    assumes=r"$\lambda\to\infty$",
+    verdict=CONDITIONALLY,
+    because=r"Near a feasible point the penalty is flat, while $L_{\mathrm{dpo}}$ has a slope: for no finite "
+    r"$\lambda$ is the solution feasible. With two responses, labels half and half and logit $W$, Eq. (7) wants "
+    r"$W=0$ and Eq. (9) has $W\approx 2\beta/\lambda$.",
+    proof=r"$\beta\sigma(-\beta W)=\lambda(\sigma(W)-\frac12)$, so that $W=2\beta/\lambda+O(\lambda^{-2})$.",
+)
+def eq_9(evidence: Evidence) -> None:
+    """The slope at the constrained solution is not 0; the gap is of order 1 / lambda."""
+    w, beta, penalty = sp.symbols("W beta lambda", positive=True)
+
+    def stationary(case: dict[str, Any]) -> bool:  # of the constrained solution W = 0, for a share of pairs w over l
+        dpo = soft_sft(case["share of pairs w > l"], beta * w)
+        total = dpo + penalty * soft_sft(sp.Rational(1, 2), w)
+        slope = sp.diff(total, w).subs({w: 0, beta: sp.Rational(1, 2), penalty: case["lambda"]})
+        return bool(sp.simplify(slope) == 0)
+
+    evidence.fails(
+        stationary,
+        at={"lambda": 5, "share of pairs w > l": sp.Integer(1)},
+        control={"lambda": 5, "share of pairs w > l": sp.Rational(1, 2)},
+    )
+    evidence.slope(
+        lambda size: penalised_minimum(1 / size),
+        1,
+        control=lambda size: penalised_minimum(1 / size, power=2),
+        role=CONDITIONAL,
+    )
+    evidence.slope(
+        lambda size: abs(penalised_minimum(1 / size) - 2 * 0.5 * size),
+        2,
+        control=lambda size: abs(penalised_minimum(1 / size) - 0.5 * size),
+        sizes=(3e-2, 1e-2, 3e-3, 1e-3),
+        role=ALSO,
+    )
+
+
+def descent(case: dict[str, Any]) -> mp.mpf:
+    """Return L_sft(phi) - L_sft(phi^(K)) after K steps of gradient descent, two responses, pi = sigma(phi)."""
+    with mp.workdps(DIGITS):
+        q, phi, rate = (_mpf(F(case[name])) for name in ("q", "phi", "rate"))
+
+        def loss(at: mp.mpf) -> mp.mpf:
+            return q * mp.log1p(mp.exp(-at)) + (1 - q) * mp.log1p(mp.exp(at))
+
+        end = phi
+        for _ in range(case["K"]):
+            end -= rate * (1 / (1 + mp.exp(-end)) - q)
+        return loss(phi) - loss(end)
+
+
+def inner_run(source: random.Random) -> dict[str, Any]:
+    """Draw labels, a start, a learning rate up to 2 / (1/4) and a number of inner steps."""
+    rate, q = F(source.randint(1, 32), 4), F(source.randint(1, 9), 10)
+    return {"q": q, "phi": F(source.randint(-40, 40), 10), "rate": rate, "K": source.randint(1, 5)}
+
+
+@claim(
+    "jian2025.eq-9-penalty",
+    source=r"Eq. (9) as Algorithm 1 evaluates it, with $\phi'^{(K)}$ for $\phi^*$",
+    says=r"L_{\mathrm{sft}}(\theta,\phi)-L_{\mathrm{sft}}(\theta,\phi'^{(K)})\ge 0",
+    assumes=r"$\eta_{\phi'}\le 2/\ell$ with $\ell$ the smoothness of $L_{\mathrm{sft}}$ in $\phi$; with the true "
+    r"$L^*_{\mathrm{sft}}$ it holds by definition",
+    verdict=CONDITIONALLY,
+    because="With a larger learning rate the inner loop climbs, and the penalty becomes a reward.",
+    proof=r"Descent lemma: a step changes the loss by at most $-\eta(1-\ell\eta/2)\|\nabla\|^2\le 0$.",
+)
+def eq_9_penalty(evidence: Evidence) -> None:
+    """Two responses, smoothness 1/4: a rate of 16 overshoots, rates up to 8 do not."""
+
+    def statement(case: dict[str, Any]) -> bool:
+        return bool(descent(case) >= 0)
+
+    start = {"q": F(1, 2), "phi": F(7, 10), "K": 1}
+    evidence.fails(statement, at={**start, "rate": 16}, control={**start, "rate": 8})
+    evidence.holds(
+        statement,
+        inner_run,
+        role=CONDITIONAL,
+        worlds=200,
+        control=lambda case: statement({**case, "rate": 2 * case["rate"]}),
+    )
+
+
+def _mpf(q: F) -> mp.mpf:
+    return mp.mpf(q.numerator) / q.denominator
