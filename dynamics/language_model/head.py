@@ -19,17 +19,17 @@ ROWS_CHECKED = 4
 def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """Give one module instance another forward, and take it away again."""
     before = module.__dict__.get("forward")
-    module.forward = forward  # type: ignore[method-assign]
+    module.forward = forward
     try:
         yield
     finally:
         if before is None:
             del module.forward
         else:
-            module.forward = before  # type: ignore[method-assign]
+            module.forward = before
 
 
-def find_head(model: Any) -> nn.Module:
+def find_head(model: Any) -> nn.Linear:
     """Return the linear map from hidden states to logits."""
     getter = getattr(model, "get_output_embeddings", None)
     head = getter() if getter else None
@@ -74,7 +74,7 @@ def check_head(model: Any, ids: Tensor) -> None:
         )
 
 
-def vocabulary_pieces(hidden: Tensor, head: nn.Module, size: int) -> Iterator[tuple[slice, Tensor]]:
+def vocabulary_pieces(hidden: Tensor, head: nn.Linear, size: int) -> Iterator[tuple[slice, Tensor]]:
     """Yield the logits of packed rows for one piece of the vocabulary after another, ``(rows, piece)``."""
     weight, bias = head.weight.detach(), getattr(head, "bias", None)
     for start in range(0, weight.shape[0], size):
@@ -82,7 +82,7 @@ def vocabulary_pieces(hidden: Tensor, head: nn.Module, size: int) -> Iterator[tu
         yield piece, functional.linear(hidden, weight[piece], None if bias is None else bias.detach()[piece])
 
 
-def log_partition(hidden: Tensor, head: nn.Module, targets: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def log_partition(hidden: Tensor, head: nn.Linear, targets: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Return log sum exp of the logits and the log-probability of the target of each row, float64 ``(rows,)``."""
     total = torch.full(targets.shape, -torch.inf, dtype=torch.float64, device=hidden.device)
     own = torch.zeros_like(total)

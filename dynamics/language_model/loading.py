@@ -19,7 +19,9 @@ class MissingExtra(ImportError):
     """The optional packages for language models are not installed."""
 
     def __init__(self, module: str) -> None:
-        super().__init__(f"language models need the package {module}: pip install 'preference-dynamics[lm]'", name=module)
+        super().__init__(
+            f"language models need the package {module}: pip install 'preference-dynamics[lm]'", name=module
+        )
 
 
 class ModelUnavailable(InvalidArgument):
@@ -112,7 +114,7 @@ def check_white_space(tokenizer: Any, name: str) -> None:
 
 def _check_dtype(dtype: str | torch.dtype) -> torch.dtype:
     found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if found not in DTYPES.values():
+    if found is None or found not in DTYPES.values():
         raise InvalidArgument("dtype", dtype, f"one of {', '.join(DTYPES)}")
     return found
 
@@ -134,12 +136,14 @@ def _check_device(device: str | torch.device) -> torch.device:
 
 
 def _check_source(name: str | Path) -> str:
-    """Return what to hand to transformers; refuse a folder that cannot hold a model before it is searched on the hub."""
+    """Return what to hand to transformers, or refuse a folder that cannot hold a model."""
     text = str(name)
     folder = Path(text).expanduser()
     if not folder.is_dir():
         if isinstance(name, Path) or text.startswith((".", "/", "~")) or text.count("/") > 1:
-            raise ModelUnavailable("name", text, "a folder that exists, or a model id such as Qwen/Qwen2.5-0.5B-Instruct")
+            raise ModelUnavailable(
+                "name", text, "a folder that exists, or a model id such as Qwen/Qwen2.5-0.5B-Instruct"
+            )
         return text
     if not (folder / "config.json").is_file():
         raise ModelUnavailable("name", text, "a folder with config.json, as model.save_pretrained(folder) writes it")
@@ -155,31 +159,65 @@ def _check_source(name: str | Path) -> str:
     return str(folder)
 
 
+# What to do about an error of transformers: names of exceptions in its chain, pieces of their text, remedy.
+REMEDIES: tuple[tuple[frozenset[str], tuple[str, ...], str], ...] = (
+    (
+        frozenset({"GatedRepoError"}),
+        (),
+        "a model you have access to: accept its licence on the hub, then log in with `hf auth login`",
+    ),
+    (
+        frozenset({"RevisionNotFoundError"}),
+        ("is not a valid git identifier",),
+        "a revision (branch, tag or commit) that the model has",
+    ),
+    (
+        frozenset({"RepositoryNotFoundError", "HFValidationError"}),
+        ("is not a valid model identifier",),
+        "a model id that the hub has (check its spelling; log in for private ones), or a local folder",
+    ),
+    (
+        frozenset({"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "ConnectionError"}),
+        ("couldn't connect", "internet connection", "offline mode"),
+        "a model already in the cache, or a network: the hub was not reached; download it once, or give a local folder",
+    ),
+    (
+        frozenset(),
+        ("does not appear to have a file named model.safetensors", "no file named model.safetensors"),
+        "a model with safetensors: pickled weights can run code and are not read; convert it, or use another",
+    ),
+    (
+        frozenset(),
+        ("trust_remote_code", "custom code"),
+        "an architecture that transformers itself knows: code from a repository is never run",
+    ),
+    (
+        frozenset(),
+        ("Unrecognized configuration class",),
+        "a causal language model: AutoModelForCausalLM knows none of this type",
+    ),
+    (
+        frozenset(),
+        ("model type", "Unrecognized model"),
+        "an architecture that the installed transformers knows: upgrade it, or check model_type in config.json",
+    ),
+    (
+        frozenset(),
+        ("okenizer",),
+        "a folder that holds the tokenizer too: tokenizer.save_pretrained(folder)",
+    ),
+)
+
+
 def _remedy(problem: Exception) -> str:
-    """Say what to do about an error of transformers, from the first cause that is recognised."""
+    """Say what to do about an error of transformers, from the first line of the table that fits."""
     causes = list(_causes(problem))
     kinds = {type(cause).__name__ for cause in causes}
-    text = " ".join(str(cause) for cause in causes)
-    first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
-    if kinds & {"GatedRepoError"}:
-        return "a model you have access to: accept its licence on the hub, then log in with `hf auth login`"
-    if kinds & {"RevisionNotFoundError"} or "is not a valid git identifier" in text:
-        return "a revision (branch, tag or commit) that the model has"
-    if kinds & {"RepositoryNotFoundError"} or "is not a valid model identifier" in text:
-        return "a model id that the hub has (check its spelling; log in for private ones), or a local folder"
-    offline = {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "ConnectionError", "ConnectTimeout"}
-    if kinds & offline or "couldn't connect" in text.lower() or "internet connection" in text.lower():
-        return "a model already in the cache, or a network: the hub was not reached; download it once, or give a folder"
-    if "safetensors" in text and ("does not appear to have a file" in text or "no file named" in text):
-        return "a model with safetensors: pickled weights can run code and are not read; convert it or use another"
-    if "trust_remote_code" in text or "custom code" in text:
-        return "an architecture that transformers itself knows: code from a repository is never run"
-    if "Unrecognized configuration class" in text:
-        return "a causal language model (AutoModelForCausalLM knows none of this type)"
-    if "model type" in text or "Unrecognized model" in text:
-        return "an architecture that the installed transformers knows: upgrade it, or check model_type in config.json"
-    if "okenizer" in text:
-        return f"a folder that holds the tokenizer too: tokenizer.save_pretrained(folder) ({first})"
+    text = " ".join(str(cause) for cause in causes).lower()
+    for names, pieces, remedy in REMEDIES:
+        if kinds & names or any(piece.lower() in text for piece in pieces):
+            return remedy
+    first = next(iter(str(problem).strip().splitlines()), "")
     return f"a model that transformers can load ({type(problem).__name__}: {first})"
 
 

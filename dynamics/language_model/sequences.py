@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
 from typing import Any
 
 from dynamics.errors import InvalidArgument
@@ -41,7 +40,9 @@ class TokenSequence:
         if self.prompt_tokens < 1:
             raise InvalidArgument("prompt_tokens", self.prompt_tokens, "at least one token: begin the prompt with BOS")
         if self.prompt_tokens >= len(self.ids):
-            raise InvalidArgument("prompt_tokens", self.prompt_tokens, f"below {len(self.ids)}: a response of >= 1 token")
+            raise InvalidArgument(
+                "prompt_tokens", self.prompt_tokens, f"below {len(self.ids)}: a response of >= 1 token"
+            )
 
     @property
     def prompt(self) -> tuple[int, ...]:
@@ -90,7 +91,8 @@ def tokenize(tokenizer: Any, prompt: str | Messages, response: str, *, eos: bool
         before = _ids(tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True))
         answer = {"role": "assistant", "content": response}
         whole = _ids(tokenizer.apply_chat_template([*turns, answer], return_dict=True))
-    shared = len(commonprefix([before, whole]))
+    differ = (n for n, (a, b) in enumerate(zip(before, whole, strict=False)) if a != b)
+    shared = next(differ, min(len(before), len(whole)))
     return TokenSequence(whole, shared, cut=shared < len(before))
 
 

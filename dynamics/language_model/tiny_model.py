@@ -58,7 +58,7 @@ def tiny_model(
         raise InvalidArgument("architecture", architecture, f"one of {', '.join(ARCHITECTURES)}")
     settings = getattr(transformers, f"{kind}Config")(**(common | shape | config))
     with torch.random.fork_rng(devices=[]):  # transformers initialises from the global generator
-        model = getattr(transformers, f"{kind}ForCausalLM")(settings).to(dtype)
+        model = transformers.AutoModelForCausalLM.from_config(settings, dtype=dtype)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -176,7 +176,7 @@ def corner_is_weakest(p: Point) -> bool:
     because=r"For $\beta>1$ the lower right corner is weaker: there the field vanishes with $\epsilon$.",
     proof=r"$\|\nabla L(1,\epsilon)\|=\beta\sqrt{1+\epsilon^2}/(\epsilon^{1-\beta}+\epsilon)$; for $\beta\le 1$ the "
     r"denominator is at most $1+\epsilon$, and $2(1+\epsilon^2)>(1+\epsilon)^2$. The other two corners have a "
-    r"of at least $\beta/(2\epsilon)$.",
+    r"component of at least $\beta/(2\epsilon)$.",
 )
 def regime_2_weakest(evidence: Evidence) -> None:
     """The four corners of the drawn square."""

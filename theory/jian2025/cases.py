@@ -33,8 +33,9 @@ def similar_pair(source: random.Random) -> World:
         >>> sum(w.change(0) < 0 for w in worlds) > 25, sum(w.change(0) < min(0, w.change(1)) for w in worlds) > 8
         (True, True)
     """
-    weights = [source.choice((1, 2, 5, 12)), source.choice((1, 2, 5, 12)), source.randint(30, 90)]
-    features = [[source.randint(2, 4)], [source.randint(2, 4)], [source.choice((0, 0, 0, 0, 6))]]
+    weights = [*source.choice(((1, 12), (12, 1), (2, 5), (5, 2), (4, 4))), source.randint(30, 90)]
+    chosen, rejected = source.choice(((2, 3), (2, 4), (3, 2), (4, 2), (3, 3)))
+    features = [[chosen], [rejected], [source.choice((0, 0, 0, 0, 0, 6))]]
     if source.random() < 0.3:
         for row in features:
             row.append(source.choice((-1, 0, 1)))

@@ -223,7 +223,7 @@ def lower_bound(evidence: Evidence) -> None:
 
     evidence.holds(bounded, any_or_similar, control=lambda w: bounded(w, share=0.9))
     evidence.holds(
-        lambda w: bounded(w, with_square=False), one_feature, control=lambda w: bounded(w, share=0.0, with_square=False)
+        lambda w: bounded(w, with_square=False), similar_pair, control=lambda w: bounded(w, share=0.0, with_square=False)
     )
 
 

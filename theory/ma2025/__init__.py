@@ -1,6 +1,11 @@
 """Claims of ma2025, "Gradient Imbalance in Direct Preference Optimization"."""
 
 from theory.ma2025 import (
+    balanced_update,
+    decompositions,
+    extrema,
+    extrema_proof,
+    gaussian,
     imbalance,
     logits,
     replicator,
@@ -8,6 +13,11 @@ from theory.ma2025 import (
 )
 
 __all__ = [
+    "balanced_update",
+    "decompositions",
+    "extrema",
+    "extrema_proof",
+    "gaussian",
     "imbalance",
     "logits",
     "replicator",

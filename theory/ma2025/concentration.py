@@ -66,7 +66,7 @@ def right_side_of_20(world: Bandit) -> F:
 
     Example:
         >>> right_side_of_20(SMALLEST)
-        Fraction(-1, 64)
+        Fraction(-5, 64)
     """
     a, b, p = alpha(world), beta(world), world.p
     return 2 * (covariance(a, b) * mean(times(p, p)) - covariance(times(a, p), times(b, p)))
@@ -86,7 +86,8 @@ DISPERSED = Bandit.of([2, 1, 1], q=[3, 1, 1])
     r"\ge 2\bigl(\operatorname{Cov}[\alpha,\beta]\,\mathbb E[p^2]-\operatorname{Cov}[\alpha p,\beta p]\bigr)",
     assumes=r"$\beta_i$ increases with $p_i$; uniform reference, $\beta=1$",
     verdict=PROVED,
-    because=r"The inequality is true, but its right side is never positive under the theorem's own assumption: it cannot "
+    because=r"The inequality is true, but its right side is never positive under the theorem's own assumption: it "
+    r"cannot "
     r"show that $wp$ has the larger variance, which is what it is used for.",
     instead=("ma2025.theorem-4-right-side", "ma2025.theorem-4-criterion"),
     proof=r"$w=\beta-\alpha$; Lemma 3 twice, with $g=p$ and $f=\alpha$, $f=\beta$.",

@@ -69,7 +69,8 @@ def preference(evidence: Evidence) -> None:
     says=r"P(y_i\succ y_j)=P^*(y_i\succ y_j)+\epsilon_i\quad\text{for every sample}",
     assumes="a set of three or more responses, all pairs of which are compared",
     verdict=EMPTY,
-    because=r"$P(y_i\succ y_j)+P(y_j\succ y_i)=1$ asks for $\epsilon_i+\epsilon_j=0$ for every pair; with three responses "
+    because=r"$P(y_i\succ y_j)+P(y_j\succ y_i)=1$ asks for $\epsilon_i+\epsilon_j=0$ for every pair; with three "
+    r"responses "
     r"that leaves $\epsilon=0$ only. A noise that labels can carry has two indices, $\epsilon_{ij}=-\epsilon_{ji}$.",
     instead="ma2025.theorem-5-antisymmetric",
 )
@@ -132,7 +133,7 @@ class NoisyData:
 
 
 def noisy_data(source: random.Random) -> NoisyData:
-    """Draw a noise with two outcomes for each response, in half of all cases of one variance, and a subset with (21)."""
+    """Draw a noise with two outcomes for each response, half the time of one variance, and a subset with (21)."""
     world = any_utility(source)
     n = len(world.p)
     common = F(source.randint(1, 4), 100) if source.random() < 0.5 else None
@@ -167,11 +168,14 @@ OUTSIDE_21 = NoisyData(QUARTERS, (FLIP, FLIP), (1,))
     source="Theorem 5, Eq. (22); proof, Eqs. (67)-(71)",
     says=r"(\operatorname{Var}[w]-\operatorname{Var}[w^*])\,\mathbb E_{\mathcal A}[p^2]"
     r"\le\operatorname{Var}[wp]-\operatorname{Var}[w^*p]",
-    assumes="Eq. (21); moreover, the variances are also over the noise, which has mean 0 and the same variance at every "
+    assumes="Eq. (21); moreover, the variances are also over the noise, which has mean 0 and the same variance at "
+    "every "
     "response",
     verdict=CONDITIONALLY,
-    because=r"The theorem takes variances over $y_i\sim\mathcal A_0$ alone: with $\epsilon=(-1/8,1/8)$ the left side is "
-    r"25/1024, the right one 20/1024. Noise of unequal variance breaks it too. What is left, Eq. (21) times the variance of "
+    because=r"The theorem takes variances over $y_i\sim\mathcal A_0$ alone: with $\epsilon=(-1/8,1/8)$ the left side "
+    r"is "
+    r"25/1024, the right one 20/1024. Noise of unequal variance breaks it too. What is left, Eq. (21) times the "
+    r"variance of "
     r"the noise, is an equality for $\mathcal A_0=\mathcal A$.",
     instead=("ma2025.theorem-5-equality", "ma2025.theorem-5-antisymmetric"),
     proof=r"Then the left side is $\mathbb E[\epsilon^2]\,\mathbb E_{\mathcal A}[p^2]$ and the right one "
@@ -197,7 +201,8 @@ def theorem_5(evidence: Evidence) -> None:
     r"=\operatorname{Var}[wp]-\operatorname{Var}[w^*p]",
     assumes="as the proof of Theorem 5 has it: variances also over the noise, of mean 0 and even variance",
     verdict=PROVED,
-    proof=r"Both sides are $\mathbb E[\epsilon^2]\,\mathbb E_{\mathcal A}[p^2]$: after normalisation the noise disturbs "
+    proof=r"Both sides are $\mathbb E[\epsilon^2]\,\mathbb E_{\mathcal A}[p^2]$: after normalisation the noise "
+    r"disturbs "
     r"$w$ and $wp$ alike.",
 )
 def equality(evidence: Evidence) -> None:
@@ -210,7 +215,7 @@ def equality(evidence: Evidence) -> None:
         return equal(NoisyData(data.world, data.noise, data.everything))
 
     evidence.holds(
-        lambda data: not data.is_even or on_the_whole_set(data), noisy_data, control=lambda data: on_the_whole_set(data)
+        lambda data: not data.is_even or on_the_whole_set(data), noisy_data, control=on_the_whole_set
     )
     evidence.holds(
         lambda data: data.subset != data.everything or not data.is_even or equal(data),
@@ -285,7 +290,8 @@ FOUR = FlippedLabels(Bandit.of([4, 3, 2, 1], q=[1, 2, 1, 3]), F(1, 16))
     r"$\mathcal A_0=\mathcal A$; variances over $y_i$ as printed",
     verdict=PROVED,
     proof=r"$e_i=\sum_j\epsilon_{ij}$ has variance $(n-1)v$, and $\mathbb E[e_ie_j]=-v$. Hence "
-    r"$\mathbb E\operatorname{Var}_i[e]=(n-1)v$, as $\sum_ie_i=0$, while $\mathbb E[(\sum_ie_ip_i)^2]/n^2=v\operatorname{Var}[p]$.",
+    r"$\mathbb E\operatorname{Var}_i[e]=(n-1)v$, as $\sum_ie_i=0$, while $\mathbb "
+    r"E[(\sum_ie_ip_i)^2]/n^2=v\operatorname{Var}[p]$.",
 )
 def antisymmetric(evidence: Evidence) -> None:
     """All sign patterns of the noise, summed exactly, for 2, 3 and 4 responses."""
@@ -308,7 +314,8 @@ def antisymmetric(evidence: Evidence) -> None:
     r"\le\mathbb E_\epsilon\bigl[\operatorname{Var}[wp]-\operatorname{Var}[w^*p]\bigr]",
     assumes=r"$\epsilon_{ij}=-\epsilon_{ji}$, $\mathcal A_0=\mathcal A$",
     verdict=FALSE,
-    because=r"With noise that labels can carry, the difference is $-v\operatorname{Var}[p]$: the opposite inequality, for "
+    because=r"With noise that labels can carry, the difference is $-v\operatorname{Var}[p]$: the opposite inequality, "
+    r"for "
     r"every policy that is not uniform.",
     instead="ma2025.theorem-5-antisymmetric",
 )

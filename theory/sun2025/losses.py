@@ -11,7 +11,7 @@ import sympy as sp
 
 from dynamics import DPO, SelfPO
 from theory.claim import CONDITIONALLY, MISPRINT, PROVED, claim
-from theory.evidence import ALSO, CORRECTED, Evidence
+from theory.evidence import ALSO, CORRECTED, HOLDS, Evidence
 from theory.sun2025.curves import X, same, sigma, softplus
 from theory.sun2025.floor import FLOOR_VALUE, target_log_ratio
 
@@ -145,7 +145,7 @@ def both_may_fall(evidence: Evidence) -> None:
     def falls(pair: Pair, b: F = F(2, 3)) -> bool:
         return pair.scaled(F(1, 2), F(1, 2) * b).odds_against < pair.odds_against
 
-    evidence.holds(falls, any_pair, given=possible, role="the statement holds", control=lambda p: falls(p, F(1)))
+    evidence.holds(falls, any_pair, given=possible, role=HOLDS, control=lambda p: falls(p, F(1)))
 
 
 @claim(

@@ -117,7 +117,10 @@ def reward_is_recovered(evidence: Evidence) -> None:
     apart = Comparisons(FOUR, SHIFTED, ((0, 1), (2, 3)))
     evidence.fails(recovers, at=apart, control=Comparisons(FOUR, SHIFTED, ((0, 1), (1, 2), (2, 3))))
     evidence.holds(
-        recovers, comparisons, given=lambda c: connects(c.pairs, len(c.true)), control=lambda c: c.loss(c.other) > c.loss(c.true)
+        recovers,
+        comparisons,
+        given=lambda c: connects(c.pairs, len(c.true)),
+        control=lambda c: c.loss(c.other) > c.loss(c.true),
     )
 
 
@@ -203,6 +206,4 @@ def rlhf_is_differentiable(evidence: Evidence) -> None:
 
     derivative = _score_formula(theta, reward, log_reference, 0.3)
     without_penalty = _score_formula(theta, reward, log_reference, 0.0)
-    evidence.slope(
-        lambda h: residual(h, derivative), 2, control=lambda h: residual(h, without_penalty), role=FAILS
-    )
+    evidence.slope(lambda h: residual(h, derivative), 2, control=lambda h: residual(h, without_penalty), role=FAILS)

@@ -81,8 +81,10 @@ def proposition_3_1(evidence: Evidence) -> None:
         by="a set of two policies, two responses; control: the optimum added to the set",
     )
     evidence.proves(
-        lambda: tied_prompts("rlhf", F(3, 4)) < tied_prompts("rlhf", F(7, 10))
-        and tied_prompts("dpo", F(7, 10)) < tied_prompts("dpo", F(3, 4)),
+        lambda: (
+            tied_prompts("rlhf", F(3, 4)) < tied_prompts("rlhf", F(7, 10))
+            and tied_prompts("dpo", F(7, 10)) < tied_prompts("dpo", F(3, 4))
+        ),
         control=lambda: tied_prompts("dpo", F(3, 4)) < tied_prompts("dpo", F(7, 10)),
         by="two prompts with one policy, two responses; control: DPO prefers RLHF's choice",
     )
@@ -216,7 +218,9 @@ def minimal_tied_responses(evidence: Evidence) -> None:
     loss = asked(sp.Rational(1, 2), 1) + asked(sp.Rational(9, 10), 1)
     evidence.proves(
         lambda: sp.solve(sp.together(sp.diff(loss, s)), s) == [sp.Rational(7, 17)],
-        control=lambda: sp.solve(sp.together(sp.diff(loss + asked(sp.Rational(1, 2), 1), s)), s) == [sp.Rational(7, 17)],
+        control=lambda: (
+            sp.solve(sp.together(sp.diff(loss + asked(sp.Rational(1, 2), 1), s)), s) == [sp.Rational(7, 17)]
+        ),
         by="SymPy solves for DPO's optimum; control: one pair counted twice",
     )
 

@@ -106,7 +106,9 @@ def footnote_3_minimiser(evidence: Evidence) -> None:
 
     uniform = Setting.plain(pair(F(1, 5)))
     skewed = Setting((F(9, 10), F(1, 10)), (F(1), F(1)))
-    evidence.fails(same_sign, at=TwoPrompts((uniform, skewed), F(1, 2)), control=TwoPrompts((uniform, uniform), F(1, 2)))
+    evidence.fails(
+        same_sign, at=TwoPrompts((uniform, skewed), F(1, 2)), control=TwoPrompts((uniform, uniform), F(1, 2))
+    )
     evidence.holds(
         same_sign,
         two_prompts,

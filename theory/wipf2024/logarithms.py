@@ -1,18 +1,18 @@
 """Sums of logarithms in exact arithmetic: rational coefficients, rational arguments, and a sign that is decided.
 
 Both losses of the paper are such sums at every policy with rational probabilities, so that two policies can be compared
-without rounding. The logarithms of the primes are linearly independent over the rationals: a sum is zero if and only if
-the coefficient of every prime is.
+without rounding. The logarithms of the primes are linearly independent over the rationals, and no such combination of
+them is rational (Baker): a sum is zero if and only if the coefficient of every prime is, and the constant.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import mpmath
 from sympy import factorint
@@ -21,38 +21,46 @@ from dynamics.errors import InvalidArgument
 
 Rational = int | Fraction
 
-ROUNDING = 4e-16  # a bound, per term, on the relative error of a float64 sum of c * log(a); about four times generous
+ROUNDING = 4e-16  # a bound, per term, on the relative error of a float64 sum of c * log(a), with room to spare
 
 
 @dataclass(frozen=True, eq=False)
 class Logs:
-    """A sum of c_i ln(a_i), in nats, with rational c_i and positive rational a_i. Build it from ``log``.
+    """A rational number and a sum of c_i ln(a_i), in nats, with rational c_i and positive rational a_i.
 
     Attributes:
         terms: pairs (c_i, a_i).
+        constant: the rational number.
 
     Example:
         >>> log(8) == 3 * log(2)
         True
-        >>> log(3) / 2 < log(2) < log(5) / 2  # sqrt(3) < 2 < sqrt(5)
+        >>> log(3) / 2 < log(2) < log(5) / 2 < 1  # sqrt(3) < 2 < sqrt(5) < e
         True
-        >>> float(log(2) - log(2) / 2).__round__(4)
-        0.3466
+        >>> float(1 - log(2) / 2).__round__(4)
+        0.6534
     """
 
     terms: tuple[tuple[Fraction, Fraction], ...] = ()
+    constant: Fraction = Fraction(0)
 
-    def __add__(self, other: Logs) -> Logs:
-        return Logs(self.terms + other.terms)
+    def __add__(self, other: Logs | Rational) -> Logs:
+        right = _lift(other)
+        return Logs(self.terms + right.terms, self.constant + right.constant)
+
+    __radd__ = __add__
 
     def __neg__(self) -> Logs:
         return self * -1
 
-    def __sub__(self, other: Logs) -> Logs:
-        return self + -other
+    def __sub__(self, other: Logs | Rational) -> Logs:
+        return self + -1 * _lift(other)
+
+    def __rsub__(self, other: Rational) -> Logs:
+        return -self + other
 
     def __mul__(self, factor: Rational) -> Logs:
-        return Logs(tuple((c * factor, a) for c, a in self.terms))
+        return Logs(tuple((c * factor, a) for c, a in self.terms), self.constant * factor)
 
     __rmul__ = __mul__
 
@@ -60,46 +68,54 @@ class Logs:
         return self * (Fraction(1) / divisor)
 
     def __float__(self) -> float:
-        return float(sum(float(c) * (math.log(a.numerator) - math.log(a.denominator)) for c, a in self._merged()))
+        return self._approximation[0]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Logs) and (self - other).sign() == 0
+        return isinstance(other, (Logs, int, Fraction)) and self._compare(other) == 0
 
     __hash__ = None  # type: ignore[assignment]  # equal sums can have different terms
 
-    def __lt__(self, other: Logs) -> bool:
-        return (self - other).sign() < 0
+    def __lt__(self, other: Logs | Rational) -> bool:
+        return self._compare(other) < 0
 
-    def __le__(self, other: Logs) -> bool:
-        return (self - other).sign() <= 0
+    def __le__(self, other: Logs | Rational) -> bool:
+        return self._compare(other) <= 0
 
-    def __gt__(self, other: Logs) -> bool:
-        return (self - other).sign() > 0
+    def __gt__(self, other: Logs | Rational) -> bool:
+        return self._compare(other) > 0
 
-    def __ge__(self, other: Logs) -> bool:
-        return (self - other).sign() >= 0
+    def __ge__(self, other: Logs | Rational) -> bool:
+        return self._compare(other) >= 0
 
     def sign(self) -> int:
         """Return -1, 0 or 1, without any error of rounding."""
-        total = scale = 0.0
-        merged = self._merged()
-        for c, a in merged:
-            numerator, denominator = math.log(a.numerator), math.log(a.denominator)
-            total += float(c) * (numerator - denominator)
-            scale += abs(float(c)) * (numerator + denominator)
-        if abs(total) > ROUNDING * (len(merged) + 4) * scale:
-            return 1 if total > 0 else -1
-        return _sign_over_primes(_over_primes(merged))
+        return self._compare(0)
 
-    def _merged(self) -> list[tuple[Fraction, Fraction]]:
-        coefficients: dict[Fraction, Fraction] = defaultdict(Fraction)
+    def _compare(self, other: Logs | Rational) -> int:
+        right = _lift(other)
+        (value, error), (other_value, other_error) = self._approximation, right._approximation
+        difference = value - other_value
+        if abs(difference) > 2 * (error + other_error):
+            return 1 if difference > 0 else -1
+        exact = self - right
+        return _exact_sign(_over_primes(exact.terms), exact.constant)
+
+    @cached_property
+    def _approximation(self) -> tuple[float, float]:
+        total, scale = float(self.constant), abs(float(self.constant))
         for c, a in self.terms:
-            coefficients[a] += c
-        return [(c, a) for a, c in coefficients.items() if c != 0 and a != 1]
+            numerator, denominator, factor = math.log(a.numerator), math.log(a.denominator), float(c)
+            total += factor * (numerator - denominator)
+            scale += abs(factor) * (numerator + denominator)
+        return total, ROUNDING * (len(self.terms) + 4) * scale
 
 
 ZERO = Logs()
 """The empty sum."""
+
+
+def _lift(value: Logs | Rational) -> Logs:
+    return value if isinstance(value, Logs) else Logs((), Fraction(value))
 
 
 def log(argument: Rational) -> Logs:
@@ -139,7 +155,7 @@ def _factors(number: int) -> tuple[tuple[int, int], ...]:
     return tuple(factorint(number).items())
 
 
-def _over_primes(terms: list[tuple[Fraction, Fraction]]) -> Mapping[int, Fraction]:
+def _over_primes(terms: Iterable[tuple[Fraction, Fraction]]) -> Mapping[int, Fraction]:
     coefficients: dict[int, Fraction] = defaultdict(Fraction)
     for c, a in terms:
         for prime, times in _factors(a.numerator):
@@ -149,13 +165,14 @@ def _over_primes(terms: list[tuple[Fraction, Fraction]]) -> Mapping[int, Fractio
     return {prime: c for prime, c in coefficients.items() if c != 0}
 
 
-def _sign_over_primes(coefficients: Mapping[int, Fraction]) -> int:
+def _exact_sign(coefficients: Mapping[int, Fraction], constant: Fraction) -> int:
     if not coefficients:
-        return 0
+        return (constant > 0) - (constant < 0)
     context, digits = mpmath.mp.clone(), 30
-    while True:  # ends, because the sum is not zero
+    while True:  # ends: such a sum of logarithms is transcendental, so that no rational number makes it 0
         context.dps = digits
         parts = [context.mpf(c.numerator) / c.denominator * context.log(prime) for prime, c in coefficients.items()]
+        parts.append(context.mpf(constant.numerator) / constant.denominator)
         total, scale = context.fsum(parts), context.fsum(abs(part) for part in parts)
         if abs(total) > scale * context.mpf(10) ** (5 - digits):
             return 1 if total > 0 else -1

@@ -71,16 +71,15 @@ def constrained_optima(weight: float = 0.65, distance: float = 1.6, deviation: f
     DPO and the forward divergence are convex in the natural parameters (mean / variance, -1 / (2 variance)) of a bump;
     the backward divergence is not, and is minimised from six starts.
     """
-    target = np.logaddexp(
-        np.log(weight) + bump(distance, deviation), np.log(1 - weight) + bump(-distance, deviation)
-    )
+    target = np.logaddexp(np.log(weight) + bump(distance, deviation), np.log(1 - weight) + bump(-distance, deviation))
 
     def best(loss: Loss, starts: tuple[tuple[float, float], ...]) -> np.ndarray:
         def of(parameters: np.ndarray) -> float:
             return loss(bump(parameters[0], np.exp(parameters[1])))
 
         found = [
-            minimize(of, np.array(start), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-14}) for start in starts
+            minimize(of, np.array(start), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-14})
+            for start in starts
         ]
         least = min(found, key=lambda result: float(result.fun))
         return bump(least.x[0], np.exp(least.x[1]))

@@ -118,9 +118,7 @@ def partition_cancels(evidence: Evidence) -> None:
     """The partition function drops out of the margin."""
 
     def cancels(s: Setting, reference: bool = True) -> bool:
-        return all(
-            margin(s, s.optimum, i, j, reference=reference) == s.reward(i) - s.reward(j) for i, j in s.pairs
-        )
+        return all(margin(s, s.optimum, i, j, reference=reference) == s.reward(i) - s.reward(j) for i, j in s.pairs)
 
     evidence.holds(cancels, setting, control=lambda s: cancels(s, reference=False))
 

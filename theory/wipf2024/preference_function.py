@@ -90,7 +90,10 @@ def eq_8(evidence: Evidence) -> None:
         return bool(sp.diff(mu, u).simplify().is_negative)
 
     evidence.proves(
-        lambda: falls(1 / (1 + u)), control=lambda: falls(u / (1 + u)), by="SymPy, sign of the derivative", role=CORRECTED
+        lambda: falls(1 / (1 + u)),
+        control=lambda: falls(u / (1 + u)),
+        by="SymPy, sign of the derivative",
+        role=CORRECTED,
     )
 
 

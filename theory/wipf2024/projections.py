@@ -119,8 +119,9 @@ def forward_backward(evidence: Evidence) -> None:
     binding, slack = Cap(UNEQUAL, F(3, 10)), Cap(UNEQUAL, F(6, 10))
     evidence.fails(dpo_is_stationary, at=binding, control=slack)
     evidence.proves(
-        lambda: binding.setting.dpo_slope(binding.projection, ALONG) == F(-65600, 92169)
-        and rlhf_is_stationary(binding),
+        lambda: (
+            binding.setting.dpo_slope(binding.projection, ALONG) == F(-65600, 92169) and rlhf_is_stationary(binding)
+        ),
         control=lambda: rlhf_is_stationary(binding, moved=F(1, 1000)),
         by="at (3/10, 21/40, 7/40) the slope of DPO along the edge is -65600/92169, that of RLHF is 0",
         role=ALSO,

@@ -64,7 +64,9 @@ class TrustRegion:
 
     def boundary(self, angle: float) -> np.ndarray:
         """Return the policy on the boundary in a direction from the uniform policy; radians."""
-        direction = np.cos(angle) * np.array([1, -1, 0]) / np.sqrt(2) + np.sin(angle) * np.array([1, 1, -2]) / np.sqrt(6)
+        direction = np.cos(angle) * np.array([1, -1, 0]) / np.sqrt(2) + np.sin(angle) * np.array([1, 1, -2]) / np.sqrt(
+            6
+        )
         furthest = -1 / (3 * direction.min())  # where the first probability reaches 0
         uniform = np.full(3, 1 / 3)
 
@@ -85,7 +87,9 @@ class TrustRegion:
 
         angles = np.linspace(0, 2 * np.pi, 180, endpoint=False)
         nearest = angles[np.argmin([along(angle) for angle in angles])]
-        found = minimize_scalar(along, bounds=(nearest - 0.04, nearest + 0.04), method="bounded", options={"xatol": 1e-10})
+        found = minimize_scalar(
+            along, bounds=(nearest - 0.04, nearest + 0.04), method="bounded", options={"xatol": 1e-10}
+        )
         return self.boundary(float(found.x))
 
     def tempered(self) -> np.ndarray:

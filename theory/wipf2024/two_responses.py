@@ -216,7 +216,9 @@ def every_constraint_set(evidence: Evidence) -> None:
 
     second, third = 1 / (q * (1 - q)), -(1 - 2 * q) / (q * (1 - q)) ** 2
     evidence.proves(
-        lambda: derivative(backward, 2, second) and derivative(backward, 3, third) and derivative(forward, 3, 2 * third),
+        lambda: (
+            derivative(backward, 2, second) and derivative(backward, 3, third) and derivative(forward, 3, 2 * third)
+        ),
         control=lambda: derivative(forward, 3, third),
         by="SymPy, second and third derivatives at p = q",
     )

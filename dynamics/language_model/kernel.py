@@ -1,0 +1,183 @@
+"""The exact kernel <g_i, g_j> of whole sequences, g_i = grad log pi(y_i | x_i), without any gradient written down."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dynamics.errors import InvalidArgument, check_count
+from dynamics.language_model.batching import Segments, make_batches
+from dynamics.language_model.contractions import Route
+from dynamics.language_model.head import check_head, find_head
+from dynamics.language_model.head_kernel import pull_head, tied_cross
+from dynamics.language_model.memory import Memory, MemoryPlan, plan_memory
+from dynamics.language_model.parameters import Coverage, Filter, cover, requiring
+from dynamics.language_model.precision import compute_dtype, computing_in
+from dynamics.language_model.score import VOCABULARY_PIECE
+from dynamics.language_model.sequences import TokenSequence, check_sequences
+from dynamics.language_model.sweep import find_layers, sweep
+from dynamics.language_model.taps import Record, Tap
+
+LOG = logging.getLogger(__name__)
+TIED_CROSS = "tied cross terms"
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceKernel:
+    """The Gram matrix of the scores of some sequences.
+
+    Attributes:
+        kernel: <g_i, g_j>, ``(sequences, sequences)``, float64, symmetric, PSD.
+        log_probs: log pi(y_i | x_i) in nats, ``(sequences,)``, float64.
+        by_module: the part of each module, by name; the parts sum to ``kernel``. With a tied head, what the shared
+            weight contributes is the head's part, the embedding's part and ``"tied cross terms"``.
+        route: how each module was contracted: ``"ghost"``, ``"product"``, or ``"vector"`` for biases and norms.
+        plan: the memory that was expected.
+    """
+
+    kernel: Tensor
+    log_probs: Tensor
+    by_module: dict[str, Tensor] = field(repr=False)
+    route: dict[str, str] = field(repr=False)
+    plan: MemoryPlan | None = None
+
+    def norms(self) -> Tensor:
+        """Return ||g_i||, ``(sequences,)``."""
+        return self.kernel.diagonal().clamp(min=0).sqrt()
+
+    def cosine(self) -> Tensor:
+        """Return the cosines of the angles between scores, ``(sequences, sequences)``; NaN where a score is zero."""
+        norms = self.norms()
+        return self.kernel / (norms.unsqueeze(0) * norms.unsqueeze(1))
+
+
+def sequence_kernel(
+    model: Any,
+    sequences: Iterable[TokenSequence],
+    *,
+    parameters: Filter = None,
+    dtype: torch.dtype | None = None,
+    memory: Memory = "auto",
+    route: Route | None = None,
+    batch_tokens: int = 1024,
+    vocabulary_piece: int = VOCABULARY_PIECE,
+) -> SequenceKernel:
+    """Return the exact kernel of sequences under a causal language model.
+
+    One batched forward and one backward pass. Every linear map is contracted the cheaper of two ways (see
+    ``contractions``); everything is added up in float64. The model is left as it was.
+
+    Args:
+        model: a Hugging Face causal language model with a linear head.
+        sequences: prompts and responses from ``tokenize``, of any lengths.
+        parameters: which parameters: function of the name, glob or globs; by default all that require a gradient.
+        dtype: dtype to compute in, float32 or float64; by default the model's own, but not below float32: with
+            bfloat16 arithmetic small cosines are noise.
+        memory: ``"graph"`` keeps one graph of everything; ``"layerwise"`` computes every layer twice and keeps one
+            layer's rows; ``"auto"`` decides by the bytes that are free. What is needed is logged before the start.
+        route: force one contraction for all linear maps, for checking.
+        batch_tokens: padded tokens in one forward pass of ``"layerwise"``.
+        vocabulary_piece: vocabulary entries whose logits exist at once.
+
+    Raises:
+        InvalidArgument: a selected parameter that no handler covers, that two modules share (other than a tied head),
+            or that is used outside of its module, by its name; logits that are not the head's output; bad arguments.
+
+    Example:
+        >>> from dynamics.language_model.tiny_model import tiny_model
+        >>> pair = [TokenSequence((1, 2, 3), 1), TokenSequence((1, 2, 4), 1)]
+        >>> account = sequence_kernel(tiny_model(), pair)
+        >>> account.kernel.shape, bool((account.kernel - sum(account.by_module.values())).abs().max() < 1e-9)
+        (torch.Size([2, 2]), True)
+    """
+    if route not in (None, "ghost", "product"):
+        raise InvalidArgument("route", route, "'ghost', 'product' or None for the cheaper one")
+    check_count("batch_tokens", batch_tokens)
+    check_count("vocabulary_piece", vocabulary_piece)
+    head = find_head(model)
+    found = check_sequences(sequences, head.weight.shape[0])
+    device = head.weight.device
+    with computing_in(model, compute_dtype(model, dtype)):
+        coverage = cover(model, parameters)
+        check_head(model, torch.tensor([found[0].ids[:-1]], device=device))
+        with requiring(model, coverage.selected):
+            plan = plan_memory(model, found, coverage, memory, batch_tokens)
+            LOG.info(
+                "kernel of %d sequences: about %.0f MiB beyond the model (%s), %.0f MiB free",
+                *(len(found), plan.needed / 2**20, plan.way, plan.available / 2**20),
+            )
+            batches = make_batches(found, batch_tokens if plan.way == "layerwise" else None, device)
+            assembly = _Assembly(coverage, batches, device, route, vocabulary_piece)
+            layers = find_layers(model) if plan.way == "layerwise" else ()
+            sweep(model, batches, coverage, assembly.record, layers, assembly.pull_head)
+    return replace(assembly.result(), plan=plan)
+
+
+class _Assembly:
+    """The blocks of one kernel while they come in; sequences are in the order of the batches until the end."""
+
+    def __init__(
+        self, coverage: Coverage, batches: Any, device: torch.device, route: Route | None, vocabulary_piece: int
+    ) -> None:
+        self.coverage, self.route, self.piece = coverage, route, vocabulary_piece
+        self.order = [number for batch in batches for number in batch.numbers]
+        self.inputs = Segments.of([n for batch in batches for n in batch.inputs], device)
+        self.responses = Segments.of([n for batch in batches for n in batch.responses], device)
+        self.targets = torch.cat([batch.targets for batch in batches])
+        self.ids = torch.cat([batch.ids.flatten()[batch.valid] for batch in batches])
+        self.record = Record(len(batches), self.finished)
+        self.blocks: dict[str, Tensor] = {}
+        self.routes: dict[str, str] = {}
+
+    def pull_head(self, hidden: Tensor) -> Tensor:
+        c = self.coverage
+        tied = c.tied is not None
+        self.unique = self.ids.unique() if tied else self.ids[:0]
+        self.head = pull_head(
+            *(hidden, self.targets, c.head, self.responses),
+            weight=c.head_weight,
+            bias=c.head_bias,
+            ids=self.unique,
+            piece=self.piece,
+            route=self.route,
+        )
+        if self.head.kernel is not None:
+            self.blocks[c.head_name], self.routes[c.head_name] = self.head.kernel, self.head.route
+        self.hidden = hidden if tied else hidden[:0]
+        return self.head.gradient
+
+    def finished(self, tap: Tap) -> None:
+        if not (tap.weight or tap.bias):
+            return
+        if tap is self.coverage.tied:
+            ids, embedded = self.coverage.tied.rows()
+            self.blocks[TIED_CROSS] = tied_cross(
+                self.head, self.hidden, self.responses, self.unique, ids, embedded, self.inputs
+            )
+            self.routes[TIED_CROSS] = "ghost"
+        self.blocks[tap.name], self.routes[tap.name] = tap.contract(self.inputs, self.route)
+        tap.release()
+
+    def result(self) -> SequenceKernel:
+        for tap in self.coverage.taps:
+            count = self.record.counts.get(tap.name, 0)
+            if count not in (0, self.record.batches):
+                raise InvalidArgument("memory", "layerwise", f"'graph': {tap.name} is not used for every sequence")
+            if count == 0 and (tap.weight or tap.bias):  # log pi does not depend on it: its gradient is zero
+                self.blocks[tap.name], self.routes[tap.name] = (
+                    torch.zeros_like(next(iter(self.blocks.values()))),
+                    "unused",
+                )
+        back = torch.tensor(self.order).argsort()
+        blocks = {name: _symmetric(block.cpu()[back][:, back]) for name, block in self.blocks.items()}
+        log_probs = self.responses.sum(self.head.log_probs.unsqueeze(1)).squeeze(1).cpu()[back]
+        return SequenceKernel(torch.stack(list(blocks.values())).sum(0), log_probs, blocks, self.routes)
+
+
+def _symmetric(block: Tensor) -> Tensor:
+    return (block + block.T) / 2

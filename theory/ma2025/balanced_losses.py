@@ -1,0 +1,308 @@
+"""Naive balanced DPO and its second version, Eqs. 25-27: what is kept of DPO, and where training comes to rest.
+
+The losses are those of ``dynamics``, differentiated by autograd, so that a detached lambda is detached. Two responses
+suffice: the first one is preferred with probability ``label``, and training follows the expected gradient of its logit.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypedDict
+
+import sympy as sp
+import torch
+from scipy.optimize import brentq
+
+from dynamics.losses import DPO, NaiveBDPO, NaiveBDPOv2, pair_log_probs
+from dynamics.losses.as_printed import NaiveBDPOAsPrinted
+from dynamics.losses.base import PreferenceLoss
+from theory.claim import FALSE, MISPRINT, PROVED, claim
+from theory.evidence import ALSO, CORRECTED, Evidence, uniform
+
+Pair = dict[str, float]
+
+BOTH_KINDS = (False, True)  # asymmetric, symmetric
+LOG_PROBS = uniform(
+    chosen=(-4, -0.05), rejected=(-4, -0.05), reference_chosen=(-4, -0.05), reference_rejected=(-4, -0.05)
+)
+
+
+class Rest(TypedDict):
+    """Two responses, a label, and whether lambda is detached."""
+
+    label: float
+    reference: float
+    detach: bool
+
+
+# --- two responses -------------------------------------------------------------------------------------------------
+
+
+def expected_loss(loss: PreferenceLoss, label: float, log_odds: torch.Tensor, reference: float = 0.5) -> torch.Tensor:
+    """Return the expected loss of two responses.
+
+    Args:
+        loss: of one pair.
+        label: probability that the first response is preferred.
+        log_odds: log pi_1 - log pi_2, any shape.
+        reference: ref_1.
+    """
+    first, second = torch.nn.functional.logsigmoid(log_odds), torch.nn.functional.logsigmoid(-log_odds)
+    ref_first, ref_second = math.log(reference), math.log(1 - reference)
+    agree = loss.value(pair_log_probs(first, second, ref_first, ref_second))
+    return label * agree + (1 - label) * loss.value(pair_log_probs(second, first, ref_second, ref_first))
+
+
+def drift(loss: PreferenceLoss, label: float, log_odds: float | torch.Tensor, reference: float = 0.5) -> torch.Tensor:
+    """Return what training does to the first logit, minus the expected gradient; the second one moves oppositely.
+
+    Example:
+        >>> round(float(drift(NaiveBDPO(beta=1.0), 0.75, math.log(3))), 6)  # at the optimum of DPO: 3 / 128
+        0.023437
+    """
+    at = torch.as_tensor(log_odds, dtype=torch.float64).requires_grad_()
+    (gradient,) = torch.autograd.grad(expected_loss(loss, label, at, reference).sum(), at)
+    return -gradient
+
+
+def resting_points(loss: PreferenceLoss, label: float, reference: float = 0.5) -> list[float]:
+    """Return the probabilities pi_1, between 0.0025 and 0.9975, at which training comes to rest.
+
+    Example:
+        >>> [round(p, 3) for p in resting_points(NaiveBDPO(beta=1.0), 0.75)]
+        [0.77]
+    """
+    grid = torch.linspace(-6, 6, 241, dtype=torch.float64) + 1e-3  # off the corners of the clip
+    signs = drift(loss, label, grid, reference)
+    falls = [k for k in range(len(grid) - 1) if signs[k] > 0 >= signs[k + 1]]
+    roots = [
+        brentq(lambda x: float(drift(loss, label, x, reference)), float(grid[k]), float(grid[k + 1])) for k in falls
+    ]
+    return [1 / (1 + math.exp(-x)) for x in roots]
+
+
+def is_minimum(loss: PreferenceLoss, label: float, p: float, reference: float = 0.5, nearby: float = 0.01) -> bool:
+    """Return whether the value of the expected loss is least at pi_1 = p among log-odds this near."""
+    log_odds = math.log(p / (1 - p)) + torch.tensor([0.0, -nearby, nearby], dtype=torch.float64)
+    here, below, above = expected_loss(loss, label, log_odds, reference)
+    return bool(here <= min(below, above))
+
+
+# --- Eq. (25) ------------------------------------------------------------------------------------------------------
+
+
+def gradient(loss: PreferenceLoss, pair: Pair) -> tuple[float, float, float]:
+    """Return the loss of a pair and its derivatives in log pi_w and log pi_l, by autograd."""
+    chosen, rejected = (torch.tensor(pair[k], dtype=torch.float64, requires_grad=True) for k in ("chosen", "rejected"))
+    value = loss.value(pair_log_probs(chosen, rejected, pair["reference_chosen"], pair["reference_rejected"]))
+    slopes = torch.autograd.grad(value, (chosen, rejected))
+    return float(value.detach()), float(slopes[0]), float(slopes[1])
+
+
+def naive(clip: float = 0.5, symmetric: bool = False) -> NaiveBDPO:
+    """Return naive bDPO with beta = 1."""
+    return NaiveBDPO(beta=1.0, clip=clip, symmetric=symmetric)
+
+
+def version_2(symmetric: bool = False, detach: bool = False) -> NaiveBDPOv2:
+    """Return naive bDPO v2 with beta = 1 and the paper's clip of 0.5."""
+    return NaiveBDPOv2(beta=1.0, clip=0.5, symmetric=symmetric, detach=detach)
+
+
+WITNESS = {"chosen": -1.0, "rejected": -1.7, "reference_chosen": -1.4, "reference_rejected": -1.4}
+NO_GAIN = {**WITNESS, "reference_chosen": -1.0}
+
+
+@claim(
+    "ma2025.eq-25",
+    source="Eq. (25)",
+    says=r"-\log\sigma\Bigl(\beta\lambda\log\frac{\pi_w}{\mathrm{ref}_w}-\beta\log\Bigl(\frac{\pi_l}{\mathrm{ref}_l}"
+    r"-\beta(\lambda-1)\log\frac{\pi_w^{\mathrm{detached}}}{\mathrm{ref}_w}\Bigr)\Bigr)\ \text{has DPO's value}",
+    verdict=MISPRINT,
+    because=r"The parenthesis of the second logarithm closes too late. It must close after "
+    r"$\pi_l/\mathrm{ref}_l$: then the value is DPO's, the winner's gradient is $\lambda$ times DPO's and the loser's "
+    r"is "
+    r"DPO's.",
+    proof=r"$\lambda A-B-(\lambda-1)\,\mathrm{sg}[A]$ has the value $A-B$ and the slopes $(\lambda,-1)$.",
+)
+def eq_25(evidence: Evidence) -> None:
+    """To the letter the margin at the witness is 1.215 instead of 0.7."""
+
+    def statement(pair: Pair, loss: PreferenceLoss) -> bool:
+        value, chosen, rejected = gradient(loss, pair)
+        dpo_value, dpo_chosen, dpo_rejected = gradient(DPO(beta=1.0), pair)
+        ratio = 1 + min(max(pair["chosen"] - pair["rejected"], 0.0), 0.5)
+        found, expected = (value, chosen, rejected), (dpo_value, ratio * dpo_chosen, dpo_rejected)
+        return all(abs(a - b) <= 1e-12 for a, b in zip(found, expected, strict=True))
+
+    printed = NaiveBDPOAsPrinted(beta=1.0)
+    evidence.fails(
+        lambda pair: abs(gradient(printed, pair)[0] - gradient(DPO(beta=1.0), pair)[0]) <= 1e-12,
+        at=WITNESS,
+        control=NO_GAIN,
+    )
+    evidence.holds(
+        lambda pair: statement(pair, naive()),
+        LOG_PROBS,
+        control=lambda pair: statement(pair, version_2(detach=True)),
+        role=CORRECTED,
+        worlds=100,
+    )
+
+
+@claim(
+    "ma2025.eq-25-live-ratio",
+    source="not in the paper; Eq. (25) with a lambda that is differentiated",
+    says=r"\nabla\bigl[\lambda A-B-(\lambda-1)\,\mathrm{sg}[A]\bigr]=\lambda\nabla A-\nabla B\ \text{for any}\ "
+    r"\lambda(\pi_w,\pi_l)",
+    verdict=PROVED,
+    proof=r"The two terms $\pm A\,\nabla\lambda$ cancel where $\mathrm{sg}[A]=A$: it does not matter whether "
+    r"$\lambda$ is "
+    r"detached.",
+)
+def live_ratio(evidence: Evidence) -> None:
+    """SymPy, for an arbitrary differentiable lambda; without the detached term it does matter."""
+    gain, loss, frozen = sp.symbols("A B A_frozen")
+    ratio = sp.Function("lambda")(gain, loss)
+
+    def slopes_are_detached(kept: int) -> bool:
+        f = ratio * gain - loss - kept * (ratio - 1) * frozen
+        along, across = (sp.diff(f, x).subs(frozen, gain) for x in (gain, loss))
+        return sp.simplify(along - ratio) == 0 and sp.simplify(across + 1) == 0
+
+    evidence.proves(
+        lambda: slopes_are_detached(kept=1), control=lambda: slopes_are_detached(kept=0), by="SymPy, any lambda"
+    )
+
+
+@claim(
+    "ma2025.eq-25-sft",
+    source="not in the paper; what naive bDPO adds to DPO",
+    says=r"\nabla_s\mathcal L_{\mathrm{nb}}=\nabla_s\mathcal L_{\mathrm{dpo}}"
+    r"+\beta(\lambda-1)(1-\kappa)\,\nabla_s(-\log\pi_w)",
+    verdict=PROVED,
+    proof=r"The winner's slope is $\lambda=1+(\lambda-1)$ times DPO's, and $-\nabla\log\pi_w$ is the gradient of "
+    r"supervised "
+    r"fine-tuning on the winner. What it does depends on which responses win in the data.",
+)
+def plus_sft(evidence: Evidence) -> None:
+    """Autograd through the logits of four responses."""
+
+    def statement(weight: float) -> bool:
+        generator = torch.Generator().manual_seed(evidence.seed)
+        for _ in range(20):
+            s = torch.randn(4, generator=generator, dtype=torch.float64).requires_grad_()
+            reference = torch.randn(4, generator=generator, dtype=torch.float64).log_softmax(0)
+            pair = pair_log_probs(*s.log_softmax(0)[:2], *reference[:2])
+            nb, dpo = (torch.autograd.grad(a.value(pair), s, retain_graph=True)[0] for a in (naive(), DPO(beta=1.0)))
+            (sft,) = torch.autograd.grad(-pair.chosen, s, retain_graph=True)
+            ratio = 1 + float((s[0] - s[1]).detach().clamp(0.0, 0.5))
+            extra = weight * (ratio - 1) * float(DPO(beta=1.0).urgency(pair).detach()) * sft
+            if not torch.allclose(nb, dpo + extra, rtol=0, atol=1e-13):
+                return False
+        return True
+
+    evidence.measures(lambda: statement(1.0), control=lambda: statement(2.0), by="autograd, 20 random points, to 1e-13")
+
+
+@claim(
+    "ma2025.eq-25-optima",
+    source="Section 5.1, after Eq. (25): the same set of optimal solutions",
+    says=r"\text{DPO's optimum }\pi\propto\mathrm{ref}\,q^{1/\beta}\ \text{is a rest point of training with Eq. (25)}",
+    verdict=FALSE,
+    because=r"The values agree, so the minimisers do, but the update is no gradient of the value. At DPO's optimum the "
+    r"expected update is the sum over pairs of $P(1-P)[(\lambda_{12}-1)(e_1-\pi)+(\lambda_{21}-1)(e_2-\pi)]\ne 0$: "
+    r"with two "
+    r"responses, $P=3/4$, clip 1/2, it is 3/128 (asymmetric) and 9/128 (symmetric).",
+    instead=("ma2025.eq-25-overshoots", "ma2025.eq-25-sft"),
+)
+def optima(evidence: Evidence) -> None:
+    """The optimum of DPO is left again, unless no response is preferred."""
+
+    def rests(case: dict[str, float], symmetric: bool) -> bool:
+        optimum = math.log(case["label"] / (1 - case["label"]))
+        return abs(float(drift(naive(symmetric=symmetric), case["label"], optimum))) <= 1e-12
+
+    def update_is(*expected: float) -> bool:
+        found = (float(drift(naive(symmetric=kind), 0.75, math.log(3))) for kind in BOTH_KINDS)
+        return all(abs(a - b) <= 1e-14 for a, b in zip(found, expected, strict=True))
+
+    for kind in BOTH_KINDS:
+        evidence.fails(lambda case, kind=kind: rests(case, kind), at={"label": 0.75}, control={"label": 0.5})
+    evidence.measures(
+        lambda: update_is(3 / 128, 9 / 128), control=lambda: update_is(3 / 128, 6 / 128), by="to 1e-14", role=ALSO
+    )
+
+
+@claim(
+    "ma2025.eq-25-overshoots",
+    source="not in the paper; where naive bDPO comes to rest",
+    says=r"P>\tfrac12\implies\pi_1^{\mathrm{nb}}>P=\pi_1^{\mathrm{dpo}}",
+    assumes=r"two responses, uniform reference, $\beta=1$; $P$ is the probability that the first is preferred",
+    verdict=PROVED,
+    proof=r"At $\pi_1=P$ the update is $P(1-P)[(\lambda_{12}-1)(1-P)-(\lambda_{21}-1)P]$, and "
+    r"$\lambda_{12}>1\ge\lambda_{21}$. "
+    r"For $P=0.6,0.75,0.9$ and clip 1/2 it rests at 0.639, 0.770, 0.904 (asymmetric) and 0.692, 0.818, 0.931 "
+    r"(symmetric); "
+    r"v2 at 0.624, 0.744, 0.881 and 0.680, 0.799, 0.916.",
+)
+def overshoots(evidence: Evidence) -> None:
+    """The update at the label is positive; and the rest points to three digits."""
+
+    def statement(case: dict[str, float], dpo: bool = False) -> bool:
+        label, clip = case["label"], case["clip"]
+        losses = [DPO(beta=1.0)] if dpo else [naive(clip, kind) for kind in BOTH_KINDS]
+        return all(float(drift(loss, label, math.log(label / (1 - label)))) > 1e-9 for loss in losses)
+
+    def table_is(expected: dict[PreferenceLoss, tuple[float, ...]]) -> bool:
+        found = {loss: [resting_points(loss, label) for label in (0.6, 0.75, 0.9)] for loss in expected}
+        return all(
+            len(rest) == 1 and abs(rest[0] - p) <= 6e-4
+            for loss, row in expected.items()
+            for rest, p in zip(found[loss], row, strict=True)
+        )
+
+    rows: dict[PreferenceLoss, tuple[float, ...]] = {
+        DPO(beta=1.0): (0.6, 0.75, 0.9),
+        naive(): (0.639, 0.770, 0.904),
+        naive(symmetric=True): (0.692, 0.818, 0.931),
+        version_2(): (0.624, 0.744, 0.881),
+        version_2(symmetric=True): (0.680, 0.799, 0.916),
+    }
+    evidence.holds(
+        statement,
+        uniform(label=(0.51, 0.97), clip=(0.05, 2.0)),
+        control=lambda case: statement(case, dpo=True),
+        worlds=100,
+    )
+    evidence.measures(
+        lambda: table_is(rows),
+        control=lambda: table_is({naive(): rows[naive(symmetric=True)]}),
+        by="rest points to 6e-4, each the only one",
+    )
+
+
+@claim(
+    "ma2025.eq-25-balancing-ratio",
+    source=r"Section 5.1, before Eq. (26): lambda proportional to pi_w / pi_l makes the gradient fully balanced",
+    says=r"\frac{\partial\mathcal L}{\partial\pi_w}+\frac{\partial\mathcal "
+    r"L}{\partial\pi_l}=0\iff\lambda=\frac{\pi_w}{\pi_l}",
+    assumes="probabilities taken as free coordinates, as the paper does",
+    verdict=PROVED,
+    proof=r"The partials are $-\beta(1-\kappa)\lambda/\pi_w$ and $\beta(1-\kappa)/\pi_l$. Proportional is not enough: "
+    r"the "
+    r"constant must be 1.",
+)
+def balancing_ratio(evidence: Evidence) -> None:
+    """The only solution, by SymPy."""
+    chosen, rejected, ref_w, ref_l, ratio, frozen = sp.symbols("pi_w pi_l ref_w ref_l lambda A", positive=True)
+
+    def only_solution(expected: sp.Expr) -> bool:
+        gain, loss = sp.log(chosen / ref_w), sp.log(rejected / ref_l)
+        value = sp.log(1 + sp.exp(-(ratio * gain - loss - (ratio - 1) * frozen)))
+        balance = sp.simplify(sp.diff(value, chosen) + sp.diff(value, rejected))
+        return [sp.simplify(a - expected) for a in sp.solve(balance, ratio)] == [0]
+
+    evidence.proves(
+        lambda: only_solution(chosen / rejected), control=lambda: only_solution(2 * chosen / rejected), by="SymPy"
+    )
