@@ -1,6 +1,6 @@
 """Import this to fill the ledger with every claim."""
 
-from theory import jian2025
+from theory import feng2024, jian2025, ma2025, sun2025, wipf2024
 from theory.claim import CLAIMS
 
-__all__ = ["CLAIMS", "jian2025"]
+__all__ = ["CLAIMS", "feng2024", "jian2025", "ma2025", "sun2025", "wipf2024"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import groupby
 from typing import Any
 
 from theory.claim import REPRODUCED, VERDICTS, Claim, Outcome
@@ -60,8 +62,13 @@ def section(claim: Claim, outcome: Outcome) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def topic_of(claim: Claim) -> str:
+    """Return what the module of a claim is about: the first line of its docstring."""
+    return (sys.modules[claim.evidence.__module__].__doc__ or claim.paper).strip().split("\n")[0].rstrip(".")
+
+
 def markdown(claims: Sequence[Claim], outcomes: Mapping[str, Outcome]) -> str:
-    """Return the whole ledger as Markdown: an index by paper, then every claim."""
+    """Return the whole ledger as Markdown: for every paper an index, then its claims by topic."""
     counts = Counter(made.verdict for made in claims)
     parts = [
         INTRODUCTION,
@@ -75,9 +82,11 @@ def markdown(claims: Sequence[Claim], outcomes: Mapping[str, Outcome]) -> str:
         parts.append("| claim | in print | verdict |\n|---|---|---|")
         for made in own:
             source = made.source.replace("|", "\\|")
-            parts.append(f"| [{made.key}](#{anchor(made.key)}) | {source} | {made.verdict} |")
+            parts.append(f"| [{made.key}](#{anchor(made.key)}) | {_inline(source)} | {made.verdict} |")
         parts.append("")
-        parts += [section(made, outcomes[made.key]) for made in own]
+        for topic, about in groupby(own, key=topic_of):
+            parts.append(f"### {_inline(topic)}\n")
+            parts += [section(made, outcomes[made.key]) for made in about]
     return "\n".join(parts).rstrip() + "\n"
 
 

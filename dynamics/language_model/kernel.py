@@ -176,7 +176,8 @@ class _Assembly:
         back = torch.tensor(self.order).argsort()
         blocks = {name: _symmetric(block.cpu()[back][:, back]) for name, block in self.blocks.items()}
         log_probs = self.responses.sum(self.head.log_probs.unsqueeze(1)).squeeze(1).cpu()[back]
-        return SequenceKernel(torch.stack(list(blocks.values())).sum(0), log_probs, blocks, self.routes)
+        total = _symmetric(torch.stack(list(blocks.values())).sum(0))
+        return SequenceKernel(total, log_probs, blocks, self.routes)
 
 
 def _symmetric(block: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ def load(
     Raises:
         MissingExtra: transformers is not installed.
         ModelUnavailable: no such folder or model, no network, no safetensors, an architecture that is unknown or
-            not causal, missing weights, a tokenizer that loses white space.
+            not causal, missing weights, a tokenizer that is empty or loses white space.
         InvalidArgument: an unknown dtype, or a device that this machine does not have.
 
     Example:
@@ -84,7 +84,7 @@ def load(
     if lacking:
         remedy = f"weights for every parameter; the file lacks {', '.join(lacking[:4])}: get the complete checkpoint"
         raise ModelUnavailable("name", str(name), remedy)
-    check_white_space(tokenizer, str(name))
+    check_tokenizer(tokenizer, str(name))
     return LanguageModel(model.to(wanted_device).eval(), tokenizer)
 
 
@@ -96,20 +96,21 @@ def require(module: str) -> Any:
         raise MissingExtra(module) from problem
 
 
-def check_white_space(tokenizer: Any, name: str) -> None:
-    """Refuse a tokenizer that drops white space.
+def check_tokenizer(tokenizer: Any, name: str) -> None:
+    """Refuse a tokenizer that is empty or that drops white space.
 
-    For some model types AutoTokenizer replaces the stored tokenizer class by the architecture's usual one, which
-    can silently misread the file: words then run together and every log-probability is that of another text.
+    AutoTokenizer makes an empty tokenizer where a folder holds none, and for some model types it replaces the stored
+    class by the architecture's usual one, which can silently misread the file: words then run together, and every
+    log-probability is that of another text.
     """
     text = "1 2\n3"
     back = tokenizer.decode(tokenizer.encode(text, add_special_tokens=False), clean_up_tokenization_spaces=False)
+    if not back.strip():
+        remedy = "a folder that holds the tokenizer too: tokenizer.save_pretrained(folder)"
+        raise ModelUnavailable("name", name, f"{remedy} ({text!r} came back as {back!r})")
     if back.strip() == "".join(text.split()):
-        remedy = (
-            f"a tokenizer that keeps white space ({text!r} came back as {back!r}): save the tokenizer "
-            "in the class that the architecture uses, or load it by hand with PreTrainedTokenizerFast"
-        )
-        raise ModelUnavailable("name", name, remedy)
+        remedy = "a tokenizer saved in the class that its architecture uses: this one loses white space"
+        raise ModelUnavailable("name", name, f"{remedy} ({text!r} came back as {back!r})")
 
 
 def _check_dtype(dtype: str | torch.dtype) -> torch.dtype:

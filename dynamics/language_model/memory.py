@@ -63,13 +63,13 @@ def plan_memory(
     # the head's pieces (logits, c) and, where rows are paired, one float64 table; a contraction's own rows
     head = responses * (min(vocabulary, 8192) * 3 * size + 8 * responses + 4 * hidden * size)
     rows = [tap.row_bytes() * tokens * size for tap in coverage.taps]
-    whole = int(saved / width * width * len(sequences)) + max(rows) + head
+    whole = saved * len(sequences) + max(rows) + head
     layers = find_layers(model)
     layerwise = None
     if layers:
         # rows of one layer at a time; the token embedding's rows come on top of the boundaries
         per_layer = 2 * sum(rows) // len(layers)
-        batch = max(batch_tokens, width)
+        batch = min(max(batch_tokens, width), width * len(sequences))
         one_layer = int(saved / width * batch / len(layers))
         boundaries = (2 * len(layers) + 4) * tokens * hidden * size
         layerwise = boundaries + per_layer + one_layer + head

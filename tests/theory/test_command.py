@@ -64,7 +64,7 @@ def test_json_and_markdown_are_written_whole(tmp_path: Path) -> None:
     assert data["claims"] == data["reproduced"] == 1
     assert data["ledger"][0]["earned"] == "proved"
     assert all(f["control"] for f in data["ledger"][0]["findings"])
-    assert "### jian2025.log-margin" in files[1].read_text()
+    assert "#### jian2025.log-margin" in files[1].read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.json", "ledger.md"]
 
 

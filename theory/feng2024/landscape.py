@@ -42,26 +42,14 @@ def no_critical_point(evidence: Evidence) -> None:
     instead=("feng2024.no-critical-point", "feng2024.hessian-determinant"),
 )
 def saddle_points(evidence: Evidence) -> None:
-    """The corner of the second regime is no critical point, and nothing else is."""
-    evidence.fails(critical, at=Point(F(1), F(1)), control=_Flat(F(1), F(1)))
+    """The corner of the second regime is no critical point (beta = 0 would make it one), and nothing else is."""
+    evidence.fails(critical, at=Point(F(1), F(1)), control=Point(F(1), F(1), power=0))
     evidence.proves(
         lambda: bool(D1.is_nonzero and D2.is_nonzero),
         control=lambda: bool((X1 * D1 + X2 * D2).simplify().is_nonzero),
         by="SymPy: neither component has a zero",
         role=FAILS,
     )
-
-
-class _Flat(Point):
-    """A point of a constant loss: the control that ``critical`` must accept."""
-
-    @property
-    def d1(self) -> F:
-        return F(0)
-
-    @property
-    def d2(self) -> F:
-        return F(0)
 
 
 @claim(

@@ -1,4 +1,4 @@
-"""The bilevel problem, Eq. (7): what its regularizer certifies, whether it has solutions, and with LoRA on a backbone."""
+"""The bilevel problem, Eq. (7): what its regularizer certifies, when it has solutions, and with LoRA."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from typing import Any, NamedTuple
 
 import sympy as sp
 
-from theory.claim import CONDITIONALLY, EMPTY, MISPRINT, PROVED, claim
-from theory.evidence import ALSO, CONDITIONAL, CORRECTED, FAILS, VACUOUS, Evidence
+from theory.claim import CONDITIONALLY, EMPTY, PROVED, claim
+from theory.evidence import ALSO, CONDITIONAL, VACUOUS, Evidence
 from theory.jian2025.cases import BOTH_RISE, Batch
 from theory.jian2025.term_e import longer_rejected
 from theory.worlds import World, any_world, dot
 
 
 class TwoBlocks(NamedTuple):
-    """A log-linear policy whose parameters come in two blocks: the same probabilities and pair, two sets of "
-    "features.
-    """
+    """A log-linear policy with two blocks of parameters: one world, two sets of features."""
 
     theta: World
     phi: World

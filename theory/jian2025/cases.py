@@ -159,4 +159,6 @@ def batch(source: random.Random) -> Batch:
         return tuple(F(source.randint(-4, 4), source.randint(1, 3)) for _ in range(k))
 
     n = source.randint(1, 3)
-    return Batch(tuple((score(), score()) for _ in range(n)), tuple(F(source.choice((1, 10, 90)), 100) for _ in range(n)))
+    return Batch(
+        tuple((score(), score()) for _ in range(n)), tuple(F(source.choice((1, 10, 90)), 100) for _ in range(n))
+    )

@@ -9,7 +9,7 @@ import mpmath
 
 from theory.claim import CONDITIONALLY, FALSE, FIRST_ORDER, PROVED, claim
 from theory.evidence import ALSO, ORDER, Evidence
-from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, CurvedLogit, curved_logit, ladder, any_or_similar
+from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, CurvedLogit, any_or_similar, curved_logit, ladder
 from theory.worlds import Rational, Vector, World, dot, one_feature, sign_with_root, tabular
 
 
@@ -114,7 +114,8 @@ def equality(evidence: Evidence) -> None:
     source="Remark 2, first case; its last sentences",
     says=r"\|g_w\|>\|g_l\|\ \Rightarrow\ \Delta_w>0",
     verdict=FIRST_ORDER,
-    because=r"On the ladder at $e^\theta=1/3$ the chosen score is longer, and a step to $e^\theta=9$ lowers $\pi_w$. To "
+    because=r"On the ladder at $e^\theta=1/3$ the chosen score is longer, and a step to $e^\theta=9$ lowers $\pi_w$. "
+    r"To "
     "first order it also answers the end of the remark: violating its constraint always raises the chosen response.",
     proof=r"$g_w\cdot g_l\le\|g_w\|\|g_l\|<\|g_w\|^2$.",
 )
@@ -171,7 +172,8 @@ def bound_is_positive(evidence: Evidence) -> None:
     source="Remark 2, second case and its constraint",
     says=r"\|g_w\|<\|g_l\|\ \Rightarrow\ \Delta_l<0,\qquad \|g_w\|-\|g_l\|\le 0\ \Rightarrow\ \Delta_l\le 0",
     verdict=FIRST_ORDER,
-    because=r"A long step of a policy with bent log-odds $\theta-\theta^2$ raises $\pi_l$. For a log-linear policy it is "
+    because=r"A long step of a policy with bent log-odds $\theta-\theta^2$ raises $\pi_l$. For a log-linear policy "
+    r"it is "
     r"exact at every step size. The constraint is not necessary: $\Delta_l\le 0$ does not imply it.",
     proof=r"$g_w\cdot g_l\le\|g_w\|\|g_l\|<\|g_l\|^2$.",
     instead="jian2025.negative-drive",
@@ -184,7 +186,9 @@ def longer_rejected_falls(evidence: Evidence) -> None:
         return (length != longer or falls < 0) and (length == -longer or falls <= 0)
 
     def exact(w: World, longer: int = -1) -> bool:
-        return longer_chosen(w) != longer or (w.exact_change(w.rejected, 2) < 0 and w.exact_change(w.rejected, 1000) < 0)
+        return longer_chosen(w) != longer or (
+            w.exact_change(w.rejected, 2) < 0 and w.exact_change(w.rejected, 1000) < 0
+        )
 
     def long_step(c: CurvedLogit) -> bool:
         return c.longer_score != -1 or c.log_odds_after > c.log_odds
@@ -221,7 +225,8 @@ def chosen_is_undecided(evidence: Evidence) -> None:
     source="Remark 2 against Eqs. (7), (9), (77)",
     says=r"\mathcal{L}_{reg}=\max(0,\|g_l\|-\|g_w\|)=0\iff\|g_w\|-\|g_l\|\le 0",
     verdict=FALSE,
-    because=r"Remark 2 asks for $\|g_w\|\le\|g_l\|$, so that $\pi_l$ falls. The regulariser is the hinge of the opposite "
+    because=r"Remark 2 asks for $\|g_w\|\le\|g_l\|$, so that $\pi_l$ falls. The regulariser is the hinge of the "
+    r"opposite "
     r"constraint, $\|g_w\|\ge\|g_l\|$, so that $\pi_w$ rises: it is positive exactly inside the region that the remark "
     "asks for.",
     instead=("jian2025.regularizer-region", "jian2025.remark-2-rejected"),
@@ -252,9 +257,7 @@ def displacement_is_penalised(evidence: Evidence) -> None:
     def penalised(w: World, y: int) -> bool:
         return w.change(y) >= 0 or longer_chosen(w) == -1
 
-    evidence.holds(
-        lambda w: penalised(w, w.chosen), one_feature, control=lambda w: penalised(w, w.rejected)
-    )
+    evidence.holds(lambda w: penalised(w, w.chosen), one_feature, control=lambda w: penalised(w, w.rejected))
 
 
 def _real(q: F) -> mpmath.mpf:

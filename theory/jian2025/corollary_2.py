@@ -76,7 +76,8 @@ def log_margin(evidence: Evidence) -> None:
     source="Corollary 2, as its proof ends in Eq. (49)",
     says=r"\Delta\pi_w-\Delta\pi_l\ge\eta\beta(1-\sigma(z))\,\|\sqrt{\pi_w}\,g_w-\sqrt{\pi_l}\,g_l\|^2\ge 0",
     verdict=FALSE,
-    because=r"The inequality of arithmetic and geometric means is applied to a term whose sign is that of $g_w\cdot g_l$; "
+    because=r"The inequality of arithmetic and geometric means is applied to a term whose sign is that of $g_w\cdot "
+    r"g_l$; "
     r"the bound holds if and only if $g_w\cdot g_l\le 0$ or $\pi_w=\pi_l$. Even the non-negativity fails.",
     instead=("jian2025.log-margin", "jian2025.corollary-2-equivalence", "jian2025.corollary-2-bound"),
 )
@@ -125,7 +126,8 @@ def with_beta(source: random.Random) -> WithBeta:
     source="Corollary 2, Eq. (6) as printed",
     says=r"\Delta\pi_w-\Delta\pi_l\ge\eta(1-\sigma(z))\,\|\sqrt{\pi_w}\,g_w-\sqrt{\pi_l}\,g_l\|^2",
     verdict=FALSE,
-    because=r"Eq. (6) has lost the $\beta$ of Eq. (49). At the paper's $\beta=1/2$ it fails in every tabular softmax with "
+    because=r"Eq. (6) has lost the $\beta$ of Eq. (49). At the paper's $\beta=1/2$ it fails in every tabular softmax "
+    r"with "
     r"two responses, where Eq. (49) is true; for $\beta\ge 1$ Eq. (49) implies it.",
     instead=("jian2025.log-margin", "jian2025.corollary-2-equivalence", "jian2025.corollary-2-bound"),
 )
@@ -158,7 +160,8 @@ def two_tabular_with_beta(source: random.Random) -> WithBeta:
 @claim(
     "jian2025.eq-48",
     source="Eqs. (43)-(45), (48)",
-    says=r"D_w-D_l=\pi_w\|g_w\|^2+\pi_l\|g_l\|^2-(\pi_w+\pi_l)\,g_w\cdot g_l,\quad \pi_w+\pi_l\ge 2\sqrt{\pi_w\pi_l},\quad "
+    says=r"D_w-D_l=\pi_w\|g_w\|^2+\pi_l\|g_l\|^2-(\pi_w+\pi_l)\,g_w\cdot g_l,\quad \pi_w+\pi_l\ge "
+    r"2\sqrt{\pi_w\pi_l},\quad "
     r"\pi_w\|g_w\|^2-2\sqrt{\pi_w\pi_l}\,g_w\cdot g_l+\pi_l\|g_l\|^2=\|\sqrt{\pi_w}g_w-\sqrt{\pi_l}g_l\|^2\ge 0",
     assumes=r"first-order changes, in units of $\eta\beta(1-\sigma(z))$",
     verdict=PROVED,
@@ -212,7 +215,8 @@ def arithmetic_geometric(evidence: Evidence) -> None:
     source="the step from Eq. (46) to Eq. (47)",
     says=r"\text{Eq. (46)}\ \Rightarrow\ D_w-D_l\ge\pi_w\|g_w\|^2+\pi_l\|g_l\|^2-2\sqrt{\pi_w\pi_l}\;g_w\cdot g_l",
     verdict=FALSE,
-    because=r"In Eq. (43) the term of Eq. (46) is subtracted, so a lower bound of it is an upper bound of the difference. "
+    because=r"In Eq. (43) the term of Eq. (46) is subtracted, so a lower bound of it is an upper bound of the "
+    r"difference. "
     r"Both equations hold only if $g_w\cdot g_l=0$ or $\pi_w=\pi_l$, and then with equality.",
     instead="jian2025.corollary-2-equivalence",
 )

@@ -81,7 +81,12 @@ def _sufficient(name: str, says: str, proof: str, *, premise: Statement, near: S
             lambda w: not premise(w) or gap(w) >= 0, over, control=lambda w: not near(w) or gap(w) >= 0
         )  # and the premise is not empty:
         evidence.holds(
-            lambda w: gap(w) >= 0, over, given=premise, role=HOLDS, control=lambda w: gap(w) >= 3 * lengths(w), worlds=100
+            lambda w: gap(w) >= 0,
+            over,
+            given=premise,
+            role=HOLDS,
+            control=lambda w: gap(w) >= 3 * lengths(w),
+            worlds=100,
         )
 
     claim(
@@ -199,7 +204,8 @@ def sharp_cosine(evidence: Evidence) -> None:
     r"\ge-(\sqrt{\pi_w}-\sqrt{\pi_l})^2\|g_w\|\|g_l\|,\qquad N=\|\sqrt{\pi_w}g_w-\sqrt{\pi_l}g_l\|^2",
     assumes=r"first-order changes, in units of $\eta\beta\sigma(-z)$",
     verdict=PROVED,
-    proof="The identity of jian2025.corollary-2-equivalence and Cauchy-Schwarz; equality for scores that point the same way.",
+    proof="The identity of jian2025.corollary-2-equivalence and Cauchy-Schwarz; equality for scores that point the "
+    "same way.",
 )
 def lower_bound(evidence: Evidence) -> None:
     """To 35 digits, since the bound has two different square roots; nine tenths of the correction are not enough."""
@@ -223,7 +229,9 @@ def lower_bound(evidence: Evidence) -> None:
 
     evidence.holds(bounded, any_or_similar, control=lambda w: bounded(w, share=0.9))
     evidence.holds(
-        lambda w: bounded(w, with_square=False), similar_pair, control=lambda w: bounded(w, share=0.0, with_square=False)
+        lambda w: bounded(w, with_square=False),
+        similar_pair,
+        control=lambda w: bounded(w, share=0.0, with_square=False),
     )
 
 
@@ -262,7 +270,10 @@ def eventual_violation(evidence: Evidence) -> None:
     )
     evidence.fails(violated, at=BOTH_RISE, control=BOTH_FALL, role=ALSO)
     evidence.holds(
-        lambda w: not leads(w) or w.change(w.chosen) >= 0, one_feature, role=ALSO, control=lambda w: w.change(w.chosen) >= 0
+        lambda w: not leads(w) or w.change(w.chosen) >= 0,
+        one_feature,
+        role=ALSO,
+        control=lambda w: w.change(w.chosen) >= 0,
     )
 
 

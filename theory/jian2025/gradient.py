@@ -12,12 +12,20 @@ from torch import Tensor
 
 from dynamics.policies import Policy
 from theory.claim import CONDITIONALLY, FIRST_ORDER, PROVED, claim
-from theory.evidence import ALSO, FAILS, HOLDS, Evidence
+from theory.evidence import FAILS, HOLDS, Evidence
 from theory.jian2025.cases import EVEN_PAIR, Batch, batch, ladder
-from theory.jian2025.smooth import BETA, CHOSEN, REJECTED, dpo_gradient, log_probs, other_reference, residual
+from theory.jian2025.smooth import (
+    BETA,
+    CHOSEN,
+    REJECTED,
+    dpo_gradient,
+    log_probs,
+    other_reference,
+    residual,
+    smooth_policies,
+)
 from theory.jian2025.smooth import scores as scores_of
-from theory.jian2025.smooth import smooth_policies
-from theory.worlds import World, any_world, dot, tabular
+from theory.worlds import World, any_world, dot
 
 SHARPEST_CURVATURE = sp.sqrt(3) / 18
 """The largest |d^2 pi_y / ds^2| along a log-linear path whose phi . d spans a range of 1: p(1-p)(1-2p) at its peak."""
@@ -134,13 +142,19 @@ def remainder(case: StepCase) -> mpmath.mpf:
     "jian2025.eq-19",
     source="Eq. (19) and the estimate under it",
     says=r"\eta=10^{-5},\ \|\nabla\mathcal{L}\|\approx 1\ \Rightarrow\ "
+    r""
+    r""
+    r""
+    r""
+    r""
     r"|\pi_{\theta+\Delta\theta}-\pi_\theta-\nabla\pi_\theta\cdot\Delta\theta|\lesssim\eta^2\|\nabla\mathcal{L}\|^2=10^{-10}",
     assumes="a log-linear policy whose features differ by at most 4 in norm",
     verdict=CONDITIONALLY,
     because=r"The constant in $\mathcal{O}(\eta^2\|\nabla\mathcal{L}\|^2)$ is the curvature of $\pi$, which neither a "
     r"bounded nor a clipped gradient bounds. Two responses with features $10^5$ and $0$, $\eta=10^{-5}$ and "
     r"$\|\nabla\mathcal{L}\|=1$ have a remainder of $0.019$.",
-    proof="From jian2025.taylor-remainder, since the range of $\\phi_y\\cdot d$ is at most $4\\|d\\|$ and $16\\sqrt3/36<1$.",
+    proof="From jian2025.taylor-remainder, since the range of $\\phi_y\\cdot d$ is at most $4\\|d\\|$ and "
+    "$16\\sqrt3/36<1$.",
     instead="jian2025.taylor-remainder",
 )
 def size_of_the_remainder(evidence: Evidence) -> None:
@@ -169,7 +183,8 @@ def size_of_the_remainder(evidence: Evidence) -> None:
     r"\rho=\max_y\phi_y\cdot d-\min_y\phi_y\cdot d,\quad d=\phi_w-\phi_l",
     assumes="a log-linear policy, one pair, any step size; a tabular softmax has a range of 2",
     verdict=PROVED,
-    proof=r"Along the step $\pi_y''(s)=\pi_y(a_y^2-\mathrm{Var}\,a)$ with the centred $a_y=\phi_y\cdot d-E[\phi\cdot d]$. "
+    proof=r"Along the step $\pi_y''(s)=\pi_y(a_y^2-\mathrm{Var}\,a)$ with the centred $a_y=\phi_y\cdot d-E[\phi\cdot "
+    r"d]$. "
     r"At a given $\pi_y=p$ it is extreme when the others share one value or straddle it, and then "
     r"$|\pi_y''|\le\max_p p(1-p)(1-2p)\,\rho^2=\frac{\sqrt3}{18}\rho^2$; integrate twice. Two responses with "
     r"$p=(3-\sqrt3)/6$ attain it as $s\to 0$.",
@@ -271,7 +286,8 @@ def weighted_sum_rises(b: Batch, weighted: bool = True) -> bool:
     says=r"\sum_{j=1}^N\sigma(-z_j)\,D\bigl[\log\pi_{w,j}-\log\pi_{l,j}\bigr]"
     r"=\frac{\eta\beta}{N}\Bigl\|\sum_{j=1}^N\sigma(-z_j)(g_{w,j}-g_{l,j})\Bigr\|^2\ge 0",
     verdict=PROVED,
-    proof="The left side is the inner product of the sum of the weighted differences with the step, which is their mean.",
+    proof="The left side is the inner product of the sum of the weighted differences with the step, which is their "
+    "mean.",
 )
 def batch_margin(evidence: Evidence) -> None:
     """Weighted by their urgencies, the log-ratios of a batch rise; unweighted they need not."""

@@ -25,7 +25,8 @@ def two_worlds(source: random.Random) -> TwoWorlds:
     source="Remark 1, first sentence",
     says=r"\cos(g_w,g_l)=\cos(g_w',g_l')\ \Rightarrow\ \mathrm{sign}\,\Delta_w=\mathrm{sign}\,\Delta_w'",
     verdict=FALSE,
-    because=r"The similarity of the gradients does not determine the direction without the ratio of their lengths. Uniform "
+    because=r"The similarity of the gradients does not determine the direction without the ratio of their lengths. "
+    r"Uniform "
     r"features $(2,3,0)$ and $(3,2,0)$ both have cosine 1; the first pair falls, the second rises.",
     instead="jian2025.direction",
 )
@@ -34,7 +35,7 @@ def similarity_alone(evidence: Evidence) -> None:
 
     def printed(case: TwoWorlds, and_lengths: bool = False) -> bool:
         ratios = [_cosine_and_ratio(w) for w in case]
-        if None in ratios or ratios[0] != ratios[1] and (and_lengths or ratios[0][0] != ratios[1][0]):  # type: ignore[index]
+        if None in ratios or (ratios[0] != ratios[1] and (and_lengths or ratios[0][0] != ratios[1][0])):  # type: ignore[index]
             return True
         return _sign(case[0].change(case[0].chosen)) == _sign(case[1].change(case[1].chosen))
 
@@ -81,7 +82,8 @@ def similarity_and_lengths(evidence: Evidence) -> None:
     source="Remark 1: a gradient term below 0 makes the preferred response decrease more",
     says=r"\|g_w\|^2-g_w\cdot g_l<0\ \Rightarrow\ \Delta_w<\Delta_l",
     verdict=FALSE,
-    because=r"With uniform features $(2,3,0)$ both fall, by $-1/9$ and $-4/9$: the dispreferred one falls four times as "
+    because=r"With uniform features $(2,3,0)$ both fall, by $-1/9$ and $-4/9$: the dispreferred one falls four times "
+    r"as "
     "much. The statement also contradicts Corollary 2 and Remark 3.",
     instead=("jian2025.log-margin", "jian2025.displacement-order"),
 )
@@ -197,7 +199,8 @@ def rejected_falls_more(evidence: Evidence) -> None:
     says=r"\log\frac{\Delta_w}{\Delta_l}>0\ \text{at every step},\qquad "
     r"\log\frac{\Delta_w}{\Delta_l}>0\ \Rightarrow\ \Delta_w-\Delta_l\ge 0\ \text{even when both decline}",
     verdict=FALSE,
-    because=r"The logarithm does not exist while $\Delta_w>0>\Delta_l$, which is how Fig. 1b begins. When both decline, a "
+    because=r"The logarithm does not exist while $\Delta_w>0>\Delta_l$, which is how Fig. 1b begins. When both "
+    r"decline, a "
     r"positive logarithm means $\Delta_w<\Delta_l$: it is evidence against Corollary 2.",
     instead=("jian2025.figure-1c-log-margin", "jian2025.figure-1c-ratio"),
 )
@@ -257,7 +260,8 @@ def ratio_of_changes(evidence: Evidence) -> None:
     r"z+e^z=1+\beta^2\|\phi_w-\phi_l\|^2\,t\ \text{under gradient flow}",
     assumes="a log-linear policy, one pair, start at the reference; s the length of the path so far, t the time",
     verdict=PROVED,
-    proof=r"The log-ratio is linear in $\theta$, and $\dot z=\beta^2\|d\|^2\sigma(-z)$ means $(1+e^z)\dot z=\beta^2\|d\|^2$.",
+    proof=r"The log-ratio is linear in $\theta$, and $\dot z=\beta^2\|d\|^2\sigma(-z)$ means $(1+e^z)\dot "
+    r"z=\beta^2\|d\|^2$.",
 )
 def log_margin_of_a_run(evidence: Evidence) -> None:
     """Along exact steps, and the conserved form of the flow."""

@@ -93,7 +93,8 @@ def drives(evidence: Evidence) -> None:
 @claim(
     "jian2025.tabular-others",
     source="not in the paper; where the mass goes in a tabular softmax",
-    says=r"y\notin\{y_w,y_l\}:\quad\Delta\pi_y>0\iff\pi_l>\pi_we^c,\qquad\frac{\pi_y'}{\pi_y}=\frac1{Z'}\ \text{for all of them},"
+    says=r"y\notin\{y_w,y_l\}:\quad\Delta\pi_y>0\iff\pi_l>\pi_we^c,\qquad\frac{\pi_y'}{\pi_y}=\frac1{Z'}\ \text{for "
+    r"all of them},"
     r"\qquad\frac{\Delta\pi_{y^*}}{\sum_{y}\Delta\pi_y}=\frac{\pi_{y^*}}{\sum_y\pi_y}",
     assumes="tabular softmax, one pair, any step size; sums over the others",
     verdict=PROVED,
@@ -171,7 +172,7 @@ def tree_changes(case: TreeStep, tail_sign: int = 1) -> tuple[float, float]:
         tail_sign: 1; -1 for a wrong sign in the nodes after the parting.
     """
     chosen, rejected = case.responses[:2]
-    logits = {prefix + (token,): x for (prefix, token), x in zip(case.tree.edges, case.logits, strict=True)}
+    logits = {(*prefix, token): x for (prefix, token), x in zip(case.tree.edges, case.logits, strict=True)}
     parting = next(i for i in range(len(chosen)) if chosen[i] != rejected[i])
     changes = []
     for word, sign in ((chosen, 1), (rejected, -1)):
@@ -197,12 +198,13 @@ def tree_changes(case: TreeStep, tail_sign: int = 1) -> tuple[float, float]:
     r"\Delta\log\pi(y_{<t})=0\ \text{for the shared prefix}",
     assumes="separate next-token logits for every prefix, one pair: displacement needs parameters that are shared",
     verdict=PROVED,
-    proof=r"The gradients of the shared prefix cancel. Where the responses part, jian2025.tabular-signs. After it, a token "
+    proof=r"The gradients of the shared prefix cancel. Where the responses part, jian2025.tabular-signs. After it, a "
+    r"token "
     r"with probability $p_t$ takes a step on its own log-probability and moves by "
     r"$-\log\bigl(p_t+\sum_{k\ne t}p_ke^{\mp c(1-p_t+p_k)}\bigr)$.",
 )
 def prefix_tree(evidence: Evidence) -> None:
-    """Closed form against a step by autograd (to 1e-9), the signs, the prefix; a bias shared by all prefixes displaces."""
+    """Closed form against autograd (to 1e-9), the signs, the prefix; a bias shared by all prefixes displaces."""
 
     def apart(case: TreeStep, tail_sign: int = 1) -> bool:
         expected, change = tree_changes(case, tail_sign), case.change()

@@ -42,13 +42,13 @@ class ManyPairs:
 
     def others_change(self, f: F) -> F:
         """Return by what the probability of all others is multiplied in that step, minus 1."""
-        return 1 / sum(q * f**n for q, n in zip(self.p, self.push, strict=True)) - 1
+        return 1 / sum((q * f**n for q, n in zip(self.p, self.push, strict=True)), F(0)) - 1
 
     def others_rate(self, f: F) -> F:
         """Return the derivative of log pi of the others in the second step, after a first one as in ``after``."""
         p, push = self.after(f), self.push
         urgency = [1 / (1 + f ** (self.beta * (push[w] - push[r]))) for w, r, _ in self.pairs]
-        return -sum(u * a * (p[w] - p[r]) for u, (w, r, a) in zip(urgency, self.pairs, strict=True))
+        return -sum((u * a * (p[w] - p[r]) for u, (w, r, a) in zip(urgency, self.pairs, strict=True)), F(0))
 
     @property
     def is_complete(self) -> bool:
@@ -75,11 +75,13 @@ def many_pairs(source: random.Random) -> ManyPairs:
 @claim(
     "jian2025.tabular-many-pairs",
     source="not in the paper; the first step of Fig. 2a without shared parameters",
-    says=r"D\log\pi_y=\tfrac{\eta\beta}{2}\Bigl(\sum_jb_j\pi_{l,j}-\sum_ia_i\pi_{w,i}\Bigr)\ \text{for every response outside the pairs},"
+    says=r"D\log\pi_y=\tfrac{\eta\beta}{2}\Bigl(\sum_jb_j\pi_{l,j}-\sum_ia_i\pi_{w,i}\Bigr)\ \text{for every "
+    r"response outside the pairs},"
     r"\qquad\sum_ia_i\pi_{w,i}\ge\sum_jb_j\pi_{l,j}\Rightarrow\Delta\pi_y\le 0\ \text{for every step size}",
     assumes="tabular softmax, first step from the reference; a and b: how often a response is chosen and rejected",
     verdict=PROVED,
-    proof=r"$D\log\pi_y=-\sum_{y'}\pi_{y'}v_{y'}$ with the push $v$, and $\pi_y'=\pi_y/Z'$ with $Z'\ge e^{c\sum\pi v}$.",
+    proof=r"$D\log\pi_y=-\sum_{y'}\pi_{y'}v_{y'}$ with the push $v$, and $\pi_y'=\pi_y/Z'$ with $Z'\ge e^{c\sum\pi "
+    r"v}$.",
 )
 def first_step(evidence: Evidence) -> None:
     """y* rises iff the rejected responses have more mass than the chosen ones, weighted; no other reason is needed."""
@@ -104,7 +106,8 @@ def first_step(evidence: Evidence) -> None:
     says=r"\text{once}\ \log\pi_{y^*}\ \text{falls, it never rises again}",
     assumes="every chosen response is paired with every rejected one, equally often (a single pair included)",
     verdict=CONDITIONALLY,
-    because="With unequal weights a heavy pair can push y* down until it is satisfied, and a light pair, whose rejected "
+    because="With unequal weights a heavy pair can push y* down until it is satisfied, and a light pair, whose "
+    "rejected "
     "response is likelier, then lifts it again.",
     proof=r"All pairs keep equal margins, so the push keeps its direction $n$ and "
     r"$\frac{d}{ds}\log\pi_{y^*}=-E_s[n]$, whose derivative is $-\mathrm{Var}_s(n)\le 0$.",

@@ -1,113 +1,26 @@
-"""Naive balanced DPO and its second version, Eqs. 25-27: what is kept of DPO, and where training comes to rest.
+"""Naive balanced DPO, Eq. 25: what is kept of DPO, and where training comes to rest.
 
-The losses are those of ``dynamics``, differentiated by autograd, so that a detached lambda is detached. Two responses
-suffice: the first one is preferred with probability ``label``, and training follows the expected gradient of its logit.
+The losses are those of ``dynamics``, differentiated by autograd, so that a detached lambda is detached.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TypedDict
 
 import sympy as sp
 import torch
-from scipy.optimize import brentq
 
-from dynamics.losses import DPO, NaiveBDPO, NaiveBDPOv2, pair_log_probs
+from dynamics.losses import DPO, pair_log_probs
 from dynamics.losses.as_printed import NaiveBDPOAsPrinted
 from dynamics.losses.base import PreferenceLoss
 from theory.claim import FALSE, MISPRINT, PROVED, claim
 from theory.evidence import ALSO, CORRECTED, Evidence, uniform
-
-Pair = dict[str, float]
+from theory.ma2025.training import Pair, drift, gradient, naive, resting_points, version_2
 
 BOTH_KINDS = (False, True)  # asymmetric, symmetric
 LOG_PROBS = uniform(
     chosen=(-4, -0.05), rejected=(-4, -0.05), reference_chosen=(-4, -0.05), reference_rejected=(-4, -0.05)
 )
-
-
-class Rest(TypedDict):
-    """Two responses, a label, and whether lambda is detached."""
-
-    label: float
-    reference: float
-    detach: bool
-
-
-# --- two responses -------------------------------------------------------------------------------------------------
-
-
-def expected_loss(loss: PreferenceLoss, label: float, log_odds: torch.Tensor, reference: float = 0.5) -> torch.Tensor:
-    """Return the expected loss of two responses.
-
-    Args:
-        loss: of one pair.
-        label: probability that the first response is preferred.
-        log_odds: log pi_1 - log pi_2, any shape.
-        reference: ref_1.
-    """
-    first, second = torch.nn.functional.logsigmoid(log_odds), torch.nn.functional.logsigmoid(-log_odds)
-    ref_first, ref_second = math.log(reference), math.log(1 - reference)
-    agree = loss.value(pair_log_probs(first, second, ref_first, ref_second))
-    return label * agree + (1 - label) * loss.value(pair_log_probs(second, first, ref_second, ref_first))
-
-
-def drift(loss: PreferenceLoss, label: float, log_odds: float | torch.Tensor, reference: float = 0.5) -> torch.Tensor:
-    """Return what training does to the first logit, minus the expected gradient; the second one moves oppositely.
-
-    Example:
-        >>> round(float(drift(NaiveBDPO(beta=1.0), 0.75, math.log(3))), 6)  # at the optimum of DPO: 3 / 128
-        0.023437
-    """
-    at = torch.as_tensor(log_odds, dtype=torch.float64).requires_grad_()
-    (gradient,) = torch.autograd.grad(expected_loss(loss, label, at, reference).sum(), at)
-    return -gradient
-
-
-def resting_points(loss: PreferenceLoss, label: float, reference: float = 0.5) -> list[float]:
-    """Return the probabilities pi_1, between 0.0025 and 0.9975, at which training comes to rest.
-
-    Example:
-        >>> [round(p, 3) for p in resting_points(NaiveBDPO(beta=1.0), 0.75)]
-        [0.77]
-    """
-    grid = torch.linspace(-6, 6, 241, dtype=torch.float64) + 1e-3  # off the corners of the clip
-    signs = drift(loss, label, grid, reference)
-    falls = [k for k in range(len(grid) - 1) if signs[k] > 0 >= signs[k + 1]]
-    roots = [
-        brentq(lambda x: float(drift(loss, label, x, reference)), float(grid[k]), float(grid[k + 1])) for k in falls
-    ]
-    return [1 / (1 + math.exp(-x)) for x in roots]
-
-
-def is_minimum(loss: PreferenceLoss, label: float, p: float, reference: float = 0.5, nearby: float = 0.01) -> bool:
-    """Return whether the value of the expected loss is least at pi_1 = p among log-odds this near."""
-    log_odds = math.log(p / (1 - p)) + torch.tensor([0.0, -nearby, nearby], dtype=torch.float64)
-    here, below, above = expected_loss(loss, label, log_odds, reference)
-    return bool(here <= min(below, above))
-
-
-# --- Eq. (25) ------------------------------------------------------------------------------------------------------
-
-
-def gradient(loss: PreferenceLoss, pair: Pair) -> tuple[float, float, float]:
-    """Return the loss of a pair and its derivatives in log pi_w and log pi_l, by autograd."""
-    chosen, rejected = (torch.tensor(pair[k], dtype=torch.float64, requires_grad=True) for k in ("chosen", "rejected"))
-    value = loss.value(pair_log_probs(chosen, rejected, pair["reference_chosen"], pair["reference_rejected"]))
-    slopes = torch.autograd.grad(value, (chosen, rejected))
-    return float(value.detach()), float(slopes[0]), float(slopes[1])
-
-
-def naive(clip: float = 0.5, symmetric: bool = False) -> NaiveBDPO:
-    """Return naive bDPO with beta = 1."""
-    return NaiveBDPO(beta=1.0, clip=clip, symmetric=symmetric)
-
-
-def version_2(symmetric: bool = False, detach: bool = False) -> NaiveBDPOv2:
-    """Return naive bDPO v2 with beta = 1 and the paper's clip of 0.5."""
-    return NaiveBDPOv2(beta=1.0, clip=0.5, symmetric=symmetric, detach=detach)
-
 
 WITNESS = {"chosen": -1.0, "rejected": -1.7, "reference_chosen": -1.4, "reference_rejected": -1.4}
 NO_GAIN = {**WITNESS, "reference_chosen": -1.0}
@@ -299,8 +212,8 @@ def balancing_ratio(evidence: Evidence) -> None:
 
     def only_solution(expected: sp.Expr) -> bool:
         gain, loss = sp.log(chosen / ref_w), sp.log(rejected / ref_l)
-        value = sp.log(1 + sp.exp(-(ratio * gain - loss - (ratio - 1) * frozen)))
-        balance = sp.simplify(sp.diff(value, chosen) + sp.diff(value, rejected))
+        margin = ratio * gain - loss - (ratio - 1) * frozen  # the outer derivative is common to both partials
+        balance = sp.diff(margin, chosen) + sp.diff(margin, rejected)
         return [sp.simplify(a - expected) for a in sp.solve(balance, ratio)] == [0]
 
     evidence.proves(

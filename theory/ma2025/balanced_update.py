@@ -34,7 +34,7 @@ def exact_push(case: Selection) -> Vector:
 
 
 def exact_update(case: Selection) -> Vector:
-    """Return the first-order change of the probabilities of a balanced loss: its push through Lemma 1, for C gamma = 1."""
+    """Return the first-order change of the probabilities of a balanced loss: its push through Lemma 1; C gamma = 1."""
     push = exact_push(case)
     average = dot(case.p, push)
     return tuple(p * (a - average) for p, a in zip(case.p, push, strict=True))
@@ -87,7 +87,9 @@ class Urgencies:
     @property
     def fitness(self) -> Vector:
         """Return w_i: what i gets as the chosen minus what it gets as the rejected response."""
-        return tuple(sum(row) - sum(column) for row, column in zip(self.push, zip(*self.push, strict=True), strict=True))
+        return tuple(
+            sum(row) - sum(column) for row, column in zip(self.push, zip(*self.push, strict=True), strict=True)
+        )
 
 
 def urgencies(source: random.Random) -> Urgencies:
@@ -148,8 +150,10 @@ def balanced_update(evidence: Evidence) -> None:
     source="Theorem 2, Eq. (14)",
     says=r"\Delta\pi_i\approx C\gamma\,\pi_i\Bigl(w_i\pi_i-\sum_j w_j\pi_j^2\Bigr)\quad\text{for small}\ \max_y\pi_y",
     verdict=FALSE,
-    because=r"The pushes on responses outside a pair are dropped as small, of order $\pi^2$, but there are $n^2$ pairs: "
-    r"together they are the push $-C\gamma\pi_i\bar w$ on each logit, as large as what is kept. Splitting every response into m equal "
+    because=r"The pushes on responses outside a pair are dropped as small, of order $\pi^2$, but there are $n^2$ "
+    "pairs: "
+    r"together they are the push $-C\gamma\pi_i\bar w$ on each logit, as large as what is kept. Splitting every "
+    "response into m equal "
     "parts makes all probabilities small and changes nothing: one push keeps the wrong sign.",
     instead=("ma2025.balanced-update", "ma2025.eq-14-equivalence"),
 )
@@ -250,7 +254,8 @@ def perhaps_right(source: random.Random) -> Selection:
     source="Theorem 2 and Section 4.2: one w for Eqs. (12) and (14); Figure 1",
     says=r"w_i\ \text{of a balanced loss}=w_i\ \text{of DPO}",
     verdict=FALSE,
-    because=r"w contains the $\kappa$ of its loss. Where DPO has come to rest, $\pi\propto q$, its w is zero and that of "
+    because=r"w contains the $\kappa$ of its loss. Where DPO has come to rest, $\pi\propto q$, its w is zero and "
+    "that of "
     r"the loss in $\pi_w-\pi_l$ is not; for small probabilities the latter has $\kappa\approx 1/2$.",
     instead="ma2025.balanced-update",
 )

@@ -1,4 +1,4 @@
-"""One prompt, its responses, and preferences over all pairs of them, in exact fractions: where this paper's claims live.
+"""One prompt, its responses, and preferences over all pairs of them, in exact fractions, where these claims live.
 
 The policy is a softmax of free logits. Labels follow Bradley and Terry's model with utility q, and the DPO objective is
 the expectation over pairs and labels, so that everything below is a sum without sampling.

@@ -91,7 +91,8 @@ def log_pair_at_start(source: random.Random) -> LogPair:
     r"\Delta s=\eta(1-\kappa)\beta\bigl[(e_w-e_l)+(\lambda-1)(e_w-\pi)\bigr]",
     assumes="the bracket of Eq. (25) mended; lambda differentiated or not; the last equation for tabular logits",
     verdict=PROVED,
-    proof=r"$\lambda\nabla a-\nabla b=(\nabla a-\nabla b)+(\lambda-1)\nabla a$; the derivatives of lambda cancel between "
+    proof=r"$\lambda\nabla a-\nabla b=(\nabla a-\nabla b)+(\lambda-1)\nabla a$; the derivatives of lambda cancel "
+    "between "
     "the first and the last term. The second part is supervised learning on winners: its fixed points are not DPO's, "
     "and depend on who wins how often in the data.",
 )
@@ -111,7 +112,7 @@ def nbdpo_is_dpo_plus_sft(evidence: Evidence) -> None:
         push = [ratio * a - b for a, b in zip(s[0].log_slope, s[1].log_slope, strict=True)]
         unit = [[F(int(k == y)) for k in world.responses] for y in (0, 1)]
         third = [(ratio - 1) * (e - averaged * p) for e, p in zip(unit[0], world.p, strict=True)]
-        return push == [w - l + t for w, l, t in zip(*unit, third, strict=True)]
+        return push == [w - r + t for w, r, t in zip(*unit, third, strict=True)]
 
     evidence.holds(margins, log_pair, control=lambda case: margins(case, on_loser=1))
     evidence.holds(logits, bandit, control=lambda world: logits(world, averaged=0))
@@ -123,8 +124,10 @@ def nbdpo_is_dpo_plus_sft(evidence: Evidence) -> None:
     says=r"f_{bDPO}=\beta\,\frac{\log\pi_w\log\pi_{ref,l}-\log\pi_l\log\pi_{ref,w}}{\log\pi_w+\log\pi_l},\qquad"
     r"\beta\log\pi_{ref,l}<f_{bDPO}<-\beta\log\pi_{ref,w},\quad L>\log(1+\pi_{ref,w}^{\beta})",
     verdict=PROVED,
-    proof=r"Put $\lambda_w=b/(a+b)$ in: $b(a-\log\pi_{ref,w})-a(b-\log\pi_{ref,l})$ loses $ab$. f is a weighted mean of "
-    r"$\beta\log\pi_{ref,l}$ and $-\beta\log\pi_{ref,w}$ with weights $a/(a+b)$ and $b/(a+b)$: the policy enters through "
+    proof=r"Put $\lambda_w=b/(a+b)$ in: $b(a-\log\pi_{ref,w})-a(b-\log\pi_{ref,l})$ loses $ab$. f is a weighted mean "
+    "of "
+    r"$\beta\log\pi_{ref,l}$ and $-\beta\log\pi_{ref,w}$ with weights $a/(a+b)$ and $b/(a+b)$: the policy enters "
+    "through "
     r"$\log\pi_l/\log\pi_w$ alone.",
 )
 def bdpo_identity(evidence: Evidence) -> None:

@@ -160,13 +160,13 @@ def part_1(case: Landscape) -> bool:
 
 
 def part_2(case: Landscape, *, nearer: bool = False) -> bool:
-    """Return whether below every extremum of w beyond mu_q there is one of w pi, above mu_p (``nearer``: above mu_q)."""
+    """Return whether every extremum of w beyond mu_q has one of w pi between mu_p (``nearer``: mu_q) and itself."""
     low = case.utility.mode if nearer else case.policy.mode
     return all(bool(((case.of_product > low) & (case.of_product < y)).any()) for y in beyond(case))
 
 
 def part_3(case: Landscape, *, farther: bool = False) -> bool:
-    """Return whether above every extremum of w before mu_p there is one of w pi, below mu_p (``farther``: below it)."""
+    """Return whether every extremum of w before mu_p has one of w pi between itself and mu_p (``farther``: below it)."""
     if farther:
         return all(bool((case.of_product < y).any()) for y in before(case))
     return all(bool(((case.of_product > y) & (case.of_product < case.policy.mode)).any()) for y in before(case))
@@ -223,10 +223,12 @@ def gaussians(source: random.Random) -> Landscape:
     "ma2025.theorem-3",
     source="Theorem 3, first statement",
     says=r"y^*\ \text{local extremum of}\ w\implies y^*>\mu_q\ \text{or}\ y^*<\mu_p",
-    assumes=r"$\mu_p<\mu_q$; policy and utility rise up to their modes and fall after them, strictly (decay at infinity "
+    assumes=r"$\mu_p<\mu_q$; policy and utility rise up to their modes and fall after them, strictly (decay at "
+    "infinity "
     "alone is not enough); y is continuous",
     verdict=PROVED,
-    proof=r"$w'=\sum_j[q'q_j/(q+q_j)^2-p'p_j/(p+p_j)^2]$, and from $\mu_p$ to $\mu_q$ there is $p'\le 0\le q'$, not both "
+    proof=r"$w'=\sum_j[q'q_j/(q+q_j)^2-p'p_j/(p+p_j)^2]$, and from $\mu_p$ to $\mu_q$ there is $p'\le 0\le q'$, not "
+    "both "
     "zero.",
 )
 def theorem_3(evidence: Evidence) -> None:
@@ -308,16 +310,15 @@ def theorem_3_on_a_grid(evidence: Evidence) -> None:
         policy, utility = (tuple(base**k for k in case[name]) for name in ("log p", "log q"))
         mode_p, mode_q = policy.index(max(policy)), utility.index(max(utility))
         w = fitness_on_grid(policy, utility)
-        of_w, of_product = (
-            discrete_extremes(v) for v in (w, tuple(a * b for a, b in zip(w, policy, strict=True)))
-        )
+        of_w, of_product = (discrete_extremes(v) for v in (w, tuple(a * b for a, b in zip(w, policy, strict=True))))
         first = not any(mode_p <= k <= mode_q for k in of_w)
         second = all(any(mode_p < h < k for h in of_product) for k in of_w if k > mode_q)
         third = all(any(k < h < mode_p for h in of_product) for k in of_w if k < mode_p)
         return (first, second, third)[part]
 
-    wide = {"base": (11, 10), "log p": tuple(-((k - 3) ** 2) for k in range(12))}
-    wide["log q"] = tuple(-((k - 6) ** 2) for k in range(12))
+    wide = {"base": (11, 10)} | {
+        name: tuple(-((k - mode) ** 2) for k in range(12)) for name, mode in (("log p", 4), ("log q", 7))
+    }
     at_mode = {"base": (2, 1), "log p": (0, -1, -3), "log q": (-1, 0, -2)}
     late = {"base": (11, 10), "log p": (0, -1, -3, -6, -15), "log q": (0, 1, 0, -3, -7)}
     bells = {"base": (2, 1), "log p": (-4, -1, 0, -1), "log q": (-9, -4, -1, 0)}
@@ -332,6 +333,4 @@ def discrete_extremes(values: Vector) -> list[int]:
         >>> discrete_extremes((F(0), F(2), F(1), F(1), F(3)))
         [1]
     """
-    return [
-        k for k in range(1, len(values) - 1) if (values[k] - values[k - 1]) * (values[k] - values[k + 1]) > 0
-    ]
+    return [k for k in range(1, len(values) - 1) if (values[k] - values[k - 1]) * (values[k] - values[k + 1]) > 0]

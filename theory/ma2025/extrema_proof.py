@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from fractions import Fraction as F
+from itertools import pairwise
 
 from theory.claim import FALSE, MISPRINT, PROVED, claim
 from theory.evidence import CORRECTED, Evidence
@@ -142,7 +143,8 @@ def eq_43(evidence: Evidence) -> None:
 @claim(
     "ma2025.eq-44",
     source="Eqs. (44) and (45)",
-    says=r"p\ \text{decays super-exponentially}\implies p'=-f_p(y-\mu_p)\,p\ \text{with}\ f_p\ \text{strictly increasing}",
+    says=r"p\ \text{decays super-exponentially}\implies p'=-f_p(y-\mu_p)\,p\ \text{with}\ f_p\ \text{strictly "
+    "increasing}",
     verdict=FALSE,
     because=r"An increasing f is strict log-concavity, a property at every point; decay is one at infinity. With "
     r"$f=y^3-3y^2+\frac52y$ the curve has one hump and decays as $e^{-y^4/4}$. It is not needed either: one hump is "
@@ -159,7 +161,7 @@ def eq_44(evidence: Evidence) -> None:
         grid = [F(k, 8) for k in range(-32, 33)]
         one_hump = all((f(y) > 0) == (y > 0) and (f(y) < 0) == (y < 0) for y in grid)
         decays = coefficients[-1] > 0 and len(coefficients) % 2 == 0
-        increasing = all(f(a) < f(b) for a, b in zip(grid, grid[1:], strict=False))
+        increasing = all(f(a) < f(b) for a, b in pairwise(grid))
         return not (one_hump and decays) or increasing
 
     evidence.fails(printed, at=(F(0), F(5, 2), F(-3), F(1)), control=(F(0), F(1)))
@@ -227,7 +229,8 @@ def proof_w(evidence: Evidence) -> None:
     says=r"g(\mu_q)>0",
     assumes=r"g of Eq. (48); two bells, $\mu_p<\mu_q$",
     verdict=FALSE,
-    because=r"$g(\mu_q)=w'(\mu_q)-f_p(\mu_q-\mu_p)\,w(\mu_q)$: the second term wins where w is positive and the modes are "
+    because=r"$g(\mu_q)=w'(\mu_q)-f_p(\mu_q-\mu_p)\,w(\mu_q)$: the second term wins where w is positive and the "
+    "modes are "
     "far apart, as in the middle row of Figure 1. The point to start from is the mode of the policy.",
     instead="ma2025.theorem-3-anchor",
 )

@@ -36,15 +36,15 @@ def share_of_wins(world: Bandit, strengths: Vector) -> Vector:
 def eq_15(evidence: Evidence) -> None:
     """The integral over the line."""
 
-    def integrates_to_one(sigma: sp.Expr, power: sp.Expr = sp.Rational(1, 2)) -> bool:
+    def integrates_to_one(sigma: sp.Expr, twice: int = 1) -> bool:  # the power of sigma, times two
         y, mu = sp.symbols("y mu", real=True)
-        bell = sp.exp(-((y - mu) ** 2) / (2 * sigma**2)) / (sp.sqrt(2 * sp.pi) * sigma**power)
+        bell = sp.exp(-((y - mu) ** 2) / (2 * sigma**2)) / (sp.sqrt(2 * sp.pi) * sigma ** sp.Rational(twice, 2))
         return sp.simplify(sp.integrate(bell, (y, -sp.oo, sp.oo))) == 1
 
     sigma = sp.Symbol("sigma", positive=True)
     evidence.fails(integrates_to_one, at=sp.Integer(10), control=sp.Integer(1))
     evidence.proves(
-        lambda: integrates_to_one(sigma, sp.Integer(1)),
+        lambda: integrates_to_one(sigma, twice=2),
         control=lambda: integrates_to_one(sigma),
         by="SymPy: the Gaussian integral with sigma outside the root",
         role=CORRECTED,
@@ -58,7 +58,8 @@ def eq_15(evidence: Evidence) -> None:
     r"\beta_i=\sum_{j\ne i}\frac{e^{r^*_i}}{e^{r^*_i}+e^{r^*_j}}",
     assumes=r"the reference is uniform, $\beta=1$ in the loss, every pair is asked once, expectation over labels",
     verdict=CONDITIONALLY,
-    because=r"$\kappa_{ij}$ is made of $p/\pi_{ref}$, not of p. At DPO's own starting point $p=\pi_{ref}$ it is 1/2, and "
+    because=r"$\kappa_{ij}$ is made of $p/\pi_{ref}$, not of p. At DPO's own starting point $p=\pi_{ref}$ it is 1/2, "
+    "and "
     r"p does not enter w at all. Everything in Sections 4.2 and 4.3 inherits the assumption.",
     proof=r"With a uniform reference $\kappa_{ij}=p_i/(p_i+p_j)$; sum $P_{ij}-\kappa_{ij}$ over j.",
     instead=("ma2025.lemma-2-general", "ma2025.fitness-at-the-start"),

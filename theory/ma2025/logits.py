@@ -68,7 +68,8 @@ def any_logits(source: random.Random) -> LinearLogits:
     says=r"\mathbb{E}[c_{ij}]=0,\qquad\mathbb{E}[c_{ij}^2]=\mathcal{O}(1/N)",
     assumes="two independent directions, uniform on the sphere in N dimensions; then it is 1/N exactly",
     verdict=PROVED,
-    proof=r"By symmetry $\mathbb{E}[c]=0$; one direction may be the first axis, and $\sum_k u_k^2=1$ has N equal parts.",
+    proof=r"By symmetry $\mathbb{E}[c]=0$; one direction may be the first axis, and $\sum_k u_k^2=1$ has N equal "
+    "parts.",
 )
 def assumption_2_evidence_1(evidence: Evidence) -> None:
     """The density of a coordinate on the sphere; all sign vectors; a million random directions."""
@@ -83,7 +84,7 @@ def assumption_2_evidence_1(evidence: Evidence) -> None:
             cosines = [F(sum(signs), n) for signs in itertools.product((-1, 1), repeat=n)]
             return F(sum(cosines), 2**n), sum((c * c for c in cosines), F(0)) / 2**n
 
-        return all(moments(n) == (0, F(1, n**power)) for n in range(2, 11))
+        return all(moments(n) == (F(0), F(1, n**power)) for n in range(2, 11))
 
     def sampled(power: float = 1) -> bool:
         source = np.random.default_rng(evidence.seed)
@@ -114,9 +115,7 @@ def lemma_1(evidence: Evidence) -> None:
 
     def statement(world: Bandit, transposed: bool = False) -> bool:
         s, n = softmax(world.p), world.responses
-        return all(
-            s[i].slope[j] == world.p[i] * (int(i == j) - world.p[i if transposed else j]) for i in n for j in n
-        )
+        return all(s[i].slope[j] == world.p[i] * (int(i == j) - world.p[i if transposed else j]) for i in n for j in n)
 
     evidence.holds(statement, bandit, control=lambda world: statement(world, transposed=True))
 
@@ -128,7 +127,8 @@ def lemma_1(evidence: Evidence) -> None:
     assumes=r"$\beta=1$ (else a factor $\beta$); Assumptions 1 and 2 as equations; logits linear in the parameters, "
     "else to first order in the step",
     verdict=PROVED,
-    proof=r"$\partial L/\partial s$ is $-\beta(1-\kappa)$ at the chosen, $+\beta(1-\kappa)$ at the rejected response and "
+    proof=r"$\partial L/\partial s$ is $-\beta(1-\kappa)$ at the chosen, $+\beta(1-\kappa)$ at the rejected response "
+    "and "
     r"0 elsewhere; the Gram matrix of the rows of J is $g^2$ times the identity.",
 )
 def theorem_1_eq_10(evidence: Evidence) -> None:
@@ -213,7 +213,8 @@ def theorem_1_eq_11(evidence: Evidence) -> None:
     says=r"f_{\pi_w}+f_{\pi_l}=0\implies\frac{\partial f}{\partial\pi_w}=C\ \text{for every policy}",
     assumes="f is affine",
     verdict=CONDITIONALLY,
-    because=r"The condition leaves $f=F(\pi_w-\pi_l)$ with any function F, and $C=F'(\pi_w-\pi_l)$ moves with the policy.",
+    because=r"The condition leaves $f=F(\pi_w-\pi_l)$ with any function F, and $C=F'(\pi_w-\pi_l)$ moves with the "
+    "policy.",
     proof=r"In $u=\pi_w-\pi_l$, $v=\pi_w+\pi_l$ the condition is $\partial f/\partial v=0$; an affine F has a constant "
     "derivative.",
 )

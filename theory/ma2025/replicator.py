@@ -88,7 +88,8 @@ def dpo_step(n: int, learning_rate: float, seed: int) -> tuple[np.ndarray, np.nd
     "ma2025.theorem-2",
     source="Theorem 2, Eq. (12)",
     says=r"\Delta\pi_i=\gamma\,\pi_i\Bigl(w_i-\sum_j w_j\pi_j\Bigr)",
-    assumes=r"tabular logits, full batch; $\beta=1$ (else a factor $\beta$); any sampling of pairs, its weights go into w",
+    assumes=r"tabular logits, full batch; $\beta=1$ (else a factor $\beta$); any sampling of pairs, its weights go "
+    "into w",
     verdict=FIRST_ORDER,
     because="It is the replicator equation with fitness w. The probabilities of an exact step are those of "
     "multiplicative weights.",
@@ -251,7 +252,8 @@ def rest_points(evidence: Evidence) -> None:
     says=r"F\,w=\nabla_s\,\mathbb{E}_\pi[w],\quad F=\mathrm{diag}(\pi)-\pi\pi^{\top}",
     assumes="w held fixed; F is the Fisher information of the logits, defined up to constants in w",
     verdict=PROVED,
-    proof=r"$\partial\,\mathbb{E}_\pi[w]/\partial s_k=\pi_k(w_k-\bar w)$. So a DPO step $\Delta s=\gamma w$ is a step of "
+    proof=r"$\partial\,\mathbb{E}_\pi[w]/\partial s_k=\pi_k(w_k-\bar w)$. So a DPO step $\Delta s=\gamma w$ is a "
+    "step of "
     "the natural policy gradient with reward w; the plain policy gradient would be $F w$.",
 )
 def natural_gradient(evidence: Evidence) -> None:
@@ -273,7 +275,8 @@ def natural_gradient(evidence: Evidence) -> None:
     r"\quad\text{for every}\ i",
     assumes=r"exact steps from the uniform policy; $w^t$ arbitrary, $\max_i w^t_i-\min_i w^t_i\le R$",
     verdict=PROVED,
-    proof=r"$\log\sum_j\pi_j e^{\gamma w_j}\le\gamma\bar w+\gamma^2R^2/8$ (Hoeffding); sum over t. It is the analysis of "
+    proof=r"$\log\sum_j\pi_j e^{\gamma w_j}\le\gamma\bar w+\gamma^2R^2/8$ (Hoeffding); sum over t. It is the "
+    "analysis of "
     "the Hedge algorithm.",
 )
 def hedge_regret(evidence: Evidence) -> None:

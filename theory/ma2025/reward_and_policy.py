@@ -31,8 +31,9 @@ class RewardPair:
 
     def slopes(self, sign: int) -> tuple[F, F]:
         """Return the derivatives of sign * log sigma(r_w - r_l) in r_w and r_l."""
-        w, l = (sign * a for a in beats(*exponentials([self.chosen, self.rejected])).log_slope)  # noqa: E741
-        return w, l
+        x, y = exponentials([self.chosen, self.rejected])
+        chosen, rejected = beats(x, y).log_slope
+        return sign * chosen, sign * rejected
 
 
 def reward_pair(source: random.Random) -> RewardPair:
@@ -59,9 +60,7 @@ def eq_3(evidence: Evidence) -> None:
     even = RewardPair(F(1), F(1))
     # the sign is the whole claim: the mended loss at the same point is the case that the checker must let pass
     evidence.fails(lambda case: teaches(*case), at=(even, 1), control=(even, -1))
-    evidence.holds(
-        lambda pair: teaches(pair, -1), reward_pair, role=CORRECTED, control=lambda pair: teaches(pair, 1)
-    )
+    evidence.holds(lambda pair: teaches(pair, -1), reward_pair, role=CORRECTED, control=lambda pair: teaches(pair, 1))
 
 
 @claim(
@@ -145,9 +144,7 @@ def eq_5(evidence: Evidence) -> None:
     def printed(case: dict[str, tuple[F, ...]], constant: int = 1) -> bool:
         data = [sp.Rational(a.numerator, a.denominator) for a in case["p_data"]]
         beta = sp.Symbol("beta", positive=True)
-        pi, ref = (
-            [sp.symbols(f"{name}{x}_:2", positive=True) for x in range(len(data))] for name in ("pi", "ref")
-        )
+        pi, ref = ([sp.symbols(f"{name}{x}_:2", positive=True) for x in range(len(data))] for name in ("pi", "ref"))
         r = [sp.symbols(f"r{x}_:2", real=True) for x in range(len(data))]
 
         def gain(x: int, y: int) -> sp.Expr:
@@ -157,7 +154,8 @@ def eq_5(evidence: Evidence) -> None:
         mean = sum(d * (gain(x, 0) - constant * beta) for x, d in enumerate(data))
         return sp.expand(sp.diff(total, pi[0][0]) - mean) == 0
 
-    one, two = {"p_data": (F(1),)}, {"p_data": (F(1, 2), F(1, 2))}
+    one: dict[str, tuple[F, ...]] = {"p_data": (F(1),)}
+    two = {"p_data": (F(1, 2), F(1, 2))}
     evidence.fails(printed, at=two, control=one)
     evidence.proves(
         lambda: printed(one), control=lambda: printed(one, constant=2), by="SymPy, one prompt", role=CONDITIONAL
@@ -171,7 +169,8 @@ def eq_5(evidence: Evidence) -> None:
     r"\Bigr]=\pi_k\Bigl(G_k-\sum_j\pi_j G_j\Bigr),\quad G=r-\beta\log\frac{\pi}{\pi_{ref}}-\beta,\quad"
     r"\text{free of}\ c",
     verdict=PROVED,
-    proof=r"The chain rule with $\partial\pi_j/\partial s_k=\pi_j(\delta_{jk}-\pi_k)$; constants cancel in $G-\pi\cdot G$.",
+    proof=r"The chain rule with $\partial\pi_j/\partial s_k=\pi_j(\delta_{jk}-\pi_k)$; constants cancel in "
+    r"$G-\pi\cdot G$.",
 )
 def reward_shift(evidence: Evidence) -> None:
     """What moves a policy does not see a constant in the reward, nor the constant -beta of Eq. (5)."""

@@ -1,7 +1,7 @@
 """Is the loss of Self PO an upper bound of the DPO loss, and what follows from it?
 
-Throughout x = -m is the argument of SiLU, and x + Delta that of DPO's softplus: Delta = beta ln(ref_w / ref_l) - gamma is
-what the idealized reference leaves out.
+Throughout x = -m is the argument of SiLU, and x + Delta that of DPO's softplus; Delta = beta ln(ref_w / ref_l) - gamma
+is what the idealized reference leaves out.
 """
 
 from __future__ import annotations
@@ -133,9 +133,10 @@ def always_below(evidence: Evidence) -> None:
     r"{\mathrm{ref}(y_l)}-\gamma",
     assumes=r"Eq. (8) with $k=e^{\gamma/\beta}$",
     verdict=CONDITIONALLY,
-    because=r"A positive $\gamma$ means a reference that prefers $y_w$ by the factor k on every pair; an SFT model with "
-    "one pair ranked wrongly is outside, and the bound can fail there.",
-    proof=r"$\mathrm{softplus}(x+\Delta)\le\mathrm{softplus}(x)+\Delta\le\mathrm{SiLU}(x)+\ln 2+\Delta$ for $\Delta\ge 0$.",
+    because=r"A positive $\gamma$ means a reference that prefers $y_w$ by the factor k on every pair; an SFT model "
+    "with one pair ranked wrongly is outside, and the bound can fail there.",
+    proof=r"$\mathrm{softplus}(x+\Delta)\le\mathrm{softplus}(x)+\Delta\le\mathrm{SiLU}(x)+\ln 2+\Delta$ where "
+    r"$\Delta\ge 0$.",
     instead="sun2025.upper-bound-assumption-free",
 )
 def upper_bound_constant(evidence: Evidence) -> None:
@@ -208,9 +209,9 @@ def best_constant(evidence: Evidence) -> None:
     source="Abstract; Section 3.2, after Eq. (16); Conclusion",
     says=r"\pi\in\arg\min L_{SPO}\implies\pi\in\arg\min L_{DPO}",
     verdict=FALSE,
-    because=r"At the minimiser of SPO, $m=1+W$, the logistic loss is $\ln(1+W)=0.2457$ with slope $-W/(1+W)=-0.2178$; its "
-    "infimum is 0. Beyond that margin the two gradients point opposite ways. A bound that is loose by a constant says "
-    "nothing about minimisers.",
+    because=r"At the minimiser of SPO, $m=1+W$, the logistic loss is $\ln(1+W)=0.2457$, its slope $-W/(1+W)=-0.2178$; "
+    "its infimum is 0. Beyond that margin the two gradients point opposite ways. A bound that is loose by a constant "
+    "says nothing about minimisers.",
     instead=("sun2025.what-the-bound-gives", "sun2025.gradients-disagree"),
 )
 def optimising_implies(evidence: Evidence) -> None:
@@ -345,8 +346,8 @@ def any_averages(source: random.Random) -> dict[str, float]:
 @claim(
     "sun2025.upper-bound-of-averages",
     source="not in the paper; what Eq. (17) does bound",
-    says=r"\mathbb{E}[-\log\sigma(\beta(h-h_{\mathrm{ref}}))]\le L_{SPO}+\ln 2+\mathbb{E}\max(\beta h_{\mathrm{ref}}-\gamma,"
-    r"0),\quad h=\frac{\log\pi(y_w)}{|y_w|}-\frac{\log\pi(y_l)}{|y_l|}",
+    says=r"\mathbb{E}[-\log\sigma(\beta(h-h_{\mathrm{ref}}))]\le L_{SPO}+\ln 2+\mathbb{E}\max(\beta h_{\mathrm{ref}}"
+    r"-\gamma,0),\quad h=\frac{\log\pi(y_w)}{|y_w|}-\frac{\log\pi(y_l)}{|y_l|}",
     verdict=PROVED,
     proof="sun2025.upper-bound-assumption-free with per-token averages in the place of the log-probabilities.",
 )

@@ -158,11 +158,11 @@ def figure_7(evidence: Evidence) -> None:
         value, threshold = exact(m), 1 + mp.lambertw(mp.exp(-1)).real + shift
         return bool(-mp_sigma(-value) < 0 and (-mp_silu_slope(-value) < 0) == (value < threshold))
 
-    def threshold(argument: sp.Expr = sp.exp(-1)) -> bool:
-        return bool(sp.solve(sp.diff(silu(-M), M), M) == [1 + sp.LambertW(argument)])
+    def threshold(power: int = -1) -> bool:
+        return bool(sp.solve(sp.diff(silu(-M), M), M) == [1 + sp.LambertW(sp.exp(power))])
 
     evidence.holds(signs, any_number, control=lambda m: signs(m, 1))
-    evidence.proves(threshold, control=lambda: threshold(sp.exp(1)), by="SymPy: the only sign change")
+    evidence.proves(threshold, control=lambda: threshold(1), by="SymPy: the only sign change")
 
 
 @claim(
@@ -220,4 +220,6 @@ def pull_back(evidence: Evidence) -> None:
 
     evidence.proves(tail, control=lambda: tail(2), by="SymPy: the limit of the quotient")
     evidence.holds(bounded, any_number, control=lambda m: bounded(m, 0.05))
-    evidence.measures(values, control=lambda: values(4.6e-4), by="mpmath: 0.0265 to 5e-5 and 0.00041 to 5e-6", role=ALSO)
+    evidence.measures(
+        values, control=lambda: values(4.6e-4), by="mpmath: 0.0265 to 5e-5 and 0.00041 to 5e-6", role=ALSO
+    )

@@ -74,9 +74,7 @@ def eq_1(evidence: Evidence) -> None:
         return abs(seen - math.log1p(pair.odds_against**sign)) < 1e-12 * (1 + seen)
 
     evidence.proves(rewritten, control=lambda: rewritten(2 * beta), by="SymPy: Eq. 5 less Eq. 1 simplifies to 0")
-    evidence.holds(
-        in_dynamics, any_pair, given=possible, role=ALSO, control=lambda p: in_dynamics(p, -1), worlds=100
-    )
+    evidence.holds(in_dynamics, any_pair, given=possible, role=ALSO, control=lambda p: in_dynamics(p, -1), worlds=100)
 
 
 @claim(
@@ -85,7 +83,7 @@ def eq_1(evidence: Evidence) -> None:
     says=r"\pi(y_l)=0\implies L=\min L",
     assumes=r"$\pi(y_w)>0$",
     verdict=CONDITIONALLY,
-    because=r"At $\pi(y_w)=0$ as well the ratio is 0/0 and the loss has no value. No softmax policy attains the minimum.",
+    because=r"At $\pi(y_w)=0$ as well the ratio is 0/0 and the loss has no value. No softmax attains the minimum.",
     proof=r"$e^L=1+0=1$ there, and $e^L>1$ wherever $\pi(y_l)>0$.",
 )
 def eq_2(evidence: Evidence) -> None:
@@ -212,9 +210,7 @@ def any_tilt(source: random.Random) -> Tilt:
 
 def reward_of(tilt: Tilt, policy: tuple[F, ...]) -> bool:
     """Return whether Eq. 3 holds with ``policy`` in it: e^(r / beta) = Z policy / ref for every response."""
-    return all(
-        f == tilt.partition * p / q for f, p, q in zip(tilt.factors, policy, tilt.reference, strict=True)
-    )
+    return all(f == tilt.partition * p / q for f, p, q in zip(tilt.factors, policy, tilt.reference, strict=True))
 
 
 @claim(
@@ -222,8 +218,8 @@ def reward_of(tilt: Tilt, policy: tuple[F, ...]) -> bool:
     source="Eq. (3)",
     says=r"r(x,y)=\beta\log\frac{\pi_\theta(y\mid x)}{\mathrm{ref}(y\mid x)}+\beta\log Z(x)",
     verdict=MISPRINT,
-    because=r"$\pi_\theta$ is introduced as the learned policy; the identity holds for the policy $\pi_r$ that is optimal "
-    r"for $r$ under the KL penalty, and for no other.",
+    because=r"$\pi_\theta$ is introduced as the learned policy; the identity holds for the policy $\pi_r$ that is "
+    r"optimal for $r$ under the KL penalty, and for no other.",
     proof=r"$\pi_r=\mathrm{ref}\,e^{r/\beta}/Z$.",
 )
 def eq_3(evidence: Evidence) -> None:

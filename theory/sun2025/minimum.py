@@ -53,8 +53,8 @@ def at_the_minimum(expression: sp.Expr) -> sp.Expr:
 def silu_minimum(evidence: Evidence) -> None:
     """SymPy finds the root, the sign of the slope shows that it is the minimum, and the closed value agrees."""
 
-    def root(argument: sp.Expr = sp.exp(-1)) -> bool:
-        return bool(sp.solve(sp.diff(silu(X), X), X) == [-1 - sp.LambertW(argument)])
+    def root(power: int = -1) -> bool:
+        return bool(sp.solve(sp.diff(silu(X), X), X) == [-1 - sp.LambertW(sp.exp(power))])
 
     @precise
     def slope_sign(x: F, shift: int = 0) -> bool:
@@ -66,7 +66,7 @@ def silu_minimum(evidence: Evidence) -> None:
         w = mp.lambertw(mp.exp(-1)).real
         return abs(mp_silu(-1 - w) - value) < 1e-16 and abs(1 + w - FLOOR_MARGIN) < 2.3e-16
 
-    evidence.proves(root, control=lambda: root(sp.exp(-2)), by="SymPy: the only root of SiLU'")
+    evidence.proves(root, control=lambda: root(-2), by="SymPy: the only root of SiLU'")
     evidence.proves(
         lambda: at_the_minimum(silu(X)) == -LAMBERT,
         control=lambda: at_the_minimum(silu(-X)) == -LAMBERT,
@@ -74,7 +74,10 @@ def silu_minimum(evidence: Evidence) -> None:
     )
     evidence.holds(slope_sign, any_number, control=lambda x: slope_sign(x, 1))
     evidence.measures(
-        constants, control=lambda: constants(FLOOR_VALUE + 1e-15), by="theory.sun2025.floor, to the last digit", role=ALSO
+        constants,
+        control=lambda: constants(FLOOR_VALUE + 1e-15),
+        by="theory.sun2025.floor, to the last digit",
+        role=ALSO,
     )
 
 
@@ -188,15 +191,15 @@ def rounds_to(value: float, printed: str) -> bool:
     source="Section 4.3, the impact of hyperparameters",
     says=r"\beta=2.5,\ \gamma=0.8:\quad\arg\min_h L_{SPO}=1.31,\quad e^{1.31}=3.7\qquad\text{with Eq. (17)}",
     verdict=FALSE,
-    because=r"With Eq. (17) as written the minimiser is $(\gamma+1+W)/\beta=0.8314$, a ratio of 2.30. The printed numbers "
-    r"come out if 0.8 is the ratio $\gamma/\beta$, the hyper-parameter of public SimPO code: then $\gamma=2$.",
+    because=r"With Eq. (17) as written the minimiser is $(\gamma+1+W)/\beta=0.8314$, a ratio of 2.30. The printed "
+    r"numbers come out if 0.8 is the ratio $\gamma/\beta$, the hyper-parameter of public SimPO code: then $\gamma=2$.",
     instead=("sun2025.section-4.3-ratio-as-written", "sun2025.section-4.3-ratio-as-configured"),
 )
 def section_4_3_ratio(evidence: Evidence) -> None:
     """By search on the loss itself, for the two readings of 0.8."""
 
     def printed(case: dict[str, float]) -> bool:
-        h = numerical_target(**case)
+        h = numerical_target(case["beta"], case["gamma"])
         return rounds_to(h, "1.31") and rounds_to(math.exp(h), "3.7")
 
     evidence.fails(printed, at={"beta": BETA, "gamma": GAMMA}, control={"beta": BETA, "gamma": BETA * GAMMA})
@@ -282,8 +285,8 @@ def any_length(source: random.Random) -> int:
     source="Section 4.3, the impact of hyperparameters",
     says=r"\frac{\tilde\pi(y_w)}{\tilde\pi(y_l)}=3.7\qquad\text{for the ideal reference model}",
     verdict=FALSE,
-    because=r"By Eq. (10) the ideal reference has the ratio $k=e^{\gamma/\beta}$: 2.2255, or 1.3771 with $\gamma=0.8$ as "
-    r"written. 3.7 is the target of the trained policy, larger than k by the factor $e^{(1+W)/\beta}=1.6676$.",
+    because=r"By Eq. (10) the ideal reference has the ratio $k=e^{\gamma/\beta}$: 2.2255, or 1.3771 with $\gamma=0.8$ "
+    r"as written. 3.7 is the target of the trained policy, larger than k by the factor $e^{(1+W)/\beta}=1.6676$.",
     instead="sun2025.policy-over-reference",
 )
 def section_4_3_ideal_reference(evidence: Evidence) -> None:

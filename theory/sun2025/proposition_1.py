@@ -23,7 +23,9 @@ from theory.sun2025.curves import (
     softplus,
 )
 
-GAP = silu(X) + sp.log(2) - softplus(X)
+LN_2 = sp.log(2)
+
+GAP = silu(X) + LN_2 - softplus(X)
 """f of Eq. 33."""
 
 TURNING = sp.exp(-X) / (1 + sp.exp(-X)) ** 2
@@ -31,7 +33,7 @@ TURNING = sp.exp(-X) / (1 + sp.exp(-X)) ** 2
 
 
 @precise
-def gap_sign(x: F, constant: sp.Expr = sp.log(2)) -> int:
+def gap_sign(x: F, constant: sp.Expr = LN_2) -> int:
     """Return the sign of SiLU(x) + constant - softplus(x) at a rational x; decided symbolically at x = 0.
 
     Example:
@@ -49,7 +51,7 @@ def gap_sign(x: F, constant: sp.Expr = sp.log(2)) -> int:
     source="Proposition 1, Eq. (14)",
     says=r"\mathrm{SiLU}(x)+\ln 2>\mathrm{softplus}(x)\qquad\text{for every }x\in\mathbb{R}",
     verdict=MISPRINT,
-    because=r"Both sides are $\ln 2$ at $x=0$, and there alone. The sign must be $\ge$, which is what the paper proves.",
+    because=r"Both sides are $\ln 2$ at $x=0$, and there alone. The sign must be $\ge$; the paper proves it so.",
     proof=r"$f'(x)=x\,\sigma(x)\sigma(-x)$ has the sign of x, and $f(0)=0$. Or: the difference of softplus and SiLU is "
     r"the entropy of one coin (sun2025.entropy-identity), at most $\ln 2$.",
     instead=("sun2025.entropy-identity", "sun2025.least-constant"),
@@ -133,9 +135,7 @@ def least_constant(evidence: Evidence) -> None:
         return x == 0 or gap_sign(F(0), sp.log(2) - sign * sp.Rational(*abs(x).as_integer_ratio())) < 0
 
     evidence.holds(smaller_fails, any_number, control=lambda x: smaller_fails(x, -1), worlds=100)
-    evidence.holds(
-        lambda x: gap_sign(x) >= 0, any_number, control=lambda x: gap_sign(x, sp.Rational(2, 3)) >= 0
-    )
+    evidence.holds(lambda x: gap_sign(x) >= 0, any_number, control=lambda x: gap_sign(x, sp.Rational(2, 3)) >= 0)
 
 
 @claim(
@@ -181,8 +181,10 @@ def figure_4(evidence: Evidence) -> None:
 
     evidence.holds(below, any_number, control=lambda x: below(x, F(4, 5)))
     evidence.proves(
-        lambda: same(sp.diff(difference, X), -X * TURNING)
-        and [sp.limit(difference, X, end) for end in (sp.oo, -sp.oo)] == [0, 0],
+        lambda: (
+            same(sp.diff(difference, X), -X * TURNING)
+            and [sp.limit(difference, X, end) for end in (sp.oo, -sp.oo)] == [0, 0]
+        ),
         control=lambda: same(sp.diff(difference, X), X * TURNING),
         by="SymPy: it rises up to x = 0, falls after it, and is 0 at +-oo",
     )

@@ -164,7 +164,9 @@ def eq_25(evidence: Evidence) -> None:
         by="SymPy: 1 minus the slope is positive",
     )
     evidence.proves(
-        lambda: sp.limit(slope, X, -sp.oo) == 1, control=lambda: sp.limit(slope, X, sp.oo) == 1, by="SymPy: its supremum"
+        lambda: sp.limit(slope, X, -sp.oo) == 1,
+        control=lambda: sp.limit(slope, X, sp.oo) == 1,
+        by="SymPy: its supremum",
     )
 
 
@@ -214,9 +216,7 @@ def eq_26(evidence: Evidence) -> None:
 )
 def eq_8_necessary(evidence: Evidence) -> None:
     """Assumption (8) cannot be weakened for a single pair."""
-    evidence.holds(
-        lambda s: lipschitz(s) == (s.a >= 1), any_shift, control=lambda s: lipschitz(s) == (s.a >= F(1, 2))
-    )
+    evidence.holds(lambda s: lipschitz(s) == (s.a >= 1), any_shift, control=lambda s: lipschitz(s) == (s.a >= F(1, 2)))
 
 
 @claim(
@@ -249,7 +249,7 @@ def theorem_1_sharp(evidence: Evidence) -> None:
     says=r"k<k'\implies L(\pi;\tilde\pi_{k'})+C_{k'}<L(\pi;\tilde\pi_k)+C_k",
     verdict=PROVED,
     because="The bound is best at the largest k that (8) allows, the smallest ratio of the data.",
-    proof=r"Each factor of $e^{n(L+C)}$ is $(r/k)^\beta+(r/p)^\beta$, with $r$ and $p$ the odds of reference and policy.",
+    proof=r"Each factor of $e^{n(L+C)}$ is $(r/k)^\beta+(r/p)^\beta$, with $r$, $p$ the odds of reference and policy.",
 )
 def theorem_1_best_k(evidence: Evidence) -> None:
     """The right-hand side of Eq. 11 falls with k."""

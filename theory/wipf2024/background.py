@@ -20,7 +20,7 @@ from theory.wipf2024.objectives import Pairs, Setting, Vector, show
     source="Eq. (1)",
     says=r"\frac{e^{r^*(y_1)}}{e^{r^*(y_1)}+e^{r^*(y_2)}}=\sigma\bigl[r^*(y_1)-r^*(y_2)\bigr]",
     verdict=PROVED,
-    proof=r"Divide numerator and denominator by $e^{r^*(y_1)}$.",
+    proof="Divide numerator and denominator by $e^{r^*(y_1)}$.",
 )
 def bradley_terry(evidence: Evidence) -> None:
     """The model of Bradley and Terry is a logistic function of the difference of rewards."""
@@ -98,13 +98,13 @@ SHIFTED = (F(1), F(2), F(15), F(20))  # the reward of the last two raised by ln 
 @claim(
     "wipf2024.eq-2",
     source="Eq. (2) and the sentence after it",
-    says=r"\arg\min_r\ell_{\mathrm{BT}}(r)=\{r^*+c\}",
-    assumes="expected loss under Bradley-Terry labels, any reward allowed, and the pairs asked connect all responses of "
-    "a prompt",
+    says=r"\hat r_\phi:=\arg\min_{r_\phi}\ell_{\mathrm{BT}}(r_\phi)\approx r^*",
+    assumes="expected loss under Bradley-Terry labels, any reward allowed, and the pairs asked connect all responses "
+    "of a prompt",
     verdict=CONDITIONALLY,
     because="Even then only differences are found: never $r^*$ alone, but a family with one free constant for each "
     "prompt. If the pairs asked fall into components, each component shifts freely.",
-    proof=r"The loss is a sum of convex functions of $r_i-r_j$, each least at $r^*_i-r^*_j$ alone; along a chain of "
+    proof="The loss is a sum of convex functions of $r_i-r_j$, each least at $r^*_i-r^*_j$ alone; along a chain of "
     "pairs all differences follow.",
 )
 def reward_is_recovered(evidence: Evidence) -> None:
@@ -153,7 +153,8 @@ def _score_formula(
     r"\qquad c_y=\lambda\ln\frac{\pi_y}{\pi_{\mathrm{ref},y}}-r_y",
     assumes="tabular softmax, finitely many responses",
     verdict=PROVED,
-    proof=r"$\ell=\sum_y\pi_yc_y$ is a smooth function of $\theta$, and $\sum_y\pi_y\,\partial c_y=\lambda\sum_y\partial\pi_y=0$.",
+    proof=r"$\ell=\sum_y\pi_yc_y$ is a smooth function of $\theta$, and $\sum_y\pi_y\,\partial "
+    r"c_y=\lambda\sum_y\partial\pi_y=0$.",
 )
 def rlhf_gradient(evidence: Evidence) -> None:
     """Automatic differentiation of the exact loss agrees with the score-function formula."""
@@ -188,7 +189,8 @@ def rlhf_gradient(evidence: Evidence) -> None:
 @claim(
     "wipf2024.eq-3-not-differentiable",
     source="Section 2.1, the sentence after Eq. (3)",
-    says=r"\theta\mapsto\ell_{\mathrm{RLHF}}(\pi_\theta,\pi_{\mathrm{ref}},\hat r,\lambda)\ \text{is not differentiable}",
+    says=r"\theta\mapsto\ell_{\mathrm{RLHF}}(\pi_\theta,\pi_{\mathrm{ref}},\hat r,\lambda)\ \text{is not "
+    r"differentiable}",
     verdict=FALSE,
     because="The loss is a finite sum of smooth functions of the probabilities. What does not exist is a derivative "
     "along the path of a sampled discrete response.",

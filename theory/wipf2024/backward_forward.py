@@ -22,7 +22,7 @@ from theory.wipf2024.objectives import (
 
 
 def bt_optimal(s: Setting, *, first_only: bool = False) -> Vector:
-    """Return pi* of Eq. (15): e^r* / Z without the reference; with ``first_only`` the reward of y_1 throughout, as printed."""
+    """Return pi* of Eq. (15), e^r* / Z without the reference; ``first_only``: with the reward of y_1, as printed."""
     weights = [s.preference(y, 0) / s.preference(0, y) if y else F(1) for y in s.responses]  # e^(r*(y) - r*(y_1))
     total = sum(weights)
     return tuple((weights[0] if first_only else w) / total for w in weights)
@@ -34,9 +34,10 @@ def bt_optimal(s: Setting, *, first_only: bool = False) -> Vector:
     says=r"p^*(y_1\succ y_2|x)=\frac{\pi^*(y_1|x)}{\pi^*(y_1|x)+\pi^*(y_2|x)},\qquad"
     r"\pi^*(y|x):=\frac{\exp[r^*(y_1,x)]}{Z(x)},\quad Z(x):=\sum_y\exp[r^*(y,x)]",
     verdict=MISPRINT,
-    because=r"The definition has $r^*(y_1,x)$ for $r^*(y,x)$: as printed $\pi^*$ gives every response the same value and does not "
-    "sum to 1.",
-    proof=r"With $\pi^*(y|x)=\exp[r^*(y,x)]/Z(x)$ divide numerator and denominator of the Bradley-Terry model by $Z(x)$.",
+    because=r"The definition has $r^*(y_1,x)$ for $r^*(y,x)$: as printed $\pi^*$ gives every response the same value "
+    "and does not sum to 1.",
+    proof=r"With $\pi^*(y|x)=\exp[r^*(y,x)]/Z(x)$ divide numerator and denominator of the Bradley-Terry model by "
+    "$Z(x)$.",
 )
 def eq_15(evidence: Evidence) -> None:
     """The printed pi* makes every preference 1/2; the corrected one gives the model of Bradley and Terry."""
@@ -75,7 +76,7 @@ def eq_16(evidence: Evidence) -> None:
         difference = divergence(c.policy, s.optimum) - divergence(c.other, s.optimum)
         return s.rlhf(c.policy) - s.rlhf(c.other) == (s.beta if beta is None else beta) * difference
 
-    evidence.holds(identity, with_policies, control=lambda c: identity(c, beta=F(1)))
+    evidence.holds(identity, with_policies, control=lambda c: identity(c, beta=F(1)), worlds=200)
 
 
 @claim(
@@ -84,8 +85,8 @@ def eq_16(evidence: Evidence) -> None:
     says=r"\pi^{**}(y|x):=\frac{1}{Z(x)}\pi_{\mathrm{ref}}(y|x)\exp\Bigl[\frac1\lambda r^*(y,x)\Bigr],"
     r"\qquad Z(x):=\sum_y\exp[r^*(y,x)]",
     verdict=MISPRINT,
-    because=r"One letter for two sums. Appendix C defines $Z(x)$ without the reference; with that one $\pi^{**}$ sums to "
-    r"$\frac12$ in the paper's own setting. Meant is the $Z(x)$ of Eq. (4).",
+    because=r"One letter for two sums. Appendix C defines $Z(x)$ without the reference; with that one $\pi^{**}$ sums "
+    r"to $\frac12$ in the paper's own setting. Meant is the $Z(x)$ of Eq. (4).",
     proof=r"With $Z(x)=\sum_y\pi_{\mathrm{ref}}(y|x)\exp[r^*(y,x)/\lambda]$ the sum is 1.",
 )
 def eq_17(evidence: Evidence) -> None:
@@ -165,7 +166,8 @@ def loss_21(s: Setting, policy: Vector) -> Logs:
 @claim(
     "wipf2024.eq-21",
     source="Eq. (21)",
-    says=r"\ell_{\mathrm{DPO}}=\mathbb{E}_{\{y_w,y_l,x\}}\Bigl[\log\frac{\pi_\theta(y_w|x)+\pi_\theta(y_l|x)}{\pi_\theta(y_w|x)}"
+    says=r"\ell_{\mathrm{DPO}}=\mathbb{E}_{\{y_w,y_l,x\}}\Bigl["
+    r"\log\frac{\pi_\theta(y_w|x)+\pi_\theta(y_l|x)}{\pi_\theta(y_w|x)}"
     r"\Bigr]",
     assumes=r"$\lambda=1$, uniform reference, as printed; any number of responses",
     verdict=PROVED,
@@ -197,9 +199,9 @@ ONE_PAIR = ((0, 1),)
     says=r"\ell_{\mathrm{DPO}}\equiv\mathbb{E}_x\,\mathrm{KL}\bigl[\pi^*(y|x)\,\|\,\pi_\theta(y|x)\bigr]",
     assumes=r"$\lambda=1$, uniform reference, and $\pi_\theta(y_1|x)+\pi_\theta(y_2|x)=1$",
     verdict=CONDITIONALLY,
-    because=r"That the two responses are all that the reference can say does not make them all that $\pi_\theta$ can say: it may "
-    r"leak mass to a third. DPO is the same at $(.8,.2,0)$ and at $(.08,.02,.9)$; the divergence is not.",
-    proof="DPO's loss of a pair is the cross-entropy of its label, which has the probabilities of $\\pi^*$.",
+    because=r"That the two responses are all that the reference can say does not make them all that $\pi_\theta$ can "
+    "say: it may leak mass to a third. DPO is the same at $(.8,.2,0)$ and at $(.08,.02,.9)$; the divergence is not.",
+    proof=r"DPO's loss of a pair is the cross-entropy of its label, which has the probabilities of $\pi^*$.",
 )
 def eq_22(evidence: Evidence) -> None:
     """A constant apart, if no mass leaks."""
@@ -230,8 +232,8 @@ def line_3(s: Setting, policy: Vector, second: int) -> Logs:
     r"+\pi^*(y_2|x)\log\frac{1}{\pi_\theta(y_1|x)}\Bigr]",
     assumes=r"two responses, $\lambda=1$, uniform reference",
     verdict=MISPRINT,
-    because=r"The second logarithm should have $\pi_\theta(y_2|x)$. As printed the line is $-\ln\pi_\theta(y_1|x)$, whatever "
-    r"$\pi^*$ is.",
+    because=r"The second logarithm should have $\pi_\theta(y_2|x)$. As printed the line is $-\ln\pi_\theta(y_1|x)$, "
+    r"whatever $\pi^*$ is.",
     proof="The second line with Eq. (15).",
 )
 def eq_22_line_3(evidence: Evidence) -> None:
@@ -250,12 +252,13 @@ def eq_22_line_3(evidence: Evidence) -> None:
     source="Eq. (23)",
     says=r"\arg\min_{\pi_\theta}\ell_{\mathrm{RLHF}}(\pi_\theta,\pi_{\mathrm{ref}},r^*,\lambda)"
     r"=\arg\min_{\pi_\theta}\ell_{\mathrm{DPO}}(\pi_\theta,\pi_{\mathrm{ref}},\lambda)",
-    assumes=r"the policy can give mass to $y_1$ and $y_2$ only",
+    assumes="the policy can give mass to $y_1$ and $y_2$ only",
     verdict=CONDITIONALLY,
-    because=r"DPO does not change along $\pi\to(cq,\,c(1-q),\,1-c)$: with a third response its minimisers are a ray, that of RLHF "
-    r"is one point, and $\ell_{\mathrm{RLHF}}=\infty$ elsewhere on the ray if $\pi_{\mathrm{ref}}(y_3)=0$.",
+    because=r"DPO does not change along $\pi\to(cq,\,c(1-q),\,1-c)$: with a third response its minimisers are a ray, "
+    r"that of RLHF is one point, and $\ell_{\mathrm{RLHF}}=\infty$ elsewhere on the ray if "
+    r"$\pi_{\mathrm{ref}}(y_3)=0$.",
     instead="wipf2024.dpo-is-rlhf",
-    proof="Eqs. (20) and (22): both divergences are 0 at $\\pi^*$ and positive elsewhere.",
+    proof=r"Eqs. (20) and (22): both divergences are 0 at $\pi^*$ and positive elsewhere.",
 )
 def eq_23(evidence: Evidence) -> None:
     """A minimiser of DPO is the minimiser of RLHF, unless mass can leak."""

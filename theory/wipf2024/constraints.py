@@ -1,4 +1,4 @@
-"""Proposition 3.1, Eq. (7): a constraint can part the minimisers of RLHF and DPO. The smallest settings where it does."""
+"""Proposition 3.1, Eq. (7): a constraint can part the minimisers of RLHF and DPO; the smallest settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from theory.evidence import ALSO, Evidence
 from theory.wipf2024.logarithms import ZERO, Logs, log
 from theory.wipf2024.objectives import Setting, Vector, divergence, minimisers, pair, show, squares
 
-# Every setting here has a uniform reference and beta = 1, so that it is given by pi*: RLHF is KL(pi, pi*) and a constant.
+# every setting here has a uniform reference and beta = 1, so that pi* gives it, and RLHF is KL(pi, pi*) and a constant
 SKEWED = Setting.plain(pair(F(3, 4)))
 HOLE = (pair(F(1, 4)), pair(F(99, 100)))
 
@@ -64,14 +64,16 @@ def segments(source: random.Random) -> Segment:
     "wipf2024.proposition-3.1",
     source="Proposition 3.1, Eq. (7)",
     says=r"\exists\,S_\pi,\pi_{\mathrm{ref}},r^*,\lambda:\ \arg\min_{\pi\in S_\pi}\ell_{\mathrm{RLHF}}"
-    r"(\pi,\pi_{\mathrm{ref}},r^*,\lambda)\ne\arg\min_{\pi\in S_\pi}\ell_{\mathrm{DPO}}(\pi,\pi_{\mathrm{ref}},\lambda)",
+    r"(\pi,\pi_{\mathrm{ref}},r^*,\lambda)\ne\arg\min_{\pi\in "
+    r"S_\pi}\ell_{\mathrm{DPO}}(\pi,\pi_{\mathrm{ref}},\lambda)",
     assumes=r"$\ell_{\mathrm{DPO}}$ is the expected loss under Bradley-Terry labels of the same $r^*$",
     verdict=PROVED,
     because="True, but not for the reason given: the paper's proof stops at two divergences that differ and names no "
-    r"$S_\pi$. In its setting, two responses, they part on no interval (`wipf2024.two-responses`). "
-    "What is needed is a set with a hole, a constraint that couples prompts, or a third response.",
-    proof="By exhibiting one: `wipf2024.minimal-hole`, `wipf2024.minimal-tied-prompts` and `wipf2024.minimal-tied-responses` "
-    "are the smallest of each kind, `wipf2024.minimal-trust-region` is one met in practice.",
+    r"$S_\pi$. In its setting, two responses, they part on no interval (`wipf2024.two-responses`). What is needed is "
+    "a set with a hole, a constraint that couples prompts, or a third response.",
+    proof="By exhibiting one: `wipf2024.minimal-hole`, `wipf2024.minimal-tied-prompts` and "
+    "`wipf2024.minimal-tied-responses` are the smallest of each kind, `wipf2024.minimal-trust-region` is one met in "
+    "practice.",
 )
 def proposition_3_1(evidence: Evidence) -> None:
     """Exact witnesses; and random lines of policies over three responses, which part the two often."""
@@ -103,10 +105,10 @@ def proposition_3_1(evidence: Evidence) -> None:
     r"\arg\min_{p\in S}\ell_{\mathrm{RLHF}}=\tfrac{99}{100},\quad\arg\min_{p\in S}\ell_{\mathrm{DPO}}=\tfrac14",
     assumes=r"one prompt, two responses, $p=\pi(y_1)$, uniform reference, $\lambda=1$",
     verdict=PROVED,
-    because=r"The same for $S=[0,\frac14]\cup[\frac{99}{100},1]$, since both losses fall up to $\frac34$ and rise beyond. DPO's "
-    "choice even ranks the two responses the wrong way round.",
-    proof=r"$\mathrm{KL}(\pi\|\pi^*)$ is 0.5493 at $\frac14$ and 0.2427 at $\frac{99}{100}$; $\mathrm{KL}(\pi^*\|\pi)$ is 0.5493 and "
-    "0.5965.",
+    because=r"The same for $S=[0,\frac14]\cup[\frac{99}{100},1]$, since both losses fall up to $\frac34$ and rise "
+    "beyond. DPO's choice even ranks the two responses the wrong way round.",
+    proof=r"$\mathrm{KL}(\pi\|\pi^*)$ is 0.5493 at $\frac14$ and 0.2427 at $\frac{99}{100}$; "
+    r"$\mathrm{KL}(\pi^*\|\pi)$ is 0.5493 and 0.5965.",
 )
 def minimal_hole(evidence: Evidence) -> None:
     """Exact comparison of both losses at both policies."""
@@ -130,8 +132,8 @@ def minimal_hole(evidence: Evidence) -> None:
     source="not in the paper; an instance of Proposition 3.1",
     says=r"\pi^*(y_1|x_1)=\tfrac12,\ \pi^*(y_1|x_2)=\tfrac9{10},\ \pi(y_1|x_1)=\pi(y_1|x_2)=p:\quad"
     r"\arg\min_p\ell_{\mathrm{RLHF}}=\tfrac34,\quad\arg\min_p\ell_{\mathrm{DPO}}=\tfrac7{10}",
-    assumes=r"two prompts of equal weight, two responses, uniform reference, $\lambda=1$; a policy blind to the prompt, "
-    "which is a convex set",
+    assumes=r"two prompts of equal weight, two responses, uniform reference, $\lambda=1$; a policy blind to the "
+    "prompt, which is a convex set",
     verdict=PROVED,
     proof=r"RLHF averages logits, $\mathrm{logit}\,p=\frac12\sum_x\mathrm{logit}\,q_x$; DPO averages probabilities, "
     r"$p=\frac12\sum_xq_x$. The two agree only if $q_1=q_2$ or $q_1+q_2=1$.",
@@ -194,11 +196,13 @@ def two_targets(source: random.Random) -> tuple[F, F]:
     source="not in the paper; an instance of Proposition 3.1",
     says=r"\pi^*=\tfrac1{11}(1,9,1),\ \pi=(s,s,1-2s):\quad\arg\min_s\ell_{\mathrm{RLHF}}=\tfrac37,\quad"
     r"\arg\min_s\ell_{\mathrm{DPO}}=\tfrac7{17},\quad\arg\min_s\mathrm{KL}(\pi^*\|\pi)=\tfrac5{11}",
-    assumes=r"one prompt, three responses of which a policy must treat two alike (a convex set), uniform reference, $\lambda=1$",
+    assumes="one prompt, three responses of which a policy must treat two alike (a convex set), uniform reference, "
+    r"$\lambda=1$",
     verdict=PROVED,
     because="Three objectives, three answers: with three responses DPO is not the forward divergence either.",
-    proof=r"RLHF: $\ln\frac{s^2}{(1-2s)^2}=\ln 9$. DPO: both pairs with the third response ask for its odds, 1 to 1 and 9 to 1; "
-    r"$\frac{s}{1-s}=\frac{7}{10}$ is the mean. The forward divergence matches the mass of the tied pair, $2s=\frac{10}{11}$.",
+    proof=r"RLHF: $\ln\frac{s^2}{(1-2s)^2}=\ln 9$. DPO: both pairs with the third response ask for its odds, 1 to 1 "
+    r"and 9 to 1; $\frac{s}{1-s}=\frac{7}{10}$ is the mean. The forward divergence matches the mass of the tied pair, "
+    r"$2s=\frac{10}{11}$.",
 )
 def minimal_tied_responses(evidence: Evidence) -> None:
     """Each of the three optima beats every other s by its own objective, and the next one does not."""

@@ -1,4 +1,4 @@
-"""Section 5: the penalty ln(gamma + u), its curvature, and what it means to be more concave than another (Definition 5.1)."""
+"""Section 5: the penalty ln(gamma + u), its curvature, and relative concavity (Definition 5.1)."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction as F
+from typing import Any
 
 import sympy as sp
 
 from theory.claim import CONDITIONALLY, PROVED, claim
 from theory.evidence import ALSO, Evidence
-from theory.wipf2024.logarithms import Logs, Rational, log, power
+from theory.wipf2024.logarithms import Logs, log, power
 
-Function = Callable[[F], Logs | Rational]
+Function = Callable[[F], Any]  # with values in the rationals or in Logs
 
 
 def relatively_concave(g: Function, f: Function, slopes: F, u1: F, u2: F) -> bool:
     """Return whether inequality (13) holds at two points; ``slopes`` is g'(u1) / f'(u1)."""
     tangent = g(u1) + slopes * (f(u2) - f(u1))
-    return g(u2) <= tangent
+    return bool(g(u2) <= tangent)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def penalties(source: random.Random) -> Penalties:
     return Penalties(low, low + F(source.randint(1, 20), source.randint(1, 9)), u1, u2)
 
 
-def penalty(gamma: F) -> Function:
+def penalty(gamma: F) -> Callable[[F], Logs]:
     """Return u -> ln(gamma + u)."""
     return lambda u: log(gamma + u)
 
@@ -51,7 +52,7 @@ def bend(c: Penalties, mean: F) -> int:
     """Return the sign of ln(gamma + mean) less the average of ln(gamma + u1) and ln(gamma + u2)."""
     f = penalty(c.gamma2)
     average = (f(c.u1) + f(c.u2)) * F(1, 2)
-    return (f(mean) - average).sign()  # type: ignore[union-attr]
+    return (f(mean) - average).sign()
 
 
 @claim(
@@ -69,9 +70,10 @@ def concave_penalty(evidence: Evidence) -> None:
     def concave(c: Penalties, mean: F) -> bool:
         return bend(c, mean) > 0 or c.u1 == c.u2
 
-    def rises(c: Penalties, gamma: F) -> bool:
+    def rises_below_its_tangent(c: Penalties, end: int) -> bool:  # the tangent at the lower or the upper point
         low, high = sorted((c.u1, c.u2))
-        return log(gamma + low) < log(gamma + high) or low == high
+        rise = log(c.gamma2 + high) - log(c.gamma2 + low)
+        return 0 < rise < (high - low) / (c.gamma2 + (low, high)[end]) or low == high
 
     evidence.holds(
         lambda c: concave(c, (c.u1 + c.u2) / 2),
@@ -80,7 +82,10 @@ def concave_penalty(evidence: Evidence) -> None:
         worlds=200,
     )
     evidence.holds(
-        lambda c: rises(c, c.gamma2), penalties, control=lambda c: log(c.gamma2 / c.u1) < log(c.gamma2 / c.u2), worlds=200
+        lambda c: rises_below_its_tangent(c, end=0),
+        penalties,
+        control=lambda c: rises_below_its_tangent(c, end=1),
+        worlds=200,
     )
     u, gamma = sp.symbols("u gamma", positive=True)
     slope = sp.diff(sp.log(gamma + u), u)
@@ -96,11 +101,12 @@ def concave_penalty(evidence: Evidence) -> None:
 @claim(
     "wipf2024.convex-in-log-ratio",
     source="not in the paper; the penalty as a function of the log-ratio",
-    says=r"t\mapsto\log(\gamma+e^{\lambda t}),\quad t=\log\frac{\pi_\theta(y_l)}{\pi_\theta(y_w)},\quad\text{is convex}",
+    says=r"t\mapsto\log(\gamma+e^{\lambda t}),\quad t=\log\frac{\pi_\theta(y_l)}{\pi_\theta(y_w)},\quad\text{is "
+    r"convex}",
     assumes=r"$\gamma>0$, $\lambda>0$",
     verdict=PROVED,
-    proof=r"The second derivative is $\gamma\lambda^2e^{\lambda t}/(\gamma+e^{\lambda t})^2>0$. So the same loss is concave in one "
-    "coordinate and convex in another, the one in which a tabular softmax moves.",
+    proof=r"The second derivative is $\gamma\lambda^2e^{\lambda t}/(\gamma+e^{\lambda t})^2>0$. So the same loss is "
+    "concave in one coordinate and convex in another, the one in which a tabular softmax moves.",
 )
 def convex_in_log_ratio(evidence: Evidence) -> None:
     """At the geometric mean of two ratios the value is below the mean of the values."""
@@ -175,14 +181,15 @@ def increasing(c: Polynomials) -> bool:
 @claim(
     "wipf2024.definition-5.1",
     source="Definition 5.1, Eq. (13)",
-    says=r"f\ \text{strictly increasing, differentiable:}\quad g(u_2)\le g(u_1)+\frac{g'(u_1)}{f'(u_1)}\bigl[f(u_2)-f(u_1)\bigr]"
+    says=r"f\ \text{strictly increasing, differentiable:}\quad g(u_2)\le "
+    r"g(u_1)+\frac{g'(u_1)}{f'(u_1)}\bigl[f(u_2)-f(u_1)\bigr]"
     r"\ \forall u_1,u_2\iff g\circ f^{-1}\ \text{concave}",
     assumes=r"$f'>0$, and (13) for all $u_1,u_2\in[a,b]$",
     verdict=CONDITIONALLY,
-    because=r"A strictly increasing $f$ can have $f'(u_1)=0$, as $u^3$ at 0, and (13) then divides by zero. The quantifier over "
-    r"$u_1,u_2$ is not printed.",
-    proof=r"In $t=f(u)$, (13) says that $h=g\circ f^{-1}$ lies below its tangents, whose slopes are $h'=g'/f'$. "
-    r"$h'$ falls if and only if $g''f'\le g'f''$.",
+    because="A strictly increasing $f$ can have $f'(u_1)=0$, as $u^3$ at 0, and (13) then divides by zero. The "
+    "quantifier over $u_1,u_2$ is not printed.",
+    proof=r"In $t=f(u)$, (13) says that $h=g\circ f^{-1}$ lies below its tangents, whose slopes are $h'=g'/f'$. $h'$ "
+    r"falls if and only if $g''f'\le g'f''$.",
 )
 def definition_5_1(evidence: Evidence) -> None:
     """For quadratics the sign of g''f' - g'f'' is the same everywhere, and decides (13) at every pair of points."""
@@ -207,7 +214,7 @@ def definition_5_1(evidence: Evidence) -> None:
     says=r"g\ \text{is concave relative to}\ f\iff\alpha g+\beta\ \text{is concave relative to}\ \alpha'f+\beta'",
     assumes=r"$\alpha>0$ and $\alpha'>0$",
     verdict=CONDITIONALLY,
-    because=r"An affine map of $g$ with a negative factor turns concave into convex; one of $f$ would make it decrease.",
+    because="An affine map of $g$ with a negative factor turns concave into convex; one of $f$ would make it decrease.",
     proof=r"(13) is multiplied by $\alpha$, and constants cancel.",
 )
 def affine_invariance(evidence: Evidence) -> None:

@@ -32,10 +32,10 @@ def drawn_twice(s: Setting, policy: Vector) -> Logs:
     says=r"\ell_{\mathrm{DPO}}^{\text{with}\ y_1=y_2}=\ell_{\mathrm{DPO}}^{y_1\ne y_2}+C",
     assumes="two responses drawn independently from a uniform reference",
     verdict=MISPRINT,
-    because=r"Equal draws do not only add a constant, they also take weight from the others: the two losses are related by "
-    r"$\frac12\ell+\frac12\ln 2$. The factor is harmless as long as it is the same at every prompt.",
-    proof=r"Two draws differ with probability $2\pi_{\mathrm{ref}}(y_1)\pi_{\mathrm{ref}}(y_2)=\frac12$, and equal ones cost "
-    r"$\ln 2$ each.",
+    because="Equal draws do not only add a constant, they also take weight from the others: the two losses are "
+    r"related by $\frac12\ell+\frac12\ln 2$. The factor is harmless as long as it is the same at every prompt.",
+    proof=r"Two draws differ with probability $2\pi_{\mathrm{ref}}(y_1)\pi_{\mathrm{ref}}(y_2)=\frac12$, and equal "
+    r"ones cost $\ln 2$ each.",
 )
 def footnote_3(evidence: Evidence) -> None:
     """The four draws, counted."""
@@ -86,13 +86,15 @@ def two_prompts(source: random.Random) -> TwoPrompts:
 @claim(
     "wipf2024.footnote-3-minimiser",
     source="footnote 3, for any reference",
-    says=r"\arg\min_{\pi\in S}\ell_{\mathrm{DPO}}^{\text{with}\ y_1=y_2}=\arg\min_{\pi\in S}\ell_{\mathrm{DPO}}^{y_1\ne y_2}",
-    assumes="a reference equally skewed at all prompts (the uniform one is), or a constraint that does not couple prompts",
+    says=r"\arg\min_{\pi\in S}\ell_{\mathrm{DPO}}^{\text{with}\ y_1=y_2}=\arg\min_{\pi\in "
+    r"S}\ell_{\mathrm{DPO}}^{y_1\ne y_2}",
+    assumes="a reference equally skewed at all prompts (the uniform one is), or a constraint that does not couple "
+    "prompts",
     verdict=CONDITIONALLY,
-    because=r"Two draws differ with probability $2\pi_{\mathrm{ref}}(y_1)\pi_{\mathrm{ref}}(y_2)$. Where the reference differs "
-    "between prompts this weights them, and a policy shared by the prompts goes elsewhere.",
-    proof="With one factor for all prompts both slopes have one sign everywhere; without coupling each prompt has its own "
-    "minimiser.",
+    because=r"Two draws differ with probability $2\pi_{\mathrm{ref}}(y_1)\pi_{\mathrm{ref}}(y_2)$. Where the "
+    "reference differs between prompts this weights them, and a policy shared by the prompts goes elsewhere.",
+    proof="With one factor for all prompts both slopes have one sign everywhere; without coupling each prompt has its "
+    "own minimiser.",
 )
 def footnote_3_minimiser(evidence: Evidence) -> None:
     """Where the two slopes have opposite signs, the minimisers lie on different sides."""

@@ -22,8 +22,9 @@ U, P, GAMMA = sp.symbols("u p gamma", positive=True)
     says=r"\text{the relative concavity of}\ \log(\gamma+|u|)\ \text{lies between those of}\ \log|u|\ \text{and}\ |u|",
     assumes=r"$0<\gamma<\infty$, $u>0$",
     verdict=PROVED,
-    proof=r"$\log u$ is $\gamma=0$ in `wipf2024.relative-concavity`; and $\log(\gamma+u)$ is concave, hence concave relative to $u$. "
-    r"Made to touch at $u=1$, $(\gamma+1)\log\frac{\gamma+u}{\gamma+1}+1$, the curves are nested from $1+\log u$ to $u$.",
+    proof=r"$\log u$ is $\gamma=0$ in `wipf2024.relative-concavity`; and $\log(\gamma+u)$ is concave, hence concave "
+    r"relative to $u$. Made to touch at $u=1$, $(\gamma+1)\log\frac{\gamma+u}{\gamma+1}+1$, the curves are nested "
+    r"from $1+\log u$ to $u$.",
 )
 def between_the_extremes(evidence: Evidence) -> None:
     """Inequality (13) on either side; and the nested curves of the figure."""
@@ -94,10 +95,11 @@ def figure_2_zero(evidence: Evidence) -> None:
     source="caption of Figure 2, first chain, last link",
     says=r"\log|u|=\lim_{p\to 0}\frac1p\bigl[|u|^p-1\bigr]\propto\mathbb{I}[u\ne 0]",
     verdict=MISPRINT,
-    because=r"$\log 1=0$ and $\log 2\ne 0$, and the indicator is 1 at both. It is the limit of $|u|^p$ itself; the logarithm is what "
-    r"is left after the constant is taken off and the rest is scaled up by $1/p$.",
-    proof=r"$|u|^p=1+p\log|u|+O(p^2)$ for $u\ne 0$, and $0^p=0$: $\lim_{p\to 0+}|u|^p=\mathbb{I}[u\ne 0]$. For each fixed $p$ the "
-    r"power and $\frac1p[|u|^p-1]$ are affine images of each other, which keeps their relative concavity.",
+    because=r"$\log 1=0$ and $\log 2\ne 0$, and the indicator is 1 at both. It is the limit of $|u|^p$ itself; the "
+    "logarithm is what is left after the constant is taken off and the rest is scaled up by $1/p$.",
+    proof=r"$|u|^p=1+p\log|u|+O(p^2)$ for $u\ne 0$, and $0^p=0$: $\lim_{p\to 0+}|u|^p=\mathbb{I}[u\ne 0]$. For each "
+    r"fixed $p$ the power and $\frac1p[|u|^p-1]$ are affine images of each other, which keeps their relative "
+    "concavity.",
 )
 def figure_2_indicator(evidence: Evidence) -> None:
     """Two values of u at which the logarithm and the indicator are not in proportion."""
@@ -113,8 +115,8 @@ def figure_2_indicator(evidence: Evidence) -> None:
     evidence.fails(proportional, at=(F(1), F(2)), control=(F(2), F(2)))
     evidence.proves(
         lambda: limit_is_indicator(U**P),
-        control=lambda: limit_is_indicator((U**P + P) / (1 + P) + P**P),
-        by="SymPy: 1 for u > 0 and 0 at u = 0",
+        control=lambda: limit_is_indicator((U**P - 1) / P),
+        by="SymPy: 1 for u > 0 and 0 at u = 0; control: the printed quotient",
         role=CORRECTED,
     )
 
@@ -140,10 +142,10 @@ def points(source: random.Random) -> Point:
     source="caption of Figure 2, second limit",
     says=r"\lim_{\gamma\to\infty}\gamma\log(\gamma+|u|)=|u|",
     verdict=MISPRINT,
-    because=r"The limit is $+\infty$: at $u=1$, $\gamma=1000$ the left side is 6908.75. The diverging constant $\gamma\log\gamma$ has to "
-    "be taken off, which is an affine map and leaves relative concavity as it is.",
-    proof=r"$\gamma[\log(\gamma+u)-\log\gamma]=\gamma\log(1+u/\gamma)$, and $0\le u-\gamma\log(1+u/\gamma)\le\frac{u^2}{2\gamma}$ from "
-    r"$x-\frac{x^2}{2}\le\log(1+x)\le x$.",
+    because=r"The limit is $+\infty$: at $u=1$, $\gamma=1000$ the left side is 6908.75. The diverging constant "
+    r"$\gamma\log\gamma$ has to be taken off, which is an affine map and leaves relative concavity as it is.",
+    proof=r"$\gamma[\log(\gamma+u)-\log\gamma]=\gamma\log(1+u/\gamma)$, and $0\le "
+    r"u-\gamma\log(1+u/\gamma)\le\frac{u^2}{2\gamma}$ from $x-\frac{x^2}{2}\le\log(1+x)\le x$.",
 )
 def figure_2_infinity(evidence: Evidence) -> None:
     """The printed expression leaves every bound; the mended one is within u^2 / (2 gamma) of u."""
@@ -166,9 +168,15 @@ def figure_2_infinity(evidence: Evidence) -> None:
         control=(Point(F(1), F(1000)), "less gamma log(gamma)"),
     )
     evidence.proves(
-        lambda: tends_to(printed, sp.oo), control=lambda: tends_to(mended, sp.oo), by="SymPy, the printed limit", role=ALSO
+        lambda: tends_to(printed, sp.oo),
+        control=lambda: tends_to(mended, sp.oo),
+        by="SymPy, the printed limit",
+        role=ALSO,
     )
     evidence.proves(
-        lambda: tends_to(mended, U), control=lambda: tends_to(mended, 2 * U), by="SymPy, the mended limit", role=CORRECTED
+        lambda: tends_to(mended, U),
+        control=lambda: tends_to(mended, 2 * U),
+        by="SymPy, the mended limit",
+        role=CORRECTED,
     )
     evidence.holds(lambda c: within(c, constant=True), points, role=CORRECTED, control=too_close)

@@ -27,7 +27,7 @@ THETA_W, THETA_L, REF_W, REF_L, LAMBDA = sp.symbols("theta_w theta_l rho_w rho_l
     r"+\mu\Bigl[\frac{\pi_{\mathrm{ref}}(y_l)}{\pi_{\mathrm{ref}}(y_w)}\Bigr]^2\right]",
     assumes=r"any positive function $\mu$",
     verdict=PROVED,
-    proof="Eq. (25) at $v=(\\xi_\\theta,\\xi_{\\mathrm{ref}})$.",
+    proof=r"Eq. (25) at $v=(\xi_\theta,\xi_{\mathrm{ref}})$.",
 )
 def eq_26(evidence: Evidence) -> None:
     """Symbolic scores."""
@@ -56,7 +56,8 @@ def is_zero(expression: sp.Expr) -> bool:
     "wipf2024.eq-27",
     source="Eq. (27)",
     says=r"\log\left[\frac{\pi_\theta(y_l)^\lambda}{\pi_\theta(y_w)^\lambda}+\frac{\pi_{\mathrm{ref}}(y_l)^\lambda}"
-    r"{\pi_{\mathrm{ref}}(y_w)^\lambda}\right]=-\log\sigma\Bigl(\lambda\log\frac{\pi_\theta(y_w)}{\pi_{\mathrm{ref}}(y_w)}"
+    r"{\pi_{\mathrm{ref}}(y_w)^\lambda}\right]=-\log\sigma\Bigl(\lambda"
+    r"\log\frac{\pi_\theta(y_w)}{\pi_{\mathrm{ref}}(y_w)}"
     r"-\lambda\log\frac{\pi_\theta(y_l)}{\pi_{\mathrm{ref}}(y_l)}\Bigr)+C",
     assumes=r"$C=\lambda\log\frac{\pi_{\mathrm{ref}}(y_l)}{\pi_{\mathrm{ref}}(y_w)}$",
     verdict=PROVED,
@@ -162,18 +163,19 @@ def same_problem(c: Tuples, loss: Callable[[Vector], Logs]) -> bool:
 @claim(
     "wipf2024.proposition-4.1",
     source="Proposition 4.1, with Eqs. (11), (26), (27)",
-    says=r"\min_{\pi_\theta\in S_\pi,\,\{\gamma(y_w,y_l,x)>0\}}\mathbb{E}\,\bigl[-\log\mathcal{N}([\xi_\theta;\xi_{\mathrm{ref}}]"
+    says=r"\min_{\pi_\theta\in S_\pi,\,\{\gamma(y_w,y_l,x)>0\}}\mathbb{E}\,\bigl[-"
+    r"\log\mathcal{N}([\xi_\theta;\xi_{\mathrm{ref}}]"
     r"\,|\,0,\gamma I)\bigr]\equiv\min_{\pi_\theta\in S_\pi}\ell_{\mathrm{DPO}}(\pi_\theta,\pi_{\mathrm{ref}},\lambda),"
     r"\qquad\mu(u)=u^{\lambda/2}",
     assumes="a variance of its own for each ordered tuple, as printed; any constraint set",
     verdict=PROVED,
-    because=r"With one variance for all tuples it would be another problem (`wipf2024.one-variance`).",
-    proof=r"Minimise over each $\gamma$ first: what is left is $\ell_{\mathrm{DPO}}+1+\log\pi"
-    r"+\lambda\,\mathbb{E}\log\frac{\pi_{\mathrm{ref}}(y_l)}{\pi_{\mathrm{ref}}(y_w)}$ at every policy, so that no constraint can tell "
-    "the two apart.",
+    because="With one variance for all tuples it would be another problem (`wipf2024.one-variance`).",
+    proof=r"Minimise over each $\gamma$ first: what is left is "
+    r"$\ell_{\mathrm{DPO}}+1+\log\pi+\lambda\,\mathbb{E}\log\frac{\pi_{\mathrm{ref}}(y_l)}{\pi_{\mathrm{ref}}(y_w)}$ "
+    "at every policy, so that no constraint can tell the two apart.",
 )
 def proposition_4_1(evidence: Evidence) -> None:
-    """The profiled objective is DPO's loss and a constant: symbolically, and on random sets with the same minimisers."""
+    """The profiled objective is DPO's loss and a constant: symbolically, and on random constraint sets."""
     ratio = sp.log(REF_L / REF_W)
 
     def derivation(exponent: sp.Expr) -> bool:
@@ -215,7 +217,8 @@ SHARED = Tuples(
     says=r"\min_{\pi_\theta\in S_\pi,\,\gamma>0}\mathbb{E}\,\bigl[-\log\mathcal{N}([\xi_\theta;\xi_{\mathrm{ref}}]"
     r"\,|\,0,\gamma I)\bigr]\equiv\min_{\pi_\theta\in S_\pi}\ell_{\mathrm{DPO}}(\pi_\theta,\pi_{\mathrm{ref}},\lambda)",
     verdict=FALSE,
-    because=r"The expectation moves inside the logarithm: $\log\mathbb{E}[v^\top v]$ in place of $\mathbb{E}\log(v^\top v)$.",
+    because=r"The expectation moves inside the logarithm: $\log\mathbb{E}[v^\top v]$ in place of "
+    r"$\mathbb{E}\log(v^\top v)$.",
     instead="wipf2024.proposition-4.1",
 )
 def one_variance(evidence: Evidence) -> None:
@@ -232,7 +235,7 @@ def one_variance(evidence: Evidence) -> None:
 
 @claim(
     "wipf2024.only-the-power",
-    source=r"not in the paper; which $\mu$ in Eq. (26) give DPO",
+    source="not in the paper; which functions in Eq. (26) give DPO",
     says=r"\log\bigl[\mu(s)^2+\mu(t)^2\bigr]-C(t)=\log\bigl[1+(s/t)^\lambda\bigr]\ \forall s,t>0"
     r"\iff\mu(u)=c\,u^{\lambda/2}",
     assumes=r"$\mu>0$; $C$ may depend on the reference, not on the policy",

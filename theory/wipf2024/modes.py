@@ -98,11 +98,11 @@ def constrained_optima(weight: float = 0.65, distance: float = 1.6, deviation: f
     source="final step of Appendix C; Figure 1",
     says=r"\mathrm{KL}(\pi\|\pi^*)\ \text{(RLHF) follows a mode of}\ \pi^*,\qquad"
     r"\mathrm{KL}(\pi^*\|\pi)\ \text{(DPO) covers the modes}",
-    assumes="enough responses for a target with two modes, and policies with one: here 81 responses on a line and bumps of "
-    "the Gaussian shape",
+    assumes="enough responses for a target with two modes, and policies with one: here 81 responses on a line and "
+    "bumps of the Gaussian shape",
     verdict=CONDITIONALLY,
-    because="With two responses and intervals, the setting of the proof, both choose the same policy. And what covers the "
-    "modes is not the forward divergence: DPO's own optimum is narrower than its.",
+    because="With two responses and intervals, the setting of the proof, both choose the same policy. And what covers "
+    "the modes is not the forward divergence: DPO's own optimum is narrower than its.",
     proof="No theorem: minimisers computed in float64 at one target.",
 )
 def mode_covering(evidence: Evidence) -> None:

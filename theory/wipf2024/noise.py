@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from fractions import Fraction as F
+from functools import partial
 
 import sympy as sp
 
@@ -15,7 +16,7 @@ from theory.wipf2024.logarithms import ZERO, Logs, log, power
 from theory.wipf2024.objectives import Vector, minimisers, show
 
 
-def sum_14(c: Tuples, policy: Vector, gamma: F) -> Logs:
+def sum_14(c: Tuples, gamma: F, policy: Vector) -> Logs:
     """Return the sum of ln(gamma + u_i) (Eq. 14), weighted like the tuples, with u_i = (pi_l / pi_w)^beta."""
     return sum((w * log(gamma + power(u, c.beta)) for w, u in zip(c.weights, policy, strict=True)), ZERO)
 
@@ -40,13 +41,14 @@ def often_one_reference(source: random.Random) -> Tuples:
 @claim(
     "wipf2024.eq-14",
     source="Eq. (14) and the last observation of Section 5",
-    says=r"\min_{\pi\in S_\pi}\ell_{\mathrm{DPO}}\ \text{is a case of}\ \min_{\{u_i\}\in S_u}\sum_i\log(\gamma+|u_i|),\quad"
+    says=r"\min_{\pi\in S_\pi}\ell_{\mathrm{DPO}}\ \text{is a case of}\ \min_{\{u_i\}\in "
+    r"S_u}\sum_i\log(\gamma+|u_i|),\quad"
     r"\gamma=\Bigl[\frac{\pi_{\mathrm{ref}}(y_l)}{\pi_{\mathrm{ref}}(y_w)}\Bigr]^\lambda,\ "
     r"u_i=\Bigl[\frac{\pi_\theta(y_l)}{\pi_\theta(y_w)}\Bigr]^\lambda",
     assumes="the reference ratio is the same on all tuples",
     verdict=CONDITIONALLY,
-    because=r"Eq. (14) has one $\gamma$, DPO one for each tuple. With $\gamma_i=1,4$ and $u=(1,4)$ or $(4,1)$ DPO prefers the first, "
-    r"while for every single $\gamma$ the two are equal.",
+    because=r"Eq. (14) has one $\gamma$, DPO one for each tuple. With $\gamma_i=1,4$ and $u=(1,4)$ or $(4,1)$ DPO "
+    r"prefers the first, while for every single $\gamma$ the two are equal.",
     instead="wipf2024.eq-14-relative-odds",
     proof=r"Eq. (12), which is $\sum_i\log(\gamma_i+u_i)$.",
 )
@@ -56,12 +58,12 @@ def eq_14(evidence: Evidence) -> None:
     def one_gamma_serves(c: Tuples) -> bool:
         best = minimisers(c.dpo, c.policies)
         tried = {*noises(c), sum(noises(c), F(0)) / len(c.weights)}
-        return any(minimisers(lambda policy, gamma=gamma: sum_14(c, policy, gamma), c.policies) == best for gamma in tried)
+        return any(minimisers(partial(sum_14, c, gamma), c.policies) == best for gamma in tried)
 
     def constant_apart(c: Tuples, factor: F = F(1)) -> bool:
         first, gamma = c.policies[0], factor * noises(c)[0]
         return all(
-            sum_14(c, policy, gamma) - sum_14(c, first, gamma) == c.dpo(policy) - c.dpo(first) for policy in c.policies
+            sum_14(c, gamma, policy) - sum_14(c, gamma, first) == c.dpo(policy) - c.dpo(first) for policy in c.policies
         )
 
     def same_reference(c: Tuples) -> bool:
@@ -81,7 +83,9 @@ def eq_14(evidence: Evidence) -> None:
     def tie(other: sp.Expr) -> bool:
         return sp.simplify(sp.log(g + a) + sp.log(g + b) - sp.log(g + b) - sp.log(g + other)) == 0
 
-    evidence.proves(lambda: tie(a), control=lambda: tie(b), by="SymPy: mirrored policies tie for every gamma", role=ALSO)
+    evidence.proves(
+        lambda: tie(a), control=lambda: tie(b), by="SymPy: mirrored policies tie for every gamma", role=ALSO
+    )
 
 
 @claim(
@@ -90,8 +94,8 @@ def eq_14(evidence: Evidence) -> None:
     says=r"\ell_{\mathrm{DPO}}=\mathbb{E}\log(1+v),\qquad v=\left[\frac{\pi_\theta(y_l)/\pi_\theta(y_w)}"
     r"{\pi_{\mathrm{ref}}(y_l)/\pi_{\mathrm{ref}}(y_w)}\right]^\lambda=\frac{u}{\gamma}",
     verdict=PROVED,
-    because="So the noise-adaptive curvature is a change of units, tuple by tuple: in relative odds every tuple has the same "
-    "penalty, and what the reference adapts is the constraint set.",
+    because="So the noise-adaptive curvature is a change of units, tuple by tuple: in relative odds every tuple has "
+    "the same penalty, and what the reference adapts is the constraint set.",
     proof=r"$\log(\gamma+u)=\log\gamma+\log(1+u/\gamma)$.",
 )
 def relative_odds(evidence: Evidence) -> None:
@@ -149,8 +153,9 @@ def labels(source: random.Random) -> Label:
     r"\pi_{\mathrm{ref}}\ \text{ranks the pair against}\ \pi^*",
     assumes=r"labels without noise: $\pi^*(y_w)>\pi^*(y_l)$",
     verdict=CONDITIONALLY,
-    because=r"With Bradley-Terry labels the chosen response is at times the worse one. For $\pi_{\mathrm{ref}}=\pi^*=(\frac9{10},"
-    r"\frac1{10})$ and $\lambda=1$ one tuple in ten has $\gamma=9$, although the reference is optimal.",
+    because="With Bradley-Terry labels the chosen response is at times the worse one. For "
+    r"$\pi_{\mathrm{ref}}=\pi^*=(\frac9{10},\frac1{10})$ and $\lambda=1$ one tuple in ten has $\gamma=9$, although "
+    "the reference is optimal.",
     proof=r"$\gamma>1$ says $\pi_{\mathrm{ref}}(y_l)>\pi_{\mathrm{ref}}(y_w)$.",
 )
 def large_gamma(evidence: Evidence) -> None:
@@ -160,9 +165,7 @@ def large_gamma(evidence: Evidence) -> None:
         return c.gamma <= bound or c.reference_is_wrong
 
     evidence.fails(statement, at=Label(F(9, 10), F(9, 10), 1), control=Label(F(9, 10), F(9, 10), 0))
-    evidence.holds(
-        statement, labels, given=lambda c: c.noise_free, control=lambda c: statement(c, bound=F(1, 2))
-    )
+    evidence.holds(statement, labels, given=lambda c: c.noise_free, control=lambda c: statement(c, bound=F(1, 2)))
 
 
 # --- bad local minima ----------------------------------------------------------------------------------------------
@@ -203,12 +206,14 @@ def lines(source: random.Random) -> Line:
 @claim(
     "wipf2024.bad-local-minima",
     source="Section 5, third observation, after the works cited there; an exact instance",
-    says=r"\min_t\ \log(\gamma+|t|)+\log(\gamma+|c-dt|),\ d>1:\quad t=0\ \text{is a local minimum}\iff\gamma<\frac{c}{d-1};\quad"
+    says=r"\min_t\ \log(\gamma+|t|)+\log(\gamma+|c-dt|),\ d>1:\quad t=0\ \text{is a local "
+    r"minimum}\iff\gamma<\frac{c}{d-1};\quad"
     r"t=\tfrac cd\ \text{always is, and is better}",
     assumes=r"$c>0$, $\gamma>0$",
     verdict=PROVED,
-    proof=r"To the right of 0 the slope is $\frac1\gamma-\frac{d}{\gamma+c}$, to the left it is negative; between 0 and $\frac cd$ "
-    r"the penalty is concave, beyond $\frac cd$ it rises. So a larger $\gamma$, a less concave penalty, takes the bad minimum away.",
+    proof=r"To the right of 0 the slope is $\frac1\gamma-\frac{d}{\gamma+c}$, to the left it is negative; between 0 "
+    r"and $\frac cd$ the penalty is concave, beyond $\frac cd$ it rises. So a larger $\gamma$, a less concave "
+    "penalty, takes the bad minimum away.",
 )
 def bad_local_minima(evidence: Evidence) -> None:
     """The threshold, exactly; the better minimum; and the number of minima on a grid at four values of gamma."""

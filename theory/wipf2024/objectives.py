@@ -1,7 +1,7 @@
 """Both losses of the paper at one prompt, exactly: RLHF (Eq. 3) and population DPO (Eq. 6) as sums of logarithms.
 
-The reward is given as e^(r*/beta), the policies as fractions; with beta whole or half and squares where a root is taken,
-every loss is a rational combination of logarithms of rationals (``Logs``), and comparisons of losses are exact.
+The reward is given as e^(r*/beta), policies as fractions. With beta whole or half, and squares where a root is taken,
+every loss is a rational combination of logarithms of rationals (``Logs``): losses are compared exactly.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Section 4, Eq. (8): a preference probability as a function mu of the ratio of probabilities, and which mu it can be."""
+"""Section 4, Eq. (8): a preference probability as a function mu of the ratio of probabilities; which mu it can be."""
 
 from __future__ import annotations
 
@@ -62,9 +62,10 @@ def preferred(ratio: F) -> F:
     r"\mu:\mathbb{R}\to[0,1]\ \text{increasing}",
     verdict=MISPRINT,
     because=r"By Eq. (15) $\mu(u)=\frac{1}{1+u}$, which falls: the more probable $y_2$, the less is $y_1$ preferred. "
-    r"$\pi^*=(\frac23,\frac13)$ asks for $\mu(\frac12)=\frac23$ and $\mu(2)=\frac13$. Either $\mu$ decreases, or the ratio is turned "
-    r"over, or the left side is $p^*(y_2\succ y_1|x)$; and $\mu$ is needed on $(0,\infty)$ only.",
-    proof=r"$\pi_1/(\pi_1+\pi_2)=1/(1+u)$ with derivative $-1/(1+u)^2$; in $v=1/u$ it is $v/(1+v)$ with derivative $1/(1+v)^2$.",
+    r"$\pi^*=(\frac23,\frac13)$ asks for $\mu(\frac12)=\frac23$ and $\mu(2)=\frac13$. Either $\mu$ decreases, or the "
+    r"ratio is turned over, or the left side is $p^*(y_2\succ y_1|x)$; and $\mu$ is needed on $(0,\infty)$ only.",
+    proof=r"$\pi_1/(\pi_1+\pi_2)=1/(1+u)$ with derivative $-1/(1+u)^2$; in $v=1/u$ it is $v/(1+v)$ with derivative "
+    "$1/(1+v)^2$.",
 )
 def eq_8(evidence: Evidence) -> None:
     """The preference falls with the printed ratio; it rises with the ratio turned over."""
@@ -103,7 +104,8 @@ def eq_8(evidence: Evidence) -> None:
     says=r"\text{minimising}\ -\log\mu\Bigl[\frac{\pi_\theta(y_l|x)}{\pi_\theta(y_w|x)}\Bigr],\ \mu\ \text{increasing},"
     r"\ \text{raises}\ \frac{\pi_\theta(y_w|x)}{\pi_\theta(y_l|x)}",
     verdict=MISPRINT,
-    because=r"With an increasing $\mu$ the loss falls as the ratio grows: it makes the rejected response the more probable one.",
+    because=r"With an increasing $\mu$ the loss falls as the ratio grows: it makes the rejected response the more "
+    "probable one.",
     proof=r"$-\log\mu$ is decreasing where $\mu$ is increasing, and the other way round.",
 )
 def eq_8_likelihood(evidence: Evidence) -> None:
@@ -137,8 +139,8 @@ def gaussian_factor(mu: Mu, ratio: F, reference: F) -> F:
     says=r"\text{one}\ \mu\ \text{serves as preference probability in Eq. (8) and in}\ "
     r"\log\bigl[\mu(u_\theta)^2+\mu(u_{\mathrm{ref}})^2\bigr],\ u=\tfrac{\pi(y_l)}{\pi(y_w)},\ \text{favouring}\ y_w",
     verdict=FALSE,
-    because=r"Eq. (8) needs a $\mu$ that falls, and with such a $\mu$ the Gaussian loss rewards the rejected response; the loss "
-    r"needs one that rises, and that is the probability of the opposite preference.",
+    because=r"Eq. (8) needs a $\mu$ that falls, and with such a $\mu$ the Gaussian loss rewards the rejected "
+    "response; the loss needs one that rises, and that is the probability of the opposite preference.",
     instead="wipf2024.dispreference",
 )
 def one_function(evidence: Evidence) -> None:
@@ -168,7 +170,8 @@ def one_function(evidence: Evidence) -> None:
     "wipf2024.dispreference",
     source="not in the paper; the reading of Eq. (8) that fits Eqs. (9) to (12)",
     says=r"p^*(y_2\succ y_1|x)=\mu\Bigl[\frac{\pi^*(y_2|x)}{\pi^*(y_1|x)}\Bigr],\quad\mu(u)=\frac{u}{1+u}:\quad"
-    r"\log\bigl[\mu(u_\theta)^2+\mu(u_{\mathrm{ref}})^2\bigr]\ \text{increases with}\ u_\theta=\tfrac{\pi_\theta(y_l)}{\pi_\theta(y_w)}",
+    r"\log\bigl[\mu(u_\theta)^2+\mu(u_{\mathrm{ref}})^2\bigr]\ \text{increases with}\ "
+    r"u_\theta=\tfrac{\pi_\theta(y_l)}{\pi_\theta(y_w)}",
     verdict=PROVED,
     proof=r"$\mu'(u)=(1+u)^{-2}>0$, and the slope of the loss is $2\mu\mu'/(\mu^2+\mu_{\mathrm{ref}}^2)$.",
 )
@@ -216,11 +219,11 @@ def powers(source: random.Random) -> Power:
 
 @claim(
     "wipf2024.power-is-a-probability",
-    source=r"Eq. (8) with Proposition 4.1, $\mu(\cdot)=(\cdot)^{\lambda/2}$",
+    source="Eq. (8) with the power of Proposition 4.1",
     says=r"p^*(y_1\succ y_2|x)=\mu\Bigl[\frac{\pi^*(y_2|x)}{\pi^*(y_1|x)}\Bigr],\quad\mu(u)=u^{\lambda/2}\in[0,1]",
     verdict=FALSE,
-    because=r"$\mu(4)=4$ at $\lambda=2$. Nor is it a probability after any repair of Eq. (8): the two orders of a pair must sum to "
-    r"1, and $u^a+u^{-a}\ge 2$.",
+    because=r"$\mu(4)=4$ at $\lambda=2$. Nor is it a probability after any repair of Eq. (8): the two orders of a "
+    r"pair must sum to 1, and $u^a+u^{-a}\ge 2$.",
     instead=("wipf2024.power-is-a-score", "wipf2024.proposition-4.1"),
 )
 def power_is_a_probability(evidence: Evidence) -> None:
@@ -236,12 +239,13 @@ def power_is_a_probability(evidence: Evidence) -> None:
 
 @claim(
     "wipf2024.power-is-a-score",
-    source=r"not in the paper; what $\mu(u)=u^{\lambda/2}$ is",
+    source="not in the paper; what the power of Proposition 4.1 is",
     says=r"\mu(u)=u^{a}\ \text{increases from}\ 0\ \text{without bound},\quad\mu(u)\,\mu(1/u)=1,\quad"
     r"\mu(u)+\mu(1/u)=2+\bigl(u^{a/2}-u^{-a/2}\bigr)^2\ge 2",
-    assumes=r"$u>0$, $a>0$",
+    assumes="$u>0$, $a>0$",
     verdict=PROVED,
-    proof="Expand the square. So it is a score of how bad the pair looks, not a probability; Proposition 4.1 needs no more.",
+    proof="Expand the square. So it is a score of how bad the pair looks, not a probability; Proposition 4.1 needs no "
+    "more.",
 )
 def power_is_a_score(evidence: Evidence) -> None:
     """The identity, and the order of scores."""

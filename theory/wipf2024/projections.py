@@ -1,4 +1,4 @@
-"""Is DPO a forward and RLHF a backward divergence? For two responses; beyond that DPO is a sum of divergences over pairs."""
+"""DPO as a forward, RLHF as a backward divergence: for two responses; beyond that DPO is a sum over pairs."""
 
 from __future__ import annotations
 
@@ -33,14 +33,15 @@ def pairwise_divergence(s: Setting, policy: Vector) -> Logs:
 @claim(
     "wipf2024.dpo-pairwise-divergence",
     source="not in the paper; replaces the final step of Appendix C",
-    says=r"\ell_{\mathrm{DPO}}(\pi)\equiv\sum_{i<j}\mathrm{KL}\bigl[\mathrm{Ber}(p^*_{ij})\,\|\,\mathrm{Ber}(\sigma(m_{ij}))\bigr],"
+    says=r"\ell_{\mathrm{DPO}}(\pi)\equiv\sum_{i<j}\mathrm{KL}"
+    r"\bigl[\mathrm{Ber}(p^*_{ij})\,\|\,\mathrm{Ber}(\sigma(m_{ij}))\bigr],"
     r"\quad m_{ij}=\lambda\ln\frac{\pi_i}{\pi_j}-\lambda\ln\frac{\pi_{\mathrm{ref},i}}{\pi_{\mathrm{ref},j}}",
-    assumes=r"expected loss under Bradley-Terry labels, all pairs asked equally often; any number of responses, any "
+    assumes="expected loss under Bradley-Terry labels, all pairs asked equally often; any number of responses, any "
     r"reference and $\lambda$; $\equiv$ is up to a constant",
     verdict=PROVED,
-    proof="The expected logistic loss of a pair is the cross-entropy of its label; take away the entropy. With two responses "
-    r"$\sigma(m)\propto(\pi/\pi_{\mathrm{ref}})^\lambda$: a divergence between powers of policies, and between the policies "
-    r"themselves only at $\lambda=1$.",
+    proof="The expected logistic loss of a pair is the cross-entropy of its label; take away the entropy. With two "
+    r"responses $\sigma(m)\propto(\pi/\pi_{\mathrm{ref}})^\lambda$: a divergence between powers of policies, and "
+    r"between the policies themselves only at $\lambda=1$.",
 )
 def dpo_is_pairwise(evidence: Evidence) -> None:
     """Differences of losses are differences of the sums of divergences."""
@@ -88,9 +89,9 @@ UNEQUAL = Setting.plain((F(6, 10), F(3, 10), F(1, 10)))
     r"\arg\min_{\pi\in S}\ell_{\mathrm{RLHF}}=\arg\min_{\pi\in S}\mathrm{KL}(\pi\|\pi^*)",
     assumes=r"exactly two responses, $\lambda=1$, uniform reference",
     verdict=CONDITIONALLY,
-    because=r"With three responses, $\pi^*=(.6,.3,.1)$ and $\pi(y_1)\le.3$, both projections of $\pi^*$ are the same policy "
-    r"$(.3,.525,.175)$, and DPO has another, $(.3,.5727,.1273)$: its slope at the projection is not 0. The difference "
-    "between RLHF and DPO is then not one between the two divergences at all.",
+    because=r"With three responses, $\pi^*=(.6,.3,.1)$ and $\pi(y_1)\le.3$, both projections of $\pi^*$ are the same "
+    "policy $(.3,.525,.175)$, and DPO has another, $(.3,.5727,.1273)$: its slope at the projection is not 0. The "
+    "difference between RLHF and DPO is then not one between the two divergences at all.",
     instead="wipf2024.dpo-pairwise-divergence",
     proof=r"With two responses the one pair's label has the probabilities of $\pi^*$, and $\sigma(m)=\pi(y_1)$.",
 )

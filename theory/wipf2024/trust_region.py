@@ -13,8 +13,6 @@ from dynamics.errors import InvalidArgument
 from theory.claim import PROVED, claim
 from theory.evidence import Evidence
 
-Loss = Callable[[np.ndarray], float]
-
 
 def backward_kl(policy: np.ndarray, target: np.ndarray) -> float:
     """Return KL(policy, target) in nats: RLHF with beta = 1 up to a constant."""
@@ -27,11 +25,14 @@ def forward_kl(policy: np.ndarray, target: np.ndarray) -> float:
 
 
 def pairwise(policy: np.ndarray, target: np.ndarray) -> float:
-    """Return the expected loss of DPO in nats, a mean over pairs; beta = 1, uniform reference, labels from ``target``."""
+    """Return DPO's expected loss (nats, mean over pairs): beta = 1, uniform reference, labels from ``target``."""
     wins = target[:, None] / (target[:, None] + target)
     beats = policy[:, None] / (policy[:, None] + policy)
     off = ~np.eye(len(policy), dtype=bool)
     return float(-(wins * np.log(beats))[off].mean() * 2)
+
+
+Loss = Callable[[np.ndarray, np.ndarray], float]  # of policy and target
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class TrustRegion:
 
         return uniform + brentq(excess, 0.0, furthest * (1 - 1e-12), xtol=1e-15) * direction
 
-    def optimum(self, loss: Callable[[np.ndarray, np.ndarray], float]) -> np.ndarray:
+    def optimum(self, loss: Loss) -> np.ndarray:
         """Return the policy of the region at which ``loss(policy, target)`` is least.
 
         Each of the losses here has no stationary point but the target, so that the optimum lies on the boundary.

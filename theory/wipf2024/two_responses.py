@@ -83,9 +83,10 @@ def _square_odds(source: random.Random) -> F:
     because="So Eq. (7) needs a constraint with a hole at some prompt, a constraint that couples prompts, or a third "
     "response. The setting of Appendix C, two responses, offers the first two only, and the proof exhibits neither.",
     proof=r"With $p=\pi(y_1)$: $\ell_{\mathrm{RLHF}}'=\lambda(\mathrm{logit}\,p-\mathrm{logit}\,p^{**})$ and "
-    r"$\ell_{\mathrm{DPO}}'=\frac{\lambda}{p(1-p)}\bigl[\sigma(\lambda(\mathrm{logit}\,p-\mathrm{logit}\,\pi_{\mathrm{ref}}))"
-    r"-\sigma(r_1^*-r_2^*)\bigr]$. Both have the sign of $p-p^{**}$: both losses fall strictly up to $p^{**}$ and rise "
-    "strictly beyond, and both are sums over prompts.",
+    r"$\ell_{\mathrm{DPO}}'=\frac{\lambda}{p(1-p)}\bigl[\sigma(\lambda(\mathrm{logit}\,p"
+    r"-\mathrm{logit}\,\pi_{\mathrm{ref}}))-\sigma(r_1^*-r_2^*)\bigr]$. "
+    "Both have the sign of $p-p^{**}$: both losses fall strictly up to $p^{**}$ and rise strictly beyond, and both "
+    "are sums over prompts.",
 )
 def two_responses(evidence: Evidence) -> None:
     """On a product of intervals both losses have one minimiser, the same; where prompts are tied they part."""
@@ -173,10 +174,9 @@ def offsets(source: random.Random) -> tuple[F, F]:
 
 
 def splitting_pair(q: F, bend: F) -> Levels:
-    """Return q - e and the point beyond q that is ``bend`` times as skewed as the one level with it under KL(pi, pi*).
+    """Return the policies q - e and q + e + bend (1 - 2q) e^2 / (3 q (1 - q)) at a small e.
 
-    To second order in e that point is q + e + bend (1 - 2q) e^2 / (3 q (1 - q)): bend = 1 is level under KL(pi, pi*), bend = 2
-    under KL(pi*, pi).
+    To that order the two are level under KL(pi, pi*) at bend = 1, and under KL(pi*, pi) at bend = 2.
     """
     e = min(q, 1 - q) / 20
     return Levels(q, q - e, q + e + bend * (1 - 2 * q) * e**2 / (3 * q * (1 - q)))
@@ -185,14 +185,14 @@ def splitting_pair(q: F, bend: F) -> Levels:
 @claim(
     "wipf2024.every-constraint-set",
     source="not in the paper; when Proposition 3.1 needs no third response",
-    says=r"\Bigl[orall S:\ rg\min_{S}\mathrm{KL}(\pi\|\pi^*)=rg\min_{S}\mathrm{KL}(\pi^*\|\pi)\Bigr]"
-    r"\iff\pi^*(y_1|x)=	frac12",
+    says=r"\Bigl[\forall S:\ \arg\min_{S}\mathrm{KL}(\pi\|\pi^*)=\arg\min_{S}\mathrm{KL}(\pi^*\|\pi)\Bigr]"
+    r"\iff\pi^*(y_1|x)=\tfrac12",
     assumes=r"one prompt, two responses, $\lambda=1$, uniform reference: the setting of Appendix C",
     verdict=PROVED,
-    proof=r"At $q=rac12$ both divergences are increasing functions of $|p-rac12|$. Otherwise they have the same second "
-    r"derivative $rac{1}{q(1-q)}$ at $p=q$, but third derivatives $-rac{1-2q}{(q(1-q))^2}$ and twice that: the points level "
-    r"with $q-arepsilon$ differ, and a point between them, together with $q-arepsilon$, is a set on which the "
-    "minimisers differ.",
+    proof=r"At $q=\frac12$ both divergences are increasing functions of $|p-\frac12|$. Otherwise they have the same "
+    r"second derivative $\frac{1}{q(1-q)}$ at $p=q$, but third derivatives $-\frac{1-2q}{(q(1-q))^2}$ and twice that: "
+    r"the points level with $q-\varepsilon$ differ, and a point between them, together with $q-\varepsilon$, is a set "
+    "on which the minimisers differ.",
 )
 def every_constraint_set(evidence: Evidence) -> None:
     """At q = 1/2 both orders of policies are one; at any other q a set of two policies parts them."""

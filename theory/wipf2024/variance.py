@@ -32,8 +32,9 @@ def profile(square: sp.Expr, dimension: sp.Expr | int) -> sp.Expr:
     says=r"p\left(\begin{bmatrix}\xi_\theta\\\xi_{\mathrm{ref}}\end{bmatrix}\right)="
     r"\mathcal{N}\left(\begin{bmatrix}\xi_\theta\\\xi_{\mathrm{ref}}\end{bmatrix}\Big|\,0,\gamma I\right)",
     verdict=EMPTY,
-    because=r"True of no policy: both $\xi$ are positive, and a Gaussian of mean 0 puts $\frac34$ of its mass where one of them is "
-    r"not, whatever $\gamma$ is. Eq. (11) is an objective, not a likelihood; Proposition 4.1 needs no more.",
+    because=r"True of no policy: both $\xi$ are positive, and a Gaussian of mean 0 puts $\frac34$ of its mass where "
+    r"one of them is not, whatever $\gamma$ is. Eq. (11) is an objective, not a likelihood; Proposition 4.1 needs no "
+    "more.",
     instead="wipf2024.proposition-4.1",
 )
 def eq_10(evidence: Evidence) -> None:
@@ -96,7 +97,8 @@ def eq_24(evidence: Evidence) -> None:
     r"\min_{\gamma>0}-\log\mathcal{N}(v|0,\gamma I)=\frac d2\Bigl[\log\frac{v^\top v}{d}+1+\log 2\pi\Bigr]",
     assumes=r"$v\in\mathbb{R}^d$, $v\ne 0$",
     verdict=PROVED,
-    proof=r"The slope in $\gamma$ is $\frac{1}{2\gamma^2}(d\gamma-v^\top v)$: negative before the root, positive after it.",
+    proof=r"The slope in $\gamma$ is $\frac{1}{2\gamma^2}(d\gamma-v^\top v)$: negative before the root, positive "
+    "after it.",
 )
 def eq_24_any_dimension(evidence: Evidence) -> None:
     """The slope changes sign once, at v'v / d; SymPy with symbolic d."""

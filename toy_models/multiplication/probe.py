@@ -286,6 +286,8 @@ def _train(
     if next(policy.parameters()).dtype in (torch.float16, torch.bfloat16):
         policy = policy.float()  # a step of 1e-5 is lost in half precision
     policy.requires_grad_()
+    # autograd leaves out the embedding of a padding token, which for a response that holds one is a wrong gradient
+    policy.get_input_embeddings().padding_idx = None
     x, y_w, y_l = surveyed.prompt, *([surveyed.responses[i] for i in side] for side in (chosen, rejected))
     lengths = [torch.tensor([len(y) for y in side], device=policy.device, dtype=torch.float64) for side in (y_w, y_l)]
     parameters = list(policy.parameters())

@@ -19,15 +19,19 @@ QUESTION = "11 x 12 = ?"
 
 
 def load(folder: Path | str = WEIGHTS) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Return the model, in evaluation mode, and the tokenizer of a folder (or of a name on the Hugging Face hub).
+    """Return the model, in evaluation mode, and the tokenizer of a folder.
+
+    Args:
+        folder: a folder; a string that is no folder here is looked up as a name on the Hugging Face hub.
 
     Raises:
-        InvalidArgument: a folder that is not there and not the name of a repository either, or without a tokenizer
-            that marks the end of a text.
+        InvalidArgument: nothing that can be loaded there, or no tokenizer that marks the end of a text.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415 - of the optional extra lm
 
     try:
+        if isinstance(folder, Path) and not folder.is_dir():
+            raise OSError("no such folder")
         model = AutoModelForCausalLM.from_pretrained(str(folder))
         tokenizer = AutoTokenizer.from_pretrained(str(folder))
     except (OSError, ValueError) as problem:

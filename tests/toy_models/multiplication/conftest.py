@@ -21,7 +21,7 @@ def tiny_model(seed: int = 0, vocabulary: int = 5) -> Any:
         max_position_embeddings=64,
         initializer_range=0.6,
         tie_word_embeddings=True,
-        pad_token_id=0,
+        pad_token_id=None,  # autograd leaves the embedding of a padding token out, and here all five are letters
         bos_token_id=None,
         eos_token_id=1,
     )

@@ -1,0 +1,291 @@
+"""The probe against a second, plain implementation on a model whose responses can be counted."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import logsigmoid
+
+pytest.importorskip("transformers")
+
+from dynamics import DPO, SFT, InvalidArgument  # noqa: E402
+from tests.toy_models.multiplication.conftest import tiny_model  # noqa: E402
+from toy_models.multiplication.probe import (  # noqa: E402
+    CHOSEN,
+    GROUPS,
+    REJECTED,
+    UNSAMPLED,
+    Y_STAR,
+    ProbeRun,
+    ProbeSettings,
+    Survey,
+    run_probe,
+    select_pairs,
+)
+from toy_models.multiplication.report import verdict, write_report  # noqa: E402
+from toy_models.multiplication.scoring import response_log_probs  # noqa: E402
+
+LETTERS, END, PROMPT = "a|bcd", 1, "bcb"
+SETTINGS = ProbeSettings(
+    samples=200, max_tokens=6, pairs=3, optimizer="sgd", learning_rate=1e-3, steps=8, loss=DPO(beta=0.5)
+)
+
+
+class LetterTokenizer:
+    """One letter, one token; the end of text is not written."""
+
+    eos_token_id = END
+    chat_template = None
+
+    def __call__(self, text: str, **_: object) -> dict[str, list[int]]:
+        return {"input_ids": [LETTERS.index(letter) for letter in text]}
+
+    def decode(self, ids: list[int]) -> str:
+        return "".join(LETTERS[i] for i in ids)
+
+
+def is_correct(text: str) -> bool:
+    return text.endswith(("a", "d"))
+
+
+def is_wrong(text: str) -> bool:
+    return not is_correct(text)
+
+
+def probe(settings: ProbeSettings = SETTINGS, seed: int = 6, correct: Any = is_correct) -> ProbeRun:
+    return run_probe(tiny_model(seed), LetterTokenizer(), PROMPT, correct, settings)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def run() -> ProbeRun:
+    return probe()
+
+
+def plain_training(run: ProbeRun, model: Any, nll: float = 0.0) -> tuple[np.ndarray, Any]:
+    """DPO written out: gradient steps on the mean over pairs of -log sigma(beta (log-ratio - log-ratio at start))."""
+    model = copy.deepcopy(model)
+    x, responses, beta = run.survey.prompt, run.survey.responses, 0.5
+    w, l = torch.as_tensor(run.chosen), torch.as_tensor(run.rejected)
+    record, reference = [], None
+    for _ in range(run.settings.steps + 1):
+        scores = response_log_probs(model, x, responses)
+        record.append(scores.detach().numpy().copy())
+        reference = scores.detach() if reference is None else reference
+        ratio = scores - reference
+        loss = -logsigmoid(beta * (ratio[w] - ratio[l])).mean() - nll * scores[w].mean()
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        if len(record) <= run.settings.steps:
+            with torch.no_grad():
+                for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+                    parameter -= run.settings.learning_rate * gradient
+    return np.stack(record), model
+
+
+def test_training_is_that_of_the_plain_implementation(run: ProbeRun) -> None:
+    expected, _ = plain_training(run, tiny_model(6))
+    np.testing.assert_allclose(run.log_probs, expected, atol=1e-4)
+    assert np.abs(expected[-1] - expected[0]).max() > 0.05
+
+
+def test_a_likelihood_term_is_that_of_the_plain_implementation() -> None:
+    with_nll = probe(replace(SETTINGS, loss=DPO(beta=0.5) + 2.0 * SFT()))
+    expected, _ = plain_training(with_nll, tiny_model(6), nll=2.0)
+    np.testing.assert_allclose(with_nll.log_probs, expected, atol=1e-4)
+    assert with_nll.change[-1, 0] > probe().change[-1, 0] + 0.01
+
+
+@pytest.mark.parametrize("step", [0, -1])
+def test_the_six_masses_are_those_of_counting_every_response(run: ProbeRun, step: int) -> None:
+    """What was not sampled is one minus the rest in the probe; here it is summed up, with what has no end yet."""
+    model = tiny_model(6) if step == 0 else plain_training(run, tiny_model(6))[1]
+    letters, longest = [0, 2, 3, 4], 5
+    finished = [(*word, END) for n in range(longest) for word in product(letters, repeat=n)]
+    with torch.no_grad():
+        p = response_log_probs(model, run.survey.prompt, finished).exp().numpy()
+        going_on = float(
+            response_log_probs(model, run.survey.prompt, list(product(letters, repeat=longest))).exp().sum()
+        )
+    followed = {y: int(g) for y, g in zip(run.survey.responses, run.group, strict=True) if len(y) <= longest}
+    long = np.exp(run.log_probs[step])[[len(y) > longest for y in run.survey.responses]].sum()
+    masses = np.zeros(len(GROUPS))
+    for y, probability in zip(finished, p, strict=True):
+        masses[followed.get(y, UNSAMPLED)] += probability
+    assert run.mass[step, UNSAMPLED] + long == pytest.approx(masses[UNSAMPLED] + going_on, abs=1e-4)
+    assert run.mass[step, [CHOSEN, REJECTED, Y_STAR]] == pytest.approx(
+        masses[[CHOSEN, REJECTED, Y_STAR]]
+        + [np.exp(run.log_probs[step])[[len(y) > longest and g == k for y, g in zip(run.survey.responses, run.group, strict=True)]].sum() for k in (CHOSEN, REJECTED, Y_STAR)],
+        abs=1e-4,
+    )
+
+
+def test_masses_sum_to_one_and_none_is_negative(run: ProbeRun) -> None:
+    assert run.mass.shape == (SETTINGS.steps + 1, 6)
+    np.testing.assert_allclose(run.mass.sum(1), 1, atol=1e-12)
+    assert (run.mass > -1e-7).all()
+    assert (run.mass[:, UNSAMPLED] > 0.001).all()
+
+
+def test_the_groups(run: ProbeRun) -> None:
+    surveyed = run.survey
+    assert not surveyed.is_void
+    assert surveyed.y_star_is_exact
+    assert len(set(surveyed.responses)) == len(surveyed.responses)
+    assert (np.diff(surveyed.log_probs) <= 0).all()
+    assert list(np.flatnonzero(run.group == Y_STAR)) == [surveyed.y_star] == [0]
+    assert set(np.flatnonzero(run.group == CHOSEN)) == set(run.chosen)
+    assert set(np.flatnonzero(run.group == REJECTED)) == set(run.rejected)
+    assert all(is_correct(surveyed.texts[i]) for i in run.chosen)
+    assert not any(is_correct(surveyed.texts[i]) for i in run.rejected)
+    assert surveyed.y_star not in {*run.chosen, *run.rejected}
+    np.testing.assert_allclose(run.log_probs[0], surveyed.log_probs, atol=1e-6)
+    assert run.margin == pytest.approx(run.change[:, 0] - run.change[:, 1])
+
+
+def test_a_right_y_star_makes_the_story_void() -> None:
+    void = probe(correct=is_wrong)
+    assert void.survey.is_void
+    assert void.survey.y_star not in {*void.chosen, *void.rejected}
+    assert (void.group == CHOSEN).sum() == SETTINGS.pairs
+    assert "not the pattern" in verdict(void)
+    assert any("void" in str(part) for part in write_report(void, "?").renderables)
+
+
+# ---------------------------------------------------------------- the first move
+
+
+def materialised_slopes(run: ProbeRun, model: Any) -> np.ndarray:
+    """Return beta / 2 g_y . (mean g_w - mean g_l) for the mean of D_w, of D_l, and y*, every gradient on its own."""
+
+    def gradient(index: int) -> torch.Tensor:
+        score = response_log_probs(model, run.survey.prompt, [run.survey.responses[index]])[0]
+        return torch.cat([g.flatten() for g in torch.autograd.grad(score, list(model.parameters()))]).double()
+
+    g_w, g_l = (torch.stack([gradient(i) for i in side]).mean(0) for side in (run.chosen, run.rejected))
+    return np.array([float(0.25 * g @ (g_w - g_l)) for g in (g_w, g_l, gradient(run.survey.y_star))])
+
+
+def test_the_slope_is_the_drive_of_the_papers(run: ProbeRun) -> None:
+    assert run.first_move is not None
+    expected = materialised_slopes(run, tiny_model(6))
+    np.testing.assert_allclose(run.first_move.slope, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_the_first_step_is_as_predicted_when_it_is_small(optimizer: str) -> None:
+    rate = 1e-4 if optimizer == "sgd" else 1e-5
+    move = probe(replace(SETTINGS, optimizer=optimizer, learning_rate=rate, steps=1)).first_move  # type: ignore[arg-type]
+    assert move is not None
+    np.testing.assert_allclose(move.predicted, move.actual, rtol=0.03, atol=2e-6)
+    assert np.abs(move.actual).max() > 1e-4
+    if optimizer == "sgd":
+        np.testing.assert_allclose(move.predicted, rate * move.slope, rtol=0.01, atol=1e-6)
+
+
+def test_the_prediction_misses_a_large_step() -> None:
+    """The twin: first order is first order."""
+    move = probe(replace(SETTINGS, learning_rate=0.3, steps=1)).first_move
+    assert move is not None
+    assert (np.abs(move.predicted - move.actual) > 0.3 * np.abs(move.actual)).any()
+
+
+def test_no_step_no_move() -> None:
+    still = probe(replace(SETTINGS, steps=0))
+    assert still.first_move is None
+    assert still.log_probs.shape[0] == 1
+    assert (still.change == 0).all()
+
+
+def test_the_model_is_left_as_it_was_and_a_seed_says_all() -> None:
+    model = tiny_model(6)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    seen: list[int] = []
+    first = run_probe(model, LetterTokenizer(), PROMPT, is_correct, SETTINGS, seen.append)  # type: ignore[arg-type]
+    second = run_probe(model, LetterTokenizer(), PROMPT, is_correct, SETTINGS)  # type: ignore[arg-type]
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert np.array_equal(first.log_probs, second.log_probs)
+    assert seen == list(range(1, SETTINGS.steps + 1))
+    assert not np.array_equal(first.survey.responses, probe(replace(SETTINGS, sample_seed=1)).survey.responses)
+
+
+# ---------------------------------------------------------------- whom to reject
+
+SURVEYED = Survey(
+    prompt=(2,),
+    responses=tuple((i, END) for i in range(8)),
+    texts=tuple("ABCDEFGH"),
+    log_probs=np.log([0.3, 0.2, 0.2, 0.1, 0.08, 0.05, 0.04, 0.02]),
+    correct=np.array([False, True, False, True, False, False, False, True]),
+    y_star=0,
+    y_star_is_exact=True,
+    truncated=0,
+)
+TWO = ProbeSettings(pairs=2)
+
+
+def test_the_most_probable_are_rejected() -> None:
+    chosen, rejected = select_pairs(SURVEYED, replace(TWO, rejected="top"))
+    assert (list(chosen), list(rejected)) == ([1, 3], [2, 4])
+
+
+def test_named_responses_are_rejected_in_their_order() -> None:
+    _, rejected = select_pairs(SURVEYED, replace(TWO, rejected=("G", "C")))
+    assert list(rejected) == [6, 2]
+
+
+def test_draws_have_the_chances_that_they_should() -> None:
+    counts = {
+        rule: Counter(
+            int(i)
+            for seed in range(1500)
+            for i in select_pairs(SURVEYED, replace(TWO, pairs=1, rejected=rule, rejected_seed=seed))[1]
+        )
+        for rule in ("weighted", "uniform")
+    }
+    p = np.array([0.2, 0.08, 0.05, 0.04])
+    for rule, chances in {"weighted": p / p.sum(), "uniform": np.full(4, 0.25)}.items():
+        seen = np.array([counts[rule][i] for i in (2, 4, 5, 6)])
+        assert seen.sum() == 1500
+        assert (np.abs(seen - 1500 * chances) < 4 * np.sqrt(1500 * chances * (1 - chances))).all()
+
+
+@pytest.mark.parametrize("rule", ["weighted", "uniform"])
+def test_draws_are_different_responses_in_the_order_of_probability(rule: str) -> None:
+    for seed in range(50):
+        _, rejected = select_pairs(SURVEYED, ProbeSettings(pairs=2, rejected=rule, rejected_seed=seed))  # type: ignore[arg-type]
+        assert rejected[0] < rejected[1]
+        assert not SURVEYED.correct[rejected].any()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pairs": 4}, "pairs: got 4; allowed: at most 3, as many correct"),
+        ({"rejected": ("A", "C")}, "rejected"),  # A is y*
+        ({"rejected": ("B", "C")}, "rejected"),  # B is right
+        ({"rejected": ("C", "C")}, "rejected"),
+        ({"rejected": ("C",)}, "rejected"),
+        ({"rejected": ("C", "no such")}, "no such"),
+        ({"rejected": "best"}, "rejected"),
+        ({"optimizer": "lbfgs"}, "optimizer"),
+        ({"samples": 0}, "samples"),
+        ({"learning_rate": -1.0}, "learning_rate"),
+    ],
+)
+def test_what_cannot_be_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        select_pairs(SURVEYED, replace(TWO, **change))
+
+
+def test_named_responses_that_were_not_sampled_are_followed(run: ProbeRun) -> None:
+    rare = "cbcbc"
+    assert rare not in run.survey.texts
+    named = probe(replace(SETTINGS, rejected=(rare, *(run.survey.texts[i] for i in run.rejected[:2]))))
+    assert named.survey.texts[named.rejected[0]] == rare
+    assert len(named.survey.responses) == len(run.survey.responses) + 1
