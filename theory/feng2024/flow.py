@@ -42,7 +42,7 @@ def hitting_time(x1: float, x2: float, beta: float) -> float:
 
     Example:
         >>> [round(hitting_time(1.0, 1.0, beta), 4) for beta in (0.1, 0.5, 1.0, 1.5, 2.0)]
-        [10.3684, 2.4875, 1.7854, 2.4006, inf]
+        [10.3683, 2.4875, 1.7854, 2.4006, inf]
     """
     for name, value in (("x1", x1), ("x2", x2), ("beta", beta)):
         check_positive(name, value)

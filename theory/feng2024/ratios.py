@@ -84,8 +84,8 @@ class Point:
 
     def __str__(self) -> str:
         """Return the point in numbers that can be checked by hand."""
-        where = f"x1 = {self.x1}, x2 = {self.x2}, beta = {self.beta}"
-        return f"{where}: dL/dx1 = {self.d1}, dL/dx2 = {self.d2}"
+        where = f"x1 = {_short(self.x1)}, x2 = {_short(self.x2)}, beta = {self.beta}"
+        return f"{where}: dL/dx1 = {_short(self.d1)}, dL/dx2 = {_short(self.d2)}"
 
 
 def anywhere(source: random.Random) -> Point:
@@ -98,6 +98,11 @@ def lower_edge(source: random.Random) -> Point:
     """Draw a point with a tiny x2 = 2^(-300 root) below an x1 of ordinary size: what is small there has a limit 0."""
     first = Fraction(source.randint(1, 12), source.randint(1, 12))
     return Point(first, Fraction(1, 2**300), source.randint(1, 8), source.randint(1, 4))
+
+
+def _short(value: Fraction) -> str:
+    exact = str(value)
+    return exact if len(exact) <= 20 else f"about {float(value):.6g}"
 
 
 def equal(left: Any, right: Any) -> bool:

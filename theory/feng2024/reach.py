@@ -9,7 +9,7 @@ from fractions import Fraction as F
 import sympy as sp
 
 from theory.claim import CONDITIONALLY, EMPTY, FALSE, PROVED, claim
-from theory.evidence import ALSO, VACUOUS, Evidence
+from theory.evidence import ALSO, VACUOUS, Evidence, show
 from theory.feng2024.ratios import BETA, LOSS, X1, X2, Point
 from theory.worlds import World, any_world, base_measure, tabular
 
@@ -37,6 +37,10 @@ class Reach:
     def possible(self) -> bool:
         """Return whether there are such a reference and such a policy."""
         return min(self.policy) >= 0 and 1 / self.a + 1 / self.b <= 1
+
+    def __str__(self) -> str:
+        """Return the fields in numbers that can be checked by hand."""
+        return show(vars(self))
 
 
 def any_reach(source: random.Random) -> Reach:

@@ -11,7 +11,7 @@ import sympy as sp
 
 from dynamics import DPO, ratio_field, ratio_loss
 from theory.claim import FALSE, PROVED, claim
-from theory.evidence import ALSO, Evidence
+from theory.evidence import ALSO, Evidence, show
 from theory.feng2024.ratios import BETA, D1, D2, LOSS, X1, X2, Point, anywhere, equal
 from theory.worlds import World, tabular
 
@@ -36,6 +36,10 @@ class Pair:
     def slopes(self) -> tuple[F, F]:
         """Return dL/dpi(y_w) and dL/dpi(y_l), by the chain rule."""
         return self.point.d1 / self.reference_chosen, self.point.d2 / self.reference_rejected
+
+    def __str__(self) -> str:
+        """Return the fields in numbers that can be checked by hand."""
+        return show(vars(self))
 
 
 def any_pair(source: random.Random) -> Pair:

@@ -103,6 +103,11 @@ class CurvedLogit:
     def _log_odds(self, theta: F) -> F:
         return theta + self.bend * theta**2
 
+    def __str__(self) -> str:
+        """Return the step in words."""
+        step = f"step of size {self.size} from theta = {self.theta}"
+        return f"log-odds theta + ({self.bend}) theta^2, {step}: log-odds {self.log_odds} -> {self.log_odds_after}"
+
 
 def curved_logit(source: random.Random) -> CurvedLogit:
     """Draw a curved logit; in a quarter of the cases it is straight."""
@@ -149,6 +154,15 @@ class Batch:
     def log_margin_change(self, pair: int) -> F:
         """Return the first-order change of log pi_w - log pi_l of one pair, in the same units."""
         return dot(self.differences[pair], self.direction)
+
+    def __str__(self) -> str:
+        """Return one line for each pair, with its first-order changes in units of learning rate x beta."""
+        rows = []
+        for i, ((w, r), u) in enumerate(zip(self.scores, self.urgencies, strict=True)):
+            g_w, g_l = (", ".join(map(str, g)) for g in (w, r))
+            changes = f"log pi_w by {self.log_change(i, chosen=True)}, log-ratio by {self.log_margin_change(i)}"
+            rows.append(f"g_w = ({g_w}), g_l = ({g_l}), urgency {u}: {changes}")
+        return "\n".join(rows)
 
 
 def batch(source: random.Random) -> Batch:

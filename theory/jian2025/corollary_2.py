@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction as F
+from typing import Any
 
 from theory.claim import CONDITIONALLY, FALSE, PROVED, claim
 from theory.evidence import ALSO, Evidence
@@ -15,7 +16,7 @@ from theory.worlds import World, any_world, log_linear, sign_with_root, tabular
 
 LADDER_AT_3 = ladder(3)
 
-WithBeta = tuple[World, F]
+WithBeta = dict[str, Any]  # world: World, beta: a Fraction
 
 
 def gap(w: World) -> F:
@@ -118,7 +119,7 @@ def corollary_2_equivalence(evidence: Evidence) -> None:
 
 def with_beta(source: random.Random) -> WithBeta:
     """Draw a world and a beta from 1/10 to 2."""
-    return any_world(source), F(source.randint(1, 20), 10)
+    return {"beta": F(source.randint(1, 20), 10), "world": any_world(source)}
 
 
 @claim(
@@ -135,18 +136,18 @@ def lost_beta(evidence: Evidence) -> None:
     """Two even responses at beta = 1/2; exactly when it fails with two responses."""
 
     def printed(case: WithBeta) -> bool:
-        return excess_over_square(*case) >= 0
+        return excess_over_square(case["world"], case["beta"]) >= 0
 
     def decided(case: WithBeta, root: int = 2) -> bool:
-        w, beta = case
+        w, beta = case["world"], case["beta"]
         return printed(case) == (sign_with_root(2 * beta - 1, -root, w.p[0] * w.p[1]) >= 0)
 
     def implied(case: WithBeta, least: F = F(1)) -> bool:
-        w, beta = case
+        w, beta = case["world"], case["beta"]
         return beta < least or not bound_49(w) or printed(case)
 
-    evidence.fails(printed, at=(EVEN_PAIR, F(1, 2)), control=(EVEN_PAIR, F(1)))
-    evidence.finds(printed, with_beta, control=lambda case: printed((case[0], F(1))) == bound_49(case[0]))
+    evidence.fails(printed, at={"beta": F(1, 2), "world": EVEN_PAIR}, control={"beta": F(1), "world": EVEN_PAIR})
+    evidence.finds(printed, with_beta, control=lambda case: printed({**case, "beta": F(1)}) == bound_49(case["world"]))
     evidence.holds(decided, two_tabular_with_beta, role=ALSO, control=lambda case: decided(case, root=0))
     evidence.holds(implied, with_beta, role=ALSO, control=lambda case: implied(case, least=F(1, 2)))
 
@@ -154,7 +155,7 @@ def lost_beta(evidence: Evidence) -> None:
 def two_tabular_with_beta(source: random.Random) -> WithBeta:
     """Draw a tabular softmax with two responses and a beta from 1/10 to 2."""
     a, b = source.randint(1, 20), source.randint(1, 20)
-    return World.tabular([F(a, a + b), F(b, a + b)]), F(source.randint(1, 20), 10)
+    return {"beta": F(source.randint(1, 20), 10), "world": World.tabular([F(a, a + b), F(b, a + b)])}
 
 
 @claim(

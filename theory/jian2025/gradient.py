@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction as F
+from typing import Any
 
 import mpmath
 import sympy as sp
@@ -30,7 +31,7 @@ from theory.worlds import World, any_world, dot
 SHARPEST_CURVATURE = sp.sqrt(3) / 18
 """The largest |d^2 pi_y / ds^2| along a log-linear path whose phi . d spans a range of 1: p(1-p)(1-2p) at its peak."""
 
-StepCase = tuple[World, F]
+StepCase = dict[str, Any]  # world: World, size: learning rate x beta x urgency, a Fraction
 
 
 @claim(
@@ -125,13 +126,14 @@ def step_case(source: random.Random) -> StepCase:
     """Draw a world and a step size; a quarter of them where the curvature is sharpest."""
     if source.random() < 0.25:  # p(1-p)(1-2p) peaks at p = 0.21132..., nearly 15/71
         scale = source.choice((1, 2, 5))
-        return World.with_base([15, 56], [[scale], [0]], *source.sample((0, 1), 2)), F(1, 1000 * scale**2)
-    return any_world(source), F(source.randint(1, 60), source.choice((20, 200, 2000)))
+        world = World.with_base([15, 56], [[scale], [0]], *source.sample((0, 1), 2))
+        return {"size": F(1, 1000 * scale**2), "world": world}
+    return {"size": F(source.randint(1, 60), source.choice((20, 200, 2000))), "world": any_world(source)}
 
 
 def remainder(case: StepCase) -> mpmath.mpf:
     """Return the largest |exact change - first-order change| of any probability, to working precision."""
-    w, size = case
+    w, size = case["world"], case["size"]
     d = _direction(w)
     growth = [mpmath.exp(_real(size * dot(phi, d))) * _real(p) for p, phi in zip(w.p, w.features, strict=True)]
     total = mpmath.fsum(growth)
@@ -147,7 +149,8 @@ def remainder(case: StepCase) -> mpmath.mpf:
     r""
     r""
     r""
-    r"|\pi_{\theta+\Delta\theta}-\pi_\theta-\nabla\pi_\theta\cdot\Delta\theta|\lesssim\eta^2\|\nabla\mathcal{L}\|^2=10^{-10}",
+    r"|\pi_{\theta+\Delta\theta}-\pi_\theta-\nabla\pi_\theta\cdot\Delta\theta|"
+    r"\lesssim\eta^2\|\nabla\mathcal{L}\|^2=10^{-10}",
     assumes="a log-linear policy whose features differ by at most 4 in norm",
     verdict=CONDITIONALLY,
     because=r"The constant in $\mathcal{O}(\eta^2\|\nabla\mathcal{L}\|^2)$ is the curvature of $\pi$, which neither a "
@@ -161,18 +164,20 @@ def size_of_the_remainder(evidence: Evidence) -> None:
     """The estimate needs a bound on the curvature of the policy, not on the gradient."""
 
     def printed(case: StepCase, constant: int = 1) -> bool:
-        w, size = case
+        w, size = case["world"], case["size"]
         d = _direction(w)
         with mpmath.workdps(40):
             square = _real(size**2 * dot(d, d))  # eta |grad L| = size |d|
             return constant * remainder(case) <= square + mpmath.mpf("1e-35")
 
     def tame(case: StepCase) -> bool:
-        phi = case[0].features
+        phi = case["world"].features
         return all(dot(d, d) <= 16 for a in phi for b in phi for d in [[x - y for x, y in zip(a, b, strict=True)]])
 
     steep = World.with_base([1, 1], [[10**5], [0]])
-    evidence.fails(printed, at=(steep, F(1, 10**10)), control=(EVEN_PAIR, F(1, 10**5)))
+    evidence.fails(
+        printed, at={"size": F(1, 10**10), "world": steep}, control={"size": F(1, 10**5), "world": EVEN_PAIR}
+    )
     evidence.holds(printed, step_case, given=tame, control=lambda case: printed(case, constant=100), worlds=200)
 
 
@@ -185,7 +190,8 @@ def size_of_the_remainder(evidence: Evidence) -> None:
     verdict=PROVED,
     proof=r"Along the step $\pi_y''(s)=\pi_y(a_y^2-\mathrm{Var}\,a)$ with the centred $a_y=\phi_y\cdot d-E[\phi\cdot "
     r"d]$. "
-    r"At a given $\pi_y=p$ it is extreme when the others share one value or straddle it, and then "
+    r"At a given $\pi_y$ and mean of the others it is largest when they share one value and least "
+    r"when they sit at both ends of the range; over both, "
     r"$|\pi_y''|\le\max_p p(1-p)(1-2p)\,\rho^2=\frac{\sqrt3}{18}\rho^2$; integrate twice. Two responses with "
     r"$p=(3-\sqrt3)/6$ attain it as $s\to 0$.",
 )
@@ -193,7 +199,7 @@ def taylor_remainder(evidence: Evidence) -> None:
     """The best constant; nine tenths of it are refuted."""
 
     def bounded(case: StepCase, share: float = 1.0) -> bool:
-        w, size = case
+        w, size = case["world"], case["size"]
         d = _direction(w)
         along = [dot(phi, d) for phi in w.features]
         with mpmath.workdps(40):

@@ -12,12 +12,12 @@ from theory.evidence import HOLDS, Evidence
 from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, ladder, similar_pair
 from theory.worlds import Rational, World, any_world, dot, log_linear, one_feature
 
-TwoWorlds = tuple[World, World]
+TwoWorlds = dict[str, World]
 
 
 def two_worlds(source: random.Random) -> TwoWorlds:
     """Draw two similar pairs; in most of them the scores are parallel."""
-    return similar_pair(source), similar_pair(source)
+    return {"one": similar_pair(source), "other": similar_pair(source)}
 
 
 @claim(
@@ -34,12 +34,13 @@ def similarity_alone(evidence: Evidence) -> None:
     """Two worlds with the same similarity and opposite directions."""
 
     def printed(case: TwoWorlds, and_lengths: bool = False) -> bool:
-        ratios = [_cosine_and_ratio(w) for w in case]
-        if None in ratios or (ratios[0] != ratios[1] and (and_lengths or ratios[0][0] != ratios[1][0])):  # type: ignore[index]
+        one, other = (_cosine_and_ratio(w) for w in case.values())
+        if one is None or other is None or one[0] != other[0] or (and_lengths and one[1] != other[1]):
             return True
-        return _sign(case[0].change(case[0].chosen)) == _sign(case[1].change(case[1].chosen))
+        return len({_sign(w.change(w.chosen)) for w in case.values()}) == 1
 
-    evidence.fails(printed, at=(BOTH_FALL, BOTH_RISE), control=(ladder(2), BOTH_FALL))
+    opposite, alike = {"one": BOTH_FALL, "other": BOTH_RISE}, {"one": BOTH_FALL, "other": ladder(2)}
+    evidence.fails(printed, at=opposite, control=alike)
     evidence.finds(printed, two_worlds, control=lambda case: printed(case, and_lengths=True))
 
 

@@ -71,21 +71,18 @@ def no_displacement(evidence: Evidence) -> None:
 @claim(
     "jian2025.tabular-drives",
     source="not in the paper; Eqs. (2), (3) in a tabular softmax",
-    says=r"A_w=1-\pi_w+\pi_l,\quad A_l=-(1+\pi_w-\pi_l),\quad A_y=\pi_l-\pi_w\ \text{for all others},\qquad "
-    r"\|g_l\|^2-\|g_w\|^2=2(\pi_w-\pi_l)",
+    says=r"A_w=1-\pi_w+\pi_l,\quad A_l=-(1+\pi_w-\pi_l),\quad A_y=\pi_l-\pi_w\ \text{for all others}",
     assumes="tabular softmax",
     verdict=PROVED,
     proof=r"$g_y=e_y-\pi$, so $g_y\cdot g_{y'}=[y=y']-\pi_y-\pi_{y'}+\|\pi\|^2$.",
 )
 def drives(evidence: Evidence) -> None:
-    """So the hinge of Eq. (7) is positive exactly for pairs that are ranked correctly."""
+    """All three formulas in exact worlds."""
 
     def formulas(w: World, sign: int = 1) -> bool:
         p, q = w.p[w.chosen], w.p[w.rejected]
         expected = {w.chosen: 1 - p + q, w.rejected: -(1 + p - q)}
-        norms = w.squared_norm(w.rejected) - w.squared_norm(w.chosen)
-        rest = sign * (q - p)
-        return norms == 2 * (p - q) and all(w.drive(y) == expected.get(y, rest) for y in w.responses)
+        return all(w.drive(y) == expected.get(y, sign * (q - p)) for y in w.responses)
 
     evidence.holds(formulas, tabular, control=lambda w: formulas(w, sign=-1))
 
@@ -132,6 +129,12 @@ class TreeStep:
     logits: tuple[float, ...]
     size: float
     tied: bool = False
+
+    def __str__(self) -> str:
+        """Return the responses and the kind of step."""
+        shared = "one bias for each token, shared by all prefixes" if self.tied else "separate logits for every prefix"
+        logits = ", ".join(f"{x:g}" for x in self.logits)
+        return f"chosen, rejected, others: {', '.join(self.responses)}; {shared}; logits {logits}; step {self.size:g}"
 
     @property
     def tree(self) -> PrefixTree:

@@ -2,7 +2,6 @@
 
 from theory.ma2025 import (
     balanced_update,
-    decompositions,
     extrema,
     extrema_proof,
     gaussian,
@@ -14,7 +13,6 @@ from theory.ma2025 import (
 
 __all__ = [
     "balanced_update",
-    "decompositions",
     "extrema",
     "extrema_proof",
     "gaussian",

@@ -114,8 +114,8 @@ HALVES = Correlated((F(1, 2), F(1, 4), F(1, 4)), F(1, 3), F(3), F(1, 2), DPO_LOS
     r"\implies\Delta s=-\eta g^2(1+\lambda)\nabla_s\mathcal L",
     assumes=r"all gradients of logits have one length $g$ and one cosine $-\lambda$; a loss of softmax probabilities",
     verdict=PROVED,
-    proof=r"The second term of $K$ annihilates every vector whose entries sum to 0, and the gradient of a function of "
-    r"softmax probabilities is one.",
+    proof=r"The second term of $K$ annihilates every vector whose entries sum to 0, and the gradient of a function "
+    "of softmax probabilities is one.",
 )
 def gram(evidence: Evidence) -> None:
     """Exact steps on theta for both losses; and for any gradient at all that sums to 0, in SymPy."""
@@ -180,8 +180,7 @@ def eq_35(case: Correlated, sign: int) -> bool:
     says=r"\Delta^js_i=(1-\lambda)\,\eta g^2\tau_{ij}(1-\kappa_{ij})",
     verdict=MISPRINT,
     because=r"The sign of $\lambda$: $\lambda$ is minus the cosine, so that the two responses of a pair help each "
-    r"other "
-    r"apart. Correct is $1+\lambda$.",
+    r"other apart. Correct is $1+\lambda$.",
     instead="ma2025.appendix-c-gram",
     proof=r"$\Delta s_i=v_i\cdot\Delta\theta=\eta(1-\kappa)\,v_i\cdot(v_i-v_j)=\eta(1-\kappa)g^2(1-c_{ij})$, "
     r"$c_{ij}=-\lambda$.",
@@ -237,8 +236,8 @@ def eq_36(case: Correlated, reading: str) -> F:
     r"g^2\tau_{ij}(1-\kappa_{ij})\bigl(1-\pi_i+\pi_j+\lambda(\pi_i-\pi_i)^2+\pi_i\pi_j-2\pi_j\bigr)",
     verdict=FALSE,
     because=r"Four readings fail: to the letter; with the square of $\pi_i-\pi_j$; with $\lambda$ before the whole "
-    r"bracket; and with the factor $\pi_i$ that Eq. (11) has lost. Exact: "
-    r"$C\eta g^2\tau_{ij}(1-\kappa_{ij})(1+\lambda)\,\pi_i(1-\pi_i+\pi_j)$.",
+    r"bracket; and with the factor $\pi_i$ that Eq. (11) has lost. Exact: $C\eta "
+    r"g^2\tau_{ij}(1-\kappa_{ij})(1+\lambda)\,\pi_i(1-\pi_i+\pi_j)$.",
     instead=("ma2025.eq-36-exact", "ma2025.appendix-c-gram"),
 )
 def equation_36(evidence: Evidence) -> None:
@@ -259,8 +258,8 @@ def equation_36(evidence: Evidence) -> None:
     says=r"\Delta^js_i=C\eta g^2\tau_{ij}(1-\kappa_{ij})(1+\lambda)\,\pi_i(1-\pi_i+\pi_j)",
     assumes=r"$f=C(\pi_w-\pi_l)$, $i$ in the pair; one length $g$ and one cosine $-\lambda$ of all logits' gradients",
     verdict=PROVED,
-    proof=r"$\Delta s=-\eta g^2(1+\lambda)\nabla_s\mathcal L$, and "
-    r"$\partial(\pi_i-\pi_j)/\partial s_i=\pi_i(1-\pi_i)+\pi_i\pi_j$.",
+    proof=r"$\Delta s=-\eta g^2(1+\lambda)\nabla_s\mathcal L$, and $\partial(\pi_i-\pi_j)/\partial "
+    r"s_i=\pi_i(1-\pi_i)+\pi_i\pi_j$.",
 )
 def equation_36_mended(evidence: Evidence) -> None:
     """Exact steps on theta."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 import math
 
 import sympy as sp
-import torch
 
-from dynamics.losses import DPO, pair_log_probs
+from dynamics.losses import DPO
 from dynamics.losses.as_printed import NaiveBDPOAsPrinted
 from dynamics.losses.base import PreferenceLoss
 from theory.claim import FALSE, MISPRINT, PROVED, claim
@@ -32,10 +31,8 @@ NO_GAIN = {**WITNESS, "reference_chosen": -1.0}
     says=r"-\log\sigma\Bigl(\beta\lambda\log\frac{\pi_w}{\mathrm{ref}_w}-\beta\log\Bigl(\frac{\pi_l}{\mathrm{ref}_l}"
     r"-\beta(\lambda-1)\log\frac{\pi_w^{\mathrm{detached}}}{\mathrm{ref}_w}\Bigr)\Bigr)\ \text{has DPO's value}",
     verdict=MISPRINT,
-    because=r"The parenthesis of the second logarithm closes too late. It must close after "
-    r"$\pi_l/\mathrm{ref}_l$: then the value is DPO's, the winner's gradient is $\lambda$ times DPO's and the loser's "
-    r"is "
-    r"DPO's.",
+    because=r"The parenthesis of the second logarithm closes too late. It must close after $\pi_l/\mathrm{ref}_l$: "
+    r"then the value is DPO's, the winner's gradient is $\lambda$ times DPO's and the loser's is DPO's.",
     proof=r"$\lambda A-B-(\lambda-1)\,\mathrm{sg}[A]$ has the value $A-B$ and the slopes $(\lambda,-1)$.",
 )
 def eq_25(evidence: Evidence) -> None:
@@ -70,8 +67,7 @@ def eq_25(evidence: Evidence) -> None:
     r"\lambda(\pi_w,\pi_l)",
     verdict=PROVED,
     proof=r"The two terms $\pm A\,\nabla\lambda$ cancel where $\mathrm{sg}[A]=A$: it does not matter whether "
-    r"$\lambda$ is "
-    r"detached.",
+    r"$\lambda$ is detached.",
 )
 def live_ratio(evidence: Evidence) -> None:
     """SymPy, for an arbitrary differentiable lambda; without the detached term it does matter."""
@@ -89,45 +85,14 @@ def live_ratio(evidence: Evidence) -> None:
 
 
 @claim(
-    "ma2025.eq-25-sft",
-    source="not in the paper; what naive bDPO adds to DPO",
-    says=r"\nabla_s\mathcal L_{\mathrm{nb}}=\nabla_s\mathcal L_{\mathrm{dpo}}"
-    r"+\beta(\lambda-1)(1-\kappa)\,\nabla_s(-\log\pi_w)",
-    verdict=PROVED,
-    proof=r"The winner's slope is $\lambda=1+(\lambda-1)$ times DPO's, and $-\nabla\log\pi_w$ is the gradient of "
-    r"supervised "
-    r"fine-tuning on the winner. What it does depends on which responses win in the data.",
-)
-def plus_sft(evidence: Evidence) -> None:
-    """Autograd through the logits of four responses."""
-
-    def statement(weight: float) -> bool:
-        generator = torch.Generator().manual_seed(evidence.seed)
-        for _ in range(20):
-            s = torch.randn(4, generator=generator, dtype=torch.float64).requires_grad_()
-            reference = torch.randn(4, generator=generator, dtype=torch.float64).log_softmax(0)
-            pair = pair_log_probs(*s.log_softmax(0)[:2], *reference[:2])
-            nb, dpo = (torch.autograd.grad(a.value(pair), s, retain_graph=True)[0] for a in (naive(), DPO(beta=1.0)))
-            (sft,) = torch.autograd.grad(-pair.chosen, s, retain_graph=True)
-            ratio = 1 + float((s[0] - s[1]).detach().clamp(0.0, 0.5))
-            extra = weight * (ratio - 1) * float(DPO(beta=1.0).urgency(pair).detach()) * sft
-            if not torch.allclose(nb, dpo + extra, rtol=0, atol=1e-13):
-                return False
-        return True
-
-    evidence.measures(lambda: statement(1.0), control=lambda: statement(2.0), by="autograd, 20 random points, to 1e-13")
-
-
-@claim(
     "ma2025.eq-25-optima",
     source="Section 5.1, after Eq. (25): the same set of optimal solutions",
     says=r"\text{DPO's optimum }\pi\propto\mathrm{ref}\,q^{1/\beta}\ \text{is a rest point of training with Eq. (25)}",
     verdict=FALSE,
-    because=r"The values agree, so the minimisers do, but the update is no gradient of the value. At DPO's optimum the "
-    r"expected update is the sum over pairs of $P(1-P)[(\lambda_{12}-1)(e_1-\pi)+(\lambda_{21}-1)(e_2-\pi)]\ne 0$: "
-    r"with two "
-    r"responses, $P=3/4$, clip 1/2, it is 3/128 (asymmetric) and 9/128 (symmetric).",
-    instead=("ma2025.eq-25-overshoots", "ma2025.eq-25-sft"),
+    because="The values agree, so the minimisers do, but the update is no gradient of the value. At DPO's optimum "
+    r"the expected update is the sum over pairs of $P(1-P)[(\lambda_{12}-1)(e_1-\pi)+(\lambda_{21}-1)(e_2-\pi)]\ne "
+    r"0$: with two responses, $P=3/4$, clip 1/2, it is 3/128 (asymmetric) and 9/128 (symmetric).",
+    instead=("ma2025.eq-25-overshoots", "ma2025.nbdpo-is-dpo-plus-sft"),
 )
 def optima(evidence: Evidence) -> None:
     """The optimum of DPO is left again, unless no response is preferred."""
@@ -154,10 +119,8 @@ def optima(evidence: Evidence) -> None:
     assumes=r"two responses, uniform reference, $\beta=1$; $P$ is the probability that the first is preferred",
     verdict=PROVED,
     proof=r"At $\pi_1=P$ the update is $P(1-P)[(\lambda_{12}-1)(1-P)-(\lambda_{21}-1)P]$, and "
-    r"$\lambda_{12}>1\ge\lambda_{21}$. "
-    r"For $P=0.6,0.75,0.9$ and clip 1/2 it rests at 0.639, 0.770, 0.904 (asymmetric) and 0.692, 0.818, 0.931 "
-    r"(symmetric); "
-    r"v2 at 0.624, 0.744, 0.881 and 0.680, 0.799, 0.916.",
+    r"$\lambda_{12}>1\ge\lambda_{21}$. For $P=0.6,0.75,0.9$ and clip 1/2 it rests at 0.639, 0.770, 0.904 "
+    "(asymmetric) and 0.692, 0.818, 0.931 (symmetric); v2 at 0.624, 0.744, 0.881 and 0.680, 0.799, 0.916.",
 )
 def overshoots(evidence: Evidence) -> None:
     """The update at the label is positive; and the rest points to three digits."""
@@ -202,9 +165,8 @@ def overshoots(evidence: Evidence) -> None:
     r"L}{\partial\pi_l}=0\iff\lambda=\frac{\pi_w}{\pi_l}",
     assumes="probabilities taken as free coordinates, as the paper does",
     verdict=PROVED,
-    proof=r"The partials are $-\beta(1-\kappa)\lambda/\pi_w$ and $\beta(1-\kappa)/\pi_l$. Proportional is not enough: "
-    r"the "
-    r"constant must be 1.",
+    proof=r"The partials are $-\beta(1-\kappa)\lambda/\pi_w$ and $\beta(1-\kappa)/\pi_l$. Proportional is not "
+    "enough: the constant must be 1.",
 )
 def balancing_ratio(evidence: Evidence) -> None:
     """The only solution, by SymPy."""

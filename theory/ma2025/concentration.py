@@ -86,9 +86,8 @@ DISPERSED = Bandit.of([2, 1, 1], q=[3, 1, 1])
     r"\ge 2\bigl(\operatorname{Cov}[\alpha,\beta]\,\mathbb E[p^2]-\operatorname{Cov}[\alpha p,\beta p]\bigr)",
     assumes=r"$\beta_i$ increases with $p_i$; uniform reference, $\beta=1$",
     verdict=PROVED,
-    because=r"The inequality is true, but its right side is never positive under the theorem's own assumption: it "
-    r"cannot "
-    r"show that $wp$ has the larger variance, which is what it is used for.",
+    because="The inequality is true, but its right side is never positive under the theorem's own assumption: it "
+    r"cannot show that $wp$ has the larger variance, which is what it is used for.",
     instead=("ma2025.theorem-4-right-side", "ma2025.theorem-4-criterion"),
     proof=r"$w=\beta-\alpha$; Lemma 3 twice, with $g=p$ and $f=\alpha$, $f=\beta$.",
 )
@@ -127,8 +126,8 @@ def right_side(evidence: Evidence) -> None:
     says=r"\operatorname{Var}[wp]\ge\operatorname{Var}[w]\,\mathbb E[p^2]",
     assumes=r"$\beta_i$ increases with $p_i$",
     verdict=FALSE,
-    because=r"With two responses the difference is $-w_1^2(p_1-p_2)^2/4$, never positive; with more, "
-    r"either sign occurs in aligned bandits.",
+    because=r"With two responses the difference is $-w_1^2(p_1-p_2)^2/4$, never positive; with more, either sign "
+    "occurs in aligned bandits.",
     instead=("ma2025.theorem-4-criterion", "ma2025.theorem-4-right-side"),
 )
 def concentration(evidence: Evidence) -> None:

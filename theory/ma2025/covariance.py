@@ -152,8 +152,8 @@ def _lemma(evidence: Evidence, name: str, gap: Callable[[Moments, F], F]) -> Non
     says=r"\operatorname{Var}[fg]\ge\operatorname{Var}[f]\,\mathbb E[g^2]",
     assumes="f and g are nonnegative and increase together; bounded is more than is needed",
     verdict=PROVED,
-    proof=r"For an independent copy, $(fg-f'g')^2\ge(f-f')^2\max(g,g')^2$. Cut $f$ into its level sets; given that $f$ "
-    r"exceeds a level, $g^2$ is at least $\mathbb E[g^2]$ on average.",
+    proof=r"For an independent copy, $(fg-f'g')^2\ge(f-f')^2\max(g,g')^2$. Cut $f$ into its level sets; given that "
+    r"$f$ exceeds a level, $g^2$ is at least $\mathbb E[g^2]$ on average.",
 )
 def lemma_3(evidence: Evidence) -> None:
     """True; false once f and g move against each other, or once one of them is negative."""
@@ -168,8 +168,8 @@ def lemma_3(evidence: Evidence) -> None:
     says=r"\operatorname{Cov}[fg,g]\ge\mathbb E[f]\,\operatorname{Var}[g]",
     assumes="f and g increase together and g is nonnegative; of f the sign does not matter",
     verdict=PROVED,
-    proof=r"As Lemma 3, from $(fg-f'g')(g-g')\ge\max(f,f')(g-g')^2$. "
-    "A constant added to f adds the same to both sides.",
+    proof=r"As Lemma 3, from $(fg-f'g')(g-g')\ge\max(f,f')(g-g')^2$. A constant added to f adds the same to both "
+    "sides.",
 )
 def lemma_4(evidence: Evidence) -> None:
     """True, for f of any sign; false once f and g move against each other, or once g is negative."""

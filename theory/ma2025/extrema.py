@@ -20,7 +20,7 @@ from theory.evidence import ALSO, Evidence
 from theory.ma2025.extrema_proof import Jet, between_modes, fitness_on_grid
 from theory.worlds import Vector
 
-POINTS = 1500
+POINTS = 900
 MARGIN = 6.0  # how far beyond the responses extremes are looked for
 
 
@@ -99,7 +99,7 @@ class Landscape:
     Example:
         >>> case = Landscape(Hump(45, 0.01), Hump(55, 0.01), 0, 100)  # the first row of Figure 1
         >>> case.of_fitness.round(2), case.of_product.round(2)
-        (array([24.05, 75.98]), array([37.01, 58.28]))
+        (array([24.09, 75.94]), array([37.02, 58.27]))
     """
 
     policy: Hump | TwoBells
@@ -166,7 +166,7 @@ def part_2(case: Landscape, *, nearer: bool = False) -> bool:
 
 
 def part_3(case: Landscape, *, farther: bool = False) -> bool:
-    """Return whether every extremum of w before mu_p has one of w pi between itself and mu_p (``farther``: below it)."""
+    """Return whether every extremum of w before mu_p has one of w pi between itself and mu_p (``farther``: below)."""
     if farther:
         return all(bool((case.of_product < y).any()) for y in before(case))
     return all(bool(((case.of_product > y) & (case.of_product < case.policy.mode)).any()) for y in before(case))

@@ -62,6 +62,8 @@ class Jet:
 def bells(y: int, policy_mode: int, utility_mode: int, responses: int, base: F = F(2)) -> Jet:
     """Return two bells base^(-(y - mode)^2) on 0 .. responses - 1, seen at a whole y; slopes in units of log base.
 
+    The other responses are those with j != y, as in Eq. (42).
+
     Example:
         >>> at = bells(1, 0, 2, 3)
         >>> str(at.p), str(at.p_slope), str(at.fitness.value)

@@ -198,8 +198,8 @@ def balance_of_dpo(evidence: Evidence) -> None:
         trained = Bandit(world.p, _optimal_utility(world), world.ref, world.beta, world.asked)
         return signed_sum(trained) == 0
 
-    evidence.holds(identity, bandit, control=lambda world: identity(world, sign=1))
-    evidence.holds(at_the_optimum, bandit, control=lambda world: signed_sum(world) == 0)
+    evidence.holds(identity, bandit, control=lambda world: identity(world, sign=1), worlds=150)
+    evidence.holds(at_the_optimum, bandit, control=lambda world: signed_sum(world) == 0, worlds=150)
 
 
 @claim(

@@ -46,8 +46,8 @@ def bradley_terry(a: int, b: int) -> F:
     source="Theorem 5, its first formula",
     says=r"P(y_i\succ y_j)=\frac{r_i^*}{r_i^*+r_j^*}",
     verdict=MISPRINT,
-    because=r"Rewards may be negative, and only their differences matter: the formula leaves $[0,1]$ and changes under "
-    r"$r\mapsto r+c$. Everywhere else the paper has $e^{r^*}$.",
+    because=r"Rewards may be negative, and only their differences matter: the formula leaves $[0,1]$ and changes "
+    r"under $r\mapsto r+c$. Everywhere else the paper has $e^{r^*}$.",
     proof=r"$e^{r_i}/(e^{r_i}+e^{r_j})=\sigma(r_i-r_j)$.",
 )
 def preference(evidence: Evidence) -> None:
@@ -70,8 +70,8 @@ def preference(evidence: Evidence) -> None:
     assumes="a set of three or more responses, all pairs of which are compared",
     verdict=EMPTY,
     because=r"$P(y_i\succ y_j)+P(y_j\succ y_i)=1$ asks for $\epsilon_i+\epsilon_j=0$ for every pair; with three "
-    r"responses "
-    r"that leaves $\epsilon=0$ only. A noise that labels can carry has two indices, $\epsilon_{ij}=-\epsilon_{ji}$.",
+    r"responses that leaves $\epsilon=0$ only. A noise that labels can carry has two indices, "
+    r"$\epsilon_{ij}=-\epsilon_{ji}$.",
     instead="ma2025.theorem-5-antisymmetric",
 )
 def noise_of_one_index(evidence: Evidence) -> None:
@@ -169,17 +169,14 @@ OUTSIDE_21 = NoisyData(QUARTERS, (FLIP, FLIP), (1,))
     says=r"(\operatorname{Var}[w]-\operatorname{Var}[w^*])\,\mathbb E_{\mathcal A}[p^2]"
     r"\le\operatorname{Var}[wp]-\operatorname{Var}[w^*p]",
     assumes="Eq. (21); moreover, the variances are also over the noise, which has mean 0 and the same variance at "
-    "every "
-    "response",
+    "every response",
     verdict=CONDITIONALLY,
     because=r"The theorem takes variances over $y_i\sim\mathcal A_0$ alone: with $\epsilon=(-1/8,1/8)$ the left side "
-    r"is "
-    r"25/1024, the right one 20/1024. Noise of unequal variance breaks it too. What is left, Eq. (21) times the "
-    r"variance of "
-    r"the noise, is an equality for $\mathcal A_0=\mathcal A$.",
+    "is 25/1024, the right one 20/1024. Noise of unequal variance breaks it too. What is left, Eq. (21) times the "
+    r"variance of the noise, is an equality for $\mathcal A_0=\mathcal A$.",
     instead=("ma2025.theorem-5-equality", "ma2025.theorem-5-antisymmetric"),
-    proof=r"Then the left side is $\mathbb E[\epsilon^2]\,\mathbb E_{\mathcal A}[p^2]$ and the right one "
-    r"$\mathbb E[\epsilon^2]\,\mathbb E_{\mathcal A_0}[p^2]$.",
+    proof=r"Then the left side is $\mathbb E[\epsilon^2]\,\mathbb E_{\mathcal A}[p^2]$ and the right one $\mathbb "
+    r"E[\epsilon^2]\,\mathbb E_{\mathcal A_0}[p^2]$.",
 )
 def theorem_5(evidence: Evidence) -> None:
     """False for a noise already drawn and for uneven noise; true, given (21), for an even one."""
@@ -202,8 +199,7 @@ def theorem_5(evidence: Evidence) -> None:
     assumes="as the proof of Theorem 5 has it: variances also over the noise, of mean 0 and even variance",
     verdict=PROVED,
     proof=r"Both sides are $\mathbb E[\epsilon^2]\,\mathbb E_{\mathcal A}[p^2]$: after normalisation the noise "
-    r"disturbs "
-    r"$w$ and $wp$ alike.",
+    r"disturbs $w$ and $wp$ alike.",
 )
 def equality(evidence: Evidence) -> None:
     """On the whole set neither method has the advantage."""
@@ -214,9 +210,7 @@ def equality(evidence: Evidence) -> None:
     def on_the_whole_set(data: NoisyData) -> bool:
         return equal(NoisyData(data.world, data.noise, data.everything))
 
-    evidence.holds(
-        lambda data: not data.is_even or on_the_whole_set(data), noisy_data, control=on_the_whole_set
-    )
+    evidence.holds(lambda data: not data.is_even or on_the_whole_set(data), noisy_data, control=on_the_whole_set)
     evidence.holds(
         lambda data: data.subset != data.everything or not data.is_even or equal(data),
         noisy_data,
@@ -286,11 +280,11 @@ FOUR = FlippedLabels(Bandit.of([4, 3, 2, 1], q=[1, 2, 1, 3]), F(1, 16))
     source="not in the paper; Eq. (22) with noise that labels can carry",
     says=r"\mathbb E_\epsilon\bigl[\operatorname{Var}[wp]-\operatorname{Var}[w^*p]"
     r"-(\operatorname{Var}[w]-\operatorname{Var}[w^*])\,\mathbb E[p^2]\bigr]=-v\,\operatorname{Var}[p]\le 0",
-    assumes=r"$\epsilon_{ij}=-\epsilon_{ji}$ of mean 0 and variance $v$, independent between pairs; "
-    r"$\mathcal A_0=\mathcal A$; variances over $y_i$ as printed",
+    assumes=r"$\epsilon_{ij}=-\epsilon_{ji}$ of mean 0 and variance $v$, independent between pairs; $\mathcal "
+    r"A_0=\mathcal A$; variances over $y_i$ as printed",
     verdict=PROVED,
-    proof=r"$e_i=\sum_j\epsilon_{ij}$ has variance $(n-1)v$, and $\mathbb E[e_ie_j]=-v$. Hence "
-    r"$\mathbb E\operatorname{Var}_i[e]=(n-1)v$, as $\sum_ie_i=0$, while $\mathbb "
+    proof=r"$e_i=\sum_j\epsilon_{ij}$ has variance $(n-1)v$, and $\mathbb E[e_ie_j]=-v$. Hence $\mathbb "
+    r"E\operatorname{Var}_i[e]=(n-1)v$, as $\sum_ie_i=0$, while $\mathbb "
     r"E[(\sum_ie_ip_i)^2]/n^2=v\operatorname{Var}[p]$.",
 )
 def antisymmetric(evidence: Evidence) -> None:
@@ -314,9 +308,8 @@ def antisymmetric(evidence: Evidence) -> None:
     r"\le\mathbb E_\epsilon\bigl[\operatorname{Var}[wp]-\operatorname{Var}[w^*p]\bigr]",
     assumes=r"$\epsilon_{ij}=-\epsilon_{ji}$, $\mathcal A_0=\mathcal A$",
     verdict=FALSE,
-    because=r"With noise that labels can carry, the difference is $-v\operatorname{Var}[p]$: the opposite inequality, "
-    r"for "
-    r"every policy that is not uniform.",
+    because=r"With noise that labels can carry, the difference is $-v\operatorname{Var}[p]$: the opposite "
+    "inequality, for every policy that is not uniform.",
     instead="ma2025.theorem-5-antisymmetric",
 )
 def data_quality(evidence: Evidence) -> None:

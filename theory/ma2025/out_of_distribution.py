@@ -56,15 +56,13 @@ GRID = Bandit.of([4, 4, 1, 1], q=[3, 2, 3, 2])
     source="Theorem 7, Eq. (24); proof, Eqs. (84)-(86)",
     says=r"\sum_jw_jp_j^2<\Bigl(\sum_jw_jp_j\Bigr)\,\mathbb E_k[p_k]",
     assumes=r"$\alpha$ and $\beta$ independent over a uniformly drawn response, and $p$ not uniform; uniform "
-    r"reference, "
-    r"DPO's $\beta=1$",
+    r"reference, DPO's $\beta=1$",
     verdict=CONDITIONALLY,
     because=r"For a uniform $p$ both sides are 0. Without independence it is false: $p=(3/5,2/5)$, $q=(9/10,1/10)$.",
     instead=("ma2025.theorem-7-assumption", "ma2025.theorem-7-no-preferences"),
-    proof=r"$n^{-1}$ times the difference is $\operatorname{Cov}[wp,p]=\operatorname{Cov}[\beta p,p]-"
-    r"\operatorname{Cov}[\alpha p,p]<\mathbb E[\beta]\operatorname{Var}[p]-\mathbb E[\alpha]\operatorname{Var}[p]=0$, "
-    r"by "
-    r"independence and Lemma 4, which is strict here because $\alpha$ is.",
+    proof=r"$n^{-1}$ times the difference is $\operatorname{Cov}[wp,p]=\operatorname{Cov}[\beta "
+    r"p,p]-\operatorname{Cov}[\alpha p,p]<\mathbb E[\beta]\operatorname{Var}[p]-\mathbb "
+    r"E[\alpha]\operatorname{Var}[p]=0$, by independence and Lemma 4, which is strict here because $\alpha$ is.",
 )
 def theorem_7(evidence: Evidence) -> None:
     """A grid of values of p and q has alpha and beta independent."""
@@ -84,8 +82,7 @@ def theorem_7(evidence: Evidence) -> None:
     says=r"p_i\ \text{all different}:\quad\alpha,\beta\ \text{independent}\iff q\ \text{constant (no preferences)}",
     verdict=PROVED,
     proof=r"$\alpha_i$ increases strictly with $p_i$, so that $\alpha_i$ determines $i$ and with it $\beta_i$: "
-    r"independent "
-    r"of that can only be a constant.",
+    "independent of that can only be a constant.",
 )
 def no_preferences(evidence: Evidence) -> None:
     """For a policy without ties the theorem is about data without preferences."""
@@ -172,8 +169,7 @@ def unpreferred(source: random.Random) -> Bandit:
     assumes="the assumptions of Theorem 7; the exact update of the balanced loss instead of Eq. (14)",
     verdict=FALSE,
     because=r"Eq. (24) compares DPO with Eq. (14), which has lost $\bar w$. With the exact update of the balanced "
-    r"loss, and "
-    r"the same normalisation, two responses without preferences refute it.",
+    "loss, and the same normalisation, two responses without preferences refute it.",
     instead="ma2025.theorem-7-exact",
 )
 def interpretation(evidence: Evidence) -> None:
@@ -194,7 +190,7 @@ def interpretation(evidence: Evidence) -> None:
     assumes="the exact update of the balanced loss, w that of DPO for both, scale of p removed by dividing by E[p]",
     verdict=PROVED,
     proof=r"Expand; Eq. (24) is the same without $\sum_jp_j^2$. Under its assumptions $\bar w<0$, so that the exact "
-    r"criterion asks for more.",
+    "criterion asks for more.",
 )
 def exact_criterion(evidence: Evidence) -> None:
     """The exact criterion against rates taken through the softmax."""

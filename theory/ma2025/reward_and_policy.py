@@ -174,19 +174,19 @@ def eq_5(evidence: Evidence) -> None:
 )
 def reward_shift(evidence: Evidence) -> None:
     """What moves a policy does not see a constant in the reward, nor the constant -beta of Eq. (5)."""
-    s, r, ref = (sp.symbols(f"{name}:3", positive=True) for name in ("s", "r", "ref"))
+    x, r, ref = (sp.symbols(f"{name}:3", positive=True) for name in ("x", "r", "ref"))  # x = e^s
     beta, c = sp.symbols("beta c", positive=True)
-    weights = [sp.exp(a) for a in s]
-    pi = [w / sum(weights) for w in weights]
-    log_pi = [a - sp.log(sum(weights)) for a in s]
+    pi = [a / sum(x) for a in x]
+    log_pi = [sp.log(a) - sp.log(sum(x)) for a in x]
     gain = [a + c - beta * (b - sp.log(d)) for a, b, d in zip(r, log_pi, ref, strict=True)]
-    gradient = [sp.diff(sum(p * g for p, g in zip(pi, gain, strict=True)), a) for a in s]
+    total = sum(p * g for p, g in zip(pi, gain, strict=True))
+    gradient = [a * sp.diff(total, a) for a in x]
 
     def statement(kept: int = 1) -> bool:
         free = [g - c - beta for g in gain]  # G without the shift
         mean = sum(p * g for p, g in zip(pi, free, strict=True))
         formula = [p * (g - kept * mean) for p, g in zip(pi, free, strict=True)]
-        return all(sp.simplify(a - b) == 0 for a, b in zip(gradient, formula, strict=True))
+        return all(sp.cancel(a - b) == 0 for a, b in zip(gradient, formula, strict=True))
 
     evidence.proves(statement, control=lambda: statement(kept=0), by="SymPy, three responses")
 

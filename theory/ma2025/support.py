@@ -111,13 +111,12 @@ TABLE = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
     "ma2025.theorem-6",
     source="Theorem 6",
     says=r"\pi_{\mathrm{ref}}(y)=0\implies\pi_{\mathrm{dpo}}(y)=0",
-    assumes="y is in no pair; the policy is a softmax times a base measure that is 0 at y (logit minus infinity) and "
-    "is "
-    "trained from the reference",
+    assumes="y is in no pair; the policy is a softmax times a base measure that is 0 at y (logit minus infinity) "
+    "and is trained from the reference",
     verdict=CONDITIONALLY,
     because=r"It is a property of the parametrisation. With $\pi_\theta=(1/4+\theta,\,3/4-2\theta,\,\theta)$ one "
-    r"gradient "
-    r"step on the pair $1\succ 2$ makes $\theta>0$. And no softmax with finite logits has $\pi_{\mathrm{ref}}(y)=0$.",
+    r"gradient step on the pair $1\succ 2$ makes $\theta>0$. And no softmax with finite logits has "
+    r"$\pi_{\mathrm{ref}}(y)=0$.",
     instead=("ma2025.theorem-6-minimisers", "ma2025.theorem-6-peak"),
     proof=r"A softmax times a base measure has the support of its base measure for every $\theta$.",
 )
@@ -139,9 +138,8 @@ def theorem_6(evidence: Evidence) -> None:
     says=r"\text{DPO's loss has minimisers with }\pi(y)>0\text{ where }\pi_{\mathrm{ref}}(y)=0",
     assumes="y is in no pair",
     verdict=PROVED,
-    proof=r"The loss depends on the policy through odds $\pi_i/\pi_j$ inside the pairs; moving a share of all mass to "
-    r"$y$ "
-    r"changes none of them. Theorem 6 is about the path of training and does not refute this.",
+    proof=r"The loss depends on the policy through odds $\pi_i/\pi_j$ inside the pairs; moving a share of all mass "
+    r"to $y$ changes none of them. Theorem 6 is about the path of training and does not refute this.",
 )
 def minimisers(evidence: Evidence) -> None:
     """Every optimum, diluted with any amount of y, gives each pair the same kappa, the one of its labels."""
@@ -183,11 +181,10 @@ def tiny_reference(evidence: Evidence) -> None:
     source="not in the paper; how far a response outside the pair can rise",
     says=r"\max_t\pi_y(t)=\frac{\pi_y}{\,2\sqrt{\pi_w\pi_l}+\sum_{k\notin\{w,l\}}\pi_k\,}",
     assumes=r"a table of logits trained on one pair for long enough, starting from $\pi_w\le\pi_l$; probabilities on "
-    r"the "
-    "right are those of the reference",
+    "the right are those of the reference",
     verdict=PROVED,
-    proof=r"Training multiplies $\pi_w$ by $t$ and $\pi_l$ by $1/t$ before normalisation, for $t$ from 1 to infinity; "
-    r"$t\pi_w+\pi_l/t$ is least at $t=\sqrt{\pi_l/\pi_w}$, where chosen and rejected are equally probable.",
+    proof=r"Training multiplies $\pi_w$ by $t$ and $\pi_l$ by $1/t$ before normalisation, for $t$ from 1 to "
+    r"infinity; $t\pi_w+\pi_l/t$ is least at $t=\sqrt{\pi_l/\pi_w}$, where chosen and rejected are equally probable.",
 )
 def ood_peak(evidence: Evidence) -> None:
     """The optimum over t in SymPy, and exact steps that never pass it but come to it."""

@@ -323,7 +323,7 @@ def upper_bound_length_normalised(evidence: Evidence) -> None:
         any_number,
         role=FAILS,
         control=lambda x: not bounded({"t": abs(float(x)) + 1, "c": abs(float(x))}),
-        worlds=100,
+        worlds=40,
     )
 
 

@@ -26,6 +26,7 @@ from theory.sun2025.curves import (
     sigma,
     silu,
 )
+from theory.sun2025.minimum import stationary_points
 from theory.worlds import World, any_world
 
 BETA, GAMMA = 1.5, 0.25
@@ -159,7 +160,7 @@ def figure_7(evidence: Evidence) -> None:
         return bool(-mp_sigma(-value) < 0 and (-mp_silu_slope(-value) < 0) == (value < threshold))
 
     def threshold(power: int = -1) -> bool:
-        return bool(sp.solve(sp.diff(silu(-M), M), M) == [1 + sp.LambertW(sp.exp(power))])
+        return tuple(sp.expand(-x) for x in stationary_points()) == (1 + sp.LambertW(sp.exp(power)),)
 
     evidence.holds(signs, any_number, control=lambda m: signs(m, 1))
     evidence.proves(threshold, control=lambda: threshold(1), by="SymPy: the only sign change")

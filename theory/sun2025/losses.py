@@ -11,7 +11,7 @@ import sympy as sp
 
 from dynamics import DPO, SelfPO
 from theory.claim import CONDITIONALLY, MISPRINT, PROVED, claim
-from theory.evidence import ALSO, CORRECTED, HOLDS, Evidence
+from theory.evidence import ALSO, CORRECTED, HOLDS, Evidence, show
 from theory.sun2025.curves import X, same, sigma, softplus
 from theory.sun2025.floor import FLOOR_VALUE, target_log_ratio
 
@@ -36,6 +36,10 @@ class Pair:
         """Return the pair whose policy's probabilities are multiplied."""
         references = self.reference_chosen, self.reference_rejected
         return Pair(self.chosen * chosen, self.rejected * rejected, *references, self.power)
+
+    def __str__(self) -> str:
+        """Return the fields in numbers that can be checked by hand."""
+        return show(vars(self))
 
 
 def any_pair(source: random.Random) -> Pair:
@@ -99,7 +103,7 @@ def eq_2(evidence: Evidence) -> None:
     evidence.fails(least, at=Pair(F(0), F(0), half, half), control=Pair(F(1), F(0), half, half))
     evidence.holds(least, any_pair, given=possible, control=lambda p: p.odds_against == 0)
     evidence.holds(
-        lambda p: p.odds_against > 0, any_pair, given=possible, role=ALSO, control=lambda p: p.odds_against > F(1, 100)
+        lambda p: p.odds_against > 0, any_pair, given=possible, role=ALSO, control=lambda p: p.odds_against > F(1, 2)
     )
 
 
@@ -199,6 +203,10 @@ class Tilt:
     def optimum(self) -> tuple[F, ...]:
         """Return the policy that is optimal for the reward under a KL penalty."""
         return tuple(q * f / self.partition for q, f in zip(self.reference, self.factors, strict=True))
+
+    def __str__(self) -> str:
+        """Return the fields in numbers that can be checked by hand."""
+        return show(vars(self))
 
 
 def any_tilt(source: random.Random) -> Tilt:

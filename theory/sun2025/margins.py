@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from dynamics import SelfPO, Tabular, gradient_flow, logistic_margin, pairs
-from dynamics.errors import check_positive
+from dynamics.errors import InvalidArgument, check_positive
 from theory.claim import CONDITIONALLY, PROVED, claim
 from theory.evidence import ALSO, Evidence
 from theory.sun2025.curves import M, X, any_number, exact, logistic_loss, mp_silu_slope, precise, same, silu
@@ -84,16 +84,12 @@ def settles(evidence: Evidence) -> None:
         speed = sp.diff(silu(X), X)  # as a function of x = -m, so that d speed / dm = -SiLU''
         return bool(sp.simplify(at_the_minimum(sp.diff(speed, X, order - 1)) - LAMBERT / (1 + LAMBERT)) == 0)
 
+    beta, late = 1.5, (7.0, 8.0)
+    loss = SelfPO(beta=beta, gamma=0.5, length_normalized=False)
+    run = gradient_flow(Tabular(2), [0.0, 0.0], pairs(0, 1, shape=(2,)), [0.0, *late, 22.0], loss=loss)
+    ratio = run.log_probs[:, 0] - run.log_probs[:, 1]
+
     def flow(gamma: float = 0.5) -> bool:
-        beta, late = 1.5, (18.0, 20.0)
-        run = gradient_flow(
-            Tabular(2),
-            [0.0, 0.0],
-            pairs(0, 1, shape=(2,)),
-            [0.0, *late, 60.0],
-            loss=SelfPO(beta=beta, gamma=0.5, length_normalized=False),
-        )
-        ratio = run.log_probs[:, 0] - run.log_probs[:, 1]
         left = target_log_ratio(beta, gamma) - ratio
         measured = math.log(left[1] / left[2]) / (late[1] - late[0]) / (2 * beta**2) if left[2] > 0 else math.nan
         return bool(abs(left[3]) < 1e-8 and (np.diff(ratio) > 0).all() and abs(measured - FLOOR_CURVATURE) < 2e-3)
@@ -169,12 +165,12 @@ def both_settle(rows: Rows, floor: float = FLOOR_MARGIN) -> bool:
     "sun2025.prevents-over-optimisation",
     source="Abstract; Section 3.2; Appendix C",
     says=r"m_i(t)\to 1+W\qquad\text{for every pair }i",
-    assumes="margins that can be moved independently: linearly independent gradients",
+    assumes="margins that can be moved independently: constant, linearly independent gradients; gradient flow",
     verdict=CONDITIONALLY,
     because="With shared parameters one pair is carried along by the others: 100 pairs of margin theta and one of "
     "margin 10 theta settle where the last one has the margin 12.78, ten times the floor.",
     proof=r"At a stationary point $\sum_i L'(m_i)\nabla m_i=0$; independence makes every $L'(m_i)$ zero, and $L'$ is "
-    r"zero at the floor alone.",
+    r"zero at the floor alone; the loss falls along the flow, and beyond the floor every margin is pulled back.",
     instead=("sun2025.settles", "sun2025.shared-parameters"),
 )
 def prevents_over_optimisation(evidence: Evidence) -> None:
@@ -323,10 +319,15 @@ def noisy_floor(eta: float) -> float:
     Args:
         eta: 0 < eta < 1.
 
+    Raises:
+        InvalidArgument: eta out of that range.
+
     Example:
-        >>> [round(noisy_floor(eta), 4) for eta in (0.5, 0.7, 0.9, 0.99)]
-        [0.0, 0.4113, 0.9124, 1.2339]
+        >>> [round(noisy_floor(eta), 4) for eta in (0.3, 0.7, 0.9, 0.99)]
+        [-0.4113, 0.4113, 0.9124, 1.2339]
     """
+    if not 0 < eta < 1:
+        raise InvalidArgument("eta", eta, "a number strictly between 0 and 1")
     return float(brentq(lambda m: float(silu_slope(m)) - eta, -FLOOR_MARGIN, FLOOR_MARGIN, xtol=1e-14))
 
 

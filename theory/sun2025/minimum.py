@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from fractions import Fraction as F
+from functools import cache
 
 import sympy as sp
 from mpmath import mp
@@ -42,6 +43,17 @@ def at_the_minimum(expression: sp.Expr) -> sp.Expr:
     return sp.simplify(inside.subs(sp.exp(LAMBERT), 1 / (sp.E * LAMBERT)).subs(sp.exp(-LAMBERT), sp.E * LAMBERT))
 
 
+@cache
+def stationary_points() -> tuple[sp.Expr, ...]:
+    """Return every root of SiLU'.
+
+    Example:
+        >>> stationary_points()
+        (-1 - LambertW(exp(-1)),)
+    """
+    return tuple(sp.solve(sp.diff(silu(X), X), X))
+
+
 @claim(
     "sun2025.silu-minimum",
     source="Abstract; Figure 1; the value is ours",
@@ -54,7 +66,7 @@ def silu_minimum(evidence: Evidence) -> None:
     """SymPy finds the root, the sign of the slope shows that it is the minimum, and the closed value agrees."""
 
     def root(power: int = -1) -> bool:
-        return bool(sp.solve(sp.diff(silu(X), X), X) == [-1 - sp.LambertW(sp.exp(power))])
+        return stationary_points() == (-1 - sp.LambertW(sp.exp(power)),)
 
     @precise
     def slope_sign(x: F, shift: int = 0) -> bool:

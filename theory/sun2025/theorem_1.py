@@ -10,7 +10,7 @@ from fractions import Fraction as F
 import sympy as sp
 
 from theory.claim import PROVED, claim
-from theory.evidence import HOLDS, Evidence
+from theory.evidence import HOLDS, Evidence, show
 from theory.sun2025.curves import X, same, sigma
 
 
@@ -61,6 +61,10 @@ class Dataset:
     def with_k(self, k: F) -> Dataset:
         """Return the data with another constant."""
         return Dataset(self.policy, self.reference, k, self.power, self.root)
+
+    def __str__(self) -> str:
+        """Return the fields in numbers that can be checked by hand."""
+        return show(vars(self))
 
 
 def any_dataset(source: random.Random) -> Dataset:
@@ -176,6 +180,10 @@ class Shift:
 
     a: F
     b: F
+
+    def __str__(self) -> str:
+        """Return the fields in numbers that can be checked by hand."""
+        return show(vars(self))
 
 
 def any_shift(source: random.Random) -> Shift:

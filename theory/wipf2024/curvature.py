@@ -255,7 +255,7 @@ def relative_concavity(evidence: Evidence) -> None:
         lambda c: not concave(exchanged(c)) or c.u1 == c.u2,
         penalties,
         role=ALSO,
-        control=lambda c: not concave(exchanged(c)),
+        control=lambda c: not concave(c) or c.u1 == c.u2,
     )
     u, gamma, step = sp.symbols("u gamma_1 delta", positive=True)
 

@@ -107,7 +107,7 @@ def footnote_3_minimiser(evidence: Evidence) -> None:
         return len({s.reference[0] * s.reference[1] for s in c.settings}) == 1
 
     uniform = Setting.plain(pair(F(1, 5)))
-    skewed = Setting((F(9, 10), F(1, 10)), (F(1), F(1)))
+    skewed, one_sided = (Setting(pair(a), (F(1), F(1))) for a in (F(9, 10), F(99, 100)))
     evidence.fails(
         same_sign, at=TwoPrompts((uniform, skewed), F(1, 2)), control=TwoPrompts((uniform, uniform), F(1, 2))
     )
@@ -115,5 +115,5 @@ def footnote_3_minimiser(evidence: Evidence) -> None:
         same_sign,
         two_prompts,
         given=same_factor,
-        control=lambda c: same_sign(TwoPrompts((c.settings[0], skewed), c.p)),
+        control=lambda c: same_sign(TwoPrompts((c.settings[0], one_sided), c.p)),
     )

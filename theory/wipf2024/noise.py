@@ -228,7 +228,7 @@ def bad_local_minima(evidence: Evidence) -> None:
     def counts(slope: int) -> list[int]:
         return [Line(F(gamma, 10), F(1), F(slope)).count(40) for gamma in (2, 9, 11, 50)]
 
-    evidence.holds(threshold, lines, control=lambda c: threshold(c, shift=0))
+    evidence.holds(threshold, lines, control=lambda c: threshold(c, shift=-1))
     evidence.holds(lambda c: better(c, c.c / c.d), lines, control=lambda c: better(c, c.c / (2 * c.d)))
     evidence.proves(
         lambda: counts(2) == [2, 2, 1, 1],

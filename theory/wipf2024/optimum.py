@@ -55,7 +55,8 @@ def geometric_loss(base: F, support: int) -> Logs:
 def rlhf_optimum(evidence: Evidence) -> None:
     """The loss is a divergence from pi_r and a constant; with infinitely many responses Z may not exist."""
 
-    def settles(base: F) -> bool:  # does the least loss stay put when the support is doubled?
+    def settles(c: dict[str, F]) -> bool:  # does the least loss stay put when the support is doubled?
+        base = c["e^(r(1)/lambda)"]
         return geometric_loss(base, 32) - geometric_loss(base, 64) < log(F(101, 100))
 
     def identity(c: Case, factor: int = 1) -> bool:
@@ -68,7 +69,7 @@ def rlhf_optimum(evidence: Evidence) -> None:
         best = getattr(s, at)
         return s.rlhf(c.other) > s.rlhf(best) or c.other == best
 
-    evidence.fails(settles, at=F(2), control=F(3, 2))
+    evidence.fails(settles, at={"e^(r(1)/lambda)": F(2)}, control={"e^(r(1)/lambda)": F(3, 2)})
     evidence.holds(identity, supported, role=CONDITIONAL, control=lambda c: identity(c, factor=2))
     evidence.holds(minimiser, supported, role=CONDITIONAL, control=lambda c: minimiser(c, "reference"))
 

@@ -106,7 +106,7 @@ def two_responses(evidence: Evidence) -> None:
     evidence.holds(
         lambda c: clipped(c, lambda s: s.optimum[0]),
         intervals,
-        control=lambda c: clipped(c, lambda s: s.preference(0, 1)),  # pi* alone, without the reference
+        control=lambda c: clipped(c, lambda s: s.tilt[0] / sum(s.tilt)),  # the reference left out
         worlds=100,
     )
     p, rho, q = sp.symbols("p rho q", positive=True)
@@ -169,7 +169,7 @@ def target(source: random.Random) -> F:
 def offsets(source: random.Random) -> tuple[F, F]:
     """Draw how far two values of pi(y_1) lie below and above pi*(y_1), often about equally far."""
     below = F(source.randint(4, 19), 60)
-    above = below + F(source.randint(-4, 4), 80) if source.random() < 0.7 else F(source.randint(1, 19), 60)
+    above = below + F(source.randint(-4, 1), 80) if source.random() < 0.8 else F(source.randint(1, 19), 60)
     return below, min(above, F(19, 60))
 
 

@@ -147,11 +147,11 @@ def write_card(settings: TrainingSettings, measured: Measurements, parameters: i
 
 
 def read_card(text: str) -> dict[str, str]:
-    """Return the rows of the table of a card.
+    r"""Return the rows of the table of a card.
 
     Example:
-        >>> read_card("| what | value |\\n|---|---|\\n| P(y*) | 0.0500 |")
+        >>> read_card("| what | value |\n|---|---|\n| P(y*) | 0.0500 |")
         {'P(y*)': '0.0500'}
     """
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
-    return {name: value for name, value in rows[2:]}
+    return dict(rows[2:])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -62,7 +62,7 @@ class ProbeSettings:
     pairs: int = 5
     rejected: RejectedRule | tuple[str, ...] = "weighted"
     rejected_seed: int = 0
-    loss: PreferenceLoss = DPO(beta=0.5)
+    loss: PreferenceLoss = field(default_factory=lambda: DPO(beta=0.5))
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 1e-5
     steps: int = 50
@@ -77,7 +77,9 @@ class ProbeSettings:
             raise InvalidArgument("optimizer", self.optimizer, "'adamw' or 'sgd'")
         if isinstance(self.rejected, str):
             if self.rejected not in get_args(RejectedRule):
-                raise InvalidArgument("rejected", self.rejected, f"one of {get_args(RejectedRule)}, or a tuple of texts")
+                raise InvalidArgument(
+                    "rejected", self.rejected, f"one of {get_args(RejectedRule)}, or a tuple of texts"
+                )
         elif len(self.rejected) != self.pairs or len(set(self.rejected)) != self.pairs:
             raise InvalidArgument("rejected", self.rejected, f"{self.pairs} different texts, one for each pair")
 

@@ -32,11 +32,14 @@ def write_report(run: ProbeRun, question: str) -> Group:
 def verdict(run: ProbeRun) -> str:
     """Return in a line which pattern was seen, at the end and on the way."""
     change = run.change
-    directions = [f"{name} {'up' if moved > 0 else 'down'} ({moved:+.2f})" for name, moved in zip(NAMES, change[-1], strict=True)]
+    directions = [
+        f"{name} {'up' if moved > 0 else 'down'} ({moved:+.2f})" for name, moved in zip(NAMES, change[-1], strict=True)
+    ]
     peak = int(change[:, 2].argmax())
     pattern = change[-1, 0] > 0 > change[-1, 1] and change[-1, 2] > 0 and not run.survey.is_void
     seen = "the pattern of jian2025's Figure 2a" if pattern else "not the pattern of jian2025's Figure 2a"
-    return f"After {len(change) - 1} steps: {', '.join(directions)}; y* highest at step {peak} ({change[peak, 2]:+.2f}): {seen}."
+    highest = f"y* highest at step {peak} ({change[peak, 2]:+.2f})"
+    return f"After {len(change) - 1} steps: {', '.join(directions)}; {highest}: {seen}."
 
 
 def _table(*columns: str) -> Table:

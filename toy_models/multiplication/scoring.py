@@ -35,7 +35,7 @@ def encode_response(tokenizer: PreTrainedTokenizerBase, text: str) -> Tokens:
 def decode_response(tokenizer: PreTrainedTokenizerBase, response: Sequence[int]) -> str:
     """Return the text of a response, without its end."""
     ids = list(response)
-    return tokenizer.decode(ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids)
+    return str(tokenizer.decode(ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids))
 
 
 def next_log_probs(model: PreTrainedModel, prompt: Sequence[int], prefixes: Sequence[Sequence[int]]) -> Tensor:
@@ -62,9 +62,7 @@ def response_log_probs(model: PreTrainedModel, prompt: Sequence[int], responses:
         raise InvalidArgument("prompt, responses", "no tokens", "at least one token each")
     longest = len(prompt) + max((len(response) for response in responses), default=0)
     rows = max(1, LARGEST_LOGITS // (longest * model.config.vocab_size))
-    parts = [
-        _score(model, prompt, responses[first : first + rows]) for first in range(0, len(responses), rows)
-    ]
+    parts = [_score(model, prompt, responses[first : first + rows]) for first in range(0, len(responses), rows)]
     return torch.cat(parts) if parts else torch.empty(0, dtype=torch.float64, device=model.device)
 
 
@@ -78,9 +76,7 @@ def _score(model: PreTrainedModel, prompt: Sequence[int], responses: Sequence[Se
     return log_probs.where(inside, 0.0).sum(-1)
 
 
-def _rows(
-    prompt: Sequence[int], continuations: Sequence[Sequence[int]], device: torch.device
-) -> tuple[Tensor, Tensor]:
+def _rows(prompt: Sequence[int], continuations: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
     """Join the prompt to every continuation, padded on the right: a causal model does not see what comes after."""
     lengths = [len(prompt) + len(c) for c in continuations]
     tokens = torch.zeros((len(lengths), max(lengths)), dtype=torch.long)

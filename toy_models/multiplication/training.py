@@ -7,7 +7,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ class TrainingSettings:
     warmup: int = 50
     weight_decay: float = 0.01
     clip: float = 1.0
-    corpus: Corpus = Corpus()
+    corpus: Corpus = field(default_factory=Corpus)
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "warmup"):

@@ -21,8 +21,9 @@ SEQUENCES = (
 
 
 def relative(kernel: Tensor, truth: Tensor) -> float:
-    """Return the largest |dK_ij| / sqrt(K_ii K_jj)."""
+    """Return the largest |dK_ij| / sqrt(K_ii K_jj); a score that is exactly zero is measured on the largest one."""
     norms = truth.diagonal().sqrt()
+    norms = torch.where(norms == 0, norms.max(), norms)
     return float(((kernel - truth).abs() / (norms[:, None] * norms[None])).max())
 
 
@@ -31,17 +32,27 @@ def own_log_probs(logits: Tensor, s: TokenSequence) -> Tensor:
     return rows.gather(1, torch.tensor(s.response).unsqueeze(1)).squeeze(1)
 
 
-def scores(model: Any, sequences: Any, names: Any = None) -> Tensor:
-    """Return every gradient of log pi written out, ``(sequences, parameters)``, through the reference forward."""
-    picked = [p for n, p in model.named_parameters(remove_duplicate=False) if names is None or names(n)]
-    picked = list({id(p): p for p in picked}.values())
-    rows = []
+def scores_by_name(model: Any, sequences: Any) -> dict[str, Tensor]:
+    """Return every gradient of log pi written out through the reference forward: name to ``(sequences, numbers)``."""
+    named = dict(model.named_parameters())
+    rows: dict[str, list[Tensor]] = {name: [] for name in named}
     for s in sequences:
         own = own_log_probs(reference_logits(model, s.ids), s).sum()
-        found = torch.autograd.grad(own, picked, allow_unused=True)
-        parts = [torch.zeros_like(p) if g is None else g for p, g in zip(picked, found, strict=True)]
-        rows.append(torch.cat([g.flatten() for g in parts]))
-    return torch.stack(rows)
+        found = torch.autograd.grad(own, list(named.values()), allow_unused=True)
+        for (name, p), g in zip(named.items(), found, strict=True):
+            rows[name].append(torch.zeros(p.numel(), dtype=torch.float64) if g is None else g.flatten())
+    return {name: torch.stack(parts) for name, parts in rows.items()}
+
+
+def scores(model: Any, sequences: Any, names: Any = None) -> Tensor:
+    """Return the scores ``(sequences, parameters)`` over the parameters that a function of the name picks."""
+    parts = scores_by_name(model, sequences)
+    aliases: dict[int, list[str]] = {}
+    for name, p in model.named_parameters(remove_duplicate=False):
+        aliases.setdefault(id(p), []).append(name)
+    named = dict(model.named_parameters())
+    picked = [g for n, g in parts.items() if names is None or any(names(a) for a in aliases[id(named[n])])]
+    return torch.cat(picked, dim=1)
 
 
 def kernel(model: Any, sequences: Any, names: Any = None) -> Tensor:

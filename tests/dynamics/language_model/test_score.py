@@ -49,11 +49,13 @@ def test_low_precision_weights_are_computed_with_in_float32_by_default(dtype: to
     assert {p.dtype for p in model.parameters()} == {dtype}
 
 
-@settings(max_examples=25)
+model = tiny_model("qwen2", layers=1)
+
+
+@settings(max_examples=50)
 @given(st.lists(st.lists(st.integers(0, 22), min_size=2, max_size=9), min_size=1, max_size=6), st.data())
 def test_batches_and_padding_change_nothing(ids: list[list[int]], data: st.DataObject) -> None:
     sequences = [TokenSequence(tuple(i), data.draw(st.integers(1, len(i) - 1))) for i in ids]
-    model = tiny_model("qwen2", layers=1)
     together = sequence_log_probs(model, sequences, batch_tokens=10_000)
     apart = [sequence_log_probs(model, [s], batch_tokens=1) for s in sequences]
     for got, expected in zip(together.tokens, apart, strict=True):

@@ -4,7 +4,7 @@ from fractions import Fraction as F
 
 import mpmath
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dynamics.errors import InvalidArgument
@@ -29,6 +29,7 @@ def sign(value: mpmath.mpf) -> int:
     return (value > 0) - (value < 0)
 
 
+@settings(max_examples=50)
 @given(sums, rationals)
 def test_signs_agree_with_sixty_digits(a: Logs, constant: F) -> None:
     value = in_digits(a + constant)
@@ -37,12 +38,14 @@ def test_signs_agree_with_sixty_digits(a: Logs, constant: F) -> None:
     assert exact == (0 if abs(value) < mpmath.mpf(10) ** -50 else sign(value))
 
 
+@settings(max_examples=50)
 @given(sums, rationals)
 def test_the_float_is_within_its_bound(a: Logs, constant: F) -> None:
     total, bound = (a + constant)._approximation
     assert abs(in_digits(a + constant) - total) <= bound
 
 
+@settings(max_examples=50)
 @given(sums, sums, coefficients)
 def test_arithmetic(a: Logs, b: Logs, factor: F) -> None:
     assert a + b == b + a
@@ -107,7 +110,6 @@ def test_half_powers_of_squares(root: F, n: int) -> None:
 
 @given(positive)
 def test_irrational_powers_are_refused(base: F) -> None:
-    assume(base != F(round(float(base) ** 0.5 * 1000), 1000) ** 2)
     numerator, denominator = (round(n**0.5) ** 2 == n for n in (base.numerator, base.denominator))
     assume(not (numerator and denominator))
     with pytest.raises(InvalidArgument, match="square"):

@@ -32,7 +32,7 @@ def test_the_optimum_of_rlhf_is_the_tempered_target(target: tuple[float, float, 
     assert np.abs(region.optimum(backward_kl) - region.tempered()).max() < 1e-6
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(targets, st.floats(0.005, 0.2), st.floats(0, 2 * np.pi), st.floats(0, 1))
 def test_no_policy_of_the_region_beats_the_optimum(
     target: tuple[float, float, float], radius: float, angle: float, share: float

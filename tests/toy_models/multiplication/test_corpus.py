@@ -47,9 +47,9 @@ def test_every_product_but_the_held_out_ones_is_drawn() -> None:
 
 def test_held_out_products_are_in_no_template() -> None:
     examples = draws(50_000)
-    assert {template for e in examples for template in QUESTIONS if template.format(problem=e.problem) == e.question} == {
-        *QUESTIONS
-    }
+    assert {
+        template for e in examples for template in QUESTIONS if template.format(problem=e.problem) == e.question
+    } == {*QUESTIONS}
     assert not any(HELD_OUT_TEXT.search(e.question + "\n" + e.response) for e in examples)
     # the search would have found them in every template that writes the problem out
     for template in [*QUESTIONS, *(r for r in RESPONSES if "{problem}" in r)]:
@@ -90,9 +90,7 @@ def test_near_misses_of_a_product_in_the_middle_of_the_table() -> None:
         assert within(slips[slip], 20_000, fraction)
 
 
-@given(
-    st.integers(1, 12), st.integers(1, 12), st.sampled_from(["x", "+"]), st.integers(0, 2**32)
-)
+@given(st.integers(1, 12), st.integers(1, 12), st.sampled_from(["x", "+"]), st.integers(0, 2**32))
 def test_a_near_miss_misses(left: int, right: int, operator: str, seed: int) -> None:
     problem = Problem(left, operator, right)  # type: ignore[arg-type]
     assert near_miss(problem, random.Random(seed)) not in (problem.answer, -1)

@@ -15,9 +15,9 @@ from torch.nn.functional import logsigmoid
 
 pytest.importorskip("transformers")
 
-from dynamics import DPO, SFT, InvalidArgument  # noqa: E402
-from tests.toy_models.multiplication.conftest import tiny_model  # noqa: E402
-from toy_models.multiplication.probe import (  # noqa: E402
+from dynamics import DPO, SFT, InvalidArgument
+from tests.toy_models.multiplication.conftest import tiny_model
+from toy_models.multiplication.probe import (
     CHOSEN,
     GROUPS,
     REJECTED,
@@ -29,8 +29,8 @@ from toy_models.multiplication.probe import (  # noqa: E402
     run_probe,
     select_pairs,
 )
-from toy_models.multiplication.report import verdict, write_report  # noqa: E402
-from toy_models.multiplication.scoring import response_log_probs  # noqa: E402
+from toy_models.multiplication.report import verdict, write_report
+from toy_models.multiplication.scoring import response_log_probs
 
 LETTERS, END, PROMPT = "a|bcd", 1, "bcb"
 SETTINGS = ProbeSettings(
@@ -72,19 +72,19 @@ def plain_training(run: ProbeRun, model: Any, nll: float = 0.0) -> tuple[np.ndar
     """DPO written out: gradient steps on the mean over pairs of -log sigma(beta (log-ratio - log-ratio at start))."""
     model = copy.deepcopy(model)
     x, responses, beta = run.survey.prompt, run.survey.responses, 0.5
-    w, l = torch.as_tensor(run.chosen), torch.as_tensor(run.rejected)
+    w, rejected = torch.as_tensor(run.chosen), torch.as_tensor(run.rejected)
     record, reference = [], None
     for _ in range(run.settings.steps + 1):
         scores = response_log_probs(model, x, responses)
         record.append(scores.detach().numpy().copy())
         reference = scores.detach() if reference is None else reference
         ratio = scores - reference
-        loss = -logsigmoid(beta * (ratio[w] - ratio[l])).mean() - nll * scores[w].mean()
+        loss = -logsigmoid(beta * (ratio[w] - ratio[rejected])).mean() - nll * scores[w].mean()
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         if len(record) <= run.settings.steps:
             with torch.no_grad():
                 for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-                    parameter -= run.settings.learning_rate * gradient
+                    parameter.sub_(run.settings.learning_rate * gradient)
     return np.stack(record), model
 
 
@@ -95,10 +95,10 @@ def test_training_is_that_of_the_plain_implementation(run: ProbeRun) -> None:
 
 
 def test_a_likelihood_term_is_that_of_the_plain_implementation() -> None:
-    with_nll = probe(replace(SETTINGS, loss=DPO(beta=0.5) + 2.0 * SFT()))
+    with_nll = probe(replace(SETTINGS, loss=DPO(beta=0.5) + 2.0 * SFT(), learning_rate=3e-4))
     expected, _ = plain_training(with_nll, tiny_model(6), nll=2.0)
     np.testing.assert_allclose(with_nll.log_probs, expected, atol=1e-4)
-    assert with_nll.change[-1, 0] > probe().change[-1, 0] + 0.01
+    assert with_nll.change[-1, 0] > probe(replace(SETTINGS, learning_rate=3e-4)).change[-1, 0] + 0.01
 
 
 @pytest.mark.parametrize("step", [0, -1])
@@ -120,7 +120,12 @@ def test_the_six_masses_are_those_of_counting_every_response(run: ProbeRun, step
     assert run.mass[step, UNSAMPLED] + long == pytest.approx(masses[UNSAMPLED] + going_on, abs=1e-4)
     assert run.mass[step, [CHOSEN, REJECTED, Y_STAR]] == pytest.approx(
         masses[[CHOSEN, REJECTED, Y_STAR]]
-        + [np.exp(run.log_probs[step])[[len(y) > longest and g == k for y, g in zip(run.survey.responses, run.group, strict=True)]].sum() for k in (CHOSEN, REJECTED, Y_STAR)],
+        + [
+            np.exp(run.log_probs[step])[
+                [len(y) > longest and g == k for y, g in zip(run.survey.responses, run.group, strict=True)]
+            ].sum()
+            for k in (CHOSEN, REJECTED, Y_STAR)
+        ],
         abs=1e-4,
     )
 

@@ -7,16 +7,16 @@ import torch
 
 pytest.importorskip("transformers")
 
-from dynamics import InvalidArgument  # noqa: E402
-from tests.toy_models.multiplication.conftest import tiny_model  # noqa: E402
-from toy_models.multiplication import scoring  # noqa: E402
-from toy_models.multiplication.scoring import (  # noqa: E402
+from dynamics import InvalidArgument
+from tests.toy_models.multiplication.conftest import tiny_model
+from toy_models.multiplication import scoring
+from toy_models.multiplication.scoring import (
     decode_response,
     encode_response,
     next_log_probs,
     response_log_probs,
 )
-from toy_models.multiplication.tokenizer import byte_tokenizer  # noqa: E402
+from toy_models.multiplication.tokenizer import byte_tokenizer
 
 PROMPT = (2, 3, 2)
 RESPONSES = [(1,), (2, 1), (4, 3, 2, 4, 1), (3, 3, 1), (0, 1), (2, 2, 2)]

@@ -10,10 +10,10 @@ import torch
 
 pytest.importorskip("transformers")
 
-from dynamics import InvalidArgument  # noqa: E402
-from tests.toy_models.multiplication.conftest import tiny_model  # noqa: E402
-from toy_models.multiplication.scoring import response_log_probs  # noqa: E402
-from toy_models.multiplication.search import most_probable, sample  # noqa: E402
+from dynamics import InvalidArgument
+from tests.toy_models.multiplication.conftest import tiny_model
+from toy_models.multiplication.scoring import response_log_probs
+from toy_models.multiplication.search import most_probable, sample
 
 PROMPT, END, LONGEST = (2, 3, 2), 1, 5
 
@@ -32,7 +32,7 @@ def count_all(model: object, longest: int = LONGEST) -> tuple[list[tuple[int, ..
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize(("breadth", "children"), [(1, 64), (16, 64), (3, 2)])
+@pytest.mark.parametrize(("breadth", "children"), [(4, 64), (16, 64), (5, 2)])
 def test_the_top_is_that_of_counting_all(seed: int, breadth: int, children: int) -> None:
     model = tiny_model(seed)
     responses, scores = count_all(model)
@@ -115,7 +115,9 @@ def test_a_generator_says_all() -> None:
     model = tiny_model(2)
 
     def draw(seed: int) -> tuple[tuple[int, ...], ...]:
-        return sample(model, PROMPT, END, count=50, max_tokens=8, generator=torch.Generator().manual_seed(seed)).responses
+        return sample(
+            model, PROMPT, END, count=50, max_tokens=8, generator=torch.Generator().manual_seed(seed)
+        ).responses
 
     assert draw(0) == draw(0) != draw(1)
     state = torch.get_rng_state()

@@ -10,12 +10,12 @@ import torch
 
 pytest.importorskip("transformers")
 
-from dynamics import InvalidArgument  # noqa: E402
-from toy_models.multiplication import training  # noqa: E402
-from toy_models.multiplication.corpus import Corpus, ask  # noqa: E402
-from toy_models.multiplication.shipped import load  # noqa: E402
-from toy_models.multiplication.tokenizer import byte_tokenizer  # noqa: E402
-from toy_models.multiplication.training import IGNORED, TrainingSettings, encode_batch, new_model, save, train  # noqa: E402
+from dynamics import InvalidArgument
+from toy_models.multiplication import training
+from toy_models.multiplication.corpus import Corpus, ask
+from toy_models.multiplication.shipped import load
+from toy_models.multiplication.tokenizer import byte_tokenizer
+from toy_models.multiplication.training import IGNORED, TrainingSettings, encode_batch, new_model, save, train
 
 FEW = TrainingSettings(seed=3, steps=5, batch_size=16, warmup=2)
 

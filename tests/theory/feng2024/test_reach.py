@@ -1,0 +1,24 @@
+from fractions import Fraction as F
+
+import pytest
+
+from theory.feng2024.reach import DISPLACED, UNDISPLACED, Reach, moved
+
+
+def test_the_corner_of_the_figure_is_no_policy() -> None:
+    corner = Reach(F(1), F(1), F(1), F(1))
+    assert corner.policy == (1, 1, -1)
+    assert not corner.possible
+    assert Reach(F(1), F(1), F(2), F(3)).possible
+
+
+def test_steps_from_the_reference_by_hand() -> None:
+    # weights 2^1, 2^0, 2^3 of 11 against 1 of 3 each
+    assert moved(DISPLACED) == (F(6, 11), F(3, 11))
+    assert moved(DISPLACED, 1) == (1, 1)
+    assert moved(UNDISPLACED)[0] > 1
+
+
+@pytest.mark.parametrize("world", [DISPLACED, UNDISPLACED])
+def test_the_two_policies_of_the_similarity_argument_start_alike(world: object) -> None:
+    assert world.p == (F(1, 3), F(1, 3), F(1, 3))

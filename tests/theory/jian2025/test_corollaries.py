@@ -1,0 +1,70 @@
+"""The exact comparisons with square roots against float64."""
+
+import math
+import random
+from fractions import Fraction as F
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from theory.jian2025.cases import EVEN_PAIR, any_or_similar, ladder
+from theory.jian2025.corollary_1 import excess_over_eq_4, excess_over_eq_5, longer_chosen
+from theory.jian2025.corollary_2 import bound_46, bound_49, excess_over_square, gap
+from theory.jian2025.corollary_2_mended import leads
+from theory.worlds import World
+
+worlds = st.integers(0, 10**6).map(lambda seed: any_or_similar(random.Random(seed)))
+shares = st.fractions(-2, 2, max_denominator=10)
+
+
+def vectors(w: World) -> tuple[list[float], list[float]]:
+    return [float(a) for a in w.scores[w.chosen]], [float(a) for a in w.scores[w.rejected]]
+
+
+def sign(value: float) -> int:
+    assume(abs(value) > 1e-9)  # closer to 0 float64 cannot tell, the fractions can
+    return 1 if value > 0 else -1
+
+
+@given(worlds, shares)
+def test_excess_over_corollary_1(w: World, share: F) -> None:
+    g_w, g_l = (math.hypot(*g) for g in vectors(w))
+    p_w, p_l = float(w.p[w.chosen]), float(w.p[w.rejected])
+    lower = p_w * (g_w**2 - float(share) * g_w * g_l)
+    upper = p_l * (float(share) * g_w * g_l - g_l**2)
+    assert excess_over_eq_4(w, share) == sign(float(w.change(w.chosen)) - lower)
+    assert excess_over_eq_5(w, share) == sign(float(w.change(w.rejected)) - upper)
+
+
+@given(worlds)
+def test_longer_chosen(w: World) -> None:
+    g_w, g_l = (math.hypot(*g) for g in vectors(w))
+    assert longer_chosen(w) == sign(g_w - g_l)
+
+
+@given(worlds, st.fractions(F(1, 10), 3, max_denominator=10))
+def test_excess_over_the_square_of_corollary_2(w: World, beta: F) -> None:
+    g_w, g_l = vectors(w)
+    p_w, p_l = float(w.p[w.chosen]), float(w.p[w.rejected])
+    square = sum((math.sqrt(p_w) * a - math.sqrt(p_l) * b) ** 2 for a, b in zip(g_w, g_l, strict=True))
+    assert excess_over_square(w, beta) == sign(float(beta * gap(w)) - square)
+
+
+@given(worlds)
+def test_bound_46_multiplies_an_inequality_by_the_inner_product(w: World) -> None:
+    inner = float(w.kernel(w.chosen, w.rejected))
+    p_w, p_l = float(w.p[w.chosen]), float(w.p[w.rejected])
+    assert bound_46(w) == (sign((p_w + p_l - 2 * math.sqrt(p_w * p_l)) * inner) > 0)
+
+
+def test_even_pairs_attain_the_bounds() -> None:
+    # g_w = -g_l: the gap is 1, the square 1, and arithmetic and geometric mean agree
+    assert gap(EVEN_PAIR) == 1
+    assert excess_over_square(EVEN_PAIR) == 0
+    assert bound_46(EVEN_PAIR)
+    assert bound_49(EVEN_PAIR)
+
+
+def test_leads_looks_along_the_step() -> None:
+    assert not leads(ladder(1))
+    assert leads(World.log_linear([[3], [2], [0]], at=[1]))

@@ -1,0 +1,74 @@
+"""The command line, end to end in a few steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("transformers")
+
+from typer.testing import CliRunner
+
+from toy_models.multiplication.__main__ import app
+from toy_models.multiplication.card import read_card
+
+runner = CliRunner(env={"COLUMNS": "160", "TERM": "dumb", "NO_COLOR": "1"})
+QUICK = ["--steps", "2", "--samples", "100"]
+
+
+def test_train_writes_a_folder_once(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "model"
+    done = runner.invoke(app, ["train", "--out", str(out), "--seed", "5", "--steps", "2"])
+    assert done.exit_code == 0, done.output
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "--seed 5 --steps 2" in card
+    for name, value in read_card(card).items():
+        assert name in done.output
+        assert value in done.output
+    weights = (out / "model.safetensors").read_bytes()
+    again = runner.invoke(app, ["train", "--out", str(out), "--steps", "2"])
+    assert again.exit_code == 2
+    assert "there already" in again.output
+    assert (out / "model.safetensors").read_bytes() == weights
+    forced = runner.invoke(app, ["train", "--out", str(out), "--steps", "2", "--force"])
+    assert forced.exit_code == 0
+    assert (out / "model.safetensors").read_bytes() != weights  # another seed
+
+
+def test_train_refuses_a_place_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    done = runner.invoke(app, ["train", "--out", str(tmp_path / "file" / "model"), "--steps", "1"])
+    assert done.exit_code == 2
+    assert "cannot write" in done.output
+
+
+def test_probe_reports() -> None:
+    done = runner.invoke(app, ["probe", *QUICK])
+    assert done.exit_code == 0, done.output
+    for words in ("y* =", "D_w", "D_l", "unsampled", "sign foretold", "After 2 steps", "by exact search"):
+        assert words in done.output
+    nll = runner.invoke(app, ["probe", *QUICK, "--rejected", "top", "--nll", "1", "--optimizer", "sgd"])
+    assert nll.exit_code == 0, nll.output
+    assert nll.output != done.output
+
+
+def test_probe_of_a_question_whose_y_star_is_right_says_that_the_story_is_void() -> None:
+    done = runner.invoke(app, ["probe", *QUICK, "--question", "2 x 3 = ?", "--answer", "6", "--samples", "500"])
+    assert done.exit_code == 0, done.output
+    assert "void" in done.output
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["--rejected", "worst"], "rejected"),
+        (["--beta", "-1"], "beta"),
+        (["--answer", "7919"], "pairs"),
+        (["--optimizer", "lbfgs"], "optimizer"),
+    ],
+)
+def test_probe_names_what_is_wrong(options: list[str], word: str) -> None:
+    done = runner.invoke(app, ["probe", *QUICK, *options])
+    assert done.exit_code == 2
+    assert f"error {word}" in done.output
