@@ -267,9 +267,9 @@ def ratio_flow(x1: float, x2: float, beta: float, times: Sequence[float] | np.nd
     else:
 
         def velocity(_: float, state: np.ndarray) -> np.ndarray:
-            second = np.exp(2 * state)
             log_winner = 0.5 * np.log(np.maximum(x1**2 - x2**2 * np.expm1(2 * (state - math.log(x2))), x1**2))
-            return -beta * expit(beta * (state - log_winner)) / second
+            # the field over x2, without a division of two numbers that both vanish with x2
+            return -beta * np.exp((beta - 2) * state) / (np.exp(beta * state) + np.exp(beta * log_winner))
 
         loser = np.exp(_solve(velocity, np.array([math.log(x2)]), grid, None)[1][:, 0])
     # x1^2 + x2^2 is conserved; written so that a small x1 keeps its digits

@@ -222,7 +222,12 @@ def _draw_gradient_terms(arrays: Arrays) -> Drawing:
     "is positive and increasing at every step.",
     differs=DIFFERS + " The paper draws one curve that is positive from the first step on, where its own panel (b) has "
     "changes of opposite sign; it does not say what was done to the logarithm.",
-    claims=("jian2025.corollary-2", "jian2025.corollary-2-non-negativity", "jian2025.remark-3", "jian2025.log-margin"),
+    claims=(
+        "jian2025.corollary-2",
+        "jian2025.corollary-2-non-negativity",
+        "jian2025.remark-3-order",
+        "jian2025.log-margin",
+    ),
 )
 def log_delta_ratio(beta: float = 0.5, learning_rate: float = 0.5, steps: int = 180) -> Arrays:
     """Run DPO on the ladder and compare the changes of pi(y_w) and pi(y_l), exact and to first order."""

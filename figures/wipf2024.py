@@ -46,7 +46,13 @@ def normalized_penalty(u: np.ndarray, gamma: float) -> np.ndarray:
     "u != 0, which is the limit of |u|^p itself.",
     differs="The paper gives no values of gamma and no normalisation; both are chosen here. Panels (b) and (c), the "
     "limits as printed beside the true ones, are added.",
-    claims=("wipf2024.concave-penalty", "wipf2024.relative-concavity", "wipf2024.figure-2"),
+    claims=(
+        "wipf2024.concave-penalty",
+        "wipf2024.relative-concavity",
+        "wipf2024.figure-2",
+        "wipf2024.figure-2-indicator",
+        "wipf2024.figure-2-infinity",
+    ),
 )
 def penalties(
     gammas: tuple[float, ...] = (0.2, 1.0, 5.0, 20.0),

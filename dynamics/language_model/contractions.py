@@ -13,6 +13,7 @@ parameters is off by per cents.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -56,7 +57,7 @@ def contract(a: Tensor, g: Tensor, segments: Segments, route: Route) -> Tensor:
     return products(a, g, segments)
 
 
-def ghost(rows: Segments, columns: Segments, table) -> Tensor:  # type: ignore[no-untyped-def]
+def ghost(rows: Segments, columns: Segments, table: Callable[[slice, slice], Tensor]) -> Tensor:
     """Sum a table over token pairs into sequence pairs, ``(sequences, sequences)``, float64.
 
     Args:

@@ -106,7 +106,7 @@ def sequence_kernel(
         coverage = cover(model, parameters)
         check_head(model, torch.tensor([found[0].ids[:-1]], device=device))
         with requiring(model, coverage.selected):
-            plan = plan_memory(model, found, coverage, memory, batch_tokens)
+            plan = plan_memory(model, found, coverage, memory, batch_tokens, vocabulary_piece)
             LOG.info(
                 "kernel of %d sequences: about %.0f MiB beyond the model (%s), %.0f MiB free",
                 *(len(found), plan.needed / 2**20, plan.way, plan.available / 2**20),

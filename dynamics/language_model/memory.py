@@ -17,6 +17,7 @@ from dynamics.language_model.parameters import Coverage
 from dynamics.language_model.sequences import TokenSequence
 from dynamics.language_model.sweep import find_layers
 
+SLACK = 1.25  # for what comes and goes within one operation
 Memory = Literal["auto", "graph", "layerwise"]
 
 
@@ -43,7 +44,7 @@ class MemoryPlan:
 
 
 def plan_memory(
-    model: Any, sequences: Sequence[TokenSequence], coverage: Coverage, memory: Memory, batch_tokens: int
+    model: Any, sequences: Sequence[TokenSequence], coverage: Coverage, memory: Memory, batch_tokens: int, piece: int
 ) -> MemoryPlan:
     """Measure one sequence's graph and choose a way; ``"auto"`` takes one graph if it fits half of what is free.
 
@@ -60,10 +61,10 @@ def plan_memory(
     tokens = sum(len(s.ids) - 1 for s in sequences)
     responses = sum(s.length for s in sequences)
     vocabulary, hidden = weight.shape
-    # the head's pieces (logits, c) and, where rows are paired, one float64 table; a contraction's own rows
-    head = responses * (min(vocabulary, 8192) * 3 * size + 8 * responses + 4 * hidden * size)
+    # the head's pieces (logits, c, one float64 copy), a float64 table of paired rows, hidden states and gradients
+    head = responses * (min(vocabulary, piece) * (3 * size + 16) + 8 * responses + 4 * hidden * size)
     rows = [tap.row_bytes() * tokens * size for tap in coverage.taps]
-    whole = saved * len(sequences) + max(rows) + head
+    whole = int(SLACK * (saved * len(sequences) + max(rows) + head))
     layers = find_layers(model)
     layerwise = None
     if layers:
@@ -72,7 +73,7 @@ def plan_memory(
         batch = min(max(batch_tokens, width), width * len(sequences))
         one_layer = int(saved / width * batch / len(layers))
         boundaries = (2 * len(layers) + 4) * tokens * hidden * size
-        layerwise = boundaries + per_layer + one_layer + head
+        layerwise = int(SLACK * (boundaries + per_layer + one_layer + head))
     available = free_bytes(weight.device)
     if memory == "layerwise" and layerwise is None:
         raise InvalidArgument("memory", memory, "'graph': no list of decoder layers was found in this model")

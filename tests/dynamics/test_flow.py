@@ -312,3 +312,9 @@ def test_bad_input_is_named(make, argument: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         make()
     assert caught.value.argument == argument
+
+
+def test_the_ratio_flow_outlives_the_squares_of_its_coordinates() -> None:
+    # at t = 400 x2 is e^-400 at beta = 2, so that x2^2 is 0 in floating point
+    x2 = ratio_flow(1.0, 1.0, 2.0, [300.0, 400.0, 600.0])[:, 1]
+    close(np.log(x2), [-300.0, -400.0, -600.0], 1e-6)

@@ -77,6 +77,7 @@ def eq_7_certificate(evidence: Evidence) -> None:
         two_blocks,
         given=lambda case: case.phi.squared_norm(case.phi.chosen) == case.phi.squared_norm(case.phi.rejected) == 0,
         control=lambda case: longer_rejected(case.theta) or case.log_change(case.theta.rejected) <= 0,
+        worlds=200,
     )
 
 
@@ -126,7 +127,7 @@ def eq_7_lower_level(evidence: Evidence) -> None:
         return bool(minimisers(share) == sp.FiniteSet(sp.log(sp.Rational(odds.numerator, odds.denominator) ** power)))
 
     evidence.fails(exists, at=F(1), control=F(2, 3))
-    evidence.holds(at_the_odds, label_share, worlds=15, role=CONDITIONAL, control=lambda q: at_the_odds(q, power=2))
+    evidence.holds(at_the_odds, label_share, worlds=8, role=CONDITIONAL, control=lambda q: at_the_odds(q, power=2))
 
 
 T1, T2, F1, F2, F3 = sp.symbols("theta_1 theta_2 f_1 f_2 f_3", real=True)

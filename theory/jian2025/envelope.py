@@ -171,7 +171,7 @@ def eq_10(evidence: Evidence) -> None:
         return abs((ends[1] - ends[0]) / (2 * h) - level.slope_theta(theta, phi)) < 1e-6
 
     evidence.holds(
-        statement, lower_level, worlds=50, role=CONDITIONAL, control=lambda level: statement(level, solved=False)
+        statement, lower_level, worlds=20, role=CONDITIONAL, control=lambda level: statement(level, solved=False)
     )
 
 

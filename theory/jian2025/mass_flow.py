@@ -7,9 +7,9 @@ import random
 from fractions import Fraction as F
 
 from theory.claim import CONDITIONALLY, PROVED, claim
-from theory.evidence import ALSO, Evidence
+from theory.evidence import ALSO, CONDITIONAL, Evidence
 from theory.jian2025.cases import BOTH_FALL, BOTH_RISE
-from theory.worlds import TABULAR, World, any_world, dot, log_linear, tabular
+from theory.worlds import World, any_world, dot, log_linear, tabular
 
 # y* = response 3 is more probable than response 2, which gains what y* loses
 LESS_PROBABLE_GAINS = World.log_linear([[2], [0], [4], [1]], at=[F(1, 2)])
@@ -68,7 +68,7 @@ def remark_4(evidence: Evidence) -> None:
     in_a_table = World.tabular([F(1, 10), F(3, 10), F(2, 10), F(4, 10)])
     evidence.fails(statement, at=LESS_PROBABLE_GAINS, control=in_a_table)
     evidence.finds(statement, log_linear, control=by_alignment)
-    evidence.holds(statement, any_world, given=lambda w: w.kind == TABULAR, control=relative, worlds=300)
+    evidence.holds(statement, tabular, role=CONDITIONAL, control=relative, worlds=200)
 
 
 @claim(

@@ -52,7 +52,7 @@ def eq_8(evidence: Evidence) -> None:
         lambda case: (excess_loss(case) <= 0) == (case["p"] == case["q"]),
         labels_and_policy,
         role=CORRECTED,
-        control=lambda case: (excess_loss(case) <= 0) == (case["p"][0] == case["q"][0]),
+        control=lambda case: (excess_loss(case) <= 0.1) == (case["p"] == case["q"]),
     )
 
 
@@ -73,7 +73,7 @@ def eq_8_constraint_qualification(evidence: Evidence) -> None:
         q = sp.Rational(share.numerator, share.denominator)
         return bool(sp.simplify(sp.diff(soft_sft(q, phi), phi).subs(phi, sp.log(q / (1 - q)) + shift)) == 0)
 
-    evidence.holds(vanishes, label_share, worlds=15, control=lambda q: vanishes(q, shift=1))
+    evidence.holds(vanishes, label_share, worlds=8, control=lambda q: vanishes(q, shift=1))
 
 
 def penalised_minimum(penalty: float, beta: float = 0.5, power: int = 1) -> float:

@@ -11,6 +11,7 @@ from theory.evidence import ALSO, Evidence
 from theory.jian2025.bilevel import TwoBlocks, two_blocks
 from theory.jian2025.envelope import LowerLevel
 from theory.jian2025.finite_step import residual
+from theory.jian2025.theorem_2 import displaced
 from theory.worlds import World, any_world, dot, sign_with_root
 
 RATES = (F(1, 3), F(2, 7))  # of theta and of phi; any two positive numbers
@@ -160,7 +161,8 @@ class Update(NamedTuple):
 
 def update(source: random.Random) -> Update:
     """Draw a world of any kind, lambda up to 6 and beta x urgency up to 1."""
-    return Update(any_world(source), F(source.randint(0, 24), 4), F(source.randint(1, 12), 12))
+    world = source.choice((any_world, displaced))(source)
+    return Update(world, F(source.randint(0, 24), 4), F(source.randint(1, 12), 12))
 
 
 @claim(
@@ -214,7 +216,7 @@ def update_lambda(evidence: Evidence) -> None:
     evidence.holds(
         lambda u: (u.log_change() >= 0) == threshold(u),
         update,
-        control=lambda u: (u.log_change() >= 0) == threshold(scaled(u, F(2))),
+        control=lambda u: (u.log_change() >= 0) == threshold(scaled(u, F(1, 2))),
     )
     evidence.holds(
         lambda u: not in_norms(u) or u.log_change() >= 0,

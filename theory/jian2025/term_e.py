@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction as F
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import NamedTuple
 
 import sympy as sp
 
@@ -165,7 +166,7 @@ def term_e_tabular_step(evidence: Evidence) -> None:
         form = covariance_form(w, 0, 0) - covariance_form(w, 0, 1)
         return form == p * (1 - p) + factor * q**2 - (p - square) * (p - q) >= q**2
 
-    evidence.holds(statement, ranked_table, control=lambda w: regularizer_step_sign(w, w.rejected) > 0)
+    evidence.holds(statement, ranked_table, control=lambda w: regularizer_step_sign(w, w.rejected) < 0, worlds=200)
     evidence.holds(identity, ranked_table, control=lambda w: identity(w, factor=2))
 
 
@@ -175,26 +176,38 @@ class Stall(NamedTuple):
     beta: F
     gamma: F
 
-    def slopes(self) -> tuple[Any, Any, Any]:
+    def slopes(self) -> tuple[sp.Expr, ...]:
         """Return left slope, right slope and right curvature of L_dpo + gamma L_reg in m = theta_w - theta_l at 0.
 
         Example:
             >>> Stall(F(1, 2), F(1)).slopes()
             (-1/4, -1/4 + sqrt(2)/2, 1/16)
         """
-        m = sp.symbols("m", real=True)
-        beta, gamma = (sp.Rational(a.numerator, a.denominator) for a in self)
-        dpo = sp.log(1 + sp.exp(-beta * m))
-        p = 1 / (1 + sp.exp(-m))
-        reg = gamma * sp.sqrt(2) * (p - (1 - p))  # |g_l| - |g_w| = sqrt(2) (p_w - p_l), positive on the right
-        left, right, curvature = sp.diff(dpo, m), sp.diff(dpo + reg, m), sp.diff(dpo + reg, m, 2)
-        at_zero = (expression.subs(m, 0) for expression in (left, right, curvature))
-        return tuple(sp.simplify(value) for value in at_zero)
+        at = {symbol: sp.Rational(a.numerator, a.denominator) for symbol, a in zip((BETA, GAMMA), self, strict=True)}
+        return tuple(expression.subs(at) for expression in stall_slopes())
 
     def is_minimum(self) -> bool:
         """Return whether m = 0 is a local minimiser."""
         left, right, curvature = self.slopes()
         return bool(left < 0 and (right > 0 or (right == 0 and curvature > 0)))
+
+
+BETA, GAMMA, M = sp.symbols("beta gamma m", positive=True)
+
+
+@lru_cache(maxsize=1)
+def stall_slopes() -> tuple[sp.Expr, ...]:
+    """Return the three numbers of ``Stall.slopes`` in symbols.
+
+    Example:
+        >>> stall_slopes()[1]
+        -beta/2 + sqrt(2)*gamma/2
+    """
+    dpo = sp.log(1 + sp.exp(-BETA * M))
+    p = 1 / (1 + sp.exp(-M))
+    total = dpo + GAMMA * sp.sqrt(2) * (p - (1 - p))  # |g_l| - |g_w| = sqrt(2) (p_w - p_l), positive on the right
+    derivatives = sp.diff(dpo, M), sp.diff(total, M), sp.diff(total, M, 2)
+    return tuple(sp.simplify(value.subs(M, 0)) for value in derivatives)
 
 
 @claim(
@@ -214,13 +227,10 @@ def term_e_stall(evidence: Evidence) -> None:
         return case.is_minimum() == (root * case.gamma**2 >= case.beta**2)
 
     evidence.holds(statement, stall, worlds=40, control=lambda case: statement(case, root=1))
-    beta, gamma, m = sp.symbols("beta gamma m", positive=True)
-    # tanh(m / 2) = p_w - p_l
-    total = sp.log(1 + sp.exp(-beta * m)) + gamma * sp.sqrt(2) * sp.tanh(m / 2)
-    slope, curvature = (sp.diff(total, m, order).subs(m, 0) for order in (1, 2))
+    _, slope, curvature = stall_slopes()
     evidence.proves(
-        lambda: sp.solve(slope, gamma) == [beta / sp.sqrt(2)] and sp.simplify(curvature - beta**2 / 4) == 0,
-        control=lambda: sp.solve(slope, gamma) == [beta / 2] and sp.simplify(curvature - beta**2 / 4) == 0,
+        lambda: sp.solve(slope, GAMMA) == [BETA / sp.sqrt(2)] and curvature == BETA**2 / 4,
+        control=lambda: sp.solve(slope, GAMMA) == [BETA / 2] and curvature == BETA**2 / 4,
         by="SymPy: the right slope vanishes at that gamma, where the curvature is positive",
     )
 

@@ -128,7 +128,7 @@ def sign_of_a_finite_step(evidence: Evidence) -> None:
 
     evidence.fails(printed, at=ladder(F(1, 2)), control=BOTH_RISE)
     evidence.fails(printed, at=ladder(1), control=BOTH_FALL)
-    evidence.holds(printed, one_feature, given=lambda w: w.drive(w.chosen) < 0, control=never_moves)
+    evidence.holds(printed, one_feature, given=lambda w: w.drive(w.chosen) < 0, control=never_moves, worlds=200)
 
 
 @claim(

@@ -7,9 +7,9 @@ from fractions import Fraction as F
 from typing import NamedTuple
 
 from theory.claim import CONDITIONALLY, FALSE, PROVED, claim
-from theory.evidence import ALSO, Evidence
+from theory.evidence import ALSO, CONDITIONAL, Evidence
 from theory.jian2025.cases import BOTH_FALL
-from theory.worlds import TABULAR, World, any_world, one_feature, tabular
+from theory.worlds import World, any_world, one_feature, tabular
 
 # theta = (ln 2, 0): chosen, rejected and the most probable response all fall, a fourth one gains everything
 ALL_BUT_ONE_FALL = World.log_linear([[-1, -1], [-1, -2], [1, -1], [0, 0]], at=[2, 1])
@@ -249,8 +249,8 @@ def case_2(evidence: Evidence) -> None:
     )
     evidence.holds(
         statement,
-        any_world,
-        given=lambda w: w.kind == TABULAR,
+        tabular,
+        role=CONDITIONAL,
         control=lambda w: w.change(w.rejected) >= 0 or greedy_rises(w),
     )
 
@@ -329,5 +329,5 @@ def case_2_primarily(evidence: Evidence) -> None:
         any_world,
         given=lambda w: w.squared_norm(w.chosen) > w.kernel(w.chosen, w.rejected),
         role=ALSO,
-        control=statement,
+        control=lambda w: all(w.change(w.chosen) >= w.change(y) for y in w.others),
     )

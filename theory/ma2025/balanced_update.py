@@ -151,10 +151,9 @@ def balanced_update(evidence: Evidence) -> None:
     says=r"\Delta\pi_i\approx C\gamma\,\pi_i\Bigl(w_i\pi_i-\sum_j w_j\pi_j^2\Bigr)\quad\text{for small}\ \max_y\pi_y",
     verdict=FALSE,
     because=r"The pushes on responses outside a pair are dropped as small, of order $\pi^2$, but there are $n^2$ "
-    "pairs: "
-    r"together they are the push $-C\gamma\pi_i\bar w$ on each logit, as large as what is kept. Splitting every "
-    "response into m equal "
-    "parts makes all probabilities small and changes nothing: one push keeps the wrong sign.",
+    r"pairs: together they are the push $-C\gamma\pi_i\bar w$ on each logit, as large as what is kept. Splitting "
+    "every response into m equal parts makes all probabilities small and changes nothing: one push keeps the wrong "
+    "sign.",
     instead=("ma2025.balanced-update", "ma2025.eq-14-equivalence"),
 )
 def eq_14(evidence: Evidence) -> None:
@@ -163,8 +162,9 @@ def eq_14(evidence: Evidence) -> None:
     def right_signs(case: Selection) -> bool:
         return all(a * b > 0 for a, b in zip(exact_update(case), printed_update(case), strict=True) if a or b)
 
-    def fine(case: dict[str, int]) -> bool:
-        return right_signs(copies(WRONG_SIGN if case["mean"] else NO_MEAN, case["parts"]))
+    def split(case: dict[str, Selection | int]) -> bool:
+        whole, parts = case["world"], case["parts of each response"]
+        return isinstance(whole, Selection) and isinstance(parts, int) and right_signs(copies(whole, parts))
 
     def audited(exact: bool) -> bool:
         update = exact_update(AUDITED) if exact else printed_update(AUDITED)
@@ -176,7 +176,11 @@ def eq_14(evidence: Evidence) -> None:
 
     evidence.fails(right_signs, at=WRONG_SIGN, control=NO_MEAN)
     # every response in 40 parts: no probability above 2%
-    evidence.fails(fine, at={"mean": 1, "parts": 40}, control={"mean": 0, "parts": 40})
+    evidence.fails(
+        split,
+        at={"world": WRONG_SIGN, "parts of each response": 40},
+        control={"world": NO_MEAN, "parts of each response": 40},
+    )
     evidence.proves(
         lambda: audited(exact=True),
         control=lambda: audited(exact=False),
@@ -254,9 +258,8 @@ def perhaps_right(source: random.Random) -> Selection:
     source="Theorem 2 and Section 4.2: one w for Eqs. (12) and (14); Figure 1",
     says=r"w_i\ \text{of a balanced loss}=w_i\ \text{of DPO}",
     verdict=FALSE,
-    because=r"w contains the $\kappa$ of its loss. Where DPO has come to rest, $\pi\propto q$, its w is zero and "
-    "that of "
-    r"the loss in $\pi_w-\pi_l$ is not; for small probabilities the latter has $\kappa\approx 1/2$.",
+    because=r"w contains the $\kappa$ of its loss. Where DPO has come to rest, $\pi\propto q$, its w is zero and that "
+    r"of the loss in $\pi_w-\pi_l$ is not; for small probabilities the latter has $\kappa\approx 1/2$.",
     instead="ma2025.balanced-update",
 )
 def eq_14_same_w(evidence: Evidence) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction as F
+from functools import partial
 from typing import NamedTuple
 
 import mpmath
@@ -108,8 +109,8 @@ def labels(evidence: Evidence) -> None:
     tried = (0.6, 0.62, 0.667, 0.75, 0.9)
     for detach in (False, True):
         evidence.measures(
-            lambda detach=detach: statement(detach, tried, (True, True, False, False, False)),
-            control=lambda detach=detach: statement(detach, tried, (True, True, False, True, False)),
+            partial(statement, detach, tried, (True, True, False, False, False)),
+            control=partial(statement, detach, tried, (True, True, False, True, False)),
             by=f"autograd, lambda_w {'detached' if detach else 'differentiated'}, labels {tried}",
         )
     evidence.measures(
@@ -167,8 +168,8 @@ def everywhere(evidence: Evidence) -> None:
 
     for detach in (False, True):
         evidence.proves(
-            lambda detach=detach: ratio_is(detach, at_reference=False),
-            control=lambda detach=detach: ratio_is(detach, at_reference=False, power=0),  # DPO's, Eq. (2)
+            partial(ratio_is, detach, at_reference=False),
+            control=partial(ratio_is, detach, at_reference=False, power=0),  # DPO's, Eq. (2)
             by=f"SymPy, lambda_w {'detached' if detach else 'differentiated'}",
         )
     evidence.proves(

@@ -31,14 +31,14 @@ def beta(world: Bandit) -> Vector:
 
 def any_utility(source: random.Random) -> Bandit:
     """Draw a uniform reference, beta = 1, 2 to 5 responses, any policy and any utility."""
-    n = source.randint(2, 5)
+    n = source.choice((2, 2, 3, 3, 4, 5))
     p, q = ([source.randint(1, 12) for _ in range(n)] for _ in range(2))
     return Bandit.of(p, q)
 
 
 def aligned(source: random.Random) -> Bandit:
     """Draw a bandit whose utility increases with the policy's probability: Theorem 4's assumption."""
-    n = source.randint(2, 5)
+    n = source.choice((2, 2, 3, 3, 4, 5))
     p, q = (sorted(source.randint(1, 12) for _ in range(n)) for _ in range(2))
     return Bandit.of(p, q)
 

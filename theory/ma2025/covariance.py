@@ -75,8 +75,8 @@ def increasing(source: random.Random) -> Moments:
     n = source.randint(2, 6)
 
     def function() -> Vector:
-        top = source.choice((1, 3, 10))
-        return tuple(F(v) for v in sorted(source.randint(0, top) for _ in range(n)))
+        low, spread = source.randint(0, 3), source.choice((0, 1, 3, 10))  # constant functions: equality
+        return tuple(F(low + v) for v in sorted(source.randint(0, spread) for _ in range(n)))
 
     return Moments(tuple(F(source.randint(1, 9)) for _ in range(n)), function(), function(), function())
 

@@ -61,6 +61,13 @@ class Hump:
         beyond = np.maximum(0, self.side * d - self.drop_at)
         return -self.curvature * d * wave - self.side * self.drop * beyond**2
 
+    def __str__(self) -> str:
+        """Return the slope of the logarithm as a formula in d, the distance from the mode."""
+        wave = f" (1 + {self.roughness:g} cos({self.frequency:g} d))" if self.roughness else ""
+        sign, d = ("- ", "d") if self.side > 0 else ("+ ", "-d")
+        drop = f" {sign}{self.drop:g} max(0, {d} - {self.drop_at:g})^2" if self.drop else ""
+        return f"mode {self.mode:g}, slope of the logarithm -{self.curvature:g} d{wave}{drop}"
+
     def mirrored(self) -> Hump:
         """Return the curve with y -> -y."""
         numbers = (self.curvature, self.roughness, self.frequency, self.drop, self.drop_at)
@@ -138,6 +145,11 @@ class Landscape:
             raise NotImplementedError("only curves with one hump are mirrored")
         first = -(self.first + self.count - 1)
         return Landscape(self.utility.mirrored(), self.policy.mirrored(), first, self.count)
+
+    def __str__(self) -> str:
+        """Return both curves and the responses."""
+        rows = (f"policy: {self.policy}", f"utility: {self.utility}")
+        return "\n".join((*rows, f"responses {self.first} to {self.first + self.count - 1}"))
 
     def _odds(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         responses = np.arange(self.first, self.first + self.count, dtype=float)
@@ -224,12 +236,10 @@ def gaussians(source: random.Random) -> Landscape:
     source="Theorem 3, first statement",
     says=r"y^*\ \text{local extremum of}\ w\implies y^*>\mu_q\ \text{or}\ y^*<\mu_p",
     assumes=r"$\mu_p<\mu_q$; policy and utility rise up to their modes and fall after them, strictly (decay at "
-    "infinity "
-    "alone is not enough); y is continuous",
+    "infinity alone is not enough); y is continuous",
     verdict=PROVED,
     proof=r"$w'=\sum_j[q'q_j/(q+q_j)^2-p'p_j/(p+p_j)^2]$, and from $\mu_p$ to $\mu_q$ there is $p'\le 0\le q'$, not "
-    "both "
-    "zero.",
+    "both zero.",
 )
 def theorem_3(evidence: Evidence) -> None:
     """Exact signs at a point between the modes; scans of smooth curves; a second hump refutes it."""
@@ -298,8 +308,8 @@ def theorem_3_part_3(evidence: Evidence) -> None:
     assumes="strictly log-concave policy and utility, modes at responses",
     verdict=FALSE,
     because="Between neighbours a discrete extremum can sit at a mode, and there is no room for another one between a "
-    "response and its neighbour: the first and the third statement fail on 3 and 4 responses, the second on 5. The "
-    "second of these examples is Gaussian.",
+    "response and its neighbour: the first and the third statement fail on 3 and 4 responses, the second on 5. In "
+    "the last of these examples both curves are Gaussian.",
     instead="ma2025.theorem-3",
 )
 def theorem_3_on_a_grid(evidence: Evidence) -> None:

@@ -231,9 +231,8 @@ def proof_w(evidence: Evidence) -> None:
     says=r"g(\mu_q)>0",
     assumes=r"g of Eq. (48); two bells, $\mu_p<\mu_q$",
     verdict=FALSE,
-    because=r"$g(\mu_q)=w'(\mu_q)-f_p(\mu_q-\mu_p)\,w(\mu_q)$: the second term wins where w is positive and the "
-    "modes are "
-    "far apart, as in the middle row of Figure 1. The point to start from is the mode of the policy.",
+    because=r"$g(\mu_q)=w'(\mu_q)-f_p(\mu_q-\mu_p)\,w(\mu_q)$: the second term wins where w is positive and the modes "
+    "are far apart, as in the middle row of Figure 1. The point to start from is the mode of the policy.",
     instead="ma2025.theorem-3-anchor",
 )
 def proof_g(evidence: Evidence) -> None:

@@ -59,8 +59,7 @@ def eq_15(evidence: Evidence) -> None:
     assumes=r"the reference is uniform, $\beta=1$ in the loss, every pair is asked once, expectation over labels",
     verdict=CONDITIONALLY,
     because=r"$\kappa_{ij}$ is made of $p/\pi_{ref}$, not of p. At DPO's own starting point $p=\pi_{ref}$ it is 1/2, "
-    "and "
-    r"p does not enter w at all. Everything in Sections 4.2 and 4.3 inherits the assumption.",
+    "and p does not enter w at all. Everything in Sections 4.2 and 4.3 inherits the assumption.",
     proof=r"With a uniform reference $\kappa_{ij}=p_i/(p_i+p_j)$; sum $P_{ij}-\kappa_{ij}$ over j.",
     instead=("ma2025.lemma-2-general", "ma2025.fitness-at-the-start"),
 )

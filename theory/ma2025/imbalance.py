@@ -59,8 +59,7 @@ def sizes(world: Bandit) -> tuple[F, F]:
     assumes="the probabilities as free coordinates; every response stands in one pair with one label",
     verdict=CONDITIONALLY,
     because="The loss of Eq. (1) is an expectation: a response that stands in several pairs collects their "
-    "derivatives, "
-    "and the ratio is another one.",
+    "derivatives, and the ratio is another one.",
     proof=r"For one pair the partial derivatives are $-(1-\kappa)\beta/\pi_w$ and $(1-\kappa)\beta/\pi_l$.",
 )
 def eq_2(evidence: Evidence) -> None:
@@ -209,8 +208,7 @@ def balance_of_dpo(evidence: Evidence) -> None:
     r"\Bigl|\frac{\partial L_{dpo}}{\partial\pi_w}\Bigr|<\Bigl|\frac{\partial L_{dpo}}{\partial\pi_l}\Bigr|",
     verdict=FALSE,
     because=r"By Eq. (2) the sizes are as $1/\pi_w$ to $1/\pi_l$: the chosen side is the larger one whenever the "
-    "chosen "
-    r"response is the less probable one.",
+    "chosen response is the less probable one.",
     instead=("ma2025.corollary-1-per-pair", "ma2025.balance-of-dpo"),
 )
 def corollary_1(evidence: Evidence) -> None:
@@ -244,10 +242,9 @@ def corollary_1_per_pair(evidence: Evidence) -> None:
     says=r"\mathbb{E}\Bigl|\frac{\partial L_{dpo}}{\partial\pi_w}\Bigr|<"
     r"\mathbb{E}\Bigl|\frac{\partial L_{dpo}}{\partial\pi_l}\Bigr|",
     verdict=FALSE,
-    because="A chosen response that the policy holds for improbable has a huge derivative. All six panels of Figure 1 "
-    "are positively imbalanced: the ratios of the two sides are 10.97, 56.8, 2.70 (uniform pairs) and 1.51, 5.81, "
-    "1.083 "
-    "(pairs from the policy).",
+    because="A chosen response that the policy holds for improbable has a huge derivative. All six panels of Figure "
+    "1 are positively imbalanced: the ratios of the two sides are 10.97, 56.8, 2.70 (uniform pairs) and 1.51, 5.81, "
+    "1.083 (pairs from the policy).",
     instead="ma2025.corollary-1-per-pair",
 )
 def corollary_1_in_expectation(evidence: Evidence) -> None:

@@ -128,8 +128,7 @@ def lemma_1(evidence: Evidence) -> None:
     "else to first order in the step",
     verdict=PROVED,
     proof=r"$\partial L/\partial s$ is $-\beta(1-\kappa)$ at the chosen, $+\beta(1-\kappa)$ at the rejected response "
-    "and "
-    r"0 elsewhere; the Gram matrix of the rows of J is $g^2$ times the identity.",
+    "and 0 elsewhere; the Gram matrix of the rows of J is $g^2$ times the identity.",
 )
 def theorem_1_eq_10(evidence: Evidence) -> None:
     """Exact steps on orthogonal features, all logits; and a curved map, whose error is of second order."""

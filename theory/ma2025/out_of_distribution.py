@@ -28,7 +28,7 @@ def are_independent(x: Sequence[F], y: Sequence[F]) -> bool:
 
 def independent_pair(source: random.Random) -> Bandit:
     """Draw a bandit in which alpha and beta are independent: every value of p meets every value of q equally often."""
-    columns = source.choice(([2, 1], [2, 2], [3, 1], [3, 2], [1, 2], [2, 3]))
+    columns = source.choice(([2, 1], [2, 2], [3, 1], [2, 2], [1, 2], [3, 2]))
     values = [[source.randint(1, 5) for _ in range(count)] for count in columns]
     grid = [(a, b) for a in values[0] for b in values[1]]
     return Bandit.of([a for a, _ in grid], [b for _, b in grid])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction as F
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -74,14 +75,14 @@ def proposition_2_chosen(evidence: Evidence) -> None:
         falling, rising = (from_start(p, p + F(1, 20), detach) for p in (F(1, 10), F(3, 5)))
         evidence.fails(statement, at=falling, control=rising)
         evidence.measures(
-            lambda detach=detach, near=near: threshold(detach, near),
-            control=lambda detach=detach, near=near: threshold(detach, near + F(1, 100)),
+            partial(threshold, detach, near),
+            control=partial(threshold, detach, near + F(1, 100)),
             by=f"g_w falls at first iff ref_w < {float(near)}, to 0.001",
             role=ALSO,
         )
         evidence.measures(
-            lambda detach=detach: always_rises(detach),
-            control=lambda detach=detach: always_rises(detach, label=0.0),
+            partial(always_rises, detach),
+            control=partial(always_rises, detach, label=0.0),
             by="training passes through every later pi_w",
             role=ALSO,
         )
@@ -124,8 +125,8 @@ def tied_pair(evidence: Evidence) -> None:
 
     for detach in (False, True):
         evidence.measures(
-            lambda detach=detach: statement(detach, 0.5),
-            control=lambda detach=detach: statement(detach, 0.25),
+            partial(statement, detach, 0.5),
+            control=partial(statement, detach, 0.25),
             by="autograd, six values of p, relative 1e-12",
         )
 

@@ -53,6 +53,11 @@ class Selection:
         """Return Var_p(w)."""
         return sum((p * (w - self.mean) ** 2 for p, w in zip(self.p, self.w, strict=True)), F(0))
 
+    def __str__(self) -> str:
+        """Return policy, fitness and its mean in a form that can be checked by hand."""
+        p, w = (", ".join(map(str, values)) for values in (self.p, self.w))
+        return f"p = ({p}), w = ({w}), mean fitness {self.mean}"
+
 
 def selection(source: random.Random) -> Selection:
     """Draw a policy of 2 to 6 responses, a fitness and another policy."""
@@ -252,9 +257,8 @@ def rest_points(evidence: Evidence) -> None:
     says=r"F\,w=\nabla_s\,\mathbb{E}_\pi[w],\quad F=\mathrm{diag}(\pi)-\pi\pi^{\top}",
     assumes="w held fixed; F is the Fisher information of the logits, defined up to constants in w",
     verdict=PROVED,
-    proof=r"$\partial\,\mathbb{E}_\pi[w]/\partial s_k=\pi_k(w_k-\bar w)$. So a DPO step $\Delta s=\gamma w$ is a "
-    "step of "
-    "the natural policy gradient with reward w; the plain policy gradient would be $F w$.",
+    proof=r"$\partial\,\mathbb{E}_\pi[w]/\partial s_k=\pi_k(w_k-\bar w)$. So a DPO step $\Delta s=\gamma w$ is a step "
+    "of the natural policy gradient with reward w; the plain policy gradient would be $F w$.",
 )
 def natural_gradient(evidence: Evidence) -> None:
     """DPO's step in the logits solves F ds = gradient of the mean fitness."""
@@ -275,9 +279,8 @@ def natural_gradient(evidence: Evidence) -> None:
     r"\quad\text{for every}\ i",
     assumes=r"exact steps from the uniform policy; $w^t$ arbitrary, $\max_i w^t_i-\min_i w^t_i\le R$",
     verdict=PROVED,
-    proof=r"$\log\sum_j\pi_j e^{\gamma w_j}\le\gamma\bar w+\gamma^2R^2/8$ (Hoeffding); sum over t. It is the "
-    "analysis of "
-    "the Hedge algorithm.",
+    proof=r"$\log\sum_j\pi_j e^{\gamma w_j}\le\gamma\bar w+\gamma^2R^2/8$ (Hoeffding); sum over t. It is the analysis "
+    "of the Hedge algorithm.",
 )
 def hedge_regret(evidence: Evidence) -> None:
     """Random fitness sequences, persistent and alternating; each half of the bound is needed."""

@@ -35,6 +35,10 @@ class RewardPair:
         chosen, rejected = beats(x, y).log_slope
         return sign * chosen, sign * rejected
 
+    def __str__(self) -> str:
+        """Return the exponentials of the two rewards."""
+        return f"e^r_w = {self.chosen}, e^r_l = {self.rejected}"
+
 
 def reward_pair(source: random.Random) -> RewardPair:
     """Draw two rewards."""

@@ -74,13 +74,15 @@ ESCAPE = Affine((F(1, 4), F(3, 4), F(0)), (F(1), F(-2), F(1)), F(3, 200))
 
 
 def policy(source: random.Random) -> Policy:
-    """Draw a policy over 3 to 6 responses, the last one of reference probability 0; 3 in 4 are a softmax."""
+    """Draw a policy over 3 to 6 responses, the last one of reference probability 0; most are a softmax."""
     n = source.randint(3, 6)
     ref = (*normalised([source.randint(1, 12) for _ in range(n - 1)]), F(0))
-    if source.random() < 0.25:
+    while source.random() < 0.25:
         rest = [F(source.randint(-2, 2)) for _ in range(n - 2)]
         new = F(source.randint(0, 2))
-        return Affine(ref, (-sum(rest) - new, *rest, new), F(1, 10_000))
+        case = Affine(ref, (-sum(rest) - new, *rest, new), F(1, 10_000))
+        if min(case.after()) >= 0:  # else the step would leave the simplex
+            return case
     if source.random() < 0.5:
         features = tuple(tuple(int(i == y) for i in range(n)) for y in range(n))
     else:

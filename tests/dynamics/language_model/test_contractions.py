@@ -58,9 +58,8 @@ def test_the_route_follows_the_cost() -> None:
 
 @given(st.lists(st.integers(2, 12), min_size=1, max_size=9), st.integers(1, 40))
 def test_batches_hold_every_sequence_once_and_their_rows(lengths: list[int], tokens: int) -> None:
-    sequences = [
-        TokenSequence(tuple((7 * k + t) % 5 for t in range(n)), 1 + k % (n - 1)) for k, n in enumerate(lengths)
-    ]
+    ids = [tuple((7 * k + t) % 5 for t in range(n)) for k, n in enumerate(lengths)]
+    sequences = [TokenSequence(i, 1 + k % (len(i) - 1)) for k, i in enumerate(ids)]
     batches = make_batches(sequences, tokens, CPU)
     assert sorted(n for b in batches for n in b.numbers) == list(range(len(sequences)))
     for b in batches:

@@ -23,14 +23,13 @@ def slope(rates: list[float], errors: list[float]) -> float:
 @pytest.mark.parametrize("loss", LOSSES, ids=["dpo", "ipo", "simpo", "dpo+sft"])
 @pytest.mark.parametrize("architecture", ["qwen2", "gpt2"])
 def test_the_prediction_is_right_to_first_order(architecture: str, loss: PreferenceLoss) -> None:
-    """The error of every log-probability falls with the square of the learning rate."""
+    """The error falls with the square of the learning rate, and is a small part of every single change."""
     model = tiny_model(architecture)
     how: dict[str, Any] = {"weight": [1.0, 0.5], "loss": loss, "reference": REFERENCE}
     steps = [model_step(model, SEQUENCES, [0, 2], [3, 4], learning_rate=eta, **how) for eta in RATES]
-    for number in range(len(SEQUENCES)):
-        errors = [abs(float((s.actual - s.predicted)[number])) for s in steps]
-        assert slope(RATES, errors) == pytest.approx(2, abs=0.1), number
-    assert float(steps[0].predicted.abs().min()) > 0
+    errors = [float((s.actual - s.predicted).norm()) for s in steps]
+    assert slope(RATES, errors) == pytest.approx(2, abs=0.02)
+    assert bool(((steps[0].actual - steps[0].predicted).abs() < 1e-3 * steps[0].predicted.abs()).all())
 
 
 def test_without_the_tied_cross_terms_the_error_falls_only_linearly() -> None:

@@ -47,7 +47,7 @@ def test_everything_is_put_back_even_after_an_error() -> None:
     before = [p.data_ptr() for p in model.parameters()]
     torch.set_float32_matmul_precision("high")
     try:
-        with pytest.raises(ZeroDivisionError), computing_in(model, torch.float64):
+        with pytest.raises(ZeroDivisionError), computing_in(model, torch.float64):  # noqa: PT012
             assert model.lm_head.weight.dtype == torch.float64
             assert model.lm_head.weight is model.transformer.wte.weight
             assert torch.get_float32_matmul_precision() == "highest"
@@ -63,7 +63,7 @@ def test_everything_is_put_back_even_after_an_error() -> None:
 
 def test_only_the_two_dtypes_that_are_good_enough() -> None:
     with (
-        pytest.raises(InvalidArgument, match="float32 or torch.float64"),
+        pytest.raises(InvalidArgument, match=r"float32 or torch.float64"),
         computing_in(nn.Linear(1, 1), torch.bfloat16),
     ):
         pass
