@@ -92,10 +92,9 @@ def main() -> None:
     difference = float((runs.theta - ends).abs().max())
 
     print(f"{RUNS} runs, {PROMPTS} x {RESPONSES}, minibatch {MINIBATCH}, {STEPS} steps, one thread")
-    print(f"{'plain loop':<12}{loop:8.2f} s   {1e6 * loop / (RUNS * STEPS):8.1f} us a step and run")
-    print(
-        f"{'batched':<12}{batch:8.2f} s   {1e6 * batch / (RUNS * STEPS):8.1f} us a step and run (median of {len(times)})"
-    )
+    each = 1e6 / (RUNS * STEPS)
+    print(f"{'plain loop':<12}{loop:8.2f} s   {each * loop:8.1f} us a step and run")
+    print(f"{'batched':<12}{batch:8.2f} s   {each * batch:8.1f} us a step and run (median of {len(times)})")
     print(f"{'ratio':<12}{loop / batch:8.1f}")
     print(f"largest difference of a parameter at the end: {difference:.1e}")
     if not difference < 1e-9:

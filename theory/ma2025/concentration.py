@@ -82,8 +82,8 @@ DISPERSED = Bandit.of([2, 1, 1], q=[3, 1, 1])
 @claim(
     "ma2025.theorem-4",
     source="Theorem 4, Eq. (20); proof, Eqs. (64)-(66)",
-    says=r"\operatorname{Var}[wp]-\operatorname{Var}[w]\,\mathbb E[p^2]"
-    r"\ge 2\bigl(\operatorname{Cov}[\alpha,\beta]\,\mathbb E[p^2]-\operatorname{Cov}[\alpha p,\beta p]\bigr)",
+    says=r"\mathrm{Var}[wp]-\mathrm{Var}[w]\,\mathbb E[p^2]"
+    r"\ge 2\bigl(\mathrm{Cov}[\alpha,\beta]\,\mathbb E[p^2]-\mathrm{Cov}[\alpha p,\beta p]\bigr)",
     assumes=r"$\beta_i$ increases with $p_i$; uniform reference, $\beta=1$",
     verdict=PROVED,
     because="The inequality is true, but its right side is never positive under the theorem's own assumption: it "
@@ -105,7 +105,7 @@ def theorem_4(evidence: Evidence) -> None:
 @claim(
     "ma2025.theorem-4-right-side",
     source="not in the paper; what Theorem 4's lower bound can show",
-    says=r"\operatorname{Cov}[\alpha,\beta]\,\mathbb E[p^2]-\operatorname{Cov}[\alpha p,\beta p]\le 0",
+    says=r"\mathrm{Cov}[\alpha,\beta]\,\mathbb E[p^2]-\mathrm{Cov}[\alpha p,\beta p]\le 0",
     assumes=r"$\beta_i$ increases with $p_i$, as in Theorem 4",
     verdict=PROVED,
     proof=r"The polarised Lemma 3 with $f=\alpha$, $h=\beta$, $g=p$: all three increase with $p$.",
@@ -123,7 +123,7 @@ def right_side(evidence: Evidence) -> None:
 @claim(
     "ma2025.theorem-4-concentration",
     source="Section 4.3.2, before Lemma 2 and after Theorem 4: what Eq. (20) is used for",
-    says=r"\operatorname{Var}[wp]\ge\operatorname{Var}[w]\,\mathbb E[p^2]",
+    says=r"\mathrm{Var}[wp]\ge\mathrm{Var}[w]\,\mathbb E[p^2]",
     assumes=r"$\beta_i$ increases with $p_i$",
     verdict=FALSE,
     because=r"With two responses the difference is $-w_1^2(p_1-p_2)^2/4$, never positive; with more, either sign "
@@ -143,10 +143,10 @@ def concentration(evidence: Evidence) -> None:
 @claim(
     "ma2025.theorem-4-criterion",
     source="not in the paper; when w p has the larger variance",
-    says=r"\operatorname{Var}[wp]-\operatorname{Var}[w]\,\mathbb E[p^2]="
-    r"\operatorname{Cov}[w^2,p^2]-(\mathbb E[wp])^2;\qquad n=2:\ =-\tfrac14 w_1^2(p_1-p_2)^2",
+    says=r"\mathrm{Var}[wp]-\mathrm{Var}[w]\,\mathbb E[p^2]="
+    r"\mathrm{Cov}[w^2,p^2]-(\mathbb E[wp])^2;\qquad n=2:\ =-\tfrac14 w_1^2(p_1-p_2)^2",
     verdict=PROVED,
-    proof=r"$\sum_i w_i=0$, so $\operatorname{Var}[w]=\mathbb E[w^2]$; expand. With two responses $w_1^2=w_2^2$ and "
+    proof=r"$\sum_i w_i=0$, so $\mathrm{Var}[w]=\mathbb E[w^2]$; expand. With two responses $w_1^2=w_2^2$ and "
     r"$\mathbb E[wp]=w_1(p_1-p_2)/2$.",
 )
 def criterion(evidence: Evidence) -> None:
@@ -186,7 +186,7 @@ def dispersion(row: tuple[int, int], shiftless: bool) -> float:
 @claim(
     "ma2025.theorem-4-figure-1",
     source="Section 4.3.2 applied to the left column of Figure 1",
-    says=r"\operatorname{Var}[wp]\ge\operatorname{Var}[w]\,\mathbb E[p^2]\ \text{in the panels with uniform sampling}",
+    says=r"\mathrm{Var}[wp]\ge\mathrm{Var}[w]\,\mathbb E[p^2]\ \text{in the panels with uniform sampling}",
     verdict=FALSE,
     because="The ratio of the two sides is 0.261, 0.802 and 0.195: w is the more dispersed one in the paper's own "
     "figure. With pairs from the policy it is 2.32, 2.46 and 2.23.",

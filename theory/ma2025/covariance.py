@@ -149,7 +149,7 @@ def _lemma(evidence: Evidence, name: str, gap: Callable[[Moments, F], F]) -> Non
 @claim(
     "ma2025.lemma-3",
     source="Lemma 3, Eq. (19); proof, Eqs. (52)-(63)",
-    says=r"\operatorname{Var}[fg]\ge\operatorname{Var}[f]\,\mathbb E[g^2]",
+    says=r"\mathrm{Var}[fg]\ge\mathrm{Var}[f]\,\mathbb E[g^2]",
     assumes="f and g are nonnegative and increase together; bounded is more than is needed",
     verdict=PROVED,
     proof=r"For an independent copy, $(fg-f'g')^2\ge(f-f')^2\max(g,g')^2$. Cut $f$ into its level sets; given that "
@@ -165,7 +165,7 @@ def lemma_3(evidence: Evidence) -> None:
 @claim(
     "ma2025.lemma-4",
     source="Lemma 4, Eq. (23); proof, Eqs. (72)-(83)",
-    says=r"\operatorname{Cov}[fg,g]\ge\mathbb E[f]\,\operatorname{Var}[g]",
+    says=r"\mathrm{Cov}[fg,g]\ge\mathbb E[f]\,\mathrm{Var}[g]",
     assumes="f and g increase together and g is nonnegative; of f the sign does not matter",
     verdict=PROVED,
     proof=r"As Lemma 3, from $(fg-f'g')(g-g')\ge\max(f,f')(g-g')^2$. A constant added to f adds the same to both "
@@ -186,7 +186,7 @@ def lemma_4(evidence: Evidence) -> None:
 @claim(
     "ma2025.lemma-3-polarised",
     source="not in the paper; Lemma 3 with two different functions",
-    says=r"\operatorname{Cov}[fg,hg]\ge\operatorname{Cov}[f,h]\,\mathbb E[g^2]",
+    says=r"\mathrm{Cov}[fg,hg]\ge\mathrm{Cov}[f,h]\,\mathbb E[g^2]",
     assumes="f, g and h are nonnegative and increase together",
     verdict=PROVED,
     proof=r"The proof of Lemma 3 word for word, from $(fg-f'g')(hg-h'g')\ge(f-f')(h-h')\max(g,g')^2$.",

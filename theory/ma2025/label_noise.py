@@ -166,8 +166,8 @@ OUTSIDE_21 = NoisyData(QUARTERS, (FLIP, FLIP), (1,))
 @claim(
     "ma2025.theorem-5",
     source="Theorem 5, Eq. (22); proof, Eqs. (67)-(71)",
-    says=r"(\operatorname{Var}[w]-\operatorname{Var}[w^*])\,\mathbb E_{\mathcal A}[p^2]"
-    r"\le\operatorname{Var}[wp]-\operatorname{Var}[w^*p]",
+    says=r"(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E_{\mathcal A}[p^2]"
+    r"\le\mathrm{Var}[wp]-\mathrm{Var}[w^*p]",
     assumes="Eq. (21); moreover, the variances are also over the noise, which has mean 0 and the same variance at "
     "every response",
     verdict=CONDITIONALLY,
@@ -194,8 +194,8 @@ def theorem_5(evidence: Evidence) -> None:
 @claim(
     "ma2025.theorem-5-equality",
     source=r"Theorem 5 with the whole response set, which the text after it recalls",
-    says=r"\mathcal A_0=\mathcal A\implies(\operatorname{Var}[w]-\operatorname{Var}[w^*])\,\mathbb E[p^2]"
-    r"=\operatorname{Var}[wp]-\operatorname{Var}[w^*p]",
+    says=r"\mathcal A_0=\mathcal A\implies(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E[p^2]"
+    r"=\mathrm{Var}[wp]-\mathrm{Var}[w^*p]",
     assumes="as the proof of Theorem 5 has it: variances also over the noise, of mean 0 and even variance",
     verdict=PROVED,
     proof=r"Both sides are $\mathbb E[\epsilon^2]\,\mathbb E_{\mathcal A}[p^2]$: after normalisation the noise "
@@ -278,14 +278,14 @@ FOUR = FlippedLabels(Bandit.of([4, 3, 2, 1], q=[1, 2, 1, 3]), F(1, 16))
 @claim(
     "ma2025.theorem-5-antisymmetric",
     source="not in the paper; Eq. (22) with noise that labels can carry",
-    says=r"\mathbb E_\epsilon\bigl[\operatorname{Var}[wp]-\operatorname{Var}[w^*p]"
-    r"-(\operatorname{Var}[w]-\operatorname{Var}[w^*])\,\mathbb E[p^2]\bigr]=-v\,\operatorname{Var}[p]\le 0",
+    says=r"\mathbb E_\epsilon\bigl[\mathrm{Var}[wp]-\mathrm{Var}[w^*p]"
+    r"-(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E[p^2]\bigr]=-v\,\mathrm{Var}[p]\le 0",
     assumes=r"$\epsilon_{ij}=-\epsilon_{ji}$ of mean 0 and variance $v$, independent between pairs; $\mathcal "
     r"A_0=\mathcal A$; variances over $y_i$ as printed",
     verdict=PROVED,
     proof=r"$e_i=\sum_j\epsilon_{ij}$ has variance $(n-1)v$, and $\mathbb E[e_ie_j]=-v$. Hence $\mathbb "
-    r"E\operatorname{Var}_i[e]=(n-1)v$, as $\sum_ie_i=0$, while $\mathbb "
-    r"E[(\sum_ie_ip_i)^2]/n^2=v\operatorname{Var}[p]$.",
+    r"E\mathrm{Var}_i[e]=(n-1)v$, as $\sum_ie_i=0$, while $\mathbb "
+    r"E[(\sum_ie_ip_i)^2]/n^2=v\mathrm{Var}[p]$.",
 )
 def antisymmetric(evidence: Evidence) -> None:
     """All sign patterns of the noise, summed exactly, for 2, 3 and 4 responses."""
@@ -304,11 +304,11 @@ def antisymmetric(evidence: Evidence) -> None:
 @claim(
     "ma2025.theorem-5-data-quality",
     source="Section 4.3.2, after Theorem 5: the concentration is better kept by the balanced loss",
-    says=r"\mathbb E_\epsilon\bigl[(\operatorname{Var}[w]-\operatorname{Var}[w^*])\,\mathbb E[p^2]\bigr]"
-    r"\le\mathbb E_\epsilon\bigl[\operatorname{Var}[wp]-\operatorname{Var}[w^*p]\bigr]",
+    says=r"\mathbb E_\epsilon\bigl[(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E[p^2]\bigr]"
+    r"\le\mathbb E_\epsilon\bigl[\mathrm{Var}[wp]-\mathrm{Var}[w^*p]\bigr]",
     assumes=r"$\epsilon_{ij}=-\epsilon_{ji}$, $\mathcal A_0=\mathcal A$",
     verdict=FALSE,
-    because=r"With noise that labels can carry, the difference is $-v\operatorname{Var}[p]$: the opposite "
+    because=r"With noise that labels can carry, the difference is $-v\mathrm{Var}[p]$: the opposite "
     "inequality, for every policy that is not uniform.",
     instead="ma2025.theorem-5-antisymmetric",
 )

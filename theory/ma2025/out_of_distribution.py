@@ -60,9 +60,9 @@ GRID = Bandit.of([4, 4, 1, 1], q=[3, 2, 3, 2])
     verdict=CONDITIONALLY,
     because=r"For a uniform $p$ both sides are 0. Without independence it is false: $p=(3/5,2/5)$, $q=(9/10,1/10)$.",
     instead=("ma2025.theorem-7-assumption", "ma2025.theorem-7-no-preferences"),
-    proof=r"$n^{-1}$ times the difference is $\operatorname{Cov}[wp,p]=\operatorname{Cov}[\beta "
-    r"p,p]-\operatorname{Cov}[\alpha p,p]<\mathbb E[\beta]\operatorname{Var}[p]-\mathbb "
-    r"E[\alpha]\operatorname{Var}[p]=0$, by independence and Lemma 4, which is strict here because $\alpha$ is.",
+    proof=r"$n^{-1}$ times the difference is $\mathrm{Cov}[wp,p]=\mathrm{Cov}[\beta "
+    r"p,p]-\mathrm{Cov}[\alpha p,p]<\mathbb E[\beta]\mathrm{Var}[p]-\mathbb "
+    r"E[\alpha]\mathrm{Var}[p]=0$, by independence and Lemma 4, which is strict here because $\alpha$ is.",
 )
 def theorem_7(evidence: Evidence) -> None:
     """A grid of values of p and q has alpha and beta independent."""
@@ -97,7 +97,7 @@ def no_preferences(evidence: Evidence) -> None:
 @claim(
     "ma2025.theorem-7-assumption",
     source="not in the paper; what the proof of Theorem 7 uses",
-    says=r"\operatorname{Cov}[\beta p,p]\le\mathbb E[\beta]\operatorname{Var}[p],\ p\ \text{not uniform}\implies"
+    says=r"\mathrm{Cov}[\beta p,p]\le\mathbb E[\beta]\mathrm{Var}[p],\ p\ \text{not uniform}\implies"
     r"\text{Eq. (24)}",
     verdict=PROVED,
     proof=r"As the proof of Theorem 7; independence is used only for this inequality.",
