@@ -15,7 +15,7 @@ figures: $(READY)  ## regenerate every figure into out/ (OUT=folder for another 
 	@$(RUN) -m figures --out $(OUT)
 
 test: check  ## lint, static types and the whole test suite
-	@$(RUN) -m pytest -n auto -q
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto -q  # a process for every core, so one thread in each
 
 check: $(READY)  ## lint and static types only
 	@$(RUN) -m ruff check .

@@ -1,6 +1,7 @@
 """Every claim, one test each; the generated ledger; and that no verdict is a constant."""
 
 import dataclasses
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -68,6 +69,28 @@ def test_every_claim_says_what_and_where_and_why() -> None:
             assert text is made.says or text.count("$") % 2 == 0, f"{made.key}: unpaired $ in {text!r}"
         if made.verdict in ("false", "misprint", "conditional", "vacuous"):
             assert made.because, f"{made.key}: say why it is {made.verdict}"
+
+
+# what a code host's MathJax knows; a macro that is not here is most likely two words run together
+KNOWN = """
+    alpha approx arg bar begin beta big Big bigl bigr Bigl Bigr cdot circ cos cup delta Delta det dot dots ell emptyset
+    end epsilon equiv eta exists exp forall frac gamma ge hat iff implies in inf infty int kappa lambda le left lesssim
+    lim ll ln log mapsto mathbb mathbf mathcal mathrm max mid min mp mu nabla ne ni not notin partial phi Phi pi pm prod
+    propto psi qquad quad rho right Rightarrow setminus sigma sim sqrt succ succeq sum sup tanh tau text tfrac theta
+    tilde to top varepsilon varphi xi
+"""
+MACROS = set(KNOWN.split())
+
+
+def unknown_macros(text: str) -> set[str]:
+    return set(re.findall(r"\\([a-zA-Z]+)", text)) - MACROS
+
+
+def test_the_latex_uses_macros_that_exist() -> None:
+    assert unknown_macros(r"a\quadh") == {"quadh"}  # \quad h, the space lost
+    for made in CLAIMS.values():
+        for text in (made.says, made.because, made.proof, made.assumes, made.source):
+            assert not unknown_macros(text), made.key
 
 
 def test_outcomes_do_not_depend_on_the_number_of_processes() -> None:

@@ -97,7 +97,7 @@ def equal_norms(source: random.Random) -> World:
         >>> w.scores[0][0] == -w.scores[1][0]
         True
     """
-    raw = [source.randint(1, 9) for _ in range(source.randint(2, 6))]
+    raw = [source.randint(1, 9) for _ in range(source.randint(3, 6))]
     others = [F(source.randint(-4, 4)) for _ in raw[2:]]
     mean = sum((q * phi for q, phi in zip(raw[2:], others, strict=True)), F(0))
     # solve for the phi_l that puts the mean of all features halfway between phi_w and phi_l

@@ -43,7 +43,7 @@ def terms_a_and_c(evidence: Evidence) -> None:
         return case.theta.p[w] * case.log_change(w, *RATES) >= case.theta.p[r] * case.log_change(r, *RATES)
 
     evidence.holds(statement, two_blocks, control=lambda case: statement(case, blocks=1))
-    evidence.holds(statement, two_blocks, role=ALSO, control=difference)
+    evidence.finds(difference, two_blocks, control=statement, role=ALSO)
 
 
 class Product(NamedTuple):

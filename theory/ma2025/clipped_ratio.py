@@ -150,7 +150,7 @@ def balances(evidence: Evidence) -> None:
 @claim(
     "ma2025.eq-26-sign",
     source="not in the paper; when the symmetric ratio turns the imbalance round",
-    says=r"\mathrm{sign}\,\log(\lambda\,\pi_l/\pi_w)=\mathrm{sign}\,\log(\pi_l/\pi_w)\iff"
+    says=r"\mathrm{sign}\,\log(\lambda\,\pi_l/\pi_w)=\mathrm{sign}\,\log(\pi_l/\pi_w)\iff "
     r"x\notin\bigl[-\log(1+c),0\bigr)",
     assumes=r"$x=\log(\pi_w/\pi_l)$, $c=\Delta\lambda_{\max}$, the symmetric ratio",
     verdict=PROVED,

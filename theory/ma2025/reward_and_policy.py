@@ -282,7 +282,7 @@ def corollary_3(evidence: Evidence) -> None:
 @claim(
     "ma2025.corollary-3-difference",
     source="not in the paper; what is true of Corollary 3",
-    says=r"\frac{\partial L_{ppo}}{\partial\pi_w}-\frac{\partial L_{ppo}}{\partial\pi_l}=r_w-r_l-(h_w-h_l),\quad"
+    says=r"\frac{\partial L_{ppo}}{\partial\pi_w}-\frac{\partial L_{ppo}}{\partial\pi_l}=r_w-r_l-(h_w-h_l),\quad "
     r"h=\beta\log\frac{\pi}{\pi_{ref}};\qquad=0\ \text{at}\ \pi\propto\pi_{ref}\,e^{r/\beta}",
     assumes="one prompt",
     verdict=PROVED,

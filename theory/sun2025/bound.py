@@ -169,7 +169,7 @@ def upper_bound_assumption_free(evidence: Evidence) -> None:
 @claim(
     "sun2025.best-constant",
     source="not in the paper; the least constant for one pair",
-    says=r"B(\Delta)=\sup_x[\mathrm{softplus}(x+\Delta)-\mathrm{SiLU}(x)],\quad B(0)=\ln 2,\quad"
+    says=r"B(\Delta)=\sup_x[\mathrm{softplus}(x+\Delta)-\mathrm{SiLU}(x)],\quad B(0)=\ln 2,\quad "
     r"W<B(\Delta)-\Delta\le\ln 2,\quad\lim_{\Delta\to\infty}B(\Delta)-\Delta=W",
     verdict=PROVED,
     because="B is 0.7456, 1.0022, 1.4010, 2.3188, 5.2803, 20.2785 at 0.1, 0.5, 1, 2, 5, 20.",

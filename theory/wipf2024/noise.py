@@ -207,7 +207,7 @@ def lines(source: random.Random) -> Line:
     "wipf2024.bad-local-minima",
     source="Section 5, third observation, after the works cited there; an exact instance",
     says=r"\min_t\ \log(\gamma+|t|)+\log(\gamma+|c-dt|),\ d>1:\quad t=0\ \text{is a local "
-    r"minimum}\iff\gamma<\frac{c}{d-1};\quad"
+    r"minimum}\iff\gamma<\frac{c}{d-1};\quad "
     r"t=\tfrac cd\ \text{always is, and is better}",
     assumes=r"$c>0$, $\gamma>0$",
     verdict=PROVED,
