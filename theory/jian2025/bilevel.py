@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from fractions import Fraction as F
-from typing import Any, NamedTuple
+from typing import Any
 
 import sympy as sp
 
@@ -15,7 +16,8 @@ from theory.jian2025.term_e import longer_rejected
 from theory.worlds import World, any_world, dot
 
 
-class TwoBlocks(NamedTuple):
+@dataclass(frozen=True)
+class TwoBlocks:
     """A log-linear policy with two blocks of parameters: one world, two sets of features."""
 
     theta: World
@@ -27,7 +29,7 @@ class TwoBlocks(NamedTuple):
 
     def __str__(self) -> str:
         """Return both worlds."""
-        return f"theta: {self.theta}\nphi: {self.phi}"
+        return f"theta-block: {self.theta}\nphi-block: {self.phi}"
 
 
 def two_blocks(source: random.Random) -> TwoBlocks:

@@ -6,8 +6,9 @@ L_reg = max(0, |g_l| - |g_w|), with scores g taken with respect to theta.
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from fractions import Fraction as F
-from typing import Any, NamedTuple
+from typing import Any
 
 import sympy as sp
 
@@ -114,11 +115,16 @@ def sign(value: F) -> int:
     return (value > 0) - (value < 0)
 
 
-class Logit(NamedTuple):
+@dataclass(frozen=True)
+class Logit:
     """Two responses, pi_w = sigma(logit(theta, phi)), at a point."""
 
     logit: Any
     at: dict[Any, Any]
+
+    def __str__(self) -> str:
+        """Return the logit and the point."""
+        return f"log-odds {self.logit} at " + ", ".join(f"{name} = {value}" for name, value in self.at.items())
 
     def regularizer_slopes(self) -> tuple[Any, Any]:
         """Return the derivative of |g_l| - |g_w| with respect to phi, and the right side of Eq. (84).

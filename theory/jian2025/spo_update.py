@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass, replace
 from fractions import Fraction as F
-from typing import NamedTuple
 
 from theory.claim import FALSE, FIRST_ORDER, PROVED, claim
 from theory.evidence import ALSO, Evidence
@@ -35,7 +35,7 @@ def terms_a_and_c(evidence: Evidence) -> None:
 
     def statement(case: TwoBlocks, blocks: int = 2) -> bool:
         chosen, rejected = (case.log_change(y, *RATES) for y in (case.theta.chosen, case.theta.rejected))
-        squares = [rate * squared_distance(w) for rate, w in zip(RATES, case, strict=True)][:blocks]
+        squares = [rate * squared_distance(w) for rate, w in zip(RATES, (case.theta, case.phi), strict=True)][:blocks]
         return chosen - rejected == sum(squares) >= 0
 
     def difference(case: TwoBlocks) -> bool:
@@ -46,12 +46,17 @@ def terms_a_and_c(evidence: Evidence) -> None:
     evidence.finds(difference, two_blocks, control=statement, role=ALSO)
 
 
-class Product(NamedTuple):
+@dataclass(frozen=True)
+class Product:
     """Two responses with log-odds theta phi, and Phi = [0, phi*]: for theta > 0 the SFT loss is least at phi*."""
 
     exp_theta: F
     phi: int
     phi_star: int
+
+    def __str__(self) -> str:
+        """Return the three numbers."""
+        return f"e^theta = {self.exp_theta}, phi = {self.phi}, phi* = {self.phi_star}"
 
     def score(self, phi: int) -> F:
         """Return the derivative of log pi_w with respect to theta.
@@ -140,7 +145,8 @@ def term_d(evidence: Evidence) -> None:
     evidence.fails(rises, at=(1, 0, 3), control=(3, 0, 1))
 
 
-class Update(NamedTuple):
+@dataclass(frozen=True)
+class Update:
     """The phi-block of the update without term (e): DPO plus lambda times NLL."""
 
     world: World
@@ -211,7 +217,7 @@ def update_lambda(evidence: Evidence) -> None:
         return sign_with_root((u.penalty + u.push) * square, -u.push, square * other) >= 0
 
     def scaled(u: Update, factor: F) -> Update:
-        return u._replace(penalty=u.penalty * factor)
+        return replace(u, penalty=u.penalty * factor)
 
     evidence.holds(
         lambda u: (u.log_change() >= 0) == threshold(u),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from fractions import Fraction as F
-from typing import NamedTuple
 
 from theory.claim import CONDITIONALLY, FALSE, PROVED, claim
 from theory.evidence import ALSO, CONDITIONAL, Evidence
@@ -78,7 +78,8 @@ def _displaced(source: random.Random, n: int, k: int) -> World:
             return World.with_base(weights, phi)
 
 
-class Curved(NamedTuple):
+@dataclass(frozen=True)
+class Curved:
     """A policy with one parameter that is not log-linear: pi_y proportional to 2^(linear t + quadratic t^2), t = 0.
 
     Responses are chosen, rejected, and others; the step has learning rate x beta x urgency = log 2.
