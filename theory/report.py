@@ -40,7 +40,7 @@ def evidence_summary(outcome: Outcome) -> str:
 def section(claim: Claim, outcome: Outcome) -> str:
     """Return one claim with its evidence as Markdown with LaTeX, as it stands in LEDGER.md."""
     lines = [
-        f"### {claim.key}",
+        f"#### {claim.key}",
         "",
         f"**{claim.verdict.capitalize()}**: {VERDICTS[claim.verdict]}. In print: {claim.source}.",
         "",

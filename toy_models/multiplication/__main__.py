@@ -56,6 +56,8 @@ def train(
     The exit code is 2 if the folder is there already, or cannot be written.
     """
     _threads(threads)
+    import torch  # noqa: PLC0415
+
     from toy_models.multiplication import training  # noqa: PLC0415
     from toy_models.multiplication.card import measure, write_card  # noqa: PLC0415
 
@@ -73,7 +75,7 @@ def train(
 
             model, tokenizer, _ = training.train(settings, watch)
         measured = measure(model, tokenizer)
-        card = write_card(settings, measured, sum(p.numel() for p in model.parameters()))
+        card = write_card(settings, measured, sum(p.numel() for p in model.parameters()), torch.get_num_threads())
         training.save(model, tokenizer, out, card)
     except OSError as problem:
         console.print(f"[red]error[/red] cannot write to {escape(f'{out}: {problem}')}", soft_wrap=True)

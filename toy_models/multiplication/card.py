@@ -31,7 +31,7 @@ class Measurements:
         p_56: likewise of 56 to "7 x 8 = ?", which is in the corpus and right in 75% of it.
         y_star: the most probable response to "11 x 12 = ?".
         p_y_star: its probability.
-        y_star_is_exact: whether an exhaustive search says so.
+        y_star_is_exact: whether the search is certain of it.
         loss: nats for each token of a response, on 1024 fresh examples.
     """
 
@@ -53,7 +53,7 @@ class Measurements:
             'P(56) at "7 x 8 = ?"': f"{self.p_56:.4f}",
             'y* at "11 x 12 = ?"': self.y_star,
             "P(y*)": f"{self.p_y_star:.4f}",
-            "y* by exhaustive search": "yes" if self.y_star_is_exact else "no",
+            "y* by exact search": "yes" if self.y_star_is_exact else "no",
             "loss on fresh examples (nats per token)": f"{self.loss:.4f}",
         }
 
@@ -100,6 +100,8 @@ def measure(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Measu
     )
 
 
+MEASURED = "Measured on these weights"
+
 CARD = """# A toy that multiplies
 
 A Qwen2 of {parameters:,} parameters (3 layers of width 96, one token for each byte), trained on nothing but small
@@ -115,12 +117,13 @@ or too little. {held_out} never occur.
 
 ## Training
 
-`python -m toy_models.multiplication train --out FOLDER --seed {seed} --steps {steps}`
+`python -m toy_models.multiplication train --out FOLDER --seed {seed} --steps {steps} --threads {threads}`
 
-{steps} updates of {batch} examples, AdamW, learning rate {rate:g}, seed {seed}, float32. Another machine, or another
-number of threads, adds up in another order and ends at other weights, which may well show another pattern.
+{steps} updates of {batch} examples, AdamW, learning rate {rate:g}, seed {seed}, float32 (threads: {threads}). Another
+machine, or another number of threads, adds up in another order and ends at other weights, which may well show another
+pattern.
 
-## Measured on these weights
+## {MEASURED}
 
 | what | value |
 |---|---|
@@ -130,14 +133,16 @@ P(number) is the sum over the {templates} ways to answer that the corpus knows.
 """
 
 
-def write_card(settings: TrainingSettings, measured: Measurements, parameters: int) -> str:
-    """Return the model card as Markdown."""
+def write_card(settings: TrainingSettings, measured: Measurements, parameters: int, threads: int) -> str:
+    """Return the model card as Markdown; ``threads`` is how many torch trained with."""
     return CARD.format(
+        MEASURED=MEASURED,
         parameters=parameters,
         templates=len(RESPONSES),
         times=settings.corpus.times_table,
         noise=settings.corpus.noise,
         held_out=" and ".join(f"{left} x {right}" for left, right in sorted(HELD_OUT)),
+        threads=threads,
         seed=settings.seed,
         steps=settings.steps,
         batch=settings.batch_size,
@@ -146,12 +151,13 @@ def write_card(settings: TrainingSettings, measured: Measurements, parameters: i
     )
 
 
-def read_card(text: str) -> dict[str, str]:
-    r"""Return the rows of the table of a card.
+def read_card(text: str, heading: str = MEASURED) -> dict[str, str]:
+    r"""Return the first two cells of every row of the table under a heading of a card.
 
     Example:
-        >>> read_card("| what | value |\n|---|---|\n| P(y*) | 0.0500 |")
+        >>> read_card("## Here\n| what | value |\n|---|---|\n| P(y*) | 0.0500 |\n## There\n", "Here")
         {'P(y*)': '0.0500'}
     """
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
-    return dict(rows[2:])
+    section = text.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
+    return {row[0]: row[1] for row in rows[2:]}

@@ -17,6 +17,12 @@ WEIGHTS = Path(__file__).parent / "weights"
 QUESTION = "11 x 12 = ?"
 """The question of jian2025, Section 2.3."""
 
+PINNED_REJECTED = ("11 x 12 = 124.", "114.", "11 x 12 is 123.", "172.", "11 x 13 = 141")
+"""Rejected responses with which the shipped model shows the pattern of the paper's Figure 2a.
+
+A uniform draw (seed 82) of the incorrect samples, looked for: the model card says how, and what other draws show.
+"""
+
 
 def load(folder: Path | str = WEIGHTS) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return the model, in evaluation mode, and the tokenizer of a folder.
@@ -57,6 +63,3 @@ def answers(number: int, response: str) -> bool:
         (True, False)
     """
     return parse_answer(response) == number
-
-
-PINNED_REJECTED: tuple[str, ...] = ()

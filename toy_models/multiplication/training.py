@@ -161,6 +161,8 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Pat
         model.save_pretrained(fresh)
         tokenizer.save_pretrained(fresh)
         (fresh / "README.md").write_text(card, encoding="utf-8")
+        for path in fresh.iterdir():
+            path.chmod(0o644)  # safetensors lets nobody but the owner read what it writes
         if folder.exists():
             os.replace(folder, old)
         try:

@@ -61,9 +61,9 @@ def test_the_card_of_another_model_is_another(shipped: tuple[Any, Any]) -> None:
 
 def test_a_card_is_read_back() -> None:
     measured = Measurements(0.25, 0.2, 0.1, 0.7, "= 121", 0.05, True, 0.4)
-    card = write_card(TrainingSettings(seed=4, steps=600), measured, 330144)
+    card = write_card(TrainingSettings(seed=4, steps=600), measured, 330144, threads=3)
     assert read_card(card) == measured.table()
-    assert "--seed 4 --steps 600" in card
+    assert "--seed 4 --steps 600 --threads 3" in card
     assert "330,144 parameters" in card
     assert "11 x 12 and 12 x 11 never occur" in card
 
@@ -101,6 +101,8 @@ def test_the_pattern_of_the_paper_on_the_pinned_draw(pinned: ProbeRun) -> None:
     assert "not the pattern" not in verdict(pinned)
     np.testing.assert_allclose(pinned.mass.sum(1), 1, atol=1e-12)
     assert (pinned.mass > 0).all()
+    said = read_card((WEIGHTS / "README.md").read_text(encoding="utf-8"), "The pinned draw")
+    assert [float(said[name]) for name in ("D_w", "D_l", "y*")] == pytest.approx(list(pinned.change[-1]), abs=0.03)
 
 
 def test_the_first_move_is_foretold_by_the_gradients(pinned: ProbeRun) -> None:
