@@ -249,7 +249,7 @@ def run_probe(
     settings: ProbeSettings | None = None,
     watch: Callable[[int], None] | None = None,
 ) -> ProbeRun:
-    """Survey a prompt, select the pairs, train on them and follow every response.
+    r"""Survey a prompt, select the pairs, train on them and follow every response.
 
     Args:
         model: a causal language model of transformers; it is left as it is, a copy is trained.
@@ -263,9 +263,12 @@ def run_probe(
         InvalidArgument: from ``select_pairs``.
 
     Example:
-        >>> from toy_models.multiplication.shipped import load_shipped, is_132  # doctest: +SKIP
-        >>> run = run_probe(*load_shipped(), ask("11 x 12 = ?"), is_132)  # doctest: +SKIP
-        >>> run.mass[-1].round(2)  # doctest: +SKIP
+        >>> from functools import partial
+        >>> from toy_models.multiplication.shipped import PINNED_REJECTED, answers, load
+        >>> settings = ProbeSettings(rejected=PINNED_REJECTED, steps=5)
+        >>> run = run_probe(*load(), "11 x 12 = ?\n", partial(answers, 132), settings)
+        >>> (run.change[-1] > 0).tolist()  # D_w, D_l and the wrong y*
+        [True, False, True]
     """
     settings = ProbeSettings() if settings is None else settings
     surveyed = survey(model, tokenizer, prompt, is_correct, settings)

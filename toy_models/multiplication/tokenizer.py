@@ -21,8 +21,8 @@ def byte_tokenizer() -> Qwen2Tokenizer:
     The tokenizer of Qwen2 brings text into Unicode's composed form (NFC) first.
 
     Example:
-        >>> tokenizer = byte_tokenizer()  # doctest: +SKIP
-        >>> tokenizer.decode(tokenizer("11 x 12 = ?")["input_ids"])  # doctest: +SKIP
+        >>> tokenizer = byte_tokenizer()
+        >>> tokenizer.decode(tokenizer("11 x 12 = ?")["input_ids"])
         '11 x 12 = ?'
     """
     from tokenizers.pre_tokenizers import ByteLevel  # noqa: PLC0415 - of the optional extra lm

@@ -193,6 +193,20 @@ def test_the_first_step_is_as_predicted_when_it_is_small(optimizer: str) -> None
         np.testing.assert_allclose(move.predicted, rate * move.slope, rtol=0.01, atol=1e-6)
 
 
+def test_a_padding_token_inside_a_response_has_its_gradient() -> None:
+    """Autograd leaves the embedding of a padding token out, and with tied embeddings the step moves it all the same."""
+    model = tiny_model(11, padding=0)
+    with torch.no_grad():  # it starts as a row of zeros, where RMSNorm is so curved that no step is small
+        model.get_input_embeddings().weight[0] = tiny_model(11).get_input_embeddings().weight[0]
+    small = replace(SETTINGS, learning_rate=1e-5, steps=1)
+    run = run_probe(model, LetterTokenizer(), PROMPT, is_correct, small)  # type: ignore[arg-type]
+    assert run.first_move is not None
+    assert sum("a" in run.survey.texts[i] for i in [*run.chosen, *run.rejected]) >= 2
+    np.testing.assert_allclose(run.first_move.predicted, run.first_move.actual, rtol=0.03, atol=2e-6)
+    without = materialised_slopes(run, model)
+    assert (np.abs(without - run.first_move.slope) > 0.3 * np.abs(run.first_move.slope)).any()
+
+
 def test_the_prediction_misses_a_large_step() -> None:
     """The twin: first order is first order."""
     move = probe(replace(SETTINGS, learning_rate=0.3, steps=1)).first_move
