@@ -6,6 +6,7 @@ put in place of the ``forward`` of single module instances and taken away again.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ from dynamics.language_model.loading import require
 
 
 @dataclass(eq=False)
-class Tap:
+class Tap(ABC):
     """One module whose selected parameters a handler understands.
 
     Attributes:
@@ -39,17 +40,17 @@ class Tap:
     right: list[Tensor] = field(default_factory=list)
     sums: list[Tensor] = field(default_factory=list)
 
+    @abstractmethod
     def forward(self, record: Record) -> Callable[..., Tensor]:
         """Return the forward that takes the place of the module's own."""
-        raise NotImplementedError
 
+    @abstractmethod
     def collect(self, a: Tensor, g: Tensor, batch: Batch) -> None:
         """Keep what one batch contributes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def contract(self, segments: Segments, route: Route | None) -> tuple[Tensor, str]:
         """Return the Gram matrix of the gradients of the selected parameters, and the route taken."""
-        raise NotImplementedError
 
     def row_bytes(self) -> int:
         """Return how many numbers are kept for each token between the backward pass and the contraction."""

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from dynamics.errors import InvalidArgument
 from theory.claim import CONDITIONALLY, FALSE, PROVED, claim
 from theory.evidence import ALSO, Evidence
 from theory.ma2025.extrema_proof import Jet, between_modes, fitness_on_grid
@@ -142,7 +143,7 @@ class Landscape:
     def mirrored(self) -> Landscape:
         """Return the case with y -> -y and the roles of policy and utility exchanged; w becomes -w(-y)."""
         if isinstance(self.policy, TwoBells) or isinstance(self.utility, TwoBells):
-            raise NotImplementedError("only curves with one hump are mirrored")
+            raise InvalidArgument("policy, utility", "a curve with two humps", "curves with one hump")
         first = -(self.first + self.count - 1)
         return Landscape(self.utility.mirrored(), self.policy.mirrored(), first, self.count)
 
