@@ -35,6 +35,8 @@ from dynamics.optimizers import SGD, AdamW
 from dynamics.policies import MLP, LogLinear, Policy, PrefixTree, Tabular, tabular_theta
 from dynamics.preferences import Preferences, bradley_terry, pairs, preference_matrix
 from dynamics.step import StepAccount, step
+from dynamics.sweep import sweep
+from dynamics.table import Table
 from dynamics.trajectory import Trajectory, simulate
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "SelfPO",
     "SimPO",
     "StepAccount",
+    "Table",
     "Tabular",
     "Trajectory",
     "bradley_terry",
@@ -82,5 +85,6 @@ __all__ = [
     "score",
     "simulate",
     "step",
+    "sweep",
     "tabular_theta",
 ]

@@ -1,0 +1,98 @@
+"""One row for each run: columns by name, and means with standard errors over what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dynamics.errors import InvalidArgument
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The rows of a sweep.
+
+    Attributes:
+        columns: arrays by name, one entry for each row along the first axis.
+        settings: names of the columns that say which run a row is; the others are its results.
+
+    Example:
+        >>> table = Table({"beta": np.array([1, 1, 2, 2]), "y": np.array([0.0, 2.0, 3.0, 5.0])}, ("beta",))
+        >>> table.select(beta=2)["y"]
+        array([3., 5.])
+        >>> table.mean("beta").columns
+        {'beta': array([1, 2]), 'count': array([2, 2]), 'y': array([1., 4.]), 'y_error': array([1., 1.])}
+    """
+
+    columns: dict[str, np.ndarray]
+    settings: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(next(iter(self.columns.values()))) if self.columns else 0
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Return a column.
+
+        Raises:
+            InvalidArgument: no such column.
+        """
+        if name not in self.columns:
+            raise InvalidArgument("name", name, f"a column: {', '.join(self.columns)}")
+        return self.columns[name]
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """Return the names of the columns that are no settings."""
+        return tuple(name for name in self.columns if name not in self.settings)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield every row as a dict."""
+        for index in range(len(self)):
+            yield {name: column[index] for name, column in self.columns.items()}
+
+    def select(self, **values: object) -> Table:
+        """Return the rows whose columns have these values.
+
+        Raises:
+            InvalidArgument: no such column, or a value that no row has.
+        """
+        keep = np.ones(len(self), dtype=bool)
+        for name, value in values.items():
+            match = self[name] == value
+            if not np.any(match):
+                raise InvalidArgument(name, value, f"one of {np.unique(self[name]).tolist()}")
+            keep &= match
+        return Table({name: column[keep] for name, column in self.columns.items()}, self.settings)
+
+    def mean(self, *by: str) -> Table:
+        """Return the mean of every result over the rows that agree in the columns ``by``, in the order they come.
+
+        Beside each result ``y`` stands ``y_error``, the standard error of the mean (NaN for a single row), and
+        ``count`` is the number of rows.
+
+        Raises:
+            InvalidArgument: no such column.
+        """
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for index, key in enumerate(
+            zip(*(self[name].tolist() for name in by), strict=True) if by else [()] * len(self)
+        ):
+            groups.setdefault(key, []).append(index)
+        members: Sequence[list[int]] = list(groups.values())
+        first = [rows[0] for rows in members]
+        columns = {name: self[name][first] for name in by} | {"count": np.array([len(rows) for rows in members])}
+        for name in self.results:
+            parts = [self[name][rows].astype(float) for rows in members]
+            columns[name] = np.array([part.mean(0) for part in parts])
+            columns[name + "_error"] = np.array([_standard_error(part) for part in parts])
+        return Table(columns, by)
+
+
+def _standard_error(part: np.ndarray) -> np.ndarray:
+    if len(part) < 2:
+        return np.full(part.shape[1:], np.nan)
+    return np.asarray(part.std(0, ddof=1) / np.sqrt(len(part)))

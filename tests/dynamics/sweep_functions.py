@@ -1,0 +1,54 @@
+"""Functions of a module, as other processes need them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dynamics import DPO, Tabular, pairs, simulate
+
+
+def displaced(cells: dict[str, Any]) -> dict[str, Any]:
+    """Noise of the seed, a setting that is batched, a setting that is not, and a curve for each cell."""
+    noise = np.array([np.random.default_rng(int(seed)).normal() for seed in cells["seed"]])
+    sign = {"plus": 1.0, "minus": -1.0}[cells["sign"]]
+    return {"value": sign * cells["x"] + noise, "curve": cells["x"][:, None] * np.arange(3) / 7}
+
+
+def train(cells: dict[str, Any]) -> dict[str, Any]:
+    """Train tabular policies from random starts with DPO; the learning rate is kept apart."""
+    starts = torch.stack([torch.randn(4, generator=torch.Generator().manual_seed(int(s))) for s in cells["seed"]])
+    runs = simulate(
+        Tabular(4), starts.double(), pairs(0, 1, shape=(4,)), loss=DPO(beta=0.5), learning_rate=cells["learning_rate"],
+        steps=5, seeds=len(starts),
+    )  # fmt: skip
+    return {
+        "log_probs": runs.log_probs[-1, 0, 0],
+        "rises": runs.log_probs[-1, 0, 0, :, 0] > runs.log_probs[0, 0, 0, :, 0],
+    }
+
+
+def slow(cells: dict[str, Any]) -> dict[str, Any]:
+    """Take a while, so that it can be interrupted."""
+    time.sleep(0.05)
+    return {"value": cells["x"] + 0.1 * cells["seed"]}
+
+
+def counted(folder: str, cells: dict[str, Any]) -> dict[str, Any]:
+    """Leave a trace of every block that was run; a second run of one is an error."""
+    (Path(folder) / f"{cells['x'][0]}-{cells['seed'][0]}").touch(exist_ok=False)
+    return {"value": cells["x"] * 1.0}
+
+
+def too_short(cells: dict[str, Any]) -> dict[str, Any]:
+    """Return too few entries."""
+    return {"value": cells["x"][:1]}
+
+
+def moody(cells: dict[str, Any]) -> dict[str, Any]:
+    """Return other results in the second block."""
+    return {"a" if cells["seed"][0] == 0 else "b": cells["x"]}
