@@ -5,7 +5,7 @@ RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 OUT    ?= out
 
-.PHONY: help figures test check install clean
+.PHONY: help figures gallery test check install clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -13,6 +13,9 @@ help:  ## list the targets
 
 figures: $(READY)  ## regenerate every figure into out/ (OUT=folder for another place)
 	@$(RUN) -m figures --out $(OUT)
+
+gallery: $(READY)  ## the figures and one page of them, out/index.html
+	@$(RUN) -m figures gallery --out $(OUT)
 
 test: check  ## lint, static types and the whole test suite
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto -q  # a process for every core, so one thread in each

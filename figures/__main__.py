@@ -1,4 +1,4 @@
-"""Regenerate the figures: ``python -m figures [list | NAMES...]``."""
+"""Regenerate the figures: ``python -m figures [list | gallery] [NAMES...]``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Keys or globs such as 'feng2024-*'; all figures if none is given; 'list' names them."),
+        typer.Argument(
+            help="Keys or globs such as 'feng2024-*'; all figures if none is given. With 'list' before them, they are "
+            "named and not drawn; with 'gallery', a page of them is written too."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for arrays, pictures and manifests.")] = Path("out"),
     force: Annotated[bool, typer.Option("--force", help="Draw again what is up to date.")] = False,
@@ -36,10 +39,14 @@ def main(
 
     console = Console(highlight=False)
     try:
-        if names and names[0] == "list":
-            _list(console, names[1:])
+        word, *rest = names or [""]
+        if word == "list":
+            _list(console, rest)
             return
-        failed = _regenerate(console, names or [], out, force)
+        chosen = rest if word == "gallery" else names or []
+        failed = _regenerate(console, chosen, out, force)
+        if word == "gallery":
+            _write_gallery(console, chosen, out)
     except InvalidArgument as problem:
         console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)
         raise typer.Exit(2) from None
@@ -59,6 +66,15 @@ def _list(console: Console, names: list[str]) -> None:
     for spec in select(names):
         table.add_row(spec.key, spec.source, spec.title)
     console.print(table)
+
+
+def _write_gallery(console: Console, names: list[str], out: Path) -> None:
+    from figures.gallery import write_gallery  # noqa: PLC0415
+    from figures.registry import select  # noqa: PLC0415
+    from theory.ledger import load  # noqa: PLC0415
+
+    path = write_gallery(select(names), out, load())
+    console.print(f"the page of them is {escape(str(path))}", soft_wrap=True)
 
 
 def _regenerate(console: Console, names: list[str], out: Path, force: bool) -> int:
