@@ -12,10 +12,10 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 figures: $(READY)  ## regenerate every figure into out/ (OUT=folder for another place)
-	@$(RUN) -m figures --out $(OUT)
+	@$(RUN) -m figures --jobs -1 --out $(OUT)
 
 gallery: $(READY)  ## the figures and one page of them, out/index.html
-	@$(RUN) -m figures gallery --out $(OUT)
+	@$(RUN) -m figures gallery --jobs -1 --out $(OUT)
 
 test: check  ## lint, static types and the whole test suite
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto -q  # a process for every core, so one thread in each

@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +21,7 @@ from rich.progress import track
 
 from dynamics.errors import InvalidArgument, check_count
 from dynamics.table import Table
+from dynamics.threads import one_thread
 
 Cells = dict[str, Any]
 """What one call of the function of a sweep gets: every setting by name, and "seed"; arrays ``(B,)`` of one value for
@@ -134,7 +134,7 @@ def _plan(grid: Mapping[str, Sequence[Any]], seeds: Sequence[int], apart: Sequen
 def _run_block(run: Run, index: int, cells: Cells) -> tuple[int, dict[str, Any]]:
     """Run one block on one thread, in whichever process this is, and return plain lists."""
     size = len(cells["seed"])
-    with _one_thread():
+    with one_thread():
         results = run(cells)
     values = {}
     for name, result in results.items():
@@ -146,17 +146,6 @@ def _run_block(run: Run, index: int, cells: Cells) -> tuple[int, dict[str, Any]]
             )
         values[name] = array.tolist()  # Python's floats are float64 and JSON writes them without loss
     return index, values
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    # the order in which torch adds up depends on the number of threads, and with it the last bit
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _shown(results: Iterator[Any], total: int, progress: bool) -> Iterator[Any]:

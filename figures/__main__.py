@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dynamics.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from figures.regenerate import Drawn
+    from figures.registry import Figure
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -29,93 +33,121 @@ def main(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for arrays, pictures and manifests.")] = Path("out"),
     force: Annotated[bool, typer.Option("--force", help="Draw again what is up to date.")] = False,
+    jobs: Annotated[int, typer.Option(help="Processes, -1 for one on each core.")] = 1,
+    model: Annotated[
+        str, typer.Option(help="Hub id or folder of a language model, for the figures that take one.")
+    ] = "",
+    device: Annotated[str, typer.Option(help="Where that model runs, such as cuda.")] = "",
+    replay: Annotated[
+        Path | None, typer.Option(help="KEY.json of an earlier run: draw that figure again and compare the arrays.")
+    ] = None,
 ) -> None:
     """Compute, check and draw the figures of the papers.
 
     Every figure is written as KEY.npz (the arrays), KEY.png, KEY.pdf and KEY.json (settings, checks, versions).
-    The exit code is 1 if a figure does not show what it must, 2 for a name that no figure has.
+    The exit code is 1 if a figure does not show what it must or a replay differs, 2 for a name that no figure has.
     """
     import figures.catalog  # noqa: F401, PLC0415 - torch and matplotlib are not needed for --help
+    from figures.registry import select  # noqa: PLC0415
 
     console = Console(highlight=False)
+    word, *rest = names or [""]
     try:
-        word, *rest = names or [""]
         if word == "list":
-            _list(console, rest)
+            _list(console, select(rest))
             return
-        chosen = rest if word == "gallery" else names or []
-        failed = _regenerate(console, chosen, out, force)
-        if word == "gallery":
-            _write_gallery(console, chosen, out)
+        if replay is not None:
+            good = _replay(console, replay, out)
+        else:
+            chosen = _with_model(select(rest if word == "gallery" else names or []), model, device)
+            good = not _regenerate(console, chosen, out, force, jobs)
+            if word == "gallery":
+                _write_gallery(console, chosen, out)
     except InvalidArgument as problem:
         console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)
         raise typer.Exit(2) from None
     except OSError as problem:
         console.print(f"[red]error[/red] cannot write to {escape(f'{out}: {problem}')}", soft_wrap=True)
         raise typer.Exit(2) from None
-    if failed:
+    if not good:
         raise typer.Exit(1)
 
 
-def _list(console: Console, names: list[str]) -> None:
-    from figures.registry import select  # noqa: PLC0415
+def _with_model(chosen: list[Figure], model: str, device: str) -> list[Figure]:
+    """Return the figures that take a model, with this one; all of them as they are if none is asked for."""
+    given = {name: value for name, value in (("model", model), ("device", device)) if value}
+    if not given:
+        return chosen
+    able = [spec for spec in chosen if given.keys() <= spec.settings.keys()]
+    if not able:
+        from figures.registry import FIGURES  # noqa: PLC0415
 
+        takers = ", ".join(key for key, spec in FIGURES.items() if "model" in spec.settings)
+        raise InvalidArgument("names", ", ".join(spec.key for spec in chosen), f"figures that take a model: {takers}")
+    return [spec.with_settings(**given) for spec in able]
+
+
+def _list(console: Console, chosen: list[Figure]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("key", "source", "shows"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "key")
-    for spec in select(names):
+    for spec in chosen:
         table.add_row(spec.key, spec.source, spec.title)
     console.print(table)
 
 
-def _write_gallery(console: Console, names: list[str], out: Path) -> None:
+def _write_gallery(console: Console, chosen: list[Figure], out: Path) -> None:
     from figures.gallery import write_gallery  # noqa: PLC0415
-    from figures.registry import select  # noqa: PLC0415
     from theory.ledger import load  # noqa: PLC0415
 
-    path = write_gallery(select(names), out, load())
+    path = write_gallery(chosen, out, load())
     console.print(f"the page of them is {escape(str(path))}", soft_wrap=True)
 
 
-def _regenerate(console: Console, names: list[str], out: Path, force: bool) -> int:
-    import matplotlib.pyplot as plt  # noqa: PLC0415
+def _regenerate(console: Console, chosen: list[Figure], out: Path, force: bool, jobs: int) -> int:
+    from figures.regenerate import regenerate  # noqa: PLC0415
+    from figures.store import is_current  # noqa: PLC0415
 
-    from figures.registry import select  # noqa: PLC0415
-    from figures.store import is_current, save  # noqa: PLC0415
-    from figures.style import paper_style  # noqa: PLC0415
-
-    plt.switch_backend("agg")
-    chosen = select(names)
     out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be is refused before anything is computed
-    begun, drawn, failed = time.perf_counter(), 0, 0
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    begun, failed = time.perf_counter(), 0
+    stale = [spec for spec in chosen if force or not is_current(spec, out)]
+    columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not sys.stdout.isatty()) as progress:
-        task = progress.add_task("", total=len(chosen))
-        for spec in chosen:
-            progress.update(task, description=spec.key)
-            if force or not is_current(spec, out):
-                start = time.perf_counter()
-                arrays = spec.compute()
-                with paper_style():
-                    drawing = spec.drawers[0](arrays)
-                    manifest = save(spec, arrays, drawing, out)
-                    plt.close(drawing)
-                missed = [name for name, seen in manifest["checks"].items() if not seen]
-                drawn, failed = drawn + 1, failed + bool(missed)
-                verdict = "[red]FAILED[/red]" if missed else "[green]ok[/green]"
-                seen = f"{len(spec.checks) - len(missed)} of {len(spec.checks)} checks"
-                took = time.perf_counter() - start
-                progress.console.print(f"{verdict:<4} {spec.key:<22} {seen}, {took:.1f} s", soft_wrap=True)
-                for name in missed:
-                    progress.console.print(f"       not seen: {escape(manifest['must be seen'][name])}", soft_wrap=True)
+        task = progress.add_task("figures", total=len(stale))
+        for drawn in regenerate(stale, out, jobs):
+            failed += bool(drawn.not_seen)
+            _tell(progress.console, drawn)
             progress.advance(task)
     took = time.perf_counter() - begun
     console.print(
-        f"{drawn} drawn, {len(chosen) - drawn} up to date, {failed} failed in {took:.1f} s; "
+        f"{len(stale)} drawn, {len(chosen) - len(stale)} up to date, {failed} failed in {took:.1f} s; "
         f"pictures, arrays and manifests in {escape(str(out))}/",
         soft_wrap=True,
     )
     return failed
+
+
+def _tell(console: Console, drawn: Drawn) -> None:
+    verdict = "[red]FAILED[/red]" if drawn.not_seen else "[green]ok[/green]"
+    checks = len(drawn.manifest["checks"])
+    seen = f"{checks - len(drawn.not_seen)} of {checks} checks"
+    console.print(f"{verdict:<4} {drawn.key:<22} {seen}, {drawn.seconds:.1f} s", soft_wrap=True)
+    for words in drawn.not_seen:
+        console.print(f"       not seen: {escape(words)}", soft_wrap=True)
+
+
+def _replay(console: Console, manifest: Path, out: Path) -> bool:
+    from figures.regenerate import replay  # noqa: PLC0415
+
+    found = replay(manifest, out)
+    _tell(console, found.drawn)
+    for name, (before, now) in found.changed.items():
+        console.print(f"       {name}: {escape(before)} then, {escape(now)} now", soft_wrap=True)
+    if found.same:
+        console.print("the arrays are the same, bit for bit")
+    for name, size in found.differences.items():
+        console.print(f"[red]differs[/red] {escape(name)}: by up to {size:.3g}", soft_wrap=True)
+    return found.same
 
 
 if __name__ == "__main__":

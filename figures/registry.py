@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -66,6 +68,17 @@ class Figure:
     def settings(self) -> dict[str, Any]:
         """Return the settings of ``compute`` by name, as they are when nothing else is asked for."""
         return {name: p.default for name, p in inspect.signature(self.compute).parameters.items()}
+
+    def with_settings(self, **settings: Any) -> Figure:
+        """Return the same figure with other settings, which the manifest of its run then names.
+
+        Raises:
+            InvalidArgument: a setting that the figure does not have.
+        """
+        unknown = [name for name in settings if name not in self.settings]
+        if unknown:
+            raise InvalidArgument("settings", unknown, f"settings of {self.key}: {', '.join(self.settings) or 'none'}")
+        return dataclasses.replace(self, compute=functools.partial(self.compute, **settings))
 
     def check(self, holds: Callable[[Arrays], bool]) -> Callable[[Arrays], bool]:
         """Register what must be seen; the first line of the docstring says it in words."""

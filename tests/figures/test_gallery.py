@@ -27,12 +27,6 @@ if TYPE_CHECKING:
 NAMES = ["feng2024-1b", "sun2025-4", "wipf2024-2"]
 # without these, Chromium asks its maker for updates
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")

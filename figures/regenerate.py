@@ -1,0 +1,146 @@
+"""Compute, check, draw and store figures, in this process or in several; do it again from a manifest."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import matplotlib.pyplot as plt
+import numpy as np
+
+from dynamics.errors import InvalidArgument
+from dynamics.threads import one_thread
+from figures.registry import Figure, select
+from figures.store import SUFFIXES, environment, save
+from figures.style import paper_style
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure that was drawn.
+
+    Attributes:
+        key: of the figure.
+        manifest: what was stored beside it.
+        seconds: wall time.
+    """
+
+    key: str
+    manifest: dict[str, Any]
+    seconds: float
+
+    @property
+    def not_seen(self) -> list[str]:
+        """Return what should be seen in it and is not, in words."""
+        return [self.manifest["must be seen"][name] for name, seen in self.manifest["checks"].items() if not seen]
+
+
+def draw(figure: Figure, folder: Path) -> Drawn:
+    """Compute a figure on one thread, check and draw it, and write its files."""
+    begun = time.perf_counter()
+    plt.switch_backend("agg")
+    with one_thread():
+        arrays = figure.compute()
+    with paper_style():
+        drawing = figure.drawers[0](arrays)
+        try:
+            manifest = save(figure, arrays, drawing, folder)
+        finally:
+            plt.close(drawing)
+    return Drawn(figure.key, manifest, time.perf_counter() - begun)
+
+
+def _draw(key: str, settings: dict[str, Any], folder: Path) -> Drawn:
+    """Draw in another process, which has yet to learn of the figures."""
+    import figures.catalog  # noqa: F401, PLC0415
+
+    return draw(select([key])[0].with_settings(**settings), folder)
+
+
+def regenerate(figures: list[Figure], folder: Path, jobs: int = 1) -> Iterator[Drawn]:
+    """Draw figures and yield each when it is done; the numbers do not depend on the number of processes.
+
+    Args:
+        figures: the figures.
+        folder: where the files go.
+        jobs: processes, -1 for one on each core. With more than one, the figures must be those of the catalogue.
+    """
+    if jobs == 1 or len(figures) < 2:
+        for figure in figures:
+            yield draw(figure, folder)
+        return
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+    yield from parallel(joblib.delayed(_draw)(figure.key, figure.settings, folder) for figure in figures)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A run of a manifest, and the same run again.
+
+    Attributes:
+        drawn: the run of now.
+        same: whether all arrays are the same, bit for bit.
+        differences: largest difference for every array that is not the same; infinite if their shapes differ.
+        changed: what is not as it was then: versions, platform, commit.
+    """
+
+    drawn: Drawn
+    same: bool
+    differences: dict[str, float]
+    changed: dict[str, tuple[str, str]]
+
+
+def replay(path: Path, folder: Path) -> Replay:
+    """Draw a figure again with the settings of its manifest, and compare the arrays.
+
+    Args:
+        path: a manifest, KEY.json, with the arrays KEY.npz beside it.
+        folder: where the files of the new run go; it may be that of the old one.
+
+    Raises:
+        InvalidArgument: no manifest of a figure of the catalogue, or the arrays are not those it was written with.
+    """
+    wanted = "KEY.json as python -m figures writes it, with KEY.npz beside it"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        key, settings, before = manifest["key"], manifest["settings"], manifest["environment"]
+        digests = manifest["files"]
+        with np.load(path.with_name(key + ".npz"), allow_pickle=False) as stored:
+            old = {name: stored[name] for name in stored}
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as problem:
+        raise InvalidArgument("manifest", str(path), f"{wanted} ({problem})") from problem
+    figure = select([str(key)])[0].with_settings(**{name: _as_given(value) for name, value in settings.items()})
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".replay") as place:
+        drawn = draw(figure, Path(place))
+        with np.load(Path(place) / f"{key}.npz", allow_pickle=False) as stored:
+            new = {name: stored[name] for name in stored}
+        for suffix in (*SUFFIXES, ".json"):
+            (Path(place) / f"{key}{suffix}").replace(folder / f"{key}{suffix}")
+    differences = {name: _difference(old.get(name), new.get(name)) for name in sorted({*old, *new})}
+    differences = {name: size for name, size in differences.items() if size != 0}
+    same = drawn.manifest["files"][f"{key}.npz"] == digests.get(f"{key}.npz")
+    now = environment()
+    changed = {name: (str(before.get(name)), now[name]) for name in now if before.get(name) != now[name]}
+    return Replay(drawn, same and not differences, differences, changed)
+
+
+def _as_given(value: Any) -> Any:
+    """Turn the lists of JSON back into the tuples of Python."""
+    return tuple(_as_given(item) for item in value) if isinstance(value, list) else value
+
+
+def _difference(old: np.ndarray | None, new: np.ndarray | None) -> float:
+    if old is None or new is None or old.shape != new.shape or old.dtype != new.dtype:
+        return float("inf")
+    if old.dtype.kind not in "fiub":
+        return 0.0 if np.array_equal(old, new) else float("inf")
+    unequal = ~((old == new) | ((old != old) & (new != new)))  # a NaN is as it was if it is one still
+    gaps = np.abs(old[unequal].astype(float) - new[unequal].astype(float))
+    return float(np.where(np.isnan(gaps), np.inf, gaps).max(initial=0.0))
