@@ -1,0 +1,77 @@
+"""What every notebook has; that they run is seen by nbmake, which executes them in the same test run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from theory.ledger import load
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request: pytest.FixtureRequest) -> Any:
+    found = nbformat.read(request.param, as_version=4)
+    nbformat.validate(found)
+    return found
+
+
+def text(notebook: Any, kind: str) -> str:
+    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == kind)
+
+
+def test_numbered_without_a_gap() -> None:
+    assert [int(path.stem[:2]) for path in NOTEBOOKS] == list(range(1, len(NOTEBOOKS) + 1))
+
+
+def test_states_its_question_and_lets_the_reader_predict(notebook: Any) -> None:
+    words = text(notebook, "markdown")
+    assert "**Question.**" in notebook.cells[0].source
+    assert "redict" in words
+
+
+def test_three_exercises_with_hidden_solutions(notebook: Any) -> None:
+    words = text(notebook, "markdown")
+    exercises = words[words.index("## Exercises") :]
+    assert exercises.count("<details><summary>Solution</summary>") == exercises.count("</details>") >= 3
+
+
+def test_has_sliders_and_pictures_that_need_no_kernel(notebook: Any) -> None:
+    assert "interact(" in text(notebook, "code")
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert [output for output in outputs if "image/png" in output.get("data", {})]
+    assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code" and cell.source)
+    assert not [output for output in outputs if output.get("name") == "stderr"], "warnings are noise to a reader"
+
+
+def test_installs_itself_in_colab_first(notebook: Any) -> None:
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    assert "google.colab" in first.source
+    assert "pip install" in first.source
+
+
+def test_names_claims_of_the_ledger(notebook: Any) -> None:
+    named = set(
+        re.findall(r"\b(?:jian2025|wipf2024|feng2024|sun2025|ma2025)\.[a-z0-9.-]+[a-z0-9]", text(notebook, "markdown"))
+    )
+    assert named
+    assert not named - load().keys()
+
+
+def test_nothing_of_this_machine_is_in_it(notebook: Any) -> None:
+    assert str(ROOT) not in nbformat.writes(notebook)
+    assert "/root/" not in nbformat.writes(notebook)
+
+
+def test_a_notebook_without_a_question_would_be_seen() -> None:
+    """Negative control: an empty notebook fails what the others pass."""
+    empty = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# ")])
+    with pytest.raises(AssertionError):
+        test_states_its_question_and_lets_the_reader_predict(empty)
