@@ -3,35 +3,72 @@
 Needs the extra ``lm`` (transformers); importing this package does not load it, using it does.
 """
 
+from dynamics.language_model.adapters import AdaptedModel, add_adapters
 from dynamics.language_model.audit import Audit, audit, plain_gradient
+from dynamics.language_model.ches import CHES, ches
+from dynamics.language_model.differentiable import differentiable_log_probs
+from dynamics.language_model.drives import PairDrives, pair_drives, predict_change
+from dynamics.language_model.forward_mode import push_log_probs
 from dynamics.language_model.kernel import SequenceKernel, sequence_kernel
 from dynamics.language_model.loading import LanguageModel, MissingExtra, ModelUnavailable, load
 from dynamics.language_model.memory import MemoryPlan
-from dynamics.language_model.pair_step import ModelStep, model_step, predict_change
+from dynamics.language_model.pair_step import ModelStep, model_step
+from dynamics.language_model.parameter_change import moved, parameter_change
 from dynamics.language_model.score import SequenceLogProbs, sequence_log_probs
 from dynamics.language_model.sequences import TokenSequence, tokenize
+from dynamics.language_model.stable_po import (
+    PairBatch,
+    StablePO,
+    StablePOAccount,
+    StablePOState,
+    pair_batch,
+    stable_po_state,
+    stable_po_step,
+)
 from dynamics.language_model.tiny_model import tiny_model
 from dynamics.language_model.token_kernel import TokenKernel, token_kernel
+from dynamics.language_model.vocabulary_shift import TokenShift, VocabularyShift, next_token_log_probs, vocabulary_shift
 
 __all__ = [
+    "CHES",
+    "AdaptedModel",
     "Audit",
     "LanguageModel",
     "MemoryPlan",
     "MissingExtra",
     "ModelStep",
     "ModelUnavailable",
+    "PairBatch",
+    "PairDrives",
     "SequenceKernel",
     "SequenceLogProbs",
+    "StablePO",
+    "StablePOAccount",
+    "StablePOState",
     "TokenKernel",
     "TokenSequence",
+    "TokenShift",
+    "VocabularyShift",
+    "add_adapters",
     "audit",
+    "ches",
+    "differentiable_log_probs",
     "load",
     "model_step",
+    "moved",
+    "next_token_log_probs",
+    "pair_batch",
+    "pair_drives",
+    "parameter_change",
     "plain_gradient",
     "predict_change",
+    "push_log_probs",
     "sequence_kernel",
     "sequence_log_probs",
+    "stable_po_state",
+    "stable_po_step",
     "tiny_model",
     "token_kernel",
     "tokenize",
+    "vocabulary_shift",
 ]

@@ -1,0 +1,181 @@
+"""What a preference pair does to any response, to first order: drives, and the change of log pi that they predict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dynamics.errors import ArrayLike, check_finite, check_number, check_shape, to_tensor
+from dynamics.gradient import objective_cotangent, pair_quantities
+from dynamics.kernel import drives
+from dynamics.language_model.kernel import SequenceKernel, sequence_kernel
+from dynamics.language_model.sequences import TokenSequence
+from dynamics.losses import DPO, PreferenceLoss
+from dynamics.preferences import Preferences, pairs
+
+
+@dataclass(frozen=True, eq=False)
+class PairDrives:
+    """How a gradient step on preference pairs pushes some sequences, before any step is taken.
+
+    Attributes:
+        log_probs: log pi (nats), ``(sequences,)``.
+        drive: A_y = g_y . (g_w - g_l) of every sequence, ``(pairs, sequences)``; rows are kept apart, because the
+            signs of single pairs are lost in a sum.
+        margin: what the loss is a function of, ``(pairs,)``.
+        urgency: -f'(margin); sigma(-z) for DPO.
+        slopes: dL/dlog pi of the whole weighted objective, ``(sequences,)``; zero for those that no pair names.
+        preferences: the pairs.
+        account: kernel of the sequences.
+    """
+
+    log_probs: Tensor
+    drive: Tensor
+    margin: Tensor
+    urgency: Tensor
+    slopes: Tensor
+    preferences: Preferences = field(repr=False)
+    account: SequenceKernel = field(repr=False)
+
+    @property
+    def displaced(self) -> Tensor:
+        """Return, for each pair, whether its own first-order push lowers log pi(chosen): drive[chosen] < 0."""
+        return self.drive.gather(1, self.preferences.chosen.unsqueeze(1)).squeeze(1) < 0
+
+    def predict(self, learning_rate: float) -> Tensor:
+        """Return the change of log pi after one SGD step, to first order in its learning rate, ``(sequences,)``.
+
+        For DPO on one pair: ``learning_rate * beta * urgency * drive``.
+        """
+        check_number("learning_rate", learning_rate)
+        return -learning_rate * (self.account.kernel @ self.slopes)
+
+
+def pair_drives(
+    model: Any,
+    sequences: Iterable[TokenSequence],
+    chosen: ArrayLike = 0,
+    rejected: ArrayLike = 1,
+    *,
+    weight: ArrayLike = 1.0,
+    loss: PreferenceLoss | None = None,
+    reference: ArrayLike | None = None,
+    **options: Any,
+) -> PairDrives:
+    """Return the drives of preference pairs on any sequences: the responses of the pairs and whatever else.
+
+    The other sequences may answer the same prompt or another one. Nothing is stepped; see ``model_step`` for that.
+
+    Args:
+        model: a causal language model; left as it was.
+        sequences: by default y_w, y_l and then the responses to look at.
+        chosen: number of y_w among the sequences, for each pair.
+        rejected: number of y_l.
+        weight: weight of each pair; the objective is the weighted sum of their losses.
+        loss: preference loss; ``DPO()`` by default.
+        reference: log ref of every sequence in nats; by default the model itself, so that the log-ratio is 0.
+        **options: of ``sequence_kernel``: ``parameters``, ``dtype``, ``memory`` and the others.
+
+    Raises:
+        InvalidArgument: a number that is no sequence's, chosen equal to rejected, shapes that do not fit, and all that
+            ``sequence_kernel`` refuses.
+
+    Example:
+        >>> from dynamics.language_model.tiny_model import tiny_model
+        >>> w, l = TokenSequence((1, 2, 3), 2), TokenSequence((1, 2, 4), 2)
+        >>> other = TokenSequence((5, 3, 4), 1)
+        >>> push = pair_drives(tiny_model(), [w, l, other], loss=DPO(beta=0.5))
+        >>> torch.allclose(push.predict(0.1), 0.1 * 0.5 * push.urgency * push.drive[0])
+        True
+    """
+    found, loss = tuple(sequences), DPO() if loss is None else loss
+    preferences = pairs(chosen, rejected, shape=(len(found),), weight=weight)
+    account = sequence_kernel(model, found, **options)
+    lengths = response_lengths(found)
+    pair = pair_quantities(account.log_probs, _reference(account.log_probs, reference), preferences, lengths)
+    return PairDrives(
+        account.log_probs,
+        drives(account.kernel, preferences),
+        loss.margin(pair),
+        loss.urgency(pair),
+        objective_slopes(account.log_probs, preferences, loss, reference, lengths),
+        preferences,
+        account,
+    )
+
+
+def predict_change(
+    kernel: ArrayLike,
+    log_probs: ArrayLike,
+    preferences: Preferences,
+    *,
+    loss: PreferenceLoss,
+    learning_rate: float,
+    reference: ArrayLike | None = None,
+    lengths: ArrayLike = 1.0,
+) -> Tensor:
+    """Return the change of log pi of every sequence after one SGD step, to first order in the learning rate.
+
+    It is ``-eta sum_j K_ij dL/dlog pi_j``; for DPO on a single pair, ``eta beta sigma(-z) A_i`` (jian2025, Theorem 1).
+    ``pair_drives`` does the same from a model; this one is for a kernel that is at hand already.
+
+    Args:
+        kernel: <g_i, g_j>, ``(sequences, sequences)``.
+        log_probs: log pi in nats, ``(sequences,)``.
+        preferences: the pairs, of shape ``(sequences,)``.
+        loss: the preference loss.
+        learning_rate: eta.
+        reference: log ref in nats; by default the model itself.
+        lengths: tokens of every response, for losses that divide by them.
+
+    Example:
+        >>> step = pairs(0, 1, shape=(2,))
+        >>> eye = torch.eye(2, dtype=torch.float64)
+        >>> predict_change(eye, [-1.0, -2.0], step, loss=DPO(beta=0.5), learning_rate=0.1)
+        tensor([ 0.0250, -0.0250], dtype=torch.float64)
+    """
+    check_number("learning_rate", learning_rate)
+    before = check_finite("log_probs", to_tensor("log_probs", log_probs))
+    table = check_shape("kernel", to_tensor("kernel", kernel), (before.numel(), before.numel()))
+    return -learning_rate * (table @ objective_slopes(before, preferences, loss, reference, lengths))
+
+
+def response_lengths(sequences: Iterable[TokenSequence]) -> Tensor:
+    """Return the tokens of every response, as losses want them."""
+    return torch.tensor([float(s.length) for s in sequences], dtype=torch.float64)
+
+
+def objective_slopes(
+    log_probs: Tensor,
+    preferences: Preferences,
+    loss: PreferenceLoss,
+    reference: ArrayLike | None = None,
+    lengths: ArrayLike = 1.0,
+) -> Tensor:
+    """Return dL/dlog pi of every sequence, L the weighted sum of the losses; the gradient is sum_i slope_i g_i.
+
+    Args:
+        log_probs: log pi in nats, ``(sequences,)``.
+        preferences: the pairs.
+        loss: the preference loss.
+        reference: log ref in nats; by default the model itself.
+        lengths: tokens of every response.
+
+    Example:
+        >>> objective_slopes(torch.tensor([-1.0, -2.0]), pairs(0, 1, shape=(2,)), DPO(beta=0.5))
+        tensor([-0.2500,  0.2500], dtype=torch.float64)
+    """
+    before = to_tensor("log_probs", log_probs)
+    check_shape("log_probs", before, preferences.shape)
+    tokens = to_tensor("lengths", lengths).expand(before.shape)
+    return objective_cotangent(before, _reference(before, reference), preferences, loss, tokens)
+
+
+def _reference(log_probs: Tensor, reference: ArrayLike | None) -> Tensor:
+    if reference is None:
+        return log_probs
+    return check_shape("reference", check_finite("reference", to_tensor("reference", reference)), log_probs.shape)
