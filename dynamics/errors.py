@@ -7,17 +7,23 @@ which argument, what was got, what is allowed.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 # Probabilities are sums of a few hundred float64 terms at most; float32 input is off by about 1e-7 per term.
 PROBABILITY_TOLERANCE = 1e-6
 
-ArrayLike = float | Sequence[Any] | np.ndarray | Tensor
+if TYPE_CHECKING:
+    ArrayLike = float | Sequence[Any] | np.ndarray | Tensor
+else:  # torch takes a second to import, and theory, which knows no tensors, is quick without it
+    ArrayLike = Any
 
 
 class InvalidArgument(ValueError):
@@ -52,15 +58,24 @@ def _shorten(value: object, limit: int = 120) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def to_tensor(
-    argument: str, value: ArrayLike, dtype: torch.dtype = torch.float64, device: torch.device | str | None = None
-) -> Tensor:
-    """Turn numbers, nested lists or arrays into a tensor; a tensor keeps its device unless one is given.
+def _is_tensor(value: object) -> TypeGuard[Tensor]:
+    """Return whether a value is a tensor; if torch was never imported, nothing is."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
 
-    An array is copied, whatever its strides and flags.
+
+def to_tensor(
+    argument: str, value: ArrayLike, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+) -> Tensor:
+    """Turn numbers, nested lists or arrays into a tensor, float64 unless another dtype is given.
+
+    A tensor keeps its device unless one is given. An array is copied, whatever its strides and flags.
     """
+    import torch  # noqa: PLC0415
+
+    dtype = torch.float64 if dtype is None else dtype
     try:
-        if isinstance(value, Tensor):
+        if _is_tensor(value):
             return value.to(dtype=dtype, device=device)
         return torch.as_tensor(np.array(value, order="C"), dtype=dtype, device=device)
     except (TypeError, ValueError, RuntimeError, OverflowError) as problem:
@@ -69,8 +84,8 @@ def to_tensor(
 
 def check_finite(argument: str, value: Tensor) -> Tensor:
     """Refuse NaN and infinities."""
-    if not torch.isfinite(value).all():
-        raise InvalidArgument(argument, value[~torch.isfinite(value)][:3].tolist(), "finite numbers")
+    if not value.isfinite().all():
+        raise InvalidArgument(argument, value[~value.isfinite()][:3].tolist(), "finite numbers")
     return value
 
 
@@ -86,7 +101,7 @@ def check_nonnegative(argument: str, value: float | Tensor) -> None:
 
 def check_number(argument: str, value: float | Tensor) -> None:
     """Refuse anything but finite numbers, of either sign."""
-    if isinstance(value, Tensor):
+    if _is_tensor(value):
         check_finite(argument, value)
     elif isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
         raise InvalidArgument(argument, value, "a finite number")
@@ -94,8 +109,8 @@ def check_number(argument: str, value: float | Tensor) -> None:
 
 def _check_number(argument: str, value: float | Tensor, *, strict: bool) -> None:
     allowed = "a finite number > 0" if strict else "a finite number >= 0"
-    if isinstance(value, Tensor):
-        good = torch.isfinite(value) & ((value > 0) if strict else (value >= 0))
+    if _is_tensor(value):
+        good = value.isfinite() & ((value > 0) if strict else (value >= 0))
         if not good.all():
             raise InvalidArgument(argument, value[~good][:3].tolist(), allowed.replace("a finite number", "numbers"))
         return
@@ -113,12 +128,14 @@ def check_count(argument: str, value: int, minimum: int = 1) -> int:
 
 def check_index(argument: str, value: ArrayLike, size: int, device: torch.device | str | None = None) -> Tensor:
     """Return indices as an int64 tensor, or refuse those outside ``0 .. size - 1``."""
+    import torch  # noqa: PLC0415
+
     allowed = f"whole numbers from 0 to {size - 1}"
     try:
-        array = value if isinstance(value, Tensor) else np.asarray(value)
+        array = value if isinstance(value, torch.Tensor) else np.asarray(value)
     except ValueError as problem:
         raise InvalidArgument(argument, value, f"{allowed} ({problem})") from problem
-    if isinstance(array, Tensor):
+    if isinstance(array, torch.Tensor):
         whole = not (array.is_floating_point() or array.is_complex() or array.dtype == torch.bool)
     else:
         whole = array.dtype.kind in "iu"
@@ -154,7 +171,7 @@ def check_probabilities(argument: str, value: Tensor) -> Tensor:
 
 def check_log_probs(argument: str, value: Tensor) -> Tensor:
     """Refuse anything that is not the logarithm of a distribution along the last axis; -inf is log 0."""
-    if bool(torch.isnan(value).any()) or bool((value == math.inf).any()):
+    if bool(value.isnan().any()) or bool((value == math.inf).any()):
         raise InvalidArgument(argument, value.tolist(), "log-probabilities in nats, at most 0")
     check_probabilities(f"exp({argument})", value.exp())
     return value
