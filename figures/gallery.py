@@ -15,9 +15,9 @@ from latex2mathml.converter import convert
 from markupsafe import escape
 
 from dynamics.errors import InvalidArgument
+from dynamics.files import write_atomically
 from figures.not_regenerated import NOT_REGENERATED
 from figures.registry import Figure
-from figures.store import write_atomically
 from figures.style import COLUMN_WIDTH
 from theory.claim import VERDICTS, Claim
 from theory.report import PAPERS

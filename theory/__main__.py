@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -137,6 +136,7 @@ def _explain(console: Console, claims: list[Claim], outcomes: dict[str, Outcome]
 def _write(
     claims: list[Claim], outcomes: dict[str, Outcome], settings: dict[str, int], json_file: Path | None, md: Path | None
 ) -> None:
+    from dynamics.files import write_atomically  # noqa: PLC0415
     from theory.report import as_json, markdown  # noqa: PLC0415
 
     texts = []
@@ -145,12 +145,7 @@ def _write(
     if md:
         texts.append((md, markdown(claims, outcomes)))
     for path, text in texts:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(path, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))  # type: ignore[misc]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Drawing
 
 from figures import store
 from figures.registry import Arrays, Figure
-from figures.store import environment, fingerprint, is_current, save, write_atomically
+from figures.store import environment, fingerprint, is_current, save
 
 
 def tiny(height: float = 1.0, rises: bool = True) -> Figure:
@@ -230,31 +230,3 @@ def test_a_check_that_raises_leaves_no_manifest(tmp_path: Path) -> None:
         put(spec, tmp_path)
     assert "zz-1.json" not in names(tmp_path)
     assert not is_current(spec, tmp_path)
-
-
-def test_a_write_that_fails_leaves_the_old_file_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "file.txt"
-    path.write_text("old")
-
-    def fail(beside: Path) -> None:
-        assert beside.parent == path.parent
-        assert beside.suffix == path.suffix
-        beside.write_text("ne")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, fail)
-    assert names(tmp_path) == ["file.txt"]
-    assert path.read_text() == "old"
-
-
-def test_a_write_is_not_seen_before_it_is_whole(tmp_path: Path) -> None:
-    path = tmp_path / "file.txt"
-
-    def look(beside: Path) -> None:
-        beside.write_text("new")
-        assert not path.exists()
-
-    write_atomically(path, look)
-    assert names(tmp_path) == ["file.txt"]
-    assert path.read_text() == "new"

@@ -1,0 +1,27 @@
+"""Work that is killed at a random moment, 52 times in all: the next run completes and equals an undisturbed one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+KILLS = 13  # of each kind of work
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("work", ["figures", "sweep", "ledger", "audit"])
+def test_the_next_run_completes_and_is_the_same_bit_for_bit(work: str, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "tests.interrupt", work, "0", str(KILLS), str(tmp_path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    told = json.loads(result.stdout)
+    assert told["files"]
+    assert told["kills"] == told["same"] == KILLS
+    assert told["unfinished"] == 0
