@@ -1,0 +1,111 @@
+"""Two responses and an interval: RLHF and DPO choose the same policy, whatever reference, reward and beta are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit, log_expit, logit
+
+from dynamics.errors import InvalidArgument, check_count, check_number, check_positive
+from toy_models.constrained.objectives import check_share
+
+
+@dataclass(frozen=True, eq=False)
+class TwoResponses:
+    """Both losses of one prompt with two responses, and where each is least on an interval.
+
+    Attributes:
+        probability: p = pi(y_1), ``(points,)``.
+        rlhf: RLHF's loss at p, beta KL(pi, ref) - E[r] with r(y_2) = 0 (wipf2024 Eq. 3), ``(points,)``.
+        dpo: DPO's expected loss at p (Eq. 6), nats, ``(points,)``.
+        interval: the p that are allowed, ``(2,)``.
+        free_optimum: the p that both choose when all are allowed.
+        rlhf_optimum: the p of the interval at which RLHF's loss is least, found from RLHF's slope alone.
+        dpo_optimum: the same for DPO, from DPO's slope alone.
+    """
+
+    probability: np.ndarray
+    rlhf: np.ndarray
+    dpo: np.ndarray
+    interval: np.ndarray
+    free_optimum: float
+    rlhf_optimum: float
+    dpo_optimum: float
+
+
+def two_responses(
+    reward_gap: float = 1.5,
+    reference: float = 0.4,
+    beta: float = 0.5,
+    low: float = 0.1,
+    high: float = 0.7,
+    points: int = 199,
+) -> TwoResponses:
+    """Return both losses and both choices on low <= pi(y_1) <= high; the choices are one and the same.
+
+    The slopes of both losses have the sign of p - p**, so that both choose the point of the interval nearest to p**.
+    Several prompts with an interval each split into such problems; a constraint across prompts does not
+    (``tied_prompts``).
+
+    Args:
+        reward_gap: r(y_1) - r(y_2), from -30 to 30.
+        reference: ref(y_1), in (0, 1).
+        beta: > 0.
+        low: least p allowed, in (0, 1).
+        high: largest p allowed, in (0, 1), not below ``low``.
+        points: number of points of the curves.
+
+    Raises:
+        InvalidArgument: a number outside what is allowed.
+
+    Source: not in wipf2024; it bounds what Proposition 3.1 can say in the setting of its proof.
+
+    Example:
+        >>> world = two_responses()
+        >>> round(world.free_optimum, 4), world.rlhf_optimum, world.dpo_optimum
+        (0.9305, 0.7, 0.7)
+    """
+    check_number("reward_gap", reward_gap)
+    if abs(reward_gap) > 30:
+        raise InvalidArgument("reward_gap", reward_gap, "a number from -30 to 30")
+    check_positive("beta", beta)
+    for name, value in (("reference", reference), ("low", low), ("high", high)):
+        check_share(name, value)
+    if high < low:
+        raise InvalidArgument("high", high, f"a number not below low = {low:g}")
+    p = np.linspace(0.0, 1.0, check_count("points", points) + 2)[1:-1]
+
+    def margin(at: np.ndarray | float) -> np.ndarray:
+        return np.asarray(beta * (logit(at) - logit(reference)))
+
+    def rlhf_slope(at: float) -> float:
+        return float(margin(at)) - reward_gap
+
+    def dpo_slope(at: float) -> float:
+        held = float(margin(at))
+        # sigma(held) - sigma(gap) to full relative accuracy; the factor beta / (p (1 - p)) has no say in its sign
+        return float(
+            np.exp(log_expit(held) + log_expit(-reward_gap)) - np.exp(log_expit(-held) + log_expit(reward_gap))
+        )
+
+    return TwoResponses(
+        probability=p,
+        rlhf=p * (beta * np.log(p / reference) - reward_gap) + (1 - p) * beta * np.log((1 - p) / (1 - reference)),
+        dpo=-expit(reward_gap) * log_expit(margin(p)) - expit(-reward_gap) * log_expit(-margin(p)),
+        interval=np.array([low, high]),
+        free_optimum=float(expit(logit(reference) + reward_gap / beta)),
+        rlhf_optimum=_least(rlhf_slope, low, high),
+        dpo_optimum=_least(dpo_slope, low, high),
+    )
+
+
+def _least(slope: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a function with a rising sign of its slope is least on an interval."""
+    if slope(low) >= 0:
+        return low
+    if slope(high) <= 0:
+        return high
+    return float(brentq(slope, low, high, xtol=1e-15))
