@@ -144,7 +144,7 @@ def least_constant(evidence: Evidence) -> None:
     says=r"\mathrm{softplus}(x)-\mathrm{SiLU}(x)=H(\sigma(x)),\qquad "
     r"\mathrm{SiLU}(-m)=-\log\sigma(m)-H(\sigma(m)),\quad H(p)=-p\log p-(1-p)\log(1-p)",
     verdict=PROVED,
-    because="Self PO's loss is the logistic loss less the entropy of the predicted preference: it pays for confidence.",
+    because="Self PO's loss is the logistic loss less the entropy of the predicted preference: it rewards doubt.",
     proof=r"$\log\sigma(x)=x-\mathrm{softplus}(x)$ and $\log\sigma(-x)=-\mathrm{softplus}(x)$ in H.",
 )
 def entropy_identity(evidence: Evidence) -> None:
