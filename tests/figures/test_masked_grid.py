@@ -1,0 +1,174 @@
+"""Every check of ma2025's toy figures holds on the true arrays, and fails on arrays that are wrong in its respect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from figures import masked_grid
+from figures.masked_grid import COMPARISON, CONCENTRATED, LITERAL, REFERENCE
+from figures.registry import Arrays, Figure
+from figures.style import COLUMN_WIDTH, PAGE_WIDTH, paper_style
+
+TABLE, HEAT = masked_grid.table_1, masked_grid.heat_map
+Change = Callable[[Arrays], None]
+
+
+FIGURES = {TABLE.key: TABLE, HEAT.key: HEAT}
+
+
+@cache
+def computed(key: str) -> Arrays:
+    return FIGURES[key].compute(seeds=4)
+
+
+def true_arrays(figure: Figure) -> Arrays:
+    return {name: array.copy() for name, array in computed(figure.key).items()}
+
+
+def turn(reading: int, above: str, below: str, mask: int) -> Change:
+    """Change the sign of one paired difference."""
+
+    def change(arrays: Arrays) -> None:
+        arrays["difference"][reading, COMPARISON[above, below], mask] *= -1
+
+    return change
+
+
+def unsure(reading: int, above: str, below: str, mask: int) -> Change:
+    """Let the error of one paired difference be as large as it."""
+
+    def change(arrays: Arrays) -> None:
+        cell = (reading, COMPARISON[above, below], mask)
+        arrays["difference_error"][cell] = np.abs(arrays["difference"][cell])
+
+    return change
+
+
+def helpful_mask(arrays: Arrays) -> None:
+    arrays["difference"][LITERAL, COMPARISON["baseline", "baseline"], 2] = 0.43
+    arrays["difference_error"][LITERAL, COMPARISON["baseline", "baseline"], 2] = 0.1
+
+
+def other_print(arrays: Arrays) -> None:
+    arrays["printed_reward"][0, 2] = 4.0
+
+
+def swap_tau(arrays: Arrays) -> None:
+    arrays["tau"] = arrays["tau"][[REFERENCE, LITERAL, CONCENTRATED]]
+
+
+def low_tau(arrays: Arrays) -> None:
+    arrays["tau"] = arrays["tau"] - 0.2
+
+
+def all_as_printed(arrays: Arrays) -> None:
+    arrays["difference"][REFERENCE] = arrays["printed"]
+
+
+def shift_responses(arrays: Arrays) -> None:
+    arrays["probability"] = np.roll(arrays["probability"], 2, axis=-1)
+
+
+def scale(arrays: Arrays) -> None:
+    arrays["probability"][0, 3] *= 1 + 1e-9
+
+
+def wrong_reward(arrays: Arrays) -> None:
+    arrays["reward"][1] += 1e-6
+
+
+def flatten_policy(arrays: Arrays) -> None:
+    arrays["probability"][:] = 1 / 20
+
+
+def sharpen(arrays: Arrays) -> None:
+    """All on the diagonal, masked or not."""
+    arrays["probability"][:] = np.eye(20)
+
+
+def other_mask(arrays: Arrays) -> None:
+    arrays["mask"] = ~arrays["mask"]
+
+
+def no_mask(arrays: Arrays) -> None:
+    arrays["mask"][:] = False
+
+
+def avoid_mask(arrays: Arrays) -> None:
+    """As if masked responses were impossible."""
+    allowed = np.where(arrays["mask"], 0.0, arrays["probability"])
+    arrays["probability"] = allowed / allowed.sum(-1, keepdims=True)
+    arrays["masked_mass"][:] = 0.0
+
+
+def miscount(arrays: Arrays) -> None:
+    arrays["masked_mass"] = arrays["masked_mass"] + 1e-6
+
+
+S, A, V2 = "nbdpo-symmetric", "nbdpo-asymmetric", "nbdpo-v2-asymmetric"
+WRONG: dict[str, dict[str, tuple[Change, ...]]] = {
+    TABLE.key: {
+        "literally_read_every_variant_loses": (turn(LITERAL, S, "baseline", 0), unsure(LITERAL, "bdpo", "baseline", 2)),
+        "against_the_reference_they_win": (turn(REFERENCE, V2, "baseline", 2), unsure(REFERENCE, A, "baseline", 0)),
+        "symmetric_beats_asymmetric": (turn(LITERAL, S, A, 0), unsure(CONCENTRATED, S, A, 1)),
+        "version_1_beats_version_2": (turn(CONCENTRATED, A, V2, 2), unsure(REFERENCE, A, V2, 1)),
+        "concentrated_pairs_bring_the_gain": (turn(CONCENTRATED, "bdpo", "baseline", 1), unsure(2, S, "baseline", 2)),
+        "masking_never_helps": (helpful_mask, other_print),
+        "half_the_beta_against_bdpo": (turn(0, "bdpo", "dpo-half-beta", 0), turn(2, "bdpo", "dpo-half-beta", 0)),
+        "the_reference_as_baseline_fits_best": (swap_tau, low_tau, all_as_printed),
+    },
+    HEAT.key: {
+        "rows_are_distributions": (scale, wrong_reward, avoid_mask),
+        "mass_lies_in_a_band": (shift_responses, flatten_policy, sharpen),
+        "the_mode_is_on_the_diagonal_or_beside_it": (shift_responses, sharpen, no_mask),
+        "masked_mass_falls_but_stays": (flatten_policy, avoid_mask, other_mask, no_mask, miscount),
+    },
+}
+CASES = [(key, name, change) for key, checks in WRONG.items() for name, changes in checks.items() for change in changes]
+
+
+@pytest.mark.parametrize("figure", [pytest.param(TABLE, marks=pytest.mark.slow), HEAT], ids=lambda figure: figure.key)
+def test_every_check_holds(figure: Figure) -> None:
+    assert figure.failures(true_arrays(figure)) == []
+    assert set(WRONG[figure.key]) == {check.name for check in figure.checks}
+
+
+@pytest.mark.parametrize(("key", "name", "change"), CASES)
+def test_every_check_can_fail(key: str, name: str, change: Change) -> None:
+    figure = FIGURES[key]
+    arrays = true_arrays(figure)
+    change(arrays)
+    assert name in {check.name for check in figure.failures(arrays)}
+
+
+@pytest.mark.parametrize("figure", [TABLE, HEAT], ids=lambda figure: figure.key)
+def test_nan_does_not_pass(figure: Figure) -> None:
+    arrays = {k: np.full_like(v, np.nan) if v.dtype.kind == "f" else v.copy() for k, v in true_arrays(figure).items()}
+    assert len(figure.failures(arrays)) == len(figure.checks)
+
+
+def test_caption_quotes_the_masked_mass() -> None:
+    low, high = true_arrays(HEAT)["masked_mass"].min(), true_arrays(HEAT)["masked_mass"].max()
+    assert f"{100 * low:.0f}% to {100 * high:.0f}%" in HEAT.caption
+
+
+def test_drawings_fit_the_page() -> None:
+    mpl.use("agg")
+    with paper_style():
+        for figure, width in ((TABLE, PAGE_WIDTH), (HEAT, COLUMN_WIDTH)):
+            drawing = figure.drawers[0](true_arrays(figure))
+            drawing.canvas.draw()
+            assert drawing.get_size_inches()[0] == width
+            page = drawing.bbox
+            for axes in drawing.axes:
+                boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
+                for i, box in enumerate(boxes):
+                    assert page.x0 <= box.x0 < box.x1 <= page.x1
+                    assert page.y0 <= box.y0 < box.y1 <= page.y1
+                    assert not any(box.overlaps(other) for other in boxes[i + 1 :])
+            mpl.pyplot.close(drawing)

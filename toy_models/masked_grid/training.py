@@ -1,0 +1,273 @@
+"""Training in the masked world: methods, mask rates and seeds as one tensor program, on common random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynamics import BDPO, DPO, MLP, NaiveBDPO, NaiveBDPOv2, Policy, PreferenceLoss, Tabular
+from dynamics.errors import InvalidArgument, check_count, check_nonnegative
+from dynamics.gradient import flat_log_probs, objective_cotangent, response_lengths
+from dynamics.preferences import Preferences
+from toy_models.masked_grid.world import (
+    DRAW_STREAM,
+    SIZE,
+    START_STREAM,
+    concentrated,
+    draw_mask,
+    draw_pairs,
+    generator,
+    log_utility,
+    masked_mass,
+    rewards,
+)
+
+BETA, CLIP = 1.0, 0.5  # ma2025 Appendix B
+
+METHODS: dict[str, PreferenceLoss] = {
+    "dpo": DPO(BETA),
+    "nbdpo-asymmetric": NaiveBDPO(BETA, CLIP, symmetric=False),
+    "nbdpo-symmetric": NaiveBDPO(BETA, CLIP, symmetric=True),
+    "nbdpo-v2-asymmetric": NaiveBDPOv2(BETA, CLIP, symmetric=False),
+    "nbdpo-v2-symmetric": NaiveBDPOv2(BETA, CLIP, symmetric=True),
+    "bdpo": BDPO(BETA),
+    "bdpo-detached": BDPO(BETA, detach=True),
+    "dpo-half-beta": DPO(BETA / 2),
+    "nbdpo-v2-asymmetric-detached": NaiveBDPOv2(BETA, CLIP, symmetric=False, detach=True),
+    "nbdpo-v2-symmetric-detached": NaiveBDPOv2(BETA, CLIP, symmetric=True, detach=True),
+}
+"""The losses by name. "dpo" is the baseline; "dpo-half-beta" is the control for bDPO, whose effective beta is about
+half of its beta (ma2025.bdpo-effective-beta)."""
+
+PAIRS = ("uniform", "reference", "online", "concentrated")
+POLICIES = ("tabular", "mlp")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What ma2025 Section 6.1 and Appendix B leave open, and the number of steps that they give.
+
+    Args:
+        pairs: where the two responses of a pair come from, masked ones left out: "uniform"; "reference", the policy
+            after the reference steps (which themselves use uniform pairs); "online", the policy in training;
+            "concentrated", D(y | x) proportional to exp(-concentration (y - x)^2).
+        policy: "tabular" (400 logits, from 0) or "mlp" (one hidden layer of 64, relu, one-hot prompts).
+        steps: updates of every method, from the reference.
+        learning_rate: of Adam.
+        minibatch: fresh pairs for each update.
+        reference_steps: updates of DPO from the start that make the reference; 300 in the paper.
+        concentration: for "concentrated" pairs only.
+
+    Raises:
+        InvalidArgument: which argument, what was got, what is allowed.
+
+    Example:
+        >>> Setting(pairs="online", policy="tabular", learning_rate=0.1).steps
+        1000
+    """
+
+    pairs: str = "uniform"
+    policy: str = "mlp"
+    steps: int = 1000
+    learning_rate: float = 3e-3
+    minibatch: int = 64
+    reference_steps: int = 300
+    concentration: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("pairs", PAIRS), ("policy", POLICIES)):
+            if getattr(self, name) not in allowed:
+                raise InvalidArgument(name, getattr(self, name), f"one of {', '.join(allowed)}")
+        for name, minimum in (("steps", 0), ("minibatch", 1), ("reference_steps", 0)):
+            check_count(name, getattr(self, name), minimum)
+        check_nonnegative("learning_rate", self.learning_rate)
+        check_nonnegative("concentration", self.concentration)
+
+    def finite_policy(self) -> Policy:
+        """Return the policy class that is trained."""
+        return Tabular(SIZE, prompts=SIZE) if self.policy == "tabular" else MLP(SIZE, SIZE, hidden=64)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Trained policies, one for each run.
+
+    Attributes:
+        log_probs: log pi (nats) after training, ``(runs, prompts, responses)``.
+        reference: log ref (nats), likewise.
+        mask: which (prompt, response) pairs the data never hold, likewise.
+    """
+
+    log_probs: Tensor
+    reference: Tensor
+    mask: Tensor
+
+
+def train(methods: Sequence[str], masks: Sequence[float], seeds: Sequence[int], setting: Setting) -> Trained:
+    """Train run i with method i, mask rate i and seed i, all runs together.
+
+    A seed fixes mask, start and the random numbers of every minibatch. Runs that share seed and mask rate share the
+    reference, too, and unless pairs come from the policy in training they see the very same labelled pairs.
+
+    Args:
+        methods: keys of ``METHODS``.
+        masks: share of masked (prompt, response) pairs, in [0, 1).
+        seeds: whole numbers >= 0.
+        setting: what the runs have in common.
+
+    Raises:
+        InvalidArgument: an unknown method, or lists of different lengths.
+
+    Example:
+        >>> short = Setting(policy="tabular", learning_rate=0.1, steps=5, reference_steps=5)
+        >>> trained = train(["dpo", "bdpo"], [0.2, 0.2], [0, 0], short)
+        >>> trained.log_probs.shape, bool((trained.reference[0] == trained.reference[1]).all())
+        (torch.Size([2, 20, 20]), True)
+    """
+    if not len(methods) == len(masks) == len(seeds) or not len(methods):
+        raise InvalidArgument(
+            "methods", len(methods), f"as many as masks ({len(masks)}) and seeds ({len(seeds)}), >= 1"
+        )
+    for method in methods:
+        if method not in METHODS:
+            raise InvalidArgument("methods", method, f"one of {', '.join(METHODS)}")
+    order = sorted(range(len(methods)), key=lambda run: methods[run])  # the runs of one loss side by side
+    keys = [(float(masks[run]), int(seeds[run])) for run in order]
+    worlds = list(dict.fromkeys(keys))
+    world = torch.tensor([worlds.index(key) for key in keys])
+    mask = torch.stack([draw_mask(rate, seed) for rate, seed in worlds])
+
+    policy = setting.finite_policy()
+    theta = torch.stack([_start(policy, seed) for _, seed in worlds])
+    draws = _Draws([seed for _, seed in worlds], setting.minibatch)
+
+    def minibatches(weights: Tensor | None, run: Tensor) -> Callable[[Tensor], Preferences]:
+        """Return what draws the pairs of runs in the worlds ``run``; without weights, from the policy as it is."""
+
+        def draw(log_probs: Tensor) -> Preferences:
+            uniforms = draws.next()
+            if weights is None:
+                own = torch.where(mask[run], 0.0, log_probs.exp().reshape(-1, SIZE, SIZE))
+                return draw_pairs(own, log_utility(), uniforms[run])
+            return _of_runs(draw_pairs(weights, log_utility(), uniforms), run)
+
+        return draw
+
+    online = setting.pairs == "online"
+    weights = None if online else concentrated(mask, setting.concentration * (setting.pairs == "concentrated"))
+    data = minibatches(weights, torch.arange(len(worlds)))
+    baseline = [(slice(None), METHODS["dpo"])]
+    theta = _train(policy, theta, flat_log_probs(policy, theta), baseline, data, setting, setting.reference_steps)
+    reference = flat_log_probs(policy, theta)
+    if setting.pairs == "reference":
+        weights = torch.where(mask, 0.0, reference.exp().reshape(mask.shape))
+    names = [methods[run] for run in order]
+    groups = []
+    for name in dict.fromkeys(names):
+        first = names.index(name)
+        groups.append((slice(first, first + names.count(name)), METHODS[name]))
+    data = minibatches(weights, world)
+    theta = _train(policy, theta[world], reference[world], groups, data, setting, setting.steps)
+    back = torch.tensor(order).argsort()
+    return Trained(policy.log_probs(theta)[back], reference.reshape(mask.shape)[world][back], mask[world][back])
+
+
+class _Draws:
+    """The uniform numbers of one minibatch after the other, for every world its own stream."""
+
+    def __init__(self, seeds: Sequence[int], minibatch: int) -> None:
+        self.generators = [generator(seed, DRAW_STREAM) for seed in seeds]
+        self.minibatch = minibatch
+
+    def next(self) -> Tensor:
+        """Return uniform numbers ``(worlds, minibatch, 4)``."""
+        return torch.stack(
+            [torch.rand(self.minibatch, 4, generator=source, dtype=torch.float64) for source in self.generators]
+        )
+
+
+def _start(policy: Policy, seed: int) -> Tensor:
+    if isinstance(policy, MLP):
+        return policy.initial(generator(seed, START_STREAM))
+    return torch.zeros(policy.parameters, dtype=policy.dtype)
+
+
+def _of_runs(batch: Preferences, runs: Tensor | slice) -> Preferences:
+    return Preferences(batch.chosen[runs], batch.rejected[runs], batch.weight[runs], batch.shape)
+
+
+def _train(
+    policy: Policy,
+    theta: Tensor,
+    reference: Tensor,
+    groups: Sequence[tuple[slice, PreferenceLoss]],
+    data: Callable[[Tensor], Preferences],
+    setting: Setting,
+    steps: int,
+) -> Tensor:
+    """Return the parameters after ``steps`` updates by Adam, with torch's defaults."""
+    theta = theta.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
+    # one fused pass over all runs: out of place, Adam would take half of the time of a step
+    optimizer = torch.optim.Adam([theta], lr=setting.learning_rate, fused=True)
+    lengths = response_lengths(policy)
+    for _ in range(steps):
+        log_probs = flat_log_probs(policy, theta)
+        values = log_probs.detach()
+        batch = data(values)
+        parts = [
+            objective_cotangent(values[rows], reference[rows], _of_runs(batch, rows), loss, lengths)
+            for rows, loss in groups
+        ]
+        (theta.grad,) = torch.autograd.grad(log_probs, theta, torch.cat(parts))
+        optimizer.step()
+    return theta.detach()
+
+
+def run(cells: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Train the cells of a sweep: ``dynamics.sweep(run, grid, seeds)``.
+
+    Args:
+        cells: "method", "mask" and "seed" of each run (arrays, or one value for all), and any field of ``Setting``,
+            which has one value in a batch (name it in ``apart`` to sweep it).
+
+    Returns:
+        For each run R1 and R2 of the trained policy ("reward_1", "reward_2"; see ``rewards``), the probability of
+        masked responses ("masked"), and the same three of the reference ("reference_reward_1", ...).
+
+    Raises:
+        InvalidArgument: an unknown setting, or two values of one that a batch cannot hold together.
+
+    Example:
+        >>> from dynamics import sweep
+        >>> short = {"policy": ["tabular"], "steps": [2], "reference_steps": [2]}
+        >>> table = sweep(run, {"method": ["dpo", "bdpo"], "mask": [0.0, 0.4], **short}, seeds=range(3))
+        >>> len(table), table.results
+        (12, ('reward_1', 'reward_2', 'masked', 'reference_reward_1', 'reference_reward_2', 'reference_masked'))
+    """
+    batched = {"method": "dpo", "mask": 0.0, "seed": 0}
+    count = max(np.size(value) for value in cells.values())
+    methods, masks, seeds = (
+        np.broadcast_to(cells.get(name, default), count).tolist() for name, default in batched.items()
+    )
+    setting = Setting(**{name: _one(name, value) for name, value in cells.items() if name not in batched})
+    trained = train(methods, masks, seeds, setting)
+    results: dict[str, Tensor] = {}
+    for prefix, log_probs in (("", trained.log_probs), ("reference_", trained.reference)):
+        first, second = rewards(log_probs)
+        results |= {f"{prefix}reward_1": first, f"{prefix}reward_2": second}
+        results[f"{prefix}masked"] = masked_mass(log_probs, trained.mask)
+    return {name: value.numpy() for name, value in results.items()}
+
+
+def _one(name: str, value: Any) -> Any:
+    if name not in Setting.__dataclass_fields__:
+        raise InvalidArgument("cells", name, f"method, mask, seed, {', '.join(Setting.__dataclass_fields__)}")
+    different = np.unique(value).tolist()
+    if len(different) > 1:
+        raise InvalidArgument(name, different, f"one value in a batch: sweep(..., apart=({name!r},))")
+    return different[0]

@@ -1,0 +1,39 @@
+"""Over-optimization (sun2025): training goes on, margins grow, and the true reward of what is said goes down.
+
+``worlds`` draws small worlds in which that can happen, ``training`` trains on their pairs, and ``attractor`` follows
+the margin of a single pair, or of pairs that share a parameter.
+"""
+
+from toy_models.overoptimization.attractor import descend_margins, flow_margins, shared_margins
+from toy_models.overoptimization.training import (
+    ACTIVATIONS,
+    APART,
+    DEFAULTS,
+    LOSSES,
+    RECORDS,
+    descend,
+    loss_of,
+    measure,
+    train,
+)
+from toy_models.overoptimization.worlds import COUNTS, LENGTHS, SharedBigrams, Worlds, draw_worlds
+
+__all__ = [
+    "ACTIVATIONS",
+    "APART",
+    "COUNTS",
+    "DEFAULTS",
+    "LENGTHS",
+    "LOSSES",
+    "RECORDS",
+    "SharedBigrams",
+    "Worlds",
+    "descend",
+    "descend_margins",
+    "draw_worlds",
+    "flow_margins",
+    "loss_of",
+    "measure",
+    "shared_margins",
+    "train",
+]

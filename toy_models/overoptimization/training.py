@@ -1,0 +1,165 @@
+"""Training on noisy pairs, with what happens to margins, accuracy and true reward on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynamics import SGD, AdamW, InvalidArgument, Preferences, SelfPO, SimPO
+from dynamics.errors import check_count, check_nonnegative
+from dynamics.gradient import objective_gradient
+from dynamics.losses import PreferenceLoss
+from dynamics.optimizers import Optimizer
+from toy_models.overoptimization.worlds import SharedBigrams, Worlds, draw_worlds
+
+RECORDS = 41  # of a run, equally spaced
+
+ACTIVATIONS = ("silu", "gelu", "relu", "square", "identity")
+LOSSES = ("simpo", *ACTIVATIONS)
+"""The losses of Figure 5 and Table 5 of sun2025: SimPO's logistic one, and Self PO's with each activation."""
+
+DEFAULTS: dict[str, Any] = {
+    "loss": "silu",
+    "beta": 2.5,
+    "gamma": 0.8,
+    "learning_rate": 0.02,
+    "optimizer": "adamw",
+    "steps": 400,
+    "pairs": 64,
+    "nonsense_cost": 1.0,
+}
+"""Settings of a run, where nothing else is said; beta and gamma as in sun2025 Section 4.3."""
+
+APART = ("loss", "optimizer", "steps", "pairs")
+"""The settings that all runs of one batch share."""
+
+
+def loss_of(name: str, beta: float | Tensor, gamma: float | Tensor) -> PreferenceLoss:
+    """Return SimPO, or Self PO with one of its activations, averaged over tokens.
+
+    Raises:
+        InvalidArgument: a name that is not one of ``LOSSES``.
+
+    Example:
+        >>> loss_of("gelu", 2.5, 0.8).activation
+        'gelu'
+    """
+    if name not in LOSSES:
+        raise InvalidArgument("loss", name, "one of " + ", ".join(LOSSES))
+    return SimPO(beta, gamma) if name == "simpo" else SelfPO(beta, gamma, name)
+
+
+def train(cells: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Train one policy in each cell and return what it went through; made for ``dynamics.sweep.sweep``.
+
+    Every run starts at its reference and follows the full gradient of the mean loss of its pairs. Cells of one seed and
+    one number of pairs see the same features, reference and draws, whatever their other settings.
+
+    Args:
+        cells: "seed", and any of ``DEFAULTS``; arrays ``(runs,)``, but for those of ``APART``, which are one value.
+
+    Returns:
+        Arrays ``(runs, RECORDS)``: ``step``; ``chosen`` and ``rejected``, mean log-probability per token of the
+        training pairs (nats); ``median_margin`` and ``largest_margin`` of them (beta times the gap, less gamma);
+        ``train_accuracy``, ``test_accuracy``, the share of pairs, training and held out, with the chosen response
+        above the rejected one per token; and exact expectations under the policy, averaged over prompts:
+        ``train_reward`` and ``reward`` (held-out prompts), ``nonsense`` (bigrams of it in a response, held out),
+        ``divergence`` from the reference and ``entropy`` (nats per response, all prompts).
+
+    Raises:
+        InvalidArgument: an unknown setting, or an impossible value.
+
+    Example:
+        >>> runs = train({"loss": "silu", "steps": 40, "seed": np.array([0, 1])})
+        >>> runs["reward"].shape, bool((runs["chosen"] > runs["rejected"])[:, -1].all())
+        ((2, 41), True)
+    """
+    unknown = sorted(set(cells) - {*DEFAULTS, "seed"})
+    if unknown or "seed" not in cells:
+        raise InvalidArgument("cells", sorted(cells), "seed, and any of " + ", ".join(DEFAULTS))
+    given = DEFAULTS | cells
+    for name in APART:
+        if np.ndim(given[name]):
+            raise InvalidArgument(name, given[name], "one value for all runs of a batch: name it in sweep(apart=...)")
+    optimizers: dict[str, Optimizer] = {"adamw": AdamW(weight_decay=0.0), "sgd": SGD()}
+    if given["optimizer"] not in optimizers:
+        raise InvalidArgument("optimizer", given["optimizer"], "one of " + ", ".join(optimizers))
+    steps = check_count("steps", given["steps"], minimum=RECORDS - 1)
+    if steps % (RECORDS - 1):
+        raise InvalidArgument("steps", steps, f"a multiple of {RECORDS - 1}")
+    seeds = np.atleast_1d(cells["seed"]).tolist()
+    beta, gamma = (
+        torch.as_tensor(np.broadcast_to(given[name], len(seeds)).astype(float))[:, None] for name in ("beta", "gamma")
+    )
+    worlds = draw_worlds(seeds, int(given["pairs"]), given["nonsense_cost"])
+    rate = torch.as_tensor(np.broadcast_to(given["learning_rate"], len(seeds)).astype(float))[:, None]
+    loss, optimizer = loss_of(given["loss"], beta, gamma), optimizers[given["optimizer"]]
+    check_nonnegative("learning_rate", float(rate.min()))
+    thetas = descend(worlds, loss, rate, optimizer, steps)
+    seen = measure(worlds, worlds.policy.log_probs(thetas), beta, gamma)
+    seen["step"] = torch.arange(0, steps + 1, steps // (RECORDS - 1))[:, None].expand(-1, len(seeds))
+    return {name: values.T.numpy().copy() for name, values in seen.items()}
+
+
+def descend(worlds: Worlds, loss: PreferenceLoss, rate: Tensor, optimizer: Optimizer, steps: int) -> Tensor:
+    """Return the parameters at each record, ``(RECORDS, runs, parameters)``, of training on ``worlds.train``.
+
+    Only the prompts that are trained on enter the steps, which is what ``dynamics.simulate`` cannot leave out.
+
+    Args:
+        worlds: the worlds of the runs; the reference does not enter, as no loss here has one.
+        loss: of a pair; its numbers may differ by run.
+        rate: learning rate of each run, ``(runs, 1)``.
+        optimizer: the update rule.
+        steps: number of updates, a multiple of ``RECORDS`` - 1.
+    """
+    half = worlds.policy.shape[0] // 2
+    policy = SharedBigrams(worlds.policy.features[:, :half].contiguous())
+    given = Preferences(worlds.train.chosen, worlds.train.rejected, worlds.train.weight, policy.shape)
+    no_reference = torch.zeros(1, half * policy.shape[1], dtype=policy.dtype)
+    theta, state, recorded = worlds.theta, None, [worlds.theta]
+    for step in range(1, steps + 1):
+        gradient = objective_gradient(policy, theta, given, loss, no_reference)
+        change, state = optimizer.update(gradient, theta, rate, state)
+        theta = theta + change
+        if step % (steps // (RECORDS - 1)) == 0:
+            recorded.append(theta)
+    return torch.stack(recorded)
+
+
+def measure(worlds: Worlds, log_probs: Tensor, beta: Tensor, gamma: Tensor) -> dict[str, Tensor]:
+    """Return what ``train`` reports (without the step) of log-probabilities ``(records, runs, prompts, responses)``.
+
+    Args:
+        worlds: the worlds of the runs.
+        log_probs: log pi in nats.
+        beta: of each run, ``(runs, 1)``.
+        gamma: likewise.
+    """
+    average = log_probs.flatten(-2) / worlds.policy.lengths
+
+    def of(index: Tensor) -> Tensor:
+        return average.gather(-1, index.expand(*average.shape[:-1], -1))
+
+    chosen, rejected = of(worlds.train.chosen), of(worlds.train.rejected)
+    margin = beta * (chosen - rejected) - gamma
+    p = log_probs.exp()
+    half = log_probs.shape[-2] // 2
+    reward = (p * worlds.reward).sum(-1)
+    # a probability may underflow to 0 while its logarithm is finite: 0 times it is then the right 0
+    return {
+        "chosen": chosen.mean(-1),
+        "rejected": rejected.mean(-1),
+        "median_margin": margin.median(-1).values,
+        "largest_margin": margin.amax(-1),
+        "train_accuracy": (chosen > rejected).double().mean(-1),
+        "test_accuracy": (of(worlds.held_out.chosen) > of(worlds.held_out.rejected)).double().mean(-1),
+        "train_reward": reward[..., :half].mean(-1),
+        "reward": reward[..., half:].mean(-1),
+        "nonsense": (p[..., half:, :] * worlds.nonsense[:, None, :]).sum(-1).mean(-1),
+        "divergence": (p * (log_probs - log_probs[:1])).sum(-1).mean(-1),
+        "entropy": -(p * log_probs).sum(-1).mean(-1),
+    }
