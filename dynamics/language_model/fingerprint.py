@@ -1,0 +1,31 @@
+"""A digest of a model and its tokenizer: results of one must not go on as results of another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import torch
+
+from dynamics.language_model.loading import LanguageModel
+
+PIECE = 1 << 24  # numbers that are copied from the device at once
+
+
+def model_digest(loaded: LanguageModel) -> str:
+    """Return 16 hex digits that change with any weight, its name or dtype, and with the tokenizer.
+
+    Args:
+        loaded: the model and its tokenizer.
+    """
+    model, tokenizer = loaded
+    hashed = hashlib.sha256(json.dumps(model.config.to_diff_dict(), sort_keys=True, default=str).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        for piece in tensor.detach().flatten().split(PIECE):
+            hashed.update(piece.contiguous().view(torch.uint8).cpu().numpy())
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    text = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    for part in (text, str(getattr(tokenizer, "chat_template", None)), str(tokenizer.eos_token_id)):
+        hashed.update(part.encode("utf-8", "backslashreplace"))
+    return hashed.hexdigest()[:16]

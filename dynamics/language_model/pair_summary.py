@@ -1,0 +1,110 @@
+"""The results of an audit in a few numbers."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from heapq import nsmallest
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from dynamics.language_model.pair_results import read_lines
+
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+MOST_NAMED = 1000  # skipped rows that are named one by one
+
+
+@dataclass(frozen=True)
+class AuditSummary:
+    """What an audit found.
+
+    Attributes:
+        rows: rows that were looked at.
+        audited: pairs among them.
+        displaced: pairs whose own first DPO step lowers their chosen response.
+        chosen_more_probable: pairs with log pi(y_w) > log pi(y_l).
+        cosine: quantiles of the cosine between the scores of a pair, by probability; empty without pairs.
+        drive_chosen: the same of ||g_w||^2 - <g_w, g_l>.
+        ches_pearson: correlation of CHES with drive_chosen; None where it is undefined (fewer than 3 pairs, no spread).
+        ches_spearman: the same of ranks, which no single large pair decides.
+        lowest: rows of the lowest drives of the chosen response, lowest first.
+        skipped: rows without an audit.
+        skipped_rows: their numbers and the reasons, at most 1000.
+    """
+
+    rows: int
+    audited: int
+    displaced: int
+    chosen_more_probable: int
+    cosine: dict[str, float]
+    drive_chosen: dict[str, float]
+    ches_pearson: float | None
+    ches_spearman: float | None
+    lowest: list[int]
+    skipped: int
+    skipped_rows: list[tuple[int, str]]
+
+
+def summarise(out: Path) -> AuditSummary:
+    """Summarise results, of which only three numbers for each pair are kept in memory.
+
+    Args:
+        out: what ``run_audit`` wrote.
+    """
+    drive, cosine, similarity, numbers = array("d"), array("d"), array("d"), array("q")
+    displaced = probable = skipped = 0
+    named: list[tuple[int, str]] = []
+    for record, _ in read_lines(out):
+        if "skipped" in record:
+            skipped += 1
+            if len(named) < MOST_NAMED:
+                named.append((record["row"], record["skipped"]))
+            continue
+        numbers.append(record["row"])
+        drive.append(record["drive_chosen"])
+        similarity.append(record["ches"])
+        if record["cosine"] is not None:
+            cosine.append(record["cosine"])
+        displaced += record["lowers_chosen"]
+        probable += record["log_prob_chosen"] > record["log_prob_rejected"]
+    pearson, spearman = correlations(np.asarray(similarity), np.asarray(drive))
+    lowest = nsmallest(5, range(len(drive)), key=drive.__getitem__)
+    return AuditSummary(
+        rows=len(drive) + skipped,
+        audited=len(drive),
+        displaced=displaced,
+        chosen_more_probable=probable,
+        cosine=quantiles(np.asarray(cosine)),
+        drive_chosen=quantiles(np.asarray(drive)),
+        ches_pearson=pearson,
+        ches_spearman=spearman,
+        lowest=[numbers[place] for place in lowest],
+        skipped=skipped,
+        skipped_rows=named,
+    )
+
+
+def quantiles(values: np.ndarray) -> dict[str, float]:
+    """Return quantiles by their probability; none of nothing.
+
+    Example:
+        >>> quantiles(np.arange(5.0))["0.5"]
+        2.0
+    """
+    if not values.size:
+        return {}
+    return {f"{q:g}": float(v) for q, v in zip(QUANTILES, np.quantile(values, QUANTILES), strict=True)}
+
+
+def correlations(x: np.ndarray, y: np.ndarray) -> tuple[float | None, float | None]:
+    """Return Pearson's and Spearman's correlation, or None for both where one of them has no meaning.
+
+    Example:
+        >>> [round(r, 3) for r in correlations(np.array([1.0, 2.0, 9.0]), np.array([3.0, 2.0, 1.0]))]
+        [-0.918, -1.0]
+    """
+    if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None, None
+    return float(stats.pearsonr(x, y).statistic), float(stats.spearmanr(x, y).statistic)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynamics.language_model.pair_results import Writer
+from dynamics.language_model.pair_summary import AuditSummary, correlations, summarise
+
+
+def write(out: Path, records: list[dict[str, Any]]) -> AuditSummary:
+    with Writer(out) as writer:
+        writer.append({"row": row, "digest": "", **record} for row, record in enumerate(records))
+    return summarise(out)
+
+
+def pair(drive: float, ches: float, cosine: float | None = 0.5, log_prob: float = -1.0) -> dict[str, Any]:
+    own = {"log_prob_chosen": log_prob, "log_prob_rejected": -2.0, "lowers_chosen": drive < 0}
+    return {"drive_chosen": drive, "ches": ches, "cosine": cosine, **own}
+
+
+def test_a_summary_counts_what_is_there(tmp_path: Path) -> None:
+    records = [pair(3.0, -9.0, 0.1), {"skipped": "line 2: no"}, pair(-1.0, -2.0, None), pair(1.0, -4.0, 0.3, -3.0)]
+    found = write(tmp_path / "out", records)
+    assert (found.rows, found.audited, found.displaced, found.chosen_more_probable) == (4, 3, 1, 2)
+    assert found.cosine["0"] == pytest.approx(0.1)
+    assert found.cosine["0.5"] == pytest.approx(0.2)  # the pair without an angle is left out
+    assert found.drive_chosen["1"] == 3
+    assert found.ches_spearman == pytest.approx(-1)
+    assert found.lowest == [2, 3, 0]
+    assert (found.skipped, found.skipped_rows) == (1, [(1, "line 2: no")])
+
+
+def test_a_summary_of_nothing(tmp_path: Path) -> None:
+    found = write(tmp_path / "out", [{"skipped": "line 1: no"}])
+    assert (found.audited, found.cosine, found.ches_pearson, found.lowest) == (0, {}, None, [])
+
+
+def test_not_every_skipped_row_is_kept(tmp_path: Path) -> None:
+    found = write(tmp_path / "out", [{"skipped": "no"}] * 1200)
+    assert (found.skipped, len(found.skipped_rows)) == (1200, 1000)
+
+
+@given(st.lists(st.tuples(st.integers(-99, 99), st.integers(-99, 99)), min_size=3, max_size=20))
+def test_correlations_are_those_of_the_definition(points: list[tuple[int, int]]) -> None:
+    x, y = np.array(points, dtype=float).T
+    found = correlations(x, y)
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        assert found == (None, None)
+        return
+
+    def ranks(v: np.ndarray) -> np.ndarray:
+        return np.array([(v < value).sum() + ((v == value).sum() + 1) / 2 for value in v])
+
+    wanted = [float(np.corrcoef(a, b)[0, 1]) for a, b in ((x, y), (ranks(x), ranks(y)))]
+    assert found == pytest.approx(wanted, abs=1e-9)

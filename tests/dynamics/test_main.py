@@ -1,0 +1,315 @@
+"""The command line, end to end on a tiny model in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("transformers")
+
+import torch
+from typer.testing import CliRunner, Result
+
+from dynamics.__main__ import app
+from dynamics.language_model import commands, load, plain_gradient, sequence_kernel, tokenize
+from tests.dynamics.language_model.saved import products, read_lines, save_tiny, write_lines
+
+runner = CliRunner(env={"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"})
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "toy_models" / "multiplication" / "weights"
+TEN = ROOT / "tests" / "dynamics" / "language_model" / "data" / "multiplication.jsonl"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_lines(tmp_path_factory.mktemp("data") / "pairs.jsonl", products(7))
+
+
+def run(command: str, model: Path | str, data: Path | str, *options: object) -> Result:
+    return runner.invoke(app, [command, "--model", str(model), "--data", str(data), *map(str, options)])
+
+
+def refused(result: Result, words: str) -> None:
+    """One line on stderr, nothing else that looks like a failure, exit code 2."""
+    assert result.exit_code == 2, result.output
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert "Traceback" not in result.output
+
+
+def test_help_names_the_commands() -> None:
+    result = runner.invoke(app, ["--help"])
+    assert result.exit_code == 0
+    for word in ("kernel", "step", "pairs"):
+        assert word in result.output
+        assert "--model" in runner.invoke(app, [word, "--help"]).output
+
+
+def test_the_command_line_alone_loads_neither_torch_nor_transformers() -> None:
+    """What ``--help`` has to wait for: this module by itself, without the package around it."""
+    code = (
+        "import runpy, sys, types; sys.modules['dynamics'] = types.ModuleType('dynamics'); "
+        f"runpy.run_path({str(ROOT / 'dynamics' / '__main__.py')!r}); "
+        "print(sorted({'torch', 'transformers', 'numpy', 'scipy'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
+
+
+def test_kernel_prints_and_writes_the_kernel(model: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "kernel.npz"
+    result = run("kernel", model, data, "--rows", "4,1", "--out", out, "--dtype", "float64")
+    assert result.exit_code == 0, result.output
+    loaded = load(model, dtype="float64")
+    rows = [products(7)[row] for row in (4, 1)]
+    responses = [tokenize(loaded.tokenizer, r["prompt"], r[side]) for r in rows for side in ("chosen", "rejected")]
+    wanted = sequence_kernel(loaded.model, responses)
+    with np.load(out) as found:
+        assert found["names"].tolist() == ["4w", "4l", "1w", "1l"]
+        np.testing.assert_array_equal(found["kernel"], wanted.kernel.numpy())
+        np.testing.assert_array_equal(found["log_probs"], wanted.log_probs.numpy())
+    for word in (f"{wanted.norms()[2]:.4g}", f"{wanted.log_probs[1]:.2f}", f"{wanted.cosine()[3, 0]:+.2f}", "'12'"):
+        assert word in result.output
+    before, _, after = result.output.partition("MiB beyond the model")
+    assert "kernel of 4 sequences" in before
+    assert "log pi" in after  # told before the table
+
+
+def test_kernel_in_a_narrow_terminal_says_what_it_leaves_out(model: Path, data: Path) -> None:
+    narrow = CliRunner(env={"COLUMNS": "70", "TERM": "dumb"})
+    result = narrow.invoke(app, ["kernel", "--model", str(model), "--data", str(data), "--first", "5"])
+    assert "of 10 columns; --out writes all" in result.output
+    assert max(map(len, result.output.splitlines()[1:-1])) <= 70
+
+
+def test_step_prints_what_was_predicted_and_what_happened(model: Path, data: Path) -> None:
+    result = run("step", model, data, "--row", 2, "--learning-rate", "1e-9", "--learning-rate", "1e-6", "--beta", "0.5")
+    assert result.exit_code == 0, result.output
+    small, large = (line.split() for line in result.output.splitlines() if line.split()[:1] in (["1e-09"], ["1e-06"]))
+    assert float(small[1]) == pytest.approx(float(small[2]), rel=1e-3)
+    assert float(large[1]) == pytest.approx(1e3 * float(small[1]), rel=1e-3)  # the prediction is linear
+    assert float(small[5].rstrip("%")) < float(large[5].rstrip("%"))
+    assert "DPO(beta=0.5), margin 0, urgency 0.5" in result.output
+    assert "'20'" in result.output
+
+
+def test_step_with_adamw_goes_another_way(model: Path, data: Path) -> None:
+    options = ("--learning-rate", "1e-7")
+    sgd, adamw = (run("step", model, data, *options, "--optimizer", name) for name in ("sgd", "adamw"))
+    assert adamw.exit_code == 0, adamw.output
+    assert "the first of adamw" in adamw.output
+    assert adamw.output.splitlines()[-2] != sgd.output.splitlines()[-2]
+
+
+def test_pairs_writes_results_a_summary_and_goes_on(model: Path, tmp_path: Path) -> None:
+    data = write_lines(tmp_path / "pairs.jsonl", [*products(4), "{", *products(6)[4:]])
+    out = tmp_path / "results" / "audit.jsonl"
+    first = run("pairs", model, data, "--out", out, "--first", 3)
+    assert first.exit_code == 0, first.output
+    assert [record["row"] for record in read_lines(out)] == [0, 1, 2]
+    result = run("pairs", model, data, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert [record["row"] for record in read_lines(out)] == list(range(7))
+    summary = json.loads((tmp_path / "results" / "audit.jsonl.summary.json").read_text(encoding="utf-8"))
+    displaced = sum(record.get("lowers_chosen", False) for record in read_lines(out))
+    assert (summary["audited"], summary["skipped"], summary["displaced"]) == (6, 1, displaced)
+    assert summary["skipped_rows"][0][0] == 4
+    assert f"displaced             {displaced} (" in result.output
+    assert "line 5: not JSON" in result.output
+    assert "MiB beyond the model" in result.output
+
+
+def test_pairs_of_chat_messages_and_of_parquet(model: Path, tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    turn = {"role": "user", "content": "7 x 8?"}
+    record = {s: [turn, {"role": "assistant", "content": t}] for s, t in (("chosen", "56"), ("rejected", "54"))}
+    parquet.write_table(arrow.Table.from_pylist([record]), tmp_path / "p.parquet")
+    write_lines(tmp_path / "p.jsonl", [record])
+    for kind in ("jsonl", "parquet"):
+        result = run("pairs", model, tmp_path / f"p.{kind}", "--out", tmp_path / f"{kind}.out")
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "jsonl.out").read_bytes() == (tmp_path / "parquet.out").read_bytes()
+    assert read_lines(tmp_path / "jsonl.out")[0]["tokens_chosen"] == 3
+
+
+def test_strict_stops_and_a_finished_file_does_not_hide_skipped_rows(model: Path, tmp_path: Path) -> None:
+    data = write_lines(tmp_path / "pairs.jsonl", [*products(2), {"prompt": "a"}])
+    out = tmp_path / "out.jsonl"
+    refused(run("pairs", model, data, "--out", out, "--strict"), "line 3: columns: got prompt")
+    assert run("pairs", model, data, "--out", out).exit_code == 0
+    refused(run("pairs", model, data, "--out", out, "--strict"), "line 3: columns: got prompt")
+
+
+def test_a_changed_model_setting_or_data_set_is_refused(
+    model: Path, data: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    out = tmp_path / "out.jsonl"
+    assert run("pairs", model, data, "--out", out, "--first", 1).exit_code == 0
+    other_model = save_tiny(tmp_path_factory.mktemp("other"), seed=1)
+    other_data = write_lines(tmp_path / "other.jsonl", products(8))
+    refused(run("pairs", other_model, data, "--out", out), "model was")
+    refused(run("pairs", model, other_data, "--out", out), "data was")
+    refused(run("pairs", model, data, "--out", out, "--dtype", "float64"), "dtype was float32 and is float64")
+    refused(run("pairs", model, data, "--out", out, "--parameters", "*mlp*"), "parameters was [] and is ['*mlp*']")
+    assert run("pairs", model, data, "--out", out, "--batch-pairs", 3).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "words"),
+    [
+        ("kernel", ["--rows", "1;2"], "error rows: got 1;2"),
+        ("kernel", ["--rows", "99"], "a row that"),
+        ("kernel", ["--dtype", "float16"], "float32 or float64"),
+        ("kernel", ["--device", "abacus"], "device"),
+        ("kernel", ["--parameters", "[nothing]"], "parameters: got ['[nothing]']"),
+        ("kernel", ["--out", "no-such-folder/kernel.npz"], "a file in a folder that exists"),
+        ("step", ["--loss", "nonsense"], "one of"),
+        ("step", ["--beta", "-1"], "beta"),
+        ("step", ["--optimizer", "lbfgs"], "sgd or adamw"),
+        ("step", ["--row", "99"], "row: got 99"),
+        ("pairs", ["--out", "."], "a file, not a folder"),
+        ("pairs", ["--out", "out", "--max-tokens", "3"], "at most 3"),
+    ],
+)
+def test_what_is_wrong_is_named(model: Path, data: Path, command: str, options: list[str], words: str) -> None:
+    refused(run(command, model, data, *options), words)
+
+
+def test_a_missing_model_or_file_and_a_broken_row_are_named(model: Path, data: Path, tmp_path: Path) -> None:
+    refused(run("kernel", tmp_path / "nowhere", data), "a folder that exists")
+    refused(run("kernel", model, tmp_path / "no.jsonl"), "a file that exists")
+    refused(run("kernel", model, write_lines(tmp_path / "empty.jsonl", [])), "no rows")
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
+    refused(run("pairs", model, data, "--out", tmp_path / "mine.txt"), "without mine.txt.settings.json beside it")
+    assert (tmp_path / "mine.txt").read_text(encoding="utf-8") == "mine"
+    broken = write_lines(tmp_path / "broken.jsonl", [products(1)[0], "{"])
+    refused(run("step", model, broken, "--row", 1), "line 2: not JSON")
+
+
+def test_a_file_in_use_is_refused(model: Path, data: Path, tmp_path: Path) -> None:
+    from dynamics.language_model.pair_results import locked
+
+    with locked(tmp_path / "out"):
+        refused(run("pairs", model, data, "--out", tmp_path / "out"), "no other run")
+
+
+def test_control_c_is_no_error(model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "run_audit", interrupted)
+    result = run("pairs", model, data, "--out", tmp_path / "out")
+    assert result.exit_code == 130
+    assert "the same command goes on" in result.stderr
+
+
+def test_the_shipped_model_on_ten_products(tmp_path: Path) -> None:
+    """Plain gradients, formed one by one in float64, say the same of every pair."""
+    out = tmp_path / "ten.jsonl"
+    result = run("pairs", SHIPPED, TEN, "--out", out)
+    assert result.exit_code == 0, result.output
+    loaded = load(SHIPPED)
+    lowered = []
+    for record, row in zip(read_lines(out), read_lines(TEN), strict=True):
+        gradients = []
+        for side in ("chosen", "rejected"):
+            sequence = tokenize(loaded.tokenizer, row["prompt"], row[side])
+            found = plain_gradient(loaded.model, [sequence], torch.ones(1), None, torch.float64)
+            gradients.append(torch.cat([g.flatten() for g in found.values()]))
+        g_w, g_l = gradients
+        scale = float(g_w.norm() * (g_w - g_l).norm())
+        assert record["drive_chosen"] == pytest.approx(float(g_w @ (g_w - g_l)), abs=1e-5 * scale)
+        assert record["cosine"] == pytest.approx(float(g_w @ g_l / (g_w.norm() * g_l.norm())), abs=1e-5)
+        assert record["lowers_chosen"] == bool(g_w @ (g_w - g_l) < 0)
+        lowered.append(record["lowers_chosen"])
+    assert f"displaced             {sum(lowered)} (" in result.output
+    assert {True, False} == set(lowered)
+
+
+def start(model: Path, data: Path, out: Path, *launcher: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    options = ["--model", str(model), "--data", str(data), "--out", str(out), "--batch-pairs", "2", "--device", "cpu"]
+    command = [sys.executable, *launcher, "-m", "dynamics", "pairs", *options]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def wait_for_lines(out: Path, count: int, process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 120
+    while not out.exists() or out.read_bytes().count(b"\n") < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+@pytest.mark.slow
+def test_stopped_then_killed_then_resumed_is_the_file_of_an_uninterrupted_run(model: Path, tmp_path: Path) -> None:
+    data = write_lines(tmp_path / "pairs.jsonl", products(150))
+    out, whole = tmp_path / "out.jsonl", tmp_path / "whole.jsonl"
+    assert run("pairs", model, data, "--out", whole, "--batch-pairs", 2).exit_code == 0
+    stopped = start(model, data, out)
+    wait_for_lines(out, 10, stopped)
+    stopped.send_signal(signal.SIGINT)
+    _, said = stopped.communicate(timeout=60)
+    assert stopped.returncode == 130
+    assert said.strip() == f"stopped; {out} holds whole lines, and the same command goes on with it"
+    first = out.read_bytes()
+    assert whole.read_bytes().startswith(first)
+    assert 10 <= first.count(b"\n") < 150
+    killed = start(model, data, out)
+    wait_for_lines(out, first.count(b"\n") + 10, killed)
+    killed.kill()
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert first.count(b"\n") < out.read_bytes().count(b"\n") < 150
+    assert run("pairs", model, data, "--out", out, "--batch-pairs", 2).exit_code == 0
+    assert out.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_file_of_one(model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    data = write_lines(tmp_path / "pairs.jsonl", [*products(9), "{", *products(14)[9:]])
+    out, whole = tmp_path / "out.jsonl", tmp_path / "whole.jsonl"
+    assert run("pairs", model, data, "--out", whole, "--batch-pairs", 2).exit_code == 0
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    launcher = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", port)
+    both = start(model, data, out, *launcher)
+    printed, said = both.communicate(timeout=300)
+    assert both.returncode == 0, said
+    assert printed.count("pairs audited") == 1  # one of them speaks
+    assert out.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.glob("out.jsonl*")) == [
+        "out.jsonl",
+        "out.jsonl.settings.json",
+        "out.jsonl.summary.json",
+    ]
