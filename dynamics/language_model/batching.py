@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, groupby
 
 import torch
 from torch import Tensor
@@ -40,6 +41,10 @@ class Batch:
     def shape(self) -> tuple[int, int]:
         """Return (sequences, longest)."""
         return self.ids.shape[0], self.ids.shape[1]
+
+    def pack(self, rows: Tensor) -> Tensor:
+        """Leave out padded rows: ``(sequences * longest, ...)`` to ``(input rows, ...)``; the same without padding."""
+        return rows if self.valid.numel() == rows.shape[0] else rows[self.valid]
 
 
 def make_batch(sequences: Sequence[TokenSequence], numbers: Sequence[int], device: torch.device) -> Batch:
@@ -94,22 +99,28 @@ class Segments:
 
     Attributes:
         lengths: rows of each sequence.
+        borders: first row of each sequence, and the number of rows at the end.
         owner: sequence of each row, ``(rows,)``.
     """
 
     lengths: tuple[int, ...]
+    borders: tuple[int, ...]
     owner: Tensor
 
     @classmethod
     def of(cls, lengths: Sequence[int], device: torch.device) -> Segments:
         """Return the segments with the given lengths."""
-        counts = torch.tensor(lengths, device=device)
-        return cls(tuple(lengths), torch.repeat_interleave(torch.arange(len(lengths), device=device), counts))
+        owner = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths)).to(device)
+        return cls(tuple(lengths), tuple(accumulate(lengths, initial=0)), owner)
 
     @property
     def rows(self) -> int:
         """Return the number of rows."""
-        return int(self.owner.numel())
+        return self.borders[-1]
+
+    def span(self, sequences: slice) -> slice:
+        """Return the rows of a range of sequences."""
+        return slice(self.borders[sequences.start], self.borders[sequences.stop])
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -118,3 +129,14 @@ class Segments:
         """Sum the rows of each sequence in float64: ``(rows, k)`` to ``(sequences, k)``."""
         total = torch.zeros(len(self), *rows.shape[1:], dtype=torch.float64, device=rows.device)
         return total.index_add_(0, self.owner, rows.to(torch.float64))
+
+
+def runs(lengths: Sequence[int]) -> list[slice]:
+    """Return the ranges of neighbours of equal length.
+
+    Example:
+        >>> runs((3, 3, 2))
+        [slice(0, 2, None), slice(2, 3, None)]
+    """
+    sizes = [len(list(same)) for _, same in groupby(lengths)]
+    return [slice(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]

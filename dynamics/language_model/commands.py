@@ -18,17 +18,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dynamics.errors import InvalidArgument, check_count
 from dynamics.files import write_atomically
-from dynamics.language_model import pair_results, printing
-from dynamics.language_model.fingerprint import model_digest
+from dynamics.language_model import printing
 from dynamics.language_model.kernel import sequence_kernel
 from dynamics.language_model.loading import DTYPES, LanguageModel, load, require
-from dynamics.language_model.pair_data import PairSource, Row, check_rows, open_pairs
-from dynamics.language_model.pair_rows import tokenize_pair
-from dynamics.language_model.pair_run import STRICT, AuditSettings, run_audit
+from dynamics.language_model.pair_audit import results as pair_results
+from dynamics.language_model.pair_audit.data import PairSource, Row, check_rows, open_pairs
+from dynamics.language_model.pair_audit.fingerprint import model_digest
+from dynamics.language_model.pair_audit.processes import Processes, join_processes
+from dynamics.language_model.pair_audit.rows import tokenize_pair
+from dynamics.language_model.pair_audit.run import STRICT, AuditSettings, run_audit
+from dynamics.language_model.pair_audit.summary import AuditSummary, summarise
 from dynamics.language_model.pair_step import model_step
-from dynamics.language_model.pair_summary import AuditSummary, summarise
 from dynamics.language_model.parameters import Filter
-from dynamics.language_model.processes import Processes, join_processes
 from dynamics.language_model.sequences import TokenSequence
 from dynamics.losses import get_loss
 from dynamics.optimizers import SGD, AdamW, Optimizer

@@ -39,39 +39,37 @@ def find_head(model: Any) -> nn.Linear:
     return head
 
 
-def hidden_states(model: Any, ids: Tensor) -> Tensor:
-    """Run the model up to its head: ``(sequences, longest, width)``, with whatever graph the context records."""
-    seen: list[Tensor] = []
+def hidden_states(model: Any, ids: Tensor, *, check: bool = False) -> Tensor:
+    """Run the model up to its head: ``(sequences, longest, width)``, with whatever graph the context records.
+
+    Args:
+        model: the model.
+        ids: ``(sequences, longest)``.
+        check: also refuse a model whose logits are not ``head(hidden)``: scaled, capped or otherwise changed after it.
+    """
+    head = find_head(model)
+    linear, seen, shown = head.forward, [], []
 
     def stop(hidden: Tensor) -> Tensor:
         seen.append(hidden)
-        return hidden[..., :1]  # takes the place of the logits, which nobody reads
+        if not check:
+            return hidden[..., :1]  # takes the place of the logits, which nobody reads
+        with torch.no_grad():
+            shown.append(linear(hidden[:1, -ROWS_CHECKED:]))
+            return shown[-1].clone()
 
-    with replaced_forward(find_head(model), stop):
-        model(input_ids=ids, use_cache=False)
+    with replaced_forward(head, stop):
+        logits = model(input_ids=ids, use_cache=False).logits
+    if check and (logits.shape != shown[-1].shape or not torch.allclose(logits, shown[-1], rtol=1e-5, atol=1e-5)):
+        wanted = "a model whose logits are its head's output (no scaling, no soft cap)"
+        raise InvalidArgument("model", type(model).__name__, wanted)
     return seen[-1]
 
 
 def check_head(model: Any, ids: Tensor) -> None:
-    """Refuse a model whose logits are not ``head(hidden)``: scaled, capped or otherwise changed afterwards.
-
-    Args:
-        model: the model.
-        ids: ``(1, tokens)``, an input to try it on.
-    """
-    head = find_head(model)
-    linear, seen = head.forward, []
-
-    def few(hidden: Tensor) -> Tensor:
-        seen.append(linear(hidden[:, -ROWS_CHECKED:]))
-        return seen[-1].clone()
-
-    with torch.no_grad(), replaced_forward(head, few):
-        logits = model(input_ids=ids, use_cache=False).logits
-    if logits.shape != seen[-1].shape or not torch.allclose(logits, seen[-1], rtol=1e-5, atol=1e-5):
-        raise InvalidArgument(
-            "model", type(model).__name__, "a model whose logits are its head's output (no scaling, no soft cap)"
-        )
+    """Refuse a model whose logits are not ``head(hidden)``, on the beginning of an input ``(1, tokens)``."""
+    with torch.no_grad():
+        hidden_states(model, ids[:, :ROWS_CHECKED], check=True)
 
 
 def vocabulary_pieces(hidden: Tensor, head: nn.Linear, size: int) -> Iterator[tuple[slice, Tensor]]:
@@ -82,12 +80,32 @@ def vocabulary_pieces(hidden: Tensor, head: nn.Linear, size: int) -> Iterator[tu
         yield piece, functional.linear(hidden, weight[piece], None if bias is None else bias.detach()[piece])
 
 
-def log_partition(hidden: Tensor, head: nn.Linear, targets: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Return log sum exp of the logits and the log-probability of the target of each row, float64 ``(rows,)``."""
+def exponentials(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the largest logit of each row, ``(rows, 1)``, and exp(logit - largest), which takes the logits' place."""
+    top = logits.amax(dim=-1, keepdim=True)
+    return top, logits.sub_(top).exp_()
+
+
+def log_partition(
+    hidden: Tensor, head: nn.Linear, targets: Tensor, size: int, kept: list[tuple[Tensor, Tensor]] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return log sum exp of the logits and the log-probability of the target of each row, float64 ``(rows,)``.
+
+    Args:
+        hidden: packed rows, ``(rows, width)``.
+        head: the linear map to logits.
+        targets: a token for each row.
+        size: vocabulary entries at once.
+        kept: a list that receives what ``exponentials`` made of every piece, for those who need it again.
+    """
     total = torch.full(targets.shape, -torch.inf, dtype=torch.float64, device=hidden.device)
     own = torch.zeros_like(total)
     for piece, logits in vocabulary_pieces(hidden, head, size):
-        total = torch.logaddexp(total, torch.logsumexp(logits.to(torch.float64), dim=-1))
         (rows,) = torch.where((targets >= piece.start) & (targets < piece.stop))
         own[rows] = logits[rows, targets[rows] - piece.start].to(torch.float64)
+        top, exponents = exponentials(logits)
+        part = top.squeeze(1).to(torch.float64) + exponents.sum(dim=-1, dtype=torch.float64).log()
+        total = torch.logaddexp(total, part)
+        if kept is not None:
+            kept.append((top, exponents))
     return total, own - total

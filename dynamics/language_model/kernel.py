@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,15 +13,16 @@ from torch import Tensor
 from dynamics.errors import InvalidArgument, check_count
 from dynamics.language_model.batching import Segments, make_batches
 from dynamics.language_model.contractions import Route
-from dynamics.language_model.head import check_head, find_head
+from dynamics.language_model.head import find_head
 from dynamics.language_model.head_kernel import pull_head, tied_cross
-from dynamics.language_model.memory import Memory, MemoryPlan, plan_memory
+from dynamics.language_model.memory import Memory, MemoryPlan, out_of_memory, plan_memory
 from dynamics.language_model.parameters import Coverage, Filter, cover, requiring
 from dynamics.language_model.precision import compute_dtype, computing_in
+from dynamics.language_model.record import Record
 from dynamics.language_model.score import VOCABULARY_PIECE
 from dynamics.language_model.sequences import TokenSequence, check_sequences
 from dynamics.language_model.sweep import find_layers, sweep
-from dynamics.language_model.taps import Record, Tap
+from dynamics.language_model.taps import LinearTap, Tap, contract_together
 
 LOG = logging.getLogger(__name__)
 TIED_CROSS = "tied cross terms"
@@ -79,14 +80,16 @@ def sequence_kernel(
         dtype: dtype to compute in, float32 or float64; by default the model's own, but not below float32: with
             bfloat16 arithmetic small cosines are noise.
         memory: ``"graph"`` keeps one graph of everything; ``"layerwise"`` computes every layer twice and keeps one
-            layer's rows; ``"auto"`` decides by the bytes that are free. What is needed is logged before the start.
+            layer's rows; ``"auto"`` decides by the bytes that are free, and goes layer by layer if the graph does not
+            fit after all. What is needed is logged before the start.
         route: force one contraction for all linear maps, for checking.
         batch_tokens: padded tokens in one forward pass of ``"layerwise"``.
         vocabulary_piece: vocabulary entries whose logits exist at once.
 
     Raises:
         InvalidArgument: a selected parameter that no handler covers, that two modules share (other than a tied head),
-            or that is used outside of its module, by its name; logits that are not the head's output; bad arguments.
+            or that is used outside of its module, by its name; logits that are not the head's output; bad arguments;
+            sequences that do not fit into memory, with the bytes that the other way needs.
 
     Example:
         >>> from dynamics.language_model.tiny_model import tiny_model
@@ -101,20 +104,45 @@ def sequence_kernel(
     check_count("vocabulary_piece", vocabulary_piece)
     head = find_head(model)
     found = check_sequences(sequences, head.weight.shape[0])
-    device = head.weight.device
     with computing_in(model, compute_dtype(model, dtype)):
         coverage = cover(model, parameters)
-        check_head(model, torch.tensor([found[0].ids[:-1]], device=device))
         with requiring(model, coverage.selected):
             plan = plan_memory(model, found, coverage, memory, batch_tokens, vocabulary_piece)
             LOG.info(
                 "kernel of %d sequences: about %.0f MiB beyond the model (%s), %.0f MiB free",
                 *(len(found), plan.needed / 2**20, plan.way, plan.available / 2**20),
             )
-            batches = make_batches(found, batch_tokens if plan.way == "layerwise" else None, device)
-            assembly = _Assembly(coverage, batches, device, route, vocabulary_piece)
-            layers = find_layers(model) if plan.way == "layerwise" else ()
-            sweep(model, batches, coverage, assembly.record, layers, assembly.pull_head)
+            try:
+                return _run(model, found, coverage, plan, batch_tokens, vocabulary_piece, route)
+            except (RuntimeError, MemoryError) as problem:
+                if not out_of_memory(problem):
+                    raise
+                if memory != "auto" or plan.way == "layerwise" or plan.layerwise is None:
+                    raise InvalidArgument("sequences", f"{len(found)}, out of memory", plan.remedy()) from problem
+            # outside of the handler, whose traceback would keep the graph alive
+            LOG.warning("one graph of %d sequences does not fit into memory: layer by layer instead", len(found))
+            again = replace(plan, way="layerwise")
+            return _run(model, found, coverage, again, batch_tokens, vocabulary_piece, route)
+
+
+def _run(
+    model: Any,
+    sequences: Sequence[TokenSequence],
+    coverage: Coverage,
+    plan: MemoryPlan,
+    batch_tokens: int,
+    vocabulary_piece: int,
+    route: Route | None,
+) -> SequenceKernel:
+    device = coverage.head.weight.device
+    batches = make_batches(sequences, batch_tokens if plan.way == "layerwise" else None, device)
+    assembly = _Assembly(coverage, batches, device, route, vocabulary_piece)
+    layers = find_layers(model) if plan.way == "layerwise" else ()
+    try:
+        sweep(model, batches, coverage, assembly.record, layers, assembly.pull_head)
+    finally:  # rows of a run that failed must not meet those of the next
+        for tap in coverage.taps:
+            tap.release()
     return replace(assembly.result(), plan=plan)
 
 
@@ -151,16 +179,26 @@ class _Assembly:
         self.hidden = hidden if tied else hidden[:0]
         return self.head.gradient
 
-    def finished(self, tap: Tap) -> None:
-        if not (tap.weight or tap.bias):
-            return
+    def finished(self, taps: Sequence[Tap]) -> None:
+        """Contract taps whose rows are complete; those with the very same input rows together."""
+        groups: dict[tuple[int, ...], list[LinearTap]] = {}
+        for tap in taps:
+            if isinstance(tap, LinearTap):
+                groups.setdefault(tuple(id(rows) for rows in tap.left), []).append(tap)
+            elif tap.weight or tap.bias:
+                self._contract(tap)
+        for group in groups.values():
+            for tap, found in zip(group, contract_together(group, self.inputs, self.route), strict=True):
+                self.blocks[tap.name], self.routes[tap.name] = found
+
+    def _contract(self, tap: Tap) -> None:
         if tap is self.coverage.tied:
             ids, embedded = self.coverage.tied.rows()
             self.blocks[TIED_CROSS] = tied_cross(
                 self.head, self.hidden, self.responses, self.unique, ids, embedded, self.inputs
             )
             self.routes[TIED_CROSS] = "ghost"
-        self.blocks[tap.name], self.routes[tap.name] = tap.contract(self.inputs, self.route)
+        self.blocks[tap.name], self.routes[tap.name] = tap.contract(self.inputs)
         tap.release()
 
     def result(self) -> SequenceKernel:

@@ -11,10 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from dynamics.language_model.kernel import SequenceKernel
-from dynamics.language_model.pair_data import Row
-from dynamics.language_model.pair_results import settings_file, summary_file
+from dynamics.language_model.pair_audit.data import Row
+from dynamics.language_model.pair_audit.results import settings_file, summary_file
+from dynamics.language_model.pair_audit.summary import AuditSummary
 from dynamics.language_model.pair_step import ModelStep
-from dynamics.language_model.pair_summary import AuditSummary
 from dynamics.language_model.sequences import TokenSequence
 from dynamics.losses import PreferenceLoss
 

@@ -22,7 +22,8 @@ from dynamics.errors import InvalidArgument
 from dynamics.language_model.batching import Batch
 from dynamics.language_model.head import hidden_states, replaced_forward
 from dynamics.language_model.parameters import Coverage
-from dynamics.language_model.taps import EmbeddingTap, Record
+from dynamics.language_model.record import Record
+from dynamics.language_model.taps import EmbeddingTap, joined
 
 
 def find_layers(model: Any) -> tuple[nn.Module, ...]:
@@ -101,12 +102,10 @@ def sweep(
         layers: decoder layers to cut at; empty for one graph.
         head: from the packed hidden states of all batches to the gradients at them.
     """
-    with ExitStack() as stack:
-        for tap in coverage.taps:
-            stack.enter_context(replaced_forward(tap.module, tap.forward(record)))
+    with tapped(coverage, record):
         passes = [_forward(model, batch, record, layers) for batch in batches]
         rows = [p.hidden.shape[0] for p in passes]
-        gradients = head(torch.cat([p.hidden.detach() for p in passes])).split(rows)
+        gradients = head(joined([p.hidden.detach() for p in passes])).split(rows)
         for p, gradient in zip(passes, gradients, strict=True):
             record.batch = p.batch
             hidden, p.hidden = p.hidden, torch.empty(0)
@@ -114,19 +113,28 @@ def sweep(
             del hidden
         for _ in layers:
             for p in passes:
-                record.batch = p.batch
                 _pull_layer(p, coverage, record)
         for p in passes:
             record.batch = p.batch
             for tap, ids, leaf in p.embedded:
                 gradient = p.arrived.pop(id(leaf), None)
                 record.receive(tap, ids, torch.zeros_like(leaf) if gradient is None else gradient)
+        record.finish()
+
+
+@contextmanager
+def tapped(coverage: Coverage, record: Record) -> Iterator[None]:
+    """Let every tap take the place of its module's forward."""
+    with ExitStack() as stack:
+        for tap in coverage.taps:
+            stack.enter_context(replaced_forward(tap.module, tap.forward(record)))
+        yield
 
 
 def _forward(model: Any, batch: Batch, record: Record, layers: Sequence[nn.Module]) -> Pass:
-    record.batch, record.leaves = batch, []
+    record.leaves = []
     cuts: list[Cut] = []
-    with torch.enable_grad(), _cutting(layers, cuts):
+    with record.running(batch), _cutting(layers, cuts):
         hidden = hidden_states(model, batch.ids).flatten(0, 1)[batch.predicting]
     if len(cuts) != len(layers):
         raise InvalidArgument("memory", "layerwise", "'graph': this model does not run every layer once")
@@ -140,7 +148,7 @@ def _pull_layer(p: Pass, coverage: Coverage, record: Record) -> None:
     if gradient is None:
         return
     x = cut.inputs.detach().requires_grad_()
-    with torch.enable_grad():
+    with record.running(p.batch):
         out = cut.recompute(x)
     if record.leaves:
         raise InvalidArgument("memory", "layerwise", "'graph': this model has embeddings inside its layers")

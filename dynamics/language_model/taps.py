@@ -7,7 +7,7 @@ put in place of the ``forward`` of single module instances and taken away again.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.batching import Batch, Segments
-from dynamics.language_model.contractions import Route, cheaper_route, contract, ghost, gram
+from dynamics.language_model.contractions import Route, cheaper_routes, contract, ghost, gram
 from dynamics.language_model.loading import require
+from dynamics.language_model.record import Input, Record
 
 
 @dataclass(eq=False)
@@ -46,64 +47,43 @@ class Tap(ABC):
 
     @abstractmethod
     def collect(self, a: Tensor, g: Tensor, batch: Batch) -> None:
-        """Keep what one batch contributes."""
+        """Keep what one batch contributes.
+
+        Args:
+            a: packed input rows of the batch.
+            g: packed rows of the gradient at the output.
+            batch: whose rows they are.
+        """
 
     @abstractmethod
-    def contract(self, segments: Segments, route: Route | None) -> tuple[Tensor, str]:
+    def contract(self, segments: Segments) -> tuple[Tensor, str]:
         """Return the Gram matrix of the gradients of the selected parameters, and the route taken."""
 
-    def row_bytes(self) -> int:
-        """Return how many numbers are kept for each token between the backward pass and the contraction."""
-        return 0
+    def reached(self, x: Tensor) -> Tensor:
+        """Refuse an input that is cut off from the tokens: no backward pass would come by and bring its rows."""
+        if torch.is_grad_enabled() and not x.requires_grad:
+            raise InvalidArgument("parameters", f"{self.name} on a detached input", "parameters on the way of a token")
+        return x
 
     def release(self) -> None:
         """Forget all rows."""
         self.left, self.right, self.sums = [], [], []
 
 
-class Record:
-    """What the taps report to: the batch that is being run, and what to do with its rows."""
-
-    def __init__(self, batches: int, finished: Callable[[Tap], None]) -> None:
-        self.batches = batches
-        self.finished = finished
-        self.batch: Batch | None = None
-        self.leaves: list[tuple[EmbeddingTap, Tensor, Tensor]] = []
-        self.seen: set[tuple[str, tuple[int, ...]]] = set()
-        self.counts: dict[str, int] = {}
-
-    def receive(self, tap: Tap, a: Tensor, g: Tensor) -> None:
-        """Take the rows of one module and one batch; after the last batch the module is finished."""
-        if self.batch is None:
-            raise RuntimeError("a tap was used outside of a batch")
-        key = (tap.name, self.batch.numbers)
-        if key in self.seen:
-            raise InvalidArgument("model", f"{tap.name} used twice in one forward pass", "modules that are used once")
-        self.seen.add(key)
-        if g.shape[:2] != self.batch.shape or a.shape[:2] != self.batch.shape:
-            raise InvalidArgument(
-                "model", f"{tap.name} on rows of shape {tuple(a.shape)}", f"modules on {(*self.batch.shape, '...')}"
-            )
-        tap.collect(a.detach().flatten(0, 1), g.detach().flatten(0, 1), self.batch)
-        self.counts[tap.name] = self.counts.get(tap.name, 0) + 1
-        if self.counts[tap.name] == self.batches:
-            self.finished(tap)
-
-
 class _LinearFunction(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, tap: LinearTap, record: Record) -> Tensor:
+    def forward(ctx: Any, x: Tensor, tap: LinearTap, record: Record, source: Input) -> Tensor:
         ctx.save_for_backward(x)
-        ctx.tap, ctx.record = tap, record
+        ctx.tap, ctx.record, ctx.source = tap, record, source
         bias = getattr(tap.module, "bias", None)
         return functional.linear(x, tap.matrix(), None if bias is None else bias.detach())
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         (g,) = gradients
         (x,) = ctx.saved_tensors
-        ctx.record.receive(ctx.tap, x, g)
-        return g @ ctx.tap.matrix(), None, None
+        ctx.record.receive(ctx.tap, x, g, ctx.source)
+        return g @ ctx.tap.matrix(), None, None, None
 
 
 class _ScaleFunction(torch.autograd.Function):
@@ -133,33 +113,61 @@ class LinearTap(Tap):
 
     def forward(self, record: Record) -> Callable[..., Tensor]:
         """Return the tapped linear map."""
-        return lambda x: _LinearFunction.apply(x, self, record)
+
+        def linear(x: Tensor) -> Tensor:
+            if not torch.is_grad_enabled():
+                return type(self.module).forward(self.module, x)
+            return _LinearFunction.apply(self.reached(x), self, record, record.read(x))
+
+        return linear
 
     def collect(self, a: Tensor, g: Tensor, batch: Batch) -> None:
         """Keep packed rows for the weight, sums over tokens for the bias."""
         if a.ndim != 2:
             raise InvalidArgument("model", f"{self.name} on inputs of {a.ndim + 1} axes", "linear maps on 3 axes")
-        packed = g[batch.valid]
         if self.weight:
-            self.left.append(a[batch.valid])
-            self.right.append(packed)
+            self.left.append(a)
+            self.right.append(g)
         if self.bias:
-            self.sums.append(Segments.of(batch.inputs, packed.device).sum(packed))
+            self.sums.append(Segments.of(batch.inputs, g.device).sum(g))
 
-    def contract(self, segments: Segments, route: Route | None) -> tuple[Tensor, str]:
+    def contract(self, segments: Segments) -> tuple[Tensor, str]:
         """Return the Gram matrix over weight and bias."""
-        total = gram(torch.cat(self.sums)) if self.bias else None
-        if not self.weight:
-            return total if total is not None else torch.empty(0), "vector"
-        a, g = torch.cat(self.left), torch.cat(self.right)
-        self.release()
-        taken = route or cheaper_route(segments, a.shape[1], g.shape[1])
-        block = contract(a, g, segments, taken)
-        return (block if total is None else block + total), taken
+        return contract_together([self], segments, None)[0]
 
-    def row_bytes(self) -> int:
-        """Return in + out for a weight."""
-        return sum(self.module.weight.shape) if self.weight else 0
+
+def contract_together(taps: Sequence[LinearTap], segments: Segments, route: Route | None) -> list[tuple[Tensor, str]]:
+    """Return the Gram matrix over weight and bias of each tap, and the route taken; all rows are forgotten.
+
+    Args:
+        taps: linear maps that read the same inputs.
+        segments: whose rows are whose.
+        route: the route of all weights; None for the cheaper ones.
+    """
+    weights = [tap for tap in taps if tap.weight]
+    blocks: dict[str, Tensor] = {}
+    taken: dict[str, str] = {}
+    if weights:
+        a, gs = joined(weights[0].left), []
+        for tap in weights:
+            gs.append(joined(tap.right))
+            tap.left, tap.right = [], []
+        widths = [g.shape[1] for g in gs]
+        routes = cheaper_routes(segments, a.shape[1], widths) if route is None else (route,) * len(gs)
+        names = [tap.name for tap in weights]
+        blocks = dict(zip(names, contract(a, gs, segments, routes), strict=True))
+        taken = dict(zip(names, routes, strict=True))
+    for tap in taps:
+        if tap.bias:
+            biases = gram(torch.cat(tap.sums))
+            blocks[tap.name] = blocks[tap.name] + biases if tap.weight else biases
+        tap.release()
+    return [(blocks[tap.name], taken.get(tap.name, "vector")) for tap in taps]
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Return the rows of all batches; a single batch is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 class ScaleTap(Tap):
@@ -167,20 +175,18 @@ class ScaleTap(Tap):
 
     def forward(self, record: Record) -> Callable[..., Tensor]:
         """Return the norm with its scale tapped."""
-        return lambda x: _ScaleFunction.apply(normalised(self.module, x), self, record)
+        return lambda x: _ScaleFunction.apply(self.reached(normalised(self.module, x)), self, record)
 
     def collect(self, a: Tensor, g: Tensor, batch: Batch) -> None:
         """Keep sums over tokens of gradient times normalised input, and of the gradient."""
-        packed = g[batch.valid]
-        segments = Segments.of(batch.inputs, packed.device)
-        width = packed.shape[-1]  # norms of single heads have an axis of heads between rows and width
-        parts = [_rows(a[batch.valid].to(torch.float64) * packed, width)] if self.weight else []
+        segments = Segments.of(batch.inputs, g.device)
+        width = g.shape[-1]  # norms of single heads have an axis of heads between rows and width
+        parts = [a * g] if self.weight else []
         if self.bias:
-            parts.append(_rows(packed, width))
-        parts = [segments.sum(part) for part in parts]
-        self.sums.append(torch.cat(parts, dim=1))
+            parts.append(g)
+        self.sums.append(torch.cat([segments.sum(_rows(part, width)) for part in parts], dim=1))
 
-    def contract(self, segments: Segments, route: Route | None) -> tuple[Tensor, str]:  # noqa: ARG002
+    def contract(self, segments: Segments) -> tuple[Tensor, str]:  # noqa: ARG002
         """Return the Gram matrix over scale and shift; there is one way only."""
         total = gram(torch.cat(self.sums))
         self.release()
@@ -206,30 +212,26 @@ class EmbeddingTap(Tap):
 
         return embed
 
-    def collect(self, a: Tensor, g: Tensor, batch: Batch) -> None:
+    def collect(self, a: Tensor, g: Tensor, batch: Batch) -> None:  # noqa: ARG002
         """Keep ids and gradients of packed rows; a padding index receives no gradient, as in torch itself."""
         if not self.weight:  # tapped for the sake of its leaf only
             return
-        ids, packed = a[batch.valid], g[batch.valid]
         padding = getattr(self.module, "padding_idx", None)
         if padding is not None:
-            packed = packed.masked_fill((ids == padding).unsqueeze(1), 0)
-        self.left.append(ids)
-        self.right.append(packed)
+            g = g.masked_fill((a == padding).unsqueeze(1), 0)
+        self.left.append(a)
+        self.right.append(g)
 
     def rows(self) -> tuple[Tensor, Tensor]:
         """Return the ids and gradients of all packed rows."""
-        return torch.cat(self.left), torch.cat(self.right)
+        return joined(self.left), joined(self.right)
 
-    def contract(self, segments: Segments, route: Route | None) -> tuple[Tensor, str]:  # noqa: ARG002
+    def contract(self, segments: Segments) -> tuple[Tensor, str]:
         """Return the Gram matrix over the table: token pairs with equal ids."""
         ids, g = self.rows()
         equal = ids.unsqueeze(1)
-        return ghost(segments, segments, lambda r, c: (g[r] @ g[c].T) * (equal[r] == ids[c])), "ghost"
-
-    def row_bytes(self) -> int:
-        """Return the width."""
-        return int(self.module.weight.shape[1])
+        (block,) = ghost(segments, segments, lambda r, c: [(g[r] @ g[c].T).mul_(equal[r] == ids[c])])
+        return block, "ghost"
 
 
 def _rows(values: Tensor, width: int) -> Tensor:

@@ -213,7 +213,7 @@ def test_a_missing_model_or_file_and_a_broken_row_are_named(model: Path, data: P
 
 
 def test_a_file_in_use_is_refused(model: Path, data: Path, tmp_path: Path) -> None:
-    from dynamics.language_model.pair_results import locked
+    from dynamics.language_model.pair_audit.results import locked
 
     with locked(tmp_path / "out"):
         refused(run("pairs", model, data, "--out", tmp_path / "out"), "no other run")

@@ -1,10 +1,10 @@
-"""Train the toy and probe it: ``python -m toy_models.multiplication train | probe``."""
+"""Train the toy and probe it: ``python -m toy_models.multiplication train | probe | pair``."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dynamics.errors import InvalidArgument
 from toy_models.multiplication.shipped import QUESTION, WEIGHTS
+
+if TYPE_CHECKING:
+    from dynamics.language_model import StablePO
+    from toy_models.multiplication.methods import Descent
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 console = Console(highlight=False)
@@ -87,6 +91,7 @@ def train(
 @app.command()
 def probe(
     model: Annotated[str, typer.Option(help="Folder or hub name of a causal language model.")] = str(WEIGHTS),
+    device: Annotated[str, typer.Option(help="Where it runs: cpu, cuda, ...")] = "cpu",
     question: Annotated[str, typer.Option(help="What is asked.")] = QUESTION,
     answer: Annotated[int, typer.Option(help="The right answer: the last whole number of a correct response.")] = 132,
     rejected: Annotated[
@@ -97,49 +102,135 @@ def probe(
     samples: Annotated[int, typer.Option(min=1)] = 500,
     temperature: Annotated[float, typer.Option(help="Of the sampling.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the sampling.")] = 0,
+    method: Annotated[str, typer.Option(help="dpo, dpo+nll or stable-po.")] = "dpo",
     beta: Annotated[float, typer.Option(help="Of DPO.")] = 0.5,
-    nll: Annotated[float, typer.Option(help="Weight of a log-likelihood term on D_w beside DPO.")] = 0.0,
+    penalty: Annotated[float, typer.Option("--lambda", help="Weight of NLL, or of Stable PO's SFT penalty.")] = 1.0,
+    gamma: Annotated[
+        float | None, typer.Option(help="Weight of Stable PO's L_reg; 0, with --compare 0.01, if not given.")
+    ] = None,
+    inner_steps: Annotated[int, typer.Option("--inner-steps", "-K", help="Of Stable PO's lower level.")] = 1,
     optimizer: Annotated[str, typer.Option(help="adamw or sgd.")] = "adamw",
     learning_rate: Annotated[float, typer.Option()] = 1e-5,
     steps: Annotated[int, typer.Option(min=0)] = 50,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads; torch's own choice if not given.")] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="All methods, at equal step and at equal margin.")] = False,
+    draws: Annotated[int | None, typer.Option(min=1, help="Train on so many draws of D_l and show the spread.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads; if not given, 1 for the shipped model, else torch's own choice.")
+    ] = None,
 ) -> None:
-    """Train with DPO on responses to one question and show where the mass goes (jian2025, Figure 2a)."""
-    _threads(threads)
-    from dynamics import DPO, SFT  # noqa: PLC0415
-    from toy_models.multiplication import probe as probing  # noqa: PLC0415
-    from toy_models.multiplication.report import print_report  # noqa: PLC0415
-    from toy_models.multiplication.shipped import PINNED_REJECTED, answers, as_prompt, load  # noqa: PLC0415
+    """Train on responses to one question and show where the probability goes (jian2025, Figures 2a and 2b).
+
+    The default is DPO on the shipped model, on a set of rejected responses that shows the pattern of the paper.
+    """
+    _threads(1 if threads is None and model == str(WEIGHTS) else threads)  # so small a model gains nothing by more
+    from dynamics.language_model import MissingExtra, StablePO  # noqa: PLC0415
+    from toy_models.multiplication import compare as comparing  # noqa: PLC0415
+    from toy_models.multiplication import report  # noqa: PLC0415
+    from toy_models.multiplication.methods import Descent  # noqa: PLC0415
+    from toy_models.multiplication.probe import ProbeSettings, follow  # noqa: PLC0415
+    from toy_models.multiplication.responses import as_prompt  # noqa: PLC0415
+    from toy_models.multiplication.shipped import PINNED, answers, load  # noqa: PLC0415
+    from toy_models.multiplication.survey import PairRule, SurveySettings, survey  # noqa: PLC0415
 
     if rejected is None:
         rejected = "pinned" if model == str(WEIGHTS) and question == QUESTION else "weighted"
+    pinned = rejected == "pinned" and draws is None
     try:
-        settings = probing.ProbeSettings(
-            samples=samples,
-            temperature=temperature,
-            sample_seed=seed,
-            rejected=PINNED_REJECTED if rejected == "pinned" else rejected,  # type: ignore[arg-type]
-            rejected_seed=rejected_seed,
-            loss=DPO(beta=beta) + nll * SFT() if nll else DPO(beta=beta),
+        if compare and draws is not None:
+            raise InvalidArgument("compare", "--compare and --draws", "one of the two")
+        stable_po = StablePO(
+            beta=beta,
+            penalty=penalty,
+            gamma=(0.01 if compare else 0.0) if gamma is None else gamma,
+            inner_steps=inner_steps,
+            theta_learning_rate=learning_rate,
+            phi_learning_rate=learning_rate,
             optimizer=optimizer,  # type: ignore[arg-type]
-            learning_rate=learning_rate,
+        )
+        rule = PINNED if pinned else PairRule(rejected="top" if draws else rejected, seed=rejected_seed)  # type: ignore[arg-type]
+        settings = ProbeSettings(
+            survey=SurveySettings(samples=samples, temperature=temperature, seed=seed),
+            rule=rule,
+            method=_method(method, stable_po, compare=compare),
             steps=steps,
         )
-        policy, tokenizer = load(model)
+        policy, tokenizer = load(model, device)
+        prompt = as_prompt(tokenizer, question)
+        surveyed = survey(policy, tokenizer, prompt, partial(answers, answer), settings.survey, settings.rule.named)
         with _bar() as progress:
-            task = progress.add_task("probing", total=steps)
-            run = probing.run_probe(
-                policy,
-                tokenizer,
-                as_prompt(tokenizer, question),
-                partial(answers, answer),
-                settings,
-                lambda step: progress.update(task, completed=step),
-            )
+            if compare:
+                methods = comparing.standard_methods(stable_po)
+                task = progress.add_task("", total=steps * len(methods))
+                advance = lambda name, _: progress.update(task, advance=1, description=name)  # noqa: E731
+                runs = comparing.run_methods(policy, surveyed, settings, methods, advance)
+                written = report.write_comparison(comparing.compare(runs), question)
+            elif draws is not None:
+                rules = comparing.draw_rules(draws)
+                task = progress.add_task("", total=steps * draws)
+                advance = lambda draw, _: progress.update(task, advance=1, description=str(rules[draw]))  # noqa: E731
+                written = report.write_draws(
+                    comparing.run_draws(policy, surveyed, rules, settings, watch=advance), question
+                )
+            else:
+                task = progress.add_task("training", total=steps)
+                run = follow(policy, surveyed, settings, lambda step: progress.update(task, completed=step))
+                written = report.write_report(run, question)
+        report.show(written, console)
+        if pinned and not compare:
+            others = comparing.draw_rules(200)
+            first = comparing.foretell(policy, surveyed, others, Descent())[:, 2]
+            console.print(report.searched_note({"weighted": first[::2], "uniform": first[1::2]}))
+    except (InvalidArgument, MissingExtra) as problem:
+        console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)
+        raise typer.Exit(2) from None
+
+
+def _method(name: str, stable_po: StablePO, *, compare: bool) -> Descent | StablePO:
+    """Return what the command line asks for, all of whose settings are among those of Stable PO."""
+    from dynamics import DPO  # noqa: PLC0415 - not needed for --help
+    from toy_models.multiplication.methods import Descent, dpo_with_nll  # noqa: PLC0415
+
+    if name not in ("dpo", "dpo+nll", "stable-po"):
+        raise InvalidArgument("method", name, "dpo, dpo+nll or stable-po")
+    if compare or name == "stable-po":
+        return stable_po
+    loss = DPO(beta=stable_po.beta) if name == "dpo" else dpo_with_nll(stable_po.beta, stable_po.penalty)
+    return Descent(loss, stable_po.optimizer, stable_po.phi_learning_rate)
+
+
+@app.command()
+def pair(
+    model: Annotated[str, typer.Option(help="Folder or hub name of a causal language model.")] = str(WEIGHTS),
+    device: Annotated[str, typer.Option(help="Where it runs: cpu, cuda, ...")] = "cpu",
+    question: Annotated[str, typer.Option(help="What is asked.")] = QUESTION,
+    chosen: Annotated[str, typer.Option(help="y_w.")] = "The answer is 132.",
+    rejected: Annotated[str, typer.Option(help="y_l.")] = "The answer is 121.",
+    beta: Annotated[float, typer.Option(help="Of DPO.")] = 0.1,
+    learning_rate: Annotated[float, typer.Option(help="Of plain gradient descent.")] = 3e-4,
+    steps: Annotated[int, typer.Option(min=1)] = 150,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads; if not given, 1 for the shipped model, else torch's own choice.")
+    ] = None,
+) -> None:
+    """Train on one pair and compare every few steps what Theorem 1 says with what happens (jian2025, Figure 1)."""
+    _threads(1 if threads is None and model == str(WEIGHTS) else threads)  # so small a model gains nothing by more
+    from toy_models.multiplication import single_pair  # noqa: PLC0415
+    from toy_models.multiplication.pair_report import write_pair  # noqa: PLC0415
+    from toy_models.multiplication.shipped import load  # noqa: PLC0415
+
+    try:
+        settings = single_pair.PairSettings(
+            question=question, chosen=chosen, rejected=rejected, beta=beta, learning_rate=learning_rate, steps=steps
+        )
+        policy, tokenizer = load(model, device)
+        with _bar() as progress:
+            task = progress.add_task("training", total=steps)
+            run = single_pair.follow_pair(policy, tokenizer, settings, lambda n: progress.update(task, completed=n))
+        errors = single_pair.theorem_1_errors(policy, tokenizer, settings=settings)
     except InvalidArgument as problem:
         console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)
         raise typer.Exit(2) from None
-    print_report(run, question, console)
+    console.print(write_pair(run, errors))
 
 
 if __name__ == "__main__":

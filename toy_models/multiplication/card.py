@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dynamics.language_model import sequence_log_probs
 from toy_models.multiplication.corpus import HELD_OUT, RESPONSES, Problem, ask
-from toy_models.multiplication.scoring import decode_response, encode, encode_response, response_log_probs
+from toy_models.multiplication.responses import as_sequences, decode_response, encode_prompt, encode_response
 from toy_models.multiplication.search import most_probable
 from toy_models.multiplication.shipped import QUESTION
 from toy_models.multiplication.training import TrainingSettings, encode_batch
@@ -58,7 +59,6 @@ class Measurements:
         }
 
 
-@torch.no_grad()
 def answer_probability(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, question: str, problem: Problem, answer: int
 ) -> float:
@@ -73,7 +73,8 @@ def answer_probability(
     """
     texts = [template.format(problem=problem, answer=answer) for template in RESPONSES]
     responses = [encode_response(tokenizer, text) for text in texts]
-    return float(response_log_probs(model, encode(tokenizer, ask(question)), responses).exp().sum())
+    prompt = encode_prompt(tokenizer, ask(question))
+    return float(sequence_log_probs(model, as_sequences(prompt, responses)).total.exp().sum())
 
 
 def measure(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Measurements:
@@ -83,7 +84,7 @@ def measure(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Measu
     tokens, labels = encode_batch([settings.corpus.draw(rng) for _ in range(1024)], tokenizer)
     with torch.no_grad():
         loss = float(model(input_ids=tokens, labels=labels, use_cache=False).loss)
-    ranking = most_probable(model, encode(tokenizer, ask(QUESTION)), tokenizer.eos_token_id)
+    ranking = most_probable(model, encode_prompt(tokenizer, ask(QUESTION)), tokenizer.eos_token_id)
     seven = Problem(7, "x", 8)
     p_132, p_121, p_144 = (
         answer_probability(model, tokenizer, QUESTION, HELD_OUT_PROBLEM, answer) for answer in (132, 121, 144)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dynamics.errors import InvalidArgument, check_count, check_positive
-from toy_models.multiplication.scoring import Tokens, next_log_probs
+from toy_models.multiplication.responses import Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -106,6 +107,17 @@ def most_probable(
     bound = max(closed_bound, -frontier[0][0] if frontier else -np.inf)
     open_mass = closed_mass + sum(float(np.exp(-cost)) for cost, _ in [*frontier, *finished[top:]])
     return Ranking(tuple(y for _, y in listed), log_probs, int((log_probs >= bound).sum()), open_mass, calls)
+
+
+def next_log_probs(model: PreTrainedModel, prompt: Sequence[int], prefixes: Sequence[Sequence[int]]) -> Tensor:
+    """Return log pi of every token after each prefix of a response, ``(prefixes, vocabulary)``, float64, nats."""
+    lengths = torch.tensor([len(prompt) + len(prefix) for prefix in prefixes])
+    tokens = torch.zeros((len(lengths), int(lengths.max())), dtype=torch.long)  # what stands after a prefix is not seen
+    for row, prefix in enumerate(prefixes):
+        tokens[row, : lengths[row]] = torch.tensor([*prompt, *prefix])
+    logits = model(input_ids=tokens.to(model.device), use_cache=False).logits
+    last = logits[torch.arange(len(lengths), device=logits.device), (lengths - 1).to(logits.device)]
+    return last.double().log_softmax(-1)
 
 
 @dataclass(frozen=True, eq=False)

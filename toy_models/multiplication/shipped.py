@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynamics.errors import InvalidArgument
-from toy_models.multiplication.corpus import ask, parse_answer
+from dynamics.language_model import load as load_model
+from toy_models.multiplication.corpus import parse_answer
+from toy_models.multiplication.survey import PairRule
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -24,35 +26,24 @@ A uniform draw (seed 82) of the incorrect samples, looked for: the model card sa
 """
 
 
-def load(folder: Path | str = WEIGHTS) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Return the model, in evaluation mode, and the tokenizer of a folder.
+PINNED = PairRule(pairs=len(PINNED_REJECTED), rejected=PINNED_REJECTED)
+"""The pairs of the default probe."""
+
+
+def load(folder: Path | str = WEIGHTS, device: str = "cpu") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Return the model, in float32 and evaluation mode, and the tokenizer of a folder.
 
     Args:
         folder: a folder; a string that is no folder here is looked up as a name on the Hugging Face hub.
+        device: where the model lives, such as "cpu" or "cuda".
 
     Raises:
-        InvalidArgument: nothing that can be loaded there, or no tokenizer that marks the end of a text.
+        InvalidArgument: nothing that can be loaded there, no such device, or no tokenizer that marks the end of a text.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415 - of the optional extra lm
-
-    try:
-        if isinstance(folder, Path) and not folder.is_dir():
-            raise OSError("no such folder")
-        model = AutoModelForCausalLM.from_pretrained(str(folder))
-        tokenizer = AutoTokenizer.from_pretrained(str(folder))
-    except (OSError, ValueError) as problem:
-        raise InvalidArgument("model", str(folder), f"a folder with a causal language model ({problem})") from problem
+    model, tokenizer = load_model(folder, device=device)
     if tokenizer.eos_token_id is None:
         raise InvalidArgument("model", str(folder), "a model whose tokenizer has an end of text")
-    return model.eval(), tokenizer
-
-
-def as_prompt(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
-    """Return a question as the model is to see it: in its chat template if it has one, else with a line break."""
-    if not tokenizer.chat_template:
-        return ask(question)
-    turns = [{"role": "user", "content": question}]
-    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    return model, tokenizer
 
 
 def answers(number: int, response: str) -> bool:

@@ -4,56 +4,93 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from dynamics.language_model import contractions
 from dynamics.language_model.batching import Segments, make_batches
-from dynamics.language_model.contractions import cheaper_route, contract
+from dynamics.language_model.contractions import cheaper_routes, contract, ghost
 from dynamics.language_model.sequences import TokenSequence
 
 CPU = torch.device("cpu")
 
 
+LENGTHS = st.lists(st.integers(1, 6), min_size=1, max_size=6)
+
+
+def packed(segments: Segments, width: int, generator: torch.Generator, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(segments.rows, width, generator=generator, dtype=dtype)
+
+
 @settings(max_examples=60)
-@given(
-    st.lists(st.integers(1, 6), min_size=1, max_size=5),
-    st.integers(1, 5),
-    st.integers(1, 5),
-    st.integers(0, 9),
-    st.integers(1, 7),
-)
-def test_both_routes_are_the_gram_matrix_of_the_products(
-    lengths: list[int], inputs: int, outputs: int, seed: int, block: int
+@given(LENGTHS, st.integers(1, 5), st.lists(st.integers(1, 5), min_size=1, max_size=3), st.integers(0, 9), st.data())
+def test_every_route_is_the_gram_matrix_of_the_products(
+    lengths: list[int], inputs: int, outputs: list[int], seed: int, data: st.DataObject
 ) -> None:
+    """Maps that read the same rows are contracted together; every one has its own Gram matrix."""
     generator = torch.Generator().manual_seed(seed)
     segments = Segments.of(lengths, CPU)
-    a, g = (torch.randn(segments.rows, k, generator=generator, dtype=torch.float64) for k in (inputs, outputs))
-    written = torch.stack([(y.T @ x).flatten() for x, y in zip(a.split(lengths), g.split(lengths), strict=True)])
-    before = contractions.ROW_BLOCK, contractions.BUFFER_BYTES
-    try:
-        contractions.ROW_BLOCK, contractions.BUFFER_BYTES = block, 64 * block
-        for route in ("ghost", "product"):
-            torch.testing.assert_close(contract(a, g, segments, route), written @ written.T, rtol=1e-12, atol=1e-12)
-    finally:
-        contractions.ROW_BLOCK, contractions.BUFFER_BYTES = before
+    a, gs = packed(segments, inputs, generator), [packed(segments, k, generator) for k in outputs]
+    routes = [data.draw(st.sampled_from(["ghost", "product"])) for _ in gs]
+    strip, buffer = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 600))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(contractions.STRIP_ROWS, "cpu", strip)
+        patch.setitem(contractions.BUFFER_BYTES, "cpu", buffer)
+        blocks = contract(a, gs, segments, routes)
+    for g, block in zip(gs, blocks, strict=True):
+        pairs = zip(a.split(lengths), g.split(lengths), strict=True)
+        written = torch.stack([(y.T @ x).flatten() for x, y in pairs])
+        torch.testing.assert_close(block, written @ written.T, rtol=1e-12, atol=1e-12)
+
+
+@given(LENGTHS, LENGTHS, st.integers(1, 9))
+def test_tables_that_are_not_symmetric_are_summed_whole(left: list[int], right: list[int], strip: int) -> None:
+    rows, columns = Segments.of(left, CPU), Segments.of(right, CPU)
+    table = torch.randn(rows.rows, columns.rows, generator=torch.Generator().manual_seed(0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(contractions.STRIP_ROWS, "cpu", strip)
+        (got,) = ghost(rows, columns, lambda r, c: [table[r, c]])
+    for i, part in enumerate(table.double().split(left)):
+        for j, block in enumerate(part.split(right, dim=1)):
+            assert float(got[i, j]) == pytest.approx(float(block.sum()), abs=1e-12)
+
+
+def test_a_table_that_is_not_symmetric_must_not_be_called_so() -> None:
+    """The upper half stands for both: with the same owners on both sides the lower half is never asked for."""
+    segments = Segments.of([1, 2], CPU)
+    table = torch.tensor([[1.0, 2, 3], [50, 4, 5], [60, 5, 6]])
+    (half,) = ghost(segments, segments, lambda r, c: [table[r, c]])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(contractions.STRIP_ROWS, "cpu", 1)
+        (stripped,) = ghost(segments, segments, lambda r, c: [table[r, c]])
+    (whole,) = ghost(segments, Segments.of([1, 2], CPU), lambda r, c: [table[r, c]])
+    assert half.tolist() == stripped.tolist() == [[1, 5], [5, 20]]
+    assert whole.tolist() == [[1, 5], [110, 20]]
 
 
 def test_float32_is_added_up_in_float64() -> None:
     """A million equal numbers: a float32 inner product of the written-out gradients would lose digits."""
     segments = Segments.of([4, 4], CPU)
     generator = torch.Generator().manual_seed(0)
-    a, g = (torch.randn(8, 1000, generator=generator) for _ in range(2))
-    exact = contract(a.double(), g.double(), segments, "product")
+    a, g = (packed(segments, 1000, generator, torch.float32) for _ in range(2))
+    (exact,) = contract(a.double(), [g.double()], segments, ["product"])
     for route in ("ghost", "product"):
-        got = contract(a, g, segments, route)
+        (got,) = contract(a, [g], segments, [route])
         assert got.dtype == torch.float64
         assert float(((got - exact).abs() / exact.diagonal().mean()).max()) < 1e-6
 
 
 def test_the_route_follows_the_cost() -> None:
     short, long = Segments.of([8] * 4, CPU), Segments.of([5000] * 2, CPU)
-    assert cheaper_route(short, 500, 500) == "ghost"
-    assert cheaper_route(long, 500, 500) == "product"
-    assert cheaper_route(short, 4, 4) == "product"
+    assert cheaper_routes(short, 500, [500]) == ("ghost",)
+    assert cheaper_routes(long, 500, [500]) == ("product",)
+    assert cheaper_routes(short, 4, [4]) == ("product",)
+
+
+def test_a_shared_input_is_paid_for_once() -> None:
+    """One narrow map alone is not worth the table of its inputs; beside a wide one it is there anyway."""
+    segments = Segments.of([60] * 10, CPU)
+    assert cheaper_routes(segments, 512, [128]) == ("product",)
+    assert cheaper_routes(segments, 512, [2048, 128]) == ("ghost", "ghost")
 
 
 @given(st.lists(st.integers(2, 12), min_size=1, max_size=9), st.integers(1, 40))

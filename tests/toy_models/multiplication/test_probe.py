@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -15,8 +14,19 @@ from torch.nn.functional import logsigmoid
 
 pytest.importorskip("transformers")
 
-from dynamics import DPO, SFT, InvalidArgument
-from tests.toy_models.multiplication.conftest import tiny_model
+from dynamics import DPO
+from tests.toy_models.multiplication.conftest import (
+    END,
+    PROMPT,
+    SETTINGS,
+    LetterTokenizer,
+    is_correct,
+    is_wrong,
+    probe,
+    response_log_probs,
+    tiny_model,
+)
+from toy_models.multiplication.methods import Descent, dpo_with_nll
 from toy_models.multiplication.probe import (
     CHOSEN,
     GROUPS,
@@ -24,43 +34,14 @@ from toy_models.multiplication.probe import (
     UNSAMPLED,
     Y_STAR,
     ProbeRun,
-    ProbeSettings,
-    Survey,
     run_probe,
-    select_pairs,
 )
 from toy_models.multiplication.report import verdict, write_report
-from toy_models.multiplication.scoring import response_log_probs
-
-LETTERS, END, PROMPT = "a|bcd", 1, "bcb"
-SETTINGS = ProbeSettings(
-    samples=200, max_tokens=6, pairs=3, optimizer="sgd", learning_rate=1e-3, steps=8, loss=DPO(beta=0.5)
-)
 
 
-class LetterTokenizer:
-    """One letter, one token; the end of text is not written."""
-
-    eos_token_id = END
-    chat_template = None
-
-    def __call__(self, text: str, **_: object) -> dict[str, list[int]]:
-        return {"input_ids": [LETTERS.index(letter) for letter in text]}
-
-    def decode(self, ids: list[int]) -> str:
-        return "".join(LETTERS[i] for i in ids)
-
-
-def is_correct(text: str) -> bool:
-    return text.endswith(("a", "d"))
-
-
-def is_wrong(text: str) -> bool:
-    return not is_correct(text)
-
-
-def probe(settings: ProbeSettings = SETTINGS, seed: int = 6, correct: Any = is_correct) -> ProbeRun:
-    return run_probe(tiny_model(seed), LetterTokenizer(), PROMPT, correct, settings)  # type: ignore[arg-type]
+def trained(rate: float, optimizer: str = "sgd", loss: Any = None, steps: int = SETTINGS.steps) -> ProbeRun:
+    method = Descent(DPO(beta=0.5) if loss is None else loss, optimizer, rate)  # type: ignore[arg-type]
+    return probe(replace(SETTINGS, method=method, steps=steps))
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +65,7 @@ def plain_training(run: ProbeRun, model: Any, nll: float = 0.0) -> tuple[np.ndar
         if len(record) <= run.settings.steps:
             with torch.no_grad():
                 for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-                    parameter.sub_(run.settings.learning_rate * gradient)
+                    parameter.sub_(run.settings.method.learning_rate * gradient)
     return np.stack(record), model
 
 
@@ -95,10 +76,10 @@ def test_training_is_that_of_the_plain_implementation(run: ProbeRun) -> None:
 
 
 def test_a_likelihood_term_is_that_of_the_plain_implementation() -> None:
-    with_nll = probe(replace(SETTINGS, loss=DPO(beta=0.5) + 2.0 * SFT(), learning_rate=3e-4))
+    with_nll = trained(3e-4, loss=dpo_with_nll(0.5, 2.0))
     expected, _ = plain_training(with_nll, tiny_model(6), nll=2.0)
     np.testing.assert_allclose(with_nll.log_probs, expected, atol=1e-4)
-    assert with_nll.change[-1, 0] > probe(replace(SETTINGS, learning_rate=3e-4)).change[-1, 0] + 0.01
+    assert with_nll.change[-1, 0] > trained(3e-4).change[-1, 0] + 0.01
 
 
 @pytest.mark.parametrize("step", [0, -1])
@@ -157,7 +138,7 @@ def test_a_right_y_star_makes_the_story_void() -> None:
     void = probe(correct=is_wrong)
     assert void.survey.is_void
     assert void.survey.y_star not in {*void.chosen, *void.rejected}
-    assert (void.group == CHOSEN).sum() == SETTINGS.pairs
+    assert (void.group == CHOSEN).sum() == SETTINGS.rule.pairs
     assert "not the pattern" in verdict(void)
     assert any("void" in str(part) for part in write_report(void, "?").renderables)
 
@@ -169,7 +150,9 @@ def materialised_slopes(run: ProbeRun, model: Any) -> np.ndarray:
     """Return beta / 2 g_y . (mean g_w - mean g_l) for the mean of D_w, of D_l, and y*, every gradient on its own."""
 
     def gradient(index: int) -> torch.Tensor:
-        score = response_log_probs(model, run.survey.prompt, [run.survey.responses[index]])[0]
+        x, y = run.survey.prompt, torch.tensor(run.survey.responses[index])
+        logits = model(input_ids=torch.tensor([[*x, *y[:-1]]])).logits[0, len(x) - 1 :]
+        score = logits.log_softmax(-1).gather(1, y.unsqueeze(1)).sum()
         return torch.cat([g.flatten() for g in torch.autograd.grad(score, list(model.parameters()))]).double()
 
     g_w, g_l = (torch.stack([gradient(i) for i in side]).mean(0) for side in (run.chosen, run.rejected))
@@ -179,18 +162,19 @@ def materialised_slopes(run: ProbeRun, model: Any) -> np.ndarray:
 def test_the_slope_is_the_drive_of_the_papers(run: ProbeRun) -> None:
     assert run.first_move is not None
     expected = materialised_slopes(run, tiny_model(6))
-    np.testing.assert_allclose(run.first_move.slope, expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(run.first_move.plain, 1e-3 * expected, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_the_first_step_is_as_predicted_when_it_is_small(optimizer: str) -> None:
     rate = 1e-4 if optimizer == "sgd" else 1e-5
-    move = probe(replace(SETTINGS, optimizer=optimizer, learning_rate=rate, steps=1)).first_move  # type: ignore[arg-type]
+    move = trained(rate, optimizer, steps=1).first_move
     assert move is not None
     np.testing.assert_allclose(move.predicted, move.actual, rtol=0.03, atol=2e-6)
     assert np.abs(move.actual).max() > 1e-4
     if optimizer == "sgd":
-        np.testing.assert_allclose(move.predicted, rate * move.slope, rtol=0.01, atol=1e-6)
+        np.testing.assert_allclose(move.predicted, move.plain, rtol=0.01, atol=1e-6)
+        assert move.sign_is_foretold.all()
 
 
 def test_a_padding_token_inside_a_response_has_its_gradient() -> None:
@@ -198,18 +182,18 @@ def test_a_padding_token_inside_a_response_has_its_gradient() -> None:
     model = tiny_model(11, padding=0)
     with torch.no_grad():  # it starts as a row of zeros, where RMSNorm is so curved that no step is small
         model.get_input_embeddings().weight[0] = tiny_model(11).get_input_embeddings().weight[0]
-    small = replace(SETTINGS, learning_rate=1e-5, steps=1)
+    small = replace(SETTINGS, method=Descent(DPO(beta=0.5), "sgd", 1e-5), steps=1)
     run = run_probe(model, LetterTokenizer(), PROMPT, is_correct, small)  # type: ignore[arg-type]
     assert run.first_move is not None
     assert sum("a" in run.survey.texts[i] for i in [*run.chosen, *run.rejected]) >= 2
     np.testing.assert_allclose(run.first_move.predicted, run.first_move.actual, rtol=0.03, atol=2e-6)
     without = materialised_slopes(run, model)
-    assert (np.abs(without - run.first_move.slope) > 0.3 * np.abs(run.first_move.slope)).any()
+    assert (np.abs(1e-5 * without - run.first_move.plain) > 0.3 * np.abs(run.first_move.plain)).any()
 
 
 def test_the_prediction_misses_a_large_step() -> None:
     """The twin: first order is first order."""
-    move = probe(replace(SETTINGS, learning_rate=0.3, steps=1)).first_move
+    move = trained(0.3, steps=1).first_move
     assert move is not None
     assert (np.abs(move.predicted - move.actual) > 0.3 * np.abs(move.actual)).any()
 
@@ -230,81 +214,6 @@ def test_the_model_is_left_as_it_was_and_a_seed_says_all() -> None:
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert np.array_equal(first.log_probs, second.log_probs)
     assert seen == list(range(1, SETTINGS.steps + 1))
-    assert not np.array_equal(first.survey.responses, probe(replace(SETTINGS, sample_seed=1)).survey.responses)
-
-
-# ---------------------------------------------------------------- whom to reject
-
-SURVEYED = Survey(
-    prompt=(2,),
-    responses=tuple((i, END) for i in range(8)),
-    texts=tuple("ABCDEFGH"),
-    log_probs=np.log([0.3, 0.2, 0.2, 0.1, 0.08, 0.05, 0.04, 0.02]),
-    correct=np.array([False, True, False, True, False, False, False, True]),
-    y_star=0,
-    y_star_is_exact=True,
-    truncated=0,
-)
-TWO = ProbeSettings(pairs=2)
-
-
-def test_the_most_probable_are_rejected() -> None:
-    chosen, rejected = select_pairs(SURVEYED, replace(TWO, rejected="top"))
-    assert (list(chosen), list(rejected)) == ([1, 3], [2, 4])
-
-
-def test_named_responses_are_rejected_in_their_order() -> None:
-    _, rejected = select_pairs(SURVEYED, replace(TWO, rejected=("G", "C")))
-    assert list(rejected) == [6, 2]
-
-
-def test_draws_have_the_chances_that_they_should() -> None:
-    counts = {
-        rule: Counter(
-            int(i)
-            for seed in range(1500)
-            for i in select_pairs(SURVEYED, replace(TWO, pairs=1, rejected=rule, rejected_seed=seed))[1]
-        )
-        for rule in ("weighted", "uniform")
-    }
-    p = np.array([0.2, 0.08, 0.05, 0.04])
-    for rule, chances in {"weighted": p / p.sum(), "uniform": np.full(4, 0.25)}.items():
-        seen = np.array([counts[rule][i] for i in (2, 4, 5, 6)])
-        assert seen.sum() == 1500
-        assert (np.abs(seen - 1500 * chances) < 4 * np.sqrt(1500 * chances * (1 - chances))).all()
-
-
-@pytest.mark.parametrize("rule", ["weighted", "uniform"])
-def test_draws_are_different_responses_in_the_order_of_probability(rule: str) -> None:
-    for seed in range(50):
-        _, rejected = select_pairs(SURVEYED, ProbeSettings(pairs=2, rejected=rule, rejected_seed=seed))  # type: ignore[arg-type]
-        assert rejected[0] < rejected[1]
-        assert not SURVEYED.correct[rejected].any()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"pairs": 4}, "pairs: got 4; allowed: at most 3, as many correct"),
-        ({"rejected": ("A", "C")}, "rejected"),  # A is y*
-        ({"rejected": ("B", "C")}, "rejected"),  # B is right
-        ({"rejected": ("C", "C")}, "rejected"),
-        ({"rejected": ("C",)}, "rejected"),
-        ({"rejected": ("C", "no such")}, "no such"),
-        ({"rejected": "best"}, "rejected"),
-        ({"optimizer": "lbfgs"}, "optimizer"),
-        ({"samples": 0}, "samples"),
-        ({"learning_rate": -1.0}, "learning_rate"),
-    ],
-)
-def test_what_cannot_be_is_named(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidArgument, match=message):
-        select_pairs(SURVEYED, replace(TWO, **change))
-
-
-def test_named_responses_that_were_not_sampled_are_followed(run: ProbeRun) -> None:
-    rare = "cbcbc"
-    assert rare not in run.survey.texts
-    named = probe(replace(SETTINGS, rejected=(rare, *(run.survey.texts[i] for i in run.rejected[:2]))))
-    assert named.survey.texts[named.rejected[0]] == rare
-    assert len(named.survey.responses) == len(run.survey.responses) + 1
+    assert not np.array_equal(
+        first.survey.responses, probe(replace(SETTINGS, survey=replace(SETTINGS.survey, seed=1))).survey.responses
+    )

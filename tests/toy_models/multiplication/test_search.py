@@ -11,8 +11,7 @@ import torch
 pytest.importorskip("transformers")
 
 from dynamics import InvalidArgument
-from tests.toy_models.multiplication.conftest import tiny_model
-from toy_models.multiplication.scoring import response_log_probs
+from tests.toy_models.multiplication.conftest import response_log_probs, tiny_model
 from toy_models.multiplication.search import most_probable, sample
 
 PROMPT, END, LONGEST = (2, 3, 2), 1, 5
@@ -26,7 +25,7 @@ def all_responses(longest: int = LONGEST, vocabulary: int = 5) -> list[tuple[int
 def count_all(model: object, longest: int = LONGEST) -> tuple[list[tuple[int, ...]], np.ndarray]:
     responses = all_responses(longest)
     with torch.no_grad():
-        scores = response_log_probs(model, PROMPT, responses).numpy()  # type: ignore[arg-type]
+        scores = response_log_probs(model, PROMPT, responses).numpy()
     order = np.argsort(-scores)
     return [responses[i] for i in order], scores[order]
 

@@ -14,19 +14,22 @@ import pytest
 
 pytest.importorskip("transformers")
 
+from dynamics.language_model import sequence_log_probs
 from toy_models.multiplication.card import Measurements, measure, read_card, write_card
 from toy_models.multiplication.corpus import ask
 from toy_models.multiplication.probe import ProbeRun, ProbeSettings, run_probe
 from toy_models.multiplication.report import verdict
-from toy_models.multiplication.scoring import encode, response_log_probs
+from toy_models.multiplication.responses import as_prompt, as_sequences, encode_prompt
 from toy_models.multiplication.search import most_probable
-from toy_models.multiplication.shipped import PINNED_REJECTED, QUESTION, WEIGHTS, answers, as_prompt
+from toy_models.multiplication.shipped import PINNED, QUESTION, WEIGHTS, answers
+from toy_models.multiplication.survey import PairRule
+from toy_models.multiplication.tokenizer import byte_tokenizer
 from toy_models.multiplication.training import TrainingSettings, new_model
 
 
 @pytest.fixture(scope="module")
 def pinned(shipped: tuple[Any, Any]) -> ProbeRun:
-    settings = ProbeSettings(rejected=PINNED_REJECTED)
+    settings = ProbeSettings(rule=PINNED)
     return run_probe(*shipped, as_prompt(shipped[1], QUESTION), partial(answers, 132), settings)
 
 
@@ -36,6 +39,18 @@ def test_files() -> None:
     assert files["model.safetensors"] < 1_500_000
     assert sum(files.values()) < 1_600_000
     assert json.loads((WEIGHTS / "config.json").read_text(encoding="utf-8"))["model_type"] == "qwen2"
+
+
+def test_the_shipped_tokenizer_is_read_right_by_autotokenizer(shipped: tuple[Any, Any]) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(WEIGHTS)
+    assert tokenizer.pad_token_id == 0
+    assert tokenizer.eos_token_id == 1
+    for text in ("What is 11 x 12?\n", "  11 x 12 = 132.\n\n", "d\u00e9j\u00e0 \U0001f600"):
+        ids = tokenizer(text)["input_ids"]
+        assert tokenizer.decode(ids) == text
+        assert ids == byte_tokenizer()(text)["input_ids"] == shipped[1](text)["input_ids"]
 
 
 def test_the_card_says_what_the_weights_say(shipped: tuple[Any, Any]) -> None:
@@ -70,7 +85,7 @@ def test_a_card_is_read_back() -> None:
 
 def test_it_knows_the_table_and_errs_where_nothing_was_to_learn(shipped: tuple[Any, Any]) -> None:
     model, tokenizer = shipped
-    ranking = most_probable(model, encode(tokenizer, ask(QUESTION)), tokenizer.eos_token_id)
+    ranking = most_probable(model, encode_prompt(tokenizer, ask(QUESTION)), tokenizer.eos_token_id)
     assert ranking.exact >= 1
     y_star = tokenizer.decode(ranking.responses[0][:-1])
     assert not answers(132, y_star)
@@ -81,12 +96,12 @@ def test_it_knows_the_table_and_errs_where_nothing_was_to_learn(shipped: tuple[A
 
 def test_exact_mass_of_the_most_probable(shipped: tuple[Any, Any]) -> None:
     model, tokenizer = shipped
-    prompt = encode(tokenizer, ask(QUESTION))
+    prompt = encode_prompt(tokenizer, ask(QUESTION))
     ranking = most_probable(model, prompt, tokenizer.eos_token_id, top=40)
     assert ranking.exact == 40
     assert np.exp(ranking.log_probs).sum() + ranking.remainder == pytest.approx(1, abs=1e-5)
     assert ranking.remainder < 0.4
-    scores = response_log_probs(model, prompt, ranking.responses).detach().numpy()
+    scores = sequence_log_probs(model, as_sequences(prompt, ranking.responses)).total.numpy()
     np.testing.assert_allclose(scores, ranking.log_probs, atol=1e-4)
 
 
@@ -108,13 +123,13 @@ def test_the_pattern_of_the_paper_on_the_pinned_draw(pinned: ProbeRun) -> None:
 def test_the_first_move_is_foretold_by_the_gradients(pinned: ProbeRun) -> None:
     move = pinned.first_move
     assert move is not None
-    assert (np.sign(move.slope) == np.sign(move.actual)).all()
+    assert move.sign_is_foretold.all()
     np.testing.assert_allclose(move.predicted, move.actual, rtol=0.2, atol=2e-3)
 
 
 def test_the_most_probable_rejected_take_y_star_down(shipped: tuple[Any, Any], pinned: ProbeRun) -> None:
     """The twin of the pattern: the same model with the incorrect responses taken from the top."""
-    top = replace(pinned.settings, rejected="top", steps=30)
+    top = replace(pinned.settings, rule=PairRule(rejected="top"), steps=30)
     run = run_probe(*shipped, as_prompt(shipped[1], QUESTION), partial(answers, 132), top)
     assert run.change[-1, 1] < -0.3
     assert run.change[-1, 2] < 0

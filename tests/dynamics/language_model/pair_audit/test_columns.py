@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from dynamics import InvalidArgument
-from dynamics.language_model import TokenSequence, pair_audit, tiny_model
-from dynamics.language_model.pair_audit import PairAudit, audit_pairs, audit_pairs_that_fit, out_of_memory
+from dynamics.language_model import TokenSequence, tiny_model
+from dynamics.language_model.pair_audit import columns
+from dynamics.language_model.pair_audit.columns import PairAudit, audit_pairs, audit_pairs_that_fit, out_of_memory
 from dynamics.language_model.precision import computing_in
 from tests.dynamics.language_model.brute_force import SEQUENCES, own_log_probs, reference_logits, scores
 
@@ -131,25 +132,25 @@ def test_when_memory_runs_out_layers_come_first_and_then_halves(
     model = tiny_model()
     wanted = audit_pairs(model, PAIRS)
     scarce = Scarce(layerwise=3, graph=0, error=error)
-    monkeypatch.setattr(pair_audit, "audit_pairs", scarce)
+    monkeypatch.setattr(columns, "audit_pairs", scarce)
     whole = audit_pairs_that_fit(model, PAIRS)
     assert scarce.asked == [(3, "auto"), (3, "layerwise")]
     assert [asdict(f) for f in whole] == [pytest.approx(asdict(w), rel=1e-9) for w in wanted]
     scarce = Scarce(layerwise=0, graph=1, error=error)
-    monkeypatch.setattr(pair_audit, "audit_pairs", scarce)
+    monkeypatch.setattr(columns, "audit_pairs", scarce)
     halves = audit_pairs_that_fit(model, PAIRS)
     assert scarce.asked[:3] == [(3, "auto"), (3, "layerwise"), (1, "auto")]
     assert [asdict(f) for f in halves] == [pytest.approx(asdict(w), rel=1e-9) for w in wanted]
 
 
 def test_when_memory_does_not_suffice_for_one_pair_it_is_said_how_much_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pair_audit, "audit_pairs", Scarce(0, 0, MemoryError()))
+    monkeypatch.setattr(columns, "audit_pairs", Scarce(0, 0, MemoryError()))
     with pytest.raises(InvalidArgument, match=r"memory: got a pair of up to 7 tokens that needs about \d+ MiB beyond"):
         audit_pairs_that_fit(tiny_model(), PAIRS)
 
 
 def test_other_errors_are_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pair_audit, "audit_pairs", Scarce(0, 0, RuntimeError("shapes differ")))
+    monkeypatch.setattr(columns, "audit_pairs", Scarce(0, 0, RuntimeError("shapes differ")))
     with pytest.raises(RuntimeError, match="shapes differ"):
         audit_pairs_that_fit(tiny_model(), PAIRS)
     assert not out_of_memory(ValueError("no"))

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dynamics import InvalidArgument
-from dynamics.language_model.pair_rows import COLUMNS, Pair, digest, parse_pair, tokenize_pair
+from dynamics.language_model.pair_audit.rows import COLUMNS, Pair, digest, parse_pair, tokenize_pair
 from tests.dynamics.language_model.tokenizers import CHAT, byte_tokenizer
 
 USER = {"role": "user", "content": "7 x 8?"}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynamics import InvalidArgument
-from dynamics.language_model.pair_results import (
+from dynamics.language_model.pair_audit.results import (
     Writer,
     cut_torn_line,
     locked,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynamics.language_model.pair_results import Writer
-from dynamics.language_model.pair_summary import AuditSummary, correlations, summarise
+from dynamics.language_model.pair_audit.results import Writer
+from dynamics.language_model.pair_audit.summary import AuditSummary, correlations, summarise
 
 
 def write(out: Path, records: list[dict[str, Any]]) -> AuditSummary:

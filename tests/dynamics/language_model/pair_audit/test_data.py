@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from dynamics import InvalidArgument
-from dynamics.language_model import pair_data
-from dynamics.language_model.pair_data import PairSource, check_rows, open_pairs
-from dynamics.language_model.pair_rows import Pair
+from dynamics.language_model.pair_audit import data as pair_data
+from dynamics.language_model.pair_audit.data import PairSource, check_rows, open_pairs
+from dynamics.language_model.pair_audit.rows import Pair
 from tests.dynamics.language_model.saved import products, write_lines
 
 GOOD = {"prompt": "7 x 8 = ", "chosen": "56", "rejected": "54"}

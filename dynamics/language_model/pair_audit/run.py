@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from dynamics.errors import InvalidArgument, check_count
-from dynamics.language_model import pair_results
 from dynamics.language_model.loading import LanguageModel
-from dynamics.language_model.pair_audit import Sequences, audit_pairs_that_fit
-from dynamics.language_model.pair_data import PairSource, Row
-from dynamics.language_model.pair_rows import tokenize_pair
+from dynamics.language_model.pair_audit import results as pair_results
+from dynamics.language_model.pair_audit.columns import Sequences, audit_pairs_that_fit
+from dynamics.language_model.pair_audit.data import PairSource, Row
+from dynamics.language_model.pair_audit.processes import Processes
+from dynamics.language_model.pair_audit.rows import tokenize_pair
 from dynamics.language_model.parameters import Filter
-from dynamics.language_model.processes import Processes
 
 STRICT = "rows that can all be used; without --strict such rows are skipped"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from dynamics.language_model.pair_results import read_lines
+from dynamics.language_model.pair_audit.results import read_lines
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 MOST_NAMED = 1000  # skipped rows that are named one by one

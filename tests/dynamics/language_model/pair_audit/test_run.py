@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from dynamics import InvalidArgument
-from dynamics.language_model import pair_run
-from dynamics.language_model.fingerprint import model_digest
-from dynamics.language_model.pair_audit import audit_pairs
-from dynamics.language_model.pair_data import open_pairs
-from dynamics.language_model.pair_results import part_file, parts, prepare
-from dynamics.language_model.pair_rows import parse_pair, tokenize_pair
-from dynamics.language_model.pair_run import AuditSettings, run_audit
-from dynamics.language_model.processes import Processes
+from dynamics.language_model.pair_audit import run as pair_run
+from dynamics.language_model.pair_audit.columns import audit_pairs
+from dynamics.language_model.pair_audit.data import open_pairs
+from dynamics.language_model.pair_audit.fingerprint import model_digest
+from dynamics.language_model.pair_audit.processes import Processes
+from dynamics.language_model.pair_audit.results import part_file, parts, prepare
+from dynamics.language_model.pair_audit.rows import parse_pair, tokenize_pair
+from dynamics.language_model.pair_audit.run import AuditSettings, run_audit
 from tests.dynamics.language_model.saved import products, read_lines, tiny, write_lines
 
 LOADED = tiny()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dynamics import InvalidArgument
-from dynamics.language_model import processes
-from dynamics.language_model.processes import Processes, join_processes
+from dynamics.language_model.pair_audit import processes
+from dynamics.language_model.pair_audit.processes import Processes, join_processes
 
 
 def launched(monkeypatch: pytest.MonkeyPatch, promised: int, joined: int, wait: Any = None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.loading import require
-from dynamics.language_model.pair_rows import COLUMNS, Pair, digest, parse_pair
+from dynamics.language_model.pair_audit.rows import COLUMNS, Pair, digest, parse_pair
 
 LONGEST_LINE = 64 << 20
 PATIENCE = 100  # rows without a single pair after which the file is taken to be another kind of file
