@@ -174,6 +174,26 @@ WORLDS: dict[str, DisplacementWorld] = {
         "the mass goes to the response whose features agree most with the step; the most probable other one gains at "
         "first and loses everything in the end",
     ),
+    "chosen-falls-more": DisplacementWorld(
+        ((2.0,), (3.0,), (0.0,)),
+        (-math.log(2),),
+        "both fall, and pi(chosen) by more than pi(rejected), from the first step on",
+    ),
+    "greedy-gains-more": DisplacementWorld(
+        ((1.0,), (0.0,), (2.0,)),
+        (-math.log(2),),
+        "the chosen response rises and the rejected one falls, but a third one gains more than the chosen one",
+    ),
+    "greedy-falls": DisplacementWorld(
+        ((-1.0, -1.0), (-1.0, -2.0), (1.0, -1.0), (0.0, 0.0)),
+        (math.log(2), 0.0),
+        "the pair falls, and so does the most probable other response: all the mass goes to the fourth",
+    ),
+    "adam": DisplacementWorld(
+        ((1.0, -2.0), (-2.0, -3.0), (1.0, 5.0)),
+        (0.0, 0.0),
+        "the first step of plain descent raises pi(chosen), the first step of AdamW lowers it",
+    ),
     "tabular": DisplacementWorld(
         ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
         (0.0, 0.0, 0.0),

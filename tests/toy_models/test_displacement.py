@@ -11,7 +11,7 @@ import torch
 from hypothesis import assume, find, given
 from hypothesis import strategies as st
 
-from dynamics import DPO, InvalidArgument, LogLinear, Tabular, drives, kernel, pairs, step
+from dynamics import DPO, SGD, AdamW, InvalidArgument, LogLinear, Tabular, drives, kernel, pairs, step
 from toy_models.displacement import (
     LADDER,
     LADDER_CROSSOVER,
@@ -255,6 +255,33 @@ def test_bystander() -> None:
     assert p[-1, 2] > 0.98  # ... to the one that agrees with the step
 
 
+def test_chosen_falls_more() -> None:
+    np.testing.assert_allclose(first_order("chosen-falls-more"), np.array([-30, -26, 56]) / 121, rtol=1e-12)
+    # an exact step to theta = -ln 4, whose length is ln 2
+    account = step(WORLDS["chosen-falls-more"].policy, [-math.log(2)], 0, 1, loss=DPO(1.0), learning_rate=math.log(4))
+    np.testing.assert_allclose(account.actual, np.array([-94, -58, 152]) / 759, rtol=1e-12)
+
+
+def test_greedy_gains_more() -> None:
+    np.testing.assert_allclose(first_order("greedy-gains-more"), np.array([6, -16, 10]) / 49, rtol=1e-12)
+
+
+def test_greedy_falls() -> None:
+    world = WORLDS["greedy-falls"]
+    np.testing.assert_allclose(first_order("greedy-falls"), np.array([-1, -9, -4, 14]) / 64, rtol=1e-12)
+    p = world.policy.log_probs(torch.tensor(world.theta, dtype=torch.float64)).exp()
+    np.testing.assert_allclose(p, [1 / 8, 1 / 8, 1 / 2, 1 / 4], rtol=1e-12)
+
+
+def test_adam_turns_the_first_step_around() -> None:
+    world = WORLDS["adam"]
+    moved = [
+        step(world.policy, list(world.theta), 0, 1, loss=DPO(0.5), learning_rate=1e-3, optimizer=optimizer).actual[0]
+        for optimizer in (SGD(), AdamW(weight_decay=0.0))
+    ]
+    assert moved[0] > 0 > moved[1]
+
+
 def test_tabular_is_never_displaced() -> None:
     world = WORLDS["tabular"]
     theta = torch.tensor([0.3, -1.0, 2.0], dtype=torch.float64)
@@ -265,9 +292,9 @@ def test_tabular_is_never_displaced() -> None:
 
 
 def test_worlds_are_told_apart_by_what_they_show() -> None:
-    """Displacement at the first step in one world only: the assertions above are not all alike."""
+    """Displacement at the first step in three worlds only: the assertions above are not all alike."""
     displaced = {name for name, world in WORLDS.items() if run_pair(world, steps=1).drive[0, 0] < 0}
-    assert displaced == {"certainty"}
+    assert displaced == {"certainty", "chosen-falls-more", "greedy-falls"}
     assert len({world.shows for world in WORLDS.values()}) == len(WORLDS)
 
 

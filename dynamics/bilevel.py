@@ -1,0 +1,363 @@
+"""Stable PO: the bilevel preference optimization of jian2025 (Algorithm 1) on finite policies.
+
+The parameters are split into an upper block theta (the paper's adapter) and a lower block phi (its backbone), and
+
+    L(theta, phi) = L_pref + lambda (L_sft(theta, phi) - min over phi' of L_sft(theta, phi')) + gamma L_reg
+
+is descended in both. The paper leaves several things open. What is done here, and where it can be set otherwise:
+
+* The minimum over phi' is replaced by K steps of plain gradient descent from phi, and phi'^(K) is then held constant
+  (Eqs. 10, 11): no derivative runs through the inner loop.
+* Both blocks are updated at once from gradients at the old point (Eq. 12).
+* Line 6 stands before the batch is drawn in line 10, so the inner loop always sees the whole of L_sft.
+* Eqs. 13 and 14 take the chosen response of the batch as its SFT datum; so does ``sft=None``. Other data: ``sft``.
+* No value of gamma and no reference is given: ``gamma``, ``reference``. The sign of L_reg in Eq. 7 is the opposite of
+  what Remark 2 asks for: ``regularizer``.
+* L_reg is made of gradients in theta, in both updates. Eq. 84 prints gradients in phi; that is a misprint.
+* Where the hinge of L_reg or a norm in it has a kink, the slope is 0 (Eq. 78).
+* The experiments use AdamW, the algorithm plain descent: ``optimizer`` is for the outer updates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynamics.errors import (
+    ArrayLike,
+    InvalidArgument,
+    check_count,
+    check_finite,
+    check_index,
+    check_log_probs,
+    check_nonnegative,
+    check_shape,
+    to_tensor,
+)
+from dynamics.gradient import check_preferences, flat_log_probs, objective_cotangent, response_lengths
+from dynamics.losses import DPO, PreferenceLoss
+from dynamics.optimizers import SGD, Moments, Optimizer
+from dynamics.policies import Policy, check_theta
+from dynamics.preferences import Preferences
+
+Regularizer = Callable[[Tensor, Tensor], Tensor]
+"""From the scores g_w and g_l in theta, ``(..., upper parameters)``, to the delta of max(0, delta), ``(...)``."""
+
+
+def longer_rejected(chosen: Tensor, rejected: Tensor) -> Tensor:
+    """Return |g_l| - |g_w|, the delta of jian2025 Eq. 7: no penalty where pi(y_w) cannot fall to first order.
+
+    Example:
+        >>> longer_rejected(torch.tensor([3.0, 4.0]), torch.tensor([6.0, 8.0]))
+        tensor(5.)
+    """
+    return _norm(rejected) - _norm(chosen)
+
+
+def longer_chosen(chosen: Tensor, rejected: Tensor) -> Tensor:
+    """Return |g_w| - |g_l|, the constraint that jian2025 Remark 2 asks for; it is the opposite of Eq. 7.
+
+    Example:
+        >>> longer_chosen(torch.tensor([3.0, 4.0]), torch.tensor([6.0, 8.0]))
+        tensor(-5.)
+    """
+    return _norm(chosen) - _norm(rejected)
+
+
+def displaced(chosen: Tensor, rejected: Tensor) -> Tensor:
+    """Return g_w . g_l - |g_w|^2, positive exactly where a step of DPO on the pair lowers pi(y_w).
+
+    Not in the paper (the ledger's jian2025.displacement-hinges); it is never positive for tabular policies.
+
+    Example:
+        >>> displaced(torch.tensor([3.0, 4.0]), torch.tensor([6.0, 8.0]))
+        tensor(25.)
+    """
+    return (chosen * (rejected - chosen)).sum(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class BilevelTrajectory:
+    """Recorded runs of Stable PO as arrays with named axes.
+
+    Attributes:
+        log_probs: log pi (nats), axes ``axes``: (step, penalty, gamma, seed, [prompt,] response).
+        excess: L_sft(theta, phi) - L_sft(theta, phi'^(K)) in nats, what line 9 of Algorithm 1 is for, axes
+            (step, penalty, gamma, seed). It is a lower bound of the true excess.
+        theta: all parameters after the last step, (penalty, gamma, seed, parameters).
+        steps: number of updates made before each record, starting with 0.
+        penalties: lambda along its axis.
+        gammas: gamma along its axis.
+        axes: names of the axes of ``log_probs``.
+    """
+
+    log_probs: Tensor
+    excess: Tensor
+    theta: Tensor
+    steps: np.ndarray
+    penalties: tuple[float, ...]
+    gammas: tuple[float, ...]
+    axes: tuple[str, ...]
+
+
+def stable_po(
+    policy: Policy,
+    theta: ArrayLike,
+    preferences: Preferences,
+    *,
+    lower: Sequence[int] | np.ndarray | Tensor,
+    penalty: float | Sequence[float] = 1.0,
+    gamma: float | Sequence[float] = 0.0,
+    loss: PreferenceLoss | None = None,
+    learning_rate: float | tuple[float, float] = 0.1,
+    inner_steps: int = 1,
+    inner_rate: float = 0.1,
+    regularizer: Regularizer = longer_rejected,
+    sft: ArrayLike | None = None,
+    steps: int = 100,
+    seeds: int = 1,
+    minibatch: int | None = None,
+    generator: torch.Generator | None = None,
+    reference: ArrayLike | None = None,
+    optimizer: Optimizer | None = None,
+    record_every: int = 1,
+) -> BilevelTrajectory:
+    """Run Algorithm 1 of jian2025 with every lambda, every gamma and every seed, together.
+
+    With lambda = gamma = 0 this is ``simulate`` on both blocks; with a learning rate of 0 for phi as well, on theta.
+
+    Args:
+        policy: the finite policy; theta and phi together are its parameters.
+        theta: where all runs start, ``(parameters,)``, or one start for each seed, ``(seeds, parameters)``; finite.
+        preferences: weighted pairs.
+        lower: indices of the parameters that are phi; all others are theta. Neither may be empty.
+        penalty: lambda, one or several, >= 0.
+        gamma: weight of L_reg, one or several, >= 0.
+        loss: the preference loss; DPO(beta=0.1) if not given. The paper has beta = 0.5.
+        learning_rate: of the outer updates, for both blocks, or one for theta and one for phi; >= 0.
+        inner_steps: K >= 0.
+        inner_rate: learning rate of the inner loop (eta of phi'), >= 0.
+        regularizer: delta of L_reg = max(0, delta); ``longer_rejected`` (Eq. 7), ``longer_chosen`` (Remark 2),
+            ``displaced``, or another function of the two scores.
+        sft: weight of every response in L_sft = -sum weight log pi, of the policy's shape, >= 0; the chosen
+            responses with the weights of their pairs (of those in the minibatch, but for the inner loop) if not given.
+        steps: number of outer iterations T.
+        seeds: number of runs that differ by their start or their minibatches.
+        minibatch: pairs drawn for each update; None for all. Every lambda and gamma sees the same draws, and
+            ``simulate`` with the same generator draws them too.
+        generator: source of the minibatches; required with ``minibatch``.
+        reference: log ref (nats), of the policy's shape or ``(seeds, *shape)``; the policy at the start if not given.
+        optimizer: of the outer updates, ``SGD()`` (if not given) or ``AdamW()``.
+        record_every: record after every that many updates; the start and the end are always recorded.
+
+    Returns:
+        The recorded runs.
+
+    Raises:
+        InvalidArgument: which argument, what was got, what is allowed.
+
+    Example:
+        >>> from dynamics import DPO, LogLinear, pairs
+        >>> from dynamics.bilevel import stable_po
+        >>> features = torch.tensor([[2.0], [3.0], [0.0]])  # both responses of the pair fall under DPO
+        >>> runs = stable_po(
+        ...     LogLinear(torch.cat([features, features], dim=1)), [0.0, 0.0], pairs(0, 1, shape=(3,)),
+        ...     lower=[1], penalty=[0.0, 5.0], loss=DPO(beta=0.5), steps=50,
+        ... )
+        >>> runs.log_probs[-1, :, 0, 0, 0] > runs.log_probs[0, :, 0, 0, 0]  # log pi(chosen) by lambda
+        tensor([False,  True])
+    """
+    run = _Problem(policy, preferences, DPO() if loss is None else loss, regularizer, inner_steps, inner_rate)
+    penalties, gammas = _numbers("penalty", penalty), _numbers("gamma", gamma)
+    check_count("steps", steps, minimum=0)
+    check_count("seeds", seeds)
+    check_count("record_every", record_every)
+    if minibatch is not None:
+        check_count("minibatch", minibatch)
+        if not isinstance(generator, torch.Generator):
+            raise InvalidArgument("generator", generator, "a torch.Generator when minibatch is given")
+    for name, value in (("preferences.chosen", preferences.chosen), ("preferences.weight", preferences.weight)):
+        _per_seed(name, value, seeds)
+    start = _per_seed("theta", check_finite("theta", check_theta(policy, theta, batched=True)), seeds)
+    initial = flat_log_probs(policy, start)
+    check_preferences(policy, initial, preferences)
+    base = initial if reference is None else _reference(policy, reference, seeds)
+    is_lower = _blocks(policy, lower)
+    rate = _rates(learning_rate, is_lower, policy)
+    fixed = None if sft is None else _sft_weights(policy, sft)
+    whole = run.sft_weights(preferences, initial) if fixed is None else fixed
+    optimizer = SGD() if optimizer is None else optimizer
+
+    def along(values: tuple[float, ...], axis: int) -> Tensor:
+        shape = [1, 1, 1, 1]
+        shape[axis] = len(values)
+        return torch.tensor(values, dtype=policy.dtype, device=policy.device).reshape(shape)
+
+    grid = (len(penalties), len(gammas), seeds)
+    lambdas, weights = along(penalties, 0), along(gammas, 1)
+    now = start.expand(*grid, policy.parameters).clone(memory_format=torch.contiguous_format)
+    recorded = [t for t in range(steps + 1) if t % record_every == 0 or t == steps]
+    record = torch.empty(len(recorded), *grid, *policy.shape, dtype=policy.dtype, device=policy.device)
+    excess = torch.empty(len(recorded), *grid, dtype=policy.dtype, device=policy.device)
+    rows = {t: row for row, t in enumerate(recorded)}
+    state: Moments | None = None
+    for t in range(steps + 1):
+        inner = run.lower_level(now, whole, is_lower)
+        if t in rows:
+            values = flat_log_probs(policy, now)
+            record[rows[t]] = values.reshape(*grid, *policy.shape)
+            excess[rows[t]] = (whole * (flat_log_probs(policy, inner) - values)).sum(-1)
+        if t == steps:
+            break
+        batch, data = preferences, whole
+        if minibatch is not None and generator is not None:
+            batch = preferences.sample(minibatch, generator, runs=(seeds,))
+            data = run.sft_weights(batch, initial) if fixed is None else fixed
+        gradient = run.outer_gradient(now, base, batch, data, lambdas, weights, is_lower)
+        # the penalty's second half, -lambda L_sft(theta, phi'^(K)), depends on theta alone: phi'^(K) is a constant
+        gradient = gradient - lambdas * torch.where(is_lower, 0.0, run.sft_gradient(inner, data))
+        change, state = optimizer.update(gradient, now, rate, state)
+        now = now + change
+    axes = ("step", "penalty", "gamma", "seed", *(("prompt",) if len(policy.shape) == 2 else ()), "response")
+    return BilevelTrajectory(record, excess, now, np.array(recorded), penalties, gammas, axes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """What stays the same throughout a run."""
+
+    policy: Policy
+    preferences: Preferences
+    loss: PreferenceLoss
+    regularizer: Regularizer
+    inner_steps: int
+    inner_rate: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.preferences, Preferences):
+            raise InvalidArgument("preferences", self.preferences, "Preferences, as pairs() makes them")
+        if not isinstance(self.loss, PreferenceLoss):
+            raise InvalidArgument("loss", self.loss, "one loss of dynamics, such as DPO()")
+        check_count("inner_steps", self.inner_steps, minimum=0)
+        check_nonnegative("inner_rate", self.inner_rate)
+
+    def sft_weights(self, batch: Preferences, like: Tensor) -> Tensor:
+        """Return the weight of every response in L_sft when the chosen responses of ``batch`` are its data."""
+        index, weight = torch.broadcast_tensors(batch.chosen, batch.weight.to(like.dtype))
+        return torch.zeros(*index.shape[:-1], like.shape[-1], dtype=like.dtype, device=like.device).scatter_add_(
+            -1, index, weight
+        )
+
+    def sft_gradient(self, theta: Tensor, data: Tensor) -> Tensor:
+        """Return the gradient of L_sft in all parameters."""
+        theta = theta.detach().requires_grad_()
+        with torch.enable_grad():
+            log_probs = flat_log_probs(self.policy, theta)
+        (gradient,) = torch.autograd.grad(log_probs, theta, -data.expand_as(log_probs))
+        return gradient
+
+    def lower_level(self, theta: Tensor, data: Tensor, is_lower: Tensor) -> Tensor:
+        """Return the parameters with phi'^(K) in the place of phi (Eq. 11)."""
+        for _ in range(self.inner_steps):
+            theta = theta - self.inner_rate * torch.where(is_lower, self.sft_gradient(theta, data), 0.0)
+        return theta
+
+    def outer_gradient(
+        self,
+        theta: Tensor,
+        base: Tensor,
+        batch: Preferences,
+        data: Tensor,
+        penalty: Tensor,
+        gamma: Tensor,
+        is_lower: Tensor,
+    ) -> Tensor:
+        """Return the gradient of L_pref + lambda L_sft + gamma L_reg."""
+        theta = theta.detach().requires_grad_()
+        with torch.enable_grad():
+            log_probs = flat_log_probs(self.policy, theta)
+            lengths = response_lengths(self.policy)
+            cotangent = objective_cotangent(log_probs.detach(), base, batch, self.loss, lengths) - penalty * data
+            regular = bool((gamma > 0).any())
+            (gradient,) = torch.autograd.grad(log_probs, theta, cotangent, retain_graph=regular)
+            if not regular:
+                return gradient
+            penalized = self._regularizer_sum(log_probs, theta, batch, ~is_lower)
+            (slope,) = torch.autograd.grad(penalized, theta)
+            return gradient + gamma * slope
+
+    def _regularizer_sum(self, log_probs: Tensor, theta: Tensor, batch: Preferences, is_upper: Tensor) -> Tensor:
+        """Return the sum over all runs of L_reg = sum of weight max(0, delta), differentiable in ``theta``."""
+
+        def score(log_prob: Tensor) -> Tensor:  # the runs have nothing in common: one pass serves them all
+            return torch.autograd.grad(log_prob.sum(), theta, create_graph=True)[0][..., is_upper]
+
+        def of(index: Tensor) -> Tensor:
+            if index.ndim == 1:
+                responses, place = index.unique(return_inverse=True)
+                return torch.stack([score(log_probs[..., y]) for y in responses], dim=-2)[..., place, :]
+            picked = log_probs.gather(-1, index.expand(*log_probs.shape[:-1], index.shape[-1]))
+            return torch.stack([score(picked[..., i]) for i in range(index.shape[-1])], dim=-2)
+
+        delta = self.regularizer(of(batch.chosen), of(batch.rejected))
+        return (batch.weight.to(delta.dtype) * torch.relu(delta)).sum()
+
+
+def _norm(vectors: Tensor) -> Tensor:
+    # torch's norm has slope 0 at the origin, where sqrt of the sum of squares would have NaN
+    return torch.linalg.vector_norm(vectors, dim=-1)
+
+
+def _numbers(argument: str, value: float | Sequence[float]) -> tuple[float, ...]:
+    items = tuple(np.atleast_1d(np.asarray(value, dtype=object)).tolist())
+    if not items:
+        raise InvalidArgument(argument, value, "a number >= 0, or a non-empty list of them")
+    for item in items:
+        check_nonnegative(argument, item)
+    return tuple(float(item) for item in items)
+
+
+def _blocks(policy: Policy, lower: Sequence[int] | np.ndarray | Tensor) -> Tensor:
+    """Return which parameters are phi."""
+    index = check_index("lower", lower, policy.parameters, policy.device).flatten()
+    if index.unique().numel() in (0, policy.parameters):
+        raise InvalidArgument("lower", lower, f"some but not all of the indices from 0 to {policy.parameters - 1}")
+    is_lower = torch.zeros(policy.parameters, dtype=torch.bool, device=policy.device)
+    is_lower[index] = True
+    return is_lower
+
+
+def _rates(learning_rate: float | tuple[float, float], is_lower: Tensor, policy: Policy) -> Tensor:
+    """Return the learning rate of every parameter."""
+    both = learning_rate if isinstance(learning_rate, (tuple, list)) else (learning_rate, learning_rate)
+    if len(both) != 2:
+        raise InvalidArgument("learning_rate", learning_rate, "one number, or one for theta and one for phi")
+    for rate in both:
+        check_nonnegative("learning_rate", rate)
+    upper, lower = (torch.tensor(float(rate), dtype=policy.dtype, device=policy.device) for rate in both)
+    return torch.where(is_lower, lower, upper)
+
+
+def _sft_weights(policy: Policy, sft: ArrayLike) -> Tensor:
+    weights = check_finite("sft", to_tensor("sft", sft, dtype=policy.dtype, device=policy.device))
+    check_shape("sft", weights, policy.shape)
+    if bool((weights < 0).any()):
+        raise InvalidArgument("sft", weights.tolist(), "weights >= 0")
+    return weights.flatten()
+
+
+def _per_seed(argument: str, value: Tensor, seeds: int) -> Tensor:
+    if (value.ndim == 2 and value.shape[0] not in (1, seeds)) or value.ndim > 2:
+        raise InvalidArgument(argument, f"shape {tuple(value.shape)}", f"({value.shape[-1]},) or ({seeds}, ...)")
+    return value
+
+
+def _reference(policy: Policy, reference: ArrayLike, seeds: int) -> Tensor:
+    base = to_tensor("reference", reference, dtype=policy.dtype, device=policy.device)
+    check_shape("reference", base, policy.shape, batched=True)
+    flat = check_log_probs("reference", base).reshape(*base.shape[: base.ndim - len(policy.shape)], -1)
+    return _per_seed("reference", flat, seeds)
