@@ -6,6 +6,7 @@ import dataclasses
 import fnmatch
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 Arrays = dict[str, np.ndarray]
+
+PAPERS = ("jian2025", "wipf2024", "feng2024", "sun2025", "ma2025", "new")
+"""In the order in which their figures are listed; "new" are the figures that no paper has."""
 
 FIGURES: dict[str, Figure] = {}
 """Every figure by key, filled when ``figures.catalog`` is imported."""
@@ -123,13 +127,21 @@ def figure(
 
 
 def select(names: list[str]) -> list[Figure]:
-    """Return the figures whose keys match the names or globs, in the order of the registry; all for no names.
+    """Return the figures whose keys match the names or globs, paper by paper; all for no names.
 
     Raises:
         InvalidArgument: a name that matches nothing.
     """
-    keys = list(FIGURES)
+    keys = sorted(FIGURES, key=_order)
     for name in names:
         if not fnmatch.filter(keys, name):
             raise InvalidArgument("names", name, "keys or globs of figures: " + ", ".join(keys))
     return [FIGURES[key] for key in keys if not names or any(fnmatch.fnmatch(key, name) for name in names)]
+
+
+def _order(key: str) -> tuple[int, list[tuple[int, str]]]:
+    """Return what sorts keys: by paper, those of no paper last, then 2 before 10."""
+    paper, _, rest = key.partition("-")
+    place = PAPERS.index(paper) if paper in PAPERS else len(PAPERS)
+    parts = re.findall(r"\d+|\D+", rest)
+    return place, [(int(part), "") if part.isdigit() else (10**6, part) for part in parts]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import matplotlib as mpl
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from figures import constrained
 from figures.registry import FIGURES, Arrays
 from figures.style import PAGE_WIDTH, paper_style
+from tests.figures.computed import computed
 from theory.wipf2024.modes import constrained_optima
 from theory.wipf2024.trust_region import TrustRegion, backward_kl, forward_kl, pairwise
 from toy_models.constrained import trust_region
@@ -20,9 +20,8 @@ FIGURE = FIGURES["wipf2024-1"]
 Change = Callable[[Arrays], Arrays]
 
 
-@cache
 def true_arrays() -> Arrays:
-    return FIGURE.compute()
+    return computed(FIGURE.key)
 
 
 def failed(arrays: Arrays) -> set[str]:

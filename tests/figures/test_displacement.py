@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import matplotlib as mpl
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from figures import displacement
 from figures.registry import Arrays, Figure
 from figures.style import PAGE_WIDTH, paper_style
+from tests.figures.computed import computed
 from toy_models.displacement_map import POLICIES
 
 FIGURES: dict[str, Figure] = {
@@ -22,9 +22,8 @@ Change = Callable[[Arrays], None]
 ROW = {name: i for i, name in enumerate(POLICIES)}
 
 
-@cache
 def true_arrays(key: str) -> Arrays:
-    return FIGURES[key].compute()
+    return computed(key)
 
 
 def put(name: str, where: object, value: float) -> Change:

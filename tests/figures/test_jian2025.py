@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import matplotlib as mpl
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from figures import jian2025
 from figures.registry import Arrays, Figure
 from figures.style import COLUMN_WIDTH, paper_style
+from tests.figures.computed import computed
 from toy_models.displacement import WORLDS, ladder_change, ladder_probabilities, run_pair
 
 FIGURES: dict[str, Figure] = {
@@ -22,9 +22,8 @@ FIGURES: dict[str, Figure] = {
 Change = Callable[[Arrays], None]
 
 
-@cache
 def true_arrays(key: str) -> Arrays:
-    return FIGURES[key].compute()
+    return computed(key)
 
 
 def with_x(x: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import matplotlib as mpl
 import numpy as np
@@ -12,14 +11,14 @@ import pytest
 from figures import ma2025
 from figures.registry import Arrays
 from figures.style import PAGE_WIDTH, paper_style
+from tests.figures.computed import computed
 
 FIGURE = ma2025.update_distributions
 Change = Callable[[Arrays], None]
 
 
-@cache
 def true_arrays() -> Arrays:
-    return FIGURE.compute()
+    return computed(FIGURE.key)
 
 
 def tilt(name: str) -> Change:

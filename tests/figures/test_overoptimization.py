@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from dynamics import DPO, IPO, SelfPO, SimPO
 from figures import overoptimization, self_po_attractor, sun2025_tables
 from figures.registry import Arrays, Figure
+from tests.figures.computed import computed
 
 FIGURES: dict[str, Figure] = {
     "sun2025-3": overoptimization.simpo_falls,
@@ -21,11 +21,6 @@ FIGURES: dict[str, Figure] = {
 }
 AXES = {"start", "time", "near_time", "margin", "size", "step_size", "many", "scale", "finer"}
 Change = Callable[[Arrays], Arrays]
-
-
-@cache
-def computed(key: str) -> Arrays:
-    return FIGURES[key].compute()
 
 
 def failed(key: str, arrays: Arrays) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import matplotlib as mpl
 import numpy as np
@@ -12,15 +11,15 @@ import pytest
 from figures import stable_po
 from figures.registry import Arrays, Figure
 from figures.style import PAGE_WIDTH, paper_style
+from tests.figures.computed import computed
 
 FIGURES: dict[str, Figure] = {"jian2025-5": stable_po.log_probabilities, "jian2025-6": stable_po.by_weight}
 Change = Callable[[Arrays], None]
 STABLE, DPO, ONE_LEVEL = 0, 1, 2
 
 
-@cache
 def true_arrays(key: str) -> Arrays:
-    return FIGURES[key].compute()
+    return computed(key)
 
 
 def swap(a: int, b: int) -> Change:

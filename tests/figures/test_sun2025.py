@@ -48,7 +48,7 @@ CONTROLS = [
     ("sun2025-7", "extremes_as_in_closed_form", "silu", GELU),
 ]
 AXES = {"margin", "tail"}
-KEYS = [key for key in FIGURES if key.startswith("sun2025")]
+KEYS = ["sun2025-1", "sun2025-4", "sun2025-7"]
 
 
 def failed(key: str, arrays: Arrays) -> set[str]:
