@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 import time
 from collections.abc import Iterator
@@ -45,6 +46,7 @@ def draw(figure: Figure, folder: Path) -> Drawn:
     """Compute a figure on one thread, check and draw it, and write its files."""
     begun = time.perf_counter()
     plt.switch_backend("agg")
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of the dates of matplotlib's own fonts
     with one_thread():
         arrays = figure.compute()
     with paper_style():
