@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -51,10 +54,13 @@ def ledger_work() -> Work:
 
 def audit_work() -> Work:
     from dynamics.__main__ import app
-    from tests.dynamics.language_model.interrupted_audit import arguments
+    from tests.dynamics.language_model.saved import products, save_tiny, write_lines
 
-    words = arguments()
-    return lambda folder: app([*words, "--out", str(folder / "pairs.jsonl")], standalone_mode=False)
+    place = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, place)
+    words = ["pairs", "--model", str(save_tiny(place / "model")), "--batch-pairs", "2"]
+    words += ["--data", str(write_lines(place / "pairs.jsonl", products(24)))]
+    return lambda folder: app([*words, "--out", str(folder / "audit.jsonl")], standalone_mode=False)
 
 
 WORKS = {"figures": figures_work, "sweep": sweep_work, "ledger": ledger_work, "audit": audit_work}

@@ -1,7 +1,7 @@
 """The static figures against pictures that were looked at.
 
-``pytest tests/figures/test_images.py --mpl-generate-path=tests/figures/images`` draws the pictures again, after which they
-must be looked at again.
+``pytest tests/figures/test_images.py --mpl-generate-path=tests/figures/images`` draws them again. Then they must be
+looked at again.
 """
 
 from __future__ import annotations
