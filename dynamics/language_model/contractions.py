@@ -23,7 +23,7 @@ from torch import Tensor
 from dynamics.language_model.batching import Segments, runs
 
 Route = Literal["ghost", "product"]
-STRIP_ROWS = {"cpu": 64, "cuda": 2048}  # low strips waste little below the diagonal, but keep a GPU idle
+STRIP_ROWS = {"cpu": 96, "cuda": 2048}  # low strips waste little below the diagonal, but keep a GPU idle
 BUFFER_BYTES = {"cpu": 8 << 20, "cuda": 512 << 20}  # on a CPU what stays in the cache is several times as fast
 THIN = 3.0  # a matrix product with one short side runs at about a third of the usual speed
 

@@ -44,8 +44,8 @@ def load(
 ) -> LanguageModel:
     """Load a causal language model and its tokenizer.
 
-    Only safetensors are read and no code of the repository is run. A weight that the file lacks is refused: the
-    library underneath would fill it with random numbers.
+    Only safetensors are read and no code of the repository is run, nor any that its files name. A weight that the file
+    lacks is refused, since the library underneath would fill it with random numbers, and so is one that is not finite.
 
     Args:
         name: model id on the hub such as ``Qwen/Qwen2.5-0.5B-Instruct``, or a local folder.
@@ -59,7 +59,8 @@ def load(
     Raises:
         MissingExtra: transformers is not installed.
         ModelUnavailable: no such folder or model, no network, no safetensors, an architecture that is unknown or
-            not causal, missing weights, a tokenizer that is empty or loses white space.
+            not causal, missing weights, weights that are not finite, an index of weights that leads to something
+            else than safetensors beside it, files that are not what their names say, a tokenizer that is empty or loses white space.
         InvalidArgument: an unknown dtype, or a device that this machine does not have.
 
     Example:
@@ -74,15 +75,23 @@ def load(
     common = {"revision": revision, "trust_remote_code": False}
     try:
         config = transformers.AutoConfig.from_pretrained(source, **common)
+        _check_config(config, str(name))
+        _check_index(source, str(name), revision)
         model, info = transformers.AutoModelForCausalLM.from_pretrained(
             source, config=config, dtype=wanted_dtype, use_safetensors=True, output_loading_info=True, **common
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, **common)
+    except ModelUnavailable:
+        raise
     except Exception as problem:
         raise ModelUnavailable("name", str(name), _remedy(problem)) from problem
     lacking = sorted([*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])])
     if lacking:
         remedy = f"weights for every parameter; the file lacks {', '.join(lacking[:4])}: get the complete checkpoint"
+        raise ModelUnavailable("name", str(name), remedy)
+    broken = [key for key, parameter in model.named_parameters() if not bool(parameter.isfinite().all())]
+    if broken:
+        remedy = f"finite weights; {broken[0]} holds NaN or infinity: get the checkpoint again, or use a wider dtype"
         raise ModelUnavailable("name", str(name), remedy)
     check_tokenizer(tokenizer, str(name))
     return LanguageModel(model.to(wanted_device).eval(), tokenizer)
@@ -136,6 +145,42 @@ def _check_device(device: str | torch.device) -> torch.device:
     return wanted
 
 
+def _read_json(path: Path, name: str) -> dict[str, Any]:
+    """Return the object that a file holds, or refuse a file that holds none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as problem:
+        raise ModelUnavailable("name", name, f"a {path.name} that can be read as JSON ({problem})") from problem
+    if not isinstance(found, dict):
+        raise ModelUnavailable("name", name, f"a {path.name} with model_type: use one that save_pretrained wrote")
+    return found
+
+
+def _check_config(config: Any, name: str) -> None:
+    """Refuse a configuration that names an attention kernel of a repository, which would be fetched and run."""
+    for part in (config, *(value for value in vars(config).values() if hasattr(value, "model_type"))):
+        kernel = getattr(part, "_attn_implementation", None)
+        if "/" in str(kernel):
+            remedy = f"a config.json without an attention kernel from a repository ({kernel}): its code is never run"
+            raise ModelUnavailable("name", name, remedy)
+
+
+def _check_index(source: str, name: str, revision: str | None) -> None:
+    """Refuse an index that leads to a pickle, which the library underneath would open, or out of the repository."""
+    from transformers.utils.hub import cached_file  # noqa: PLC0415 - an optional package
+
+    quiet = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
+    found = cached_file(source, "model.safetensors.index.json", revision=revision, **quiet)
+    if found is None:
+        return
+    index = _read_json(Path(found), name).get("weight_map")
+    files = set(map(str, index.values())) if isinstance(index, dict) else {"no weight_map"}
+    strange = sorted(file for file in files if not file.endswith(".safetensors") or set(file) & set("/\\:"))
+    if strange:
+        remedy = f"an index of weights that leads to *.safetensors beside it, not to {strange[0]}"
+        raise ModelUnavailable("name", name, remedy)
+
+
 def _check_source(name: str | Path) -> str:
     """Return what to hand to transformers, or refuse a folder that cannot hold a model."""
     text = str(name)
@@ -154,7 +199,7 @@ def _check_source(name: str | Path) -> str:
         if pickles:
             remedy += f" ({pickles[0]} is a pickle, which can run code and is not read)"
         raise ModelUnavailable("name", text, remedy)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = _read_json(folder / "config.json", text)
     if "model_type" not in config:
         raise ModelUnavailable("name", text, "a config.json with model_type: use one that save_pretrained wrote")
     return str(folder)
