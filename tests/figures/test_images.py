@@ -39,7 +39,7 @@ STATIC = [
 """Figures in which nothing is trained from random starts, so that another machine draws the same."""
 
 STYLE = str(files("figures") / "paper.mplstyle")
-PICTURE = {"baseline_dir": "images", "style": STYLE, "tolerance": 4, "savefig_kwargs": {"dpi": 80}}
+PICTURE = {"baseline_dir": "images", "style": STYLE, "tolerance": 4, "savefig_kwargs": {"dpi": 110}}
 
 
 def picture(key: str) -> Drawing:
@@ -61,6 +61,6 @@ def test_a_moved_curve_would_be_seen(tmp_path: object) -> None:
         if path.endswith("other.png"):
             line = drawing.axes[0].get_lines()[0]
             line.set_ydata(np.asarray(line.get_ydata()) + 0.2)
-        drawing.savefig(path, dpi=80)
+        drawing.savefig(path, dpi=110)
     assert compare_images(paths[0], paths[1], tol=PICTURE["tolerance"]) is None
     assert compare_images(paths[0], paths[2], tol=PICTURE["tolerance"]) is not None
