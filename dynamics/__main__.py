@@ -124,7 +124,7 @@ def pairs(
     """
     with _reporting(f"stopped; {out} holds whole lines, and the same command goes on with it"):
         from dynamics.language_model.commands import pairs_command  # noqa: PLC0415
-        from dynamics.language_model.pair_run import AuditSettings  # noqa: PLC0415
+        from dynamics.language_model.pair_audit.run import AuditSettings  # noqa: PLC0415
 
         options = _options(model, data, revision, split, parameters, dtype, device, max_tokens, threads)
         settings = AuditSettings(batch_pairs=batch_pairs, first=first, strict=strict)

@@ -7,8 +7,9 @@ which argument, what was got, what is allowed.
 from __future__ import annotations
 
 import math
+import reprlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -53,9 +54,18 @@ class InvalidArgument(ValueError):
 
 
 def _shorten(value: object, limit: int = 120) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    text = " ".join(text.split())
+    try:
+        text = (value if isinstance(value, str) and value else _SHORT.repr(value)).encode("utf-8", "replace").decode()
+    except Exception:  # an error about a value must not become one about its repr
+        text = f"a {type(value).__name__} that cannot be shown"
+    text = " ".join(text.split()) or repr(text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+_SHORT = reprlib.Repr()
+"""Shows the beginning of a long list without writing out the rest."""
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 40
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
 
 
 def _is_tensor(value: object) -> TypeGuard[Tensor]:
@@ -74,12 +84,85 @@ def to_tensor(
     import torch  # noqa: PLC0415
 
     dtype = torch.float64 if dtype is None else dtype
+    device = check_device("device", device)
+    wanted = "numbers in a rectangular array"
+    if _is_tensor(value):
+        if not _is_plain(value):
+            raise InvalidArgument(argument, f"a tensor of {value.dtype} on {value.device}, {value.layout}", wanted)
+        return value.to(dtype=dtype, device=device)
     try:
-        if _is_tensor(value):
-            return value.to(dtype=dtype, device=device)
-        return torch.as_tensor(np.array(value, order="C"), dtype=dtype, device=device)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as problem:
-        raise InvalidArgument(argument, value, f"numbers in a rectangular array ({problem})") from problem
+        array = np.array(value, order="C")
+        if array.dtype.kind not in "biuf" or (isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)):
+            raise InvalidArgument(argument, value, wanted)
+        return torch.as_tensor(array, dtype=dtype, device=device)
+    except InvalidArgument:
+        raise
+    except Exception as problem:  # whatever an object raises that is asked for its numbers
+        raise InvalidArgument(argument, value, f"{wanted} ({_shorten(str(problem))})") from problem
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Return whether a tensor holds real numbers, all of them, somewhere."""
+    import torch  # noqa: PLC0415
+
+    return value.layout == torch.strided and not value.is_complex() and not value.is_quantized and not value.is_meta
+
+
+def check_device(argument: str, value: Any) -> torch.device | None:
+    """Return a device, or refuse one that torch does not know or this machine does not have."""
+    import torch  # noqa: PLC0415
+
+    if value is None:
+        return None
+    try:
+        device = torch.device(value)
+        if device.type == "meta" or isinstance(value, bool):
+            raise InvalidArgument(argument, value, "'cpu', 'cuda', 'cuda:0', 'mps', ...")
+        if device.type != "cpu":
+            torch.empty(0, device=device)
+    except InvalidArgument:
+        raise
+    except Exception as problem:  # of half a dozen kinds, by what is wrong with it
+        allowed = f"'cpu', 'cuda', 'cuda:0', 'mps', ..., if this machine has it ({_shorten(str(problem))})"
+        raise InvalidArgument(argument, value, allowed) from problem
+    return device
+
+
+def check_dtype(argument: str, value: torch.dtype) -> torch.dtype:
+    """Refuse anything but torch.float64 and torch.float32."""
+    import torch  # noqa: PLC0415
+
+    if not isinstance(value, torch.dtype) or value not in (torch.float64, torch.float32):
+        raise InvalidArgument(argument, value, "torch.float64 or torch.float32")
+    return value
+
+
+def check_kind(argument: str, value: object, kind: type, allowed: str) -> None:
+    """Refuse anything but an instance of a class or protocol; the class itself is no instance."""
+    if isinstance(value, type) or not isinstance(value, kind):
+        raise InvalidArgument(argument, value, allowed)
+
+
+def check_generator(value: torch.Generator | None, device: torch.device | str) -> None:
+    """Refuse anything but a torch.Generator on that kind of device."""
+    import torch  # noqa: PLC0415
+
+    kind = torch.device(device).type
+    if not isinstance(value, torch.Generator) or value.device.type != kind:
+        raise InvalidArgument("generator", value, f"a torch.Generator on {kind}")
+
+
+def check_runs(value: tuple[int, ...]) -> None:
+    """Refuse anything but a tuple of whole numbers >= 1, the leading axes of a batch of runs."""
+    check_kind("runs", value, tuple, "a tuple of whole numbers, such as () or (8,)")
+    for axis in value:
+        check_count("runs", axis)
+
+
+def check_flag(argument: str, value: bool) -> None:
+    """Refuse anything but True and False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InvalidArgument(argument, value, "True or False")
 
 
 def check_finite(argument: str, value: Tensor) -> Tensor:
@@ -91,38 +174,52 @@ def check_finite(argument: str, value: Tensor) -> Tensor:
 
 def check_positive(argument: str, value: float | Tensor) -> None:
     """Refuse anything but finite numbers > 0; a tensor holds one number for each run of a batch."""
-    _check_number(argument, value, strict=True)
+    _check_number(argument, value, "a finite number > 0", lambda x: x > 0)
 
 
 def check_nonnegative(argument: str, value: float | Tensor) -> None:
     """Refuse anything but finite numbers >= 0."""
-    _check_number(argument, value, strict=False)
+    _check_number(argument, value, "a finite number >= 0", lambda x: x >= 0)
 
 
 def check_number(argument: str, value: float | Tensor) -> None:
     """Refuse anything but finite numbers, of either sign."""
-    if _is_tensor(value):
-        check_finite(argument, value)
-    elif isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
-        raise InvalidArgument(argument, value, "a finite number")
+    _check_number(argument, value, "a finite number", lambda x: x * 0 == 0)
 
 
-def _check_number(argument: str, value: float | Tensor, *, strict: bool) -> None:
-    allowed = "a finite number > 0" if strict else "a finite number >= 0"
-    if _is_tensor(value):
-        good = value.isfinite() & ((value > 0) if strict else (value >= 0))
-        if not good.all():
-            raise InvalidArgument(argument, value[~good][:3].tolist(), allowed.replace("a finite number", "numbers"))
+def _check_number(argument: str, value: float | Tensor, allowed: str, good: Callable[[Any], Any]) -> None:
+    if not _is_tensor(value):
+        if not is_finite(value) or not good(value):
+            raise InvalidArgument(argument, value, allowed)
         return
-    good_type = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not good_type or not math.isfinite(value) or value < 0 or (strict and value == 0):
-        raise InvalidArgument(argument, value, allowed)
+    allowed = allowed.replace("a finite number", "finite numbers")
+    if not _is_plain(value) or value.dtype == sys.modules["torch"].bool or value.numel() == 0:
+        raise InvalidArgument(argument, f"a tensor of {value.dtype} of shape {tuple(value.shape)}", allowed)
+    bad = ~(value.isfinite() & good(value))
+    if bad.any():
+        raise InvalidArgument(argument, value[bad][:3].tolist(), allowed)
+
+
+def is_finite(value: object) -> bool:
+    """Return whether this is a real number, not a truth value, that a float can hold.
+
+    Example:
+        >>> is_finite(2), is_finite(True), is_finite(10**400), is_finite("2")
+        (True, False, False, False)
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def check_count(argument: str, value: int, minimum: int = 1) -> int:
     """Refuse anything but a whole number of at least ``minimum``."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
-        raise InvalidArgument(argument, value, f"a whole number >= {minimum}")
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or not minimum <= value < 2**63:
+        raise InvalidArgument(argument, value, f"a whole number >= {minimum}" + " and below 2^63" * whole)
     return int(value)
 
 
@@ -133,8 +230,8 @@ def check_index(argument: str, value: ArrayLike, size: int, device: torch.device
     allowed = f"whole numbers from 0 to {size - 1}"
     try:
         array = value if isinstance(value, torch.Tensor) else np.asarray(value)
-    except ValueError as problem:
-        raise InvalidArgument(argument, value, f"{allowed} ({problem})") from problem
+    except Exception as problem:  # whatever an object raises that is asked for its numbers
+        raise InvalidArgument(argument, value, f"{allowed} ({_shorten(str(problem))})") from problem
     if isinstance(array, torch.Tensor):
         whole = not (array.is_floating_point() or array.is_complex() or array.dtype == torch.bool)
     else:
@@ -142,8 +239,10 @@ def check_index(argument: str, value: ArrayLike, size: int, device: torch.device
     if not whole:
         raise InvalidArgument(argument, value, allowed)
     index = to_tensor(argument, array, dtype=torch.int64, device=device)
-    if index.numel() and not (int(index.min()) >= 0 and int(index.max()) < size):
-        raise InvalidArgument(argument, value, allowed)
+    if index.numel():
+        least, most = index.aminmax()
+        if int(least) < 0 or int(most) >= size:
+            raise InvalidArgument(argument, value, allowed)
     return index
 
 
@@ -160,7 +259,7 @@ def check_shape(argument: str, value: Tensor, allowed: Sequence[int], *, batched
 def check_probabilities(argument: str, value: Tensor) -> Tensor:
     """Refuse anything that is not a probability distribution along the last axis."""
     check_finite(argument, value)
-    if value.ndim == 0 or bool((value < 0).any()):
+    if value.ndim == 0 or value.numel() == 0 or bool((value < 0).any()):
         raise InvalidArgument(argument, value.tolist(), "probabilities >= 0 along the last axis")
     total = value.sum(-1)
     if bool(((total - 1).abs() > PROBABILITY_TOLERANCE).any()):

@@ -12,18 +12,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.integrate import quad, solve_ivp
-from scipy.special import expit, wrightomega
+from scipy.integrate import quad
+from scipy.special import expit, log_expit, wrightomega
 from torch import Tensor
 
 from dynamics.errors import (
     ArrayLike,
     InvalidArgument,
     check_finite,
+    check_kind,
     check_log_probs,
     check_positive,
     check_probabilities,
     check_shape,
+    is_finite,
     to_tensor,
 )
 from dynamics.gradient import (
@@ -33,12 +35,15 @@ from dynamics.gradient import (
     objective_gradient,
     response_lengths,
 )
+from dynamics.integration import as_array, check_function, check_times, solve
 from dynamics.losses import DPO, PreferenceLoss
 from dynamics.policies import Policy, Tabular, check_theta
-from dynamics.preferences import Preferences
+from dynamics.preferences import Preferences, check_one_list
 
-RELATIVE_TOLERANCE = 1e-10
-ABSOLUTE_TOLERANCE = 1e-12
+LARGEST_MARGIN = 700  # whose exponential is still a float
+LARGEST_RATIO = 1e50  # of pi / ref, the inverse of the smallest
+NEXT_TO_2 = 1e-6  # where x2 reaches 0 too late and too suddenly to be followed
+LONGEST = 1e150  # number whose product with its like is still a float
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,14 +94,18 @@ def gradient_flow(
         array([0.6883, 0.3117])
     """
     loss = DPO() if loss is None else loss
+    check_kind("loss", loss, PreferenceLoss, "a loss such as DPO(beta=0.1)")
     start = check_finite("theta", check_theta(policy, theta))
-    grid = _times(times)
+    grid = check_times(times)
     if reference is None:
         base = flat_log_probs(policy, start)
     else:
         given = to_tensor("reference", reference, dtype=policy.dtype, device=policy.device)
         base = check_log_probs("reference", check_shape("reference", given, policy.shape)).flatten()
     check_preferences(policy, flat_log_probs(policy, start), preferences)
+    check_one_list(preferences)
+    if until is not None:
+        check_function("until", until)
 
     def tensor(state: np.ndarray) -> Tensor:
         return torch.as_tensor(state, dtype=policy.dtype, device=policy.device)
@@ -108,7 +117,7 @@ def gradient_flow(
         return policy.log_probs(tensor(state)).cpu().numpy()
 
     stop = None if until is None else (lambda state: until(log_probs_of(state)))
-    found, states, hit = _solve(velocity, start.cpu().numpy(), grid, stop)
+    found, states, hit = solve(velocity, start.cpu().numpy(), grid, stop)
     return Flow(found, log_probs_of(states), states, hit)
 
 
@@ -135,6 +144,10 @@ def replicator_fitness(
         >>> replicator_fitness(np.log([0.5, 0.5]), table, DPO(beta=1.0))
         tensor([ 0.2500, -0.2500], dtype=torch.float64)
     """
+    loss = DPO() if loss is None else loss
+    check_kind("loss", loss, PreferenceLoss, "a loss such as DPO(beta=0.1)")
+    check_kind("preferences", preferences, Preferences, "Preferences, as pairs() or preference_matrix() make them")
+    check_one_list(preferences)
     shape = preferences.shape
     given = check_log_probs("log_probs", to_tensor("log_probs", log_probs))
     logits = check_shape("log_probs", given, shape).flatten()
@@ -144,10 +157,8 @@ def replicator_fitness(
         raw = to_tensor("reference", reference, device=logits.device)
         base = check_log_probs("reference", check_shape("reference", raw, shape)).flatten()
     policy = Tabular(shape[-1], shape[0] if len(shape) == 2 else None, device=logits.device)
-    cotangent = objective_cotangent(
-        logits, base, preferences, DPO() if loss is None else loss, response_lengths(policy)
-    )
-    cotangent = cotangent.reshape(shape)
+    check_preferences(policy, logits, preferences)
+    cotangent = objective_cotangent(logits, base, preferences, loss, response_lengths(policy)).reshape(shape)
     p = logits.reshape(shape).exp()
     return -(cotangent - p * cotangent.sum(-1, keepdim=True))
 
@@ -175,7 +186,11 @@ def replicator_flow(
     p = check_probabilities("probabilities", to_tensor("probabilities", probabilities))
     if p.ndim != 1:
         raise InvalidArgument("probabilities", f"shape {tuple(p.shape)}", "one distribution, shape (responses,)")
-    constant = None if callable(fitness) else check_finite("fitness", to_tensor("fitness", fitness)).cpu().numpy()
+    if callable(fitness):
+        check_function("fitness", fitness)
+    constant = None if callable(fitness) else as_array("fitness", fitness)
+    if until is not None:
+        check_function("until", until)
     alive = (p > 0).cpu().numpy()
     with np.errstate(divide="ignore"):
         full = np.log(p.cpu().numpy())
@@ -187,14 +202,16 @@ def replicator_flow(
 
     def velocity(_: float, state: np.ndarray) -> np.ndarray:
         log_p = complete(state)
-        w = np.asarray(fitness(log_p) if callable(fitness) else constant, dtype=float)
+        w = as_array("fitness", fitness(log_p)) if callable(fitness) else np.asarray(constant)
+        if not (np.abs(w) <= LONGEST).all():
+            raise InvalidArgument("fitness", w, f"numbers up to {LONGEST:g}")
         if w.shape != log_p.shape:
             raise InvalidArgument("fitness", f"shape {w.shape}", f"shape {log_p.shape}")
         w = w[alive]
         return w - np.exp(log_p[alive]) @ w
 
     stop = None if until is None else (lambda state: until(complete(state)))
-    found, states, hit = _solve(velocity, full[alive], _times(times), stop)
+    found, states, hit = solve(velocity, full[alive], check_times(times), stop)
     return Flow(found, complete(states), None, hit)
 
 
@@ -247,33 +264,36 @@ def ratio_flow(x1: float, x2: float, beta: float, times: Sequence[float] | np.nd
         >>> ratio_flow(1.0, 1.0, 2.0, [0.0, 1.0])[:, 1].round(4)  # exp(-t) exactly at beta = 2 from (1, 1)
         array([1.    , 0.3679])
     """
-    _ratios(x1, x2, beta)
-    grid = _times(times)
-    squared_radius = x1**2 + x2**2
+    x1, x2 = _two_numbers(x1, x2, beta)
+    radius = math.hypot(x1, x2)
+    x1, x2 = x1 / radius, x2 / radius  # the field at c x is that at x over c: the circle of radius 1 is enough
+    grid = check_times(times) / radius**2
     power = 2 - beta
 
     if power > 0:
 
         def velocity(_: float, state: np.ndarray) -> np.ndarray:
             loser = np.maximum(state, 0.0) ** (1 / power)
-            winner = np.sqrt(np.maximum(squared_radius - loser**2, 0.0))
+            winner = np.sqrt(np.maximum(1 - loser**2, 0.0))
             return -power * beta / (winner**beta + loser**beta)
 
         end = ratio_hitting_time(x1, x2, beta)
         inside = grid[grid < end]
         loser = np.zeros(len(grid))
         if len(inside):
-            loser[: len(inside)] = _solve(velocity, np.array([x2**power]), inside, None)[1][:, 0].clip(0) ** (1 / power)
+            loser[: len(inside)] = solve(velocity, np.array([x2**power]), inside, None)[1][:, 0].clip(0) ** (1 / power)
     else:
 
         def velocity(_: float, state: np.ndarray) -> np.ndarray:
-            log_winner = 0.5 * np.log(np.maximum(x1**2 - x2**2 * np.expm1(2 * (state - math.log(x2))), x1**2))
-            # the field over x2, without a division of two numbers that both vanish with x2
-            return -beta * np.exp((beta - 2) * state) / (np.exp(beta * state) + np.exp(beta * log_winner))
+            state = np.minimum(state, math.log(x2))  # a trial step may overshoot the start
+            log_winner = 0.5 * np.log(x1**2 - x2**2 * np.expm1(2 * (state - math.log(x2))))
+            # the field over x2, as one exponential: both parts of the quotient vanish with x2
+            return -beta * np.exp(log_expit(beta * (state - log_winner)) - 2 * state)
 
-        loser = np.exp(_solve(velocity, np.array([math.log(x2)]), grid, None)[1][:, 0])
+        loser = np.exp(solve(velocity, np.array([math.log(x2)]), grid, None)[1][:, 0])
+    loser = np.minimum(loser, x2)
     # x1^2 + x2^2 is conserved; written so that a small x1 keeps its digits
-    return np.stack([np.sqrt(x1**2 + (x2 - loser) * (x2 + loser)), loser], axis=-1)
+    return radius * np.stack([np.sqrt(x1**2 + (x2 - loser) * (x2 + loser)), loser], axis=-1)
 
 
 def ratio_hitting_time(x1: float, x2: float, beta: float) -> float:
@@ -283,7 +303,7 @@ def ratio_hitting_time(x1: float, x2: float, beta: float) -> float:
         >>> round(ratio_hitting_time(1.0, 1.0, 1.0), 4)  # 1 + pi / 4
         1.7854
     """
-    _ratios(x1, x2, beta)
+    x1, x2 = _two_numbers(x1, x2, beta)
     if beta >= 2:
         return math.inf
     angle = math.atan2(x2, x1)
@@ -312,8 +332,11 @@ def logistic_margin(times: np.ndarray | float, rate: float, start: float = 0.0) 
         >>> float(logistic_margin(math.e - 1 + 1, rate=1.0)).__round__(6)  # 1 + e = 0 + 1 + t at t = e
         1.0
     """
-    check_positive("rate", rate)
-    total = start + np.exp(start) + rate * np.asarray(times, dtype=float)
+    _check_margins(rate, start=start)
+    at = as_array("times", times)
+    if not (np.abs(at) <= LONGEST).all():
+        raise InvalidArgument("times", times, f"numbers up to {LONGEST:g}")
+    total = start + np.exp(start) + rate * at
     grown = wrightomega(total)  # e^m; its logarithm keeps the digits of a large margin, the difference of a small one
     return np.where(total > 1, np.log(np.maximum(grown, 1.0)), total - grown)
 
@@ -325,7 +348,7 @@ def logistic_hitting_time(margin: float, rate: float, start: float = 0.0) -> flo
         >>> round(logistic_hitting_time(1.0, rate=1.0), 6)
         2.718282
     """
-    check_positive("rate", rate)
+    _check_margins(rate, start=start, margin=margin)
     if not margin >= start:
         raise InvalidArgument("margin", margin, f"a number >= start ({start}): the margin never falls")
     return (margin + math.exp(margin) - start - math.exp(start)) / rate
@@ -333,56 +356,39 @@ def logistic_hitting_time(margin: float, rate: float, start: float = 0.0) -> flo
 
 def _ratios(x1: np.ndarray | float, x2: np.ndarray | float, beta: float) -> tuple[np.ndarray, np.ndarray]:
     check_positive("beta", beta)
+    strength = as_array("beta", beta)
+    if not ((strength >= 1 / LARGEST_RATIO) & (strength <= LARGEST_RATIO)).all():
+        raise InvalidArgument("beta", beta, f"numbers > 0, from {1 / LARGEST_RATIO:g} to {LARGEST_RATIO:g}")
     out = []
     for name, value in (("x1", x1), ("x2", x2)):
-        array = np.asarray(value, dtype=float)
-        if not (np.isfinite(array).all() and (array > 0).all()):
-            raise InvalidArgument(name, value, "finite numbers > 0")
+        array = as_array(name, value)
+        if not ((array >= 1 / LARGEST_RATIO) & (array <= LARGEST_RATIO)).all():
+            raise InvalidArgument(name, value, f"numbers > 0, from {1 / LARGEST_RATIO:g} to {LARGEST_RATIO:g}")
         out.append(array)
+    try:
+        np.broadcast_shapes(*(array.shape for array in out))
+    except (ValueError, RuntimeError) as problem:
+        got = f"shapes {out[0].shape}, {out[1].shape}"
+        raise InvalidArgument("x1, x2", got, "shapes that broadcast together") from problem
     return out[0], out[1]
 
 
-def _times(times: Sequence[float] | np.ndarray) -> np.ndarray:
-    try:
-        grid = np.asarray(times, dtype=float)
-    except (TypeError, ValueError) as problem:
-        raise InvalidArgument("times", times, f"a list of numbers ({problem})") from problem
-    if grid.ndim != 1 or not len(grid) or not np.isfinite(grid).all() or grid[0] < 0 or (np.diff(grid) <= 0).any():
-        raise InvalidArgument("times", times, "a list of increasing, finite numbers >= 0")
-    return grid
+def _check_margins(rate: float, **margins: float) -> None:
+    for name, value in (("rate", rate), *margins.items()):
+        if not is_finite(value):
+            raise InvalidArgument(name, value, "one finite number")
+    if not 1 / LONGEST <= rate <= LONGEST:
+        raise InvalidArgument("rate", rate, f"a number from {1 / LONGEST:g} to {LONGEST:g}")
+    for name, value in margins.items():
+        if abs(value) > LARGEST_MARGIN:
+            raise InvalidArgument(name, value, f"a number from -{LARGEST_MARGIN} to {LARGEST_MARGIN}")
 
 
-def _solve(
-    velocity: Callable[[float, np.ndarray], np.ndarray],
-    start: np.ndarray,
-    times: np.ndarray,
-    until: Callable[[np.ndarray], float] | None,
-) -> tuple[np.ndarray, np.ndarray, float | None]:
-    """Integrate; return times, states (one a row) and the hitting time."""
-    if times[-1] == 0:
-        return times, start[np.newaxis], None
-
-    def event(_: float, state: np.ndarray) -> float:
-        assert until is not None
-        return until(state)
-
-    event.terminal = True  # type: ignore[attr-defined]
-    solution = solve_ivp(
-        velocity,
-        (0.0, float(times[-1])),
-        start,
-        method="DOP853",
-        t_eval=times,
-        events=None if until is None else event,
-        rtol=RELATIVE_TOLERANCE,
-        atol=ABSOLUTE_TOLERANCE,
-    )
-    if solution.status < 0:
-        raise ArithmeticError(f"the flow could not be integrated to t = {times[-1]}: {solution.message}")
-    # empty lists where no time was reported before the flow stopped
-    found, states, hit = np.asarray(solution.t, float), np.reshape(solution.y, (len(start), -1)).T, None
-    if solution.t_events is not None and solution.y_events is not None and len(solution.t_events[0]):
-        hit = float(solution.t_events[0][0])
-        found = np.append(found, hit)
-        states = np.concatenate([states, solution.y_events[0][:1]])
-    return found, states, hit
+def _two_numbers(x1: float, x2: float, beta: float) -> tuple[float, float]:
+    for name, value in (("x1", x1), ("x2", x2), ("beta", beta)):
+        if not is_finite(value):
+            raise InvalidArgument(name, value, "one finite number > 0")
+    _ratios(x1, x2, beta)
+    if 2 - NEXT_TO_2 < beta < 2:
+        raise InvalidArgument("beta", beta, f"2, or a number not within {NEXT_TO_2:g} below it")
+    return float(x1), float(x2)

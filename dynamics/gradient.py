@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dynamics.errors import InvalidArgument
+from dynamics.errors import InvalidArgument, check_kind
 from dynamics.losses import PairLogProbs, PreferenceLoss
 from dynamics.policies import Policy
 from dynamics.preferences import Preferences
@@ -60,7 +60,8 @@ def check_preferences(policy: Policy, log_probs: Tensor, preferences: Preference
         log_probs: ``(..., prompts * responses)`` in nats.
         preferences: the pairs; those of weight 0 are never asked.
     """
-    if preferences.shape != policy.shape:
+    check_kind("preferences", preferences, Preferences, "Preferences, as pairs() or preference_matrix() make them")
+    if preferences.shape != tuple(policy.shape):
         raise InvalidArgument("preferences", f"shape {preferences.shape}", f"the policy's shape {policy.shape}")
     impossible = torch.isneginf(log_probs)
     for name, index in (("chosen", preferences.chosen), ("rejected", preferences.rejected)):

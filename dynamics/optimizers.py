@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from dynamics.errors import InvalidArgument, check_nonnegative, check_positive
+from dynamics.errors import InvalidArgument, check_count, check_kind, check_nonnegative, check_positive, is_finite
 
 
 class Moments(NamedTuple):
@@ -19,6 +20,7 @@ class Moments(NamedTuple):
     second: Tensor
 
 
+@runtime_checkable
 class Optimizer(Protocol):
     """Turns a gradient into a change of the parameters."""
 
@@ -69,7 +71,8 @@ class AdamW:
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
-        if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas):
+        pair = isinstance(self.betas, (tuple, list)) and len(self.betas) == 2
+        if not pair or not all(is_finite(b) and 0 <= b < 1 for b in self.betas):
             raise InvalidArgument("betas", self.betas, "two numbers in [0, 1)")
         check_positive("eps", self.eps)
         check_nonnegative("weight_decay", self.weight_decay)
@@ -87,3 +90,18 @@ class AdamW:
         direction = (first / (1 - b1**updates)) / ((second / (1 - b2**updates)).sqrt() + self.eps)
         decay = self.weight_decay * torch.where(torch.isneginf(theta), 0.0, theta)  # a masked logit stays masked
         return -learning_rate * (direction + decay), Moments(updates, first, second)
+
+
+def check_optimizer(optimizer: Optimizer, state: Moments | None, theta: Tensor) -> None:
+    """Refuse what has no ``update``, and a state of other parameters than these."""
+    allowed = "SGD(), AdamW(), or an object with a method update"
+    check_kind("optimizer", optimizer, Optimizer, allowed)
+    if isinstance(optimizer, Collection):  # dictionaries and sets have another method of that name
+        raise InvalidArgument("optimizer", optimizer, allowed)
+    if state is None:
+        return
+    check_kind("state", state, Moments, "StepAccount.state of the step before")
+    check_count("state", state.updates, minimum=0)
+    for moment in (state.first, state.second):
+        if not isinstance(moment, Tensor) or moment.shape != theta.shape or not moment.isfinite().all():
+            raise InvalidArgument("state", state, f"finite moments of shape {tuple(theta.shape)}")

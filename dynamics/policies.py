@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,74 +19,22 @@ from dynamics.errors import (
     ArrayLike,
     InvalidArgument,
     check_count,
+    check_device,
+    check_dtype,
     check_finite,
+    check_generator,
     check_probabilities,
+    check_runs,
     check_shape,
     to_tensor,
 )
+from dynamics.policy import Policy, check_length, check_theta, normalize
+
+__all__ = ["MLP", "LogLinear", "Policy", "PrefixTree", "Tabular", "check_theta", "tabular_theta"]
 
 
-@runtime_checkable
-class Policy(Protocol):
-    """What every policy offers.
-
-    Attributes:
-        shape: ``(responses,)`` or ``(prompts, responses)``.
-        parameters: length of ``theta``.
-        dtype: of ``theta`` and of everything computed from it.
-        device: likewise.
-    """
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Return (responses,) or (prompts, responses)."""
-        ...
-
-    @property
-    def parameters(self) -> int:
-        """Return the length of theta."""
-        ...
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Return the dtype of theta."""
-        ...
-
-    @property
-    def device(self) -> torch.device | str:
-        """Return the device of theta."""
-        ...
-
-    def log_probs(self, theta: Tensor) -> Tensor:
-        """Return log pi(y | x) in nats, shape ``(..., *shape)``, of parameters ``(..., parameters)``."""
-        ...
-
-
-def check_theta(policy: Policy, theta: ArrayLike, *, batched: bool = False) -> Tensor:
-    """Return ``theta`` as a tensor of the policy's dtype and device, outside any graph of autograd.
-
-    -inf is a logit that stays at probability 0.
-
-    Raises:
-        InvalidArgument: a NaN, +inf, a -inf that leaves no distribution, or a wrong length.
-    """
-    tensor = to_tensor("theta", theta, dtype=policy.dtype, device=policy.device).detach()
-    check_shape("theta", tensor, (policy.parameters,), batched=batched)
-    if bool(torch.isnan(tensor).any()) or bool((tensor == math.inf).any()):
-        raise InvalidArgument("theta", tensor.tolist(), "finite numbers (or -inf for a masked logit)")
-    if bool(torch.isneginf(tensor).any()) and bool(torch.isnan(policy.log_probs(tensor)).any()):
-        raise InvalidArgument("theta", tensor.tolist(), "-inf for masked logits only, and not for all of a prompt")
-    return tensor
-
-
-def _normalize(potentials: Tensor) -> Tensor:
-    """Return the log-softmax along the last axis; -inf stays -inf.
-
-    On the short rows of a finite policy this is twice as fast as torch.log_softmax, forward and backward. The shift by
-    the largest potential, a constant to autograd, keeps the exponentials from overflowing.
-    """
-    shifted = potentials - potentials.detach().amax(-1, keepdim=True)
-    return shifted - shifted.exp().sum(-1, keepdim=True).log()
+MOST_ONE_HOT = 10_000
+"""Prompts of a perceptron with one-hot features, whose number squared must fit in memory."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +61,8 @@ class Tabular:
         check_count("responses", self.responses, minimum=2)
         if self.prompts is not None:
             check_count("prompts", self.prompts)
+        check_dtype("dtype", self.dtype)
+        check_device("device", self.device)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -126,7 +76,7 @@ class Tabular:
 
     def log_probs(self, theta: Tensor) -> Tensor:
         """Return the log-softmax of the logits (nats)."""
-        return _normalize(theta.reshape(*theta.shape[:-1], *self.shape))
+        return normalize(check_length(self, theta).reshape(*theta.shape[:-1], *self.shape))
 
 
 def tabular_theta(probabilities: ArrayLike) -> Tensor:
@@ -173,6 +123,7 @@ class LogLinear:
         dtype: torch.dtype = torch.float64,
         device: torch.device | str | None = None,
     ) -> None:
+        check_dtype("dtype", dtype)
         phi = check_finite("features", to_tensor("features", features, dtype=dtype, device=device))
         if phi.ndim not in (2, 3) or phi.shape[-2] < 2 or phi.shape[-1] < 1:
             raise InvalidArgument(
@@ -200,8 +151,8 @@ class LogLinear:
 
     def log_probs(self, theta: Tensor) -> Tensor:
         """Return the log-softmax of phi . theta + log m (nats)."""
-        potentials = torch.tensordot(theta, self.features, dims=([-1], [-1]))
-        return _normalize(potentials + self.base_measure.log())
+        potentials = torch.tensordot(check_length(self, theta), self.features, dims=([-1], [-1]))
+        return normalize(potentials + self.base_measure.log())
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +192,9 @@ class PrefixTree:
         dtype: torch.dtype = torch.float64,
         device: torch.device | str | None = None,
     ) -> None:
-        sequences = tuple(tuple(s) for s in responses)
+        check_dtype("dtype", dtype)
+        check_device("device", device)
+        sequences = _sequences(responses)
         if len(sequences) < 2 or () in sequences or len(set(sequences)) < len(sequences):
             raise InvalidArgument("responses", responses, "two or more different, non-empty sequences of tokens")
         prefixes = {s[:i] for s in sequences for i in range(len(s))}
@@ -292,11 +245,26 @@ class PrefixTree:
 
     def log_probs(self, theta: Tensor) -> Tensor:
         """Return the sum of next-token log-probabilities along each response (nats)."""
-        padding = torch.full_like(theta[..., :1], -math.inf)
+        padding = torch.full_like(check_length(self, theta)[..., :1], -math.inf)
         logits = torch.cat([theta, padding], dim=-1)[..., self._slots]
-        steps = _normalize(logits).flatten(-2)[..., self._place]
+        steps = normalize(logits).flatten(-2)[..., self._place]
         # picked, not multiplied by a 0/1 matrix: a masked edge is -inf, and 0 * -inf is NaN
         return torch.cat([steps, torch.zeros_like(padding)], dim=-1)[..., self._path].sum(-1)
+
+
+def _sequences(responses: Any) -> tuple[tuple[Hashable, ...], ...]:
+    """Return responses as tuples of tokens; what has no length may have no end."""
+    if isinstance(responses, Tensor):
+        raise InvalidArgument("responses", "a tensor, whose entries are not equal to one another", "responses.tolist()")
+    try:
+        if not len(responses) or not all(len(s) for s in responses):
+            raise InvalidArgument("responses", responses, "two or more non-empty sequences of tokens")
+        sequences = tuple(tuple(s) for s in responses)
+        hash(sequences)
+    except (TypeError, MemoryError) as problem:
+        allowed = f"a list of sequences of tokens that can be told apart ({problem})"
+        raise InvalidArgument("responses", responses, allowed) from problem
+    return sequences
 
 
 @dataclass(frozen=True, eq=False)
@@ -333,14 +301,17 @@ class MLP:
         dtype: torch.dtype = torch.float64,
         device: torch.device | str | None = None,
     ) -> None:
-        inputs = (
-            torch.eye(check_count("prompts", prompts), dtype=dtype, device=device)
-            if isinstance(prompts, int)
-            else check_finite("prompts", to_tensor("prompts", prompts, dtype=dtype, device=device))
-        )
+        check_dtype("dtype", dtype)
+        check_device("device", device)
+        if isinstance(prompts, int):
+            if check_count("prompts", prompts) > MOST_ONE_HOT:
+                raise InvalidArgument("prompts", prompts, f"at most {MOST_ONE_HOT} for one-hot features, or features")
+            inputs = torch.eye(prompts, dtype=dtype, device=device)
+        else:
+            inputs = check_finite("prompts", to_tensor("prompts", prompts, dtype=dtype, device=device))
         if inputs.ndim != 2 or 0 in inputs.shape:
             raise InvalidArgument("prompts", f"shape {tuple(inputs.shape)}", "a number, or features (prompts, inputs)")
-        if activation not in ("relu", "tanh"):
+        if not isinstance(activation, str) or activation not in ("relu", "tanh"):
             raise InvalidArgument("activation", activation, "'relu' or 'tanh'")
         values = {
             "inputs": inputs,
@@ -365,16 +336,17 @@ class MLP:
 
     def log_probs(self, theta: Tensor) -> Tensor:
         """Return the log-softmax of the network's outputs (nats)."""
-        w1, b1, w2, b2 = (
-            part.reshape(*theta.shape[:-1], *shape)
-            for part, shape in zip(theta.split([math.prod(s) for s in self._shapes()], -1), self._shapes(), strict=True)
-        )
+        shapes = self._shapes()
+        parts = check_length(self, theta).split([math.prod(shape) for shape in shapes], -1)
+        w1, b1, w2, b2 = (p.reshape(*theta.shape[:-1], *shape) for p, shape in zip(parts, shapes, strict=True))
         before = self.inputs @ w1.mT + b1.unsqueeze(-2)
         after = torch.relu(before) if self.activation == "relu" else torch.tanh(before)
-        return _normalize(after @ w2.mT + b2.unsqueeze(-2))
+        return normalize(after @ w2.mT + b2.unsqueeze(-2))
 
     def initial(self, generator: torch.Generator, runs: tuple[int, ...] = ()) -> Tensor:
         """Return parameters drawn as torch.nn.Linear draws them, shape ``(*runs, parameters)``."""
+        check_generator(generator, self.device)
+        check_runs(runs)
         parts = []
         for shape, fan_in in zip(self._shapes(), (self.inputs.shape[1],) * 2 + (self.hidden,) * 2, strict=True):
             uniform = torch.rand(*runs, math.prod(shape), generator=generator, dtype=self.dtype, device=self.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,11 @@ from dynamics.errors import (
     InvalidArgument,
     check_count,
     check_finite,
+    check_generator,
     check_index,
+    check_kind,
+    check_nonnegative,
+    check_runs,
     check_shape,
     to_tensor,
 )
@@ -30,12 +35,27 @@ class Preferences:
         rejected: flat index of y_l.
         weight: weight of each pair, >= 0, shape ``(..., pairs)``; leading axes hold a batch of runs.
         shape: shape of the policy they belong to.
+
+    Raises:
+        InvalidArgument: no tensors, an index out of range, a weight below 0 or not finite, shapes that do not fit.
     """
 
     chosen: Tensor
     rejected: Tensor
     weight: Tensor
     shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        size = math.prod(check_policy_shape(self.shape))
+        for name in ("chosen", "rejected", "weight"):
+            check_kind(name, getattr(self, name), Tensor, "a tensor (..., pairs); pairs() makes one from numbers")
+        for name in ("chosen", "rejected"):
+            index = check_index(name, getattr(self, name), size)
+            if index.ndim == 0 or index.numel() == 0 or getattr(self, name).dtype != torch.int64:
+                got = f"{getattr(self, name).dtype} of shape {tuple(index.shape)}"
+                raise InvalidArgument(name, got, "torch.int64 of shape (..., pairs >= 1)")
+        check_nonnegative("weight", self.weight)
+        check_one_length(self.chosen, self.rejected, self.weight)
 
     @property
     def prompt(self) -> Tensor:
@@ -55,9 +75,9 @@ class Preferences:
             gradient of a minibatch has the full gradient as its expectation.
         """
         check_count("size", size)
-        count = 1
-        for axis in runs:
-            count *= axis
+        check_runs(runs)
+        check_generator(generator, self.weight.device)
+        count = math.prod(runs)
         weight = self.weight.expand(*runs, self.weight.shape[-1]) if self.weight.ndim > 1 else self.weight
         if weight.ndim > 1:
             draws = torch.multinomial(weight.reshape(count, -1), size, replacement=True, generator=generator)
@@ -71,7 +91,43 @@ class Preferences:
         draws = draws.reshape(*runs, size)
         weights = (total / size).expand(*runs, size)
         chosen, rejected = (_pick(index, draws) for index in (self.chosen, self.rejected))
-        return Preferences(chosen, rejected, weights, self.shape)
+        return self._drawn(chosen, rejected, weights)
+
+    def _drawn(self, chosen: Tensor, rejected: Tensor, weight: Tensor) -> Preferences:
+        """Return some of these pairs, which need no second check: a minibatch is drawn for every update."""
+        made = object.__new__(Preferences)
+        for name, value in (("chosen", chosen), ("rejected", rejected), ("weight", weight), ("shape", self.shape)):
+            object.__setattr__(made, name, value)
+        return made
+
+
+def check_policy_shape(value: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a policy, ``(responses,)`` or ``(prompts, responses)``, or refuse what is none."""
+    allowed = "(responses,) or (prompts, responses), with two or more responses"
+    if not isinstance(value, tuple) or len(value) not in (1, 2):
+        raise InvalidArgument("shape", value, allowed)
+    for size in value:
+        check_count("shape", size)
+    if value[-1] < 2 or math.prod(value) >= 2**63:
+        raise InvalidArgument("shape", value, allowed)
+    return value
+
+
+def check_one_list(preferences: Preferences) -> None:
+    """Refuse pairs that differ from run to run, where there is one run."""
+    if preferences.chosen.ndim != 1 or preferences.rejected.ndim != 1 or preferences.weight.ndim != 1:
+        raise InvalidArgument("preferences", "one list of pairs for each run", "one list of pairs")
+
+
+def check_one_length(*parts: Tensor) -> None:
+    """Refuse chosen, rejected and weight that are not as long as one another, or whose runs do not fit."""
+    shapes = ", ".join(str(tuple(part.shape)) for part in parts)
+    try:
+        torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+    except RuntimeError as problem:
+        raise InvalidArgument("chosen, rejected, weight", f"shapes {shapes}", "leading axes that fit") from problem
+    if len({part.shape[-1:] for part in parts}) > 1:
+        raise InvalidArgument("chosen, rejected, weight", f"shapes {shapes}", "one length for all")
 
 
 def _pick(index: Tensor, draws: Tensor) -> Tensor:
@@ -104,7 +160,7 @@ def pairs(
         >>> pairs([0, 1], [2, 2], shape=(3,)).weight
         tensor([1., 1.], dtype=torch.float64)
     """
-    responses = shape[-1]
+    responses = check_policy_shape(shape)[-1]
     prompts = shape[0] if len(shape) == 2 else 1
     w = check_index("chosen", chosen, responses, device)
     loser = check_index("rejected", rejected, responses, device)
@@ -119,7 +175,7 @@ def pairs(
         raise InvalidArgument("chosen, rejected, prompt, weight", got, "one length for all") from problem
     if bool((w == loser).any()):
         raise InvalidArgument("rejected", loser.tolist(), "a response other than the chosen one")
-    if w.ndim > 1:
+    if w.ndim > 1 or w.numel() == 0:
         raise InvalidArgument("chosen", f"shape {tuple(w.shape)}", "a number or a list of numbers")
     return Preferences(
         chosen=(x * responses + w).reshape(-1),
@@ -192,4 +248,6 @@ def bradley_terry(rewards: ArrayLike, device: torch.device | str | None = None) 
                 [0.5000, 0.5000]], dtype=torch.float64)
     """
     r = check_finite("rewards", to_tensor("rewards", rewards, device=device))
+    if r.ndim == 0 or r.numel() == 0:
+        raise InvalidArgument("rewards", f"shape {tuple(r.shape)}", "shape (..., responses)")
     return torch.sigmoid(r.unsqueeze(-1) - r.unsqueeze(-2))

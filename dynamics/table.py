@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dynamics.errors import InvalidArgument
+from dynamics.errors import InvalidArgument, check_kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +30,19 @@ class Table:
     columns: dict[str, np.ndarray]
     settings: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        check_kind("columns", self.columns, dict, "arrays by name, one entry for each row along the first axis")
+        for name, column in self.columns.items():
+            if not isinstance(name, str) or not isinstance(column, np.ndarray) or column.ndim == 0:
+                raise InvalidArgument("columns", {name: column}, "arrays by name, one entry for each row")
+        lengths = {name: len(column) for name, column in self.columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise InvalidArgument("columns", lengths, "columns of one length")
+        check_kind("settings", self.settings, tuple, "a tuple of names of columns")
+        unknown = [name for name in self.settings if not isinstance(name, str) or name not in self.columns]
+        if unknown:
+            raise InvalidArgument("settings", unknown, f"columns: {', '.join(self.columns)}")
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(next(iter(self.columns.values()))) if self.columns else 0
@@ -40,7 +53,7 @@ class Table:
         Raises:
             InvalidArgument: no such column.
         """
-        if name not in self.columns:
+        if not isinstance(name, str) or name not in self.columns:
             raise InvalidArgument("name", name, f"a column: {', '.join(self.columns)}")
         return self.columns[name]
 
@@ -62,7 +75,8 @@ class Table:
         """
         keep = np.ones(len(self), dtype=bool)
         for name, value in values.items():
-            match = self[name] == value
+            plain = isinstance(value, (str, bool, int, float, np.generic))
+            match = self[name] == value if plain else np.zeros(len(self), dtype=bool)
             if not np.any(match):
                 raise InvalidArgument(name, value, f"one of {np.unique(self[name]).tolist()}")
             keep &= match

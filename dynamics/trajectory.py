@@ -15,7 +15,8 @@ from dynamics.errors import (
     ArrayLike,
     InvalidArgument,
     check_count,
-    check_index,
+    check_generator,
+    check_kind,
     check_log_probs,
     check_nonnegative,
     check_shape,
@@ -23,11 +24,12 @@ from dynamics.errors import (
 )
 from dynamics.gradient import check_preferences, flat_log_probs, objective_cotangent, response_lengths
 from dynamics.losses import DPO, PreferenceLoss
-from dynamics.optimizers import SGD, Moments, Optimizer
+from dynamics.optimizers import SGD, Moments, Optimizer, check_optimizer
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences
 
 LARGEST_RECORD = 8 * 2**30  # bytes
+MOST_VALUES = 100_000  # along the axis of losses or of learning rates
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,8 @@ class Trajectory:
     """Recorded runs as arrays with named axes.
 
     Attributes:
-        log_probs: log pi (nats), axes ``axes``: (step, loss, learning_rate, seed, [prompt,] response).
+        log_probs: log pi (nats), axes ``axes``: (step, loss, learning_rate, seed, [prompt,] response). NaN in a run
+            from where its parameters left the range of floats; the other runs do not notice.
         theta: parameters after the last step, (loss, learning_rate, seed, parameters).
         steps: number of updates made before each record, starting with 0.
         losses: the losses along their axis.
@@ -53,9 +56,10 @@ class Trajectory:
     def log_ratio(self, chosen: int, rejected: int, prompt: int = 0) -> Tensor:
         """Return log pi(chosen) - log pi(rejected) in nats, axes (step, loss, learning_rate, seed)."""
         prompts = self.log_probs.shape[-2] if "prompt" in self.axes else 1
-        check_index("prompt", prompt, prompts)
-        check_index("chosen", chosen, self.log_probs.shape[-1])
-        check_index("rejected", rejected, self.log_probs.shape[-1])
+        sizes = {"prompt": prompts, "chosen": self.log_probs.shape[-1], "rejected": self.log_probs.shape[-1]}
+        for (name, size), value in zip(sizes.items(), (prompt, chosen, rejected), strict=True):
+            if check_count(name, value, minimum=0) >= size:
+                raise InvalidArgument(name, value, f"a whole number from 0 to {size - 1}")
         rows = self.log_probs[..., prompt, :] if "prompt" in self.axes else self.log_probs
         return rows[..., chosen] - rows[..., rejected]
 
@@ -126,31 +130,27 @@ def simulate(
     rates = _as_tuple("learning_rate", learning_rate, (int, float))
     for rate in rates:
         check_nonnegative("learning_rate", rate)
+    optimizer = SGD() if optimizer is None else optimizer
+    check_kind("preferences", preferences, Preferences, "Preferences, as pairs() or preference_matrix() make them")
     check_count("steps", steps, minimum=0)
     check_count("seeds", seeds)
     check_count("record_every", record_every)
     if minibatch is not None:
         check_count("minibatch", minibatch)
-        if generator is None:
-            raise InvalidArgument("generator", None, "a torch.Generator when minibatch is given")
+        check_generator(generator, preferences.weight.device)
     for name, value in (("chosen", preferences.chosen), ("weight", preferences.weight)):
         _per_seed(f"preferences.{name}", value, seeds)
     grid = (len(losses), len(rates), seeds)
     start = _per_seed("theta", check_theta(policy, theta, batched=True), seeds)
+    check_optimizer(optimizer, None, start)
     check_preferences(policy, flat_log_probs(policy, start), preferences)
+    _check_size(policy, math.prod(grid), steps, record_every)
     theta_now = start.expand(*grid, policy.parameters).clone(memory_format=torch.contiguous_format)
     base = _reference(policy, start, reference, seeds)
     rate_of_run = torch.tensor(rates, dtype=policy.dtype, device=policy.device).reshape(1, -1, 1, 1)
     groups = _group(losses, policy)
     lengths = response_lengths(policy)
-    optimizer = SGD() if optimizer is None else optimizer
-
-    recorded = [t for t in range(steps + 1) if t % record_every == 0 or t == steps]
-    size = len(recorded) * math.prod(grid) * math.prod(policy.shape) * torch.finfo(policy.dtype).bits // 8
-    if size > LARGEST_RECORD:
-        raise InvalidArgument(
-            "record_every", record_every, f"a larger number: this record would take {size / 2**30:.1f} GiB"
-        )
+    recorded = [*range(0, steps, record_every), steps]
     record = torch.empty(len(recorded), *grid, *policy.shape, dtype=policy.dtype, device=policy.device)
     rows = iter(range(len(recorded)))
     state: Moments | None = None
@@ -186,12 +186,26 @@ def simulate(
 def _as_tuple(argument: str, value: object, kind: type | tuple[type, ...]) -> tuple:
     if isinstance(value, kind):
         return (value,)
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    items = tuple(value) if isinstance(value, Sequence) else ()
+    items: tuple = ()
+    if isinstance(value, np.ndarray) and value.ndim == 1 and value.size <= MOST_VALUES:
+        items = tuple(value.tolist())
+    elif isinstance(value, Sequence) and len(value) <= MOST_VALUES:
+        items = tuple(value)
     if not items or not all(isinstance(item, kind) for item in items):
         raise InvalidArgument(argument, value, "one of them, or a non-empty list of them")
     return items
+
+
+def _check_size(policy: Policy, runs: int, steps: int, record_every: int) -> None:
+    """Refuse a record, or a set of parameters, that will not fit: before anything is made that long."""
+    size = runs * torch.finfo(policy.dtype).bits // 8
+    if size * policy.parameters > LARGEST_RECORD:
+        got = f"{runs} runs of {policy.parameters} parameters"
+        raise InvalidArgument("loss, learning_rate, seeds", got, f"at most {LARGEST_RECORD / 2**30:.0f} GiB of them")
+    size *= (-(-steps // record_every) + 1) * math.prod(policy.shape)
+    if size > LARGEST_RECORD:
+        allowed = f"a larger number: this record would take {size / 2**30:.1f} GiB"
+        raise InvalidArgument("record_every", record_every, allowed)
 
 
 def _per_seed(argument: str, value: Tensor, seeds: int) -> Tensor:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from figures.registry import Figure
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+MOST_JOBS = 10_000
 
 
 @app.command()
@@ -53,6 +54,8 @@ def main(
     console = Console(highlight=False)
     word, *rest = names or [""]
     try:
+        if not (jobs == -1 or 1 <= jobs <= MOST_JOBS):
+            raise InvalidArgument("jobs", jobs, f"1 to {MOST_JOBS} processes, or -1 for one on each core")
         if word == "list":
             _list(console, select(rest))
             return

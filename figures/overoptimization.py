@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from dynamics.sweep import sweep
+from dynamics.grid import sweep
 from figures.registry import Arrays, figure
 from figures.style import (
     CHOSEN,

@@ -143,6 +143,7 @@ def _difference(old: np.ndarray | None, new: np.ndarray | None) -> float:
         return float("inf")
     if old.dtype.kind not in "fiub":
         return 0.0 if np.array_equal(old, new) else float("inf")
-    unequal = ~((old == new) | ((old != old) & (new != new)))  # a NaN is as it was if it is one still
-    gaps = np.abs(old[unequal].astype(float) - new[unequal].astype(float))
+    before, now = old.astype(float), new.astype(float)
+    unequal = ~((before == now) | (np.isnan(before) & np.isnan(now)))  # a NaN is as it was if it is one still
+    gaps = np.abs(before[unequal] - now[unequal])
     return float(np.where(np.isnan(gaps), np.inf, gaps).max(initial=0.0))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dynamics.errors import InvalidArgument
+from dynamics.errors import InvalidArgument, check_kind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -22,6 +22,8 @@ Arrays = dict[str, np.ndarray]
 
 PAPERS = ("jian2025", "wipf2024", "feng2024", "sun2025", "ma2025", "new")
 """In the order in which their figures are listed; "new" are the figures that no paper has."""
+
+LONGEST_KEY = 100
 
 FIGURES: dict[str, Figure] = {}
 """Every figure by key, filled when ``figures.catalog`` is imported."""
@@ -101,7 +103,15 @@ class Figure:
 
     def failures(self, arrays: Arrays) -> list[Check]:
         """Return the checks that do not hold; a NaN where a number is compared makes a check fail, not pass."""
-        return [check for check in self.checks if not bool(check.holds(arrays))]
+        return [check for check in self.checks if not _holds(check, arrays)]
+
+
+def _holds(check: Check, arrays: Arrays) -> bool:
+    """Return whether a check holds; on arrays that it cannot be computed of it does not."""
+    try:
+        return bool(check.holds(arrays))
+    except (InvalidArgument, np.linalg.LinAlgError):
+        return False
 
 
 def figure(
@@ -112,6 +122,12 @@ def figure(
     Raises:
         InvalidArgument: the key is taken, or a setting has no default.
     """
+    for name, words in {"key": key, "title": title, "source": source, "caption": caption, "differs": differs}.items():
+        check_kind(name, words, str, "a text")
+    if not key or not key.isprintable() or set(key) & set('/\\:*?"<>|') or len(key) > LONGEST_KEY:
+        raise InvalidArgument("key", key, f"the beginning of a file's name, at most {LONGEST_KEY} characters")
+    if not isinstance(claims, tuple) or not all(isinstance(claim, str) for claim in claims):
+        raise InvalidArgument("claims", claims, "a tuple of keys of claims")
 
     def register(compute: Callable[..., Arrays]) -> Figure:
         if key in FIGURES:
@@ -133,6 +149,8 @@ def select(names: list[str]) -> list[Figure]:
         InvalidArgument: a name that matches nothing.
     """
     keys = sorted(FIGURES, key=_order)
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise InvalidArgument("names", names, "a list of keys or globs of figures")
     for name in names:
         if not fnmatch.filter(keys, name):
             raise InvalidArgument("names", name, "keys or globs of figures: " + ", ".join(keys))

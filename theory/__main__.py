@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -46,20 +47,27 @@ def main(
 
     The exit code is 1 if any verdict is not reproduced, 2 for a key or a paper that does not exist.
     """
-    from dynamics.errors import InvalidArgument  # noqa: PLC0415 - not needed for --help
+    from dynamics.errors import InvalidArgument, check_count  # noqa: PLC0415 - not needed for --help
     from theory.ledger import select  # noqa: PLC0415
 
     console = Console(highlight=False)
     try:
-        claims = select([explain] if explain else keys or [], paper)
+        claims = select(keys or [] if explain is None else [explain], paper)
         if list_only:
             _print_list(console, claims)
             return
-        outcomes = _run(console, claims, worlds, seed, jobs)
+        for name, value in {"worlds": worlds, "seed": seed, "jobs": 1 if jobs is None else jobs}.items():
+            check_count(name, value, minimum=0)
+        for path in filter(None, (json_file, markdown_file)):
+            _check_place(path)  # refused before minutes are spent
     except InvalidArgument as problem:
-        console.print(f"[red]error[/red] {problem}", soft_wrap=True, markup=True)
+        console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)
         raise typer.Exit(2) from None
-    if explain:
+    except (OSError, ValueError) as problem:
+        console.print(f"[red]error[/red] cannot write: {escape(str(problem))}", soft_wrap=True)
+        raise typer.Exit(2) from None
+    outcomes = _run(console, claims, worlds, seed, jobs)
+    if explain is not None:
         _explain(console, claims, outcomes)
     else:
         _print_table(console, claims, outcomes)
@@ -67,10 +75,19 @@ def main(
     try:
         _write(claims, outcomes, settings, json_file, markdown_file)
     except OSError as problem:
-        console.print(f"[red]error[/red] cannot write: {problem}", soft_wrap=True)
+        console.print(f"[red]error[/red] cannot write: {escape(str(problem))}", soft_wrap=True)
         raise typer.Exit(2) from None
     if any(outcome.status != "reproduced" for outcome in outcomes.values()):
         raise typer.Exit(1)
+
+
+def _check_place(path: Path) -> None:
+    """Raise what writing a file there would raise; leave nothing."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder")
+    probe = path.with_name(f".{path.name}.probe")
+    probe.touch()
+    probe.unlink()
 
 
 def _run(console: Console, claims: list[Claim], worlds: int, seed: int, jobs: int | None) -> dict[str, Outcome]:

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dynamics.errors import InvalidArgument
+from dynamics.errors import InvalidArgument, check_kind
 from theory.evidence import ALSO, CONDITIONAL, CORRECTED, FAILS, HOLDS, ORDER, VACUOUS, Evidence, Finding
 
 PROVED = "proved"
@@ -108,6 +108,11 @@ def claim(
     Raises:
         InvalidArgument: a key that is taken or malformed, or an unknown verdict.
     """
+    words = {"key": key, "source": source, "says": says, "verdict": verdict}
+    for name, value in (words | {"assumes": assumes, "because": because, "proof": proof}).items():
+        check_kind(name, value, str, "a text")
+    if not isinstance(instead, str) and not (isinstance(instead, tuple) and all(isinstance(k, str) for k in instead)):
+        raise InvalidArgument("instead", instead, "the key of another claim, or a tuple of keys")
     if verdict not in VERDICTS:
         raise InvalidArgument("verdict", verdict, "one of " + ", ".join(VERDICTS))
     if key in CLAIMS or "." not in key:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from dynamics.errors import InvalidArgument
+from dynamics.errors import InvalidArgument, check_count
 
 T = TypeVar("T")
 Sampler = Callable[[random.Random], Any]
@@ -62,8 +62,8 @@ class Evidence:
     """
 
     def __init__(self, worlds: int = 500, seed: int = 0) -> None:
-        self.worlds = worlds
-        self.seed = seed
+        self.worlds = check_count("worlds", worlds)
+        self.seed = check_count("seed", seed, minimum=0)
         self.findings: list[Finding] = []
 
     def holds(

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dynamics.errors import InvalidArgument, check_count
+from dynamics.errors import InvalidArgument, check_count, check_kind
 from theory.worlds import BASE_MEASURE, LOG_LINEAR, TABULAR, World, world_strategy
 
 
@@ -71,10 +71,14 @@ def falsify(
     from hypothesis import HealthCheck, Phase, find, settings  # noqa: PLC0415 - half a second
     from hypothesis.errors import NoSuchExample  # noqa: PLC0415
 
-    if not kinds or any(kind not in (TABULAR, LOG_LINEAR, BASE_MEASURE) for kind in kinds):
+    check_kind("conjecture", conjecture, Callable, "a predicate of a World")  # type: ignore[arg-type]
+    check_kind("kinds", kinds, tuple, "a tuple of kinds")
+    if not kinds or any(not isinstance(k, str) or k not in (TABULAR, LOG_LINEAR, BASE_MEASURE) for k in kinds):
         raise InvalidArgument("kinds", kinds, f"some of {(TABULAR, LOG_LINEAR, BASE_MEASURE)}")
     check_count("max_examples", max_examples)
-    check_count("max_responses", max_responses, minimum=2)
+    check_count("seed", seed, minimum=0)
+    for kind in kinds:
+        world_strategy(kind, max_responses)  # refuses what is no number of responses
     tried = 0
 
     def refuted(world: World) -> bool:

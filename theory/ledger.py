@@ -34,13 +34,15 @@ def select(patterns: Sequence[str] = (), paper: str | None = None) -> list[Claim
         InvalidArgument: a pattern or a paper that matches nothing.
     """
     claims = load()
+    if not isinstance(patterns, (tuple, list)) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise InvalidArgument("patterns", patterns, "a list of keys or globs of claims")
     for pattern in patterns:
         if not fnmatch.filter(claims, pattern):
             near = [key for key in claims if key.split(".")[-1].startswith(pattern.split(".")[-1][:4])][:5]
             hint = f"; near it: {', '.join(near)}" if near else ""
             raise InvalidArgument("keys", pattern, f"keys or globs of claims (python -m theory --list){hint}")
     papers = sorted({made.paper for made in claims.values()})
-    if paper is not None and paper not in papers:
+    if paper is not None and (not isinstance(paper, str) or paper not in papers):
         raise InvalidArgument("paper", paper, "one of " + ", ".join(papers))
     return [
         made

@@ -16,7 +16,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from dynamics.errors import InvalidArgument
+from dynamics.errors import InvalidArgument, check_count
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -34,6 +34,11 @@ LOG_LINEAR = "log-linear"
 
 BASE_MEASURE = "log-linear with a base measure"
 """Kind of a world whose probabilities and features are free of one another."""
+
+LARGEST_POWER = 10_000  # of a fraction, whose digits grow with it
+LARGEST_FACTOR = 10**100
+MOST_RESPONSES = 100  # of a random world
+WHOLE_POWERS = f"worlds in which every phi_y . (phi_w - phi_l) is a whole number, up to {LARGEST_POWER}"
 
 
 @dataclass(frozen=True)
@@ -63,13 +68,24 @@ class World:
     kind: str = BASE_MEASURE
 
     def __post_init__(self) -> None:
-        if sum(self.p) != 1 or min(self.p) <= 0:
+        if _fractions("p", self.p) and (sum(self.p) != 1 or min(self.p) <= 0):
             raise InvalidArgument("p", [str(q) for q in self.p], "positive fractions that sum to 1")
-        if len(self.features) != len(self.p) or len({len(phi) for phi in self.features}) != 1:
-            raise InvalidArgument("features", f"{len(self.features)} rows", f"{len(self.p)} rows of one length")
+        rows = _rows("features", self.features)
+        if len(rows) != len(self.p) or len({len(phi) for phi in rows}) != 1:
+            raise InvalidArgument("features", f"{len(rows)} rows", f"{len(self.p)} rows of one length")
         indices = (self.chosen, self.rejected)
-        if self.chosen == self.rejected or not all(0 <= y < len(self.p) for y in indices):
+        if not all(map(self._has, indices)) or self.chosen == self.rejected:
             raise InvalidArgument("chosen, rejected", indices, f"two different indices from 0 to {len(self.p) - 1}")
+        if not isinstance(self.kind, str) or self.kind not in (TABULAR, LOG_LINEAR, BASE_MEASURE):
+            raise InvalidArgument("kind", self.kind, f"one of {(TABULAR, LOG_LINEAR, BASE_MEASURE)}")
+
+    def _has(self, y: int) -> bool:
+        return isinstance(y, int) and not isinstance(y, bool) and 0 <= y < len(self.p)
+
+    def _index(self, y: int, name: str = "y") -> int:
+        if not self._has(y):
+            raise InvalidArgument(name, y, f"the index of a response, from 0 to {len(self.p) - 1}")
+        return y
 
     @staticmethod
     def tabular(p: Sequence[Rational], chosen: int = 0, rejected: int = 1) -> World:
@@ -79,21 +95,24 @@ class World:
             >>> World.tabular([Fraction(1, 4), Fraction(3, 4)]).kernel(0, 1)
             Fraction(-3, 8)
         """
+        given = _fractions("p", p)
         unit = tuple(tuple(Fraction(int(i == y)) for i in range(len(p))) for y in range(len(p)))
-        return World(_fractions(p), unit, chosen, rejected, TABULAR)
+        return World(given, unit, chosen, rejected, TABULAR)
 
     @staticmethod
     def log_linear(
         features: Sequence[Sequence[int]], at: Sequence[Rational], chosen: int = 0, rejected: int = 1
     ) -> World:
         """Return a log-linear policy with integer features at e^theta = ``at`` (positive rationals)."""
-
-        def weight(phi: Sequence[int]) -> Fraction:
-            return math.prod((Fraction(a) ** k for a, k in zip(at, phi, strict=True)), start=Fraction(1))
-
-        weights = [weight(phi) for phi in features]
+        rows, base = _rows("features", features), _fractions("at", at)
+        if any(len(phi) != len(base) for phi in rows):
+            raise InvalidArgument("at", at, "one number for each feature of a response")
+        if min(base) <= 0:
+            raise InvalidArgument("at", at, "positive fractions")
+        if any(k.denominator != 1 or abs(k) > LARGEST_POWER for phi in rows for k in phi):
+            raise InvalidArgument("features", features, f"whole numbers from -{LARGEST_POWER} to {LARGEST_POWER}")
+        weights = [math.prod((a ** int(k) for a, k in zip(base, phi, strict=True)), start=Fraction(1)) for phi in rows]
         total = sum(weights)
-        rows = tuple(_fractions(phi) for phi in features)
         return World(tuple(w / total for w in weights), rows, chosen, rejected, LOG_LINEAR)
 
     @staticmethod
@@ -101,8 +120,11 @@ class World:
         p: Sequence[Rational], features: Sequence[Sequence[Rational]], chosen: int = 0, rejected: int = 1
     ) -> World:
         """Return a log-linear policy with free probabilities and features; ``p`` need not be normalised."""
-        total = sum(Fraction(q) for q in p)
-        return World(tuple(Fraction(q) / total for q in p), tuple(map(_fractions, features)), chosen, rejected)
+        weights = _fractions("p", p)
+        if min(weights) <= 0:
+            raise InvalidArgument("p", p, "positive fractions")
+        total = sum(weights)
+        return World(tuple(q / total for q in weights), _rows("features", features), chosen, rejected)
 
     @property
     def responses(self) -> range:
@@ -132,7 +154,7 @@ class World:
 
     def kernel(self, y: int, z: int) -> Fraction:
         """Return <g_y, g_z>."""
-        return dot(self.scores[y], self.scores[z])
+        return dot(self.scores[self._index(y)], self.scores[self._index(z, "z")])
 
     def squared_norm(self, y: int) -> Fraction:
         """Return |g_y|^2."""
@@ -140,15 +162,15 @@ class World:
 
     def drive(self, y: int) -> Fraction:
         """Return A_y = g_y . (g_w - g_l)."""
-        return self._drives[y]
+        return self._drives[self._index(y)]
 
     def change(self, y: int) -> Fraction:
         """Return the first-order change of pi(y) in a DPO step, in units of learning rate x beta x urgency."""
-        return self.p[y] * self._drives[y]
+        return self.p[self._index(y)] * self._drives[y]
 
     def log_change(self, y: int) -> Fraction:
         """Return the first-order change of log pi(y), in the same units: the drive."""
-        return self._drives[y]
+        return self._drives[self._index(y)]
 
     def after(self, factor: Rational) -> World:
         """Return the world after an exact step of size s with e^s = ``factor``: p_y grows by factor^(phi_y . d).
@@ -156,17 +178,20 @@ class World:
         Raises:
             InvalidArgument: phi_y . (phi_w - phi_l) is not a whole number for some y, so that the result is irrational.
         """
+        (growth,) = _fractions("factor", (factor,))
+        if growth <= 0 or max(growth.numerator, growth.denominator) > LARGEST_FACTOR:
+            raise InvalidArgument("factor", factor, f"a positive fraction of whole numbers up to {LARGEST_FACTOR}")
         d = [a - b for a, b in zip(self.features[self.chosen], self.features[self.rejected], strict=True)]
         powers = [dot(phi, d) for phi in self.features]
-        if any(power.denominator != 1 for power in powers):
-            raise InvalidArgument("factor", factor, "worlds in which every phi_y . (phi_w - phi_l) is a whole number")
-        weights = [q * Fraction(factor) ** int(power) for q, power in zip(self.p, powers, strict=True)]
+        if any(power.denominator != 1 or abs(power) > LARGEST_POWER for power in powers):
+            raise InvalidArgument("factor", factor, WHOLE_POWERS)
+        weights = [q * growth ** int(power) for q, power in zip(self.p, powers, strict=True)]
         total = sum(weights)
         return World(tuple(w / total for w in weights), self.features, self.chosen, self.rejected, self.kind)
 
     def exact_change(self, y: int, factor: Rational) -> Fraction:
         """Return the exact change of pi(y) in a step of size s with e^s = ``factor``."""
-        return self.after(factor).p[y] - self.p[y]
+        return self.after(factor).p[self._index(y)] - self.p[y]
 
     def policy(self) -> LogLinear:
         """Return this world as a float64 policy of ``dynamics`` at theta = 0, for finite steps of any size."""
@@ -270,6 +295,11 @@ def world_strategy(kind: str | None = None, max_responses: int = 8) -> SearchStr
     """
     from hypothesis import strategies as st  # noqa: PLC0415 - half a second, for a search only
 
+    if kind is not None and (not isinstance(kind, str) or kind not in (TABULAR, LOG_LINEAR, BASE_MEASURE)):
+        raise InvalidArgument("kind", kind, f"one of {(TABULAR, LOG_LINEAR, BASE_MEASURE)}, or None")
+    if check_count("max_responses", max_responses, minimum=2) > MOST_RESPONSES:
+        raise InvalidArgument("max_responses", max_responses, f"a whole number from 2 to {MOST_RESPONSES}")
+
     @st.composite
     def worlds(draw: st.DrawFn) -> World:
         which = draw(st.sampled_from([TABULAR, LOG_LINEAR, BASE_MEASURE])) if kind is None else kind
@@ -297,8 +327,19 @@ def _features(source: random.Random, n: int, k: int) -> list[list[int]]:
     return [[source.randint(-4, 4) for _ in range(k)] for _ in range(n)]
 
 
-def _fractions(values: Sequence[Rational]) -> Vector:
-    return tuple(Fraction(v) for v in values)
+def _fractions(argument: str, values: Sequence[Rational]) -> Vector:
+    """Return numbers as fractions; a float is refused, since it is not the fraction that it looks like."""
+    if not isinstance(values, (tuple, list)) or not values:
+        raise InvalidArgument(argument, values, "a non-empty list of whole numbers and fractions")
+    if any(not isinstance(v, (int, Fraction)) or isinstance(v, bool) for v in values):
+        raise InvalidArgument(argument, values, "whole numbers and fractions")
+    return tuple(map(Fraction, values))
+
+
+def _rows(argument: str, values: Sequence[Sequence[Rational]]) -> tuple[Vector, ...]:
+    if not isinstance(values, (tuple, list)) or not values:
+        raise InvalidArgument(argument, values, "a list of whole numbers and fractions for each response")
+    return tuple(_fractions(argument, row) for row in values)
 
 
 def _show(vector: Vector) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from dynamics import DPO, InvalidArgument, LogLinear, drives, kernel, pairs, score, simulate
-from dynamics.errors import check_index
+from dynamics.errors import check_count, check_kind, is_finite, to_tensor
 
 LADDER_PEAK = 1.0
 """The x at which pi(chosen) is largest on the ladder."""
@@ -89,20 +89,26 @@ def ladder_change(x: Number, factor: Number) -> tuple[Number, Number, Number]:
         (Fraction(-1, 21), Fraction(-4, 21), Fraction(5, 21))
     """
     chosen, rejected, other = ladder_probabilities(x)
+    _check_number("factor", factor)
+    try:
+        np.broadcast_shapes(np.shape(x), np.shape(factor))  # type: ignore[call-overload]
+    except ValueError as problem:
+        raise InvalidArgument("factor", factor, "a number, or as many as x has") from problem
     new_chosen, new_rejected, new_other = ladder_probabilities(x * factor)
     return new_chosen - chosen, new_rejected - rejected, new_other - other
 
 
 def _total(x: Number) -> Number:
     """Return 1 + x + x^2 of an x that is known to be in range."""
-    if isinstance(x, Fraction):
-        in_range = x > 0
-    else:
-        values = np.asarray(x, dtype=float)
-        in_range = bool(((values > 0) & (values <= LARGEST_X)).all())
-    if not in_range:
-        raise InvalidArgument("x", x, f"numbers > 0 and at most {LARGEST_X:g}, or a positive Fraction")
+    _check_number("x", x)
     return 1 + x + x * x
+
+
+def _check_number(argument: str, value: Number) -> None:
+    array = isinstance(value, np.ndarray) and value.dtype == np.float64 and not np.ma.is_masked(value)
+    in_range = (array or is_finite(value)) and bool(np.all((value > 0) & (value <= LARGEST_X)))
+    if not in_range and not (isinstance(value, Fraction) and value > 0):
+        raise InvalidArgument(argument, value, f"float64 numbers > 0 and at most {LARGEST_X:g}, or a positive Fraction")
 
 
 @dataclass(frozen=True)
@@ -131,8 +137,15 @@ class DisplacementWorld:
     rejected: int = 1
 
     def __post_init__(self) -> None:
+        rows = self.features if isinstance(self.features, (tuple, list)) else ()
+        numbers = [*rows, self.theta]
+        if len(rows) < 2 or not all(isinstance(row, (tuple, list)) and all(map(is_finite, row)) for row in numbers):
+            got = {"features": self.features, "theta": self.theta}
+            raise InvalidArgument("features, theta", got, "tuples of finite numbers, two or more responses")
+        check_kind("shows", self.shows, str, "what is to be seen, in words")
         for name, index in (("chosen", self.chosen), ("rejected", self.rejected)):
-            check_index(name, index, len(self.features))
+            if check_count(name, index, minimum=0) >= len(rows):
+                raise InvalidArgument(name, index, f"the index of a response, from 0 to {len(rows) - 1}")
         if any(len(phi) != len(self.theta) for phi in self.features):
             raise InvalidArgument("theta", self.theta, "one number for each feature of a response")
         if self.features[self.chosen] == self.features[self.rejected]:
@@ -245,6 +258,9 @@ def run_pair(world: DisplacementWorld, *, beta: float = 0.5, learning_rate: floa
         >>> int(run.log_probs[:, 0].argmax()), bool((np.diff(run.log_probs[:, 1]) < 0).all())
         (39, True)
     """
+    check_kind("world", world, DisplacementWorld, "a DisplacementWorld, such as LADDER")
+    if not is_finite(learning_rate) or not is_finite(beta):
+        raise InvalidArgument("beta, learning_rate", (beta, learning_rate), "a finite number each")
     policy, loss = world.policy, DPO(beta=beta)
     pair = pairs(world.chosen, world.rejected, shape=policy.shape)
     start = torch.tensor(world.theta, dtype=policy.dtype)
@@ -290,6 +306,12 @@ def log_ratio_of_changes(chosen: np.ndarray, rejected: np.ndarray) -> np.ndarray
         >>> log_ratio_of_changes(np.array([-0.2, 0.1]), np.array([-0.1, -0.1]))
         array([0.69314718,        nan])
     """
+    chosen, rejected = (
+        to_tensor(name, value).detach().numpy() for name, value in (("chosen", chosen), ("rejected", rejected))
+    )
+    if chosen.shape != rejected.shape:
+        got = f"shapes {chosen.shape}, {rejected.shape}"
+        raise InvalidArgument("chosen, rejected", got, "changes of one shape")
     defined = np.sign(chosen) * np.sign(rejected) > 0
     ones = np.ones_like(chosen)
     logs = np.log(np.abs(np.where(defined, chosen, ones))) - np.log(np.abs(np.where(defined, rejected, ones)))

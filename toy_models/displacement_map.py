@@ -24,8 +24,8 @@ from torch import Tensor
 
 from dynamics.errors import InvalidArgument, check_count, check_positive
 from dynamics.gradient import flat_log_probs
+from dynamics.grid import sweep
 from dynamics.policies import MLP, PrefixTree, Tabular
-from dynamics.sweep import sweep
 from dynamics.table import Table
 
 FEATURES = 8

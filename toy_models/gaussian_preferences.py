@@ -23,6 +23,7 @@ from dynamics.errors import (
     ArrayLike,
     check_count,
     check_finite,
+    check_kind,
     check_log_probs,
     check_number,
     check_positive,
@@ -95,6 +96,7 @@ def pair_log_weights(log_policy: ArrayLike, sampling: Sampling = "uniform") -> T
                 [0.2500, 0.2500]], dtype=torch.float64)
     """
     log_p = _log_policy(log_policy)
+    check_kind("sampling", sampling, str, "'uniform' or 'shiftless'")
     if sampling == "uniform":
         return torch.zeros(len(log_p), len(log_p), dtype=log_p.dtype)
     if sampling == "shiftless":

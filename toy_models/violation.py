@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dynamics.errors import ArrayLike, InvalidArgument, check_finite, check_index, check_log_probs, to_tensor
+from dynamics.errors import ArrayLike, InvalidArgument, check_count, check_finite, check_log_probs, to_tensor
 
 
 def largest_safe_cosine(log_ratio: ArrayLike) -> np.ndarray:
@@ -29,7 +29,7 @@ def largest_safe_cosine(log_ratio: ArrayLike) -> np.ndarray:
         >>> float(largest_safe_cosine(np.log(3.0)).round(4))  # sqrt(3) / 2
         0.866
     """
-    half = np.abs(check_finite("log_ratio", to_tensor("log_ratio", log_ratio)).numpy()) / 2
+    half = np.abs(check_finite("log_ratio", to_tensor("log_ratio", log_ratio).detach()).numpy()) / 2
     return np.asarray(2 * np.exp(-half) / (1 + np.exp(-2 * half)))  # 1 / cosh(half), without overflow
 
 
@@ -50,7 +50,13 @@ def tabular_kernel(p_w: ArrayLike, p_l: ArrayLike, others: int = 1) -> np.ndarra
         >>> float(tabular_kernel(1 / 12, 1 / 3).round(6))  # the smallest counterexample of the audit: 1 / 24
         0.041667
     """
-    chosen, rejected = (to_tensor(name, value).numpy() for name, value in (("p_w", p_w), ("p_l", p_l)))
+    chosen, rejected = (to_tensor(name, value).detach().numpy() for name, value in (("p_w", p_w), ("p_l", p_l)))
+    check_count("others", others)
+    try:
+        np.broadcast_shapes(chosen.shape, rejected.shape)
+    except (ValueError, RuntimeError) as problem:
+        got = f"shapes {chosen.shape}, {rejected.shape}"
+        raise InvalidArgument("p_w, p_l", got, "shapes that broadcast together") from problem
     rest = 1 - chosen - rejected
     if not ((chosen >= 0) & (rejected >= 0) & (rest >= -1e-12)).all():
         raise InvalidArgument("p_w, p_l", (p_w, p_l), "probabilities with p_w + p_l <= 1")
@@ -114,15 +120,16 @@ def pair_path(
         >>> ladder.difference.round(6), -3 / 169
         (array([-0.017751]), -0.01775147928994083)
     """
-    phi = check_finite("features", to_tensor("features", features))
-    start = check_log_probs("log_probs", to_tensor("log_probs", log_probs))
-    at = check_finite("gain", to_tensor("gain", gain))
+    phi = check_finite("features", to_tensor("features", features).detach())
+    start = check_log_probs("log_probs", to_tensor("log_probs", log_probs).detach())
+    at = check_finite("gain", to_tensor("gain", gain).detach())
     if phi.ndim < 2 or start.shape != phi.shape[:-1] or at.ndim != 1:
         got = f"shapes {tuple(phi.shape)}, {tuple(start.shape)}, {tuple(at.shape)}"
         wanted = "shapes (..., responses, parameters), (..., responses), (points,)"
         raise InvalidArgument("features, log_probs, gain", got, wanted)
     for name, index in (("chosen", chosen), ("rejected", rejected)):
-        check_index(name, index, phi.shape[-2])
+        if check_count(name, index, minimum=0) >= phi.shape[-2]:
+            raise InvalidArgument(name, index, f"the index of a response, from 0 to {phi.shape[-2] - 1}")
     d = phi[..., chosen, :] - phi[..., rejected, :]
     square = d.square().sum(-1)
     if bool((square == 0).any()):
@@ -160,5 +167,8 @@ def violated_from(difference: np.ndarray) -> np.ndarray:
         >>> violated_from(np.array([[0.1, -0.1, 0.2, -0.1, -0.3], [-0.1, 0.1, 0.1, 0.1, 0.1]]))
         array([ 3, -1])
     """
+    difference = to_tensor("difference", difference).detach().numpy()
+    if difference.ndim == 0 or difference.shape[-1] == 0:
+        raise InvalidArgument("difference", f"shape {difference.shape}", "shape (..., points)")
     from_end = np.logical_and.accumulate(difference[..., ::-1] < 0, axis=-1).sum(-1)
     return np.where(from_end == 0, -1, difference.shape[-1] - from_end)

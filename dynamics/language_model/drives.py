@@ -11,11 +11,11 @@ from torch import Tensor
 
 from dynamics.errors import ArrayLike, check_finite, check_number, check_shape, to_tensor
 from dynamics.gradient import objective_cotangent, pair_quantities
-from dynamics.kernel import drives
 from dynamics.language_model.kernel import SequenceKernel, sequence_kernel
 from dynamics.language_model.sequences import TokenSequence
 from dynamics.losses import DPO, PreferenceLoss
 from dynamics.preferences import Preferences, pairs
+from dynamics.scores import drives
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,7 +60,8 @@ def load(
         MissingExtra: transformers is not installed.
         ModelUnavailable: no such folder or model, no network, no safetensors, an architecture that is unknown or
             not causal, missing weights, weights that are not finite, an index of weights that leads to something
-            else than safetensors beside it, files that are not what their names say, a tokenizer that is empty or loses white space.
+            else than safetensors beside it, files that are not what their names say, a tokenizer that is empty or
+            loses white space.
         InvalidArgument: an unknown dtype, or a device that this machine does not have.
 
     Example:
@@ -69,6 +70,10 @@ def load(
             ...
         dynamics.language_model.loading.ModelUnavailable: name: got ./no-such-folder; allowed: a folder that exists...
     """
+    if not isinstance(name, (str, Path)) or not str(name).strip() or not str(name).isprintable():
+        raise InvalidArgument("name", name, "a folder, or a model id such as Qwen/Qwen2.5-0.5B-Instruct")
+    if revision is not None and not isinstance(revision, str):
+        raise InvalidArgument("revision", revision, "a branch, tag or commit, as text")
     wanted_dtype, wanted_device = _check_dtype(dtype), _check_device(device)
     transformers = require("transformers")
     source = _check_source(name)
@@ -124,7 +129,7 @@ def check_tokenizer(tokenizer: Any, name: str) -> None:
 
 def _check_dtype(dtype: str | torch.dtype) -> torch.dtype:
     found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if found is None or found not in DTYPES.values():
+    if not isinstance(found, torch.dtype) or found not in DTYPES.values():
         raise InvalidArgument("dtype", dtype, f"one of {', '.join(DTYPES)}")
     return found
 
@@ -132,7 +137,7 @@ def _check_dtype(dtype: str | torch.dtype) -> torch.dtype:
 def _check_device(device: str | torch.device) -> torch.device:
     try:
         wanted = torch.device(device)
-    except RuntimeError as problem:
+    except Exception as problem:  # of several kinds, by what is wrong with it
         raise InvalidArgument("device", device, "'cpu', 'cuda', 'cuda:0', 'mps', ...") from problem
     if wanted.type == "cuda" and not torch.cuda.is_available():
         raise InvalidArgument(

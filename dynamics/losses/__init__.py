@@ -52,8 +52,8 @@ def get_loss(name: str, **hyper_parameters: Any) -> PreferenceLoss:
         >>> get_loss("sigmoid", beta=0.5)
         DPO(beta=0.5)
     """
-    key = TRL_NAMES.get(name, name)
-    if key not in LOSSES:
+    key = TRL_NAMES.get(name, name) if isinstance(name, str) else name
+    if not isinstance(name, str) or key not in LOSSES:
         raise InvalidArgument("name", name, "one of " + ", ".join(sorted({*LOSSES, *TRL_NAMES})))
     try:
         return LOSSES[key](**hyper_parameters)

@@ -77,6 +77,7 @@ class NaiveBDPOAsPrinted(LogisticLoss, LogRatioLoss):
         r"-\beta(\lambda-1)\,\mathrm{sg}\log\frac{\pi_w}{ref_w}\right]\right)"
     )
     source: ClassVar[str] = "ma2025 Eq. 25, to the letter"
+    has_gaps: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from dynamics.errors import check_nonnegative, check_positive
+from dynamics.errors import check_flag, check_nonnegative, check_positive
 from dynamics.losses.base import LogRatioLoss, PairLogProbs, Partials, Scalar
 from dynamics.losses.standard import LogisticLoss
 
@@ -63,6 +63,7 @@ class NaiveBDPO(LogisticLoss, LogRatioLoss):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_nonnegative("clip", self.clip)
+        check_flag("symmetric", self.symmetric)
 
     def margin(self, pair: PairLogProbs) -> Tensor:
         """Return DPO's margin, written so that autograd sees the winner's part lambda times."""
@@ -101,6 +102,8 @@ class NaiveBDPOv2(LogisticLoss, LogRatioLoss):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_nonnegative("clip", self.clip)
+        check_flag("symmetric", self.symmetric)
+        check_flag("detach", self.detach)
 
     def margin(self, pair: PairLogProbs) -> Tensor:
         """Return beta [lambda log(pi_w / ref_w) - log(pi_l / ref_l)]."""
@@ -138,6 +141,10 @@ class BDPO(LogisticLoss, LogRatioLoss):
         r"-\log\sigma\left(\beta\lambda_w\log\frac{\pi_w}{ref_w}-\beta(1-\lambda_w)\log\frac{\pi_l}{ref_l}\right)"
     )
     source: ClassVar[str] = "ma2025 Eqs. 28 and 29"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_flag("detach", self.detach)
 
     def margin(self, pair: PairLogProbs) -> Tensor:
         """Return beta [lambda_w log(pi_w / ref_w) - (1 - lambda_w) log(pi_l / ref_l)]."""

@@ -46,10 +46,12 @@ class PreferenceLoss(ABC):
     Attributes:
         formula: the loss in LaTeX.
         source: paper and equation.
+        has_gaps: whether the formula has no value, NaN, for some pairs of probabilities strictly between 0 and 1.
     """
 
     formula: ClassVar[str]
     source: ClassVar[str]
+    has_gaps: ClassVar[bool] = False
 
     def __call__(
         self,
@@ -74,16 +76,22 @@ class PreferenceLoss(ABC):
             The loss of each pair in nats, in the broadcast shape.
 
         Raises:
-            InvalidArgument: a NaN, a positive log-probability, a length below 1, or shapes that do not fit.
+            InvalidArgument: a NaN, a positive log-probability, a length below 1, shapes that do not fit, or a pair at
+                which the loss has no value, such as two responses of probability 0, or of probability 1 in BDPO.
 
         Example:
             >>> from dynamics import DPO
             >>> DPO(beta=0.5)(-1.0, -3.0, -1.0, -1.0)
             tensor(0.3133, dtype=torch.float64)
         """
-        return self.value(
-            pair_log_probs(chosen, rejected, reference_chosen, reference_rejected, chosen_length, rejected_length)
-        )
+        pair = pair_log_probs(chosen, rejected, reference_chosen, reference_rejected, chosen_length, rejected_length)
+        value = self.value(pair)
+        undefined = value.detach().isnan()
+        if bool(undefined.any()) and not self.has_gaps:
+            where = torch.stack(pair[:4])[:, undefined.expand(pair.chosen.shape)] if undefined.ndim else pair[:4]
+            got = ", ".join(f"{float(v.flatten()[0]):g}" for v in where)
+            raise InvalidArgument("chosen, rejected, ...", got, "log-probabilities at which this loss has a value")
+        return value
 
     @abstractmethod
     def value(self, pair: PairLogProbs) -> Tensor:
@@ -220,11 +228,11 @@ def pair_log_probs(
     # float32 log-probs of a language model stay float32; everything else becomes float64.
     floating = [v.dtype for v in given.values() if isinstance(v, Tensor) and v.is_floating_point()]
     dtype = floating[0] if floating and all(d == floating[0] for d in floating) else torch.float64
-    device = next((v.device for v in given.values() if isinstance(v, Tensor)), None)
+    device = next((v.device for v in given.values() if isinstance(v, Tensor) and not v.is_meta), None)
     tensors = {name: to_tensor(name, value, dtype=dtype, device=device) for name, value in given.items()}
     for name, value in tensors.items():
         if name.endswith("length"):
-            if not bool((value >= 1).all()):
+            if not bool(((value >= 1) & value.isfinite()).all()):
                 raise InvalidArgument(name, value.tolist(), "numbers of tokens >= 1")
         elif bool(torch.isnan(value).any()) or bool((value > 0).any()):
             raise InvalidArgument(name, value.tolist(), "log-probabilities in nats, at most 0")

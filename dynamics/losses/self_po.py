@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from dynamics.errors import InvalidArgument, check_number, check_positive
+from dynamics.errors import InvalidArgument, check_flag, check_number, check_positive
 from dynamics.losses.base import MarginLoss, PairLogProbs, Partials, Scalar
 
 
@@ -79,7 +79,8 @@ class SelfPO(MarginLoss):
     def __post_init__(self) -> None:
         check_positive("beta", self.beta)
         check_number("gamma", self.gamma)
-        if self.activation not in ACTIVATIONS:
+        check_flag("length_normalized", self.length_normalized)
+        if not isinstance(self.activation, str) or self.activation not in ACTIVATIONS:
             raise InvalidArgument("activation", self.activation, "one of " + ", ".join(sorted(ACTIVATIONS)))
 
     def margin(self, pair: PairLogProbs) -> Tensor:

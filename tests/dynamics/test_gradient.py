@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dynamics import BDPO, CPO, DPO, IPO, SFT, Hinge, NaiveBDPO, NaiveBDPOv2, PreferenceLoss, ProbabilityMargin, SimPO
 from dynamics.gradient import objective_gradient, pair_quantities, response_lengths

@@ -8,8 +8,7 @@ from collections.abc import Callable
 import mpmath
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from mpmath import mpf
 
 from dynamics.losses import (

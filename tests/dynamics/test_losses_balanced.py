@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from dynamics.losses import BDPO, DPO, SFT, NaiveBDPO, NaiveBDPOv2, SelfPO, pair_log_probs
 from dynamics.losses.balanced import imbalance_ratio

@@ -194,7 +194,7 @@ def test_a_changed_model_setting_or_data_set_is_refused(
         ("step", ["--optimizer", "lbfgs"], "sgd or adamw"),
         ("step", ["--row", "99"], "row: got 99"),
         ("pairs", ["--out", "."], "a file, not a folder"),
-        ("pairs", ["--out", "out", "--max-tokens", "3"], "at most 3"),
+        ("pairs", ["--out", "no-such-file.jsonl", "--max-tokens", "3"], "at most 3"),
     ],
 )
 def test_what_is_wrong_is_named(model: Path, data: Path, command: str, options: list[str], words: str) -> None:
@@ -206,7 +206,7 @@ def test_a_missing_model_or_file_and_a_broken_row_are_named(model: Path, data: P
     refused(run("kernel", model, tmp_path / "no.jsonl"), "a file that exists")
     refused(run("kernel", model, write_lines(tmp_path / "empty.jsonl", [])), "no rows")
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
-    refused(run("pairs", model, data, "--out", tmp_path / "mine.txt"), "without mine.txt.settings.json beside it")
+    refused(run("pairs", model, data, "--out", tmp_path / "mine.txt"), "a file without mine.txt.settings.json")
     assert (tmp_path / "mine.txt").read_text(encoding="utf-8") == "mine"
     broken = write_lines(tmp_path / "broken.jsonl", [products(1)[0], "{"])
     refused(run("step", model, broken, "--row", 1), "line 2: not JSON")

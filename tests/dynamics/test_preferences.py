@@ -8,8 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dynamics import DPO, InvalidArgument, Preferences, Tabular, bradley_terry, pairs, preference_matrix
 from dynamics.gradient import objective_gradient

@@ -7,8 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy.special import log_softmax
 
 from dynamics import DPO, Tabular, bradley_terry, pairs, preference_matrix, replicator_fitness, step

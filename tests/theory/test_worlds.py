@@ -7,8 +7,7 @@ from fractions import Fraction as F
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dynamics import DPO, kernel, score, step
 from dynamics.errors import InvalidArgument

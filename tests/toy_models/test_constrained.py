@@ -8,16 +8,13 @@ from fractions import Fraction as F
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, logit
 
 from dynamics import InvalidArgument
-from theory.wipf2024 import modes as theory_modes
-from theory.wipf2024 import trust_region as theory_region
-from theory.wipf2024.constraints import tied_prompts as exact_tied_prompts
-from theory.wipf2024.constraints import tied_responses as exact_tied_responses
+from theory.wipf2024 import modes as theory_modes, trust_region as theory_region
+from theory.wipf2024.constraints import tied_prompts as exact_tied_prompts, tied_responses as exact_tied_responses
 from toy_models.constrained import (
     TiedPrompts,
     TwoResponses,

@@ -8,8 +8,7 @@ from fractions import Fraction as F
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, find, given
-from hypothesis import strategies as st
+from hypothesis import assume, find, given, strategies as st
 
 from dynamics import DPO, SGD, AdamW, InvalidArgument, LogLinear, Tabular, drives, kernel, pairs, step
 from toy_models.displacement import (

@@ -10,8 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from hypothesis import find, given
-from hypothesis import strategies as st
+from hypothesis import find, given, strategies as st
 from scipy.optimize import minimize_scalar
 
 from dynamics import DPO, InvalidArgument, ProbabilityMargin, replicator_fitness

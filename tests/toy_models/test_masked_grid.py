@@ -9,8 +9,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 from torch.nn.functional import logsigmoid
 from typer.testing import CliRunner
 

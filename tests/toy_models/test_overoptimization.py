@@ -8,12 +8,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dynamics import SGD, InvalidArgument, SelfPO, SimPO, simulate
+from dynamics.grid import sweep
 from dynamics.policies import Policy
-from dynamics.sweep import sweep
 from theory.sun2025 import margins
 from theory.sun2025.floor import FLOOR_CURVATURE, FLOOR_MARGIN, W
 from theory.sun2025.margins import LIMIT_OF_STEPS, push, shared_floor

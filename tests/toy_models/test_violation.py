@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import find, given
-from hypothesis import strategies as st
+from hypothesis import find, given, strategies as st
 
 from dynamics import InvalidArgument, LogLinear, drives, kernel, pairs, score
 from theory.jian2025.corollary_2 import bound_49, gap

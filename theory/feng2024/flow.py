@@ -9,8 +9,7 @@ from fractions import Fraction as F
 import numpy as np
 import sympy as sp
 from scipy.integrate import solve_ivp
-from scipy.special import beta as euler_beta
-from scipy.special import betainc
+from scipy.special import beta as euler_beta, betainc
 
 from dynamics import ratio_field, ratio_flow, ratio_hitting_time
 from dynamics.errors import check_positive

@@ -23,9 +23,9 @@ from theory.jian2025.smooth import (
     log_probs,
     other_reference,
     residual,
+    scores as scores_of,
     smooth_policies,
 )
-from theory.jian2025.smooth import scores as scores_of
 from theory.worlds import World, any_world, dot
 
 SHARPEST_CURVATURE = sp.sqrt(3) / 18

@@ -8,8 +8,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from dynamics.kernel import score
 from dynamics.policies import MLP, LogLinear, Policy, PrefixTree, Tabular
+from dynamics.scores import score
 
 CHOSEN, REJECTED = 0, 1
 BETA = 0.5

@@ -15,8 +15,16 @@ from theory.claim import CONDITIONALLY, FALSE, FIRST_ORDER, MISPRINT, PROVED, cl
 from theory.evidence import CORRECTED, FAILS, ORDER, Evidence
 from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, CurvedLogit, curved_logit, ladder
 from theory.jian2025.gradient import first_order_is_exact
-from theory.jian2025.smooth import BETA, CHOSEN, REJECTED, log_probs, other_reference, residual, smooth_policies
-from theory.jian2025.smooth import scores as scores_of
+from theory.jian2025.smooth import (
+    BETA,
+    CHOSEN,
+    REJECTED,
+    log_probs,
+    other_reference,
+    residual,
+    scores as scores_of,
+    smooth_policies,
+)
 from theory.worlds import World, any_world, dot, one_feature
 
 TINY = F(1, 10**12)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_softmax
 
-from dynamics.errors import InvalidArgument
-from toy_models.constrained.objectives import DPO, FORWARD, RLHF, Smooth, check_share, fisher
+from dynamics.errors import InvalidArgument, is_finite
+from toy_models.constrained.objectives import DPO, FORWARD, RLHF, Smooth, check_array, check_share, fisher
 
 RESPONSES = np.linspace(-4.0, 4.0, 81)
 """The responses: points on a line."""
@@ -63,9 +63,9 @@ def two_modes(weight: float = 0.65, distance: float = 1.6, deviation: float = 0.
         forward 0.480 1.606
     """
     check_share("weight", weight)
-    if not 0 <= distance <= 3:
+    if not is_finite(distance) or not 0 <= distance <= 3:
         raise InvalidArgument("distance", distance, "a number from 0 to 3, so that both modes lie on the axis")
-    if not 0.3 <= deviation <= 2:
+    if not is_finite(deviation) or not 0.3 <= deviation <= 2:
         raise InvalidArgument("deviation", deviation, "a number from 0.3 to 2, so that the grid resolves the modes")
     x = RESPONSES
     right, left = (log_softmax(-0.5 * ((x - mean) / deviation) ** 2) for mean in (distance, -distance))
@@ -94,6 +94,10 @@ def moments(responses: np.ndarray, log_pi: np.ndarray) -> tuple[float, float]:
         >>> moments(np.array([-1.0, 1.0]), np.log([0.5, 0.5]))
         (0.0, 1.0)
     """
+    check_array("responses", responses)
+    check_array("log_pi", log_pi)
+    if responses.shape != log_pi.shape:
+        raise InvalidArgument("responses", f"shape {responses.shape}", f"shape {log_pi.shape}")
     p = np.exp(log_pi)
     mean = float(p @ responses)
     return mean, float(np.sqrt(p @ (responses - mean) ** 2))

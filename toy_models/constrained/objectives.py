@@ -25,6 +25,7 @@ def rlhf(log_pi: np.ndarray, log_target: np.ndarray) -> float:
         >>> round(rlhf(np.log([0.5, 0.5]), np.log([0.75, 0.25])), 6)
         0.143841
     """
+    _check_pair(log_pi, log_target)
     return float(np.exp(log_pi) @ (log_pi - log_target))
 
 
@@ -55,6 +56,7 @@ def dpo(log_pi: np.ndarray, log_target: np.ndarray) -> float:
         >>> round(dpo(np.log([0.5, 0.5]), np.log([0.75, 0.25])), 6)  # ln 2: this policy knows nothing
         0.693147
     """
+    _check_pair(log_pi, log_target)
     margin, wins = log_pi[:, None] - log_pi, expit(log_target[:, None] - log_target)
     loss = -wins * log_expit(margin)
     return float((loss.sum() - np.trace(loss)) / _pairs(log_pi))
@@ -118,6 +120,23 @@ def check_share(argument: str, value: float) -> None:
     """Refuse anything but a number strictly between 0 and 1."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < 1:
         raise InvalidArgument(argument, value, "a number strictly between 0 and 1")
+
+
+def check_array(argument: str, value: np.ndarray) -> None:
+    """Refuse anything but one array of numbers; quick, since it stands inside of descents."""
+    good = isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind == "f" and len(value) > 1
+    if not good or np.isnan(value).any():
+        raise InvalidArgument(argument, value, "an array of two or more numbers, shape (responses,)")
+
+
+def _check_pair(log_pi: np.ndarray, log_target: np.ndarray) -> None:
+    check_array("log_pi", log_pi)
+    check_array("log_target", log_target)
+    if log_pi.shape != log_target.shape:
+        got = f"shapes {log_pi.shape}, {log_target.shape}"
+        raise InvalidArgument("log_pi, log_target", got, "log-probabilities of the same responses")
+    if not (abs(np.exp(np.minimum(log_pi, 1)).sum() - 1) < 1e-6):
+        raise InvalidArgument("log_pi", log_pi, "log-probabilities (nats) whose exponentials sum to 1")
 
 
 def three_shares(first: float, second: float) -> np.ndarray:

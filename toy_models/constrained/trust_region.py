@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import brentq, root
 from scipy.special import log_softmax
 
-from dynamics.errors import InvalidArgument, check_count
+from dynamics.errors import InvalidArgument, check_count, is_finite
 from toy_models.constrained.objectives import dpo_gradient, forward_gradient, rlhf, rlhf_gradient, three_shares
 
 UNIFORM = np.full(3, -np.log(3))
@@ -43,7 +43,7 @@ def trust_region(first: float = 0.6, second: float = 0.3, radius: float = 0.05, 
     Args:
         first: pi*(y_1), at least 0.001.
         second: pi*(y_2), at least 0.001; the rest, also at least 0.001, is pi*(y_3).
-        radius: in nats, more than 0 and less than ln(3/2), so that the region stays inside the simplex.
+        radius: in nats, at least 1e-9 and less than ln(3/2), so that the region stays inside the simplex.
         points: number of points of the boundary.
 
     Raises:
@@ -61,8 +61,8 @@ def trust_region(first: float = 0.6, second: float = 0.3, radius: float = 0.05, 
     target = three_shares(first, second)
     if target.min() < 1e-3:
         raise InvalidArgument("first, second", tuple(target), "three shares of at least 0.001 each")
-    if isinstance(radius, bool) or not 0 < radius < np.log(1.5):
-        raise InvalidArgument("radius", radius, "a number of nats between 0 and ln(3/2) = 0.4055")
+    if not is_finite(radius) or not 1e-9 <= radius < np.log(1.5):
+        raise InvalidArgument("radius", radius, "a number of nats between 1e-9 and ln(3/2) = 0.4055")
     log_target = np.log(target)
 
     def best(gradient: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:

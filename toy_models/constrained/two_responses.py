@@ -9,8 +9,11 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, log_expit, logit
 
-from dynamics.errors import InvalidArgument, check_count, check_number, check_positive
+from dynamics.errors import InvalidArgument, check_count, is_finite
 from toy_models.constrained.objectives import check_share
+
+LEAST_SHARE = 1e-100
+"""Of reference and interval, and of beta: below it quotients leave the range of floats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +71,14 @@ def two_responses(
         >>> round(world.free_optimum, 4), world.rlhf_optimum, world.dpo_optimum
         (0.9305, 0.7, 0.7)
     """
-    check_number("reward_gap", reward_gap)
-    if abs(reward_gap) > 30:
+    if not is_finite(reward_gap) or abs(reward_gap) > 30:
         raise InvalidArgument("reward_gap", reward_gap, "a number from -30 to 30")
-    check_positive("beta", beta)
+    if not is_finite(beta) or not LEAST_SHARE <= beta <= 1 / LEAST_SHARE:
+        raise InvalidArgument("beta", beta, f"a number > 0, from {LEAST_SHARE:g} to {1 / LEAST_SHARE:g}")
     for name, value in (("reference", reference), ("low", low), ("high", high)):
         check_share(name, value)
+        if value < LEAST_SHARE:
+            raise InvalidArgument(name, value, f"at least {LEAST_SHARE:g}")
     if high < low:
         raise InvalidArgument("high", high, f"a number not below low = {low:g}")
     p = np.linspace(0.0, 1.0, check_count("points", points) + 2)[1:-1]

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dynamics.errors import InvalidArgument
-from toy_models.multiplication.shipped import QUESTION, WEIGHTS
+from toy_models.multiplication.checkpoint import QUESTION, WEIGHTS
 
 if TYPE_CHECKING:
     from dynamics.language_model import StablePO
@@ -124,8 +124,7 @@ def probe(
     """
     _threads(1 if threads is None and model == str(WEIGHTS) else threads)  # so small a model gains nothing by more
     from dynamics.language_model import MissingExtra, StablePO  # noqa: PLC0415
-    from toy_models.multiplication import compare as comparing  # noqa: PLC0415
-    from toy_models.multiplication import report  # noqa: PLC0415
+    from toy_models.multiplication import compare as comparing, report  # noqa: PLC0415
     from toy_models.multiplication.methods import Descent  # noqa: PLC0415
     from toy_models.multiplication.probe import ProbeSettings, follow  # noqa: PLC0415
     from toy_models.multiplication.responses import as_prompt  # noqa: PLC0415

@@ -7,24 +7,14 @@ from typing import TYPE_CHECKING
 
 from dynamics.errors import InvalidArgument
 from dynamics.language_model import load as load_model
+from toy_models.multiplication.checkpoint import PINNED_REJECTED, QUESTION, WEIGHTS
 from toy_models.multiplication.corpus import parse_answer
 from toy_models.multiplication.survey import PairRule
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-WEIGHTS = Path(__file__).parent / "weights"
-"""Folder of the checkpoint: weights, configuration, tokenizer and model card."""
-
-QUESTION = "11 x 12 = ?"
-"""The question of jian2025, Section 2.3."""
-
-PINNED_REJECTED = ("11 x 12 = 124.", "114.", "11 x 12 is 123.", "172.", "11 x 13 = 141")
-"""Rejected responses with which the shipped model shows the pattern of the paper's Figure 2a.
-
-A uniform draw (seed 82) of the incorrect samples, looked for: the model card says how, and what other draws show.
-"""
-
+__all__ = ["PINNED", "PINNED_REJECTED", "QUESTION", "WEIGHTS", "answers", "load"]
 
 PINNED = PairRule(pairs=len(PINNED_REJECTED), rejected=PINNED_REJECTED)
 """The pairs of the default probe."""

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from dynamics import InvalidArgument
-from dynamics.language_model import TokenSequence, sequence_kernel, tiny_model
-from dynamics.language_model import memory as memory_module
+from dynamics.language_model import TokenSequence, memory as memory_module, sequence_kernel, tiny_model
 from dynamics.language_model.memory import measure_graph
 from dynamics.language_model.parameters import cover, requiring
 from dynamics.language_model.taps import LinearTap

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dynamics import InvalidArgument
 from dynamics.language_model import TokenSequence, sequence_log_probs, tiny_model

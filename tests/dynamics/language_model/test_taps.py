@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from dynamics import InvalidArgument
-from dynamics.language_model import audit, sequence_kernel, tiny_model
-from dynamics.language_model import kernel as kernel_module
+from dynamics.language_model import audit, kernel as kernel_module, sequence_kernel, tiny_model
 from tests.dynamics.language_model.brute_force import SEQUENCES, relative
 
 VECTOR = torch.tensor([1.0, -2, 3, 0.5, 1])

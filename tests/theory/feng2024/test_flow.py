@@ -2,8 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dynamics import InvalidArgument, ratio_hitting_time
 from theory.feng2024.flow import hitting_time, integrate

@@ -3,8 +3,7 @@ from fractions import Fraction as F
 
 import pytest
 import sympy as sp
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from mpmath import mp
 
 from theory.feng2024.ratios import BETA, D1, D2, LOSS, X1, X2, Point, anywhere, equal, lower_edge

@@ -5,8 +5,7 @@ import random
 from fractions import Fraction as F
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dynamics import DPO, LogLinear, pairs, step
 from dynamics.errors import InvalidArgument

@@ -4,8 +4,7 @@ import math
 import random
 from fractions import Fraction as F
 
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from theory.jian2025.cases import EVEN_PAIR, any_or_similar, ladder
 from theory.jian2025.corollary_1 import excess_over_eq_4, excess_over_eq_5, longer_chosen

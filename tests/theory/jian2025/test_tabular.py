@@ -7,8 +7,7 @@ from fractions import Fraction as F
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dynamics import DPO, Tabular, pairs, step
 from theory.jian2025.tabular import TreeStep, tree_changes, tree_step

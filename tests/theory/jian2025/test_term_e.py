@@ -2,10 +2,9 @@ from fractions import Fraction as F
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
-from dynamics.kernel import score
+from dynamics.scores import score
 from theory.jian2025.term_e import Stall, covariance_form, longer_rejected, regularizer_step_sign
 from theory.worlds import World, world_strategy
 

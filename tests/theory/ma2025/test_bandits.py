@@ -3,8 +3,7 @@ from fractions import Fraction as F
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dynamics import DPO, InvalidArgument, Preferences, preference_matrix, replicator_fitness
 from dynamics.losses import pair_log_probs

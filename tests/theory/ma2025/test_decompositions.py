@@ -1,8 +1,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dynamics import BDPO, NaiveBDPO
 from dynamics.losses import pair_log_probs

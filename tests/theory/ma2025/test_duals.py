@@ -3,8 +3,7 @@ from fractions import Fraction as F
 import pytest
 import sympy as sp
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from theory.ma2025.duals import Dual, exponentials, softmax, variables
 

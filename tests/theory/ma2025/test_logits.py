@@ -2,8 +2,7 @@ import random
 from fractions import Fraction as F
 
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dynamics import DPO
 from dynamics.losses import pair_log_probs

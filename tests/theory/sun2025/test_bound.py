@@ -3,8 +3,7 @@ from fractions import Fraction as F
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dynamics import InvalidArgument
 from theory.sun2025.bound import long_and_short, pointwise_constant, slack

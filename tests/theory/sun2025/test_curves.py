@@ -4,8 +4,7 @@ from fractions import Fraction as F
 import mpmath
 import pytest
 import sympy as sp
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.special import expit
 
 from theory.sun2025 import curves

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import sympy
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy.optimize import minimize_scalar
 
 from dynamics import DPO, InvalidArgument, SelfPO

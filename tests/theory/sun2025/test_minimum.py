@@ -2,8 +2,7 @@ import math
 
 import pytest
 import sympy as sp
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from theory.sun2025.curves import X, silu, softplus
 from theory.sun2025.floor import W, target_log_ratio

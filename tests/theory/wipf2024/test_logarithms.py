@@ -4,8 +4,7 @@ from fractions import Fraction as F
 
 import mpmath
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from dynamics.errors import InvalidArgument
 from theory.wipf2024.logarithms import ROUNDING, ZERO, Logs, log, power

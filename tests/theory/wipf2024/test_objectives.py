@@ -6,8 +6,7 @@ from fractions import Fraction as F
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dynamics import DPO, bradley_terry
 from dynamics.errors import InvalidArgument

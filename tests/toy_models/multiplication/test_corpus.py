@@ -8,8 +8,7 @@ from collections import Counter
 from itertools import product
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dynamics import InvalidArgument
 from toy_models.multiplication.corpus import (

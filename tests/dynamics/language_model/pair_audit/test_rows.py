@@ -4,8 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from dynamics import InvalidArgument
 from dynamics.language_model.pair_audit.rows import COLUMNS, Pair, digest, parse_pair, tokenize_pair

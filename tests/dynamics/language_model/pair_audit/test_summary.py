@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dynamics.language_model.pair_audit.results import Writer
 from dynamics.language_model.pair_audit.summary import AuditSummary, correlations, summarise

@@ -16,8 +16,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dynamics import InvalidArgument, Table, sweep
 from tests.dynamics import sweep_functions as functions

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from dynamics import InvalidArgument, LogLinear, Tabular, drives, kernel, pairs, score
 from dynamics.gradient import flat_log_probs
-from dynamics.kernel import directional_derivatives
+from dynamics.scores import directional_derivatives
 from tests.dynamics.strategies import World, close, tensor, worlds
 
 

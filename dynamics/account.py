@@ -10,17 +10,18 @@ from torch import Tensor
 from dynamics.errors import (
     ArrayLike,
     InvalidArgument,
+    check_kind,
     check_log_probs,
     check_nonnegative,
     check_shape,
     to_tensor,
 )
 from dynamics.gradient import check_preferences, objective_gradient, pair_quantities, response_lengths
-from dynamics.kernel import directional_derivatives, drives, kernel
 from dynamics.losses import DPO, PreferenceLoss
-from dynamics.optimizers import SGD, Moments, Optimizer
+from dynamics.optimizers import SGD, Moments, Optimizer, check_optimizer
 from dynamics.policies import Policy, check_theta
-from dynamics.preferences import Preferences, pairs
+from dynamics.preferences import Preferences, check_one_list, pairs
+from dynamics.scores import directional_derivatives, drives, kernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,8 +153,12 @@ def step(
     """
     loss = DPO() if loss is None else loss
     optimizer = SGD() if optimizer is None else optimizer
+    check_kind("loss", loss, PreferenceLoss, "a loss such as DPO(beta=0.1)")
     check_nonnegative("learning_rate", learning_rate)
+    if getattr(learning_rate, "ndim", 0):
+        raise InvalidArgument("learning_rate", learning_rate, "one number; simulate() takes several")
     before = check_theta(policy, theta)
+    check_optimizer(optimizer, state, before)
     asked, single = _preferences(policy, chosen, rejected, prompt, weight, preferences)
     log_probs = policy.log_probs(before)
     check_preferences(policy, log_probs.flatten(), asked)
@@ -170,6 +175,9 @@ def step(
     slope, curvature = directional_derivatives(policy, before, change)
     p = log_probs.exp()
     predicted = p * slope
+    second_order = predicted + p * (slope**2 + curvature) / 2
+    if not bool(second_order.isfinite().all()) or bool(new_log_probs.isnan().any()):
+        raise InvalidArgument("learning_rate", learning_rate, "a smaller one: this step leaves the range of floats")
     gram = kernel(policy, before)
 
     lengths = response_lengths(policy)
@@ -193,7 +201,7 @@ def step(
         new_log_probs=new_log_probs,
         actual=_change(log_probs, new_log_probs),
         predicted=predicted,
-        second_order=predicted + p * (slope**2 + curvature) / 2,
+        second_order=second_order,
         kernel=gram,
         preferences=asked,
         state=state,
@@ -222,8 +230,8 @@ def _preferences(
     if preferences is not None:
         if chosen is not None or rejected is not None:
             raise InvalidArgument("preferences", "both preferences and chosen / rejected", "one of the two")
-        if preferences.chosen.ndim != 1 or preferences.weight.ndim != 1:
-            raise InvalidArgument("preferences", "one list of pairs for each run", "one list of pairs")
+        check_kind("preferences", preferences, Preferences, "Preferences, as pairs() or preference_matrix() make them")
+        check_one_list(preferences)
         return preferences, False
     if chosen is None or rejected is None:
         raise InvalidArgument("chosen, rejected", (chosen, rejected), "an index each (or preferences=...)")

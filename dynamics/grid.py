@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import itertools
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from dynamics.errors import InvalidArgument, check_count
+from dynamics.errors import InvalidArgument, check_count, check_flag, check_kind
 from dynamics.table import Table
 from dynamics.threads import one_thread
 
@@ -29,6 +30,10 @@ each cell of the batch, but for the settings that are kept apart, of which it is
 
 Run = Callable[[Cells], Mapping[str, Any]]
 """From cells to results by name, arrays ``(B, ...)``."""
+
+
+MOST_CELLS = 10_000_000
+MOST_JOBS = 10_000
 
 
 @dataclass(frozen=True)
@@ -93,14 +98,18 @@ def sweep(
         >>> table["square"]
         array([1., 1., 4., 4., 9., 9.])
     """
+    if not callable(run) or isinstance(run, type):
+        raise InvalidArgument("run", run, "a function from cells to results")
+    check_flag("progress", progress)
+    jobs = _check_jobs(jobs)
     plan = _plan(grid, seeds, apart, block)
     blocks = plan.blocks()
     done: dict[int, dict[str, Any]] = {}
-    record = None if path is None else Path(path)
+    record = None if path is None else _as_path(path)
     if record is not None:
         done = _resume(record, _header(run, plan))
     todo = [index for index in range(len(blocks)) if index not in done]
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+    parallel = joblib.Parallel(n_jobs=1 if len(todo) < 2 else jobs, return_as="generator_unordered")
     results = parallel(joblib.delayed(_run_block)(run, index, blocks[index]) for index in todo)
     for index, values in _shown(results, len(todo), progress):
         done[index] = values
@@ -111,24 +120,42 @@ def sweep(
 
 def _plan(grid: Mapping[str, Sequence[Any]], seeds: Sequence[int], apart: Sequence[str], block: int) -> _Plan:
     values = {}
+    check_kind("grid", grid, Mapping, "lists of values by name")
+    _check_list("seeds", seeds)
+    _check_list("apart", apart, least=0)
     for name, column in grid.items():
-        if name == "seed":
+        if not isinstance(name, str) or name == "seed":
             raise InvalidArgument("grid", name, "settings by other names; the seeds are an argument of their own")
-        if isinstance(column, str) or not len(column):
-            raise InvalidArgument(f"grid[{name!r}]", column, "a list of at least one value")
+        _check_list(f"grid[{name!r}]", column)
         plain = [value.item() if isinstance(value, np.generic) else value for value in column]
         if not all(isinstance(value, (str, bool, int, float)) for value in plain):
             raise InvalidArgument(f"grid[{name!r}]", column, "numbers, texts or booleans")
         if len(set(plain)) < len(plain):
             raise InvalidArgument(f"grid[{name!r}]", column, "different values")
         values[name] = plain
-    unknown = [name for name in apart if name not in values]
+    unknown = [name for name in apart if not isinstance(name, str) or name not in values]
     if unknown:
         raise InvalidArgument("apart", unknown, f"settings of the grid: {', '.join(values) or 'it has none'}")
     whole = [check_count("seeds", seed, minimum=0) for seed in seeds]
     if not whole or len(set(whole)) < len(whole):
         raise InvalidArgument("seeds", list(seeds), "at least one, and different ones")
+    cells = math.prod(len(column) for column in values.values()) * len(whole)
+    if cells > MOST_CELLS:
+        raise InvalidArgument("grid", f"{cells} cells", f"at most {MOST_CELLS}")
     return _Plan(values, whole, list(apart), check_count("block", block))
+
+
+def _check_list(argument: str, value: object, least: int = 1) -> None:
+    """Refuse what is no list; a text is none, and what has no length may have no end."""
+    long_enough = isinstance(value, (Sequence, np.ndarray)) and np.ndim(value[:1]) > 0 and len(value) >= least
+    if isinstance(value, (str, bytes)) or not long_enough or len(value) > MOST_CELLS:  # type: ignore[arg-type]
+        raise InvalidArgument(argument, value, f"a list of at least {least} and at most {MOST_CELLS} values")
+
+
+def _check_jobs(jobs: int | None) -> int | None:
+    if jobs is not None and (not isinstance(jobs, int) or isinstance(jobs, bool) or jobs == 0 or abs(jobs) > MOST_JOBS):
+        raise InvalidArgument("jobs", jobs, f"a number of processes from 1 to {MOST_JOBS}, or -1 for one on each core")
+    return jobs
 
 
 def _run_block(run: Run, index: int, cells: Cells) -> tuple[int, dict[str, Any]]:
@@ -136,6 +163,8 @@ def _run_block(run: Run, index: int, cells: Cells) -> tuple[int, dict[str, Any]]
     size = len(cells["seed"])
     with one_thread():
         results = run(cells)
+    if not isinstance(results, Mapping):
+        raise InvalidArgument("run", results, "a function that returns results by name")
     values = {}
     for name, result in results.items():
         array = result.detach().cpu().numpy() if isinstance(result, torch.Tensor) else np.asarray(result)
@@ -194,8 +223,21 @@ def _header(run: Run, plan: _Plan) -> dict[str, Any]:
     }
 
 
+def _as_path(path: Path | str) -> Path:
+    if not isinstance(path, (str, Path)) or not str(path) or "\0" in str(path):
+        raise InvalidArgument("path", path, "the path of a file")
+    return Path(path)
+
+
 def _resume(path: Path, header: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """Return the blocks that the file holds; begin the file if there is none."""
+    try:
+        return _read_or_begin(path, header)
+    except (OSError, UnicodeError) as problem:
+        words = getattr(problem, "strerror", None) or type(problem).__name__
+        raise InvalidArgument("path", str(path), f"a file that can be read and written ({words})") from problem
+
+
+def _read_or_begin(path: Path, header: dict[str, Any]) -> dict[int, dict[str, Any]]:
     text = path.read_bytes() if path.exists() else b""
     whole = text[: text.rfind(b"\n") + 1]
     lines = whole.splitlines()

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from dynamics.errors import ArrayLike, check_shape
+from dynamics.errors import ArrayLike, check_finite, check_kind, check_shape, to_tensor
 from dynamics.gradient import flat_log_probs
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences
@@ -47,7 +47,7 @@ def kernel(policy: Policy, theta: ArrayLike) -> Tensor:
     return (g @ g.T).reshape(*policy.shape, *policy.shape)
 
 
-def drives(gram: Tensor, preferences: Preferences) -> Tensor:
+def drives(gram: ArrayLike, preferences: Preferences) -> Tensor:
     """Return A_y = g_y . (g_w - g_l) of every response, one row for each pair.
 
     The rows are kept apart: summed over a batch, the signs of single pairs are lost.
@@ -65,9 +65,12 @@ def drives(gram: Tensor, preferences: Preferences) -> Tensor:
         >>> drives(gram, pairs(0, 1, shape=(3,)))
         tensor([[-0.3333, -1.3333,  1.6667]], dtype=torch.float64)
     """
+    check_kind("preferences", preferences, Preferences, "Preferences, as pairs() makes them")
     shape = preferences.shape
     n = math.prod(shape)
-    flat = check_shape("gram", gram, (*shape, *shape)).reshape(n, n)
+    dtype = gram.dtype if isinstance(gram, Tensor) and gram.is_floating_point() else None
+    table = check_finite("gram", to_tensor("gram", gram, dtype=dtype))
+    flat = check_shape("gram", table, (*shape, *shape)).reshape(n, n)
     return (flat[preferences.chosen] - flat[preferences.rejected]).reshape(-1, *shape)
 
 
