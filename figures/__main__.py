@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,6 +114,12 @@ def _regenerate(console: Console, chosen: list[Figure], out: Path, force: bool, 
 
     out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be is refused before anything is computed
     begun, failed = time.perf_counter(), 0
+    if find_spec("transformers") is None:
+        for spec in chosen:
+            if "model" in spec.settings:
+                why = "it needs the extra lm; pip install 'preference-dynamics[lm]'"
+                console.print(f"skipped {spec.key}: {escape(why)}", soft_wrap=True)
+        chosen = [spec for spec in chosen if "model" not in spec.settings]
     stale = [spec for spec in chosen if force or not is_current(spec, out)]
     columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not sys.stdout.isatty()) as progress:

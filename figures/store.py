@@ -7,8 +7,9 @@ import json
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 LIBRARIES = ("numpy", "scipy", "torch", "matplotlib", "sympy")
+OPTIONAL_LIBRARIES = ("transformers", "peft")  # the extra lm
 SUFFIXES = (".npz", ".png", ".pdf")
 
 
@@ -28,6 +30,9 @@ SUFFIXES = (".npz", ".png", ".pdf")
 def environment() -> dict[str, str]:
     """Return the versions that the numbers depend on, and the git commit (with + if the tree had changes)."""
     found = {name: version(name) for name in LIBRARIES}
+    for name in OPTIONAL_LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
     return {"python": platform.python_version(), **found, "platform": platform.platform(), "commit": _commit()}
 
 
@@ -47,12 +52,13 @@ def _commit() -> str:
 
 @cache
 def _sources() -> str:
-    """Return a digest of the code of the four packages: whatever changes there may change a figure."""
+    """Return a digest of the code and weights of the four packages: whatever changes there may change a figure."""
     digest = hashlib.sha256()
     for package in ("dynamics", "theory", "toy_models", "figures"):
         folder = Path(sys.modules[package].__file__ or "").parent if package in sys.modules else None
         folder = folder or Path(__file__).parent.parent / package
-        for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.mplstyle")]):
+        patterns = ("*.py", "*.mplstyle", "*.safetensors")
+        for path in sorted(path for pattern in patterns for path in folder.rglob(pattern)):
             digest.update(path.relative_to(folder.parent).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -59,7 +59,7 @@ def audit_work() -> Work:
     place = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, place)
     words = ["pairs", "--model", str(save_tiny(place / "model")), "--batch-pairs", "2"]
-    words += ["--data", str(write_lines(place / "pairs.jsonl", products(24)))]
+    words += ["--data", str(write_lines(place / "pairs.jsonl", products(12)))]
     return lambda folder: app([*words, "--out", str(folder / "audit.jsonl")], standalone_mode=False)
 
 

@@ -200,6 +200,16 @@ def test_help_names_the_options(run: Run) -> None:
     assert "figures of the papers" in result.output
 
 
+def test_without_transformers_the_figures_of_a_model_are_skipped_in_words(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("figures.__main__.find_spec", lambda name: None)
+    result = run("zz-1", "jian2025-1-lm")
+    assert result.exit_code == 0
+    assert "skipped jian2025-1-lm: it needs the extra lm; pip install 'preference-dynamics[lm]'" in result.output
+    assert drawn == ["zz-1"]
+
+
 def shell(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "figures", *words], capture_output=True, text=True, check=False)
 
@@ -209,7 +219,7 @@ def test_from_the_shell_a_second_run_finds_everything_up_to_date(tmp_path: Path)
     first = shell("wipf2024-2", "--out", str(tmp_path))
     assert (first.returncode, first.stderr) == (0, "")
     arrays = (tmp_path / "wipf2024-2.npz").read_bytes()
-    second = shell("wipf2024-*", "--out", str(tmp_path))
+    second = shell("wipf2024-2", "--out", str(tmp_path))
     assert (second.returncode, second.stderr) == (0, "")
     assert "0 drawn, 1 up to date, 0 failed" in second.stdout
     assert shell("wipf2024-2", "--force", "--out", str(tmp_path)).returncode == 0
