@@ -5,7 +5,7 @@ RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 OUT    ?= out
 
-.PHONY: help figures gallery test check install clean
+.PHONY: help figures gallery bench test check install clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -19,6 +19,12 @@ gallery: $(READY)  ## the figures and one page of them, out/index.html
 
 test: check  ## lint, static types and the whole test suite
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto -q  # a process for every core, so one thread in each
+
+bench: $(READY)  ## speed, side by side: tables, JSON with the environment and a picture, out/benchmarks/
+	@$(RUN) tests/benchmarks/trajectory.py --out $(OUT)/benchmarks/trajectory.json
+	@$(RUN) tests/benchmarks/language_model_kernel.py --out $(OUT)/benchmarks/language_model_kernel.json
+	@$(RUN) tests/benchmarks/wall_times.py --tests --out $(OUT)/benchmarks/wall_times.json
+	@$(RUN) tests/benchmarks/picture.py --folder $(OUT)/benchmarks
 
 check: $(READY)  ## lint and static types only
 	@$(RUN) -m ruff check .
