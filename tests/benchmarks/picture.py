@@ -56,7 +56,7 @@ def main() -> None:
         right.set_yticks(range(len(ratios)), list(reversed(ratios)), fontsize=7)
         right.set(xscale="log", xlabel="ratio; black: its limit")
         path = folder / "benchmarks.png"
-        write_atomically(path, lambda temporary: drawing.savefig(temporary))
+        write_atomically(path, drawing.savefig)
     print(f"written to {path}")
 
 
