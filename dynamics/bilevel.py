@@ -34,13 +34,14 @@ from dynamics.errors import (
     check_finite,
     check_index,
     check_log_probs,
-    check_nonnegative,
     check_shape,
+    is_finite,
     to_tensor,
 )
 from dynamics.gradient import check_preferences, flat_log_probs, objective_cotangent, response_lengths
+from dynamics.integration import check_function
 from dynamics.losses import DPO, PreferenceLoss
-from dynamics.optimizers import SGD, Moments, Optimizer
+from dynamics.optimizers import SGD, Moments, Optimizer, check_optimizer
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences
 
@@ -191,6 +192,7 @@ def stable_po(
     fixed = None if sft is None else _sft_weights(policy, sft)
     whole = run.sft_weights(preferences, initial) if fixed is None else fixed
     optimizer = SGD() if optimizer is None else optimizer
+    check_optimizer(optimizer, None, start)
 
     def along(values: tuple[float, ...], axis: int) -> Tensor:
         shape = [1, 1, 1, 1]
@@ -242,8 +244,10 @@ class _Problem:
             raise InvalidArgument("preferences", self.preferences, "Preferences, as pairs() makes them")
         if not isinstance(self.loss, PreferenceLoss):
             raise InvalidArgument("loss", self.loss, "one loss of dynamics, such as DPO()")
+        check_function("regularizer", self.regularizer)
         check_count("inner_steps", self.inner_steps, minimum=0)
-        check_nonnegative("inner_rate", self.inner_rate)
+        if not is_finite(self.inner_rate) or self.inner_rate < 0:
+            raise InvalidArgument("inner_rate", self.inner_rate, "a finite number >= 0")
 
     def sft_weights(self, batch: Preferences, like: Tensor) -> Tensor:
         """Return the weight of every response in L_sft when the chosen responses of ``batch`` are its data."""
@@ -312,12 +316,11 @@ def _norm(vectors: Tensor) -> Tensor:
     return torch.linalg.vector_norm(vectors, dim=-1)
 
 
-def _numbers(argument: str, value: float | Sequence[float]) -> tuple[float, ...]:
-    items = tuple(np.atleast_1d(np.asarray(value, dtype=object)).tolist())
-    if not items:
-        raise InvalidArgument(argument, value, "a number >= 0, or a non-empty list of them")
-    for item in items:
-        check_nonnegative(argument, item)
+def _numbers(argument: str, value: object) -> tuple[float, ...]:
+    plain = value.tolist() if isinstance(value, np.ndarray) else value
+    items = tuple(plain) if isinstance(plain, (list, tuple, range)) else (plain,)
+    if not items or not all(is_finite(item) and item >= 0 for item in items):
+        raise InvalidArgument(argument, value, "a finite number >= 0, or a non-empty list of them")
     return tuple(float(item) for item in items)
 
 
@@ -337,7 +340,10 @@ def _rates(learning_rate: float | tuple[float, float], is_lower: Tensor, policy:
     if len(both) != 2:
         raise InvalidArgument("learning_rate", learning_rate, "one number, or one for theta and one for phi")
     for rate in both:
-        check_nonnegative("learning_rate", rate)
+        if not is_finite(rate) or rate < 0:
+            raise InvalidArgument(
+                "learning_rate", learning_rate, "a finite number >= 0, or one for theta and one for phi"
+            )
     upper, lower = (torch.tensor(float(rate), dtype=policy.dtype, device=policy.device) for rate in both)
     return torch.where(is_lower, lower, upper)
 

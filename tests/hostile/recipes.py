@@ -239,9 +239,6 @@ def log_probs_of(**arguments: Any) -> Any:
 BETA_AND_CLIP = beta_and(clip=(0.0, 0.5), symmetric=(True, False))
 AVERAGED = beta_and(gamma=(0.5, -1), activation=("silu", "gelu"), length_normalized=(True, False))
 
-UNCHECKED = {"stable_po": ("optimizer", "regularizer", "learning_rate", "inner_rate", "penalty", "gamma")}
-"""Arguments that some hostile value still passes the door with; a strict xfail says when that is mended."""
-
 RECIPES: dict[str, Recipe] = {
     "BDPO": Recipe(dynamics.BDPO, beta_and(detach=(True, False))),
     "CPO": Recipe(dynamics.CPO, beta_and(sft_weight=(0.0, 1.0))),
@@ -284,9 +281,7 @@ RECIPES: dict[str, Recipe] = {
     "score": Recipe(dynamics.score, world),
     # a learning rate of 1e308 takes a run out of the range of floats: see Trajectory
     "simulate": Recipe(simulate, for_simulate, nan_means=("log_probs", "theta")),
-    "stable_po": Recipe(
-        dynamics.stable_po, for_stable_po, kept=UNCHECKED["stable_po"], nan_means=("log_probs", "theta", "excess")
-    ),
+    "stable_po": Recipe(dynamics.stable_po, for_stable_po, nan_means=("log_probs", "theta", "excess")),
     "step": Recipe(step, for_step),
     "sweep": Recipe(dynamics.sweep, for_sweep),
     "tabular_theta": Recipe(dynamics.tabular_theta, lambda source: {"probabilities": distribution(source, 3)}),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 console = Console(highlight=False)
+MOST_SEED = 2**63 - 1  # torch takes no more
 
 
 def _bar() -> Progress:
@@ -50,7 +51,7 @@ def _threads(threads: int | None) -> None:
 @app.command()
 def train(
     out: Annotated[Path, typer.Option(help="Folder for weights, tokenizer and model card.")],
-    seed: Annotated[int, typer.Option(help="Of the initial weights and of the corpus.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of the initial weights and of the corpus.")] = 0,
     steps: Annotated[int, typer.Option(min=1, help="Number of updates.")] = 1200,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; torch's own choice if not given.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a folder that is there.")] = False,
@@ -65,7 +66,12 @@ def train(
     from toy_models.multiplication import training  # noqa: PLC0415
     from toy_models.multiplication.card import measure, write_card  # noqa: PLC0415
 
-    if out.exists() and not force:
+    try:
+        there = out.exists()
+    except OSError as problem:  # a name that is too long
+        console.print(f"[red]error[/red] cannot write to {escape(f'{out}: {problem}')}", soft_wrap=True)
+        raise typer.Exit(2) from None
+    if there and not force:
         console.print(f"[red]error[/red] {escape(str(out))} is there already; --force replaces it")
         raise typer.Exit(2)
     settings = training.TrainingSettings(seed=seed, steps=steps)
@@ -98,10 +104,10 @@ def probe(
         str | None,
         typer.Option(help="How D_l is taken: top, weighted, uniform, or pinned (the shipped model's, the default)."),
     ] = None,
-    rejected_seed: Annotated[int, typer.Option(help="Of that draw.")] = 0,
+    rejected_seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of that draw.")] = 0,
     samples: Annotated[int, typer.Option(min=1)] = 500,
     temperature: Annotated[float, typer.Option(help="Of the sampling.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the sampling.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of the sampling.")] = 0,
     method: Annotated[str, typer.Option(help="dpo, dpo+nll or stable-po.")] = "dpo",
     beta: Annotated[float, typer.Option(help="Of DPO.")] = 0.5,
     penalty: Annotated[float, typer.Option("--lambda", help="Weight of NLL, or of Stable PO's SFT penalty.")] = 1.0,

@@ -101,9 +101,16 @@ def survey(
         is_correct: whether a response (text) is right.
         settings: of the sampling; if not given, the default.
         also: responses that are to be followed whether sampled or not.
+
+    Raises:
+        InvalidArgument: a prompt that leaves no room for a response, or no sample that came to an end.
     """
     settings = SurveySettings() if settings is None else settings
     x, end = encode_prompt(tokenizer, prompt), tokenizer.eos_token_id
+    longest = getattr(model.config, "max_position_embeddings", None)
+    if longest is not None and len(x) + settings.max_tokens > longest:
+        wanted = f"at most {longest - settings.max_tokens}: the model is made for {longest}, the response included"
+        raise InvalidArgument("prompt", f"{len(x)} tokens", wanted)
     drawn = sample(
         model,
         x,
