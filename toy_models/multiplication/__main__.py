@@ -72,7 +72,7 @@ def train(
         console.print(f"[red]error[/red] cannot write to {escape(f'{out}: {problem}')}", soft_wrap=True)
         raise typer.Exit(2) from None
     if there and not force:
-        console.print(f"[red]error[/red] {escape(str(out))} is there already; --force replaces it")
+        console.print(f"[red]error[/red] {escape(str(out))} is there already; --force replaces it", soft_wrap=True)
         raise typer.Exit(2)
     settings = training.TrainingSettings(seed=seed, steps=steps)
     try:
