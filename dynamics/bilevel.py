@@ -33,7 +33,6 @@ from dynamics.errors import (
     check_count,
     check_finite,
     check_index,
-    check_log_probs,
     check_shape,
     is_finite,
     to_tensor,
@@ -44,6 +43,7 @@ from dynamics.losses import DPO, PreferenceLoss
 from dynamics.optimizers import SGD, Moments, Optimizer, check_optimizer
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences
+from dynamics.trajectory import check_per_seed, flat_reference
 
 Regularizer = Callable[[Tensor, Tensor], Tensor]
 """From the scores g_w and g_l in theta, ``(..., upper parameters)``, to the delta of max(0, delta), ``(...)``."""
@@ -182,11 +182,11 @@ def stable_po(
         if not isinstance(generator, torch.Generator):
             raise InvalidArgument("generator", generator, "a torch.Generator when minibatch is given")
     for name, value in (("preferences.chosen", preferences.chosen), ("preferences.weight", preferences.weight)):
-        _per_seed(name, value, seeds)
-    start = _per_seed("theta", check_finite("theta", check_theta(policy, theta, batched=True)), seeds)
+        check_per_seed(name, value, seeds)
+    start = check_per_seed("theta", check_finite("theta", check_theta(policy, theta, batched=True)), seeds)
     initial = flat_log_probs(policy, start)
     check_preferences(policy, initial, preferences)
-    base = initial if reference is None else _reference(policy, reference, seeds)
+    base = flat_reference(policy, initial, reference, seeds)
     is_lower = _blocks(policy, lower)
     rate = _rates(learning_rate, is_lower, policy)
     fixed = None if sft is None else _sft_weights(policy, sft)
@@ -354,16 +354,3 @@ def _sft_weights(policy: Policy, sft: ArrayLike) -> Tensor:
     if bool((weights < 0).any()):
         raise InvalidArgument("sft", weights.tolist(), "weights >= 0")
     return weights.flatten()
-
-
-def _per_seed(argument: str, value: Tensor, seeds: int) -> Tensor:
-    if (value.ndim == 2 and value.shape[0] not in (1, seeds)) or value.ndim > 2:
-        raise InvalidArgument(argument, f"shape {tuple(value.shape)}", f"({value.shape[-1]},) or ({seeds}, ...)")
-    return value
-
-
-def _reference(policy: Policy, reference: ArrayLike, seeds: int) -> Tensor:
-    base = to_tensor("reference", reference, dtype=policy.dtype, device=policy.device)
-    check_shape("reference", base, policy.shape, batched=True)
-    flat = check_log_probs("reference", base).reshape(*base.shape[: base.ndim - len(policy.shape)], -1)
-    return _per_seed("reference", flat, seeds)

@@ -139,14 +139,15 @@ def simulate(
         check_count("minibatch", minibatch)
         check_generator(generator, preferences.weight.device)
     for name, value in (("chosen", preferences.chosen), ("weight", preferences.weight)):
-        _per_seed(f"preferences.{name}", value, seeds)
+        check_per_seed(f"preferences.{name}", value, seeds)
     grid = (len(losses), len(rates), seeds)
-    start = _per_seed("theta", check_theta(policy, theta, batched=True), seeds)
+    start = check_per_seed("theta", check_theta(policy, theta, batched=True), seeds)
     check_optimizer(optimizer, None, start)
-    check_preferences(policy, flat_log_probs(policy, start), preferences)
+    initial = flat_log_probs(policy, start)
+    check_preferences(policy, initial, preferences)
     _check_size(policy, math.prod(grid), steps, record_every)
     theta_now = start.expand(*grid, policy.parameters).clone(memory_format=torch.contiguous_format)
-    base = _reference(policy, start, reference, seeds)
+    base = flat_reference(policy, initial, reference, seeds)
     rate_of_run = torch.tensor(rates, dtype=policy.dtype, device=policy.device).reshape(1, -1, 1, 1)
     groups = _group(losses, policy)
     lengths = response_lengths(policy)
@@ -208,19 +209,21 @@ def _check_size(policy: Policy, runs: int, steps: int, record_every: int) -> Non
         raise InvalidArgument("record_every", record_every, allowed)
 
 
-def _per_seed(argument: str, value: Tensor, seeds: int) -> Tensor:
+def check_per_seed(argument: str, value: Tensor, seeds: int) -> Tensor:
+    """Refuse what is neither one row for all seeds nor one row for each."""
     if (value.ndim == 2 and value.shape[0] not in (1, seeds)) or value.ndim > 2:
         raise InvalidArgument(argument, f"shape {tuple(value.shape)}", f"({value.shape[-1]},) or ({seeds}, ...)")
     return value
 
 
-def _reference(policy: Policy, start: Tensor, reference: ArrayLike | None, seeds: int) -> Tensor:
+def flat_reference(policy: Policy, initial: Tensor, reference: ArrayLike | None, seeds: int) -> Tensor:
+    """Return log ref (nats) with prompts and responses in one axis; ``initial`` if no other reference is given."""
     if reference is None:
-        return flat_log_probs(policy, start)
+        return initial
     base = to_tensor("reference", reference, dtype=policy.dtype, device=policy.device)
     check_shape("reference", base, policy.shape, batched=True)
     flat = check_log_probs("reference", base).flatten(start_dim=base.ndim - len(policy.shape))
-    return _per_seed("reference", flat, seeds)
+    return check_per_seed("reference", flat, seeds)
 
 
 def _group(losses: tuple[PreferenceLoss, ...], policy: Policy) -> list[tuple[slice, PreferenceLoss]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jinja2
+import matplotlib as mpl
 from latex2mathml.converter import convert
 from markupsafe import escape
 
@@ -18,11 +19,9 @@ from dynamics.errors import InvalidArgument
 from dynamics.files import write_atomically
 from figures.not_regenerated import NOT_REGENERATED
 from figures.registry import Figure
-from figures.style import COLUMN_WIDTH
+from figures.style import COLUMN_WIDTH, paper_style
 from theory.claim import VERDICTS, Claim
 from theory.report import PAPERS
-
-DOTS_PER_INCH = 220  # as in paper.mplstyle
 
 BEYOND = "new"
 """The group of the figures that no paper has."""
@@ -54,7 +53,8 @@ class Entry:
     @property
     def wide(self) -> bool:
         """Return whether it is as wide as a page, and not as a column."""
-        return self.size[0] > 1.5 * COLUMN_WIDTH * DOTS_PER_INCH
+        with paper_style():
+            return self.size[0] > 1.5 * COLUMN_WIDTH * mpl.rcParams["savefig.dpi"]
 
     @property
     def checks(self) -> list[tuple[str, bool]]:

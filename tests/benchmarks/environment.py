@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from dynamics.files import write_atomically
+
 
 def environment() -> dict[str, Any]:
     """Return machine, versions, threads and commit."""
@@ -40,6 +42,5 @@ def environment() -> dict[str, Any]:
 def write_report(path: Path, report: dict[str, Any]) -> None:
     """Write the numbers with their environment as JSON, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps({**report, "environment": environment()}, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    text = json.dumps({**report, "environment": environment()}, indent=2) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
