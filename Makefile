@@ -42,5 +42,5 @@ $(READY): pyproject.toml constraints.txt
 	  "Preference Dynamics needs Python 3.11 to 3.13, but $(PYTHON) is %d.%d; try: make PYTHON=python3.12 ..." % v)'
 	@echo "Installing the pinned versions into $(VENV) (once; a few minutes)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,lm,notebooks]'
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,lm,notebooks,trl]'
 	@touch $@
