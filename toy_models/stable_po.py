@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from dynamics import DPO, SFT, AdamW, Preferences, Trajectory, pairs, simulate
-from dynamics.bilevel import BilevelTrajectory, stable_po
 from dynamics.errors import InvalidArgument, check_count, check_positive
+from dynamics.finite.bilevel import BilevelTrajectory, stable_po
 
 FEATURES = 8
 RANK = 2
@@ -184,7 +184,7 @@ def train_stable_po(
         inner_rate: of the inner loop.
         minibatch: pairs in a batch.
         steps: outer iterations.
-        settings: more of ``dynamics.bilevel.stable_po``.
+        settings: more of ``dynamics.finite.bilevel.stable_po``.
 
     Example:
         >>> runs = train_stable_po(preference_tasks(0, tasks=3), 0, penalty=[0.0, 1.0], steps=2)

@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
 from dynamics import DPO, InvalidArgument, LogLinear, Policy, Preferences, Tabular, pairs
-from dynamics.bilevel import displaced, longer_chosen, longer_rejected, stable_po
+from dynamics.finite.bilevel import displaced, longer_chosen, longer_rejected, stable_po
 from tests.dynamics.strategies import KINDS, make_policy
 from theory.jian2025.algorithm_1 import iterate
 from theory.jian2025.two_block_policy import Objective, TwoBlockPolicy

@@ -37,13 +37,13 @@ from dynamics.errors import (
     is_finite,
     to_tensor,
 )
+from dynamics.finite.integration import check_function
+from dynamics.finite.trajectory import check_per_seed, flat_reference
 from dynamics.gradient import check_preferences, flat_log_probs, objective_cotangent, response_lengths
-from dynamics.integration import check_function
 from dynamics.losses import DPO, PreferenceLoss
 from dynamics.optimizers import SGD, Moments, Optimizer, check_optimizer
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences
-from dynamics.trajectory import check_per_seed, flat_reference
 
 Regularizer = Callable[[Tensor, Tensor], Tensor]
 """From the scores g_w and g_l in theta, ``(..., upper parameters)``, to the delta of max(0, delta), ``(...)``."""
@@ -163,7 +163,7 @@ def stable_po(
 
     Example:
         >>> from dynamics import DPO, LogLinear, pairs
-        >>> from dynamics.bilevel import stable_po
+        >>> from dynamics.finite.bilevel import stable_po
         >>> features = torch.tensor([[2.0], [3.0], [0.0]])  # both responses of the pair fall under DPO
         >>> runs = stable_po(
         ...     LogLinear(torch.cat([features, features], dim=1)), [0.0, 0.0], pairs(0, 1, shape=(3,)),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-import dynamics.trajectory
+import dynamics.finite.trajectory
 from dynamics import (
     BDPO,
     DPO,
@@ -328,7 +328,7 @@ def test_bad_input_is_named(bad: dict, argument: str) -> None:
 
 
 def test_a_record_that_would_not_fit_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dynamics.trajectory, "LARGEST_RECORD", 1000)
+    monkeypatch.setattr(dynamics.finite.trajectory, "LARGEST_RECORD", 1000)
     simulate(Tabular(3), torch.zeros(3), pairs(0, 1, shape=(3,)), steps=30)
     with pytest.raises(InvalidArgument, match=r"^record_every: got 1; allowed: a larger number"):
         simulate(Tabular(3), torch.zeros(3), pairs(0, 1, shape=(3,)), steps=60)
