@@ -138,9 +138,7 @@ def preference_tasks(
     features = torch.cat([correct.unsqueeze(2), similar.unsqueeze(2), features[:, :, 2:]], dim=2)
 
     backbone = ManyLogLinear(features)
-    of_prompt = pairs(
-        [CORRECT] * prompts, [REJECTED] * prompts, shape=backbone.shape, prompt=range(prompts), weight=1 / prompts
-    )
+    of_prompt = pairs([CORRECT] * prompts, [REJECTED] * prompts, shape=backbone.shape, prompt=range(prompts))
     tuned = simulate(
         backbone,
         START_SCALE * normal(FEATURES),

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from dynamics import DPO, SFT, AdamW, LogLinear, pairs, simulate
 from dynamics.finite.bilevel import longer_chosen, longer_rejected, stable_po
-from tests.dynamics.strategies import KINDS, make_policy
 from tests.dynamics.finite.test_bilevel import LOSS, some_pairs
+from tests.dynamics.strategies import KINDS, make_policy
 
 
 def distance_to_dpo(kind: str, optimizer: Any, minibatch: int | None, **how: Any) -> float:

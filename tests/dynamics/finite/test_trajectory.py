@@ -150,8 +150,9 @@ def test_a_run_is_reproduced_by_its_seed_and_by_no_other() -> None:
 
 def test_every_loss_and_learning_rate_sees_the_same_draws_and_every_seed_its_own() -> None:
     twins = minibatch_run(loss=[DPO(beta=1.0), IPO(), DPO(beta=1.0)], learning_rate=[0.5, 0.2, 0.5])
-    assert torch.equal(twins.log_probs[:, 0], twins.log_probs[:, 2])
-    assert torch.equal(twins.log_probs[:, :, 0], twins.log_probs[:, :, 2])
+    # to rounding: a sum over a short row may be taken in another order at another place of the batch
+    close(twins.log_probs[:, 0], twins.log_probs[:, 2])
+    close(twins.log_probs[:, :, 0], twins.log_probs[:, :, 2])
     close(twins.log_probs[:, :1, :1], minibatch_run().log_probs)
     final = twins.log_probs[-1, 0, 0]
     assert all(not torch.equal(final[i], final[j]) for i in range(4) for j in range(i))
