@@ -1,4 +1,8 @@
-"""The gradient of a preference objective, from the closed-form partials of the loss and one pullback."""
+"""The gradient of a preference objective: the closed-form partial derivatives of the loss, then one backward pass.
+
+The objective is the weighted mean of the losses of the pairs (see ``Preferences``), for finite policies and language
+models alike.
+"""
 
 from __future__ import annotations
 
@@ -72,22 +76,21 @@ def check_preferences(policy: Policy, log_probs: Tensor, preferences: Preference
 def objective_cotangent(
     log_probs: Tensor, reference: Tensor, preferences: Preferences, loss: PreferenceLoss, lengths: Tensor
 ) -> Tensor:
-    """Return the gradient of the weighted sum of losses with respect to every log pi(y | x) taken as free.
+    """Return the gradient of the objective with respect to every log pi(y | x), each taken as a free variable.
 
     Shapes as in ``pair_quantities``; the result has the shape of ``log_probs``.
     """
     partials = loss.partials(pair_quantities(log_probs, reference, preferences, lengths))
-    # a pair that is never asked may be masked (log 0 - log 0 is NaN): it must count for nothing
-    asked = preferences.weight > 0
+    # the partials of a pair of weight 0 may be NaN (log 0 - log 0), and NaN times 0 is NaN
+    counts = preferences.weight > 0
     zero = torch.zeros((), dtype=log_probs.dtype, device=log_probs.device)
-    weight = preferences.weight.to(log_probs.dtype)
-    push = torch.where(asked, partials.chosen * weight, zero)
-    pull = torch.where(asked, partials.rejected * weight, zero)
+    share = preferences.share.to(log_probs.dtype)
+    of_chosen = torch.where(counts, partials.chosen * share, zero)
+    of_rejected = torch.where(counts, partials.rejected * share, zero)
     cotangent = torch.zeros_like(log_probs)
-    runs = log_probs.shape[:-1]
-    pairs_in_run = preferences.chosen.shape[-1]
-    cotangent.scatter_add_(-1, preferences.chosen.expand(*runs, pairs_in_run), push.expand(*runs, pairs_in_run))
-    cotangent.scatter_add_(-1, preferences.rejected.expand(*runs, pairs_in_run), pull.expand(*runs, pairs_in_run))
+    shape = (*log_probs.shape[:-1], preferences.chosen.shape[-1])
+    cotangent.scatter_add_(-1, preferences.chosen.expand(shape), of_chosen.expand(shape))
+    cotangent.scatter_add_(-1, preferences.rejected.expand(shape), of_rejected.expand(shape))
     return cotangent
 
 
@@ -99,7 +102,7 @@ def flat_log_probs(policy: Policy, theta: Tensor) -> Tensor:
 def objective_gradient(
     policy: Policy, theta: Tensor, preferences: Preferences, loss: PreferenceLoss, reference: Tensor
 ) -> Tensor:
-    """Return d/dtheta of the weighted sum of losses, for one theta or a batch ``(..., parameters)``.
+    """Return d/dtheta of the objective, for one theta or a batch ``(..., parameters)``.
 
     Args:
         policy: the finite policy.

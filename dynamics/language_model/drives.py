@@ -28,7 +28,8 @@ class PairDrives:
             signs of single pairs are lost in a sum.
         margin: what the loss is a function of, ``(pairs,)``.
         urgency: -f'(margin); sigma(-z) for DPO.
-        slopes: dL/dlog pi of the whole weighted objective, ``(sequences,)``; zero for those that no pair names.
+        slopes: dL/dlog pi of the objective, ``(sequences,)``; zero for those that no pair names. The objective L is the
+            weighted mean of the losses of the pairs.
         preferences: the pairs.
         account: kernel of the sequences.
     """
@@ -75,7 +76,7 @@ def pair_drives(
         sequences: by default y_w, y_l and then the responses to look at.
         chosen: number of y_w among the sequences, for each pair.
         rejected: number of y_l.
-        weight: weight of each pair; the objective is the weighted sum of their losses.
+        weight: weight of each pair; the objective is the weighted mean of their losses.
         loss: preference loss; ``DPO()`` by default.
         reference: log ref of every sequence in nats; by default the model itself, so that the log-ratio is 0.
         **options: of ``sequence_kernel``: ``parameters``, ``dtype``, ``memory`` and the others.
@@ -156,7 +157,7 @@ def objective_slopes(
     reference: ArrayLike | None = None,
     lengths: ArrayLike = 1.0,
 ) -> Tensor:
-    """Return dL/dlog pi of every sequence, L the weighted sum of the losses; the gradient is sum_i slope_i g_i.
+    """Return dL/dlog pi of every sequence, L the weighted mean of the losses; the gradient is sum_i slope_i g_i.
 
     Args:
         log_probs: log pi in nats, ``(sequences,)``.

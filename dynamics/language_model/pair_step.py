@@ -73,7 +73,7 @@ def model_step(
         sequences: responses to look at, those of the pairs among them; by default y_w and y_l come first.
         chosen: number of y_w among the sequences, for each pair.
         rejected: number of y_l.
-        weight: weight of each pair; the objective is the weighted sum.
+        weight: weight of each pair; the objective is the weighted mean of their losses.
         loss: preference loss; ``DPO()`` by default.
         learning_rate: eta; 1e-4 by default.
         reference: log ref of every sequence in nats; by default the model itself, so that the log-ratio is 0.

@@ -46,7 +46,7 @@ def parameter_change(
         sequences: by default y_w and y_l; for batches, all responses of the pairs.
         chosen: number of y_w among the sequences, for each pair.
         rejected: number of y_l.
-        weight: weight of each pair; the step is on the weighted sum of their losses.
+        weight: weight of each pair; the step is on the weighted mean of their losses.
         loss: preference loss; ``DPO()`` by default.
         learning_rate: eta; 1e-4 by default.
         reference: log ref of every sequence in nats; by default the model itself.
