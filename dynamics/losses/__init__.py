@@ -9,12 +9,14 @@ from typing import Any
 from dynamics.errors import InvalidArgument
 from dynamics.losses.balanced import BDPO, NaiveBDPO, NaiveBDPOv2, ProbabilityMargin
 from dynamics.losses.base import PairLogProbs, Partials, PreferenceLoss, WeightedSum, pair_log_probs
+from dynamics.losses.per_token import IPOPerToken
 from dynamics.losses.self_po import SelfPO
 from dynamics.losses.standard import CPO, DPO, IPO, SFT, Hinge, SimPO, SLiC
 
 LOSSES: dict[str, Callable[..., PreferenceLoss]] = {
     "dpo": DPO,
     "ipo": IPO,
+    "ipo_per_token": IPOPerToken,
     "hinge": Hinge,
     "slic": SLiC,
     "cpo": CPO,
@@ -34,15 +36,19 @@ LOSSES: dict[str, Callable[..., PreferenceLoss]] = {
 }
 """Every loss, and every variant with a name of its own: call the entry with hyper-parameters, or use ``get_loss``."""
 
-TRL_NAMES = {"sigmoid": "dpo", "nll": "sft"}
-"""Names that TRL uses and this registry spells otherwise; 'ipo', 'hinge' and 'simpo' are the same in both."""
+TRL_NAMES = {"sigmoid": "dpo", "hinge": "hinge", "ipo": "ipo_per_token", "simpo": "simpo"}
+"""What a loss_type of TRL is called here. TRL's 'ipo' is not ``get_loss("ipo")``, which is the paper's: TRL's averages
+over tokens. TRL's 'sft' is no loss of a single pair: see ``SFT`` for the factor between the two."""
+
+OTHER_NAMES = {"nll": "sft"}
+"""Further names that are understood."""
 
 
 def get_loss(name: str, **hyper_parameters: Any) -> PreferenceLoss:
     """Return the loss of that name.
 
     Args:
-        name: a key of ``LOSSES`` or of ``TRL_NAMES``.
+        name: a key of ``LOSSES``, or of ``TRL_NAMES`` or ``OTHER_NAMES`` where ``LOSSES`` has none of that name.
         **hyper_parameters: fields of the loss, such as ``beta=0.1``.
 
     Raises:
@@ -52,9 +58,10 @@ def get_loss(name: str, **hyper_parameters: Any) -> PreferenceLoss:
         >>> get_loss("sigmoid", beta=0.5)
         DPO(beta=0.5)
     """
-    key = TRL_NAMES.get(name, name) if isinstance(name, str) else name
-    if not isinstance(name, str) or key not in LOSSES:
-        raise InvalidArgument("name", name, "one of " + ", ".join(sorted({*LOSSES, *TRL_NAMES})))
+    known = {**OTHER_NAMES, **TRL_NAMES, **{own: own for own in LOSSES}}
+    if not isinstance(name, str) or name not in known:
+        raise InvalidArgument("name", name, "one of " + ", ".join(sorted(known)))
+    key = known[name]
     try:
         return LOSSES[key](**hyper_parameters)
     except TypeError as problem:
@@ -67,9 +74,11 @@ __all__ = [
     "DPO",
     "IPO",
     "LOSSES",
+    "OTHER_NAMES",
     "SFT",
     "TRL_NAMES",
     "Hinge",
+    "IPOPerToken",
     "NaiveBDPO",
     "NaiveBDPOv2",
     "PairLogProbs",

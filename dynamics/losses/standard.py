@@ -45,6 +45,9 @@ class DPO(LogisticLoss, LogRatioLoss):
 class IPO(MarginLoss):
     r"""Identity preference optimization: the log-ratio is pulled to 1 / (2 beta).
 
+    The log-ratio is that of the whole responses. TRL's loss of the same name divides the log-ratio of each response by
+    its number of tokens: ``IPOPerToken``.
+
     Args:
         beta: the paper's tau, > 0.
 
@@ -56,7 +59,7 @@ class IPO(MarginLoss):
     beta: Scalar = 0.1
 
     formula: ClassVar[str] = r"\left(\log\frac{\pi_w}{ref_w}-\log\frac{\pi_l}{ref_l}-\frac{1}{2\beta}\right)^2"
-    source: ClassVar[str] = "Azar et al. 2024, Eq. 17; TRL loss_type 'ipo'"
+    source: ClassVar[str] = "Azar et al. 2024, Eq. 17; not TRL's 'ipo', which is ipo_per_token here"
 
     def __post_init__(self) -> None:
         check_positive("beta", self.beta)
@@ -141,7 +144,11 @@ class SLiC(MarginLoss):
 
 @dataclass(frozen=True)
 class SFT(MarginLoss):
-    """Negative log-likelihood of the chosen response, mostly as a term of a sum.
+    """Negative log-likelihood of the whole chosen response, mostly as a term of a sum.
+
+    It is a sum over the tokens of a response. TRL's 'sft' is the mean over all chosen tokens of the batch, that is the
+    mean of this loss over the batch divided by the mean length of its chosen responses: with responses of 100 tokens, a
+    weight of 1 on TRL's term is a weight of 0.01 on this one.
 
     Example:
         >>> (DPO(beta=1.0) + 0.5 * SFT())(chosen=-2.0, rejected=-2.0)
@@ -149,7 +156,7 @@ class SFT(MarginLoss):
     """
 
     formula: ClassVar[str] = r"-\log\pi_w"
-    source: ClassVar[str] = "jian2025 Eq. 7 (lower level); sun2025 Table 2"
+    source: ClassVar[str] = "jian2025 Eq. 7 (lower level); sun2025 Table 2; not TRL's 'sft', a mean over tokens"
 
     def margin(self, pair: PairLogProbs) -> Tensor:
         """Return log pi_w."""

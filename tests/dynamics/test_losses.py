@@ -19,6 +19,7 @@ from dynamics.losses import (
     LOSSES,
     SFT,
     Hinge,
+    IPOPerToken,
     NaiveBDPO,
     NaiveBDPOv2,
     Partials,
@@ -97,10 +98,15 @@ def per_token(p: Point, b: float, gamma: float) -> mpf:
     return MP.mpf(b) * (p.c / p.nw - p.r / p.nl) - MP.mpf(gamma)
 
 
+def ratio_per_token(p: Point) -> mpf:
+    return (p.c - p.rc) / p.nw - (p.r - p.rr) / p.nl
+
+
 CASES: dict[str, tuple[PreferenceLoss, Formula]] = {
     "dpo": (DPO(beta=0.1), lambda p: softplus(-MP.mpf(0.1) * p.z)),
     "dpo beta=1": (DPO(beta=1.0), lambda p: softplus(-p.z)),
     "ipo": (IPO(beta=0.3), lambda p: (p.z - 1 / (2 * MP.mpf(0.3))) ** 2),
+    "ipo_per_token": (IPOPerToken(beta=0.3), lambda p: (ratio_per_token(p) - 1 / (2 * MP.mpf(0.3))) ** 2),
     "hinge": (Hinge(beta=0.7), lambda p: max(MP.mpf(0), 1 - MP.mpf(0.7) * p.z)),
     "slic": (SLiC(delta=1.3), lambda p: max(MP.mpf(0), MP.mpf(1.3) - p.c + p.r)),
     "cpo": (CPO(beta=0.4), lambda p: softplus(-MP.mpf(0.4) * (p.c - p.r)) - p.c),
@@ -324,6 +330,7 @@ def test_a_called_loss_can_be_differentiated() -> None:
 NUMBERS = [
     (DPO, {"beta": [0.1, 2.0]}),
     (IPO, {"beta": [0.1, 2.0]}),
+    (IPOPerToken, {"beta": [0.1, 2.0]}),
     (Hinge, {"beta": [0.1, 2.0]}),
     (SLiC, {"delta": [0.0, 2.0]}),
     (CPO, {"beta": [0.1, 2.0], "sft_weight": [1.0, 0.0]}),
