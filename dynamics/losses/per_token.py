@@ -7,8 +7,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from dynamics.losses.base import PairLogProbs, Partials
-from dynamics.losses.standard import IPO
+from dynamics.errors import check_positive
+from dynamics.losses.base import Scalar
+from dynamics.losses.pair import PairLogProbs, Partials
+from dynamics.losses.standard import IPO, LogisticLoss
 
 
 def mean_log_ratio(pair: PairLogProbs) -> Tensor:
@@ -52,3 +54,37 @@ class IPOPerToken(IPO):
     def margin_partials(self, pair: PairLogProbs) -> Partials:
         """Return (1 / |y_w|, -1 / |y_l|)."""
         return Partials(1 / pair.chosen_length, -1 / pair.rejected_length)
+
+
+@dataclass(frozen=True)
+class DPOPerToken(LogisticLoss):
+    """DPO on log-ratios per token: TRL's 'sigmoid_norm'. SimPO with a reference and without a target margin.
+
+    Where both responses have T tokens it is DPO at beta / T. Where the chosen one is longer it is pulled at less than
+    the rejected one is pushed, so that even on a tabular policy the chosen response can fall.
+
+    Args:
+        beta: strength of the tie to the reference, > 0.
+
+    Example:
+        >>> DPOPerToken(beta=1.0)(-22.0, -7.0, -20.0, -10.0, chosen_length=20, rejected_length=10)
+        tensor(0.9130, dtype=torch.float64)
+    """
+
+    beta: Scalar = 0.1
+
+    formula: ClassVar[str] = (
+        r"-\log\sigma\left(\frac{\beta}{|y_w|}\log\frac{\pi_w}{ref_w}-\frac{\beta}{|y_l|}\log\frac{\pi_l}{ref_l}\right)"
+    )
+    source: ClassVar[str] = "TRL 1.16 DPOTrainer, loss_type 'sigmoid_norm'"
+
+    def __post_init__(self) -> None:
+        check_positive("beta", self.beta)
+
+    def margin(self, pair: PairLogProbs) -> Tensor:
+        """Return beta times the difference of the log-ratios per token."""
+        return self.beta * mean_log_ratio(pair)
+
+    def margin_partials(self, pair: PairLogProbs) -> Partials:
+        """Return (beta / |y_w|, -beta / |y_l|)."""
+        return Partials(self.beta / pair.chosen_length, -self.beta / pair.rejected_length)
