@@ -80,13 +80,9 @@ def objective_cotangent(
 
     Shapes as in ``pair_quantities``; the result has the shape of ``log_probs``.
     """
-    partials = loss.partials(pair_quantities(log_probs, reference, preferences, lengths))
-    # the partials of a pair of weight 0 may be NaN (log 0 - log 0), and NaN times 0 is NaN
-    counts = preferences.weight > 0
-    zero = torch.zeros((), dtype=log_probs.dtype, device=log_probs.device)
-    share = preferences.share.to(log_probs.dtype)
-    of_chosen = torch.where(counts, partials.chosen * share, zero)
-    of_rejected = torch.where(counts, partials.rejected * share, zero)
+    # a loss of the batch couples the pairs of a run, and a pair that is never asked, maybe masked, counts for nothing
+    quantities = pair_quantities(log_probs, reference, preferences, lengths)
+    of_chosen, of_rejected = loss.total_partials(quantities, preferences.share.to(log_probs.dtype))
     cotangent = torch.zeros_like(log_probs)
     shape = (*log_probs.shape[:-1], preferences.chosen.shape[-1])
     cotangent.scatter_add_(-1, preferences.chosen.expand(shape), of_chosen.expand(shape))

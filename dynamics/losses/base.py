@@ -1,40 +1,20 @@
-"""What a preference loss is: a function of the log-probabilities of one chosen and one rejected response."""
+"""What a preference loss is: a function of the log-probabilities of a chosen and a rejected response, or of many."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from dynamics.errors import ArrayLike, InvalidArgument, check_number, check_positive, to_tensor
+from dynamics.errors import ArrayLike, InvalidArgument, check_number, check_positive
+from dynamics.losses.pair import PairLogProbs, PairWeights, Partials, pair_log_probs
 
-Scalar = float | Tensor  # a tensor holds one value for each run of a batch
+__all__ = ["LogRatioLoss", "MarginLoss", "PairLogProbs", "Partials", "PreferenceLoss", "Scalar", "WeightedSum", "weigh"]
 
-
-class PairLogProbs(NamedTuple):
-    """Log-probabilities (nats) and lengths (tokens) of a chosen and a rejected response; any broadcastable shapes."""
-
-    chosen: Tensor
-    rejected: Tensor
-    reference_chosen: Tensor
-    reference_rejected: Tensor
-    chosen_length: Tensor
-    rejected_length: Tensor
-
-    @property
-    def log_ratio(self) -> Tensor:
-        """Log of (pi_w / ref_w) / (pi_l / ref_l), nats: what DPO's margin is proportional to."""
-        return (self.chosen - self.reference_chosen) - (self.rejected - self.reference_rejected)
-
-
-class Partials(NamedTuple):
-    """Partial derivatives of a loss with respect to log pi(chosen) and log pi(rejected)."""
-
-    chosen: Tensor
-    rejected: Tensor
+Scalar = float | Tensor  # a tensor holds one value for each run
 
 
 class PreferenceLoss(ABC):
@@ -109,6 +89,33 @@ class PreferenceLoss(ABC):
     def partials(self, pair: PairLogProbs) -> Partials:
         """Return dL/dlog pi(chosen) and dL/dlog pi(rejected) in closed form, as a gradient step uses them."""
 
+    def pair_weights(self, pair: PairLogProbs) -> PairWeights:
+        """Return d_w = -dL/dlog pi(chosen) and d_l = dL/dlog pi(rejected).
+
+        Example:
+            >>> from dynamics import SimPO
+            >>> from dynamics.losses import pair_log_probs
+            >>> d_w, d_l = SimPO(beta=2.0).pair_weights(pair_log_probs(-4.0, -4.0, chosen_length=4, rejected_length=2))
+            >>> d_w / d_l  # the longer response is pulled at less
+            tensor(0.5000, dtype=torch.float64)
+        """
+        partials = self.partials(pair)
+        return PairWeights(-partials.chosen, partials.rejected)
+
+    def total(self, pair: PairLogProbs, weight: Tensor) -> Tensor:
+        """Return the weighted sum of the losses of a batch, whose pairs lie along the last axis.
+
+        Args:
+            pair: the batch.
+            weight: weight of each pair, >= 0, broadcastable to the pairs; a pair of weight 0 counts for nothing.
+        """
+        return weigh(self.value(pair), weight).sum(-1)
+
+    def total_partials(self, pair: PairLogProbs, weight: Tensor) -> Partials:
+        """Return the derivatives of ``total`` with respect to log pi(chosen) and log pi(rejected) of every pair."""
+        partials = self.partials(pair)
+        return Partials(weigh(partials.chosen, weight), weigh(partials.rejected, weight))
+
     def __add__(self, other: PreferenceLoss) -> WeightedSum:
         """Add two losses."""
         if not isinstance(other, PreferenceLoss):
@@ -178,7 +185,18 @@ class WeightedSum(PreferenceLoss):
 
     def partials(self, pair: PairLogProbs) -> Partials:
         """Return the weighted sum of the partials of the terms."""
-        parts = [(w, term.partials(pair)) for w, term in self.terms]
+        return self._sum([(w, term.partials(pair)) for w, term in self.terms])
+
+    def total(self, pair: PairLogProbs, weight: Tensor) -> Tensor:
+        """Return the weighted sum of the totals of the terms, some of which may see the whole batch."""
+        return torch.stack(torch.broadcast_tensors(*[w * term.total(pair, weight) for w, term in self.terms])).sum(0)
+
+    def total_partials(self, pair: PairLogProbs, weight: Tensor) -> Partials:
+        """Return the weighted sum of the partials of the totals of the terms."""
+        return self._sum([(w, term.total_partials(pair, weight)) for w, term in self.terms])
+
+    @staticmethod
+    def _sum(parts: list[tuple[float, Partials]]) -> Partials:
         chosen = torch.stack(torch.broadcast_tensors(*[w * p.chosen for w, p in parts])).sum(0)
         rejected = torch.stack(torch.broadcast_tensors(*[w * p.rejected for w, p in parts])).sum(0)
         return Partials(chosen, rejected)
@@ -203,44 +221,9 @@ class LogRatioLoss(MarginLoss):
         return Partials(beta, -beta)
 
 
-def pair_log_probs(
-    chosen: ArrayLike,
-    rejected: ArrayLike,
-    reference_chosen: ArrayLike = 0.0,
-    reference_rejected: ArrayLike = 0.0,
-    chosen_length: ArrayLike = 1,
-    rejected_length: ArrayLike = 1,
-) -> PairLogProbs:
-    """Check and convert the six quantities that a loss may depend on (arguments: see ``PreferenceLoss.__call__``).
-
-    Example:
-        >>> pair_log_probs(-1.0, -3.0).log_ratio
-        tensor(2., dtype=torch.float64)
-    """
-    given = {
-        "chosen": chosen,
-        "rejected": rejected,
-        "reference_chosen": reference_chosen,
-        "reference_rejected": reference_rejected,
-        "chosen_length": chosen_length,
-        "rejected_length": rejected_length,
-    }
-    # float32 log-probs of a language model stay float32; everything else becomes float64.
-    floating = [v.dtype for v in given.values() if isinstance(v, Tensor) and v.is_floating_point()]
-    dtype = floating[0] if floating and all(d == floating[0] for d in floating) else torch.float64
-    device = next((v.device for v in given.values() if isinstance(v, Tensor) and not v.is_meta), None)
-    tensors = {name: to_tensor(name, value, dtype=dtype, device=device) for name, value in given.items()}
-    for name, value in tensors.items():
-        if name.endswith("length"):
-            if not bool(((value >= 1) & value.isfinite()).all()):
-                raise InvalidArgument(name, value.tolist(), "numbers of tokens >= 1")
-        elif bool(torch.isnan(value).any()) or bool((value > 0).any()):
-            raise InvalidArgument(name, value.tolist(), "log-probabilities in nats, at most 0")
-    try:
-        return PairLogProbs(*torch.broadcast_tensors(*tensors.values()))
-    except RuntimeError as problem:
-        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in tensors.items())
-        raise InvalidArgument("chosen, rejected, ...", shapes, "shapes that broadcast together") from problem
+def weigh(values: Tensor, weight: Tensor) -> Tensor:
+    """Return weight times value, and 0 where the weight is 0, whatever the value there (NaN for log 0 - log 0)."""
+    return torch.where(weight > 0, values * weight, torch.zeros((), dtype=values.dtype, device=values.device))
 
 
 def _terms(loss: PreferenceLoss) -> tuple[tuple[float, PreferenceLoss], ...]:

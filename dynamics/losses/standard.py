@@ -1,4 +1,4 @@
-"""The losses that the field compares against: DPO, IPO, hinge, SLiC, CPO, SimPO, and the SFT term."""
+"""The losses that the field compares against, DPO, IPO and the hinge, and the SFT term."""
 
 from __future__ import annotations
 
@@ -9,8 +9,21 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from dynamics.errors import check_nonnegative, check_number, check_positive
+from dynamics.errors import InvalidArgument, check_nonnegative, check_positive
 from dynamics.losses.base import LogRatioLoss, MarginLoss, PairLogProbs, Partials, Scalar
+
+
+def opposite(pair: PairLogProbs, scale: Scalar = 1.0) -> Partials:
+    """Return (scale, -scale) for every pair: the partials of a difference of two log-probabilities."""
+    along = scale * torch.ones_like(pair.chosen)
+    return Partials(along, -along)
+
+
+def check_smoothing(value: Scalar) -> None:
+    """Refuse a share of wrong labels that is not from 0 to below 1/2."""
+    check_nonnegative("label_smoothing", value)
+    if bool((torch.as_tensor(value) >= 0.5).any()):
+        raise InvalidArgument("label_smoothing", value, "a share of the labels, from 0 to below 1/2")
 
 
 class LogisticLoss(MarginLoss):
@@ -23,6 +36,20 @@ class LogisticLoss(MarginLoss):
     def derivative(self, margin: Tensor) -> Tensor:
         """Return -sigma(-z)."""
         return -torch.sigmoid(-margin)
+
+
+class SmoothedLogisticLoss(MarginLoss):
+    """A loss ``-(1 - e) log sigma(z) - e log sigma(-z)`` of some margin, where a share e of the labels is wrong."""
+
+    label_smoothing: Scalar
+
+    def of_margin(self, margin: Tensor) -> Tensor:
+        """Return (1 - e) softplus(-z) + e softplus(z)."""
+        return -(1 - self.label_smoothing) * logsigmoid(margin) - self.label_smoothing * logsigmoid(-margin)
+
+    def derivative(self, margin: Tensor) -> Tensor:
+        """Return -(1 - e) sigma(-z) + e sigma(z)."""
+        return -(1 - self.label_smoothing) * torch.sigmoid(-margin) + self.label_smoothing * torch.sigmoid(margin)
 
 
 @dataclass(frozen=True)
@@ -45,6 +72,9 @@ class DPO(LogisticLoss, LogRatioLoss):
 class IPO(MarginLoss):
     r"""Identity preference optimization: the log-ratio is pulled to 1 / (2 beta).
 
+    The log-ratio is that of the whole responses. TRL's loss of the same name divides the log-ratio of each response by
+    its number of tokens: ``IPOPerToken``.
+
     Args:
         beta: the paper's tau, > 0.
 
@@ -56,7 +86,7 @@ class IPO(MarginLoss):
     beta: Scalar = 0.1
 
     formula: ClassVar[str] = r"\left(\log\frac{\pi_w}{ref_w}-\log\frac{\pi_l}{ref_l}-\frac{1}{2\beta}\right)^2"
-    source: ClassVar[str] = "Azar et al. 2024, Eq. 17; TRL loss_type 'ipo'"
+    source: ClassVar[str] = "Azar et al. 2024, Eq. 17; not TRL's 'ipo', which is ipo_per_token here"
 
     def __post_init__(self) -> None:
         check_positive("beta", self.beta)
@@ -75,7 +105,7 @@ class IPO(MarginLoss):
 
     def margin_partials(self, pair: PairLogProbs) -> Partials:
         """Return (1, -1)."""
-        return _opposite(pair)
+        return opposite(pair)
 
 
 @dataclass(frozen=True)
@@ -103,45 +133,12 @@ class Hinge(LogRatioLoss):
 
 
 @dataclass(frozen=True)
-class SLiC(MarginLoss):
-    """The reference-free rank hinge of SLiC-HF; its regulariser is ``+ weight * SFT()``.
-
-    Args:
-        delta: the log-ratio from which a pair counts as learnt, nats, >= 0.
-
-    Example:
-        >>> SLiC(delta=1.0)(chosen=-1.0, rejected=-1.5)
-        tensor(0.5000, dtype=torch.float64)
-    """
-
-    delta: Scalar = 1.0
-
-    formula: ClassVar[str] = r"\max(0, \delta-\log\pi_w+\log\pi_l)"
-    source: ClassVar[str] = "Zhao et al. 2023, Eq. 1; sun2025 Table 2"
-
-    def __post_init__(self) -> None:
-        check_nonnegative("delta", self.delta)
-
-    def margin(self, pair: PairLogProbs) -> Tensor:
-        """Return log pi_w - log pi_l."""
-        return pair.chosen - pair.rejected
-
-    def of_margin(self, margin: Tensor) -> Tensor:
-        """Return max(0, delta - z)."""
-        return torch.relu(self.delta - margin)
-
-    def derivative(self, margin: Tensor) -> Tensor:
-        """Return -1 below the kink at z = delta and 0 from it on."""
-        return -(margin < self.delta).to(margin.dtype)
-
-    def margin_partials(self, pair: PairLogProbs) -> Partials:
-        """Return (1, -1)."""
-        return _opposite(pair)
-
-
-@dataclass(frozen=True)
 class SFT(MarginLoss):
-    """Negative log-likelihood of the chosen response, mostly as a term of a sum.
+    """Negative log-likelihood of the whole chosen response, mostly as a term of a sum.
+
+    It is a sum over the tokens of a response. TRL's 'sft' is the mean over all chosen tokens of the batch, that is the
+    mean of this loss over the batch divided by the mean length of its chosen responses: with responses of 100 tokens, a
+    weight of 1 on TRL's term is a weight of 0.01 on this one.
 
     Example:
         >>> (DPO(beta=1.0) + 0.5 * SFT())(chosen=-2.0, rejected=-2.0)
@@ -149,7 +146,7 @@ class SFT(MarginLoss):
     """
 
     formula: ClassVar[str] = r"-\log\pi_w"
-    source: ClassVar[str] = "jian2025 Eq. 7 (lower level); sun2025 Table 2"
+    source: ClassVar[str] = "jian2025 Eq. 7 (lower level); sun2025 Table 2; not TRL's 'sft', a mean over tokens"
 
     def margin(self, pair: PairLogProbs) -> Tensor:
         """Return log pi_w."""
@@ -166,83 +163,3 @@ class SFT(MarginLoss):
     def margin_partials(self, pair: PairLogProbs) -> Partials:
         """Return (1, 0)."""
         return Partials(torch.ones_like(pair.chosen), torch.zeros_like(pair.chosen))
-
-
-@dataclass(frozen=True)
-class CPO(LogisticLoss):
-    """Contrastive preference optimization: the reference-free logistic loss plus an SFT term.
-
-    Args:
-        beta: scale of the log-ratio, > 0.
-        sft_weight: weight of ``-log pi_w``; 1 in the original, a hyper-parameter in sun2025's table.
-
-    Example:
-        >>> CPO(beta=1.0)(chosen=-2.0, rejected=-2.0)
-        tensor(2.6931, dtype=torch.float64)
-    """
-
-    beta: Scalar = 0.1
-    sft_weight: Scalar = 1.0
-
-    formula: ClassVar[str] = r"-\log\sigma(\beta\log\pi_w-\beta\log\pi_l)-\lambda\log\pi_w"
-    source: ClassVar[str] = "Xu et al. 2024, Eq. 5; sun2025 Table 2"
-
-    def __post_init__(self) -> None:
-        check_positive("beta", self.beta)
-        check_nonnegative("sft_weight", self.sft_weight)
-
-    def value(self, pair: PairLogProbs) -> Tensor:
-        """Return the logistic loss of the margin plus the weighted SFT term."""
-        return self.of_margin(self.margin(pair)) - self.sft_weight * pair.chosen
-
-    def margin(self, pair: PairLogProbs) -> Tensor:
-        """Return beta (log pi_w - log pi_l)."""
-        return self.beta * (pair.chosen - pair.rejected)
-
-    def margin_partials(self, pair: PairLogProbs) -> Partials:
-        """Return (beta, -beta)."""
-        return _opposite(pair, self.beta)
-
-    def partials(self, pair: PairLogProbs) -> Partials:
-        """Return the partials of the margin loss, the chosen one lowered by the SFT weight."""
-        logistic = super().partials(pair)
-        return Partials(logistic.chosen - self.sft_weight, logistic.rejected)
-
-
-@dataclass(frozen=True)
-class SimPO(LogisticLoss):
-    """Simple preference optimization: reference-free, per-token average log-probs, a target margin.
-
-    Args:
-        beta: scale of the average log-probabilities, > 0.
-        gamma: target margin in units of the margin (not divided by beta). Public SimPO code is configured by
-            ``gamma_beta_ratio = gamma / beta``; reading one for the other changes the numbers of sun2025 Sec. 4.3.
-
-    Example:
-        >>> SimPO(beta=2.0, gamma=1.0)(-4.0, -4.0, chosen_length=4, rejected_length=2)
-        tensor(0.3133, dtype=torch.float64)
-    """
-
-    beta: Scalar = 2.0
-    gamma: Scalar = 0.5
-
-    formula: ClassVar[str] = r"-\log\sigma\left(\frac{\beta}{|y_w|}\log\pi_w-\frac{\beta}{|y_l|}\log\pi_l-\gamma\right)"
-    source: ClassVar[str] = "Meng et al. 2024, Eq. 6; sun2025 Eq. 6; TRL CPO loss_type 'simpo'"
-
-    def __post_init__(self) -> None:
-        check_positive("beta", self.beta)
-        check_number("gamma", self.gamma)
-
-    def margin(self, pair: PairLogProbs) -> Tensor:
-        """Return beta (log pi_w / |y_w| - log pi_l / |y_l|) - gamma."""
-        average = pair.chosen / pair.chosen_length - pair.rejected / pair.rejected_length
-        return self.beta * average - self.gamma
-
-    def margin_partials(self, pair: PairLogProbs) -> Partials:
-        """Return (beta / |y_w|, -beta / |y_l|)."""
-        return Partials(self.beta / pair.chosen_length, -self.beta / pair.rejected_length)
-
-
-def _opposite(pair: PairLogProbs, scale: Scalar = 1.0) -> Partials:
-    along = scale * torch.ones_like(pair.chosen)
-    return Partials(along, -along)

@@ -25,11 +25,21 @@ def test_every_name_gives_a_loss_with_a_formula_and_a_source(name: str) -> None:
 
 def test_names_of_trl() -> None:
     assert get_loss("sigmoid", beta=0.5) == DPO(beta=0.5)
-    assert get_loss("ipo") == IPO()
+    assert type(get_loss("ipo")) is IPO  # the paper's; TRL's is another
     assert get_loss("hinge") == Hinge()
     assert get_loss("simpo", gamma=1.0) == SimPO(gamma=1.0)
     assert get_loss("nll") == SFT()
     assert set(TRL_NAMES.values()) <= set(LOSSES)
+
+
+def test_ipo_of_trl_is_per_token() -> None:
+    assert TRL_NAMES["ipo"] == "ipo_per_token"
+    sequences = (-22.0, -7.0, -20.0, -10.0, 20, 10)  # log-ratios -2 and 3, lengths 20 and 10
+    assert float(get_loss(TRL_NAMES["ipo"], beta=0.1)(*sequences)) == pytest.approx(29.16, rel=1e-14)
+    assert float(get_loss("ipo", beta=0.1)(*sequences)) == pytest.approx(100.0, rel=1e-14)
+    one_token = (*sequences[:4], 1, 1)
+    assert get_loss("ipo_per_token")(*one_token) == get_loss("ipo")(*one_token)
+    assert "not TRL's" in IPO.source
 
 
 def test_names_of_ablations_and_variants() -> None:
