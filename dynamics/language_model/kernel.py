@@ -39,6 +39,7 @@ class SequenceKernel:
             weight contributes is the head's part, the embedding's part and ``"tied cross terms"``.
         route: how each module was contracted: ``"ghost"``, ``"product"``, or ``"vector"`` for biases and norms.
         plan: the memory that was expected.
+        dtype: what it was computed in.
     """
 
     kernel: Tensor
@@ -46,6 +47,7 @@ class SequenceKernel:
     by_module: dict[str, Tensor] = field(repr=False)
     route: dict[str, str] = field(repr=False)
     plan: MemoryPlan | None = None
+    dtype: torch.dtype = torch.float64
 
     def norms(self) -> Tensor:
         """Return ||g_i||, ``(sequences,)``."""
@@ -143,7 +145,7 @@ def _run(
     finally:  # rows of a run that failed must not meet those of the next
         for tap in coverage.taps:
             tap.release()
-    return replace(assembly.result(), plan=plan)
+    return replace(assembly.result(), plan=plan, dtype=coverage.head.weight.dtype)
 
 
 class _Assembly:

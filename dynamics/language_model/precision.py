@@ -20,6 +20,8 @@ from torch.overrides import TorchFunctionMode
 from dynamics.errors import InvalidArgument
 
 LOWER = (torch.float32, torch.float16, torch.bfloat16)
+ROUNDING = {torch.float32: 1e-5, torch.float64: 1e-12}
+"""Bounds for what rounding does to a kernel, as |dK_ij| / sqrt(K_ii K_jj), by the dtype that it was computed in."""
 # These may return a low-precision view of a tensor that the caller already had.
 HARMLESS = ("__get__", "__set__", "__repr__", "detach", "requires_grad_")
 

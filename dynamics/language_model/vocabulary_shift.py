@@ -168,8 +168,8 @@ def next_token_log_probs(
 
     Example:
         >>> from dynamics.language_model import tiny_model
-        >>> next_token_log_probs(tiny_model(), [(1, 2), (3,)]).exp().sum(-1)
-        tensor([1.0000, 1.0000], dtype=torch.float64)
+        >>> next_token_log_probs(tiny_model(), [(1, 2), (3,)]).exp().sum(-1).round(decimals=9)
+        tensor([1., 1.], dtype=torch.float64)
     """
     found, before = _positions(model, contexts)
     head = find_head(model)

@@ -10,14 +10,16 @@ from typing import Any
 import torch
 
 from dynamics.errors import InvalidArgument
-from dynamics.language_model.ches import ches
+from dynamics.language_model.ches import CHES, ches
+from dynamics.language_model.drives import check_loss, chosen_push
 from dynamics.language_model.kernel import SequenceKernel, sequence_kernel
 from dynamics.language_model.memory import Memory, MemoryPlan, plan_memory
 from dynamics.language_model.parameters import Filter, cover, requiring
-from dynamics.language_model.precision import compute_dtype, computing_in
+from dynamics.language_model.precision import ROUNDING, compute_dtype, computing_in
 from dynamics.language_model.score import VOCABULARY_PIECE
 from dynamics.language_model.sequences import TokenSequence
 from dynamics.language_model.sweep import find_layers
+from dynamics.losses import PairLogProbs, PreferenceLoss
 
 Sequences = tuple[TokenSequence, TokenSequence]
 
@@ -39,8 +41,8 @@ class PairAudit:
         drive_rejected: <g_w, g_l> - ||g_l||^2.
         ches: <H_w, H_l> - ||H_w||^2 of the sums of hidden states.
         ches_length_normalised: the same of their means.
-        lowers_chosen: whether a small gradient step of DPO on this pair alone lowers log pi(y_w | x): drive_chosen < 0
-            (jian2025, Theorem 1).
+        lowers_chosen: whether a small SGD step on this pair alone lowers log pi(y_w | x), to first order and under the
+            loss that was asked for (see ``drives.chosen_push``); for DPO, drive_chosen < 0 (jian2025, Theorem 1).
     """
 
     log_prob_chosen: float
@@ -62,6 +64,7 @@ def audit_pairs(
     model: Any,
     pairs: Sequence[Sequences],
     *,
+    loss: PreferenceLoss | None = None,
     parameters: Filter = None,
     dtype: torch.dtype | None = None,
     memory: Memory = "auto",
@@ -74,6 +77,7 @@ def audit_pairs(
     Args:
         model: a causal language model; left as it was.
         pairs: chosen and rejected response of each.
+        loss: preference loss that ``lowers_chosen`` is about; ``DPO()`` by default. The model is its own reference.
         parameters: as in ``sequence_kernel``.
         dtype: as there.
         memory: as there.
@@ -88,20 +92,24 @@ def audit_pairs(
     sequences = [sequence for pair in pairs for sequence in pair]
     account = sequence_kernel(model, sequences, parameters=parameters, dtype=dtype, memory=memory)
     similarity = ches(model, pairs, dtype=dtype)
-    return [
-        _account(account, number, pair, float(similarity.score[number]), float(similarity.length_normalised[number]))
-        for number, pair in enumerate(pairs)
-    ]
+    asked = check_loss(loss)
+    return [_account(asked, account, number, pair, similarity) for number, pair in enumerate(pairs)]
 
 
 def audit_pairs_that_fit(
-    model: Any, pairs: Sequence[Sequences], *, parameters: Filter = None, dtype: torch.dtype | None = None
+    model: Any,
+    pairs: Sequence[Sequences],
+    *,
+    loss: PreferenceLoss | None = None,
+    parameters: Filter = None,
+    dtype: torch.dtype | None = None,
 ) -> list[PairAudit]:
     """Audit some pairs; if memory runs out, layer by layer, and if it still does, half of them at a time.
 
     Args:
         model: as for ``audit_pairs``.
         pairs: as there.
+        loss: as there.
         parameters: as there.
         dtype: as there.
 
@@ -111,7 +119,7 @@ def audit_pairs_that_fit(
     ways: tuple[Memory, ...] = ("auto", "layerwise") if find_layers(model) else ("auto",)
     for memory in ways:
         try:
-            return audit_pairs(model, pairs, parameters=parameters, dtype=dtype, memory=memory)
+            return audit_pairs(model, pairs, loss=loss, parameters=parameters, dtype=dtype, memory=memory)
         except (MemoryError, RuntimeError) as problem:
             if not out_of_memory(problem):
                 raise
@@ -120,7 +128,8 @@ def audit_pairs_that_fit(
         raise _too_large(model, pairs[0], parameters, dtype)
     middle = len(pairs) // 2
     parts = (pairs[:middle], pairs[middle:])
-    return [found for part in parts for found in audit_pairs_that_fit(model, part, parameters=parameters, dtype=dtype)]
+    how: dict[str, Any] = {"loss": loss, "parameters": parameters, "dtype": dtype}
+    return [found for part in parts for found in audit_pairs_that_fit(model, part, **how)]
 
 
 def expected_memory(
@@ -160,14 +169,20 @@ def release() -> None:
 
 
 def _account(
-    account: SequenceKernel, number: int, pair: Sequences, score: float, length_normalised: float
+    loss: PreferenceLoss, account: SequenceKernel, number: int, pair: Sequences, similarity: CHES
 ) -> PairAudit:
     chosen, rejected = 2 * number, 2 * number + 1
     table = account.kernel
     ww, wl, ll = float(table[chosen, chosen]), float(table[chosen, rejected]), float(table[rejected, rejected])
+    score = float(similarity.score[number])
     norms = [math.sqrt(max(0.0, square)) for square in (ww, ll)]
     if not all(map(math.isfinite, (ww, wl, ll, score))):
         raise InvalidArgument("model", "scores that are not finite", "a model whose gradients are finite; try float64")
+    own = account.log_probs[[chosen, rejected]]
+    lengths = torch.tensor([float(s.length) for s in pair], dtype=torch.float64)
+    squares = torch.tensor([ww, wl, ll], dtype=torch.float64)
+    here = PairLogProbs(*own, *own, *lengths)
+    push = chosen_push(loss, here, squares[0], squares[1], squares[2], ROUNDING[account.dtype])
     return PairAudit(
         log_prob_chosen=float(account.log_probs[chosen]),
         log_prob_rejected=float(account.log_probs[rejected]),
@@ -180,8 +195,8 @@ def _account(
         drive_chosen=ww - wl,
         drive_rejected=wl - ll,
         ches=score,
-        ches_length_normalised=length_normalised,
-        lowers_chosen=ww - wl < 0,
+        ches_length_normalised=float(similarity.length_normalised[number]),
+        lowers_chosen=bool(push < 0),
     )
 
 
