@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +14,14 @@ from dynamics.errors import InvalidArgument
 from dynamics.language_model.ches import CHES, ches
 from dynamics.language_model.drives import check_loss, chosen_push
 from dynamics.language_model.kernel import SequenceKernel, sequence_kernel
-from dynamics.language_model.memory import Memory, MemoryPlan, plan_memory
-from dynamics.language_model.parameters import Filter, cover, requiring
-from dynamics.language_model.precision import ROUNDING, compute_dtype, computing_in
-from dynamics.language_model.score import VOCABULARY_PIECE
+from dynamics.language_model.memory import Memory
+from dynamics.language_model.parameters import Filter
+from dynamics.language_model.precision import ROUNDING
 from dynamics.language_model.sequences import TokenSequence
-from dynamics.language_model.sweep import find_layers
+from dynamics.language_model.shortage import OutOfMemory, out_of_memory, release
 from dynamics.losses import PairLogProbs, PreferenceLoss
 
+LOG = logging.getLogger(__name__)
 Sequences = tuple[TokenSequence, TokenSequence]
 
 
@@ -104,7 +105,9 @@ def audit_pairs_that_fit(
     parameters: Filter = None,
     dtype: torch.dtype | None = None,
 ) -> list[PairAudit]:
-    """Audit some pairs; if memory runs out, layer by layer, and if it still does, half of them at a time.
+    """Audit some pairs; if memory runs out, half of them at a time, down to single pairs.
+
+    The kernel has gone layer by layer already by then, where the model has layers (``memory="auto"``).
 
     Args:
         model: as for ``audit_pairs``.
@@ -114,58 +117,21 @@ def audit_pairs_that_fit(
         dtype: as there.
 
     Raises:
-        InvalidArgument: memory runs out on a single pair; says how much is needed.
+        OutOfMemory: memory runs out on a single pair; says how much is needed.
     """
-    ways: tuple[Memory, ...] = ("auto", "layerwise") if find_layers(model) else ("auto",)
-    for memory in ways:
-        try:
-            return audit_pairs(model, pairs, loss=loss, parameters=parameters, dtype=dtype, memory=memory)
-        except (MemoryError, RuntimeError) as problem:
-            if not out_of_memory(problem):
-                raise
-        release()  # outside of the except clause: the exception keeps the tensors of its frames alive
-    if len(pairs) == 1:
-        raise _too_large(model, pairs[0], parameters, dtype)
-    middle = len(pairs) // 2
-    parts = (pairs[:middle], pairs[middle:])
     how: dict[str, Any] = {"loss": loss, "parameters": parameters, "dtype": dtype}
-    return [found for part in parts for found in audit_pairs_that_fit(model, part, **how)]
-
-
-def expected_memory(
-    model: Any, sequences: Sequence[TokenSequence], parameters: Filter = None, dtype: torch.dtype | None = None
-) -> MemoryPlan:
-    """Return the memory that ``sequence_kernel`` will say it needs, without computing the kernel.
-
-    Args:
-        model: as for ``sequence_kernel``.
-        sequences: as there.
-        parameters: as there.
-        dtype: as there.
-    """
-    with computing_in(model, compute_dtype(model, dtype)):
-        coverage = cover(model, parameters)
-        with requiring(model, coverage.selected):
-            return plan_memory(model, sequences, coverage, "auto", 1024, VOCABULARY_PIECE)
-
-
-def out_of_memory(problem: BaseException) -> bool:
-    """Return whether an exception says that memory ran out, on whatever device.
-
-    Example:
-        >>> out_of_memory(MemoryError()), out_of_memory(RuntimeError("shapes differ"))
-        (True, False)
-    """
-    said = str(problem).lower()
-    return isinstance(problem, (MemoryError, torch.OutOfMemoryError)) or any(
-        words in said for words in ("out of memory", "can't allocate memory")
-    )
-
-
-def release() -> None:
-    """Give the memory that torch keeps for later back to the device."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    try:
+        return audit_pairs(model, pairs, **how)
+    except (MemoryError, RuntimeError) as problem:
+        if not out_of_memory(problem):
+            raise
+        needed, available = getattr(problem, "needed", None), getattr(problem, "available", None)
+    release()  # outside of the except clause: the exception keeps the tensors of its frames alive
+    if len(pairs) == 1:
+        raise _too_large(pairs[0], needed, available)
+    LOG.warning("%d pairs do not fit into memory: half of them at a time instead", len(pairs))
+    middle = len(pairs) // 2
+    return [found for part in (pairs[:middle], pairs[middle:]) for found in audit_pairs_that_fit(model, part, **how)]
 
 
 def _account(
@@ -200,16 +166,10 @@ def _account(
     )
 
 
-def _too_large(model: Any, pair: Sequences, parameters: Filter, dtype: torch.dtype | None) -> InvalidArgument:
-    try:
-        plan = expected_memory(model, pair, parameters, dtype)
-        ways = [plan.graph] if plan.layerwise is None else [plan.graph, plan.layerwise]
-        need = f"about {min(ways) / 2**20:.0f} MiB beyond the model, where {plan.available / 2**20:.0f} MiB are free"
-    except (MemoryError, RuntimeError) as problem:
-        if not out_of_memory(problem):
-            raise
-        need = "more than one forward pass of it finds"
+def _too_large(pair: Sequences, needed: int | None, available: int | None) -> OutOfMemory:
     longest = max(len(sequence.ids) for sequence in pair)
-    return InvalidArgument(
-        "memory", f"a pair of up to {longest} tokens that needs {need}", "shorter pairs (--max-tokens), a larger device"
-    )
+    need = "more memory than there is"
+    if needed is not None and available is not None:
+        need = f"about {needed / 2**20:.0f} MiB beyond the model, where {available / 2**20:.0f} MiB were free"
+    got = f"a pair of up to {longest} tokens that needs {need}"
+    return OutOfMemory("memory", got, "shorter pairs (--max-tokens), a larger device", needed, available)
