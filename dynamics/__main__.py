@@ -36,6 +36,8 @@ Device = Annotated[str | None, typer.Option(help="Such as cpu or cuda:0; a GPU i
 MaxTokens = Annotated[
     int | None, typer.Option(min=2, help="Longest prompt and response together; the model's own limit if not given.")
 ]
+Loss = Annotated[str, typer.Option(help="Name of a preference loss: dpo, ipo, simpo, ...")]
+Beta = Annotated[float | None, typer.Option(help="Of the loss; its own default if not given.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads; torch's own choice if not given.")]
 
 
@@ -78,8 +80,8 @@ def step(
     learning_rate: Annotated[
         list[float] | None, typer.Option(help="Can be repeated; 1e-7 to 1e-3 in tens if not given.")
     ] = None,
-    loss: Annotated[str, typer.Option(help="Name of a preference loss: dpo, ipo, simpo, ...")] = "dpo",
-    beta: Annotated[float | None, typer.Option(help="Of the loss; its own default if not given.")] = None,
+    loss: Loss = "dpo",
+    beta: Beta = None,
     optimizer: Annotated[str, typer.Option(help="sgd, or adamw taking its first step.")] = "sgd",
     revision: Revision = None,
     split: Split = "train",
@@ -110,6 +112,8 @@ def pairs(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at a row that cannot be used (else: skip it).")
     ] = False,
+    loss: Loss = "dpo",
+    beta: Beta = None,
     revision: Revision = None,
     split: Split = "train",
     parameters: Parameters = None,
@@ -118,16 +122,16 @@ def pairs(
     max_tokens: MaxTokens = None,
     threads: Threads = None,
 ) -> None:
-    """Audit a data set: norms, cosine, drives and CHES of every pair, and whether DPO lowers its chosen response.
+    """Audit a data set: norms, cosine, drives and CHES of every pair, and whether a step lowers its chosen response.
 
     The same command again goes on after an interruption. On several GPUs: accelerate launch -m dynamics pairs ...
     """
     with _reporting(f"stopped; {out} holds whole lines, and the same command goes on with it"):
-        from dynamics.language_model.commands import pairs_command  # noqa: PLC0415
+        from dynamics.language_model.commands import choose_loss, pairs_command  # noqa: PLC0415
         from dynamics.language_model.pair_audit.run import AuditSettings  # noqa: PLC0415
 
         options = _options(model, data, revision, split, parameters, dtype, device, max_tokens, threads)
-        settings = AuditSettings(batch_pairs=batch_pairs, first=first, strict=strict)
+        settings = AuditSettings(batch_pairs=batch_pairs, first=first, strict=strict, loss=choose_loss(loss, beta))
         pairs_command(options, Console(highlight=False), out, settings)
 
 

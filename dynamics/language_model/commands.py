@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from dynamics.language_model.pair_audit.summary import AuditSummary, summarise
 from dynamics.language_model.pair_step import model_step
 from dynamics.language_model.parameters import Filter
 from dynamics.language_model.sequences import TokenSequence
-from dynamics.losses import get_loss
+from dynamics.losses import LOSSES, TRL_NAMES, PreferenceLoss, get_loss
 from dynamics.optimizers import SGD, AdamW, Optimizer
 
 OPTIMIZERS: dict[str, Optimizer] = {"sgd": SGD(), "adamw": AdamW()}
@@ -120,7 +121,7 @@ def step_command(
     """
     if optimizer not in OPTIMIZERS:
         raise InvalidArgument("optimizer", optimizer, " or ".join(OPTIMIZERS))
-    found = get_loss(loss, **({} if beta is None else {"beta": beta}))
+    found = choose_loss(loss, beta)
     source, loaded = _open(options)
     ((taken, pair),) = _take(source, loaded, options, 1, (row,))
     steps = [
@@ -135,6 +136,33 @@ def step_command(
         for rate in learning_rates
     ]
     printing.print_step(console, taken, pair, found, learning_rates, steps, optimizer)
+
+
+def choose_loss(name: str, beta: float | None) -> PreferenceLoss:
+    """Return the loss that ``--loss`` and ``--beta`` ask for.
+
+    Args:
+        name: of the loss.
+        beta: its beta; None for its own default.
+
+    Raises:
+        InvalidArgument: an unknown name, with those that are spelt nearly so; a beta for a loss without one.
+
+    Example:
+        >>> choose_loss("dpo", 0.5)
+        DPO(beta=0.5)
+    """
+    known = {*LOSSES, *TRL_NAMES}
+    if name not in known:
+        near = get_close_matches(name.lower(), sorted(known), n=2)
+        meant = f" (did you mean {' or '.join(near)}?)" if near else ""
+        raise InvalidArgument("loss", name, "one of " + ", ".join(sorted(known)) + meant)
+    found = get_loss(name)
+    if beta is None:
+        return found
+    if not hasattr(found, "beta"):
+        raise InvalidArgument("beta", beta, f"no beta: the loss {name} has none")
+    return get_loss(name, beta=beta)
 
 
 def pairs_command(options: Options, console: Console, out: Path, settings: AuditSettings) -> AuditSummary:
@@ -167,6 +195,7 @@ def _pairs(
         "parameters": list(options.parameters),
         "dtype": options.dtype,
         "max_tokens": longest,
+        "loss": str(settings.loss),  # beta and all
     }
     made = replace(settings, parameters=options.filter, dtype=DTYPES[options.dtype], max_tokens=longest)
     total = source.rows if settings.first is None else min(settings.first, source.rows or settings.first)
@@ -183,7 +212,7 @@ def _pairs(
     if processes.rank == 0:
         account = {**asdict(summary), "model": options.model, "data": options.data, "settings": depends_on}
         pair_results.write_json(pair_results.summary_file(out), account)
-        printing.print_summary(console, summary, out)
+        printing.print_summary(console, summary, settings.loss, out)
     if settings.strict and summary.skipped:
         raise InvalidArgument("data", summary.skipped_rows[0][1], STRICT)
     return summary

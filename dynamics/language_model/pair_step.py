@@ -66,7 +66,8 @@ def model_step(
 
     The drives come from the kernel, the step from plain autograd and the optimizer's own rule, the prediction from
     forward mode along that step; the three share no code. Theorem 1 of jian2025 is about SGD: the first step of AdamW
-    is nearly the sign of the gradient and may raise what SGD lowers, so that ``displaced`` does not speak for it.
+    is nearly the sign of the gradient and may raise what SGD lowers. ``displaced`` and ``chosen_push`` are about an SGD
+    step whatever the optimizer is; ``predicted`` and ``actual`` are about the step that was taken.
 
     Args:
         model: a causal language model; left as it was.

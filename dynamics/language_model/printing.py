@@ -97,15 +97,18 @@ def print_step(
         own = f"{pair[side].length} tokens, log pi {float(first.log_probs[side]):.4f}"
         drive = f"drive {float(first.drive[0, side]):+.5g}"
         console.print(f"{name:<9}{shorten(text, 48)}  {own}, {drive}", markup=False, soft_wrap=True)
-    told = "lowers" if bool(first.displaced[0]) else "raises"
     about = f"{loss}, margin {float(first.margin[0]):.4g}, urgency {float(first.urgency[0]):.4g}"
     console.print(
-        f"{about}: to first order a plain gradient step {told} log pi of the chosen response",
+        f"{about}: to first order an SGD step {_moves(float(first.chosen_push[0]))} log pi of the chosen response",
         markup=False,
         soft_wrap=True,
     )
     if optimizer != "sgd":
-        console.print(f"steps are the first of {optimizer}, whose direction is another one", markup=False)
+        console.print(
+            f"that sentence is about SGD; the table is about the first step of {optimizer}, whose direction is another",
+            markup=False,
+            soft_wrap=True,
+        )
     table = _table()
     headers = ("learning rate", "chosen: predicted", "actual", "rejected: predicted", "actual", "largest error")
     for header in headers:
@@ -133,19 +136,29 @@ def per_cent(error: float) -> str:
     return f"{100 * error:.0f}%" if error > 1 else f"{100 * error:.2g}%"
 
 
-def print_summary(console: Console, summary: AuditSummary, out: Path) -> None:
+def _moves(push: float) -> str:
+    if push == 0:
+        return "does not move"
+    return "raises" if push > 0 else "lowers"
+
+
+def print_summary(console: Console, summary: AuditSummary, loss: PreferenceLoss, out: Path) -> None:
     """Print what an audit found.
 
     Args:
         console: where to.
         summary: its numbers.
+        loss: the loss of the steps that "displaced" is about.
         out: where the rows are.
     """
     lines = [("rows", str(summary.rows)), ("pairs audited", str(summary.audited))]
     if summary.audited:
         share = f" ({100 * summary.displaced / summary.audited:.1f}%)"
         lines += [
-            ("displaced", f"{summary.displaced}{share}: a small DPO step on the pair alone lowers log pi(chosen)"),
+            (
+                "displaced",
+                f"{summary.displaced}{share}: under {loss}, a small SGD step on the pair alone lowers log pi(chosen)",
+            ),
             ("chosen more probable", f"{summary.chosen_more_probable}: log pi(chosen) > log pi(rejected)"),
             ("cosine of g_w, g_l", _spread(summary.cosine)),
             ("drive of chosen", _spread(summary.drive_chosen)),

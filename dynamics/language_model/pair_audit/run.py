@@ -18,6 +18,7 @@ from dynamics.language_model.pair_audit.data import PairSource, Row
 from dynamics.language_model.pair_audit.processes import Processes
 from dynamics.language_model.pair_audit.rows import tokenize_pair
 from dynamics.language_model.parameters import Filter
+from dynamics.losses import DPO, PreferenceLoss
 
 STRICT = "rows that can all be used; without --strict such rows are skipped"
 
@@ -35,6 +36,7 @@ class AuditSettings:
             changes a digit.
         first: stop after so many rows; None for all.
         strict: stop at the first row that cannot be used.
+        loss: preference loss that ``lowers_chosen`` is about.
     """
 
     parameters: Filter = None
@@ -43,6 +45,7 @@ class AuditSettings:
     batch_pairs: int = 8
     first: int | None = None
     strict: bool = False
+    loss: PreferenceLoss = DPO()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
         check_count("batch_pairs", self.batch_pairs)
@@ -153,7 +156,9 @@ def _audit_window(loaded: LanguageModel, window: list[Row], settings: AuditSetti
             records[row.number]["skipped"] = why
     if pairs:
         batch = list(pairs.values())
-        audited = audit_pairs_that_fit(loaded.model, batch, parameters=settings.parameters, dtype=settings.dtype)
+        audited = audit_pairs_that_fit(
+            loaded.model, batch, loss=settings.loss, parameters=settings.parameters, dtype=settings.dtype
+        )
         for number, found in zip(pairs, audited, strict=True):
             records[number] |= asdict(found)
     return list(records.values())

@@ -23,7 +23,7 @@ class AuditSummary:
     Attributes:
         rows: rows that were looked at.
         audited: pairs among them.
-        displaced: pairs whose own first DPO step lowers their chosen response.
+        displaced: pairs whose own small SGD step lowers their chosen response, under the loss that was asked for.
         chosen_more_probable: pairs with log pi(y_w) > log pi(y_l).
         cosine: quantiles of the cosine between the scores of a pair, by probability; empty without pairs.
         drive_chosen: the same of ||g_w||^2 - <g_w, g_l>.
