@@ -110,7 +110,7 @@ def tokenize_responses(
         wholes = [_ids(tokenizer(prompt + text)) for text in texts]
     else:
         turns = [r if isinstance(r, Mapping) else {"role": "assistant", "content": r} for r in responses]
-        wholes = [_chat_ids(tokenizer, (*prompt, turn), template_arguments) for turn in turns]
+        wholes = [conversation_ids(tokenizer, (*prompt, turn), template_arguments) for turn in turns]
     shared = min(common_beginning(before, whole) for whole in wholes)
     return tuple(TokenSequence(whole, shared, cut=shared < len(before)) for whole in wholes)
 
@@ -130,7 +130,7 @@ def prompt_ids(
     """
     if isinstance(prompt, str):
         return _ids(tokenizer(prompt))
-    return _chat_ids(tokenizer, prompt, template_arguments, add_generation_prompt=True)
+    return conversation_ids(tokenizer, prompt, template_arguments, add_generation_prompt=True)
 
 
 def common_beginning(first: Sequence[Any], second: Sequence[Any]) -> int:
@@ -169,12 +169,20 @@ def _end(tokenizer: Any, response: str) -> str:
     return response if response.endswith(end) else response + end
 
 
-def _chat_ids(
-    tokenizer: Any,
-    turns: Messages,
-    template_arguments: Mapping[str, Any] | None,
-    **options: Any,
+def conversation_ids(
+    tokenizer: Any, turns: Messages, template_arguments: Mapping[str, Any] | None = None, **options: Any
 ) -> tuple[int, ...]:
+    """Return the tokens of a conversation.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer with a chat template.
+        turns: messages.
+        template_arguments: what the chat template is given besides them.
+        **options: of ``apply_chat_template``.
+
+    Raises:
+        InvalidArgument: no chat template, or one that raises; with what it says.
+    """
     if not getattr(tokenizer, "chat_template", None) and "chat_template" not in (template_arguments or {}):
         raise InvalidArgument("prompt", "messages", "text: this tokenizer has no chat template")
     given = [dict(turn) for turn in turns]

@@ -211,8 +211,9 @@ def _likely(columns: Sequence[str], pairs: Sequence[Mapping[str, Any]]) -> tuple
     known = {"prompt", *TEMPLATE, *CHANGING}
     others = [c for c in columns if not c.lower().startswith(RESPONSES) and c.lower() not in known]
     named = {c.lower(): c for c in others if c.lower() in QUESTIONS and any(_said(r.get(c)) for r in pairs)}
-    if "instruction" in named and "input" in named:
-        return named["instruction"], named["input"]
+    beside = [c for c in others if c.lower() == "input" and any(isinstance(r.get(c), str) for r in pairs)]
+    if "instruction" in named and beside:  # which is empty in most rows of such data sets
+        return named["instruction"], beside[0]
     for question in QUESTIONS:
         if question in named:
             return (named[question],)

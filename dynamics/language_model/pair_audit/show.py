@@ -12,7 +12,7 @@ from rich.text import Text
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.pair_audit.data import PairSource
 from dynamics.language_model.pair_audit.reading import RESPONSES
-from dynamics.language_model.pair_audit.tokens import TokenizedPair, decode, tokenize_pair
+from dynamics.language_model.pair_audit.tokens import TokenizedPair, decode, special_ids, tokenize_pair
 
 PROMPT_LINES = 12  # of a prompt that are shown: its beginning and its end
 RESPONSE_LINES = 8
@@ -78,7 +78,7 @@ def _line(console: Console, name: str, text: Text) -> None:
 def _text(console: Console, tokenizer: Any, text: str, most: int) -> None:
     """Print a text of the model beside a bar, cut in its middle where it is long."""
     styled = Text(_visible(text).removesuffix("\n"))
-    special = sorted({*map(str, tokenizer.all_special_tokens), *_added(tokenizer)}, key=len, reverse=True)
+    special = sorted(map(str, tokenizer.convert_ids_to_tokens(sorted(special_ids(tokenizer)))), key=len, reverse=True)
     if special:
         styled.highlight_regex("|".join(map(re.escape, special)), style="bold cyan")
     styled.highlight_regex("[⏎␍⇥⍽]", style="dim")
@@ -90,10 +90,6 @@ def _text(console: Console, tokenizer: Any, text: str, most: int) -> None:
     for line in lines:
         line.rstrip()
         console.print(Text(" " * INDENT).append("│ ", style="dim").append_text(line))
-
-
-def _added(tokenizer: Any) -> set[str]:
-    return {str(token) for token in getattr(tokenizer, "added_tokens_decoder", {}).values()}
 
 
 def _visible(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.pair_audit.reading import RESPONSES
 from dynamics.language_model.pair_audit.rows import Pair
-from dynamics.language_model.sequences import TokenSequence, prompt_ids, tokenize_responses
+from dynamics.language_model.sequences import TokenSequence, conversation_ids, prompt_ids, tokenize_responses
 
 REMARKS = {
     "cut": "the tokens of the prompt alone do not begin prompt and response; the prompt ends where they part",
@@ -105,7 +105,7 @@ def tokenize_pair(tokenizer: Any, pair: Pair, longest: int | None = None) -> Tok
     if not made.chosen.cut:
         return TokenizedPair(made, remarks)
     end = prompt_ids(tokenizer, pair.prompt, template_arguments=given)[made.chosen.prompt_tokens :]
-    cut_by = "template" if template else "ending" if set(end) <= set(tokenizer.all_special_ids) else "merge"
+    cut_by = "template" if template else "ending" if set(end) <= special_ids(tokenizer) else "merge"
     return TokenizedPair(made, remarks, decode(tokenizer, end), cut_by)
 
 
@@ -143,16 +143,31 @@ def decode(tokenizer: Any, ids: tuple[int, ...]) -> str:
     return str(tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
+def special_ids(tokenizer: Any) -> set[int]:
+    """Return the ids of special tokens, also of those that have no role of their own such as an end of turn.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer.
+    """
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    return {
+        *tokenizer.all_special_ids,
+        *(number for number, token in added.items() if getattr(token, "special", False)),
+    }
+
+
 def _check_tool_call(tokenizer: Any, pair: Pair, column: str, response: Any, sequence: TokenSequence) -> None:
     """Refuse a response that is a tool call and nothing else, where the chat template shows nothing of it."""
-    if not isinstance(response, Mapping) or not response.get("tool_calls") or response.get("content"):
+    if isinstance(pair.prompt, str) or not isinstance(response, Mapping):
+        return
+    if not response.get("tool_calls") or response.get("content"):
         return
     without = {key: value for key, value in response.items() if key != "tool_calls"}
     try:
-        (bare,) = tokenize_responses(tokenizer, pair.prompt, (without,), template_arguments=pair.template_arguments)
+        bare = conversation_ids(tokenizer, (*pair.prompt, without), pair.template_arguments)
     except InvalidArgument:
         return
-    if bare.ids == sequence.ids:
+    if bare == sequence.ids:
         raise InvalidArgument(
             column, "a tool call without content", "a response that the chat template shows; it leaves tool calls out"
         )
@@ -165,7 +180,7 @@ def _begins_twice(tokenizer: Any, sequence: TokenSequence) -> bool:
 
 def _ends_twice(tokenizer: Any, sequence: TokenSequence) -> bool:
     """Return whether another special token ends the text of a response before its EOS, white space aside."""
-    special = set(tokenizer.all_special_ids)
+    special = special_ids(tokenizer)
     ids = list(sequence.response)
     if ids[-1] != tokenizer.eos_token_id:
         return False
