@@ -116,6 +116,32 @@ def _too_large(name: str, problem: BaseException) -> OutOfMemory:
     return OutOfMemory("name", name, f"a smaller model, a narrower dtype or a device with more memory ({first})")
 
 
+def load_tokenizer(name: str | Path, *, revision: str | None = None) -> tuple[Any, Any]:
+    """Load the tokenizer of a model and the model's configuration, without its weights.
+
+    Args:
+        name: as for ``load``.
+        revision: as there.
+
+    Returns:
+        The tokenizer and the configuration.
+
+    Raises:
+        MissingExtra: transformers is not installed.
+        ModelUnavailable: as for ``load``, as far as the tokenizer is concerned.
+    """
+    transformers = require("transformers")
+    source = _check_source(name)
+    common = {"revision": revision, "trust_remote_code": False}
+    try:
+        config = transformers.AutoConfig.from_pretrained(source, **common)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, **common)
+    except Exception as problem:
+        raise ModelUnavailable("name", str(name), _remedy(problem)) from problem
+    check_tokenizer(tokenizer, str(name))
+    return tokenizer, config
+
+
 def require(module: str) -> Any:
     """Import an optional package, or say how to install it."""
     try:

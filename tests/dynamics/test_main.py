@@ -103,7 +103,9 @@ def test_kernel_in_a_narrow_terminal_says_what_it_leaves_out(model: Path, data: 
     narrow = CliRunner(env={"COLUMNS": "70", "TERM": "dumb"})
     result = narrow.invoke(app, ["kernel", "--model", str(model), "--data", str(data), "--first", "5"])
     assert "of 10 columns; --out writes all" in result.output
-    assert max(map(len, result.output.splitlines()[1:-1])) <= 70
+    table = result.output.splitlines()[2:-1]  # after what is read and what memory it takes, before the explanation
+    assert table[0].split()[:2] == ["row", "response"]
+    assert max(map(len, table)) <= 70
 
 
 def test_step_prints_what_was_predicted_and_what_happened(model: Path, data: Path) -> None:
@@ -165,6 +167,7 @@ def test_pairs_are_displaced_under_the_loss_that_was_asked_for(model: Path, data
 def test_pairs_writes_results_a_summary_and_goes_on(model: Path, tmp_path: Path) -> None:
     data = write_lines(tmp_path / "pairs.jsonl", [*products(4), "{", *products(6)[4:]])
     out = tmp_path / "results" / "audit.jsonl"
+    out.parent.mkdir()
     first = run("pairs", model, data, "--out", out, "--first", 3)
     assert first.exit_code == 0, first.output
     assert [record["row"] for record in read_lines(out)] == [0, 1, 2]
@@ -236,7 +239,14 @@ def test_a_changed_model_setting_or_data_set_is_refused(
         ("step", ["--beta", "-1"], "beta"),
         ("step", ["--optimizer", "lbfgs"], "sgd or adamw"),
         ("step", ["--row", "99"], "row: got 99"),
-        ("pairs", ["--out", "."], "a file, not a folder"),
+        ("pairs", ["--out", "."], "out: got a folder; allowed: a file in a folder"),
+        ("pairs", ["--out", "no-such-folder/audit.jsonl"], "whose folder is not there"),
+        ("pairs", [], "out: got None; allowed: a file for the results"),
+        (
+            "pairs",
+            ["--out", "o", "--prompt-column", "question"],
+            "prompt-column: got question; allowed: columns of the data: prompt",
+        ),
         ("pairs", ["--out", "no-such-file.jsonl", "--max-tokens", "3"], "at most 3"),
     ],
 )

@@ -8,6 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from dynamics import InvalidArgument
 from dynamics.language_model.pair_audit.results import (
+    FORMAT,
     Writer,
     cut_torn_line,
     locked,
@@ -58,7 +59,7 @@ def test_a_batch_is_whole_lines(tmp_path: Path) -> None:
 def test_settings_are_written_once_and_compared(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     prepare(out, SETTINGS)
-    assert json.loads(settings_file(out).read_text(encoding="utf-8")) == SETTINGS
+    assert json.loads(settings_file(out).read_text(encoding="utf-8")) == {"format": FORMAT, **SETTINGS}
     prepare(out, SETTINGS)
     with pytest.raises(InvalidArgument, match="model was a and is b"):
         prepare(out, {**SETTINGS, "model": "b"})
@@ -123,7 +124,7 @@ def test_a_line_that_is_no_result_is_named(tmp_path: Path) -> None:
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
-    out = tmp_path / "deep" / "out.jsonl"
+    out = tmp_path / "out.jsonl"
     with locked(out), pytest.raises(InvalidArgument, match="no other run"), locked(out):
         pass
     with locked(out):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given, strategies as st
 
 from dynamics import InvalidArgument
-from dynamics.language_model.pair_audit.rows import COLUMNS, Pair, digest, parse_pair, tokenize_pair
-from tests.dynamics.language_model.tokenizers import CHAT, byte_tokenizer
+from dynamics.language_model.pair_audit.reading import COLUMNS
+from dynamics.language_model.pair_audit.rows import Pair, digest, parse_pair
 
 USER = {"role": "user", "content": "7 x 8?"}
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -20,7 +20,7 @@ def says(content: str) -> dict[str, str]:
 
 def test_every_form_of_a_row_is_the_same_pair() -> None:
     """Messages as prompt, as part of both conversations, as text beside conversations, and all of these at once."""
-    wanted = Pair((USER,), "56", "54")
+    wanted = Pair((USER,), says("56"), says("54"))
     turns = {"chosen": [says("56")], "rejected": [says("54")]}
     whole = {"chosen": [USER, says("56")], "rejected": [USER, says("54")]}
     forms = [
@@ -62,14 +62,14 @@ def test_texts_without_a_prompt_are_split_where_they_first_differ(prompt: str, c
 def test_a_conversation_of_several_turns_is_split_before_the_last() -> None:
     shared = [USER, says("Let me see."), {"role": "user", "content": "And?"}]
     found = parse_pair({"chosen": [*shared, says("56")], "rejected": [*shared, says("54")]})
-    assert found == Pair(tuple(shared), "56", "54")
+    assert found == Pair(tuple(shared), says("56"), says("54"))
 
 
 BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"prompt": "a", "chosen": "b"}, "columns: got prompt, chosen; allowed: among them rejected"),
     ({"question": "a"}, "columns: got question; allowed: among them chosen"),
     ({}, "columns: got none"),
-    ({"prompt": "a", "chosen": "b", "rejected": None}, "rejected"),
+    ({"prompt": "a", "chosen": "b", "rejected": None}, "rejected: got None; allowed: text, or a list of messages"),
     ({"prompt": "a", "chosen": "", "rejected": "b"}, "chosen: got an empty response"),
     ({"prompt": "a", "chosen": "b", "rejected": ""}, "rejected: got an empty response"),
     ({"prompt": "a", "chosen": "b", "rejected": "b"}, "the chosen response again"),
@@ -77,13 +77,13 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"prompt": 3, "chosen": "c", "rejected": "b"}, "prompt: got 3"),
     ({"prompt": [], "chosen": "c", "rejected": "b"}, "prompt"),
     ({"prompt": "a", "chosen": [{"role": "user"}], "rejected": [says("b")]}, "allowed: text, or a list of messages"),
-    ({"prompt": "a", "chosen": [says("c")], "rejected": "b"}, "list and str; allowed: two texts"),
+    ({"prompt": "a", "chosen": [says("c")], "rejected": "b"}, "a list and a text; allowed: two texts"),
     ({"prompt": "a", "chosen": "\ud800", "rejected": "b"}, "half a surrogate pair at character 0"),
     ({"chosen": "c", "rejected": "b"}, "prompt: got none"),
     ({"chosen": [says("c")], "rejected": [says("b")]}, "prompt: got none"),
-    ({"chosen": "ab", "rejected": "a"}, "rejected: got an empty response"),
+    ({"chosen": "ab", "rejected": "a"}, "rejected: got a text that the chosen one begins with"),
     ({"chosen": [USER, says("a"), USER], "rejected": [USER, says("b")]}, "assistant, user after the shared turns"),
-    ({"chosen": [USER], "rejected": [USER, says("b")]}, "chosen: got no turn"),
+    ({"chosen": [USER], "rejected": [USER, says("b")]}, "chosen: got a conversation that the rejected one begins with"),
     ({"chosen": [USER, USER], "rejected": [USER, says("b")]}, "got user after the shared turns"),
 ]
 
@@ -93,25 +93,6 @@ def test_what_is_wrong_with_a_row_is_named(record: dict[str, Any], message: str)
     with pytest.raises(InvalidArgument) as refused:
         parse_pair(record)
     assert message in str(refused.value)
-
-
-def test_pairs_are_tokenised_as_text_or_through_the_chat_template() -> None:
-    tokenizer = byte_tokenizer(chat_template=CHAT)
-    plain = tokenize_pair(tokenizer, Pair("7 x 8 = ", "56", "é"))
-    assert [tokenizer.decode(s.response) for s in plain] == ["56<|end|>", "é<|end|>"]
-    chat = tokenize_pair(tokenizer, Pair((USER,), "56", "54"))
-    assert tokenizer.decode(chat[0].prompt) == "<user>7 x 8?<|end|><assistant>"
-    assert tokenizer.decode(chat[1].response) == "54<|end|>"
-
-
-def test_sequences_that_are_too_long_or_of_the_same_tokens_are_refused() -> None:
-    tokenizer = byte_tokenizer(chat_template=CHAT.replace("m['content']", "m['content'] | trim"))
-    pair = Pair("abc", "de", "f")
-    assert tokenize_pair(tokenizer, pair, 6)[0].length == 3
-    with pytest.raises(InvalidArgument, match="chosen: got 6 tokens with its prompt; allowed: at most 5"):
-        tokenize_pair(tokenizer, pair, 5)
-    with pytest.raises(InvalidArgument, match="the tokens of the chosen response"):
-        tokenize_pair(tokenizer, Pair((USER,), "56", "56 "))
 
 
 @given(st.dictionaries(st.sampled_from(COLUMNS), texts), st.sampled_from(COLUMNS), texts)

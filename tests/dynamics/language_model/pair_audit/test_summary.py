@@ -19,7 +19,7 @@ def write(out: Path, records: list[dict[str, Any]]) -> AuditSummary:
 
 def pair(drive: float, ches: float, cosine: float | None = 0.5, log_prob: float = -1.0) -> dict[str, Any]:
     own = {"log_prob_chosen": log_prob, "log_prob_rejected": -2.0, "lowers_chosen": drive < 0}
-    return {"drive_chosen": drive, "ches": ches, "cosine": cosine, **own}
+    return {"drive_chosen": drive, "ches": ches, "cosine": cosine, "cut": False, **own}
 
 
 def test_a_summary_counts_what_is_there(tmp_path: Path) -> None:
