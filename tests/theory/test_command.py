@@ -62,7 +62,7 @@ def test_json_and_markdown_are_written_whole(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     data = json.loads(files[0].read_text())
     assert data["claims"] == data["reproduced"] == 1
-    assert data["ledger"][0]["earned"] == "proved"
+    assert data["ledger"][0]["earned"] == "holds"
     assert all(f["control"] for f in data["ledger"][0]["findings"])
     assert "#### jian2025.log-margin" in files[1].read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.json", "ledger.md"]

@@ -1,0 +1,378 @@
+"""Preference worlds in symbols: every policy of a kind at once, with any number of responses and parameters.
+
+A world names the pair and, when the predicate speaks of it, one other response y that stands for each of the others.
+Only what holds for every policy of its kind is assumed. Two, three, and more than three responses are worlds of their
+own: with few responses the score identity sum_y p_y g_y = 0 ties the scores to one another, with more than three it
+leaves those of w, l and y free, since a further response can balance them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from theory.names import ShortNames
+from theory.proof.symbols import NoSuchResponse, NotAStatement, Number, Run
+
+if TYPE_CHECKING:
+    import random
+
+    from theory.worlds import World
+
+TWO, THREE, MANY = 2, 3, 4  # responses; MANY stands for every number from four on
+CHOSEN, REJECTED, OTHER = 0, 1, 2
+LETTERS = "wly"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One of the worlds over which a statement is proved.
+
+    Attributes:
+        name: which it is, such as "n = 2".
+        build: makes its world in the symbols of a run.
+        rebuild: makes an exact world from values of the symbols; raises ValueError if they are none.
+        only_if: it adds to the other cases only if the predicate touched this, such as "y"; "" for always.
+        exact: whether all values of the symbols that meet its assumptions are those of a world.
+    """
+
+    name: str
+    build: Callable[[Run], Any]
+    rebuild: Callable[[dict[str, Any]], Any]
+    only_if: str = ""
+    exact: bool = True
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of worlds: what a statement is proved for, and searched in.
+
+    Attributes:
+        name: in words, as a verdict shows it.
+        assumes: what the symbols are told, in words.
+        cases: worlds in symbols that together cover the kind.
+        draw: draws an exact world of the kind.
+        witnesses: cases in which a counterexample is looked for if those of ``cases`` cannot be rebuilt.
+    """
+
+    name: str
+    assumes: str
+    cases: tuple[Case, ...]
+    draw: Callable[[random.Random], Any]
+    witnesses: tuple[Case, ...] = ()
+
+
+class _Probabilities:
+    """Probabilities by response; no loop over all of them, since their number is open."""
+
+    def __init__(self, world: SymbolicWorld) -> None:
+        self._world = world
+
+    def __getitem__(self, y: int) -> Number:
+        return self._world.probability(y)
+
+    def __len__(self) -> int:
+        raise self._world.run.fault(
+            NotAStatement("the number of responses is open: prove over TWO_RESPONSES, or use the sums S2 and S3")
+        )
+
+    __iter__ = None
+
+
+class SymbolicWorld(ShortNames):
+    """What all worlds in symbols share.
+
+    Args:
+        run: the run whose symbols are used.
+        n: number of responses: 2, 3, or 4 for "at least four".
+    """
+
+    chosen, rejected = CHOSEN, REJECTED
+
+    def __init__(self, run: Run, n: int) -> None:
+        self.run, self.n = run, n
+        self.p = _Probabilities(self)
+
+    @property
+    def y(self) -> int:
+        """Return the response that stands for each of the others."""
+        if self.n == TWO:
+            raise NoSuchResponse("there is no response outside the pair")
+        if "y" not in self.run.touched:
+            self.run.touched.add("y")
+            self.introduce_other()
+        return OTHER
+
+    def introduce_other(self) -> None:
+        """Tell the run what holds of another response."""
+        raise NotImplementedError
+
+    def probability(self, y: int) -> Number:
+        """Return the probability of w, l or y."""
+        raise NotImplementedError
+
+    def squared_norm(self, y: int) -> Number:
+        """Return |g_y|^2."""
+        return self.kernel(y, y)
+
+    def drive(self, y: int) -> Number:
+        """Return A_y = g_y . (g_w - g_l)."""
+        return self.kernel(y, CHOSEN) - self.kernel(y, REJECTED)
+
+    def log_change(self, y: int) -> Number:
+        """Return the drive."""
+        return self.drive(y)
+
+    def change(self, y: int) -> Number:
+        """Return p_y A_y."""
+        return self.probability(y) * self.drive(y)
+
+    def index(self, y: int) -> int:
+        """Return a response if there is such a one in this world, else raise."""
+        if not isinstance(y, int) or isinstance(y, bool) or y not in (CHOSEN, REJECTED, OTHER):
+            message = f"responses of a world in symbols are w.chosen, w.rejected and w.y, not {y!r}"
+            raise self.run.fault(NotAStatement(message))
+        return self.y if y == OTHER else y
+
+
+class AnyPolicy(SymbolicWorld):
+    """Any differentiable policy, at any point of its parameters."""
+
+    def __init__(self, run: Run, n: int) -> None:
+        super().__init__(run, n)
+        p = run.real("p_w")
+        if n == TWO:
+            length = run.real(
+                "d"
+            )  # |g_w - g_l|^2: the identity leaves g_w = p_l (g_w - g_l) and g_l = -p_w (g_w - g_l)
+            run.assume(p > 0, p < 1, length >= 0)
+            q = 1 - p
+            self._gram = {(0, 0): q * q * length, (1, 1): p * p * length, (0, 1): -(p * q * length)}
+            self._p = [p, q]
+            return
+        q = run.real("p_l")
+        ww, ll, wl = (run.real(name) for name in ("ww", "ll", "wl"))
+        run.assume(p > 0, q > 0, p + q < 1, ww >= 0, ll >= 0, wl * wl <= ww * ll)
+        self._p, self._gram = [p, q], {(0, 0): ww, (1, 1): ll, (0, 1): wl}
+
+    def introduce_other(self) -> None:
+        """Add y: with three responses its score follows, with more only the Gram matrix must be positive."""
+        run, (p, q) = self.run, self._p
+        a, b, c = self._gram[0, 0], self._gram[1, 1], self._gram[0, 1]
+        d, e, f = (run.real(name) for name in ("yy", "wy", "ly"))
+        self._gram |= {(2, 2): d, (0, 2): e, (1, 2): f}
+        if self.n == THREE:
+            r = 1 - p - q
+            run.assume(p * a + q * c + r * e == 0, p * c + q * b + r * f == 0, p * e + q * f + r * d == 0)
+        else:
+            r = run.real("p_y")
+            run.assume(r > 0, p + q + r < 1, *self.positive_semidefinite(a, b, c, d, e, f))
+        self._p.append(r)
+
+    @staticmethod
+    def positive_semidefinite(a: Number, b: Number, c: Number, d: Number, e: Number, f: Number) -> list[Any]:
+        """Return that the Gram matrix of w, l and y is positive semidefinite: every principal minor is at least 0."""
+        determinant = a * (b * d - f * f) - c * (c * d - f * e) + e * (c * f - b * e)
+        return [d >= 0, e * e <= a * d, f * f <= b * d, determinant >= 0]
+
+    def probability(self, y: int) -> Number:
+        """Return the probability of w, l or y."""
+        return self._p[self.index(y)]
+
+    def kernel(self, y: int, z: int) -> Number:
+        """Return <g_y, g_z>."""
+        a, b = sorted((self.index(y), self.index(z)))
+        return self._gram[a, b]
+
+
+class Tabular(SymbolicWorld):
+    """Any tabular softmax: <g_y, g_z> = [y = z] - p_y - p_z + S2, and the sums S2 and S3 of the powers of all p.
+
+    Args:
+        run: the run.
+        n: number of responses.
+        others: number of responses outside the pair and y, if it is fixed: then each has a probability of its own.
+    """
+
+    def __init__(self, run: Run, n: int, others: int | None = None) -> None:
+        super().__init__(run, n)
+        p = run.real("p_w")
+        run.assume(p > 0)
+        q = 1 - p if n == TWO else run.real("p_l")
+        run.assume(q > 0, *([] if n == TWO else [p + q < 1]))
+        self._p, self._rest, self._others = [p, q], 1 - p - q, others
+        self._sums: dict[int, Number] = {}
+        if others is not None and n != TWO:
+            _ = self.y
+
+    def introduce_other(self) -> None:
+        """Add y; what was known of the sum over all responses outside the pair is split into y and the rest."""
+        run = self.run
+        if self.n == THREE:
+            self._p.append(self._rest)
+        else:
+            r = run.real("p_y")
+            run.assume(r > 0, r < self._rest)
+            self._p.append(r)
+        before = self._rest
+        self._rest = before - self._p[OTHER]
+        if self._sums:  # asked for before y was: y's part of it
+            rest = {k: total - self._p[OTHER] ** k for k, total in self._sums.items()}
+            self._sums = {}
+            self._tell(rest)
+
+    def probability(self, y: int) -> Number:
+        """Return the probability of w, l or y."""
+        return self._p[self.index(y)]
+
+    def power_sum(self, power: int) -> Number:
+        """Return the sum of p^2 or p^3 over all responses."""
+        if not self._sums:
+            if self._nobody_left():
+                self._sums = {k: Number(self.run, self.run.constant(0)) for k in (2, 3)}
+            elif self._others is not None:
+                parts = [self.run.real(f"p_{k}") for k in range(3, 3 + self._others)]
+                self.run.assume(*(part > 0 for part in parts), sum(parts[1:], parts[0]) == self._rest)
+                self._sums = {k: sum((part**k for part in parts[1:]), parts[0] ** k) for k in (2, 3)}
+            else:
+                self._tell({k: self.run.real(f"rest_{k}") for k in (2, 3)})
+        return sum((p**power for p in self._p), self._sums[power])
+
+    def _nobody_left(self) -> bool:
+        return self.n == TWO or (self.n == THREE and "y" in self.run.touched)
+
+    def _tell(self, sums: dict[int, Number]) -> None:
+        from theory.proof.induction import power_sum_bounds  # noqa: PLC0415
+
+        self._sums = sums
+        if self._nobody_left():
+            self.run.assume(*(total == 0 for total in sums.values()))
+        else:
+            self.run.assume(*power_sum_bounds(self._rest, sums[2], sums[3]))
+
+    @property
+    def S2(self) -> Number:
+        """Return the sum of p^2 over all responses."""
+        return self.power_sum(2)
+
+    @property
+    def S3(self) -> Number:
+        """Return the sum of p^3 over all responses."""
+        return self.power_sum(3)
+
+    def kernel(self, y: int, z: int) -> Number:
+        """Return <g_y, g_z> = [y = z] - p_y - p_z + S2."""
+        return int(y == z) - self.probability(y) - self.probability(z) + self.S2
+
+    def drive(self, y: int) -> Number:
+        """Return A_y = [y = w] - [y = l] - (p_w - p_l); S2 cancels."""
+        y = self.index(y)
+        return int(y == CHOSEN) - int(y == REJECTED) - (self._p[CHOSEN] - self._p[REJECTED])
+
+    def after(self, factor: Number) -> Tabular:
+        """Return the world after an exact step of size s with e^s = ``factor`` > 0: p_w grows by e^s, p_l by e^-s."""
+        if self.n != TWO:
+            _ = self.y  # named before the step, so that it is the same response after it
+        later = object.__new__(type(self))
+        later.run, later.n, later.p = self.run, self.n, _Probabilities(later)
+        p, q, *others = self._p
+        total = p * factor + q / factor + (1 - p - q)
+        later._p = [p * factor / total, q / factor / total, *(r / total for r in others)]
+        later._rest, later._others = self._rest / total, None
+        self.power_sum(2)
+        later._sums = {k: value / total**k for k, value in self._sums.items()}
+        return later
+
+
+def _policy(n: int, name: str, only_if: str = "") -> Case:
+    from theory.proof.refutation import rebuild_policy  # noqa: PLC0415
+
+    return Case(name, lambda run: AnyPolicy(run, n), lambda values: rebuild_policy(values, n), only_if)
+
+
+def _tabular(n: int, name: str, only_if: str = "", others: int | None = None) -> Case:
+    from theory.proof.refutation import rebuild_tabular  # noqa: PLC0415
+
+    return Case(
+        name,
+        lambda run: Tabular(run, n, others),
+        lambda values: rebuild_tabular(values, n),
+        only_if,
+        others is not None,
+    )
+
+
+def draw_policy(source: random.Random) -> World:
+    """Draw a world of any kind, often one with two or three responses or similar scores; y is any other response."""
+    from theory import worlds  # noqa: PLC0415
+
+    kind = source.randrange(6)
+    if kind == 0:
+        return worlds.two_responses(source)
+    if kind == 1:  # scores that point the same way, where displacement is common
+        n = source.choice((3, 3, 4))
+        weights = [
+            source.choice((1, 2, 5, 12)),
+            source.choice((1, 2, 5, 12)),
+            *(source.randint(20, 90) for _ in range(n - 2)),
+        ]
+        rows = [[source.randint(1, 4), source.choice((0, 0, 1))] for _ in range(2)]
+        return any_other(
+            worlds.World.with_base(weights, [*rows, *([0, source.choice((-1, 0, 0))] for _ in range(n - 2))]), source
+        )
+    return any_other(worlds.any_world(source), source)
+
+
+def draw_tabular(source: random.Random) -> World:
+    """Draw a tabular softmax; y is any other response."""
+    from theory import worlds  # noqa: PLC0415
+
+    return any_other(worlds.tabular(source), source)
+
+
+def draw_two(source: random.Random) -> World:
+    """Draw a world with two responses."""
+    from theory import worlds  # noqa: PLC0415
+
+    return worlds.two_responses(source)
+
+
+def any_other(world: World, source: random.Random) -> World:
+    """Return the world with y any of the others."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    return replace(world, other=source.choice(world.others)) if world.others else world
+
+
+POLICY = Family(
+    "every policy",
+    "p_w, p_l, p_y > 0; the Gram matrix of the scores is positive semidefinite; n = 2 and n = 3: sum_y p_y g_y = 0; "
+    "n >= 4: the named probabilities sum to less than 1",
+    (_policy(TWO, "n = 2"), _policy(MANY, "n >= 4"), _policy(THREE, "n = 3", only_if="y")),
+    draw_policy,
+)
+"""Every differentiable policy with any number of responses and parameters, at any point."""
+
+TWO_RESPONSES = Family(
+    "every policy with two responses",
+    "p_w + p_l = 1, p_w g_w + p_l g_l = 0",
+    (_policy(TWO, "n = 2"),),
+    draw_two,
+)
+"""Every policy with two responses."""
+
+TABULAR = Family(
+    "every tabular softmax",
+    "<g_y, g_z> = [y = z] - p_y - p_z + S2; sums of powers of the probabilities of the responses that are not named: "
+    "0 < R2 <= R1^2, 0 < R3 <= R1 R2, R2^2 <= R1 R3 (proved by induction on their number)",
+    (_tabular(TWO, "n = 2"), _tabular(MANY, "n >= 4"), _tabular(THREE, "n = 3", only_if="y")),
+    draw_tabular,
+    (
+        _tabular(TWO, "n = 2"),
+        _tabular(THREE, "n = 3"),
+        _tabular(MANY, "n = 4", others=1),
+        _tabular(MANY, "n = 5", others=2),
+    ),
+)
+"""Every tabular softmax with any number of responses."""
