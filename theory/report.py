@@ -31,19 +31,13 @@ This file is generated: `python -m theory --markdown theory/LEDGER.md`. `python 
 """
 
 
-def evidence_summary(outcome: Outcome) -> str:
-    """Return what the evidence consists of, such as "2 searches, 1 counterexample"."""
-    plural = {"search": "searches"}
-    counted = Counter(finding.kind for finding in outcome.findings)
-    return ", ".join(f"{n} {kind if n == 1 else plural.get(kind, kind + 's')}" for kind, n in counted.items())
-
-
 def section(claim: Claim, outcome: Outcome) -> str:
     """Return one claim with its evidence as Markdown with LaTeX, as it stands in LEDGER.md."""
     lines = [
         f"#### {claim.key}",
         "",
-        f"**{claim.verdict.capitalize()}**: {VERDICTS[claim.verdict]}; **{outcome.strength}**. In print: {claim.source}.",
+        f"**{claim.verdict.capitalize()}**: {VERDICTS[claim.verdict]}; **{outcome.strength}**. "
+        f"In print: {claim.source}.",
         "",
     ]
     lines += ["```math", claim.says, "```", ""]

@@ -29,9 +29,10 @@ from typing import Any
 
 from theory.claim import CLAIMS, CONDITIONALLY, EMPTY, FALSE, FIRST_ORDER, MISPRINT, PROVED, Claim, claim as register
 from theory.evidence import ALSO, CONDITIONAL, CORRECTED, FAILS, HOLDS, ORDER, VACUOUS, Evidence, Finding, exact, show
+from theory.proof.families import POLICY
+from theory.proof.family import Family
 from theory.proof.lemmas import LEMMAS
-from theory.proof.search import Search, holds_at, search
-from theory.proof.worlds import POLICY, Family
+from theory.proof.searched import Search, holds_at, search
 from theory.strength import MACHINE, NUMERICAL, UNREFUTED, Strength
 
 CONDITIONAL_VERDICT = CONDITIONALLY

@@ -25,14 +25,14 @@ def test_a_claim_is_run_and_counted() -> None:
     result = RUN.invoke(app, ["jian2025.log-margin", "--worlds", "50", "--jobs", "1"])
     assert result.exit_code == 0, result.output
     assert "jian2025.log-margin" in result.output
-    assert "1 of 1 verdicts reproduced: 1 proved" in result.output
+    assert "1 of 1 verdicts reproduced: 1 holds" in result.output
 
 
 def test_a_verdict_that_is_not_earned_makes_the_exit_code_1(wrong_claim: str) -> None:
     result = RUN.invoke(app, [wrong_claim, "--jobs", "1"])
     assert result.exit_code == 1
     assert "CONTRADICTED" in result.output
-    assert "written down as false, the evidence earns proved" in result.output
+    assert "written down as false, the evidence earns holds" in result.output
 
 
 def test_explain_tells_the_story_of_corollary_2() -> None:

@@ -33,7 +33,7 @@ def log_margin(w, cross=2):
 
 
 def exact_step_of_log_linear(p_w, p_l, s, along_w, along_l, total, power=1):
-    """A step of size s multiplies each p_y by e^(s phi_y . d) / Z, so the ratio grows by e^(s |d|^2), d = phi_w - phi_l."""
+    """A step of size s multiplies each p_y by e^(s phi_y . d) / Z, so that the ratio grows by e^(s |d|^2)."""
     after_w, after_l = (p * sp.exp(s * a) / total for p, a in ((p_w, along_w), (p_l, along_l)))
     return same(after_w / after_l, p_w / p_l * sp.exp(power * s * (along_w - along_l)))
 

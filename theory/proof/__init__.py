@@ -1,17 +1,8 @@
-"""Prove a statement about every policy, or find an exact world in which it is false."""
+"""Prove a statement about every policy, or find an exact world in which it is false.
+
+The names are listed in ``__init__.pyi``; the solver, the interval arithmetic and SymPy are loaded when they are used.
+"""
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "calculus": ["over_responses", "same"],
-        "balls": ["Ball", "Covering", "Undecided", "everywhere"],
-        "functions": ["exp", "log", "power", "sqrt"],
-        "search": ["Search", "holds_at", "search"],
-        "settings": ["Named", "Numbers", "beside", "setting"],
-        "smt": ["Proof", "prove"],
-        "symbols": ["Impure", "NoSuchResponse", "NoValue", "NotAStatement"],
-        "worlds": ["POLICY", "TABULAR", "TWO_RESPONSES", "Family"],
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

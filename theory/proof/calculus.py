@@ -20,7 +20,7 @@ from fractions import Fraction
 from functools import reduce
 from typing import Any
 
-from theory.proof.search import Predicate, Search
+from theory.proof.searched import Predicate, Search
 from theory.proof.symbols import NotAStatement
 
 POINTS = 6

@@ -16,8 +16,8 @@ from typing import Any
 
 from theory.proof.balls import Undecided
 from theory.proof.checks import truth_value
+from theory.proof.family import Case, Family
 from theory.proof.symbols import Number, Run
-from theory.proof.worlds import Case, Family
 
 PATIENCE = 400  # draws for one case that meets the assumptions
 

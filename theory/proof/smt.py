@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from theory.proof.search import Predicate
+from theory.proof.family import Case, Family
+from theory.proof.searched import Predicate
 from theory.proof.symbols import Impure, NoSuchResponse, NoValue, Run
-from theory.proof.worlds import Case, Family
 
 PROVED, REFUTED, VACUOUS, UNDECIDED = "proved", "refuted", "vacuous", "undecided"
 WORK = 4_000_000  # of the solver for one query, in its own units (about four seconds)
@@ -150,7 +150,7 @@ def prove(
     Example:
         >>> from theory.proof import POLICY, prove
         >>> print(prove(lambda w, cross=2: w.A_w - w.A_l == w.ww - cross * w.wl + w.ll >= 0, POLICY))
-        proved for every policy (n = 2, n >= 3): 6 paths, 14 queries
+        proved for every policy (n = 2, n >= 3): 2 paths, 3 queries
     """
     from theory.proof.refutation import exact_counterexample  # noqa: PLC0415
 

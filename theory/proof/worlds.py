@@ -8,59 +8,14 @@ leaves those of w, l and y free, since a further response can balance them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from theory.names import ShortNames
 from theory.proof.symbols import NoSuchResponse, NotAStatement, Number, Run
 
-if TYPE_CHECKING:
-    import random
-
-    from theory.worlds import World
-
 TWO, THREE, MANY = 2, 3, 4  # responses; MANY stands for every number from four on
 CHOSEN, REJECTED, OTHER = 0, 1, 2
 LETTERS = "wly"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One of the worlds over which a statement is proved.
-
-    Attributes:
-        name: which it is, such as "n = 2".
-        build: makes its world in the symbols of a run.
-        rebuild: makes an exact world from values of the symbols; raises ValueError if they are none.
-        only_if: it adds to the other cases only if the predicate touched this, such as "y"; "" for always.
-        exact: whether all values of the symbols that meet its assumptions are those of a world.
-    """
-
-    name: str
-    build: Callable[[Run], Any]
-    rebuild: Callable[[dict[str, Any]], Any]
-    only_if: str = ""
-    exact: bool = True
-
-
-@dataclass(frozen=True)
-class Family:
-    """A kind of worlds: what a statement is proved for, and searched in.
-
-    Attributes:
-        name: in words, as a verdict shows it.
-        assumes: what the symbols are told, in words.
-        cases: worlds in symbols that together cover the kind.
-        draw: draws an exact world of the kind.
-        witnesses: cases in which a counterexample is looked for if those of ``cases`` cannot be rebuilt.
-    """
-
-    name: str
-    assumes: str
-    cases: tuple[Case, ...]
-    draw: Callable[[random.Random], Any]
-    witnesses: tuple[Case, ...] = ()
 
 
 class _Probabilities:
@@ -283,96 +238,3 @@ class Tabular(SymbolicWorld):
         self.power_sum(2)
         later._sums = {k: value / total**k for k, value in self._sums.items()}
         return later
-
-
-def _policy(n: int, name: str, only_if: str = "") -> Case:
-    from theory.proof.refutation import rebuild_policy  # noqa: PLC0415
-
-    return Case(name, lambda run: AnyPolicy(run, n), lambda values: rebuild_policy(values, n), only_if)
-
-
-def _tabular(n: int, name: str, only_if: str = "", others: int | None = None) -> Case:
-    from theory.proof.refutation import rebuild_tabular  # noqa: PLC0415
-
-    return Case(
-        name,
-        lambda run: Tabular(run, n, others),
-        lambda values: rebuild_tabular(values, n),
-        only_if,
-        others is not None,
-    )
-
-
-def draw_policy(source: random.Random) -> World:
-    """Draw a world of any kind, often one with two or three responses or similar scores; y is any other response."""
-    from theory import worlds  # noqa: PLC0415
-
-    kind = source.randrange(6)
-    if kind == 0:
-        return worlds.two_responses(source)
-    if kind == 1:  # scores that point the same way, where displacement is common
-        n = source.choice((3, 3, 4))
-        weights = [
-            source.choice((1, 2, 5, 12)),
-            source.choice((1, 2, 5, 12)),
-            *(source.randint(20, 90) for _ in range(n - 2)),
-        ]
-        rows = [[source.randint(1, 4), source.choice((0, 0, 1))] for _ in range(2)]
-        return any_other(
-            worlds.World.with_base(weights, [*rows, *([0, source.choice((-1, 0, 0))] for _ in range(n - 2))]), source
-        )
-    return any_other(worlds.any_world(source), source)
-
-
-def draw_tabular(source: random.Random) -> World:
-    """Draw a tabular softmax; y is any other response."""
-    from theory import worlds  # noqa: PLC0415
-
-    return any_other(worlds.tabular(source), source)
-
-
-def draw_two(source: random.Random) -> World:
-    """Draw a world with two responses."""
-    from theory import worlds  # noqa: PLC0415
-
-    return worlds.two_responses(source)
-
-
-def any_other(world: World, source: random.Random) -> World:
-    """Return the world with y any of the others."""
-    from dataclasses import replace  # noqa: PLC0415
-
-    return replace(world, other=source.choice(world.others)) if world.others else world
-
-
-POLICY = Family(
-    "every policy",
-    "p_w, p_l, p_y > 0; the Gram matrix of the scores is positive semidefinite; n = 2 and n = 3: sum_y p_y g_y = 0; "
-    "n >= 4: the named probabilities sum to less than 1",
-    (_policy(TWO, "n = 2"), _policy(MANY, "n >= 4"), _policy(THREE, "n = 3", only_if="y")),
-    draw_policy,
-)
-"""Every differentiable policy with any number of responses and parameters, at any point."""
-
-TWO_RESPONSES = Family(
-    "every policy with two responses",
-    "p_w + p_l = 1, p_w g_w + p_l g_l = 0",
-    (_policy(TWO, "n = 2"),),
-    draw_two,
-)
-"""Every policy with two responses."""
-
-TABULAR = Family(
-    "every tabular softmax",
-    "<g_y, g_z> = [y = z] - p_y - p_z + S2; sums of powers of the probabilities of the responses that are not named: "
-    "0 < R2 <= R1^2, 0 < R3 <= R1 R2, R2^2 <= R1 R3 (proved by induction on their number)",
-    (_tabular(TWO, "n = 2"), _tabular(MANY, "n >= 4"), _tabular(THREE, "n = 3", only_if="y")),
-    draw_tabular,
-    (
-        _tabular(TWO, "n = 2"),
-        _tabular(THREE, "n = 3"),
-        _tabular(MANY, "n = 4", others=1),
-        _tabular(MANY, "n = 5", others=2),
-    ),
-)
-"""Every tabular softmax with any number of responses."""

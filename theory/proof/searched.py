@@ -10,8 +10,8 @@ from typing import Any
 
 from theory.proof.balls import Undecided
 from theory.proof.checks import truth_value
+from theory.proof.family import Family
 from theory.proof.symbols import NoSuchResponse, NoValue
-from theory.proof.worlds import Family
 
 PATIENCE = 60  # draws for each case wanted, before a premise counts as too rare
 
