@@ -20,23 +20,23 @@ class ShortNames:
     """
 
     p: Any
-    chosen: int
-    rejected: int
+    chosen: Any
+    rejected: Any
 
     @property
-    def y(self) -> int:
+    def y(self) -> Any:
         """Return another response than the pair; raise ``NoSuchResponse`` if there is none."""
         raise NotImplementedError
 
-    def kernel(self, y: int, z: int) -> Any:
+    def kernel(self, y: Any, z: Any) -> Any:
         """Return <g_y, g_z>."""
         raise NotImplementedError
 
-    def drive(self, y: int) -> Any:
+    def drive(self, y: Any) -> Any:
         """Return A_y = g_y . (g_w - g_l)."""
         raise NotImplementedError
 
-    def change(self, y: int) -> Any:
+    def change(self, y: Any) -> Any:
         """Return p_y A_y."""
         raise NotImplementedError
 

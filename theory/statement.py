@@ -128,7 +128,9 @@ class Statement:
             detail = f"{proof}; {found}" if proof.verdict == "proved" else str(proof)
             if found.counterexample is not None:
                 detail = str(found)
-            passed = proof.verdict == "proved" and found.counterexample is None
+            passed = proof.verdict == "proved" and found.counterexample is None and found.tried > 0
+            if found.tried == 0:
+                detail += "; no exact case meets the premise"
             strength = Strength(MACHINE, ("smt",), lemmas)
             return Finding(
                 _role(role, also, given), "smt", passed, control.verdict == "refuted", detail, strength, over.assumes

@@ -107,9 +107,11 @@ def _decide(statement: object) -> Identity:
 
     if not isinstance(statement, Same) or not statement.pairs:
         raise NotAStatement(f"a statement for SymPy is same(left, right), not {type(statement).__name__}")
-    differences = [sp.sympify(left) - sp.sympify(right) for left, right in statement.pairs]
-    if any(d.has(sp.Float) for d in differences):
+    pairs = [(sp.sympify(left), sp.sympify(right)) for left, right in statement.pairs]
+    if any(side.has(sp.Float) for pair in pairs for side in pair):
         raise NotAStatement("a statement computes with whole numbers and fractions, not with floats")
+    infinite = (sp.oo, -sp.oo)
+    differences = [sp.Integer(0) if a == b and a in infinite else a - b for a, b in pairs]
     for difference in differences:
         for point in range(POINTS):
             values = _values(difference, point)

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import wraps
 from math import isqrt
 from typing import Any
 
 from theory.proof.symbols import NoValue
 
 Rational = int | Fraction
+
+
+def _meets(operation: Any) -> Any:
+    """Give an operation its other number as a sum of roots; what is none, such as a ball, answers for itself."""
+
+    @wraps(operation)
+    def meets(self: Surd, other: object) -> Any:
+        number = self._of(other)
+        return NotImplemented if number is None else operation(self, number)
+
+    return meets
 
 
 class Surd:
@@ -47,31 +59,34 @@ class Surd:
         root = Fraction(outside, value.denominator)
         return root if inside == 1 else Surd({inside: root})
 
-    def _of(self, other: object) -> Surd:
+    def _of(self, other: object) -> Any:
         if isinstance(other, Surd):
             return other
         if isinstance(other, (int, Fraction)) and not isinstance(other, bool):
             return Surd({1: Fraction(other)})
-        raise TypeError(f"a statement computes with whole numbers and fractions, not with {other!r}")
+        return None
 
+    @_meets
     def __add__(self, other: Any) -> Surd:
-        other = self._of(other)
         zero = Fraction(0)
         return Surd({n: self.parts.get(n, zero) + other.parts.get(n, zero) for n in {*self.parts, *other.parts}})
 
     def __neg__(self) -> Surd:
         return Surd({n: -q for n, q in self.parts.items()})
 
+    @_meets
     def __sub__(self, other: Any) -> Surd:
-        return self + -self._of(other)
+        return self + -other
 
+    @_meets
     def __rsub__(self, other: Any) -> Surd:
-        return self._of(other) + -self
+        return other + -self
 
+    @_meets
     def __mul__(self, other: Any) -> Surd:
         total: dict[int, Fraction] = {}
         for n, q in self.parts.items():
-            for m, r in self._of(other).parts.items():
+            for m, r in other.parts.items():
                 outside, inside = _square_free(n * m)
                 total[inside] = total.get(inside, Fraction(0)) + q * r * outside
         return Surd(total)
@@ -99,11 +114,13 @@ class Surd:
             above, below = above * conjugate, below * conjugate
         return above * (1 / below.parts[1])
 
+    @_meets
     def __truediv__(self, other: Any) -> Surd:
-        return self * self._of(other).inverse()
+        return self * other.inverse()
 
+    @_meets
     def __rtruediv__(self, other: Any) -> Surd:
-        return self._of(other) * self.inverse()
+        return other * self.inverse()
 
     def sign(self) -> int:
         """Return -1, 0 or 1."""
@@ -123,19 +140,24 @@ class Surd:
                 return 1 if low > 0 else -1
             bits *= 2
 
+    @_meets
     def __lt__(self, other: Any) -> bool:
         return (self - other).sign() < 0
 
+    @_meets
     def __le__(self, other: Any) -> bool:
         return (self - other).sign() <= 0
 
+    @_meets
     def __gt__(self, other: Any) -> bool:
         return (self - other).sign() > 0
 
+    @_meets
     def __ge__(self, other: Any) -> bool:
         return (self - other).sign() >= 0
 
-    def __eq__(self, other: object) -> bool:
+    @_meets
+    def __eq__(self, other: Any) -> bool:
         return not (self - other).parts
 
     def __bool__(self) -> bool:

@@ -61,6 +61,8 @@ class _Symbols(Numbers):
         self.run = run
 
     def real(self, name: str) -> Number:
+        if not name.isidentifier():
+            raise ValueError(f"a number is called by a word, not {name!r}")
         return self.run.real(name)
 
     def assume(self, *truths: Any) -> None:
@@ -72,8 +74,11 @@ class _Draws(Numbers):
         self.source = source
         self.values: dict[str, Fraction] = {}
 
-    def _new(self, name: str, value: Fraction) -> Fraction:
-        return self.values.setdefault(name, value)
+    def _new(self, name: str, value: Any) -> Any:
+        if name in self.values:
+            raise ValueError(f"two numbers of a world are called {name!r}")
+        self.values[name] = value
+        return value
 
     def real(self, name: str) -> Fraction:
         s = self.source
@@ -152,7 +157,7 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
         def rebuild(values: dict[str, Any]) -> Any:
             try:
                 return function(_Values(values))
-            except (Rejected, KeyError, ZeroDivisionError) as problem:
+            except (Rejected, KeyError, Undecided, ZeroDivisionError) as problem:
                 raise ValueError("these values do not meet the assumptions") from problem
 
         name = (function.__doc__ or function.__name__.replace("_", " ")).strip().split("\n")[0].rstrip(".")

@@ -212,9 +212,12 @@ def paths_of(
 
 
 def _follow(case: Case, predicate: Predicate, given: Predicate | None, change: dict[str, Any], run: Run) -> _Path:
-    world = case.build(run)
     assumed, false, why = True, None, ""
     try:
+        try:
+            world = case.build(run)
+        except NoValue:  # the world is not defined here: none of the kind
+            return _Path(run, False, None)
         if given is not None:
             try:
                 assumed = run.decide(run.truth_term(given(world)))

@@ -123,7 +123,20 @@ class Number:
     def __float__(self) -> float:
         raise self.run.fault(NotAStatement("a symbol has no floating-point value; use sqrt, exp, log of theory.proof"))
 
-    __int__ = __index__ = __round__ = __float__
+    __int__ = __index__ = __trunc__ = __floor__ = __ceil__ = __complex__ = __len__ = __iter__ = __float__
+
+    def _refuse(self, *_: object) -> float:
+        raise self.run.fault(NotAStatement("of symbols there are sums, products, quotients, whole powers and roots"))
+
+    __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __divmod__ = __rdivmod__ = __round__ = _refuse
+    __rpow__ = __getitem__ = __contains__ = __matmul__ = _refuse
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("__"):
+            raise self.run.fault(
+                NotAStatement(f"a symbol has no {name}: a statement must read the same in every world")
+            )
+        raise AttributeError(name)
 
     def __repr__(self) -> str:
         return f"Number({self.term})"
@@ -167,6 +180,17 @@ class Truth:
     def __ne__(self, other: object) -> Truth:  # type: ignore[override]
         return self ^ other  # type: ignore[operator]
 
+    def _refuse(self, *_: object) -> float:
+        raise self.run.fault(NotAStatement("a truth value is no number; combine it with and, or, not, &, |, ~, =="))
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __lt__ = __gt__ = __le__ = __ge__ = _refuse
+    __int__ = __index__ = __float__ = _refuse
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("__"):
+            raise self.run.fault(NotAStatement(f"a truth value has no {name}"))
+        raise AttributeError(name)
+
     def __repr__(self) -> str:
         return f"Truth({self.term})"
 
@@ -208,12 +232,18 @@ class Run:
         return self.z3.RealVal(str(value), self.context)
 
     def real(self, name: str) -> Number:
-        """Return the variable of that name."""
-        term = self.names.setdefault(name, self.z3.Real(name, self.context))
-        return Number(self, term)
+        """Return a new variable.
+
+        Raises:
+            ValueError: the name is taken: two numbers under one name would be one number.
+        """
+        if name in self.names:
+            raise self.fault(ValueError(f"two numbers of a world are called {name!r}"))
+        self.names[name] = self.z3.Real(name, self.context)
+        return Number(self, self.names[name])
 
     def fresh(self, prefix: str) -> Number:
-        """Return a new variable; its name depends on what was asked before and on nothing else."""
+        """Return a variable that others define; its name depends on what was asked before and on nothing else."""
         return self.real(f"{prefix}.{len(self.names)}")
 
     def assume(self, *truths: object) -> None:

@@ -15,7 +15,6 @@ from theory.proof.symbols import NoSuchResponse, NotAStatement, Number, Run
 
 TWO, THREE, MANY = 2, 3, 4  # responses; MANY stands for every number from four on
 CHOSEN, REJECTED, OTHER = 0, 1, 2
-LETTERS = "wly"
 
 
 class _Probabilities:
@@ -24,15 +23,32 @@ class _Probabilities:
     def __init__(self, world: SymbolicWorld) -> None:
         self._world = world
 
-    def __getitem__(self, y: int) -> Number:
+    def __getitem__(self, y: Any) -> Number:
         return self._world.probability(y)
 
-    def __len__(self) -> int:
-        raise self._world.run.fault(
-            NotAStatement("the number of responses is open: prove over TWO_RESPONSES, or use the sums S2 and S3")
-        )
+    def _refuse(self, *_: object) -> int:
+        raise self._world.refused("the number of responses is open: prove over TWO_RESPONSES, or use S2 and S3")
 
-    __iter__ = None
+    __len__ = __contains__ = _refuse
+    __iter__ = _refuse
+
+
+class Response:
+    """The name of a response in a world of symbols."""
+
+    def __init__(self, world: SymbolicWorld, letter: str) -> None:
+        self._world, self.letter = world, letter
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Response):
+            raise self._world.refused(f"responses are w.chosen, w.rejected and w.y, not {other!r}")
+        return self.letter == other.letter
+
+    def __hash__(self) -> int:
+        return hash(self.letter)
+
+    def __repr__(self) -> str:
+        return f"y_{self.letter}"
 
 
 class SymbolicWorld(ShortNames):
@@ -43,52 +59,64 @@ class SymbolicWorld(ShortNames):
         n: number of responses: 2, 3, or 4 for "at least four".
     """
 
-    chosen, rejected = CHOSEN, REJECTED
+    chosen: Any
+    rejected: Any
 
     def __init__(self, run: Run, n: int) -> None:
-        self.run, self.n = run, n
+        self._run, self._n = run, n
+        self.chosen, self.rejected, self._other = (Response(self, letter) for letter in "wly")
         self.p = _Probabilities(self)
 
+    def refused(self, message: str) -> Exception:
+        """Return the error of a predicate that asks for what a world in symbols does not have."""
+        return self._run.fault(NotAStatement(message))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("_run", "_n"):
+            raise AttributeError(name)
+        raise self.refused(f"a world in symbols has no {name}; it has the short names, p, kernel, drive and change")
+
     @property
-    def y(self) -> int:
+    def y(self) -> Any:
         """Return the response that stands for each of the others."""
-        if self.n == TWO:
+        if self._n == TWO:
             raise NoSuchResponse("there is no response outside the pair")
-        if "y" not in self.run.touched:
-            self.run.touched.add("y")
+        if "y" not in self._run.touched:
+            self._run.touched.add("y")
             self.introduce_other()
-        return OTHER
+        return self._other
 
     def introduce_other(self) -> None:
         """Tell the run what holds of another response."""
         raise NotImplementedError
 
-    def probability(self, y: int) -> Number:
+    def probability(self, y: Any) -> Number:
         """Return the probability of w, l or y."""
         raise NotImplementedError
 
-    def squared_norm(self, y: int) -> Number:
+    def squared_norm(self, y: Any) -> Number:
         """Return |g_y|^2."""
         return self.kernel(y, y)
 
-    def drive(self, y: int) -> Number:
+    def drive(self, y: Any) -> Number:
         """Return A_y = g_y . (g_w - g_l)."""
-        return self.kernel(y, CHOSEN) - self.kernel(y, REJECTED)
+        return self.kernel(y, self.chosen) - self.kernel(y, self.rejected)
 
-    def log_change(self, y: int) -> Number:
+    def log_change(self, y: Any) -> Number:
         """Return the drive."""
         return self.drive(y)
 
-    def change(self, y: int) -> Number:
+    def change(self, y: Any) -> Number:
         """Return p_y A_y."""
         return self.probability(y) * self.drive(y)
 
-    def index(self, y: int) -> int:
-        """Return a response if there is such a one in this world, else raise."""
-        if not isinstance(y, int) or isinstance(y, bool) or y not in (CHOSEN, REJECTED, OTHER):
-            message = f"responses of a world in symbols are w.chosen, w.rejected and w.y, not {y!r}"
-            raise self.run.fault(NotAStatement(message))
-        return self.y if y == OTHER else y
+    def index(self, y: Any) -> int:
+        """Return the place of a response if there is such a one in this world, else raise."""
+        if not isinstance(y, Response):
+            raise self.refused(f"responses of a world in symbols are w.chosen, w.rejected and w.y, not {y!r}")
+        if y.letter == "y":
+            _ = self.y
+        return "wly".index(y.letter)
 
 
 class AnyPolicy(SymbolicWorld):
@@ -98,9 +126,7 @@ class AnyPolicy(SymbolicWorld):
         super().__init__(run, n)
         p = run.real("p_w")
         if n == TWO:
-            length = run.real(
-                "d"
-            )  # |g_w - g_l|^2: the identity leaves g_w = p_l (g_w - g_l) and g_l = -p_w (g_w - g_l)
+            length = run.real("d")  # |g_w - g_l|^2: the identity leaves g_w = p_l (g_w - g_l), g_l = -p_w (g_w - g_l)
             run.assume(p > 0, p < 1, length >= 0)
             q = 1 - p
             self._gram = {(0, 0): q * q * length, (1, 1): p * p * length, (0, 1): -(p * q * length)}
@@ -113,11 +139,11 @@ class AnyPolicy(SymbolicWorld):
 
     def introduce_other(self) -> None:
         """Add y: with three responses its score follows, with more only the Gram matrix must be positive."""
-        run, (p, q) = self.run, self._p
+        run, (p, q) = self._run, self._p
         a, b, c = self._gram[0, 0], self._gram[1, 1], self._gram[0, 1]
         d, e, f = (run.real(name) for name in ("yy", "wy", "ly"))
         self._gram |= {(2, 2): d, (0, 2): e, (1, 2): f}
-        if self.n == THREE:
+        if self._n == THREE:
             r = 1 - p - q
             run.assume(p * a + q * c + r * e == 0, p * c + q * b + r * f == 0, p * e + q * f + r * d == 0)
         else:
@@ -131,11 +157,11 @@ class AnyPolicy(SymbolicWorld):
         determinant = a * (b * d - f * f) - c * (c * d - f * e) + e * (c * f - b * e)
         return [d >= 0, e * e <= a * d, f * f <= b * d, determinant >= 0]
 
-    def probability(self, y: int) -> Number:
+    def probability(self, y: Any) -> Number:
         """Return the probability of w, l or y."""
         return self._p[self.index(y)]
 
-    def kernel(self, y: int, z: int) -> Number:
+    def kernel(self, y: Any, z: Any) -> Number:
         """Return <g_y, g_z>."""
         a, b = sorted((self.index(y), self.index(z)))
         return self._gram[a, b]
@@ -163,8 +189,8 @@ class Tabular(SymbolicWorld):
 
     def introduce_other(self) -> None:
         """Add y; what was known of the sum over all responses outside the pair is split into y and the rest."""
-        run = self.run
-        if self.n == THREE:
+        run = self._run
+        if self._n == THREE:
             self._p.append(self._rest)
         else:
             r = run.real("p_y")
@@ -177,7 +203,7 @@ class Tabular(SymbolicWorld):
             self._sums = {}
             self._tell(rest)
 
-    def probability(self, y: int) -> Number:
+    def probability(self, y: Any) -> Number:
         """Return the probability of w, l or y."""
         return self._p[self.index(y)]
 
@@ -185,26 +211,26 @@ class Tabular(SymbolicWorld):
         """Return the sum of p^2 or p^3 over all responses."""
         if not self._sums:
             if self._nobody_left():
-                self._sums = {k: Number(self.run, self.run.constant(0)) for k in (2, 3)}
+                self._sums = {k: Number(self._run, self._run.constant(0)) for k in (2, 3)}
             elif self._others is not None:
-                parts = [self.run.real(f"p_{k}") for k in range(3, 3 + self._others)]
-                self.run.assume(*(part > 0 for part in parts), sum(parts[1:], parts[0]) == self._rest)
+                parts = [self._run.real(f"p_{k}") for k in range(3, 3 + self._others)]
+                self._run.assume(*(part > 0 for part in parts), sum(parts[1:], parts[0]) == self._rest)
                 self._sums = {k: sum((part**k for part in parts[1:]), parts[0] ** k) for k in (2, 3)}
             else:
-                self._tell({k: self.run.real(f"rest_{k}") for k in (2, 3)})
+                self._tell({k: self._run.real(f"rest_{k}") for k in (2, 3)})
         return sum((p**power for p in self._p), self._sums[power])
 
     def _nobody_left(self) -> bool:
-        return self.n == TWO or (self.n == THREE and "y" in self.run.touched)
+        return self._n == TWO or (self._n == THREE and "y" in self._run.touched)
 
     def _tell(self, sums: dict[int, Number]) -> None:
         from theory.proof.induction import power_sum_bounds  # noqa: PLC0415
 
         self._sums = sums
         if self._nobody_left():
-            self.run.assume(*(total == 0 for total in sums.values()))
+            self._run.assume(*(total == 0 for total in sums.values()))
         else:
-            self.run.assume(*power_sum_bounds(self._rest, sums[2], sums[3]))
+            self._run.assume(*power_sum_bounds(self._rest, sums[2], sums[3]))
 
     @property
     def S2(self) -> Number:
@@ -216,21 +242,21 @@ class Tabular(SymbolicWorld):
         """Return the sum of p^3 over all responses."""
         return self.power_sum(3)
 
-    def kernel(self, y: int, z: int) -> Number:
+    def kernel(self, y: Any, z: Any) -> Number:
         """Return <g_y, g_z> = [y = z] - p_y - p_z + S2."""
-        return int(y == z) - self.probability(y) - self.probability(z) + self.S2
+        return int(self.index(y) == self.index(z)) - self.probability(y) - self.probability(z) + self.S2
 
-    def drive(self, y: int) -> Number:
+    def drive(self, y: Any) -> Number:
         """Return A_y = [y = w] - [y = l] - (p_w - p_l); S2 cancels."""
-        y = self.index(y)
-        return int(y == CHOSEN) - int(y == REJECTED) - (self._p[CHOSEN] - self._p[REJECTED])
+        place = self.index(y)
+        return int(place == CHOSEN) - int(place == REJECTED) - (self._p[CHOSEN] - self._p[REJECTED])
 
     def after(self, factor: Number) -> Tabular:
         """Return the world after an exact step of size s with e^s = ``factor`` > 0: p_w grows by e^s, p_l by e^-s."""
-        if self.n != TWO:
+        if self._n != TWO:
             _ = self.y  # named before the step, so that it is the same response after it
         later = object.__new__(type(self))
-        later.run, later.n, later.p = self.run, self.n, _Probabilities(later)
+        SymbolicWorld.__init__(later, self._run, self._n)
         p, q, *others = self._p
         total = p * factor + q / factor + (1 - p - q)
         later._p = [p * factor / total, q / factor / total, *(r / total for r in others)]
