@@ -157,8 +157,8 @@ def test_07_tools(models: Path, tmp_path: Path) -> None:
     ]
     printed, found = audit(models / "tools", tmp_path, rows, "--max-tokens", 400)
     bare, listed, written, called, argued = found
-    assert listed["log_prob_chosen"] == pytest.approx(written["log_prob_chosen"], rel=1e-9)
-    assert listed["log_prob_chosen"] == pytest.approx(argued["log_prob_chosen"], rel=1e-9)
+    assert listed["log_prob_chosen"] == pytest.approx(written["log_prob_chosen"], rel=1e-6)
+    assert listed["log_prob_chosen"] == pytest.approx(argued["log_prob_chosen"], rel=1e-6)
     assert abs(listed["log_prob_chosen"] - bare["log_prob_chosen"]) > 1e-3
     assert "a tool call without content" in called["skipped"]
     assert "columns read: prompt, chosen, rejected, tools, chat_template_kwargs; not read: none" in printed

@@ -78,6 +78,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"prompt": 3, "chosen": "c", "rejected": "b"}, "prompt: got 3"),
     ({"prompt": [], "chosen": "c", "rejected": "b"}, "prompt"),
     ({"prompt": "a", "chosen": [{"role": "user"}], "rejected": [says("b")]}, "allowed: text, or a list of messages"),
+    ({"prompt": [{"role": "user", "content": [{"text": "a"}]}], "chosen": "c", "rejected": "b"}, "a list of parts"),
     ({"prompt": "a", "chosen": [says("c")], "rejected": "b"}, "a list and a text; allowed: two texts"),
     ({"prompt": "a", "chosen": "\ud800", "rejected": "b"}, "half a surrogate pair at character 0"),
     ({"chosen": "c", "rejected": "b"}, "prompt: got none"),
