@@ -112,6 +112,8 @@ def tokenize_responses(
         turns = [r if isinstance(r, Mapping) else {"role": "assistant", "content": r} for r in responses]
         wholes = [conversation_ids(tokenizer, (*prompt, turn), template_arguments) for turn in turns]
     shared = min(common_beginning(before, whole) for whole in wholes)
+    if shared == 0:
+        raise InvalidArgument("prompt", "no token of its own", "at least one token: begin the prompt with BOS")
     return tuple(TokenSequence(whole, shared, cut=shared < len(before)) for whole in wholes)
 
 

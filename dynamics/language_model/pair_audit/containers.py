@@ -115,7 +115,7 @@ def _open_file(name: str, path: Path) -> RecordSource:
     if whole is not None:
         made = [Record(number, f"row {number}", value) for number, value in enumerate(whole)]
         return RecordSource(name, fingerprint, len(made), None, lambda _: iter(made))
-    rows = None if _opener(head) else _count_lines(path)
+    rows = None if _opener(head) or head[:2] in _UTF16 else _count_lines(path)
     return RecordSource(name, fingerprint, rows, None, lambda _: _read_lines(path))
 
 
@@ -125,10 +125,9 @@ def _opener(head: bytes) -> Callable[..., Any] | None:
 
 def _open_bytes(path: Path) -> BinaryIO:
     """Open a file for its bytes, decompressed."""
-    file = path.open("rb")
-    opener = _opener(file.read(16))
-    file.seek(0)
-    return file if opener is None else opener(file)
+    with path.open("rb") as file:
+        opener = _opener(file.read(16))
+    return path.open("rb") if opener is None else opener(path)
 
 
 def _open_text(path: Path, **options: Any) -> io.TextIOWrapper:

@@ -24,6 +24,11 @@ QUESTIONS = (
     *("dialogue", "context", "text", "title"),
 )
 """Names under which the question stands in the data sets of the field, the likeliest first."""
+METADATA = (
+    *("id", "uuid", "model", "source", "dataset", "category", "language", "license", "annotator", "url"),
+    *("date", "time", "timestamp", "split", "subset", "type", "topic", "tag", "tags", "label"),
+)
+"""Names of columns whose text is about the pair and no part of it."""
 IMPLICIT = "none"
 """What ``--prompt-column`` says where the prompt is what both responses begin with."""
 
@@ -142,13 +147,15 @@ def find_reading(name: str, rows: Iterable[Any], prompt_columns: Sequence[str] =
     """
     records = [row for row in rows if isinstance(row, Mapping)]
     columns = tuple(dict.fromkeys(str(column) for record in records for column in record))
-    pairs = [record for record in records if all(record.get(side) is not None for side in RESPONSES)]
+    pairs = [
+        record for record in records if all(isinstance(record.get(side), (str, list, tuple)) for side in RESPONSES)
+    ]
     prompt = _given(columns, prompt_columns) if records else ("prompt",)
     if prompt is None:
-        empty = all(record.get("prompt") in (None, "", []) for record in pairs)
-        prompt = () if "prompt" not in columns or (empty and pairs) else ("prompt",)
-        if not prompt:
+        if all(record.get("prompt") in (None, "", []) for record in pairs):
             _refuse_questions(name, columns, pairs)
+        missing = "prompt" not in columns or (pairs and all(record.get("prompt") is None for record in pairs))
+        prompt = () if missing else ("prompt",)
     template = tuple(column for column in TEMPLATE if column in columns)
     ignored = tuple(column for column in columns if column not in {*prompt, *RESPONSES, *template})
     repeating = sum(_repeats(Reading(prompt), record) for record in pairs)
@@ -208,7 +215,7 @@ def _holds_question(record: Mapping[str, Any]) -> bool:
 
 def _likely(columns: Sequence[str], pairs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return the columns that the prompt is likely to be in: those of a known name first, else any with sentences."""
-    known = {"prompt", *TEMPLATE, *CHANGING}
+    known = {"prompt", *TEMPLATE, *CHANGING, *METADATA}
     others = [c for c in columns if not c.lower().startswith(RESPONSES) and c.lower() not in known]
     named = {c.lower(): c for c in others if c.lower() in QUESTIONS and any(_said(r.get(c)) for r in pairs)}
     beside = [c for c in others if c.lower() == "input" and any(isinstance(r.get(c), str) for r in pairs)]
@@ -237,9 +244,8 @@ def _repeats(reading: Reading, record: Mapping[str, Any]) -> bool:
     except InvalidArgument:
         return False
     chosen, rejected = (record[side] for side in RESPONSES)
-    if not all(isinstance(text, str) for text in (prompt, chosen, rejected)) or not str(prompt).strip():
-        return False
-    return holds_prompt(str(prompt), chosen, rejected)
+    texts = all(isinstance(text, str) for text in (prompt, chosen, rejected))
+    return texts and holds_prompt(str(prompt), chosen, rejected)
 
 
 def holds_prompt(prompt: str, chosen: str, rejected: str) -> bool:
@@ -250,4 +256,6 @@ def holds_prompt(prompt: str, chosen: str, rejected: str) -> bool:
         (True, False)
     """
     shared = chosen[: common_beginning(chosen, rejected)]
+    if not prompt.strip():
+        return False
     return shared.startswith(prompt.rstrip()) or (prompt.strip() in shared and ends_a_question(shared))

@@ -154,6 +154,8 @@ def _messages(column: str, value: Any) -> Messages:
         if not isinstance(turn, Mapping) or not isinstance(turn.get("role"), str):
             raise InvalidArgument(column, turn, MESSAGES)
         content, calls = turn.get("content"), turn.get("tool_calls")
+        if isinstance(content, Sequence) and not isinstance(content, str):
+            raise InvalidArgument(column, "a message whose content is a list of parts", "content that is one text")
         if not isinstance(content, str) and not (content is None and calls):
             raise InvalidArgument(column, turn, MESSAGES)
         _text(column, content or "")

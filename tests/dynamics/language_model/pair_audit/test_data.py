@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies as st
 
 from dynamics import InvalidArgument
 from dynamics.language_model.pair_audit import containers
-from dynamics.language_model.pair_audit.data import PairSource, check_rows, open_pairs
+from dynamics.language_model.pair_audit.containers import Record
+from dynamics.language_model.pair_audit.data import PairSource, check_rows, make_row, open_pairs
+from dynamics.language_model.pair_audit.reading import find_reading
 from dynamics.language_model.pair_audit.rows import Pair
 from tests.dynamics.language_model.saved import products, write_lines
 
@@ -171,3 +174,27 @@ def test_a_line_without_end_is_skipped_and_the_next_is_read(tmp_path: Path, monk
     assert [row.place for row in source.read() if row.pair] == ["line 2", "line 4"]
     assert "longer than" in problems(source)["line 1"]
     assert "not JSON" in problems(source)["line 3"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["role", "content", "tool_calls", "name"]), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+NAMES = ("prompt", "chosen", "rejected", "tools", "chat_template_kwargs", "question", "system")
+
+
+@given(st.lists(JSON | st.dictionaries(st.sampled_from(NAMES), JSON), max_size=4))
+def test_whatever_a_row_is_it_is_a_pair_or_has_a_reason(rows: list[Any]) -> None:
+    try:
+        reading = find_reading("rows", rows)
+    except InvalidArgument:  # a question in another column
+        reading = find_reading("rows", rows, ["none"])
+    for number, value in enumerate(rows):
+        row = make_row(Record(number, f"row {number}", value), reading)
+        assert (row.pair is None) == bool(row.problem)
+        assert len(row.problem.splitlines()) <= 1
+        assert len(row.digest) == 16

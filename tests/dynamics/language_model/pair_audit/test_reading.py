@@ -25,6 +25,7 @@ ELSEWHERE: list[tuple[dict[str, Any], str]] = [
     ({"asked": "Where is the capital?", "source": "quiz"}, "asked"),
     ({"user_question": "Where is it?", "remark": "a hard one"}, "user_question"),
     ({"prompt": None, "question": "Where?"}, "question"),
+    ({"prompt": "", "question": "Where?"}, "question"),
 ]
 
 
@@ -43,7 +44,8 @@ def test_answers_whose_question_stands_elsewhere_are_refused(others: Any, column
 
 
 @pytest.mark.parametrize(
-    "others", [{}, {"id": "a1"}, {"score": 3, "chosen_model": "a big one", "rejected_rating": "so so"}]
+    "others",
+    [{}, {"id": "a1"}, {"score": 3, "chosen_model": "a big one", "rejected_rating": "so so", "source": "a quiz"}],
 )
 def test_what_both_texts_begin_with_is_the_prompt_where_nothing_else_could_be(others: dict[str, Any]) -> None:
     found = find_reading("quiz", [{**others, **ANSWERS}])

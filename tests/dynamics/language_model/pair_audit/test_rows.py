@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -77,6 +78,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"prompt": 3, "chosen": "c", "rejected": "b"}, "prompt: got 3"),
     ({"prompt": [], "chosen": "c", "rejected": "b"}, "prompt"),
     ({"prompt": "a", "chosen": [{"role": "user"}], "rejected": [says("b")]}, "allowed: text, or a list of messages"),
+    ({"prompt": [{"role": "user", "content": [{"text": "a"}]}], "chosen": "c", "rejected": "b"}, "a list of parts"),
     ({"prompt": "a", "chosen": [says("c")], "rejected": "b"}, "a list and a text; allowed: two texts"),
     ({"prompt": "a", "chosen": "\ud800", "rejected": "b"}, "half a surrogate pair at character 0"),
     ({"chosen": "c", "rejected": "b"}, "prompt: got none"),
@@ -93,6 +95,79 @@ def test_what_is_wrong_with_a_row_is_named(record: dict[str, Any], message: str)
     with pytest.raises(InvalidArgument) as refused:
         parse_pair(record)
     assert message in str(refused.value)
+
+
+def test_conversations_that_became_text_in_a_table_are_read_back() -> None:
+    whole = {"chosen": [USER, says("it's 56")], "rejected": [USER, says('"54"')]}
+    wanted = parse_pair(whole)
+    for write in (json.dumps, str, lambda turns: "  " + json.dumps(turns, indent=1) + "\n"):
+        found = parse_pair({side: write(turns) for side, turns in whole.items()})
+        assert found == replace(wanted, written=True)
+    prompt = {"prompt": str([USER]), "chosen": "56", "rejected": "54"}
+    assert parse_pair(prompt) == Pair((USER,), says("56"), says("54"), written=True)
+    assert not wanted.written
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[{'content': 'a', 'role': 'user'}\n {'content': 'b', 'role': 'assistant'}]",  # as NumPy prints a list
+        "array([{'content': 'a', 'role': 'user'}], dtype=object)",
+        "[{'role': 'user', 'content': open('secret')}]",
+        "[{'role': 'user', 'content': 'and so o...",
+        "[{'role': 'user', 'content': " + "[" * 5000,
+    ],
+)
+def test_what_cannot_be_read_back_is_not_taken_for_text(text: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"chosen: got .*the text of one, which cannot be read back"):
+        parse_pair({"prompt": "a", "chosen": text, "rejected": "b"})
+
+
+def test_texts_about_lists_stay_texts() -> None:
+    for text in ("[{", "[1, 2]", "[{'colour': 'red'}]", "see [{'role': 'user', 'content': 'a'}]"):
+        assert parse_pair({"prompt": "a", "chosen": text, "rejected": "b"}).chosen == text
+
+
+def test_a_response_that_begins_the_other_is_called_that() -> None:
+    asked = "\n\nHuman: Shall I?\n\nAssistant: No."
+    for short, long in (("chosen", "rejected"), ("rejected", "chosen")):
+        with pytest.raises(InvalidArgument, match=f"{short}: got a text that the {long} one begins with"):
+            parse_pair({short: asked, long: asked + " But do it."})
+        with pytest.raises(InvalidArgument, match=f"{short}: got a conversation that the {long} one begins with"):
+            parse_pair({short: [USER, says("No.")], long: [USER, says("No."), USER, says("Yes.")]})
+    # with a prompt of its own, or as the content of the last turn, it is a response like any other
+    assert parse_pair({"prompt": "Shall I?", "chosen": "No.", "rejected": "No. But do it."}).chosen == "No."
+    assert parse_pair({"chosen": [USER, says("No.")], "rejected": [USER, says("No. But")]}).chosen == says("No.")
+
+
+TEMPLATE: list[tuple[dict[str, Any], str]] = [
+    ({"tools": "not JSON"}, "tools: got not JSON; allowed: JSON, where it is text"),
+    ({"tools": {"name": "f"}}, "a list of tools"),
+    ({"tools": 3}, "a list of tools"),
+    ({"chat_template_kwargs": [1]}, "an object of names and values"),
+    ({"chat_template_kwargs": "[1]"}, "an object of names and values"),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), TEMPLATE)
+def test_tools_and_arguments_of_another_form_are_refused(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        parse_pair({"prompt": "a", "chosen": "c", "rejected": "b", **given})
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("nothing", [None, "", " "])
+def test_no_tools_are_no_tools(nothing: Any) -> None:
+    row = {"prompt": "a", "chosen": "c", "rejected": "b"}
+    assert parse_pair({**row, "tools": nothing, "chat_template_kwargs": nothing}) == parse_pair(row)
+
+
+def test_responses_are_shown_by_what_they_say() -> None:
+    call = {"role": "assistant", "content": None, "tool_calls": [{"name": "calculator"}]}
+    assert parse_pair({"prompt": [USER], "chosen": [call], "rejected": [says("54")]}).texts == (
+        'tool call [{"name": "calculator"}]',
+        "54",
+    )
 
 
 @given(st.dictionaries(st.sampled_from(COLUMNS), texts), st.sampled_from(COLUMNS), texts)
