@@ -69,8 +69,8 @@ def ches(
     head = find_head(model)
     found = check_sequences(dict.fromkeys(s for pair in asked for s in pair), head.weight.shape[0])
     place = {sequence: number for number, sequence in enumerate(found)}
-    sums = torch.empty(len(found), head.weight.shape[1], dtype=torch.float64)
     with telling_shortage("pairs", len(asked)), computing_in(model, compute_dtype(model, dtype)), torch.no_grad():
+        sums = torch.empty(len(found), head.weight.shape[1], dtype=torch.float64)
         for batch in make_batches(found, batch_tokens, head.weight.device):
             rows = hidden_states(model, batch.ids).flatten(0, 1)[batch.predicting]
             sums[list(batch.numbers)] = Segments.of(batch.responses, rows.device).sum(rows).cpu()

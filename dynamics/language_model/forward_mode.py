@@ -170,10 +170,10 @@ def push_log_probs(
     """
     head = find_head(model)
     found = check_sequences(sequences, head.weight.shape[0])
-    result = torch.zeros(len(found), dtype=torch.float64)
     wanted = compute_dtype(model, dtype)
     line = make_line(model, change, wanted)
     with telling_shortage("sequences", len(found)), computing_in(model, wanted), torch.no_grad():
+        result = torch.zeros(len(found), dtype=torch.float64)
         batches = make_batches(found, batch_tokens, head.weight.device)
         check_head(model, batches[0].ids[:1])
         for batch in batches:

@@ -109,7 +109,8 @@ def sequence_kernel(
     check_count("vocabulary_piece", vocabulary_piece)
     head = find_head(model)
     found = check_sequences(sequences, head.weight.shape[0])
-    with telling_shortage("sequences", len(found)), computing_in(model, compute_dtype(model, dtype)):
+    wanted = compute_dtype(model, dtype)
+    with telling_shortage("sequences", len(found)), computing_in(model, wanted), torch.enable_grad():
         coverage = cover(model, parameters)
         with requiring(model, coverage.selected):
             plan = plan_memory(model, found, coverage, memory, batch_tokens, vocabulary_piece)

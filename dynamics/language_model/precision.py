@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from dynamics.errors import InvalidArgument
+from dynamics.language_model.head import replaced_forward
 
 LOWER = (torch.float32, torch.float16, torch.bfloat16)
 ROUNDING = {torch.float32: 1e-5, torch.float64: 1e-12}
@@ -57,6 +58,10 @@ class Float64(TorchFunctionMode):
 def computing_in(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     """Let a model compute in a dtype, in eval mode and without autocast, and put everything back afterwards.
 
+    The caller may be under ``torch.autocast`` or ``torch.inference_mode``; neither reaches what is computed here. A
+    model that accelerate has prepared computes without accelerate's wrapper of its forward. A model that turns autocast
+    on by itself in another way is refused.
+
     Parameters and buffers of another dtype are replaced by converted copies; the originals are kept aside and put back
     untouched, so nothing is lost by rounding. Both are in memory meanwhile. What a checkpoint rounds stays rounded.
     Buffers that no checkpoint stores are constants of the architecture; they are computed anew in the dtype, by the
@@ -66,6 +71,9 @@ def computing_in(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     Args:
         model: any module.
         dtype: ``torch.float32`` or ``torch.float64``.
+
+    Raises:
+        InvalidArgument: another dtype; an operation that only a lower precision has; a forward under autocast.
 
     Example:
         >>> norm = nn.LayerNorm(2)
@@ -87,6 +95,9 @@ def computing_in(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     default = torch.get_default_dtype()
     with ExitStack() as stack:
         try:
+            if torch.is_inference_mode_enabled():
+                stack.enter_context(torch.inference_mode(False))  # which also lets autograd record,
+                stack.enter_context(torch.no_grad())  # and nobody asked for that
             for tensor, _ in replaced:
                 tensor.data = tensor.data.to(dtype)
             model.eval()
@@ -96,6 +107,9 @@ def computing_in(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
                 torch.set_default_dtype(torch.float64)
                 stack.enter_context(Float64())
             _renew_constants(model, constants, dtype)
+            if "_original_forward" in vars(model):  # accelerate's name for what it has wrapped
+                stack.enter_context(replaced_forward(model, vars(model)["_original_forward"]))
+            stack.enter_context(_refusing_autocast(model, device))
             yield
         finally:
             stack.close()
@@ -108,6 +122,23 @@ def computing_in(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
             for module, attributes, buffers in before:
                 _put_back(vars(module), attributes)
                 _put_back(module._buffers, buffers)
+
+
+@contextmanager
+def _refusing_autocast(model: nn.Module, device: str) -> Iterator[None]:
+    """Look at every module with parameters of its own, before it runs."""
+
+    def look(module: nn.Module, inputs: Any) -> None:  # noqa: ARG001 - what hooks are given
+        if torch.is_autocast_enabled(device):
+            got = f"{type(model).__name__} whose forward turns autocast on ({torch.get_autocast_dtype(device)})"
+            raise InvalidArgument("model", got, "the model without that wrapper: its precision is set by dtype=")
+
+    hooks = [m.register_forward_pre_hook(look) for m in model.modules() if m._parameters]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _renew_constants(model: nn.Module, modules: list[nn.Module], dtype: torch.dtype) -> None:
