@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dynamics.errors import InvalidArgument, check_count, check_positive
 from dynamics.language_model.differentiable import differentiable_log_probs
+from dynamics.language_model.head import find_head
 from dynamics.language_model.loading import require
 from dynamics.language_model.sequences import TokenSequence
 
@@ -84,6 +85,10 @@ def add_adapters(
     """
     check_count("rank", rank)
     check_positive("alpha", alpha)
+    check_count("seed", seed, minimum=0)
+    find_head(model)
+    if not isinstance(targets, (str, list, tuple, set, frozenset)) or not all(isinstance(t, str) for t in targets):
+        raise InvalidArgument("targets", targets, "names of linear maps, such as ['q_proj', 'v_proj']")
     names = [targets] if isinstance(targets, str) else list(targets)
     peft = require("peft")
     settings = peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules=names, task_type="CAUSAL_LM")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dynamics.errors import check_finite, check_shape
+from dynamics.errors import check_finite, check_shape, to_tensor
 from dynamics.language_model.head import find_head
 from dynamics.language_model.kernel import SequenceKernel
 from dynamics.language_model.parameters import Filter, requiring, select_parameters
@@ -62,9 +62,9 @@ def audit(
         True
     """
     found = check_sequences(sequences, find_head(model).weight.shape[0])
-    table = kernel.kernel if isinstance(kernel, SequenceKernel) else check_finite("kernel", kernel)
+    table = kernel.kernel if isinstance(kernel, SequenceKernel) else check_finite("kernel", to_tensor("kernel", kernel))
     check_shape("kernel", table, (len(found), len(found)))
-    v = check_finite("vector", check_shape("vector", vector, (len(found),))).to(torch.float64).cpu()
+    v = check_finite("vector", check_shape("vector", to_tensor("vector", vector), (len(found),))).cpu()
     squared = sum(
         float(g.to(torch.float64).square().sum()) for g in plain_gradient(model, found, v, parameters, dtype).values()
     )
@@ -87,13 +87,17 @@ def plain_gradient(
         parameters: filter as in ``sequence_kernel``.
         dtype: dtype to compute in.
     """
+    head = find_head(model)
+    none = isinstance(sequences, (list, tuple)) and not sequences  # a loss that does not push
+    found = () if none else check_sequences(sequences, head.weight.shape[0])
+    numbers = check_finite("vector", check_shape("vector", to_tensor("vector", vector), (len(found),))).tolist()
     selected = select_parameters(model, parameters)
-    device = find_head(model).weight.device
+    device = head.weight.device
     wanted = compute_dtype(model, dtype)
-    shortage = telling_shortage("sequences", len(sequences))
+    shortage = telling_shortage("sequences", len(found))
     with shortage, computing_in(model, wanted), requiring(model, selected), torch.enable_grad():
         total: dict[str, Tensor] = {name: torch.zeros_like(p) for name, p in selected.items()}
-        for weight, s in zip(vector.tolist(), sequences, strict=True):
+        for weight, s in zip(numbers, found, strict=True):
             logits = model(input_ids=torch.tensor([s.ids[:-1]], device=device), use_cache=False).logits[0]
             rows = logits[s.prompt_tokens - 1 :].log_softmax(-1)
             own = rows.gather(1, torch.tensor(s.response, device=device).unsqueeze(1)).sum()

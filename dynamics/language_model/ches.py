@@ -105,10 +105,13 @@ def similarity(chosen: Tensor, rejected: Tensor, chosen_length: Tensor, rejected
 def _check_pairs(
     pairs: Iterable[tuple[TokenSequence, TokenSequence]],
 ) -> tuple[tuple[TokenSequence, TokenSequence], ...]:
-    found = tuple(pairs)
-    if not found:
-        raise InvalidArgument("pairs", "none", "at least one pair (chosen, rejected)")
-    for number, pair in enumerate(found):
+    if not isinstance(pairs, Iterable) or hasattr(pairs, "__array__"):
+        raise InvalidArgument("pairs", pairs, "a list of pairs (chosen, rejected)")
+    found = []
+    for number, pair in enumerate(pairs):  # which may have no end
         if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(s, TokenSequence) for s in pair):
             raise InvalidArgument(f"pairs[{number}]", pair, "(chosen, rejected), two of TokenSequence")
-    return found
+        found.append(pair)
+    if not found:
+        raise InvalidArgument("pairs", "none", "at least one pair (chosen, rejected)")
+    return tuple(found)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dynamics.errors import InvalidArgument
 from dynamics.language_model.batching import make_batches
 from dynamics.language_model.head import find_head
 from dynamics.language_model.sequences import TokenSequence, check_sequences
@@ -29,7 +30,7 @@ def differentiable_log_probs(
             differentiable; by default the parameters themselves.
 
     Raises:
-        InvalidArgument: no sequences, or ids outside the vocabulary.
+        InvalidArgument: no sequences, ids outside the vocabulary, or values that are not the model's.
 
     Example:
         >>> from dynamics.language_model.tiny_model import tiny_model
@@ -41,6 +42,8 @@ def differentiable_log_probs(
     """
     head = find_head(model)
     found = check_sequences(sequences, head.weight.shape[0])
+    if values is not None:
+        _check_values(model, values)
     (batch,) = make_batches(found, None, head.weight.device)
     inputs = {"input_ids": batch.ids, "use_cache": False}
     with _every_token_learns(model):
@@ -49,6 +52,17 @@ def differentiable_log_probs(
     own = logits.gather(1, batch.targets.unsqueeze(1)).squeeze(1) - logits.logsumexp(1)
     owner = torch.repeat_interleave(torch.tensor(batch.numbers), torch.tensor(batch.responses)).to(own.device)
     return torch.zeros(len(found), dtype=torch.float64, device=own.device).index_add(0, owner, own)
+
+
+def _check_values(model: nn.Module, values: Mapping[str, Tensor]) -> None:
+    """Refuse what is no mapping of the model's names to tensors of their shapes; the numbers may be traced."""
+    allowed = "a mapping of names of the model's parameters to tensors of their shapes"
+    known = dict(model.named_parameters(remove_duplicate=False))
+    if not isinstance(values, Mapping) or not all(isinstance(v, Tensor) for v in values.values()):
+        raise InvalidArgument("values", values, allowed)
+    for name, value in values.items():
+        if name not in known or known[name].shape != value.shape:
+            raise InvalidArgument("values", f"{name} of shape {tuple(value.shape)}", allowed)
 
 
 @contextmanager

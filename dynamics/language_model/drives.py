@@ -21,7 +21,7 @@ from dynamics.errors import (
 from dynamics.gradient import objective_cotangent, pair_quantities
 from dynamics.language_model.kernel import SequenceKernel, sequence_kernel
 from dynamics.language_model.precision import ROUNDING
-from dynamics.language_model.sequences import TokenSequence
+from dynamics.language_model.sequences import TokenSequence, read_sequences
 from dynamics.losses import DPO, PairLogProbs, PreferenceLoss
 from dynamics.preferences import Preferences, pairs
 from dynamics.scores import drives
@@ -110,7 +110,7 @@ def pair_drives(
         >>> torch.allclose(push.predict(0.1), 0.1 * 0.5 * push.urgency * push.drive[0])
         True
     """
-    found, loss = tuple(sequences), check_loss(loss)
+    found, loss = read_sequences(sequences), check_loss(loss)
     preferences = pairs(chosen, rejected, shape=(len(found),), weight=weight)
     account = sequence_kernel(model, found, **options)
     lengths = response_lengths(found)
@@ -253,7 +253,12 @@ def objective_slopes(
     check_kind("loss", loss, PreferenceLoss, LOSS)
     check_kind("preferences", preferences, Preferences, "Preferences, as pairs() makes them")
     check_shape("log_probs", before, preferences.shape)
-    tokens = to_tensor("lengths", lengths).expand(before.shape)
+    tokens = to_tensor("lengths", lengths)
+    if tokens.ndim:
+        check_shape("lengths", tokens, before.shape)
+    if not bool(((tokens >= 1) & tokens.isfinite()).all()):
+        raise InvalidArgument("lengths", lengths, "numbers of tokens >= 1")
+    tokens = tokens.expand(before.shape)
     return objective_cotangent(before, _reference(before, reference), preferences, loss, tokens)
 
 

@@ -61,6 +61,8 @@ def check_change(model: nn.Module, change: Change) -> dict[str, nn.Parameter]:
         >>> check_change(nn.Linear(1, 1), {"bias": torch.ones(1)})["bias"].shape
         torch.Size([1])
     """
+    if not isinstance(model, nn.Module):
+        raise InvalidArgument("model", model, "a causal language model")
     known = dict(model.named_parameters(remove_duplicate=False))
     if not isinstance(change, Mapping) or not change:
         raise InvalidArgument("change", change, "a tensor for at least one parameter, by name")
@@ -70,6 +72,8 @@ def check_change(model: nn.Module, change: Change) -> dict[str, nn.Parameter]:
             raise InvalidArgument("change", name, f"names of the model's parameters, such as {next(iter(known))}")
         if any(known[name] is other for other in found.values()):
             raise InvalidArgument("change", name, "each shared parameter under one of its names")
+        if not isinstance(tensor, Tensor):
+            raise InvalidArgument(f"change[{name}]", tensor, "a tensor")
         check_finite(f"change[{name}]", check_shape(f"change[{name}]", tensor, known[name].shape))
         found[name] = known[name]
     return found

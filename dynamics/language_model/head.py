@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dynamics.errors import InvalidArgument
+from dynamics.errors import InvalidArgument, check_count
 
 ROWS_CHECKED = 4
 
@@ -82,6 +82,7 @@ def check_head(model: Any, ids: Tensor) -> None:
 
 def vocabulary_pieces(hidden: Tensor, head: nn.Linear, size: int) -> Iterator[tuple[slice, Tensor]]:
     """Yield the logits of packed rows for one piece of the vocabulary after another, ``(rows, piece)``."""
+    check_count("vocabulary_piece", size)
     weight, bias = head.weight.detach(), getattr(head, "bias", None)
     for start in range(0, weight.shape[0], size):
         piece = slice(start, min(start + size, weight.shape[0]))

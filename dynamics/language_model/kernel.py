@@ -103,7 +103,7 @@ def sequence_kernel(
         >>> account.kernel.shape, bool((account.kernel - sum(account.by_module.values())).abs().max() < 1e-9)
         (torch.Size([2, 2]), True)
     """
-    if route not in (None, "ghost", "product"):
+    if route is not None and (not isinstance(route, str) or route not in ("ghost", "product")):
         raise InvalidArgument("route", route, "'ghost', 'product' or None for the cheaper one")
     check_count("batch_tokens", batch_tokens)
     check_count("vocabulary_piece", vocabulary_piece)

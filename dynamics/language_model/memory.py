@@ -68,7 +68,7 @@ def plan_memory(
     Raises:
         InvalidArgument: an unknown way, or layers that cannot be told.
     """
-    if memory not in ("auto", "graph", "layerwise"):
+    if not isinstance(memory, str) or memory not in ("auto", "graph", "layerwise"):
         raise InvalidArgument("memory", memory, "'auto', 'graph' or 'layerwise'")
     layers = find_layers(model)
     if memory == "layerwise" and not layers:

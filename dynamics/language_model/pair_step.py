@@ -15,7 +15,7 @@ from dynamics.language_model.forward_mode import push_log_probs
 from dynamics.language_model.parameter_change import change_from_slopes, moved
 from dynamics.language_model.parameters import Filter
 from dynamics.language_model.score import sequence_log_probs
-from dynamics.language_model.sequences import TokenSequence
+from dynamics.language_model.sequences import TokenSequence, read_sequences
 from dynamics.losses import PreferenceLoss
 from dynamics.optimizers import Optimizer
 
@@ -98,7 +98,7 @@ def model_step(
         True
         True
     """
-    found = tuple(sequences)
+    found = read_sequences(sequences)
     before = pair_drives(
         *(model, found, chosen, rejected),
         weight=weight,

@@ -17,9 +17,9 @@ from dynamics.language_model.forward_mode import Change, check_change
 from dynamics.language_model.parameters import Filter, select_parameters
 from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.score import sequence_log_probs
-from dynamics.language_model.sequences import TokenSequence
+from dynamics.language_model.sequences import TokenSequence, read_sequences
 from dynamics.losses import PreferenceLoss
-from dynamics.optimizers import SGD, Optimizer
+from dynamics.optimizers import SGD, Optimizer, check_optimizer
 from dynamics.preferences import pairs
 
 LEARNING_RATE = 1e-4
@@ -67,7 +67,7 @@ def parameter_change(
         >>> change["model.norm.weight"].shape
         torch.Size([16])
     """
-    found, loss = tuple(sequences), check_loss(loss)
+    found, loss = read_sequences(sequences), check_loss(loss)
     preferences = pairs(chosen, rejected, shape=(len(found),), weight=weight)
     log_probs = sequence_log_probs(model, found, dtype=dtype).total.cpu()
     slopes = objective_slopes(log_probs, preferences, loss, reference, response_lengths(found))
@@ -106,6 +106,7 @@ def change_from_slopes(
     if isinstance(optimizer, torch.optim.Optimizer):
         return _live_change(optimizer, selected, gradient)
     rule: Optimizer = SGD() if optimizer is None else optimizer
+    check_optimizer(rule, None, slopes)
     return {name: rule.update(g, selected[name].detach().to(g.dtype), rate, None)[0] for name, g in gradient.items()}
 
 

@@ -32,6 +32,15 @@ def select_parameters(model: nn.Module, parameters: Filter) -> dict[str, nn.Para
         >>> sorted(select_parameters(nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1)), "1.*"))
         ['1.bias', '1.weight']
     """
+    if not isinstance(model, nn.Module):
+        raise InvalidArgument("model", model, "a causal language model")
+    allowed = "a glob such as '*mlp*', a list of globs, a function of the name, or None for all that require a gradient"
+    if isinstance(parameters, type) or not (
+        parameters is None or callable(parameters) or isinstance(parameters, (str, list, tuple, set, frozenset))
+    ):
+        raise InvalidArgument("parameters", parameters, allowed)
+    if not callable(parameters) and not all(isinstance(glob, str) for glob in parameters or ()):
+        raise InvalidArgument("parameters", parameters, allowed)
     picked: dict[str, nn.Parameter] = {}
     known: set[int] = set()
     for name, parameter in model.named_parameters(remove_duplicate=False):

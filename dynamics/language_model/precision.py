@@ -83,7 +83,7 @@ def computing_in(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
         >>> norm.weight.dtype
         torch.float32
     """
-    if dtype not in (torch.float32, torch.float64):
+    if not isinstance(dtype, torch.dtype) or dtype not in (torch.float32, torch.float64):
         raise InvalidArgument("dtype", dtype, "torch.float32 or torch.float64")
     constants = [module for module in model.modules() if module._non_persistent_buffers_set]
     before = [(module, dict(vars(module)), dict(module._buffers)) for module in constants]
@@ -206,6 +206,10 @@ def _put_back(now: dict[str, Any], before: dict[str, Any]) -> None:
 def compute_dtype(model: nn.Module, dtype: torch.dtype | None) -> torch.dtype:
     """Return the dtype to compute in: the one asked for, else the model's, but never below float32."""
     if dtype is not None:
+        if not isinstance(dtype, torch.dtype) or dtype not in (torch.float32, torch.float64):
+            raise InvalidArgument("dtype", dtype, "torch.float32 or torch.float64")
         return dtype
+    if not isinstance(model, nn.Module):
+        raise InvalidArgument("model", model, "a causal language model")
     found = {p.dtype for p in model.parameters() if p.is_floating_point()}
     return torch.float64 if found == {torch.float64} else torch.float32

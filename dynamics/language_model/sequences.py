@@ -148,15 +148,25 @@ def common_beginning(first: Sequence[Any], second: Sequence[Any]) -> int:
 
 def check_sequences(sequences: Iterable[TokenSequence], vocabulary: int) -> tuple[TokenSequence, ...]:
     """Refuse an empty list, other things than sequences, and ids outside the vocabulary."""
-    found = tuple(sequences)
-    if not found:
-        raise InvalidArgument("sequences", "none", "at least one TokenSequence")
+    found = read_sequences(sequences)
     for number, sequence in enumerate(found):
-        if not isinstance(sequence, TokenSequence):
-            raise InvalidArgument(f"sequences[{number}]", sequence, "a TokenSequence; tokenize() makes one")
         if max(sequence.ids) >= vocabulary:
             raise InvalidArgument(f"sequences[{number}]", max(sequence.ids), f"token ids below {vocabulary}")
     return found
+
+
+def read_sequences(sequences: Iterable[TokenSequence]) -> tuple[TokenSequence, ...]:
+    """Return the sequences, or refuse an empty list and, at the first of them, other things than sequences."""
+    if not isinstance(sequences, Iterable) or hasattr(sequences, "__array__"):
+        raise InvalidArgument("sequences", sequences, "a list of TokenSequence; tokenize() makes one")
+    found = []
+    for number, sequence in enumerate(sequences):  # which may have no end
+        if not isinstance(sequence, TokenSequence):
+            raise InvalidArgument(f"sequences[{number}]", sequence, "a TokenSequence; tokenize() makes one")
+        found.append(sequence)
+    if not found:
+        raise InvalidArgument("sequences", "none", "at least one TokenSequence")
+    return tuple(found)
 
 
 def _ids(encoding: Any) -> tuple[int, ...]:

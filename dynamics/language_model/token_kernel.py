@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dynamics.language_model.kernel import SequenceKernel, sequence_kernel
-from dynamics.language_model.sequences import TokenSequence
+from dynamics.language_model.sequences import TokenSequence, read_sequences
 
 
 def token_kernel(model: Any, sequences: Iterable[TokenSequence], **options: Any) -> TokenKernel:
@@ -31,7 +31,7 @@ def token_kernel(model: Any, sequences: Iterable[TokenSequence], **options: Any)
         >>> account.tokens.kernel.shape, account.sequence_kernel().shape
         (torch.Size([3, 3]), torch.Size([2, 2]))
     """
-    found = tuple(sequences)
+    found = read_sequences(sequences)
     single = [TokenSequence(s.ids[: t + 1], t) for s in found for t in range(s.prompt_tokens, len(s.ids))]
     starts = accumulate((s.length for s in found), initial=0)
     return TokenKernel(sequence_kernel(model, single, **options), tuple(starts))

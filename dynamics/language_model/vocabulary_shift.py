@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from dynamics.errors import InvalidArgument, check_count
+from dynamics.errors import InvalidArgument, check_count, check_index
 from dynamics.language_model.batching import Batch, make_batches
 from dynamics.language_model.forward_mode import Change, make_line, push_hidden, push_logits
 from dynamics.language_model.head import check_head, find_head, hidden_states, vocabulary_pieces
@@ -18,6 +18,7 @@ from dynamics.language_model.score import VOCABULARY_PIECE
 from dynamics.language_model.sequences import TokenSequence, check_sequences
 from dynamics.language_model.shortage import telling_shortage
 
+CONTEXTS = "token ids, such as [(1, 2), (3,)], or TokenSequences"
 Context = TokenSequence | Sequence[int]
 
 
@@ -189,12 +190,16 @@ def _positions(
     model: Any, contexts: Iterable[Context]
 ) -> tuple[tuple[TokenSequence, ...], tuple[tuple[int, ...], ...]]:
     """Return sequences whose responses are predicted at the positions asked for, and the tokens before each."""
+    if not isinstance(contexts, Iterable) or hasattr(contexts, "__array__"):
+        raise InvalidArgument("contexts", contexts, CONTEXTS)
     found = []
     for number, context in enumerate(contexts):
         if isinstance(context, TokenSequence):
             found.append(context)
             continue
-        ids = tuple(int(token) for token in context)
+        if not isinstance(context, (list, tuple, range, Tensor)):
+            raise InvalidArgument(f"contexts[{number}]", context, CONTEXTS)
+        ids = tuple(check_index(f"contexts[{number}]", context, find_head(model).weight.shape[0]).flatten().tolist())
         if not ids:
             raise InvalidArgument(f"contexts[{number}]", "no token", "at least one token, such as BOS")
         found.append(TokenSequence((*ids, 0), len(ids)))  # the last token is predicted and never read

@@ -193,7 +193,7 @@ def test_bad_contexts_are_named() -> None:
         vocabulary_shift(model, change, [])
     with pytest.raises(InvalidArgument, match=r"contexts\[1\]"):
         vocabulary_shift(model, change, [(1,), ()])
-    with pytest.raises(InvalidArgument, match="below 23"):
+    with pytest.raises(InvalidArgument, match="from 0 to 22"):
         vocabulary_shift(model, change, [(1, 23)])
     with pytest.raises(InvalidArgument, match="contexts: got none"):
         next_token_log_probs(model, [])
