@@ -53,6 +53,8 @@ class Reading:
         looked_at: how many first rows were looked at.
         ignored: columns that are there and not read.
         template: columns among the first rows that are given to the chat template.
+        marked: whether what both responses begin with must have the marks of a question and of an answer, because
+            another column could be the prompt.
     """
 
     prompt: tuple[str, ...] = ("prompt",)
@@ -62,6 +64,7 @@ class Reading:
     looked_at: int = 0
     ignored: tuple[str, ...] = ()
     template: tuple[str, ...] = ()
+    marked: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -70,7 +73,8 @@ class Reading:
 
     def settings(self) -> dict[str, Any]:
         """Return what results depend on."""
-        return {"prompt": list(self.prompt), "implicit": self.implicit, "repeated": self.repeated}
+        named = {"prompt": list(self.prompt), "implicit": self.implicit}
+        return {**named, "marked": self.marked, "repeated": self.repeated}
 
     def rename(self, record: Mapping[str, Any]) -> dict[str, Any]:
         r"""Return the columns of a row that are read, under the names of ``COLUMNS``.
@@ -151,17 +155,19 @@ def find_reading(name: str, rows: Iterable[Any], prompt_columns: Sequence[str] =
         record for record in records if all(isinstance(record.get(side), (str, list, tuple)) for side in RESPONSES)
     ]
     prompt = _given(columns, prompt_columns) if records else ("prompt",)
+    marked = False
     if prompt is None:
         if all(record.get("prompt") in (None, "", []) for record in pairs):
             _refuse_questions(name, columns, pairs)
         missing = "prompt" not in columns or (pairs and all(record.get("prompt") is None for record in pairs))
         prompt = () if missing else ("prompt",)
+        marked = bool(missing) and bool(_likely(columns, pairs))
     template = tuple(column for column in TEMPLATE if column in columns)
     ignored = tuple(column for column in columns if column not in {*prompt, *RESPONSES, *template})
     repeating = sum(_repeats(Reading(prompt), record) for record in pairs)
     texts = sum(isinstance(record["chosen"], str) for record in pairs)
     repeated = repeating > 0 and 2 * repeating >= texts
-    return Reading(prompt, not prompt, repeated, repeating, len(pairs), ignored, template)
+    return Reading(prompt, not prompt, repeated, repeating, len(pairs), ignored, template, marked)
 
 
 def ends_a_question(beginning: str) -> bool:

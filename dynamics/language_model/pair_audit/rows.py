@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dynamics.errors import InvalidArgument
-from dynamics.language_model.pair_audit.reading import COLUMNS, RESPONSES, Reading, holds_prompt
+from dynamics.language_model.pair_audit.reading import COLUMNS, RESPONSES, Reading, ends_a_question, holds_prompt
 from dynamics.language_model.sequences import Message, Messages, common_beginning
 
 MESSAGES = "text, or a list of messages {'role': ..., 'content': ...} with texts"
@@ -206,6 +206,11 @@ def _split_texts(
         return prompt, _answer(chosen), _answer(rejected)
     if not how.implicit:
         raise InvalidArgument("prompt", None, f"text or messages in {' and '.join(how.prompt)}, as in other rows")
+    if how.marked and not ends_a_question(chosen[: common_beginning(chosen, rejected)]):
+        allowed = (
+            "texts that both begin with a question and the mark of its answer, as in other rows; or --prompt-column"
+        )
+        raise InvalidArgument("prompt", "none", allowed)
     return _split_where_they_part(chosen, rejected)
 
 

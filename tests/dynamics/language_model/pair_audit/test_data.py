@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dynamics import InvalidArgument
 from dynamics.language_model.pair_audit import containers
@@ -187,6 +187,7 @@ JSON = st.recursive(
 NAMES = ("prompt", "chosen", "rejected", "tools", "chat_template_kwargs", "question", "system")
 
 
+@settings(max_examples=50)
 @given(st.lists(JSON | st.dictionaries(st.sampled_from(NAMES), JSON), max_size=4))
 def test_whatever_a_row_is_it_is_a_pair_or_has_a_reason(rows: list[Any]) -> None:
     try:

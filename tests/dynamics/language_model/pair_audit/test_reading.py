@@ -62,6 +62,15 @@ def test_conversations_hold_their_question_whatever_stands_beside_them(rows: dic
     assert found.ignored == ("comment", "question")
 
 
+def test_a_row_without_its_question_among_conversations_is_not_split() -> None:
+    """Where nothing else could be the question it is, as a trainer splits it."""
+    rows = [{"comment": "a good one", **TALK}, {"comment": "a good one", **TALK}, {"comment": "an odd one", **ANSWERS}]
+    with pytest.raises(InvalidArgument, match="begin with a question and the mark of its answer"):
+        parse_pair(rows[2], find_reading("talk", rows))
+    for found in (find_reading("talk", [TALK, TALK, ANSWERS]), find_reading("talk", rows, ["none"])):
+        assert parse_pair(rows[2], found).prompt == "The capital is"
+
+
 def test_the_prompt_that_both_begin_with_can_be_asked_for() -> None:
     rows = [{"question": "Where?", **ANSWERS}]
     assert find_reading("quiz", rows, ["none"]).implicit
