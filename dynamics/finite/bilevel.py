@@ -39,11 +39,12 @@ from dynamics.errors import (
     to_tensor,
 )
 from dynamics.finite.integration import check_function
-from dynamics.finite.trajectory import check_per_seed, flat_reference
-from dynamics.gradient import check_preferences, flat_log_probs, objective_cotangent, response_lengths
+from dynamics.finite.run_settings import check_run_settings
+from dynamics.finite.state import State, descend
+from dynamics.gradient import flat_log_probs, objective_cotangent, response_lengths
 from dynamics.losses import DPO, PreferenceLoss
-from dynamics.optimizers import SGD, Moments, Optimizer, check_optimizer
-from dynamics.policies import Policy, check_theta
+from dynamics.optimizers import Optimizer
+from dynamics.policies import Policy
 from dynamics.preferences import Preferences
 
 Regularizer = Callable[[Tensor, Tensor], Tensor]
@@ -176,25 +177,23 @@ def stable_po(
     """
     run = _Problem(policy, preferences, DPO() if loss is None else loss, regularizer, inner_steps, inner_rate)
     penalties, gammas = _numbers("penalty", penalty), _numbers("gamma", gamma)
-    check_count("steps", steps, minimum=0)
-    check_count("seeds", seeds)
-    check_count("record_every", record_every)
-    if minibatch is not None:
-        check_count("minibatch", minibatch)
-        if not isinstance(generator, torch.Generator):
-            raise InvalidArgument("generator", generator, "a torch.Generator when minibatch is given")
-    for name, value in (("preferences.chosen", preferences.chosen), ("preferences.weight", preferences.weight)):
-        check_per_seed(name, value, seeds)
-    start = check_per_seed("theta", check_finite("theta", check_theta(policy, theta, batched=True)), seeds)
-    initial = flat_log_probs(policy, start)
-    check_preferences(policy, initial, preferences)
-    base = flat_reference(policy, initial, reference, seeds)
+    settings = check_run_settings(
+        policy,
+        theta,
+        preferences,
+        steps=steps,
+        seeds=seeds,
+        minibatch=minibatch,
+        generator=generator,
+        reference=reference,
+        optimizer=optimizer,
+        record_every=record_every,
+    )
+    check_finite("theta", settings.start)
     is_lower = _blocks(policy, lower)
     rate = _rates(learning_rate, is_lower, policy)
     fixed = None if sft is None else _sft_weights(policy, sft)
-    whole = run.sft_weights(preferences, initial) if fixed is None else fixed
-    optimizer = SGD() if optimizer is None else optimizer
-    check_optimizer(optimizer, None, start)
+    whole = run.sft_weights(preferences) if fixed is None else fixed
 
     def along(values: tuple[float, ...], axis: int) -> Tensor:
         shape = [1, 1, 1, 1]
@@ -203,31 +202,23 @@ def stable_po(
 
     grid = (len(penalties), len(gammas), seeds)
     lambdas, weights = along(penalties, 0), along(gammas, 1)
-    now = start.expand(*grid, policy.parameters).clone(memory_format=torch.contiguous_format)
-    recorded = [t for t in range(steps + 1) if t % record_every == 0 or t == steps]
-    record = torch.empty(len(recorded), *grid, *policy.shape, dtype=policy.dtype, device=policy.device)
-    excess = torch.empty(len(recorded), *grid, dtype=policy.dtype, device=policy.device)
-    rows = {t: row for row, t in enumerate(recorded)}
-    state: Moments | None = None
+    record, row_of = settings.empty_record(grid), settings.rows()
+    excess = torch.empty(record.shape[:4], dtype=policy.dtype, device=policy.device)
+    state, batches = settings.first_state(grid), settings.batches()
     for t in range(steps + 1):
-        inner = run.lower_level(now, whole, is_lower)
-        if t in rows:
-            values = flat_log_probs(policy, now)
-            record[rows[t]] = values.reshape(*grid, *policy.shape)
-            excess[rows[t]] = (whole * (flat_log_probs(policy, inner) - values)).sum(-1)
-        if t == steps:
-            break
-        batch, data = preferences, whole
-        if minibatch is not None and generator is not None:
-            batch = preferences.sample(minibatch, generator, runs=(seeds,))
-            data = run.sft_weights(batch, initial) if fixed is None else fixed
-        gradient = run.outer_gradient(now, base, batch, data, lambdas, weights, is_lower)
-        # the penalty's second half, -lambda L_sft(theta, phi'^(K)), depends on theta alone: phi'^(K) is a constant
-        gradient = gradient - lambdas * torch.where(is_lower, 0.0, run.sft_gradient(inner, data))
-        change, state = optimizer.update(gradient, now, rate, state)
-        now = now + change
+        inner = run.lower_level(state.theta, whole, is_lower)
+        if t in row_of:
+            record[row_of[t]] = state.log_probs
+            excess[row_of[t]] = (whole * (flat_log_probs(policy, inner) - state.evaluated[1].detach())).sum(-1)
+        if t < steps:
+            batch = next(batches)
+            data = whole if minibatch is None else run.sft_weights(batch) if fixed is None else fixed
+            gradient = run.outer_gradient(state, batch, data, lambdas, weights, is_lower)
+            # the second half of the penalty, -lambda L_sft(theta, phi'^(K)), moves theta only: phi'^(K) is a constant
+            gradient = gradient - lambdas * torch.where(is_lower, 0.0, run.sft_gradient(inner, data))
+            state = descend(state, gradient, rate)
     axes = ("step", "penalty", "gamma", "seed", *(("prompt",) if len(policy.shape) == 2 else ()), "response")
-    return BilevelTrajectory(record, excess, now, np.array(recorded), penalties, gammas, axes)
+    return BilevelTrajectory(record, excess, state.theta, settings.recorded, penalties, gammas, axes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,12 +242,11 @@ class _Problem:
         if not is_finite(self.inner_rate) or self.inner_rate < 0:
             raise InvalidArgument("inner_rate", self.inner_rate, "a finite number >= 0")
 
-    def sft_weights(self, batch: Preferences, like: Tensor) -> Tensor:
+    def sft_weights(self, batch: Preferences) -> Tensor:
         """Return the weight of every response in L_sft when the chosen responses of ``batch`` are its data."""
-        index, weight = torch.broadcast_tensors(batch.chosen, batch.share.to(like.dtype))
-        return torch.zeros(*index.shape[:-1], like.shape[-1], dtype=like.dtype, device=like.device).scatter_add_(
-            -1, index, weight
-        )
+        index, share = torch.broadcast_tensors(batch.chosen, batch.share.to(self.policy.dtype))
+        size = math.prod(self.policy.shape)
+        return share.new_zeros(*index.shape[:-1], size).scatter_add_(-1, index, share)
 
     def sft_gradient(self, theta: Tensor, data: Tensor) -> Tensor:
         """Return the gradient of L_sft in all parameters."""
@@ -273,28 +263,20 @@ class _Problem:
         return theta
 
     def outer_gradient(
-        self,
-        theta: Tensor,
-        base: Tensor,
-        batch: Preferences,
-        data: Tensor,
-        penalty: Tensor,
-        gamma: Tensor,
-        is_lower: Tensor,
+        self, state: State, batch: Preferences, data: Tensor, penalty: Tensor, gamma: Tensor, is_lower: Tensor
     ) -> Tensor:
         """Return the gradient of L_pref + lambda L_sft + gamma L_reg."""
-        theta = theta.detach().requires_grad_()
+        theta, log_probs = state.evaluated
+        lengths = response_lengths(self.policy)
+        of_loss = objective_cotangent(log_probs.detach(), state.flat_reference, batch, self.loss, lengths)
+        (gradient,) = torch.autograd.grad(log_probs, theta, of_loss - penalty * data, retain_graph=True)
+        if not bool((gamma > 0).any()):
+            return gradient
         with torch.enable_grad():
-            log_probs = flat_log_probs(self.policy, theta)
-            lengths = response_lengths(self.policy)
-            cotangent = objective_cotangent(log_probs.detach(), base, batch, self.loss, lengths) - penalty * data
-            regular = bool((gamma > 0).any())
-            (gradient,) = torch.autograd.grad(log_probs, theta, cotangent, retain_graph=regular)
-            if not regular:
-                return gradient
-            penalized = self._regularizer_sum(log_probs, theta, batch, ~is_lower)
-            (slope,) = torch.autograd.grad(penalized, theta)
-            return gradient + gamma * slope
+            (slope,) = torch.autograd.grad(
+                self._regularizer_sum(log_probs, theta, batch, ~is_lower), theta, retain_graph=True
+            )
+        return gradient + gamma * slope
 
     def _regularizer_sum(self, log_probs: Tensor, theta: Tensor, batch: Preferences, is_upper: Tensor) -> Tensor:
         """Return the sum over all runs of L_reg, the weighted mean of max(0, delta), differentiable in ``theta``."""
