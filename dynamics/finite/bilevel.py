@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -39,6 +40,7 @@ from dynamics.errors import (
     to_tensor,
 )
 from dynamics.finite.integration import check_function
+from dynamics.finite.named_axes import select, to_dataset
 from dynamics.finite.run_settings import check_run_settings
 from dynamics.finite.state import State, descend
 from dynamics.gradient import flat_log_probs, objective_cotangent, response_lengths
@@ -46,6 +48,12 @@ from dynamics.losses import DPO, PreferenceLoss
 from dynamics.optimizers import Optimizer
 from dynamics.policies import Policy
 from dynamics.preferences import Preferences
+
+if TYPE_CHECKING:
+    from xarray import DataArray, Dataset
+
+RUN_AXES = ("penalty", "gamma", "seed")
+RESPONSE_AXES = ("prompt", "response")
 
 Regularizer = Callable[[Tensor, Tensor], Tensor]
 """From the scores g_w and g_l in theta, ``(..., upper parameters)``, to the delta of max(0, delta), ``(...)``."""
@@ -106,6 +114,28 @@ class BilevelTrajectory:
     gammas: tuple[float, ...]
     axes: tuple[str, ...]
 
+    def to_xarray(self) -> Dataset:
+        """Return the runs as an xarray.Dataset with ``log_probs``, ``excess`` and ``theta``, whose axes have names."""
+        labels = {"step": self.steps, "penalty": self.penalties, "gamma": self.gammas}
+        arrays = {
+            "log_probs": (self.axes, self.log_probs),
+            "excess": (("step", *RUN_AXES), self.excess),
+            "theta": ((*RUN_AXES, "parameter"), self.theta),
+        }
+        return to_dataset(arrays, labels)
+
+    def sel(self, **labels: Any) -> DataArray:
+        """Return log pi (nats) of the runs with these labels, as ``Trajectory.sel`` does.
+
+        Args:
+            labels: label, or list of labels, by axis: ``penalty``, ``gamma``, ``seed``, ``step``, ``prompt``,
+                ``response``.
+
+        Raises:
+            InvalidArgument: no such axis, or a label that is not on it.
+        """
+        return select(self.to_xarray().log_probs, labels)
+
 
 def stable_po(
     policy: Policy,
@@ -118,7 +148,7 @@ def stable_po(
     loss: PreferenceLoss | None = None,
     learning_rate: float | tuple[float, float] = 0.1,
     inner_steps: int = 1,
-    inner_rate: float = 0.1,
+    inner_learning_rate: float = 0.1,
     regularizer: Regularizer = longer_rejected,
     sft: ArrayLike | None = None,
     steps: int = 100,
@@ -143,7 +173,7 @@ def stable_po(
         loss: the preference loss; DPO(beta=0.1) if not given. The paper has beta = 0.5.
         learning_rate: of the outer updates, for both blocks, or one for theta and one for phi; >= 0.
         inner_steps: K >= 0.
-        inner_rate: learning rate of the inner loop (eta of phi'), >= 0.
+        inner_learning_rate: learning rate of the inner loop (eta of phi'), >= 0.
         regularizer: delta of L_reg = max(0, delta); ``longer_rejected`` (Eq. 7), ``longer_chosen`` (Remark 2),
             ``displaced``, or another function of the two scores.
         sft: weight of every response in L_sft, the weighted mean of -log pi, of the policy's shape, >= 0 and not all
@@ -172,10 +202,11 @@ def stable_po(
         ...     LogLinear(torch.cat([features, features], dim=1)), [0.0, 0.0], pairs(0, 1, shape=(3,)),
         ...     lower=[1], penalty=[0.0, 5.0], loss=DPO(beta=0.5), steps=50,
         ... )
-        >>> runs.log_probs[-1, :, 0, 0, 0] > runs.log_probs[0, :, 0, 0, 0]  # log pi(chosen) by lambda
-        tensor([False,  True])
+        >>> chosen = runs.sel(response=0, gamma=0.0, seed=0)
+        >>> (chosen.sel(step=50) > chosen.sel(step=0)).to_series().to_dict()  # does it rise? by lambda
+        {0.0: False, 5.0: True}
     """
-    run = _Problem(policy, preferences, DPO() if loss is None else loss, regularizer, inner_steps, inner_rate)
+    run = _Problem(policy, preferences, DPO() if loss is None else loss, regularizer, inner_steps, inner_learning_rate)
     penalties, gammas = _numbers("penalty", penalty), _numbers("gamma", gamma)
     settings = check_run_settings(
         policy,
@@ -217,7 +248,7 @@ def stable_po(
             # the second half of the penalty, -lambda L_sft(theta, phi'^(K)), moves theta only: phi'^(K) is a constant
             gradient = gradient - lambdas * torch.where(is_lower, 0.0, run.sft_gradient(inner, data))
             state = descend(state, gradient, rate)
-    axes = ("step", "penalty", "gamma", "seed", *(("prompt",) if len(policy.shape) == 2 else ()), "response")
+    axes = ("step", *RUN_AXES, *RESPONSE_AXES[-len(policy.shape) :])
     return BilevelTrajectory(record, excess, state.theta, settings.recorded, penalties, gammas, axes)
 
 
@@ -230,7 +261,7 @@ class _Problem:
     loss: PreferenceLoss
     regularizer: Regularizer
     inner_steps: int
-    inner_rate: float
+    inner_learning_rate: float
 
     def __post_init__(self) -> None:
         if not isinstance(self.preferences, Preferences):
@@ -239,8 +270,8 @@ class _Problem:
             raise InvalidArgument("loss", self.loss, "one loss of dynamics, such as DPO()")
         check_function("regularizer", self.regularizer)
         check_count("inner_steps", self.inner_steps, minimum=0)
-        if not is_finite(self.inner_rate) or self.inner_rate < 0:
-            raise InvalidArgument("inner_rate", self.inner_rate, "a finite number >= 0")
+        if not is_finite(self.inner_learning_rate) or self.inner_learning_rate < 0:
+            raise InvalidArgument("inner_learning_rate", self.inner_learning_rate, "a finite number >= 0")
 
     def sft_weights(self, batch: Preferences) -> Tensor:
         """Return the weight of every response in L_sft when the chosen responses of ``batch`` are its data."""
@@ -259,7 +290,7 @@ class _Problem:
     def lower_level(self, theta: Tensor, data: Tensor, is_lower: Tensor) -> Tensor:
         """Return the parameters with phi'^(K) in the place of phi (Eq. 11)."""
         for _ in range(self.inner_steps):
-            theta = theta - self.inner_rate * torch.where(is_lower, self.sft_gradient(theta, data), 0.0)
+            theta = theta - self.inner_learning_rate * torch.where(is_lower, self.sft_gradient(theta, data), 0.0)
         return theta
 
     def outer_gradient(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,12 +12,19 @@ from torch import Tensor
 
 from dynamics.errors import ArrayLike, InvalidArgument, check_count, check_nonnegative
 from dynamics.finite.loss_stack import as_tuple, stack_losses
+from dynamics.finite.named_axes import loss_labels, select, to_dataset
 from dynamics.finite.run_settings import check_run_settings
 from dynamics.finite.state import advance
 from dynamics.losses import DPO, PreferenceLoss
 from dynamics.optimizers import Optimizer
 from dynamics.policies import Policy
 from dynamics.preferences import Preferences
+
+if TYPE_CHECKING:
+    from xarray import DataArray, Dataset
+
+RUN_AXES = ("loss", "learning_rate", "seed")
+RESPONSE_AXES = ("prompt", "response")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +58,39 @@ class Trajectory:
         rows = self.log_probs[..., prompt, :] if "prompt" in self.axes else self.log_probs
         return rows[..., chosen] - rows[..., rejected]
 
+    def to_xarray(self) -> Dataset:
+        """Return the runs as an xarray.Dataset with ``log_probs`` and ``theta``, whose axes have names and labels.
+
+        Losses are labelled by what they print as, such as "DPO(beta=0.1)"; learning rates and steps by themselves.
+        """
+        labels = {"step": self.steps, "loss": loss_labels(self.losses), "learning_rate": self.learning_rates}
+        of_theta = (*RUN_AXES, "parameter")
+        return to_dataset({"log_probs": (self.axes, self.log_probs), "theta": (of_theta, self.theta)}, labels)
+
+    def sel(self, **labels: Any) -> DataArray:
+        """Return log pi (nats) of the runs with these labels, as an xarray.DataArray; the other axes stay.
+
+        Args:
+            labels: label, or list of labels, by axis: ``loss`` (a loss, or what it prints as), ``learning_rate``,
+                ``seed``, ``step`` (number of updates made), ``prompt``, ``response``.
+
+        Raises:
+            InvalidArgument: no such axis, or a label that is not on it.
+
+        Example:
+            >>> from dynamics import DPO, Tabular, pairs, simulate
+            >>> runs = simulate(Tabular(3), [0.0] * 3, pairs(0, 1, shape=(3,)), learning_rate=[0.5, 1.0], steps=10)
+            >>> chosen = runs.sel(response=0, seed=0, loss=DPO(beta=0.1))
+            >>> chosen.dims, bool((chosen.diff("step") > 0).all())
+            (('step', 'learning_rate'), True)
+        """
+        return select(self.to_xarray().log_probs, labels)
+
     def table(self) -> dict[str, np.ndarray]:
         """Return the long table: one column for each axis and one for log_prob, ready for a data frame."""
         labels: dict[str, np.ndarray] = {
             "step": self.steps,
-            "loss": np.array([repr(loss) for loss in self.losses]),
+            "loss": np.array(loss_labels(self.losses)),
             "learning_rate": np.array(self.learning_rates),
         }
         columns = [
@@ -139,11 +175,5 @@ def simulate(
             record[row_of[t]] = state.log_probs
         if t < steps:
             state = advance(state, next(batches), stack, rate_of_run)
-    axes = (
-        "step",
-        "loss",
-        "learning_rate",
-        "seed",
-        *(("prompt", "response") if len(policy.shape) == 2 else ("response",)),
-    )
+    axes = ("step", *RUN_AXES, *RESPONSE_AXES[-len(policy.shape) :])
     return Trajectory(record, state.theta, settings.recorded, losses, rates, axes)

@@ -137,7 +137,11 @@ def for_stable_po(source: random.Random) -> dict[str, Any]:
     found = for_simulate(source)
     del found["loss"], found["learning_rate"]
     lower = source.choice([[0], torch.tensor([1])])
-    rates = {"learning_rate": source.choice([0.1, (0.1, 0.0)]), "inner_rate": 0.1, "inner_steps": source.randint(0, 2)}
+    rates = {
+        "learning_rate": source.choice([0.1, (0.1, 0.0)]),
+        "inner_learning_rate": 0.1,
+        "inner_steps": source.randint(0, 2),
+    }
     weights = {"penalty": source.choice([1.0, [0.0, 1.0]]), "gamma": source.choice([0.0, [0.1]])}
     hinge = source.choice([bilevel.longer_rejected, bilevel.longer_chosen, bilevel.displaced])
     sft = source.choice([None, np.ones(found["policy"].shape)])
