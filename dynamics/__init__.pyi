@@ -25,6 +25,11 @@ from .finite.replicator import (
     replicator_fitness as replicator_fitness,
     replicator_flow as replicator_flow,
 )
+from .finite.state import (
+    State as State,
+    init as init,
+    update as update,
+)
 from .finite.step import (
     StepAccount as StepAccount,
     step as step,

@@ -256,6 +256,13 @@ def check_shape(argument: str, value: Tensor, allowed: Sequence[int], *, batched
     return value
 
 
+def check_broadcast(argument: str, shape: Sequence[int], wanted: Sequence[int]) -> None:
+    """Refuse a shape that does not broadcast to the wanted one, or only by making it larger."""
+    missing = len(wanted) - len(shape)
+    if missing < 0 or any(size not in (1, fixed) for size, fixed in zip(shape, wanted[missing:], strict=True)):
+        raise InvalidArgument(argument, f"axes {tuple(shape)}", f"axes that broadcast to {tuple(wanted)}")
+
+
 def check_probabilities(argument: str, value: Tensor) -> Tensor:
     """Refuse anything that is not a probability distribution along the last axis."""
     check_finite(argument, value)

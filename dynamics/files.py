@@ -1,20 +1,27 @@
-"""Files that are whole or not there."""
+"""Files that a sudden end cannot spoil: written whole or not at all, or appended to line by line under a lock."""
 
 from __future__ import annotations
 
 import glob
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Self
+
+import portalocker
+import psutil
+
+from dynamics.errors import InvalidArgument
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it: a reader sees all of it or nothing.
+    """Let ``write`` fill a temporary file beside ``path``, then rename it: a reader sees the old file or the new one.
 
-    What a killed process left of an earlier attempt is removed.
+    Temporary files of earlier attempts whose process has ended are removed.
 
     Args:
-        path: where the file is to be; its folder must be there.
+        path: where the file is to be; its folder must exist.
         write: writes the temporary file whose path it is given, which has the suffix of ``path``.
 
     Example:
@@ -25,7 +32,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         [('a.txt', 'whole')]
     """
     for left in path.parent.glob(glob.escape(f".{path.name}.") + "*"):
-        if not _runs(left.name.removesuffix(path.suffix).rpartition(".")[2]):
+        process = left.name.removesuffix(path.suffix).rpartition(".")[2]
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
             left.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}{path.suffix}")
     try:
@@ -35,12 +43,67 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _runs(process: str) -> bool:
-    """Return whether a process of this number may be running; what is no number is not ours, and left alone."""
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except (ValueError, OSError):
-        return True
-    return True
+class JsonLines:
+    """An append-only file of JSON lines, locked against a second writer as long as it is open.
+
+    Each line is on the disk before the next one is begun, so that a sudden end costs at most the line that was being
+    written. The lock is of the operating system (``portalocker``): it ends with the process, however that ends.
+
+    Args:
+        path: the file; made, with its folder, if it does not exist.
+
+    Raises:
+        InvalidArgument: a file that another process is writing.
+        OSError: a file that cannot be opened.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with JsonLines(Path(folder) / "a.jsonl") as file:
+        ...         file.append({"row": 0})
+        ...         file.read()
+        ([{'row': 0}], b'')
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)), "r+b")
+        try:
+            portalocker.lock(self._file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+        except portalocker.LockException:
+            self._file.close()
+            raise InvalidArgument("path", str(path), "a file that no other process is writing") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Unlock and close the file."""
+        portalocker.unlock(self._file)
+        self._file.close()
+
+    def read(self) -> tuple[list[Any], bytes]:
+        """Return the rows of the whole lines, and what stands after the last of them: a line that was cut short.
+
+        Raises:
+            ValueError: a whole line that is not JSON.
+        """
+        self._file.seek(0)
+        whole, line_break, rest = self._file.read().rpartition(b"\n")
+        return [json.loads(line) for line in (whole + line_break).splitlines()], rest
+
+    def remove_rest(self) -> None:
+        """Remove what stands after the last whole line."""
+        rest = self.read()[1]
+        self._file.truncate(self._file.seek(0, os.SEEK_END) - len(rest))
+
+    def append(self, row: Any) -> None:
+        """Append one row and wait until it is on the disk."""
+        self._file.seek(0, os.SEEK_END)
+        self._file.write(json.dumps(row).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())

@@ -6,13 +6,24 @@ models alike.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
 from dynamics.errors import InvalidArgument, check_kind
-from dynamics.losses import PairLogProbs, PreferenceLoss
+from dynamics.losses import PairLogProbs
+from dynamics.losses.base import Partials
 from dynamics.policies import Policy
 from dynamics.preferences import Preferences
+
+
+class HasPartials(Protocol):
+    """What the gradient needs of a loss: its partial derivatives. ``PreferenceLoss`` and ``LossStack`` have them."""
+
+    def partials(self, pair: PairLogProbs) -> Partials:
+        """Return dL/dlog pi(chosen) and dL/dlog pi(rejected)."""
+        ...
 
 
 def response_lengths(policy: Policy) -> Tensor:
@@ -52,6 +63,8 @@ def pair_quantities(log_probs: Tensor, reference: Tensor, preferences: Preferenc
 def _pick(values: Tensor, index: Tensor) -> Tensor:
     if index.ndim == 1:
         return values[..., index]
+    if values.shape[:-1] == index.shape[:-1]:
+        return values.gather(-1, index)
     runs = torch.broadcast_shapes(values.shape[:-1], index.shape[:-1])
     return values.expand(*runs, -1).gather(-1, index.expand(*runs, -1))
 
@@ -67,6 +80,8 @@ def check_preferences(policy: Policy, log_probs: Tensor, preferences: Preference
     check_kind("preferences", preferences, Preferences, "Preferences, as pairs() or preference_matrix() make them")
     if preferences.shape != tuple(policy.shape):
         raise InvalidArgument("preferences", f"shape {preferences.shape}", f"the policy's shape {policy.shape}")
+    if float(log_probs.amin()) > -torch.inf:
+        return
     impossible = torch.isneginf(log_probs)
     for name, index in (("chosen", preferences.chosen), ("rejected", preferences.rejected)):
         if bool((_pick(impossible, index) & (preferences.weight > 0)).any()):
@@ -74,7 +89,7 @@ def check_preferences(policy: Policy, log_probs: Tensor, preferences: Preference
 
 
 def objective_cotangent(
-    log_probs: Tensor, reference: Tensor, preferences: Preferences, loss: PreferenceLoss, lengths: Tensor
+    log_probs: Tensor, reference: Tensor, preferences: Preferences, loss: HasPartials, lengths: Tensor
 ) -> Tensor:
     """Return the gradient of the objective with respect to every log pi(y | x), each taken as a free variable.
 
@@ -96,7 +111,7 @@ def flat_log_probs(policy: Policy, theta: Tensor) -> Tensor:
 
 
 def objective_gradient(
-    policy: Policy, theta: Tensor, preferences: Preferences, loss: PreferenceLoss, reference: Tensor
+    policy: Policy, theta: Tensor, preferences: Preferences, loss: HasPartials, reference: Tensor
 ) -> Tensor:
     """Return d/dtheta of the objective, for one theta or a batch ``(..., parameters)``.
 

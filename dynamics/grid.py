@@ -1,4 +1,4 @@
-"""A grid of settings times seeds: one tensor program in a process, joblib across processes, a file to resume from."""
+"""A sweep over a grid of settings and seeds: batched in each process, several processes, resumed from a file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import inspect
 import itertools
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,10 +19,33 @@ import joblib
 import numpy as np
 import torch
 from rich.progress import track
+from threadpoolctl import threadpool_limits
 
 from dynamics.errors import InvalidArgument, check_count, check_flag, check_kind
+from dynamics.files import JsonLines
 from dynamics.table import Table
-from dynamics.threads import one_thread
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch and the BLAS of numpy use one thread inside a ``with`` block.
+
+    The order in which a sum is taken depends on the number of threads, and with it the last bit of the result. Where
+    the same numbers are promised whatever the number of processes, each process therefore uses one thread.
+
+    Example:
+        >>> with one_thread():
+        ...     torch.get_num_threads()
+        1
+    """
+    before = torch.get_num_threads()
+    with threadpool_limits(1):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
 
 Cells = dict[str, Any]
 """What one call of the function of a sweep gets: every setting by name, and "seed"; arrays ``(B,)`` of one value for
@@ -105,16 +128,16 @@ def sweep(
     plan = _plan(grid, seeds, apart, block)
     blocks = plan.blocks()
     done: dict[int, dict[str, Any]] = {}
-    record = None if path is None else _as_path(path)
-    if record is not None:
-        done = _resume(record, _header(run, plan))
-    todo = [index for index in range(len(blocks)) if index not in done]
-    parallel = joblib.Parallel(n_jobs=1 if len(todo) < 2 else jobs, return_as="generator_unordered")
-    results = parallel(joblib.delayed(_run_block)(run, index, blocks[index]) for index in todo)
-    for index, values in _shown(results, len(todo), progress):
-        done[index] = values
+    with nullcontext() if path is None else _open(path) as record:
         if record is not None:
-            _append(record, {"block": index, "values": values})
+            done = _resume(record, _header(run, plan))
+        todo = [index for index in range(len(blocks)) if index not in done]
+        parallel = joblib.Parallel(n_jobs=1 if len(todo) < 2 else jobs, return_as="generator_unordered")
+        results = parallel(joblib.delayed(_run_block)(run, index, blocks[index]) for index in todo)
+        for index, values in _shown(results, len(todo), progress):
+            done[index] = values
+            if record is not None:
+                record.append({"block": index, "values": values})
     return _table(plan, blocks, [done[index] for index in range(len(blocks))])
 
 
@@ -223,48 +246,34 @@ def _header(run: Run, plan: _Plan) -> dict[str, Any]:
     }
 
 
-def _as_path(path: Path | str) -> Path:
+def _open(path: Path | str) -> JsonLines:
     if not isinstance(path, (str, Path)) or not str(path) or "\0" in str(path):
         raise InvalidArgument("path", path, "the path of a file")
-    return Path(path)
-
-
-def _resume(path: Path, header: dict[str, Any]) -> dict[int, dict[str, Any]]:
     try:
-        return _read_or_begin(path, header)
-    except (OSError, UnicodeError) as problem:
-        words = getattr(problem, "strerror", None) or type(problem).__name__
+        return JsonLines(Path(path))
+    except OSError as problem:
+        words = problem.strerror or type(problem).__name__
         raise InvalidArgument("path", str(path), f"a file that can be read and written ({words})") from problem
 
 
-def _read_or_begin(path: Path, header: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    text = path.read_bytes() if path.exists() else b""
-    whole = text[: text.rfind(b"\n") + 1]
-    lines = whole.splitlines()
-    if not lines:
-        if not json.dumps(header).encode().startswith(text):
-            raise InvalidArgument("path", str(path), "a file written by a sweep, or a new one")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
-        _append(path, header)
-        return {}
+def _resume(file: JsonLines, header: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """Return the finished blocks in a file of this sweep, and begin the file if it is empty."""
+    path = str(file.path)
     try:
-        found, *rows = [json.loads(line) for line in lines]
-        blocks = {row["block"]: row["values"] for row in rows}
+        lines, rest = file.read()
+        blocks = {row["block"]: row["values"] for row in lines[1:]}
     except (ValueError, KeyError, TypeError) as problem:
-        raise InvalidArgument("path", str(path), f"a file written by a sweep, or a new one ({problem})") from problem
+        raise InvalidArgument("path", path, f"a file written by a sweep, or a new one ({problem})") from problem
+    if not lines:
+        if not json.dumps(header).encode().startswith(rest):
+            raise InvalidArgument("path", path, "a file written by a sweep, or a new one")
+        file.remove_rest()
+        file.append(header)
+        return {}
+    found = lines[0]
     if found != json.loads(json.dumps(header)):
         differs = [key for key in header if not isinstance(found, dict) or found.get(key) != header[key]]
         wanted = "the file of the same sweep, or a new one; this one differs in " + ", ".join(differs)
-        raise InvalidArgument("path", str(path), wanted)
-    if len(whole) < len(text):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
+        raise InvalidArgument("path", path, wanted)
+    file.remove_rest()
     return blocks
-
-
-def _append(path: Path, row: dict[str, Any]) -> None:
-    with path.open("ab") as file:
-        file.write(json.dumps(row).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -13,7 +14,7 @@ from dynamics.errors import InvalidArgument, check_count, check_kind, check_nonn
 
 
 class Moments(NamedTuple):
-    """State of AdamW: number of updates so far and the running moments of the gradient."""
+    """The memory of AdamW: number of updates so far and the running moments of the gradient."""
 
     updates: int
     first: Tensor
@@ -85,23 +86,27 @@ class AdamW:
         if state is None:
             state = Moments(0, torch.zeros_like(gradient), torch.zeros_like(gradient))
         updates = state.updates + 1
-        first = b1 * state.first + (1 - b1) * gradient
-        second = b2 * state.second + (1 - b2) * gradient**2
-        direction = (first / (1 - b1**updates)) / ((second / (1 - b2**updates)).sqrt() + self.eps)
-        decay = self.weight_decay * torch.where(torch.isneginf(theta), 0.0, theta)  # a masked logit stays masked
-        return -learning_rate * (direction + decay), Moments(updates, first, second)
+        # in few passes, and in place on tensors made here: with many runs, the time goes into moving memory
+        first = state.first.lerp(gradient, 1 - b1)
+        second = (b2 * state.second).addcmul_(gradient, gradient, value=1 - b2)
+        scale = second.sqrt().mul_((1 - b1**updates) / math.sqrt(1 - b2**updates)).add_((1 - b1**updates) * self.eps)
+        direction = first / scale
+        if self.weight_decay:
+            # a logit of -inf keeps its response at probability 0, and decay must not make it NaN
+            direction += self.weight_decay * torch.where(torch.isneginf(theta), 0.0, theta)
+        return -learning_rate * direction, Moments(updates, first, second)
 
 
-def check_optimizer(optimizer: Optimizer, state: Moments | None, theta: Tensor) -> None:
-    """Refuse what has no ``update``, and a state of other parameters than these."""
+def check_optimizer(optimizer: Optimizer, moments: Moments | None, theta: Tensor) -> None:
+    """Refuse an object without a method ``update``, and moments that belong to other parameters than these."""
     allowed = "SGD(), AdamW(), or an object with a method update"
     check_kind("optimizer", optimizer, Optimizer, allowed)
     if isinstance(optimizer, Collection):  # dictionaries and sets have another method of that name
         raise InvalidArgument("optimizer", optimizer, allowed)
-    if state is None:
+    if moments is None:
         return
-    check_kind("state", state, Moments, "StepAccount.state of the step before")
-    check_count("state", state.updates, minimum=0)
-    for moment in (state.first, state.second):
+    check_kind("moments", moments, Moments, "StepAccount.moments of the step before")
+    check_count("moments", moments.updates, minimum=0)
+    for moment in (moments.first, moments.second):
         if not isinstance(moment, Tensor) or moment.shape != theta.shape or not moment.isfinite().all():
-            raise InvalidArgument("state", state, f"finite moments of shape {tuple(theta.shape)}")
+            raise InvalidArgument("moments", moments, f"finite moments of shape {tuple(theta.shape)}")

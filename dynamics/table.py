@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dynamics.errors import InvalidArgument, check_kind
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from xarray import Dataset
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,55 @@ class Table:
         """Yield every row as a dict."""
         for index in range(len(self)):
             yield {name: column[index] for name, column in self.columns.items()}
+
+    def to_pandas(self) -> DataFrame:
+        """Return the rows as a pandas.DataFrame; a result with more axes becomes a column for each of its entries.
+
+        Example:
+            >>> Table({"beta": np.array([1, 2]), "y": np.eye(2)}, ("beta",)).to_pandas()
+               beta  y[0]  y[1]
+            0     1   1.0   0.0
+            1     2   0.0   1.0
+        """
+        import pandas  # noqa: PLC0415 - it takes a while to import
+
+        columns: dict[str, np.ndarray] = {}
+        for name, column in self.columns.items():
+            for index in np.ndindex(column.shape[1:]):
+                columns[name + "".join(f"[{i}]" for i in index)] = column[(slice(None), *index)]
+        return pandas.DataFrame(columns)
+
+    def to_xarray(self) -> Dataset:
+        """Return the results as an xarray.Dataset with one axis for each setting, labelled by its values.
+
+        A result of a run that has axes of its own keeps them, as ``y_axis_0``, ``y_axis_1``, ... of a result ``y``.
+
+        Raises:
+            InvalidArgument: rows that are not one for each combination of the settings.
+
+        Example:
+            >>> table = Table({"beta": np.array([1, 1, 2, 2]), "seed": np.array([0, 1, 0, 1]),
+            ...                "y": np.array([0.0, 2.0, 3.0, 5.0])}, ("beta", "seed"))
+            >>> float(table.to_xarray().y.sel(beta=2, seed=1))
+            5.0
+        """
+        import xarray  # noqa: PLC0415 - it takes a while to import
+
+        values: dict[str, np.ndarray] = {}
+        places: list[np.ndarray] = []
+        for name in self.settings:
+            values[name], place = np.unique(self[name], return_inverse=True)
+            places.append(place)
+        shape = tuple(map(len, values.values()))
+        order = np.ravel_multi_index(places, shape) if places else np.zeros(len(self), dtype=int)
+        if not np.array_equal(np.sort(order), np.arange(np.prod(shape, dtype=int))):
+            raise InvalidArgument("settings", self.settings, "columns of which every combination is in one row")
+        data = {}
+        for name in self.results:
+            sorted_column = self[name][np.argsort(order)]
+            own = [f"{name}_axis_{i}" for i in range(sorted_column.ndim - 1)]
+            data[name] = ([*self.settings, *own], sorted_column.reshape((*shape, *sorted_column.shape[1:])))
+        return xarray.Dataset(data, coords=values)
 
     def select(self, **values: object) -> Table:
         """Return the rows whose columns have these values.

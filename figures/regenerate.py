@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from dynamics.errors import InvalidArgument
-from dynamics.threads import one_thread
+from dynamics.grid import one_thread
 from figures.registry import Figure, select
 from figures.store import SUFFIXES, environment, save
 from figures.style import paper_style

@@ -196,7 +196,14 @@ def by_weight(
 
     def end(penalty: tuple[float, ...], gamma: tuple[float, ...]) -> torch.Tensor:
         runs = train_stable_po(
-            found, seed, penalty=penalty, gamma=gamma, inner_rate=0.02, minibatch=2, steps=steps, record_every=steps
+            found,
+            seed,
+            penalty=penalty,
+            gamma=gamma,
+            inner_learning_rate=0.02,
+            minibatch=2,
+            steps=steps,
+            record_every=steps,
         )
         return runs.log_probs[-1]
 

@@ -166,7 +166,7 @@ def train_stable_po(
     penalty: float | Sequence[float],
     gamma: float | Sequence[float] = 0.0,
     learning_rate: float = 0.01,
-    inner_rate: float = 0.01,
+    inner_learning_rate: float = 0.01,
     minibatch: int = 4,
     steps: int = 300,
     **settings: Any,
@@ -179,7 +179,7 @@ def train_stable_po(
         penalty: lambda, one or several.
         gamma: weight of L_reg, one or several.
         learning_rate: of both blocks.
-        inner_rate: of the inner loop.
+        inner_learning_rate: of the inner loop.
         minibatch: pairs in a batch.
         steps: outer iterations.
         settings: more of ``dynamics.finite.bilevel.stable_po``.
@@ -199,7 +199,7 @@ def train_stable_po(
         loss=DPO(beta=BETA),
         learning_rate=learning_rate,
         inner_steps=1,
-        inner_rate=inner_rate,
+        inner_learning_rate=inner_learning_rate,
         seeds=len(tasks.start),
         minibatch=minibatch,
         generator=torch.Generator().manual_seed(seed),

@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -39,12 +40,20 @@ from dynamics.errors import (
     to_tensor,
 )
 from dynamics.finite.integration import check_function
-from dynamics.finite.trajectory import check_per_seed, flat_reference
-from dynamics.gradient import check_preferences, flat_log_probs, objective_cotangent, response_lengths
+from dynamics.finite.named_axes import select, to_dataset
+from dynamics.finite.run_settings import check_run_settings
+from dynamics.finite.state import State, descend
+from dynamics.gradient import flat_log_probs, objective_cotangent, response_lengths
 from dynamics.losses import DPO, PreferenceLoss
-from dynamics.optimizers import SGD, Moments, Optimizer, check_optimizer
-from dynamics.policies import Policy, check_theta
+from dynamics.optimizers import Optimizer
+from dynamics.policies import Policy
 from dynamics.preferences import Preferences
+
+if TYPE_CHECKING:
+    from xarray import DataArray, Dataset
+
+RUN_AXES = ("penalty", "gamma", "seed")
+RESPONSE_AXES = ("prompt", "response")
 
 Regularizer = Callable[[Tensor, Tensor], Tensor]
 """From the scores g_w and g_l in theta, ``(..., upper parameters)``, to the delta of max(0, delta), ``(...)``."""
@@ -105,6 +114,28 @@ class BilevelTrajectory:
     gammas: tuple[float, ...]
     axes: tuple[str, ...]
 
+    def to_xarray(self) -> Dataset:
+        """Return the runs as an xarray.Dataset with ``log_probs``, ``excess`` and ``theta``, whose axes have names."""
+        labels = {"step": self.steps, "penalty": self.penalties, "gamma": self.gammas}
+        arrays = {
+            "log_probs": (self.axes, self.log_probs),
+            "excess": (("step", *RUN_AXES), self.excess),
+            "theta": ((*RUN_AXES, "parameter"), self.theta),
+        }
+        return to_dataset(arrays, labels)
+
+    def sel(self, **labels: Any) -> DataArray:
+        """Return log pi (nats) of the runs with these labels, as ``Trajectory.sel`` does.
+
+        Args:
+            labels: label, or list of labels, by axis: ``penalty``, ``gamma``, ``seed``, ``step``, ``prompt``,
+                ``response``.
+
+        Raises:
+            InvalidArgument: no such axis, or a label that is not on it.
+        """
+        return select(self.to_xarray().log_probs, labels)
+
 
 def stable_po(
     policy: Policy,
@@ -117,7 +148,7 @@ def stable_po(
     loss: PreferenceLoss | None = None,
     learning_rate: float | tuple[float, float] = 0.1,
     inner_steps: int = 1,
-    inner_rate: float = 0.1,
+    inner_learning_rate: float = 0.1,
     regularizer: Regularizer = longer_rejected,
     sft: ArrayLike | None = None,
     steps: int = 100,
@@ -142,7 +173,7 @@ def stable_po(
         loss: the preference loss; DPO(beta=0.1) if not given. The paper has beta = 0.5.
         learning_rate: of the outer updates, for both blocks, or one for theta and one for phi; >= 0.
         inner_steps: K >= 0.
-        inner_rate: learning rate of the inner loop (eta of phi'), >= 0.
+        inner_learning_rate: learning rate of the inner loop (eta of phi'), >= 0.
         regularizer: delta of L_reg = max(0, delta); ``longer_rejected`` (Eq. 7), ``longer_chosen`` (Remark 2),
             ``displaced``, or another function of the two scores.
         sft: weight of every response in L_sft, the weighted mean of -log pi, of the policy's shape, >= 0 and not all
@@ -171,30 +202,29 @@ def stable_po(
         ...     LogLinear(torch.cat([features, features], dim=1)), [0.0, 0.0], pairs(0, 1, shape=(3,)),
         ...     lower=[1], penalty=[0.0, 5.0], loss=DPO(beta=0.5), steps=50,
         ... )
-        >>> runs.log_probs[-1, :, 0, 0, 0] > runs.log_probs[0, :, 0, 0, 0]  # log pi(chosen) by lambda
-        tensor([False,  True])
+        >>> chosen = runs.sel(response=0, gamma=0.0, seed=0)
+        >>> (chosen.sel(step=50) > chosen.sel(step=0)).to_series().to_dict()  # does it rise? by lambda
+        {0.0: False, 5.0: True}
     """
-    run = _Problem(policy, preferences, DPO() if loss is None else loss, regularizer, inner_steps, inner_rate)
+    run = _Problem(policy, preferences, DPO() if loss is None else loss, regularizer, inner_steps, inner_learning_rate)
     penalties, gammas = _numbers("penalty", penalty), _numbers("gamma", gamma)
-    check_count("steps", steps, minimum=0)
-    check_count("seeds", seeds)
-    check_count("record_every", record_every)
-    if minibatch is not None:
-        check_count("minibatch", minibatch)
-        if not isinstance(generator, torch.Generator):
-            raise InvalidArgument("generator", generator, "a torch.Generator when minibatch is given")
-    for name, value in (("preferences.chosen", preferences.chosen), ("preferences.weight", preferences.weight)):
-        check_per_seed(name, value, seeds)
-    start = check_per_seed("theta", check_finite("theta", check_theta(policy, theta, batched=True)), seeds)
-    initial = flat_log_probs(policy, start)
-    check_preferences(policy, initial, preferences)
-    base = flat_reference(policy, initial, reference, seeds)
+    settings = check_run_settings(
+        policy,
+        theta,
+        preferences,
+        steps=steps,
+        seeds=seeds,
+        minibatch=minibatch,
+        generator=generator,
+        reference=reference,
+        optimizer=optimizer,
+        record_every=record_every,
+    )
+    check_finite("theta", settings.start)
     is_lower = _blocks(policy, lower)
     rate = _rates(learning_rate, is_lower, policy)
     fixed = None if sft is None else _sft_weights(policy, sft)
-    whole = run.sft_weights(preferences, initial) if fixed is None else fixed
-    optimizer = SGD() if optimizer is None else optimizer
-    check_optimizer(optimizer, None, start)
+    whole = run.sft_weights(preferences) if fixed is None else fixed
 
     def along(values: tuple[float, ...], axis: int) -> Tensor:
         shape = [1, 1, 1, 1]
@@ -203,31 +233,23 @@ def stable_po(
 
     grid = (len(penalties), len(gammas), seeds)
     lambdas, weights = along(penalties, 0), along(gammas, 1)
-    now = start.expand(*grid, policy.parameters).clone(memory_format=torch.contiguous_format)
-    recorded = [t for t in range(steps + 1) if t % record_every == 0 or t == steps]
-    record = torch.empty(len(recorded), *grid, *policy.shape, dtype=policy.dtype, device=policy.device)
-    excess = torch.empty(len(recorded), *grid, dtype=policy.dtype, device=policy.device)
-    rows = {t: row for row, t in enumerate(recorded)}
-    state: Moments | None = None
+    record, row_of = settings.empty_record(grid), settings.rows()
+    excess = torch.empty(record.shape[:4], dtype=policy.dtype, device=policy.device)
+    state, batches = settings.first_state(grid), settings.batches()
     for t in range(steps + 1):
-        inner = run.lower_level(now, whole, is_lower)
-        if t in rows:
-            values = flat_log_probs(policy, now)
-            record[rows[t]] = values.reshape(*grid, *policy.shape)
-            excess[rows[t]] = (whole * (flat_log_probs(policy, inner) - values)).sum(-1)
-        if t == steps:
-            break
-        batch, data = preferences, whole
-        if minibatch is not None and generator is not None:
-            batch = preferences.sample(minibatch, generator, runs=(seeds,))
-            data = run.sft_weights(batch, initial) if fixed is None else fixed
-        gradient = run.outer_gradient(now, base, batch, data, lambdas, weights, is_lower)
-        # the penalty's second half, -lambda L_sft(theta, phi'^(K)), depends on theta alone: phi'^(K) is a constant
-        gradient = gradient - lambdas * torch.where(is_lower, 0.0, run.sft_gradient(inner, data))
-        change, state = optimizer.update(gradient, now, rate, state)
-        now = now + change
-    axes = ("step", "penalty", "gamma", "seed", *(("prompt",) if len(policy.shape) == 2 else ()), "response")
-    return BilevelTrajectory(record, excess, now, np.array(recorded), penalties, gammas, axes)
+        inner = run.lower_level(state.theta, whole, is_lower)
+        if t in row_of:
+            record[row_of[t]] = state.log_probs
+            excess[row_of[t]] = (whole * (flat_log_probs(policy, inner) - state.evaluated[1].detach())).sum(-1)
+        if t < steps:
+            batch = next(batches)
+            data = whole if minibatch is None else run.sft_weights(batch) if fixed is None else fixed
+            gradient = run.outer_gradient(state, batch, data, lambdas, weights, is_lower)
+            # the second half of the penalty, -lambda L_sft(theta, phi'^(K)), moves theta only: phi'^(K) is a constant
+            gradient = gradient - lambdas * torch.where(is_lower, 0.0, run.sft_gradient(inner, data))
+            state = descend(state, gradient, rate)
+    axes = ("step", *RUN_AXES, *RESPONSE_AXES[-len(policy.shape) :])
+    return BilevelTrajectory(record, excess, state.theta, settings.recorded, penalties, gammas, axes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +261,7 @@ class _Problem:
     loss: PreferenceLoss
     regularizer: Regularizer
     inner_steps: int
-    inner_rate: float
+    inner_learning_rate: float
 
     def __post_init__(self) -> None:
         if not isinstance(self.preferences, Preferences):
@@ -248,15 +270,14 @@ class _Problem:
             raise InvalidArgument("loss", self.loss, "one loss of dynamics, such as DPO()")
         check_function("regularizer", self.regularizer)
         check_count("inner_steps", self.inner_steps, minimum=0)
-        if not is_finite(self.inner_rate) or self.inner_rate < 0:
-            raise InvalidArgument("inner_rate", self.inner_rate, "a finite number >= 0")
+        if not is_finite(self.inner_learning_rate) or self.inner_learning_rate < 0:
+            raise InvalidArgument("inner_learning_rate", self.inner_learning_rate, "a finite number >= 0")
 
-    def sft_weights(self, batch: Preferences, like: Tensor) -> Tensor:
+    def sft_weights(self, batch: Preferences) -> Tensor:
         """Return the weight of every response in L_sft when the chosen responses of ``batch`` are its data."""
-        index, weight = torch.broadcast_tensors(batch.chosen, batch.share.to(like.dtype))
-        return torch.zeros(*index.shape[:-1], like.shape[-1], dtype=like.dtype, device=like.device).scatter_add_(
-            -1, index, weight
-        )
+        index, share = torch.broadcast_tensors(batch.chosen, batch.share.to(self.policy.dtype))
+        size = math.prod(self.policy.shape)
+        return share.new_zeros(*index.shape[:-1], size).scatter_add_(-1, index, share)
 
     def sft_gradient(self, theta: Tensor, data: Tensor) -> Tensor:
         """Return the gradient of L_sft in all parameters."""
@@ -269,32 +290,24 @@ class _Problem:
     def lower_level(self, theta: Tensor, data: Tensor, is_lower: Tensor) -> Tensor:
         """Return the parameters with phi'^(K) in the place of phi (Eq. 11)."""
         for _ in range(self.inner_steps):
-            theta = theta - self.inner_rate * torch.where(is_lower, self.sft_gradient(theta, data), 0.0)
+            theta = theta - self.inner_learning_rate * torch.where(is_lower, self.sft_gradient(theta, data), 0.0)
         return theta
 
     def outer_gradient(
-        self,
-        theta: Tensor,
-        base: Tensor,
-        batch: Preferences,
-        data: Tensor,
-        penalty: Tensor,
-        gamma: Tensor,
-        is_lower: Tensor,
+        self, state: State, batch: Preferences, data: Tensor, penalty: Tensor, gamma: Tensor, is_lower: Tensor
     ) -> Tensor:
         """Return the gradient of L_pref + lambda L_sft + gamma L_reg."""
-        theta = theta.detach().requires_grad_()
+        theta, log_probs = state.evaluated
+        lengths = response_lengths(self.policy)
+        of_loss = objective_cotangent(log_probs.detach(), state.flat_reference, batch, self.loss, lengths)
+        (gradient,) = torch.autograd.grad(log_probs, theta, of_loss - penalty * data, retain_graph=True)
+        if not bool((gamma > 0).any()):
+            return gradient
         with torch.enable_grad():
-            log_probs = flat_log_probs(self.policy, theta)
-            lengths = response_lengths(self.policy)
-            cotangent = objective_cotangent(log_probs.detach(), base, batch, self.loss, lengths) - penalty * data
-            regular = bool((gamma > 0).any())
-            (gradient,) = torch.autograd.grad(log_probs, theta, cotangent, retain_graph=regular)
-            if not regular:
-                return gradient
-            penalized = self._regularizer_sum(log_probs, theta, batch, ~is_lower)
-            (slope,) = torch.autograd.grad(penalized, theta)
-            return gradient + gamma * slope
+            (slope,) = torch.autograd.grad(
+                self._regularizer_sum(log_probs, theta, batch, ~is_lower), theta, retain_graph=True
+            )
+        return gradient + gamma * slope
 
     def _regularizer_sum(self, log_probs: Tensor, theta: Tensor, batch: Preferences, is_upper: Tensor) -> Tensor:
         """Return the sum over all runs of L_reg, the weighted mean of max(0, delta), differentiable in ``theta``."""

@@ -7,16 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from dynamics.errors import (
-    ArrayLike,
-    InvalidArgument,
-    check_kind,
-    check_log_probs,
-    check_nonnegative,
-    check_shape,
-    to_tensor,
-)
-from dynamics.gradient import check_preferences, objective_gradient, pair_quantities, response_lengths
+from dynamics.errors import ArrayLike, InvalidArgument, check_kind, check_nonnegative
+from dynamics.finite.state import State, check_reference, objective_slope
+from dynamics.gradient import check_preferences, pair_quantities, response_lengths
 from dynamics.losses import DPO, PreferenceLoss
 from dynamics.optimizers import SGD, Moments, Optimizer, check_optimizer
 from dynamics.policies import Policy, check_theta
@@ -47,7 +40,7 @@ class StepAccount:
         log_ratio_change: change of log pi(y_w) - log pi(y_l), exact, for each pair (DPO: margin change / beta).
         predicted_log_ratio_change: the same to first order in the step.
         preferences: the pairs of the step.
-        state: state of the optimizer after the step, to be passed to the next one.
+        moments: the optimizer's memory after the step, which the next step takes.
     """
 
     theta: Tensor
@@ -65,7 +58,7 @@ class StepAccount:
     log_ratio_change: Tensor
     predicted_log_ratio_change: Tensor
     preferences: Preferences = field(repr=False)
-    state: Moments | None = field(repr=False, default=None)
+    moments: Moments | None = field(repr=False, default=None)
 
     @property
     def displaced(self) -> Tensor:
@@ -118,7 +111,7 @@ def step(
     learning_rate: float = 0.1,
     reference: ArrayLike | None = None,
     optimizer: Optimizer | None = None,
-    state: Moments | None = None,
+    moments: Moments | None = None,
 ) -> StepAccount:
     """Take one step on preference pairs and account for every response.
 
@@ -134,7 +127,7 @@ def step(
         learning_rate: eta >= 0.
         reference: log ref (nats), of the policy's shape; the policy before the step if not given.
         optimizer: ``SGD()`` (if not given) or ``AdamW()``; predictions use its actual change of theta.
-        state: the optimizer's state, ``StepAccount.state`` of the step before.
+        moments: the optimizer's memory, ``StepAccount.moments`` of the step before.
 
     Returns:
         The account.
@@ -152,24 +145,20 @@ def step(
         tensor(True)
     """
     loss = DPO() if loss is None else loss
-    optimizer = SGD() if optimizer is None else optimizer
     check_kind("loss", loss, PreferenceLoss, "a loss such as DPO(beta=0.1)")
     check_nonnegative("learning_rate", learning_rate)
     if getattr(learning_rate, "ndim", 0):
         raise InvalidArgument("learning_rate", learning_rate, "one number; simulate() takes several")
     before = check_theta(policy, theta)
-    check_optimizer(optimizer, state, before)
-    asked, single = _preferences(policy, chosen, rejected, prompt, weight, preferences)
-    log_probs = policy.log_probs(before)
+    rule = SGD() if optimizer is None else optimizer
+    check_optimizer(rule, moments, before)
+    state = State(policy, before, check_reference(policy, before, reference, ()), rule, moments)
+    base, log_probs = state.flat_reference, state.log_probs
+    asked, single = _check_pairs(policy, chosen, rejected, prompt, weight, preferences)
     check_preferences(policy, log_probs.flatten(), asked)
-    if reference is None:
-        base = log_probs.flatten()
-    else:
-        base = to_tensor("reference", reference, dtype=policy.dtype, device=policy.device)
-        base = check_log_probs("reference", check_shape("reference", base, policy.shape)).flatten()
 
-    gradient = objective_gradient(policy, before, asked, loss, base)
-    change, state = optimizer.update(gradient, before, learning_rate, state)
+    gradient = objective_slope(state, asked, loss)
+    change, moments = rule.update(gradient, before, learning_rate, moments)  # exact: not a difference of parameters
     after = before + change
     new_log_probs = policy.log_probs(after)
     slope, curvature = directional_derivatives(policy, before, change)
@@ -204,7 +193,7 @@ def step(
         second_order=second_order,
         kernel=gram,
         preferences=asked,
-        state=state,
+        moments=moments,
         **per_pair,
     )
 
@@ -219,7 +208,7 @@ def _change(log_p: Tensor, new_log_p: Tensor) -> Tensor:
     return torch.where(torch.isneginf(larger), torch.zeros_like(change), change)
 
 
-def _preferences(
+def _check_pairs(
     policy: Policy,
     chosen: ArrayLike | None,
     rejected: ArrayLike | None,

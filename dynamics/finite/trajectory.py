@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dynamics.errors import (
-    ArrayLike,
-    InvalidArgument,
-    check_count,
-    check_generator,
-    check_kind,
-    check_log_probs,
-    check_nonnegative,
-    check_shape,
-    to_tensor,
-)
-from dynamics.gradient import check_preferences, flat_log_probs, objective_cotangent, response_lengths
+from dynamics.errors import ArrayLike, InvalidArgument, check_count, check_nonnegative
+from dynamics.finite.loss_stack import as_tuple, stack_losses
+from dynamics.finite.named_axes import loss_labels, select, to_dataset
+from dynamics.finite.run_settings import check_run_settings
+from dynamics.finite.state import advance
 from dynamics.losses import DPO, PreferenceLoss
-from dynamics.optimizers import SGD, Moments, Optimizer, check_optimizer
-from dynamics.policies import Policy, check_theta
+from dynamics.optimizers import Optimizer
+from dynamics.policies import Policy
 from dynamics.preferences import Preferences
 
-LARGEST_RECORD = 8 * 2**30  # bytes
-MOST_VALUES = 100_000  # along the axis of losses or of learning rates
+if TYPE_CHECKING:
+    from xarray import DataArray, Dataset
+
+RUN_AXES = ("loss", "learning_rate", "seed")
+RESPONSE_AXES = ("prompt", "response")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +58,39 @@ class Trajectory:
         rows = self.log_probs[..., prompt, :] if "prompt" in self.axes else self.log_probs
         return rows[..., chosen] - rows[..., rejected]
 
+    def to_xarray(self) -> Dataset:
+        """Return the runs as an xarray.Dataset with ``log_probs`` and ``theta``, whose axes have names and labels.
+
+        Losses are labelled by what they print as, such as "DPO(beta=0.1)"; learning rates and steps by themselves.
+        """
+        labels = {"step": self.steps, "loss": loss_labels(self.losses), "learning_rate": self.learning_rates}
+        of_theta = (*RUN_AXES, "parameter")
+        return to_dataset({"log_probs": (self.axes, self.log_probs), "theta": (of_theta, self.theta)}, labels)
+
+    def sel(self, **labels: Any) -> DataArray:
+        """Return log pi (nats) of the runs with these labels, as an xarray.DataArray; the other axes stay.
+
+        Args:
+            labels: label, or list of labels, by axis: ``loss`` (a loss, or what it prints as), ``learning_rate``,
+                ``seed``, ``step`` (number of updates made), ``prompt``, ``response``.
+
+        Raises:
+            InvalidArgument: no such axis, or a label that is not on it.
+
+        Example:
+            >>> from dynamics import DPO, Tabular, pairs, simulate
+            >>> runs = simulate(Tabular(3), [0.0] * 3, pairs(0, 1, shape=(3,)), learning_rate=[0.5, 1.0], steps=10)
+            >>> chosen = runs.sel(response=0, seed=0, loss=DPO(beta=0.1))
+            >>> chosen.dims, bool((chosen.diff("step") > 0).all())
+            (('step', 'learning_rate'), True)
+        """
+        return select(self.to_xarray().log_probs, labels)
+
     def table(self) -> dict[str, np.ndarray]:
         """Return the long table: one column for each axis and one for log_prob, ready for a data frame."""
         labels: dict[str, np.ndarray] = {
             "step": self.steps,
-            "loss": np.array([repr(loss) for loss in self.losses]),
+            "loss": np.array(loss_labels(self.losses)),
             "learning_rate": np.array(self.learning_rates),
         }
         columns = [
@@ -126,133 +149,31 @@ def simulate(
         >>> runs.axes, tuple(runs.log_probs.shape)
         (('step', 'loss', 'learning_rate', 'seed', 'response'), (11, 2, 1, 1, 3))
     """
-    losses = _as_tuple("loss", DPO() if loss is None else loss, PreferenceLoss)
-    rates = _as_tuple("learning_rate", learning_rate, (int, float))
+    losses = as_tuple("loss", DPO() if loss is None else loss, PreferenceLoss)
+    rates = as_tuple("learning_rate", learning_rate, (int, float))
     for rate in rates:
         check_nonnegative("learning_rate", rate)
-    optimizer = SGD() if optimizer is None else optimizer
-    check_kind("preferences", preferences, Preferences, "Preferences, as pairs() or preference_matrix() make them")
-    check_count("steps", steps, minimum=0)
-    check_count("seeds", seeds)
-    check_count("record_every", record_every)
-    if minibatch is not None:
-        check_count("minibatch", minibatch)
-        check_generator(generator, preferences.weight.device)
-    for name, value in (("chosen", preferences.chosen), ("weight", preferences.weight)):
-        check_per_seed(f"preferences.{name}", value, seeds)
-    grid = (len(losses), len(rates), seeds)
-    start = check_per_seed("theta", check_theta(policy, theta, batched=True), seeds)
-    check_optimizer(optimizer, None, start)
-    initial = flat_log_probs(policy, start)
-    check_preferences(policy, initial, preferences)
-    _check_size(policy, math.prod(grid), steps, record_every)
-    theta_now = start.expand(*grid, policy.parameters).clone(memory_format=torch.contiguous_format)
-    base = flat_reference(policy, initial, reference, seeds)
-    rate_of_run = torch.tensor(rates, dtype=policy.dtype, device=policy.device).reshape(1, -1, 1, 1)
-    groups = _group(losses, policy)
-    lengths = response_lengths(policy)
-    recorded = [*range(0, steps, record_every), steps]
-    record = torch.empty(len(recorded), *grid, *policy.shape, dtype=policy.dtype, device=policy.device)
-    rows = iter(range(len(recorded)))
-    state: Moments | None = None
-    wanted = set(recorded)
-    for t in range(steps + 1):
-        theta_now.requires_grad_()
-        with torch.enable_grad():
-            log_probs = flat_log_probs(policy, theta_now)
-        values = log_probs.detach()
-        if t in wanted:
-            record[next(rows)] = values.reshape(*grid, *policy.shape)
-        if t == steps:
-            break
-        batch = preferences
-        if minibatch is not None and generator is not None:
-            batch = preferences.sample(minibatch, generator, runs=(seeds,))
-        parts = [objective_cotangent(values[rows_], base, batch, loss_, lengths) for rows_, loss_ in groups]
-        cotangent = parts[0] if len(parts) == 1 else torch.cat(parts)
-        (gradient,) = torch.autograd.grad(log_probs, theta_now, cotangent)
-        theta_now = theta_now.detach()
-        change, state = optimizer.update(gradient, theta_now, rate_of_run, state)
-        theta_now += change
-    axes = (
-        "step",
-        "loss",
-        "learning_rate",
-        "seed",
-        *(("prompt", "response") if len(policy.shape) == 2 else ("response",)),
+    settings = check_run_settings(
+        policy,
+        theta,
+        preferences,
+        steps=steps,
+        seeds=seeds,
+        minibatch=minibatch,
+        generator=generator,
+        reference=reference,
+        optimizer=optimizer,
+        record_every=record_every,
     )
-    return Trajectory(record, theta_now.detach(), np.array(recorded), losses, rates, axes)
-
-
-def _as_tuple(argument: str, value: object, kind: type | tuple[type, ...]) -> tuple:
-    if isinstance(value, kind):
-        return (value,)
-    items: tuple = ()
-    if isinstance(value, np.ndarray) and value.ndim == 1 and value.size <= MOST_VALUES:
-        items = tuple(value.tolist())
-    elif isinstance(value, Sequence) and len(value) <= MOST_VALUES:
-        items = tuple(value)
-    if not items or not all(isinstance(item, kind) for item in items):
-        raise InvalidArgument(argument, value, "one of them, or a non-empty list of them")
-    return items
-
-
-def _check_size(policy: Policy, runs: int, steps: int, record_every: int) -> None:
-    """Refuse a record, or a set of parameters, that will not fit: before anything is made that long."""
-    size = runs * torch.finfo(policy.dtype).bits // 8
-    if size * policy.parameters > LARGEST_RECORD:
-        got = f"{runs} runs of {policy.parameters} parameters"
-        raise InvalidArgument("loss, learning_rate, seeds", got, f"at most {LARGEST_RECORD / 2**30:.0f} GiB of them")
-    size *= (-(-steps // record_every) + 1) * math.prod(policy.shape)
-    if size > LARGEST_RECORD:
-        allowed = f"a larger number: this record would take {size / 2**30:.1f} GiB"
-        raise InvalidArgument("record_every", record_every, allowed)
-
-
-def check_per_seed(argument: str, value: Tensor, seeds: int) -> Tensor:
-    """Refuse what is neither one row for all seeds nor one row for each."""
-    if (value.ndim == 2 and value.shape[0] not in (1, seeds)) or value.ndim > 2:
-        raise InvalidArgument(argument, f"shape {tuple(value.shape)}", f"({value.shape[-1]},) or ({seeds}, ...)")
-    return value
-
-
-def flat_reference(policy: Policy, initial: Tensor, reference: ArrayLike | None, seeds: int) -> Tensor:
-    """Return log ref (nats) with prompts and responses in one axis; ``initial`` if no other reference is given."""
-    if reference is None:
-        return initial
-    base = to_tensor("reference", reference, dtype=policy.dtype, device=policy.device)
-    check_shape("reference", base, policy.shape, batched=True)
-    flat = check_log_probs("reference", base).flatten(start_dim=base.ndim - len(policy.shape))
-    return check_per_seed("reference", flat, seeds)
-
-
-def _group(losses: tuple[PreferenceLoss, ...], policy: Policy) -> list[tuple[slice, PreferenceLoss]]:
-    """Join neighbouring losses of one class into one loss whose numbers are tensors over the loss axis."""
-    groups: list[tuple[slice, PreferenceLoss]] = []
-    start = 0
-    for end in range(1, len(losses) + 1):
-        if end == len(losses) or _kind(losses[end]) != _kind(losses[start]):
-            groups.append((slice(start, end), _stack(losses[start:end], policy)))
-            start = end
-    return groups
-
-
-def _kind(loss: PreferenceLoss) -> tuple:
-    """Return what must agree for two losses to share a program: the class and every field that is not a number.
-
-    A loss that holds a tensor shares with none: the repr of a tensor is rounded.
-    """
-    values = {f.name: getattr(loss, f.name) for f in dataclasses.fields(loss)}  # type: ignore[arg-type]
-    fixed = tuple((name, v) for name, v in values.items() if isinstance(v, bool) or not isinstance(v, (int, float)))
-    return type(loss), repr(fixed), id(loss) if "tensor(" in repr(fixed) else None
-
-
-def _stack(losses: Sequence[PreferenceLoss], policy: Policy) -> PreferenceLoss:
-    if len(losses) == 1:
-        return losses[0]
-    numbers = {}
-    for field in dataclasses.fields(losses[0]):  # type: ignore[arg-type]
-        values = [getattr(loss, field.name) for loss in losses]
-        if not isinstance(values[0], bool) and isinstance(values[0], (int, float)):
-            numbers[field.name] = torch.tensor(values, dtype=policy.dtype, device=policy.device).reshape(-1, 1, 1, 1)
-    return dataclasses.replace(losses[0], **numbers)  # type: ignore[type-var]
+    grid = (len(losses), len(rates), seeds)
+    record, row_of = settings.empty_record(grid), settings.rows()
+    stack = stack_losses(losses, policy, axes=len(grid))
+    rate_of_run = torch.tensor(rates, dtype=policy.dtype, device=policy.device).reshape(1, -1, 1, 1)
+    state, batches = settings.first_state(grid), settings.batches()
+    for t in range(steps + 1):
+        if t in row_of:
+            record[row_of[t]] = state.log_probs
+        if t < steps:
+            state = advance(state, next(batches), stack, rate_of_run)
+    axes = ("step", *RUN_AXES, *RESPONSE_AXES[-len(policy.shape) :])
+    return Trajectory(record, state.theta, settings.recorded, losses, rates, axes)

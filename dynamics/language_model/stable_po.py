@@ -50,8 +50,7 @@ class StablePO:
         gamma: weight of L_reg; above 0 it costs second derivatives.
         inner_steps: K, steps of the lower level; 0 leaves phi' at phi, and term (b) out.
         inner_learning_rate: eta_phi', of plain gradient descent (Eq. (11)).
-        theta_learning_rate: eta_theta.
-        phi_learning_rate: eta_phi.
+        learning_rate: of both blocks, or a pair of eta_theta and eta_phi.
         optimizer: of both blocks: "adamw" (without weight decay), as in the experiments, or "sgd", as in Eq. (12).
     """
 
@@ -60,17 +59,26 @@ class StablePO:
     gamma: float = 0.0
     inner_steps: int = 1
     inner_learning_rate: float = 2e-5
-    theta_learning_rate: float = 1e-5
-    phi_learning_rate: float = 1e-5
+    learning_rate: float | tuple[float, float] = 1e-5
     optimizer: Literal["adamw", "sgd"] = "adamw"
 
     def __post_init__(self) -> None:
         check_positive("beta", self.beta)
         check_count("inner_steps", self.inner_steps, minimum=0)
-        for name in ("penalty", "gamma", "inner_learning_rate", "theta_learning_rate", "phi_learning_rate"):
+        for name in ("penalty", "gamma", "inner_learning_rate"):
             check_nonnegative(name, getattr(self, name))
+        if isinstance(self.learning_rate, tuple) and len(self.learning_rate) != 2:
+            raise InvalidArgument("learning_rate", self.learning_rate, "one number, or one for theta and one for phi")
+        for rate in self.learning_rates:
+            check_nonnegative("learning_rate", rate)
         if self.optimizer not in ("adamw", "sgd"):
             raise InvalidArgument("optimizer", self.optimizer, "'adamw' or 'sgd'")
+
+    @property
+    def learning_rates(self) -> tuple[float, float]:
+        """Return eta_theta and eta_phi."""
+        rate = self.learning_rate
+        return rate if isinstance(rate, tuple) else (rate, rate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +228,7 @@ def stable_po_step(
         (['a', 'b', 'c', 'd', 'e_phi', 'e_theta'], True)
     """
     terms, account = stable_po_gradient(adapted, state, batch, settings)
-    rates = (settings.theta_learning_rate, settings.phi_learning_rate)
+    rates = settings.learning_rates
     theta, theta_moments = _update(state.theta, terms.theta, rates[0], state.moments, settings)
     phi, phi_moments = _update(state.phi, terms.phi, rates[1], state.moments, settings)
     return StablePOState(theta, phi, theta_moments | phi_moments, state.iterations + 1), account

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dynamics.files import write_atomically
+from dynamics import InvalidArgument
+from dynamics.files import JsonLines, write_atomically
 
 
 def names(folder: Path) -> set[str]:
@@ -60,3 +61,34 @@ def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(tm
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "no" / "a.txt", lambda temporary: temporary.write_text(""))
+
+
+def test_lines_are_appended_and_a_line_cut_short_is_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.jsonl"
+    with JsonLines(path) as file:
+        assert file.read() == ([], b"")
+        file.append({"a": 1})
+        file.append([2.5, "é"])
+    with path.open("ab") as raw:
+        raw.write(b'{"half": ')
+    with JsonLines(path) as file:
+        assert file.read() == ([{"a": 1}, [2.5, "é"]], b'{"half": ')
+        file.remove_rest()
+        file.append(3)
+    assert path.read_bytes() == b'{"a": 1}\n[2.5, "\\u00e9"]\n3\n'
+
+
+def test_a_second_writer_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    hold = "import sys; from dynamics.files import JsonLines; from pathlib import Path\n"
+    hold += "file = JsonLines(Path(sys.argv[1])); print('locked', flush=True); sys.stdin.read()"
+    other = subprocess.Popen([sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"locked\n"
+    with pytest.raises(InvalidArgument, match=r"^path: .*no other process is writing"):
+        JsonLines(path)
+    other.kill()  # not closed: the lock goes with the process
+    other.communicate()
+    with JsonLines(path) as file, pytest.raises(InvalidArgument, match="no other process"):
+        JsonLines(file.path)
+    JsonLines(path).close()

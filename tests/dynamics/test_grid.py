@@ -168,3 +168,17 @@ def test_values_that_json_has_no_word_for_come_back(tmp_path: Path) -> None:
     assert same(first, again)
     assert np.signbit(again["value"][3])
     assert again["value"][4] == 5e-324
+
+
+def test_two_sweeps_do_not_write_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.jsonl"
+    inner: list[str] = []
+
+    def run(cells: dict) -> dict:
+        with pytest.raises(InvalidArgument) as caught:
+            sweep(lambda c: {"y": 1.0 * c["seed"]}, {"x": [1]}, seeds=[0], path=path)
+        inner.append(str(caught.value))
+        return {"y": 1.0 * cells["seed"]}
+
+    assert len(sweep(run, {"x": [1]}, seeds=[0], path=path)) == 1
+    assert "no other process is writing" in inner[0]

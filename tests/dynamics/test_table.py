@@ -46,3 +46,35 @@ def test_unknown_columns_and_values_are_named() -> None:
     with pytest.raises(InvalidArgument, match=r"one of \[0, 1, 2\]"):
         table.select(x=7)
     assert len(Table({}, ())) == 0
+
+
+def test_a_data_frame_has_the_rows_of_the_table() -> None:
+    table = Table(
+        {"beta": np.array([1, 2]), "y": np.array([[0.5, 1.5], [2.5, 3.5]]), "ok": np.array([True, False])}, ("beta",)
+    )
+    frame = table.to_pandas()
+    assert list(frame.columns) == ["beta", "y[0]", "y[1]", "ok"]
+    assert frame["y[1]"].tolist() == [1.5, 3.5]
+    assert frame["ok"].tolist() == [True, False]
+
+
+def test_named_axes_do_not_depend_on_the_order_of_the_rows() -> None:
+    beta, seed = np.array([2, 1, 1, 2]), np.array([0, 1, 0, 1])
+    table = Table({"beta": beta, "seed": seed, "y": 10.0 * beta + seed, "z": np.eye(4)}, ("beta", "seed"))
+    found = table.to_xarray()
+    for b in (1, 2):
+        for s in (0, 1):
+            assert float(found.y.sel(beta=b, seed=s)) == 10 * b + s
+    assert found.z.dims == ("beta", "seed", "z_axis_0")
+    assert found.z.sel(beta=1, seed=1).values.tolist() == [0, 1, 0, 0]
+    assert float(Table({"y": np.array([3.0])}, ()).to_xarray().y) == 3.0
+
+
+@pytest.mark.parametrize("seeds", [[0, 0], [0, 1]])
+def test_rows_that_are_no_full_grid_have_no_axes(seeds: list[int]) -> None:
+    table = Table({"beta": np.array([1, 2]), "seed": np.array(seeds), "y": np.zeros(2)}, ("beta", "seed"))
+    if seeds == [0, 0]:
+        assert table.to_xarray().y.shape == (2, 1)
+    else:
+        with pytest.raises(InvalidArgument, match=r"^settings"):
+            table.to_xarray()

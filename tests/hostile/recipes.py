@@ -101,8 +101,20 @@ def for_step(source: random.Random) -> dict[str, Any]:
         found["chosen"], found["rejected"] = source.sample(range(policy.shape[-1]), 2)
         found["prompt"], found["weight"] = 0, 1.0
     rest = {"loss": a_loss(source), "learning_rate": source.choice([0.0, 0.1, 3.0])}
-    rest |= {"optimizer": an_optimizer(source), "state": None, "reference": reference_of(policy, theta, source)}
+    rest |= {"optimizer": an_optimizer(source), "moments": None, "reference": reference_of(policy, theta, source)}
     return found | rest
+
+
+def for_init(source: random.Random) -> dict[str, Any]:
+    found = world(source)
+    return found | {"reference": reference_of(**found, source=source), "optimizer": an_optimizer(source)}
+
+
+def for_update(source: random.Random) -> dict[str, Any]:
+    found = world(source)
+    state = dynamics.init(**found, optimizer=an_optimizer(source))
+    rest = {"loss": source.choice([None, a_loss(source)]), "learning_rate": source.choice([0.1, torch.ones(1)])}
+    return {"state": state, "batch": pairs_of(found["policy"], source)} | rest
 
 
 def for_simulate(source: random.Random) -> dict[str, Any]:
@@ -125,7 +137,11 @@ def for_stable_po(source: random.Random) -> dict[str, Any]:
     found = for_simulate(source)
     del found["loss"], found["learning_rate"]
     lower = source.choice([[0], torch.tensor([1])])
-    rates = {"learning_rate": source.choice([0.1, (0.1, 0.0)]), "inner_rate": 0.1, "inner_steps": source.randint(0, 2)}
+    rates = {
+        "learning_rate": source.choice([0.1, (0.1, 0.0)]),
+        "inner_learning_rate": 0.1,
+        "inner_steps": source.randint(0, 2),
+    }
     weights = {"penalty": source.choice([1.0, [0.0, 1.0]]), "gamma": source.choice([0.0, [0.1]])}
     hinge = source.choice([bilevel.longer_rejected, bilevel.longer_chosen, bilevel.displaced])
     sft = source.choice([None, np.ones(found["policy"].shape)])
@@ -264,6 +280,7 @@ RECIPES: dict[str, Recipe] = {
     "drives": Recipe(dynamics.drives, for_drives),
     "get_loss": Recipe(get_loss, lambda source: {"name": source.choice(LOSS_NAMES)}),
     "gradient_flow": Recipe(dynamics.gradient_flow, for_gradient_flow),
+    "init": Recipe(dynamics.init, for_init),
     "kernel": Recipe(kernel, world),
     "logistic_hitting_time": Recipe(dynamics.logistic_hitting_time, margin),
     "logistic_margin": Recipe(
@@ -284,6 +301,8 @@ RECIPES: dict[str, Recipe] = {
     "stable_po": Recipe(dynamics.stable_po, for_stable_po, nan_means=("log_probs", "theta", "excess")),
     "step": Recipe(step, for_step),
     "sweep": Recipe(dynamics.sweep, for_sweep),
+    # a learning rate of 1e308 may leave the range of floats, as in simulate
+    "update": Recipe(dynamics.update, for_update, nan_means=("theta", "log_probs", "first", "second")),
     "tabular_theta": Recipe(dynamics.tabular_theta, lambda source: {"probabilities": distribution(source, 3)}),
 }
 """How to call every public name that can be called."""
@@ -309,6 +328,7 @@ NOT_CALLED = {
     "PreferenceLoss": "an abstract class",
     "BilevelTrajectory": "a record that functions return",
     "Flow": "a record that functions return",
+    "State": "a record that functions return",
     "StepAccount": "a record that functions return",
     "Trajectory": "a record that functions return",
 }

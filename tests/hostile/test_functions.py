@@ -128,12 +128,12 @@ def test_preferences_made_by_hand_are_checked(changes: dict[str, Any], named: st
     assert many.weight.shape == (4, 2)
 
 
-def test_a_state_of_other_parameters_is_refused() -> None:
+def test_moments_of_other_parameters_are_refused() -> None:
     optimizer = dynamics.AdamW()
     first = step(Tabular(3), [0.0] * 3, 0, 1, optimizer=optimizer)
-    step(Tabular(3), first.new_theta, 0, 1, optimizer=optimizer, state=first.state)
-    with pytest.raises(InvalidArgument, match=r"^state: "):
-        step(Tabular(4), [0.0] * 4, 0, 1, optimizer=optimizer, state=first.state)
+    step(Tabular(3), first.new_theta, 0, 1, optimizer=optimizer, moments=first.moments)
+    with pytest.raises(InvalidArgument, match=r"^moments: "):
+        step(Tabular(4), [0.0] * 4, 0, 1, optimizer=optimizer, moments=first.moments)
 
 
 def test_a_sweep_that_is_refused_writes_nothing(tmp_path: Path) -> None:

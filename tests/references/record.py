@@ -24,7 +24,7 @@ import torch
 
 from dynamics import LOSSES, AdamW, Tabular, bradley_terry, get_loss, kernel, preference_matrix, simulate
 from dynamics.files import write_atomically
-from dynamics.threads import one_thread
+from dynamics.grid import one_thread
 from tests.dynamics.strategies import KINDS, make_policy
 
 RECORDED = Path(__file__).with_name("recorded.json")

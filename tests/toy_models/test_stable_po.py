@@ -66,7 +66,7 @@ def test_tasks_do_not_see_one_another() -> None:
         gamma=0.2,
         loss=DPO(beta=0.5),
         learning_rate=0.01,
-        inner_rate=0.01,
+        inner_learning_rate=0.01,
         minibatch=2,
         generator=torch.Generator(),
         optimizer=AdamW(weight_decay=0.0),

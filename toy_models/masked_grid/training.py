@@ -10,9 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynamics import BDPO, DPO, MLP, NaiveBDPO, NaiveBDPOv2, Policy, PreferenceLoss, Tabular
+from dynamics import (
+    BDPO,
+    DPO,
+    MLP,
+    AdamW,
+    NaiveBDPO,
+    NaiveBDPOv2,
+    Policy,
+    PreferenceLoss,
+    State,
+    Tabular,
+    init,
+    update,
+)
 from dynamics.errors import InvalidArgument, check_count, check_nonnegative
-from dynamics.gradient import flat_log_probs, objective_cotangent, response_lengths
+from dynamics.finite.loss_stack import LossStack, stack_losses
 from dynamics.preferences import Preferences
 from toy_models.masked_grid.world import (
     DRAW_STREAM,
@@ -28,6 +41,7 @@ from toy_models.masked_grid.world import (
 )
 
 BETA, CLIP = 1.0, 0.5  # ma2025 Appendix B
+ADAM = AdamW(weight_decay=0.0)
 
 METHODS: dict[str, PreferenceLoss] = {
     "dpo": DPO(BETA),
@@ -161,18 +175,15 @@ def train(methods: Sequence[str], masks: Sequence[float], seeds: Sequence[int], 
     online = setting.pairs == "online"
     weights = None if online else concentrated(mask, setting.concentration * (setting.pairs == "concentrated"))
     data = minibatches(weights, torch.arange(len(worlds)))
-    baseline = [(slice(None), METHODS["dpo"])]
-    theta = _train(policy, theta, flat_log_probs(policy, theta), baseline, data, setting, setting.reference_steps)
-    reference = flat_log_probs(policy, theta)
+    start = init(policy, theta, optimizer=ADAM)
+    trained = _train(start, METHODS["dpo"], data, setting.learning_rate, setting.reference_steps)
+    reference = trained.log_probs.flatten(-2)
     if setting.pairs == "reference":
         weights = torch.where(mask, 0.0, reference.exp().reshape(mask.shape))
-    names = [methods[run] for run in order]
-    groups = []
-    for name in dict.fromkeys(names):
-        first = names.index(name)
-        groups.append((slice(first, first + names.count(name)), METHODS[name]))
+    losses = stack_losses([METHODS[methods[run]] for run in order], policy, axes=1)
     data = minibatches(weights, world)
-    theta = _train(policy, theta[world], reference[world], groups, data, setting, setting.steps)
+    start = init(policy, trained.theta[world], reference=trained.log_probs[world], optimizer=ADAM)
+    theta = _train(start, losses, data, setting.learning_rate, setting.steps).theta
     back = torch.tensor(order).argsort()
     return Trained(policy.log_probs(theta)[back], reference.reshape(mask.shape)[world][back], mask[world][back])
 
@@ -197,35 +208,21 @@ def _start(policy: Policy, seed: int) -> Tensor:
     return torch.zeros(policy.parameters, dtype=policy.dtype)
 
 
-def _of_runs(batch: Preferences, runs: Tensor | slice) -> Preferences:
+def _of_runs(batch: Preferences, runs: Tensor) -> Preferences:
     return Preferences(batch.chosen[runs], batch.rejected[runs], batch.weight[runs], batch.shape)
 
 
 def _train(
-    policy: Policy,
-    theta: Tensor,
-    reference: Tensor,
-    groups: Sequence[tuple[slice, PreferenceLoss]],
+    state: State,
+    loss: PreferenceLoss | LossStack,
     data: Callable[[Tensor], Preferences],
-    setting: Setting,
+    learning_rate: float,
     steps: int,
-) -> Tensor:
-    """Return the parameters after ``steps`` updates by Adam, with torch's defaults."""
-    theta = theta.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
-    # one fused pass over all runs: out of place, Adam would take half of the time of a step
-    optimizer = torch.optim.Adam([theta], lr=setting.learning_rate, fused=True)
-    lengths = response_lengths(policy)
+) -> State:
+    """Return the state after ``steps`` updates on what ``data`` draws, given log pi before each of them."""
     for _ in range(steps):
-        log_probs = flat_log_probs(policy, theta)
-        values = log_probs.detach()
-        batch = data(values)
-        parts = [
-            objective_cotangent(values[rows], reference[rows], _of_runs(batch, rows), loss, lengths)
-            for rows, loss in groups
-        ]
-        (theta.grad,) = torch.autograd.grad(log_probs, theta, torch.cat(parts))
-        optimizer.step()
-    return theta.detach()
+        state = update(state, data(state.log_probs), loss=loss, learning_rate=learning_rate)
+    return state
 
 
 def run(cells: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -148,8 +148,7 @@ def probe(
             penalty=penalty,
             gamma=(0.01 if compare else 0.0) if gamma is None else gamma,
             inner_steps=inner_steps,
-            theta_learning_rate=learning_rate,
-            phi_learning_rate=learning_rate,
+            learning_rate=learning_rate,
             optimizer=optimizer,  # type: ignore[arg-type]
         )
         rule = PINNED if pinned else PairRule(rejected="top" if draws else rejected, seed=rejected_seed)  # type: ignore[arg-type]
@@ -200,7 +199,7 @@ def _method(name: str, stable_po: StablePO, *, compare: bool) -> Descent | Stabl
     if compare or name == "stable-po":
         return stable_po
     loss = DPO(beta=stable_po.beta) if name == "dpo" else dpo_with_nll(stable_po.beta, stable_po.penalty)
-    return Descent(loss, stable_po.optimizer, stable_po.phi_learning_rate)
+    return Descent(loss, stable_po.optimizer, stable_po.learning_rates[1])
 
 
 @app.command()

@@ -94,7 +94,7 @@ def standard_methods(settings: StablePO | None = None) -> dict[str, Method]:
         ['DPO', 'DPO + 2 NLL', 'Stable PO 2, 0, 1', 'Stable PO 2, 0, 5', 'Stable PO 2, 0.01, 1']
     """
     spo = StablePO(gamma=0.01) if settings is None else settings
-    common: dict[str, Any] = {"optimizer": spo.optimizer, "learning_rate": spo.phi_learning_rate}
+    common: dict[str, Any] = {"optimizer": spo.optimizer, "learning_rate": spo.learning_rates[1]}
     bare = replace(spo, gamma=0.0)
     methods: dict[str, Method] = {
         "DPO": Descent(DPO(beta=spo.beta), **common),
@@ -275,8 +275,8 @@ def foretell(model: Any, surveyed: Survey, rules: Iterable[PairRule], method: Me
         adapters = sequence_kernel(
             add_adapters(model, rank=ADAPTER_RANK).model, everything, parameters="*lora_*"
         ).kernel
-        parts.append((backbone, dpo + method.penalty * SFT(), method.phi_learning_rate))
-        parts.append((adapters, dpo, method.theta_learning_rate))
+        parts.append((backbone, dpo + method.penalty * SFT(), method.learning_rates[1]))
+        parts.append((adapters, dpo, method.learning_rates[0]))
     else:
         parts.append((backbone, method.loss, method.learning_rate))
     lengths = [float(len(y)) for y in surveyed.responses]

@@ -166,7 +166,8 @@ class StablePOLearner:
 
     def rate(self, name: str) -> float:
         """Return the learning rate of the block."""
-        return self._method.theta_learning_rate if name in self._theta else self._method.phi_learning_rate
+        of_theta, of_phi = self._method.learning_rates
+        return of_theta if name in self._theta else of_phi
 
     def step(self) -> StablePOAccount:
         """Make one iteration."""

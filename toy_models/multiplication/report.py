@@ -41,7 +41,7 @@ def describe(method: Method) -> str:
     name = "AdamW" if method.optimizer == "adamw" else "SGD"
     if isinstance(method, StablePO):
         what = f"lambda {method.penalty:g}, gamma {method.gamma:g}, K {method.inner_steps}, beta {method.beta:g}"
-        return f"Stable PO ({what}), {name}, learning rate {method.phi_learning_rate:g}"
+        return f"Stable PO ({what}), {name}, learning rate {method.learning_rates[1]:g}"
     terms = method.loss.terms if isinstance(method.loss, WeightedSum) else ((1.0, method.loss),)
     words = []
     for weight, term in terms:

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynamics import SGD, AdamW, InvalidArgument, Preferences, SelfPO, SimPO
+from dynamics import SGD, AdamW, InvalidArgument, Preferences, SelfPO, SimPO, init, update
 from dynamics.errors import check_count, check_nonnegative
-from dynamics.gradient import objective_gradient
 from dynamics.losses import PreferenceLoss
 from dynamics.optimizers import Optimizer
 from toy_models.overoptimization.worlds import SharedBigrams, Worlds, draw_worlds
@@ -107,7 +106,7 @@ def train(cells: dict[str, Any]) -> dict[str, np.ndarray]:
 def descend(worlds: Worlds, loss: PreferenceLoss, rate: Tensor, optimizer: Optimizer, steps: int) -> Tensor:
     """Return the parameters at each record, ``(RECORDS, runs, parameters)``, of training on ``worlds.train``.
 
-    Only the prompts that are trained on enter the steps, which is what ``dynamics.simulate`` cannot leave out.
+    The policy of the steps has the prompts of the training pairs only; the others would cost time and change nothing.
 
     Args:
         worlds: the worlds of the runs; the reference does not enter, as no loss here has one.
@@ -119,14 +118,12 @@ def descend(worlds: Worlds, loss: PreferenceLoss, rate: Tensor, optimizer: Optim
     half = worlds.policy.shape[0] // 2
     policy = SharedBigrams(worlds.policy.features[:, :half].contiguous())
     given = Preferences(worlds.train.chosen, worlds.train.rejected, worlds.train.weight, policy.shape)
-    no_reference = torch.zeros(1, half * policy.shape[1], dtype=policy.dtype)
-    theta, state, recorded = worlds.theta, None, [worlds.theta]
-    for step in range(1, steps + 1):
-        gradient = objective_gradient(policy, theta, given, loss, no_reference)
-        change, state = optimizer.update(gradient, theta, rate, state)
-        theta = theta + change
-        if step % (steps // (RECORDS - 1)) == 0:
-            recorded.append(theta)
+    state = init(policy, worlds.theta, optimizer=optimizer)
+    recorded = [state.theta]
+    for t in range(1, steps + 1):
+        state = update(state, given, loss=loss, learning_rate=rate)
+        if t % (steps // (RECORDS - 1)) == 0:
+            recorded.append(state.theta)
     return torch.stack(recorded)
 
 

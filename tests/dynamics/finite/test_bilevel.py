@@ -73,7 +73,7 @@ def by_hand(policy: Policy, theta: Tensor, batches: list[Preferences], whole: Pr
             else:
                 nll = -(how["sft"].flatten() * log_probs).sum() / how["sft"].sum()
             nll.backward()
-            fixed = torch.where(upper, fixed, fixed - how["inner_rate"] * at.grad)
+            fixed = torch.where(upper, fixed, fixed - how["inner_learning_rate"] * at.grad)
         at = theta.clone().requires_grad_()
         objective(policy, at, fixed, batch, how).backward()
         rates = torch.tensor(how["rates"], dtype=policy.dtype)[(~upper).long()]
@@ -106,7 +106,7 @@ def test_against_a_second_implementation(kind: str, seed: int, inner_steps: int,
         loss=LOSS,
         learning_rate=(0.3, 0.2),
         inner_steps=inner_steps,
-        inner_rate=0.25,
+        inner_learning_rate=0.25,
         regularizer=REGULARIZERS[regularizer],
         sft=sft,
         steps=4,
@@ -122,7 +122,7 @@ def test_against_a_second_implementation(kind: str, seed: int, inner_steps: int,
                 penalty=penalty,
                 gamma=gamma,
                 inner_steps=inner_steps,
-                inner_rate=0.25,
+                inner_learning_rate=0.25,
                 regularizer=regularizer,
                 sft=sft,
                 rates=(0.3, 0.2),
@@ -144,7 +144,7 @@ def test_minibatches_and_seeds_against_a_second_implementation() -> None:
         gamma=0.4,
         loss=LOSS,
         learning_rate=0.2,
-        inner_rate=0.25,
+        inner_learning_rate=0.25,
         steps=5,
         seeds=3,
         minibatch=2,
@@ -152,7 +152,7 @@ def test_minibatches_and_seeds_against_a_second_implementation() -> None:
     )
     source = torch.Generator().manual_seed(7)
     draws = [preferences.sample(2, source, runs=(3,)) for _ in range(5)]
-    how: dict[str, Any] = {"penalty": 0.8, "gamma": 0.4, "inner_steps": 1, "inner_rate": 0.25, "sft": None}
+    how: dict[str, Any] = {"penalty": 0.8, "gamma": 0.4, "inner_steps": 1, "inner_learning_rate": 0.25, "sft": None}
     for s in range(3):
         batches = [Preferences(d.chosen[s], d.rejected[s], d.weight[s], d.shape) for d in draws]
         lower = torch.tensor([0])
@@ -217,7 +217,7 @@ def distance_to_ledger(seed: int, inner_steps: int, *, in_turn: bool = False, ga
         loss=LOSS,
         learning_rate=(0.1, 0.05),
         inner_steps=inner_steps,
-        inner_rate=0.2,
+        inner_learning_rate=0.2,
         reference=log_ref,
         steps=5,
     )
@@ -292,7 +292,7 @@ def test_regularizers_of_two_scores() -> None:
         ({"gamma": [0.0, math.nan]}, "gamma"),
         ({"gamma": True}, "gamma"),
         ({"inner_steps": -1}, "inner_steps"),
-        ({"inner_rate": math.inf}, "inner_rate"),
+        ({"inner_learning_rate": math.inf}, "inner_learning_rate"),
         ({"learning_rate": (0.1, -0.1)}, "learning_rate"),
         ({"learning_rate": (0.1, 0.1, 0.1)}, "learning_rate"),
         ({"steps": -1}, "steps"),

@@ -85,7 +85,7 @@ def test_with_an_adapter_and_an_exact_lower_level_it_is_dpo_plus_sft() -> None:
             penalty=2.0,
             loss=LOSS,
             inner_steps=inner_steps,
-            inner_rate=0.5,
+            inner_learning_rate=0.5,
             sft=sft,
             steps=3,
         )
@@ -109,9 +109,16 @@ def test_with_one_short_inner_step_it_is_nearly_dpo_plus_sft_on_the_lower_block(
     policy, theta = make_policy("mlp", 4)
     lower = list(range(policy.parameters // 2))
 
-    def moved(inner_rate: float) -> Tensor:
+    def moved(inner_learning_rate: float) -> Tensor:
         runs = stable_po(
-            policy, theta, some_pairs(policy), lower=lower, penalty=1.0, loss=LOSS, inner_rate=inner_rate, steps=1
+            policy,
+            theta,
+            some_pairs(policy),
+            lower=lower,
+            penalty=1.0,
+            loss=LOSS,
+            inner_learning_rate=inner_learning_rate,
+            steps=1,
         )
         return runs.theta[0, 0, 0]
 
@@ -157,7 +164,7 @@ def test_the_excess_is_what_the_inner_steps_gain() -> None:
             some_pairs(policy),
             lower=[0, 1],
             inner_steps=inner_steps,
-            inner_rate=0.4,
+            inner_learning_rate=0.4,
             sft=sft,
             steps=1,
         )

@@ -261,7 +261,7 @@ def test_shapes_of_pair_quantities() -> None:
     assert two.actual[0].abs().max() == 0
 
 
-# ---------------------------------------------------------------- extremes and states
+# ---------------------------------------------------------------- extremes and moments
 
 
 @pytest.mark.parametrize("low", [-40.0, -400.0, -720.0, -800.0])
@@ -276,13 +276,13 @@ def test_actual_change_is_exact_where_a_probability_underflows(low: float, learn
     assert account.actual[1] >= 0 >= account.actual[0]
 
 
-def test_steps_of_adamw_chained_by_their_state_are_a_trajectory() -> None:
+def test_steps_of_adamw_chained_by_their_moments_are_a_trajectory() -> None:
     policy, theta = make_policy("log_linear")
     reference = policy.log_probs(theta)
-    state, now = None, theta
+    moments, now = None, theta
     for _ in range(5):
-        account = step(policy, now, 0, 1, learning_rate=0.1, optimizer=AdamW(), state=state, reference=reference)
-        now, state = account.new_theta, account.state
+        account = step(policy, now, 0, 1, learning_rate=0.1, optimizer=AdamW(), moments=moments, reference=reference)
+        now, moments = account.new_theta, account.moments
     run = simulate(policy, theta, pairs(0, 1, shape=(4,)), learning_rate=0.1, steps=5, optimizer=AdamW())
     close(run.theta[0, 0, 0], now)
 
@@ -331,7 +331,7 @@ BAD = [
     ({"learning_rate": math.nan}, "learning_rate", ">= 0"),
     ({"learning_rate": math.inf}, "learning_rate", ">= 0"),
     ({"learning_rate": "fast"}, "learning_rate", ">= 0"),
-    ({"reference": [0.0, 0.0]}, "reference", "shape (3,)"),
+    ({"reference": [0.0, 0.0]}, "reference", "shape (..., 3)"),
     ({"reference": [0.0, 0.0, 0.0]}, "exp(reference)", "sum to 1"),
     ({"reference": [math.nan, 0.0, 0.0]}, "reference", "log-probabilities"),
     ({"preferences": pairs(0, 1, shape=(3,))}, "preferences", "one of the two"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-import dynamics.finite.trajectory
+import dynamics.finite.run_settings
 from dynamics import (
     BDPO,
     DPO,
@@ -87,7 +87,7 @@ def test_a_run_equals_repeated_steps(kind: str, optimizer) -> None:
     policy, theta = make_policy(kind)
     asked = some_pairs(policy.shape)
     run = simulate(policy, theta, asked, loss=DPO(beta=0.5), learning_rate=0.2, steps=5, optimizer=optimizer)
-    reference, now, state = policy.log_probs(theta), theta, None
+    reference, now, moments = policy.log_probs(theta), theta, None
     for t in range(5):
         close(run.log_probs[t, 0, 0, 0], policy.log_probs(now))
         account = step(
@@ -98,9 +98,9 @@ def test_a_run_equals_repeated_steps(kind: str, optimizer) -> None:
             learning_rate=0.2,
             reference=reference,
             optimizer=optimizer,
-            state=state,
+            moments=moments,
         )
-        now, state = account.new_theta, account.state
+        now, moments = account.new_theta, account.moments
     close(run.theta[0, 0, 0], now)
     assert (now - theta).abs().max() > 1e-3
 
@@ -329,7 +329,7 @@ def test_bad_input_is_named(bad: dict, argument: str) -> None:
 
 
 def test_a_record_that_would_not_fit_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dynamics.finite.trajectory, "LARGEST_RECORD", 1000)
+    monkeypatch.setattr(dynamics.finite.run_settings, "LARGEST_RECORD", 1000)
     simulate(Tabular(3), torch.zeros(3), pairs(0, 1, shape=(3,)), steps=30)
-    with pytest.raises(InvalidArgument, match=r"^record_every: got 1; allowed: a larger number"):
+    with pytest.raises(InvalidArgument, match=r"^record_every: got 61 records, .* allowed: a larger number"):
         simulate(Tabular(3), torch.zeros(3), pairs(0, 1, shape=(3,)), steps=60)

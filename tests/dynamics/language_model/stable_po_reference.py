@@ -30,7 +30,7 @@ REJECTED = (TokenSequence((1, 2, 3, 4, 6, 8), 2), TokenSequence((1, 2, 11, 3), 2
 OTHERS = (TokenSequence((1, 2, 13, 4), 2), TokenSequence((6, 5), 1))
 SCALE = 8.0 / 2  # alpha / rank
 SETTINGS = StablePO(penalty=1.7, gamma=0.6, inner_steps=3, inner_learning_rate=0.02, optimizer="sgd")
-RATES = replace(SETTINGS, theta_learning_rate=1e-2, phi_learning_rate=3e-3)
+RATES = replace(SETTINGS, learning_rate=(1e-2, 3e-3))
 
 
 def small_model() -> Any:

@@ -205,8 +205,8 @@ def test_adamw_steps_are_those_of_torch(case: Case) -> None:
     settings = replace(RATES, optimizer="adamw")
     theta, phi = ({n: torch.nn.Parameter(v.clone()) for n, v in b.items()} for b in (case.theta, case.phi))
     groups = [
-        {"params": list(theta.values()), "lr": settings.theta_learning_rate},
-        {"params": list(phi.values()), "lr": settings.phi_learning_rate},
+        {"params": list(theta.values()), "lr": settings.learning_rates[0]},
+        {"params": list(phi.values()), "lr": settings.learning_rates[1]},
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
     state = case.state
@@ -226,7 +226,7 @@ def test_the_update_is_simultaneous(case: Case) -> None:
     """Lines 12 and 13 differentiate at the same point; phi's gradient at the new theta is another one."""
     after, _ = stable_po_step(case.adapted, case.state, case.batch, RATES)
     in_turn = terms_of(replace(case, theta=after.theta), RATES).phi
-    moved = {n: (case.phi[n] - after.phi[n]) / RATES.phi_learning_rate for n in case.phi}
+    moved = {n: (case.phi[n] - after.phi[n]) / RATES.learning_rates[1] for n in case.phi}
     assert distance(moved, terms_of(case, RATES).phi) < 1e-8
     assert distance(moved, in_turn) > 1e-4
 
@@ -275,7 +275,7 @@ def test_it_starts_from_the_model_and_is_written_back() -> None:
     batch = pair_batch(adapted, CHOSEN, REJECTED)
     state = stable_po_state(adapted)
     before = sequence_log_probs(adapted.model, CHOSEN).total.mean()
-    settings = replace(SETTINGS, theta_learning_rate=1e-2, phi_learning_rate=1e-2, gamma=0.0)
+    settings = replace(SETTINGS, learning_rate=1e-2, gamma=0.0)
     for _ in range(5):
         state, account = stable_po_step(adapted, state, batch, settings)
     assert sequence_log_probs(adapted.model, CHOSEN).total.mean() == before
@@ -291,7 +291,7 @@ def test_half_precision_is_trained_in_float32() -> None:
     batch = pair_batch(adapted, CHOSEN, REJECTED)
     state = stable_po_state(adapted)
     assert {v.dtype for v in (state.theta | state.phi).values()} == {torch.float32}
-    after, _ = stable_po_step(adapted, state, batch, replace(SETTINGS, phi_learning_rate=1e-6))
+    after, _ = stable_po_step(adapted, state, batch, replace(SETTINGS, learning_rate=(1e-5, 1e-6)))
     assert any(not torch.equal(after.phi[n], state.phi[n]) for n in state.phi)
 
 
@@ -301,7 +301,8 @@ def test_half_precision_is_trained_in_float32() -> None:
         ({"beta": 0.0}, "beta"),
         ({"gamma": -0.1}, "gamma"),
         ({"inner_steps": -1}, "inner_steps"),
-        ({"phi_learning_rate": float("nan")}, "phi_learning_rate"),
+        ({"learning_rate": (1e-5, float("nan"))}, "learning_rate"),
+        ({"learning_rate": (1e-5, 1e-5, 1e-5)}, "learning_rate"),
         ({"optimizer": "lion"}, "optimizer"),
     ],
 )

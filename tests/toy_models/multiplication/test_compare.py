@@ -98,7 +98,7 @@ def test_runs_that_cannot_be_compared_are_named(runs: dict[str, ProbeRun], surve
 
 
 def test_the_standard_methods_share_their_settings() -> None:
-    methods = standard_methods(StablePO(beta=0.3, penalty=2.0, gamma=0.1, phi_learning_rate=1e-4, optimizer="sgd"))
+    methods = standard_methods(StablePO(beta=0.3, penalty=2.0, gamma=0.1, learning_rate=1e-4, optimizer="sgd"))
     assert len(methods) == 5
     dpo = methods["DPO"]
     assert isinstance(dpo, Descent)
@@ -125,7 +125,7 @@ def test_watchers_hear_of_every_update(surveyed: Survey) -> None:
     [
         Descent(DPO(beta=0.5), "sgd", 1e-3),
         Descent(dpo_with_nll(0.5, 2.0), "adamw", 1e-5),
-        StablePO(optimizer="sgd", theta_learning_rate=3e-3, phi_learning_rate=1e-3, inner_steps=0),
+        StablePO(optimizer="sgd", learning_rate=(3e-3, 1e-3), inner_steps=0),
     ],
 )
 def test_the_kernel_foretells_what_the_gradients_say(surveyed: Survey, method: Method) -> None:

@@ -36,9 +36,7 @@ from toy_models.multiplication.methods import (
 )
 from toy_models.multiplication.probe import ProbeRun, run_probe
 
-SGD = StablePO(
-    optimizer="sgd", theta_learning_rate=2e-3, phi_learning_rate=1e-3, inner_steps=2, inner_learning_rate=5e-3
-)
+SGD = StablePO(optimizer="sgd", learning_rate=(2e-3, 1e-3), inner_steps=2, inner_learning_rate=5e-3)
 
 
 def stable(settings: StablePO = SGD, steps: int = SETTINGS.steps) -> ProbeRun:
@@ -83,9 +81,9 @@ def _in_place(model: Any, run: ProbeRun, settings: StablePO) -> np.ndarray:
         gradients = torch.autograd.grad(dpo + settings.penalty * sft(scores), [*theta, *phi])
         with torch.no_grad():
             for p, g, star in zip(theta, gradients, at_star, strict=False):
-                p.sub_(settings.theta_learning_rate * (g - settings.penalty * star))
+                p.sub_(settings.learning_rates[0] * (g - settings.penalty * star))
             for p, g in zip(phi, gradients[len(theta) :], strict=True):
-                p.sub_(settings.phi_learning_rate * g)
+                p.sub_(settings.learning_rates[1] * g)
     return np.stack(record)
 
 
@@ -101,7 +99,7 @@ def test_stable_po_is_the_algorithm_written_out() -> None:
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5])
 def test_the_first_step_of_stable_po_is_foretold(gamma: float) -> None:
-    small = replace(SGD, theta_learning_rate=1e-5, phi_learning_rate=1e-5, gamma=gamma)
+    small = replace(SGD, learning_rate=1e-5, gamma=gamma)
     move = stable(small, steps=1).first_move
     assert move is not None
     np.testing.assert_allclose(move.predicted, move.plain, rtol=0.02, atol=2e-7)
@@ -111,10 +109,10 @@ def test_the_first_step_of_stable_po_is_foretold(gamma: float) -> None:
 
 def test_nearly_no_inner_loop_and_frozen_adapters_are_dpo_with_nll() -> None:
     """lambda (L_sft - L*_sft) in phi is lambda NLL; theta's share is what is frozen here."""
-    frozen = replace(SGD, theta_learning_rate=0.0, penalty=1.5)
-    twin = probe(replace(SETTINGS, method=Descent(dpo_with_nll(0.5, 1.5), "sgd", SGD.phi_learning_rate)))
+    frozen = replace(SGD, learning_rate=(0.0, SGD.learning_rates[1]), penalty=1.5)
+    twin = probe(replace(SETTINGS, method=Descent(dpo_with_nll(0.5, 1.5), "sgd", SGD.learning_rates[1])))
     np.testing.assert_allclose(stable(frozen).log_probs, twin.log_probs, atol=1e-4)
-    dpo = probe(replace(SETTINGS, method=Descent(DPO(beta=0.5), "sgd", SGD.phi_learning_rate)))
+    dpo = probe(replace(SETTINGS, method=Descent(DPO(beta=0.5), "sgd", SGD.learning_rates[1])))
     np.testing.assert_allclose(stable(replace(frozen, penalty=0.0)).log_probs, dpo.log_probs, atol=1e-4)
     assert np.abs(dpo.log_probs - twin.log_probs).max() > 1e-2
 
