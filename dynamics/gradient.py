@@ -76,13 +76,9 @@ def objective_cotangent(
 
     Shapes as in ``pair_quantities``; the result has the shape of ``log_probs``.
     """
-    partials = loss.partials(pair_quantities(log_probs, reference, preferences, lengths))
-    # a pair that is never asked may be masked (log 0 - log 0 is NaN): it must count for nothing
-    asked = preferences.weight > 0
-    zero = torch.zeros((), dtype=log_probs.dtype, device=log_probs.device)
-    weight = preferences.weight.to(log_probs.dtype)
-    push = torch.where(asked, partials.chosen * weight, zero)
-    pull = torch.where(asked, partials.rejected * weight, zero)
+    # a loss of the batch couples the pairs of a run, and a pair that is never asked, maybe masked, counts for nothing
+    quantities = pair_quantities(log_probs, reference, preferences, lengths)
+    push, pull = loss.total_partials(quantities, preferences.weight.to(log_probs.dtype))
     cotangent = torch.zeros_like(log_probs)
     runs = log_probs.shape[:-1]
     pairs_in_run = preferences.chosen.shape[-1]
