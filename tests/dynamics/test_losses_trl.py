@@ -43,10 +43,10 @@ CONTROLS = [
 
 @pytest.mark.parametrize(("settings", "other"), CONTROLS, ids=[other for _, other in CONTROLS])
 def test_another_loss_is_seen(settings: dict, other: str, made: World) -> None:
-    (row,) = (row for row in TABLE if row.settings == settings)
+    (row,) = (row for row in TABLE if row.trainer == "DPO" and row.settings == settings)
     found = compare(row, made, untouched=False, control=other)
-    assert found.value > 1e-8
-    assert found.gradient > 1e-8
+    assert min(found.value, found.gradient) > 1e-9
+    assert max(found.value, found.gradient) > 1e-7
 
 
 def test_trl_has_no_alpha_divergence_in_float64(made: World) -> None:
@@ -61,15 +61,20 @@ def test_every_name_of_trl_is_in_the_table_and_known_here() -> None:
     from trl.experimental.cpo import CPOConfig
     from trl.experimental.tpo import TPOConfig
 
-    for trainer, config in (("DPO", DPOConfig), ("KTO", KTOConfig), ("CPO", CPOConfig), ("TPO", TPOConfig)):
+    for trainer, config in (("KTO", KTOConfig), ("CPO", CPOConfig), ("TPO", TPOConfig)):
         default = config.__dataclass_fields__["loss_type"]
-        named = {n for row in TABLE if row.trainer == trainer for n in _names(row.settings.get("loss_type", []))}
-        for name in set(default.metadata.get("choices", ())) | named:
+        named = {
+            n for row in TABLE if row.trainer == trainer for n in _names(row.settings.get("loss_type", default.default))
+        }
+        assert set(default.metadata.get("choices", ())) <= named
+        for name in named:
             get_loss(name)
     documented = re.findall(r"`'(\w+)'`", DPOConfig.__dataclass_fields__["loss_type"].metadata["help"])
     assert len(documented) == 15
     covered = {n for row in TABLE if row.trainer == "DPO" for n in _names(row.settings.get("loss_type", []))}
     assert set(documented) <= covered
+    for name in documented:
+        get_loss(name)
 
 
 def _names(value: object) -> list[str]:

@@ -46,6 +46,7 @@ class Row:
         factor: TRL's number is this times ours.
         tolerance: largest relative difference of value and gradient.
         raises: TRL's error, where it has no number in float64.
+        without_reference: our loss is given 0 as every log-probability under the reference.
         note: which side differs, and why.
     """
 
@@ -56,6 +57,7 @@ class Row:
     factor: float = 1.0
     tolerance: float = 1e-10
     raises: type[Exception] | None = None
+    without_reference: bool = False
     note: str = ""
 
     @property
@@ -116,6 +118,8 @@ TABLE = [
     Row("DPO", {"ld_alpha": 0.5}, "LengthDesensitized(DPO(beta=0.1), alpha=0.5)"),
     Row("CPO", {"loss_type": "sigmoid", "cpo_alpha": 0.0}, "CPO(beta=0.1, sft_weight=0.0)"),
     Row("CPO", {"loss_type": "sigmoid"}, "CPO(beta=0.1, sft_weight=0.0) + SFTPerToken()", note="cpo_alpha=1"),
+    Row("CPO", {"loss_type": "hinge", "cpo_alpha": 0.0}, "0.1 * SLiC(delta=10.0)"),
+    Row("CPO", {"loss_type": "ipo", "cpo_alpha": 0.0}, "IPOPerToken(beta=0.1)", without_reference=True),
     Row("CPO", {"loss_type": "simpo", "cpo_alpha": 0.0}, "SimPO(beta=0.1, gamma=0.5)"),
     Row(
         "CPO",
@@ -128,6 +132,8 @@ TABLE = [
     Row("ORPO", {}, "ORPO(beta=0.1, sft_weight=0.0)", ("prompt and chosen", 1.0), tolerance=1e-5, note=FLOAT32),
     Row("TPO", {}, "TPO(beta=0.01)", ("gold", 1.0)),
     Row("TPO", {"loss_type": "tpo-l"}, "SimPO(beta=0.01, gamma=0.5)", ("gold", 1.0)),
+    Row("TPO", {"loss_type": "hinge", "tpo_alpha": 0.0}, "0.01 * SLiC(delta=100.0)"),
+    Row("TPO", {"loss_type": "ipo", "tpo_alpha": 0.0}, "IPOPerToken(beta=0.01)", without_reference=True),
     Row("TPO", {"tpo_alpha": 0.0, "label_smoothing": 0.1}, "TPO(beta=0.01, label_smoothing=0.1)"),
     Row("KTO", {}, "KTO(beta=0.1, baseline=K)", factor=0.5, note="over examples; K = `kto_baseline`"),
     Row("KTO", {"loss_type": "apo_zero_unpaired"}, "APOZero(beta=0.1)", factor=0.5, note="over examples, not pairs"),
@@ -157,6 +163,8 @@ def our_loss(row: Row, here: dict[str, Sequences], there: dict[str, Sequences]) 
     with torch.no_grad():
         ref_w, ref_r = (there[side] for side in ("chosen", "rejected"))
         pair = PairLogProbs(w.total, r.total, ref_w.total, ref_r.total, w.length, r.length)
+        if row.without_reference:
+            pair = pair._replace(reference_chosen=torch.zeros(ROWS), reference_rejected=torch.zeros(ROWS))
         names = {name: getattr(ours, name) for name in ours.__all__}
         if "mismatched" in here:
             names["K"] = float(ours.kto_baseline(here["mismatched"].total, there["mismatched"].total))
@@ -242,6 +250,7 @@ def table() -> str:
         held = "1e-4, float32" if row.raises else f"{row.tolerance:.0e}".replace("e-0", "e-")
         factor = "" if row.factor == 1 else f"{row.factor:g} x "
         extra = "" if row.extra is None else f" + {row.extra[1]:g} x SFTPerToken() of {row.extra[0]}"
+        extra += " with reference 0" if row.without_reference else ""
         lines.append(f"| {row.name} | `{factor}{row.loss}{extra}` | {held} | {row.note} |")
     return HEAD + "\n".join(lines) + "\n"
 
