@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.colors import to_rgba
+from matplotlib.patches import Rectangle
 
 from dynamics.language_model import sequence_kernel, tokenize
 from dynamics.losses import PairLogProbs
@@ -216,8 +217,8 @@ def _draw_ratios(axes: Axes, arrays: Arrays) -> None:
         ratio = w / l_
         turned, none = w < 0 and l_ < 0, abs(ratio) < 1e-9
         color = CHOSEN if arrays["first_chosen"][i, SHARED] > 0 else REJECTED
-        style = {"marker": "<" if none else "o", "color": color, "markersize": 4, "linestyle": ""}
-        axes.plot(0.13 if none else ratio, i, markerfacecolor="white" if turned else color, **style)
+        face = "white" if turned else color
+        axes.plot(0.13 if none else ratio, i, "<" if none else "o", color=color, markersize=4, markerfacecolor=face)
     axes.set_xscale("log")
     axes.set(xlim=(0.1, 40), ylim=(len(NAMES) - 0.5, -2.2), xlabel="$d_w/d_l$, first step, shared")
     axes.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
@@ -231,7 +232,7 @@ def _cell(axes: Axes, x: float, y: int, value: float, text: str, small: str = ""
     """Write a number on the colour of its sign."""
     depth = 0.45 * min(1.0, abs(value) / 3) if abs(value) > HELD / 2 else 0.0
     face = to_rgba(CHOSEN if value > 0 else REJECTED, depth)
-    axes.add_patch(plt.Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor="white", linewidth=0.8))
+    axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor="white", linewidth=0.8))
     axes.text(x + (0.46 if not small else 0.12), y, text, ha="right", va="center", fontsize=6)
     if small:
         axes.text(x + 0.46, y, small, ha="right", va="center", fontsize=4.5, color=OTHERS)
