@@ -1,27 +1,37 @@
 """The public names, for type checkers and for the loader that imports each when it is first used."""
 
-from .account import (
-    StepAccount as StepAccount,
-    step as step,
-)
-from .bilevel import (
-    BilevelTrajectory as BilevelTrajectory,
-    stable_po as stable_po,
-)
 from .errors import (
     InvalidArgument as InvalidArgument,
 )
-from .flow import (
+from .finite.bilevel import (
+    BilevelTrajectory as BilevelTrajectory,
+    stable_po as stable_po,
+)
+from .finite.flow import (
     Flow as Flow,
     gradient_flow as gradient_flow,
+)
+from .finite.logistic import (
     logistic_hitting_time as logistic_hitting_time,
     logistic_margin as logistic_margin,
+)
+from .finite.ratio_flow import (
     ratio_field as ratio_field,
     ratio_flow as ratio_flow,
     ratio_hitting_time as ratio_hitting_time,
     ratio_loss as ratio_loss,
+)
+from .finite.replicator import (
     replicator_fitness as replicator_fitness,
     replicator_flow as replicator_flow,
+)
+from .finite.step import (
+    StepAccount as StepAccount,
+    step as step,
+)
+from .finite.trajectory import (
+    Trajectory as Trajectory,
+    simulate as simulate,
 )
 from .grid import (
     sweep as sweep,
@@ -68,8 +78,4 @@ from .scores import (
 )
 from .table import (
     Table as Table,
-)
-from .trajectory import (
-    Trajectory as Trajectory,
-    simulate as simulate,
 )

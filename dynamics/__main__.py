@@ -22,8 +22,17 @@ Model = Annotated[
 Data = Annotated[
     str,
     typer.Option(
-        help="Preference pairs with columns prompt, chosen, rejected: JSON lines, Parquet, a folder or a data set of "
-        "the hub (owner/name or owner/name:subset). Texts or chat messages; the prompt may be part of both responses."
+        help="Preference pairs with columns prompt, chosen, rejected: JSON lines or array, CSV, Parquet, a folder or a "
+        "data set of the hub (owner/name or owner/name:subset). Texts or chat messages; both responses may hold the "
+        "prompt. tools and chat_template_kwargs go to the chat template; other columns are not read."
+    ),
+]
+PromptColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Column that holds the prompt, if it is not prompt: question, or instruction,input (joined by a line "
+        "break; can be repeated). none: it is what both responses begin with.",
     ),
 ]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the hub.")]
@@ -36,6 +45,8 @@ Device = Annotated[str | None, typer.Option(help="Such as cpu or cuda:0; a GPU i
 MaxTokens = Annotated[
     int | None, typer.Option(min=2, help="Longest prompt and response together; the model's own limit if not given.")
 ]
+Loss = Annotated[str, typer.Option(help="Name of a preference loss: dpo, ipo, simpo, ...")]
+Beta = Annotated[float | None, typer.Option(help="Of the loss; its own default if not given.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads; torch's own choice if not given.")]
 
 
@@ -56,6 +67,7 @@ def kernel(
     out: Annotated[Path | None, typer.Option(help="Write kernel, log_probs and names to this .npz file.")] = None,
     revision: Revision = None,
     split: Split = "train",
+    prompt_column: PromptColumn = None,
     parameters: Parameters = None,
     dtype: Dtype = "float32",
     device: Device = None,
@@ -66,7 +78,7 @@ def kernel(
     with _reporting():
         from dynamics.language_model.commands import kernel_command  # noqa: PLC0415 - not needed for --help
 
-        options = _options(model, data, revision, split, parameters, dtype, device, max_tokens, threads)
+        options = _options(model, data, revision, split, prompt_column, parameters, dtype, device, max_tokens, threads)
         kernel_command(options, Console(highlight=False), first, _numbers(rows), out)
 
 
@@ -78,11 +90,12 @@ def step(
     learning_rate: Annotated[
         list[float] | None, typer.Option(help="Can be repeated; 1e-7 to 1e-3 in tens if not given.")
     ] = None,
-    loss: Annotated[str, typer.Option(help="Name of a preference loss: dpo, ipo, simpo, ...")] = "dpo",
-    beta: Annotated[float | None, typer.Option(help="Of the loss; its own default if not given.")] = None,
+    loss: Loss = "dpo",
+    beta: Beta = None,
     optimizer: Annotated[str, typer.Option(help="sgd, or adamw taking its first step.")] = "sgd",
     revision: Revision = None,
     split: Split = "train",
+    prompt_column: PromptColumn = None,
     parameters: Parameters = None,
     dtype: Dtype = "float64",
     device: Device = None,
@@ -93,7 +106,7 @@ def step(
     with _reporting():
         from dynamics.language_model.commands import step_command  # noqa: PLC0415
 
-        options = _options(model, data, revision, split, parameters, dtype, device, max_tokens, threads)
+        options = _options(model, data, revision, split, prompt_column, parameters, dtype, device, max_tokens, threads)
         rates = tuple(learning_rate or (1e-7, 1e-6, 1e-5, 1e-4, 1e-3))
         step_command(options, Console(highlight=False), row, rates, loss, beta, optimizer)
 
@@ -103,31 +116,49 @@ def pairs(
     model: Model,
     data: Data,
     out: Annotated[
-        Path, typer.Option(help="File for the results: one JSON line for each row. It is gone on with if it is there.")
-    ],
+        Path | None,
+        typer.Option(
+            help="File for the results, in a folder that is there: one JSON line for each row. It is gone on with if "
+            "it is there. Needed unless --show is given."
+        ),
+    ] = None,
+    show: Annotated[
+        int | None,
+        typer.Option(min=1, help="Print so many of the first rows as the model will see them, and audit nothing."),
+    ] = None,
     first: Annotated[int | None, typer.Option(min=1, help="Only so many rows; all if not given.")] = None,
     batch_pairs: Annotated[int, typer.Option(min=1, help="Rows computed and written together.")] = 8,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at a row that cannot be used (else: skip it).")
     ] = False,
+    loss: Loss = "dpo",
+    beta: Beta = None,
     revision: Revision = None,
     split: Split = "train",
+    prompt_column: PromptColumn = None,
     parameters: Parameters = None,
     dtype: Dtype = "float32",
     device: Device = None,
     max_tokens: MaxTokens = None,
     threads: Threads = None,
 ) -> None:
-    """Audit a data set: norms, cosine, drives and CHES of every pair, and whether DPO lowers its chosen response.
+    """Audit a data set: norms, cosine, drives and CHES of every pair, and whether a step lowers its chosen response.
 
-    The same command again goes on after an interruption. On several GPUs: accelerate launch -m dynamics pairs ...
+    Look at the rows with --show 3 first. The same command again goes on after an interruption. On several GPUs:
+    accelerate launch -m dynamics pairs ...
     """
     with _reporting(f"stopped; {out} holds whole lines, and the same command goes on with it"):
-        from dynamics.language_model.commands import pairs_command  # noqa: PLC0415
+        from dynamics.errors import InvalidArgument  # noqa: PLC0415
+        from dynamics.language_model.commands import choose_loss, pairs_command, show_command  # noqa: PLC0415
         from dynamics.language_model.pair_audit.run import AuditSettings  # noqa: PLC0415
 
-        options = _options(model, data, revision, split, parameters, dtype, device, max_tokens, threads)
-        settings = AuditSettings(batch_pairs=batch_pairs, first=first, strict=strict)
+        options = _options(model, data, revision, split, prompt_column, parameters, dtype, device, max_tokens, threads)
+        if show is not None:
+            show_command(options, Console(highlight=False), show)
+            return
+        if out is None:
+            raise InvalidArgument("out", out, "a file for the results, --out audit.jsonl; or --show 3 to look first")
+        settings = AuditSettings(batch_pairs=batch_pairs, first=first, strict=strict, loss=choose_loss(loss, beta))
         pairs_command(options, Console(highlight=False), out, settings)
 
 
@@ -136,6 +167,7 @@ def _options(
     data: str,
     revision: str | None,
     split: str,
+    prompt_column: list[str] | None,
     parameters: list[str] | None,
     dtype: str,
     device: str | None,
@@ -144,7 +176,9 @@ def _options(
 ) -> Options:
     from dynamics.language_model.commands import Options  # noqa: PLC0415
 
-    return Options(model, data, revision, split, tuple(parameters or ()), dtype, device, max_tokens, threads)
+    columns = tuple(part.strip() for names in prompt_column or () for part in names.split(","))
+    globs = tuple(parameters or ())
+    return Options(model, data, revision, split, globs, dtype, device, max_tokens, threads, columns)
 
 
 def _numbers(text: str | None) -> tuple[int, ...]:

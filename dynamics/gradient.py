@@ -1,4 +1,8 @@
-"""The gradient of a preference objective, from the closed-form partials of the loss and one pullback."""
+"""The gradient of a preference objective: the closed-form partial derivatives of the loss, then one backward pass.
+
+The objective is the weighted mean of the losses of the pairs (see ``Preferences``), for finite policies and language
+models alike.
+"""
 
 from __future__ import annotations
 
@@ -72,18 +76,17 @@ def check_preferences(policy: Policy, log_probs: Tensor, preferences: Preference
 def objective_cotangent(
     log_probs: Tensor, reference: Tensor, preferences: Preferences, loss: PreferenceLoss, lengths: Tensor
 ) -> Tensor:
-    """Return the gradient of the weighted sum of losses with respect to every log pi(y | x) taken as free.
+    """Return the gradient of the objective with respect to every log pi(y | x), each taken as a free variable.
 
     Shapes as in ``pair_quantities``; the result has the shape of ``log_probs``.
     """
     # a loss of the batch couples the pairs of a run, and a pair that is never asked, maybe masked, counts for nothing
     quantities = pair_quantities(log_probs, reference, preferences, lengths)
-    push, pull = loss.total_partials(quantities, preferences.weight.to(log_probs.dtype))
+    of_chosen, of_rejected = loss.total_partials(quantities, preferences.share.to(log_probs.dtype))
     cotangent = torch.zeros_like(log_probs)
-    runs = log_probs.shape[:-1]
-    pairs_in_run = preferences.chosen.shape[-1]
-    cotangent.scatter_add_(-1, preferences.chosen.expand(*runs, pairs_in_run), push.expand(*runs, pairs_in_run))
-    cotangent.scatter_add_(-1, preferences.rejected.expand(*runs, pairs_in_run), pull.expand(*runs, pairs_in_run))
+    shape = (*log_probs.shape[:-1], preferences.chosen.shape[-1])
+    cotangent.scatter_add_(-1, preferences.chosen.expand(shape), of_chosen.expand(shape))
+    cotangent.scatter_add_(-1, preferences.rejected.expand(shape), of_rejected.expand(shape))
     return cotangent
 
 
@@ -95,7 +98,7 @@ def flat_log_probs(policy: Policy, theta: Tensor) -> Tensor:
 def objective_gradient(
     policy: Policy, theta: Tensor, preferences: Preferences, loss: PreferenceLoss, reference: Tensor
 ) -> Tensor:
-    """Return d/dtheta of the weighted sum of losses, for one theta or a batch ``(..., parameters)``.
+    """Return d/dtheta of the objective, for one theta or a batch ``(..., parameters)``.
 
     Args:
         policy: the finite policy.

@@ -1,4 +1,4 @@
-"""What the learner is told: pairs with weights, a preference matrix as weighted pairs, minibatches of either."""
+"""Preference data: pairs with weights, a preference matrix as weighted pairs, minibatches of either."""
 
 from __future__ import annotations
 
@@ -28,16 +28,19 @@ from dynamics.errors import (
 class Preferences:
     """Weighted preference pairs over the responses of a finite policy.
 
-    The objective is the weighted SUM of the losses of the pairs; weights that sum to one make it a mean.
+    The objective is the weighted mean of the losses of the pairs, sum_i weight_i loss_i / sum_i weight_i, as in the
+    trainers of language models, whose weights are all 1. Only the ratios of the weights matter; all weights times 2 is
+    the same objective.
 
     Attributes:
         chosen: flat index (prompt * responses + response) of y_w, shape ``(..., pairs)``.
         rejected: flat index of y_l.
-        weight: weight of each pair, >= 0, shape ``(..., pairs)``; leading axes hold a batch of runs.
-        shape: shape of the policy they belong to.
+        weight: weight of each pair, >= 0 and not all 0, shape ``(..., pairs)``; leading axes hold a batch of runs.
+        shape: shape of the policy that the indices belong to.
 
     Raises:
-        InvalidArgument: no tensors, an index out of range, a weight below 0 or not finite, shapes that do not fit.
+        InvalidArgument: arguments that are not tensors, an index out of range, a weight below 0 or not finite, weights
+            that are all 0 or sum to infinity, or shapes that do not fit.
     """
 
     chosen: Tensor
@@ -56,11 +59,24 @@ class Preferences:
                 raise InvalidArgument(name, got, "torch.int64 of shape (..., pairs >= 1)")
         check_nonnegative("weight", self.weight)
         check_one_length(self.chosen, self.rejected, self.weight)
+        total = self.weight.sum(-1)
+        if not bool(((total > 0) & total.isfinite()).all()):
+            raise InvalidArgument("weight", self.weight.tolist(), "weights with a sum above 0 that is a float")
 
     @property
     def prompt(self) -> Tensor:
         """Return the index of the prompt of every pair."""
         return self.chosen // self.shape[-1]
+
+    @property
+    def share(self) -> Tensor:
+        """Return the share of each pair in the objective, ``(..., pairs)``: its weight over the sum of the weights.
+
+        Example:
+            >>> pairs([0, 1], [2, 2], shape=(3,), weight=[1.0, 3.0]).share
+            tensor([0.2500, 0.7500], dtype=torch.float64)
+        """
+        return self.weight / self.weight.sum(-1, keepdim=True)
 
     def sample(self, size: int, generator: torch.Generator, runs: tuple[int, ...] = ()) -> Preferences:
         """Draw minibatches with replacement, each pair in proportion to its weight.
@@ -71,8 +87,8 @@ class Preferences:
             runs: leading shape, for one independent minibatch in each run.
 
         Returns:
-            Preferences of shape ``(*runs, size)`` whose weights are equal and sum to the total weight, so that the
-            gradient of a minibatch has the full gradient as its expectation.
+            Preferences of shape ``(*runs, size)`` whose weights are all 1. The mean of their losses has the weighted
+            mean over all pairs as its expectation, and so has its gradient.
         """
         check_count("size", size)
         check_runs(runs)
@@ -81,24 +97,21 @@ class Preferences:
         weight = self.weight.expand(*runs, self.weight.shape[-1]) if self.weight.ndim > 1 else self.weight
         if weight.ndim > 1:
             draws = torch.multinomial(weight.reshape(count, -1), size, replacement=True, generator=generator)
-            total = weight.sum(-1, keepdim=True)
         else:
             # one long draw from the cumulative weights is many times faster than a multinomial for each run
             cumulative = weight.cumsum(0)
             uniform = torch.rand(count * size, generator=generator, dtype=weight.dtype, device=weight.device)
             draws = torch.searchsorted(cumulative, uniform * cumulative[-1], right=True).clamp_(max=weight.numel() - 1)
-            total = cumulative[-1]
         draws = draws.reshape(*runs, size)
-        weights = (total / size).expand(*runs, size)
         chosen, rejected = (_pick(index, draws) for index in (self.chosen, self.rejected))
-        return self._drawn(chosen, rejected, weights)
+        return _Minibatch(chosen, rejected, weight.new_ones(()).expand(*runs, size), self.shape)
 
-    def _drawn(self, chosen: Tensor, rejected: Tensor, weight: Tensor) -> Preferences:
-        """Return some of these pairs, which need no second check: a minibatch is drawn for every update."""
-        made = object.__new__(Preferences)
-        for name, value in (("chosen", chosen), ("rejected", rejected), ("weight", weight), ("shape", self.shape)):
-            object.__setattr__(made, name, value)
-        return made
+
+class _Minibatch(Preferences):
+    """Pairs drawn from preferences that were checked; a second check before every update would cost time."""
+
+    def __post_init__(self) -> None:
+        """Check nothing."""
 
 
 def check_policy_shape(value: tuple[int, ...]) -> tuple[int, ...]:
@@ -150,11 +163,12 @@ def pairs(
         rejected: index of y_l, different from ``chosen``.
         shape: shape of the policy, ``(responses,)`` or ``(prompts, responses)``.
         prompt: index of the prompt of each pair.
-        weight: weight of each pair, >= 0.
-        device: where tensors live.
+        weight: weight of each pair, >= 0 and not all 0; see ``Preferences``.
+        device: where the tensors live.
 
     Raises:
-        InvalidArgument: an index out of range, chosen == rejected, a negative weight, shapes that do not fit.
+        InvalidArgument: an index out of range, chosen == rejected, a negative weight, weights that are all 0, shapes
+            that do not fit.
 
     Example:
         >>> pairs([0, 1], [2, 2], shape=(3,)).weight
@@ -188,17 +202,19 @@ def pairs(
 def preference_matrix(
     probabilities: ArrayLike, *, sampling: ArrayLike = 1.0, device: torch.device | str | None = None
 ) -> Preferences:
-    """Return the expected preferences of a matrix P(i beats j): every ordered pair, weighted.
+    """Return the preferences that a matrix P(i beats j) gives on average: every ordered pair, weighted.
 
     Args:
         probabilities: ``(responses, responses)`` or ``(prompts, responses, responses)`` with entries
             P(i beats j) + P(j beats i) = 1 off the diagonal, which is not used.
-        sampling: how often the unordered pair {i, j} is asked, same shape or a number >= 0; symmetric.
-        device: where tensors live.
+        sampling: how often the unordered pair {i, j} is compared, >= 0: a number for all pairs, or an array of the
+            same shape, symmetric. Only ratios matter.
+        device: where the tensors live.
 
     Returns:
-        Preferences whose weight for (i, j) is ``sampling[i, j] * probabilities[i, j]``; pairs that are never asked
-        are left out.
+        Preferences whose weight for (i, j) is ``sampling[i, j] * probabilities[i, j]``; pairs of weight 0 are left
+        out. The objective is the expected loss of one comparison. Comparisons of all pairs with ``sampling=1`` have the
+        total weight ``prompts * responses * (responses - 1) / 2``, which is what turns their mean into their sum.
 
     Raises:
         InvalidArgument: entries outside [0, 1], P(i beats j) + P(j beats i) != 1, or shapes that do not fit.

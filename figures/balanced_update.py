@@ -88,7 +88,8 @@ def balanced_updates(
     exact, printed = updates(grid, w)
     few = simplex_grid(12)
     told, loss = preference_matrix(bradley_terry(r)), ProbabilityMargin()
-    pushed = np.stack([replicator_fitness(log_p, told, loss).numpy() for log_p in np.log(few)])
+    total = float(told.weight.sum())  # the fitness is a sum over pairs, the objective their mean
+    pushed = total * np.stack([replicator_fitness(log_p, told, loss).numpy() for log_p in np.log(few)])
     a = np.linspace(-tilt, tilt, tilts)
     tempered: dict[str, list] = {"error": [], "growth": [], "largest": []}
     for n in responses:

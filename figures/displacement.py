@@ -12,7 +12,7 @@ import torch
 from dynamics import LogLinear
 from figures.registry import Arrays, figure
 from figures.style import OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
-from theory.jian2025.corollary_2 import bound_49, gap
+from theory.jian2025.corollary_2 import eq_49
 from theory.worlds import World
 from toy_models.displacement import LADDER, LADDER_CROSSOVER, run_pair
 from toy_models.displacement_map import POLICIES, displacement, displacement_map
@@ -184,8 +184,7 @@ def violation_region(worlds: int = 400, runs: int = 40, seed: int = 0) -> Arrays
     """Decide Eq. 49 in exact fractions on a grid, sample worlds against the cosine, and follow runs on one pair."""
     grid = [(w, y) for w in range(1, GRID) for y in range(1, GRID - w)]
     fails = [
-        not bound_49(World.tabular([Fraction(w, GRID), Fraction(y, GRID), Fraction(GRID - w - y, GRID)]))
-        for w, y in grid
+        not eq_49(World.tabular([Fraction(w, GRID), Fraction(y, GRID), Fraction(GRID - w - y, GRID)])) for w, y in grid
     ]
     overlaps = np.repeat([0.5, 0.8, 0.95], worlds)
     seeds = np.tile(np.arange(seed, seed + worlds), 3)
@@ -211,7 +210,7 @@ def violation_region(worlds: int = 400, runs: int = 40, seed: int = 0) -> Arrays
         "violated": found["violated"].numpy() == 1,
         "frozen_log_ratio": np.array([np.log(float(w.p[0] / w.p[1])) for w in three]),
         "frozen_cosine": np.array([_cosine(w) for w in three]),
-        "frozen_gap": np.array([float(gap(w)) for w in three]),
+        "frozen_gap": np.array([float(w.D_w - w.D_l) for w in three]),
         "gain": gain,
         "relative": path.relative,
         "chosen_wins": path.chosen_wins,

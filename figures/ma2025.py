@@ -70,7 +70,8 @@ def update_distributions(
         rows["printed"].append([printed_update(log_p, x).numpy() for x in w])
         rows["exact"].append([balanced_update(log_p, x).numpy() for x in w])
         pairs = [preferences(log_p, log_u, sampling) for sampling in SAMPLING]
-        rows["simulated"].append([replicator_fitness(log_p, x, DPO(beta=1.0)).numpy() for x in pairs])
+        sums = [x.weight.sum() * replicator_fitness(log_p, x, DPO(beta=1.0)) for x in pairs]  # Lemma 2 has a sum
+        rows["simulated"].append([x.numpy() for x in sums])
         rows["imbalance"].append([imbalance(log_p, log_u, sampling) for sampling in SAMPLING])
     return {
         "means": np.array(means, dtype=float),

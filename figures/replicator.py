@@ -120,11 +120,16 @@ def simplex(
         w = np.array([fitness(log_pi) for log_pi in np.log(grid)])
         out[f"{name}_velocity"] = grid * (w - (grid * w).sum(1, keepdims=True))
         out[f"{name}_paths"] = np.stack([replicator_flow(p, fitness, clock).log_probs for p in starts])
-        out[f"{name}_simulated"] = np.stack(
-            [replicator_fitness(log_pi, told[name], DPO(beta=beta), log_ref).numpy() for log_pi in np.log(grid)]
-        )
+        total = float(told[name].weight.sum())  # the lemma sums over pairs, the objective is their mean
+        mean = [replicator_fitness(log_pi, told[name], DPO(beta=beta), log_ref).numpy() for log_pi in np.log(grid)]
+        out[f"{name}_simulated"] = total * np.stack(mean)
         ends = gradient_flow(
-            Tabular(3), np.log(STARTS[0]), told[name], clock, loss=DPO(beta=beta), reference=torch.from_numpy(log_ref)
+            Tabular(3),
+            np.log(STARTS[0]),
+            told[name],
+            total * clock,
+            loss=DPO(beta=beta),
+            reference=torch.from_numpy(log_ref),
         )
         out[f"{name}_descended"] = ends.log_probs
     game = np.linspace(0.0, 60.0, 601)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from dynamics import DPO, LogLinear, pairs
-from dynamics.bilevel import stable_po
+from dynamics.finite.bilevel import stable_po
 from figures.registry import Arrays, figure
 from figures.style import CHOSEN, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
 from toy_models.stable_po import (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 WIDE = 120  # columns from which the table has room for what the papers call a claim
 COLOURS = {
-    "proved": "green",
+    "holds": "green",
     "first-order": "green",
     "conditional": "yellow",
     "misprint": "yellow",
@@ -114,15 +114,13 @@ def _print_list(console: Console, claims: list[Claim]) -> None:
 
 
 def _print_table(console: Console, claims: list[Claim], outcomes: dict[str, Outcome]) -> None:
-    from theory.report import evidence_summary  # noqa: PLC0415
-
     wide = console.width >= WIDE
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("claim", overflow="fold")
     table.add_column("verdict earned", no_wrap=True)
     if wide:
         table.add_column("in print", overflow="fold")
-    table.add_column("evidence", overflow="fold")
+    table.add_column("strength", overflow="fold")
     table.add_column("s", justify="right")
     for made in claims:
         outcome = outcomes[made.key]
@@ -130,7 +128,7 @@ def _print_table(console: Console, claims: list[Claim], outcomes: dict[str, Outc
         if outcome.status != "reproduced":
             verdict = f"[bold red]{outcome.status.upper()}[/]"
         source = [made.source] if wide else []
-        table.add_row(made.key, verdict, *source, evidence_summary(outcome), f"{outcome.seconds:.1f}")
+        table.add_row(made.key, verdict, *source, outcome.strength, f"{outcome.seconds:.1f}")
     console.print(table)
     for outcome in outcomes.values():
         if outcome.status != "reproduced":

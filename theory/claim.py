@@ -6,11 +6,15 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from dynamics.errors import InvalidArgument, check_kind
 from theory.evidence import ALSO, CONDITIONAL, CORRECTED, FAILS, HOLDS, ORDER, VACUOUS, Evidence, Finding
+from theory.strength import Strength, weakest
 
-PROVED = "proved"
+Record = Callable[[str, list[Any], str], None]
+
+PROVED = "holds"  # how strongly, the strength says
 FIRST_ORDER = "first-order"
 CONDITIONALLY = "conditional"
 FALSE = "false"
@@ -18,7 +22,7 @@ EMPTY = "vacuous"
 MISPRINT = "misprint"
 
 VERDICTS = {
-    PROVED: "holds exactly",
+    PROVED: "holds as stated",
     FIRST_ORDER: "holds to first order in the step: the residual vanishes with slope 2",
     CONDITIONALLY: "holds under an extra assumption and fails without it",
     FALSE: "fails at an exact counterexample",
@@ -77,6 +81,7 @@ class Outcome:
         findings: what the checkers found.
         seconds: wall time.
         problem: what went wrong, if anything.
+        strength: how strongly the verdict is known, earned too.
     """
 
     key: str
@@ -86,6 +91,7 @@ class Outcome:
     findings: tuple[Finding, ...]
     seconds: float
     problem: str = ""
+    strength: str = ""
 
 
 CLAIMS: dict[str, Claim] = {}
@@ -150,15 +156,21 @@ def earned(findings: tuple[Finding, ...]) -> str | None:
     return PROVED if roles == {HOLDS} else None
 
 
-def run(claim: Claim, worlds: int = 500, seed: int = 0) -> Outcome:
+def strength_of(findings: tuple[Finding, ...]) -> Strength | None:
+    """Return how strongly a verdict is known that rests on these findings: as its weakest part; further facts aside."""
+    return weakest(finding.known() for finding in findings if finding.role != ALSO)
+
+
+def run(claim: Claim, worlds: int = 500, seed: int = 0, record: Record | None = None) -> Outcome:
     """Run the evidence of a claim and compare what it earns with the verdict written down.
 
     Args:
         claim: the claim.
         worlds: random cases for each search.
         seed: of the random cases.
+        record: is told every question to the solver and its answer.
     """
-    evidence = Evidence(worlds, seed)
+    evidence = Evidence(worlds, seed, record)
     begun = time.perf_counter()
     try:
         claim.evidence(evidence)
@@ -178,4 +190,6 @@ def run(claim: Claim, worlds: int = 500, seed: int = 0) -> Outcome:
         status, problem = CONTRADICTED, f"written down as {claim.verdict}, the evidence earns {won or 'no verdict'}"
     else:
         status, problem = REPRODUCED, ""
-    return Outcome(claim.key, claim.verdict, won, status, findings, time.perf_counter() - begun, problem)
+    strength = strength_of(findings)
+    took = time.perf_counter() - begun
+    return Outcome(claim.key, claim.verdict, won, status, findings, took, problem, str(strength or ""))

@@ -6,16 +6,19 @@ statement on which it must report the opposite: if it does not, it could not hav
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
 
 from dynamics.errors import InvalidArgument, check_count
+from theory.strength import MACHINE, NUMERICAL, UNREFUTED, Strength
 
 T = TypeVar("T")
 Sampler = Callable[[random.Random], Any]
@@ -40,10 +43,12 @@ class Finding:
 
     Attributes:
         role: what it says about the claim, one of the constants above.
-        kind: "search", "counterexample", "proof", "numeric" or "slope".
+        kind: "search", "counterexample", "proof", "numeric" or "slope"; in the new form of a claim also the prover.
         passed: whether the checker found what was said.
         control: whether it rejected the perturbed statement, as it must.
         detail: what was done and seen, in words.
+        strength: how strongly it is known; None for what is known by its kind alone.
+        assumes: what the prover was told about the worlds, in words.
     """
 
     role: str
@@ -51,6 +56,20 @@ class Finding:
     passed: bool
     control: bool
     detail: str
+    strength: Strength | None = None
+    assumes: str = ""
+
+    def known(self) -> Strength:
+        """Return how strongly it is known; symbolic work whose generality nothing checks is not called proved."""
+        if self.strength is not None:
+            return self.strength
+        if self.kind == "search":
+            return Strength(UNREFUTED, (self.detail.split("\n")[0].removeprefix("no counterexample in "),))
+        if self.kind == "proof":
+            return Strength(UNREFUTED, ("symbolic or exact, generality not checked",))
+        if self.kind == "counterexample":
+            return Strength(MACHINE, ("exact evaluation",))
+        return Strength(NUMERICAL, (self.detail.split("\n")[0],))
 
 
 class Evidence:
@@ -59,11 +78,15 @@ class Evidence:
     Args:
         worlds: how many random cases a search tries.
         seed: of the random cases.
+        record: is told every question to the solver and its answer, for a certificate.
     """
 
-    def __init__(self, worlds: int = 500, seed: int = 0) -> None:
+    def __init__(
+        self, worlds: int = 500, seed: int = 0, record: Callable[[str, list[Any], str], None] | None = None
+    ) -> None:
         self.worlds = check_count("worlds", worlds)
         self.seed = check_count("seed", seed, minimum=0)
+        self.record = record
         self.findings: list[Finding] = []
 
     def holds(
@@ -110,7 +133,8 @@ class Evidence:
         """
         passed = not statement(at)
         detail = f"{'false' if passed else 'TRUE'} at\n{show(at)}"
-        self.findings.append(Finding(role, "counterexample", passed, bool(statement(control)), detail))
+        strength = None if exact(at) else Strength(NUMERICAL, ("evaluated in floating point",))
+        self.findings.append(Finding(role, "counterexample", passed, bool(statement(control)), detail, strength))
 
     def finds(self, statement: Statement, over: Sampler, *, control: Statement, role: str = FAILS) -> None:
         """Search random cases for a counterexample to ``statement``, and find one.
@@ -124,7 +148,9 @@ class Evidence:
         cases = list(itertools.islice(_cases(over, None, self.seed, self.worlds), self.worlds))
         false = [case for case in cases if not statement(case)]
         detail = f"false in {len(false)} of {len(cases)} random cases"
-        self.findings.append(Finding(role, "search", bool(false), all(control(case) for case in cases), detail))
+        strength = Strength(MACHINE, ("exact evaluation",)) if false and exact(false[0]) else None
+        rejected = all(control(case) for case in cases)
+        self.findings.append(Finding(role, "search", bool(false), rejected, detail, strength))
 
     def proves(self, statement: Callable[[], bool], *, control: Callable[[], bool], by: str, role: str = HOLDS) -> None:
         """Run a deterministic proof or exact computation that must end in True.
@@ -207,6 +233,24 @@ def show(case: object) -> str:
     if isinstance(case, (tuple, list)):
         return "(" + ", ".join(show(item) for item in case) + ")"
     return str(case)
+
+
+def exact(case: object) -> bool:
+    """Return whether a case consists of whole numbers and fractions.
+
+    Example:
+        >>> exact({"p": Fraction(1, 2)}), exact((1, 0.5))
+        (True, False)
+    """
+    if isinstance(case, (int, Fraction, str)) or case is None:
+        return True
+    if isinstance(case, dict):
+        return all(exact(value) for value in case.values())
+    if isinstance(case, (tuple, list)):
+        return all(exact(value) for value in case)
+    if dataclasses.is_dataclass(case):
+        return all(exact(getattr(case, field.name)) for field in dataclasses.fields(case))
+    return hasattr(case, "__dict__") and bool(vars(case)) and all(exact(value) for value in vars(case).values())
 
 
 @lru_cache(maxsize=64)

@@ -10,8 +10,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
-from theory.claim import PROVED, REPRODUCED, VERDICTS, Claim, Outcome
-from theory.evidence import HOLDS
+from theory.claim import REPRODUCED, VERDICTS, Claim, Outcome
 
 PAPERS = {
     "jian2025": "Jian et al. 2025, Stable Preference Optimization for LLMs: A Bilevel Approach Beyond DPO",
@@ -24,34 +23,12 @@ PAPERS = {
 INTRODUCTION = """# The claim ledger
 
 What five papers on direct preference optimization say, and what is true. Every verdict below was earned by running the
-evidence under it: symbolic proofs, searches in exact rationals, counterexamples that are evaluated again, slopes. Every
-checker was also run on a perturbed statement, which it had to reject.
+evidence under it, and beside it stands how strongly it is known: *proved* by a machine in the generality that is
+claimed (it says by which prover, and modulo which lemma), *unrefuted* in so many exact cases, or *numerical* to a
+tolerance. Every checker was also run on a perturbed statement, which it had to reject.
 
 This file is generated: `python -m theory --markdown theory/LEDGER.md`. `python -m theory --explain KEY` runs one claim.
 """
-
-
-def evidence_summary(outcome: Outcome) -> str:
-    """Return what the evidence consists of, such as "2 searches, 1 counterexample"."""
-    plural = {"search": "searches"}
-    counted = Counter(finding.kind for finding in outcome.findings)
-    return ", ".join(f"{n} {kind if n == 1 else plural.get(kind, kind + 's')}" for kind, n in counted.items())
-
-
-def meaning(claim: Claim, outcome: Outcome) -> str:
-    """Return what the verdict means here; a statement that only floating point speaks for is not called exact.
-
-    Example:
-        >>> from theory.claim import run
-        >>> from theory.ledger import load
-        >>> eq_13 = load()["jian2025.eq-13"]
-        >>> meaning(eq_13, run(eq_13))
-        'holds in floating point, to the tolerance stated'
-    """
-    kinds = {finding.kind for finding in outcome.findings if finding.role == HOLDS}
-    if claim.verdict == PROVED and kinds and kinds <= {"numeric", "slope"}:
-        return "holds in floating point, to the tolerance stated"
-    return VERDICTS[claim.verdict]
 
 
 def section(claim: Claim, outcome: Outcome) -> str:
@@ -59,7 +36,8 @@ def section(claim: Claim, outcome: Outcome) -> str:
     lines = [
         f"#### {claim.key}",
         "",
-        f"**{claim.verdict.capitalize()}**: {meaning(claim, outcome)}. In print: {claim.source}.",
+        f"**{claim.verdict.capitalize()}**: {VERDICTS[claim.verdict]}; **{outcome.strength}**. "
+        f"In print: {claim.source}.",
         "",
     ]
     lines += ["```math", claim.says, "```", ""]
@@ -110,7 +88,8 @@ def markdown(claims: Sequence[Claim], outcomes: Mapping[str, Outcome]) -> str:
 def explanation(claim: Claim, outcome: Outcome, claims: Mapping[str, Claim]) -> str:
     """Return one claim for the terminal: statement, why it fails, counterexample, what is true and why."""
     lines = [
-        f"{claim.key}: {claim.verdict} ({meaning(claim, outcome)})",
+        f"{claim.key}: {claim.verdict} ({VERDICTS[claim.verdict]})",
+        f"strength: {outcome.strength}",
         f"in print: {claim.source}",
         "",
         f"    {claim.says}",

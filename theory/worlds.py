@@ -17,6 +17,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dynamics.errors import InvalidArgument, check_count
+from theory.names import ShortNames
+from theory.proof.symbols import NoSuchResponse
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -42,7 +44,7 @@ WHOLE_POWERS = f"worlds in which every phi_y . (phi_w - phi_l) is a whole number
 
 
 @dataclass(frozen=True)
-class World:
+class World(ShortNames):
     """One prompt, its responses, a policy at theta = 0, and one pair.
 
     Attributes:
@@ -52,6 +54,7 @@ class World:
         rejected: index of y_l, another one.
         kind: tabular softmax (features are unit vectors), log-linear (p comes from integer features and a rational
             e^theta), or log-linear with a base measure (p and features are free).
+        other: index of the response that the short names call y; the most probable one outside the pair if not given.
 
     Example:
         >>> world = World.log_linear([[1], [0], [2]], at=[3])  # the ladder policy at e^theta = 3
@@ -66,6 +69,7 @@ class World:
     chosen: int = 0
     rejected: int = 1
     kind: str = BASE_MEASURE
+    other: int | None = None
 
     def __post_init__(self) -> None:
         if _fractions("p", self.p) and (sum(self.p) != 1 or min(self.p) <= 0):
@@ -78,6 +82,8 @@ class World:
             raise InvalidArgument("chosen, rejected", indices, f"two different indices from 0 to {len(self.p) - 1}")
         if not isinstance(self.kind, str) or self.kind not in (TABULAR, LOG_LINEAR, BASE_MEASURE):
             raise InvalidArgument("kind", self.kind, f"one of {(TABULAR, LOG_LINEAR, BASE_MEASURE)}")
+        if self.other is not None and (not self._has(self.other) or self.other in indices):
+            raise InvalidArgument("other", self.other, "the index of a response outside the pair, or None")
 
     def _has(self, y: int) -> bool:
         return isinstance(y, int) and not isinstance(y, bool) and 0 <= y < len(self.p)
@@ -141,6 +147,14 @@ class World:
         """Return y*: the most probable response outside the pair; None with two responses."""
         return max(self.others, key=lambda y: self.p[y], default=None)
 
+    @property
+    def y(self) -> int:
+        """Return the other response that the short names speak of; raise ``NoSuchResponse`` with two responses."""
+        other = self.greedy if self.other is None else self.other
+        if other is None:
+            raise NoSuchResponse("there is no response outside the pair")
+        return other
+
     @cached_property
     def scores(self) -> tuple[Vector, ...]:
         """Return g_y = phi_y - sum p phi, the gradient of log pi(y)."""
@@ -159,6 +173,16 @@ class World:
     def squared_norm(self, y: int) -> Fraction:
         """Return |g_y|^2."""
         return self.kernel(y, y)
+
+    @property
+    def S2(self) -> Fraction:
+        """Return the sum of all p^2."""
+        return sum((q * q for q in self.p), Fraction(0))
+
+    @property
+    def S3(self) -> Fraction:
+        """Return the sum of all p^3."""
+        return sum((q**3 for q in self.p), Fraction(0))
 
     def drive(self, y: int) -> Fraction:
         """Return A_y = g_y . (g_w - g_l)."""
@@ -187,7 +211,9 @@ class World:
             raise InvalidArgument("factor", factor, WHOLE_POWERS)
         weights = [q * growth ** int(power) for q, power in zip(self.p, powers, strict=True)]
         total = sum(weights)
-        return World(tuple(w / total for w in weights), self.features, self.chosen, self.rejected, self.kind)
+        return World(
+            tuple(w / total for w in weights), self.features, self.chosen, self.rejected, self.kind, self.other
+        )
 
     def exact_change(self, y: int, factor: Rational) -> Fraction:
         """Return the exact change of pi(y) in a step of size s with e^s = ``factor``."""

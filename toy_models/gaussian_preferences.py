@@ -121,7 +121,8 @@ def fitness(log_policy: ArrayLike, log_utility: ArrayLike, sampling: Sampling = 
         >>> p, u = np.log([0.5, 0.3, 0.2]), np.log([1.0, 3.0, 1.0])
         >>> fitness(p, u)
         tensor([-0.5893,  0.5250,  0.0643], dtype=torch.float64)
-        >>> replicator_fitness(p, preferences(p, u), DPO(beta=1.0))  # the same from the loss itself
+        >>> given = preferences(p, u)
+        >>> given.weight.sum() * replicator_fitness(p, given, DPO(beta=1.0))  # the same from the loss: mean to sum
         tensor([-0.5893,  0.5250,  0.0643], dtype=torch.float64)
     """
     log_p, log_u = _both(log_policy, log_utility)

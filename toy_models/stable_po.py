@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from dynamics import DPO, SFT, AdamW, Preferences, Trajectory, pairs, simulate
-from dynamics.bilevel import BilevelTrajectory, stable_po
 from dynamics.errors import InvalidArgument, check_count, check_positive
+from dynamics.finite.bilevel import BilevelTrajectory, stable_po
 
 FEATURES = 8
 RANK = 2
@@ -138,9 +138,7 @@ def preference_tasks(
     features = torch.cat([correct.unsqueeze(2), similar.unsqueeze(2), features[:, :, 2:]], dim=2)
 
     backbone = ManyLogLinear(features)
-    of_prompt = pairs(
-        [CORRECT] * prompts, [REJECTED] * prompts, shape=backbone.shape, prompt=range(prompts), weight=1 / prompts
-    )
+    of_prompt = pairs([CORRECT] * prompts, [REJECTED] * prompts, shape=backbone.shape, prompt=range(prompts))
     tuned = simulate(
         backbone,
         START_SCALE * normal(FEATURES),
@@ -184,7 +182,7 @@ def train_stable_po(
         inner_rate: of the inner loop.
         minibatch: pairs in a batch.
         steps: outer iterations.
-        settings: more of ``dynamics.bilevel.stable_po``.
+        settings: more of ``dynamics.finite.bilevel.stable_po``.
 
     Example:
         >>> runs = train_stable_po(preference_tasks(0, tasks=3), 0, penalty=[0.0, 1.0], steps=2)

@@ -16,6 +16,7 @@ from dynamics.language_model.pair_step import ModelStep, model_step
 from dynamics.language_model.parameter_change import moved, parameter_change
 from dynamics.language_model.score import SequenceLogProbs, sequence_log_probs
 from dynamics.language_model.sequences import TokenSequence, tokenize
+from dynamics.language_model.shortage import OutOfMemory
 from dynamics.language_model.stable_po import (
     PairBatch,
     StablePO,
@@ -38,6 +39,7 @@ __all__ = [
     "MissingExtra",
     "ModelStep",
     "ModelUnavailable",
+    "OutOfMemory",
     "PairBatch",
     "PairDrives",
     "SequenceKernel",

@@ -15,6 +15,7 @@ from dynamics.language_model.kernel import SequenceKernel
 from dynamics.language_model.parameters import Filter, requiring, select_parameters
 from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.sequences import TokenSequence, check_sequences
+from dynamics.language_model.shortage import telling_shortage
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,9 @@ def plain_gradient(
     """
     selected = select_parameters(model, parameters)
     device = find_head(model).weight.device
-    with computing_in(model, compute_dtype(model, dtype)), requiring(model, selected), torch.enable_grad():
+    wanted = compute_dtype(model, dtype)
+    shortage = telling_shortage("sequences", len(sequences))
+    with shortage, computing_in(model, wanted), requiring(model, selected), torch.enable_grad():
         total: dict[str, Tensor] = {name: torch.zeros_like(p) for name, p in selected.items()}
         for weight, s in zip(vector.tolist(), sequences, strict=True):
             logits = model(input_ids=torch.tensor([s.ids[:-1]], device=device), use_cache=False).logits[0]

@@ -14,6 +14,7 @@ from dynamics.language_model.batching import Segments, make_batches
 from dynamics.language_model.head import find_head, hidden_states
 from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.sequences import TokenSequence, check_sequences
+from dynamics.language_model.shortage import telling_shortage
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,7 @@ def ches(
 
     Raises:
         InvalidArgument: no pairs, something else than two sequences, ids outside the vocabulary.
+        OutOfMemory: what it says; an ``InvalidArgument`` and a ``MemoryError``.
 
     Example:
         >>> from dynamics.language_model.tiny_model import tiny_model
@@ -67,8 +69,8 @@ def ches(
     head = find_head(model)
     found = check_sequences(dict.fromkeys(s for pair in asked for s in pair), head.weight.shape[0])
     place = {sequence: number for number, sequence in enumerate(found)}
-    sums = torch.empty(len(found), head.weight.shape[1], dtype=torch.float64)
-    with computing_in(model, compute_dtype(model, dtype)), torch.no_grad():
+    with telling_shortage("pairs", len(asked)), computing_in(model, compute_dtype(model, dtype)), torch.no_grad():
+        sums = torch.empty(len(found), head.weight.shape[1], dtype=torch.float64)
         for batch in make_batches(found, batch_tokens, head.weight.device):
             rows = hidden_states(model, batch.ids).flatten(0, 1)[batch.predicting]
             sums[list(batch.numbers)] = Segments.of(batch.responses, rows.device).sum(rows).cpu()

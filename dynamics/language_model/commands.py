@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,18 @@ from dynamics.errors import InvalidArgument, check_count
 from dynamics.files import write_atomically
 from dynamics.language_model import printing
 from dynamics.language_model.kernel import sequence_kernel
-from dynamics.language_model.loading import DTYPES, LanguageModel, load, require
+from dynamics.language_model.loading import DTYPES, LanguageModel, load, load_tokenizer, require
 from dynamics.language_model.pair_audit import results as pair_results
 from dynamics.language_model.pair_audit.data import PairSource, Row, check_rows, open_pairs
 from dynamics.language_model.pair_audit.fingerprint import model_digest
 from dynamics.language_model.pair_audit.processes import Processes, join_processes
-from dynamics.language_model.pair_audit.rows import tokenize_pair
-from dynamics.language_model.pair_audit.run import STRICT, AuditSettings, run_audit
+from dynamics.language_model.pair_audit.run import AuditSettings, refuse, run_audit
+from dynamics.language_model.pair_audit.show import show_rows
 from dynamics.language_model.pair_audit.summary import AuditSummary, summarise
+from dynamics.language_model.pair_audit.tokens import TokenizedPair, tokenize_pair
 from dynamics.language_model.pair_step import model_step
 from dynamics.language_model.parameters import Filter
-from dynamics.language_model.sequences import TokenSequence
-from dynamics.losses import get_loss
+from dynamics.losses import LOSSES, TRL_NAMES, PreferenceLoss, get_loss
 from dynamics.optimizers import SGD, AdamW, Optimizer
 
 OPTIMIZERS: dict[str, Optimizer] = {"sgd": SGD(), "adamw": AdamW()}
@@ -51,6 +52,7 @@ class Options:
         device: where to compute; None for a GPU if there is one.
         max_tokens: longest sequence; None for the model's own limit.
         threads: of torch; None for its own choice.
+        prompt_columns: columns that hold the prompt; empty where it is ``prompt``.
     """
 
     model: str
@@ -62,6 +64,7 @@ class Options:
     device: str | None = None
     max_tokens: int | None = None
     threads: int | None = None
+    prompt_columns: tuple[str, ...] = ()
 
     @property
     def filter(self) -> Filter:
@@ -84,11 +87,12 @@ def kernel_command(
     """
     if out is not None:
         _check_place(out)
-    source, loaded = _open(options)
+    source, loaded = _open(options, console)
     taken = _take(source, loaded, options, first, rows)
-    sequences = [sequence for _, pair in taken for sequence in pair]
+    sequences = [sequence for _, pair in taken for sequence in pair.sequences]
     names = [f"{row.number}{side}" for row, _ in taken for side in "wl"]
-    texts = [text for row, _ in taken if row.pair for text in (row.pair.chosen, row.pair.rejected)]
+    texts = [text for row, _ in taken if row.pair for text in row.pair.texts]
+    printing.print_remarks(console, taken)
     with _telling(console):
         account = sequence_kernel(loaded.model, sequences, parameters=options.filter, dtype=DTYPES[options.dtype])
     printing.print_kernel(console, account, names, texts, [sequence.length for sequence in sequences])
@@ -120,9 +124,11 @@ def step_command(
     """
     if optimizer not in OPTIMIZERS:
         raise InvalidArgument("optimizer", optimizer, " or ".join(OPTIMIZERS))
-    found = get_loss(loss, **({} if beta is None else {"beta": beta}))
-    source, loaded = _open(options)
-    ((taken, pair),) = _take(source, loaded, options, 1, (row,))
+    found = choose_loss(loss, beta)
+    source, loaded = _open(options, console)
+    ((taken, made),) = _take(source, loaded, options, 1, (row,))
+    printing.print_remarks(console, [(taken, made)])
+    pair = made.sequences
     steps = [
         model_step(
             *(loaded.model, pair),
@@ -135,6 +141,47 @@ def step_command(
         for rate in learning_rates
     ]
     printing.print_step(console, taken, pair, found, learning_rates, steps, optimizer)
+
+
+def choose_loss(name: str, beta: float | None) -> PreferenceLoss:
+    """Return the loss that ``--loss`` and ``--beta`` ask for.
+
+    Args:
+        name: of the loss.
+        beta: its beta; None for its own default.
+
+    Raises:
+        InvalidArgument: an unknown name, with those that are spelt nearly so; a beta for a loss without one.
+
+    Example:
+        >>> choose_loss("dpo", 0.5)
+        DPO(beta=0.5)
+    """
+    known = {*LOSSES, *TRL_NAMES}
+    if name not in known:
+        near = get_close_matches(name.lower(), sorted(known), n=2)
+        meant = f" (did you mean {' or '.join(near)}?)" if near else ""
+        raise InvalidArgument("loss", name, "one of " + ", ".join(sorted(known)) + meant)
+    found = get_loss(name)
+    if beta is None:
+        return found
+    if not hasattr(found, "beta"):
+        raise InvalidArgument("beta", beta, f"no beta: the loss {name} has none")
+    return get_loss(name, beta=beta)
+
+
+def show_command(options: Options, console: Console, count: int) -> None:
+    """Print rows as the model will see them; only its tokenizer is loaded.
+
+    Args:
+        options: common options.
+        console: where to print.
+        count: how many of the first rows.
+    """
+    source = _open_data(options, console)
+    tokenizer, config = load_tokenizer(options.model, revision=options.revision)
+    console.print()
+    show_rows(console, source, tokenizer, _longest(config, options), check_count("show", count))
 
 
 def pairs_command(options: Options, console: Console, out: Path, settings: AuditSettings) -> AuditSummary:
@@ -156,24 +203,25 @@ def pairs_command(options: Options, console: Console, out: Path, settings: Audit
 def _pairs(
     options: Options, console: Console, out: Path, settings: AuditSettings, processes: Processes
 ) -> AuditSummary:
-    if out.is_dir():
-        raise InvalidArgument("out", str(out), "a file, not a folder")
-    source, loaded = _open(options, processes.device)
-    longest = _longest(loaded, options)
-    check_rows(source, lambda row: _tokenize(loaded, row, longest))
+    pair_results.look(out)
+    source, loaded = _open(options, console, processes.device)
+    longest = _longest(loaded.model.config, options)
+    first = check_rows(source, lambda row: _tokenize(loaded, row, longest))
+    printing.print_remarks(console, [(first, _tokenize(loaded, first, longest))])
     depends_on = {
         "model": model_digest(loaded),
         "data": source.fingerprint,
+        "columns": source.reading.settings(),
         "parameters": list(options.parameters),
         "dtype": options.dtype,
         "max_tokens": longest,
+        "loss": str(settings.loss),  # beta and all
     }
     made = replace(settings, parameters=options.filter, dtype=DTYPES[options.dtype], max_tokens=longest)
     total = source.rows if settings.first is None else min(settings.first, source.rows or settings.first)
     with ExitStack() as stack:
         if processes.rank == 0:
-            stack.enter_context(pair_results.locked(out))
-            pair_results.prepare(out, depends_on)
+            stack.enter_context(pair_results.begun(out, depends_on))
         processes.wait()
         stack.enter_context(_telling(console, once=True))
         bar = stack.enter_context(_bar(console))
@@ -183,35 +231,42 @@ def _pairs(
     if processes.rank == 0:
         account = {**asdict(summary), "model": options.model, "data": options.data, "settings": depends_on}
         pair_results.write_json(pair_results.summary_file(out), account)
-        printing.print_summary(console, summary, out)
+        printing.print_summary(console, summary, settings.loss, out)
     if settings.strict and summary.skipped:
-        raise InvalidArgument("data", summary.skipped_rows[0][1], STRICT)
+        raise refuse(summary.skipped_rows[0][1])
     return summary
 
 
-def _open(options: Options, device: str | None = None) -> tuple[PairSource, LanguageModel]:
+def _open_data(options: Options, console: Console) -> PairSource:
+    """Open the data, say what is read, and refuse what holds no pairs."""
+    source = open_pairs(options.data, options.split, options.prompt_columns)
+    check_rows(source)
+    printing.print_reading(console, source.reading)
+    transformers = require("transformers")
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()  # a sequence longer than the model's is reported by its row
+    return source
+
+
+def _open(options: Options, console: Console, device: str | None = None) -> tuple[PairSource, LanguageModel]:
     """Open the data first: a mistake there should not wait for the model."""
     if options.dtype not in ("float32", "float64"):
         raise InvalidArgument("dtype", options.dtype, "float32 or float64")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    source = open_pairs(options.data, options.split)
-    check_rows(source)
-    transformers = require("transformers")
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()  # a sequence longer than the model's is reported by its row
+    source = _open_data(options, console)
     place = options.device or device or ("cuda" if torch.cuda.is_available() else "cpu")
     loaded = load(options.model, revision=options.revision, dtype=options.dtype, device=place)
     return source, loaded
 
 
-def _longest(loaded: LanguageModel, options: Options) -> int | None:
+def _longest(config: Any, options: Options) -> int | None:
     if options.max_tokens is not None:
         return check_count("max_tokens", options.max_tokens)
-    return getattr(loaded.model.config, "max_position_embeddings", None)
+    return getattr(config, "max_position_embeddings", None)
 
 
-def _tokenize(loaded: LanguageModel, row: Row, longest: int | None) -> tuple[TokenSequence, TokenSequence]:
+def _tokenize(loaded: LanguageModel, row: Row, longest: int | None) -> TokenizedPair:
     if row.pair is None:
         raise InvalidArgument("data", row.place, row.problem)
     return tokenize_pair(loaded.tokenizer, row.pair, longest)
@@ -219,9 +274,9 @@ def _tokenize(loaded: LanguageModel, row: Row, longest: int | None) -> tuple[Tok
 
 def _take(
     source: PairSource, loaded: LanguageModel, options: Options, first: int, rows: tuple[int, ...]
-) -> list[tuple[Row, tuple[TokenSequence, TokenSequence]]]:
+) -> list[tuple[Row, TokenizedPair]]:
     """Return the first rows that can be used, or certain rows, which must be such."""
-    longest = _longest(loaded, options)
+    longest = _longest(loaded.model.config, options)
     if not rows:
         check_count("first", first)
         check_rows(source, lambda row: _tokenize(loaded, row, longest))
@@ -233,7 +288,7 @@ def _take(
                 wanted[row.number] = row, _tokenize(loaded, row, longest)
             except InvalidArgument as problem:
                 why = row.problem or str(problem)
-                raise InvalidArgument("row", f"{row.number} ({row.place}: {why})", "a row with a pair") from None
+                raise InvalidArgument("row", row.number, f"a row with a pair; {row.place}: {why}") from None
         if row.number >= max(wanted):
             break
     for number, found in wanted.items():

@@ -19,7 +19,8 @@ def differentiable_log_probs(
 ) -> Tensor:
     """Return log pi(y | x) of every sequence with its graph, ``(sequences,)``, float64, nats.
 
-    ``sequence_log_probs`` gives the same numbers without a graph, and in less memory.
+    It is for training: the model runs as it stands, in its own dtype and mode and under the caller's autocast.
+    ``sequence_log_probs`` gives the same numbers, to the rounding of that dtype, without a graph and in less memory.
 
     Args:
         model: a Hugging Face causal language model; left as it was.

@@ -9,13 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dynamics.errors import ArrayLike, check_finite, check_number, check_shape, to_tensor
+from dynamics.errors import (
+    ArrayLike,
+    InvalidArgument,
+    check_finite,
+    check_kind,
+    check_nonnegative,
+    check_shape,
+    to_tensor,
+)
 from dynamics.gradient import objective_cotangent, pair_quantities
 from dynamics.language_model.kernel import SequenceKernel, sequence_kernel
+from dynamics.language_model.precision import ROUNDING
 from dynamics.language_model.sequences import TokenSequence
-from dynamics.losses import DPO, PreferenceLoss
+from dynamics.losses import DPO, PairLogProbs, PreferenceLoss
 from dynamics.preferences import Preferences, pairs
 from dynamics.scores import drives
+
+LOSS = "a loss such as DPO(beta=0.1); get_loss('dpo') makes one from its name"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +39,10 @@ class PairDrives:
             signs of single pairs are lost in a sum.
         margin: what the loss is a function of, ``(pairs,)``.
         urgency: -f'(margin); sigma(-z) for DPO.
-        slopes: dL/dlog pi of the whole weighted objective, ``(sequences,)``; zero for those that no pair names.
+        chosen_push: change of log pi(chosen) for each unit of learning rate, to first order, if SGD stepped on this
+            pair alone under the loss that was asked for, ``(pairs,)``; see ``chosen_push``.
+        slopes: dL/dlog pi of the objective, ``(sequences,)``; zero for those that no pair names. The objective L is the
+            weighted mean of the losses of the pairs.
         preferences: the pairs.
         account: kernel of the sequences.
     """
@@ -37,21 +51,25 @@ class PairDrives:
     drive: Tensor
     margin: Tensor
     urgency: Tensor
+    chosen_push: Tensor
     slopes: Tensor
     preferences: Preferences = field(repr=False)
     account: SequenceKernel = field(repr=False)
 
     @property
     def displaced(self) -> Tensor:
-        """Return, for each pair, whether its own first-order push lowers log pi(chosen): drive[chosen] < 0."""
-        return self.drive.gather(1, self.preferences.chosen.unsqueeze(1)).squeeze(1) < 0
+        """Return, for each pair, whether a small SGD step on its own loss lowers log pi(chosen): chosen_push < 0.
+
+        For a loss of one log-ratio that still pushes, such as DPO, this is ``drive[chosen] < 0``.
+        """
+        return self.chosen_push < 0
 
     def predict(self, learning_rate: float) -> Tensor:
         """Return the change of log pi after one SGD step, to first order in its learning rate, ``(sequences,)``.
 
         For DPO on one pair: ``learning_rate * beta * urgency * drive``.
         """
-        check_number("learning_rate", learning_rate)
+        check_rate(learning_rate)
         return -learning_rate * (self.account.kernel @ self.slopes)
 
 
@@ -75,7 +93,7 @@ def pair_drives(
         sequences: by default y_w, y_l and then the responses to look at.
         chosen: number of y_w among the sequences, for each pair.
         rejected: number of y_l.
-        weight: weight of each pair; the objective is the weighted sum of their losses.
+        weight: weight of each pair; the objective is the weighted mean of their losses.
         loss: preference loss; ``DPO()`` by default.
         reference: log ref of every sequence in nats; by default the model itself, so that the log-ratio is 0.
         **options: of ``sequence_kernel``: ``parameters``, ``dtype``, ``memory`` and the others.
@@ -92,20 +110,82 @@ def pair_drives(
         >>> torch.allclose(push.predict(0.1), 0.1 * 0.5 * push.urgency * push.drive[0])
         True
     """
-    found, loss = tuple(sequences), DPO() if loss is None else loss
+    found, loss = tuple(sequences), check_loss(loss)
     preferences = pairs(chosen, rejected, shape=(len(found),), weight=weight)
     account = sequence_kernel(model, found, **options)
     lengths = response_lengths(found)
     pair = pair_quantities(account.log_probs, _reference(account.log_probs, reference), preferences, lengths)
+    w, other = preferences.chosen, preferences.rejected
+    ww, wl, ll = (account.kernel[i, j] for i, j in ((w, w), (w, other), (other, other)))
     return PairDrives(
         account.log_probs,
         drives(account.kernel, preferences),
         loss.margin(pair),
         loss.urgency(pair),
+        chosen_push(loss, pair, ww, wl, ll, ROUNDING[account.dtype]),
         objective_slopes(account.log_probs, preferences, loss, reference, lengths),
         preferences,
         account,
     )
+
+
+def chosen_push(
+    loss: PreferenceLoss, pair: PairLogProbs, ww: Tensor, wl: Tensor, ll: Tensor, rounding: float
+) -> Tensor:
+    """Return how SGD on each pair alone moves log pi(chosen): d_w |g_w|^2 - d_l <g_w, g_l>, ``(pairs,)``.
+
+    It is the change to first order, in nats for each unit of learning rate. d_w = -dL/dlog pi(chosen) and
+    d_l = dL/dlog pi(rejected) are equal for a loss of one log-ratio; then the sign is that of the drive. They differ
+    for SFT and CPO, for balanced losses, for averages over tokens, and for sums of such.
+
+    The result is exactly 0 where the loss does not push (both derivatives are 0), and where rounding may have decided
+    the sign: where the two terms cancel to less than ``rounding (|d_w| |g_w|^2 + |d_l| |g_w| |g_l|)``.
+
+    Args:
+        loss: the preference loss.
+        pair: log-probabilities and lengths of the pairs.
+        ww: |g_w|^2, ``(pairs,)``.
+        wl: <g_w, g_l>.
+        ll: |g_l|^2.
+        rounding: bound for the error of the kernel, as |dK_ij| / sqrt(K_ii K_jj).
+
+    Raises:
+        InvalidArgument: a loss without a finite derivative at these log-probabilities.
+
+    Example:
+        >>> from dynamics.losses import SFT, pair_log_probs
+        >>> pair, (ww, wl, ll) = pair_log_probs([-1.0], [-1.0]), torch.tensor([[2.0], [3.0], [6.0]])
+        >>> chosen_push(DPO(beta=1.0), pair, ww, wl, ll, 1e-12).tolist()
+        [-0.5]
+        >>> chosen_push(SFT(), pair, ww, wl, ll, 1e-12).tolist()
+        [2.0]
+    """
+    slopes = loss.partials(pair)
+    if not bool((slopes.chosen.isfinite() & slopes.rejected.isfinite()).all()):
+        raise InvalidArgument("loss", loss, "a loss with a finite derivative at these log-probabilities")
+    push = -(slopes.chosen * ww + slopes.rejected * wl)
+    size = slopes.chosen.abs() * ww + slopes.rejected.abs() * (ww.clamp(min=0) * ll.clamp(min=0)).sqrt()
+    return torch.where(push.abs() <= rounding * size, torch.zeros_like(push), push)
+
+
+def check_loss(loss: PreferenceLoss | None) -> PreferenceLoss:
+    """Return the loss, ``DPO()`` for None, or refuse what is none.
+
+    Example:
+        >>> check_loss(None)
+        DPO(beta=0.1)
+    """
+    if loss is None:
+        return DPO()
+    check_kind("loss", loss, PreferenceLoss, LOSS)
+    return loss
+
+
+def check_rate(learning_rate: float) -> None:
+    """Refuse a learning rate that is not one finite number >= 0."""
+    check_nonnegative("learning_rate", learning_rate)
+    if getattr(learning_rate, "ndim", 0):
+        raise InvalidArgument("learning_rate", learning_rate, "one finite number >= 0")
 
 
 def predict_change(
@@ -138,7 +218,7 @@ def predict_change(
         >>> predict_change(eye, [-1.0, -2.0], step, loss=DPO(beta=0.5), learning_rate=0.1)
         tensor([ 0.0250, -0.0250], dtype=torch.float64)
     """
-    check_number("learning_rate", learning_rate)
+    check_rate(learning_rate)
     before = check_finite("log_probs", to_tensor("log_probs", log_probs))
     table = check_shape("kernel", to_tensor("kernel", kernel), (before.numel(), before.numel()))
     return -learning_rate * (table @ objective_slopes(before, preferences, loss, reference, lengths))
@@ -156,7 +236,7 @@ def objective_slopes(
     reference: ArrayLike | None = None,
     lengths: ArrayLike = 1.0,
 ) -> Tensor:
-    """Return dL/dlog pi of every sequence, L the weighted sum of the losses; the gradient is sum_i slope_i g_i.
+    """Return dL/dlog pi of every sequence, L the weighted mean of the losses; the gradient is sum_i slope_i g_i.
 
     Args:
         log_probs: log pi in nats, ``(sequences,)``.
@@ -170,6 +250,8 @@ def objective_slopes(
         tensor([-0.2500,  0.2500], dtype=torch.float64)
     """
     before = to_tensor("log_probs", log_probs)
+    check_kind("loss", loss, PreferenceLoss, LOSS)
+    check_kind("preferences", preferences, Preferences, "Preferences, as pairs() makes them")
     check_shape("log_probs", before, preferences.shape)
     tokens = to_tensor("lengths", lengths).expand(before.shape)
     return objective_cotangent(before, _reference(before, reference), preferences, loss, tokens)

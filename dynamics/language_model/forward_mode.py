@@ -25,6 +25,7 @@ from dynamics.language_model.head import check_head, find_head, replaced_forward
 from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.score import VOCABULARY_PIECE
 from dynamics.language_model.sequences import TokenSequence, check_sequences
+from dynamics.language_model.shortage import telling_shortage
 
 Change = Mapping[str, Tensor]
 """A change of parameters, by name; those that are not named stay where they are."""
@@ -169,10 +170,10 @@ def push_log_probs(
     """
     head = find_head(model)
     found = check_sequences(sequences, head.weight.shape[0])
-    result = torch.zeros(len(found), dtype=torch.float64)
     wanted = compute_dtype(model, dtype)
     line = make_line(model, change, wanted)
-    with computing_in(model, wanted), torch.no_grad():
+    with telling_shortage("sequences", len(found)), computing_in(model, wanted), torch.no_grad():
+        result = torch.zeros(len(found), dtype=torch.float64)
         batches = make_batches(found, batch_tokens, head.weight.device)
         check_head(model, batches[0].ids[:1])
         for batch in batches:

@@ -30,7 +30,15 @@ def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator
 
 
 def find_head(model: Any) -> nn.Linear:
-    """Return the linear map from hidden states to logits."""
+    """Return the linear map from hidden states to logits.
+
+    Raises:
+        InvalidArgument: no causal language model with such a head, or one inside a wrapper.
+    """
+    inside = getattr(model, "module", None)
+    if isinstance(model, nn.Module) and isinstance(inside, nn.Module) and hasattr(inside, "get_output_embeddings"):
+        allowed = "the model inside the wrapper: model.module, or accelerator.unwrap_model(model)"
+        raise InvalidArgument("model", f"a {type(model).__name__} around a {type(inside).__name__}", allowed)
     getter = getattr(model, "get_output_embeddings", None)
     head = getter() if getter else None
     if not isinstance(head, nn.Linear) or type(head).forward is not nn.Linear.forward:

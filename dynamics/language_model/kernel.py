@@ -15,12 +15,13 @@ from dynamics.language_model.batching import Segments, make_batches
 from dynamics.language_model.contractions import Route
 from dynamics.language_model.head import find_head
 from dynamics.language_model.head_kernel import pull_head, tied_cross
-from dynamics.language_model.memory import Memory, MemoryPlan, out_of_memory, plan_memory
+from dynamics.language_model.memory import Memory, MemoryPlan, plan_memory
 from dynamics.language_model.parameters import Coverage, Filter, cover, requiring
 from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.record import Record
 from dynamics.language_model.score import VOCABULARY_PIECE
 from dynamics.language_model.sequences import TokenSequence, check_sequences
+from dynamics.language_model.shortage import OutOfMemory, out_of_memory, release, telling_shortage
 from dynamics.language_model.sweep import find_layers, sweep
 from dynamics.language_model.taps import LinearTap, Tap, contract_together
 
@@ -39,6 +40,7 @@ class SequenceKernel:
             weight contributes is the head's part, the embedding's part and ``"tied cross terms"``.
         route: how each module was contracted: ``"ghost"``, ``"product"``, or ``"vector"`` for biases and norms.
         plan: the memory that was expected.
+        dtype: what it was computed in.
     """
 
     kernel: Tensor
@@ -46,6 +48,7 @@ class SequenceKernel:
     by_module: dict[str, Tensor] = field(repr=False)
     route: dict[str, str] = field(repr=False)
     plan: MemoryPlan | None = None
+    dtype: torch.dtype = torch.float64
 
     def norms(self) -> Tensor:
         """Return ||g_i||, ``(sequences,)``."""
@@ -89,7 +92,9 @@ def sequence_kernel(
     Raises:
         InvalidArgument: a selected parameter that no handler covers, that two modules share (other than a tied head),
             or that is used outside of its module, by its name; logits that are not the head's output; bad arguments;
-            sequences that do not fit into memory, with the bytes that the other way needs.
+            and all that ``precision.computing_in`` refuses.
+        OutOfMemory: sequences that do not fit into memory, with the bytes that were needed and free, and those that
+            the other way needs. It is an ``InvalidArgument`` and a ``MemoryError``.
 
     Example:
         >>> from dynamics.language_model.tiny_model import tiny_model
@@ -104,7 +109,8 @@ def sequence_kernel(
     check_count("vocabulary_piece", vocabulary_piece)
     head = find_head(model)
     found = check_sequences(sequences, head.weight.shape[0])
-    with computing_in(model, compute_dtype(model, dtype)):
+    wanted = compute_dtype(model, dtype)
+    with telling_shortage("sequences", len(found)), computing_in(model, wanted), torch.enable_grad():
         coverage = cover(model, parameters)
         with requiring(model, coverage.selected):
             plan = plan_memory(model, found, coverage, memory, batch_tokens, vocabulary_piece)
@@ -118,11 +124,21 @@ def sequence_kernel(
                 if not out_of_memory(problem):
                     raise
                 if memory != "auto" or plan.way == "layerwise" or plan.layerwise is None:
-                    raise InvalidArgument("sequences", f"{len(found)}, out of memory", plan.remedy()) from problem
+                    raise _shortage(len(found), plan) from problem
             # outside of the handler, whose traceback would keep the graph alive
+            release()
             LOG.warning("one graph of %d sequences does not fit into memory: layer by layer instead", len(found))
             again = replace(plan, way="layerwise")
-            return _run(model, found, coverage, again, batch_tokens, vocabulary_piece, route)
+            try:
+                return _run(model, found, coverage, again, batch_tokens, vocabulary_piece, route)
+            except (RuntimeError, MemoryError) as problem:
+                if not out_of_memory(problem):
+                    raise
+                raise _shortage(len(found), again) from problem
+
+
+def _shortage(count: int, plan: MemoryPlan) -> OutOfMemory:
+    return OutOfMemory("sequences", f"{count}, out of memory", plan.remedy(), plan.needed, plan.available)
 
 
 def _run(
@@ -143,7 +159,7 @@ def _run(
     finally:  # rows of a run that failed must not meet those of the next
         for tap in coverage.taps:
             tap.release()
-    return replace(assembly.result(), plan=plan)
+    return replace(assembly.result(), plan=plan, dtype=coverage.head.weight.dtype)
 
 
 class _Assembly:

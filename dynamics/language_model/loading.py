@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from dynamics.errors import InvalidArgument
+from dynamics.language_model.shortage import OutOfMemory, out_of_memory
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -63,6 +64,7 @@ def load(
             else than safetensors beside it, files that are not what their names say, a tokenizer that is empty or
             loses white space.
         InvalidArgument: an unknown dtype, or a device that this machine does not have.
+        OutOfMemory: the parameters do not fit; an ``InvalidArgument`` and a ``MemoryError``.
 
     Example:
         >>> load("./no-such-folder")
@@ -89,6 +91,8 @@ def load(
     except ModelUnavailable:
         raise
     except Exception as problem:
+        if out_of_memory(problem):
+            raise _too_large(str(name), problem) from problem
         raise ModelUnavailable("name", str(name), _remedy(problem)) from problem
     lacking = sorted([*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])])
     if lacking:
@@ -99,7 +103,43 @@ def load(
         remedy = f"finite weights; {broken[0]} holds NaN or infinity: get the checkpoint again, or use a wider dtype"
         raise ModelUnavailable("name", str(name), remedy)
     check_tokenizer(tokenizer, str(name))
-    return LanguageModel(model.to(wanted_device).eval(), tokenizer)
+    try:
+        return LanguageModel(model.to(wanted_device).eval(), tokenizer)
+    except RuntimeError as problem:
+        if not out_of_memory(problem):
+            raise
+        raise _too_large(str(name), problem) from problem
+
+
+def _too_large(name: str, problem: BaseException) -> OutOfMemory:
+    first = next(iter(str(problem).strip().splitlines()), type(problem).__name__)
+    return OutOfMemory("name", name, f"a smaller model, a narrower dtype or a device with more memory ({first})")
+
+
+def load_tokenizer(name: str | Path, *, revision: str | None = None) -> tuple[Any, Any]:
+    """Load the tokenizer of a model and the model's configuration, without its weights.
+
+    Args:
+        name: as for ``load``.
+        revision: as there.
+
+    Returns:
+        The tokenizer and the configuration.
+
+    Raises:
+        MissingExtra: transformers is not installed.
+        ModelUnavailable: as for ``load``, as far as the tokenizer is concerned.
+    """
+    transformers = require("transformers")
+    source = _check_source(name)
+    common = {"revision": revision, "trust_remote_code": False}
+    try:
+        config = transformers.AutoConfig.from_pretrained(source, **common)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, **common)
+    except Exception as problem:
+        raise ModelUnavailable("name", str(name), _remedy(problem)) from problem
+    check_tokenizer(tokenizer, str(name))
+    return tokenizer, config
 
 
 def require(module: str) -> Any:

@@ -169,16 +169,14 @@ def measure_graph(model: Any, sequence: TokenSequence, coverage: Coverage, devic
     return GraphBytes((sum(size for size, _ in storages.values()) - pairs) / tokens, pairs / tokens**2)
 
 
-def out_of_memory(problem: BaseException) -> bool:
-    """Return whether an error says that memory could not be had; torch's CPU allocator has no class for it."""
-    return isinstance(problem, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(problem)
-
-
 def free_bytes(device: torch.device) -> int:
-    """Return the bytes that are free on a device; for a CPU, what the machine and a container's limit leave."""
+    """Return the bytes that are free on a device.
+
+    For a CPU that is what the machine, a container's limit and the process's own limit (``ulimit -v``) leave.
+    """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return min(_free_in_machine(), _free_in_container())
+    return min(_free_in_machine(), _free_in_container(), _free_in_process())
 
 
 def _free_in_machine() -> int:
@@ -189,6 +187,20 @@ def _free_in_machine() -> int:
     except (OSError, KeyError, ValueError):
         pages = os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
         return pages * os.sysconf("SC_PAGE_SIZE") // 2 if pages > 0 else 4 << 30
+
+
+def _free_in_process() -> int:
+    """Return what a limit on the address space of this process leaves."""
+    try:
+        import resource  # noqa: PLC0415 - Unix only
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit == resource.RLIM_INFINITY:
+            return 1 << 62
+        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        return max(0, limit - used)
+    except (ImportError, OSError, ValueError):
+        return 1 << 62
 
 
 def _free_in_container(group: Path = Path("/sys/fs/cgroup")) -> int:

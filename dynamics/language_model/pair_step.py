@@ -66,14 +66,15 @@ def model_step(
 
     The drives come from the kernel, the step from plain autograd and the optimizer's own rule, the prediction from
     forward mode along that step; the three share no code. Theorem 1 of jian2025 is about SGD: the first step of AdamW
-    is nearly the sign of the gradient and may raise what SGD lowers, so that ``displaced`` does not speak for it.
+    is nearly the sign of the gradient and may raise what SGD lowers. ``displaced`` and ``chosen_push`` are about an SGD
+    step whatever the optimizer is; ``predicted`` and ``actual`` are about the step that was taken.
 
     Args:
         model: a causal language model; left as it was.
         sequences: responses to look at, those of the pairs among them; by default y_w and y_l come first.
         chosen: number of y_w among the sequences, for each pair.
         rejected: number of y_l.
-        weight: weight of each pair; the objective is the weighted sum.
+        weight: weight of each pair; the objective is the weighted mean of their losses.
         loss: preference loss; ``DPO()`` by default.
         learning_rate: eta; 1e-4 by default.
         reference: log ref of every sequence in nats; by default the model itself, so that the log-ratio is 0.

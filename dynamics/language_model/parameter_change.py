@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynamics.errors import ArrayLike, InvalidArgument, check_number
+from dynamics.errors import ArrayLike, InvalidArgument
 from dynamics.language_model.audit import plain_gradient
-from dynamics.language_model.drives import objective_slopes, response_lengths
+from dynamics.language_model.drives import check_loss, check_rate, objective_slopes, response_lengths
 from dynamics.language_model.forward_mode import Change, check_change
 from dynamics.language_model.parameters import Filter, select_parameters
 from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.score import sequence_log_probs
 from dynamics.language_model.sequences import TokenSequence
-from dynamics.losses import DPO, PreferenceLoss
+from dynamics.losses import PreferenceLoss
 from dynamics.optimizers import SGD, Optimizer
 from dynamics.preferences import pairs
 
@@ -46,7 +46,7 @@ def parameter_change(
         sequences: by default y_w and y_l; for batches, all responses of the pairs.
         chosen: number of y_w among the sequences, for each pair.
         rejected: number of y_l.
-        weight: weight of each pair; the step is on the weighted sum of their losses.
+        weight: weight of each pair; the step is on the weighted mean of their losses.
         loss: preference loss; ``DPO()`` by default.
         learning_rate: eta; 1e-4 by default.
         reference: log ref of every sequence in nats; by default the model itself.
@@ -67,7 +67,7 @@ def parameter_change(
         >>> change["model.norm.weight"].shape
         torch.Size([16])
     """
-    found, loss = tuple(sequences), DPO() if loss is None else loss
+    found, loss = tuple(sequences), check_loss(loss)
     preferences = pairs(chosen, rejected, shape=(len(found),), weight=weight)
     log_probs = sequence_log_probs(model, found, dtype=dtype).total.cpu()
     slopes = objective_slopes(log_probs, preferences, loss, reference, response_lengths(found))
@@ -100,7 +100,7 @@ def change_from_slopes(
             raise InvalidArgument("learning_rate", learning_rate, "None: an optimizer of torch has its own")
         _check_live(optimizer, selected)
     rate = LEARNING_RATE if learning_rate is None else learning_rate
-    check_number("learning_rate", rate)
+    check_rate(rate)
     active = [number for number, slope in enumerate(slopes.tolist()) if slope != 0]
     gradient = plain_gradient(model, [sequences[n] for n in active], slopes[active], parameters, dtype)
     if isinstance(optimizer, torch.optim.Optimizer):

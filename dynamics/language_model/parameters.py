@@ -140,6 +140,9 @@ def requiring(model: nn.Module, selected: dict[str, nn.Parameter]) -> Iterator[N
 
     The taps hide every use that they know; a gradient that still reaches a parameter betrays a use that they do not.
     """
+    if any(_made_in_inference_mode(parameter) for parameter in model.parameters()):
+        allowed = "a model loaded outside of torch.inference_mode(): gradients with respect to this one do not exist"
+        raise InvalidArgument("model", "parameters made under torch.inference_mode()", allowed)
     before = {parameter: parameter.requires_grad for parameter in model.parameters()}
     picked = {id(parameter) for parameter in selected.values()}
     try:
@@ -149,3 +152,11 @@ def requiring(model: nn.Module, selected: dict[str, nn.Parameter]) -> Iterator[N
     finally:
         for parameter, value in before.items():
             parameter.requires_grad_(value)
+
+
+def _made_in_inference_mode(parameter: nn.Parameter) -> bool:
+    """Return whether autograd cannot keep this parameter; one whose data were replaced no longer says so itself."""
+    try:
+        return parameter.is_inference() or parameter._version < 0
+    except RuntimeError:  # inference tensors have no version
+        return True

@@ -12,8 +12,10 @@ from rich.table import Table
 
 from dynamics.language_model.kernel import SequenceKernel
 from dynamics.language_model.pair_audit.data import Row
+from dynamics.language_model.pair_audit.reading import Reading
 from dynamics.language_model.pair_audit.results import settings_file, summary_file
 from dynamics.language_model.pair_audit.summary import AuditSummary
+from dynamics.language_model.pair_audit.tokens import REMARKS, TokenizedPair, cut_sentence
 from dynamics.language_model.pair_step import ModelStep
 from dynamics.language_model.sequences import TokenSequence
 from dynamics.losses import PreferenceLoss
@@ -93,19 +95,22 @@ def print_step(
     first = steps[0]
     if row.pair is None:
         raise ValueError("a step is taken on a pair")
-    for side, (name, text) in enumerate((("chosen", row.pair.chosen), ("rejected", row.pair.rejected))):
+    for side, (name, text) in enumerate(zip(("chosen", "rejected"), row.pair.texts, strict=True)):
         own = f"{pair[side].length} tokens, log pi {float(first.log_probs[side]):.4f}"
         drive = f"drive {float(first.drive[0, side]):+.5g}"
         console.print(f"{name:<9}{shorten(text, 48)}  {own}, {drive}", markup=False, soft_wrap=True)
-    told = "lowers" if bool(first.displaced[0]) else "raises"
     about = f"{loss}, margin {float(first.margin[0]):.4g}, urgency {float(first.urgency[0]):.4g}"
     console.print(
-        f"{about}: to first order a plain gradient step {told} log pi of the chosen response",
+        f"{about}: to first order an SGD step {_moves(float(first.chosen_push[0]))} log pi of the chosen response",
         markup=False,
         soft_wrap=True,
     )
     if optimizer != "sgd":
-        console.print(f"steps are the first of {optimizer}, whose direction is another one", markup=False)
+        console.print(
+            f"that sentence is about SGD; the table is about the first step of {optimizer}, whose direction is another",
+            markup=False,
+            soft_wrap=True,
+        )
     table = _table()
     headers = ("learning rate", "chosen: predicted", "actual", "rejected: predicted", "actual", "largest error")
     for header in headers:
@@ -133,25 +138,37 @@ def per_cent(error: float) -> str:
     return f"{100 * error:.0f}%" if error > 1 else f"{100 * error:.2g}%"
 
 
-def print_summary(console: Console, summary: AuditSummary, out: Path) -> None:
+def _moves(push: float) -> str:
+    if push == 0:
+        return "does not move"
+    return "raises" if push > 0 else "lowers"
+
+
+def print_summary(console: Console, summary: AuditSummary, loss: PreferenceLoss, out: Path) -> None:
     """Print what an audit found.
 
     Args:
         console: where to.
         summary: its numbers.
+        loss: the loss of the steps that "displaced" is about.
         out: where the rows are.
     """
     lines = [("rows", str(summary.rows)), ("pairs audited", str(summary.audited))]
     if summary.audited:
         share = f" ({100 * summary.displaced / summary.audited:.1f}%)"
         lines += [
-            ("displaced", f"{summary.displaced}{share}: a small DPO step on the pair alone lowers log pi(chosen)"),
+            (
+                "displaced",
+                f"{summary.displaced}{share}: under {loss}, a small SGD step on the pair alone lowers log pi(chosen)",
+            ),
             ("chosen more probable", f"{summary.chosen_more_probable}: log pi(chosen) > log pi(rejected)"),
             ("cosine of g_w, g_l", _spread(summary.cosine)),
             ("drive of chosen", _spread(summary.drive_chosen)),
             ("CHES and that drive", _correlation(summary)),
             ("lowest drives", "rows " + ", ".join(map(str, summary.lowest))),
         ]
+    lines += [(remark, f"{count}: {REMARKS[remark]}") for remark, count in summary.remarks.items()]
+    lines.append(("prompt cut", _cut(summary)))
     lines.append(("skipped", str(summary.skipped)))
     for name, value in lines:
         console.print(f"{name:<22}{value}", markup=False, soft_wrap=True)
@@ -162,6 +179,36 @@ def print_summary(console: Console, summary: AuditSummary, out: Path) -> None:
     console.print(
         f"written: {out}, {summary_file(out).name} and {settings_file(out).name}", markup=False, soft_wrap=True
     )
+
+
+def print_reading(console: Console, reading: Reading) -> None:
+    """Print which columns are read and which are not.
+
+    Args:
+        console: where to.
+        reading: of the data set.
+    """
+    for line in reading.lines():
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def print_remarks(console: Console, pairs: Sequence[tuple[Row, TokenizedPair]]) -> None:
+    """Print what is noteworthy about the tokens of some rows.
+
+    Args:
+        console: where to.
+        pairs: rows and their sequences.
+    """
+    for row, pair in pairs:
+        for sentence in pair.sentences():
+            console.print(f"note on {row.place}: {sentence}", markup=False, soft_wrap=True)
+
+
+def _cut(summary: AuditSummary) -> str:
+    if not summary.cut:
+        return "0"
+    share = f"{summary.cut} ({100 * summary.cut / summary.audited:.1f}%)"
+    return f"{share}: {cut_sentence(summary.left_out, summary.cut_by)}"
 
 
 def _spread(values: dict[str, float]) -> str:

@@ -13,6 +13,7 @@ from dynamics.language_model.batching import make_batches
 from dynamics.language_model.head import check_head, find_head, hidden_states, log_partition
 from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.sequences import TokenSequence, check_sequences
+from dynamics.language_model.shortage import telling_shortage
 
 VOCABULARY_PIECE = 8192
 
@@ -50,6 +51,7 @@ def sequence_log_probs(
 
     Raises:
         InvalidArgument: ids outside the vocabulary, or a model whose logits are not its head's output.
+        OutOfMemory: what it says; an ``InvalidArgument`` and a ``MemoryError``.
 
     Example:
         >>> from dynamics.language_model.tiny_model import tiny_model
@@ -61,7 +63,7 @@ def sequence_log_probs(
     found = check_sequences(sequences, head.weight.shape[0])
     device = head.weight.device
     tokens: dict[int, Tensor] = {}
-    with computing_in(model, compute_dtype(model, dtype)), torch.no_grad():
+    with telling_shortage("sequences", len(found)), computing_in(model, compute_dtype(model, dtype)), torch.no_grad():
         check_head(model, make_batches(found[:1], None, device)[0].ids)
         for batch in make_batches(found, batch_tokens, device):
             hidden = hidden_states(model, batch.ids).flatten(0, 1)[batch.predicting]

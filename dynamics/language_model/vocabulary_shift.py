@@ -16,6 +16,7 @@ from dynamics.language_model.head import check_head, find_head, hidden_states, v
 from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.score import VOCABULARY_PIECE
 from dynamics.language_model.sequences import TokenSequence, check_sequences
+from dynamics.language_model.shortage import telling_shortage
 
 Context = TokenSequence | Sequence[int]
 
@@ -132,10 +133,10 @@ def vocabulary_shift(
     """
     found, before = _positions(model, contexts)
     head = find_head(model)
-    log_probs, log_change = (torch.empty(len(before), head.weight.shape[0], dtype=torch.float64) for _ in range(2))
     starts, wanted = _starts(found), compute_dtype(model, dtype)
     line = make_line(model, change, wanted)
-    with computing_in(model, wanted), torch.no_grad():
+    with telling_shortage("contexts", len(before)), computing_in(model, wanted), torch.no_grad():
+        log_probs, log_change = (torch.empty(len(before), head.weight.shape[0], dtype=torch.float64) for _ in range(2))
         for batch in _batches(model, found, batch_tokens):
             parts = push_logits(*push_hidden(model, batch, line), head, line, vocabulary_piece)
             _, logits, moved = zip(*parts, strict=True)
@@ -168,14 +169,15 @@ def next_token_log_probs(
 
     Example:
         >>> from dynamics.language_model import tiny_model
-        >>> next_token_log_probs(tiny_model(), [(1, 2), (3,)]).exp().sum(-1)
-        tensor([1.0000, 1.0000], dtype=torch.float64)
+        >>> next_token_log_probs(tiny_model(), [(1, 2), (3,)]).exp().sum(-1).round(decimals=9)
+        tensor([1., 1.], dtype=torch.float64)
     """
     found, before = _positions(model, contexts)
     head = find_head(model)
-    result = torch.empty(len(before), head.weight.shape[0], dtype=torch.float64)
     starts = _starts(found)
-    with computing_in(model, compute_dtype(model, dtype)), torch.no_grad():
+    wanted = compute_dtype(model, dtype)
+    with telling_shortage("contexts", len(before)), computing_in(model, wanted), torch.no_grad():
+        result = torch.empty(len(before), head.weight.shape[0], dtype=torch.float64)
         for batch in _batches(model, found, batch_tokens):
             hidden = hidden_states(model, batch.ids).flatten(0, 1)[batch.predicting]
             pieces = [logits.to(torch.float64) for _, logits in vocabulary_pieces(hidden, head, vocabulary_piece)]

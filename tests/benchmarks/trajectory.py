@@ -58,7 +58,7 @@ def looped(start: torch.Tensor, draws: list[Preferences]) -> torch.Tensor:
                     optimizer.zero_grad()
                     log_probs = torch.log_softmax(theta.reshape(PROMPTS, RESPONSES), dim=-1).flatten()
                     gain = (log_probs - reference)[chosen] - (log_probs - reference)[rejected]
-                    loss = -(batch.weight[seed] * logsigmoid(beta * gain)).sum()
+                    loss = -logsigmoid(beta * gain).mean()
                     loss.backward()
                     optimizer.step()
                 ends[b, r, seed] = theta.detach()
@@ -75,7 +75,7 @@ def main() -> None:
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(SEEDS, PROMPTS * RESPONSES, generator=generator, dtype=torch.float64)
     rewards = torch.randn(PROMPTS, RESPONSES, generator=generator, dtype=torch.float64)
-    asked = preference_matrix(bradley_terry(rewards), sampling=2 / (PROMPTS * RESPONSES * (RESPONSES - 1)))
+    asked = preference_matrix(bradley_terry(rewards))
     source = torch.Generator().manual_seed(1)
     draws = [asked.sample(MINIBATCH, source, runs=(SEEDS,)) for _ in range(STEPS)]
 

@@ -30,7 +30,7 @@ def autograd_gradient(world: World, asked: Preferences, loss: PreferenceLoss, re
     theta = world.theta.clone().requires_grad_()
     log_p = world.policy.log_probs(theta).flatten()
     values = loss.value(pair_quantities(log_p, reference, asked, response_lengths(world.policy)))
-    return torch.autograd.grad((asked.weight * values).sum(), theta)[0]
+    return torch.autograd.grad((asked.weight * values).sum() / asked.weight.sum(), theta)[0]
 
 
 @given(worlds(), st.sampled_from(LOSS_LIST), st.integers(0, 100))
@@ -67,3 +67,18 @@ def test_lengths_reach_the_loss() -> None:
         policy.log_probs(theta), policy.log_probs(theta), pairs(0, 4, shape=(5,)), response_lengths(policy)
     )
     assert (float(quantities.chosen_length), float(quantities.rejected_length)) == (2, 1)
+
+
+def test_only_ratios_of_weights_matter_and_a_pair_alone_counts_once() -> None:
+    policy, theta = make_policy("log_linear", seed=3)
+    reference = policy.log_probs(torch.zeros_like(theta)).flatten()
+
+    def gradient(weight: list[float]) -> torch.Tensor:
+        asked = pairs([0, 1], [1, 2], shape=policy.shape, weight=weight)
+        return objective_gradient(policy, theta, asked, DPO(), reference)
+
+    alone = objective_gradient(policy, theta, pairs(0, 1, shape=policy.shape), DPO(), reference)
+    assert torch.equal(gradient([1.0, 0.0]), alone)
+    close(gradient([3.0, 1.5]), gradient([2.0, 1.0]))
+    close(gradient([1.0, 1.0]), (gradient([1.0, 0.0]) + gradient([0.0, 1.0])) / 2)
+    assert (gradient([2.0, 1.0]) - gradient([1.0, 1.0])).abs().max() > 1e-3

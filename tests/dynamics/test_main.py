@@ -103,7 +103,9 @@ def test_kernel_in_a_narrow_terminal_says_what_it_leaves_out(model: Path, data: 
     narrow = CliRunner(env={"COLUMNS": "70", "TERM": "dumb"})
     result = narrow.invoke(app, ["kernel", "--model", str(model), "--data", str(data), "--first", "5"])
     assert "of 10 columns; --out writes all" in result.output
-    assert max(map(len, result.output.splitlines()[1:-1])) <= 70
+    table = result.output.splitlines()[2:-1]  # after what is read and what memory it takes, before the explanation
+    assert table[0].split()[:2] == ["row", "response"]
+    assert max(map(len, table)) <= 70
 
 
 def test_step_prints_what_was_predicted_and_what_happened(model: Path, data: Path) -> None:
@@ -121,13 +123,51 @@ def test_step_with_adamw_goes_another_way(model: Path, data: Path) -> None:
     options = ("--learning-rate", "1e-7")
     sgd, adamw = (run("step", model, data, *options, "--optimizer", name) for name in ("sgd", "adamw"))
     assert adamw.exit_code == 0, adamw.output
-    assert "the first of adamw" in adamw.output
+    assert "that sentence is about SGD; the table is about the first step of adamw" in adamw.output
+    assert "that sentence" not in sgd.output
     assert adamw.output.splitlines()[-2] != sgd.output.splitlines()[-2]
+
+
+def test_the_word_of_a_step_is_that_of_its_table(tmp_path: Path) -> None:
+    """DPO lowers the first chosen response and SFT does not; SimPO lowers the second one and DPO does not."""
+    rows = [("8 x 8 = ?\n", "64.", "63."), ("12 x 4 = ?\n", "12 x 4 = 38", "38")]
+    records = [dict(zip(("prompt", "chosen", "rejected"), row, strict=True)) for row in rows]
+    pairs = write_lines(tmp_path / "pairs.jsonl", records)
+    words = {"lowers": "-", "raises": "+", "does not move": "+0"}
+    seen = []
+    for row in (0, 1):
+        for options in ([], ["--loss", "sft"], ["--loss", "slic"], ["--loss", "simpo"]):
+            result = run("step", SHIPPED, pairs, "--row", row, "--learning-rate", "1e-7", *options)
+            assert result.exit_code == 0, result.output
+            (said,) = (line for line in result.output.splitlines() if "to first order" in line)
+            word = next(w for w in words if f"an SGD step {w} log pi of the chosen" in said)
+            ((_, predicted, actual, *_),) = (s.split() for s in result.output.splitlines() if "1e-07" in s)
+            assert predicted.startswith(words[word])
+            assert actual.startswith(words[word])
+            assert (word == "does not move") == (float(actual) == 0)
+            seen.append(word)
+    assert seen == ["lowers", "raises", "does not move", "lowers", "raises", "raises", "raises", "lowers"]
+
+
+def test_pairs_are_displaced_under_the_loss_that_was_asked_for(model: Path, data: Path, tmp_path: Path) -> None:
+    """SFT lowers no chosen response; results of one loss are not gone on with under another."""
+    out = tmp_path / "out.jsonl"
+    result = run("pairs", model, data, "--out", out, "--loss", "sft")
+    assert result.exit_code == 0, result.output
+    assert "displaced             0 (0.0%): under SFT(), a small SGD step" in result.output
+    assert not any(record["lowers_chosen"] for record in read_lines(out))
+    assert any(record["drive_chosen"] < 0 for record in read_lines(out))
+    refused(run("pairs", model, data, "--out", out), "loss was SFT() and is DPO(beta=0.1)")
+    other = tmp_path / "other.jsonl"
+    assert run("pairs", model, data, "--out", other, "--beta", "0.5").exit_code == 0
+    refused(run("pairs", model, data, "--out", other), "loss was DPO(beta=0.5) and is DPO(beta=0.1)")
+    assert [r["lowers_chosen"] for r in read_lines(other)] == [r["drive_chosen"] < 0 for r in read_lines(other)]
 
 
 def test_pairs_writes_results_a_summary_and_goes_on(model: Path, tmp_path: Path) -> None:
     data = write_lines(tmp_path / "pairs.jsonl", [*products(4), "{", *products(6)[4:]])
     out = tmp_path / "results" / "audit.jsonl"
+    out.parent.mkdir()
     first = run("pairs", model, data, "--out", out, "--first", 3)
     assert first.exit_code == 0, first.output
     assert [record["row"] for record in read_lines(out)] == [0, 1, 2]
@@ -189,11 +229,24 @@ def test_a_changed_model_setting_or_data_set_is_refused(
         ("kernel", ["--device", "abacus"], "device"),
         ("kernel", ["--parameters", "[nothing]"], "parameters: got ['[nothing]']"),
         ("kernel", ["--out", "no-such-folder/kernel.npz"], "a file in a folder that exists"),
-        ("step", ["--loss", "nonsense"], "one of"),
+        ("step", ["--loss", "nonsense"], "error loss: got nonsense; allowed: one of bdpo, cpo, "),
+        ("step", ["--loss", "dpoo"], "(did you mean dpo or bdpo?)"),
+        ("step", ["--loss", "SimPO"], "(did you mean simpo"),
+        ("step", ["--loss", "sft", "--beta", "1"], "error beta: got 1.0; allowed: no beta: the loss sft has none"),
+        ("step", ["--learning-rate", "-1"], "error learning_rate: got -1.0; allowed: a finite number >= 0"),
+        ("pairs", ["--out", "none.jsonl", "--loss", "dpoo"], "error loss: got dpoo"),
+        ("pairs", ["--out", "none.jsonl", "--beta", "-1"], "error beta: got -1.0"),
         ("step", ["--beta", "-1"], "beta"),
         ("step", ["--optimizer", "lbfgs"], "sgd or adamw"),
         ("step", ["--row", "99"], "row: got 99"),
-        ("pairs", ["--out", "."], "a file, not a folder"),
+        ("pairs", ["--out", "."], "out: got a folder; allowed: a file in a folder"),
+        ("pairs", ["--out", "no-such-folder/audit.jsonl"], "whose folder is not there"),
+        ("pairs", [], "out: got None; allowed: a file for the results"),
+        (
+            "pairs",
+            ["--out", "o", "--prompt-column", "question"],
+            "prompt-column: got question; allowed: columns of the data: prompt",
+        ),
         ("pairs", ["--out", "no-such-file.jsonl", "--max-tokens", "3"], "at most 3"),
     ],
 )

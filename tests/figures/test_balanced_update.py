@@ -110,14 +110,15 @@ def test_a_real_step_follows_the_exact_update_and_not_the_printed_one() -> None:
     rewards = np.array([1.0, 0.0, -1.0])
     p = softmax([0.3, 1.5, -0.4])
     exact, printed = updates(p, fitness(p, rewards))
+    asked = preference_matrix(bradley_terry(rewards))
     residual = []
     for learning_rate in (1e-2, 1e-3):
         account = step(
             Tabular(3),
             np.log(p),
-            preferences=preference_matrix(bradley_terry(rewards)),
+            preferences=asked,
             loss=ProbabilityMargin(),
-            learning_rate=learning_rate,
+            learning_rate=float(asked.weight.sum()) * learning_rate,  # of the sum over pairs
         )
         change = (account.new_log_probs.exp().numpy() - p) / learning_rate
         residual.append([np.abs(change - claimed).max() for claimed in (exact, printed)])

@@ -130,7 +130,7 @@ def test_the_lemma_is_the_gradient_of_the_loss(seed: int, beta: float) -> None:
     table = bradley_terry(draw.normal(size=4)).numpy()
     np.fill_diagonal(table, 0.0)
     told = preference_matrix(table + 0.5 * np.eye(4))
-    expected = replicator_fitness(log_pi, told, DPO(beta=beta), log_ref).numpy()
+    expected = float(told.weight.sum()) * replicator_fitness(log_pi, told, DPO(beta=beta), log_ref).numpy()
     assert np.abs(lemma_fitness(log_pi, log_ref, table, beta) - expected).max() < 1e-13
 
 

@@ -58,7 +58,7 @@ def true_claim(evidence: theory.Evidence) -> None:
 
 
 def run_claim(worlds: int, seed: int, jobs: int | None) -> list[theory.Outcome]:
-    made = theory.Claim("a.b", "a test", "1=1", "proved", true_claim)
+    made = theory.Claim("a.b", "a test", "1=1", "holds", true_claim)
     return list(run_ledger([made], worlds, seed, jobs))
 
 

@@ -17,7 +17,6 @@ from dynamics import (
     PrefixTree,
     Table,
     Tabular,
-    bilevel,
     bradley_terry,
     get_loss,
     kernel,
@@ -26,6 +25,7 @@ from dynamics import (
     simulate,
     step,
 )
+from dynamics.finite import bilevel
 from tests.dynamics.strategies import KINDS, make_policy
 from tests.hostile.judge import Recipe
 

@@ -56,6 +56,7 @@ def test_the_comparison_sees_a_change(part: str) -> None:
     assert len(differences(part, changed, then)) == 1
     del changed[key]
     assert differences(part, changed, then) == [f"{key}: gone"]
+    assert differences(part, {**then, "new": [1.0]}, then) == [], "what was not recorded yet is not compared"
 
 
 # ---------------------------------------------------------------- equivalent settings

@@ -68,7 +68,7 @@ def test_contradicted_when_the_evidence_earns_another_verdict() -> None:
     outcome = run(made(lambda e: e.proves(lambda: True, control=lambda: False, by="hand"), FALSE))
     assert outcome.status == CONTRADICTED
     assert "false" in outcome.problem
-    assert "proved" in outcome.problem
+    assert "holds" in outcome.problem
 
 
 def test_broken_when_a_checker_fails() -> None:

@@ -25,14 +25,14 @@ def test_a_claim_is_run_and_counted() -> None:
     result = RUN.invoke(app, ["jian2025.log-margin", "--worlds", "50", "--jobs", "1"])
     assert result.exit_code == 0, result.output
     assert "jian2025.log-margin" in result.output
-    assert "1 of 1 verdicts reproduced: 1 proved" in result.output
+    assert "1 of 1 verdicts reproduced: 1 holds" in result.output
 
 
 def test_a_verdict_that_is_not_earned_makes_the_exit_code_1(wrong_claim: str) -> None:
     result = RUN.invoke(app, [wrong_claim, "--jobs", "1"])
     assert result.exit_code == 1
     assert "CONTRADICTED" in result.output
-    assert "written down as false, the evidence earns proved" in result.output
+    assert "written down as false, the evidence earns holds" in result.output
 
 
 def test_explain_tells_the_story_of_corollary_2() -> None:
@@ -62,7 +62,7 @@ def test_json_and_markdown_are_written_whole(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     data = json.loads(files[0].read_text())
     assert data["claims"] == data["reproduced"] == 1
-    assert data["ledger"][0]["earned"] == "proved"
+    assert data["ledger"][0]["earned"] == "holds"
     assert all(f["control"] for f in data["ledger"][0]["findings"])
     assert "#### jian2025.log-margin" in files[1].read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.json", "ledger.md"]

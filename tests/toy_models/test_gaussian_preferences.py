@@ -59,7 +59,8 @@ def test_fitness_in_exact_fractions(world: tuple[list[F], list[F]], sampling: st
 @given(fractions_of_worlds(), st.sampled_from(SAMPLING))
 def test_fitness_is_the_gradient_of_dpo(world: tuple[list[F], list[F]], sampling: str) -> None:
     p, u = map(logs, world)
-    from_loss = replicator_fitness(p, preferences(p, u, sampling), DPO(beta=1.0))
+    asked = preferences(p, u, sampling)
+    from_loss = asked.weight.sum() * replicator_fitness(p, asked, DPO(beta=1.0))
     np.testing.assert_allclose(fitness(p, u, sampling), from_loss, rtol=0, atol=1e-13)
 
 
@@ -119,7 +120,8 @@ def test_balanced_update_is_the_gradient_of_a_balanced_loss(
     label = torch.sigmoid(log_u.unsqueeze(1) - log_u)
     kappa = torch.sigmoid(scale * (log_p.exp().unsqueeze(1) - log_p.exp()))
     w = (pair_log_weights(log_p, sampling).exp() * (label - kappa)).sum(1)
-    from_loss = replicator_fitness(log_p, preferences(log_p, log_u, sampling), ProbabilityMargin(scale=scale))
+    asked = preferences(log_p, log_u, sampling)
+    from_loss = asked.weight.sum() * replicator_fitness(log_p, asked, ProbabilityMargin(scale=scale))
     np.testing.assert_allclose(from_loss, scale * balanced_update(log_p, w), rtol=0, atol=1e-13)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dynamics import DPO, SFT, AdamW, InvalidArgument, LogLinear, Preferences, pairs, simulate
-from dynamics.bilevel import stable_po
+from dynamics.finite.bilevel import stable_po
 from toy_models.stable_po import (
     ManyLogLinear,
     accuracy,

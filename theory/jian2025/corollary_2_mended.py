@@ -1,292 +1,229 @@
 """What is true in the place of Corollary 2: when the chosen response gains more probability, and when it cannot."""
 
-from __future__ import annotations
-
-import random
 from fractions import Fraction as F
 
-import mpmath
-
-from theory.claim import PROVED, claim
-from theory.evidence import ALSO, HOLDS, Evidence, Sampler, Statement
-from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, any_or_similar, similar_pair
-from theory.jian2025.corollary_2 import gap
-from theory.worlds import BASE_MEASURE, TABULAR, World, any_world, base_measure, dot, one_feature, tabular
-
-
-@claim(
-    "jian2025.corollary-2-identity",
-    source="not in the paper; the difference without square roots",
-    says=r"D_w-D_l=\frac{\pi_w+\pi_l}{2}\|g_w-g_l\|^2+\frac{\pi_w-\pi_l}{2}\bigl(\|g_w\|^2-\|g_l\|^2\bigr)",
-    assumes=r"first-order changes, in units of $\eta\beta\sigma(-z)$",
-    verdict=PROVED,
-    proof="Expand both sides.",
-)
-def identity_2(evidence: Evidence) -> None:
-    """Only a shorter chosen score with a larger probability, or the reverse, can make the difference negative."""
-
-    def identity(w: World, sign: int = 1) -> bool:
-        p, q = w.p[w.chosen], w.p[w.rejected]
-        lengths = w.squared_norm(w.chosen) - w.squared_norm(w.rejected)
-        return gap(w) == (p + q) / 2 * _distance(w) + sign * (p - q) / 2 * lengths
-
-    evidence.holds(identity, any_world, control=lambda w: identity(w, sign=-1))
+from theory.claim import PROVED
+from theory.evidence import HOLDS
+from theory.jian2025.cases import BOTH_FALL, BOTH_RISE
+from theory.jian2025.corollary_2 import claim
+from theory.proof import TABULAR, TWO_RESPONSES, setting, sqrt
+from theory.worlds import base_measure, dot, one_feature
 
 
-@claim(
-    "jian2025.corollary-2-condition",
-    source="not in the paper; necessary and sufficient for the non-negativity",
-    says=r"D_w\ge D_l\iff\pi_w\|g_w\|^2+\pi_l\|g_l\|^2\ge(\pi_w+\pi_l)\,g_w\cdot g_l"
-    r"\iff(\pi_w+\pi_l)\|g_w-g_l\|^2\ge(\pi_l-\pi_w)\bigl(\|g_w\|^2-\|g_l\|^2\bigr)",
-    assumes="first-order changes",
-    verdict=PROVED,
-    proof="jian2025.eq-48 and jian2025.corollary-2-identity.",
-)
-def condition(evidence: Evidence) -> None:
-    """Both forms of the condition, and the factorised form for scores on a line."""
+@claim("corollary-2-identity", "not in the paper; the difference without square roots", PROVED)
+def identity(w, sign=1):
+    r"""D_w-D_l=\frac{\pi_w+\pi_l}{2}\|g_w-g_l\|^2+\frac{\pi_w-\pi_l}{2}\bigl(\|g_w\|^2-\|g_l\|^2\bigr)
 
-    def first(w: World, share: F = F(1)) -> bool:
-        p, q = w.p[w.chosen], w.p[w.rejected]
-        squares = p * w.squared_norm(w.chosen) + q * w.squared_norm(w.rejected)
-        return (gap(w) >= 0) == (squares >= share * (p + q) * w.kernel(w.chosen, w.rejected))
-
-    def second(w: World, sign: int = 1) -> bool:
-        p, q = w.p[w.chosen], w.p[w.rejected]
-        lengths = w.squared_norm(w.chosen) - w.squared_norm(w.rejected)
-        return (gap(w) >= 0) == ((p + q) * _distance(w) >= sign * (q - p) * lengths)
-
-    def on_a_line(w: World, sign: int = -1) -> bool:
-        a, b = w.scores[w.chosen][0], w.scores[w.rejected][0]
-        return gap(w) == (a - b) * (w.p[w.chosen] * a + sign * w.p[w.rejected] * b)
-
-    evidence.holds(first, similar_pair, control=lambda w: first(w, share=F(9, 10)))
-    evidence.holds(second, similar_pair, control=lambda w: second(w, sign=-1))
-    evidence.holds(first, any_world, control=lambda w: first(w, share=F(2)))
-    evidence.holds(on_a_line, one_feature, role=ALSO, control=lambda w: on_a_line(w, sign=1))
+    Assumes: first-order changes, in units of $\eta\beta\sigma(-z)$
+    Proof: Expand both sides.
+    """
+    distance = w.ww - 2 * w.wl + w.ll
+    return w.D_w - w.D_l == (w.p_w + w.p_l) / 2 * distance + sign * (w.p_w - w.p_l) / 2 * (w.ww - w.ll)
 
 
-def tabular_or_similar(source: random.Random) -> World:
-    """Draw a tabular softmax or a similar pair."""
-    return (tabular if source.random() < 0.5 else similar_pair)(source)
+identity.proved(wrong={"sign": -1})
 
 
-def _sufficient(name: str, says: str, proof: str, *, premise: Statement, near: Statement, over: Sampler) -> None:
-    """Register the claim that ``premise`` implies D_w >= D_l; ``near`` is a wider premise that does not."""
+@claim("corollary-2-condition", "not in the paper; necessary and sufficient for the non-negativity", PROVED)
+def condition(w, share=1, sign=1):
+    r"""D_w\ge D_l\iff\pi_w\|g_w\|^2+\pi_l\|g_l\|^2\ge(\pi_w+\pi_l)\,g_w\cdot g_l
+    \iff(\pi_w+\pi_l)\|g_w-g_l\|^2\ge(\pi_l-\pi_w)\bigl(\|g_w\|^2-\|g_l\|^2\bigr)
 
-    def evidence_of(evidence: Evidence) -> None:
-        def lengths(w: World) -> F:
-            return w.p[w.chosen] * w.squared_norm(w.chosen) + w.p[w.rejected] * w.squared_norm(w.rejected)
-
-        evidence.holds(
-            lambda w: not premise(w) or gap(w) >= 0, over, control=lambda w: not near(w) or gap(w) >= 0
-        )  # and the premise is not empty:
-        evidence.holds(
-            lambda w: gap(w) >= 0,
-            over,
-            given=premise,
-            role=HOLDS,
-            control=lambda w: gap(w) >= 3 * lengths(w),
-            worlds=100,
-        )
-
-    claim(
-        f"jian2025.corollary-2-if-{name}",
-        source="not in the paper; sufficient for the non-negativity",
-        says=says + r"\ \Rightarrow\ D_w-D_l\ge 0",
-        assumes="first-order changes",
-        verdict=PROVED,
-        proof=proof,
-    )(evidence_of)
+    Assumes: first-order changes
+    Proof: jian2025.eq-48 and jian2025.corollary-2-identity.
+    """
+    gains_more = w.D_w >= w.D_l
+    by_squares = w.p_w * w.ww + w.p_l * w.ll >= share * (w.p_w + w.p_l) * w.wl
+    by_lengths = (w.p_w + w.p_l) * (w.ww - 2 * w.wl + w.ll) >= sign * (w.p_l - w.p_w) * (w.ww - w.ll)
+    return gains_more == by_squares and gains_more == by_lengths
 
 
-def _cosine_at_most(w: World, squared_factor: int = 1) -> bool:
-    """Return whether cos(g_w, g_l) <= factor 2 sqrt(p_w p_l) / (p_w + p_l); true of a vanishing score."""
-    p, q, inner = w.p[w.chosen], w.p[w.rejected], w.kernel(w.chosen, w.rejected)
-    squares = w.squared_norm(w.chosen) * w.squared_norm(w.rejected)
-    return inner <= 0 or inner**2 * (p + q) ** 2 <= squared_factor * 4 * p * q * squares
+def scores_on_a_line(line, sign=-1):
+    p, q, a, b = line
+    change_w, change_l = p * a * (a - b), q * b * (a - b)
+    return change_w - change_l == (a - b) * (p * a + sign * q * b)
 
 
-_sufficient(
-    "scores-apart",
-    r"g_w\cdot g_l\le 0",
-    "Every term of jian2025.eq-48 is then at least 0.",
-    premise=lambda w: w.kernel(w.chosen, w.rejected) <= 0,
-    near=lambda w: w.kernel(w.chosen, w.rejected) <= 9,
-    over=similar_pair,
-)
-_sufficient(
-    "equal-probabilities",
-    r"\pi_w=\pi_l",
-    "The second term of jian2025.corollary-2-identity vanishes.",
-    premise=lambda w: w.p[w.chosen] == w.p[w.rejected],
-    near=lambda w: max(w.p[w.chosen], w.p[w.rejected]) <= 5 * min(w.p[w.chosen], w.p[w.rejected]),
-    over=similar_pair,
-)
-_sufficient(
-    "longer-and-likelier",
-    r"(\pi_w-\pi_l)(\|g_w\|^2-\|g_l\|^2)\ge 0",
-    "Both terms of jian2025.corollary-2-identity are then at least 0.",
-    premise=lambda w: _product(w) >= 0,
-    near=lambda w: _product(w) >= -4,
-    over=similar_pair,
-)
-_sufficient(
-    "dissimilar",
-    r"\cos(g_w,g_l)\le\frac{2\sqrt{\pi_w\pi_l}}{\pi_w+\pi_l}",
-    r"As a quadratic form in the two lengths, jian2025.eq-48 has the discriminant "
-    r"$(\pi_w+\pi_l)^2\cos^2-4\pi_w\pi_l\le 0$.",
-    premise=_cosine_at_most,
-    near=lambda w: _cosine_at_most(w, squared_factor=4),
-    over=similar_pair,
-)
-_sufficient(
-    "two-responses",
-    r"|\mathcal{Y}|=2",
-    r"$\pi_wg_w=-\pi_lg_l$, so $g_w\cdot g_l\le 0$.",
-    premise=lambda w: len(w.p) == 2,
-    near=lambda w: len(w.p) <= 3,
-    over=similar_pair,
-)
-_sufficient(
-    "tabular",
-    r"\text{tabular softmax}",
-    r"$D_w-D_l=\pi_w+\pi_l-(\pi_w-\pi_l)^2$, and $(\pi_w-\pi_l)^2<|\pi_w-\pi_l|$ for $0<|\pi_w-\pi_l|<1$.",
-    premise=lambda w: w.kind == TABULAR,
-    near=lambda w: w.kind in (TABULAR, BASE_MEASURE),
-    over=tabular_or_similar,
-)
-
-Quadratic = dict[str, F]
+@setting("p_w, p_l > 0; two scores with one coordinate")
+def line(numbers):
+    """Every pair of scores with one coordinate."""
+    return numbers.positive("p_w"), numbers.positive("p_l"), numbers.real("a"), numbers.real("b")
 
 
-def quadratic(source: random.Random) -> Quadratic:
-    """Draw two probabilities and a cosine in (0, 1]."""
-    a, b, c = (source.randint(1, 12) for _ in range(3))
-    return {"p_w": F(a, a + b + c), "p_l": F(b, a + b + c), "cosine": F(source.randint(1, 40), 40)}
+condition.proved(wrong={"share": F(11, 10)}).proved(wrong={"sign": -1}, also=True)
+condition.proved(over=line, of=scores_on_a_line, wrong={"sign": 1}, also=True)
 
 
-@claim(
-    "jian2025.corollary-2-sharp-cosine",
-    source="not in the paper; the condition on the cosine cannot be improved",
-    says=r"\cos>\frac{2\sqrt{\pi_w\pi_l}}{\pi_w+\pi_l}\ \Rightarrow\ D_w<D_l\ \text{at}\ "
-    r"\frac{\|g_w\|}{\|g_l\|}=\frac{(\pi_w+\pi_l)\cos}{2\pi_w}",
-    verdict=PROVED,
-    proof=r"There the quadratic $\pi_wr^2-(\pi_w+\pi_l)\cos\,r+\pi_l$ is least, and equal to "
-    r"$\pi_l-(\pi_w+\pi_l)^2\cos^2/(4\pi_w)$.",
-)
-def sharp_cosine(evidence: Evidence) -> None:
-    """Above the threshold some ratio of the lengths violates the inequality, below it none does."""
-
-    def threshold(case: Quadratic, factor: int = 4) -> bool:
-        p, q, cosine = case["p_w"], case["p_l"], case["cosine"]
-        ratio = (p + q) * cosine / (2 * p)
-        least = p * ratio**2 - (p + q) * cosine * ratio + q
-        return (least < 0) == (cosine**2 * (p + q) ** 2 > factor * p * q)
-
-    def world_of(case: Quadratic) -> World:
-        """Return a world with scores on a line at the worst ratio; cosine 1."""
-        p, q = case["p_w"], case["p_l"]
-        ratio = (p + q) / (2 * p)
-        return World.with_base([p, q, 1 - p - q], [[ratio], [1], [-(p * ratio + q) / (1 - p - q)]])
-
-    def realised(case: Quadratic, strict: bool = True) -> bool:
-        w = world_of(case)
-        return gap(w) < 0 if strict and w.p[0] != w.p[1] else gap(w) == 0
-
-    evidence.holds(threshold, quadratic, control=lambda case: threshold(case, factor=3))
-    evidence.holds(realised, quadratic, role=ALSO, control=lambda case: realised(case, strict=False))
+# --- what suffices -------------------------------------------------------------------------------------------------
 
 
-@claim(
-    "jian2025.corollary-2-bound",
-    source="not in the paper; a lower bound that is true",
-    says=r"D_w-D_l\ge N-(\sqrt{\pi_w}-\sqrt{\pi_l})^2\|g_w\|\|g_l\|"
-    r"\ge-(\sqrt{\pi_w}-\sqrt{\pi_l})^2\|g_w\|\|g_l\|,\qquad N=\|\sqrt{\pi_w}g_w-\sqrt{\pi_l}g_l\|^2",
-    assumes=r"first-order changes, in units of $\eta\beta\sigma(-z)$",
-    verdict=PROVED,
-    proof="The identity of jian2025.corollary-2-equivalence and Cauchy-Schwarz; equality for scores that point the "
-    "same way.",
-)
-def lower_bound(evidence: Evidence) -> None:
-    """To 35 digits, since the bound has two different square roots; nine tenths of the correction are not enough."""
+def sufficient(name):
+    return claim(f"corollary-2-if-{name}", "not in the paper; sufficient for the non-negativity", PROVED)
 
-    def bounded(w: World, share: float = 1.0, with_square: bool = True) -> bool:
-        with mpmath.workdps(50):
-            p, q, square_w, square_l, inner, exact = (
-                mpmath.mpf(v.numerator) / v.denominator
-                for v in (
-                    w.p[w.chosen],
-                    w.p[w.rejected],
-                    w.squared_norm(w.chosen),
-                    w.squared_norm(w.rejected),
-                    w.kernel(w.chosen, w.rejected),
-                    gap(w),
-                )
-            )
-            square = p * square_w + q * square_l - 2 * mpmath.sqrt(p * q) * inner if with_square else 0
-            correction = share * (mpmath.sqrt(p) - mpmath.sqrt(q)) ** 2 * mpmath.sqrt(square_w * square_l)
-            return bool(exact - square + correction >= -mpmath.mpf("1e-35"))
 
-    evidence.holds(bounded, any_or_similar, control=lambda w: bounded(w, share=0.9))
-    evidence.holds(
-        lambda w: bounded(w, with_square=False),
-        similar_pair,
-        control=lambda w: bounded(w, share=0.0, with_square=False),
-    )
+def gains_more(w, least=0):
+    return w.D_w - w.D_l >= least
+
+
+@sufficient("scores-apart")
+def if_scores_apart(w, most=0):
+    r"""g_w\cdot g_l\le 0\ \Rightarrow\ D_w-D_l\ge 0
+
+    Assumes: first-order changes
+    Proof: Every term of jian2025.eq-48 is then at least 0.
+    """
+    return not w.wl <= most or gains_more(w)
+
+
+if_scores_apart.proved(wrong={"most": F(1, 10)})
+
+
+@sufficient("equal-probabilities")
+def if_equal_probabilities(w, times=1):
+    r"""\pi_w=\pi_l\ \Rightarrow\ D_w-D_l\ge 0
+
+    Assumes: first-order changes
+    Proof: The second term of jian2025.corollary-2-identity vanishes.
+    """
+    return not (w.p_w <= times * w.p_l and w.p_l <= times * w.p_w) or gains_more(w)
+
+
+if_equal_probabilities.proved(wrong={"times": F(11, 10)})
+
+
+@sufficient("longer-and-likelier")
+def if_longer_and_likelier(w, least=0):
+    r"""(\pi_w-\pi_l)(\|g_w\|^2-\|g_l\|^2)\ge 0\ \Rightarrow\ D_w-D_l\ge 0
+
+    Assumes: first-order changes
+    Proof: Both terms of jian2025.corollary-2-identity are then at least 0.
+    """
+    return not (w.p_w - w.p_l) * (w.ww - w.ll) >= least or gains_more(w)
+
+
+if_longer_and_likelier.proved(wrong={"least": F(-1, 10)})
+
+
+@sufficient("dissimilar")
+def if_dissimilar(w, factor=4):
+    r"""\cos(g_w,g_l)\le\frac{2\sqrt{\pi_w\pi_l}}{\pi_w+\pi_l}\ \Rightarrow\ D_w-D_l\ge 0
+
+    Assumes: first-order changes
+    Proof: As a quadratic form in the two lengths, jian2025.eq-48 has the discriminant
+    $(\pi_w+\pi_l)^2\cos^2-4\pi_w\pi_l\le 0$.
+    """
+    square = w.wl**2 * (w.p_w + w.p_l) ** 2
+    return not (w.wl <= 0 or square <= factor * w.p_w * w.p_l * w.ww * w.ll) or gains_more(w)
+
+
+if_dissimilar.proved(wrong={"factor": F(41, 10)})
+
+
+@sufficient("two-responses")
+def if_two_responses(w, least=0):
+    r"""|\mathcal{Y}|=2\ \Rightarrow\ D_w-D_l\ge 0
+
+    Assumes: first-order changes
+    Proof: $\pi_wg_w=-\pi_lg_l$, so $g_w\cdot g_l\le 0$.
+    """
+    return gains_more(w, least)
+
+
+if_two_responses.proved(over=TWO_RESPONSES, wrong={"least": F(1, 100)})
+
+
+@sufficient("tabular")
+def if_tabular(w, least=0):
+    r"""\text{tabular softmax}\ \Rightarrow\ D_w-D_l\ge 0
+
+    Assumes: first-order changes
+    Proof: $D_w-D_l=\pi_w+\pi_l-(\pi_w-\pi_l)^2$, and $(\pi_w-\pi_l)^2<|\pi_w-\pi_l|$ for $0<|\pi_w-\pi_l|<1$.
+    """
+    return gains_more(w, least)
+
+
+if_tabular.proved(over=TABULAR, wrong={"least": F(1, 100)})
+
+
+@setting("p_w, p_l > 0, p_w + p_l < 1, |g_l| = 1, 0 < cos <= 1, |g_w| at the ratio of the statement")
+def worst_ratio(numbers):
+    """Every pair of probabilities and every cosine in (0, 1]."""
+    p = numbers.between("p_w", 0, 1)
+    q = numbers.between("p_l", 0, 1 - p)
+    cosine = numbers.positive("cos")
+    numbers.assume(cosine <= 1)
+    return p, q, cosine, (p + q) * cosine / (2 * p)
+
+
+@claim("corollary-2-sharp-cosine", "not in the paper; the condition on the cosine cannot be improved", PROVED)
+def sharp_cosine(case, factor=2):
+    r"""\cos>\frac{2\sqrt{\pi_w\pi_l}}{\pi_w+\pi_l}\ \Rightarrow\ D_w<D_l\ \text{at}\
+    \frac{\|g_w\|}{\|g_l\|}=\frac{(\pi_w+\pi_l)\cos}{2\pi_w}
+
+    Proof: There the quadratic $\pi_wr^2-(\pi_w+\pi_l)\cos\,r+\pi_l$ is least, and equal to
+    $\pi_l-(\pi_w+\pi_l)^2\cos^2/(4\pi_w)$.
+    """
+    p, q, cosine, ratio = case
+    change_w, change_l = p * (ratio**2 - ratio * cosine), q * (ratio * cosine - 1)
+    return (change_w < change_l) == (cosine > factor * sqrt(p * q) / (p + q))
+
+
+sharp_cosine.proved(over=worst_ratio, wrong={"factor": F(19, 10)})
+
+
+@claim("corollary-2-bound", "not in the paper; a lower bound that is true", PROVED)
+def bound(w, share=1, square=1):
+    r"""D_w-D_l\ge N-(\sqrt{\pi_w}-\sqrt{\pi_l})^2\|g_w\|\|g_l\|
+    \ge-(\sqrt{\pi_w}-\sqrt{\pi_l})^2\|g_w\|\|g_l\|,\qquad N=\|\sqrt{\pi_w}g_w-\sqrt{\pi_l}g_l\|^2
+
+    Assumes: first-order changes, in units of $\eta\beta\sigma(-z)$
+    Proof: The identity of jian2025.corollary-2-equivalence and Cauchy-Schwarz; equality for scores that point the same
+    way.
+    """
+    root = sqrt(w.p_w * w.p_l)
+    least = -share * (w.p_w + w.p_l - 2 * root) * sqrt(w.ww * w.ll)
+    norm = square * (w.p_w * w.ww + w.p_l * w.ll - 2 * root * w.wl)
+    return w.D_w - w.D_l >= norm + least and norm >= 0
+
+
+bound.proved(wrong={"share": F(9, 10)}).proved(wrong={"square": F(11, 10)}, also=True)
 
 
 FAR = 10**12  # e^s of a step to nearly the end of the path, where an output with a smaller phi . d is left behind
 
 
-def leads(w: World) -> bool:
+def leads(w):
     """Return whether y_w is among the responses with the largest phi_y . (phi_w - phi_l)."""
-    along = _along(w)
+    d = [a - b for a, b in zip(w.features[w.chosen], w.features[w.rejected], strict=True)]
+    along = [dot(phi, d) for phi in w.features]
     return along[w.chosen] == max(along)
 
 
-@claim(
-    "jian2025.eventual-violation",
-    source="not in the paper; how often Corollary 2 fails on a long run",
-    says=r"w\notin\arg\max_y\phi_y\cdot(\phi_w-\phi_l)\ \Rightarrow\ D_w<D_l<0\ \text{from some step on}",
-    assumes="a log-linear policy, one pair, steps that add up to infinity (as under DPO)",
-    verdict=PROVED,
-    proof=r"The mass ends on $\arg\max\phi\cdot d$, so $A_w$ and $A_l$ tend to negative constants, while "
-    r"$\pi_w/\pi_l\to\infty$.",
+@claim("eventual-violation", "not in the paper; how often Corollary 2 fails on a long run", PROVED)
+def eventual_violation(w, far=FAR):
+    r"""w\notin\arg\max_y\phi_y\cdot(\phi_w-\phi_l)\ \Rightarrow\ D_w<D_l<0\ \text{from some step on}
+
+    Assumes: a log-linear policy, one pair, steps that add up to infinity (as under DPO)
+    Proof: The mass ends on $\arg\max\phi\cdot d$, so $A_w$ and $A_l$ tend to negative constants, while
+    $\pi_w/\pi_l\to\infty$.
+    """
+    end = w.after(far)
+    return end.D_w < end.D_l < 0
+
+
+eventual_violation.unrefuted(
+    base_measure,
+    given=lambda w: not leads(w),
+    role=HOLDS,
+    wrong={"far": 1},
+    worlds=200,
+    ranges="2 to 8 responses, 1 to 4 features from -4 to 4, e^s = 10^12",
 )
-def eventual_violation(evidence: Evidence) -> None:
-    """Far along the path of every such world; at its start it need not be so, nor if y_w leads."""
-
-    def violated(w: World, far: int = FAR) -> bool:
-        end = w.after(far)
-        return end.change(end.chosen) < end.change(end.rejected) < 0
-
-    evidence.holds(
-        violated,
-        base_measure,
-        given=lambda w: not leads(w),
-        role=HOLDS,
-        control=lambda w: violated(w, far=1),
-        worlds=200,
-    )
-    evidence.fails(violated, at=BOTH_RISE, control=BOTH_FALL, role=ALSO)
-    evidence.holds(
-        lambda w: not leads(w) or w.change(w.chosen) >= 0,
-        one_feature,
-        role=ALSO,
-        control=lambda w: w.change(w.chosen) >= 0,
-    )
-
-
-def _along(w: World) -> list[F]:
-    d = [a - b for a, b in zip(w.features[w.chosen], w.features[w.rejected], strict=True)]
-    return [dot(phi, d) for phi in w.features]
-
-
-def _product(w: World) -> F:
-    return (w.p[w.chosen] - w.p[w.rejected]) * (w.squared_norm(w.chosen) - w.squared_norm(w.rejected))
-
-
-def _distance(w: World) -> F:
-    """Return |g_w - g_l|^2, from the features: they differ from the scores by a constant."""
-    d = [a - b for a, b in zip(w.features[w.chosen], w.features[w.rejected], strict=True)]
-    return dot(d, d)
+eventual_violation.false(at=BOTH_RISE, true_at=BOTH_FALL, also=True)
+eventual_violation.unrefuted(
+    one_feature,
+    of=lambda w, bound=0: not leads(w) or w.D_w >= bound,
+    wrong={"bound": 1},
+    also=True,
+    ranges="2 to 8 responses, one feature from -4 to 4",
+)

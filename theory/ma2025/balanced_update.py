@@ -135,7 +135,8 @@ def balanced_update(evidence: Evidence) -> None:
         label = bradley_terry(torch.randn(6, generator=draw, dtype=torch.float64))
         p = log_p.exp()
         w = (label - bradley_terry(2.0 * p)).sum(1)
-        gradient = replicator_fitness(log_p, preference_matrix(label), ProbabilityMargin(scale=2.0))
+        asked = preference_matrix(label)
+        gradient = asked.weight.sum() * replicator_fitness(log_p, asked, ProbabilityMargin(scale=2.0))
         return bool((gradient - 2.0 * p * (w - averaged * (p @ w))).abs().max() < 1e-14)
 
     evidence.holds(logits, urgencies, control=lambda case: logits(case, averaged=0))

@@ -69,6 +69,8 @@ def selection(source: random.Random) -> Selection:
 def dpo_step(n: int, learning_rate: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (p, w, p after) of one real full-batch DPO step of a tabular policy, every pair asked once.
 
+    The paper sums over pairs where ``dynamics`` takes their mean: w and the learning rate are those of the sum.
+
     Args:
         n: number of responses.
         learning_rate: gamma; beta is 1, the reference is not uniform.
@@ -77,15 +79,16 @@ def dpo_step(n: int, learning_rate: float, seed: int) -> tuple[np.ndarray, np.nd
     draw = torch.Generator().manual_seed(seed)
     log_p, log_ref = (torch.log_softmax(torch.randn(n, generator=draw, dtype=torch.float64), 0) for _ in range(2))
     table = preference_matrix(bradley_terry(torch.randn(n, generator=draw, dtype=torch.float64)))
+    total = float(table.weight.sum())
     account = step(
         Tabular(n),
         tabular_theta(log_p.exp()),
         preferences=table,
         loss=DPO(beta=1.0),
-        learning_rate=learning_rate,
+        learning_rate=total * learning_rate,
         reference=log_ref,
     )
-    w = replicator_fitness(log_p, table, DPO(beta=1.0), log_ref)
+    w = total * replicator_fitness(log_p, table, DPO(beta=1.0), log_ref)
     return log_p.exp().numpy(), w.numpy(), account.new_log_probs.exp().numpy()
 
 

@@ -81,7 +81,7 @@ def draw_pairs(weights: Tensor, log_u: Tensor, uniforms: Tensor) -> Preferences:
         uniforms: from [0, 1), ``(runs, pairs, 4)``.
 
     Returns:
-        Preferences ``(runs, pairs)``, whose weights sum to 1 in each run.
+        Preferences ``(runs, pairs)`` of equal weights.
 
     Example:
         >>> weights = concentrated(draw_mask(0.2, seed=0), 0.0)[None]
@@ -97,8 +97,7 @@ def draw_pairs(weights: Tensor, log_u: Tensor, uniforms: Tensor) -> Preferences:
     wins = uniforms[..., 3] < torch.sigmoid(log_u[prompt, first] - log_u[prompt, second])
     chosen, rejected = torch.where(wins, first, second), torch.where(wins, second, first)
     base = prompt * weights.shape[-1]
-    share = torch.full_like(uniforms[..., 0], 1 / uniforms.shape[-2])
-    return Preferences(base + chosen, base + rejected, share, tuple(log_u.shape))
+    return Preferences(base + chosen, base + rejected, torch.ones_like(uniforms[..., 0]), tuple(log_u.shape))
 
 
 def _invert(weights: Tensor, uniform: Tensor) -> Tensor:

@@ -283,7 +283,7 @@ def foretell(model: Any, surveyed: Survey, rules: Iterable[PairRule], method: Me
     moves = []
     for rule in rules:
         chosen, rejected = select_pairs(surveyed, rule)
-        preferences = pairs(chosen, rejected, shape=(len(everything),), weight=1 / len(chosen))
+        preferences = pairs(chosen, rejected, shape=(len(everything),))
         change = np.zeros(len(everything))
         for kernel, loss, rate in parts:
             change += predict_change(

@@ -46,7 +46,8 @@ def flow_margins(starts: Sequence[float], times: ArrayLike, loss: str = "silu") 
     prompts = range(len(starts))
     policy = Tabular(2, prompts=len(prompts))
     given = pairs(0, 1, prompt=list(prompts), shape=policy.shape)
-    grid = np.asarray(times, dtype=float) / (2 * BETA**2)
+    # the objective is the mean over the starts, so each of them moves at 1 / len(starts) of the speed of a pair alone
+    grid = np.asarray(times, dtype=float) * len(starts) / (2 * BETA**2)
     run = gradient_flow(policy, _theta(starts).flatten(), given, grid, loss=loss_of(loss, BETA, GAMMA))
     return _margin(run.log_probs[..., 0] - run.log_probs[..., 1])
 
@@ -101,13 +102,14 @@ def shared_margins(ordinary: Sequence[int], scales: Sequence[float], time: float
     """
     cases = len(ordinary)
     features = torch.zeros(cases, 2, 2, cases, dtype=torch.float64)
-    shares = []
+    weights = []
     for case, (n, scale) in enumerate(zip(ordinary, scales, strict=True)):
         check_count("ordinary", n)
         check_positive("scales", scale)
         features[case, :, 0, case] = torch.tensor([1.0, float(scale)], dtype=torch.float64)
-        shares += [n / (n + 1), 1 / (n + 1)]
+        weights += [n / (n + 1), 1 / (n + 1)]
     policy = LogLinear(features=features.flatten(0, 1))
-    given = pairs(0, 1, prompt=list(range(2 * cases)), shape=policy.shape, weight=shares)
-    run = gradient_flow(policy, [0.0] * cases, given, [0.0, time], loss=loss_of("silu", 1.0, 0.0))
+    given = pairs(0, 1, prompt=list(range(2 * cases)), shape=policy.shape, weight=weights)
+    # the objective is the mean over the cases: their common time goes cases times as fast as that of one alone
+    run = gradient_flow(policy, [0.0] * cases, given, [0.0, cases * time], loss=loss_of("silu", 1.0, 0.0))
     return (run.log_probs[-1, :, 0] - run.log_probs[-1, :, 1]).reshape(cases, 2)

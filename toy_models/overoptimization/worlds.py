@@ -167,7 +167,7 @@ def draw_worlds(seeds: Sequence[int], pairs: int = 64, nonsense_cost: float | Se
     policy = SharedBigrams(features)
 
     def preferences(pairs: Tensor) -> Preferences:
-        weight = torch.full_like(pairs[:, 0], 1 / pairs.shape[-1], dtype=torch.float64)
+        weight = torch.ones_like(pairs[:, 0], dtype=torch.float64)
         return Preferences(pairs[:, 0].contiguous(), pairs[:, 1].contiguous(), weight, policy.shape)
 
     return Worlds(policy, theta, reward, nonsense, preferences(train), preferences(held_out))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,15 +11,17 @@ from typing import Any
 import torch
 
 from dynamics.errors import InvalidArgument
-from dynamics.language_model.ches import ches
+from dynamics.language_model.ches import CHES, ches
+from dynamics.language_model.drives import check_loss, chosen_push
 from dynamics.language_model.kernel import SequenceKernel, sequence_kernel
-from dynamics.language_model.memory import Memory, MemoryPlan, plan_memory
-from dynamics.language_model.parameters import Filter, cover, requiring
-from dynamics.language_model.precision import compute_dtype, computing_in
-from dynamics.language_model.score import VOCABULARY_PIECE
+from dynamics.language_model.memory import Memory
+from dynamics.language_model.parameters import Filter
+from dynamics.language_model.precision import ROUNDING
 from dynamics.language_model.sequences import TokenSequence
-from dynamics.language_model.sweep import find_layers
+from dynamics.language_model.shortage import OutOfMemory, out_of_memory, release
+from dynamics.losses import PairLogProbs, PreferenceLoss
 
+LOG = logging.getLogger(__name__)
 Sequences = tuple[TokenSequence, TokenSequence]
 
 
@@ -39,8 +42,8 @@ class PairAudit:
         drive_rejected: <g_w, g_l> - ||g_l||^2.
         ches: <H_w, H_l> - ||H_w||^2 of the sums of hidden states.
         ches_length_normalised: the same of their means.
-        lowers_chosen: whether a small gradient step of DPO on this pair alone lowers log pi(y_w | x): drive_chosen < 0
-            (jian2025, Theorem 1).
+        lowers_chosen: whether a small SGD step on this pair alone lowers log pi(y_w | x), to first order and under the
+            loss that was asked for (see ``drives.chosen_push``); for DPO, drive_chosen < 0 (jian2025, Theorem 1).
     """
 
     log_prob_chosen: float
@@ -62,6 +65,7 @@ def audit_pairs(
     model: Any,
     pairs: Sequence[Sequences],
     *,
+    loss: PreferenceLoss | None = None,
     parameters: Filter = None,
     dtype: torch.dtype | None = None,
     memory: Memory = "auto",
@@ -74,6 +78,7 @@ def audit_pairs(
     Args:
         model: a causal language model; left as it was.
         pairs: chosen and rejected response of each.
+        loss: preference loss that ``lowers_chosen`` is about; ``DPO()`` by default. The model is its own reference.
         parameters: as in ``sequence_kernel``.
         dtype: as there.
         memory: as there.
@@ -88,86 +93,62 @@ def audit_pairs(
     sequences = [sequence for pair in pairs for sequence in pair]
     account = sequence_kernel(model, sequences, parameters=parameters, dtype=dtype, memory=memory)
     similarity = ches(model, pairs, dtype=dtype)
-    return [
-        _account(account, number, pair, float(similarity.score[number]), float(similarity.length_normalised[number]))
-        for number, pair in enumerate(pairs)
-    ]
+    asked = check_loss(loss)
+    return [_account(asked, account, number, pair, similarity) for number, pair in enumerate(pairs)]
 
 
 def audit_pairs_that_fit(
-    model: Any, pairs: Sequence[Sequences], *, parameters: Filter = None, dtype: torch.dtype | None = None
+    model: Any,
+    pairs: Sequence[Sequences],
+    *,
+    loss: PreferenceLoss | None = None,
+    parameters: Filter = None,
+    dtype: torch.dtype | None = None,
 ) -> list[PairAudit]:
-    """Audit some pairs; if memory runs out, layer by layer, and if it still does, half of them at a time.
+    """Audit some pairs; if memory runs out, half of them at a time, down to single pairs.
+
+    The kernel has gone layer by layer already by then, where the model has layers (``memory="auto"``).
 
     Args:
         model: as for ``audit_pairs``.
         pairs: as there.
+        loss: as there.
         parameters: as there.
         dtype: as there.
 
     Raises:
-        InvalidArgument: memory runs out on a single pair; says how much is needed.
+        OutOfMemory: memory runs out on a single pair; says how much is needed.
     """
-    ways: tuple[Memory, ...] = ("auto", "layerwise") if find_layers(model) else ("auto",)
-    for memory in ways:
-        try:
-            return audit_pairs(model, pairs, parameters=parameters, dtype=dtype, memory=memory)
-        except (MemoryError, RuntimeError) as problem:
-            if not out_of_memory(problem):
-                raise
-        release()  # outside of the except clause: the exception keeps the tensors of its frames alive
+    how: dict[str, Any] = {"loss": loss, "parameters": parameters, "dtype": dtype}
+    try:
+        return audit_pairs(model, pairs, **how)
+    except (MemoryError, RuntimeError) as problem:
+        if not out_of_memory(problem):
+            raise
+        needed, available = getattr(problem, "needed", None), getattr(problem, "available", None)
+    release()  # outside of the except clause: the exception keeps the tensors of its frames alive
     if len(pairs) == 1:
-        raise _too_large(model, pairs[0], parameters, dtype)
+        raise _too_large(pairs[0], needed, available)
+    LOG.warning("%d pairs do not fit into memory: half of them at a time instead", len(pairs))
     middle = len(pairs) // 2
-    parts = (pairs[:middle], pairs[middle:])
-    return [found for part in parts for found in audit_pairs_that_fit(model, part, parameters=parameters, dtype=dtype)]
-
-
-def expected_memory(
-    model: Any, sequences: Sequence[TokenSequence], parameters: Filter = None, dtype: torch.dtype | None = None
-) -> MemoryPlan:
-    """Return the memory that ``sequence_kernel`` will say it needs, without computing the kernel.
-
-    Args:
-        model: as for ``sequence_kernel``.
-        sequences: as there.
-        parameters: as there.
-        dtype: as there.
-    """
-    with computing_in(model, compute_dtype(model, dtype)):
-        coverage = cover(model, parameters)
-        with requiring(model, coverage.selected):
-            return plan_memory(model, sequences, coverage, "auto", 1024, VOCABULARY_PIECE)
-
-
-def out_of_memory(problem: BaseException) -> bool:
-    """Return whether an exception says that memory ran out, on whatever device.
-
-    Example:
-        >>> out_of_memory(MemoryError()), out_of_memory(RuntimeError("shapes differ"))
-        (True, False)
-    """
-    said = str(problem).lower()
-    return isinstance(problem, (MemoryError, torch.OutOfMemoryError)) or any(
-        words in said for words in ("out of memory", "can't allocate memory")
-    )
-
-
-def release() -> None:
-    """Give the memory that torch keeps for later back to the device."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    return [found for part in (pairs[:middle], pairs[middle:]) for found in audit_pairs_that_fit(model, part, **how)]
 
 
 def _account(
-    account: SequenceKernel, number: int, pair: Sequences, score: float, length_normalised: float
+    loss: PreferenceLoss, account: SequenceKernel, number: int, pair: Sequences, similarity: CHES
 ) -> PairAudit:
     chosen, rejected = 2 * number, 2 * number + 1
     table = account.kernel
     ww, wl, ll = float(table[chosen, chosen]), float(table[chosen, rejected]), float(table[rejected, rejected])
+    score = float(similarity.score[number])
     norms = [math.sqrt(max(0.0, square)) for square in (ww, ll)]
     if not all(map(math.isfinite, (ww, wl, ll, score))):
         raise InvalidArgument("model", "scores that are not finite", "a model whose gradients are finite; try float64")
+    own = account.log_probs[[chosen, rejected]]
+    lengths = torch.tensor([float(s.length) for s in pair], dtype=torch.float64)
+    squares = torch.tensor([ww, wl, ll], dtype=torch.float64)
+    here = PairLogProbs(*own, *own, *lengths)
+    push = chosen_push(loss, here, squares[0], squares[1], squares[2], ROUNDING[account.dtype])
     return PairAudit(
         log_prob_chosen=float(account.log_probs[chosen]),
         log_prob_rejected=float(account.log_probs[rejected]),
@@ -180,21 +161,15 @@ def _account(
         drive_chosen=ww - wl,
         drive_rejected=wl - ll,
         ches=score,
-        ches_length_normalised=length_normalised,
-        lowers_chosen=ww - wl < 0,
+        ches_length_normalised=float(similarity.length_normalised[number]),
+        lowers_chosen=bool(push < 0),
     )
 
 
-def _too_large(model: Any, pair: Sequences, parameters: Filter, dtype: torch.dtype | None) -> InvalidArgument:
-    try:
-        plan = expected_memory(model, pair, parameters, dtype)
-        ways = [plan.graph] if plan.layerwise is None else [plan.graph, plan.layerwise]
-        need = f"about {min(ways) / 2**20:.0f} MiB beyond the model, where {plan.available / 2**20:.0f} MiB are free"
-    except (MemoryError, RuntimeError) as problem:
-        if not out_of_memory(problem):
-            raise
-        need = "more than one forward pass of it finds"
+def _too_large(pair: Sequences, needed: int | None, available: int | None) -> OutOfMemory:
     longest = max(len(sequence.ids) for sequence in pair)
-    return InvalidArgument(
-        "memory", f"a pair of up to {longest} tokens that needs {need}", "shorter pairs (--max-tokens), a larger device"
-    )
+    need = "more memory than there is"
+    if needed is not None and available is not None:
+        need = f"about {needed / 2**20:.0f} MiB beyond the model, where {available / 2**20:.0f} MiB were free"
+    got = f"a pair of up to {longest} tokens that needs {need}"
+    return OutOfMemory("memory", got, "shorter pairs (--max-tokens), a larger device", needed, available)

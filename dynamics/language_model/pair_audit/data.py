@@ -1,22 +1,20 @@
-"""Preference data sets, row after row: JSON lines, Parquet, or a data set of the hub. Nothing is read into memory."""
+"""Preference data sets, row after row."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from dynamics.errors import InvalidArgument
-from dynamics.language_model.loading import require
-from dynamics.language_model.pair_audit.rows import COLUMNS, Pair, digest, parse_pair
+from dynamics.language_model.pair_audit.containers import Record, RecordSource, open_records
+from dynamics.language_model.pair_audit.reading import COLUMNS, RESPONSES, Reading, find_reading
+from dynamics.language_model.pair_audit.rows import Pair, digest, parse_pair
 
-LONGEST_LINE = 64 << 20
+SAMPLE = 1 << 20  # characters of the first rows after which no more are looked at
 PATIENCE = 100  # rows without a single pair after which the file is taken to be another kind of file
-FORMS = "a file of JSON lines, a .parquet file, a folder or a data set of the hub"
 
 
 @dataclass(frozen=True)
@@ -47,24 +45,28 @@ class PairSource:
         fingerprint: what must be the same for it to be the same data: SHA-256 of a file, name and split of others.
         rows: how many rows there are at the most, if that is known.
         read: starts to read from the beginning.
+        reading: which columns are read, and as what.
     """
 
     name: str
     fingerprint: str
     rows: int | None
     read: Callable[[], Iterator[Row]]
+    reading: Reading = field(default_factory=Reading)
 
 
-def open_pairs(data: str | Path, split: str = "train") -> PairSource:
-    """Find out what kind of data set a name means.
+def open_pairs(data: str | Path, split: str = "train", prompt_columns: Sequence[str] = ()) -> PairSource:
+    """Open a data set, and decide from its first 100 rows which columns are read.
 
     Args:
-        data: a file of JSON lines or Parquet, a folder that ``datasets`` can load, or ``owner/name`` on the hub
-            (``owner/name:subset`` for one of its configurations).
+        data: what ``open_records`` opens: a file of JSON lines, a JSON array, CSV or Parquet, a folder, or
+            ``owner/name`` on the hub.
         split: of a folder or a data set of the hub.
+        prompt_columns: columns that hold the prompt, where it is not ``prompt``; as for ``find_reading``.
 
     Raises:
-        InvalidArgument: nothing there, nothing in it, or the wrong columns.
+        InvalidArgument: nothing there, nothing in it, the wrong columns, or a prompt that is likely to be in another
+            column.
         MissingExtra: the package that reads this kind is not installed.
 
     Example:
@@ -73,13 +75,29 @@ def open_pairs(data: str | Path, split: str = "train") -> PairSource:
             ...
         dynamics.errors.InvalidArgument: data: got ./no-such-file.jsonl; allowed: a file that exists...
     """
-    text, path = str(data), Path(data).expanduser()
-    if path.is_file():
-        found = _open_parquet(text, path) if path.suffix == ".parquet" else _open_lines(text, path)
-    elif path.is_dir() or not (isinstance(data, Path) or _looks_like_file(text)):
-        found = _open_dataset(text, split)
-    else:
-        raise InvalidArgument("data", text, f"a file that exists: {FORMS}")
+    records = open_records(data, split)
+    if records.columns is not None and not set(RESPONSES) <= set(records.columns):
+        there = ", ".join(records.columns)
+        raise InvalidArgument("data", f"{records.name} with columns {there}", "columns prompt, chosen, rejected")
+    reading = find_reading(records.name, _first_values(records), prompt_columns)
+    wanted = None if records.columns is None else reading.columns
+
+    def read() -> Iterator[Row]:
+        return (make_row(record, reading) for record in records.read(wanted))
+
+    return PairSource(records.name, records.fingerprint, records.rows, read, reading)
+
+
+def _first_values(records: RecordSource) -> list[Any]:
+    """Return the first rows, fewer where they are large."""
+    found: list[Any] = []
+    size = 0
+    for record in islice(records.read(None), PATIENCE):
+        if not record.problem:
+            found.append(record.value)
+            size += len(str(record.value))
+        if size > SAMPLE:
+            break
     return found
 
 
@@ -108,110 +126,17 @@ def check_rows(source: PairSource, use: Callable[[Row], object] = lambda row: ro
     raise InvalidArgument("data", f"{source.name}, of whose first rows none can be used", f"preference pairs; {first}")
 
 
-def make_row(number: int, place: str, record: Any) -> Row:
+def make_row(record: Record, reading: Reading | None = None) -> Row:
     """Make a row of a record, whatever it is."""
-    try:
-        if not isinstance(record, dict):
-            raise InvalidArgument("row", type(record).__name__, "an object with the columns " + ", ".join(COLUMNS))
-        return Row(number, place, digest(record), parse_pair(record))
-    except InvalidArgument as problem:
-        return Row(number, place, digest(record), None, str(problem))
-
-
-def _open_lines(name: str, path: Path) -> PairSource:
-    hashed, lines, last = hashlib.sha256(), 0, b"\n"
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            hashed.update(piece)
-            lines += piece.count(b"\n")
-            last = piece[-1:]
-
-    def read() -> Iterator[Row]:
-        with path.open("rb") as file:
-            for number, line in enumerate(_lines(file)):
-                if line is None or line.strip():
-                    yield _parse_line(number, line)
-
-    return PairSource(name, hashed.hexdigest(), lines + (last != b"\n"), read)
-
-
-def _lines(file: BinaryIO) -> Iterator[bytes | None]:
-    """Yield lines, and None for one that is too long to be one."""
-    while line := file.readline(LONGEST_LINE):
-        if line.endswith(b"\n") or len(line) < LONGEST_LINE:
-            yield line
-            continue
-        while (more := file.readline(LONGEST_LINE)) and not more.endswith(b"\n"):
-            pass
-        yield None
-
-
-def _parse_line(number: int, line: bytes | None) -> Row:
-    place = f"line {number + 1}"
-    if line is None:
-        return Row(number, place, "", None, f"longer than {LONGEST_LINE >> 20} MiB: not JSON lines")
-    try:
-        text = line.decode("utf-8-sig" if number == 0 else "utf-8")
-        record = json.loads(text)
-    except UnicodeDecodeError as problem:
-        return Row(number, place, digest(line), None, f"not UTF-8 (byte {problem.start + 1} of the line)")
-    except (ValueError, RecursionError) as problem:
-        array = line.lstrip(b"\xef\xbb\xbf \t").startswith(b"[") and number == 0
-        hint = "; an array over several lines? Write one object on each line" if array else ""
-        reason = getattr(problem, "msg", "nested too deeply")
-        column = f" (column {problem.colno})" if isinstance(problem, json.JSONDecodeError) else ""
-        return Row(number, place, digest(line), None, f"not JSON: {reason}{column}{hint}")
-    return make_row(number, place, record)
-
-
-def _open_parquet(name: str, path: Path) -> PairSource:
-    parquet, arrow = require("pyarrow.parquet"), require("pyarrow")
-    try:
-        with parquet.ParquetFile(path) as file:
-            there, rows = list(file.schema_arrow.names), file.metadata.num_rows
-    except (arrow.ArrowException, OSError) as problem:
-        raise InvalidArgument("data", name, f"a Parquet file that can be read ({problem})") from problem
-    _check_columns(name, there)
-    with path.open("rb") as opened:
-        fingerprint = hashlib.file_digest(opened, "sha256").hexdigest()
-
-    def read() -> Iterator[Row]:
-        with parquet.ParquetFile(path) as file:
-            batches = file.iter_batches(batch_size=256, columns=[column for column in COLUMNS if column in there])
-            records = (record for batch in batches for record in batch.to_pylist())
-            for number, record in enumerate(records):
-                yield make_row(number, f"row {number}", record)
-
-    return PairSource(name, fingerprint, rows, read)
-
-
-def _open_dataset(name: str, split: str) -> PairSource:
-    datasets = require("datasets")
-    folder, _, subset = (name, "", "") if Path(name).is_dir() else name.partition(":")
-    try:
-        found = datasets.load_dataset(folder, subset or None, split=split, streaming=True)
-        there = found.column_names
-    except Exception as problem:  # the library has an exception of its own for every mishap
-        first = next(iter(str(problem).strip().splitlines()), "")
-        allowed = f"{FORMS}, and a split of it ({type(problem).__name__}: {first})"
-        raise InvalidArgument("data", f"{name}, split {split}", allowed) from problem
-    if there is not None:
-        _check_columns(name, there)
-    splits = getattr(found.info, "splits", None) or {}
-    rows = splits[split].num_examples if split in splits else None
-
-    def read() -> Iterator[Row]:
-        for number, record in enumerate(found):
-            yield make_row(number, f"row {number}", {column: record.get(column) for column in COLUMNS})
-
-    return PairSource(name, f"{name} split {split}", rows or None, read)
-
-
-def _check_columns(name: str, there: list[str]) -> None:
-    if not {"chosen", "rejected"} <= set(there):
-        raise InvalidArgument("data", f"{name} with columns {', '.join(there)}", "columns prompt, chosen, rejected")
-
-
-def _looks_like_file(text: str) -> bool:
-    endings = (".jsonl", ".json", ".parquet", ".ndjson", ".csv", ".txt")
-    return text.startswith((".", "/", "~")) or text.count("/") > 1 or text.endswith(endings)
+    value, how = record.value, reading or Reading()
+    known, found, problem = value, None, record.problem
+    if not problem:
+        try:
+            if not isinstance(value, dict):
+                allowed = "an object with the columns " + ", ".join(COLUMNS[:3])
+                raise InvalidArgument("row", type(value).__name__, allowed)
+            known = how.rename(value)
+            found = parse_pair(value, how)
+        except InvalidArgument as refused:
+            problem = str(refused)
+    return Row(record.number, record.place, digest(known), found, problem)

@@ -9,11 +9,15 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from dynamics.errors import InvalidArgument
 from dynamics.files import write_atomically
+
+FORMAT = 2
+"""Of the lines, and of how rows are read. 2: one prompt for both responses of a pair, and whether it was cut."""
 
 
 def settings_file(out: Path) -> Path:
@@ -52,15 +56,74 @@ def locked(out: Path) -> Iterator[None]:
         out: the results.
 
     Raises:
-        InvalidArgument: another run is at work on it.
+        InvalidArgument: another run is at work on it, or has just removed what it began.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InvalidArgument("out", str(out), "a file that no other run is writing") from None
+        if not out.exists() or not os.path.samestat(os.fstat(file.fileno()), out.stat()):
+            raise InvalidArgument("out", f"{out}, which another run removed just now", "the same command again")
         yield
+
+
+@contextmanager
+def begun(out: Path, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Lock and prepare a results file; what is refused before a row is written leaves nothing behind.
+
+    Args:
+        out: the results.
+        settings: as for ``prepare``.
+
+    Raises:
+        InvalidArgument: as for ``locked`` and ``prepare``.
+    """
+    made = [path for path in (out, settings_file(out)) if not path.exists()]
+    with locked(out):
+        try:
+            prepare(out, settings)
+            yield
+        except Exception:
+            if not parts(out) and not out.stat().st_size:
+                for path in made:
+                    path.unlink(missing_ok=True)
+            raise
+
+
+def look(out: Path) -> dict[str, Any] | None:
+    """Return the settings of the results that are there, None where there are none; nothing is written.
+
+    Args:
+        out: the results.
+
+    Raises:
+        InvalidArgument: a folder, a file in a folder that is not there or cannot be written, a file that nobody can
+            tell the settings of, results of an earlier format.
+    """
+    if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        what = (
+            "a folder"
+            if out.is_dir()
+            else f"{out}, whose folder " + ("cannot be written" if out.parent.is_dir() else "is not there")
+        )
+        raise InvalidArgument("out", what, "a file in a folder that exists and can be written")
+    beside = settings_file(out)
+    if not beside.exists():
+        if (out.exists() and out.stat().st_size) or parts(out):
+            raise InvalidArgument(
+                "out", f"{out}, a file without {beside.name} beside it", "a new file, or one of a run"
+            )
+        return None
+    try:
+        found = json.loads(beside.read_text(encoding="utf-8"))
+        before = {**found}
+    except (ValueError, TypeError) as problem:
+        raise InvalidArgument("out", str(beside), "settings as a run writes them; remove it and start") from problem
+    if before.get("format") != FORMAT:
+        got = f"{out}, results in format {before.get('format', 1)}"
+        raise InvalidArgument("out", got, f"a new file: this version reads rows otherwise and writes format {FORMAT}")
+    return before
 
 
 def prepare(out: Path, settings: Mapping[str, Any]) -> None:
@@ -70,25 +133,19 @@ def prepare(out: Path, settings: Mapping[str, Any]) -> None:
 
     Args:
         out: the results.
-        settings: what results depend on; written beside them when they begin.
+        settings: what results depend on; written beside them, with the format, when they begin.
 
     Raises:
-        InvalidArgument: results of other settings, or a file that nobody can tell the settings of.
+        InvalidArgument: results of other settings, or what ``look`` refuses.
     """
-    beside = settings_file(out)
-    if beside.exists():
-        try:
-            before = json.loads(beside.read_text(encoding="utf-8"))
-        except ValueError as problem:
-            raise InvalidArgument("out", str(beside), "settings as a run writes them; remove it and start") from problem
+    before, settings = look(out), {"format": FORMAT, **settings}
+    if before is not None:
         differ = [key for key in {**settings, **before} if settings.get(key) != before.get(key)]
         if differ:
             told = "; ".join(f"{key} was {before.get(key)} and is {settings.get(key)}" for key in differ)
             raise InvalidArgument("out", f"{out} of another run", f"another file, or the same settings ({told})")
-    elif (out.exists() and out.stat().st_size) or parts(out):
-        raise InvalidArgument("out", f"{out}, a file without {beside.name} beside it", "a new file, or one of a run")
     else:
-        write_json(beside, settings)
+        write_json(settings_file(out), settings)
     for path in (out, *parts(out)):
         cut_torn_line(path)
 
@@ -125,11 +182,13 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("ab", buffering=0)
+        self._file: FileIO | None = None
 
     def append(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Append one batch."""
+        """Append one batch; the first creates the file if it is not there."""
         data = b"".join(json.dumps(record, allow_nan=False).encode() + b"\n" for record in records)
+        if self._file is None:
+            self._file = self.path.open("ab", buffering=0)
         while data:
             data = data[self._file.write(data) :]
         os.fsync(self._file.fileno())
@@ -138,7 +197,8 @@ class Writer:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         cut_torn_line(self.path)
 
 

@@ -13,13 +13,22 @@ import torch
 from dynamics.errors import InvalidArgument, check_count
 from dynamics.language_model.loading import LanguageModel
 from dynamics.language_model.pair_audit import results as pair_results
-from dynamics.language_model.pair_audit.columns import Sequences, audit_pairs_that_fit
+from dynamics.language_model.pair_audit.columns import audit_pairs_that_fit
 from dynamics.language_model.pair_audit.data import PairSource, Row
 from dynamics.language_model.pair_audit.processes import Processes
-from dynamics.language_model.pair_audit.rows import tokenize_pair
+from dynamics.language_model.pair_audit.tokens import Sequences, tokenize_pair
 from dynamics.language_model.parameters import Filter
+from dynamics.losses import DPO, PreferenceLoss
 
-STRICT = "rows that can all be used; without --strict such rows are skipped"
+
+def refuse(why: str) -> InvalidArgument:
+    """Return the error of a row that cannot be used where all must be.
+
+    Args:
+        why: the reason, with the place of the row.
+    """
+    allowed = f"rows that can all be used (without --strict such rows are skipped); {why}"
+    return InvalidArgument("data", "a row that cannot be used", allowed)
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class AuditSettings:
             changes a digit.
         first: stop after so many rows; None for all.
         strict: stop at the first row that cannot be used.
+        loss: preference loss that ``lowers_chosen`` is about.
     """
 
     parameters: Filter = None
@@ -43,6 +53,7 @@ class AuditSettings:
     batch_pairs: int = 8
     first: int | None = None
     strict: bool = False
+    loss: PreferenceLoss = DPO()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
         check_count("batch_pairs", self.batch_pairs)
@@ -61,9 +72,10 @@ def run_audit(
 ) -> None:
     """Audit every row of a data set and append one line for each to a file, after what is there already.
 
-    A line holds ``row`` (from 0), ``digest`` and either the fields of ``PairAudit`` or ``skipped``, the reason. Of
-    several processes each takes every so many-th batch and writes a part; the first merges them at the end. The file
-    must have been prepared (``pair_results.prepare``) before any process begins.
+    A line holds ``row`` (from 0), ``digest`` and either what ``TokenizedPair.fields`` returns and the fields of
+    ``PairAudit``, or ``skipped``, the reason. Of several processes each takes every so many-th batch and writes a part;
+    the first merges them at the end. The file must have been prepared (``pair_results.prepare``) before any process
+    begins.
 
     Args:
         loaded: model and tokenizer.
@@ -145,15 +157,19 @@ def _audit_window(loaded: LanguageModel, window: list[Row], settings: AuditSetti
         try:
             if row.pair is None:
                 raise InvalidArgument("data", row.place, row.problem)
-            pairs[row.number] = tokenize_pair(loaded.tokenizer, row.pair, settings.max_tokens)
+            made = tokenize_pair(loaded.tokenizer, row.pair, settings.max_tokens)
+            pairs[row.number] = made.sequences
+            records[row.number] |= made.fields()
         except InvalidArgument as problem:
             why = f"{row.place}: {problem if row.pair is not None else row.problem}"
             if settings.strict:
-                raise InvalidArgument("data", why, STRICT) from None
+                raise refuse(why) from None
             records[row.number]["skipped"] = why
     if pairs:
         batch = list(pairs.values())
-        audited = audit_pairs_that_fit(loaded.model, batch, parameters=settings.parameters, dtype=settings.dtype)
+        audited = audit_pairs_that_fit(
+            loaded.model, batch, loss=settings.loss, parameters=settings.parameters, dtype=settings.dtype
+        )
         for number, found in zip(pairs, audited, strict=True):
             records[number] |= asdict(found)
     return list(records.values())

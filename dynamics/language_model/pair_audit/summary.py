@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass
 from heapq import nsmallest
 from pathlib import Path
@@ -10,10 +11,12 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from dynamics.errors import InvalidArgument
 from dynamics.language_model.pair_audit.results import read_lines
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 MOST_NAMED = 1000  # skipped rows that are named one by one
+OTHERS = ("", "")  # ends of prompts beyond so many
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,17 @@ class AuditSummary:
     Attributes:
         rows: rows that were looked at.
         audited: pairs among them.
-        displaced: pairs whose own first DPO step lowers their chosen response.
+        displaced: pairs whose own small SGD step lowers their chosen response, under the loss that was asked for.
         chosen_more_probable: pairs with log pi(y_w) > log pi(y_l).
         cosine: quantiles of the cosine between the scores of a pair, by probability; empty without pairs.
         drive_chosen: the same of ||g_w||^2 - <g_w, g_l>.
         ches_pearson: correlation of CHES with drive_chosen; None where it is undefined (fewer than 3 pairs, no spread).
         ches_spearman: the same of ranks, which no single large pair decides.
         lowest: rows of the lowest drives of the chosen response, lowest first.
+        cut: pairs whose prompt ends before its own last token, as a trainer cuts it.
+        left_out: the commonest end of a prompt that is cut off so; empty without any.
+        cut_by: what cuts it off, as for ``tokens.cut_sentence``.
+        remarks: how many pairs have each other remark of ``tokens.REMARKS``.
         skipped: rows without an audit.
         skipped_rows: their numbers and the reasons, at most 1000.
     """
@@ -43,6 +50,10 @@ class AuditSummary:
     ches_pearson: float | None
     ches_spearman: float | None
     lowest: list[int]
+    cut: int
+    left_out: str
+    cut_by: str
+    remarks: dict[str, int]
     skipped: int
     skipped_rows: list[tuple[int, str]]
 
@@ -52,9 +63,14 @@ def summarise(out: Path) -> AuditSummary:
 
     Args:
         out: what ``run_audit`` wrote.
+
+    Raises:
+        InvalidArgument: results of an earlier version, which do not say whether a pair was cut.
     """
     drive, cosine, similarity, numbers = array("d"), array("d"), array("d"), array("q")
     displaced = probable = skipped = 0
+    cut: Counter[tuple[str, str]] = Counter()
+    remarks: Counter[str] = Counter()
     named: list[tuple[int, str]] = []
     for record, _ in read_lines(out):
         if "skipped" in record:
@@ -63,6 +79,12 @@ def summarise(out: Path) -> AuditSummary:
                 named.append((record["row"], record["skipped"]))
             continue
         numbers.append(record["row"])
+        if "cut" not in record:
+            raise InvalidArgument("out", f"{out}, row {record['row']} without cut", "results of this version")
+        if record["cut"]:
+            end = record["left_out"], record["cut_by"]
+            cut[end if end in cut or len(cut) < MOST_NAMED else OTHERS] += 1
+        remarks.update(record.get("remarks", ()))
         drive.append(record["drive_chosen"])
         similarity.append(record["ches"])
         if record["cosine"] is not None:
@@ -70,6 +92,7 @@ def summarise(out: Path) -> AuditSummary:
         displaced += record["lowers_chosen"]
         probable += record["log_prob_chosen"] > record["log_prob_rejected"]
     pearson, spearman = correlations(np.asarray(similarity), np.asarray(drive))
+    commonest = cut.most_common(1)[0][0] if cut else OTHERS
     lowest = nsmallest(5, range(len(drive)), key=drive.__getitem__)
     return AuditSummary(
         rows=len(drive) + skipped,
@@ -81,6 +104,10 @@ def summarise(out: Path) -> AuditSummary:
         ches_pearson=pearson,
         ches_spearman=spearman,
         lowest=[numbers[place] for place in lowest],
+        cut=cut.total(),
+        left_out=commonest[0],
+        cut_by=commonest[1],
+        remarks=dict(sorted(remarks.items())),
         skipped=skipped,
         skipped_rows=named,
     )

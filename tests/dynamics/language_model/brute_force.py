@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import gelu, silu, softmax
 
 from dynamics.language_model import TokenSequence
+from tests.dynamics.language_model.rope_by_hand import rope
 
 # ragged lengths, repeated tokens, shared prompts, a one-token response; the vocabulary is 23
 SEQUENCES = (
@@ -72,9 +73,9 @@ def _llama(model: Any, w: dict[str, Tensor], tokens: Tensor) -> Tensor:
     c = model.config
     heads, pairs_ = c.num_attention_heads, c.num_key_value_heads
     size = c.hidden_size // heads
-    # the stored frequencies are float32 numbers; they are taken as they are, and all arithmetic on them is float64
-    angles = torch.arange(len(tokens), dtype=torch.float64)[:, None] * model.model.rotary_emb.inv_freq.double()
-    cos, sin = (torch.cat([f, f], -1) for f in (angles.cos(), angles.sin()))
+    frequencies, scale = rope(c.rope_parameters, size, len(tokens), c.max_position_embeddings)
+    angles = torch.arange(len(tokens), dtype=torch.float64)[:, None] * torch.from_numpy(frequencies)
+    cos, sin = (scale * torch.cat([f, f], -1) for f in (angles.cos(), angles.sin()))
 
     def norm(x: Tensor, name: str) -> Tensor:
         return w[f"{name}.weight"] * x / (x.square().mean(-1, keepdim=True) + c.rms_norm_eps).sqrt()

@@ -26,13 +26,13 @@ MODELS = [("qwen2", True), ("qwen2", False), ("llama", True), ("gpt2", True)]
 
 
 def loss_gradient(model: Any, loss: PreferenceLoss, chosen: list[int], rejected: list[int], weight: Tensor) -> Tensor:
-    """The gradient of the weighted sum of losses by autograd through the loss's own value, all parameters in a row."""
+    """The gradient of the weighted mean of losses by autograd through the loss's own value, all parameters in a row."""
     own = torch.stack([own_log_probs(reference_logits(model, s.ids), s).sum() for s in SEQUENCES])
     ref = torch.tensor(REFERENCE, dtype=torch.float64)
     length = torch.tensor([float(s.length) for s in SEQUENCES], dtype=torch.float64)
     value = loss(own[chosen], own[rejected], ref[chosen], ref[rejected], length[chosen], length[rejected])
     named = list(model.parameters())
-    parts = torch.autograd.grad((weight * value).sum(), named, allow_unused=True)
+    parts = torch.autograd.grad((weight * value).sum() / weight.sum(), named, allow_unused=True)
     return torch.cat([torch.zeros(p.numel()) if g is None else g.flatten() for p, g in zip(named, parts, strict=True)])
 
 

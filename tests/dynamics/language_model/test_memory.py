@@ -55,6 +55,17 @@ def starve(patch: pytest.MonkeyPatch, problem: BaseException, after: int, times:
     return raised
 
 
+def test_the_limit_of_the_process_counts() -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 45, before[1]))
+        assert 1 << 44 < memory_module._free_in_process() < 1 << 45
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert memory_module._free_in_process() == 1 << 62
+
+
 SHORTAGES = [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()]
 SHORTAGES += [RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")]
 

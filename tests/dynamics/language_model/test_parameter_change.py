@@ -20,7 +20,8 @@ def set_gradient(model: Any, loss: PreferenceLoss = LOSS) -> dict[str, Tensor]:
     """Leave d loss / d theta in every .grad, by autograd through another forward and the value of the loss."""
     own = torch.stack([own_log_probs(reference_logits(model, s.ids), s).sum() for s in SEQUENCES])
     ref, w, other = own.detach(), PAIRS["chosen"], PAIRS["rejected"]
-    value = (torch.tensor([1.0, 0.5], dtype=torch.float64) * loss(own[w], own[other], ref[w], ref[other])).sum()
+    weight = torch.tensor(PAIRS["weight"], dtype=torch.float64)
+    value = (weight * loss(own[w], own[other], ref[w], ref[other])).sum() / weight.sum()
     model.zero_grad()
     value.backward()
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}

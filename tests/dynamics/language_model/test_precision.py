@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from dynamics import InvalidArgument
-from dynamics.language_model import tiny_model
+from dynamics.language_model import TokenSequence, sequence_log_probs, tiny_model
 from dynamics.language_model.precision import computing_in
+from tests.dynamics.language_model.brute_force import own_log_probs, reference_logits
+from tests.dynamics.language_model.rope_by_hand import KINDS, rope
 
 
 def test_requests_for_float32_are_answered_with_float64() -> None:
@@ -20,20 +25,107 @@ def test_requests_for_float32_are_answered_with_float64() -> None:
     assert torch.zeros(2).dtype == torch.float32
 
 
-def test_rotary_tables_are_float64() -> None:
-    model = tiny_model("qwen2")
+LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16}
+LONG = {"short_factor": [1.0, 1.5, 1.7, 2.0], "long_factor": [2.0, 3.0, 5.0, 8.0]}
+ROPES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "linear": {"factor": 3.0},
+    "dynamic": {"factor": 3.0},
+    "yarn": {"factor": 4.0, "original_max_position_embeddings": 16},
+    "longrope": {**LONG, "original_max_position_embeddings": 16},
+    "llama3": LLAMA3,
+    "proportional": {"partial_rotary_factor": 0.5},
+}
+SIZES = {"width": 32, "heads": 4, "layers": 2}
+
+
+def with_rope(kind: str, **config: Any) -> Any:
+    settings = {"rope_type": kind, "rope_theta": 1e4, **ROPES[kind]}
+    return tiny_model("llama", **SIZES, max_position_embeddings=32, rope_parameters=settings, **config)
+
+
+def sequence(length: int) -> TokenSequence:
+    return TokenSequence(tuple((5 * t * t + 3 * t + 1) % 23 for t in range(length)), 2)
+
+
+def test_every_kind_of_rope_that_transformers_knows_is_here() -> None:
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    assert set(ROPE_INIT_FUNCTIONS) <= set(ROPES)
+    assert set(ROPES) == set(KINDS)
+
+
+@pytest.mark.parametrize("length", [14, 25, 40])  # within the training, beyond it, beyond what the model is made for
+@pytest.mark.parametrize("kind", ROPES)
+def test_every_kind_of_rope_is_float64_throughout(kind: str, length: int) -> None:
+    """Against a forward pass written out, whose frequencies come from the formulas; the model is left as it was."""
+    model, s = with_rope(kind), sequence(length)
     rotary = model.model.rotary_emb
-    rotary.inv_freq = rotary.inv_freq.float()
-    positions = torch.arange(40).unsqueeze(0)
+    before = {name: buffer.clone() for name, buffer in rotary.named_buffers()}
+    # a model knows its own predictions only without their last token, which it is not given
+    wanted = own_log_probs(reference_logits(model, s.ids[:-1]), s).detach()
+    for _ in range(2):
+        (found,) = sequence_log_probs(model, [s], dtype=torch.float64).tokens
+        assert float((found - wanted).abs().max()) < 1e-12
+    assert {name: buffer.dtype for name, buffer in rotary.named_buffers()} == dict.fromkeys(before, torch.float32)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in rotary.named_buffers())
+    assert not hasattr(rotary, "long_inv_freq")
+    with torch.no_grad():  # the negative control: as transformers computes it
+        stored = own_log_probs(model(input_ids=torch.tensor([s.ids[:-1]]), use_cache=False).logits[0], s)
+    assert float((stored - wanted).abs().max()) > 1e-10
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "longrope"])
+def test_what_was_computed_before_changes_nothing(kind: str) -> None:
+    """Frequencies that grow with a long sequence are not those of the next, short one."""
+    model = with_rope(kind)
+    alone = sequence_log_probs(model, [sequence(14)], dtype=torch.float64).total
+    sequence_log_probs(model, [sequence(60)], dtype=torch.float64)
+    sequence_log_probs(model, [sequence(60)])
+    assert torch.equal(sequence_log_probs(model, [sequence(14)], dtype=torch.float64).total, alone)
+    between = sequence_log_probs(model, [sequence(40)], dtype=torch.float64).total
+    with torch.no_grad():  # the owner's own use of the model, which remembers the longest sequence
+        model(input_ids=torch.tensor([sequence(60).ids]))
+    assert torch.equal(sequence_log_probs(model, [sequence(40)], dtype=torch.float64).total, between)
+    assert torch.equal(sequence_log_probs(model, [sequence(14)], dtype=torch.float64).total, alone)
+
+
+def test_kinds_of_layers_with_a_rope_each() -> None:
+    transformers = pytest.importorskip("transformers")
+    kinds = {"full_attention": "linear", "sliding_attention": "default"}
+    settings = {layers: {"rope_type": kind, "rope_theta": 1e4, **ROPES[kind]} for layers, kind in kinds.items()}
+    sizes = {"vocab_size": 23, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8}
+    sizes |= {"num_key_value_heads": 2, "intermediate_size": 16, "sliding_window": 4}
+    config = transformers.Gemma3TextConfig(**sizes, layer_types=list(kinds), rope_parameters=settings)
+    model = transformers.Gemma3ForCausalLM(config).double().eval()
+    rotary, scale = model.model.rotary_emb, model.model.embed_tokens
+    positions = torch.arange(20).unsqueeze(0)
     with computing_in(model, torch.float64):
-        cos, sin = rotary(torch.zeros(1, dtype=torch.float64), positions)
-    angles = positions[0, :, None].double() * rotary.inv_freq.double()
-    torch.testing.assert_close(cos[0], torch.cat([angles, angles], -1).cos(), rtol=0, atol=1e-15)
-    torch.testing.assert_close(sin[0], torch.cat([angles, angles], -1).sin(), rtol=0, atol=1e-15)
-    assert rotary.inv_freq.dtype == torch.float32
-    with torch.no_grad():  # without it the table is that of float32
-        cos, _ = rotary(torch.zeros(1, dtype=torch.float64), positions)
-    assert float((cos[0] - torch.cat([angles, angles], -1).cos()).abs().max()) > 1e-8
+        for layers in kinds:
+            cos, _ = rotary(torch.zeros(1, dtype=torch.float64), positions, layers)
+            frequencies, _ = rope(settings[layers], 8, 20, 0)
+            angles = positions[0, :, None].double() * torch.from_numpy(frequencies)
+            assert float((cos[0] - torch.cat([angles, angles], -1).cos()).abs().max()) < 1e-14
+        assert float(scale.embed_scale) == 32**0.5
+    assert float(scale.embed_scale) != 32**0.5  # another table of float32, in the model as it is
+
+
+def test_a_model_that_was_once_in_bfloat16_does_not_keep_rounded_frequencies() -> None:
+    model, s = with_rope("default"), sequence(20)
+    wanted = own_log_probs(reference_logits(model, s.ids[:-1]), s).detach()
+    rounded = copy.deepcopy(model)
+    rounded.model.rotary_emb.to(torch.bfloat16)
+    for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
+        (found,) = sequence_log_probs(rounded, [s], dtype=dtype).tokens
+        assert float((found - wanted).abs().max()) < tolerance
+    assert rounded.model.rotary_emb.inv_freq.dtype == torch.bfloat16
+
+
+def test_frequencies_that_the_owner_has_set_are_kept() -> None:
+    model = with_rope("default")
+    mine = model.model.rotary_emb.inv_freq.mul_(0.5).clone()
+    with computing_in(model, torch.float64):
+        assert torch.equal(model.model.rotary_emb.inv_freq, mine.double())
 
 
 def test_an_island_of_another_kind_is_an_error() -> None:

@@ -53,10 +53,11 @@ def test_batch_agrees_with_a_step_of_dynamics_on_several_prompts(source: random.
         rest = [-a - b for a, b in zip(w, r, strict=True)]
         features.append([[float(a) for a in row] for row in (w, r, rest)])
     policy = LogLinear(features)
-    # at the reference every urgency is 1/2, so a weight of 2 u / N makes the mean of the u-weighted pairs
-    weights = [float(2 * u / n) for u in drawn.urgencies]
+    # at the reference every urgency is 1/2, and the objective is the weighted mean
+    weights = [float(u) for u in drawn.urgencies]
     asked = pairs([0] * n, [1] * n, prompt=list(range(n)), weight=weights, shape=(n, 3))
-    account = step(policy, [0.0] * policy.parameters, preferences=asked, loss=DPO(beta=0.5), learning_rate=0.4)
+    rate = 0.4 * sum(2 * w / n for w in weights)
+    account = step(policy, [0.0] * policy.parameters, preferences=asked, loss=DPO(beta=0.5), learning_rate=rate)
     unit = 0.4 * 0.5
     for i in range(n):
         change = [float(account.predicted[i, y]) * 3 / unit for y in (0, 1)]

@@ -8,7 +8,7 @@ from hypothesis import assume, given, strategies as st
 
 from theory.jian2025.cases import EVEN_PAIR, any_or_similar, ladder
 from theory.jian2025.corollary_1 import excess_over_eq_4, excess_over_eq_5, longer_chosen
-from theory.jian2025.corollary_2 import bound_46, bound_49, excess_over_square, gap
+from theory.jian2025.corollary_2 import eq_46, eq_49
 from theory.jian2025.corollary_2_mended import leads
 from theory.worlds import World
 
@@ -42,26 +42,26 @@ def test_longer_chosen(w: World) -> None:
 
 
 @given(worlds, st.fractions(F(1, 10), 3, max_denominator=10))
-def test_excess_over_the_square_of_corollary_2(w: World, beta: F) -> None:
+def test_eq_49_against_floats(w: World, beta: F) -> None:
     g_w, g_l = vectors(w)
     p_w, p_l = float(w.p[w.chosen]), float(w.p[w.rejected])
     square = sum((math.sqrt(p_w) * a - math.sqrt(p_l) * b) ** 2 for a, b in zip(g_w, g_l, strict=True))
-    assert excess_over_square(w, beta) == sign(float(beta * gap(w)) - square)
+    assert eq_49(w, beta) == (sign(float(beta * (w.D_w - w.D_l)) - square) > 0)
 
 
 @given(worlds)
-def test_bound_46_multiplies_an_inequality_by_the_inner_product(w: World) -> None:
+def test_eq_46_multiplies_an_inequality_by_the_inner_product(w: World) -> None:
     inner = float(w.kernel(w.chosen, w.rejected))
     p_w, p_l = float(w.p[w.chosen]), float(w.p[w.rejected])
-    assert bound_46(w) == (sign((p_w + p_l - 2 * math.sqrt(p_w * p_l)) * inner) > 0)
+    assert eq_46(w) == (sign((p_w + p_l - 2 * math.sqrt(p_w * p_l)) * inner) > 0)
 
 
 def test_even_pairs_attain_the_bounds() -> None:
     # g_w = -g_l: the gap is 1, the square 1, and arithmetic and geometric mean agree
-    assert gap(EVEN_PAIR) == 1
-    assert excess_over_square(EVEN_PAIR) == 0
-    assert bound_46(EVEN_PAIR)
-    assert bound_49(EVEN_PAIR)
+    assert EVEN_PAIR.D_w - EVEN_PAIR.D_l == 1
+    assert eq_46(EVEN_PAIR)
+    assert eq_49(EVEN_PAIR)
+    assert not eq_49(EVEN_PAIR, beta=F(999, 1000))
 
 
 def test_leads_looks_along_the_step() -> None:

@@ -42,8 +42,9 @@ def test_many_pairs_take_the_steps_of_dynamics(factor: F, source: random.Random)
     chosen, rejected, weight = (list(column) for column in zip(*case.pairs, strict=True))
     asked = pairs(chosen, rejected, weight=[float(a) for a in weight], shape=(n,))
     loss = DPO(beta=float(case.beta))
-    # a response chosen once moves by learning_rate * beta / 2 = log(factor)
-    rate = 2 * math.log(factor) / case.beta
+    # of the sum over pairs: a response chosen once moves by learning_rate * beta / 2 = log(factor)
+    sum_rate = 2 * math.log(factor) / case.beta
+    rate = sum_rate * float(sum(weight))
     first = step(Tabular(n), theta, preferences=asked, loss=loss, learning_rate=rate)
     assert [float(q) for q in first.new_log_probs.exp()] == pytest.approx([float(q) for q in case.after(factor)])
     others = [y for y in range(n) if case.push[y] == 0 and y not in chosen + rejected]
@@ -52,7 +53,7 @@ def test_many_pairs_take_the_steps_of_dynamics(factor: F, source: random.Random)
     p = first.new_log_probs.exp()
     for y in others:
         assert math.expm1(float(first.new_log_probs[y]) - theta[y]) == pytest.approx(float(case.others_change(factor)))
-        rise = float(second.predicted[y] / p[y]) / (rate * case.beta)
+        rise = float(second.predicted[y] / p[y]) / (sum_rate * case.beta)
         assert rise == pytest.approx(float(case.others_rate(factor)), abs=1e-9)
 
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import re
+import subprocess
+import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +17,11 @@ import torch
 
 from dynamics import InvalidArgument
 from dynamics.language_model import TokenSequence, tiny_model
-from dynamics.language_model.pair_audit import columns
-from dynamics.language_model.pair_audit.columns import PairAudit, audit_pairs, audit_pairs_that_fit, out_of_memory
+from dynamics.language_model.pair_audit.columns import PairAudit, audit_pairs, audit_pairs_that_fit
 from dynamics.language_model.precision import computing_in
 from tests.dynamics.language_model.brute_force import SEQUENCES, own_log_probs, reference_logits, scores
 
+ROOT = Path(__file__).parents[4]
 PAIRS = [(SEQUENCES[0], SEQUENCES[3]), (SEQUENCES[1], SEQUENCES[2]), (SEQUENCES[4], SEQUENCES[1])]
 
 
@@ -103,54 +109,56 @@ def test_a_model_that_is_not_finite_is_refused() -> None:
         audit_pairs(model, PAIRS)
 
 
-class Scarce:
-    """An audit that finds memory for so many pairs only, and remembers what it was asked."""
-
-    def __init__(self, layerwise: int, graph: int, error: Exception) -> None:
-        self.most = {"layerwise": layerwise, "auto": graph}
-        self.error = error
-        self.asked: list[tuple[int, str]] = []
-
-    def __call__(self, model: Any, pairs: Any, *, memory: Any, **options: Any) -> list[PairAudit]:
-        self.asked.append((len(pairs), memory))
-        if len(pairs) > self.most[memory]:
-            raise self.error
-        return audit_pairs(model, pairs, memory=memory, **options)
+@pytest.fixture(scope="module")
+def shortage() -> dict[str, Any]:
+    """What came of running out of memory for real, in a process that limits itself."""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("needs /proc and a limit on the address space")
+    command = [sys.executable, "-m", "tests.dynamics.language_model.run_out_of_memory"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
-        MemoryError(),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
-    ],
-)
-def test_when_memory_runs_out_layers_come_first_and_then_halves(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+def assert_alike(found: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> None:
+    """A pair's numbers depend on the others of its batch by rounding only, which is that of float32 here."""
+    for one, other in zip(found, wanted, strict=True):
+        for name, value in other.items():
+            scale = other["norm_chosen"] ** 2 if "drive" in name else abs(value)
+            assert one[name] == pytest.approx(value, rel=1e-4, abs=1e-5 * scale), name
+
+
+def test_a_batch_that_does_not_fit_is_halved(shortage: dict[str, Any]) -> None:
+    assert shortage["before"] == []
+    refused = shortage["two pairs"]
+    assert "can't allocate memory" in refused["cause"]  # the allocator's own words: nothing is played
+    assert refused["argument"] == "sequences"
+    assert refused["available"] < refused["needed"]
+    assert "MiB that were free" in refused["said"]
+    assert shortage["told"] == ["2 pairs do not fit into memory: half of them at a time instead"]
+    assert_alike(shortage["halves"], shortage["truth"])
+    assert shortage["clean"]
+    assert_alike(shortage["afterwards"], shortage["truth"])
+
+
+def test_one_graph_that_does_not_fit_names_the_other_way(shortage: dict[str, Any]) -> None:
+    assert "allowed: memory='layerwise', which needs about" in shortage["graph"]["said"]
+
+
+def test_when_memory_does_not_suffice_for_one_pair_it_is_said_how_much_does(shortage: dict[str, Any]) -> None:
+    said = shortage["one pair"]["said"]
+    assert re.match(r"memory: got a pair of up to 300 tokens that needs about \d+ MiB beyond the model, where", said)
+    assert "--max-tokens" in said
+
+
+def test_the_forward_passes_too_say_that_memory_ran_out(shortage: dict[str, Any]) -> None:
+    assert shortage["log pi"]["said"].startswith("sequences: got 4, out of memory; allowed: fewer or shorter ones")
+    assert shortage["contexts"]["said"].startswith("contexts: got 1192, out of memory")
+
+
+def test_other_errors_are_not_taken_for_memory() -> None:
     model = tiny_model()
-    wanted = audit_pairs(model, PAIRS)
-    scarce = Scarce(layerwise=3, graph=0, error=error)
-    monkeypatch.setattr(columns, "audit_pairs", scarce)
-    whole = audit_pairs_that_fit(model, PAIRS)
-    assert scarce.asked == [(3, "auto"), (3, "layerwise")]
-    assert [asdict(f) for f in whole] == [pytest.approx(asdict(w), rel=1e-9) for w in wanted]
-    scarce = Scarce(layerwise=0, graph=1, error=error)
-    monkeypatch.setattr(columns, "audit_pairs", scarce)
-    halves = audit_pairs_that_fit(model, PAIRS)
-    assert scarce.asked[:3] == [(3, "auto"), (3, "layerwise"), (1, "auto")]
-    assert [asdict(f) for f in halves] == [pytest.approx(asdict(w), rel=1e-9) for w in wanted]
-
-
-def test_when_memory_does_not_suffice_for_one_pair_it_is_said_how_much_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns, "audit_pairs", Scarce(0, 0, MemoryError()))
-    with pytest.raises(InvalidArgument, match=r"memory: got a pair of up to 7 tokens that needs about \d+ MiB beyond"):
-        audit_pairs_that_fit(tiny_model(), PAIRS)
-
-
-def test_other_errors_are_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns, "audit_pairs", Scarce(0, 0, RuntimeError("shapes differ")))
+    model.lm_head.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ")))
     with pytest.raises(RuntimeError, match="shapes differ"):
-        audit_pairs_that_fit(tiny_model(), PAIRS)
-    assert not out_of_memory(ValueError("no"))
+        audit_pairs_that_fit(model, PAIRS)

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies as st
 
 from dynamics import InvalidArgument
-from dynamics.language_model.pair_audit import data as pair_data
-from dynamics.language_model.pair_audit.data import PairSource, check_rows, open_pairs
+from dynamics.language_model.pair_audit import containers
+from dynamics.language_model.pair_audit.containers import Record
+from dynamics.language_model.pair_audit.data import PairSource, check_rows, make_row, open_pairs
+from dynamics.language_model.pair_audit.reading import find_reading
 from dynamics.language_model.pair_audit.rows import Pair
 from tests.dynamics.language_model.saved import products, write_lines
 
@@ -83,7 +86,7 @@ def test_chat_rows_in_parquet(tmp_path: Path) -> None:
 
     parquet.write_table(arrow.Table.from_pylist([CHAT]), tmp_path / "p.parquet")
     (row,) = open_pairs(tmp_path / "p.parquet").read()
-    assert row.pair == Pair((USER,), "56", "54")
+    assert row.pair == Pair((USER,), {"role": "assistant", "content": "56"}, {"role": "assistant", "content": "54"})
 
 
 def test_a_folder_is_read_through_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,9 +109,10 @@ def test_a_folder_is_read_through_datasets(tmp_path: Path, monkeypatch: pytest.M
         ("missing.jsonl", None, "a file that exists"),
         ("empty.jsonl", b"", "holds no rows"),
         ("blank.jsonl", b"\n\n", "holds no rows"),
-        ("other.csv", b"prompt,chosen,rejected\n" * 3, "none can be used; allowed: preference pairs; line 1: not JSON"),
+        ("other.csv", b"a,b\n1,2\n", "with columns a, b; allowed: columns prompt, chosen, rejected"),
         ("columns.jsonl", b'{"question": 1, "answer": 2}\n' * 3, "line 1: columns: got question, answer"),
-        ("array.json", b"[\n{}\n]\n", "an array over several lines"),
+        ("array.json", b"[\n{}\n]\n", "row 0: columns: got none"),
+        ("torn.json", b"[\n{}\n", "an array that is not complete? Write one object on each line"),
         ("broken.parquet", b"PAR1 no more", "a Parquet file that can be read"),
     ],
 )
@@ -164,9 +168,33 @@ def test_a_file_is_not_read_into_memory(tmp_path: Path) -> None:
 
 
 def test_a_line_without_end_is_skipped_and_the_next_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pair_data, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(containers, "LONGEST_LINE", 1000)
     path = write_lines(tmp_path / "pairs.jsonl", ["x" * 5000, GOOD, "y" * 999, GOOD])
     source = open_pairs(path)
     assert [row.place for row in source.read() if row.pair] == ["line 2", "line 4"]
     assert "longer than" in problems(source)["line 1"]
     assert "not JSON" in problems(source)["line 3"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["role", "content", "tool_calls", "name"]), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+NAMES = ("prompt", "chosen", "rejected", "tools", "chat_template_kwargs", "question", "system")
+
+
+@given(st.lists(JSON | st.dictionaries(st.sampled_from(NAMES), JSON), max_size=4))
+def test_whatever_a_row_is_it_is_a_pair_or_has_a_reason(rows: list[Any]) -> None:
+    try:
+        reading = find_reading("rows", rows)
+    except InvalidArgument:  # a question in another column
+        reading = find_reading("rows", rows, ["none"])
+    for number, value in enumerate(rows):
+        row = make_row(Record(number, f"row {number}", value), reading)
+        assert (row.pair is None) == bool(row.problem)
+        assert len(row.problem.splitlines()) <= 1
+        assert len(row.digest) == 16

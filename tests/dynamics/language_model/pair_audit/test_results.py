@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,12 @@ from hypothesis import given, settings, strategies as st
 
 from dynamics import InvalidArgument
 from dynamics.language_model.pair_audit.results import (
+    FORMAT,
     Writer,
+    begun,
     cut_torn_line,
     locked,
+    look,
     merge,
     next_file,
     part_file,
@@ -58,7 +62,7 @@ def test_a_batch_is_whole_lines(tmp_path: Path) -> None:
 def test_settings_are_written_once_and_compared(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     prepare(out, SETTINGS)
-    assert json.loads(settings_file(out).read_text(encoding="utf-8")) == SETTINGS
+    assert json.loads(settings_file(out).read_text(encoding="utf-8")) == {"format": FORMAT, **SETTINGS}
     prepare(out, SETTINGS)
     with pytest.raises(InvalidArgument, match="model was a and is b"):
         prepare(out, {**SETTINGS, "model": "b"})
@@ -123,7 +127,7 @@ def test_a_line_that_is_no_result_is_named(tmp_path: Path) -> None:
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
-    out = tmp_path / "deep" / "out.jsonl"
+    out = tmp_path / "out.jsonl"
     with locked(out), pytest.raises(InvalidArgument, match="no other run"), locked(out):
         pass
     with locked(out):
@@ -137,3 +141,77 @@ def test_numbers_that_json_does_not_know_are_refused_and_the_old_file_stays(tmp_
         write_json(path, {"a": float("nan")})
     assert json.loads(path.read_text(encoding="utf-8")) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["summary.json"]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def refused_after(out: Path, work: Callable[[], object]) -> None:
+    """Begin a run, let it do something and then refuse it."""
+
+    def run() -> None:
+        with begun(out, SETTINGS):
+            work()
+            raise InvalidArgument("one", "a", "b")
+
+    with pytest.raises(InvalidArgument, match="one: got a"):
+        run()
+
+
+def test_what_is_refused_before_a_row_leaves_nothing_behind(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    seen: list[list[str]] = []
+    for _ in range(2):
+        refused_after(out, lambda: seen.append(names(tmp_path)))
+        assert names(tmp_path) == []
+    assert seen == [["out.jsonl", "out.jsonl.settings.json"]] * 2
+
+
+def test_what_is_refused_after_a_row_keeps_it(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    refused_after(out, lambda: fill(out, [0]))
+    assert rows(out) == [0]
+    with pytest.raises(InvalidArgument, match="model was a and is b"), begun(out, {**SETTINGS, "model": "b"}):
+        pass
+    assert rows(out) == [0]
+    assert look(out) == {"format": FORMAT, **SETTINGS}
+
+
+def test_the_part_of_another_process_keeps_what_is_refused_in_the_first(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    refused_after(out, lambda: fill(part_file(out, 1), [3]))
+    assert rows(out) == [3]
+    assert settings_file(out).exists()
+
+
+def test_an_empty_file_that_was_there_stays(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.touch()
+    refused_after(out, lambda: None)
+    assert names(tmp_path) == ["out.jsonl"]
+
+
+def test_nothing_is_written_where_there_is_no_folder_and_for_a_look(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="whose folder is not there; allowed: a file in a folder that exists"):
+        look(tmp_path / "deep" / "out.jsonl")
+    with pytest.raises(InvalidArgument, match="out: got a folder"):
+        look(tmp_path)
+    assert look(tmp_path / "out.jsonl") is None
+    assert names(tmp_path) == []
+
+
+def test_results_of_an_earlier_format_are_refused_and_kept(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    fill(out, [0])
+    for before in (SETTINGS, {**SETTINGS, "format": FORMAT + 1}):
+        write_json(settings_file(out), before)
+        with pytest.raises(InvalidArgument, match=rf"in format {before.get('format', 1)}; allowed: a new file"):
+            prepare(out, SETTINGS)
+    assert rows(out) == [0]
+
+
+def test_a_writer_that_writes_nothing_makes_no_file(tmp_path: Path) -> None:
+    with Writer(tmp_path / "out.jsonl"):
+        pass
+    assert names(tmp_path) == []

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import assume, given, strategies as st
 
 from dynamics import InvalidArgument
-from dynamics.language_model.pair_audit.rows import COLUMNS, Pair, digest, parse_pair, tokenize_pair
-from tests.dynamics.language_model.tokenizers import CHAT, byte_tokenizer
+from dynamics.language_model.pair_audit.reading import COLUMNS
+from dynamics.language_model.pair_audit.rows import Pair, digest, parse_pair
 
 USER = {"role": "user", "content": "7 x 8?"}
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -20,7 +21,7 @@ def says(content: str) -> dict[str, str]:
 
 def test_every_form_of_a_row_is_the_same_pair() -> None:
     """Messages as prompt, as part of both conversations, as text beside conversations, and all of these at once."""
-    wanted = Pair((USER,), "56", "54")
+    wanted = Pair((USER,), says("56"), says("54"))
     turns = {"chosen": [says("56")], "rejected": [says("54")]}
     whole = {"chosen": [USER, says("56")], "rejected": [USER, says("54")]}
     forms = [
@@ -62,14 +63,14 @@ def test_texts_without_a_prompt_are_split_where_they_first_differ(prompt: str, c
 def test_a_conversation_of_several_turns_is_split_before_the_last() -> None:
     shared = [USER, says("Let me see."), {"role": "user", "content": "And?"}]
     found = parse_pair({"chosen": [*shared, says("56")], "rejected": [*shared, says("54")]})
-    assert found == Pair(tuple(shared), "56", "54")
+    assert found == Pair(tuple(shared), says("56"), says("54"))
 
 
 BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"prompt": "a", "chosen": "b"}, "columns: got prompt, chosen; allowed: among them rejected"),
     ({"question": "a"}, "columns: got question; allowed: among them chosen"),
     ({}, "columns: got none"),
-    ({"prompt": "a", "chosen": "b", "rejected": None}, "rejected"),
+    ({"prompt": "a", "chosen": "b", "rejected": None}, "rejected: got None; allowed: text, or a list of messages"),
     ({"prompt": "a", "chosen": "", "rejected": "b"}, "chosen: got an empty response"),
     ({"prompt": "a", "chosen": "b", "rejected": ""}, "rejected: got an empty response"),
     ({"prompt": "a", "chosen": "b", "rejected": "b"}, "the chosen response again"),
@@ -77,13 +78,14 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"prompt": 3, "chosen": "c", "rejected": "b"}, "prompt: got 3"),
     ({"prompt": [], "chosen": "c", "rejected": "b"}, "prompt"),
     ({"prompt": "a", "chosen": [{"role": "user"}], "rejected": [says("b")]}, "allowed: text, or a list of messages"),
-    ({"prompt": "a", "chosen": [says("c")], "rejected": "b"}, "list and str; allowed: two texts"),
+    ({"prompt": [{"role": "user", "content": [{"text": "a"}]}], "chosen": "c", "rejected": "b"}, "a list of parts"),
+    ({"prompt": "a", "chosen": [says("c")], "rejected": "b"}, "a list and a text; allowed: two texts"),
     ({"prompt": "a", "chosen": "\ud800", "rejected": "b"}, "half a surrogate pair at character 0"),
     ({"chosen": "c", "rejected": "b"}, "prompt: got none"),
     ({"chosen": [says("c")], "rejected": [says("b")]}, "prompt: got none"),
-    ({"chosen": "ab", "rejected": "a"}, "rejected: got an empty response"),
+    ({"chosen": "ab", "rejected": "a"}, "rejected: got a text that the chosen one begins with"),
     ({"chosen": [USER, says("a"), USER], "rejected": [USER, says("b")]}, "assistant, user after the shared turns"),
-    ({"chosen": [USER], "rejected": [USER, says("b")]}, "chosen: got no turn"),
+    ({"chosen": [USER], "rejected": [USER, says("b")]}, "chosen: got a conversation that the rejected one begins with"),
     ({"chosen": [USER, USER], "rejected": [USER, says("b")]}, "got user after the shared turns"),
 ]
 
@@ -95,23 +97,77 @@ def test_what_is_wrong_with_a_row_is_named(record: dict[str, Any], message: str)
     assert message in str(refused.value)
 
 
-def test_pairs_are_tokenised_as_text_or_through_the_chat_template() -> None:
-    tokenizer = byte_tokenizer(chat_template=CHAT)
-    plain = tokenize_pair(tokenizer, Pair("7 x 8 = ", "56", "é"))
-    assert [tokenizer.decode(s.response) for s in plain] == ["56<|end|>", "é<|end|>"]
-    chat = tokenize_pair(tokenizer, Pair((USER,), "56", "54"))
-    assert tokenizer.decode(chat[0].prompt) == "<user>7 x 8?<|end|><assistant>"
-    assert tokenizer.decode(chat[1].response) == "54<|end|>"
+def test_conversations_that_became_text_in_a_table_are_read_back() -> None:
+    whole = {"chosen": [USER, says("it's 56")], "rejected": [USER, says('"54"')]}
+    wanted = parse_pair(whole)
+    for write in (json.dumps, str, lambda turns: "  " + json.dumps(turns, indent=1) + "\n"):
+        found = parse_pair({side: write(turns) for side, turns in whole.items()})
+        assert found == replace(wanted, written=True)
+    prompt = {"prompt": str([USER]), "chosen": "56", "rejected": "54"}
+    assert parse_pair(prompt) == Pair((USER,), says("56"), says("54"), written=True)
+    assert not wanted.written
 
 
-def test_sequences_that_are_too_long_or_of_the_same_tokens_are_refused() -> None:
-    tokenizer = byte_tokenizer(chat_template=CHAT.replace("m['content']", "m['content'] | trim"))
-    pair = Pair("abc", "de", "f")
-    assert tokenize_pair(tokenizer, pair, 6)[0].length == 3
-    with pytest.raises(InvalidArgument, match="chosen: got 6 tokens with its prompt; allowed: at most 5"):
-        tokenize_pair(tokenizer, pair, 5)
-    with pytest.raises(InvalidArgument, match="the tokens of the chosen response"):
-        tokenize_pair(tokenizer, Pair((USER,), "56", "56 "))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[{'content': 'a', 'role': 'user'}\n {'content': 'b', 'role': 'assistant'}]",  # as NumPy prints a list
+        "array([{'content': 'a', 'role': 'user'}], dtype=object)",
+        "[{'role': 'user', 'content': open('secret')}]",
+        "[{'role': 'user', 'content': 'and so o...",
+        "[{'role': 'user', 'content': " + "[" * 5000,
+    ],
+)
+def test_what_cannot_be_read_back_is_not_taken_for_text(text: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"chosen: got .*the text of one, which cannot be read back"):
+        parse_pair({"prompt": "a", "chosen": text, "rejected": "b"})
+
+
+def test_texts_about_lists_stay_texts() -> None:
+    for text in ("[{", "[1, 2]", "[{'colour': 'red'}]", "see [{'role': 'user', 'content': 'a'}]"):
+        assert parse_pair({"prompt": "a", "chosen": text, "rejected": "b"}).chosen == text
+
+
+def test_a_response_that_begins_the_other_is_called_that() -> None:
+    asked = "\n\nHuman: Shall I?\n\nAssistant: No."
+    for short, long in (("chosen", "rejected"), ("rejected", "chosen")):
+        with pytest.raises(InvalidArgument, match=f"{short}: got a text that the {long} one begins with"):
+            parse_pair({short: asked, long: asked + " But do it."})
+        with pytest.raises(InvalidArgument, match=f"{short}: got a conversation that the {long} one begins with"):
+            parse_pair({short: [USER, says("No.")], long: [USER, says("No."), USER, says("Yes.")]})
+    # with a prompt of its own, or as the content of the last turn, it is a response like any other
+    assert parse_pair({"prompt": "Shall I?", "chosen": "No.", "rejected": "No. But do it."}).chosen == "No."
+    assert parse_pair({"chosen": [USER, says("No.")], "rejected": [USER, says("No. But")]}).chosen == says("No.")
+
+
+TEMPLATE: list[tuple[dict[str, Any], str]] = [
+    ({"tools": "not JSON"}, "tools: got not JSON; allowed: JSON, where it is text"),
+    ({"tools": {"name": "f"}}, "a list of tools"),
+    ({"tools": 3}, "a list of tools"),
+    ({"chat_template_kwargs": [1]}, "an object of names and values"),
+    ({"chat_template_kwargs": "[1]"}, "an object of names and values"),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), TEMPLATE)
+def test_tools_and_arguments_of_another_form_are_refused(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        parse_pair({"prompt": "a", "chosen": "c", "rejected": "b", **given})
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("nothing", [None, "", " "])
+def test_no_tools_are_no_tools(nothing: Any) -> None:
+    row = {"prompt": "a", "chosen": "c", "rejected": "b"}
+    assert parse_pair({**row, "tools": nothing, "chat_template_kwargs": nothing}) == parse_pair(row)
+
+
+def test_responses_are_shown_by_what_they_say() -> None:
+    call = {"role": "assistant", "content": None, "tool_calls": [{"name": "calculator"}]}
+    assert parse_pair({"prompt": [USER], "chosen": [call], "rejected": [says("54")]}).texts == (
+        'tool call [{"name": "calculator"}]',
+        "54",
+    )
 
 
 @given(st.dictionaries(st.sampled_from(COLUMNS), texts), st.sampled_from(COLUMNS), texts)

@@ -17,8 +17,9 @@ from dynamics.language_model.pair_audit.data import open_pairs
 from dynamics.language_model.pair_audit.fingerprint import model_digest
 from dynamics.language_model.pair_audit.processes import Processes
 from dynamics.language_model.pair_audit.results import part_file, parts, prepare
-from dynamics.language_model.pair_audit.rows import parse_pair, tokenize_pair
+from dynamics.language_model.pair_audit.rows import parse_pair
 from dynamics.language_model.pair_audit.run import AuditSettings, run_audit
+from dynamics.language_model.pair_audit.tokens import tokenize_pair
 from tests.dynamics.language_model.saved import products, read_lines, tiny, write_lines
 
 LOADED = tiny()
@@ -63,7 +64,7 @@ def test_every_row_has_its_line(data: Path, whole: bytes) -> None:
     assert found[4]["skipped"].startswith("line 5: not JSON")
     assert found[8]["skipped"].startswith("line 9: chosen: got an empty response")
     for number in (0, 10):
-        pair = tokenize_pair(LOADED.tokenizer, parse_pair(ROWS[number]))
+        pair = tokenize_pair(LOADED.tokenizer, parse_pair(ROWS[number])).sequences
         (alone,) = audit_pairs(LOADED.model, [pair])
         assert found[number]["drive_chosen"] == pytest.approx(alone.drive_chosen, rel=1e-9)
         assert found[number]["log_prob_rejected"] == pytest.approx(alone.log_prob_rejected, rel=1e-12)

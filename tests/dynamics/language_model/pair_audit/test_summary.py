@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from dynamics import InvalidArgument
 from dynamics.language_model.pair_audit.results import Writer
 from dynamics.language_model.pair_audit.summary import AuditSummary, correlations, summarise
 
@@ -19,7 +20,7 @@ def write(out: Path, records: list[dict[str, Any]]) -> AuditSummary:
 
 def pair(drive: float, ches: float, cosine: float | None = 0.5, log_prob: float = -1.0) -> dict[str, Any]:
     own = {"log_prob_chosen": log_prob, "log_prob_rejected": -2.0, "lowers_chosen": drive < 0}
-    return {"drive_chosen": drive, "ches": ches, "cosine": cosine, **own}
+    return {"drive_chosen": drive, "ches": ches, "cosine": cosine, "cut": False, **own}
 
 
 def test_a_summary_counts_what_is_there(tmp_path: Path) -> None:
@@ -57,3 +58,26 @@ def test_correlations_are_those_of_the_definition(points: list[tuple[int, int]])
 
     wanted = [float(np.corrcoef(a, b)[0, 1]) for a, b in ((x, y), (ranks(x), ranks(y)))]
     assert found == pytest.approx(wanted, abs=1e-9)
+
+
+def test_cut_prompts_and_remarks_are_counted(tmp_path: Path) -> None:
+    cut = [
+        {"cut": True, "left_out": end, "cut_by": by}
+        for end, by in ((" ", "merge"), ("<think>", "template"), (" ", "merge"))
+    ]
+    records = [
+        {**pair(1.0, 1.0), **fields}
+        for fields in (*cut, {"remarks": ["two-bos"]}, {"remarks": ["two-bos", "two-ends"]})
+    ]
+    found = write(tmp_path / "out", records)
+    assert (found.audited, found.cut, found.left_out, found.cut_by) == (5, 3, " ", "merge")
+    assert found.remarks == {"two-bos": 2, "two-ends": 1}
+    none = write(tmp_path / "none", [pair(1.0, 1.0)])
+    assert (none.cut, none.left_out, none.cut_by, none.remarks) == (0, "", "", {})
+
+
+def test_results_that_do_not_say_whether_a_prompt_was_cut_are_refused(tmp_path: Path) -> None:
+    record = pair(1.0, 1.0)
+    del record["cut"]
+    with pytest.raises(InvalidArgument, match="row 0 without cut"):
+        write(tmp_path / "out", [record])

@@ -12,6 +12,8 @@ from dynamics.errors import ArrayLike, InvalidArgument, check_finite, check_kind
 RELATIVE_TOLERANCE = 1e-10
 ABSOLUTE_TOLERANCE = 1e-12
 LATEST = 1e50
+LARGEST = 1e150
+"""Largest number that is accepted in a right-hand side: the product of two such numbers is still a float."""
 
 
 def as_array(argument: str, value: ArrayLike) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a policy is, and the check of its parameters."""
+"""The protocol that every finite policy follows, and the checks of its parameters."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def test_drives_of_several_pairs_are_kept_apart() -> None:
 
 
 @given(worlds(), st.integers(0, 100))
-def test_a_step_on_several_pairs_adds_their_forces(world: World, seed: int) -> None:
+def test_a_step_on_several_pairs_averages_their_forces(world: World, seed: int) -> None:
     weight = np.random.default_rng(seed).uniform(size=2)
     shape = world.policy.shape
     asked = pairs(
@@ -224,7 +224,7 @@ def test_a_step_on_several_pairs_adds_their_forces(world: World, seed: int) -> N
     )
     loss = IPO(beta=0.5)
     account = step(world.policy, world.theta, preferences=asked, loss=loss, learning_rate=0.1)
-    force = 0.1 * tensor(weight) * account.urgency
+    force = 0.1 * tensor(weight / weight.sum()) * account.urgency
     want = account.log_probs.exp() * torch.tensordot(force, account.drive, dims=1)
     close(account.predicted, want, 1e-10)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-import dynamics.trajectory
+import dynamics.finite.trajectory
 from dynamics import (
     BDPO,
     DPO,
@@ -150,8 +150,9 @@ def test_a_run_is_reproduced_by_its_seed_and_by_no_other() -> None:
 
 def test_every_loss_and_learning_rate_sees_the_same_draws_and_every_seed_its_own() -> None:
     twins = minibatch_run(loss=[DPO(beta=1.0), IPO(), DPO(beta=1.0)], learning_rate=[0.5, 0.2, 0.5])
-    assert torch.equal(twins.log_probs[:, 0], twins.log_probs[:, 2])
-    assert torch.equal(twins.log_probs[:, :, 0], twins.log_probs[:, :, 2])
+    # to rounding: a sum over a short row may be taken in another order at another place of the batch
+    close(twins.log_probs[:, 0], twins.log_probs[:, 2])
+    close(twins.log_probs[:, :, 0], twins.log_probs[:, :, 2])
     close(twins.log_probs[:, :1, :1], minibatch_run().log_probs)
     final = twins.log_probs[-1, 0, 0]
     assert all(not torch.equal(final[i], final[j]) for i in range(4) for j in range(i))
@@ -328,7 +329,7 @@ def test_bad_input_is_named(bad: dict, argument: str) -> None:
 
 
 def test_a_record_that_would_not_fit_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dynamics.trajectory, "LARGEST_RECORD", 1000)
+    monkeypatch.setattr(dynamics.finite.trajectory, "LARGEST_RECORD", 1000)
     simulate(Tabular(3), torch.zeros(3), pairs(0, 1, shape=(3,)), steps=30)
     with pytest.raises(InvalidArgument, match=r"^record_every: got 1; allowed: a larger number"):
         simulate(Tabular(3), torch.zeros(3), pairs(0, 1, shape=(3,)), steps=60)

@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
 from dynamics import DPO, InvalidArgument, LogLinear, Policy, Preferences, Tabular, pairs
-from dynamics.bilevel import displaced, longer_chosen, longer_rejected, stable_po
+from dynamics.finite.bilevel import displaced, longer_chosen, longer_rejected, stable_po
 from tests.dynamics.strategies import KINDS, make_policy
 from theory.jian2025.algorithm_1 import iterate
 from theory.jian2025.two_block_policy import Objective, TwoBlockPolicy
@@ -39,7 +39,8 @@ def objective(policy: Policy, theta: Tensor, fixed: Tensor, batch: Preferences, 
     inner = policy.log_probs(at_inner).flatten()
     scores = torch.func.jacrev(lambda t: policy.log_probs(t).flatten())(theta)[:, upper]
     total = torch.zeros((), dtype=policy.dtype)
-    for w, y, weight in zip(batch.chosen.tolist(), batch.rejected.tolist(), batch.weight.tolist(), strict=True):
+    shares = (batch.weight / batch.weight.sum()).tolist()
+    for w, y, weight in zip(batch.chosen.tolist(), batch.rejected.tolist(), shares, strict=True):
         z = 0.5 * (log_probs[w] - log_probs[y] - how["reference"][w] + how["reference"][y])
         a, b = scores[w], scores[y]
         delta = {
@@ -52,7 +53,7 @@ def objective(policy: Policy, theta: Tensor, fixed: Tensor, batch: Preferences, 
         if how["sft"] is None:
             total = total - how["penalty"] * weight * (log_probs[w] - inner[w])
     if how["sft"] is not None:
-        total = total - how["penalty"] * (how["sft"].flatten() * (log_probs - inner)).sum()
+        total = total - how["penalty"] * (how["sft"].flatten() * (log_probs - inner)).sum() / how["sft"].sum()
     return total
 
 
@@ -68,9 +69,9 @@ def by_hand(policy: Policy, theta: Tensor, batches: list[Preferences], whole: Pr
             at = fixed.clone().requires_grad_()
             log_probs = policy.log_probs(at).flatten()
             if how["sft"] is None:
-                nll = -(whole.weight * log_probs[whole.chosen]).sum()
+                nll = -(whole.weight * log_probs[whole.chosen]).sum() / whole.weight.sum()
             else:
-                nll = -(how["sft"].flatten() * log_probs).sum()
+                nll = -(how["sft"].flatten() * log_probs).sum() / how["sft"].sum()
             nll.backward()
             fixed = torch.where(upper, fixed, fixed - how["inner_rate"] * at.grad)
         at = theta.clone().requires_grad_()

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from dynamics import DPO, SFT, AdamW, LogLinear, pairs, simulate
-from dynamics.bilevel import longer_chosen, longer_rejected, stable_po
+from dynamics.finite.bilevel import longer_chosen, longer_rejected, stable_po
+from tests.dynamics.finite.test_bilevel import LOSS, some_pairs
 from tests.dynamics.strategies import KINDS, make_policy
-from tests.dynamics.test_bilevel import LOSS, some_pairs
 
 
 def distance_to_dpo(kind: str, optimizer: Any, minibatch: int | None, **how: Any) -> float:

@@ -20,6 +20,7 @@ is descended in both. The paper leaves several things open. What is done here, a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -37,13 +38,13 @@ from dynamics.errors import (
     is_finite,
     to_tensor,
 )
+from dynamics.finite.integration import check_function
+from dynamics.finite.trajectory import check_per_seed, flat_reference
 from dynamics.gradient import check_preferences, flat_log_probs, objective_cotangent, response_lengths
-from dynamics.integration import check_function
 from dynamics.losses import DPO, PreferenceLoss
 from dynamics.optimizers import SGD, Moments, Optimizer, check_optimizer
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences
-from dynamics.trajectory import check_per_seed, flat_reference
 
 Regularizer = Callable[[Tensor, Tensor], Tensor]
 """From the scores g_w and g_l in theta, ``(..., upper parameters)``, to the delta of max(0, delta), ``(...)``."""
@@ -144,8 +145,9 @@ def stable_po(
         inner_rate: learning rate of the inner loop (eta of phi'), >= 0.
         regularizer: delta of L_reg = max(0, delta); ``longer_rejected`` (Eq. 7), ``longer_chosen`` (Remark 2),
             ``displaced``, or another function of the two scores.
-        sft: weight of every response in L_sft = -sum weight log pi, of the policy's shape, >= 0; the chosen
-            responses with the weights of their pairs (of those in the minibatch, but for the inner loop) if not given.
+        sft: weight of every response in L_sft, the weighted mean of -log pi, of the policy's shape, >= 0 and not all
+            0; the chosen responses with the weights of their pairs if not given (in the outer update those of the
+            minibatch, in the inner loop always those of all pairs).
         steps: number of outer iterations T.
         seeds: number of runs that differ by their start or their minibatches.
         minibatch: pairs drawn for each update; None for all. Every lambda and gamma sees the same draws, and
@@ -163,7 +165,7 @@ def stable_po(
 
     Example:
         >>> from dynamics import DPO, LogLinear, pairs
-        >>> from dynamics.bilevel import stable_po
+        >>> from dynamics.finite.bilevel import stable_po
         >>> features = torch.tensor([[2.0], [3.0], [0.0]])  # both responses of the pair fall under DPO
         >>> runs = stable_po(
         ...     LogLinear(torch.cat([features, features], dim=1)), [0.0, 0.0], pairs(0, 1, shape=(3,)),
@@ -251,7 +253,7 @@ class _Problem:
 
     def sft_weights(self, batch: Preferences, like: Tensor) -> Tensor:
         """Return the weight of every response in L_sft when the chosen responses of ``batch`` are its data."""
-        index, weight = torch.broadcast_tensors(batch.chosen, batch.weight.to(like.dtype))
+        index, weight = torch.broadcast_tensors(batch.chosen, batch.share.to(like.dtype))
         return torch.zeros(*index.shape[:-1], like.shape[-1], dtype=like.dtype, device=like.device).scatter_add_(
             -1, index, weight
         )
@@ -295,7 +297,7 @@ class _Problem:
             return gradient + gamma * slope
 
     def _regularizer_sum(self, log_probs: Tensor, theta: Tensor, batch: Preferences, is_upper: Tensor) -> Tensor:
-        """Return the sum over all runs of L_reg = sum of weight max(0, delta), differentiable in ``theta``."""
+        """Return the sum over all runs of L_reg, the weighted mean of max(0, delta), differentiable in ``theta``."""
 
         def score(log_prob: Tensor) -> Tensor:  # the runs have nothing in common: one pass serves them all
             return torch.autograd.grad(log_prob.sum(), theta, create_graph=True)[0][..., is_upper]
@@ -308,7 +310,7 @@ class _Problem:
             return torch.stack([score(picked[..., i]) for i in range(index.shape[-1])], dim=-2)
 
         delta = self.regularizer(of(batch.chosen), of(batch.rejected))
-        return (batch.weight.to(delta.dtype) * torch.relu(delta)).sum()
+        return (batch.share.to(delta.dtype) * torch.relu(delta)).sum()
 
 
 def _norm(vectors: Tensor) -> Tensor:
@@ -351,6 +353,7 @@ def _rates(learning_rate: float | tuple[float, float], is_lower: Tensor, policy:
 def _sft_weights(policy: Policy, sft: ArrayLike) -> Tensor:
     weights = check_finite("sft", to_tensor("sft", sft, dtype=policy.dtype, device=policy.device))
     check_shape("sft", weights, policy.shape)
-    if bool((weights < 0).any()):
-        raise InvalidArgument("sft", weights.tolist(), "weights >= 0")
-    return weights.flatten()
+    total = weights.sum()
+    if bool((weights < 0).any()) or not 0 < total < math.inf:
+        raise InvalidArgument("sft", weights.tolist(), "weights >= 0 with a sum above 0 that is a float")
+    return (weights / total).flatten()

@@ -128,7 +128,7 @@ def step(
         chosen: index of y_w, a number or ``(pairs,)``.
         rejected: index of y_l.
         prompt: index of the prompt.
-        weight: weight of each pair; the step is on the weighted sum of their losses.
+        weight: weight of each pair; the step is on the weighted mean of their losses.
         preferences: pairs made by ``pairs``, ``preference_matrix`` or ``Preferences.sample``, in place of the above.
         loss: the preference loss; DPO(beta=0.1) if not given.
         learning_rate: eta >= 0.

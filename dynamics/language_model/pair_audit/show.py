@@ -1,0 +1,97 @@
+"""Rows as the model will see them: prompt and responses with every special token, and how many tokens they are."""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from dynamics.errors import InvalidArgument
+from dynamics.language_model.pair_audit.data import PairSource
+from dynamics.language_model.pair_audit.reading import RESPONSES
+from dynamics.language_model.pair_audit.tokens import TokenizedPair, decode, special_ids, tokenize_pair
+
+PROMPT_LINES = 12  # of a prompt that are shown: its beginning and its end
+RESPONSE_LINES = 8
+INDENT = 10
+
+VISIBLE = {"\n": "⏎\n", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"}
+"""White space that would not be seen; a space is shown as a dot where a line of text begins or ends with it."""
+
+
+def show_rows(console: Console, source: PairSource, tokenizer: Any, longest: int | None, count: int) -> None:
+    """Print the first rows of a data set as the model will see them, those that are skipped with the reason.
+
+    Args:
+        console: where to.
+        source: the data.
+        tokenizer: a Hugging Face tokenizer.
+        longest: most tokens of a sequence.
+        count: how many rows.
+    """
+    for row in islice(source.read(), count):
+        console.print(Text(f"row {row.number}" + f" ({row.place})" * (row.place != f"row {row.number}"), style="bold"))
+        try:
+            if row.pair is None:
+                raise InvalidArgument("data", row.place, row.problem)
+            _show_pair(console, tokenizer, tokenize_pair(tokenizer, row.pair, longest))
+        except InvalidArgument as problem:
+            _line(console, "skipped", Text(row.problem or str(problem)))
+        console.print()
+    console.print(
+        "⏎ line break, ⇥ tab, · space at an end; special tokens as the tokenizer writes them. Log-probabilities are "
+        "sums over the tokens of a response, given those of the prompt."
+    )
+
+
+def _show_pair(console: Console, tokenizer: Any, made: TokenizedPair) -> None:
+    chosen = made.sequences.chosen
+    prompt = decode(tokenizer, chosen.prompt)
+    _line(console, "prompt", _count(chosen.prompt_tokens))
+    _text(console, tokenizer, prompt, PROMPT_LINES)
+    for name, sequence in zip(RESPONSES, made.sequences, strict=True):
+        _line(console, name, _count(sequence.length))
+        whole = decode(tokenizer, sequence.ids)
+        known = whole.startswith(prompt)  # alone, some tokenizers drop the space that a response begins with
+        response = whole[len(prompt) :] if known else decode(tokenizer, sequence.response)
+        _text(console, tokenizer, response, RESPONSE_LINES)
+    for sentence in made.sentences():
+        _line(console, "note", Text(sentence, style="yellow"))
+
+
+def _count(tokens: int) -> Text:
+    return Text(f"{tokens} token" + "s" * (tokens != 1), style="dim")
+
+
+def _line(console: Console, name: str, text: Text) -> None:
+    """Print a name and a text beside it, whose further lines stand under the first."""
+    lines = text.wrap(console, max(20, console.width - INDENT))
+    for number, line in enumerate(lines):
+        line.rstrip()
+        name_or_not = name if number == 0 else ""
+        console.print(Text(f"{name_or_not:>{INDENT - 2}}  ").append_text(line))
+
+
+def _text(console: Console, tokenizer: Any, text: str, most: int) -> None:
+    """Print a text of the model beside a bar, cut in its middle where it is long."""
+    styled = Text(_visible(text).removesuffix("\n"))
+    special = sorted(map(str, tokenizer.convert_ids_to_tokens(sorted(special_ids(tokenizer)))), key=len, reverse=True)
+    if special:
+        styled.highlight_regex("|".join(map(re.escape, special)), style="bold cyan")
+    styled.highlight_regex("[⏎␍⇥⍽]", style="dim")
+    lines = list(styled.wrap(console, max(20, console.width - INDENT - 2)))
+    left = len(lines) - most
+    if left > 1:
+        middle = Text(f"… {left} more lines …", style="dim italic")
+        lines = [*lines[: (most + 1) // 2], middle, *lines[len(lines) - most // 2 :]]
+    for line in lines:
+        line.rstrip()
+        console.print(Text(" " * INDENT).append("│ ", style="dim").append_text(line))
+
+
+def _visible(text: str) -> str:
+    shown = re.sub(r"^ +| +(?=\n)| +$", lambda found: "·" * len(found[0]), text, flags=re.MULTILINE)
+    return "".join(VISIBLE.get(letter, letter if letter.isprintable() else f"\\x{ord(letter):02x}") for letter in shown)

@@ -1,0 +1,88 @@
+"""Run out of memory for real, and print what came of it in JSON.
+
+The process limits its own address space, so that the allocator of torch refuses what does not fit.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dynamics.language_model import TokenSequence, next_token_log_probs, sequence_log_probs, tiny_model
+from dynamics.language_model.kernel import sequence_kernel
+from dynamics.language_model.pair_audit.columns import audit_pairs, audit_pairs_that_fit
+from dynamics.language_model.shortage import OutOfMemory
+
+VOCABULARY = 8192
+MIB = 2**20
+ONE_PAIR_FITS = 80  # MiB; one pair takes about 50, two take about 120
+NOTHING_FITS = 4
+
+
+class Told(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+def sequence(number: int) -> TokenSequence:
+    return TokenSequence(tuple((7 * t * t + number * t + number) % VOCABULARY for t in range(300)), 2)
+
+
+@contextmanager
+def at_most(mebibytes: int) -> Iterator[None]:
+    used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + mebibytes * MIB, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def refusal(call: Callable[[], Any]) -> dict[str, Any] | None:
+    try:
+        call()
+    except OutOfMemory as problem:
+        said = {"said": str(problem), "needed": problem.needed, "available": problem.available}
+        return said | {"argument": problem.argument, "cause": str(problem.__cause__)}
+    return None
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    told = Told()
+    logging.getLogger("dynamics").addHandler(told)
+    model = tiny_model(vocabulary=VOCABULARY, max_position_embeddings=1024, dtype=torch.float32)
+    pairs = [(sequence(1), sequence(2)), (sequence(3), sequence(4))]
+    every = [s for pair in pairs for s in pair]
+    truth = audit_pairs(model, pairs)
+    found: dict[str, Any] = {"truth": [asdict(t) for t in truth], "before": list(told.lines)}
+    with at_most(ONE_PAIR_FITS):
+        found["two pairs"] = refusal(lambda: audit_pairs(model, pairs))
+        found["graph"] = refusal(lambda: sequence_kernel(model, every, memory="graph"))
+        told.lines.clear()
+        found["halves"] = [asdict(f) for f in audit_pairs_that_fit(model, pairs)]
+        found["told"] = list(told.lines)
+    with at_most(NOTHING_FITS):
+        found["one pair"] = refusal(lambda: audit_pairs_that_fit(model, pairs))
+        found["log pi"] = refusal(lambda: sequence_log_probs(model, every))
+        found["contexts"] = refusal(lambda: next_token_log_probs(model, every))
+    found["afterwards"] = [asdict(f) for f in audit_pairs(model, pairs)]
+    found["clean"] = all("forward" not in module.__dict__ for module in model.modules())
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

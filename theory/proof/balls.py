@@ -1,0 +1,273 @@
+"""Real numbers as intervals that are certain to hold them, and proofs that a statement holds on a whole interval.
+
+A ``Ball`` is a number known to lie in a small interval (python-flint's ``arb``). A comparison of balls is True or False
+only if it is so for every number in them; else it raises ``Undecided``. A predicate that is True on a ball is therefore
+true of every point of it, and ``everywhere`` cuts an interval into pieces until each is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from theory.proof.symbols import NoValue
+
+Rational = int | Fraction
+PRECISION = 128  # bits
+PROBES = 32
+
+
+class Undecided(ArithmeticError):
+    """The interval is too wide to tell."""
+
+
+class Ball:
+    """A real number known to within a certain interval.
+
+    Example:
+        >>> bool(exp(Ball.of(1)) > 2)
+        True
+        >>> Ball.of(Fraction(1, 3)) == Fraction(1, 3)
+        Traceback (most recent call last):
+        theory.proof.balls.Undecided: [+/- 2.94e-39] against 0
+    """
+
+    __slots__ = ("arb",)
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, arb: Any) -> None:
+        self.arb = arb
+
+    @staticmethod
+    def of(value: Any) -> Ball:
+        """Return a whole number, a fraction or an exact sum of roots as a ball."""
+        from theory.proof.exact import Surd  # noqa: PLC0415
+
+        if isinstance(value, Ball):
+            return value
+        if isinstance(value, Surd):
+            return Ball(sum((_arb(q) * _arb(n).sqrt() for n, q in value.parts.items()), _arb(0)))
+        if isinstance(value, (int, Fraction)) and not isinstance(value, bool):
+            return Ball(_arb(value))
+        raise TypeError(f"a statement computes with whole numbers and fractions, not with {value!r}")
+
+    @staticmethod
+    def between(low: Rational, high: Rational) -> Ball:
+        """Return a ball that holds every number from ``low`` to ``high``."""
+        return Ball(_arb(low).union(_arb(high)))
+
+    def __add__(self, other: Any) -> Ball:
+        return Ball(self.arb + Ball.of(other).arb)
+
+    def __sub__(self, other: Any) -> Ball:
+        return Ball(self.arb - Ball.of(other).arb)
+
+    def __rsub__(self, other: Any) -> Ball:
+        return Ball(Ball.of(other).arb - self.arb)
+
+    def __mul__(self, other: Any) -> Ball:
+        return Ball(self.arb * Ball.of(other).arb)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __neg__(self) -> Ball:
+        return Ball(-self.arb)
+
+    def __abs__(self) -> Ball:
+        return Ball(abs(self.arb))
+
+    def __truediv__(self, other: Any) -> Ball:
+        below = Ball.of(other)
+        if below.arb.contains(0):
+            raise NoValue("division by zero") if below.arb.is_zero() else Undecided("a divisor that may be zero")
+        return Ball(self.arb / below.arb)
+
+    def __rtruediv__(self, other: Any) -> Ball:
+        return Ball.of(other) / self
+
+    def __pow__(self, power: int) -> Ball:
+        if isinstance(power, bool) or not isinstance(power, int):
+            raise TypeError(f"** takes whole powers, not {power!r}; use power(x, exponent)")
+        return Ball(self.arb**power) if power >= 0 else 1 / Ball(self.arb**-power)
+
+    def sign(self) -> int:
+        """Return -1, 0 or 1.
+
+        Raises:
+            Undecided: the interval holds numbers of different signs.
+        """
+        if self.arb > 0:
+            return 1
+        if self.arb < 0:
+            return -1
+        if self.arb.is_zero():
+            return 0
+        raise Undecided(f"{self.arb.str(3)} against 0")
+
+    def __gt__(self, other: Any) -> bool:
+        difference = (self - other).arb
+        if difference > 0 or difference <= 0:
+            return bool(difference > 0)
+        raise Undecided(f"{difference.str(3)} against 0")
+
+    def __ge__(self, other: Any) -> bool:
+        difference = (self - other).arb
+        if difference >= 0 or difference < 0:
+            return bool(difference >= 0)
+        raise Undecided(f"{difference.str(3)} against 0")
+
+    def __lt__(self, other: Any) -> bool:
+        return not self >= other
+
+    def __le__(self, other: Any) -> bool:
+        return not self > other
+
+    def __eq__(self, other: object) -> bool:
+        return (self - other).sign() == 0
+
+    def __bool__(self) -> bool:
+        return self.sign() != 0
+
+    def __float__(self) -> float:
+        return float(self.arb)
+
+    def __repr__(self) -> str:
+        return self.arb.str(12)
+
+
+def exp(x: Any) -> Ball:
+    """Return e^x of a ball, a fraction or a sum of roots."""
+    return Ball(Ball.of(x).arb.exp())
+
+
+def log(x: Any) -> Ball:
+    """Return the natural logarithm.
+
+    Raises:
+        NoValue: of a number that is not positive.
+        Undecided: of an interval that reaches 0.
+    """
+    ball = Ball.of(x)
+    if ball.arb <= 0:
+        raise NoValue("logarithm of a number that is not positive")
+    if not ball.arb > 0:
+        raise Undecided("logarithm of a number that may not be positive")
+    return Ball(ball.arb.log())
+
+
+def root(x: Any) -> Ball:
+    """Return the square root.
+
+    Raises:
+        NoValue: of a negative number.
+        Undecided: of an interval that reaches below 0.
+    """
+    ball = Ball.of(x)
+    if ball.arb < 0:
+        raise NoValue("root of a negative number")
+    if not ball.arb >= 0:
+        raise Undecided("root of a number that may be negative")
+    return Ball(ball.arb.sqrt())
+
+
+@dataclass(frozen=True)
+class Covering:
+    """What became of a statement on an interval.
+
+    Attributes:
+        verdict: "proved", "refuted" or "undecided".
+        pieces: intervals that were looked at.
+        where: the piece on which it is false, or too fine to be decided.
+    """
+
+    verdict: str
+    pieces: int
+    where: tuple[Fraction, Fraction] | None = None
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        place = ""
+        if self.where is not None:
+            low, high = (f"{float(end):.6g}" for end in self.where)
+            place = f" at {low}" if low == high else f" between {low} and {high}"
+        return f"{self.verdict}{place}, {self.pieces} interval{'s' if self.pieces > 1 else ''}"
+
+
+def everywhere(
+    predicate: Callable[[Ball], bool], low: Rational, high: Rational, *, finest: int = 40, most: int = 200_000
+) -> Covering:
+    """Prove a predicate of one real number on all of [low, high], or find a piece on which it is false.
+
+    Args:
+        predicate: plain Python on a ``Ball``, with ``exp``, ``log``, ``sqrt`` of ``theory.proof``.
+        low: left end.
+        high: right end, >= low.
+        finest: an interval is halved at most this often.
+        most: pieces to look at, a limit on the work.
+
+    Example:
+        >>> print(everywhere(lambda x: exp(x) >= 1 + x + x * x / 3, 1, 2).verdict)
+        proved
+        >>> print(everywhere(lambda x: exp(x) >= 1 + 2 * x, 1, 2))
+        refuted at 1, 1 interval
+    """
+    low, high = Fraction(low), Fraction(high)
+    if high < low:
+        raise ValueError(f"the interval from {low} to {high} is empty")
+    for k in range(PROBES + 1):  # a point where it is false is found faster at points than on pieces
+        at = low + (high - low) * Fraction(k, PROBES)
+        if _on(predicate, at, at) is False:
+            return Covering("refuted", k + 1, (at, at))
+    todo = [(low, high, finest)]
+    pieces = 0
+    while todo:
+        a, b, depth = todo.pop()
+        pieces += 1
+        holds = _on(predicate, a, b)
+        if holds is None:
+            if depth == 0 or pieces >= most or a == b:
+                return Covering("undecided", pieces, (a, b))
+            middle = (a + b) / 2
+            todo += [(middle, b, depth - 1), (a, middle, depth - 1)]
+        elif not holds:
+            return Covering("refuted", pieces, (a, b))
+    return Covering("proved", pieces)
+
+
+def _on(predicate: Callable[[Ball], bool], low: Fraction, high: Fraction) -> bool | None:
+    """Return whether a predicate is true everywhere on an interval, false everywhere, or neither is certain."""
+    from theory.proof.checks import truth_value  # noqa: PLC0415
+
+    try:
+        return truth_value(predicate(Ball.between(low, high)))
+    except (NoValue, ZeroDivisionError):
+        return False
+    except Undecided:
+        return None
+
+
+def constant(predicate: Callable[[], bool]) -> Covering:
+    """Decide a statement about constants.
+
+    Example:
+        >>> print(constant(lambda: log(2) < Fraction(7, 10)).verdict)
+        proved
+    """
+    from theory.proof.checks import truth_value  # noqa: PLC0415
+
+    try:
+        return Covering("proved" if truth_value(predicate()) else "refuted", 1)
+    except NoValue:
+        return Covering("refuted", 1)
+    except Undecided:
+        return Covering("undecided", 1)
+
+
+def _arb(value: Rational) -> Any:
+    from flint import arb, ctx, fmpq  # noqa: PLC0415 - loaded where balls are needed
+
+    ctx.prec = max(ctx.prec, PRECISION)
+    value = Fraction(value)
+    return arb(fmpq(value.numerator, value.denominator))

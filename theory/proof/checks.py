@@ -1,0 +1,21 @@
+"""What a predicate may return, in any reading."""
+
+from __future__ import annotations
+
+from theory.proof.symbols import NotAStatement
+
+
+def truth_value(value: object) -> bool:
+    """Return a truth value; a tuple, a text, a number or a forgotten call is none.
+
+    Raises:
+        NotAStatement: it is no truth value.
+
+    Example:
+        >>> truth_value((1 > 2, "a tuple is always true"))
+        Traceback (most recent call last):
+        theory.proof.symbols.NotAStatement: a statement is True or False, not tuple (False, 'a tuple is always true')
+    """
+    if not isinstance(value, bool):
+        raise NotAStatement(f"a statement is True or False, not {type(value).__name__} {value!r:.60}")
+    return value

@@ -1,0 +1,50 @@
+"""What a statement is proved for, and searched in: a kind of worlds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import random
+
+    from theory.proof.symbols import Run
+
+
+@dataclass(frozen=True)
+class Case:
+    """One of the worlds over which a statement is proved.
+
+    Attributes:
+        name: which it is, such as "n = 2".
+        build: makes its world in the symbols of a run.
+        rebuild: makes an exact world from values of the symbols; raises ValueError if they are none.
+        only_if: it adds to the other cases only if the predicate touched this, such as "y"; "" for always.
+        exact: whether all values of the symbols that meet its assumptions are those of a world.
+    """
+
+    name: str
+    build: Callable[[Run], Any]
+    rebuild: Callable[[dict[str, Any]], Any]
+    only_if: str = ""
+    exact: bool = True
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of worlds: what a statement is proved for, and searched in.
+
+    Attributes:
+        name: in words, as a verdict shows it.
+        assumes: what the symbols are told, in words.
+        cases: worlds in symbols that together cover the kind.
+        draw: draws an exact world of the kind.
+        witnesses: cases in which a counterexample is looked for if those of ``cases`` cannot be rebuilt.
+    """
+
+    name: str
+    assumes: str
+    cases: tuple[Case, ...]
+    draw: Callable[[random.Random], Any]
+    witnesses: tuple[Case, ...] = ()

@@ -1,0 +1,95 @@
+"""Roots, exponentials, logarithms and powers of whatever a predicate computes with.
+
+For exact numbers a root is exact and the others are balls. For symbols each is a new variable of which the solver is
+told what holds of the function everywhere: its sign, that it is monotone, and every tangent between the points at which
+the predicate asks for it. That is enough for many proofs. It leaves more values than the function takes, so that a
+counterexample counts only once it is found again in balls.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from theory.proof import balls
+from theory.proof.balls import Ball
+from theory.proof.exact import Surd
+from theory.proof.symbols import NoValue, Number
+
+
+def sqrt(x: Any) -> Any:
+    """Return the square root of a symbol, a rational number, a sum of roots or a ball.
+
+    Raises:
+        NoValue: of a negative number.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> sqrt(Fraction(9, 4)), sqrt(8) == 2 * sqrt(2)
+        (Fraction(3, 2), True)
+    """
+    if isinstance(x, Number):
+        return x.run.root(x)
+    if isinstance(x, Ball):
+        return balls.root(x)
+    if isinstance(x, Surd):
+        return balls.root(x) if set(x.parts) - {1} else Surd.sqrt(x.parts.get(1, 0))
+    return Surd.sqrt(x)
+
+
+def exp(x: Any) -> Any:
+    """Return e^x."""
+    if not isinstance(x, Number):
+        return 1 if _is(x, 0) else balls.exp(x)
+    for _, argument, value in x.run.functions:
+        if argument.term.eq(x.term):
+            return value
+    value = x.run.fresh("exp")
+    x.run.assume(value > 0)
+    _tell(x, value)
+    return value
+
+
+def log(x: Any) -> Any:
+    """Return the natural logarithm.
+
+    Raises:
+        NoValue: of a number that is not positive.
+    """
+    if not isinstance(x, Number):
+        return 0 if _is(x, 1) else balls.log(x)
+    if x <= 0:
+        raise NoValue("logarithm of a number that is not positive")
+    run = x.run
+    for _, argument, value in run.functions:
+        if value.term.eq(x.term):
+            return argument
+    exponent = run.fresh("log")
+    _tell(exponent, x)
+    return exponent
+
+
+def power(x: Any, exponent: Any) -> Any:
+    """Return x to a real power, for x > 0: e^(exponent log x)."""
+    return exp(exponent * log(x))
+
+
+def _tell(t: Number, value: Number) -> None:
+    """Tell the solver that value = e^t, by the tangents between this point, 0 and every earlier one."""
+    run = t.run
+    run.incomplete = True
+    one, zero = Number(run, run.constant(1)), Number(run, run.constant(0))
+    z3 = run.z3
+    for s, other in [(zero, one), *((a, v) for _, a, v in run.functions)]:
+        # convex: e^t lies above its tangent at s, and e^s above the one at t; equality at s = t only
+        run.assume(value >= other * (1 + t - s), other >= value * (1 + s - t))
+        same = (t == s).term
+        run.trail.append(z3.Or(same, (value > other * (1 + t - s)).term))
+        run.trail.append(z3.Or(same, (other > value * (1 + s - t)).term))
+        run.trail.append((t < s).term == (value < other).term)
+        run.trail.append((t > s).term == (value > other).term)
+        run.trail.append(z3.Implies((t + s == 0).term, (value * other == 1).term))
+    run.functions.append(("exp", t, value))
+
+
+def _is(x: Any, constant: int) -> bool:
+    return not isinstance(x, Ball) and bool(x == constant)

@@ -1,0 +1,71 @@
+"""Induction on the number of responses: base and step are proved by the solver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from theory.proof.symbols import Number
+
+
+def power_sum_bounds(first: Number, second: Number, third: Number) -> list[Any]:
+    """Return what holds of the sums of q, q^2 and q^3 of any positive numbers q, at least one of them.
+
+    The bounds are proved by induction, once in a process, before they are used.
+    """
+    _prove_power_sum_bounds()
+    return _bounds(first, second, third)
+
+
+def _bounds(first: Any, second: Any, third: Any) -> list[Any]:
+    return [
+        second > 0,
+        third > 0,
+        second <= first * first,
+        third <= first * second,
+        second * second <= first * third,
+    ]
+
+
+@lru_cache(maxsize=1)
+def _prove_power_sum_bounds() -> None:
+    from theory.proof.settings import Numbers, setting  # noqa: PLC0415
+    from theory.proof.smt import prove  # noqa: PLC0415
+
+    @setting("q > 0")
+    def one_number(numbers: Numbers) -> Any:
+        q = numbers.positive("q")
+        return q, q * q, q**3
+
+    @setting("the bounds hold of the sums a, b, c; q > 0")
+    def one_more(numbers: Numbers) -> Any:
+        a, b, c = (numbers.positive(name) for name in "abc")
+        numbers.assume(*_bounds(a, b, c))
+        q = numbers.positive("q")
+        return a + q, b + q * q, c + q**3
+
+    for family in (one_number, one_more):
+        for k in range(5):
+            proof = prove(lambda sums, k=k: _bounds(*sums)[k], family)
+            if proof.verdict != "proved":
+                raise AssertionError(f"the bounds of power sums are not proved: {family.name}, {k}: {proof}")
+
+
+def by_induction(
+    holds: Callable[[Any], Any], base: Any, step: Any, *, after: Callable[[Any], Any], record: Any = None
+) -> tuple[Any, Any]:
+    """Prove a statement about a sum or a product of any number of terms; return the proofs of base and step.
+
+    Args:
+        holds: the statement about a state.
+        base: family of states with the first term.
+        step: family of states and one more term.
+        after: the state with the term added.
+        record: is told every question to the solver and its answer.
+    """
+    from theory.proof.smt import prove  # noqa: PLC0415
+
+    first = prove(holds, base, record=record)
+    then = prove(lambda state: holds(after(state)), step, given=holds, record=record)
+    return first, then

@@ -1,0 +1,25 @@
+"""Standard theorems of analysis that a proof may rest on; what rests on one says so and is counted apart."""
+
+from __future__ import annotations
+
+LEMMAS = {
+    "mean value": "a differentiable function changes between two points by its derivative somewhere between them, "
+    "times their distance",
+    "monotone": "a function whose derivative is nowhere negative does not fall",
+    "Fermat": "where a differentiable function has an interior extremum its derivative is zero",
+    "l'Hopital": "if numerator and denominator both tend to 0, or to infinity, their ratio tends to that of their "
+    "derivatives",
+    "Taylor": "a twice differentiable function differs from its tangent by half its second derivative somewhere "
+    "between, times the square of the distance",
+    "convex": "a function whose second derivative is nowhere negative lies above its tangents",
+    "autonomous flow": "the solution of u' = -F(u) with F > 0 continuous falls to every level above the first zero of "
+    "F below it",
+    "comparison": "of two positive functions the smaller one has a finite integral if the larger one has",
+    "implicit function": "where the derivative in y is not zero, F(x, y) = 0 defines y as a differentiable function "
+    "of x",
+    "Clarke": "at a local minimum of a locally Lipschitz function 0 lies in its generalised gradient",
+    "envelope": "the derivative of a minimum by a parameter is the partial derivative at the minimiser",
+    "compactness": "a continuous function attains its minimum on a closed and bounded set",
+    "intermediate value": "a continuous function takes every value between two of its values",
+}
+"""Name and statement of each lemma; a claim writer may add one that stands in a textbook."""

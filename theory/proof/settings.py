@@ -1,0 +1,203 @@
+"""Worlds of your own: named real numbers and what is assumed of them, read in symbols, at random and from values.
+
+A setting is a function that asks for its numbers and returns what a predicate works on. It is run three ways: a number
+is a symbol of the solver for a proof, a random fraction for a search, the value of a counterexample when one is looked
+at again. What can be defined (``x = k * y``) is better defined than assumed, since a search finds no fractions for it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
+
+from theory.proof.balls import Undecided
+from theory.proof.checks import truth_value
+from theory.proof.family import Case, Family
+from theory.proof.symbols import Number, Run
+
+PATIENCE = 400  # draws for one case that meets the assumptions
+
+
+class Rejected(Exception):
+    """These values do not meet the assumptions."""
+
+
+class Numbers:
+    """Where a setting gets its numbers."""
+
+    def real(self, name: str) -> Any:
+        """Return any real number."""
+        raise NotImplementedError
+
+    def assume(self, *truths: Any) -> None:
+        """Admit only worlds in which these are true."""
+        raise NotImplementedError
+
+    def positive(self, name: str) -> Any:
+        """Return a number > 0."""
+        value = self.real(name)
+        self.assume(value > 0)
+        return value
+
+    def between(self, name: str, low: Any, high: Any) -> Any:
+        """Return a number strictly between two others."""
+        value = self.real(name)
+        self.assume(value > low, value < high)
+        return value
+
+    def natural(self, name: str, least: int) -> Any:
+        """Return a whole number from ``least`` on; a proof takes it for any real number from there on."""
+        value = self.real(name)
+        self.assume(value >= least)
+        return value
+
+
+class _Symbols(Numbers):
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def real(self, name: str) -> Number:
+        if not name.isidentifier():
+            raise ValueError(f"a number is called by a word, not {name!r}")
+        return self.run.real(name)
+
+    def assume(self, *truths: Any) -> None:
+        self.run.assume(*truths)
+
+
+class _Draws(Numbers):
+    def __init__(self, source: random.Random) -> None:
+        self.source = source
+        self.values: dict[str, Fraction] = {}
+
+    def _new(self, name: str, value: Any) -> Any:
+        if name in self.values:
+            raise ValueError(f"two numbers of a world are called {name!r}")
+        self.values[name] = value
+        return value
+
+    def real(self, name: str) -> Fraction:
+        s = self.source
+        size = s.choice((1, 3, 10, 40))
+        value = Fraction(s.randint(-size, size), s.choice((1, 1, 2, 3, 7, 20)))
+        return self._new(name, value)
+
+    def positive(self, name: str) -> Fraction:
+        s = self.source
+        return self._new(name, Fraction(s.randint(1, s.choice((2, 12, 100))), s.choice((1, 2, 3, 12, 100))))
+
+    def between(self, name: str, low: Any, high: Any) -> Any:
+        if not low < high:
+            raise Rejected
+        n = self.source.choice((2, 3, 12, 100))
+        return self._new(name, low + (high - low) * Fraction(self.source.randint(1, n - 1), n))
+
+    def natural(self, name: str, least: int) -> Fraction:
+        return self._new(name, Fraction(least + self.source.choice((0, 0, 1, 2, 3, 6, 20))))
+
+    def assume(self, *truths: Any) -> None:
+        if not all(truth_value(truth) for truth in truths):
+            raise Rejected
+
+
+class _Values(Numbers):
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+
+    def real(self, name: str) -> Any:
+        return self.values[name]
+
+    def natural(self, name: str, least: int) -> Any:
+        value = self.values[name]
+        if value != int(value):
+            raise Rejected
+        return super().natural(name, least)
+
+    def assume(self, *truths: Any) -> None:
+        if not all(truth_value(truth) for truth in truths):
+            raise Rejected
+
+
+class Named(SimpleNamespace):
+    """The numbers of a setting under their names."""
+
+    def __str__(self) -> str:
+        """Return them in one line."""
+        return ", ".join(f"{name} = {value}" for name, value in vars(self).items())
+
+
+def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
+    """Make a family of worlds of a function that asks for its numbers.
+
+    Args:
+        assumes: what it assumes, in words.
+
+    Example:
+        >>> @setting("0 < s < 1")
+        ... def share(numbers):
+        ...     return numbers.between("s", 0, 1)
+        >>> from theory.proof import prove
+        >>> print(prove(lambda s, bound=Fraction(1, 4): s * (1 - s) <= bound, share).verdict)
+        proved
+    """
+
+    def make(function: Callable[[Numbers], Any]) -> Family:
+        def draw(source: random.Random) -> Any:
+            for _ in range(PATIENCE):
+                try:
+                    return function(_Draws(source))
+                except (Rejected, Undecided, ZeroDivisionError):
+                    continue
+            raise Rejected(f"{function.__name__}: no fractions that meet the assumptions; define what can be defined")
+
+        def rebuild(values: dict[str, Any]) -> Any:
+            try:
+                return function(_Values(values))
+            except (Rejected, KeyError, Undecided, ZeroDivisionError) as problem:
+                raise ValueError("these values do not meet the assumptions") from problem
+
+        name = (function.__doc__ or function.__name__.replace("_", " ")).strip().split("\n")[0].rstrip(".")
+        return Family(name, assumes, (Case("", lambda run: function(_Symbols(run)), rebuild),), draw)
+
+    return make
+
+
+def beside(family: Family, assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
+    """Make a family of pairs: a world of another family, and numbers of a setting beside it.
+
+    Example:
+        >>> from theory.proof import POLICY, prove
+        >>> @beside(POLICY, "beta > 0")
+        ... def with_beta(numbers):
+        ...     return numbers.positive("beta")
+        >>> def margin_grows(case, least=0):
+        ...     w, beta = case
+        ...     return beta * w.dd >= least
+        >>> prove(margin_grows, with_beta).verdict, prove(margin_grows, with_beta, least=1).verdict
+        ('proved', 'refuted')
+    """
+
+    def make(function: Callable[[Numbers], Any]) -> Family:
+        numbers = setting(assumes)(function)
+        (own,) = numbers.cases
+
+        def paired(case: Case) -> Case:
+            return replace(
+                case,
+                build=lambda run: (case.build(run), own.build(run)),
+                rebuild=lambda values: (case.rebuild(values), own.rebuild(values)),
+            )
+
+        return Family(
+            f"{family.name}, {numbers.name}",
+            f"{family.assumes}; {assumes}",
+            tuple(map(paired, family.cases)),
+            lambda source: (family.draw(source), numbers.draw(source)),
+            tuple(map(paired, family.witnesses)),
+        )
+
+    return make

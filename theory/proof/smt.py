@@ -1,0 +1,254 @@
+"""Decide a predicate on a world in symbols: every path through it is closed by the solver, or one is open.
+
+A statement is *proved* only if every path on which it is false, or has no value, is impossible, and some path on which
+its premise holds is possible. "I do not know" is never taken for "impossible". Limits count the solver's work, so that
+a busy machine changes no verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from theory.proof.family import Case, Family
+from theory.proof.searched import Predicate
+from theory.proof.symbols import Impure, NoSuchResponse, NoValue, Run
+
+PROVED, REFUTED, VACUOUS, UNDECIDED = "proved", "refuted", "vacuous", "undecided"
+WORK = 4_000_000  # of the solver for one query, in its own units (about four seconds)
+MOST_PATHS = 4000
+
+Record = Callable[[str, list[Any], str], None]
+
+
+@dataclass(frozen=True)
+class OpenPath:
+    """A path on which the statement is false and which the solver can satisfy.
+
+    Attributes:
+        case: the world.
+        trail: everything that is true on it.
+        names: its variables.
+        incomplete: whether a function is known only by its bounds, so that the values may be none of a world.
+    """
+
+    case: Case
+    trail: list[Any]
+    names: dict[str, Any]
+    incomplete: bool
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What became of a statement.
+
+    Attributes:
+        verdict: "proved", "refuted", "vacuous" or "undecided".
+        over: the kind of worlds, in words.
+        assumes: what was assumed of them.
+        cases: the worlds in symbols that were run, in words.
+        paths: paths through the predicate.
+        queries: questions to the solver.
+        counterexample: an exact world in which the statement is false, or None.
+        reason: why it is not decided, or what is known of a counterexample that could not be written down.
+    """
+
+    verdict: str
+    over: str
+    assumes: str
+    cases: tuple[str, ...]
+    paths: int
+    queries: int
+    counterexample: Any = None
+    reason: str = ""
+
+    def __str__(self) -> str:
+        """Return the verdict in words, with the counterexample if there is one."""
+        where = ", ".join(filter(None, self.cases))
+        text = f"{self.verdict} for {self.over}" + (f" ({where})" if where else "")
+        if self.verdict == PROVED:
+            return text + f": {self.paths} paths, {self.queries} queries"
+        if self.counterexample is not None:
+            return f"{text}: false at\n{self.counterexample}"
+        return text + (f": {self.reason}" if self.reason else "")
+
+
+@dataclass
+class Solver:
+    """Asks the solver, with a limit on its work, and counts.
+
+    Attributes:
+        context: owner of all terms of one proof, so that no other proof changes its course.
+        work: limit for each question.
+        record: is told every question and its answer.
+        queries: questions so far.
+    """
+
+    work: int = WORK
+    record: Record | None = None
+    queries: int = 0
+    context: Any = field(default=None)
+
+    def __post_init__(self) -> None:
+        import z3  # noqa: PLC0415 - loaded for a proof only
+
+        self.context = z3.Context()
+
+    def ask(self, terms: list[Any]) -> tuple[str, Any]:
+        """Return "sat" and a model, or "unsat" or "unknown" and None."""
+        import z3  # noqa: PLC0415
+
+        solver = z3.SolverFor("QF_NRA", ctx=self.context)
+        solver.set("rlimit", self.work)
+        solver.add(*terms)
+        answer = str(solver.check())
+        self.queries += 1
+        if self.record is not None:
+            self.record(solver.to_smt2(), terms, answer)
+        return answer, solver.model() if answer == "sat" else None
+
+    def possible(self, terms: list[Any]) -> bool:
+        """Return whether the terms may be true together; only a proof that they cannot counts as no."""
+        return self.ask(terms)[0] != "unsat"
+
+
+@dataclass(frozen=True)
+class _Path:
+    run: Run
+    assumed: bool  # the premise is true on it, so that the statement must be
+    false: list[Any] | None  # what is true where the statement is false; None if it is true everywhere on the path
+    why: str = ""
+
+
+def prove(
+    predicate: Predicate,
+    over: Family,
+    *,
+    given: Predicate | None = None,
+    work: int = WORK,
+    record: Record | None = None,
+    witness: bool = True,
+    **change: Any,
+) -> Proof:
+    """Decide a statement for every world of a kind.
+
+    Args:
+        predicate: plain Python; it returns a truth value.
+        over: the kind of worlds.
+        given: its premise, a predicate too.
+        work: limit of the solver's work for one question.
+        record: is told every question to the solver and its answer (see ``certificate``).
+        witness: whether a refutation must come with an exact world; without, a path that the solver can satisfy will do
+            (for controls).
+        **change: arguments of the predicate that differ from its own.
+
+    Raises:
+        NotAStatement: the predicate returns no truth value or computes with what is no exact number.
+        Impure: it does not ask the same questions twice.
+
+    Example:
+        >>> from theory.proof import POLICY, prove
+        >>> print(prove(lambda w, cross=2: w.A_w - w.A_l == w.ww - cross * w.wl + w.ll >= 0, POLICY))
+        proved for every policy (n = 2, n >= 3): 2 paths, 3 queries
+    """
+    from theory.proof.refutation import exact_counterexample  # noqa: PLC0415
+
+    solver = Solver(work, record)
+    paths, met, names, unsure = 0, False, [], ""
+    touched: set[str] = set()
+    for case in over.cases:
+        if case.only_if and case.only_if not in touched:
+            continue
+        names.append(case.name)
+        for path in paths_of(case, predicate, given, change, solver):
+            paths += 1
+            touched |= path.run.touched
+            if path.assumed and not met:
+                met = solver.ask(path.run.trail)[0] == "sat"
+            if not path.assumed or path.false is None:
+                continue
+            answer, _ = solver.ask(path.false)
+            if answer == "unsat":
+                continue
+            if answer == "unknown":
+                unsure = unsure or f"the solver gave up on a path of {case.name or over.name}"
+                continue
+            opened = OpenPath(case, path.false, path.run.names, path.run.incomplete)
+            sure = case.exact and not opened.incomplete  # every solution is a world
+            found, reason = None, path.why
+            if witness or not sure:
+                found, reason = exact_counterexample(opened, predicate, given, change, over, solver)
+            if found is None and not sure:
+                unsure = unsure or reason
+                continue
+            return Proof(REFUTED, over.name, over.assumes, tuple(names), paths, solver.queries, found, reason)
+        if paths > MOST_PATHS:
+            unsure = f"more than {MOST_PATHS} paths"
+            break
+    if "y" not in touched:
+        names = [name.replace("n >= 4", "n >= 3") for name in names]
+    verdict = UNDECIDED if unsure else PROVED if met else VACUOUS
+    return Proof(verdict, over.name, over.assumes, tuple(names), paths, solver.queries, None, unsure)
+
+
+def paths_of(
+    case: Case, predicate: Predicate, given: Predicate | None, change: dict[str, Any], solver: Solver
+) -> Iterator[_Path]:
+    """Run the predicate along every path that may be possible."""
+    todo: list[list[bool]] = [[]]
+    count = 0
+    while todo and count <= MOST_PATHS:
+        decisions = todo.pop()
+        path = _follow(case, predicate, given, change, Run(solver.context, decisions, solver.possible))
+        taken = [side for _, _, side in path.run.forks]
+        again = _follow(case, predicate, given, change, Run(solver.context, taken, solver.possible))
+        _same(path, again)
+        for fork in range(len(decisions), len(taken)):
+            if solver.possible(path.run.other_side(fork)):
+                todo.append([*taken[:fork], not taken[fork]])
+        count += 1
+        yield path
+
+
+def _follow(case: Case, predicate: Predicate, given: Predicate | None, change: dict[str, Any], run: Run) -> _Path:
+    assumed, false, why = True, None, ""
+    try:
+        try:
+            world = case.build(run)
+        except NoValue:  # the world is not defined here: none of the kind
+            return _Path(run, False, None)
+        if given is not None:
+            try:
+                assumed = run.decide(run.truth_term(given(world)))
+            except NoValue:
+                assumed = False
+        if assumed:
+            term = run.truth_term(predicate(world, **change))
+            if not run.z3.is_true(run.z3.simplify(term)):
+                false = [*run.trail, run.z3.Not(term)]
+    except NoSuchResponse:  # the statement is about each of the others, and there is none
+        assumed = False
+    except NoValue as problem:
+        false, why = [*run.trail], str(problem)
+    if run.faults:  # also those that the predicate swallowed
+        raise run.faults[0]
+    return _Path(run, assumed, false, why)
+
+
+def _same(first: _Path, second: _Path) -> None:
+    """Raise unless a replay asked the same questions and came to the same end."""
+    same = (
+        len(first.run.forks) == len(second.run.forks)
+        and first.assumed == second.assumed
+        and _equal(first.run.trail, second.run.trail)
+        and _equal(first.false, second.false)
+    )
+    if not same:
+        raise Impure("the predicate does not ask the same questions twice: it depends on more than its world")
+
+
+def _equal(first: list[Any] | None, second: list[Any] | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return len(first) == len(second) and all(a.eq(b) for a, b in zip(first, second, strict=True))

@@ -1,0 +1,309 @@
+"""Numbers and truth values that are terms of a solver; every truth value that Python asks for is a fork in the run.
+
+A predicate is ordinary Python. Given symbols in the place of numbers it runs as usual, until it asks whether something
+is true (``if``, ``and``, ``not``, ``max``, a chained comparison). There the run takes one side and remembers that there
+is another. Running the predicate once for each combination of sides visits every path through it.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Constant = int | Fraction
+
+
+class NoValue(ZeroDivisionError):
+    """The statement has no value here: a division by zero, the root or the logarithm of a number that has none."""
+
+
+class NoSuchResponse(LookupError):
+    """The statement speaks of another response than the pair, and there is none."""
+
+
+class Impure(Exception):
+    """A predicate that does not ask the same questions twice, or keeps symbols from an earlier run."""
+
+
+class NotAStatement(TypeError):
+    """A predicate that returns no truth value, or computes with what is no exact number."""
+
+
+class Number:
+    """A real number that is a term of the solver.
+
+    Constants that meet it are whole numbers or fractions: a float is not the number that it looks like.
+    """
+
+    __slots__ = ("run", "term")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, run: Run, term: Any) -> None:
+        self.run, self.term = run, term
+
+    def _of(self, other: object) -> Any:
+        if isinstance(other, Number):
+            if other.run is not self.run:
+                raise self.run.fault(Impure("the predicate keeps a number from an earlier run"))
+            return other.term
+        if isinstance(other, bool) or not isinstance(other, (int, Fraction)):
+            message = f"a statement computes with whole numbers and fractions, not with {other!r}"
+            raise self.run.fault(NotAStatement(message))
+        return self.run.constant(other)
+
+    def _new(self, term: Any) -> Number:
+        return Number(self.run, term)
+
+    def __add__(self, other: Number | Constant) -> Number:
+        return self._new(self.term + self._of(other))
+
+    def __radd__(self, other: Constant) -> Number:
+        return self._new(self._of(other) + self.term)
+
+    def __sub__(self, other: Number | Constant) -> Number:
+        return self._new(self.term - self._of(other))
+
+    def __rsub__(self, other: Constant) -> Number:
+        return self._new(self._of(other) - self.term)
+
+    def __mul__(self, other: Number | Constant) -> Number:
+        return self._new(self.term * self._of(other))
+
+    def __rmul__(self, other: Constant) -> Number:
+        return self._new(self._of(other) * self.term)
+
+    def __neg__(self) -> Number:
+        return self._new(-self.term)
+
+    def __pos__(self) -> Number:
+        return self
+
+    def __abs__(self) -> Number:
+        return self if self >= 0 else -self
+
+    def __pow__(self, power: int) -> Number:
+        if isinstance(power, bool) or not isinstance(power, int):
+            raise self.run.fault(NotAStatement(f"** takes whole powers, not {power!r}; use sqrt or power"))
+        product = self.run.constant(1)
+        for _ in range(abs(power)):
+            product = product * self.term
+        whole = self._new(product)
+        return whole if power >= 0 else 1 / whole
+
+    def __truediv__(self, other: Number | Constant) -> Number:
+        return self.run.quotient(self.term, self._of(other))
+
+    def __rtruediv__(self, other: Constant) -> Number:
+        return self.run.quotient(self._of(other), self.term)
+
+    def __le__(self, other: Number | Constant) -> Truth:
+        return Truth(self.run, self.term <= self._of(other))
+
+    def __lt__(self, other: Number | Constant) -> Truth:
+        return Truth(self.run, self.term < self._of(other))
+
+    def __ge__(self, other: Number | Constant) -> Truth:
+        return Truth(self.run, self.term >= self._of(other))
+
+    def __gt__(self, other: Number | Constant) -> Truth:
+        return Truth(self.run, self.term > self._of(other))
+
+    def __eq__(self, other: object) -> Truth:  # type: ignore[override]
+        return Truth(self.run, self.term == self._of(other))
+
+    def __ne__(self, other: object) -> Truth:  # type: ignore[override]
+        return Truth(self.run, self.term != self._of(other))
+
+    def __bool__(self) -> bool:
+        return self.run.decide(self.term != self.run.constant(0))
+
+    def __float__(self) -> float:
+        raise self.run.fault(NotAStatement("a symbol has no floating-point value; use sqrt, exp, log of theory.proof"))
+
+    __int__ = __index__ = __trunc__ = __floor__ = __ceil__ = __complex__ = __len__ = __iter__ = __float__
+
+    def _refuse(self, *_: object) -> float:
+        raise self.run.fault(NotAStatement("of symbols there are sums, products, quotients, whole powers and roots"))
+
+    __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __divmod__ = __rdivmod__ = __round__ = _refuse
+    __rpow__ = __getitem__ = __contains__ = __matmul__ = _refuse
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("__"):
+            raise self.run.fault(
+                NotAStatement(f"a symbol has no {name}: a statement must read the same in every world")
+            )
+        raise AttributeError(name)
+
+    def __repr__(self) -> str:
+        return f"Number({self.term})"
+
+
+class Truth:
+    """A truth value that is a term of the solver; ``bool`` of it is a fork.
+
+    ``&``, ``|``, ``^`` and ``~`` combine truth values without a fork, ``==`` and ``!=`` compare two of them.
+    """
+
+    __slots__ = ("run", "term")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, run: Run, term: Any) -> None:
+        self.run, self.term = run, term
+
+    def __bool__(self) -> bool:
+        return self.run.decide(self.term)
+
+    def _of(self, other: object) -> Any:
+        return self.run.truth_term(other)
+
+    def __and__(self, other: Truth | bool) -> Truth:
+        return Truth(self.run, self.run.z3.And(self.term, self._of(other)))
+
+    def __or__(self, other: Truth | bool) -> Truth:
+        return Truth(self.run, self.run.z3.Or(self.term, self._of(other)))
+
+    def __xor__(self, other: Truth | bool) -> Truth:
+        return Truth(self.run, self.run.z3.Xor(self.term, self._of(other)))
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __invert__(self) -> Truth:
+        return Truth(self.run, self.run.z3.Not(self.term))
+
+    def __eq__(self, other: object) -> Truth:  # type: ignore[override]
+        return Truth(self.run, self.term == self._of(other))
+
+    def __ne__(self, other: object) -> Truth:  # type: ignore[override]
+        return self ^ other  # type: ignore[operator]
+
+    def _refuse(self, *_: object) -> float:
+        raise self.run.fault(NotAStatement("a truth value is no number; combine it with and, or, not, &, |, ~, =="))
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __lt__ = __gt__ = __le__ = __ge__ = _refuse
+    __int__ = __index__ = __float__ = _refuse
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("__"):
+            raise self.run.fault(NotAStatement(f"a truth value has no {name}"))
+        raise AttributeError(name)
+
+    def __repr__(self) -> str:
+        return f"Truth({self.term})"
+
+
+class Run:
+    """One path through a predicate.
+
+    ``trail`` holds, in order, everything that is true on this path: assumptions of the world, definitions (a quotient,
+    a root) and the side taken at each fork. What stands before a fork holds on both of its sides; what is defined after
+    it belongs to its own side alone.
+
+    Args:
+        context: a solver context, which owns all terms.
+        decisions: the side to take at the first forks, in order.
+        possible: tells whether a list of terms can be true together; only a proof that they cannot counts as no.
+    """
+
+    def __init__(self, context: Any, decisions: Sequence[bool], possible: Callable[[list[Any]], bool]) -> None:
+        import z3  # noqa: PLC0415 - loaded for a proof only
+
+        self.z3, self.context, self.decisions, self.possible = z3, context, list(decisions), possible
+        self.trail: list[Any] = []
+        self.forks: list[tuple[int, Any, bool]] = []  # length of the trail before the fork, what was asked, side taken
+        self.faults: list[Exception] = []
+        self.touched: set[str] = set()
+        self.names: dict[str, Any] = {}
+        self.functions: list[tuple[str, Any, Any]] = []  # transcendental ones: kind, argument, value
+        self.incomplete = False  # whether the facts about some function leave values that it does not take
+        self._quotients: list[tuple[Any, Any, Number]] = []
+        self._roots: list[tuple[Any, Number]] = []
+
+    def fault(self, error: Exception) -> Exception:
+        """Remember an error, so that a predicate that swallows it is refused all the same; return it."""
+        self.faults.append(error)
+        return error
+
+    def constant(self, value: Constant) -> Any:
+        """Return a whole number or a fraction as a term."""
+        return self.z3.RealVal(str(value), self.context)
+
+    def real(self, name: str) -> Number:
+        """Return a new variable.
+
+        Raises:
+            ValueError: the name is taken: two numbers under one name would be one number.
+        """
+        if name in self.names:
+            raise self.fault(ValueError(f"two numbers of a world are called {name!r}"))
+        self.names[name] = self.z3.Real(name, self.context)
+        return Number(self, self.names[name])
+
+    def fresh(self, prefix: str) -> Number:
+        """Return a variable that others define; its name depends on what was asked before and on nothing else."""
+        return self.real(f"{prefix}.{len(self.names)}")
+
+    def assume(self, *truths: object) -> None:
+        """Add what holds in this world."""
+        self.trail += [self.truth_term(truth) for truth in truths]
+
+    def truth_term(self, value: object) -> Any:
+        """Return a truth value as a term.
+
+        Raises:
+            NotAStatement: it is none.
+            Impure: it comes from another run.
+        """
+        if isinstance(value, Truth):
+            if value.run is not self:
+                raise self.fault(Impure("the predicate keeps a truth value from an earlier run"))
+            return value.term
+        if isinstance(value, bool):
+            return self.z3.BoolVal(value, self.context)
+        raise self.fault(NotAStatement(f"a statement is True or False, not {type(value).__name__} {value!r:.60}"))
+
+    def decide(self, term: Any) -> bool:
+        """Return the side that this run takes where it asks whether ``term`` is true."""
+        simple = self.z3.simplify(term)
+        if self.z3.is_true(simple) or self.z3.is_false(simple):
+            return bool(self.z3.is_true(simple))
+        at = len(self.forks)
+        side = self.decisions[at] if at < len(self.decisions) else self.possible([*self.trail, term])
+        self.forks.append((len(self.trail), term, side))
+        self.trail.append(term if side else self.z3.Not(term))
+        return side
+
+    def other_side(self, fork: int) -> list[Any]:
+        """Return what is true on the side of a fork that this run did not take."""
+        length, term, side = self.forks[fork]
+        return [*self.trail[:length], self.z3.Not(term) if side else term]
+
+    def quotient(self, above: Any, below: Any) -> Number:
+        """Return above / below; below = 0 is a path of its own, on which there is no value."""
+        simple = self.z3.simplify(below)
+        if self.z3.is_rational_value(simple) and not simple.eq(self.constant(0)):
+            return Number(self, above / simple)
+        for a, b, known in self._quotients:
+            if a.eq(above) and b.eq(below):
+                return known
+        if self.decide(below == self.constant(0)):
+            raise NoValue("division by zero")
+        value = self.fresh("quotient")
+        self.trail.append(value.term * below == above)
+        self._quotients.append((above, below, value))
+        return value
+
+    def root(self, of: Number) -> Number:
+        """Return the square root; a negative number under it is a path of its own, on which there is no value."""
+        for term, known in self._roots:
+            if term.eq(of.term):
+                return known
+        if of < 0:
+            raise NoValue("root of a negative number")
+        value = self.fresh("root")
+        self.assume(value >= 0, value * value == of)
+        self._roots.append((of.term, value))
+        return value

@@ -1,0 +1,51 @@
+"""How strongly a finding is known: proved by a machine, unrefuted by a search, or seen in floating point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+MACHINE, UNREFUTED, NUMERICAL = "proved", "unrefuted", "numerical"
+GRADES = (MACHINE, UNREFUTED, NUMERICAL)  # the strongest first
+
+
+@dataclass(frozen=True)
+class Strength:
+    """What stands behind a verdict.
+
+    Attributes:
+        grade: "proved", "unrefuted" or "numerical".
+        how: provers, worlds or tolerances.
+        lemma: a standard theorem that the proof rests on, by name; "" for none.
+    """
+
+    grade: str
+    how: tuple[str, ...]
+    lemma: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return it as the column of the ledger shows it.
+
+        Example:
+            >>> print(Strength(MACHINE, ("smt", "sympy"), ("mean value",)))
+            proved by smt, sympy, modulo mean value
+        """
+        by = " by " if self.grade == MACHINE else ": "
+        lemma = f", modulo {', '.join(self.lemma)}" if self.lemma else ""
+        return self.grade + by + ", ".join(self.how) + lemma
+
+
+def weakest(strengths: Iterable[Strength]) -> Strength | None:
+    """Return the strength of a claim whose findings have these: that of the weakest kind, with all that is of it.
+
+    Example:
+        >>> print(weakest([Strength(MACHINE, ("smt",)), Strength(UNREFUTED, ("500 worlds",))]))
+        unrefuted: 500 worlds
+    """
+    found = list(strengths)
+    if not found:
+        return None
+    grade = max((s.grade for s in found), key=GRADES.index)
+    level = [s for s in found if s.grade == grade]
+    how = tuple(dict.fromkeys(h for s in level for h in s.how))
+    return Strength(grade, how, tuple(dict.fromkeys(name for s in found for name in s.lemma)))
