@@ -32,10 +32,11 @@ def log1mexp(x: Tensor) -> Tensor:
 class ORPO(MarginLoss):
     """ORPO, without a reference: the logistic loss of the log odds ratio, and the chosen response per token.
 
-    P is the geometric mean of a response's token probabilities, which is no probability of a response. The pull at the
-    chosen response grows without end as P_w tends to 1. TRL's ORPOTrainer takes the likelihood over prompt *and*
-    response and averages it over the batch's tokens: ``ORPO(sft_weight=0.0)`` and an ``SFTPerToken`` of the two
-    together; and it computes the odds ratio in float32.
+    P is the geometric mean of a response's token probabilities, which is no probability of a response. The slope of the
+    log odds ratio grows without end as P_w tends to 1; the pull of the loss does not, it tends to beta P_l / (1 - P_l).
+
+    TRL's ORPOTrainer takes the likelihood over prompt *and* response and averages it over the batch's tokens:
+    ``ORPO(sft_weight=0.0)`` and an ``SFTPerToken`` of the two together. It computes the odds ratio in float32.
 
     Args:
         beta: weight of the odds ratio, the paper's lambda, > 0.
@@ -85,7 +86,8 @@ class ORPO(MarginLoss):
     def partials(self, pair: PairLogProbs) -> Partials:
         """Return the partials of both terms; the quotient of two tiny numbers is taken in logarithms."""
         chosen, rejected = pair.chosen / pair.chosen_length, pair.rejected / pair.rejected_length
-        urgency = logsigmoid(-self.margin(pair))
-        pull = torch.exp(urgency - log1mexp(chosen)) / pair.chosen_length
-        push = torch.exp(urgency - log1mexp(rejected)) / pair.rejected_length
+        odds = rejected - log1mexp(rejected)
+        # sigma(-z) / (1 - P_w) = odds_l / (P_w + odds_l (1 - P_w)), which has a value at P_w = 1, too
+        pull = torch.exp(odds - torch.logaddexp(chosen, odds + log1mexp(chosen))) / pair.chosen_length
+        push = torch.exp(logsigmoid(-self.margin(pair)) - log1mexp(rejected)) / pair.rejected_length
         return Partials(-self.beta * pull - self.sft_weight / pair.chosen_length, self.beta * push)

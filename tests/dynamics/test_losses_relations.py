@@ -16,6 +16,7 @@ from dynamics.losses import (
     EXO,
     KTO,
     LOSSES,
+    ORPO,
     RPO,
     TPO,
     AlphaPO,
@@ -144,6 +145,16 @@ def test_kto_estimates_its_baseline_as_trl_does() -> None:
     close(many, [[0.25], [0.0]])
     shifted = KTO(beta=1.0, baseline=0.25)
     close(shifted(-1.0, -1.0, -1.25, -1.25), KTO(beta=1.0)(-1.25, -1.25, -1.25, -1.25))
+
+
+def test_the_pull_of_orpo_is_finite_where_the_chosen_response_is_sure() -> None:
+    """The quotient of two numbers that both vanish: beta P_l / (1 - P_l) at P_w = 1, and near it."""
+    loss, odds = ORPO(beta=0.3, sft_weight=0.0), math.exp(-1.0) / (1 - math.exp(-1.0))
+    for chosen in (0.0, -1e-300, -1e-17, -1e-9):
+        partials = loss.partials(pair_log_probs(chosen, -1.0))
+        close(partials.chosen, -0.3 * odds, 1e-8)
+        close(partials.rejected, 0.0, 1e-8)
+        assert float(loss(chosen, -1.0)) >= 0
 
 
 def test_bco_is_apo_zero_with_the_logistic_loss() -> None:

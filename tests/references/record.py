@@ -69,7 +69,9 @@ def runs() -> dict[str, Any]:
     for name, more in settings.items():
         run = simulate(policy, theta, asked, loss=losses, learning_rate=[0.05, 0.5], steps=40, **more)
         last = run.log_probs[-1]
-        found |= {f"{name}, {key}": last[i].flatten().tolist() for i, key in enumerate(LOSSES)}
+        # a run that leaves the range (SquaredPO's force is an exponential) has no numbers to record
+        kept = {key: last[i] for i, key in enumerate(LOSSES) if bool(last[i].isfinite().all())}
+        found |= {f"{name}, {key}": values.flatten().tolist() for key, values in kept.items()}
     tabular = simulate(Tabular(4), np.zeros(4), asked, loss=losses[0], steps=40)
     return found | {"tabular, dpo": tabular.log_probs[-1].flatten().tolist()}
 

@@ -1,0 +1,264 @@
+"""A figure that the papers lack: which loss protects the chosen response, and what it pays for that in margin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.colors import to_rgba
+from matplotlib.patches import Rectangle
+
+from dynamics.language_model import sequence_kernel, tokenize
+from dynamics.losses import PairLogProbs
+from figures.language_model_pair import PAIR, load_policy
+from figures.registry import Arrays, figure
+from figures.style import CHOSEN, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_panel
+from toy_models.multiplication.responses import as_prompt
+from toy_models.multiplication.shipped import QUESTION
+from toy_models.protection import FEATURES, LOSSES, first_step, pair_at, walk
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+
+NAMES, POLICIES = tuple(LOSSES), tuple(FEATURES)
+TABULAR, SHARED, FAR = range(3)
+LAST = 200  # steps at the end of a walk, over which a fall that goes on is seen
+HELD = 0.2  # nats: two steps of the walk, as much as it trembles where it should stand still
+FALLING = -1.0  # nats over the last steps
+
+
+def at_ten_nats(chosen: np.ndarray, margin: np.ndarray, nats: float = 10.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return both changes where the margin has first gained so many nats, or the most that it ever gains.
+
+    Args:
+        chosen: change of log pi_w, ``(steps, ...)``.
+        margin: change of log pi_w - log pi_l.
+        nats: the gain.
+
+    Example:
+        >>> found = at_ten_nats(np.array([0.0, -1.0, -2.0]), np.array([0.0, 11.0, 12.0]))
+        >>> float(found[0]), float(found[1])
+        (-1.0, 11.0)
+    """
+    reached = margin >= nats
+    where = np.where(reached.any(0), reached.argmax(0), margin.argmax(0))[None]
+    return np.take_along_axis(chosen, where, 0)[0], np.take_along_axis(margin, where, 0)[0]
+
+
+@figure(
+    "new-protection",
+    "Which loss protects the chosen response, and what it pays for that in margin",
+    source="not in the papers; the condition is that of Yuan et al. 2024, for two weights",
+    caption="(a) The ratio of a loss's two weights at the reference, d_w / d_l, on the policy with a shared parameter. "
+    "The chosen response rises if d_w |g_w|^2 > d_l <g_w, g_l>, right of the first line; the margin falls right of the "
+    "second. Between them, where only RPO is, both rise. Hollow: both weights are negative, so that everything is "
+    "turned round. (b) Change of log pi_w (nats): after the first step per nat of margin, with an arrow for the "
+    "margin's way; when log(pi_w / pi_l) has gained 10 nats, or the most it ever gains (small); and after 90 nats of "
+    "walking (an arrow where it goes on falling). Tabular: DPO's chosen response rises for good, that of a loss per "
+    "token falls from the first step (chosen 8 tokens, rejected 2), and SquaredPO's and forward KL's rise and fall. "
+    "Shared: DPO gives up 15 nats for 10. Far apart: DPOP with penalty 1 loses 10 nats while its loss goes to 0; with "
+    "penalty 50 it holds the response and stops at 5 nats of margin. DiscoPOP's first step lowers every margin. "
+    "Model: the first step on the pair of jian2025-1-lm. Robust: the signs. Dependent on the policies: the sizes.",
+    claims=("jian2025.displacement-condition", "jian2025.tabular-signs"),
+)
+def protection(steps: int = 900, model: str = "", device: str = "") -> Arrays:
+    """Take the first step, walk on, and read the kernel of the pair off the language model."""
+    walked = walk(steps)
+    here = first_step(walked.gram, pair_at(walked.reference, walked.reference))
+    gram, pair = model_pair(model, device)
+    there = first_step(gram, pair)
+    chosen, margin = walked.chosen.numpy(), walked.margin.numpy()
+    ten = at_ten_nats(chosen, margin)
+    return {
+        "gram": walked.gram.numpy(),
+        "weights": torch.stack([here.chosen_weight, here.rejected_weight]).numpy(),
+        "first_chosen": here.chosen.numpy(),
+        "first_margin": here.margin.numpy(),
+        "first_walked": chosen[1],
+        "ten_chosen": ten[0],
+        "ten_margin": ten[1],
+        "end_chosen": chosen[-1],
+        "end_margin": margin[-1],
+        "least": chosen.min(0),
+        "last": chosen[-1] - chosen[-1 - min(LAST, steps)],
+        "loss": walked.loss.numpy(),
+        "model_gram": gram.numpy(),
+        "model_weights": torch.stack([there.chosen_weight, there.rejected_weight]).numpy(),
+        "model_chosen": there.chosen.numpy(),
+        "model_margin": there.margin.numpy(),
+    }
+
+
+def model_pair(model: str = "", device: str = "") -> tuple[torch.Tensor, PairLogProbs]:
+    """Return the kernel of the pair of jian2025-1-lm in the language model, and the pair at its reference."""
+    policy, tokenizer = load_policy(model, device)
+    prompt = as_prompt(tokenizer, QUESTION)
+    sequences = [tokenize(tokenizer, prompt, PAIR[side]) for side in ("chosen", "rejected")]
+    account = sequence_kernel(policy, sequences)
+    log_p = account.log_probs.double().cpu()
+    lengths = torch.tensor([len(s.response) for s in sequences], dtype=torch.float64)
+    return account.kernel.double().cpu(), PairLogProbs(*log_p, *log_p, *lengths)
+
+
+def _row(name: str) -> int:
+    return NAMES.index(name)
+
+
+def _rows(*names: str) -> list[int]:
+    return [NAMES.index(name) for name in names]
+
+
+def window(gram: np.ndarray) -> tuple[float, float]:
+    """Return the ratios d_w / d_l above which the chosen response rises, and below which the margin does.
+
+    Example:
+        >>> window(np.array([[1.0, 2.0], [2.0, 8.0]]))  # of positive weights, with <g_w, g_l> > |g_w|^2
+        (2.0, 6.0)
+    """
+    return float(gram[0, 1] / gram[0, 0]), float((gram[1, 1] - gram[0, 1]) / (gram[0, 1] - gram[0, 0]))
+
+
+@protection.check
+def first_step_is_as_the_two_weights_say(arrays: Arrays) -> bool:
+    """The chosen response rises at first if and only if d_w |g_w|^2 > d_l <g_w, g_l>, for every loss, everywhere."""
+    right = True
+    for weights, gram, told in (
+        (arrays["weights"], arrays["gram"], (arrays["first_chosen"], arrays["first_walked"])),
+        (arrays["model_weights"], arrays["model_gram"], (arrays["model_chosen"],)),
+    ):
+        says = weights[0] * gram[..., 0, 0] > weights[1] * gram[..., 0, 1]
+        right &= all(bool(((seen > 0) == says).all()) and bool((np.abs(seen) > 0).all()) for seen in told)
+    return right
+
+
+@protection.check
+def equal_weights_never_lower_a_tabular_response(arrays: Arrays) -> bool:
+    """On the tabular policy DPO and IPO never take the chosen response below its start."""
+    rows = _rows("DPO", "IPO")
+    return bool((arrays["least"][rows, TABULAR] > -1e-12).all() and (arrays["end_chosen"][rows, TABULAR] > 1).all())
+
+
+@protection.check
+def losses_per_token_displace_on_a_table(arrays: Arrays) -> bool:
+    """On the tabular policy a loss per token lowers the longer chosen response at first, and ever further."""
+    rows = _rows("DPO per token", "SimPO")
+    first, last = arrays["first_chosen"][rows, TABULAR], arrays["last"][rows, TABULAR]
+    return bool((first < 0).all() and (last < FALLING).all() and (arrays["end_chosen"][rows, TABULAR] < -10).all())
+
+
+@protection.check
+def heavy_forces_displace_on_a_table_later(arrays: Arrays) -> bool:
+    """On the tabular policy SquaredPO and forward KL raise the chosen response at first and end a nat below."""
+    rows = _rows("SquaredPO", "forward KL")
+    return bool((arrays["first_chosen"][rows, TABULAR] > 0).all() and (arrays["end_chosen"][rows, TABULAR] < -1).all())
+
+
+@protection.check
+def discopop_lowers_the_margin_at_first(arrays: Arrays) -> bool:
+    """DiscoPOP's first step lowers the margin, on every policy and the model; DPO's raises it."""
+    both = [(arrays["first_margin"][_row(n)], arrays["model_margin"][_row(n)]) for n in ("DiscoPOP", "DPO")]
+    return bool((both[0][0] < 0).all() and both[0][1] < 0 and (both[1][0] > 0).all() and both[1][1] > 0)
+
+
+@protection.check
+def dpop_forgets_the_response_at_no_loss(arrays: Arrays) -> bool:
+    """Far apart, DPOP with penalty 1 takes its loss below 1/100 while the chosen response goes on falling."""
+    i = _row("DPOP, penalty 1")
+    first, last = arrays["loss"][:, i, FAR]
+    return bool(last < first / 100 and arrays["end_chosen"][i, FAR] < -5 and arrays["last"][i, FAR] < FALLING)
+
+
+@protection.check
+def dpop_pays_in_margin(arrays: Arrays) -> bool:
+    """Where parameters are shared, DPOP with penalty 50 holds the chosen response for less than 1/3 of DPO's margin."""
+    i, dpo = _row("DPOP, penalty 50"), _row("DPO")
+    held = np.abs(arrays["end_chosen"][i, [SHARED, FAR]]) < HELD
+    gained = arrays["end_margin"][:, [SHARED, FAR]]
+    fallen = arrays["end_chosen"][dpo, [SHARED, FAR]] < -5
+    return bool(held.all() and fallen.all() and (gained[i] > 1).all() and (gained[i] < gained[dpo] / 3).all())
+
+
+@protection.check
+def rpo_alone_is_in_the_window(arrays: Arrays) -> bool:
+    """With a shared parameter RPO alone raises chosen and margin at first; ORPO and CPO pay, the others displace."""
+    low, high = window(arrays["gram"][SHARED])
+    d_w, d_l = arrays["weights"][..., SHARED]
+    ratio, turned = d_w / d_l, d_w < 0
+    both = (arrays["first_chosen"][:, SHARED] > 0) & (arrays["first_margin"][:, SHARED] > 0)
+    inside = (ratio > low) & (ratio < high) & ~turned
+    beyond = (ratio > high) & (arrays["first_margin"][:, SHARED] < 0) & ~turned
+    found = [{NAMES[i] for i in np.flatnonzero(rows)} for rows in (both, inside, beyond)]
+    return found == [{"RPO"}, {"RPO"}, {"ORPO", "CPO"}]
+
+
+@protection.draw
+def _draw(arrays: Arrays) -> Drawing:
+    drawing, (left, right) = plt.subplots(
+        1, 2, figsize=(PAGE_WIDTH, 5.2), gridspec_kw={"width_ratios": (1, 3.1)}, layout="constrained"
+    )
+    _draw_ratios(left, arrays)
+    _draw_table(right, arrays)
+    label_panel(left, "a")
+    label_panel(right, "b")
+    return drawing
+
+
+def _draw_ratios(axes: Axes, arrays: Arrays) -> None:
+    """Draw d_w / d_l of every loss, and where chosen response and margin rise."""
+    low, high = window(arrays["gram"][SHARED])
+    d_w, d_l = arrays["weights"][..., SHARED]
+    axes.axvspan(low, high, color=CHOSEN, alpha=0.15, linewidth=0)
+    axes.axvline(low, color=CHOSEN, linewidth=0.8)
+    axes.axvline(high, color=REJECTED, linewidth=0.8)
+    for i, (w, l_) in enumerate(zip(d_w, d_l, strict=True)):
+        ratio = w / l_
+        turned, none = w < 0 and l_ < 0, abs(ratio) < 1e-9
+        color = CHOSEN if arrays["first_chosen"][i, SHARED] > 0 else REJECTED
+        face = "white" if turned else color
+        axes.plot(0.13 if none else ratio, i, "<" if none else "o", color=color, markersize=4, markerfacecolor=face)
+    axes.set_xscale("log")
+    axes.set(xlim=(0.1, 40), ylim=(len(NAMES) - 0.5, -2.2), xlabel="$d_w/d_l$, first step, shared")
+    axes.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
+    axes.set_yticks(range(len(NAMES)), NAMES)
+    axes.tick_params(axis="y", length=0)
+    axes.text(low * 0.9, -1, "chosen falls", ha="right", va="center", fontsize=6, color=REJECTED)
+    axes.text(high * 1.1, -1, "margin falls", ha="left", va="center", fontsize=6, color=REJECTED)
+
+
+def _cell(axes: Axes, x: float, y: int, value: float, text: str, small: str = "") -> None:
+    """Write a number on the colour of its sign."""
+    depth = 0.45 * min(1.0, abs(value) / 3) if abs(value) > HELD / 2 else 0.0
+    face = to_rgba(CHOSEN if value > 0 else REJECTED, depth)
+    axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor="white", linewidth=0.8))
+    axes.text(x + (0.46 if not small else 0.12), y, text, ha="right", va="center", fontsize=6)
+    if small:
+        axes.text(x + 0.46, y, small, ha="right", va="center", fontsize=4.5, color=OTHERS)
+
+
+def _draw_table(axes: Axes, arrays: Arrays) -> None:
+    """Write the three times of the three policies, and the first step of the model."""
+    heads = []
+    for policy, name in enumerate(POLICIES):
+        x = 3.25 * policy
+        heads += [(x, "1st step"), (x + 1, "10 nats"), (x + 2, "further")]
+        axes.text(x + 1, -1.75, name, ha="center", va="center", fontsize=7)
+        for i in range(len(NAMES)):
+            first, margin = arrays["first_chosen"][i, policy], arrays["first_margin"][i, policy]
+            _cell(axes, x, i, first / abs(margin), f"{first / abs(margin):+.2f} {'↑' if margin > 0 else '↓'}")
+            ten, gained = arrays["ten_chosen"][i, policy], arrays["ten_margin"][i, policy]
+            _cell(axes, x + 1, i, ten, f"{ten:+.1f}", f"{gained:.1f}" if gained < 10 else "")
+            end = arrays["end_chosen"][i, policy]
+            _cell(axes, x + 2, i, end, f"{end:+.1f}{' ↓' if arrays['last'][i, policy] < FALLING else ''}")
+    x = 3.25 * len(POLICIES)
+    heads.append((x, "1st step"))
+    axes.text(x, -1.75, "model", ha="center", va="center", fontsize=7)
+    for i in range(len(NAMES)):
+        first, margin = arrays["model_chosen"][i], arrays["model_margin"][i]
+        _cell(axes, x, i, first / abs(margin), f"{first / abs(margin):+.2f} {'↑' if margin > 0 else '↓'}")
+    for place, head in heads:
+        axes.text(place, -0.9, head, ha="center", va="center", fontsize=6, color=REFERENCE)
+    axes.set(xlim=(-0.6, x + 0.6), ylim=(len(NAMES) - 0.5, -2.2))
+    axes.set_axis_off()
