@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dynamics.errors import InvalidArgument, check_count
+from theory.proof.checks import show
 from theory.strength import MACHINE, NUMERICAL, UNREFUTED, Strength
 
 T = TypeVar("T")
@@ -218,21 +219,6 @@ def uniform(**ranges: tuple[float, float]) -> Sampler:
         return {name: source.uniform(low, high) for name, (low, high) in ranges.items()}
 
     return draw
-
-
-def show(case: object) -> str:
-    """Return a case as text; the items of a dictionary or tuple without quotes or type names.
-
-    Example:
-        >>> from fractions import Fraction
-        >>> show({"p": Fraction(1, 2)})
-        'p = 1/2'
-    """
-    if isinstance(case, dict):
-        return ", ".join(f"{name} = {show(value)}" for name, value in case.items())
-    if isinstance(case, (tuple, list)):
-        return "(" + ", ".join(show(item) for item in case) + ")"
-    return str(case)
 
 
 def exact(case: object) -> bool:

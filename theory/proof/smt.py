@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from theory.proof.checks import show
 from theory.proof.family import Case, Family
 from theory.proof.searched import Predicate
 from theory.proof.symbols import Impure, NoSuchResponse, NoValue, Run
@@ -68,9 +69,9 @@ class Proof:
         where = ", ".join(filter(None, self.cases))
         text = f"{self.verdict} for {self.over}" + (f" ({where})" if where else "")
         if self.verdict == PROVED:
-            return text + f": {self.paths} paths, {self.queries} queries"
+            return text + f": {self.paths} path{'s' if self.paths > 1 else ''}"
         if self.counterexample is not None:
-            return f"{text}: false at\n{self.counterexample}"
+            return f"{text}: false at\n{show(self.counterexample)}"
         return text + (f": {self.reason}" if self.reason else "")
 
 
@@ -150,7 +151,7 @@ def prove(
     Example:
         >>> from theory.proof import POLICY, prove
         >>> print(prove(lambda w, cross=2: w.A_w - w.A_l == w.ww - cross * w.wl + w.ll >= 0, POLICY))
-        proved for every policy (n = 2, n >= 3): 2 paths, 3 queries
+        proved for every policy (n = 2, n >= 3): 2 paths
     """
     from theory.proof.refutation import exact_counterexample  # noqa: PLC0415
 
