@@ -251,3 +251,22 @@ def _cases(over: Sampler, given: Statement | None, seed: int, count: int) -> Ite
         for case in _pool(over, seed, block, count):
             if given is None or given(case):
                 yield case
+
+
+__all__ = [
+    "ALSO",
+    "CONDITIONAL",
+    "CORRECTED",
+    "FAILS",
+    "HOLDS",
+    "ORDER",
+    "VACUOUS",
+    "Evidence",
+    "Finding",
+    "Sampler",
+    "Statement",
+    "exact",
+    "fitted_order",
+    "show",
+    "uniform",
+]

@@ -124,6 +124,10 @@ def strict_determinant(w):
     return a * (b * d - f * f) - c * (c * d - f * e) + e * (c * f - b * e) > 0
 
 
+def independent_beyond_three(w):
+    return w.p_w + w.p_l + w.p_y == 1 or strict_determinant(w)
+
+
 def strict_norms(w):
     return w.ww > 0
 
@@ -146,6 +150,10 @@ def only_one_point(w):  # at p_w = 1/3 only
 
 def thin_crack(w):  # false between 1/3 and 334/1000 only
     return w.p_w <= F(1, 3) or w.p_w >= F(334, 1000)
+
+
+def hard_to_refute(w):
+    return (w.ww * w.ll - w.wl**2) ** 2 * w.p_w > 0 or w.p_w**3 + w.p_l**3 > w.p_w
 
 
 def far_away(w):  # no world with small numbers refutes it
@@ -331,6 +339,10 @@ def float_constant(w):
     return w.p_w + w.p_l <= 1.0
 
 
+def float_constant_not_exact(w):  # the float is a little more than a third of itself times three
+    return w.p_w <= F(1, 10) or w.p_w >= 0.1
+
+
 def float_swallowed(w):
     try:
         return w.p_w < 0.5
@@ -477,7 +489,14 @@ FALSE = [
     for f in (
         *(mass_is_less_than_one, mass_is_one, three_leave_some_mass, three_are_all, scores_never_opposite),
         *(scores_point_apart, three_scores_balance, three_scores_do_not_balance, gains_more, strict_margin),
-        *(strict_cauchy_schwarz, strict_at_the_other, strict_determinant, strict_norms, strict_other_norm),
+        *(
+            strict_cauchy_schwarz,
+            strict_at_the_other,
+            strict_determinant,
+            independent_beyond_three,
+            strict_norms,
+            strict_other_norm,
+        ),
         *(
             likelier_strictly,
             likely_is_a_half,
@@ -493,12 +512,21 @@ FALSE = [
         *(chained_equal, short_circuit, and_returns_the_last, absolute, largest, smallest, in_order, helper, loops),
         *(exclusive, with_or, equal_truths, unequal_truths, power_zero, literal_index, returns_a_tuple, returns_a_text),
         *(returns_a_number, returns_one, returns_none, forgotten_call, forgotten_inner_call, returns_itself),
-        *(float_constant, float_swallowed, rounds, remainder_swallowed, asks_for_a_numerator, asks_for_features),
+        *(
+            float_constant,
+            float_constant_not_exact,
+            float_swallowed,
+            rounds,
+            remainder_swallowed,
+            asks_for_a_numerator,
+            asks_for_features,
+        ),
         *(counts_the_responses, every_second_time, keeps_a_number, keeps_a_truth_value),
     )
 ] + [
     Trap("cross_21_10", margin, change={"cross": F(21, 10)}),
     Trap("gave_up", mass_is_one, work=1),
+    Trap("gave_up_on_the_statement", hard_to_refute, work=300),
     Trap("no_such_world", nothing_is_true, nothing),
     Trap("empty_premise", gains_more, given=lambda w: w.ww < 0),
     Trap("wide_premise", gains_more, given=lambda w: w.wl <= F(1, 10)),
@@ -554,6 +582,10 @@ def sums_of_powers(w):
     return w.S2 <= 1 and w.S3 <= w.S2 and w.S2**2 <= w.S3 and w.p_w**2 + w.p_l**2 <= w.S2
 
 
+def sum_of_squares(w):
+    return w.p_w**2 + w.p_l**2 + (1 - w.p_w - w.p_l) ** 2 >= w.S2
+
+
 def step_of_a_table(w):
     later = w.after(2)
     return later.p_w > w.p_w and later.p_l < w.p_l and (later.p_y < w.p_y) == (2 * w.p_w > w.p_l)
@@ -574,7 +606,7 @@ TRUE = [
     *(Trap(f.__name__, f) for f in (determinant, third_score_follows, equivalence, chosen_falls_then_rejected_falls)),
     Trap("swallowed_but_right", swallowed_but_right),
     Trap("apart_gains_more", gains_more, given=lambda w: w.wl <= 0),
-    *(Trap(f"tabular_{f.__name__}", f, TABULAR) for f in (gains_more, sums_of_powers, step_of_a_table)),
+    *(Trap(f"tabular_{f.__name__}", f, TABULAR) for f in (gains_more, sums_of_powers, sum_of_squares, step_of_a_table)),
     Trap("tangent", tangent, line),
     Trap("same_exponent_keeps_the_order", same_exponent_keeps_the_order, powers),
 ]

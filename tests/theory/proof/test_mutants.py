@@ -29,7 +29,12 @@ def definitions_leak(patch: Patch) -> None:
 def unknown_is_no(patch: Patch) -> None:
     """The solver's "I do not know" is taken for "impossible"."""
     ask = Solver.ask
-    patch.setattr(Solver, "ask", lambda s, terms: ("unsat", None) if ask(s, terms)[0] == "unknown" else ask(s, terms))
+
+    def sure(solver: Solver, terms: list, effort: int = 1):
+        answer, model = ask(solver, terms, effort)
+        return "unsat" if answer == "unknown" else answer, model
+
+    patch.setattr(Solver, "ask", sure)
 
 
 def one_side_only(patch: Patch) -> None:
@@ -44,15 +49,6 @@ def division_is_unguarded(patch: Patch) -> None:
         value = run.fresh("quotient")
         run.trail += [value.term * below == above, below != run.constant(0)]
         return value
-
-    patch.setattr(Run, "quotient", quotient)
-
-
-def quotient_is_unguarded_and_free(patch: Patch) -> None:
-    """A quotient is any number where the divisor is zero, as in the solver's own logic."""
-
-    def quotient(run: Run, above, below) -> Number:
-        return Number(run, above / below)
 
     patch.setattr(Run, "quotient", quotient)
 
@@ -160,8 +156,10 @@ def rest_is_many(patch: Patch) -> None:
 
 
 def bounds_are_missing(patch: Patch) -> None:
-    """Sums of powers are any positive numbers."""
-    patch.setattr(induction, "_bounds", lambda a, b, c: [b > 0, c > 0])
+    """Of sums of squares nothing is known but that they are positive."""
+    bounds = induction._bounds
+    patch.setattr(induction, "_bounds", lambda a, b, c: [bounds(a, b, c)[k] for k in (0, 1, 4)])
+    patch.setattr(induction, "_prove_power_sum_bounds", lambda: None)
 
 
 def tangent_is_strict(patch: Patch) -> None:
@@ -202,21 +200,20 @@ def assumptions_are_too_strong(patch: Patch) -> None:
 
 MUTANTS = {
     definitions_leak: "root_on_one_side",
-    unknown_is_no: "gave_up",
+    unknown_is_no: "gave_up_on_the_statement",
     one_side_only: "root_on_one_side",
     division_is_unguarded: "quotient_is_one",
-    quotient_is_unguarded_and_free: "negative_power",
     root_is_unguarded: "root_of_anything",
     no_value_is_true: "root_of_anything",
     anything_is_true: "returns_a_tuple",
-    floats_are_numbers: "power_zero",
+    floats_are_numbers: "float_constant_not_exact",
     faults_are_forgotten: "float_swallowed",
     replays_are_not_compared: "every_second_time",
     premise_is_not_met: "empty_premise",
     without("n = 2"): "mass_is_less_than_one",
     without("n >= 4"): "scores_point_apart",
     without("n = 3"): "three_leave_some_mass",
-    gram_is_definite: "strict_at_the_other",
+    gram_is_definite: "independent_beyond_three",
     rest_is_many: "sum_of_squares_strict",
     tangent_is_strict: "tangent_strict",
     assumptions_are_too_strong: "likely_is_a_half",
@@ -225,7 +222,7 @@ MUTANTS = {
 
 TOO_WEAK = {
     minor_is_missing: "determinant",
-    bounds_are_missing: "tabular_sums_of_powers",
+    bounds_are_missing: "tabular_sum_of_squares",
     tangents_are_missing: "tangent",
     values_are_believed: "tangent",
     root_of_any_sign: "equivalence",
