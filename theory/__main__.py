@@ -32,9 +32,12 @@ COLOURS = {
 @app.command()
 def main(
     keys: Annotated[
-        list[str] | None, typer.Argument(help="Keys or globs, such as 'jian2025.theorem-*'; all if none.")
+        list[str] | None, typer.Argument(help="Keys or globs, such as 'jian2025.theorem-*', or a paper; all if none.")
     ] = None,
     paper: Annotated[str | None, typer.Option(help="Only the claims of one paper, such as ma2025.")] = None,
+    place: Annotated[
+        str | None, typer.Option("--eq", "--at", metavar="PLACE", help="Only claims about an equation or 'Theorem 1'.")
+    ] = None,
     worlds: Annotated[int, typer.Option(min=1, help="Random cases for each search.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random cases.")] = 0,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; as many as there are cores if not given.")] = None,
@@ -55,7 +58,7 @@ def main(
 
     console = Console(highlight=False)
     try:
-        claims = select(keys or [] if explain is None else [explain], paper)
+        claims = select(keys or [] if explain is None else [explain], paper, place)
         if list_only:
             _print_list(console, claims)
             return
