@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from dynamics import ProbabilityMargin, bradley_terry, preference_matrix, replicator_fitness
+from figures.accuracy import FRACTIONS, ROUNDED
 from figures.registry import Arrays, figure
 from figures.style import BALANCED_COLOR, EXACT_COLOR, OTHERS, PAGE_WIDTH, REFERENCE, label_line, label_panel
 from figures.ternary import draw_frame, simplex_grid, to_plane
@@ -65,6 +66,7 @@ def updates(p: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "to 1.5: with 50 responses or 1000 the printed update is about as wrong; it is too large on either side, by 50% "
     "and more from |a| = 1 on.",
     claims=("ma2025.balanced-update", "ma2025.eq-14", "ma2025.eq-14-equivalence"),
+    accuracy={"bars": FRACTIONS, "split_bars": FRACTIONS},
 )
 def balanced_updates(
     rewards: tuple[float, float, float] = (1.0, 0.0, -1.0),
@@ -130,20 +132,20 @@ def exact_is_the_step_of_the_loss(arrays: Arrays) -> bool:
     """The exact update is the softmax's response to minus the gradient of -ln sigma(pi_w - pi_l), summed over pairs."""
     p, push = arrays["few"], arrays["few_push"]
     response = p * (push - (p * push).sum(1, keepdims=True))
-    return bool(np.abs(response - arrays["few_exact"]).max() < 1e-14 and np.abs(response).max() > 0.01)
+    return bool(np.abs(response - arrays["few_exact"]).max() < ROUNDED and np.abs(response).max() > 0.01)
 
 
 @balanced_updates.check
 def printed_raises_what_falls(arrays: Arrays) -> bool:
     """At p = (1/6, 1/6, 2/3): exact (-1/72, 1/8, -1/9), printed (1/72, 11/72, -1/6); the sign of y1 is wrong."""
     expected = np.array([[-1, 9, -8], [1, 11, -12]]) / 72
-    return bool(np.abs(arrays["bars"] - expected).max() < 1e-15)
+    return bool(np.abs(arrays["bars"] - expected).max() < ROUNDED)
 
 
 @balanced_updates.check
 def splitting_changes_nothing(arrays: Arrays) -> bool:
     """With every response in 40 parts no probability exceeds 2%, and both updates of a part are 1/40^2 of the whole."""
-    scaled = np.abs(PARTS**2 * arrays["split_bars"] - arrays["bars"]).max() < 1e-12
+    scaled = np.abs(PARTS**2 * arrays["split_bars"] - arrays["bars"]).max() < ROUNDED
     return bool(scaled and arrays["split_largest"] < 0.02)
 
 
@@ -152,10 +154,10 @@ def difference_is_the_mean_fitness(arrays: Arrays) -> bool:
     """Exact less printed is - mean(w) pi_i (pi_i - sum pi^2): zero where mean(w) = 0 and at the uniform policy."""
     p, mean = arrays["grid"], arrays["mean_fitness"][:, None]
     expected = -mean * p * (p - (p**2).sum(1, keepdims=True))
-    holds = np.abs(arrays["exact"] - arrays["printed"] - expected).max() < 1e-14
-    even = np.abs(p - 1 / 3).max(1) < 1e-12
+    holds = np.abs(arrays["exact"] - arrays["printed"] - expected).max() < ROUNDED
+    even = np.abs(p - 1 / 3).max(1) < ROUNDED
     crosses = arrays["mean_fitness"].min() < -0.1 < 0.1 < arrays["mean_fitness"].max()
-    return bool(holds and crosses and even.sum() == 1 and np.abs(expected[even]).max() < 1e-15)
+    return bool(holds and crosses and even.sum() == 1 and np.abs(expected[even]).max() < ROUNDED)
 
 
 @balanced_updates.check
@@ -163,7 +165,7 @@ def signs_are_wrong_in_places(arrays: Arrays) -> bool:
     """Some response moves the wrong way at 6% to 9% of the policies; the error passes 10% at over half of them."""
     share, error = _wrong(arrays).mean(), _error(arrays)
     sums = max(np.abs(arrays[name].sum(1)).max() for name in ("exact", "printed"))
-    return bool(0.06 < share < 0.09 and np.median(error) > 0.1 and sums < 1e-14)
+    return bool(0.06 < share < 0.09 and np.median(error) > 0.1 and sums < ROUNDED)
 
 
 @balanced_updates.check

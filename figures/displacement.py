@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from dynamics import LogLinear
+from figures.accuracy import COUNTED, Accuracy
 from figures.registry import Arrays, figure
 from figures.style import OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
 from theory.jian2025.corollary_2 import eq_49
@@ -50,6 +51,7 @@ SHARED = tuple(name in ("log-linear", "feature-mlp") for name in POLICIES)  # do
         "jian2025.prefix-tree",
         "jian2025.log-linear-path",
     ),
+    accuracy=dict.fromkeys(("displaced", "sunk", "violated", "displaced_error", "sunk_error"), COUNTED),
 )
 def frequency_map(
     responses: tuple[int, ...] = (2, 4, 8, 16, 32),
@@ -179,6 +181,7 @@ FURTHEST = 400.0  # nats along a path; by then every path has made up its mind
         "jian2025.corollary-2-sharp-cosine",
         "jian2025.eventual-violation",
     ),
+    accuracy={"relative": Accuracy("a difference of two drives, by the sum of their sizes", 1e-14, 1e-14)},
 )
 def violation_region(worlds: int = 400, runs: int = 40, seed: int = 0) -> Arrays:
     """Decide Eq. 49 in exact fractions on a grid, sample worlds against the cosine, and follow runs on one pair."""

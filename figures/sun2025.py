@@ -17,6 +17,7 @@ from scipy.special import entr, expit
 
 from dynamics import DPO, SelfPO
 from dynamics.losses.base import MarginLoss
+from figures.accuracy import ROUNDED, SEARCHED, TAIL, Accuracy
 from figures.registry import Arrays, figure
 from figures.style import (
     COLUMN_WIDTH,
@@ -74,6 +75,7 @@ def _symmetric(end: float, points: int) -> np.ndarray:
     differs="The paper does not name its axis; here it is the margin m, the target gamma taken off, and its x is -m. "
     "Its square is IPO with the target inside m.",
     claims=("sun2025.silu-minimum", "sun2025.finite-minimum"),
+    accuracy={"tail_*": TAIL, "least": SEARCHED},
 )
 def losses(low: float = -3.0, high: float = 6.0, points: int = 901, far: float = 700.0) -> Arrays:
     """Evaluate the five losses on one margin axis, softplus and SiLU far out, and SiLU's minimum by search."""
@@ -101,7 +103,7 @@ def silu_has_a_floor(arrays: Arrays) -> bool:
     turns = (rise[before] < 0).all() and (rise[after] > 0).all() and before.any() and after.any()
     tail = arrays["tail_silu"]
     returns = (np.diff(tail) > 0).all() and (tail < 0).all() and tail[-1] > -1e-12
-    return bool(found[0] < 1e-6 and found[1] < 1e-14 and turns and returns)
+    return bool(found[0] < 1e-6 and found[1] < ROUNDED and turns and returns)
 
 
 @losses.check
@@ -116,14 +118,15 @@ def softplus_has_none(arrays: Arrays) -> bool:
 def relu_goes_flat(arrays: Arrays) -> bool:
     """ReLU equals -m below the target and 0 beyond it: no pull either way."""
     margin, value = arrays["margin"], arrays["relu"]
-    return bool((value[margin >= 0] == 0).all() and np.abs(value + margin)[margin < 0].max() < 1e-12)
+    expected = np.where(margin < 0, -margin, 0.0)
+    return bool(np.abs(value - expected).max() < 10 * ROUNDED)
 
 
 @losses.check
 def square_turns_at_the_target(arrays: Arrays) -> bool:
     """The square is 0 at m = 0 and grows on both sides alike."""
     margin, value = arrays["margin"], arrays["square"]
-    return bool((value[margin != 0] > 0).all() and np.abs(value - margin**2).max() < 1e-12)
+    return bool((value[np.abs(margin) > 1e-6] > ROUNDED).all() and np.abs(value - margin**2).max() < 1e-10)
 
 
 @losses.check
@@ -169,6 +172,7 @@ def _draw_losses(arrays: Arrays) -> Drawing:
     differs="The paper's constant is not named; ln 2 is the least that works, and with it the strict inequality of "
     "Proposition 1 fails at m = 0. Panel (b), the exact identity, is added.",
     claims=("sun2025.proposition-1", "sun2025.eq-34", "sun2025.entropy-identity"),
+    accuracy={"tail_gap": Accuracy("a difference of two numbers of order 30", absolute=1e-14)},
 )
 def entropy_gap(end: float = 6.0, points: int = 301) -> Arrays:
     """Evaluate softplus, SiLU and the binary entropy of sigma(m) on a symmetric margin axis, and far out."""
@@ -195,8 +199,8 @@ def silu_is_below(arrays: Arrays) -> bool:
 def touches_once(arrays: Arrays) -> bool:
     """Softplus is at most SiLU + ln 2, with equality at m = 0 and nowhere else, so ln 2 is the least constant."""
     slack = arrays["silu"] + LN_2 - arrays["softplus"]
-    at_zero = arrays["margin"] == 0
-    return bool(at_zero.sum() == 1 and np.abs(slack[at_zero]).max() < 1e-15 and (slack[~at_zero] > 1e-6).all())
+    at_zero = np.abs(arrays["margin"]) < ROUNDED
+    return bool(at_zero.sum() == 1 and np.abs(slack[at_zero]).max() < ROUNDED and (slack[~at_zero] > 1e-6).all())
 
 
 @entropy_gap.check
@@ -205,14 +209,14 @@ def distance_tends_to_ln_2(arrays: Arrays) -> bool:
     slack, margin = arrays["silu"] + LN_2 - arrays["softplus"], arrays["margin"]
     grows = (np.diff(slack[margin >= 0]) > 0).all() and (np.diff(slack[margin <= 0]) < 0).all()
     tail, gap = arrays["tail"], arrays["tail_gap"]
-    return bool(grows and (gap > 0).all() and (gap <= (1 + tail) * np.exp(-tail) + 1e-13).all() and tail[-1] >= 25)
+    return bool(grows and (gap > 0).all() and (gap <= (1 + tail) * np.exp(-tail) + ROUNDED).all() and tail[-1] >= 25)
 
 
 @entropy_gap.check
 def gap_is_the_entropy(arrays: Arrays) -> bool:
     """Softplus less SiLU equals the binary entropy of sigma(m), computed from the probabilities alone."""
     gap = arrays["softplus"] - arrays["silu"]
-    return bool(np.abs(gap - arrays["entropy"]).max() < 1e-14)
+    return bool(np.abs(gap - arrays["entropy"]).max() < 10 * ROUNDED)
 
 
 @entropy_gap.draw
@@ -260,6 +264,7 @@ def _draw_entropy_gap(arrays: Arrays) -> Drawing:
     differs="The paper writes the two losses with arguments of opposite sign and names no axis; both stand on the "
     "margin m here. Panel (b) is added.",
     claims=("sun2025.eq-42", "sun2025.eq-49", "sun2025.figure-7"),
+    accuracy={"extremes": SEARCHED},
 )
 def weights(end: float = 6.0, points: int = 601) -> Arrays:
     """Evaluate losses and closed-form weights of logistic and Self PO on one margin axis, and Self PO's extremes."""
@@ -310,9 +315,9 @@ def self_po_turns_at_the_floor(arrays: Arrays) -> bool:
 @weights.check
 def equal_at_zero(arrays: Arrays) -> bool:
     """At m = 0 both weights are -1/2."""
-    at_zero = arrays["margin"] == 0
+    at_zero = np.abs(arrays["margin"]) < ROUNDED
     both = np.concatenate([arrays["logistic_weight"][at_zero], arrays["self_po_weight"][at_zero]])
-    return bool(len(both) == 2 and (both == -0.5).all())
+    return bool(len(both) == 2 and (np.abs(both + 0.5) < ROUNDED).all())
 
 
 @weights.check
@@ -320,9 +325,9 @@ def ratio_is_one_less_silu(arrays: Arrays) -> bool:
     """Self PO's weight is the logistic one times 1 - SiLU(m), so it is the larger push exactly where m < 0."""
     margin, silu, logistic = arrays["margin"], arrays["self_po_weight"], arrays["logistic_weight"]
     harder = np.abs(silu) > np.abs(logistic)
-    ratio_holds = np.abs(silu - push_ratio(margin) * logistic).max() < 1e-14
+    ratio_holds = np.abs(silu - push_ratio(margin) * logistic).max() < ROUNDED
     near = np.abs(margin) < FLOOR_MARGIN
-    return bool(ratio_holds and harder[margin < 0].all() and not harder[near & (margin >= 0)].any())
+    return bool(ratio_holds and harder[margin < -ROUNDED].all() and not harder[near & (margin > ROUNDED)].any())
 
 
 @weights.check

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import matplotlib as mpl
 import numpy as np
-import pytest
 
 from figures import masked_grid
 from figures.masked_grid import COMPARISON, CONCENTRATED, LITERAL, REFERENCE
-from figures.registry import Arrays, Figure
+from figures.registry import Arrays
 from figures.style import COLUMN_WIDTH, PAGE_WIDTH, paper_style
+from tests.figures.computed import computed
+from tests.figures.controls import add_controls, in_place
 
 TABLE, HEAT = masked_grid.table_1, masked_grid.heat_map
 Change = Callable[[Arrays], None]
 
 
 FIGURES = {TABLE.key: TABLE, HEAT.key: HEAT}
-
-
-@cache
-def computed(key: str) -> Arrays:
-    return FIGURES[key].compute(seeds=4)
-
-
-def true_arrays(figure: Figure) -> Arrays:
-    return {name: array.copy() for name, array in computed(figure.key).items()}
 
 
 def turn(reading: int, above: str, below: str, mask: int) -> Change:
@@ -129,31 +120,13 @@ WRONG: dict[str, dict[str, tuple[Change, ...]]] = {
         "masked_mass_falls_but_stays": (flatten_policy, avoid_mask, other_mask, no_mask, miscount),
     },
 }
-CASES = [(key, name, change) for key, checks in WRONG.items() for name, changes in checks.items() for change in changes]
-
-
-@pytest.mark.parametrize("figure", [pytest.param(TABLE, marks=pytest.mark.slow), HEAT], ids=lambda figure: figure.key)
-def test_every_check_holds(figure: Figure) -> None:
-    assert figure.failures(true_arrays(figure)) == []
-    assert set(WRONG[figure.key]) == {check.name for check in figure.checks}
-
-
-@pytest.mark.parametrize(("key", "name", "change"), CASES)
-def test_every_check_can_fail(key: str, name: str, change: Change) -> None:
-    figure = FIGURES[key]
-    arrays = true_arrays(figure)
-    change(arrays)
-    assert name in {check.name for check in figure.failures(arrays)}
-
-
-@pytest.mark.parametrize("figure", [TABLE, HEAT], ids=lambda figure: figure.key)
-def test_nan_does_not_pass(figure: Figure) -> None:
-    arrays = {k: np.full_like(v, np.nan) if v.dtype.kind == "f" else v.copy() for k, v in true_arrays(figure).items()}
-    assert len(figure.failures(arrays)) == len(figure.checks)
+for key, checks in WRONG.items():
+    for name, changes in checks.items():
+        add_controls(key, name, map(in_place, changes))
 
 
 def test_caption_quotes_the_masked_mass() -> None:
-    low, high = true_arrays(HEAT)["masked_mass"].min(), true_arrays(HEAT)["masked_mass"].max()
+    low, high = computed(HEAT.key)["masked_mass"].min(), computed(HEAT.key)["masked_mass"].max()
     assert f"{100 * low:.0f}% to {100 * high:.0f}%" in HEAT.caption
 
 
@@ -161,7 +134,7 @@ def test_drawings_fit_the_page() -> None:
     mpl.use("agg")
     with paper_style():
         for figure, width in ((TABLE, PAGE_WIDTH), (HEAT, COLUMN_WIDTH)):
-            drawing = figure.drawers[0](true_arrays(figure))
+            drawing = figure.drawers[0](computed(figure.key))
             drawing.canvas.draw()
             assert drawing.get_size_inches()[0] == width
             page = drawing.bbox

@@ -242,8 +242,8 @@ def log_rates(evidence: Evidence) -> None:
 def softmax_rates(evidence: Evidence) -> None:
     """What a policy's probabilities really do, through the kernel of a softmax."""
 
-    def ratio(w: World, sign: int = 1) -> bool:
+    def ratio(w: World, sign: int = 1) -> bool:  # multiplied out: of two responses, 1 - q - p is 0
         p, q = w.p[w.chosen], w.p[w.rejected]
-        return w.change(w.chosen) / -w.change(w.rejected) == p * (1 - p + sign * q) / (q * (1 - q + sign * p))
+        return w.change(w.chosen) * q * (1 - q + sign * p) == -w.change(w.rejected) * p * (1 - p + sign * q)
 
     evidence.holds(ratio, tabular, control=lambda w: ratio(w, -1))
