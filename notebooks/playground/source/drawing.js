@@ -102,7 +102,7 @@ const Drawing = (() => {
 
   // ---------------------------------------------------------------- curves over the film
 
-  const CURVE_TITLES = { logs: "log π (nats)", drives: "drive", margin: "margin" };
+  const curveTitle = (state, film) => ({ logs: "log π (nats)", drives: film.drives ? "drive" : "speed of log π", margin: "margin" })[state.chart];
 
   function nice(low, high, count = 5) {
     const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
@@ -143,7 +143,7 @@ const Drawing = (() => {
       ...lines.map((line, y) => (one ? make("circle", { cx: toX(state.at), cy: toY(line[state.at]), r: 5, class: "policy" }) : mark(y, [toX(state.at), toY(line[state.at])], 5))),
       ...ends.map(({ k, y }) => make("text", { x: CURVES.right + 8, y: y - over + 4, class: one ? "label" : `n${k}` }, names[k])),
     );
-    svg.setAttribute("aria-label", `${CURVE_TITLES[state.chart]} over ${state.steps} steps. ${lines.map((line, y) => tell(names[y], line)).join(" ")}`);
+    svg.setAttribute("aria-label", `${Words.title(curveTitle(state, film))} over ${state.steps} steps. ${lines.map((line, y) => tell(names[y], line)).join(" ")}`);
   }
 
   /** A curve in words: where it begins, turns and ends. */

@@ -15,7 +15,7 @@
       naive_bdpo_v2_symmetric: "Naive bDPO, version 2, symmetric", bdpo: "bDPO", probability_margin: "Probability margin",
     },
   };
-  const MORE_NAMES = { gamma: "γ, target margin", delta: "δ, target log-ratio", sft_weight: "λ, weight of imitation", clip: "clip of the balance", scale: "C, scale" };
+  const MORE_NAMES = { gamma: "γ, target margin", delta: "δ, target log-ratio", sft_weight: "λ, weight of imitation", clip: "Clip of the balance λ", scale: "C, scale" };
   const PAPERS = { jian2025: "Jian et al. 2025", wipf2024: "Wipf 2024", feng2024: "Feng et al. 2024", sun2025: "Sun et al. 2025", ma2025: "Ma et al. 2025" };
 
   let state = structuredClone(Worlds.START), film, smooth, account, playing = null, telling = 0;
@@ -25,8 +25,9 @@
   function compute() {
     const world = Worlds.world(state), path = PreferenceDynamics.walk(world, state.steps);
     const accounts = path.thetas.map((theta) => PreferenceDynamics.step({ ...world, theta }));
-    const speed = (one) => (state.told === "one" ? one.drive[0] : one.kernel.map((row) => row.reduce((total, k, z) => total + k * one.push[z], 0)));
-    film = { logProbs: path.logProbs, accounts, speeds: accounts.map(speed), margins: accounts.map((one) => one.margin[0]) };
+    const drives = Words.hasDrives(accounts[0], state);
+    const speed = (one) => (drives ? one.drive[0] : one.kernel.map((row) => row.reduce((total, k, z) => total + k * one.push[z], 0)));
+    film = { logProbs: path.logProbs, accounts, drives, speeds: accounts.map(speed), margins: accounts.map((one) => one.margin[0]) };
     const end = state.steps * state.rate, times = Array.from({ length: 80 }, (_, k) => end * ((k + 1) / 80) ** 2);
     const flow = PreferenceDynamics.flow(world, times, { relative: 1e-6, absolute: 1e-8, most: 1500 });
     smooth = flow && [path.logProbs[0], ...flow.logProbs];
@@ -51,7 +52,7 @@
     const { question, sentences } = Words.explain(account, state), names = Words.names(state);
     find("why-title").textContent = question;
     find("why").replaceChildren(...sentences.map((text) => element("p", {}, ...rich(text))));
-    find("drive-head").textContent = state.told === "one" ? "drive" : "speed";
+    find("drive-head").textContent = film.drives ? "drive" : "speed";
     const arrow = (x) => (Math.abs(x) < 1e-12 ? "" : x > 0 ? " ▲" : " ▼"), digits = NARROW.matches ? 2 : 3;
     const p = account.logProbs.map(Math.exp);
     find("readout").replaceChildren(...names.map((name, y) => element("span", { class: `c${y}` }, `${Words.title(name)} ${Words.percent(p[y])}${arrow(account.actual[y])}`)));
@@ -91,6 +92,7 @@
       range("more", value, Words.number(value));
     }
     find("told").value = state.told;
+    document.querySelector("input[value=drives] + span").textContent = film.drives ? "drive" : "speed";
     find("field").value = state.field;
     for (const name of ["kind", "chart"]) document.querySelector(`input[name=${name}][value=${state[name]}]`).checked = true;
     find("tied").checked = state.ref === null;

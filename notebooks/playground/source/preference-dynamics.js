@@ -299,8 +299,11 @@ const PreferenceDynamics = (() => {
   ];
   const ERROR = [71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40];
 
-  /** Solve dy/dt = velocity(y) from time 0; return y at increasing times, or null if it takes too many steps. */
-  function integrate(velocity, start, times, { relative = 1e-9, absolute = 1e-11, most = 20000 } = {}) {
+  /**
+   * Solve dy/dt = velocity(y) from time 0; return y at increasing times, or null if it takes too many steps.
+   * Across a kink of the velocity the error is larger than the tolerance: ask for a smaller one.
+   */
+  function integrate(velocity, start, times, { relative = 1e-8, absolute = 1e-10, most = 20000 } = {}) {
     let y = start, t = 0, first = velocity(y), taken = 0;
     let size = 0.01 / (1e-6 + Math.sqrt(dot(first, first)));
     const rows = [];

@@ -29,6 +29,9 @@ const Words = (() => {
   const direction = (x) => (Math.abs(x) < 1e-12 ? "stands still to first order" : x > 0 ? "rises" : "falls");
   const title = (text) => text[0].toUpperCase() + text.slice(1);
 
+  /** Whether drives say who rises: with one pair, whose two responses the loss pushes equally hard. */
+  const hasDrives = (account, state) => state.told === "one" && even(account.push[0], -account.push[1]);
+
   /** The comparison that decides, as symbols: weight times product against weight times square. */
   function terms(own, square, pull, product, symbols) {
     const equal = even(own, pull), times = (weight, text) => (equal ? text : `${number(weight)} × ${text}`);
@@ -129,5 +132,5 @@ const Words = (() => {
     return { question, sentences: [...sentences, mass(account, state), surprise(account, state), corollary(account, state)].filter(Boolean) };
   }
 
-  return { cell, direction, explain, names, number, percent, signed, title };
+  return { cell, direction, explain, hasDrives, names, number, percent, signed, title };
 })();
