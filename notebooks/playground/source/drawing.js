@@ -118,7 +118,7 @@ const Drawing = (() => {
   }
 
   function drawCurves(svg, state, film) {
-    const lines = series(state, film), names = state.chart === "margin" ? ["margin"] : Words.names(state);
+    const lines = series(state, film), names = state.chart === "margin" ? [state.told === "one" ? "margin" : "1 over 2"] : Words.names(state);
     const flat = lines.flat().filter(Number.isFinite);
     let [low, high] = [Math.min(...flat), Math.max(...flat)];
     if (state.chart === "logs") high = 0;
@@ -175,6 +175,7 @@ const Drawing = (() => {
     layer.replaceChildren(
       ...values.map((v) => make("line", { x1: planeX(v), x2: planeX(v), y1: line ? 12 : 10, y2: bottom, class: v === 0 ? "axis" : "grid" })),
       ...(line ? [0, 1, 2].map((y) => make("line", { x1: 20, x2: 420, y1: lineY(y), y2: lineY(y), class: "grid" })) : values.map((v) => make("line", { x1: 20, x2: 420, y1: planeY(v), y2: planeY(v), class: v === 0 ? "axis" : "grid" }))),
+      ...[0, 1, 2].map((y) => make("line", { x1: planeX(mean[0]), y1: line ? lineY(y) : planeY(mean[1]), x2: place(state, y)[0], y2: place(state, y)[1], class: `score s${y}` })),
       ...values.map((v) => make("text", { x: planeX(v), y: bottom + 18, "text-anchor": "middle", class: "tick" }, Words.number(v))),
       ...(!line && state.told === "one" && length > 34
         ? [make("line", { x1: cut[0][0], y1: cut[0][1], x2: cut[1][0] - 7 * ux, y2: cut[1][1] - 7 * uy, class: "continuous" }),

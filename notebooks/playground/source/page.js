@@ -68,6 +68,13 @@
         return element("tr", {}, head, ...cells.map((cell, k) => element("td", k ? {} : { class: "now" }, cell)));
       }),
     );
+    [...find("scores").tHead.rows[0].cells].slice(2).forEach((cell, y) => { cell.replaceChildren(...lowered(`with g_${(state.told === "one" ? "wlo" : "123")[y]}`)); });
+    find("scores").tBodies[0].replaceChildren(
+      ...names.map((name, y) => {
+        const g = account.scores[y].map((x) => Words.number(x, digits)), row = account.kernel[y].map((x) => Words.number(x, digits));
+        return element("tr", {}, element("th", { scope: "row", class: `c${y}` }, Words.title(name)), ...[g.length > 1 ? `(${g.join(", ")})` : g[0], ...row].map((cell, k) => element("td", k ? {} : { class: "wrap" }, cell)));
+      }),
+    );
     const change = account.newLoss - account.loss;
     find("step-note").textContent = `The loss ${Math.abs(change) < 1e-12 ? "stays" : change > 0 ? "rises" : "falls"}: ${Words.number(account.loss, 4)} to ${Words.number(account.newLoss, 4)}. ${state.told === "one" ? `Margin ${Words.number(account.margin[0])} to ${Words.number(account.newMargin[0])}. ` : ""}Bars: exact; dashed: predicted to first order.`;
     Drawing.drawMass(find("mass"), state, account);
@@ -98,8 +105,8 @@
     find("tied").checked = state.ref === null;
     find("features").style.display = state.kind === "tabular" ? "none" : "";
     find("features-note").textContent = {
-      plane: "Drag the marks. Near marks move together. Cross: the mean feature under the policy; dashed arrow: where training pushes.",
-      line: "Drag the marks along their lines. Dashed: the mean feature under the policy.",
+      plane: "Drag the marks. Cross: the mean under the policy; the line from it to a mark is that response's score g. Dashed arrow: where training pushes.",
+      line: "Drag the marks along their lines. Dashed: the mean under the policy; from it to a mark is that response's score g.",
       tabular: "Each response has a parameter of its own.",
     }[state.kind];
     const key = ["Black disc: the policy; ring: the reference; line: the steps"];
@@ -300,7 +307,7 @@
   const MINUS = "\u2212";
 
   function showNumbers(world) {
-    const short = (value) => String(Number(value.toPrecision(6)));
+    const short = (value) => String(Number(value.toPrecision(4)));
     for (const input of find("numbers").querySelectorAll("input")) {
       const { key } = input.dataset, y = Number(input.dataset.row);
       const values = { p: Math.exp(world.base[y]), ref: Math.exp(world.reference[y]), f0: state.features[y][0], f1: state.features[y][1], r: state.rewards[y] };
