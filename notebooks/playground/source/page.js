@@ -192,6 +192,8 @@
       group.focus({ preventScroll: true });
       event.preventDefault();
     });
+    // touch-action does not reach the inside of an SVG in Chromium: a finger on a mark would scroll the page
+    group.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
     group.addEventListener("pointermove", (event) => { if (group.hasPointerCapture(event.pointerId)) move(where(event)); });
     group.addEventListener("keydown", (event) => {
       const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
