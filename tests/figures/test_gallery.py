@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +17,13 @@ from figures.not_regenerated import NOT_REGENERATED
 from figures.registry import Figure, select
 from figures.store import save
 from figures.style import paper_style
+from tests.browser import accessibility_problems, open_page
 from theory.ledger import load
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 NAMES = ["feng2024-1b", "sun2025-4", "wipf2024-2"]
-# without these, Chromium asks its maker for updates
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 @pytest.fixture(scope="module")
@@ -86,28 +83,9 @@ def test_what_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
         read_entry(dataclasses.replace(spec, claims=("sun2025.no-such-claim",)), folder, load())
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Yield a headless Chromium."""
-    driver = pytest.importorskip("playwright.sync_api")
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("no Chromium on this machine; the page was not opened in a browser")
-    with driver.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=QUIET)
-        yield started
-        started.close()
-
-
 def opened(browser: Browser, folder: Path, query: str = "", **settings: Any) -> tuple[Page, list[str]]:
     """Return the page and what the browser complains about."""
-    complaints: list[str] = []
-    view = browser.new_page(**settings)
-    view.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-    view.on("pageerror", lambda problem: complaints.append(str(problem)))
-    view.on("requestfailed", lambda request: complaints.append(f"failed: {request.url[:80]}"))
-    view.goto((folder / "index.html").as_uri() + query)
-    return view, complaints
+    return open_page(browser, folder / "index.html", query, **settings)
 
 
 def visible(view: Page) -> list[str]:
@@ -146,16 +124,14 @@ def test_images_load_and_filters_work(browser: Browser, folder: Path) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_accessible_and_not_wider_than_the_screen(browser: Browser, folder: Path, scheme: Any, width: int) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     view, complaints = opened(browser, folder, color_scheme=scheme, viewport={"width": width, "height": 900})
     view.eval_on_selector_all("details", "items => items.forEach(item => { item.open = true })")
-    found = axe.run(view).response["violations"]
-    assert not [(item["id"], [node["target"] for node in item["nodes"]][:3]) for item in found]
+    assert not accessibility_problems(view)
     assert view.evaluate("document.documentElement.scrollWidth") <= width
     assert not complaints
     # the check itself can fail
     view.add_style_tag(content="p { color: #ccc !important; background: #ddd !important }")
-    assert "color-contrast" in {item["id"] for item in axe.run(view).response["violations"]}
+    assert "color-contrast" in dict(accessibility_problems(view))
     view.close()
 
 
