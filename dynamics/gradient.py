@@ -21,8 +21,8 @@ from dynamics.preferences import Preferences
 class HasPartials(Protocol):
     """What the gradient needs of a loss: its partial derivatives. ``PreferenceLoss`` and ``LossStack`` have them."""
 
-    def partials(self, pair: PairLogProbs) -> Partials:
-        """Return dL/dlog pi(chosen) and dL/dlog pi(rejected)."""
+    def total_partials(self, pair: PairLogProbs, weight: Tensor) -> Partials:
+        """Return the derivatives of the weighted sum over the pairs of a batch, by log pi(chosen) and log pi(rejected)."""
         ...
 
 

@@ -30,13 +30,19 @@ class LossStack:
 
     groups: tuple[tuple[slice, PreferenceLoss], ...]
 
-    def partials(self, pair: PairLogProbs) -> Partials:
-        """Return dL/dlog pi(chosen) and dL/dlog pi(rejected) of quantities ``(*runs, pairs)``, each by its own loss."""
+    def total_partials(self, pair: PairLogProbs, weight: Tensor) -> Partials:
+        """Return the derivatives of the weighted sum over the pairs of each run, each by its own loss.
+
+        Args:
+            pair: quantities ``(*runs, pairs)``.
+            weight: weight of each pair, broadcastable to them.
+        """
         if len(self.groups) == 1:
-            return self.groups[0][1].partials(pair)
+            return self.groups[0][1].total_partials(pair, weight)
         shape, chosen, rejected = pair.chosen.shape, [], []
         for rows, loss in self.groups:
-            part = loss.partials(PairLogProbs(*(_rows(value, rows, shape) for value in pair)))
+            own_pair = PairLogProbs(*(_rows(value, rows, shape) for value in pair))
+            part = loss.total_partials(own_pair, _rows(weight, rows, shape))
             own = (rows.stop - rows.start, *shape[1:])
             chosen.append(part.chosen.expand(own))
             rejected.append(part.rejected.expand(own))
