@@ -51,11 +51,14 @@ const Drawing = (() => {
     return found;
   }
 
+  /** The arrows that are drawn: ratios belong to one pair. */
+  const fieldOf = (state) => (state.field === "ratios" && state.told !== "one" ? "flow" : state.field);
+
   /** Velocity of the probabilities at a policy, by the kind of arrows that is asked for. */
   function velocityAt(state, world, p) {
-    const logP = p.map(Math.log);
-    if (state.field === "flow") return PreferenceDynamics.velocity(world, logP);
-    if (state.field === "replicator") {
+    const logP = p.map(Math.log), field = fieldOf(state);
+    if (field === "flow") return PreferenceDynamics.velocity(world, logP);
+    if (field === "replicator") {
       const w = PreferenceDynamics.replicatorFitness(world, logP), mean = w.reduce((total, value, y) => total + p[y] * value, 0);
       return w.map((value, y) => p[y] * (value - mean));
     }
@@ -207,5 +210,5 @@ const Drawing = (() => {
     svg.setAttribute("aria-label", `Where the probability goes: ${names.map((name, y) => `${name} ${Words.signed(account.actual[y])}, predicted ${Words.signed(account.predicted[y])}`).join("; ")}.`);
   }
 
-  return { drawCurves, drawFeatures, drawMass, drawSimplex, featuresAt, fromPlane, make, mark, place, toPlane };
+  return { fieldOf, drawCurves, drawFeatures, drawMass, drawSimplex, featuresAt, fromPlane, make, mark, place, toPlane };
 })();

@@ -55,7 +55,7 @@
     find("drive-head").textContent = film.drives ? "drive" : "speed";
     const arrow = (x) => (Math.abs(x) < 1e-12 ? "" : x > 0 ? " ▲" : " ▼"), digits = NARROW.matches ? 2 : 3;
     const p = account.logProbs.map(Math.exp);
-    find("readout").replaceChildren(...names.map((name, y) => element("span", { class: `c${y}` }, `${Words.title(name)} ${Words.percent(p[y])}${arrow(account.actual[y])}`)));
+    find("readout").replaceChildren(...names.map((name, y) => element("span", { class: `c${y}` }, element("span", {}, `${Words.title(name)} `), element("span", {}, `${Words.percent(p[y])}${arrow(account.actual[y])}`))));
     find("signs").tBodies[0].replaceChildren(
       ...names.map((name, y) => {
         const head = element("th", { scope: "row", class: `c${y}` }, Words.title(name));
@@ -100,7 +100,8 @@
     }
     find("told").value = state.told;
     document.querySelector("input[value=drives] + span").textContent = film.drives ? "drive" : "speed";
-    find("field").value = state.field;
+    find("field").value = Drawing.fieldOf(state);
+    find("field").querySelector("[value=ratios]").disabled = state.told !== "one";
     for (const name of ["kind", "chart"]) document.querySelector(`input[name=${name}][value=${state[name]}]`).checked = true;
     find("tied").checked = state.ref === null;
     find("features").style.display = state.kind === "tabular" ? "none" : "";
@@ -274,7 +275,9 @@
     const address = `${location.href.split("#")[0]}#${Worlds.toAddress(state)}`;
     try {
       await navigator.clipboard.writeText(address);
-      find("shared").textContent = "The link is copied. Whoever opens it sees this world.";
+      find("shared").textContent = location.protocol === "file:"
+        ? "The link is copied. On another device, open this page there and put the part from # on behind its address."
+        : "The link is copied. Whoever opens it sees this world.";
     } catch {
       find("shared").textContent = `Copy this link: ${address}`;
     }

@@ -60,7 +60,7 @@ const Worlds = (() => {
     "sun2025-floor": {
       paper: "sun2025",
       title: "Self PO: a margin with a floor",
-      text: "Self PO's loss is least at the margin 1.2785 and stops there: the chosen response falls from 1/3 to 0.0705 and no further. Now choose the loss simpo with target 0: its margin never settles, and the chosen response falls to 0.",
+      text: "Self PO's loss is least at the margin 1.2785 and stops there: the chosen response falls from 1/3 to 0.0705 and no further. Now choose the loss SimPO and set its target γ to 0: its margin never settles, and the chosen response falls to 0.",
       state: { kind: "line", features: [[1, 0], [0, 0], [3, 0]], loss: "self_po", beta: 1, more: 0, rate: 0.5, steps: 120, chart: "margin" },
     },
     "ma2025-replicator": {
@@ -78,7 +78,7 @@ const Worlds = (() => {
     "ma2025-balanced": {
       paper: "ma2025",
       title: "Naive bDPO: DPO and a little imitation",
-      text: "The balanced loss has DPO's value, but up to 1.5 times its push on the chosen response. Here that is enough to turn the fall into a rise. Choose dpo and it falls.",
+      text: "The balanced loss has DPO's value, but up to 1.5 times its push on the chosen response. Here that is enough to turn the fall into a rise. Choose DPO and it falls.",
       state: { kind: "plane", p: [0.4, 0.2, 0.4], features: [[1, 1], [2.4, 0.2], [-1, -0.5]], loss: "naive_bdpo", beta: 0.5, rate: 0.2, steps: 100 },
     },
   };
