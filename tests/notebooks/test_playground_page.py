@@ -80,10 +80,12 @@ def test_every_loss_and_control_works(view: Page) -> None:
         assert "NaN" not in text, name
         assert "undefined" not in text, name
         assert view.is_visible("#more-row") == bool(view.evaluate("name => Worlds.secondParameter(name)", name))
-    for control, value in (("#told", "cycle"), ("#told", "rewards"), ("#field", "ratios"), ("#field", "none")):
+    for control, value in (("#field", "ratios"), ("#told", "cycle"), ("#told", "rewards"), ("#field", "replicator")):
         view.select_option(control, value)
         settle(view)
         assert "NaN" not in view.content().split("<script>")[0]
+    at(view, "told=cycle&field=ratios")  # ratios belong to one pair
+    assert view.input_value("#field") == "flow"
     for value in ("line", "tabular", "plane"):
         view.check(f"input[name=kind][value={value}]", force=True)
         settle(view)
