@@ -61,7 +61,9 @@ FRACTIONS = Accuracy("exact fractions, rounded once", 2e-16)
 
 COUNTED = Accuracy("a count over the number of cases, none of which is near enough to its border to be moved", 1e-14)
 
-FLOW = Accuracy("logarithms from solve_ivp at rtol 1e-10 and atol 1e-12", absolute=2e-9)
+FLOW = Accuracy(
+    "logarithms from solve_ivp at rtol 1e-10 and atol 1e-12; 8e-9 was seen between processors", absolute=1.1e-8
+)
 
 FLOW_MARGIN = Accuracy("2.5 times log-ratios from solve_ivp; 1.04e-8 was seen on an AMD EPYC", absolute=1.1e-8)
 
