@@ -5,11 +5,11 @@ RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 OUT    ?= out
 
-.PHONY: help figures gallery bench test check install clean
+.PHONY: help figures gallery bench portability test check install clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 figures: $(READY)  ## regenerate every figure into out/ (OUT=folder for another place)
 	@$(RUN) -m figures --jobs -1 --out $(OUT)
@@ -25,6 +25,9 @@ bench: $(READY)  ## speed, side by side: tables, JSON with the environment and a
 	@$(RUN) tests/benchmarks/language_model_kernel.py --out $(OUT)/benchmarks/language_model_kernel.json
 	@$(RUN) tests/benchmarks/wall_times.py --tests --out $(OUT)/benchmarks/wall_times.json
 	@$(RUN) tests/benchmarks/picture.py --folder $(OUT)/benchmarks
+
+portability: $(READY)  ## the figures as other processors compute them: checks, accuracy, pictures, references (half an hour)
+	@$(RUN) -m tests.portability --tests
 
 check: $(READY)  ## lint and static types only
 	@$(RUN) -m ruff check .

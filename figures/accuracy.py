@@ -28,6 +28,8 @@ class Accuracy:
         absolute: in the units of the array, for numbers that are small differences of large ones; one for each column
             of the array if they differ.
         exponential: for logarithms of positive numbers that have an absolute error themselves.
+        repeatable: false for the path of a descent without order, which the last digit sends elsewhere on each machine:
+            two machines are not compared.
 
     Example:
         >>> Accuracy("three digits", relative=1e-3).bound(np.array([2.0, np.inf])).tolist()
@@ -38,6 +40,7 @@ class Accuracy:
     relative: float = 0.0
     absolute: float | tuple[float, ...] = 0.0
     exponential: float = 0.0
+    repeatable: bool = True
 
     def bound(self, values: np.ndarray) -> np.ndarray:
         """Return how far each number may be off; infinities and NaN are what they are."""
@@ -58,7 +61,9 @@ FRACTIONS = Accuracy("exact fractions, rounded once", 2e-16)
 
 COUNTED = Accuracy("a count over the number of cases, none of which is near enough to its border to be moved", 1e-14)
 
-FLOW = Accuracy("logarithms from solve_ivp at rtol 1e-10 and atol 1e-12", absolute=2e-9)
+FLOW = Accuracy(
+    "logarithms from solve_ivp at rtol 1e-10 and atol 1e-12; 8e-9 was seen between processors", absolute=1.1e-8
+)
 
 FLOW_MARGIN = Accuracy("2.5 times log-ratios from solve_ivp; 1.04e-8 was seen on an AMD EPYC", absolute=1.1e-8)
 
@@ -120,6 +125,8 @@ def excess(arrays: Arrays, other: Arrays, declared: dict[str, Accuracy]) -> dict
     """
     found = {}
     for name, values in arrays.items():
+        if not accuracy_of(declared, name).repeatable:
+            continue
         twin = other.get(name, np.array([]))
         if values.shape != twin.shape or values.dtype.kind != twin.dtype.kind:
             found[name] = np.inf

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import NullLocator
 
-from figures.accuracy import FLOW_MARGIN
+from figures.accuracy import FLOW_MARGIN, Accuracy
 from figures.registry import Arrays, figure
 from figures.style import (
     DPO_COLOR,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         "logistic": FLOW_MARGIN,
         "near": FLOW_MARGIN,
         "shared": FLOW_MARGIN,
+        "ends": Accuracy("steps of descent; beyond the limit without order", 1e-14, 1e-15, repeatable=False),
     },
 )
 def attractor(end: float = 1000.0, steps: int = 1000, kept: int = 200) -> Arrays:

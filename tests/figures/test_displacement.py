@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 
 from figures import displacement
 from figures.registry import Arrays, Figure
-from figures.style import PAGE_WIDTH, paper_style
 from tests.figures.computed import computed
 from tests.figures.controls import add_controls, in_place
 from toy_models.displacement_map import POLICIES
@@ -150,12 +148,3 @@ def test_the_map_is_alike_in_other_worlds() -> None:
     error = np.hypot(arrays["displaced_error"], true_arrays("new-displacement-map")["displaced_error"])
     gap = np.abs(arrays["displaced"] - true_arrays("new-displacement-map")["displaced"])
     assert (gap <= 4 * error + 0.02).all()
-
-
-@pytest.mark.parametrize("key", FIGURES)
-def test_drawing(key: str) -> None:
-    with paper_style():
-        drawing = FIGURES[key].drawers[0](true_arrays(key))
-        assert drawing.get_size_inches()[0] == PAGE_WIDTH
-        drawing.canvas.draw()
-        mpl.pyplot.close(drawing)

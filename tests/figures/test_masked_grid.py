@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import matplotlib as mpl
 import numpy as np
 
 from figures import masked_grid
 from figures.masked_grid import COMPARISON, CONCENTRATED, LITERAL, REFERENCE
 from figures.registry import Arrays
-from figures.style import COLUMN_WIDTH, PAGE_WIDTH, paper_style
 from tests.figures.computed import computed
 from tests.figures.controls import add_controls, in_place
 
@@ -128,20 +126,3 @@ for key, checks in WRONG.items():
 def test_caption_quotes_the_masked_mass() -> None:
     low, high = computed(HEAT.key)["masked_mass"].min(), computed(HEAT.key)["masked_mass"].max()
     assert f"{100 * low:.0f}% to {100 * high:.0f}%" in HEAT.caption
-
-
-def test_drawings_fit_the_page() -> None:
-    mpl.use("agg")
-    with paper_style():
-        for figure, width in ((TABLE, PAGE_WIDTH), (HEAT, COLUMN_WIDTH)):
-            drawing = figure.drawers[0](computed(figure.key))
-            drawing.canvas.draw()
-            assert drawing.get_size_inches()[0] == width
-            page = drawing.bbox
-            for axes in drawing.axes:
-                boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
-                for i, box in enumerate(boxes):
-                    assert page.x0 <= box.x0 < box.x1 <= page.x1
-                    assert page.y0 <= box.y0 < box.y1 <= page.y1
-                    assert not any(box.overlaps(other) for other in boxes[i + 1 :])
-            mpl.pyplot.close(drawing)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 
 from figures import stable_po
 from figures.registry import Arrays, Figure
-from figures.style import PAGE_WIDTH, paper_style
 from tests.figures.computed import computed
 from tests.figures.controls import add_controls, in_place
 
@@ -133,12 +131,3 @@ def test_shapes() -> None:
     # lambda = 1 with gamma = 0 is in both panels, trained on the same minibatches
     in_both = [true_arrays("jian2025-6")[name][:, i] for name, i in (("by_penalty", 5), ("by_gamma", 0))]
     np.testing.assert_allclose(in_both[0], in_both[1], rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("key", FIGURES)
-def test_drawing(key: str) -> None:
-    with paper_style():
-        drawing = FIGURES[key].drawers[0](true_arrays(key))
-        assert drawing.get_size_inches()[0] == PAGE_WIDTH
-        drawing.canvas.draw()
-        mpl.pyplot.close(drawing)
