@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dynamics.errors import ArrayLike, check_count, check_device, check_dtype, check_probabilities, to_tensor
 from dynamics.policies.policy import check_length, normalize
+from dynamics.shapes import LogProbs, Theta
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Tabular:
         """Return one for each logit."""
         return math.prod(self.shape)
 
-    def log_probs(self, theta: Tensor) -> Tensor:
+    def log_probs(self, theta: Theta) -> LogProbs:
         """Return the log-softmax of the logits (nats)."""
         return normalize(check_length(self, theta).reshape(*theta.shape[:-1], *self.shape))
 
