@@ -256,7 +256,7 @@ def bradley_terry(rewards: ArrayLike, device: torch.device | str | None = None) 
 
     Args:
         rewards: ``(..., responses)``, finite.
-        device: where tensors live.
+        device: where the tensors live.
 
     Example:
         >>> bradley_terry([0.0, 0.0])

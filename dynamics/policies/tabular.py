@@ -21,7 +21,7 @@ class Tabular:
         responses: number of responses, >= 2.
         prompts: number of prompts; None for a single one, whose arrays then have no prompt axis.
         dtype: float64 unless said otherwise.
-        device: where tensors live.
+        device: where the tensors live.
 
     Example:
         >>> Tabular(responses=3).log_probs(torch.zeros(3, dtype=torch.float64)).exp()
@@ -47,7 +47,7 @@ class Tabular:
 
     @property
     def parameters(self) -> int:
-        """Return one for each logit."""
+        """Return the number of logits, one for each response of each prompt."""
         return math.prod(self.shape)
 
     def log_probs(self, theta: Theta) -> LogProbs:
