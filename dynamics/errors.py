@@ -1,7 +1,7 @@
-"""The one error of bad input, and the checks that raise it.
+"""The error for bad input, and the checks that raise it.
 
-Every public function checks its arguments at its own door, so that a mistake is named where it was made:
-which argument, what was got, what is allowed.
+Every public function checks its arguments before it computes anything. The error says which argument is wrong, what was
+passed, and what is allowed.
 """
 
 from __future__ import annotations

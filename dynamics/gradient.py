@@ -6,7 +6,7 @@ models alike.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -16,8 +16,10 @@ from dynamics.losses import PairLogProbs
 from dynamics.losses.base import Partials
 from dynamics.policies import Policy
 from dynamics.preferences import Preferences
+from dynamics.shapes import FlatLogProbs, FlatReference, Lengths, Theta
 
 
+@runtime_checkable
 class HasPartials(Protocol):
     """What the gradient needs of a loss: its partial derivatives. ``PreferenceLoss`` and ``LossStack`` have them."""
 
@@ -26,7 +28,7 @@ class HasPartials(Protocol):
         ...
 
 
-def response_lengths(policy: Policy) -> Tensor:
+def response_lengths(policy: Policy) -> Lengths:
     """Return the length in tokens of every response, ``policy.shape`` flattened; 1 unless the policy knows better.
 
     Example:
@@ -40,7 +42,9 @@ def response_lengths(policy: Policy) -> Tensor:
     return lengths
 
 
-def pair_quantities(log_probs: Tensor, reference: Tensor, preferences: Preferences, lengths: Tensor) -> PairLogProbs:
+def pair_quantities(
+    log_probs: FlatLogProbs, reference: FlatReference, preferences: Preferences, lengths: Lengths
+) -> PairLogProbs:
     """Pick what a loss needs of each pair out of the log-probabilities of all responses.
 
     Args:
@@ -69,7 +73,7 @@ def _pick(values: Tensor, index: Tensor) -> Tensor:
     return values.expand(*runs, -1).gather(-1, index.expand(*runs, -1))
 
 
-def check_preferences(policy: Policy, log_probs: Tensor, preferences: Preferences) -> None:
+def check_preferences(policy: Policy, log_probs: FlatLogProbs, preferences: Preferences) -> None:
     """Refuse preferences over other responses than the policy's, or that ask about a response of probability 0.
 
     Args:
@@ -89,8 +93,8 @@ def check_preferences(policy: Policy, log_probs: Tensor, preferences: Preference
 
 
 def objective_cotangent(
-    log_probs: Tensor, reference: Tensor, preferences: Preferences, loss: HasPartials, lengths: Tensor
-) -> Tensor:
+    log_probs: FlatLogProbs, reference: FlatReference, preferences: Preferences, loss: HasPartials, lengths: Lengths
+) -> FlatLogProbs:
     """Return the gradient of the objective with respect to every log pi(y | x), each taken as a free variable.
 
     Shapes as in ``pair_quantities``; the result has the shape of ``log_probs``.
@@ -105,14 +109,14 @@ def objective_cotangent(
     return cotangent
 
 
-def flat_log_probs(policy: Policy, theta: Tensor) -> Tensor:
+def flat_log_probs(policy: Policy, theta: Theta) -> FlatLogProbs:
     """Return log pi with prompt and response in one axis: ``(..., prompts * responses)``."""
     return policy.log_probs(theta).flatten(start_dim=theta.ndim - 1)
 
 
 def objective_gradient(
-    policy: Policy, theta: Tensor, preferences: Preferences, loss: HasPartials, reference: Tensor
-) -> Tensor:
+    policy: Policy, theta: Theta, preferences: Preferences, loss: HasPartials, reference: FlatReference
+) -> Theta:
     """Return d/dtheta of the objective, for one theta or a batch ``(..., parameters)``.
 
     Args:

@@ -251,8 +251,8 @@ def _open(path: Path | str) -> JsonLines:
         raise InvalidArgument("path", path, "the path of a file")
     try:
         return JsonLines(Path(path))
-    except OSError as problem:
-        words = problem.strerror or type(problem).__name__
+    except (OSError, UnicodeError) as problem:
+        words = getattr(problem, "strerror", None) or type(problem).__name__
         raise InvalidArgument("path", str(path), f"a file that can be read and written ({words})") from problem
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import InvalidArgument, check_count, check_kind, check_nonnegative, check_positive, is_finite
+from dynamics.shapes import Theta
 
 
 class Moments(NamedTuple):
@@ -26,8 +27,8 @@ class Optimizer(Protocol):
     """Turns a gradient into a change of the parameters."""
 
     def update(
-        self, gradient: Tensor, theta: Tensor, learning_rate: float | Tensor, state: Moments | None
-    ) -> tuple[Tensor, Moments | None]:
+        self, gradient: Theta, theta: Theta, learning_rate: float | Tensor, state: Moments | None
+    ) -> tuple[Theta, Moments | None]:
         """Return the change of ``theta`` (same shape) and the next state; the first call passes ``state=None``."""
         ...
 
@@ -43,11 +44,11 @@ class SGD:
 
     def update(
         self,
-        gradient: Tensor,
-        theta: Tensor,  # noqa: ARG002 - the protocol's; weight decay would need it
+        gradient: Theta,
+        theta: Theta,  # noqa: ARG002 - the protocol's; weight decay would need it
         learning_rate: float | Tensor,
         state: Moments | None,
-    ) -> tuple[Tensor, Moments | None]:
+    ) -> tuple[Theta, Moments | None]:
         """Return (-learning_rate * gradient, state)."""
         return -learning_rate * gradient, state
 
@@ -79,8 +80,8 @@ class AdamW:
         check_nonnegative("weight_decay", self.weight_decay)
 
     def update(
-        self, gradient: Tensor, theta: Tensor, learning_rate: float | Tensor, state: Moments | None
-    ) -> tuple[Tensor, Moments | None]:
+        self, gradient: Theta, theta: Theta, learning_rate: float | Tensor, state: Moments | None
+    ) -> tuple[Theta, Moments | None]:
         """Return the bias-corrected step, weight decay included, and the new moments."""
         b1, b2 = self.betas
         if state is None:

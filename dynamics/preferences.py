@@ -242,7 +242,9 @@ def preference_matrix(
     weight = weight.reshape(prompts, n, n)
     x, i, j = torch.nonzero(weight, as_tuple=True)
     if x.numel() == 0:
-        raise InvalidArgument("sampling", asked.tolist(), "at least one pair that is asked")
+        raise InvalidArgument("sampling", asked.tolist(), "at least one pair that is compared")
+    if not bool(weight.sum().isfinite()):
+        raise InvalidArgument("sampling", asked.tolist(), "numbers with a sum that is a float; only ratios matter")
     return Preferences(
         chosen=x * n + i,
         rejected=x * n + j,
@@ -256,7 +258,7 @@ def bradley_terry(rewards: ArrayLike, device: torch.device | str | None = None) 
 
     Args:
         rewards: ``(..., responses)``, finite.
-        device: where tensors live.
+        device: where the tensors live.
 
     Example:
         >>> bradley_terry([0.0, 0.0])

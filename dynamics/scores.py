@@ -50,7 +50,7 @@ def kernel(policy: Policy, theta: ArrayLike) -> Tensor:
 def drives(gram: ArrayLike, preferences: Preferences) -> Tensor:
     """Return A_y = g_y . (g_w - g_l) of every response, one row for each pair.
 
-    The rows are kept apart: summed over a batch, the signs of single pairs are lost.
+    There is one row for each pair, because a sum over the pairs would hide the signs of the single ones.
 
     Args:
         gram: ``(*shape, *shape)`` from ``kernel``.

@@ -226,7 +226,7 @@ def by_weight(
         "by_penalty": _accuracies(found, end(penalties, (0.0,))[:, 0]),
         "gamma": np.array(gammas),
         "by_gamma": _accuracies(found, end((1.0,), gammas)[0]),
-        "tabular": tabular.log_probs[-1, 0, :, 0, CORRECT].exp().numpy(),
+        "tabular": np.exp(tabular.sel(step=300, penalty=0.0, seed=0, response=CORRECT).to_numpy()),
         "stall": np.array(BETA / np.sqrt(2)),
     }
 

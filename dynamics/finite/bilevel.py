@@ -1,21 +1,23 @@
 """Stable PO: the bilevel preference optimization of jian2025 (Algorithm 1) on finite policies.
 
-The parameters are split into an upper block theta (the paper's adapter) and a lower block phi (its backbone), and
+The parameters are split into an upper block theta (the paper's adapter) and a lower block phi (its backbone). Gradient
+descent in both blocks minimises
 
     L(theta, phi) = L_pref + lambda (L_sft(theta, phi) - min over phi' of L_sft(theta, phi')) + gamma L_reg
 
-is descended in both. The paper leaves several things open. What is done here, and where it can be set otherwise:
+where each term is a weighted mean over the pairs. The paper leaves several choices open. The choices made here, and the
+arguments that change them:
 
 * The minimum over phi' is replaced by K steps of plain gradient descent from phi, and phi'^(K) is then held constant
   (Eqs. 10, 11): no derivative runs through the inner loop.
 * Both blocks are updated at once from gradients at the old point (Eq. 12).
-* Line 6 stands before the batch is drawn in line 10, so the inner loop always sees the whole of L_sft.
+* Line 6 comes before the batch is drawn in line 10, so the inner loop always uses the SFT data of all pairs.
 * Eqs. 13 and 14 take the chosen response of the batch as its SFT datum; so does ``sft=None``. Other data: ``sft``.
 * No value of gamma and no reference is given: ``gamma``, ``reference``. The sign of L_reg in Eq. 7 is the opposite of
   what Remark 2 asks for: ``regularizer``.
-* L_reg is made of gradients in theta, in both updates. Eq. 84 prints gradients in phi; that is a misprint.
-* Where the hinge of L_reg or a norm in it has a kink, the slope is 0 (Eq. 78).
-* The experiments use AdamW, the algorithm plain descent: ``optimizer`` is for the outer updates.
+* L_reg compares gradients of log pi in theta, in both updates. Eq. 84 prints gradients in phi, which is a misprint.
+* Where the hinge of L_reg, or a norm in it, is not differentiable, the derivative is taken as 0 (Eq. 78).
+* The experiments use AdamW, the algorithm plain gradient descent: ``optimizer`` sets the rule of the outer updates.
 """
 
 from __future__ import annotations
@@ -79,13 +81,13 @@ def longer_chosen(chosen: Tensor, rejected: Tensor) -> Tensor:
     return _norm(chosen) - _norm(rejected)
 
 
-def displaced(chosen: Tensor, rejected: Tensor) -> Tensor:
+def negative_drive(chosen: Tensor, rejected: Tensor) -> Tensor:
     """Return g_w . g_l - |g_w|^2, positive exactly where a step of DPO on the pair lowers pi(y_w).
 
     Not in the paper (the ledger's jian2025.displacement-hinges); it is never positive for tabular policies.
 
     Example:
-        >>> displaced(torch.tensor([3.0, 4.0]), torch.tensor([6.0, 8.0]))
+        >>> negative_drive(torch.tensor([3.0, 4.0]), torch.tensor([6.0, 8.0]))
         tensor(25.)
     """
     return (chosen * (rejected - chosen)).sum(-1)
@@ -175,7 +177,7 @@ def stable_po(
         inner_steps: K >= 0.
         inner_learning_rate: learning rate of the inner loop (eta of phi'), >= 0.
         regularizer: delta of L_reg = max(0, delta); ``longer_rejected`` (Eq. 7), ``longer_chosen`` (Remark 2),
-            ``displaced``, or another function of the two scores.
+            ``negative_drive``, or another function of the two scores.
         sft: weight of every response in L_sft, the weighted mean of -log pi, of the policy's shape, >= 0 and not all
             0; the chosen responses with the weights of their pairs if not given (in the outer update those of the
             minibatch, in the inner loop always those of all pairs).

@@ -28,6 +28,7 @@ from dynamics.losses import PreferenceLoss
 from dynamics.optimizers import SGD, Moments, Optimizer, check_optimizer
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences
+from dynamics.shapes import FlatLogProbs, FlatReference, Theta
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ class State:
         return self.evaluated[1].detach().reshape(*self.runs, *self.policy.shape)
 
     @cached_property
-    def evaluated(self) -> tuple[Tensor, Tensor]:
+    def evaluated(self) -> tuple[Theta, FlatLogProbs]:
         """Return theta as a leaf of autograd and log pi as a function of it, ``(*runs, prompts * responses)``.
 
         The policy is evaluated once, whether log pi is read, a gradient is taken, or both.
@@ -74,7 +75,7 @@ class State:
             return theta, flat_log_probs(self.policy, theta)
 
     @property
-    def flat_reference(self) -> Tensor:
+    def flat_reference(self) -> FlatReference:
         """Return log ref (nats) with prompts and responses in one axis."""
         return self.reference.flatten(start_dim=self.reference.ndim - len(self.policy.shape))
 
@@ -160,7 +161,7 @@ def advance(state: State, batch: Preferences, loss: PreferenceLoss | LossStack, 
     return descend(state, objective_slope(state, batch, loss), learning_rate)
 
 
-def objective_slope(state: State, batch: Preferences, loss: PreferenceLoss | LossStack) -> Tensor:
+def objective_slope(state: State, batch: Preferences, loss: PreferenceLoss | LossStack) -> Theta:
     """Return the gradient of the objective on a batch, ``(*runs, parameters)``; the arguments were checked before."""
     theta, log_probs = state.evaluated
     lengths = response_lengths(state.policy)
@@ -170,7 +171,7 @@ def objective_slope(state: State, batch: Preferences, loss: PreferenceLoss | Los
     return gradient
 
 
-def descend(state: State, gradient: Tensor, learning_rate: float | Tensor) -> State:
+def descend(state: State, gradient: Theta, learning_rate: float | Tensor) -> State:
     """Return the state after the optimizer's step along a gradient ``(*runs, parameters)``, of whatever objective."""
     change, moments = state.optimizer.update(gradient, state.theta, learning_rate, state.moments)
     return replace(state, theta=state.theta + change, moments=moments, updates=state.updates + 1)

@@ -1,4 +1,4 @@
-"""One update and its account: what the probabilities did, and what the kernel said they would do."""
+"""One update and its account: the change of every probability, exact and as predicted by the kernel."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class StepAccount:
 
     @property
     def displaced(self) -> Tensor:
-        """Return, for each pair, whether its own first-order push lowers log pi(chosen): drive[chosen] < 0."""
+        """Return, for each pair, whether a step on it alone lowers log pi(chosen) to first order: drive[chosen] < 0."""
         flat = self.drive.reshape(-1, self.log_probs.numel())
         own = flat.gather(1, self.preferences.chosen.unsqueeze(1)).squeeze(1) < 0
         return own.reshape(self.margin.shape)
@@ -113,7 +113,7 @@ def step(
     optimizer: Optimizer | None = None,
     moments: Moments | None = None,
 ) -> StepAccount:
-    """Take one step on preference pairs and account for every response.
+    """Take one step on preference pairs and report how the probability of every response changes.
 
     Args:
         policy: the finite policy.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from dynamics.errors import ArrayLike, InvalidArgument, check_dtype, check_finite, check_shape, to_tensor
 from dynamics.policies.policy import check_length, normalize
+from dynamics.shapes import LogProbs, Theta
 
 
 class LogLinear:
@@ -69,7 +69,7 @@ class LogLinear:
         """Return the number of features of a response."""
         return self.features.shape[-1]
 
-    def log_probs(self, theta: Tensor) -> Tensor:
+    def log_probs(self, theta: Theta) -> LogProbs:
         """Return the log-softmax of phi . theta + log m (nats)."""
         potentials = torch.tensordot(check_length(self, theta), self.features, dims=([-1], [-1]))
         return normalize(potentials + self.base_measure.log())

@@ -19,6 +19,7 @@ from dynamics.errors import (
     to_tensor,
 )
 from dynamics.policies.policy import check_length, normalize
+from dynamics.shapes import LogProbs, Theta
 
 MOST_ONE_HOT = 10_000
 """Largest number of prompts with one-hot features: they take its square in memory."""
@@ -88,7 +89,7 @@ class MLP:
         """Return the number of weights and biases of both layers."""
         return sum(math.prod(shape) for shape in self._shapes())
 
-    def log_probs(self, theta: Tensor) -> Tensor:
+    def log_probs(self, theta: Theta) -> LogProbs:
         """Return the log-softmax of the network's outputs (nats)."""
         shapes = self._shapes()
         parts = check_length(self, theta).split([math.prod(shape) for shape in shapes], -1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import ArrayLike, InvalidArgument, check_kind, check_shape, to_tensor
+from dynamics.shapes import LogProbs, Theta
 
 
 @runtime_checkable
@@ -42,7 +43,7 @@ class Policy(Protocol):
         """Return the device of theta."""
         ...
 
-    def log_probs(self, theta: Tensor) -> Tensor:
+    def log_probs(self, theta: Theta) -> LogProbs:
         """Return log pi(y | x) in nats, shape ``(..., *shape)``, of parameters ``(..., parameters)``."""
         ...
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dynamics.errors import InvalidArgument, check_device, check_dtype
 from dynamics.policies.policy import check_length, normalize
+from dynamics.shapes import LogProbs, Theta
 
 
 class PrefixTree:
@@ -85,7 +86,7 @@ class PrefixTree:
         """Return one logit for each edge of the tree."""
         return len(self.edges)
 
-    def log_probs(self, theta: Tensor) -> Tensor:
+    def log_probs(self, theta: Theta) -> LogProbs:
         """Return the sum of next-token log-probabilities along each response (nats)."""
         padding = torch.full_like(check_length(self, theta)[..., :1], -math.inf)
         logits = torch.cat([theta, padding], dim=-1)[..., self._slots]

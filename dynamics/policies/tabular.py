@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dynamics.errors import ArrayLike, check_count, check_device, check_dtype, check_probabilities, to_tensor
 from dynamics.policies.policy import check_length, normalize
+from dynamics.shapes import LogProbs, Theta
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Tabular:
         responses: number of responses, >= 2.
         prompts: number of prompts; None for a single one, whose arrays then have no prompt axis.
         dtype: float64 unless said otherwise.
-        device: where tensors live.
+        device: where the tensors live.
 
     Example:
         >>> Tabular(responses=3).log_probs(torch.zeros(3, dtype=torch.float64)).exp()
@@ -46,10 +47,10 @@ class Tabular:
 
     @property
     def parameters(self) -> int:
-        """Return one for each logit."""
+        """Return the number of logits, one for each response of each prompt."""
         return math.prod(self.shape)
 
-    def log_probs(self, theta: Tensor) -> Tensor:
+    def log_probs(self, theta: Theta) -> LogProbs:
         """Return the log-softmax of the logits (nats)."""
         return normalize(check_length(self, theta).reshape(*theta.shape[:-1], *self.shape))
 

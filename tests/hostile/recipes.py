@@ -143,7 +143,7 @@ def for_stable_po(source: random.Random) -> dict[str, Any]:
         "inner_steps": source.randint(0, 2),
     }
     weights = {"penalty": source.choice([1.0, [0.0, 1.0]]), "gamma": source.choice([0.0, [0.1]])}
-    hinge = source.choice([bilevel.longer_rejected, bilevel.longer_chosen, bilevel.displaced])
+    hinge = source.choice([bilevel.longer_rejected, bilevel.longer_chosen, bilevel.negative_drive])
     sft = source.choice([None, np.ones(found["policy"].shape)])
     return found | rates | weights | {"lower": lower, "loss": get_loss("dpo"), "regularizer": hinge, "sft": sft}
 

@@ -31,12 +31,23 @@ class World(NamedTuple):
     learning_rate: float
 
 
+IN_THE_PLAYGROUND = (
+    *("dpo", "ipo", "hinge", "slic", "cpo", "simpo", "sft"),
+    *("self_po", "self_po_gelu", "self_po_relu", "self_po_square", "self_po_identity"),
+    *("naive_bdpo", "naive_bdpo_symmetric", "naive_bdpo_v2", "naive_bdpo_v2_symmetric", "bdpo", "probability_margin"),
+)
+"""The losses of the page: those of the five papers; `dynamics` has more."""
+OFF_BY_DEFAULT = {"label_smoothing": 0.0}
+"""Hyper-parameters that the page leaves out, at a default that changes nothing."""
+
+
 def defaults(name: str) -> dict[str, float]:
     """Return the numeric hyper-parameters of a loss with their defaults, as `dynamics` has them."""
     made = LOSSES[name]
     fields = inspect.signature(made.func if isinstance(made, partial) else made).parameters
     numbers = {key: value.default for key, value in fields.items()}
-    return {key: float(v) for key, v in numbers.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    found = {key: float(v) for key, v in numbers.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    return {key: value for key, value in found.items() if OFF_BY_DEFAULT.get(key) != value}
 
 
 @st.composite

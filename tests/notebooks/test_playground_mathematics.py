@@ -13,8 +13,9 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 
 from dynamics import Tabular, gradient_flow, pairs, ratio_field, replicator_fitness, simulate, step
-from dynamics.losses import LOSSES, pair_log_probs
+from dynamics.losses import pair_log_probs
 from tests.notebooks.playground_worlds import (
+    IN_THE_PLAYGROUND,
     KINKED,
     SLIDING,
     World,
@@ -58,7 +59,7 @@ def assert_within(found: Any, wanted: Any, allowed: np.ndarray, what: str) -> No
 
 def test_the_same_losses_with_the_same_defaults(page: Page) -> None:
     known = page.evaluate("Object.fromEntries(Object.entries(P.LOSSES).map(([name, loss]) => [name, loss.parameters]))")
-    assert known == {name: defaults(name) for name in LOSSES}
+    assert known == {name: defaults(name) for name in IN_THE_PLAYGROUND}
 
 
 LOGS = [-1e-300, -1e-9, -0.1, -0.7, -1.0, -1.0, -2.5, -30.0, -745.0, -1e4]
@@ -94,7 +95,7 @@ def check_losses(page: Page, name: str) -> None:
         assert_within(found, wanted, STEP * size, name)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", IN_THE_PLAYGROUND)
 def test_losses_to_the_ends_of_the_range(page: Page, name: str) -> None:
     check_losses(page, name)
 
@@ -165,7 +166,7 @@ def check_pairs(account: Any, got: list[dict[str, Any]], phi: np.ndarray, margin
 
 
 @pytest.mark.parametrize("extreme", [False, True], ids=["usual", "extreme"])
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", IN_THE_PLAYGROUND)
 def test_steps_in_a_thousand_worlds(page: Page, name: str, extreme: bool) -> None:
     """18 losses, usual and extreme, twice 15 worlds each and once 15 equal ones, ties in everything."""
 
@@ -234,7 +235,7 @@ def check_flows(page: Page, batch: list[World], loss: dict[str, Any]) -> None:
     assert moved.max() > 0.01, "nothing moved, so nothing was compared"
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if name not in SLIDING])
+@pytest.mark.parametrize("name", [name for name in IN_THE_PLAYGROUND if name not in SLIDING])
 def test_flows_in_a_thousand_worlds(page: Page, name: str) -> None:
     if name in KINKED:  # every kink makes the steps of all the worlds beside it small
         loss, batch = drawn(name, 12)

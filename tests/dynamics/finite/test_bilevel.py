@@ -13,13 +13,13 @@ from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
 from dynamics import DPO, InvalidArgument, LogLinear, Policy, Preferences, Tabular, pairs
-from dynamics.finite.bilevel import displaced, longer_chosen, longer_rejected, stable_po
+from dynamics.finite.bilevel import longer_chosen, longer_rejected, negative_drive, stable_po
 from tests.dynamics.strategies import KINDS, make_policy
 from theory.jian2025.algorithm_1 import iterate
 from theory.jian2025.two_block_policy import Objective, TwoBlockPolicy
 
 LOSS = DPO(beta=0.5)
-REGULARIZERS = {"eq-7": longer_rejected, "remark-2": longer_chosen, "displaced": displaced}
+REGULARIZERS = {"eq-7": longer_rejected, "remark-2": longer_chosen, "displaced": negative_drive}
 
 
 def some_pairs(policy: Policy) -> Preferences:
@@ -276,7 +276,7 @@ def test_regularizers_of_two_scores() -> None:
     chosen, rejected = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert torch.equal(longer_rejected(chosen, rejected), -longer_chosen(chosen, rejected))
     falls = (chosen * (chosen - rejected)).sum(-1) < 0
-    assert torch.equal(displaced(chosen, rejected) > 0, falls)
+    assert torch.equal(negative_drive(chosen, rejected) > 0, falls)
     # displacement needs a longer rejected score (Remark 2 would forbid the opposite)
     assert bool((longer_rejected(chosen, rejected)[falls] > 0).all())
 

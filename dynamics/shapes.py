@@ -1,0 +1,25 @@
+"""Shapes of the arrays that this package passes around, as types: documentation for a reader, checked in the tests.
+
+``runs`` stands for any number of leading axes, those of a batch of runs. The names of axes are bound within one call: a
+function from ``Theta`` to ``FlatLogProbs`` keeps its runs. ``tests/dynamics/test_shapes.py`` imports the annotated
+modules with the import hook of jaxtyping, and beartype then checks every call. Elsewhere nothing is checked; public
+functions refuse wrong arguments by ``InvalidArgument``.
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+
+Theta = Float[Tensor, "*runs parameters"]
+"""Parameters of a policy, and gradients with respect to them."""
+
+LogProbs = Float[Tensor, "*runs_and_responses"]
+"""Log-probabilities (nats), ``(*runs, responses)`` or ``(*runs, prompts, responses)``."""
+
+FlatLogProbs = Float[Tensor, "*runs all_responses"]
+"""Log-probabilities (nats) with prompts and responses in one axis, and derivatives with respect to them."""
+
+FlatReference = Float[Tensor, "*#runs all_responses"]
+"""Log-probabilities (nats) of the reference, which may be the same for several runs."""
+
+Lengths = Float[Tensor, "all_responses"]
+"""Number of tokens of every response."""
