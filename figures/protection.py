@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 NAMES, POLICIES = tuple(LOSSES), tuple(FEATURES)
 TABULAR, SHARED, FAR = range(3)
+MODEL_PAIRS = (PAIR["chosen"], PAIR["rejected"]), ("11 x 12 = 132.", "11 x 12 = 131.")
+"""That of jian2025-1-lm, and one in which DPO's first step lowers the chosen response."""
 LAST = 200  # steps at the end of a walk, over which a fall that goes on is seen
 HELD = 0.2  # nats: two steps of the walk, as much as it trembles where it should stand still
 FALLING = -1.0  # nats over the last steps
@@ -61,14 +63,16 @@ def at_ten_nats(chosen: np.ndarray, margin: np.ndarray, nats: float = 10.0) -> t
     "token falls from the first step (chosen 8 tokens, rejected 2), and SquaredPO's and forward KL's rise and fall. "
     "Shared: DPO gives up 15 nats for 10. Far apart: DPOP with penalty 1 loses 10 nats while its loss goes to 0; with "
     "penalty 50 it holds the response and stops at 5 nats of margin. DiscoPOP's first step lowers every margin. "
-    "Model: the first step on the pair of jian2025-1-lm. Robust: the signs. Dependent on the policies: the sizes.",
+    "Model: the first step on two pairs, that of jian2025-1-lm and '11 x 12 = 132.' against '11 x 12 = 131.'; in the "
+    "second the chosen response falls under DPO, and a shift to 3/4 is enough to hold it. Robust: the signs of the "
+    "finite policies. Dependent on policies, model and pair: the sizes.",
     claims=("jian2025.displacement-condition", "jian2025.tabular-signs"),
 )
 def protection(steps: int = 900, model: str = "", device: str = "") -> Arrays:
     """Take the first step, walk on, and read the kernel of the pair off the language model."""
     walked = walk(steps)
     here = first_step(walked.gram, pair_at(walked.reference, walked.reference))
-    gram, pair = model_pair(model, device)
+    gram, pair = model_pairs(model, device)
     there = first_step(gram, pair)
     chosen, margin = walked.chosen.numpy(), walked.margin.numpy()
     ten = at_ten_nats(chosen, margin)
@@ -92,15 +96,15 @@ def protection(steps: int = 900, model: str = "", device: str = "") -> Arrays:
     }
 
 
-def model_pair(model: str = "", device: str = "") -> tuple[torch.Tensor, PairLogProbs]:
-    """Return the kernel of the pair of jian2025-1-lm in the language model, and the pair at its reference."""
+def model_pairs(model: str = "", device: str = "") -> tuple[torch.Tensor, PairLogProbs]:
+    """Return the kernels of two pairs in the language model, ``(2, 2, 2)``, and the pairs at their reference."""
     policy, tokenizer = load_policy(model, device)
     prompt = as_prompt(tokenizer, QUESTION)
-    sequences = [tokenize(tokenizer, prompt, PAIR[side]) for side in ("chosen", "rejected")]
+    sequences = [tokenize(tokenizer, prompt, text) for texts in MODEL_PAIRS for text in texts]
     account = sequence_kernel(policy, sequences)
-    log_p = account.log_probs.double().cpu()
-    lengths = torch.tensor([len(s.response) for s in sequences], dtype=torch.float64)
-    return account.kernel.double().cpu(), PairLogProbs(*log_p, *log_p, *lengths)
+    gram, log_p = account.kernel.double().cpu(), account.log_probs.double().cpu().reshape(2, 2).T
+    lengths = torch.tensor([len(s.response) for s in sequences], dtype=torch.float64).reshape(2, 2).T
+    return torch.stack([gram[:2, :2], gram[2:, 2:]]), PairLogProbs(*log_p, *log_p, *lengths)
 
 
 def _row(name: str) -> int:
@@ -159,8 +163,16 @@ def heavy_forces_displace_on_a_table_later(arrays: Arrays) -> bool:
 @protection.check
 def discopop_lowers_the_margin_at_first(arrays: Arrays) -> bool:
     """DiscoPOP's first step lowers the margin, on every policy and the model; DPO's raises it."""
-    both = [(arrays["first_margin"][_row(n)], arrays["model_margin"][_row(n)]) for n in ("DiscoPOP", "DPO")]
-    return bool((both[0][0] < 0).all() and both[0][1] < 0 and (both[1][0] > 0).all() and both[1][1] > 0)
+    margins = np.concatenate([arrays["first_margin"], arrays["model_margin"]], axis=1)
+    return bool((margins[_row("DiscoPOP")] < 0).all() and (margins[_row("DPO")] > 0).all())
+
+
+@protection.check
+def a_shift_is_enough_on_the_model(arrays: Arrays) -> bool:
+    """On the model's second pair DPO lowers the chosen response; DPO-Shift, RPO, ORPO and CPO raise it."""
+    chosen, margin = arrays["model_chosen"][:, 1], arrays["model_margin"][:, 1]
+    raised = chosen[_rows("DPO-Shift", "RPO", "ORPO", "CPO")] > 0
+    return bool(chosen[_row("DPO")] < 0 < margin[_row("DPO")] and raised.all() and margin[_row("DPO-Shift")] > 0)
 
 
 @protection.check
@@ -252,13 +264,17 @@ def _draw_table(axes: Axes, arrays: Arrays) -> None:
             _cell(axes, x + 1, i, ten, f"{ten:+.1f}", f"{gained:.1f}" if gained < 10 else "")
             end = arrays["end_chosen"][i, policy]
             _cell(axes, x + 2, i, end, f"{end:+.1f}{' ↓' if arrays['last'][i, policy] < FALLING else ''}")
-    x = 3.25 * len(POLICIES)
-    heads.append((x, "1st step"))
-    axes.text(x, -1.75, "model", ha="center", va="center", fontsize=7)
-    for i in range(len(NAMES)):
-        first, margin = arrays["model_chosen"][i], arrays["model_margin"][i]
-        _cell(axes, x, i, first / abs(margin), f"{first / abs(margin):+.2f} {'↑' if margin > 0 else '↓'}")
+    last = 3.25 * len(POLICIES)
+    axes.text(last + 0.5, -1.75, "model, 1st step", ha="center", va="center", fontsize=7)
+    for pair, head in enumerate(("pair 1", "pair 2")):
+        heads.append((last + pair, head))
+        for i in range(len(NAMES)):
+            first, margin = arrays["model_chosen"][i, pair], arrays["model_margin"][i, pair]
+            ratio = first / abs(margin)
+            text = f"{ratio:+.2f}" if abs(ratio) < 10 else f"{ratio:+.0f}"
+            text += " ↑" if margin > 0 else " ↓"
+            _cell(axes, last + pair, i, first / abs(margin), text)
     for place, head in heads:
         axes.text(place, -0.9, head, ha="center", va="center", fontsize=6, color=REFERENCE)
-    axes.set(xlim=(-0.6, x + 0.6), ylim=(len(NAMES) - 0.5, -2.2))
+    axes.set(xlim=(-0.6, last + 1.6), ylim=(len(NAMES) - 0.5, -2.2))
     axes.set_axis_off()

@@ -61,7 +61,7 @@ CONTROLS: list[tuple[str, Change]] = [
     ("first_step_is_as_the_two_weights_say", lambda a: {"first_walked": -a["first_walked"]}),
     (
         "first_step_is_as_the_two_weights_say",
-        lambda a: {"model_weights": a["model_weights"] * np.array([[1.0], [10.0]])},
+        lambda a: {"model_weights": a["model_weights"] * np.array([[[1.0]], [[10.0]]])},
     ),
     ("equal_weights_never_lower_a_tabular_response", as_for("SquaredPO", "IPO")),
     ("equal_weights_never_lower_a_tabular_response", put("least", "DPO", TABULAR, -1e-3)),
@@ -69,6 +69,8 @@ CONTROLS: list[tuple[str, Change]] = [
     ("heavy_forces_displace_on_a_table_later", as_for("DPO", "forward KL")),
     ("discopop_lowers_the_margin_at_first", as_for("DPO", "DiscoPOP")),
     ("discopop_lowers_the_margin_at_first", lambda a: {"model_margin": np.abs(a["model_margin"])}),
+    ("a_shift_is_enough_on_the_model", lambda a: {"model_chosen": a["model_chosen"][:, ::-1]}),
+    ("a_shift_is_enough_on_the_model", put("model_chosen", "DPO-Shift", 1, -0.01)),
     ("dpop_forgets_the_response_at_no_loss", as_for("DPOP, penalty 50", "DPOP, penalty 1")),
     ("dpop_forgets_the_response_at_no_loss", put("last", "DPOP, penalty 1", FAR, -0.1)),
     ("dpop_pays_in_margin", as_for("DPOP, penalty 1", "DPOP, penalty 50")),
