@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from dynamics.language_model.commands import Options
+    from dynamics.commands.commands import Options
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -76,7 +76,7 @@ def kernel(
 ) -> None:
     """Print the exact kernel of grad log pi between the responses of a few rows: norms and cosines."""
     with _reporting():
-        from dynamics.language_model.commands import kernel_command  # noqa: PLC0415 - not needed for --help
+        from dynamics.commands.commands import kernel_command  # noqa: PLC0415 - not needed for --help
 
         options = _options(model, data, revision, split, prompt_column, parameters, dtype, device, max_tokens, threads)
         kernel_command(options, Console(highlight=False), first, _numbers(rows), out)
@@ -104,7 +104,7 @@ def step(
 ) -> None:
     """Step on one pair and compare the change of log pi with its prediction; the model is put back."""
     with _reporting():
-        from dynamics.language_model.commands import step_command  # noqa: PLC0415
+        from dynamics.commands.commands import step_command  # noqa: PLC0415
 
         options = _options(model, data, revision, split, prompt_column, parameters, dtype, device, max_tokens, threads)
         rates = tuple(learning_rate or (1e-7, 1e-6, 1e-5, 1e-4, 1e-3))
@@ -148,8 +148,8 @@ def pairs(
     accelerate launch -m dynamics pairs ...
     """
     with _reporting(f"stopped; {out} holds whole lines, and the same command goes on with it"):
+        from dynamics.commands.commands import choose_loss, pairs_command, show_command  # noqa: PLC0415
         from dynamics.errors import InvalidArgument  # noqa: PLC0415
-        from dynamics.language_model.commands import choose_loss, pairs_command, show_command  # noqa: PLC0415
         from dynamics.language_model.pair_audit.run import AuditSettings  # noqa: PLC0415
 
         options = _options(model, data, revision, split, prompt_column, parameters, dtype, device, max_tokens, threads)
@@ -174,7 +174,7 @@ def _options(
     max_tokens: int | None,
     threads: int | None,
 ) -> Options:
-    from dynamics.language_model.commands import Options  # noqa: PLC0415
+    from dynamics.commands.commands import Options  # noqa: PLC0415
 
     columns = tuple(part.strip() for names in prompt_column or () for part in names.split(","))
     globs = tuple(parameters or ())

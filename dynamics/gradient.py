@@ -24,7 +24,7 @@ class HasPartials(Protocol):
     """What the gradient needs of a loss: its partial derivatives. ``PreferenceLoss`` and ``LossStack`` have them."""
 
     def total_partials(self, pair: PairLogProbs, weight: Tensor) -> Partials:
-        """Return the derivatives of the weighted sum over the pairs of a batch, by log pi(chosen) and log pi(rejected)."""
+        """Return the derivatives of a batch's weighted sum of losses with respect to log pi of chosen and rejected."""
         ...
 
 

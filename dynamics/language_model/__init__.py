@@ -3,21 +3,29 @@
 Needs the extra ``lm`` (transformers); importing this package does not load it, using it does.
 """
 
-from dynamics.language_model.adapters import AdaptedModel, add_adapters
-from dynamics.language_model.audit import Audit, audit, plain_gradient
-from dynamics.language_model.ches import CHES, ches
-from dynamics.language_model.differentiable import differentiable_log_probs
-from dynamics.language_model.drives import PairDrives, pair_drives, predict_change
-from dynamics.language_model.forward_mode import push_log_probs
-from dynamics.language_model.kernel import SequenceKernel, sequence_kernel
+from dynamics.language_model.jvp import push_log_probs
+from dynamics.language_model.kernel.memory import MemoryPlan
+from dynamics.language_model.kernel.sequence_kernel import SequenceKernel, sequence_kernel
+from dynamics.language_model.kernel.token_kernel import TokenKernel, token_kernel
+from dynamics.language_model.kernel.verify import Audit, audit, plain_gradient
 from dynamics.language_model.loading import LanguageModel, MissingExtra, ModelUnavailable, load
-from dynamics.language_model.memory import MemoryPlan
-from dynamics.language_model.pair_step import ModelStep, model_step
-from dynamics.language_model.parameter_change import moved, parameter_change
-from dynamics.language_model.score import SequenceLogProbs, sequence_log_probs
-from dynamics.language_model.sequences import TokenSequence, tokenize
+from dynamics.language_model.log_probs import SequenceLogProbs, sequence_log_probs
+from dynamics.language_model.prediction.ches import CHES, ches
+from dynamics.language_model.prediction.drives import PairDrives, pair_drives, predict_change
+from dynamics.language_model.prediction.model_step import ModelStep, model_step
+from dynamics.language_model.prediction.parameter_change import moved, parameter_change
+from dynamics.language_model.prediction.vocabulary_shift import (
+    TokenShift,
+    VocabularyShift,
+    next_token_log_probs,
+    vocabulary_shift,
+)
 from dynamics.language_model.shortage import OutOfMemory
-from dynamics.language_model.stable_po import (
+from dynamics.language_model.tiny_model import tiny_model
+from dynamics.language_model.tokens import TokenSequence, tokenize
+from dynamics.language_model.training.adapters import AdaptedModel, add_adapters
+from dynamics.language_model.training.differentiable import differentiable_log_probs
+from dynamics.language_model.training.stable_po import (
     PairBatch,
     StablePO,
     StablePOAccount,
@@ -26,9 +34,6 @@ from dynamics.language_model.stable_po import (
     stable_po_state,
     stable_po_step,
 )
-from dynamics.language_model.tiny_model import tiny_model
-from dynamics.language_model.token_kernel import TokenKernel, token_kernel
-from dynamics.language_model.vocabulary_shift import TokenShift, VocabularyShift, next_token_log_probs, vocabulary_shift
 
 __all__ = [
     "CHES",

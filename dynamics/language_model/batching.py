@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import check_count
-from dynamics.language_model.sequences import TokenSequence
+from dynamics.language_model.tokens import TokenSequence
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ from typing import Any
 from torch import nn
 
 from dynamics.errors import InvalidArgument
-from dynamics.language_model.head import find_head
-from dynamics.language_model.taps import EmbeddingTap, Tap, make_tap
+from dynamics.language_model.kernel.layers import EmbeddingTap, Tap, make_tap
+from dynamics.language_model.model_head import find_head
 
 Filter = Callable[[str], bool] | str | Sequence[str] | None
 UNDERSTOOD = "parameters of Linear, Conv1D, Embedding, LayerNorm and RMSNorm modules; leave it out by parameters="

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from dynamics.errors import InvalidArgument
-from dynamics.language_model.head import replaced_forward
+from dynamics.language_model.model_head import replaced_forward
 
 LOWER = (torch.float32, torch.float16, torch.bfloat16)
 ROUNDING = {torch.float32: 1e-5, torch.float64: 1e-12}

@@ -22,7 +22,8 @@ import torch
 from typer.testing import CliRunner, Result
 
 from dynamics.__main__ import app
-from dynamics.language_model import commands, load, plain_gradient, sequence_kernel, tokenize
+from dynamics.commands import commands
+from dynamics.language_model import load, plain_gradient, sequence_kernel, tokenize
 from tests.dynamics.language_model.saved import products, read_lines, save_tiny, write_lines
 
 runner = CliRunner(env={"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"})

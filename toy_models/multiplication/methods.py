@@ -27,7 +27,7 @@ from dynamics.language_model import (
     stable_po_state,
     stable_po_step,
 )
-from dynamics.language_model.stable_po import stable_po_gradient
+from dynamics.language_model.training.stable_po import stable_po_gradient
 from dynamics.losses import pair_log_probs
 
 Values = dict[str, Tensor]

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 
 from dynamics.errors import InvalidArgument
-from dynamics.language_model.ches import CHES, ches
-from dynamics.language_model.drives import check_loss, chosen_push
-from dynamics.language_model.kernel import SequenceKernel, sequence_kernel
-from dynamics.language_model.memory import Memory
+from dynamics.language_model.kernel.memory import Memory
+from dynamics.language_model.kernel.sequence_kernel import SequenceKernel, sequence_kernel
 from dynamics.language_model.parameters import Filter
 from dynamics.language_model.precision import ROUNDING
-from dynamics.language_model.sequences import TokenSequence
+from dynamics.language_model.prediction.ches import CHES, ches
+from dynamics.language_model.prediction.drives import check_loss, chosen_push
 from dynamics.language_model.shortage import OutOfMemory, out_of_memory, release
+from dynamics.language_model.tokens import TokenSequence
 from dynamics.losses import PairLogProbs, PreferenceLoss
 
 LOG = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynamics.errors import InvalidArgument
-from dynamics.language_model.sequences import common_beginning
+from dynamics.language_model.tokens import common_beginning
 
 RESPONSES = ("chosen", "rejected")
 TEMPLATE = ("tools", "chat_template_kwargs")

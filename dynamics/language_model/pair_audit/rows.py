@@ -12,7 +12,7 @@ from typing import Any
 
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.pair_audit.reading import COLUMNS, RESPONSES, Reading, ends_a_question, holds_prompt
-from dynamics.language_model.sequences import Message, Messages, common_beginning
+from dynamics.language_model.tokens import Message, Messages, common_beginning
 
 MESSAGES = "text, or a list of messages {'role': ..., 'content': ...} with texts"
 LONGEST_LITERAL = 1 << 20  # characters of a list of messages that is read back from its text

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.pair_audit.reading import RESPONSES
 from dynamics.language_model.pair_audit.rows import Pair
-from dynamics.language_model.sequences import TokenSequence, conversation_ids, prompt_ids, tokenize_responses
+from dynamics.language_model.tokens import TokenSequence, conversation_ids, prompt_ids, tokenize_responses
 
 REMARKS = {
     "cut": "the tokens of the prompt alone do not begin prompt and response; the prompt ends where they part",

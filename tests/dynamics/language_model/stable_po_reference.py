@@ -20,7 +20,7 @@ from dynamics.language_model import (
     tiny_model,
 )
 from dynamics.language_model.precision import computing_in
-from dynamics.language_model.stable_po import GradientTerms, gradient_terms, lower_level, norm
+from dynamics.language_model.training.stable_po import GradientTerms, gradient_terms, lower_level, norm
 from tests.dynamics.language_model.brute_force import own_log_probs, reference_logits
 
 Values = dict[str, Tensor]

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from dynamics import DPO, LOSSES, SFT, InvalidArgument, PreferenceLoss, get_loss
 from dynamics.language_model import PairDrives, TokenSequence, model_step, pair_drives, tiny_model
-from dynamics.language_model.drives import chosen_push
 from dynamics.language_model.pair_audit.columns import audit_pairs
+from dynamics.language_model.prediction.drives import chosen_push
 from dynamics.losses import PairLogProbs, pair_log_probs
 from tests.dynamics.language_model.brute_force import SEQUENCES, own_log_probs, reference_logits, scores
 

@@ -1,0 +1,59 @@
+"""The kernel between single tokens, whose block sums are the kernel of the sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dynamics.language_model.kernel.sequence_kernel import SequenceKernel, sequence_kernel
+from dynamics.language_model.tokens import TokenSequence, read_sequences
+
+
+def token_kernel(model: Any, sequences: Iterable[TokenSequence], **options: Any) -> TokenKernel:
+    """Return the kernel between the log-probabilities of single response tokens.
+
+    Every response token is treated as a response of its own after everything before it, so the cost grows with the
+    number of response tokens times the length.
+
+    Args:
+        model: as for ``sequence_kernel``.
+        sequences: prompts and responses.
+        **options: of ``sequence_kernel``.
+
+    Example:
+        >>> from dynamics.language_model.tiny_model import tiny_model
+        >>> account = token_kernel(tiny_model(), [TokenSequence((1, 2, 3), 1), TokenSequence((1, 4), 1)])
+        >>> account.tokens.kernel.shape, account.sequence_kernel().shape
+        (torch.Size([3, 3]), torch.Size([2, 2]))
+    """
+    found = read_sequences(sequences)
+    single = [TokenSequence(s.ids[: t + 1], t) for s in found for t in range(s.prompt_tokens, len(s.ids))]
+    starts = accumulate((s.length for s in found), initial=0)
+    return TokenKernel(sequence_kernel(model, single, **options), tuple(starts))
+
+
+@dataclass(frozen=True, eq=False)
+class TokenKernel:
+    """The Gram matrix of the scores of single tokens, grad log pi(y_t | x, y_<t).
+
+    Attributes:
+        tokens: over all response tokens of all sequences in order.
+        starts: where each sequence begins among them, and the end: ``(sequences + 1,)``.
+    """
+
+    tokens: SequenceKernel
+    starts: tuple[int, ...]
+
+    def block(self, i: int, j: int) -> Tensor:
+        """Return the kernel between the tokens of two sequences."""
+        return self.tokens.kernel[self.starts[i] : self.starts[i + 1], self.starts[j] : self.starts[j + 1]]
+
+    def sequence_kernel(self) -> Tensor:
+        """Return the block sums: the kernel of the sequences."""
+        count = range(len(self.starts) - 1)
+        return torch.stack([torch.stack([self.block(i, j).sum() for j in count]) for i in count])

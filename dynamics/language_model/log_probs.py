@@ -1,0 +1,73 @@
+"""log pi(y | x) of sequences under a language model, whole and token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dynamics.language_model.batching import make_batches
+from dynamics.language_model.model_head import check_head, find_head, hidden_states, log_partition
+from dynamics.language_model.precision import compute_dtype, computing_in
+from dynamics.language_model.shortage import telling_shortage
+from dynamics.language_model.tokens import TokenSequence, check_sequences
+
+VOCABULARY_PIECE = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceLogProbs:
+    """Log-probabilities of responses given their prompts.
+
+    Attributes:
+        total: log pi(y | x) in nats, ``(sequences,)``, float64.
+        tokens: for each sequence, log pi(y_t | x, y_<t) in nats, ``(response tokens,)``; they sum to ``total``.
+    """
+
+    total: Tensor
+    tokens: tuple[Tensor, ...]
+
+
+def sequence_log_probs(
+    model: Any,
+    sequences: Iterable[TokenSequence],
+    *,
+    dtype: torch.dtype | None = None,
+    batch_tokens: int = 8192,
+    vocabulary_piece: int = VOCABULARY_PIECE,
+) -> SequenceLogProbs:
+    """Return log pi(y | x) of every sequence.
+
+    Args:
+        model: a Hugging Face causal language model; left as it was.
+        sequences: what ``tokenize`` made, of any lengths.
+        dtype: dtype to compute in, float32 or float64; by default the model's own, but not below float32. float64 is
+            float64 throughout (see ``precision``).
+        batch_tokens: padded tokens in one forward pass.
+        vocabulary_piece: logits are formed for the tokens of responses only, for so many vocabulary entries at once.
+
+    Raises:
+        InvalidArgument: ids outside the vocabulary, or a model whose logits are not its head's output.
+        OutOfMemory: what it says; an ``InvalidArgument`` and a ``MemoryError``.
+
+    Example:
+        >>> from dynamics.language_model.tiny_model import tiny_model
+        >>> every = [TokenSequence((1, y), prompt_tokens=1) for y in range(23)]
+        >>> sequence_log_probs(tiny_model(), every).total.exp().sum()
+        tensor(1.0000, dtype=torch.float64)
+    """
+    head = find_head(model)
+    found = check_sequences(sequences, head.weight.shape[0])
+    device = head.weight.device
+    tokens: dict[int, Tensor] = {}
+    with telling_shortage("sequences", len(found)), computing_in(model, compute_dtype(model, dtype)), torch.no_grad():
+        check_head(model, make_batches(found[:1], None, device)[0].ids)
+        for batch in make_batches(found, batch_tokens, device):
+            hidden = hidden_states(model, batch.ids).flatten(0, 1)[batch.predicting]
+            _, own = log_partition(hidden, head, batch.targets, vocabulary_piece)
+            tokens |= zip(batch.numbers, own.split(batch.responses), strict=True)
+    ordered = tuple(tokens[number] for number in range(len(found)))
+    return SequenceLogProbs(torch.stack([t.sum() for t in ordered]), ordered)

@@ -1,0 +1,1 @@
+"""What a training step will do: drives, the change of parameters, predicted and actual changes."""

@@ -1,0 +1,225 @@
+"""How every next-token probability moves with a step: the whole vocabulary at once, by one forward-mode pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from dynamics.errors import InvalidArgument, check_count, check_index
+from dynamics.language_model.batching import Batch, make_batches
+from dynamics.language_model.jvp import Change, make_line, push_hidden, push_logits
+from dynamics.language_model.log_probs import VOCABULARY_PIECE
+from dynamics.language_model.model_head import check_head, find_head, hidden_states, vocabulary_pieces
+from dynamics.language_model.precision import compute_dtype, computing_in
+from dynamics.language_model.shortage import telling_shortage
+from dynamics.language_model.tokens import TokenSequence, check_sequences
+
+CONTEXTS = "token ids, such as [(1, 2), (3,)], or TokenSequences"
+Context = TokenSequence | Sequence[int]
+
+
+class TokenShift(NamedTuple):
+    """One token's part of a shift: its id, its text if there is a tokenizer, p before, dp, d log p."""
+
+    token: int
+    text: str | None
+    probability: float
+    change: float
+    log_change: float
+
+
+@dataclass(frozen=True, eq=False)
+class VocabularyShift:
+    """The first-order change of next-token distributions.
+
+    Attributes:
+        contexts: the tokens before each position, one tuple for each row of the tables.
+        log_probs: log p(token | context) before, in nats, ``(contexts, vocabulary)``, float64.
+        log_change: its change to first order.
+    """
+
+    contexts: tuple[tuple[int, ...], ...]
+    log_probs: Tensor
+    log_change: Tensor
+
+    @property
+    def probabilities(self) -> Tensor:
+        """Return p before, ``(contexts, vocabulary)``."""
+        return self.log_probs.exp()
+
+    @property
+    def change(self) -> Tensor:
+        """Return dp = p d log p, ``(contexts, vocabulary)``; sums to zero in each context."""
+        return self.probabilities * self.log_change
+
+    @property
+    def moved(self) -> Tensor:
+        """Return the probability mass that changes hands in each context, to first order: half of sum |dp|."""
+        return self.change.abs().sum(-1) / 2
+
+    def gainers(self, context: int = 0, count: int = 10, tokenizer: Any = None) -> tuple[TokenShift, ...]:
+        """Return the tokens that gain most probability, the largest first; none that loses.
+
+        Args:
+            context: number of the context.
+            count: how many at the most.
+            tokenizer: to write tokens out.
+        """
+        return self._ranked(context, count, tokenizer, 1)
+
+    def losers(self, context: int = 0, count: int = 10, tokenizer: Any = None) -> tuple[TokenShift, ...]:
+        """Return the tokens that lose most probability, the largest loss first; none that gains."""
+        return self._ranked(context, count, tokenizer, -1)
+
+    def _ranked(self, context: int, count: int, tokenizer: Any, sign: int) -> tuple[TokenShift, ...]:
+        check_count("count", count)
+        if not -len(self.contexts) <= context < len(self.contexts):
+            raise InvalidArgument("context", context, f"a number below {len(self.contexts)}")
+        log_p, log_change = self.log_probs[context], self.log_change[context]
+        p, change = log_p.exp(), log_p.exp() * log_change
+        size, tokens = (sign * change).topk(min(count, change.numel()))
+        return tuple(
+            TokenShift(
+                token,
+                None if tokenizer is None else tokenizer.decode([token]),
+                *(float(table[token]) for table in (p, change, log_change)),
+            )
+            for token in tokens[size > 0].tolist()
+        )
+
+
+def vocabulary_shift(
+    model: Any,
+    change: Change,
+    contexts: Iterable[Context],
+    *,
+    dtype: torch.dtype | None = None,
+    batch_tokens: int = 4096,
+    vocabulary_piece: int = VOCABULARY_PIECE,
+) -> VocabularyShift:
+    """Return the first-order change of every next-token probability when the parameters change.
+
+    One forward-mode pass gives every token of the vocabulary at every position, where the kernel would need the
+    gradient of each. With a change from ``parameter_change`` this is where a step on a preference pair sends the
+    probability of any first or later token, seen or unseen. For SGD and a single pair it is
+    ``eta beta sigma(-z) p_y <g_y, g_w - g_l>``: jian2025, Theorem 1, carried over from y_w and y_l to every y.
+
+    Args:
+        model: a causal language model; left as it was.
+        change: change of the parameters, by name; the result is linear in it.
+        contexts: token ids, for the token that follows them; or a ``TokenSequence``, for every position that predicts
+            a token of its response.
+        dtype: dtype to compute in; by default the model's own, but not below float32.
+        batch_tokens: padded tokens in one pass.
+        vocabulary_piece: vocabulary entries whose logits are formed at once. The tables hold all of them in float64.
+
+    Raises:
+        InvalidArgument: a change that is not one of this model's parameters, an operation without a forward-mode
+            derivative, an empty context, ids outside the vocabulary.
+
+    Example:
+        >>> from dynamics import DPO
+        >>> from dynamics.language_model import parameter_change, tiny_model
+        >>> pair = [TokenSequence((1, 2, 3), 2), TokenSequence((1, 2, 4), 2)]
+        >>> change = parameter_change(tiny_model(), pair, loss=DPO(beta=0.5), learning_rate=1e-3)
+        >>> shift = vocabulary_shift(tiny_model(), change, [(1, 2)])
+        >>> bool(shift.change.sum(-1).abs().max() < 1e-12)
+        True
+        >>> shift.gainers(0, 1)[0].token, shift.losers(0, 1)[0].token
+        (3, 4)
+    """
+    found, before = _positions(model, contexts)
+    head = find_head(model)
+    starts, wanted = _starts(found), compute_dtype(model, dtype)
+    line = make_line(model, change, wanted)
+    with telling_shortage("contexts", len(before)), computing_in(model, wanted), torch.no_grad():
+        log_probs, log_change = (torch.empty(len(before), head.weight.shape[0], dtype=torch.float64) for _ in range(2))
+        for batch in _batches(model, found, batch_tokens):
+            parts = push_logits(*push_hidden(model, batch, line), head, line, vocabulary_piece)
+            _, logits, moved = zip(*parts, strict=True)
+            log_p = torch.cat(logits, -1).log_softmax(-1)
+            push = torch.cat(moved, -1)
+            rows = _rows(batch, starts)
+            log_probs[rows] = log_p.cpu()
+            log_change[rows] = (push - (log_p.exp() * push).sum(-1, keepdim=True)).cpu()
+    return VocabularyShift(before, log_probs, log_change)
+
+
+def next_token_log_probs(
+    model: Any,
+    contexts: Iterable[Context],
+    *,
+    dtype: torch.dtype | None = None,
+    batch_tokens: int = 4096,
+    vocabulary_piece: int = VOCABULARY_PIECE,
+) -> Tensor:
+    """Return log p(token | context) of the whole vocabulary at every position, ``(contexts, vocabulary)``, nats.
+
+    Inside ``moved`` it is the distribution after the step, to be held against ``vocabulary_shift``.
+
+    Args:
+        model: a causal language model; left as it was.
+        contexts: as for ``vocabulary_shift``.
+        dtype: dtype to compute in; by default the model's own, but not below float32.
+        batch_tokens: padded tokens in one pass.
+        vocabulary_piece: vocabulary entries whose logits are formed at once.
+
+    Example:
+        >>> from dynamics.language_model import tiny_model
+        >>> next_token_log_probs(tiny_model(), [(1, 2), (3,)]).exp().sum(-1).round(decimals=9)
+        tensor([1., 1.], dtype=torch.float64)
+    """
+    found, before = _positions(model, contexts)
+    head = find_head(model)
+    starts = _starts(found)
+    wanted = compute_dtype(model, dtype)
+    with telling_shortage("contexts", len(before)), computing_in(model, wanted), torch.no_grad():
+        result = torch.empty(len(before), head.weight.shape[0], dtype=torch.float64)
+        for batch in _batches(model, found, batch_tokens):
+            hidden = hidden_states(model, batch.ids).flatten(0, 1)[batch.predicting]
+            pieces = [logits.to(torch.float64) for _, logits in vocabulary_pieces(hidden, head, vocabulary_piece)]
+            result[_rows(batch, starts)] = torch.cat(pieces, -1).log_softmax(-1).cpu()
+    return result
+
+
+def _positions(
+    model: Any, contexts: Iterable[Context]
+) -> tuple[tuple[TokenSequence, ...], tuple[tuple[int, ...], ...]]:
+    """Return sequences whose responses are predicted at the positions asked for, and the tokens before each."""
+    if not isinstance(contexts, Iterable) or hasattr(contexts, "__array__"):
+        raise InvalidArgument("contexts", contexts, CONTEXTS)
+    found = []
+    for number, context in enumerate(contexts):
+        if isinstance(context, TokenSequence):
+            found.append(context)
+            continue
+        if not isinstance(context, (list, tuple, range, Tensor)):
+            raise InvalidArgument(f"contexts[{number}]", context, CONTEXTS)
+        ids = tuple(check_index(f"contexts[{number}]", context, find_head(model).weight.shape[0]).flatten().tolist())
+        if not ids:
+            raise InvalidArgument(f"contexts[{number}]", "no token", "at least one token, such as BOS")
+        found.append(TokenSequence((*ids, 0), len(ids)))  # the last token is predicted and never read
+    if not found:
+        raise InvalidArgument("contexts", "none", "at least one context")
+    sequences = check_sequences(found, find_head(model).weight.shape[0])
+    return sequences, tuple(s.ids[:t] for s in sequences for t in range(s.prompt_tokens, len(s.ids)))
+
+
+def _batches(model: Any, sequences: tuple[TokenSequence, ...], batch_tokens: int) -> tuple[Batch, ...]:
+    batches = make_batches(sequences, batch_tokens, find_head(model).weight.device)
+    check_head(model, batches[0].ids[:1])
+    return batches
+
+
+def _starts(sequences: tuple[TokenSequence, ...]) -> list[int]:
+    """Return the first row of each sequence in the tables."""
+    return [sum(s.length for s in sequences[:n]) for n in range(len(sequences))]
+
+
+def _rows(batch: Batch, starts: list[int]) -> Tensor:
+    counts = zip(batch.numbers, batch.responses, strict=True)
+    return torch.cat([torch.arange(starts[number], starts[number] + count) for number, count in counts])

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from dynamics import InvalidArgument
+from dynamics.language_model import audit, sequence_kernel, tiny_model
+from dynamics.language_model.kernel import sequence_kernel as kernel_module
+from tests.dynamics.language_model.brute_force import SEQUENCES, relative
+
+VECTOR = torch.tensor([1.0, -2, 3, 0.5, 1])
+
+
+def test_linear_maps_that_read_one_tensor_are_contracted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queries, keys and values share their input, gate and up share theirs; the parts stay those of each module."""
+    model = tiny_model("qwen2", layers=1)
+    alone = sequence_kernel(model, SEQUENCES, route="ghost")
+    together = kernel_module.contract_together
+    for memory, tokens in (("graph", 1000), ("layerwise", 12)):
+        groups: list[set[str]] = []
+
+        def noted(taps: Any, *a: Any, groups: list[set[str]] = groups) -> Any:
+            groups.append({tap.name.rsplit(".", 1)[1] for tap in taps})
+            return together(taps, *a)
+
+        monkeypatch.setattr(kernel_module, "contract_together", noted)
+        got = sequence_kernel(model, SEQUENCES, route="ghost", memory=memory, batch_tokens=tokens)
+        expected = [{"q_proj", "k_proj", "v_proj"}, {"o_proj"}, {"gate_proj", "up_proj"}, {"down_proj"}]
+        assert sorted(map(sorted, groups)) == sorted(map(sorted, expected))
+        for name, part in got.by_module.items():
+            assert float((part - alone.by_module[name]).abs().max()) < 1e-12 * float(alone.kernel.diagonal().max())
+
+
+def test_inputs_of_equal_numbers_at_different_places_are_not_taken_for_one() -> None:
+    """Two maps on copies of one tensor, one of them changed afterwards."""
+
+    class Copies(nn.Module):
+        def __init__(self, first: nn.Linear) -> None:
+            super().__init__()
+            self.first, self.second = first, nn.Linear(16, 16, dtype=torch.float64)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = x.clone()
+            return self.first(x) + self.second(y) + self.third(y.mul(2))
+
+    model = tiny_model("qwen2")
+    attention = model.model.layers[1].self_attn
+    attention.o_proj = Copies(attention.o_proj)
+    attention.o_proj.third = nn.Linear(16, 16, dtype=torch.float64)
+    got = sequence_kernel(model, SEQUENCES)
+    assert audit(model, SEQUENCES, got, VECTOR).error < 1e-13
+
+
+def test_a_padding_index_receives_no_gradient_as_in_torch() -> None:
+    """Token 2 is in most sequences; torch's embedding gives its row no gradient, and a step does not move it."""
+    model = tiny_model("llama", tied=False, pad_token_id=2)
+    assert model.model.embed_tokens.padding_idx == 2
+    got = sequence_kernel(model, SEQUENCES)
+    assert audit(model, SEQUENCES, got, VECTOR).error < 1e-13
+    without = tiny_model("llama", tied=False)
+    assert relative(sequence_kernel(without, SEQUENCES).kernel, got.kernel) > 1e-3
+
+
+def test_norms_of_single_heads_are_covered() -> None:
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    tokens = {"vocab_size": 23, "pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
+    model = Qwen3ForCausalLM(Qwen3Config(**shape, **tokens, head_dim=4, intermediate_size=20)).double().eval()
+    for memory in ("graph", "layerwise"):
+        got = sequence_kernel(model, SEQUENCES, memory=memory, batch_tokens=14)
+        assert audit(model, SEQUENCES, got, VECTOR).error < 1e-13
+    assert got.route["model.layers.0.self_attn.q_norm"] == "vector"
+
+
+# ---------------------------------------------------------------- what no handler understands
+
+
+class Gain(nn.Module):
+    """A module with a parameter of its own."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.gain = inner, nn.Parameter(torch.tensor(1.5, dtype=torch.float64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.gain * self.inner(x)
+
+
+class Rotated(nn.Linear):
+    """A linear map by name that computes something else."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.flip(-1))
+
+
+class Peeking(nn.Module):
+    """A module that uses another module's weight behind its back."""
+
+    def __init__(self, inner: nn.Linear) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x) + 0.1 * nn.functional.linear(x, self.inner.weight)
+
+
+class Detached(nn.Module):
+    """A module on numbers that no gradient goes back through: its own gradient is not zero."""
+
+    def __init__(self, inner: nn.Linear) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x.detach())
+
+
+class Twice(nn.Module):
+    """A module that calls another one twice."""
+
+    def __init__(self, inner: nn.Linear) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x) + self.inner(2 * x)
+
+
+def changed(how: Any) -> Any:
+    model = tiny_model("qwen2")
+    attention = model.model.layers[0].self_attn
+    attention.o_proj = how(attention.o_proj)
+    return model
+
+
+def rotated(inner: nn.Linear) -> nn.Module:
+    return Rotated(inner.in_features, inner.out_features, bias=False, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("memory", ["graph", "layerwise"])
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (Gain, "model.layers.0.self_attn.o_proj.gain of a module Gain"),
+        (rotated, "model.layers.0.self_attn.o_proj.weight of a module Rotated"),
+        (Peeking, "o_proj.inner.weight, used outside of its module"),
+        (Twice, "o_proj.inner used twice"),
+        (Detached, "o_proj.inner on a detached input"),
+    ],
+)
+def test_what_no_handler_understands_is_refused_by_name(how: Any, message: str, memory: Any) -> None:
+    model = changed(how)
+    with pytest.raises(InvalidArgument, match=message):
+        sequence_kernel(model, SEQUENCES, memory=memory)
+    assert all("forward" not in m.__dict__ for m in model.modules())
+    # left out by the filter it does no harm, whatever it computes
+    glob = "*mlp*"
+    got = sequence_kernel(model, SEQUENCES, parameters=glob, memory=memory)
+    assert audit(model, SEQUENCES, got, VECTOR, parameters=glob).error < 1e-13
+
+
+def test_a_weight_that_two_modules_share_is_refused() -> None:
+    model = tiny_model("qwen2")
+    first, second = model.model.layers
+    second.mlp.up_proj.weight = first.mlp.up_proj.weight
+    with pytest.raises(InvalidArgument, match=r"up_proj.weight, shared by model.layers.0.*and model.layers.1"):
+        sequence_kernel(model, SEQUENCES)
+
+
+def test_a_norm_that_is_not_weight_times_normalised_input_is_refused() -> None:
+    """Gemma multiplies by 1 + weight; its class is an RMSNorm by name."""
+
+    class OffsetRMSNorm(type(tiny_model("qwen2").model.norm)):  # type: ignore[misc]
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) + x
+
+    model = tiny_model("qwen2")
+    norm = OffsetRMSNorm(16).double()
+    model.model.norm = norm
+    with pytest.raises(InvalidArgument, match=r"model.norm.weight of a module OffsetRMSNorm"):
+        sequence_kernel(model, SEQUENCES)
+
+
+def test_somebody_elses_forward_is_refused() -> None:
+    model = tiny_model("qwen2")
+    projection = model.model.layers[0].mlp.up_proj
+    projection.forward = lambda x: nn.functional.linear(3 * x, projection.weight)
+    with pytest.raises(InvalidArgument, match=r"up_proj.weight"):
+        sequence_kernel(model, SEQUENCES)

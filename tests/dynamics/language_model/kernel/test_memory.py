@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dynamics import InvalidArgument
+from dynamics.language_model import TokenSequence, sequence_kernel, tiny_model
+from dynamics.language_model.kernel import memory as memory_module
+from dynamics.language_model.kernel.layers import LinearTap
+from dynamics.language_model.kernel.memory import measure_graph
+from dynamics.language_model.parameters import cover, requiring
+from tests.dynamics.language_model.brute_force import SEQUENCES, relative
+
+CPU = torch.device("cpu")
+
+
+def test_bytes_are_said_before_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="dynamics.language_model.kernel.sequence_kernel"):
+        got = sequence_kernel(tiny_model(), SEQUENCES)
+    assert got.plan is not None
+    assert got.plan.way == "graph"  # a few hundred kilobytes fit
+    assert 10_000 < got.plan.needed < 10_000_000
+    assert "kernel of 5 sequences" in caplog.text
+
+
+def test_automatic_memory_goes_layer_by_layer_where_one_graph_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model("qwen2", layers=6)
+    whole = sequence_kernel(model, SEQUENCES, batch_tokens=16)
+    assert whole.plan is not None
+    assert whole.plan.layerwise is not None
+    assert whole.plan.layerwise < whole.plan.graph
+    for free, way in ((2 * whole.plan.graph, "graph"), (whole.plan.graph, "layerwise"), (1, "layerwise")):
+        monkeypatch.setattr(memory_module, "free_bytes", lambda device, free=free: free)
+        got = sequence_kernel(model, SEQUENCES, batch_tokens=16)
+        assert got.plan is not None
+        assert got.plan.way == way
+        assert relative(got.kernel, whole.kernel) < 1e-13
+
+
+def starve(patch: pytest.MonkeyPatch, problem: BaseException, after: int, times: int) -> list[None]:
+    """Let linear taps run out of memory in the middle of a backward pass; the list counts how often they did."""
+    collect, taken, raised = LinearTap.collect, [], []
+
+    def starved(tap: LinearTap, *arguments: Any) -> None:
+        taken.append(None)
+        if len(taken) > after and len(raised) < times:
+            raised.append(None)
+            raise problem
+        collect(tap, *arguments)
+
+    patch.setattr(LinearTap, "collect", starved)
+    return raised
+
+
+def test_the_limit_of_the_process_counts() -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 45, before[1]))
+        assert 1 << 44 < memory_module._free_in_process() < 1 << 45
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert memory_module._free_in_process() == 1 << 62
+
+
+SHORTAGES = [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()]
+SHORTAGES += [RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")]
+
+
+@pytest.mark.parametrize("problem", SHORTAGES, ids=lambda p: type(p).__name__)
+def test_out_of_memory_in_one_graph_goes_on_layer_by_layer(
+    problem: BaseException, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = tiny_model("qwen2", layers=3)
+    truth = sequence_kernel(model, SEQUENCES).kernel
+    raised = starve(monkeypatch, problem, after=8, times=1)
+    got = sequence_kernel(model, SEQUENCES, batch_tokens=16)
+    assert len(raised) == 1
+    assert got.plan is not None
+    assert got.plan.way == "layerwise"
+    assert relative(got.kernel, truth) < 1e-13
+    assert "layer by layer instead" in caplog.text
+    assert all("forward" not in m.__dict__ for m in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("memory", "message"),
+    [
+        ("graph", r"memory='layerwise', which needs about 0 instead of \d+ MiB"),
+        ("layerwise", "fewer or shorter sequences"),
+    ],
+)
+def test_out_of_memory_says_what_would_fit(memory: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    starve(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"), after=3, times=9)
+    with pytest.raises(InvalidArgument, match=message):
+        sequence_kernel(tiny_model("qwen2"), SEQUENCES, memory=memory)
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    starve(monkeypatch, RuntimeError("something else"), after=3, times=1)
+    with pytest.raises(RuntimeError, match="something else"):
+        sequence_kernel(tiny_model("qwen2"), SEQUENCES)
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "gpt2"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("glob", ["*", "*.1.*"])
+def test_the_beginning_of_a_sequence_tells_what_the_whole_keeps(
+    architecture: str, attention: str, glob: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attention without a fused kernel keeps tables that grow with the length squared."""
+    model = tiny_model(architecture, attn_implementation=attention)
+    long = TokenSequence(tuple(t % 23 for t in range(50)), 1)
+    coverage = cover(model, glob)
+    with requiring(model, coverage.selected):
+        told = measure_graph(model, long, coverage, CPU)
+        monkeypatch.setattr(memory_module, "TRIED_TOKENS", 49)
+        really = measure_graph(model, long, coverage, CPU)
+    assert told.of((1, 49)) == pytest.approx(really.of((1, 49)), rel=0.02)
+    assert (told.per_pair > 0) == (attention == "eager")
+    if attention == "eager":  # without the tables it would be far too little
+        assert told.per_token * 49 < 0.8 * really.of((1, 49))
+
+
+def test_a_containers_limit_counts(tmp_path: Path) -> None:
+    free = memory_module._free_in_container
+    assert free(tmp_path) > 1 << 60
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("700\n")
+    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 100\n")
+    assert free(tmp_path) == 400
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free(tmp_path) > 1 << 60
+    assert 0 < memory_module.free_bytes(CPU) < 1 << 60
