@@ -159,9 +159,10 @@ def choose_loss(name: str, beta: float | None) -> PreferenceLoss:
     """
     known = {*LOSSES, *TRL_NAMES}
     if name not in known:
-        near = get_close_matches(name.lower(), sorted(known), n=2)
-        meant = f" (did you mean {' or '.join(near)}?)" if near else ""
-        raise InvalidArgument("loss", name, "one of " + ", ".join(sorted(known)) + meant)
+        near = get_close_matches(name.lower(), sorted(known), n=3)
+        raise InvalidArgument(
+            "loss", name, f"{' or '.join(near)}, or another loss" if near else "one of " + ", ".join(sorted(known))
+        )
     found = get_loss(name)
     if beta is None:
         return found
