@@ -25,7 +25,7 @@ class Table:
 
     Example:
         >>> table = Table({"beta": np.array([1, 1, 2, 2]), "y": np.array([0.0, 2.0, 3.0, 5.0])}, ("beta",))
-        >>> table.select(beta=2)["y"]
+        >>> table.where(beta=2)["y"]
         array([3., 5.])
         >>> table.mean("beta").columns
         {'beta': array([1, 2]), 'count': array([2, 2]), 'y': array([1., 4.]), 'y_error': array([1., 1.])}
@@ -120,7 +120,7 @@ class Table:
             data[name] = ([*self.settings, *own], sorted_column.reshape((*shape, *sorted_column.shape[1:])))
         return xarray.Dataset(data, coords=values)
 
-    def select(self, **values: object) -> Table:
+    def where(self, **values: object) -> Table:
         """Return the rows whose columns have these values.
 
         Raises:

@@ -21,7 +21,7 @@ from figures.style import (
     label_panel,
 )
 from theory.sun2025.floor import FLOOR_MARGIN
-from toy_models.overoptimization import APART, train
+from toy_models.overoptimization import STATIC, train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,10 +33,10 @@ STEPS_LABEL = "training step"
 def runs_of(losses: tuple[str, ...], seeds: int, results: tuple[str, ...], **settings: Any) -> Arrays:
     """Train every loss on every seed and return the results named, ``LOSS_RESULT`` of shape (seeds, records)."""
     grid = {"loss": list(losses)} | {name: [value] for name, value in settings.items()}
-    table = sweep(train, grid, range(seeds), apart=[name for name in APART if name in grid], jobs=1)
+    table = sweep(train, grid, range(seeds), static=[name for name in STATIC if name in grid], jobs=1)
     found = {"step": table["step"][0]}
     for loss in losses:
-        rows = table.select(loss=loss)
+        rows = table.where(loss=loss)
         found |= {f"{loss}_{result}": rows[result] for result in results}
     return found
 

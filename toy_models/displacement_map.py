@@ -163,11 +163,11 @@ def _scores(log_probs: LogProbs, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]
     return values.detach(), chosen, rejected
 
 
-def displacement(cells: Mapping[str, Any], *, gain: float = 4.0) -> dict[str, Tensor]:
+def displacement(batch: Mapping[str, Any], *, gain: float = 4.0) -> dict[str, Tensor]:
     """Return what happens to a pair in random worlds, at the first step and along its path; fit for ``sweep``.
 
     Args:
-        cells: "policy" and "responses", one value each; "overlap" and "seed", one for each world (see
+        batch: "policy" and "responses", one value each; "overlap" and "seed", one for each world (see
             ``random_worlds``).
         gain: how far the path is walked: the gain of log(pi_w / pi_l) in nats, to first order in each step, > 0.
 
@@ -184,7 +184,7 @@ def displacement(cells: Mapping[str, Any], *, gain: float = 4.0) -> dict[str, Te
         (tensor([0., 0.], dtype=torch.float64), tensor([0., 0.], dtype=torch.float64))
     """
     check_positive("gain", gain)
-    log_probs, theta = random_worlds(cells["policy"], int(cells["responses"]), cells["overlap"], cells["seed"])
+    log_probs, theta = random_worlds(batch["policy"], int(batch["responses"]), batch["overlap"], batch["seed"])
     start, g_w, g_l = _scores(log_probs, theta)
     d = g_w - g_l
     drive_w, drive_l = (g_w * d).sum(1), (g_l * d).sum(1)
@@ -244,6 +244,6 @@ def displacement_map(
     check_count("seed", seed, minimum=0)
     grid: dict[str, Sequence[Any]] = {"policy": policies, "responses": responses, "overlap": overlaps}
     seeds = range(seed, seed + worlds)
-    apart = ("policy", "responses")
-    table = sweep(displacement, grid, seeds, apart=apart, block=len(overlaps) * worlds, jobs=jobs)
+    static = ("policy", "responses")
+    table = sweep(displacement, grid, seeds, static=static, batch_size=len(overlaps) * worlds, jobs=jobs)
     return table.mean("policy", "responses", "overlap")

@@ -140,7 +140,7 @@ def test_a_sweep_that_is_refused_writes_nothing(tmp_path: Path) -> None:
     recipe = RECIPES["sweep"]
     path = tmp_path / "file"
     refused = 0
-    for argument in ("grid", "seeds", "apart", "block", "jobs", "progress"):
+    for argument in ("grid", "seeds", "static", "batch_size", "jobs", "progress"):
         for make in HOSTILE.values():
             try:
                 recipe.call(**(recipe.valid(random.Random(0)) | {"path": path, argument: make()}))

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from dynamics import Table, sweep
-from toy_models.masked_grid.training import Setting, run
+from toy_models.masked_grid.training import Setting, train_batch
 
 MASKS = (0.0, 0.2, 0.4)
 
@@ -157,14 +157,14 @@ def measure(
     """Train every method of the table at every mask rate; one row for each run (arguments as of ``sweep``)."""
     grid: dict[str, list] = {"method": list(ROWS[1:]), "mask": list(MASKS)}
     fixed = {name: [value] for name, value in asdict(setting).items()}
-    return sweep(run, grid | fixed, seeds, apart=list(fixed), jobs=jobs, path=path, progress=progress)
+    return sweep(train_batch, grid | fixed, seeds, static=list(fixed), jobs=jobs, path=path, progress=progress)
 
 
 def scores(table: Table, row: str, mask: float, reward: str = "reward_2") -> np.ndarray:
     """Return the reward of a row of ``ROWS`` at a mask rate, one number for each seed, in the order of the seeds."""
     if row == "reference":
         row, reward = "dpo", f"reference_{reward}"
-    part = table.select(method=row, mask=mask)
+    part = table.where(method=row, mask=mask)
     return part[reward][np.argsort(part["seed"])]
 
 

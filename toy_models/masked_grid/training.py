@@ -225,12 +225,12 @@ def _train(
     return state
 
 
-def run(cells: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Train the cells of a sweep: ``dynamics.sweep(run, grid, seeds)``.
+def train_batch(batch: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Train the runs of one batch; a function for ``dynamics.sweep``.
 
     Args:
-        cells: "method", "mask" and "seed" of each run (arrays, or one value for all), and any field of ``Setting``,
-            which has one value in a batch (name it in ``apart`` to sweep it).
+        batch: "method", "mask" and "seed" of each run (arrays, or one value for all), and any field of ``Setting``,
+            which has one value in a batch (name it in ``static`` to sweep it).
 
     Returns:
         For each run R1 and R2 of the trained policy ("reward_1", "reward_2"; see ``rewards``), the probability of
@@ -242,16 +242,16 @@ def run(cells: dict[str, Any]) -> dict[str, np.ndarray]:
     Example:
         >>> from dynamics import sweep
         >>> short = {"policy": ["tabular"], "steps": [2], "reference_steps": [2]}
-        >>> table = sweep(run, {"method": ["dpo", "bdpo"], "mask": [0.0, 0.4], **short}, seeds=range(3))
+        >>> table = sweep(train_batch, {"method": ["dpo", "bdpo"], "mask": [0.0, 0.4], **short}, seeds=range(3))
         >>> len(table), table.results
         (12, ('reward_1', 'reward_2', 'masked', 'reference_reward_1', 'reference_reward_2', 'reference_masked'))
     """
-    batched = {"method": "dpo", "mask": 0.0, "seed": 0}
-    count = max(np.size(value) for value in cells.values())
+    defaults = {"method": "dpo", "mask": 0.0, "seed": 0}
+    count = max(np.size(value) for value in batch.values())
     methods, masks, seeds = (
-        np.broadcast_to(cells.get(name, default), count).tolist() for name, default in batched.items()
+        np.broadcast_to(batch.get(name, default), count).tolist() for name, default in defaults.items()
     )
-    setting = Setting(**{name: _one(name, value) for name, value in cells.items() if name not in batched})
+    setting = Setting(**{name: _one(name, value) for name, value in batch.items() if name not in defaults})
     trained = train(methods, masks, seeds, setting)
     results: dict[str, Tensor] = {}
     for prefix, log_probs in (("", trained.log_probs), ("reference_", trained.reference)):
@@ -263,8 +263,8 @@ def run(cells: dict[str, Any]) -> dict[str, np.ndarray]:
 
 def _one(name: str, value: Any) -> Any:
     if name not in Setting.__dataclass_fields__:
-        raise InvalidArgument("cells", name, f"method, mask, seed, {', '.join(Setting.__dataclass_fields__)}")
+        raise InvalidArgument("batch", name, f"method, mask, seed, {', '.join(Setting.__dataclass_fields__)}")
     different = np.unique(value).tolist()
     if len(different) > 1:
-        raise InvalidArgument(name, different, f"one value in a batch: sweep(..., apart=({name!r},))")
+        raise InvalidArgument(name, different, f"one value in a batch: sweep(..., static=({name!r},))")
     return different[0]

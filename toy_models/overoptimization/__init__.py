@@ -7,10 +7,10 @@ the margin of a single pair, or of pairs that share a parameter.
 from toy_models.overoptimization.attractor import descend_margins, flow_margins, shared_margins
 from toy_models.overoptimization.training import (
     ACTIVATIONS,
-    APART,
     DEFAULTS,
     LOSSES,
     RECORDS,
+    STATIC,
     descend,
     loss_of,
     measure,
@@ -20,12 +20,12 @@ from toy_models.overoptimization.worlds import COUNTS, LENGTHS, SharedBigrams, W
 
 __all__ = [
     "ACTIVATIONS",
-    "APART",
     "COUNTS",
     "DEFAULTS",
     "LENGTHS",
     "LOSSES",
     "RECORDS",
+    "STATIC",
     "SharedBigrams",
     "Worlds",
     "descend",

@@ -32,7 +32,7 @@ DEFAULTS: dict[str, Any] = {
 }
 """Settings of a run, where nothing else is said; beta and gamma as in sun2025 Section 4.3."""
 
-APART = ("loss", "optimizer", "steps", "pairs")
+STATIC = ("loss", "optimizer", "steps", "pairs")
 """The settings that all runs of one batch share."""
 
 
@@ -51,14 +51,15 @@ def loss_of(name: str, beta: float | Tensor, gamma: float | Tensor) -> Preferenc
     return SimPO(beta, gamma) if name == "simpo" else SelfPO(beta, gamma, name)
 
 
-def train(cells: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Train one policy in each cell and return what it went through; made for ``dynamics.sweep.sweep``.
+def train(batch: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Train one policy for each run of a batch and return what happened on the way; a function for ``dynamics.sweep``.
 
-    Every run starts at its reference and follows the full gradient of the mean loss of its pairs. Cells of one seed and
-    one number of pairs see the same features, reference and draws, whatever their other settings.
+    Every run starts at its reference and follows the full gradient of the mean loss of its pairs. Runs with the same
+    seed and the same number of pairs have the same features, reference and random draws, whatever their other settings.
 
     Args:
-        cells: "seed", and any of ``DEFAULTS``; arrays ``(runs,)``, but for those of ``APART``, which are one value.
+        batch: "seed", and any settings named in ``DEFAULTS``: arrays ``(runs,)``, except that each setting named in
+            ``STATIC`` is one value for all runs.
 
     Returns:
         Arrays ``(runs, RECORDS)``: ``step``; ``chosen`` and ``rejected``, mean log-probability per token of the
@@ -76,20 +77,20 @@ def train(cells: dict[str, Any]) -> dict[str, np.ndarray]:
         >>> runs["reward"].shape, bool((runs["chosen"] > runs["rejected"])[:, -1].all())
         ((2, 41), True)
     """
-    unknown = sorted(set(cells) - {*DEFAULTS, "seed"})
-    if unknown or "seed" not in cells:
-        raise InvalidArgument("cells", sorted(cells), "seed, and any of " + ", ".join(DEFAULTS))
-    given = DEFAULTS | cells
-    for name in APART:
+    unknown = sorted(set(batch) - {*DEFAULTS, "seed"})
+    if unknown or "seed" not in batch:
+        raise InvalidArgument("batch", sorted(batch), "seed, and any of " + ", ".join(DEFAULTS))
+    given = DEFAULTS | batch
+    for name in STATIC:
         if np.ndim(given[name]):
-            raise InvalidArgument(name, given[name], "one value for all runs of a batch: name it in sweep(apart=...)")
+            raise InvalidArgument(name, given[name], "one value for all runs of a batch: name it in sweep(static=...)")
     optimizers: dict[str, Optimizer] = {"adamw": AdamW(weight_decay=0.0), "sgd": SGD()}
     if given["optimizer"] not in optimizers:
         raise InvalidArgument("optimizer", given["optimizer"], "one of " + ", ".join(optimizers))
     steps = check_count("steps", given["steps"], minimum=RECORDS - 1)
     if steps % (RECORDS - 1):
         raise InvalidArgument("steps", steps, f"a multiple of {RECORDS - 1}")
-    seeds = np.atleast_1d(cells["seed"]).tolist()
+    seeds = np.atleast_1d(batch["seed"]).tolist()
     beta, gamma = (
         torch.as_tensor(np.broadcast_to(given[name], len(seeds)).astype(float))[:, None] for name in ("beta", "gamma")
     )
