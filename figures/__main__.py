@@ -50,7 +50,7 @@ def main(
     The exit code is 1 if a figure does not show what it must or a replay differs, 2 for a name that no figure has.
     """
     import figures.catalog  # noqa: F401, PLC0415 - torch and matplotlib are not needed for --help
-    from figures.registry import select  # noqa: PLC0415
+    from figures.registry import select_figures  # noqa: PLC0415
 
     console = Console(highlight=False)
     word, *rest = names or [""]
@@ -58,12 +58,12 @@ def main(
         if not (jobs == -1 or 1 <= jobs <= MOST_JOBS):
             raise InvalidArgument("jobs", jobs, f"1 to {MOST_JOBS} processes, or -1 for one on each core")
         if word == "list":
-            _list(console, select(rest))
+            _list(console, select_figures(rest))
             return
         if replay is not None:
             good = _replay(console, replay, out)
         else:
-            chosen = _with_model(select(rest if word == "gallery" else names or []), model, device)
+            chosen = _with_model(select_figures(rest if word == "gallery" else names or []), model, device)
             good = not _regenerate(console, chosen, out, force, jobs)
             if word == "gallery":
                 _write_gallery(console, chosen, out)
@@ -102,9 +102,9 @@ def _list(console: Console, chosen: list[Figure]) -> None:
 
 def _write_gallery(console: Console, chosen: list[Figure], out: Path) -> None:
     from figures.gallery import write_gallery  # noqa: PLC0415
-    from theory.ledger import load  # noqa: PLC0415
+    from theory.ledger import load_claims  # noqa: PLC0415
 
-    path = write_gallery(chosen, out, load())
+    path = write_gallery(chosen, out, load_claims())
     console.print(f"the page of them is {escape(str(path))}", soft_wrap=True)
 
 

@@ -19,7 +19,7 @@ from figures.jian2025 import BOTH_FALL, CHOSEN_FALLS_MORE, LITERAL
 from figures.registry import Arrays, figure
 from figures.style import CHOSEN, GREEDY, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
 from toy_models.displacement import log_ratio_of_changes
-from toy_models.multiplication.shipped import WEIGHTS, load
+from toy_models.multiplication.shipped import WEIGHTS, load_checkpoint
 from toy_models.multiplication.single_pair import PairSettings, follow_pair
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def load_policy(model: str = "", device: str = "") -> tuple[Any, Any]:
     bars.disable_progress_bar()
     try:
         automatic = "cuda" if model and torch.cuda.is_available() else "cpu"
-        return load(model or WEIGHTS, device or automatic)
+        return load_checkpoint(model or WEIGHTS, device or automatic)
     finally:
         if shown:
             bars.enable_progress_bar()

@@ -61,7 +61,7 @@ def theorem_1(
     policy, tokenizer = load_policy(model, device)
     settings = PairSettings(chosen=chosen, rejected=rejected, beta=beta, steps=1, every=1, others=1)
     found = theorem_1_errors(policy, tokenizer, learning_rates, settings)
-    gram = follow_pair(policy, tokenizer, settings).gram[0]
+    inner = follow_pair(policy, tokenizer, settings).kernel[0]
     pull = found.learning_rates * beta / 2  # at the reference sigma(-z) = 1/2
     small = np.abs(found.predicted).max(1) < FIRST_ORDER
     slope = _slope(found.learning_rates[small], found.relative_error[small])
@@ -69,8 +69,8 @@ def theorem_1(
         "learning_rate": found.learning_rates,
         "predicted": found.predicted,
         "actual": found.actual,
-        "kernel": pull[:, None] * (gram[:, W] - gram[:, L]),
-        "as_printed": pull * (gram[Y_STAR, Y_STAR] - gram[Y_STAR, L]),
+        "kernel": pull[:, None] * (inner[:, W] - inner[:, L]),
+        "as_printed": pull * (inner[Y_STAR, Y_STAR] - inner[Y_STAR, L]),
         "small": small,
         "slope": slope,
     }

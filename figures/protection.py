@@ -71,13 +71,13 @@ def at_ten_nats(chosen: np.ndarray, margin: np.ndarray, nats: float = 10.0) -> t
 def protection(steps: int = 900, model: str = "", device: str = "") -> Arrays:
     """Take the first step, walk on, and read the kernel of the pair off the language model."""
     walked = walk(steps)
-    here = first_step(walked.gram, pair_at(walked.reference, walked.reference))
-    gram, pair = model_pairs(model, device)
-    there = first_step(gram, pair)
+    here = first_step(walked.kernel, pair_at(walked.reference, walked.reference))
+    kernel, pair = model_pairs(model, device)
+    there = first_step(kernel, pair)
     chosen, margin = walked.chosen.numpy(), walked.margin.numpy()
     ten = at_ten_nats(chosen, margin)
     return {
-        "gram": walked.gram.numpy(),
+        "kernel": walked.kernel.numpy(),
         "weights": torch.stack([here.chosen_weight, here.rejected_weight]).numpy(),
         "first_chosen": here.chosen.numpy(),
         "first_margin": here.margin.numpy(),
@@ -89,7 +89,7 @@ def protection(steps: int = 900, model: str = "", device: str = "") -> Arrays:
         "least": chosen.min(0),
         "last": chosen[-1] - chosen[-1 - min(LAST, steps)],
         "loss": walked.loss.numpy(),
-        "model_gram": gram.numpy(),
+        "model_kernel": kernel.numpy(),
         "model_weights": torch.stack([there.chosen_weight, there.rejected_weight]).numpy(),
         "model_chosen": there.chosen.numpy(),
         "model_margin": there.margin.numpy(),
@@ -102,9 +102,9 @@ def model_pairs(model: str = "", device: str = "") -> tuple[torch.Tensor, PairLo
     prompt = as_prompt(tokenizer, QUESTION)
     sequences = [tokenize(tokenizer, prompt, text) for texts in MODEL_PAIRS for text in texts]
     account = sequence_kernel(policy, sequences)
-    gram, log_p = account.kernel.double().cpu(), account.log_probs.double().cpu().reshape(2, 2).T
+    kernel, log_p = account.kernel.double().cpu(), account.log_probs.double().cpu().reshape(2, 2).T
     lengths = torch.tensor([len(s.response) for s in sequences], dtype=torch.float64).reshape(2, 2).T
-    return torch.stack([gram[:2, :2], gram[2:, 2:]]), PairLogProbs(*log_p, *log_p, *lengths)
+    return torch.stack([kernel[:2, :2], kernel[2:, 2:]]), PairLogProbs(*log_p, *log_p, *lengths)
 
 
 def _row(name: str) -> int:
@@ -115,25 +115,25 @@ def _rows(*names: str) -> list[int]:
     return [NAMES.index(name) for name in names]
 
 
-def window(gram: np.ndarray) -> tuple[float, float]:
+def window(kernel: np.ndarray) -> tuple[float, float]:
     """Return the ratios d_w / d_l above which the chosen response rises, and below which the margin does.
 
     Example:
         >>> window(np.array([[1.0, 2.0], [2.0, 8.0]]))  # of positive weights, with <g_w, g_l> > |g_w|^2
         (2.0, 6.0)
     """
-    return float(gram[0, 1] / gram[0, 0]), float((gram[1, 1] - gram[0, 1]) / (gram[0, 1] - gram[0, 0]))
+    return float(kernel[0, 1] / kernel[0, 0]), float((kernel[1, 1] - kernel[0, 1]) / (kernel[0, 1] - kernel[0, 0]))
 
 
 @protection.check
 def first_step_is_as_the_two_weights_say(arrays: Arrays) -> bool:
     """The chosen response rises at first if and only if d_w |g_w|^2 > d_l <g_w, g_l>, for every loss, everywhere."""
     right = True
-    for weights, gram, told in (
-        (arrays["weights"], arrays["gram"], (arrays["first_chosen"], arrays["first_walked"])),
-        (arrays["model_weights"], arrays["model_gram"], (arrays["model_chosen"],)),
+    for weights, kernel, told in (
+        (arrays["weights"], arrays["kernel"], (arrays["first_chosen"], arrays["first_walked"])),
+        (arrays["model_weights"], arrays["model_kernel"], (arrays["model_chosen"],)),
     ):
-        says = weights[0] * gram[..., 0, 0] > weights[1] * gram[..., 0, 1]
+        says = weights[0] * kernel[..., 0, 0] > weights[1] * kernel[..., 0, 1]
         right &= all(bool(((seen > 0) == says).all()) and bool((np.abs(seen) > 0).all()) for seen in told)
     return right
 
@@ -196,7 +196,7 @@ def dpop_pays_in_margin(arrays: Arrays) -> bool:
 @protection.check
 def rpo_alone_is_in_the_window(arrays: Arrays) -> bool:
     """With a shared parameter RPO alone raises chosen and margin at first; ORPO and CPO pay, the others displace."""
-    low, high = window(arrays["gram"][SHARED])
+    low, high = window(arrays["kernel"][SHARED])
     d_w, d_l = arrays["weights"][..., SHARED]
     ratio, turned = d_w / d_l, d_w < 0
     both = (arrays["first_chosen"][:, SHARED] > 0) & (arrays["first_margin"][:, SHARED] > 0)
@@ -220,7 +220,7 @@ def _draw(arrays: Arrays) -> Drawing:
 
 def _draw_ratios(axes: Axes, arrays: Arrays) -> None:
     """Draw d_w / d_l of every loss, and where chosen response and margin rise."""
-    low, high = window(arrays["gram"][SHARED])
+    low, high = window(arrays["kernel"][SHARED])
     d_w, d_l = arrays["weights"][..., SHARED]
     axes.axvspan(low, high, color=CHOSEN, alpha=0.15, linewidth=0)
     axes.axvline(low, color=CHOSEN, linewidth=0.8)

@@ -17,7 +17,7 @@ import numpy as np
 
 from dynamics.errors import InvalidArgument
 from dynamics.grid import one_thread
-from figures.registry import Figure, select
+from figures.registry import Figure, select_figures
 from figures.store import SUFFIXES, environment, save
 from figures.style import paper_style
 
@@ -42,7 +42,7 @@ class Drawn:
         return [self.manifest["must be seen"][name] for name, seen in self.manifest["checks"].items() if not seen]
 
 
-def draw(figure: Figure, folder: Path) -> Drawn:
+def produce(figure: Figure, folder: Path) -> Drawn:
     """Compute a figure on one thread, check and draw it, and write its files."""
     begun = time.perf_counter()
     plt.switch_backend("agg")
@@ -62,7 +62,7 @@ def _draw(key: str, settings: dict[str, Any], folder: Path) -> Drawn:
     """Draw in another process, which has yet to learn of the figures."""
     import figures.catalog  # noqa: F401, PLC0415
 
-    return draw(select([key])[0].with_settings(**settings), folder)
+    return produce(select_figures([key])[0].with_settings(**settings), folder)
 
 
 def regenerate(figures: list[Figure], folder: Path, jobs: int = 1) -> Iterator[Drawn]:
@@ -75,7 +75,7 @@ def regenerate(figures: list[Figure], folder: Path, jobs: int = 1) -> Iterator[D
     """
     if jobs == 1 or len(figures) < 2:
         for figure in figures:
-            yield draw(figure, folder)
+            yield produce(figure, folder)
         return
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     yield from parallel(joblib.delayed(_draw)(figure.key, figure.settings, folder) for figure in figures)
@@ -117,10 +117,10 @@ def replay(path: Path, folder: Path) -> Replay:
             old = {name: stored[name] for name in stored}
     except (OSError, ValueError, KeyError, TypeError, EOFError) as problem:
         raise InvalidArgument("manifest", str(path), f"{wanted} ({problem})") from problem
-    figure = select([str(key)])[0].with_settings(**{name: _as_given(value) for name, value in settings.items()})
+    figure = select_figures([str(key)])[0].with_settings(**{name: _as_given(value) for name, value in settings.items()})
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".replay") as place:
-        drawn = draw(figure, Path(place))
+        drawn = produce(figure, Path(place))
         with np.load(Path(place) / f"{key}.npz", allow_pickle=False) as stored:
             new = {name: stored[name] for name in stored}
         for suffix in (*SUFFIXES, ".json"):

@@ -19,7 +19,7 @@ from figures.accuracy import Accuracy, Arrays
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-__all__ = ["FIGURES", "PAPERS", "Arrays", "Check", "Figure", "figure", "select"]
+__all__ = ["FIGURES", "PAPERS", "Arrays", "Check", "Figure", "figure", "select_figures"]
 
 PAPERS = ("jian2025", "wipf2024", "feng2024", "sun2025", "ma2025", "new")
 """In the order in which their figures are listed; "new" are the figures that no paper has."""
@@ -152,7 +152,7 @@ def figure(
     return register
 
 
-def select(names: list[str]) -> list[Figure]:
+def select_figures(names: list[str]) -> list[Figure]:
     """Return the figures whose keys match the names or globs, paper by paper; all for no names.
 
     Raises:

@@ -232,7 +232,7 @@ def for_mlp(source: random.Random) -> dict[str, Any]:
 
 def for_drives(source: random.Random) -> dict[str, Any]:
     found = world_and_pairs(source)
-    return {"gram": kernel(found["policy"], found["theta"]), "preferences": found["preferences"]}
+    return {"kernel": kernel(found["policy"], found["theta"]), "preferences": found["preferences"]}
 
 
 def run_of_two_steps() -> Any:

@@ -95,7 +95,7 @@ def test_the_judge_is_content_with_a_refusal_and_with_numbers() -> None:
 
 
 def test_a_loss_without_a_value_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match=r"^chosen, rejected, \.\.\.: got 0, 0, 0, 0; allowed: .* has a value"):
+    with pytest.raises(InvalidArgument, match=r"^chosen, rejected, \.\.\.: got 0, 0, 0, 0; allowed: .* is defined"):
         BDPO()(0.0, 0.0)
     with pytest.raises(InvalidArgument, match="got -inf, -inf"):
         DPO()([-1.0, -np.inf], [-2.0, -np.inf])

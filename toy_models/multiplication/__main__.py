@@ -80,10 +80,10 @@ def train(
         with _bar() as progress:
             task = progress.add_task("training", total=steps)
 
-            def watch(step: int, loss: float) -> None:
+            def callback(step: int, loss: float) -> None:
                 progress.update(task, completed=step, description=f"loss {loss:.3f}")
 
-            model, tokenizer, _ = training.train(settings, watch)
+            model, tokenizer, _ = training.train(settings, callback)
         measured = measure(model, tokenizer)
         card = write_card(settings, measured, sum(p.numel() for p in model.parameters()), torch.get_num_threads())
         training.save(model, tokenizer, out, card)
@@ -134,7 +134,7 @@ def probe(
     from toy_models.multiplication.methods import Descent  # noqa: PLC0415
     from toy_models.multiplication.probe import ProbeSettings, follow  # noqa: PLC0415
     from toy_models.multiplication.responses import as_prompt  # noqa: PLC0415
-    from toy_models.multiplication.shipped import PINNED, answers, load  # noqa: PLC0415
+    from toy_models.multiplication.shipped import PINNED, answers, load_checkpoint  # noqa: PLC0415
     from toy_models.multiplication.survey import PairRule, SurveySettings, survey  # noqa: PLC0415
 
     if rejected is None:
@@ -158,7 +158,7 @@ def probe(
             method=_method(method, stable_po, compare=compare),
             steps=steps,
         )
-        policy, tokenizer = load(model, device)
+        policy, tokenizer = load_checkpoint(model, device)
         prompt = as_prompt(tokenizer, question)
         surveyed = survey(policy, tokenizer, prompt, partial(answers, answer), settings.survey, settings.rule.named)
         with _bar() as progress:
@@ -173,7 +173,7 @@ def probe(
                 task = progress.add_task("", total=steps * draws)
                 advance = lambda draw, _: progress.update(task, advance=1, description=str(rules[draw]))  # noqa: E731
                 written = report.write_draws(
-                    comparing.run_draws(policy, surveyed, rules, settings, watch=advance), question
+                    comparing.run_draws(policy, surveyed, rules, settings, callback=advance), question
                 )
             else:
                 task = progress.add_task("training", total=steps)
@@ -220,13 +220,13 @@ def pair(
     _threads(1 if threads is None and model == str(WEIGHTS) else threads)  # so small a model gains nothing by more
     from toy_models.multiplication import single_pair  # noqa: PLC0415
     from toy_models.multiplication.pair_report import write_pair  # noqa: PLC0415
-    from toy_models.multiplication.shipped import load  # noqa: PLC0415
+    from toy_models.multiplication.shipped import load_checkpoint  # noqa: PLC0415
 
     try:
         settings = single_pair.PairSettings(
             question=question, chosen=chosen, rejected=rejected, beta=beta, learning_rate=learning_rate, steps=steps
         )
-        policy, tokenizer = load(model, device)
+        policy, tokenizer = load_checkpoint(model, device)
         with _bar() as progress:
             task = progress.add_task("training", total=steps)
             run = single_pair.follow_pair(policy, tokenizer, settings, lambda n: progress.update(task, completed=n))

@@ -110,7 +110,7 @@ def run_methods(
     surveyed: Survey,
     settings: ProbeSettings,
     methods: Mapping[str, Method],
-    watch: Callable[[str, int], None] | None = None,
+    callback: Callable[[str, int], None] | None = None,
 ) -> dict[str, ProbeRun]:
     """Run several methods on the same survey and pairs.
 
@@ -119,10 +119,10 @@ def run_methods(
         surveyed: what it says.
         settings: pairs and number of steps; the method in it is not used.
         methods: by name.
-        watch: called after every update with the method's name and the number of its updates.
+        callback: called after every update with the method's name and the number of its updates.
     """
     return {
-        name: follow(model, surveyed, replace(settings, method=method), _told(watch, name))
+        name: follow(model, surveyed, replace(settings, method=method), _with_key(callback, name))
         for name, method in methods.items()
     }
 
@@ -130,8 +130,8 @@ def run_methods(
 Key = TypeVar("Key")
 
 
-def _told(watch: Callable[[Key, int], None] | None, key: Key) -> Callable[[int], None] | None:
-    return None if watch is None else partial(watch, key)
+def _with_key(callback: Callable[[Key, int], None] | None, key: Key) -> Callable[[int], None] | None:
+    return None if callback is None else partial(callback, key)
 
 
 # ---------------------------------------------------------------- draws of the rejected
@@ -210,7 +210,7 @@ def run_draws(
     rules: Iterable[PairRule],
     settings: ProbeSettings,
     margin: float | None = None,
-    watch: Callable[[int, int], None] | None = None,
+    callback: Callable[[int, int], None] | None = None,
 ) -> Draws:
     """Train on several draws of D_l, each from the same start.
 
@@ -220,7 +220,7 @@ def run_draws(
         rules: how each D_l is taken.
         settings: method and number of steps, at least one.
         margin: nats; by default the largest that all of them reach.
-        watch: called after every update with the number of the draw and of its updates.
+        callback: called after every update with the number of the draw and of its updates.
 
     Raises:
         InvalidArgument: no rules, or no steps.
@@ -232,7 +232,8 @@ def run_draws(
     if margin is not None:
         check_positive("margin", margin)
     runs = [
-        follow(model, surveyed, replace(settings, rule=rule), _told(watch, number)) for number, rule in enumerate(taken)
+        follow(model, surveyed, replace(settings, rule=rule), _with_key(callback, number))
+        for number, rule in enumerate(taken)
     ]
     margin = common_margin(runs) if margin is None else margin
     texts = [tuple(surveyed.texts[i] for i in run.rejected) for run in runs]

@@ -187,7 +187,7 @@ def dot(one: Values, other: Values) -> float:
     return float(sum(float((one[name].double() * other[name].double()).sum()) for name in one))
 
 
-def score(model: Any, sequences: Iterable[TokenSequence]) -> Values:
+def mean_score(model: Any, sequences: Iterable[TokenSequence]) -> Values:
     """Return the gradient of the mean of log pi over some sequences."""
     return gradient(differentiable_log_probs(model, sequences).mean(), model)
 

@@ -18,7 +18,7 @@ import torch
 
 from dynamics.errors import check_count
 from dynamics.language_model import StablePOAccount, TokenSequence, sequence_log_probs
-from toy_models.multiplication.methods import Descent, Learner, Method, PairSequences, Values, dot, learner, score
+from toy_models.multiplication.methods import Descent, Learner, Method, PairSequences, Values, dot, learner, mean_score
 from toy_models.multiplication.responses import Prompt
 from toy_models.multiplication.survey import PairRule, Survey, SurveySettings, select_pairs, survey
 
@@ -158,7 +158,7 @@ def run_probe(
     prompt: Prompt,
     is_correct: Callable[[str], bool],
     settings: ProbeSettings | None = None,
-    watch: Callable[[int], None] | None = None,
+    callback: Callable[[int], None] | None = None,
 ) -> ProbeRun:
     r"""Survey a prompt, select the pairs, train on them and follow every response.
 
@@ -168,29 +168,29 @@ def run_probe(
         prompt: text of the prompt, as the model is to see it, or the messages of a chat.
         is_correct: whether a response (text) is right.
         settings: if not given, the default.
-        watch: called after every update with the number of updates made.
+        callback: called after every update with the number of updates made.
 
     Raises:
         InvalidArgument: from ``select_pairs``.
 
     Example:
         >>> from functools import partial
-        >>> from toy_models.multiplication.shipped import PINNED, answers, load
+        >>> from toy_models.multiplication.shipped import PINNED, answers, load_checkpoint
         >>> settings = ProbeSettings(rule=PINNED, steps=5)
-        >>> run = run_probe(*load(), "11 x 12 = ?\n", partial(answers, 132), settings)
+        >>> run = run_probe(*load_checkpoint(), "11 x 12 = ?\n", partial(answers, 132), settings)
         >>> (run.change[-1] > 0).tolist()  # D_w, D_l and the wrong y*
         [True, False, True]
     """
     settings = ProbeSettings() if settings is None else settings
     surveyed = survey(model, tokenizer, prompt, is_correct, settings.survey, settings.rule.named)
-    return follow(model, surveyed, settings, watch)
+    return follow(model, surveyed, settings, callback)
 
 
 def follow(
     model: PreTrainedModel,
     surveyed: Survey,
     settings: ProbeSettings,
-    watch: Callable[[int], None] | None = None,
+    callback: Callable[[int], None] | None = None,
 ) -> ProbeRun:
     """Select pairs from a survey that was made before, train on them and follow every response.
 
@@ -198,7 +198,7 @@ def follow(
         model: the model of the survey; it is left as it is, a copy is trained.
         surveyed: what it says.
         settings: whom to reject and how to train; what they say of sampling is not used.
-        watch: called after every update with the number of updates made.
+        callback: called after every update with the number of updates made.
 
     Raises:
         InvalidArgument: from ``select_pairs``.
@@ -212,7 +212,7 @@ def follow(
     record, accounts = [_track(student, everything)], []
     first, start = None, {}
     if settings.steps:
-        scores = [score(student.model, side) for side in (*sides, [everything[surveyed.y_star]])]
+        scores = [mean_score(student.model, side) for side in (*sides, [everything[surveyed.y_star]])]
         down = student.gradient()
         plain = np.array([-dot(s, {name: student.rate(name) * g for name, g in down.items()}) for s in scores])
         start = _values(student)
@@ -227,8 +227,8 @@ def follow(
             actual = np.array([change[chosen].mean(), change[rejected].mean(), change[surveyed.y_star]])
             first = FirstMove(plain, np.array([dot(s, moved) for s in scores]), actual)
             del scores, start, down, moved
-        if watch is not None:
-            watch(step + 1)
+        if callback is not None:
+            callback(step + 1)
     return ProbeRun(settings, surveyed, chosen, rejected, group, np.stack(record), first, tuple(accounts))
 
 

@@ -76,7 +76,7 @@ class PairRun:
         texts: of the responses that were followed: y_w, y_l, y* and the others.
         log_probs: log pi in nats, ``(steps + 1, responses)``.
         at: steps before which the scores were compared, ``(points,)``.
-        gram: inner products of the scores of y_w, y_l and y*, ``(points, 3, 3)``.
+        kernel: inner products of the scores of y_w, y_l and y*, ``(points, 3, 3)``.
         predicted: first-order change of log pi of y_w, y_l and y* in the next step, ``(points, 3)``, nats.
         actual: the change, ``(points, 3)``, nats.
     """
@@ -85,24 +85,24 @@ class PairRun:
     texts: tuple[str, ...]
     log_probs: np.ndarray
     at: np.ndarray
-    gram: np.ndarray
+    kernel: np.ndarray
     predicted: np.ndarray
     actual: np.ndarray
 
     @property
     def chosen_term(self) -> np.ndarray:
         """Return ||g_w||^2 - g_w . g_l, the sign of log pi(y_w)'s next move, ``(points,)``."""
-        return self.gram[:, W, W] - self.gram[:, W, L]
+        return self.kernel[:, W, W] - self.kernel[:, W, L]
 
     @property
     def rejected_term(self) -> np.ndarray:
         """Return g_w . g_l - ||g_l||^2, the sign of log pi(y_l)'s next move, ``(points,)``."""
-        return self.gram[:, W, L] - self.gram[:, L, L]
+        return self.kernel[:, W, L] - self.kernel[:, L, L]
 
     @property
     def y_star_term(self) -> np.ndarray:
         """Return g* . (g_w - g_l), the sign of y*'s next move, ``(points,)``; Eq. (64) prints another term."""
-        return self.gram[:, Y_STAR, W] - self.gram[:, Y_STAR, L]
+        return self.kernel[:, Y_STAR, W] - self.kernel[:, Y_STAR, L]
 
     @property
     def margin(self) -> np.ndarray:
@@ -161,7 +161,7 @@ def follow_pair(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     settings: PairSettings | None = None,
-    watch: Callable[[int], None] | None = None,
+    callback: Callable[[int], None] | None = None,
 ) -> PairRun:
     """Train on one pair by plain gradient descent, and compare every few steps what Theorem 1 says with what happens.
 
@@ -169,35 +169,35 @@ def follow_pair(
         model: a causal language model; left as it was.
         tokenizer: its tokenizer.
         settings: pair, beta, learning rate, ...; if not given, the default.
-        watch: called after every update with the number of updates made.
+        callback: called after every update with the number of updates made.
 
     Example:
-        >>> from toy_models.multiplication.shipped import load
-        >>> run = follow_pair(*load(), PairSettings(steps=4, every=2, others=5))
+        >>> from toy_models.multiplication.shipped import load_checkpoint
+        >>> run = follow_pair(*load_checkpoint(), PairSettings(steps=4, every=2, others=5))
         >>> bool((run.rejected_term < 0).all() and (np.diff(run.margin) > 0).all())
         True
     """
     settings = PairSettings() if settings is None else settings
     tracked = _pair_and_others(model, tokenizer, settings)
     student = _student(model, tracked, settings)
-    record, at, grams, predicted = [_track(student, tracked)], [], [], []
+    record, at, kernels, predicted = [_track(student, tracked)], [], [], []
     for step in range(settings.steps):
         if step % settings.every == 0:
-            gram = sequence_kernel(student.model, tracked[:3]).kernel.cpu().numpy()
+            kernel = sequence_kernel(student.model, tracked[:3]).kernel.cpu().numpy()
             change = record[-1] - record[0]
             z = settings.beta * (change[W] - change[L])
             pull = settings.learning_rate * settings.beta / (1 + np.exp(z))
             at.append(step)
-            grams.append(gram)
-            predicted.append(pull * (gram[:, W] - gram[:, L]))
+            kernels.append(kernel)
+            predicted.append(pull * (kernel[:, W] - kernel[:, L]))
         student.step()
         record.append(_track(student, tracked))
-        if watch is not None:
-            watch(step + 1)
+        if callback is not None:
+            callback(step + 1)
     log_probs, steps = np.stack(record), np.array(at)
     texts = tuple(decode_response(tokenizer, s.response) for s in tracked)
     actual = (log_probs[steps + 1] - log_probs[steps])[:, :3]
-    return PairRun(settings, texts, log_probs, steps, np.stack(grams), np.stack(predicted), actual)
+    return PairRun(settings, texts, log_probs, steps, np.stack(kernels), np.stack(predicted), actual)
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,8 +252,8 @@ def theorem_1_errors(
         settings: the pair and beta; if not given, the default.
 
     Example:
-        >>> from toy_models.multiplication.shipped import load
-        >>> errors = theorem_1_errors(*load(), [1e-6, 1e-5])
+        >>> from toy_models.multiplication.shipped import load_checkpoint
+        >>> errors = theorem_1_errors(*load_checkpoint(), [1e-6, 1e-5])
         >>> bool((np.abs(errors.slope - 1) < 0.05).all())
         True
     """

@@ -113,7 +113,7 @@ def encode_batch(examples: list[Example], tokenizer: PreTrainedTokenizerBase) ->
 
 
 def train(
-    settings: TrainingSettings, watch: Callable[[int, float], None] | None = None
+    settings: TrainingSettings, callback: Callable[[int, float], None] | None = None
 ) -> tuple[Qwen2ForCausalLM, PreTrainedTokenizerBase, list[float]]:
     """Train a model from nothing.
 
@@ -122,7 +122,7 @@ def train(
 
     Args:
         settings: how.
-        watch: called after every update with the number of updates made and the loss.
+        callback: called after every update with the number of updates made and the loss.
 
     Returns:
         The model, its tokenizer, and the loss of every update (nats for each token of a response).
@@ -144,8 +144,8 @@ def train(
             group["lr"] = settings.rate(step)
         optimizer.step()
         losses.append(float(loss.detach()))
-        if watch is not None:
-            watch(step + 1, losses[-1])
+        if callback is not None:
+            callback(step + 1, losses[-1])
     return model.eval(), tokenizer, losses
 
 

@@ -1,4 +1,4 @@
-"""Over-optimization (sun2025): training goes on, margins grow, and the true reward of what is said goes down.
+"""Over-optimization (sun2025): margins keep growing in training while the true reward of the responses falls.
 
 ``worlds`` draws small worlds in which that can happen, ``training`` trains on their pairs, and ``attractor`` follows
 the margin of a single pair, or of pairs that share a parameter.

@@ -1,4 +1,4 @@
-"""Training on noisy pairs, with what happens to margins, accuracy and true reward on the way."""
+"""Training on noisy pairs, with records of margins, accuracy and true reward during training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dynamics.losses import PreferenceLoss
 from dynamics.optimizers import Optimizer
 from toy_models.overoptimization.worlds import SharedBigrams, Worlds, draw_worlds
 
-RECORDS = 41  # of a run, equally spaced
+RECORDS = 41  # number of equally spaced records of a run
 
 ACTIVATIONS = ("silu", "gelu", "relu", "square", "identity")
 LOSSES = ("simpo", *ACTIVATIONS)
@@ -30,7 +30,7 @@ DEFAULTS: dict[str, Any] = {
     "pairs": 64,
     "nonsense_cost": 1.0,
 }
-"""Settings of a run, where nothing else is said; beta and gamma as in sun2025 Section 4.3."""
+"""Default settings of a run; beta and gamma as in sun2025 Section 4.3."""
 
 STATIC = ("loss", "optimizer", "steps", "pairs")
 """The settings that all runs of one batch share."""
@@ -66,7 +66,7 @@ def train(batch: dict[str, Any]) -> dict[str, np.ndarray]:
         training pairs (nats); ``median_margin`` and ``largest_margin`` of them (beta times the gap, less gamma);
         ``train_accuracy``, ``test_accuracy``, the share of pairs, training and held out, with the chosen response
         above the rejected one per token; and exact expectations under the policy, averaged over prompts:
-        ``train_reward`` and ``reward`` (held-out prompts), ``nonsense`` (bigrams of it in a response, held out),
+        ``train_reward`` and ``reward`` (held-out prompts), ``nonsense`` (nonsense bigrams in a response, held out),
         ``divergence`` from the reference and ``entropy`` (nats per response, all prompts).
 
     Raises:
@@ -107,7 +107,7 @@ def train(batch: dict[str, Any]) -> dict[str, np.ndarray]:
 def descend(worlds: Worlds, loss: PreferenceLoss, rate: Tensor, optimizer: Optimizer, steps: int) -> Tensor:
     """Return the parameters at each record, ``(RECORDS, runs, parameters)``, of training on ``worlds.train``.
 
-    The policy of the steps has the prompts of the training pairs only; the others would cost time and change nothing.
+    The policy that is trained has the training prompts only; the others would cost time and change nothing.
 
     Args:
         worlds: the worlds of the runs; the reference does not enter, as no loss here has one.
