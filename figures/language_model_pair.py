@@ -168,7 +168,7 @@ def chosen_drive_crosses_zero_at_the_peak(arrays: Arrays) -> bool:
 
 
 @one_pair.check
-def margin_grows_as_foretold(arrays: Arrays) -> bool:
+def margin_grows_as_predicted(arrays: Arrays) -> bool:
     """The margin grows at every step, and by eta beta sigma(-z) |g_w - g_l|^2 to within 5%."""
     predicted, actual = (arrays[name][:, W] - arrays[name][:, L] for name in ("predicted", "actual"))
     grows = abs(arrays["margin"][0]) < STILL and (np.diff(arrays["margin"]) > 0).all()
@@ -177,7 +177,7 @@ def margin_grows_as_foretold(arrays: Arrays) -> bool:
 
 @one_pair.check
 def theorem_1_has_the_signs(arrays: Arrays) -> bool:
-    """Theorem 1 foretells the sign of the next change: of y_l and y* always, of y_w but for two looks at its peak."""
+    """Theorem 1 predicts the sign of the next change: of y_l and y* always, of y_w but for two looks at its peak."""
     right = np.sign(arrays["predicted"]) == np.sign(arrays["actual"])
     wrong = np.flatnonzero(~right[:, W])
     peak, every = int(arrays["log_probs"][:, W].argmax()), arrays["at"][1] - arrays["at"][0]

@@ -18,7 +18,7 @@ from figures.accuracy import FLOAT32, FLOAT32_FORECASTS, FLOAT32_PROBABILITIES
 from figures.language_model_pair import load_policy, plain
 from figures.registry import Arrays, figure
 from figures.style import CHOSEN, GREEDY, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
-from toy_models.multiplication.compare import draw_rules, foretell
+from toy_models.multiplication.compare import draw_rules, predict_first_move
 from toy_models.multiplication.methods import Descent, Method, dpo_with_nll
 from toy_models.multiplication.probe import GROUPS, UNSAMPLED, ProbeRun, ProbeSettings, follow
 from toy_models.multiplication.responses import as_prompt
@@ -99,7 +99,7 @@ def forecast(
     Returns:
         Moves in nats, ``(3,)``, and of the others ``(2, draws / 2, 3)``: weighted, uniform.
     """
-    own, *moves = foretell(policy, surveyed, [rule, *draw_rules(2 * (draws // 2), rule.pairs)], method)
+    own, *moves = predict_first_move(policy, surveyed, [rule, *draw_rules(2 * (draws // 2), rule.pairs)], method)
     return own, np.stack([moves[::2], moves[1::2]])
 
 
@@ -151,13 +151,13 @@ def dpo_probe(
     method = Descent(dpo_with_nll(beta, 0.0))
     run = follow(policy, surveyed, ProbeSettings(rule=rule, method=method, steps=steps))
     others = draw_rules(trained, rule.pairs)
-    foretold, draws_foretold = forecast(policy, surveyed, rule, draws, method)
+    predicted, draws_predicted = forecast(policy, surveyed, rule, draws, method)
     return {
         **record(run),
         "draw": np.array([str(other) for other in others]),
         "draw_change": np.stack([train_on(policy, surveyed, other, method, steps).change for other in others]),
-        "forecast": draws_foretold,
-        "foretold": foretold,
+        "forecast": draws_predicted,
+        "foretold": predicted,
     }
 
 
@@ -186,9 +186,9 @@ def the_mass_comes_from_others(arrays: Arrays) -> bool:
 def chosen_up_and_rejected_down_in_every_draw(arrays: Arrays) -> bool:
     """The kernel sends D_w up and D_l down in every draw; trained, D_l falls in every draw, and D_w rises at first."""
     forecast, trained = arrays["forecast"], arrays["draw_change"]
-    foretold = (forecast[..., W] > 0).all() and (forecast[..., L] < 0).all()
+    predicted = (forecast[..., W] > 0).all() and (forecast[..., L] < 0).all()
     early = trained[:, min(10, trained.shape[1] - 1), W]
-    return bool(foretold and (np.diff(trained[:, :, L]) < 0).all() and (early > 0).all())
+    return bool(predicted and (np.diff(trained[:, :, L]) < 0).all() and (early > 0).all())
 
 
 @dpo_probe.check
@@ -200,8 +200,8 @@ def y_star_depends_on_the_draw(arrays: Arrays) -> bool:
 
 
 @dpo_probe.check
-def the_kernel_foretold_the_first_move(arrays: Arrays) -> bool:
-    """The kernel foretells the signs of the first step of (a): D_w up, D_l down, y* up."""
+def the_kernel_predicts_the_first_move(arrays: Arrays) -> bool:
+    """The kernel predicts the signs of the first step of (a): D_w up, D_l down, y* up."""
     first = arrays["change"][1]
     return bool((np.sign(first) == np.sign(arrays["foretold"])).all() and arrays["foretold"][Y_STAR] > 0)
 
@@ -271,7 +271,7 @@ def draw_mass(axes: Axes, arrays: Arrays) -> None:
 
 
 def draw_forecast(axes: Axes, forecasts: dict[str, np.ndarray]) -> None:
-    """Draw histograms of y*'s foretold first move and say how often it is upwards."""
+    """Draw histograms of y*'s predicted first move and say how often it is upwards."""
     moves = np.concatenate([1e3 * forecast[..., Y_STAR].ravel() for forecast in forecasts.values()])
     bins = np.linspace(moves.min(), moves.max(), 26).tolist()
     axes.axvline(0, color=REFERENCE, linewidth=0.6)

@@ -101,7 +101,7 @@ def error_is_first_order(arrays: Arrays) -> bool:
 
 
 @theorem_1.check
-def small_steps_are_foretold(arrays: Arrays) -> bool:
+def small_steps_are_predicted(arrays: Arrays) -> bool:
     """At the smallest step the error is below 0.1%; the chosen response rises and the rejected one falls."""
     signs = arrays["actual"][0, W] > 0 > arrays["actual"][0, L]
     return bool((_errors(arrays)[0] < 1e-3).all() and signs)
@@ -250,7 +250,7 @@ def _shift_errors(arrays: Arrays) -> np.ndarray:
 
 
 @token_shift.check
-def shift_is_foretold(arrays: Arrays) -> bool:
+def shift_is_predicted(arrays: Arrays) -> bool:
     """At every position the predicted shift is within 2% of the actual one, as vectors over the vocabulary."""
     return bool((_shift_errors(arrays)[0] < 0.02).all())
 

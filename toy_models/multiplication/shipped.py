@@ -30,7 +30,7 @@ def load_checkpoint(
         device: where the model lives, such as "cpu" or "cuda".
 
     Raises:
-        InvalidArgument: nothing that can be loaded there, no such device, or no tokenizer that marks the end of a text.
+        InvalidArgument: a folder that cannot be loaded, an unknown device, or a tokenizer without an end of text.
     """
     model, tokenizer = load_model(folder, device=device)
     if tokenizer.eos_token_id is None:

@@ -29,7 +29,7 @@ def test_train_writes_a_folder_once(tmp_path: Path) -> None:
     weights = (out / "model.safetensors").read_bytes()
     again = runner.invoke(app, ["train", "--out", str(out), "--steps", "2"])
     assert again.exit_code == 2
-    assert "there already" in again.output
+    assert "exists already" in again.output
     assert (out / "model.safetensors").read_bytes() == weights
     forced = runner.invoke(app, ["train", "--out", str(out), "--steps", "2", "--force"])
     assert forced.exit_code == 0
@@ -51,7 +51,7 @@ def flat(text: str) -> str:
 def test_probe_reports() -> None:
     done = runner.invoke(app, ["probe", *QUICK])
     assert done.exit_code == 0, done.output
-    for words in ("y*, the", "D_w", "D_l", "unsampled", "kernel,", "foretold", "After 2 steps", "by exact search"):
+    for words in ("y*, the", "D_w", "D_l", "unsampled", "kernel,", "predicted", "After 2 steps", "by exact search"):
         assert words in flat(done.output)
     assert "This D_l was looked for" in flat(done.output)
     assert "of 100 weighted" in flat(done.output)

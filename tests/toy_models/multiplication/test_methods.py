@@ -98,13 +98,13 @@ def test_stable_po_is_the_algorithm_written_out() -> None:
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5])
-def test_the_first_step_of_stable_po_is_foretold(gamma: float) -> None:
+def test_the_first_step_of_stable_po_is_predicted(gamma: float) -> None:
     small = replace(SGD, learning_rate=1e-5, gamma=gamma)
     move = stable(small, steps=1).first_move
     assert move is not None
     np.testing.assert_allclose(move.predicted, move.plain, rtol=0.02, atol=2e-7)
     np.testing.assert_allclose(move.plain, move.actual, rtol=0.03, atol=2e-6)
-    assert move.sign_is_foretold.all()
+    assert move.sign_is_predicted.all()
 
 
 def test_nearly_no_inner_loop_and_frozen_adapters_are_dpo_with_nll() -> None:
