@@ -1,4 +1,4 @@
-"""A figure that the papers lack: the exact update of a balanced loss beside ma2025's Eq. 14."""
+"""A figure that is in no paper: the exact update of a balanced loss beside ma2025's Eq. 14."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 BANDS = (0.1, 0.3, 1.0)
-PARTS = 40  # into which every response of the bars is split
+PARTS = 40  # number of parts into which every response of panel (a) is split
 
 
 def fitness(p: np.ndarray, rewards: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Figure 1 of wipf2024: what a constraint does to RLHF and to DPO; and which constraints part the two."""
+"""Figure 1 of wipf2024: what a constraint does to RLHF and to DPO; and which constraints make the two differ."""
 
 from __future__ import annotations
 
@@ -83,7 +83,9 @@ def constrained_choices(
         trust_region(radius=radius),
     )
     furthest = rlhf(np.log(ball.target), np.full(3, -np.log(3)))
-    path = furthest * np.linspace(0.0, 1.0, radii + 1)[1:] ** 2  # the distance from the reference grows like the root
+    path = (
+        furthest * np.linspace(0.0, 1.0, radii + 1)[1:] ** 2
+    )  # the distance from the reference grows like the square root of the radius
     regions = [trust_region(radius=r, points=3) for r in path]
     return {
         "responses": modes.responses,
@@ -145,7 +147,7 @@ def dpo_is_not_the_forward_divergence(arrays: Arrays) -> bool:
 
 @constrained_choices.check
 def each_is_best_by_its_own_loss(arrays: Arrays) -> bool:
-    """Of the three Gaussians each has the least value of its own loss, and each falls short of the target itself."""
+    """Each of the three Gaussians has the smallest value of its own loss, but a larger one than the target itself."""
     losses = {"rlhf": rlhf, "dpo": dpo, "forward": forward_kl}
     seen = []
     for name, loss in losses.items():
@@ -201,7 +203,7 @@ def trust_region_parts_them(arrays: Arrays) -> bool:
 
 @constrained_choices.check
 def paths_meet_at_both_ends_only(arrays: Arrays) -> bool:
-    """As the region grows the choices part, each on the edge, RLHF's a tempered target, and meet at the target."""
+    """As the region grows the choices separate, on its boundary, RLHF's a tempered target, and meet at the target."""
     paths, radius, target = arrays["ball_paths"], arrays["ball_radius"], arrays["ball_target"]
     on_the_edge = np.abs((paths * np.log(3 * paths)).sum(-1) - radius).max() < 1e-9
     logs = np.log(paths[0]) - np.log(paths[0]).mean(-1, keepdims=True)

@@ -92,7 +92,7 @@ def limits_at_the_edges(arrays: Arrays) -> bool:
 @loss_surface.draw
 def _draw_surface(arrays: Arrays) -> Drawing:
     drawing = plt.figure(figsize=(PAGE_WIDTH, 1.9))
-    drawing.set_layout_engine("none")  # it knows nothing of the empty corners of a 3D box
+    drawing.set_layout_engine("none")  # the layout engine cannot account for the empty corners of a 3D box
     width = 0.965 / len(arrays["beta"])
     towards = np.stack([np.cos(arrays["angle"]), np.sin(arrays["angle"])], axis=-1)
     near, edge = 0.01 * towards, towards / towards.sum(axis=1, keepdims=True)

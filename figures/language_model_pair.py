@@ -103,7 +103,7 @@ def one_pair(
     steps: int = 150,
     every: int = 3,
 ) -> Arrays:
-    """Train on one pair; scores are compared at every so many steps."""
+    """Train on one pair; scores are compared at every ``every``-th step."""
     settings = PairSettings(
         chosen=chosen, rejected=rejected, beta=beta, learning_rate=learning_rate, steps=steps, every=every, others=10
     )
@@ -136,10 +136,10 @@ def _phases(arrays: Arrays) -> tuple[np.ndarray, np.ndarray, int, int]:
 
 
 STILL = 1e-3
-"""A change of a log-probability that float32 does not tell from none, in nats."""
+"""A change of a log-probability that float32 cannot distinguish from 0, in nats."""
 
 NEAR = 12
-"""Steps around a change of sign in which float32 does not tell on which side of it a step is."""
+"""Number of steps around a change of sign within which float32 cannot resolve the sign."""
 
 
 @one_pair.check
@@ -153,13 +153,13 @@ def chosen_rises_then_falls_below_its_start(arrays: Arrays) -> bool:
 
 @one_pair.check
 def rejected_falls_at_every_step(arrays: Arrays) -> bool:
-    """Log pi(y_l) falls at every step and A_l is negative wherever it was looked at."""
+    """Log pi(y_l) falls at every step and A_l is negative at every step at which it was computed."""
     return bool((np.diff(arrays["log_probs"][:, L]) < 0).all() and (arrays["drive"][:, L] < 0).all())
 
 
 @one_pair.check
 def chosen_drive_crosses_zero_at_the_peak(arrays: Arrays) -> bool:
-    """A_w is positive, then negative, and the change of sign is where log pi(y_w) peaks, to within two looks."""
+    """A_w is positive, then negative, and the change of sign is where log pi(y_w) peaks, within two points."""
     drive, at = arrays["drive"][:, W], arrays["at"]
     first = int((drive < 0).argmax())
     once = first > 0 and (drive[:first] > 0).all() and (drive[first:] < 0).all()
@@ -177,7 +177,7 @@ def margin_grows_as_predicted(arrays: Arrays) -> bool:
 
 @one_pair.check
 def theorem_1_has_the_signs(arrays: Arrays) -> bool:
-    """Theorem 1 predicts the sign of the next change: of y_l and y* always, of y_w but for two looks at its peak."""
+    """Theorem 1 predicts the sign of the next change: of y_l and y* always, of y_w except at two points by its peak."""
     right = np.sign(arrays["predicted"]) == np.sign(arrays["actual"])
     wrong = np.flatnonzero(~right[:, W])
     peak, every = int(arrays["log_probs"][:, W].argmax()), arrays["at"][1] - arrays["at"][0]
@@ -237,7 +237,7 @@ def _draw_one_pair(arrays: Arrays) -> Drawing:
 
 
 def _inside(axes: Axes, size: float = 6.5) -> dict[str, Any]:
-    """Return how to place words in the coordinates of the axes."""
+    """Return the keyword arguments that place text in the coordinates of the axes."""
     return {"transform": axes.transAxes, "fontsize": size}
 
 
@@ -285,6 +285,6 @@ def _draw_ratio(axes: Axes, arrays: Arrays) -> None:
 
 
 def plain(text: str) -> str:
-    """Return a text as matplotlib is to print it: visible spaces at the ends, no formulas, not too long."""
+    """Return a text for matplotlib: with visible spaces at its ends, without formulas, and shortened."""
     shown = text if len(text) <= 26 else text[:25] + "…"
     return shown.replace("\n", "⏎").replace("\\", r"\\").replace("$", r"\$")

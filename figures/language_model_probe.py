@@ -1,8 +1,8 @@
-"""jian2025 Figure 2a on a small language model: DPO on five pairs of one prompt, and what becomes of a wrong y*.
+"""jian2025 Figure 2a on a small language model: DPO on five pairs of one prompt, and the probability of a wrong y*.
 
-The paper shows one run and does not say how its five rejected responses were taken. Beside such a run stand the six
-masses that the probability can be in, and other draws of the rejected. ``language_model_stable_po`` has Figure 2b. The
-model is the package's own checkpoint, or any other (``--model``).
+The paper shows one run and does not say how its five rejected responses were taken. Beside such a run, the figure shows
+the probability of six groups of responses, and other random draws of the rejected responses. Figure 2b is in
+``language_model_stable_po``. The model is the package's own checkpoint, or any other (``--model``).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MODEL = (
 
 
 def survey_question(model: str, device: str) -> tuple[Any, Survey, PairRule]:
-    """Return the model, what it says to the question, and which pairs to train on: searched ones only for our own."""
+    """Return the model, the survey of its responses, and the rule for the pairs (selected for our own model)."""
     policy, tokenizer = load_policy(model, device)
     rule = PairRule(rejected="weighted") if model else PINNED
     prompt = as_prompt(tokenizer, QUESTION)
@@ -51,7 +51,7 @@ def survey_question(model: str, device: str) -> tuple[Any, Survey, PairRule]:
 
 
 def _only(surveyed: Survey, rule: PairRule) -> tuple[Survey, PairRule]:
-    """Return y* and the responses of the pairs alone, and the same pairs by name: far fewer to follow."""
+    """Return a survey of y* and the responses of the pairs alone, faster to track, and the rule of these pairs."""
     chosen, rejected = select_pairs(surveyed, rule)
     kept = np.sort([surveyed.y_star, *chosen, *rejected])
     small = replace(
@@ -72,7 +72,7 @@ def train_on(policy: Any, surveyed: Survey, rule: PairRule, method: Method, step
 
 
 def record(run: ProbeRun) -> Arrays:
-    """Return what both figures show of the run on the first set of pairs."""
+    """Return the arrays of the run on the first set of pairs that both figures show."""
     return {
         "step": np.arange(len(run.log_probs)),
         "texts": np.array(run.survey.texts),
@@ -87,7 +87,7 @@ def record(run: ProbeRun) -> Arrays:
 def forecast(
     policy: Any, surveyed: Survey, rule: PairRule, draws: int, method: Method
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return first-order first moves of D_w, D_l and y* by the kernel: of the pairs, and of draws of the rejected.
+    """Return the first-order change of D_w, D_l and y* in the first step, for the pairs and for random draws of D_l.
 
     Args:
         policy: the model of the survey.
@@ -112,7 +112,7 @@ PROBE_ACCURACY = {
 
 
 def masses_add_up(arrays: Arrays) -> bool:
-    """Return whether the masses are those of the responses, none negative, six that sum to one at every step."""
+    """Return whether the six masses are those of the responses, none is negative, and they sum to one at every step."""
     p, mass = np.exp(arrays["log_probs"]), arrays["mass"]
     tracked = np.stack([p[:, arrays["group"] == g].sum(1) for g in range(UNSAMPLED)], axis=1)
     same = np.abs(mass[:, :UNSAMPLED] - tracked).max() < 1e-3
@@ -121,16 +121,16 @@ def masses_add_up(arrays: Arrays) -> bool:
 
 @figure(
     "jian2025-2a",
-    "DPO lifts a wrong y* that no pair mentions, with rejected responses that were looked for; with others it may not",
+    "DPO raises a wrong y* that is in no pair if the rejected responses are selected for it; with others it may not",
     source="Jian et al. 2025, Figure 2 (a)",
     caption="(a) Mean change of log pi of five correct responses (D_w), of five incorrect ones (D_l) and of the most "
     "probable response y*, which is wrong. (b) All the probability there is, in six parts: D_l has next to none to "
     "give, and what D_w and y* gain comes from other incorrect and unsampled responses, which the proof of Theorem 2 "
-    "takes to be negligible. (c) y* with six draws of D_l that nobody looked for (solid: in proportion to the "
+    "takes to be negligible. (c) y* with six unselected draws of D_l (solid: in proportion to the "
     "probabilities, dashed: with equal chances; black: the D_l of (a)): mostly it falls. (d) y*'s first move in a "
     "plain gradient step, by the kernel of the untrained model, in 200 draws. Robust: D_l falls, and D_w rises at "
     "first. Dependent on the draw: whether y* rises at all, and whether D_w stays up to the end.",
-    differs=MODEL + "The D_l of (a) was looked for among 600 draws: it shows the paper's picture, which is no general "
+    differs=MODEL + "The D_l of (a) was selected among 600 draws to show the paper's picture, which is not a general "
     "fact. The paper leaves open how its rejected responses were taken, the pairing, beta, learning rate, optimizer "
     "and number of steps. Panels (b) to (d) are added.",
     claims=(
@@ -170,7 +170,7 @@ def the_pattern_of_the_paper(arrays: Arrays) -> bool:
 
 @dpo_probe.check
 def six_masses_sum_to_one(arrays: Arrays) -> bool:
-    """The six masses are none of them negative, sum to one at every step, and are those of the responses followed."""
+    """The six masses are non-negative, sum to one at every step, and are those of the tracked responses."""
     return masses_add_up(arrays)
 
 
@@ -236,7 +236,7 @@ def _draw_dpo_probe(arrays: Arrays) -> Drawing:
 
 
 def draw_change(axes: Axes, arrays: Arrays, method: str) -> None:
-    """Draw what the paper draws."""
+    """Draw the curves that the paper shows."""
     step, change = arrays["step"], arrays["change"]
     axes.axhline(0, color=REFERENCE, linewidth=0.6)
     for column, color in enumerate(COLORS):

@@ -1,6 +1,6 @@
 """jian2025 Figure 2b on a small language model: Stable PO on the pairs of Figure 2a, beside DPO and DPO + NLL.
 
-The comparison is at equal step, as the paper's, and at equal margin, on the pairs that were looked for and on others.
+The comparison is at equal step, as the paper's, and at equal margin, on the selected pairs and on others.
 The model is the package's own checkpoint, or any other (``--model``).
 """
 
@@ -42,12 +42,12 @@ if TYPE_CHECKING:
 
 @figure(
     "jian2025-2b",
-    "Stable PO holds y* down and lifts D_w further, and is nearly DPO plus its likelihood term",
+    "Stable PO lowers y* and raises D_w further, and is nearly DPO plus its likelihood term",
     source="Jian et al. 2025, Figure 2 (b)",
     caption="Stable PO (lambda 1, gamma 0, K 1) on the pairs of jian2025-2a. (a), (b) As there, but y* falls from the "
     "start. (c) y* at equal step. (d) y* and D_w against the margin, which takes out that with AdamW a method with "
     "more terms moves less along DPO's direction (dotted: the margin of (e)). (e) y* at equal margin, on these pairs "
-    "and on draws of D_l that nobody looked for. (f) y*'s first move by the kernel in 200 draws. Robust, in every draw "
+    "and on unselected draws of D_l. (f) y*'s first move by the kernel in 200 draws. Robust, in every draw "
     "that was trained: against DPO y* is lower and D_w higher; and DPO + 1 NLL does nearly the same, since what tells "
     "Stable PO apart when gamma is 0, term (b), is a negligible part of its gradient. Dependent on the draw: how far "
     "y* falls.",
@@ -114,7 +114,7 @@ def chosen_up_rejected_and_y_star_down(arrays: Arrays) -> bool:
 
 @stable_po_probe.check
 def six_masses_still_sum_to_one(arrays: Arrays) -> bool:
-    """The six masses are none of them negative, sum to one at every step, and are those of the responses followed."""
+    """The six masses are non-negative, sum to one at every step, and are those of the tracked responses."""
     return masses_add_up(arrays)
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-FIRST_ORDER = 0.02  # nats: steps that move no log pi by more are small enough for a slope
+FIRST_ORDER = 0.02  # nats: a step that moves no log pi by more than this is small enough for fitting a slope
 RATES = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 
@@ -57,7 +57,7 @@ def theorem_1(
     beta: float = 0.1,
     learning_rates: tuple[float, ...] = RATES,
 ) -> Arrays:
-    """Compare single steps of several sizes with Theorem 1; the kernel's word is kept beside the prediction."""
+    """Compare single steps of several sizes with Theorem 1; the kernel's prediction is kept beside that of the jvp."""
     policy, tokenizer = load_policy(model, device)
     settings = PairSettings(chosen=chosen, rejected=rejected, beta=beta, steps=1, every=1, others=1)
     found = theorem_1_errors(policy, tokenizer, learning_rates, settings)
@@ -271,7 +271,7 @@ def probability_is_conserved(arrays: Arrays) -> bool:
 
 @token_shift.check
 def tokens_add_up_to_theorem_1(arrays: Arrays) -> bool:
-    """The changes of log p of y_w's own tokens add up to Theorem 1's change of log pi(y_w), from another pass."""
+    """The changes of log p of y_w's own tokens add up to Theorem 1's change of log pi(y_w), computed separately."""
     own = arrays["log_change"][np.arange(len(arrays["y_w"])), arrays["y_w"].astype(int)].sum()
     return bool(abs(own - arrays["push"][0]) < 1e-9 * abs(own))
 

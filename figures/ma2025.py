@@ -1,4 +1,4 @@
-"""Figure 1 of ma2025: where DPO and a balanced loss push, in a Gaussian world, beside the exact balanced push.
+"""Figure 1 of ma2025: how DPO and a balanced loss change the logits in a Gaussian world, as printed and exactly.
 
 No sampling: the curves are sums over all pairs of responses. The paper draws w_i (DPO) and w_i pi_i ("PPO"). What a
 loss in pi_w - pi_l really does to the logits is pi_i (w_i - sum_j pi_j w_j); the term that the paper's Eq. 14 leaves
@@ -36,7 +36,7 @@ CURVES = ("w", "printed", "exact")
 COLORS = {"w": DPO_COLOR, "printed": BALANCED_COLOR, "exact": EXACT_COLOR}
 DASHES: dict[str, tuple[int, tuple[float, ...]]] = {"w": (0, ()), "printed": (0, (5, 1.5)), "exact": (0, (1.4, 1.0))}
 NAMES = {"w": "$w_i$ (DPO)", "printed": r"$w_i\pi_i$ as printed", "exact": r"$\pi_i(w_i-\bar w)$ exact"}
-FLOOR = -1.65  # of the panels; the bells stand on it, below the curves
+FLOOR = -1.65  # bottom of the panels, where the two Gaussians are drawn below the curves
 P_SHADE, Q_SHADE = "#BDBDBD", "#CC79A7"
 
 
@@ -202,7 +202,7 @@ def _draw(arrays: Arrays) -> Drawing:
 
 
 def _shade(axes: Axes, responses: np.ndarray, log_policy: np.ndarray, log_utility: np.ndarray) -> None:
-    """Stand the two bells on the floor of the panel."""
+    """Draw the two Gaussians at the bottom of the panel."""
     for log_bell, shade, ink, name in ((log_policy, P_SHADE, OTHERS, "P"), (log_utility, Q_SHADE, Q_SHADE, "Q")):
         bell = np.exp(log_bell - log_bell.max())
         axes.fill_between(responses, FLOOR, FLOOR + 0.5 * bell, color=shade, alpha=0.4, linewidth=0, zorder=0)

@@ -35,7 +35,7 @@ ROW = {name: index for index, name in enumerate(ROWS)}
 COMPARISON = {(c.above, c.below): index for index, c in enumerate(COMPARISONS)}
 
 PRINTED_COLOR, LITERAL_COLOR, CONCENTRATED_COLOR = "#000000", "#0072B2", "#D55E00"
-AGREES, OPPOSITE = "#CFE3F1", "#F6CDB0"  # light enough to read black numbers on
+AGREES, OPPOSITE = "#CFE3F1", "#F6CDB0"  # light enough for black numbers on it
 
 
 @figure(
@@ -195,7 +195,7 @@ def _draw_rewards(axes: Axes, arrays: Arrays, mask: int) -> None:
         "linestyle": "",
     }
     axes.plot(printed, at, **style)
-    axes.plot(printed[:1], [ROW["dpo"]], **style)  # the one baseline of the table, beside both candidates for it
+    axes.plot(printed[:1], [ROW["dpo"]], **style)  # the printed baseline, beside both candidates for it
 
 
 def _draw_differences(axes: Axes, arrays: Arrays) -> None:

@@ -47,13 +47,13 @@ def errors(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def above(values: np.ndarray, least: float = 3.0) -> bool:
-    """Return whether the mean over seeds is above 0 by so many standard errors."""
+    """Return whether the mean over seeds is above 0 by ``least`` standard errors."""
     mean, error = errors(values)
     return bool(error > 0 and mean > least * error)
 
 
 def fall(reward: np.ndarray) -> np.ndarray:
-    """Return by how much each seed ends below its own value at the peak of the mean curve."""
+    """Return how far each seed ends below its value at the step where the mean curve peaks."""
     return reward[:, reward.mean(0).argmax()] - reward[:, -1]
 
 

@@ -1,4 +1,4 @@
-"""A figure that the papers lack: which loss protects the chosen response, and what it pays for that in margin."""
+"""A figure that is in no paper: which loss protects the chosen response, and what it pays for that in margin."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 NAMES, POLICIES = tuple(LOSSES), tuple(FEATURES)
 TABULAR, SHARED, FAR = range(3)
 MODEL_PAIRS = (PAIR["chosen"], PAIR["rejected"]), ("11 x 12 = 132.", "11 x 12 = 131.")
-"""That of jian2025-1-lm, and one in which DPO's first step lowers the chosen response."""
-LAST = 200  # steps at the end of a walk, over which a fall that goes on is seen
-HELD = 0.2  # nats: two steps of the walk, as much as it trembles where it should stand still
+"""Two pairs: that of jian2025-1-lm, and one whose chosen response falls in DPO's first step."""
+LAST = 200  # steps at the end of training over which a continuing fall is measured
+HELD = 0.2  # nats: two steps, the amplitude of the oscillation around a stationary point
 FALLING = -1.0  # nats over the last steps
 
 
 def at_ten_nats(chosen: np.ndarray, margin: np.ndarray, nats: float = 10.0) -> tuple[np.ndarray, np.ndarray]:
-    """Return both changes where the margin has first gained so many nats, or the most that it ever gains.
+    """Return both changes at the first step at which the margin has gained ``nats``, or at its largest gain if less.
 
     Args:
         chosen: change of log pi_w, ``(steps, ...)``.
@@ -69,7 +69,7 @@ def at_ten_nats(chosen: np.ndarray, margin: np.ndarray, nats: float = 10.0) -> t
     claims=("jian2025.displacement-condition", "jian2025.tabular-signs"),
 )
 def protection(steps: int = 900, model: str = "", device: str = "") -> Arrays:
-    """Take the first step, walk on, and read the kernel of the pair off the language model."""
+    """Compute the first step, the path of training, and the kernel of two pairs in the language model."""
     walked = walk(steps)
     here = first_step(walked.kernel, pair_at(walked.reference, walked.reference))
     kernel, pair = model_pairs(model, device)
@@ -177,7 +177,7 @@ def a_shift_is_enough_on_the_model(arrays: Arrays) -> bool:
 
 @protection.check
 def dpop_forgets_the_response_at_no_loss(arrays: Arrays) -> bool:
-    """Far apart, DPOP with penalty 1 takes its loss below 1/100 while the chosen response goes on falling."""
+    """In the third policy, the loss of DPOP with penalty 1 ends below 1/100 while the chosen response keeps falling."""
     i = _row("DPOP, penalty 1")
     first, last = arrays["loss"][:, i, FAR]
     return bool(last < first / 100 and arrays["end_chosen"][i, FAR] < -5 and arrays["last"][i, FAR] < FALLING)
@@ -195,7 +195,7 @@ def dpop_pays_in_margin(arrays: Arrays) -> bool:
 
 @protection.check
 def rpo_alone_is_in_the_window(arrays: Arrays) -> bool:
-    """With a shared parameter RPO alone raises chosen and margin at first; ORPO and CPO pay, the others displace."""
+    """With a shared parameter RPO alone raises both chosen response and margin at first."""
     low, high = window(arrays["kernel"][SHARED])
     d_w, d_l = arrays["weights"][..., SHARED]
     ratio, turned = d_w / d_l, d_w < 0

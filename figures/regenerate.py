@@ -1,4 +1,4 @@
-"""Compute, check, draw and store figures, in this process or in several; do it again from a manifest."""
+"""Compute, check, draw and store figures, in one process or several, or again from the manifest of an earlier run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Drawn:
 
     @property
     def not_seen(self) -> list[str]:
-        """Return what should be seen in it and is not, in words."""
+        """Return what the figure must show and does not, in words."""
         return [self.manifest["must be seen"][name] for name, seen in self.manifest["checks"].items() if not seen]
 
 
@@ -46,7 +46,7 @@ def produce(figure: Figure, folder: Path) -> Drawn:
     """Compute a figure on one thread, check and draw it, and write its files."""
     begun = time.perf_counter()
     plt.switch_backend("agg")
-    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of the dates of matplotlib's own fonts
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns about the dates in matplotlib's own fonts
     with one_thread():
         arrays = figure.compute()
     with paper_style():
@@ -59,7 +59,7 @@ def produce(figure: Figure, folder: Path) -> Drawn:
 
 
 def _draw(key: str, settings: dict[str, Any], folder: Path) -> Drawn:
-    """Draw in another process, which has yet to learn of the figures."""
+    """Draw in another process, which must import the figures first."""
     import figures.catalog  # noqa: F401, PLC0415
 
     return produce(select_figures([key])[0].with_settings(**settings), folder)
@@ -83,13 +83,13 @@ def regenerate(figures: list[Figure], folder: Path, jobs: int = 1) -> Iterator[D
 
 @dataclass(frozen=True)
 class Replay:
-    """A run of a manifest, and the same run again.
+    """The comparison of a run with an earlier run of the same figure and settings.
 
     Attributes:
-        drawn: the run of now.
+        drawn: the new run.
         same: whether all arrays are the same, bit for bit.
         differences: largest difference for every array that is not the same; infinite if their shapes differ.
-        changed: what is not as it was then: versions, platform, commit.
+        changed: what has changed since then: versions, platform, commit.
     """
 
     drawn: Drawn
@@ -144,6 +144,6 @@ def _difference(old: np.ndarray | None, new: np.ndarray | None) -> float:
     if old.dtype.kind not in "fiub":
         return 0.0 if np.array_equal(old, new) else float("inf")
     before, now = old.astype(float), new.astype(float)
-    unequal = ~((before == now) | (np.isnan(before) & np.isnan(now)))  # a NaN is as it was if it is one still
+    unequal = ~((before == now) | (np.isnan(before) & np.isnan(now)))  # NaN in both counts as no difference
     gaps = np.abs(before[unequal] - now[unequal])
     return float(np.where(np.isnan(gaps), np.inf, gaps).max(initial=0.0))

@@ -1,4 +1,4 @@
-"""A figure that the papers lack: DPO on three responses as replicator dynamics, drawn on the simplex."""
+"""A figure that is in no paper: DPO on three responses as replicator dynamics, drawn on the simplex."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def lemma_fitness(log_pi: np.ndarray, log_reference: np.ndarray, labels: np.ndar
 
 @figure(
     "new-replicator-simplex",
-    "DPO on three responses is replicator dynamics: where it leads on the simplex",
+    "DPO on three responses is replicator dynamics: its trajectories on the simplex",
     source="not in the papers; ma2025 Eq. 12 and Figure 1 of feng2024, carried to three responses",
     caption="Arrows: the velocity pi_i (w_i - mean w) of gradient flow on tabular logits, length on a logarithmic "
     "scale; lines: trajectories; circle: the reference, where a run begins in practice (thick line). (a) All pairs "

@@ -60,7 +60,7 @@ def attractor(end: float = 1000.0, steps: int = 1000, kept: int = 200) -> Arrays
     near = np.linspace(0.0, 40.0, 41)
     margin, size = np.linspace(-14.0, 14.0, 57), np.linspace(0.5, 12.0, 47)
     apart = np.abs(descend_margins(margin.tolist(), size.tolist(), steps) - FLOOR_MARGIN) > 0.05
-    last = steps - apart[::-1].argmax(0)  # the last record that is away, if any is
+    last = steps - apart[::-1].argmax(0)  # the last record that is not near the floor, if any
     settled = np.where(apart.any(0), last + 1, 0).astype(float)
     settled[apart[-1]] = np.inf
     step_size = np.linspace(4.0, 18.0, 281)

@@ -1,4 +1,4 @@
-"""A figure that the papers lack: Self PO is the logistic loss with an entropy bonus, and what the bonus does."""
+"""A figure that is in no paper: Self PO is the logistic loss with an entropy bonus, and what the bonus does."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ EQUAL_STEP = (
     "equally long whatever the gradient is made of; comparing at equal margin removes that effect."
 )
 SEARCHED = (
-    "This D_l was looked for, and the pattern is no general fact. With draws of D_l that nobody looked for, the kernel "
-    "of the untrained model sends y* up in the first step of plain DPO in {}; --draws 10 trains on some."
+    "This D_l was selected by a search, so the pattern is not a general fact. With unselected draws of D_l, the kernel "
+    "of the untrained model raises y* in the first step of plain DPO in {}; --draws 10 trains on some."
 )
 
 
