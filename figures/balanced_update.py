@@ -58,13 +58,13 @@ def updates(p: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "new-balanced-update",
     "A balanced loss: the exact update beside the printed one, which leaves out the mean fitness",
     source="not in the papers; ma2025 Theorem 2, Eq. 14",
-    caption="(a) At p = (1/6, 1/6, 2/3) and w = (-2, 3, -1) the printed update raises y1, which the exact one lowers; "
-    "splitting every response into 40 equal parts, so that all probabilities are below 2%, leaves the picture as it "
-    "is. (b) All policies over three responses with rewards 1, 0, -1: error over size of the update, summed over the "
-    "responses. Black: some response moves the wrong way (7% of the policies). Eq. 14 is right at the uniform policy "
-    "(circle) and on the line where the mean fitness is 0. (c) Policies proportional to exp(a x), reward x from -1.5 "
-    "to 1.5: with 50 responses or 1000 the printed update is about as wrong; it is too large on either side, by 50% "
-    "and more from |a| = 1 on.",
+    caption="(a) At p = (1/6, 1/6, 2/3) and w = (-2, 3, -1) the printed update raises y1, which the exact one "
+    "lowers; splitting every response into 40 equal parts, so that all probabilities are below 2%, does not change "
+    "the picture. (b) All policies over three responses with rewards 1, 0, -1: error over size of the update, summed "
+    "over the responses. Black: some response moves the wrong way (7% of the policies). Eq. 14 is exact at the "
+    "uniform policy (circle) and on the line where the mean fitness is 0. (c) Policies proportional to exp(a x), "
+    "reward x from -1.5 to 1.5: with 50 responses or 1000 the printed update has about the same error; it is too "
+    "large on either side, by 50% and more from |a| = 1 on.",
     claims=("ma2025.balanced-update", "ma2025.eq-14", "ma2025.eq-14-equivalence"),
     accuracy={"bars": FRACTIONS, "split_bars": FRACTIONS},
 )

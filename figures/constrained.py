@@ -43,15 +43,15 @@ COLORS = {"rlhf": RLHF_COLOR, "dpo": DPO_COLOR, "forward": OTHERS}
     "Without a constraint RLHF and DPO learn one policy; with one they may learn two",
     source="Wipf 2024, Figure 1",
     caption="(a) 81 responses on a line. Descent over all policies ends at the target for both losses. (b) Among "
-    "Gaussians RLHF sits on the larger mode (mean 1.597, deviation 0.505) and DPO spreads over both (0.135, 1.472). It "
-    "is not the forward divergence, which keeps mean and deviation of the target (0.480, 1.606). (c) Two responses "
-    "and an interval, the setting of the paper's proof: both losses turn at the same p, and the two choices are "
-    "always one. (d) Two prompts with one p for both: RLHF averages logits, p = 3/4, and DPO probabilities, p = 7/10. "
-    "(e) Three responses and a trust region KL(pi, uniform) <= 0.05: three objectives, three choices on its edge; the "
-    "lines are the choices as the region grows.",
+    "Gaussians RLHF chooses the larger mode (mean 1.597, deviation 0.505) and DPO spreads over both (0.135, 1.472). "
+    "It is not the forward divergence, which keeps mean and deviation of the target (0.480, 1.606). (c) Two "
+    "responses and an interval, the setting of the paper's proof: both losses have their minimum at the same p, and "
+    "the two choices always agree. (d) Two prompts with one p for both: RLHF averages logits, p = 3/4, and DPO "
+    "probabilities, p = 7/10. (e) Three responses and a trust region KL(pi, uniform) <= 0.05: the three objectives "
+    "choose three different points of its boundary; the lines are the choices as the region grows.",
     differs="The paper's figure is a sketch without numbers; target, grid and constraint are chosen here, and all "
     "curves are minimisers. Panels (c) to (e) are added: the paper's proof looks at two responses only, where no "
-    "interval can do what the figure shows.",
+    "interval has the effect that the figure shows.",
     claims=(
         "wipf2024.proposition-3.1",
         "wipf2024.mode-covering",

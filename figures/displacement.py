@@ -40,12 +40,13 @@ SHARED = tuple(
     source="not in the papers; the question is that of Jian et al. 2025, Theorem 2 and Remark 1",
     caption="Upper rows: share (%) of 200 random worlds in which gradient steps on the pair lower pi(chosen), at the "
     "first step (drive A_w < 0) and once log(pi_w / pi_l) has gained 4 nats, by class of policy, number of responses "
-    "and overlap of the pair. Lower row: mean change of log pi(chosen) over those 4 nats. Overlap is the cosine of the "
-    "features of chosen and rejected response, of their output weights for the MLP with a row each, the share of "
-    "common tokens for the prefix tree. Standard errors are at most 3.6 points and 0.4 nats; a 0 of 200 allows up to "
-    "1.5 %.",
-    differs="The zeros of the tabular policy, the prefix tree and of two responses are theorems. Those of the MLP with "
-    "a row of output weights for each response are not: with output weights 8 times larger it is displaced too.",
+    "and overlap of the pair. Lower row: mean change of log pi(chosen) over those 4 nats. Overlap is the cosine of "
+    "the features of chosen and rejected response, of their output weights for the MLP with a row each, the share of "
+    "common tokens for the prefix tree. Standard errors are at most 3.6 points and 0.4 nats; an observed 0 of 200 is "
+    "compatible with up to 1.5 %.",
+    differs="That the chosen response never falls in the tabular policy, in the prefix tree and with two responses "
+    "is a theorem. That it does not in the MLP with a row of output weights for each response is not: with output "
+    "weights 8 times larger it falls there too.",
     claims=(
         "jian2025.displacement-condition",
         "jian2025.displacement-two-responses",
@@ -170,12 +171,12 @@ FURTHEST = 400.0  # length of a path in nats; by then every path is close to its
     "Where Corollary 2 fails: the exact boundaries, and runs that cross them and stay beyond",
     source="not in the papers; Jian et al. 2025, Corollary 2 (Eq. 49) and Remark 3",
     caption="(a) Tabular policy: Eq. 49 fails below the curve, drawn for one, two and four equally probable other "
-    "responses (shaded: one); the diagonal alone is excepted. Star: the smallest counterexample, (1/12, 1/3). (b) "
-    "Non-negativity, D_w >= D_l: below the curve cos = 1 / cosh(log(pi_w / pi_l) / 2) it is certain, above it the "
-    "lengths of the scores decide. Random log-linear worlds in which it holds (grey) and fails (orange); stars: the "
-    "ladder at e^theta = 3 and its mirror image. (c) Relative difference (D_w - D_l) / (|D_w| + |D_l|) along runs on "
-    "one pair: where the chosen response loses in the end (orange), it becomes negative and stays so; where it wins "
-    "(grey), it ends positive. Black: the ladder, from DPO step 67 on.",
+    "responses (shaded: one); except on the diagonal. Star: the smallest counterexample, (1/12, 1/3). (b) "
+    "Non-negativity, D_w >= D_l: below the curve cos = 1 / cosh(log(pi_w / pi_l) / 2) it holds, above it the lengths "
+    "of the scores decide. Random log-linear worlds in which it holds (grey) and fails (orange); stars: the ladder "
+    "at e^theta = 3 and its mirror image. (c) Relative difference (D_w - D_l) / (|D_w| + |D_l|) along runs on one "
+    "pair: where the chosen response tends to probability 0 (orange), it becomes negative and stays so; elsewhere "
+    "(grey) it ends positive. Black: the ladder, from DPO step 67 on.",
     claims=(
         "jian2025.corollary-2",
         "jian2025.corollary-2-equivalence",

@@ -31,8 +31,8 @@ BETAS = (0.1, 0.5, 1.0, 2.0)
     caption="The loss is ln 2 on the diagonal (thick white line), constant along rays from the origin (white lines), "
     "falls to 0 at the edge x2 = 0 and grows without bound at the edge x1 = 0. Black: x1 + x2 = 1; the grey part "
     "beyond it cannot be reached, since two probabilities sum to at most 1.",
-    differs="The paper names neither beta nor the grid; one panel for each of four values of beta. Its square reaches "
-    "probabilities that sum to 2; the boundary of what is possible is drawn.",
+    differs="The paper names neither beta nor the grid; one panel for each of four values of beta. Its square "
+    "reaches probabilities that sum to 2; the boundary of the feasible region is drawn.",
     claims=("feng2024.eq-1", "feng2024.footnote-2"),
     accuracy={"deep": TAIL, "steep": TAIL},
 )

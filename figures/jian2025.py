@@ -61,9 +61,9 @@ def _rejected(rows: np.ndarray) -> np.ndarray:
     "jian2025-1a",
     "The chosen response rises, then falls; the rejected one falls throughout",
     source="Jian et al. 2025, Figure 1 (a)",
-    caption="Log-probabilities along single-pair DPO. The chosen response peaks where pi_w = pi_l and then falls with "
-    "the rejected one, while the loss goes on falling: all the mass goes to the third response (grey), which no pair "
-    "mentions.",
+    caption="Log-probabilities along single-pair DPO. The chosen response peaks where pi_w = pi_l and then falls "
+    "with the rejected one, while the loss goes on falling: all the mass goes to the third response (grey), which is "
+    "in no pair.",
     differs=DIFFERS + " The third response is added; the paper does not say where the mass goes in this figure.",
     claims=("jian2025.theorem-1", "jian2025.log-margin"),
 )
@@ -217,12 +217,12 @@ def _draw_gradient_terms(arrays: Arrays) -> Drawing:
     "jian2025-1c",
     "log(Delta pi_w / Delta pi_l) has no value, then is negative, then positive; the margin is what grows throughout",
     source="Jian et al. 2025, Figure 1 (c)",
-    caption="The printed quantity exists only where both changes have one sign, and there a positive value means that "
-    "pi_w falls by MORE than pi_l: in print, positive and rising throughout, it would be evidence against Corollary 2, "
-    "not for it. Dashed: log|Delta pi_w / Delta pi_l|. Black: the log-ratio gained over the reference, z / beta, which "
-    "is positive and increasing at every step.",
-    differs=DIFFERS + " The paper draws one curve that is positive from the first step on, where its own panel (b) has "
-    "changes of opposite sign; it does not say what was done to the logarithm.",
+    caption="The printed quantity is defined only where both changes have the same sign, and there a positive value "
+    "means that pi_w falls by MORE than pi_l: in print, positive and rising throughout, it would be evidence against "
+    "Corollary 2, not for it. Dashed: log|Delta pi_w / Delta pi_l|. Black: the log-ratio gained over the reference, "
+    "z / beta, which is positive and increasing at every step.",
+    differs=DIFFERS + " The paper draws one curve that is positive from the first step on, where its own panel (b) "
+    "has changes of opposite sign; it does not say how the logarithm was defined there.",
     claims=(
         "jian2025.corollary-2",
         "jian2025.corollary-2-non-negativity",

@@ -63,14 +63,14 @@ def load_policy(model: str = "", device: str = "") -> tuple[Any, Any]:
     "jian2025-1-lm",
     "On a language model, too, the chosen response rises and then falls, and Corollary 2 fails at the end",
     source="Jian et al. 2025, Figure 1 (a)-(c)",
-    caption="DPO on one pair in the same words, 'The answer is 132.' against 'The answer is 121.', with plain gradient "
-    "steps. (a) The chosen response peaks and ends below its start; the rejected one falls throughout; y*, which is "
-    "wrong and in no pair, falls as well, and the mass goes to a third number. (b) A_w changes sign where (a) peaks, "
-    "A_l is negative throughout, their distance is |g_w - g_l|^2. (c) The printed quantity has no value while the two "
-    "changes have different signs, then is negative; where it is positive (dark) pi_w falls by more than pi_l, which "
-    "Corollary 2 excludes. The margin grows at every step. Robust: the signs of A_l and of the margin's growth, and "
-    "that peak and crossing coincide. Dependent on the pair: that there is a peak at all. It takes a pair whose "
-    "scores are alike, such as one in the same words, and a small beta.",
+    caption="DPO on one pair of responses with the same wording, 'The answer is 132.' against 'The answer is 121.', "
+    "with plain gradient steps. (a) The chosen response peaks and ends below its start; the rejected one falls "
+    "throughout; y*, which is wrong and in no pair, falls as well, and the mass goes to a third number. (b) A_w "
+    "changes sign where (a) peaks, A_l is negative throughout, their distance is |g_w - g_l|^2. (c) The printed "
+    "quantity is undefined while the two changes have different signs, then is negative; where it is positive (dark) "
+    "pi_w falls by more than pi_l, which Corollary 2 excludes. The margin grows at every step. Robust: the signs of "
+    "A_l and of the margin's growth, and that peak and crossing coincide. Dependent on the pair: that there is a "
+    "peak at all. It requires a pair with similar scores, such as one with the same wording, and a small beta.",
     differs="The paper trains Qwen2.5-0.5B-Instruct on an unnamed probing set and gives neither learning rate, beta, "
     "batch nor number of steps. Here: a Qwen2 of 330,144 parameters on one pair, plain gradient descent, beta 0.1, "
     "learning rate 3e-4. y* and the response that gains most are added. In print (c) is positive and rising from the "

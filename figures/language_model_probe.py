@@ -124,12 +124,12 @@ def masses_add_up(arrays: Arrays) -> bool:
     "DPO raises a wrong y* that is in no pair if the rejected responses are selected for it; with others it may not",
     source="Jian et al. 2025, Figure 2 (a)",
     caption="(a) Mean change of log pi of five correct responses (D_w), of five incorrect ones (D_l) and of the most "
-    "probable response y*, which is wrong. (b) All the probability there is, in six parts: D_l has next to none to "
-    "give, and what D_w and y* gain comes from other incorrect and unsampled responses, which the proof of Theorem 2 "
-    "takes to be negligible. (c) y* with six unselected draws of D_l (solid: in proportion to the "
-    "probabilities, dashed: with equal chances; black: the D_l of (a)): mostly it falls. (d) y*'s first move in a "
-    "plain gradient step, by the kernel of the untrained model, in 200 draws. Robust: D_l falls, and D_w rises at "
-    "first. Dependent on the draw: whether y* rises at all, and whether D_w stays up to the end.",
+    "probable response y*, which is wrong. (b) The probability of six groups of responses, which sums to one: D_l "
+    "has almost none to lose, and what D_w and y* gain comes from other incorrect and unsampled responses, which the "
+    "proof of Theorem 2 assumes to be negligible. (c) y* with six unselected draws of D_l (solid: in proportion to "
+    "the probabilities, dashed: uniformly; black: the D_l of (a)): in most of them it falls. (d) The first change of "
+    "y* in a plain gradient step, by the kernel of the untrained model, in 200 draws. Robust: D_l falls, and D_w "
+    "rises at first. Dependent on the draw: whether y* rises at all, and whether D_w stays up to the end.",
     differs=MODEL + "The D_l of (a) was selected among 600 draws to show the paper's picture, which is not a general "
     "fact. The paper leaves open how its rejected responses were taken, the pairing, beta, learning rate, optimizer "
     "and number of steps. Panels (b) to (d) are added.",

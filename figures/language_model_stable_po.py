@@ -44,13 +44,13 @@ if TYPE_CHECKING:
     "jian2025-2b",
     "Stable PO lowers y* and raises D_w further, and is nearly DPO plus its likelihood term",
     source="Jian et al. 2025, Figure 2 (b)",
-    caption="Stable PO (lambda 1, gamma 0, K 1) on the pairs of jian2025-2a. (a), (b) As there, but y* falls from the "
-    "start. (c) y* at equal step. (d) y* and D_w against the margin, which takes out that with AdamW a method with "
-    "more terms moves less along DPO's direction (dotted: the margin of (e)). (e) y* at equal margin, on these pairs "
-    "and on unselected draws of D_l. (f) y*'s first move by the kernel in 200 draws. Robust, in every draw "
-    "that was trained: against DPO y* is lower and D_w higher; and DPO + 1 NLL does nearly the same, since what tells "
-    "Stable PO apart when gamma is 0, term (b), is a negligible part of its gradient. Dependent on the draw: how far "
-    "y* falls.",
+    caption="Stable PO (lambda 1, gamma 0, K 1) on the pairs of jian2025-2a. (a), (b) As there, but y* falls from "
+    "the start. (c) y* at equal step. (d) y* and D_w against the margin, since with AdamW a method with more terms "
+    "moves less along DPO's direction in the same number of steps (dotted: the margin of (e)). (e) y* at equal "
+    "margin, on these pairs and on unselected draws of D_l. (f) The first change of y* by the kernel in 200 draws. "
+    "Robust, in every draw that was trained: against DPO y* is lower and D_w higher; and DPO + 1 NLL does nearly the "
+    "same, since the only difference of Stable PO when gamma is 0, term (b), is a negligible part of its gradient. "
+    "Dependent on the draw: how far y* falls.",
     differs=MODEL + "lambda 1, K 1, inner learning rate 2e-5, LoRA of rank 8 and gamma 0 are ours for this figure: the "
     "paper names no gamma anywhere and does not quantify its panel. Panels (b) to (f) are added, and with them DPO + "
     "NLL as a control, which the paper does not run on the probe.",

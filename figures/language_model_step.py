@@ -41,12 +41,12 @@ RATES = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
     "Theorem 1 on a language model: right to first order, and of no use for y_w beyond a tenth of a nat",
     source="not in the papers; Jian et al. 2025, Theorem 1 and Eq. (64)",
     caption="One plain gradient step on the pair of jian2025-1-lm, from the untrained model, at ten learning rates. "
-    "(a) Change of log pi, predicted (lines) and actual (points; open where the sign is not the predicted one). "
-    "(b) The error relative to the prediction is first order in the learning rate: slope 1. Dashed: Eq. (64) as "
-    "printed for y*, with |g*|^2 where g* . g_w belongs. It has the wrong sign here and no step is small enough for "
-    "it. The error is largest for y_w, whose drive is a small difference of large numbers; at the largest rate it "
-    "falls where Theorem 1 has it rise. Robust: the slopes. Dependent on model and pair: where the prediction ceases "
-    "to be of use.",
+    "(a) Change of log pi, predicted (lines) and actual (points; open where the sign is not the predicted one). (b) "
+    "The error relative to the prediction is first order in the learning rate: slope 1. Dashed: Eq. (64) as printed "
+    "for y*, with |g*|^2 where g* . g_w belongs. It has the wrong sign here, and its error does not vanish for small "
+    "steps. The error is largest for y_w, whose drive is a small difference of large numbers; at the largest rate it "
+    "falls where Theorem 1 has it rise. Robust: the slopes. Dependent on model and pair: at which step size the "
+    "prediction becomes useless.",
     claims=("jian2025.theorem-1", "jian2025.eq-64", "jian2025.eq-19", "jian2025.theorem-2-greedy-sign"),
 )
 def theorem_1(
@@ -177,12 +177,13 @@ def _log_axes(axes: Axes, ylabel: str, title: str) -> None:
     "Where one step on a pair sends the next token: the shared beginning moves as well, and a third number gains most",
     source="not in the papers; Jian et al. 2025, Theorem 1 carried to every token; Remark 4",
     caption="One plain gradient step (learning rate 3e-4) on 'The answer is 132.' against 'The answer is 121.': "
-    "first-order change of every next-token probability along y_w, by one forward-mode pass (bars), and the change "
-    "that came (dots). (a) Probability that changes hands before each token. Without shared parameters it would be "
-    "exactly 0 before the pair parts; here already the first token moves, and responses that are in no pair with it. "
-    "(b) All tokens at all positions. (c) The first token: away from bare numbers. (d) Where the pair parts, y_l's "
-    "token loses most, but the largest gain is not that of y_w's: it is a digit that neither response has. Robust: "
-    "agreement to first order, and that the shared beginning moves. Dependent on model and pair: who gains.",
+    "first-order change of every next-token probability along y_w, by one forward-mode pass (bars), and the actual "
+    "change (dots). (a) Probability that moves between next tokens at each position. Without shared parameters it "
+    "would be exactly 0 before the two responses differ; here the distribution of the first token changes already, "
+    "and with it responses that are in no pair. (b) All tokens at all positions. (c) The first token: probability "
+    "moves away from bare numbers. (d) Where the two responses differ, y_l's token loses most, but the largest gain "
+    "is not that of y_w's: it is a digit that neither response has. Robust: agreement to first order, and that the "
+    "shared beginning moves. Dependent on model and pair: which token gains.",
     claims=("jian2025.theorem-1", "jian2025.prefix-tree", "jian2025.remark-4"),
 )
 def token_shift(

@@ -44,14 +44,16 @@ P_SHADE, Q_SHADE = "#BDBDBD", "#CC79A7"
     "ma2025-1",
     "Where DPO and a balanced loss push the logits, in three Gaussian worlds",
     source="Ma et al. 2025, Figure 1",
-    caption="Each curve is scaled to unit peak; dots mark the largest push down and up; below, the policy P and the "
-    "preference Q. Left, pairs drawn uniformly: DPO pushes hardest well outside both modes, the balanced loss near P. "
-    "Right, pairs drawn from the policy: the curves lie close together. The printed approximation (dashed) leaves out "
-    "the mean fitness: in the middle row on the left it has hardly a push up, where the exact balanced push (dotted) "
-    "has one as large as its push down. In the free coordinates of Definition 1 DPO is POSITIVELY imbalanced in all "
-    "six panels: E|dL/dpi_w| / E|dL/dpi_l| is 11.0, 56.8, 2.7 on the left and 1.5, 5.8, 1.1 on the right.",
-    differs="Exact sums in place of a simulation, whose normalisation the paper does not give. The exact balanced push "
-    "is added. w is DPO's for beta = 1 and a uniform reference, which the paper's Lemma 2 takes for granted.",
+    caption="Each curve is scaled to unit peak; dots mark the largest decrease and increase; below, the policy P and "
+    "the preference Q. Left, pairs drawn uniformly: DPO changes the logits most well outside both modes, the "
+    "balanced loss near P. Right, pairs drawn from the policy: the curves lie close together. The printed "
+    "approximation (dashed) leaves out the mean fitness: in the middle row on the left it hardly raises any logit, "
+    "where the exact balanced update (dotted) raises some as much as it lowers others. In the free coordinates of "
+    "Definition 1 DPO is POSITIVELY imbalanced in all six panels: E|dL/dpi_w| / E|dL/dpi_l| is 11.0, 56.8, 2.7 on "
+    "the left and 1.5, 5.8, 1.1 on the right.",
+    differs="Exact sums in place of a simulation, whose normalisation the paper does not give. The exact balanced "
+    "update is added. w is DPO's for beta = 1 and a uniform reference, which the paper's Lemma 2 assumes without "
+    "saying so.",
     claims=("ma2025.theorem-2", "ma2025.eq-14", "ma2025.theorem-3", "ma2025.corollary-1", "ma2025.lemma-2"),
 )
 def update_distributions(

@@ -70,8 +70,9 @@ def band(axes: Axes, x: np.ndarray, values: np.ndarray, color: str, **line: obje
     source="Sun et al. 2025, Figure 3",
     caption="Mean over worlds, bands of one standard error. (a) Log-probability per token of the chosen and rejected "
     "responses of the training pairs: after a short rise of the chosen ones both fall, the rejected ones further. "
-    "(b) The median margin of those pairs grows for ever. (c) Expected true reward on held-out prompts, in standard "
-    "deviations of the reference's: it peaks early and most of the gain is lost while the margin goes on growing.",
+    "(b) The median margin of those pairs grows without bound. (c) Expected true reward on held-out prompts, in "
+    "standard deviations of the reference's: it peaks early and most of the gain is lost while the margin keeps "
+    "growing.",
     differs="A world of 341 responses takes the place of Zephyr on UltraFeedback, with AdamW. Panels (b) and (c) are "
     "added: the paper infers over-optimization from (a) alone.",
     claims=("sun2025.both-may-fall", "sun2025.logistic-never-settles"),
@@ -147,11 +148,11 @@ WORLDS: dict[str, dict[str, Any]] = {
     "sun2025-5",
     "Self PO beside SimPO: its chosen responses fall less, its true reward falls all the same",
     source="Sun et al. 2025, Figure 5",
-    caption="Blue SimPO, orange Self PO; mean over worlds, bands of one standard error. (a) Chosen responses fall less "
-    "with Self PO. (b) Training accuracy rises alike; held-out accuracy peaks early and ends lower with Self PO. "
-    "(c) Expected true reward on held-out prompts: both lose their gain, or most of it, Self PO no less than SimPO, "
-    "though its median margin has settled. (d) The fall is that of the world and the optimizer: where nonsense costs "
-    "nothing, or with plain gradient descent, little or nothing of it is left, and SimPO ends higher.",
+    caption="Blue SimPO, orange Self PO; mean over worlds, bands of one standard error. (a) Chosen responses fall "
+    "less with Self PO. (b) Training accuracy rises alike; held-out accuracy peaks early and ends lower with Self "
+    "PO. (c) Expected true reward on held-out prompts: both lose their gain, or most of it, Self PO no less than "
+    "SimPO, though its median margin has settled. (d) The fall depends on the world and the optimizer: where "
+    "nonsense costs nothing, or with plain gradient descent, it is small or absent, and SimPO ends higher.",
     differs="A world of 341 responses takes the place of Zephyr on UltraFeedback. Reproduced: chosen responses fall "
     "less. Not reproduced: a higher accuracy of Self PO (equal in training, lower held out). Held-out accuracy and "
     "true reward, which the paper does not show, speak against its reading that the loss prevents over-optimization.",

@@ -54,18 +54,19 @@ def at_ten_nats(chosen: np.ndarray, margin: np.ndarray, nats: float = 10.0) -> t
     "new-protection",
     "Which loss protects the chosen response, and what it pays for that in margin",
     source="not in the papers; the condition is that of Yuan et al. 2024, for two weights",
-    caption="(a) The ratio of a loss's two weights at the reference, d_w / d_l, on the policy with a shared parameter. "
-    "The chosen response rises if d_w |g_w|^2 > d_l <g_w, g_l>, right of the first line; the margin falls right of the "
-    "second. Between them, where only RPO is, both rise. Hollow: both weights are negative, so that everything is "
-    "turned round. (b) Change of log pi_w (nats): after the first step per nat of margin, with an arrow for the "
-    "margin's way; when log(pi_w / pi_l) has gained 10 nats, or the most it ever gains (small); and after 90 nats of "
-    "walking (an arrow where it goes on falling). Tabular: DPO's chosen response rises for good, that of a loss per "
-    "token falls from the first step (chosen 8 tokens, rejected 2), and SquaredPO's and forward KL's rise and fall. "
-    "Shared: DPO gives up 15 nats for 10. Far apart: DPOP with penalty 1 loses 10 nats while its loss goes to 0; with "
-    "penalty 50 it holds the response and stops at 5 nats of margin. DiscoPOP's first step lowers every margin. "
-    "Model: the first step on two pairs, that of jian2025-1-lm and '11 x 12 = 132.' against '11 x 12 = 131.'; in the "
-    "second the chosen response falls under DPO, and a shift to 3/4 is enough to hold it. Robust: the signs of the "
-    "finite policies. Dependent on policies, model and pair: the sizes.",
+    caption="(a) The ratio of a loss's two weights at the reference, d_w / d_l, on the policy with a shared "
+    "parameter. The chosen response rises if d_w |g_w|^2 > d_l <g_w, g_l>, right of the first line; the margin falls "
+    "right of the second. Between them, where only RPO is, both rise. Hollow: both weights are negative, which "
+    "reverses every inequality. (b) Change of log pi_w (nats): after the first step per nat of margin, with an arrow "
+    "for the direction of the margin; when log(pi_w / pi_l) has gained 10 nats, or the most it ever gains (small); "
+    "and at the end of training, after a path of 90 nats (an arrow where it is still falling). Tabular: DPO's chosen "
+    "response rises throughout, that of a loss per token falls from the first step (chosen 8 tokens, rejected 2), "
+    "and SquaredPO's and forward KL's rise and fall. Shared: under DPO the chosen response loses 15 nats while the "
+    "margin gains 10. Far apart (features 1 and 8): DPOP with penalty 1 loses 10 nats while its loss goes to 0; with "
+    "penalty 50 the chosen response stays where it is and the margin stops at 5 nats. DiscoPOP's first step lowers "
+    "every margin. Model: the first step on two pairs, that of jian2025-1-lm and '11 x 12 = 132.' against '11 x 12 = "
+    "131.'; in the second the chosen response falls under DPO, and a shift to 3/4 is enough to prevent that. Robust: "
+    "the signs of the finite policies. Dependent on policies, model and pair: the sizes.",
     claims=("jian2025.displacement-condition", "jian2025.tabular-signs"),
 )
 def protection(steps: int = 900, model: str = "", device: str = "") -> Arrays:

@@ -68,12 +68,12 @@ def lemma_fitness(log_pi: np.ndarray, log_reference: np.ndarray, labels: np.ndar
     source="not in the papers; ma2025 Eq. 12 and Figure 1 of feng2024, carried to three responses",
     caption="Arrows: the velocity pi_i (w_i - mean w) of gradient flow on tabular logits, length on a logarithmic "
     "scale; lines: trajectories; circle: the reference, where a run begins in practice (thick line). (a) All pairs "
-    "asked, Bradley-Terry labels: one rest point, pi* proportional to ref exp(r / beta) (star), which every trajectory "
-    "reaches. (b) One labelled pair: there is no rest point. Every trajectory keeps pi_w pi_l / pi_other^2 and ends "
-    "at the corner of the chosen response; the other one grows while the rejected is likelier than the chosen (right "
-    "of the dotted line) and shrinks from there on. (c) A cycle of preferences, each response beating the next 9 "
-    "times in 10: DPO still comes to rest, here at the reference, since its flow descends a convex loss. The "
-    "replicator dynamics of the preference game itself (grey) goes round for ever.",
+    "compared, Bradley-Terry labels: one stationary point, pi* proportional to ref exp(r / beta) (star), which every "
+    "trajectory reaches. (b) One labelled pair: there is no stationary point. pi_w pi_l / pi_other^2 is constant "
+    "along every trajectory, which ends at the corner of the chosen response; the other one grows while the rejected "
+    "is likelier than the chosen (right of the dotted line) and shrinks from there on. (c) A cycle of preferences, "
+    "each response beating the next 9 times in 10: DPO still converges, here at the reference, since its flow "
+    "descends a convex loss. The replicator dynamics of the preference game itself (grey) cycles for ever.",
     claims=("ma2025.theorem-2", "ma2025.rest-points", "ma2025.replicator-gains"),
     accuracy={"*_paths": FLOW, "*_descended": FLOW, "game_orbit": FLOW},
 )

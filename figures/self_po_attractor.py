@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     "Self PO's finite margin attracts the margin of a pair, at a known rate, below a known step size, if it is alone",
     source="Not in print; beside Sun et al. 2025, Figure 7",
     caption="Time and step size in units of learning rate times |grad m|^2. (a) Under gradient flow every start ends "
-    "at 1 + W = 1.2785, from far beyond only after a time of order exp(m)/m; the logistic loss (dashed) never settles. "
-    "(b) The distance shrinks at the rate W/(1 + W) = 0.2178. (c) Steps of gradient descent until the margin stays "
-    "within 0.05 of the floor, by start and step size; grey: not within the run. Beyond 9.18 it never stays. (d) Where "
-    "gradient descent ends up: a fixed point, then cycles, then no order. (e) N pairs of margin theta and one of c "
-    "theta: the last one is carried to c (1 + W) (dots: flow; lines: stationary point).",
+    "at 1 + W = 1.2785, from far beyond only after a time of order exp(m)/m; the logistic loss (dashed) never "
+    "settles. (b) The distance shrinks at the rate W/(1 + W) = 0.2178. (c) Steps of gradient descent until the "
+    "margin stays within 0.05 of the floor, by start and step size; grey: not within the run. Beyond 9.18 it never "
+    "stays. (d) Where gradient descent ends up: a fixed point, then cycles, then chaos. (e) N pairs of margin theta "
+    "and one of c theta: the margin of the last one converges to c (1 + W) (dots: flow; lines: stationary point).",
     claims=(
         "sun2025.settles",
         "sun2025.slow-return",

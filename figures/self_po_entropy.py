@@ -86,12 +86,12 @@ def answer(share: float, bonus: float) -> float:
     "new-self-po-entropy",
     "Self PO is the logistic loss with an entropy bonus: it answers less surely than its labels",
     source="not in the papers; Sun et al. 2025, Proposition 1 made exact",
-    caption="(a) A pair whose first response is preferred 8 times in 10. Self PO's mean loss is the logistic one less "
-    "the entropy of the predicted preference sigma(m), exactly; entropy lowers the loss, so the least point (dots) "
-    "moves from the share of the labels, sigma(m) = 0.8, towards a coin, 0.655. (b) The prediction at the least loss "
-    "against the share of the labels: the logistic loss repeats the share; a bonus of weight c answers less surely, "
-    "with slope 1 / (1 + c) at 1/2. Labels that always agree drive the logistic margin to infinity; Self PO stops at "
-    "sigma(m) = 1 / (1 + W) = 0.782, and any c > 0 at some prediction below 1.",
+    caption="(a) A pair whose first response is preferred 8 times in 10. Self PO's mean loss is the logistic one "
+    "less the entropy of the predicted preference sigma(m), exactly; entropy lowers the loss, so the minimum (dots) "
+    "moves from the fraction of the labels, sigma(m) = 0.8, towards 1/2, to 0.655. (b) The prediction at the minimum "
+    "against the fraction of the labels: under the logistic loss the two are equal; a bonus of weight c makes the "
+    "prediction less certain, with slope 1 / (1 + c) at 1/2. Labels that always agree drive the logistic margin to "
+    "infinity; Self PO stops at sigma(m) = 1 / (1 + W) = 0.782, and any c > 0 at some prediction below 1.",
     claims=("sun2025.entropy-identity", "sun2025.expected-loss", "sun2025.silu-minimum"),
     accuracy=dict.fromkeys(("answers", "least"), Accuracy("a root, found to 1e-12", absolute=1e-12)),
 )

@@ -176,7 +176,7 @@ def _accuracies(tasks: PreferenceTasks, log_probs: torch.Tensor) -> np.ndarray:
     source="Jian et al. 2025, Figure 6 (a, b)",
     caption="Probability that an answer sampled at temperature 0.7 is correct after 300 steps, mean over 32 tasks; "
     "bars: standard error of the difference from the leftmost point, task by task. (a) By lambda, gamma = 0: a small "
-    "lambda is DPO, a larger one helps, and the slight drop at large lambda is there on the training prompts, not on "
+    "lambda is DPO, a larger one helps, and the slight drop at large lambda occurs on the training prompts, not on "
     "held-out ones. (b) By gamma, lambda = 1: flat up to about 0.3, then the training accuracy falls. Grey: two "
     "tabular responses, which stall from gamma = beta / sqrt 2 on.",
     differs=DIFFERS + "Minibatches of 2 as in the paper, inner learning rate twice the outer one as for GSM8K, 300 "

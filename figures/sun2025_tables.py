@@ -94,10 +94,11 @@ def least_at(loss: Callable[[Logs], np.ndarray], far: float) -> list[float]:
     "sun2025-table-2",
     "The objectives of Table 2: six of seven are the methods of their names, and the IPO of the table teaches nothing",
     source="Sun et al. 2025, Table 2",
-    caption="Log-probabilities l of the policy and r of the reference, bars are averages per token. Largest difference "
-    "between the printed formula and the method over random pairs, and the log-ratio h of the pair (less that of the "
-    "reference) at which each is least. IPO as printed is least at h = 0, where training starts; the method aims at "
-    "1/(2 tau). SPO is least at (gamma + 1 + W)/beta = 0.831, not at the 1.31 of Section 4.3, which needs gamma = 2.",
+    caption="Log-probabilities l of the policy and r of the reference, bars are averages per token. Largest "
+    "difference between the printed formula and the method over random pairs, and the log-ratio h of the pair (less "
+    "that of the reference) at which each is minimal. IPO as printed is minimal at h = 0, where training starts; the "
+    "method aims at 1/(2 tau). SPO is minimal at (gamma + 1 + W)/beta = 0.831, not at the 1.31 of Section 4.3, which "
+    "needs gamma = 2.",
     differs="The y_t of DPO is read as y_l. The two last columns are added; beta 2.5, gamma 0.8, lambda 0.3, delta 1, "
     "tau 0.1. The bound of SLiC and the target of SPO are at one level of the chosen response.",
     claims=(
@@ -215,13 +216,14 @@ LOSSES = {
     source="Sun et al. 2025, Table 5",
     caption="Left, as printed: AlpacaEval 2 (length-controlled and raw win rate) and MT-Bench of Zephyr. Right, the "
     "tiny model at equal settings, mean (standard error of the last digits) over worlds: change of the chosen "
-    "log-probability per token, entropy, held-out accuracy, true reward at its peak and at the end. (a, b) True reward "
-    "on held-out prompts, by step and by divergence from the reference. Reproduced: the identity lets the chosen "
-    "responses fall most and ends with the least entropy; GELU runs like SiLU at 1.702 times beta and gamma (dotted). "
-    "Not reproduced: SiLU and GELU are not the best, ReLU keeps more, and the identity is not the worst in true "
-    "reward, the square is.",
-    differs="Benchmarks of a 7B model cannot be had from a toy; only orderings are compared. Print tunes every loss, "
-    "here all have beta 2.5, gamma 0.8 and one learning rate. SimPO's row has no counterpart in the table.",
+    "log-probability per token, entropy, held-out accuracy, true reward at its peak and at the end. (a, b) True "
+    "reward on held-out prompts, by step and by divergence from the reference. Reproduced: the identity lets the "
+    "chosen responses fall most and ends with the least entropy; GELU behaves like SiLU at 1.702 times beta and "
+    "gamma (dotted). Not reproduced: SiLU and GELU are not the best, ReLU keeps more, and the identity is not the "
+    "worst in true reward, the square is.",
+    differs="Benchmarks of a 7B model cannot be measured on a toy model; only orderings are compared. The paper "
+    "tunes every loss, here all have beta 2.5, gamma 0.8 and one learning rate. SimPO's row has no counterpart in "
+    "the table.",
     claims=(
         "sun2025.best-activations",
         "sun2025.table-5-relu",
