@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dynamics.errors import ArrayLike, check_finite, check_kind, check_shape, to_tensor
 from dynamics.gradient import flat_log_probs
+from dynamics.losses import PairLogProbs, PreferenceLoss
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences
 
@@ -57,7 +58,8 @@ def drives(kernel: ArrayLike, preferences: Preferences) -> Tensor:
         preferences: the pairs.
 
     Returns:
-        ``(pairs, *shape)``. ``drive[chosen] < 0`` is likelihood displacement: log pi(y_w) falls.
+        ``(pairs, *shape)``. Under DPO and other losses of one log-ratio, ``drive[chosen] < 0`` is likelihood
+        displacement: log pi(y_w) falls. ``chosen_push`` has the sign under any loss.
 
     Example:
         >>> from dynamics import LogLinear, pairs
@@ -72,6 +74,41 @@ def drives(kernel: ArrayLike, preferences: Preferences) -> Tensor:
     entries = check_finite("kernel", to_tensor("kernel", kernel, dtype=dtype))
     flat = check_shape("kernel", entries, (*shape, *shape)).reshape(n, n)
     return (flat[preferences.chosen] - flat[preferences.rejected]).reshape(-1, *shape)
+
+
+def chosen_push(
+    loss: PreferenceLoss, pair: PairLogProbs, ww: Tensor, wl: Tensor, ll: Tensor, rounding: float
+) -> Tensor:
+    """Return how SGD on each pair alone moves log pi(chosen): d_w |g_w|^2 - d_l <g_w, g_l>, ``(pairs,)``.
+
+    It is the change to first order, in nats for each unit of learning rate. d_w = -dL/dlog pi(chosen) and
+    d_l = dL/dlog pi(rejected) are equal for a loss of one log-ratio; then the sign is that of the drive. They differ
+    for SFT and CPO, for balanced losses, for averages over tokens, and for sums of such.
+
+    It is NaN where the loss has no derivative. It is exactly 0 where the loss does not push (both derivatives are 0)
+    and where rounding may have decided the sign, because the two terms cancel to less than
+    ``rounding (|d_w| |g_w|^2 + |d_l| |g_w| |g_l|)``.
+
+    Args:
+        loss: the preference loss.
+        pair: log-probabilities and lengths of the pairs.
+        ww: |g_w|^2, ``(pairs,)``.
+        wl: <g_w, g_l>.
+        ll: |g_l|^2.
+        rounding: bound for the error of the kernel, as |dK_ij| / sqrt(K_ii K_jj).
+
+    Example:
+        >>> from dynamics.losses import DPO, SFT, pair_log_probs
+        >>> pair, (ww, wl, ll) = pair_log_probs([-1.0], [-1.0]), torch.tensor([[2.0], [3.0], [6.0]])
+        >>> chosen_push(DPO(beta=1.0), pair, ww, wl, ll, 1e-12).tolist()
+        [-0.5]
+        >>> chosen_push(SFT(), pair, ww, wl, ll, 1e-12).tolist()
+        [2.0]
+    """
+    slopes = loss.partials(pair)
+    push = -(slopes.chosen * ww + slopes.rejected * wl)
+    size = slopes.chosen.abs() * ww + slopes.rejected.abs() * (ww.clamp(min=0) * ll.clamp(min=0)).sqrt()
+    return torch.where(push.abs() <= rounding * size, torch.zeros_like(push), push)
 
 
 def directional_derivatives(policy: Policy, theta: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
