@@ -89,7 +89,7 @@ def check_preferences(policy: Policy, log_probs: FlatLogProbs, preferences: Pref
     impossible = torch.isneginf(log_probs)
     for name, index in (("chosen", preferences.chosen), ("rejected", preferences.rejected)):
         if bool((_pick(impossible, index) & (preferences.weight > 0)).any()):
-            raise InvalidArgument(name, "a response of probability 0", "responses that the policy can give")
+            raise InvalidArgument(name, "a response of probability 0", "responses of positive probability")
 
 
 def objective_cotangent(

@@ -129,7 +129,7 @@ def check_policy_shape(value: tuple[int, ...]) -> tuple[int, ...]:
 def check_one_list(preferences: Preferences) -> None:
     """Refuse a separate list of pairs for each run where there is a single run."""
     if preferences.chosen.ndim != 1 or preferences.rejected.ndim != 1 or preferences.weight.ndim != 1:
-        raise InvalidArgument("preferences", "one list of pairs for each run", "one list of pairs")
+        raise InvalidArgument("preferences", "one list of pairs for each run", "a single list of pairs")
 
 
 def check_one_length(*parts: Tensor) -> None:
@@ -244,7 +244,7 @@ def preference_matrix(
     weight = weight.reshape(prompts, n, n)
     x, i, j = torch.nonzero(weight, as_tuple=True)
     if x.numel() == 0:
-        raise InvalidArgument("sampling", asked.tolist(), "at least one pair that is compared")
+        raise InvalidArgument("sampling", asked.tolist(), "a positive number for at least one pair")
     if not bool(weight.sum().isfinite()):
         raise InvalidArgument("sampling", asked.tolist(), "numbers whose sum is finite (only their ratios matter)")
     return Preferences(

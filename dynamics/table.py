@@ -112,7 +112,9 @@ class Table:
         shape = tuple(map(len, values.values()))
         order = np.ravel_multi_index(places, shape) if places else np.zeros(len(self), dtype=int)
         if not np.array_equal(np.sort(order), np.arange(np.prod(shape, dtype=int))):
-            raise InvalidArgument("settings", self.settings, "columns of which every combination is in one row")
+            raise InvalidArgument(
+                "settings", self.settings, "columns of which every combination of values is in exactly one row"
+            )
         data = {}
         for name in self.results:
             sorted_column = self[name][np.argsort(order)]

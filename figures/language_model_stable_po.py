@@ -142,7 +142,7 @@ def nearly_dpo_with_nll(arrays: Arrays) -> bool:
 
 @stable_po_probe.check
 def term_b_is_negligible(arrays: Arrays) -> bool:
-    """Term (b), all that Stable PO adds to DPO + NLL, never has 1% of the backbone's gradient."""
+    """Term (b), all that Stable PO adds to DPO + NLL, is always below 1% of the backbone's gradient."""
     return bool((arrays["term_b_share"] >= 0).all() and (arrays["term_b_share"] < 0.01).all())
 
 

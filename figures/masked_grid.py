@@ -145,7 +145,7 @@ def half_the_beta_against_bdpo(arrays: Arrays) -> bool:
 
 @table_1.check
 def the_reference_as_baseline_fits_best(arrays: Arrays) -> bool:
-    """Kendall's tau is above 0.7 with the reference as baseline, below 0.5 literally; no reading has all rows right."""
+    """Kendall's tau is above 0.7 with the reference as baseline, below 0.5 literally; every reading has a wrong sign."""
     tau = arrays["tau"]
     said = verdict(arrays["difference"], arrays["difference_error"], arrays["printed"])
     every_reading_errs = (said == -1).any(axis=(1, 2)).all()
@@ -277,7 +277,7 @@ DISTANCE = np.abs(np.subtract.outer(np.arange(SIZE), np.arange(SIZE)))
 
 @heat_map.check
 def rows_are_distributions(arrays: Arrays) -> bool:
-    """Every row sums to one, and the reward is the one that the rows give."""
+    """Every row sums to one, and the reward is that computed from the rows."""
     rows = arrays["probability"]
     reward = (rows * arrays["utility"]).sum((1, 2))
     sums = np.abs(rows.sum(-1) - 1).max() < 1e-12 and (rows > 0).all()

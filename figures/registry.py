@@ -135,7 +135,7 @@ def figure(
     for name, words in {"key": key, "title": title, "source": source, "caption": caption, "differs": differs}.items():
         check_kind(name, words, str, "a text")
     if not key or not key.isprintable() or set(key) & set('/\\:*?"<>|') or len(key) > LONGEST_KEY:
-        raise InvalidArgument("key", key, f"the beginning of a file's name, at most {LONGEST_KEY} characters")
+        raise InvalidArgument("key", key, f"a text of 1 to {LONGEST_KEY} characters that can be part of a file's name")
     if not isinstance(claims, tuple) or not all(isinstance(claim, str) for claim in claims):
         raise InvalidArgument("claims", claims, "a tuple of keys of claims")
 

@@ -114,7 +114,7 @@ def the_logistic_loss_never_settles(arrays: Arrays) -> bool:
 
 @attractor.check
 def the_rate_is_that_of_the_curvature(arrays: Arrays) -> bool:
-    """From both sides the logarithm of the distance falls with slope -W/(1 + W), to 1 percent, late in the run."""
+    """From both sides the margin approaches 1 + W exponentially: late in the run at rate W/(1 + W), to 1 percent."""
     late = arrays["near_time"] >= 20
     slopes = np.polyfit(arrays["near_time"][late], np.log(np.abs(arrays["near"][late])), 1)[0]
     both = (arrays["near"][0] < 0).any() and (arrays["near"][0] > 0).any()

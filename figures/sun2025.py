@@ -175,7 +175,7 @@ def _draw_losses(arrays: Arrays) -> Drawing:
     accuracy={"tail_gap": Accuracy("a difference of two numbers of order 30", absolute=1e-14)},
 )
 def entropy_gap(end: float = 6.0, points: int = 301) -> Arrays:
-    """Evaluate softplus, SiLU and the binary entropy of sigma(m) on a symmetric margin axis, and far out."""
+    """Evaluate softplus, SiLU and the binary entropy of sigma(m) on a symmetric margin axis, and at large margins."""
     margin = _symmetric(end, points)
     # beyond 33 or so float64 no longer resolves softplus less SiLU beside m itself
     tail = np.arange(np.ceil(end), 31.0)

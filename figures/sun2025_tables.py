@@ -155,7 +155,7 @@ def spo_is_least_at_its_target(arrays: Arrays) -> bool:
 
 @objectives.check
 def the_logistic_ones_have_no_minimum(arrays: Arrays) -> bool:
-    """DPO, CPO and SimPO fall to the end of the axis; SLiC is flat from delta on; SFT does not see the log-ratio."""
+    """DPO, CPO and SimPO fall to the end of the axis; SLiC is flat from delta on; SFT does not depend on h."""
     rows = [_row(arrays, "printed_least", method) for method in ("DPO", "CPO", "SimPO")]
     endless = all((row == np.inf).any() and row.max() == np.inf for row in rows)
     slic, sft = _row(arrays, "printed_least", "SLiC"), _row(arrays, "printed_least", "SFT")

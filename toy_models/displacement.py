@@ -311,7 +311,7 @@ def log_ratio_of_changes(chosen: np.ndarray, rejected: np.ndarray) -> np.ndarray
     )
     if chosen.shape != rejected.shape:
         got = f"shapes {chosen.shape}, {rejected.shape}"
-        raise InvalidArgument("chosen, rejected", got, "changes of one shape")
+        raise InvalidArgument("chosen, rejected", got, "two arrays of the same shape")
     defined = np.sign(chosen) * np.sign(rejected) > 0
     ones = np.ones_like(chosen)
     logs = np.log(np.abs(np.where(defined, chosen, ones))) - np.log(np.abs(np.where(defined, rejected, ones)))

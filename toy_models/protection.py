@@ -103,7 +103,7 @@ def pair_at(log_p: Tensor, reference: Tensor) -> PairLogProbs:
 
 
 def pair_weights(pairs: list[PairLogProbs]) -> tuple[Tensor, Tensor]:
-    """Return d_w and d_l of every loss at its own pair, ``(losses, ...)``."""
+    """Return d_w and d_l of every loss, each at the pair of the same index, ``(losses, ...)``."""
     found = [loss.pair_weights(pair) for loss, pair in zip(LOSSES.values(), pairs, strict=True)]
     d_w = torch.stack([w.chosen_weight.expand_as(pair.chosen) for w, pair in zip(found, pairs, strict=True)])
     return d_w, torch.stack([w.rejected_weight.expand_as(p.chosen) for w, p in zip(found, pairs, strict=True)])

@@ -62,7 +62,7 @@ class SFTPerToken(BatchLoss):
         return pair.chosen
 
     def urgency(self, pair: PairLogProbs) -> Tensor:
-        """Return 1 over the mean length of the batch."""
+        """Return the weight of log pi_w in the loss: 1 over the mean length of the batch."""
         return self._per_token(pair, torch.ones_like(pair.chosen)) * torch.ones_like(pair.chosen)
 
     @staticmethod

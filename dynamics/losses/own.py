@@ -87,7 +87,7 @@ class FunctionLoss(PreferenceLoss):
         try:
             values = self.function(given)
         except Exception as problem:
-            what = f"{type(problem).__name__}: {problem}"
+            what = f"a function that raises {type(problem).__name__}: {problem}"
             raise InvalidArgument("function", what, "a function that takes a PairLogProbs of tensors") from problem
         kind, shape = pair.chosen.dtype, pair.chosen.shape
         if not isinstance(values, Tensor) or values.shape != shape or values.dtype != kind:
@@ -108,7 +108,7 @@ class FunctionLoss(PreferenceLoss):
         alone = torch.cat([self.function(one) for one in ones])
         tolerance = 1e-9 if kind == torch.float64 else 1e-3
         if not torch.allclose(alone, values, rtol=tolerance, atol=tolerance):
-            raise InvalidArgument("function", "losses that depend on other pairs", "a loss of each pair alone")
+            raise InvalidArgument("function", "a loss that depends on other pairs", "a loss of each pair alone")
 
     def _differentiate(self, pair: PairLogProbs) -> None:
         try:

@@ -49,9 +49,9 @@ def two_responses(
 ) -> TwoResponses:
     """Return both losses and both choices on low <= pi(y_1) <= high; the two choices agree.
 
-    The slopes of both losses have the sign of p - p**, so that both choose the point of the interval nearest to p**.
-    Several prompts with an interval each split into such problems; a constraint across prompts does not
-    (``tied_prompts``).
+    The slopes of both losses have the sign of p - p**, where p** is their common unconstrained optimum, so that both
+    choose the point of the interval nearest to p**. With several prompts and an interval for each, the problem
+    separates into problems of this kind; with a constraint across prompts it does not (``tied_prompts``).
 
     Args:
         reward_gap: r(y_1) - r(y_2), from -30 to 30.
@@ -64,7 +64,8 @@ def two_responses(
     Raises:
         InvalidArgument: a number outside what is allowed.
 
-    Source: not in wipf2024; it bounds what Proposition 3.1 can say in the setting of its proof.
+    Source: not in wipf2024; with two responses, the setting of the proof of Proposition 3.1, no interval makes the two
+    choices differ.
 
     Example:
         >>> world = two_responses()

@@ -168,7 +168,8 @@ def searched_note(first_moves: dict[str, np.ndarray]) -> str:
     """Return a note for a D_l that was selected by a search.
 
     Args:
-        first_moves: predicted first changes of log pi(y*) in other draws, by the rule of the draws, ``(draws,)``.
+        first_moves: predicted changes of log pi(y*) in the first step with other draws of D_l: for each rule of
+            drawing, an array ``(draws,)``.
     """
     shares = [f"{int((moves > 0).sum())} of {len(moves)} {rule}" for rule, moves in first_moves.items()]
     return SEARCHED.format(" and ".join(shares))

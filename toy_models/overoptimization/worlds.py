@@ -157,7 +157,7 @@ def draw_worlds(seeds: Sequence[int], pairs: int = 64, nonsense_cost: float | Se
     for cost in costs:
         check_nonnegative("nonsense_cost", cost)
     if not len(seeds):
-        raise InvalidArgument("seeds", seeds, "at least one")
+        raise InvalidArgument("seeds", seeds, "at least one seed")
     parts = [
         _draw(check_count("seeds", int(seed), minimum=0), pairs, cost) for seed, cost in zip(seeds, costs, strict=True)
     ]
