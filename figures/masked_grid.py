@@ -145,7 +145,7 @@ def half_the_beta_against_bdpo(arrays: Arrays) -> bool:
 
 @table_1.check
 def the_reference_as_baseline_fits_best(arrays: Arrays) -> bool:
-    """Kendall's tau is above 0.7 with the reference as baseline, below 0.5 literally; every reading has a wrong sign."""
+    """Kendall's tau is above 0.7 with the reference as baseline, below 0.5 literally; every one has a wrong sign."""
     tau = arrays["tau"]
     said = verdict(arrays["difference"], arrays["difference_error"], arrays["printed"])
     every_reading_errs = (said == -1).any(axis=(1, 2)).all()

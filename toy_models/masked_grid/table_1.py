@@ -136,7 +136,7 @@ class Regenerated:
 
 
 def verdict(difference: np.ndarray, error: np.ndarray, printed: np.ndarray) -> np.ndarray:
-    """Return 1 where a difference has the printed sign, -1 if the opposite, 0 if within two errors of 0, NaN if unknown.
+    """Return 1 where a difference has the printed sign, -1 if the opposite, 0 if within two errors of 0, else NaN.
 
     Example:
         >>> verdict(np.array([0.5, -0.5, 0.1]), np.array([0.1, 0.1, 0.1]), np.array([0.3, 0.3, 0.3]))
