@@ -62,15 +62,15 @@ def theorem_1(
     settings = PairSettings(chosen=chosen, rejected=rejected, beta=beta, steps=1, every=1, others=1)
     found = theorem_1_errors(policy, tokenizer, learning_rates, settings)
     inner = follow_pair(policy, tokenizer, settings).kernel[0]
-    pull = found.learning_rates * beta / 2  # at the reference sigma(-z) = 1/2
+    speed = found.learning_rates * beta / 2  # at the reference sigma(-z) = 1/2
     small = np.abs(found.predicted).max(1) < FIRST_ORDER
     slope = _slope(found.learning_rates[small], found.relative_error[small])
     return {
         "learning_rate": found.learning_rates,
         "predicted": found.predicted,
         "actual": found.actual,
-        "kernel": pull[:, None] * (inner[:, W] - inner[:, L]),
-        "as_printed": pull * (inner[Y_STAR, Y_STAR] - inner[Y_STAR, L]),
+        "kernel": speed[:, None] * (inner[:, W] - inner[:, L]),
+        "as_printed": speed * (inner[Y_STAR, Y_STAR] - inner[Y_STAR, L]),
         "small": small,
         "slope": slope,
     }

@@ -51,7 +51,7 @@ class Finding:
         control: whether it rejected the perturbed statement, as it must.
         detail: what was done and found, in words.
         strength: how strongly it is supported; None if ``kind`` alone determines that.
-        assumes: what the prover was told about the worlds, in words.
+        assumes: what the prover may assume about the worlds, in words.
     """
 
     role: str

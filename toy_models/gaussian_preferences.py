@@ -190,8 +190,8 @@ def imbalance(log_policy: ArrayLike, log_utility: ArrayLike, sampling: Sampling 
     log_p, log_u = _both(log_policy, log_utility)
     label = logsigmoid(log_u.unsqueeze(1) - log_u)
     urgency = logsigmoid(log_p - log_p.unsqueeze(1))
-    pushes = (pair_log_weights(log_p, sampling) + label + urgency).fill_diagonal_(-torch.inf)
-    chosen, rejected = ((pushes - log_p_of).flatten().logsumexp(0) for log_p_of in (log_p.unsqueeze(1), log_p))
+    log_terms = (pair_log_weights(log_p, sampling) + label + urgency).fill_diagonal_(-torch.inf)
+    chosen, rejected = ((log_terms - log_p_of).flatten().logsumexp(0) for log_p_of in (log_p.unsqueeze(1), log_p))
     return float((chosen - rejected).exp())
 
 

@@ -171,7 +171,7 @@ def train_stable_po(
     steps: int = 300,
     **settings: Any,
 ) -> BilevelTrajectory:
-    """Run Algorithm 1 with K = 1, beta = 0.5 and AdamW, as in the paper's experiments; 0 and 0 is DPO on both blocks.
+    """Run Algorithm 1 with K = 1, beta = 0.5 and AdamW, as in the paper's experiments; penalty = gamma = 0 is DPO.
 
     Args:
         tasks: the tasks, along the axis of seeds; the reference is their start.

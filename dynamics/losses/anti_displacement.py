@@ -58,7 +58,7 @@ class DPOP(LogisticLoss, LogRatioLoss):
 
 @dataclass(frozen=True)
 class CalDPO(TwoWeightLoss):
-    """Calibrated DPO: the logistic loss of a_w - a_l, and both log-ratios pulled to their own targets.
+    """Calibrated DPO: the logistic loss of a_w - a_l, and each log-ratio drawn to a target of its own.
 
     beta sets the targets, 1 / (2 beta) and -1 / (2 beta); it does not scale the logistic term. That term moves the
     minimum beyond the targets: to a_w = 0.6134 instead of 0.5 at beta = 1.
@@ -84,8 +84,8 @@ class CalDPO(TwoWeightLoss):
 
     def slopes(self, chosen: Tensor, rejected: Tensor) -> Partials:
         """Return twice the distances, less and plus sigma(a_l - a_w)."""
-        target, pull = 1 / (2 * self.beta), torch.sigmoid(rejected - chosen)
-        return Partials(2 * (chosen - target) - pull, 2 * (rejected + target) + pull)
+        target, logistic = 1 / (2 * self.beta), torch.sigmoid(rejected - chosen)
+        return Partials(2 * (chosen - target) - logistic, 2 * (rejected + target) + logistic)
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,6 @@ class ORPO(MarginLoss):
         chosen, rejected = pair.chosen / pair.chosen_length, pair.rejected / pair.rejected_length
         odds = rejected - log1mexp(rejected)
         # sigma(-z) / (1 - P_w) = odds_l / (P_w + odds_l (1 - P_w)), which is defined at P_w = 1, too
-        pull = torch.exp(odds - torch.logaddexp(chosen, odds + log1mexp(chosen))) / pair.chosen_length
-        push = torch.exp(logsigmoid(-self.margin(pair)) - log1mexp(rejected)) / pair.rejected_length
-        return Partials(-self.beta * pull - self.sft_weight / pair.chosen_length, self.beta * push)
+        chosen_weight = torch.exp(odds - torch.logaddexp(chosen, odds + log1mexp(chosen))) / pair.chosen_length
+        rejected_weight = torch.exp(logsigmoid(-self.margin(pair)) - log1mexp(rejected)) / pair.rejected_length
+        return Partials(-self.beta * chosen_weight - self.sft_weight / pair.chosen_length, self.beta * rejected_weight)

@@ -110,8 +110,8 @@ def test_a_killed_sweep_loses_nothing(tmp_path: Path, send: signal.Signals) -> N
     os.killpg(process.pid, send)
     assert process.wait(60) != 0
     kept = path.read_bytes()
-    blocks = {json.loads(line)["batch"] for line in kept[: kept.rfind(b"\n") + 1].splitlines()[1:]}
-    assert 5 <= len(blocks) < 60
+    batches = {json.loads(line)["batch"] for line in kept[: kept.rfind(b"\n") + 1].splitlines()[1:]}
+    assert 5 <= len(batches) < 60
     table = sweep(functions.slow, {"x": [1.0, 2.0, 3.0]}, range(20), batch_size=1, path=path)
     assert same(table, sweep(functions.slow, {"x": [1.0, 2.0, 3.0]}, range(20), batch_size=1))
     after = [json.loads(line)["batch"] for line in path.read_bytes().splitlines()[1:]]

@@ -277,7 +277,7 @@ def test_masked_mass_counts_masked_responses() -> None:
 # ---------------------------------------------------------------- sweep, table, command
 
 
-def test_blocks_do_not_matter() -> None:
+def test_the_batch_size_does_not_matter() -> None:
     grid = {"method": ["dpo", "bdpo"], "mask": [0.0, 0.2]} | {name: [value] for name, value in SHORT.items()}
     whole, cut = (sweep(training.train_batch, grid, range(3), static=list(SHORT), batch_size=size) for size in (256, 5))
     assert whole["method"].tolist() == cut["method"].tolist()

@@ -186,10 +186,10 @@ def follow_pair(
             kernel = sequence_kernel(student.model, tracked[:3]).kernel.cpu().numpy()
             change = record[-1] - record[0]
             z = settings.beta * (change[W] - change[L])
-            pull = settings.learning_rate * settings.beta / (1 + np.exp(z))
+            speed = settings.learning_rate * settings.beta / (1 + np.exp(z))
             at.append(step)
             kernels.append(kernel)
-            predicted.append(pull * (kernel[:, W] - kernel[:, L]))
+            predicted.append(speed * (kernel[:, W] - kernel[:, L]))
         student.step()
         record.append(_track(student, tracked))
         if callback is not None:
