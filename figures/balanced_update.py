@@ -56,7 +56,7 @@ def updates(p: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @figure(
     "new-balanced-update",
-    "A balanced loss: the exact update beside the printed one, which leaves out the mean fitness",
+    "A balanced loss: the exact update beside the printed one, which omits the mean fitness",
     source="not in the papers; ma2025 Theorem 2, Eq. 14",
     caption="(a) At p = (1/6, 1/6, 2/3) and w = (-2, 3, -1) the printed update raises y1, which the exact one "
     "lowers; splitting every response into 40 equal parts, so that all probabilities are below 2%, does not change "
@@ -162,7 +162,7 @@ def difference_is_the_mean_fitness(arrays: Arrays) -> bool:
 
 @balanced_updates.check
 def signs_are_wrong_in_places(arrays: Arrays) -> bool:
-    """Some response moves the wrong way at 6% to 9% of the policies; the error passes 10% at over half of them."""
+    """Some response moves the wrong way at 6% to 9% of the policies; the error exceeds 10% at over half of them."""
     share, error = _wrong(arrays).mean(), _error(arrays)
     sums = max(np.abs(arrays[name].sum(1)).max() for name in ("exact", "printed"))
     return bool(0.06 < share < 0.09 and np.median(error) > 0.1 and sums < ROUNDED)

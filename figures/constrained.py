@@ -165,7 +165,7 @@ def moments_as_in_the_caption(arrays: Arrays) -> bool:
 
 
 def _least(p: np.ndarray, losses: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """Return where each curve is least on the allowed points; NaN if none is allowed."""
+    """Return the minimiser of each curve among the allowed points; NaN if none is allowed."""
     if not allowed.any():
         return np.full(len(losses), np.nan)
     return p[allowed][losses[:, allowed].argmin(1)]
@@ -173,7 +173,7 @@ def _least(p: np.ndarray, losses: np.ndarray, allowed: np.ndarray) -> np.ndarray
 
 @constrained_choices.check
 def two_responses_leave_one_choice(arrays: Arrays) -> bool:
-    """With two responses both losses are least at the point of the interval nearest to their common free optimum."""
+    """With two responses both losses have their minimum on the interval at the point nearest to the free optimum."""
     p, (low, high), free = arrays["pair_p"], arrays["pair_interval"], arrays["pair_free"]
     step = p[1] - p[0]
     everywhere = _least(p, arrays["pair_losses"], np.ones(len(p), dtype=bool))
@@ -186,7 +186,7 @@ def two_responses_leave_one_choice(arrays: Arrays) -> bool:
 
 @constrained_choices.check
 def tied_prompts_part_them(arrays: Arrays) -> bool:
-    """One p for two prompts: RLHF's curve is least at 3/4, the mean logit, and DPO's at 7/10, the mean probability."""
+    """One p for two prompts: RLHF's minimum is at 3/4, the mean logit, DPO's at 7/10, the mean probability."""
     p, targets = arrays["tied_p"], arrays["tied_targets"]
     expected = np.array([expit(logit(targets).mean()), targets.mean()])
     seen = np.abs(_least(p, arrays["tied_losses"], np.ones(len(p), dtype=bool)) - expected).max() < p[1] - p[0]

@@ -187,7 +187,7 @@ def theorem_1_has_the_signs(arrays: Arrays) -> bool:
 
 @one_pair.check
 def literal_has_no_value_before_the_peak(arrays: Arrays) -> bool:
-    """log(Delta pi_w / Delta pi_l) has no value while pi_w rises, and one at every step after its peak."""
+    """log(Delta pi_w / Delta pi_l) is undefined while pi_w rises, and defined at every step after its peak."""
     *_, peak, _ = _phases(arrays)
     step = np.arange(len(arrays["literal"]))
     clear = np.abs(step - peak) > NEAR
@@ -196,7 +196,7 @@ def literal_has_no_value_before_the_peak(arrays: Arrays) -> bool:
 
 @one_pair.check
 def positive_literal_is_a_violation_of_corollary_2(arrays: Arrays) -> bool:
-    """From the peak on it rises, negative and then positive; positive just where pi_w falls by more than pi_l."""
+    """From the peak on it rises, first negative, then positive: positive exactly where pi_w falls by more than pi_l."""
     change_w, change_l, peak, more = _phases(arrays)
     literal = arrays["literal"]
     after = literal[peak + NEAR :]

@@ -138,7 +138,7 @@ def masking_never_helps(arrays: Arrays) -> bool:
 
 @table_1.check
 def half_the_beta_against_bdpo(arrays: Arrays) -> bool:
-    """DPO with half the beta ends over five standard errors above bDPO literally, below it with concentrated pairs."""
+    """DPO with half the beta ends over five standard errors above bDPO literally, below with concentrated pairs."""
     literal, other = (_z(arrays, reading, "bdpo", "dpo-half-beta") for reading in (LITERAL, CONCENTRATED))
     return bool((literal < -5).all() and (other > 5).all())
 

@@ -163,7 +163,7 @@ def descent_runs_along_the_trajectories(arrays: Arrays) -> bool:
 
 @simplex.check
 def all_pairs_lead_to_the_optimum(arrays: Arrays) -> bool:
-    """All pairs asked: every trajectory ends at pi*, ref exp(r / beta) normalised, and nears it in the logits."""
+    """All pairs asked: every trajectory ends at pi*, ref exp(r / beta) normalised, and approaches it in the logits."""
     logs, aim = arrays["all_paths"], np.log(arrays["optimum"])
     ends = np.abs(np.exp(logs[:, -1]) - arrays["optimum"]).max() < 1e-6
     away = logs - aim - (logs - aim).mean(-1, keepdims=True)
@@ -202,7 +202,7 @@ def third_grows_while_the_rejected_leads(arrays: Arrays) -> bool:
 
 @simplex.check
 def dpo_does_not_cycle(arrays: Arrays) -> bool:
-    """A cycle of preferences: DPO ends at the reference; the game's own replicator keeps the product of all pi_i."""
+    """A cycle of preferences: DPO ends at the reference; the game's replicator flow conserves the product of all pi_i."""
     rest = np.abs(np.exp(arrays["cycle_paths"][:, -1]) - arrays["reference"]).max() < 1e-6
     orbit = arrays["game_orbit"]
     kept = np.abs(orbit.sum(1) - orbit[0].sum()).max() < 1e-5

@@ -62,7 +62,7 @@ def expected_slope(name: str, margin: float, share: float) -> float:
 
 
 def answer(share: float, bonus: float) -> float:
-    """Return sigma(m) where the logistic loss less ``bonus`` times the entropy of sigma(m) is least.
+    """Return sigma(m) at the minimum of the logistic loss minus ``bonus`` times the entropy of sigma(m).
 
     Args:
         share: of the labels, 1/2 to 1; below 1 if ``bonus`` is 0.
@@ -84,7 +84,7 @@ def answer(share: float, bonus: float) -> float:
 
 @figure(
     "new-self-po-entropy",
-    "Self PO is the logistic loss with an entropy bonus: it answers less surely than its labels",
+    "Self PO is the logistic loss with an entropy bonus: its predictions are less certain than its labels",
     source="not in the papers; Sun et al. 2025, Proposition 1 made exact",
     caption="(a) A pair whose first response is preferred 8 times in 10. Self PO's mean loss is the logistic one "
     "less the entropy of the predicted preference sigma(m), exactly; entropy lowers the loss, so the minimum (dots) "
@@ -102,7 +102,7 @@ def entropy_bonus(
     bonuses: tuple[float, ...] = (0.0, 0.5, 1.0),
     shares: int = 51,
 ) -> Arrays:
-    """Evaluate both mean losses on a margin axis, and the predictions at which they are least.
+    """Evaluate both mean losses on a margin axis, and the predictions at their minima.
 
     Args:
         share: of the labels in the first panel.
@@ -157,7 +157,7 @@ def self_po_is_margin_times_error(arrays: Arrays) -> bool:
 
 @entropy_bonus.check
 def dots_are_the_least_points(arrays: Arrays) -> bool:
-    """The dots are where the drawn curves are least, at predictions 0.8 and 0.655."""
+    """The dots are at the minima of the drawn curves, at predictions 0.8 and 0.655."""
     p, row = arrays["prediction"], 1
     seen = np.array([p[arrays[name][row].argmin()] for name in ("logistic", "self_po")])
     near = np.abs(seen - arrays["least"]).max() < np.diff(p).max()

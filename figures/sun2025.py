@@ -96,7 +96,7 @@ def losses(low: float = -3.0, high: float = 6.0, points: int = 901, far: float =
 
 @losses.check
 def silu_has_a_floor(arrays: Arrays) -> bool:
-    """SiLU is least at 1 + W(1/e), where it is -W(1/e), falls before and rises after, and nears 0 from below."""
+    """SiLU has its minimum -W(1/e) at 1 + W(1/e), falls before and rises after, and tends to 0 from below."""
     margin, rise = arrays["margin"], np.diff(arrays["silu"])
     found = np.abs(arrays["least"] - [FLOOR_MARGIN, FLOOR_VALUE])
     before, after = margin[1:] <= FLOOR_MARGIN, margin[:-1] >= FLOOR_MARGIN
@@ -108,7 +108,7 @@ def silu_has_a_floor(arrays: Arrays) -> bool:
 
 @losses.check
 def softplus_has_none(arrays: Arrays) -> bool:
-    """Softplus falls at every margin and stays above 0, like e^-m far out: its infimum is reached nowhere."""
+    """Softplus falls at every margin and stays above 0, like e^-m at large m: its infimum is not attained."""
     value, tail = arrays["softplus"], arrays["tail_softplus"]
     falls = (np.diff(value) < 0).all() and (np.diff(tail) < 0).all() and tail[-1] > 0
     return bool(falls and np.abs(np.log(tail) + arrays["tail"]).max() < 0.01)
@@ -116,7 +116,7 @@ def softplus_has_none(arrays: Arrays) -> bool:
 
 @losses.check
 def relu_goes_flat(arrays: Arrays) -> bool:
-    """ReLU equals -m below the target and 0 beyond it: no pull either way."""
+    """ReLU equals -m below the target and 0 beyond it, where it has no gradient."""
     margin, value = arrays["margin"], arrays["relu"]
     expected = np.where(margin < 0, -margin, 0.0)
     return bool(np.abs(value - expected).max() < 10 * ROUNDED)

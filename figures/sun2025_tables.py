@@ -78,7 +78,7 @@ METHODS = tuple(FORMULAS)
 
 
 def least_at(loss: Callable[[Logs], np.ndarray], far: float) -> list[float]:
-    """Return the ends of the interval of log-ratios h on which a loss of one pair is least, at a fixed log pi_w.
+    """Return the ends of the interval of log-ratios h on which a loss of one pair is minimal, at a fixed log pi_w.
 
     The log-ratio is l_w - l_l with a reference of equal probabilities and lengths of 1. An end at ``far`` is reported
     as infinity, and a loss that does not depend on h as (-inf, inf).
@@ -112,7 +112,7 @@ def least_at(loss: Callable[[Logs], np.ndarray], far: float) -> list[float]:
     ),
 )
 def objectives(pairs: int = 2000, seed: int = 0, far: float = 12.0) -> Arrays:
-    """Evaluate printed formulas and methods on random pairs, and search where each is least."""
+    """Evaluate printed formulas and methods on random pairs, and search for the minimum of each."""
     source = np.random.default_rng(seed)
     logs = {name: -source.uniform(0, 8, pairs) for name in ("w", "l", "rw", "rl")}
     logs |= {name: source.integers(1, 7, pairs).astype(float) for name in ("nw", "nl")}
@@ -140,14 +140,14 @@ def six_of_seven_are_as_named(arrays: Arrays) -> bool:
 
 @objectives.check
 def printed_ipo_is_least_at_the_start(arrays: Arrays) -> bool:
-    """IPO as printed is least at h = 0, the reference; the method at 1/(2 tau) = 5."""
+    """IPO as printed is minimal at h = 0, the reference; the method at 1/(2 tau) = 5."""
     printed, method = _row(arrays, "printed_least", "IPO"), _row(arrays, "defined_least", "IPO")
     return bool(np.abs(printed).max() < 1e-3 and np.abs(method - 1 / (2 * TAU)).max() < 1e-3)
 
 
 @objectives.check
 def spo_is_least_at_its_target(arrays: Arrays) -> bool:
-    """SPO is least at (gamma + 1 + W)/beta = 0.8314 alone, and 1.3114 is its target for gamma = 2."""
+    """SPO has its only minimum at (gamma + 1 + W)/beta = 0.8314; 1.3114 is the minimum for gamma = 2."""
     seen = _row(arrays, "printed_least", "SPO")
     configured = abs(target_log_ratio(BETA, GAMMA * BETA) - 1.3114) < 1e-4
     return bool(np.abs(seen - target_log_ratio(BETA, GAMMA)).max() < 1e-3 and configured and seen.max() < 1.3)
