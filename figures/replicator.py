@@ -202,7 +202,7 @@ def third_grows_while_the_rejected_leads(arrays: Arrays) -> bool:
 
 @simplex.check
 def dpo_does_not_cycle(arrays: Arrays) -> bool:
-    """A cycle of preferences: DPO ends at the reference; the game's replicator flow conserves the product of all pi_i."""
+    """A cycle of preferences: DPO ends at the reference; the game's replicator flow conserves prod pi_i."""
     rest = np.abs(np.exp(arrays["cycle_paths"][:, -1]) - arrays["reference"]).max() < 1e-6
     orbit = arrays["game_orbit"]
     kept = np.abs(orbit.sum(1) - orbit[0].sum()).max() < 1e-5
