@@ -98,7 +98,7 @@ class JsonLines:
         return [json.loads(line) for line in (whole + line_break).splitlines()], rest
 
     def remove_rest(self) -> None:
-        """Remove an incomplete line from the end of the file."""
+        """Remove what stands after the last whole line."""
         rest = self.read()[1]
         self._file.truncate(self._file.seek(0, os.SEEK_END) - len(rest))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 console = Console(highlight=False)
-MOST_SEED = 2**63 - 1  # the largest number that torch accepts
+MOST_SEED = 2**63 - 1  # torch takes no more
 
 
 def _bar() -> Progress:
