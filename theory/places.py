@@ -1,4 +1,4 @@
-"""Where in a paper a claim stands: its source, in words, read as equations, theorems, sections and figures."""
+"""Where in a paper a claim is: its source, a text, parsed into equations, theorems, sections and figures."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def speaks_of(source: str, place: str) -> bool:
 def in_order(sources: dict[str, str]) -> Iterator[str]:
     """Yield keys in the order of the equations that their sources name.
 
-    What names no equation keeps its place after the one that it followed; what is named together stays together.
+    A source without an equation keeps its place after the source that it followed.
     """
     position = 0.0
     placed: list[tuple[float, int, str]] = []

@@ -1,4 +1,4 @@
-"""The ledger in words: one claim explained, the whole as Markdown, the outcomes as JSON."""
+"""Reports of the ledger: one claim explained, the whole ledger as Markdown, the outcomes as JSON."""
 
 from __future__ import annotations
 

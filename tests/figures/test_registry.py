@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 from dynamics import InvalidArgument
 from figures.catalog import FIGURES
-from figures.registry import Arrays, Figure, figure, select
+from figures.registry import Arrays, Figure, figure, select_figures
 from figures.style import COLUMN_WIDTH, PAGE_WIDTH, paper_style
 from tests.figures.computed import computed
 
@@ -179,10 +179,10 @@ def test_a_setting_without_a_default_is_refused() -> None:
 
 
 def test_select_takes_names_globs_and_nothing(made: Figure) -> None:
-    assert sorted(spec.key for spec in select([])) == sorted(FIGURES)
-    assert select(["zz-1"]) == [made]
-    assert select(["zz-*"]) == [made]
-    assert [spec.key for spec in select(["feng2024-1b", "feng2024-*"])] == ["feng2024-1a", "feng2024-1b"]
+    assert sorted(spec.key for spec in select_figures([])) == sorted(FIGURES)
+    assert select_figures(["zz-1"]) == [made]
+    assert select_figures(["zz-*"]) == [made]
+    assert [spec.key for spec in select_figures(["feng2024-1b", "feng2024-*"])] == ["feng2024-1a", "feng2024-1b"]
 
 
 def test_select_goes_paper_by_paper_and_number_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,9 +200,9 @@ def test_select_goes_paper_by_paper_and_number_by_number(monkeypatch: pytest.Mon
         monkeypatch.delitem(FIGURES, key)
     for key in sorted(wanted, key=hash):
         monkeypatch.setitem(FIGURES, key, Figure(key, "", "", "", "", (), dict))
-    assert [spec.key for spec in select([])] == wanted
+    assert [spec.key for spec in select_figures([])] == wanted
 
 
 def test_select_refuses_a_name_that_no_figure_has(made: Figure) -> None:
     with pytest.raises(InvalidArgument, match=r"names: got feng2025-1; allowed: .*zz-1"):
-        select(["feng2024-1a", "feng2025-1"])
+        select_figures(["feng2024-1a", "feng2025-1"])
