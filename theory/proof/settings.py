@@ -186,10 +186,11 @@ def beside(family: Family, assumes: str) -> Callable[[Callable[[Numbers], Any]],
         (own,) = numbers.cases
 
         def paired(case: Case) -> Case:
+            first, second = case.rebuild, own.rebuild
             return replace(
                 case,
                 build=lambda run: (case.build(run), own.build(run)),
-                rebuild=lambda values: (case.rebuild(values), own.rebuild(values)),
+                rebuild=None if first is None or second is None else lambda values: (first(values), second(values)),
             )
 
         return Family(
