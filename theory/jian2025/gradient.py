@@ -176,7 +176,7 @@ taylor_remainder.by_induction(
 )
 taylor_remainder.proved(over=one_and_the_others, of=above, wrong={"share": F(9, 10)})
 taylor_remainder.proved(over=one_and_the_others, of=below, wrong={"share": F(9, 10)})
-taylor_remainder.proved(over=any_share, of=peak, wrong={"times": 112}, lemma="Taylor")
+taylor_remainder.proved(over=any_share, of=peak, wrong={"times": 109}, lemma="Taylor")
 taylor_remainder.unrefuted(world_and_size, wrong={"share": F(9, 10)}, worlds=200, ranges=SIZES, also=True)
 
 

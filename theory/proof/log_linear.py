@@ -129,30 +129,18 @@ def _step(world: LogLinear | Stepped, factor: Any) -> Stepped:
 
 @lru_cache(maxsize=1)
 def _prove_partition_bounds() -> None:
-    from theory.proof.induction import by_induction  # noqa: PLC0415
+    from theory.proof.induction import by_induction, sums_of  # noqa: PLC0415
     from theory.proof.settings import Named, Numbers, setting  # noqa: PLC0415
     from theory.proof.smt import prove  # noqa: PLC0415
 
-    def term(numbers: Numbers) -> tuple[Any, Any]:
-        return numbers.positive("q"), numbers.real("t")
-
-    @setting("p > 0, any x")
-    def one_response(numbers: Numbers) -> Any:
+    @sums_of("p > 0, any x")
+    def responses(numbers: Numbers) -> Any:
+        """Any number of responses; the sum of x^2 is 0 only if every x is."""
         p, x = numbers.positive("p"), numbers.real("x")
-        return Named(first=x, p=p, px=p * x, grown=p * exp(x))
+        return Named(p=p, px=p * x, xx=x * x, grown=p * exp(x))
 
-    @setting("sums of p, p x, p e^x so far; q > 0, any t")
-    def one_more(numbers: Numbers) -> Any:
-        sums = {name: numbers.real(name) for name in ("first", "p", "px", "grown")}
-        return Named(**sums, more=term(numbers))
-
-    def added(state: Any) -> Any:
-        q, t = state.more
-        return Named(first=state.first, p=state.p + q, px=state.px + q * t, grown=state.grown + q * exp(t))
-
-    def above_tangent(state: Any) -> Any:
-        tangent = state.p + state.px
-        return state.grown >= tangent and (state.first == 0 or state.grown > tangent)
+    def above_tangent(s: Any) -> Any:
+        return s.xx >= 0 and s.grown >= s.p + s.px and (s.xx == 0 or s.grown > s.p + s.px)
 
     @setting("p, e, z, c > 0")
     def factors(numbers: Numbers) -> Any:
@@ -162,6 +150,6 @@ def _prove_partition_bounds() -> None:
         p, e, z, c = case
         return (p * e / z) * (c / e) == p * (c / z)
 
-    proofs = [*by_induction(above_tangent, one_response, one_more, after=added), prove(step_back, factors)]
+    proofs = [*by_induction(above_tangent, **responses), prove(step_back, factors)]
     if any(proof.verdict != "proved" for proof in proofs):
         raise AssertionError(f"the bounds of a log-linear step are not proved: {[str(p) for p in proofs]}")
