@@ -32,15 +32,21 @@ COLOURS = {
 @app.command()
 def main(
     keys: Annotated[
-        list[str] | None, typer.Argument(help="Keys or globs, such as 'jian2025.theorem-*'; all if none.")
+        list[str] | None, typer.Argument(help="Keys or globs, such as 'jian2025.theorem-*', or a paper; all if none.")
     ] = None,
     paper: Annotated[str | None, typer.Option(help="Only the claims of one paper, such as ma2025.")] = None,
+    place: Annotated[
+        str | None, typer.Option("--eq", "--at", metavar="PLACE", help="Only claims about an equation or 'Theorem 1'.")
+    ] = None,
     worlds: Annotated[int, typer.Option(min=1, help="Random cases for each search.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random cases.")] = 0,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; as many as there are cores if not given.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write outcomes and evidence as JSON.")] = None,
     markdown_file: Annotated[Path | None, typer.Option("--markdown", help="Write the ledger as Markdown.")] = None,
     explain: Annotated[str | None, typer.Option(metavar="KEY", help="Run and explain one claim.")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="Write the proofs by the solver as SMT-LIB files into this folder.")
+    ] = None,
     list_only: Annotated[bool, typer.Option("--list", help="List the claims without running them.")] = False,
 ) -> None:
     """Run the evidence of every claim and compare what it earns with the verdict written down.
@@ -52,7 +58,7 @@ def main(
 
     console = Console(highlight=False)
     try:
-        claims = select(keys or [] if explain is None else [explain], paper)
+        claims = select(keys or [] if explain is None else [explain], paper, place)
         if list_only:
             _print_list(console, claims)
             return
@@ -66,6 +72,9 @@ def main(
     except (OSError, ValueError) as problem:
         console.print(f"[red]error[/red] cannot write: {escape(str(problem))}", soft_wrap=True)
         raise typer.Exit(2) from None
+    if certificate is not None:
+        _certify(console, claims, certificate)
+        return
     outcomes = _run(console, claims, worlds, seed, jobs)
     if explain is not None:
         _explain(console, claims, outcomes)
@@ -88,6 +97,26 @@ def _check_place(path: Path) -> None:
     probe = path.with_name(f".{path.name}.probe")
     probe.touch()
     probe.unlink()
+
+
+def _certify(console: Console, claims: list[Claim], folder: Path) -> None:
+    """Run the claims and write what the solver was asked, with the assumptions in words."""
+    from theory.claim import run  # noqa: PLC0415
+    from theory.proof.certificate import Certificate  # noqa: PLC0415
+
+    for made in claims:
+        kept = Certificate()
+        outcome = run(made, record=kept.record)
+        assumes = "; ".join(dict.fromkeys(f.assumes for f in outcome.findings if f.kind in ("smt", "induction")))
+        try:
+            paths = kept.write(folder, made.key, made.says, "\n".join(filter(None, (assumes, made.assumes))))
+        except OSError as problem:
+            console.print(f"[red]error[/red] cannot write: {escape(str(problem))}", soft_wrap=True)
+            raise typer.Exit(2) from None
+        if paths:
+            console.print(f"{made.key}: {len(paths)} files, {outcome.strength}", soft_wrap=True)
+        else:
+            console.print(f"{made.key}: no proof by the solver ({outcome.strength})", soft_wrap=True)
 
 
 def _run(console: Console, claims: list[Claim], worlds: int, seed: int, jobs: int | None) -> dict[str, Outcome]:

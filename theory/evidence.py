@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dynamics.errors import InvalidArgument, check_count
+from theory.proof.checks import show
 from theory.strength import MACHINE, NUMERICAL, UNREFUTED, Strength
 
 T = TypeVar("T")
@@ -220,21 +221,6 @@ def uniform(**ranges: tuple[float, float]) -> Sampler:
     return draw
 
 
-def show(case: object) -> str:
-    """Return a case as text; the items of a dictionary or tuple without quotes or type names.
-
-    Example:
-        >>> from fractions import Fraction
-        >>> show({"p": Fraction(1, 2)})
-        'p = 1/2'
-    """
-    if isinstance(case, dict):
-        return ", ".join(f"{name} = {show(value)}" for name, value in case.items())
-    if isinstance(case, (tuple, list)):
-        return "(" + ", ".join(show(item) for item in case) + ")"
-    return str(case)
-
-
 def exact(case: object) -> bool:
     """Return whether a case consists of whole numbers and fractions.
 
@@ -265,3 +251,22 @@ def _cases(over: Sampler, given: Statement | None, seed: int, count: int) -> Ite
         for case in _pool(over, seed, block, count):
             if given is None or given(case):
                 yield case
+
+
+__all__ = [
+    "ALSO",
+    "CONDITIONAL",
+    "CORRECTED",
+    "FAILS",
+    "HOLDS",
+    "ORDER",
+    "VACUOUS",
+    "Evidence",
+    "Finding",
+    "Sampler",
+    "Statement",
+    "exact",
+    "fitted_order",
+    "show",
+    "uniform",
+]

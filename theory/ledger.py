@@ -9,6 +9,7 @@ from joblib import Parallel, cpu_count, delayed
 
 from dynamics.errors import InvalidArgument, check_count
 from theory.claim import Claim, Outcome, run
+from theory.places import in_order, speaks_of
 
 
 def load() -> dict[str, Claim]:
@@ -23,33 +24,42 @@ def load() -> dict[str, Claim]:
     return CLAIMS
 
 
-def select(patterns: Sequence[str] = (), paper: str | None = None) -> list[Claim]:
+def select(patterns: Sequence[str] = (), paper: str | None = None, place: str | None = None) -> list[Claim]:
     """Return the claims whose keys match any of the patterns, of one paper or of all, in the order of the ledger.
 
     Args:
-        patterns: keys or globs; none for all.
+        patterns: keys or globs, or the key of a paper for all of its claims; none for all.
         paper: key of a paper, such as ``ma2025``.
+        place: number of an equation, or a label such as "Theorem 1": only claims whose source names it, in the order of
+            the paper's equations.
 
     Raises:
-        InvalidArgument: a pattern or a paper that matches nothing.
+        InvalidArgument: a pattern, a paper or a place that matches nothing.
     """
     claims = load()
     if not isinstance(patterns, (tuple, list)) or not all(isinstance(pattern, str) for pattern in patterns):
         raise InvalidArgument("patterns", patterns, "a list of keys or globs of claims")
+    papers = sorted({made.paper for made in claims.values()})
+    patterns = [f"{pattern}.*" if pattern in papers else pattern for pattern in patterns]
     for pattern in patterns:
         if not fnmatch.filter(claims, pattern):
             near = [key for key in claims if key.split(".")[-1].startswith(pattern.split(".")[-1][:4])][:5]
             hint = f"; near it: {', '.join(near)}" if near else ""
             raise InvalidArgument("keys", pattern, f"keys or globs of claims (python -m theory --list){hint}")
-    papers = sorted({made.paper for made in claims.values()})
     if paper is not None and (not isinstance(paper, str) or paper not in papers):
         raise InvalidArgument("paper", paper, "one of " + ", ".join(papers))
-    return [
+    chosen = [
         made
         for key, made in claims.items()
         if (not patterns or any(fnmatch.fnmatch(key, pattern) for pattern in patterns))
         and (paper is None or made.paper == paper)
     ]
+    if place is None:
+        return chosen
+    there = {made.key: made.source for made in chosen if speaks_of(made.source, place)}
+    if not there:
+        raise InvalidArgument("place", place, "an equation, theorem or section that the source of a claim names")
+    return [claims[key] for key in in_order(there)]
 
 
 def run_ledger(claims: Sequence[Claim], worlds: int = 500, seed: int = 0, jobs: int | None = None) -> Iterator[Outcome]:

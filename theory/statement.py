@@ -446,6 +446,7 @@ def claims_of(paper: str) -> Callable[..., Callable[[Predicate], Statement]]:
 
             evidence.__module__, evidence.__doc__ = predicate.__module__, predicate.__doc__
             keys = tuple(f"{paper}.{other}" for other in instead)
+            evidence.statement = predicate  # type: ignore[attr-defined]
             made = register(
                 f"{paper}.{name}",
                 source=source,

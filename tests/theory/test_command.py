@@ -78,3 +78,25 @@ def test_list_does_not_run_anything() -> None:
     result = RUN.invoke(app, ["--list", "--paper", "jian2025"])
     assert result.exit_code == 0
     assert "jian2025.corollary-2" in result.output
+
+
+def test_a_certificate_is_written_for_a_proof_and_said_to_be_missing_for_a_search(tmp_path: Path) -> None:
+    keys = ["jian2025.corollary-2-identity", "jian2025.eventual-violation"]
+    result = RUN.invoke(app, [*keys, "--certificate", str(tmp_path / "proofs")])
+    assert result.exit_code == 0, result.output
+    assert "eventual-violation: no proof by the solver" in result.output
+    files = sorted((tmp_path / "proofs").iterdir())
+    assert files
+    assert all(path.name.startswith("jian2025.corollary-2-identity-") for path in files)
+    assert "; Statement: D_w-D_l=" in files[0].read_text(encoding="utf-8")
+
+
+def test_a_reader_finds_what_is_said_of_an_equation_inside_a_range_too() -> None:
+    listed = RUN.invoke(app, ["jian2025", "--eq", "44", "--list"])
+    assert listed.exit_code == 0, listed.output
+    assert "jian2025.eq-48" in listed.output  # Eqs. (43)-(45), (48)
+    assert "jian2025.eq-46" not in listed.output
+    assert "corollary-2-non-negativity" in RUN.invoke(app, ["--at", "remark 3", "--list"]).output
+    missing = RUN.invoke(app, ["jian2025", "--eq", "4900", "--list"])
+    assert missing.exit_code == 2
+    assert "4900" in missing.output

@@ -1,4 +1,4 @@
-"""What a predicate may return, in any reading."""
+"""What a predicate may return, in any reading, and a case in words."""
 
 from __future__ import annotations
 
@@ -19,3 +19,18 @@ def truth_value(value: object) -> bool:
     if not isinstance(value, bool):
         raise NotAStatement(f"a statement is True or False, not {type(value).__name__} {value!r:.60}")
     return value
+
+
+def show(case: object) -> str:
+    """Return a case as text; the items of a dictionary or tuple without quotes or type names.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> show({"p": Fraction(1, 2)})
+        'p = 1/2'
+    """
+    if isinstance(case, dict):
+        return ", ".join(f"{name} = {show(value)}" for name, value in case.items())
+    if isinstance(case, (tuple, list)):
+        return "(" + ", ".join(show(item) for item in case) + ")"
+    return str(case)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from theory.proof.family import Family
     from theory.proof.smt import OpenPath, Solver
 
+CHEAP = 10  # small values are a courtesy: a tenth of the solver's limits will do
 DRAWS = 1000  # exact cases searched where a function is known to the solver by its bounds only
 SIMPLE = tuple(
     Fraction(a, b)
@@ -88,13 +89,13 @@ def small_values(opened: OpenPath, solver: Solver) -> dict[str, Fraction] | None
             continue
         found = None
         for candidate in SIMPLE:
-            answer, new = solver.ask([*trail, variable == z3.RealVal(str(candidate), solver.context)])
+            answer, new = solver.ask([*trail, variable == z3.RealVal(str(candidate), solver.context)], CHEAP)
             if answer == "sat":
                 found, model = candidate, new
                 break
         if found is None:
             for candidate in _near(model, variable):
-                answer, new = solver.ask([*trail, variable == z3.RealVal(str(candidate), solver.context)])
+                answer, new = solver.ask([*trail, variable == z3.RealVal(str(candidate), solver.context)], CHEAP)
                 if answer == "sat":
                     found, model = candidate, new
                     break

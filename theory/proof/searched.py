@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from theory.proof.balls import Undecided
-from theory.proof.checks import truth_value
+from theory.proof.checks import show, truth_value
 from theory.proof.family import Family
 from theory.proof.symbols import NoSuchResponse, NoValue
 
@@ -39,7 +39,7 @@ class Search:
     def __str__(self) -> str:
         """Return it in words."""
         if self.counterexample is not None:
-            return f"false at\n{self.counterexample}"
+            return f"false at\n{show(self.counterexample)}"
         sizes = f", {min(self.sizes)} to {max(self.sizes)} responses" if self.sizes else ""
         return f"no counterexample in {self.tried} exact cases{sizes}"
 

@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from theory.proof.checks import show
 from theory.proof.family import Case, Family
 from theory.proof.searched import Predicate
 from theory.proof.symbols import Impure, NoSuchResponse, NoValue, Run
 
 PROVED, REFUTED, VACUOUS, UNDECIDED = "proved", "refuted", "vacuous", "undecided"
-WORK = 4_000_000  # of the solver for one query, in its own units (about four seconds)
+WORK = 2_000_000  # of the solver for one query, in its own units; a typical one takes a thousandth of it
+STUCK = 20_000  # milliseconds: the solver does not count all of its work, so that a query may hang; then it is unknown
+PATIENCE = 6  # queries without an answer, after which a statement is undecided
 MOST_PATHS = 4000
 
 Record = Callable[[str, list[Any], str], None]
@@ -68,9 +71,9 @@ class Proof:
         where = ", ".join(filter(None, self.cases))
         text = f"{self.verdict} for {self.over}" + (f" ({where})" if where else "")
         if self.verdict == PROVED:
-            return text + f": {self.paths} paths, {self.queries} queries"
+            return text + f": {self.paths} path{'s' if self.paths > 1 else ''}"
         if self.counterexample is not None:
-            return f"{text}: false at\n{self.counterexample}"
+            return f"{text}: false at\n{show(self.counterexample)}"
         return text + (f": {self.reason}" if self.reason else "")
 
 
@@ -83,11 +86,13 @@ class Solver:
         work: limit for each question.
         record: is told every question and its answer.
         queries: questions so far.
+        unknown: those without an answer.
     """
 
     work: int = WORK
     record: Record | None = None
     queries: int = 0
+    unknown: int = 0
     context: Any = field(default=None)
 
     def __post_init__(self) -> None:
@@ -95,15 +100,17 @@ class Solver:
 
         self.context = z3.Context()
 
-    def ask(self, terms: list[Any]) -> tuple[str, Any]:
-        """Return "sat" and a model, or "unsat" or "unknown" and None."""
+    def ask(self, terms: list[Any], effort: int = 1) -> tuple[str, Any]:
+        """Return "sat" and a model, or "unsat" or "unknown" and None; with 1 / ``effort`` of the usual limits."""
         import z3  # noqa: PLC0415
 
         solver = z3.SolverFor("QF_NRA", ctx=self.context)
-        solver.set("rlimit", self.work)
+        solver.set("rlimit", self.work // effort)
+        solver.set("timeout", STUCK // effort)
         solver.add(*terms)
         answer = str(solver.check())
         self.queries += 1
+        self.unknown += answer == "unknown" and effort == 1
         if self.record is not None:
             self.record(solver.to_smt2(), terms, answer)
         return answer, solver.model() if answer == "sat" else None
@@ -150,7 +157,7 @@ def prove(
     Example:
         >>> from theory.proof import POLICY, prove
         >>> print(prove(lambda w, cross=2: w.A_w - w.A_l == w.ww - cross * w.wl + w.ll >= 0, POLICY))
-        proved for every policy (n = 2, n >= 3): 2 paths, 3 queries
+        proved for every policy (n = 2, n >= 3): 2 paths
     """
     from theory.proof.refutation import exact_counterexample  # noqa: PLC0415
 
@@ -164,6 +171,9 @@ def prove(
         for path in paths_of(case, predicate, given, change, solver):
             paths += 1
             touched |= path.run.touched
+            if solver.unknown > PATIENCE or paths > MOST_PATHS:
+                reason = "the solver gave up too often" if paths <= MOST_PATHS else f"more than {MOST_PATHS} paths"
+                return Proof(UNDECIDED, over.name, over.assumes, tuple(names), paths, solver.queries, None, reason)
             if path.assumed and not met:
                 met = solver.ask(path.run.trail)[0] == "sat"
             if not path.assumed or path.false is None:
@@ -183,9 +193,6 @@ def prove(
                 unsure = unsure or reason
                 continue
             return Proof(REFUTED, over.name, over.assumes, tuple(names), paths, solver.queries, found, reason)
-        if paths > MOST_PATHS:
-            unsure = f"more than {MOST_PATHS} paths"
-            break
     if "y" not in touched:
         names = [name.replace("n >= 4", "n >= 3") for name in names]
     verdict = UNDECIDED if unsure else PROVED if met else VACUOUS

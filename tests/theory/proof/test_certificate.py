@@ -1,0 +1,59 @@
+"""A second solver agrees with every answer that a proof rests on, and a certificate can be checked without us."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.theory.proof.deceptive import TRUE
+from theory.claim import run
+from theory.ledger import load
+from theory.proof import POLICY, prove
+from theory.proof.certificate import Certificate, second_opinion
+
+PORTED = [made.key for made in load().values() if hasattr(made.evidence, "statement")]
+
+
+def agreement(certificate: Certificate) -> Counter[str]:
+    return Counter(second_opinion(text) for text in certificate.impossible())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trap", TRUE, ids=lambda trap: trap.name)
+def test_cvc5_agrees_on_the_true_ones(trap) -> None:
+    certificate = Certificate()
+    assert prove(trap.predicate, trap.over, given=trap.given, record=certificate.record).verdict == "proved"
+    answers = agreement(certificate)
+    assert answers["sat"] == 0
+    assert answers["unsat"] >= answers["unknown"]
+
+
+@pytest.mark.slow
+def test_cvc5_contradicts_no_proof_of_the_ledger() -> None:
+    answers: Counter[str] = Counter()
+    for key in PORTED:
+        certificate = Certificate()
+        run(load()[key], worlds=1, record=certificate.record)
+        answers += agreement(certificate)
+    assert answers["sat"] == 0
+    assert answers["unsat"] > 20
+    assert answers["unknown"] <= 0.1 * answers["unsat"]
+
+
+def test_cvc5_would_contradict() -> None:
+    certificate = Certificate()
+    prove(lambda w: w.dd > 0, POLICY, record=certificate.record)
+    possible = [text for text, answer in certificate.questions if answer == "sat"]
+    assert possible
+    assert all(second_opinion(text) == "sat" for text in possible[:2])
+
+
+def test_a_certificate_holds_the_question_and_the_assumptions_in_words(tmp_path: Path) -> None:
+    certificate = Certificate()
+    prove(lambda w: w.A_w - w.A_l >= 0, POLICY, record=certificate.record)
+    paths = certificate.write(tmp_path / "new", "a.claim", "A_w\\ge A_l", POLICY.assumes)
+    assert len(paths) == len(certificate.impossible()) >= 1
+    text = paths[0].read_text(encoding="utf-8")
+    assert "; Assumed of every world: p_w, p_l" in text
+    assert "(check-sat)" in text
+    assert second_opinion("\n".join(line for line in text.split("\n") if "set-logic" not in line)) == "unsat"

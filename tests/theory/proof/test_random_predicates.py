@@ -1,0 +1,94 @@
+"""Predicates made at random: a proof is tried on 1,500 exact worlds, a refutation is evaluated again."""
+
+import operator
+import random
+from fractions import Fraction as F
+
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from theory.proof import POLICY, holds_at, prove, sqrt
+from theory.proof.families import draw_policy
+
+SOURCE = random.Random(0)
+WORLDS = [draw_policy(SOURCE) for _ in range(1500)]
+NAMES = ("p_w", "p_l", "ww", "ll", "wl", "A_w", "A_l", "D_w", "D_l")
+VALUES = [{name: getattr(w, name) for name in NAMES} for w in WORLDS]
+
+Tree = tuple
+leaves = st.sampled_from(NAMES) | st.sampled_from([F(0), F(1), F(2), F(1, 2)])
+numbers = st.recursive(
+    leaves,
+    lambda inner: (
+        st.tuples(st.sampled_from("+-*"), inner, inner)
+        | st.tuples(st.just("abs"), inner)
+        | st.tuples(st.just("max"), inner, inner)
+        | st.tuples(st.just("/"), inner, inner)
+        | st.tuples(st.just("sqrt"), st.sampled_from(("ww", "p_w", "wl")))
+    ),
+    max_leaves=4,
+)
+comparisons = st.tuples(st.sampled_from(("<=", "<", "==", "!=")), numbers, numbers)
+statements = st.recursive(
+    comparisons,
+    lambda inner: st.tuples(st.sampled_from(("and", "or", "iff")), inner, inner) | st.tuples(st.just("not"), inner),
+    max_leaves=3,
+)
+
+
+OPERATIONS = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "abs": abs,
+    "max": max,
+    "sqrt": sqrt,
+    "<=": operator.le,
+    "<": operator.lt,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "iff": operator.eq,
+    "not": operator.not_,
+}
+
+
+def truth(tree, w):
+    """Evaluate a tree in a world; ``and`` and ``or`` stop early, as Python's do."""
+    if isinstance(tree, str):
+        return getattr(w, tree)
+    if isinstance(tree, F):
+        return tree
+    name, *parts = tree
+    if name == "and":
+        return truth(parts[0], w) and truth(parts[1], w)
+    if name == "or":
+        return truth(parts[0], w) or truth(parts[1], w)
+    return OPERATIONS[name](*(truth(part, w) for part in parts))
+
+
+class Frozen:
+    """The values of a world, looked up."""
+
+    def __init__(self, values: dict) -> None:
+        self.__dict__.update(values)
+
+
+FROZEN = [Frozen(values) for values in VALUES]
+SEEN: list[str] = []
+
+
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
+@given(statements)
+def test_proofs_hold_in_exact_worlds_and_refutations_are_exact(tree) -> None:
+    proof = prove(lambda w: truth(tree, w), POLICY, work=30_000, witness=False)
+    SEEN.append(proof.verdict)
+    if proof.verdict == "proved":
+        assert all(holds_at(lambda w: truth(tree, w), w) is True for w in FROZEN)
+    elif proof.verdict == "refuted":
+        shown = prove(lambda w: truth(tree, w), POLICY, work=30_000).counterexample
+        assert shown is None or holds_at(lambda w: truth(tree, w), shown) is False
+
+
+def test_both_kinds_were_seen() -> None:
+    assert SEEN.count("proved") >= 1
+    assert SEEN.count("refuted") >= 10
