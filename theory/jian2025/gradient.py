@@ -15,7 +15,7 @@ from theory.evidence import CONDITIONAL, FAILS, ORDER
 from theory.jian2025.cases import EVEN_PAIR, Batch, batch, ladder
 from theory.jian2025.smooth import log_probs, residual, scores as scores_of, smooth_policies
 from theory.jian2025.theorem_1 import NOTHING_MOVES, exact_in_a_step
-from theory.proof import Named, exp, over_responses, same, setting, sqrt
+from theory.proof import Named, exp, over_responses, same, setting, sqrt, sums_of
 from theory.statement import claims_of
 from theory.worlds import World, any_world, dot
 
@@ -114,22 +114,11 @@ def curvature(s, p, a, Z, times=1):
     return same(sp.diff(pi, s, 2), pi * ((a - mean) ** 2 - times * (second - mean**2)))
 
 
-@setting("q > 0, 0 <= x <= 1: phi . d from its minimum, in units of its range")
-def one_other(numbers):
-    """One response outside y."""
+@sums_of("q > 0, 0 <= x <= 1: phi . d from its minimum, in units of its range")
+def others(numbers):
+    """All responses but y."""
     q, x = numbers.positive("q"), numbers.within("x", 0, 1)
     return Named(q=q, qx=q * x, qxx=q * x * x)
-
-
-@setting("sums of q, q x, q x^2 so far; one more response")
-def one_other_more(numbers):
-    """Any number of responses outside y, and one more."""
-    sums = {name: numbers.real(name) for name in ("q", "qx", "qxx")}
-    return Named(**sums, p=numbers.positive("p"), x=numbers.within("x", 0, 1))
-
-
-def with_one_more(s):
-    return Named(q=s.q + s.p, qx=s.qx + s.p * s.x, qxx=s.qxx + s.p * s.x**2)
 
 
 def sums_of_others(s, room=0):
@@ -171,9 +160,7 @@ def peak(p, times=108):
 
 
 taylor_remainder.derived(of=curvature, symbols={"s": "real", "a": "real", "Z": "function"}, wrong={"times": 2})
-taylor_remainder.by_induction(
-    of=sums_of_others, base=one_other, step=one_other_more, after=with_one_more, wrong={"room": F(1, 100)}
-)
+taylor_remainder.by_induction(of=sums_of_others, **others, wrong={"room": F(1, 100)})
 taylor_remainder.proved(over=one_and_the_others, of=above, wrong={"share": F(9, 10)})
 taylor_remainder.proved(over=one_and_the_others, of=below, wrong={"share": F(9, 10)})
 taylor_remainder.proved(over=any_share, of=peak, wrong={"times": 109}, lemma="Taylor")

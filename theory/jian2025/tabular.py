@@ -12,7 +12,7 @@ from torch import Tensor
 from dynamics.policies import PrefixTree
 from theory.claim import PROVED
 from theory.jian2025.cases import BOTH_RISE, TABULAR_STEP
-from theory.proof import TABULAR, Named, exp, same, setting
+from theory.proof import TABULAR, Named, exp, same, setting, sums_of
 from theory.statement import claims_of
 from theory.worlds import World
 
@@ -142,29 +142,14 @@ tabular_others.proved(over=TABULAR_STEP, of=share_of_one, wrong={"times": F(11, 
 # --- separate logits for every prefix ------------------------------------------------------------------------------
 
 
-def others_after(p, q, c):
-    """Return what p_k of another token of probability q becomes for the chosen and for the rejected response."""
-    return q * exp(-c * (1 - p + q)), q * exp(c * (1 - p + q))
-
-
-@setting("0 < p < 1 of the token itself, q > 0 of another, c > 0")
-def one_token(numbers):
-    """A token after the parting, and one other at its node."""
-    p, q, c = numbers.between("p", 0, 1), numbers.positive("q"), numbers.positive("c")
-    down, up = others_after(p, q, c)
-    return Named(p=p, c=c, rest=q, down=down, up=up)
-
-
-@setting("sums over the other tokens so far; one more")
-def one_token_more(numbers):
-    """Any number of other tokens, and one more."""
-    state = {name: numbers.positive(name) for name in ("rest", "down", "up")}
-    return Named(**state, p=numbers.between("p", 0, 1), c=numbers.positive("c"), q=numbers.positive("q"))
-
-
-def with_another(s):
-    down, up = others_after(s.p, s.q, s.c)
-    return Named(p=s.p, c=s.c, rest=s.rest + s.q, down=s.down + down, up=s.up + up)
+@sums_of(
+    "0 < p < 1 of the token itself, c > 0; q > 0 of another",
+    fixed=lambda numbers: (numbers.between("p", 0, 1), numbers.positive("c")),
+)
+def other_tokens(numbers, shared):
+    """What the other tokens of a node become for the chosen and for the rejected response."""
+    (p, c), q = shared, numbers.positive("q")
+    return Named(rest=q, down=q * exp(-c * (1 - p + q)), up=q * exp(c * (1 - p + q)))
 
 
 def others_move(s, times=1):
@@ -238,9 +223,7 @@ def change_in_a_tree(words: tuple[str, ...], source: random.Random, size: float,
 
 
 prefix_tree.derived(of=shared_prefix, symbols={"shared": "function", "other": "function"}, wrong={"same_node": False})
-prefix_tree.by_induction(
-    of=others_move, base=one_token, step=one_token_more, after=with_another, wrong={"times": F(11, 10)}
-)
+prefix_tree.by_induction(of=others_move, **other_tokens, wrong={"times": F(11, 10)})
 prefix_tree.proved(over=a_node, of=token_moves, wrong={"times": F(101, 100)})
 prefix_tree.by_induction(
     base=factors, step=more_factors, after=lambda s: (s[0] * s[2], s[1] * s[3]), wrong={"times": F(11, 10)}
