@@ -8,11 +8,14 @@ from fractions import Fraction as F
 from functools import cached_property
 
 from dynamics.errors import InvalidArgument
-from theory.proof import LOG_LINEAR, TABULAR, with_step
+from theory.proof import LOG_LINEAR, TABULAR, beside, with_step
 from theory.worlds import Rational, Vector, World, any_world, dot
 
 STEP, TABULAR_STEP = with_step(LOG_LINEAR), with_step(TABULAR)
 """Pairs of a world and E = e^s of an exact step of any size s > 0 on its pair: w.after(E) is the world after it."""
+
+TWO_STEPS = beside(STEP, "a further step")(lambda numbers: 1 + numbers.positive("further"))
+"""A pair as before, and G = e^t of a further step: w.after(E).after(G)."""
 
 
 def ladder(x: Rational) -> World:

@@ -102,7 +102,7 @@ def above_tangent(s, times=1):
 def normalised(numbers):
     """The normaliser after a step of any size."""
     mean, c = numbers.real("mean"), numbers.positive("c")
-    Z = 1 + c * mean + numbers.within("excess", 0, 100)
+    Z = 1 + c * mean + numbers.at_least("excess", 0)
     numbers.assume(Z > 0)
     return Named(mean=mean, Z=Z, p=numbers.positive("p"))
 
