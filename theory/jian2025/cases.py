@@ -9,7 +9,7 @@ from functools import cached_property
 
 from dynamics.errors import InvalidArgument
 from theory.proof import LOG_LINEAR, TABULAR, beside, with_step
-from theory.worlds import Rational, Vector, World, any_world, dot
+from theory.worlds import Rational, Vector, World, dot
 
 STEP, TABULAR_STEP = with_step(LOG_LINEAR), with_step(TABULAR)
 """Pairs of a world and E = e^s of an exact step of any size s > 0 on its pair: w.after(E) is the world after it."""
@@ -28,31 +28,6 @@ def ladder(x: Rational) -> World:
         ['-6/49', '-10/49']
     """
     return World.log_linear([[1], [0], [2]], at=[x])
-
-
-def similar_pair(source: random.Random) -> World:
-    """Draw a pair whose features point the same way, and in most cases a likelier third response away from both.
-
-    Displacement and its consequences are rare in worlds drawn at random, and common in these.
-
-    Example:
-        >>> worlds = [similar_pair(random.Random(seed)) for seed in range(100)]
-        >>> sum(w.change(0) < 0 for w in worlds) > 25, sum(w.change(0) < min(0, w.change(1)) for w in worlds) > 8
-        (True, True)
-    """
-    weights = [*source.choice(((1, 12), (12, 1), (2, 5), (5, 2), (4, 4))), source.randint(30, 90)]
-    chosen, rejected = source.choice(((2, 3), (2, 4), (3, 2), (4, 2), (3, 3)))
-    features = [[chosen], [rejected], [source.choice((0, 0, 0, 0, 0, 6))]]
-    if source.random() < 0.3:
-        for row in features:
-            row.append(source.choice((-1, 0, 1)))
-    n = 2 if source.random() < 0.12 else 3
-    return World.with_base(weights[:n], features[:n])
-
-
-def any_or_similar(source: random.Random) -> World:
-    """Draw any world, or a similar pair."""
-    return (any_world if source.random() < 0.5 else similar_pair)(source)
 
 
 BOTH_FALL = World.log_linear([[2], [3], [0]], at=[1])
@@ -114,12 +89,6 @@ class CurvedLogit:
         """Return the step in words."""
         step = f"step of size {self.size} from theta = {self.theta}"
         return f"log-odds theta + ({self.bend}) theta^2, {step}: log-odds {self.log_odds} -> {self.log_odds_after}"
-
-
-def curved_logit(source: random.Random) -> CurvedLogit:
-    """Draw a curved logit; in a quarter of the cases it is straight."""
-    bend = source.choice((F(0), F(-1), F(-1), F(-2)))
-    return CurvedLogit(bend, F(source.randint(-2, 3), 4), F(source.randint(1, 12), 2))
 
 
 @dataclass(frozen=True)

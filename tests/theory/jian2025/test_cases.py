@@ -9,14 +9,21 @@ from hypothesis import given, settings, strategies as st
 
 from dynamics import DPO, LogLinear, pairs, step
 from dynamics.errors import InvalidArgument
-from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, Batch, CurvedLogit, batch, curved_logit, ladder, similar_pair
+from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, Batch, CurvedLogit, batch, ladder
 
 seeds = st.integers(0, 10**6).map(random.Random)
 
 
-@given(seeds)
-def test_curved_logit_knows_which_score_is_longer(source: random.Random) -> None:
-    c = curved_logit(source)
+curved_logits = st.builds(
+    CurvedLogit,
+    bend=st.sampled_from((F(0), F(-1), F(-2))),
+    theta=st.integers(-2, 3).map(lambda k: F(k, 4)),
+    size=st.integers(1, 12).map(lambda k: F(k, 2)),
+)
+
+
+@given(curved_logits)
+def test_curved_logit_knows_which_score_is_longer(c: CurvedLogit) -> None:
     p_w = 1 / (1 + math.exp(-float(c.log_odds)))
     h = 1e-6
 
@@ -31,11 +38,10 @@ def test_curved_logit_knows_which_score_is_longer(source: random.Random) -> None
     assert c.longer_score == (0 if abs(difference) < 1e-7 else math.copysign(1, difference))
 
 
-@given(seeds)
+@given(curved_logits)
 def test_a_straight_logit_never_overshoots_and_a_bent_one_moves_as_its_slope_says_when_the_step_is_small(
-    source: random.Random,
+    c: CurvedLogit,
 ) -> None:
-    c = curved_logit(source)
     small = CurvedLogit(c.bend, c.theta, F(1, 10**6))
     assert small.log_odds_after >= small.log_odds
     straight = CurvedLogit(F(0), c.theta, c.size)
@@ -81,13 +87,6 @@ def test_the_ladder_runs_through_all_cases() -> None:
 
 def test_both_fall_and_both_rise_do() -> None:
     assert max(BOTH_FALL.change(y) for y in (0, 1)) < 0 < min(BOTH_RISE.change(y) for y in (0, 1))
-
-
-@given(seeds)
-def test_similar_pairs_are_worlds_with_a_pair_on_one_side(source: random.Random) -> None:
-    w = similar_pair(source)
-    assert len(w.p) in (2, 3)
-    assert sum(a * b for a, b in zip(*w.features[:2], strict=True)) > 0
 
 
 @pytest.mark.parametrize("case", [ladder(2), CurvedLogit(F(-1), F(0), F(2)), batch(random.Random(0))])
