@@ -3,10 +3,83 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction as F
-from itertools import count
 from typing import Any
 
-from theory.proof import POLICY, TABULAR, TWO_RESPONSES, Family, Named, beside, exp, log, power, setting, sqrt
+from tests.theory.proof.deceptive_python import (
+    absolute,
+    and_returns_the_last,
+    asks_for_a_numerator,
+    asks_for_features,
+    chained,
+    chained_equal,
+    counts_the_responses,
+    equal_truths,
+    every_second_time,
+    exclusive,
+    float_constant,
+    float_constant_not_exact,
+    float_swallowed,
+    forgotten_call,
+    forgotten_inner_call,
+    helper,
+    in_order,
+    keeps_a_number,
+    keeps_a_truth_value,
+    largest,
+    literal_index,
+    loops,
+    power_zero,
+    remainder_swallowed,
+    returns_a_number,
+    returns_a_text,
+    returns_a_tuple,
+    returns_itself,
+    returns_none,
+    returns_one,
+    rounds,
+    short_circuit,
+    smallest,
+    unequal_truths,
+    with_or,
+)
+from tests.theory.proof.deceptive_worlds import (
+    cosine_at_most_one_half,
+    divides,
+    divides_on_one_side,
+    division_behind_and,
+    eq_49,
+    far_away,
+    gains_more,
+    hard_to_refute,
+    independent_beyond_three,
+    likelier_strictly,
+    likely_is_a_half,
+    mass_is_less_than_one,
+    mass_is_one,
+    negative_power,
+    only_one_point,
+    quotient_is_one,
+    quotient_on_one_side,
+    root_is_smaller,
+    root_of_anything,
+    root_on_one_side,
+    root_undoes_the_square,
+    scores_never_opposite,
+    scores_point_apart,
+    strict_at_the_other,
+    strict_cauchy_schwarz,
+    strict_determinant,
+    strict_margin,
+    strict_norms,
+    strict_other_norm,
+    swallows_the_division,
+    thin_crack,
+    three_are_all,
+    three_leave_some_mass,
+    three_scores_balance,
+    three_scores_do_not_balance,
+)
+from theory.proof import POLICY, TABULAR, TWO_RESPONSES, Family, Named, beside, exp, log, power, setting
 
 HALF = F(1, 2)
 
@@ -63,348 +136,6 @@ def with_beta(numbers):
 
 def margin(w, cross=2):
     return w.A_w - w.A_l == w.ww - cross * w.wl + w.ll >= 0
-
-
-# --- which number of responses ---------------------------------------------------------------------------------------
-
-
-def mass_is_less_than_one(w):  # false at n = 2 only
-    return w.p_w + w.p_l < 1
-
-
-def mass_is_one(w):  # true at n = 2 only
-    return w.p_w + w.p_l == 1
-
-
-def three_leave_some_mass(w):  # false at n = 3 only
-    return w.p_w + w.p_l + w.p_y < 1
-
-
-def three_are_all(w):  # true at n = 3 only
-    return w.p_w + w.p_l + w.p_y == 1
-
-
-def scores_never_opposite(w):  # false at n = 2 only: there g_w and g_l always point apart
-    return w.wl**2 < w.ww * w.ll or w.ww == 0 or w.ll == 0 or w.wl >= 0 or w.p_w + w.p_l < 1
-
-
-def scores_point_apart(w):  # true at n = 2 only
-    return w.wl <= 0
-
-
-def three_scores_balance(w):  # true at n = 3 only
-    return w.p_w * w.ww + w.p_l * w.wl + w.p_y * w.wy == 0
-
-
-def three_scores_do_not_balance(w):  # false at n = 3 only
-    return w.p_w * w.ww + w.p_l * w.wl + w.p_y * w.wy != 0 or w.p_w + w.p_l + w.p_y < 1
-
-
-def gains_more(w):
-    return w.D_w >= w.D_l
-
-
-# --- boundaries ------------------------------------------------------------------------------------------------------
-
-
-def strict_margin(w):  # 0 where the scores are equal
-    return w.dd > 0
-
-
-def strict_cauchy_schwarz(w):
-    return w.wl**2 < w.ww * w.ll
-
-
-def strict_at_the_other(w):
-    return w.A_y**2 < w.yy * w.dd
-
-
-def strict_determinant(w):
-    a, b, c, d, e, f = w.ww, w.ll, w.wl, w.yy, w.wy, w.ly
-    return a * (b * d - f * f) - c * (c * d - f * e) + e * (c * f - b * e) > 0
-
-
-def independent_beyond_three(w):
-    return w.p_w + w.p_l + w.p_y == 1 or strict_determinant(w)
-
-
-def strict_norms(w):
-    return w.ww > 0
-
-
-def strict_other_norm(w):
-    return w.yy > 0
-
-
-def likelier_strictly(w):  # at equal probabilities
-    return abs(w.A_l) != w.A_w
-
-
-def likely_is_a_half(w):
-    return w.p_w <= HALF
-
-
-def only_one_point(w):  # at p_w = 1/3 only
-    return w.p_w != F(1, 3)
-
-
-def thin_crack(w):  # false between 1/3 and 334/1000 only
-    return w.p_w <= F(1, 3) or w.p_w >= F(334, 1000)
-
-
-def hard_to_refute(w):
-    return (w.ww * w.ll - w.wl**2) ** 2 * w.p_w > 0 or w.p_w**3 + w.p_l**3 > w.p_w
-
-
-def far_away(w):  # no world with small numbers refutes it
-    return w.ww <= 10**12
-
-
-# --- divisions and roots ---------------------------------------------------------------------------------------------
-
-
-def divides(w):
-    return 1 / (w.ww - w.wl) != 0
-
-
-def quotient_is_one(w):
-    return w.wl / w.wl == 1
-
-
-def negative_power(w):
-    return w.wl**-1 * w.wl == 1
-
-
-def divides_on_one_side(w):
-    if w.wl >= 0:
-        return w.ll / w.ll == 1
-    return True
-
-
-def division_behind_and(w):  # the guard looks at the other number
-    return w.ww == 0 or w.ll / w.wl * w.wl == w.ll
-
-
-def root_of_anything(w):
-    return sqrt(w.wl) >= 0
-
-
-def root_on_one_side(w):  # the definition of the root must not hide the other side
-    if w.wl >= 0:
-        return sqrt(w.wl) >= 0
-    return False
-
-
-def quotient_on_one_side(w):
-    if w.wl != 0:
-        return 1 / w.wl != 0
-    return False
-
-
-def root_undoes_the_square(w):
-    return sqrt(w.wl**2) == w.wl
-
-
-def root_is_smaller(w):
-    return sqrt(w.ww) <= w.ww
-
-
-def eq_49(w):
-    return w.D_w - w.D_l >= w.p_w * w.ww - 2 * sqrt(w.p_w * w.p_l) * w.wl + w.p_l * w.ll
-
-
-def cosine_at_most_one_half(w):
-    return w.ww == 0 or w.ll == 0 or w.wl / (sqrt(w.ww) * sqrt(w.ll)) <= HALF
-
-
-def swallows_the_division(w):  # true where it divides by zero, false elsewhere
-    try:
-        return 1 / w.dd < 0
-    except ZeroDivisionError:
-        return True
-
-
-# --- Python's own ways -----------------------------------------------------------------------------------------------
-
-
-def chained(w):
-    return w.A_w > w.A_l > 0
-
-
-def chained_equal(w):
-    return w.A_w == w.A_w == w.A_l
-
-
-def short_circuit(w):
-    return w.ww >= 0 or (w.ww < 0 and w.ll < 0) if w.wl <= 0 else w.wl < w.ww
-
-
-def and_returns_the_last(w):
-    return w.A_w - w.A_l and w.dd >= 0 and w.A_w >= 0
-
-
-def absolute(w):
-    return abs(w.A_w) <= abs(w.A_l)
-
-
-def largest(w):
-    return max(w.A_w, w.A_l, 0) == w.A_w
-
-
-def smallest(w):
-    return min(w.ww, w.ll) == w.ww
-
-
-def in_order(w):
-    return sorted([w.p_w, w.p_l, HALF])[1] <= F(49, 100)
-
-
-def helper(w, factor=3):
-    def inner(x):
-        return x * factor if x > 0 else x
-
-    return inner(w.A_w) >= inner(w.A_l) + 1
-
-
-def loops(w):
-    total = 0
-    for y in (w.chosen, w.rejected, w.y):
-        total += w.p[y]
-    return total < 1
-
-
-def exclusive(w):
-    return (w.A_w > 0) ^ (w.A_l < 0) == True  # noqa: E712
-
-
-def with_or(w):
-    return (w.A_w >= 0) | (w.A_l >= 0)
-
-
-def equal_truths(w):
-    return (w.A_w > 0) == (w.A_l < 0)
-
-
-def unequal_truths(w):
-    return (w.A_w > 0) != (w.A_l > 0)
-
-
-def power_zero(w):
-    return w.wl**0 == 0
-
-
-def literal_index(w):
-    return w.p[0] > 0 and w.kernel(0, 0) >= 0
-
-
-# --- no statements ---------------------------------------------------------------------------------------------------
-
-
-def returns_a_tuple(w):
-    return w.A_w < 0, "a tuple is always true"
-
-
-def returns_a_text(w):
-    return "always true"
-
-
-def returns_a_number(w):
-    return w.ww - w.wl
-
-
-def returns_one(w):
-    return 1
-
-
-def returns_none(w):
-    w.A_w >= w.A_l  # noqa: B015
-
-
-def forgotten_call(w):
-    return w.kernel
-
-
-def forgotten_inner_call(w):
-    def check():
-        return w.A_w < 0
-
-    return check
-
-
-def returns_itself(w):
-    return w
-
-
-def float_constant(w):
-    return w.p_w + w.p_l <= 1.0
-
-
-def float_constant_not_exact(w):  # the float is a little more than a third of itself times three
-    return w.p_w <= F(1, 10) or w.p_w >= 0.1
-
-
-def float_swallowed(w):
-    try:
-        return w.p_w < 0.5
-    except TypeError:
-        return True
-
-
-def rounds(w):
-    return round(w.p_w) >= 0
-
-
-def remainder_swallowed(w):
-    try:
-        return w.p_w % 1 < HALF
-    except TypeError:
-        return True
-
-
-def asks_for_the_kind(w):
-    return isinstance(w.p_w, F) is False or w.A_w >= 0
-
-
-def asks_for_a_numerator(w):
-    return not hasattr(w.p_w, "numerator") or w.p_w.numerator > 3
-
-
-def asks_for_features(w):
-    try:
-        return len(w.features) > 100
-    except (AttributeError, TypeError):
-        return True
-
-
-def counts_the_responses(w):
-    try:
-        return len(w.p) > 100
-    except TypeError:
-        return True
-
-
-# --- not the same twice ----------------------------------------------------------------------------------------------
-
-CALLS = count()
-
-
-def every_second_time(w):
-    return next(CALLS) % 2 == 0 or w.A_w >= 0
-
-
-SEEN: list[Any] = []
-
-
-def keeps_a_number(w):
-    SEEN.append(w.A_w)
-    return SEEN[0] == w.A_w
-
-
-KEPT: dict[str, Any] = {}
-
-
-def keeps_a_truth_value(w):
-    return KEPT.setdefault("chosen", w.A_w >= 0) and w.dd >= 0
 
 
 # --- numbers of one's own --------------------------------------------------------------------------------------------
