@@ -97,12 +97,10 @@ def longer_chosen_rises(w, longer=1):
     return not w.ww > longer * w.ll or w.D_w > 0
 
 
-def after_a_long_step(w):
-    return not w.ww > w.ll or w.exact_change(w.chosen, 27) > 0
-
-
 longer_chosen_rises.proved(role=ORDER, wrong={"longer": F(9, 10)})
-longer_chosen_rises.false(of=after_a_long_step, at=ladder(F(1, 3)), true_at=BOTH_RISE)
+longer_chosen_rises.false(
+    of=lambda w: not w.ww > w.ll or w.exact_change(w.chosen, 27) > 0, at=ladder(F(1, 3)), true_at=BOTH_RISE
+)
 
 
 @claim("remark-2-upper-bound", "Remark 2, first case", CONDITIONALLY)
@@ -117,20 +115,11 @@ def upper_bound_is_positive(w, longer=1):
     return not w.ww > longer * w.ll or w.p_l * sqrt(w.ll) * (sqrt(w.ww) - sqrt(w.ll)) > 0
 
 
-def longer_and_rejected_rises(w):
-    return w.ww > w.ll and w.D_l > 0
-
-
-def longer_and_rejected_falls(w):
-    return w.ww > w.ll and w.D_l < 0
-
-
 upper_bound_is_positive.false(at=World.log_linear([[1], [0], [-1]], at=[1]), true_at=BOTH_RISE)
 upper_bound_is_positive.proved(given=lambda w: w.ll > 0, wrong_given=lambda w: w.ll >= 0)
-upper_bound_is_positive.evaluated([BOTH_RISE], of=longer_and_rejected_rises, wrong=longer_and_rejected_falls, also=True)
-upper_bound_is_positive.evaluated(
-    [LIKELIER_REJECTED], of=longer_and_rejected_falls, wrong=longer_and_rejected_rises, also=True
-)
+RISES, FALLS = (lambda w: w.ww > w.ll and w.D_l > 0), (lambda w: w.ww > w.ll and w.D_l < 0)
+upper_bound_is_positive.evaluated([BOTH_RISE], of=RISES, wrong=FALLS, also=True)
+upper_bound_is_positive.evaluated([LIKELIER_REJECTED], of=FALLS, wrong=RISES, also=True)
 
 
 @claim("remark-2-rejected", "Remark 2, second case and its constraint", FIRST_ORDER, "negative-drive")
@@ -153,16 +142,12 @@ def at_every_step_size(case, longer=1):
     return not w.ww < longer * w.ll or w.after(E).p_l < w.p_l
 
 
-def constraint_is_necessary(w):
-    return w.D_l > 0 or w.ww <= w.ll
-
-
 longer_rejected_falls.proved(role=ORDER, wrong={"longer": F(11, 10)})
 longer_rejected_falls.false(
     of=overshoots, at=CurvedLogit(F(-1), F(1, 4), F(4)), true_at=CurvedLogit(F(-1), F(1, 4), F(1, 2))
 )
 longer_rejected_falls.proved(over=STEP, of=at_every_step_size, wrong={"longer": F(11, 10)}, also=True)
-longer_rejected_falls.false(of=constraint_is_necessary, at=LIKELIER_REJECTED, true_at=BOTH_FALL, also=True)
+longer_rejected_falls.false(of=lambda w: w.D_l > 0 or w.ww <= w.ll, at=LIKELIER_REJECTED, true_at=BOTH_FALL, also=True)
 
 
 @claim("remark-2-undecided", "Remark 2, second case", PROVED)
@@ -174,12 +159,9 @@ def chosen_is_undecided(w):
     return w.ww < w.ll and w.D_w < 0
 
 
-def chosen_rises_all_the_same(w):
-    return w.ww < w.ll and w.D_w > 0
-
-
-chosen_is_undecided.evaluated([BOTH_FALL], wrong=chosen_rises_all_the_same)
-chosen_is_undecided.evaluated([ladder(F(1, 2))], of=chosen_rises_all_the_same, wrong=chosen_is_undecided)
+CHOSEN_RISES = lambda w: w.ww < w.ll and w.D_w > 0  # noqa: E731
+chosen_is_undecided.evaluated([BOTH_FALL], wrong=CHOSEN_RISES)
+chosen_is_undecided.evaluated([ladder(F(1, 2))], of=CHOSEN_RISES, wrong=chosen_is_undecided)
 
 
 @claim("remark-2-regularizer", "Remark 2 against Eqs. (7), (9), (77)", FALSE, "regularizer-region", "remark-2-rejected")

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from fractions import Fraction as F
 
 import sympy as sp
-import torch
-from torch import Tensor
 
-from dynamics.policies import PrefixTree
 from theory.claim import PROVED
 from theory.jian2025.cases import BOTH_RISE, TABULAR_STEP
 from theory.proof import TABULAR, Named, exp, same, setting, sums_of
@@ -87,13 +83,11 @@ def chosen_rises(c):
     return c.a * (1 - 2 * c.p + s2) - c.b * (s2 - c.p - c.q) > 0
 
 
-def equal_weights(c):
-    return chosen_rises(Named(**vars(c) | {"b": c.a}))
-
-
 tabular_signs.proved(over=TABULAR_STEP, wrong={"growth": 1})
 tabular_signs.false(at=(BOTH_RISE, F(3)), true_at=(World.tabular([F(1, 2), F(1, 3), F(1, 6)]), F(3)), also=True)
-tabular_signs.refuted(over=unequal_weights, of=chosen_rises, unlike=equal_weights, also=True)
+tabular_signs.refuted(
+    over=unequal_weights, of=chosen_rises, unlike=lambda c: chosen_rises(Named(**vars(c) | {"b": c.a})), also=True
+)
 
 
 @claim("tabular-drives", "not in the paper; Eqs. (2), (3) in a tabular softmax", PROVED)
@@ -106,12 +100,10 @@ def tabular_drives(w, sign=1):
     return w.ww - w.wl == 1 - sign * (w.p_w - w.p_l) and w.wl - w.ll == -1 - sign * (w.p_w - w.p_l)
 
 
-def drive_of_another(w, sign=1):
-    return w.wy - w.ly == sign * (w.p_l - w.p_w)
-
-
 tabular_drives.proved(over=TABULAR, wrong={"sign": F(11, 10)})
-tabular_drives.proved(over=TABULAR, of=drive_of_another, wrong={"sign": F(11, 10)})
+tabular_drives.proved(
+    over=TABULAR, of=lambda w, sign=1: w.wy - w.ly == sign * (w.p_l - w.p_w), wrong={"sign": F(11, 10)}
+)
 
 
 @claim("tabular-others", "not in the paper; where the mass goes in a tabular softmax", PROVED)
@@ -156,6 +148,10 @@ def others_move(s, times=1):
     return 0 < times * s.down < s.rest < s.up
 
 
+def token_moves(n, times=1):
+    return n.p / (n.p + n.down) > times * n.p > n.p / (n.p + n.up)
+
+
 @setting("0 < p < 1, 0 < down < 1 - p < up")
 def a_node(numbers):
     """The sums over all other tokens at a node."""
@@ -163,20 +159,16 @@ def a_node(numbers):
     return Named(p=p, down=numbers.between("down", 0, 1 - p), up=1 - p + numbers.positive("more"))
 
 
-def token_moves(n, times=1):
-    return n.p / (n.p + n.down) > times * n.p > n.p / (n.p + n.up)
-
-
-@setting("factors > 1 of one token, and in (0, 1) of another")
-def factors(numbers):
-    """The first tokens that differ."""
-    return 1 + numbers.positive("gain"), numbers.between("loss", 0, 1)
-
-
-@setting("the products so far; one more factor each")
-def more_factors(numbers):
-    """Words of any length."""
-    return numbers.positive("up"), numbers.positive("down"), 1 + numbers.positive("gain"), numbers.between("loss", 0, 1)
+FACTORS = setting("factors > 1 of one token, and in (0, 1) of another")(
+    lambda numbers: (1 + numbers.positive("gain"), numbers.between("loss", 0, 1))
+)
+MORE_FACTORS = setting("the products so far; one more factor each")(
+    lambda numbers: (
+        *map(numbers.positive, ("up", "down")),
+        1 + numbers.positive("gain"),
+        numbers.between("loss", 0, 1),
+    )
+)
 
 
 @claim("prefix-tree", "not in the paper; Theorem 1 for autoregressive policies without shared parameters", PROVED)
@@ -198,36 +190,9 @@ def shared_prefix(t, shared, other, a, b, same_node=True):
     return same(sp.diff((shared(t) + a) - ((shared if same_node else other)(t) + b), t), 0)
 
 
-def moves_apart(tied: bool = False, trees: int = 40) -> bool:
-    """Return whether random trees move their pair apart; tied: one bias for each token, shared by all prefixes."""
-    source = random.Random(0)
-    for _ in range(trees):
-        words = dict.fromkeys("".join(source.choice("abc") for _ in range(3)) for _ in range(9))
-        change = change_in_a_tree(tuple(words)[:6], source, source.choice((0.01, 0.3, 2.0, 25.0)), tied)
-        if not change[0] > 0 > change[1]:
-            return False
-    return True
-
-
-def change_in_a_tree(words: tuple[str, ...], source: random.Random, size: float, tied: bool) -> Tensor:
-    """Return the exact change of log pi of every word in a step along the gradient by autograd."""
-    tree = PrefixTree(words)
-    theta = torch.tensor([source.gauss(0, 1) for _ in tree.edges], dtype=torch.float64, requires_grad=True)
-    with torch.enable_grad():
-        log_p = tree.log_probs(theta)
-        (direction,) = torch.autograd.grad(log_p[0] - log_p[1], theta)
-    if tied:
-        tokens = [token for _, token in tree.edges]
-        direction = torch.tensor([[float(a == b) for b in tokens] for a in tokens], dtype=torch.float64) @ direction
-    return tree.log_probs(theta.detach() + size * direction) - log_p.detach()
-
-
 prefix_tree.derived(of=shared_prefix, symbols={"shared": "function", "other": "function"}, wrong={"same_node": False})
 prefix_tree.by_induction(of=others_move, **other_tokens, wrong={"times": F(11, 10)})
 prefix_tree.proved(over=a_node, of=token_moves, wrong={"times": F(101, 100)})
 prefix_tree.by_induction(
-    base=factors, step=more_factors, after=lambda s: (s[0] * s[2], s[1] * s[3]), wrong={"times": F(11, 10)}
-)
-prefix_tree.numerical(
-    of=moves_apart, wrong={"tied": True}, tolerance="autograd on 40 random trees, steps up to 25", also=True
+    base=FACTORS, step=MORE_FACTORS, after=lambda s: (s[0] * s[2], s[1] * s[3]), wrong={"times": F(11, 10)}
 )

@@ -167,6 +167,8 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
         >>> from theory.proof import prove
         >>> print(prove(lambda s, bound=Fraction(1, 4): s * (1 - s) <= bound, share).verdict)
         proved
+        >>> setting("x > 0")(lambda numbers: numbers.positive("x")).name  # in one line
+        'x > 0'
     """
 
     def make(function: Callable[[Numbers], Any]) -> Family:
@@ -184,7 +186,8 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
             except (Rejected, KeyError, Undecided, ZeroDivisionError) as problem:
                 raise ValueError("these values do not meet the assumptions") from problem
 
-        name = (function.__doc__ or function.__name__.replace("_", " ")).strip().split("\n")[0].rstrip(".")
+        words = function.__doc__ or (assumes if "<" in function.__name__ else function.__name__.replace("_", " "))
+        name = words.strip().split("\n")[0].rstrip(".")
         return Family(name, assumes, (Case("", lambda run: function(_Symbols(run)), rebuild),), draw)
 
     return make
