@@ -6,7 +6,7 @@ from fractions import Fraction as F
 
 from theory.claim import CONDITIONALLY, FALSE, FIRST_ORDER, PROVED
 from theory.evidence import ORDER
-from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, CurvedLogit, ladder
+from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, curved_step, ladder
 from theory.proof import log, sqrt
 from theory.statement import claims_of
 from theory.worlds import World
@@ -133,10 +133,6 @@ def longer_rejected_falls(w, longer=1):
     return (not w.ww < longer * w.ll or w.D_l < 0) and (not w.ww <= longer * w.ll or w.D_l <= 0)
 
 
-def overshoots(bent):
-    return bent.longer_score != -1 or bent.log_odds_after > bent.log_odds
-
-
 def at_every_step_size(case, longer=1):
     w, E = case
     return not w.ww < longer * w.ll or w.after(E).p_l < w.p_l
@@ -144,7 +140,9 @@ def at_every_step_size(case, longer=1):
 
 longer_rejected_falls.proved(role=ORDER, wrong={"longer": F(11, 10)})
 longer_rejected_falls.false(
-    of=overshoots, at=CurvedLogit(F(-1), F(1, 4), F(4)), true_at=CurvedLogit(F(-1), F(1, 4), F(1, 2))
+    of=lambda bent: bent.longer != -1 or bent.after > bent.before,
+    at=curved_step(-1, F(1, 4), 4),
+    true_at=curved_step(-1, F(1, 4), F(1, 2)),
 )
 longer_rejected_falls.proved(over=STEP, of=at_every_step_size, wrong={"longer": F(11, 10)}, also=True)
 longer_rejected_falls.false(of=lambda w: w.D_l > 0 or w.ww <= w.ll, at=LIKELIER_REJECTED, true_at=BOTH_FALL, also=True)

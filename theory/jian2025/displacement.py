@@ -53,19 +53,12 @@ def two_responses(w, least=0):
     return w.D_w >= least and w.D_l <= 0
 
 
-def at_every_step_size(case, times=1):
-    w, E = case
-    return w.after(E).p_w >= times * w.p_w
-
-
 two_responses.proved(over=TWO_RESPONSES, wrong={"least": F(1, 100)})
-two_responses.proved(over=TWO_RESPONSES_STEP, of=at_every_step_size, wrong={"times": F(101, 100)})
-
-
-@setting("any t")
-def rejected_feature(numbers):
-    """One parameter, three equally probable responses with features 1, t, 0."""
-    return numbers.real("t")
+two_responses.proved(
+    over=TWO_RESPONSES_STEP,
+    of=lambda c, times=1: c[0].after(c[1]).p_w >= times * c[0].p_w,
+    wrong={"times": F(101, 100)},
+)
 
 
 @claim("displacement-uniform", "not in the paper; one parameter, three equally probable responses", PROVED)
@@ -80,13 +73,7 @@ def uniform_triple(t, upper=2):
     return (g_w * (g_w - g_l) / 3 < 0) == (1 < t < upper)
 
 
-uniform_triple.proved(over=rejected_feature, wrong={"upper": F(21, 10)})
-
-
-@setting("x = e^-s, 0 < x < 1")
-def step_of_the_smallest(numbers):
-    """A step of any size."""
-    return numbers.between("x", 0, 1)
+uniform_triple.proved(over=setting("any t")(lambda numbers: numbers.real("t")), wrong={"upper": F(21, 10)})
 
 
 @claim("displacement-smallest", "not in the paper; the smallest example of displacement", PROVED)
@@ -106,13 +93,8 @@ def at_every_size(x, rejected=3):
 
 smallest.evaluated([BOTH_FALL], wrong=lambda w: (w.D_w, w.D_l, w.D_y) == (F(-1, 9), F(-4, 9), F(4, 9)))
 # with features (2, 5, 0) the chosen response rises first, since 5 / 2 lies outside jian2025.displacement-uniform
-smallest.proved(over=step_of_the_smallest, of=at_every_size, wrong={"rejected": 5})
-
-
-@setting("x = e^theta > 0")
-def ladder_at(numbers):
-    """The ladder at every theta."""
-    return numbers.positive("x")
+A_STEP = setting("x = e^-s, 0 < x < 1")(lambda numbers: numbers.between("x", 0, 1))
+smallest.proved(over=A_STEP, of=at_every_size, wrong={"rejected": 5})
 
 
 @claim("displacement-ladder", "not in the paper; a policy with one parameter that runs through all cases", PROVED)
@@ -136,7 +118,7 @@ def thresholds(w_and_x, first=1):
     return (w.D_w < 0) == (x > first) and (w.D_w < w.D_l) == beyond and w.D_l < 0
 
 
-ladder_policy.proved(over=ladder_at, wrong={"power": 3})
+ladder_policy.proved(over=setting("x = e^theta > 0")(lambda numbers: numbers.positive("x")), wrong={"power": 3})
 ladder_policy.evaluated(
     [(ladder(x), x) for x in (F(1, 2), F(1), F(11, 10), F(27, 10), F(28, 10), F(9))],
     of=thresholds,
@@ -162,11 +144,6 @@ def drives_fall(case, room=0):
     return v.A_w + room <= w.A_w and v.A_l + room <= w.A_l
 
 
-def of_another(case, room=0):
-    w, E = case
-    return w.after(E).A_y + room <= w.A_y
-
-
 def drive_is_the_slope(s, p, a, Z, times=1):
     """Z'/Z is the mean of phi . d, since Z is the sum of all p e^(s phi.d)."""
     return same(sp.diff(sp.log(p * sp.exp(s * a) / Z(s)), s), a - times * Z(s).diff(s) / Z(s))
@@ -179,7 +156,7 @@ def no_way_back(case, least=0):
 
 
 drives_fall.proved(over=STEP, wrong={"room": F(1, 100)})
-drives_fall.proved(over=STEP, of=of_another, wrong={"room": F(1, 100)})
+drives_fall.proved(over=STEP, of=lambda c, room=0: c[0].after(c[1]).A_y + room <= c[0].A_y, wrong={"room": F(1, 100)})
 drives_fall.derived(
     of=drive_is_the_slope,
     symbols={"s": "real", "a": "real", "Z": "function"},
@@ -236,16 +213,14 @@ def limit_of_a_run(c, share=1):
     return c.p / c.P - winner <= share * c.X / c.P**2 and winner <= c.p / c.P and other <= share * c.X / c.P
 
 
-def bound_vanishes(c, times=1):
-    return times * c.X * (1 + c.sd) <= 1
-
-
 def rejected_is_behind(w, times=1):
     return not w.dd > 0 or w.A_w > times * w.A_l
 
 
 limit_of_a_run.by_induction(of=shrinks, **left_behind, wrong={"times": F(11, 10)})
 limit_of_a_run.proved(over=after_a_path, wrong={"share": F(9, 10)})
-limit_of_a_run.proved(over=after_a_path, of=bound_vanishes, wrong={"times": F(11, 10)})
+limit_of_a_run.proved(
+    over=after_a_path, of=lambda c, times=1: times * c.X * (1 + c.sd) <= 1, wrong={"times": F(11, 10)}
+)
 limit_of_a_run.proved(of=rejected_is_behind, wrong={"times": F(9, 10)})
 limit_of_a_run.false(of=lambda w: w.after(10**12).p_w > F(1, 10**6), at=ladder(F(1, 8)), true_at=BOTH_RISE, also=True)

@@ -43,20 +43,17 @@ def remark_4(w, relative=False):
     return all(p == q or (a > b) == (p > q) for (p, a), (q, b) in itertools.combinations(gains, 2))
 
 
-@setting("two responses outside the pair, p, q > 0, both multiplied by 1 / Z'")
-def two_others(numbers):
-    """Any two responses outside the pair of a table."""
-    return numbers.positive("p"), numbers.positive("q"), numbers.positive("factor")
-
-
 def in_proportion(case, least=1):
     p, q, factor = case
     return not factor > least or (p * factor - p > q * factor - q) == (p > q)
 
 
+TWO_OTHERS = setting("p, q > 0 of any two responses outside the pair, both multiplied by 1 / Z'")(
+    lambda numbers: [numbers.positive(name) for name in ("p", "q", "factor")]
+)
 remark_4.false(at=LESS_PROBABLE_GAINS, true_at=IN_A_TABLE)
 remark_4.proved(over=TABULAR_STEP, of=of_the_others, role=CONDITIONAL, wrong={"times": F(11, 10)})
-remark_4.proved(over=two_others, of=in_proportion, role=CONDITIONAL, wrong={"least": F(9, 10)})
+remark_4.proved(over=TWO_OTHERS, of=in_proportion, role=CONDITIONAL, wrong={"least": F(9, 10)})
 remark_4.unrefuted(tabular, wrong={"relative": True}, worlds=200, ranges="2 to 8 responses, e^s = 2", also=True)
 
 
@@ -105,13 +102,6 @@ def whole_features(numbers):
     return Named(P=P, end=end, left=(1 - P) * end * numbers.within("left", 0, 1))
 
 
-@setting("s > 0, delta >= 1: a gap of whole numbers")
-def whole_gap(numbers):
-    """The gap to the largest phi . d."""
-    s = numbers.positive("s")
-    return s, s + s * numbers.at_least("beyond_1", 0)
-
-
 @claim("mass-flow-limit", "not in the paper; where all the mass ends", PROVED)
 def mass_flow_limit(c, share=1):
     r"""\pi_s(\mathcal Y\setminus M)\le\frac{e^{-s}}{\pi_0(M)},\qquad
@@ -124,11 +114,6 @@ def mass_flow_limit(c, share=1):
     goes to 0: training to convergence can extinguish the chosen response.
     """
     return c.left / (c.P + c.left) <= share * c.end / c.P
-
-
-def gap_is_at_least_1(case, times=1):
-    s, along_gap = case
-    return exp(-along_gap) <= times * exp(-s)
 
 
 def long_run(source: random.Random) -> tuple[World, int]:
@@ -147,7 +132,12 @@ def mass_outside(case: tuple[World, int], most_probable: bool = False) -> bool:
 
 
 mass_flow_limit.by_induction(of=shrinks, **left_behind, wrong={"times": F(11, 10)})
-mass_flow_limit.proved(over=whole_gap, of=gap_is_at_least_1, wrong={"times": F(9, 10)})
+WHOLE_GAP = setting("s > 0, more >= 0: a gap of whole numbers is at least 1")(
+    lambda numbers: (numbers.positive("s"), numbers.at_least("more", 0))
+)
+mass_flow_limit.proved(
+    over=WHOLE_GAP, of=lambda c, times=1: exp(-c[0] * (1 + c[1])) <= times * exp(-c[0]), wrong={"times": F(9, 10)}
+)
 mass_flow_limit.proved(over=whole_features, wrong={"share": F(9, 10)})
 mass_flow_limit.proved(of=rejected_is_behind, wrong={"times": F(9, 10)})
 mass_flow_limit.unrefuted(

@@ -56,12 +56,6 @@ class ManyPairs:
         urgency = [1 / (1 + f ** (self.beta * (push[w] - push[r]))) for w, r, _ in self.pairs]
         return -sum((u * a * (p[w] - p[r]) for u, (w, r, a) in zip(urgency, self.pairs, strict=True)), F(0))
 
-    def __str__(self) -> str:
-        """Return probabilities and pairs."""
-        p = ", ".join(map(str, self.p))
-        pairs = "; ".join(f"{w} > {r} with weight {a}" for w, r, a in self.pairs)
-        return f"tabular softmax ({p}), pairs {pairs}, beta = {self.beta}"
-
     @property
     def is_complete(self) -> bool:
         """Return whether every chosen response is paired with every rejected one, once and with the same weight."""

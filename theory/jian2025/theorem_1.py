@@ -8,7 +8,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, FALSE, FIRST_ORDER, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED, ORDER
-from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, CurvedLogit, ladder
+from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, curved_step, ladder
 from theory.jian2025.finite_step import residual
 from theory.proof import exp, log, over_responses, same, setting
 from theory.statement import claims_of
@@ -150,7 +150,7 @@ def finite_step_margin(bent):
     Because: With log-odds $\theta-\theta^2$ a step of size 2 from $\theta=0$ overshoots to log-odds of $-2$.
     Proof: jian2025.log-margin: for a log-linear policy the log-ratio is linear in the parameters.
     """
-    return bent.log_odds_after >= bent.log_odds
+    return bent.after >= bent.before
 
 
 def of_a_log_linear_policy(case, times=1):
@@ -159,7 +159,7 @@ def of_a_log_linear_policy(case, times=1):
     return v.p_w * w.p_l >= times * w.p_w * v.p_l
 
 
-finite_step_margin.false(at=CurvedLogit(F(-1), F(0), F(2)), true_at=CurvedLogit(F(-1), F(0), F(1, 2)))
+finite_step_margin.false(at=curved_step(-1, 0, 2), true_at=curved_step(-1, 0, F(1, 2)))
 finite_step_margin.proved(over=STEP, of=of_a_log_linear_policy, role=CONDITIONAL, wrong={"times": F(101, 100)})
 
 
