@@ -8,7 +8,11 @@ from fractions import Fraction as F
 from functools import cached_property
 
 from dynamics.errors import InvalidArgument
+from theory.proof import LOG_LINEAR, TABULAR, with_step
 from theory.worlds import Rational, Vector, World, any_world, dot
+
+STEP, TABULAR_STEP = with_step(LOG_LINEAR), with_step(TABULAR)
+"""Pairs of a world and E = e^s of an exact step of any size s > 0 on its pair: w.after(E) is the world after it."""
 
 
 def ladder(x: Rational) -> World:
@@ -166,13 +170,13 @@ class Batch:
 
 
 def batch(source: random.Random) -> Batch:
-    """Draw a batch of 1 to 3 pairs with 1 to 3 shared parameters."""
-    k = source.randint(1, 3)
+    """Draw a batch of 1 to 8 pairs with 1 to 4 shared parameters."""
+    k = source.randint(1, 4)
 
     def score() -> Vector:
         return tuple(F(source.randint(-4, 4), source.randint(1, 3)) for _ in range(k))
 
-    n = source.randint(1, 3)
+    n = source.randint(1, 8)
     return Batch(
         tuple((score(), score()) for _ in range(n)), tuple(F(source.choice((1, 10, 90)), 100) for _ in range(n))
     )

@@ -70,19 +70,30 @@ def change_of_a_step(policy: Policy, theta: Tensor, learning_rate: float) -> tup
     return log_probs(policy, theta + delta).exp() - log_probs(policy, theta).exp(), delta
 
 
-def residual(prediction: Callable[[Policy, Tensor, Tensor, float], Tensor], name: str) -> Callable[[float], float]:
+def printed_changes(policy: Policy, theta: Tensor, _: Tensor, learning_rate: float, beta: float = BETA) -> Tensor:
+    """Return the right-hand sides of Eqs. (2) and (3), with ``beta`` as their prefactor."""
+    log_p, g = log_probs(policy, theta), scores(policy, theta)
+    w, r = g[CHOSEN], g[REJECTED]
+    log_ratios = log_p - other_reference(policy, theta)
+    z = BETA * (log_ratios[CHOSEN] - log_ratios[REJECTED])
+    terms = torch.stack([w @ w - w @ r, r @ w - r @ r])
+    return learning_rate * beta * (1 - torch.sigmoid(z)) * log_p[[CHOSEN, REJECTED]].exp() * terms
+
+
+def residual(prediction: Callable[..., Tensor], name: str, **change: float) -> Callable[[float], float]:
     """Return how far ``prediction`` is from the exact change of pi, as a function of the learning rate.
 
     Args:
         prediction: of (policy, theta, change of theta, learning rate), the predicted change of pi of every response,
             or of the first ones only.
         name: of a policy in ``smooth_policies``.
+        **change: arguments of the prediction that differ from its own.
     """
-    policy, theta = smooth_policies()[name]
 
     def distance(learning_rate: float) -> float:
+        policy, theta = smooth_policies()[name]
         exact, delta = change_of_a_step(policy, theta, learning_rate)
-        predicted = prediction(policy, theta, delta, learning_rate)
+        predicted = prediction(policy, theta, delta, learning_rate, **change)
         return float((exact[: len(predicted)] - predicted).abs().max())
 
     return distance

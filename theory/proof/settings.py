@@ -49,6 +49,12 @@ class Numbers:
         self.assume(value > low, value < high)
         return value
 
+    def within(self, name: str, low: Any, high: Any) -> Any:
+        """Return a number between two others, or one of them."""
+        value = self.real(name)
+        self.assume(value >= low, value <= high)
+        return value
+
     def natural(self, name: str, least: int) -> Any:
         """Return a whole number from ``least`` on; a proof takes it for any real number from there on."""
         value = self.real(name)
@@ -95,6 +101,12 @@ class _Draws(Numbers):
             raise Rejected
         n = self.source.choice((2, 3, 12, 100))
         return self._new(name, low + (high - low) * Fraction(self.source.randint(1, n - 1), n))
+
+    def within(self, name: str, low: Any, high: Any) -> Any:
+        if not low <= high:
+            raise Rejected
+        n = self.source.choice((1, 2, 3, 12, 100))
+        return self._new(name, low + (high - low) * Fraction(self.source.randint(0, n), n))
 
     def natural(self, name: str, least: int) -> Fraction:
         return self._new(name, Fraction(least + self.source.choice((0, 0, 1, 2, 3, 6, 20))))
@@ -186,10 +198,11 @@ def beside(family: Family, assumes: str) -> Callable[[Callable[[Numbers], Any]],
         (own,) = numbers.cases
 
         def paired(case: Case) -> Case:
+            first, second = case.rebuild, own.rebuild
             return replace(
                 case,
                 build=lambda run: (case.build(run), own.build(run)),
-                rebuild=lambda values: (case.rebuild(values), own.rebuild(values)),
+                rebuild=None if first is None or second is None else lambda values: (first(values), second(values)),
             )
 
         return Family(
