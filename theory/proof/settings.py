@@ -178,6 +178,52 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
     return make
 
 
+def world_of(assumes: str, where: Callable[[Named], tuple[Any, ...]] | None = None, **kinds: str) -> Family:
+    """Make a setting of independent numbers, each of a kind.
+
+    Args:
+        assumes: what it assumes, in words.
+        where: further assumptions, a tuple of truth values.
+        **kinds: "real", "positive", "negative", "nonnegative", or "share" for one strictly between 0 and 1.
+
+    Raises:
+        TypeError: another kind.
+
+    Example:
+        >>> from theory.proof import prove
+        >>> pair = world_of("a >= b > 0", lambda c: (c.a >= c.b,), a="positive", b="positive")
+        >>> prove(lambda c, least=1: c.a / c.b >= least, pair).verdict
+        'proved'
+    """
+    unknown = {kind for kind in kinds.values() if kind not in KINDS}
+    if unknown:
+        raise TypeError(f"a number is one of {', '.join(KINDS)}, not {', '.join(sorted(unknown))}")
+
+    def ask(numbers: Numbers) -> Named:
+        case = Named(**{name: KINDS[kind](numbers, name) for name, kind in kinds.items()})
+        if where is not None:
+            numbers.assume(*where(case))
+        return case
+
+    ask.__doc__ = f"every {', '.join(kinds)}"
+    return setting(assumes)(ask)
+
+
+def _nonnegative(numbers: Numbers, name: str) -> Any:
+    value = numbers.real(name)
+    numbers.assume(value >= 0)
+    return value
+
+
+KINDS: dict[str, Callable[[Numbers, str], Any]] = {
+    "real": lambda numbers, name: numbers.real(name),
+    "positive": lambda numbers, name: numbers.positive(name),
+    "negative": lambda numbers, name: -numbers.positive(name),
+    "nonnegative": _nonnegative,
+    "share": lambda numbers, name: numbers.between(name, 0, 1),
+}
+
+
 def beside(family: Family, assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
     """Make a family of pairs: a world of another family, and numbers of a setting beside it.
 
