@@ -7,15 +7,13 @@ from fractions import Fraction as F
 from typing import Any
 
 import sympy as sp
-from torch import Tensor
 
-from dynamics.policies import Policy
 from theory.claim import CONDITIONALLY, FIRST_ORDER, PROVED
 from theory.evidence import CONDITIONAL, FAILS, ORDER
-from theory.jian2025.cases import EVEN_PAIR, Batch, batch, ladder
-from theory.jian2025.smooth import log_probs, residual, scores as scores_of, smooth_policies
+from theory.jian2025.cases import EVEN_PAIR, Batch, ladder
+from theory.jian2025.finite_step import residual
 from theory.jian2025.theorem_1 import NOTHING_MOVES, exact_in_a_step
-from theory.proof import Named, exp, over_responses, same, setting, sqrt
+from theory.proof import Named, exp, over_responses, same, setting, sqrt, sums_of
 from theory.statement import claims_of
 from theory.worlds import World, any_world, dot
 
@@ -114,22 +112,11 @@ def curvature(s, p, a, Z, times=1):
     return same(sp.diff(pi, s, 2), pi * ((a - mean) ** 2 - times * (second - mean**2)))
 
 
-@setting("q > 0, 0 <= x <= 1: phi . d from its minimum, in units of its range")
-def one_other(numbers):
-    """One response outside y."""
+@sums_of("q > 0, 0 <= x <= 1: phi . d from its minimum, in units of its range")
+def others(numbers):
+    """All responses but y."""
     q, x = numbers.positive("q"), numbers.within("x", 0, 1)
     return Named(q=q, qx=q * x, qxx=q * x * x)
-
-
-@setting("sums of q, q x, q x^2 so far; one more response")
-def one_other_more(numbers):
-    """Any number of responses outside y, and one more."""
-    sums = {name: numbers.real(name) for name in ("q", "qx", "qxx")}
-    return Named(**sums, p=numbers.positive("p"), x=numbers.within("x", 0, 1))
-
-
-def with_one_more(s):
-    return Named(q=s.q + s.p, qx=s.qx + s.p * s.x, qxx=s.qxx + s.p * s.x**2)
 
 
 def sums_of_others(s, room=0):
@@ -157,12 +144,6 @@ def below(c, share=1):
     return -c.second <= -c.peak or -c.second <= F(95, 1000)
 
 
-@setting("0 < p < 1")
-def any_share(numbers):
-    """Every probability."""
-    return numbers.between("p", 0, 1)
-
-
 def peak(p, times=108):
     """(sqrt(3) / 18)^2 = 1/108 is above the squares of p(1-p)(1-2p), 1/16 and 95/1000."""
     return (
@@ -170,13 +151,12 @@ def peak(p, times=108):
     )
 
 
+A_SHARE = setting("0 < p < 1")(lambda numbers: numbers.between("p", 0, 1))
 taylor_remainder.derived(of=curvature, symbols={"s": "real", "a": "real", "Z": "function"}, wrong={"times": 2})
-taylor_remainder.by_induction(
-    of=sums_of_others, base=one_other, step=one_other_more, after=with_one_more, wrong={"room": F(1, 100)}
-)
+taylor_remainder.by_induction(of=sums_of_others, **others, wrong={"room": F(1, 100)})
 taylor_remainder.proved(over=one_and_the_others, of=above, wrong={"share": F(9, 10)})
 taylor_remainder.proved(over=one_and_the_others, of=below, wrong={"share": F(9, 10)})
-taylor_remainder.proved(over=any_share, of=peak, wrong={"times": 109}, lemma="Taylor")
+taylor_remainder.proved(over=A_SHARE, of=peak, wrong={"times": 109}, lemma="Taylor")
 taylor_remainder.unrefuted(world_and_size, wrong={"share": F(9, 10)}, worlds=200, ranges=SIZES, also=True)
 
 
@@ -192,14 +172,11 @@ def eq_22(eta, L, times=1):
     return same(sp.diff(sp.exp(L(eta)), eta), times * sp.exp(L(eta)) * L(eta).diff(eta))
 
 
-def linearised(policy: Policy, theta: Tensor, delta: Tensor, _: float, power: float = 1.0) -> Tensor:
-    return log_probs(policy, theta).exp() ** power * (scores_of(policy, theta) @ delta)
-
-
 eq_22.derived(symbols={"eta": "real", "L": "function"}, role=ORDER, wrong={"times": 2})
 eq_22.false(of=exact_in_a_step, at=ladder(1), true_at=NOTHING_MOVES)
-for policy in smooth_policies():
-    eq_22.slope(residual(linearised, policy), 2, wrong=residual(linearised, policy, power=0.9), also=True)
+eq_22.slope(
+    residual(ladder(1), (1,), ladder(1).D_l), 2, wrong=residual(ladder(1), (1,), F(-1, 3) * F(9, 10)), also=True
+)
 
 
 # --- the gradient --------------------------------------------------------------------------------------------------
@@ -280,10 +257,6 @@ def eq_30_batch(b):
     return all(b.log_change(i, chosen=True) == value for i, value in enumerate(own))
 
 
-def term_of_the_mean(c):
-    return (c.u * c.own + c.others) / c.N == c.u * c.own
-
-
 def every_log_ratio_rises(b: Batch) -> bool:
     return all(b.log_margin_change(i) >= 0 for i in range(len(b.scores)))
 
@@ -292,15 +265,12 @@ HALF = F(1, 2)
 OPPOSED = Batch((((HALF,), (-HALF,)), ((-3 * HALF,), (3 * HALF,))), (HALF, HALF))
 ALONE = Batch(OPPOSED.scores[:1], OPPOSED.urgencies[:1])
 eq_30_batch.false(at=OPPOSED, true_at=ALONE).false(of=every_log_ratio_rises, at=OPPOSED, true_at=ALONE, role=FAILS)
-eq_30_batch.proved(over=in_a_batch, of=term_of_the_mean, given=lambda c: c.N == 1, wrong_given=lambda c: F(3, 2) >= c.N)
-
-
-def weighted_sum_rises(b: Batch, weighted: bool = True) -> bool:
-    """Return whether the log-ratios of a batch rise on the average, weighted by the urgencies or not."""
-    weights = b.urgencies if weighted else [F(1)] * len(b.urgencies)
-    total = sum(u * b.log_margin_change(i) for i, u in enumerate(weights))
-    square = len(b.scores) * dot(b.direction, b.direction)
-    return (total == square if weighted else True) and total >= 0
+eq_30_batch.proved(
+    over=in_a_batch,
+    of=lambda c: (c.u * c.own + c.others) / c.N == c.u * c.own,
+    given=lambda c: c.N == 1,
+    wrong_given=lambda c: F(3, 2) >= c.N,
+)
 
 
 @claim("batch-margin", "not in the paper; what is left of Eq. (30) in a batch", PROVED)
@@ -315,18 +285,14 @@ def batch_margin(pair, times=1):
     return same(pair.sum(pair.u * (pair.d * push / pairs)), times * push**2 / pairs)
 
 
-@setting("N >= 1, any sum of weighted differences")
-def mean_push(numbers):
-    """The push on one parameter."""
-    return numbers.real("push"), numbers.natural("N", 1)
+def unweighted_sum_rises(b: Batch) -> bool:
+    return sum(b.log_margin_change(i) for i in range(len(b.scores))) >= 0
 
 
-batch_margin.derived(sums=over_responses(u="any", d="any"), wrong={"times": 2})
-batch_margin.proved(over=mean_push, of=lambda c, least=0: c[0] ** 2 / c[1] >= least, wrong={"least": F(1, 100)})
-batch_margin.unrefuted(
-    batch,
-    of=weighted_sum_rises,
-    wrong={"weighted": False},
-    ranges="1 to 8 pairs, 1 to 4 parameters, urgencies 1/100, 1/10, 9/10",
-    also=True,
+MEAN_PUSH = setting("N >= 1, any sum of weighted differences")(
+    lambda numbers: (numbers.real("push"), numbers.natural("N", 1))
 )
+UNEVEN = Batch((((F(1),), (F(0),)), ((F(0),), (F(3),))), (F(9, 10), F(1, 10)))
+batch_margin.derived(sums=over_responses(u="any", d="any"), wrong={"times": 2})
+batch_margin.proved(over=MEAN_PUSH, of=lambda c, least=0: c[0] ** 2 / c[1] >= least, wrong={"least": F(1, 100)})
+batch_margin.false(of=unweighted_sum_rises, at=UNEVEN, true_at=ALONE, also=True)

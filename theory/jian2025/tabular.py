@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from fractions import Fraction as F
 
 import sympy as sp
-import torch
-from torch import Tensor
 
-from dynamics.policies import PrefixTree
 from theory.claim import PROVED
 from theory.jian2025.cases import BOTH_RISE, TABULAR_STEP
-from theory.proof import TABULAR, Named, exp, same, setting
+from theory.proof import TABULAR, Named, exp, same, setting, sums_of
 from theory.statement import claims_of
 from theory.worlds import World
 
@@ -87,13 +83,11 @@ def chosen_rises(c):
     return c.a * (1 - 2 * c.p + s2) - c.b * (s2 - c.p - c.q) > 0
 
 
-def equal_weights(c):
-    return chosen_rises(Named(**vars(c) | {"b": c.a}))
-
-
 tabular_signs.proved(over=TABULAR_STEP, wrong={"growth": 1})
 tabular_signs.false(at=(BOTH_RISE, F(3)), true_at=(World.tabular([F(1, 2), F(1, 3), F(1, 6)]), F(3)), also=True)
-tabular_signs.refuted(over=unequal_weights, of=chosen_rises, unlike=equal_weights, also=True)
+tabular_signs.refuted(
+    over=unequal_weights, of=chosen_rises, unlike=lambda c: chosen_rises(Named(**vars(c) | {"b": c.a})), also=True
+)
 
 
 @claim("tabular-drives", "not in the paper; Eqs. (2), (3) in a tabular softmax", PROVED)
@@ -106,12 +100,10 @@ def tabular_drives(w, sign=1):
     return w.ww - w.wl == 1 - sign * (w.p_w - w.p_l) and w.wl - w.ll == -1 - sign * (w.p_w - w.p_l)
 
 
-def drive_of_another(w, sign=1):
-    return w.wy - w.ly == sign * (w.p_l - w.p_w)
-
-
 tabular_drives.proved(over=TABULAR, wrong={"sign": F(11, 10)})
-tabular_drives.proved(over=TABULAR, of=drive_of_another, wrong={"sign": F(11, 10)})
+tabular_drives.proved(
+    over=TABULAR, of=lambda w, sign=1: w.wy - w.ly == sign * (w.p_l - w.p_w), wrong={"sign": F(11, 10)}
+)
 
 
 @claim("tabular-others", "not in the paper; where the mass goes in a tabular softmax", PROVED)
@@ -142,33 +134,22 @@ tabular_others.proved(over=TABULAR_STEP, of=share_of_one, wrong={"times": F(11, 
 # --- separate logits for every prefix ------------------------------------------------------------------------------
 
 
-def others_after(p, q, c):
-    """Return what p_k of another token of probability q becomes for the chosen and for the rejected response."""
-    return q * exp(-c * (1 - p + q)), q * exp(c * (1 - p + q))
-
-
-@setting("0 < p < 1 of the token itself, q > 0 of another, c > 0")
-def one_token(numbers):
-    """A token after the parting, and one other at its node."""
-    p, q, c = numbers.between("p", 0, 1), numbers.positive("q"), numbers.positive("c")
-    down, up = others_after(p, q, c)
-    return Named(p=p, c=c, rest=q, down=down, up=up)
-
-
-@setting("sums over the other tokens so far; one more")
-def one_token_more(numbers):
-    """Any number of other tokens, and one more."""
-    state = {name: numbers.positive(name) for name in ("rest", "down", "up")}
-    return Named(**state, p=numbers.between("p", 0, 1), c=numbers.positive("c"), q=numbers.positive("q"))
-
-
-def with_another(s):
-    down, up = others_after(s.p, s.q, s.c)
-    return Named(p=s.p, c=s.c, rest=s.rest + s.q, down=s.down + down, up=s.up + up)
+@sums_of(
+    "0 < p < 1 of the token itself, c > 0; q > 0 of another",
+    fixed=lambda numbers: (numbers.between("p", 0, 1), numbers.positive("c")),
+)
+def other_tokens(numbers, shared):
+    """What the other tokens of a node become for the chosen and for the rejected response."""
+    (p, c), q = shared, numbers.positive("q")
+    return Named(rest=q, down=q * exp(-c * (1 - p + q)), up=q * exp(c * (1 - p + q)))
 
 
 def others_move(s, times=1):
     return 0 < times * s.down < s.rest < s.up
+
+
+def token_moves(n, times=1):
+    return n.p / (n.p + n.down) > times * n.p > n.p / (n.p + n.up)
 
 
 @setting("0 < p < 1, 0 < down < 1 - p < up")
@@ -178,20 +159,16 @@ def a_node(numbers):
     return Named(p=p, down=numbers.between("down", 0, 1 - p), up=1 - p + numbers.positive("more"))
 
 
-def token_moves(n, times=1):
-    return n.p / (n.p + n.down) > times * n.p > n.p / (n.p + n.up)
-
-
-@setting("factors > 1 of one token, and in (0, 1) of another")
-def factors(numbers):
-    """The first tokens that differ."""
-    return 1 + numbers.positive("gain"), numbers.between("loss", 0, 1)
-
-
-@setting("the products so far; one more factor each")
-def more_factors(numbers):
-    """Words of any length."""
-    return numbers.positive("up"), numbers.positive("down"), 1 + numbers.positive("gain"), numbers.between("loss", 0, 1)
+FACTORS = setting("factors > 1 of one token, and in (0, 1) of another")(
+    lambda numbers: (1 + numbers.positive("gain"), numbers.between("loss", 0, 1))
+)
+MORE_FACTORS = setting("the products so far; one more factor each")(
+    lambda numbers: (
+        *map(numbers.positive, ("up", "down")),
+        1 + numbers.positive("gain"),
+        numbers.between("loss", 0, 1),
+    )
+)
 
 
 @claim("prefix-tree", "not in the paper; Theorem 1 for autoregressive policies without shared parameters", PROVED)
@@ -213,38 +190,9 @@ def shared_prefix(t, shared, other, a, b, same_node=True):
     return same(sp.diff((shared(t) + a) - ((shared if same_node else other)(t) + b), t), 0)
 
 
-def moves_apart(tied: bool = False, trees: int = 40) -> bool:
-    """Return whether random trees move their pair apart; tied: one bias for each token, shared by all prefixes."""
-    source = random.Random(0)
-    for _ in range(trees):
-        words = dict.fromkeys("".join(source.choice("abc") for _ in range(3)) for _ in range(9))
-        change = change_in_a_tree(tuple(words)[:6], source, source.choice((0.01, 0.3, 2.0, 25.0)), tied)
-        if not change[0] > 0 > change[1]:
-            return False
-    return True
-
-
-def change_in_a_tree(words: tuple[str, ...], source: random.Random, size: float, tied: bool) -> Tensor:
-    """Return the exact change of log pi of every word in a step along the gradient by autograd."""
-    tree = PrefixTree(words)
-    theta = torch.tensor([source.gauss(0, 1) for _ in tree.edges], dtype=torch.float64, requires_grad=True)
-    with torch.enable_grad():
-        log_p = tree.log_probs(theta)
-        (direction,) = torch.autograd.grad(log_p[0] - log_p[1], theta)
-    if tied:
-        tokens = [token for _, token in tree.edges]
-        direction = torch.tensor([[float(a == b) for b in tokens] for a in tokens], dtype=torch.float64) @ direction
-    return tree.log_probs(theta.detach() + size * direction) - log_p.detach()
-
-
 prefix_tree.derived(of=shared_prefix, symbols={"shared": "function", "other": "function"}, wrong={"same_node": False})
-prefix_tree.by_induction(
-    of=others_move, base=one_token, step=one_token_more, after=with_another, wrong={"times": F(11, 10)}
-)
+prefix_tree.by_induction(of=others_move, **other_tokens, wrong={"times": F(11, 10)})
 prefix_tree.proved(over=a_node, of=token_moves, wrong={"times": F(101, 100)})
 prefix_tree.by_induction(
-    base=factors, step=more_factors, after=lambda s: (s[0] * s[2], s[1] * s[3]), wrong={"times": F(11, 10)}
-)
-prefix_tree.numerical(
-    of=moves_apart, wrong={"tied": True}, tolerance="autograd on 40 random trees, steps up to 25", also=True
+    base=FACTORS, step=MORE_FACTORS, after=lambda s: (s[0] * s[2], s[1] * s[3]), wrong={"times": F(11, 10)}
 )

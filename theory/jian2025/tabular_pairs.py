@@ -10,7 +10,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL
-from theory.proof import Named, exp, same, setting
+from theory.proof import Named, exp, same, setting, sums_of
 from theory.statement import claims_of
 
 claim = claims_of("jian2025")
@@ -56,12 +56,6 @@ class ManyPairs:
         urgency = [1 / (1 + f ** (self.beta * (push[w] - push[r]))) for w, r, _ in self.pairs]
         return -sum((u * a * (p[w] - p[r]) for u, (w, r, a) in zip(urgency, self.pairs, strict=True)), F(0))
 
-    def __str__(self) -> str:
-        """Return probabilities and pairs."""
-        p = ", ".join(map(str, self.p))
-        pairs = "; ".join(f"{w} > {r} with weight {a}" for w, r, a in self.pairs)
-        return f"tabular softmax ({p}), pairs {pairs}, beta = {self.beta}"
-
     @property
     def is_complete(self) -> bool:
         """Return whether every chosen response is paired with every rejected one, once and with the same weight."""
@@ -87,45 +81,35 @@ def many_pairs(source: random.Random) -> ManyPairs:
 RANGES = "3 to 9 responses, 1 to 9 pairs with weights 1, 2, 8, beta from 1 to 4"
 
 
-@setting("p > 0, any push v, c > 0")
-def one_response(numbers):
-    """One response."""
-    c, p, v = numbers.positive("c"), numbers.positive("p"), numbers.real("v")
-    return Named(c=c, p=p, pv=p * v, grown=p * exp(c * v))
-
-
-@setting("sums of p, p v, p e^(c v) so far; one more response")
-def one_more(numbers):
-    """Any number of responses, and one more."""
-    sums = {name: numbers.real(name) for name in ("p", "pv", "grown")}
-    return Named(**sums, c=numbers.positive("c"), q=numbers.positive("q"), v=numbers.real("v"))
-
-
-def with_one_more(s):
-    return Named(c=s.c, p=s.p + s.q, pv=s.pv + s.q * s.v, grown=s.grown + s.q * exp(s.c * s.v))
+@sums_of("c > 0; p > 0, any push v", fixed=lambda numbers: numbers.positive("c"))
+def responses(numbers, c):
+    """Any number of responses."""
+    p, v = numbers.positive("p"), numbers.real("v")
+    return Named(p=p, pv=p * v, pvv=p * v * v, grown=p * exp(c * v))
 
 
 def above_tangent(s, times=1):
-    return s.grown >= s.p + times * s.c * s.pv
+    return s.grown >= s.p + times * s.fixed * s.pv
 
 
 @setting("Z >= 1 + c sum p v, from the tangent")
 def normalised(numbers):
     """The normaliser after a step of any size."""
     mean, c = numbers.real("mean"), numbers.positive("c")
-    Z = 1 + c * mean + numbers.within("excess", 0, 100)
+    Z = 1 + c * mean + numbers.at_least("excess", 0)
     numbers.assume(Z > 0)
     return Named(mean=mean, Z=Z, p=numbers.positive("p"))
 
 
 @claim("tabular-many-pairs", "not in the paper; the first step of Fig. 2a without shared parameters", PROVED)
 def many_pairs_first_step(s, slack=0):
-    r"""D\log\pi_y=\tfrac{\eta\beta}{2}\Bigl(\sum_jb_j\pi_{l,j}-\sum_ia_i\pi_{w,i}\Bigr)\ \text{for every response outside
-    the pairs},\qquad\sum_ia_i\pi_{w,i}\ge\sum_jb_j\pi_{l,j}\Rightarrow\Delta\pi_y\le 0\ \text{for every step size}
+    r"""D\log\pi_y=\tfrac{\eta\beta}{2}\Bigl(\sum_jb_j\pi_{l,j}-\sum_ia_i\pi_{w,i}\Bigr)\ \text{for every response
+    outside the pairs},\qquad
+    \sum_ia_i\pi_{w,i}\ge\sum_jb_j\pi_{l,j}\Rightarrow\Delta\pi_y\le 0\ \text{for every step size}
 
     Assumes: tabular softmax, first step from the reference; a and b: how often a response is chosen and rejected
-    Proof: $\pi_y'=\pi_y/Z'$ with $Z'=\sum_{y'}\pi_{y'}e^{cv_{y'}}\ge 1+c\sum\pi v$ for the push $v$, and the derivative of
-    $-\log Z'$ at $c=0$ is $-\sum\pi v$.
+    Proof: $\pi_y'=\pi_y/Z'$ with $Z'=\sum_{y'}\pi_{y'}e^{cv_{y'}}\ge 1+c\sum\pi v$ for the push $v$, and the derivative
+    of $-\log Z'$ at $c=0$ is $-\sum\pi v$.
     """
     return not s.mean >= slack or s.p / s.Z <= s.p
 
@@ -141,9 +125,7 @@ def any_step(case: ManyPairs, slack: F = F(0)) -> bool:
 
 
 many_pairs_first_step.derived(of=first_order, symbols={"Z": "function"}, wrong={"times": F(11, 10)})
-many_pairs_first_step.by_induction(
-    of=above_tangent, base=one_response, step=one_more, after=with_one_more, wrong={"times": F(11, 10)}
-)
+many_pairs_first_step.by_induction(of=above_tangent, **responses, wrong={"times": F(11, 10)})
 many_pairs_first_step.proved(over=normalised, wrong={"slack": F(-1, 10)})
 many_pairs_first_step.unrefuted(many_pairs, of=any_step, wrong={"slack": F(1, 2)}, ranges=RANGES, also=True)
 
@@ -153,8 +135,8 @@ def unimodal(case, flip=1):
     r"""\text{once}\ \log\pi_{y^*}\ \text{falls, it never rises again}
 
     Assumes: every chosen response is paired with every rejected one, equally often (a single pair included)
-    Because: With unequal weights a heavy pair can push $y^*$ down until it is satisfied, and a light pair, whose rejected
-    response is likelier, then lifts it again.
+    Because: With unequal weights a heavy pair can push $y^*$ down until it is satisfied, and a light pair, whose
+    rejected response is likelier, then lifts it again.
     Proof: All pairs keep equal margins, so the push keeps its direction $n$ and
     $\frac{d}{ds}\log\pi_{y^*}=-E_s[n]$, whose derivative is $-\mathrm{Var}_s(n)\le 0$.
     """
@@ -168,25 +150,9 @@ def derivative_of_the_mean(s, Z, times=1):
     return same(sp.diff(-mean, s), -(second - times * mean**2))
 
 
-@setting("q > 0, any push n")
-def one_weight(numbers):
-    """One response with the weight p e^(s n)."""
-    q, n = numbers.positive("q"), numbers.real("n")
-    return q, q * n, q * n * n
-
-
-@setting("sums of q, q n, q n^2 so far; one more")
-def one_weight_more(numbers):
-    """Any number of responses, and one more."""
-    return *(numbers.real(name) for name in ("sum", "first", "second")), numbers.positive("q"), numbers.real("n")
-
-
-def weight_added(s):
-    return s[0] + s[3], s[1] + s[3] * s[4], s[2] + s[3] * s[4] ** 2
-
-
 def variance(s, times=1):
-    return s[0] > 0 and s[2] >= 0 and times * s[1] ** 2 <= s[0] * s[2]
+    """With the weights p e^(s n) in the place of p."""
+    return s.p > 0 and s.pvv >= 0 and times * s.pv**2 <= s.p * s.pvv
 
 
 P = (F(10, 1000), F(1, 1000), F(1, 1000), F(150, 1000), F(838, 1000))
@@ -195,13 +161,5 @@ unimodal.false(at=UNEVEN, true_at=EVEN)
 unimodal.derived(
     of=derivative_of_the_mean, symbols={"s": "real", "Z": "function"}, role=CONDITIONAL, wrong={"times": 2}
 )
-unimodal.by_induction(
-    of=variance,
-    base=one_weight,
-    step=one_weight_more,
-    after=weight_added,
-    role=CONDITIONAL,
-    wrong={"times": F(11, 10)},
-    lemma="monotone",
-)
+unimodal.by_induction(of=variance, **responses, role=CONDITIONAL, wrong={"times": F(11, 10)}, lemma="monotone")
 unimodal.unrefuted(many_pairs, given=lambda case: case.is_complete, wrong={"flip": -1}, ranges=RANGES, also=True)
