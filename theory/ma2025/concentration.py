@@ -141,7 +141,6 @@ def theorem_4(world: Bandit, sign: int = 1) -> bool:
 
 
 def lemma_3_twice(y: Any, second: Any = 1) -> Any:
-    """The difference of both sides of Eq. (20) is that of Lemma 3 for alpha and that for beta."""
     w, square = y.b - y.a, y.sum(y.p**2) / y.sum(1 + 0 * y.p)
     right = 2 * (var(y, y.a, y.b) * square - var(y, y.a * y.p, y.b * y.p))
     gap = var(y, y.a * y.p) - var(y, y.a) * square + second * (var(y, y.b * y.p) - var(y, y.b) * square)
@@ -240,7 +239,6 @@ def closed_form(case: Any, share: Any = F(1, 4)) -> Any:
 
 
 def of_a_pair(p_i: Any, p_j: Any, q_i: Any, q_j: Any, sign: int = -1) -> Any:
-    """What a pair adds to w_i and to w_j."""
     push = q_i / (q_i + q_j) - p_i / (p_i + p_j)
     return same(q_j / (q_i + q_j) - p_j / (p_i + p_j), sign * push)
 

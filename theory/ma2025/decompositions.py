@@ -12,7 +12,7 @@ import sympy as sp
 
 from theory.claim import PROVED
 from theory.ma2025.covariance import claim
-from theory.proof import Named, same, setting
+from theory.proof import Named, log, same, world_of
 
 FROZEN = sp.symbols("frozen_a frozen_b", negative=True)  # copies of a and b that no gradient sees
 
@@ -67,12 +67,8 @@ nbdpo_is_dpo_plus_sft.derived(symbols=LOGS | {"ratio": "function"}, wrong={"on_l
 nbdpo_is_dpo_plus_sft.derived(of=in_logits, wrong={"averaged": 0})
 
 
-@setting("log pi_w, log pi_l and those of the reference < 0, beta > 0, k > 0")
-def log_probabilities(numbers: Any) -> Named:
-    """Every pair of log-probabilities."""
-    names = ("a", "b", "ref_a", "ref_b")
-    logs = {name: -numbers.positive(name) for name in names}
-    return Named(**logs, beta=numbers.positive("beta"), k=numbers.positive("k"))
+WORDS = "log pi_w, log pi_l and those of the reference < 0, beta > 0, k > 0"
+log_probabilities = world_of(WORDS, **LOGS, beta="positive", k="positive")
 
 
 def bdpo(case: Named) -> Any:
@@ -103,21 +99,22 @@ def one_ratio(case: Named, other: int = 1) -> Any:
     return bdpo(scaled) == bdpo(case)
 
 
-@setting("-f > beta log ref_w, so e^(-f) > ref_w^beta")
-def exponentials(numbers: Any) -> Named:
-    """e^(-f) and ref_w^beta."""
-    power = numbers.positive("power")
-    return Named(power=power, of_margin=power + numbers.positive("more"))
-
-
 def loss_is_bounded(case: Named, times: Any = 1) -> Any:
-    return 1 + case.of_margin > 1 + times * case.power
+    return log(1 + case.of_margin) > log(1 + times * case.power)
+
+
+of_margin = world_of(
+    "e^(-f) > ref_w^beta, as -f > beta log ref_w",
+    lambda c: (c.of_margin > c.power,),
+    of_margin="positive",
+    power="positive",
+)
 
 
 bdpo_identity.proved(over=log_probabilities, wrong={"sign": -1})
 bdpo_identity.proved(of=bounds, over=log_probabilities, wrong={"share": F(9, 10)})
 bdpo_identity.proved(of=one_ratio, over=log_probabilities, wrong={"other": 2})
-bdpo_identity.proved(of=loss_is_bounded, over=exponentials, wrong={"times": 2}, lemma="monotone")
+bdpo_identity.proved(of=loss_is_bounded, over=of_margin, wrong={"times": F(11, 10)})
 
 
 @claim("bdpo-effective-beta", "not in the paper; the pull of Eq. (28) against that of DPO", PROVED)

@@ -27,7 +27,7 @@ from theory.ma2025.extrema_proof import (
     fitness_on_grid,
     theorem_3_anchor,
 )
-from theory.proof import Named, exp, log, setting
+from theory.proof import Named, exp, log, world_of
 from theory.worlds import Vector
 
 Curve = Callable[[Any], tuple[Any, Any]]  # logarithm, up to a constant, and its derivative
@@ -113,16 +113,13 @@ theorem_3.derived(of=derivative_of_a_term, symbols=CURVES, wrong={"sign": -1})
 theorem_3.enclosed(of=rises_and_falls_between_modes, wrong={"then": F(2)}, also=True)
 
 
-@setting("w'(y*) = 0; f_p (y* - mu_p) > 0 and w(y*) > 0, or both < 0")
-def at_an_extremum(numbers: Any) -> Named:
-    """An extremum of w beyond both modes, where w has the sign of the statement."""
-    side = numbers.positive("f_p"), numbers.positive("w")
-    return Named(f_p=side[0], w=side[1], mirrored_f_p=-side[0], mirrored_w=-side[1])
-
-
 def falls_at_the_extremum(case: Named, least: Any = 0) -> Any:
-    """Return whether g = w' - f_p w is negative there, on either side."""
-    return -case.f_p * case.w < least and -case.mirrored_f_p * case.mirrored_w < least
+    """Return whether g = -f_p w is negative."""
+    return -case.f_p * case.w < least
+
+
+SIDES = "w'(y*) = 0; f_p (y* - mu_p) > 0 and w(y*) > 0, or both < 0"
+at_an_extremum = world_of(SIDES, lambda c: (c.f_p * c.w > 0,), f_p="real", w="real")
 
 
 def prove_between_mode_and_extremum(statement: Any) -> None:
@@ -130,7 +127,7 @@ def prove_between_mode_and_extremum(statement: Any) -> None:
     of_mode = theorem_3_anchor.predicate
     statement.by_induction(of=of_mode, **AT_POLICY_MODE, role=CONDITIONAL, wrong={"least": F(1, 100)})
     statement.by_induction(of=eq_49_mended, **ANYWHERE, role=CONDITIONAL, wrong={"sign": -1})
-    of_extremum: dict[str, Any] = {"of": falls_at_the_extremum, "over": at_an_extremum, "lemma": "compactness"}
+    of_extremum: dict[str, Any] = {"of": falls_at_the_extremum, "over": at_an_extremum, "lemma": "Fermat, compactness"}
     statement.proved(**of_extremum, role=CONDITIONAL, wrong={"least": F(-1, 100)})
 
 

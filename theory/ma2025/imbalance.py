@@ -16,7 +16,7 @@ from theory.evidence import CONDITIONAL, FAILS
 from theory.ma2025.bandits import Bandit, bandit
 from theory.ma2025.covariance import claim
 from theory.ma2025.figure_1 import ROWS, imbalance as figure_1_ratio
-from theory.proof import Named, over_responses, same, setting, sums_of
+from theory.proof import Named, over_responses, same, sums_of, world_of
 
 BALANCED, POSITIVE, NEGATIVE = "balanced", "positively imbalanced", "negatively imbalanced"
 UNLIKELY_WINNER = Bandit.of([1, 3], q=[1, 1])  # with the pair (0, 1): the chosen response is the less probable one
@@ -73,7 +73,6 @@ def eq_2(case: tuple[Bandit, tuple[tuple[int, int], ...]]) -> bool:
 
 
 def partials(w: Any, r: Any, beta: Any, ref: Any, sign: int = -1) -> Any:
-    """The partial derivatives of one pair."""
     value, push = loss(w, r, beta, ref), beta * urgency(w, r, beta, ref)
     return same(sp.diff(value, w), sign * push / w) & same(sp.diff(value, r), push / r)
 
@@ -196,7 +195,6 @@ def is_the_weighted_fitness(s: Named, sign: int = -1) -> Any:
 
 
 def at_the_optimum(p_i: Any, p_j: Any, rate: Any, kappa: Any, excess: int = 0) -> Any:
-    """What a pair adds where its label has the probability kappa."""
     label = kappa + excess
     push = rate * label * (1 - kappa) - rate * (1 - label) * kappa
     return same(push * (1 / p_j - 1 / p_i), 0)
@@ -222,13 +220,6 @@ def corollary_1(world: Bandit) -> bool:
 corollary_1.false(at=UNLIKELY_WINNER, true_at=LIKELY_WINNER).false(at=EVEN_PAIR, true_at=LIKELY_WINNER)
 
 
-@setting("p_w, p_l > 0; push = beta (1 - kappa) > 0")
-def one_pair(numbers: Any) -> Named:
-    """One pair of any probabilities."""
-    w, r, push = numbers.positive("p_w"), numbers.positive("p_l"), numbers.positive("push")
-    return Named(w=w, l=r, partials=(-push / w, push / r))
-
-
 @claim("corollary-1-per-pair", "not in the paper; what is true of Corollary 1", PROVED)
 def corollary_1_per_pair(case: Named, times: Any = 1) -> bool:
     r"""\text{a pair is negatively imbalanced under DPO}\iff\pi_w>\pi_l;\quad\text{balanced}\iff\pi_w=\pi_l;\quad
@@ -238,7 +229,10 @@ def corollary_1_per_pair(case: Named, times: Any = 1) -> bool:
     Proof: Eq. (2): the ratio of the sizes is $\pi_l/\pi_w$.
     """
     expected = BALANCED if case.w == times * case.l else POSITIVE if case.w < times * case.l else NEGATIVE
-    return kind(*case.partials) == expected
+    return kind(-case.push / case.w, case.push / case.l) == expected
+
+
+one_pair = world_of("p_w, p_l > 0; push = beta (1 - kappa) > 0", w="positive", l="positive", push="positive")
 
 
 corollary_1_per_pair.proved(over=one_pair, wrong={"times": F(11, 10)})

@@ -13,7 +13,7 @@ from theory.evidence import CONDITIONAL, HOLDS
 from theory.ma2025.bandits import Bandit
 from theory.ma2025.concentration import RANGES, alpha, any_utility, beta, prove_that_alpha_increases, var
 from theory.ma2025.covariance import below_of_any_sign, claim, covariance, mean, prove_lemma, times, top
-from theory.proof import Named, over_responses, same, setting, sums_of
+from theory.proof import Named, over_responses, same, setting, sums_of, world_of
 from theory.statement import Statement
 from theory.worlds import dot
 
@@ -77,15 +77,13 @@ def adds_strictly_more(s: Any, share: Any = 1) -> Any:
     return s.products > share * s.fixed.f * s.plain
 
 
-@setting("E[alpha] = E[beta] = e; Cov[beta p, p] <= e V; Cov[alpha p, p] > e V, by Lemma 4; V = Var[p]")
-def moments(numbers: Any) -> Named:
-    """The covariances of the proof."""
-    bound = numbers.positive("e") * numbers.positive("V")
-    return Named(with_alpha=bound + numbers.positive("by_lemma_4"), with_beta=bound - abs(numbers.real("room")))
+def covariance_is_negative(m: Named, bound: Any = 0) -> Any:
+    with_beta, with_alpha = m.mean * m.variance - m.room, m.mean * m.variance + m.by_lemma_4
+    return with_beta - with_alpha < bound
 
 
-def covariance_is_negative(m: Named, times_beta: Any = 1) -> Any:
-    return times_beta * m.with_beta - m.with_alpha < 0
+PREMISE = "Cov[beta p, p] = E[beta] Var[p] - room; Cov[alpha p, p] = E[alpha] Var[p] + by_lemma_4; E[alpha] = E[beta]"
+moments = world_of(PREMISE, mean="positive", variance="positive", room="nonnegative", by_lemma_4="positive")
 
 
 def as_covariance(y: Any, kept: Any = 1) -> Any:
@@ -114,7 +112,7 @@ def prove_theorem_7(statement: Statement, role: str = HOLDS) -> Statement:
     prove_that_alpha_increases(prove_lemma(statement, of_any_sign=True, role=role), role=role)
     strictly = {**below_of_any_sign, "base": the_smallest}
     statement.by_induction(of=adds_strictly_more, **strictly, wrong={"share": F(11, 10)}, role=role)
-    return statement.proved(of=covariance_is_negative, over=moments, wrong={"times_beta": 2}, role=role)
+    return statement.proved(of=covariance_is_negative, over=moments, wrong={"bound": F(-1, 100)}, role=role)
 
 
 # --- the claims ----------------------------------------------------------------------------------------------------
@@ -140,17 +138,12 @@ def theorem_7(world: Bandit, factor: int = 1) -> bool:
 
 
 def independent(case: Named, first: Any = 1) -> Any:
-    """Independence of beta and p gives the premise with equality."""
     with_p, with_square = case.b * case.p, case.b * case.square  # E[beta p] and E[beta p^2]
     return with_square - with_p * case.p == first * case.b * (case.square - case.p**2)
 
 
-@setting("E[beta p^k] = E[beta] E[p^k] for k = 1 and 2, by independence")
-def means_of_independent(numbers: Any) -> Named:
-    """E[beta], E[p] and E[p^2]."""
-    return Named(b=numbers.positive("b"), p=numbers.positive("p"), square=numbers.positive("square"))
-
-
+INDEPENDENT = "E[beta p^k] = E[beta] E[p^k] for k = 1 and 2, by independence; E[beta], E[p], E[p^2] > 0"
+means_of_independent = world_of(INDEPENDENT, b="positive", p="positive", square="positive")
 theorem_7.false(at=Bandit.of([1, 1], q=[2, 1]), true_at=GRID).false(at=TEN, true_at=GRID)
 prove_theorem_7(theorem_7, role=CONDITIONAL)
 theorem_7.proved(of=independent, over=means_of_independent, role=CONDITIONAL, wrong={"first": F(9, 10)})
@@ -298,13 +291,6 @@ def rate(y: Any, kept: int = 1) -> Any:
     return same(y.sum(y.p * y.p * (y.w - average)), y.sum(y.w * y.p**2) - kept * average * y.sum(y.p**2))
 
 
-@setting("E[p] > 0, sum p^2 > 0")
-def averages(numbers: Any) -> Named:
-    """The sums of the criterion."""
-    positive = {name: numbers.positive(name) for name in ("mean_p", "squares")}
-    return Named(**positive, average=numbers.real("average"), with_squares=numbers.real("with_squares"))
-
-
 def against_the_rates(world: Bandit, lost: int = 1) -> bool:
     w, p = world.fitness, world.p
     sums = Named(with_squares=dot(w, times(p, p)), average=world.mean_fitness, mean_p=mean(p), squares=dot(p, p))
@@ -312,6 +298,8 @@ def against_the_rates(world: Bandit, lost: int = 1) -> bool:
     return criterion == (ood_rate(world, balanced=False) < ood_rate(world, balanced=True))
 
 
+SUMS = {"mean_p": "positive", "squares": "positive", "average": "real", "with_squares": "real"}
+averages = world_of("E[p] > 0, sum p^2 > 0; any sums of w p and w p^2", **SUMS)
 exact_criterion.proved(over=averages, wrong={"lost": 0})
 exact_criterion.derived(of=rate, sums=over_responses(p="probability", w="any"), wrong={"kept": 0})
 exact_criterion.unrefuted(any_utility, of=against_the_rates, wrong={"lost": 0}, ranges=RANGES, also=True, worlds=200)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL
 from theory.ma2025.covariance import claim
-from theory.proof import Named, log, setting, sqrt
+from theory.proof import Named, log, sqrt, world_of
 from theory.worlds import Vector, World
 
 
@@ -45,13 +45,6 @@ ESCAPE = Affine((F(1, 4), F(3, 4), F(0)), (F(1), F(-2), F(1)), F(3, 200))
 STAYS = Affine((F(1, 4), F(3, 4), F(0)), (F(1), F(-1), F(0)), F(3, 200))
 
 
-@setting("ref >= 0 of any response, possibly 0; the step multiplies it by any e^x > 0; normaliser Z > 0")
-def softmax_step(numbers: Any) -> Named:
-    """Any step of a softmax times a base measure."""
-    ref = abs(numbers.real("ref"))
-    return Named(ref=(ref,), after=(ref * numbers.positive("growth") / numbers.positive("Z"),))
-
-
 @claim("theorem-6", "Theorem 6", CONDITIONALLY, "theorem-6-minimisers", "theorem-6-peak")
 def theorem_6(case: Any, most: Any = 0) -> Any:
     r"""\pi_{\mathrm{ref}}(y)=0\implies\pi_{\mathrm{dpo}}(y)=0
@@ -65,27 +58,24 @@ def theorem_6(case: Any, most: Any = 0) -> Any:
     return not case.ref[-1] <= most or case.after[-1] <= most
 
 
+def of_softmax(case: Named, most: Any = 0) -> Any:
+    return theorem_6(Named(ref=(case.ref,), after=(case.ref * case.growth / case.Z,)), most)
+
+
+STEP = "ref >= 0 of any response, possibly 0; a step multiplies it by any e^x > 0; normaliser Z > 0"
+softmax_step = world_of(STEP, ref="nonnegative", growth="positive", Z="positive")
+
+
 theorem_6.false(at=ESCAPE, true_at=STAYS)
-theorem_6.proved(over=softmax_step, role=CONDITIONAL, wrong={"most": F(1, 100)})
-
-
-@setting("p_i, p_j > 0 of any pair, 0 <= s < 1, label and kappa between 0 and 1")
-def diluted(numbers: Any) -> Named:
-    """A share s of all mass moved to a response outside the pairs."""
-    share = numbers.between("s", 0, 1)
-    return Named(
-        **{name: numbers.positive(name) for name in ("p_i", "p_j")},
-        kept=1 - share,
-        label=numbers.between("label", 0, 1),
-        kappa=numbers.between("kappa", 0, 1),
-    )
+theorem_6.proved(of=of_softmax, over=softmax_step, role=CONDITIONAL, wrong={"most": F(1, 100)})
 
 
 @claim("theorem-6-minimisers", "Section 4.3.3: what the paper says to be false in the work it answers", PROVED)
 def minimisers(case: Named, unevenly: Any = 1) -> Any:
     r"""\text{DPO's loss has minimisers with }\pi(y)>0\text{ where }\pi_{\mathrm{ref}}(y)=0
 
-    Assumes: y is in no pair
+    Assumes: y is in no pair; the others have an optimum, as for labels of Bradley and Terry's model under a reference
+    that is positive for them
     Proof: The loss depends on the policy through odds $\pi_i/\pi_j$ inside the pairs; moving a share of all mass to $y$
     changes none of them. A pair's expected loss is least where $\kappa$ is the probability of its label, as at the
     optimum. Theorem 6 is about the path of training and does not refute this.
@@ -95,11 +85,13 @@ def minimisers(case: Named, unevenly: Any = 1) -> Any:
 
 
 def least_at_the_label(case: Named, level: Any = 0) -> Any:
-    """The expected loss of a pair less that at kappa = P is a divergence, at least 0."""
+    """Return whether a pair's expected loss less that at kappa = P, a divergence, is at least 0."""
     win, loss = log(case.kappa / case.label), log((1 - case.kappa) / (1 - case.label))
     return -case.label * win - (1 - case.label) * loss >= level
 
 
+PAIR = "p_i, p_j > 0 of any pair; a share of all mass is kept; label and kappa between 0 and 1"
+diluted = world_of(PAIR, p_i="positive", p_j="positive", kept="share", label="share", kappa="share")
 minimisers.proved(over=diluted, wrong={"unevenly": F(11, 10)})
 minimisers.proved(of=least_at_the_label, over=diluted, wrong={"level": F(1, 100)})
 
@@ -127,16 +119,9 @@ FURTHER = partial(tiny_reference.predicate, step=8)  # a longer step passes the 
 tiny_reference.evaluated([LOPSIDED], of=FURTHER, wrong={"step": 4}, also=True)
 
 
-@setting("p_w, p_l, p_y > 0, other mass >= 0; t > 0")
-def path(numbers: Any) -> Named:
-    """A table of logits trained on one pair: pi_w is multiplied by t, pi_l by 1 / t."""
-    w, rejected, y = numbers.positive("p_w"), numbers.positive("p_l"), numbers.positive("p_y")
-    return Named(w=w, l=rejected, y=y, rest=y + abs(numbers.real("others")), t=numbers.positive("t"))
-
-
 def on_the_path(case: Named, t: Any) -> Any:
-    """Return pi_y(t)."""
-    return case.y / (t * case.w + case.l / t + case.rest)
+    """Return pi_y where pi_w has been multiplied by t and pi_l by 1 / t; others: mass outside the pair and y."""
+    return case.y / (t * case.w + case.l / t + case.y + case.others)
 
 
 @claim("theorem-6-peak", "not in the paper; how far a response outside the pair can rise", PROVED)
@@ -148,12 +133,12 @@ def ood_peak(case: Named, share: Any = 2) -> Any:
     Proof: Training multiplies $\pi_w$ by $t$ and $\pi_l$ by $1/t$ before normalisation, for $t$ from 1 to infinity;
     $t\pi_w+\pi_l/t$ is least at $t=\sqrt{\pi_l/\pi_w}\ge 1$, where chosen and rejected are equally probable.
     """
-    return on_the_path(case, case.t) <= case.y / (share * sqrt(case.w * case.l) + case.rest)
+    return on_the_path(case, case.t) <= case.y / (share * sqrt(case.w * case.l) + case.y + case.others)
 
 
 def is_attained(case: Named, share: Any = 2) -> Any:
     at = sqrt(case.l / case.w)
-    peak = case.y / (share * sqrt(case.w * case.l) + case.rest)
+    peak = case.y / (share * sqrt(case.w * case.l) + case.y + case.others)
     return on_the_path(case, at) == peak and (not case.w <= case.l or at >= 1)
 
 
@@ -161,6 +146,8 @@ def exactly(case: World, step: int = 2) -> bool:
     return case.after(F(2) ** step).p[2] == F(1, 9)
 
 
+PATH = "p_w, p_l, p_y > 0, other mass >= 0; t > 0"
+path = world_of(PATH, w="positive", l="positive", y="positive", others="nonnegative", t="positive")
 ood_peak.proved(over=path, wrong={"share": F(21, 10)})
 ood_peak.proved(of=is_attained, over=path, wrong={"share": F(21, 10)})
 ood_peak.evaluated([World.tabular([F(1, 18), F(16, 18), F(1, 18)])], of=exactly, wrong={"step": 1}, also=True)

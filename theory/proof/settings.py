@@ -193,7 +193,7 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
     return make
 
 
-def world_of(assumes: str, where: Callable[[Named], tuple[Any, ...]] | None = None, **kinds: str) -> Family:
+def world_of(assumes: str, where: Callable[[Named], tuple[Any, ...]] | None = None, /, **kinds: str) -> Family:
     """Make a setting of independent numbers, each of a kind.
 
     Args:

@@ -17,7 +17,7 @@ def test_the_path_is_that_of_gradient_steps_of_dpo(t: F) -> None:
     log_p = s.log_softmax(0)
     (gradient,) = torch.autograd.grad(DPO(beta=1.0)(log_p[0], log_p[1], ref[0], ref[1]), s)
     after = (ref - 2 * math.log(t) * gradient).softmax(0)  # the urgency is 1/2
-    case = Named(w=world.p[0], l=world.p[1], y=world.p[2], rest=world.p[2])
+    case = Named(w=world.p[0], l=world.p[1], y=world.p[2], others=0)
     assert after[2].item() == pytest.approx(float(support.on_the_path(case, t)), abs=1e-14)
     assert after.tolist() == pytest.approx([float(p) for p in world.after(t).p], abs=1e-14)
 
