@@ -15,7 +15,7 @@ from theory.claim import FALSE, MISPRINT, PROVED
 from theory.evidence import CORRECTED, FAILS
 from theory.ma2025.bandits import beats
 from theory.ma2025.covariance import claim
-from theory.proof import Named, same, setting, sums_of
+from theory.proof import Named, same, sums_of, world_of
 from theory.worlds import Vector
 
 
@@ -135,7 +135,7 @@ eq_43.derived(of=derivative_of_a_term, symbols=CURVES, role=CORRECTED, wrong={"s
 
 
 @claim("eq-44", "Eqs. (44), (45)", FALSE, "theorem-3", "theorem-3-anchor")
-def eq_44(case: Named) -> Any:
+def eq_44(points: tuple[F, F]) -> bool:
     r"""p\ \text{decays super-exponentially}\implies p'=-f_p(y-\mu_p)\,p\ \text{with}\ f_p\ \text{strictly increasing}
 
     Because: An increasing f is strict log-concavity, a property at every point; decay is one at infinity. With
@@ -143,7 +143,7 @@ def eq_44(case: Named) -> Any:
     f falls from 1/2 to 1. It is not needed either: one hump is enough for the first statement of the theorem, and for
     what is true of the others.
     """
-    return case.f(case.a) < case.f(case.b)
+    return quartic(points[0]) < quartic(points[1])
 
 
 def quartic(y: Any) -> Any:
@@ -151,27 +151,14 @@ def quartic(y: Any) -> Any:
     return y**3 - 3 * y**2 + F(5, 2) * y
 
 
-def has_one_hump(y: Any, slope_at_0: Any = F(5, 2)) -> Any:
+def has_one_hump(at: Named, slope_at_0: Any = F(5, 2)) -> Any:
+    y = at.y
     f = quartic(y) + (slope_at_0 - F(5, 2)) * y
     return ((f > 0) == (y > 0)) & ((f < 0) == (y < 0)) & ((y < 3) | (f >= y))
 
 
-@setting("y real")
-def real(numbers: Any) -> Any:
-    """Every y."""
-    return numbers.real("y")
-
-
-class Quartic(Named):
-    """Two points of the curve, a < b."""
-
-    def f(self, y: F) -> F:
-        """Return f."""
-        return quartic(y)
-
-
-eq_44.false(at=Quartic(a=F(1, 2), b=F(1)), true_at=Quartic(a=F(1), b=F(2)))
-eq_44.proved(of=has_one_hump, over=real, role=FAILS, wrong={"slope_at_0": F(2)})
+eq_44.false(at=(F(1, 2), F(1)), true_at=(F(1), F(2)))
+eq_44.proved(of=has_one_hump, over=world_of("any real y", y="real"), role=FAILS, wrong={"slope_at_0": F(2)})
 
 
 @claim("eq-46", "Eqs. (46), (50)", PROVED)

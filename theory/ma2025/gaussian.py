@@ -62,9 +62,8 @@ eq_15.derived(of=sigma_outside, role=CORRECTED, wrong={"twice": 1})
 
 
 def response(numbers: Any) -> Named:
-    """Return policy, reference and utility of response i, tilted = (p / ref)^beta."""
-    tilted, ref = numbers.positive("tilted"), numbers.positive("ref")
-    return Named(tilted=tilted, ref=ref, q=numbers.positive("q"))
+    """Return utility of response i and tilted = (p / ref)^beta."""
+    return Named(tilted=numbers.positive("tilted"), q=numbers.positive("q"))
 
 
 def push(i: Named, tilted: Any, q: Any) -> Any:
@@ -80,14 +79,6 @@ def others(numbers: Any, i: Named) -> Named:
     return Named(w=push(i, tilted, q), alpha=i.tilted / (i.tilted + tilted), beta=i.q / (i.q + q))
 
 
-@sums_of("p and q of every response > 0; one reference probability for all, beta = 1", fixed=response)
-def uniform(numbers: Any, i: Named) -> Named:
-    """Any number of pairs under a uniform reference; p = ref tilted."""
-    p, q = numbers.positive("p_j"), numbers.positive("q_j")
-    p_i = i.ref * i.tilted
-    return Named(w=push(i, p / i.ref, q), alpha=p_i / (p_i + p), beta=i.q / (i.q + q))
-
-
 @sums_of("tilted = 1 for every response, since the policy is the reference; any rates", fixed=response)
 def at_the_start(numbers: Any, i: Named) -> Named:
     """Any number of pairs, asked at any rates, before training."""
@@ -99,8 +90,12 @@ def is_beta_less_alpha(s: Named, twice: Any = 1) -> Any:
     return s.w == s.beta - twice * s.alpha
 
 
+def uniform(p_i: Any, p_j: Any, ref: Any, power: Any = 1) -> Any:
+    tilted_i, tilted_j = p_i / ref, p_j / ref
+    return same(tilted_i / (tilted_i + tilted_j), p_i**power / (p_i**power + p_j**power))
+
+
 def kappa(p_i: Any, p_j: Any, r_i: Any, r_j: Any, beta: Any, power: Any = 1) -> Any:
-    """The sigmoid of DPO's margin is a ratio of tilted policies."""
     tilted_i, tilted_j = (p_i / r_i) ** (power * beta), (p_j / r_j) ** (power * beta)
     margin = beta * sp.log(p_i / r_i) - beta * sp.log(p_j / r_j)
     return same(1 / (1 + sp.exp(-margin)), tilted_i / (tilted_i + tilted_j))
@@ -128,7 +123,8 @@ PLAIN = Bandit.of([3, 1], q=[1, 1])
 lemma_2.false(at=Bandit.of([3, 1], q=[1, 1], ref=[3, 1]), true_at=PLAIN)
 lemma_2.false(at=Bandit.of([3, 1], q=[1, 1], beta=2), true_at=PLAIN)
 lemma_2.false(at=Bandit.of([3, 2, 1], q=[1, 1, 1], asked=[2, 1, 1]), true_at=PLAIN)
-lemma_2.by_induction(of=is_beta_less_alpha, **uniform, role=CONDITIONAL, wrong={"twice": 2})
+lemma_2.by_induction(of=is_beta_less_alpha, **others, role=CONDITIONAL, wrong={"twice": 2})
+lemma_2.derived(of=uniform, role=CONDITIONAL, wrong={"power": 2})
 lemma_2.derived(of=kappa, role=CONDITIONAL, wrong={"power": 2})
 RANGES = "2 to 5 responses, whole numbers up to 12"
 lemma_2.unrefuted(plain_bandit, given=as_assumed, wrong={"twice": 2}, ranges=RANGES, worlds=200, also=True)
