@@ -19,6 +19,7 @@ from theory.ma2025 import (
     out_of_distribution,
     proposition_2,
     replicator,
+    results,
     reward_and_policy,
     support,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "out_of_distribution",
     "proposition_2",
     "replicator",
+    "results",
     "reward_and_policy",
     "support",
 ]
