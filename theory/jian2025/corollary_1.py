@@ -85,7 +85,7 @@ equality.proved(of=square_of_what_is_left, wrong={"twice": F(21, 10)})
 # --- Remark 2 ------------------------------------------------------------------------------------------------------
 
 
-@claim("remark-2-chosen", "Remark 2, first case and its last sentences; Appendix C.4 on gamma", FIRST_ORDER)
+@claim("remark-2-chosen", "Remark 2 on Eq. (4), first case and last sentences; Appendix C.4", FIRST_ORDER)
 def longer_chosen_rises(w, longer=1):
     r"""\|g_w\|>\|g_l\|\ \Rightarrow\ \Delta_w>0
 
@@ -103,7 +103,7 @@ longer_chosen_rises.false(
 )
 
 
-@claim("remark-2-upper-bound", "Remark 2, first case", CONDITIONALLY)
+@claim("remark-2-upper-bound", "Remark 2 on Eq. (5), first case", CONDITIONALLY)
 def upper_bound_is_positive(w, longer=1):
     r"""\|g_w\|>\|g_l\|\ \Rightarrow\ \pi_l\,\|g_l\|\,(\|g_w\|-\|g_l\|)>0
 
@@ -122,7 +122,7 @@ upper_bound_is_positive.evaluated([BOTH_RISE], of=RISES, wrong=FALLS, also=True)
 upper_bound_is_positive.evaluated([LIKELIER_REJECTED], of=FALLS, wrong=RISES, also=True)
 
 
-@claim("remark-2-rejected", "Remark 2, second case and its constraint", FIRST_ORDER, "negative-drive")
+@claim("remark-2-rejected", "Remark 2 on Eq. (5), second case and its constraint", FIRST_ORDER, "negative-drive")
 def longer_rejected_falls(w, longer=1):
     r"""\|g_w\|<\|g_l\|\ \Rightarrow\ \Delta_l<0,\qquad \|g_w\|-\|g_l\|\le 0\ \Rightarrow\ \Delta_l\le 0
 
@@ -148,7 +148,7 @@ longer_rejected_falls.proved(over=STEP, of=at_every_step_size, wrong={"longer": 
 longer_rejected_falls.false(of=lambda w: w.D_l > 0 or w.ww <= w.ll, at=LIKELIER_REJECTED, true_at=BOTH_FALL, also=True)
 
 
-@claim("remark-2-undecided", "Remark 2, second case", PROVED)
+@claim("remark-2-undecided", "Remark 2 on Eq. (4), second case", PROVED)
 def chosen_is_undecided(w):
     r"""\|g_w\|<\|g_l\|\ \not\Rightarrow\ \Delta_w>0
 

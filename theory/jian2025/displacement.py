@@ -130,7 +130,7 @@ ladder_policy.evaluated(
 # --- a run on one pair ---------------------------------------------------------------------------------------------
 
 
-@claim("log-linear-path", "not in the paper; the shape of the curves in Figs. 1a and 1b", PROVED)
+@claim("log-linear-path", "not in the paper; the shape of the curves in Figure 1a and Figure 1b", PROVED)
 def drives_fall(case, room=0):
     r"""s\mapsto A_y(s)\ \text{does not increase},\quad\log\pi_y(s)\ \text{is concave},\quad
     \Delta_w<0\ \text{once}\Rightarrow\Delta_w<0\ \text{from then on}

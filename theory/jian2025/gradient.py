@@ -160,7 +160,7 @@ taylor_remainder.proved(over=A_SHARE, of=peak, wrong={"times": 109}, lemma="Tayl
 taylor_remainder.unrefuted(world_and_size, wrong={"share": F(9, 10)}, worlds=200, ranges=SIZES, also=True)
 
 
-@claim("eq-22", "Eqs. (20)-(22)", FIRST_ORDER, "taylor-remainder")
+@claim("eq-22", "Eqs. (18), (20)-(22)", FIRST_ORDER, "taylor-remainder")
 def eq_22(eta, L, times=1):
     r"""\Delta\pi_y=\nabla_\theta\pi_y\cdot\Delta\theta=\pi_y\,\nabla_\theta\log\pi_y\cdot\Delta\theta
 
@@ -195,7 +195,7 @@ def eq_24(z, times=1):
 eq_24.derived(symbols={"z": "real"}, wrong={"times": 2})
 
 
-@claim("eq-27", "Eqs. (16), (23), (25)-(27)", PROVED)
+@claim("eq-27", "Eqs. (15)-(17), (23), (25)-(27)", PROVED)
 def eq_27(t, beta, reference, log_w, log_l, front=1):
     r"""\nabla_\theta\bigl(-\log\sigma(z)\bigr)=-\beta\,(1-\sigma(z))\,(\nabla\log\pi_w-\nabla\log\pi_l)
 

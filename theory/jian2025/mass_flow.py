@@ -25,7 +25,13 @@ LESS_PROBABLE_GAINS = World.log_linear([[2], [0], [4], [1]], at=[F(1, 2)])
 IN_A_TABLE = World.tabular([F(1, 10), F(3, 10), F(2, 10), F(4, 10)])
 
 
-@claim("remark-4", "Remark 4; Section 2.3 on Fig. 2a", CONDITIONALLY, "mass-flow-log-linear", "mass-flow-tabular")
+@claim(
+    "remark-4",
+    "Remark 4; Section 2.3 on Figure 2a, before Eq. (7)",
+    CONDITIONALLY,
+    "mass-flow-log-linear",
+    "mass-flow-tabular",
+)
 def remark_4(w, relative=False):
     r"""y,y'\notin\{y_w,y_l\},\ \pi(y)>\pi(y'),\ \Delta\pi(\mathcal Y\setminus\{y_w,y_l\})>0
     \implies\Delta\pi(y)>\Delta\pi(y')

@@ -15,7 +15,7 @@ from theory.statement import claims_of
 claim = claims_of("jian2025")
 
 
-@claim("remark-1-direction", "Remark 1, first sentence", FALSE, "direction")
+@claim("remark-1-direction", "Remark 1 on Eqs. (2), (3), first sentence", FALSE, "direction")
 def similarity_alone(worlds):
     r"""\cos(g_w,g_l)=\cos(g_w',g_l')\ \Rightarrow\ \mathrm{sign}\,\Delta_w=\mathrm{sign}\,\Delta_w'
 
@@ -46,7 +46,7 @@ def direction(w, times=1):
 direction.proved(wrong={"times": F(11, 10)})
 
 
-@claim("remark-1-kernel", "Remark 1: the neural tangent kernel can change over training steps", PROVED)
+@claim("remark-1-kernel", "Remark 1 on Eqs. (2), (3): the neural tangent kernel can change over training steps", PROVED)
 def kernel_changes(w):
     r"""\nabla\log\pi_w\cdot\nabla\log\pi_l\ \text{changes over training}
 
@@ -59,7 +59,7 @@ def kernel_changes(w):
 kernel_changes.evaluated([ladder(1), ladder(3)], wrong=lambda w: w.after(2).wl != w.wl and w.after(2).ww == w.ww)
 
 
-@claim("remark-1-more", "Remark 1: a gradient term below 0", FALSE, "log-margin", "displacement-order")
+@claim("remark-1-more", "Remark 1 on Eqs. (2), (3): a gradient term below 0", FALSE, "log-margin", "displacement-order")
 def falls_more(w):
     r"""\|g_w\|^2-g_w\cdot g_l<0\ \Rightarrow\ \Delta_w<\Delta_l
 
@@ -107,7 +107,7 @@ def sign_table(w, least=0):
 sign_table.proved(wrong={"least": F(1, 10)})
 
 
-@claim("remark-3-both-fall", "Remark 3, second sentence", PROVED)
+@claim("remark-3-both-fall", "Remark 3 on Eq. (6), second sentence", PROVED)
 def both_fall(w):
     r"""\text{there are policies with}\ \Delta_w<0\ \text{and}\ \Delta_l<0
 
@@ -119,7 +119,7 @@ def both_fall(w):
 both_fall.evaluated([BOTH_FALL], wrong=lambda w: both_fall(w) and w.D_w < w.D_l)
 
 
-@claim("remark-3-order", "Remark 3, example", FALSE, "sign-table", "displacement-order")
+@claim("remark-3-order", "Remark 3 on Eq. (6), example", FALSE, "sign-table", "displacement-order")
 def rejected_falls_more(w):
     r"""\Delta_w<0\ \Rightarrow\ \Delta_l<\Delta_w
 
@@ -142,7 +142,7 @@ rejected_falls_more.refuted(unlike=lambda w: not w.D_w < 0 or w.D_l < 0)
 # --- Figure 1c -----------------------------------------------------------------------------------------------------
 
 
-@claim("figure-1c", "Section 2.2, the text on Fig. 1c", FALSE, "figure-1c-log-margin", "figure-1c-ratio")
+@claim("figure-1c", "Section 2.2, the text on Figure 1c and Eq. (6)", FALSE, "figure-1c-log-margin", "figure-1c-ratio")
 def log_delta_ratio(w):
     r"""\log\frac{\Delta_w}{\Delta_l}>0\ \text{at every step},\qquad
     \log\frac{\Delta_w}{\Delta_l}>0\ \Rightarrow\ \Delta_w-\Delta_l\ge 0\ \text{even when both decline}

@@ -101,7 +101,7 @@ def normalised(numbers):
     return Named(mean=mean, Z=Z, p=numbers.positive("p"))
 
 
-@claim("tabular-many-pairs", "not in the paper; the first step of Fig. 2a without shared parameters", PROVED)
+@claim("tabular-many-pairs", "not in the paper; the first step of Figure 2a without shared parameters", PROVED)
 def many_pairs_first_step(s, slack=0):
     r"""D\log\pi_y=\tfrac{\eta\beta}{2}\Bigl(\sum_jb_j\pi_{l,j}-\sum_ia_i\pi_{w,i}\Bigr)\ \text{for every response
     outside the pairs},\qquad
@@ -130,7 +130,7 @@ many_pairs_first_step.proved(over=normalised, wrong={"slack": F(-1, 10)})
 many_pairs_first_step.unrefuted(many_pairs, of=any_step, wrong={"slack": F(1, 2)}, ranges=RANGES, also=True)
 
 
-@claim("tabular-unimodal", "not in the paper; the rest of Fig. 2a without shared parameters", CONDITIONALLY)
+@claim("tabular-unimodal", "not in the paper; the rest of Figure 2a without shared parameters", CONDITIONALLY)
 def unimodal(case, flip=1):
     r"""\text{once}\ \log\pi_{y^*}\ \text{falls, it never rises again}
 

@@ -28,7 +28,7 @@ def exact_in_a_step(w: World) -> bool:
 
 @claim(
     "theorem-1",
-    "Theorem 1, Eqs. (2), (3); Eqs. (30), (32), (33)",
+    "Theorem 1, Eqs. (2), (3); Eqs. (29)-(33)",
     FIRST_ORDER,
     "taylor-remainder",
     "negative-drive",
@@ -89,7 +89,7 @@ label_of_eq_3.false(at=BOTH_FALL, true_at=World.with_base([2, 1, 1], [[1], [2], 
 label_of_eq_3.proved(of=lambda w: w.D_l == w.p_l * (w.wl - w.ll), role=CORRECTED, wrong=label_of_eq_3)
 
 
-@claim("theorem-1-sign", "Section 2.2, the text on Fig. 1b", CONDITIONALLY, "negative-drive")
+@claim("theorem-1-sign", "Section 2.2, the text on Figure 1b, Eqs. (2), (3)", CONDITIONALLY, "negative-drive")
 def sign_of_a_step(case):
     r"""\mathrm{sign}\,\Delta_w=\mathrm{sign}\bigl(\|g_w\|^2-g_w\cdot g_l\bigr)
 
@@ -163,7 +163,7 @@ finite_step_margin.false(at=curved_step(-1, 0, 2), true_at=curved_step(-1, 0, F(
 finite_step_margin.proved(over=STEP, of=of_a_log_linear_policy, role=CONDITIONAL, wrong={"times": F(101, 100)})
 
 
-@claim("theorem-1-adam", "Theorem 1 for the optimiser of Table 2", FALSE, "preconditioned-margin")
+@claim("theorem-1-adam", "Theorem 1, Eq. (2), for the optimiser of Table 2", FALSE, "preconditioned-margin")
 def sign_under_adam(w):
     r"""\text{AdamW: }\ \mathrm{sign}\,\Delta_w=\mathrm{sign}\bigl(\|g_w\|^2-g_w\cdot g_l\bigr)
 
