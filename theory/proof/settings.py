@@ -154,6 +154,21 @@ class Named(SimpleNamespace):
         return ", ".join(f"{name} = {value}" for name, value in vars(self).items())
 
 
+def drawn(function: Callable[[Numbers], Any], source: random.Random) -> Any:
+    """Return what a function of numbers makes of random fractions that meet its assumptions.
+
+    Raises:
+        Rejected: none were found.
+    """
+    for _ in range(PATIENCE):
+        try:
+            return function(_Draws(source))
+        except (Rejected, Undecided, ZeroDivisionError):
+            continue
+    name = getattr(function, "__name__", "a term")
+    raise Rejected(f"{name}: no fractions that meet the assumptions; define what can be defined")
+
+
 def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
     """Make a family of worlds of a function that asks for its numbers.
 
@@ -173,12 +188,7 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
 
     def make(function: Callable[[Numbers], Any]) -> Family:
         def draw(source: random.Random) -> Any:
-            for _ in range(PATIENCE):
-                try:
-                    return function(_Draws(source))
-                except (Rejected, Undecided, ZeroDivisionError):
-                    continue
-            raise Rejected(f"{function.__name__}: no fractions that meet the assumptions; define what can be defined")
+            return drawn(function, source)
 
         def rebuild(values: dict[str, Any]) -> Any:
             try:
