@@ -139,7 +139,7 @@ def equal_cosines(rows: tuple[Vector, ...], lam: F = F(1, 2)) -> bool:
 
 AT_120_DEGREES = tuple(tuple(F(3 * (i == k) - 1) for k in range(3)) for i in range(3))
 possible_correlations.proved(over=gradients, wrong={"less": 0})
-induction: dict[str, Any] = {"base": one_gradient, "step": more_gradients, "after": one_more}
+induction: dict[str, Any] = {"base": one_gradient, "step": more_gradients, "after": one_more, "more": lambda _, s: s}
 possible_correlations.by_induction(of=squared_norm_of_sum, **induction, wrong={"less": 0})
 possible_correlations.evaluated([AT_120_DEGREES], of=equal_cosines, wrong={"lam": F(1, 3)}, also=True)
 

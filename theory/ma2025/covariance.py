@@ -72,23 +72,29 @@ class Functions(NamedTuple):
 
 def top(numbers: Any) -> Named:
     """Return the functions at a value that is larger than those before."""
-    f, g, h = numbers.real("F"), numbers.positive("G"), numbers.real("H")
+    f, g, h = (numbers.real(name) for name in "FGH")
+    numbers.assume(f >= 0, g >= 0, h >= 0)
     return Named(f=f, g=g, h=h)
 
 
-@sums_of("p > 0; f, h >= 0, 0 <= g; none larger than at the new value", fixed=top)
+def top_of_any_sign(numbers: Any) -> Named:
+    """Return the same with f of any sign."""
+    return Named(f=numbers.real("F"), g=numbers.positive("G"))
+
+
+@sums_of("p > 0; f, g, h >= 0, none larger than at the new value", fixed=top)
 def below(numbers: Any, new: Named) -> Named:
     """Any number of smaller values."""
-    p, f, g, h = numbers.positive("p"), numbers.real("f"), numbers.real("g"), numbers.real("h")
-    numbers.assume(f >= 0, g >= 0, h >= 0, new.f >= f, new.g >= g, new.h >= h)
+    p, (f, g, h) = numbers.positive("p"), (numbers.within(name, 0, getattr(new, name)) for name in "fgh")
     return Named(products=p * (new.f * new.g - f * g) * (new.h * new.g - h * g), plain=p * (new.f - f) * (new.h - h))
 
 
-@sums_of("p > 0; 0 <= g; neither f nor g larger than at the new value", fixed=top)
+@sums_of("p > 0; 0 <= g; neither f nor g larger than at the new value", fixed=top_of_any_sign)
 def below_of_any_sign(numbers: Any, new: Named) -> Named:
     """Any number of smaller values, f of any sign."""
-    p, f, g = numbers.positive("p"), numbers.real("f"), numbers.real("g")
-    numbers.assume(g >= 0, new.f >= f, new.g >= g)
+    p, g, less = numbers.positive("p"), numbers.within("g", 0, new.g), numbers.real("less")
+    numbers.assume(less >= 0)
+    f = new.f - less
     return Named(products=p * (new.f * new.g - f * g) * (new.g - g), plain=p * (new.g - g) ** 2)
 
 
@@ -155,6 +161,12 @@ def with_value(s: Named) -> Named:
     )
 
 
+def draw_value(source: random.Random, s: Named) -> Named:
+    """Return exact sums with one more value to come."""
+    steps = {name: F(source.choice((0, 0, 1, 2, 7))) for name in ("dx", "dy", "dgamma", "more")}
+    return Named(**vars(s), new=Named(p=F(source.choice((1, 3, 40))), **steps))
+
+
 def weighted_pairs(s: Named, times: Any = 1) -> Any:
     """Return whether A (weighted pairs) >= (sum p gamma) plain, with what the induction needs beside it.
 
@@ -175,8 +187,8 @@ def prove_lemma(statement: Statement, of_any_sign: bool = False, role: str = HOL
     values = over_responses(q="any", x="any", z="any")
     statement.derived(of=one_more_value, sums=values, wrong={"half": F(1, 2)}, role=role)
     statement.by_induction(of=adds, **sums, wrong={"share": F(11, 10)}, role=role)
-    induction: dict[str, Any] = {"base": first_value, "step": next_value, "after": with_value}
-    return statement.by_induction(of=weighted_pairs, **induction, wrong={"times": F(11, 10)}, role=role)
+    induction: dict[str, Any] = {"base": first_value, "step": next_value, "after": with_value, "more": draw_value}
+    return statement.by_induction(of=weighted_pairs, **induction, wrong={"times": F(3, 2)}, role=role)
 
 
 # --- the lemmas ----------------------------------------------------------------------------------------------------

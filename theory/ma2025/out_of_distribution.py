@@ -12,7 +12,7 @@ from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL, HOLDS
 from theory.ma2025.bandits import Bandit
 from theory.ma2025.concentration import RANGES, alpha, any_utility, beta, prove_that_alpha_increases, var
-from theory.ma2025.covariance import below_of_any_sign, claim, covariance, mean, prove_lemma, times, top
+from theory.ma2025.covariance import below_of_any_sign, claim, covariance, mean, prove_lemma, times, top_of_any_sign
 from theory.proof import Named, over_responses, same, setting, sums_of, world_of
 from theory.statement import Statement
 from theory.worlds import dot
@@ -53,19 +53,13 @@ GRID = Bandit.of([4, 4, 1, 1], q=[3, 2, 3, 2])
 # --- the proof: Cov[wp, p] = Cov[beta p, p] - Cov[alpha p, p] < E[beta] Var[p] - E[alpha] Var[p] = 0 ----------------
 
 
-def lower(numbers: Any) -> Named:
-    """Return positive f and g at the smallest value and at the new one, where both are larger."""
-    new = top(numbers)
-    return Named(f=new.f, g=new.g, p=numbers.positive("q"), f_1=numbers.real("f_1"), g_1=numbers.positive("g_1"))
-
-
 @setting("p > 0; f and 0 < g smaller than at the new value")
 def the_smallest(numbers: Any) -> Named:
     """One smaller value."""
-    new = lower(numbers)
-    numbers.assume(new.f > new.f_1, new.g > new.g_1)
-    added = new.p * (new.g - new.g_1)
-    return Named(products=added * (new.f * new.g - new.f_1 * new.g_1), plain=added * (new.g - new.g_1), fixed=new)
+    new, p = top_of_any_sign(numbers), numbers.positive("p")
+    f, g = new.f - numbers.positive("less"), numbers.between("g", 0, new.g)
+    added = p * (new.g - g)
+    return Named(products=added * (new.f * new.g - f * g), plain=added * (new.g - g), fixed=new)
 
 
 def adds_strictly_more(s: Any, share: Any = 1) -> Any:
