@@ -130,7 +130,8 @@ def bdpo_effective_beta(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, times
     live = slopes(balanced(a, b, ref_a, ref_b, beta, b / (a + b)), a, b)
     detached = slopes(balanced(a, b, ref_a, ref_b, beta, FROZEN[1] / sum(FROZEN)), a, b)
     at_start = (live[0] - live[1]).subs({ref_a: a, ref_b: b})
-    everywhere = same(live[0] - live[1], beta * (ref_a + ref_b) / (a + b))
+    dpo = slopes(beta * ((a - ref_a) - (b - ref_b)), a, b)
+    everywhere = same(live[0] - live[1], beta * (ref_a + ref_b) / (a + b)) & same(dpo[0] - dpo[1], 2 * beta)
     return everywhere & same(detached[0] - detached[1], beta) & same(at_start, times * beta)
 
 
