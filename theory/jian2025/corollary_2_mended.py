@@ -199,7 +199,7 @@ def leads(w):
 
 
 @claim("eventual-violation", "not in the paper; how often Corollary 2 fails on a long run", PROVED)
-def eventual_violation(c, share=1):
+def eventual_violation(w, far=FAR):
     r"""w\notin\arg\max_y\phi_y\cdot(\phi_w-\phi_l)\ \Rightarrow\ D_w<D_l<0\ \text{from some step on}
 
     Assumes: a log-linear policy, one pair, steps that add up to infinity (as under DPO)
@@ -207,7 +207,7 @@ def eventual_violation(c, share=1):
     +s\sum_{x>0}\pi_yx_y^2$, which grows without bound if some $x_y>0$. Once $A_w=-\tau<0$ it stays below
     (jian2025.log-linear-path), $A_l=A_w-\|d\|^2$, and $\pi_w/\pi_l=\rho e^{s\|d\|^2}$ passes $1+\|d\|^2/\tau$.
     """
-    return not c.ratio * c.tau > share * (c.tau + c.dd) or -c.ratio * c.t < -(c.t + c.dd) < 0
+    return w.after(far).D_w < w.after(far).D_l < 0
 
 
 @sums_of("s >= 0; p > 0, any x", fixed=lambda numbers: numbers.at_least("s", 0))
@@ -229,13 +229,13 @@ def pull_grows(sums, times=1):
     return sums.later >= sums.now + times * sums.fixed * sums.ahead and sums.ahead >= 0
 
 
-def at_the_end(w, far=FAR):
-    return leads(w) or w.after(far).D_w < w.after(far).D_l < 0
+def from_then_on(c, share=1):
+    return not c.ratio * c.tau > share * (c.tau + c.dd) or -c.ratio * c.t < -(c.t + c.dd) < 0
 
 
 LOG_ODDS = setting("s, dd > 0")(lambda numbers: (numbers.positive("s"), numbers.positive("dd")))
 eventual_violation.by_induction(of=pull_grows, **pulls, wrong={"times": F(11, 10)})
-eventual_violation.proved(over=displaced, wrong={"share": F(9, 10)})
+eventual_violation.proved(over=displaced, of=from_then_on, wrong={"share": F(9, 10)})
 eventual_violation.proved(
     over=LOG_ODDS, of=lambda c, times=1: exp(c[0] * c[1]) >= 1 + times * c[0] * c[1], wrong={"times": F(11, 10)}
 )
@@ -244,7 +244,7 @@ eventual_violation.false(
 )
 eventual_violation.unrefuted(
     base_measure,
-    of=at_the_end,
+    given=lambda w: not leads(w),
     wrong={"far": 1},
     also=True,
     worlds=200,

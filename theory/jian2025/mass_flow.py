@@ -109,7 +109,7 @@ def whole_features(numbers):
 
 
 @claim("mass-flow-limit", "not in the paper; where all the mass ends", PROVED)
-def mass_flow_limit(c, share=1):
+def mass_flow_limit(case, most_probable=False):
     r"""\pi_s(\mathcal Y\setminus M)\le\frac{e^{-s}}{\pi_0(M)},\qquad
     M=\arg\max_y\phi_y\cdot(\phi_w-\phi_l)\not\ni y_l
 
@@ -119,7 +119,11 @@ def mass_flow_limit(c, share=1):
     $\phi_w\cdot d-\phi_l\cdot d=\|d\|^2>0$ keeps $y_l$ out. Whether $y_w$ is in $M$ decides whether its probability
     goes to 0: training to convergence can extinguish the chosen response.
     """
-    return c.left / (c.P + c.left) <= share * c.end / c.P
+    w, factor = case
+    score = w.p if most_probable else along(w)
+    winners = [y for y in w.responses if score[y] == max(score)]
+    left = 1 - sum(w.after(factor).p[y] for y in winners)
+    return not w.dd or (left <= 1 / (factor * sum(w.p[y] for y in winners)) and w.rejected not in winners)
 
 
 def long_run(source: random.Random) -> tuple[World, int]:
@@ -127,14 +131,8 @@ def long_run(source: random.Random) -> tuple[World, int]:
     return log_linear(source), 2 ** source.randint(1, 12)
 
 
-def mass_outside(case: tuple[World, int], most_probable: bool = False) -> bool:
-    w, factor = case
-    if not w.dd:
-        return True
-    score = w.p if most_probable else along(w)
-    winners = [y for y in w.responses if score[y] == max(score)]
-    left = 1 - sum(w.after(factor).p[y] for y in winners)
-    return left <= 1 / (factor * sum(w.p[y] for y in winners)) and w.rejected not in winners
+def what_is_left(c, share=1):
+    return c.left / (c.P + c.left) <= share * c.end / c.P
 
 
 mass_flow_limit.by_induction(of=shrinks, **left_behind, wrong={"times": F(11, 10)})
@@ -144,9 +142,7 @@ WHOLE_GAP = setting("s > 0, more >= 0: a gap of whole numbers is at least 1")(
 mass_flow_limit.proved(
     over=WHOLE_GAP, of=lambda c, times=1: exp(-c[0] * (1 + c[1])) <= times * exp(-c[0]), wrong={"times": F(9, 10)}
 )
-mass_flow_limit.proved(over=whole_features, wrong={"share": F(9, 10)})
+mass_flow_limit.proved(over=whole_features, of=what_is_left, wrong={"share": F(9, 10)})
 mass_flow_limit.proved(of=rejected_is_behind, wrong={"times": F(9, 10)})
-mass_flow_limit.unrefuted(
-    long_run, of=mass_outside, wrong={"most_probable": True}, worlds=200, ranges="2 to 8 responses", also=True
-)
+mass_flow_limit.unrefuted(long_run, wrong={"most_probable": True}, worlds=200, ranges="2 to 8 responses", also=True)
 mass_flow_limit.false(of=lambda w: w.after(2**10).p_w >= w.p_w, at=BOTH_FALL, true_at=BOTH_RISE, also=True)

@@ -39,13 +39,9 @@ def of_the_others(case, times=1):
 
 
 def from_the_logits(a, b, rest, c, power=-1):
-    """The softmax of logits with exponentials a, b and a sum ``rest`` of all others, before and after."""
+    """Z' is the quotient of the normalisers: a, b and ``rest`` are e^logit of w, l and the sum of all others."""
     before, after = a + b + rest, a * sp.exp(c) + b * sp.exp(power * c) + rest
-    z = a / before * sp.exp(c) + b / before * sp.exp(-c) + rest / before
-    moved = ((a, sp.exp(c)), (b, sp.exp(-c)), (rest, 1))
-    return same(after / before, z) & same(
-        sum(x * growth / after for x, growth in moved), sum(x * growth / before / z for x, growth in moved)
-    )
+    return same(after / before - 1, (1 - sp.exp(-c)) * (a / before * sp.exp(c) - b / before))
 
 
 tabular_step.derived(of=from_the_logits, wrong={"power": 0})

@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from dynamics import DPO, Tabular, pairs, step
 from dynamics.policies import PrefixTree
-from theory.jian2025.tabular_pairs import ManyPairs, many_pairs
+from theory.jian2025.tabular_pairs import complete_design, many_pairs
 
 seeds = st.integers(0, 10**6).map(random.Random)
 
@@ -80,19 +80,21 @@ def test_many_pairs_take_the_steps_of_dynamics(factor: F, source: random.Random)
     # a response chosen once moves by learning_rate * beta / 2 = log(factor)
     rate = 2 * math.log(factor) / case.beta
     first = step(Tabular(n), theta, preferences=asked, loss=loss, learning_rate=rate)
-    assert [float(q) for q in first.new_log_probs.exp()] == pytest.approx([float(q) for q in case.after(factor)])
+    total = case.normaliser(factor)
+    after = [float(q * factor**push / total) for q, push in zip(case.p, case.push, strict=True)]
+    assert [float(q) for q in first.new_log_probs.exp()] == pytest.approx(after)
     others = [y for y in range(n) if case.push[y] == 0 and y not in chosen + rejected]
     start = first.log_probs
     second = step(Tabular(n), first.new_theta, preferences=asked, loss=loss, learning_rate=rate, reference=start)
     p = first.new_log_probs.exp()
     for y in others:
-        assert math.expm1(float(first.new_log_probs[y]) - theta[y]) == pytest.approx(float(case.others_change(factor)))
+        assert math.expm1(float(first.new_log_probs[y]) - theta[y]) == pytest.approx(float(1 / total - 1))
         rise = float(second.predicted[y] / p[y]) / (rate * case.beta)
         assert rise == pytest.approx(float(case.others_rate(factor)), abs=1e-9)
 
 
-def test_complete_designs_are_told_from_others() -> None:
-    p = (F(1, 5),) * 5
-    assert ManyPairs(p, ((0, 2, 1), (0, 3, 1), (1, 2, 1), (1, 3, 1))).is_complete
-    assert not ManyPairs(p, ((0, 2, 1), (0, 3, 1), (1, 2, 1))).is_complete
-    assert not ManyPairs(p, ((0, 2, 1), (1, 2, 2))).is_complete
+def test_a_complete_design_has_every_pair_once() -> None:
+    for seed in range(20):
+        pairs_of = complete_design(random.Random(seed)).pairs
+        chosen, rejected = {w for w, _, _ in pairs_of}, {r for _, r, _ in pairs_of}
+        assert sorted(pairs_of) == sorted((w, r, 1) for w in chosen for r in rejected)
