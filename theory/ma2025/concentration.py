@@ -12,11 +12,10 @@ from fractions import Fraction as F
 from typing import Any
 
 from theory.claim import CONDITIONALLY, FALSE, PROVED
-from theory.evidence import CONDITIONAL, HOLDS
+from theory.evidence import CONDITIONAL
 from theory.ma2025.bandits import Bandit
-from theory.ma2025.covariance import claim, covariance, mean, prove_lemma, times
+from theory.ma2025.covariance import claim, covariance, lemma_3, lemma_3_polarised, mean, times
 from theory.proof import Named, over_responses, same, setting, sums_of
-from theory.statement import Statement
 from theory.worlds import Vector
 
 
@@ -99,14 +98,17 @@ def and_others(numbers: Any, pair: Named) -> Named:
     return Named(gain=pair.high / (pair.high + a) - pair.low / (pair.low + a))
 
 
-def gains(s: Named, least: Any = 0) -> Any:
-    """Return whether sum_j a_i / (a_i + a_j) exceeds sum_j a_k / (a_k + a_j); a = p gives alpha, a = q gives beta."""
+@claim("alpha-increases", "not in the paper; what Theorems 4 and 7 use of alpha and beta", PROVED)
+def alpha_increases(s: Named, least: Any = 0) -> Any:
+    r"""a_i>a_k\implies\sum_{j\ne i}\frac{a_i}{a_i+a_j}>\sum_{j\ne k}\frac{a_k}{a_k+a_j};\qquad
+    a=p\ \text{gives}\ \alpha,\ a=q\ \text{gives}\ \beta
+
+    Proof: The pair of i and k itself, then one other response after another: each term increases with $a_i$.
+    """
     return s.gain > least
 
 
-def prove_that_alpha_increases(statement: Statement, role: str = HOLDS) -> Statement:
-    """Add the proof that alpha increases strictly with p."""
-    return statement.by_induction(of=gains, **{**and_others, "base": only_two}, wrong={"least": F(1, 100)}, role=role)
+alpha_increases.by_induction(**{**and_others, "base": only_two}, wrong={"least": F(1, 100)})
 
 
 # --- the claims ----------------------------------------------------------------------------------------------------
@@ -148,7 +150,7 @@ def lemma_3_twice(y: Any, second: Any = 1) -> Any:
 
 
 theorem_4.derived(of=lemma_3_twice, sums=over_responses(p="any", a="any", b="any"), wrong={"second": F(9, 10)})
-prove_lemma(prove_that_alpha_increases(theorem_4))
+theorem_4.rests_on(lemma_3, alpha_increases)
 theorem_4.unrefuted(aligned, wrong={"sign": -1}, ranges=RANGES, also=True)
 theorem_4.false(at=Bandit.of([2, 1], q=[1, 4]), true_at=SMALLEST, also=True)  # the assumption is used
 
@@ -163,7 +165,7 @@ def right_side(world: Bandit) -> bool:
     return right_side_of_20(world) <= 0
 
 
-prove_lemma(prove_that_alpha_increases(right_side))
+right_side.rests_on(lemma_3_polarised, alpha_increases)
 right_side.unrefuted(
     aligned, wrong=lambda world: variance_excess(world.fitness, world.p) <= 0, ranges=RANGES, also=True
 )

@@ -20,7 +20,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from theory.claim import PROVED
-from theory.evidence import HOLDS
 from theory.proof import Named, over_responses, same, setting, sums_of
 from theory.statement import Statement, claims_of
 from theory.worlds import Vector
@@ -180,15 +179,15 @@ def weighted_pairs(s: Named, times: Any = 1) -> Any:
     return claimed
 
 
-def prove_lemma(statement: Statement, of_any_sign: bool = False, role: str = HOLDS) -> Statement:
-    """Add the three parts of the proof to a statement that is, or rests on, one of the lemmas."""
+def prove_lemma(statement: Statement, of_any_sign: bool = False) -> None:
+    """Add the three parts of the proof to one of the lemmas."""
     sums: dict[str, Any] = below_of_any_sign if of_any_sign else below
     adds: Callable[..., Any] = adds_more_of_any_sign if of_any_sign else adds_more
     values = over_responses(q="any", x="any", z="any")
-    statement.derived(of=one_more_value, sums=values, wrong={"half": F(1, 2)}, role=role)
-    statement.by_induction(of=adds, **sums, wrong={"share": F(11, 10)}, role=role)
+    statement.derived(of=one_more_value, sums=values, wrong={"half": F(1, 2)})
+    statement.by_induction(of=adds, **sums, wrong={"share": F(11, 10)})
     induction: dict[str, Any] = {"base": first_value, "step": next_value, "after": with_value, "more": draw_value}
-    return statement.by_induction(of=weighted_pairs, **induction, wrong={"times": F(3, 2)}, role=role)
+    statement.by_induction(of=weighted_pairs, **induction, wrong={"times": F(3, 2)})
 
 
 # --- the lemmas ----------------------------------------------------------------------------------------------------

@@ -79,6 +79,7 @@ def extremes(curve: Sequence[Ball]) -> tuple[int, int]:
     return min(RESPONSES, key=lambda y: curve[y]), max(RESPONSES, key=lambda y: curve[y])
 
 
+@lru_cache(maxsize=8)
 def imbalance(modes: tuple[int, int], *, shiftless: bool) -> Ball:
     """Return E|dL/dpi_w| / E|dL/dpi_l| of DPO in a panel.
 

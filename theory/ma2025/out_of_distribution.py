@@ -9,12 +9,11 @@ from fractions import Fraction as F
 from typing import Any
 
 from theory.claim import CONDITIONALLY, FALSE, PROVED
-from theory.evidence import CONDITIONAL, HOLDS
+from theory.evidence import CONDITIONAL
 from theory.ma2025.bandits import Bandit
-from theory.ma2025.concentration import RANGES, alpha, any_utility, beta, prove_that_alpha_increases, var
-from theory.ma2025.covariance import below_of_any_sign, claim, covariance, mean, prove_lemma, times, top_of_any_sign
+from theory.ma2025.concentration import RANGES, alpha, alpha_increases, any_utility, beta, var
+from theory.ma2025.covariance import below_of_any_sign, claim, covariance, lemma_4, mean, times, top_of_any_sign
 from theory.proof import Named, over_responses, same, setting, sums_of, world_of
-from theory.statement import Statement
 from theory.worlds import dot
 
 
@@ -94,18 +93,54 @@ def one_for_each_pair(s: Named, share: Any = 1) -> Any:
     return s.wins == share * s.pairs
 
 
-def prove_theorem_7(statement: Statement, role: str = HOLDS) -> Statement:
-    """Add the proof of Theorem 7 from Cov[beta p, p] <= E[beta] Var[p]."""
-    values = over_responses(p="any", a="any", b="any")
-    statement.derived(of=as_covariance, sums=values, wrong={"kept": F(9, 10)}, role=role)
-    statement.by_induction(of=one_for_each_pair, **pairs, wrong={"share": F(11, 10)}, role=role)
-    prove_that_alpha_increases(prove_lemma(statement, of_any_sign=True, role=role), role=role)
-    strictly = {**below_of_any_sign, "base": the_smallest}
-    statement.by_induction(of=adds_strictly_more, **strictly, wrong={"share": F(11, 10)}, role=role)
-    return statement.proved(of=covariance_is_negative, over=moments, wrong={"bound": F(-1, 100)}, role=role)
-
-
 # --- the claims ----------------------------------------------------------------------------------------------------
+
+
+@claim("theorem-7-means", "Theorem 7, proof, Eq. (86)", PROVED)
+def average(n: Any, less: Any = 1) -> Any:
+    r"""\mathbb E[\alpha]=\mathbb E[\beta]=\tfrac{n-1}{2}
+
+    Proof: Each of the $n(n-1)/2$ pairs adds $P_{ij}+P_{ji}=1$ to either sum, by induction on their number. This is the
+    step that the proof ascribes to Lemma 2.
+    """
+    return same(n * (n - 1) / 2 / n, (n - less) / 2)
+
+
+average.by_induction(of=one_for_each_pair, **pairs, wrong={"share": F(11, 10)})
+average.derived(wrong={"less": 0})
+
+
+def premise(world: Bandit, slack: F = F(0)) -> bool:
+    b, p = beta(world), world.p
+    return covariance(times(b, p), p) <= (1 + slack) * mean(b) * covariance(p, p)
+
+
+@claim("theorem-7-assumption", "not in the paper; what the proof of Theorem 7 uses", PROVED)
+def weaker_assumption(world: Bandit, slack: F = F(0)) -> bool:
+    r"""\mathrm{Cov}[\beta p,p]\le\mathbb E[\beta]\mathrm{Var}[p],\ p\ \text{not uniform}\implies
+    \text{Eq. (24)}
+
+    Proof: $n^{-1}$ times the difference of Eq. (24) is $\mathrm{Cov}[wp,p]=\mathrm{Cov}[\beta p,p]-\mathrm{Cov}[\alpha
+    p,p]<\mathbb E[\beta]\mathrm{Var}[p]-\mathbb E[\alpha]\mathrm{Var}[p]=0$, by Lemma 4, which is strict here because
+    $\alpha$ increases strictly with $p$; independence is used only for the premise, which many other bandits meet.
+    """
+    return len(set(world.p)) == 1 or not premise(world, slack) or eq_24(world)
+
+
+QUANTITIES = over_responses(p="any", a="any", b="any")
+weaker_assumption.derived(of=as_covariance, sums=QUANTITIES, wrong={"kept": F(9, 10)})
+weaker_assumption.rests_on(average, lemma_4, alpha_increases)
+STRICTLY = {**below_of_any_sign, "base": the_smallest}
+weaker_assumption.by_induction(of=adds_strictly_more, **STRICTLY, wrong={"share": F(11, 10)})
+weaker_assumption.proved(of=covariance_is_negative, over=moments, wrong={"bound": F(-1, 100)})
+weaker_assumption.unrefuted(any_utility, wrong={"slack": F(1)}, ranges=RANGES, also=True)
+MET_WITHOUT_INDEPENDENCE = Bandit.of([3, 1], q=[1, 2])
+weaker_assumption.evaluated(
+    [MET_WITHOUT_INDEPENDENCE],
+    of=lambda world: premise(world) and not is_independent(world),
+    wrong=lambda world: premise(world) and is_independent(world),
+    also=True,
+)
 
 
 @claim(
@@ -135,7 +170,7 @@ def independent(case: Named, first: Any = 1) -> Any:
 INDEPENDENT = "E[beta p^k] = E[beta] E[p^k] for k = 1 and 2, by independence; E[beta], E[p], E[p^2] > 0"
 means_of_independent = world_of(INDEPENDENT, b="positive", p="positive", square="positive")
 theorem_7.false(at=Bandit.of([1, 1], q=[2, 1]), true_at=GRID).false(at=TEN, true_at=GRID)
-prove_theorem_7(theorem_7, role=CONDITIONAL)
+theorem_7.rests_on(weaker_assumption, role=CONDITIONAL)
 theorem_7.proved(of=independent, over=means_of_independent, role=CONDITIONAL, wrong={"first": F(9, 10)})
 theorem_7.evaluated([GRID], of=is_independent, wrong=lambda world: not is_independent(world), also=True)
 
@@ -164,53 +199,11 @@ def shared_by_all(case: Named, with_alpha: int = 1) -> Any:
 
 
 no_preferences.proved(of=shared_by_all, over=counts, wrong={"with_alpha": 2})
-prove_that_alpha_increases(no_preferences)
+no_preferences.rests_on(alpha_increases)
 no_preferences.unrefuted(
     distinct_probabilities, wrong={"kinds": 2}, ranges="2 to 8 responses, p up to 12, q up to 3", also=True, worlds=200
 )
 no_preferences.false(at=GRID, true_at=Bandit.of([4, 1], q=[3, 2]), also=True)  # with ties it is not so
-
-
-def premise(world: Bandit, slack: F = F(0)) -> bool:
-    b, p = beta(world), world.p
-    return covariance(times(b, p), p) <= (1 + slack) * mean(b) * covariance(p, p)
-
-
-@claim("theorem-7-assumption", "not in the paper; what the proof of Theorem 7 uses", PROVED)
-def weaker_assumption(world: Bandit, slack: F = F(0)) -> bool:
-    r"""\mathrm{Cov}[\beta p,p]\le\mathbb E[\beta]\mathrm{Var}[p],\ p\ \text{not uniform}\implies
-    \text{Eq. (24)}
-
-    Proof: $n^{-1}$ times the difference of Eq. (24) is $\mathrm{Cov}[wp,p]=\mathrm{Cov}[\beta p,p]-\mathrm{Cov}[\alpha
-    p,p]<\mathbb E[\beta]\mathrm{Var}[p]-\mathbb E[\alpha]\mathrm{Var}[p]=0$, by Lemma 4, which is strict here because
-    $\alpha$ increases strictly with $p$; independence is used only for the premise, which many other bandits meet.
-    """
-    return len(set(world.p)) == 1 or not premise(world, slack) or eq_24(world)
-
-
-prove_theorem_7(weaker_assumption)
-weaker_assumption.unrefuted(any_utility, wrong={"slack": F(1)}, ranges=RANGES, also=True)
-MET_WITHOUT_INDEPENDENCE = Bandit.of([3, 1], q=[1, 2])
-weaker_assumption.evaluated(
-    [MET_WITHOUT_INDEPENDENCE],
-    of=lambda world: premise(world) and not is_independent(world),
-    wrong=lambda world: premise(world) and is_independent(world),
-    also=True,
-)
-
-
-@claim("theorem-7-means", "Theorem 7, proof, Eq. (86)", PROVED)
-def average(n: Any, less: Any = 1) -> Any:
-    r"""\mathbb E[\alpha]=\mathbb E[\beta]=\tfrac{n-1}{2}
-
-    Proof: Each of the $n(n-1)/2$ pairs adds $P_{ij}+P_{ji}=1$ to either sum, by induction on their number. This is the
-    step that the proof ascribes to Lemma 2.
-    """
-    return same(n * (n - 1) / 2 / n, (n - less) / 2)
-
-
-average.by_induction(of=one_for_each_pair, **pairs, wrong={"share": F(11, 10)})
-average.derived(wrong={"less": 0})
 
 
 def ood_rate(world: Bandit, balanced: bool) -> F:
