@@ -11,7 +11,13 @@ from .family import Case as Case, Family as Family
 from .functions import exp as exp, log as log, power as power, sqrt as sqrt
 from .induction import sums_of as sums_of
 from .searched import Search as Search, holds_at as holds_at, search as search
-from .settings import Named as Named, Numbers as Numbers, beside as beside, setting as setting
+from .settings import (
+    Named as Named,
+    Numbers as Numbers,
+    beside as beside,
+    setting as setting,
+    world_of as world_of,
+)
 from .smt import Proof as Proof, prove as prove
 from .symbols import (
     Impure as Impure,

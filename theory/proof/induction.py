@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -53,7 +54,13 @@ def _prove_power_sum_bounds() -> None:
 
 
 def by_induction(
-    holds: Callable[[Any], Any], base: Any, step: Any, *, after: Callable[[Any], Any], record: Any = None
+    holds: Callable[[Any], Any],
+    base: Any,
+    step: Any,
+    *,
+    after: Callable[[Any], Any],
+    more: Any = None,  # noqa: ARG001 - for a search, see ``reachable``
+    record: Any = None,
 ) -> tuple[Any, Any]:
     """Prove a statement about a sum or a product of any number of terms; return the proofs of base and step.
 
@@ -62,6 +69,7 @@ def by_induction(
         base: family of states with the first term.
         step: family of states and one more term.
         after: the state with the term added.
+        more: of ``sums_of``; a proof does without.
         record: is told every question to the solver and its answer.
     """
     from theory.proof.smt import prove  # noqa: PLC0415
@@ -71,10 +79,28 @@ def by_induction(
     return first, then
 
 
+def reachable(base: Any, after: Callable[[Any], Any], more: Callable[[random.Random, Any], Any]) -> Callable[..., Any]:
+    """Return a sampler of exact states that an induction reaches: the first term and up to seven more.
+
+    Args:
+        base: family of states with the first term.
+        after: the state with one more term added.
+        more: draws one more term for a state.
+    """
+
+    def draw(source: random.Random) -> Any:
+        state = base.draw(source)
+        for _ in range(source.choice((0, 1, 1, 2, 3, 5, 7))):
+            state = after(more(source, state))
+        return state
+
+    return draw
+
+
 def sums_of(
     assumes: str, *, fixed: Callable[[Any], Any] | None = None
 ) -> Callable[[Callable[..., Any]], dict[str, Any]]:
-    """Make ``base``, ``step`` and ``after`` of an induction from what one more term adds to each sum.
+    """Make ``base``, ``step``, ``after`` and ``more`` of an induction from what one more term adds to each sum.
 
     Args:
         assumes: what is assumed of a term, in words.
@@ -91,7 +117,7 @@ def sums_of(
         >>> [proof.verdict for proof in by_induction(cauchy_schwarz, **weights)]
         ['proved', 'proved']
     """
-    from theory.proof.settings import Named, setting  # noqa: PLC0415
+    from theory.proof.settings import Named, drawn, setting  # noqa: PLC0415
 
     def make(term: Callable[..., Any]) -> dict[str, Any]:
         def ask(numbers: Any) -> tuple[Any, Any]:
@@ -111,9 +137,13 @@ def sums_of(
             sums = {name: vars(state)[name] + value for name, value in vars(state.term).items()}
             return Named(**sums, fixed=state.fixed)
 
+        def more(source: random.Random, state: Any) -> Any:
+            one = drawn(term if fixed is None else lambda numbers: term(numbers, state.fixed), source)
+            return Named(**vars(state), term=one)
+
         words = (term.__doc__ or term.__name__.replace("_", " ")).strip().rstrip(".")
         first.__doc__, further.__doc__ = f"{words}: the first", f"{words}: one more"
         base, step = setting(assumes)(first), setting(f"the statement about the sums so far; {assumes}")(further)
-        return {"base": base, "step": step, "after": after}
+        return {"base": base, "step": step, "after": after, "more": more}
 
     return make

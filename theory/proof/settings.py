@@ -154,6 +154,21 @@ class Named(SimpleNamespace):
         return ", ".join(f"{name} = {value}" for name, value in vars(self).items())
 
 
+def drawn(function: Callable[[Numbers], Any], source: random.Random) -> Any:
+    """Return what a function of numbers makes of random fractions that meet its assumptions.
+
+    Raises:
+        Rejected: none were found.
+    """
+    for _ in range(PATIENCE):
+        try:
+            return function(_Draws(source))
+        except (Rejected, Undecided, ZeroDivisionError):
+            continue
+    name = getattr(function, "__name__", "a term")
+    raise Rejected(f"{name}: no fractions that meet the assumptions; define what can be defined")
+
+
 def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
     """Make a family of worlds of a function that asks for its numbers.
 
@@ -173,12 +188,7 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
 
     def make(function: Callable[[Numbers], Any]) -> Family:
         def draw(source: random.Random) -> Any:
-            for _ in range(PATIENCE):
-                try:
-                    return function(_Draws(source))
-                except (Rejected, Undecided, ZeroDivisionError):
-                    continue
-            raise Rejected(f"{function.__name__}: no fractions that meet the assumptions; define what can be defined")
+            return drawn(function, source)
 
         def rebuild(values: dict[str, Any]) -> Any:
             try:
@@ -191,6 +201,52 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
         return Family(name, assumes, (Case("", lambda run: function(_Symbols(run)), rebuild),), draw)
 
     return make
+
+
+def world_of(assumes: str, where: Callable[[Named], tuple[Any, ...]] | None = None, /, **kinds: str) -> Family:
+    """Make a setting of independent numbers, each of a kind.
+
+    Args:
+        assumes: what it assumes, in words.
+        where: further assumptions, a tuple of truth values.
+        **kinds: "real", "positive", "negative", "nonnegative", or "share" for one strictly between 0 and 1.
+
+    Raises:
+        TypeError: another kind.
+
+    Example:
+        >>> from theory.proof import prove
+        >>> pair = world_of("a >= b > 0", lambda c: (c.a >= c.b,), a="positive", b="positive")
+        >>> prove(lambda c, least=1: c.a / c.b >= least, pair).verdict
+        'proved'
+    """
+    unknown = {kind for kind in kinds.values() if kind not in KINDS}
+    if unknown:
+        raise TypeError(f"a number is one of {', '.join(KINDS)}, not {', '.join(sorted(unknown))}")
+
+    def ask(numbers: Numbers) -> Named:
+        case = Named(**{name: KINDS[kind](numbers, name) for name, kind in kinds.items()})
+        if where is not None:
+            numbers.assume(*where(case))
+        return case
+
+    ask.__doc__ = f"every {', '.join(kinds)}"
+    return setting(assumes)(ask)
+
+
+def _nonnegative(numbers: Numbers, name: str) -> Any:
+    value = numbers.real(name)
+    numbers.assume(value >= 0)
+    return value
+
+
+KINDS: dict[str, Callable[[Numbers, str], Any]] = {
+    "real": lambda numbers, name: numbers.real(name),
+    "positive": lambda numbers, name: numbers.positive(name),
+    "negative": lambda numbers, name: -numbers.positive(name),
+    "nonnegative": _nonnegative,
+    "share": lambda numbers, name: numbers.between(name, 0, 1),
+}
 
 
 def beside(family: Family, assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
