@@ -182,7 +182,7 @@ class Proved:
                 found = search_sum(what, sums, min(100, evidence.worlds), evidence.seed)
             passed = proof.verdict == "proved" and found.counterexample is None
             detail = f"{proof.verdict}: {proof.detail}" + (f"; {found}" if sums is not None else "")
-            how = "sympy" if sums is None else "sympy, for any number of responses"
+            how = "sympy" if sums is None else "sympy, for any number of terms"
             strength = Strength(MACHINE, (how,), lemmas)
             return Finding(role_of(role, also, None), "sympy", passed, control.verdict == "refuted", detail, strength)
 

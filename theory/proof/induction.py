@@ -69,3 +69,51 @@ def by_induction(
     first = prove(holds, base, record=record)
     then = prove(lambda state: holds(after(state)), step, given=holds, record=record)
     return first, then
+
+
+def sums_of(
+    assumes: str, *, fixed: Callable[[Any], Any] | None = None
+) -> Callable[[Callable[..., Any]], dict[str, Any]]:
+    """Make ``base``, ``step`` and ``after`` of an induction from what one more term adds to each sum.
+
+    Args:
+        assumes: what is assumed of a term, in words.
+        fixed: asks for the numbers that all terms share; the term gets them as its second argument, and a statement
+            finds them as ``fixed`` beside the sums.
+
+    Example:
+        >>> from theory.proof import Named
+        >>> @sums_of("q > 0")
+        ... def weights(numbers):
+        ...     q, x = numbers.positive("q"), numbers.real("x")
+        ...     return Named(q=q, qx=q * x, qxx=q * x * x)
+        >>> cauchy_schwarz = lambda s, times=1: s.q > 0 and s.qxx >= 0 and times * s.qx**2 <= s.q * s.qxx
+        >>> [proof.verdict for proof in by_induction(cauchy_schwarz, **weights)]
+        ['proved', 'proved']
+    """
+    from theory.proof.settings import Named, setting  # noqa: PLC0415
+
+    def make(term: Callable[..., Any]) -> dict[str, Any]:
+        def ask(numbers: Any) -> tuple[Any, Any]:
+            shared = None if fixed is None else fixed(numbers)
+            return shared, term(numbers) if fixed is None else term(numbers, shared)
+
+        def first(numbers: Any) -> Any:
+            shared, one = ask(numbers)
+            return Named(**vars(one), fixed=shared)
+
+        def further(numbers: Any) -> Any:
+            shared, one = ask(numbers)
+            sums = {name: numbers.real(f"so_far_{name}") for name in vars(one)}
+            return Named(**sums, fixed=shared, term=one)
+
+        def after(state: Any) -> Any:
+            sums = {name: vars(state)[name] + value for name, value in vars(state.term).items()}
+            return Named(**sums, fixed=state.fixed)
+
+        words = (term.__doc__ or term.__name__.replace("_", " ")).strip().rstrip(".")
+        first.__doc__, further.__doc__ = f"{words}: the first", f"{words}: one more"
+        base, step = setting(assumes)(first), setting(f"the statement about the sums so far; {assumes}")(further)
+        return {"base": base, "step": step, "after": after}
+
+    return make

@@ -49,6 +49,18 @@ class Numbers:
         self.assume(value > low, value < high)
         return value
 
+    def at_least(self, name: str, low: Any) -> Any:
+        """Return a number from ``low`` on."""
+        value = self.real(name)
+        self.assume(value >= low)
+        return value
+
+    def within(self, name: str, low: Any, high: Any) -> Any:
+        """Return a number between two others, or one of them."""
+        value = self.real(name)
+        self.assume(value >= low, value <= high)
+        return value
+
     def natural(self, name: str, least: int) -> Any:
         """Return a whole number from ``least`` on; a proof takes it for any real number from there on."""
         value = self.real(name)
@@ -95,6 +107,18 @@ class _Draws(Numbers):
             raise Rejected
         n = self.source.choice((2, 3, 12, 100))
         return self._new(name, low + (high - low) * Fraction(self.source.randint(1, n - 1), n))
+
+    def at_least(self, name: str, low: Any) -> Any:
+        s = self.source
+        return self._new(
+            name, low + Fraction(s.choice((0, s.randint(0, s.choice((2, 12, 100))))), s.choice((1, 3, 12)))
+        )
+
+    def within(self, name: str, low: Any, high: Any) -> Any:
+        if not low <= high:
+            raise Rejected
+        n = self.source.choice((1, 2, 3, 12, 100))
+        return self._new(name, low + (high - low) * Fraction(self.source.randint(0, n), n))
 
     def natural(self, name: str, least: int) -> Fraction:
         return self._new(name, Fraction(least + self.source.choice((0, 0, 1, 2, 3, 6, 20))))
@@ -143,6 +167,8 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
         >>> from theory.proof import prove
         >>> print(prove(lambda s, bound=Fraction(1, 4): s * (1 - s) <= bound, share).verdict)
         proved
+        >>> setting("x > 0")(lambda numbers: numbers.positive("x")).name  # in one line
+        'x > 0'
     """
 
     def make(function: Callable[[Numbers], Any]) -> Family:
@@ -160,7 +186,8 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
             except (Rejected, KeyError, Undecided, ZeroDivisionError) as problem:
                 raise ValueError("these values do not meet the assumptions") from problem
 
-        name = (function.__doc__ or function.__name__.replace("_", " ")).strip().split("\n")[0].rstrip(".")
+        words = function.__doc__ or (assumes if "<" in function.__name__ else function.__name__.replace("_", " "))
+        name = words.strip().split("\n")[0].rstrip(".")
         return Family(name, assumes, (Case("", lambda run: function(_Symbols(run)), rebuild),), draw)
 
     return make
@@ -186,10 +213,11 @@ def beside(family: Family, assumes: str) -> Callable[[Callable[[Numbers], Any]],
         (own,) = numbers.cases
 
         def paired(case: Case) -> Case:
+            first, second = case.rebuild, own.rebuild
             return replace(
                 case,
                 build=lambda run: (case.build(run), own.build(run)),
-                rebuild=lambda values: (case.rebuild(values), own.rebuild(values)),
+                rebuild=None if first is None or second is None else lambda values: (first(values), second(values)),
             )
 
         return Family(
