@@ -90,5 +90,5 @@ def four_squares(n: int) -> tuple[int, ...]:
     for k in (1, 2, 3, 4):
         found = next(iter(power_representation(n, 2, k)), None)
         if found:
-            return tuple(sorted(found))
+            return tuple(sorted(map(int, found)))
     raise AssertionError(f"{n} is no sum of four squares")
