@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
-from theory.proof.symbols import Number
+from theory.proof.symbols import NotAStatement, Number
+
+DRAWS = 10  # exact states in which a step must change something
 
 
 def power_sum_bounds(first: Number, second: Number, third: Number) -> list[Any]:
@@ -71,9 +74,15 @@ def by_induction(
         after: the state with the term added.
         more: of ``sums_of``; a proof does without.
         record: is told every question to the solver and its answer.
+
+    Raises:
+        NotAStatement: ``after`` leaves every state as it is, so that the step would prove nothing.
     """
     from theory.proof.smt import prove  # noqa: PLC0415
 
+    source = random.Random(0)
+    if all(_unchanged(state, after(state)) for state in (step.draw(source) for _ in range(DRAWS))):
+        raise NotAStatement(f"{step.name}: the step adds nothing to any of {DRAWS} states")
     first = prove(holds, base, record=record)
     then = prove(lambda state: holds(after(state)), step, given=holds, record=record)
     return first, then
@@ -147,3 +156,14 @@ def sums_of(
         return {"base": base, "step": step, "after": after, "more": more}
 
     return make
+
+
+def _unchanged(state: Any, later: Any) -> bool:
+    before, now = (_parts(each) for each in (state, later))
+    return bool(now == before[: len(now)])
+
+
+def _parts(state: Any) -> tuple[Any, ...]:
+    if isinstance(state, SimpleNamespace):
+        return tuple(vars(state).values())
+    return tuple(state) if isinstance(state, (tuple, list)) else (state,)

@@ -77,6 +77,10 @@ class _Symbols(Numbers):
             raise ValueError(f"a number is called by a word, not {name!r}")
         return self.run.real(name)
 
+    def natural(self, name: str, least: int) -> Number:
+        self.run.incomplete = True  # a solution with a fraction in the place of the whole number is none of the setting
+        return super().natural(name, least)
+
     def assume(self, *truths: Any) -> None:
         self.run.assume(*truths)
 
