@@ -47,7 +47,7 @@ def by_hand(model: Any, pair: tuple[TokenSequence, TokenSequence], names: Any = 
         "drive_rejected": float(g_l @ (g_w - g_l)),
         "ches": float(sums[0] @ (sums[1] - sums[0])),
         "ches_length_normalised": float(means[0] @ (means[1] - means[0])),
-        "lowers_chosen": float(g_w @ (g_w - g_l)) < 0,
+        "displaced": float(g_w @ (g_w - g_l)) < 0,
     }
 
 
@@ -81,13 +81,13 @@ def test_the_other_pairs_of_a_batch_change_a_pair_by_rounding_only(dtype: torch.
     errors = [kernel_error(one, other) for one, other in zip(alone, together, strict=True)]
     assert max(errors) < tolerance
     assert kernel_error(alone[0], alone[1]) > 1e-3  # the measure sees a difference
-    assert [a.lowers_chosen for a in alone] == [t.lowers_chosen for t in together]
+    assert [a.displaced for a in alone] == [t.displaced for t in together]
 
 
-def test_both_signs_of_the_drive_occur_and_lowers_chosen_says_which() -> None:
+def test_both_signs_of_the_drive_occur_and_displaced_says_which() -> None:
     found = [audit_pairs(tiny_model(seed=seed), PAIRS[:1])[0] for seed in range(12)]
-    assert {True, False} == {f.lowers_chosen for f in found}
-    assert all(f.lowers_chosen == (f.drive_chosen < 0) for f in found)
+    assert {True, False} == {f.displaced for f in found}
+    assert all(f.displaced == (f.drive_chosen < 0) for f in found)
 
 
 def test_a_score_that_is_zero_has_no_angle() -> None:
@@ -98,7 +98,7 @@ def test_a_score_that_is_zero_has_no_angle() -> None:
     (found,) = audit_pairs(model, PAIRS[:1], parameters="*embed_tokens*")
     assert found.norm_chosen == 0
     assert found.cosine is None
-    assert not found.lowers_chosen
+    assert not found.displaced
 
 
 def test_a_model_that_is_not_finite_is_refused() -> None:
