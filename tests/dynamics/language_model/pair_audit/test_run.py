@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 import torch
 
 from dynamics import InvalidArgument
+from dynamics.language_model import LanguageModel, tiny_model
 from dynamics.language_model.pair_audit import run as pair_run
-from dynamics.language_model.pair_audit.columns import audit_pairs
+from dynamics.language_model.pair_audit.columns import NotFinite, audit_pairs
 from dynamics.language_model.pair_audit.data import open_pairs
 from dynamics.language_model.pair_audit.fingerprint import model_digest
 from dynamics.language_model.pair_audit.processes import Processes
@@ -194,6 +196,52 @@ def test_pairs_that_are_too_long_are_skipped(data: Path, tmp_path: Path) -> None
     out = tmp_path / "out.jsonl"
     audit(data, out, AuditSettings(max_tokens=17, first=3))
     assert [("skipped" in record) for record in read_lines(out)] == [False, False, True]
+
+
+def with_broken_token(character: str) -> LanguageModel:
+    loaded = tiny(tied=False)
+    with torch.no_grad():
+        loaded.model.model.embed_tokens.weight[loaded.tokenizer.encode(character)[0]] = float("nan")
+    return loaded
+
+
+def test_a_pair_that_is_not_finite_is_skipped_and_ends_nothing(tmp_path: Path) -> None:
+    rows = [{**row, "prompt": row["prompt"].replace("?", "")} for row in products(7)]
+    bad = [*rows[:4], {**rows[4], "chosen": "@" + rows[4]["chosen"]}, *rows[5:]]
+    loaded, found = with_broken_token("@"), {}
+    for name, data in (("bad", bad), ("without", [*rows[:4], "{", *rows[5:]])):
+        results = Results(tmp_path / name)
+        with results.begin({}):
+            run_audit(loaded, open_pairs(write_lines(tmp_path / f"{name}.jsonl", data)), results, SETTINGS)
+        found[name] = read_lines(results.path)
+    assert [record["row"] for record in found["bad"]] == list(range(7))
+    (skipped,) = [record for record in found["bad"] if "skipped" in record]
+    assert skipped["skipped"].startswith("line 5: model: the log-probability, the gradient or the hidden states")
+    assert set(skipped) == {"row", "digest", "skipped"}
+    assert [r for r in found["bad"] if r["row"] != 4] == [r for r in found["without"] if r["row"] != 4]
+    with pytest.raises(InvalidArgument, match="line 5: model"):
+        run_audit(loaded, open_pairs(tmp_path / "bad.jsonl"), Results(tmp_path / "s"), replace(SETTINGS, strict=True))
+
+
+def test_a_model_that_is_never_finite_is_not_tried_on_a_whole_data_set(tmp_path: Path) -> None:
+    loaded, results = with_broken_token("x"), Results(tmp_path / "out")  # every product holds an x
+    source = open_pairs(write_lines(tmp_path / "data.jsonl", products(130)))
+    with pytest.raises(NotFinite):
+        run_audit(loaded, source, results, AuditSettings(batch_pairs=10))
+    assert len(read_lines(results.path)) == 100
+
+
+def test_tokens_that_the_model_does_not_know_are_named(tmp_path: Path) -> None:
+    """A tokenizer of bytes, and a model that knows all but the largest ones."""
+    loaded = LanguageModel(tiny_model(vocabulary=223), tiny().tokenizer)
+    rows = [{**row, "rejected": row["rejected"] + "\x7f" * (n == 1)} for n, row in enumerate(products(3))]
+    results = Results(tmp_path / "out")
+    known = max(max(loaded.tokenizer.encode(text)) for row in products(3) for text in row.values())
+    assert known < 223 == max(loaded.tokenizer.encode(rows[1]["rejected"]))
+    run_audit(loaded, open_pairs(write_lines(tmp_path / "data.jsonl", rows)), results, AuditSettings())
+    skipped = {record["row"]: record["skipped"] for record in read_lines(results.path) if "skipped" in record}
+    assert list(skipped) == [1]
+    assert "it makes token 223, but the model knows only the tokens 0 to 222" in skipped[1]
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
