@@ -116,7 +116,11 @@ def print_step(
     for header in headers:
         table.add_column(header, justify="right")
     for rate, step in zip(learning_rates, steps, strict=True):
-        cells = [f"{float(v):+.4e}" for side in (0, 1) for v in (step.predicted[side], step.actual[side])]
+        cells = [
+            f"{float(v):+.4e}"
+            for side in (0, 1)
+            for v in (step.predicted_log_change[side], step.actual_log_change[side])
+        ]
         table.add_row(f"{rate:g}", *cells, per_cent(float(step.relative_error.max())))
     console.print(table)
     console.print(
