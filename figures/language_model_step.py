@@ -14,10 +14,10 @@ import torch
 
 from dynamics import DPO
 from dynamics.language_model import (
-    moved,
+    changed_parameters,
+    log_probs_jvp,
     next_token_log_probs,
     parameter_change,
-    push_log_probs,
     tokenize,
     vocabulary_shift,
 )
@@ -209,7 +209,7 @@ def token_shift(
     actual = []
     for rate in learning_rates:
         scaled = {name: step * (rate / learning_rates[0]) for name, step in change.items()}
-        with moved(policy, scaled, torch.float64):
+        with changed_parameters(policy, scaled, torch.float64):
             after = next_token_log_probs(policy, pair[:1], dtype=torch.float64)
         actual.append((shift.probabilities * torch.expm1(after - shift.log_probs)).numpy())
     y_w, y_l = (sequence.response for sequence in pair)
@@ -222,7 +222,7 @@ def token_shift(
         "predicted": shift.change.numpy(),
         "actual": np.stack(actual),
         "log_change": shift.log_change.numpy(),
-        "push": push_log_probs(policy, change, pair[:1], dtype=torch.float64).cpu().numpy(),
+        "push": log_probs_jvp(policy, change, pair[:1], dtype=torch.float64).cpu().numpy(),
         "y_w": np.array(y_w),
         "y_l_at_fork": np.array(y_l[fork]),
         "fork": np.array(fork),

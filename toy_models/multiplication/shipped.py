@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from dynamics.errors import InvalidArgument
 from dynamics.language_model import load as load_model
@@ -35,7 +35,7 @@ def load_checkpoint(
     model, tokenizer = load_model(folder, device=device)
     if tokenizer.eos_token_id is None:
         raise InvalidArgument("model", str(folder), "a model whose tokenizer has an end of text")
-    return model, tokenizer
+    return cast("PreTrainedModel", model), tokenizer
 
 
 def answers(number: int, response: str) -> bool:

@@ -274,8 +274,8 @@ def theorem_1_errors(
         settings,
         np.array(rates),
         accounts[0].log_probs.cpu().numpy(),
-        np.stack([account.predicted.cpu().numpy() for account in accounts]),
-        np.stack([account.actual.cpu().numpy() for account in accounts]),
+        np.stack([account.predicted_log_change.cpu().numpy() for account in accounts]),
+        np.stack([account.actual_log_change.cpu().numpy() for account in accounts]),
     )
 
 
