@@ -265,7 +265,7 @@ class Proved:
             from theory.proof.induction import by_induction  # noqa: PLC0415
 
             first, then = by_induction(what, base, step, after=after, record=evidence.record)
-            controls = by_induction(bad, base, step, after=after)
+            controls = by_induction(bad, base, step, after=after, witness=False)
             passed = first.verdict == then.verdict == "proved"
             control = any(proof.verdict == "refuted" for proof in controls)
             strength = Strength(MACHINE, ("induction, base and step by smt",), lemmas)

@@ -53,8 +53,14 @@ def _prove_power_sum_bounds() -> None:
 
 
 def by_induction(
-    holds: Callable[[Any], Any], base: Any, step: Any, *, after: Callable[[Any], Any], record: Any = None
-) -> tuple[Any, Any]:
+    holds: Callable[[Any], Any],
+    base: Any,
+    step: Any,
+    *,
+    after: Callable[[Any], Any],
+    record: Any = None,
+    witness: bool = True,
+) -> tuple[Any, ...]:
     """Prove a statement about a sum or a product of any number of terms; return the proofs of base and step.
 
     Args:
@@ -63,12 +69,14 @@ def by_induction(
         step: family of states and one more term.
         after: the state with the term added.
         record: is told every question to the solver and its answer.
+        witness: whether a refutation must come with a small world; without (for controls) a refuted base is enough.
     """
-    from theory.proof.smt import prove  # noqa: PLC0415
+    from theory.proof.smt import REFUTED, prove  # noqa: PLC0415
 
-    first = prove(holds, base, record=record)
-    then = prove(lambda state: holds(after(state)), step, given=holds, record=record)
-    return first, then
+    first = prove(holds, base, record=record, witness=witness)
+    if first.verdict == REFUTED and not witness:
+        return (first,)
+    return first, prove(lambda state: holds(after(state)), step, given=holds, record=record, witness=witness)
 
 
 def sums_of(
