@@ -270,6 +270,10 @@ class Proved:
             from theory.proof.induction import by_induction, reachable  # noqa: PLC0415
 
             first, then = by_induction(what, base, step, after=after, record=evidence.record)
+<<<<<<< HEAD
+=======
+            controls = by_induction(bad, base, step, after=after, witness=False)
+>>>>>>> jian-a
             passed = first.verdict == then.verdict == "proved"
             controls = by_induction(bad, base, step, after=after)
             control, found = any(proof.verdict == "refuted" for proof in controls), None

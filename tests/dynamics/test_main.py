@@ -290,7 +290,7 @@ def test_the_shipped_model_on_ten_products(tmp_path: Path) -> None:
         gradients = []
         for side in ("chosen", "rejected"):
             sequence = tokenize(loaded.tokenizer, row["prompt"], row[side])
-            found = log_probs_vjp(loaded.model, [sequence], torch.ones(1), None, torch.float64)
+            found = log_probs_vjp(loaded.model, [sequence], torch.ones(1), dtype=torch.float64)
             gradients.append(torch.cat([g.flatten() for g in found.values()]))
         g_w, g_l = gradients
         scale = float(g_w.norm() * (g_w - g_l).norm())

@@ -81,10 +81,10 @@ def test_list_does_not_run_anything() -> None:
 
 
 def test_a_certificate_is_written_for_a_proof_and_said_to_be_missing_for_a_search(tmp_path: Path) -> None:
-    keys = ["jian2025.corollary-2-identity", "jian2025.eventual-violation"]
+    keys = ["jian2025.corollary-2-identity", "jian2025.table-1"]
     result = RUN.invoke(app, [*keys, "--certificate", str(tmp_path / "proofs")])
     assert result.exit_code == 0, result.output
-    assert "eventual-violation: no proof by the solver" in result.output
+    assert "table-1: no proof by the solver" in result.output
     files = sorted((tmp_path / "proofs").iterdir())
     assert files
     assert all(path.name.startswith("jian2025.corollary-2-identity-") for path in files)
