@@ -270,12 +270,8 @@ class Proved:
             from theory.proof.induction import by_induction, reachable  # noqa: PLC0415
 
             first, then = by_induction(what, base, step, after=after, record=evidence.record)
-<<<<<<< HEAD
-=======
             controls = by_induction(bad, base, step, after=after, witness=False)
->>>>>>> jian-a
             passed = first.verdict == then.verdict == "proved"
-            controls = by_induction(bad, base, step, after=after)
             control, found = any(proof.verdict == "refuted" for proof in controls), None
             if more is not None:
                 family = Family(base.name, base.assumes, (), reachable(base, after, more))

@@ -62,15 +62,10 @@ def by_induction(
     step: Any,
     *,
     after: Callable[[Any], Any],
-<<<<<<< HEAD
     more: Any = None,  # noqa: ARG001 - for a search, see ``reachable``
-    record: Any = None,
-) -> tuple[Any, Any]:
-=======
     record: Any = None,
     witness: bool = True,
 ) -> tuple[Any, ...]:
->>>>>>> jian-a
     """Prove a statement about a sum or a product of any number of terms; return the proofs of base and step.
 
     Args:
@@ -80,29 +75,20 @@ def by_induction(
         after: the state with the term added.
         more: of ``sums_of``; a proof does without.
         record: is told every question to the solver and its answer.
-<<<<<<< HEAD
+        witness: whether a refutation must come with a small world; without (for controls) a refuted base is enough.
 
     Raises:
         NotAStatement: ``after`` leaves every state as it is, so that the step would prove nothing.
-=======
-        witness: whether a refutation must come with a small world; without (for controls) a refuted base is enough.
->>>>>>> jian-a
     """
     from theory.proof.smt import REFUTED, prove  # noqa: PLC0415
 
-<<<<<<< HEAD
     source = random.Random(0)
     if all(_unchanged(state, after(state)) for state in (step.draw(source) for _ in range(DRAWS))):
         raise NotAStatement(f"{step.name}: the step adds nothing to any of {DRAWS} states")
-    first = prove(holds, base, record=record)
-    then = prove(lambda state: holds(after(state)), step, given=holds, record=record)
-    return first, then
-=======
     first = prove(holds, base, record=record, witness=witness)
     if first.verdict == REFUTED and not witness:
         return (first,)
     return first, prove(lambda state: holds(after(state)), step, given=holds, record=record, witness=witness)
->>>>>>> jian-a
 
 
 def reachable(base: Any, after: Callable[[Any], Any], more: Callable[[random.Random, Any], Any]) -> Callable[..., Any]:
