@@ -18,11 +18,11 @@ from typing import Any
 import joblib
 import numpy as np
 import torch
-from rich.progress import track
 from threadpoolctl import threadpool_limits
 
 from dynamics.errors import InvalidArgument, check_count, check_flag, check_kind
 from dynamics.files import JsonLines
+from dynamics.progress import progress_bar
 from dynamics.table import Table
 
 
@@ -211,7 +211,10 @@ def _shown(results: Iterator[Any], total: int, progress: bool) -> Iterator[Any]:
     if not progress or not total:
         yield from results
         return
-    yield from track(results, total=total, description="sweep")
+    with progress_bar(total, "sweep") as advance:
+        for result in results:
+            yield result
+            advance()
 
 
 def _table(plan: _Plan, batches: list[Batch], results: list[dict[str, Any]]) -> Table:

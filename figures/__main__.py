@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from dynamics.errors import InvalidArgument
+from dynamics.progress import progress_bar
 
 if TYPE_CHECKING:
     from figures.regenerate import Drawn
@@ -121,13 +120,11 @@ def _regenerate(console: Console, chosen: list[Figure], out: Path, force: bool, 
                 console.print(f"skipped {spec.key}: {escape(why)}", soft_wrap=True)
         chosen = [spec for spec in chosen if "model" not in spec.settings]
     stale = [spec for spec in chosen if force or not is_current(spec, out)]
-    columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not sys.stdout.isatty()) as progress:
-        task = progress.add_task("figures", total=len(stale))
+    with progress_bar(len(stale), "figures", console) as advance:
         for drawn in regenerate(stale, out, jobs):
             failed += bool(drawn.not_seen)
-            _tell(progress.console, drawn)
-            progress.advance(task)
+            _tell(console, drawn)
+            advance()
     took = time.perf_counter() - begun
     console.print(
         f"{len(stale)} drawn, {len(chosen) - len(stale)} up to date, {failed} failed in {took:.1f} s; "

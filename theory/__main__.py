@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from dynamics.progress import progress_bar
 
 if TYPE_CHECKING:
     from theory.claim import Claim, Outcome
@@ -123,12 +123,10 @@ def _run(console: Console, claims: list[Claim], worlds: int, seed: int, jobs: in
     from theory.ledger import run_ledger  # noqa: PLC0415
 
     outcomes: dict[str, Outcome] = {}
-    columns = (TextColumn("{task.description:<40}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not sys.stdout.isatty()) as progress:
-        task = progress.add_task("", total=len(claims))
+    with progress_bar(len(claims), console=console) as advance:
         for outcome in run_ledger(claims, worlds, seed, jobs):
             outcomes[outcome.key] = outcome
-            progress.update(task, advance=1, description=outcome.key)
+            advance(label=outcome.key)
     return outcomes
 
 

@@ -68,7 +68,9 @@ def hidden_states(model: Any, ids: Tensor, *, check: bool = False) -> Tensor:
 
     with replaced_forward(head, stop):
         logits = model(input_ids=ids, use_cache=False).logits
-    if check and (logits.shape != shown[-1].shape or not torch.allclose(logits, shown[-1], rtol=1e-5, atol=1e-5)):
+    if check and (
+        logits.shape != shown[-1].shape or not torch.allclose(logits, shown[-1], rtol=1e-5, atol=1e-5, equal_nan=True)
+    ):
         wanted = "a model whose logits are its head's output (no scaling, no soft cap)"
         raise InvalidArgument("model", type(model).__name__, wanted)
     return seen[-1]

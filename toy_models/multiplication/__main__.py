@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dynamics.errors import InvalidArgument
+from dynamics.progress import progress_bar
 from toy_models.multiplication.checkpoint import QUESTION, WEIGHTS
 
 if TYPE_CHECKING:
@@ -21,18 +21,6 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 console = Console(highlight=False)
 MOST_SEED = 2**63 - 1  # torch takes no more
-
-
-def _bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(
-        *columns,
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 def _threads(threads: int | None) -> None:
@@ -79,13 +67,8 @@ def train(
     settings = training.TrainingSettings(seed=seed, steps=steps)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)  # checked first, since training takes minutes
-        with _bar() as progress:
-            task = progress.add_task("training", total=steps)
-
-            def callback(step: int, loss: float) -> None:
-                progress.update(task, completed=step, description=f"loss {loss:.3f}")
-
-            model, tokenizer, _ = training.train(settings, callback)
+        with progress_bar(steps, "training", console) as advance:
+            model, tokenizer, _ = training.train(settings, lambda step, loss: advance(step, f"loss {loss:.3f}"))
         measured = measure(model, tokenizer)
         card = write_card(settings, measured, sum(p.numel() for p in model.parameters()), torch.get_num_threads())
         training.save(model, tokenizer, out, card)
@@ -175,24 +158,22 @@ def probe(
         policy, tokenizer = load_checkpoint(model, device)
         prompt = as_prompt(tokenizer, question)
         surveyed = survey(policy, tokenizer, prompt, partial(answers, answer), settings.survey, settings.rule.named)
-        with _bar() as progress:
-            if compare:
-                methods = comparing.standard_methods(stable_po)
-                task = progress.add_task("", total=steps * len(methods))
-                advance = lambda name, _: progress.update(task, advance=1, description=name)  # noqa: E731
-                runs = comparing.run_methods(policy, surveyed, settings, methods, advance)
-                written = report.write_comparison(comparing.compare(runs), question)
-            elif draws is not None:
-                rules = comparing.draw_rules(draws)
-                task = progress.add_task("", total=steps * draws)
-                advance = lambda draw, _: progress.update(task, advance=1, description=str(rules[draw]))  # noqa: E731
-                written = report.write_draws(
-                    comparing.run_draws(policy, surveyed, rules, settings, callback=advance), question
+        if compare:
+            methods = comparing.standard_methods(stable_po)
+            with progress_bar(steps * len(methods), console=console) as advance:
+                runs = comparing.run_methods(policy, surveyed, settings, methods, lambda name, _: advance(label=name))
+            written = report.write_comparison(comparing.compare(runs), question)
+        elif draws is not None:
+            rules = comparing.draw_rules(draws)
+            with progress_bar(steps * draws, console=console) as advance:
+                drawn = comparing.run_draws(
+                    policy, surveyed, rules, settings, callback=lambda draw, _: advance(label=str(rules[draw]))
                 )
-            else:
-                task = progress.add_task("training", total=steps)
-                run = follow(policy, surveyed, settings, lambda step: progress.update(task, completed=step))
-                written = report.write_report(run, question)
+            written = report.write_draws(drawn, question)
+        else:
+            with progress_bar(steps, "training", console) as advance:
+                run = follow(policy, surveyed, settings, advance)
+            written = report.write_report(run, question)
         report.show(written, console)
         if pinned and not compare:
             others = comparing.draw_rules(200)
@@ -244,9 +225,8 @@ def pair(
             question=question, chosen=chosen, rejected=rejected, beta=beta, learning_rate=learning_rate, steps=steps
         )
         policy, tokenizer = load_checkpoint(model, device)
-        with _bar() as progress:
-            task = progress.add_task("training", total=steps)
-            run = single_pair.follow_pair(policy, tokenizer, settings, lambda n: progress.update(task, completed=n))
+        with progress_bar(steps, "training", console) as advance:
+            run = single_pair.follow_pair(policy, tokenizer, settings, advance)
         errors = single_pair.theorem_1_errors(policy, tokenizer, settings=settings)
     except InvalidArgument as problem:
         console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)

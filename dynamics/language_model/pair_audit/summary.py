@@ -6,13 +6,11 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass
 from heapq import nsmallest
-from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
-from dynamics.errors import InvalidArgument
-from dynamics.language_model.pair_audit.results import read_lines
+from dynamics.language_model.pair_audit.results import Results
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 MOST_NAMED = 1000  # skipped rows that are named one by one
@@ -58,29 +56,24 @@ class AuditSummary:
     skipped_rows: list[tuple[int, str]]
 
 
-def summarise(out: Path) -> AuditSummary:
-    """Summarise results, of which only three numbers for each pair are kept in memory.
+def summarise(results: Results) -> AuditSummary:
+    """Summarise results. Only three numbers for each pair are kept in memory.
 
     Args:
-        out: what ``run_audit`` wrote.
-
-    Raises:
-        InvalidArgument: results of an earlier version, which do not say whether a pair was cut.
+        results: what ``run_audit`` wrote.
     """
     drive, cosine, similarity, numbers = array("d"), array("d"), array("d"), array("q")
     displaced = probable = skipped = 0
     cut: Counter[tuple[str, str]] = Counter()
     remarks: Counter[str] = Counter()
     named: list[tuple[int, str]] = []
-    for record, _ in read_lines(out):
+    for record in results.read():
         if "skipped" in record:
             skipped += 1
             if len(named) < MOST_NAMED:
                 named.append((record["row"], record["skipped"]))
             continue
         numbers.append(record["row"])
-        if "cut" not in record:
-            raise InvalidArgument("out", f"{out}, row {record['row']} without cut", "results of this version")
         if record["cut"]:
             end = record["left_out"], record["cut_by"]
             cut[end if end in cut or len(cut) < MOST_NAMED else OTHERS] += 1
@@ -89,7 +82,7 @@ def summarise(out: Path) -> AuditSummary:
         similarity.append(record["ches"])
         if record["cosine"] is not None:
             cosine.append(record["cosine"])
-        displaced += record["lowers_chosen"]
+        displaced += record["displaced"]
         probable += record["log_prob_chosen"] > record["log_prob_rejected"]
     pearson, spearman = correlations(np.asarray(similarity), np.asarray(drive))
     commonest = cut.most_common(1)[0][0] if cut else OTHERS

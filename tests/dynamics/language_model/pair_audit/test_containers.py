@@ -113,11 +113,16 @@ def test_a_compressed_file_that_is_torn_says_so_after_what_can_be_read(tmp_path:
         ("pairs.json", "[{}]".encode("utf-16-le"), "can be used"),
     ],
 )
-def test_what_cannot_be_read_says_what_to_do(tmp_path: Path, name: str, content: bytes, words: str) -> None:
-    (tmp_path / name).write_bytes(content)
+@pytest.mark.parametrize("depth", [0, 1, 8])
+def test_what_cannot_be_read_says_what_to_do(tmp_path: Path, name: str, content: bytes, words: str, depth: int) -> None:
+    """However long the path is: the folder of a test is longer if several processes run the tests."""
+    folder = tmp_path.joinpath(*["a folder with a long name"] * depth)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
     with pytest.raises(InvalidArgument) as refused:
-        check_rows(open_pairs(tmp_path / name))
+        check_rows(open_pairs(folder / name))
     assert words in str(refused.value)
+    assert name in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
 
 
