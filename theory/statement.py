@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, Self
 
-from theory.claim import PROVED, REPRODUCED, Claim, Outcome, claim as register, run, strength_of
+from theory.claim import PROVED, REPRODUCED, Claim, Outcome, claim as register, run_claim, strength_of
 from theory.evidence import ALSO, FAILS, ORDER, Evidence, Finding, exact, show
 from theory.proof.family import Family
 from theory.proof.searched import holds_at, search
@@ -49,7 +49,7 @@ class Statement(Proved):
         def check(evidence: Evidence, other: Statement) -> Finding:
             outcome = _outcome(other.claim, evidence.worlds, evidence.seed)
             if evidence.record is not None:  # each certificate is whole
-                outcome = run(other.claim, evidence.worlds, evidence.seed, evidence.record)
+                outcome = run_claim(other.claim, evidence.worlds, evidence.seed, evidence.record)
             passed = outcome.status == REPRODUCED and outcome.earned == PROVED
             control = bool(outcome.findings) and all(finding.control for finding in outcome.findings)
             detail = f"{other.key} is {outcome.status}: {outcome.earned}, {outcome.strength}"
@@ -198,7 +198,7 @@ class Statement(Proved):
 
 @lru_cache(maxsize=256)
 def _outcome(claim: Claim, worlds: int, seed: int) -> Outcome:
-    return run(claim, worlds, seed)
+    return run_claim(claim, worlds, seed)
 
 
 def claims_of(paper: str) -> Callable[..., Callable[[Predicate], Statement]]:

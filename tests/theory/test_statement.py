@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from theory.claim import BROKEN, CLAIMS, FALSE, PROVED, REPRODUCED, run
+from theory.claim import BROKEN, CLAIMS, FALSE, PROVED, REPRODUCED, run_claim
 from theory.proof import world_of
 from theory.proof.certificate import Certificate
 from theory.statement import claims_of
@@ -34,7 +34,7 @@ def fourth(case: Any) -> Any:
 
 def test_it_takes_over_the_strength(claim: Any) -> None:
     lemma = claim("lemma", "here", PROVED)(square).proved(over=ANY, wrong={"least": 1}, lemma="monotone")
-    outcome = run(claim("rests", "here", PROVED)(fourth).rests_on(lemma).claim)
+    outcome = run_claim(claim("rests", "here", PROVED)(fourth).rests_on(lemma).claim)
     assert (outcome.status, outcome.strength) == (REPRODUCED, "proved by smt, modulo monotone")
     assert "trial.lemma" in outcome.findings[0].detail
 
@@ -42,7 +42,7 @@ def test_it_takes_over_the_strength(claim: Any) -> None:
 def test_a_lemma_that_is_only_searched_makes_no_proof(claim: Any) -> None:
     lemma = claim("lemma", "here", PROVED)(square).unrefuted(ANY, wrong={"least": 1}, ranges="any fraction")
     proved = claim("rests", "here", PROVED)(fourth).proved(over=ANY, wrong=lambda case: case.x >= 0)
-    assert run(proved.rests_on(lemma).claim).strength.startswith("unrefuted")
+    assert run_claim(proved.rests_on(lemma).claim).strength.startswith("unrefuted")
 
 
 @pytest.mark.parametrize(("least", "wrong"), [(F(1), F(2)), (F(-1), F(-2))])
@@ -52,19 +52,19 @@ def test_it_falls_with_a_lemma_that_is_not_reproduced_or_cannot_fail(claim: Any,
         return square(case, least)
 
     lemma = claim("lemma", "here", PROVED)(shifted).proved(over=ANY, wrong={"least": wrong})
-    outcome = run(claim("rests", "here", PROVED)(fourth).rests_on(lemma).claim)
+    outcome = run_claim(claim("rests", "here", PROVED)(fourth).rests_on(lemma).claim)
     assert outcome.status == BROKEN
 
 
 def test_a_false_claim_is_no_lemma(claim: Any) -> None:
     lemma = claim("lemma", "here", FALSE)(square).refuted(over=ANY, unlike=fourth, least=1)
-    assert run(claim("rests", "here", PROVED)(fourth).rests_on(lemma).claim).status == BROKEN
+    assert run_claim(claim("rests", "here", PROVED)(fourth).rests_on(lemma).claim).status == BROKEN
 
 
 def test_a_certificate_holds_the_questions_of_the_lemma(claim: Any) -> None:
     lemma = claim("lemma", "here", PROVED)(square).proved(over=ANY, wrong={"least": 1})
     rests = claim("rests", "here", PROVED)(fourth).rests_on(lemma)
-    run(rests.claim)
+    run_claim(rests.claim)
     certificate = Certificate()
-    run(rests.claim, record=certificate.record)
+    run_claim(rests.claim, record=certificate.record)
     assert certificate.impossible()

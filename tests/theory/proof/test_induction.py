@@ -5,7 +5,7 @@ from fractions import Fraction as F
 
 import pytest
 
-from theory.claim import BROKEN, CLAIMS, PROVED, REPRODUCED, run
+from theory.claim import BROKEN, CLAIMS, PROVED, REPRODUCED, run_claim
 from theory.proof import Named, sums_of
 from theory.proof.induction import by_induction, reachable
 from theory.statement import claims_of
@@ -49,7 +49,7 @@ def test_states_are_sums_of_terms_with_the_same_fixed_number() -> None:
 
 
 def test_a_false_control_is_found_in_a_state_that_is_reached(statement) -> None:
-    outcome = run(statement.by_induction(of=cauchy_schwarz, **points, wrong={"times": F(11, 10)}).claim)
+    outcome = run_claim(statement.by_induction(of=cauchy_schwarz, **points, wrong={"times": F(11, 10)}).claim)
     assert outcome.status == REPRODUCED
     assert "no counterexample in 100 exact cases" in outcome.findings[0].detail
 
@@ -57,6 +57,6 @@ def test_a_false_control_is_found_in_a_state_that_is_reached(statement) -> None:
 def test_a_control_that_is_true_but_not_inductive_is_not_rejected(statement) -> None:
     proofs = by_induction(true_of_sums_but_not_inductive, **points)
     assert [proof.verdict for proof in proofs] == ["proved", "refuted"]
-    outcome = run(statement.by_induction(of=cauchy_schwarz, **points, wrong=true_of_sums_but_not_inductive).claim)
+    outcome = run_claim(statement.by_induction(of=cauchy_schwarz, **points, wrong=true_of_sums_but_not_inductive).claim)
     assert outcome.status == BROKEN
     assert "control" in outcome.problem
