@@ -1,4 +1,4 @@
-"""Run a piece of work again and again, kill it at random moments, and print what became of it, as JSON.
+"""Run a piece of work again and again, kill it at random moments, and print the results as JSON.
 
 ``python -m tests.interrupt WORK SEED KILLS FOLDER``, in a process of its own: it forks, and so wants no threads.
 """

@@ -17,7 +17,7 @@ def load_claims() -> dict[str, Claim]:
 
     Example:
         >>> load_claims()["jian2025.log-margin"].verdict
-        'proved'
+        'holds'
     """
     from theory.catalog import CLAIMS  # noqa: PLC0415 - imports torch and SymPy, which a search for keys does not need
 

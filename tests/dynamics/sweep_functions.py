@@ -1,4 +1,4 @@
-"""Functions of a module, as other processes need them."""
+"""Functions for sweeps, defined in a module so that other processes can import them."""
 
 from __future__ import annotations
 

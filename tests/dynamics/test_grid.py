@@ -1,4 +1,4 @@
-"""Sweeps: the same table however it was run, and nothing lost when it was not run to the end."""
+"""Sweeps: the same table however it is run, and nothing lost when a sweep is interrupted."""
 
 from __future__ import annotations
 

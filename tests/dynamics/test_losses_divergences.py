@@ -1,4 +1,4 @@
-"""Scores and forces of f-divergences, from their generating functions."""
+"""Implicit rewards and slopes of f-divergences, from their generating functions."""
 
 from __future__ import annotations
 

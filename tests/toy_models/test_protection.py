@@ -1,4 +1,4 @@
-"""The walks of the protection world against the finite policies of ``dynamics``."""
+"""The training paths of the protection world against the finite policies of ``dynamics``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The learners: Stable PO inside the probe, and where it becomes something else."""
+"""The learners: Stable PO inside the probe, and the limits in which it equals other methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training: batches, the schedule, that a few steps learn, and that a folder is written whole or not at all."""
+"""Training: batches, the schedule, that some steps lower the loss, and that a folder is written whole or not at all."""
 
 from __future__ import annotations
 
