@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from theory.claim import REPRODUCED, VERDICTS, Claim, Outcome
+from theory.order import section_of, sort_keys
 
 PAPERS = {
     "jian2025": "Jian et al. 2025, Stable Preference Optimization for LLMs: A Bilevel Approach Beyond DPO",
@@ -57,13 +57,8 @@ def section(claim: Claim, outcome: Outcome) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def topic_of(claim: Claim) -> str:
-    """Return what the module of a claim is about: the first line of its docstring."""
-    return (sys.modules[claim.evidence.__module__].__doc__ or claim.paper).strip().split("\n")[0].rstrip(".")
-
-
 def markdown(claims: Sequence[Claim], outcomes: Mapping[str, Outcome]) -> str:
-    """Return the whole ledger as Markdown: for every paper an index, then its claims by topic."""
+    """Return the whole ledger as Markdown: for every paper an index, then its claims by section."""
     counts = Counter(made.verdict for made in claims)
     parts = [
         INTRODUCTION,
@@ -79,8 +74,9 @@ def markdown(claims: Sequence[Claim], outcomes: Mapping[str, Outcome]) -> str:
             source = made.source.replace("|", "\\|")
             parts.append(f"| [{made.key}](#{anchor(made.key)}) | {_inline(source)} | {made.verdict} |")
         parts.append("")
-        for topic, about in groupby(own, key=topic_of):
-            parts.append(f"### {_inline(topic)}\n")
+        keys = sort_keys({made.key: made.source for made in own})
+        for name, about in groupby(own, key=lambda made: section_of(made.paper, keys[made.key][1])):
+            parts.append(f"### {name}\n")
             parts += [section(made, outcomes[made.key]) for made in about]
     return "\n".join(parts).rstrip() + "\n"
 
