@@ -132,9 +132,9 @@ def _run(console: Console, claims: list[Claim], worlds: int, seed: int, jobs: in
 
 def _print_list(console: Console, claims: list[Claim]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("claim", no_wrap=True)
-    table.add_column("verdict")
-    table.add_column("in print", overflow="fold")
+    table.add_column("claim", no_wrap=True)  # one line a claim at any width
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("in print", no_wrap=True, overflow="ellipsis")
     for made in claims:
         table.add_row(made.key, f"[{COLOURS[made.verdict]}]{made.verdict}[/]", made.source)
     console.print(table)
@@ -172,7 +172,8 @@ def _explain(console: Console, claims: list[Claim], outcomes: dict[str, Outcome]
     from theory.report import explanation  # noqa: PLC0415
 
     for made in claims:
-        console.print(explanation(made, outcomes[made.key], load_claims()), markup=False, soft_wrap=True)
+        text = explanation(made, outcomes[made.key], load_claims(), console.width)
+        console.print(text, markup=False, soft_wrap=True)
 
 
 def _write(

@@ -9,7 +9,8 @@ from joblib import Parallel, cpu_count, delayed
 
 from dynamics.errors import InvalidArgument, check_count
 from theory.claim import Claim, Outcome, run_claim
-from theory.places import in_order, speaks_of
+from theory.order import in_order
+from theory.places import speaks_of
 
 
 def load_claims() -> dict[str, Claim]:
@@ -25,13 +26,12 @@ def load_claims() -> dict[str, Claim]:
 
 
 def select_claims(patterns: Sequence[str] = (), paper: str | None = None, place: str | None = None) -> list[Claim]:
-    """Return the claims whose keys match any of the patterns, of one paper or of all, in the order of the ledger.
+    """Return the claims whose keys match any of the patterns, of one paper or of all, in the order of the papers.
 
     Args:
         patterns: keys or globs, or the key of a paper for all of its claims; none for all.
         paper: key of a paper, such as ``ma2025``.
-        place: number of an equation, or a label such as "Theorem 1": only claims whose source names it, in the order of
-            the paper's equations.
+        place: number of an equation, or a label such as "Theorem 1": only claims whose source names it.
 
     Raises:
         InvalidArgument: a pattern, a paper or a place that matches nothing.
@@ -48,18 +48,19 @@ def select_claims(patterns: Sequence[str] = (), paper: str | None = None, place:
             raise InvalidArgument("keys", pattern, f"keys or globs of claims (python -m theory --list){hint}")
     if paper is not None and (not isinstance(paper, str) or paper not in papers):
         raise InvalidArgument("paper", paper, "one of " + ", ".join(papers))
+    order = in_order({key: made.source for key, made in claims.items()})
     chosen = [
         made
-        for key, made in claims.items()
+        for key, made in ((key, claims[key]) for key in order)
         if (not patterns or any(fnmatch.fnmatch(key, pattern) for pattern in patterns))
         and (paper is None or made.paper == paper)
     ]
     if place is None:
         return chosen
-    there = {made.key: made.source for made in chosen if speaks_of(made.source, place)}
+    there = [made for made in chosen if speaks_of(made.source, place)]
     if not there:
         raise InvalidArgument("place", place, "an equation, theorem or section that the source of a claim names")
-    return [claims[key] for key in in_order(there)]
+    return there
 
 
 def run_ledger(claims: Sequence[Claim], worlds: int = 500, seed: int = 0, jobs: int | None = None) -> Iterator[Outcome]:

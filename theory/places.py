@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 KINDS = ("Theorem", "Corollary", "Lemma", "Proposition", "Remark", "Definition", "Algorithm", "Section", "Appendix")
 OTHERS = ("Figure", "Table", "Footnote")
@@ -53,18 +52,3 @@ def speaks_of(source: str, place: str) -> bool:
         return int(place) in equations(source)
     wanted = place.strip().lower()
     return any(label.lower() == wanted or label.lower().startswith(wanted + ".") for label in labels(source))
-
-
-def in_order(sources: dict[str, str]) -> Iterator[str]:
-    """Yield keys in the order of the equations that their sources name.
-
-    A source without an equation keeps its place after the source that it followed.
-    """
-    position = 0.0
-    placed: list[tuple[float, int, str]] = []
-    for number, (key, source) in enumerate(sources.items()):
-        named = equations(source)
-        position = float(min(named)) if named else position
-        placed.append((position, number, key))
-    for _, _, key in sorted(placed):
-        yield key
