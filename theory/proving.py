@@ -280,7 +280,7 @@ class Proved:
                 passed = passed and found.counterexample is None
                 control = control or search(bad, family, worlds=count, seed=evidence.seed).counterexample is not None
             elif not control:
-                control = by_induction(bad, base, step, after=after)[1].verdict == "refuted"
+                control = by_induction(bad, base, step, after=after, witness=False)[-1].verdict == "refuted"
             strength = Strength(MACHINE, ("induction, base and step by smt",), lemmas)
             assumes = f"base: {base.assumes}; step: {step.assumes}"
             detail = f"base {first}; step {then}" + ("" if found is None else f"; {found}")

@@ -172,8 +172,8 @@ def prefix_tree(products, times=1):
     r"""\Delta\log\pi_w>0>\Delta\log\pi_l\ \text{for every step size},\qquad
     \Delta\log\pi(y_{<t})=0\ \text{for the shared prefix}
 
-    Assumes: separate next-token logits for every prefix, one pair, words of any length over any number of tokens:
-    displacement needs parameters that are shared
+    Assumes: separate next-token logits for every prefix, one pair, equal weights on the two, words of any length
+    over any number of tokens: displacement needs parameters that are shared
     Proof: The gradients of the shared prefix cancel. Where the responses part, jian2025.tabular-signs. After it, a
     token with probability $p_t$ takes a step on its own log-probability, $p_t'=p_t/(p_t+\sum_{k\ne t}p_ke^{\mp
     c(1-p_t+p_k)})$. The change of a response is the product over its tokens.

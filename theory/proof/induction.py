@@ -61,7 +61,8 @@ def by_induction(
     after: Callable[[Any], Any],
     more: Any = None,  # noqa: ARG001 - for a search, see ``reachable``
     record: Any = None,
-) -> tuple[Any, Any]:
+    witness: bool = True,
+) -> tuple[Any, ...]:
     """Prove a statement about a sum or a product of any number of terms; return the proofs of base and step.
 
     Args:
@@ -71,12 +72,14 @@ def by_induction(
         after: the state with the term added.
         more: of ``sums_of``; a proof does without.
         record: is told every question to the solver and its answer.
+        witness: whether a refutation must come with a small world; without (for controls) a refuted base is enough.
     """
-    from theory.proof.smt import prove  # noqa: PLC0415
+    from theory.proof.smt import REFUTED, prove  # noqa: PLC0415
 
-    first = prove(holds, base, record=record)
-    then = prove(lambda state: holds(after(state)), step, given=holds, record=record)
-    return first, then
+    first = prove(holds, base, record=record, witness=witness)
+    if first.verdict == REFUTED and not witness:
+        return (first,)
+    return first, prove(lambda state: holds(after(state)), step, given=holds, record=record, witness=witness)
 
 
 def reachable(base: Any, after: Callable[[Any], Any], more: Callable[[random.Random, Any], Any]) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from theory.proof.checks import show
 from theory.proof.family import Case, Family
-from theory.proof.searched import Predicate
+from theory.proof.searched import Predicate, search
 from theory.proof.symbols import Impure, NoSuchResponse, NoValue, Run
 
 PROVED, REFUTED, VACUOUS, UNDECIDED = "proved", "refuted", "vacuous", "undecided"
@@ -187,7 +187,9 @@ def prove(
             opened = OpenPath(case, path.false, path.run.names, path.run.incomplete)
             sure = case.exact and not opened.incomplete  # every solution is a world
             found, reason = None, path.why
-            if witness or not sure:
+            if not witness and not sure:  # any exact world will do: drawing one is cheaper than making a small one
+                found = search(predicate, over, given=given, **change).counterexample
+            if found is None and (witness or not sure):
                 found, reason = exact_counterexample(opened, predicate, given, change, over, solver)
             if found is None and not sure:
                 unsure = unsure or reason
