@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from theory.ledger import load, select
+from theory.ledger import load_claims, select_claims
 from theory.order import ABSENT, OUTLINES, in_order, outline, place_of, section_of, sort_keys, unplaced
 
-SOURCES = {key: made.source for key, made in load().items()}
+SOURCES = {key: made.source for key, made in load_claims().items()}
 EQUATIONS = {"jian2025": 85, "wipf2024": 27, "feng2024": 6, "sun2025": 49, "ma2025": 86}
 
 
@@ -34,7 +34,7 @@ def test_every_claim_in_a_paper_says_where() -> None:
 
 def test_the_order_is_that_of_the_papers() -> None:
     keys = sort_keys(SOURCES)
-    chosen = [made.key for made in select()]
+    chosen = [made.key for made in select_claims()]
     assert [keys[key] for key in chosen] == sorted(keys.values())
     assert chosen == in_order(SOURCES)
     by_paper = [key.split(".")[0] for key in chosen]
@@ -54,7 +54,7 @@ def test_the_order_of_printed_claims_does_not_depend_on_the_modules() -> None:
 
 
 def test_theorem_1_comes_first_and_its_proof_under_it() -> None:
-    chosen = [made.key for made in select(["jian2025"])]
+    chosen = [made.key for made in select_claims(["jian2025"])]
     at = {
         key: chosen.index(f"jian2025.{key}")
         for key in ("theorem-1", "eq-27", "corollary-2", "log-margin", "eq-49")
@@ -66,5 +66,5 @@ def test_theorem_1_comes_first_and_its_proof_under_it() -> None:
 
 
 def test_a_step_is_found_inside_a_range() -> None:
-    assert "jian2025.eq-48" in [made.key for made in select(["jian2025"], place="44")]
+    assert "jian2025.eq-48" in [made.key for made in select_claims(["jian2025"], place="44")]
     assert section_of("ma2025", outline("ma2025")["Eq. 58"]) == "Section 4.3.2"

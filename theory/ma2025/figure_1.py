@@ -59,7 +59,7 @@ class Panel(NamedTuple):
 @lru_cache(maxsize=8)
 def panel(modes: tuple[int, int], *, shiftless: bool) -> Panel:
     """Return a panel."""
-    p, q = (tuple(exp(F(-((y - mode) ** 2), 2 * SIGMA**2)) for y in RESPONSES) for mode in modes)
+    p, q = (tuple(Ball.of(exp(F(-((y - mode) ** 2), 2 * SIGMA**2))) for y in RESPONSES) for mode in modes)
     w = [Ball.of(0)] * len(RESPONSES)
     for i in RESPONSES:
         for j in range(i):
@@ -87,14 +87,17 @@ def imbalance(modes: tuple[int, int], *, shiftless: bool) -> Ball:
         >>> round(float(imbalance((48, 52), shiftless=False)), 2)
         2.7
     """
-    at = panel(modes, shiftless=shiftless)
+    _, p, q, _ = panel(modes, shiftless=shiftless)
+    inverse = [1 / value for value in p]
     chosen = rejected = Ball.of(0)
     for i in RESPONSES:
-        for j in RESPONSES:
-            if i != j:  # i beats j with q_i / (q_i + q_j); 1 - kappa = p_j / (p_i + p_j)
-                push = at.q[i] / (at.q[i] + at.q[j]) * at.p[j] / (at.p[i] + at.p[j])
-                push = push * at.p[i] * at.p[j] if shiftless else push
-                chosen, rejected = chosen + push / at.p[i], rejected + push / at.p[j]
+        for j in range(i):
+            label, kappa = q[i] / (q[i] + q[j]), p[i] / (p[i] + p[j])
+            i_wins, j_wins = label * (1 - kappa), (1 - label) * kappa
+            if shiftless:
+                i_wins, j_wins = i_wins * p[i] * p[j], j_wins * p[i] * p[j]
+            chosen += i_wins * inverse[i] + j_wins * inverse[j]
+            rejected += i_wins * inverse[j] + j_wins * inverse[i]
     return chosen / rejected
 
 

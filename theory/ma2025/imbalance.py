@@ -133,9 +133,9 @@ def logit_gradient(s_w: Any, s_l: Any, s_k: Any, rest: Any, beta: Any, ref: Any,
     """
     total = sp.exp(s_w) + sp.exp(s_l) + sp.exp(s_k) + rest
     w, r = sp.exp(s_w) / total, sp.exp(s_l) / total
-    value, push = sp.log(1 + sp.exp(-beta * (sp.log(w) - sp.log(r) - sp.log(ref)))), beta * urgency(w, r, beta, ref)
-    others = same(sp.simplify(sp.diff(value, s_k)), 0)
-    return same(sp.diff(value, s_w), -push) & same(sp.diff(value, s_l), -opposite * push) & others
+    value, push = loss(w, r, beta, ref), beta * urgency(w, r, beta, ref)
+    pair = same(sp.diff(value, s_w), -push) & same(sp.diff(value, s_l), -opposite * push)
+    return pair & same(sp.diff(value, s_k), 0)
 
 
 def of_anything(y: Any, kept: int = 1) -> Any:

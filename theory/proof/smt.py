@@ -163,7 +163,6 @@ def prove(
         proved for every policy (n = 2, n >= 3): 2 paths
     """
     from theory.proof.reading import check_reading  # noqa: PLC0415
-    from theory.proof.refutation import exact_counterexample  # noqa: PLC0415
 
     check_reading(predicate, *([given] if given else []))
     solver = Solver(work, record)
@@ -193,10 +192,8 @@ def prove(
             opened = OpenPath(case, path.false, path.run.names, path.run.incomplete)
             sure = case.exact and not opened.incomplete  # every solution is a world
             found, reason = None, path.why
-            if not witness and not sure:  # any exact world will do: drawing one is cheaper than making a small one
-                found = search(predicate, over, given=given, **change).counterexample
-            if found is None and (witness or not sure):
-                found, reason = exact_counterexample(opened, predicate, given, change, over, solver)
+            if witness or not sure:
+                found, reason = _counterexample(opened, predicate, given, change, over, solver, witness)
             if found is None and not sure:
                 unsure = unsure or reason
                 continue
@@ -205,6 +202,25 @@ def prove(
         names = [name.replace("n >= 4", "n >= 3") for name in names]
     verdict = UNDECIDED if unsure else PROVED if met else VACUOUS
     return Proof(verdict, over.name, over.assumes, tuple(names), paths, solver.queries, None, unsure)
+
+
+def _counterexample(
+    opened: OpenPath,
+    predicate: Predicate,
+    given: Predicate | None,
+    change: dict[str, Any],
+    over: Family,
+    solver: Solver,
+    witness: bool,
+) -> tuple[Any, str]:
+    """Return an exact world in which the statement is false: a small one, or for controls any; else None and why."""
+    from theory.proof.refutation import exact_counterexample  # noqa: PLC0415
+
+    if not witness:  # drawing a world is cheaper than making a small one
+        drawn = search(predicate, over, given=given, **change).counterexample
+        if drawn is not None:
+            return drawn, ""
+    return exact_counterexample(opened, predicate, given, change, over, solver)
 
 
 def paths_of(

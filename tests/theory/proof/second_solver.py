@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from theory.claim import Claim, run
-from theory.ledger import select
+from theory.ledger import select_claims
 from theory.proof.certificate import Certificate, second_opinion
 
 
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--milliseconds", type=int, default=400, help="for each question")
     arguments = parser.parse_args()
     total: Counter[str] = Counter()
-    for claim in select(arguments.keys, None):
+    for claim in select_claims(arguments.keys, None):
         found = opinions(claim, arguments.work, arguments.milliseconds)
         total += found
         if found:

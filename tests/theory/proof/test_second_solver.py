@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.theory.proof.second_solver import answers, opinions
-from theory.ledger import load
+from theory.ledger import load_claims
 from theory.proof import POLICY, prove
 from theory.proof.certificate import Certificate
 
@@ -15,7 +15,7 @@ SOME = ("jian2025.log-margin", "jian2025.corollary-2-identity", "jian2025.coroll
 @pytest.mark.slow  # proofs of the ledger, each question asked of two solvers
 @pytest.mark.parametrize("key", SOME)
 def test_cvc5_contradicts_no_proof(key: str, record_property: Callable[[str, object], None]) -> None:
-    found = opinions(load()[key])
+    found = opinions(load_claims()[key])
     record_property("cvc5", dict(found))
     assert found["sat"] == 0
     assert found["unsat"] > found["unknown"]
