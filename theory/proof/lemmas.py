@@ -21,6 +21,7 @@ LEMMAS = {
     "envelope": "the derivative of a minimum by a parameter is the partial derivative at the minimiser",
     "compactness": "a continuous function attains its minimum on a closed and bounded set",
     "continuous partials": "a function whose partial derivatives exist and are continuous is differentiable",
+    "order of limits": "if one function is at most another one near a point, so are their limits there",
     "intermediate value": "a continuous function takes every value between two of its values",
 }
 """Name and statement of each lemma; a claim writer may add one that stands in a textbook."""
