@@ -43,9 +43,10 @@ def weight_decay(c, least=0):
     \hat\theta\in\arg\min_{\theta\in S}\ell(\theta),\qquad S=\{\|\theta\|\le\|\hat\theta\|\}
 
     Assumes: $\alpha\ge 0$; any loss
-    Because: The set is made by the loss: with one $\alpha$, RLHF and DPO have different radii. With two responses, where
-    they agree on every interval (wipf2024.two-responses), they differ under the same weight decay.
-    Proof: For $\theta\in S$, $\ell(\hat\theta)\le\ell(\theta)+\frac\alpha2(\|\theta\|^2-\|\hat\theta\|^2)\le\ell(\theta)$.
+    Because: The set is made by the loss: with one $\alpha$, RLHF and DPO have different radii. With two responses,
+    where they agree on every interval (wipf2024.two-responses), they differ under the same weight decay.
+    Proof: For $\theta\in S$,
+    $\ell(\hat\theta)\le\ell(\theta)+\frac\alpha2(\|\theta\|^2-\|\hat\theta\|^2)\le\ell(\theta)$.
     """
     best = c.loss + c.alpha * c.square <= c.other_loss + c.alpha * c.other_square
     return not (best and c.other_square <= c.square + least) or c.loss <= c.other_loss
