@@ -90,19 +90,6 @@ def ends_agree(c, times=1):
     return c.true[0] - c.true[2] == times * (c.other[0] - c.other[2])
 
 
-def connects(pairs: Pairs, responses: int) -> bool:
-    """Return whether any two responses are linked by a chain of pairs.
-
-    Example:
-        >>> connects(((0, 1), (2, 3)), 4), connects(((0, 1), (1, 3), (2, 3)), 4)
-        (False, True)
-    """
-    reached = {0}
-    for _ in range(responses):
-        reached |= {y for pair in pairs if reached & set(pair) for y in pair}
-    return len(reached) == responses
-
-
 FOUR, SHIFTED = (F(1), F(2), F(3), F(4)), (F(1), F(2), F(15), F(20))  # the last two raised by ln 5
 reward_is_recovered.false(
     at=Comparisons(FOUR, SHIFTED, ((0, 1), (2, 3))), true_at=Comparisons(FOUR, SHIFTED, ((0, 1), (1, 2), (2, 3)))
