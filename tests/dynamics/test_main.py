@@ -116,6 +116,15 @@ def test_step_prints_what_was_predicted_and_what_happened(model: Path, data: Pat
     assert "'20'" in result.output
 
 
+def test_a_narrow_terminal_shows_every_digit_of_a_step(model: Path, data: Path) -> None:
+    narrow = CliRunner(env={"COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"})
+    words = ["step", "--model", str(model), "--data", str(data), "--learning-rate", "1e-6"]
+    result = narrow.invoke(app, words)
+    assert "…" not in result.output
+    (line,) = (line for line in result.output.splitlines() if line.split()[:1] == ["1e-06"])
+    assert len(line.split()) == 6
+
+
 def test_step_with_adamw_goes_another_way(model: Path, data: Path) -> None:
     options = ("--learning-rate", "1e-7")
     sgd, adamw = (run("step", model, data, *options, "--optimizer", name) for name in ("sgd", "adamw"))
