@@ -61,6 +61,27 @@ class InvalidArgument(ValueError):
         return type(self), (self.argument, self.got, self.allowed)
 
 
+class Unsupported(InvalidArgument):
+    """An argument that is well-formed, but cannot be used, for a reason that takes a sentence.
+
+    Attributes:
+        argument: name of the argument as the caller wrote it.
+        got: what the problem is, as a clause.
+        allowed: what to do about it, as a clause.
+
+    Example:
+        >>> raise Unsupported("memory", "gradients reach layer 3 by two paths", "use memory='graph'")
+        Traceback (most recent call last):
+            ...
+        dynamics.errors.Unsupported: memory: gradients reach layer 3 by two paths; use memory='graph'
+    """
+
+    def __init__(self, argument: str, problem: str, remedy: str) -> None:
+        super().__init__(argument, problem, remedy)
+        self.got = " ".join(problem.split())
+        self.args = (f"{argument}: {self.got}; {remedy}",)
+
+
 def _shorten(value: object, limit: int = 120) -> str:
     try:
         text = (value if isinstance(value, str) and value else _SHORT.repr(value)).encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""Files that a sudden end cannot spoil: written whole or not at all, or appended to line by line under a lock."""
+"""Files that survive an interruption: written as a whole or not at all, or appended to line by line under a lock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Temporary files of earlier attempts whose process has ended are removed.
 
     Args:
-        path: where the file is to be; its folder must exist.
+        path: the file; its folder must exist.
         write: writes the temporary file whose path it is given, which has the suffix of ``path``.
 
     Example:
@@ -104,11 +104,12 @@ def remove_unfinished_line(file: BinaryIO) -> None:
 class JsonLines:
     """An append-only file of JSON lines, locked against a second writer as long as it is open.
 
-    Each line is on the disk before the next one is begun, so that a sudden end costs at most the line that was being
-    written. The lock is of the operating system (``portalocker``): it ends with the process, however that ends.
+    Each line is on the disk before the next one is begun, so that an interruption loses at most the line that was being
+    written. The operating system holds the lock (``portalocker``) and releases it when the process ends, however it
+    ends.
 
     Args:
-        path: the file; made, with its folder, if it does not exist.
+        path: the file; created, with its folder, if it does not exist.
 
     Raises:
         InvalidArgument: a file that another process is writing.
@@ -145,10 +146,10 @@ class JsonLines:
         self._file.close()
 
     def read(self) -> tuple[list[Any], bytes]:
-        """Return the rows of the whole lines, and what stands after the last of them: a line that was cut short.
+        """Return the rows of the complete lines, and what follows the last of them: the rest of an incomplete line.
 
         Raises:
-            ValueError: a whole line that is not JSON.
+            ValueError: a complete line that is not JSON.
         """
         self._file.seek(0)
         whole, line_break, rest = self._file.read().rpartition(b"\n")

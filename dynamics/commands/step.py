@@ -101,7 +101,11 @@ def print_step(
         "learning rate", "chosen: predicted", "actual", "rejected: predicted", "actual", "largest error"
     )
     for rate, step in zip(learning_rates, steps, strict=True):
-        cells = [f"{float(v):+.4e}" for side in (0, 1) for v in (step.predicted[side], step.actual[side])]
+        cells = [
+            f"{float(v):+.4e}"
+            for side in (0, 1)
+            for v in (step.predicted_log_change[side], step.actual_log_change[side])
+        ]
         table.add_row(f"{rate:g}", *cells, per_cent(float(step.relative_error.max())))
     console.print(table)
     print_lines(

@@ -1,4 +1,4 @@
-"""Files are whole or not there, whatever happened before."""
+"""Files are complete or absent, whatever happened before."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from typer.testing import CliRunner, Result
 
 from dynamics.__main__ import app
 from dynamics.commands import pairs as pairs_module
-from dynamics.language_model import load, plain_gradient, sequence_kernel, tokenize
+from dynamics.language_model import load, log_probs_vjp, sequence_kernel, tokenize
 from tests.dynamics.language_model.saved import products, read_lines, save_tiny, write_lines
 
 runner = CliRunner(env={"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"})
@@ -303,7 +303,7 @@ def test_the_shipped_model_on_ten_products(tmp_path: Path) -> None:
         gradients = []
         for side in ("chosen", "rejected"):
             sequence = tokenize(loaded.tokenizer, row["prompt"], row[side])
-            found = plain_gradient(loaded.model, [sequence], torch.ones(1), None, torch.float64)
+            found = log_probs_vjp(loaded.model, [sequence], torch.ones(1), dtype=torch.float64)
             gradients.append(torch.cat([g.flatten() for g in found.values()]))
         g_w, g_l = gradients
         scale = float(g_w.norm() * (g_w - g_l).norm())

@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from theory.ledger import load
+from theory.ledger import load_claims
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -62,7 +62,7 @@ def test_names_claims_of_the_ledger(notebook: Any) -> None:
         re.findall(r"\b(?:jian2025|wipf2024|feng2024|sun2025|ma2025)\.[a-z0-9.-]+[a-z0-9]", text(notebook, "markdown"))
     )
     assert named
-    assert not named - load().keys()
+    assert not named - load_claims().keys()
 
 
 def test_nothing_of_this_machine_is_in_it(notebook: Any) -> None:

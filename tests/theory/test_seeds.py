@@ -7,10 +7,10 @@ import pytest
 from tests.theory.seeds import problem, problems
 from theory.claim import CLAIMS, Claim
 from theory.evidence import Evidence
-from theory.ledger import load
+from theory.ledger import load_claims
 from theory.worlds import World, tabular
 
-load()
+load_claims()
 SEEDS = (9, 18, 27)  # python -m tests.theory.seeds tries 60
 WORLDS = 15
 

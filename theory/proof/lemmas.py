@@ -20,6 +20,7 @@ LEMMAS = {
     "Clarke": "at a local minimum of a locally Lipschitz function 0 lies in its generalised gradient",
     "envelope": "the derivative of a minimum by a parameter is the partial derivative at the minimiser",
     "compactness": "a continuous function attains its minimum on a closed and bounded set",
+    "continuous partials": "a function whose partial derivatives exist and are continuous is differentiable",
     "intermediate value": "a continuous function takes every value between two of its values",
 }
 """Name and statement of each lemma; a claim writer may add one that stands in a textbook."""

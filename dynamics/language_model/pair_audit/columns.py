@@ -13,11 +13,11 @@ import torch
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.kernel.memory import Memory
 from dynamics.language_model.kernel.sequence_kernel import SequenceKernel, sequence_kernel
+from dynamics.language_model.out_of_memory import OutOfMemory, empty_caches, is_out_of_memory
 from dynamics.language_model.parameters import Filter
 from dynamics.language_model.precision import ROUNDING
 from dynamics.language_model.prediction.ches import CHES, ches
 from dynamics.language_model.prediction.drives import check_loss, chosen_push
-from dynamics.language_model.shortage import OutOfMemory, out_of_memory, release
 from dynamics.language_model.tokens import TokenSequence
 from dynamics.losses import PairLogProbs, PreferenceLoss
 
@@ -144,10 +144,10 @@ def audit_pairs_that_fit(
             return [problem]
         return _audit_finite_pairs(model, pairs, **how)
     except (MemoryError, RuntimeError) as problem:
-        if not out_of_memory(problem):
+        if not is_out_of_memory(problem):
             raise
         needed, available = getattr(problem, "needed", None), getattr(problem, "available", None)
-    release()  # outside of the except clause: the exception keeps the tensors of its frames alive
+    empty_caches()  # outside of the except clause: the exception keeps the tensors of its frames alive
     if len(pairs) == 1:
         raise _too_large(pairs[0], needed, available)
     LOG.warning("%d pairs do not fit into memory: half of them at a time instead", len(pairs))
@@ -170,7 +170,7 @@ def _audit(loss: PreferenceLoss, kernel: SequenceKernel, number: int, pair: Sequ
     table = kernel.kernel
     ww, wl, ll = float(table[chosen, chosen]), float(table[chosen, rejected]), float(table[rejected, rejected])
     norms = [math.sqrt(max(0.0, square)) for square in (ww, ll)]
-    similarities = float(similarity.score[number]), float(similarity.length_normalised[number])
+    similarities = float(similarity.value[number]), float(similarity.length_normalised[number])
     if not all(map(math.isfinite, similarities)):
         raise NotFinite("model", NOT_FINITE)
     own = kernel.log_probs[[chosen, rejected]]
@@ -204,5 +204,5 @@ def _too_large(pair: Sequences, needed: int | None, available: int | None) -> Ou
     need = "more memory than there is"
     if needed is not None and available is not None:
         need = f"about {needed / 2**20:.0f} MiB beyond the model, where {available / 2**20:.0f} MiB were free"
-    got = f"a pair of up to {longest} tokens that needs {need}"
-    return OutOfMemory("memory", got, "shorter pairs (--max-tokens), a larger device", needed, available)
+    got = f"a pair of up to {longest} tokens needs {need}"
+    return OutOfMemory("memory", got, "use shorter pairs (--max-tokens) or a larger device", needed, available)

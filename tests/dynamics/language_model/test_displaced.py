@@ -70,7 +70,7 @@ def test_the_word_is_that_of_the_step_that_is_taken(number: int, name: str) -> N
     got = found(number, name)
     push = float(got.chosen_push)
     assert got.displaced.tolist() == [push < 0]
-    if not got.slopes.any():
+    if not got.dloss_dlog_probs.any():
         assert push == 0
         assert really(number, EVERY[name], 1e-6) == 0
         return
@@ -105,7 +105,7 @@ def test_a_loss_that_does_not_push_moves_nothing() -> None:
     assert float(step.drive[0, 0]) < -1
     assert float(step.urgency) == float(step.chosen_push) == 0
     assert not bool(step.displaced)
-    assert step.actual.tolist() == step.predicted.tolist() == [0, 0]
+    assert step.actual_log_change.tolist() == step.predicted_log_change.tolist() == [0, 0]
 
 
 def test_a_loss_that_pulls_back_turns_the_word_over() -> None:
@@ -114,7 +114,7 @@ def test_a_loss_that_pulls_back_turns_the_word_over() -> None:
     step = model_step(MODEL, PAIRS[0], reference=[-60.0, -9.0], **how)
     assert float(step.urgency) < 0
     assert float(step.drive[0, 0]) < 0 < float(step.chosen_push)
-    assert float(step.actual[0]) > 0
+    assert float(step.actual_log_change[0]) > 0
     assert not bool(step.displaced)
 
 
