@@ -72,8 +72,8 @@ def print_kernel(
     shown = min(len(names), max(2, (room - LEAST_TEXT) // COSINE))
     limit = max(LEAST_TEXT, min(TEXT, room - shown * COSINE))
     table = plain_table("row", "response", "tokens", "log pi", "|g|", *names[:shown])
-    for column in table.columns[:2]:
-        column.justify = "left"
+    for number, column in enumerate(table.columns):
+        column.justify, column.no_wrap = "left" if number < 2 else "right", True
     cosine, norms = kernel.cosine(), kernel.norms()
     for i, name in enumerate(names):
         cosines = [f"{float(value):+.2f}" for value in cosine[i, :shown]]

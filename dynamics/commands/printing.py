@@ -57,5 +57,5 @@ def plain_table(*headers: str) -> Table:
     """Return a table without lines, with bold headers over right-justified columns."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in headers:
-        table.add_column(header, justify="right", no_wrap=True)
+        table.add_column(header, justify="right")
     return table

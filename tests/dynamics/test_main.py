@@ -116,6 +116,15 @@ def test_step_prints_what_was_predicted_and_what_happened(model: Path, data: Pat
     assert "'20'" in result.output
 
 
+def test_a_narrow_terminal_shows_every_digit_of_a_step(model: Path, data: Path) -> None:
+    narrow = CliRunner(env={"COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"})
+    words = ["step", "--model", str(model), "--data", str(data), "--learning-rate", "1e-6"]
+    result = narrow.invoke(app, words)
+    assert "…" not in result.output
+    (line,) = (line for line in result.output.splitlines() if line.split()[:1] == ["1e-06"])
+    assert len(line.split()) == 6
+
+
 def test_step_with_adamw_goes_another_way(model: Path, data: Path) -> None:
     options = ("--learning-rate", "1e-7")
     sgd, adamw = (run("step", model, data, *options, "--optimizer", name) for name in ("sgd", "adamw"))
@@ -198,9 +207,13 @@ def test_pairs_of_chat_messages_and_of_parquet(model: Path, tmp_path: Path) -> N
 def test_strict_stops_and_a_finished_file_does_not_hide_skipped_rows(model: Path, tmp_path: Path) -> None:
     data = write_lines(tmp_path / "pairs.jsonl", [*products(2), {"prompt": "a"}])
     out = tmp_path / "out.jsonl"
-    refused(run("pairs", model, data, "--out", out, "--strict"), "line 3: columns: got prompt")
+    refused(
+        run("pairs", model, data, "--out", out, "--strict"), "line 3: columns: there is no column chosen, only prompt"
+    )
     assert run("pairs", model, data, "--out", out).exit_code == 0
-    refused(run("pairs", model, data, "--out", out, "--strict"), "line 3: columns: got prompt")
+    refused(
+        run("pairs", model, data, "--out", out, "--strict"), "line 3: columns: there is no column chosen, only prompt"
+    )
 
 
 def test_a_changed_model_setting_or_data_set_is_refused(
@@ -244,7 +257,7 @@ def test_a_changed_model_setting_or_data_set_is_refused(
             ["--out", "o", "--prompt-column", "question"],
             "prompt-column: got question; allowed: columns of the data: prompt",
         ),
-        ("pairs", ["--out", "no-such-file.jsonl", "--max-tokens", "3"], "at most 3"),
+        ("pairs", ["--out", "no-such-file.jsonl", "--max-tokens", "3"], "at most 3 are allowed"),
     ],
 )
 def test_what_is_wrong_is_named(model: Path, data: Path, command: str, options: list[str], words: str) -> None:
@@ -253,7 +266,7 @@ def test_what_is_wrong_is_named(model: Path, data: Path, command: str, options: 
 
 def test_a_missing_model_or_file_and_a_broken_row_are_named(model: Path, data: Path, tmp_path: Path) -> None:
     refused(run("kernel", tmp_path / "nowhere", data), "a folder that exists")
-    refused(run("kernel", model, tmp_path / "no.jsonl"), "a file that exists")
+    refused(run("kernel", model, tmp_path / "no.jsonl"), "there is no file ")
     refused(run("kernel", model, write_lines(tmp_path / "empty.jsonl", [])), "no rows")
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     refused(run("pairs", model, data, "--out", tmp_path / "mine.txt"), "no audit wrote it")

@@ -65,7 +65,7 @@ def test_every_row_has_its_line(data: Path, whole: bytes) -> None:
     assert [record["row"] for record in found] == list(range(11))
     assert [record["row"] for record in found if "skipped" in record] == [4, 8]
     assert found[4]["skipped"].startswith("line 5: not JSON")
-    assert found[8]["skipped"].startswith("line 9: chosen: got an empty response")
+    assert found[8]["skipped"].startswith("line 9: chosen: the response is empty")
     for number in (0, 10):
         pair = tokenize_pair(LOADED.tokenizer, parse_pair(ROWS[number])).sequences
         (alone,) = audit_pairs(LOADED.model, [pair])
