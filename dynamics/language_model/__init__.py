@@ -26,15 +26,8 @@ from dynamics.language_model.tiny_model import tiny_model
 from dynamics.language_model.tokens import TokenSequence, tokenize
 from dynamics.language_model.training.adapters import AdaptedModel, add_adapters
 from dynamics.language_model.training.differentiable import differentiable_log_probs
-from dynamics.language_model.training.stable_po import (
-    PairBatch,
-    StablePO,
-    StablePOAccount,
-    StablePOState,
-    pair_batch,
-    stable_po_state,
-    stable_po_step,
-)
+from dynamics.language_model.training.stable_po import pair_batch, stable_po_state, stable_po_step
+from dynamics.language_model.training.stable_po_types import PairBatch, StablePO, StablePOAccount, StablePOState
 from dynamics.language_model.vjp import log_probs_vjp
 
 __all__ = [

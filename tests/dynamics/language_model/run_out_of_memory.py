@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from dynamics.language_model import TokenSequence, next_token_log_probs, sequence_log_probs, tiny_model
+from dynamics.language_model.kernel import sequence_kernel as kernel_module
 from dynamics.language_model.kernel.sequence_kernel import sequence_kernel
 from dynamics.language_model.out_of_memory import OutOfMemory
 from dynamics.language_model.pair_audit.columns import audit_pairs, audit_pairs_that_fit
@@ -25,6 +26,7 @@ VOCABULARY = 8192
 MIB = 2**20
 ONE_PAIR_FITS = 80  # MiB; one pair takes about 50, two take about 120
 NOTHING_FITS = 4
+ONLY_LAYERWISE_FITS = 30  # MiB, for the deep model
 
 
 class Told(logging.Handler):
@@ -49,6 +51,35 @@ def at_most(mebibytes: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def fall_back() -> dict[str, Any]:
+    """Plan with all the memory there is, lose most of it before the pass, and return what the kernel made of that.
+
+    Only the moment of the limit is arranged: the allocator itself refuses the graph.
+    """
+    model = tiny_model(vocabulary=64, width=32, layers=12, max_position_embeddings=1024, dtype=torch.float32)
+    deep = [TokenSequence(tuple((k * t + k) % 64 for t in range(300)), 2) for k in range(1, 9)]
+    truth = sequence_kernel(model, deep, memory="layerwise", batch_tokens=600)
+    plan, before = kernel_module.plan_memory, resource.getrlimit(resource.RLIMIT_AS)
+
+    def plan_then_lose(*arguments: Any) -> Any:
+        made = plan(*arguments)
+        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + ONLY_LAYERWISE_FITS * MIB, before[1]))
+        return made
+
+    kernel_module.plan_memory = plan_then_lose
+    try:
+        got = sequence_kernel(model, deep, batch_tokens=600)
+    finally:
+        kernel_module.plan_memory = plan
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert got.plan is not None
+    scale = truth.norms().unsqueeze(0) * truth.norms().unsqueeze(1)
+    error = float(((got.kernel - truth.kernel).abs() / scale).max())
+    sizes = {"graph": got.plan.graph, "layerwise": got.plan.layerwise, "available": got.plan.available}
+    return {"strategy": got.plan.strategy, "error": error} | sizes
 
 
 def refusal(call: Callable[[], Any]) -> dict[str, Any] | None:
@@ -80,6 +111,9 @@ def main() -> None:
         found["log pi"] = refusal(lambda: sequence_log_probs(model, every))
         found["contexts"] = refusal(lambda: next_token_log_probs(model, every))
     found["afterwards"] = [asdict(f) for f in audit_pairs(model, pairs)]
+    told.lines.clear()
+    found["fall back"] = fall_back()
+    found["fall back told"] = list(told.lines)
     found["clean"] = all("forward" not in module.__dict__ for module in model.modules())
     print(json.dumps(found))
 

@@ -178,26 +178,37 @@ def test_a_batch_that_does_not_fit_is_halved(shortage: dict[str, Any]) -> None:
     assert "can't allocate memory" in refused["cause"]  # the allocator's own words: nothing is played
     assert refused["argument"] == "sequences"
     assert refused["available"] < refused["needed"]
-    assert "MiB that were free" in refused["said"]
+    assert "MiB were free" in refused["said"]
     assert shortage["told"] == ["2 pairs do not fit into memory: half of them at a time instead"]
     assert_alike(shortage["halves"], shortage["truth"])
     assert shortage["clean"]
     assert_alike(shortage["afterwards"], shortage["truth"])
 
 
-def test_one_graph_that_does_not_fit_names_the_other_way(shortage: dict[str, Any]) -> None:
-    assert "allowed: memory='layerwise', which needs about" in shortage["graph"]["said"]
+def test_one_graph_that_does_not_fit_names_the_other_strategy(shortage: dict[str, Any]) -> None:
+    assert "use memory='layerwise', which needs about" in shortage["graph"]["said"]
+
+
+def test_a_graph_that_the_allocator_refuses_is_followed_by_the_layerwise_strategy(shortage: dict[str, Any]) -> None:
+    """The plan was made with enough memory for one graph, which was then no longer there."""
+    found = shortage["fall back"]
+    assert found["graph"] < found["available"]
+    assert found["strategy"] == "layerwise"
+    assert found["error"] < 1e-5
+    assert shortage["fall back told"] == [
+        "one graph of 8 sequences does not fit into memory: going layer by layer instead"
+    ]
 
 
 def test_when_memory_does_not_suffice_for_one_pair_it_is_said_how_much_does(shortage: dict[str, Any]) -> None:
     said = shortage["one pair"]["said"]
-    assert re.match(r"memory: got a pair of up to 300 tokens that needs about \d+ MiB beyond the model, where", said)
+    assert re.match(r"memory: a pair of up to 300 tokens needs about \d+ MiB beyond the model, where", said)
     assert "--max-tokens" in said
 
 
 def test_the_forward_passes_too_say_that_memory_ran_out(shortage: dict[str, Any]) -> None:
-    assert shortage["log pi"]["said"].startswith("sequences: got 4, out of memory; allowed: fewer or shorter ones")
-    assert shortage["contexts"]["said"].startswith("contexts: got 1192, out of memory")
+    assert shortage["log pi"]["said"].startswith("sequences: these 4 sequences do not fit into memory; use fewer or")
+    assert shortage["contexts"]["said"].startswith("contexts: these 1192 contexts do not fit into memory")
 
 
 def test_other_errors_are_not_taken_for_memory() -> None:
