@@ -6,6 +6,7 @@ parameters are shared between all responses. The model is the package's own chec
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -14,7 +15,8 @@ import torch
 from matplotlib.ticker import NullLocator
 
 from dynamics.language_model.loading import require
-from figures.accuracy import FLOAT32, FLOAT32_DRIVES, FLOAT32_FORECASTS, FLOAT32_RATIOS
+from dynamics.language_model.precision import computing_in
+from figures.accuracy import Accuracy
 from figures.jian2025 import BOTH_FALL, CHOSEN_FALLS_MORE, LITERAL
 from figures.registry import Arrays, figure
 from figures.style import CHOSEN, GREEDY, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
@@ -73,8 +75,8 @@ def load_policy(model: str = "", device: str = "") -> tuple[Any, Any]:
     "peak at all. It requires a pair with similar scores, such as one with the same wording, and a small beta.",
     differs="The paper trains Qwen2.5-0.5B-Instruct on an unnamed probing set and gives neither learning rate, beta, "
     "batch nor number of steps. Here: a Qwen2 of 330,144 parameters on one pair, plain gradient descent, beta 0.1, "
-    "learning rate 3e-4. y* and the response that gains most are added. In print (c) is positive and rising from the "
-    "first step on, where its own (b) has changes of opposite sign.",
+    "learning rate 3e-4, in float64. y* and the response that gains most are added. In print (c) is positive and "
+    "rising from the first step on, where its own (b) has changes of opposite sign.",
     claims=(
         "jian2025.theorem-1",
         "jian2025.theorem-1-sign",
@@ -84,13 +86,10 @@ def load_policy(model: str = "", device: str = "") -> tuple[Any, Any]:
         "jian2025.figure-1c-log-margin",
     ),
     accuracy={
-        "log_probs": FLOAT32,
-        "margin": FLOAT32,
-        "actual": FLOAT32,
-        "predicted": FLOAT32_FORECASTS,
-        "drive": FLOAT32_DRIVES,
-        "literal": FLOAT32_RATIOS,
-        "absolute": FLOAT32_RATIOS,
+        "literal": Accuracy("logarithm of a ratio of changes, of which one passes through 0", exponential=1e-11),
+        "absolute": Accuracy("logarithm of a ratio of changes, of which one passes through 0", exponential=1e-11),
+        "drive": Accuracy("inner products of gradients, of order 6000, and their differences", 1e-12, 1e-10),
+        "*": Accuracy("float64 throughout, 150 steps through a small model; 1.3e-14 was seen", 1e-13, 1e-13),
     },
 )
 def one_pair(
@@ -107,7 +106,10 @@ def one_pair(
     settings = PairSettings(
         chosen=chosen, rejected=rejected, beta=beta, learning_rate=learning_rate, steps=steps, every=every, others=10
     )
-    run = follow_pair(*load_policy(model, device), settings)
+    policy, tokenizer = load_policy(model, device)
+    # float32 does not tell on which side of the peak a step is; another model may be too large for float64
+    with nullcontext() if model else computing_in(policy, torch.float64):
+        run = follow_pair(policy, tokenizer, settings)
     p = np.exp(run.log_probs)
     gains = p[-1] - p[0]
     gains[[W, L, Y_STAR]] = -np.inf
@@ -128,18 +130,11 @@ def one_pair(
 
 
 def _phases(arrays: Arrays) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """Return the changes of pi_w and pi_l, the step at which pi_w peaks and the first with pi_w falling by more."""
+    """Return the changes of pi_w and pi_l, and the first steps with pi_w falling, and falling more than pi_l."""
     change_w, change_l = np.diff(np.exp(arrays["log_probs"][:, [W, L]]), axis=0).T
-    peak = int(arrays["log_probs"][:, W].argmax())
-    more = (np.arange(len(change_w)) >= peak) & (change_w < 0) & (change_w < change_l)
-    return change_w, change_l, peak, int(more.argmax()) if more.any() else len(change_w)
-
-
-STILL = 1e-3
-"""A change of a log-probability that float32 cannot distinguish from 0, in nats."""
-
-NEAR = 12
-"""Number of steps around a change of sign within which float32 cannot resolve the sign."""
+    falls, more = change_w < 0, (change_w < 0) & (change_w < change_l)
+    end = len(change_w)
+    return change_w, change_l, *(int(x.argmax()) if x.any() else end for x in (falls, more))
 
 
 @one_pair.check
@@ -147,8 +142,7 @@ def chosen_rises_then_falls_below_its_start(arrays: Arrays) -> bool:
     """Log pi(y_w) rises by more than 0.01 nats, has one peak inside the run and ends below its start."""
     curve = arrays["log_probs"][:, W]
     top, moves = int(curve.argmax()), np.diff(curve)
-    one_peak = (moves[:top] > -STILL).all() and (moves[top:] < STILL).all()
-    return bool(one_peak and curve[top] > curve[0] + 0.01 > curve[-1] + 0.01)
+    return bool((moves[:top] > 0).all() and (moves[top:] < 0).all() and curve[top] > curve[0] + 0.01 > curve[-1] + 0.01)
 
 
 @one_pair.check
@@ -159,53 +153,49 @@ def rejected_falls_at_every_step(arrays: Arrays) -> bool:
 
 @one_pair.check
 def chosen_drive_crosses_zero_at_the_peak(arrays: Arrays) -> bool:
-    """A_w is positive, then negative, and the change of sign is where log pi(y_w) peaks, within two points."""
+    """A_w is positive, then negative, and the change of sign is where log pi(y_w) peaks, to within one point."""
     drive, at = arrays["drive"][:, W], arrays["at"]
     first = int((drive < 0).argmax())
     once = first > 0 and (drive[:first] > 0).all() and (drive[first:] < 0).all()
     peak, every = int(arrays["log_probs"][:, W].argmax()), at[1] - at[0]
-    return bool(once and abs(at[first] - peak) <= 2 * every)
+    return bool(once and abs(at[first] - peak) <= every)
 
 
 @one_pair.check
 def margin_grows_as_predicted(arrays: Arrays) -> bool:
-    """The margin grows at every step, and by eta beta sigma(-z) |g_w - g_l|^2 to within 5%."""
+    """The margin grows at every step, and by eta beta sigma(-z) |g_w - g_l|^2 to within 2%."""
     predicted, actual = (arrays[name][:, W] - arrays[name][:, L] for name in ("predicted", "actual"))
-    grows = abs(arrays["margin"][0]) < STILL and (np.diff(arrays["margin"]) > 0).all()
-    return bool(grows and (np.abs(predicted - actual) < 0.05 * actual).all())
+    grows = abs(arrays["margin"][0]) < 1e-10 and (np.diff(arrays["margin"]) > 0).all()
+    return bool(grows and (np.abs(predicted - actual) < 0.02 * actual).all())
 
 
 @one_pair.check
 def theorem_1_has_the_signs(arrays: Arrays) -> bool:
-    """Theorem 1 predicts the sign of the next change: of y_l and y* always, of y_w except at two points by its peak."""
+    """Theorem 1 predicts the sign of the next change: of y_l and y* always, of y_w but for one look at its peak."""
     right = np.sign(arrays["predicted"]) == np.sign(arrays["actual"])
     wrong = np.flatnonzero(~right[:, W])
     peak, every = int(arrays["log_probs"][:, W].argmax()), arrays["at"][1] - arrays["at"][0]
-    near = all(abs(arrays["at"][i] - peak) <= 2 * every for i in wrong)
-    return bool(right[:, L].all() and right[:, Y_STAR].all() and len(wrong) <= 2 and near)
+    near = all(abs(arrays["at"][i] - peak) <= every for i in wrong)
+    return bool(right[:, L].all() and right[:, Y_STAR].all() and len(wrong) <= 1 and near)
 
 
 @one_pair.check
 def literal_has_no_value_before_the_peak(arrays: Arrays) -> bool:
-    """log(Delta pi_w / Delta pi_l) is undefined while pi_w rises, and defined at every step after its peak."""
-    *_, peak, _ = _phases(arrays)
-    step = np.arange(len(arrays["literal"]))
-    clear = np.abs(step - peak) > NEAR
-    return bool(NEAR < peak < len(step) - NEAR and (np.isnan(arrays["literal"]) == (step < peak))[clear].all())
+    """log(Delta pi_w / Delta pi_l) is undefined while pi_w rises, and defined at every step after that."""
+    *_, falls, _ = _phases(arrays)
+    expected = np.arange(len(arrays["literal"])) < falls
+    return bool(0 < falls < len(expected) and (np.isnan(arrays["literal"]) == expected).all())
 
 
 @one_pair.check
 def positive_literal_is_a_violation_of_corollary_2(arrays: Arrays) -> bool:
-    """From the peak on it rises, first negative, then positive: positive exactly where pi_w falls by more than pi_l."""
-    change_w, change_l, peak, more = _phases(arrays)
+    """From the peak on it rises, negative and then positive; positive just where pi_w falls by more than pi_l."""
+    change_w, change_l, falls, more = _phases(arrays)
     literal = arrays["literal"]
-    after = literal[peak + NEAR :]
-    rises = (after[NEAR:] > after[:-NEAR]).all()
-    second, third = slice(peak + NEAR, more - NEAR), slice(more + NEAR, None)
-    signs = (literal[second] < 0).all() and (literal[third] > 0).all() and not (literal[: peak - NEAR] > 0).any()
-    violated = change_w < change_l
-    where = not violated[second].any() and violated[third].all() and (change_w[peak + NEAR :] < 0).all()
-    return bool(0 < peak < more - 2 * NEAR and more + NEAR < len(literal) and rises and signs and where)
+    rises = (np.diff(literal[falls:]) > 0).all()
+    violated = (change_w < 0) & (change_w < change_l)
+    signs = (literal[falls:more] < 0).all() and ((literal > 0) == violated).all()
+    return bool(0 < falls < more < len(literal) and rises and signs)
 
 
 @one_pair.draw
@@ -237,7 +227,7 @@ def _draw_one_pair(arrays: Arrays) -> Drawing:
 
 
 def _inside(axes: Axes, size: float = 6.5) -> dict[str, Any]:
-    """Return the keyword arguments that place text in the coordinates of the axes."""
+    """Return how to place words in the coordinates of the axes."""
     return {"transform": axes.transAxes, "fontsize": size}
 
 
@@ -285,6 +275,6 @@ def _draw_ratio(axes: Axes, arrays: Arrays) -> None:
 
 
 def plain(text: str) -> str:
-    """Return a text for matplotlib: with visible spaces at its ends, without formulas, and shortened."""
+    """Return a text as matplotlib is to print it: visible spaces at the ends, no formulas, not too long."""
     shown = text if len(text) <= 26 else text[:25] + "…"
     return shown.replace("\n", "⏎").replace("\\", r"\\").replace("$", r"\$")

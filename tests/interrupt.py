@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import torch
@@ -100,6 +102,9 @@ def main(name: str, seed: int, kills: int, folder: Path) -> dict[str, object]:
     """Kill the work so often, let it come to its end after each, and compare with what nobody disturbed."""
     torch.set_num_threads(1)
     work = WORKS[name]()
+    (folder / "first").mkdir()
+    with redirect_stdout(StringIO()):
+        work(folder / "first")  # here, so that whatever it imports late is not imported again in every fork
     source = random.Random(seed)
     (folder / "whole").mkdir()
     ended, seconds = attempt(work, folder / "whole", None, 0)

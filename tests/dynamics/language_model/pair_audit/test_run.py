@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from dynamics.language_model.pair_audit.run import AuditSettings, run_audit
 from dynamics.language_model.pair_audit.tokens import tokenize_pair
 from tests.dynamics.language_model.saved import products, read_lines, tiny, write_lines
 
-LOADED = tiny()
+loaded = cache(tiny)  # not while the tests are collected: it imports transformers
 ROWS: list[Any] = products(11)
 ROWS[4] = "{broken"
 ROWS[8] = {**ROWS[8], "chosen": ""}
@@ -38,7 +39,7 @@ class Stop(Exception):
 def audit(data: Path, out: Path, settings: AuditSettings = SETTINGS, **options: Any) -> bytes:
     results = Results(out)
     with results.begin({}):
-        run_audit(LOADED, open_pairs(data), results, settings, **options)
+        run_audit(loaded(), open_pairs(data), results, settings, **options)
     return out.read_bytes()
 
 
@@ -67,8 +68,8 @@ def test_every_row_has_its_line(data: Path, whole: bytes) -> None:
     assert found[4]["skipped"].startswith("line 5: not JSON")
     assert found[8]["skipped"].startswith("line 9: chosen: the response is empty")
     for number in (0, 10):
-        pair = tokenize_pair(LOADED.tokenizer, parse_pair(ROWS[number])).sequences
-        (alone,) = audit_pairs(LOADED.model, [pair])
+        pair = tokenize_pair(loaded().tokenizer, parse_pair(ROWS[number])).sequences
+        (alone,) = audit_pairs(loaded().model, [pair])
         assert found[number]["drive_chosen"] == pytest.approx(alone.drive_chosen, rel=1e-9)
         assert found[number]["log_prob_rejected"] == pytest.approx(alone.log_prob_rejected, rel=1e-12)
 
@@ -129,7 +130,7 @@ def in_turn(data: Path, out: Path, count: int, **options: Any) -> None:
     results = Results(out)
     with results.begin({}):
         for rank in reversed(range(count)):
-            run_audit(LOADED, open_pairs(data), results, SETTINGS, Processes(rank, count), **options)
+            run_audit(loaded(), open_pairs(data), results, SETTINGS, Processes(rank, count), **options)
 
 
 def test_several_processes_make_the_file_of_one(data: Path, whole: bytes, tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ def test_an_interrupted_run_of_two_processes_is_finished_by_three_or_by_one(
         out = tmp_path / f"{count}.jsonl"
         results = Results(out)
         with results.begin({}), pytest.raises(Stop):
-            run_audit(LOADED, open_pairs(data), results, SETTINGS, Processes(1, 2), stop_at(6))
+            run_audit(loaded(), open_pairs(data), results, SETTINGS, Processes(1, 2), stop_at(6))
         assert out.read_bytes() == b""
         assert [record["row"] for record in read_lines(results.part(1))] == [3, 4, 5]
         in_turn(data, out, count)
@@ -251,7 +252,7 @@ def test_settings_that_make_no_sense_are_refused() -> None:
 
 
 def test_the_digest_of_a_model_changes_with_a_weight_the_dtype_and_the_tokenizer() -> None:
-    digest = model_digest(LOADED)
+    digest = model_digest(loaded())
     assert digest == model_digest(tiny())
     changed = [tiny(seed=1), tiny(dtype=torch.float32), tiny()._replace(tokenizer=tiny().tokenizer)]
     changed[2].tokenizer.chat_template += " "
