@@ -43,6 +43,9 @@ def main(
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; as many as there are cores if not given.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write outcomes and evidence as JSON.")] = None,
     markdown_file: Annotated[Path | None, typer.Option("--markdown", help="Write the ledger as Markdown.")] = None,
+    update: Annotated[
+        Path | None, typer.Option(help="Replace the claims that run in a page that --markdown wrote.")
+    ] = None,
     explain: Annotated[str | None, typer.Option(metavar="KEY", help="Run and explain one claim.")] = None,
     certificate: Annotated[
         Path | None, typer.Option(help="Write the proofs by the solver as SMT-LIB files into this folder.")
@@ -64,8 +67,10 @@ def main(
             return
         for name, value in {"worlds": worlds, "seed": seed, "jobs": 1 if jobs is None else jobs}.items():
             check_count(name, value, minimum=0)
-        for path in filter(None, (json_file, markdown_file)):
+        for path in filter(None, (json_file, markdown_file, update)):
             _check_place(path)  # checked first, since the run takes minutes
+        if update is not None and not update.is_file():
+            raise InvalidArgument("update", str(update), "a page of the ledger that --markdown wrote")
     except InvalidArgument as problem:
         console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)
         raise typer.Exit(2) from None
@@ -83,6 +88,11 @@ def main(
     settings = {"worlds": worlds, "seed": seed}
     try:
         _write(claims, outcomes, settings, json_file, markdown_file)
+        if update is not None:
+            _update(update, outcomes)
+    except InvalidArgument as problem:
+        console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)
+        raise typer.Exit(2) from None
     except OSError as problem:
         console.print(f"[red]error[/red] cannot write: {escape(str(problem))}", soft_wrap=True)
         raise typer.Exit(2) from None
@@ -174,6 +184,16 @@ def _explain(console: Console, claims: list[Claim], outcomes: dict[str, Outcome]
     for made in claims:
         text = explanation(made, outcomes[made.key], load_claims(), console.width)
         console.print(text, markup=False, soft_wrap=True)
+
+
+def _update(page: Path, outcomes: dict[str, Outcome]) -> None:
+    """Write the whole ledger again: the claims that ran anew, all others as they stand on the page."""
+    from dynamics.files import write_atomically  # noqa: PLC0415
+    from theory.ledger import select_claims  # noqa: PLC0415
+    from theory.report import markdown, sections_of  # noqa: PLC0415
+
+    text = markdown(select_claims(), outcomes, sections_of(page.read_text(encoding="utf-8")))
+    write_atomically(page, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def _write(

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
+from dynamics.errors import InvalidArgument
 from theory.claim import REPRODUCED, VERDICTS, Claim, Outcome
 from theory.evidence import Finding
 from theory.order import section_of, sort_keys
@@ -60,8 +61,33 @@ def section(claim: Claim, outcome: Outcome) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def markdown(claims: Sequence[Claim], outcomes: Mapping[str, Outcome]) -> str:
-    """Return the whole ledger as Markdown: for every paper an index, then its claims by section."""
+def sections_of(page: str) -> dict[str, str]:
+    r"""Return the sections of claims on a page of the ledger by key, as ``section`` wrote them.
+
+    Example:
+        >>> sections_of("### a topic\n\n#### ma2025.one\n\nIt holds.\n\n## Another paper\n")
+        {'ma2025.one': '#### ma2025.one\n\nIt holds.\n'}
+    """
+    parts = re.split(r"^(?=#{2,4} )", page, flags=re.MULTILINE)
+    own = (part.rstrip() + "\n" for part in parts if part.startswith("#### "))
+    return {part.split("\n", 1)[0].removeprefix("#### "): part for part in own}
+
+
+def markdown(claims: Sequence[Claim], outcomes: Mapping[str, Outcome], known: Mapping[str, str] | None = None) -> str:
+    """Return the whole ledger as Markdown: for every paper an index, then its claims by section.
+
+    Args:
+        claims: the claims.
+        outcomes: what the runs came to, by key.
+        known: sections of claims that were not run, by key (see ``sections_of``).
+
+    Raises:
+        InvalidArgument: a claim that was not run and is not known.
+    """
+    known = known or {}
+    missing = [made.key for made in claims if made.key not in outcomes and made.key not in known]
+    if missing:
+        raise InvalidArgument("claims", f"{', '.join(missing)}, neither run nor on the page", "run these claims too")
     counts = Counter(made.verdict for made in claims)
     parts = [
         INTRODUCTION,
@@ -80,7 +106,7 @@ def markdown(claims: Sequence[Claim], outcomes: Mapping[str, Outcome]) -> str:
         keys = sort_keys({made.key: made.source for made in own})
         for name, about in groupby(own, key=lambda made: section_of(made.paper, keys[made.key][1])):
             parts.append(f"### {name}\n")
-            parts += [section(made, outcomes[made.key]) for made in about]
+            parts += [section(made, outcomes[made.key]) if made.key in outcomes else known[made.key] for made in about]
     return "\n".join(parts).rstrip() + "\n"
 
 

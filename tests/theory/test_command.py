@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from theory.__main__ import app
 from theory.claim import CLAIMS, FALSE, claim
 from theory.ledger import select_claims
+from theory.report import sections_of
 
 RUN = CliRunner()
 
@@ -117,3 +118,21 @@ def test_explain_is_mathematics_in_lines_of_the_terminal() -> None:
     assert max(map(len, shown.split("\n"))) <= 70
     assert "theory/jian2025/corollary_2_mended.py, line" in shown
     assert "told of every case: p_w, p_l, p_y > 0" in shown
+
+
+def test_a_page_is_updated_by_the_claims_that_ran_and_keeps_the_others(tmp_path: Path) -> None:
+    page = tmp_path / "LEDGER.md"
+    whole = (Path(__file__).parents[2] / "theory" / "LEDGER.md").read_text(encoding="utf-8")
+    key = "jian2025.log-margin"
+    own = sections_of(whole)[key]
+    page.write_text(whole.replace(own, f"#### {key}\n\nOld.\n"), encoding="utf-8")
+    result = RUN.invoke(app, [key, "--jobs", "1", "--update", str(page)])
+    assert result.exit_code == 0, result.output
+    assert page.read_text(encoding="utf-8") == whole
+    page.write_text(whole.replace(own, "").replace(sections_of(whole)["jian2025.eq-48"], ""), encoding="utf-8")
+    result = RUN.invoke(app, [key, "--jobs", "1", "--update", str(page)])
+    assert result.exit_code == 2
+    assert "jian2025.eq-48, neither run nor on the page" in result.output
+    result = RUN.invoke(app, [key, "--update", str(tmp_path / "no.md")])
+    assert result.exit_code == 2
+    assert "a page of the ledger" in result.output
