@@ -67,10 +67,7 @@ def main(
             return
         for name, value in {"worlds": worlds, "seed": seed, "jobs": 1 if jobs is None else jobs}.items():
             check_count(name, value, minimum=0)
-        for path in filter(None, (json_file, markdown_file, update)):
-            _check_place(path)  # checked first, since the run takes minutes
-        if update is not None and not update.is_file():
-            raise InvalidArgument("update", str(update), "a page of the ledger that --markdown wrote")
+        _check_places(json_file, markdown_file, update)  # first, since the run takes minutes
     except InvalidArgument as problem:
         console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)
         raise typer.Exit(2) from None
@@ -98,6 +95,15 @@ def main(
         raise typer.Exit(2) from None
     if any(outcome.status != "reproduced" for outcome in outcomes.values()):
         raise typer.Exit(1)
+
+
+def _check_places(json_file: Path | None, markdown_file: Path | None, update: Path | None) -> None:
+    from dynamics.errors import InvalidArgument  # noqa: PLC0415
+
+    for path in filter(None, (json_file, markdown_file, update)):
+        _check_place(path)
+    if update is not None and not update.is_file():
+        raise InvalidArgument("update", str(update), "a page of the ledger that --markdown wrote")
 
 
 def _check_place(path: Path) -> None:
