@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dynamics.errors import ArrayLike, check_finite, check_kind, check_shape, to_tensor
 from dynamics.gradient import flat_log_probs
+from dynamics.losses import PairLogProbs, PreferenceLoss
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences
 
@@ -47,31 +48,67 @@ def kernel(policy: Policy, theta: ArrayLike) -> Tensor:
     return (g @ g.T).reshape(*policy.shape, *policy.shape)
 
 
-def drives(gram: ArrayLike, preferences: Preferences) -> Tensor:
+def drives(kernel: ArrayLike, preferences: Preferences) -> Tensor:
     """Return A_y = g_y . (g_w - g_l) of every response, one row for each pair.
 
-    There is one row for each pair, because a sum over the pairs would hide the signs of the single ones.
+    The pairs are kept apart, because a sum over them would hide the signs of the individual drives.
 
     Args:
-        gram: ``(*shape, *shape)`` from ``kernel``.
+        kernel: ``(*shape, *shape)`` from ``kernel``.
         preferences: the pairs.
 
     Returns:
-        ``(pairs, *shape)``. ``drive[chosen] < 0`` is likelihood displacement: log pi(y_w) falls.
+        ``(pairs, *shape)``. Under DPO and other losses of one log-ratio, ``drive[chosen] < 0`` is likelihood
+        displacement: log pi(y_w) falls. ``chosen_push`` has the sign under any loss.
 
     Example:
         >>> from dynamics import LogLinear, pairs
-        >>> gram = kernel(LogLinear([[2.0], [3.0], [0.0]]), [0.0])
-        >>> drives(gram, pairs(0, 1, shape=(3,)))
+        >>> policy = LogLinear([[2.0], [3.0], [0.0]])
+        >>> drives(kernel(policy, [0.0]), pairs(0, 1, shape=(3,)))
         tensor([[-0.3333, -1.3333,  1.6667]], dtype=torch.float64)
     """
     check_kind("preferences", preferences, Preferences, "Preferences, as pairs() makes them")
     shape = preferences.shape
     n = math.prod(shape)
-    dtype = gram.dtype if isinstance(gram, Tensor) and gram.is_floating_point() else None
-    table = check_finite("gram", to_tensor("gram", gram, dtype=dtype))
-    flat = check_shape("gram", table, (*shape, *shape)).reshape(n, n)
+    dtype = kernel.dtype if isinstance(kernel, Tensor) and kernel.is_floating_point() else None
+    entries = check_finite("kernel", to_tensor("kernel", kernel, dtype=dtype))
+    flat = check_shape("kernel", entries, (*shape, *shape)).reshape(n, n)
     return (flat[preferences.chosen] - flat[preferences.rejected]).reshape(-1, *shape)
+
+
+def chosen_push(
+    loss: PreferenceLoss, pair: PairLogProbs, ww: Tensor, wl: Tensor, ll: Tensor, rounding: float
+) -> Tensor:
+    """Return how SGD on each pair alone moves log pi(chosen): d_w |g_w|^2 - d_l <g_w, g_l>, ``(pairs,)``.
+
+    It is the change to first order, in nats for each unit of learning rate. d_w = -dL/dlog pi(chosen) and
+    d_l = dL/dlog pi(rejected) are equal for a loss of one log-ratio; then the sign is that of the drive. They differ
+    for SFT and CPO, for balanced losses, for averages over tokens, and for sums of such.
+
+    It is NaN where the loss has no derivative. It is exactly 0 where the loss does not push (both derivatives are 0)
+    and where rounding may have decided the sign, because the two terms cancel to less than
+    ``rounding (|d_w| |g_w|^2 + |d_l| |g_w| |g_l|)``.
+
+    Args:
+        loss: the preference loss.
+        pair: log-probabilities and lengths of the pairs.
+        ww: |g_w|^2, ``(pairs,)``.
+        wl: <g_w, g_l>.
+        ll: |g_l|^2.
+        rounding: bound for the error of the kernel, as |dK_ij| / sqrt(K_ii K_jj).
+
+    Example:
+        >>> from dynamics.losses import DPO, SFT, pair_log_probs
+        >>> pair, (ww, wl, ll) = pair_log_probs([-1.0], [-1.0]), torch.tensor([[2.0], [3.0], [6.0]])
+        >>> chosen_push(DPO(beta=1.0), pair, ww, wl, ll, 1e-12).tolist()
+        [-0.5]
+        >>> chosen_push(SFT(), pair, ww, wl, ll, 1e-12).tolist()
+        [2.0]
+    """
+    slopes = loss.partials(pair)
+    push = -(slopes.chosen * ww + slopes.rejected * wl)
+    size = slopes.chosen.abs() * ww + slopes.rejected.abs() * (ww.clamp(min=0) * ll.clamp(min=0)).sqrt()
+    return torch.where(push.abs() <= rounding * size, torch.zeros_like(push), push)
 
 
 def directional_derivatives(policy: Policy, theta: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:

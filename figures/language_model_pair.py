@@ -6,6 +6,7 @@ parameters are shared between all responses. The model is the package's own chec
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -14,12 +15,13 @@ import torch
 from matplotlib.ticker import NullLocator
 
 from dynamics.language_model.loading import require
-from figures.accuracy import FLOAT32, FLOAT32_DRIVES, FLOAT32_FORECASTS, FLOAT32_RATIOS
+from dynamics.language_model.precision import computing_in
+from figures.accuracy import Accuracy
 from figures.jian2025 import BOTH_FALL, CHOSEN_FALLS_MORE, LITERAL
 from figures.registry import Arrays, figure
 from figures.style import CHOSEN, GREEDY, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
 from toy_models.displacement import log_ratio_of_changes
-from toy_models.multiplication.shipped import WEIGHTS, load
+from toy_models.multiplication.shipped import WEIGHTS, load_checkpoint
 from toy_models.multiplication.single_pair import PairSettings, follow_pair
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def load_policy(model: str = "", device: str = "") -> tuple[Any, Any]:
     bars.disable_progress_bar()
     try:
         automatic = "cuda" if model and torch.cuda.is_available() else "cpu"
-        return load(model or WEIGHTS, device or automatic)
+        return load_checkpoint(model or WEIGHTS, device or automatic)
     finally:
         if shown:
             bars.enable_progress_bar()
@@ -63,18 +65,18 @@ def load_policy(model: str = "", device: str = "") -> tuple[Any, Any]:
     "jian2025-1-lm",
     "On a language model, too, the chosen response rises and then falls, and Corollary 2 fails at the end",
     source="Jian et al. 2025, Figure 1 (a)-(c)",
-    caption="DPO on one pair in the same words, 'The answer is 132.' against 'The answer is 121.', with plain gradient "
-    "steps. (a) The chosen response peaks and ends below its start; the rejected one falls throughout; y*, which is "
-    "wrong and in no pair, falls as well, and the mass goes to a third number. (b) A_w changes sign where (a) peaks, "
-    "A_l is negative throughout, their distance is |g_w - g_l|^2. (c) The printed quantity has no value while the two "
-    "changes have different signs, then is negative; where it is positive (dark) pi_w falls by more than pi_l, which "
-    "Corollary 2 excludes. The margin grows at every step. Robust: the signs of A_l and of the margin's growth, and "
-    "that peak and crossing coincide. Dependent on the pair: that there is a peak at all. It takes a pair whose "
-    "scores are alike, such as one in the same words, and a small beta.",
+    caption="DPO on one pair of responses with the same wording, 'The answer is 132.' against 'The answer is 121.', "
+    "with plain gradient steps. (a) The chosen response peaks and ends below its start; the rejected one falls "
+    "throughout; y*, which is wrong and in no pair, falls as well, and the mass goes to a third number. (b) A_w "
+    "changes sign where (a) peaks, A_l is negative throughout, their distance is |g_w - g_l|^2. (c) The printed "
+    "quantity is undefined while the two changes have different signs, then is negative; where it is positive (dark) "
+    "pi_w falls by more than pi_l, which Corollary 2 excludes. The margin grows at every step. Robust: the signs of "
+    "A_l and of the margin's growth, and that peak and crossing coincide. Dependent on the pair: that there is a "
+    "peak at all. It requires a pair with similar scores, such as one with the same wording, and a small beta.",
     differs="The paper trains Qwen2.5-0.5B-Instruct on an unnamed probing set and gives neither learning rate, beta, "
     "batch nor number of steps. Here: a Qwen2 of 330,144 parameters on one pair, plain gradient descent, beta 0.1, "
-    "learning rate 3e-4. y* and the response that gains most are added. In print (c) is positive and rising from the "
-    "first step on, where its own (b) has changes of opposite sign.",
+    "learning rate 3e-4, in float64. y* and the response that gains most are added. In print (c) is positive and "
+    "rising from the first step on, where its own (b) has changes of opposite sign.",
     claims=(
         "jian2025.theorem-1",
         "jian2025.theorem-1-sign",
@@ -84,13 +86,10 @@ def load_policy(model: str = "", device: str = "") -> tuple[Any, Any]:
         "jian2025.figure-1c-log-margin",
     ),
     accuracy={
-        "log_probs": FLOAT32,
-        "margin": FLOAT32,
-        "actual": FLOAT32,
-        "predicted": FLOAT32_FORECASTS,
-        "drive": FLOAT32_DRIVES,
-        "literal": FLOAT32_RATIOS,
-        "absolute": FLOAT32_RATIOS,
+        "literal": Accuracy("logarithm of a ratio of changes, of which one passes through 0", exponential=1e-11),
+        "absolute": Accuracy("logarithm of a ratio of changes, of which one passes through 0", exponential=1e-11),
+        "drive": Accuracy("inner products of gradients, of order 6000, and their differences", 1e-12, 1e-10),
+        "*": Accuracy("float64 throughout, 150 steps through a small model; 1.3e-14 was seen", 1e-13, 1e-13),
     },
 )
 def one_pair(
@@ -103,11 +102,14 @@ def one_pair(
     steps: int = 150,
     every: int = 3,
 ) -> Arrays:
-    """Train on one pair; scores are compared at every so many steps."""
+    """Train on one pair; scores are compared at every ``every``-th step."""
     settings = PairSettings(
         chosen=chosen, rejected=rejected, beta=beta, learning_rate=learning_rate, steps=steps, every=every, others=10
     )
-    run = follow_pair(*load_policy(model, device), settings)
+    policy, tokenizer = load_policy(model, device)
+    # float32 does not tell on which side of the peak a step is; another model may be too large for float64
+    with nullcontext() if model else computing_in(policy, torch.float64):
+        run = follow_pair(policy, tokenizer, settings)
     p = np.exp(run.log_probs)
     gains = p[-1] - p[0]
     gains[[W, L, Y_STAR]] = -np.inf
@@ -128,18 +130,11 @@ def one_pair(
 
 
 def _phases(arrays: Arrays) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """Return the changes of pi_w and pi_l, the step at which pi_w peaks and the first with pi_w falling by more."""
+    """Return the changes of pi_w and pi_l, and the first steps with pi_w falling, and falling more than pi_l."""
     change_w, change_l = np.diff(np.exp(arrays["log_probs"][:, [W, L]]), axis=0).T
-    peak = int(arrays["log_probs"][:, W].argmax())
-    more = (np.arange(len(change_w)) >= peak) & (change_w < 0) & (change_w < change_l)
-    return change_w, change_l, peak, int(more.argmax()) if more.any() else len(change_w)
-
-
-STILL = 1e-3
-"""A change of a log-probability that float32 does not tell from none, in nats."""
-
-NEAR = 12
-"""Steps around a change of sign in which float32 does not tell on which side of it a step is."""
+    falls, more = change_w < 0, (change_w < 0) & (change_w < change_l)
+    end = len(change_w)
+    return change_w, change_l, *(int(x.argmax()) if x.any() else end for x in (falls, more))
 
 
 @one_pair.check
@@ -147,65 +142,60 @@ def chosen_rises_then_falls_below_its_start(arrays: Arrays) -> bool:
     """Log pi(y_w) rises by more than 0.01 nats, has one peak inside the run and ends below its start."""
     curve = arrays["log_probs"][:, W]
     top, moves = int(curve.argmax()), np.diff(curve)
-    one_peak = (moves[:top] > -STILL).all() and (moves[top:] < STILL).all()
-    return bool(one_peak and curve[top] > curve[0] + 0.01 > curve[-1] + 0.01)
+    return bool((moves[:top] > 0).all() and (moves[top:] < 0).all() and curve[top] > curve[0] + 0.01 > curve[-1] + 0.01)
 
 
 @one_pair.check
 def rejected_falls_at_every_step(arrays: Arrays) -> bool:
-    """Log pi(y_l) falls at every step and A_l is negative wherever it was looked at."""
+    """Log pi(y_l) falls at every step and A_l is negative at every step at which it was computed."""
     return bool((np.diff(arrays["log_probs"][:, L]) < 0).all() and (arrays["drive"][:, L] < 0).all())
 
 
 @one_pair.check
 def chosen_drive_crosses_zero_at_the_peak(arrays: Arrays) -> bool:
-    """A_w is positive, then negative, and the change of sign is where log pi(y_w) peaks, to within two looks."""
+    """A_w is positive, then negative, and the change of sign is where log pi(y_w) peaks, to within one point."""
     drive, at = arrays["drive"][:, W], arrays["at"]
     first = int((drive < 0).argmax())
     once = first > 0 and (drive[:first] > 0).all() and (drive[first:] < 0).all()
     peak, every = int(arrays["log_probs"][:, W].argmax()), at[1] - at[0]
-    return bool(once and abs(at[first] - peak) <= 2 * every)
+    return bool(once and abs(at[first] - peak) <= every)
 
 
 @one_pair.check
-def margin_grows_as_foretold(arrays: Arrays) -> bool:
-    """The margin grows at every step, and by eta beta sigma(-z) |g_w - g_l|^2 to within 5%."""
+def margin_grows_as_predicted(arrays: Arrays) -> bool:
+    """The margin grows at every step, and by eta beta sigma(-z) |g_w - g_l|^2 to within 2%."""
     predicted, actual = (arrays[name][:, W] - arrays[name][:, L] for name in ("predicted", "actual"))
-    grows = abs(arrays["margin"][0]) < STILL and (np.diff(arrays["margin"]) > 0).all()
-    return bool(grows and (np.abs(predicted - actual) < 0.05 * actual).all())
+    grows = abs(arrays["margin"][0]) < 1e-10 and (np.diff(arrays["margin"]) > 0).all()
+    return bool(grows and (np.abs(predicted - actual) < 0.02 * actual).all())
 
 
 @one_pair.check
 def theorem_1_has_the_signs(arrays: Arrays) -> bool:
-    """Theorem 1 foretells the sign of the next change: of y_l and y* always, of y_w but for two looks at its peak."""
+    """Theorem 1 predicts the sign of the next change: of y_l and y* always, of y_w but for one look at its peak."""
     right = np.sign(arrays["predicted"]) == np.sign(arrays["actual"])
     wrong = np.flatnonzero(~right[:, W])
     peak, every = int(arrays["log_probs"][:, W].argmax()), arrays["at"][1] - arrays["at"][0]
-    near = all(abs(arrays["at"][i] - peak) <= 2 * every for i in wrong)
-    return bool(right[:, L].all() and right[:, Y_STAR].all() and len(wrong) <= 2 and near)
+    near = all(abs(arrays["at"][i] - peak) <= every for i in wrong)
+    return bool(right[:, L].all() and right[:, Y_STAR].all() and len(wrong) <= 1 and near)
 
 
 @one_pair.check
 def literal_has_no_value_before_the_peak(arrays: Arrays) -> bool:
-    """log(Delta pi_w / Delta pi_l) has no value while pi_w rises, and one at every step after its peak."""
-    *_, peak, _ = _phases(arrays)
-    step = np.arange(len(arrays["literal"]))
-    clear = np.abs(step - peak) > NEAR
-    return bool(NEAR < peak < len(step) - NEAR and (np.isnan(arrays["literal"]) == (step < peak))[clear].all())
+    """log(Delta pi_w / Delta pi_l) is undefined while pi_w rises, and defined at every step after that."""
+    *_, falls, _ = _phases(arrays)
+    expected = np.arange(len(arrays["literal"])) < falls
+    return bool(0 < falls < len(expected) and (np.isnan(arrays["literal"]) == expected).all())
 
 
 @one_pair.check
 def positive_literal_is_a_violation_of_corollary_2(arrays: Arrays) -> bool:
     """From the peak on it rises, negative and then positive; positive just where pi_w falls by more than pi_l."""
-    change_w, change_l, peak, more = _phases(arrays)
+    change_w, change_l, falls, more = _phases(arrays)
     literal = arrays["literal"]
-    after = literal[peak + NEAR :]
-    rises = (after[NEAR:] > after[:-NEAR]).all()
-    second, third = slice(peak + NEAR, more - NEAR), slice(more + NEAR, None)
-    signs = (literal[second] < 0).all() and (literal[third] > 0).all() and not (literal[: peak - NEAR] > 0).any()
-    violated = change_w < change_l
-    where = not violated[second].any() and violated[third].all() and (change_w[peak + NEAR :] < 0).all()
-    return bool(0 < peak < more - 2 * NEAR and more + NEAR < len(literal) and rises and signs and where)
+    rises = (np.diff(literal[falls:]) > 0).all()
+    violated = (change_w < 0) & (change_w < change_l)
+    signs = (literal[falls:more] < 0).all() and ((literal > 0) == violated).all()
+    return bool(0 < falls < more < len(literal) and rises and signs)
 
 
 @one_pair.draw

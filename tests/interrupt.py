@@ -1,4 +1,4 @@
-"""Run a piece of work again and again, kill it at random moments, and print what became of it, as JSON.
+"""Run a piece of work again and again, kill it at random moments, and print the results as JSON.
 
 ``python -m tests.interrupt WORK SEED KILLS FOLDER``, in a process of its own: it forks, and so wants no threads.
 """
@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import torch
@@ -38,7 +40,7 @@ def sweep_work() -> Work:
     def work(folder: Path) -> None:
         grid = {"learning_rate": [0.1, 1.0, 2.0, 3.0]}
         path = folder / "sweep.jsonl"
-        table = sweep(train, grid, range(30), apart=["learning_rate"], block=3, jobs=1, path=path)
+        table = sweep(train, grid, range(30), static=["learning_rate"], batch_size=3, jobs=1, path=path)
         (folder / "table.bin").write_bytes(b"".join(table[name].tobytes() for name in table.columns))
 
     return work
@@ -100,6 +102,9 @@ def main(name: str, seed: int, kills: int, folder: Path) -> dict[str, object]:
     """Kill the work so often, let it come to its end after each, and compare with what nobody disturbed."""
     torch.set_num_threads(1)
     work = WORKS[name]()
+    (folder / "first").mkdir()
+    with redirect_stdout(StringIO()):
+        work(folder / "first")  # here, so that whatever it imports late is not imported again in every fork
     source = random.Random(seed)
     (folder / "whole").mkdir()
     ended, seconds = attempt(work, folder / "whole", None, 0)

@@ -1,6 +1,6 @@
 """The figures on other processors: their checks, and how far their arrays move from one to the other.
 
-    python -m tests.portability [keys or globs of figures] [--tests]
+    python -m tests.portability [keys or globs of figures] [--tests] [--machines 'AVX2*' ...] [--threads 1 2]
 
 A library picks its code by the processor it finds, so that another processor rounds differently. The environment can
 pick for it: torch by ATEN_CPU_CAPABILITY, OpenBLAS (numpy, scipy) by OPENBLAS_CORETYPE, numpy's own loops by
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ import torch
 
 from figures.accuracy import excess
 from figures.catalog import FIGURES
-from figures.registry import Arrays, select
+from figures.registry import Arrays, select_figures
 
 ROOT = Path(__file__).parents[1]
 TESTS = (
@@ -89,7 +90,7 @@ def child_environment(machine: Machine, threads: int) -> dict[str, str]:
 
 def compute(keys: list[str], folder: Path) -> None:
     """Compute the figures in this process; keep their arrays and the names of the checks that fail."""
-    for spec in select(keys):
+    for spec in select_figures(keys):
         arrays = spec.compute()
         np.savez(folder / f"{spec.key}.npz", **arrays)  # type: ignore[arg-type]
         failed = [check.name for check in spec.failures(arrays)]
@@ -130,19 +131,22 @@ def main() -> int:
     parser.add_argument("figures", nargs="*", help="keys or globs of figures; all for none")
     parser.add_argument("--tests", action="store_true", help="run the tests of pictures and references there as well")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads")
+    parser.add_argument("--machines", nargs="+", default=["*"], help="names or globs; the first is always computed")
     parser.add_argument("--compute", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.compute:
         compute(arguments.figures, arguments.compute)
         return 0
-    keys = [spec.key for spec in select(arguments.figures)]
+    keys = [spec.key for spec in select_figures(arguments.figures)]
     checks = sum(len(FIGURES[key].checks) for key in keys)
     print(f"{len(keys)} figures, {checks} checks; the largest movement is in units of the declared accuracy")
     print(f"{'machine':<16}{'threads':>7}{'checks':>10}{'tests':>8}{'seconds':>9}  largest movement")
     problems: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
         first = Path(scratch) / "0"
-        runs = [(machine, threads) for machine in machines() for threads in arguments.threads]
+        here, *others = machines()
+        others = [kind for kind in others if any(fnmatchcase(kind.name, glob) for glob in arguments.machines)]
+        runs = [(machine, threads) for machine in (here, *others) for threads in arguments.threads]
         for i, (machine, threads) in enumerate(runs):
             folder = Path(scratch) / str(i)
             folder.mkdir()
@@ -160,7 +164,8 @@ def main() -> int:
             word = "-"
             if arguments.tests:
                 suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
-                tested = subprocess.run(suite, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+                given = environment | {"COMPUTED_FIGURES": str(folder)}  # not computed a second time
+                tested = subprocess.run(suite, cwd=ROOT, env=given, capture_output=True, text=True, check=False)
                 word = "pass" if tested.returncode == 0 else "FAIL"
                 wrong += [line for line in tested.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
             problems += [f"{title}: {text}" for text in wrong]

@@ -14,7 +14,10 @@ from dynamics.losses import DPO, PreferenceLoss
 from dynamics.optimizers import SGD, Moments, Optimizer, check_optimizer
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences, check_one_list, pairs
-from dynamics.scores import directional_derivatives, drives, kernel
+from dynamics.scores import chosen_push, directional_derivatives, drives, kernel
+
+ROUNDING = {torch.float32: 1e-6, torch.float64: 1e-13}
+"""Bounds for what rounding does to a kernel, as |dK_ij| / sqrt(K_ii K_jj), by the dtype of the policy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,8 @@ class StepAccount:
         margin: what the loss is a function of, before, for each pair.
         new_margin: the margin after.
         urgency: -f'(margin) before; sigma(-z) for DPO.
+        chosen_push: change of log pi(y_w) for each unit of learning rate, to first order, if SGD stepped on this pair
+            alone under the loss of the step; see ``dynamics.scores.chosen_push``.
         log_ratio_change: change of log pi(y_w) - log pi(y_l), exact, for each pair (DPO: margin change / beta).
         predicted_log_ratio_change: the same to first order in the step.
         preferences: the pairs of the step.
@@ -55,6 +60,7 @@ class StepAccount:
     margin: Tensor
     new_margin: Tensor
     urgency: Tensor
+    chosen_push: Tensor
     log_ratio_change: Tensor
     predicted_log_ratio_change: Tensor
     preferences: Preferences = field(repr=False)
@@ -62,10 +68,11 @@ class StepAccount:
 
     @property
     def displaced(self) -> Tensor:
-        """Return, for each pair, whether a step on it alone lowers log pi(chosen) to first order: drive[chosen] < 0."""
-        flat = self.drive.reshape(-1, self.log_probs.numel())
-        own = flat.gather(1, self.preferences.chosen.unsqueeze(1)).squeeze(1) < 0
-        return own.reshape(self.margin.shape)
+        """Return, for each pair, whether a small SGD step on it alone lowers log pi(chosen): chosen_push < 0.
+
+        For a loss of one log-ratio that still pushes, such as DPO, this is ``drive[chosen] < 0``.
+        """
+        return self.chosen_push < 0
 
     def mass(self) -> dict[str, float]:
         """Return where the probability went, exactly: changes of pi that sum to zero (to rounding).
@@ -173,11 +180,14 @@ def step(
     quantities = pair_quantities(log_probs.flatten(), base, asked, lengths)
     new_quantities = pair_quantities(new_log_probs.flatten(), base, asked, lengths)
     flat = slope.flatten()
+    table, w, other = gram.reshape(flat.numel(), flat.numel()), asked.chosen, asked.rejected
+    push = chosen_push(loss, quantities, table[w, w], table[w, other], table[other, other], ROUNDING[policy.dtype])
     per_pair = {
         "drive": drives(gram, asked),
         "margin": loss.margin(quantities),
         "new_margin": loss.margin(new_quantities),
         "urgency": loss.urgency(quantities),
+        "chosen_push": push.where(asked.weight > 0, 0.0),  # a pair that is never asked may have no derivative
         "log_ratio_change": new_quantities.log_ratio - quantities.log_ratio,
         "predicted_log_ratio_change": flat[asked.chosen] - flat[asked.rejected],
     }

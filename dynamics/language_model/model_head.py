@@ -59,7 +59,9 @@ def hidden_states(model: CausalLM, ids: Tensor, *, check: bool = False) -> Tenso
 
     with replaced_forward(head, stop):
         logits = model(input_ids=ids, use_cache=False).logits
-    if check and (logits.shape != shown[-1].shape or not torch.allclose(logits, shown[-1], rtol=1e-5, atol=1e-5)):
+    if check and (
+        logits.shape != shown[-1].shape or not torch.allclose(logits, shown[-1], rtol=1e-5, atol=1e-5, equal_nan=True)
+    ):
         problem = f"{type(model).__name__} changes the logits after its head, for example by a scale or a soft cap"
         raise Unsupported("model", problem, "only models whose logits are its head's output are supported")
     return seen[-1]

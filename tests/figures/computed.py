@@ -13,8 +13,13 @@ from dynamics.files import write_atomically
 from figures.catalog import FIGURES
 from figures.registry import Arrays
 
-FOLDER = Path(tempfile.gettempdir()) / f"preference-dynamics-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
-"""Removed at the end of the run, in conftest."""
+GIVEN = os.environ.get("COMPUTED_FIGURES", "")
+"""A folder whose arrays another process has computed, as ``tests.portability`` does; else empty."""
+
+OWN = Path(tempfile.gettempdir()) / f"preference-dynamics-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
+"""The folder of this test run, which conftest removes at its end."""
+
+FOLDER = Path(GIVEN) if GIVEN else OWN
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Throw away at the end what the processes of a test run shared."""
+"""Delete, at the end of a test run, the arrays that its processes shared."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ import pytest
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput"):  # in the process that began the others, when they are done
-        from tests.figures.computed import FOLDER
+        from tests.figures.computed import OWN
 
-        shutil.rmtree(FOLDER, ignore_errors=True)
+        shutil.rmtree(OWN, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""No seed of the random cases changes what a claim's searches find, and none makes them raise (a few of 60 seeds)."""
+"""No seed of the random cases changes what a claim's searches find, and none makes them raise (one of 60 seeds)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 from tests.theory.seeds import problem, problems
 from theory.claim import CLAIMS, Claim
 from theory.evidence import Evidence
-from theory.ledger import load
+from theory.ledger import load_claims
 from theory.worlds import World, tabular
 
-load()
-SEEDS = (9, 18, 27)  # python -m tests.theory.seeds tries 60
+load_claims()
+SEEDS = (9,)  # the one that once divided by zero; python -m tests.theory.seeds tries 60
 WORLDS = 15
 
 

@@ -13,7 +13,7 @@ from hypothesis import example, given, strategies as st
 from torch.nn.functional import logsigmoid
 from typer.testing import CliRunner
 
-from dynamics import InvalidArgument, Preferences, Table, sweep
+from dynamics import InvalidArgument, Preferences, Table, sweep, update
 from toy_models.masked_grid import table_1, training, world
 from toy_models.masked_grid.__main__ import app
 from toy_models.masked_grid.table_1 import COMPARISONS, MASKS, PRINTED, ROWS
@@ -124,15 +124,14 @@ def test_the_plain_loop_tells_methods_masks_and_seeds_apart() -> None:
 
 
 def record(monkeypatch: pytest.MonkeyPatch) -> list[Preferences]:
-    """Keep every minibatch as the losses get it."""
+    """Keep every minibatch as the updates get it."""
     seen: list[Preferences] = []
-    true = training.objective_cotangent
 
-    def watch(log_probs, reference, batch, *rest):
+    def watch(state, batch, **settings):
         seen.append(batch)
-        return true(log_probs, reference, batch, *rest)
+        return update(state, batch, **settings)
 
-    monkeypatch.setattr(training, "objective_cotangent", watch)
+    monkeypatch.setattr(training, "update", watch)
     return seen
 
 
@@ -144,10 +143,11 @@ def test_methods_share_their_pairs(monkeypatch: pytest.MonkeyPatch, pairs: str) 
     assert torch.equal(trained.reference[0], trained.reference[1])
     assert not torch.equal(trained.reference[0], trained.reference[2])
     later = seen[setting.reference_steps :]
-    assert len(later) == 2 * setting.steps
+    assert len(later) == setting.steps
+    # the runs are ordered by method: two of bDPO, then two of DPO
     same = [
-        torch.equal(a.chosen, b.chosen) and torch.equal(a.rejected, b.rejected)
-        for a, b in zip(later[::2], later[1::2], strict=True)
+        torch.equal(batch.chosen[:2], batch.chosen[2:]) and torch.equal(batch.rejected[:2], batch.rejected[2:])
+        for batch in later
     ]
     # pairs from the policies in training part with the policies, from the second update on
     assert all(same) if pairs != "online" else same[0] and not all(same)
@@ -277,9 +277,9 @@ def test_masked_mass_counts_masked_responses() -> None:
 # ---------------------------------------------------------------- sweep, table, command
 
 
-def test_blocks_do_not_matter() -> None:
+def test_the_batch_size_does_not_matter() -> None:
     grid = {"method": ["dpo", "bdpo"], "mask": [0.0, 0.2]} | {name: [value] for name, value in SHORT.items()}
-    whole, cut = (sweep(training.run, grid, range(3), apart=list(SHORT), block=block) for block in (256, 5))
+    whole, cut = (sweep(training.train_batch, grid, range(3), static=list(SHORT), batch_size=size) for size in (256, 5))
     assert whole["method"].tolist() == cut["method"].tolist()
     for name in whole.results:
         np.testing.assert_allclose(whole[name], cut[name], rtol=0, atol=1e-12)
@@ -296,8 +296,8 @@ def test_blocks_do_not_matter() -> None:
         (lambda: train(["dpo"], [0.0, 0.2], [0], Setting(**SHORT)), "methods"),
         (lambda: world.draw_mask(1.0, 0), "rate"),
         (lambda: world.draw_mask(-0.1, 0), "rate"),
-        (lambda: training.run({"seed": np.arange(2), "steps": np.array([1, 2])}), "steps"),
-        (lambda: training.run({"seed": np.arange(2), "stpes": 1}), "cells"),
+        (lambda: training.train_batch({"seed": np.arange(2), "steps": np.array([1, 2])}), "steps"),
+        (lambda: training.train_batch({"seed": np.arange(2), "stpes": 1}), "batch"),
     ],
 )
 def test_wrong_arguments_are_named(call: Callable[[], object], argument: str) -> None:

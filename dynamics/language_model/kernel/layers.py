@@ -246,4 +246,4 @@ def _is_scaled_norm(module: nn.Module) -> bool:
         expected = normalised(module, x) * weight
         expected = expected if bias is None else expected + bias
     exact = torch.finfo(torch.float32 if x.dtype == torch.float64 else x.dtype).eps
-    return bool(torch.allclose(got, expected, rtol=8 * exact, atol=8 * exact))
+    return bool(torch.allclose(got, expected, rtol=8 * exact, atol=8 * exact, equal_nan=True))

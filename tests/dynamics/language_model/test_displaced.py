@@ -128,7 +128,7 @@ def test_each_pair_of_a_batch_has_its_own_word_whatever_the_weights() -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_an_audit_says_the_same_of_every_loss(name: str) -> None:
     """With the model as its own reference, against gradients that were written out."""
-    lowers = [a.lowers_chosen for a in audit_pairs(MODEL, PAIRS, loss=EVERY[name])]
+    lowers = [a.displaced for a in audit_pairs(MODEL, PAIRS, loss=EVERY[name])]
     for number, (w, other) in enumerate(PAIRS):
         own = [log_pi(MODEL, s).detach().requires_grad_() for s in (w, other)]
         value = EVERY[name](*own, *(o.detach() for o in own), w.length, other.length)

@@ -3,16 +3,14 @@
 import operator
 import random
 from fractions import Fraction as F
+from functools import cache
 
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from theory.proof import POLICY, holds_at, prove, sqrt
 from theory.proof.families import draw_policy
 
-SOURCE = random.Random(0)
-WORLDS = [draw_policy(SOURCE) for _ in range(1500)]
 NAMES = ("p_w", "p_l", "ww", "ll", "wl", "A_w", "A_l", "D_w", "D_l")
-VALUES = [{name: getattr(w, name) for name in NAMES} for w in WORLDS]
 
 Tree = tuple
 leaves = st.sampled_from(NAMES) | st.sampled_from([F(0), F(1), F(2), F(1, 2)])
@@ -73,7 +71,12 @@ class Frozen:
         self.__dict__.update(values)
 
 
-FROZEN = [Frozen(values) for values in VALUES]
+@cache
+def frozen() -> list[Frozen]:
+    source = random.Random(0)
+    return [Frozen({name: getattr(w, name) for name in NAMES}) for w in (draw_policy(source) for _ in range(1500))]
+
+
 SEEN: list[str] = []
 
 
@@ -83,7 +86,7 @@ def test_proofs_hold_in_exact_worlds_and_refutations_are_exact(tree) -> None:
     proof = prove(lambda w: truth(tree, w), POLICY, work=30_000, witness=False)
     SEEN.append(proof.verdict)
     if proof.verdict == "proved":
-        assert all(holds_at(lambda w: truth(tree, w), w) is True for w in FROZEN)
+        assert all(holds_at(lambda w: truth(tree, w), w) is True for w in frozen())
     elif proof.verdict == "refuted":
         shown = prove(lambda w: truth(tree, w), POLICY, work=30_000).counterexample
         assert shown is None or holds_at(lambda w: truth(tree, w), shown) is False

@@ -1,0 +1,20 @@
+"""Execute every notebook and store its outputs in it: ``python -m tests.notebooks.store``."""
+
+from __future__ import annotations
+
+import nbformat
+
+from tests.notebooks.test_notebooks import NOTEBOOKS, execute
+
+
+def main() -> None:
+    """Execute and write each notebook; one that raises is left as it was, and ends the run."""
+    for path in NOTEBOOKS:
+        notebook = nbformat.read(path, as_version=4)
+        execute(notebook)
+        nbformat.write(notebook, path)
+        print(path.name)
+
+
+if __name__ == "__main__":
+    main()
