@@ -3,9 +3,9 @@
 One forward pass carries the tangent of every activation along, so <g_y, change> is computed for all sequences at once
 and no gradient is formed.
 
-It is the exact derivative of the model's output. Kernel and autograd leave out one part of it: torch gives the row of
-the embedding's ``padding_idx`` no gradient. The two differ only if that token is among the inputs and its row changes,
-which happens in a gradient step on a model whose head shares the weight of the embedding.
+The result is the exact derivative. The gradient of torch, and so the kernel, differs from it in one case: torch sets
+the gradient of the embedding's row ``padding_idx`` to zero. This matters only if that token is among the inputs and its
+row changes, as in a gradient step on a model whose head shares the weight of the embedding.
 """
 
 from __future__ import annotations

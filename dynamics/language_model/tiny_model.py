@@ -55,7 +55,7 @@ def tiny_model(
     check_count("seed", seed, minimum=0)
     check_flag("tied", tied)
     if (architecture != "gpt2" and width % (2 * heads)) or width % heads:
-        raise InvalidArgument("width", width, "a multiple of heads; for qwen2 and llama an even one")
+        raise InvalidArgument("width", width, "a multiple of heads; for qwen2 and llama a multiple of 2 * heads")
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise InvalidArgument("dtype", dtype, "a floating-point dtype such as torch.float64")
     transformers = require("transformers")

@@ -222,9 +222,7 @@ def conversation_ids(
         InvalidArgument: there is no chat template, or it raises an error, whose message is repeated.
     """
     if not getattr(tokenizer, "chat_template", None) and "chat_template" not in (template_arguments or {}):
-        raise Unsupported(
-            "prompt", "messages need a chat template, and this tokenizer has no chat template", "use text"
-        )
+        raise Unsupported("prompt", "this tokenizer has no chat template, which messages need", "use text")
     given = [dict(turn) for turn in turns]
     try:
         how = {**options, **(template_arguments or {})} if template_arguments else options

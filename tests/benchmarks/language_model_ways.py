@@ -112,7 +112,7 @@ def gradients(model: Any, sequences: list[TokenSequence]) -> list[list[Tensor]]:
 
 
 def contracted(rows: list[list[Tensor]]) -> Tensor:
-    """Return the Gram matrix of written-out gradients: short pieces, added up in float64."""
+    """Return the kernel from written-out gradients: short pieces, added up in float64."""
     total = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows[0][0].device)
     for parts in zip(*rows, strict=True):
         flat = [part.flatten() for part in parts]

@@ -91,7 +91,7 @@ def test_kernel_prints_and_writes_the_kernel(model: Path, data: Path, tmp_path: 
         np.testing.assert_array_equal(found["log_probs"], wanted.log_probs.numpy())
     for word in (f"{wanted.norms()[2]:.4g}", f"{wanted.log_probs[1]:.2f}", f"{wanted.cosine()[3, 0]:+.2f}", "'12'"):
         assert word in result.output
-    before, _, after = result.output.partition("MiB beyond the model")
+    before, _, after = result.output.partition("MiB besides the model")
     assert "kernel of 4 sequences" in before
     assert "log pi" in after  # told before the table
 
@@ -186,7 +186,7 @@ def test_pairs_writes_results_a_summary_and_goes_on(model: Path, tmp_path: Path)
     assert summary["skipped_rows"][0][0] == 4
     assert f"displaced             {displaced} (" in result.output
     assert "line 5: not JSON" in result.output
-    assert "MiB beyond the model" in result.output
+    assert "MiB besides the model" in result.output
 
 
 def test_pairs_of_chat_messages_and_of_parquet(model: Path, tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """The forward and backward pass that the tracked modules record, in one graph or layer by layer.
 
-One graph: all sequences form one batch. A module is contracted as soon as the gradients at its output are known, and
-its recordings are freed.
+One graph: all sequences form one batch. As soon as the gradients at the output of a module are known, its part of the
+kernel is computed and its recordings are freed.
 
 Layer by layer, which is gradient checkpointing at every decoder layer: the forward pass keeps only the hidden states
-between the layers. The backward pass computes every layer again with a graph, from the last layer to the first. In each
-layer it goes through all batches before the layer is contracted, since the kernel of two sequences in different batches
-needs the recordings of both.
+between the layers. The backward pass computes every layer again with a graph, from the last layer to the first. For
+each layer it goes through all batches before it computes the layer's part of the kernel, because the entry for two
+sequences in different batches needs the recordings of both.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class BatchPass:
         hidden: hidden states that predict the tokens of the responses, with the graph that leads to them.
         embeddings: embedding modules, their ids, and their outputs, which are leaves of the graph.
         checkpoints: one for every decoder layer that has not been computed again yet.
-        leaf_gradients: gradients that have been computed so far, by the id of the leaf.
+        leaf_gradients: gradients that have been computed so far, by the ``id`` of the leaf tensor.
     """
 
     batch: Batch
@@ -103,7 +103,7 @@ class BatchPass:
         for name, reached in zip(names, found[len(leaves) + len(more) :], strict=True):
             if reached is not None:
                 problem = f"{name}, used outside of its module, has a gradient that was not recorded"
-                raise Unsupported("parameters", problem, f"leave {name} out by parameters=")
+                raise Unsupported("parameters", problem, f"exclude {name} with the argument parameters")
         for leaf, reached in zip(leaves, found, strict=False):
             if reached is not None:
                 before = self.leaf_gradients.get(id(leaf))

@@ -27,7 +27,7 @@ SAFETY_FACTOR = 1.25
 MEASURED_TOKENS = 7
 """Length of the measured piece. No other axis of a usual model has this size, so it marks the axes of tokens."""
 FRAGMENTATION = 1.3
-"""Memory of the process divided by the size of its tensors: freed tensors leave gaps (measured with glibc)."""
+"""How much more memory a process takes than its tensors do, because of gaps between them (measured with glibc)."""
 TEMPORARIES = 3
 """Tensors of the largest width that exist at the same time within one operation of the backward pass."""
 Memory = Literal["auto", "graph", "layerwise"]
@@ -210,7 +210,7 @@ def free_bytes(device: torch.device) -> int:
 
 
 def _free_in_process() -> int:
-    """Return what a limit on the address space of this process leaves."""
+    """Return the bytes that a limit on the address space of this process (``ulimit -v``) leaves."""
     try:
         import resource  # noqa: PLC0415 - Unix only
 
@@ -223,7 +223,10 @@ def _free_in_process() -> int:
 
 
 def _free_in_container(group: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return what the limit of a control group leaves; cached files can be dropped and do not count as used."""
+    """Return the bytes that the memory limit of a container (a Linux control group) leaves.
+
+    Cached files do not count as used, because the operating system drops them when memory is short.
+    """
     try:
         limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
         fields = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())

@@ -44,7 +44,7 @@ class TrackedModule(ABC):
 
     @abstractmethod
     def recording_forward(self, recorder: Recorder) -> Callable[..., Tensor]:
-        """Return a forward that computes the same as the module's own and reports to the recorder."""
+        """Return a function that computes the same as the module's forward and reports its inputs to the recorder."""
 
     @abstractmethod
     def collect(self, inputs: Tensor, output_gradients: Tensor, batch: Batch) -> None:
@@ -68,7 +68,7 @@ class TrackedModule(ABC):
         """Refuse an input without a graph: the backward pass would not reach this module, so nothing is recorded."""
         if torch.is_grad_enabled() and not x.requires_grad:
             problem = f"{self.name} on a detached input: gradients do not flow from it to the tokens"
-            raise Unsupported("parameters", problem, f"leave {self.name} out by parameters=")
+            raise Unsupported("parameters", problem, f"exclude {self.name} with the argument parameters")
         return x
 
     def forget(self) -> None:
@@ -163,7 +163,7 @@ class Recorder:
         key = (tracked.name, self.batch.numbers)
         if key in self._seen:
             problem = f"{tracked.name} used twice in one forward pass: its gradient is not that of a single use"
-            raise Unsupported("model", problem, f"leave {tracked.name} out by parameters=")
+            raise Unsupported("model", problem, f"exclude {tracked.name} with the argument parameters")
         self._seen.add(key)
         if output_gradients.shape[:2] != self.batch.shape or inputs.shape[:2] != self.batch.shape:
             problem = f"{tracked.name} reads a tensor of shape {tuple(inputs.shape)} in a batch of {self.batch.shape}"

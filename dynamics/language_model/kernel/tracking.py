@@ -69,7 +69,7 @@ def track_modules(model: CausalLM, parameters: Filter) -> TrackedModules:
         below = [(key, attribute) for key, attribute in owners[id(parameter)] if key != id(head)]
         if len(below) > 1:
             places = " and ".join(modules[key][0] for key, _ in below)
-            raise Unsupported("parameters", f"{name}, shared by {places}, has no kernel here", _leave_out(name))
+            raise Unsupported("parameters", f"{name}, shared by {places}, has no kernel here", _exclude(name))
         if len(below) < len(owners[id(parameter)]):
             of_head |= {attribute for key, attribute in owners[id(parameter)] if key == id(head)}
             shared = below[0][0] if below else shared
@@ -79,7 +79,7 @@ def track_modules(model: CausalLM, parameters: Filter) -> TrackedModules:
     tied = next((one for one in tracked if shared is not None and one.module is modules[shared][1]), None)
     if tied is not None and not isinstance(tied, TrackedEmbedding):
         problem = f"{tied.name} shares its weight with the head; only an embedding may"
-        raise Unsupported("parameters", problem, _leave_out(tied.name))
+        raise Unsupported("parameters", problem, _exclude(tied.name))
     if "forward" in head.__dict__:
         problem = f"another library has replaced the forward of the head {modules[id(head)][0]}"
         raise Unsupported("model", problem, "remove that wrapper first")
@@ -98,12 +98,12 @@ def _track(name: str, module: nn.Module, attributes: set[str], selected: dict[st
         own = {id(parameter) for parameter in module.parameters(recurse=False)}
         names = ", ".join(parameter for parameter, tensor in selected.items() if id(tensor) in own)
         problem = f"{names} of a module {type(module).__name__}: the kernel is known for {KNOWN_KINDS} only"
-        raise Unsupported("parameters", problem, _leave_out(names))
+        raise Unsupported("parameters", problem, _exclude(names))
     return tracked
 
 
-def _leave_out(names: str) -> str:
-    return f"leave {names} out by parameters="
+def _exclude(names: str) -> str:
+    return f"exclude {names} with the argument parameters"
 
 
 @contextmanager

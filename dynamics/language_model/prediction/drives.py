@@ -165,9 +165,9 @@ def chosen_push(
     derivatives = loss.partials(pair)
     if not bool((derivatives.chosen.isfinite() & derivatives.rejected.isfinite()).all()):
         raise InvalidArgument("loss", loss, "a loss with a finite derivative at these log-probabilities")
-    push = -(derivatives.chosen * ww + derivatives.rejected * wl)
+    change = -(derivatives.chosen * ww + derivatives.rejected * wl)
     size = derivatives.chosen.abs() * ww + derivatives.rejected.abs() * (ww.clamp(min=0) * ll.clamp(min=0)).sqrt()
-    return torch.where(push.abs() <= rounding * size, torch.zeros_like(push), push)
+    return torch.where(change.abs() <= rounding * size, torch.zeros_like(change), change)
 
 
 def check_loss(loss: PreferenceLoss | None) -> PreferenceLoss:

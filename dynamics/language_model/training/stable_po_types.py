@@ -77,7 +77,11 @@ class PairBatch:
     def __post_init__(self) -> None:
         check_sides(self.chosen, self.rejected, self.sft)
         if not self.chosen or len(self.chosen) != len(self.rejected):
-            raise InvalidArgument("rejected", f"{len(self.rejected)} sequences", f"{len(self.chosen)}, at least one")
+            raise InvalidArgument(
+                "rejected",
+                f"{len(self.rejected)} sequences",
+                f"as many as chosen ({len(self.chosen)}), and at least one",
+            )
         for name in ("reference_chosen", "reference_rejected"):
             check_kind(name, getattr(self, name), Tensor, "a tensor of log-probabilities, one for each pair")
             check_finite(name, check_shape(name, getattr(self, name), (len(self.chosen),)))
