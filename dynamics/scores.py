@@ -79,15 +79,14 @@ def drives(kernel: ArrayLike, preferences: Preferences) -> Tensor:
 def chosen_push(
     loss: PreferenceLoss, pair: PairLogProbs, ww: Tensor, wl: Tensor, ll: Tensor, rounding: float
 ) -> Tensor:
-    """Return how SGD on each pair alone moves log pi(chosen): d_w |g_w|^2 - d_l <g_w, g_l>, ``(pairs,)``.
+    """Return the change of log pi(chosen) in an SGD step on each pair alone: d_w |g_w|^2 - d_l <g_w, g_l>.
 
-    It is the change to first order, in nats for each unit of learning rate. d_w = -dL/dlog pi(chosen) and
-    d_l = dL/dlog pi(rejected) are equal for a loss of one log-ratio; then the sign is that of the drive. They differ
-    for SFT and CPO, for balanced losses, for averages over tokens, and for sums of such.
+    It is the first-order change in nats per unit of learning rate, ``(pairs,)``. Here d_w = -dL/dlog pi(chosen) and
+    d_l = dL/dlog pi(rejected). For a loss of one log-ratio they are equal, and the sign is that of the drive. They
+    differ for SFT and CPO, for balanced losses, for averages over tokens, and for sums of such losses.
 
-    It is NaN where the loss has no derivative. It is exactly 0 where the loss does not push (both derivatives are 0)
-    and where rounding may have decided the sign, because the two terms cancel to less than
-    ``rounding (|d_w| |g_w|^2 + |d_l| |g_w| |g_l|)``.
+    The result is NaN where the loss has no derivative. It is exactly 0 if both derivatives are 0, and also if rounding
+    may have decided its sign, that is if the two terms cancel to at most ``rounding * (|d_w| |g_w|^2 + |d_l| |g_w| |g_l|)``.
 
     Args:
         loss: the preference loss.
@@ -95,7 +94,7 @@ def chosen_push(
         ww: |g_w|^2, ``(pairs,)``.
         wl: <g_w, g_l>.
         ll: |g_l|^2.
-        rounding: bound for the error of the kernel, as |dK_ij| / sqrt(K_ii K_jj).
+        rounding: bound for the rounding error of the kernel, as |dK_ij| / sqrt(K_ii K_jj).
 
     Example:
         >>> from dynamics.losses import DPO, SFT, pair_log_probs
@@ -105,10 +104,10 @@ def chosen_push(
         >>> chosen_push(SFT(), pair, ww, wl, ll, 1e-12).tolist()
         [2.0]
     """
-    slopes = loss.partials(pair)
-    push = -(slopes.chosen * ww + slopes.rejected * wl)
-    size = slopes.chosen.abs() * ww + slopes.rejected.abs() * (ww.clamp(min=0) * ll.clamp(min=0)).sqrt()
-    return torch.where(push.abs() <= rounding * size, torch.zeros_like(push), push)
+    derivatives = loss.partials(pair)
+    change = -(derivatives.chosen * ww + derivatives.rejected * wl)
+    size = derivatives.chosen.abs() * ww + derivatives.rejected.abs() * (ww.clamp(min=0) * ll.clamp(min=0)).sqrt()
+    return torch.where(change.abs() <= rounding * size, torch.zeros_like(change), change)
 
 
 def directional_derivatives(policy: Policy, theta: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from dynamics.language_model.out_of_memory import OutOfMemory, empty_caches, is_
 from dynamics.language_model.parameters import Filter
 from dynamics.language_model.precision import ROUNDING
 from dynamics.language_model.prediction.ches import CHES, ches
-from dynamics.language_model.prediction.drives import check_loss, chosen_push
+from dynamics.language_model.prediction.drives import check_loss, finite_chosen_push
 from dynamics.language_model.tokens import TokenSequence
 from dynamics.losses import PairLogProbs, PreferenceLoss
 
@@ -177,7 +177,7 @@ def _audit(loss: PreferenceLoss, kernel: SequenceKernel, number: int, pair: Sequ
     lengths = torch.tensor([float(s.length) for s in pair], dtype=torch.float64)
     squares = torch.tensor([ww, wl, ll], dtype=torch.float64)
     try:
-        push = chosen_push(
+        push = finite_chosen_push(
             loss, PairLogProbs(*own, *own, *lengths), squares[0], squares[1], squares[2], ROUNDING[kernel.dtype]
         )
     except InvalidArgument as problem:

@@ -25,7 +25,7 @@ from dynamics.language_model.precision import ROUNDING
 from dynamics.language_model.tokens import TokenSequence, read_sequences
 from dynamics.losses import DPO, PairLogProbs, PreferenceLoss
 from dynamics.preferences import Preferences, pairs
-from dynamics.scores import drives
+from dynamics.scores import chosen_push, drives
 
 LOSS = "a loss such as DPO(beta=0.1); get_loss('dpo') makes one from its name"
 
@@ -40,7 +40,7 @@ class PairDrives:
         margin: the margin of every pair, of which the loss is a function, ``(pairs,)``.
         urgency: minus the derivative of the loss with respect to the margin, ``(pairs,)``; sigma(-z) for DPO.
         chosen_push: first-order change of log pi(chosen) per unit of learning rate in an SGD step on this pair alone,
-            ``(pairs,)``; see the function ``chosen_push``.
+            ``(pairs,)``; see ``dynamics.scores.chosen_push``.
         dloss_dlog_probs: dL/dlog pi of every sequence, ``(sequences,)``, for the objective L, which is the weighted
             mean of the losses of the pairs. It is 0 for a sequence that is in no pair.
         preferences: the pairs.
@@ -124,50 +124,25 @@ def pair_drives(
         drives(kernel.kernel, preferences),
         loss.margin(pair),
         loss.urgency(pair),
-        chosen_push(loss, pair, ww, wl, ll, ROUNDING[kernel.dtype]),
+        finite_chosen_push(loss, pair, ww, wl, ll, ROUNDING[kernel.dtype]),
         dloss_dlog_probs(kernel.log_probs, preferences, loss, reference, lengths),
         preferences,
         kernel,
     )
 
 
-def chosen_push(
+def finite_chosen_push(
     loss: PreferenceLoss, pair: PairLogProbs, ww: Tensor, wl: Tensor, ll: Tensor, rounding: float
 ) -> Tensor:
-    """Return the change of log pi(chosen) in an SGD step on each pair alone: d_w |g_w|^2 - d_l <g_w, g_l>.
-
-    It is the first-order change in nats per unit of learning rate, ``(pairs,)``. Here d_w = -dL/dlog pi(chosen) and
-    d_l = dL/dlog pi(rejected). For a loss of one log-ratio they are equal, and the sign is that of the drive. They
-    differ for SFT and CPO, for balanced losses, for averages over tokens, and for sums of such losses.
-
-    The result is exactly 0 if both derivatives are 0, and also if rounding may have decided its sign, that is if the
-    two terms cancel to at most ``rounding * (|d_w| |g_w|^2 + |d_l| |g_w| |g_l|)``.
-
-    Args:
-        loss: the preference loss.
-        pair: log-probabilities and lengths of the pairs.
-        ww: |g_w|^2, ``(pairs,)``.
-        wl: <g_w, g_l>.
-        ll: |g_l|^2.
-        rounding: bound for the rounding error of the kernel, as |dK_ij| / sqrt(K_ii K_jj).
+    """Return ``dynamics.scores.chosen_push``, or refuse a loss without a finite derivative at these log-probabilities.
 
     Raises:
         InvalidArgument: a derivative of the loss at these log-probabilities is not finite.
-
-    Example:
-        >>> from dynamics.losses import SFT, pair_log_probs
-        >>> pair, (ww, wl, ll) = pair_log_probs([-1.0], [-1.0]), torch.tensor([[2.0], [3.0], [6.0]])
-        >>> chosen_push(DPO(beta=1.0), pair, ww, wl, ll, 1e-12).tolist()
-        [-0.5]
-        >>> chosen_push(SFT(), pair, ww, wl, ll, 1e-12).tolist()
-        [2.0]
     """
-    derivatives = loss.partials(pair)
-    if not bool((derivatives.chosen.isfinite() & derivatives.rejected.isfinite()).all()):
+    change = chosen_push(loss, pair, ww, wl, ll, rounding)
+    if not bool(change.isfinite().all()):
         raise InvalidArgument("loss", loss, "a loss with a finite derivative at these log-probabilities")
-    change = -(derivatives.chosen * ww + derivatives.rejected * wl)
-    size = derivatives.chosen.abs() * ww + derivatives.rejected.abs() * (ww.clamp(min=0) * ll.clamp(min=0)).sqrt()
-    return torch.where(change.abs() <= rounding * size, torch.zeros_like(change), change)
+    return change
 
 
 def check_loss(loss: PreferenceLoss | None) -> PreferenceLoss:

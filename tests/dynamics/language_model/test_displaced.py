@@ -13,7 +13,7 @@ from torch import Tensor
 from dynamics import DPO, LOSSES, SFT, InvalidArgument, PreferenceLoss, get_loss
 from dynamics.language_model import PairDrives, TokenSequence, model_step, pair_drives, tiny_model
 from dynamics.language_model.pair_audit.columns import audit_pairs
-from dynamics.language_model.prediction.drives import chosen_push
+from dynamics.language_model.prediction.drives import finite_chosen_push
 from dynamics.losses import PairLogProbs, pair_log_probs
 from tests.dynamics.language_model.brute_force import SEQUENCES, own_log_probs, reference_logits, scores
 
@@ -149,7 +149,7 @@ def test_the_sign_is_that_of_d_w_ww_less_d_l_wl(
     slopes = EVERY[name].partials(pair)
     exact = -float(slopes.chosen) * w * w - float(slopes.rejected) * cosine * w * other
     size = abs(float(slopes.chosen)) * w * w + abs(float(slopes.rejected)) * w * other
-    got = float(chosen_push(EVERY[name], pair, *table, 1e-12))
+    got = float(finite_chosen_push(EVERY[name], pair, *table, 1e-12))
     assert got == pytest.approx(exact, abs=1e-12 * size)
     if abs(exact) > 2e-12 * size:
         assert (got > 0) == (exact > 0)
@@ -162,8 +162,8 @@ def test_what_rounding_decides_is_no_word() -> None:
     """Two responses whose scores are all but the same: float32 cannot tell which way, float64 can."""
     pair = pair_log_probs([-1.0], [-1.0])
     table = [torch.tensor([v], dtype=torch.float64) for v in (1.0, 1.0 + 1e-7, 1.0)]
-    assert float(chosen_push(DPO(), pair, *table, 1e-5)) == 0
-    assert float(chosen_push(DPO(), pair, *table, 1e-12)) < 0
+    assert float(finite_chosen_push(DPO(), pair, *table, 1e-5)) == 0
+    assert float(finite_chosen_push(DPO(), pair, *table, 1e-12)) < 0
     same = pair_drives(MODEL, [SEQUENCES[0], SEQUENCES[0]], dtype=torch.float32)
     assert same.displaced.tolist() == [False]
     assert float(same.chosen_push) == 0
@@ -172,4 +172,4 @@ def test_what_rounding_decides_is_no_word() -> None:
 def test_a_loss_without_a_derivative_is_refused() -> None:
     never = PairLogProbs(*(torch.zeros(1, dtype=torch.float64) for _ in range(4)), torch.ones(1), torch.ones(1))
     with pytest.raises(InvalidArgument, match="finite derivative"):
-        chosen_push(get_loss("bdpo"), never, torch.ones(1), torch.zeros(1), torch.ones(1), 1e-12)
+        finite_chosen_push(get_loss("bdpo"), never, torch.ones(1), torch.zeros(1), torch.ones(1), 1e-12)
