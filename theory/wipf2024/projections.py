@@ -76,8 +76,8 @@ def forward_backward(c):
 
     Assumes: exactly two responses, $\lambda=1$, uniform reference
     Because: With three responses, $\pi^*=(.6,.3,.1)$ and $\pi(y_1)\le.3$, both projections of $\pi^*$ are the same
-    policy $(.3,.525,.175)$, and DPO has another, $(.3,.5727,.1273)$: its slope at the projection is not 0. The difference
-    between RLHF and DPO is then not one between the two divergences at all.
+    policy $(.3,.525,.175)$, and DPO has another, $(.3,.5727,.1273)$: its slope at the projection is not 0. The
+    difference between RLHF and DPO is then not one between the two divergences at all.
     Proof: With two responses the one pair's label has the probabilities of $\pi^*$, and $\sigma(m)=\pi(y_1)$; for RLHF
     wipf2024.eq-16, whatever the number of responses.
     """

@@ -98,8 +98,8 @@ def every_constraint_set(times=2):
     Assumes: one prompt, two responses, $\lambda=1$, uniform reference: the setting of Appendix C
     Proof: At $q=\frac12$ both divergences are increasing functions of $|p-\frac12|$: even, with slopes of the sign of
     $p-q$ (wipf2024.two-responses). Otherwise they have the same second derivative $\frac{1}{q(1-q)}$ at $p=q$, but
-    third derivatives $-\frac{1-2q}{(q(1-q))^2}$ and twice that: the points level with $q-\varepsilon$ differ, and a point
-    between them, together with $q-\varepsilon$, is a set on which the minimisers differ.
+    third derivatives $-\frac{1-2q}{(q(1-q))^2}$ and twice that: the points level with $q-\varepsilon$ differ, and a
+    point between them, together with $q-\varepsilon$, is a set on which the minimisers differ.
     """
     second, third = 1 / (Q * (1 - Q)), -(1 - 2 * Q) / (Q * (1 - Q)) ** 2
 
