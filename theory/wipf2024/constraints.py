@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction as F
 
 import sympy as sp
 
-from theory.claim import PROVED, claim
-from theory.evidence import ALSO, Evidence
-from theory.wipf2024.logarithms import ZERO, Logs, log
-from theory.wipf2024.objectives import Setting, Vector, divergence, minimisers, pair, show, squares
+from theory.claim import PROVED
+from theory.proof import Named, Numbers, log, same, setting
+from theory.wipf2024.claims import claim
+from theory.wipf2024.logarithms import ZERO, Logs
+from theory.wipf2024.objectives import Setting, Vector, divergence, minimisers, pair
 
 # every setting here has a uniform reference and beta = 1, so that pi* gives it, and RLHF is KL(pi, pi*) and a constant
 SKEWED = Setting.plain(pair(F(3, 4)))
@@ -20,6 +18,7 @@ HOLE = (pair(F(1, 4)), pair(F(99, 100)))
 
 PROMPTS = (Setting.plain(pair(F(1, 2))), Setting.plain(pair(F(9, 10))))
 THREE = Setting.plain((F(1, 11), F(9, 11), F(1, 11)))
+ODDS = sp.Symbol("o", positive=True)  # odds
 
 
 def tied_prompts(loss: str, p: F, prompts: tuple[Setting, ...] = PROMPTS) -> Logs:
@@ -38,197 +37,142 @@ def splits(s: Setting, policies: tuple[Vector, ...]) -> bool:
     return minimisers(s.rlhf, policies) != minimisers(s.dpo, policies)
 
 
-@dataclass(frozen=True)
-class Segment:
-    """A setting with three responses and a line of policies."""
+@claim("proposition-3.1", "Proposition 3.1, Eq. (7)", PROVED)
+def proposition_3_1(case):
+    r"""\exists\,S_\pi,\pi_{\mathrm{ref}},r^*,\lambda:\ \arg\min_{\pi\in S_\pi}\ell_{\mathrm{RLHF}}
+    (\pi,\pi_{\mathrm{ref}},r^*,\lambda)\ne\arg\min_{\pi\in S_\pi}\ell_{\mathrm{DPO}}(\pi,\pi_{\mathrm{ref}},\lambda)
 
-    setting: Setting
-    ends: tuple[Vector, Vector]
-
-    @property
-    def policies(self) -> tuple[Vector, ...]:
-        """Return the ends of the line and the policy midway."""
-        start, end = self.ends
-        return start, tuple((a + b) / 2 for a, b in zip(start, end, strict=True)), end
-
-    def __str__(self) -> str:
-        return f"{self.setting} between {show(self.ends[0])} and {show(self.ends[1])}"
-
-
-def segments(source: random.Random) -> Segment:
-    """Draw the optimum and two ends, all over three responses."""
-    return Segment(Setting.plain(squares(source, 3)), (squares(source, 3), squares(source, 3)))
+    Assumes: $\ell_{\mathrm{DPO}}$ is the expected loss under Bradley-Terry labels of the same $r^*$
+    Because: True, but not for the reason given: the paper's proof stops at two divergences that differ and names no
+    $S_\pi$. In its setting, two responses, they part on no interval (wipf2024.two-responses). What is needed is a set
+    with a hole, a constraint that couples prompts, or a third response.
+    Proof: By exhibiting one: wipf2024.minimal-hole, wipf2024.minimal-tied-prompts and wipf2024.minimal-tied-responses
+    are the smallest of each kind, wipf2024.minimal-trust-region is one met in practice.
+    """
+    chosen, policies = case
+    return splits(chosen, policies)
 
 
-@claim(
-    "wipf2024.proposition-3.1",
-    source="Proposition 3.1, Eq. (7)",
-    says=r"\exists\,S_\pi,\pi_{\mathrm{ref}},r^*,\lambda:\ \arg\min_{\pi\in S_\pi}\ell_{\mathrm{RLHF}}"
-    r"(\pi,\pi_{\mathrm{ref}},r^*,\lambda)\ne\arg\min_{\pi\in "
-    r"S_\pi}\ell_{\mathrm{DPO}}(\pi,\pi_{\mathrm{ref}},\lambda)",
-    assumes=r"$\ell_{\mathrm{DPO}}$ is the expected loss under Bradley-Terry labels of the same $r^*$",
-    verdict=PROVED,
-    because="True, but not for the reason given: the paper's proof stops at two divergences that differ and names no "
-    r"$S_\pi$. In its setting, two responses, they part on no interval (`wipf2024.two-responses`). What is needed is "
-    "a set with a hole, a constraint that couples prompts, or a third response.",
-    proof="By exhibiting one: `wipf2024.minimal-hole`, `wipf2024.minimal-tied-prompts` and "
-    "`wipf2024.minimal-tied-responses` are the smallest of each kind, `wipf2024.minimal-trust-region` is one met in "
-    "practice.",
+def parted_by_tying(case):
+    by_rlhf, by_dpo = case
+    rlhf, dpo = (tied_prompts(loss, by_rlhf) - tied_prompts(loss, by_dpo) for loss in ("rlhf", "dpo"))
+    return rlhf.sign() < 0 < dpo.sign()
+
+
+proposition_3_1.evaluated([(SKEWED, HOLE)], wrong=lambda case: splits(case[0], (*case[1], SKEWED.optimum)))
+proposition_3_1.evaluated(
+    [(F(3, 4), F(7, 10))], of=parted_by_tying, wrong=lambda case: parted_by_tying((case[1], case[0]))
 )
-def proposition_3_1(evidence: Evidence) -> None:
-    """Exact witnesses; and random lines of policies over three responses, which part the two often."""
-    evidence.proves(
-        lambda: splits(SKEWED, HOLE),
-        control=lambda: splits(SKEWED, (*HOLE, SKEWED.optimum)),
-        by="a set of two policies, two responses; control: the optimum added to the set",
-    )
-    evidence.proves(
-        lambda: (
-            tied_prompts("rlhf", F(3, 4)) < tied_prompts("rlhf", F(7, 10))
-            and tied_prompts("dpo", F(7, 10)) < tied_prompts("dpo", F(3, 4))
-        ),
-        control=lambda: tied_prompts("dpo", F(3, 4)) < tied_prompts("dpo", F(7, 10)),
-        by="two prompts with one policy, two responses; control: DPO prefers RLHF's choice",
-    )
-    evidence.finds(
-        lambda c: not splits(c.setting, c.policies),
-        segments,
-        role=ALSO,
-        control=lambda c: not splits(c.setting, (*c.policies, c.setting.optimum)),
-    )
 
 
-@claim(
-    "wipf2024.minimal-hole",
-    source="not in the paper; an instance of Proposition 3.1",
-    says=r"S=\{\tfrac14,\tfrac{99}{100}\},\ \pi^*(y_1)=\tfrac34:\quad"
-    r"\arg\min_{p\in S}\ell_{\mathrm{RLHF}}=\tfrac{99}{100},\quad\arg\min_{p\in S}\ell_{\mathrm{DPO}}=\tfrac14",
-    assumes=r"one prompt, two responses, $p=\pi(y_1)$, uniform reference, $\lambda=1$",
-    verdict=PROVED,
-    because=r"The same for $S=[0,\frac14]\cup[\frac{99}{100},1]$, since both losses fall up to $\frac34$ and rise "
-    "beyond. DPO's choice even ranks the two responses the wrong way round.",
-    proof=r"$\mathrm{KL}(\pi\|\pi^*)$ is 0.5493 at $\frac14$ and 0.2427 at $\frac{99}{100}$; "
-    r"$\mathrm{KL}(\pi^*\|\pi)$ is 0.5493 and 0.5965.",
-)
-def minimal_hole(evidence: Evidence) -> None:
-    """Exact comparison of both losses at both policies."""
+@claim("minimal-hole", "not in the paper; an instance of Proposition 3.1", PROVED)
+def minimal_hole(upper):
+    r"""S=\{\tfrac14,\tfrac{99}{100}\},\ \pi^*(y_1)=\tfrac34:\quad
+    \arg\min_{p\in S}\ell_{\mathrm{RLHF}}=\tfrac{99}{100},\quad\arg\min_{p\in S}\ell_{\mathrm{DPO}}=\tfrac14
 
-    def choices(upper: F) -> tuple[list[Vector], list[Vector]]:
-        policies = (pair(F(1, 4)), pair(upper))
-        return minimisers(SKEWED.rlhf, policies), minimisers(SKEWED.dpo, policies)
-
-    def printed(upper: F) -> bool:
-        return choices(upper) == ([pair(upper)], [pair(F(1, 4))])
-
-    evidence.proves(
-        lambda: printed(F(99, 100)),
-        control=lambda: printed(F(98, 100)),
-        by="exact comparison of sums of logarithms; control: 98/100 in place of 99/100",
-    )
+    Assumes: one prompt, two responses, $p=\pi(y_1)$, uniform reference, $\lambda=1$
+    Because: The same for $S=[0,\frac14]\cup[\frac{99}{100},1]$, since both losses fall up to $\frac34$ and rise beyond.
+    DPO's choice even ranks the two responses the wrong way round.
+    Proof: $\mathrm{KL}(\pi\|\pi^*)$ is 0.5493 at $\frac14$ and 0.2427 at $\frac{99}{100}$; $\mathrm{KL}(\pi^*\|\pi)$ is
+    0.5493 and 0.5965.
+    """
+    policies = (pair(F(1, 4)), pair(upper))
+    return minimisers(SKEWED.rlhf, policies) == [policies[1]] and minimisers(SKEWED.dpo, policies) == [policies[0]]
 
 
-@claim(
-    "wipf2024.minimal-tied-prompts",
-    source="not in the paper; an instance of Proposition 3.1",
-    says=r"\pi^*(y_1|x_1)=\tfrac12,\ \pi^*(y_1|x_2)=\tfrac9{10},\ \pi(y_1|x_1)=\pi(y_1|x_2)=p:\quad"
-    r"\arg\min_p\ell_{\mathrm{RLHF}}=\tfrac34,\quad\arg\min_p\ell_{\mathrm{DPO}}=\tfrac7{10}",
-    assumes=r"two prompts of equal weight, two responses, uniform reference, $\lambda=1$; a policy blind to the "
-    "prompt, which is a convex set",
-    verdict=PROVED,
-    proof=r"RLHF averages logits, $\mathrm{logit}\,p=\frac12\sum_x\mathrm{logit}\,q_x$; DPO averages probabilities, "
-    r"$p=\frac12\sum_xq_x$. The two agree only if $q_1=q_2$ or $q_1+q_2=1$.",
-)
-def minimal_tied_prompts(evidence: Evidence) -> None:
-    """Each optimum beats every other p; SymPy solves for both; and when the two means agree."""
-    evidence.holds(
-        lambda p: tied_prompts("rlhf", p) > tied_prompts("rlhf", F(3, 4)) or p == F(3, 4),
-        near_three_quarters,
-        control=lambda p: tied_prompts("rlhf", p) > tied_prompts("rlhf", F(7, 10)) or p == F(7, 10),
-    )
-    evidence.holds(
-        lambda p: tied_prompts("dpo", p) > tied_prompts("dpo", F(7, 10)) or p == F(7, 10),
-        near_three_quarters,
-        control=lambda p: tied_prompts("dpo", p) > tied_prompts("dpo", F(3, 4)) or p == F(3, 4),
-    )
-    p = sp.Symbol("p", positive=True)
-    half, nine = sp.Rational(1, 2), sp.Rational(9, 10)
-
-    def kl(a: sp.Expr, b: sp.Expr) -> sp.Expr:
-        return a * sp.log(a / b) + (1 - a) * sp.log((1 - a) / (1 - b))
-
-    def solves(loss: sp.Expr, root: sp.Rational) -> bool:
-        slope = sp.diff(loss, p)
-        return sp.simplify(sp.expand_log(slope.subs(p, root), force=True)) == 0
-
-    backward, forward = kl(p, half) + kl(p, nine), kl(half, p) + kl(nine, p)
-    evidence.proves(
-        lambda: solves(backward, sp.Rational(3, 4)) and solves(forward, sp.Rational(7, 10)),
-        control=lambda: solves(backward, sp.Rational(7, 10)) or solves(forward, sp.Rational(3, 4)),
-        by="SymPy, slopes of the two divergences",
-    )
-
-    def agree_only_if(c: tuple[F, F], total: F = F(1)) -> bool:
-        mean = (c[0] + c[1]) / 2
-        same = logit(c[0]) + logit(c[1]) == 2 * logit(mean)
-        return same == (c[0] == c[1] or c[0] + c[1] == total)
-
-    evidence.holds(agree_only_if, two_targets, role=ALSO, control=lambda c: agree_only_if(c, total=F(9, 10)))
+minimal_hole.evaluated([F(99, 100)], wrong=lambda _: minimal_hole(F(98, 100)))
 
 
-def logit(p: F) -> Logs:
-    """Return ln(p / (1 - p))."""
-    return log(p / (1 - p))
+# --- tied prompts --------------------------------------------------------------------------------------------------
 
 
-def near_three_quarters(source: random.Random) -> F:
-    """Draw a probability, most often between 3/5 and 9/10."""
-    return F(source.randint(1, 199), 200) if source.random() < 0.3 else F(source.randint(120, 180), 200)
+@setting("odds of p = pi(y_1) > 0")
+def any_odds(numbers: Numbers) -> object:
+    """Every policy that is blind to the prompt, or ties two responses, by its odds."""
+    return numbers.positive("odds")
 
 
-def two_targets(source: random.Random) -> tuple[F, F]:
-    """Draw pi*(y_1) at two prompts, at times equal or with sum 1."""
-    q = F(source.randint(1, 19), 20)
-    return q, source.choice((q, 1 - q, F(source.randint(1, 19), 20)))
+@claim("minimal-tied-prompts", "not in the paper; an instance of Proposition 3.1", PROVED)
+def minimal_tied_prompts(odds, rlhf=3):
+    r"""\pi^*(y_1|x_1)=\tfrac12,\ \pi^*(y_1|x_2)=\tfrac9{10},\ \pi(y_1|x_1)=\pi(y_1|x_2)=p:\quad
+    \arg\min_p\ell_{\mathrm{RLHF}}=\tfrac34,\quad\arg\min_p\ell_{\mathrm{DPO}}=\tfrac7{10}
+
+    Assumes: two prompts of equal weight, two responses, uniform reference, $\lambda=1$; a policy blind to the prompt,
+    which is a convex set
+    Proof: RLHF averages logits, $\mathrm{logit}\,p=\frac12\sum_x\mathrm{logit}\,q_x$; DPO averages probabilities,
+    $p=\frac12\sum_xq_x$: the slopes of both losses have the sign of the difference. The two agree only if $q_1=q_2$ or
+    $q_1+q_2=1$.
+    """
+    p = odds / (1 + odds)
+    slope_rlhf, slope_dpo = log(odds / 3), (p - F(7, 10)) / (p * (1 - p))
+    return (slope_rlhf > 0) == (odds > rlhf) and (slope_dpo > 0) == (p > F(7, 10))
 
 
-@claim(
-    "wipf2024.minimal-tied-responses",
-    source="not in the paper; an instance of Proposition 3.1",
-    says=r"\pi^*=\tfrac1{11}(1,9,1),\ \pi=(s,s,1-2s):\quad\arg\min_s\ell_{\mathrm{RLHF}}=\tfrac37,\quad"
-    r"\arg\min_s\ell_{\mathrm{DPO}}=\tfrac7{17},\quad\arg\min_s\mathrm{KL}(\pi^*\|\pi)=\tfrac5{11}",
-    assumes="one prompt, three responses of which a policy must treat two alike (a convex set), uniform reference, "
-    r"$\lambda=1$",
-    verdict=PROVED,
-    because="Three objectives, three answers: with three responses DPO is not the forward divergence either.",
-    proof=r"RLHF: $\ln\frac{s^2}{(1-2s)^2}=\ln 9$. DPO: both pairs with the third response ask for its odds, 1 to 1 "
-    r"and 9 to 1; $\frac{s}{1-s}=\frac{7}{10}$ is the mean. The forward divergence matches the mass of the tied pair, "
-    r"$2s=\frac{10}{11}$.",
-)
-def minimal_tied_responses(evidence: Evidence) -> None:
-    """Each of the three optima beats every other s by its own objective, and the next one does not."""
-    optima = {"rlhf": F(3, 7), "dpo": F(7, 17), "forward": F(5, 11)}
+def slopes_of_tied_prompts(seven=7):
+    """Return whether the losses, averaged over the prompts, have these slopes in p."""
+    p, in_p = ODDS / (1 + ODDS), (1 + ODDS) ** 2
+    targets = sp.Rational(1, 2), sp.Rational(9, 10)
+    rlhf = sum(p * sp.log(p / q) + (1 - p) * sp.log((1 - p) / (1 - q)) for q in targets) / 2
+    dpo = sum(q * sp.log(q / p) + (1 - q) * sp.log((1 - q) / (1 - p)) for q in targets) / 2
+    slopes = sp.log(ODDS / 3), (p - sp.Rational(seven, 10)) / (p * (1 - p))
+    return same(sp.diff(rlhf, ODDS) * in_p, slopes[0]) & same(sp.diff(dpo, ODDS) * in_p, slopes[1])
 
-    def least_at(loss: str, optimum: F) -> Callable[[F], bool]:
-        return lambda s: tied_responses(loss, s) > tied_responses(loss, optimum) or s == optimum
 
-    for loss, wrong in (("rlhf", F(5, 11)), ("dpo", F(3, 7)), ("forward", F(3, 7))):
-        evidence.holds(least_at(loss, optima[loss]), near_two_fifths, control=least_at(loss, wrong), worlds=200)
+@setting("0 < q_1, q_2 < 1")
+def two_targets(numbers: Numbers) -> Named:
+    """Every pi*(y_1) at two prompts."""
+    return Named(first=numbers.between("first", 0, 1), second=numbers.between("second", 0, 1))
 
-    s = sp.Symbol("s", positive=True)
 
-    def asked(p: sp.Expr, times: int) -> sp.Expr:  # loss of a pair whose first response should win p of the time
-        return -times * (p * sp.log(s / (1 - s)) + (1 - p) * sp.log((1 - 2 * s) / (1 - s)))
+def means_agree_only_if(c, total=1):
+    mean, both = (c.first + c.second) / 2, c.first * c.second
+    agree = mean**2 * (1 - c.first) * (1 - c.second) == (1 - mean) ** 2 * both
+    return agree == ((c.first == c.second) | (c.first + c.second == total))
 
-    loss = asked(sp.Rational(1, 2), 1) + asked(sp.Rational(9, 10), 1)
-    evidence.proves(
-        lambda: sp.solve(sp.together(sp.diff(loss, s)), s) == [sp.Rational(7, 17)],
-        control=lambda: (
-            sp.solve(sp.together(sp.diff(loss + asked(sp.Rational(1, 2), 1), s)), s) == [sp.Rational(7, 17)]
-        ),
-        by="SymPy solves for DPO's optimum; control: one pair counted twice",
+
+minimal_tied_prompts.proved(over=any_odds, wrong={"rlhf": F(31, 10)})
+minimal_tied_prompts.derived(of=slopes_of_tied_prompts, wrong={"seven": 8}, lemma="monotone")
+minimal_tied_prompts.proved(over=two_targets, of=means_agree_only_if, wrong={"total": F(9, 10)}, also=True)
+
+
+# --- tied responses ------------------------------------------------------------------------------------------------
+
+
+@claim("minimal-tied-responses", "not in the paper; an instance of Proposition 3.1", PROVED)
+def minimal_tied_responses(odds, rlhf=F(3, 7)):
+    r"""\pi^*=\tfrac1{11}(1,9,1),\ \pi=(s,s,1-2s):\quad\arg\min_s\ell_{\mathrm{RLHF}}=\tfrac37,\quad
+    \arg\min_s\ell_{\mathrm{DPO}}=\tfrac7{17},\quad\arg\min_s\mathrm{KL}(\pi^*\|\pi)=\tfrac5{11}
+
+    Assumes: one prompt, three responses of which a policy must treat two alike (a convex set), uniform reference,
+    $\lambda=1$
+    Because: Three objectives, three answers: with three responses DPO is not the forward divergence either.
+    Proof: RLHF: $\ln\frac{s^2}{(1-2s)^2}=\ln 9$. DPO: both pairs with the third response ask for its odds, 1 to 1 and 9
+    to 1; $\frac{s}{1-s}=\frac{7}{10}$ is the mean. The forward divergence matches the mass of the tied pair,
+    $2s=\frac{10}{11}$. The slopes have the sign of the difference from these.
+    """
+    s = odds / (1 + 2 * odds)  # odds of a tied response against the third
+    rlhf_slope, dpo_slope = log(odds / 3), s / (1 - s) - F(7, 10)
+    forward_slope = 2 * s - F(10, 11)
+    return (
+        (rlhf_slope > 0) == (s > rlhf) and (dpo_slope > 0) == (s > F(7, 17)) and (forward_slope > 0) == (s > F(5, 11))
     )
 
 
-def near_two_fifths(source: random.Random) -> F:
-    """Draw a probability below 1/2, most often between 2/5 and 1/2."""
-    return F(source.randint(1, 99), 200) if source.random() < 0.3 else F(source.randint(160, 199), 400)
+def slopes_of_tied_responses(nine=9):
+    """Return whether the three losses have slopes in s that are these times something positive."""
+    s, third, in_s = ODDS / (1 + 2 * ODDS), 1 / (1 + 2 * ODDS), (1 + 2 * ODDS) ** 2
+    target = [sp.Rational(k, 11) for k in (1, nine, 1)]
+    rlhf = sum(p * sp.log(p / q) for p, q in zip((s, s, third), target, strict=True))
+    forward = sum(q * sp.log(q / p) for p, q in zip((s, s, third), target, strict=True))
+    pairs = sum(
+        q * sp.log(1 + 1 / ODDS) + (1 - q) * sp.log(1 + ODDS) for q in (sp.Rational(1, 2), sp.Rational(nine, nine + 1))
+    )
+    return (
+        same(sp.diff(rlhf, ODDS) * in_s, 2 * sp.log(ODDS / 3))
+        & same(sp.diff(pairs, ODDS) * in_s, 2 * (s / (1 - s) - sp.Rational(7, 10)) / (s * third))
+        & same(sp.diff(forward, ODDS) * in_s, (2 * s - sp.Rational(10, 11)) / (s * third))
+    )
+
+
+minimal_tied_responses.proved(over=any_odds, wrong={"rlhf": F(4, 9)})
+minimal_tied_responses.derived(of=slopes_of_tied_responses, wrong={"nine": 8}, lemma="monotone")

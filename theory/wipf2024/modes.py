@@ -11,8 +11,9 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from theory.claim import CONDITIONALLY, claim
-from theory.evidence import ALSO, CONDITIONAL, Evidence
+from theory.claim import CONDITIONALLY
+from theory.evidence import CONDITIONAL
+from theory.wipf2024.claims import claim
 from theory.wipf2024.constraints import SKEWED, splits
 from theory.wipf2024.objectives import pair
 
@@ -93,53 +94,52 @@ def constrained_optima(weight: float = 0.65, distance: float = 1.6, deviation: f
     )
 
 
-@claim(
-    "wipf2024.mode-covering",
-    source="final step of Appendix C; Figure 1",
-    says=r"\mathrm{KL}(\pi\|\pi^*)\ \text{(RLHF) follows a mode of}\ \pi^*,\qquad"
-    r"\mathrm{KL}(\pi^*\|\pi)\ \text{(DPO) covers the modes}",
-    assumes="enough responses for a target with two modes, and policies with one: here 81 responses on a line and "
-    "bumps of the Gaussian shape",
-    verdict=CONDITIONALLY,
-    because="With two responses and intervals, the setting of the proof, both choose the same policy. And what covers "
-    "the modes is not the forward divergence: DPO's own optimum is narrower than its.",
-    proof="No theorem: minimisers computed in float64 at one target.",
+@claim("mode-covering", "final step of Appendix C; Figure 1", CONDITIONALLY)
+def mode_covering(points):
+    r"""\mathrm{KL}(\pi\|\pi^*)\ \text{(RLHF) follows a mode of}\ \pi^*,\qquad
+    \mathrm{KL}(\pi^*\|\pi)\ \text{(DPO) covers the modes}
+
+    Assumes: enough responses for a target with two modes, and policies with one: here 81 responses on a line and bumps
+    of the Gaussian shape
+    Because: With two responses and intervals, the setting of the proof, both choose the same policy. And what covers
+    the modes is not the forward divergence: DPO's own optimum is narrower than its.
+    Proof: No theorem: minimisers computed in float64 at one target.
+    """
+    return splits(SKEWED, tuple(map(pair, points)))
+
+
+def follows_the_larger(name="rlhf"):
+    mean, deviation = moments(getattr(constrained_optima(), name))
+    return mean > 1.2 and 0.4 < deviation < 0.6
+
+
+def covers(names=("dpo", "forward")):
+    narrow = moments(constrained_optima().rlhf)[1]
+    found = [moments(getattr(constrained_optima(), name)) for name in names]
+    return all(abs(mean) < 1 and deviation > 2 * narrow for mean, deviation in found)
+
+
+def matches_moments(name="forward"):
+    modes = constrained_optima()
+    return bool(np.allclose(moments(getattr(modes, name)), moments(modes.target), rtol=0, atol=1e-4))
+
+
+mode_covering.false(at=(F(1, 4), F(1, 2), F(5, 8)), true_at=(F(1, 4), F(99, 100)))
+mode_covering.numerical(
+    of=follows_the_larger,
+    role=CONDITIONAL,
+    wrong={"name": "forward"},
+    tolerance="RLHF's bump has mean > 1.2 and deviation 0.4 to 0.6, as the larger mode",
 )
-def mode_covering(evidence: Evidence) -> None:
-    """RLHF's bump sits on the larger mode, DPO's spreads over both; the forward divergence matches moments."""
-
-    def differ(points: tuple[F, ...]) -> bool:
-        return splits(SKEWED, tuple(map(pair, points)))
-
-    def follows(name: str) -> bool:
-        mean, deviation = moments(getattr(constrained_optima(), name))
-        return mean > 1.2 and 0.4 < deviation < 0.6
-
-    def covers(name: str) -> bool:
-        mean, deviation = moments(getattr(constrained_optima(), name))
-        narrow = moments(constrained_optima().rlhf)[1]
-        return abs(mean) < 1 and deviation > 2 * narrow
-
-    def matches_moments(name: str) -> bool:
-        modes = constrained_optima()
-        return bool(np.allclose(moments(getattr(modes, name)), moments(modes.target), rtol=0, atol=1e-4))
-
-    evidence.fails(differ, at=(F(1, 4), F(1, 2), F(5, 8)), control=(F(1, 4), F(99, 100)))
-    evidence.measures(
-        lambda: follows("rlhf"),
-        control=lambda: follows("dpo") or follows("forward"),
-        by="RLHF's bump has mean > 1.2 and deviation 0.4 to 0.6, as the larger mode; DPO's has not",
-        role=CONDITIONAL,
-    )
-    evidence.measures(
-        lambda: covers("dpo") and covers("forward"),
-        control=lambda: covers("rlhf"),
-        by="DPO's bump has |mean| < 1 and more than twice the deviation of RLHF's; RLHF's own has not",
-        role=CONDITIONAL,
-    )
-    evidence.measures(
-        lambda: matches_moments("forward"),
-        control=lambda: matches_moments("dpo"),
-        by="the forward divergence matches mean and deviation of the target to 1e-4; DPO does not",
-        role=ALSO,
-    )
+mode_covering.numerical(
+    of=covers,
+    role=CONDITIONAL,
+    wrong={"names": ("rlhf",)},
+    tolerance="DPO's bump and the forward divergence's have |mean| < 1 and over twice the deviation of RLHF's",
+)
+mode_covering.numerical(
+    of=matches_moments,
+    wrong={"name": "dpo"},
+    tolerance="the forward divergence matches mean and deviation of the target to 1e-4; DPO does not",
+    also=True,
+)

@@ -204,19 +204,9 @@ def with_policies(source: random.Random) -> Case:
     return _case(source, setting(source))
 
 
-def two_with_policies(source: random.Random) -> Case:
-    """Draw a setting with two responses and two policies."""
-    return _case(source, setting(source, 2))
-
-
 def plain_pair(source: random.Random) -> Case:
     """Draw the paper's setting (two responses, uniform reference, beta = 1) and two policies."""
     return _case(source, Setting.plain(squares(source, 2)))
-
-
-def plain(source: random.Random) -> Case:
-    """Draw a setting with 2 to 5 responses, uniform reference and beta = 1, and two policies."""
-    return _case(source, Setting.plain(squares(source, source.randint(2, 5))))
 
 
 def _case(source: random.Random, drawn: Setting) -> Case:

@@ -10,8 +10,8 @@ import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
 from dynamics.errors import InvalidArgument
-from theory.claim import PROVED, claim
-from theory.evidence import Evidence
+from theory.claim import PROVED
+from theory.wipf2024.claims import claim
 
 
 def backward_kl(policy: np.ndarray, target: np.ndarray) -> float:
@@ -112,31 +112,28 @@ def _optima() -> dict[str, np.ndarray]:
     return {name: region.optimum(loss) for name, loss in losses.items()} | {"tempered": region.tempered()}
 
 
-@claim(
-    "wipf2024.minimal-trust-region",
-    source="not in the paper; an instance of Proposition 3.1",
-    says=r"S=\{\pi:\mathrm{KL}(\pi\|\pi_{\mathrm{ref}})\le 0.05\},\ \pi^*=(.6,.3,.1):\quad"
-    r"\hat\pi_{\mathrm{RLHF}}=(.4592,.3360,.2048),\quad\hat\pi_{\mathrm{DPO}}=(.4484,.3523,.1992)",
-    assumes=r"one prompt, three responses, uniform reference, $\lambda=1$, all pairs asked equally often",
-    verdict=PROVED,
-    because="With two responses the same ball is an interval, and the two agree.",
-    proof=r"RLHF's optimum is a tempered $\pi^*$, proportional to its power with the exponent that meets the radius; "
-    r"DPO's is not, and neither is that of $\mathrm{KL}(\pi^*\|\pi)$, $(.4656,.3249,.2095)$.",
+PRINTED = {"rlhf": (0.4592, 0.3360, 0.2048), "dpo": (0.4484, 0.3523, 0.1992), "forward": (0.4656, 0.3249, 0.2095)}
+
+
+@claim("minimal-trust-region", "not in the paper; an instance of Proposition 3.1", PROVED)
+def trust_region(shift=0.0):
+    r"""S=\{\pi:\mathrm{KL}(\pi\|\pi_{\mathrm{ref}})\le 0.05\},\ \pi^*=(.6,.3,.1):\quad
+    \hat\pi_{\mathrm{RLHF}}=(.4592,.3360,.2048),\quad\hat\pi_{\mathrm{DPO}}=(.4484,.3523,.1992)
+
+    Assumes: one prompt, three responses, uniform reference, $\lambda=1$, all pairs asked equally often
+    Because: With two responses the same ball is an interval, and the two agree. The numbers are those of a search in
+    floating point along the boundary, and not proved.
+    Proof: RLHF's optimum is a tempered $\pi^*$, proportional to its power with the exponent that meets the radius;
+    DPO's is not, and neither is that of $\mathrm{KL}(\pi^*\|\pi)$, $(.4656,.3249,.2095)$.
+    """
+    return all(np.abs(_optima()[name] - np.array(own) - shift).max() < 6e-5 for name, own in PRINTED.items())
+
+
+def is_tempered(name="rlhf"):
+    return bool(np.abs(_optima()[name] - _optima()["tempered"]).max() < 1e-7)
+
+
+trust_region.numerical(wrong={"shift": 2e-4}, tolerance="minimum over the boundary in float64, to 4 decimals")
+trust_region.numerical(
+    of=is_tempered, wrong={"name": "forward"}, tolerance="RLHF's optimum is the tempered target to 1e-7"
 )
-def trust_region(evidence: Evidence) -> None:
-    """The three optima on the boundary, to four decimals, and the closed form of RLHF's."""
-    printed = {"rlhf": (0.4592, 0.3360, 0.2048), "dpo": (0.4484, 0.3523, 0.1992), "forward": (0.4656, 0.3249, 0.2095)}
-
-    def found(objective: str, name: str) -> bool:
-        return bool(np.abs(_optima()[objective] - printed[name]).max() < 6e-5)
-
-    evidence.measures(
-        lambda: all(found(name, name) for name in printed),
-        control=lambda: found("rlhf", "forward") or found("dpo", "rlhf"),
-        by="minimum over the boundary in float64, to 4 decimals; control: the optimum of another objective",
-    )
-    evidence.measures(
-        lambda: bool(np.abs(_optima()["rlhf"] - _optima()["tempered"]).max() < 1e-7),
-        control=lambda: bool(np.abs(_optima()["dpo"] - _optima()["tempered"]).max() < 1e-2),
-        by="RLHF's optimum is the tempered target to 1e-7; control: DPO's is not within 1e-2",
-    )
