@@ -28,11 +28,14 @@ else:  # torch takes a second to import, and theory, which knows no tensors, is 
 
 
 class InvalidArgument(ValueError):
-    """An argument outside what is allowed.
+    """An argument that cannot be used.
+
+    The message names the value and what is allowed instead. Where that would not read well, leave out ``allowed`` and
+    say in one sentence what is wrong and what to do.
 
     Attributes:
         argument: name of the argument as the caller wrote it.
-        got: what was passed, shortened.
+        got: what was passed, shortened; or the whole sentence, if ``allowed`` is left out.
         allowed: what is allowed, in words.
 
     Example:
@@ -40,17 +43,43 @@ class InvalidArgument(ValueError):
         Traceback (most recent call last):
             ...
         dynamics.errors.InvalidArgument: beta: got -1.0; allowed: a finite number > 0
+        >>> raise InvalidArgument("rejected", "this response is the same as the chosen one")
+        Traceback (most recent call last):
+            ...
+        dynamics.errors.InvalidArgument: rejected: this response is the same as the chosen one
     """
 
-    def __init__(self, argument: str, got: object, allowed: str) -> None:
+    def __init__(self, argument: str, got: object, allowed: str | None = None) -> None:
         self.argument = argument
-        self.got = _shorten(got)
+        self.got = _shorten(got) if allowed is not None else str(got)
         self.allowed = allowed
-        super().__init__(f"{argument}: got {self.got}; allowed: {allowed}")
+        sentence = self.got if allowed is None else f"got {self.got}; allowed: {allowed}"
+        super().__init__(f"{argument}: {sentence}")
 
-    def __reduce__(self) -> tuple[type[InvalidArgument], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[type[InvalidArgument], tuple[Any, ...]]:
         """Let the error cross a process border: pickle would call the class with the message alone."""
         return type(self), (self.argument, self.got, self.allowed)
+
+
+class Unsupported(InvalidArgument):
+    """An argument that is well-formed, but cannot be used, for a reason that takes a sentence.
+
+    Attributes:
+        argument: name of the argument as the caller wrote it.
+        got: what the problem is, as a clause.
+        allowed: what to do about it, as a clause.
+
+    Example:
+        >>> raise Unsupported("memory", "gradients reach layer 3 by two paths", "use memory='graph'")
+        Traceback (most recent call last):
+            ...
+        dynamics.errors.Unsupported: memory: gradients reach layer 3 by two paths; use memory='graph'
+    """
+
+    def __init__(self, argument: str, problem: str, remedy: str) -> None:
+        super().__init__(argument, problem, remedy)
+        self.got = " ".join(problem.split())
+        self.args = (f"{argument}: {self.got}; {remedy}",)
 
 
 def _shorten(value: object, limit: int = 120) -> str:
@@ -59,7 +88,9 @@ def _shorten(value: object, limit: int = 120) -> str:
     except Exception:  # an error about a value must not become one about its repr
         text = f"a {type(value).__name__} that cannot be shown"
     text = " ".join(text.split()) or repr(text)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit // 2]}…{text[len(text) - (limit - limit // 2 - 1) :]}"  # a long path keeps its file name
 
 
 _SHORT = reprlib.Repr()

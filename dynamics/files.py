@@ -1,13 +1,14 @@
-"""Files that a sudden end cannot spoil: written whole or not at all, or appended to line by line under a lock."""
+"""Files that survive an interruption: written as a whole or not at all, or appended to line by line under a lock."""
 
 from __future__ import annotations
 
 import glob
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import portalocker
 import psutil
@@ -21,7 +22,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Temporary files of earlier attempts whose process has ended are removed.
 
     Args:
-        path: where the file is to be; its folder must exist.
+        path: the file; its folder must exist.
         write: writes the temporary file whose path it is given, which has the suffix of ``path``.
 
     Example:
@@ -43,14 +44,72 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold a lock file for the time of a ``with`` block, and remove it afterwards.
+
+    The lock belongs to the operating system (``portalocker``) and ends with the process, however the process ends. A
+    lock file that a killed process left behind is therefore no obstacle.
+
+    Args:
+        path: the lock file; its folder must exist.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with lock(Path(folder) / "a.lock"):
+        ...         print([found.name for found in Path(folder).iterdir()])
+        ...     print([found.name for found in Path(folder).iterdir()])
+        ['a.lock']
+        []
+    """
+    with path.open("ab") as file:
+        try:
+            portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+            if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                raise portalocker.LockException("the process that held the lock has just removed its file")
+        except portalocker.LockException as problem:
+            raise BlockingIOError(f"another process holds {path}") from problem
+        try:
+            yield
+        finally:
+            with suppress(PermissionError):  # Windows removes no file that is open,
+                path.unlink(missing_ok=True)
+            portalocker.unlock(file)
+    with suppress(PermissionError):  # and keeps the file if another process has opened it by now
+        if os.name == "nt":
+            path.unlink(missing_ok=True)
+
+
+def remove_unfinished_line(file: BinaryIO) -> None:
+    """Cut off what follows the last line break of a file: a line that was being written when a process ended.
+
+    Args:
+        file: a binary file, open for reading and writing. Only its end is read.
+    """
+    size = end = file.seek(0, os.SEEK_END)
+    whole = 0
+    while end > 0 and whole == 0:
+        start = max(0, end - (1 << 16))
+        file.seek(start)
+        place = file.read(end - start).rfind(b"\n")
+        whole, end = start + place + 1 if place >= 0 else 0, start
+    if whole < size:
+        file.truncate(whole)
+
+
 class JsonLines:
     """An append-only file of JSON lines, locked against a second writer as long as it is open.
 
-    Each line is on the disk before the next one is begun, so that a sudden end costs at most the line that was being
-    written. The lock is of the operating system (``portalocker``): it ends with the process, however that ends.
+    Each line is on the disk before the next one is begun, so that an interruption loses at most the line that was being
+    written. The operating system holds the lock (``portalocker``) and releases it when the process ends, however it
+    ends.
 
     Args:
-        path: the file; made, with its folder, if it does not exist.
+        path: the file; created, with its folder, if it does not exist.
 
     Raises:
         InvalidArgument: a file that another process is writing.
@@ -68,7 +127,7 @@ class JsonLines:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)), "r+b")
+        self._file: BinaryIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)), "r+b")
         try:
             portalocker.lock(self._file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
         except portalocker.LockException:
@@ -87,10 +146,10 @@ class JsonLines:
         self._file.close()
 
     def read(self) -> tuple[list[Any], bytes]:
-        """Return the rows of the whole lines, and what stands after the last of them: a line that was cut short.
+        """Return the rows of the complete lines, and what follows the last of them: the rest of an incomplete line.
 
         Raises:
-            ValueError: a whole line that is not JSON.
+            ValueError: a complete line that is not JSON.
         """
         self._file.seek(0)
         whole, line_break, rest = self._file.read().rpartition(b"\n")
@@ -98,8 +157,7 @@ class JsonLines:
 
     def remove_rest(self) -> None:
         """Remove what stands after the last whole line."""
-        rest = self.read()[1]
-        self._file.truncate(self._file.seek(0, os.SEEK_END) - len(rest))
+        remove_unfinished_line(self._file)
 
     def append(self, row: Any) -> None:
         """Append one row and wait until it is on the disk."""

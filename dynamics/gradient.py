@@ -29,7 +29,7 @@ class HasPartials(Protocol):
 
 
 def response_lengths(policy: Policy) -> Lengths:
-    """Return the length in tokens of every response, ``policy.shape`` flattened; 1 unless the policy knows better.
+    """Return the length in tokens of every response, ``policy.shape`` flattened; 1 for a policy without lengths.
 
     Example:
         >>> from dynamics import Tabular
@@ -45,7 +45,7 @@ def response_lengths(policy: Policy) -> Lengths:
 def pair_quantities(
     log_probs: FlatLogProbs, reference: FlatReference, preferences: Preferences, lengths: Lengths
 ) -> PairLogProbs:
-    """Pick what a loss needs of each pair out of the log-probabilities of all responses.
+    """Return what a loss needs to know about each pair, taken from the log-probabilities of all responses.
 
     Args:
         log_probs: ``(..., prompts * responses)`` in nats.
@@ -74,12 +74,12 @@ def _pick(values: Tensor, index: Tensor) -> Tensor:
 
 
 def check_preferences(policy: Policy, log_probs: FlatLogProbs, preferences: Preferences) -> None:
-    """Refuse preferences over other responses than the policy's, or that ask about a response of probability 0.
+    """Refuse preferences whose shape is not the policy's, or that contain a response of probability 0.
 
     Args:
         policy: the finite policy.
         log_probs: ``(..., prompts * responses)`` in nats.
-        preferences: the pairs; those of weight 0 are never asked.
+        preferences: the pairs; those of weight 0 are ignored.
     """
     check_kind("preferences", preferences, Preferences, "Preferences, as pairs() or preference_matrix() make them")
     if preferences.shape != tuple(policy.shape):
@@ -89,7 +89,7 @@ def check_preferences(policy: Policy, log_probs: FlatLogProbs, preferences: Pref
     impossible = torch.isneginf(log_probs)
     for name, index in (("chosen", preferences.chosen), ("rejected", preferences.rejected)):
         if bool((_pick(impossible, index) & (preferences.weight > 0)).any()):
-            raise InvalidArgument(name, "a response of probability 0", "responses that the policy can give")
+            raise InvalidArgument(name, "a response of probability 0", "responses of positive probability")
 
 
 def objective_cotangent(
@@ -99,7 +99,7 @@ def objective_cotangent(
 
     Shapes as in ``pair_quantities``; the result has the shape of ``log_probs``.
     """
-    # a loss of the batch couples the pairs of a run, and a pair that is never asked, maybe masked, counts for nothing
+    # a batch loss couples the pairs of a run; pairs of weight 0, possibly with masked responses, must not contribute
     quantities = pair_quantities(log_probs, reference, preferences, lengths)
     of_chosen, of_rejected = loss.total_partials(quantities, preferences.share.to(log_probs.dtype))
     cotangent = torch.zeros_like(log_probs)

@@ -1,4 +1,4 @@
-"""A sweep over a grid of settings and seeds: batched in each process, several processes, resumed from a file."""
+"""Sweeps over a grid of settings and seeds: batched, in several processes, resumable from a file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from typing import Any
 import joblib
 import numpy as np
 import torch
-from rich.progress import track
 from threadpoolctl import threadpool_limits
 
 from dynamics.errors import InvalidArgument, check_count, check_flag, check_kind
 from dynamics.files import JsonLines
+from dynamics.progress import progress_bar
 from dynamics.table import Table
 
 
@@ -30,8 +30,8 @@ from dynamics.table import Table
 def one_thread() -> Iterator[None]:
     """Let torch and the BLAS of numpy use one thread inside a ``with`` block.
 
-    The order in which a sum is taken depends on the number of threads, and with it the last bit of the result. Where
-    the same numbers are promised whatever the number of processes, each process therefore uses one thread.
+    The order in which a sum is computed depends on the number of threads, and so does the last bit of its result. Code
+    that promises the same numbers whatever the number of processes therefore uses one thread in each process.
 
     Example:
         >>> with one_thread():
@@ -47,132 +47,139 @@ def one_thread() -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-Cells = dict[str, Any]
-"""What one call of the function of a sweep gets: every setting by name, and "seed"; arrays ``(B,)`` of one value for
-each cell of the batch, but for the settings that are kept apart, of which it is the one value."""
+Batch = dict[str, Any]
+"""What one call of the function of a sweep receives: every setting by name, and "seed". Each value is an array
+``(runs,)`` with one entry for each run of the batch; a static setting is one value that the runs of the batch share."""
 
-Run = Callable[[Cells], Mapping[str, Any]]
-"""From cells to results by name, arrays ``(B, ...)``."""
+BatchFunction = Callable[[Batch], Mapping[str, Any]]
+"""Maps a batch to its results by name: arrays ``(runs, ...)`` with one entry for each run along the first axis."""
 
 
-MOST_CELLS = 10_000_000
+MOST_RUNS = 10_000_000
 MOST_JOBS = 10_000
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """The cells of a sweep in order, and how they are cut into blocks."""
+    """The runs of a sweep in order, and how they are divided into batches."""
 
     grid: dict[str, list[Any]]
     seeds: list[int]
-    apart: list[str]
-    block: int
+    static: list[str]
+    batch_size: int
 
-    def blocks(self) -> list[Cells]:
-        batched = [name for name in self.grid if name not in self.apart]
+    def batches(self) -> list[Batch]:
+        batched = [name for name in self.grid if name not in self.static]
         found = []
-        for fixed in itertools.product(*(self.grid[name] for name in self.apart)):
+        for fixed in itertools.product(*(self.grid[name] for name in self.static)):
             rows = list(itertools.product(*(self.grid[name] for name in batched), self.seeds))
-            for start in range(0, len(rows), self.block):
-                columns = zip(*rows[start : start + self.block], strict=True)
-                cells = {name: np.array(column) for name, column in zip([*batched, "seed"], columns, strict=True)}
-                found.append(dict(zip(self.apart, fixed, strict=True)) | cells)
+            for start in range(0, len(rows), self.batch_size):
+                columns = zip(*rows[start : start + self.batch_size], strict=True)
+                batch = {name: np.array(column) for name, column in zip([*batched, "seed"], columns, strict=True)}
+                found.append(dict(zip(self.static, fixed, strict=True)) | batch)
         return found
 
 
 def sweep(
-    run: Run,
+    function: BatchFunction,
     grid: Mapping[str, Sequence[Any]],
     seeds: Sequence[int],
     *,
-    apart: Sequence[str] = (),
-    block: int = 256,
+    static: Sequence[str] = (),
+    batch_size: int = 256,
     jobs: int | None = None,
     path: Path | str | None = None,
     progress: bool = False,
 ) -> Table:
     """Run every combination of settings with every seed and return one row for each.
 
-    The cells are cut into blocks, and each block is one call of ``run``: a batched tensor program on one thread. The
-    blocks depend on the grid alone, so that the table is the same, bit for bit, whatever the number of processes and
-    whatever was resumed. Processes are joblib's: inside ``joblib.parallel_config(backend="dask")``, or another backend
-    that is registered with joblib, the same call runs on that cluster.
+    A run is one combination of settings with one seed. The runs are divided into batches, and each batch is one call of
+    ``function``: a batched tensor program on one thread. The division depends on the arguments alone, so the table is
+    the same, bit for bit, whatever the number of processes and however often the sweep was interrupted and resumed.
+    The processes are joblib's: inside ``joblib.parallel_config(backend="dask")``, or with another backend that is
+    registered with joblib, the same call runs on that cluster.
 
     Args:
-        run: from cells to results by name, each with one entry for each cell along its first axis. It must be a
-            function of a module (not a lambda) if it is to run in other processes, and draw only from its seeds.
-        grid: values of every setting: numbers, texts or booleans.
-        seeds: whole numbers; each cell gets one as "seed".
-        apart: settings that one batch cannot hold together, such as the name of a loss; ``run`` gets one value.
-        block: most cells in one batch.
-        jobs: processes, -1 for one on each core; if not given, joblib's own default (1, or what
+        function: computes the results of a batch, by name, each with one entry for each run along its first axis. It
+            must be defined in a module (not a lambda) if it is to run in other processes, and all its randomness must
+            come from the seeds.
+        grid: the values of every setting: numbers, strings or booleans.
+        seeds: whole numbers; each run receives one of them as "seed".
+        static: settings that must have a single value within a batch, such as the name of a loss; ``function``
+            receives that value instead of an array.
+        batch_size: largest number of runs in one batch.
+        jobs: number of processes, -1 for one on each core; if not given, joblib's own default (1, or what
             ``joblib.parallel_config`` says).
-        path: file of finished blocks, one JSON line each, appended as they come. If it is there, the blocks in it are
-            not run again; a last line that was torn by an interruption is dropped.
-        progress: whether to show a bar on the terminal.
+        path: file to which each finished batch is appended as one JSON line. If the file exists, the batches in it are
+            not run again; an incomplete last line, left by an interruption, is removed.
+        progress: whether to show a progress bar on the terminal.
 
     Raises:
-        InvalidArgument: an empty or wrong grid, results of a wrong length, or a ``path`` that holds another sweep.
+        InvalidArgument: an empty or invalid grid, results of the wrong length, or a ``path`` that holds another sweep.
 
     Example:
-        >>> def square(cells):
-        ...     return {"square": cells["x"] ** 2 + 0.0 * cells["seed"]}
+        >>> def square(batch):
+        ...     return {"square": batch["x"] ** 2 + 0.0 * batch["seed"]}
         >>> table = sweep(square, {"x": [1.0, 2.0, 3.0]}, seeds=range(2))
         >>> table["square"]
         array([1., 1., 4., 4., 9., 9.])
     """
-    if not callable(run) or isinstance(run, type):
-        raise InvalidArgument("run", run, "a function from cells to results")
+    if not callable(function) or isinstance(function, type):
+        raise InvalidArgument(
+            "function", function, "a function that takes a batch of runs and returns their results by name"
+        )
     check_flag("progress", progress)
     jobs = _check_jobs(jobs)
-    plan = _plan(grid, seeds, apart, block)
-    blocks = plan.blocks()
+    plan = _plan(grid, seeds, static, batch_size)
+    batches = plan.batches()
     done: dict[int, dict[str, Any]] = {}
     with nullcontext() if path is None else _open(path) as record:
         if record is not None:
-            done = _resume(record, _header(run, plan))
-        todo = [index for index in range(len(blocks)) if index not in done]
+            done = _resume(record, _header(function, plan))
+        todo = [index for index in range(len(batches)) if index not in done]
         parallel = joblib.Parallel(n_jobs=1 if len(todo) < 2 else jobs, return_as="generator_unordered")
-        results = parallel(joblib.delayed(_run_block)(run, index, blocks[index]) for index in todo)
+        results = parallel(joblib.delayed(_run_batch)(function, index, batches[index]) for index in todo)
         for index, values in _shown(results, len(todo), progress):
             done[index] = values
             if record is not None:
-                record.append({"block": index, "values": values})
-    return _table(plan, blocks, [done[index] for index in range(len(blocks))])
+                record.append({"batch": index, "values": values})
+    return _table(plan, batches, [done[index] for index in range(len(batches))])
 
 
-def _plan(grid: Mapping[str, Sequence[Any]], seeds: Sequence[int], apart: Sequence[str], block: int) -> _Plan:
+def _plan(grid: Mapping[str, Sequence[Any]], seeds: Sequence[int], static: Sequence[str], batch_size: int) -> _Plan:
     values = {}
-    check_kind("grid", grid, Mapping, "lists of values by name")
+    check_kind("grid", grid, Mapping, "a dictionary from the name of each setting to a list of its values")
     _check_list("seeds", seeds)
-    _check_list("apart", apart, least=0)
+    _check_list("static", static, least=0)
     for name, column in grid.items():
         if not isinstance(name, str) or name == "seed":
-            raise InvalidArgument("grid", name, "settings by other names; the seeds are an argument of their own")
+            raise InvalidArgument(
+                "grid", name, "names of settings other than 'seed', since seeds are an argument of their own"
+            )
         _check_list(f"grid[{name!r}]", column)
         plain = [value.item() if isinstance(value, np.generic) else value for value in column]
         if not all(isinstance(value, (str, bool, int, float)) for value in plain):
-            raise InvalidArgument(f"grid[{name!r}]", column, "numbers, texts or booleans")
+            raise InvalidArgument(f"grid[{name!r}]", column, "numbers, strings or booleans")
         if len(set(plain)) < len(plain):
-            raise InvalidArgument(f"grid[{name!r}]", column, "different values")
+            raise InvalidArgument(f"grid[{name!r}]", column, "values that differ from one another")
         values[name] = plain
-    unknown = [name for name in apart if not isinstance(name, str) or name not in values]
+    unknown = [name for name in static if not isinstance(name, str) or name not in values]
     if unknown:
-        raise InvalidArgument("apart", unknown, f"settings of the grid: {', '.join(values) or 'it has none'}")
+        raise InvalidArgument("static", unknown, f"settings of the grid ({', '.join(values) or 'it has none'})")
     whole = [check_count("seeds", seed, minimum=0) for seed in seeds]
     if not whole or len(set(whole)) < len(whole):
-        raise InvalidArgument("seeds", list(seeds), "at least one, and different ones")
-    cells = math.prod(len(column) for column in values.values()) * len(whole)
-    if cells > MOST_CELLS:
-        raise InvalidArgument("grid", f"{cells} cells", f"at most {MOST_CELLS}")
-    return _Plan(values, whole, list(apart), check_count("block", block))
+        raise InvalidArgument("seeds", list(seeds), "at least one seed, and no seed twice")
+    runs = math.prod(len(column) for column in values.values()) * len(whole)
+    if runs > MOST_RUNS:
+        raise InvalidArgument("grid", f"a grid with {runs} runs", f"at most {MOST_RUNS} runs")
+    return _Plan(values, whole, list(static), check_count("batch_size", batch_size))
 
 
 def _check_list(argument: str, value: object, least: int = 1) -> None:
-    """Refuse what is no list; a text is none, and what has no length may have no end."""
+    """Refuse anything but a list of a reasonable length. A string is not a list; an iterator may never end."""
     long_enough = isinstance(value, (Sequence, np.ndarray)) and np.ndim(value[:1]) > 0 and len(value) >= least
-    if isinstance(value, (str, bytes)) or not long_enough or len(value) > MOST_CELLS:  # type: ignore[arg-type]
-        raise InvalidArgument(argument, value, f"a list of at least {least} and at most {MOST_CELLS} values")
+    if isinstance(value, (str, bytes)) or not long_enough or len(value) > MOST_RUNS:  # type: ignore[arg-type]
+        raise InvalidArgument(argument, value, f"a list of at least {least} and at most {MOST_RUNS} values")
 
 
 def _check_jobs(jobs: int | None) -> int | None:
@@ -181,20 +188,20 @@ def _check_jobs(jobs: int | None) -> int | None:
     return jobs
 
 
-def _run_block(run: Run, index: int, cells: Cells) -> tuple[int, dict[str, Any]]:
-    """Run one block on one thread, in whichever process this is, and return plain lists."""
-    size = len(cells["seed"])
+def _run_batch(function: BatchFunction, index: int, batch: Batch) -> tuple[int, dict[str, Any]]:
+    """Run one batch on one thread, in this process, and return its results as plain lists."""
+    size = len(batch["seed"])
     with one_thread():
-        results = run(cells)
+        results = function(batch)
     if not isinstance(results, Mapping):
-        raise InvalidArgument("run", results, "a function that returns results by name")
+        raise InvalidArgument("function", results, "a function that returns its results by name, in a dictionary")
     values = {}
     for name, result in results.items():
         array = result.detach().cpu().numpy() if isinstance(result, torch.Tensor) else np.asarray(result)
         if array.dtype.kind not in "biuf" or array.ndim == 0 or len(array) != size:
             got = f"{name}: {array.dtype} of shape {array.shape}"
             raise InvalidArgument(
-                "run", got, f"numbers with one entry for each of the {size} cells along the first axis"
+                "function", got, f"numbers with one entry for each of the {size} runs along the first axis"
             )
         values[name] = array.tolist()  # Python's floats are float64 and JSON writes them without loss
     return index, values
@@ -204,16 +211,21 @@ def _shown(results: Iterator[Any], total: int, progress: bool) -> Iterator[Any]:
     if not progress or not total:
         yield from results
         return
-    yield from track(results, total=total, description="sweep")
+    with progress_bar(total, "sweep") as advance:
+        for result in results:
+            yield result
+            advance()
 
 
-def _table(plan: _Plan, blocks: list[Cells], results: list[dict[str, Any]]) -> Table:
+def _table(plan: _Plan, batches: list[Batch], results: list[dict[str, Any]]) -> Table:
     names = list(results[0])
     if any(list(values) != names for values in results):
-        raise InvalidArgument("run", "results that differ from block to block", f"the same results: {', '.join(names)}")
+        raise InvalidArgument(
+            "function", "results whose names differ from batch to batch", f"always the same names ({', '.join(names)})"
+        )
     columns: dict[str, np.ndarray] = {}
     for name in [*plan.grid, "seed"]:
-        parts = [np.broadcast_to(np.asarray(cells[name]), len(cells["seed"])) for cells in blocks]
+        parts = [np.broadcast_to(np.asarray(batch[name]), len(batch["seed"])) for batch in batches]
         columns[name] = np.concatenate(parts)
     for name in names:
         columns[name] = np.concatenate([np.asarray(values[name]) for values in results])
@@ -223,26 +235,27 @@ def _table(plan: _Plan, blocks: list[Cells], results: list[dict[str, Any]]) -> T
 # --- the file ---
 
 
-def _header(run: Run, plan: _Plan) -> dict[str, Any]:
-    """Return what a file must have been made with for its blocks to be taken over."""
-    function, arguments = run, ""
+def _header(batch_function: BatchFunction, plan: _Plan) -> dict[str, Any]:
+    """Return what identifies a sweep: a file with another header is not resumed."""
+    function: Any = batch_function
+    arguments = ""
     while isinstance(function, functools.partial):
         arguments += repr((function.args, function.keywords))
         function = function.func
     try:
         source = inspect.getsource(inspect.getmodule(function) or function)
-    except (OSError, TypeError):  # typed in at a prompt
+    except (OSError, TypeError):  # a function that was typed at an interactive prompt has no source file
         source = ""
     name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', repr(function))}"
     return {
-        "run": name + arguments,
+        "function": name + arguments,
         "code": hashlib.sha256(source.encode()).hexdigest()[:16],
         "torch": version("torch"),
         "numpy": version("numpy"),
         "grid": plan.grid,
         "seeds": plan.seeds,
-        "apart": plan.apart,
-        "block": plan.block,
+        "static": plan.static,
+        "batch_size": plan.batch_size,
     }
 
 
@@ -257,11 +270,11 @@ def _open(path: Path | str) -> JsonLines:
 
 
 def _resume(file: JsonLines, header: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """Return the finished blocks in a file of this sweep, and begin the file if it is empty."""
+    """Return the finished batches in a file of this sweep; if the file is empty, write its header."""
     path = str(file.path)
     try:
         lines, rest = file.read()
-        blocks = {row["block"]: row["values"] for row in lines[1:]}
+        batches = {row["batch"]: row["values"] for row in lines[1:]}
     except (ValueError, KeyError, TypeError) as problem:
         raise InvalidArgument("path", path, f"a file written by a sweep, or a new one ({problem})") from problem
     if not lines:
@@ -273,7 +286,7 @@ def _resume(file: JsonLines, header: dict[str, Any]) -> dict[int, dict[str, Any]
     found = lines[0]
     if found != json.loads(json.dumps(header)):
         differs = [key for key in header if not isinstance(found, dict) or found.get(key) != header[key]]
-        wanted = "the file of the same sweep, or a new one; this one differs in " + ", ".join(differs)
+        wanted = "the file of the same sweep, or a new file; this one was written with another " + ", ".join(differs)
         raise InvalidArgument("path", path, wanted)
     file.remove_rest()
-    return blocks
+    return batches

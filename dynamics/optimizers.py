@@ -24,7 +24,7 @@ class Moments(NamedTuple):
 
 @runtime_checkable
 class Optimizer(Protocol):
-    """Turns a gradient into a change of the parameters."""
+    """An update rule: turns a gradient into a change of the parameters."""
 
     def update(
         self, gradient: Theta, theta: Theta, learning_rate: float | Tensor, state: Moments | None
@@ -99,7 +99,7 @@ class AdamW:
 
 
 def check_optimizer(optimizer: Optimizer, moments: Moments | None, theta: Tensor) -> None:
-    """Refuse an object without a method ``update``, and moments that belong to other parameters than these."""
+    """Refuse an object without a method ``update``, and moments that belong to other parameters."""
     allowed = "SGD(), AdamW(), or an object with a method update"
     check_kind("optimizer", optimizer, Optimizer, allowed)
     if isinstance(optimizer, Collection):  # dictionaries and sets have another method of that name

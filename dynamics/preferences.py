@@ -61,7 +61,7 @@ class Preferences:
         check_one_length(self.chosen, self.rejected, self.weight)
         total = self.weight.sum(-1)
         if not bool(((total > 0) & total.isfinite()).all()):
-            raise InvalidArgument("weight", self.weight.tolist(), "weights with a sum above 0 that is a float")
+            raise InvalidArgument("weight", self.weight.tolist(), "weights whose sum is positive and finite")
 
     @property
     def prompt(self) -> Tensor:
@@ -108,14 +108,14 @@ class Preferences:
 
 
 class _Minibatch(Preferences):
-    """Pairs drawn from preferences that were checked; a second check before every update would cost time."""
+    """Pairs drawn from checked preferences; they are not checked again, since that would slow down every update."""
 
     def __post_init__(self) -> None:
         """Check nothing."""
 
 
 def check_policy_shape(value: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape of a policy, ``(responses,)`` or ``(prompts, responses)``, or refuse what is none."""
+    """Return the shape of a policy, ``(responses,)`` or ``(prompts, responses)``, or refuse anything else."""
     allowed = "(responses,) or (prompts, responses), with two or more responses"
     if not isinstance(value, tuple) or len(value) not in (1, 2):
         raise InvalidArgument("shape", value, allowed)
@@ -127,20 +127,22 @@ def check_policy_shape(value: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def check_one_list(preferences: Preferences) -> None:
-    """Refuse pairs that differ from run to run, where there is one run."""
+    """Refuse a separate list of pairs for each run where there is a single run."""
     if preferences.chosen.ndim != 1 or preferences.rejected.ndim != 1 or preferences.weight.ndim != 1:
-        raise InvalidArgument("preferences", "one list of pairs for each run", "one list of pairs")
+        raise InvalidArgument("preferences", "one list of pairs for each run", "a single list of pairs")
 
 
 def check_one_length(*parts: Tensor) -> None:
-    """Refuse chosen, rejected and weight that are not as long as one another, or whose runs do not fit."""
+    """Refuse chosen, rejected and weight of different lengths, or whose leading axes do not broadcast."""
     shapes = ", ".join(str(tuple(part.shape)) for part in parts)
     try:
         torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
     except RuntimeError as problem:
-        raise InvalidArgument("chosen, rejected, weight", f"shapes {shapes}", "leading axes that fit") from problem
+        raise InvalidArgument(
+            "chosen, rejected, weight", f"shapes {shapes}", "leading axes that broadcast"
+        ) from problem
     if len({part.shape[-1:] for part in parts}) > 1:
-        raise InvalidArgument("chosen, rejected, weight", f"shapes {shapes}", "one length for all")
+        raise InvalidArgument("chosen, rejected, weight", f"shapes {shapes}", "arrays of one length")
 
 
 def _pick(index: Tensor, draws: Tensor) -> Tensor:
@@ -186,7 +188,7 @@ def pairs(
         w, loser, x, weights = torch.broadcast_tensors(w, loser, x, weights)
     except RuntimeError as problem:
         got = f"shapes {tuple(w.shape)}, {tuple(loser.shape)}, {tuple(x.shape)}, {tuple(weights.shape)}"
-        raise InvalidArgument("chosen, rejected, prompt, weight", got, "one length for all") from problem
+        raise InvalidArgument("chosen, rejected, prompt, weight", got, "arrays of one length") from problem
     if bool((w == loser).any()):
         raise InvalidArgument("rejected", loser.tolist(), "a response other than the chosen one")
     if w.ndim > 1 or w.numel() == 0:
@@ -242,9 +244,9 @@ def preference_matrix(
     weight = weight.reshape(prompts, n, n)
     x, i, j = torch.nonzero(weight, as_tuple=True)
     if x.numel() == 0:
-        raise InvalidArgument("sampling", asked.tolist(), "at least one pair that is compared")
+        raise InvalidArgument("sampling", asked.tolist(), "a positive number for at least one pair")
     if not bool(weight.sum().isfinite()):
-        raise InvalidArgument("sampling", asked.tolist(), "numbers with a sum that is a float; only ratios matter")
+        raise InvalidArgument("sampling", asked.tolist(), "numbers whose sum is finite (only their ratios matter)")
     return Preferences(
         chosen=x * n + i,
         rejected=x * n + j,

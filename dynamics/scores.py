@@ -48,13 +48,13 @@ def kernel(policy: Policy, theta: ArrayLike) -> Tensor:
     return (g @ g.T).reshape(*policy.shape, *policy.shape)
 
 
-def drives(gram: ArrayLike, preferences: Preferences) -> Tensor:
+def drives(kernel: ArrayLike, preferences: Preferences) -> Tensor:
     """Return A_y = g_y . (g_w - g_l) of every response, one row for each pair.
 
-    There is one row for each pair, because a sum over the pairs would hide the signs of the single ones.
+    The pairs are kept apart, because a sum over them would hide the signs of the individual drives.
 
     Args:
-        gram: ``(*shape, *shape)`` from ``kernel``.
+        kernel: ``(*shape, *shape)`` from ``kernel``.
         preferences: the pairs.
 
     Returns:
@@ -63,16 +63,16 @@ def drives(gram: ArrayLike, preferences: Preferences) -> Tensor:
 
     Example:
         >>> from dynamics import LogLinear, pairs
-        >>> gram = kernel(LogLinear([[2.0], [3.0], [0.0]]), [0.0])
-        >>> drives(gram, pairs(0, 1, shape=(3,)))
+        >>> policy = LogLinear([[2.0], [3.0], [0.0]])
+        >>> drives(kernel(policy, [0.0]), pairs(0, 1, shape=(3,)))
         tensor([[-0.3333, -1.3333,  1.6667]], dtype=torch.float64)
     """
     check_kind("preferences", preferences, Preferences, "Preferences, as pairs() makes them")
     shape = preferences.shape
     n = math.prod(shape)
-    dtype = gram.dtype if isinstance(gram, Tensor) and gram.is_floating_point() else None
-    table = check_finite("gram", to_tensor("gram", gram, dtype=dtype))
-    flat = check_shape("gram", table, (*shape, *shape)).reshape(n, n)
+    dtype = kernel.dtype if isinstance(kernel, Tensor) and kernel.is_floating_point() else None
+    entries = check_finite("kernel", to_tensor("kernel", kernel, dtype=dtype))
+    flat = check_shape("kernel", entries, (*shape, *shape)).reshape(n, n)
     return (flat[preferences.chosen] - flat[preferences.rejected]).reshape(-1, *shape)
 
 

@@ -2,8 +2,8 @@
 
 ``runs`` stands for any number of leading axes, those of a batch of runs. The names of axes are bound within one call: a
 function from ``Theta`` to ``FlatLogProbs`` keeps its runs. ``tests/dynamics/test_shapes.py`` imports the annotated
-modules with the import hook of jaxtyping, and beartype then checks every call. Elsewhere nothing is checked; public
-functions refuse wrong arguments by ``InvalidArgument``.
+modules with the import hook of jaxtyping, and beartype then checks every call. Outside these tests the
+annotations are not checked; public functions raise ``InvalidArgument`` for wrong arguments.
 """
 
 from jaxtyping import Float

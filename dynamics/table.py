@@ -1,4 +1,4 @@
-"""One row for each run: columns by name, and means with standard errors over what is left out."""
+"""Results of many runs as a table: one row for each run, and means with standard errors over groups of runs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Table:
 
     Attributes:
         columns: arrays by name, one entry for each row along the first axis.
-        settings: names of the columns that say which run a row is; the others are its results.
+        settings: names of the columns that identify a run; the other columns are its results.
 
     Example:
         >>> table = Table({"beta": np.array([1, 1, 2, 2]), "y": np.array([0.0, 2.0, 3.0, 5.0])}, ("beta",))
-        >>> table.select(beta=2)["y"]
+        >>> table.where(beta=2)["y"]
         array([3., 5.])
         >>> table.mean("beta").columns
         {'beta': array([1, 2]), 'count': array([2, 2]), 'y': array([1., 4.]), 'y_error': array([1., 1.])}
@@ -63,7 +63,7 @@ class Table:
 
     @property
     def results(self) -> tuple[str, ...]:
-        """Return the names of the columns that are no settings."""
+        """Return the names of the columns that are not settings."""
         return tuple(name for name in self.columns if name not in self.settings)
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -94,7 +94,7 @@ class Table:
         A result of a run that has axes of its own keeps them, as ``y_axis_0``, ``y_axis_1``, ... of a result ``y``.
 
         Raises:
-            InvalidArgument: rows that are not one for each combination of the settings.
+            InvalidArgument: a combination of the settings that has no row, or several rows.
 
         Example:
             >>> table = Table({"beta": np.array([1, 1, 2, 2]), "seed": np.array([0, 1, 0, 1]),
@@ -112,7 +112,9 @@ class Table:
         shape = tuple(map(len, values.values()))
         order = np.ravel_multi_index(places, shape) if places else np.zeros(len(self), dtype=int)
         if not np.array_equal(np.sort(order), np.arange(np.prod(shape, dtype=int))):
-            raise InvalidArgument("settings", self.settings, "columns of which every combination is in one row")
+            raise InvalidArgument(
+                "settings", self.settings, "columns of which every combination of values is in exactly one row"
+            )
         data = {}
         for name in self.results:
             sorted_column = self[name][np.argsort(order)]
@@ -120,7 +122,7 @@ class Table:
             data[name] = ([*self.settings, *own], sorted_column.reshape((*shape, *sorted_column.shape[1:])))
         return xarray.Dataset(data, coords=values)
 
-    def select(self, **values: object) -> Table:
+    def where(self, **values: object) -> Table:
         """Return the rows whose columns have these values.
 
         Raises:
@@ -136,10 +138,10 @@ class Table:
         return Table({name: column[keep] for name, column in self.columns.items()}, self.settings)
 
     def mean(self, *by: str) -> Table:
-        """Return the mean of every result over the rows that agree in the columns ``by``, in the order they come.
+        """Return the mean of every result over each group of rows that have the same values in the columns ``by``.
 
-        Beside each result ``y`` stands ``y_error``, the standard error of the mean (NaN for a single row), and
-        ``count`` is the number of rows.
+        For each result ``y`` the new table also has ``y_error``, the standard error of the mean (NaN for a single
+        row), and it has ``count``, the number of rows in the group. Groups keep the order of their first rows.
 
         Raises:
             InvalidArgument: no such column.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from dynamics.errors import InvalidArgument
+from dynamics.progress import progress_bar
 
 if TYPE_CHECKING:
     from figures.regenerate import Drawn
@@ -29,12 +28,12 @@ def main(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Keys or globs such as 'feng2024-*'; all figures if none is given. With 'list' before them, they are "
-            "named and not drawn; with 'gallery', a page of them is written too."
+            help="Keys or globs such as 'feng2024-*'; all figures if none is given. After the word 'list' they "
+            "are listed but not drawn; after 'gallery' an HTML page of them is written too."
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for arrays, pictures and manifests.")] = Path("out"),
-    force: Annotated[bool, typer.Option("--force", help="Draw again what is up to date.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Draw figures again even if they are up to date.")] = False,
     jobs: Annotated[int, typer.Option(help="Processes, -1 for one on each core.")] = 1,
     model: Annotated[
         str, typer.Option(help="Hub id or folder of a language model, for the figures that take one.")
@@ -47,10 +46,10 @@ def main(
     """Compute, check and draw the figures of the papers.
 
     Every figure is written as KEY.npz (the arrays), KEY.png, KEY.pdf and KEY.json (settings, checks, versions).
-    The exit code is 1 if a figure does not show what it must or a replay differs, 2 for a name that no figure has.
+    The exit code is 1 if a check of a figure fails or a replay differs, and 2 for an unknown name.
     """
     import figures.catalog  # noqa: F401, PLC0415 - torch and matplotlib are not needed for --help
-    from figures.registry import select  # noqa: PLC0415
+    from figures.registry import select_figures  # noqa: PLC0415
 
     console = Console(highlight=False)
     word, *rest = names or [""]
@@ -58,12 +57,12 @@ def main(
         if not (jobs == -1 or 1 <= jobs <= MOST_JOBS):
             raise InvalidArgument("jobs", jobs, f"1 to {MOST_JOBS} processes, or -1 for one on each core")
         if word == "list":
-            _list(console, select(rest))
+            _list(console, select_figures(rest))
             return
         if replay is not None:
             good = _replay(console, replay, out)
         else:
-            chosen = _with_model(select(rest if word == "gallery" else names or []), model, device)
+            chosen = _with_model(select_figures(rest if word == "gallery" else names or []), model, device)
             good = not _regenerate(console, chosen, out, force, jobs)
             if word == "gallery":
                 _write_gallery(console, chosen, out)
@@ -78,7 +77,7 @@ def main(
 
 
 def _with_model(chosen: list[Figure], model: str, device: str) -> list[Figure]:
-    """Return the figures that take a model, with this one; all of them as they are if none is asked for."""
+    """Return those figures that take a model, set to this one; if no model is given, return all figures unchanged."""
     given = {name: value for name, value in (("model", model), ("device", device)) if value}
     if not given:
         return chosen
@@ -102,9 +101,9 @@ def _list(console: Console, chosen: list[Figure]) -> None:
 
 def _write_gallery(console: Console, chosen: list[Figure], out: Path) -> None:
     from figures.gallery import write_gallery  # noqa: PLC0415
-    from theory.ledger import load  # noqa: PLC0415
+    from theory.ledger import load_claims  # noqa: PLC0415
 
-    path = write_gallery(chosen, out, load())
+    path = write_gallery(chosen, out, load_claims())
     console.print(f"the page of them is {escape(str(path))}", soft_wrap=True)
 
 
@@ -112,7 +111,7 @@ def _regenerate(console: Console, chosen: list[Figure], out: Path, force: bool, 
     from figures.regenerate import regenerate  # noqa: PLC0415
     from figures.store import is_current  # noqa: PLC0415
 
-    out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be is refused before anything is computed
+    out.mkdir(parents=True, exist_ok=True)  # an impossible folder is refused before anything is computed
     begun, failed = time.perf_counter(), 0
     if find_spec("transformers") is None:
         for spec in chosen:
@@ -121,13 +120,11 @@ def _regenerate(console: Console, chosen: list[Figure], out: Path, force: bool, 
                 console.print(f"skipped {spec.key}: {escape(why)}", soft_wrap=True)
         chosen = [spec for spec in chosen if "model" not in spec.settings]
     stale = [spec for spec in chosen if force or not is_current(spec, out)]
-    columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not sys.stdout.isatty()) as progress:
-        task = progress.add_task("figures", total=len(stale))
+    with progress_bar(len(stale), "figures", console) as advance:
         for drawn in regenerate(stale, out, jobs):
             failed += bool(drawn.not_seen)
-            _tell(progress.console, drawn)
-            progress.advance(task)
+            _tell(console, drawn)
+            advance()
     took = time.perf_counter() - begun
     console.print(
         f"{len(stale)} drawn, {len(chosen) - len(stale)} up to date, {failed} failed in {took:.1f} s; "

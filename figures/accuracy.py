@@ -1,9 +1,9 @@
-"""How exactly the arrays of a figure are known: what rounding, a solver's tolerance or float32 can change in them.
+"""How accurate the arrays of a figure are: how far rounding, a solver's tolerance or float32 can change them.
 
-A check of a figure must not depend on the last digits of its arrays: on another processor they are others. Every
-figure therefore declares how far each of its arrays may be off. The tests of the figures add ten times that and demand
-the same word from every check; ``make portability`` measures how far the arrays move from one kind of machine to
-another, and demands that it is no more than what is declared.
+A check of a figure must not depend on the last digits of its arrays, which differ between processors. Every figure
+therefore declares how far each of its arrays may be off. The tests of the figures perturb the arrays by ten times that
+and require the same result from every check; ``make portability`` measures how far the arrays differ between two kinds
+of machines, and requires that this is at most what is declared.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Accuracy:
 
     Attributes:
         reason: what limits the accuracy.
-        relative: part of the number itself.
-        absolute: in the units of the array, for numbers that are small differences of large ones; one for each column
-            of the array if they differ.
-        exponential: for logarithms of positive numbers that have an absolute error themselves.
-        repeatable: false for the path of a descent without order, which the last digit sends elsewhere on each machine:
-            two machines are not compared.
+        relative: error relative to the number itself.
+        absolute: error in the units of the array, for numbers that are small differences of large ones; one value, or
+            one for each column of the array.
+        exponential: absolute error of x for an array that holds log x.
+        repeatable: false for chaotic paths of gradient descent, on which rounding errors grow: results of different
+            machines are not compared.
 
     Example:
         >>> Accuracy("three digits", relative=1e-3).bound(np.array([2.0, np.inf])).tolist()
@@ -43,7 +43,7 @@ class Accuracy:
     repeatable: bool = True
 
     def bound(self, values: np.ndarray) -> np.ndarray:
-        """Return how far each number may be off; infinities and NaN are what they are."""
+        """Return how far each number may be off; 0 for infinities and NaN."""
         finite = np.isfinite(values)
         numbers = np.where(finite, values, 0.0)
         bound = self.relative * np.abs(numbers) + np.asarray(self.absolute)
@@ -53,7 +53,7 @@ class Accuracy:
 
 
 ROUNDING = Accuracy("float64, sums and differences of a few hundred numbers of order one", 1e-14, 1e-15)
-"""Of every array for which a figure declares nothing else."""
+"""The accuracy of every array for which a figure declares none."""
 
 TAIL = Accuracy("float64, numbers of many orders of magnitude, none of them a small difference", 1e-14)
 
@@ -80,7 +80,7 @@ FLOAT32_RATIOS = Accuracy("logarithm of a ratio of changes, of which one begins 
 SEARCHED = Accuracy("place and value found by minimize_scalar: the value is flat at its place", 0.0, (2e-8, 1e-15))
 
 ROUNDED = 1e-12
-"""What checks take for the rounding of float64: a hundred times the accuracy of numbers of order one."""
+"""Tolerance of checks for float64 rounding: a hundred times the accuracy of numbers of order one."""
 
 
 def accuracy_of(declared: dict[str, Accuracy], name: str) -> Accuracy:
@@ -89,14 +89,14 @@ def accuracy_of(declared: dict[str, Accuracy], name: str) -> Accuracy:
 
 
 def perturbed(arrays: Arrays, declared: dict[str, Accuracy], times: float, seed: int) -> Arrays:
-    """Return the arrays with noise: every float moved, up or down, by so many times what it may be off.
+    """Return the arrays with noise: every float is moved up or down by ``times`` its accuracy.
 
-    Integers, truth values and texts stay as they are, and so do infinities and NaN.
+    Integers, booleans and strings stay as they are, and so do infinities and NaN.
 
     Args:
         arrays: of a figure.
         declared: accuracy by name or glob of an array.
-        times: how many times the accuracy the noise is large.
+        times: size of the noise, in multiples of the accuracy.
         seed: of the signs.
 
     Example:
@@ -117,7 +117,7 @@ def perturbed(arrays: Arrays, declared: dict[str, Accuracy], times: float, seed:
 
 
 def excess(arrays: Arrays, other: Arrays, declared: dict[str, Accuracy]) -> dict[str, float]:
-    """Return by array how far two computations of it are apart, in units of its accuracy; infinite if not comparable.
+    """Return how far two computations of each array differ, in units of its accuracy; infinite if not comparable.
 
     Example:
         >>> round(excess({"x": np.array([1.0])}, {"x": np.array([1.002])}, {"x": Accuracy("", relative=1e-3)})["x"], 3)

@@ -1,4 +1,4 @@
-"""A figure that the papers lack: the exact update of a balanced loss beside ma2025's Eq. 14."""
+"""A figure that is in no paper: the exact update of a balanced loss beside ma2025's Eq. 14."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 BANDS = (0.1, 0.3, 1.0)
-PARTS = 40  # into which every response of the bars is split
+PARTS = 40  # number of parts into which every response of panel (a) is split
 
 
 def fitness(p: np.ndarray, rewards: np.ndarray) -> np.ndarray:
@@ -56,15 +56,15 @@ def updates(p: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @figure(
     "new-balanced-update",
-    "A balanced loss: the exact update beside the printed one, which leaves out the mean fitness",
+    "A balanced loss: the exact update beside the printed one, which omits the mean fitness",
     source="not in the papers; ma2025 Theorem 2, Eq. 14",
-    caption="(a) At p = (1/6, 1/6, 2/3) and w = (-2, 3, -1) the printed update raises y1, which the exact one lowers; "
-    "splitting every response into 40 equal parts, so that all probabilities are below 2%, leaves the picture as it "
-    "is. (b) All policies over three responses with rewards 1, 0, -1: error over size of the update, summed over the "
-    "responses. Black: some response moves the wrong way (7% of the policies). Eq. 14 is right at the uniform policy "
-    "(circle) and on the line where the mean fitness is 0. (c) Policies proportional to exp(a x), reward x from -1.5 "
-    "to 1.5: with 50 responses or 1000 the printed update is about as wrong; it is too large on either side, by 50% "
-    "and more from |a| = 1 on.",
+    caption="(a) At p = (1/6, 1/6, 2/3) and w = (-2, 3, -1) the printed update raises y1, which the exact one "
+    "lowers; splitting every response into 40 equal parts, so that all probabilities are below 2%, does not change "
+    "the picture. (b) All policies over three responses with rewards 1, 0, -1: error over size of the update, summed "
+    "over the responses. Black: some response moves the wrong way (7% of the policies). Eq. 14 is exact at the "
+    "uniform policy (circle) and on the line where the mean fitness is 0. (c) Policies proportional to exp(a x), "
+    "reward x from -1.5 to 1.5: with 50 responses or 1000 the printed update has about the same error; it is too "
+    "large on either side, by 50% and more from |a| = 1 on.",
     claims=("ma2025.balanced-update", "ma2025.eq-14", "ma2025.eq-14-equivalence"),
     accuracy={"bars": FRACTIONS, "split_bars": FRACTIONS},
 )
@@ -162,7 +162,7 @@ def difference_is_the_mean_fitness(arrays: Arrays) -> bool:
 
 @balanced_updates.check
 def signs_are_wrong_in_places(arrays: Arrays) -> bool:
-    """Some response moves the wrong way at 6% to 9% of the policies; the error passes 10% at over half of them."""
+    """Some response moves the wrong way at 6% to 9% of the policies; the error exceeds 10% at over half of them."""
     share, error = _wrong(arrays).mean(), _error(arrays)
     sums = max(np.abs(arrays[name].sum(1)).max() for name in ("exact", "printed"))
     return bool(0.06 < share < 0.09 and np.median(error) > 0.1 and sums < ROUNDED)

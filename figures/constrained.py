@@ -1,4 +1,4 @@
-"""Figure 1 of wipf2024: what a constraint does to RLHF and to DPO; and which constraints part the two."""
+"""Figure 1 of wipf2024: what a constraint does to RLHF and to DPO; and which constraints make the two differ."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ COLORS = {"rlhf": RLHF_COLOR, "dpo": DPO_COLOR, "forward": OTHERS}
     "Without a constraint RLHF and DPO learn one policy; with one they may learn two",
     source="Wipf 2024, Figure 1",
     caption="(a) 81 responses on a line. Descent over all policies ends at the target for both losses. (b) Among "
-    "Gaussians RLHF sits on the larger mode (mean 1.597, deviation 0.505) and DPO spreads over both (0.135, 1.472). It "
-    "is not the forward divergence, which keeps mean and deviation of the target (0.480, 1.606). (c) Two responses "
-    "and an interval, the setting of the paper's proof: both losses turn at the same p, and the two choices are "
-    "always one. (d) Two prompts with one p for both: RLHF averages logits, p = 3/4, and DPO probabilities, p = 7/10. "
-    "(e) Three responses and a trust region KL(pi, uniform) <= 0.05: three objectives, three choices on its edge; the "
-    "lines are the choices as the region grows.",
+    "Gaussians RLHF chooses the larger mode (mean 1.597, deviation 0.505) and DPO spreads over both (0.135, 1.472). "
+    "It is not the forward divergence, which keeps mean and deviation of the target (0.480, 1.606). (c) Two "
+    "responses and an interval, the setting of the paper's proof: both losses have their minimum at the same p, and "
+    "the two choices always agree. (d) Two prompts with one p for both: RLHF averages logits, p = 3/4, and DPO "
+    "probabilities, p = 7/10. (e) Three responses and a trust region KL(pi, uniform) <= 0.05: the three objectives "
+    "choose three different points of its boundary; the lines are the choices as the region grows.",
     differs="The paper's figure is a sketch without numbers; target, grid and constraint are chosen here, and all "
     "curves are minimisers. Panels (c) to (e) are added: the paper's proof looks at two responses only, where no "
-    "interval can do what the figure shows.",
+    "interval has the effect that the figure shows.",
     claims=(
         "wipf2024.proposition-3.1",
         "wipf2024.mode-covering",
@@ -83,7 +83,9 @@ def constrained_choices(
         trust_region(radius=radius),
     )
     furthest = rlhf(np.log(ball.target), np.full(3, -np.log(3)))
-    path = furthest * np.linspace(0.0, 1.0, radii + 1)[1:] ** 2  # the distance from the reference grows like the root
+    path = (
+        furthest * np.linspace(0.0, 1.0, radii + 1)[1:] ** 2
+    )  # the distance from the reference grows like the square root of the radius
     regions = [trust_region(radius=r, points=3) for r in path]
     return {
         "responses": modes.responses,
@@ -145,7 +147,7 @@ def dpo_is_not_the_forward_divergence(arrays: Arrays) -> bool:
 
 @constrained_choices.check
 def each_is_best_by_its_own_loss(arrays: Arrays) -> bool:
-    """Of the three Gaussians each has the least value of its own loss, and each falls short of the target itself."""
+    """Each of the three Gaussians has the smallest value of its own loss, but a larger one than the target itself."""
     losses = {"rlhf": rlhf, "dpo": dpo, "forward": forward_kl}
     seen = []
     for name, loss in losses.items():
@@ -163,7 +165,7 @@ def moments_as_in_the_caption(arrays: Arrays) -> bool:
 
 
 def _least(p: np.ndarray, losses: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """Return where each curve is least on the allowed points; NaN if none is allowed."""
+    """Return the minimiser of each curve among the allowed points; NaN if none is allowed."""
     if not allowed.any():
         return np.full(len(losses), np.nan)
     return p[allowed][losses[:, allowed].argmin(1)]
@@ -171,7 +173,7 @@ def _least(p: np.ndarray, losses: np.ndarray, allowed: np.ndarray) -> np.ndarray
 
 @constrained_choices.check
 def two_responses_leave_one_choice(arrays: Arrays) -> bool:
-    """With two responses both losses are least at the point of the interval nearest to their common free optimum."""
+    """With two responses both losses have their minimum on the interval at the point nearest to the free optimum."""
     p, (low, high), free = arrays["pair_p"], arrays["pair_interval"], arrays["pair_free"]
     step = p[1] - p[0]
     everywhere = _least(p, arrays["pair_losses"], np.ones(len(p), dtype=bool))
@@ -184,7 +186,7 @@ def two_responses_leave_one_choice(arrays: Arrays) -> bool:
 
 @constrained_choices.check
 def tied_prompts_part_them(arrays: Arrays) -> bool:
-    """One p for two prompts: RLHF's curve is least at 3/4, the mean logit, and DPO's at 7/10, the mean probability."""
+    """One p for two prompts: RLHF's minimum is at 3/4, the mean logit, DPO's at 7/10, the mean probability."""
     p, targets = arrays["tied_p"], arrays["tied_targets"]
     expected = np.array([expit(logit(targets).mean()), targets.mean()])
     seen = np.abs(_least(p, arrays["tied_losses"], np.ones(len(p), dtype=bool)) - expected).max() < p[1] - p[0]
@@ -201,7 +203,7 @@ def trust_region_parts_them(arrays: Arrays) -> bool:
 
 @constrained_choices.check
 def paths_meet_at_both_ends_only(arrays: Arrays) -> bool:
-    """As the region grows the choices part, each on the edge, RLHF's a tempered target, and meet at the target."""
+    """As the region grows the choices separate, on its boundary, RLHF's a tempered target, and meet at the target."""
     paths, radius, target = arrays["ball_paths"], arrays["ball_radius"], arrays["ball_target"]
     on_the_edge = np.abs((paths * np.log(3 * paths)).sum(-1) - radius).max() < 1e-9
     logs = np.log(paths[0]) - np.log(paths[0]).mean(-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Two figures that the papers lack: how often the chosen response falls, and where Corollary 2 of jian2025 fails."""
+"""Two figures that are in no paper: how often the chosen response falls, and where Corollary 2 of jian2025 fails."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ NAMES = {
     "log-linear": "log-linear",
     "feature-mlp": "MLP of the\nfeatures",
 }
-SHARED = tuple(name in ("log-linear", "feature-mlp") for name in POLICIES)  # do responses share all parameters?
+SHARED = tuple(
+    name in ("log-linear", "feature-mlp") for name in POLICIES
+)  # whether responses share all parameters, by class
 
 
 @figure(
@@ -38,12 +40,13 @@ SHARED = tuple(name in ("log-linear", "feature-mlp") for name in POLICIES)  # do
     source="not in the papers; the question is that of Jian et al. 2025, Theorem 2 and Remark 1",
     caption="Upper rows: share (%) of 200 random worlds in which gradient steps on the pair lower pi(chosen), at the "
     "first step (drive A_w < 0) and once log(pi_w / pi_l) has gained 4 nats, by class of policy, number of responses "
-    "and overlap of the pair. Lower row: mean change of log pi(chosen) over those 4 nats. Overlap is the cosine of the "
-    "features of chosen and rejected response, of their output weights for the MLP with a row each, the share of "
-    "common tokens for the prefix tree. Standard errors are at most 3.6 points and 0.4 nats; a 0 of 200 allows up to "
-    "1.5 %.",
-    differs="The zeros of the tabular policy, the prefix tree and of two responses are theorems. Those of the MLP with "
-    "a row of output weights for each response are not: with output weights 8 times larger it is displaced too.",
+    "and overlap of the pair. Lower row: mean change of log pi(chosen) over those 4 nats. Overlap is the cosine of "
+    "the features of chosen and rejected response, of their output weights for the MLP with a row each, the share of "
+    "common tokens for the prefix tree. Standard errors are at most 3.6 points and 0.4 nats; an observed 0 of 200 is "
+    "compatible with up to 1.5 %.",
+    differs="That the chosen response never falls in the tabular policy, in the prefix tree and with two responses "
+    "is a theorem. That it does not in the MLP with a row of output weights for each response is not: with output "
+    "weights 8 times larger it falls there too.",
     claims=(
         "jian2025.displacement-condition",
         "jian2025.displacement-two-responses",
@@ -90,7 +93,7 @@ def rare_with_a_row_of_output_weights_each(arrays: Arrays) -> bool:
 
 @frequency_map.check
 def grows_with_overlap(arrays: Arrays) -> bool:
-    """With all parameters shared and more than two responses, the largest overlap displaces more than none does."""
+    """If more than two responses share all parameters, the largest overlap displaces more often than overlap 0."""
     more = arrays["responses"] > 2
     shared = np.array(SHARED)
     clear = True
@@ -104,7 +107,7 @@ def grows_with_overlap(arrays: Arrays) -> bool:
 
 @frequency_map.check
 def sinks_more_often_than_it_starts(arrays: Arrays) -> bool:
-    """On the way more worlds sink than fall at the first step: at overlap 0.95 by 10 points and more."""
+    """Along the path more worlds fall than at the first step: at overlap 0.95 by at least 10 percentage points."""
     shared, more = np.array(SHARED), arrays["responses"] > 2
     excess = (arrays["sunk"] - arrays["displaced"])[shared][:, more]
     return bool(more.any() and (excess >= 0).all() and (excess[..., -1] > 0.1).all())
@@ -112,7 +115,7 @@ def sinks_more_often_than_it_starts(arrays: Arrays) -> bool:
 
 @frequency_map.check
 def what_is_lost_is_large(arrays: Arrays) -> bool:
-    """At the largest overlap log pi(chosen) falls on average if all is shared by over two responses; else it rises."""
+    """At the largest overlap log pi(chosen) falls on average if over two responses share all parameters, else rises."""
     shared, more = np.array(SHARED), arrays["responses"] > 2
     change, error = arrays["change"][shared][:, more][..., -1], arrays["change_error"][shared][:, more][..., -1]
     return bool(more.any() and (change < -error).all() and (arrays["change"][~shared] > 0).all())
@@ -160,20 +163,20 @@ def _draw_frequency_map(arrays: Arrays) -> Drawing:
 
 
 GRID = 24  # the probabilities of panel a are multiples of 1 / 24, and so is the counterexample
-FURTHEST = 400.0  # nats along a path; by then every path has made up its mind
+FURTHEST = 400.0  # length of a path in nats; by then every path is close to its limit
 
 
 @figure(
     "new-violation-region",
-    "Where Corollary 2 fails: the exact borders, and runs that cross them for good",
+    "Where Corollary 2 fails: the exact boundaries, and runs that cross them and stay beyond",
     source="not in the papers; Jian et al. 2025, Corollary 2 (Eq. 49) and Remark 3",
     caption="(a) Tabular policy: Eq. 49 fails below the curve, drawn for one, two and four equally probable other "
-    "responses (shaded: one); the diagonal alone is excepted. Star: the smallest counterexample, (1/12, 1/3). (b) "
-    "Non-negativity, D_w >= D_l: below the curve cos = 1 / cosh(log(pi_w / pi_l) / 2) it is certain, above it the "
-    "lengths of the scores decide. Random log-linear worlds in which it holds (grey) and fails (orange); stars: the "
-    "ladder at e^theta = 3 and its mirror image. (c) Relative difference (D_w - D_l) / (|D_w| + |D_l|) along runs on "
-    "one pair: where the chosen response loses in the end (orange), it becomes negative and stays so; where it wins "
-    "(grey), it ends positive. Black: the ladder, from DPO step 67 on.",
+    "responses (shaded: one); except on the diagonal. Star: the smallest counterexample, (1/12, 1/3). (b) "
+    "Non-negativity, D_w >= D_l: below the curve cos = 1 / cosh(log(pi_w / pi_l) / 2) it holds, above it the lengths "
+    "of the scores decide. Random log-linear worlds in which it holds (grey) and fails (orange); stars: the ladder "
+    "at e^theta = 3 and its mirror image. (c) Relative difference (D_w - D_l) / (|D_w| + |D_l|) along runs on one "
+    "pair: where the chosen response tends to probability 0 (orange), it becomes negative and stays so; elsewhere "
+    "(grey) it ends positive. Black: the ladder, from DPO step 67 on.",
     claims=(
         "jian2025.corollary-2",
         "jian2025.corollary-2-equivalence",
@@ -230,7 +233,7 @@ def _cosine(w: World) -> float:
 
 @violation_region.check
 def the_border_of_eq_49_is_exact(arrays: Arrays) -> bool:
-    """Where fractions say that Eq. 49 fails, and only there, g_w . g_l > 0 and pi_w differs from pi_l."""
+    """Eq. 49 fails, in exact fractions, if and only if g_w . g_l > 0 and pi_w differs from pi_l."""
     p_w, p_l = arrays["grid"].T
     if not bool(((p_w > 0) & (p_l > 0) & (p_w + p_l < 1)).all()):
         return False
@@ -240,7 +243,7 @@ def the_border_of_eq_49_is_exact(arrays: Arrays) -> bool:
 
 @violation_region.check
 def the_counterexample_is_inside(arrays: Arrays) -> bool:
-    """The smallest counterexample lies inside the border, and fractions say so too."""
+    """The smallest counterexample lies inside the boundary, and Eq. 49 fails there in exact fractions."""
     p_w, p_l = arrays["counterexample"]
     at = np.abs(arrays["grid"] - arrays["counterexample"]).max(1) < 1e-12
     return bool(at.sum() == 1 and arrays["fails_49"][at].all() and tabular_kernel(p_w, p_l) > 0)

@@ -31,8 +31,8 @@ BETAS = (0.1, 0.5, 1.0, 2.0)
     caption="The loss is ln 2 on the diagonal (thick white line), constant along rays from the origin (white lines), "
     "falls to 0 at the edge x2 = 0 and grows without bound at the edge x1 = 0. Black: x1 + x2 = 1; the grey part "
     "beyond it cannot be reached, since two probabilities sum to at most 1.",
-    differs="The paper names neither beta nor the grid; one panel for each of four values of beta. Its square reaches "
-    "probabilities that sum to 2; the boundary of what is possible is drawn.",
+    differs="The paper names neither beta nor the grid; one panel for each of four values of beta. Its square "
+    "reaches probabilities that sum to 2; the boundary of the feasible region is drawn.",
     claims=("feng2024.eq-1", "feng2024.footnote-2"),
     accuracy={"deep": TAIL, "steep": TAIL},
 )
@@ -92,7 +92,7 @@ def limits_at_the_edges(arrays: Arrays) -> bool:
 @loss_surface.draw
 def _draw_surface(arrays: Arrays) -> Drawing:
     drawing = plt.figure(figsize=(PAGE_WIDTH, 1.9))
-    drawing.set_layout_engine("none")  # it knows nothing of the empty corners of a 3D box
+    drawing.set_layout_engine("none")  # the layout engine cannot account for the empty corners of a 3D box
     width = 0.965 / len(arrays["beta"])
     towards = np.stack([np.cos(arrays["angle"]), np.sin(arrays["angle"])], axis=-1)
     near, edge = 0.01 * towards, towards / towards.sum(axis=1, keepdims=True)

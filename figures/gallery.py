@@ -1,4 +1,4 @@
-"""One page with every figure: what to look for, whether it is there, and the claims that it belongs to."""
+"""An HTML page of every figure with its caption, the results of its checks, and the claims that it belongs to."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from theory.claim import VERDICTS, Claim
 from theory.report import PAPERS
 
 BEYOND = "new"
-"""The group of the figures that no paper has."""
+"""The group of the figures that are in no paper."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A figure as the page shows it.
+    """One figure of the page.
 
     Attributes:
         figure: the figure.
-        manifest: what its run wrote down.
-        picture: the PNG as a data URI, so that the page needs no other file to be seen.
+        manifest: the manifest of its run.
+        picture: the PNG as a data URI, so that the page needs no other file.
         size: its width and height in pixels.
         claims: the claims of the ledger that it belongs to.
     """
@@ -52,31 +52,31 @@ class Entry:
 
     @property
     def wide(self) -> bool:
-        """Return whether it is as wide as a page, and not as a column."""
+        """Return whether the figure spans the page rather than a column."""
         with paper_style():
             return self.size[0] > 1.5 * COLUMN_WIDTH * mpl.rcParams["savefig.dpi"]
 
     @property
     def checks(self) -> list[tuple[str, bool]]:
-        """Return what must be seen, in words, and whether it is."""
+        """Return what each check demands, in words, and whether it holds."""
         said = self.manifest["must be seen"]
         return [(said[name], bool(seen)) for name, seen in self.manifest["checks"].items()]
 
     @property
     def passed(self) -> bool:
-        """Return whether all of it is seen."""
+        """Return whether all checks hold."""
         return all(seen for _, seen in self.checks)
 
     @property
     def words(self) -> str:
-        """Return what the search looks through, in lower case."""
+        """Return the text that the page's search field searches, in lower case."""
         parts = [self.figure.key, self.figure.title, self.figure.source, self.figure.caption, self.figure.differs]
         parts += [text for text, _ in self.checks] + [f"{claim.key} {claim.verdict}" for claim in self.claims]
         return " ".join(parts).lower()
 
 
 def read_entry(figure: Figure, folder: Path, claims: dict[str, Claim]) -> Entry:
-    """Return a figure with what its run left in a folder.
+    """Return a figure with the files of its run in a folder.
 
     Raises:
         InvalidArgument: the folder does not hold the figure, or the ledger does not hold one of its claims.
@@ -91,7 +91,7 @@ def read_entry(figure: Figure, folder: Path, claims: dict[str, Claim]) -> Entry:
     if missing:
         raise InvalidArgument("claims", missing, "claims of the ledger")
     uri = "data:image/png;base64," + base64.b64encode(picture).decode()
-    size = struct.unpack(">II", picture[16:24])  # where every PNG has them
+    size = struct.unpack(">II", picture[16:24])  # the place of width and height in every PNG
     return Entry(figure, manifest, uri, size, tuple(claims[key] for key in figure.claims))
 
 
@@ -102,7 +102,7 @@ def math(latex: str, display: Literal["block", "inline"] = "block") -> str:
         >>> print(math(r"g_w", "inline"))  # doctest: +ELLIPSIS
         <math ... display="inline"><mrow><msub><mi>g</mi><mi>w</mi></msub></mrow></math>
     """
-    known = latex.replace(r"\arg", r"\operatorname{arg}")  # the converter knows the one and not the other
+    known = latex.replace(r"\arg", r"\operatorname{arg}")  # the converter does not know the other command
     return str(convert(known, display=display))
 
 

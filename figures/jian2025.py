@@ -1,4 +1,4 @@
-"""Figure 1 of jian2025 on the ladder: a world in closed form where DPO first lifts the chosen response, then sinks it.
+"""Figure 1 of jian2025 on the ladder: a world in closed form where DPO raises and then lowers the chosen response.
 
 The paper plots one run of a language model. Here every curve can be checked: the ladder has three responses and one
 parameter, and a run passes through three phases, chosen up and rejected down, both down with the rejected one falling
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-LITERAL = "#AA3377"  # the printed quantity, purple as in the paper
+LITERAL = "#AA3377"  # colour of the quantity that the paper plots, purple as in the paper
 SIZE = (COLUMN_WIDTH, 2.4)
 BOTH_FALL, CHOSEN_FALLS_MORE = "#F1F1F1", "#DEDEDE"  # shades of the second and third phase
 DIFFERS = (
@@ -61,9 +61,9 @@ def _rejected(rows: np.ndarray) -> np.ndarray:
     "jian2025-1a",
     "The chosen response rises, then falls; the rejected one falls throughout",
     source="Jian et al. 2025, Figure 1 (a)",
-    caption="Log-probabilities along single-pair DPO. The chosen response peaks where pi_w = pi_l and then falls with "
-    "the rejected one, while the loss goes on falling: all the mass goes to the third response (grey), which no pair "
-    "mentions.",
+    caption="Log-probabilities along single-pair DPO. The chosen response peaks where pi_w = pi_l and then falls "
+    "with the rejected one, while the loss goes on falling: all the mass goes to the third response (grey), which is "
+    "in no pair.",
     differs=DIFFERS + " The third response is added; the paper does not say where the mass goes in this figure.",
     claims=("jian2025.theorem-1", "jian2025.log-margin"),
 )
@@ -88,7 +88,7 @@ def rejected_falls_throughout(arrays: Arrays) -> bool:
 
 @log_probabilities.check
 def both_end_below_their_start(arrays: Arrays) -> bool:
-    """In the end both responses of the pair are less probable than at the start."""
+    """At the end both responses of the pair are less probable than at the start."""
     log_probs = arrays["log_probs"]
     return bool(_chosen(log_probs)[-1] < _chosen(log_probs)[0] and _rejected(log_probs)[-1] < _rejected(log_probs)[0])
 
@@ -215,14 +215,14 @@ def _draw_gradient_terms(arrays: Arrays) -> Drawing:
 
 @figure(
     "jian2025-1c",
-    "log(Delta pi_w / Delta pi_l) has no value, then is negative, then positive; the margin is what grows throughout",
+    "log(Delta pi_w / Delta pi_l) is undefined, then negative, then positive; it is the margin that always grows",
     source="Jian et al. 2025, Figure 1 (c)",
-    caption="The printed quantity exists only where both changes have one sign, and there a positive value means that "
-    "pi_w falls by MORE than pi_l: in print, positive and rising throughout, it would be evidence against Corollary 2, "
-    "not for it. Dashed: log|Delta pi_w / Delta pi_l|. Black: the log-ratio gained over the reference, z / beta, which "
-    "is positive and increasing at every step.",
-    differs=DIFFERS + " The paper draws one curve that is positive from the first step on, where its own panel (b) has "
-    "changes of opposite sign; it does not say what was done to the logarithm.",
+    caption="The printed quantity is defined only where both changes have the same sign, and there a positive value "
+    "means that pi_w falls by MORE than pi_l: in print, positive and rising throughout, it would be evidence against "
+    "Corollary 2, not for it. Dashed: log|Delta pi_w / Delta pi_l|. Black: the log-ratio gained over the reference, "
+    "z / beta, which is positive and increasing at every step.",
+    differs=DIFFERS + " The paper draws one curve that is positive from the first step on, where its own panel (b) "
+    "has changes of opposite sign; it does not say how the logarithm was defined there.",
     claims=(
         "jian2025.corollary-2",
         "jian2025.corollary-2-non-negativity",
@@ -264,14 +264,14 @@ def three_phases_in_order(arrays: Arrays) -> bool:
 
 @log_delta_ratio.check
 def literal_is_undefined_while_signs_differ(arrays: Arrays) -> bool:
-    """log(Delta pi_w / Delta pi_l) has no value at any step of the first phase, and a value at every step after it."""
+    """log(Delta pi_w / Delta pi_l) is undefined at every step of the first phase, and defined at every later step."""
     second, _ = _phases(arrays["actual"])
     return bool(second > 0 and (np.isnan(arrays["literal"]) == (np.arange(len(arrays["literal"])) < second)).all())
 
 
 @log_delta_ratio.check
 def literal_is_negative_then_positive(arrays: Arrays) -> bool:
-    """Where it has a value it rises, negative in the second phase, positive in the third."""
+    """Where it is defined it rises, negative in the second phase, positive in the third."""
     second, third = _phases(arrays["actual"])
     literal = arrays["literal"]
     rises = (np.diff(literal[second:]) > 0).all()

@@ -1,4 +1,4 @@
-"""Tables 2 and 3 of jian2025 as data: what is printed, what is not, and what does not fit together."""
+"""Tables 2 and 3 of jian2025 as data: what is printed, what is missing, and what is inconsistent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAN = float("nan")
 
 
 class Row(NamedTuple):
-    """One row of the tables as printed; NaN for a number that is not there."""
+    """One row of the tables as printed; NaN for a number that is missing."""
 
     table: int
     data: str

@@ -21,7 +21,7 @@ from figures.jian2025 import BOTH_FALL, CHOSEN_FALLS_MORE, LITERAL
 from figures.registry import Arrays, figure
 from figures.style import CHOSEN, GREEDY, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
 from toy_models.displacement import log_ratio_of_changes
-from toy_models.multiplication.shipped import WEIGHTS, load
+from toy_models.multiplication.shipped import WEIGHTS, load_checkpoint
 from toy_models.multiplication.single_pair import PairSettings, follow_pair
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def load_policy(model: str = "", device: str = "") -> tuple[Any, Any]:
     bars.disable_progress_bar()
     try:
         automatic = "cuda" if model and torch.cuda.is_available() else "cpu"
-        return load(model or WEIGHTS, device or automatic)
+        return load_checkpoint(model or WEIGHTS, device or automatic)
     finally:
         if shown:
             bars.enable_progress_bar()
@@ -65,14 +65,14 @@ def load_policy(model: str = "", device: str = "") -> tuple[Any, Any]:
     "jian2025-1-lm",
     "On a language model, too, the chosen response rises and then falls, and Corollary 2 fails at the end",
     source="Jian et al. 2025, Figure 1 (a)-(c)",
-    caption="DPO on one pair in the same words, 'The answer is 132.' against 'The answer is 121.', with plain gradient "
-    "steps. (a) The chosen response peaks and ends below its start; the rejected one falls throughout; y*, which is "
-    "wrong and in no pair, falls as well, and the mass goes to a third number. (b) A_w changes sign where (a) peaks, "
-    "A_l is negative throughout, their distance is |g_w - g_l|^2. (c) The printed quantity has no value while the two "
-    "changes have different signs, then is negative; where it is positive (dark) pi_w falls by more than pi_l, which "
-    "Corollary 2 excludes. The margin grows at every step. Robust: the signs of A_l and of the margin's growth, and "
-    "that peak and crossing coincide. Dependent on the pair: that there is a peak at all. It takes a pair whose "
-    "scores are alike, such as one in the same words, and a small beta.",
+    caption="DPO on one pair of responses with the same wording, 'The answer is 132.' against 'The answer is 121.', "
+    "with plain gradient steps. (a) The chosen response peaks and ends below its start; the rejected one falls "
+    "throughout; y*, which is wrong and in no pair, falls as well, and the mass goes to a third number. (b) A_w "
+    "changes sign where (a) peaks, A_l is negative throughout, their distance is |g_w - g_l|^2. (c) The printed "
+    "quantity is undefined while the two changes have different signs, then is negative; where it is positive (dark) "
+    "pi_w falls by more than pi_l, which Corollary 2 excludes. The margin grows at every step. Robust: the signs of "
+    "A_l and of the margin's growth, and that peak and crossing coincide. Dependent on the pair: that there is a "
+    "peak at all. It requires a pair with similar scores, such as one with the same wording, and a small beta.",
     differs="The paper trains Qwen2.5-0.5B-Instruct on an unnamed probing set and gives neither learning rate, beta, "
     "batch nor number of steps. Here: a Qwen2 of 330,144 parameters on one pair, plain gradient descent, beta 0.1, "
     "learning rate 3e-4, in float64. y* and the response that gains most are added. In print (c) is positive and "
@@ -102,7 +102,7 @@ def one_pair(
     steps: int = 150,
     every: int = 3,
 ) -> Arrays:
-    """Train on one pair; scores are compared at every so many steps."""
+    """Train on one pair; scores are compared at every ``every``-th step."""
     settings = PairSettings(
         chosen=chosen, rejected=rejected, beta=beta, learning_rate=learning_rate, steps=steps, every=every, others=10
     )
@@ -147,13 +147,13 @@ def chosen_rises_then_falls_below_its_start(arrays: Arrays) -> bool:
 
 @one_pair.check
 def rejected_falls_at_every_step(arrays: Arrays) -> bool:
-    """Log pi(y_l) falls at every step and A_l is negative wherever it was looked at."""
+    """Log pi(y_l) falls at every step and A_l is negative at every step at which it was computed."""
     return bool((np.diff(arrays["log_probs"][:, L]) < 0).all() and (arrays["drive"][:, L] < 0).all())
 
 
 @one_pair.check
 def chosen_drive_crosses_zero_at_the_peak(arrays: Arrays) -> bool:
-    """A_w is positive, then negative, and the change of sign is where log pi(y_w) peaks, to within one look."""
+    """A_w is positive, then negative, and the change of sign is where log pi(y_w) peaks, within one point."""
     drive, at = arrays["drive"][:, W], arrays["at"]
     first = int((drive < 0).argmax())
     once = first > 0 and (drive[:first] > 0).all() and (drive[first:] < 0).all()
@@ -162,7 +162,7 @@ def chosen_drive_crosses_zero_at_the_peak(arrays: Arrays) -> bool:
 
 
 @one_pair.check
-def margin_grows_as_foretold(arrays: Arrays) -> bool:
+def margin_grows_as_predicted(arrays: Arrays) -> bool:
     """The margin grows at every step, and by eta beta sigma(-z) |g_w - g_l|^2 to within 2%."""
     predicted, actual = (arrays[name][:, W] - arrays[name][:, L] for name in ("predicted", "actual"))
     grows = abs(arrays["margin"][0]) < 1e-10 and (np.diff(arrays["margin"]) > 0).all()
@@ -171,7 +171,7 @@ def margin_grows_as_foretold(arrays: Arrays) -> bool:
 
 @one_pair.check
 def theorem_1_has_the_signs(arrays: Arrays) -> bool:
-    """Theorem 1 foretells the sign of the next change: of y_l and y* always, of y_w but for one look at its peak."""
+    """Theorem 1 predicts the sign of the next change: of y_l and y* always, of y_w except at one point by its peak."""
     right = np.sign(arrays["predicted"]) == np.sign(arrays["actual"])
     wrong = np.flatnonzero(~right[:, W])
     peak, every = int(arrays["log_probs"][:, W].argmax()), arrays["at"][1] - arrays["at"][0]
@@ -181,7 +181,7 @@ def theorem_1_has_the_signs(arrays: Arrays) -> bool:
 
 @one_pair.check
 def literal_has_no_value_before_the_peak(arrays: Arrays) -> bool:
-    """log(Delta pi_w / Delta pi_l) has no value while pi_w rises, and one at every step after that."""
+    """log(Delta pi_w / Delta pi_l) is undefined while pi_w rises, and defined at every step after that."""
     *_, falls, _ = _phases(arrays)
     expected = np.arange(len(arrays["literal"])) < falls
     return bool(0 < falls < len(expected) and (np.isnan(arrays["literal"]) == expected).all())
@@ -189,7 +189,7 @@ def literal_has_no_value_before_the_peak(arrays: Arrays) -> bool:
 
 @one_pair.check
 def positive_literal_is_a_violation_of_corollary_2(arrays: Arrays) -> bool:
-    """From the peak on it rises, negative and then positive; positive just where pi_w falls by more than pi_l."""
+    """From the peak on it rises, first negative, then positive: positive exactly where pi_w falls by more than pi_l."""
     change_w, change_l, falls, more = _phases(arrays)
     literal = arrays["literal"]
     rises = (np.diff(literal[falls:]) > 0).all()
@@ -227,7 +227,7 @@ def _draw_one_pair(arrays: Arrays) -> Drawing:
 
 
 def _inside(axes: Axes, size: float = 6.5) -> dict[str, Any]:
-    """Return how to place words in the coordinates of the axes."""
+    """Return the keyword arguments that place text in the coordinates of the axes."""
     return {"transform": axes.transAxes, "fontsize": size}
 
 
@@ -275,6 +275,6 @@ def _draw_ratio(axes: Axes, arrays: Arrays) -> None:
 
 
 def plain(text: str) -> str:
-    """Return a text as matplotlib is to print it: visible spaces at the ends, no formulas, not too long."""
+    """Return a text for matplotlib: with visible spaces at its ends, without formulas, and shortened."""
     shown = text if len(text) <= 26 else text[:25] + "…"
     return shown.replace("\n", "⏎").replace("\\", r"\\").replace("$", r"\$")

@@ -1,8 +1,8 @@
-"""jian2025 Figure 2a on a small language model: DPO on five pairs of one prompt, and what becomes of a wrong y*.
+"""jian2025 Figure 2a on a small language model: DPO on five pairs of one prompt, and the probability of a wrong y*.
 
-The paper shows one run and does not say how its five rejected responses were taken. Beside such a run stand the six
-masses that the probability can be in, and other draws of the rejected. ``language_model_stable_po`` has Figure 2b. The
-model is the package's own checkpoint, or any other (``--model``).
+The paper shows one run and does not say how its five rejected responses were taken. Beside such a run, the figure shows
+the probability of six groups of responses, and other random draws of the rejected responses. Figure 2b is in
+``language_model_stable_po``. The model is the package's own checkpoint, or any other (``--model``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from figures.accuracy import FLOAT32, FLOAT32_FORECASTS, FLOAT32_PROBABILITIES
 from figures.language_model_pair import load_policy, plain
 from figures.registry import Arrays, figure
 from figures.style import CHOSEN, GREEDY, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
-from toy_models.multiplication.compare import draw_rules, foretell
+from toy_models.multiplication.compare import draw_rules, predict_first_move
 from toy_models.multiplication.methods import Descent, Method, dpo_with_nll
 from toy_models.multiplication.probe import GROUPS, UNSAMPLED, ProbeRun, ProbeSettings, follow
 from toy_models.multiplication.responses import as_prompt
@@ -43,7 +43,7 @@ MODEL = (
 
 
 def survey_question(model: str, device: str) -> tuple[Any, Survey, PairRule]:
-    """Return the model, what it says to the question, and which pairs to train on: searched ones only for our own."""
+    """Return the model, the survey of its responses, and the rule for the pairs (selected for our own model)."""
     policy, tokenizer = load_policy(model, device)
     rule = PairRule(rejected="weighted") if model else PINNED
     prompt = as_prompt(tokenizer, QUESTION)
@@ -51,7 +51,7 @@ def survey_question(model: str, device: str) -> tuple[Any, Survey, PairRule]:
 
 
 def _only(surveyed: Survey, rule: PairRule) -> tuple[Survey, PairRule]:
-    """Return y* and the responses of the pairs alone, and the same pairs by name: far fewer to follow."""
+    """Return a survey of y* and the responses of the pairs alone, faster to track, and the rule of these pairs."""
     chosen, rejected = select_pairs(surveyed, rule)
     kept = np.sort([surveyed.y_star, *chosen, *rejected])
     small = replace(
@@ -72,7 +72,7 @@ def train_on(policy: Any, surveyed: Survey, rule: PairRule, method: Method, step
 
 
 def record(run: ProbeRun) -> Arrays:
-    """Return what both figures show of the run on the first set of pairs."""
+    """Return the arrays of the run on the first set of pairs that both figures show."""
     return {
         "step": np.arange(len(run.log_probs)),
         "texts": np.array(run.survey.texts),
@@ -87,7 +87,7 @@ def record(run: ProbeRun) -> Arrays:
 def forecast(
     policy: Any, surveyed: Survey, rule: PairRule, draws: int, method: Method
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return first-order first moves of D_w, D_l and y* by the kernel: of the pairs, and of draws of the rejected.
+    """Return the first-order change of D_w, D_l and y* in the first step, for the pairs and for random draws of D_l.
 
     Args:
         policy: the model of the survey.
@@ -99,7 +99,7 @@ def forecast(
     Returns:
         Moves in nats, ``(3,)``, and of the others ``(2, draws / 2, 3)``: weighted, uniform.
     """
-    own, *moves = foretell(policy, surveyed, [rule, *draw_rules(2 * (draws // 2), rule.pairs)], method)
+    own, *moves = predict_first_move(policy, surveyed, [rule, *draw_rules(2 * (draws // 2), rule.pairs)], method)
     return own, np.stack([moves[::2], moves[1::2]])
 
 
@@ -112,7 +112,7 @@ PROBE_ACCURACY = {
 
 
 def masses_add_up(arrays: Arrays) -> bool:
-    """Return whether the masses are those of the responses, none negative, six that sum to one at every step."""
+    """Return whether the six masses are those of the responses, none is negative, and they sum to one at every step."""
     p, mass = np.exp(arrays["log_probs"]), arrays["mass"]
     tracked = np.stack([p[:, arrays["group"] == g].sum(1) for g in range(UNSAMPLED)], axis=1)
     same = np.abs(mass[:, :UNSAMPLED] - tracked).max() < 1e-3
@@ -121,16 +121,16 @@ def masses_add_up(arrays: Arrays) -> bool:
 
 @figure(
     "jian2025-2a",
-    "DPO lifts a wrong y* that no pair mentions, with rejected responses that were looked for; with others it may not",
+    "DPO raises a wrong y* that is in no pair if the rejected responses are selected for it; with others it may not",
     source="Jian et al. 2025, Figure 2 (a)",
     caption="(a) Mean change of log pi of five correct responses (D_w), of five incorrect ones (D_l) and of the most "
-    "probable response y*, which is wrong. (b) All the probability there is, in six parts: D_l has next to none to "
-    "give, and what D_w and y* gain comes from other incorrect and unsampled responses, which the proof of Theorem 2 "
-    "takes to be negligible. (c) y* with six draws of D_l that nobody looked for (solid: in proportion to the "
-    "probabilities, dashed: with equal chances; black: the D_l of (a)): mostly it falls. (d) y*'s first move in a "
-    "plain gradient step, by the kernel of the untrained model, in 200 draws. Robust: D_l falls, and D_w rises at "
-    "first. Dependent on the draw: whether y* rises at all, and whether D_w stays up to the end.",
-    differs=MODEL + "The D_l of (a) was looked for among 600 draws: it shows the paper's picture, which is no general "
+    "probable response y*, which is wrong. (b) The probability of six groups of responses, which sums to one: D_l "
+    "has almost none to lose, and what D_w and y* gain comes from other incorrect and unsampled responses, which the "
+    "proof of Theorem 2 assumes to be negligible. (c) y* with six unselected draws of D_l (solid: in proportion to "
+    "the probabilities, dashed: uniformly; black: the D_l of (a)): in most of them it falls. (d) The first change of "
+    "y* in a plain gradient step, by the kernel of the untrained model, in 200 draws. Robust: D_l falls, and D_w "
+    "rises at first. Dependent on the draw: whether y* rises at all, and whether D_w stays up to the end.",
+    differs=MODEL + "The D_l of (a) was selected among 600 draws to show the paper's picture, which is not a general "
     "fact. The paper leaves open how its rejected responses were taken, the pairing, beta, learning rate, optimizer "
     "and number of steps. Panels (b) to (d) are added.",
     claims=(
@@ -151,13 +151,13 @@ def dpo_probe(
     method = Descent(dpo_with_nll(beta, 0.0))
     run = follow(policy, surveyed, ProbeSettings(rule=rule, method=method, steps=steps))
     others = draw_rules(trained, rule.pairs)
-    foretold, draws_foretold = forecast(policy, surveyed, rule, draws, method)
+    predicted, draws_predicted = forecast(policy, surveyed, rule, draws, method)
     return {
         **record(run),
         "draw": np.array([str(other) for other in others]),
         "draw_change": np.stack([train_on(policy, surveyed, other, method, steps).change for other in others]),
-        "forecast": draws_foretold,
-        "foretold": foretold,
+        "forecast": draws_predicted,
+        "foretold": predicted,
     }
 
 
@@ -170,7 +170,7 @@ def the_pattern_of_the_paper(arrays: Arrays) -> bool:
 
 @dpo_probe.check
 def six_masses_sum_to_one(arrays: Arrays) -> bool:
-    """The six masses are none of them negative, sum to one at every step, and are those of the responses followed."""
+    """The six masses are non-negative, sum to one at every step, and are those of the tracked responses."""
     return masses_add_up(arrays)
 
 
@@ -186,9 +186,9 @@ def the_mass_comes_from_others(arrays: Arrays) -> bool:
 def chosen_up_and_rejected_down_in_every_draw(arrays: Arrays) -> bool:
     """The kernel sends D_w up and D_l down in every draw; trained, D_l falls in every draw, and D_w rises at first."""
     forecast, trained = arrays["forecast"], arrays["draw_change"]
-    foretold = (forecast[..., W] > 0).all() and (forecast[..., L] < 0).all()
+    predicted = (forecast[..., W] > 0).all() and (forecast[..., L] < 0).all()
     early = trained[:, min(10, trained.shape[1] - 1), W]
-    return bool(foretold and (np.diff(trained[:, :, L]) < 0).all() and (early > 0).all())
+    return bool(predicted and (np.diff(trained[:, :, L]) < 0).all() and (early > 0).all())
 
 
 @dpo_probe.check
@@ -200,8 +200,8 @@ def y_star_depends_on_the_draw(arrays: Arrays) -> bool:
 
 
 @dpo_probe.check
-def the_kernel_foretold_the_first_move(arrays: Arrays) -> bool:
-    """The kernel foretells the signs of the first step of (a): D_w up, D_l down, y* up."""
+def the_kernel_predicts_the_first_move(arrays: Arrays) -> bool:
+    """The kernel predicts the signs of the first step of (a): D_w up, D_l down, y* up."""
     first = arrays["change"][1]
     return bool((np.sign(first) == np.sign(arrays["foretold"])).all() and arrays["foretold"][Y_STAR] > 0)
 
@@ -236,7 +236,7 @@ def _draw_dpo_probe(arrays: Arrays) -> Drawing:
 
 
 def draw_change(axes: Axes, arrays: Arrays, method: str) -> None:
-    """Draw what the paper draws."""
+    """Draw the curves that the paper shows."""
     step, change = arrays["step"], arrays["change"]
     axes.axhline(0, color=REFERENCE, linewidth=0.6)
     for column, color in enumerate(COLORS):
@@ -271,7 +271,7 @@ def draw_mass(axes: Axes, arrays: Arrays) -> None:
 
 
 def draw_forecast(axes: Axes, forecasts: dict[str, np.ndarray]) -> None:
-    """Draw histograms of y*'s foretold first move and say how often it is upwards."""
+    """Draw histograms of y*'s predicted first move and say how often it is upwards."""
     moves = np.concatenate([1e3 * forecast[..., Y_STAR].ravel() for forecast in forecasts.values()])
     bins = np.linspace(moves.min(), moves.max(), 26).tolist()
     axes.axvline(0, color=REFERENCE, linewidth=0.6)

@@ -1,6 +1,6 @@
 """jian2025 Figure 2b on a small language model: Stable PO on the pairs of Figure 2a, beside DPO and DPO + NLL.
 
-The comparison is at equal step, as the paper's, and at equal margin, on the pairs that were looked for and on others.
+The comparison is at equal step, as the paper's, and at equal margin, on the selected pairs and on others.
 The model is the package's own checkpoint, or any other (``--model``).
 """
 
@@ -42,15 +42,15 @@ if TYPE_CHECKING:
 
 @figure(
     "jian2025-2b",
-    "Stable PO holds y* down and lifts D_w further, and is nearly DPO plus its likelihood term",
+    "Stable PO lowers y* and raises D_w further, and is nearly DPO plus its likelihood term",
     source="Jian et al. 2025, Figure 2 (b)",
-    caption="Stable PO (lambda 1, gamma 0, K 1) on the pairs of jian2025-2a. (a), (b) As there, but y* falls from the "
-    "start. (c) y* at equal step. (d) y* and D_w against the margin, which takes out that with AdamW a method with "
-    "more terms moves less along DPO's direction (dotted: the margin of (e)). (e) y* at equal margin, on these pairs "
-    "and on draws of D_l that nobody looked for. (f) y*'s first move by the kernel in 200 draws. Robust, in every draw "
-    "that was trained: against DPO y* is lower and D_w higher; and DPO + 1 NLL does nearly the same, since what tells "
-    "Stable PO apart when gamma is 0, term (b), is a negligible part of its gradient. Dependent on the draw: how far "
-    "y* falls.",
+    caption="Stable PO (lambda 1, gamma 0, K 1) on the pairs of jian2025-2a. (a), (b) As there, but y* falls from "
+    "the start. (c) y* at equal step. (d) y* and D_w against the margin, since with AdamW a method with more terms "
+    "moves less along DPO's direction in the same number of steps (dotted: the margin of (e)). (e) y* at equal "
+    "margin, on these pairs and on unselected draws of D_l. (f) The first change of y* by the kernel in 200 draws. "
+    "Robust, in every draw that was trained: against DPO y* is lower and D_w higher; and DPO + 1 NLL does nearly the "
+    "same, since the only difference of Stable PO when gamma is 0, term (b), is a negligible part of its gradient. "
+    "Dependent on the draw: how far y* falls.",
     differs=MODEL + "lambda 1, K 1, inner learning rate 2e-5, LoRA of rank 8 and gamma 0 are ours for this figure: the "
     "paper names no gamma anywhere and does not quantify its panel. Panels (b) to (f) are added, and with them DPO + "
     "NLL as a control, which the paper does not run on the probe.",
@@ -114,7 +114,7 @@ def chosen_up_rejected_and_y_star_down(arrays: Arrays) -> bool:
 
 @stable_po_probe.check
 def six_masses_still_sum_to_one(arrays: Arrays) -> bool:
-    """The six masses are none of them negative, sum to one at every step, and are those of the responses followed."""
+    """The six masses are non-negative, sum to one at every step, and are those of the tracked responses."""
     return masses_add_up(arrays)
 
 
@@ -142,7 +142,7 @@ def nearly_dpo_with_nll(arrays: Arrays) -> bool:
 
 @stable_po_probe.check
 def term_b_is_negligible(arrays: Arrays) -> bool:
-    """Term (b), all that Stable PO adds to DPO + NLL, never has 1% of the backbone's gradient."""
+    """Term (b), all that Stable PO adds to DPO + NLL, is always below 1% of the backbone's gradient."""
     return bool((arrays["term_b_share"] >= 0).all() and (arrays["term_b_share"] < 0.01).all())
 
 

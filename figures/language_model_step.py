@@ -14,10 +14,10 @@ import torch
 
 from dynamics import DPO
 from dynamics.language_model import (
-    moved,
+    changed_parameters,
+    log_probs_jvp,
     next_token_log_probs,
     parameter_change,
-    push_log_probs,
     tokenize,
     vocabulary_shift,
 )
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-FIRST_ORDER = 0.02  # nats: steps that move no log pi by more are small enough for a slope
+FIRST_ORDER = 0.02  # nats: a step that moves no log pi by more than this is small enough for fitting a slope
 RATES = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 
@@ -41,12 +41,12 @@ RATES = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
     "Theorem 1 on a language model: right to first order, and of no use for y_w beyond a tenth of a nat",
     source="not in the papers; Jian et al. 2025, Theorem 1 and Eq. (64)",
     caption="One plain gradient step on the pair of jian2025-1-lm, from the untrained model, at ten learning rates. "
-    "(a) Change of log pi, predicted (lines) and actual (points; open where the sign is not the predicted one). "
-    "(b) The error relative to the prediction is first order in the learning rate: slope 1. Dashed: Eq. (64) as "
-    "printed for y*, with |g*|^2 where g* . g_w belongs. It has the wrong sign here and no step is small enough for "
-    "it. The error is largest for y_w, whose drive is a small difference of large numbers; at the largest rate it "
-    "falls where Theorem 1 has it rise. Robust: the slopes. Dependent on model and pair: where the prediction ceases "
-    "to be of use.",
+    "(a) Change of log pi, predicted (lines) and actual (points; open where the sign is not the predicted one). (b) "
+    "The error relative to the prediction is first order in the learning rate: slope 1. Dashed: Eq. (64) as printed "
+    "for y*, with |g*|^2 where g* . g_w belongs. It has the wrong sign here, and its error does not vanish for small "
+    "steps. The error is largest for y_w, whose drive is a small difference of large numbers; at the largest rate it "
+    "falls where Theorem 1 has it rise. Robust: the slopes. Dependent on model and pair: at which step size the "
+    "prediction becomes useless.",
     claims=("jian2025.theorem-1", "jian2025.eq-64", "jian2025.eq-19", "jian2025.theorem-2-greedy-sign"),
 )
 def theorem_1(
@@ -57,20 +57,20 @@ def theorem_1(
     beta: float = 0.1,
     learning_rates: tuple[float, ...] = RATES,
 ) -> Arrays:
-    """Compare single steps of several sizes with Theorem 1; the kernel's word is kept beside the prediction."""
+    """Compare single steps of several sizes with Theorem 1; the kernel's prediction is kept beside that of the jvp."""
     policy, tokenizer = load_policy(model, device)
     settings = PairSettings(chosen=chosen, rejected=rejected, beta=beta, steps=1, every=1, others=1)
     found = theorem_1_errors(policy, tokenizer, learning_rates, settings)
-    gram = follow_pair(policy, tokenizer, settings).gram[0]
-    pull = found.learning_rates * beta / 2  # at the reference sigma(-z) = 1/2
+    inner = follow_pair(policy, tokenizer, settings).kernel[0]
+    speed = found.learning_rates * beta / 2  # at the reference sigma(-z) = 1/2
     small = np.abs(found.predicted).max(1) < FIRST_ORDER
     slope = _slope(found.learning_rates[small], found.relative_error[small])
     return {
         "learning_rate": found.learning_rates,
         "predicted": found.predicted,
         "actual": found.actual,
-        "kernel": pull[:, None] * (gram[:, W] - gram[:, L]),
-        "as_printed": pull * (gram[Y_STAR, Y_STAR] - gram[Y_STAR, L]),
+        "kernel": speed[:, None] * (inner[:, W] - inner[:, L]),
+        "as_printed": speed * (inner[Y_STAR, Y_STAR] - inner[Y_STAR, L]),
         "small": small,
         "slope": slope,
     }
@@ -101,7 +101,7 @@ def error_is_first_order(arrays: Arrays) -> bool:
 
 
 @theorem_1.check
-def small_steps_are_foretold(arrays: Arrays) -> bool:
+def small_steps_are_predicted(arrays: Arrays) -> bool:
     """At the smallest step the error is below 0.1%; the chosen response rises and the rejected one falls."""
     signs = arrays["actual"][0, W] > 0 > arrays["actual"][0, L]
     return bool((_errors(arrays)[0] < 1e-3).all() and signs)
@@ -177,12 +177,13 @@ def _log_axes(axes: Axes, ylabel: str, title: str) -> None:
     "Where one step on a pair sends the next token: the shared beginning moves as well, and a third number gains most",
     source="not in the papers; Jian et al. 2025, Theorem 1 carried to every token; Remark 4",
     caption="One plain gradient step (learning rate 3e-4) on 'The answer is 132.' against 'The answer is 121.': "
-    "first-order change of every next-token probability along y_w, by one forward-mode pass (bars), and the change "
-    "that came (dots). (a) Probability that changes hands before each token. Without shared parameters it would be "
-    "exactly 0 before the pair parts; here already the first token moves, and responses that are in no pair with it. "
-    "(b) All tokens at all positions. (c) The first token: away from bare numbers. (d) Where the pair parts, y_l's "
-    "token loses most, but the largest gain is not that of y_w's: it is a digit that neither response has. Robust: "
-    "agreement to first order, and that the shared beginning moves. Dependent on model and pair: who gains.",
+    "first-order change of every next-token probability along y_w, by one forward-mode pass (bars), and the actual "
+    "change (dots). (a) Probability that moves between next tokens at each position. Without shared parameters it "
+    "would be exactly 0 before the two responses differ; here the distribution of the first token changes already, "
+    "and with it responses that are in no pair. (b) All tokens at all positions. (c) The first token: probability "
+    "moves away from bare numbers. (d) Where the two responses differ, y_l's token loses most, but the largest gain "
+    "is not that of y_w's: it is a digit that neither response has. Robust: agreement to first order, and that the "
+    "shared beginning moves. Dependent on model and pair: which token gains.",
     claims=("jian2025.theorem-1", "jian2025.prefix-tree", "jian2025.remark-4"),
 )
 def token_shift(
@@ -208,7 +209,7 @@ def token_shift(
     actual = []
     for rate in learning_rates:
         scaled = {name: step * (rate / learning_rates[0]) for name, step in change.items()}
-        with moved(policy, scaled, torch.float64):
+        with changed_parameters(policy, scaled, torch.float64):
             after = next_token_log_probs(policy, pair[:1], dtype=torch.float64)
         actual.append((shift.probabilities * torch.expm1(after - shift.log_probs)).numpy())
     y_w, y_l = (sequence.response for sequence in pair)
@@ -221,7 +222,7 @@ def token_shift(
         "predicted": shift.change.numpy(),
         "actual": np.stack(actual),
         "log_change": shift.log_change.numpy(),
-        "push": push_log_probs(policy, change, pair[:1], dtype=torch.float64).cpu().numpy(),
+        "push": log_probs_jvp(policy, change, pair[:1], dtype=torch.float64).cpu().numpy(),
         "y_w": np.array(y_w),
         "y_l_at_fork": np.array(y_l[fork]),
         "fork": np.array(fork),
@@ -250,7 +251,7 @@ def _shift_errors(arrays: Arrays) -> np.ndarray:
 
 
 @token_shift.check
-def shift_is_foretold(arrays: Arrays) -> bool:
+def shift_is_predicted(arrays: Arrays) -> bool:
     """At every position the predicted shift is within 2% of the actual one, as vectors over the vocabulary."""
     return bool((_shift_errors(arrays)[0] < 0.02).all())
 
@@ -271,7 +272,7 @@ def probability_is_conserved(arrays: Arrays) -> bool:
 
 @token_shift.check
 def tokens_add_up_to_theorem_1(arrays: Arrays) -> bool:
-    """The changes of log p of y_w's own tokens add up to Theorem 1's change of log pi(y_w), from another pass."""
+    """The changes of log p of y_w's own tokens add up to Theorem 1's change of log pi(y_w), computed separately."""
     own = arrays["log_change"][np.arange(len(arrays["y_w"])), arrays["y_w"].astype(int)].sum()
     return bool(abs(own - arrays["push"][0]) < 1e-9 * abs(own))
 

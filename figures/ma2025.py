@@ -1,4 +1,4 @@
-"""Figure 1 of ma2025: where DPO and a balanced loss push, in a Gaussian world, beside the exact balanced push.
+"""Figure 1 of ma2025: how DPO and a balanced loss change the logits in a Gaussian world, as printed and exactly.
 
 No sampling: the curves are sums over all pairs of responses. The paper draws w_i (DPO) and w_i pi_i ("PPO"). What a
 loss in pi_w - pi_l really does to the logits is pi_i (w_i - sum_j pi_j w_j); the term that the paper's Eq. 14 leaves
@@ -36,7 +36,7 @@ CURVES = ("w", "printed", "exact")
 COLORS = {"w": DPO_COLOR, "printed": BALANCED_COLOR, "exact": EXACT_COLOR}
 DASHES: dict[str, tuple[int, tuple[float, ...]]] = {"w": (0, ()), "printed": (0, (5, 1.5)), "exact": (0, (1.4, 1.0))}
 NAMES = {"w": "$w_i$ (DPO)", "printed": r"$w_i\pi_i$ as printed", "exact": r"$\pi_i(w_i-\bar w)$ exact"}
-FLOOR = -1.65  # of the panels; the bells stand on it, below the curves
+FLOOR = -1.65  # bottom of the panels, where the two Gaussians are drawn below the curves
 P_SHADE, Q_SHADE = "#BDBDBD", "#CC79A7"
 
 
@@ -44,14 +44,16 @@ P_SHADE, Q_SHADE = "#BDBDBD", "#CC79A7"
     "ma2025-1",
     "Where DPO and a balanced loss push the logits, in three Gaussian worlds",
     source="Ma et al. 2025, Figure 1",
-    caption="Each curve is scaled to unit peak; dots mark the largest push down and up; below, the policy P and the "
-    "preference Q. Left, pairs drawn uniformly: DPO pushes hardest well outside both modes, the balanced loss near P. "
-    "Right, pairs drawn from the policy: the curves lie close together. The printed approximation (dashed) leaves out "
-    "the mean fitness: in the middle row on the left it has hardly a push up, where the exact balanced push (dotted) "
-    "has one as large as its push down. In the free coordinates of Definition 1 DPO is POSITIVELY imbalanced in all "
-    "six panels: E|dL/dpi_w| / E|dL/dpi_l| is 11.0, 56.8, 2.7 on the left and 1.5, 5.8, 1.1 on the right.",
-    differs="Exact sums in place of a simulation, whose normalisation the paper does not give. The exact balanced push "
-    "is added. w is DPO's for beta = 1 and a uniform reference, which the paper's Lemma 2 takes for granted.",
+    caption="Each curve is scaled to unit peak; dots mark the largest decrease and increase; below, the policy P and "
+    "the preference Q. Left, pairs drawn uniformly: DPO changes the logits most well outside both modes, the "
+    "balanced loss near P. Right, pairs drawn from the policy: the curves lie close together. The printed "
+    "approximation (dashed) leaves out the mean fitness: in the middle row on the left it hardly raises any logit, "
+    "where the exact balanced update (dotted) raises some as much as it lowers others. In the free coordinates of "
+    "Definition 1 DPO is POSITIVELY imbalanced in all six panels: E|dL/dpi_w| / E|dL/dpi_l| is 11.0, 56.8, 2.7 on "
+    "the left and 1.5, 5.8, 1.1 on the right.",
+    differs="Exact sums in place of a simulation, whose normalisation the paper does not give. The exact balanced "
+    "update is added. w is DPO's for beta = 1 and a uniform reference, which the paper's Lemma 2 assumes without "
+    "saying so.",
     claims=("ma2025.theorem-2", "ma2025.eq-14", "ma2025.theorem-3", "ma2025.corollary-1", "ma2025.lemma-2"),
 )
 def update_distributions(
@@ -202,7 +204,7 @@ def _draw(arrays: Arrays) -> Drawing:
 
 
 def _shade(axes: Axes, responses: np.ndarray, log_policy: np.ndarray, log_utility: np.ndarray) -> None:
-    """Stand the two bells on the floor of the panel."""
+    """Draw the two Gaussians at the bottom of the panel."""
     for log_bell, shade, ink, name in ((log_policy, P_SHADE, OTHERS, "P"), (log_utility, Q_SHADE, Q_SHADE, "Q")):
         bell = np.exp(log_bell - log_bell.max())
         axes.fill_between(responses, FLOOR, FLOOR + 0.5 * bell, color=shade, alpha=0.4, linewidth=0, zorder=0)

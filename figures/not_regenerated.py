@@ -1,4 +1,4 @@
-"""What is in print and not here: what needs training runs of large models, or judges."""
+"""Figures and tables of the papers that are not regenerated here, mostly because they need large models or judges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class NotRegenerated:
     Attributes:
         source: paper and number in print.
         shows: what it shows.
-        reason: why it is not here, and what here comes nearest.
+        reason: why it is not regenerated, and what comes nearest to it here.
     """
 
     source: str

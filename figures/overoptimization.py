@@ -21,7 +21,7 @@ from figures.style import (
     label_panel,
 )
 from theory.sun2025.floor import FLOOR_MARGIN
-from toy_models.overoptimization import APART, train
+from toy_models.overoptimization import STATIC, train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,10 +33,10 @@ STEPS_LABEL = "training step"
 def runs_of(losses: tuple[str, ...], seeds: int, results: tuple[str, ...], **settings: Any) -> Arrays:
     """Train every loss on every seed and return the results named, ``LOSS_RESULT`` of shape (seeds, records)."""
     grid = {"loss": list(losses)} | {name: [value] for name, value in settings.items()}
-    table = sweep(train, grid, range(seeds), apart=[name for name in APART if name in grid], jobs=1)
+    table = sweep(train, grid, range(seeds), static=[name for name in STATIC if name in grid], jobs=1)
     found = {"step": table["step"][0]}
     for loss in losses:
-        rows = table.select(loss=loss)
+        rows = table.where(loss=loss)
         found |= {f"{loss}_{result}": rows[result] for result in results}
     return found
 
@@ -47,13 +47,13 @@ def errors(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def above(values: np.ndarray, least: float = 3.0) -> bool:
-    """Return whether the mean over seeds is above 0 by so many standard errors."""
+    """Return whether the mean over seeds is above 0 by ``least`` standard errors."""
     mean, error = errors(values)
     return bool(error > 0 and mean > least * error)
 
 
 def fall(reward: np.ndarray) -> np.ndarray:
-    """Return by how much each seed ends below its own value at the peak of the mean curve."""
+    """Return how far each seed ends below its value at the step where the mean curve peaks."""
     return reward[:, reward.mean(0).argmax()] - reward[:, -1]
 
 
@@ -70,8 +70,9 @@ def band(axes: Axes, x: np.ndarray, values: np.ndarray, color: str, **line: obje
     source="Sun et al. 2025, Figure 3",
     caption="Mean over worlds, bands of one standard error. (a) Log-probability per token of the chosen and rejected "
     "responses of the training pairs: after a short rise of the chosen ones both fall, the rejected ones further. "
-    "(b) The median margin of those pairs grows for ever. (c) Expected true reward on held-out prompts, in standard "
-    "deviations of the reference's: it peaks early and most of the gain is lost while the margin goes on growing.",
+    "(b) The median margin of those pairs grows without bound. (c) Expected true reward on held-out prompts, in "
+    "standard deviations of the reference's: it peaks early and most of the gain is lost while the margin keeps "
+    "growing.",
     differs="A world of 341 responses takes the place of Zephyr on UltraFeedback, with AdamW. Panels (b) and (c) are "
     "added: the paper infers over-optimization from (a) alone.",
     claims=("sun2025.both-may-fall", "sun2025.logistic-never-settles"),
@@ -147,11 +148,11 @@ WORLDS: dict[str, dict[str, Any]] = {
     "sun2025-5",
     "Self PO beside SimPO: its chosen responses fall less, its true reward falls all the same",
     source="Sun et al. 2025, Figure 5",
-    caption="Blue SimPO, orange Self PO; mean over worlds, bands of one standard error. (a) Chosen responses fall less "
-    "with Self PO. (b) Training accuracy rises alike; held-out accuracy peaks early and ends lower with Self PO. "
-    "(c) Expected true reward on held-out prompts: both lose their gain, or most of it, Self PO no less than SimPO, "
-    "though its median margin has settled. (d) The fall is that of the world and the optimizer: where nonsense costs "
-    "nothing, or with plain gradient descent, little or nothing of it is left, and SimPO ends higher.",
+    caption="Blue SimPO, orange Self PO; mean over worlds, bands of one standard error. (a) Chosen responses fall "
+    "less with Self PO. (b) Training accuracy rises alike; held-out accuracy peaks early and ends lower with Self "
+    "PO. (c) Expected true reward on held-out prompts: both lose their gain, or most of it, Self PO no less than "
+    "SimPO, though its median margin has settled. (d) The fall depends on the world and the optimizer: where "
+    "nonsense costs nothing, or with plain gradient descent, it is small or absent, and SimPO ends higher.",
     differs="A world of 341 responses takes the place of Zephyr on UltraFeedback. Reproduced: chosen responses fall "
     "less. Not reproduced: a higher accuracy of Self PO (equal in training, lower held out). Held-out accuracy and "
     "true reward, which the paper does not show, speak against its reading that the loss prevents over-optimization.",

@@ -1,4 +1,4 @@
-"""A figure that the papers lack: which loss protects the chosen response, and what it pays for that in margin."""
+"""A figure that is in no paper: which loss protects the chosen response, and what it pays for that in margin."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 NAMES, POLICIES = tuple(LOSSES), tuple(FEATURES)
 TABULAR, SHARED, FAR = range(3)
 MODEL_PAIRS = (PAIR["chosen"], PAIR["rejected"]), ("11 x 12 = 132.", "11 x 12 = 131.")
-"""That of jian2025-1-lm, and one in which DPO's first step lowers the chosen response."""
-LAST = 200  # steps at the end of a walk, over which a fall that goes on is seen
-HELD = 0.2  # nats: two steps of the walk, as much as it trembles where it should stand still
+"""Two pairs: that of jian2025-1-lm, and one whose chosen response falls in DPO's first step."""
+LAST = 200  # steps at the end of training over which a continuing fall is measured
+HELD = 0.2  # nats: two steps, the amplitude of the oscillation around a stationary point
 FALLING = -1.0  # nats over the last steps
 
 
 def at_ten_nats(chosen: np.ndarray, margin: np.ndarray, nats: float = 10.0) -> tuple[np.ndarray, np.ndarray]:
-    """Return both changes where the margin has first gained so many nats, or the most that it ever gains.
+    """Return both changes at the first step at which the margin has gained ``nats``, or at its largest gain if less.
 
     Args:
         chosen: change of log pi_w, ``(steps, ...)``.
@@ -54,30 +54,31 @@ def at_ten_nats(chosen: np.ndarray, margin: np.ndarray, nats: float = 10.0) -> t
     "new-protection",
     "Which loss protects the chosen response, and what it pays for that in margin",
     source="not in the papers; the condition is that of Yuan et al. 2024, for two weights",
-    caption="(a) The ratio of a loss's two weights at the reference, d_w / d_l, on the policy with a shared parameter. "
-    "The chosen response rises if d_w |g_w|^2 > d_l <g_w, g_l>, right of the first line; the margin falls right of the "
-    "second. Between them, where only RPO is, both rise. Hollow: both weights are negative, so that everything is "
-    "turned round. (b) Change of log pi_w (nats): after the first step per nat of margin, with an arrow for the "
-    "margin's way; when log(pi_w / pi_l) has gained 10 nats, or the most it ever gains (small); and after 90 nats of "
-    "walking (an arrow where it goes on falling). Tabular: DPO's chosen response rises for good, that of a loss per "
-    "token falls from the first step (chosen 8 tokens, rejected 2), and SquaredPO's and forward KL's rise and fall. "
-    "Shared: DPO gives up 15 nats for 10. Far apart: DPOP with penalty 1 loses 10 nats while its loss goes to 0; with "
-    "penalty 50 it holds the response and stops at 5 nats of margin. DiscoPOP's first step lowers every margin. "
-    "Model: the first step on two pairs, that of jian2025-1-lm and '11 x 12 = 132.' against '11 x 12 = 131.'; in the "
-    "second the chosen response falls under DPO, and a shift to 3/4 is enough to hold it. Robust: the signs of the "
-    "finite policies. Dependent on policies, model and pair: the sizes.",
+    caption="(a) The ratio of a loss's two weights at the reference, d_w / d_l, on the policy with a shared "
+    "parameter. The chosen response rises if d_w |g_w|^2 > d_l <g_w, g_l>, right of the first line; the margin falls "
+    "right of the second. Between them, where only RPO is, both rise. Hollow: both weights are negative, which "
+    "reverses every inequality. (b) Change of log pi_w (nats): after the first step per nat of margin, with an arrow "
+    "for the direction of the margin; when log(pi_w / pi_l) has gained 10 nats, or the most it ever gains (small); "
+    "and at the end of training, after a path of 90 nats (an arrow where it is still falling). Tabular: DPO's chosen "
+    "response rises throughout, that of a loss per token falls from the first step (chosen 8 tokens, rejected 2), "
+    "and SquaredPO's and forward KL's rise and fall. Shared: under DPO the chosen response loses 15 nats while the "
+    "margin gains 10. Far apart (features 1 and 8): DPOP with penalty 1 loses 10 nats while its loss goes to 0; with "
+    "penalty 50 the chosen response stays where it is and the margin stops at 5 nats. DiscoPOP's first step lowers "
+    "every margin. Model: the first step on two pairs, that of jian2025-1-lm and '11 x 12 = 132.' against '11 x 12 = "
+    "131.'; in the second the chosen response falls under DPO, and a shift to 3/4 is enough to prevent that. Robust: "
+    "the signs of the finite policies. Dependent on policies, model and pair: the sizes.",
     claims=("jian2025.displacement-condition", "jian2025.tabular-signs"),
 )
 def protection(steps: int = 900, model: str = "", device: str = "") -> Arrays:
-    """Take the first step, walk on, and read the kernel of the pair off the language model."""
+    """Compute the first step, the path of training, and the kernel of two pairs in the language model."""
     walked = walk(steps)
-    here = first_step(walked.gram, pair_at(walked.reference, walked.reference))
-    gram, pair = model_pairs(model, device)
-    there = first_step(gram, pair)
+    here = first_step(walked.kernel, pair_at(walked.reference, walked.reference))
+    kernel, pair = model_pairs(model, device)
+    there = first_step(kernel, pair)
     chosen, margin = walked.chosen.numpy(), walked.margin.numpy()
     ten = at_ten_nats(chosen, margin)
     return {
-        "gram": walked.gram.numpy(),
+        "kernel": walked.kernel.numpy(),
         "weights": torch.stack([here.chosen_weight, here.rejected_weight]).numpy(),
         "first_chosen": here.chosen.numpy(),
         "first_margin": here.margin.numpy(),
@@ -89,7 +90,7 @@ def protection(steps: int = 900, model: str = "", device: str = "") -> Arrays:
         "least": chosen.min(0),
         "last": chosen[-1] - chosen[-1 - min(LAST, steps)],
         "loss": walked.loss.numpy(),
-        "model_gram": gram.numpy(),
+        "model_kernel": kernel.numpy(),
         "model_weights": torch.stack([there.chosen_weight, there.rejected_weight]).numpy(),
         "model_chosen": there.chosen.numpy(),
         "model_margin": there.margin.numpy(),
@@ -102,9 +103,9 @@ def model_pairs(model: str = "", device: str = "") -> tuple[torch.Tensor, PairLo
     prompt = as_prompt(tokenizer, QUESTION)
     sequences = [tokenize(tokenizer, prompt, text) for texts in MODEL_PAIRS for text in texts]
     account = sequence_kernel(policy, sequences)
-    gram, log_p = account.kernel.double().cpu(), account.log_probs.double().cpu().reshape(2, 2).T
+    kernel, log_p = account.kernel.double().cpu(), account.log_probs.double().cpu().reshape(2, 2).T
     lengths = torch.tensor([len(s.response) for s in sequences], dtype=torch.float64).reshape(2, 2).T
-    return torch.stack([gram[:2, :2], gram[2:, 2:]]), PairLogProbs(*log_p, *log_p, *lengths)
+    return torch.stack([kernel[:2, :2], kernel[2:, 2:]]), PairLogProbs(*log_p, *log_p, *lengths)
 
 
 def _row(name: str) -> int:
@@ -115,25 +116,25 @@ def _rows(*names: str) -> list[int]:
     return [NAMES.index(name) for name in names]
 
 
-def window(gram: np.ndarray) -> tuple[float, float]:
+def window(kernel: np.ndarray) -> tuple[float, float]:
     """Return the ratios d_w / d_l above which the chosen response rises, and below which the margin does.
 
     Example:
         >>> window(np.array([[1.0, 2.0], [2.0, 8.0]]))  # of positive weights, with <g_w, g_l> > |g_w|^2
         (2.0, 6.0)
     """
-    return float(gram[0, 1] / gram[0, 0]), float((gram[1, 1] - gram[0, 1]) / (gram[0, 1] - gram[0, 0]))
+    return float(kernel[0, 1] / kernel[0, 0]), float((kernel[1, 1] - kernel[0, 1]) / (kernel[0, 1] - kernel[0, 0]))
 
 
 @protection.check
 def first_step_is_as_the_two_weights_say(arrays: Arrays) -> bool:
     """The chosen response rises at first if and only if d_w |g_w|^2 > d_l <g_w, g_l>, for every loss, everywhere."""
     right = True
-    for weights, gram, told in (
-        (arrays["weights"], arrays["gram"], (arrays["first_chosen"], arrays["first_walked"])),
-        (arrays["model_weights"], arrays["model_gram"], (arrays["model_chosen"],)),
+    for weights, kernel, told in (
+        (arrays["weights"], arrays["kernel"], (arrays["first_chosen"], arrays["first_walked"])),
+        (arrays["model_weights"], arrays["model_kernel"], (arrays["model_chosen"],)),
     ):
-        says = weights[0] * gram[..., 0, 0] > weights[1] * gram[..., 0, 1]
+        says = weights[0] * kernel[..., 0, 0] > weights[1] * kernel[..., 0, 1]
         right &= all(bool(((seen > 0) == says).all()) and bool((np.abs(seen) > 0).all()) for seen in told)
     return right
 
@@ -177,7 +178,7 @@ def a_shift_is_enough_on_the_model(arrays: Arrays) -> bool:
 
 @protection.check
 def dpop_forgets_the_response_at_no_loss(arrays: Arrays) -> bool:
-    """Far apart, DPOP with penalty 1 takes its loss below 1/100 while the chosen response goes on falling."""
+    """In the third policy, the loss of DPOP with penalty 1 ends below 1/100 while the chosen response keeps falling."""
     i = _row("DPOP, penalty 1")
     first, last = arrays["loss"][:, i, FAR]
     return bool(last < first / 100 and arrays["end_chosen"][i, FAR] < -5 and arrays["last"][i, FAR] < FALLING)
@@ -195,8 +196,8 @@ def dpop_pays_in_margin(arrays: Arrays) -> bool:
 
 @protection.check
 def rpo_alone_is_in_the_window(arrays: Arrays) -> bool:
-    """With a shared parameter RPO alone raises chosen and margin at first; ORPO and CPO pay, the others displace."""
-    low, high = window(arrays["gram"][SHARED])
+    """With a shared parameter RPO alone raises both chosen response and margin at first."""
+    low, high = window(arrays["kernel"][SHARED])
     d_w, d_l = arrays["weights"][..., SHARED]
     ratio, turned = d_w / d_l, d_w < 0
     both = (arrays["first_chosen"][:, SHARED] > 0) & (arrays["first_margin"][:, SHARED] > 0)
@@ -220,7 +221,7 @@ def _draw(arrays: Arrays) -> Drawing:
 
 def _draw_ratios(axes: Axes, arrays: Arrays) -> None:
     """Draw d_w / d_l of every loss, and where chosen response and margin rise."""
-    low, high = window(arrays["gram"][SHARED])
+    low, high = window(arrays["kernel"][SHARED])
     d_w, d_l = arrays["weights"][..., SHARED]
     axes.axvspan(low, high, color=CHOSEN, alpha=0.15, linewidth=0)
     axes.axvline(low, color=CHOSEN, linewidth=0.8)

@@ -1,4 +1,4 @@
-"""Compute, check, draw and store figures, in this process or in several; do it again from a manifest."""
+"""Compute, check, draw and store figures, in one process or several, or again from the manifest of an earlier run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from dynamics.errors import InvalidArgument
 from dynamics.grid import one_thread
-from figures.registry import Figure, select
+from figures.registry import Figure, select_figures
 from figures.store import SUFFIXES, environment, save
 from figures.style import paper_style
 
@@ -38,15 +38,15 @@ class Drawn:
 
     @property
     def not_seen(self) -> list[str]:
-        """Return what should be seen in it and is not, in words."""
+        """Return what the figure must show and does not, in words."""
         return [self.manifest["must be seen"][name] for name, seen in self.manifest["checks"].items() if not seen]
 
 
-def draw(figure: Figure, folder: Path) -> Drawn:
+def produce(figure: Figure, folder: Path) -> Drawn:
     """Compute a figure on one thread, check and draw it, and write its files."""
     begun = time.perf_counter()
     plt.switch_backend("agg")
-    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of the dates of matplotlib's own fonts
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns about the dates in matplotlib's own fonts
     with one_thread():
         arrays = figure.compute()
     with paper_style():
@@ -59,10 +59,10 @@ def draw(figure: Figure, folder: Path) -> Drawn:
 
 
 def _draw(key: str, settings: dict[str, Any], folder: Path) -> Drawn:
-    """Draw in another process, which has yet to learn of the figures."""
+    """Draw in another process, which must import the figures first."""
     import figures.catalog  # noqa: F401, PLC0415
 
-    return draw(select([key])[0].with_settings(**settings), folder)
+    return produce(select_figures([key])[0].with_settings(**settings), folder)
 
 
 def regenerate(figures: list[Figure], folder: Path, jobs: int = 1) -> Iterator[Drawn]:
@@ -75,7 +75,7 @@ def regenerate(figures: list[Figure], folder: Path, jobs: int = 1) -> Iterator[D
     """
     if jobs == 1 or len(figures) < 2:
         for figure in figures:
-            yield draw(figure, folder)
+            yield produce(figure, folder)
         return
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     yield from parallel(joblib.delayed(_draw)(figure.key, figure.settings, folder) for figure in figures)
@@ -83,13 +83,13 @@ def regenerate(figures: list[Figure], folder: Path, jobs: int = 1) -> Iterator[D
 
 @dataclass(frozen=True)
 class Replay:
-    """A run of a manifest, and the same run again.
+    """The comparison of a run with an earlier run of the same figure and settings.
 
     Attributes:
-        drawn: the run of now.
+        drawn: the new run.
         same: whether all arrays are the same, bit for bit.
         differences: largest difference for every array that is not the same; infinite if their shapes differ.
-        changed: what is not as it was then: versions, platform, commit.
+        changed: what has changed since then: versions, platform, commit.
     """
 
     drawn: Drawn
@@ -117,10 +117,10 @@ def replay(path: Path, folder: Path) -> Replay:
             old = {name: stored[name] for name in stored}
     except (OSError, ValueError, KeyError, TypeError, EOFError) as problem:
         raise InvalidArgument("manifest", str(path), f"{wanted} ({problem})") from problem
-    figure = select([str(key)])[0].with_settings(**{name: _as_given(value) for name, value in settings.items()})
+    figure = select_figures([str(key)])[0].with_settings(**{name: _as_given(value) for name, value in settings.items()})
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".replay") as place:
-        drawn = draw(figure, Path(place))
+        drawn = produce(figure, Path(place))
         with np.load(Path(place) / f"{key}.npz", allow_pickle=False) as stored:
             new = {name: stored[name] for name in stored}
         for suffix in (*SUFFIXES, ".json"):
@@ -144,6 +144,6 @@ def _difference(old: np.ndarray | None, new: np.ndarray | None) -> float:
     if old.dtype.kind not in "fiub":
         return 0.0 if np.array_equal(old, new) else float("inf")
     before, now = old.astype(float), new.astype(float)
-    unequal = ~((before == now) | (np.isnan(before) & np.isnan(now)))  # a NaN is as it was if it is one still
+    unequal = ~((before == now) | (np.isnan(before) & np.isnan(now)))  # NaN in both counts as no difference
     gaps = np.abs(before[unequal] - now[unequal])
     return float(np.where(np.isnan(gaps), np.inf, gaps).max(initial=0.0))

@@ -1,4 +1,4 @@
-"""What a figure is: computed arrays, what must be seen in them, and a drawing of them."""
+"""What a figure is: computed arrays, checks of what they must show, and a drawing of them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from figures.accuracy import Accuracy, Arrays
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-__all__ = ["FIGURES", "PAPERS", "Arrays", "Check", "Figure", "figure", "select"]
+__all__ = ["FIGURES", "PAPERS", "Arrays", "Check", "Figure", "figure", "select_figures"]
 
 PAPERS = ("jian2025", "wipf2024", "feng2024", "sun2025", "ma2025", "new")
-"""In the order in which their figures are listed; "new" are the figures that no paper has."""
+"""The order in which figures are listed, by paper; "new" stands for figures that are in no paper."""
 
 LONGEST_KEY = 100
 
@@ -32,12 +32,12 @@ FIGURES: dict[str, Figure] = {}
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that must be seen in a figure.
+    """One thing that a figure must show.
 
     Attributes:
         name: name of the check.
-        says: what must be seen, one sentence.
-        holds: whether it is seen in the arrays.
+        says: what the figure must show, in one sentence.
+        holds: returns whether the arrays show it.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of a paper, or one that the papers lack.
+    """A figure of a paper, or one that is in no paper.
 
     Attributes:
         key: paper key, number and panel, such as ``feng2024-1b``.
@@ -55,11 +55,11 @@ class Figure:
         source: paper and figure number in print.
         caption: one or two sentences on what to look for.
         differs: how it differs from print, and why; empty if it does not.
-        claims: keys of the ledger's claims it belongs to.
-        compute: settings to arrays; its defaults are the settings of the figure.
-        accuracy: how far arrays may be off, by name or glob; what is not named is exact to rounding.
-        checks: what must be seen.
-        drawers: the one function from arrays to a drawing (a list, so that it can be added after the fact).
+        claims: keys of the claims in the ledger that it illustrates.
+        compute: returns the arrays for given settings; its defaults are the settings of the figure.
+        accuracy: how far arrays may be off, by name or glob; other arrays are exact up to rounding.
+        checks: what the figure must show.
+        drawers: a list with the one function that draws the arrays; empty until ``draw`` registers it.
     """
 
     key: str
@@ -75,11 +75,11 @@ class Figure:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Return the settings of ``compute`` by name, as they are when nothing else is asked for."""
+        """Return the default settings of ``compute`` by name."""
         return {name: p.default for name, p in inspect.signature(self.compute).parameters.items()}
 
     def with_settings(self, **settings: Any) -> Figure:
-        """Return the same figure with other settings, which the manifest of its run then names.
+        """Return the same figure with other settings; the manifest of a run records them.
 
         Raises:
             InvalidArgument: a setting that the figure does not have.
@@ -90,7 +90,7 @@ class Figure:
         return dataclasses.replace(self, compute=functools.partial(self.compute, **settings))
 
     def check(self, holds: Callable[[Arrays], bool]) -> Callable[[Arrays], bool]:
-        """Register what must be seen; the first line of the docstring says it in words."""
+        """Register a check; the first line of its docstring says what the figure must show."""
         says = (inspect.getdoc(holds) or "").split("\n")[0]
         if not says:
             raise InvalidArgument("holds", holds.__name__, "a check with a docstring that says what must be seen")
@@ -100,17 +100,17 @@ class Figure:
         return holds
 
     def draw(self, drawer: Callable[[Arrays], Drawing]) -> Callable[[Arrays], Drawing]:
-        """Register the drawing."""
+        """Register the function that draws the figure."""
         self.drawers.append(drawer)
         return drawer
 
     def failures(self, arrays: Arrays) -> list[Check]:
-        """Return the checks that do not hold; a NaN where a number is compared makes a check fail, not pass."""
+        """Return the checks that do not hold; a comparison with NaN makes a check fail."""
         return [check for check in self.checks if not _holds(check, arrays)]
 
 
 def _holds(check: Check, arrays: Arrays) -> bool:
-    """Return whether a check holds; on arrays that it cannot be computed of it does not."""
+    """Return whether a check holds; if computing it raises an error, it does not."""
     try:
         return bool(check.holds(arrays))
     except (InvalidArgument, np.linalg.LinAlgError):
@@ -135,7 +135,7 @@ def figure(
     for name, words in {"key": key, "title": title, "source": source, "caption": caption, "differs": differs}.items():
         check_kind(name, words, str, "a text")
     if not key or not key.isprintable() or set(key) & set('/\\:*?"<>|') or len(key) > LONGEST_KEY:
-        raise InvalidArgument("key", key, f"the beginning of a file's name, at most {LONGEST_KEY} characters")
+        raise InvalidArgument("key", key, f"a text of 1 to {LONGEST_KEY} characters that can be part of a file's name")
     if not isinstance(claims, tuple) or not all(isinstance(claim, str) for claim in claims):
         raise InvalidArgument("claims", claims, "a tuple of keys of claims")
 
@@ -152,7 +152,7 @@ def figure(
     return register
 
 
-def select(names: list[str]) -> list[Figure]:
+def select_figures(names: list[str]) -> list[Figure]:
     """Return the figures whose keys match the names or globs, paper by paper; all for no names.
 
     Raises:
@@ -168,7 +168,7 @@ def select(names: list[str]) -> list[Figure]:
 
 
 def _order(key: str) -> tuple[int, list[tuple[int, str]]]:
-    """Return what sorts keys: by paper, those of no paper last, then 2 before 10."""
+    """Return a sort key: by paper, those of no paper last, and numbers in numerical order."""
     paper, _, rest = key.partition("-")
     place = PAPERS.index(paper) if paper in PAPERS else len(PAPERS)
     parts = re.findall(r"\d+|\D+", rest)

@@ -1,4 +1,4 @@
-"""A figure that the papers lack: DPO on three responses as replicator dynamics, drawn on the simplex."""
+"""A figure that is in no paper: DPO on three responses as replicator dynamics, drawn on the simplex."""
 
 from __future__ import annotations
 
@@ -64,16 +64,16 @@ def lemma_fitness(log_pi: np.ndarray, log_reference: np.ndarray, labels: np.ndar
 
 @figure(
     "new-replicator-simplex",
-    "DPO on three responses is replicator dynamics: where it leads on the simplex",
+    "DPO on three responses is replicator dynamics: its trajectories on the simplex",
     source="not in the papers; ma2025 Eq. 12 and Figure 1 of feng2024, carried to three responses",
     caption="Arrows: the velocity pi_i (w_i - mean w) of gradient flow on tabular logits, length on a logarithmic "
     "scale; lines: trajectories; circle: the reference, where a run begins in practice (thick line). (a) All pairs "
-    "asked, Bradley-Terry labels: one rest point, pi* proportional to ref exp(r / beta) (star), which every trajectory "
-    "reaches. (b) One labelled pair: there is no rest point. Every trajectory keeps pi_w pi_l / pi_other^2 and ends "
-    "at the corner of the chosen response; the other one grows while the rejected is likelier than the chosen (right "
-    "of the dotted line) and shrinks from there on. (c) A cycle of preferences, each response beating the next 9 "
-    "times in 10: DPO still comes to rest, here at the reference, since its flow descends a convex loss. The "
-    "replicator dynamics of the preference game itself (grey) goes round for ever.",
+    "compared, Bradley-Terry labels: one stationary point, pi* proportional to ref exp(r / beta) (star), which every "
+    "trajectory reaches. (b) One labelled pair: there is no stationary point. pi_w pi_l / pi_other^2 is constant "
+    "along every trajectory, which ends at the corner of the chosen response; the other one grows while the rejected "
+    "is likelier than the chosen (right of the dotted line) and shrinks from there on. (c) A cycle of preferences, "
+    "each response beating the next 9 times in 10: DPO still converges, here at the reference, since its flow "
+    "descends a convex loss. The replicator dynamics of the preference game itself (grey) cycles for ever.",
     claims=("ma2025.theorem-2", "ma2025.rest-points", "ma2025.replicator-gains"),
     accuracy={"*_paths": FLOW, "*_descended": FLOW, "game_orbit": FLOW},
 )
@@ -163,7 +163,7 @@ def descent_runs_along_the_trajectories(arrays: Arrays) -> bool:
 
 @simplex.check
 def all_pairs_lead_to_the_optimum(arrays: Arrays) -> bool:
-    """All pairs asked: every trajectory ends at pi*, ref exp(r / beta) normalised, and nears it in the logits."""
+    """All pairs asked: every trajectory ends at pi*, ref exp(r / beta) normalised, and approaches it in the logits."""
     logs, aim = arrays["all_paths"], np.log(arrays["optimum"])
     ends = np.abs(np.exp(logs[:, -1]) - arrays["optimum"]).max() < 1e-6
     away = logs - aim - (logs - aim).mean(-1, keepdims=True)
@@ -202,7 +202,7 @@ def third_grows_while_the_rejected_leads(arrays: Arrays) -> bool:
 
 @simplex.check
 def dpo_does_not_cycle(arrays: Arrays) -> bool:
-    """A cycle of preferences: DPO ends at the reference; the game's own replicator keeps the product of all pi_i."""
+    """A cycle of preferences: DPO ends at the reference; the game's replicator flow conserves prod pi_i."""
     rest = np.abs(np.exp(arrays["cycle_paths"][:, -1]) - arrays["reference"]).max() < 1e-6
     orbit = arrays["game_orbit"]
     kept = np.abs(orbit.sum(1) - orbit[0].sum()).max() < 1e-5

@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     "Self PO's finite margin attracts the margin of a pair, at a known rate, below a known step size, if it is alone",
     source="Not in print; beside Sun et al. 2025, Figure 7",
     caption="Time and step size in units of learning rate times |grad m|^2. (a) Under gradient flow every start ends "
-    "at 1 + W = 1.2785, from far beyond only after a time of order exp(m)/m; the logistic loss (dashed) never settles. "
-    "(b) The distance shrinks at the rate W/(1 + W) = 0.2178. (c) Steps of gradient descent until the margin stays "
-    "within 0.05 of the floor, by start and step size; grey: not within the run. Beyond 9.18 it never stays. (d) Where "
-    "gradient descent ends up: a fixed point, then cycles, then no order. (e) N pairs of margin theta and one of c "
-    "theta: the last one is carried to c (1 + W) (dots: flow; lines: stationary point).",
+    "at 1 + W = 1.2785, from far beyond only after a time of order exp(m)/m; the logistic loss (dashed) never "
+    "settles. (b) The distance shrinks at the rate W/(1 + W) = 0.2178. (c) Steps of gradient descent until the "
+    "margin stays within 0.05 of the floor, by start and step size; grey: not within the run. Beyond 9.18 it never "
+    "stays. (d) Where gradient descent ends up: a fixed point, then cycles, then chaos. (e) N pairs of margin theta "
+    "and one of c theta: the margin of the last one converges to c (1 + W) (dots: flow; lines: stationary point).",
     claims=(
         "sun2025.settles",
         "sun2025.slow-return",
@@ -60,7 +60,7 @@ def attractor(end: float = 1000.0, steps: int = 1000, kept: int = 200) -> Arrays
     near = np.linspace(0.0, 40.0, 41)
     margin, size = np.linspace(-14.0, 14.0, 57), np.linspace(0.5, 12.0, 47)
     apart = np.abs(descend_margins(margin.tolist(), size.tolist(), steps) - FLOOR_MARGIN) > 0.05
-    last = steps - apart[::-1].argmax(0)  # the last record that is away, if any is
+    last = steps - apart[::-1].argmax(0)  # the last record that is not near the floor, if any
     settled = np.where(apart.any(0), last + 1, 0).astype(float)
     settled[apart[-1]] = np.inf
     step_size = np.linspace(4.0, 18.0, 281)
@@ -114,7 +114,7 @@ def the_logistic_loss_never_settles(arrays: Arrays) -> bool:
 
 @attractor.check
 def the_rate_is_that_of_the_curvature(arrays: Arrays) -> bool:
-    """From both sides the logarithm of the distance falls with slope -W/(1 + W), to 1 percent, late in the run."""
+    """From both sides the margin approaches 1 + W exponentially: late in the run at rate W/(1 + W), to 1 percent."""
     late = arrays["near_time"] >= 20
     slopes = np.polyfit(arrays["near_time"][late], np.log(np.abs(arrays["near"][late])), 1)[0]
     both = (arrays["near"][0] < 0).any() and (arrays["near"][0] > 0).any()

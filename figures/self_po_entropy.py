@@ -1,4 +1,4 @@
-"""A figure that the papers lack: Self PO is the logistic loss with an entropy bonus, and what the bonus does."""
+"""A figure that is in no paper: Self PO is the logistic loss with an entropy bonus, and what the bonus does."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def expected_slope(name: str, margin: float, share: float) -> float:
 
 
 def answer(share: float, bonus: float) -> float:
-    """Return sigma(m) where the logistic loss less ``bonus`` times the entropy of sigma(m) is least.
+    """Return sigma(m) at the minimum of the logistic loss minus ``bonus`` times the entropy of sigma(m).
 
     Args:
         share: of the labels, 1/2 to 1; below 1 if ``bonus`` is 0.
@@ -84,14 +84,14 @@ def answer(share: float, bonus: float) -> float:
 
 @figure(
     "new-self-po-entropy",
-    "Self PO is the logistic loss with an entropy bonus: it answers less surely than its labels",
+    "Self PO is the logistic loss with an entropy bonus: its predictions are less certain than its labels",
     source="not in the papers; Sun et al. 2025, Proposition 1 made exact",
-    caption="(a) A pair whose first response is preferred 8 times in 10. Self PO's mean loss is the logistic one less "
-    "the entropy of the predicted preference sigma(m), exactly; entropy lowers the loss, so the least point (dots) "
-    "moves from the share of the labels, sigma(m) = 0.8, towards a coin, 0.655. (b) The prediction at the least loss "
-    "against the share of the labels: the logistic loss repeats the share; a bonus of weight c answers less surely, "
-    "with slope 1 / (1 + c) at 1/2. Labels that always agree drive the logistic margin to infinity; Self PO stops at "
-    "sigma(m) = 1 / (1 + W) = 0.782, and any c > 0 at some prediction below 1.",
+    caption="(a) A pair whose first response is preferred 8 times in 10. Self PO's mean loss is the logistic one "
+    "less the entropy of the predicted preference sigma(m), exactly; entropy lowers the loss, so the minimum (dots) "
+    "moves from the fraction of the labels, sigma(m) = 0.8, towards 1/2, to 0.655. (b) The prediction at the minimum "
+    "against the fraction of the labels: under the logistic loss the two are equal; a bonus of weight c makes the "
+    "prediction less certain, with slope 1 / (1 + c) at 1/2. Labels that always agree drive the logistic margin to "
+    "infinity; Self PO stops at sigma(m) = 1 / (1 + W) = 0.782, and any c > 0 at some prediction below 1.",
     claims=("sun2025.entropy-identity", "sun2025.expected-loss", "sun2025.silu-minimum"),
     accuracy=dict.fromkeys(("answers", "least"), Accuracy("a root, found to 1e-12", absolute=1e-12)),
 )
@@ -102,7 +102,7 @@ def entropy_bonus(
     bonuses: tuple[float, ...] = (0.0, 0.5, 1.0),
     shares: int = 51,
 ) -> Arrays:
-    """Evaluate both mean losses on a margin axis, and the predictions at which they are least.
+    """Evaluate both mean losses on a margin axis, and the predictions at their minima.
 
     Args:
         share: of the labels in the first panel.
@@ -157,7 +157,7 @@ def self_po_is_margin_times_error(arrays: Arrays) -> bool:
 
 @entropy_bonus.check
 def dots_are_the_least_points(arrays: Arrays) -> bool:
-    """The dots are where the drawn curves are least, at predictions 0.8 and 0.655."""
+    """The dots are at the minima of the drawn curves, at predictions 0.8 and 0.655."""
     p, row = arrays["prediction"], 1
     seen = np.array([p[arrays[name][row].argmin()] for name in ("logistic", "self_po")])
     near = np.abs(seen - arrays["least"]).max() < np.diff(p).max()

@@ -44,7 +44,7 @@ DIFFERS = (
 
 @figure(
     "jian2025-5",
-    "Stable PO lifts the chosen response where DPO sinks it; its margin is the smaller one",
+    "Stable PO raises the chosen response where DPO lowers it; its margin is the smaller one",
     source="Jian et al. 2025, Figure 5 (a, b)",
     caption="Log-probability of the chosen and the rejected answers, mean over the pairs and 32 tasks (bands: from the "
     "first to the ninth decile of the tasks). (a) Stable PO, lambda = 5: the chosen answer rises (with other seeds it "
@@ -176,7 +176,7 @@ def _accuracies(tasks: PreferenceTasks, log_probs: torch.Tensor) -> np.ndarray:
     source="Jian et al. 2025, Figure 6 (a, b)",
     caption="Probability that an answer sampled at temperature 0.7 is correct after 300 steps, mean over 32 tasks; "
     "bars: standard error of the difference from the leftmost point, task by task. (a) By lambda, gamma = 0: a small "
-    "lambda is DPO, a larger one helps, and the slight drop at large lambda is there on the training prompts, not on "
+    "lambda is DPO, a larger one helps, and the slight drop at large lambda occurs on the training prompts, not on "
     "held-out ones. (b) By gamma, lambda = 1: flat up to about 0.3, then the training accuracy falls. Grey: two "
     "tabular responses, which stall from gamma = beta / sqrt 2 on.",
     differs=DIFFERS + "Minibatches of 2 as in the paper, inner learning rate twice the outer one as for GSM8K, 300 "
@@ -288,7 +288,7 @@ def two_tabular_responses_stall(arrays: Arrays) -> bool:
     """Two tabular responses stay at one half for every gamma > beta / sqrt 2 and learn for every smaller one."""
     stalls = arrays["gamma"] > arrays["stall"]
     away = arrays["tabular"] - 0.5
-    # a step of the descent overshoots the kink by at most learning rate x gamma
+    # a step of gradient descent overshoots the kink by at most learning rate x gamma
     return bool(
         (np.abs(away[stalls]) < 0.06).all() and (away[~stalls] > 0.05).all() and stalls.any() and (~stalls).any()
     )

@@ -1,4 +1,4 @@
-"""Figures on disk: arrays, PNG, PDF and a manifest, each complete or not there at all."""
+"""Figures on disk: arrays, PNG, PDF and a manifest; each file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SUFFIXES = (".npz", ".png", ".pdf")
 
 @cache
 def environment() -> dict[str, str]:
-    """Return the versions that the numbers depend on, and the git commit (with + if the tree had changes)."""
+    """Return the versions that the numbers depend on, and the git commit (with + if there were uncommitted changes)."""
     found = {name: version(name) for name in LIBRARIES}
     for name in OPTIONAL_LIBRARIES:
         with suppress(PackageNotFoundError):
@@ -43,7 +43,7 @@ def _commit() -> str:
         return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        # an installed copy may lie inside somebody else's repository: only ours has this file under version control
+        # an installed copy may lie inside another repository; only this project's own tracks this file
         git("ls-files", "--error-unmatch", str(Path(__file__)))
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
@@ -52,7 +52,7 @@ def _commit() -> str:
 
 @cache
 def _sources() -> str:
-    """Return a digest of the code and weights of the four packages: whatever changes there may change a figure."""
+    """Return a digest of the code and weights of the four packages, any change of which may change a figure."""
     digest = hashlib.sha256()
     for package in ("dynamics", "theory", "toy_models", "figures"):
         folder = Path(sys.modules[package].__file__ or "").parent if package in sys.modules else None
@@ -93,7 +93,7 @@ def _digest(path: Path) -> str:
 def save(spec: Figure, arrays: Arrays, drawing: Drawing, folder: Path) -> dict[str, Any]:
     """Write arrays, PNG and PDF, and the manifest last; return the manifest.
 
-    The manifest of an older run is removed first, so that files never stand beside a manifest of other ones.
+    The manifest of an older run is removed first, so that files are never beside the manifest of other files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     manifest_path = folder / f"{spec.key}.json"

@@ -1,4 +1,4 @@
-"""One look for every figure: the same colour for the same thing everywhere."""
+"""One style for all figures: the same colour for the same thing everywhere."""
 
 from __future__ import annotations
 

@@ -69,11 +69,11 @@ def _symmetric(end: float, points: int) -> np.ndarray:
     "sun2025-1",
     "The loss of one pair: only SiLU has a floor at a finite margin above the target",
     source="Sun et al. 2025, Figure 1",
-    caption="Softplus (DPO, SimPO) falls for ever and reaches its infimum 0 at no margin; ReLU is flat beyond the "
-    "target; the square turns at the target itself; the identity has no bound. SiLU (Self PO) is least at the margin "
-    "1 + W = 1.2785, where it is -W = -0.2785 with W = W(1/e), and rises back to 0 beyond.",
-    differs="The paper does not name its axis; here it is the margin m, the target gamma taken off, and its x is -m. "
-    "Its square is IPO with the target inside m.",
+    caption="Softplus (DPO, SimPO) falls everywhere and does not attain its infimum 0; ReLU is flat beyond the "
+    "target; the square turns at the target itself; the identity has no bound. SiLU (Self PO) has its minimum at the "
+    "margin 1 + W = 1.2785, where it is -W = -0.2785 with W = W(1/e), and rises back to 0 beyond.",
+    differs="The paper does not name its axis; here it is the margin m, from which the target gamma is subtracted, "
+    "and its x is -m. Its square is IPO with the target inside m.",
     claims=("sun2025.silu-minimum", "sun2025.finite-minimum"),
     accuracy={"tail_*": TAIL, "least": SEARCHED},
 )
@@ -96,7 +96,7 @@ def losses(low: float = -3.0, high: float = 6.0, points: int = 901, far: float =
 
 @losses.check
 def silu_has_a_floor(arrays: Arrays) -> bool:
-    """SiLU is least at 1 + W(1/e), where it is -W(1/e), falls before and rises after, and nears 0 from below."""
+    """SiLU has its minimum -W(1/e) at 1 + W(1/e), falls before and rises after, and tends to 0 from below."""
     margin, rise = arrays["margin"], np.diff(arrays["silu"])
     found = np.abs(arrays["least"] - [FLOOR_MARGIN, FLOOR_VALUE])
     before, after = margin[1:] <= FLOOR_MARGIN, margin[:-1] >= FLOOR_MARGIN
@@ -108,7 +108,7 @@ def silu_has_a_floor(arrays: Arrays) -> bool:
 
 @losses.check
 def softplus_has_none(arrays: Arrays) -> bool:
-    """Softplus falls at every margin and stays above 0, like e^-m far out: its infimum is reached nowhere."""
+    """Softplus falls at every margin and stays above 0, like e^-m at large m: its infimum is not attained."""
     value, tail = arrays["softplus"], arrays["tail_softplus"]
     falls = (np.diff(value) < 0).all() and (np.diff(tail) < 0).all() and tail[-1] > 0
     return bool(falls and np.abs(np.log(tail) + arrays["tail"]).max() < 0.01)
@@ -116,7 +116,7 @@ def softplus_has_none(arrays: Arrays) -> bool:
 
 @losses.check
 def relu_goes_flat(arrays: Arrays) -> bool:
-    """ReLU equals -m below the target and 0 beyond it: no pull either way."""
+    """ReLU equals -m below the target and 0 beyond it, where it has no gradient."""
     margin, value = arrays["margin"], arrays["relu"]
     expected = np.where(margin < 0, -margin, 0.0)
     return bool(np.abs(value - expected).max() < 10 * ROUNDED)
@@ -166,16 +166,16 @@ def _draw_losses(arrays: Arrays) -> Drawing:
     "sun2025-4",
     "SiLU and softplus: the gap is the entropy of the predicted preference, at most ln 2",
     source="Sun et al. 2025, Figure 4",
-    caption="(a) SiLU lies below softplus, and softplus below SiLU + ln 2 but for the one point of contact at m = 0; "
-    "far out on either side the distance to the upper curve tends to ln 2. (b) Softplus less SiLU is exactly the "
-    "binary entropy H of sigma(m): Self PO is the logistic loss less the entropy of its own prediction.",
-    differs="The paper's constant is not named; ln 2 is the least that works, and with it the strict inequality of "
-    "Proposition 1 fails at m = 0. Panel (b), the exact identity, is added.",
+    caption="(a) SiLU lies below softplus, and softplus below SiLU + ln 2 except at m = 0, where they touch; far out "
+    "on either side the distance to the upper curve tends to ln 2. (b) Softplus less SiLU is exactly the binary "
+    "entropy H of sigma(m): Self PO is the logistic loss less the entropy of its own prediction.",
+    differs="The paper's constant is not named; ln 2 is the smallest that works, and with it the strict inequality "
+    "of Proposition 1 fails at m = 0. Panel (b), the exact identity, is added.",
     claims=("sun2025.proposition-1", "sun2025.eq-34", "sun2025.entropy-identity"),
     accuracy={"tail_gap": Accuracy("a difference of two numbers of order 30", absolute=1e-14)},
 )
 def entropy_gap(end: float = 6.0, points: int = 301) -> Arrays:
-    """Evaluate softplus, SiLU and the binary entropy of sigma(m) on a symmetric margin axis, and far out."""
+    """Evaluate softplus, SiLU and the binary entropy of sigma(m) on a symmetric margin axis, and at large margins."""
     margin = _symmetric(end, points)
     # beyond 33 or so float64 no longer resolves softplus less SiLU beside m itself
     tail = np.arange(np.ceil(end), 31.0)
@@ -257,10 +257,10 @@ def _draw_entropy_gap(arrays: Arrays) -> Drawing:
     "sun2025-7",
     "The weight of a pair in the gradient: Self PO's changes sign at a finite margin, the logistic one never",
     source="Sun et al. 2025, Figure 7",
-    caption="(a) Solid: the derivative with respect to the margin, which weighs a pair in the gradient; pale: the loss "
-    "itself. Logistic (DPO) stays between -1 and 0. Self PO crosses 0 at m = 1 + W = 1.2785 and pulls larger margins "
-    "back, at most by 0.0998 (m = 2.399). (b) The ratio of the two weights is exactly 1 - SiLU(m): Self PO pushes "
-    "wrongly ranked pairs harder, by up to 1.2785, before it turns round.",
+    caption="(a) Solid: the derivative with respect to the margin, which weighs a pair in the gradient; pale: the "
+    "loss itself. Logistic (DPO) stays between -1 and 0. Self PO crosses 0 at m = 1 + W = 1.2785 and pulls larger "
+    "margins back, at most by 0.0998 (m = 2.399). (b) The ratio of the two weights is exactly 1 - SiLU(m): Self PO "
+    "pushes wrongly ranked pairs harder, by a factor of up to 1.2785; its weight changes sign at m = 1 + W.",
     differs="The paper writes the two losses with arguments of opposite sign and names no axis; both stand on the "
     "margin m here. Panel (b) is added.",
     claims=("sun2025.eq-42", "sun2025.eq-49", "sun2025.figure-7"),

@@ -78,7 +78,7 @@ METHODS = tuple(FORMULAS)
 
 
 def least_at(loss: Callable[[Logs], np.ndarray], far: float) -> list[float]:
-    """Return the ends of the interval of log-ratios h on which a loss of one pair is least, at a fixed log pi_w.
+    """Return the ends of the interval of log-ratios h on which a loss of one pair is minimal, at a fixed log pi_w.
 
     The log-ratio is l_w - l_l with a reference of equal probabilities and lengths of 1. An end at ``far`` is reported
     as infinity, and a loss that does not depend on h as (-inf, inf).
@@ -94,10 +94,11 @@ def least_at(loss: Callable[[Logs], np.ndarray], far: float) -> list[float]:
     "sun2025-table-2",
     "The objectives of Table 2: six of seven are the methods of their names, and the IPO of the table teaches nothing",
     source="Sun et al. 2025, Table 2",
-    caption="Log-probabilities l of the policy and r of the reference, bars are averages per token. Largest difference "
-    "between the printed formula and the method over random pairs, and the log-ratio h of the pair (less that of the "
-    "reference) at which each is least. IPO as printed is least at h = 0, where training starts; the method aims at "
-    "1/(2 tau). SPO is least at (gamma + 1 + W)/beta = 0.831, not at the 1.31 of Section 4.3, which needs gamma = 2.",
+    caption="Log-probabilities l of the policy and r of the reference, bars are averages per token. Largest "
+    "difference between the printed formula and the method over random pairs, and the log-ratio h of the pair (less "
+    "that of the reference) at which each is minimal. IPO as printed is minimal at h = 0, where training starts; the "
+    "method aims at 1/(2 tau). SPO is minimal at (gamma + 1 + W)/beta = 0.831, not at the 1.31 of Section 4.3, which "
+    "needs gamma = 2.",
     differs="The y_t of DPO is read as y_l. The two last columns are added; beta 2.5, gamma 0.8, lambda 0.3, delta 1, "
     "tau 0.1. The bound of SLiC and the target of SPO are at one level of the chosen response.",
     claims=(
@@ -111,7 +112,7 @@ def least_at(loss: Callable[[Logs], np.ndarray], far: float) -> list[float]:
     ),
 )
 def objectives(pairs: int = 2000, seed: int = 0, far: float = 12.0) -> Arrays:
-    """Evaluate printed formulas and methods on random pairs, and search where each is least."""
+    """Evaluate printed formulas and methods on random pairs, and search for the minimum of each."""
     source = np.random.default_rng(seed)
     logs = {name: -source.uniform(0, 8, pairs) for name in ("w", "l", "rw", "rl")}
     logs |= {name: source.integers(1, 7, pairs).astype(float) for name in ("nw", "nl")}
@@ -139,14 +140,14 @@ def six_of_seven_are_as_named(arrays: Arrays) -> bool:
 
 @objectives.check
 def printed_ipo_is_least_at_the_start(arrays: Arrays) -> bool:
-    """IPO as printed is least at h = 0, the reference; the method at 1/(2 tau) = 5."""
+    """IPO as printed is minimal at h = 0, the reference; the method at 1/(2 tau) = 5."""
     printed, method = _row(arrays, "printed_least", "IPO"), _row(arrays, "defined_least", "IPO")
     return bool(np.abs(printed).max() < 1e-3 and np.abs(method - 1 / (2 * TAU)).max() < 1e-3)
 
 
 @objectives.check
 def spo_is_least_at_its_target(arrays: Arrays) -> bool:
-    """SPO is least at (gamma + 1 + W)/beta = 0.8314 alone, and 1.3114 is its target for gamma = 2."""
+    """SPO has its only minimum at (gamma + 1 + W)/beta = 0.8314; 1.3114 is the minimum for gamma = 2."""
     seen = _row(arrays, "printed_least", "SPO")
     configured = abs(target_log_ratio(BETA, GAMMA * BETA) - 1.3114) < 1e-4
     return bool(np.abs(seen - target_log_ratio(BETA, GAMMA)).max() < 1e-3 and configured and seen.max() < 1.3)
@@ -154,7 +155,7 @@ def spo_is_least_at_its_target(arrays: Arrays) -> bool:
 
 @objectives.check
 def the_logistic_ones_have_no_minimum(arrays: Arrays) -> bool:
-    """DPO, CPO and SimPO fall to the end of the axis; SLiC is flat from delta on; SFT does not see the log-ratio."""
+    """DPO, CPO and SimPO fall to the end of the axis; SLiC is flat from delta on; SFT does not depend on h."""
     rows = [_row(arrays, "printed_least", method) for method in ("DPO", "CPO", "SimPO")]
     endless = all((row == np.inf).any() and row.max() == np.inf for row in rows)
     slic, sft = _row(arrays, "printed_least", "SLiC"), _row(arrays, "printed_least", "SFT")
@@ -215,13 +216,14 @@ LOSSES = {
     source="Sun et al. 2025, Table 5",
     caption="Left, as printed: AlpacaEval 2 (length-controlled and raw win rate) and MT-Bench of Zephyr. Right, the "
     "tiny model at equal settings, mean (standard error of the last digits) over worlds: change of the chosen "
-    "log-probability per token, entropy, held-out accuracy, true reward at its peak and at the end. (a, b) True reward "
-    "on held-out prompts, by step and by divergence from the reference. Reproduced: the identity lets the chosen "
-    "responses fall most and ends with the least entropy; GELU runs like SiLU at 1.702 times beta and gamma (dotted). "
-    "Not reproduced: SiLU and GELU are not the best, ReLU keeps more, and the identity is not the worst in true "
-    "reward, the square is.",
-    differs="Benchmarks of a 7B model cannot be had from a toy; only orderings are compared. Print tunes every loss, "
-    "here all have beta 2.5, gamma 0.8 and one learning rate. SimPO's row has no counterpart in the table.",
+    "log-probability per token, entropy, held-out accuracy, true reward at its peak and at the end. (a, b) True "
+    "reward on held-out prompts, by step and by divergence from the reference. Reproduced: the identity lets the "
+    "chosen responses fall most and ends with the least entropy; GELU behaves like SiLU at 1.702 times beta and "
+    "gamma (dotted). Not reproduced: SiLU and GELU are not the best, ReLU keeps more, and the identity is not the "
+    "worst in true reward, the square is.",
+    differs="Benchmarks of a 7B model cannot be measured on a toy model; only orderings are compared. The paper "
+    "tunes every loss, here all have beta 2.5, gamma 0.8 and one learning rate. SimPO's row has no counterpart in "
+    "the table.",
     claims=(
         "sun2025.best-activations",
         "sun2025.table-5-relu",

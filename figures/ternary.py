@@ -1,4 +1,4 @@
-"""The 2-simplex as a triangle: three probabilities to a point of the plane, and the frame around it."""
+"""The 2-simplex as a triangle: maps three probabilities to a point of the plane, and draws the frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run a piece of work again and again, kill it at random moments, and print what became of it, as JSON.
+"""Run a piece of work again and again, kill it at random moments, and print the results as JSON.
 
 ``python -m tests.interrupt WORK SEED KILLS FOLDER``, in a process of its own: it forks, and so wants no threads.
 """
@@ -40,7 +40,7 @@ def sweep_work() -> Work:
     def work(folder: Path) -> None:
         grid = {"learning_rate": [0.1, 1.0, 2.0, 3.0]}
         path = folder / "sweep.jsonl"
-        table = sweep(train, grid, range(30), apart=["learning_rate"], block=3, jobs=1, path=path)
+        table = sweep(train, grid, range(30), static=["learning_rate"], batch_size=3, jobs=1, path=path)
         (folder / "table.bin").write_bytes(b"".join(table[name].tobytes() for name in table.columns))
 
     return work

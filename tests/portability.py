@@ -28,7 +28,7 @@ import torch
 
 from figures.accuracy import excess
 from figures.catalog import FIGURES
-from figures.registry import Arrays, select
+from figures.registry import Arrays, select_figures
 
 ROOT = Path(__file__).parents[1]
 TESTS = (
@@ -90,7 +90,7 @@ def child_environment(machine: Machine, threads: int) -> dict[str, str]:
 
 def compute(keys: list[str], folder: Path) -> None:
     """Compute the figures in this process; keep their arrays and the names of the checks that fail."""
-    for spec in select(keys):
+    for spec in select_figures(keys):
         arrays = spec.compute()
         np.savez(folder / f"{spec.key}.npz", **arrays)  # type: ignore[arg-type]
         failed = [check.name for check in spec.failures(arrays)]
@@ -137,7 +137,7 @@ def main() -> int:
     if arguments.compute:
         compute(arguments.figures, arguments.compute)
         return 0
-    keys = [spec.key for spec in select(arguments.figures)]
+    keys = [spec.key for spec in select_figures(arguments.figures)]
     checks = sum(len(FIGURES[key].checks) for key in keys)
     print(f"{len(keys)} figures, {checks} checks; the largest movement is in units of the declared accuracy")
     print(f"{'machine':<16}{'threads':>7}{'checks':>10}{'tests':>8}{'seconds':>9}  largest movement")

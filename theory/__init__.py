@@ -4,7 +4,7 @@
 exact counterexample; ``worlds`` are the random preference worlds in exact rationals that both use.
 """
 
-from theory.claim import CLAIMS, VERDICTS, Claim, Outcome, claim, run
+from theory.claim import CLAIMS, VERDICTS, Claim, Outcome, claim, run_claim
 from theory.evidence import Evidence, Finding
 from theory.falsify import Falsification, falsify
 from theory.worlds import BASE_MEASURE, LOG_LINEAR, TABULAR, World, world_strategy
@@ -23,6 +23,6 @@ __all__ = [
     "World",
     "claim",
     "falsify",
-    "run",
+    "run_claim",
     "world_strategy",
 ]

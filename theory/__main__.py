@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from dynamics.progress import progress_bar
 
 if TYPE_CHECKING:
     from theory.claim import Claim, Outcome
@@ -54,18 +54,18 @@ def main(
     The exit code is 1 if any verdict is not reproduced, 2 for a key or a paper that does not exist.
     """
     from dynamics.errors import InvalidArgument, check_count  # noqa: PLC0415 - not needed for --help
-    from theory.ledger import select  # noqa: PLC0415
+    from theory.ledger import select_claims  # noqa: PLC0415
 
     console = Console(highlight=False)
     try:
-        claims = select(keys or [] if explain is None else [explain], paper, place)
+        claims = select_claims(keys or [] if explain is None else [explain], paper, place)
         if list_only:
             _print_list(console, claims)
             return
         for name, value in {"worlds": worlds, "seed": seed, "jobs": 1 if jobs is None else jobs}.items():
             check_count(name, value, minimum=0)
         for path in filter(None, (json_file, markdown_file)):
-            _check_place(path)  # refused before minutes are spent
+            _check_place(path)  # checked first, since the run takes minutes
     except InvalidArgument as problem:
         console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)
         raise typer.Exit(2) from None
@@ -91,7 +91,7 @@ def main(
 
 
 def _check_place(path: Path) -> None:
-    """Raise what writing a file there would raise; leave nothing."""
+    """Raise the error that writing a file there would raise, without leaving a file."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder")
     probe = path.with_name(f".{path.name}.probe")
@@ -100,13 +100,13 @@ def _check_place(path: Path) -> None:
 
 
 def _certify(console: Console, claims: list[Claim], folder: Path) -> None:
-    """Run the claims and write what the solver was asked, with the assumptions in words."""
-    from theory.claim import run  # noqa: PLC0415
+    """Run the claims and write every query to the solver as a file, with its assumptions in words."""
+    from theory.claim import run_claim  # noqa: PLC0415
     from theory.proof.certificate import Certificate  # noqa: PLC0415
 
     for made in claims:
         kept = Certificate()
-        outcome = run(made, record=kept.record)
+        outcome = run_claim(made, record=kept.record)
         assumes = "; ".join(dict.fromkeys(f.assumes for f in outcome.findings if f.kind in ("smt", "induction")))
         try:
             paths = kept.write(folder, made.key, made.says, "\n".join(filter(None, (assumes, made.assumes))))
@@ -123,20 +123,18 @@ def _run(console: Console, claims: list[Claim], worlds: int, seed: int, jobs: in
     from theory.ledger import run_ledger  # noqa: PLC0415
 
     outcomes: dict[str, Outcome] = {}
-    columns = (TextColumn("{task.description:<40}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not sys.stdout.isatty()) as progress:
-        task = progress.add_task("", total=len(claims))
+    with progress_bar(len(claims), console=console) as advance:
         for outcome in run_ledger(claims, worlds, seed, jobs):
             outcomes[outcome.key] = outcome
-            progress.update(task, advance=1, description=outcome.key)
+            advance(label=outcome.key)
     return outcomes
 
 
 def _print_list(console: Console, claims: list[Claim]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("claim", no_wrap=True)
-    table.add_column("verdict")
-    table.add_column("in print", overflow="fold")
+    table.add_column("claim", no_wrap=True)  # one line a claim at any width
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("in print", no_wrap=True, overflow="ellipsis")
     for made in claims:
         table.add_row(made.key, f"[{COLOURS[made.verdict]}]{made.verdict}[/]", made.source)
     console.print(table)
@@ -170,11 +168,12 @@ def _print_table(console: Console, claims: list[Claim], outcomes: dict[str, Outc
 
 
 def _explain(console: Console, claims: list[Claim], outcomes: dict[str, Outcome]) -> None:
-    from theory.ledger import load  # noqa: PLC0415
+    from theory.ledger import load_claims  # noqa: PLC0415
     from theory.report import explanation  # noqa: PLC0415
 
     for made in claims:
-        console.print(explanation(made, outcomes[made.key], load()), markup=False, soft_wrap=True)
+        text = explanation(made, outcomes[made.key], load_claims(), console.width)
+        console.print(text, markup=False, soft_wrap=True)
 
 
 def _write(

@@ -32,8 +32,8 @@ VERDICTS = {
 """Every verdict and what it means."""
 
 REPRODUCED = "reproduced"
-CONTRADICTED = "contradicted"  # the evidence earns another verdict than the one written down
-BROKEN = "broken"  # a checker failed, or could not have failed
+CONTRADICTED = "contradicted"  # the evidence earns another verdict than the one stated
+BROKEN = "broken"  # a checker failed, or its negative control did not
 PROBLEM = "error"  # the evidence could not be run
 
 
@@ -71,17 +71,17 @@ class Claim:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run of a claim came to.
+    """The outcome of running the evidence of a claim.
 
     Attributes:
         key: the claim's.
-        verdict: the one written down.
-        earned: the one that the findings earn; None if they earn none.
+        verdict: the verdict that the claim states.
+        earned: the verdict that the findings earn; None if they earn none.
         status: "reproduced", "contradicted", "broken" or "error".
         findings: what the checkers found.
         seconds: wall time.
         problem: what went wrong, if anything.
-        strength: how strongly the verdict is known, earned too.
+        strength: how strongly the evidence supports the verdict; it follows from the findings as well.
     """
 
     key: str
@@ -157,18 +157,18 @@ def earned(findings: tuple[Finding, ...]) -> str | None:
 
 
 def strength_of(findings: tuple[Finding, ...]) -> Strength | None:
-    """Return how strongly a verdict is known that rests on these findings: as its weakest part; further facts aside."""
+    """Return how strongly these findings support a verdict: as their weakest does. Further facts do not count."""
     return weakest(finding.known() for finding in findings if finding.role != ALSO)
 
 
-def run(claim: Claim, worlds: int = 500, seed: int = 0, record: Record | None = None) -> Outcome:
+def run_claim(claim: Claim, worlds: int = 500, seed: int = 0, record: Record | None = None) -> Outcome:
     """Run the evidence of a claim and compare what it earns with the verdict written down.
 
     Args:
         claim: the claim.
         worlds: random cases for each search.
         seed: of the random cases.
-        record: is told every question to the solver and its answer.
+        record: called with every query to the solver and its answer.
     """
     evidence = Evidence(worlds, seed, record)
     begun = time.perf_counter()
@@ -180,10 +180,10 @@ def run(claim: Claim, worlds: int = 500, seed: int = 0, record: Record | None = 
         return Outcome(claim.key, claim.verdict, None, PROBLEM, findings, took, traceback.format_exc())
     findings = tuple(evidence.findings)
     won = earned(findings)
-    toothless = [f for f in findings if not f.control]
+    uncontrolled = [f for f in findings if not f.control]
     failed = [f for f in findings if not f.passed]
-    if toothless:
-        status, problem = BROKEN, f"the negative control of a {toothless[0].kind} was not rejected"
+    if uncontrolled:
+        status, problem = BROKEN, f"the negative control of a {uncontrolled[0].kind} was not rejected"
     elif failed:
         status, problem = BROKEN, f"not found: {failed[0].role}; {failed[0].detail}"
     elif won != claim.verdict:

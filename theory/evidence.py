@@ -1,7 +1,7 @@
-"""Evidence that can fail: exact random search, counterexamples, symbolic proofs, slopes; each with a negative control.
+"""Checkers for claims: exact random search, counterexamples, symbolic proofs, slopes; each with a negative control.
 
-A claim hands its statement to these checkers. A checker runs the statement and, with the same machinery, a perturbed
-statement on which it must report the opposite: if it does not, it could not have failed, and the claim is broken.
+A checker tests a claim's statement and, by the same procedure, a perturbed statement (the negative control), for which
+it must report the opposite. If it does not, it cannot tell true from false, and the claim is reported as broken.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ ORDER = "the statement holds to first order"
 VACUOUS = "the statement says nothing"
 ALSO = "a further fact"
 
-PATIENCE = 60  # draws for each case wanted, before a premise counts as too rare to search under
+PATIENCE = (
+    60  # random draws per case wanted, after which the extra assumption counts as too rarely satisfied to search under
+)
 SLOPE_TOLERANCE = 0.1
 
 
@@ -45,11 +47,11 @@ class Finding:
     Attributes:
         role: what it says about the claim, one of the constants above.
         kind: "search", "counterexample", "proof", "numeric" or "slope"; in the new form of a claim also the prover.
-        passed: whether the checker found what was said.
+        passed: whether the checker confirmed what ``role`` says.
         control: whether it rejected the perturbed statement, as it must.
-        detail: what was done and seen, in words.
-        strength: how strongly it is known; None for what is known by its kind alone.
-        assumes: what the prover was told about the worlds, in words.
+        detail: what was done and found, in words.
+        strength: how strongly it is supported; None if ``kind`` alone determines that.
+        assumes: what the prover may assume about the worlds, in words.
     """
 
     role: str
@@ -61,7 +63,7 @@ class Finding:
     assumes: str = ""
 
     def known(self) -> Strength:
-        """Return how strongly it is known; symbolic work whose generality nothing checks is not called proved."""
+        """Return how strongly it is supported; symbolic work whose generality is not checked is not called proved."""
         if self.strength is not None:
             return self.strength
         if self.kind == "search":
@@ -79,7 +81,7 @@ class Evidence:
     Args:
         worlds: how many random cases a search tries.
         seed: of the random cases.
-        record: is told every question to the solver and its answer, for a certificate.
+        record: called with every query to the solver and its answer, to write a certificate.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class Evidence:
         role: str | None = None,
         worlds: int | None = None,
     ) -> None:
-        """Search random cases for one in which ``statement`` is false, and find none.
+        """Require that a search of random cases finds none in which ``statement`` is false.
 
         Args:
             statement: predicate of a case.
@@ -124,12 +126,12 @@ class Evidence:
         self.findings.append(Finding(role, "search", enough and refuted is None, rejected, detail))
 
     def fails(self, statement: Statement, at: object, *, control: object, role: str = FAILS) -> None:
-        """Evaluate ``statement`` at a frozen counterexample, where it must be false.
+        """Require that ``statement`` is false at a given counterexample.
 
         Args:
             statement: predicate of a case.
             at: the counterexample, in exact numbers.
-            control: a case in which the statement is true: the checker must see that it is no counterexample.
+            control: a case in which the statement is true, so that it is not a counterexample.
             role: FAILS unless said otherwise.
         """
         passed = not statement(at)
@@ -138,7 +140,7 @@ class Evidence:
         self.findings.append(Finding(role, "counterexample", passed, bool(statement(control)), detail, strength))
 
     def finds(self, statement: Statement, over: Sampler, *, control: Statement, role: str = FAILS) -> None:
-        """Search random cases for a counterexample to ``statement``, and find one.
+        """Require that a search of random cases finds a counterexample to ``statement``.
 
         Args:
             statement: predicate of a case.
@@ -241,7 +243,7 @@ def exact(case: object) -> bool:
 
 @lru_cache(maxsize=64)
 def _pool(over: Sampler, seed: int, block: int, size: int) -> tuple[Any, ...]:
-    # module-level samplers are drawn once for all claims, so that worlds and their kernels are computed once
+    # claims that share a module-level sampler share its cases, so that worlds and their kernels are computed once
     source = random.Random(f"{getattr(over, '__qualname__', over)}/{seed}/{block}")
     return tuple(over(source) for _ in range(size))
 

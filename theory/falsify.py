@@ -1,4 +1,4 @@
-"""Hand in a conjecture about preference worlds; get back the smallest exact counterexample."""
+"""A search for the smallest exact counterexample to a conjecture about preference worlds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Falsification:
 
     Attributes:
         counterexample: the smallest world found in which the conjecture is false; None if there was none.
-        tried: number of worlds in which it was evaluated, those of the shrinking included.
+        tried: number of worlds in which the conjecture was evaluated, including those tried while shrinking.
         kinds: the kinds of policies searched, simplest first.
     """
 
@@ -29,7 +29,7 @@ class Falsification:
         return self.counterexample is not None
 
     def __str__(self) -> str:
-        """Return the counterexample in fractions, or how hard it was looked for."""
+        """Return the counterexample in fractions, or the number of worlds that were searched."""
         if self.counterexample is None:
             return f"not falsified in {self.tried} worlds ({', '.join(self.kinds)})"
         return f"false; the smallest counterexample of {self.tried} worlds tried:\n{self.counterexample}"
@@ -46,7 +46,7 @@ def falsify(
     """Search for a world in which ``conjecture`` is false, and shrink it.
 
     The kinds are searched in order, so that a counterexample comes from the simplest kind of policy that has one. The
-    pair is always (0, 1): which response is which changes nothing.
+    chosen response is always 0 and the rejected one 1, which is no restriction.
 
     Args:
         conjecture: a predicate of a ``World``; use ``w.p``, ``w.change(y)``, ``w.drive(y)``, ``w.kernel(y, z)``,
@@ -78,7 +78,7 @@ def falsify(
     check_count("max_examples", max_examples)
     check_count("seed", seed, minimum=0)
     for kind in kinds:
-        world_strategy(kind, max_responses)  # refuses what is no number of responses
+        world_strategy(kind, max_responses)  # refuses an invalid number of responses
     tried = 0
 
     def refuted(world: World) -> bool:

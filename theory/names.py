@@ -19,6 +19,7 @@ class ShortNames:
         (True, True)
     """
 
+    __slots__ = ()
     p: Any
     chosen: Any
     rejected: Any

@@ -1,9 +1,8 @@
-"""Where in a paper a claim stands: its source, in words, read as equations, theorems, sections and figures."""
+"""Where in a paper a claim is: its source, a text, parsed into equations, theorems, sections and figures."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 KINDS = ("Theorem", "Corollary", "Lemma", "Proposition", "Remark", "Definition", "Algorithm", "Section", "Appendix")
 OTHERS = ("Figure", "Table", "Footnote")
@@ -53,18 +52,3 @@ def speaks_of(source: str, place: str) -> bool:
         return int(place) in equations(source)
     wanted = place.strip().lower()
     return any(label.lower() == wanted or label.lower().startswith(wanted + ".") for label in labels(source))
-
-
-def in_order(sources: dict[str, str]) -> Iterator[str]:
-    """Yield keys in the order of the equations that their sources name.
-
-    What names no equation keeps its place after the one that it followed; what is named together stays together.
-    """
-    position = 0.0
-    placed: list[tuple[float, int, str]] = []
-    for number, (key, source) in enumerate(sources.items()):
-        named = equations(source)
-        position = float(min(named)) if named else position
-        placed.append((position, number, key))
-    for _, _, key in sorted(placed):
-        yield key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import random
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Self
@@ -182,7 +183,7 @@ class Proved:
                 found = search_sum(what, sums, min(100, evidence.worlds), evidence.seed)
             passed = proof.verdict == "proved" and found.counterexample is None
             detail = f"{proof.verdict}: {proof.detail}" + (f"; {found}" if sums is not None else "")
-            how = "sympy" if sums is None else "sympy, for any number of responses"
+            how = "sympy" if sums is None else "sympy, for any number of terms"
             strength = Strength(MACHINE, (how,), lemmas)
             return Finding(role_of(role, also, None), "sympy", passed, control.verdict == "refuted", detail, strength)
 
@@ -240,6 +241,7 @@ class Proved:
         base: Family,
         step: Family,
         after: Callable[[Any], Any],
+        more: Callable[[random.Random, Any], Any] | None = None,
         wrong: Wrong,
         of: Predicate | None = None,
         role: str | None = None,
@@ -252,6 +254,9 @@ class Proved:
             base: family of states with the first term.
             step: family of any state and one more term.
             after: the state with that term added.
+            more: draws one more term for an exact state, so that states with up to eight terms are searched, and the
+                control is found to be false in one of them or refuted for the first term. ``sums_of`` provides it;
+                without it a step that cannot be proved counts as a refuted control.
             wrong: the control; base or step must be refuted.
             of: another predicate.
             role: what it says about the claim.
@@ -262,15 +267,23 @@ class Proved:
         lemmas = lemmas_of(lemma)
 
         def check(evidence: Evidence) -> Finding:
-            from theory.proof.induction import by_induction  # noqa: PLC0415
+            from theory.proof.induction import by_induction, reachable  # noqa: PLC0415
+            from theory.proof.smt import prove  # noqa: PLC0415
 
             first, then = by_induction(what, base, step, after=after, record=evidence.record)
-            controls = by_induction(bad, base, step, after=after)
             passed = first.verdict == then.verdict == "proved"
-            control = any(proof.verdict == "refuted" for proof in controls)
+            control, found = prove(bad, base, witness=False).verdict == "refuted", None
+            if more is not None:
+                family = Family(base.name, base.assumes, (), reachable(base, after, more))
+                count = min(100, evidence.worlds)
+                found = search(what, family, worlds=count, seed=evidence.seed)
+                passed = passed and found.counterexample is None
+                control = control or search(bad, family, worlds=count, seed=evidence.seed).counterexample is not None
+            elif not control:
+                control = by_induction(bad, base, step, after=after, witness=False)[-1].verdict == "refuted"
             strength = Strength(MACHINE, ("induction, base and step by smt",), lemmas)
             assumes = f"base: {base.assumes}; step: {step.assumes}"
-            detail = f"base {first}; step {then}"
+            detail = f"base {first}; step {then}" + ("" if found is None else f"; {found}")
             return Finding(role_of(role, also, None), "induction", passed, control, detail, strength, assumes)
 
         return self._add(check)

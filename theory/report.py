@@ -1,9 +1,9 @@
-"""The ledger in words: one claim explained, the whole as Markdown, the outcomes as JSON."""
+"""Reports of the ledger: one claim explained, the whole ledger as Markdown, the outcomes as JSON."""
 
 from __future__ import annotations
 
+import inspect
 import re
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,6 +11,9 @@ from itertools import groupby
 from typing import Any
 
 from theory.claim import REPRODUCED, VERDICTS, Claim, Outcome
+from theory.evidence import Finding
+from theory.order import section_of, sort_keys
+from theory.terminal import readable, readable_text, wrapped
 
 PAPERS = {
     "jian2025": "Jian et al. 2025, Stable Preference Optimization for LLMs: A Bilevel Approach Beyond DPO",
@@ -57,13 +60,8 @@ def section(claim: Claim, outcome: Outcome) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def topic_of(claim: Claim) -> str:
-    """Return what the module of a claim is about: the first line of its docstring."""
-    return (sys.modules[claim.evidence.__module__].__doc__ or claim.paper).strip().split("\n")[0].rstrip(".")
-
-
 def markdown(claims: Sequence[Claim], outcomes: Mapping[str, Outcome]) -> str:
-    """Return the whole ledger as Markdown: for every paper an index, then its claims by topic."""
+    """Return the whole ledger as Markdown: for every paper an index, then its claims by section."""
     counts = Counter(made.verdict for made in claims)
     parts = [
         INTRODUCTION,
@@ -79,49 +77,63 @@ def markdown(claims: Sequence[Claim], outcomes: Mapping[str, Outcome]) -> str:
             source = made.source.replace("|", "\\|")
             parts.append(f"| [{made.key}](#{anchor(made.key)}) | {_inline(source)} | {made.verdict} |")
         parts.append("")
-        for topic, about in groupby(own, key=topic_of):
-            parts.append(f"### {_inline(topic)}\n")
+        keys = sort_keys({made.key: made.source for made in own})
+        for name, about in groupby(own, key=lambda made: section_of(made.paper, keys[made.key][1])):
+            parts.append(f"### {name}\n")
             parts += [section(made, outcomes[made.key]) for made in about]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def explanation(claim: Claim, outcome: Outcome, claims: Mapping[str, Claim]) -> str:
-    """Return one claim for the terminal: statement, why it fails, counterexample, what is true and why."""
+def explanation(claim: Claim, outcome: Outcome, claims: Mapping[str, Claim], width: int = 100) -> str:
+    """Return one claim for a terminal: statement, why it fails, counterexample, what is true and why, where it stands.
+
+    Args:
+        claim: the claim.
+        outcome: what its run came to.
+        claims: the ledger, for what is true instead.
+        width: columns of the terminal; only tables of a counterexample may be wider.
+    """
     lines = [
-        f"{claim.key}: {claim.verdict} ({VERDICTS[claim.verdict]})",
-        f"strength: {outcome.strength}",
-        f"in print: {claim.source}",
+        *wrapped(f"{claim.key}: {claim.verdict} ({VERDICTS[claim.verdict]})", width),
+        *wrapped(f"strength: {outcome.strength}", width),
+        *wrapped(f"in print: {readable_text(claim.source)}", width),
+        f"written in {_where(claim)}",
         "",
-        f"    {claim.says}",
-        "",
+        *_statement(claim, width),
     ]
-    if claim.assumes:
-        lines += [f"assumes: {claim.assumes}", ""]
-    if claim.because:
-        lines += [claim.because, ""]
-    if claim.proof:
-        lines += [f"proof: {claim.proof}", ""]
     lines.append("evidence")
     for finding in outcome.findings:
-        mark = (
-            "ok"
-            if finding.passed and finding.control
-            else "NOT FOUND"
-            if not finding.passed
-            else "CONTROL NOT REJECTED"
-        )
-        first, *rest = finding.detail.split("\n")
-        lines.append(f"  [{mark}] {finding.role}: {finding.kind}, {first}")
-        lines += ["        " + row for row in rest]
+        lines += _evidence(finding, width)
     for key in claim.instead:
         true = claims[key]
-        lines += ["", f"true instead: {key} ({true.verdict})", "", f"    {true.says}", ""]
-        if true.assumes:
-            lines.append(f"  assumes: {true.assumes}")
-        if true.proof:
-            lines.append(f"  proof: {true.proof}")
+        lines += ["", *wrapped(f"true instead: {key} ({true.verdict})", width), "", *_statement(true, width)[:-1]]
     lines += ["", f"{outcome.status} in {outcome.seconds:.2f} s" + (f": {outcome.problem}" if outcome.problem else "")]
     return "\n".join(lines)
+
+
+def _statement(claim: Claim, width: int) -> list[str]:
+    lines = [*wrapped(readable(claim.says), width, "    "), ""]
+    for word, text in (("assumes: ", claim.assumes), ("", claim.because), ("proof: ", claim.proof)):
+        if text:
+            lines += [*wrapped(word + readable_text(text), width), ""]
+    return lines
+
+
+def _evidence(finding: Finding, width: int) -> list[str]:
+    mark = "ok" if finding.control else "CONTROL NOT REJECTED"
+    mark = mark if finding.passed else "NOT FOUND"
+    first, *rest = finding.detail.split("\n")
+    lines = wrapped(f"[{mark}] {finding.role}: {finding.kind}, {first}", width, "  ")
+    lines += ["        " + row for row in rest]
+    if finding.assumes:
+        lines += wrapped(f"told of every case: {finding.assumes}", width, "        ")
+    return lines
+
+
+def _where(claim: Claim) -> str:
+    """Return the module of a claim as a file, and the line of its statement."""
+    function = inspect.unwrap(getattr(claim.evidence, "statement", claim.evidence))
+    return f"{function.__module__.replace('.', '/')}.py, line {function.__code__.co_firstlineno}"
 
 
 def as_json(claims: Sequence[Claim], outcomes: Mapping[str, Outcome], settings: dict[str, Any]) -> dict[str, Any]:

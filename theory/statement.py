@@ -24,10 +24,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Self
 
-from theory.claim import claim as register
+from theory.claim import PROVED, REPRODUCED, Claim, Outcome, claim as register, run_claim, strength_of
 from theory.evidence import ALSO, FAILS, ORDER, Evidence, Finding, exact, show
 from theory.proof.family import Family
 from theory.proof.searched import holds_at, search
@@ -39,6 +39,25 @@ SECTIONS = ("Assumes", "Because", "Proof")
 
 class Statement(Proved):
     """A claim that is being written, with the lines of evidence that no prover is needed for as well."""
+
+    def rests_on(self, *others: Statement, role: str | None = None, also: bool = False) -> Self:
+        """Use claims of the ledger as lemmas: each must be reproduced as one that holds, and lends its strength.
+
+        In one process a claim is run once for all that rest on it.
+        """
+
+        def check(evidence: Evidence, other: Statement) -> Finding:
+            outcome = _outcome(other.claim, evidence.worlds, evidence.seed)
+            if evidence.record is not None:  # each certificate is whole
+                outcome = run_claim(other.claim, evidence.worlds, evidence.seed, evidence.record)
+            passed = outcome.status == REPRODUCED and outcome.earned == PROVED
+            control = bool(outcome.findings) and all(finding.control for finding in outcome.findings)
+            detail = f"{other.key} is {outcome.status}: {outcome.earned}, {outcome.strength}"
+            return Finding(role_of(role, also, None), "claim", passed, control, detail, strength_of(outcome.findings))
+
+        for other in others:
+            self._add(partial(check, other=other))
+        return self
 
     def false(
         self,
@@ -175,6 +194,11 @@ class Statement(Proved):
         """Fit the order at which ``residual(size)`` vanishes with the step; that of ``wrong`` must differ."""
         self._checks.append(lambda e: e.slope(residual, order, control=wrong, sizes=sizes, role=ALSO if also else role))
         return self
+
+
+@lru_cache(maxsize=256)
+def _outcome(claim: Claim, worlds: int, seed: int) -> Outcome:
+    return run_claim(claim, worlds, seed)
 
 
 def claims_of(paper: str) -> Callable[..., Callable[[Predicate], Statement]]:

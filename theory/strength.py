@@ -1,4 +1,4 @@
-"""How strongly a finding is known: proved by a machine, unrefuted by a search, or seen in floating point."""
+"""How strongly a finding is supported: proved by a machine, unrefuted by a search, or seen in floating point."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GRADES = (MACHINE, UNREFUTED, NUMERICAL)  # the strongest first
 
 @dataclass(frozen=True)
 class Strength:
-    """What stands behind a verdict.
+    """How strongly a verdict is supported.
 
     Attributes:
         grade: "proved", "unrefuted" or "numerical".
@@ -36,7 +36,7 @@ class Strength:
 
 
 def weakest(strengths: Iterable[Strength]) -> Strength | None:
-    """Return the strength of a claim whose findings have these: that of the weakest kind, with all that is of it.
+    """Return the strength of a claim whose findings have these strengths: the weakest grade, with all that has it.
 
     Example:
         >>> print(weakest([Strength(MACHINE, ("smt",)), Strength(UNREFUTED, ("500 worlds",))]))

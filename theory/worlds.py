@@ -1,9 +1,9 @@
-"""Random preference worlds in exact rationals: the places where a claim must hold, or fails.
+"""Random preference worlds in exact rationals, in which claims are tested.
 
 A world is one prompt, a finite set of responses, a policy at one point of its parameters, and one preference pair. Its
 policy is log-linear with a base measure, seen at theta = 0: probabilities p and features phi are then free, so that
 every combination of probabilities and scores with sum_y p_y g_y = 0 that any differentiable policy can have at a point
-occurs here. All numbers are fractions; a statement about signs is decided, not estimated.
+occurs here. All numbers are fractions, so that a statement about signs is decided exactly.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LOG_LINEAR = "log-linear"
 """Kind of a world with integer features, seen at a rational e^theta."""
 
 BASE_MEASURE = "log-linear with a base measure"
-"""Kind of a world whose probabilities and features are free of one another."""
+"""Kind of a world whose probabilities and features are chosen independently."""
 
 LARGEST_POWER = 10_000  # of a fraction, whose digits grow with it
 LARGEST_FACTOR = 10**100
@@ -76,7 +76,9 @@ class World(ShortNames):
             raise InvalidArgument("p", [str(q) for q in self.p], "positive fractions that sum to 1")
         rows = _rows("features", self.features)
         if len(rows) != len(self.p) or len({len(phi) for phi in rows}) != 1:
-            raise InvalidArgument("features", f"{len(rows)} rows", f"{len(self.p)} rows of one length")
+            raise InvalidArgument(
+                "features", f"{len(rows)} rows", f"{len(self.p)} rows of one length, one for each response"
+            )
         indices = (self.chosen, self.rejected)
         if not all(map(self._has, indices)) or self.chosen == self.rejected:
             raise InvalidArgument("chosen, rejected", indices, f"two different indices from 0 to {len(self.p) - 1}")
@@ -149,7 +151,7 @@ class World(ShortNames):
 
     @property
     def y(self) -> int:
-        """Return the other response that the short names speak of; raise ``NoSuchResponse`` with two responses."""
+        """Return the response y of the short names, outside the pair; raise ``NoSuchResponse`` with two responses."""
         other = self.greedy if self.other is None else self.other
         if other is None:
             raise NoSuchResponse("there is no response outside the pair")
@@ -197,7 +199,9 @@ class World(ShortNames):
         return self._drives[self._index(y)]
 
     def after(self, factor: Rational) -> World:
-        """Return the world after an exact step of size s with e^s = ``factor``: p_y grows by factor^(phi_y . d).
+        """Return the world after an exact step of size s, where e^s = ``factor``.
+
+        Each p_y is multiplied by factor^(phi_y . d), with d = phi_w - phi_l, and all are normalised.
 
         Raises:
             InvalidArgument: phi_y . (phi_w - phi_l) is not a whole number for some y, so that the result is irrational.
@@ -354,7 +358,7 @@ def _features(source: random.Random, n: int, k: int) -> list[list[int]]:
 
 
 def _fractions(argument: str, values: Sequence[Rational]) -> Vector:
-    """Return numbers as fractions; a float is refused, since it is not the fraction that it looks like."""
+    """Return numbers as fractions; a float is refused, since it is rarely the fraction that it prints as."""
     if not isinstance(values, (tuple, list)) or not values:
         raise InvalidArgument(argument, values, "a non-empty list of whole numbers and fractions")
     if any(not isinstance(v, (int, Fraction)) or isinstance(v, bool) for v in values):

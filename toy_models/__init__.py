@@ -1,1 +1,1 @@
-"""Small worlds with an answer, one to a module; each module is used by its name."""
+"""Small worlds whose answers are known, one in each module; import the modules by name."""

@@ -1,4 +1,4 @@
-"""Small log-linear worlds in which DPO pushes the chosen response down, led by one in closed form: the ladder.
+"""Small log-linear worlds in which DPO lowers the chosen response; the first of them, the ladder, in closed form.
 
 The ladder has three responses and one parameter, with features 1 (chosen), 0 (rejected) and 2 (another response).
 All of it is rational in x = e^theta = pi(chosen) / pi(rejected), and a DPO step only ever multiplies x by a number
@@ -28,7 +28,7 @@ LADDER_PEAK = 1.0
 LADDER_CROSSOVER = 1 + math.sqrt(3)
 """The x from which pi(chosen) falls by more than pi(rejected), to first order: the root of 2 + 2 x - x^2."""
 
-LARGEST_X = 1e150  # a little beyond, x^2 overflows
+LARGEST_X = 1e150  # slightly above this, x^2 overflows
 
 Number = TypeVar("Number", float, Fraction, np.ndarray)
 
@@ -51,7 +51,7 @@ def ladder_probabilities(x: Number) -> tuple[Number, Number, Number]:
 
 
 def ladder_drives(x: Number) -> tuple[Number, Number, Number]:
-    """Return A_w, A_l and A_o: the speeds of log pi per unit of learning_rate * beta * urgency (jian2025 Eqs. 2, 3).
+    """Return the drives A_w, A_l, A_o: change of log pi per learning_rate * beta * urgency (jian2025 Eqs. 2 and 3).
 
     A_w - A_l = 1 = |g_w - g_l|^2 for every x.
 
@@ -67,7 +67,7 @@ def ladder_drives(x: Number) -> tuple[Number, Number, Number]:
 
 
 def ladder_first_order(x: Number) -> tuple[Number, Number, Number]:
-    """Return D_w, D_l and D_o: the speeds of pi per unit of learning_rate * beta * urgency; they sum to zero.
+    """Return D_w, D_l, D_o: first-order changes of pi per unit of learning_rate * beta * urgency; they sum to zero.
 
     Args:
         x: as in ``ladder_probabilities``.
@@ -117,13 +117,13 @@ class DisplacementWorld:
 
     Attributes:
         features: phi of every response, ``(responses, parameters)``.
-        theta: where a run starts, ``(parameters,)``.
-        shows: what is to be seen.
+        theta: initial parameters of a run, ``(parameters,)``.
+        shows: what the example demonstrates, in words.
         chosen: index of y_w.
         rejected: index of y_l; its features differ from those of y_w.
 
     Raises:
-        InvalidArgument: shapes that do not fit, or a pair that has nothing to teach.
+        InvalidArgument: shapes that do not fit, or a pair whose two responses have the same features.
 
     Example:
         >>> WORLDS["certainty"].policy.log_probs(torch.zeros(1, dtype=torch.float64)).exp()
@@ -218,16 +218,16 @@ WORLDS: dict[str, DisplacementWorld] = {
 
 @dataclass(frozen=True, eq=False)
 class PairRun:
-    """Single-pair DPO, step by step: what jian2025 plots in its Figure 1, and what is needed to read it.
+    """Single-pair DPO, step by step: the curves of Figure 1 of jian2025, and what is needed to interpret them.
 
-    Rows of states: 0 .. steps. Rows of changes: the step from row t to row t + 1.
+    Row t of a state is the state before step t, from 0 to ``steps``; row t of a change is the change in step t.
 
     Attributes:
         log_probs: log pi (nats), ``(steps + 1, responses)``.
         drive: A_y = g_y . (g_w - g_l), ``(steps + 1, responses)``, from the kernel at every step.
         score_gap: |g_w - g_l|^2, ``(steps + 1,)``, from the scores themselves.
-        margin: z, what the loss is a function of, ``(steps + 1,)``; z / beta is in nats.
-        speed: learning_rate * beta * urgency, ``(steps,)``; what turns drives into changes.
+        margin: z, of which the loss is a function, ``(steps + 1,)``; z / beta is in nats.
+        speed: learning_rate * beta * urgency, ``(steps,)``: the factor between drives and changes of log pi.
         actual: exact change of pi, ``(steps, responses)``.
         predicted: change of pi to first order in the step, ``(steps, responses)``.
     """
@@ -269,7 +269,7 @@ def run_pair(world: DisplacementWorld, *, beta: float = 0.5, learning_rate: floa
     log_ratio = record.log_ratio(world.chosen, world.rejected).flatten()
     gained = log_ratio - log_ratio[0]
 
-    # theta only ever moves along d = phi_w - phi_l, and the log-ratio grows by |d|^2 for each d
+    # theta moves along d = phi_w - phi_l only, and a move by d raises the log-ratio by |d|^2
     direction = policy.features[world.chosen] - policy.features[world.rejected]
     thetas = start + (gained / direction.square().sum()).unsqueeze(1) * direction
     drive, score_gap = [], []
@@ -287,7 +287,7 @@ def run_pair(world: DisplacementWorld, *, beta: float = 0.5, learning_rate: floa
         score_gap=torch.stack(score_gap).numpy(),
         margin=margin.numpy(),
         speed=speed.numpy(),
-        # p expm1(change of log p) keeps its digits where both probabilities are nearly equal
+        # p expm1(change of log p) is accurate even where both probabilities are nearly equal
         actual=(p * torch.expm1(log_probs.diff(dim=0))).numpy(),
         predicted=(speed.unsqueeze(1) * p * torch.stack(drive)[:-1]).numpy(),
     )
@@ -296,7 +296,7 @@ def run_pair(world: DisplacementWorld, *, beta: float = 0.5, learning_rate: floa
 def log_ratio_of_changes(chosen: np.ndarray, rejected: np.ndarray) -> np.ndarray:
     """Return log(change of pi_w / change of pi_l), the curve that jian2025 plots in Figure 1 (c), as it is written.
 
-    Where the two changes differ in sign, or one of them is zero, the logarithm has no value: NaN.
+    Where the two changes differ in sign, or one of them is zero, the logarithm is undefined and the result NaN.
 
     Args:
         chosen: changes of pi(y_w), any shape.
@@ -311,7 +311,7 @@ def log_ratio_of_changes(chosen: np.ndarray, rejected: np.ndarray) -> np.ndarray
     )
     if chosen.shape != rejected.shape:
         got = f"shapes {chosen.shape}, {rejected.shape}"
-        raise InvalidArgument("chosen, rejected", got, "changes of one shape")
+        raise InvalidArgument("chosen, rejected", got, "two arrays of the same shape")
     defined = np.sign(chosen) * np.sign(rejected) > 0
     ones = np.ones_like(chosen)
     logs = np.log(np.abs(np.where(defined, chosen, ones))) - np.log(np.abs(np.where(defined, rejected, ones)))

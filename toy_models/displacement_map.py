@@ -1,12 +1,13 @@
-"""How often the chosen response falls, in random worlds, by class of policy, number of responses and overlap of a pair.
+"""How often the chosen response falls in random worlds, by class of policy, number of responses and overlap of a pair.
 
 A plain gradient step on one pair moves theta along d = g_w - g_l, whatever the loss; the loss and the learning rate
-only set how fast. So a world needs no loss: its path is walked in steps of equal gain of log(pi_w / pi_l).
+only determine the speed. A world therefore needs no loss: its path is followed in steps that all raise log(pi_w / pi_l)
+by the same number of nats.
 
 The classes differ in what two responses share:
 
 * "tabular": nothing; one logit each.
-* "prefix-tree": the logits of their common prefix, on which the pair exerts no force.
+* "prefix-tree": the logits of their common prefix, on which the gradient of the pair is zero.
 * "output-mlp": the hidden layer of a perceptron; each response has its own row of output weights (``dynamics.MLP``).
 * "log-linear": all parameters; logit phi_y . theta.
 * "feature-mlp": all parameters; a perceptron from the features phi_y of a response to its logit.
@@ -53,7 +54,7 @@ def _similar(vectors: Tensor, overlap: Tensor) -> Tensor:
 
 
 def _draws(seeds: np.ndarray, size: int) -> Tensor:
-    """Return ``size`` standard normal numbers for every world; worlds with one seed have the same numbers."""
+    """Return ``size`` standard normal numbers for every world; worlds with the same seed have the same numbers."""
     known, place = np.unique(seeds, return_inverse=True)
     rows = [torch.randn(size, generator=torch.Generator().manual_seed(int(s)), dtype=torch.float64) for s in known]
     return torch.stack(rows)[torch.as_tensor(place)]
@@ -127,7 +128,9 @@ POLICIES: dict[str, Callable[[int, Tensor, np.ndarray], tuple[LogProbs, Tensor]]
 def random_worlds(
     policy: str, responses: int, overlap: Sequence[float], seeds: Sequence[int]
 ) -> tuple[LogProbs, Tensor]:
-    """Return log pi as a function of the parameters, and the parameters of random worlds; response 0 beats 1.
+    """Return log pi as a function of the parameters, and the parameters of random worlds.
+
+    Response 0 is the chosen one, response 1 the rejected one.
 
     Args:
         policy: a key of ``POLICIES``.
@@ -137,7 +140,7 @@ def random_worlds(
         seeds: of each world; the same seed with another overlap differs in the rejected response only.
 
     Raises:
-        InvalidArgument: which argument, what was got, what is allowed.
+        InvalidArgument: an unknown class, a number of responses that it cannot have, or an overlap outside (-1, 1).
 
     Example:
         >>> log_probs, theta = random_worlds("log-linear", 4, overlap=[0.0, 0.9], seeds=[7, 7])
@@ -163,13 +166,13 @@ def _scores(log_probs: LogProbs, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]
     return values.detach(), chosen, rejected
 
 
-def displacement(cells: Mapping[str, Any], *, gain: float = 4.0) -> dict[str, Tensor]:
-    """Return what happens to a pair in random worlds, at the first step and along its path; fit for ``sweep``.
+def displacement(batch: Mapping[str, Any], *, gain: float = 4.0) -> dict[str, Tensor]:
+    """Return what happens to a pair in random worlds, at the first step and along its path; a function for ``sweep``.
 
     Args:
-        cells: "policy" and "responses", one value each; "overlap" and "seed", one for each world (see
+        batch: "policy" and "responses", one value each; "overlap" and "seed", one for each world (see
             ``random_worlds``).
-        gain: how far the path is walked: the gain of log(pi_w / pi_l) in nats, to first order in each step, > 0.
+        gain: length of the path: the total gain of log(pi_w / pi_l) in nats, to first order in each step, > 0.
 
     Returns:
         For each world: "displaced", 1 if A_w < 0, else 0; "drive", A_w (nats per unit of learning rate, beta and
@@ -184,7 +187,7 @@ def displacement(cells: Mapping[str, Any], *, gain: float = 4.0) -> dict[str, Te
         (tensor([0., 0.], dtype=torch.float64), tensor([0., 0.], dtype=torch.float64))
     """
     check_positive("gain", gain)
-    log_probs, theta = random_worlds(cells["policy"], int(cells["responses"]), cells["overlap"], cells["seed"])
+    log_probs, theta = random_worlds(batch["policy"], int(batch["responses"]), batch["overlap"], batch["seed"])
     start, g_w, g_l = _scores(log_probs, theta)
     d = g_w - g_l
     drive_w, drive_l = (g_w * d).sum(1), (g_l * d).sum(1)
@@ -224,7 +227,7 @@ def displacement_map(
         policies: keys of ``POLICIES``.
         responses: numbers of responses; powers of two if "prefix-tree" is among the classes.
         overlaps: of the pair, see ``random_worlds``.
-        worlds: random worlds in each cell; every cell has the same seeds.
+        worlds: random worlds for each combination; all combinations have the same seeds.
         seed: of the first world; the others follow.
         jobs: processes, as in ``sweep``.
 
@@ -244,6 +247,6 @@ def displacement_map(
     check_count("seed", seed, minimum=0)
     grid: dict[str, Sequence[Any]] = {"policy": policies, "responses": responses, "overlap": overlaps}
     seeds = range(seed, seed + worlds)
-    apart = ("policy", "responses")
-    table = sweep(displacement, grid, seeds, apart=apart, block=len(overlaps) * worlds, jobs=jobs)
+    static = ("policy", "responses")
+    table = sweep(displacement, grid, seeds, static=static, batch_size=len(overlaps) * worlds, jobs=jobs)
     return table.mean("policy", "responses", "overlap")

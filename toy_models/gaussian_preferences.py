@@ -1,12 +1,12 @@
 """The Gaussian world of ma2025 Section 4.2: a policy P and a preference Q over responses 0, 1, ..., exactly.
 
-Both are bells over the responses. A pair of responses is asked, labelled by Bradley and Terry's model with utility Q,
-and DPO steps on it. What it does to the policy is decided by the fitness
+Both are Gaussians over the responses. A pair of responses is drawn and labelled by Bradley and Terry's model with
+utility Q, and DPO takes a step on it. The expected effect on the policy is determined by the fitness
 
     w_i = sum over j of s_ij (q_i / (q_i + q_j) - p_i / (p_i + p_j)),
 
-s_ij being how often the pair is asked. This form takes beta = 1 and a uniform reference, as the paper's Lemma 2
-silently does. There is no sampling here: expectations over pairs and labels are sums.
+where s_ij is how often the pair is drawn. This form takes beta = 1 and a uniform reference, as the paper's Lemma 2
+does without saying so. There is no sampling here: expectations over pairs and labels are sums.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class GaussianWorld:
     Example:
         >>> world = GaussianWorld(policy_mean=45, preference_mean=55)
         >>> w = fitness(world.log_policy, world.log_utility)
-        >>> int(w.argmin()), int(w.argmax())  # far outside both bells
+        >>> int(w.argmin()), int(w.argmax())  # far outside both Gaussians
         (24, 76)
     """
 
@@ -81,7 +81,7 @@ class GaussianWorld:
 
 
 def pair_log_weights(log_policy: ArrayLike, sampling: Sampling = "uniform") -> Tensor:
-    """Return log s_ij: every unordered pair once ("uniform"), or drawn from the policy itself ("shiftless").
+    """Return log s_ij: every unordered pair equally often ("uniform"), or drawn from the policy itself ("shiftless").
 
     Args:
         log_policy: log pi (nats), ``(responses,)``, all finite.
@@ -105,7 +105,9 @@ def pair_log_weights(log_policy: ArrayLike, sampling: Sampling = "uniform") -> T
 
 
 def fitness(log_policy: ArrayLike, log_utility: ArrayLike, sampling: Sampling = "uniform") -> Tensor:
-    """Return w of every response (ma2025 Lemma 2, with the weight of each pair): DPO's push on its logit; sums to 0.
+    """Return the fitness w of every response, the change of its logit under DPO; sums to 0.
+
+    Source: ma2025 Lemma 2, with the weight s_ij of each pair.
 
     Args:
         log_policy: log pi (nats), ``(responses,)``, all finite.
@@ -113,7 +115,7 @@ def fitness(log_policy: ArrayLike, log_utility: ArrayLike, sampling: Sampling = 
         sampling: how pairs are drawn.
 
     Raises:
-        InvalidArgument: which argument, what was got, what is allowed.
+        InvalidArgument: not a distribution of finite log-probabilities, shapes that differ, or an unknown sampling.
 
     Example:
         >>> import numpy as np
@@ -132,9 +134,9 @@ def fitness(log_policy: ArrayLike, log_utility: ArrayLike, sampling: Sampling = 
 
 
 def printed_update(log_policy: ArrayLike, fitness_: ArrayLike) -> Tensor:
-    """Return w_i pi_i, ma2025's curve for a balanced loss ("PPO"): Eq. 14 before its average is taken off.
+    """Return w_i pi_i, ma2025's curve for a balanced loss ("PPO"): Eq. 14 without the subtraction of the mean.
 
-    It is what is left of ``balanced_update`` if the mean fitness is neglected; it does not sum to zero.
+    It is ``balanced_update`` with the mean fitness neglected; it does not sum to zero.
 
     Args:
         log_policy: log pi (nats), ``(responses,)``.
@@ -150,9 +152,9 @@ def printed_update(log_policy: ArrayLike, fitness_: ArrayLike) -> Tensor:
 
 
 def balanced_update(log_policy: ArrayLike, fitness_: ArrayLike) -> Tensor:
-    """Return pi_i (w_i - sum_j pi_j w_j): the exact push of a loss in pi_w - pi_l on the logits; sums to zero.
+    """Return pi_i (w_i - sum_j pi_j w_j): the exact change of the logits under a loss in pi_w - pi_l; sums to zero.
 
-    It is the gradient of the mean fitness sum_j pi_j w_j in the logits, the vanilla policy gradient with reward w.
+    It is the gradient of sum_j pi_j w_j with respect to the logits: the vanilla policy gradient with reward w.
 
     Args:
         log_policy: log pi (nats), ``(responses,)``.
@@ -171,7 +173,7 @@ def balanced_update(log_policy: ArrayLike, fitness_: ArrayLike) -> Tensor:
 def imbalance(log_policy: ArrayLike, log_utility: ArrayLike, sampling: Sampling = "uniform") -> float:
     """Return E|dL/dpi_w| / E|dL/dpi_l| for DPO with beta = 1 and a uniform reference (ma2025 Definition 1).
 
-    Above 1 the loss is "positively imbalanced", below 1 "negatively", in the probabilities taken as free coordinates.
+    Above 1 the loss is "positively imbalanced", below 1 "negatively", with the probabilities taken as free coordinates.
     Computed from logarithms throughout: the terms of the sums span many orders of magnitude.
 
     Args:
@@ -188,8 +190,8 @@ def imbalance(log_policy: ArrayLike, log_utility: ArrayLike, sampling: Sampling 
     log_p, log_u = _both(log_policy, log_utility)
     label = logsigmoid(log_u.unsqueeze(1) - log_u)
     urgency = logsigmoid(log_p - log_p.unsqueeze(1))
-    pushes = (pair_log_weights(log_p, sampling) + label + urgency).fill_diagonal_(-torch.inf)
-    chosen, rejected = ((pushes - log_p_of).flatten().logsumexp(0) for log_p_of in (log_p.unsqueeze(1), log_p))
+    log_terms = (pair_log_weights(log_p, sampling) + label + urgency).fill_diagonal_(-torch.inf)
+    chosen, rejected = ((log_terms - log_p_of).flatten().logsumexp(0) for log_p_of in (log_p.unsqueeze(1), log_p))
     return float((chosen - rejected).exp())
 
 

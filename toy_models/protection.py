@@ -1,8 +1,8 @@
-"""What each loss does to the chosen response of one pair, on three small policies: one step, ten nats, and further.
+"""What each loss does to the chosen response of one pair on three small policies: in one step, and in long training.
 
 Each policy has three responses (chosen, rejected, another) and is log-linear, pi_y proportional to e^(f_y . theta), so
 that the score of a response is f_y less the mean feature. Training is gradient descent whose every step moves log pi of
-no response by more than ``STEP`` nats to first order: the path of gradient flow, walked at a steady pace.
+no response by more than ``STEP`` nats to first order: the path of gradient flow, in steps of equal length.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from dynamics.losses import (
 
 STEP = 0.1  # nats
 LENGTHS = (8.0, 2.0)
-"""Tokens of the chosen and of the rejected response, wherever a loss asks."""
+"""Tokens of the chosen and of the rejected response, for losses that depend on lengths."""
 
 LOSSES: dict[str, PreferenceLoss] = {
     "DPO": DPO(),
@@ -58,7 +58,8 @@ LOSSES: dict[str, PreferenceLoss] = {
     "APO down": APODown(),
     "DiscoPOP": DiscoPOP(),
 }
-"""At their defaults. On a single pair AOT, cDPO, robust DPO, EXO and beta-DPO begin as DPO does, up to a factor."""
+"""The losses, with default hyper-parameters. AOT, cDPO, robust DPO, EXO and beta-DPO are left out: on a single
+pair their first step is DPO's up to a factor."""
 
 FEATURES = {
     "tabular": ((0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0)),
@@ -67,8 +68,8 @@ FEATURES = {
 }
 """f_y of the chosen, the rejected and the other response.
 
-No parameter is shared; one is, and each response has a weaker one of its own; there is one parameter, and the rejected
-response lies eight times as far out as the chosen one."""
+In the first policy no parameter is shared; in the second, one is shared and each response has a weaker one of its own;
+the third has a single parameter, and the feature of the rejected response is eight times that of the chosen one."""
 
 START = {"tabular": (0.1, 0.1, 0.8), "shared": (1 / 3, 1 / 3, 1 / 3), "far apart": (1 / 3, 1 / 3, 1 / 3)}
 """Probabilities at the reference, where training begins."""
@@ -96,13 +97,13 @@ def log_probs_and_scores(features: Tensor, theta: Tensor) -> tuple[Tensor, Tenso
 
 
 def pair_at(log_p: Tensor, reference: Tensor) -> PairLogProbs:
-    """Return chosen and rejected response as a loss sees them; ``(policies,)`` each."""
+    """Return the pair as the losses take it; each field ``(policies,)``."""
     chosen, rejected = (torch.full_like(log_p[..., 0], length) for length in LENGTHS)
     return PairLogProbs(log_p[..., 0], log_p[..., 1], reference[..., 0], reference[..., 1], chosen, rejected)
 
 
 def pair_weights(pairs: list[PairLogProbs]) -> tuple[Tensor, Tensor]:
-    """Return d_w and d_l of every loss at its own pair, ``(losses, ...)``."""
+    """Return d_w and d_l of every loss, each at the pair of the same index, ``(losses, ...)``."""
     found = [loss.pair_weights(pair) for loss, pair in zip(LOSSES.values(), pairs, strict=True)]
     d_w = torch.stack([w.chosen_weight.expand_as(pair.chosen) for w, pair in zip(found, pairs, strict=True)])
     return d_w, torch.stack([w.rejected_weight.expand_as(p.chosen) for w, p in zip(found, pairs, strict=True)])
@@ -125,23 +126,23 @@ class FirstStep:
     margin: Tensor
 
 
-def first_step(gram: Tensor, pair: PairLogProbs) -> FirstStep:
-    """Return what every loss of ``LOSSES`` does first.
+def first_step(kernel: Tensor, pair: PairLogProbs) -> FirstStep:
+    """Return the first step of every loss of ``LOSSES``.
 
     Args:
-        gram: inner products of the scores of chosen and rejected, ``(..., 2, 2)``.
+        kernel: inner products of the scores of chosen and rejected, ``(..., 2, 2)``.
         pair: the pair at the reference, ``(...)``.
 
     Example:
         >>> from dynamics.losses import pair_log_probs
-        >>> gram = torch.tensor([[1.0, 4.0], [4.0, 16.0]], dtype=torch.float64)
-        >>> step = first_step(gram, pair_log_probs(-1.0, -1.0, -1.0, -1.0))
+        >>> kernel = torch.tensor([[1.0, 4.0], [4.0, 16.0]], dtype=torch.float64)
+        >>> step = first_step(kernel, pair_log_probs(-1.0, -1.0, -1.0, -1.0))
         >>> step.chosen[0]  # DPO: beta sigma(0) (1 - 4)
         tensor(-0.1500, dtype=torch.float64)
     """
     d_w, d_l = pair_weights([pair] * len(LOSSES))
-    chosen = d_w * gram[..., 0, 0] - d_l * gram[..., 0, 1]
-    return FirstStep(d_w, d_l, chosen, chosen - d_w * gram[..., 0, 1] + d_l * gram[..., 1, 1])
+    chosen = d_w * kernel[..., 0, 0] - d_l * kernel[..., 0, 1]
+    return FirstStep(d_w, d_l, chosen, chosen - d_w * kernel[..., 0, 1] + d_l * kernel[..., 1, 1])
 
 
 @dataclass(frozen=True)
@@ -152,19 +153,19 @@ class Walk:
         chosen: change of log pi_w, nats.
         margin: change of log pi_w - log pi_l, nats.
         loss: value of the loss; of the first and the last step only, ``(2, losses, policies)``.
-        gram: inner products of the two scores at the reference, ``(policies, 2, 2)``.
+        kernel: inner products of the two scores at the reference, ``(policies, 2, 2)``.
         reference: log pi at the reference, ``(policies, 3)``.
     """
 
     chosen: Tensor
     margin: Tensor
     loss: Tensor
-    gram: Tensor
+    kernel: Tensor
     reference: Tensor
 
 
 def walk(steps: int = 900) -> Walk:
-    """Train on the pair from the reference, every loss by itself on every policy.
+    """Train on the pair from the reference, with every loss on every policy separately.
 
     Args:
         steps: of at most ``STEP`` nats each.
@@ -185,11 +186,11 @@ def walk(steps: int = 900) -> Walk:
         if step in (0, steps):
             values.append(torch.stack([loss.value(p) for loss, p in zip(LOSSES.values(), pairs, strict=True)]))
         d_w, d_l = (d.unsqueeze(-1) for d in pair_weights(pairs))
-        # scaled before it is measured: the weights of a pair that is nearly learnt are as small as e^-60
+        # normalised before its length is measured: on a pair that is nearly learnt the weights are as small as e^-60
         most = torch.maximum(d_w.abs(), d_l.abs()).clamp(min=1e-300)
         direction = d_w / most * g[..., 0, :] - d_l / most * g[..., 1, :]
         speed = (g * direction.unsqueeze(-2)).sum(-1).abs().amax(-1, keepdim=True)
         theta = theta + torch.where(speed > 1e-12, STEP / speed.clamp(min=1e-12), 0.0) * direction
     change = torch.stack(places) - reference
-    gram = (scores[:, :2].unsqueeze(-2) * scores[:, :2].unsqueeze(-3)).sum(-1)
-    return Walk(change[..., 0], change[..., 0] - change[..., 1], torch.stack(values), gram, reference)
+    kernel = (scores[:, :2].unsqueeze(-2) * scores[:, :2].unsqueeze(-3)).sum(-1)
+    return Walk(change[..., 0], change[..., 0] - change[..., 1], torch.stack(values), kernel, reference)

@@ -1,8 +1,8 @@
 """Finite tasks for Stable PO: prompts that share features, a policy fine-tuned on the correct answers, similar pairs.
 
 Every prompt has one correct answer, whose features have a direction in common over all prompts, so that what is
-learnt on some prompts carries over to others. The rejected answer is similar to the correct one, so that DPO on the
-pairs can sink both. The logits are phi_y . (phi + A theta): a backbone phi and an adapter theta of low rank, as in
+learnt on some prompts generalizes to others. The rejected answer is similar to the correct one, so that DPO on the
+pairs can lower both. The logits are phi_y . (phi + A theta): a backbone phi and an adapter theta of low rank, as in
 jian2025 Section 3.3.
 """
 
@@ -28,7 +28,7 @@ START_SCALE = 0.3  # standard deviation of the backbone's parameters before the 
 
 @dataclass(frozen=True, eq=False)
 class ManyLogLinear:
-    """Log-linear policies with different features, run side by side: one in each place of the axis of seeds.
+    """Log-linear policies with different features, run side by side, one for each index of the seed axis.
 
     Attributes:
         features: phi of every answer, ``(tasks, prompts, responses, parameters)``.
@@ -77,8 +77,8 @@ class PreferenceTasks:
         policy: over all prompts, the training prompts first; parameters are theta (adapter), then phi (backbone).
         start: parameters after fine-tuning on the correct answers of the training prompts, ``(tasks, parameters)``;
             the adapter is 0.
-        preferences: the correct answer, 0, over the rejected one, 1, on each training prompt; a mean.
-        lower: indices of phi.
+        preferences: the correct answer, 0, over the rejected one, 1, on each training prompt, with equal weights.
+        lower: indices of the parameters of the lower level, phi.
         training: number of training prompts; the others are held out.
     """
 
@@ -109,7 +109,7 @@ def preference_tasks(
         fine_tuning: gradient steps on the log-likelihood of the correct answers.
 
     Raises:
-        InvalidArgument: which argument, what was got, what is allowed.
+        InvalidArgument: a count below 1, fewer than two responses, or an overlap outside (-1, 1).
 
     Example:
         >>> found = preference_tasks(seed=0, tasks=3)
@@ -171,7 +171,7 @@ def train_stable_po(
     steps: int = 300,
     **settings: Any,
 ) -> BilevelTrajectory:
-    """Run Algorithm 1 with K = 1, beta = 0.5 and AdamW, as in the paper's experiments; 0 and 0 is DPO on both blocks.
+    """Run Algorithm 1 with K = 1, beta = 0.5 and AdamW, as in the paper's experiments; penalty = gamma = 0 is DPO.
 
     Args:
         tasks: the tasks, along the axis of seeds; the reference is their start.

@@ -1,9 +1,9 @@
-"""Where Corollary 2 of jian2025 fails, in closed form: at a point, and from which point on along a run on one pair.
+"""Where Corollary 2 of jian2025 fails, in closed form: at which points, and from which step on in a run on one pair.
 
 With D_y = pi_y A_y, the change of pi_y to first order in units of learning_rate * beta * urgency, the corollary says
 that D_w - D_l is at least N = |sqrt(pi_w) g_w - sqrt(pi_l) g_l|^2 (Eq. 49), hence never negative. The first part is
-false already for tabular policies, the second where responses share parameters. Here are the exact borders, and the
-path of a log-linear policy, on which a displaced run leaves the corollary behind for good.
+false already for tabular policies, the second where responses share parameters. This module has the exact
+boundaries, and the path of a log-linear policy, on which a displaced run violates the corollary from some point on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dynamics.errors import ArrayLike, InvalidArgument, check_count, check_finit
 
 
 def largest_safe_cosine(log_ratio: ArrayLike) -> np.ndarray:
-    """Return the largest cosine of g_w and g_l at which D_w >= D_l is certain: 2 sqrt(pi_w pi_l) / (pi_w + pi_l).
+    """Return the largest cosine of g_w and g_l that guarantees D_w >= D_l: 2 sqrt(pi_w pi_l) / (pi_w + pi_l).
 
     Above it some ratio of the lengths violates the inequality, below it none does (the ledger's
     jian2025.corollary-2-sharp-cosine).
@@ -36,7 +36,7 @@ def largest_safe_cosine(log_ratio: ArrayLike) -> np.ndarray:
 def tabular_kernel(p_w: ArrayLike, p_l: ArrayLike, others: int = 1) -> np.ndarray:
     """Return g_w . g_l of a tabular policy whose other responses are equally probable; Eq. 49 fails where it is > 0.
 
-    (With pi_w = pi_l, where both sides are equal, as the exception.)
+    (Except where pi_w = pi_l: there both sides of Eq. 49 are equal.)
 
     Args:
         p_w: pi(y_w), a probability, any shape.
@@ -44,10 +44,10 @@ def tabular_kernel(p_w: ArrayLike, p_l: ArrayLike, others: int = 1) -> np.ndarra
         others: number of the other responses, >= 1.
 
     Raises:
-        InvalidArgument: numbers that are no probabilities.
+        InvalidArgument: numbers that are not probabilities.
 
     Example:
-        >>> float(tabular_kernel(1 / 12, 1 / 3).round(6))  # the smallest counterexample of the audit: 1 / 24
+        >>> float(tabular_kernel(1 / 12, 1 / 3).round(6))  # the smallest counterexample in the ledger: 1 / 24
         0.041667
     """
     chosen, rejected = (to_tensor(name, value).detach().numpy() for name, value in (("p_w", p_w), ("p_l", p_l)))
@@ -108,12 +108,12 @@ def pair_path(
     Args:
         features: phi, ``(..., responses, parameters)``; those of the pair differ.
         log_probs: log pi at the start (nats), ``(..., responses)``.
-        gain: where to stand, nats of log(pi_w / pi_l) gained, ``(points,)``.
+        gain: the points of the path, as gains of log(pi_w / pi_l) in nats, ``(points,)``.
         chosen: index of y_w.
         rejected: index of y_l.
 
     Raises:
-        InvalidArgument: which argument, what was got, what is allowed.
+        InvalidArgument: shapes that do not fit, an index that is not a response, or a pair with equal features.
 
     Example:
         >>> ladder = pair_path([[1.0], [0.0], [2.0]], np.log([3 / 13, 1 / 13, 9 / 13]), [0.0])
@@ -138,7 +138,7 @@ def pair_path(
     s = at / square.unsqueeze(-1)
     log_p = torch.log_softmax(start.unsqueeze(-2) + s.unsqueeze(-1) * along.unsqueeze(-2), -1)
     p = log_p.exp()
-    # sum of p_y' (phi_y - phi_y') . d: less the mean, A_w would be lost in rounding once pi_w is nearly 1
+    # sum of p_y' (phi_y - phi_y') . d; phi_y . d minus its mean would lose A_w to rounding once pi_w is nearly 1
     drive = torch.einsum("...tz,...yz->...ty", p, along.unsqueeze(-1) - along.unsqueeze(-2))
     mean = torch.einsum("...ty,...yd->...td", p, phi)
     g_w, g_l = (phi[..., y, :].unsqueeze(-2) - mean for y in (chosen, rejected))

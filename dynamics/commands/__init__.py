@@ -1,1 +1,1 @@
-"""The command line of ``python -m dynamics``."""
+"""The commands of ``python -m dynamics``: what each computes and prints, one module for each."""

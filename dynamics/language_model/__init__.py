@@ -1,26 +1,27 @@
-"""The same quantities on a causal language model: log pi(y | x), its exact kernel, drives, predicted steps.
+"""The quantities of this package for a causal language model: log pi(y | x), its exact kernel, drives, steps.
 
-Needs the extra ``lm`` (transformers); importing this package does not load it, using it does.
+It needs the extra ``lm`` (transformers), which is imported when it is first used.
 """
 
-from dynamics.language_model.jvp import push_log_probs
+from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.jvp import log_probs_jvp
 from dynamics.language_model.kernel.memory import MemoryPlan
 from dynamics.language_model.kernel.sequence_kernel import SequenceKernel, sequence_kernel
 from dynamics.language_model.kernel.token_kernel import TokenKernel, token_kernel
-from dynamics.language_model.kernel.verify import Audit, audit, plain_gradient
+from dynamics.language_model.kernel.verify import KernelCheck, verify_kernel
 from dynamics.language_model.loading import LanguageModel, MissingExtra, ModelUnavailable, load
 from dynamics.language_model.log_probs import SequenceLogProbs, sequence_log_probs
+from dynamics.language_model.out_of_memory import OutOfMemory
 from dynamics.language_model.prediction.ches import CHES, ches
 from dynamics.language_model.prediction.drives import PairDrives, pair_drives, predict_change
 from dynamics.language_model.prediction.model_step import ModelStep, model_step
-from dynamics.language_model.prediction.parameter_change import moved, parameter_change
+from dynamics.language_model.prediction.parameter_change import changed_parameters, parameter_change
 from dynamics.language_model.prediction.vocabulary_shift import (
     TokenShift,
     VocabularyShift,
     next_token_log_probs,
     vocabulary_shift,
 )
-from dynamics.language_model.shortage import OutOfMemory
 from dynamics.language_model.tiny_model import tiny_model
 from dynamics.language_model.tokens import TokenSequence, tokenize
 from dynamics.language_model.training.adapters import AdaptedModel, add_adapters
@@ -34,11 +35,13 @@ from dynamics.language_model.training.stable_po import (
     stable_po_state,
     stable_po_step,
 )
+from dynamics.language_model.vjp import log_probs_vjp
 
 __all__ = [
     "CHES",
     "AdaptedModel",
-    "Audit",
+    "CausalLM",
+    "KernelCheck",
     "LanguageModel",
     "MemoryPlan",
     "MissingExtra",
@@ -57,19 +60,18 @@ __all__ = [
     "TokenShift",
     "VocabularyShift",
     "add_adapters",
-    "audit",
+    "changed_parameters",
     "ches",
     "differentiable_log_probs",
     "load",
+    "log_probs_jvp",
+    "log_probs_vjp",
     "model_step",
-    "moved",
     "next_token_log_probs",
     "pair_batch",
     "pair_drives",
     "parameter_change",
-    "plain_gradient",
     "predict_change",
-    "push_log_probs",
     "sequence_kernel",
     "sequence_log_probs",
     "stable_po_state",
@@ -77,5 +79,6 @@ __all__ = [
     "tiny_model",
     "token_kernel",
     "tokenize",
+    "verify_kernel",
     "vocabulary_shift",
 ]

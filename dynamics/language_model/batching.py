@@ -1,4 +1,4 @@
-"""Sequences of different lengths as right-padded batches, and the rows of a batch that count."""
+"""Sequences of different lengths as right-padded batches, and which of their rows are not padding."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from dynamics.language_model.tokens import TokenSequence
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some sequences without their last token (it predicts nothing), padded on the right.
+    """Some sequences without their last token, from which nothing is predicted, padded on the right.
 
-    In a causal model padding comes after every token that counts, so no attention mask is needed.
+    No attention mask is needed: in a causal model no token depends on the padding after it.
 
     Attributes:
-        ids: ``(sequences, longest)``; 0 where padded.
-        valid: flat indices into ``sequences * longest`` of the input rows that are not padding.
-        predicting: flat indices of the rows that predict a token of a response.
-        targets: the tokens they predict, ``(predicting rows,)``.
-        numbers: which of all sequences these are.
-        inputs: input rows of each sequence.
-        responses: predicting rows of each sequence.
+        ids: ``(sequences, positions)``; 0 where padded.
+        valid: positions that are not padding, as indices into the flattened ``ids``.
+        predicting: positions that predict a token of a response, as indices into the flattened ``ids``.
+        targets: the tokens that they predict, ``(predicting rows,)``.
+        numbers: the place of each sequence in the whole list.
+        inputs: number of positions of each sequence.
+        responses: number of positions of each sequence that predict a token of the response.
     """
 
     ids: Tensor
@@ -39,16 +39,16 @@ class Batch:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Return (sequences, longest)."""
+        """Return (sequences, positions)."""
         return self.ids.shape[0], self.ids.shape[1]
 
     def pack(self, rows: Tensor) -> Tensor:
-        """Leave out padded rows: ``(sequences * longest, ...)`` to ``(input rows, ...)``; the same without padding."""
+        """Leave out padded rows: ``(sequences * positions, ...)`` to ``(unpadded positions, ...)``."""
         return rows if self.valid.numel() == rows.shape[0] else rows[self.valid]
 
 
 def make_batch(sequences: Sequence[TokenSequence], numbers: Sequence[int], device: torch.device) -> Batch:
-    """Pad the sequences with the given numbers."""
+    """Return a batch of the sequences at the given places of a list."""
     chosen = [sequences[n] for n in numbers]
     width = max(len(s.ids) - 1 for s in chosen)
     ids = torch.zeros(len(chosen), width, dtype=torch.int64)
@@ -70,12 +70,14 @@ def make_batch(sequences: Sequence[TokenSequence], numbers: Sequence[int], devic
 
 
 def make_batches(sequences: Sequence[TokenSequence], tokens: int | None, device: torch.device) -> tuple[Batch, ...]:
-    """Sort sequences by length and fill batches of at most ``tokens`` padded tokens (one sequence at the least).
+    """Return batches of sequences of similar length.
+
+    The sequences are sorted by length, and every batch is filled up to the limit; a single sequence may exceed it.
 
     Args:
-        sequences: all of them.
-        tokens: limit for each batch; None for a single batch of everything.
-        device: where the model lives.
+        sequences: the sequences.
+        tokens: limit of the padded tokens of a batch; None for one batch of everything.
+        device: the device of the model.
 
     Example:
         >>> made = [TokenSequence(tuple(range(n)), 1) for n in (9, 3, 4)]
@@ -95,12 +97,12 @@ def make_batches(sequences: Sequence[TokenSequence], tokens: int | None, device:
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """Which rows of a packed table belong to which sequence: contiguous runs, in order.
+    """Which rows of a matrix belong to which sequence; the rows of a sequence are contiguous.
 
     Attributes:
-        lengths: rows of each sequence.
+        lengths: number of rows of each sequence.
         borders: first row of each sequence, and the number of rows at the end.
-        owner: sequence of each row, ``(rows,)``.
+        owner: number of the sequence of each row, ``(rows,)``.
     """
 
     lengths: tuple[int, ...]
@@ -109,7 +111,7 @@ class Segments:
 
     @classmethod
     def of(cls, lengths: Sequence[int], device: torch.device) -> Segments:
-        """Return the segments with the given lengths."""
+        """Return segments of the given lengths."""
         owner = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths)).to(device)
         return cls(tuple(lengths), tuple(accumulate(lengths, initial=0)), owner)
 
@@ -119,7 +121,7 @@ class Segments:
         return self.borders[-1]
 
     def span(self, sequences: slice) -> slice:
-        """Return the rows of a range of sequences."""
+        """Return the rows that belong to a range of sequences."""
         return slice(self.borders[sequences.start], self.borders[sequences.stop])
 
     def __len__(self) -> int:
@@ -132,7 +134,7 @@ class Segments:
 
 
 def runs(lengths: Sequence[int]) -> list[slice]:
-    """Return the ranges of neighbours of equal length.
+    """Return the ranges of neighbouring sequences of equal length.
 
     Example:
         >>> runs((3, 3, 2))

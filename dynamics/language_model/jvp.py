@@ -1,16 +1,17 @@
-"""One forward-mode pass: how hidden states, logits and log-probabilities move when the parameters move along a line.
+"""The first-order change of log pi when the parameters change: the Jacobian-vector product, by forward-mode autodiff.
 
-The tangent of every activation travels along with it, so that <g_y, change> comes out for all sequences at once and no
-gradient is formed. It is the true derivative of what the model computes; the kernel and torch's gradients leave out one
-thing, the row of the embedding's ``padding_idx``. The two differ only where that token is among the inputs and a change
-of its row is asked for, which a gradient step does when embedding and head are tied.
+One forward pass carries the tangent of every activation along, so <g_y, change> is computed for all sequences at once
+and no gradient is formed.
+
+It is the exact derivative of the model's output. Kernel and autograd leave out one part of it: torch gives the row of
+the embedding's ``padding_idx`` no gradient. The two differ only if that token is among the inputs and its row changes,
+which happens in a gradient step on a model whose head shares the weight of the embedding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,53 +20,52 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dynamics.errors import InvalidArgument, check_finite, check_shape
+from dynamics.errors import InvalidArgument, Unsupported, check_finite, check_shape
 from dynamics.language_model.batching import Batch, make_batches
+from dynamics.language_model.causal_lm import CausalLM, as_module, replaced_forward
 from dynamics.language_model.log_probs import VOCABULARY_PIECE
-from dynamics.language_model.model_head import check_head, find_head, replaced_forward, vocabulary_pieces
+from dynamics.language_model.model_head import check_head, find_head, vocabulary_pieces
+from dynamics.language_model.out_of_memory import raising_out_of_memory
 from dynamics.language_model.precision import compute_dtype, computing_in
-from dynamics.language_model.shortage import telling_shortage
 from dynamics.language_model.tokens import TokenSequence, check_sequences
 
 Change = Mapping[str, Tensor]
-"""A change of parameters, by name; those that are not named stay where they are."""
+"""A change of parameters, by name. Parameters that are not named do not change."""
 
 
 @dataclass(frozen=True, eq=False)
-class Line:
-    """A direction in which the parameters of one model move.
+class Tangents:
+    """A direction in the parameters of one model.
 
     Attributes:
-        tangents: the change of every parameter that moves, by name.
-        weight: the change of the head's weight, ``(vocabulary, width)``, if it moves.
-        bias: the change of the head's bias, if it moves.
+        by_name: the change of every parameter that changes.
+        weight: the change of the head's weight, ``(vocabulary, width)``; None if it does not change.
+        bias: the change of the head's bias; None if it does not change.
     """
 
-    tangents: dict[str, Tensor]
+    by_name: dict[str, Tensor]
     weight: Tensor | None
     bias: Tensor | None
 
 
-def check_change(model: nn.Module, change: Change) -> dict[str, nn.Parameter]:
-    """Return the parameters that a change is about, by name, or refuse it.
+def check_change(model: CausalLM | nn.Module, change: Change) -> dict[str, nn.Parameter]:
+    """Return the parameters that a change names, or refuse it.
 
     Args:
         model: the model.
-        change: name to tensor of the parameter's shape.
+        change: for each name, a tensor of the shape of the parameter.
 
     Raises:
-        InvalidArgument: nothing, an unknown name, another shape, a number that is not finite, or one parameter under
-            two names.
+        InvalidArgument: an empty change, an unknown name, another shape, a number that is not finite, or one parameter
+            under two of its names.
 
     Example:
         >>> check_change(nn.Linear(1, 1), {"bias": torch.ones(1)})["bias"].shape
         torch.Size([1])
     """
-    if not isinstance(model, nn.Module):
-        raise InvalidArgument("model", model, "a causal language model")
-    known = dict(model.named_parameters(remove_duplicate=False))
+    known = dict(as_module(model).named_parameters(remove_duplicate=False))
     if not isinstance(change, Mapping) or not change:
-        raise InvalidArgument("change", change, "a tensor for at least one parameter, by name")
+        raise InvalidArgument("change", change, "a mapping from the name of at least one parameter to a tensor")
     found: dict[str, nn.Parameter] = {}
     for name, tensor in change.items():
         if name not in known:
@@ -79,26 +79,29 @@ def check_change(model: nn.Module, change: Change) -> dict[str, nn.Parameter]:
     return found
 
 
-def make_line(model: nn.Module, change: Change, dtype: torch.dtype) -> Line:
-    """Bring a change to the dtype to compute in and to the device of each parameter."""
+def make_tangents(model: CausalLM, change: Change, dtype: torch.dtype) -> Tangents:
+    """Return a change in the dtype to compute in, on the device of each parameter."""
     head = find_head(model)
     parameters = check_change(model, change)
-    tangents = {name: change[name].detach().to(p.device, dtype) for name, p in parameters.items()}
+    by_name = {name: change[name].detach().to(p.device, dtype) for name, p in parameters.items()}
     bias = getattr(head, "bias", None)
-    return Line(
-        tangents,
-        next((tangents[name] for name, p in parameters.items() if p is head.weight), None),
-        next((tangents[name] for name, p in parameters.items() if p is bias), None),
+    return Tangents(
+        by_name,
+        next((by_name[name] for name, p in parameters.items() if p is head.weight), None),
+        next((by_name[name] for name, p in parameters.items() if p is bias), None),
     )
 
 
-def push_hidden(model: Any, batch: Batch, line: Line) -> tuple[Tensor, Tensor]:
-    """Return the hidden states that predict the tokens of a batch, and their change: ``(predicting rows, width)`` each.
+def hidden_jvp(model: CausalLM, batch: Batch, tangents: Tangents) -> tuple[Tensor, Tensor]:
+    """Return the hidden states that predict the tokens of the responses, and their first-order change.
 
     Args:
-        model: the model, already in the dtype to compute in.
-        batch: sequences.
-        line: the direction.
+        model: the model, in the dtype to compute in.
+        batch: the sequences.
+        tangents: the direction.
+
+    Returns:
+        Two tensors ``(predicting rows, width)``.
 
     Raises:
         InvalidArgument: an operation of the model has no forward-mode derivative.
@@ -107,38 +110,50 @@ def push_hidden(model: Any, batch: Batch, line: Line) -> tuple[Tensor, Tensor]:
 
     def stop(hidden: Tensor) -> Tensor:
         seen.append(hidden)
-        return hidden[..., :1]  # takes the place of the logits, which nobody reads
+        return hidden[..., :1]  # returned as the logits, which are not used
 
-    # of the fused attention kernels none has a forward-mode derivative
+    # the fused attention kernels have no forward-mode derivative
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), forward_ad.dual_level():
-        known = dict(model.named_parameters(remove_duplicate=False))
-        dual = {name: forward_ad.make_dual(known[name].detach(), t) for name, t in line.tangents.items()}
+        module = as_module(model)
+        known = dict(module.named_parameters(remove_duplicate=False))
+        dual = {name: forward_ad.make_dual(known[name].detach(), t) for name, t in tangents.by_name.items()}
         with replaced_forward(find_head(model), stop):
             try:
-                functional_call(model, dual, (), {"input_ids": batch.ids, "use_cache": False})
+                functional_call(module, dual, (), {"input_ids": batch.ids, "use_cache": False})
             except NotImplementedError as problem:
-                allowed = f"operations with a forward-mode derivative; try set_attn_implementation('eager') ({problem})"
-                raise InvalidArgument("model", type(model).__name__, allowed) from problem
+                what = f"an operation of {type(model).__name__} has no forward-mode derivative ({problem})"
+                raise Unsupported("model", what, "try model.set_attn_implementation('eager')") from problem
         hidden, change = forward_ad.unpack_dual(seen[-1])
     change = torch.zeros_like(hidden) if change is None else change
     return hidden.flatten(0, 1)[batch.predicting], change.flatten(0, 1)[batch.predicting]
 
 
-def push_logits(
-    hidden: Tensor, change: Tensor, head: nn.Linear, line: Line, size: int
+def logits_jvp(
+    hidden: Tensor, change: Tensor, head: nn.Linear, tangents: Tangents, size: int
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Yield logits and their change for one piece of the vocabulary after another, float64 ``(rows, piece)``."""
+    """Yield logits and their first-order change for one piece of the vocabulary after another.
+
+    Args:
+        hidden: hidden states, ``(rows, width)``.
+        change: their first-order change.
+        head: the linear map to logits.
+        tangents: the direction of the parameters.
+        size: vocabulary entries in one piece.
+
+    Yields:
+        The piece as a slice of the vocabulary, logits and change, both float64 ``(rows, piece)``.
+    """
     for piece, logits in vocabulary_pieces(hidden, head, size):
-        moved = functional.linear(change, head.weight.detach()[piece])
-        if line.weight is not None:
-            moved = moved + functional.linear(hidden, line.weight[piece])
-        if line.bias is not None:
-            moved = moved + line.bias[piece]
-        yield piece, logits.to(torch.float64), moved.to(torch.float64)
+        logit_change = functional.linear(change, head.weight.detach()[piece])
+        if tangents.weight is not None:
+            logit_change = logit_change + functional.linear(hidden, tangents.weight[piece])
+        if tangents.bias is not None:
+            logit_change = logit_change + tangents.bias[piece]
+        yield piece, logits.to(torch.float64), logit_change.to(torch.float64)
 
 
-def push_log_probs(
-    model: Any,
+def log_probs_jvp(
+    model: CausalLM,
     change: Change,
     sequences: Iterable[TokenSequence],
     *,
@@ -146,54 +161,58 @@ def push_log_probs(
     batch_tokens: int = 8192,
     vocabulary_piece: int = VOCABULARY_PIECE,
 ) -> Tensor:
-    """Return the change of log pi of every sequence to first order: <g_y, change>, ``(sequences,)``, nats.
+    """Return the first-order change of log pi of every sequence, <g_y, change>, ``(sequences,)``, nats.
 
-    It is the prediction for a step of any optimizer, given the step it really takes. For SGD the kernel knows it
-    already (``predict_change``); the two share no code.
+    With the change that a step makes it is the first-order prediction for that step, whatever the optimizer. For SGD
+    ``predict_change`` computes the same from the kernel; the two share no code.
 
     Args:
-        model: a causal language model; left as it was.
+        model: a causal language model; it is not changed.
         change: change of the parameters, by name, such as ``parameter_change`` returns.
-        sequences: responses to look at.
+        sequences: the responses whose change is wanted.
         dtype: dtype to compute in; by default the model's own, but not below float32.
         batch_tokens: padded tokens in one pass.
         vocabulary_piece: vocabulary entries whose logits exist at once.
 
     Raises:
-        InvalidArgument: a change that is not one of this model's parameters, an operation without a forward-mode
+        InvalidArgument: a change of something else than this model's parameters, an operation without a forward-mode
             derivative, bad sequences.
+        OutOfMemory: the sequences do not fit into memory.
 
     Example:
         >>> from dynamics.language_model import sequence_log_probs, tiny_model
         >>> model = tiny_model()
         >>> every = [TokenSequence((1, y), 1) for y in range(23)]
-        >>> change = push_log_probs(model, {"model.norm.weight": torch.ones(16)}, every)
+        >>> change = log_probs_jvp(model, {"model.norm.weight": torch.ones(16)}, every)
         >>> p = sequence_log_probs(model, every).total.exp()
-        >>> bool((p * change).sum().abs() < 1e-12)  # probabilities go on summing to one
+        >>> bool((p * change).sum().abs() < 1e-12)  # to first order the probabilities still sum to one
         True
     """
     head = find_head(model)
     found = check_sequences(sequences, head.weight.shape[0])
-    wanted = compute_dtype(model, dtype)
-    line = make_line(model, change, wanted)
-    with telling_shortage("sequences", len(found)), computing_in(model, wanted), torch.no_grad():
+    compute = compute_dtype(model, dtype)
+    tangents = make_tangents(model, change, compute)
+    with raising_out_of_memory("sequences", len(found)), computing_in(model, compute), torch.no_grad():
         result = torch.zeros(len(found), dtype=torch.float64)
         batches = make_batches(found, batch_tokens, head.weight.device)
         check_head(model, batches[0].ids[:1])
         for batch in batches:
-            own = _own_change(*push_hidden(model, batch, line), batch.targets, head, line, vocabulary_piece)
-            result[list(batch.numbers)] = torch.stack([t.sum() for t in own.split(batch.responses)]).cpu()
+            hidden, hidden_change = hidden_jvp(model, batch, tangents)
+            of_tokens = _target_change(hidden, hidden_change, batch.targets, head, tangents, vocabulary_piece)
+            result[list(batch.numbers)] = torch.stack([t.sum() for t in of_tokens.split(batch.responses)]).cpu()
     return result
 
 
-def _own_change(hidden: Tensor, change: Tensor, targets: Tensor, head: nn.Linear, line: Line, size: int) -> Tensor:
-    """Return dz_target - E dz for every row, the expectation under the softmax of the logits z."""
+def _target_change(
+    hidden: Tensor, change: Tensor, targets: Tensor, head: nn.Linear, tangents: Tangents, size: int
+) -> Tensor:
+    """Return the change of log p(target) in every row: dz_target - E dz, with the logits z and their softmax."""
     total = torch.full(targets.shape, -torch.inf, dtype=torch.float64, device=targets.device)
-    mean, own = torch.zeros_like(total), torch.zeros_like(total)
-    for piece, logits, moved in push_logits(hidden, change, head, line, size):
+    mean, of_target = torch.zeros_like(total), torch.zeros_like(total)
+    for piece, logits, logit_change in logits_jvp(hidden, change, head, tangents, size):
         larger = torch.logaddexp(total, torch.logsumexp(logits, dim=-1))
-        mean = mean * (total - larger).exp() + ((logits - larger.unsqueeze(1)).exp() * moved).sum(-1)
+        mean = mean * (total - larger).exp() + ((logits - larger.unsqueeze(1)).exp() * logit_change).sum(-1)
         total = larger
         (rows,) = torch.where((targets >= piece.start) & (targets < piece.stop))
-        own[rows] = moved[rows, targets[rows] - piece.start]
-    return own - mean
+        of_target[rows] = logit_change[rows, targets[rows] - piece.start]
+    return of_target - mean

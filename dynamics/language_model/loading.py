@@ -1,4 +1,4 @@
-"""A causal language model from the Hugging Face hub or a local folder: safetensors only, never remote code."""
+"""Loading of a causal language model from the Hugging Face hub or a folder: safetensors only, and no remote code."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from dynamics.errors import InvalidArgument
-from dynamics.language_model.shortage import OutOfMemory, out_of_memory
+from dynamics.errors import InvalidArgument, Unsupported
+from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.out_of_memory import OutOfMemory, is_out_of_memory
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -26,13 +27,13 @@ class MissingExtra(ImportError):
 
 
 class ModelUnavailable(InvalidArgument):
-    """A model that cannot be loaded; the message ends with the remedy."""
+    """A model that cannot be loaded. The message says what would be needed."""
 
 
 class LanguageModel(NamedTuple):
     """A causal language model in eval mode, and its tokenizer."""
 
-    model: Any
+    model: CausalLM
     tokenizer: Any
 
 
@@ -45,26 +46,25 @@ def load(
 ) -> LanguageModel:
     """Load a causal language model and its tokenizer.
 
-    Only safetensors are read and no code of the repository is run, nor any that its files name. A weight that the file
-    lacks is refused, since the library underneath would fill it with random numbers, and so is one that is not finite.
+    Only safetensors are read, and no code from the repository is run. A checkpoint that lacks weights is refused,
+    because transformers would fill them with random numbers, and so is one with weights that are not finite.
 
     Args:
         name: model id on the hub such as ``Qwen/Qwen2.5-0.5B-Instruct``, or a local folder.
         revision: branch, tag or commit on the hub.
-        dtype: dtype of the parameters; float32 is right for kernels even where the file holds bfloat16.
-        device: where the model lives.
+        dtype: dtype of the parameters; for kernels use float32, even if the checkpoint is stored in bfloat16.
+        device: device of the model.
 
     Returns:
         The model in eval mode, without dropout, and the tokenizer.
 
     Raises:
         MissingExtra: transformers is not installed.
-        ModelUnavailable: no such folder or model, no network, no safetensors, an architecture that is unknown or
-            not causal, missing weights, weights that are not finite, an index of weights that leads to something
-            else than safetensors beside it, files that are not what their names say, a tokenizer that is empty or
-            loses white space.
+        ModelUnavailable: there is no such folder or model, no network, no safetensors file; the architecture is unknown
+            or not causal; weights are missing or not finite; the index of weights names other files than safetensors
+            in the same folder; a file cannot be read; the tokenizer is empty or loses white space.
         InvalidArgument: an unknown dtype, or a device that this machine does not have.
-        OutOfMemory: the parameters do not fit; an ``InvalidArgument`` and a ``MemoryError``.
+        OutOfMemory: the parameters do not fit into memory.
 
     Example:
         >>> load("./no-such-folder")
@@ -91,12 +91,13 @@ def load(
     except ModelUnavailable:
         raise
     except Exception as problem:
-        if out_of_memory(problem):
+        if is_out_of_memory(problem):
             raise _too_large(str(name), problem) from problem
         raise ModelUnavailable("name", str(name), _remedy(problem)) from problem
     lacking = sorted([*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])])
     if lacking:
-        remedy = f"weights for every parameter; the file lacks {', '.join(lacking[:4])}: get the complete checkpoint"
+        missing = ", ".join(lacking[:4])
+        remedy = f"a checkpoint with weights for every parameter; this one lacks {missing}: get the complete one"
         raise ModelUnavailable("name", str(name), remedy)
     broken = [key for key, parameter in model.named_parameters() if not bool(parameter.isfinite().all())]
     if broken:
@@ -106,29 +107,30 @@ def load(
     try:
         return LanguageModel(model.to(wanted_device).eval(), tokenizer)
     except RuntimeError as problem:
-        if not out_of_memory(problem):
+        if not is_out_of_memory(problem):
             raise
         raise _too_large(str(name), problem) from problem
 
 
 def _too_large(name: str, problem: BaseException) -> OutOfMemory:
     first = next(iter(str(problem).strip().splitlines()), type(problem).__name__)
-    return OutOfMemory("name", name, f"a smaller model, a narrower dtype or a device with more memory ({first})")
+    remedy = f"use a smaller model, a narrower dtype or a device with more memory ({first})"
+    return OutOfMemory("name", f"the model {name} does not fit into memory", remedy)
 
 
 def load_tokenizer(name: str | Path, *, revision: str | None = None) -> tuple[Any, Any]:
-    """Load the tokenizer of a model and the model's configuration, without its weights.
+    """Load the tokenizer and the configuration of a model, without its weights.
 
     Args:
-        name: as for ``load``.
-        revision: as there.
+        name: model id on the hub, or a local folder.
+        revision: branch, tag or commit on the hub.
 
     Returns:
         The tokenizer and the configuration.
 
     Raises:
         MissingExtra: transformers is not installed.
-        ModelUnavailable: as for ``load``, as far as the tokenizer is concerned.
+        ModelUnavailable: the tokenizer or the configuration cannot be loaded, for one of the reasons given at ``load``.
     """
     transformers = require("transformers")
     source = _check_source(name)
@@ -143,7 +145,7 @@ def load_tokenizer(name: str | Path, *, revision: str | None = None) -> tuple[An
 
 
 def require(module: str) -> Any:
-    """Import an optional package, or say how to install it."""
+    """Return an optional package, imported; if it is not installed the error says how to install it."""
     try:
         return importlib.import_module(module)
     except ImportError as problem:
@@ -151,11 +153,11 @@ def require(module: str) -> Any:
 
 
 def check_tokenizer(tokenizer: Any, name: str) -> None:
-    """Refuse a tokenizer that is empty or that drops white space.
+    """Refuse a tokenizer that is empty or that loses white space.
 
-    AutoTokenizer makes an empty tokenizer where a folder holds none, and for some model types it replaces the stored
-    class by the architecture's usual one, which can silently misread the file: words then run together, and every
-    log-probability is that of another text.
+    AutoTokenizer returns an empty tokenizer if the folder holds none. For some model types it replaces the stored class
+    by the usual one of the architecture, which may misread the file: words then run together, and log-probabilities are
+    those of another text.
     """
     text = "1 2\n3"
     back = tokenizer.decode(tokenizer.encode(text, add_special_tokens=False), clean_up_tokenization_spaces=False)
@@ -177,21 +179,20 @@ def _check_dtype(dtype: str | torch.dtype) -> torch.dtype:
 def _check_device(device: str | torch.device) -> torch.device:
     try:
         wanted = torch.device(device)
-    except Exception as problem:  # of several kinds, by what is wrong with it
+    except Exception as problem:  # torch raises errors of several types here
         raise InvalidArgument("device", device, "'cpu', 'cuda', 'cuda:0', 'mps', ...") from problem
     if wanted.type == "cuda" and not torch.cuda.is_available():
-        raise InvalidArgument(
-            "device", str(device), "'cpu' here: torch sees no CUDA device (install a CUDA build of torch, or use cpu)"
-        )
+        remedy = "use device='cpu', or install a build of torch with CUDA"
+        raise Unsupported("device", f"torch sees no CUDA device, so {device} cannot be used", remedy)
     if wanted.type == "cuda" and wanted.index is not None and wanted.index >= torch.cuda.device_count():
         raise InvalidArgument("device", str(device), f"'cuda:0' to 'cuda:{torch.cuda.device_count() - 1}'")
     if wanted.type == "mps" and not torch.backends.mps.is_available():
-        raise InvalidArgument("device", str(device), "'cpu' here: torch sees no MPS device")
+        raise Unsupported("device", "torch sees no MPS device", "use device='cpu'")
     return wanted
 
 
 def _read_json(path: Path, name: str) -> dict[str, Any]:
-    """Return the object that a file holds, or refuse a file that holds none."""
+    """Return the JSON object in a file; refuse a file that holds something else."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as problem:
@@ -202,7 +203,7 @@ def _read_json(path: Path, name: str) -> dict[str, Any]:
 
 
 def _check_config(config: Any, name: str) -> None:
-    """Refuse a configuration that names an attention kernel of a repository, which would be fetched and run."""
+    """Refuse a configuration that names an attention kernel in a repository, which transformers would fetch and run."""
     for part in (config, *(value for value in vars(config).values() if hasattr(value, "model_type"))):
         kernel = getattr(part, "_attn_implementation", None)
         if "/" in str(kernel):
@@ -211,7 +212,7 @@ def _check_config(config: Any, name: str) -> None:
 
 
 def _check_index(source: str, name: str, revision: str | None) -> None:
-    """Refuse an index that leads to a pickle, which the library underneath would open, or out of the repository."""
+    """Refuse an index of weights that names a pickle, which transformers would open, or a file in another folder."""
     from transformers.utils.hub import cached_file  # noqa: PLC0415 - an optional package
 
     quiet = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
@@ -222,12 +223,12 @@ def _check_index(source: str, name: str, revision: str | None) -> None:
     files = set(map(str, index.values())) if isinstance(index, dict) else {"no weight_map"}
     strange = sorted(file for file in files if not file.endswith(".safetensors") or set(file) & set("/\\:"))
     if strange:
-        remedy = f"an index of weights that leads to *.safetensors beside it, not to {strange[0]}"
+        remedy = f"an index of weights that names *.safetensors in the same folder, not {strange[0]}"
         raise ModelUnavailable("name", name, remedy)
 
 
 def _check_source(name: str | Path) -> str:
-    """Return what to hand to transformers, or refuse a folder that cannot hold a model."""
+    """Return the name or folder to give to transformers; refuse a folder that holds no model."""
     text = str(name)
     folder = Path(text).expanduser()
     if not folder.is_dir():
@@ -250,7 +251,6 @@ def _check_source(name: str | Path) -> str:
     return str(folder)
 
 
-# What to do about an error of transformers: names of exceptions in its chain, pieces of their text, remedy.
 REMEDIES: tuple[tuple[frozenset[str], tuple[str, ...], str], ...] = (
     (
         frozenset({"GatedRepoError"}),
@@ -280,12 +280,12 @@ REMEDIES: tuple[tuple[frozenset[str], tuple[str, ...], str], ...] = (
     (
         frozenset(),
         ("trust_remote_code", "custom code"),
-        "an architecture that transformers itself knows: code from a repository is never run",
+        "an architecture that is part of transformers: code from a repository is never run",
     ),
     (
         frozenset(),
         ("Unrecognized configuration class",),
-        "a causal language model: AutoModelForCausalLM knows none of this type",
+        "a causal language model: AutoModelForCausalLM has none of this type",
     ),
     (
         frozenset(),
@@ -298,10 +298,12 @@ REMEDIES: tuple[tuple[frozenset[str], tuple[str, ...], str], ...] = (
         "a folder that holds the tokenizer too: tokenizer.save_pretrained(folder)",
     ),
 )
+"""What to do about an error of transformers. Each row: types of exceptions in its chain of causes, parts of their
+messages, and the remedy; the first row that fits is used."""
 
 
 def _remedy(problem: Exception) -> str:
-    """Say what to do about an error of transformers, from the first line of the table that fits."""
+    """Return what to do about an error of transformers."""
     causes = list(_causes(problem))
     kinds = {type(cause).__name__ for cause in causes}
     text = " ".join(str(cause) for cause in causes).lower()

@@ -1,21 +1,22 @@
-"""log pi(y | x) of sequences under a language model, whole and token by token."""
+"""log pi(y | x) of sequences under a language model, for whole responses and token by token."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from dynamics.language_model.batching import make_batches
+from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.model_head import check_head, find_head, hidden_states, log_partition
+from dynamics.language_model.out_of_memory import raising_out_of_memory
 from dynamics.language_model.precision import compute_dtype, computing_in
-from dynamics.language_model.shortage import telling_shortage
 from dynamics.language_model.tokens import TokenSequence, check_sequences
 
 VOCABULARY_PIECE = 8192
+"""How many vocabulary entries have their logits in memory at once, unless the caller says otherwise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class SequenceLogProbs:
 
 
 def sequence_log_probs(
-    model: Any,
+    model: CausalLM,
     sequences: Iterable[TokenSequence],
     *,
     dtype: torch.dtype | None = None,
@@ -42,16 +43,17 @@ def sequence_log_probs(
     """Return log pi(y | x) of every sequence.
 
     Args:
-        model: a Hugging Face causal language model; left as it was.
-        sequences: what ``tokenize`` made, of any lengths.
-        dtype: dtype to compute in, float32 or float64; by default the model's own, but not below float32. float64 is
-            float64 throughout (see ``precision``).
+        model: a Hugging Face causal language model; it is not changed.
+        sequences: prompts and responses from ``tokenize``, of any lengths.
+        dtype: dtype to compute in, float32 or float64; by default the model's own, but not below float32. In float64
+            every operation is in float64 (see ``precision``).
         batch_tokens: padded tokens in one forward pass.
-        vocabulary_piece: logits are formed for the tokens of responses only, for so many vocabulary entries at once.
+        vocabulary_piece: vocabulary entries whose logits exist at once. Logits are computed only at positions that
+            predict a token of a response.
 
     Raises:
-        InvalidArgument: ids outside the vocabulary, or a model whose logits are not its head's output.
-        OutOfMemory: what it says; an ``InvalidArgument`` and a ``MemoryError``.
+        InvalidArgument: ids outside the vocabulary, or a model that changes the logits after its head.
+        OutOfMemory: the sequences do not fit into memory.
 
     Example:
         >>> from dynamics.language_model.tiny_model import tiny_model
@@ -63,11 +65,12 @@ def sequence_log_probs(
     found = check_sequences(sequences, head.weight.shape[0])
     device = head.weight.device
     tokens: dict[int, Tensor] = {}
-    with telling_shortage("sequences", len(found)), computing_in(model, compute_dtype(model, dtype)), torch.no_grad():
+    naming_memory = raising_out_of_memory("sequences", len(found))
+    with naming_memory, computing_in(model, compute_dtype(model, dtype)), torch.no_grad():
         check_head(model, make_batches(found[:1], None, device)[0].ids)
         for batch in make_batches(found, batch_tokens, device):
             hidden = hidden_states(model, batch.ids).flatten(0, 1)[batch.predicting]
-            _, own = log_partition(hidden, head, batch.targets, vocabulary_piece)
-            tokens |= zip(batch.numbers, own.split(batch.responses), strict=True)
+            _, log_probs = log_partition(hidden, head, batch.targets, vocabulary_piece)
+            tokens |= zip(batch.numbers, log_probs.split(batch.responses), strict=True)
     ordered = tuple(tokens[number] for number in range(len(found)))
     return SequenceLogProbs(torch.stack([t.sum() for t in ordered]), ordered)

@@ -1,12 +1,13 @@
-"""The dtype that is asked for, in every operation: float64 without float32 islands, float32 without TF32.
+"""Computing in exactly the dtype that was asked for: float64 in every operation, or float32 without TF32.
 
-Hugging Face models compute some parts in float32 whatever their dtype: RMSNorm, the softmax of eager attention, the
-rotary angles. In a float64 model that caps the accuracy of log pi at about 1e-7. Inside ``computing_in`` every request
-for float32 is answered with float64, in whatever module it stands, and any result of lower precision is an error, so
-that an island of another kind is found rather than suffered.
+Hugging Face models compute some parts in float32 whatever the dtype of the model: RMSNorm, the softmax of eager
+attention, the rotary angles. In a float64 model this limits the accuracy of log pi to about 1e-7. ``computing_in``
+replaces every conversion to float32 by one to float64, and raises an error if an operation still returns a lower
+precision.
 
-Some tables are constants of the architecture: the rotary frequencies, the scale of an embedding. No checkpoint stores
-them; transformers computes them in float32 when it makes a model. They are computed anew, in the dtype asked for.
+Some tensors are constants of the architecture, such as the rotary frequencies or the scale of an embedding. Checkpoints
+do not store them; transformers computes them in float32 when it creates a model. They are computed again, in the dtype
+asked for.
 """
 
 from __future__ import annotations
@@ -21,23 +22,23 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from dynamics.errors import InvalidArgument
-from dynamics.language_model.model_head import replaced_forward
+from dynamics.errors import InvalidArgument, Unsupported
+from dynamics.language_model.causal_lm import CausalLM, as_module, replaced_forward
 
 LOWER = (torch.float32, torch.float16, torch.bfloat16)
 ROUNDING = {torch.float32: 1e-5, torch.float64: 1e-12}
-"""Bounds for what rounding does to a kernel, as |dK_ij| / sqrt(K_ii K_jj), by the dtype that it was computed in."""
-# These may return a low-precision view of a tensor that the caller already had.
+"""Bounds for the rounding error of a kernel, as |dK_ij| / sqrt(K_ii K_jj), by the dtype of the computation."""
 HARMLESS = ("__get__", "__set__", "__repr__", "detach", "requires_grad_")
+"""Functions that compute nothing: they may return a tensor of lower precision that existed before."""
 
 
 class Float64(TorchFunctionMode):
-    """Answer requests for a lower precision with float64, and refuse results of a lower precision."""
+    """Replace conversions to a lower precision by conversions to float64, and refuse results of lower precision."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run one torch function with every low-precision dtype among its arguments replaced."""
+        """Run one torch function, with float64 in place of every lower dtype among its arguments."""
         name = getattr(func, "__name__", str(func))
         if name in ("float", "half", "bfloat16") and args and isinstance(args[0], Tensor):
             return args[0].to(torch.float64)
@@ -48,32 +49,31 @@ class Float64(TorchFunctionMode):
         }
         result = func(*args, **kwargs)
         if isinstance(result, Tensor) and result.dtype in LOWER and name not in HARMLESS:
-            raise InvalidArgument(
-                "dtype", f"{result.dtype} from {name} in a float64 computation", "float32: this model cannot do float64"
-            )
+            problem = f"this model cannot compute in float64: {result.dtype} from {name}"
+            raise Unsupported("dtype", problem, "use dtype=torch.float32")
         return result
 
 
 @contextmanager
-def computing_in(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
-    """Let a model compute in a dtype, in eval mode and without autocast, and put everything back afterwards.
+def computing_in(model: CausalLM | nn.Module, dtype: torch.dtype) -> Iterator[None]:
+    """Make a model compute in a dtype, in eval mode and without autocast, and restore everything at the end.
 
-    The caller may be under ``torch.autocast`` or ``torch.inference_mode``; neither reaches what is computed here. A
-    model that accelerate has prepared computes without accelerate's wrapper of its forward. A model that turns autocast
-    on by itself in another way is refused.
+    An enclosing ``torch.autocast`` or ``torch.inference_mode`` has no effect inside. If accelerate has wrapped the
+    forward of the model, the wrapper is bypassed. A model that turns autocast on in another way is refused.
 
-    Parameters and buffers of another dtype are replaced by converted copies; the originals are kept aside and put back
-    untouched, so nothing is lost by rounding. Both are in memory meanwhile. What a checkpoint rounds stays rounded.
-    Buffers that no checkpoint stores are constants of the architecture; they are computed anew in the dtype, by the
-    model's own code, so that a model that was once in bfloat16 does not keep its rotary frequencies rounded. One that
-    its owner has set to something else (by more than half precision would) is kept.
+    Parameters and buffers of another dtype are replaced by converted copies, and the originals are restored unchanged;
+    both need memory at the same time. Weights keep the precision with which they were stored. Buffers that checkpoints
+    do not store are constants of the architecture. The model's own code computes them again in the dtype, so that a
+    model that was once in bfloat16 does not keep rounded rotary frequencies. A buffer whose value differs from that
+    result by more than half precision would explain has been set on purpose, and is kept.
 
     Args:
         model: any module.
         dtype: ``torch.float32`` or ``torch.float64``.
 
     Raises:
-        InvalidArgument: another dtype; an operation that only a lower precision has; a forward under autocast.
+        InvalidArgument: another dtype, an operation that exists in lower precision only, a model that turns autocast
+            on.
 
     Example:
         >>> norm = nn.LayerNorm(2)
@@ -85,53 +85,54 @@ def computing_in(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     """
     if not isinstance(dtype, torch.dtype) or dtype not in (torch.float32, torch.float64):
         raise InvalidArgument("dtype", dtype, "torch.float32 or torch.float64")
-    constants = [module for module in model.modules() if module._non_persistent_buffers_set]
-    before = [(module, dict(vars(module)), dict(module._buffers)) for module in constants]
-    everything = list(chain(model.parameters(), model.buffers()))
+    module = as_module(model)
+    constants = [part for part in module.modules() if part._non_persistent_buffers_set]
+    before = [(part, dict(vars(part)), dict(part._buffers)) for part in constants]
+    everything = list(chain(module.parameters(), module.buffers()))
     replaced = [(tensor, tensor.data) for tensor in everything if tensor.is_floating_point() and tensor.dtype != dtype]
-    training = [module for module in model.modules() if module.training]
+    training = [part for part in module.modules() if part.training]
     device = next((tensor.device.type for tensor in everything), "cpu")
     matmul = torch.get_float32_matmul_precision()
     default = torch.get_default_dtype()
     with ExitStack() as stack:
         try:
             if torch.is_inference_mode_enabled():
-                stack.enter_context(torch.inference_mode(False))  # which also lets autograd record,
-                stack.enter_context(torch.no_grad())  # and nobody asked for that
+                stack.enter_context(torch.inference_mode(False))  # this turns gradients on,
+                stack.enter_context(torch.no_grad())  # which the caller did not ask for
             for tensor, _ in replaced:
                 tensor.data = tensor.data.to(dtype)
-            model.eval()
+            module.eval()
             torch.set_float32_matmul_precision("highest")
             stack.enter_context(torch.autocast(device, enabled=False))
             if dtype == torch.float64:
                 torch.set_default_dtype(torch.float64)
                 stack.enter_context(Float64())
-            _renew_constants(model, constants, dtype)
-            if "_original_forward" in vars(model):  # accelerate's name for what it has wrapped
-                stack.enter_context(replaced_forward(model, vars(model)["_original_forward"]))
-            stack.enter_context(_refusing_autocast(model, device))
+            _renew_constants(module, constants, dtype)
+            if "_original_forward" in vars(module):  # where accelerate keeps the forward that it has wrapped
+                stack.enter_context(replaced_forward(module, vars(module)["_original_forward"]))
+            stack.enter_context(_refusing_autocast(module, device))
             yield
         finally:
             stack.close()
             torch.set_default_dtype(default)
             torch.set_float32_matmul_precision(matmul)
-            for module in training:
-                module.training = True
+            for part in training:
+                part.training = True
             for tensor, original in replaced:
                 tensor.data = original
-            for module, attributes, buffers in before:
-                _put_back(vars(module), attributes)
-                _put_back(module._buffers, buffers)
+            for part, attributes, buffers in before:
+                _restore(vars(part), attributes)
+                _restore(part._buffers, buffers)
 
 
 @contextmanager
 def _refusing_autocast(model: nn.Module, device: str) -> Iterator[None]:
-    """Look at every module with parameters of its own, before it runs."""
+    """Raise an error if autocast is on when a module with parameters is called."""
 
     def look(module: nn.Module, inputs: Any) -> None:  # noqa: ARG001 - what hooks are given
         if torch.is_autocast_enabled(device):
-            got = f"{type(model).__name__} whose forward turns autocast on ({torch.get_autocast_dtype(device)})"
-            raise InvalidArgument("model", got, "the model without that wrapper: its precision is set by dtype=")
+            problem = f"the forward of {type(model).__name__} turns autocast on ({torch.get_autocast_dtype(device)})"
+            raise Unsupported("model", problem, "remove that wrapper; dtype= sets the precision")
 
     hooks = [m.register_forward_pre_hook(look) for m in model.modules() if m._parameters]
     try:
@@ -142,10 +143,10 @@ def _refusing_autocast(model: nn.Module, device: str) -> Iterator[None]:
 
 
 def _renew_constants(model: nn.Module, modules: list[nn.Module], dtype: torch.dtype) -> None:
-    """Put fresh tensors in the place of buffers that no checkpoint stores, computed in the dtype.
+    """Replace buffers that checkpoints do not store by tensors computed in the dtype.
 
-    Some models write to them while they run (rotary frequencies that grow with the length), and keep others beside
-    them. The caller puts back what was there.
+    Some models change these buffers while they run, such as rotary frequencies that depend on the longest sequence so
+    far. The caller of this function restores the earlier state.
     """
     owners = {
         id(part): owner for owner in model.modules() if hasattr(owner, "_init_weights") for part in owner.modules()
@@ -163,7 +164,7 @@ def _renew_constants(model: nn.Module, modules: list[nn.Module], dtype: torch.dt
 
 
 def _forget_lengths(module: nn.Module) -> bool:
-    """Let rotary frequencies not depend on sequences that the model has seen before; return whether they did."""
+    """Reset rotary frequencies that depend on the longest sequence so far; return whether they had been changed."""
     known = vars(module)
     first = known.get("original_max_seq_len")
     longest = [name for name in known if name.endswith("max_seq_len_cached")]
@@ -172,14 +173,14 @@ def _forget_lengths(module: nn.Module) -> bool:
         if name == "max_seq_len_cached" and first is not None:
             known[name] = first
         elif first is not None or name.endswith("long_inv_freq"):
-            del known[name]  # its forward makes it again
+            del known[name]  # the module's forward creates it again
     return grown
 
 
 def _initial_buffers(owner: Any, module: nn.Module) -> dict[str, Tensor]:
-    """Return what the model's own initialisation puts into the floating-point buffers of one module.
+    """Return the floating-point buffers of one module as the model's own initialisation computes them.
 
-    It runs on a copy of the module whose parameters are empty shells, so that no weight is touched or drawn anew.
+    It runs on a copy of the module whose parameters are on the meta device, so that no weight is changed.
     """
     trial = copy.copy(module)
     trial._parameters = {
@@ -196,20 +197,18 @@ def _initial_buffers(owner: Any, module: nn.Module) -> dict[str, Tensor]:
     return {name: b for name, b in floating.items() if not bool(b.isnan().any())}
 
 
-def _put_back(now: dict[str, Any], before: dict[str, Any]) -> None:
-    """Make a dictionary hold what it held before, in place."""
+def _restore(now: dict[str, Any], before: dict[str, Any]) -> None:
+    """Restore the contents of a dictionary in place."""
     for name in [name for name in now if name not in before]:
         del now[name]
     now.update(before)
 
 
-def compute_dtype(model: nn.Module, dtype: torch.dtype | None) -> torch.dtype:
-    """Return the dtype to compute in: the one asked for, else the model's, but never below float32."""
+def compute_dtype(model: CausalLM | nn.Module, dtype: torch.dtype | None) -> torch.dtype:
+    """Return the dtype to compute in: the one asked for, or else the model's own, but not below float32."""
     if dtype is not None:
         if not isinstance(dtype, torch.dtype) or dtype not in (torch.float32, torch.float64):
             raise InvalidArgument("dtype", dtype, "torch.float32 or torch.float64")
         return dtype
-    if not isinstance(model, nn.Module):
-        raise InvalidArgument("model", model, "a causal language model")
-    found = {p.dtype for p in model.parameters() if p.is_floating_point()}
+    found = {p.dtype for p in as_module(model).parameters() if p.is_floating_point()}
     return torch.float64 if found == {torch.float64} else torch.float32

@@ -1,4 +1,4 @@
-"""A prompt and a response as token ids: what log pi(y | x) is the log-probability of."""
+"""Prompts and responses as token ids."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dynamics.errors import InvalidArgument
+from dynamics.errors import InvalidArgument, Unsupported, check_count, check_flag
 
 Message = Mapping[str, Any]
 Messages = Sequence[Message]
@@ -17,14 +17,16 @@ class TokenSequence:
     """A tokenised prompt and response.
 
     Attributes:
-        ids: token ids of the whole.
-        prompt_tokens: how many of them are the prompt; log pi(y | x) sums over the others.
-        cut: whether the prompt's own tokens are not the beginning of the whole: a token crosses the border
-            (``"a b" + "c"`` may become ``"a", " bc"``), or a chat template ends the prompt alone in another way. The
-            prompt then ends where the two first differ, and the response begins inside the prompt's text.
+        ids: token ids of the prompt followed by the response.
+        prompt_tokens: how many of them belong to the prompt; log pi(y | x) sums over the others.
+        cut: whether the tokens of the prompt alone are not the beginning of ``ids``. Either one token holds the end of
+            the prompt and the beginning of the response (``"a b" + "c"`` may become ``"a", " bc"``), or the chat
+            template ends the prompt alone in another way. The prompt is then cut where the two first differ, and the
+            response begins inside the prompt's text.
 
     Raises:
-        InvalidArgument: an empty prompt (nothing predicts the first token of the response) or an empty response.
+        InvalidArgument: ids that are not a tuple of whole numbers, an empty prompt (nothing would predict the first
+            token of the response), or an empty response.
 
     Example:
         >>> TokenSequence((5, 6, 7), prompt_tokens=1).response
@@ -36,49 +38,56 @@ class TokenSequence:
     cut: bool = False
 
     def __post_init__(self) -> None:
-        if not all(isinstance(token, int) and token >= 0 for token in self.ids):
-            raise InvalidArgument("ids", self.ids, "whole numbers >= 0")
+        if not isinstance(self.ids, (tuple, list)):  # an iterator may have no end, and could be read only once
+            raise InvalidArgument("ids", self.ids, "a tuple of token ids")
+        if not all(_is_id(token) for token in self.ids):
+            raise InvalidArgument("ids", self.ids, "whole numbers >= 0 and below 2^63")
+        check_count("prompt_tokens", self.prompt_tokens, minimum=0)
+        check_flag("cut", self.cut)
         if self.prompt_tokens < 1:
             raise InvalidArgument("prompt_tokens", self.prompt_tokens, "at least one token: begin the prompt with BOS")
         if self.prompt_tokens >= len(self.ids):
-            raise InvalidArgument(
-                "prompt_tokens", self.prompt_tokens, f"below {len(self.ids)}: a response of >= 1 token"
-            )
+            allowed = f"a number below {len(self.ids)}, so that the response has at least one token"
+            raise InvalidArgument("prompt_tokens", self.prompt_tokens, allowed)
 
     @property
     def prompt(self) -> tuple[int, ...]:
-        """Return the ids of x."""
+        """Return the token ids of the prompt x."""
         return self.ids[: self.prompt_tokens]
 
     @property
     def response(self) -> tuple[int, ...]:
-        """Return the ids of y."""
+        """Return the token ids of the response y."""
         return self.ids[self.prompt_tokens :]
 
     @property
     def length(self) -> int:
-        """Return |y|, the tokens that log pi(y | x) sums over, EOS included."""
+        """Return |y|, the number of tokens of the response, including EOS if it has one."""
         return len(self.ids) - self.prompt_tokens
 
 
-def tokenize(tokenizer: Any, prompt: str | Messages, response: str | Message, *, eos: bool = True) -> TokenSequence:
-    """Tokenise a prompt and a response as the trainers of the field do.
+def _is_id(token: object) -> bool:
+    return isinstance(token, int) and not isinstance(token, bool) and 0 <= token < 2**63
 
-    A string prompt is concatenated with the response as it stands. Messages go through the tokenizer's chat template,
-    the response as the assistant's turn with whatever the template ends it with. The whole text is tokenised at once.
+
+def tokenize(tokenizer: Any, prompt: str | Messages, response: str | Message, *, eos: bool = True) -> TokenSequence:
+    """Tokenise a prompt and a response in the way preference trainers such as TRL do.
+
+    If the prompt is text, prompt and response are concatenated and tokenised together. If it is a list of messages,
+    the tokenizer's chat template is applied to the messages and the response, which is the assistant's turn.
 
     Args:
         tokenizer: a Hugging Face tokenizer.
         prompt: text, or messages ``[{"role": "user", "content": ...}, ...]``.
-        response: text of y, or a whole message of the assistant after a prompt of messages.
-        eos: end a plain response with EOS, so that "132" and "132." are disjoint events. The end of a chat turn is
-            the template's affair.
+        response: text of y; after a prompt of messages also a whole message of the assistant.
+        eos: end the response to a text prompt with the EOS token. Without it the response "132" would also be the
+            beginning of "132.". After messages the chat template decides how the turn ends.
 
     Raises:
         InvalidArgument: as for ``tokenize_responses``.
     """
-    (made,) = tokenize_responses(tokenizer, prompt, (response,), eos=eos)
-    return made
+    (sequence,) = tokenize_responses(tokenizer, prompt, (response,), eos=eos)
+    return sequence
 
 
 def tokenize_responses(
@@ -89,21 +98,26 @@ def tokenize_responses(
     eos: bool = True,
     template_arguments: Mapping[str, Any] | None = None,
 ) -> tuple[TokenSequence, ...]:
-    """Tokenise several responses to a prompt, which has the same tokens in front of all of them.
+    """Tokenise several responses to one prompt, so that all of them have the same prompt tokens.
 
-    The rule is that of TRL's ``DPOTrainer`` (1.16). The prompt alone and the prompt with each response are tokenised.
-    The prompt ends where the first of the responses parts from the tokens of the prompt alone, for all responses.
+    This is the rule of TRL's ``DPOTrainer`` (1.16): the prompt alone is tokenised, and the prompt with each response.
+    The prompt tokens are the longest beginning that all of these have in common with the prompt alone.
 
     Args:
         tokenizer: a Hugging Face tokenizer.
         prompt: text, or messages.
-        responses: texts; after messages also whole messages of the assistant, with ``tool_calls`` for example.
-        eos: end texts after a text prompt with the EOS token, unless they end with it.
-        template_arguments: what the chat template is given besides the messages, such as ``tools``.
+        responses: texts; after messages also whole messages of the assistant, for example with ``tool_calls``.
+        eos: end the responses to a text prompt with the EOS token, unless they already end with it.
+        template_arguments: further arguments of the chat template, such as ``tools``.
 
     Raises:
-        InvalidArgument: no chat template, a chat template that raises, no EOS token, an empty prompt or response.
+        InvalidArgument: something else than text or messages, no chat template, a chat template that raises, no EOS
+            token, an empty prompt or response.
     """
+    check_flag("eos", eos)
+    if not callable(tokenizer) or isinstance(tokenizer, type) or not hasattr(tokenizer, "apply_chat_template"):
+        raise InvalidArgument("tokenizer", tokenizer, "a Hugging Face tokenizer, such as load() returns")
+    _check_texts(prompt, responses)
     before = prompt_ids(tokenizer, prompt, template_arguments=template_arguments)
     if isinstance(prompt, str):
         texts = [_end(tokenizer, str(response)) if eos else str(response) for response in responses]
@@ -113,7 +127,7 @@ def tokenize_responses(
         wholes = [conversation_ids(tokenizer, (*prompt, turn), template_arguments) for turn in turns]
     shared = min(common_beginning(before, whole) for whole in wholes)
     if shared == 0:
-        raise InvalidArgument("prompt", "no token of its own", "at least one token: begin the prompt with BOS")
+        raise Unsupported("prompt", "the prompt has no token before the response", "begin the prompt with BOS")
     return tuple(TokenSequence(whole, shared, cut=shared < len(before)) for whole in wholes)
 
 
@@ -123,7 +137,7 @@ def prompt_ids(
     *,
     template_arguments: Mapping[str, Any] | None = None,
 ) -> tuple[int, ...]:
-    """Return the tokens of a prompt alone; of messages with the template's generation prompt.
+    """Return the tokens of a prompt alone; for messages this includes the beginning of the assistant's turn.
 
     Args:
         tokenizer: as for ``tokenize_responses``.
@@ -136,7 +150,7 @@ def prompt_ids(
 
 
 def common_beginning(first: Sequence[Any], second: Sequence[Any]) -> int:
-    """Return how many elements (or characters) two sequences have in common at their beginning.
+    """Return the length of the longest common beginning of two sequences.
 
     Example:
         >>> common_beginning("abcd", "abx"), common_beginning((1, 2), (1, 2, 3))
@@ -147,7 +161,7 @@ def common_beginning(first: Sequence[Any], second: Sequence[Any]) -> int:
 
 
 def check_sequences(sequences: Iterable[TokenSequence], vocabulary: int) -> tuple[TokenSequence, ...]:
-    """Refuse an empty list, other things than sequences, and ids outside the vocabulary."""
+    """Return the sequences as a tuple; refuse an empty list, other objects, and ids outside the vocabulary."""
     found = read_sequences(sequences)
     for number, sequence in enumerate(found):
         if max(sequence.ids) >= vocabulary:
@@ -156,11 +170,11 @@ def check_sequences(sequences: Iterable[TokenSequence], vocabulary: int) -> tupl
 
 
 def read_sequences(sequences: Iterable[TokenSequence]) -> tuple[TokenSequence, ...]:
-    """Return the sequences, or refuse an empty list and, at the first of them, other things than sequences."""
+    """Return the sequences as a tuple; refuse an empty list and other objects than sequences."""
     if not isinstance(sequences, Iterable) or hasattr(sequences, "__array__"):
         raise InvalidArgument("sequences", sequences, "a list of TokenSequence; tokenize() makes one")
     found = []
-    for number, sequence in enumerate(sequences):  # which may have no end
+    for number, sequence in enumerate(sequences):  # stop at the first bad element, because an iterator may have no end
         if not isinstance(sequence, TokenSequence):
             raise InvalidArgument(f"sequences[{number}]", sequence, "a TokenSequence; tokenize() makes one")
         found.append(sequence)
@@ -169,39 +183,53 @@ def read_sequences(sequences: Iterable[TokenSequence]) -> tuple[TokenSequence, .
     return tuple(found)
 
 
+def _check_texts(prompt: object, responses: Sequence[object]) -> None:
+    if not isinstance(prompt, (str, list, tuple)):
+        raise InvalidArgument("prompt", prompt, "text, or a list of messages {'role': ..., 'content': ...}")
+    if not isinstance(prompt, str) and not all(isinstance(turn, Mapping) for turn in prompt):
+        raise InvalidArgument("prompt", prompt, "messages {'role': ..., 'content': ...}")
+    kinds = (str,) if isinstance(prompt, str) else (str, Mapping)
+    for response in responses:
+        if not isinstance(response, kinds):
+            allowed = "text" if isinstance(prompt, str) else "text, or a message of the assistant"
+            raise InvalidArgument("response", response, allowed)
+
+
 def _ids(encoding: Any) -> tuple[int, ...]:
     return tuple(int(token) for token in encoding["input_ids"])
 
 
 def _end(tokenizer: Any, response: str) -> str:
-    """Return a response that ends with EOS as text, which is how the trainer adds it."""
+    """Return the response with the text of the EOS token at its end, as TRL adds it."""
     end = tokenizer.eos_token
     if end is None:
-        raise InvalidArgument("tokenizer", type(tokenizer).__name__, "one with an EOS token, or eos=False")
+        raise Unsupported("tokenizer", f"this {type(tokenizer).__name__} has no EOS token", "set one, or use eos=False")
     return response if response.endswith(end) else response + end
 
 
 def conversation_ids(
     tokenizer: Any, turns: Messages, template_arguments: Mapping[str, Any] | None = None, **options: Any
 ) -> tuple[int, ...]:
-    """Return the tokens of a conversation.
+    """Return the tokens of a conversation, by the tokenizer's chat template.
 
     Args:
         tokenizer: a Hugging Face tokenizer with a chat template.
-        turns: messages.
-        template_arguments: what the chat template is given besides them.
-        **options: of ``apply_chat_template``.
+        turns: the messages.
+        template_arguments: further arguments of the chat template.
+        **options: further arguments of ``apply_chat_template``.
 
     Raises:
-        InvalidArgument: no chat template, or one that raises; with what it says.
+        InvalidArgument: there is no chat template, or it raises an error, whose message is repeated.
     """
     if not getattr(tokenizer, "chat_template", None) and "chat_template" not in (template_arguments or {}):
-        raise InvalidArgument("prompt", "messages", "text: this tokenizer has no chat template")
+        raise Unsupported(
+            "prompt", "messages need a chat template, and this tokenizer has no chat template", "use text"
+        )
     given = [dict(turn) for turn in turns]
     try:
         how = {**options, **(template_arguments or {})} if template_arguments else options
         return _ids(tokenizer.apply_chat_template(given, tokenize=True, return_dict=True, **how))
-    except Exception as problem:  # a template is a program of whoever made the model, and raises what it likes
+    except Exception as problem:  # a template is a program that comes with the model, and may raise anything
         said = " ".join(str(problem).split())[:500] or "nothing"
         kind = "" if type(problem).__name__ == "TemplateError" else f"{type(problem).__name__}: "
         last = given[-1] if given else {}

@@ -1,4 +1,4 @@
-"""Losses that were made so that the chosen response should not fall."""
+"""Losses designed to keep the chosen response from falling."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.functional import logsigmoid
 
 from dynamics.errors import InvalidArgument, check_nonnegative, check_positive
 from dynamics.losses.base import LogRatioLoss, Scalar
-from dynamics.losses.divergences import ScoreLoss, bounded_exp
+from dynamics.losses.divergences import ImplicitRewardLoss, bounded_exp
 from dynamics.losses.pair import PairLogProbs, Partials
 from dynamics.losses.standard import LogisticLoss
 from dynamics.losses.two_weights import TwoWeightLoss
@@ -22,12 +22,13 @@ from dynamics.losses.two_weights import TwoWeightLoss
 class DPOP(LogisticLoss, LogRatioLoss):
     """DPO-Positive (Smaug): DPO with a penalty while the chosen response is below its reference.
 
-    Below the reference the chosen weight is 1 + lambda times the rejected one; at it and above, DPO's. No lambda
-    prevents the fall: the loss tends to 0 while pi_w vanishes, if pi_l vanishes 1 + lambda times as fast.
+    While log pi_w is below its reference, the weight of the chosen response is 1 + lambda times that of the rejected
+    one; otherwise the two are equal, as in DPO. No lambda prevents the chosen response from falling: the loss tends to
+    0 even while pi_w vanishes, provided that log pi_l falls more than 1 + lambda times as fast as log pi_w.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
-        penalty: lambda, >= 0; 50 in the paper, as a reproduction reports it.
+        beta: strength of the regularization towards the reference, > 0.
+        penalty: lambda, >= 0; 50 in the paper, according to a reproduction of it.
 
     Example:
         >>> DPOP(beta=1.0, penalty=50.0)(chosen=-1.0, rejected=-60.0)  # far below the reference, and nearly no loss
@@ -50,17 +51,17 @@ class DPOP(LogisticLoss, LogRatioLoss):
         return self.beta * (pair.log_ratio - self.penalty * torch.relu(-pair.chosen_log_ratio))
 
     def margin_partials(self, pair: PairLogProbs) -> Partials:
-        """Return (beta (1 + lambda), -beta) below the reference, (beta, -beta) from it on."""
+        """Return (beta (1 + lambda), -beta) below the reference, (beta, -beta) elsewhere."""
         below = (pair.chosen_log_ratio < 0).to(pair.chosen.dtype)
         return Partials(self.beta * (1 + self.penalty * below), -self.beta * torch.ones_like(below))
 
 
 @dataclass(frozen=True)
 class CalDPO(TwoWeightLoss):
-    """Calibrated DPO: the logistic loss of a_w - a_l, and both log-ratios pulled to their own targets.
+    """Calibrated DPO: the logistic loss of a_w - a_l, and each log-ratio drawn to a target of its own.
 
-    beta sets the targets, 1 / (2 beta) and -1 / (2 beta), and is no factor in the logistic loss. That term moves the
-    least point beyond the targets: to 0.6134 in place of 0.5 at beta = 1.
+    beta sets the targets, 1 / (2 beta) and -1 / (2 beta); it does not scale the logistic term. That term moves the
+    minimum beyond the targets: to a_w = 0.6134 instead of 0.5 at beta = 1.
 
     Args:
         beta: half the inverse of the target, > 0.
@@ -83,19 +84,19 @@ class CalDPO(TwoWeightLoss):
 
     def slopes(self, chosen: Tensor, rejected: Tensor) -> Partials:
         """Return twice the distances, less and plus sigma(a_l - a_w)."""
-        target, pull = 1 / (2 * self.beta), torch.sigmoid(rejected - chosen)
-        return Partials(2 * (chosen - target) - pull, 2 * (rejected + target) + pull)
+        target, logistic = 1 / (2 * self.beta), torch.sigmoid(rejected - chosen)
+        return Partials(2 * (chosen - target) - logistic, 2 * (rejected + target) + logistic)
 
 
 @dataclass(frozen=True)
 class DPOShift(LogisticLoss, LogRatioLoss):
-    """DPO-Shift: DPO with the rejected log-ratio scaled down, so that it is pushed less than the chosen one is pulled.
+    """DPO-Shift: DPO with the rejected log-ratio scaled down, so that the rejected response has the smaller weight.
 
     To first order the chosen response does not fall while ``shift <= |g_w|^2 / <g_w, g_l>``.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
-        shift: f(lambda), the scale, from 0 to 1; 1 is DPO. The authors also move it during training, linearly.
+        beta: strength of the regularization towards the reference, > 0.
+        shift: f(lambda), the scale, from 0 to 1; 1 is DPO. The authors also vary it linearly during training.
 
     Example:
         >>> DPOShift(beta=1.0, shift=0.5)(-1.0, -3.0, -2.0, -2.0)
@@ -129,11 +130,11 @@ class DPOShift(LogisticLoss, LogRatioLoss):
 class RPO(LogisticLoss, LogRatioLoss):
     """The loss of Iterative RPO: DPO, and the negative log-likelihood of the chosen response per token.
 
-    What is reported as its margin and urgency is that of the DPO term. Earlier releases of TRL had it as ``rpo_alpha``,
+    Its reported margin and urgency are those of the DPO term. Earlier releases of TRL had it as ``rpo_alpha``,
     with a mean over the batch's tokens; in 1.16 it is loss_type ['sigmoid', 'sft'].
 
     Args:
-        beta: strength of the tie to the reference, > 0.
+        beta: strength of the regularization towards the reference, > 0.
         alpha: weight of the negative log-likelihood, >= 0; 1 in the paper.
 
     Example:
@@ -166,16 +167,16 @@ class RPO(LogisticLoss, LogRatioLoss):
 
 
 @dataclass(frozen=True)
-class SquaredPO(ScoreLoss):
-    """SquaredPO: DPO under f(t) = (log t)^2 / 2, whose least point is t = 1.
+class SquaredPO(ImplicitRewardLoss):
+    """SquaredPO: DPO with the divergence generated by f(t) = (log t)^2 / 2, minimal at t = 1.
 
-    Its score is a e^-a, its force (1 - a) e^-a.
+    Its implicit reward is beta a e^-a, with a = log t, whose slope is beta (1 - a) e^-a.
 
-    Above t = e the force turns round: a chosen response is pushed back down from there. Exponents beyond the range of
-    floats are held at its end (``bounded_exp``); the authors hold them at 50.
+    Above t = e the slope is negative: there the loss pushes a chosen response back down. Exponents that would overflow
+    are clamped (``bounded_exp``); the authors clamp them at 50.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
+        beta: strength of the regularization towards the reference, > 0.
 
     Example:
         >>> SquaredPO(beta=1.0)(-1.0, -3.0, -2.0, -2.0)
@@ -192,24 +193,24 @@ class SquaredPO(ScoreLoss):
     def __post_init__(self) -> None:
         check_positive("beta", self.beta)
 
-    def score(self, log_ratio: Tensor) -> Tensor:
+    def reward(self, log_ratio: Tensor) -> Tensor:
         """Return a e^-a."""
         return log_ratio * bounded_exp(-log_ratio)[0]
 
-    def force(self, log_ratio: Tensor) -> Tensor:
-        """Return (1 - a) e^-a; the exponential alone where the exponent is held."""
+    def slope(self, log_ratio: Tensor) -> Tensor:
+        """Return (1 - a) e^-a; the exponential alone where the exponent is clamped."""
         value, slope = bounded_exp(-log_ratio)
         return value - log_ratio * slope
 
 
 @dataclass(frozen=True)
-class ChiPO(ScoreLoss):
-    """Chi-squared preference optimization: DPO under chi^2 + KL. Its score is e^a + a, its force 1 + e^a.
+class ChiPO(ImplicitRewardLoss):
+    """Chi-squared preference optimization: DPO under chi^2 + KL, with implicit reward beta (e^a + a).
 
     Args:
-        beta: strength of the tie to the reference, > 0.
-        limit: the margin is held between -limit and limit, > 0; twice the largest reward in the paper's theory. Without
-            end by default.
+        beta: strength of the regularization towards the reference, > 0.
+        limit: the margin is clipped to [-limit, limit]; > 0. In the paper's theory it is twice the largest reward; by
+            default the margin is not clipped.
 
     Example:
         >>> ChiPO(beta=1.0)(-1.0, -3.0, -2.0, -2.0)
@@ -230,20 +231,20 @@ class ChiPO(ScoreLoss):
         if self.limit != math.inf:
             check_positive("limit", self.limit)
 
-    def score(self, log_ratio: Tensor) -> Tensor:
+    def reward(self, log_ratio: Tensor) -> Tensor:
         """Return e^a + a."""
         return bounded_exp(log_ratio)[0] + log_ratio
 
-    def force(self, log_ratio: Tensor) -> Tensor:
+    def slope(self, log_ratio: Tensor) -> Tensor:
         """Return e^a + 1."""
         return bounded_exp(log_ratio)[1] + 1
 
     def margin(self, pair: PairLogProbs) -> Tensor:
-        """Return beta times the difference of the scores, clipped."""
+        """Return the difference of the implicit rewards, clipped."""
         return super().margin(pair).clamp(-self.limit, self.limit)
 
     def margin_partials(self, pair: PairLogProbs) -> Partials:
-        """Return (beta s'(a_w), -beta s'(a_l)), and 0 where the margin is held."""
+        """Return (beta s'(a_w), -beta s'(a_l)), and 0 where the margin is clipped."""
         along = super().margin_partials(pair)
         free = (super().margin(pair).abs() <= self.limit).to(pair.chosen.dtype)
         return Partials(free * along.chosen, free * along.rejected)

@@ -1,4 +1,4 @@
-"""Alignment by optimal transport: distributions of margins are compared over a batch, not margins pair by pair."""
+"""Alignment by optimal transport: the margins of a batch are compared as distributions, not pair by pair."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from dynamics.losses.standard import SmoothedLogisticLoss, check_smoothing, oppo
 
 
 class Coupling(NamedTuple):
-    """Which entries of two weighted lists stand beside one another when both are sorted.
+    """A matching of two weighted lists by rank: which entry of the one is matched with which of the other.
 
     Attributes:
-        first: index into the first list, ``(..., 2 pairs)``.
-        second: index into the second.
-        mass: weight of each meeting, mostly 0 for one in two.
+        first: index of every match into the first list, ``(..., 2 pairs)``.
+        second: index of every match into the second list.
+        mass: weight of every match; it is 0 for about half of them, which do not count.
     """
 
     first: Tensor
@@ -30,7 +30,7 @@ class Coupling(NamedTuple):
 
 
 def sorted_coupling(first: Tensor, second: Tensor, weight: Tensor) -> Coupling:
-    """Return how two lists with the same weights meet, rank by rank; with equal weights, the sorted pairing.
+    """Match two lists that have the same weights by rank; if all weights are equal, this pairs the sorted lists.
 
     Example:
         >>> import torch
@@ -54,13 +54,13 @@ def sorted_coupling(first: Tensor, second: Tensor, weight: Tensor) -> Coupling:
 
 @dataclass(frozen=True)
 class AOT(BatchLoss, SmoothedLogisticLoss):
-    """Alignment by optimal transport, paired: the margins of the policy meet those of the reference rank by rank.
+    """Alignment by optimal transport, paired: margins of the policy are matched with those of the reference by rank.
 
-    On a batch of one pair it is cDPO. The mean is at most that of cDPO on the same batch.
+    On a batch of one pair it is cDPO. Its mean over a batch is at most that of cDPO on the same batch.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
-        label_smoothing: share of the labels that is taken to be wrong, from 0 to below 1/2.
+        beta: strength of the regularization towards the reference, > 0.
+        label_smoothing: assumed fraction of wrong labels, from 0 to below 1/2.
 
     Example:
         >>> AOT(beta=1.0)([-1.0, -2.0], [-3.0, -1.0], [-1.0, -1.0], [-1.0, -4.0]).mean()
@@ -81,11 +81,11 @@ class AOT(BatchLoss, SmoothedLogisticLoss):
         check_smoothing(self.label_smoothing)
 
     def lists(self, pair: PairLogProbs) -> tuple[Tensor, Tensor]:
-        """Return the two lists that meet: log pi_w / pi_l and log ref_w / ref_l."""
+        """Return the two lists to be matched: log pi_w / pi_l and log ref_w / ref_l."""
         return pair.chosen - pair.rejected, pair.reference_chosen - pair.reference_rejected
 
     def total(self, pair: PairLogProbs, weight: Tensor) -> Tensor:
-        """Return the sum over all meetings of mass times loss."""
+        """Return the sum over all matches of mass times loss."""
         gap, met = self._meet(pair, weight)
         return weigh(self.of_margin(gap), met.mass).sum(-1)
 
@@ -95,7 +95,7 @@ class AOT(BatchLoss, SmoothedLogisticLoss):
         return _collect(weigh(self.of_margin(gap), met.mass), met.first, pair)
 
     def total_partials(self, pair: PairLogProbs, weight: Tensor) -> Partials:
-        """Return the slopes, summed over the meetings of each pair."""
+        """Return the derivatives, summed over the matches of each pair."""
         gap, met = self._meet(pair, weight)
         along = _collect(weigh(self.beta * self.derivative(gap), met.mass), met.first, pair)
         return Partials(along, -along)
@@ -113,7 +113,7 @@ class AOT(BatchLoss, SmoothedLogisticLoss):
         return -self.partials(pair).chosen / self.beta
 
     def _meet(self, pair: PairLogProbs, weight: Tensor) -> tuple[Tensor, Coupling]:
-        """Return beta times the gap of every meeting, and who meets."""
+        """Return beta times the difference of every match, and the matching."""
         first, second = (torch.atleast_1d(values) for values in self.lists(pair))
         first, second, weight = torch.broadcast_tensors(first, second, torch.atleast_1d(weight.to(first.dtype)))
         met = sorted_coupling(first.detach(), second.detach(), weight)
@@ -122,13 +122,14 @@ class AOT(BatchLoss, SmoothedLogisticLoss):
 
 @dataclass(frozen=True)
 class AOTUnpaired(AOT):
-    """Alignment by optimal transport, unpaired: the log-ratios of all chosen meet those of all rejected rank by rank.
+    """Alignment by optimal transport, unpaired: log-ratios of chosen and rejected responses are matched by rank.
 
-    The mean is at most that of cDPO on the same batch, and does not change when the rejected responses change places.
+    Its mean over a batch is at most that of cDPO on the same batch, and does not depend on which rejected response
+    belongs to which pair.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
-        label_smoothing: share of the labels that is taken to be wrong, from 0 to below 1/2.
+        beta: strength of the regularization towards the reference, > 0.
+        label_smoothing: assumed fraction of wrong labels, from 0 to below 1/2.
 
     Example:
         >>> AOTUnpaired(beta=1.0)([-1.0, -2.0], [-3.0, -1.0]).mean()
@@ -142,18 +143,18 @@ class AOTUnpaired(AOT):
     source: ClassVar[str] = "TRL 1.16 DPOTrainer, loss_type 'aot_unpaired'; Melnyk et al. 2024, which was not read"
 
     def lists(self, pair: PairLogProbs) -> tuple[Tensor, Tensor]:
-        """Return the two lists that meet: the log-ratios of the chosen and of the rejected responses."""
+        """Return the two lists to be matched: the log-ratios of the chosen and of the rejected responses."""
         return pair.chosen_log_ratio, pair.rejected_log_ratio
 
     def total_partials(self, pair: PairLogProbs, weight: Tensor) -> Partials:
-        """Return the slopes, summed over the meetings of each response."""
+        """Return the derivatives, summed over the matches of each response."""
         gap, met = self._meet(pair, weight)
         slopes = weigh(self.beta * self.derivative(gap), met.mass)
         return Partials(_collect(slopes, met.first, pair), -_collect(slopes, met.second, pair))
 
 
 def _collect(values: Tensor, index: Tensor, pair: PairLogProbs) -> Tensor:
-    """Return for every pair the sum of the values of its meetings."""
+    """Return for every pair the sum of the values of its matches."""
     zero = torch.zeros_like(values[..., : values.shape[-1] // 2])
     collected = zero.scatter_add(-1, index.expand_as(values), values)
     return collected if pair.chosen.ndim else collected.squeeze(-1)

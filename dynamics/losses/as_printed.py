@@ -17,7 +17,7 @@ from dynamics.losses.standard import DPO, IPO, LogisticLoss
 
 @dataclass(frozen=True)
 class IPOAsPrinted(IPO):
-    """IPO without its target margin: least at log-ratio 0, so it teaches nothing (beta is not used).
+    """IPO without its target margin: its minimum is at log-ratio 0, so that nothing is learnt (beta is not used).
 
     Example:
         >>> IPOAsPrinted()(chosen=-1.0, rejected=-2.0)
@@ -59,9 +59,9 @@ class RewardLossAsPrinted(DPO):
 
 @dataclass(frozen=True)
 class NaiveBDPOAsPrinted(LogisticLoss, LogRatioLoss):
-    """Naive bDPO with the bracket where it is printed: the detached term stands inside the loser's logarithm.
+    """Naive bDPO with the bracket where it is printed: the detached term is inside the logarithm of the rejected one.
 
-    Its value is not DPO's, and is NaN where that logarithm has no value.
+    Its value is not DPO's, and is NaN where the argument of that logarithm is negative.
 
     Example:
         >>> from dynamics.losses import pair_log_probs

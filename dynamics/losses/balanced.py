@@ -14,7 +14,7 @@ from dynamics.losses.standard import LogisticLoss
 
 
 def imbalance_ratio(pair: PairLogProbs, clip: Scalar, *, symmetric: bool) -> tuple[Tensor, Tensor]:
-    """Return the clipped ratio lambda of ma2025 Eq. 26 and its slope (1 inside the clip, 0 outside).
+    """Return the clipped ratio lambda of ma2025 Eq. 26, and 1 where it is not clipped, 0 where it is.
 
     Args:
         pair: log-probabilities in nats.
@@ -35,13 +35,13 @@ def imbalance_ratio(pair: PairLogProbs, clip: Scalar, *, symmetric: bool) -> tup
 
 @dataclass(frozen=True)
 class NaiveBDPO(LogisticLoss, LogRatioLoss):
-    """Naive balanced DPO: the value of DPO, the winner's gradient times lambda.
+    """Naive balanced DPO: the value of DPO, with the gradient of the chosen response multiplied by lambda.
 
-    The step is therefore that of DPO plus (lambda - 1) beta urgency times an SFT step on the winner. lambda may be
-    differentiated or not, its own terms cancel.
+    The step is therefore that of DPO plus (lambda - 1) beta urgency times an SFT step on the chosen response.
+    Whether lambda is differentiated makes no difference: the terms with its derivative cancel.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
+        beta: strength of the regularization towards the reference, > 0.
         clip: how far lambda may rise above 1, >= 0.
         symmetric: let lambda fall below 1 as well.
 
@@ -66,7 +66,7 @@ class NaiveBDPO(LogisticLoss, LogRatioLoss):
         check_flag("symmetric", self.symmetric)
 
     def margin(self, pair: PairLogProbs) -> Tensor:
-        """Return DPO's margin, written so that autograd sees the winner's part lambda times."""
+        """Return DPO's margin, written so that autograd multiplies the gradient of the chosen response by lambda."""
         ratio = imbalance_ratio(pair, self.clip, symmetric=self.symmetric)[0].detach()
         gain = pair.chosen - pair.reference_chosen
         return self.beta * (pair.log_ratio + (ratio - 1) * (gain - gain.detach()))
@@ -79,13 +79,14 @@ class NaiveBDPO(LogisticLoss, LogRatioLoss):
 
 @dataclass(frozen=True)
 class NaiveBDPOv2(LogisticLoss, LogRatioLoss):
-    """Naive balanced DPO, version 2: the term that kept DPO's value is dropped, so value and optimum change.
+    """Naive balanced DPO, version 2: without the term that kept the value of DPO, so that value and optimum change.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
+        beta: strength of the regularization towards the reference, > 0.
         clip: how far lambda may rise above 1, >= 0.
         symmetric: let lambda fall below 1 as well.
-        detach: treat lambda as a constant. As printed it is differentiated, which adds a force inside the clip.
+        detach: treat lambda as a constant. As printed it is differentiated, which adds a term to the gradient wherever
+            lambda is not clipped.
 
     Example:
         >>> NaiveBDPOv2(beta=1.0)(-1.0, -3.0, -2.0, -2.0)
@@ -112,7 +113,7 @@ class NaiveBDPOv2(LogisticLoss, LogRatioLoss):
         return self.beta * (pair.log_ratio + (ratio - 1) * (pair.chosen - pair.reference_chosen))
 
     def margin_partials(self, pair: PairLogProbs) -> Partials:
-        """Return (beta lambda, -beta), plus and minus beta log(pi_w / ref_w) where lambda moves."""
+        """Return (beta lambda, -beta), plus the derivatives of lambda where it is not clipped."""
         ratio, slope = imbalance_ratio(pair, self.clip, symmetric=self.symmetric)
         extra = torch.zeros_like(slope) if self.detach else slope * (pair.chosen - pair.reference_chosen)
         return Partials(self.beta * (ratio + extra), -self.beta * (1 + extra))
@@ -126,7 +127,7 @@ class BDPO(LogisticLoss, LogRatioLoss):
     through log pi_l / log pi_w alone and is bounded, and its effective beta is about half of ``beta``.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
+        beta: strength of the regularization towards the reference, > 0.
         detach: treat lambda_w as a constant.
 
     Example:
@@ -157,7 +158,7 @@ class BDPO(LogisticLoss, LogRatioLoss):
         )
 
     def margin_partials(self, pair: PairLogProbs) -> Partials:
-        """Return the two slopes; live, both carry the common factor (log ref_w + log ref_l) / (log pi_w + log pi_l)."""
+        """Return the derivatives; without ``detach``, of factor (log ref_w + log ref_l) / (log pi_w + log pi_l)."""
         total = pair.chosen + pair.rejected
         common = 1.0 if self.detach else (pair.reference_chosen + pair.reference_rejected) / total
         return Partials(self.beta * common * pair.rejected / total, -self.beta * common * pair.chosen / total)

@@ -26,7 +26,7 @@ class PreferenceLoss(ABC):
     Attributes:
         formula: the loss in LaTeX.
         source: paper and equation.
-        has_gaps: whether the formula has no value, NaN, for some pairs of probabilities strictly between 0 and 1.
+        has_gaps: whether the formula is undefined (NaN) for some pairs of probabilities strictly between 0 and 1.
     """
 
     formula: ClassVar[str]
@@ -57,7 +57,7 @@ class PreferenceLoss(ABC):
 
         Raises:
             InvalidArgument: a NaN, a positive log-probability, a length below 1, shapes that do not fit, or a pair at
-                which the loss has no value, such as two responses of probability 0, or of probability 1 in BDPO.
+                which the loss is undefined, such as two responses of probability 0, or of probability 1 in BDPO.
 
         Example:
             >>> from dynamics import DPO
@@ -70,20 +70,20 @@ class PreferenceLoss(ABC):
         if bool(undefined.any()) and not self.has_gaps:
             where = torch.stack(pair[:4])[:, undefined.expand(pair.chosen.shape)] if undefined.ndim else pair[:4]
             got = ", ".join(f"{float(v.flatten()[0]):g}" for v in where)
-            raise InvalidArgument("chosen, rejected, ...", got, "log-probabilities at which this loss has a value")
+            raise InvalidArgument("chosen, rejected, ...", got, "log-probabilities at which this loss is defined")
         return value
 
     @abstractmethod
     def value(self, pair: PairLogProbs) -> Tensor:
-        """Return the loss of pairs that are known to be well formed; usable under torch.func transforms."""
+        """Return the loss of each pair without checking the pairs; usable under torch.func transforms."""
 
     @abstractmethod
     def margin(self, pair: PairLogProbs) -> Tensor:
-        """Return ``z``, what the loss is a function of."""
+        """Return the margin z, of which the loss is a function."""
 
     @abstractmethod
     def urgency(self, pair: PairLogProbs) -> Tensor:
-        """Return ``-f'(z)``: how hard the loss still pushes; sigma(-z) for DPO."""
+        """Return ``-f'(z)``: how strongly the loss still raises the margin; sigma(-z) for DPO."""
 
     @abstractmethod
     def partials(self, pair: PairLogProbs) -> Partials:
@@ -96,7 +96,7 @@ class PreferenceLoss(ABC):
             >>> from dynamics import SimPO
             >>> from dynamics.losses import pair_log_probs
             >>> d_w, d_l = SimPO(beta=2.0).pair_weights(pair_log_probs(-4.0, -4.0, chosen_length=4, rejected_length=2))
-            >>> d_w / d_l  # the longer response is pulled at less
+            >>> d_w / d_l  # the longer response has the smaller weight
             tensor(0.5000, dtype=torch.float64)
         """
         partials = self.partials(pair)
@@ -107,7 +107,7 @@ class PreferenceLoss(ABC):
 
         Args:
             pair: the batch.
-            weight: weight of each pair, >= 0, broadcastable to the pairs; a pair of weight 0 counts for nothing.
+            weight: weight of each pair, >= 0, broadcastable to the pairs; a pair of weight 0 contributes nothing.
         """
         return weigh(self.value(pair), weight).sum(-1)
 
@@ -129,7 +129,7 @@ class PreferenceLoss(ABC):
 
 
 class MarginLoss(PreferenceLoss):
-    """A loss that is a function ``f(z)`` of its margin and of nothing else."""
+    """A loss that is a function ``f(z)`` of its margin alone."""
 
     @abstractmethod
     def of_margin(self, margin: Tensor) -> Tensor:
@@ -162,7 +162,7 @@ class MarginLoss(PreferenceLoss):
 class WeightedSum(PreferenceLoss):
     """A weighted sum of losses, such as ``DPO(beta=0.1) + 0.2 * SFT()``.
 
-    Its margin (what a report shows) is that of its first term; value and partials are those of the sum.
+    Its reported margin is that of its first term; value and partials are those of the sum.
     """
 
     terms: tuple[tuple[float, PreferenceLoss], ...]

@@ -1,6 +1,6 @@
-"""Losses of a whole batch: what one pair is pulled at depends on the others. The pairs lie along the last axis.
+"""Losses of a whole batch: the gradient of one pair depends on the others. The last axis holds the pairs.
 
-Weights are multiplicities: a pair of weight 2 counts as the pair written down twice, and a pair of weight 0 as none.
+Weights are multiplicities: a pair of weight 2 counts as if it occurred twice, and a pair of weight 0 does not count.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from dynamics.losses.pair import PairLogProbs, Partials
 
 
 class BatchLoss(PreferenceLoss):
-    """A loss whose ``value`` of a pair is its share in the loss of the batch; the mean over the pairs is that loss."""
+    """A loss of a batch: ``value`` is the contribution of each pair, and the mean over the pairs is the loss."""
 
     @abstractmethod
     def total_partials(self, pair: PairLogProbs, weight: Tensor) -> Partials:
         """Return the derivatives of ``total`` with respect to log pi(chosen) and log pi(rejected) of every pair."""
 
     def partials(self, pair: PairLogProbs) -> Partials:
-        """Return the derivatives of the sum of the values of the batch."""
+        """Return the derivatives of the sum of the contributions of the batch."""
         return self.total_partials(pair, torch.ones_like(pair.chosen))
 
 
@@ -62,7 +62,7 @@ class SFTPerToken(BatchLoss):
         return pair.chosen
 
     def urgency(self, pair: PairLogProbs) -> Tensor:
-        """Return 1 over the mean length of the batch."""
+        """Return the weight of log pi_w in the loss: 1 over the mean length of the batch."""
         return self._per_token(pair, torch.ones_like(pair.chosen)) * torch.ones_like(pair.chosen)
 
     @staticmethod
@@ -76,11 +76,11 @@ class SFTPerToken(BatchLoss):
 class BetaDPO(BatchLoss):
     """beta-DPO: DPO whose beta grows with the mean log-ratio of the batch, beta [1 + alpha (mean - baseline)].
 
-    The batch's beta has no gradient. Two things of the authors' trainer are not here: the running mean that is their
-    baseline (give it as ``baseline``), and the random choice of pairs near that mean.
+    The beta of the batch is treated as a constant. Two parts of the authors' trainer are not included: the running mean
+    that is their baseline (pass it as ``baseline``), and the random selection of pairs near that mean.
 
     Args:
-        beta: strength of the tie to the reference at the baseline, > 0.
+        beta: strength of the regularization towards the reference at the baseline, > 0.
         alpha: how fast beta grows with the mean log-ratio, per nat.
         baseline: the mean log-ratio at which the batch's beta is ``beta``, nats.
 

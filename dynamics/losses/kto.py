@@ -22,7 +22,7 @@ class KTO(TwoWeightLoss):
     gradient; ``kto_baseline`` estimates it from a batch as TRL does. At K = 0 this is 'apo_zero_unpaired'.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
+        beta: strength of the regularization towards the reference, > 0.
         desirable_weight: weight of the chosen response, >= 0.
         undesirable_weight: weight of the rejected response, >= 0.
         baseline: K, nats. It is 0 at the reference, and wherever the estimate is negative.
@@ -48,7 +48,7 @@ class KTO(TwoWeightLoss):
         check_number("baseline", self.baseline)
 
     def of_log_ratios(self, chosen: Tensor, rejected: Tensor) -> Tensor:
-        """Return the weighted sum of the two."""
+        """Return the weighted sum of the two sigmoids."""
         desirable = torch.sigmoid(-self.beta * (chosen - self.baseline))
         undesirable = torch.sigmoid(self.beta * (rejected - self.baseline))
         return self.desirable_weight * desirable + self.undesirable_weight * undesirable
@@ -65,8 +65,8 @@ class KTO(TwoWeightLoss):
 def kto_baseline(mismatched: Tensor, reference_mismatched: Tensor) -> Tensor:
     """Return KTO's baseline as TRL estimates it: the mean log-ratio of mismatched responses, or 0 if that is negative.
 
-    A mismatched response is that of the example before it in the batch, put after this example's prompt. The mean is no
-    KL divergence and can be negative, hence the 0.
+    A mismatched response is the response of the preceding example of the batch, placed after this example's prompt. The
+    mean is not a KL divergence and can be negative, which is why it is clamped at 0.
 
     Args:
         mismatched: log pi of every mismatched response of the batch, nats, ``(..., examples)``.

@@ -16,13 +16,13 @@ from dynamics.losses.standard import SmoothedLogisticLoss, check_smoothing
 
 @dataclass(frozen=True)
 class ConservativeDPO(SmoothedLogisticLoss, LogRatioLoss):
-    """Conservative DPO (cDPO): DPO when a share of the labels is wrong. Least where sigma(z) is 1 less that share.
+    """Conservative DPO (cDPO): DPO when a fraction e of the labels is wrong; minimal where sigma(z) = 1 - e.
 
     TRL 1.16 ignores ``label_smoothing`` where loss_type is 'sigmoid'; its 'aot' on a batch of one pair is this loss.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
-        label_smoothing: share of the labels that is taken to be wrong, from 0 (DPO) to below 1/2.
+        beta: strength of the regularization towards the reference, > 0.
+        label_smoothing: assumed fraction of wrong labels, from 0 (DPO) to below 1/2.
 
     Example:
         >>> ConservativeDPO(beta=1.0, label_smoothing=0.25)(chosen=-1.0, rejected=-2.0)
@@ -41,13 +41,13 @@ class ConservativeDPO(SmoothedLogisticLoss, LogRatioLoss):
 
 @dataclass(frozen=True)
 class RobustDPO(LogRatioLoss):
-    """Robust DPO: an unbiased estimate of DPO's loss from labels of which a share is wrong.
+    """Robust DPO: an unbiased estimate of DPO's loss from labels of which a fraction e is wrong.
 
-    It has no lower bound where that share is above 0: its slope tends to -e / (1 - 2e) as the margin grows.
+    It has no lower bound if e > 0: its slope tends to -e / (1 - 2e) as the margin grows.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
-        label_smoothing: share of the labels that is wrong, from 0 (DPO) to below 1/2.
+        beta: strength of the regularization towards the reference, > 0.
+        label_smoothing: fraction of wrong labels, from 0 (DPO) to below 1/2.
 
     Example:
         >>> RobustDPO(beta=1.0, label_smoothing=0.1)(chosen=0.0, rejected=-100.0)
@@ -76,14 +76,14 @@ class RobustDPO(LogRatioLoss):
 
 @dataclass(frozen=True)
 class EXO(LogRatioLoss):
-    """Exact optimization on pairs: KL of the predicted preference to the smoothed label, the reverse of cDPO's.
+    """Exact optimization on pairs: KL(prediction || smoothed label), the reverse of cDPO's divergence.
 
-    Least, and 0, at the margin log((1 - e) / e).
+    Its minimum, 0, is at the margin log((1 - e) / e).
 
     Args:
-        beta: strength of the tie to the reference, > 0.
-        label_smoothing: share of the labels that is taken to be wrong, above 0 and below 1/2. TRL's default, 0, has no
-            value there; 1e-3 is what TRL recommends.
+        beta: strength of the regularization towards the reference, > 0.
+        label_smoothing: assumed fraction of wrong labels, above 0 and below 1/2. The loss is undefined at TRL's
+            default, 0; TRL recommends 1e-3.
 
     Example:
         >>> EXO(beta=1.0, label_smoothing=0.25)(chosen=-1.0, rejected=-1.0)
@@ -116,12 +116,12 @@ class EXO(LogRatioLoss):
 class DiscoPOP(LogRatioLoss):
     """DiscoPOP, a blend of the logistic and the exponential loss that was found by a search with a language model.
 
-    It does not fall with the margin everywhere. Its slope at z = 0, where training begins, is
+    It is not a decreasing function of the margin everywhere. Its slope at z = 0, where training begins, is
     (1 - log 2) / (4 tau) - 3/4: 0.784 at the default, so that the first step *lowers* the margin, towards a local
     minimum at z = -0.119. The slope there is negative only for tau above (1 - log 2) / 3 = 0.102.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
+        beta: strength of the regularization towards the reference, > 0.
         tau: width of the blend, > 0.
 
     Example:

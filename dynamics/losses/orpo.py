@@ -15,7 +15,7 @@ from dynamics.losses.pair import PairLogProbs, Partials
 
 
 def log1mexp(x: Tensor) -> Tensor:
-    """Return log(1 - e^x) for x <= 0, with all its digits at both ends.
+    """Return log(1 - e^x) for x <= 0, accurate both near 0 and far below it.
 
     Example:
         >>> import torch
@@ -23,7 +23,7 @@ def log1mexp(x: Tensor) -> Tensor:
         tensor([-4.6052e+01, -4.2484e-18], dtype=torch.float64)
     """
     far = x < -0.6931471805599453
-    # each branch sees only the inputs it is good for, so that the gradient of neither is NaN
+    # each branch receives only inputs at which it is accurate, so that neither gradient is NaN
     near = torch.log(-torch.expm1(torch.where(far, torch.full_like(x, -1.0), x)))
     return torch.where(far, torch.log1p(-torch.exp(torch.where(far, x, torch.full_like(x, -1.0)))), near)
 
@@ -32,8 +32,9 @@ def log1mexp(x: Tensor) -> Tensor:
 class ORPO(MarginLoss):
     """ORPO, without a reference: the logistic loss of the log odds ratio, and the chosen response per token.
 
-    P is the geometric mean of a response's token probabilities, which is no probability of a response. The slope of the
-    log odds ratio grows without end as P_w tends to 1; the pull of the loss does not, it tends to beta P_l / (1 - P_l).
+    P is the geometric mean of a response's token probabilities, which is not the probability of the response. The slope
+    of the log odds ratio is unbounded as P_w tends to 1, but that of the loss is not: it tends to
+    beta P_l / (1 - P_l).
 
     TRL's ORPOTrainer takes the likelihood over prompt *and* response and averages it over the batch's tokens:
     ``ORPO(sft_weight=0.0)`` and an ``SFTPerToken`` of the two together. It computes the odds ratio in float32.
@@ -87,7 +88,7 @@ class ORPO(MarginLoss):
         """Return the partials of both terms; the quotient of two tiny numbers is taken in logarithms."""
         chosen, rejected = pair.chosen / pair.chosen_length, pair.rejected / pair.rejected_length
         odds = rejected - log1mexp(rejected)
-        # sigma(-z) / (1 - P_w) = odds_l / (P_w + odds_l (1 - P_w)), which has a value at P_w = 1, too
-        pull = torch.exp(odds - torch.logaddexp(chosen, odds + log1mexp(chosen))) / pair.chosen_length
-        push = torch.exp(logsigmoid(-self.margin(pair)) - log1mexp(rejected)) / pair.rejected_length
-        return Partials(-self.beta * pull - self.sft_weight / pair.chosen_length, self.beta * push)
+        # sigma(-z) / (1 - P_w) = odds_l / (P_w + odds_l (1 - P_w)), which is defined at P_w = 1, too
+        chosen_weight = torch.exp(odds - torch.logaddexp(chosen, odds + log1mexp(chosen))) / pair.chosen_length
+        rejected_weight = torch.exp(logsigmoid(-self.margin(pair)) - log1mexp(rejected)) / pair.rejected_length
+        return Partials(-self.beta * chosen_weight - self.sft_weight / pair.chosen_length, self.beta * rejected_weight)

@@ -1,4 +1,4 @@
-"""A function of one's own as a loss: partials by autograd, and what it must satisfy is checked at the door."""
+"""A user's own function as a loss: autograd differentiates it, and its requirements are checked when it is made."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ PROBES = torch.tensor(
     ],
     dtype=torch.float64,
 )
-"""Five ordinary pairs, field by field, at which a new function is tried."""
+"""Five ordinary pairs, one row for each field of ``PairLogProbs``, on which a new function is tried."""
 
 
 @dataclass(frozen=True)
 class FunctionLoss(PreferenceLoss):
     """A torch function of pairs as a loss.
 
-    What is reported as its margin is log(pi_w / ref_w) - log(pi_l / ref_l), and as its urgency the mean of its two
-    weights. A part behind ``detach`` counts as a constant, in the partials too.
+    Its reported margin is log(pi_w / ref_w) - log(pi_l / ref_l), and its reported urgency the mean of its two weights.
+    What the function detaches counts as a constant in the partials.
 
     Args:
         function: takes a ``PairLogProbs`` (the fields ``chosen``, ``rejected``, ``reference_chosen``,
@@ -40,9 +40,9 @@ class FunctionLoss(PreferenceLoss):
             every pair, in that shape. A pair's loss may depend on that pair alone.
 
     Raises:
-        InvalidArgument: no function; one that fails, or returns something else than one finite number of the same type
-            for every pair; changes what it is given; returns other numbers on a second call; cannot be differentiated;
-            or lets one pair's loss depend on another pair.
+        InvalidArgument: not a function; or a function that raises an error, does not return one finite number of the
+            right dtype for every pair, changes its arguments, returns different numbers on a second call, cannot be
+            differentiated, or lets the loss of one pair depend on another pair.
 
     Example:
         >>> loss = FunctionLoss(lambda pair: torch.exp(-0.5 * pair.log_ratio))
@@ -87,7 +87,7 @@ class FunctionLoss(PreferenceLoss):
         try:
             values = self.function(given)
         except Exception as problem:
-            what = f"{type(problem).__name__}: {problem}"
+            what = f"a function that raises {type(problem).__name__}: {problem}"
             raise InvalidArgument("function", what, "a function that takes a PairLogProbs of tensors") from problem
         kind, shape = pair.chosen.dtype, pair.chosen.shape
         if not isinstance(values, Tensor) or values.shape != shape or values.dtype != kind:
@@ -96,15 +96,19 @@ class FunctionLoss(PreferenceLoss):
         if not bool(values.isfinite().all()):
             raise InvalidArgument("function", values.tolist(), "finite losses at ordinary pairs")
         if not all(a.equal(b) for a, b in zip(given, pair, strict=True)):
-            raise InvalidArgument("function", "one that changes its arguments", "one that leaves them as they are")
+            raise InvalidArgument(
+                "function", "a function that changes its arguments", "a function that does not change them"
+            )
         if not self.function(pair).equal(values):
-            raise InvalidArgument("function", "other losses on a second call", "the same losses for the same pairs")
+            raise InvalidArgument(
+                "function", "different losses on a second call", "always the same losses for the same pairs"
+            )
         self._differentiate(pair)
         ones = [PairLogProbs(*(values[i : i + 1] for values in pair)) for i in range(len(pair.chosen))]
         alone = torch.cat([self.function(one) for one in ones])
         tolerance = 1e-9 if kind == torch.float64 else 1e-3
         if not torch.allclose(alone, values, rtol=tolerance, atol=tolerance):
-            raise InvalidArgument("function", "a loss that depends on other pairs", "a loss of each pair by itself")
+            raise InvalidArgument("function", "a loss that depends on other pairs", "a loss of each pair alone")
 
     def _differentiate(self, pair: PairLogProbs) -> None:
         try:
@@ -112,4 +116,4 @@ class FunctionLoss(PreferenceLoss):
         except RuntimeError as problem:
             raise InvalidArgument("function", str(problem), "a function that autograd can differentiate") from problem
         if not all(bool(part.isfinite().all()) for part in partials):
-            raise InvalidArgument("function", "derivatives that are not finite", "finite ones at ordinary pairs")
+            raise InvalidArgument("function", "derivatives that are not finite", "finite derivatives")

@@ -1,4 +1,4 @@
-"""What a loss is told about a pair: log-probabilities and lengths of a chosen and a rejected response."""
+"""The inputs of a loss for one pair: log-probabilities and lengths of the chosen and the rejected response."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Partials(NamedTuple):
 
 
 class PairWeights(NamedTuple):
-    """How hard a loss pulls at a pair: the step goes along ``chosen_weight g_w - rejected_weight g_l``.
+    """Weights of the two responses in a gradient step, whose direction is ``chosen_weight g_w - rejected_weight g_l``.
 
     The two are d_w and d_l: minus the partial derivative with respect to log pi(chosen), and the partial derivative
     with respect to log pi(rejected). They are equal for every loss of the log-ratio alone. To first order the chosen

@@ -29,8 +29,8 @@ def mean_log_ratio(pair: PairLogProbs) -> Tensor:
 class IPOPerToken(IPO):
     """IPO on log-ratios per token: TRL's 'ipo'. The target gap, 1 / (2 beta), is in nats per token.
 
-    It equals ``IPO`` where both responses have one token, and differs from it everywhere else: lengths 20 and 10,
-    log-ratios -2 and 3 and beta 0.1 give 29.16 here and 100 there.
+    It equals ``IPO`` where both responses have one token. In general it differs: with lengths 20 and 10, log-ratios -2
+    and 3 and beta 0.1, it is 29.16 and ``IPO`` is 100.
 
     Args:
         beta: the paper's tau, > 0.
@@ -60,11 +60,11 @@ class IPOPerToken(IPO):
 class DPOPerToken(LogisticLoss):
     """DPO on log-ratios per token: TRL's 'sigmoid_norm'. SimPO with a reference and without a target margin.
 
-    Where both responses have T tokens it is DPO at beta / T. Where the chosen one is longer it is pulled at less than
-    the rejected one is pushed, so that even on a tabular policy the chosen response can fall.
+    Where both responses have T tokens it is DPO at beta / T. A longer chosen response has a smaller weight than the
+    rejected one, so that it can fall even on a tabular policy.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
+        beta: strength of the regularization towards the reference, > 0.
 
     Example:
         >>> DPOPerToken(beta=1.0)(-22.0, -7.0, -20.0, -10.0, chosen_length=20, rejected_length=10)

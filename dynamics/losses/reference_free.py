@@ -20,7 +20,7 @@ class SLiC(MarginLoss):
     """The reference-free rank hinge of SLiC-HF; its regulariser is ``+ weight * SFT()``.
 
     Args:
-        delta: the log-ratio from which a pair counts as learnt, nats, >= 0.
+        delta: the log-ratio log pi_w - log pi_l from which the loss of a pair is 0, nats, >= 0.
 
     Example:
         >>> SLiC(delta=1.0)(chosen=-1.0, rejected=-1.5)
@@ -44,7 +44,7 @@ class SLiC(MarginLoss):
         return torch.relu(self.delta - margin)
 
     def derivative(self, margin: Tensor) -> Tensor:
-        """Return -1 below the kink at z = delta and 0 from it on."""
+        """Return -1 where z < delta and 0 elsewhere."""
         return -(margin < self.delta).to(margin.dtype)
 
     def margin_partials(self, pair: PairLogProbs) -> Partials:
@@ -62,7 +62,7 @@ class CPO(SmoothedLogisticLoss):
     Args:
         beta: scale of the log-ratio, > 0.
         sft_weight: weight of ``-log pi_w``; 1 in the original, a hyper-parameter in sun2025's table.
-        label_smoothing: share of the labels that is taken to be wrong, from 0 to below 1/2; 0 in the original.
+        label_smoothing: assumed fraction of wrong labels, from 0 to below 1/2; 0 in the original.
 
     Example:
         >>> CPO(beta=1.0)(chosen=-2.0, rejected=-2.0)
@@ -107,7 +107,7 @@ class SimPO(SmoothedLogisticLoss):
         beta: scale of the average log-probabilities, > 0.
         gamma: target margin in units of the margin (not divided by beta). Public SimPO code is configured by
             ``gamma_beta_ratio = gamma / beta``; reading one for the other changes the numbers of sun2025 Sec. 4.3.
-        label_smoothing: share of the labels that is taken to be wrong, from 0 to below 1/2; 0 in the original.
+        label_smoothing: assumed fraction of wrong labels, from 0 to below 1/2; 0 in the original.
 
     Example:
         >>> SimPO(beta=2.0, gamma=1.0)(-4.0, -4.0, chosen_length=4, rejected_length=2)
@@ -140,13 +140,13 @@ class SimPO(SmoothedLogisticLoss):
 class AlphaPO(SimPO):
     """AlphaPO: SimPO whose reward of a response is a power of its mean token probability P, not its logarithm.
 
-    With alpha = 0 it is SimPO, which is also what TRL's loss_type 'alphapo' is until ``alpha`` is given. Where
-    ``P^-alpha`` is beyond the range of floats the reward stays at the largest that is not, and the derivative is 0.
+    With alpha = 0 it is SimPO, which is also what TRL's loss_type 'alphapo' is unless ``alpha`` is given. Where
+    ``P^-alpha`` would overflow, the reward is clamped to the largest finite value and its derivative is 0.
 
     Args:
         beta: scale of the reward, > 0.
         gamma: target margin in units of the margin.
-        label_smoothing: share of the labels that is taken to be wrong, from 0 to below 1/2.
+        label_smoothing: assumed fraction of wrong labels, from 0 to below 1/2.
         alpha: the power; above 0 the reward falls faster than the logarithm as P falls.
 
     Example:
@@ -189,14 +189,14 @@ class AlphaPO(SimPO):
 
 @dataclass(frozen=True)
 class TPO(SmoothedLogisticLoss):
-    """Triple preference optimization, its term of the pair: the logistic loss of log pi_w - log pi_l.
+    """The pair's term of triple preference optimization: the logistic loss of log pi_w - log pi_l.
 
     TRL's TPOTrainer adds ``tpo_alpha`` times the mean negative log-likelihood of the tokens of a third, gold response:
     ``SFTPerToken`` with the gold response as the chosen one. Its 'tpo-l' is ``SimPO`` and such a term.
 
     Args:
         beta: scale of the log-ratio, > 0.
-        label_smoothing: share of the labels that is taken to be wrong, from 0 to below 1/2.
+        label_smoothing: assumed fraction of wrong labels, from 0 to below 1/2.
 
     Example:
         >>> TPO(beta=1.0)(chosen=-2.0, rejected=-2.0)

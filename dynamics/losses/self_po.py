@@ -22,12 +22,12 @@ class Activation(NamedTuple):
 
 
 def _silu_derivative(x: Tensor) -> Tensor:
-    # sigma(-x), not 1 - sigma(x), which has lost its digits where x is large
+    # sigma(-x) is accurate where x is large, 1 - sigma(x) is not
     return torch.sigmoid(x) * (1 + x * torch.sigmoid(-x))
 
 
 def _normal_cdf(x: Tensor) -> Tensor:
-    # torch.special.ndtr goes through 1 + erf, which has lost every digit at x = -10
+    # torch.special.ndtr computes 1 + erf, which has no correct digit left at x = -10
     return torch.special.erfc(-x / math.sqrt(2)) / 2
 
 
@@ -50,10 +50,10 @@ ACTIVATIONS: dict[str, Activation] = {
 
 @dataclass(frozen=True)
 class SelfPO(MarginLoss):
-    """Self preference optimization: an activation with a floor in place of the logistic loss.
+    """Self preference optimization: an activation that is bounded below in place of the logistic loss.
 
-    SiLU(-z) equals the logistic loss minus the binary entropy of sigma(z); it is least, and finite, at the margin
-    1 + W(1/e) = 1.2785 and pulls larger margins back.
+    SiLU(-z) equals the logistic loss minus the binary entropy of sigma(z); its minimum is at the margin
+    1 + W(1/e) = 1.2785, and it reduces larger margins.
 
     Args:
         beta: scale of the log-probabilities, > 0.
@@ -93,7 +93,7 @@ class SelfPO(MarginLoss):
         return ACTIVATIONS[self.activation].value(-margin)
 
     def derivative(self, margin: Tensor) -> Tensor:
-        """Return minus the derivative of the activation at -z; positive beyond the floor of SiLU and GELU."""
+        """Return minus the derivative of the activation at -z; positive beyond the minimum of SiLU and GELU."""
         return -ACTIVATIONS[self.activation].derivative(-margin)
 
     def margin_partials(self, pair: PairLogProbs) -> Partials:

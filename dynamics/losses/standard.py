@@ -57,7 +57,7 @@ class DPO(LogisticLoss, LogRatioLoss):
     """Direct preference optimization: the logistic loss of the implicit-reward margin.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
+        beta: strength of the regularization towards the reference, > 0.
 
     Example:
         >>> DPO(beta=0.5)(chosen=-1.0, rejected=-1.0)
@@ -70,7 +70,7 @@ class DPO(LogisticLoss, LogRatioLoss):
 
 @dataclass(frozen=True)
 class IPO(MarginLoss):
-    r"""Identity preference optimization: the log-ratio is pulled to 1 / (2 beta).
+    r"""Identity preference optimization: a squared loss that draws the log-ratio to 1 / (2 beta).
 
     The log-ratio is that of the whole responses. TRL's loss of the same name divides the log-ratio of each response by
     its number of tokens: ``IPOPerToken``.
@@ -113,7 +113,7 @@ class Hinge(LogRatioLoss):
     """The hinge loss of the implicit-reward margin.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
+        beta: strength of the regularization towards the reference, > 0.
 
     Example:
         >>> Hinge(beta=1.0)(chosen=-1.0, rejected=-1.25)
@@ -128,13 +128,13 @@ class Hinge(LogRatioLoss):
         return torch.relu(1 - margin)
 
     def derivative(self, margin: Tensor) -> Tensor:
-        """Return -1 below the kink at z = 1 and 0 from it on (autograd's choice there too)."""
+        """Return -1 where z < 1 and 0 elsewhere, as autograd does."""
         return -(margin < 1).to(margin.dtype)
 
 
 @dataclass(frozen=True)
 class SFT(MarginLoss):
-    """Negative log-likelihood of the whole chosen response, mostly as a term of a sum.
+    """Negative log-likelihood of the whole chosen response, mostly used as a term of a sum of losses.
 
     It is a sum over the tokens of a response. TRL's 'sft' is the mean over all chosen tokens of the batch, that is the
     mean of this loss over the batch divided by the mean length of its chosen responses: with responses of 100 tokens, a

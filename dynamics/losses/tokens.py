@@ -1,4 +1,4 @@
-"""Log-probabilities token by token, and what is made of them before a loss sees them: length desensitisation."""
+"""Log-probabilities of single tokens, and a loss that weights them before it adds them up: length desensitization."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dynamics.losses.pair import PairLogProbs, Partials
 class TokenLogProbs(NamedTuple):
     """Log-probabilities (nats) of the tokens of both responses, ``(..., tokens)``, padded at the end.
 
-    What stands beyond ``chosen_length`` or ``rejected_length`` is not looked at.
+    Entries beyond ``chosen_length`` or ``rejected_length`` are ignored.
     """
 
     chosen: Tensor
@@ -75,9 +75,9 @@ def token_log_probs(
 
 @dataclass(frozen=True)
 class LengthDesensitized:
-    """A loss that counts the tokens beyond the length of the shorter response alpha times: TRL's ``ld_alpha`` (LD-DPO).
+    """A loss in which tokens beyond the length of the shorter response have weight alpha: TRL's ``ld_alpha`` (LD-DPO).
 
-    The same holds for the reference. Lengths that a loss divides by stay the whole lengths.
+    The same weights apply to the reference. A loss that divides by lengths divides by the full lengths.
 
     Args:
         loss: the loss of the pair.
@@ -111,7 +111,7 @@ class LengthDesensitized:
         return Partials(*found)
 
     def pair(self, tokens: TokenLogProbs) -> PairLogProbs:
-        """Return the weighted sums over tokens, and the whole lengths."""
+        """Return the weighted sums over tokens, and the full lengths."""
         chosen, rejected = self.weights(tokens)
         sums = (
             _weighted(tokens.chosen, chosen),

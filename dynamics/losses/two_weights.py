@@ -1,4 +1,4 @@
-"""Losses of the two log-ratios that are no function of one margin: they weigh chosen and rejected differently."""
+"""Losses of the two log-ratios that are not functions of one margin: chosen and rejected have different weights."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from dynamics.losses.pair import PairLogProbs, Partials
 class TwoWeightLoss(PreferenceLoss):
     """A function of a_w = log(pi_w / ref_w) and a_l = log(pi_l / ref_l), scaled by beta.
 
-    Such a loss has no margin of its own. What is reported as its margin is DPO's, beta (a_w - a_l), and as its urgency
-    the mean of its two weights over beta, which for DPO is sigma(-z).
+    Such a loss has no margin of its own. Its reported margin is DPO's, beta (a_w - a_l), and its reported urgency is
+    the mean of its two weights divided by beta, which for DPO is sigma(-z).
     """
 
     beta: Scalar = 0.1
@@ -55,7 +55,7 @@ class TwoWeightLoss(PreferenceLoss):
 
 
 def bell(x: Tensor) -> Tensor:
-    """Return the derivative of the logistic function, sigma(x) sigma(-x), which keeps its digits at both ends."""
+    """Return the derivative of the logistic function, sigma(x) sigma(-x), accurate for large x of either sign."""
     return torch.sigmoid(x) * torch.sigmoid(-x)
 
 
@@ -63,10 +63,10 @@ def bell(x: Tensor) -> Tensor:
 class NCAPair(TwoWeightLoss):
     """Noise contrastive alignment on pairs: chosen and rejected are each compared with the reference.
 
-    The chosen response has an optimum of its own, beta a_w = log 2; the rejected one falls without end.
+    The chosen response has an optimum of its own, beta a_w = log 2; the rejected response falls without bound.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
+        beta: strength of the regularization towards the reference, > 0.
 
     Example:
         >>> NCAPair(beta=1.0)(chosen=-1.0, rejected=-1.0, reference_chosen=-1.0, reference_rejected=-1.0)
@@ -97,7 +97,7 @@ class BCOPair(TwoWeightLoss):
     The paper shifts both rewards by a running mean; TRL's 'bco_pair', and this, do not.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
+        beta: strength of the regularization towards the reference, > 0.
 
     Example:
         >>> BCOPair(beta=1.0)(chosen=-1.0, rejected=-1.0, reference_chosen=-1.0, reference_rejected=-1.0)
@@ -120,10 +120,10 @@ class BCOPair(TwoWeightLoss):
 
 @dataclass(frozen=True)
 class SPPOHard(TwoWeightLoss):
-    """Self-play preference optimization with a sure label: each log-ratio is pulled to its own target.
+    """Self-play preference optimization with hard labels: each log-ratio is drawn to a target of its own.
 
-    The targets are 1 / (2 beta) and -1 / (2 beta) nats; beta is no factor of the log-ratios. With Sun's Self PO it
-    shares no more than two letters.
+    The targets are 1 / (2 beta) and -1 / (2 beta) nats; beta does not scale the log-ratios. It
+    is not related to the Self PO of sun2025.
 
     Args:
         beta: half the inverse of the target, > 0.
@@ -151,10 +151,10 @@ class SPPOHard(TwoWeightLoss):
 
 @dataclass(frozen=True)
 class APOZero(TwoWeightLoss):
-    """Anchored preference optimization, for chosen responses that are better than the model's: one up, one down.
+    """Anchored preference optimization, for chosen responses better than the model's: raises chosen, lowers rejected.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
+        beta: strength of the regularization towards the reference, > 0.
 
     Example:
         >>> APOZero(beta=1.0)(chosen=-1.0, rejected=-1.0, reference_chosen=-1.0, reference_rejected=-1.0)
@@ -175,12 +175,12 @@ class APOZero(TwoWeightLoss):
 
 @dataclass(frozen=True)
 class APODown(TwoWeightLoss):
-    """Anchored preference optimization, for chosen responses that are worse than the model's: both down, one more.
+    """Anchored preference optimization, for chosen responses worse than the model's: lowers both, the rejected more.
 
-    At the reference the two forces on the chosen response cancel: its weight is 0 there, the rejected one's beta / 4.
+    At the reference the two terms of the chosen response cancel: its weight is 0, that of the rejected one beta / 4.
 
     Args:
-        beta: strength of the tie to the reference, > 0.
+        beta: strength of the regularization towards the reference, > 0.
 
     Example:
         >>> APODown(beta=1.0)(chosen=-1.0, rejected=-1.0, reference_chosen=-1.0, reference_rejected=-1.0)

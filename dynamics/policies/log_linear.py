@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from dynamics.errors import ArrayLike, InvalidArgument, check_dtype, check_finite, check_shape, to_tensor
-from dynamics.policies.policy import check_length, normalize
+from dynamics.policies.policy import check_length, log_softmax
 from dynamics.shapes import LogProbs, Theta
 
 
@@ -71,5 +71,5 @@ class LogLinear:
 
     def log_probs(self, theta: Theta) -> LogProbs:
         """Return the log-softmax of phi . theta + log m (nats)."""
-        potentials = torch.tensordot(check_length(self, theta), self.features, dims=([-1], [-1]))
-        return normalize(potentials + self.base_measure.log())
+        logits = torch.tensordot(check_length(self, theta), self.features, dims=([-1], [-1]))
+        return log_softmax(logits + self.base_measure.log())

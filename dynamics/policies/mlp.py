@@ -18,11 +18,11 @@ from dynamics.errors import (
     check_runs,
     to_tensor,
 )
-from dynamics.policies.policy import check_length, normalize
+from dynamics.policies.policy import check_length, log_softmax
 from dynamics.shapes import LogProbs, Theta
 
 MOST_ONE_HOT = 10_000
-"""Largest number of prompts with one-hot features: they take its square in memory."""
+"""Largest number of prompts with one-hot features, whose memory grows with the square of that number."""
 
 
 class MLP:
@@ -96,7 +96,7 @@ class MLP:
         w1, b1, w2, b2 = (p.reshape(*theta.shape[:-1], *shape) for p, shape in zip(parts, shapes, strict=True))
         before = self.inputs @ w1.mT + b1.unsqueeze(-2)
         after = torch.relu(before) if self.activation == "relu" else torch.tanh(before)
-        return normalize(after @ w2.mT + b2.unsqueeze(-2))
+        return log_softmax(after @ w2.mT + b2.unsqueeze(-2))
 
     def initial(self, generator: torch.Generator, runs: tuple[int, ...] = ()) -> Tensor:
         """Return parameters drawn as torch.nn.Linear draws them, shape ``(*runs, parameters)``."""

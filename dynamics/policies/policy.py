@@ -49,12 +49,13 @@ class Policy(Protocol):
 
 
 def check_theta(policy: Policy, theta: ArrayLike, *, batched: bool = False) -> Tensor:
-    """Return ``theta`` as a tensor of the policy's dtype and device, outside any graph of autograd.
+    """Return ``theta`` as a tensor of the policy's dtype and device, detached from autograd.
 
-    -inf is a logit that stays at probability 0.
+    A logit of -inf gives its response probability 0, whatever the training.
 
     Raises:
-        InvalidArgument: no policy, a NaN, +inf, a -inf that leaves no distribution, or a wrong length.
+        InvalidArgument: an object that is not a policy, a NaN or +inf, -inf for every response of a prompt, or a wrong
+            length.
     """
     check_kind("policy", policy, Policy, "a policy such as Tabular(responses=3)")
     tensor = to_tensor("theta", theta, dtype=policy.dtype, device=policy.device).detach()
@@ -66,18 +67,18 @@ def check_theta(policy: Policy, theta: ArrayLike, *, batched: bool = False) -> T
     return tensor
 
 
-def normalize(potentials: Tensor) -> Tensor:
+def log_softmax(logits: Tensor) -> Tensor:
     """Return the log-softmax along the last axis; -inf stays -inf.
 
     On the short rows of a finite policy this is twice as fast as torch.log_softmax, forward and backward. The shift by
     the largest potential, a constant to autograd, keeps the exponentials from overflowing.
     """
-    shifted = potentials - potentials.detach().amax(-1, keepdim=True)
+    shifted = logits - logits.detach().amax(-1, keepdim=True)
     return shifted - shifted.exp().sum(-1, keepdim=True).log()
 
 
 def check_length(policy: Policy, theta: Tensor) -> Tensor:
-    """Refuse parameters of another length or dtype; quick, since it stands in every evaluation of a policy.
+    """Refuse parameters of another length or dtype; cheap, since every evaluation of a policy calls it.
 
     Example:
         >>> from dynamics import Tabular

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import InvalidArgument, check_device, check_dtype
-from dynamics.policies.policy import check_length, normalize
+from dynamics.policies.policy import check_length, log_softmax
 from dynamics.shapes import LogProbs, Theta
 
 
@@ -90,17 +90,17 @@ class PrefixTree:
         """Return the sum of next-token log-probabilities along each response (nats)."""
         padding = torch.full_like(check_length(self, theta)[..., :1], -math.inf)
         logits = torch.cat([theta, padding], dim=-1)[..., self._slots]
-        steps = normalize(logits).flatten(-2)[..., self._place]
+        steps = log_softmax(logits).flatten(-2)[..., self._place]
         # picked, not multiplied by a 0/1 matrix: a masked edge is -inf, and 0 * -inf is NaN
         return torch.cat([steps, torch.zeros_like(padding)], dim=-1)[..., self._path].sum(-1)
 
 
 def _check_sequences(responses: Any) -> tuple[tuple[Hashable, ...], ...]:
-    """Return the responses as tuples of tokens, or refuse what is no list of different, finite sequences."""
+    """Return the responses as tuples of tokens, or refuse anything but a list of different, finite sequences."""
     if isinstance(responses, Tensor):
-        raise InvalidArgument("responses", "a tensor, whose entries are not equal to one another", "responses.tolist()")
+        raise InvalidArgument("responses", "a tensor", "a list of sequences, such as responses.tolist()")
     try:
-        if not len(responses) or not all(len(s) for s in responses):  # what has no length may never end
+        if not len(responses) or not all(len(s) for s in responses):  # an iterator without a length may never end
             raise InvalidArgument("responses", responses, "two or more non-empty sequences of tokens")
         sequences = tuple(tuple(s) for s in responses)
         hash(sequences)

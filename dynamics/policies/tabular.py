@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import ArrayLike, check_count, check_device, check_dtype, check_probabilities, to_tensor
-from dynamics.policies.policy import check_length, normalize
+from dynamics.policies.policy import check_length, log_softmax
 from dynamics.shapes import LogProbs, Theta
 
 
@@ -52,7 +52,7 @@ class Tabular:
 
     def log_probs(self, theta: Theta) -> LogProbs:
         """Return the log-softmax of the logits (nats)."""
-        return normalize(check_length(self, theta).reshape(*theta.shape[:-1], *self.shape))
+        return log_softmax(check_length(self, theta).reshape(*theta.shape[:-1], *self.shape))
 
 
 def tabular_theta(probabilities: ArrayLike) -> Tensor:

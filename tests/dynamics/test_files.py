@@ -1,4 +1,4 @@
-"""Files are whole or not there, whatever happened before."""
+"""Files are complete or absent, whatever happened before."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import portalocker
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from dynamics import InvalidArgument
-from dynamics.files import JsonLines, write_atomically
+from dynamics.files import JsonLines, lock, remove_unfinished_line, write_atomically
 
 
 def names(folder: Path) -> set[str]:
@@ -92,3 +95,48 @@ def test_a_second_writer_is_refused_until_the_first_has_ended(tmp_path: Path) ->
     with JsonLines(path) as file, pytest.raises(InvalidArgument, match="no other process"):
         JsonLines(file.path)
     JsonLines(path).close()
+
+
+@given(st.binary(max_size=40), st.integers(0, 3))
+@settings(deadline=None)
+def test_what_follows_the_last_line_break_is_cut(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, more: int
+) -> None:
+    path = tmp_path_factory.mktemp("torn") / "out"
+    data += b"x" * (more << 16)  # an unfinished line may be longer than what is read at once
+    path.write_bytes(data)
+    with path.open("rb+") as file:
+        remove_unfinished_line(file)
+    assert path.read_bytes() == data[: data.rfind(b"\n") + 1]
+
+
+def test_one_process_holds_a_lock_until_it_ends_however_it_ends(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    hold = "import sys; from dynamics.files import lock; from pathlib import Path\n"
+    hold += "with lock(Path(sys.argv[1])): print('locked', flush=True); sys.stdin.read()"
+    other = subprocess.Popen([sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"locked\n"
+    with pytest.raises(BlockingIOError), lock(path):
+        pass
+    assert path.exists()  # the refused one does not remove the file of the other
+    other.kill()
+    other.communicate()
+    assert path.exists()
+    with lock(path), pytest.raises(BlockingIOError), lock(path):
+        pass
+    assert names(tmp_path) == set()
+
+
+def test_a_lock_whose_file_was_removed_in_between_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Open, wait while the holder removes the file, then lock: a third process could lock a new file of that name."""
+    path = tmp_path / "a.lock"
+    real = portalocker.lock
+
+    def late(file: Any, flags: Any) -> None:
+        path.unlink()
+        real(file, flags)
+
+    monkeypatch.setattr(portalocker, "lock", late)
+    with pytest.raises(BlockingIOError), lock(path):
+        pass

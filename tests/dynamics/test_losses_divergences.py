@@ -1,4 +1,4 @@
-"""Scores and forces of f-divergences, from their generating functions."""
+"""Implicit rewards and slopes of f-divergences, from their generating functions."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ GENERATORS: dict[str, Callable[[mpf], mpf]] = {
     "squared": lambda t: MP.log(t) ** 2 / 2,
     "chi": lambda t: (t - 1) ** 2 / 2 + t * MP.log(t),
 }
-SCORES: dict[str, tuple[Callable, Callable]] = {
-    name: (lambda a, d=d: d.score(a, 0.3), lambda a, d=d: d.force(a, 0.3)) for name, d in DIVERGENCES.items()
-} | {"squared": (SquaredPO().score, SquaredPO().force), "chi": (ChiPO().score, ChiPO().force)}
+REWARDS: dict[str, tuple[Callable, Callable]] = {
+    name: (lambda a, d=d: d.reward(a, 0.3), lambda a, d=d: d.slope(a, 0.3)) for name, d in DIVERGENCES.items()
+} | {"squared": (SquaredPO().reward, SquaredPO().slope), "chi": (ChiPO().reward, ChiPO().slope)}
 
 
 @pytest.mark.parametrize("name", GENERATORS)
 @pytest.mark.parametrize("a", [-3.0, -0.5, 0.25, 1.5, 4.0])
 def test_score_is_f_prime_and_force_is_t_f_double_prime(name: str, a: float) -> None:
-    f, (score, force) = GENERATORS[name], SCORES[name]
+    f, (reward, slope) = GENERATORS[name], REWARDS[name]
     t = MP.exp(a)
     here, there = torch.tensor(a, dtype=torch.float64), torch.tensor(0.75, dtype=torch.float64)
     gap = MP.diff(f, t) - MP.diff(f, MP.exp(0.75))  # a constant in f' does not matter
-    assert float(score(here) - score(there)) == pytest.approx(float(gap), rel=1e-12, abs=1e-13)
-    assert float(force(here)) == pytest.approx(float(t * MP.diff(f, t, 2)), rel=1e-12, abs=1e-13)
+    assert float(reward(here) - reward(there)) == pytest.approx(float(gap), rel=1e-12, abs=1e-13)
+    assert float(slope(here)) == pytest.approx(float(t * MP.diff(f, t, 2)), rel=1e-12, abs=1e-13)
 
 
 def test_every_divergence_has_a_generator() -> None:

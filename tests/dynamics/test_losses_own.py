@@ -1,4 +1,4 @@
-"""A function of one's own as a loss, and what is refused at its door."""
+"""A user's own function as a loss, and the functions that are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the losses of the field hang together, and what each does to the two responses."""
+"""How the losses of the field are related, and what each does to the two responses."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_the_pull_of_orpo_is_finite_where_the_chosen_response_is_sure() -> None:
 
 
 def test_bco_is_apo_zero_with_the_logistic_loss() -> None:
-    """Where a response is already right by far, the one force decays as the other: e^-x."""
+    """On a pair that is learnt by far, both losses have the same weights, which decay as e^-x."""
     far = pair_log_probs(-1.0, -41.0, -41.0, -1.0)
     bco, apo = BCOPair(beta=1.0).pair_weights(far), APOZero(beta=1.0).pair_weights(far)
     close(torch.stack(bco) / torch.stack(apo), [1.0, 1.0])

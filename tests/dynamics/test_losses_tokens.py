@@ -1,4 +1,4 @@
-"""Length desensitisation: weights of tokens, sums, and partials token by token."""
+"""Length desensitization: weights of tokens, sums, and partials token by token."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ import torch
 from typer.testing import CliRunner, Result
 
 from dynamics.__main__ import app
-from dynamics.commands import commands
-from dynamics.language_model import load, plain_gradient, sequence_kernel, tokenize
+from dynamics.commands import pairs as pairs_module
+from dynamics.language_model import load, log_probs_vjp, sequence_kernel, tokenize
 from tests.dynamics.language_model.saved import products, read_lines, save_tiny, write_lines
 
 runner = CliRunner(env={"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"})
@@ -70,13 +70,9 @@ def test_help_names_the_commands() -> None:
         assert "--model" in runner.invoke(app, [word, "--help"]).output
 
 
-def test_the_command_line_alone_loads_neither_torch_nor_transformers() -> None:
-    """What ``--help`` has to wait for: this module by itself, without the package around it."""
-    code = (
-        "import runpy, sys, types; sys.modules['dynamics'] = types.ModuleType('dynamics'); "
-        f"runpy.run_path({str(ROOT / 'dynamics' / '__main__.py')!r}); "
-        "print(sorted({'torch', 'transformers', 'numpy', 'scipy'} & set(sys.modules)))"
-    )
+def test_help_waits_for_neither_torch_nor_transformers() -> None:
+    heavy = "{'torch', 'transformers', 'numpy', 'scipy', 'datasets'}"
+    code = f"import sys; from dynamics.__main__ import app; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert found.stdout.strip() == "[]"
 
@@ -120,12 +116,21 @@ def test_step_prints_what_was_predicted_and_what_happened(model: Path, data: Pat
     assert "'20'" in result.output
 
 
+def test_a_narrow_terminal_shows_every_digit_of_a_step(model: Path, data: Path) -> None:
+    narrow = CliRunner(env={"COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"})
+    words = ["step", "--model", str(model), "--data", str(data), "--learning-rate", "1e-6"]
+    result = narrow.invoke(app, words)
+    assert "…" not in result.output
+    (line,) = (line for line in result.output.splitlines() if line.split()[:1] == ["1e-06"])
+    assert len(line.split()) == 6
+
+
 def test_step_with_adamw_goes_another_way(model: Path, data: Path) -> None:
     options = ("--learning-rate", "1e-7")
     sgd, adamw = (run("step", model, data, *options, "--optimizer", name) for name in ("sgd", "adamw"))
     assert adamw.exit_code == 0, adamw.output
-    assert "that sentence is about SGD; the table is about the first step of adamw" in adamw.output
-    assert "that sentence" not in sgd.output
+    assert "the sentence above is about SGD; the table below is about the first step of adamw" in adamw.output
+    assert "the sentence above" not in sgd.output
     assert adamw.output.splitlines()[-2] != sgd.output.splitlines()[-2]
 
 
@@ -156,13 +161,13 @@ def test_pairs_are_displaced_under_the_loss_that_was_asked_for(model: Path, data
     result = run("pairs", model, data, "--out", out, "--loss", "sft")
     assert result.exit_code == 0, result.output
     assert "displaced             0 (0.0%): under SFT(), a small SGD step" in result.output
-    assert not any(record["lowers_chosen"] for record in read_lines(out))
+    assert not any(record["displaced"] for record in read_lines(out))
     assert any(record["drive_chosen"] < 0 for record in read_lines(out))
     refused(run("pairs", model, data, "--out", out), "loss was SFT() and is DPO(beta=0.1)")
     other = tmp_path / "other.jsonl"
     assert run("pairs", model, data, "--out", other, "--beta", "0.5").exit_code == 0
     refused(run("pairs", model, data, "--out", other), "loss was DPO(beta=0.5) and is DPO(beta=0.1)")
-    assert [r["lowers_chosen"] for r in read_lines(other)] == [r["drive_chosen"] < 0 for r in read_lines(other)]
+    assert [r["displaced"] for r in read_lines(other)] == [r["drive_chosen"] < 0 for r in read_lines(other)]
 
 
 def test_pairs_writes_results_a_summary_and_goes_on(model: Path, tmp_path: Path) -> None:
@@ -176,7 +181,7 @@ def test_pairs_writes_results_a_summary_and_goes_on(model: Path, tmp_path: Path)
     assert result.exit_code == 0, result.output
     assert [record["row"] for record in read_lines(out)] == list(range(7))
     summary = json.loads((tmp_path / "results" / "audit.jsonl.summary.json").read_text(encoding="utf-8"))
-    displaced = sum(record.get("lowers_chosen", False) for record in read_lines(out))
+    displaced = sum(record.get("displaced", False) for record in read_lines(out))
     assert (summary["audited"], summary["skipped"], summary["displaced"]) == (6, 1, displaced)
     assert summary["skipped_rows"][0][0] == 4
     assert f"displaced             {displaced} (" in result.output
@@ -202,9 +207,13 @@ def test_pairs_of_chat_messages_and_of_parquet(model: Path, tmp_path: Path) -> N
 def test_strict_stops_and_a_finished_file_does_not_hide_skipped_rows(model: Path, tmp_path: Path) -> None:
     data = write_lines(tmp_path / "pairs.jsonl", [*products(2), {"prompt": "a"}])
     out = tmp_path / "out.jsonl"
-    refused(run("pairs", model, data, "--out", out, "--strict"), "line 3: columns: got prompt")
+    refused(
+        run("pairs", model, data, "--out", out, "--strict"), "line 3: columns: there is no column chosen, only prompt"
+    )
     assert run("pairs", model, data, "--out", out).exit_code == 0
-    refused(run("pairs", model, data, "--out", out, "--strict"), "line 3: columns: got prompt")
+    refused(
+        run("pairs", model, data, "--out", out, "--strict"), "line 3: columns: there is no column chosen, only prompt"
+    )
 
 
 def test_a_changed_model_setting_or_data_set_is_refused(
@@ -225,7 +234,7 @@ def test_a_changed_model_setting_or_data_set_is_refused(
     ("command", "options", "words"),
     [
         ("kernel", ["--rows", "1;2"], "error rows: got 1;2"),
-        ("kernel", ["--rows", "99"], "a row that"),
+        ("kernel", ["--rows", "99"], "ends with row 6 (rows are counted from 0)"),
         ("kernel", ["--dtype", "float16"], "float32 or float64"),
         ("kernel", ["--device", "abacus"], "device"),
         ("kernel", ["--parameters", "[nothing]"], "parameters: got ['[nothing]']"),
@@ -233,22 +242,22 @@ def test_a_changed_model_setting_or_data_set_is_refused(
         ("step", ["--loss", "nonsense"], "error loss: got nonsense; allowed: one of alphapo, aot, "),
         ("step", ["--loss", "dpoo"], "error loss: got dpoo; allowed: dpo or dpop"),
         ("step", ["--loss", "SimPO"], "error loss: got SimPO; allowed: simpo or "),
-        ("step", ["--loss", "sft", "--beta", "1"], "error beta: got 1.0; allowed: no beta: the loss sft has none"),
+        ("step", ["--loss", "sft", "--beta", "1"], "error beta: the loss sft has no beta; leave out --beta"),
         ("step", ["--learning-rate", "-1"], "error learning_rate: got -1.0; allowed: a finite number >= 0"),
         ("pairs", ["--out", "none.jsonl", "--loss", "dpoo"], "error loss: got dpoo"),
         ("pairs", ["--out", "none.jsonl", "--beta", "-1"], "error beta: got -1.0"),
         ("step", ["--beta", "-1"], "beta"),
         ("step", ["--optimizer", "lbfgs"], "sgd or adamw"),
-        ("step", ["--row", "99"], "row: got 99"),
-        ("pairs", ["--out", "."], "out: got a folder; allowed: a file in a folder"),
-        ("pairs", ["--out", "no-such-folder/audit.jsonl"], "whose folder is not there"),
-        ("pairs", [], "out: got None; allowed: a file for the results"),
+        ("step", ["--row", "99"], "row: there is no row 99: "),
+        ("pairs", ["--out", "."], "out: . is a folder; give the name of a file in it"),
+        ("pairs", ["--out", "no-such-folder/audit.jsonl"], "the folder no-such-folder does not exist"),
+        ("pairs", [], "out: give a file for the results, such as --out audit.jsonl; or look first, --show 3"),
         (
             "pairs",
             ["--out", "o", "--prompt-column", "question"],
             "prompt-column: got question; allowed: columns of the data: prompt",
         ),
-        ("pairs", ["--out", "no-such-file.jsonl", "--max-tokens", "3"], "at most 3"),
+        ("pairs", ["--out", "no-such-file.jsonl", "--max-tokens", "3"], "at most 3 are allowed"),
     ],
 )
 def test_what_is_wrong_is_named(model: Path, data: Path, command: str, options: list[str], words: str) -> None:
@@ -257,30 +266,30 @@ def test_what_is_wrong_is_named(model: Path, data: Path, command: str, options: 
 
 def test_a_missing_model_or_file_and_a_broken_row_are_named(model: Path, data: Path, tmp_path: Path) -> None:
     refused(run("kernel", tmp_path / "nowhere", data), "a folder that exists")
-    refused(run("kernel", model, tmp_path / "no.jsonl"), "a file that exists")
+    refused(run("kernel", model, tmp_path / "no.jsonl"), "there is no file ")
     refused(run("kernel", model, write_lines(tmp_path / "empty.jsonl", [])), "no rows")
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
-    refused(run("pairs", model, data, "--out", tmp_path / "mine.txt"), "a file without mine.txt.settings.json")
+    refused(run("pairs", model, data, "--out", tmp_path / "mine.txt"), "no audit wrote it")
     assert (tmp_path / "mine.txt").read_text(encoding="utf-8") == "mine"
     broken = write_lines(tmp_path / "broken.jsonl", [products(1)[0], "{"])
     refused(run("step", model, broken, "--row", 1), "line 2: not JSON")
 
 
 def test_a_file_in_use_is_refused(model: Path, data: Path, tmp_path: Path) -> None:
-    from dynamics.language_model.pair_audit.results import locked
+    from dynamics.files import lock
 
-    with locked(tmp_path / "out"):
-        refused(run("pairs", model, data, "--out", tmp_path / "out"), "no other run")
+    with lock(tmp_path / "out.lock"):
+        refused(run("pairs", model, data, "--out", tmp_path / "out"), "another run is writing")
 
 
 def test_control_c_is_no_error(model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "run_audit", interrupted)
+    monkeypatch.setattr(pairs_module, "run_audit", interrupted)
     result = run("pairs", model, data, "--out", tmp_path / "out")
     assert result.exit_code == 130
-    assert "the same command goes on" in result.stderr
+    assert result.stderr.strip() == "stopped before a row was finished"
 
 
 def test_the_shipped_model_on_ten_products(tmp_path: Path) -> None:
@@ -294,14 +303,14 @@ def test_the_shipped_model_on_ten_products(tmp_path: Path) -> None:
         gradients = []
         for side in ("chosen", "rejected"):
             sequence = tokenize(loaded.tokenizer, row["prompt"], row[side])
-            found = plain_gradient(loaded.model, [sequence], torch.ones(1), None, torch.float64)
+            found = log_probs_vjp(loaded.model, [sequence], torch.ones(1), dtype=torch.float64)
             gradients.append(torch.cat([g.flatten() for g in found.values()]))
         g_w, g_l = gradients
         scale = float(g_w.norm() * (g_w - g_l).norm())
         assert record["drive_chosen"] == pytest.approx(float(g_w @ (g_w - g_l)), abs=1e-5 * scale)
         assert record["cosine"] == pytest.approx(float(g_w @ g_l / (g_w.norm() * g_l.norm())), abs=1e-5)
-        assert record["lowers_chosen"] == bool(g_w @ (g_w - g_l) < 0)
-        lowered.append(record["lowers_chosen"])
+        assert record["displaced"] == bool(g_w @ (g_w - g_l) < 0)
+        lowered.append(record["displaced"])
     assert f"displaced             {sum(lowered)} (" in result.output
     assert {True, False} == set(lowered)
 
@@ -333,7 +342,7 @@ def test_stopped_then_killed_then_resumed_is_the_file_of_an_uninterrupted_run(mo
     stopped.send_signal(signal.SIGINT)
     _, said = stopped.communicate(timeout=60)
     assert stopped.returncode == 130
-    assert said.strip() == f"stopped; {out} holds whole lines, and the same command goes on with it"
+    assert said.strip() == (f"stopped; the finished rows are in {out}, and the same command continues with the others")
     first = out.read_bytes()
     assert whole.read_bytes().startswith(first)
     assert 10 <= first.count(b"\n") < 150

@@ -1,4 +1,4 @@
-"""Optimizers against torch's own, and the step at which they part."""
+"""Optimizers against torch's own, and the step at which they differ."""
 
 from __future__ import annotations
 

@@ -67,5 +67,5 @@ def test_directional_derivatives_are_those_of_jacobian_and_hessian(world: World)
 
 
 def test_the_gram_matrix_of_another_policy_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match=r"^gram: got shape \(4, 4\); allowed: shape \(3, 3\)"):
+    with pytest.raises(InvalidArgument, match=r"^kernel: got shape \(4, 4\); allowed: shape \(3, 3\)"):
         drives(kernel(Tabular(4), torch.zeros(4)), pairs(0, 1, shape=(3,)))

@@ -22,7 +22,7 @@ def test_means_are_those_of_the_selected_rows(keys: list[tuple[str, int]], data:
     assert means["count"].sum() == len(keys)
     assert len(means) == len(set(keys))
     for row in means.rows():
-        part = table.select(letter=row["letter"], number=row["number"])["y"]
+        part = table.where(letter=row["letter"], number=row["number"])["y"]
         assert len(part) == row["count"]
         np.testing.assert_allclose(row["y"], part.mean(0), rtol=1e-12, atol=1e-9)
         if len(part) > 1:
@@ -44,7 +44,7 @@ def test_unknown_columns_and_values_are_named() -> None:
     with pytest.raises(InvalidArgument, match="a column: x"):
         table["y"]
     with pytest.raises(InvalidArgument, match=r"one of \[0, 1, 2\]"):
-        table.select(x=7)
+        table.where(x=7)
     assert len(Table({}, ())) == 0
 
 

@@ -1,4 +1,4 @@
-"""Throw away at the end what the processes of a test run shared."""
+"""Delete, at the end of a test run, the arrays that its processes shared."""
 
 from __future__ import annotations
 

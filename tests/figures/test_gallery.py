@@ -14,11 +14,11 @@ import pytest
 from dynamics import InvalidArgument
 from figures.gallery import math, page, prose, read_entry, write_gallery
 from figures.not_regenerated import NOT_REGENERATED
-from figures.registry import Figure, select
+from figures.registry import Figure, select_figures
 from figures.store import save
 from figures.style import paper_style
 from tests.browser import accessibility_problems, open_page
-from theory.ledger import load
+from theory.ledger import load_claims
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import figures.catalog  # noqa: F401
 
     made = tmp_path_factory.mktemp("gallery")
-    for spec in select(NAMES):
+    for spec in select_figures(NAMES):
         arrays = spec.compute()
         with paper_style():
             drawing = spec.drawers[0](arrays)
@@ -42,13 +42,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest = json.loads(path.read_text())
     manifest["checks"][next(iter(manifest["checks"]))] = False
     path.write_text(json.dumps(manifest))
-    write_gallery(select(NAMES), made, load())
+    write_gallery(select_figures(NAMES), made, load_claims())
     return made
 
 
 def test_every_figure_is_there_with_its_checks_and_claims(folder: Path) -> None:
     html = (folder / "index.html").read_text()
-    for spec in select(NAMES):
+    for spec in select_figures(NAMES):
         assert f'<article id="{spec.key}"' in html
         assert all(f"<code>{key}</code>" in html for key in spec.claims)
         for suffix in (".pdf", ".png", ".npz", ".json"):
@@ -61,26 +61,26 @@ def test_every_figure_is_there_with_its_checks_and_claims(folder: Path) -> None:
 
 
 def test_a_text_cannot_become_markup(folder: Path) -> None:
-    spec = dataclasses.replace(select(["sun2025-4"])[0], caption="a < b <script>alert(1)</script>")
-    html = page([read_entry(spec, folder, load())])
+    spec = dataclasses.replace(select_figures(["sun2025-4"])[0], caption="a < b <script>alert(1)</script>")
+    html = page([read_entry(spec, folder, load_claims())])
     assert "<script>alert" not in html
     assert "a &lt; b" in html
     assert prose("<b> $x_1$") == "&lt;b&gt; " + math("x_1", "inline")
 
 
 def test_every_claim_can_be_shown() -> None:
-    for claim in load().values():
+    for claim in load_claims().values():
         shown = [math(claim.says), prose(claim.because), prose(claim.assumes)]
         assert not any(re.search(r"\\[a-zA-Z]+", text) for text in shown), claim.key
 
 
 def test_what_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
-    spec = select(["sun2025-4"])[0]
+    spec = select_figures(["sun2025-4"])[0]
     with pytest.raises(InvalidArgument, match="python -m figures writes them"):
-        write_gallery([spec], tmp_path, load())
+        write_gallery([spec], tmp_path, load_claims())
     assert not list(tmp_path.iterdir())
     with pytest.raises(InvalidArgument, match="claims of the ledger"):
-        read_entry(dataclasses.replace(spec, claims=("sun2025.no-such-claim",)), folder, load())
+        read_entry(dataclasses.replace(spec, claims=("sun2025.no-such-claim",)), folder, load_claims())
 
 
 def opened(browser: Browser, folder: Path, query: str = "", **settings: Any) -> tuple[Page, list[str]]:
@@ -145,5 +145,5 @@ def test_prints_without_the_search(browser: Browser, folder: Path) -> None:
 
 
 def test_a_figure_needs_no_claims(folder: Path) -> None:
-    spec: Figure = dataclasses.replace(select(["sun2025-4"])[0], claims=())
+    spec: Figure = dataclasses.replace(select_figures(["sun2025-4"])[0], claims=())
     assert "What is true of the claims" not in page([read_entry(spec, folder, {})])

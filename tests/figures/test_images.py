@@ -1,4 +1,4 @@
-"""The static figures against pictures that were looked at.
+"""The static figures against pictures that a person has inspected.
 
 ``pytest tests/figures/test_images.py --mpl-generate-path=tests/figures/images`` draws them again. Then they must be
 looked at again.

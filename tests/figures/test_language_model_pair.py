@@ -82,7 +82,7 @@ WRONG: dict[str, tuple[Change, ...]] = {
         bump("drive", (slice(None), W), 200.0),
         bump("drive", (12, W), 300.0),
     ),
-    "margin_grows_as_foretold": (
+    "margin_grows_as_predicted": (
         bump("margin", 100, 1.0),
         bump("margin", slice(None), 0.1),
         bump("predicted", (5, W), 0.01),
@@ -177,7 +177,7 @@ def test_another_model_is_drawn_and_fails_honestly(tmp_path: Path) -> None:
     found = one_pair.with_settings(model=random_model(tmp_path), device="cpu", steps=4, every=2).compute()
     failed = {check.name for check in one_pair.failures(found)}
     assert "chosen_rises_then_falls_below_its_start" in failed
-    assert "margin_grows_as_foretold" not in failed
+    assert "margin_grows_as_predicted" not in failed
     drawing_of(one_pair, found)
 
 

@@ -187,7 +187,7 @@ def test_a_wrong_method_is_seen(method: str, wrong: object, check: str, monkeypa
 def test_simpo_in_the_place_of_self_po_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six seeds are enough to see that the wrong loss was trained."""
     real = overoptimization.train
-    monkeypatch.setattr(overoptimization, "train", lambda cells: real(cells | {"loss": "simpo"}))
+    monkeypatch.setattr(overoptimization, "train", lambda batch: real(batch | {"loss": "simpo"}))
     seen = failed("sun2025-5", FIGURES["sun2025-5"].compute(seeds=4))
     assert {"self_po_falls_less", "the_median_settles_and_the_largest_does_not"} <= seen
 
@@ -196,7 +196,7 @@ def test_simpo_in_the_place_of_self_po_is_seen(monkeypatch: pytest.MonkeyPatch) 
 def test_other_worlds_show_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seeds that no setting was chosen on."""
     real = overoptimization.train
-    monkeypatch.setattr(overoptimization, "train", lambda cells: real(cells | {"seed": cells["seed"] + 1000}))
+    monkeypatch.setattr(overoptimization, "train", lambda batch: real(batch | {"seed": batch["seed"] + 1000}))
     assert failed("sun2025-5", FIGURES["sun2025-5"].compute(seeds=32)) == set()
 
 

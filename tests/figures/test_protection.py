@@ -51,9 +51,9 @@ def as_for(other: str, *losses: str) -> Change:
 
 def turned_gram(a: Arrays) -> Arrays:
     """A kernel with its off-diagonal halved: the condition would hold for another world."""
-    gram = a["gram"].copy()
+    gram = a["kernel"].copy()
     gram[SHARED, 0, 1] /= 3
-    return {"gram": gram}
+    return {"kernel": gram}
 
 
 CONTROLS: list[tuple[str, Change]] = [

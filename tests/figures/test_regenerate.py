@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from dynamics import InvalidArgument
 from figures.__main__ import app
 from figures.catalog import FIGURES
-from figures.regenerate import draw, regenerate, replay
-from figures.registry import Arrays, Figure, figure, select
+from figures.regenerate import produce, regenerate, replay
+from figures.registry import Arrays, Figure, figure, select_figures
 
 slope = 1.0  # what the code does; another value stands for a change of the code
 
@@ -40,7 +40,7 @@ def ramp() -> Iterator[Figure]:
 
 
 def test_a_replay_uses_the_settings_of_the_manifest(ramp: Figure, tmp_path: Path) -> None:
-    draw(ramp.with_settings(ends=((0.0, 2.0), (1.0, 3.0)), model="large"), tmp_path / "old")
+    produce(ramp.with_settings(ends=((0.0, 2.0), (1.0, 3.0)), model="large"), tmp_path / "old")
     found = replay(tmp_path / "old" / "zz-1.json", tmp_path / "new")
     assert found.same
     assert not found.differences
@@ -53,7 +53,7 @@ def test_a_replay_uses_the_settings_of_the_manifest(ramp: Figure, tmp_path: Path
 
 
 def test_a_replay_sees_that_the_numbers_changed(ramp: Figure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw(ramp, tmp_path)
+    produce(ramp, tmp_path)
     monkeypatch.setitem(globals(), "slope", 1 + 2**-52)
     found = replay(tmp_path / "zz-1.json", tmp_path)
     assert not found.same
@@ -61,7 +61,7 @@ def test_a_replay_sees_that_the_numbers_changed(ramp: Figure, tmp_path: Path, mo
 
 
 def test_a_replay_tells_other_versions(ramp: Figure, tmp_path: Path) -> None:
-    draw(ramp, tmp_path)
+    produce(ramp, tmp_path)
     path = tmp_path / "zz-1.json"
     manifest = json.loads(path.read_text())
     manifest["environment"]["numpy"] = "1.0"
@@ -73,7 +73,7 @@ def test_a_replay_tells_other_versions(ramp: Figure, tmp_path: Path) -> None:
 
 
 def test_a_replay_that_differs_exits_with_1(ramp: Figure, tmp_path: Path) -> None:
-    draw(ramp, tmp_path)
+    produce(ramp, tmp_path)
     with (tmp_path / "zz-1.npz").open("wb") as file:
         np.savez_compressed(file, y=np.zeros((1, 2)), word=np.array(["small"]))
     result = CliRunner().invoke(app, ["--replay", str(tmp_path / "zz-1.json"), "--out", str(tmp_path / "new")])
@@ -88,7 +88,7 @@ def test_a_replay_that_differs_exits_with_1(ramp: Figure, tmp_path: Path) -> Non
     ["", "{}", "[]", '{"key": "zz-1"}', '{"key": "zz-9", "settings": {}, "environment": {}, "files": {}}', "\0"],
 )
 def test_what_is_no_manifest_is_refused(ramp: Figure, tmp_path: Path, text: str) -> None:
-    draw(ramp, tmp_path)
+    produce(ramp, tmp_path)
     shutil.copy(tmp_path / "zz-1.npz", tmp_path / "zz-9.npz")
     path = tmp_path / "bad.json"
     path.write_text(text)
@@ -99,7 +99,7 @@ def test_what_is_no_manifest_is_refused(ramp: Figure, tmp_path: Path, text: str)
 
 
 def test_arrays_are_never_unpickled(ramp: Figure, tmp_path: Path) -> None:
-    draw(ramp, tmp_path)
+    produce(ramp, tmp_path)
     with (tmp_path / "zz-1.npz").open("wb") as file:
         np.savez_compressed(file, y=np.array([{"a": 1}], dtype=object))
     with pytest.raises(InvalidArgument, match="manifest"):
@@ -126,7 +126,7 @@ def test_a_model_goes_to_the_figures_that_take_one(ramp: Figure, tmp_path: Path)
 
 @pytest.mark.slow
 def test_two_processes_write_the_same_files_as_one(tmp_path: Path) -> None:
-    chosen = select(["sun2025-4", "wipf2024-2"])
+    chosen = select_figures(["sun2025-4", "wipf2024-2"])
     alone, together = (list(regenerate(chosen, tmp_path / str(jobs), jobs)) for jobs in (1, 2))
     assert {drawn.key for drawn in alone} == {drawn.key for drawn in together} == {"sun2025-4", "wipf2024-2"}
     paths = [path for path in (tmp_path / "1").iterdir() if path.suffix != ".json"]  # which names the commit of now

@@ -1,4 +1,4 @@
-"""Every check of the entropy figure holds, and fails on another loss, another bonus, or the bonus turned round."""
+"""Every check of the entropy figure holds, and fails on another loss, another bonus, or a bonus of wrong sign."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def complaint(recipe: Recipe, arguments: dict[str, Any]) -> str:
         found = f"returned {', '.join(odd)} with NaN or without numbers" if odd else ""
     except InvalidArgument as problem:
         named = any(name in problem.argument for name in names(recipe, arguments))
-        whole = named and problem.got and problem.allowed and len(str(problem)) < 2000
+        whole = named and problem.got and problem.allowed != "" and len(str(problem)) < 2000
         found = "" if whole else f"says: {problem}"
     except Exception as problem:
         if isinstance(problem, MemoryError) or "can't allocate memory" in str(problem):

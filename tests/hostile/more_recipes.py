@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 import theory
-from figures.registry import FIGURES, Figure, figure, select
+from figures.registry import FIGURES, Figure, figure, select_figures
 from tests.hostile.judge import Recipe
 from tests.hostile.recipes import distribution
 from theory.claim import CLAIMS
-from theory.ledger import run_ledger, select as select_claims
+from theory.ledger import run_ledger, select_claims
 from toy_models import displacement, gaussian_preferences, violation
 from toy_models.constrained import (
     dpo,
@@ -204,6 +204,6 @@ MORE: dict[str, Recipe] = {
     ),
     "figure": Recipe(make_figure, for_figure),
     "Figure.with_settings": Recipe(with_settings, lambda source: {"size": 3}),
-    "select figures": Recipe(select, lambda source: {"names": []}),
+    "select figures": Recipe(select_figures, lambda source: {"names": []}),
 }
 """Recipes by name."""

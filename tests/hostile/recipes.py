@@ -194,13 +194,13 @@ def for_sample(source: random.Random) -> dict[str, Any]:
     return {"size": source.randint(1, 4), "generator": torch.Generator().manual_seed(1), "runs": runs}
 
 
-def square(cells: dict[str, Any]) -> dict[str, Any]:
-    return {"square": np.asarray(cells["seed"], dtype=float) ** 2}
+def square(batch: dict[str, Any]) -> dict[str, Any]:
+    return {"square": np.asarray(batch["seed"], dtype=float) ** 2}
 
 
 def for_sweep(source: random.Random) -> dict[str, Any]:
-    found: dict[str, Any] = {"run": square, "grid": {"x": [1.0, 2.0], "name": ["a", "é"]}, "seeds": [0, 3]}
-    return found | {"apart": (), "block": 256, "jobs": 1, "path": None, "progress": False}
+    found: dict[str, Any] = {"function": square, "grid": {"x": [1.0, 2.0], "name": ["a", "é"]}, "seeds": [0, 3]}
+    return found | {"static": (), "batch_size": 256, "jobs": 1, "path": None, "progress": False}
 
 
 def a_table(source: random.Random) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def for_mlp(source: random.Random) -> dict[str, Any]:
 
 def for_drives(source: random.Random) -> dict[str, Any]:
     found = world_and_pairs(source)
-    return {"gram": kernel(found["policy"], found["theta"]), "preferences": found["preferences"]}
+    return {"kernel": kernel(found["policy"], found["theta"]), "preferences": found["preferences"]}
 
 
 def run_of_two_steps() -> Any:

@@ -1,4 +1,4 @@
-"""Model folders that are broken or malicious: refused with a word, nothing unpickled, nothing run."""
+"""Model folders that are broken or malicious: refused with a message, nothing unpickled, nothing run."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_the_judge_is_content_with_a_refusal_and_with_numbers() -> None:
 
 
 def test_a_loss_without_a_value_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match=r"^chosen, rejected, \.\.\.: got 0, 0, 0, 0; allowed: .* has a value"):
+    with pytest.raises(InvalidArgument, match=r"^chosen, rejected, \.\.\.: got 0, 0, 0, 0; allowed: .* is defined"):
         BDPO()(0.0, 0.0)
     with pytest.raises(InvalidArgument, match="got -inf, -inf"):
         DPO()([-1.0, -np.inf], [-2.0, -np.inf])
@@ -140,7 +140,7 @@ def test_a_sweep_that_is_refused_writes_nothing(tmp_path: Path) -> None:
     recipe = RECIPES["sweep"]
     path = tmp_path / "file"
     refused = 0
-    for argument in ("grid", "seeds", "apart", "block", "jobs", "progress"):
+    for argument in ("grid", "seeds", "static", "batch_size", "jobs", "progress"):
         for make in HOSTILE.values():
             try:
                 recipe.call(**(recipe.valid(random.Random(0)) | {"path": path, argument: make()}))

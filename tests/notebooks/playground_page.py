@@ -1,4 +1,4 @@
-"""Where the playground is, and how a test goes about in it."""
+"""The location of the playground, and how a test operates it."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from theory.ledger import load
+from theory.ledger import load_claims
 
 ROOT = Path(__file__).parents[2]
 FOLDER = str(ROOT / "notebooks")
@@ -64,7 +64,7 @@ def test_names_claims_of_the_ledger(notebook: Any) -> None:
         re.findall(r"\b(?:jian2025|wipf2024|feng2024|sun2025|ma2025)\.[a-z0-9.-]+[a-z0-9]", text(notebook, "markdown"))
     )
     assert named
-    assert not named - load().keys()
+    assert not named - load_claims().keys()
 
 
 @pytest.mark.slow

@@ -99,9 +99,9 @@ def shipped_sequences() -> tuple[Any, list[Any]]:
     """Return the shipped model and three answers to its question."""
     from dynamics.language_model import tokenize
     from toy_models.multiplication.responses import as_prompt
-    from toy_models.multiplication.shipped import QUESTION, load
+    from toy_models.multiplication.shipped import QUESTION, load_checkpoint
 
-    model, tokenizer = load()
+    model, tokenizer = load_checkpoint()
     prompt = as_prompt(tokenizer, QUESTION)
     answers = ("The answer is 132.", "The answer is 121.", "132.")
     return model, [tokenize(tokenizer, prompt, answer) for answer in answers]

@@ -65,9 +65,9 @@ WAYS: list[dict[str, Any]] = [
     {"memory": "layerwise"},
     {"memory": "layerwise", "batch_tokens": 4},
     {"memory": "layerwise", "batch_tokens": 1},
-    {"memory": "graph", "route": "ghost"},
-    {"memory": "graph", "route": "product"},
-    {"memory": "layerwise", "route": "product", "batch_tokens": 6},
+    {"memory": "graph", "contraction": "ghost"},
+    {"memory": "graph", "contraction": "materialised"},
+    {"memory": "layerwise", "contraction": "materialised", "batch_tokens": 6},
     {"memory": "graph", "vocabulary_piece": 3},
 ]
 

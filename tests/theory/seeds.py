@@ -18,7 +18,7 @@ from typing import Any
 
 from theory.claim import Claim
 from theory.evidence import Evidence, Statement
-from theory.ledger import select
+from theory.ledger import select_claims
 
 
 class Searches(Evidence):
@@ -76,7 +76,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=60, help="the seeds 0, 1, ... up to this number")
     parser.add_argument("--worlds", type=int, default=40, help="random cases of each search")
     arguments = parser.parse_args()
-    claims = select(arguments.keys, None)
+    claims = select_claims(arguments.keys, None)
     wrong = 0
     for claim in claims:
         for found in problems(claim, range(arguments.seeds), arguments.worlds):

@@ -20,7 +20,7 @@ from theory.claim import (
     Claim,
     claim,
     earned,
-    run,
+    run_claim,
 )
 from theory.evidence import ALSO, CONDITIONAL, CORRECTED, FAILS, HOLDS, ORDER, VACUOUS, Evidence, Finding
 from theory.worlds import any_world
@@ -60,37 +60,37 @@ def made(evidence, verdict: str = PROVED) -> Claim:
 
 
 def test_reproduced() -> None:
-    outcome = run(made(lambda e: e.proves(lambda: True, control=lambda: False, by="hand")))
+    outcome = run_claim(made(lambda e: e.proves(lambda: True, control=lambda: False, by="hand")))
     assert (outcome.status, outcome.earned, outcome.problem) == (REPRODUCED, PROVED, "")
 
 
 def test_contradicted_when_the_evidence_earns_another_verdict() -> None:
-    outcome = run(made(lambda e: e.proves(lambda: True, control=lambda: False, by="hand"), FALSE))
+    outcome = run_claim(made(lambda e: e.proves(lambda: True, control=lambda: False, by="hand"), FALSE))
     assert outcome.status == CONTRADICTED
     assert "false" in outcome.problem
     assert "holds" in outcome.problem
 
 
 def test_broken_when_a_checker_fails() -> None:
-    outcome = run(made(lambda e: e.proves(lambda: False, control=lambda: False, by="hand")))
+    outcome = run_claim(made(lambda e: e.proves(lambda: False, control=lambda: False, by="hand")))
     assert outcome.status == BROKEN
 
 
 def test_broken_when_a_negative_control_passes() -> None:
-    outcome = run(made(lambda e: e.proves(lambda: True, control=lambda: True, by="hand")))
+    outcome = run_claim(made(lambda e: e.proves(lambda: True, control=lambda: True, by="hand")))
     assert outcome.status == BROKEN
     assert "control" in outcome.problem
 
 
 def test_no_evidence_earns_nothing() -> None:
-    assert run(made(lambda e: None)).status == CONTRADICTED
+    assert run_claim(made(lambda e: None)).status == CONTRADICTED
 
 
 def test_an_exception_is_reported_with_its_place() -> None:
     def evidence(e: Evidence) -> None:
         e.holds(lambda w: 1 / 0 > 0, any_world, control=lambda w: False)
 
-    outcome = run(made(evidence))
+    outcome = run_claim(made(evidence))
     assert outcome.status == PROBLEM
     assert "ZeroDivisionError" in outcome.problem
 

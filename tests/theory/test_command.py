@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from theory.__main__ import app
 from theory.claim import CLAIMS, FALSE, claim
+from theory.ledger import select_claims
 
 RUN = CliRunner()
 
@@ -39,7 +40,7 @@ def test_explain_tells_the_story_of_corollary_2() -> None:
     result = RUN.invoke(app, ["--explain", "jian2025.corollary-2"])
     assert result.exit_code == 0, result.output
     for part in (
-        r"\sqrt{\pi_w}",
+        "√(π_w)",
         "arithmetic and geometric means",
         "7/12",
         "true instead: jian2025.log-margin",
@@ -81,10 +82,10 @@ def test_list_does_not_run_anything() -> None:
 
 
 def test_a_certificate_is_written_for_a_proof_and_said_to_be_missing_for_a_search(tmp_path: Path) -> None:
-    keys = ["jian2025.corollary-2-identity", "jian2025.eventual-violation"]
+    keys = ["jian2025.corollary-2-identity", "jian2025.table-1"]
     result = RUN.invoke(app, [*keys, "--certificate", str(tmp_path / "proofs")])
     assert result.exit_code == 0, result.output
-    assert "eventual-violation: no proof by the solver" in result.output
+    assert "table-1: no proof by the solver" in result.output
     files = sorted((tmp_path / "proofs").iterdir())
     assert files
     assert all(path.name.startswith("jian2025.corollary-2-identity-") for path in files)
@@ -100,3 +101,19 @@ def test_a_reader_finds_what_is_said_of_an_equation_inside_a_range_too() -> None
     missing = RUN.invoke(app, ["jian2025", "--eq", "4900", "--list"])
     assert missing.exit_code == 2
     assert "4900" in missing.output
+
+
+@pytest.mark.parametrize("width", [60, 200])
+def test_list_has_one_line_a_claim_at_any_width(width: int) -> None:
+    listed = RUN.invoke(app, ["jian2025", "--list"], env={"COLUMNS": str(width)})
+    lines = [line for line in listed.output.split("\n") if line.strip()]
+    assert len(lines) == 1 + len(select_claims(["jian2025"]))
+
+
+def test_explain_is_mathematics_in_lines_of_the_terminal() -> None:
+    shown = RUN.invoke(app, ["--explain", "jian2025.corollary-2-identity"], env={"COLUMNS": "70"}).output
+    assert "‖g_w-g_l‖^2" in shown
+    assert "\\frac" not in shown
+    assert max(map(len, shown.split("\n"))) <= 70
+    assert "theory/jian2025/corollary_2_mended.py, line" in shown
+    assert "told of every case: p_w, p_l, p_y > 0" in shown

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from dynamics.errors import InvalidArgument
-from theory.claim import CONTRADICTED, REPRODUCED, VERDICTS, run
-from theory.ledger import load, run_ledger, select
+from theory.claim import CONTRADICTED, REPRODUCED, VERDICTS, run_claim
+from theory.ledger import load_claims, run_ledger, select_claims
 from theory.report import PAPERS, markdown, section
 
-CLAIMS = load()
+CLAIMS = load_claims()
 LEDGER = Path(__file__).parents[2] / "theory" / "LEDGER.md"
 
 
 @pytest.mark.parametrize("key", list(CLAIMS))
 def test_claim_is_reproduced_and_stands_in_the_ledger(key: str) -> None:
-    outcome = run(CLAIMS[key])
+    outcome = run_claim(CLAIMS[key])
     assert outcome.status == REPRODUCED, outcome.problem
     assert outcome.findings
     assert section(CLAIMS[key], outcome) in LEDGER.read_text(encoding="utf-8"), (
@@ -42,7 +42,7 @@ def test_a_swapped_verdict_makes_the_run_fail(written: str) -> None:
         seen.setdefault(made.verdict, made)
     assert set(seen) == set(VERDICTS)
     for verdict, made in seen.items():
-        outcome = run(dataclasses.replace(made, verdict=written), worlds=100)
+        outcome = run_claim(dataclasses.replace(made, verdict=written), worlds=100)
         assert outcome.earned == verdict
         assert outcome.status == (REPRODUCED if verdict == written else CONTRADICTED)
 
@@ -94,14 +94,14 @@ def test_the_latex_uses_macros_that_exist() -> None:
 
 
 def test_outcomes_do_not_depend_on_the_number_of_processes() -> None:
-    claims = select(["jian2025.corollary-2*", "jian2025.log-margin"])
+    claims = select_claims(["jian2025.corollary-2*", "jian2025.log-margin"])
     one = {o.key: o.findings for o in run_ledger(claims, worlds=60, seed=3, jobs=1)}
     two = {o.key: o.findings for o in run_ledger(claims, worlds=60, seed=3, jobs=2)}
     assert one == two
 
 
 def test_markdown_holds_every_selected_claim() -> None:
-    claims = select(["jian2025.corollary-2"])
+    claims = select_claims(["jian2025.corollary-2"])
     outcomes = {o.key: o for o in run_ledger(claims, jobs=1)}
     text = markdown(claims, outcomes)
     assert text.startswith("# The claim ledger")
@@ -115,10 +115,10 @@ def test_markdown_holds_every_selected_claim() -> None:
 )
 def test_unknown_keys_and_papers_are_named(arguments: dict, names: str) -> None:
     with pytest.raises(InvalidArgument, match=names):
-        select(**arguments)
+        select_claims(**arguments)
 
 
 @pytest.mark.parametrize(("worlds", "seed", "jobs"), [(0, 0, 1), (10, -1, 1), (10, 0, 0)])
 def test_bad_settings_are_refused(worlds: int, seed: int, jobs: int) -> None:
     with pytest.raises(InvalidArgument, match="whole number"):
-        list(run_ledger(select(["jian2025.log-margin"]), worlds, seed, jobs))
+        list(run_ledger(select_claims(["jian2025.log-margin"]), worlds, seed, jobs))

@@ -7,11 +7,11 @@ import pytest
 from tests.theory.seeds import problem, problems
 from theory.claim import CLAIMS, Claim
 from theory.evidence import Evidence
-from theory.ledger import load
+from theory.ledger import load_claims
 from theory.worlds import World, tabular
 
-load()
-SEEDS = (9,)  # the one that once divided by zero; python -m tests.theory.seeds tries 60
+load_claims()
+SEEDS = (9,)  # the one that once divided by zero; make seeds tries 60
 WORLDS = 15
 
 

@@ -17,7 +17,7 @@ SEEDS = list(range(6))
 OVERLAPS = [-0.5, 0.0, 0.3, 0.6, 0.9, 0.99]
 
 
-def cells(policy: str, responses: int, overlap: Any = OVERLAPS, seed: Any = SEEDS) -> dict[str, Any]:
+def batch(policy: str, responses: int, overlap: Any = OVERLAPS, seed: Any = SEEDS) -> dict[str, Any]:
     return {"policy": policy, "responses": responses, "overlap": overlap, "seed": seed}
 
 
@@ -31,7 +31,7 @@ def scores(policy: str, responses: int) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("policy", POLICIES)
 def test_drives_against_forward_mode(policy: str) -> None:
     p, g = scores(policy, 8)
-    found = displacement(cells(policy, 8), gain=0.5)
+    found = displacement(batch(policy, 8), gain=0.5)
     torch.testing.assert_close(p.sum(1), torch.ones(6, dtype=torch.float64), rtol=0, atol=1e-12)
     torch.testing.assert_close(torch.einsum("by,byi->bi", p, g), torch.zeros_like(g[:, 0]), rtol=0, atol=1e-12)
     gram = g @ g.mT
@@ -53,14 +53,14 @@ def test_the_path_of_a_log_linear_policy_is_exact() -> None:
     for gain in (0.3, 4.0):
         s = gain / d.square().sum(1, keepdim=True)
         after = torch.log_softmax(p.log() + s * torch.einsum("byi,bi->by", g, d), 1)
-        change = displacement(cells("log-linear", 8), gain=gain)["change"]
+        change = displacement(batch("log-linear", 8), gain=gain)["change"]
         torch.testing.assert_close(change, (after - p.log())[:, 0], rtol=0, atol=1e-10)
 
 
 def test_the_path_of_a_tabular_policy_is_exact() -> None:
     p, _ = scores("tabular", 4)
     moved = p.log() + torch.tensor([1.0, -1.0, 0.0, 0.0])  # a gain of 2 nats
-    change = displacement(cells("tabular", 4), gain=2.0)["change"]
+    change = displacement(batch("tabular", 4), gain=2.0)["change"]
     torch.testing.assert_close(change, (torch.log_softmax(moved, 1) - p.log())[:, 0], rtol=0, atol=1e-12)
 
 
@@ -69,14 +69,14 @@ def test_the_path_of_a_tabular_policy_is_exact() -> None:
 def test_never_where_nothing_is_shared(responses: int, overlap: float, seed: int, data: st.DataObject) -> None:
     """Tabular policies and prefix trees, and every policy with two responses (up to rounding)."""
     policy = data.draw(st.sampled_from(list(POLICIES) if responses == 2 else ["tabular", "prefix-tree"]))
-    found = displacement(cells(policy, responses, [overlap], [seed]), gain=1.0)
+    found = displacement(batch(policy, responses, [overlap], [seed]), gain=1.0)
     for name in ("displaced", "sunk", "violated", "fall"):
         assert found[name].tolist() == [0.0]
 
 
 @pytest.mark.parametrize("policy", ["log-linear", "feature-mlp"])
 def test_the_tests_above_can_fail(policy: str) -> None:
-    found = displacement(cells(policy, 8, [0.95] * 100, range(100)), gain=4.0)
+    found = displacement(batch(policy, 8, [0.95] * 100, range(100)), gain=4.0)
     assert 0.1 < float(found["displaced"].mean()) < 0.9
     assert 0.1 < float(found["sunk"].mean()) < 0.9
     assert float(found["violated"].mean()) > 0
@@ -134,9 +134,9 @@ def test_the_overlap_of_a_tree_is_the_common_prefix() -> None:
 
 
 def test_a_world_depends_on_its_seed_alone() -> None:
-    whole = displacement(cells("feature-mlp", 4), gain=0.5)
+    whole = displacement(batch("feature-mlp", 4), gain=0.5)
     for b in (0, 5):
-        alone = displacement(cells("feature-mlp", 4, OVERLAPS[b : b + 1], SEEDS[b : b + 1]), gain=0.5)
+        alone = displacement(batch("feature-mlp", 4, OVERLAPS[b : b + 1], SEEDS[b : b + 1]), gain=0.5)
         for name, values in alone.items():
             torch.testing.assert_close(values[0], whole[name][b], rtol=0, atol=1e-13)
     log_probs, theta = random_worlds("log-linear", 4, [0.1, 0.9], [5, 5])
@@ -149,8 +149,8 @@ def test_a_world_depends_on_its_seed_alone() -> None:
 def test_the_map_is_the_mean_over_the_worlds() -> None:
     table = displacement_map(["tabular", "log-linear"], [2, 4], [0.0, 0.9], worlds=40, seed=100)
     assert len(table) == 8
-    cell = table.select(policy="log-linear", responses=4, overlap=0.9)
-    single = displacement(cells("log-linear", 4, [0.9] * 40, range(100, 140)))
+    cell = table.where(policy="log-linear", responses=4, overlap=0.9)
+    single = displacement(batch("log-linear", 4, [0.9] * 40, range(100, 140)))
     for name in ("displaced", "sunk", "fall", "change"):
         values = single[name].numpy()
         assert float(cell[name][0]) == pytest.approx(values.mean(), abs=1e-12)
@@ -184,4 +184,4 @@ def test_worlds_that_make_no_sense_are_refused(arguments: dict[str, Any], at: st
 @pytest.mark.parametrize("gain", [0.0, -1.0, float("inf")])
 def test_a_path_needs_a_length(gain: float) -> None:
     with pytest.raises(InvalidArgument, match="gain"):
-        displacement(cells("tabular", 4), gain=gain)
+        displacement(batch("tabular", 4), gain=gain)

@@ -1,4 +1,4 @@
-"""ma2025's Gaussian world against exact fractions, high precision, dynamics, and the audited numbers."""
+"""ma2025's Gaussian world against exact fractions, high precision, dynamics, and recorded numbers."""
 
 from __future__ import annotations
 

@@ -277,9 +277,9 @@ def test_masked_mass_counts_masked_responses() -> None:
 # ---------------------------------------------------------------- sweep, table, command
 
 
-def test_blocks_do_not_matter() -> None:
+def test_the_batch_size_does_not_matter() -> None:
     grid = {"method": ["dpo", "bdpo"], "mask": [0.0, 0.2]} | {name: [value] for name, value in SHORT.items()}
-    whole, cut = (sweep(training.run, grid, range(3), apart=list(SHORT), block=block) for block in (256, 5))
+    whole, cut = (sweep(training.train_batch, grid, range(3), static=list(SHORT), batch_size=size) for size in (256, 5))
     assert whole["method"].tolist() == cut["method"].tolist()
     for name in whole.results:
         np.testing.assert_allclose(whole[name], cut[name], rtol=0, atol=1e-12)
@@ -296,8 +296,8 @@ def test_blocks_do_not_matter() -> None:
         (lambda: train(["dpo"], [0.0, 0.2], [0], Setting(**SHORT)), "methods"),
         (lambda: world.draw_mask(1.0, 0), "rate"),
         (lambda: world.draw_mask(-0.1, 0), "rate"),
-        (lambda: training.run({"seed": np.arange(2), "steps": np.array([1, 2])}), "steps"),
-        (lambda: training.run({"seed": np.arange(2), "stpes": 1}), "cells"),
+        (lambda: training.train_batch({"seed": np.arange(2), "steps": np.array([1, 2])}), "steps"),
+        (lambda: training.train_batch({"seed": np.arange(2), "stpes": 1}), "batch"),
     ],
 )
 def test_wrong_arguments_are_named(call: Callable[[], object], argument: str) -> None:

@@ -201,13 +201,13 @@ CASES = [("silu", "adamw", 0.02), ("simpo", "adamw", 0.02), ("square", "sgd", 0.
 def test_a_batched_run_is_a_plain_loop(name: str, optimizer: str, rate: float) -> None:
     settings = {"loss": name, "optimizer": optimizer, "steps": SHORT, "pairs": 24}
     rates = np.array([rate, 0.5 * rate])
-    cells = settings | {
+    batch = settings | {
         "learning_rate": rates,
         "seed": np.array([1, 4]),
         "beta": np.array([2.5, 1.2]),
         "gamma": np.array([0.8, 0.1]),
     }
-    batched = train(cells)
+    batched = train(batch)
     for row, (seed, beta, gamma) in enumerate([(1, 2.5, 0.8), (4, 1.2, 0.1)]):
         alone = plain_loop(name, seed, beta, gamma, rates[row], optimizer == "adamw")
         for result, values in alone.items():
@@ -225,10 +225,10 @@ def test_training_is_what_simulate_does() -> None:
 
 def test_it_is_a_function_for_sweep() -> None:
     grid = {"loss": ["silu", "simpo"], "steps": [SHORT], "gamma": [0.0, 0.8]}
-    table = sweep(train, grid, [0, 1], apart=["loss", "steps"], block=3, jobs=1)
+    table = sweep(train, grid, [0, 1], static=["loss", "steps"], batch_size=3, jobs=1)
     assert table["reward"].shape == (8, RECORDS)
     assert (table["step"] == np.arange(RECORDS)).all()
-    row = table.select(loss="simpo", gamma=0.8, seed=1)
+    row = table.where(loss="simpo", gamma=0.8, seed=1)
     alone = train({"loss": "simpo", "steps": SHORT, "gamma": 0.8, "seed": np.array([1])})
     for result in alone:
         np.testing.assert_allclose(row[result], alone[result], rtol=1e-9, atol=1e-12)
@@ -255,10 +255,10 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("cells", WRONG)
-def test_impossible_runs_are_refused(cells: dict) -> None:
+@pytest.mark.parametrize("batch", WRONG)
+def test_impossible_runs_are_refused(batch: dict) -> None:
     with pytest.raises(InvalidArgument):
-        train(cells)
+        train(batch)
 
 
 # ---------------------------------------------------------------- the attractor

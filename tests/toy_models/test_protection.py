@@ -1,4 +1,4 @@
-"""The walks of the protection world against the finite policies of ``dynamics``."""
+"""The training paths of the protection world against the finite policies of ``dynamics``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_start_and_kernel_are_those_of_a_policy(name: str) -> None:
     policy, theta = policy_and_theta(name)
     place = list(FEATURES).index(name)
     close(policy.log_probs(theta).exp(), START[name])
-    close(WALK.gram[place], kernel(policy, theta)[:2, :2])
+    close(WALK.kernel[place], kernel(policy, theta)[:2, :2])
 
 
 @pytest.mark.parametrize("name", FEATURES)
@@ -42,7 +42,7 @@ def test_the_first_step_is_that_of_gradient_descent(name: str) -> None:
     asked = pairs(0, 1, shape=(3,))
     run = simulate(policy, theta, asked, loss=list(LOSSES.values()), learning_rate=rate, steps=1)
     change = (run.log_probs[1] - run.log_probs[0])[:, 0, 0]  # (losses, responses)
-    told = first_step(WALK.gram, pair_at(WALK.reference, WALK.reference))
+    told = first_step(WALK.kernel, pair_at(WALK.reference, WALK.reference))
     scale = told.chosen[:, place].abs().clamp(min=0.1)
     assert float(((change[:, 0] / rate - told.chosen[:, place]) / scale).abs().max()) < 2e-3
     assert float(((change[:, 0] - change[:, 1]) / rate - told.margin[:, place]).abs().max() / scale.max()) < 2e-3
@@ -55,7 +55,7 @@ def test_the_path_is_that_of_small_steps(loss: str, name: str) -> None:
     policy, theta = policy_and_theta(name)
     i, place = NAMES.index(loss), list(FEATURES).index(name)
     margin, chosen = WALK.margin[:, i, place].numpy(), WALK.chosen[:, i, place].numpy()
-    gram = WALK.gram[place]
+    gram = WALK.kernel[place]
     rate = 0.4 / float(gram.diagonal().max())  # 0.02 nats a step for DPO
     run = simulate(policy, theta, pairs(0, 1, shape=(3,)), loss=LOSSES[loss], learning_rate=rate, steps=150)
     logs = (run.log_probs - run.log_probs[0])[:, 0, 0, 0].numpy()

@@ -1,4 +1,4 @@
-"""The tasks: what is sampled, that they do not see one another, and that DPO and SFT are where they should be."""
+"""The tasks: what is sampled, that they are independent of one another, and that DPO and SFT are as they should be."""
 
 from __future__ import annotations
 

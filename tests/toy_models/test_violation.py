@@ -1,4 +1,4 @@
-"""The borders of Corollary 2 against exact fractions, and the path of a log-linear policy against single steps."""
+"""The boundaries of Corollary 2 against exact fractions, and the path of a log-linear policy against single steps."""
 
 from __future__ import annotations
 

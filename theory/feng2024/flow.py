@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import random
 from fractions import Fraction as F
 
 import numpy as np
@@ -11,14 +9,15 @@ import sympy as sp
 from scipy.integrate import solve_ivp
 from scipy.special import beta as euler_beta, betainc
 
-from dynamics import ratio_field, ratio_flow, ratio_hitting_time
+from dynamics import ratio_field, ratio_hitting_time
 from dynamics.errors import check_positive
-from theory.claim import PROVED, claim
-from theory.evidence import ALSO, Evidence
-from theory.feng2024.ratios import BETA, D1, D2, X1, X2, Point, anywhere
+from theory.claim import PROVED
+from theory.feng2024.ratios import BETA, D1, D2, X1, X2, claim
+from theory.proof import Named, Numbers, power, same, setting, sqrt
 from theory.worlds import World
 
-S, T, R2 = sp.symbols("s t R2", positive=True)  # s = x2^2 / (x1^2 + x2^2), time, squared radius
+R2 = X1**2 + X2**2
+"""Squared radius, which is conserved."""
 
 
 def hitting_time(x1: float, x2: float, beta: float) -> float:
@@ -62,207 +61,242 @@ def integrate(x1: float, x2: float, beta: float, times: np.ndarray) -> np.ndarra
     return solve_ivp(velocity, (0.0, times[-1]), [x1, x2], t_eval=times, rtol=1e-10, atol=1e-12).y
 
 
-def any_start(source: random.Random) -> dict[str, float]:
-    """Draw a start and a beta < 2."""
-    x1, x2 = (10 ** source.uniform(-1.5, 1.5) for _ in range(2))
-    return {"x1": x1, "x2": x2, "beta": source.uniform(0.05, 1.9)}
-
-
 def rate_of(quantity: sp.Expr) -> sp.Expr:
     """Return d(quantity)/dt along the gradient flow x' = -grad L."""
     return -D1 * sp.diff(quantity, X1) - D2 * sp.diff(quantity, X2)
 
 
-def slope_in_share(beta: sp.Expr, power: sp.Expr | None = None) -> sp.Expr:
-    """Return dt/ds as feng2024.hitting-time has it, with the sign of a falling s."""
-    exponent = beta / 2 if power is None else power
-    return -R2 / (2 * beta) * (1 + ((1 - S) / S) ** exponent)
+@claim("conserved-radius", "not in the paper; the trajectories of Figure 1 (b)", PROVED)
+def conserved_radius(power=2):
+    r"""\frac{d}{dt}\bigl(x_1^2+x_2^2\bigr)=0
+
+    Assumes: gradient flow in the ratios, moved as free coordinates
+    Proof: $x\cdot\nabla L=0$ (feng2024.tangential): every trajectory is an arc of a circle.
+    """
+    return same(rate_of(X1**power + X2**power), 0)
 
 
-@claim(
-    "feng2024.conserved-radius",
-    source="not in the paper; the trajectories of Figure 1 (b)",
-    says=r"\frac{d}{dt}\bigl(x_1^2+x_2^2\bigr)=0",
-    assumes="gradient flow in the ratios, moved as free coordinates",
-    verdict=PROVED,
-    proof=r"$x\cdot\nabla L=0$ (feng2024.tangential): every trajectory is an arc of a circle.",
+def stays_on_the_circle(power=2):
+    x = integrate(1.0, 1.0, 1.0, np.linspace(0.0, 1.5, 7))
+    return bool(np.abs((x**power).sum(axis=0) - 2).max() < 1e-7)
+
+
+conserved_radius.derived(wrong={"power": F(21, 10)})
+conserved_radius.numerical(
+    of=stays_on_the_circle,
+    wrong={"power": 1.99},
+    tolerance="Runge-Kutta on Eq. 2 from (1, 1), beta = 1, up to t = 1.5, radius to 1e-7",
+    also=True,
 )
-def conserved_radius(evidence: Evidence) -> None:
-    """Exactly for the field; and a plain integration of it stays on the circle."""
-
-    def on_the_circle(power: int = 2) -> bool:
-        times = np.linspace(0.0, 1.5, 7)
-        x = integrate(1.0, 1.0, 1.0, times)
-        radius = (x**power).sum(axis=0)
-        arc = ratio_flow(1.0, 1.0, 1.0, times)
-        return bool(np.abs(radius - 2).max() < 1e-7 and np.abs(arc.T - x).max() < 1e-7)
-
-    evidence.holds(
-        lambda p: p.x1 * p.d1 + p.x2 * p.d2 == 0, anywhere, control=lambda p: p.x1**2 * p.d1 + p.x2**2 * p.d2 == 0
-    )
-    evidence.proves(
-        lambda: sp.simplify(rate_of(X1**2 + X2**2)) == 0,
-        control=lambda: sp.simplify(rate_of(X1 + X2)) == 0,
-        by="SymPy: the rate of x1^2 + x2^2 simplifies to 0",
-    )
-    evidence.measures(
-        on_the_circle,
-        control=lambda: on_the_circle(1),
-        by="Runge-Kutta on the field from (1, 1), beta = 1, up to t = 1.5: radius and dynamics.ratio_flow to 1e-7",
-        role=ALSO,
-    )
 
 
-@claim(
-    "feng2024.limitation-1",
-    source="Section 3.3.1, Limitation 1",
-    says=r"\frac{x_2}{x_1}\to 0,\quad x_2\to 0,\qquad\frac{|\dot x_1|}{|\dot x_2|}\to 0",
-    assumes="gradient flow in the ratios, moved as free coordinates",
-    verdict=PROVED,
-    because="A statement about one choice of coordinates: in log-probabilities both rates are equal for ever "
-    "(feng2024.log-rates).",
-    proof=r"$\frac{d}{dt}\frac{x_2}{x_1}=-\frac{1}{x_1}\frac{\partial L}{\partial x_2}\frac{R^2}{x_1^2}<0$, on the arc "
-    r"of radius $R$ it is bounded away from 0 wherever $x_2/x_1$ is; then Corollary 1.",
+@claim("winner-ceiling", "not in the paper; what Limitation 1 amounts to from the reference", PROVED)
+def winner_ceiling(p, most=2):
+    r"""x(0)=(1,1)\implies 1\le x_1(t)=\frac{\pi_w(t)}{\mathrm{ref}_w}\le\sqrt2
+
+    Assumes: gradient flow in the ratios, moved as free coordinates
+    Because: Peculiar to these coordinates: in a tabular softmax the same pair can take all of the mass.
+    Proof: x2 falls from 1 and stays at 0 at least (feng2024.no-critical-point); feng2024.conserved-radius with $R^2=2$.
+    """
+    return p.x1 >= 1 and p.x1**2 <= most
+
+
+@setting("0 <= x2 <= 1, x1 = sqrt(2 - x2^2)")
+def from_the_reference(numbers: Numbers) -> Named:
+    """Every point of the arc from (1, 1)."""
+    x2 = numbers.within("x2", 0, 1)
+    return Named(x1=sqrt(2 - x2**2), x2=x2)
+
+
+def passes(case):
+    w, factor = case
+    return w.after(factor).p_w > 2 * w.p_w
+
+
+winner_ceiling.proved(over=from_the_reference, wrong={"most": F(19, 10)}, lemma="monotone")
+winner_ceiling.evaluated(
+    [(World.tabular([F(1, 10), F(1, 2), F(2, 5)]), 1000)],
+    of=passes,
+    wrong=lambda case: passes((case[0], 1)),
+    also=True,
 )
-def limitation_1(evidence: Evidence) -> None:
-    """The ratio falls at an exactly known rate and cannot stop; long runs end at the edge."""
-
-    def falls(p: Point, sign: int = 1) -> bool:
-        rate = (-p.d2 * p.x1 + p.d1 * p.x2) / p.x1**2
-        return rate == -p.d2 * (p.x1**2 + sign * p.x2**2) / p.x1**3 < 0
-
-    def ends_at_the_edge(time: float = 300.0) -> bool:
-        ends = [ratio_flow(1.0, 1.0, beta, [0.0, time])[-1] for beta in (0.1, 0.5, 1.0, 2.0, 3.0)]
-        return all(x2 / x1 < 1e-2 and abs(x1 - np.sqrt(2)) < 1e-3 for x1, x2 in ends)
-
-    evidence.holds(falls, anywhere, control=lambda p: falls(p, -1))
-    evidence.measures(
-        ends_at_the_edge,
-        control=lambda: ends_at_the_edge(1.0),
-        by="dynamics.ratio_flow from (1, 1) to t = 300 for beta = 0.1 ... 3: x2 / x1 < 0.01, x1 = sqrt(2) to 1e-3",
-        role=ALSO,
-    )
 
 
-@claim(
-    "feng2024.hitting-time",
-    source="not in the paper; when Limitation 1 has come to its end",
-    says=r"T=\frac{R^2}{2\beta}\Bigl[s+B\bigl(s;1-\tfrac\beta2,1+\tfrac\beta2\bigr)\Bigr],\quad s=\frac{x_2^2}{R^2},"
-    r"\quad R^2=x_1^2+x_2^2;\qquad T<\infty\iff\beta<2",
-    assumes="gradient flow in the ratios, moved as free coordinates",
-    verdict=PROVED,
-    because=r"From $(1,1)$: 10.368, 2.4875, $1+\pi/4$ and 2.4006 for $\beta=0.1,0.5,1,1.5$.",
-    proof=r"$\dot s=-\frac{2\beta}{R^2}\big/\bigl[1+(\frac{1-s}{s})^{\beta/2}\bigr]$; integrate $dt/ds$ from $s$ to 0. "
-    r"Near 0 the integrand is $s^{-\beta/2}$, integrable if and only if $\beta<2$.",
+@claim("limitation-1", "Section 3.3.1, Limitation 1", PROVED)
+def limitation_1(times=1):
+    r"""\frac{x_2}{x_1}\to 0,\quad x_2\to 0,\qquad\frac{|\dot x_1|}{|\dot x_2|}\to 0
+
+    Assumes: gradient flow in the ratios, moved as free coordinates
+    Because: A statement about one choice of coordinates: in log-probabilities both rates are equal for ever
+    (feng2024.log-rates).
+    Proof: $u=x_2/x_1$ obeys $\dot u=-F(u)$ with $F(u)=\frac{\beta u^{\beta-1}(1+u^2)^2}{R^2(1+u^\beta)}>0$, so it falls
+    to every level above 0; $x_2=Ru/\sqrt{1+u^2}$, and $|\dot x_1|/|\dot x_2|=u$ (Corollary 1).
+    """
+    u = X2 / X1
+    speed = BETA * u ** (BETA - 1) * (1 + u**2) ** 2 / (R2 * (1 + u**BETA))
+    x2_of_u = sp.sqrt(R2) * u / sp.sqrt(1 + u**2)
+    return same(rate_of(u), -times * speed) & same(x2_of_u, X2) & same(-D1 / D2, u)
+
+
+@setting("u, R^2, beta > 0")
+def level(numbers: Numbers) -> Named:
+    """Every point of every arc."""
+    u, squared_radius, beta = (numbers.positive(name) for name in ("u", "R2", "beta"))
+    return Named(u=u, beta=beta, R2=squared_radius, ub=power(u, beta))
+
+
+def speed_is_positive(p, least=0):
+    return p.beta * p.ub / p.u * (1 + p.u**2) ** 2 / (p.R2 * (1 + p.ub)) > least
+
+
+limitation_1.derived(wrong={"times": F(11, 10)}, lemma="autonomous flow")
+limitation_1.proved(over=level, of=speed_is_positive, wrong={"least": F(1, 10)})
+
+
+# --- when x2 = 0 is reached ----------------------------------------------------------------------------------------
+
+
+@claim("hitting-time", "not in the paper; when Limitation 1 has come to its end", PROVED)
+def hitting_time_formula(rate=-1):
+    r"""T=\frac{R^2}{2\beta}\Bigl[s+B\bigl(s;1-\tfrac\beta2,1+\tfrac\beta2\bigr)\Bigr],\quad s=\frac{x_2^2}{R^2},
+    \quad R^2=x_1^2+x_2^2;\qquad T<\infty\iff\beta<2
+
+    Assumes: gradient flow in the ratios, moved as free coordinates
+    Because: From $(1,1)$: 10.368, 2.4875, $1+\pi/4$ and 2.4006 for $\beta=0.1,0.5,1,1.5$.
+    Proof: T falls at the rate 1 along the flow and is 0 at $s=0$. For $\beta<2$, $x_2^{2-\beta}$ falls at the rate
+    $(2-\beta)\beta/(x_1^\beta+x_2^\beta)\ge(2-\beta)\beta/(2R^\beta)$, so the end comes in finite time; for
+    $\beta\ge 2$, $\log x_2$ falls no faster than $\beta/x_1^2$ below the diagonal, so it never comes.
+    """
+    s = X2**2 / R2
+    left = R2 / (2 * BETA) * (s + sp.betainc(1 - BETA / 2, 1 + BETA / 2, 0, s))
+    return same(rate_of(left), rate)
+
+
+def falls_at_a_rate(times=1):
+    return same(rate_of(X2 ** (2 - BETA)), -times * (2 - BETA) * BETA / (X1**BETA + X2**BETA))
+
+
+@setting("0 < x1, x2 <= R, beta > 0")
+def on_an_arc(numbers: Numbers) -> Named:
+    """Every point of every arc."""
+    radius, beta = numbers.positive("R"), numbers.positive("beta")
+    x1, x2 = numbers.between("x1", 0, radius), numbers.between("x2", 0, radius)
+    return Named(total=power(x1, beta) + power(x2, beta), largest=power(radius, beta))
+
+
+@setting("0 < u = x2 / x1 <= 1, beta >= 2")
+def below_the_diagonal(numbers: Numbers) -> Named:
+    """Every point below the diagonal, beta >= 2."""
+    u, beta = numbers.within("u", 0, 1), numbers.at_least("beta", 2)
+    numbers.assume(u > 0)
+    return Named(u=u, ub=power(u, beta - 2))
+
+
+def no_faster(p, times=1):  # -d log x2 / dt = beta u^(beta-2) / (x1^2 (1 + u^beta)) <= beta / x1^2
+    return p.ub / (1 + p.u**2 * p.ub) <= times
+
+
+def log_rate(times=1):
+    u = X2 / X1
+    return same(rate_of(sp.log(X2)), -times * BETA * u ** (BETA - 2) / (X1**2 * (1 + u**BETA)))
+
+
+def at_beta_one(whole=1):
+    """From (1, 1) at beta = 1, s = sin^2 of an angle from 0 to pi / 4 and dT = (1 + cot) d(sin^2)."""
+    angle = sp.Symbol("phi", positive=True)
+    integrand = 2 * sp.sin(angle) * sp.cos(angle) + 2 * sp.cos(angle) ** 2
+    return same(sp.integrate(integrand, (angle, 0, sp.pi / 4)), sp.Rational(whole) + sp.pi / 4)
+
+
+def agrees_with_quadrature(times=1.0):
+    starts = [(1.0, 1.0, 0.1), (0.03, 20.0, 0.5), (7.0, 0.2, 1.0), (1.0, 3.0, 1.9)]
+    return all(abs(times * hitting_time(*start) / ratio_hitting_time(*start) - 1) < 1e-9 for start in starts)
+
+
+hitting_time_formula.derived(wrong={"rate": F(-11, 10)}, lemma="mean value")
+hitting_time_formula.derived(of=falls_at_a_rate, wrong={"times": F(11, 10)}, lemma="mean value")
+hitting_time_formula.proved(
+    over=on_an_arc, of=lambda p, share=2: p.total <= share * p.largest, wrong={"share": F(19, 10)}
 )
-def hitting_time_formula(evidence: Evidence) -> None:
-    """The rate of s in symbols, the integral at beta = 1 exactly, the closed form against quadrature."""
-    on_circle = {S: X2**2 / (X1**2 + X2**2), R2: X1**2 + X2**2}
-
-    def rate(power: sp.Expr = BETA / 2) -> bool:
-        share = X2**2 / (X1**2 + X2**2)
-        inverse = slope_in_share(BETA, power).subs(on_circle, simultaneous=True)
-        return bool(sp.simplify(sp.powdenest(sp.simplify(rate_of(share) * inverse), force=True)) == 1)
-
-    def exact(total: sp.Expr = 1 + sp.pi / 4) -> bool:  # beta = 1 from (1, 1): s = 1/2, R^2 = 2
-        angle = sp.Symbol("phi", positive=True)  # s = sin^2, so that SymPy sees a polynomial in sines
-        integrand = -slope_in_share(sp.Integer(1)).subs({R2: 2, S: sp.sin(angle) ** 2}) * sp.diff(sp.sin(angle) ** 2)
-        smooth = sp.expand(integrand.subs(sp.sqrt(1 - sp.sin(angle) ** 2), sp.cos(angle)))
-        return bool(sp.simplify(sp.integrate(smooth, (angle, 0, sp.pi / 4)) - total) == 0)
-
-    def converges(betas: tuple[sp.Rational, ...], *, finite: bool) -> bool:
-        tails = [sp.integrate(S ** (-beta / 2), (S, 0, sp.Rational(1, 2))) for beta in betas]
-        return all((tail != sp.oo) == finite for tail in tails)
-
-    def quadrature(start: dict[str, float], factor: float = 1.0) -> bool:
-        return abs(hitting_time(**start) / ratio_hitting_time(**start) - factor) < 1e-9
-
-    evidence.proves(rate, control=lambda: rate(BETA), by="SymPy: ds/dt times dt/ds is 1 on the circle")
-    evidence.proves(exact, control=lambda: exact(1 + sp.pi / 2), by="SymPy: T = 1 + pi / 4 at beta = 1 from (1, 1)")
-    small, large = (sp.Rational(1, 2), sp.Rational(19, 10)), (sp.Integer(2), sp.Integer(3))
-    evidence.proves(
-        lambda: converges(small, finite=True) and converges(large, finite=False),
-        control=lambda: converges(large, finite=True),
-        by="SymPy: the integral of s^(-beta/2) near 0, finite at 1/2 and 19/10, infinite at 2 and 3",
-    )
-    evidence.holds(quadrature, any_start, control=lambda start: quadrature(start, 1.001), worlds=60)
-
-
-@claim(
-    "feng2024.hitting-time-exponential",
-    source="not in the paper; the border case of feng2024.hitting-time",
-    says=r"\beta=2:\quad\dot x_2=-\frac{2x_2}{R^2},\qquad x_2(t)=x_2(0)\,e^{-2t/R^2}",
-    assumes="gradient flow in the ratios, moved as free coordinates",
-    verdict=PROVED,
-    proof=r"$\partial L/\partial x_2=2x_2/(x_1^2+x_2^2)$ at $\beta=2$.",
+hitting_time_formula.derived(of=log_rate, wrong={"times": F(11, 10)}, lemma="mean value")
+hitting_time_formula.proved(over=below_the_diagonal, of=no_faster, wrong={"times": F(9, 10)})
+hitting_time_formula.derived(of=at_beta_one, wrong={"whole": F(11, 10)}, also=True)
+hitting_time_formula.numerical(
+    of=agrees_with_quadrature,
+    wrong={"times": 1 + 1e-8},
+    tolerance="dynamics.ratio_hitting_time at 4 starts to a relative 1e-9",
+    also=True,
 )
-def hitting_time_exponential(evidence: Evidence) -> None:
-    """Exactly exponential."""
-
-    def rate(factor: int = 2) -> bool:
-        return bool(sp.simplify(D2.subs(BETA, 2) - factor * X2 / (X1**2 + X2**2)) == 0)
-
-    def in_dynamics(factor: float = 2.0) -> bool:
-        times = np.linspace(0.0, 20.0, 11)
-        seen = ratio_flow(0.5, 2.0, 2.0, times)[:, 1]
-        return bool(np.allclose(seen, 2.0 * np.exp(-factor * times / 4.25), rtol=1e-7, atol=0))
-
-    evidence.proves(rate, control=lambda: rate(1), by="SymPy: Eq. 2 at beta = 2")
-    evidence.measures(in_dynamics, control=lambda: in_dynamics(1.999), by="dynamics.ratio_flow to 1e-7", role=ALSO)
 
 
-@claim(
-    "feng2024.hitting-time-algebraic",
-    source="not in the paper; feng2024.hitting-time beyond its border",
-    says=r"\beta>2:\quad x_2(t)^{\beta-2}\sim\frac{R^\beta}{\beta(\beta-2)\,t}\qquad(t\to\infty)",
-    assumes="gradient flow in the ratios, moved as free coordinates",
-    verdict=PROVED,
-    proof=r"$dt/ds\sim-\frac{R^2}{2\beta}s^{-\beta/2}$ as $s\to 0$; integrate.",
-)
-def hitting_time_algebraic(evidence: Evidence) -> None:
-    """The exact t(s) at beta = 4 and 6, and its product with x2^(beta - 2) in the limit."""
+@claim("hitting-time-exponential", "not in the paper; the border case of feng2024.hitting-time", PROVED)
+def hitting_time_exponential(rate=2):
+    r"""\beta=2:\quad\dot x_2=-\frac{2x_2}{R^2},\qquad x_2(t)=x_2(0)\,e^{-2t/R^2}
 
-    def limit(beta: int, shift: int = 0) -> bool:
-        elapsed = sp.integrate(sp.expand(slope_in_share(sp.Integer(beta))), S)
-        product = elapsed * (R2 * S) ** sp.Rational(beta - 2, 2)
-        goal = R2 ** sp.Rational(beta, 2) / (beta * (beta - 2 + shift))
-        return bool(sp.simplify(sp.limit(sp.expand(product), S, 0, "+") - goal) == 0)
-
-    def in_dynamics(beta: float = 3.0) -> bool:
-        late = ratio_flow(1.0, 1.0, 3.0, [0.0, 1e6])[-1, 1]
-        return abs(late ** (beta - 2) * beta * (beta - 2) * 1e6 / 2 ** (beta / 2) - 1) < 1e-3
-
-    evidence.proves(
-        lambda: limit(4) and limit(6), control=lambda: limit(4, 1), by="SymPy: t(s) in closed form, and its limit"
-    )
-    evidence.measures(
-        in_dynamics,
-        control=lambda: in_dynamics(3.01),
-        by="dynamics.ratio_flow, beta = 3 at t = 1e6, to 1e-3",
-        role=ALSO,
-    )
+    Assumes: gradient flow in the ratios, moved as free coordinates
+    Proof: $\partial L/\partial x_2=2x_2/(x_1^2+x_2^2)$ at $\beta=2$; $\log x_2$ falls at a constant rate.
+    """
+    at_two = {BETA: sp.Integer(2)}
+    return same(rate_of(sp.log(X2)).subs(at_two), -rate / R2) & same(rate_of(R2).subs(at_two), 0)
 
 
-@claim(
-    "feng2024.winner-ceiling",
-    source="not in the paper; what Limitation 1 amounts to from the reference",
-    says=r"x(0)=(1,1)\implies 1\le x_1(t)=\frac{\pi_w(t)}{\mathrm{ref}_w}\le\sqrt2",
-    assumes="gradient flow in the ratios, moved as free coordinates",
-    verdict=PROVED,
-    because="Peculiar to these coordinates: in a tabular softmax the same pair can take all of the mass.",
-    proof=r"feng2024.conserved-radius with $R^2=2$ and $x_2\ge 0$.",
-)
-def winner_ceiling(evidence: Evidence) -> None:
-    """A plain integration of the field stays below; a step of a tabular softmax does not."""
+hitting_time_exponential.derived(wrong={"rate": F(21, 10)})
 
-    def below(start: dict[str, float], ceiling: float = math.sqrt(2)) -> bool:
-        end = 0.9 * hitting_time(1.0, 1.0, start["beta"])
-        first = integrate(1.0, 1.0, start["beta"], np.linspace(0.0, end, 9))[0]
-        return bool((first >= 1).all() and (first <= ceiling + 1e-9).all())
 
-    def passes(factor: int = 1000) -> bool:
-        w = World.tabular([F(1, 10), F(1, 2), F(2, 5)])
-        return w.after(factor).p[0] / w.p[0] > 2
+@claim("hitting-time-algebraic", "not in the paper; feng2024.hitting-time beyond its border", PROVED)
+def hitting_time_algebraic(shift=0):
+    r"""\beta>2:\quad x_2(t)^{\beta-2}\sim\frac{R^\beta}{\beta(\beta-2)\,t}\qquad(t\to\infty)
 
-    evidence.holds(below, any_start, control=lambda start: below(start, 1.3), worlds=20)
-    evidence.proves(passes, control=lambda: passes(1), by="exact step of a tabular softmax: x1 > 2", role=ALSO)
+    Assumes: gradient flow in the ratios, moved as free coordinates
+    Proof: $x_2^{2-\beta}$ rises at the rate $\beta(\beta-2)/(x_1^\beta+x_2^\beta)$, which tends to
+    $\beta(\beta-2)/R^\beta$ as $x_2\to 0$ (feng2024.limitation-1) and $x_1\to R$.
+    """
+    rise = rate_of(X2 ** (2 - BETA))
+    end = (BETA * (BETA - 2 + shift) / (X1**BETA + X2**BETA)).subs(X2, 0)
+    return same(rise, BETA * (BETA - 2 + shift) / (X1**BETA + X2**BETA)) & same(end, BETA * (BETA - 2) / X1**BETA)
+
+
+hitting_time_algebraic.derived(wrong={"shift": F(1, 10)}, lemma="l'Hopital")
+
+
+# --- Section 3.3.2 -------------------------------------------------------------------------------------------------
+
+
+@claim("different-results", "Section 3.3.2, last paragraph (different regions, different results)", PROVED)
+def different_results(p, times=1):
+    r"""\lim_{t\to\infty}x(t)=\Bigl(\sqrt{x_1(0)^2+x_2(0)^2},\,0\Bigr)
+
+    Assumes: gradient flow in the ratios, moved as free coordinates
+    Because: The end depends on where the flow starts, and with the SFT model as reference it starts at (1, 1) always
+    (feng2024.sft-sensitivity).
+    Proof: feng2024.conserved-radius and feng2024.limitation-1: at $u=x_2/x_1$ the point of the arc is
+    $R\,(1,u)/\sqrt{1+u^2}$, and $R-x_1\le Ru^2/2$.
+    """
+    x1 = p.radius / sqrt(1 + p.u**2)
+    return 0 <= p.radius - x1 <= times * p.radius * p.u**2 / 2
+
+
+@setting("R, u > 0")
+def at_slope(numbers: Numbers) -> Named:
+    """Every point of every arc, by its slope u = x2 / x1."""
+    return Named(radius=numbers.positive("R"), u=numbers.positive("u"))
+
+
+different_results.proved(over=at_slope, wrong={"times": F(9, 10)}, lemma="autonomous flow")
+
+
+@claim("sluggish-convergence", "Section 3.3.2, on the upper right corner", PROVED)
+def sluggish_convergence(c, degree=2):
+    r"""T(cx_1,cx_2)=c^2\,T(x_1,x_2)
+
+    Assumes: gradient flow in the ratios, moved as free coordinates
+    Because: So far the paper is right: where both ratios are large, the end is late. At (1, 1), where every run with
+    its own reference starts, the time is that of feng2024.hitting-time.
+    Proof: $R^2$ in feng2024.hitting-time is multiplied by $c^2$, and s stays.
+    """
+    s = X2**2 / R2
+    far = {X1: c * X1, X2: c * X2}
+    return same(R2.subs(far, simultaneous=True), c**degree * R2) & same(s.subs(far, simultaneous=True), s)
+
+
+sluggish_convergence.derived(wrong={"degree": F(21, 10)})

@@ -6,99 +6,78 @@ from fractions import Fraction as F
 
 import sympy as sp
 
-from theory.claim import FALSE, PROVED, claim
-from theory.evidence import ALSO, FAILS, Evidence
-from theory.feng2024.ratios import D1, D2, X1, X2, Point, anywhere
+from theory.claim import FALSE, PROVED
+from theory.evidence import FAILS
+from theory.feng2024.ratios import D1, D2, PLANE, X1, X2, Place, Point, claim
+from theory.proof import Numbers, beside, power, same
 
 
-def critical(p: Point) -> bool:
-    """Return whether the gradient vanishes."""
+@claim("no-critical-point", "not in the paper; replaces its saddle points and local minima", PROVED)
+def no_critical_point(p, least=0):
+    r"""\frac{\partial L}{\partial x_1}<0<\frac{\partial L}{\partial x_2}\qquad\text{for all }x_1,x_2>0
+
+    Proof: Every factor in Eq. 2 is positive.
+    """
+    return p.d1 < 0 and p.d2 > least
+
+
+no_critical_point.proved(over=PLANE, wrong={"least": F(1, 10)})
+
+
+@claim("saddle-points", "Section 3.2, second regime", FALSE, "no-critical-point", "hessian-determinant")
+def saddle_points(p):
+    r"""\exists\,x_1,x_2>0:\ \nabla L(x_1,x_2)=0
+
+    Because: The gradient has no zero, so there is no saddle to escape from; what is saddle-like is the curvature.
+    """
     return p.d1 == 0 and p.d2 == 0
 
 
-@claim(
-    "feng2024.no-critical-point",
-    source="not in the paper; replaces its saddle points and local minima",
-    says=r"\frac{\partial L}{\partial x_1}<0<\frac{\partial L}{\partial x_2}\qquad\text{for all }x_1,x_2>0",
-    verdict=PROVED,
-    proof="Every factor in Eq. 2 is positive.",
+WITHOUT_BETA = Place(x1=F(1), x2=F(1), beta=F(0), a=F(1), b=F(1))  # the loss is then constant
+saddle_points.false(at=Point(F(1), F(1)), true_at=WITHOUT_BETA)
+saddle_points.proved(
+    over=PLANE, of=lambda p: p.d1 != 0 and p.d2 != 0, role=FAILS, wrong=lambda p: p.x1 * p.d1 + p.x2 * p.d2 != 0
 )
-def no_critical_point(evidence: Evidence) -> None:
-    """The gradient never vanishes."""
-    evidence.proves(
-        lambda: bool(D1.is_negative and D2.is_positive),
-        control=lambda: bool((D1 + D2).is_negative),
-        by="SymPy: signs of Eq. 2 in positive symbols",
-    )
-    evidence.holds(lambda p: p.d1 < 0 < p.d2, anywhere, control=lambda p: p.d1 + p.d2 > 0)
 
 
-@claim(
-    "feng2024.saddle-points",
-    source="Section 3.2, second regime",
-    says=r"\exists\,x_1,x_2>0:\ \nabla L(x_1,x_2)=0",
-    verdict=FALSE,
-    because="The gradient has no zero, so there is no saddle to escape from; what is saddle-like is the curvature.",
-    instead=("feng2024.no-critical-point", "feng2024.hessian-determinant"),
-)
-def saddle_points(evidence: Evidence) -> None:
-    """The corner of the second regime is no critical point (beta = 0 would make it one), and nothing else is."""
-    evidence.fails(critical, at=Point(F(1), F(1)), control=Point(F(1), F(1), power=0))
-    evidence.proves(
-        lambda: bool(D1.is_nonzero and D2.is_nonzero),
-        control=lambda: bool((X1 * D1 + X2 * D2).simplify().is_nonzero),
-        by="SymPy: neither component has a zero",
-        role=FAILS,
-    )
+@beside(PLANE, "a step of x1, of any size")
+def with_step_of_x1(numbers: Numbers) -> object:
+    """Any step to the right."""
+    return numbers.positive("step")
 
 
-@claim(
-    "feng2024.local-minima",
-    source="Section 3.3.2, on the upper right corner",
-    says=r"\exists\,x_1,x_2>0\ \exists\,\epsilon>0:\ L\ge L(x_1,x_2)\ \text{within }\epsilon\text{ of }(x_1,x_2)",
-    verdict=FALSE,
-    because="Raising x1 alone, by however little, lowers the loss at every point. Its infimum 0 belongs to the edge "
-    "$x_2=0$ alone.",
-    instead="feng2024.no-critical-point",
-)
-def local_minima(evidence: Evidence) -> None:
-    """Every neighbourhood of every point holds a lower loss (a larger e^-L)."""
+@claim("local-minima", "Section 3.3.2, on the upper right corner", FALSE, "no-critical-point")
+def local_minima(case):
+    r"""\exists\,x_1,x_2>0\ \exists\,\epsilon>0:\ L\ge L(x_1,x_2)\ \text{within }\epsilon\text{ of }(x_1,x_2)
 
-    def minimum(p: Point) -> bool:  # among the neighbours that a factor of 1 +- 2^-50 reaches
-        return all(p.scaled(near, 1).preference <= p.preference for near in (1 - F(1, 2**50), 1 + F(1, 2**50)))
-
-    def can_improve(p: Point, direction: int = 1) -> bool:
-        return p.scaled(1 + direction * F(1, 2**50), 1).preference > p.preference
-
-    evidence.fails(minimum, at=Point(F(1), F(1), 1, 2), control=Point(F(1), F(0), 1, 2))
-    evidence.holds(can_improve, anywhere, role=FAILS, control=lambda p: can_improve(p, -1))
+    Because: Raising x1 alone, by however little, lowers the loss at every point. Its infimum 0 belongs to the edge
+    $x_2=0$ alone.
+    Proof: $e^{-L}=x_1^\beta/(x_1^\beta+x_2^\beta)$ rises with x1.
+    """
+    return not lowers(case)
 
 
-@claim(
-    "feng2024.hessian-determinant",
-    source="not in the paper; replaces its saddle points",
-    says=r"\det\nabla^2L=-\Bigl(\frac1{x_1}\frac{\partial L}{\partial x_2}\Bigr)^2<0,\qquad x^\top\nabla^2L\,x=0,"
-    r"\qquad\nabla^2L\,x=-\nabla L",
-    verdict=PROVED,
-    proof=r"The gradient is homogeneous of degree -1 (Euler), and $x\cdot\nabla L=0$.",
-)
-def hessian_determinant(evidence: Evidence) -> None:
-    """One curvature is positive and one negative at every point."""
-    # from Eq. 2, which SymPy simplifies five times as fast as second derivatives of Eq. 1
+def lowers(case, times=1):
+    p, step = case
+    a = power(p.x1 + step, p.beta)
+    return a / (a + p.b) > times * p.preference
+
+
+local_minima.proved(over=with_step_of_x1, of=lowers, role=FAILS, wrong={"times": F(11, 10)})
+
+
+@claim("hessian-determinant", "not in the paper; replaces its saddle points", PROVED)
+def hessian_determinant(share=1):
+    r"""\det\nabla^2L=-\Bigl(\frac1{x_1}\frac{\partial L}{\partial x_2}\Bigr)^2<0,\qquad x^\top\nabla^2L\,x=0,
+    \qquad\nabla^2L\,x=-\nabla L
+
+    Because: One curvature is positive and one negative at every point.
+    Proof: The gradient is homogeneous of degree -1 (Euler), and $x\cdot\nabla L=0$.
+    """
     x, gradient = sp.Matrix([X1, X2]), sp.Matrix([D1, D2])
     hessian = gradient.jacobian(x)
+    euler = same((hessian * x)[0], -D1) & same((hessian * x)[1], -D2) & same((x.T * hessian * x)[0], 0)
+    return euler & same(hessian.det(), -share * (D2 / X1) ** 2)
 
-    def determinant(coordinate: sp.Symbol = X1) -> bool:
-        return bool(sp.simplify(hessian.det() + (D2 / coordinate) ** 2) == 0)
 
-    def euler(sign: int = 1) -> bool:
-        return bool(sp.simplify(hessian * x + sign * gradient) == sp.zeros(2, 1))
-
-    evidence.proves(determinant, control=lambda: determinant(X2), by="SymPy: det H + (D2 / x1)^2 simplifies to 0")
-    evidence.proves(euler, control=lambda: euler(-1), by="SymPy: H x + grad L simplifies to 0")
-    evidence.proves(
-        lambda: bool(sp.simplify((x.T * hessian * x)[0]) == 0),
-        control=lambda: bool(sp.simplify((gradient.T * hessian * x)[0]) == 0),
-        by="SymPy: x' H x simplifies to 0",
-        role=ALSO,
-    )
+hessian_determinant.derived(wrong={"share": F(9, 10)})

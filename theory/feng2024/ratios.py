@@ -1,16 +1,24 @@
-"""The plane of the paper: x1 = pi(y_w) / ref(y_w), x2 = pi(y_l) / ref(y_l); symbols for it, and exact points in it."""
+"""The plane of the paper: x1 = pi(y_w) / ref(y_w), x2 = pi(y_l) / ref(y_l), and the gradient field of Eq. 2 in it.
+
+``PLANE`` is every point with every beta > 0, for the solver; ``Point`` is one at which all powers are rational, for
+exact evaluation; ``X1``, ``X2``, ``BETA``, ``LOSS``, ``D1``, ``D2`` are the same for SymPy.
+"""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import sympy as sp
 
-X1, X2, BETA = sp.symbols("x1 x2 beta", positive=True)
+from theory.proof import Named, Numbers, power, setting
+from theory.statement import claims_of
 
+claim = claims_of("feng2024")
+
+X1, X2, BETA = sp.symbols("x1 x2 beta", positive=True)
 LOSS = -sp.log(X1**BETA / (X1**BETA + X2**BETA))
 """Eq. 1, last line."""
 
@@ -19,8 +27,43 @@ D2 = BETA * X2 ** (BETA - 1) / (X1**BETA + X2**BETA)
 """Eq. 2, as printed."""
 
 
+class Field:
+    """The gradient of Eq. 2 in x1, x2, beta, a = x1^beta and b = x2^beta."""
+
+    x1: Any
+    x2: Any
+    beta: Any
+    a: Any
+    b: Any
+
+    @property
+    def preference(self) -> Any:
+        """Return e^-L = x1^beta / (x1^beta + x2^beta)."""
+        return self.a / (self.a + self.b)
+
+    @property
+    def share(self) -> Any:
+        """Return x2^beta / (x1^beta + x2^beta)."""
+        return self.b / (self.a + self.b)
+
+    @property
+    def d1(self) -> Any:
+        """Return dL/dx1."""
+        return -self.beta * self.share / self.x1
+
+    @property
+    def d2(self) -> Any:
+        """Return dL/dx2."""
+        return self.beta * self.share / self.x2
+
+    @property
+    def squared_speed(self) -> Any:
+        """Return |grad L|^2."""
+        return self.d1**2 + self.d2**2
+
+
 @dataclass(frozen=True)
-class Point:
+class Point(Field):
     """A point (x1, x2) and a beta at which every power that Eq. 2 needs is rational.
 
     beta = power / root and x = base^root, so that x^beta = base^power.
@@ -42,50 +85,25 @@ class Point:
     power: int = 1
     root: int = 1
 
-    @property
-    def x1(self) -> Fraction:
-        """Return pi(y_w) / ref(y_w)."""
-        return self.first**self.root
-
-    @property
-    def x2(self) -> Fraction:
-        """Return pi(y_l) / ref(y_l)."""
-        return self.second**self.root
-
-    @property
-    def beta(self) -> Fraction:
-        """Return beta."""
-        return Fraction(self.power, self.root)
-
-    @property
-    def preference(self) -> Fraction:
-        """Return e^-L = x1^beta / (x1^beta + x2^beta)."""
-        return self.first**self.power / (self.first**self.power + self.second**self.power)
-
-    @property
-    def d1(self) -> Fraction:
-        """Return dL/dx1, Eq. 2 as printed."""
-        return -self.beta * self.second**self.power / (self.x1 * (self.first**self.power + self.second**self.power))
-
-    @property
-    def d2(self) -> Fraction:
-        """Return dL/dx2, Eq. 2 as printed."""
-        numerator = self.beta * self.second ** (self.power - self.root)
-        return numerator / (self.first**self.power + self.second**self.power)
-
-    @property
-    def squared_speed(self) -> Fraction:
-        """Return |grad L|^2."""
-        return self.d1**2 + self.d2**2
-
-    def scaled(self, first: Fraction | int, second: Fraction | int) -> Point:
-        """Return the point whose bases are multiplied by ``first`` and ``second``."""
-        return Point(self.first * first, self.second * second, self.power, self.root)
+    def __post_init__(self) -> None:
+        values = {
+            "x1": self.first**self.root,
+            "x2": self.second**self.root,
+            "beta": Fraction(self.power, self.root),
+            "a": self.first**self.power,
+            "b": self.second**self.power,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     def __str__(self) -> str:
         """Return the point in numbers that can be checked by hand."""
         where = f"x1 = {_short(self.x1)}, x2 = {_short(self.x2)}, beta = {self.beta}"
         return f"{where}: dL/dx1 = {_short(self.d1)}, dL/dx2 = {_short(self.d2)}"
+
+
+class Place(Named, Field):
+    """A point of the plane in symbols or in balls."""
 
 
 def anywhere(source: random.Random) -> Point:
@@ -94,22 +112,17 @@ def anywhere(source: random.Random) -> Point:
     return Point(first, second, source.randint(1, 8), source.randint(1, 4))
 
 
-def lower_edge(source: random.Random) -> Point:
-    """Draw a point with a tiny x2 = 2^(-300 root) below an x1 of ordinary size: what is small there has a limit 0."""
-    first = Fraction(source.randint(1, 12), source.randint(1, 12))
-    return Point(first, Fraction(1, 2**300), source.randint(1, 8), source.randint(1, 4))
+@setting("x1, x2, beta > 0")
+def in_symbols(numbers: Numbers) -> Place:
+    """Every point of the plane and every beta > 0."""
+    x1, x2, beta = (numbers.positive(name) for name in ("x1", "x2", "beta"))
+    return Place(x1=x1, x2=x2, beta=beta, a=power(x1, beta), b=power(x2, beta))
+
+
+PLANE = replace(in_symbols, draw=anywhere)
+"""Every point with every beta > 0; a search draws those at which all powers are rational."""
 
 
 def _short(value: Fraction) -> str:
     exact = str(value)
     return exact if len(exact) <= 20 else f"about {float(value):.6g}"
-
-
-def equal(left: Any, right: Any) -> bool:
-    """Return whether two expressions in positive symbols are the same.
-
-    Example:
-        >>> equal(sp.log(X1**BETA), BETA * sp.log(X1)), equal(sp.log(X1**BETA), sp.log(X1))
-        (True, False)
-    """
-    return bool(sp.simplify(sp.expand_log(sp.powsimp(left - right), force=True)) == 0)

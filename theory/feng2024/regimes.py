@@ -1,284 +1,344 @@
-"""Section 3.2 and 3.3.2: how strong the field is in the corners of the figure, and for which beta."""
+"""Section 3.2 and 3.3.2: how strong the field is in the corners of the figure, and for which beta.
+
+A limit is proved as it is defined: for every bound there is a distance from the edge, given in closed form, within
+which it holds. On the lower edge the second component is about beta x2^(beta-1) / x1^beta (``edge_speed``), and of
+x2^(beta-1) the solver knows what it knows of every power.
+"""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
 from fractions import Fraction as F
 
-import numpy as np
 import sympy as sp
 
-from dynamics import ratio_field
-from theory.claim import CONDITIONALLY, FALSE, PROVED, claim
-from theory.evidence import ALSO, FAILS, Evidence
-from theory.feng2024.ratios import BETA, D1, D2, X1, X2, Point, anywhere, lower_edge
+from theory.claim import CONDITIONALLY, EMPTY, FALSE, PROVED
+from theory.evidence import CONDITIONAL, FAILS, VACUOUS
+from theory.feng2024.ratios import BETA, D1, D2, PLANE, X1, X2, Place, Point, claim
+from theory.proof import Named, Numbers, beside, power, same, setting
 
-BETAS = (sp.Rational(1, 10), sp.Rational(1, 2), sp.Integer(1), sp.Integer(2))
+ONE = F(1)
 LARGE = 10**6
 TINY = F(1, 10**12)
+EDGE = Point(F(1), TINY, 1, 2)  # x1 = 1, x2 = 10^-24, beta = 1/2
+FAR_RIGHT = Point(F(10**8), F(1, 10**4), 1, 2)  # x1 = x2^-2 = 10^16, x2 = 10^-8, beta = 1/2
 
 
-def limits(slope: sp.Expr, variable: sp.Symbol, factor: sp.Expr | int = 1) -> list[sp.Expr]:
-    """Return the limit of |factor slope| at variable = 0 for beta = 1/10, 1/2, 1, 2 (SymPy has none for symbolic beta).
+@beside(PLANE, "M > 0")
+def with_bound(numbers: Numbers) -> object:
+    """Any bound M."""
+    return numbers.positive("M")
 
-    Example:
-        >>> limits(D1, X1, X1)
-        [1/10, 1/2, 1, 2]
+
+# --- Section 3.2, before the three regimes -------------------------------------------------------------------------
+
+
+@claim("vanishes-at-low-x1", "Section 3.2, before the three regimes", FALSE, "regime-1")
+def vanishes_at_low_x1(p):
+    r"""\lim_{x_1\to 0}\nabla L=0
+
+    Because: $x_1\,\partial L/\partial x_1\to-\beta$, so the field grows like $\beta/x_1$: the edge is a source.
+    Proof: feng2024.regime-1.
     """
-    return [sp.limit(sp.Abs((factor * slope).subs(BETA, beta)), variable, 0, "+") for beta in BETAS]
+    return abs(p.d1) < LARGE
 
 
-@claim(
-    "feng2024.vanishes-at-low-x1",
-    source="Section 3.2, before the three regimes",
-    says=r"\lim_{x_1\to 0}\nabla L=0",
-    verdict=FALSE,
-    because=r"$x_1\,\partial L/\partial x_1\to-\beta$, so the field grows like $\beta/x_1$: the edge is a source.",
-    instead="feng2024.regime-1",
+def explodes(case, share=F(1, 2)):
+    p, bound = case
+    return p.x1 > p.x2 or p.x1 * bound > share * p.beta or abs(p.d1) >= bound
+
+
+def as_beta_over_x1(times=1):
+    return same(sp.limit(X1 * D1, X1, 0, "+"), -times * BETA)
+
+
+vanishes_at_low_x1.false(at=Point(TINY, F(1), 1, 2), true_at=Point(F(1), F(1), 1, 2))
+vanishes_at_low_x1.proved(over=with_bound, of=explodes, role=FAILS, wrong={"share": F(11, 10)})
+vanishes_at_low_x1.derived(of=as_beta_over_x1, wrong={"times": F(11, 10)}, also=True)
+
+
+@claim("edge-speed", "not in the paper; the field along the lower edge (along the left one: regime-1)", PROVED)
+def edge_speed(p, half=2):
+    r"""x_2\le x_1\implies\frac{\beta x_2^{\beta-1}}{2x_1^\beta}\le\frac{\partial L}{\partial x_2}<
+    \frac{\beta x_2^{\beta-1}}{x_1^\beta}
+
+    Because: The upper bound holds above the diagonal as well.
+    Proof: $x_1^\beta<x_1^\beta+x_2^\beta$, and $x_1^\beta+x_2^\beta\le 2x_1^\beta$ below the diagonal.
+    """
+    bound = p.beta * p.b / (p.x2 * p.a)
+    return p.d2 < bound and (p.x2 > p.x1 or bound / half <= p.d2)
+
+
+edge_speed.proved(over=PLANE, wrong={"half": F(19, 10)})
+
+
+@setting("x1, delta > 0, beta > 1, 0 < x2 < (delta x1^beta / beta)^(1/(beta-1))")
+def close_at_large_beta(numbers: Numbers) -> Named:
+    """Near the lower edge, beta > 1."""
+    x1, delta, beta = numbers.positive("x1"), numbers.positive("delta"), 1 + numbers.positive("beta_less_1")
+    a = power(x1, beta)
+    x2 = numbers.between("x2", 0, power(delta * a / beta, 1 / (beta - 1)))
+    return Named(bound=beta * power(x2, beta - 1) / a, delta=delta)
+
+
+@claim("vanishes-at-low-x2", "Section 3.2, before the three regimes", CONDITIONALLY, "edge-speed")
+def vanishes_at_low_x2(p):
+    r"""\lim_{x_2\to 0}\nabla L=0
+
+    Assumes: $\beta>1$, outside the paper's own range $[0.1,0.5]$
+    Because: The second component behaves like $\beta x_2^{\beta-1}/x_1^\beta$: it explodes for $\beta<1$ and tends to
+    $1/x_1$ for $\beta=1$.
+    Proof: $\partial L/\partial x_2<\beta x_2^{\beta-1}/x_1^\beta<\delta$ for
+    $x_2<(\delta x_1^\beta/\beta)^{1/(\beta-1)}$, and the other component is smaller by $x_2/x_1$.
+    """
+    return abs(p.d2) < F(1, LARGE) and abs(p.d1) < F(1, LARGE)
+
+
+def first_is_smaller(p, times=1):
+    return p.x2 > p.x1 or abs(p.d1) <= times * abs(p.d2)
+
+
+def at_beta_one(p, share=F(1, 2)):
+    return p.x2 > p.x1 or p.d2 >= share / p.x1
+
+
+@setting("x1, x2 > 0, beta = 1")
+def beta_one(numbers: Numbers) -> Place:
+    """Every point of the plane, beta = 1."""
+    x1, x2 = numbers.positive("x1"), numbers.positive("x2")
+    return Place(x1=x1, x2=x2, beta=1, a=x1, b=x2)
+
+
+for slow in (Point(F(1), F(1, 10), 1, 10), Point(F(1), F(1, LARGE), 1, 2), Point(F(1), TINY)):  # beta = 1/10, 1/2, 1
+    vanishes_at_low_x2.false(at=slow, true_at=Point(F(1), TINY, 2))
+vanishes_at_low_x2.proved(
+    over=close_at_large_beta,
+    of=lambda c, times=1: c.bound < times * c.delta,
+    role=CONDITIONAL,
+    wrong={"times": F(9, 10)},
 )
-def vanishes_at_low_x1(evidence: Evidence) -> None:
-    """The first component explodes for every beta."""
-
-    def weak(p: Point) -> bool:
-        return abs(p.d1) < LARGE
-
-    evidence.fails(weak, at=Point(TINY, F(1), 1, 2), control=Point(F(1), F(1), 1, 2))
-    evidence.proves(
-        lambda: limits(D1, X1) == [sp.oo] * 4,
-        control=lambda: limits(D2, X1) == [sp.oo] * 4,
-        by="SymPy: |dL/dx1| -> oo as x1 -> 0, for beta = 1/10, 1/2, 1, 2",
-        role=FAILS,
-    )
-    evidence.proves(
-        lambda: limits(D1, X1, X1) == list(BETAS),
-        control=lambda: limits(D1, X1, X1**2) == list(BETAS),
-        by="SymPy: x1 |dL/dx1| -> beta",
-        role=ALSO,
-    )
+vanishes_at_low_x2.proved(over=PLANE, of=first_is_smaller, role=CONDITIONAL, wrong={"times": F(9, 10)})
+vanishes_at_low_x2.proved(over=beta_one, of=at_beta_one, role=FAILS, wrong={"share": F(11, 20)})
 
 
-def weak_at_low_x2(p: Point) -> bool:
-    """Return whether both components are small (``p`` lies on the lower edge)."""
-    return p.d2 < F(1, LARGE) and -p.d1 < F(1, LARGE)
+# --- the three regimes ---------------------------------------------------------------------------------------------
 
 
-@claim(
-    "feng2024.vanishes-at-low-x2",
-    source="Section 3.2, before the three regimes",
-    says=r"\lim_{x_2\to 0}\nabla L=0",
-    assumes=r"$\beta>1$, outside the paper's own range $[0.1,0.5]$",
-    verdict=CONDITIONALLY,
-    because=r"The second component behaves like $\beta x_2^{\beta-1}/x_1^\beta$: it explodes for $\beta<1$ and tends "
-    r"to $1/x_1$ for $\beta=1$.",
-    proof=r"$\beta x_2^{\beta-1}/(x_1^\beta+x_2^\beta)\to 0$ if and only if $\beta>1$; the other one always does.",
-    instead="feng2024.edge-speed",
-)
-def vanishes_at_low_x2(evidence: Evidence) -> None:
-    """The field ends there only for a beta that nobody uses."""
-    large_beta = Point(F(1), TINY, 2, 1)
-    for base, root in ((F(1, 10), 10), (F(1, 10**6), 2), (TINY, 1)):  # beta = 1/10, 1/2, 1
-        evidence.fails(weak_at_low_x2, at=Point(F(1), base, 1, root), control=large_beta)
-    evidence.holds(
-        weak_at_low_x2,
-        lower_edge,
-        given=lambda p: p.beta > 1,
-        control=lambda p: weak_at_low_x2(p) and p.d2 < p.x2,
-    )
-    evidence.proves(
-        lambda: limits(D2, X2) == [sp.oo, sp.oo, 1 / X1, 0],
-        control=lambda: limits(D1, X2) == [sp.oo, sp.oo, 1 / X1, 0],
-        by="SymPy: the limits of dL/dx2 for beta = 1/10, 1/2, 1, 2",
-        role=ALSO,
-    )
+@claim("regime-1", "Section 3.2, first regime (top left corner)", PROVED)
+def regime_1(p, half=2):
+    r"""x_1\le x_2\implies\frac{\beta}{2x_1}\le\left|\frac{\partial L}{\partial x_1}\right|\le\frac{\beta}{x_1},
+    \qquad\left|\frac{\partial L}{\partial x_2}\right|\le\frac{\beta}{x_2}
+
+    Because: True for every beta; the formulas are ours.
+    Proof: $\frac12\le x_2^\beta/(x_1^\beta+x_2^\beta)<1$ above the diagonal. So x1 rises rapidly and x2 hardly moves
+    as $x_1/x_2\to 0$.
+    """
+    inside = p.beta / (half * p.x1) <= -p.d1 <= p.beta / p.x1 and p.d2 <= p.beta / p.x2
+    return p.x1 > p.x2 or inside
 
 
-@claim(
-    "feng2024.edge-speed",
-    source="not in the paper; the field along both edges",
-    says=r"x_2\le x_1\implies\frac{\beta x_2^{\beta-1}}{2x_1^\beta}\le\frac{\partial L}{\partial x_2}\le"
-    r"\frac{\beta x_2^{\beta-1}}{x_1^\beta}",
-    verdict=PROVED,
-    proof=r"$x_1^\beta\le x_1^\beta+x_2^\beta\le 2x_1^\beta$ below the diagonal.",
-)
-def edge_speed(evidence: Evidence) -> None:
-    """How the speed of x2 depends on beta near the lower edge."""
-
-    def bounds(p: Point, half: int = 2) -> bool:
-        bound = p.beta * p.second ** (p.power - p.root) / p.first**p.power
-        return p.x2 > p.x1 or bound / half <= p.d2 <= bound
-
-    evidence.holds(bounds, anywhere, control=lambda p: bounds(p, 1))
+regime_1.proved(over=PLANE, wrong={"half": F(19, 10)})
 
 
-@claim(
-    "feng2024.regime-1",
-    source="Section 3.2, first regime (top left corner)",
-    says=r"x_1\le x_2\implies\frac{\beta}{2x_1}\le\left|\frac{\partial L}{\partial x_1}\right|\le\frac{\beta}{x_1},"
-    r"\qquad\left|\frac{\partial L}{\partial x_2}\right|\le\frac{\beta}{x_2}",
-    verdict=PROVED,
-    proof=r"$\frac12\le x_2^\beta/(x_1^\beta+x_2^\beta)<1$ above the diagonal. So x1 rises rapidly and x2 hardly moves "
-    r"as $x_1/x_2\to 0$.",
-)
-def regime_1(evidence: Evidence) -> None:
-    """True for every beta; the formulas are ours."""
+@claim("regime-2", "Section 3.2, second regime (top right corner)", PROVED)
+def regime_2(c, degree=1):
+    r"""\nabla L(cx_1,cx_2)=\frac1c\nabla L(x_1,x_2),\qquad\nabla L(1,1)=\Bigl(-\frac\beta2,\frac\beta2\Bigr)
 
-    def bounds(p: Point, half: int = 2) -> bool:
-        inside = p.beta / (half * p.x1) <= -p.d1 <= p.beta / p.x1 and p.d2 <= p.beta / p.x2
-        return p.x1 > p.x2 or inside
-
-    evidence.holds(bounds, anywhere, control=lambda p: bounds(p, 1))
+    Because: Both components shrink together as both ratios grow. In a figure with ref = 1 the corner (1, 1) belongs
+    to no policy: feng2024.footnote-2.
+    Proof: The gradient of a function of degree 0 is homogeneous of degree -1.
+    """
+    far, corner = {X1: c * X1, X2: c * X2}, {X1: sp.Integer(1), X2: sp.Integer(1)}
+    scaled = [same(sp.powsimp(sp.expand_power_base(d.subs(far, simultaneous=True))), d / c**degree) for d in (D1, D2)]
+    return scaled[0] & scaled[1] & same(D1.subs(corner), -BETA / 2) & same(D2.subs(corner), BETA / 2)
 
 
-@claim(
-    "feng2024.regime-2",
-    source="Section 3.2, second regime (top right corner)",
-    says=r"\nabla L(cx_1,cx_2)=\frac1c\nabla L(x_1,x_2),\qquad\nabla L(1,1)=\Bigl(-\frac\beta2,\frac\beta2\Bigr)",
-    verdict=PROVED,
-    because="Both components shrink together as both ratios grow. In a figure with ref = 1 the corner (1, 1) belongs "
-    "to no policy: feng2024.footnote-2.",
-    proof="The gradient of a function of degree 0 is homogeneous of degree -1.",
-)
-def regime_2(evidence: Evidence) -> None:
-    """The change is minor where both are large."""
+regime_2.derived(wrong={"degree": F(11, 10)})
 
-    def homogeneous(p: Point, power: int = 1) -> bool:
-        far = p.scaled(3, 3)
-        c = F(3) ** (p.root * power)
-        return far.d1 * c == p.d1 and far.d2 * c == p.d2
 
-    evidence.holds(homogeneous, anywhere, control=lambda p: homogeneous(p, 2))
-    evidence.holds(
-        lambda p: Point(F(1), F(1), p.power, p.root).squared_speed == p.beta**2 / 2,
-        anywhere,
-        control=lambda p: Point(F(1), F(1), p.power, p.root).squared_speed == p.beta / 2,
+def corners(inset, beta, b):
+    """Return the corners of the square [inset, 1]^2, where b = inset^beta."""
+    return Named(
+        upper_right=Place(x1=ONE, x2=ONE, beta=beta, a=ONE, b=ONE),
+        lower_right=Place(x1=ONE, x2=inset, beta=beta, a=ONE, b=b),
+        upper_left=Place(x1=inset, x2=ONE, beta=beta, a=b, b=ONE),
+        lower_left=Place(x1=inset, x2=inset, beta=beta, a=b, b=b),
     )
 
 
-def any_inset(source: random.Random) -> Point:
-    """Draw an inset 0 < x2 < x1 = 1 of the square and a beta: the point (1, inset), a corner of the square."""
-    return Point(F(1), F(source.randint(1, 12), source.randint(13, 60)), source.randint(1, 8), source.randint(1, 4))
+@setting("0 < epsilon < 1, beta > 0, epsilon <= b <= 1")
+def square(numbers: Numbers) -> Named:
+    """The corners of every square [epsilon, 1]^2."""
+    inset = numbers.between("epsilon", 0, 1)
+    return corners(inset, numbers.positive("beta"), inset + (1 - inset) * numbers.within("part", 0, 1))
 
 
-def corner_is_weakest(p: Point) -> bool:
-    """Return whether the field at (1, 1) is weaker than at the three other corners of the square [x2, 1]^2."""
-    corners = [p, Point(p.second, F(1), p.power, p.root), Point(p.second, p.second, p.power, p.root)]
-    return all(Point(F(1), F(1), p.power, p.root).squared_speed < corner.squared_speed for corner in corners)
+@setting("0 < epsilon < 1, beta > 0")
+def small_number(numbers: Numbers) -> Named:
+    """Every epsilon < 1 and its power."""
+    inset, beta = numbers.between("epsilon", 0, 1), numbers.positive("beta")
+    return Named(inset=inset, beta=beta, b=power(inset, beta))
+
+
+@claim("regime-2-weakest", "Sections 3.2 and 3.3.2, the gradients of the upper right corner", CONDITIONALLY)
+def regime_2_weakest(c, times=1):
+    r"""\|\nabla L(1,1)\|<\min\bigl\{\|\nabla L(\epsilon,\epsilon)\|,\|\nabla L(1,\epsilon)\|,
+    \|\nabla L(\epsilon,1)\|\bigr\}
+
+    Assumes: $\beta\le 1$
+    Because: For $\beta>1$ the lower right corner is weaker: there the field vanishes with $\epsilon$.
+    Proof: $\|\nabla L(1,\epsilon)\|=\beta\sqrt{1+\epsilon^2}/(\epsilon^{1-\beta}+\epsilon)$; for $\beta\le 1$,
+    $\epsilon\le\epsilon^\beta<1$, the denominator is at most $1+\epsilon$, and $2(1+\epsilon^2)>(1+\epsilon)^2$. The
+    other two corners have a component of at least $\beta/(2\epsilon)$.
+    """
+    weakest = times * c.upper_right.squared_speed
+    return all(weakest < corner.squared_speed for corner in (c.lower_left, c.upper_left, c.lower_right))
+
+
+def power_is_between(c, most=1):
+    return c.beta > most or c.inset <= c.b < 1
+
+
+INSET = F(1, 20)
+regime_2_weakest.false(at=corners(INSET, F(2), INSET**2), true_at=corners(INSET, F(1), INSET))
+regime_2_weakest.proved(over=small_number, of=power_is_between, role=CONDITIONAL, wrong={"most": F(11, 10)})
+regime_2_weakest.proved(over=square, role=CONDITIONAL, wrong={"times": F(11, 10)})
+
+
+@setting("0 < x1 <= A, 0 < beta < 1, M > 0, 0 < x2 < (2 M A^beta / beta)^(-1/(1-beta))")
+def close_at_small_beta(numbers: Numbers) -> Named:
+    """Near the lower edge, beta < 1, x1 bounded."""
+    x1, beta, bound = numbers.positive("x1"), numbers.between("beta", 0, 1), numbers.positive("M")
+    largest = x1 + numbers.at_least("A_less_x1", 0)
+    x2 = numbers.between("x2", 0, power(2 * bound * power(largest, beta) / beta, -1 / (1 - beta)))
+    return Named(least=beta * power(x2, beta - 1) / (2 * power(x1, beta)), bound=bound)
+
+
+@setting("x2 = r^2, x1 = x2^-2, beta = 1/2")
+def far_right(numbers: Numbers) -> Named:
+    """A way to x2 = 0 on which x1 grows without bound."""
+    r = numbers.positive("r")
+    return Place(x1=1 / r**4, x2=r**2, beta=F(1, 2), a=1 / r**2, b=r)
+
+
+def vanishes_on_the_way(p, share=F(1, 2)):
+    return abs(p.d2) < share * p.b  # x2^(1/2), which tends to 0
+
+
+@claim("regime-3", "Section 3.2, third regime (lower part)", CONDITIONALLY, "edge-speed", "corollary-1")
+def regime_3(p):
+    r"""x_2\to 0\implies\left|\frac{\partial L}{\partial x_2}\right|\to\infty,\quad
+    \left|\frac{\partial L}{\partial x_1}\right|\ll\left|\frac{\partial L}{\partial x_2}\right|
+
+    Assumes: $\beta<1$, $x_2/x_1\to 0$, and x1 bounded, as it is by $1/\mathrm{ref}_w$
+    Because: For $\beta=1$ the speed of x2 stays below $1/x_1$, for $\beta>1$ it tends to 0; and so it does for
+    $\beta=\frac12$ on the way $x_1=x_2^{-2}$. Where both are small, as the lower left corner has it, the slope
+    $x_2/x_1$ of the field can be anything. The decay of the other speed is slow: at $\beta=1/10$, $x_1=1/2$ it is still
+    0.013 at $x_2=10^{-12}$.
+    Proof: For $x_1\le A$ and $x_2<(2MA^\beta/\beta)^{-1/(1-\beta)}$ the lower bound of feng2024.edge-speed exceeds M;
+    for $x_2<x_1/M$ Corollary 1 does the rest.
+    """
+    return abs(p.d2) > LARGE and abs(p.d1) * LARGE < abs(p.d2)
+
+
+def slower_by(case, times=1):
+    p, bound = case
+    return p.x2 * bound >= times * p.x1 or abs(p.d1) * bound < abs(p.d2)
+
+
+def bounded_at_beta_one(p, times=1):
+    return abs(p.d2) < times / p.x1
+
+
+regime_3.false(at=Point(F(1), TINY, 1), true_at=EDGE)
+regime_3.false(at=Point(F(1), TINY, 2), true_at=EDGE)
+regime_3.false(at=FAR_RIGHT, true_at=Point(F(1), F(1, 10**8), 1, 2))
+regime_3.false(of=lambda p: abs(p.d2) > abs(p.d1), at=Point(F(1, 4), F(1, 2), 1, 10), true_at=EDGE)
+regime_3.proved(over=beta_one, of=bounded_at_beta_one, role=FAILS, wrong={"times": F(9, 10)})
+regime_3.proved(over=far_right, of=vanishes_on_the_way, role=FAILS, wrong={"share": F(2, 5)})
+regime_3.proved(
+    over=close_at_small_beta,
+    of=lambda c, times=1: c.least > times * c.bound,
+    role=CONDITIONAL,
+    wrong={"times": F(11, 10)},
+)
+regime_3.proved(over=with_bound, of=slower_by, role=CONDITIONAL, wrong={"times": F(11, 10)})
+
+
+def decays_slowly(most=F(14, 1000)):
+    """At beta = 1/10, x1 = 1/2, x2 = 10^-12: -dL/dx1 = 2 beta / (1 + (x1 / x2)^beta)."""
+    speed = F(1, 5) / (1 + power(F(10**12, 2), F(1, 10)))
+    return F(12, 1000) < speed < most
+
+
+regime_3.enclosed(of=decays_slowly, wrong={"most": F(125, 10000)}, also=True)
+
+
+# --- Section 3.3.2 -------------------------------------------------------------------------------------------------
 
 
 @claim(
-    "feng2024.regime-2-weakest",
-    source="Sections 3.2 and 3.3.2, the gradients of the upper right corner",
-    says=r"\|\nabla L(1,1)\|<\min\bigl\{\|\nabla L(\epsilon,\epsilon)\|,\|\nabla L(1,\epsilon)\|,"
-    r"\|\nabla L(\epsilon,1)\|\bigr\}",
-    assumes=r"$\beta\le 1$",
-    verdict=CONDITIONALLY,
-    because=r"For $\beta>1$ the lower right corner is weaker: there the field vanishes with $\epsilon$.",
-    proof=r"$\|\nabla L(1,\epsilon)\|=\beta\sqrt{1+\epsilon^2}/(\epsilon^{1-\beta}+\epsilon)$; for $\beta\le 1$ the "
-    r"denominator is at most $1+\epsilon$, and $2(1+\epsilon^2)>(1+\epsilon)^2$. The other two corners have a "
-    r"component of at least $\beta/(2\epsilon)$.",
+    "limitation-2-lower-right",
+    "Section 3.3.2, first item (start in the lower right corner)",
+    CONDITIONALLY,
+    "edge-speed",
 )
-def regime_2_weakest(evidence: Evidence) -> None:
-    """The four corners of the drawn square."""
-    inset = F(1, 20)
-    evidence.fails(corner_is_weakest, at=Point(F(1), inset, 2), control=Point(F(1), inset, 1))
-    evidence.holds(
-        corner_is_weakest,
-        any_inset,
-        given=lambda p: p.beta <= 1,
-        control=lambda p: 2 * Point(F(1), F(1), p.power, p.root).squared_speed < p.squared_speed,
-    )
+def limitation_2_lower_right(p):
+    r"""x_2\ll x_1:\quad\left|\frac{\partial L}{\partial x_2}\right|\text{ is large}
+
+    Assumes: $\beta<1$, $x_2\to 0$ and x1 bounded, as it is by $1/\mathrm{ref}_w$
+    Because: At $\beta=1$ the speed is below $1/x_1$, for $\beta>1$ it vanishes, and for every beta it is small where
+    both are large. (Measured by the logarithm of x2 the limit is $\beta<2$: feng2024.hitting-time.)
+    Proof: feng2024.regime-3.
+    """
+    return abs(p.d2) > LARGE
 
 
-def at_larger_beta(statement: Callable[[Point], bool]) -> Callable[[Point], bool]:
-    """Return the statement about the same x1 and x2 with beta + 1 in the place of beta."""
-    return lambda p: statement(Point(p.first, p.second, p.power + p.root, p.root))
+limitation_2_lower_right.false(at=Point(F(1), TINY, 1), true_at=EDGE)
+limitation_2_lower_right.false(at=Point(F(1), TINY, 3, 2), true_at=EDGE)
+limitation_2_lower_right.false(at=Point(F(10**4), F(1), 1, 2), true_at=EDGE)
+limitation_2_lower_right.proved(over=beta_one, of=bounded_at_beta_one, role=FAILS, wrong={"times": F(9, 10)})
+limitation_2_lower_right.proved(over=far_right, of=vanishes_on_the_way, role=FAILS, wrong={"share": F(2, 5)})
+limitation_2_lower_right.proved(
+    over=close_at_small_beta,
+    of=lambda c, times=1: c.least > times * c.bound,
+    role=CONDITIONAL,
+    wrong={"times": F(11, 10)},
+)
 
 
-def x2_falls_rapidly(p: Point) -> bool:
-    """Return whether x2 moves fast in absolute terms, and x1 hardly beside it (``p`` has a tiny x2)."""
-    return p.d2 > LARGE and -p.d1 * LARGE < p.d2
+@claim("limitation-2-left", "Section 3.3.2, second item (start on the left side)", FALSE, "regime-1", "corollary-1")
+def limitation_2_left(p):
+    r"""x_1\to 0:\quad\left|\frac{\partial L}{\partial x_2}\right|>\left|\frac{\partial L}{\partial x_1}\right|
+
+    Because: It contradicts the first regime: on the left side x1 moves faster by the factor $x_2/x_1$, except below
+    the diagonal.
+    """
+    return abs(p.d2) > abs(p.d1)
+
+
+limitation_2_left.false(at=Point(F(1, 10), F(1, 2)), true_at=Point(F(1, 10), F(1, 20)))
+limitation_2_left.false(at=Point(F(1, 3), F(2, 3), 1, 2), true_at=Point(F(1, 3), F(1, 4), 1, 2))
+limitation_2_left.proved(
+    over=PLANE,
+    of=lambda p, times=1: p.x1 > times * p.x2 or not limitation_2_left(p),
+    role=FAILS,
+    wrong={"times": F(11, 10)},
+)
 
 
 @claim(
-    "feng2024.regime-3",
-    source="Section 3.2, third regime (lower part)",
-    says=r"x_2\to 0\implies\left|\frac{\partial L}{\partial x_2}\right|\to\infty,\quad"
-    r"\left|\frac{\partial L}{\partial x_1}\right|\ll\left|\frac{\partial L}{\partial x_2}\right|",
-    assumes=r"$\beta<1$ and $x_2/x_1\to 0$",
-    verdict=CONDITIONALLY,
-    because=r"For $\beta=1$ the speed of x2 tends to $1/x_1$, for $\beta>1$ to 0. And where both are small, as the "
-    "lower left corner has it, the slope $x_2/x_1$ of the field can be anything.",
-    proof="feng2024.edge-speed and Corollary 1.",
-    instead=("feng2024.edge-speed", "feng2024.corollary-1"),
+    "limitation-2-lower-left", "Section 3.3.2, last paragraph (start in the lower left corner)", EMPTY, "corollary-1"
 )
-def regime_3(evidence: Evidence) -> None:
-    """The regime is one of beta, and of the ratio x2 / x1."""
-    paper = Point(F(1), TINY, 1, 2)
-    evidence.fails(x2_falls_rapidly, at=Point(F(1), TINY, 1), control=paper)
-    evidence.fails(x2_falls_rapidly, at=Point(F(1), TINY, 2), control=paper)
-    evidence.fails(lambda p: p.d2 > -p.d1, at=Point(F(1, 4), F(1, 2), 1, 10), control=paper)
-    evidence.holds(
-        x2_falls_rapidly,
-        lower_edge,
-        given=lambda p: p.beta < 1,
-        control=at_larger_beta(x2_falls_rapidly),
-    )
+def limitation_2_lower_left(c, power=1):
+    r"""\text{there the direction of the field does not entirely prioritise }x_1
 
-    def slow_decay(beta: float = 0.1) -> bool:  # x1 = 1/2 and x2 = 1e-1, 1e-3, 1e-6, 1e-12
-        seen = ratio_field(0.5, np.array([1e-1, 1e-3, 1e-6, 1e-12]), beta)[0]
-        return bool(np.abs(seen - [0.092, 0.070, 0.042, 0.013]).max() < 5e-4)
-
-    evidence.measures(
-        slow_decay,
-        control=lambda: slow_decay(0.15),
-        by="at beta = 0.1 the speed of x1 decays slowly: 0.092, 0.070, 0.042, 0.013 down to x2 = 1e-12, to 5e-4",
-        role=ALSO,
-    )
+    Because: Nowhere does it, since $\partial L/\partial x_2\ne 0$ everywhere; and the directions of the lower left
+    corner are those of the upper right one, since the direction is a function of $x_2/x_1$.
+    Proof: Corollary 1.
+    """
+    slope = D2 / D1
+    return same(slope.subs({X1: c * X1, X2: c**power * X2}, simultaneous=True), slope) & same(slope, -X1 / X2)
 
 
-@claim(
-    "feng2024.limitation-2-lower-right",
-    source="Section 3.3.2, first item (start in the lower right corner)",
-    says=r"x_2\ll x_1:\quad\left|\frac{\partial L}{\partial x_2}\right|\text{ is large}",
-    assumes=r"$\beta<1$",
-    verdict=CONDITIONALLY,
-    because=r"At $\beta=1$ the speed is bounded by $1/x_1$, and for $\beta>1$ it vanishes. (Measured by the logarithm "
-    r"of x2 the limit is $\beta<2$: feng2024.hitting-time.)",
-    proof="feng2024.edge-speed.",
-    instead="feng2024.edge-speed",
-)
-def limitation_2_lower_right(evidence: Evidence) -> None:
-    """The same limit as that of the third regime."""
-
-    def large(p: Point) -> bool:
-        return p.d2 > LARGE
-
-    evidence.fails(large, at=Point(F(1), TINY, 1), control=Point(F(1), TINY, 1, 2))
-    evidence.fails(large, at=Point(F(1), TINY, 3, 2), control=Point(F(1), TINY, 1, 2))
-    evidence.holds(large, lower_edge, given=lambda p: p.beta < 1, control=at_larger_beta(large))
-
-
-@claim(
-    "feng2024.limitation-2-left",
-    source="Section 3.3.2, second item (start on the left side)",
-    says=r"x_1\to 0:\quad\left|\frac{\partial L}{\partial x_2}\right|>\left|\frac{\partial L}{\partial x_1}\right|",
-    verdict=FALSE,
-    because="It contradicts the first regime: on the left side x1 moves faster by the factor $x_2/x_1$, except below "
-    "the diagonal.",
-    instead=("feng2024.regime-1", "feng2024.corollary-1"),
-)
-def limitation_2_left(evidence: Evidence) -> None:
-    """At (1/10, 1/2) x1 moves five times as fast as x2, at every beta."""
-
-    def favours_x2(p: Point) -> bool:
-        return p.d2 > -p.d1
-
-    below = Point(F(1, 10), F(1, 20))
-    evidence.fails(favours_x2, at=Point(F(1, 10), F(1, 2)), control=below)
-    evidence.fails(favours_x2, at=Point(F(1, 3), F(2, 3), 1, 2), control=below)
-    evidence.finds(
-        favours_x2,
-        anywhere,
-        control=lambda p: favours_x2(p.scaled(1, F(1, 200))),  # far below the diagonal
-    )
+limitation_2_lower_left.derived(wrong={"power": F(11, 10)}, role=VACUOUS)
+limitation_2_lower_left.proved(over=PLANE, of=lambda p, least=0: p.d2 > least, role=VACUOUS, wrong={"least": F(1, 10)})

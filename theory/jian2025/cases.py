@@ -8,7 +8,14 @@ from fractions import Fraction as F
 from functools import cached_property
 
 from dynamics.errors import InvalidArgument
-from theory.worlds import Rational, Vector, World, any_world, dot
+from theory.proof import LOG_LINEAR, TABULAR, Named, beside, with_step
+from theory.worlds import Rational, Vector, World, dot
+
+STEP, TABULAR_STEP = with_step(LOG_LINEAR), with_step(TABULAR)
+"""Pairs of a world and E = e^s of an exact step of any size s > 0 on its pair: w.after(E) is the world after it."""
+
+TWO_STEPS = beside(STEP, "a further step")(lambda numbers: 1 + numbers.positive("further"))
+"""A pair as before, and G = e^t of a further step: w.after(E).after(G)."""
 
 
 def ladder(x: Rational) -> World:
@@ -21,31 +28,6 @@ def ladder(x: Rational) -> World:
         ['-6/49', '-10/49']
     """
     return World.log_linear([[1], [0], [2]], at=[x])
-
-
-def similar_pair(source: random.Random) -> World:
-    """Draw a pair whose features point the same way, and in most cases a likelier third response away from both.
-
-    Displacement and its consequences are rare in worlds drawn at random, and common in these.
-
-    Example:
-        >>> worlds = [similar_pair(random.Random(seed)) for seed in range(100)]
-        >>> sum(w.change(0) < 0 for w in worlds) > 25, sum(w.change(0) < min(0, w.change(1)) for w in worlds) > 8
-        (True, True)
-    """
-    weights = [*source.choice(((1, 12), (12, 1), (2, 5), (5, 2), (4, 4))), source.randint(30, 90)]
-    chosen, rejected = source.choice(((2, 3), (2, 4), (3, 2), (4, 2), (3, 3)))
-    features = [[chosen], [rejected], [source.choice((0, 0, 0, 0, 0, 6))]]
-    if source.random() < 0.3:
-        for row in features:
-            row.append(source.choice((-1, 0, 1)))
-    n = 2 if source.random() < 0.12 else 3
-    return World.with_base(weights[:n], features[:n])
-
-
-def any_or_similar(source: random.Random) -> World:
-    """Draw any world, or a similar pair."""
-    return (any_world if source.random() < 0.5 else similar_pair)(source)
 
 
 BOTH_FALL = World.log_linear([[2], [3], [0]], at=[1])
@@ -61,58 +43,20 @@ EVEN_PAIR = World.tabular([F(1, 2), F(1, 2)])
 """Two equally probable responses."""
 
 
-@dataclass(frozen=True)
-class CurvedLogit:
-    """Two responses with log-odds theta + bend theta^2, one exact step: the simplest policy that is not log-linear.
+def curved_step(bend: Rational, theta: Rational, size: Rational) -> Named:
+    """Return the log-odds theta + bend theta^2 of two responses before and after an exact step.
 
-    Attributes:
-        bend: 0 for a log-linear policy.
-        theta: parameter before the step.
-        size: learning rate x beta x urgency, > 0.
+    It is the simplest policy that is not log-linear. ``slope`` is g_w - g_l; ``longer`` is 1 if |g_w| > |g_l|, -1 if
+    |g_w| < |g_l|, else 0, since g_w = pi_l slope and g_l = -pi_w slope.
 
     Example:
-        >>> bent = CurvedLogit(bend=F(-1), theta=F(0), size=F(2))
-        >>> str(bent.log_odds), str(bent.log_odds_after)  # the step is too long: the log-odds fall
-        ('0', '-2')
+        >>> print(curved_step(bend=-1, theta=0, size=2))  # the step is too long: the log-odds fall
+        bend = -1, theta = 0, size = 2, slope = 1, before = 0, after = -2, longer = 0
     """
-
-    bend: F
-    theta: F
-    size: F
-
-    @property
-    def log_odds(self) -> F:
-        """Return log pi_w - log pi_l before the step."""
-        return self._log_odds(self.theta)
-
-    @property
-    def log_odds_after(self) -> F:
-        """Return log pi_w - log pi_l after the step; the chosen response gains iff they grow."""
-        return self._log_odds(self.theta + self.size * self.slope)
-
-    @property
-    def slope(self) -> F:
-        """Return g_w - g_l, the derivative of the log-odds."""
-        return 1 + 2 * self.bend * self.theta
-
-    @property
-    def longer_score(self) -> int:
-        """Return 1 if |g_w| > |g_l|, -1 if |g_w| < |g_l|, else 0: g_w = pi_l slope and g_l = -pi_w slope."""
-        return ((self.log_odds < 0) - (self.log_odds > 0)) * (self.slope != 0)
-
-    def _log_odds(self, theta: F) -> F:
-        return theta + self.bend * theta**2
-
-    def __str__(self) -> str:
-        """Return the step in words."""
-        step = f"step of size {self.size} from theta = {self.theta}"
-        return f"log-odds theta + ({self.bend}) theta^2, {step}: log-odds {self.log_odds} -> {self.log_odds_after}"
-
-
-def curved_logit(source: random.Random) -> CurvedLogit:
-    """Draw a curved logit; in a quarter of the cases it is straight."""
-    bend = source.choice((F(0), F(-1), F(-1), F(-2)))
-    return CurvedLogit(bend, F(source.randint(-2, 3), 4), F(source.randint(1, 12), 2))
+    slope = 1 + 2 * bend * theta
+    before, after = (t + bend * t**2 for t in (theta, theta + size * slope))
+    longer = ((before < 0) - (before > 0)) * (slope != 0)
+    return Named(bend=bend, theta=theta, size=size, slope=slope, before=before, after=after, longer=longer)
 
 
 @dataclass(frozen=True)
@@ -166,13 +110,13 @@ class Batch:
 
 
 def batch(source: random.Random) -> Batch:
-    """Draw a batch of 1 to 3 pairs with 1 to 3 shared parameters."""
-    k = source.randint(1, 3)
+    """Draw a batch of 1 to 8 pairs with 1 to 4 shared parameters."""
+    k = source.randint(1, 4)
 
     def score() -> Vector:
         return tuple(F(source.randint(-4, 4), source.randint(1, 3)) for _ in range(k))
 
-    n = source.randint(1, 3)
+    n = source.randint(1, 8)
     return Batch(
         tuple((score(), score()) for _ in range(n)), tuple(F(source.choice((1, 10, 90)), 100) for _ in range(n))
     )

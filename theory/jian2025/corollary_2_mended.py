@@ -3,10 +3,9 @@
 from fractions import Fraction as F
 
 from theory.claim import PROVED
-from theory.evidence import HOLDS
 from theory.jian2025.cases import BOTH_FALL, BOTH_RISE
 from theory.jian2025.corollary_2 import claim
-from theory.proof import TABULAR, TWO_RESPONSES, setting, sqrt
+from theory.proof import TABULAR, TWO_RESPONSES, Named, exp, setting, sqrt, sums_of
 from theory.worlds import base_measure, dot, one_feature
 
 
@@ -204,22 +203,53 @@ def eventual_violation(w, far=FAR):
     r"""w\notin\arg\max_y\phi_y\cdot(\phi_w-\phi_l)\ \Rightarrow\ D_w<D_l<0\ \text{from some step on}
 
     Assumes: a log-linear policy, one pair, steps that add up to infinity (as under DPO)
-    Proof: The mass ends on $\arg\max\phi\cdot d$, so $A_w$ and $A_l$ tend to negative constants, while
-    $\pi_w/\pi_l\to\infty$.
+    Proof: With $x_y=(\phi_y-\phi_w)\cdot d$, $-A_w(s)$ has the sign of $\sum\pi_yx_ye^{sx_y}\ge\sum\pi_yx_y
+    +s\sum_{x>0}\pi_yx_y^2$, which grows without bound if some $x_y>0$. Once $A_w=-\tau<0$ it stays below
+    (jian2025.log-linear-path), $A_l=A_w-\|d\|^2$, and $\pi_w/\pi_l=\rho e^{s\|d\|^2}$ passes $1+\|d\|^2/\tau$.
     """
-    end = w.after(far)
-    return end.D_w < end.D_l < 0
+    return w.after(far).D_w < w.after(far).D_l < 0
 
 
+@sums_of("s >= 0; p > 0, any x", fixed=lambda numbers: numbers.at_least("s", 0))
+def pulls(numbers, s):
+    """Any number of responses."""
+    p, x = numbers.positive("p"), numbers.real("x")
+    ahead = x if x > 0 else 0 * x
+    return Named(now=p * x, ahead=p * ahead**2, later=p * x * exp(s * x))
+
+
+@setting("A_w = -t with t >= tau > 0, A_l = A_w - dd, dd > 0, ratio = p_w / p_l, changes in units of p_l")
+def displaced(numbers):
+    """Any point after the first displaced one."""
+    tau, dd, ratio = (numbers.positive(name) for name in ("tau", "dd", "ratio"))
+    return Named(tau=tau, dd=dd, ratio=ratio, t=tau + numbers.at_least("more", 0))
+
+
+def pull_grows(sums, times=1):
+    return sums.later >= sums.now + times * sums.fixed * sums.ahead and sums.ahead >= 0
+
+
+def from_then_on(c, share=1):
+    return not c.ratio * c.tau > share * (c.tau + c.dd) or -c.ratio * c.t < -(c.t + c.dd) < 0
+
+
+LOG_ODDS = setting("s, dd > 0")(lambda numbers: (numbers.positive("s"), numbers.positive("dd")))
+eventual_violation.by_induction(of=pull_grows, **pulls, wrong={"times": F(11, 10)})
+eventual_violation.proved(over=displaced, of=from_then_on, wrong={"share": F(9, 10)})
+eventual_violation.proved(
+    over=LOG_ODDS, of=lambda c, times=1: exp(c[0] * c[1]) >= 1 + times * c[0] * c[1], wrong={"times": F(11, 10)}
+)
+eventual_violation.false(
+    of=lambda w: w.after(FAR).D_w < w.after(FAR).D_l < 0, at=BOTH_RISE, true_at=BOTH_FALL, also=True
+)
 eventual_violation.unrefuted(
     base_measure,
     given=lambda w: not leads(w),
-    role=HOLDS,
     wrong={"far": 1},
+    also=True,
     worlds=200,
     ranges="2 to 8 responses, 1 to 4 features from -4 to 4, e^s = 10^12",
 )
-eventual_violation.false(at=BOTH_RISE, true_at=BOTH_FALL, also=True)
 eventual_violation.unrefuted(
     one_feature,
     of=lambda w, bound=0: not leads(w) or w.D_w >= bound,

@@ -2,241 +2,225 @@
 
 from __future__ import annotations
 
-import random
+from dataclasses import replace
 from fractions import Fraction as F
 
 import sympy as sp
 
-from theory.claim import PROVED, claim
-from theory.evidence import ALSO, HOLDS, Evidence
-from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, any_or_similar, ladder, similar_pair
-from theory.worlds import World, any_world, base_measure, dot, log_linear, one_feature
+from theory.claim import PROVED
+from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, TWO_STEPS, ladder
+from theory.proof import LOG_LINEAR, TWO_RESPONSES, Named, exp, over_responses, same, setting, sums_of, with_step
+from theory.statement import claims_of
 
-TINY = F(1, 10**12)
-FAR = 10**12
-
-
-@claim(
-    "jian2025.displacement-condition",
-    source="Theorem 2, case 1, Eq. (52)",
-    says=r"D_w<0\iff\|g_w\|^2<g_w\cdot g_l",
-    assumes=r"first-order changes; for a log-linear policy the right side is $(\phi_w-E\phi)\cdot(\phi_w-\phi_l)<0$",
-    verdict=PROVED,
-    proof="Theorem 1; the prefactor is positive.",
-)
-def displacement_condition(evidence: Evidence) -> None:
-    """Against exact steps of size 1e-12, and from the features."""
-
-    def decides(w: World, tilt: F = F(1)) -> bool:
-        inner, square = w.kernel(w.chosen, w.rejected), w.squared_norm(w.chosen)
-        if inner == square:  # the first order is silent
-            return True
-        return (w.exact_change(w.chosen, 1 + TINY) < 0) == (square < tilt * inner)
-
-    def from_features(w: World, centre: bool = True) -> bool:
-        mean = [dot(w.p, column) for column in zip(*w.features, strict=True)]
-        phi_w = w.features[w.chosen]
-        score = [a - m if centre else a for a, m in zip(phi_w, mean, strict=True)]
-        d = [a - b for a, b in zip(phi_w, w.features[w.rejected], strict=True)]
-        return (w.change(w.chosen) < 0) == (dot(score, d) < 0)
-
-    evidence.holds(decides, any_or_similar, control=lambda w: decides(w, tilt=F(1, 2)), worlds=200)
-    evidence.holds(from_features, any_or_similar, control=lambda w: from_features(w, centre=False))
-
-
-def two_or_three(source: random.Random) -> World:
-    """Draw a similar pair with or without the third response."""
-    w = similar_pair(source)
-    return w if source.random() < 0.5 else World.with_base(w.p[:2], w.features[:2])
-
-
-@claim(
-    "jian2025.displacement-two-responses",
-    source="not in the paper",
-    says=r"|\mathcal{Y}|=2\ \Rightarrow\ D_w\ge 0\ge D_l,\ \text{and}\ \Delta_w\ge 0\ \text{for every step of a "
-    r"log-linear policy}",
-    verdict=PROVED,
-    proof=r"$\pi_wg_w=-\pi_lg_l$, so $g_w\cdot g_l\le 0$; the log-odds grow.",
-)
-def never_with_two(evidence: Evidence) -> None:
-    """Two responses cannot both fall; three can."""
-
-    def apart(w: World, at_most: int = 2) -> bool:
-        if len(w.p) > at_most:
-            return True
-        steps = [w.exact_change(w.chosen, f) for f in (F(3, 2), 100)]
-        return w.change(w.chosen) >= 0 >= w.change(w.rejected) and min(steps) >= 0
-
-    evidence.holds(apart, two_or_three, control=lambda w: apart(w, at_most=3))
-
-
-@claim(
-    "jian2025.displacement-uniform",
-    source="not in the paper; one parameter, three equally probable responses",
-    says=r"\pi=\tfrac13,\ \phi_w=1,\ \phi_l=t,\ \phi_*=0:\qquad D_w<0\iff 1<t<2",
-    assumes="first-order change",
-    verdict=PROVED,
-    proof=r"$A_w=\frac13(2-t)(1-t)$.",
-)
-def uniform_triple(evidence: Evidence) -> None:
-    """The factorised drive by SymPy, and exact worlds over a grid of t."""
-    t = sp.symbols("t", real=True)
-
-    def drive_is(closed_form: sp.Expr) -> bool:
-        return sp.expand((1 - (1 + t) / 3) * (1 - t) - closed_form) == 0
-
-    def interval(value: F, upper: int = 2) -> bool:
-        w = World.with_base([1, 1, 1], [[1], [value], [0]])
-        return (w.change(w.chosen) < 0) == (1 < value < upper)
-
-    evidence.proves(
-        lambda: drive_is((2 - t) * (1 - t) / 3), control=lambda: drive_is((2 - t) * (1 + t) / 3), by="SymPy, the drive"
+claim = claims_of("jian2025")
+TWO_RESPONSES_STEP = with_step(
+    replace(
+        LOG_LINEAR,
+        name="every log-linear policy with two responses",
+        cases=LOG_LINEAR.cases[:1],
+        draw=TWO_RESPONSES.draw,
     )
-    evidence.holds(interval, eighths, control=lambda value: interval(value, upper=3))
-
-
-def eighths(source: random.Random) -> F:
-    """Draw a multiple of 1/8 in [-2, 4]."""
-    return F(source.randint(-16, 32), 8)
-
-
-@claim(
-    "jian2025.displacement-smallest",
-    source="not in the paper; the smallest example of displacement",
-    says=r"\pi=\tfrac13,\ (\phi_w,\phi_l,\phi_*)=(2,3,0):\quad D=\bigl(-\tfrac19,-\tfrac49,\tfrac59\bigr),\quad"
-    r"\Delta_w<0\ \text{for every step size},\quad \pi_*\to 1\ \text{in training to convergence}",
-    verdict=PROVED,
-    proof=r"With $x=e^{-s}$, $\pi_w(s)=x^2/(1+x^2+x^3)<\frac13$ iff $(1-x)(1+x-x^2)>0$, which holds for $0<x<1$.",
 )
-def smallest(evidence: Evidence) -> None:
-    """First order, every step size by SymPy, and the limit."""
-    x = sp.symbols("x", positive=True)
-
-    def first_order(w: World) -> bool:
-        return [w.change(y) for y in w.responses] == [F(-1, 9), F(-4, 9), F(5, 9)]
-
-    def every_size(power_w: int, power_l: int) -> bool:
-        fall = sp.together(sp.Rational(1, 3) - x**power_w / (1 + x**power_w + x**power_l))
-        inside = [sp.Rational(k, 20) for k in range(1, 20)]
-        roots = [root for root in sp.real_roots(sp.numer(fall)) if 0 < root < 1]
-        return not roots and all(fall.subs(x, value) > 0 for value in inside)
-
-    def limit(w: World) -> bool:
-        return w.after(FAR).p[2] > 1 - F(1, 10**9)
-
-    evidence.proves(lambda: first_order(BOTH_FALL), control=lambda: first_order(BOTH_RISE), by="exact evaluation")
-    # with features (2, 9, 0) the chosen response rises first, since 9 / 2 lies outside jian2025.displacement-uniform
-    evidence.proves(
-        lambda: every_size(2, 3), control=lambda: every_size(2, 9), by="SymPy, no root of a polynomial in (0, 1)"
-    )
-    evidence.proves(lambda: limit(BOTH_FALL), control=lambda: limit(BOTH_RISE), by="exact evaluation of a long step")
 
 
-@claim(
-    "jian2025.displacement-ladder",
-    source="not in the paper; a policy with one parameter that runs through all cases",
-    says=r"\phi=(1,0,2),\ x=e^\theta,\ Z=1+x+x^2:\quad A_w=\frac{1-x^2}{Z},\quad A_l=-\frac{x+2x^2}{Z},\quad"
-    r"\frac{D_w-D_l}{s}=\frac{x(2+2x-x^2)}{Z^2}",
-    verdict=PROVED,
-    because=r"The rejected response always falls, the chosen one for $x>1$, and for $x>1+\sqrt3$ it falls more.",
-    proof="Insert.",
+@claim("displacement-condition", "Theorem 2, case 1, Eq. (52)", PROVED)
+def displacement_condition(w, times=1):
+    r"""D_w<0\iff\|g_w\|^2<g_w\cdot g_l
+
+    Assumes: first-order changes; for a log-linear policy the right side is $(\phi_w-E\phi)\cdot(\phi_w-\phi_l)<0$
+    Proof: Theorem 1; the prefactor is positive.
+    """
+    return (w.D_w < 0) == (times * w.ww < w.wl)
+
+
+def from_features(k, mean_of_l=1):
+    """A sum over the parameters; m is the mean of the features."""
+    scores = k.sum((k.w - k.m) * ((k.w - k.m) - (k.l - mean_of_l * k.m)))
+    return same(scores, k.sum((k.w - k.m) * (k.w - k.l)))
+
+
+displacement_condition.proved(wrong={"times": F(11, 10)})
+displacement_condition.derived(of=from_features, sums=over_responses(w="any", l="any", m="any"), wrong={"mean_of_l": 0})
+
+
+@claim("displacement-two-responses", "not in the paper", PROVED)
+def two_responses(w, least=0):
+    r"""|\mathcal{Y}|=2\ \Rightarrow\ D_w\ge 0\ge D_l,\ \text{and}\ \Delta_w\ge 0\ \text{for every step of a log-linear
+    policy}
+
+    Proof: $\pi_wg_w=-\pi_lg_l$, so $g_w\cdot g_l\le 0$; the log-odds grow.
+    """
+    return w.D_w >= least and w.D_l <= 0
+
+
+two_responses.proved(over=TWO_RESPONSES, wrong={"least": F(1, 100)})
+two_responses.proved(
+    over=TWO_RESPONSES_STEP,
+    of=lambda c, times=1: c[0].after(c[1]).p_w >= times * c[0].p_w,
+    wrong={"times": F(101, 100)},
 )
-def ladder_policy(evidence: Evidence) -> None:
-    """The closed forms by SymPy, the two thresholds in exact worlds."""
-    x = sp.symbols("x", positive=True)
-    weights = [x, sp.Integer(1), x**2]
-    z = sum(weights)
+
+
+@claim("displacement-uniform", "not in the paper; one parameter, three equally probable responses", PROVED)
+def uniform_triple(t, upper=2):
+    r"""\pi=\tfrac13,\ \phi_w=1,\ \phi_l=t,\ \phi_*=0:\qquad D_w<0\iff 1<t<2
+
+    Assumes: first-order change
+    Proof: $A_w=\frac13(2-t)(1-t)$.
+    """
+    mean = (1 + t) / 3
+    g_w, g_l = 1 - mean, t - mean
+    return (g_w * (g_w - g_l) / 3 < 0) == (1 < t < upper)
+
+
+uniform_triple.proved(over=setting("any t")(lambda numbers: numbers.real("t")), wrong={"upper": F(21, 10)})
+
+
+@claim("displacement-smallest", "not in the paper; the smallest example of displacement", PROVED)
+def smallest(w):
+    r"""\pi=\tfrac13,\ (\phi_w,\phi_l,\phi_*)=(2,3,0):\quad D=\bigl(-\tfrac19,-\tfrac49,\tfrac59\bigr),\quad
+    \Delta_w<0\ \text{for every step size},\quad \pi_*\to 1\ \text{in training to convergence}
+
+    Proof: With $x=e^{-s}$, $\pi_w(s)=x^2/(1+x^2+x^3)<\frac13$ and $\pi_*(s)=1/(1+x^2+x^3)>1-2x^2$ for $0<x<1$.
+    """
+    return (w.D_w, w.D_l, w.D_y) == (F(-1, 9), F(-4, 9), F(5, 9))
+
+
+def at_every_size(x, rejected=3):
+    total = 1 + x**2 + x**rejected
+    return x**2 / total < F(1, 3) and 1 / total > 1 - 2 * x**2
+
+
+smallest.evaluated([BOTH_FALL], wrong=lambda w: (w.D_w, w.D_l, w.D_y) == (F(-1, 9), F(-4, 9), F(4, 9)))
+# with features (2, 5, 0) the chosen response rises first, since 5 / 2 lies outside jian2025.displacement-uniform
+A_STEP = setting("x = e^-s, 0 < x < 1")(lambda numbers: numbers.between("x", 0, 1))
+smallest.proved(over=A_STEP, of=at_every_size, wrong={"rejected": 5})
+
+
+@claim("displacement-ladder", "not in the paper; a policy with one parameter that runs through all cases", PROVED)
+def ladder_policy(x, power=2):
+    r"""\phi=(1,0,2),\ x=e^\theta,\ Z=1+x+x^2:\quad A_w=\frac{1-x^2}{Z},\quad A_l=-\frac{x+2x^2}{Z},\quad
+    \frac{D_w-D_l}{s}=\frac{x(2+2x-x^2)}{Z^2}
+
+    Because: The rejected response always falls, the chosen one for $x>1$, and for $x>1+\sqrt3$ it falls more.
+    Proof: Insert.
+    """
+    z = 1 + x + x**2
     mean = (x + 2 * x**2) / z
-
-    def closed_forms(chosen: sp.Expr, rejected: sp.Expr, gap: sp.Expr) -> bool:
-        drives = [1 - mean, -mean]
-        difference = (weights[0] * drives[0] - weights[1] * drives[1]) / z
-        pairs = ((drives[0], chosen), (drives[1], rejected), (difference, gap))
-        return all(sp.simplify(a - b) == 0 for a, b in pairs)
-
-    def thresholds(value: F, first: int = 1) -> bool:
-        w = ladder(value)
-        difference = w.change(w.chosen) - w.change(w.rejected)
-        beyond = value > 1 and (value - 1) ** 2 > 3
-        return (w.change(w.chosen) < 0) == (value > first) and (difference < 0) == beyond and w.change(w.rejected) < 0
-
-    printed = ((1 - x**2) / z, -(x + 2 * x**2) / z, x * (2 + 2 * x - x**2) / z**2)
-    wrong = (*printed[:2], x * (2 + 2 * x + x**2) / z**2)
-    evidence.proves(lambda: closed_forms(*printed), control=lambda: closed_forms(*wrong), by="SymPy")
-    evidence.holds(thresholds, positive_eighths, control=lambda value: thresholds(value, first=2))
+    a_w, a_l = 1 - mean, -mean  # the scores times g_w - g_l = 1
+    gap = (x * a_w - a_l) / z
+    return a_w * z == 1 - x**power and a_l * z == -(x + 2 * x**2) and gap * z**2 == x * (2 + 2 * x - x**power)
 
 
-def overtaken(source: random.Random) -> World:
-    """Draw any world, or one in which a rare third response lies beyond the chosen one and wins in the end."""
-    if source.random() < 0.5:
-        return one_feature(source)
-    pair = [source.randint(1, 12), source.randint(10, 90)]
-    return World.with_base([*pair, source.randint(1, 3)], [[1], [0], [source.randint(2, 4)]])
+def thresholds(w_and_x, first=1):
+    w, x = w_and_x
+    beyond = x > 1 and (x - 1) ** 2 > 3
+    return (w.D_w < 0) == (x > first) and (w.D_w < w.D_l) == beyond and w.D_l < 0
 
 
-def positive_eighths(source: random.Random) -> F:
-    """Draw a multiple of 1/8 in (0, 5]."""
-    return F(source.randint(1, 40), 8)
-
-
-@claim(
-    "jian2025.log-linear-path",
-    source="not in the paper; the shape of the curves in Figs. 1a and 1b",
-    says=r"s\mapsto A_y(s)\ \text{does not increase},\quad\log\pi_y(s)\ \text{is concave},\quad"
-    r"\Delta_w<0\ \text{once}\Rightarrow\Delta_w<0\ \text{from then on}",
-    assumes="a log-linear policy, one pair, any step sizes; s the length of the path so far; any response y",
-    verdict=PROVED,
-    proof=r"$\frac{d}{ds}\log\pi_y=A_y=\phi_y\cdot d-E_s[\phi\cdot d]$ and $\frac{d}{ds}E_s[\phi\cdot d]="
-    r"\mathrm{Var}_s(\phi\cdot d)\ge 0$. So $\log\pi_w$ rises, then falls, and its peak is where $A_w=0$.",
+ladder_policy.proved(over=setting("x = e^theta > 0")(lambda numbers: numbers.positive("x")), wrong={"power": 3})
+ladder_policy.evaluated(
+    [(ladder(x), x) for x in (F(1, 2), F(1), F(11, 10), F(27, 10), F(28, 10), F(9))],
+    of=thresholds,
+    wrong={"first": F(6, 5)},
+    also=True,
 )
-def path(evidence: Evidence) -> None:
-    """Three points of every path: drives, concavity, and no way back."""
-
-    def drives_fall(w: World, in_probability: bool = False) -> bool:
-        points = [w, w.after(F(3, 2)), w.after(F(9, 4))]
-        series = [[v.change(y) if in_probability else v.drive(y) for v in points] for y in w.responses]
-        return all(a >= b >= c for a, b, c in series)
-
-    def concave(w: World, flip: int = 1) -> bool:
-        p, q, r = w.p, w.after(F(3, 2)).p, w.after(F(9, 4)).p
-        return all(flip * (q[y] ** 2 - p[y] * r[y]) >= 0 for y in w.responses)
-
-    def no_way_back(w: World, flip: int = 1) -> bool:
-        p = [flip * v.p[v.chosen] for v in (w, w.after(F(3, 2)), w.after(1000))]
-        return p[1] >= p[0] or p[2] < p[1]
-
-    evidence.holds(drives_fall, any_world, control=lambda w: drives_fall(w, in_probability=True), worlds=200)
-    evidence.holds(concave, any_world, control=lambda w: concave(w, flip=-1), worlds=200)
-    evidence.holds(no_way_back, overtaken, control=lambda w: no_way_back(w, flip=-1), worlds=200)
 
 
-@claim(
-    "jian2025.displacement-limit",
-    source="not in the paper; where a long run on one pair ends",
-    says=r"\lim_{s\to\infty}\pi_y>0\iff y\in\arg\max_y\phi_y\cdot(\phi_w-\phi_l),\qquad"
-    r"\pi_l\to 0,\qquad\pi_w\to 0\iff y_w\notin\arg\max_y\phi_y\cdot(\phi_w-\phi_l)",
-    assumes=r"a log-linear policy, one pair with $\phi_w\ne\phi_l$; DPO on one pair has $s\to\infty$",
-    verdict=PROVED,
-    proof=r"$\pi_y(s)\propto\pi_y(0)\,e^{s\,\phi_y\cdot d}$, and $\phi_l\cdot d=\phi_w\cdot d-\|d\|^2$.",
+# --- a run on one pair ---------------------------------------------------------------------------------------------
+
+
+@claim("log-linear-path", "not in the paper; the shape of the curves in Figure 1a and Figure 1b", PROVED)
+def drives_fall(case, room=0):
+    r"""s\mapsto A_y(s)\ \text{does not increase},\quad\log\pi_y(s)\ \text{is concave},\quad
+    \Delta_w<0\ \text{once}\Rightarrow\Delta_w<0\ \text{from then on}
+
+    Assumes: a log-linear policy, one pair, any step sizes; s the length of the path so far; any response y
+    Proof: $\frac{d}{ds}\log\pi_y=A_y=\phi_y\cdot d-E_s[\phi\cdot d]$ and $\frac{d}{ds}E_s[\phi\cdot d]=
+    \mathrm{Var}_s(\phi\cdot d)\ge 0$. So $\log\pi_w$ rises, then falls, and its peak is where $A_w=0$.
+    """
+    w, E = case
+    v = w.after(E)
+    return v.A_w + room <= w.A_w and v.A_l + room <= w.A_l
+
+
+def drive_is_the_slope(s, p, a, Z, times=1):
+    """Z'/Z is the mean of phi . d, since Z is the sum of all p e^(s phi.d)."""
+    return same(sp.diff(sp.log(p * sp.exp(s * a) / Z(s)), s), a - times * Z(s).diff(s) / Z(s))
+
+
+def no_way_back(case, least=0):
+    (w, E), G = case
+    v = w.after(E)
+    return not v.p_w - w.p_w < least or v.after(G).p_w < w.p_w
+
+
+drives_fall.proved(over=STEP, wrong={"room": F(1, 100)})
+drives_fall.proved(over=STEP, of=lambda c, room=0: c[0].after(c[1]).A_y + room <= c[0].A_y, wrong={"room": F(1, 100)})
+drives_fall.derived(
+    of=drive_is_the_slope,
+    symbols={"s": "real", "a": "real", "Z": "function"},
+    wrong={"times": F(11, 10)},
+    lemma="mean value",
 )
-def limit_of_a_run(evidence: Evidence) -> None:
-    """A step to e^s = 10^12: the winners keep their proportions, the rest is gone; y_l never wins."""
+drives_fall.proved(over=TWO_STEPS, of=no_way_back, wrong={"least": F(1, 100)})
 
-    def ends(w: World, most_probable_wins: bool = False) -> bool:
-        d = [a - b for a, b in zip(w.features[w.chosen], w.features[w.rejected], strict=True)]
-        along = w.p if most_probable_wins else tuple(dot(phi, d) for phi in w.features)
-        winners = [y for y in w.responses if along[y] == max(along)]
-        mass = sum(w.p[y] for y in winners)
-        end = w.after(FAR).p
-        kept = all(abs(end[y] - w.p[y] / mass) < F(1, 10**6) for y in winners)
-        return kept and (w.rejected not in winners or not any(d))
 
-    evidence.holds(ends, base_measure, role=HOLDS, control=lambda w: ends(w, most_probable_wins=True), worlds=200)
-    evidence.fails(lambda w: w.after(FAR).p[w.chosen] > F(1, 10**6), at=ladder(F(1, 8)), control=BOTH_RISE, role=ALSO)
-    evidence.holds(
-        lambda w: w.after(FAR).p[w.rejected] < w.p[w.rejected] or not any(w.drive(y) for y in w.responses),
-        log_linear,
-        role=ALSO,
-        control=lambda w: w.after(FAR).p[w.chosen] > w.p[w.chosen] or not any(w.drive(y) for y in w.responses),
-        worlds=100,
+@sums_of(
+    "s >= 0, delta > 0; p > 0 and a gap of at least delta to the largest phi . d",
+    fixed=lambda numbers: (numbers.at_least("s", 0), numbers.positive("delta")),
+)
+def left_behind(numbers, shared):
+    """All responses that are not in the arg max."""
+    (s, delta), p = shared, numbers.positive("p")
+    return Named(mass=p, after=p * exp(-s * (delta + numbers.at_least("more", 0))))
+
+
+def shrinks(sums, times=1):
+    """After a path of length s, in units of the growth of the winners."""
+    s, delta = sums.fixed
+    return 0 < times * sums.after <= sums.mass * exp(-s * delta)
+
+
+@setting("mass P of the arg max, 0 < p <= P of one winner, X = e^(-s delta), q e^(-s gap) <= q X of all others")
+def after_a_path(numbers):
+    """The end of a run: winners and what is left behind."""
+    P, s, delta = numbers.within("P", 0, 1), numbers.positive("s"), numbers.positive("delta")
+    numbers.assume(P > 0)
+    X = exp(-s * delta)
+    q = (1 - P) * numbers.within("q", 0, 1)
+    return Named(
+        P=P,
+        p=P * numbers.within("p", 0, 1),
+        X=X,
+        sd=s * delta,
+        q=q * X,
+        rest=(1 - P) * X * numbers.within("rest", 0, 1),
     )
+
+
+@claim("displacement-limit", "not in the paper; where a long run on one pair ends", PROVED)
+def limit_of_a_run(c, share=1):
+    r"""\lim_{s\to\infty}\pi_y>0\iff y\in\arg\max_y\phi_y\cdot(\phi_w-\phi_l),\qquad
+    \pi_l\to 0,\qquad\pi_w\to 0\iff y_w\notin\arg\max_y\phi_y\cdot(\phi_w-\phi_l)
+
+    Assumes: a log-linear policy, one pair with $\phi_w\ne\phi_l$; DPO on one pair has $s\to\infty$
+    Proof: With mass $P$ of the arg max and a gap $\delta$ to the others, $|\pi_y(s)-\pi_y(0)/P|\le X/P^2$ for a winner
+    and $\pi_y(s)\le X/P$ for any other, where $X=e^{-s\delta}\le 1/(1+s\delta)\to 0$. And
+    $\phi_l\cdot d=\phi_w\cdot d-\|d\|^2$, so that $y_l$ never wins.
+    """
+    winner, other = c.p / (c.P + c.rest), c.q / (c.P + c.rest)
+    return c.p / c.P - winner <= share * c.X / c.P**2 and winner <= c.p / c.P and other <= share * c.X / c.P
+
+
+def rejected_is_behind(w, times=1):
+    return not w.dd > 0 or w.A_w > times * w.A_l
+
+
+limit_of_a_run.by_induction(of=shrinks, **left_behind, wrong={"times": F(11, 10)})
+limit_of_a_run.proved(over=after_a_path, wrong={"share": F(9, 10)})
+limit_of_a_run.proved(
+    over=after_a_path, of=lambda c, times=1: times * c.X * (1 + c.sd) <= 1, wrong={"times": F(11, 10)}
+)
+limit_of_a_run.proved(of=rejected_is_behind, wrong={"times": F(9, 10)})
+limit_of_a_run.false(of=lambda w: w.after(10**12).p_w > F(1, 10**6), at=ladder(F(1, 8)), true_at=BOTH_RISE, also=True)

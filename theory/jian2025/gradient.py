@@ -1,4 +1,4 @@
-"""Appendix A.1: the gradient of the DPO loss (Eqs. 16, 23-27), the linearised step (17-22), and its batch (28-30)."""
+"""Appendix A.1: the linearised step (17-22), the gradient of the DPO loss (16, 23-27), and its batch (28-30)."""
 
 from __future__ import annotations
 
@@ -6,303 +6,293 @@ import random
 from fractions import Fraction as F
 from typing import Any
 
-import mpmath
 import sympy as sp
-import torch
-from torch import Tensor
 
-from dynamics.policies import Policy
-from theory.claim import CONDITIONALLY, FIRST_ORDER, PROVED, claim
-from theory.evidence import FAILS, HOLDS, Evidence
-from theory.jian2025.cases import EVEN_PAIR, Batch, batch, ladder
-from theory.jian2025.smooth import (
-    BETA,
-    CHOSEN,
-    REJECTED,
-    dpo_gradient,
-    log_probs,
-    other_reference,
-    residual,
-    scores as scores_of,
-    smooth_policies,
-)
+from theory.claim import CONDITIONALLY, FIRST_ORDER, PROVED
+from theory.evidence import CONDITIONAL, FAILS, ORDER
+from theory.jian2025.cases import EVEN_PAIR, Batch, ladder
+from theory.jian2025.finite_step import residual
+from theory.jian2025.theorem_1 import NOTHING_MOVES, exact_in_a_step
+from theory.proof import Named, exp, over_responses, same, setting, sqrt, sums_of
+from theory.statement import claims_of
 from theory.worlds import World, any_world, dot
 
-SHARPEST_CURVATURE = sp.sqrt(3) / 18
-"""The largest |d^2 pi_y / ds^2| along a log-linear path whose phi . d spans a range of 1: p(1-p)(1-2p) at its peak."""
+claim = claims_of("jian2025")
 
-StepCase = dict[str, Any]  # world: World, size: learning rate x beta x urgency, a Fraction
-
-
-@claim(
-    "jian2025.eq-24",
-    source="Eq. (24)",
-    says=r"\sigma'(z)=\sigma(z)\,(1-\sigma(z))",
-    verdict=PROVED,
-    proof=r"Differentiate $\sigma(z)=1/(1+e^{-z})$.",
-)
-def sigmoid_derivative(evidence: Evidence) -> None:
-    """The derivative of the logistic function."""
-    z = sp.symbols("z", real=True)
-    sigma = 1 / (1 + sp.exp(-z))
-
-    def derivative_is(closed_form: sp.Expr) -> bool:
-        return sp.simplify(sp.diff(sigma, z) - closed_form) == 0
-
-    evidence.proves(
-        lambda: derivative_is(sigma * (1 - sigma)), control=lambda: derivative_is(sigma * (1 - 2 * sigma)), by="SymPy"
-    )
+# --- the remainder of a step ---------------------------------------------------------------------------------------
 
 
-@claim(
-    "jian2025.eq-27",
-    source="Eqs. (16), (23), (25)-(27)",
-    says=r"\nabla_\theta\bigl(-\log\sigma(z)\bigr)=-\beta\,(1-\sigma(z))\,(\nabla\log\pi_w-\nabla\log\pi_l)",
-    assumes="a differentiable policy and a reference that does not depend on its parameters",
-    verdict=PROVED,
-    proof=r"Chain rule: $\nabla z=\beta(g_w-g_l)$ and $(-\log\sigma)'(z)=-(1-\sigma(z))$.",
-)
-def loss_gradient(evidence: Evidence) -> None:
-    """Along any parameter t of any policy, and against autograd for four kinds of policies."""
-    t, beta, reference = sp.symbols("t beta reference", real=True)
-    log_w, log_l = sp.Function("log_w")(t), sp.Function("log_l")(t)
-    z = beta * (log_w - log_l) - reference
-    sigma = 1 / (1 + sp.exp(-z))
-
-    def gradient_is(weight: sp.Expr) -> bool:
-        closed_form = -beta * weight * (log_w.diff(t) - log_l.diff(t))
-        return sp.expand(sp.numer(sp.together(sp.diff(-sp.log(sigma), t) - closed_form))) == 0
-
-    def agrees(beta_in_front: float) -> bool:
-        for policy, theta in smooth_policies().values():
-            reference = other_reference(policy, theta)
-            log_ratios = log_probs(policy, theta) - reference
-            urgency = torch.sigmoid(-BETA * (log_ratios[CHOSEN] - log_ratios[REJECTED]))
-            g = scores_of(policy, theta)
-            closed_form = -beta_in_front * urgency * (g[CHOSEN] - g[REJECTED])
-            if not torch.allclose(dpo_gradient(policy, theta, reference), closed_form, rtol=1e-12, atol=1e-14):
-                return False
-        return True
-
-    evidence.proves(lambda: gradient_is(1 - sigma), control=lambda: gradient_is(sigma), by="SymPy, any parameter")
-    evidence.measures(
-        lambda: agrees(BETA), control=lambda: agrees(1.0), by="autograd of Eq. (16), four policies, to 1e-12"
-    )
+def along(w: World) -> list[F]:
+    """Return phi_y . (phi_w - phi_l) of every response: what its logit gains per unit of size of the step."""
+    d = [a - b for a, b in zip(w.features[w.chosen], w.features[w.rejected], strict=True)]
+    return [dot(phi, d) for phi in w.features]
 
 
-@claim(
-    "jian2025.eq-22",
-    source="Eqs. (21), (22)",
-    says=r"\Delta\pi_y=\nabla_\theta\pi_y\cdot\Delta\theta=\pi_y\,\nabla_\theta\log\pi_y\cdot\Delta\theta",
-    verdict=FIRST_ORDER,
-    because="The Taylor remainder is dropped between Eqs. (20) and (21); for a finite step nearly no change of "
-    "probability is linear in it.",
-    proof=r"$\nabla\pi=\pi\,\nabla\log\pi$; the remainder is of second order for a policy with two derivatives.",
-    instead="jian2025.taylor-remainder",
-)
-def linearised_step(evidence: Evidence) -> None:
-    """Slope 2 on every kind of policy; at a finite step the ladder at e^theta = 1 falls though its drive is 0."""
-
-    def printed(policy: Policy, theta: Tensor, delta: Tensor, _: float) -> Tensor:
-        return log_probs(policy, theta).exp() * (scores_of(policy, theta) @ delta)
-
-    def without_pi(policy: Policy, theta: Tensor, delta: Tensor, _: float) -> Tensor:
-        return scores_of(policy, theta) @ delta
-
-    for name in smooth_policies():
-        evidence.slope(residual(printed, name), order=2, control=residual(without_pi, name))
-    # with g_w = g_l nothing moves at any step size, and the equation holds
-    evidence.fails(first_order_is_exact, at=ladder(1), control=World.log_linear([[1], [1], [0]], at=[2]))
+def remainders(w: World, size: F) -> list[Any]:
+    """Return exact change - first-order change of every probability in a step of any rational size, as balls."""
+    grown = [p * exp(size * a) for p, a in zip(w.p, along(w), strict=True)]
+    total = sum(grown[1:], grown[0])
+    return [g / total - (w.p[y] + size * w.change(y)) for y, g in enumerate(grown)]
 
 
-def first_order_is_exact(w: World) -> bool:
-    """Return whether the exact change in a step of size ln 2 is the first-order one, to 30 digits."""
-    with mpmath.workdps(40):
-        gaps = [_real(w.exact_change(y, 2)) - mpmath.log(2) * _real(w.change(y)) for y in w.responses]
-        return all(abs(gap) < mpmath.mpf("1e-30") for gap in gaps)
-
-
-def step_case(source: random.Random) -> StepCase:
-    """Draw a world and a step size; a quarter of them where the curvature is sharpest."""
+def world_and_size(source: random.Random) -> tuple[World, F]:
+    """Draw a world and the size of a step; a quarter of them where the curvature is sharpest."""
     if source.random() < 0.25:  # p(1-p)(1-2p) peaks at p = 0.21132..., nearly 15/71
         scale = source.choice((1, 2, 5))
-        world = World.with_base([15, 56], [[scale], [0]], *source.sample((0, 1), 2))
-        return {"size": F(1, 1000 * scale**2), "world": world}
-    return {"size": F(source.randint(1, 60), source.choice((20, 200, 2000))), "world": any_world(source)}
+        return World.with_base([15, 56], [[scale], [0]], *source.sample((0, 1), 2)), F(1, 1000 * scale**2)
+    return any_world(source), F(source.randint(1, 60), source.choice((20, 200, 2000)))
 
 
-def remainder(case: StepCase) -> mpmath.mpf:
-    """Return the largest |exact change - first-order change| of any probability, to working precision."""
-    w, size = case["world"], case["size"]
-    d = _direction(w)
-    growth = [mpmath.exp(_real(size * dot(phi, d))) * _real(p) for p, phi in zip(w.p, w.features, strict=True)]
-    total = mpmath.fsum(growth)
-    return max(abs(growth[y] / total - _real(w.p[y] + size * w.change(y))) for y in w.responses)
+SIZES = "2 to 8 responses, 1 to 4 features from -4 to 4 or a table, steps of size 1/2000 to 3"
 
 
-@claim(
-    "jian2025.eq-19",
-    source="Eq. (19) and the estimate under it",
-    says=r"\eta=10^{-5},\ \|\nabla\mathcal{L}\|\approx 1\ \Rightarrow\ "
-    r""
-    r""
-    r""
-    r""
-    r""
-    r"|\pi_{\theta+\Delta\theta}-\pi_\theta-\nabla\pi_\theta\cdot\Delta\theta|"
-    r"\lesssim\eta^2\|\nabla\mathcal{L}\|^2=10^{-10}",
-    assumes="a log-linear policy whose features differ by at most 4 in norm",
-    verdict=CONDITIONALLY,
-    because=r"The constant in $\mathcal{O}(\eta^2\|\nabla\mathcal{L}\|^2)$ is the curvature of $\pi$, which neither a "
-    r"bounded nor a clipped gradient bounds. Two responses with features $10^5$ and $0$, $\eta=10^{-5}$ and "
-    r"$\|\nabla\mathcal{L}\|=1$ have a remainder of $0.019$.",
-    proof="From jian2025.taylor-remainder, since the range of $\\phi_y\\cdot d$ is at most $4\\|d\\|$ and "
-    "$16\\sqrt3/36<1$.",
-    instead="jian2025.taylor-remainder",
+@claim("eq-19", "Eq. (19) and the estimate under it", CONDITIONALLY, "taylor-remainder")
+def eq_19(case, times=1):
+    r"""\eta=10^{-5},\ \|\nabla\mathcal{L}\|\approx 1\ \Rightarrow\
+    |\pi_{\theta+\Delta\theta}-\pi_\theta-\nabla\pi_\theta\cdot\Delta\theta|
+    \lesssim\eta^2\|\nabla\mathcal{L}\|^2=10^{-10}
+
+    Assumes: a log-linear policy whose features differ by at most 4 in norm
+    Because: The constant in $\mathcal{O}(\eta^2\|\nabla\mathcal{L}\|^2)$ is the curvature of $\pi$, which neither a
+    bounded nor a clipped gradient bounds. Two responses with features $10^5$ and $0$, $\eta=10^{-5}$ and
+    $\|\nabla\mathcal{L}\|=1$ have a remainder of $0.019$.
+    Proof: The bound of jian2025.taylor-remainder, since $\rho=\max(\phi_y-\phi_{y'})\cdot d\le 4\|d\|$ by
+    Cauchy-Schwarz, and $16\sqrt3/36<1$.
+    """
+    w, size = case
+    return all(times * abs(r) <= size**2 * w.dd for r in remainders(w, size))  # eta |grad L| = size |d|
+
+
+@setting("x = (phi_y - phi_y').d, |phi_y - phi_y'|^2 <= 16; the remainder is within jian2025.taylor-remainder")
+def tame_features(numbers):
+    """Every log-linear policy whose features differ by at most 4 in norm."""
+    dd, x, size = numbers.positive("dd"), numbers.real("x"), numbers.positive("size")
+    apart = 16 * numbers.within("share", 0, 1)
+    r = numbers.at_least("remainder", 0)
+    numbers.assume(x * x <= apart * dd, 36**2 * r * r <= 3 * size**4 * x**4)
+    return Named(remainder=r, size=size, dd=dd)
+
+
+def tame(case: Any) -> bool:
+    phi = case[0].features
+    return all(dot(d, d) <= 16 for a in phi for b in phi for d in [[x - y for x, y in zip(a, b, strict=True)]])
+
+
+eq_19.false(at=(World.with_base([1, 1], [[10**5], [0]]), F(1, 10**10)), true_at=(EVEN_PAIR, F(1, 10**5)))
+eq_19.proved(
+    over=tame_features,
+    of=lambda c, room=1: c.remainder <= room * c.size**2 * c.dd,
+    role=CONDITIONAL,
+    wrong={"room": F(3, 4)},
+    lemma="Taylor",
 )
-def size_of_the_remainder(evidence: Evidence) -> None:
-    """The estimate needs a bound on the curvature of the policy, not on the gradient."""
-
-    def printed(case: StepCase, constant: int = 1) -> bool:
-        w, size = case["world"], case["size"]
-        d = _direction(w)
-        with mpmath.workdps(40):
-            square = _real(size**2 * dot(d, d))  # eta |grad L| = size |d|
-            return constant * remainder(case) <= square + mpmath.mpf("1e-35")
-
-    def tame(case: StepCase) -> bool:
-        phi = case["world"].features
-        return all(dot(d, d) <= 16 for a in phi for b in phi for d in [[x - y for x, y in zip(a, b, strict=True)]])
-
-    steep = World.with_base([1, 1], [[10**5], [0]])
-    evidence.fails(
-        printed, at={"size": F(1, 10**10), "world": steep}, control={"size": F(1, 10**5), "world": EVEN_PAIR}
-    )
-    evidence.holds(printed, step_case, given=tame, control=lambda case: printed(case, constant=100), worlds=200)
+eq_19.unrefuted(world_and_size, given=tame, wrong={"times": 25}, worlds=200, ranges=SIZES, also=True)
 
 
-@claim(
-    "jian2025.taylor-remainder",
-    source="not in the paper; puts a constant into Eq. (19)",
-    says=r"|\Delta\pi_y-D_y|\le\frac{\sqrt3}{36}\,s^2\rho^2,\qquad s=\eta\beta\sigma(-z),\quad"
-    r"\rho=\max_y\phi_y\cdot d-\min_y\phi_y\cdot d,\quad d=\phi_w-\phi_l",
-    assumes="a log-linear policy, one pair, any step size; a tabular softmax has a range of 2",
-    verdict=PROVED,
-    proof=r"Along the step $\pi_y''(s)=\pi_y(a_y^2-\mathrm{Var}\,a)$ with the centred $a_y=\phi_y\cdot d-E[\phi\cdot "
-    r"d]$. "
-    r"At a given $\pi_y$ and mean of the others it is largest when they share one value and least "
-    r"when they sit at both ends of the range; over both, "
-    r"$|\pi_y''|\le\max_p p(1-p)(1-2p)\,\rho^2=\frac{\sqrt3}{18}\rho^2$; integrate twice. Two responses with "
-    r"$p=(3-\sqrt3)/6$ attain it as $s\to 0$.",
-)
-def taylor_remainder(evidence: Evidence) -> None:
-    """The best constant; nine tenths of it are refuted."""
+@claim("taylor-remainder", "not in the paper; puts a constant into Eq. (19)", PROVED)
+def taylor_remainder(case, share=1):
+    r"""|\Delta\pi_y-D_y|\le\frac{\sqrt3}{36}\,s^2\rho^2,\qquad s=\eta\beta\sigma(-z),\quad
+    \rho=\max_y\phi_y\cdot d-\min_y\phi_y\cdot d,\quad d=\phi_w-\phi_l
 
-    def bounded(case: StepCase, share: float = 1.0) -> bool:
-        w, size = case["world"], case["size"]
-        d = _direction(w)
-        along = [dot(phi, d) for phi in w.features]
-        with mpmath.workdps(40):
-            constant = share * mpmath.sqrt(3) / 36
-            bound = constant * _real(size**2 * (max(along) - min(along)) ** 2)
-            return remainder(case) <= bound + mpmath.mpf("1e-35")  # rounding, where nothing moves
-
-    def sharpest(value: sp.Expr) -> bool:
-        p = sp.symbols("p", positive=True)
-        curvature = p * (1 - p) * (1 - 2 * p)
-        return any(sp.simplify(curvature.subs(p, root) - value) == 0 for root in sp.solve(sp.diff(curvature, p), p))
-
-    evidence.holds(bounded, step_case, control=lambda case: bounded(case, share=0.9))
-    evidence.proves(
-        lambda: sharpest(SHARPEST_CURVATURE), control=lambda: sharpest(SHARPEST_CURVATURE / 2), by="SymPy, the maximum"
-    )
+    Assumes: a log-linear policy, one pair, any step size; a tabular softmax has a range of 2
+    Proof: Along the step $\pi_y''(s)=\pi_y(a_y^2-\mathrm{Var}\,a)$ with the centred $a_y=\phi_y\cdot d-E[\phi\cdot d]$.
+    At a given $\pi_y$ and mean of the others it is largest when they share one value and least when they sit at both
+    ends of the range; over both, $|\pi_y''|\le\max_p p(1-p)(1-2p)\,\rho^2=\frac{\sqrt3}{18}\rho^2$; integrate twice.
+    Two responses with $p=(3-\sqrt3)/6$ attain it as $s\to 0$.
+    """
+    w, size = case
+    reach = size * (max(along(w)) - min(along(w)))
+    return all(abs(r) <= share * reach**2 / 36 * sqrt(3) for r in remainders(w, size))
 
 
-@claim(
-    "jian2025.score-identity",
-    source="not in the paper; behind the conservation of Eq. (55)",
-    says=r"\sum_y\pi_y\,\nabla\log\pi_y=0",
-    verdict=PROVED,
-    proof=r"$\sum_y\pi_y\nabla\log\pi_y=\nabla\sum_y\pi_y=\nabla 1$.",
-)
-def score_identity(evidence: Evidence) -> None:
-    """Whatever a step does to probabilities, it only moves them."""
+def curvature(s, p, a, Z, times=1):
+    """Z'/Z and Z''/Z are the mean and the second moment of phi . d, since Z is the sum of all p e^(s phi.d)."""
+    pi = p * sp.exp(s * a) / Z(s)
+    mean, second = Z(s).diff(s) / Z(s), Z(s).diff(s, 2) / Z(s)
+    return same(sp.diff(pi, s, 2), pi * ((a - mean) ** 2 - times * (second - mean**2)))
 
-    def balanced(w: World, others_only: bool = False) -> bool:
-        changes = [w.change(y) for y in (w.others if others_only else w.responses)]
-        return sum(changes) == 0 == sum(w.exact_change(y, 3) for y in w.responses)
 
-    def autograd_balanced(weighted: bool) -> bool:
-        sums = [
-            (log_probs(policy, theta).exp() if weighted else torch.ones(()).double()) * scores_of(policy, theta).T
-            for policy, theta in smooth_policies().values()
-        ]
-        return all(float(total.sum(-1).abs().max()) < 1e-14 for total in sums)
+@sums_of("q > 0, 0 <= x <= 1: phi . d from its minimum, in units of its range")
+def others(numbers):
+    """All responses but y."""
+    q, x = numbers.positive("q"), numbers.within("x", 0, 1)
+    return Named(q=q, qx=q * x, qxx=q * x * x)
 
-    evidence.holds(balanced, any_world, control=lambda w: balanced(w, others_only=True))
-    evidence.measures(
-        lambda: autograd_balanced(True),
-        control=lambda: autograd_balanced(False),
-        by="scores by autograd, four policies, to 1e-14",
+
+def sums_of_others(s, room=0):
+    return s.q > 0 and s.qx**2 <= s.q * s.qxx and s.qxx + room * s.q <= s.qx <= s.q
+
+
+@setting("0 < p < 1, 0 <= x <= 1 of y; of the sums over all others what is proved by induction")
+def one_and_the_others(numbers):
+    """Every response y and all others together, with the range of phi . d as the unit."""
+    p, x = numbers.between("p", 0, 1), numbers.within("x", 0, 1)
+    q = 1 - p
+    qx = q * numbers.within("mean", 0, 1)
+    qxx = qx * qx / q + numbers.within("spread", 0, 1) * (qx - qx * qx / q)
+    mean = p * x + qx
+    return Named(p=p, peak=p * q * (1 - 2 * p), second=p * ((x - mean) ** 2 - (p * x * x + qxx - mean**2)))
+
+
+def above(c, share=1):
+    return c.second <= share * c.peak if c.p < F(1, 2) else c.second <= 0
+
+
+def below(c, share=1):
+    if c.p <= F(1, 2):
+        return -16 * c.second <= share
+    return -c.second <= -c.peak or -c.second <= F(95, 1000)
+
+
+def peak(p, times=108):
+    """(sqrt(3) / 18)^2 = 1/108 is above the squares of p(1-p)(1-2p), 1/16 and 95/1000."""
+    return (
+        times * (p * (1 - p) * (1 - 2 * p)) ** 2 <= 1 and times * F(1, 16) ** 2 <= 1 and times * F(95, 1000) ** 2 <= 1
     )
 
 
-@claim(
-    "jian2025.eq-30-batch",
-    source="Eqs. (28)-(30)",
-    says=r"\Delta\theta=\eta\,\mathbb{E}\bigl[\beta(1-\sigma(z))(g_w-g_l)\bigr]\ \Rightarrow\ "
-    r"\Delta\pi_w=\eta\beta(1-\sigma(z))\,\pi_w\,(\|g_w\|^2-g_w\cdot g_l)",
-    assumes="a batch of one pair",
-    verdict=CONDITIONALLY,
-    because="The expectation is dropped between Eqs. (28) and (30). In a batch the other pairs push too: they can turn "
-    "the sign of every term, and even lower the log-ratio of a pair that is trained on.",
-    proof="With one pair the expectation is its only term.",
-    instead="jian2025.batch-margin",
+A_SHARE = setting("0 < p < 1")(lambda numbers: numbers.between("p", 0, 1))
+taylor_remainder.derived(of=curvature, symbols={"s": "real", "a": "real", "Z": "function"}, wrong={"times": 2})
+taylor_remainder.by_induction(of=sums_of_others, **others, wrong={"room": F(1, 100)})
+taylor_remainder.proved(over=one_and_the_others, of=above, wrong={"share": F(9, 10)})
+taylor_remainder.proved(over=one_and_the_others, of=below, wrong={"share": F(9, 10)})
+taylor_remainder.proved(over=A_SHARE, of=peak, wrong={"times": 109}, lemma="Taylor")
+taylor_remainder.unrefuted(world_and_size, wrong={"share": F(9, 10)}, worlds=200, ranges=SIZES, also=True)
+
+
+@claim("eq-22", "Eqs. (18), (20)-(22)", FIRST_ORDER, "taylor-remainder")
+def eq_22(eta, L, times=1):
+    r"""\Delta\pi_y=\nabla_\theta\pi_y\cdot\Delta\theta=\pi_y\,\nabla_\theta\log\pi_y\cdot\Delta\theta
+
+    Assumes: a differentiable policy; $L(\eta)=\log\pi_y$ along the step, so that $L'=\nabla\log\pi_y\cdot\Delta\theta$
+    Because: The Taylor remainder is dropped and $\approx$ becomes $=$ between Eqs. (20) and (21); for a finite step
+    nearly no change of probability is linear in it.
+    Proof: $\nabla\pi=\pi\,\nabla\log\pi$.
+    """
+    return same(sp.diff(sp.exp(L(eta)), eta), times * sp.exp(L(eta)) * L(eta).diff(eta))
+
+
+eq_22.derived(symbols={"eta": "real", "L": "function"}, role=ORDER, wrong={"times": 2})
+eq_22.false(of=exact_in_a_step, at=ladder(1), true_at=NOTHING_MOVES)
+eq_22.slope(
+    residual(ladder(1), (1,), ladder(1).D_l), 2, wrong=residual(ladder(1), (1,), F(-1, 3) * F(9, 10)), also=True
 )
-def batch_of_one(evidence: Evidence) -> None:
-    """Two prompts with one parameter: the pair with the smaller difference is dragged the wrong way."""
-
-    def printed(b: Batch, half: F = F(1)) -> bool:
-        own = [u * half * dot(w, d) for u, (w, _), d in zip(b.urgencies, b.scores, b.differences, strict=True)]
-        return all(b.log_change(i, chosen=True) == value for i, value in enumerate(own))
-
-    def every_log_ratio_rises(b: Batch) -> bool:
-        return all(b.log_margin_change(i) >= 0 for i in range(len(b.scores)))
-
-    half = F(1, 2)
-    opposed = Batch((((half,), (-half,)), ((-3 * half,), (3 * half,))), (half, half))
-    alone = Batch(opposed.scores[:1], opposed.urgencies[:1])
-    evidence.fails(printed, at=opposed, control=alone)
-    evidence.fails(every_log_ratio_rises, at=opposed, control=alone)
-    evidence.holds(printed, batch, given=lambda b: len(b.scores) == 1, control=lambda b: printed(b, half=half))
-    evidence.finds(every_log_ratio_rises, batch, role=FAILS, control=weighted_sum_rises)
 
 
-def weighted_sum_rises(b: Batch, weighted: bool = True) -> bool:
-    """Return whether the log-ratios of a batch rise on the average, weighted by the urgencies or not."""
-    weights = b.urgencies if weighted else [F(1)] * len(b.urgencies)
-    total = sum(u * b.log_margin_change(i) for i, u in enumerate(weights))
-    square = len(b.scores) * dot(b.direction, b.direction)
-    return (total == square if weighted else True) and total >= 0
+# --- the gradient --------------------------------------------------------------------------------------------------
 
 
-@claim(
-    "jian2025.batch-margin",
-    source="not in the paper; what is left of Eq. (30) in a batch",
-    says=r"\sum_{j=1}^N\sigma(-z_j)\,D\bigl[\log\pi_{w,j}-\log\pi_{l,j}\bigr]"
-    r"=\frac{\eta\beta}{N}\Bigl\|\sum_{j=1}^N\sigma(-z_j)(g_{w,j}-g_{l,j})\Bigr\|^2\ge 0",
-    verdict=PROVED,
-    proof="The left side is the inner product of the sum of the weighted differences with the step, which is their "
-    "mean.",
+@claim("eq-24", "Eq. (24)", PROVED)
+def eq_24(z, times=1):
+    r"""\sigma'(z)=\sigma(z)\,(1-\sigma(z))
+
+    Proof: Differentiate $\sigma(z)=1/(1+e^{-z})$.
+    """
+    sigma = 1 / (1 + sp.exp(-z))
+    return same(sp.diff(sigma, z), sigma * (1 - times * sigma))
+
+
+eq_24.derived(symbols={"z": "real"}, wrong={"times": 2})
+
+
+@claim("eq-27", "Eqs. (15)-(17), (23), (25)-(27)", PROVED)
+def eq_27(t, beta, reference, log_w, log_l, front=1):
+    r"""\nabla_\theta\bigl(-\log\sigma(z)\bigr)=-\beta\,(1-\sigma(z))\,(\nabla\log\pi_w-\nabla\log\pi_l)
+
+    Assumes: a differentiable policy, along any one of its parameters $t$; a reference that does not depend on them
+    Proof: Chain rule: $\nabla z=\beta(g_w-g_l)$ and $(-\log\sigma)'(z)=-(1-\sigma(z))$.
+    """
+    sigma = 1 / (1 + sp.exp(-beta * (log_w(t) - log_l(t)) + reference))
+    return same(sp.diff(-sp.log(sigma), t), -(beta**front) * (1 - sigma) * (log_w(t).diff(t) - log_l(t).diff(t)))
+
+
+ANY_PARAMETER = {"t": "real", "reference": "real", "log_w": "function", "log_l": "function"}
+eq_27.derived(symbols=ANY_PARAMETER, wrong={"front": 0})
+
+
+@claim("score-identity", "not in the paper; behind the conservation of Eq. (55)", PROVED)
+def score_identity(y, share=1):
+    r"""\sum_y\pi_y\,\nabla\log\pi_y=0,\qquad\sum_y\Delta\pi_y=0\ \text{at every step size}
+
+    Assumes: any policy: it is the softmax of its logits, whose derivatives $f_y$ by a parameter are any numbers
+    Proof: $\nabla\log\pi_y=f_y-\sum\pi f$. After any step the probabilities still sum to 1.
+    """
+    mean = y.sum(y.p * y.f)
+    return same(y.sum(y.p * (y.f - share * mean)), 0)
+
+
+def mass_after_a_step(y, share=1):
+    total = y.sum(y.p * y.growth)
+    return same(y.sum(y.p * (y.growth - share * total)), 0)  # Z times the sum of all changes
+
+
+score_identity.derived(sums=over_responses(p="probability", f="any"), wrong={"share": F(9, 10)})
+score_identity.derived(
+    of=mass_after_a_step, sums=over_responses(p="probability", growth="any"), wrong={"share": F(9, 10)}
 )
-def batch_margin(evidence: Evidence) -> None:
-    """Weighted by their urgencies, the log-ratios of a batch rise; unweighted they need not."""
-    evidence.holds(weighted_sum_rises, batch, role=HOLDS, control=lambda b: weighted_sum_rises(b, weighted=False))
 
 
-def _direction(w: World) -> list[F]:
-    return [a - b for a, b in zip(w.features[w.chosen], w.features[w.rejected], strict=True)]
+# --- a batch -------------------------------------------------------------------------------------------------------
 
 
-def _real(q: F) -> mpmath.mpf:
-    return mpmath.mpf(q.numerator) / q.denominator
+@setting("N >= 1 pairs; own = g_w.(g_w - g_l) of one of them, others = sum of u_j g_w.(g_wj - g_lj) over the others")
+def in_a_batch(numbers):
+    """One pair of a batch of N."""
+    pairs, u, own = numbers.natural("N", 1), numbers.between("u", 0, 1), numbers.real("own")
+    others = (pairs - 1) * numbers.real("mean_of_others")  # an empty sum if there is one pair
+    return Named(N=pairs, u=u, own=own, others=others)
+
+
+@claim("eq-30-batch", "Eqs. (28)-(30)", CONDITIONALLY, "batch-margin")
+def eq_30_batch(b):
+    r"""\Delta\theta=\eta\,\mathbb{E}\bigl[\beta(1-\sigma(z))(g_w-g_l)\bigr]\ \Rightarrow\
+    \Delta\pi_w=\eta\beta(1-\sigma(z))\,\pi_w\,(\|g_w\|^2-g_w\cdot g_l)
+
+    Assumes: a batch of one pair
+    Because: The expectation is dropped between Eqs. (28) and (30). In a batch the other pairs push too: they can turn
+    the sign of every term, and even lower the log-ratio of a pair that is trained on.
+    Proof: With one pair the expectation is its only term.
+    """
+    own = [u * dot(w, d) for u, (w, _), d in zip(b.urgencies, b.scores, b.differences, strict=True)]
+    return all(b.log_change(i, chosen=True) == value for i, value in enumerate(own))
+
+
+def every_log_ratio_rises(b: Batch) -> bool:
+    return all(b.log_margin_change(i) >= 0 for i in range(len(b.scores)))
+
+
+HALF = F(1, 2)
+OPPOSED = Batch((((HALF,), (-HALF,)), ((-3 * HALF,), (3 * HALF,))), (HALF, HALF))
+ALONE = Batch(OPPOSED.scores[:1], OPPOSED.urgencies[:1])
+eq_30_batch.false(at=OPPOSED, true_at=ALONE).false(of=every_log_ratio_rises, at=OPPOSED, true_at=ALONE, role=FAILS)
+eq_30_batch.proved(
+    over=in_a_batch,
+    of=lambda c: (c.u * c.own + c.others) / c.N == c.u * c.own,
+    given=lambda c: c.N == 1,
+    wrong_given=lambda c: F(3, 2) >= c.N,
+)
+
+
+@claim("batch-margin", "not in the paper; what is left of Eq. (30) in a batch", PROVED)
+def batch_margin(pair, times=1):
+    r"""\sum_{j=1}^N\sigma(-z_j)\,D\bigl[\log\pi_{w,j}-\log\pi_{l,j}\bigr]
+    =\frac{\eta\beta}{N}\Bigl\|\sum_{j=1}^N\sigma(-z_j)(g_{w,j}-g_{l,j})\Bigr\|^2\ge 0
+
+    Assumes: any number of pairs; both sides are sums over the parameters, so that it is shown for each of them
+    Proof: The left side is the inner product of the sum of the weighted differences with the step, which is their mean.
+    """
+    push, pairs = pair.sum(pair.u * pair.d), pair.sum(1)
+    return same(pair.sum(pair.u * (pair.d * push / pairs)), times * push**2 / pairs)
+
+
+def unweighted_sum_rises(b: Batch) -> bool:
+    return sum(b.log_margin_change(i) for i in range(len(b.scores))) >= 0
+
+
+MEAN_PUSH = setting("N >= 1, any sum of weighted differences")(
+    lambda numbers: (numbers.real("push"), numbers.natural("N", 1))
+)
+UNEVEN = Batch((((F(1),), (F(0),)), ((F(0),), (F(3),))), (F(9, 10), F(1, 10)))
+batch_margin.derived(sums=over_responses(u="any", d="any"), wrong={"times": 2})
+batch_margin.proved(over=MEAN_PUSH, of=lambda c, least=0: c[0] ** 2 / c[1] >= least, wrong={"least": F(1, 100)})
+batch_margin.false(of=unweighted_sum_rises, at=UNEVEN, true_at=ALONE, also=True)

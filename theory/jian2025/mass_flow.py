@@ -6,120 +6,124 @@ import itertools
 import random
 from fractions import Fraction as F
 
-from theory.claim import CONDITIONALLY, PROVED, claim
-from theory.evidence import ALSO, CONDITIONAL, Evidence
-from theory.jian2025.cases import BOTH_FALL, BOTH_RISE
-from theory.worlds import World, any_world, dot, log_linear, tabular
+import sympy as sp
+
+from theory.claim import CONDITIONALLY, PROVED
+from theory.evidence import CONDITIONAL
+from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, TABULAR_STEP
+from theory.jian2025.displacement import left_behind, rejected_is_behind, shrinks
+from theory.jian2025.gradient import along
+from theory.jian2025.tabular import of_the_others, tabular_others
+from theory.proof import Named, exp, same, setting
+from theory.statement import claims_of
+from theory.worlds import World, log_linear, tabular
+
+claim = claims_of("jian2025")
 
 # y* = response 3 is more probable than response 2, which gains what y* loses
 LESS_PROBABLE_GAINS = World.log_linear([[2], [0], [4], [1]], at=[F(1, 2)])
+IN_A_TABLE = World.tabular([F(1, 10), F(3, 10), F(2, 10), F(4, 10)])
 
 
-def gains_of_others(w: World, factor: int = 2) -> list[tuple[F, F]]:
-    """Return (probability, exact change in a step of size log(factor)) of every response outside the pair.
+@claim(
+    "remark-4",
+    "Remark 4; Section 2.3 on Figure 2a, before Eq. (7)",
+    CONDITIONALLY,
+    "mass-flow-log-linear",
+    "mass-flow-tabular",
+)
+def remark_4(w, relative=False):
+    r"""y,y'\notin\{y_w,y_l\},\ \pi(y)>\pi(y'),\ \Delta\pi(\mathcal Y\setminus\{y_w,y_l\})>0
+    \implies\Delta\pi(y)>\Delta\pi(y')
 
-    Example:
-        >>> [(str(p), str(gain)) for p, gain in gains_of_others(LESS_PROBABLE_GAINS)]
-        [('1/29', '441/667'), ('8/29', '-126/667')]
+    Assumes: tabular softmax
+    Because: With shared parameters the mass goes to responses whose score is like $g_w-g_l$; they may be improbable,
+    while the most probable one loses.
+    Proof: Tabular: all responses outside the pair are multiplied by the same factor $1/Z'$,
+    $Z'=1+(1-e^{-s})(\pi_we^{s}-\pi_l)$, so that gains are proportional to probabilities.
     """
-    after = w.after(factor)
-    return [(w.p[y], after.p[y] - w.p[y]) for y in w.others]
+    after = w.after(2).p
+    gains = [(w.p[y], (after[y] - w.p[y]) / (w.p[y] if relative else 1)) for y in w.others]
+    if sum(after[y] - w.p[y] for y in w.others) <= 0:
+        return True
+    return all(p == q or (a > b) == (p > q) for (p, a), (q, b) in itertools.combinations(gains, 2))
 
 
-def alignment(w: World) -> list[F]:
-    """Return phi_y . (phi_w - phi_l) of every response: what its logit gains per unit of size of the step."""
-    d = [a - b for a, b in zip(w.features[w.chosen], w.features[w.rejected], strict=True)]
-    return [dot(phi, d) for phi in w.features]
+def in_proportion(case, least=1):
+    p, q, factor = case
+    return not factor > least or (p * factor - p > q * factor - q) == (p > q)
 
 
-@claim(
-    "jian2025.remark-4",
-    source="Remark 4; Section 2.3 on Fig. 2a",
-    says=r"y,y'\notin\{y_w,y_l\},\ \pi(y)>\pi(y'),\ \Delta\pi(\mathcal Y\setminus\{y_w,y_l\})>0"
-    r"\implies\Delta\pi(y)>\Delta\pi(y')",
-    assumes="tabular softmax",
-    verdict=CONDITIONALLY,
-    because=r"With shared parameters the mass goes to responses whose score is like $g_w-g_l$; they may be "
-    r"improbable, while the most probable one loses.",
-    proof=r"Tabular: all responses outside the pair are multiplied by the same factor $1/Z'$, "
-    r"$Z'=1+(1-e^{-s})(\pi_we^{s}-\pi_l)$, so that gains are proportional to probabilities.",
-    instead=("jian2025.mass-flow-log-linear", "jian2025.mass-flow-tabular"),
+TWO_OTHERS = setting("p, q > 0 of any two responses outside the pair, both multiplied by 1 / Z'")(
+    lambda numbers: [numbers.positive(name) for name in ("p", "q", "factor")]
 )
-def remark_4(evidence: Evidence) -> None:
-    """Exact steps: true in every table, false on a line of features."""
-
-    def statement(w: World) -> bool:
-        gains = gains_of_others(w)
-        if sum(gain for _, gain in gains) <= 0:
-            return True
-        return all((a > b) == (p > q) or p == q for (p, a), (q, b) in itertools.combinations(gains, 2))
-
-    def relative(w: World) -> bool:  # the same of logarithms: log pi(y) grows more where pi(y) is larger
-        gains = gains_of_others(w)
-        if sum(gain for _, gain in gains) <= 0:
-            return True
-        return all((a / p > b / q) == (p > q) or p == q for (p, a), (q, b) in itertools.combinations(gains, 2))
-
-    def by_alignment(w: World) -> bool:
-        after, gain = w.after(2), alignment(w)
-        pairs = itertools.combinations(w.others, 2)
-        return all((after.p[y] / w.p[y] > after.p[z] / w.p[z]) == (gain[y] > gain[z]) for y, z in pairs)
-
-    in_a_table = World.tabular([F(1, 10), F(3, 10), F(2, 10), F(4, 10)])
-    evidence.fails(statement, at=LESS_PROBABLE_GAINS, control=in_a_table)
-    evidence.finds(statement, log_linear, control=by_alignment)
-    evidence.holds(statement, tabular, role=CONDITIONAL, control=relative, worlds=200)
+remark_4.false(at=LESS_PROBABLE_GAINS, true_at=IN_A_TABLE)
+remark_4.proved(over=TABULAR_STEP, of=of_the_others, role=CONDITIONAL, wrong={"times": F(11, 10)})
+remark_4.proved(over=TWO_OTHERS, of=in_proportion, role=CONDITIONAL, wrong={"least": F(9, 10)})
+remark_4.unrefuted(tabular, wrong={"relative": True}, worlds=200, ranges="2 to 8 responses, e^s = 2", also=True)
 
 
-@claim(
-    "jian2025.mass-flow-tabular",
-    source="not in the paper; replaces Remark 4 for a tabular softmax",
-    says=r"y,y'\notin\{y_w,y_l\}:\quad\frac{\pi'(y)}{\pi(y)}=\frac{\pi'(y')}{\pi(y')},\quad\text{both}>1"
-    r"\iff\pi_l>\pi_we^{s}",
-    assumes=r"tabular softmax, one exact step of size $s=\eta\beta\sigma(-z)$",
-    verdict=PROVED,
-    proof="Only the logits of the pair move; everything else is renormalised.",
-)
-def mass_flow_tabular(evidence: Evidence) -> None:
-    """In log-probability no response outside the pair is special, y* least of all."""
+@claim("mass-flow-tabular", "not in the paper; replaces Remark 4 for a tabular softmax", PROVED)
+def mass_flow_tabular(case, margin=1):
+    r"""y,y'\notin\{y_w,y_l\}:\quad\frac{\pi'(y)}{\pi(y)}=\frac{\pi'(y')}{\pi(y')},\quad\text{both}>1
+    \iff\pi_l>\pi_we^{s}
 
-    def statement(w: World, factor: int = 2) -> bool:
-        ratios = {(p + gain) / p for p, gain in gains_of_others(w)}
-        rises = w.p[w.rejected] > factor * w.p[w.chosen]
-        return len(ratios) <= 1 and all((ratio > 1) == rises for ratio in ratios)
-
-    evidence.holds(statement, tabular, control=lambda w: statement(w, factor=1))
+    Assumes: tabular softmax, one exact step of any size $s=\eta\beta\sigma(-z)$
+    Proof: jian2025.tabular-others: only the logits of the pair move; everything else is renormalised. In
+    log-probability no response outside the pair is special, $y^*$ least of all.
+    """
+    return tabular_others(case, margin)
 
 
-@claim(
-    "jian2025.mass-flow-log-linear",
-    source="not in the paper; replaces Theorem 2 and Remark 4 for log-linear policies",
-    says=r"\log\frac{\pi_s(y)}{\pi_s(y')}-\log\frac{\pi_0(y)}{\pi_0(y')}=s\,(\phi_y-\phi_{y'})\cdot(\phi_w-\phi_l)",
-    assumes=r"log-linear policy, base measure allowed; $s$ is the sum of all steps on the pair",
-    verdict=PROVED,
-    proof=r"$\theta_s=\theta_0+s(\phi_w-\phi_l)$ and $\log\pi_s(y)=\phi_y\cdot\theta_s-\log Z_s$ up to the base "
-    r"measure. Gains of log-probability are ordered by $\phi_y\cdot(\phi_w-\phi_l)$; prior probabilities do not enter.",
-)
-def mass_flow_log_linear(evidence: Evidence) -> None:
-    """Exact at a step of size log 2, and as a statement on drives in any world."""
+mass_flow_tabular.proved(over=TABULAR_STEP, wrong={"margin": F(9, 10)})
 
-    def statement(w: World, times: int = 1) -> bool:
-        after, gain = w.after(2), alignment(w)
-        return all(
-            (after.p[y] / w.p[y]) / (after.p[z] / w.p[z]) == F(2) ** int(times * (gain[y] - gain[z]))
-            for y, z in itertools.pairwise(w.responses)
-        )
 
-    def drives(w: World) -> bool:
-        gain = alignment(w)
-        return all(w.drive(y) - w.drive(z) == gain[y] - gain[z] for y, z in itertools.pairwise(w.responses))
+@claim("mass-flow-log-linear", "not in the paper; replaces Theorem 2 and Remark 4 for log-linear policies", PROVED)
+def mass_flow_log_linear(case, lead=0):
+    r"""\log\frac{\pi_s(y)}{\pi_s(y')}-\log\frac{\pi_0(y)}{\pi_0(y')}=s\,(\phi_y-\phi_{y'})\cdot(\phi_w-\phi_l)
 
-    def changes(w: World) -> bool:  # of probabilities instead of logarithms
-        gain = alignment(w)
-        return all((w.change(y) > w.change(z)) == (gain[y] > gain[z]) for y, z in itertools.pairwise(w.responses))
+    Assumes: log-linear policy, base measure allowed; $s$ is the sum of all steps on the pair
+    Proof: $\theta_s=\theta_0+s(\phi_w-\phi_l)$ and $\log\pi_s(y)=\phi_y\cdot\theta_s-\log Z_s$ up to the base measure.
+    Gains of log-probability are ordered by $\phi_y\cdot(\phi_w-\phi_l)$; prior probabilities do not enter.
+    """
+    w, E = case
+    v = w.after(E)
+    return (v.p_y / w.p_y > v.p_w / w.p_w) == (w.A_y > w.A_w + lead)
 
-    evidence.holds(statement, log_linear, control=lambda w: statement(w, times=2))
-    evidence.holds(drives, any_world, role=ALSO, control=changes)
+
+def log_ratio(s, p, q, a, b, Z, power=1):
+    after = sp.log(p * sp.exp(s * a) / Z) - sp.log(q * sp.exp(s * b) / Z)
+    return same(after - (sp.log(p) - sp.log(q)), power * s * (a - b))
+
+
+mass_flow_log_linear.derived(of=log_ratio, symbols={"s": "real", "a": "real", "b": "real"}, wrong={"power": F(11, 10)})
+mass_flow_log_linear.proved(over=STEP, wrong={"lead": 1})
+
+
+@setting("mass P of the arg max, left <= (1 - P) e^(-s delta) <= (1 - P) e^-s of the others")
+def whole_features(numbers):
+    """The end of a run with whole-numbered features."""
+    P, end = numbers.within("P", 0, 1), numbers.between("end", 0, 1)
+    numbers.assume(P > 0)
+    return Named(P=P, end=end, left=(1 - P) * end * numbers.within("left", 0, 1))
+
+
+@claim("mass-flow-limit", "not in the paper; where all the mass ends", PROVED)
+def mass_flow_limit(case, most_probable=False):
+    r"""\pi_s(\mathcal Y\setminus M)\le\frac{e^{-s}}{\pi_0(M)},\qquad
+    M=\arg\max_y\phi_y\cdot(\phi_w-\phi_l)\not\ni y_l
+
+    Assumes: log-linear policy with whole-numbered features and $\phi_w\ne\phi_l$; the whole run on one pair, of total
+    size $s$
+    Proof: Weights grow like $e^{s\,\phi_y\cdot d}$; those outside $M$ are at least $e^{s}$ behind.
+    $\phi_w\cdot d-\phi_l\cdot d=\|d\|^2>0$ keeps $y_l$ out. Whether $y_w$ is in $M$ decides whether its probability
+    goes to 0: training to convergence can extinguish the chosen response.
+    """
+    w, factor = case
+    score = w.p if most_probable else along(w)
+    winners = [y for y in w.responses if score[y] == max(score)]
+    left = 1 - sum(w.after(factor).p[y] for y in winners)
+    return not w.dd or (left <= 1 / (factor * sum(w.p[y] for y in winners)) and w.rejected not in winners)
 
 
 def long_run(source: random.Random) -> tuple[World, int]:
@@ -127,36 +131,18 @@ def long_run(source: random.Random) -> tuple[World, int]:
     return log_linear(source), 2 ** source.randint(1, 12)
 
 
-@claim(
-    "jian2025.mass-flow-limit",
-    source="not in the paper; where all the mass ends",
-    says=r"\pi_s(\mathcal Y\setminus M)\le\frac{e^{-s}}{\pi_0(M)},\qquad "
-    r"M=\arg\max_y\phi_y\cdot(\phi_w-\phi_l)\not\ni y_l",
-    assumes=r"log-linear policy with whole-numbered features and $\phi_w\ne\phi_l$; the whole run on one pair, of "
-    "total size $s$",
-    verdict=PROVED,
-    proof=r"Weights grow like $e^{s\,\phi_y\cdot d}$; those outside $M$ are at least $e^{s}$ behind. "
-    r"$\phi_w\cdot d-\phi_l\cdot d=\|d\|^2>0$ keeps $y_l$ out. Whether $y_w$ is in $M$ decides whether its "
-    r"probability goes to 0: training to convergence can extinguish the chosen response.",
+def what_is_left(c, share=1):
+    return c.left / (c.P + c.left) <= share * c.end / c.P
+
+
+mass_flow_limit.by_induction(of=shrinks, **left_behind, wrong={"times": F(11, 10)})
+WHOLE_GAP = setting("s > 0, more >= 0: a gap of whole numbers is at least 1")(
+    lambda numbers: (numbers.positive("s"), numbers.at_least("more", 0))
 )
-def mass_flow_limit(evidence: Evidence) -> None:
-    """The end of training depends on features only, not on where it started."""
-
-    def statement(case: tuple[World, int], *, most_probable: bool = False) -> bool:
-        w, factor = case
-        gain = alignment(w)
-        if gain[w.chosen] == gain[w.rejected]:
-            return True
-        score = w.p if most_probable else gain
-        winners = [y for y in w.responses if score[y] == max(score)]
-        after = w.after(factor)
-        left = 1 - sum(after.p[y] for y in winners)
-        return left <= 1 / (factor * sum(w.p[y] for y in winners)) and w.rejected not in winners
-
-    evidence.holds(statement, long_run, control=lambda case: statement(case, most_probable=True), worlds=200)
-    evidence.fails(
-        lambda w: w.after(2**10).p[w.chosen] >= w.p[w.chosen],
-        at=BOTH_FALL,
-        control=BOTH_RISE,
-        role=ALSO,
-    )
+mass_flow_limit.proved(
+    over=WHOLE_GAP, of=lambda c, times=1: exp(-c[0] * (1 + c[1])) <= times * exp(-c[0]), wrong={"times": F(9, 10)}
+)
+mass_flow_limit.proved(over=whole_features, of=what_is_left, wrong={"share": F(9, 10)})
+mass_flow_limit.proved(of=rejected_is_behind, wrong={"times": F(9, 10)})
+mass_flow_limit.unrefuted(long_run, wrong={"most_probable": True}, worlds=200, ranges="2 to 8 responses", also=True)
+mass_flow_limit.false(of=lambda w: w.after(2**10).p_w >= w.p_w, at=BOTH_FALL, true_at=BOTH_RISE, also=True)

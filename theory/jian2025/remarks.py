@@ -2,286 +2,222 @@
 
 from __future__ import annotations
 
-import random
 from fractions import Fraction as F
 
 import sympy as sp
 
-from theory.claim import FALSE, PROVED, claim
-from theory.evidence import HOLDS, Evidence
-from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, ladder, similar_pair
-from theory.worlds import Rational, World, any_world, dot, log_linear, one_feature
+from theory.claim import FALSE, PROVED
+from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, ladder
+from theory.jian2025.corollary_2 import log_margin
+from theory.proof import POLICY, same, sqrt
+from theory.statement import claims_of
 
-TwoWorlds = dict[str, World]
-
-
-def two_worlds(source: random.Random) -> TwoWorlds:
-    """Draw two similar pairs; in most of them the scores are parallel."""
-    return {"one": similar_pair(source), "other": similar_pair(source)}
+claim = claims_of("jian2025")
 
 
-@claim(
-    "jian2025.remark-1-direction",
-    source="Remark 1, first sentence",
-    says=r"\cos(g_w,g_l)=\cos(g_w',g_l')\ \Rightarrow\ \mathrm{sign}\,\Delta_w=\mathrm{sign}\,\Delta_w'",
-    verdict=FALSE,
-    because=r"The similarity of the gradients does not determine the direction without the ratio of their lengths. "
-    r"Uniform "
-    r"features $(2,3,0)$ and $(3,2,0)$ both have cosine 1; the first pair falls, the second rises.",
-    instead="jian2025.direction",
-)
-def similarity_alone(evidence: Evidence) -> None:
-    """Two worlds with the same similarity and opposite directions."""
+@claim("remark-1-direction", "Remark 1 on Eqs. (2), (3), first sentence", FALSE, "direction")
+def similarity_alone(worlds):
+    r"""\cos(g_w,g_l)=\cos(g_w',g_l')\ \Rightarrow\ \mathrm{sign}\,\Delta_w=\mathrm{sign}\,\Delta_w'
 
-    def printed(case: TwoWorlds, and_lengths: bool = False) -> bool:
-        one, other = (_cosine_and_ratio(w) for w in case.values())
-        if one is None or other is None or one[0] != other[0] or (and_lengths and one[1] != other[1]):
-            return True
-        return len({_sign(w.change(w.chosen)) for w in case.values()}) == 1
-
-    opposite, alike = {"one": BOTH_FALL, "other": BOTH_RISE}, {"one": BOTH_FALL, "other": ladder(2)}
-    evidence.fails(printed, at=opposite, control=alike)
-    evidence.finds(printed, two_worlds, control=lambda case: printed(case, and_lengths=True))
+    Because: The similarity of the gradients does not determine the direction without the ratio of their lengths.
+    Uniform features $(2,3,0)$ and $(3,2,0)$ both have cosine 1; the first pair falls, the second rises.
+    """
+    cosines = [w.wl / (sqrt(w.ww) * sqrt(w.ll)) for w in worlds]
+    return cosines[0] != cosines[1] or len({(w.D_w > 0) - (w.D_w < 0) for w in worlds}) == 1
 
 
-def _cosine_and_ratio(w: World) -> tuple[F, F] | None:
-    """Return sign x square of the cosine of g_w and g_l, and |g_w|^2 / |g_l|^2; None if a score is 0."""
-    square_w, square_l, inner = w.squared_norm(w.chosen), w.squared_norm(w.rejected), w.kernel(w.chosen, w.rejected)
-    if not square_w * square_l:
-        return None
-    return inner * abs(inner) / (square_w * square_l), square_w / square_l
+similarity_alone.false(at=(BOTH_FALL, BOTH_RISE), true_at=(BOTH_FALL, ladder(2)))
 
 
-@claim(
-    "jian2025.direction",
-    source="not in the paper; mends Remark 1",
-    says=r"D_w<0\iff\cos(g_w,g_l)>\frac{\|g_w\|}{\|g_l\|},\qquad D_l>0\iff\cos(g_w,g_l)>\frac{\|g_l\|}{\|g_w\|}",
-    assumes="both scores differ from 0; first-order changes",
-    verdict=PROVED,
-    proof=r"$D_w<0$ is $\|g_w\|^2<g_w\cdot g_l=\|g_w\|\|g_l\|\cos$.",
-)
-def similarity_and_lengths(evidence: Evidence) -> None:
-    """The signs of both changes from the cosine and the ratio of the lengths, squared."""
+@claim("direction", "not in the paper; mends Remark 1", PROVED)
+def direction(w, times=1):
+    r"""D_w<0\iff\cos(g_w,g_l)>\frac{\|g_w\|}{\|g_l\|},\qquad D_l>0\iff\cos(g_w,g_l)>\frac{\|g_l\|}{\|g_w\|}
 
-    def decided(w: World, swap: bool = False) -> bool:
-        found = _cosine_and_ratio(w)
-        if found is None:
-            return True
-        signed_square, ratio = found
-        # both sides of cos > ratio are squared; a negative cosine stays negative
-        chosen_falls, rejected_rises = signed_square > ratio, signed_square > 1 / ratio
-        if swap:
-            chosen_falls, rejected_rises = rejected_rises, chosen_falls
-        return (w.change(w.chosen) < 0) == chosen_falls and (w.change(w.rejected) > 0) == rejected_rises
-
-    evidence.holds(decided, any_world, control=lambda w: decided(w, swap=True))
-    evidence.holds(decided, one_feature, control=lambda w: decided(w, swap=True))
+    Assumes: both scores differ from 0; first-order changes
+    Proof: $D_w<0$ is $\|g_w\|^2<g_w\cdot g_l=\|g_w\|\|g_l\|\cos$.
+    """
+    if w.ww == 0 or w.ll == 0:
+        return True
+    long_w, long_l = sqrt(w.ww), sqrt(w.ll)
+    cosine = w.wl / (long_w * long_l)
+    return (w.D_w < 0) == (cosine > times * long_w / long_l) and (w.D_l > 0) == (cosine > times * long_l / long_w)
 
 
-@claim(
-    "jian2025.remark-1-more",
-    source="Remark 1: a gradient term below 0 makes the preferred response decrease more",
-    says=r"\|g_w\|^2-g_w\cdot g_l<0\ \Rightarrow\ \Delta_w<\Delta_l",
-    verdict=FALSE,
-    because=r"With uniform features $(2,3,0)$ both fall, by $-1/9$ and $-4/9$: the dispreferred one falls four times "
-    r"as "
-    "much. The statement also contradicts Corollary 2 and Remark 3.",
-    instead=("jian2025.log-margin", "jian2025.displacement-order"),
-)
-def falls_more(evidence: Evidence) -> None:
-    """Displacement, but the rejected response falls more."""
-
-    def printed(w: World) -> bool:
-        return w.drive(w.chosen) >= 0 or w.change(w.chosen) < w.change(w.rejected)
-
-    def in_logarithm(w: World) -> bool:  # the opposite order always holds
-        return w.drive(w.chosen) >= 0 or w.log_change(w.chosen) >= w.log_change(w.rejected)
-
-    evidence.fails(printed, at=BOTH_FALL, control=ladder(3))
-    evidence.finds(printed, one_feature, control=in_logarithm)
+direction.proved(wrong={"times": F(11, 10)})
 
 
-@claim(
-    "jian2025.displacement-order",
-    source="not in the paper; mends Remarks 1 and 3",
-    says=r"D_w<0\ \text{and}\ D_w<D_l\ \Rightarrow\ \pi_w>\pi_l,\qquad "
-    r"D_w<0\ \Rightarrow\ \bigl(D_w<D_l\iff\pi_w|A_w|>\pi_l|A_l|\bigr)",
-    assumes="first-order changes",
-    verdict=PROVED,
-    proof=r"$D_y=s\,\pi_yA_y$, and $A_l\le A_w<0$ by jian2025.log-margin.",
-)
-def order_of_the_falls(evidence: Evidence) -> None:
-    """Only a chosen response that is already ahead can lose more than the rejected one."""
+@claim("remark-1-kernel", "Remark 1 on Eqs. (2), (3): the neural tangent kernel can change over training steps", PROVED)
+def kernel_changes(w):
+    r"""\nabla\log\pi_w\cdot\nabla\log\pi_l\ \text{changes over training}
 
-    def ahead(w: World, exchanged: bool = False) -> bool:
-        c, r = (w.rejected, w.chosen) if exchanged else (w.chosen, w.rejected)
-        return not w.change(c) < min(F(0), w.change(r)) or w.p[c] > w.p[r]
-
-    def weighed(w: World, power: int = 1) -> bool:
-        c, r = w.chosen, w.rejected
-        heavier = w.p[c] ** power * abs(w.drive(c)) > w.p[r] ** power * abs(w.drive(r))
-        return w.change(c) >= 0 or (w.change(c) < w.change(r)) == heavier
-
-    for worlds in (similar_pair, one_feature):
-        evidence.holds(ahead, worlds, control=lambda w: ahead(w, exchanged=True))
-    evidence.holds(weighed, similar_pair, control=lambda w: weighed(w, power=0))
+    Assumes: already for a log-linear policy, on the ladder at $e^\theta=1$ and $3$; there $\|g_w-g_l\|^2$ stays
+    Proof: $g_y=\phi_y-E[\phi]$, and the mean moves with the policy; it cancels in $g_w-g_l=\phi_w-\phi_l$.
+    """
+    return w.after(2).wl != w.wl and w.after(2).dd == w.dd
 
 
-@claim(
-    "jian2025.sign-table",
-    source="not in the paper; mends Remark 3",
-    says=r"D_w<0\Rightarrow D_l<0\ \text{and}\ D\log\pi_l\le D\log\pi_w,\quad D_l>0\Rightarrow D_w>0,\quad "
-    r"(D_w\le 0\le D_l)\Rightarrow g_w=g_l",
-    assumes="first-order changes; any differentiable policy",
-    verdict=PROVED,
-    proof=r"$D_w/\pi_w-D_l/\pi_l=s\|g_w-g_l\|^2\ge 0$ (jian2025.log-margin), with equality iff $g_w=g_l$.",
-)
-def sign_table(evidence: Evidence) -> None:
-    """Which signs of the two changes occur together."""
-
-    def table(w: World, exchanged: bool = False) -> bool:
-        c, r = (w.rejected, w.chosen) if exchanged else (w.chosen, w.rejected)
-        a, b = w.change(c), w.change(r)
-        stuck = a <= 0 <= b
-        return (
-            (a >= 0 or (b < 0 and w.log_change(r) <= w.log_change(c)))
-            and (b <= 0 or a > 0)
-            and (not stuck or w.scores[c] == w.scores[r])
-        )
-
-    evidence.holds(table, any_world, control=lambda w: table(w, exchanged=True))
-    evidence.holds(table, one_feature, control=lambda w: table(w, exchanged=True))
+kernel_changes.evaluated([ladder(1), ladder(3)], wrong=lambda w: w.after(2).wl != w.wl and w.after(2).ww == w.ww)
 
 
-@claim(
-    "jian2025.remark-3-both-fall",
-    source="Remark 3, second sentence",
-    says=r"\text{there are policies with}\ \Delta_w<0\ \text{and}\ \Delta_l<0",
-    verdict=PROVED,
-    proof="jian2025.displacement-smallest: uniform probabilities and features (2, 3, 0), at every step size.",
-)
-def both_fall(evidence: Evidence) -> None:
-    """First order and exact steps; with the roles exchanged they do not fall in a small step."""
+@claim("remark-1-more", "Remark 1 on Eqs. (2), (3): a gradient term below 0", FALSE, "log-margin", "displacement-order")
+def falls_more(w):
+    r"""\|g_w\|^2-g_w\cdot g_l<0\ \Rightarrow\ \Delta_w<\Delta_l
 
-    def fall(w: World) -> bool:
-        pair = (w.chosen, w.rejected)
-        return all(w.change(y) < 0 for y in pair) and all(w.exact_change(y, f) < 0 for y in pair for f in (F(3, 2), 9))
-
-    evidence.proves(lambda: fall(BOTH_FALL), control=lambda: fall(BOTH_RISE), by="exact evaluation")
+    Because: With uniform features $(2,3,0)$ both fall, by $-1/9$ and $-4/9$: the dispreferred one falls four times as
+    much. The statement also contradicts Corollary 2 and Remark 3.
+    """
+    return not w.A_w < 0 or w.D_w < w.D_l
 
 
-@claim(
-    "jian2025.remark-3-order",
-    source="Remark 3, example",
-    says=r"\Delta_w<0\ \Rightarrow\ \Delta_l<\Delta_w",
-    verdict=FALSE,
-    because=r"On the ladder at $e^\theta=3$ the changes are $-24/169$ and $-21/169$: the preferred response loses more "
-    r"probability, also in the exact step to $e^\theta=9$.",
-    instead=("jian2025.sign-table", "jian2025.displacement-order"),
-)
-def rejected_falls_more(evidence: Evidence) -> None:
-    """Displacement in which the chosen response loses more probability."""
-
-    def printed(w: World) -> bool:
-        return w.change(w.chosen) >= 0 or w.change(w.rejected) < w.change(w.chosen)
-
-    def exact(w: World) -> bool:
-        changes = [w.exact_change(y, 3) for y in (w.chosen, w.rejected)]
-        return changes[0] >= 0 or changes[1] < changes[0]
-
-    evidence.fails(printed, at=ladder(3), control=BOTH_FALL)
-    evidence.fails(exact, at=ladder(3), control=BOTH_FALL)
-    evidence.finds(printed, similar_pair, control=lambda w: w.change(w.chosen) >= 0 or w.change(w.rejected) < 0)
+def falls_more_in_logarithm(w):
+    return not w.A_w < 0 or w.A_w >= w.A_l
 
 
-@claim(
-    "jian2025.figure-1c",
-    source="Section 2.2, the text on Fig. 1c",
-    says=r"\log\frac{\Delta_w}{\Delta_l}>0\ \text{at every step},\qquad "
-    r"\log\frac{\Delta_w}{\Delta_l}>0\ \Rightarrow\ \Delta_w-\Delta_l\ge 0\ \text{even when both decline}",
-    verdict=FALSE,
-    because=r"The logarithm does not exist while $\Delta_w>0>\Delta_l$, which is how Fig. 1b begins. When both "
-    r"decline, a "
-    r"positive logarithm means $\Delta_w<\Delta_l$: it is evidence against Corollary 2.",
-    instead=("jian2025.figure-1c-log-margin", "jian2025.figure-1c-ratio"),
-)
-def log_delta_ratio(evidence: Evidence) -> None:
-    """Undefined at the start of a run, and of the opposite meaning at its end."""
-
-    def exists(w: World) -> bool:
-        return w.change(w.chosen) * w.change(w.rejected) > 0
-
-    def implies_the_order(w: World) -> bool:
-        a, b = w.change(w.chosen), w.change(w.rejected)
-        positive = a * b > 0 and abs(a) > abs(b)
-        return not positive or a >= b
-
-    def declining_implies_the_opposite(w: World) -> bool:
-        a, b = w.change(w.chosen), w.change(w.rejected)
-        return not (a < 0 and b < 0) or (abs(a) > abs(b)) == (a < b)
-
-    evidence.fails(exists, at=ladder(F(1, 2)), control=ladder(3))
-    evidence.fails(implies_the_order, at=ladder(3), control=BOTH_RISE)
-    evidence.finds(implies_the_order, similar_pair, control=declining_implies_the_opposite)
+falls_more.false(at=BOTH_FALL, true_at=ladder(3)).refuted(unlike=falls_more_in_logarithm)
 
 
-@claim(
-    "jian2025.figure-1c-ratio",
-    source="not in the paper; what the curve of Fig. 1c does while both decline",
-    says=r"D_w<0\ \text{at}\ s\ \Rightarrow\ \frac{D_w}{D_l}(s')\ge\frac{D_w}{D_l}(s)\ \text{for}\ s'\ge s",
-    assumes="a log-linear policy, one pair, s the length of the path so far",
-    verdict=PROVED,
-    proof=r"$D_w/D_l=(\pi_w/\pi_l)(A_w/A_l)$. The first factor grows like $e^{s\|d\|^2}$; the second is "
-    r"$1-\|d\|^2/(E[\phi\cdot d]-\phi_l\cdot d)$, and $E[\phi\cdot d]$ does not fall along the path.",
-)
-def ratio_of_changes(evidence: Evidence) -> None:
-    """From one point of the declining phase to later ones, in exact rationals."""
+@claim("displacement-order", "not in the paper; mends Remarks 1 and 3", PROVED)
+def displacement_order(w, power=1):
+    r"""D_w<0\ \text{and}\ D_w<D_l\ \Rightarrow\ \pi_w>\pi_l,\qquad
+    D_w<0\ \Rightarrow\ \bigl(D_w<D_l\iff\pi_w|A_w|>\pi_l|A_l|\bigr)
 
-    def grows(w: World, power: int = 1) -> bool:
-        ratios = [_ratio(v, power) for v in (w, w.after(F(3, 2)), w.after(8))]
-        return ratios[0] <= ratios[1] <= ratios[2]
-
-    def _ratio(w: World, power: int) -> F:
-        return (w.change(w.chosen) / w.change(w.rejected)) ** power
-
-    evidence.holds(
-        grows,
-        one_feature,
-        given=lambda w: w.change(w.chosen) < 0,
-        role=HOLDS,
-        control=lambda w: grows(w, power=-1),
-        worlds=200,
-    )
+    Assumes: first-order changes
+    Proof: $D_y=s\,\pi_yA_y$, and $A_l\le A_w<0$ by jian2025.log-margin. Only a chosen response that is already ahead
+    can lose more than the rejected one.
+    """
+    heavier = w.p_w**power * abs(w.A_w) > w.p_l**power * abs(w.A_l)
+    return not w.D_w < 0 or ((w.D_w < w.D_l) == heavier and (not heavier or w.p_w > w.p_l))
 
 
-@claim(
-    "jian2025.figure-1c-log-margin",
-    source="not in the paper; the curve that is positive and increasing throughout",
-    says=r"\frac{z}{\beta}=\log\frac{\pi_w}{\pi_l}-\log\frac{\pi_{ref,w}}{\pi_{ref,l}}=s\,\|\phi_w-\phi_l\|^2,\qquad "
-    r"z+e^z=1+\beta^2\|\phi_w-\phi_l\|^2\,t\ \text{under gradient flow}",
-    assumes="a log-linear policy, one pair, start at the reference; s the length of the path so far, t the time",
-    verdict=PROVED,
-    proof=r"The log-ratio is linear in $\theta$, and $\dot z=\beta^2\|d\|^2\sigma(-z)$ means $(1+e^z)\dot "
-    r"z=\beta^2\|d\|^2$.",
-)
-def log_margin_of_a_run(evidence: Evidence) -> None:
-    """Along exact steps, and the conserved form of the flow."""
-
-    def linear(w: World, square: Rational = 1) -> bool:
-        d = [a - b for a, b in zip(w.features[w.chosen], w.features[w.rejected], strict=True)]
-        runs = [(w.after(f), f) for f in (F(3, 2), F(9, 4), 8)]
-        odds = w.p[w.chosen] / w.p[w.rejected]
-        power = int(square * dot(d, d))
-        return all(v.p[v.chosen] / v.p[v.rejected] / odds == F(f) ** power for v, f in runs)
-
-    def conserved(weight_of_exponential: int) -> bool:
-        z, rate = sp.symbols("z rate", positive=True)
-        velocity = rate / (1 + sp.exp(z))
-        return sp.simplify((1 + weight_of_exponential * sp.exp(z)) * velocity - rate) == 0
-
-    evidence.holds(linear, log_linear, control=lambda w: linear(w, square=2), worlds=200)
-    evidence.proves(lambda: conserved(1), control=lambda: conserved(-1), by="SymPy, time derivative of z + e^z")
+displacement_order.proved(wrong={"power": 2})
 
 
-def _sign(value: F) -> int:
-    return (value > 0) - (value < 0)
+@claim("sign-table", "not in the paper; mends Remark 3", PROVED)
+def sign_table(w, least=0):
+    r"""D_w<0\Rightarrow D_l<0\ \text{and}\ D\log\pi_l\le D\log\pi_w,\quad D_l>0\Rightarrow D_w>0,\quad
+    (D_w\le 0\le D_l)\Rightarrow g_w=g_l
+
+    Assumes: first-order changes; any differentiable policy
+    Proof: $D_w/\pi_w-D_l/\pi_l=s\|g_w-g_l\|^2\ge 0$ (jian2025.log-margin), with equality iff $g_w=g_l$.
+    """
+    falls, rises = not w.D_w < least or w.D_l < 0, not w.D_l > -least or w.D_w > 0
+    return falls and rises and w.A_l <= w.A_w and (not w.D_w <= 0 <= w.D_l or w.dd == 0)
+
+
+sign_table.proved(wrong={"least": F(1, 10)})
+
+
+@claim("remark-3-both-fall", "Remark 3 on Eq. (6), second sentence", PROVED)
+def both_fall(w):
+    r"""\text{there are policies with}\ \Delta_w<0\ \text{and}\ \Delta_l<0
+
+    Proof: jian2025.displacement-smallest: uniform probabilities and features (2, 3, 0), at every step size.
+    """
+    return all(w.change(y) < 0 and w.exact_change(y, 9) < 0 for y in (w.chosen, w.rejected))
+
+
+both_fall.evaluated([BOTH_FALL], wrong=lambda w: both_fall(w) and w.D_w < w.D_l)
+
+
+@claim("remark-3-order", "Remark 3 on Eq. (6), example", FALSE, "sign-table", "displacement-order")
+def rejected_falls_more(w):
+    r"""\Delta_w<0\ \Rightarrow\ \Delta_l<\Delta_w
+
+    Because: On the ladder at $e^\theta=3$ the changes are $-24/169$ and $-21/169$: the preferred response loses more
+    probability, also in the exact step to $e^\theta=9$.
+    """
+    return not w.D_w < 0 or w.D_l < w.D_w
+
+
+def in_an_exact_step(w):
+    after = w.after(3)
+    return not after.p_w < w.p_w or after.p_l - w.p_l < after.p_w - w.p_w
+
+
+rejected_falls_more.false(at=ladder(3), true_at=BOTH_FALL)
+rejected_falls_more.false(of=in_an_exact_step, at=ladder(3), true_at=BOTH_FALL)
+rejected_falls_more.refuted(unlike=lambda w: not w.D_w < 0 or w.D_l < 0)
+
+
+# --- Figure 1c -----------------------------------------------------------------------------------------------------
+
+
+@claim("figure-1c", "Section 2.2, the text on Figure 1c and Eq. (6)", FALSE, "figure-1c-log-margin", "figure-1c-ratio")
+def log_delta_ratio(w):
+    r"""\log\frac{\Delta_w}{\Delta_l}>0\ \text{at every step},\qquad
+    \log\frac{\Delta_w}{\Delta_l}>0\ \Rightarrow\ \Delta_w-\Delta_l\ge 0\ \text{even when both decline}
+
+    Because: The logarithm does not exist while $\Delta_w>0>\Delta_l$, which is how Fig. 1b begins. When both decline, a
+    positive logarithm means $\Delta_w<\Delta_l$: it is evidence against Corollary 2.
+    """
+    return w.D_w * w.D_l > 0
+
+
+def implies_the_order(w):
+    positive = w.D_w * w.D_l > 0 and abs(w.D_w) > abs(w.D_l)
+    return not positive or w.D_w >= w.D_l
+
+
+def declining_implies_the_opposite(w, times=1):
+    return not (w.D_w < 0 and w.D_l < 0) or (abs(w.D_w) > times * abs(w.D_l)) == (w.D_w < w.D_l)
+
+
+log_delta_ratio.false(at=ladder(F(1, 2)), true_at=ladder(3))
+log_delta_ratio.false(of=implies_the_order, at=ladder(3), true_at=BOTH_RISE)
+log_delta_ratio.refuted(of=implies_the_order, unlike=declining_implies_the_opposite)
+log_delta_ratio.proved(over=POLICY, of=declining_implies_the_opposite, wrong={"times": F(11, 10)}, also=True)
+
+
+@claim("figure-1c-ratio", "not in the paper; what the curve of Fig. 1c does while both decline", PROVED)
+def ratio_of_changes(case, below=0):
+    r"""D_w<0\ \text{at}\ s\ \Rightarrow\ \frac{D_w}{D_l}(s')\ge\frac{D_w}{D_l}(s)\ \text{for}\ s'\ge s
+
+    Assumes: a log-linear policy, one pair, s the length of the path so far
+    Proof: $D_w/D_l=(\pi_w/\pi_l)(A_w/A_l)$. The first factor grows like $e^{s\|d\|^2}$; the second is
+    $1-\|d\|^2/(E[\phi\cdot d]-\phi_l\cdot d)$, and $E[\phi\cdot d]$ does not fall along the path.
+    """
+    w, E = case
+    v = w.after(E)
+    return not w.D_w < below or v.D_w / v.D_l >= w.D_w / w.D_l
+
+
+ratio_of_changes.proved(over=STEP, wrong={"below": F(1, 10)})
+
+
+@claim("figure-1c-log-margin", "not in the paper; the curve that is positive and increasing throughout", PROVED)
+def log_margin_of_a_run(s, p_w, p_l, a, b, Z, square=1):
+    r"""\frac{z}{\beta}=\log\frac{\pi_w}{\pi_l}-\log\frac{\pi_{ref,w}}{\pi_{ref,l}}=s\,\|\phi_w-\phi_l\|^2,\qquad
+    z+e^z=1+\beta^2\|\phi_w-\phi_l\|^2\,t\ \text{under gradient flow}
+
+    Assumes: a log-linear policy, one pair, start at the reference; s the length of the path so far, t the time
+    Proof: The log-ratio is linear in $\theta$: with $a=\phi_w\cdot d$ and $b=\phi_l\cdot d$, $a-b=\|d\|^2$. And
+    $\dot z=\beta^2\|d\|^2\sigma(-z)$ means $(1+e^z)\dot z=\beta^2\|d\|^2$.
+    """
+    after = sp.log(p_w * sp.exp(s * a) / Z) - sp.log(p_l * sp.exp(s * b) / Z)
+    return same(after - sp.log(p_w / p_l), square * s * (a - b))
+
+
+def conserved(t, z, rate, weight=1):
+    velocity = rate / (1 + sp.exp(z(t)))
+    clock = z(t) + weight * sp.exp(z(t))
+    return same(sp.diff(clock, t).subs(z(t).diff(t), velocity), rate)
+
+
+log_margin_of_a_run.derived(symbols={"s": "real", "a": "real", "b": "real"}, wrong={"square": 2})
+log_margin_of_a_run.derived(of=conserved, symbols={"z": "function"}, wrong={"weight": F(11, 10)})
+log_margin_of_a_run.proved(of=log_margin, wrong={"cross": F(21, 10)})
+
+
+@claim("initialisation", "Section 2.3, key insight (1)", PROVED)
+def sensitive(policies):
+    r"""\text{the same pair and the same}\ z,\ \text{two initial policies:}\ \Delta_w>0\ \text{for one,}\ \Delta_w<0\
+    \text{for the other}
+
+    Assumes: both start at their reference, so that $z=0$; $z$ itself only changes the size of a step
+    Proof: The ladder at $e^\theta=1/2$ and at $e^\theta=2$.
+    """
+    one, other = policies
+    return one.features == other.features and one.D_w > 0 > other.D_w
+
+
+sensitive.evaluated([(ladder(F(1, 2)), ladder(2))], wrong=lambda two: sensitive(two) and two[0].D_l > 0)

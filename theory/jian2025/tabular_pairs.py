@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction as F
 
-from theory.claim import CONDITIONALLY, PROVED, claim
-from theory.evidence import Evidence
+import sympy as sp
+
+from theory.claim import CONDITIONALLY, PROVED
+from theory.evidence import CONDITIONAL
+from theory.proof import Named, exp, same, setting, sums_of
+from theory.statement import claims_of
+
+claim = claims_of("jian2025")
 
 Pair = tuple[int, int, int]  # chosen, rejected, weight
 
@@ -35,99 +41,115 @@ class ManyPairs:
             total[rejected] -= weight
         return total
 
-    def after(self, f: F) -> list[F]:
-        """Return the probabilities after a first step of size c with e^(c/2) = f: the urgency there is 1/2."""
-        grown = [q * f**n for q, n in zip(self.p, self.push, strict=True)]
-        return [q / sum(grown) for q in grown]
-
-    def others_change(self, f: F) -> F:
-        """Return by what the probability of all others is multiplied in that step, minus 1."""
-        return 1 / sum((q * f**n for q, n in zip(self.p, self.push, strict=True)), F(0)) - 1
+    def normaliser(self, f: F) -> F:
+        """Return by what a first step of size c with e^(c/2) = f divides all others: the urgency there is 1/2."""
+        return sum((q * f**n for q, n in zip(self.p, self.push, strict=True)), F(0))
 
     def others_rate(self, f: F) -> F:
-        """Return the derivative of log pi of the others in the second step, after a first one as in ``after``."""
-        p, push = self.after(f), self.push
+        """Return the derivative of log pi of the others in the second step, after a first one as in ``normaliser``."""
+        push, total = self.push, self.normaliser(f)
+        p = [q * f**n / total for q, n in zip(self.p, push, strict=True)]
         urgency = [1 / (1 + f ** (self.beta * (push[w] - push[r]))) for w, r, _ in self.pairs]
         return -sum((u * a * (p[w] - p[r]) for u, (w, r, a) in zip(urgency, self.pairs, strict=True)), F(0))
 
-    def __str__(self) -> str:
-        """Return probabilities and pairs."""
-        p = ", ".join(map(str, self.p))
-        pairs = "; ".join(f"{w} > {r} with weight {a}" for w, r, a in self.pairs)
-        return f"tabular softmax ({p}), pairs {pairs}, beta = {self.beta}"
 
-    @property
-    def is_complete(self) -> bool:
-        """Return whether every chosen response is paired with every rejected one, once and with the same weight."""
-        chosen, rejected = {w for w, _, _ in self.pairs}, {r for _, r, _ in self.pairs}
-        full = {(w, r) for w in chosen for r in rejected}
-        same = {(w, r) for w, r, _ in self.pairs} == full and len(self.pairs) == len(full)
-        return same and len({a for _, _, a in self.pairs}) == 1
-
-
-def many_pairs(source: random.Random) -> ManyPairs:
-    """Draw 1 to 3 chosen, 1 to 3 rejected and 1 to 3 other responses; all pairs, or some with weights."""
+def complete_design(source: random.Random) -> ManyPairs:
+    """Draw 1 to 3 chosen, rejected and other responses each, and every pair of them once."""
     n_w, n_l, n_o = (source.randint(1, 3) for _ in range(3))
     weights = [source.choice((1, 3, 30)) * source.randint(1, 9) for _ in range(n_w + n_l + n_o)]
-    full = [(w, n_w + r) for w in range(n_w) for r in range(n_l)]
-    if source.random() < 0.5:
-        pairs = tuple((w, r, 1) for w, r in full)
-    else:
-        some = source.sample(full, source.randint(1, len(full)))
-        pairs = tuple((w, r, source.choice((1, 2, 8))) for w, r in some)
+    pairs = tuple((w, n_w + r, 1) for w in range(n_w) for r in range(n_l))
     return ManyPairs(tuple(F(a, sum(weights)) for a in weights), pairs, source.randint(1, 4))
 
 
-@claim(
-    "jian2025.tabular-many-pairs",
-    source="not in the paper; the first step of Fig. 2a without shared parameters",
-    says=r"D\log\pi_y=\tfrac{\eta\beta}{2}\Bigl(\sum_jb_j\pi_{l,j}-\sum_ia_i\pi_{w,i}\Bigr)\ \text{for every "
-    r"response outside the pairs},"
-    r"\qquad\sum_ia_i\pi_{w,i}\ge\sum_jb_j\pi_{l,j}\Rightarrow\Delta\pi_y\le 0\ \text{for every step size}",
-    assumes="tabular softmax, first step from the reference; a and b: how often a response is chosen and rejected",
-    verdict=PROVED,
-    proof=r"$D\log\pi_y=-\sum_{y'}\pi_{y'}v_{y'}$ with the push $v$, and $\pi_y'=\pi_y/Z'$ with $Z'\ge e^{c\sum\pi "
-    r"v}$.",
+def many_pairs(source: random.Random) -> ManyPairs:
+    """Draw some of the pairs of a complete design, with weights."""
+    full = complete_design(source)
+    some = source.sample(full.pairs, source.randint(1, len(full.pairs)))
+    return replace(full, pairs=tuple((w, r, source.choice((1, 2, 8))) for w, r, _ in some))
+
+
+RANGES = "3 to 9 responses, 1 to 9 pairs with weights 1, 2, 8, beta from 1 to 4"
+
+
+@sums_of("c > 0; p > 0, any push v", fixed=lambda numbers: numbers.positive("c"))
+def responses(numbers, c):
+    """Any number of responses."""
+    p, v = numbers.positive("p"), numbers.real("v")
+    return Named(p=p, pv=p * v, pvv=p * v * v, grown=p * exp(c * v))
+
+
+def above_tangent(s, times=1):
+    return s.grown >= s.p + times * s.fixed * s.pv
+
+
+@setting("Z >= 1 + c sum p v, from the tangent")
+def normalised(numbers):
+    """The normaliser after a step of any size."""
+    mean, c = numbers.real("mean"), numbers.positive("c")
+    Z = 1 + c * mean + numbers.at_least("excess", 0)
+    numbers.assume(Z > 0)
+    return Named(mean=mean, Z=Z, p=numbers.positive("p"))
+
+
+@claim("tabular-many-pairs", "not in the paper; the first step of Figure 2a without shared parameters", PROVED)
+def many_pairs_first_step(case, slack=0):
+    r"""D\log\pi_y=\tfrac{\eta\beta}{2}\Bigl(\sum_jb_j\pi_{l,j}-\sum_ia_i\pi_{w,i}\Bigr)\ \text{for every response
+    outside the pairs},\qquad
+    \sum_ia_i\pi_{w,i}\ge\sum_jb_j\pi_{l,j}\Rightarrow\Delta\pi_y\le 0\ \text{for every step size}
+
+    Assumes: tabular softmax, first step from the reference; a and b: how often a response is chosen and rejected
+    Proof: $\pi_y'=\pi_y/Z'$ with $Z'=\sum_{y'}\pi_{y'}e^{cv_{y'}}\ge 1+c\sum\pi v$ for the push $v$, and the derivative
+    of $-\log Z'$ at $c=0$ is $-\sum\pi v$.
+    """
+    falls = sum(q * n for q, n in zip(case.p, case.push, strict=True)) >= -slack
+    return not falls or all(case.normaliser(f) >= 1 for f in (F(101, 100), F(2), F(50)))
+
+
+def first_order(c, p, Z, times=1):
+    """Z'(0) is the sum of p v, and Z(0) = 1."""
+    return same(sp.diff(sp.log(p / Z(c)), c), -times * Z(c).diff(c) / Z(c))
+
+
+def outsider(s, slack=0):
+    return not s.mean >= slack or s.p / s.Z <= s.p
+
+
+many_pairs_first_step.derived(of=first_order, symbols={"Z": "function"}, wrong={"times": F(11, 10)})
+many_pairs_first_step.by_induction(of=above_tangent, **responses, wrong={"times": F(11, 10)})
+many_pairs_first_step.proved(over=normalised, of=outsider, wrong={"slack": F(-1, 10)})
+many_pairs_first_step.unrefuted(many_pairs, wrong={"slack": F(1, 2)}, ranges=RANGES, also=True)
+
+
+@claim("tabular-unimodal", "not in the paper; the rest of Figure 2a without shared parameters", CONDITIONALLY)
+def unimodal(case, flip=1):
+    r"""\text{once}\ \log\pi_{y^*}\ \text{falls, it never rises again}
+
+    Assumes: every chosen response is paired with every rejected one, equally often (a single pair included)
+    Because: With unequal weights a heavy pair can push $y^*$ down until it is satisfied, and a light pair, whose
+    rejected response is likelier, then lifts it again.
+    Proof: All pairs keep equal margins, so the push keeps its direction $n$ and
+    $\frac{d}{ds}\log\pi_{y^*}=-E_s[n]$, whose derivative is $-\mathrm{Var}_s(n)\le 0$.
+    """
+    begins = flip * case.others_rate(F(1))
+    return begins >= 0 or all(flip * case.others_rate(f) <= 0 for f in (F(11, 10), F(2), F(20)))
+
+
+def derivative_of_the_mean(s, Z, times=1):
+    """With Z the sum of p e^(s n), E[n] = Z'/Z and E[n^2] = Z''/Z."""
+    mean, second = Z(s).diff(s) / Z(s), Z(s).diff(s, 2) / Z(s)
+    return same(sp.diff(-mean, s), -(second - times * mean**2))
+
+
+def variance(s, times=1):
+    """With the weights p e^(s n) in the place of p."""
+    return s.p > 0 and s.pvv >= 0 and times * s.pv**2 <= s.p * s.pvv
+
+
+P = (F(10, 1000), F(1, 1000), F(1, 1000), F(150, 1000), F(838, 1000))
+UNEVEN, EVEN = (ManyPairs(P, ((0, 1, heavy), (2, 3, 1))) for heavy in (20, 1))
+unimodal.false(at=UNEVEN, true_at=EVEN)
+unimodal.derived(
+    of=derivative_of_the_mean, symbols={"s": "real", "Z": "function"}, role=CONDITIONAL, wrong={"times": 2}
 )
-def first_step(evidence: Evidence) -> None:
-    """y* rises iff the rejected responses have more mass than the chosen ones, weighted; no other reason is needed."""
-
-    def first_order(case: ManyPairs, weighted: bool = True) -> bool:
-        h = F(1, 10**12)
-        push = case.push if weighted else [(n > 0) - (n < 0) for n in case.push]
-        printed = -sum(q * n for q, n in zip(case.p, push, strict=True))
-        return abs(case.others_change(1 + h) / h - printed) < F(1, 10**6)
-
-    def any_step(case: ManyPairs, slack: F = F(0)) -> bool:
-        falls = sum(q * n for q, n in zip(case.p, case.push, strict=True)) >= -slack
-        return not falls or all(case.others_change(f) <= 0 for f in (F(101, 100), F(2), F(50)))
-
-    evidence.holds(first_order, many_pairs, control=lambda case: first_order(case, weighted=False))
-    evidence.holds(any_step, many_pairs, control=lambda case: any_step(case, slack=F(1, 2)))
-
-
-@claim(
-    "jian2025.tabular-unimodal",
-    source="not in the paper; the rest of Fig. 2a without shared parameters",
-    says=r"\text{once}\ \log\pi_{y^*}\ \text{falls, it never rises again}",
-    assumes="every chosen response is paired with every rejected one, equally often (a single pair included)",
-    verdict=CONDITIONALLY,
-    because="With unequal weights a heavy pair can push y* down until it is satisfied, and a light pair, whose "
-    "rejected "
-    "response is likelier, then lifts it again.",
-    proof=r"All pairs keep equal margins, so the push keeps its direction $n$ and "
-    r"$\frac{d}{ds}\log\pi_{y^*}=-E_s[n]$, whose derivative is $-\mathrm{Var}_s(n)\le 0$.",
-)
-def unimodal(evidence: Evidence) -> None:
-    """Two steps of an uneven design; all sizes of a step of complete designs."""
-
-    def never_again(case: ManyPairs, flip: int = 1) -> bool:
-        begins = flip * case.others_rate(F(1))
-        return begins >= 0 or all(flip * case.others_rate(f) <= 0 for f in (F(11, 10), F(2), F(20)))
-
-    p = (F(10, 1000), F(1, 1000), F(1, 1000), F(150, 1000), F(838, 1000))
-    uneven, even = (ManyPairs(p, ((0, 1, heavy), (2, 3, 1))) for heavy in (20, 1))
-    evidence.fails(never_again, at=uneven, control=even)
-    evidence.holds(
-        never_again, many_pairs, given=lambda case: case.is_complete, control=lambda case: never_again(case, flip=-1)
-    )
+unimodal.by_induction(of=variance, **responses, role=CONDITIONAL, wrong={"times": F(11, 10)}, lemma="monotone")
+unimodal.unrefuted(complete_design, wrong={"flip": -1}, ranges=RANGES, also=True)

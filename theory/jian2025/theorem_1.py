@@ -2,279 +2,191 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
 from fractions import Fraction as F
 
 import sympy as sp
-import torch
-from torch import Tensor
 
-from dynamics.policies import LogLinear, Policy
-from theory.claim import CONDITIONALLY, FALSE, FIRST_ORDER, MISPRINT, PROVED, claim
-from theory.evidence import CORRECTED, FAILS, ORDER, Evidence
-from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, CurvedLogit, curved_logit, ladder
-from theory.jian2025.gradient import first_order_is_exact
-from theory.jian2025.smooth import (
-    BETA,
-    CHOSEN,
-    REJECTED,
-    log_probs,
-    other_reference,
-    residual,
-    scores as scores_of,
-    smooth_policies,
-)
-from theory.worlds import World, any_world, dot, one_feature
+from theory.claim import CONDITIONALLY, FALSE, FIRST_ORDER, MISPRINT, PROVED
+from theory.evidence import CONDITIONAL, CORRECTED, ORDER
+from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, curved_step, ladder
+from theory.jian2025.finite_step import residual
+from theory.proof import exp, log, over_responses, same, setting
+from theory.statement import claims_of
+from theory.worlds import World, dot
 
-TINY = F(1, 10**12)
-FACTORS = (F(3, 2), 8, 1000)  # e^s of the finite steps: small, large, nearly to the end
+claim = claims_of("jian2025")
+NOTHING_MOVES = World.log_linear([[1], [1], [0]], at=[2])
 
 OPPOSED_SIGNS = World.log_linear([[1, -2], [-2, -3], [1, 5]], at=[1, 1])
 """Gradient descent raises the chosen response, its sign lowers it."""
 
-Preconditioned = tuple[World, tuple[tuple[int, ...], ...]]
+
+def exact_in_a_step(w: World) -> bool:
+    """Return whether the exact changes in a step of size ln 2 are the first-order ones."""
+    return all(w.exact_change(y, 2) == log(2) * w.change(y) for y in (w.chosen, w.rejected))
 
 
 @claim(
-    "jian2025.theorem-1",
-    source="Theorem 1, Eqs. (2), (3); Eqs. (30), (32), (33)",
-    says=r"\Delta_w=\eta\beta(1-\sigma(z))\,\pi_w\bigl(\|g_w\|^2-g_w\cdot g_l\bigr),\quad"
-    r"\Delta_l=\eta\beta(1-\sigma(z))\,\pi_l\bigl(g_l\cdot g_w-\|g_l\|^2\bigr)",
-    assumes="one pair, plain gradient descent, a policy with two derivatives",
-    verdict=FIRST_ORDER,
-    because="An equality only for the derivative at learning rate 0; at finite steps even the signs can differ.",
-    proof=r"$\frac{d}{d\eta}\pi_y=\pi_y\,g_y\cdot\beta(1-\sigma(z))(g_w-g_l)$ at $\eta=0$.",
-    instead=("jian2025.taylor-remainder", "jian2025.negative-drive"),
+    "theorem-1",
+    "Theorem 1, Eqs. (2), (3); Eqs. (29)-(33)",
+    FIRST_ORDER,
+    "taylor-remainder",
+    "negative-drive",
 )
-def theorem_1(evidence: Evidence) -> None:
-    """The derivative for any policy with two parameters, slope 2 for four kinds of policies, and a finite step."""
-    a, b, beta, reference, eta = sp.symbols("a b beta reference eta", real=True)
-    log_w, log_l = sp.Function("log_w")(a, b), sp.Function("log_l")(a, b)
-    sigma = 1 / (1 + sp.exp(-beta * (log_w - log_l) + reference))
-    g_w, g_l = ([log_pi.diff(q) for q in (a, b)] for log_pi in (log_w, log_l))
+def theorem_1(eta, L, times=1):
+    r"""\Delta_w=\eta\beta(1-\sigma(z))\,\pi_w\bigl(\|g_w\|^2-g_w\cdot g_l\bigr),\quad
+    \Delta_l=\eta\beta(1-\sigma(z))\,\pi_l\bigl(g_l\cdot g_w-\|g_l\|^2\bigr)
 
-    def derivative_is_printed(pair: Sequence[sp.Expr], other: Sequence[sp.Expr], log_pi: sp.Expr, sign: int) -> bool:
-        printed = (
-            beta * (1 - sigma) * sp.exp(log_pi) * sign * sum(x * (x - y) for x, y in zip(pair, other, strict=True))
-        )
-        step = [eta * sp.diff(sp.log(sigma), q) for q in (a, b)]
-        rate = sum(sp.exp(log_pi).diff(q) * change.diff(eta) for q, change in zip((a, b), step, strict=True))
-        return sp.expand(sp.numer(sp.together(rate - printed))) == 0
-
-    def both(sign_of_rejected: int) -> bool:
-        return derivative_is_printed(g_w, g_l, log_w, 1) and derivative_is_printed(g_l, g_w, log_l, sign_of_rejected)
-
-    evidence.proves(lambda: both(-1), control=lambda: both(1), by="SymPy, the derivative at eta = 0", role=ORDER)
-    for name in smooth_policies():
-        evidence.slope(residual(_printed_changes, name), order=2, control=residual(_without_beta, name))
-    evidence.fails(first_order_is_exact, at=ladder(1), control=World.log_linear([[1], [1], [0]], at=[2]))
+    Assumes: one pair, plain gradient descent, a differentiable policy with any number of parameters
+    Because: An equality only for the derivative at learning rate 0; at finite steps even the signs can differ.
+    Proof: Along the step $\log\pi_y$ is a function $L(\eta)$ with $L'(0)=g_y\cdot\beta(1-\sigma(z))(g_w-g_l)$
+    (jian2025.eq-27), and $\pi_y=e^L$.
+    """
+    return same(sp.diff(sp.exp(L(eta)), eta), times * sp.exp(L(eta)) * L(eta).diff(eta))
 
 
-def _printed_changes(policy: Policy, theta: Tensor, _: Tensor, learning_rate: float, beta: float = BETA) -> Tensor:
-    """Return the right-hand sides of Eqs. (2) and (3)."""
-    log_p, g = log_probs(policy, theta), scores_of(policy, theta)
-    w, r = g[CHOSEN], g[REJECTED]
-    log_ratios = log_p - other_reference(policy, theta)
-    z = BETA * (log_ratios[CHOSEN] - log_ratios[REJECTED])
-    terms = torch.stack([w @ w - w @ r, r @ w - r @ r])
-    return learning_rate * beta * (1 - torch.sigmoid(z)) * log_p[[CHOSEN, REJECTED]].exp() * terms
+def sums_over_parameters(k, sign=-1):
+    """L'(0) is a sum over any number of parameters."""
+    along_w, along_l = (k.sum(g * (k.g_w - k.g_l)) for g in (k.g_w, k.g_l))
+    ww, wl, ll = k.sum(k.g_w**2), k.sum(k.g_w * k.g_l), k.sum(k.g_l**2)
+    return same(along_w, ww + sign * wl) & same(along_l, wl - ll)
 
 
-def _without_beta(policy: Policy, theta: Tensor, delta: Tensor, learning_rate: float) -> Tensor:
-    return _printed_changes(policy, theta, delta, learning_rate, beta=1.0)
+theorem_1.derived(symbols={"eta": "real", "L": "function"}, role=ORDER, wrong={"times": 2})
+theorem_1.derived(of=sums_over_parameters, sums=over_responses(g_w="any", g_l="any"), role=ORDER, wrong={"sign": 1})
+theorem_1.false(of=exact_in_a_step, at=ladder(1), true_at=NOTHING_MOVES)
+theorem_1.slope(residual(BOTH_FALL, (0,), BOTH_FALL.D_w), 2, wrong=residual(BOTH_FALL, (0,), F(-1, 10)), also=True)
+
+
+@claim("theorem-1-prefactor", "Theorem 1, the line under Eq. (3)", PROVED)
+def prefactor_is_positive(case, times=1):
+    r"""\eta\beta(1-\sigma(z))\,\pi_\theta(y_l|x)>0
+
+    Assumes: the print says it of $y_l$ only; Eq. (2) needs it of $y_w$ too, and it holds of every response
+    Proof: $0<\sigma(z)<1$.
+    """
+    (eta, beta, pi), z = case
+    return eta * beta * (1 - times / (1 + exp(-z))) * pi > 0
+
+
+PREFACTOR = setting("eta, beta, pi > 0, any z")(
+    lambda numbers: ([numbers.positive(name) for name in ("eta", "beta", "pi")], numbers.real("z"))
+)
+prefactor_is_positive.proved(over=PREFACTOR, wrong={"times": F(11, 10)})
+
+
+@claim("theorem-1-rejected", "Theorem 1, the line under Eq. (3)", MISPRINT, "theorem-1")
+def label_of_eq_3(w):
+    r"""\Delta_l=\Delta\pi_\theta(y_w|x)
+
+    Because: Eq. (3) is the change of $\pi(y_l|x)$, as in Eq. (32) and Corollary 1.
+    Proof: jian2025.theorem-1, with $y=y_l$.
+    """
+    return w.D_w == w.p_l * (w.wl - w.ll)
+
+
+label_of_eq_3.false(at=BOTH_FALL, true_at=World.with_base([2, 1, 1], [[1], [2], [-4]]))  # D_w = D_l = -1/2
+label_of_eq_3.proved(of=lambda w: w.D_l == w.p_l * (w.wl - w.ll), role=CORRECTED, wrong=label_of_eq_3)
+
+
+@claim("theorem-1-sign", "Section 2.2, the text on Figure 1b, Eqs. (2), (3)", CONDITIONALLY, "negative-drive")
+def sign_of_a_step(case):
+    r"""\mathrm{sign}\,\Delta_w=\mathrm{sign}\bigl(\|g_w\|^2-g_w\cdot g_l\bigr)
+
+    Assumes: a log-linear policy with a negative gradient term; then at every step size
+    Because: A positive gradient term is a promise for small steps only. On the ladder at $e^\theta=1/2$ it is positive,
+    and a step to $e^\theta=4$ lowers $\pi_w$ from $2/7$ to $4/21$; at $e^\theta=1$ it is 0 and every step lowers it.
+    Proof: jian2025.negative-drive.
+    """
+    w, E = case
+    v = w.after(E)
+    return (v.p_w > w.p_w) == (w.A_w > 0) and (v.p_w < w.p_w) == (w.A_w < 0)
+
+
+sign_of_a_step.false(at=(ladder(F(1, 2)), F(8)), true_at=(BOTH_RISE, F(8)))
+sign_of_a_step.false(at=(ladder(1), F(2)), true_at=(BOTH_FALL, F(2)))
+sign_of_a_step.proved(over=STEP, given=lambda case: case[0].A_w < 0, wrong_given=lambda case: case[0].A_w <= 0)
+
+
+@claim("negative-drive", "not in the paper; what Theorem 1 says exactly about finite steps", PROVED)
+def negative_drive(case, most=0):
+    r"""A_y\le 0\ \Rightarrow\ \Delta\pi_y\le 0\ \text{for every step size};\qquad
+    \Delta_w<0\Rightarrow\Delta_l<0,\quad \Delta_l>0\Rightarrow\Delta_w>0
+
+    Assumes: a log-linear policy, one pair, any response y; $A_y=g_y\cdot(g_w-g_l)$
+    Proof: $\pi_y'=\pi_ye^{sA_y}/Z$ with $Z=\sum_y\pi_ye^{sA_y}\ge\sum_y\pi_y(1+sA_y)=1$, and $\pi_w/\pi_l$ grows by
+    $e^{s\|\phi_w-\phi_l\|^2}$.
+    """
+    w, E = case
+    v = w.after(E)
+    return (not w.A_w <= most or v.p_w <= w.p_w) and (not w.A_l <= most or v.p_l <= w.p_l)
+
+
+def sign_table(case, exchanged=False):
+    w, E = case
+    v = w.after(E)
+    a, b = v.p_w - w.p_w, v.p_l - w.p_l
+    a, b = (b, a) if exchanged else (a, b)
+    return (not a < 0 or b < 0) and (not b > 0 or a > 0)
+
+
+negative_drive.proved(over=STEP, wrong={"most": F(1, 10)})
+negative_drive.proved(
+    over=STEP, of=lambda c, most=0: not c[0].A_y <= most or c[0].after(c[1]).p_y <= c[0].p_y, wrong={"most": F(1, 10)}
+)
+negative_drive.proved(over=STEP, of=sign_table, wrong={"exchanged": True})
 
 
 @claim(
-    "jian2025.theorem-1-rejected",
-    source="Theorem 1, the line under Eq. (3)",
-    says=r"\Delta_l=\Delta\pi_\theta(y_w|x)",
-    verdict=MISPRINT,
-    because=r"Eq. (3) is the change of $\pi(y_l|x)$, as in Eq. (32) and Corollary 1.",
-    proof=r"It is the derivative of $\pi(y_l|x)$ along the step.",
+    "finite-step-margin",
+    "not in the paper; the relative improvement of Section 2.3 in a finite step",
+    CONDITIONALLY,
+    "log-margin",
 )
-def which_response(evidence: Evidence) -> None:
-    """Eq. (3) against difference quotients of exact steps, for either response."""
+def finite_step_margin(bent):
+    r"""\log\frac{\pi_w}{\pi_l}(\theta+\Delta\theta)\ge\log\frac{\pi_w}{\pi_l}(\theta)\quad\text{at every step size}
 
-    def eq_3_is_the_change_of(w: World, y: int, tolerance: F = F(1, 10**6)) -> bool:
-        r = w.rejected
-        printed = w.p[r] * (w.kernel(r, w.chosen) - w.squared_norm(r))
-        return abs(w.exact_change(y, 1 + TINY) / TINY - printed) < tolerance
-
-    fall_together = World.with_base([2, 1, 1], [[1], [2], [-4]])  # D_w = D_l = -1/2
-    evidence.fails(lambda w: eq_3_is_the_change_of(w, w.chosen), at=BOTH_FALL, control=fall_together)
-    evidence.holds(
-        lambda w: eq_3_is_the_change_of(w, w.rejected),
-        any_world,
-        role=CORRECTED,
-        control=lambda w: eq_3_is_the_change_of(w, w.chosen),
-        worlds=200,
-    )
+    Assumes: a log-linear policy
+    Because: With log-odds $\theta-\theta^2$ a step of size 2 from $\theta=0$ overshoots to log-odds of $-2$.
+    Proof: jian2025.log-margin: for a log-linear policy the log-ratio is linear in the parameters.
+    """
+    return bent.after >= bent.before
 
 
-@claim(
-    "jian2025.theorem-1-sign",
-    source="Section 2.2, the text on Fig. 1b",
-    says=r"\mathrm{sign}\,\Delta_w=\mathrm{sign}\bigl(\|g_w\|^2-g_w\cdot g_l\bigr)",
-    assumes="a log-linear policy with a negative gradient term",
-    verdict=CONDITIONALLY,
-    because=r"A positive gradient term is a promise for small steps only. On the ladder at $e^\theta=1/2$ it is "
-    r"positive, "
-    r"and a step to $e^\theta=4$ lowers $\pi_w$ from $2/7$ to $4/21$; at $e^\theta=1$ it is 0 and every step lowers "
-    r"it.",
-    proof=r"$\log\pi_y$ is concave along the step.",
-    instead="jian2025.negative-drive",
-)
-def sign_of_a_finite_step(evidence: Evidence) -> None:
-    """A long step can lower a response with a positive gradient term; none raises one whose term is negative."""
-
-    def printed(w: World) -> bool:
-        return all(_sign(w.exact_change(w.chosen, f)) == _sign(w.drive(w.chosen)) for f in FACTORS)
-
-    def never_moves(w: World) -> bool:
-        return all(w.exact_change(w.chosen, f) == 0 for f in FACTORS)
-
-    evidence.fails(printed, at=ladder(F(1, 2)), control=BOTH_RISE)
-    evidence.fails(printed, at=ladder(1), control=BOTH_FALL)
-    evidence.holds(printed, one_feature, given=lambda w: w.drive(w.chosen) < 0, control=never_moves, worlds=200)
+def of_a_log_linear_policy(case, times=1):
+    w, E = case
+    v = w.after(E)
+    return v.p_w * w.p_l >= times * w.p_w * v.p_l
 
 
-@claim(
-    "jian2025.negative-drive",
-    source="not in the paper; what Theorem 1 says exactly about finite steps",
-    says=r"A_y\le 0\ \Rightarrow\ \Delta\pi_y\le 0\ \text{for every step size};\qquad"
-    r"\Delta_w<0\Rightarrow\Delta_l<0,\quad \Delta_l>0\Rightarrow\Delta_w>0",
-    assumes="a log-linear policy, one pair, any response y; A_y = g_y . (g_w - g_l)",
-    verdict=PROVED,
-    proof=r"Along $\theta+s(\phi_w-\phi_l)$, $\log\pi_y$ is concave with slope $A_y$ at $s=0$, and "
-    r"$\log\pi_w-\log\pi_l$ "
-    r"grows by $s\|\phi_w-\phi_l\|^2$.",
-)
-def negative_drive(evidence: Evidence) -> None:
-    """Concavity decides one sign for every step size; the log-ratio decides the sign table of the pair."""
-
-    def falls(w: World, flip: int = 1) -> bool:
-        ys = [y for y in w.responses if flip * w.drive(y) <= 0]
-        return all(flip * w.exact_change(y, f) <= 0 for f in FACTORS for y in ys)
-
-    def table(w: World, exchanged: bool = False) -> bool:
-        pair = (w.rejected, w.chosen) if exchanged else (w.chosen, w.rejected)
-        changes = [[w.exact_change(y, f) for y in pair] for f in FACTORS]
-        return all((a >= 0 or b < 0) and (b <= 0 or a > 0) for a, b in changes)
-
-    evidence.holds(falls, any_world, control=lambda w: falls(w, flip=-1), worlds=200)
-    evidence.holds(table, any_world, control=lambda w: table(w, exchanged=True), worlds=200)
+finite_step_margin.false(at=curved_step(-1, 0, 2), true_at=curved_step(-1, 0, F(1, 2)))
+finite_step_margin.proved(over=STEP, of=of_a_log_linear_policy, role=CONDITIONAL, wrong={"times": F(101, 100)})
 
 
-@claim(
-    "jian2025.finite-step-margin",
-    source="not in the paper; the relative improvement of Section 2.3 in a finite step",
-    says=r"\log\frac{\pi_w}{\pi_l}(\theta+\Delta\theta)\ge\log\frac{\pi_w}{\pi_l}(\theta)\quad\text{at every step "
-    r"size}",
-    assumes="a log-linear policy",
-    verdict=CONDITIONALLY,
-    because=r"With log-odds $\theta-\theta^2$ a step of size 2 from $\theta=0$ overshoots to log-odds of $-2$.",
-    proof="jian2025.log-margin: for a log-linear policy the log-ratio is linear in the parameters.",
-)
-def finite_step_margin(evidence: Evidence) -> None:
-    """Two responses, log-odds with a bend."""
+@claim("theorem-1-adam", "Theorem 1, Eq. (2), for the optimiser of Table 2", FALSE, "preconditioned-margin")
+def sign_under_adam(w):
+    r"""\text{AdamW: }\ \mathrm{sign}\,\Delta_w=\mathrm{sign}\bigl(\|g_w\|^2-g_w\cdot g_l\bigr)
 
-    def rises(c: CurvedLogit) -> bool:
-        return c.log_odds_after >= c.log_odds
-
-    evidence.fails(rises, at=CurvedLogit(F(-1), F(0), F(2)), control=CurvedLogit(F(-1), F(0), F(1, 2)))
-    evidence.holds(
-        rises,
-        curved_logit,
-        given=lambda c: c.bend == 0,
-        control=lambda c: c.log_odds_after >= c.log_odds + 2 * c.slope,
-    )
-    evidence.finds(rises, curved_logit, control=lambda c: c.bend != 0 or rises(c))
+    Because: The first step of AdamW is along the signs of $g_w-g_l$. With uniform probabilities and features
+    $\phi_w=(1,-2)$, $\phi_l=(-2,-3)$, $\phi_o=(1,5)$ the gradient term is $+1$, but
+    $g_w\cdot\mathrm{sign}(g_w-g_l)=-1$.
+    """
+    signs = [F((a > b) - (a < b)) for a, b in zip(w.scores[w.chosen], w.scores[w.rejected], strict=True)]
+    return (dot(w.scores[w.chosen], signs) > 0) == (w.A_w > 0)
 
 
-@claim(
-    "jian2025.theorem-1-adam",
-    source="Theorem 1 for the optimiser of Table 2",
-    says=r"\text{AdamW: }\ \mathrm{sign}\,\Delta_w=\mathrm{sign}\bigl(\|g_w\|^2-g_w\cdot g_l\bigr)",
-    verdict=FALSE,
-    because=r"The first step of AdamW is along the signs of $g_w-g_l$. With uniform probabilities and features "
-    r"$\phi_w=(1,-2)$, $\phi_l=(-2,-3)$, $\phi_o=(1,5)$ the gradient term is $+1$, but "
-    r"$g_w\cdot\mathrm{sign}(g_w-g_l)=-1$.",
-    instead="jian2025.preconditioned-margin",
-)
-def under_adam(evidence: Evidence) -> None:
-    """Gradient descent raises what AdamW lowers, in exact numbers and with torch's own optimisers."""
-
-    def same_sign(w: World) -> bool:
-        step = [F(_sign(a)) for a in _difference(w)]
-        return _sign(dot(w.scores[w.chosen], step)) == _sign(w.drive(w.chosen))
-
-    evidence.fails(same_sign, at=OPPOSED_SIGNS, control=BOTH_FALL)
-    evidence.measures(
-        lambda: _falls_with(torch.optim.AdamW),
-        control=lambda: _falls_with(torch.optim.SGD),
-        by="one step of torch.optim.AdamW lowers the chosen response, one of torch.optim.SGD raises it",
-        role=FAILS,
-    )
+sign_under_adam.false(at=OPPOSED_SIGNS, true_at=BOTH_FALL)
 
 
-def _falls_with(optimizer: type[torch.optim.Optimizer], learning_rate: float = 1e-3) -> bool:
-    """Return whether one step of this optimiser on the DPO loss lowers the chosen response of OPPOSED_SIGNS."""
-    policy = LogLinear([[float(a) for a in phi] for phi in OPPOSED_SIGNS.features])
-    theta = torch.zeros(2, dtype=torch.float64, requires_grad=True)
-    before = policy.log_probs(theta).detach()
-    with torch.enable_grad():
-        change = policy.log_probs(theta) - before
-        loss = -torch.nn.functional.logsigmoid(BETA * (change[CHOSEN] - change[REJECTED]))
-        (theta.grad,) = torch.autograd.grad(loss, theta)
-    optimizer([theta], lr=learning_rate).step()  # type: ignore[call-arg]
-    return bool(policy.log_probs(theta.detach())[CHOSEN] < before[CHOSEN])
+@claim("preconditioned-margin", "not in the paper; what is left of Theorem 1 under AdamW or RMSprop", PROVED)
+def preconditioned_margin(w, cross=2):
+    r"""\Delta\theta=s\,P(g_w-g_l),\ P\succeq 0\ \Rightarrow\ D[\log\pi_w-\log\pi_l]=s\,(g_w-g_l)^\top P(g_w-g_l)\ge 0,
+    \quad D_w<0\Rightarrow D_l<0
+
+    Assumes: no momentum and no weight decay, so the first step of Adam is included
+    Proof: $a^\top Pb$ is an inner product too: with it in the place of $a\cdot b$ the world is one of the same kind.
+    """
+    return w.A_w - w.A_l == w.ww - cross * w.wl + w.ll >= 0 and (not w.D_w < 0 or w.D_l < 0)
 
 
-def preconditioned(source: random.Random) -> Preconditioned:
-    """Draw a world and a square matrix of small whole numbers of its number of parameters."""
-    w = any_world(source)
-    k = len(w.features[0])
-    return w, tuple(tuple(source.randint(-2, 2) for _ in range(k)) for _ in range(k))
-
-
-@claim(
-    "jian2025.preconditioned-margin",
-    source="not in the paper; what is left of Theorem 1 under AdamW or RMSprop",
-    says=r"\Delta\theta=s\,P(g_w-g_l),\ P\succeq 0\ \Rightarrow\ D[\log\pi_w-\log\pi_l]=s\,(g_w-g_l)^\top "
-    r"P(g_w-g_l)\ge 0,"
-    r"\quad D_w<0\Rightarrow D_l<0",
-    assumes="no momentum and no weight decay, so the first step of Adam is included",
-    verdict=PROVED,
-    proof=r"$D[\log\pi_w-\log\pi_l]=(g_w-g_l)\cdot\Delta\theta$.",
-)
-def preconditioned_margin(evidence: Evidence) -> None:
-    """P = B B^T for random B, and the diagonal P that turns g_w - g_l into its signs."""
-
-    def moves_apart(w: World, step: Sequence[F]) -> bool:
-        chosen, rejected = (dot(w.scores[y], step) for y in (w.chosen, w.rejected))
-        return chosen >= rejected and (chosen >= 0 or rejected < 0) and (rejected <= 0 or chosen > 0)
-
-    def semidefinite(case: Preconditioned) -> bool:
-        w, b = case
-        columns = [dot([F(row[j]) for row in b], _difference(w)) for j in range(len(b))]
-        return moves_apart(w, [dot([F(a) for a in row], columns) for row in b])
-
-    def indefinite(case: Preconditioned) -> bool:
-        w, b = case
-        return moves_apart(w, [dot([F(a) for a in row], _difference(w)) for row in b])
-
-    evidence.holds(semidefinite, preconditioned, control=indefinite)
-    evidence.holds(
-        lambda w: moves_apart(w, [F(_sign(a)) for a in _difference(w)]),
-        any_world,
-        control=lambda w: moves_apart(w, [F(_sign(a)) for a in w.scores[w.chosen]]),
-    )
-
-
-def _difference(w: World) -> list[F]:
-    return [a - b for a, b in zip(w.scores[w.chosen], w.scores[w.rejected], strict=True)]
-
-
-def _sign(value: F) -> int:
-    return (value > 0) - (value < 0)
+preconditioned_margin.proved(wrong={"cross": F(21, 10)})

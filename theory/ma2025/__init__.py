@@ -11,6 +11,7 @@ from theory.ma2025 import (
     decompositions,
     extrema,
     extrema_proof,
+    figure_1,
     gaussian,
     imbalance,
     label_noise,
@@ -18,6 +19,7 @@ from theory.ma2025 import (
     out_of_distribution,
     proposition_2,
     replicator,
+    results,
     reward_and_policy,
     support,
 )
@@ -33,6 +35,7 @@ __all__ = [
     "decompositions",
     "extrema",
     "extrema_proof",
+    "figure_1",
     "gaussian",
     "imbalance",
     "label_noise",
@@ -40,6 +43,7 @@ __all__ = [
     "out_of_distribution",
     "proposition_2",
     "replicator",
+    "results",
     "reward_and_policy",
     "support",
 ]

@@ -1,326 +1,271 @@
 """Appendix C: what a negative correlation of the logits' gradients does to DPO and to a balanced loss.
 
 With logits s = V theta whose gradients v_i have one length g and one cosine -lambda, a gradient step is
-Delta s = -eta K dL/ds with the Gram matrix K = V V^T, exactly and in rationals. Every loss of softmax probabilities has
-1 . dL/ds = 0, and on that subspace K is g^2 (1 + lambda) times the identity: the correlation scales all losses alike.
+Delta s = -eta K dL/ds with the Gram matrix K = V V^T. Every loss of softmax probabilities has 1 . dL/ds = 0, and on
+that subspace K is g^2 (1 + lambda) times the identity: the correlation scales all losses alike.
 """
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
 from fractions import Fraction as F
-from functools import cached_property
+from functools import partial
+from typing import Any
 
-import sympy as sp
-
-from theory.claim import FALSE, MISPRINT, PROVED, claim
-from theory.evidence import CORRECTED, Evidence
-from theory.ma2025.bandits import normalised
+from theory.claim import FALSE, MISPRINT, PROVED
+from theory.evidence import CORRECTED, FAILS
+from theory.ma2025.covariance import claim
+from theory.ma2025.imbalance import of_anything
+from theory.proof import Named, over_responses, same, setting
 from theory.worlds import Vector, dot
 
 DPO_LOSS = "DPO"
 BALANCED = "balanced"
-
 LITERAL = "as printed"
 SQUARE = "with (pi_i - pi_j)^2"
 BRACKET = "with (pi_i - pi_j)^2 and lambda before all of it"
 FACTOR = "with (pi_i - pi_j)^2, lambda before all of it, and the factor pi_i that Eq. (11) lost"
 
 
-@dataclass(frozen=True)
-class Correlated:
-    """A softmax policy with logits s = V theta, one pair (0 chosen, 1 rejected), and a loss -log sigma(f).
+@setting("pi_w, pi_l > 0, others with the rest of the mass, if any; g > 0, 0 < lambda < 1; urgency 1 - kappa in (0, 1)")
+def correlated(numbers: Any) -> Named:
+    """Any softmax policy whose logits' gradients have one length and one negative cosine."""
+    w, rejected = numbers.between("p_w", 0, 1), numbers.between("p_l", 0, 1)
+    numbers.assume(w + rejected <= 1)
+    lam, urgency = numbers.between("lam", 0, 1), numbers.between("urgency", 0, 1)
+    return Named(w=w, l=rejected, g2=numbers.positive("g2"), lam=lam, urgency=urgency)
 
-    The rows of V are scale (e_i - shift (1, ..., 1)): equally long, with one cosine between any two of them.
 
-    Attributes:
-        p: probabilities at this point.
-        shift: 0 for orthogonal rows, 1 / n for the most negative cosine, -1 / (n - 1).
-        scale: length of the rows before the shift.
-        urgency: 1 - kappa.
-        loss: DPO_LOSS, f = log(pi_w / pi_l) + const, or BALANCED, f = pi_w - pi_l.
+def logit_gradient(case: Named, loss: str) -> tuple[Any, Any, Any]:
+    """Return dL/ds of the chosen and of the rejected response, and its sum over all other responses.
+
+    The loss is -log sigma(f) with f = log(pi_w / pi_l) + const, or f = pi_w - pi_l; d pi_k / ds_i is that of Lemma 1.
     """
-
-    p: Vector
-    shift: F
-    scale: F
-    urgency: F
-    loss: str
-
-    @cached_property
-    def rows(self) -> tuple[Vector, ...]:
-        """Return v_i, the gradient of logit i."""
-        n = len(self.p)
-        return tuple(tuple(self.scale * (int(i == k) - self.shift) for k in range(n)) for i in range(n))
-
-    @cached_property
-    def squared_norm(self) -> F:
-        """Return g^2."""
-        return dot(self.rows[0], self.rows[0])
-
-    @property
-    def decorrelation(self) -> F:
-        """Return lambda, minus the cosine of any two gradients."""
-        return -dot(self.rows[0], self.rows[1]) / self.squared_norm
-
-    @cached_property
-    def logit_gradient(self) -> Vector:
-        """Return dL/ds, through the softmax."""
-        f_chosen, f_rejected = (self.p[0], -self.p[1]) if self.loss == BALANCED else (F(1), F(-1))
-        total = f_chosen + f_rejected  # df/ds_k = f_w (delta_wk - p_k) + f_l (delta_lk - p_k), slopes in log pi
-        direct = (f_chosen, f_rejected, *(F(0),) * (len(self.p) - 2))
-        return tuple(-self.urgency * (a - total * p) for a, p in zip(direct, self.p, strict=True))
-
-    @cached_property
-    def change(self) -> Vector:
-        """Return Delta s of one gradient step on theta, in units of the learning rate.
-
-        Example:
-            >>> case = Correlated((F(1, 2), F(1, 4), F(1, 4)), F(1, 3), F(3), F(1, 2), DPO_LOSS)
-            >>> str(case.squared_norm), str(case.decorrelation), [str(s) for s in case.change]
-            ('6', '1/2', ['9/2', '-9/2', '0'])
-        """
-        columns = zip(*self.rows, strict=True)
-        theta = tuple(-dot(self.logit_gradient, column) for column in columns)
-        return tuple(dot(row, theta) for row in self.rows)
-
-    def with_loss(self, loss: str) -> Correlated:
-        """Return the same point with another loss."""
-        return Correlated(self.p, self.shift, self.scale, self.urgency, loss)
-
-    def uncorrelated(self) -> Correlated:
-        """Return the same point with orthogonal gradients of logits; their length differs: compare changes over g^2."""
-        return Correlated(self.p, F(0), self.scale, self.urgency, self.loss)
+    w, r, u = case.w, case.l, case.urgency
+    if loss == DPO_LOSS:
+        return -u, u, 0
+    return -u * (w * (1 - w) + r * w), -u * (-w * r - r * (1 - r)), u * (w - r) * (1 - w - r)
 
 
-def correlated(source: random.Random) -> Correlated:
-    """Draw a policy over 2 to 4 responses whose logits' gradients have a negative cosine, and either loss."""
-    n = source.choice((2, 3, 3, 4))
-    p = normalised([source.randint(1, 12) for _ in range(n)])
-    shift = F(source.randint(1, 10), 10 * n)
-    return Correlated(
-        p, shift, F(source.randint(1, 5)), F(source.randint(1, 9), 10), source.choice((DPO_LOSS, BALANCED))
-    )
+def changes(case: Named, loss: str) -> tuple[Any, Any]:
+    """Return Delta s of the pair in one gradient step, in units of the learning rate.
+
+    Example:
+        >>> [str(s) for s in changes(HALVES, DPO_LOSS)]
+        ['9/2', '-9/2']
+    """
+    chosen, rejected, others = logit_gradient(case, loss)
+    total = chosen + rejected + others
+    steps = [-case.g2 * (one - case.lam * (total - one)) for one in (chosen, rejected)]
+    return steps[0], steps[1]
 
 
-HALVES = Correlated((F(1, 2), F(1, 4), F(1, 4)), F(1, 3), F(3), F(1, 2), DPO_LOSS)
+def with_lambda(case: Named, lam: Any) -> Named:
+    """Return the same point with another correlation of the logits' gradients."""
+    return Named(**{**vars(case), "lam": lam})
 
 
-@claim(
-    "ma2025.appendix-c-gram",
-    source="not in the paper; replaces the discussion of Appendix C",
-    says=r"K=g^2\bigl[(1+\lambda)I-\lambda\mathbf 1\mathbf 1^\top\bigr],\quad\mathbf 1^\top\nabla_s\mathcal L=0"
-    r"\implies\Delta s=-\eta g^2(1+\lambda)\nabla_s\mathcal L",
-    assumes=r"all gradients of logits have one length $g$ and one cosine $-\lambda$; a loss of softmax probabilities",
-    verdict=PROVED,
-    proof=r"The second term of $K$ annihilates every vector whose entries sum to 0, and the gradient of a function "
-    "of softmax probabilities is one.",
-)
-def gram(evidence: Evidence) -> None:
-    """Exact steps on theta for both losses; and for any gradient at all that sums to 0, in SymPy."""
+HALVES = Named(w=F(1, 2), l=F(1, 4), g2=F(6), lam=F(1, 2), urgency=F(1, 2))
+"""Three responses whose logits' gradients point 120 degrees apart."""
 
-    def statement(case: Correlated, sign: int = 1) -> bool:
-        factor = case.squared_norm * (1 + sign * case.decorrelation)
-        return all(s == -factor * g for s, g in zip(case.change, case.logit_gradient, strict=True))
-
-    def symbolic(n: int, sums_to: int) -> bool:
-        g, rate = sp.symbols("g lambda", positive=True)
-        free = sp.symbols(f"x:{n - 1}")
-        gradient = sp.Matrix([*free, sums_to - sum(free)])
-        kernel = g**2 * ((1 + rate) * sp.eye(n) - rate * sp.ones(n, n))
-        return (kernel * gradient - g**2 * (1 + rate) * gradient).expand().is_zero_matrix is True
-
-    evidence.holds(statement, correlated, control=lambda case: statement(case, sign=-1))
-    evidence.proves(
-        lambda: all(symbolic(n, 0) for n in (2, 3, 5)),
-        control=lambda: symbolic(3, 1),
-        by="SymPy, any gradient that sums to 0",
-    )
+ORTHOGONAL = with_lambda(HALVES, F(0))
 
 
-@claim(
-    "ma2025.appendix-c-range",
-    source="not in the paper; which correlations are possible",
-    says=r"\lambda\le\frac{1}{n-1}",
-    assumes=r"$n$ gradients of logits with one length and one cosine $-\lambda$",
-    verdict=PROVED,
-    proof=r"$\|\sum_iv_i\|^2=ng^2\,(1-(n-1)\lambda)\ge 0$. For a large set of responses $\lambda$ is negligible.",
-)
-def possible_correlations(evidence: Evidence) -> None:
-    """The characteristic polynomial of the Gram matrix, and that the bound is attained."""
-    rate, x = sp.symbols("lambda x")
+@claim("appendix-c-gram", "not in the paper; replaces the discussion of Appendix C", PROVED)
+def gram(y: Any, sign: int = 1) -> Any:
+    r"""K=g^2\bigl[(1+\lambda)I-\lambda\mathbf 1\mathbf 1^\top\bigr],\quad\mathbf 1^\top\nabla_s\mathcal L=0
+    \implies\Delta s=-\eta g^2(1+\lambda)\nabla_s\mathcal L
 
-    def spectrum(n: int, others: int) -> bool:
-        kernel = (1 + rate) * sp.eye(n) - rate * sp.ones(n, n)
-        expected = (x - 1 - rate) ** (n - 1) * (x - 1 + (n - others) * rate)
-        return sp.expand(kernel.charpoly(x).as_expr() - expected) == 0
-
-    evidence.proves(
-        lambda: all(spectrum(n, 1) for n in (2, 3, 4, 5)),
-        control=lambda: spectrum(3, 0),
-        by="SymPy: eigenvalues 1 + lambda, n - 1 times, and 1 - (n - 1) lambda, for n = 2, ..., 5",
-    )
-    evidence.holds(
-        lambda case: case.decorrelation * (len(case.p) - 1) <= 1,
-        correlated,
-        control=lambda case: case.decorrelation * len(case.p) <= 1,
-    )
+    Assumes: logits linear in $\theta$, else to first order in $\eta$; all gradients of logits have one length $g$ and
+    one cosine $-\lambda$ (the paper's $\lambda$ is an average); a loss of softmax probabilities
+    Proof: The second term of $K$ annihilates every vector whose entries sum to 0, and the gradient of a function of
+    softmax probabilities is one.
+    """
+    k, scale = y.one("k"), y.one("scale")
+    mean = y.sum(y.v) / y.sum(1 + 0 * y.v)  # any vector that sums to 0 is v - mean
+    own, all_of_it = k.v - mean, y.sum(y.v - mean)
+    return same(scale.g2 * (own - scale.lam * (all_of_it - own)), scale.g2 * (1 + sign * scale.lam) * own)
 
 
-def eq_35(case: Correlated, sign: int) -> bool:
-    """Return whether DPO moves the pair's logits by +-(1 + sign lambda) g^2 (1 - kappa)."""
-    size = (1 + sign * case.decorrelation) * case.squared_norm * case.urgency
-    return case.with_loss(DPO_LOSS).change[:2] == (size, -size)
+gram.derived(sums=over_responses(v="any", g2="any", lam="any"), wrong={"sign": -1})
+gram.derived(of=of_anything, sums=over_responses(p="probability", F="any"), wrong={"kept": 2})
 
 
-@claim(
-    "ma2025.eq-35",
-    source="Appendix C, Eq. (35)",
-    says=r"\Delta^js_i=(1-\lambda)\,\eta g^2\tau_{ij}(1-\kappa_{ij})",
-    verdict=MISPRINT,
-    because=r"The sign of $\lambda$: $\lambda$ is minus the cosine, so that the two responses of a pair help each "
-    r"other apart. Correct is $1+\lambda$.",
-    instead="ma2025.appendix-c-gram",
-    proof=r"$\Delta s_i=v_i\cdot\Delta\theta=\eta(1-\kappa)\,v_i\cdot(v_i-v_j)=\eta(1-\kappa)g^2(1-c_{ij})$, "
-    r"$c_{ij}=-\lambda$.",
-)
-def equation_35(evidence: Evidence) -> None:
-    """Three responses at 120 degrees: 1 - c = 3/2, not 1/2."""
-    orthogonal = HALVES.uncorrelated()
-    evidence.fails(lambda case: eq_35(case, -1), at=HALVES, control=orthogonal)
-    evidence.holds(lambda case: eq_35(case, 1), correlated, control=lambda case: eq_35(case, -1), role=CORRECTED)
+@setting("one gradient of length g > 0")
+def one_gradient(numbers: Any) -> Named:
+    """The first gradient."""
+    g2 = numbers.positive("g2")
+    return Named(n=F(1), g2=g2, lam=numbers.real("lam"), of_sum=g2)
 
 
-def lambda_terms(case: Correlated, loss: str) -> tuple[F, F]:
-    """Return what the correlation adds to Delta s / g^2 of the pair: the change less that with orthogonal gradients."""
-    with_it = case.with_loss(loss)
-    without = with_it.uncorrelated()
-    w, rejected = (with_it.change[y] / with_it.squared_norm - without.change[y] / without.squared_norm for y in (0, 1))
-    return w, rejected
+@setting("the squared norm of the sum of n gradients is as stated; one more of the same length and cosine")
+def more_gradients(numbers: Any) -> Named:
+    """Any number of gradients."""
+    n, g2 = numbers.natural("n", 1), numbers.positive("g2")
+    return Named(n=n, g2=g2, lam=numbers.real("lam"), of_sum=numbers.real("of_sum"))
 
 
-@claim(
-    "ma2025.eq-35-winner",
-    source="Appendix C, after Eq. (35): under DPO the lambda term decreases the winner's logit, and vice versa",
-    says=r"\frac{\partial}{\partial\lambda}\Delta s_w<0<\frac{\partial}{\partial\lambda}\Delta s_l",
-    verdict=FALSE,
-    because=r"It follows the sign of Eq. (35); the opposite is true for every $\lambda>0$.",
-    instead="ma2025.appendix-c-gram",
-)
-def winner(evidence: Evidence) -> None:
-    """The winner's logit rises more, the loser's falls more."""
-
-    def statement(case: Correlated, sign: int = 1) -> bool:
-        chosen, rejected = lambda_terms(case, DPO_LOSS)
-        return sign * chosen < 0 < sign * rejected
-
-    positive = Correlated(HALVES.p, F(-1, 3), F(3), F(1, 2), DPO_LOSS)  # a positive cosine does what is said
-    evidence.fails(statement, at=HALVES, control=positive)
-    evidence.finds(statement, correlated, control=lambda case: statement(case, sign=-1))
+def one_more(s: Named) -> Named:
+    """Return the squared norm with one more gradient, whose product with each earlier one is -lambda g^2."""
+    return Named(**{**vars(s), "n": s.n + 1, "of_sum": s.of_sum - 2 * s.n * s.lam * s.g2 + s.g2})
 
 
-def eq_36(case: Correlated, reading: str) -> F:
-    """Return Delta s of the chosen response by Eq. (36) in one of four readings; C = 1, units of the learning rate."""
-    i, j = case.p[:2]
-    rate = case.decorrelation
-    difference = F(0) if reading == LITERAL else i - j
-    rest = i * j - 2 * j
-    extra = rate * difference**2 + rest if reading in (LITERAL, SQUARE) else rate * (difference**2 + rest)
-    factor = i if reading == FACTOR else 1
-    return case.squared_norm * case.urgency * factor * (1 - i + j + extra)
+def squared_norm_of_sum(s: Named, less: int = 1) -> Any:
+    return s.of_sum == s.n * s.g2 * (1 - (s.n - less) * s.lam)
 
 
-@claim(
-    "ma2025.eq-36",
-    source="Appendix C, Eq. (36)",
-    says=r"\Delta^js_i=C\eta "
-    r"g^2\tau_{ij}(1-\kappa_{ij})\bigl(1-\pi_i+\pi_j+\lambda(\pi_i-\pi_i)^2+\pi_i\pi_j-2\pi_j\bigr)",
-    verdict=FALSE,
-    because=r"Four readings fail: to the letter; with the square of $\pi_i-\pi_j$; with $\lambda$ before the whole "
-    r"bracket; and with the factor $\pi_i$ that Eq. (11) has lost. Exact: $C\eta "
-    r"g^2\tau_{ij}(1-\kappa_{ij})(1+\lambda)\,\pi_i(1-\pi_i+\pi_j)$.",
-    instead=("ma2025.eq-36-exact", "ma2025.appendix-c-gram"),
-)
-def equation_36(evidence: Evidence) -> None:
-    """Every reading is false at three responses; the last one is true without a correlation."""
-
-    def statement(reading_at: tuple[str, Correlated]) -> bool:
-        reading, case = reading_at
-        return case.change[0] == eq_36(case, reading)
-
-    balanced = HALVES.with_loss(BALANCED)
-    for reading in (LITERAL, SQUARE, BRACKET, FACTOR):
-        evidence.fails(statement, at=(reading, balanced), control=(FACTOR, balanced.uncorrelated()))
+@setting("n >= 2, g > 0; the squared norm of the sum, n g^2 (1 - (n - 1) lambda), is not negative")
+def gradients(numbers: Any) -> Named:
+    """Gradients that exist."""
+    n, g2, lam = numbers.natural("n", 2), numbers.positive("g2"), numbers.real("lam")
+    numbers.assume(n * g2 * (1 - (n - 1) * lam) >= 0)
+    return Named(n=n, lam=lam)
 
 
-@claim(
-    "ma2025.eq-36-exact",
-    source="not in the paper; Eq. (36) mended",
-    says=r"\Delta^js_i=C\eta g^2\tau_{ij}(1-\kappa_{ij})(1+\lambda)\,\pi_i(1-\pi_i+\pi_j)",
-    assumes=r"$f=C(\pi_w-\pi_l)$, $i$ in the pair; one length $g$ and one cosine $-\lambda$ of all logits' gradients",
-    verdict=PROVED,
-    proof=r"$\Delta s=-\eta g^2(1+\lambda)\nabla_s\mathcal L$, and $\partial(\pi_i-\pi_j)/\partial "
-    r"s_i=\pi_i(1-\pi_i)+\pi_i\pi_j$.",
-)
-def equation_36_mended(evidence: Evidence) -> None:
-    """Exact steps on theta."""
+@claim("appendix-c-range", "not in the paper; which correlations are possible", PROVED)
+def possible_correlations(case: Named, less: int = 1) -> Any:
+    r"""\lambda\le\frac{1}{n-1}
 
-    def statement(case: Correlated, sign: int = 1) -> bool:
-        i, j = case.p[:2]
-        size = case.squared_norm * case.urgency * (1 + sign * case.decorrelation)
-        changes = case.with_loss(BALANCED).change
-        return changes[0] == size * i * (1 - i + j) and changes[1] == -size * j * (1 - j + i)
-
-    evidence.holds(statement, correlated, control=lambda case: statement(case, sign=-1))
+    Assumes: $n$ gradients of logits with one length and one cosine $-\lambda$
+    Proof: $\|\sum_iv_i\|^2=ng^2\,(1-(n-1)\lambda)\ge 0$, by induction on $n$; attained by three vectors 120 degrees
+    apart. For a large set of responses $\lambda$ is negligible.
+    """
+    return case.lam * (case.n - less) <= 1
 
 
-@claim(
-    "ma2025.eq-36-both-rise",
-    source="Appendix C, after Eq. (36): the lambda term raises both logits, the loser's more",
-    says=r"\frac{\partial}{\partial\lambda}\Delta s_l>\frac{\partial}{\partial\lambda}\Delta s_w>0",
-    assumes="a balanced loss",
-    verdict=FALSE,
-    because=r"The $\lambda$ term multiplies the whole step by $1+\lambda$: it raises $s_w$ and lowers $s_l$.",
-    instead="ma2025.eq-36-exact",
-)
-def both_rise(evidence: Evidence) -> None:
-    """At random points the winner always gains by it and the loser always loses."""
-
-    def statement(case: Correlated) -> bool:
-        chosen, rejected = lambda_terms(case, BALANCED)
-        return rejected > chosen > 0
-
-    def apart(case: Correlated) -> bool:
-        chosen, rejected = lambda_terms(case, BALANCED)
-        return rejected < 0 < chosen
-
-    evidence.finds(statement, correlated, control=apart)
+def equal_cosines(rows: tuple[Vector, ...], lam: F = F(1, 2)) -> bool:
+    norms = {dot(v, v) for v in rows}
+    return len(norms) == 1 and {dot(v, u) for v in rows for u in rows if v != u} == {-lam * norms.pop()}
 
 
-@claim(
-    "ma2025.appendix-c-conclusion",
-    source="Sections 3.2 and Appendix C: the negative correlation makes DPO fare worse against a balanced loss",
-    says=r"\frac{\Delta s^{\mathrm{DPO}}(\lambda)}{\Delta s^{\mathrm{DPO}}(0)}"
-    r"<\frac{\Delta s^{\mathrm{bal}}(\lambda)}{\Delta s^{\mathrm{bal}}(0)}",
-    verdict=FALSE,
-    because=r"Both ratios are $1+\lambda$, for every response of the pair: no loss gains on the other.",
-    instead="ma2025.appendix-c-gram",
-)
-def conclusion(evidence: Evidence) -> None:
-    """The winner's logit, both losses, with and without the correlation."""
+AT_120_DEGREES = tuple(tuple(F(3 * (i == k) - 1) for k in range(3)) for i in range(3))
+possible_correlations.proved(over=gradients, wrong={"less": 0})
+induction: dict[str, Any] = {"base": one_gradient, "step": more_gradients, "after": one_more, "more": lambda _, s: s}
+possible_correlations.by_induction(of=squared_norm_of_sum, **induction, wrong={"less": 0})
+possible_correlations.evaluated([AT_120_DEGREES], of=equal_cosines, wrong={"lam": F(1, 3)}, also=True)
 
-    def growth(case: Correlated, loss: str) -> tuple[F, F]:
-        with_it = case.with_loss(loss)
-        without = with_it.uncorrelated()
-        scale = without.squared_norm / with_it.squared_norm
-        return with_it.change[0] / without.change[0] * scale, with_it.change[1] / without.change[1] * scale
 
-    def statement(case: Correlated) -> bool:
-        return growth(case, DPO_LOSS)[0] < growth(case, BALANCED)[0]
+@claim("eq-35", "Appendix C, Eq. (35)", MISPRINT, "appendix-c-gram")
+def eq_35(case: Named, sign: int = -1) -> Any:
+    r"""\Delta^js_i=(1-\lambda)\,\eta g^2\tau_{ij}(1-\kappa_{ij})
 
-    def equal(case: Correlated) -> bool:
-        factor = 1 + case.decorrelation
-        return growth(case, DPO_LOSS) == growth(case, BALANCED) == (factor, factor)
+    Because: The sign of $\lambda$: $\lambda$ is minus the cosine, so that the two responses of a pair help each other
+    apart. Correct is $1+\lambda$.
+    Proof: $\Delta s_i=v_i\cdot\Delta\theta=\eta(1-\kappa)\,v_i\cdot(v_i-v_j)=\eta(1-\kappa)g^2(1-c_{ij})$,
+    $c_{ij}=-\lambda$.
+    """
+    size = (1 + sign * case.lam) * case.g2 * case.urgency
+    chosen, rejected = changes(case, DPO_LOSS)
+    return (chosen == size) & (rejected == -size)
 
-    evidence.finds(statement, correlated, control=equal)
+
+def eq_35_mended(case: Named, sign: int = 1) -> Any:
+    return eq_35(case, sign)
+
+
+eq_35.false(at=HALVES, true_at=ORTHOGONAL)
+eq_35.proved(of=eq_35_mended, over=correlated, role=CORRECTED, wrong={"sign": -1})
+
+
+def lambda_terms(case: Named, loss: str) -> tuple[Any, Any]:
+    """Return what the correlation adds to Delta s of the pair: the change less that with orthogonal gradients."""
+    with_it, without = changes(case, loss), changes(with_lambda(case, 0), loss)
+    return with_it[0] - without[0], with_it[1] - without[1]
+
+
+@claim("eq-35-winner", "Appendix C, after Eq. (35): what the lambda term does under DPO", FALSE, "appendix-c-gram")
+def winner(case: Named, sign: int = 1) -> Any:
+    r"""\frac{\partial}{\partial\lambda}\Delta s_w<0<\frac{\partial}{\partial\lambda}\Delta s_l
+
+    Because: The paper says that it decreases the winner's logit, and vice versa. That follows the sign of Eq. (35); the
+    opposite is true for every $\lambda>0$.
+    """
+    chosen, rejected = lambda_terms(case, DPO_LOSS)
+    return sign * chosen < 0 < sign * rejected
+
+
+winner.false(at=HALVES, true_at=with_lambda(HALVES, F(-1, 2)))
+winner.proved(of=partial(winner.predicate, sign=-1), over=correlated, role=FAILS, wrong={"sign": 1})
+
+
+@claim("eq-36", "Appendix C, Eq. (36)", FALSE, "eq-36-exact", "appendix-c-gram")
+def eq_36(reading_at: tuple[str, Named]) -> Any:
+    r"""\Delta^js_i=C\eta
+    g^2\tau_{ij}(1-\kappa_{ij})\bigl(1-\pi_i+\pi_j+\lambda(\pi_i-\pi_i)^2+\pi_i\pi_j-2\pi_j\bigr)
+
+    Because: Four readings fail: to the letter (where $\pi_i-\pi_i$ may be a slip of the machine conversion of the
+    paper); with the square of $\pi_i-\pi_j$; with $\lambda$ before the whole bracket; and with the factor $\pi_i$ that
+    Eq. (11) has lost. Exact: $C\eta g^2\tau_{ij}(1-\kappa_{ij})(1+\lambda)\,\pi_i(1-\pi_i+\pi_j)$.
+    """
+    reading, case = reading_at
+    i, j, lam = case.w, case.l, case.lam
+    difference, rest = (0 if reading == LITERAL else i - j), i * j - 2 * j
+    extra = lam * difference**2 + rest if reading in (LITERAL, SQUARE) else lam * (difference**2 + rest)
+    size = case.g2 * case.urgency * (i if reading == FACTOR else 1) * (1 - i + j + extra)
+    return changes(case, BALANCED)[0] == size
+
+
+for words in (LITERAL, SQUARE, BRACKET, FACTOR):
+    eq_36.false(at=(words, HALVES), true_at=(FACTOR, ORTHOGONAL))
+
+
+@claim("eq-36-exact", "not in the paper; Eq. (36) mended", PROVED)
+def eq_36_mended(case: Named, sign: int = 1) -> Any:
+    r"""\Delta^js_i=C\eta g^2\tau_{ij}(1-\kappa_{ij})(1+\lambda)\,\pi_i(1-\pi_i+\pi_j)
+
+    Assumes: $f=C(\pi_w-\pi_l)$, $i$ in the pair; one length $g$ and one cosine $-\lambda$ of all logits' gradients
+    Proof: $\Delta s=-\eta g^2(1+\lambda)\nabla_s\mathcal L$, and $\partial(\pi_i-\pi_j)/\partial
+    s_i=\pi_i(1-\pi_i)+\pi_i\pi_j$.
+    """
+    i, j = case.w, case.l
+    size = case.g2 * case.urgency * (1 + sign * case.lam)
+    chosen, rejected = changes(case, BALANCED)
+    return (chosen == size * i * (1 - i + j)) & (rejected == -size * j * (1 - j + i))
+
+
+eq_36_mended.proved(over=correlated, wrong={"sign": -1})
+
+
+@claim("eq-36-both-rise", "Appendix C, after Eq. (36): the lambda term raises both logits", FALSE, "eq-36-exact")
+def both_rise(case: Named) -> Any:
+    r"""\frac{\partial}{\partial\lambda}\Delta s_l>\frac{\partial}{\partial\lambda}\Delta s_w>0
+
+    Assumes: a balanced loss
+    Because: The $\lambda$ term multiplies the whole step by $1+\lambda$: it raises $s_w$ and lowers $s_l$, everywhere.
+    """
+    chosen, rejected = lambda_terms(case, BALANCED)
+    return rejected > chosen > 0
+
+
+def moves_apart(case: Named, least: Any = 0) -> Any:
+    chosen, rejected = lambda_terms(case, BALANCED)
+    return rejected < 0 and chosen > least
+
+
+both_rise.proved(of=moves_apart, over=correlated, role=FAILS, wrong={"least": F(1, 100)})
+both_rise.refuted(over=correlated, unlike=moves_apart)
+
+
+@claim("appendix-c-conclusion", "Section 3.2, evidence 2; Appendix C, last sentence", FALSE, "appendix-c-gram")
+def conclusion(case: Named) -> Any:
+    r"""\frac{\Delta s^{\mathrm{DPO}}(\lambda)}{\Delta s^{\mathrm{DPO}}(0)}
+    <\frac{\Delta s^{\mathrm{bal}}(\lambda)}{\Delta s^{\mathrm{bal}}(0)}
+
+    Because: The negative correlation is said to make DPO fare worse against a balanced loss. Both ratios are
+    $1+\lambda$, for every response of the pair: no loss gains on the other.
+    """
+    return growth(case, DPO_LOSS)[0] < growth(case, BALANCED)[0]
+
+
+def growth(case: Named, loss: str) -> tuple[Any, Any]:
+    """Return by what the correlation multiplies the changes of the pair."""
+    with_it, without = changes(case, loss), changes(with_lambda(case, 0), loss)
+    return with_it[0] / without[0], with_it[1] / without[1]
+
+
+def all_grow_alike(case: Named, sign: int = 1) -> Any:
+    factor = 1 + sign * case.lam
+    return all(ratio == factor for loss in (DPO_LOSS, BALANCED) for ratio in growth(case, loss))
+
+
+conclusion.proved(of=all_grow_alike, over=correlated, role=FAILS, wrong={"sign": -1})
+conclusion.refuted(over=correlated, unlike=all_grow_alike)

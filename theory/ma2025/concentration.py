@@ -1,4 +1,4 @@
-"""Theorem 4: is w p more concentrated than w? Its lower bound, and the exact criterion that decides.
+"""Theorem 4: which is more concentrated, w or w p? Its lower bound, and the exact criterion that decides.
 
 w is the push of DPO on the logits, w p stands for that of a balanced loss. All variances are over a response drawn
 uniformly; the reference is uniform and beta = 1, where the paper's Lemma 2, w = beta - alpha, holds.
@@ -7,15 +7,15 @@ uniformly; the reference is uniform and beta = 1, where the paper's Lemma 2, w =
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from fractions import Fraction as F
+from typing import Any
 
-import numpy as np
-from scipy.special import expit
-
-from theory.claim import FALSE, PROVED, claim
-from theory.evidence import ALSO, Evidence
+from theory.claim import CONDITIONALLY, FALSE, PROVED
+from theory.evidence import CONDITIONAL
 from theory.ma2025.bandits import Bandit
-from theory.ma2025.covariance import covariance, mean, times
+from theory.ma2025.covariance import claim, covariance, lemma_3, lemma_3_polarised, mean, times
+from theory.proof import Named, over_responses, same, setting, sums_of
 from theory.worlds import Vector
 
 
@@ -30,33 +30,29 @@ def beta(world: Bandit) -> Vector:
 
 
 def any_utility(source: random.Random) -> Bandit:
-    """Draw a uniform reference, beta = 1, 2 to 5 responses, any policy and any utility."""
-    n = source.choice((2, 2, 3, 3, 4, 5))
+    """Draw a uniform reference, beta = 1, 2 to 8 responses, any policy and any utility."""
+    n = source.choice((2, 2, 3, 3, 4, 5, 8))
     p, q = ([source.randint(1, 12) for _ in range(n)] for _ in range(2))
     return Bandit.of(p, q)
 
 
 def aligned(source: random.Random) -> Bandit:
     """Draw a bandit whose utility increases with the policy's probability: Theorem 4's assumption."""
-    n = source.choice((2, 2, 3, 3, 4, 5))
+    n = source.choice((2, 2, 3, 3, 4, 5, 8))
     p, q = (sorted(source.randint(1, 12) for _ in range(n)) for _ in range(2))
     return Bandit.of(p, q)
 
 
-def is_aligned(world: Bandit) -> bool:
-    """Return whether a more probable response never has the lower utility."""
-    pairs = ((i, j) for i in world.responses for j in world.responses)
-    return all((world.p[i] - world.p[j]) * (world.q[i] - world.q[j]) >= 0 for i, j in pairs)
+RANGES = "2 to 8 responses, p and q from whole numbers up to 12"
 
 
-def variance_excess(world: Bandit) -> F:
+def variance_excess(w: Sequence[Any], p: Sequence[Any]) -> Any:
     """Return Var[w p] - Var[w] E[p^2] over responses: how much more dispersed w p is than w at equal scale.
 
     Example:
-        >>> variance_excess(SMALLEST)
+        >>> variance_excess(SMALLEST.fitness, SMALLEST.p)
         Fraction(-1, 2304)
     """
-    w, p = world.fitness, world.p
     wp = times(w, p)
     return covariance(wp, wp) - covariance(w, w) * mean(times(p, p))
 
@@ -76,123 +72,179 @@ SMALLEST = Bandit.of([3, 1], q=[2, 1])
 """Two responses, policy and utility aligned: Var[w p] = 4/2304, Var[w] E[p^2] = 5/2304."""
 
 DISPERSED = Bandit.of([2, 1, 1], q=[3, 1, 1])
-"""Three responses for which w p is the more dispersed one."""
+"""Three responses, aligned, for which w p is the more dispersed one."""
 
 
-@claim(
-    "ma2025.theorem-4",
-    source="Theorem 4, Eq. (20); proof, Eqs. (64)-(66)",
-    says=r"\mathrm{Var}[wp]-\mathrm{Var}[w]\,\mathbb E[p^2]"
-    r"\ge 2\bigl(\mathrm{Cov}[\alpha,\beta]\,\mathbb E[p^2]-\mathrm{Cov}[\alpha p,\beta p]\bigr)",
-    assumes=r"$\beta_i$ increases with $p_i$; uniform reference, $\beta=1$",
-    verdict=PROVED,
-    because="The inequality is true, but its right side is never positive under the theorem's own assumption: it "
-    r"cannot show that $wp$ has the larger variance, which is what it is used for.",
-    instead=("ma2025.theorem-4-right-side", "ma2025.theorem-4-criterion"),
-    proof=r"$w=\beta-\alpha$; Lemma 3 twice, with $g=p$ and $f=\alpha$, $f=\beta$.",
-)
-def theorem_4(evidence: Evidence) -> None:
-    """True for aligned bandits; the assumption is used."""
-
-    def statement(world: Bandit, sign: int = 1) -> bool:
-        return variance_excess(world) >= sign * right_side_of_20(world)
-
-    # the control has the two covariances exchanged, as the conclusion of the paper would need them
-    evidence.holds(statement, aligned, control=lambda world: statement(world, sign=-1))
-    evidence.fails(statement, at=Bandit.of([2, 1], q=[1, 4]), control=SMALLEST, role=ALSO)
+# --- alpha increases strictly with p, and beta with q --------------------------------------------------------------
 
 
-@claim(
-    "ma2025.theorem-4-right-side",
-    source="not in the paper; what Theorem 4's lower bound can show",
-    says=r"\mathrm{Cov}[\alpha,\beta]\,\mathbb E[p^2]-\mathrm{Cov}[\alpha p,\beta p]\le 0",
-    assumes=r"$\beta_i$ increases with $p_i$, as in Theorem 4",
-    verdict=PROVED,
-    proof=r"The polarised Lemma 3 with $f=\alpha$, $h=\beta$, $g=p$: all three increase with $p$.",
-)
-def right_side(evidence: Evidence) -> None:
-    """The bound of Eq. (20) is nonpositive on aligned bandits, of either sign on others."""
-
-    def statement(world: Bandit) -> bool:
-        return right_side_of_20(world) <= 0
-
-    evidence.holds(statement, aligned, control=lambda world: variance_excess(world) <= 0)
-    evidence.finds(statement, any_utility, control=lambda world: statement(world) or not is_aligned(world), role=ALSO)
+def two_strengths(numbers: Any) -> Named:
+    """Return two positive numbers, one larger."""
+    low = numbers.positive("low")
+    return Named(low=low, high=low + numbers.positive("more"))
 
 
-@claim(
-    "ma2025.theorem-4-concentration",
-    source="Section 4.3.2, before Lemma 2 and after Theorem 4: what Eq. (20) is used for",
-    says=r"\mathrm{Var}[wp]\ge\mathrm{Var}[w]\,\mathbb E[p^2]",
-    assumes=r"$\beta_i$ increases with $p_i$",
-    verdict=FALSE,
-    because=r"With two responses the difference is $-w_1^2(p_1-p_2)^2/4$, never positive; with more, either sign "
-    "occurs in aligned bandits.",
-    instead=("ma2025.theorem-4-criterion", "ma2025.theorem-4-right-side"),
-)
-def concentration(evidence: Evidence) -> None:
-    """P = (3/4, 1/4), q = (2/3, 1/3): 4/2304 < 5/2304."""
-
-    def statement(world: Bandit) -> bool:
-        return variance_excess(world) >= 0
-
-    evidence.fails(statement, at=SMALLEST, control=DISPERSED)
-    evidence.finds(statement, aligned, control=lambda world: variance_excess(world) >= right_side_of_20(world))
+@setting("0 < a_k < a_i; no other response")
+def only_two(numbers: Any) -> Named:
+    """Two responses."""
+    pair = two_strengths(numbers)
+    return Named(gain=(pair.high - pair.low) / (pair.high + pair.low), fixed=pair)
 
 
-@claim(
-    "ma2025.theorem-4-criterion",
-    source="not in the paper; when w p has the larger variance",
-    says=r"\mathrm{Var}[wp]-\mathrm{Var}[w]\,\mathbb E[p^2]="
-    r"\mathrm{Cov}[w^2,p^2]-(\mathbb E[wp])^2;\qquad n=2:\ =-\tfrac14 w_1^2(p_1-p_2)^2",
-    verdict=PROVED,
-    proof=r"$\sum_i w_i=0$, so $\mathrm{Var}[w]=\mathbb E[w^2]$; expand. With two responses $w_1^2=w_2^2$ and "
-    r"$\mathbb E[wp]=w_1(p_1-p_2)/2$.",
-)
-def criterion(evidence: Evidence) -> None:
-    """An identity for all bandits with a uniform reference, whatever the utility."""
-
-    def statement(world: Bandit, share: F = F(1, 4)) -> bool:
-        w, p = world.fitness, world.p
-        identity = covariance(times(w, w), times(p, p)) - mean(times(w, p)) ** 2
-        closed_form = -share * w[0] ** 2 * (p[0] - p[1]) ** 2
-        return variance_excess(world) == identity and (len(p) > 2 or identity == closed_form)
-
-    evidence.holds(statement, any_utility, control=lambda world: statement(world, share=F(1, 2)))
+@sums_of("0 < a_k < a_i, a_j > 0", fixed=two_strengths)
+def and_others(numbers: Any, pair: Named) -> Named:
+    """Any number of other responses."""
+    a = numbers.positive("a_j")
+    return Named(gain=pair.high / (pair.high + a) - pair.low / (pair.low + a))
 
 
-FIGURE_1_ROWS = ((45, 55), (30, 70), (48, 52))
+@claim("alpha-increases", "not in the paper; what Theorems 4 and 7 use of alpha and beta", PROVED)
+def alpha_increases(s: Named, least: Any = 0) -> Any:
+    r"""a_i>a_k\implies\sum_{j\ne i}\frac{a_i}{a_i+a_j}>\sum_{j\ne k}\frac{a_k}{a_k+a_j};\qquad
+    a=p\ \text{gives}\ \alpha,\ a=q\ \text{gives}\ \beta
 
-
-def dispersion(row: tuple[int, int], shiftless: bool) -> float:
-    """Return Var[w p] / (Var[w] E[p^2]) in a panel of Figure 1: above 1 if w p is the more dispersed one.
-
-    Args:
-        row: (mu_P, mu_Q) of the policy and the utility, normal with variance 100 on {0, ..., 99}.
-        shiftless: pairs drawn from the policy, otherwise uniformly.
-
-    Example:
-        >>> round(dispersion((45, 55), shiftless=False), 3), round(dispersion((45, 55), shiftless=True), 2)
-        (0.261, 2.32)
+    Proof: The pair of i and k itself, then one other response after another: each term increases with $a_i$.
     """
-    y = np.arange(100.0)
-    log_p, log_q = (-((y - mu) ** 2) / 200 for mu in row)
-    p = np.exp(log_p) / np.exp(log_p).sum()
-    pull = expit(log_q[:, None] - log_q) - expit(log_p[:, None] - log_p)
-    w = p * (pull @ p) if shiftless else pull.sum(1)
-    return float((w * p).var() / (w.var() * (p**2).mean()))
+    return s.gain > least
+
+
+alpha_increases.by_induction(**{**and_others, "base": only_two}, wrong={"least": F(1, 100)})
+
+
+# --- the claims ----------------------------------------------------------------------------------------------------
+
+
+def var(y: Any, x: Any, z: Any = None) -> Any:
+    """Return the covariance of two quantities, or the variance of one, over all responses."""
+    n = y.sum(1 + 0 * y.p)
+    z = x if z is None else z
+    return y.sum(x * z) / n - y.sum(x) * y.sum(z) / n**2
 
 
 @claim(
-    "ma2025.theorem-4-figure-1",
-    source="Section 4.3.2 applied to the left column of Figure 1",
-    says=r"\mathrm{Var}[wp]\ge\mathrm{Var}[w]\,\mathbb E[p^2]\ \text{in the panels with uniform sampling}",
-    verdict=FALSE,
-    because="The ratio of the two sides is 0.261, 0.802 and 0.195: w is the more dispersed one in the paper's own "
-    "figure. With pairs from the policy it is 2.32, 2.46 and 2.23.",
-    instead="ma2025.theorem-4-criterion",
+    "theorem-4",
+    "Theorem 4, Eqs. (18), (20); proof, Eqs. (64)-(66)",
+    PROVED,
+    "theorem-4-right-side",
+    "theorem-4-criterion",
 )
-def figure_1(evidence: Evidence) -> None:
-    """All three panels of the left column refute it; those of the right column do not."""
-    for row in FIGURE_1_ROWS:
-        evidence.fails(lambda panel: dispersion(*panel) >= 1, at=(row, False), control=(row, True))
+def theorem_4(world: Bandit, sign: int = 1) -> bool:
+    r"""\mathrm{Var}[wp]-\mathrm{Var}[w]\,\mathbb E[p^2]
+    \ge 2\bigl(\mathrm{Cov}[\alpha,\beta]\,\mathbb E[p^2]-\mathrm{Cov}[\alpha p,\beta p]\bigr)
+
+    Assumes: $\beta_i$ increases with $p_i$; uniform reference, $\beta=1$
+    Because: The inequality is true, but its right side is never positive under the theorem's own assumption, and the
+    section needs an upper bound on its left side: $w$ is to have the larger variance.
+    Proof: $w=\beta-\alpha$, so that the left side less the right one is
+    $(\mathrm{Var}[\alpha p]-\mathrm{Var}[\alpha]\mathbb E[p^2])+(\mathrm{Var}[\beta p]-\mathrm{Var}[\beta]\mathbb
+    E[p^2])$; Lemma 3 twice, with $g=p$ and $f=\alpha$, $f=\beta$. $\alpha_i$ increases with $p_i$.
+    """
+    return variance_excess(world.fitness, world.p) >= sign * right_side_of_20(world)
+
+
+def lemma_3_twice(y: Any, second: Any = 1) -> Any:
+    w, square = y.b - y.a, y.sum(y.p**2) / y.sum(1 + 0 * y.p)
+    right = 2 * (var(y, y.a, y.b) * square - var(y, y.a * y.p, y.b * y.p))
+    gap = var(y, y.a * y.p) - var(y, y.a) * square + second * (var(y, y.b * y.p) - var(y, y.b) * square)
+    return same(var(y, w * y.p) - var(y, w) * square - right, gap)
+
+
+theorem_4.derived(of=lemma_3_twice, sums=over_responses(p="any", a="any", b="any"), wrong={"second": F(9, 10)})
+theorem_4.rests_on(lemma_3, alpha_increases)
+theorem_4.unrefuted(aligned, wrong={"sign": -1}, ranges=RANGES, also=True)
+theorem_4.false(at=Bandit.of([2, 1], q=[1, 4]), true_at=SMALLEST, also=True)  # the assumption is used
+
+
+@claim("theorem-4-right-side", "not in the paper; what Theorem 4's lower bound can show", PROVED)
+def right_side(world: Bandit) -> bool:
+    r"""\mathrm{Cov}[\alpha,\beta]\,\mathbb E[p^2]-\mathrm{Cov}[\alpha p,\beta p]\le 0
+
+    Assumes: $\beta_i$ increases with $p_i$, as in Theorem 4
+    Proof: The polarised Lemma 3 with $f=\alpha$, $h=\beta$, $g=p$: all three increase with $p$.
+    """
+    return right_side_of_20(world) <= 0
+
+
+right_side.rests_on(lemma_3_polarised, alpha_increases)
+right_side.unrefuted(
+    aligned, wrong=lambda world: variance_excess(world.fitness, world.p) <= 0, ranges=RANGES, also=True
+)
+right_side.false(at=Bandit.of([2, 3], q=[3, 1]), true_at=SMALLEST, also=True)
+
+
+@setting("w_1 = -w_2; p_1, p_2 > 0")
+def two_responses(numbers: Any) -> Named:
+    """Two responses, any policy and utility."""
+    w = numbers.real("w")
+    return Named(fitness=(w, -w), p=(numbers.positive("p_1"), numbers.positive("p_2")))
+
+
+@claim(
+    "theorem-4-concentration",
+    "Section 4.3.2, before Lemma 2: w is less concentrated than wp, with the larger variance",
+    CONDITIONALLY,
+    "theorem-4-criterion",
+    "theorem-4-right-side",
+)
+def concentration(world: Any, most: Any = 0) -> Any:
+    r"""\mathrm{Var}[w]\,\mathbb E[p^2]\ge\mathrm{Var}[wp]
+
+    Assumes: two responses
+    Because: With more responses $wp$ can be the more dispersed one, also where $\beta_i$ increases with $p_i$: at
+    $p=(2,1,1)/4$, $q=(3,1,1)$. Theorem 4 bounds the difference from the other side and cannot show it.
+    Proof: $\mathrm{Var}[wp]-\mathrm{Var}[w]\mathbb E[p^2]=-\tfrac14w_1^2(p_1-p_2)^2$.
+    """
+    return variance_excess(world.fitness, world.p) <= most
+
+
+concentration.false(at=DISPERSED, true_at=SMALLEST)
+concentration.proved(over=two_responses, role=CONDITIONAL, wrong={"most": F(-1, 10**6)})
+
+
+@claim(
+    "theorem-4-direction",
+    "Theorem 4, Eq. (20): what a lower bound of 0 would mean; the opposite of what Section 4.3.2 says",
+    FALSE,
+    "theorem-4-criterion",
+    "theorem-4-right-side",
+)
+def direction(world: Bandit) -> bool:
+    r"""\mathrm{Var}[wp]\ge\mathrm{Var}[w]\,\mathbb E[p^2]
+
+    Assumes: $\beta_i$ increases with $p_i$
+    Because: Eq. (20) is a lower bound of the difference, so that it could at best show $wp$ to be the more dispersed
+    one, against the sentence that it is to support. With two responses that is never so; with more, either occurs.
+    """
+    return variance_excess(world.fitness, world.p) >= 0
+
+
+direction.false(at=SMALLEST, true_at=DISPERSED)
+
+
+@claim("theorem-4-criterion", "not in the paper; when w p has the larger variance", PROVED)
+def criterion(y: Any, mean_square: Any = 1) -> Any:
+    r"""\mathrm{Var}[wp]-\mathrm{Var}[w]\,\mathbb E[p^2]=
+    \mathrm{Cov}[w^2,p^2]-(\mathbb E[wp])^2;\qquad n=2:\ =-\tfrac14 w_1^2(p_1-p_2)^2
+
+    Assumes: $\sum_iw_i=0$, as for pairs asked at any rates
+    Proof: A pair adds opposite numbers to $w_i$ and $w_j$, so $\mathrm{Var}[w]=\mathbb E[w^2]$; expand. With two
+    responses $w_1^2=w_2^2$ and $\mathbb E[wp]=w_1(p_1-p_2)/2$.
+    """
+    n = y.sum(1 + 0 * y.p)
+    w = y.v - y.sum(y.v) / n
+    excess = var(y, w * y.p) - var(y, w) * y.sum(y.p**2) / n
+    return same(excess, var(y, w**2, y.p**2) - mean_square * (y.sum(w * y.p) / n) ** 2)
+
+
+def closed_form(case: Any, share: Any = F(1, 4)) -> Any:
+    return variance_excess(case.fitness, case.p) == -share * case.fitness[0] ** 2 * (case.p[0] - case.p[1]) ** 2
+
+
+def of_a_pair(p_i: Any, p_j: Any, q_i: Any, q_j: Any, sign: int = -1) -> Any:
+    push = q_i / (q_i + q_j) - p_i / (p_i + p_j)
+    return same(q_j / (q_i + q_j) - p_j / (p_i + p_j), sign * push)
+
+
+criterion.derived(sums=over_responses(p="any", v="any"), wrong={"mean_square": F(9, 10)})
+criterion.proved(over=two_responses, of=closed_form, wrong={"share": F(1, 2)})
+criterion.derived(of=of_a_pair, wrong={"sign": 1})

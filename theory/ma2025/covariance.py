@@ -1,25 +1,33 @@
-"""Lemmas 3 and 4: covariances of functions that increase together.
+"""Lemmas 3 and 4: covariances of functions that increase together, for any number of values.
 
 Both lemmas are true. Their polarised form, which the paper does not have, shows what Theorem 4 is worth.
+
+The values of X are added one by one, in increasing order. In units in which the weights sum to A, the covariance of
+two functions is 1/A^2 times the sum over pairs of values of the products of both differences, and one more value on
+top adds p times the sum of its products with those below. Two inductions prove the lemmas:
+
+- ``adds_more``: what a new value adds for the products fg and hg is at least g^2 times what it adds for f and h;
+- ``weighted_pairs``: if each pair is weighted by the larger gamma of its two values, its sum over pairs is at least the
+  plain one times the mean of gamma. Lemma 3 takes gamma = g^2, Lemma 4 takes gamma = f.
 """
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction as F
+from functools import partial
+from typing import Any, NamedTuple
 
-from sympy import QQ
-from sympy.polys.rings import PolyElement, ring
-
-from theory.claim import PROVED, claim
-from theory.evidence import ALSO, Evidence
+from theory.claim import PROVED
+from theory.proof import Named, over_responses, same, setting, sums_of
+from theory.statement import Statement, claims_of
 from theory.worlds import Vector
 
+claim = claims_of("ma2025")
 
-def covariance(x: Sequence[F], y: Sequence[F], weights: Sequence[F] | None = None) -> F:
+
+def covariance(x: Sequence[Any], y: Sequence[Any], weights: Sequence[Any] | None = None) -> Any:
     """Return Cov[x, y] over responses, uniform unless weighted (weights need not be normalised).
 
     Example:
@@ -29,7 +37,7 @@ def covariance(x: Sequence[F], y: Sequence[F], weights: Sequence[F] | None = Non
     return mean([a * b for a, b in zip(x, y, strict=True)], weights) - mean(x, weights) * mean(y, weights)
 
 
-def mean(x: Sequence[F], weights: Sequence[F] | None = None) -> F:
+def mean(x: Sequence[Any], weights: Sequence[Any] | None = None) -> Any:
     """Return E[x] over responses, uniform unless weighted.
 
     Example:
@@ -40,160 +48,213 @@ def mean(x: Sequence[F], weights: Sequence[F] | None = None) -> F:
     return sum((b * c for b, c in zip(a, x, strict=True)), F(0)) / sum(a)
 
 
-def times(x: Sequence[F], y: Sequence[F]) -> Vector:
+def times(x: Sequence[Any], y: Sequence[Any]) -> tuple[Any, ...]:
     """Return the products x_i y_i."""
     return tuple(a * b for a, b in zip(x, y, strict=True))
 
 
-@dataclass(frozen=True)
-class Moments:
-    """A random variable with finitely many values, seen through three functions of it.
+class Functions(NamedTuple):
+    """Three functions of a random variable with equally probable values."""
 
-    Attributes:
-        weights: of its values, positive, not normalised.
-        f: one function.
-        g: another.
-        h: a third, for the polarised form; f is taken twice otherwise.
-    """
-
-    weights: Vector
     f: Vector
     g: Vector
     h: Vector
 
-    def cov(self, x: Sequence[F], y: Sequence[F]) -> F:
-        """Return the covariance of two functions."""
-        return covariance(x, y, self.weights)
-
-    def mean(self, x: Sequence[F]) -> F:
-        """Return the mean of a function."""
-        return mean(x, self.weights)
+    @staticmethod
+    def of(f: Sequence[int], g: Sequence[int], h: Sequence[int] | None = None) -> Functions:
+        """Return them from whole numbers; h is f unless given."""
+        return Functions(*(tuple(map(F, values)) for values in (f, g, f if h is None else h)))
 
 
-def increasing(source: random.Random) -> Moments:
-    """Draw a random variable with 2 to 6 values and three nonnegative, weakly increasing functions of it."""
-    n = source.randint(2, 6)
-
-    def function() -> Vector:
-        low, spread = source.randint(0, 3), source.choice((0, 1, 3, 10))  # constant functions: equality
-        return tuple(F(low + v) for v in sorted(source.randint(0, spread) for _ in range(n)))
-
-    return Moments(tuple(F(source.randint(1, 9)) for _ in range(n)), function(), function(), function())
+# --- what a new largest value adds ---------------------------------------------------------------------------------
 
 
-def of(f: Sequence[int], g: Sequence[int], h: Sequence[int] | None = None) -> Moments:
-    """Return these functions of a uniform random variable."""
-    values = [tuple(map(F, v)) for v in (f, g, f if h is None else h)]
-    return Moments((F(1),) * len(f), *values)
+def top(numbers: Any) -> Named:
+    """Return the functions at a value that is larger than those before."""
+    f, g, h = (numbers.real(name) for name in "FGH")
+    numbers.assume(f >= 0, g >= 0, h >= 0)
+    return Named(f=f, g=g, h=h)
 
 
-def lemma_3_gap(m: Moments, factor: F = F(1)) -> F:
-    """Return Var[f g] - factor Var[f] E[g^2]."""
-    fg = times(m.f, m.g)
-    return m.cov(fg, fg) - factor * m.cov(m.f, m.f) * m.mean(times(m.g, m.g))
+def top_of_any_sign(numbers: Any) -> Named:
+    """Return the same with f of any sign."""
+    return Named(f=numbers.real("F"), g=numbers.positive("G"))
 
 
-def lemma_4_gap(m: Moments, factor: F = F(1)) -> F:
-    """Return Cov[f g, g] - factor E[f] Var[g]."""
-    return m.cov(times(m.f, m.g), m.g) - factor * m.mean(m.f) * m.cov(m.g, m.g)
+@sums_of("p > 0; f, g, h >= 0, none larger than at the new value", fixed=top)
+def below(numbers: Any, new: Named) -> Named:
+    """Any number of smaller values."""
+    p, (f, g, h) = numbers.positive("p"), (numbers.within(name, 0, getattr(new, name)) for name in "fgh")
+    return Named(products=p * (new.f * new.g - f * g) * (new.h * new.g - h * g), plain=p * (new.f - f) * (new.h - h))
 
 
-def polarised_gap(m: Moments, factor: F = F(1)) -> F:
-    """Return Cov[f g, h g] - factor Cov[f, h] E[g^2]."""
-    return m.cov(times(m.f, m.g), times(m.h, m.g)) - factor * m.cov(m.f, m.h) * m.mean(times(m.g, m.g))
+@sums_of("p > 0; 0 <= g; neither f nor g larger than at the new value", fixed=top_of_any_sign)
+def below_of_any_sign(numbers: Any, new: Named) -> Named:
+    """Any number of smaller values, f of any sign."""
+    p, g, less = numbers.positive("p"), numbers.within("g", 0, new.g), numbers.real("less")
+    numbers.assume(less >= 0)
+    f = new.f - less
+    return Named(products=p * (new.f * new.g - f * g) * (new.g - g), plain=p * (new.g - g) ** 2)
 
 
-def coefficients_are_nonnegative(gap: str, values: int, turned: bool = False) -> bool:
-    """Return whether a gap, cleared of denominators, is a polynomial without a negative coefficient.
+def adds_more(s: Any, share: Any = 1) -> Any:
+    """Return whether a new value adds at least gamma = g^2 times as much for fg and hg as for f and h."""
+    return s.products >= share * s.fixed.g**2 * s.plain
 
-    Its indeterminates are the weights and the increments of f, g and h: everything that is nonnegative for increasing
-    functions. For a random variable with that many values this is a proof.
 
-    Args:
-        gap: "lemma 3", "lemma 4" or "polarised".
-        values: how many values the random variable has.
-        turned: let f decrease.
+def adds_more_of_any_sign(s: Any, share: Any = 1) -> Any:
+    """Return the same for fg and g against g and g, with gamma = f."""
+    return s.products >= share * s.fixed.f * s.plain
 
-    Example:
-        >>> coefficients_are_nonnegative("lemma 3", 3), coefficients_are_nonnegative("lemma 3", 3, turned=True)
-        (True, False)
+
+def one_more_value(y: Any, half: Any = 1) -> Any:
+    """Return the identity: a new value adds p sum q (X - x)(Y - y) to A^2 Cov[x, y]."""
+    one = y.one("new")
+    x, z, weight = y.sum(y.q * y.x), y.sum(y.q * y.z), y.sum(y.q)
+    before = weight * y.sum(y.q * y.x * y.z) - x * z
+    after = (weight + one.q) * (y.sum(y.q * y.x * y.z) + one.q * one.x * one.z)
+    after -= (x + one.q * one.x) * (z + one.q * one.z)
+    return same(after - before, half * one.q * y.sum(y.q * (one.x - y.x) * (one.z - y.z)))
+
+
+# --- pairs weighted by the larger gamma ----------------------------------------------------------------------------
+
+
+@setting("p > 0; one value")
+def first_value(numbers: Any) -> Named:
+    """The smallest value."""
+    nothing = dict.fromkeys(("from_x", "from_y", "both", "room", "plain", "short", "products"), F(0))
+    return Named(weight=numbers.positive("p"), **nothing)
+
+
+@setting("the statement about the values so far; p > 0, nothing falls; the new value adds to the products as proved")
+def next_value(numbers: Any) -> Named:
+    """One more value on top."""
+    names = ("weight", "from_x", "from_y", "both", "room", "plain", "short", "products")
+    state = Named(**{name: numbers.real(name) for name in names})
+    state.new = Named(p=numbers.positive("p"), **{name: numbers.real(name) for name in ("dx", "dy", "dgamma", "more")})
+    numbers.assume(*(value >= 0 for name, value in vars(state.new).items() if name != "p"))
+    return state
+
+
+def with_value(s: Named) -> Named:
+    """Return the sums with the new value.
+
+    With x, y, gamma at the largest value so far, from_x = sum p (x - x_i), both = sum p (x - x_i)(y - y_i),
+    room = sum p (gamma - gamma_i), plain = A^2 Cov[x, y], and short = gamma plain - (plain, each pair weighted by the
+    larger gamma).
     """
-    domain, *free = ring([f"{name}{k}" for name in "pfgh" for k in range(values)], QQ)
-    p, *increments = (free[k * values : (k + 1) * values] for k in range(4))
-    f, g, h = ([sum(row[: k + 1], domain.zero) for k in range(values)] for row in increments)
-    f = f[::-1] if turned else f
-
-    def total(*factors: list[PolyElement]) -> PolyElement:
-        return sum((p[k] * math.prod((x[k] for x in factors), start=domain.one) for k in range(values)), domain.zero)
-
-    all_of_it = total()
-    if gap == "lemma 4":
-        left = all_of_it * (all_of_it * total(f, g, g) - total(f, g) * total(g))
-        right = total(f) * (all_of_it * total(g, g) - total(g) ** 2)
-    else:
-        h = f if gap == "lemma 3" else h
-        left = all_of_it * (all_of_it * total(f, h, g, g) - total(f, g) * total(h, g))
-        right = (all_of_it * total(f, h) - total(f) * total(h)) * total(g, g)
-    return all(coefficient >= 0 for coefficient in (left - right).values())
-
-
-def _lemma(evidence: Evidence, name: str, gap: Callable[[Moments, F], F]) -> None:
-    evidence.proves(
-        lambda: all(coefficients_are_nonnegative(name, n) for n in (2, 3, 4)),
-        control=lambda: coefficients_are_nonnegative(name, 3, turned=True),
-        by="the gap is a polynomial with nonnegative coefficients in the weights and increments, for 2, 3, 4 values",
+    new = s.new
+    from_x, from_y = s.from_x + s.weight * new.dx, s.from_y + s.weight * new.dy
+    both = s.both + new.dx * s.from_y + new.dy * s.from_x + s.weight * new.dx * new.dy
+    return Named(
+        weight=s.weight + new.p,
+        from_x=from_x,
+        from_y=from_y,
+        both=both,
+        room=s.room + s.weight * new.dgamma,
+        plain=s.plain + new.p * both,
+        short=s.short + new.dgamma * s.plain,
+        # all that the products fg, hg exceed the weighted pairs by
+        products=s.products + new.p * new.more,
     )
-    evidence.holds(lambda m: gap(m, F(1)) >= 0, increasing, control=lambda m: gap(m, F(21, 20)) >= 0)
 
 
-@claim(
-    "ma2025.lemma-3",
-    source="Lemma 3, Eq. (19); proof, Eqs. (52)-(63)",
-    says=r"\mathrm{Var}[fg]\ge\mathrm{Var}[f]\,\mathbb E[g^2]",
-    assumes="f and g are nonnegative and increase together; bounded is more than is needed",
-    verdict=PROVED,
-    proof=r"For an independent copy, $(fg-f'g')^2\ge(f-f')^2\max(g,g')^2$. Cut $f$ into its level sets; given that "
-    r"$f$ exceeds a level, $g^2$ is at least $\mathbb E[g^2]$ on average.",
-)
-def lemma_3(evidence: Evidence) -> None:
-    """True; false once f and g move against each other, or once one of them is negative."""
-    _lemma(evidence, "lemma 3", lemma_3_gap)
-    for without in (of((1, 2), (2, 1)), of((-1, 0), (1, 2)), of((1, 2), (-2, -1))):
-        evidence.fails(lambda m: lemma_3_gap(m) >= 0, at=without, control=of((1, 2), (1, 2)), role=ALSO)
+def draw_value(source: random.Random, s: Named) -> Named:
+    """Return exact sums with one more value to come."""
+    steps = {name: F(source.choice((0, 0, 1, 2, 7))) for name in ("dx", "dy", "dgamma", "more")}
+    return Named(**vars(s), new=Named(p=F(source.choice((1, 3, 40))), **steps))
 
 
-@claim(
-    "ma2025.lemma-4",
-    source="Lemma 4, Eq. (23); proof, Eqs. (72)-(83)",
-    says=r"\mathrm{Cov}[fg,g]\ge\mathbb E[f]\,\mathrm{Var}[g]",
-    assumes="f and g increase together and g is nonnegative; of f the sign does not matter",
-    verdict=PROVED,
-    proof=r"As Lemma 3, from $(fg-f'g')(g-g')\ge\max(f,f')(g-g')^2$. A constant added to f adds the same to both "
-    "sides.",
-)
-def lemma_4(evidence: Evidence) -> None:
-    """True, for f of any sign; false once f and g move against each other, or once g is negative."""
+def weighted_pairs(s: Named, times: Any = 1) -> Any:
+    """Return whether A (weighted pairs) >= (sum p gamma) plain, with what the induction needs beside it.
 
-    def shifted(m: Moments, f: int = -5, g: int = 0) -> bool:
-        return lemma_4_gap(Moments(m.weights, tuple(v + f for v in m.f), tuple(v + g for v in m.g), m.h)) >= 0
-
-    _lemma(evidence, "lemma 4", lemma_4_gap)
-    for without in (of((2, 1), (1, 2)), of((0, 1), (-2, -1))):
-        evidence.fails(lambda m: lemma_4_gap(m) >= 0, at=without, control=of((1, 2), (1, 2)), role=ALSO)
-    evidence.holds(shifted, increasing, control=lambda m: shifted(m, f=0, g=-5), role=ALSO)
+    Weighted pairs = gamma plain - short and sum p gamma = A gamma - room. A^2 Cov[fg, hg] is weighted pairs + products.
+    """
+    signs = [s.weight > 0, *(x >= 0 for x in (s.from_x, s.from_y, s.both, s.room, s.plain, s.products))]
+    needed = [s.both * s.room >= s.short, s.weight * s.both >= s.plain, *signs]
+    claimed = s.plain * s.room >= times * s.weight * s.short
+    for truth in needed:
+        claimed = truth & claimed
+    return claimed
 
 
-@claim(
-    "ma2025.lemma-3-polarised",
-    source="not in the paper; Lemma 3 with two different functions",
-    says=r"\mathrm{Cov}[fg,hg]\ge\mathrm{Cov}[f,h]\,\mathbb E[g^2]",
-    assumes="f, g and h are nonnegative and increase together",
-    verdict=PROVED,
-    proof=r"The proof of Lemma 3 word for word, from $(fg-f'g')(hg-h'g')\ge(f-f')(h-h')\max(g,g')^2$.",
-)
-def lemma_3_polarised(evidence: Evidence) -> None:
-    """With f = alpha, h = beta and g = p it makes the right side of Eq. (20) nonpositive."""
-    _lemma(evidence, "polarised", polarised_gap)
-    evidence.fails(
-        lambda m: polarised_gap(m) >= 0, at=of((1, 2), (2, 1), (1, 2)), control=of((1, 2), (1, 2)), role=ALSO
-    )
+def prove_lemma(statement: Statement, of_any_sign: bool = False) -> None:
+    """Add the three parts of the proof to one of the lemmas."""
+    sums: dict[str, Any] = below_of_any_sign if of_any_sign else below
+    adds: Callable[..., Any] = adds_more_of_any_sign if of_any_sign else adds_more
+    values = over_responses(q="any", x="any", z="any")
+    statement.derived(of=one_more_value, sums=values, wrong={"half": F(1, 2)})
+    statement.by_induction(of=adds, **sums, wrong={"share": F(11, 10)})
+    induction: dict[str, Any] = {"base": first_value, "step": next_value, "after": with_value, "more": draw_value}
+    statement.by_induction(of=weighted_pairs, **induction, wrong={"times": F(3, 2)})
+
+
+# --- the lemmas ----------------------------------------------------------------------------------------------------
+
+
+def increasing(source: random.Random) -> Functions:
+    """Draw three nonnegative functions that increase together."""
+    n = source.randint(2, 8)
+
+    def function() -> list[int]:
+        low, spread = source.randint(0, 3), source.choice((0, 1, 3, 10))  # constant functions: equality
+        return [low + v for v in sorted(source.randint(0, spread) for _ in range(n))]
+
+    return Functions.of(function(), function(), function())
+
+
+RANGES = "2 to 8 equally probable values, functions from 0 to 13"
+TOGETHER = Functions.of((1, 2), (1, 2))
+
+
+@claim("lemma-3", "Lemma 3, Eq. (19); proof, Eqs. (52)-(63)", PROVED)
+def lemma_3(x: Functions, share: F = F(1)) -> bool:
+    r"""\mathrm{Var}[fg]\ge\mathrm{Var}[f]\,\mathbb E[g^2]
+
+    Assumes: f and g are nonnegative and increase together; X has finitely many values, as many as you like
+    Proof: For an independent copy, $(fg-f'g')^2\ge(f-f')^2\max(g,g')^2$, and pairs weighted by the larger $g^2$ weigh
+    more on average than $\mathbb E[g^2]$: by induction on the number of values, a largest one added.
+    """
+    return covariance(times(x.f, x.g), times(x.f, x.g)) >= share * covariance(x.f, x.f) * mean(times(x.g, x.g))
+
+
+prove_lemma(lemma_3)
+lemma_3.unrefuted(increasing, wrong={"share": F(21, 20)}, ranges=RANGES, also=True)
+lemma_3.false(at=Functions.of((1, 2), (2, 1)), true_at=TOGETHER, also=True)  # against each other
+lemma_3.false(at=Functions.of((-1, 0), (1, 2)), true_at=TOGETHER, also=True)  # f negative
+lemma_3.false(at=Functions.of((1, 2), (-2, -1)), true_at=TOGETHER, also=True)  # g negative
+
+
+@claim("lemma-3-polarised", "not in the paper; Lemma 3 with two different functions", PROVED)
+def lemma_3_polarised(x: Functions, share: F = F(1)) -> bool:
+    r"""\mathrm{Cov}[fg,hg]\ge\mathrm{Cov}[f,h]\,\mathbb E[g^2]
+
+    Assumes: f, g and h are nonnegative and increase together; X has finitely many values
+    Proof: The proof of Lemma 3 word for word, from $(fg-f'g')(hg-h'g')\ge(f-f')(h-h')\max(g,g')^2$.
+    """
+    return covariance(times(x.f, x.g), times(x.h, x.g)) >= share * covariance(x.f, x.h) * mean(times(x.g, x.g))
+
+
+prove_lemma(lemma_3_polarised)
+lemma_3_polarised.unrefuted(increasing, wrong={"share": F(21, 20)}, ranges=RANGES, also=True)
+lemma_3_polarised.false(at=Functions.of((1, 2), (2, 1), (1, 2)), true_at=TOGETHER, also=True)
+
+
+@claim("lemma-4", "Lemma 4, Eq. (23); proof, Eqs. (72)-(83)", PROVED)
+def lemma_4(x: Functions, share: F = F(1), shift: int = 0) -> bool:
+    r"""\mathrm{Cov}[fg,g]\ge\mathbb E[f]\,\mathrm{Var}[g]
+
+    Assumes: f and g increase together and g is nonnegative; of f the sign does not matter; X has finitely many values
+    Proof: As Lemma 3, from $(fg-f'g')(g-g')\ge\max(f,f')(g-g')^2$. A constant added to f adds the same to both sides.
+    """
+    f = tuple(v + shift for v in x.f)
+    return covariance(times(f, x.g), x.g) >= share * mean(f) * covariance(x.g, x.g)
+
+
+prove_lemma(lemma_4, of_any_sign=True)
+OF_ANY_SIGN = partial(lemma_4.predicate, shift=-5)
+lemma_4.unrefuted(increasing, wrong={"share": F(21, 20)}, ranges=RANGES, also=True)
+lemma_4.unrefuted(increasing, of=OF_ANY_SIGN, wrong={"share": F(9, 10)}, ranges=RANGES, also=True)
+lemma_4.false(at=Functions.of((2, 1), (1, 2)), true_at=TOGETHER, also=True)
+lemma_4.false(at=Functions.of((0, 1), (-2, -1)), true_at=TOGETHER, also=True)

@@ -1,178 +1,152 @@
 """What the two proposed losses are: naive bDPO is DPO plus supervised learning, bDPO sees one ratio of logarithms.
 
-Log-probabilities a = log pi_w, b = log pi_l and those of the reference are any negative rationals here: the losses are
-functions of these four numbers, and whatever is proved for all of them holds for the logarithms of probabilities.
+Both are functions of four log-probabilities, a = log pi_w, b = log pi_l and those of the reference, all negative.
 """
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
 from fractions import Fraction as F
+from typing import Any
 
-from theory.claim import PROVED, claim
-from theory.evidence import Evidence
-from theory.ma2025.bandits import Bandit, bandit
-from theory.ma2025.duals import Dual, softmax, variables
+import sympy as sp
+
+from theory.claim import PROVED
+from theory.ma2025.covariance import claim
+from theory.proof import Named, log, same, world_of
+
+FROZEN = sp.symbols("frozen_a frozen_b", negative=True)  # copies of a and b that no gradient sees
 
 
-@dataclass(frozen=True)
-class LogPair:
-    """The log-probabilities of a pair, in nats, all negative rationals; beta; and how far lambda may leave 1.
+def naive(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, ratio: Any) -> Any:
+    """Return the argument of the sigmoid in Eq. (25), its bracket mended; ``ratio`` is lambda."""
+    return beta * (ratio * (a - ref_a) - (b - ref_b) - (ratio - 1) * (FROZEN[0] - ref_a))
 
-    Attributes:
-        a: log pi_w.
-        b: log pi_l.
-        ref_a: log ref_w.
-        ref_b: log ref_l.
-        beta: > 0.
-        clip: the clip c of Eq. (26).
-        symmetric: whether lambda may fall to 1 / (1 + c).
+
+def balanced(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, share: Any) -> Any:
+    """Return the argument of the sigmoid in Eq. (28); ``share`` is lambda_w."""
+    return beta * (share * (a - ref_a) - (1 - share) * (b - ref_b))
+
+
+def slopes(margin: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """Return the derivatives of a margin by a and b; the copies are put back afterwards."""
+    both = [sp.diff(margin, x).subs(dict(zip(FROZEN, (a, b), strict=True))).doit() for x in (a, b)]
+    return both[0], both[1]
+
+
+@claim("nbdpo-is-dpo-plus-sft", "not in the paper; what Eq. (25) is", PROVED)
+def nbdpo_is_dpo_plus_sft(
+    a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, ratio: Any, detached: Any, on_loser: int = 0
+) -> Any:
+    r"""f_{nbDPO}=f_{DPO},\quad\nabla f_{nbDPO}=\nabla f_{DPO}+\beta(\lambda-1)\nabla\log\pi_w;\qquad
+    \Delta s=\eta(1-\kappa)\beta\bigl[(e_w-e_l)+(\lambda-1)(e_w-\pi)\bigr]
+
+    Assumes: the bracket of Eq. (25) mended; lambda any function, differentiated or not; the last equation for tabular
+    logits
+    Proof: $\lambda\nabla a-\nabla b=(\nabla a-\nabla b)+(\lambda-1)\nabla a$; the derivatives of lambda cancel between
+    the first and the last term. The second part is supervised learning on winners: its fixed points are not DPO's, and
+    depend on who wins how often in the data.
     """
-
-    a: F
-    b: F
-    ref_a: F
-    ref_b: F
-    beta: F
-    clip: F
-    symmetric: bool
-
-    def at(self) -> tuple[Dual, Dual]:
-        """Return a and b as variables."""
-        first, second = variables([self.a, self.b])
-        return first, second
-
-    def ratio(self) -> Dual:
-        """Return lambda of Eq. (26), with its derivatives."""
-        a, b = self.at()
-        low = 1 / (1 + self.clip) - 1 if self.symmetric else F(0)
-        odds = a - b
-        if odds.value < low or odds.value > self.clip:
-            return 1 + (odds.detached() * 0 + min(max(odds.value, low), self.clip))
-        return 1 + odds
-
-    def naive(self, *, detach: bool) -> Dual:
-        """Return the argument of the sigmoid in Eq. (25), its bracket mended."""
-        a, b = self.at()
-        ratio = self.ratio().detached() if detach else self.ratio()
-        gain = a - self.ref_a
-        return self.beta * (ratio * gain - (b - self.ref_b) - (ratio - 1) * gain.detached())
-
-    def balanced(self, *, detach: bool) -> Dual:
-        """Return the argument of the sigmoid in Eq. (28)."""
-        a, b = self.at()
-        share = b / (a + b)
-        share = share.detached() if detach else share
-        return self.beta * (share * (a - self.ref_a) - (1 - share) * (b - self.ref_b))
+    statement = None
+    for factor in (ratio(a, b), detached):
+        margin = naive(a, b, ref_a, ref_b, beta, factor)
+        of_w, of_l = slopes(margin, a, b)
+        extra = beta * (factor - 1)
+        value = same(margin.subs(FROZEN[0], a), beta * ((a - ref_a) - (b - ref_b)))
+        found = value & same(of_w, beta + extra) & same(of_l, -beta - on_loser * extra)
+        statement = found if statement is None else statement & found
+    return statement
 
 
-def log_pair(source: random.Random) -> LogPair:
-    """Draw four log-probabilities, beta and a clip."""
-
-    def negative() -> F:
-        return -F(source.randint(1, 30), source.randint(1, 10))
-
-    a, b, ref_a, ref_b = (negative() for _ in range(4))
-    clip = F(source.randint(1, 30), 10)
-    return LogPair(a, b, ref_a, ref_b, F(source.randint(1, 9), 3), clip, source.random() < 0.5)
+def in_logits(is_w: Any, is_l: Any, p: Any, ratio: Any, averaged: int = 1) -> Any:
+    """For any response, with d log pi_w / ds = e_w - pi."""
+    return same(ratio * (is_w - p) - (is_l - p), (is_w - is_l) + (ratio - 1) * (is_w - averaged * p))
 
 
-def log_pair_at_start(source: random.Random) -> LogPair:
-    """Draw a pair whose policy still is the reference."""
-    drawn = log_pair(source)
-    return LogPair(drawn.ref_a, drawn.ref_b, drawn.ref_a, drawn.ref_b, drawn.beta, drawn.clip, drawn.symmetric)
+LOGS = dict.fromkeys(("a", "b", "ref_a", "ref_b"), "negative")
+nbdpo_is_dpo_plus_sft.derived(symbols=LOGS | {"ratio": "function"}, wrong={"on_loser": 1})
+nbdpo_is_dpo_plus_sft.derived(of=in_logits, wrong={"averaged": 0})
 
 
-@claim(
-    "ma2025.nbdpo-is-dpo-plus-sft",
-    source="not in the paper; what Eq. (25) is",
-    says=r"f_{nbDPO}=f_{DPO},\quad\nabla f_{nbDPO}=\nabla f_{DPO}+\beta(\lambda-1)\nabla\log\pi_w;\qquad"
-    r"\Delta s=\eta(1-\kappa)\beta\bigl[(e_w-e_l)+(\lambda-1)(e_w-\pi)\bigr]",
-    assumes="the bracket of Eq. (25) mended; lambda differentiated or not; the last equation for tabular logits",
-    verdict=PROVED,
-    proof=r"$\lambda\nabla a-\nabla b=(\nabla a-\nabla b)+(\lambda-1)\nabla a$; the derivatives of lambda cancel "
-    "between the first and the last term. The second part is supervised learning on winners: its fixed points are "
-    "not DPO's, and depend on who wins how often in the data.",
+WORDS = "log pi_w, log pi_l and those of the reference < 0, beta > 0, k > 0"
+log_probabilities = world_of(WORDS, **LOGS, beta="positive", k="positive")
+
+
+def bdpo(case: Named) -> Any:
+    """Return the margin of Eqs. (28) and (29)."""
+    share = case.b / (case.a + case.b)
+    return balanced(case.a, case.b, case.ref_a, case.ref_b, case.beta, share)
+
+
+@claim("bdpo-identity", "not in the paper; what Eqs. (28) and (29) are", PROVED)
+def bdpo_identity(case: Named, sign: int = 1) -> Any:
+    r"""f_{bDPO}=\beta\,\frac{\log\pi_w\log\pi_{ref,l}-\log\pi_l\log\pi_{ref,w}}{\log\pi_w+\log\pi_l},\qquad
+    \beta\log\pi_{ref,l}<f_{bDPO}<-\beta\log\pi_{ref,w},\quad L>\log(1+\pi_{ref,w}^{\beta})
+
+    Proof: Put $\lambda_w=b/(a+b)$ in: $b(a-\log\pi_{ref,w})-a(b-\log\pi_{ref,l})$ loses $ab$. f is a weighted mean of
+    $\beta\log\pi_{ref,l}$ and $-\beta\log\pi_{ref,w}$ with weights $a/(a+b)$ and $b/(a+b)$: the policy enters through
+    $\log\pi_l/\log\pi_w$ alone, and $L=\log(1+e^{-f})$ falls with f.
+    """
+    return bdpo(case) == case.beta * (case.a * case.ref_b - sign * case.b * case.ref_a) / (case.a + case.b)
+
+
+def bounds(case: Named, share: Any = 1) -> Any:
+    return case.beta * case.ref_b < bdpo(case) < -share * case.beta * case.ref_a
+
+
+def one_ratio(case: Named, other: int = 1) -> Any:
+    """A common factor k of both logarithms changes nothing."""
+    scaled = Named(**{**vars(case), "a": case.k * case.a, "b": other * case.k * case.b})
+    return bdpo(scaled) == bdpo(case)
+
+
+def loss_is_bounded(case: Named, times: Any = 1) -> Any:
+    return log(1 + case.of_margin) > log(1 + times * case.power)
+
+
+of_margin = world_of(
+    "e^(-f) > ref_w^beta, as -f > beta log ref_w",
+    lambda c: (c.of_margin > c.power,),
+    of_margin="positive",
+    power="positive",
 )
-def nbdpo_is_dpo_plus_sft(evidence: Evidence) -> None:
-    """In log-probabilities, lambda live and detached; and in logits."""
-
-    def margins(case: LogPair, on_loser: int = 0) -> bool:
-        a, b = case.at()
-        dpo = case.beta * ((a - case.ref_a) - (b - case.ref_b))
-        extra = case.beta * (case.ratio().value - 1)
-        expected = (dpo.slope[0] + extra, dpo.slope[1] - on_loser * extra)
-        both = [case.naive(detach=detach) for detach in (True, False)]
-        return all(naive.value == dpo.value and naive.slope == expected for naive in both)
-
-    def logits(world: Bandit, averaged: int = 1) -> bool:
-        s, ratio = softmax(world.p), F(3, 2)
-        push = [ratio * a - b for a, b in zip(s[0].log_slope, s[1].log_slope, strict=True)]
-        unit = [[F(int(k == y)) for k in world.responses] for y in (0, 1)]
-        third = [(ratio - 1) * (e - averaged * p) for e, p in zip(unit[0], world.p, strict=True)]
-        return push == [w - r + t for w, r, t in zip(*unit, third, strict=True)]
-
-    evidence.holds(margins, log_pair, control=lambda case: margins(case, on_loser=1))
-    evidence.holds(logits, bandit, control=lambda world: logits(world, averaged=0))
 
 
-@claim(
-    "ma2025.bdpo-identity",
-    source="not in the paper; what Eqs. (28) and (29) are",
-    says=r"f_{bDPO}=\beta\,\frac{\log\pi_w\log\pi_{ref,l}-\log\pi_l\log\pi_{ref,w}}{\log\pi_w+\log\pi_l},\qquad"
-    r"\beta\log\pi_{ref,l}<f_{bDPO}<-\beta\log\pi_{ref,w},\quad L>\log(1+\pi_{ref,w}^{\beta})",
-    verdict=PROVED,
-    proof=r"Put $\lambda_w=b/(a+b)$ in: $b(a-\log\pi_{ref,w})-a(b-\log\pi_{ref,l})$ loses $ab$. f is a weighted mean "
-    r"of $\beta\log\pi_{ref,l}$ and $-\beta\log\pi_{ref,w}$ with weights $a/(a+b)$ and $b/(a+b)$: the policy enters "
-    r"through $\log\pi_l/\log\pi_w$ alone.",
-)
-def bdpo_identity(evidence: Evidence) -> None:
-    """The identity, the bounds, and that a common factor of both logarithms changes nothing."""
-
-    def identity(case: LogPair, swap: bool = False) -> bool:
-        first, second = (case.ref_a, case.ref_b) if swap else (case.ref_b, case.ref_a)
-        expected = case.beta * (case.a * first - case.b * second) / (case.a + case.b)
-        return case.balanced(detach=False).value == expected
-
-    def bounds(case: LogPair, half: F = F(1)) -> bool:
-        return half * case.beta * case.ref_b < case.balanced(detach=False).value < -half * case.beta * case.ref_a
-
-    def one_ratio(case: LogPair, factors: tuple[int, int] = (3, 3)) -> bool:
-        scaled = LogPair(factors[0] * case.a, factors[1] * case.b, case.ref_a, case.ref_b, case.beta, F(1), False)
-        return scaled.balanced(detach=False).value == case.balanced(detach=False).value
-
-    evidence.holds(identity, log_pair, control=lambda case: identity(case, swap=True))
-    evidence.holds(bounds, log_pair, control=lambda case: bounds(case, half=F(1, 2)))
-    evidence.holds(one_ratio, log_pair, control=lambda case: one_ratio(case, factors=(3, 2)))
+bdpo_identity.proved(over=log_probabilities, wrong={"sign": -1})
+bdpo_identity.proved(of=bounds, over=log_probabilities, wrong={"share": F(9, 10)})
+bdpo_identity.proved(of=one_ratio, over=log_probabilities, wrong={"other": 2})
+bdpo_identity.proved(of=loss_is_bounded, over=of_margin, wrong={"times": F(11, 10)})
 
 
-@claim(
-    "ma2025.bdpo-effective-beta",
-    source="not in the paper; the pull of Eq. (28) against that of DPO",
-    says=r"\Bigl|\frac{\partial f}{\partial\log\pi_w}\Bigr|+\Bigl|\frac{\partial f}{\partial\log\pi_l}\Bigr|=\beta\,"
-    r"\frac{\log\pi_{ref,w}+\log\pi_{ref,l}}{\log\pi_w+\log\pi_l},\quad=\beta\ \text{at}\ \pi=\pi_{ref};\qquad"
-    r"2\beta\ \text{for DPO}",
-    assumes="lambda_w differentiated; detached, the sum is beta everywhere",
-    verdict=PROVED,
-    proof=r"$\lambda_w+\lambda_l=1$, where DPO has $1+1$: bDPO starts as DPO with half of beta, so that is the fair "
-    "control.",
-)
-def bdpo_effective_beta(evidence: Evidence) -> None:
-    """The sum of the two slopes, live, detached and at the start."""
+@claim("bdpo-effective-beta", "not in the paper; the pull of Eq. (28) against that of DPO", PROVED)
+def bdpo_effective_beta(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, times: int = 1) -> Any:
+    r"""\Bigl|\frac{\partial f}{\partial\log\pi_w}\Bigr|+\Bigl|\frac{\partial f}{\partial\log\pi_l}\Bigr|=\beta\,
+    \frac{\log\pi_{ref,w}+\log\pi_{ref,l}}{\log\pi_w+\log\pi_l},\quad=\beta\ \text{at}\ \pi=\pi_{ref};\qquad
+    2\beta\ \text{for DPO}
 
-    def total(case: LogPair, *, detach: bool) -> F:
-        return sum((abs(a) for a in case.balanced(detach=detach).slope), F(0))
+    Assumes: lambda_w differentiated; detached, the sum is beta everywhere
+    Proof: $\lambda_w+\lambda_l=1$, where DPO has $1+1$: bDPO starts as DPO with half of beta, so that is the fair
+    control. The first slope is positive and the second negative.
+    """
+    live = slopes(balanced(a, b, ref_a, ref_b, beta, b / (a + b)), a, b)
+    detached = slopes(balanced(a, b, ref_a, ref_b, beta, FROZEN[1] / sum(FROZEN)), a, b)
+    at_start = (live[0] - live[1]).subs({ref_a: a, ref_b: b})
+    dpo = slopes(beta * ((a - ref_a) - (b - ref_b)), a, b)
+    everywhere = same(live[0] - live[1], beta * (ref_a + ref_b) / (a + b)) & same(dpo[0] - dpo[1], 2 * beta)
+    return everywhere & same(detached[0] - detached[1], beta) & same(at_start, times * beta)
 
-    def live(case: LogPair) -> bool:
-        return total(case, detach=False) == case.beta * (case.ref_a + case.ref_b) / (case.a + case.b)
 
-    def detached(case: LogPair) -> bool:
-        return total(case, detach=True) == case.beta
+def live_slopes(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, sign: int = -1) -> Any:
+    """The slopes whose signs are proved."""
+    of_w, of_l = slopes(balanced(a, b, ref_a, ref_b, beta, b / (a + b)), a, b)
+    common = beta * (ref_a + ref_b) / (a + b) ** 2
+    return same(of_w, common * b) & same(of_l, sign * common * a)
 
-    def at_start(case: LogPair, times: int = 1) -> bool:
-        return total(case, detach=False) == total(case, detach=True) == times * case.beta
 
-    evidence.holds(live, log_pair, control=lambda case: total(case, detach=False) == case.beta)
-    evidence.holds(detached, log_pair, control=lambda case: total(case, detach=False) == case.beta)
-    evidence.holds(at_start, log_pair_at_start, control=lambda case: at_start(case, times=2))
+def signs(case: Named, winner: int = 1) -> Any:
+    common = case.beta * (case.ref_a + case.ref_b) / (case.a + case.b) ** 2
+    return winner * common * case.b > 0 > -common * case.a
+
+
+bdpo_effective_beta.derived(symbols=LOGS, wrong={"times": 2})
+bdpo_effective_beta.derived(of=live_slopes, symbols=LOGS, wrong={"sign": 1})
+bdpo_effective_beta.proved(of=signs, over=log_probabilities, wrong={"winner": -1})

@@ -1,278 +1,101 @@
-"""The proof of Theorem 3, line by line: derivatives of w and of w pi at one point, in exact numbers.
+"""The proof of Theorem 3, line by line: derivatives of w and of w pi at one point of the line.
 
 Nothing in the argument needs more of the two curves than value and slope at a point y, and their values at the other
-responses. Bells base^(-(y - mode)^2) have rational values and, in units of log base, rational slopes at whole y.
+responses. Each sum over the other responses is proved by induction on their number.
 """
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
 from fractions import Fraction as F
-from itertools import pairwise
+from typing import Any
 
-from theory.claim import FALSE, MISPRINT, PROVED, claim
-from theory.evidence import CORRECTED, Evidence
+import sympy as sp
+
+from theory.claim import FALSE, MISPRINT, PROVED
+from theory.evidence import CORRECTED, FAILS
 from theory.ma2025.bandits import beats
-from theory.ma2025.duals import Dual
+from theory.ma2025.covariance import claim
+from theory.proof import Named, same, sums_of, world_of
 from theory.worlds import Vector
 
 
-@dataclass(frozen=True)
-class Jet:
-    """Policy and utility at one point y of the line, and at the responses that y is compared with.
+def term(at: Named, a: Any, b: Any) -> Named:
+    """Return what a response with policy a and utility b adds to the sums.
 
-    Attributes:
-        p: pi(y) > 0.
-        p_slope: pi'(y).
-        q: e^{r*(y)} > 0.
-        q_slope: its derivative.
-        others: (p_j, q_j) of the responses.
+    Args:
+        at: p, q at the point y, and f_p, f_q: minus the slopes of their logarithms, as in Eqs. (44) and (45).
+        a: p_j > 0.
+        b: q_j > 0.
+
+    Returns:
+        w of Eq. (42), its derivative, the left side of Eq. (46) and that of Eq. (48).
     """
-
-    p: F
-    p_slope: F
-    q: F
-    q_slope: F
-    others: tuple[tuple[F, F], ...]
-
-    @property
-    def fitness(self) -> Dual:
-        """Return w(y) with its derivative (Eq. 42)."""
-        p, q = Dual(self.p, (self.p_slope,)), Dual(self.q, (self.q_slope,))
-        terms = [q / (q + b) - p / (p + a) for a, b in self.others]
-        return sum(terms[1:], terms[0])
-
-    @property
-    def product(self) -> Dual:
-        """Return w(y) pi(y) with its derivative."""
-        return self.fitness * Dual(self.p, (self.p_slope,))
-
-    @property
-    def falls(self) -> tuple[F, F]:
-        """Return (f_p, f_q) of Eqs. (44) and (45): minus the slopes of the logarithms."""
-        return -self.p_slope / self.p, -self.q_slope / self.q
-
-    def __str__(self) -> str:
-        """Return values and slopes in a form that can be checked by hand."""
-        others = ", ".join(f"({a}, {b})" for a, b in self.others)
-        return f"p = {self.p}, p' = {self.p_slope}, q = {self.q}, q' = {self.q_slope}, others (p_j, q_j) = {others}"
+    lost, won = 1 / (at.p + a), 1 / (at.q + b)
+    p_slope, q_slope = -at.f_p * at.p, -at.f_q * at.q
+    of_46 = at.f_p * at.p * a * lost**2 - at.f_q * at.q * b * won**2
+    return Named(
+        w=at.q * won - at.p * lost,
+        slope=q_slope * b * won**2 - p_slope * a * lost**2,
+        of_46=of_46,
+        of_48=of_46 + at.f_p * at.p * lost - at.f_p * at.q * won,
+    )
 
 
-def bells(y: int, policy_mode: int, utility_mode: int, responses: int, base: F = F(2)) -> Jet:
-    """Return two bells base^(-(y - mode)^2) on 0 .. responses - 1, seen at a whole y; slopes in units of log base.
+def point(numbers: Any) -> Named:
+    """Return policy and utility at a point."""
+    return Named(**{name: numbers.positive(name) for name in "pq"}, f_p=numbers.real("f_p"), f_q=numbers.real("f_q"))
+
+
+def between(numbers: Any) -> Named:
+    """Return a point from mu_p to mu_q: the policy does not rise, the utility does not fall, not both are flat."""
+    at = point(numbers)
+    numbers.assume(at.f_p >= 0, at.f_q <= 0, at.f_p - at.f_q > 0)
+    return at
+
+
+def at_policy_mode(numbers: Any) -> Named:
+    """Return mu_p < mu_q: the policy is flat, the utility rises."""
+    return Named(p=numbers.positive("p"), q=numbers.positive("q"), f_p=0, f_q=-numbers.positive("rise"))
+
+
+def _others(where: Any, assumes: str) -> dict[str, Any]:
+    def others(numbers: Any, at: Named) -> Named:
+        """Any number of other responses."""
+        return term(at, numbers.positive("a"), numbers.positive("b"))
+
+    return sums_of(f"p, q, p_j, q_j > 0; {assumes}", fixed=where)(others)
+
+
+ANYWHERE = _others(point, "any slopes")
+BETWEEN = _others(between, "f_p >= 0 >= f_q, not both 0")
+AT_POLICY_MODE = _others(at_policy_mode, "f_p = 0 > f_q")
+
+
+def bells(y: int, policy_mode: int, utility_mode: int, responses: int, base: F = F(2)) -> Named:
+    """Return the sums for two bells base^(-(y - mode)^2) on 0 .. responses - 1 at a whole y; slopes in units of log
+    base.
 
     The other responses are those with j != y, as in Eq. (42).
 
     Example:
         >>> at = bells(1, 0, 2, 3)
-        >>> str(at.p), str(at.p_slope), str(at.fitness.value)
-        ('1/2', '-1', '0')
+        >>> str(at.fixed.p), str(at.fixed.f_p), str(at.w)
+        ('1/2', '2', '0')
     """
 
-    def bell(at: int, mode: int) -> F:
-        return base ** -((at - mode) ** 2)
+    def bell(place: int, mode: int) -> F:
+        return base ** -((place - mode) ** 2)
 
-    p, q = bell(y, policy_mode), bell(y, utility_mode)
-    others = tuple((bell(j, policy_mode), bell(j, utility_mode)) for j in range(responses) if j != y)
-    return Jet(p, -2 * (y - policy_mode) * p, q, -2 * (y - utility_mode) * q, others)
-
-
-def jet(source: random.Random) -> Jet:
-    """Draw a jet with slopes of any sign and 1 to 4 other responses."""
-
-    def positive() -> F:
-        return F(source.randint(1, 20), source.randint(1, 20))
-
-    slopes = [F(source.randint(-20, 20), source.randint(1, 5)) for _ in range(2)]
-    others = tuple((positive(), positive()) for _ in range(source.randint(1, 4)))
-    return Jet(positive(), slopes[0], positive(), slopes[1], others)
+    at = Named(p=bell(y, policy_mode), q=bell(y, utility_mode), f_p=2 * (y - policy_mode), f_q=2 * (y - utility_mode))
+    others = [j for j in range(responses) if j != y]
+    return sums_at(at, tuple((bell(j, policy_mode), bell(j, utility_mode)) for j in others))
 
 
-def between_modes(source: random.Random) -> Jet:
-    """Draw a jet at a point from mu_p to mu_q: pi does not rise, the utility does not fall, and not both are flat."""
-    drawn = jet(source)
-    flat = source.choice(("policy", "utility", "neither"))
-    p_slope = F(0) if flat == "policy" else -abs(drawn.p_slope) - 1
-    q_slope = F(0) if flat == "utility" else abs(drawn.q_slope) + 1
-    return Jet(drawn.p, p_slope, drawn.q, q_slope, drawn.others)
-
-
-def at_policy_mode(source: random.Random) -> Jet:
-    """Draw a jet at mu_p < mu_q: pi is flat there, the utility rises."""
-    drawn = jet(source)
-    return Jet(drawn.p, F(0), drawn.q, abs(drawn.q_slope) + 1, drawn.others)
-
-
-def condition_48(case: Jet) -> F:
-    """Return the left side of Eq. (48), summed over j: g = w' - f_p w, the slope of w pi over pi."""
-    (f_p, f_q), p, q = case.falls, case.p, case.q
-    return sum(
-        (
-            f_p * p * a / (p + a) ** 2 + f_p * p / (p + a) - f_q * q * b / (q + b) ** 2 - f_p * q / (q + b)
-            for a, b in case.others
-        ),
-        F(0),
-    )
-
-
-@claim(
-    "ma2025.eq-43",
-    source="Eq. (43)",
-    says=r"\frac{\partial w(y_i)}{\partial y_i}=-\Bigl(\frac{p_jp_i'}{(p_i+p_j)^2}-\frac{q_jq_i'}{(q_i+q_j)^2}\Bigr)",
-    verdict=MISPRINT,
-    because="The sum over j of Eq. (42) is lost; it is back in Eq. (46).",
-    proof=r"Differentiate $q/(q+q_j)-p/(p+p_j)$ and sum over j.",
-)
-def eq_43(evidence: Evidence) -> None:
-    """True with one other response, else only with the sum."""
-
-    def formula(case: Jet, others: tuple[tuple[F, F], ...], sign: int = 1) -> bool:
-        terms = (
-            -(a * case.p_slope / (case.p + a) ** 2 - sign * b * case.q_slope / (case.q + b) ** 2) for a, b in others
-        )
-        return case.fitness.slope[0] == sum(terms, F(0))
-
-    evidence.fails(lambda case: formula(case, case.others[:1]), at=bells(1, 0, 3, 4), control=bells(1, 0, 3, 2))
-    evidence.holds(
-        lambda case: formula(case, case.others),
-        jet,
-        role=CORRECTED,
-        control=lambda case: formula(case, case.others, sign=-1),
-    )
-
-
-@claim(
-    "ma2025.eq-44",
-    source="Eqs. (44) and (45)",
-    says=r"p\ \text{decays super-exponentially}\implies p'=-f_p(y-\mu_p)\,p\ \text{with}\ f_p\ \text{strictly "
-    "increasing}",
-    verdict=FALSE,
-    because=r"An increasing f is strict log-concavity, a property at every point; decay is one at infinity. With "
-    r"$f=y^3-3y^2+\frac52y$ the curve has one hump and decays as $e^{-y^4/4}$. It is not needed either: one hump is "
-    "enough for the first statement of the theorem, and for what is true of the others.",
-    instead=("ma2025.theorem-3", "ma2025.theorem-3-anchor"),
-)
-def eq_44(evidence: Evidence) -> None:
-    """A quartic with one hump whose f falls between 1/2 and 1."""
-
-    def printed(coefficients: tuple[F, ...]) -> bool:
-        def f(y: F) -> F:
-            return sum((c * y**k for k, c in enumerate(coefficients)), F(0))
-
-        grid = [F(k, 8) for k in range(-32, 33)]
-        one_hump = all((f(y) > 0) == (y > 0) and (f(y) < 0) == (y < 0) for y in grid)
-        decays = coefficients[-1] > 0 and len(coefficients) % 2 == 0
-        increasing = all(f(a) < f(b) for a, b in pairwise(grid))
-        return not (one_hump and decays) or increasing
-
-    evidence.fails(printed, at=(F(0), F(5, 2), F(-3), F(1)), control=(F(0), F(1)))
-
-
-@claim(
-    "ma2025.eq-47",
-    source="Eq. (47)",
-    says=r"\frac{\partial\hat w}{\partial y}=-\sum_{j\ne i}\Bigl(f_p\frac{p_i^2p_j}{(p_i+p_j)^2}+"
-    r"f_p\frac{p_i^2}{p_i+p_j}-f_q\frac{q_iq_j}{(q_i+q_j)^2}p_i-f_p\frac{q_ip_i}{q_i+q_j}\Bigr),\quad\hat w=w\pi",
-    verdict=MISPRINT,
-    because="The sign in front of the sum is wrong: the right side is minus the derivative.",
-    proof=r"$\hat w'=w'p+wp'=p\,(w'-f_pw)$, and $w'=\sum[f_pp\,p_j/(p+p_j)^2-f_qq\,q_j/(q+q_j)^2]$.",
-)
-def eq_47(evidence: Evidence) -> None:
-    """The derivative of the product, with either sign."""
-
-    def formula(case: Jet, sign: int) -> bool:
-        return case.product.slope[0] == sign * case.p * condition_48(case)
-
-    # where both sides vanish the sign does not matter: a flat policy and a flat utility
-    flat = Jet(F(1), F(0), F(2), F(0), ((F(1), F(1)),))
-    evidence.fails(lambda case: formula(case, -1), at=bells(1, 0, 3, 4), control=flat)
-    evidence.holds(lambda case: formula(case, 1), jet, role=CORRECTED, control=lambda case: formula(case, -1))
-
-
-@claim(
-    "ma2025.eq-49",
-    source="Eq. (49)",
-    says=r"g=-\frac{\partial w}{\partial y}+f_p\sum_{j\ne i}\Bigl(\frac{p_i}{p_i+p_j}-\frac{q_i}{q_i+q_j}\Bigr)",
-    assumes="g is the left side of Eq. (48)",
-    verdict=MISPRINT,
-    because=r"The sign of $\partial w/\partial y$ is wrong.",
-    proof=r"The sum in brackets is $-w$, and Eq. (48) has $g=w'-f_pw$.",
-)
-def eq_49(evidence: Evidence) -> None:
-    """Eq. (48) in terms of w and w'."""
-
-    def formula(case: Jet, sign: int) -> bool:
-        return condition_48(case) == sign * case.fitness.slope[0] - case.falls[0] * case.fitness.value
-
-    flat = Jet(F(1), F(0), F(2), F(0), ((F(1), F(1)),))  # w' = 0
-    evidence.fails(lambda case: formula(case, -1), at=bells(1, 0, 3, 4), control=flat)
-    evidence.holds(lambda case: formula(case, 1), jet, role=CORRECTED, control=lambda case: formula(case, -1))
-
-
-@claim(
-    "ma2025.theorem-3-proof-w",
-    source="proof of Theorem 3, after Eq. (51)",
-    says=r"w(\mu_q)>0",
-    assumes=r"two bells, $\mu_p<\mu_q$",
-    verdict=FALSE,
-    because=r"If the modes are close and lie at an end of the response set, most comparisons are lost at $\mu_q$. With "
-    "it falls the step from here to $w(y^*)>0$.",
-    instead="ma2025.theorem-3-anchor",
-)
-def proof_w(evidence: Evidence) -> None:
-    """Four responses and neighbouring modes."""
-    evidence.fails(lambda case: case.fitness.value > 0, at=bells(1, 0, 1, 4, base=F(3, 2)), control=bells(3, 0, 3, 4))
-
-
-@claim(
-    "ma2025.theorem-3-proof-g",
-    source='proof of Theorem 3, after Eq. (51): "easy to verify"',
-    says=r"g(\mu_q)>0",
-    assumes=r"g of Eq. (48); two bells, $\mu_p<\mu_q$",
-    verdict=FALSE,
-    because=r"$g(\mu_q)=w'(\mu_q)-f_p(\mu_q-\mu_p)\,w(\mu_q)$: the second term wins where w is positive and the modes "
-    "are far apart, as in the middle row of Figure 1. The point to start from is the mode of the policy.",
-    instead="ma2025.theorem-3-anchor",
-)
-def proof_g(evidence: Evidence) -> None:
-    """Far modes."""
-    evidence.fails(lambda case: condition_48(case) > 0, at=bells(3, 0, 3, 4), control=bells(1, 0, 1, 4))
-
-
-@claim(
-    "ma2025.theorem-3-anchor",
-    source="not in the paper; what its proof needs",
-    says=r"g(\mu_p)=w'(\mu_p)>0;\qquad w'(y^*)=0\implies g(y^*)=-f_p(y^*-\mu_p)\,w(y^*)",
-    assumes=r"$\mu_p<\mu_q$, one hump each",
-    verdict=PROVED,
-    proof=r"At $\mu_p$ the policy is flat, so $g=w'=\sum_jq'q_j/(q+q_j)^2>0$. With $w(y^*)>0$ beyond $\mu_q$, or "
-    r"$w(y^*)<0$ before $\mu_p$, g changes sign between $\mu_p$ and $y^*$.",
-)
-def theorem_3_anchor(evidence: Evidence) -> None:
-    """Signs at the mode of the policy and at an extremum of w."""
-
-    def at_mode(case: Jet) -> bool:
-        return condition_48(case) == case.fitness.slope[0] > 0
-
-    def at_extremum(case: Jet, sign: int = -1) -> bool:
-        still = _still(case)
-        return condition_48(still) == sign * still.falls[0] * still.fitness.value and still.fitness.slope[0] == 0
-
-    # the paper starts from mu_q, where the utility is flat and the policy falls
-    evidence.holds(at_mode, at_policy_mode, control=lambda case: condition_48(_at_utility_mode(case)) > 0)
-    evidence.holds(at_extremum, jet, control=lambda case: at_extremum(case, sign=1))
-
-
-def _still(case: Jet) -> Jet:
-    """Return the jet with the slope of the utility that makes w stationary."""
-    with_unit = Jet(case.p, F(0), case.q, F(1), case.others).fitness.slope[0]
-    of_policy = Jet(case.p, case.p_slope, case.q, F(0), case.others).fitness.slope[0]
-    return Jet(case.p, case.p_slope, case.q, -of_policy / with_unit, case.others)
-
-
-def _at_utility_mode(case: Jet) -> Jet:
-    return Jet(case.p, -case.q_slope, case.q, F(0), case.others)
+def sums_at(at: Named, others: tuple[tuple[F, F], ...]) -> Named:
+    """Return the sums over other responses (p_j, q_j) at a point; the last term beside them."""
+    terms = [vars(term(at, a, b)) for a, b in others]
+    sums = {name: sum((one[name] for one in terms), F(0)) for name in terms[0]}
+    return Named(**sums, fixed=at, last=Named(**terms[-1]))
 
 
 def fitness_on_grid(p: Vector, q: Vector) -> Vector:
@@ -284,3 +107,153 @@ def fitness_on_grid(p: Vector, q: Vector) -> Vector:
     """
     n = range(len(p))
     return tuple(sum((beats(q[i], q[j]) - beats(p[i], p[j]) for j in n if j != i), F(0)) for i in n)
+
+
+def derivative_of_a_term(y: Any, a: Any, b: Any, p: Any, q: Any, sign: int = 1) -> Any:
+    """The derivative of a term of Eq. (42) by y is the slope of ``term``."""
+    f_p, f_q = (-sp.diff(curve(y), y) / curve(y) for curve in (p, q))
+    slope = term(Named(p=p(y), q=q(y), f_p=f_p, f_q=f_q), a, b).slope
+    return same(sp.diff(q(y) / (q(y) + b) - p(y) / (p(y) + a), y), sign * slope)
+
+
+CURVES = {"y": "real", "p": "function", "q": "function"}
+FLAT = sums_at(Named(p=F(1), q=F(2), f_p=F(0), f_q=F(0)), ((F(1), F(1)),))  # both sides of an equation vanish
+
+
+@claim("eq-43", "Eqs. (42), (43)", MISPRINT)
+def eq_43(s: Named) -> Any:
+    r"""\frac{\partial w(y_i)}{\partial y_i}=-\Bigl(\frac{p_jp_i'}{(p_i+p_j)^2}-\frac{q_jq_i'}{(q_i+q_j)^2}\Bigr)
+
+    Because: The sum over j of Eq. (42) is lost; it is back in Eq. (46).
+    Proof: Differentiate $q/(q+q_j)-p/(p+p_j)$ and sum over j.
+    """
+    return s.slope == s.last.slope
+
+
+eq_43.false(at=bells(1, 0, 3, 4), true_at=bells(1, 0, 3, 2))
+eq_43.derived(of=derivative_of_a_term, symbols=CURVES, role=CORRECTED, wrong={"sign": -1})
+
+
+@claim("eq-44", "Eqs. (44), (45)", FALSE, "theorem-3", "theorem-3-anchor")
+def eq_44(points: tuple[F, F]) -> bool:
+    r"""p\ \text{decays super-exponentially}\implies p'=-f_p(y-\mu_p)\,p\ \text{with}\ f_p\ \text{strictly increasing}
+
+    Because: An increasing f is strict log-concavity, a property at every point; decay is one at infinity. With
+    $f=y^3-3y^2+\frac52y$ the curve has one hump, since $f=y\,((y-\frac32)^2+\frac14)$, and decays as $e^{-y^4/4}$, but
+    f falls from 1/2 to 1. It is not needed either: one hump is enough for the first statement of the theorem, and for
+    what is true of the others.
+    """
+    return quartic(points[0]) < quartic(points[1])
+
+
+def quartic(y: Any) -> Any:
+    """Return minus the slope of the logarithm of a curve that decays as e^(-y^4 / 4)."""
+    return y**3 - 3 * y**2 + F(5, 2) * y
+
+
+def has_one_hump(at: Named, slope_at_0: Any = F(5, 2)) -> Any:
+    y = at.y
+    f = quartic(y) + (slope_at_0 - F(5, 2)) * y
+    return ((f > 0) == (y > 0)) & ((f < 0) == (y < 0)) & ((y < 3) | (f >= y))
+
+
+eq_44.false(at=(F(1, 2), F(1)), true_at=(F(1), F(2)))
+eq_44.proved(of=has_one_hump, over=world_of("any real y", y="real"), role=FAILS, wrong={"slope_at_0": F(2)})
+
+
+@claim("eq-46", "Eqs. (46), (50)", PROVED)
+def eq_46(s: Named, sign: int = 1) -> Any:
+    r"""y^*\ \text{extremum of}\ w\implies\sum_{j\ne i}\Bigl(f_p\frac{p_ip_j}{(p_i+p_j)^2}-f_q\frac{q_iq_j}{(q_i+q_j)^2}
+    \Bigr)=0
+
+    Assumes: $f_p$ and $f_q$ are minus the slopes of $\log p$ and $\log q$, whatever their form
+    Proof: The left side is $w'$.
+    """
+    return s.of_46 == sign * s.slope
+
+
+eq_46.by_induction(**ANYWHERE, wrong={"sign": -1}, lemma="Fermat")
+eq_46.derived(of=derivative_of_a_term, symbols=CURVES, wrong={"sign": -1})
+
+
+@claim("eq-47", "Eqs. (47), (48)", MISPRINT)
+def eq_47(s: Named, sign: int = -1) -> Any:
+    r"""\frac{\partial\hat w}{\partial y}=-\sum_{j\ne i}\Bigl(f_p\frac{p_i^2p_j}{(p_i+p_j)^2}+
+    f_p\frac{p_i^2}{p_i+p_j}-f_q\frac{q_iq_j}{(q_i+q_j)^2}p_i-f_p\frac{q_ip_i}{q_i+q_j}\Bigr),\quad\hat w=w\pi
+
+    Because: The sign in front of the sum is wrong: the right side is minus the derivative. Eq. (48), where it is zero,
+    does not depend on it.
+    Proof: $\hat w'=w'p+wp'=p\,(w'-f_pw)$, and $w'=\sum[f_pp\,p_j/(p+p_j)^2-f_qq\,q_j/(q+q_j)^2]$.
+    """
+    at = s.fixed
+    return s.slope * at.p - s.w * at.f_p * at.p == sign * at.p * s.of_48
+
+
+def eq_47_mended(s: Named, sign: int = 1) -> Any:
+    return eq_47(s, sign)
+
+
+eq_47.false(at=bells(1, 0, 3, 4), true_at=FLAT)
+eq_47.by_induction(of=eq_47_mended, **ANYWHERE, role=CORRECTED, wrong={"sign": -1})
+
+
+@claim("eq-49", "Eq. (49)", MISPRINT)
+def eq_49(s: Named, sign: int = -1) -> Any:
+    r"""g=-\frac{\partial w}{\partial y}+f_p\sum_{j\ne i}\Bigl(\frac{p_i}{p_i+p_j}-\frac{q_i}{q_i+q_j}\Bigr)
+
+    Assumes: g is the left side of Eq. (48)
+    Because: The sign of $\partial w/\partial y$ is wrong.
+    Proof: The sum in brackets is $-w$, and Eq. (48) has $g=w'-f_pw$.
+    """
+    return s.of_48 == sign * s.slope - s.fixed.f_p * s.w
+
+
+def eq_49_mended(s: Named, sign: int = 1) -> Any:
+    return eq_49(s, sign)
+
+
+eq_49.false(at=bells(1, 0, 3, 4), true_at=FLAT)
+eq_49.by_induction(of=eq_49_mended, **ANYWHERE, role=CORRECTED, wrong={"sign": -1})
+
+
+@claim("theorem-3-proof-w", "proof of Theorem 3, after Eq. (51)", FALSE, "theorem-3-anchor")
+def proof_w(s: Named) -> Any:
+    r"""w(\mu_q)>0
+
+    Assumes: two bells, $\mu_p<\mu_q$
+    Because: If the modes are close and lie at an end of the response set, most comparisons are lost at $\mu_q$. With it
+    falls the step from here to $w(y^*)>0$.
+    """
+    return s.w > 0
+
+
+proof_w.false(at=bells(1, 0, 1, 4, base=F(3, 2)), true_at=bells(3, 0, 3, 4))
+
+
+@claim("theorem-3-proof-g", 'proof of Theorem 3, after Eq. (51): "easy to verify"', FALSE, "theorem-3-anchor")
+def proof_g(s: Named) -> Any:
+    r"""g(\mu_q)>0
+
+    Assumes: g of Eq. (48); two bells, $\mu_p<\mu_q$
+    Because: $g(\mu_q)=w'(\mu_q)-f_p(\mu_q-\mu_p)\,w(\mu_q)$: the second term wins where w is positive and the modes are
+    far apart, as in the middle row of Figure 1. The point to start from is the mode of the policy.
+    """
+    return s.of_48 > 0
+
+
+proof_g.false(at=bells(3, 0, 3, 4), true_at=bells(1, 0, 1, 4))
+
+
+@claim("theorem-3-anchor", "not in the paper; what its proof needs, and Eq. (51)", PROVED)
+def theorem_3_anchor(s: Named, least: Any = 0) -> Any:
+    r"""g(\mu_p)=w'(\mu_p)>0;\qquad w'(y^*)=0\implies g(y^*)=-f_p(y^*-\mu_p)\,w(y^*)
+
+    Assumes: $\mu_p<\mu_q$, one hump each
+    Proof: At $\mu_p$ the policy is flat, so $g=w'=\sum_jq'q_j/(q+q_j)^2>0$. Everywhere $g=w'-f_pw$. With $w(y^*)>0$
+    beyond $\mu_q$, or $w(y^*)<0$ before $\mu_p$, g changes sign between $\mu_p$ and $y^*$.
+    """
+    return s.of_48 == s.slope > least
+
+
+theorem_3_anchor.by_induction(**AT_POLICY_MODE, wrong={"least": F(1, 100)})
+theorem_3_anchor.by_induction(of=eq_49_mended, **ANYWHERE, wrong={"sign": -1})

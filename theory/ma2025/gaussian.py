@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction as F
+from typing import Any
 
 import sympy as sp
 
-from theory.claim import CONDITIONALLY, MISPRINT, PROVED, claim
-from theory.evidence import CORRECTED, Evidence
+from theory.claim import CONDITIONALLY, MISPRINT, PROVED
+from theory.evidence import CONDITIONAL, CORRECTED, FAILS
 from theory.ma2025.bandits import Bandit, bandit, beats, plain_bandit, untrained_bandit
+from theory.ma2025.covariance import claim
+from theory.proof import Named, same, sums_of
 from theory.worlds import Vector
 
 
@@ -23,107 +26,145 @@ def share_of_wins(world: Bandit, strengths: Vector) -> Vector:
     return tuple(sum((beats(strengths[i], strengths[j]) for j in n if j != i), F(0)) for i in n)
 
 
-@claim(
-    "ma2025.eq-15",
-    source="Eqs. (15) and (16)",
-    says=r"\pi_\theta(y)=\frac{1}{\sqrt{2\pi\sigma}}\,e^{-(y-\mu)^2/2\sigma^2}",
-    assumes="y is continuous and the right side a probability density",
-    verdict=MISPRINT,
-    because=r"$\sigma$ belongs outside the root: the printed form integrates to $\sqrt\sigma$, at the paper's "
-    r"$\sigma=10$ to 3.16. Nothing follows from it, since only ratios are used.",
-    proof=r"$\int e^{-(y-\mu)^2/2\sigma^2}dy=\sqrt{2\pi}\,\sigma$.",
-)
-def eq_15(evidence: Evidence) -> None:
-    """The integral over the line."""
-
-    def integrates_to_one(sigma: sp.Expr, twice: int = 1) -> bool:  # the power of sigma, times two
-        y, mu = sp.symbols("y mu", real=True)
-        bell = sp.exp(-((y - mu) ** 2) / (2 * sigma**2)) / (sp.sqrt(2 * sp.pi) * sigma ** sp.Rational(twice, 2))
-        return sp.simplify(sp.integrate(bell, (y, -sp.oo, sp.oo))) == 1
-
-    sigma = sp.Symbol("sigma", positive=True)
-    evidence.fails(integrates_to_one, at=sp.Integer(10), control=sp.Integer(1))
-    evidence.proves(
-        lambda: integrates_to_one(sigma, twice=2),
-        control=lambda: integrates_to_one(sigma),
-        by="SymPy: the Gaussian integral with sigma outside the root",
-        role=CORRECTED,
-    )
+def integral(sigma: Any, twice: int) -> Any:
+    """Return the integral of Eq. (15) with sigma to the power ``twice`` / 2 under the bell."""
+    y, mu = sp.symbols("y mu", real=True)
+    bell = sp.exp(-((y - mu) ** 2) / (2 * sigma**2)) / (sp.sqrt(2 * sp.pi) * sigma ** sp.Rational(twice, 2))
+    return sp.integrate(bell, (y, -sp.oo, sp.oo))
 
 
-@claim(
-    "ma2025.lemma-2",
-    source="Lemma 2, Eq. (18)",
-    says=r"w_i=-(\alpha_i-\beta_i),\quad\alpha_i=\sum_{j\ne i}\frac{p_i}{p_i+p_j},\quad"
-    r"\beta_i=\sum_{j\ne i}\frac{e^{r^*_i}}{e^{r^*_i}+e^{r^*_j}}",
-    assumes=r"the reference is uniform, $\beta=1$ in the loss, every pair is asked once, expectation over labels",
-    verdict=CONDITIONALLY,
-    because=r"$\kappa_{ij}$ is made of $p/\pi_{ref}$, not of p. At DPO's own starting point $p=\pi_{ref}$ it is 1/2, "
-    "and p does not enter w at all. Everything in Sections 4.2 and 4.3 inherits the assumption.",
-    proof=r"With a uniform reference $\kappa_{ij}=p_i/(p_i+p_j)$; sum $P_{ij}-\kappa_{ij}$ over j.",
-    instead=("ma2025.lemma-2-general", "ma2025.fitness-at-the-start"),
-)
-def lemma_2(evidence: Evidence) -> None:
-    """An untrained policy refutes it, and so does each of the other two conditions dropped."""
+@claim("eq-15", "Eqs. (15), (16)", MISPRINT)
+def eq_15(sigma: Any, twice: int = 1) -> Any:
+    r"""\pi_\theta(y)=\frac{1}{\sqrt{2\pi\sigma}}\,e^{-(y-\mu)^2/2\sigma^2}
 
-    def printed(world: Bandit) -> bool:
-        alpha, beta = share_of_wins(world, world.p), share_of_wins(world, world.q)
-        return world.fitness == tuple(b - a for a, b in zip(alpha, beta, strict=True))
-
-    def as_assumed(world: Bandit) -> bool:
-        return world.beta == 1 and len(set(world.ref)) == 1 and set(world.asked) == {1}
-
-    def with_alpha_twice(world: Bandit) -> bool:
-        alpha, beta = share_of_wins(world, world.p), share_of_wins(world, world.q)
-        return world.fitness == tuple(b - 2 * a for a, b in zip(alpha, beta, strict=True))
-
-    plain = Bandit.of([3, 1], q=[1, 1])
-    evidence.fails(printed, at=Bandit.of([3, 1], q=[1, 1], ref=[3, 1]), control=plain)
-    evidence.fails(printed, at=Bandit.of([3, 1], q=[1, 1], beta=2), control=plain)
-    evidence.fails(printed, at=Bandit.of([3, 2, 1], q=[1, 1, 1], asked=[2, 1, 1]), control=plain)
-    evidence.holds(printed, plain_bandit, given=as_assumed, control=with_alpha_twice)
+    Assumes: y is continuous and the right side a probability density
+    Because: $\sigma$ belongs outside the root: the printed form integrates to $\sqrt\sigma$, at the paper's $\sigma=10$
+    to 3.16. The reach of the root is that of a machine conversion of the paper; nothing follows from it, since only
+    ratios are used.
+    Proof: $\int e^{-(y-\mu)^2/2\sigma^2}dy=\sqrt{2\pi}\,\sigma$.
+    """
+    return same(integral(sigma, twice), 1)
 
 
-@claim(
-    "ma2025.lemma-2-general",
-    source="not in the paper; Lemma 2 for any reference and any beta",
-    says=r"w_i=\sum_{j\ne i}\Bigl[\frac{q_i}{q_i+q_j}-\frac{\tilde p_i}{\tilde p_i+\tilde p_j}\Bigr],\quad"
-    r"\tilde p=(\pi/\pi_{ref})^{\beta}",
-    assumes="every pair is asked once, expectation over labels",
-    verdict=PROVED,
-    proof=r"$\kappa_{ij}=\sigma(\log\tilde p_i-\log\tilde p_j)$.",
-)
-def lemma_2_general(evidence: Evidence) -> None:
-    """The policy tilted against its reference takes the place of p; against the gradient of the objective itself."""
-
-    def statement(world: Bandit, power: int | None = None) -> bool:
-        once = Bandit(world.p, world.q, world.ref, world.beta)
-        tilted = tuple((p / r) ** (power or once.beta) for p, r in zip(once.p, once.ref, strict=True))
-        alpha, beta = share_of_wins(once, tilted), share_of_wins(once, once.q)
-        expected = tuple(b - a for a, b in zip(alpha, beta, strict=True))
-        return tuple(-g / once.beta for g in once.logit_gradient) == expected
-
-    evidence.holds(statement, bandit, control=lambda world: statement(world, power=1), worlds=100)
+def as_printed(sigma: Any, value: Any = 10) -> Any:
+    return same(integral(sigma, 1), sp.sqrt(sigma)) & same(integral(sp.Integer(10), 1) ** 2, value)
 
 
-@claim(
-    "ma2025.fitness-at-the-start",
-    source="not in the paper; Lemma 2 where training begins",
-    says=r"\pi=\pi_{ref}:\quad w_i=\sum_{j\ne i}\Bigl(P_{ij}-\frac12\Bigr)",
-    assumes="pairs may be asked at different rates, which then weight the sum",
-    verdict=PROVED,
-    proof=r"$\kappa=\sigma(0)=1/2$ for every pair: the first step depends on the preferences alone, not on the policy.",
-)
-def fitness_at_the_start(evidence: Evidence) -> None:
-    """The policy drops out."""
+def sigma_outside(sigma: Any, twice: int = 2) -> Any:
+    return eq_15(sigma, twice)
 
-    def statement(world: Bandit) -> bool:
-        n = world.responses
-        wins = (sum((world.rate(i, j) * (world.label(i, j) - F(1, 2)) for j in n if j != i), F(0)) for i in n)
-        return world.fitness == tuple(wins)
 
-    def by_lemma_2(world: Bandit) -> bool:
-        alpha, beta = share_of_wins(world, world.p), share_of_wins(world, world.q)
-        return world.fitness == tuple(b - a for a, b in zip(alpha, beta, strict=True))
+eq_15.derived(of=as_printed, role=FAILS, wrong={"value": 1})
+eq_15.derived(of=sigma_outside, role=CORRECTED, wrong={"twice": 1})
 
-    evidence.holds(statement, untrained_bandit, control=by_lemma_2)
+
+# --- the pushes on one response, summed over all others -------------------------------------------------------------
+
+
+def response(numbers: Any) -> Named:
+    """Return utility of response i and tilted = (p / ref)^beta."""
+    return Named(tilted=numbers.positive("tilted"), q=numbers.positive("q"))
+
+
+def push(i: Named, tilted: Any, q: Any) -> Any:
+    """Return what the pair {i, j} adds to w_i: tau (1 - kappa) in expectation over its label."""
+    wins, kappa = i.q / (i.q + q), i.tilted / (i.tilted + tilted)
+    return wins * (1 - kappa) - (1 - wins) * kappa
+
+
+@sums_of("(p / ref)^beta and q of every response > 0", fixed=response)
+def others(numbers: Any, i: Named) -> Named:
+    """Any number of pairs of i with another response."""
+    tilted, q = numbers.positive("tilted_j"), numbers.positive("q_j")
+    return Named(w=push(i, tilted, q), alpha=i.tilted / (i.tilted + tilted), beta=i.q / (i.q + q))
+
+
+@sums_of("tilted = 1 for every response, since the policy is the reference; any rates", fixed=response)
+def at_the_start(numbers: Any, i: Named) -> Named:
+    """Any number of pairs, asked at any rates, before training."""
+    q, rate = numbers.positive("q_j"), numbers.positive("rate")
+    return Named(w=rate * push(Named(tilted=F(1), q=i.q), F(1), q), wins=rate * (i.q / (i.q + q) - F(1, 2)))
+
+
+def is_beta_less_alpha(s: Named, twice: Any = 1) -> Any:
+    return s.w == s.beta - twice * s.alpha
+
+
+def uniform(p_i: Any, p_j: Any, ref: Any, power: Any = 1) -> Any:
+    tilted_i, tilted_j = p_i / ref, p_j / ref
+    return same(tilted_i / (tilted_i + tilted_j), p_i**power / (p_i**power + p_j**power))
+
+
+def kappa(p_i: Any, p_j: Any, r_i: Any, r_j: Any, beta: Any, power: Any = 1) -> Any:
+    tilted_i, tilted_j = (p_i / r_i) ** (power * beta), (p_j / r_j) ** (power * beta)
+    margin = beta * sp.log(p_i / r_i) - beta * sp.log(p_j / r_j)
+    return same(1 / (1 + sp.exp(-margin)), tilted_i / (tilted_i + tilted_j))
+
+
+@claim("lemma-2", "Lemma 2, Eq. (18)", CONDITIONALLY, "lemma-2-general", "fitness-at-the-start")
+def lemma_2(world: Bandit, twice: int = 1) -> bool:
+    r"""w_i=-(\alpha_i-\beta_i),\quad\alpha_i=\sum_{j\ne i}\frac{p_i}{p_i+p_j},\quad
+    \beta_i=\sum_{j\ne i}\frac{e^{r^*_i}}{e^{r^*_i}+e^{r^*_j}}
+
+    Assumes: the reference is uniform, $\beta=1$ in the loss, every pair is asked once, expectation over labels
+    Because: $\kappa_{ij}$ is made of $p/\pi_{ref}$, not of p. At DPO's own starting point $p=\pi_{ref}$ it is 1/2, and
+    p does not enter w at all. Everything in Sections 4.2 and 4.3 inherits the assumption.
+    Proof: With a uniform reference $\kappa_{ij}=p_i/(p_i+p_j)$; sum $P_{ij}-\kappa_{ij}$ over j.
+    """
+    alpha, beta = share_of_wins(world, world.p), share_of_wins(world, world.q)
+    return world.fitness == tuple(b - twice * a for a, b in zip(alpha, beta, strict=True))
+
+
+def as_assumed(world: Bandit) -> bool:
+    return world.beta == 1 and len(set(world.ref)) == 1 and set(world.asked) == {1}
+
+
+PLAIN = Bandit.of([3, 1], q=[1, 1])
+lemma_2.false(at=Bandit.of([3, 1], q=[1, 1], ref=[3, 1]), true_at=PLAIN)
+lemma_2.false(at=Bandit.of([3, 1], q=[1, 1], beta=2), true_at=PLAIN)
+lemma_2.false(at=Bandit.of([3, 2, 1], q=[1, 1, 1], asked=[2, 1, 1]), true_at=PLAIN)
+lemma_2.by_induction(of=is_beta_less_alpha, **others, role=CONDITIONAL, wrong={"twice": 2})
+lemma_2.derived(of=uniform, role=CONDITIONAL, wrong={"power": 2})
+lemma_2.derived(of=kappa, role=CONDITIONAL, wrong={"power": 2})
+RANGES = "2 to 5 responses, whole numbers up to 12"
+lemma_2.unrefuted(plain_bandit, given=as_assumed, wrong={"twice": 2}, ranges=RANGES, worlds=200, also=True)
+
+
+@claim("lemma-2-general", "not in the paper; Lemma 2 for any reference and any beta", PROVED)
+def lemma_2_general(world: Bandit, power: int | None = None) -> bool:
+    r"""w_i=\sum_{j\ne i}\Bigl[\frac{q_i}{q_i+q_j}-\frac{\tilde p_i}{\tilde p_i+\tilde p_j}\Bigr],\quad
+    \tilde p=(\pi/\pi_{ref})^{\beta}
+
+    Assumes: every pair is asked once, expectation over labels
+    Proof: $\kappa_{ij}=\sigma(\log\tilde p_i-\log\tilde p_j)$.
+    """
+    once = Bandit(world.p, world.q, world.ref, world.beta)
+    tilted = tuple((p / r) ** (power or once.beta) for p, r in zip(once.p, once.ref, strict=True))
+    alpha, beta = share_of_wins(once, tilted), share_of_wins(once, once.q)
+    return once.fitness == tuple(b - a for a, b in zip(alpha, beta, strict=True))
+
+
+lemma_2_general.by_induction(of=is_beta_less_alpha, **others, wrong={"twice": 2})
+lemma_2_general.derived(of=kappa, wrong={"power": 2})
+lemma_2_general.unrefuted(bandit, wrong={"power": 1}, ranges=RANGES, worlds=100, also=True)
+
+
+@claim("fitness-at-the-start", "not in the paper; Lemma 2 where training begins", PROVED)
+def fitness_at_the_start(world: Bandit, half: F = F(1, 2)) -> bool:
+    r"""\pi=\pi_{ref}:\quad w_i=\sum_{j\ne i}\Bigl(P_{ij}-\frac12\Bigr)
+
+    Assumes: pairs may be asked at different rates, which then weight the sum
+    Proof: $\kappa=\sigma(0)=1/2$ for every pair: the first step depends on the preferences alone, not on the policy.
+    """
+    n = world.responses
+    wins = (sum((world.rate(i, j) * (world.label(i, j) - half) for j in n if j != i), F(0)) for i in n)
+    return world.fitness == tuple(wins)
+
+
+def is_the_margin_of_wins(s: Named, share: Any = 1) -> Any:
+    return s.w == share * s.wins
+
+
+fitness_at_the_start.by_induction(of=is_the_margin_of_wins, **at_the_start, wrong={"share": F(9, 10)})
+fitness_at_the_start.derived(of=kappa, wrong={"power": 2})
+fitness_at_the_start.unrefuted(untrained_bandit, wrong={"half": F(1, 3)}, ranges=RANGES, worlds=100, also=True)

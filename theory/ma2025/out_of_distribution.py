@@ -6,16 +6,18 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction as F
+from typing import Any
 
-from theory.claim import CONDITIONALLY, FALSE, PROVED, claim
-from theory.evidence import ALSO, Evidence
+from theory.claim import CONDITIONALLY, FALSE, PROVED
+from theory.evidence import CONDITIONAL
 from theory.ma2025.bandits import Bandit
-from theory.ma2025.concentration import alpha, any_utility, beta
-from theory.ma2025.covariance import covariance, mean, times
+from theory.ma2025.concentration import RANGES, alpha, alpha_increases, any_utility, beta, var
+from theory.ma2025.covariance import below_of_any_sign, claim, covariance, lemma_4, mean, times, top_of_any_sign
+from theory.proof import Named, over_responses, same, setting, sums_of, world_of
 from theory.worlds import dot
 
 
-def are_independent(x: Sequence[F], y: Sequence[F]) -> bool:
+def are_independent(x: Sequence[Any], y: Sequence[Any]) -> bool:
     """Return whether two functions of a uniformly drawn response are independent.
 
     Example:
@@ -26,17 +28,13 @@ def are_independent(x: Sequence[F], y: Sequence[F]) -> bool:
     return all(both[a, b] * len(x) == first[a] * second[b] for a in first for b in second)
 
 
-def independent_pair(source: random.Random) -> Bandit:
-    """Draw a bandit in which alpha and beta are independent: every value of p meets every value of q equally often."""
-    columns = source.choice(([2, 1], [2, 2], [3, 1], [2, 2], [1, 2], [3, 2]))
-    values = [[source.randint(1, 5) for _ in range(count)] for count in columns]
-    grid = [(a, b) for a in values[0] for b in values[1]]
-    return Bandit.of([a for a, _ in grid], [b for _, b in grid])
+def is_independent(world: Bandit) -> bool:
+    return are_independent(alpha(world), beta(world))
 
 
 def distinct_probabilities(source: random.Random) -> Bandit:
     """Draw a bandit whose probabilities all differ; in a third of the cases without preferences."""
-    n = source.randint(2, 5)
+    n = source.randint(2, 8)
     q = [1] * n if source.random() < 1 / 3 else [source.randint(1, 3) for _ in range(n)]
     return Bandit.of(source.sample(range(1, 13), n), q)
 
@@ -51,90 +49,161 @@ TEN = Bandit.of([3, 2], q=[9, 1])
 GRID = Bandit.of([4, 4, 1, 1], q=[3, 2, 3, 2])
 
 
-@claim(
-    "ma2025.theorem-7",
-    source="Theorem 7, Eq. (24); proof, Eqs. (84)-(86)",
-    says=r"\sum_jw_jp_j^2<\Bigl(\sum_jw_jp_j\Bigr)\,\mathbb E_k[p_k]",
-    assumes=r"$\alpha$ and $\beta$ independent over a uniformly drawn response, and $p$ not uniform; uniform "
-    r"reference, DPO's $\beta=1$",
-    verdict=CONDITIONALLY,
-    because=r"For a uniform $p$ both sides are 0. Without independence it is false: $p=(3/5,2/5)$, $q=(9/10,1/10)$.",
-    instead=("ma2025.theorem-7-assumption", "ma2025.theorem-7-no-preferences"),
-    proof=r"$n^{-1}$ times the difference is $\mathrm{Cov}[wp,p]=\mathrm{Cov}[\beta "
-    r"p,p]-\mathrm{Cov}[\alpha p,p]<\mathbb E[\beta]\mathrm{Var}[p]-\mathbb "
-    r"E[\alpha]\mathrm{Var}[p]=0$, by independence and Lemma 4, which is strict here because $\alpha$ is.",
+# --- the proof: Cov[wp, p] = Cov[beta p, p] - Cov[alpha p, p] < E[beta] Var[p] - E[alpha] Var[p] = 0 ----------------
+
+
+@setting("p > 0; f and 0 < g smaller than at the new value")
+def the_smallest(numbers: Any) -> Named:
+    """One smaller value."""
+    new, p = top_of_any_sign(numbers), numbers.positive("p")
+    f, g = new.f - numbers.positive("less"), numbers.between("g", 0, new.g)
+    added = p * (new.g - g)
+    return Named(products=added * (new.f * new.g - f * g), plain=added * (new.g - g), fixed=new)
+
+
+def adds_strictly_more(s: Any, share: Any = 1) -> Any:
+    """Return whether a new value that is larger adds more to Cov[fg, g] than f times what it adds to Var[g]."""
+    return s.products > share * s.fixed.f * s.plain
+
+
+def covariance_is_negative(m: Named, bound: Any = 0) -> Any:
+    with_beta, with_alpha = m.mean * m.variance - m.room, m.mean * m.variance + m.by_lemma_4
+    return with_beta - with_alpha < bound
+
+
+PREMISE = "Cov[beta p, p] = E[beta] Var[p] - room; Cov[alpha p, p] = E[alpha] Var[p] + by_lemma_4; E[alpha] = E[beta]"
+moments = world_of(PREMISE, mean="positive", variance="positive", room="nonnegative", by_lemma_4="positive")
+
+
+def as_covariance(y: Any, kept: Any = 1) -> Any:
+    """Eq. (84): sum w p^2 - (sum w p) E[p] is n Cov[w p, p], and w = beta - alpha."""
+    n, w = y.sum(1 + 0 * y.p), y.b - y.a
+    covariances = var(y, y.b * y.p, y.p) - kept * var(y, y.a * y.p, y.p)
+    return same(y.sum(w * y.p**2) - y.sum(w * y.p) * y.sum(y.p) / n, n * covariances)
+
+
+@sums_of("a_i, a_j > 0")
+def pairs(numbers: Any) -> Named:
+    """Any number of pairs."""
+    a, b = numbers.positive("a_i"), numbers.positive("a_j")
+    return Named(pairs=1, wins=a / (a + b) + b / (a + b))
+
+
+def one_for_each_pair(s: Named, share: Any = 1) -> Any:
+    return s.wins == share * s.pairs
+
+
+# --- the claims ----------------------------------------------------------------------------------------------------
+
+
+@claim("theorem-7-means", "Theorem 7, proof, Eq. (86)", PROVED)
+def average(n: Any, less: Any = 1) -> Any:
+    r"""\mathbb E[\alpha]=\mathbb E[\beta]=\tfrac{n-1}{2}
+
+    Proof: Each of the $n(n-1)/2$ pairs adds $P_{ij}+P_{ji}=1$ to either sum, by induction on their number. This is the
+    step that the proof ascribes to Lemma 2.
+    """
+    return same(n * (n - 1) / 2 / n, (n - less) / 2)
+
+
+average.by_induction(of=one_for_each_pair, **pairs, wrong={"share": F(11, 10)})
+average.derived(wrong={"less": 0})
+
+
+def premise(world: Bandit, slack: F = F(0)) -> bool:
+    b, p = beta(world), world.p
+    return covariance(times(b, p), p) <= (1 + slack) * mean(b) * covariance(p, p)
+
+
+@claim("theorem-7-assumption", "not in the paper; what the proof of Theorem 7 uses", PROVED)
+def weaker_assumption(world: Bandit, slack: F = F(0)) -> bool:
+    r"""\mathrm{Cov}[\beta p,p]\le\mathbb E[\beta]\mathrm{Var}[p],\ p\ \text{not uniform}\implies
+    \text{Eq. (24)}
+
+    Proof: $n^{-1}$ times the difference of Eq. (24) is $\mathrm{Cov}[wp,p]=\mathrm{Cov}[\beta p,p]-\mathrm{Cov}[\alpha
+    p,p]<\mathbb E[\beta]\mathrm{Var}[p]-\mathbb E[\alpha]\mathrm{Var}[p]=0$, by Lemma 4, which is strict here because
+    $\alpha$ increases strictly with $p$; independence is used only for the premise, which many other bandits meet.
+    """
+    return len(set(world.p)) == 1 or not premise(world, slack) or eq_24(world)
+
+
+QUANTITIES = over_responses(p="any", a="any", b="any")
+weaker_assumption.derived(of=as_covariance, sums=QUANTITIES, wrong={"kept": F(9, 10)})
+weaker_assumption.rests_on(average, lemma_4, alpha_increases)
+STRICTLY = {**below_of_any_sign, "base": the_smallest}
+weaker_assumption.by_induction(of=adds_strictly_more, **STRICTLY, wrong={"share": F(11, 10)})
+weaker_assumption.proved(of=covariance_is_negative, over=moments, wrong={"bound": F(-1, 100)})
+weaker_assumption.unrefuted(any_utility, wrong={"slack": F(1)}, ranges=RANGES, also=True)
+MET_WITHOUT_INDEPENDENCE = Bandit.of([3, 1], q=[1, 2])
+weaker_assumption.evaluated(
+    [MET_WITHOUT_INDEPENDENCE],
+    of=lambda world: premise(world) and not is_independent(world),
+    wrong=lambda world: premise(world) and is_independent(world),
+    also=True,
 )
-def theorem_7(evidence: Evidence) -> None:
-    """A grid of values of p and q has alpha and beta independent."""
-    evidence.fails(eq_24, at=Bandit.of([1, 1], q=[2, 1]), control=GRID)
-    evidence.fails(eq_24, at=TEN, control=GRID)
-    evidence.holds(
-        eq_24,
-        independent_pair,
-        given=lambda world: len(set(world.p)) > 1 and are_independent(alpha(world), beta(world)),
-        control=lambda world: eq_24(world, factor=2),
-    )
 
 
 @claim(
-    "ma2025.theorem-7-no-preferences",
-    source="not in the paper; what the assumption of Theorem 7 allows",
-    says=r"p_i\ \text{all different}:\quad\alpha,\beta\ \text{independent}\iff q\ \text{constant (no preferences)}",
-    verdict=PROVED,
-    proof=r"$\alpha_i$ increases strictly with $p_i$, so that $\alpha_i$ determines $i$ and with it $\beta_i$: "
-    "independent of that can only be a constant.",
+    "theorem-7",
+    "Theorem 7, Eq. (24); proof, Eqs. (84)-(86)",
+    CONDITIONALLY,
+    "theorem-7-assumption",
+    "theorem-7-no-preferences",
 )
-def no_preferences(evidence: Evidence) -> None:
-    """For a policy without ties the theorem is about data without preferences."""
+def theorem_7(world: Bandit, factor: int = 1) -> bool:
+    r"""\sum_jw_jp_j^2<\Bigl(\sum_jw_jp_j\Bigr)\,\mathbb E_k[p_k]
 
-    def statement(world: Bandit, kinds: int = 1) -> bool:
-        return are_independent(alpha(world), beta(world)) == (len(set(world.q)) <= kinds)
+    Assumes: $\alpha$ and $\beta$ independent over a uniformly drawn response, and $p$ not uniform; uniform reference,
+    DPO's $\beta=1$
+    Because: For a uniform $p$ both sides are 0. Without independence it is false: $p=(3/5,2/5)$, $q=(9/10,1/10)$.
+    Proof: $\beta$ is then independent of $p$, which $\alpha$ determines, so that $\mathrm{Cov}[\beta p,p]=\mathbb
+    E[\beta]\mathrm{Var}[p]$; the rest is ma2025.theorem-7-assumption.
+    """
+    return eq_24(world, factor)
 
-    evidence.holds(statement, distinct_probabilities, control=lambda world: statement(world, kinds=2))
-    evidence.fails(statement, at=GRID, control=Bandit.of([4, 1], q=[3, 2]), role=ALSO)
+
+def independent(case: Named, first: Any = 1) -> Any:
+    with_p, with_square = case.b * case.p, case.b * case.square  # E[beta p] and E[beta p^2]
+    return with_square - with_p * case.p == first * case.b * (case.square - case.p**2)
 
 
-@claim(
-    "ma2025.theorem-7-assumption",
-    source="not in the paper; what the proof of Theorem 7 uses",
-    says=r"\mathrm{Cov}[\beta p,p]\le\mathbb E[\beta]\mathrm{Var}[p],\ p\ \text{not uniform}\implies"
-    r"\text{Eq. (24)}",
-    verdict=PROVED,
-    proof=r"As the proof of Theorem 7; independence is used only for this inequality.",
+INDEPENDENT = "E[beta p^k] = E[beta] E[p^k] for k = 1 and 2, by independence; E[beta], E[p], E[p^2] > 0"
+means_of_independent = world_of(INDEPENDENT, b="positive", p="positive", square="positive")
+theorem_7.false(at=Bandit.of([1, 1], q=[2, 1]), true_at=GRID).false(at=TEN, true_at=GRID)
+theorem_7.rests_on(weaker_assumption, role=CONDITIONAL)
+theorem_7.proved(of=independent, over=means_of_independent, role=CONDITIONAL, wrong={"first": F(9, 10)})
+theorem_7.evaluated([GRID], of=is_independent, wrong=lambda world: not is_independent(world), also=True)
+
+
+@claim("theorem-7-no-preferences", "not in the paper; what the assumption of Theorem 7 allows", PROVED)
+def no_preferences(world: Bandit, kinds: int = 1) -> bool:
+    r"""p_i\ \text{all different}:\quad\alpha,\beta\ \text{independent}\iff q\ \text{constant (no preferences)}
+
+    Proof: $\alpha_i$ increases strictly with $p_i$, so that $\alpha_i$ determines $i$ and with it $\beta_i$, and a
+    response's own value of $\beta$ is that of all: independence counts $1\cdot n=1\cdot k$ for the $k$ responses that
+    share it. $\beta$ increases strictly with $q$ and is constant only if $q$ is. A constant is independent of anything.
+    """
+    return is_independent(world) == (len(set(world.q)) <= kinds)
+
+
+@setting("n >= 2 responses, k of them, 1 <= k <= n, with the beta of response i; alpha_i is shared by none")
+def counts(numbers: Any) -> Named:
+    """How often values occur."""
+    n, k = numbers.natural("n", 2), numbers.natural("k", 1)
+    numbers.assume(k <= n)
+    return Named(n=n, k=k)
+
+
+def shared_by_all(case: Named, with_alpha: int = 1) -> Any:
+    return (1 * case.n == with_alpha * case.k) == (case.k == case.n)
+
+
+no_preferences.proved(of=shared_by_all, over=counts, wrong={"with_alpha": 2})
+no_preferences.rests_on(alpha_increases)
+no_preferences.unrefuted(
+    distinct_probabilities, wrong={"kinds": 2}, ranges="2 to 8 responses, p up to 12, q up to 3", also=True, worlds=200
 )
-def weaker_assumption(evidence: Evidence) -> None:
-    """The premise is met by many bandits in which alpha and beta depend on each other."""
-
-    def premise(world: Bandit, slack: F = F(0)) -> bool:
-        b, p = beta(world), world.p
-        return covariance(times(b, p), p) <= (1 + slack) * mean(b) * covariance(p, p)
-
-    def statement(world: Bandit, slack: F = F(0)) -> bool:
-        return len(set(world.p)) == 1 or not premise(world, slack) or eq_24(world)
-
-    evidence.holds(statement, any_utility, control=lambda world: statement(world, slack=F(1)))
-    evidence.finds(
-        lambda world: not premise(world) or are_independent(alpha(world), beta(world)),
-        any_utility,
-        control=statement,
-        role=ALSO,
-    )
-
-
-@claim(
-    "ma2025.theorem-7-means",
-    source="Theorem 7, proof, Eq. (86)",
-    says=r"\mathbb E[\alpha]=\mathbb E[\beta]=\tfrac{n-1}{2}",
-    verdict=PROVED,
-    proof=r"Each of the $n(n-1)/2$ pairs adds $P_{ij}+P_{ji}=1$ to either sum.",
-)
-def means(evidence: Evidence) -> None:
-    """The step that the proof ascribes to Lemma 2."""
-
-    def statement(world: Bandit, pairs: int = 1) -> bool:
-        return mean(alpha(world)) == mean(beta(world)) == F(len(world.p) - pairs, 2)
-
-    evidence.holds(statement, any_utility, control=lambda world: statement(world, pairs=0))
+no_preferences.false(at=GRID, true_at=Bandit.of([4, 1], q=[3, 2]), also=True)  # with ties it is not so
 
 
 def ood_rate(world: Bandit, balanced: bool) -> F:
@@ -156,50 +225,49 @@ def ood_rate(world: Bandit, balanced: bool) -> F:
 UNPREFERRED = Bandit.of([3, 1], q=[1, 1])
 
 
-def unpreferred(source: random.Random) -> Bandit:
-    """Draw a bandit without preferences and with distinct probabilities: Theorem 7 applies to it."""
-    n = source.randint(2, 5)
-    return Bandit.of(source.sample(range(1, 13), n), [1] * n)
+@claim(
+    "theorem-7-interpretation",
+    "Section 4.3.3, after Theorem 7: DPO raises a response outside the data less than a balanced loss",
+    FALSE,
+    "theorem-7-exact",
+)
+def interpretation(world: Bandit) -> bool:
+    r"""-\sum_jw_jp_j<\frac{-\sum_jp_j^2(w_j-\bar w)}{\mathbb E[p]},\qquad\bar w=\sum_jw_jp_j
+
+    Assumes: the assumptions of Theorem 7; the exact update of the balanced loss instead of Eq. (14)
+    Because: Eq. (24) compares DPO with Eq. (14), which has lost $\bar w$. With the exact update of the balanced loss,
+    and the same normalisation, two responses without preferences refute it: 1/8 under DPO, 3/32 under the balanced
+    loss.
+    """
+    return ood_rate(world, balanced=False) < ood_rate(world, balanced=True)
+
+
+interpretation.false(at=UNPREFERRED, true_at=Bandit.of([2, 1, 1], q=[1, 1, 1]))
+interpretation.evaluated([UNPREFERRED], of=eq_24, wrong=lambda world: eq_24(world, 3), also=True)  # Theorem 7 holds
 
 
 @claim(
-    "ma2025.theorem-7-interpretation",
-    source="Section 4.3.3, after Theorem 7: DPO raises a response outside the data less than a balanced loss",
-    says=r"-\sum_jw_jp_j<\frac{-\sum_jp_j^2(w_j-\bar w)}{\mathbb E[p]},\qquad\bar w=\sum_jw_jp_j",
-    assumes="the assumptions of Theorem 7; the exact update of the balanced loss instead of Eq. (14)",
-    verdict=FALSE,
-    because=r"Eq. (24) compares DPO with Eq. (14), which has lost $\bar w$. With the exact update of the balanced "
-    "loss, and the same normalisation, two responses without preferences refute it.",
-    instead="ma2025.theorem-7-exact",
+    "theorem-7-exact", "not in the paper; when a balanced loss raises a response outside the data more than DPO", PROVED
 )
-def interpretation(evidence: Evidence) -> None:
-    """P = (3/4, 1/4), no preferences: 1/8 under DPO, 3/32 under the balanced loss."""
+def exact_criterion(m: Named, lost: int = 1) -> Any:
+    r"""-\bar w<\frac{-\sum_jp_j^2(w_j-\bar w)}{\mathbb E[p]}\iff\sum_jw_jp_j^2<\bar w\Bigl(\mathbb
+    E[p]+\sum_jp_j^2\Bigr)
 
-    def statement(world: Bandit) -> bool:
-        return ood_rate(world, balanced=False) < ood_rate(world, balanced=True)
+    Assumes: the exact update of the balanced loss, w that of DPO for both, scale of p removed by dividing by E[p]
+    Proof: Expand; Eq. (24) is the same without $\sum_jp_j^2$. Where $\bar w<0$, as without preferences, the exact
+    criterion asks for more.
+    """
+    criterion = m.with_squares < m.average * (m.mean_p + lost * m.squares)
+    return criterion == (-m.average < -(m.with_squares - m.average * m.squares) / m.mean_p)
 
-    evidence.fails(statement, at=UNPREFERRED, control=Bandit.of([2, 1, 1], q=[1, 1, 1]))
-    evidence.finds(statement, unpreferred, control=eq_24)
+
+def rate(y: Any, kept: int = 1) -> Any:
+    """What the logits' moves p (w - sum w p) do to the normalisation."""
+    average = y.sum(y.p * y.w)
+    return same(y.sum(y.p * y.p * (y.w - average)), y.sum(y.w * y.p**2) - kept * average * y.sum(y.p**2))
 
 
-@claim(
-    "ma2025.theorem-7-exact",
-    source="not in the paper; when a balanced loss raises a response outside the data more than DPO",
-    says=r"-\bar w<\frac{-\sum_jp_j^2(w_j-\bar w)}{\mathbb E[p]}\iff\sum_jw_jp_j^2<\bar w\Bigl(\mathbb "
-    r"E[p]+\sum_jp_j^2\Bigr)",
-    assumes="the exact update of the balanced loss, w that of DPO for both, scale of p removed by dividing by E[p]",
-    verdict=PROVED,
-    proof=r"Expand; Eq. (24) is the same without $\sum_jp_j^2$. Under its assumptions $\bar w<0$, so that the exact "
-    "criterion asks for more.",
-)
-def exact_criterion(evidence: Evidence) -> None:
-    """The exact criterion against rates taken through the softmax."""
-
-    def statement(world: Bandit, lost: int = 1) -> bool:
-        w, p = world.fitness, world.p
-        squares = dot(p, p)
-        criterion = dot(w, times(p, p)) < world.mean_fitness * (mean(p) + lost * squares)
-        return criterion == (ood_rate(world, balanced=False) < ood_rate(world, balanced=True))
-
-    evidence.holds(statement, any_utility, control=lambda world: statement(world, lost=0))
-    evidence.holds(lambda world: world.mean_fitness < 0, unpreferred, control=lambda world: world.fitness[0] < 0)
+SUMS = {"mean_p": "positive", "squares": "positive", "average": "real", "with_squares": "real"}
+averages = world_of("E[p] > 0, sum p^2 > 0; any sums of w p and w p^2", **SUMS)
+exact_criterion.proved(over=averages, wrong={"lost": 0})
+exact_criterion.derived(of=rate, sums=over_responses(p="probability", w="any"), wrong={"kept": 0})

@@ -131,7 +131,9 @@ class Ball:
         return self.sign() != 0
 
     def __float__(self) -> float:
-        return float(self.arb)
+        raise TypeError("an interval is no floating-point number; use sqrt, exp, log of theory.proof")
+
+    __int__ = __index__ = __trunc__ = __float__
 
     def __repr__(self) -> str:
         return self.arb.str(12)
@@ -213,6 +215,9 @@ def everywhere(
         >>> print(everywhere(lambda x: exp(x) >= 1 + 2 * x, 1, 2))
         refuted at 1, 1 interval
     """
+    from theory.proof.reading import check_reading  # noqa: PLC0415
+
+    check_reading(predicate)
     low, high = Fraction(low), Fraction(high)
     if high < low:
         raise ValueError(f"the interval from {low} to {high} is empty")
@@ -256,7 +261,9 @@ def constant(predicate: Callable[[], bool]) -> Covering:
         proved
     """
     from theory.proof.checks import truth_value  # noqa: PLC0415
+    from theory.proof.reading import check_reading  # noqa: PLC0415
 
+    check_reading(predicate)
     try:
         return Covering("proved" if truth_value(predicate()) else "refuted", 1)
     except NoValue:

@@ -12,7 +12,7 @@ from typing import Any
 class Certificate:
     """Every question to the solver behind a claim, in SMT-LIB, and its answer.
 
-    ``record`` is what ``prove`` and ``theory.claim.run`` take.
+    ``record`` is what ``prove`` and ``theory.claim.run_claim`` take.
 
     Attributes:
         questions: text and answer of each, in the order in which they were asked.

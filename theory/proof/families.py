@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from theory import worlds
 from theory.proof.family import Case, Family
+from theory.proof.log_linear import LogLinear
 from theory.proof.rebuild import rebuild_policy, rebuild_tabular
+from theory.proof.settings import Numbers, beside
 from theory.proof.worlds import MANY, THREE, TWO, AnyPolicy, Tabular
 from theory.worlds import World
 
@@ -24,6 +26,10 @@ def _tabular(n: int, name: str, only_if: str = "", others: int | None = None) ->
         only_if,
         others is not None,
     )
+
+
+def _log_linear(n: int, name: str, only_if: str = "") -> Case:
+    return Case(name, lambda run: LogLinear(run, n), None, only_if)
 
 
 def draw_policy(source: random.Random) -> World:
@@ -91,3 +97,32 @@ TABULAR = Family(
     ),
 )
 """Every tabular softmax with any number of responses."""
+
+LOG_LINEAR = Family(
+    "every log-linear policy",
+    POLICY.assumes + "; after a step with e^s = E: p_y' = p_y e^(s A_y) / Z, A_y' = A_y - M, and Z >= 1, e^(s M) >= Z "
+    "(strict if anything moves), Z > the sum of what is named (proved by induction on the number of responses)",
+    (_log_linear(TWO, "n = 2"), _log_linear(MANY, "n >= 4"), _log_linear(THREE, "n = 3", only_if="y")),
+    draw_policy,
+)
+"""Every log-linear policy, base measures allowed; ``w.after(E)`` is an exact step of size s = log E on the pair."""
+
+
+def with_step(family: Family) -> Family:
+    """Return the family of pairs: a world, and E = e^s > 1 of a step of any size s = learning rate x beta x urgency.
+
+    Example:
+        >>> from theory.proof import LOG_LINEAR, prove
+        >>> def rises(case):
+        ...     w, E = case
+        ...     return w.after(E).p_w >= w.p_w
+        >>> prove(rises, with_step(LOG_LINEAR), given=lambda case: case[0].A_w < 0).verdict
+        'refuted'
+    """
+
+    @beside(family, "s > 0")
+    def step(numbers: Numbers) -> object:
+        """An exact step of any size."""
+        return 1 + numbers.positive("growth")
+
+    return step

@@ -19,14 +19,15 @@ class Case:
     Attributes:
         name: which it is, such as "n = 2".
         build: makes its world in the symbols of a run.
-        rebuild: makes an exact world from values of the symbols; raises ValueError if they are none.
+        rebuild: makes an exact world from values of the symbols; raises ValueError if they are none. None if that is
+            not tried, because functions of which the solver knows bounds only occur in every world.
         only_if: it adds to the other cases only if the predicate touched this, such as "y"; "" for always.
         exact: whether all values of the symbols that meet its assumptions are those of a world.
     """
 
     name: str
     build: Callable[[Run], Any]
-    rebuild: Callable[[dict[str, Any]], Any]
+    rebuild: Callable[[dict[str, Any]], Any] | None
     only_if: str = ""
     exact: bool = True
 

@@ -8,6 +8,7 @@ counterexample counts only once it is found again in balls.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 from theory.proof import balls
@@ -39,7 +40,7 @@ def sqrt(x: Any) -> Any:
 def exp(x: Any) -> Any:
     """Return e^x."""
     if not isinstance(x, Number):
-        return 1 if _is(x, 0) else balls.exp(x)
+        return Fraction(1) if _is(x, 0) else balls.exp(x)
     for _, argument, value in x.run.functions:
         if argument.term.eq(x.term):
             return value
@@ -56,7 +57,7 @@ def log(x: Any) -> Any:
         NoValue: of a number that is not positive.
     """
     if not isinstance(x, Number):
-        return 0 if _is(x, 1) else balls.log(x)
+        return Fraction(0) if _is(x, 1) else balls.log(x)
     if x <= 0:
         raise NoValue("logarithm of a number that is not positive")
     run = x.run

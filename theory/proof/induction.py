@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
-from theory.proof.symbols import Number
+from theory.proof.symbols import NotAStatement, Number
+
+DRAWS = 10  # exact states in which a step must change something
 
 
 def power_sum_bounds(first: Number, second: Number, third: Number) -> list[Any]:
@@ -53,8 +57,15 @@ def _prove_power_sum_bounds() -> None:
 
 
 def by_induction(
-    holds: Callable[[Any], Any], base: Any, step: Any, *, after: Callable[[Any], Any], record: Any = None
-) -> tuple[Any, Any]:
+    holds: Callable[[Any], Any],
+    base: Any,
+    step: Any,
+    *,
+    after: Callable[[Any], Any],
+    more: Any = None,  # noqa: ARG001 - for a search, see ``reachable``
+    record: Any = None,
+    witness: bool = True,
+) -> tuple[Any, ...]:
     """Prove a statement about a sum or a product of any number of terms; return the proofs of base and step.
 
     Args:
@@ -62,10 +73,100 @@ def by_induction(
         base: family of states with the first term.
         step: family of states and one more term.
         after: the state with the term added.
+        more: of ``sums_of``; a proof does without.
         record: is told every question to the solver and its answer.
-    """
-    from theory.proof.smt import prove  # noqa: PLC0415
+        witness: whether a refutation must come with a small world; without (for controls) a refuted base is enough.
 
-    first = prove(holds, base, record=record)
-    then = prove(lambda state: holds(after(state)), step, given=holds, record=record)
-    return first, then
+    Raises:
+        NotAStatement: ``after`` leaves every state as it is, so that the step would prove nothing.
+    """
+    from theory.proof.smt import REFUTED, prove  # noqa: PLC0415
+
+    source = random.Random(0)
+    if all(_unchanged(state, after(state)) for state in (step.draw(source) for _ in range(DRAWS))):
+        raise NotAStatement(f"{step.name}: the step adds nothing to any of {DRAWS} states")
+    first = prove(holds, base, record=record, witness=witness)
+    if first.verdict == REFUTED and not witness:
+        return (first,)
+    return first, prove(lambda state: holds(after(state)), step, given=holds, record=record, witness=witness)
+
+
+def reachable(base: Any, after: Callable[[Any], Any], more: Callable[[random.Random, Any], Any]) -> Callable[..., Any]:
+    """Return a sampler of exact states that an induction reaches: the first term and up to seven more.
+
+    Args:
+        base: family of states with the first term.
+        after: the state with one more term added.
+        more: draws one more term for a state.
+    """
+
+    def draw(source: random.Random) -> Any:
+        state = base.draw(source)
+        for _ in range(source.choice((0, 1, 1, 2, 3, 5, 7))):
+            state = after(more(source, state))
+        return state
+
+    return draw
+
+
+def sums_of(
+    assumes: str, *, fixed: Callable[[Any], Any] | None = None
+) -> Callable[[Callable[..., Any]], dict[str, Any]]:
+    """Make ``base``, ``step``, ``after`` and ``more`` of an induction from what one more term adds to each sum.
+
+    Args:
+        assumes: what is assumed of a term, in words.
+        fixed: asks for the numbers that all terms share; the term gets them as its second argument, and a statement
+            finds them as ``fixed`` beside the sums.
+
+    Example:
+        >>> from theory.proof import Named
+        >>> @sums_of("q > 0")
+        ... def weights(numbers):
+        ...     q, x = numbers.positive("q"), numbers.real("x")
+        ...     return Named(q=q, qx=q * x, qxx=q * x * x)
+        >>> cauchy_schwarz = lambda s, times=1: s.q > 0 and s.qxx >= 0 and times * s.qx**2 <= s.q * s.qxx
+        >>> [proof.verdict for proof in by_induction(cauchy_schwarz, **weights)]
+        ['proved', 'proved']
+    """
+    from theory.proof.settings import Named, drawn, setting  # noqa: PLC0415
+
+    def make(term: Callable[..., Any]) -> dict[str, Any]:
+        def ask(numbers: Any) -> tuple[Any, Any]:
+            shared = None if fixed is None else fixed(numbers)
+            return shared, term(numbers) if fixed is None else term(numbers, shared)
+
+        def first(numbers: Any) -> Any:
+            shared, one = ask(numbers)
+            return Named(**vars(one), fixed=shared)
+
+        def further(numbers: Any) -> Any:
+            shared, one = ask(numbers)
+            sums = {name: numbers.real(f"so_far_{name}") for name in vars(one)}
+            return Named(**sums, fixed=shared, term=one)
+
+        def after(state: Any) -> Any:
+            sums = {name: vars(state)[name] + value for name, value in vars(state.term).items()}
+            return Named(**sums, fixed=state.fixed)
+
+        def more(source: random.Random, state: Any) -> Any:
+            one = drawn(term if fixed is None else lambda numbers: term(numbers, state.fixed), source)
+            return Named(**vars(state), term=one)
+
+        words = (term.__doc__ or term.__name__.replace("_", " ")).strip().rstrip(".")
+        first.__doc__, further.__doc__ = f"{words}: the first", f"{words}: one more"
+        base, step = setting(assumes)(first), setting(f"the statement about the sums so far; {assumes}")(further)
+        return {"base": base, "step": step, "after": after, "more": more}
+
+    return make
+
+
+def _unchanged(state: Any, later: Any) -> bool:
+    before, now = (_parts(each) for each in (state, later))
+    return bool(now == before[: len(now)])
+
+
+def _parts(state: Any) -> tuple[Any, ...]:
+    if isinstance(state, SimpleNamespace):
+        return tuple(vars(state).values())
+    return tuple(state) if isinstance(state, (tuple, list)) else (state,)

@@ -9,8 +9,8 @@ LEMMAS = {
     "Fermat": "where a differentiable function has an interior extremum its derivative is zero",
     "l'Hopital": "if numerator and denominator both tend to 0, or to infinity, their ratio tends to that of their "
     "derivatives",
-    "Taylor": "a twice differentiable function differs from its tangent by half its second derivative somewhere "
-    "between, times the square of the distance",
+    "Taylor": "an n times differentiable function differs from its Taylor polynomial by the n-th derivative somewhere "
+    "between, times the n-th power of the distance, over n factorial",
     "convex": "a function whose second derivative is nowhere negative lies above its tangents",
     "autonomous flow": "the solution of u' = -F(u) with F > 0 continuous falls to every level above the first zero of "
     "F below it",
@@ -20,6 +20,8 @@ LEMMAS = {
     "Clarke": "at a local minimum of a locally Lipschitz function 0 lies in its generalised gradient",
     "envelope": "the derivative of a minimum by a parameter is the partial derivative at the minimiser",
     "compactness": "a continuous function attains its minimum on a closed and bounded set",
+    "continuous partials": "a function whose partial derivatives exist and are continuous is differentiable",
+    "order of limits": "if one function is at most another one near a point, so are their limits there",
     "intermediate value": "a continuous function takes every value between two of its values",
 }
 """Name and statement of each lemma; a claim writer may add one that stands in a textbook."""

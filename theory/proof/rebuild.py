@@ -90,5 +90,5 @@ def four_squares(n: int) -> tuple[int, ...]:
     for k in (1, 2, 3, 4):
         found = next(iter(power_representation(n, 2, k)), None)
         if found:
-            return tuple(sorted(found))
+            return tuple(sorted(map(int, found)))  # SymPy's own whole numbers are none of Python's
     raise AssertionError(f"{n} is no sum of four squares")

@@ -63,6 +63,8 @@ def exact_counterexample(
 def _rebuilt(
     opened: OpenPath, predicate: Predicate, given: Predicate | None, change: dict[str, Any], solver: Solver
 ) -> tuple[Any, str]:
+    if opened.case.rebuild is None:
+        return None, "e^s is known to the solver by its bounds only"
     values = small_values(opened, solver)
     if values is None:
         return None, "the numbers of the counterexample are algebraic"

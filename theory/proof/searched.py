@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from theory.proof.balls import Undecided
@@ -86,11 +87,10 @@ def search(
         seed: of the random cases.
         **change: arguments of the predicate that differ from its own.
     """
-    source = random.Random(f"{over.name}/{seed}")
     tried = undecided = drawn = 0
     sizes: Counter[int] = Counter()
     while tried < worlds and drawn < PATIENCE * worlds:
-        case = over.draw(source)
+        case = _case(over, seed, drawn)
         drawn += 1
         try:
             holds = holds_at(predicate, case, given, **change)
@@ -106,3 +106,16 @@ def search(
         if not holds:
             return Search(case, tried, drawn, undecided, dict(sizes))
     return Search(None, tried, drawn, undecided, dict(sizes))
+
+
+@lru_cache(maxsize=64)
+def _pool(over: Family, seed: int) -> tuple[random.Random, list[Any]]:
+    return random.Random(f"{over.name}/{seed}"), []
+
+
+def _case(over: Family, seed: int, number: int) -> Any:
+    """Return a case by its number: those of a kind are drawn once, and compute their scores and drives once."""
+    source, cases = _pool(over, seed)
+    while len(cases) <= number:
+        cases.append(over.draw(source))
+    return cases[number]

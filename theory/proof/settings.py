@@ -49,6 +49,18 @@ class Numbers:
         self.assume(value > low, value < high)
         return value
 
+    def at_least(self, name: str, low: Any) -> Any:
+        """Return a number from ``low`` on."""
+        value = self.real(name)
+        self.assume(value >= low)
+        return value
+
+    def within(self, name: str, low: Any, high: Any) -> Any:
+        """Return a number between two others, or one of them."""
+        value = self.real(name)
+        self.assume(value >= low, value <= high)
+        return value
+
     def natural(self, name: str, least: int) -> Any:
         """Return a whole number from ``least`` on; a proof takes it for any real number from there on."""
         value = self.real(name)
@@ -64,6 +76,10 @@ class _Symbols(Numbers):
         if not name.isidentifier():
             raise ValueError(f"a number is called by a word, not {name!r}")
         return self.run.real(name)
+
+    def natural(self, name: str, least: int) -> Number:
+        self.run.incomplete = True  # a solution with a fraction in the place of the whole number is none of the setting
+        return super().natural(name, least)
 
     def assume(self, *truths: Any) -> None:
         self.run.assume(*truths)
@@ -95,6 +111,18 @@ class _Draws(Numbers):
             raise Rejected
         n = self.source.choice((2, 3, 12, 100))
         return self._new(name, low + (high - low) * Fraction(self.source.randint(1, n - 1), n))
+
+    def at_least(self, name: str, low: Any) -> Any:
+        s = self.source
+        return self._new(
+            name, low + Fraction(s.choice((0, s.randint(0, s.choice((2, 12, 100))))), s.choice((1, 3, 12)))
+        )
+
+    def within(self, name: str, low: Any, high: Any) -> Any:
+        if not low <= high:
+            raise Rejected
+        n = self.source.choice((1, 2, 3, 12, 100))
+        return self._new(name, low + (high - low) * Fraction(self.source.randint(0, n), n))
 
     def natural(self, name: str, least: int) -> Fraction:
         return self._new(name, Fraction(least + self.source.choice((0, 0, 1, 2, 3, 6, 20))))
@@ -130,6 +158,21 @@ class Named(SimpleNamespace):
         return ", ".join(f"{name} = {value}" for name, value in vars(self).items())
 
 
+def drawn(function: Callable[[Numbers], Any], source: random.Random) -> Any:
+    """Return what a function of numbers makes of random fractions that meet its assumptions.
+
+    Raises:
+        Rejected: none were found.
+    """
+    for _ in range(PATIENCE):
+        try:
+            return function(_Draws(source))
+        except (Rejected, Undecided, ZeroDivisionError):
+            continue
+    name = getattr(function, "__name__", "a term")
+    raise Rejected(f"{name}: no fractions that meet the assumptions; define what can be defined")
+
+
 def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
     """Make a family of worlds of a function that asks for its numbers.
 
@@ -143,16 +186,13 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
         >>> from theory.proof import prove
         >>> print(prove(lambda s, bound=Fraction(1, 4): s * (1 - s) <= bound, share).verdict)
         proved
+        >>> setting("x > 0")(lambda numbers: numbers.positive("x")).name  # in one line
+        'x > 0'
     """
 
     def make(function: Callable[[Numbers], Any]) -> Family:
         def draw(source: random.Random) -> Any:
-            for _ in range(PATIENCE):
-                try:
-                    return function(_Draws(source))
-                except (Rejected, Undecided, ZeroDivisionError):
-                    continue
-            raise Rejected(f"{function.__name__}: no fractions that meet the assumptions; define what can be defined")
+            return drawn(function, source)
 
         def rebuild(values: dict[str, Any]) -> Any:
             try:
@@ -160,10 +200,57 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
             except (Rejected, KeyError, Undecided, ZeroDivisionError) as problem:
                 raise ValueError("these values do not meet the assumptions") from problem
 
-        name = (function.__doc__ or function.__name__.replace("_", " ")).strip().split("\n")[0].rstrip(".")
+        words = function.__doc__ or (assumes if "<" in function.__name__ else function.__name__.replace("_", " "))
+        name = words.strip().split("\n")[0].rstrip(".")
         return Family(name, assumes, (Case("", lambda run: function(_Symbols(run)), rebuild),), draw)
 
     return make
+
+
+def world_of(assumes: str, where: Callable[[Named], tuple[Any, ...]] | None = None, /, **kinds: str) -> Family:
+    """Make a setting of independent numbers, each of a kind.
+
+    Args:
+        assumes: what it assumes, in words.
+        where: further assumptions, a tuple of truth values.
+        **kinds: "real", "positive", "negative", "nonnegative", or "share" for one strictly between 0 and 1.
+
+    Raises:
+        TypeError: another kind.
+
+    Example:
+        >>> from theory.proof import prove
+        >>> pair = world_of("a >= b > 0", lambda c: (c.a >= c.b,), a="positive", b="positive")
+        >>> prove(lambda c, least=1: c.a / c.b >= least, pair).verdict
+        'proved'
+    """
+    unknown = {kind for kind in kinds.values() if kind not in KINDS}
+    if unknown:
+        raise TypeError(f"a number is one of {', '.join(KINDS)}, not {', '.join(sorted(unknown))}")
+
+    def ask(numbers: Numbers) -> Named:
+        case = Named(**{name: KINDS[kind](numbers, name) for name, kind in kinds.items()})
+        if where is not None:
+            numbers.assume(*where(case))
+        return case
+
+    ask.__doc__ = f"every {', '.join(kinds)}"
+    return setting(assumes)(ask)
+
+
+def _nonnegative(numbers: Numbers, name: str) -> Any:
+    value = numbers.real(name)
+    numbers.assume(value >= 0)
+    return value
+
+
+KINDS: dict[str, Callable[[Numbers, str], Any]] = {
+    "real": lambda numbers, name: numbers.real(name),
+    "positive": lambda numbers, name: numbers.positive(name),
+    "negative": lambda numbers, name: -numbers.positive(name),
+    "nonnegative": _nonnegative,
+    "share": lambda numbers, name: numbers.between(name, 0, 1),
+}
 
 
 def beside(family: Family, assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
@@ -186,10 +273,11 @@ def beside(family: Family, assumes: str) -> Callable[[Callable[[Numbers], Any]],
         (own,) = numbers.cases
 
         def paired(case: Case) -> Case:
+            first, second = case.rebuild, own.rebuild
             return replace(
                 case,
                 build=lambda run: (case.build(run), own.build(run)),
-                rebuild=lambda values: (case.rebuild(values), own.rebuild(values)),
+                rebuild=None if first is None or second is None else lambda values: (first(values), second(values)),
             )
 
         return Family(

@@ -13,7 +13,7 @@ from typing import Any
 
 from theory.proof.checks import show
 from theory.proof.family import Case, Family
-from theory.proof.searched import Predicate
+from theory.proof.searched import Predicate, search
 from theory.proof.symbols import Impure, NoSuchResponse, NoValue, Run
 
 PROVED, REFUTED, VACUOUS, UNDECIDED = "proved", "refuted", "vacuous", "undecided"
@@ -124,8 +124,11 @@ class Solver:
 class _Path:
     run: Run
     assumed: bool  # the premise is true on it, so that the statement must be
-    false: list[Any] | None  # what is true where the statement is false; None if it is true everywhere on the path
+    false: list[Any] | None = (
+        None  # what is true where the statement is false; None if it is true everywhere on the path
+    )
     why: str = ""
+    spoken: bool = True  # whether the statement speaks of such worlds: not if it names a response that they lack
 
 
 def prove(
@@ -159,17 +162,19 @@ def prove(
         >>> print(prove(lambda w, cross=2: w.A_w - w.A_l == w.ww - cross * w.wl + w.ll >= 0, POLICY))
         proved for every policy (n = 2, n >= 3): 2 paths
     """
-    from theory.proof.refutation import exact_counterexample  # noqa: PLC0415
+    from theory.proof.reading import check_reading  # noqa: PLC0415
 
+    check_reading(predicate, *([given] if given else []))
     solver = Solver(work, record)
     paths, met, names, unsure = 0, False, [], ""
     touched: set[str] = set()
     for case in over.cases:
         if case.only_if and case.only_if not in touched:
             continue
-        names.append(case.name)
         for path in paths_of(case, predicate, given, change, solver):
             paths += 1
+            if path.spoken and case.name not in names:
+                names.append(case.name)
             touched |= path.run.touched
             if solver.unknown > PATIENCE or paths > MOST_PATHS:
                 reason = "the solver gave up too often" if paths <= MOST_PATHS else f"more than {MOST_PATHS} paths"
@@ -188,7 +193,7 @@ def prove(
             sure = case.exact and not opened.incomplete  # every solution is a world
             found, reason = None, path.why
             if witness or not sure:
-                found, reason = exact_counterexample(opened, predicate, given, change, over, solver)
+                found, reason = _counterexample(opened, predicate, given, change, over, solver, witness)
             if found is None and not sure:
                 unsure = unsure or reason
                 continue
@@ -197,6 +202,25 @@ def prove(
         names = [name.replace("n >= 4", "n >= 3") for name in names]
     verdict = UNDECIDED if unsure else PROVED if met else VACUOUS
     return Proof(verdict, over.name, over.assumes, tuple(names), paths, solver.queries, None, unsure)
+
+
+def _counterexample(
+    opened: OpenPath,
+    predicate: Predicate,
+    given: Predicate | None,
+    change: dict[str, Any],
+    over: Family,
+    solver: Solver,
+    witness: bool,
+) -> tuple[Any, str]:
+    """Return an exact world in which the statement is false: a small one, or for controls any; else None and why."""
+    from theory.proof.refutation import exact_counterexample  # noqa: PLC0415
+
+    if not witness:  # drawing a world is cheaper than making a small one
+        drawn = search(predicate, over, given=given, **change).counterexample
+        if drawn is not None:
+            return drawn, ""
+    return exact_counterexample(opened, predicate, given, change, over, solver)
 
 
 def paths_of(
@@ -219,7 +243,7 @@ def paths_of(
 
 
 def _follow(case: Case, predicate: Predicate, given: Predicate | None, change: dict[str, Any], run: Run) -> _Path:
-    assumed, false, why = True, None, ""
+    assumed, spoken, false, why = True, True, None, ""
     try:
         try:
             world = case.build(run)
@@ -235,12 +259,14 @@ def _follow(case: Case, predicate: Predicate, given: Predicate | None, change: d
             if not run.z3.is_true(run.z3.simplify(term)):
                 false = [*run.trail, run.z3.Not(term)]
     except NoSuchResponse:  # the statement is about each of the others, and there is none
-        assumed = False
+        assumed = spoken = False
     except NoValue as problem:
         false, why = [*run.trail], str(problem)
+    finally:
+        run.closed = True
     if run.faults:  # also those that the predicate swallowed
         raise run.faults[0]
-    return _Path(run, assumed, false, why)
+    return _Path(run, assumed, false, why, spoken)
 
 
 def _same(first: _Path, second: _Path) -> None:

@@ -139,6 +139,8 @@ class Number:
         raise AttributeError(name)
 
     def __repr__(self) -> str:
+        if not self.run.closed:
+            raise self.run.fault(NotAStatement("a symbol has no digits: a statement cannot ask for its text"))
         return f"Number({self.term})"
 
 
@@ -192,6 +194,8 @@ class Truth:
         raise AttributeError(name)
 
     def __repr__(self) -> str:
+        if not self.run.closed:
+            raise self.run.fault(NotAStatement("a truth value of symbols is open: a statement cannot ask for its text"))
         return f"Truth({self.term})"
 
 
@@ -218,6 +222,7 @@ class Run:
         self.touched: set[str] = set()
         self.names: dict[str, Any] = {}
         self.functions: list[tuple[str, Any, Any]] = []  # transcendental ones: kind, argument, value
+        self.closed = False  # whether the predicate has returned: what it kept of this run is worth nothing in another
         self.incomplete = False  # whether the facts about some function leave values that it does not take
         self._quotients: list[tuple[Any, Any, Number]] = []
         self._roots: list[tuple[Any, Number]] = []
@@ -263,10 +268,17 @@ class Run:
             return value.term
         if isinstance(value, bool):
             return self.z3.BoolVal(value, self.context)
-        raise self.fault(NotAStatement(f"a statement is True or False, not {type(value).__name__} {value!r:.60}"))
+        shown = "" if isinstance(value, (Number, tuple, list, dict, set)) else f" {value!r:.60}"
+        raise self.fault(NotAStatement(f"a statement is True or False, not {type(value).__name__}{shown}"))
 
     def decide(self, term: Any) -> bool:
-        """Return the side that this run takes where it asks whether ``term`` is true."""
+        """Return the side that this run takes where it asks whether ``term`` is true.
+
+        Raises:
+            Impure: the run is over: the predicate kept a symbol of it.
+        """
+        if self.closed:
+            raise Impure("the predicate keeps a number or a truth value from an earlier run")
         simple = self.z3.simplify(term)
         if self.z3.is_true(simple) or self.z3.is_false(simple):
             return bool(self.z3.is_true(simple))

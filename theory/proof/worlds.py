@@ -59,8 +59,7 @@ class SymbolicWorld(ShortNames):
         n: number of responses: 2, 3, or 4 for "at least four".
     """
 
-    chosen: Any
-    rejected: Any
+    __slots__ = ("_n", "_other", "_run", "chosen", "p", "rejected")  # vars(world) would tell symbols from fractions
 
     def __init__(self, run: Run, n: int) -> None:
         self._run, self._n = run, n
@@ -122,6 +121,8 @@ class SymbolicWorld(ShortNames):
 class AnyPolicy(SymbolicWorld):
     """Any differentiable policy, at any point of its parameters."""
 
+    __slots__ = ("_gram", "_p")
+
     def __init__(self, run: Run, n: int) -> None:
         super().__init__(run, n)
         p = run.real("p_w")
@@ -175,6 +176,8 @@ class Tabular(SymbolicWorld):
         n: number of responses.
         others: number of responses outside the pair and y, if it is fixed: then each has a probability of its own.
     """
+
+    __slots__ = ("_others", "_p", "_rest", "_sums")
 
     def __init__(self, run: Run, n: int, others: int | None = None) -> None:
         super().__init__(run, n)

@@ -3,6 +3,7 @@
 from theory.wipf2024 import (
     background,
     backward_forward,
+    constrained,
     constraints,
     curvature,
     equal_draws,
@@ -21,6 +22,7 @@ from theory.wipf2024 import (
 __all__ = [
     "background",
     "backward_forward",
+    "constrained",
     "constraints",
     "curvature",
     "equal_draws",

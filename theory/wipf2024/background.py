@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from fractions import Fraction as F
 
 import sympy as sp
-import torch
 
-from theory.claim import CONDITIONALLY, FALSE, PROVED, claim
-from theory.evidence import FAILS, Evidence
-from theory.wipf2024.logarithms import ZERO, Logs, log
-from theory.wipf2024.objectives import Pairs, Setting, Vector, show
+from theory.claim import CONDITIONALLY, FALSE, PROVED
+from theory.evidence import CONDITIONAL, FAILS
+from theory.proof import Named, Numbers, log, same, setting, sums_of
+from theory.wipf2024.claims import claim
+from theory.wipf2024.objectives import Pairs, Vector, show
+
+REAL = {"a": "real", "b": "real"}
 
 
-@claim(
-    "wipf2024.eq-1",
-    source="Eq. (1)",
-    says=r"\frac{e^{r^*(y_1)}}{e^{r^*(y_1)}+e^{r^*(y_2)}}=\sigma\bigl[r^*(y_1)-r^*(y_2)\bigr]",
-    verdict=PROVED,
-    proof="Divide numerator and denominator by $e^{r^*(y_1)}$.",
-)
-def bradley_terry(evidence: Evidence) -> None:
-    """The model of Bradley and Terry is a logistic function of the difference of rewards."""
-    a, b = sp.symbols("a b", real=True)
+@claim("eq-1", "Eq. (1)", PROVED)
+def bradley_terry(a, b, sign=-1):
+    r"""\frac{e^{r^*(y_1)}}{e^{r^*(y_1)}+e^{r^*(y_2)}}=\sigma\bigl[r^*(y_1)-r^*(y_2)\bigr]
 
-    def identity(difference: sp.Expr) -> bool:
-        return sp.simplify(sp.exp(a) / (sp.exp(a) + sp.exp(b)) - 1 / (1 + sp.exp(-difference))) == 0
+    Proof: Divide numerator and denominator by $e^{r^*(y_1)}$.
+    """
+    return same(sp.exp(a) / (sp.exp(a) + sp.exp(b)), 1 / (1 + sp.exp(sign * (a - b))))
 
-    evidence.proves(lambda: identity(a - b), control=lambda: identity(b - a), by="SymPy, symbolic rewards")
+
+bradley_terry.derived(symbols=REAL, wrong={"sign": F(-11, 10)})
 
 
 # --- the reward that maximises the likelihood ----------------------------------------------------------------------
@@ -37,7 +33,7 @@ def bradley_terry(evidence: Evidence) -> None:
 
 @dataclass(frozen=True)
 class Comparisons:
-    """Population labels of Bradley and Terry on some pairs, and another reward to compare with the true one.
+    """The pairs that are asked, and another reward to compare with the true one.
 
     Attributes:
         true: e^r* of every response.
@@ -49,163 +45,106 @@ class Comparisons:
     other: Vector
     pairs: Pairs
 
-    def loss(self, weights: Vector) -> Logs:
-        """Return l_BT (Eq. 2) at the reward r = ln(weights), summed over the pairs."""
-        total = ZERO
-        for i, j in self.pairs:
-            chosen = self.true[i] / (self.true[i] + self.true[j])
-            both = weights[i] + weights[j]
-            total += chosen * log(both / weights[i]) + (1 - chosen) * log(both / weights[j])
-        return total
-
-    @property
-    def same_differences(self) -> bool:
-        """Return whether the two rewards differ by a constant."""
-        return len({a / b for a, b in zip(self.true, self.other, strict=True)}) == 1
-
     def __str__(self) -> str:
+        """Return the case in numbers."""
         return f"e^r* = {show(self.true)}, e^r = {show(self.other)}, pairs {self.pairs}"
 
 
-def connects(pairs: Pairs, responses: int) -> bool:
-    """Return whether any two responses are linked by a chain of pairs.
+@claim("eq-2", "Eq. (2) and the sentence after it", CONDITIONALLY)
+def reward_is_recovered(c):
+    r"""\hat r_\phi:=\arg\min_{r_\phi}\ell_{\mathrm{BT}}(r_\phi)\approx r^*
 
-    Example:
-        >>> connects(((0, 1), (2, 3)), 4), connects(((0, 1), (1, 3), (2, 3)), 4)
-        (False, True)
+    Assumes: expected loss under Bradley-Terry labels, any reward allowed, and the pairs asked connect all responses
+    of a prompt
+    Because: Even then only differences are found: never $r^*$ alone, but a family with one free constant for each
+    prompt. If the pairs asked fall into components, each component shifts freely.
+    Proof: With preferences p* and p of a pair the loss exceeds its least value by
+    $\sum p^*\ln\frac{p^*}{p}+(1-p^*)\ln\frac{1-p^*}{1-p}$, which is 0 if and only if all preferences that are asked
+    agree; along a chain of pairs all differences of rewards follow.
     """
-    reached = {0}
-    for _ in range(responses):
-        reached |= {y for pair in pairs if reached & set(pair) for y in pair}
-    return len(reached) == responses
+    agree = all(c.true[i] * c.other[j] == c.true[j] * c.other[i] for i, j in c.pairs)  # the loss is at its least
+    return not agree or len({a / b for a, b in zip(c.true, c.other, strict=True)}) == 1
 
 
-def comparisons(source: random.Random) -> Comparisons:
-    """Draw 2 to 5 responses, some of their pairs, and two rewards, which at times differ by a constant."""
-    n = source.randint(2, 5)
-    true, other = (tuple(F(source.randint(1, 9)) for _ in range(n)) for _ in range(2))
-    if source.random() < 0.25:
-        other = tuple(3 * a for a in true)
-    every = Setting.plain(true).pairs
-    pairs = tuple(pair for pair in every if source.random() < 0.6) or every
-    return Comparisons(true, other, pairs)
+@sums_of("0 < p*, p < 1 of every pair that is asked")
+def asked(numbers: Numbers) -> Named:
+    """Any number of pairs."""
+    true, other = numbers.between("true", 0, 1), numbers.between("other", 0, 1)
+    excess = true * log(true / other) + (1 - true) * log((1 - true) / (1 - other))
+    return Named(excess=excess, distance=(true - other) ** 2)
 
 
-FOUR = tuple(F(a) for a in (1, 2, 3, 4))
-SHIFTED = (F(1), F(2), F(15), F(20))  # the reward of the last two raised by ln 5
+def least_where_all_agree(s, least=0):
+    return s.excess >= least * s.distance and s.distance >= 0 and (s.excess == 0) == (s.distance == 0)
 
 
-@claim(
-    "wipf2024.eq-2",
-    source="Eq. (2) and the sentence after it",
-    says=r"\hat r_\phi:=\arg\min_{r_\phi}\ell_{\mathrm{BT}}(r_\phi)\approx r^*",
-    assumes="expected loss under Bradley-Terry labels, any reward allowed, and the pairs asked connect all responses "
-    "of a prompt",
-    verdict=CONDITIONALLY,
-    because="Even then only differences are found: never $r^*$ alone, but a family with one free constant for each "
-    "prompt. If the pairs asked fall into components, each component shifts freely.",
-    proof="The loss is a sum of convex functions of $r_i-r_j$, each least at $r^*_i-r^*_j$ alone; along a chain of "
-    "pairs all differences follow.",
+@setting("rewards of three responses; the first difference and the second are right")
+def chain(numbers: Numbers) -> Named:
+    """A chain of pairs, and one more."""
+    first, second, third = (numbers.real(name) for name in ("first", "second", "third"))
+    shift = numbers.real("shift")
+    return Named(true=(first, second, third), other=(first + shift, second + shift, third + shift))
+
+
+def ends_agree(c, times=1):
+    return c.true[0] - c.true[2] == times * (c.other[0] - c.other[2])
+
+
+FOUR, SHIFTED = (F(1), F(2), F(3), F(4)), (F(1), F(2), F(15), F(20))  # the last two raised by ln 5
+reward_is_recovered.false(
+    at=Comparisons(FOUR, SHIFTED, ((0, 1), (2, 3))), true_at=Comparisons(FOUR, SHIFTED, ((0, 1), (1, 2), (2, 3)))
 )
-def reward_is_recovered(evidence: Evidence) -> None:
-    """Another reward is as good as r* exactly if it differs by a constant, given a connected graph."""
-
-    def recovers(c: Comparisons) -> bool:
-        worse = c.loss(c.other) > c.loss(c.true)
-        return c.loss(c.other) == c.loss(c.true) if c.same_differences else worse
-
-    apart = Comparisons(FOUR, SHIFTED, ((0, 1), (2, 3)))
-    evidence.fails(recovers, at=apart, control=Comparisons(FOUR, SHIFTED, ((0, 1), (1, 2), (2, 3))))
-    evidence.holds(
-        recovers,
-        comparisons,
-        given=lambda c: connects(c.pairs, len(c.true)),
-        control=lambda c: c.loss(c.other) > c.loss(c.true),
-    )
+reward_is_recovered.by_induction(**asked, of=least_where_all_agree, role=CONDITIONAL, wrong={"least": 5})
+reward_is_recovered.proved(over=chain, of=ends_agree, role=CONDITIONAL, wrong={"times": F(11, 10)})
 
 
 # --- the RLHF objective --------------------------------------------------------------------------------------------
 
-
-def _rlhf(theta: torch.Tensor, reward: torch.Tensor, log_reference: torch.Tensor, beta: float) -> torch.Tensor:
-    log_pi = torch.log_softmax(theta, dim=-1)
-    return (log_pi.exp() * (beta * (log_pi - log_reference) - reward)).sum()
-
-
-def _random_rlhf(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    theta, reward, logits = torch.randn(3, 5, generator=generator, dtype=torch.float64)
-    return theta, reward, torch.log_softmax(logits, dim=-1)
+H, ODDS, PENALTY, REFERENCE = sp.symbols("h q lambda ref", positive=True)
+REWARD, REST = sp.symbols("r C", real=True)
+P = 1 / (1 + ODDS)
+GROWN = (sp.exp(H) + ODDS) / (1 + ODDS)  # what all weights add up to when one logit is raised by h
+COST = PENALTY * sp.log(P / REFERENCE) - REWARD
 
 
-def _score_formula(
-    theta: torch.Tensor, reward: torch.Tensor, log_reference: torch.Tensor, beta: float, *, centred: bool = True
-) -> torch.Tensor:
-    log_pi = torch.log_softmax(theta, dim=-1)
-    pi, cost = log_pi.exp(), beta * (log_pi - log_reference) - reward
-    return pi * (cost - (pi @ cost if centred else 0.0))
+def rlhf_after(h: sp.Expr) -> sp.Expr:
+    """Return the loss when the logit of y is raised by h, whatever the number of the other responses.
+
+    They lose one factor in common, and C is their part of the loss at h = 0.
+    """
+    raised = P * sp.exp(h) / GROWN.subs(H, h)
+    return raised * (PENALTY * sp.log(raised / REFERENCE) - REWARD) + (
+        REST - PENALTY * (1 - P) * sp.log(GROWN.subs(H, h))
+    ) / GROWN.subs(H, h)
 
 
-@claim(
-    "wipf2024.eq-3-gradient",
-    source="not in the paper; the gradient of Eq. (3)",
-    says=r"\frac{\partial\ell_{\mathrm{RLHF}}}{\partial\theta_y}=\pi_y\bigl(c_y-\mathbb{E}_\pi c\bigr),"
-    r"\qquad c_y=\lambda\ln\frac{\pi_y}{\pi_{\mathrm{ref},y}}-r_y",
-    assumes="tabular softmax, finitely many responses",
-    verdict=PROVED,
-    proof=r"$\ell=\sum_y\pi_yc_y$ is a smooth function of $\theta$, and $\sum_y\pi_y\,\partial "
-    r"c_y=\lambda\sum_y\partial\pi_y=0$.",
-)
-def rlhf_gradient(evidence: Evidence) -> None:
-    """Automatic differentiation of the exact loss agrees with the score-function formula."""
+@claim("eq-3-gradient", "not in the paper; the gradient of Eq. (3)", PROVED)
+def rlhf_gradient(baseline=1):
+    r"""\frac{\partial\ell_{\mathrm{RLHF}}}{\partial\theta_y}=\pi_y\bigl(c_y-\mathbb{E}_\pi c\bigr),
+    \qquad c_y=\lambda\ln\frac{\pi_y}{\pi_{\mathrm{ref},y}}-r_y
 
-    def agrees(centred: bool) -> bool:
-        for seed in range(20):
-            theta, reward, log_reference = _random_rlhf(seed)
-            theta.requires_grad_()
-            (exact,) = torch.autograd.grad(_rlhf(theta, reward, log_reference, 0.3), theta)
-            formula = _score_formula(theta.detach(), reward, log_reference, 0.3, centred=centred)
-            if not torch.allclose(exact, formula, rtol=1e-12, atol=1e-13):
-                return False
-        return True
-
-    evidence.measures(
-        lambda: agrees(True),
-        control=lambda: agrees(False),
-        by="autograd against the formula at 20 policies with 5 responses, tolerance 1e-12; "
-        "control: without the baseline",
-    )
-    theta, phi, r_1, r_2, lam = sp.symbols("theta phi r_1 r_2 lambda", real=True)
-    pi, reference = (1 / (1 + sp.exp(-logit)) for logit in (theta, phi))
-    first, second = lam * sp.log(pi / reference) - r_1, lam * sp.log((1 - pi) / (1 - reference)) - r_2
-    slope = sp.diff(pi * first + (1 - pi) * second, theta)
-
-    def identity(sign: int) -> bool:  # with two responses, c_1 - E c = (1 - pi) (c_1 - c_2)
-        return sp.simplify(slope - pi * (1 - pi) * (first + sign * second)) == 0
-
-    evidence.proves(lambda: identity(-1), control=lambda: identity(1), by="SymPy, two responses, symbolic rewards")
+    Assumes: tabular softmax, finitely many responses
+    Proof: $\ell=\sum_y\pi_yc_y$ is a smooth function of $\theta_y$: the other responses keep their ratios, so that they
+    enter by two numbers, their share $1-\pi_y$ and their part of the loss.
+    """
+    return same(sp.diff(rlhf_after(H), H).subs(H, 0), P * (COST - baseline * (P * COST + REST)))
 
 
-@claim(
-    "wipf2024.eq-3-not-differentiable",
-    source="Section 2.1, the sentence after Eq. (3)",
-    says=r"\theta\mapsto\ell_{\mathrm{RLHF}}(\pi_\theta,\pi_{\mathrm{ref}},\hat r,\lambda)\ \text{is not "
-    r"differentiable}",
-    verdict=FALSE,
-    because="The loss is a finite sum of smooth functions of the probabilities. What does not exist is a derivative "
-    "along the path of a sampled discrete response.",
-    instead="wipf2024.eq-3-gradient",
-)
-def rlhf_is_differentiable(evidence: Evidence) -> None:
-    """The loss leaves its linear prediction with slope 2: that is differentiability."""
-    theta, reward, log_reference = _random_rlhf(0)
-    direction = torch.tensor([1.0, -0.5, 0.25, 0.75, -1.0], dtype=torch.float64)
-    start = float(_rlhf(theta, reward, log_reference, 0.3))
+rlhf_gradient.derived(wrong={"baseline": F(9, 10)})
 
-    def residual(size: float, gradient: torch.Tensor) -> float:
-        moved = float(_rlhf(theta + size * direction, reward, log_reference, 0.3))
-        return abs(moved - start - size * float(gradient @ direction))
 
-    derivative = _score_formula(theta, reward, log_reference, 0.3)
-    without_penalty = _score_formula(theta, reward, log_reference, 0.0)
-    evidence.slope(lambda h: residual(h, derivative), 2, control=lambda h: residual(h, without_penalty), role=FAILS)
+@claim("eq-3-not-differentiable", "Section 2.1, the sentence after Eq. (3)", FALSE, "eq-3-gradient")
+def rlhf_is_differentiable(times=1):
+    r"""\theta\mapsto\ell_{\mathrm{RLHF}}(\pi_\theta,\pi_{\mathrm{ref}},\hat r,\lambda)\ \text{is not differentiable}
+
+    Assumes: a softmax over finitely many responses, whose probabilities are differentiable in the parameters
+    Because: The loss is a finite sum of smooth functions of the probabilities. What does not exist is a derivative
+    along the path of a sampled discrete response.
+    Proof: Every difference quotient has a limit, the partial derivative of wipf2024.eq-3-gradient, which is continuous.
+    """
+    h = sp.Symbol("h", real=True)
+    quotient = (rlhf_after(h) - rlhf_after(sp.Integer(0))) / h
+    return same(sp.limit(quotient, h, 0), times * P * (COST - P * COST - REST))
+
+
+rlhf_is_differentiable.derived(role=FAILS, wrong={"times": F(11, 10)}, lemma="continuous partials")

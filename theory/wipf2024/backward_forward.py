@@ -4,289 +4,209 @@ from __future__ import annotations
 
 from fractions import Fraction as F
 
-from theory.claim import CONDITIONALLY, MISPRINT, PROVED, claim
-from theory.evidence import ALSO, CONDITIONAL, CORRECTED, Evidence
-from theory.wipf2024.logarithms import ZERO, Logs, log, power
-from theory.wipf2024.objectives import (
-    Case,
-    Setting,
-    Vector,
-    divergence,
-    pair,
-    plain,
-    plain_pair,
-    setting,
-    two_with_policies,
-    with_policies,
-)
+import sympy as sp
+
+from theory.claim import CONDITIONALLY, MISPRINT, PROVED
+from theory.evidence import CONDITIONAL, CORRECTED
+from theory.proof import Named, Numbers, log, over_responses, same, setting
+from theory.wipf2024.claims import claim
+from theory.wipf2024.optimum import gibbs, rlhf_optimum, two_policies
+
+LOSSES = over_responses(p="probability", log_ratio="any", reward="any")
 
 
-def bt_optimal(s: Setting, *, first_only: bool = False) -> Vector:
-    """Return pi* of Eq. (15), e^r* / Z without the reference; ``first_only``: with the reward of y_1, as printed."""
-    weights = [s.preference(y, 0) / s.preference(0, y) if y else F(1) for y in s.responses]  # e^(r*(y) - r*(y_1))
-    total = sum(weights)
-    return tuple((weights[0] if first_only else w) / total for w in weights)
+@setting("e^r* of y_1 and y_2 > 0, of all others together >= 0; a reference constant over the responses")
+def rewards(numbers: Numbers) -> Named:
+    """Every reward over any number of responses."""
+    first, second, rest = numbers.positive("first"), numbers.positive("second"), numbers.at_least("rest", 0)
+    return Named(first=first, second=second, rest=rest, reference=numbers.positive("reference"))
 
 
-@claim(
-    "wipf2024.eq-15",
-    source="Eq. (15) and the definition after it",
-    says=r"p^*(y_1\succ y_2|x)=\frac{\pi^*(y_1|x)}{\pi^*(y_1|x)+\pi^*(y_2|x)},\qquad"
-    r"\pi^*(y|x):=\frac{\exp[r^*(y_1,x)]}{Z(x)},\quad Z(x):=\sum_y\exp[r^*(y,x)]",
-    verdict=MISPRINT,
-    because=r"The definition has $r^*(y_1,x)$ for $r^*(y,x)$: as printed $\pi^*$ gives every response the same value "
-    "and does not sum to 1.",
-    proof=r"With $\pi^*(y|x)=\exp[r^*(y,x)]/Z(x)$ divide numerator and denominator of the Bradley-Terry model by "
-    "$Z(x)$.",
-)
-def eq_15(evidence: Evidence) -> None:
-    """The printed pi* makes every preference 1/2; the corrected one gives the model of Bradley and Terry."""
-
-    def identity(s: Setting, first_only: bool) -> bool:
-        policy = bt_optimal(s, first_only=first_only)
-        model = all(s.preference(i, j) == policy[i] / (policy[i] + policy[j]) for i, j in s.pairs)
-        return model and sum(policy) == 1
-
-    evidence.fails(
-        lambda s: identity(s, first_only=True), at=Setting.plain(pair(F(3, 4))), control=Setting.plain(pair(F(1, 2)))
-    )
-    evidence.holds(
-        lambda s: identity(s, first_only=False),
-        setting,
-        role=CORRECTED,
-        control=lambda s: all(s.preference(i, j) == s.optimum[i] / (s.optimum[i] + s.optimum[j]) for i, j in s.pairs),
-    )
+def preferred(c):
+    """Return p*(y_1 beats y_2), by Bradley and Terry's model (Eq. 1)."""
+    return c.first / (c.first + c.second)
 
 
-@claim(
-    "wipf2024.eq-16",
-    source="Eq. (16)",
-    says=r"\ell_{\mathrm{RLHF}}(\pi_\theta,\pi_{\mathrm{ref}},r^*,\lambda)\equiv"
-    r"\mathbb{E}_x\,\mathrm{KL}\bigl[\pi_\theta(y|x)\,\|\,\pi^{**}(y|x)\bigr]",
-    assumes=r"$\equiv$ is up to the factor $\lambda$ and the constant $-\lambda\,\mathbb{E}_x\ln Z(x)$",
-    verdict=PROVED,
-    proof=r"$\lambda\ln\pi^{**}=\lambda\ln\pi_{\mathrm{ref}}+r^*-\lambda\ln Z$; take the expectation of "
-    r"$\lambda\ln\pi_\theta-\lambda\ln\pi^{**}$ under $\pi_\theta$.",
-)
-def eq_16(evidence: Evidence) -> None:
-    """Differences between two policies: beta times a difference of divergences."""
+@claim("eq-15", "Eq. (15) and the definition after it", MISPRINT)
+def eq_15(c):
+    r"""p^*(y_1\succ y_2|x)=\frac{\pi^*(y_1|x)}{\pi^*(y_1|x)+\pi^*(y_2|x)},\qquad
+    \pi^*(y|x):=\frac{\exp[r^*(y_1,x)]}{Z(x)},\quad Z(x):=\sum_y\exp[r^*(y,x)]
 
-    def identity(c: Case, beta: F | None = None) -> bool:
-        s = c.setting
-        difference = divergence(c.policy, s.optimum) - divergence(c.other, s.optimum)
-        return s.rlhf(c.policy) - s.rlhf(c.other) == (s.beta if beta is None else beta) * difference
-
-    evidence.holds(identity, with_policies, control=lambda c: identity(c, beta=F(1)), worlds=200)
+    Because: The definition has $r^*(y_1,x)$ for $r^*(y,x)$: as printed $\pi^*$ gives every response the same value and
+    does not sum to 1.
+    Proof: With $\pi^*(y|x)=\exp[r^*(y,x)]/Z(x)$ divide numerator and denominator of the Bradley-Terry model by $Z(x)$.
+    """
+    return gives_the_model(c, (c.first, c.first))
 
 
-@claim(
-    "wipf2024.eq-17-normaliser",
-    source="Eq. (17), with the Z(x) defined after Eq. (15)",
-    says=r"\pi^{**}(y|x):=\frac{1}{Z(x)}\pi_{\mathrm{ref}}(y|x)\exp\Bigl[\frac1\lambda r^*(y,x)\Bigr],"
-    r"\qquad Z(x):=\sum_y\exp[r^*(y,x)]",
-    verdict=MISPRINT,
-    because=r"One letter for two sums. Appendix C defines $Z(x)$ without the reference; with that one $\pi^{**}$ sums "
-    r"to $\frac12$ in the paper's own setting. Meant is the $Z(x)$ of Eq. (4).",
-    proof=r"With $Z(x)=\sum_y\pi_{\mathrm{ref}}(y|x)\exp[r^*(y,x)/\lambda]$ the sum is 1.",
-)
-def eq_17(evidence: Evidence) -> None:
-    """The sum of the printed policy, with either normaliser."""
-
-    def sums_to_one(s: Setting, reference: bool) -> bool:
-        weights = [a * t for a, t in zip(s.reference, s.tilt, strict=True)]
-        normaliser = s.partition if reference else sum(power(t, s.beta) for t in s.tilt)
-        return sum(weights) / normaliser == 1
-
-    own_setting = Setting.plain((F(3), F(1)))
-    by_accident = Setting(pair(F(1, 2)), (F(1, 2), F(1, 2)), F(2))  # e^r* = 1/4 twice: both sums are 1/2
-    evidence.fails(lambda s: sums_to_one(s, reference=False), at=own_setting, control=by_accident)
-    evidence.holds(
-        lambda s: sums_to_one(s, reference=True),
-        setting,
-        role=CORRECTED,
-        control=lambda s: sums_to_one(Setting(s.reference, s.tilt), reference=False),
-    )
+def gives_the_model(c, weights):
+    z = c.first + c.second + c.rest
+    first, second = (weight / z for weight in weights)
+    return preferred(c) == first / (first + second) and first + second + c.rest / z == 1
 
 
-@claim(
-    "wipf2024.eq-18",
-    source="Eqs. (18) and (19)",
-    says=r"\pi^{**}(y|x)=\frac{\exp[r^*(y,x)]}{\sum_y\exp[r^*(y,x)]}=\pi^*(y|x)",
-    assumes=r"$\lambda=1$ and a reference that is uniform at each prompt, as printed",
-    verdict=PROVED,
-    proof="The reference cancels.",
-)
-def eq_18(evidence: Evidence) -> None:
-    """Without reference and beta, the optimum of RLHF is the policy of Eq. (15)."""
-
-    def same(s: Setting) -> bool:
-        return s.optimum == bt_optimal(s)
-
-    evidence.holds(lambda c: same(c.setting), plain, control=lambda c: same(Setting(c.policy, c.setting.tilt)))
-    evidence.holds(
-        lambda c: same(c.setting),
-        plain,
-        control=lambda c: same(Setting(c.setting.reference, c.setting.tilt, F(2))),
-        worlds=100,
-    )
+def with_own_rewards(c, times=1):
+    return gives_the_model(c, (c.first, times * c.second))
 
 
-@claim(
-    "wipf2024.eq-20",
-    source="Eq. (20)",
-    says=r"\ell_{\mathrm{RLHF}}(\pi_\theta,\pi_{\mathrm{ref}},r^*,\lambda)="
-    r"\mathbb{E}_x\,\mathrm{KL}\bigl[\pi_\theta(y|x)\,\|\,\pi^*(y|x)\bigr]",
-    assumes=r"$\lambda=1$, uniform reference",
-    verdict=MISPRINT,
-    because=r"$=$ should be $\equiv$: the constant $-\mathbb{E}_x\ln Z(x)$ is missing.",
-    proof=r"Eq. (16) at $\lambda=1$, with its constant: $\ell_{\mathrm{RLHF}}=\mathrm{KL}[\pi\|\pi^*]-\ln Z$.",
-)
-def eq_20(evidence: Evidence) -> None:
-    """The two sides differ by ln Z, which is 0 only by accident."""
-
-    def equal(c: Case, factor: int) -> bool:
-        s = c.setting
-        return s.rlhf(c.policy) == divergence(c.policy, bt_optimal(s)) - factor * log(s.partition)
-
-    policy = pair(F(1, 2))
-    at, centred = (Case(Setting.plain((F(3, k), F(1, k))), policy, policy) for k in (4, 2))
-    evidence.fails(lambda c: equal(c, factor=0), at=at, control=centred)
-    evidence.holds(lambda c: equal(c, factor=1), plain, role=CORRECTED, control=lambda c: equal(c, factor=-1))
+eq_15.false(at=Named(first=F(3), second=F(1), rest=F(0)), true_at=Named(first=F(1), second=F(1), rest=F(0)))
+eq_15.proved(over=rewards, of=with_own_rewards, role=CORRECTED, wrong={"times": F(11, 10)})
 
 
-def loss_21(s: Setting, policy: Vector) -> Logs:
-    """Return the right side of Eq. (21): the expected ln((pi_w + pi_l) / pi_w)."""
-    total = ZERO
-    for i, j in s.pairs:
-        both, wins = policy[i] + policy[j], s.preference(i, j)
-        total += wins * log(both / policy[i]) + (1 - wins) * log(both / policy[j])
-    return total
+@claim("eq-16", "Eq. (16)", PROVED)
+def eq_16(y, share=1):
+    r"""\ell_{\mathrm{RLHF}}(\pi_\theta,\pi_{\mathrm{ref}},r^*,\lambda)\equiv
+    \mathbb{E}_x\,\mathrm{KL}\bigl[\pi_\theta(y|x)\,\|\,\pi^{**}(y|x)\bigr]
+
+    Assumes: $\equiv$ is up to the factor $\lambda$ and the constant $-\lambda\,\mathbb{E}_x\ln Z(x)$
+    Proof: $\lambda\ln\pi^{**}=\lambda\ln\pi_{\mathrm{ref}}+r^*-\lambda\ln Z$; take the expectation of
+    $\lambda\ln\pi_\theta-\lambda\ln\pi^{**}$ under $\pi_\theta$.
+    """
+    return rlhf_optimum(y, share)
 
 
-@claim(
-    "wipf2024.eq-21",
-    source="Eq. (21)",
-    says=r"\ell_{\mathrm{DPO}}=\mathbb{E}_{\{y_w,y_l,x\}}\Bigl["
-    r"\log\frac{\pi_\theta(y_w|x)+\pi_\theta(y_l|x)}{\pi_\theta(y_w|x)}"
-    r"\Bigr]",
-    assumes=r"$\lambda=1$, uniform reference, as printed; any number of responses",
-    verdict=PROVED,
-    proof=r"$1/\sigma(\ln a-\ln b)=1+b/a$.",
-)
-def eq_21(evidence: Evidence) -> None:
-    """The logistic function of a log-ratio is a proportion."""
+eq_16.derived(sums=LOSSES, wrong={"share": F(11, 10)})
 
-    def identity(s: Setting, policy: Vector) -> bool:
-        return s.dpo(policy) == loss_21(s, policy)
 
-    evidence.holds(
-        lambda c: identity(c.setting, c.policy),
-        plain,
-        control=lambda c: identity(Setting(c.other, c.setting.tilt), c.policy),
-    )
+@claim("eq-17-normaliser", "Eq. (17), with the Z(x) defined after Eq. (15)", MISPRINT)
+def eq_17(c):
+    r"""\pi^{**}(y|x):=\frac{1}{Z(x)}\pi_{\mathrm{ref}}(y|x)\exp\Bigl[\frac1\lambda r^*(y,x)\Bigr],
+    \qquad Z(x):=\sum_y\exp[r^*(y,x)]
+
+    Because: One letter for two sums. Appendix C defines $Z(x)$ without the reference; with that one $\pi^{**}$ sums to
+    $\frac12$ in the paper's own setting. Meant is the $Z(x)$ of Eq. (4).
+    Proof: With $Z(x)=\sum_y\pi_{\mathrm{ref}}(y|x)\exp[r^*(y,x)/\lambda]$ the sum is 1.
+    """
+    tilt, whole = c
+    return sum(t / 2 for t in tilt) / sum(t**whole for t in tilt) == 1  # uniform reference, tilt = e^(r / lambda)
+
+
+def with_the_reference(c, times=1):
+    parts = [c.reference * c.first, c.reference * c.second, c.reference * c.rest]
+    z = parts[0] + parts[1] + times * parts[2]
+    return parts[0] / z + parts[1] / z + parts[2] / z == 1
+
+
+eq_17.false(at=((F(3), F(1)), 1), true_at=((F(1, 2), F(1, 2)), 2))  # at lambda = 2 both sums are 1/2 by accident
+eq_17.proved(over=rewards, of=with_the_reference, role=CORRECTED, wrong={"times": F(11, 10)})
+
+
+@claim("eq-18", "Eqs. (18) and (19)", PROVED)
+def eq_18(c, times=1):
+    r"""\pi^{**}(y|x)=\frac{\exp[r^*(y,x)]}{\sum_y\exp[r^*(y,x)]}=\pi^*(y|x)
+
+    Assumes: $\lambda=1$ and a reference that is uniform at each prompt, as printed
+    Proof: The reference cancels.
+    """
+    tilted = times * c.reference * c.first
+    return tilted / (tilted + c.reference * (c.second + c.rest)) == c.first / (c.first + c.second + c.rest)
+
+
+eq_18.proved(over=rewards, wrong={"times": F(11, 10)})
+
+
+@claim("eq-20", "Eq. (20)", MISPRINT)
+def eq_20(tilt):
+    r"""\ell_{\mathrm{RLHF}}(\pi_\theta,\pi_{\mathrm{ref}},r^*,\lambda)=
+    \mathbb{E}_x\,\mathrm{KL}\bigl[\pi_\theta(y|x)\,\|\,\pi^*(y|x)\bigr]
+
+    Assumes: $\lambda=1$, uniform reference
+    Because: $=$ should be $\equiv$: the constant $-\mathbb{E}_x\ln Z(x)$ is missing.
+    Proof: Eq. (16) at $\lambda=1$, with its constant: $\ell_{\mathrm{RLHF}}=\mathrm{KL}[\pi\|\pi^*]-\ln Z$.
+    """
+    return log(sum(tilt, F(0)) / len(tilt)) == 0  # ln Z, by which the two sides differ
+
+
+eq_20.false(at=(F(3, 4), F(1, 4)), true_at=(F(3, 2), F(1, 2)))
+eq_20.derived(of=eq_16, sums=LOSSES, role=CORRECTED, wrong={"share": 0})
+
+
+@claim("eq-21", "Eq. (21)", PROVED)
+def eq_21(chosen, rejected, reference, times=1):
+    r"""\ell_{\mathrm{DPO}}=\mathbb{E}_{\{y_w,y_l,x\}}\Bigl[\log\frac{\pi_\theta(y_w|x)+\pi_\theta(y_l|x)}
+    {\pi_\theta(y_w|x)}\Bigr]
+
+    Assumes: $\lambda=1$, uniform reference, as printed; any number of responses
+    Proof: $1/\sigma(\ln a-\ln b)=1+b/a$.
+    """
+    margin = sp.log(chosen / reference) - sp.log(rejected / (times * reference))
+    return same(sp.exp(sp.log(1 + sp.exp(-margin))), (chosen + rejected) / chosen)
+
+
+eq_21.derived(wrong={"times": F(11, 10)})
 
 
 # --- Eq. (22) ------------------------------------------------------------------------------------------------------
 
-LEAK = (F(2, 25), F(1, 50), F(9, 10))  # the ratio of pi* = (4/5, 1/5) on two responses, and most of the mass on a third
-BEYOND = Setting((F(1, 2), F(1, 2), F(0)), (F(4), F(1), F(1)))  # the reference gives the third response no mass
-ONE_PAIR = ((0, 1),)
+U, V = sp.symbols("u v", positive=True)  # odds of y_2 against y_1, of the policy and of pi*
+POLICY, OPTIMUM = (1 / (1 + U), U / (1 + U)), (1 / (1 + V), V / (1 + V))
+LABELS = sum(wins * sp.log(1 + sp.exp(-sign * sp.log(1 / U))) for wins, sign in zip(OPTIMUM, (1, -1), strict=True))
+"""DPO's expected loss of the pair with labels from pi*, reference uniform, lambda = 1."""
+LEAK = (F(2, 25), F(1, 50))  # the ratio of pi* = (4/5, 1/5) on two responses, and most of the mass on a third
 
 
-@claim(
-    "wipf2024.eq-22",
-    source="Eq. (22), first and last expression",
-    says=r"\ell_{\mathrm{DPO}}\equiv\mathbb{E}_x\,\mathrm{KL}\bigl[\pi^*(y|x)\,\|\,\pi_\theta(y|x)\bigr]",
-    assumes=r"$\lambda=1$, uniform reference, and $\pi_\theta(y_1|x)+\pi_\theta(y_2|x)=1$",
-    verdict=CONDITIONALLY,
-    because=r"That the two responses are all that the reference can say does not make them all that $\pi_\theta$ can "
-    "say: it may leak mass to a third. DPO is the same at $(.8,.2,0)$ and at $(.08,.02,.9)$; the divergence is not.",
-    proof=r"DPO's loss of a pair is the cross-entropy of its label, which has the probabilities of $\pi^*$.",
-)
-def eq_22(evidence: Evidence) -> None:
-    """A constant apart, if no mass leaks."""
+@claim("eq-22", "Eq. (22), first and last expression", CONDITIONALLY)
+def eq_22(c):
+    r"""\ell_{\mathrm{DPO}}\equiv\mathbb{E}_x\,\mathrm{KL}\bigl[\pi^*(y|x)\,\|\,\pi_\theta(y|x)\bigr]
 
-    def identity(c: Case, backward: bool = False) -> bool:
-        s = c.setting
-
-        def kl(p: Vector) -> Logs:
-            return divergence(p, s.optimum) if backward else divergence(s.optimum, p)
-
-        return s.dpo(c.policy, ONE_PAIR) - s.dpo(c.other, ONE_PAIR) == kl(c.policy) - kl(c.other)
-
-    tight = (F(3, 10), F(7, 10), F(0))
-    evidence.fails(identity, at=Case(BEYOND, LEAK, BEYOND.optimum), control=Case(BEYOND, tight, BEYOND.optimum))
-    evidence.holds(identity, plain_pair, role=CONDITIONAL, control=lambda c: identity(c, backward=True))
+    Assumes: $\lambda=1$, uniform reference, and $\pi_\theta(y_1|x)+\pi_\theta(y_2|x)=1$
+    Because: That the two responses are all that the reference can say does not make them all that $\pi_\theta$ can say:
+    it may leak mass to a third. DPO is the same at $(.8,.2,0)$ and at $(.08,.02,.9)$; the divergence is not.
+    Proof: DPO's loss of a pair is the cross-entropy of its label, which has the probabilities of $\pi^*$.
+    """
+    optimum, policy = c
+    same_loss = policy[0] * optimum[1] == policy[1] * optimum[0]  # DPO's loss is a function of the ratio
+    divergence = sum((a * log(a / p) for a, p in zip(optimum, policy, strict=True)), F(0))
+    return not same_loss or divergence == 0
 
 
-def line_3(s: Setting, policy: Vector, second: int) -> Logs:
-    """Return the third line of Eq. (22), with the response whose probability stands in the second logarithm."""
-    first, other = s.optimum
-    return first * log(1 / policy[0]) + other * log(1 / policy[second])
+def forward_divergence(power=1):
+    kl = sum(a * sp.log(a / p**power) for a, p in zip(OPTIMUM, POLICY, strict=True))
+    entropy = -sum(a * sp.log(a) for a in OPTIMUM)
+    return same(LABELS, kl + entropy)
 
 
-@claim(
-    "wipf2024.eq-22-line-3",
-    source="Eq. (22), third line",
-    says=r"\ell_{\mathrm{DPO}}=\mathbb{E}_x\Bigl[\pi^*(y_1|x)\log\frac{1}{\pi_\theta(y_1|x)}"
-    r"+\pi^*(y_2|x)\log\frac{1}{\pi_\theta(y_1|x)}\Bigr]",
-    assumes=r"two responses, $\lambda=1$, uniform reference",
-    verdict=MISPRINT,
-    because=r"The second logarithm should have $\pi_\theta(y_2|x)$. As printed the line is $-\ln\pi_\theta(y_1|x)$, "
-    r"whatever $\pi^*$ is.",
-    proof="The second line with Eq. (15).",
-)
-def eq_22_line_3(evidence: Evidence) -> None:
-    """The printed line does not depend on the preferences."""
-
-    def equal(c: Case, second: int) -> bool:
-        return c.setting.dpo(c.policy) == line_3(c.setting, c.policy, second)
-
-    s, half = Setting.plain(pair(F(3, 4))), pair(F(1, 2))
-    evidence.fails(lambda c: equal(c, 0), at=Case(s, pair(F(1, 4)), half), control=Case(s, half, half))
-    evidence.holds(lambda c: equal(c, 1), plain_pair, role=CORRECTED, control=lambda c: equal(c, 0))
+eq_22.false(at=((F(4, 5), F(1, 5)), LEAK), true_at=((F(4, 5), F(1, 5)), (F(4, 5), F(1, 5))))
+eq_22.derived(of=forward_divergence, role=CONDITIONAL, wrong={"power": F(11, 10)})
 
 
-@claim(
-    "wipf2024.eq-23",
-    source="Eq. (23)",
-    says=r"\arg\min_{\pi_\theta}\ell_{\mathrm{RLHF}}(\pi_\theta,\pi_{\mathrm{ref}},r^*,\lambda)"
-    r"=\arg\min_{\pi_\theta}\ell_{\mathrm{DPO}}(\pi_\theta,\pi_{\mathrm{ref}},\lambda)",
-    assumes="the policy can give mass to $y_1$ and $y_2$ only",
-    verdict=CONDITIONALLY,
-    because=r"DPO does not change along $\pi\to(cq,\,c(1-q),\,1-c)$: with a third response its minimisers are a ray, "
-    r"that of RLHF is one point, and $\ell_{\mathrm{RLHF}}=\infty$ elsewhere on the ray if "
-    r"$\pi_{\mathrm{ref}}(y_3)=0$.",
-    instead="wipf2024.dpo-is-rlhf",
-    proof=r"Eqs. (20) and (22): both divergences are 0 at $\pi^*$ and positive elsewhere.",
-)
-def eq_23(evidence: Evidence) -> None:
-    """A minimiser of DPO is the minimiser of RLHF, unless mass can leak."""
+@claim("eq-22-line-3", "Eq. (22), third line", MISPRINT)
+def eq_22_line_3(c):
+    r"""\ell_{\mathrm{DPO}}=\mathbb{E}_x\Bigl[\pi^*(y_1|x)\log\frac{1}{\pi_\theta(y_1|x)}
+    +\pi^*(y_2|x)\log\frac{1}{\pi_\theta(y_1|x)}\Bigr]
 
-    def only_minimiser(c: Case) -> bool:
-        s = c.setting
-        return s.dpo(c.other, ONE_PAIR) > s.dpo(s.optimum, ONE_PAIR) or c.other == s.optimum
-
-    tight = (F(3, 10), F(7, 10), F(0))
-    at, control = (Case(BEYOND, BEYOND.reference, p) for p in (LEAK, tight))
-    evidence.fails(only_minimiser, at=at, control=control)
-    evidence.holds(
-        only_minimiser,
-        two_with_policies,
-        role=CONDITIONAL,
-        control=lambda c: c.setting.dpo(c.other) > c.setting.dpo(c.setting.reference) or c.other == c.setting.reference,
-    )
-    evidence.holds(
-        lambda c: c.setting.dpo(_leaked(c.policy, F(1, 10)), ONE_PAIR) == c.setting.dpo(c.policy, ONE_PAIR),
-        with_policies,
-        role=ALSO,
-        control=lambda c: c.setting.dpo(_leaked(c.policy, F(1, 10)), ONE_PAIR) == c.setting.dpo(c.other, ONE_PAIR),
-        worlds=100,
-    )
+    Assumes: two responses, $\lambda=1$, uniform reference
+    Because: The second logarithm should have $\pi_\theta(y_2|x)$. As printed the line is $-\ln\pi_\theta(y_1|x)$,
+    whatever $\pi^*$ is.
+    Proof: The second line with Eq. (15).
+    """
+    optimum, policy = c
+    return (1 - optimum) * log(policy / (1 - policy)) == 0  # by which the line differs from the loss
 
 
-def _leaked(policy: Vector, kept: F) -> Vector:
-    # all but a part of the mass moved to the last response, which is not compared if there are three
-    if len(policy) == 2:
-        return policy
-    return (*(kept * p for p in policy[:-1]), 1 - kept * (1 - policy[-1]))
+def with_second_response(power=1):
+    return same(LABELS, OPTIMUM[0] * sp.log(1 / POLICY[0]) + OPTIMUM[1] * sp.log(1 / POLICY[1] ** power))
+
+
+eq_22_line_3.false(at=(F(3, 4), F(1, 4)), true_at=(F(3, 4), F(1, 2)))
+eq_22_line_3.derived(of=with_second_response, role=CORRECTED, wrong={"power": F(11, 10)})
+
+
+@claim("eq-23", "Eq. (23)", CONDITIONALLY, "dpo-is-rlhf")
+def eq_23(c):
+    r"""\arg\min_{\pi_\theta}\ell_{\mathrm{RLHF}}(\pi_\theta,\pi_{\mathrm{ref}},r^*,\lambda)
+    =\arg\min_{\pi_\theta}\ell_{\mathrm{DPO}}(\pi_\theta,\pi_{\mathrm{ref}},\lambda)
+
+    Assumes: the policy can give mass to $y_1$ and $y_2$ only
+    Because: DPO does not change along $\pi\to(cq,\,c(1-q),\,1-c)$: with a third response its minimisers are a ray, that
+    of RLHF is one point, and $\ell_{\mathrm{RLHF}}=\infty$ elsewhere on the ray if $\pi_{\mathrm{ref}}(y_3)=0$.
+    Proof: Eqs. (20) and (22): both divergences are 0 at $\pi^*$ and positive elsewhere.
+    """
+    optimum, policy = c
+    return policy[0] * optimum[1] != policy[1] * optimum[0] or policy == optimum
+
+
+eq_23.false(at=((F(4, 5), F(1, 5)), LEAK), true_at=((F(4, 5), F(1, 5)), (F(3, 10), F(7, 10))))
+eq_23.derived(of=forward_divergence, role=CONDITIONAL, wrong={"power": F(11, 10)})
+eq_23.derived(of=eq_16, sums=LOSSES, role=CONDITIONAL, wrong={"share": F(11, 10)})
+eq_23.by_induction(**two_policies, of=gibbs, role=CONDITIONAL, wrong={"times": F(11, 10)})

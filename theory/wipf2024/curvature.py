@@ -2,268 +2,230 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction as F
-from typing import Any
 
 import sympy as sp
 
-from theory.claim import CONDITIONALLY, PROVED, claim
-from theory.evidence import ALSO, Evidence
-from theory.wipf2024.logarithms import Logs, log, power
+from theory.claim import CONDITIONALLY, PROVED
+from theory.evidence import CONDITIONAL
+from theory.proof import Named, Numbers, log, same, setting
+from theory.wipf2024.claims import claim
 
-Function = Callable[[F], Any]  # with values in the rationals or in Logs
-
-
-def relatively_concave(g: Function, f: Function, slopes: F, u1: F, u2: F) -> bool:
-    """Return whether inequality (13) holds at two points; ``slopes`` is g'(u1) / f'(u1)."""
-    tangent = g(u1) + slopes * (f(u2) - f(u1))
-    return bool(g(u2) <= tangent)
+U, GAMMA, LAMBDA = sp.symbols("u gamma lambda", positive=True)
+T = sp.Symbol("t", real=True)
 
 
-@dataclass(frozen=True)
-class Penalties:
-    """Two penalties ln(gamma + u), gamma1 < gamma2, and two points u1, u2 > 0."""
-
-    gamma1: F
-    gamma2: F
-    u1: F
-    u2: F
-
-    def __str__(self) -> str:
-        return f"gamma = {self.gamma1} and {self.gamma2}, u = {self.u1} and {self.u2}"
-
-
-def penalties(source: random.Random) -> Penalties:
-    """Draw two variances, the smaller one 0 at times, and two points."""
-    low = F(source.randint(0, 20), source.randint(1, 9))
-    u1, u2 = (F(source.randint(1, 60), source.randint(1, 12)) for _ in range(2))
-    return Penalties(low, low + F(source.randint(1, 20), source.randint(1, 9)), u1, u2)
-
-
-def penalty(gamma: F) -> Callable[[F], Logs]:
-    """Return u -> ln(gamma + u)."""
-    return lambda u: log(gamma + u)
-
-
-def bend(c: Penalties, mean: F) -> int:
-    """Return the sign of ln(gamma + mean) less the average of ln(gamma + u1) and ln(gamma + u2)."""
-    f = penalty(c.gamma2)
-    average = (f(c.u1) + f(c.u2)) * F(1, 2)
-    return (f(mean) - average).sign()
-
-
-@claim(
-    "wipf2024.concave-penalty",
-    source="Section 5, first observation",
-    says=r"u\mapsto\log(\gamma+u)\ \text{is concave and non-decreasing on}\ [0,\infty)",
-    assumes=r"$\gamma>0$",
-    verdict=PROVED,
-    because=r"Strictly so. The slope at 0 is $1/\gamma$: steep around zero only if $\gamma$ is small.",
-    proof=r"$f'=\frac{1}{\gamma+u}>0$, $f''=-\frac{1}{(\gamma+u)^2}<0$.",
-)
-def concave_penalty(evidence: Evidence) -> None:
-    """The value at the mean of two points is above the mean of the values."""
-
-    def concave(c: Penalties, mean: F) -> bool:
-        return bend(c, mean) > 0 or c.u1 == c.u2
-
-    def rises_below_its_tangent(c: Penalties, end: int) -> bool:  # the tangent at the lower or the upper point
-        low, high = sorted((c.u1, c.u2))
-        rise = log(c.gamma2 + high) - log(c.gamma2 + low)
-        return 0 < rise < (high - low) / (c.gamma2 + (low, high)[end]) or low == high
-
-    evidence.holds(
-        lambda c: concave(c, (c.u1 + c.u2) / 2),
-        penalties,
-        control=lambda c: concave(c, 2 * c.u1 * c.u2 / (c.u1 + c.u2)),  # at the harmonic mean
-        worlds=200,
-    )
-    evidence.holds(
-        lambda c: rises_below_its_tangent(c, end=0),
-        penalties,
-        control=lambda c: rises_below_its_tangent(c, end=1),
-        worlds=200,
-    )
-    u, gamma = sp.symbols("u gamma", positive=True)
-    slope = sp.diff(sp.log(gamma + u), u)
-
-    def at_zero(claimed: sp.Expr) -> bool:
-        return sp.simplify(slope.subs(u, 0) - claimed) == 0
-
-    evidence.proves(
-        lambda: at_zero(1 / gamma), control=lambda: at_zero(1 / (1 + gamma)), by="SymPy, the slope at 0", role=ALSO
-    )
-
-
-@claim(
-    "wipf2024.convex-in-log-ratio",
-    source="not in the paper; the penalty as a function of the log-ratio",
-    says=r"t\mapsto\log(\gamma+e^{\lambda t}),\quad t=\log\frac{\pi_\theta(y_l)}{\pi_\theta(y_w)},\quad\text{is "
-    r"convex}",
-    assumes=r"$\gamma>0$, $\lambda>0$",
-    verdict=PROVED,
-    proof=r"The second derivative is $\gamma\lambda^2e^{\lambda t}/(\gamma+e^{\lambda t})^2>0$. So the same loss is "
-    "concave in one coordinate and convex in another, the one in which a tabular softmax moves.",
-)
-def convex_in_log_ratio(evidence: Evidence) -> None:
-    """At the geometric mean of two ratios the value is below the mean of the values."""
-
-    def convex(c: Penalties, mean: Callable[[F, F], F]) -> bool:
-        squares = Penalties(c.gamma1, c.gamma2, c.u1**2, c.u2**2)
-        return bend(squares, mean(squares.u1, squares.u2)) < 0 or c.u1 == c.u2
-
-    evidence.holds(
-        lambda c: convex(c, lambda a, b: power(a * b, F(1, 2))),
-        penalties,
-        control=lambda c: convex(c, lambda a, b: (a + b) / 2),
-        worlds=200,
-    )
-    t, gamma, lam = sp.symbols("t gamma lambda", positive=True)
-
-    def second(claimed: sp.Expr) -> bool:
-        return sp.simplify(sp.diff(sp.log(gamma + sp.exp(lam * t)), t, 2) - claimed) == 0
-
-    exact = gamma * lam**2 * sp.exp(lam * t) / (gamma + sp.exp(lam * t)) ** 2
-    evidence.proves(lambda: second(exact), control=lambda: second(exact / lam), by="SymPy, the second derivative")
+@setting("0 < gamma_1 < gamma_2, 0 <= u < v")
+def two_points(numbers: Numbers) -> Named:
+    """Every two penalties at every two points."""
+    low, u = numbers.positive("gamma_1"), numbers.at_least("u", 0)
+    return Named(low=low, high=low + numbers.positive("more"), u=u, v=u + numbers.positive("step"))
 
 
 # --- Definition 5.1 ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Polynomials:
-    """Two polynomials by their coefficients of u, u^2, ..., and two points."""
-
-    f: tuple[F, ...]
-    g: tuple[F, ...]
-    u1: F
-    u2: F
-
-    def slope(self, coefficients: tuple[F, ...], u: F) -> F:
-        """Return the derivative of a polynomial."""
-        return sum((k * a * u ** (k - 1) for k, a in enumerate(coefficients, 1)), F(0))
-
-    def curve(self, coefficients: tuple[F, ...], u: F) -> F:
-        """Return the second derivative of a polynomial."""
-        return sum((k * (k - 1) * a * u ** (k - 2) for k, a in enumerate(coefficients, 1) if k > 1), F(0))
-
-    @property
-    def concave(self) -> bool:
-        """Return whether (13) holds at the two points."""
-        slopes = self.slope(self.g, self.u1) / self.slope(self.f, self.u1)
-        return relatively_concave(lambda u: value(self.g, u), lambda u: value(self.f, u), slopes, self.u1, self.u2)
-
-    def __str__(self) -> str:
-        f, g = (" + ".join(f"{a} u^{k}" for k, a in enumerate(p, 1) if a) or "0" for p in (self.f, self.g))
-        return f"f = {f}, g = {g}, u1 = {self.u1}, u2 = {self.u2}"
+@setting("f'(u_1) > 0; values of f and g at two points, g'(u_1)")
+def two_functions(numbers: Numbers) -> Named:
+    """Every two functions, by what (13) says of them; and affine maps with positive factors."""
+    names = ("f1", "f2", "g1", "g2", "slope_g", "shift", "other_shift")
+    factors = {name: numbers.positive(name) for name in ("slope_f", "factor", "other_factor")}
+    return Named(**{name: numbers.real(name) for name in names}, **factors)
 
 
-def value(coefficients: tuple[F, ...], u: F) -> F:
-    """Return a polynomial without constant term."""
-    return sum((a * u**k for k, a in enumerate(coefficients, 1)), F(0))
+def eq_13(f1, f2, g1, g2, slopes):
+    """Return whether (13) holds at two points; ``slopes`` is g'(u_1) / f'(u_1)."""
+    return g2 <= g1 + slopes * (f2 - f1)
 
 
-def quadratics(source: random.Random) -> Polynomials:
-    """Draw two quadratics and two different points of [0, 1]."""
-    f, g = ((F(source.randint(*first)), F(source.randint(-4, 4))) for first in ((-1, 8), (-8, 8)))
-    u1, u2 = source.sample(range(11), 2)
-    return Polynomials(f, g, F(u1, 10), F(u2, 10))
+@claim("definition-5.1", "Definition 5.1, Eq. (13)", CONDITIONALLY)
+def definition_5_1(c):
+    r"""f\ \text{strictly increasing, differentiable:}\quad g(u_2)\le
+    g(u_1)+\frac{g'(u_1)}{f'(u_1)}\bigl[f(u_2)-f(u_1)\bigr]\ \forall u_1,u_2\iff g\circ f^{-1}\ \text{concave}
+
+    Assumes: $f'>0$, and (13) for all $u_1,u_2\in[a,b]$
+    Because: A strictly increasing $f$ can have $f'(u_1)=0$, as $u^3$ at 0, and (13) then divides by zero. The
+    quantifier over $u_1,u_2$ is not printed.
+    Proof: In $t=f(u)$, (13) says that $h=g\circ f^{-1}$ lies below its tangents, whose slopes are $h'=g'/f'$; with the
+    tangent at a point between two others h lies above its chord, and with chords from a point on, below its tangent.
+    $h'$ falls if and only if $g''f'\le g'f''$.
+    """
+    return eq_13(c.f1, c.f2, c.g1, c.g2, c.slope_g / c.slope_f)
 
 
-def increasing(c: Polynomials) -> bool:
-    """Return whether the quadratic f has a positive derivative between the points."""
-    return c.slope(c.f, c.u1) > 0 and c.slope(c.f, c.u2) > 0
+def identity_at(slope_f):
+    """Return f = a u + u^3 and g = f between 0 and 1, of which g o f^-1 is the identity; f'(0) = ``slope_f``."""
+    return Named(f1=F(0), f2=1 + slope_f, g1=F(0), g2=1 + slope_f, slope_f=slope_f, slope_g=slope_f)
 
 
-@claim(
-    "wipf2024.definition-5.1",
-    source="Definition 5.1, Eq. (13)",
-    says=r"f\ \text{strictly increasing, differentiable:}\quad g(u_2)\le "
-    r"g(u_1)+\frac{g'(u_1)}{f'(u_1)}\bigl[f(u_2)-f(u_1)\bigr]"
-    r"\ \forall u_1,u_2\iff g\circ f^{-1}\ \text{concave}",
-    assumes=r"$f'>0$, and (13) for all $u_1,u_2\in[a,b]$",
-    verdict=CONDITIONALLY,
-    because="A strictly increasing $f$ can have $f'(u_1)=0$, as $u^3$ at 0, and (13) then divides by zero. The "
-    "quantifier over $u_1,u_2$ is not printed.",
-    proof=r"In $t=f(u)$, (13) says that $h=g\circ f^{-1}$ lies below its tangents, whose slopes are $h'=g'/f'$. $h'$ "
-    r"falls if and only if $g''f'\le g'f''$.",
-)
-def definition_5_1(evidence: Evidence) -> None:
-    """For quadratics the sign of g''f' - g'f'' is the same everywhere, and decides (13) at every pair of points."""
-
-    def equivalent(c: Polynomials, normalised: bool = True) -> bool:
-        slope_f, slope_g = c.slope(c.f, c.u1), c.slope(c.g, c.u1)
-        if slope_f == 0:
-            return False  # (13) is not defined
-        curve_f, curve_g = c.curve(c.f, c.u1), c.curve(c.g, c.u1)
-        decided = curve_g * slope_f <= slope_g * curve_f if normalised else curve_g <= curve_f
-        return c.concave == decided
-
-    cubic, mended = (F(0), F(0), F(1)), (F(1), F(0), F(1))
-    at, control = (Polynomials(f, (F(1),), F(0), F(1)) for f in (cubic, mended))
-    evidence.fails(equivalent, at=at, control=control)
-    evidence.holds(equivalent, quadratics, given=increasing, control=lambda c: equivalent(c, normalised=False))
-
-
-@claim(
-    "wipf2024.affine-invariance",
-    source="Section 5 after Definition 5.1; caption of Figure 2",
-    says=r"g\ \text{is concave relative to}\ f\iff\alpha g+\beta\ \text{is concave relative to}\ \alpha'f+\beta'",
-    assumes=r"$\alpha>0$ and $\alpha'>0$",
-    verdict=CONDITIONALLY,
-    because="An affine map of $g$ with a negative factor turns concave into convex; one of $f$ would make it decrease.",
-    proof=r"(13) is multiplied by $\alpha$, and constants cancel.",
-)
-def affine_invariance(evidence: Evidence) -> None:
-    """Scaling both functions leaves (13) as it was, unless the sign changes."""
-
-    def invariant(c: Polynomials, factor: F, other: F = F(3)) -> bool:
-        scaled = Polynomials(tuple(other * a for a in c.f), tuple(factor * a for a in c.g), c.u1, c.u2)
-        return scaled.concave == c.concave
-
-    concave = Polynomials((F(1),), (F(2), F(-1)), F(0), F(1))
-    evidence.fails(lambda c: invariant(*c), at=(concave, F(-1)), control=(concave, F(1)))
-    evidence.holds(
-        lambda c: invariant(c, F(1, 2)), quadratics, given=increasing, control=lambda c: invariant(c, F(-1, 2))
+@setting("h at t_1 < t < t_2, and a tangent at t, or a chord")
+def three_points(numbers: Numbers) -> Named:
+    """Every h, by what (13) says of it at three points."""
+    left, right, middle = numbers.positive("left"), numbers.positive("right"), numbers.real("middle")
+    return Named(
+        left=left, right=right, middle=middle, slope=numbers.real("slope"), h1=numbers.real("h1"), h2=numbers.real("h2")
     )
 
 
-@claim(
-    "wipf2024.relative-concavity",
-    source="Section 5, second observation",
-    says=r"\gamma_1<\gamma_2\implies\log(\gamma_1+u)\ \text{is concave relative to}\ \log(\gamma_2+u)",
-    assumes=r"$\gamma_1\ge 0$, $u\ge 0$; $u>0$ if $\gamma_1=0$",
-    verdict=PROVED,
-    because="Strictly so, and never the other way round.",
-    proof=r"$g'/f'=(\gamma_2+u)/(\gamma_1+u)$ has the derivative $-(\gamma_2-\gamma_1)/(\gamma_1+u)^2<0$.",
+def above_the_chord(c, times=1):
+    below = c.h1 <= c.middle - c.slope * c.left and c.h2 <= c.middle + c.slope * c.right
+    return not below or c.right * c.h1 + c.left * c.h2 <= times * (c.left + c.right) * c.middle + (1 - times)
+
+
+def quotient_above_the_chord(c, times=1):
+    chord = (c.left + c.right) * c.middle >= c.right * c.h1 + c.left * c.h2
+    return not chord or (c.middle - c.h1) / c.left >= times * (c.h2 - c.h1) / (c.left + c.right)
+
+
+def bend_of_h(u, f, g, sign=-1):
+    slope = sp.diff(g(u), u) / sp.diff(f(u), u)
+    bend = sp.diff(g(u), u, 2) * sp.diff(f(u), u) + sign * sp.diff(g(u), u) * sp.diff(f(u), u, 2)
+    return same(sp.diff(slope, u) / sp.diff(f(u), u), bend / sp.diff(f(u), u) ** 3)
+
+
+definition_5_1.false(at=identity_at(F(0)), true_at=identity_at(F(1)))
+definition_5_1.proved(over=three_points, of=above_the_chord, role=CONDITIONAL, wrong={"times": F(9, 10)})
+definition_5_1.proved(
+    over=three_points,
+    of=quotient_above_the_chord,
+    role=CONDITIONAL,
+    wrong={"times": F(11, 10)},
+    lemma="order of limits",
 )
-def relative_concavity(evidence: Evidence) -> None:
-    """Inequality (13), exactly; the reverse holds only at equal points."""
+definition_5_1.derived(
+    of=bend_of_h, symbols={"u": "real", "f": "function", "g": "function"}, role=CONDITIONAL, wrong={"sign": F(-9, 10)}
+)
 
-    def concave(c: Penalties) -> bool:
-        slopes = (c.gamma2 + c.u1) / (c.gamma1 + c.u1)
-        return relatively_concave(penalty(c.gamma1), penalty(c.gamma2), slopes, c.u1, c.u2)
 
-    def exchanged(c: Penalties) -> Penalties:
-        return Penalties(c.gamma2, c.gamma1, c.u1, c.u2)
+@claim("greater-curvature", "Section 5, the sentence after Definition 5.1", CONDITIONALLY, "definition-5.1")
+def greater_curvature(c):
+    r"""g\ \text{concave relative to}\ f,\ g(u)=f(u),\ g'(u)=f'(u)\ \text{(by an affine map)}\implies
+    |g''(u)|\ge|f''(u)|
 
-    evidence.holds(concave, penalties, control=lambda c: concave(exchanged(c)))
-    evidence.holds(
-        lambda c: not concave(exchanged(c)) or c.u1 == c.u2,
-        penalties,
-        role=ALSO,
-        control=lambda c: not concave(c) or c.u1 == c.u2,
-    )
-    u, gamma, step = sp.symbols("u gamma_1 delta", positive=True)
+    Assumes: $f''(u)\le 0$; $g'(u)>0$ before the map, whose factor must be positive (wipf2024.affine-invariance)
+    Because: What follows in general is $g''(u)\le f''(u)$ and $g\le f$. Where $f$ is convex that is less curvature, not
+    more: $g=2u-1$ is concave relative to $f=u^2$ and has none. For the penalties of the paper, which are concave, the
+    sentence is right.
+    Proof: $g''f'\le g'f''$ (wipf2024.definition-5.1) with $g'=f'>0$.
+    """
+    return not c.bend_g * c.slope <= c.slope * c.bend_f or abs(c.bend_g) >= abs(c.bend_f)
 
-    def falls(top: sp.Expr, bottom: sp.Expr) -> bool:
-        return bool(sp.simplify(sp.diff(top / bottom, u)).is_negative)
 
-    evidence.proves(
-        lambda: falls(gamma + step + u, gamma + u),
-        control=lambda: falls(gamma + u, gamma + step + u),
-        by="SymPy, the ratio of slopes falls",
-    )
+@setting("f'(u) = g'(u) > 0; f''(u), g''(u)")
+def normalised(numbers: Numbers) -> Named:
+    """Every two functions that touch at a point."""
+    return Named(slope=numbers.positive("slope"), bend_f=numbers.real("bend_f"), bend_g=numbers.real("bend_g"))
+
+
+def touching_from_below(c, times=1):
+    slope_g = c.slope_f  # normalised: g(u_1) = f(u_1) and g'(u_1) = f'(u_1)
+    return not eq_13(c.f1, c.f2, c.f1, c.g2, times * slope_g / c.slope_f) or c.g2 <= c.f2
+
+
+greater_curvature.false(
+    at=Named(slope=F(2), bend_f=F(2), bend_g=F(0)), true_at=Named(slope=F(2), bend_f=F(-2), bend_g=F(-2))
+)
+greater_curvature.proved(over=normalised, given=lambda c: c.bend_f <= 0, wrong_given=lambda c: c.bend_f <= F(1, 10))
+greater_curvature.proved(over=two_functions, of=touching_from_below, also=True, wrong={"times": F(11, 10)})
+
+
+@claim("affine-invariance", "Section 5 after Definition 5.1; caption of Figure 2", CONDITIONALLY)
+def affine_invariance(c, sign=1):
+    r"""g\ \text{is concave relative to}\ f\iff\alpha g+\beta\ \text{is concave relative to}\ \alpha'f+\beta'
+
+    Assumes: $\alpha>0$ and $\alpha'>0$
+    Because: An affine map of $g$ with a negative factor turns concave into convex; one of $f$ would make it decrease.
+    Proof: (13) is multiplied by $\alpha$, and constants cancel.
+    """
+    factor = sign * c.factor
+    g1, g2 = (factor * g + c.shift for g in (c.g1, c.g2))
+    f1, f2 = (c.other_factor * f + c.other_shift for f in (c.f1, c.f2))
+    mapped = eq_13(f1, f2, g1, g2, factor * c.slope_g / (c.other_factor * c.slope_f))
+    return eq_13(c.f1, c.f2, c.g1, c.g2, c.slope_g / c.slope_f) == mapped
+
+
+def bent(factor):
+    """Return f = u and g = 2 u - u^2 between 0 and 1, and an affine map of g."""
+    zero, one = F(0), F(1)
+    points = Named(f1=zero, f2=one, g1=zero, g2=one, slope_f=one, slope_g=F(2))
+    return Named(**vars(points), factor=factor, other_factor=F(3), shift=one, other_shift=zero)
+
+
+affine_invariance.false(at=bent(F(-1)), true_at=bent(F(1)))
+affine_invariance.proved(over=two_functions, role=CONDITIONAL, wrong={"sign": -1})
+
+
+# --- the penalty ---------------------------------------------------------------------------------------------------
+
+
+@claim("concave-penalty", "Section 5, first observation", PROVED)
+def concave_penalty(c, times=1):
+    r"""u\mapsto\log(\gamma+u)\ \text{is concave and non-decreasing on}\ [0,\infty)
+
+    Assumes: $\gamma>0$
+    Because: Strictly so. The slope at 0 is $1/\gamma$: steep around zero only if $\gamma$ is small.
+    Proof: It rises, and lies below each of its tangents, whose slopes are $1/(\gamma+u)$.
+    """
+    rise, step = log(c.low + c.v) - log(c.low + c.u), c.v - c.u
+    return 0 < rise < times * step / (c.low + c.u) and rise > step / (c.low + c.v)
+
+
+def slope_is(shift=0):
+    slope = sp.diff(sp.log(GAMMA + U), U)
+    return same(slope, 1 / (GAMMA + U)) & same(slope.subs(U, 0), 1 / (GAMMA + shift))
+
+
+concave_penalty.proved(over=two_points, wrong={"times": F(9, 10)})
+concave_penalty.derived(of=slope_is, wrong={"shift": F(1, 10)})
+
+
+@claim("convex-in-log-ratio", "not in the paper; the penalty as a function of the log-ratio", PROVED)
+def convex_in_log_ratio(power=2):
+    r"""t\mapsto\log(\gamma+e^{\lambda t}),\quad t=\log\frac{\pi_\theta(y_l)}{\pi_\theta(y_w)},\quad\text{is convex}
+
+    Assumes: $\gamma>0$, $\lambda>0$
+    Proof: The second derivative is $\gamma\lambda^2e^{\lambda t}/(\gamma+e^{\lambda t})^2>0$. So the same loss is
+    concave in one coordinate and convex in another, the one in which a tabular softmax moves.
+    """
+    grown = sp.exp(LAMBDA * T)
+    second = sp.diff(sp.log(GAMMA + grown), T, 2)
+    return same(second, GAMMA * LAMBDA**power * grown / (GAMMA + grown) ** 2)
+
+
+@setting("gamma, lambda, e^(lambda t) > 0")
+def second_derivative(numbers: Numbers) -> object:
+    """The second derivative, everywhere."""
+    gamma, strength, grown = (numbers.positive(name) for name in ("gamma", "lambda_", "grown"))
+    return gamma * strength**2 * grown / (gamma + grown) ** 2
+
+
+convex_in_log_ratio.derived(wrong={"power": F(21, 10)}, lemma="convex")
+convex_in_log_ratio.proved(over=second_derivative, of=lambda bend, least=0: bend > least, wrong={"least": F(1, 10)})
+
+
+@claim("relative-concavity", "Section 5, second observation", PROVED)
+def relative_concavity(c, sign=1):
+    r"""\gamma_1<\gamma_2\implies\log(\gamma_1+u)\ \text{is concave relative to}\ \log(\gamma_2+u)
+
+    Assumes: $\gamma_1\ge 0$, $u\ge 0$; $u>0$ if $\gamma_1=0$
+    Because: Strictly so, and never the other way round.
+    Proof: The slope of $g\circ f^{-1}$, $g'/f'=(\gamma_2+u)/(\gamma_1+u)$, falls as u rises, and f rises with u.
+    """
+    return sign * (c.high + c.u) / (c.low + c.u) > sign * (c.high + c.v) / (c.low + c.v)
+
+
+@setting("0 <= gamma_1 < gamma_2, 0 < u < v")
+def two_penalties(numbers: Numbers) -> Named:
+    """Every two penalties, gamma_1 = 0 allowed."""
+    low, u = numbers.at_least("gamma_1", 0), numbers.positive("u")
+    return Named(low=low, high=low + numbers.positive("more"), u=u, v=u + numbers.positive("step"))
+
+
+def ratio_of_slopes(c, d, times=1):
+    f, g = sp.log(d + U), sp.log(c + U)
+    return same(sp.diff(g, U) / sp.diff(f, U), times * (d + U) / (c + U))
+
+
+for family in (two_points, two_penalties):
+    relative_concavity.proved(over=family, wrong={"sign": -1}, lemma="mean value")
+relative_concavity.derived(of=ratio_of_slopes, wrong={"times": F(11, 10)})

@@ -2,118 +2,114 @@
 
 from __future__ import annotations
 
-import itertools
-import random
-from dataclasses import dataclass
 from fractions import Fraction as F
 
-from theory.claim import CONDITIONALLY, MISPRINT, claim
-from theory.evidence import CORRECTED, Evidence
-from theory.wipf2024.logarithms import ZERO, Logs, log
-from theory.wipf2024.objectives import Case, Setting, Vector, pair, plain_pair, setting, squares
+from theory.claim import CONDITIONALLY, MISPRINT
+from theory.evidence import CONDITIONAL, CORRECTED
+from theory.proof import Named, Numbers, log, setting
+from theory.wipf2024.claims import claim
 
 
-def drawn_twice(s: Setting, policy: Vector) -> Logs:
-    """Return l_DPO where y_1, y_2 are drawn independently from the reference; a response against itself costs ln 2."""
-    total = ZERO
-    for i, j in itertools.product(s.responses, repeat=2):
-        if i == j:
-            loss = log(2)
-        else:
-            odds, wins = s.odds(policy, i, j), s.preference(i, j)
-            loss = wins * log(1 + 1 / odds) + (1 - wins) * log(1 + odds)
-        total += s.reference[i] * s.reference[j] * loss
-    return total
+def draws(reference, wins, policy):
+    """Return the two losses of two responses: of different ones, and of two independent draws from the reference.
+
+    A response against itself costs ln 2. Beta is 1; ``wins`` is the probability that y_1 is preferred.
+    """
+    odds = policy * (1 - reference) / ((1 - policy) * reference)
+    differ = wins * log(1 + 1 / odds) + (1 - wins) * log(1 + odds)
+    both = reference * (1 - reference)
+    equal = reference**2 + (1 - reference) ** 2
+    return Named(differ=differ, drawn=both * differ + both * differ + equal * log(F(2)))
 
 
-@claim(
-    "wipf2024.footnote-3",
-    source="footnote 3, used in the second equality of Eq. (22)",
-    says=r"\ell_{\mathrm{DPO}}^{\text{with}\ y_1=y_2}=\ell_{\mathrm{DPO}}^{y_1\ne y_2}+C",
-    assumes="two responses drawn independently from a uniform reference",
-    verdict=MISPRINT,
-    because="Equal draws do not only add a constant, they also take weight from the others: the two losses are "
-    r"related by $\frac12\ell+\frac12\ln 2$. The factor is harmless as long as it is the same at every prompt.",
-    proof=r"Two draws differ with probability $2\pi_{\mathrm{ref}}(y_1)\pi_{\mathrm{ref}}(y_2)=\frac12$, and equal "
-    r"ones cost $\ln 2$ each.",
+@setting("0 < p*, ref(y_1), pi(y_1) < 1; the cost of a pair is any number")
+def two_draws(numbers: Numbers) -> Named:
+    """Two responses with any reference, and the cost of the pair at two policies."""
+    reference = numbers.between("reference", 0, 1)
+    first, second, ln2 = numbers.real("first"), numbers.real("second"), numbers.positive("ln2")
+    both, equal = reference * (1 - reference), reference**2 + (1 - reference) ** 2
+    drawn = [both * cost + both * cost + equal * ln2 for cost in (first, second)]
+    return Named(reference=reference, first=first, second=second, ln2=ln2, drawn=drawn)
+
+
+@claim("footnote-3", "footnote 3, used in the second equality of Eq. (22)", MISPRINT)
+def footnote_3(pair):
+    r"""\ell_{\mathrm{DPO}}^{\text{with}\ y_1=y_2}=\ell_{\mathrm{DPO}}^{y_1\ne y_2}+C
+
+    Assumes: two responses drawn independently from a uniform reference
+    Because: Equal draws do not only add a constant, they also take weight from the others: the two losses are related
+    by $\frac12\ell+\frac12\ln 2$. The factor is harmless as long as it is the same at every prompt.
+    Proof: Two draws differ with probability $2\pi_{\mathrm{ref}}(y_1)\pi_{\mathrm{ref}}(y_2)=\frac12$, and equal ones
+    cost $\ln 2$ each.
+    """
+    one, other = (draws(**vars(case)) for case in pair)
+    return abs((one.drawn - other.drawn) - (one.differ - other.differ)) < F(1, 10**20)
+
+
+def affine(c, share=1):
+    both = 2 * c.reference * (1 - c.reference)
+    return c.drawn[0] == share * both * c.first + (1 - both) * c.ln2
+
+
+def half_at_uniform(c, room=0):
+    return c.reference - c.reference**2 <= F(1, 4) + room and (
+        (2 * c.reference * (1 - c.reference) == F(1, 2)) == (c.reference == F(1, 2) + room)
+    )
+
+
+HALF = F(1, 2)
+footnote_3.false(
+    at=tuple(Named(reference=HALF, wins=F(3, 4), policy=p) for p in (F(1, 4), HALF)),
+    true_at=tuple(Named(reference=HALF, wins=HALF, policy=p) for p in (F(1, 5), F(4, 5))),
 )
-def footnote_3(evidence: Evidence) -> None:
-    """The four draws, counted."""
-
-    def additive(c: Case) -> bool:
-        s = c.setting
-        return drawn_twice(s, c.policy) - drawn_twice(s, c.other) == s.dpo(c.policy) - s.dpo(c.other)
-
-    def affine(s: Setting, policy: Vector) -> bool:
-        return drawn_twice(s, policy) == s.dpo(policy) / 2 + log(2) / 2
-
-    s = Setting.plain(pair(F(3, 4)))
-    mirrored = Case(Setting.plain(pair(F(1, 2))), pair(F(1, 5)), pair(F(4, 5)))
-    evidence.fails(additive, at=Case(s, pair(F(1, 4)), pair(F(1, 2))), control=mirrored)
-    evidence.holds(
-        lambda c: affine(c.setting, c.policy),
-        plain_pair,
-        role=CORRECTED,
-        control=lambda c: affine(Setting(c.other, c.setting.tilt), c.policy),
-    )
+footnote_3.proved(over=two_draws, of=affine, role=CORRECTED, wrong={"share": F(11, 10)})
+footnote_3.proved(over=two_draws, of=half_at_uniform, role=CORRECTED, wrong={"room": F(1, 100)})
 
 
-@dataclass(frozen=True)
-class TwoPrompts:
-    """Two prompts of equal weight that share one policy, and a probability of y_1 at which to look."""
-
-    settings: tuple[Setting, Setting]
-    p: F
-
-    def slope(self, drawn: bool) -> F:
-        """Return the slope in p of the DPO loss; with ``drawn`` the pairs are drawn from the reference, twice."""
-        slopes = [s.dpo_slope(pair(self.p), (F(1), F(-1))) for s in self.settings]
-        weights = [2 * s.reference[0] * s.reference[1] if drawn else F(1) for s in self.settings]
-        return sum((w * slope for w, slope in zip(weights, slopes, strict=True)), F(0))
-
-    def __str__(self) -> str:
-        return f"{self.settings[0]}\n{self.settings[1]}\npi(y_1) = {self.p} at both"
+# --- with more than one prompt -------------------------------------------------------------------------------------
 
 
-def two_prompts(source: random.Random) -> TwoPrompts:
-    """Draw two prompts, with the same reference at times, and a policy."""
-    first, second = setting(source, 2), setting(source, 2)
-    first = Setting(first.reference, first.tilt)
-    second = Setting(first.reference if source.random() < 0.7 else second.reference, second.tilt)
-    return TwoPrompts((first, second), squares(source, 2)[0])
+@setting("slopes of the loss at two prompts, any; probabilities of the references on y_1")
+def shared(numbers: Numbers) -> Named:
+    """Two prompts of equal weight that share one policy; the references are equally skewed."""
+    reference = numbers.between("reference", 0, 1)
+    return Named(slopes=(numbers.real("first"), numbers.real("second")), references=(reference, 1 - reference))
 
 
-@claim(
-    "wipf2024.footnote-3-minimiser",
-    source="footnote 3, for any reference",
-    says=r"\arg\min_{\pi\in S}\ell_{\mathrm{DPO}}^{\text{with}\ y_1=y_2}=\arg\min_{\pi\in "
-    r"S}\ell_{\mathrm{DPO}}^{y_1\ne y_2}",
-    assumes="a reference equally skewed at all prompts (the uniform one is), or a constraint that does not couple "
-    "prompts",
-    verdict=CONDITIONALLY,
-    because=r"Two draws differ with probability $2\pi_{\mathrm{ref}}(y_1)\pi_{\mathrm{ref}}(y_2)$. Where the "
-    "reference differs between prompts this weights them, and a policy shared by the prompts goes elsewhere.",
-    proof="With one factor for all prompts both slopes have one sign everywhere; without coupling each prompt has its "
-    "own minimiser.",
-)
-def footnote_3_minimiser(evidence: Evidence) -> None:
-    """Where the two slopes have opposite signs, the minimisers lie on different sides."""
+def slopes(c):
+    """Return the slope of the sum of both losses in the shared policy, without and with equal draws."""
+    weights = [2 * reference * (1 - reference) for reference in c.references]
+    return c.slopes[0] + c.slopes[1], weights[0] * c.slopes[0] + weights[1] * c.slopes[1]
 
-    def same_sign(c: TwoPrompts) -> bool:
-        plain_slope, drawn_slope = c.slope(drawn=False), c.slope(drawn=True)
-        return (plain_slope > 0) == (drawn_slope > 0) and (plain_slope < 0) == (drawn_slope < 0)
 
-    def same_factor(c: TwoPrompts) -> bool:
-        return len({s.reference[0] * s.reference[1] for s in c.settings}) == 1
+@claim("footnote-3-minimiser", "footnote 3, for any reference", CONDITIONALLY)
+def footnote_3_minimiser(c, least=0):
+    r"""\arg\min_{\pi\in S}\ell_{\mathrm{DPO}}^{\text{with}\ y_1=y_2}=\arg\min_{\pi\in
+    S}\ell_{\mathrm{DPO}}^{y_1\ne y_2}
 
-    uniform = Setting.plain(pair(F(1, 5)))
-    skewed, one_sided = (Setting(pair(a), (F(1), F(1))) for a in (F(9, 10), F(99, 100)))
-    evidence.fails(
-        same_sign, at=TwoPrompts((uniform, skewed), F(1, 2)), control=TwoPrompts((uniform, uniform), F(1, 2))
-    )
-    evidence.holds(
-        same_sign,
-        two_prompts,
-        given=same_factor,
-        control=lambda c: same_sign(TwoPrompts((c.settings[0], one_sided), c.p)),
-    )
+    Assumes: a reference equally skewed at all prompts (the uniform one is), or a constraint that does not couple
+    prompts
+    Because: Two draws differ with probability $2\pi_{\mathrm{ref}}(y_1)\pi_{\mathrm{ref}}(y_2)$. Where the reference
+    differs between prompts this weights them, and a policy shared by the prompts goes elsewhere.
+    Proof: With one factor for all prompts both losses order any two policies alike; without coupling each prompt has
+    a factor of its own, and its own minimiser.
+    """
+    plain, drawn = slopes(c)
+    return (plain > 0) == (drawn > least) and (plain < 0) == (drawn < least)
+
+
+def order_alike(c, least=0):  # one prompt: the better of two policies, or a tie, whatever the reference
+    plain, drawn = c.first - c.second, c.drawn[0] - c.drawn[1]
+    return (plain > 0) == (drawn > least) and (plain < 0) == (drawn < least)
+
+
+def at_even(p_uniform, p_skewed, skew):
+    """Return the two slopes at pi(y_1) = 1/2 of a prompt with a uniform and one with a skewed reference, beta = 1."""
+    odds = [(1 - r) / r for r in (HALF, skew)]
+    found = [2 * (o / (1 + o) - wins) * 2 for o, wins in zip(odds, (p_uniform, p_skewed), strict=True)]
+    return Named(slopes=tuple(found), references=(HALF, skew))
+
+
+footnote_3_minimiser.false(at=at_even(F(1, 5), HALF, F(9, 10)), true_at=at_even(F(1, 5), F(1, 5), HALF))
+footnote_3_minimiser.proved(over=shared, role=CONDITIONAL, wrong={"least": F(1, 10)})
+footnote_3_minimiser.proved(over=two_draws, of=order_alike, role=CONDITIONAL, wrong={"least": F(1, 10)})

@@ -152,7 +152,7 @@ def power(base: Rational, exponent: Rational) -> Fraction:
 
 @lru_cache(maxsize=65536)
 def _factors(number: int) -> tuple[tuple[int, int], ...]:
-    return tuple(factorint(number).items())
+    return tuple((int(prime), int(times)) for prime, times in factorint(number).items())
 
 
 def _over_primes(terms: Iterable[tuple[Fraction, Fraction]]) -> Mapping[int, Fraction]:

@@ -5,59 +5,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction as F
 
-from theory.claim import CONDITIONALLY, PROVED, claim
-from theory.evidence import ALSO, CONDITIONAL, Evidence
-from theory.wipf2024.logarithms import ZERO, Logs
-from theory.wipf2024.objectives import (
-    Case,
-    Setting,
-    Vector,
-    divergence,
-    pair,
-    plain,
-    plain_pair,
-    two_with_policies,
-    with_policies,
-)
+import sympy as sp
+
+from theory.claim import CONDITIONALLY, PROVED
+from theory.evidence import CONDITIONAL
+from theory.proof import same
+from theory.wipf2024.backward_forward import LOSSES, eq_16, forward_divergence
+from theory.wipf2024.claims import claim
+from theory.wipf2024.gaussian import TUPLES, summed
+from theory.wipf2024.objectives import Setting, Vector
 
 
-def pairwise_divergence(s: Setting, policy: Vector) -> Logs:
-    """Return the sum over pairs of KL(Ber(p*_ij), Ber(sigma(margin_ij)))."""
-    total = ZERO
-    for i, j in s.pairs:
-        odds = s.odds(policy, i, j)
-        total += divergence(pair(s.preference(i, j)), pair(odds / (1 + odds)))
-    return total
+@claim("dpo-pairwise-divergence", "not in the paper; replaces the final step of Appendix C", PROVED)
+def dpo_is_pairwise(odds, ratio, reference, strength, times=1):
+    r"""\ell_{\mathrm{DPO}}(\pi)\equiv\sum_{i<j}\mathrm{KL}
+    \bigl[\mathrm{Ber}(p^*_{ij})\,\|\,\mathrm{Ber}(\sigma(m_{ij}))\bigr],
+    \quad m_{ij}=\lambda\ln\frac{\pi_i}{\pi_j}-\lambda\ln\frac{\pi_{\mathrm{ref},i}}{\pi_{\mathrm{ref},j}}
+
+    Assumes: expected loss under Bradley-Terry labels, all pairs asked equally often; any number of responses, any
+    reference and $\lambda$; $\equiv$ is up to a constant
+    Proof: The expected logistic loss of a pair is the cross-entropy of its label; take away the entropy. With two
+    responses $\sigma(m)\propto(\pi/\pi_{\mathrm{ref}})^\lambda$: a divergence between powers of policies, and between
+    the policies themselves only at $\lambda=1$.
+    """
+    margin = strength * sp.log(ratio) - strength * sp.log(reference)
+    label = odds / (1 + odds), 1 / (1 + odds)
+    sigma = 1 / (1 + sp.exp(-margin)), 1 / (1 + sp.exp(margin))
+    loss = sum(wins * sp.log(1 + sp.exp(-side)) for wins, side in zip(label, (margin, -margin), strict=True))
+    divergence = sum(a * (sp.log(a) - sp.log(b)) for a, b in zip(label, sigma, strict=True))
+    return same(loss, times * divergence - sum(a * sp.log(a) for a in label))
 
 
-@claim(
-    "wipf2024.dpo-pairwise-divergence",
-    source="not in the paper; replaces the final step of Appendix C",
-    says=r"\ell_{\mathrm{DPO}}(\pi)\equiv\sum_{i<j}\mathrm{KL}"
-    r"\bigl[\mathrm{Ber}(p^*_{ij})\,\|\,\mathrm{Ber}(\sigma(m_{ij}))\bigr],"
-    r"\quad m_{ij}=\lambda\ln\frac{\pi_i}{\pi_j}-\lambda\ln\frac{\pi_{\mathrm{ref},i}}{\pi_{\mathrm{ref},j}}",
-    assumes="expected loss under Bradley-Terry labels, all pairs asked equally often; any number of responses, any "
-    r"reference and $\lambda$; $\equiv$ is up to a constant",
-    verdict=PROVED,
-    proof="The expected logistic loss of a pair is the cross-entropy of its label; take away the entropy. With two "
-    r"responses $\sigma(m)\propto(\pi/\pi_{\mathrm{ref}})^\lambda$: a divergence between powers of policies, and "
-    r"between the policies themselves only at $\lambda=1$.",
-)
-def dpo_is_pairwise(evidence: Evidence) -> None:
-    """Differences of losses are differences of the sums of divergences."""
-
-    def identity(c: Case) -> bool:
-        s = c.setting
-        difference = s.dpo(c.policy) - s.dpo(c.other)
-        return difference == pairwise_divergence(s, c.policy) - pairwise_divergence(s, c.other)
-
-    def between_policies(c: Case) -> bool:  # with pi** of Eq. (17) in the place of the pairs
-        s = c.setting
-        difference = s.dpo(c.policy) - s.dpo(c.other)
-        return difference == divergence(s.optimum, c.policy) - divergence(s.optimum, c.other)
-
-    evidence.holds(identity, with_policies, control=between_policies, worlds=200)
-    evidence.holds(identity, two_with_policies, control=between_policies, worlds=100)
+dpo_is_pairwise.derived(wrong={"times": F(11, 10)})
+dpo_is_pairwise.derived(of=summed, sums=TUPLES, wrong={"share": F(11, 10)})
 
 
 @dataclass(frozen=True)
@@ -75,69 +55,49 @@ class Cap:
         return (self.cap, second * rest, third * rest)
 
     def __str__(self) -> str:
+        """Return the setting and the constraint."""
         return f"{self.setting}, pi(y_1) <= {self.cap}"
 
 
 ALONG = (F(0), F(1), F(-1))  # from the third response to the second: along the edge of the constraint
 UNEQUAL = Setting.plain((F(6, 10), F(3, 10), F(1, 10)))
+BINDING, SLACK = Cap(UNEQUAL, F(3, 10)), Cap(UNEQUAL, F(6, 10))
 
 
 @claim(
-    "wipf2024.forward-backward",
-    source="Section 3, after Proposition 3.1; final step of Appendix C",
-    says=r"\arg\min_{\pi\in S}\ell_{\mathrm{DPO}}=\arg\min_{\pi\in S}\mathrm{KL}(\pi^*\|\pi),\qquad"
-    r"\arg\min_{\pi\in S}\ell_{\mathrm{RLHF}}=\arg\min_{\pi\in S}\mathrm{KL}(\pi\|\pi^*)",
-    assumes=r"exactly two responses, $\lambda=1$, uniform reference",
-    verdict=CONDITIONALLY,
-    because=r"With three responses, $\pi^*=(.6,.3,.1)$ and $\pi(y_1)\le.3$, both projections of $\pi^*$ are the same "
-    "policy $(.3,.525,.175)$, and DPO has another, $(.3,.5727,.1273)$: its slope at the projection is not 0. The "
-    "difference between RLHF and DPO is then not one between the two divergences at all.",
-    instead="wipf2024.dpo-pairwise-divergence",
-    proof=r"With two responses the one pair's label has the probabilities of $\pi^*$, and $\sigma(m)=\pi(y_1)$.",
+    "forward-backward",
+    "Section 3, after Proposition 3.1; final step of Appendix C",
+    CONDITIONALLY,
+    "dpo-pairwise-divergence",
 )
-def forward_backward(evidence: Evidence) -> None:
-    """Three responses: DPO is not stationary at the projection; two: the forward divergence and a constant."""
+def forward_backward(c):
+    r"""\arg\min_{\pi\in S}\ell_{\mathrm{DPO}}=\arg\min_{\pi\in S}\mathrm{KL}(\pi^*\|\pi),\qquad
+    \arg\min_{\pi\in S}\ell_{\mathrm{RLHF}}=\arg\min_{\pi\in S}\mathrm{KL}(\pi\|\pi^*)
 
-    def dpo_is_stationary(c: Cap) -> bool:
-        return c.setting.dpo_slope(c.projection, ALONG) == 0
+    Assumes: exactly two responses, $\lambda=1$, uniform reference
+    Because: With three responses, $\pi^*=(.6,.3,.1)$ and $\pi(y_1)\le.3$, both projections of $\pi^*$ are the same
+    policy $(.3,.525,.175)$, and DPO has another, $(.3,.5727,.1273)$: its slope at the projection is not 0. The difference
+    between RLHF and DPO is then not one between the two divergences at all.
+    Proof: With two responses the one pair's label has the probabilities of $\pi^*$, and $\sigma(m)=\pi(y_1)$; for RLHF
+    wipf2024.eq-16, whatever the number of responses.
+    """
+    return c.setting.dpo_slope(c.projection, ALONG) == 0  # DPO is stationary at both projections
 
-    def rlhf_is_stationary(c: Cap, moved: F = F(0)) -> bool:
-        first, second, third = c.projection
-        return c.setting.rlhf_slope((first, second + moved, third - moved), ALONG).sign() == 0
 
-    def forward(c: Case) -> bool:
-        s = c.setting
-        return s.dpo(c.policy) - s.dpo(c.other) == divergence(s.optimum, c.policy) - divergence(s.optimum, c.other)
+def rlhf_is_stationary(c, moved=F(0)):
+    first, second, third = c.projection
+    return c.setting.rlhf_slope((first, second + moved, third - moved), ALONG).sign() == 0
 
-    def backward(c: Case) -> bool:
-        s = c.setting
-        return s.rlhf(c.policy) - s.rlhf(c.other) == divergence(c.policy, s.optimum) - divergence(c.other, s.optimum)
 
-    def reversed_roles(c: Case) -> bool:
-        s = c.setting
-        return s.dpo(c.policy) - s.dpo(c.other) == divergence(c.policy, s.optimum) - divergence(c.other, s.optimum)
+def turns_at(c, second=F(5727, 10000)):
+    """Return whether the slope of DPO along the edge changes its sign here, to four decimals."""
+    around = (second - F(1, 20000), second + F(1, 20000))
+    below, above = (c.setting.dpo_slope((c.cap, a, 1 - c.cap - a), ALONG) for a in around)
+    return below < 0 < above
 
-    binding, slack = Cap(UNEQUAL, F(3, 10)), Cap(UNEQUAL, F(6, 10))
-    evidence.fails(dpo_is_stationary, at=binding, control=slack)
-    evidence.proves(
-        lambda: (
-            binding.setting.dpo_slope(binding.projection, ALONG) == F(-65600, 92169) and rlhf_is_stationary(binding)
-        ),
-        control=lambda: rlhf_is_stationary(binding, moved=F(1, 1000)),
-        by="at (3/10, 21/40, 7/40) the slope of DPO along the edge is -65600/92169, that of RLHF is 0",
-        role=ALSO,
-    )
 
-    def turns_at(second: F) -> bool:  # does the slope of DPO along the edge change sign within rounding?
-        around = (second - F(1, 20000), second + F(1, 20000))
-        below, above = (binding.setting.dpo_slope((F(3, 10), a, F(7, 10) - a), ALONG) for a in around)
-        return below < 0 < above
-
-    evidence.proves(
-        lambda: turns_at(F(5727, 10000)),
-        control=lambda: turns_at(F(5726, 10000)),
-        by="DPO is least along the edge at .5727; control: not at .5726",
-        role=ALSO,
-    )
-    evidence.finds(forward, plain, control=backward)
-    evidence.holds(forward, plain_pair, role=CONDITIONAL, control=reversed_roles)
+forward_backward.false(at=BINDING, true_at=SLACK)
+forward_backward.derived(of=forward_divergence, role=CONDITIONAL, wrong={"power": F(11, 10)})
+forward_backward.derived(of=eq_16, sums=LOSSES, role=CONDITIONAL, wrong={"share": F(11, 10)})
+forward_backward.evaluated([BINDING], of=rlhf_is_stationary, wrong={"moved": F(1, 1000)}, also=True)
+forward_backward.evaluated([BINDING], of=turns_at, wrong={"second": F(5726, 10000)}, also=True)

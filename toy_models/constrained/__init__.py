@@ -1,11 +1,11 @@
-"""Where a constraint parts RLHF from DPO (wipf2024 Section 3): small worlds, each one function of a few numbers.
+"""Where a constraint makes the optima of RLHF and DPO differ (wipf2024 Section 3): small worlds, one function each.
 
-Every world returns a frozen dataclass of arrays, quick enough to stand behind sliders:
+Every function returns a frozen dataclass of arrays, and is fast enough to be driven by sliders:
 
     ipywidgets.interact(lambda radius: draw(trust_region(radius=radius)), radius=(0.01, 0.3))
 
 RLHF here has the true reward, so that only the constraint can make a difference. It is KL(pi, pi*) up to a constant;
-DPO is its expected loss under labels of the same reward, every pair asked equally often.
+DPO is its expected loss when all pairs are compared equally often and labelled by the same reward.
 """
 
 from toy_models.constrained.modes import TwoModes, moments, two_modes

@@ -20,7 +20,7 @@ class TwoModes:
 
     Attributes:
         responses: where the responses lie, ``(81,)``.
-        target: log pi*, which RLHF with the true reward asks for.
+        target: log pi*, the optimum of RLHF with the true reward.
         free_rlhf: RLHF's choice among all policies, found by descent.
         free_dpo: DPO's choice among all policies, found by descent.
         rlhf: RLHF's choice among the bumps.
@@ -41,8 +41,8 @@ def two_modes(weight: float = 0.65, distance: float = 1.6, deviation: float = 0.
     """Return the choices of RLHF and DPO for the target weight N(distance) + (1 - weight) N(-distance).
 
     A bump is a policy with log pi = a x + b x^2 + constant and b <= 0: a Gaussian on the grid or, in the limit of a
-    wide one, a tilted flat policy. DPO and the forward divergence are convex in (a, b), RLHF is not: it is descended
-    from both modes and from the middle, and the best is kept.
+    wide one, a tilted flat policy. DPO and the forward divergence are convex in (a, b), RLHF is not: descent starts
+    from both modes and from the middle, and the best result is kept.
 
     Args:
         weight: share of the right mode, in (0, 1).
@@ -104,7 +104,7 @@ def moments(responses: np.ndarray, log_pi: np.ndarray) -> tuple[float, float]:
 
 
 def _mirror_descent(target: np.ndarray) -> np.ndarray:
-    """Descend RLHF over all policies, in steps of half its gradient in pi, log pi - log pi* and a constant."""
+    """Minimise RLHF over all policies by mirror descent, whose gradient in pi is log pi - log pi* plus a constant."""
     log_pi = np.full(len(target), -np.log(len(target)))
     for _ in range(60):
         log_pi = log_softmax(log_pi - 0.5 * (log_pi - target))
@@ -114,7 +114,7 @@ def _mirror_descent(target: np.ndarray) -> np.ndarray:
 def _best_bump(objective: Smooth, target: np.ndarray, starts: list[np.ndarray]) -> np.ndarray:
     features = np.stack([RESPONSES, RESPONSES**2], axis=1)
     found = [_fit(objective, target, features, start) for start in starts]
-    # with b > 0 the descent has left the bumps, and the best of them lies on their edge b = 0
+    # with b > 0 the result is not a bump, and the best bump lies on the boundary b = 0
     bumps = [log_pi for log_pi in found if _bend(log_pi) <= 0] or [
         _fit(objective, target, features[:, :1], np.zeros(1))
     ]
@@ -128,7 +128,7 @@ def _bend(log_pi: np.ndarray) -> float:
 
 
 def _fit(objective: Smooth, target: np.ndarray, features: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Descend an objective over the policies with logits features @ theta: Newton's steps, halved if need be.
+    """Minimise an objective over the policies with logits features @ theta by Newton's method with step halving.
 
     Args:
         objective: value, gradient and Hessian in the logits.

@@ -1,4 +1,4 @@
-"""Three objectives with one optimum pi*, and their gradients in the logits: RLHF, DPO, the forward divergence.
+"""Three objectives with the same optimum pi*, and their gradients in the logits: RLHF, DPO, the forward divergence.
 
 One prompt, beta = 1 and a uniform reference, so that pi* is proportional to exp(reward).
 """
@@ -15,7 +15,7 @@ from dynamics.errors import InvalidArgument
 
 
 def rlhf(log_pi: np.ndarray, log_target: np.ndarray) -> float:
-    """Return KL(pi, pi*) in nats: the objective of RLHF less its least value (wipf2024 Eq. 16).
+    """Return KL(pi, pi*) in nats: the objective of RLHF minus its minimum (wipf2024 Eq. 16).
 
     Args:
         log_pi: log pi (nats), ``(responses,)``.
@@ -53,7 +53,7 @@ def dpo(log_pi: np.ndarray, log_target: np.ndarray) -> float:
         log_target: log pi*, same shape.
 
     Example:
-        >>> round(dpo(np.log([0.5, 0.5]), np.log([0.75, 0.25])), 6)  # ln 2: this policy knows nothing
+        >>> round(dpo(np.log([0.5, 0.5]), np.log([0.75, 0.25])), 6)  # ln 2: a uniform policy
         0.693147
     """
     _check_pair(log_pi, log_target)
@@ -123,7 +123,7 @@ def check_share(argument: str, value: float) -> None:
 
 
 def check_array(argument: str, value: np.ndarray) -> None:
-    """Refuse anything but one array of numbers; quick, since it stands inside of descents."""
+    """Refuse anything but one array of numbers; cheap, since it is called in every step of a descent."""
     good = isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind == "f" and len(value) > 1
     if not good or np.isnan(value).any():
         raise InvalidArgument(argument, value, "an array of two or more numbers, shape (responses,)")

@@ -1,4 +1,4 @@
-"""Ties, in closed form: a policy blind to the prompt, and a policy blind to the difference of two responses."""
+"""Ties, in closed form: a policy that ignores the prompt, and one that gives two responses the same probability."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toy_models.constrained.objectives import check_share, dpo, rlhf, three_shar
 
 @dataclass(frozen=True, eq=False)
 class TiedPrompts:
-    """Both losses of a policy that gives y_1 the same probability p at two prompts, and where each is least.
+    """Both losses of a policy that gives y_1 the same probability p at two prompts, and where each is minimal.
 
     Attributes:
         probability: p, ``(points,)``.
@@ -42,7 +42,7 @@ class TiedResponses:
 def tied_prompts(first: float = 0.5, second: float = 0.9, weight: float = 0.5, points: int = 199) -> TiedPrompts:
     """Return both losses and both choices of a policy that ignores the prompt; two prompts, two responses each.
 
-    The set of such policies is convex. Still RLHF averages logits and DPO averages probabilities, which agree only
+    The set of such policies is convex. Still, RLHF averages logits and DPO averages probabilities, which agree only
     if first = second or, for weight = 1/2, if first + second = 1.
 
     Args:

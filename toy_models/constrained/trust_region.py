@@ -37,8 +37,8 @@ class TrustRegion:
 def trust_region(first: float = 0.6, second: float = 0.3, radius: float = 0.05, points: int = 181) -> TrustRegion:
     """Return what RLHF, DPO and the forward divergence choose in a trust region around the uniform reference.
 
-    With the target inside the region all three choose it; outside, three responses are enough to part them. With two
-    responses the region is an interval, and RLHF and DPO agree (``two_responses``).
+    If the target is inside the region, all three choose it; if it is outside, their choices differ. With two responses
+    instead of three the region is an interval, and RLHF and DPO agree (``two_responses``).
 
     Args:
         first: pi*(y_1), at least 0.001.
@@ -94,7 +94,7 @@ def _on_the_edge(
         balance = gradient(log_pi, log_target) + unknown[2] * rlhf_gradient(log_pi, UNIFORM)
         return np.append(balance[:2], rlhf(log_pi, UNIFORM) - radius)
 
-    # at the tempered target RLHF's gradient is that of the divergence times 1 - 1 / power
+    # at the tempered target RLHF's gradient is 1 - 1 / power times that of the divergence
     found = root(conditions, np.append(start[:2] - start[2], 1 / power - 1), tol=1e-13)
     if np.abs(conditions(found.x)).max() > 1e-10 or found.x[2] < 0:
         raise ArithmeticError(f"no optimum found on the edge of the region of radius {radius:g}: {found.message}")

@@ -1,4 +1,4 @@
-"""Two responses and an interval: RLHF and DPO choose the same policy, whatever reference, reward and beta are."""
+"""Two responses and an interval: RLHF and DPO choose the same policy, whatever the reference, the reward and beta."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dynamics.errors import InvalidArgument, check_count, is_finite
 from toy_models.constrained.objectives import check_share
 
 LEAST_SHARE = 1e-100
-"""Of reference and interval, and of beta: below it quotients leave the range of floats."""
+"""Smallest allowed reference, bound of the interval and beta: below it, quotients overflow."""
 
 
 @dataclass(frozen=True, eq=False)
 class TwoResponses:
-    """Both losses of one prompt with two responses, and where each is least on an interval.
+    """Both losses of one prompt with two responses, and where each is minimal on an interval.
 
     Attributes:
         probability: p = pi(y_1), ``(points,)``.
@@ -47,11 +47,11 @@ def two_responses(
     high: float = 0.7,
     points: int = 199,
 ) -> TwoResponses:
-    """Return both losses and both choices on low <= pi(y_1) <= high; the choices are one and the same.
+    """Return both losses and both choices on low <= pi(y_1) <= high; the two choices agree.
 
-    The slopes of both losses have the sign of p - p**, so that both choose the point of the interval nearest to p**.
-    Several prompts with an interval each split into such problems; a constraint across prompts does not
-    (``tied_prompts``).
+    The slopes of both losses have the sign of p - p**, where p** is their common unconstrained optimum, so that both
+    choose the point of the interval nearest to p**. With several prompts and an interval for each, the problem
+    separates into problems of this kind; with a constraint across prompts it does not (``tied_prompts``).
 
     Args:
         reward_gap: r(y_1) - r(y_2), from -30 to 30.
@@ -64,7 +64,8 @@ def two_responses(
     Raises:
         InvalidArgument: a number outside what is allowed.
 
-    Source: not in wipf2024; it bounds what Proposition 3.1 can say in the setting of its proof.
+    Source: not in wipf2024; with two responses, the setting of the proof of Proposition 3.1, no interval makes the two
+    choices differ.
 
     Example:
         >>> world = two_responses()
@@ -91,7 +92,7 @@ def two_responses(
 
     def dpo_slope(at: float) -> float:
         held = float(margin(at))
-        # sigma(held) - sigma(gap) to full relative accuracy; the factor beta / (p (1 - p)) has no say in its sign
+        # sigma(held) - sigma(gap) to full relative accuracy; the factor beta / (p (1 - p)) does not change its sign
         return float(
             np.exp(log_expit(held) + log_expit(-reward_gap)) - np.exp(log_expit(-held) + log_expit(reward_gap))
         )
@@ -108,7 +109,7 @@ def two_responses(
 
 
 def _least(slope: Callable[[float], float], low: float, high: float) -> float:
-    """Return where a function with a rising sign of its slope is least on an interval."""
+    """Return where a function is minimal on an interval, given its slope, which changes sign once, from - to +."""
     if slope(low) >= 0:
         return low
     if slope(high) <= 0:

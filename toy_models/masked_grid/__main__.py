@@ -21,14 +21,20 @@ console = Console(highlight=False)
 
 @app.command()
 def main(
-    seeds: Annotated[int, typer.Option(min=2, help="Seeds of every cell.")] = 24,
+    seeds: Annotated[int, typer.Option(min=2, help="Number of seeds for every method and mask rate.")] = 24,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for one on each core.")] = 1,
-    folder: Annotated[Path | None, typer.Option(help="Keep finished blocks here and resume from them.")] = None,
-    pairs: Annotated[str | None, typer.Option(help="uniform, reference, online or concentrated.")] = None,
-    policy: Annotated[str | None, typer.Option(help="tabular or mlp.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Folder for finished batches; an interrupted run is resumed from it.")
+    ] = None,
+    pairs: Annotated[
+        str | None, typer.Option(help="How pairs are drawn: uniform, reference, online or concentrated.")
+    ] = None,
+    policy: Annotated[str | None, typer.Option(help="Class of the policy: tabular or mlp.")] = None,
     steps: Annotated[int | None, typer.Option(help="Updates of every method.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,
-    concentration: Annotated[float | None, typer.Option(help="Of concentrated pairs.")] = None,
+    concentration: Annotated[
+        float | None, typer.Option(help="How close concentrated pairs are to the diagonal.")
+    ] = None,
 ) -> None:
     """Measure Table 1 of ma2025 under three readings and set it beside the printed numbers (a minute or two).
 
@@ -80,7 +86,7 @@ def _grid(title: str, columns: tuple[str, ...]) -> Grid:
 
 
 def _rewards(found: Any, index: int) -> Grid:
-    """Return the rewards of a reading beside print."""
+    """Return a table of the rewards of a reading beside the printed ones."""
     from toy_models.masked_grid.table_1 import MASKS, NAMES, PRINTED, READINGS, ROWS, with_error  # noqa: PLC0415
 
     grid = _grid(f"R2, {READINGS[index].name}: {_settings(READINGS[index].setting)}", ("print", "here"))
@@ -93,7 +99,7 @@ def _rewards(found: Any, index: int) -> Grid:
 
 
 def _differences(found: Any, index: int) -> Grid:
-    """Return the paired differences of a reading beside print: green as printed, red the opposite."""
+    """Return a reading's paired differences beside print: green for the printed sign, red for the opposite."""
     from toy_models.masked_grid.table_1 import COMPARISONS, READINGS, with_error  # noqa: PLC0415
 
     name = READINGS[index].name
@@ -113,14 +119,14 @@ def _differences(found: Any, index: int) -> Grid:
 
 
 def _own_reading(table: Any, setting: Any, reward: str) -> Grid:
-    from toy_models.masked_grid.table_1 import MASKS, NAMES, ROWS, paired, scores, with_error  # noqa: PLC0415
+    from toy_models.masked_grid.table_1 import MASKS, NAMES, ROWS, paired, rewards_by_seed, with_error  # noqa: PLC0415
 
     grid = _grid(f"{reward} and its paired difference to DPO trained on: {_settings(setting)}", ("", "difference"))
     for name in ROWS:
-        mine = [scores(table, name, mask, reward) for mask in MASKS]
-        base = [scores(table, "dpo", mask, reward) for mask in MASKS]
-        means = [with_error(*paired(x, 0 * x)) for x in mine]
-        differences = [with_error(*paired(x, y), "+") if name != "dpo" else "" for x, y in zip(mine, base, strict=True)]
+        own = [rewards_by_seed(table, name, mask, reward) for mask in MASKS]
+        base = [rewards_by_seed(table, "dpo", mask, reward) for mask in MASKS]
+        means = [with_error(*paired(x, 0 * x)) for x in own]
+        differences = [with_error(*paired(x, y), "+") if name != "dpo" else "" for x, y in zip(own, base, strict=True)]
         grid.add_row(NAMES[name], *means, *differences)
     return grid
 

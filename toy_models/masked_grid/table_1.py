@@ -1,4 +1,4 @@
-"""Table 1 of ma2025 again: three readings of Section 6.1, paired differences, and what of the table comes out."""
+"""Table 1 of ma2025, measured under three readings of Section 6.1, beside the printed numbers; paired differences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from dynamics import Table, sweep
-from toy_models.masked_grid.training import Setting, run
+from toy_models.masked_grid.training import Setting, train_batch
 
 MASKS = (0.0, 0.2, 0.4)
 
@@ -23,11 +23,11 @@ PRINTED = {
     "nbdpo-v2-symmetric": (4.45, 4.24, 4.82),
     "bdpo": (4.45, 4.40, 4.68),
 }
-"""The numbers in print: reward by method and mask rate, without errors."""
+"""The printed numbers: reward by method and mask rate, without standard errors."""
 
 ROWS = ("reference", "dpo", *list(PRINTED)[1:], "bdpo-detached", "dpo-half-beta")
-"""What is measured: the policy after the reference steps, DPO trained on from there, the printed variants, and two
-controls. Either of the first two may be the "baseline" of the table."""
+"""The measured rows: the policy after the reference steps, DPO trained further from there, the printed variants and
+two controls. Either of the first two may be the "baseline" of the table."""
 
 NAMES = {
     "baseline": "baseline",
@@ -45,7 +45,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read what Section 6.1 leaves open.
+    """One interpretation of what Section 6.1 leaves open.
 
     Args:
         name: in a few words.
@@ -65,11 +65,11 @@ READINGS = (
     Reading("baseline = reference", LITERAL, "reference"),
     Reading("concentrated pairs", CONCENTRATED, "dpo"),
 )
-"""The literal reading draws pairs uniformly over what is not masked, and trains every method on from the same
-reference, the baseline with them. The second differs in one row: the baseline is the reference itself. The third
+"""The literal reading draws pairs uniformly from what is not masked, and trains every method, the baseline included,
+from the same reference. The second differs in one row: the baseline is the reference itself. The third
 draws responses near the diagonal.
 
-Policy, optimiser, learning rate and steps are ours, since the paper names none. The last two readings were picked
+Policy, optimiser, learning rate and steps are ours, since the paper names none. The last two readings were selected
 after the fact, for the largest Kendall tau among some 35 settings (tabular or MLP, several learning rates, all kinds
 of pairs) at six lengths: the second of all, the third of those whose baseline is trained as long as the rest. They
 are the table's best case."""
@@ -81,7 +81,7 @@ class Comparison:
 
     Args:
         above: a row of the printed table.
-        below: another, or the same: then its reward without a mask is taken off.
+        below: a row; if it is the same row, its reward without a mask is subtracted.
     """
 
     above: str
@@ -104,7 +104,7 @@ COMPARISONS = (
     Comparison("nbdpo-symmetric", "nbdpo-symmetric"),
     Comparison("bdpo", "dpo-half-beta"),
 )
-"""What Section 6.1 says of its table, difference by difference, and last the control that it lacks."""
+"""The differences that Section 6.1 discusses, and last a control that the paper lacks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ class Regenerated:
 
 
 def verdict(difference: np.ndarray, error: np.ndarray, printed: np.ndarray) -> np.ndarray:
-    """Return whether differences have the sign in print: 1, -1, 0 if within two standard errors of 0, NaN if unknown.
+    """Return 1 where a difference has the printed sign, -1 if the opposite, 0 if within two errors of 0, else NaN.
 
     Example:
         >>> verdict(np.array([0.5, -0.5, 0.1]), np.array([0.1, 0.1, 0.1]), np.array([0.3, 0.3, 0.3]))
@@ -157,14 +157,14 @@ def measure(
     """Train every method of the table at every mask rate; one row for each run (arguments as of ``sweep``)."""
     grid: dict[str, list] = {"method": list(ROWS[1:]), "mask": list(MASKS)}
     fixed = {name: [value] for name, value in asdict(setting).items()}
-    return sweep(run, grid | fixed, seeds, apart=list(fixed), jobs=jobs, path=path, progress=progress)
+    return sweep(train_batch, grid | fixed, seeds, static=list(fixed), jobs=jobs, path=path, progress=progress)
 
 
-def scores(table: Table, row: str, mask: float, reward: str = "reward_2") -> np.ndarray:
+def rewards_by_seed(table: Table, row: str, mask: float, reward: str = "reward_2") -> np.ndarray:
     """Return the reward of a row of ``ROWS`` at a mask rate, one number for each seed, in the order of the seeds."""
     if row == "reference":
         row, reward = "dpo", f"reference_{reward}"
-    part = table.select(method=row, mask=mask)
+    part = table.where(method=row, mask=mask)
     return part[reward][np.argsort(part["seed"])]
 
 
@@ -200,7 +200,7 @@ def regenerate(
     Args:
         seeds: whole numbers, at least two for standard errors.
         jobs: processes.
-        folder: where finished blocks are kept to resume from; None for nowhere.
+        folder: where finished batches are stored, to resume from; None to store nothing.
         progress: whether to show bars.
     """
     tables: dict[Setting, Table] = {}
@@ -216,7 +216,7 @@ def compare(tables: Sequence[Table]) -> Regenerated:
     printed = np.array(list(PRINTED.values()))
     results: dict[str, list] = {name.name: [] for name in fields(Regenerated) if name.name != "printed"}
     for reading, table in zip(READINGS, tables, strict=True):
-        runs = {row: np.stack([scores(table, row, mask) for mask in MASKS]) for row in ROWS}
+        runs = {row: np.stack([rewards_by_seed(table, row, mask) for mask in MASKS]) for row in ROWS}
         runs["baseline"] = runs[reading.baseline]
         results["mean"].append([runs[row].mean(-1) for row in ROWS])
         results["error"].append([[paired(x, 0 * x)[1] for x in runs[row]] for row in ROWS])
@@ -237,7 +237,7 @@ def _paired_at(runs: dict[str, np.ndarray], comparison: Comparison, index: int) 
 
 
 def printed_differences() -> np.ndarray:
-    """Return the differences of the printed table, (comparison, mask); NaN where it has none."""
+    """Return the differences in the printed table, (comparison, mask); NaN where the table has none."""
     rows = {name: np.array(values)[:, None] for name, values in PRINTED.items()}
     rows["dpo-half-beta"] = np.full((len(MASKS), 1), np.nan)
     return np.array(
@@ -246,7 +246,7 @@ def printed_differences() -> np.ndarray:
 
 
 def report(found: Regenerated) -> list[str]:
-    """Return, in sentences, how close each reading comes and which differences have the sign in print."""
+    """Return, in sentences, how close each reading is to print and which differences have the printed sign."""
     lines = []
     said = found.verdict
     for index, reading in enumerate(READINGS):

@@ -1,4 +1,4 @@
-"""Training in the masked world: methods, mask rates and seeds as one tensor program, on common random numbers."""
+"""Training in the masked world: methods, mask rates and seeds in one tensor program, with common random numbers."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ POLICIES = ("tabular", "mlp")
 
 @dataclass(frozen=True)
 class Setting:
-    """What ma2025 Section 6.1 and Appendix B leave open, and the number of steps that they give.
+    """The settings that ma2025 Section 6.1 and Appendix B leave open, and the number of steps, which they give.
 
     Args:
         pairs: where the two responses of a pair come from, masked ones left out: "uniform"; "reference", the policy
@@ -78,7 +78,7 @@ class Setting:
         concentration: for "concentrated" pairs only.
 
     Raises:
-        InvalidArgument: which argument, what was got, what is allowed.
+        InvalidArgument: an unknown kind of pairs or policy, a count below 1, or a negative rate.
 
     Example:
         >>> Setting(pairs="online", policy="tabular", learning_rate=0.1).steps
@@ -114,7 +114,7 @@ class Trained:
     Attributes:
         log_probs: log pi (nats) after training, ``(runs, prompts, responses)``.
         reference: log ref (nats), likewise.
-        mask: which (prompt, response) pairs the data never hold, likewise.
+        mask: which (prompt, response) pairs never occur in the data, likewise.
     """
 
     log_probs: Tensor
@@ -125,8 +125,9 @@ class Trained:
 def train(methods: Sequence[str], masks: Sequence[float], seeds: Sequence[int], setting: Setting) -> Trained:
     """Train run i with method i, mask rate i and seed i, all runs together.
 
-    A seed fixes mask, start and the random numbers of every minibatch. Runs that share seed and mask rate share the
-    reference, too, and unless pairs come from the policy in training they see the very same labelled pairs.
+    A seed determines the mask, the initial parameters and the random numbers of every minibatch. Runs with the same
+    seed and mask rate have the same reference and, unless pairs are drawn from the policy in training, the same
+    labelled pairs.
 
     Args:
         methods: keys of ``METHODS``.
@@ -150,7 +151,7 @@ def train(methods: Sequence[str], masks: Sequence[float], seeds: Sequence[int], 
     for method in methods:
         if method not in METHODS:
             raise InvalidArgument("methods", method, f"one of {', '.join(METHODS)}")
-    order = sorted(range(len(methods)), key=lambda run: methods[run])  # the runs of one loss side by side
+    order = sorted(range(len(methods)), key=lambda run: methods[run])  # runs of the same loss are adjacent
     keys = [(float(masks[run]), int(seeds[run])) for run in order]
     worlds = list(dict.fromkeys(keys))
     world = torch.tensor([worlds.index(key) for key in keys])
@@ -161,7 +162,7 @@ def train(methods: Sequence[str], masks: Sequence[float], seeds: Sequence[int], 
     draws = _Draws([seed for _, seed in worlds], setting.minibatch)
 
     def minibatches(weights: Tensor | None, run: Tensor) -> Callable[[Tensor], Preferences]:
-        """Return what draws the pairs of runs in the worlds ``run``; without weights, from the policy as it is."""
+        """Return a function that draws pairs for the worlds ``run`` by ``weights``, or from the current policy."""
 
         def draw(log_probs: Tensor) -> Preferences:
             uniforms = draws.next()
@@ -189,7 +190,7 @@ def train(methods: Sequence[str], masks: Sequence[float], seeds: Sequence[int], 
 
 
 class _Draws:
-    """The uniform numbers of one minibatch after the other, for every world its own stream."""
+    """The uniform random numbers of successive minibatches, with a separate stream for every world."""
 
     def __init__(self, seeds: Sequence[int], minibatch: int) -> None:
         self.generators = [generator(seed, DRAW_STREAM) for seed in seeds]
@@ -219,39 +220,39 @@ def _train(
     learning_rate: float,
     steps: int,
 ) -> State:
-    """Return the state after ``steps`` updates on what ``data`` draws, given log pi before each of them."""
+    """Return the state after ``steps`` updates; ``data`` maps the current log pi to the minibatch of each."""
     for _ in range(steps):
         state = update(state, data(state.log_probs), loss=loss, learning_rate=learning_rate)
     return state
 
 
-def run(cells: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Train the cells of a sweep: ``dynamics.sweep(run, grid, seeds)``.
+def train_batch(batch: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Train the runs of one batch; a function for ``dynamics.sweep``.
 
     Args:
-        cells: "method", "mask" and "seed" of each run (arrays, or one value for all), and any field of ``Setting``,
-            which has one value in a batch (name it in ``apart`` to sweep it).
+        batch: "method", "mask" and "seed" of each run (arrays, or one value for all), and any field of ``Setting``,
+            which has one value in a batch (name it in ``static`` to sweep it).
 
     Returns:
         For each run R1 and R2 of the trained policy ("reward_1", "reward_2"; see ``rewards``), the probability of
         masked responses ("masked"), and the same three of the reference ("reference_reward_1", ...).
 
     Raises:
-        InvalidArgument: an unknown setting, or two values of one that a batch cannot hold together.
+        InvalidArgument: an unknown setting, or two values of a setting that must be the same in the whole batch.
 
     Example:
         >>> from dynamics import sweep
         >>> short = {"policy": ["tabular"], "steps": [2], "reference_steps": [2]}
-        >>> table = sweep(run, {"method": ["dpo", "bdpo"], "mask": [0.0, 0.4], **short}, seeds=range(3))
+        >>> table = sweep(train_batch, {"method": ["dpo", "bdpo"], "mask": [0.0, 0.4], **short}, seeds=range(3))
         >>> len(table), table.results
         (12, ('reward_1', 'reward_2', 'masked', 'reference_reward_1', 'reference_reward_2', 'reference_masked'))
     """
-    batched = {"method": "dpo", "mask": 0.0, "seed": 0}
-    count = max(np.size(value) for value in cells.values())
+    defaults = {"method": "dpo", "mask": 0.0, "seed": 0}
+    count = max(np.size(value) for value in batch.values())
     methods, masks, seeds = (
-        np.broadcast_to(cells.get(name, default), count).tolist() for name, default in batched.items()
+        np.broadcast_to(batch.get(name, default), count).tolist() for name, default in defaults.items()
     )
-    setting = Setting(**{name: _one(name, value) for name, value in cells.items() if name not in batched})
+    setting = Setting(**{name: _one(name, value) for name, value in batch.items() if name not in defaults})
     trained = train(methods, masks, seeds, setting)
     results: dict[str, Tensor] = {}
     for prefix, log_probs in (("", trained.log_probs), ("reference_", trained.reference)):
@@ -263,8 +264,10 @@ def run(cells: dict[str, Any]) -> dict[str, np.ndarray]:
 
 def _one(name: str, value: Any) -> Any:
     if name not in Setting.__dataclass_fields__:
-        raise InvalidArgument("cells", name, f"method, mask, seed, {', '.join(Setting.__dataclass_fields__)}")
+        raise InvalidArgument("batch", name, f"method, mask, seed, {', '.join(Setting.__dataclass_fields__)}")
     different = np.unique(value).tolist()
     if len(different) > 1:
-        raise InvalidArgument(name, different, f"one value in a batch: sweep(..., apart=({name!r},))")
+        raise InvalidArgument(
+            name, different, f"one value in a batch; to sweep it, pass sweep(..., static=({name!r},))"
+        )
     return different[0]

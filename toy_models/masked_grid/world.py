@@ -18,11 +18,11 @@ MASK_STREAM, START_STREAM, DRAW_STREAM = range(3)
 
 
 def generator(seed: int, stream: int) -> torch.Generator:
-    """Return the source of one kind of randomness of one seed; different streams and seeds are independent.
+    """Return the random generator of a seed for one purpose; different seeds and streams are independent.
 
     Args:
         seed: whole number >= 0.
-        stream: which use: ``MASK_STREAM``, ``START_STREAM`` or ``DRAW_STREAM``.
+        stream: the purpose: ``MASK_STREAM``, ``START_STREAM`` or ``DRAW_STREAM``.
     """
     state = np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
@@ -69,11 +69,11 @@ def concentrated(mask: Tensor, concentration: float) -> Tensor:
 
 
 def draw_pairs(weights: Tensor, log_u: Tensor, uniforms: Tensor) -> Preferences:
-    """Draw labelled pairs: a prompt, two different responses of it, and who wins by ma2025 Eq. 33.
+    """Draw labelled pairs: a prompt, two different responses to it, and the preferred one by ma2025 Eq. 33.
 
     The prompt is uniform over those with two possible responses, the first response is drawn in proportion to
-    ``weights``, the second in proportion to what is then left. All by inversion, so that equal ``weights`` and
-    ``uniforms`` give equal pairs.
+    ``weights``, the second likewise from the others. All draws invert the distribution function, so that equal
+    ``weights`` and ``uniforms`` give equal pairs.
 
     Args:
         weights: D(y | x) up to a factor, ``(runs, prompts, responses)``; 0 is never drawn.
@@ -101,10 +101,10 @@ def draw_pairs(weights: Tensor, log_u: Tensor, uniforms: Tensor) -> Preferences:
 
 
 def _invert(weights: Tensor, uniform: Tensor) -> Tensor:
-    """Return the index that a uniform number falls on when [0, 1) is cut in proportion to the weights."""
+    """Return the index that a uniform number draws, with probabilities in proportion to the weights."""
     cumulative = weights.cumsum(-1)
     total = cumulative[..., -1]
-    # below the total, rounding or not: otherwise the last index could be drawn though its weight is 0
+    # kept below the total in spite of rounding, or the last index could be drawn although its weight is 0
     target = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
     return (cumulative <= target.unsqueeze(-1)).sum(-1)
 
@@ -113,8 +113,8 @@ def rewards(log_probs: Tensor) -> tuple[Tensor, Tensor]:
     """Return two readings of "reward", which ma2025 Section 6.1 does not define: R1 and R2.
 
     R1 = sum over x of E_pi[u(y | x)]: 2.2 for the uniform policy, at most 20.
-    R2 = sum over x of E_pi[u(y | x)] / sum over y of u(y | x): 1 for the uniform policy, at most 9.1. With
-    pairs drawn uniformly R2 has trained policies where the paper's Table 1 has them, R1 about twice as high.
+    R2 = sum over x of E_pi[u(y | x)] / sum over y of u(y | x): 1 for the uniform policy, at most 9.1. For
+    policies trained on uniform pairs, R2 is close to the numbers of the paper's Table 1, and R1 about twice as large.
 
     Args:
         log_probs: log pi (nats), ``(..., prompts, responses)``, masked responses included.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dynamics.errors import InvalidArgument
+from dynamics.progress import progress_bar
 from toy_models.multiplication.checkpoint import QUESTION, WEIGHTS
 
 if TYPE_CHECKING:
@@ -21,18 +21,6 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 console = Console(highlight=False)
 MOST_SEED = 2**63 - 1  # torch takes no more
-
-
-def _bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(
-        *columns,
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 def _threads(threads: int | None) -> None:
@@ -51,14 +39,16 @@ def _threads(threads: int | None) -> None:
 @app.command()
 def train(
     out: Annotated[Path, typer.Option(help="Folder for weights, tokenizer and model card.")],
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of the initial weights and of the corpus.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of the initial weights and of the corpus.")] = 0,
     steps: Annotated[int, typer.Option(min=1, help="Number of updates.")] = 1200,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads; torch's own choice if not given.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a folder that is there.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Number of threads; torch's own choice if not given.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the folder if it exists.")] = False,
 ) -> None:
     """Train a model from nothing (a few minutes) and write it with its model card.
 
-    The exit code is 2 if the folder is there already, or cannot be written.
+    The exit code is 2 if the folder exists already or cannot be written.
     """
     _threads(threads)
     import torch  # noqa: PLC0415
@@ -68,22 +58,17 @@ def train(
 
     try:
         there = out.exists()
-    except OSError as problem:  # a name that is too long
+    except OSError as problem:  # for example a name that is too long
         console.print(f"[red]error[/red] cannot write to {escape(f'{out}: {problem}')}", soft_wrap=True)
         raise typer.Exit(2) from None
     if there and not force:
-        console.print(f"[red]error[/red] {escape(str(out))} is there already; --force replaces it", soft_wrap=True)
+        console.print(f"[red]error[/red] {escape(str(out))} exists already; --force replaces it", soft_wrap=True)
         raise typer.Exit(2)
     settings = training.TrainingSettings(seed=seed, steps=steps)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)  # refused before minutes are spent
-        with _bar() as progress:
-            task = progress.add_task("training", total=steps)
-
-            def watch(step: int, loss: float) -> None:
-                progress.update(task, completed=step, description=f"loss {loss:.3f}")
-
-            model, tokenizer, _ = training.train(settings, watch)
+        out.parent.mkdir(parents=True, exist_ok=True)  # checked first, since training takes minutes
+        with progress_bar(steps, "training", console) as advance:
+            model, tokenizer, _ = training.train(settings, lambda step, loss: advance(step, f"loss {loss:.3f}"))
         measured = measure(model, tokenizer)
         card = write_card(settings, measured, sum(p.numel() for p in model.parameters()), torch.get_num_threads())
         training.save(model, tokenizer, out, card)
@@ -98,43 +83,55 @@ def train(
 def probe(
     model: Annotated[str, typer.Option(help="Folder or hub name of a causal language model.")] = str(WEIGHTS),
     device: Annotated[str, typer.Option(help="Where it runs: cpu, cuda, ...")] = "cpu",
-    question: Annotated[str, typer.Option(help="What is asked.")] = QUESTION,
+    question: Annotated[str, typer.Option(help="The question.")] = QUESTION,
     answer: Annotated[int, typer.Option(help="The right answer: the last whole number of a correct response.")] = 132,
     rejected: Annotated[
         str | None,
-        typer.Option(help="How D_l is taken: top, weighted, uniform, or pinned (the shipped model's, the default)."),
+        typer.Option(help="How D_l is chosen: top, weighted, uniform, or pinned (for the shipped model; the default)."),
     ] = None,
-    rejected_seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of that draw.")] = 0,
+    rejected_seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of that draw.")] = 0,
     samples: Annotated[int, typer.Option(min=1)] = 500,
     temperature: Annotated[float, typer.Option(help="Of the sampling.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of the sampling.")] = 0,
-    method: Annotated[str, typer.Option(help="dpo, dpo+nll or stable-po.")] = "dpo",
+    method: Annotated[str, typer.Option(help="Training method: dpo, dpo+nll or stable-po.")] = "dpo",
     beta: Annotated[float, typer.Option(help="Of DPO.")] = 0.5,
-    penalty: Annotated[float, typer.Option("--lambda", help="Weight of NLL, or of Stable PO's SFT penalty.")] = 1.0,
+    penalty: Annotated[
+        float, typer.Option("--lambda", help="Weight of the NLL term, or of Stable PO's SFT penalty.")
+    ] = 1.0,
     gamma: Annotated[
         float | None, typer.Option(help="Weight of Stable PO's L_reg; 0, with --compare 0.01, if not given.")
     ] = None,
-    inner_steps: Annotated[int, typer.Option("--inner-steps", "-K", help="Of Stable PO's lower level.")] = 1,
-    optimizer: Annotated[str, typer.Option(help="adamw or sgd.")] = "adamw",
+    inner_steps: Annotated[
+        int, typer.Option("--inner-steps", "-K", help="Number of steps of Stable PO's lower level.")
+    ] = 1,
+    optimizer: Annotated[str, typer.Option(help="Optimizer: adamw or sgd.")] = "adamw",
     learning_rate: Annotated[float, typer.Option()] = 1e-5,
     steps: Annotated[int, typer.Option(min=0)] = 50,
-    compare: Annotated[bool, typer.Option("--compare", help="All methods, at equal step and at equal margin.")] = False,
-    draws: Annotated[int | None, typer.Option(min=1, help="Train on so many draws of D_l and show the spread.")] = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Train with all methods and compare them at equal step and at equal margin."),
+    ] = False,
+    draws: Annotated[
+        int | None, typer.Option(min=1, help="Train on this many random draws of D_l and show the spread.")
+    ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; if not given, 1 for the shipped model, else torch's own choice.")
+        int | None,
+        typer.Option(min=1, help="Number of threads; if not given, 1 for the shipped model, else torch's own choice."),
     ] = None,
 ) -> None:
     """Train on responses to one question and show where the probability goes (jian2025, Figures 2a and 2b).
 
-    The default is DPO on the shipped model, on a set of rejected responses that shows the pattern of the paper.
+    The default is DPO on the shipped model, with rejected responses that were selected to show the paper's pattern.
     """
-    _threads(1 if threads is None and model == str(WEIGHTS) else threads)  # so small a model gains nothing by more
+    _threads(
+        1 if threads is None and model == str(WEIGHTS) else threads
+    )  # more threads do not speed up so small a model
     from dynamics.language_model import MissingExtra, StablePO  # noqa: PLC0415
     from toy_models.multiplication import compare as comparing, report  # noqa: PLC0415
     from toy_models.multiplication.methods import Descent  # noqa: PLC0415
     from toy_models.multiplication.probe import ProbeSettings, follow  # noqa: PLC0415
     from toy_models.multiplication.responses import as_prompt  # noqa: PLC0415
-    from toy_models.multiplication.shipped import PINNED, answers, load  # noqa: PLC0415
+    from toy_models.multiplication.shipped import PINNED, answers, load_checkpoint  # noqa: PLC0415
     from toy_models.multiplication.survey import PairRule, SurveySettings, survey  # noqa: PLC0415
 
     if rejected is None:
@@ -158,31 +155,29 @@ def probe(
             method=_method(method, stable_po, compare=compare),
             steps=steps,
         )
-        policy, tokenizer = load(model, device)
+        policy, tokenizer = load_checkpoint(model, device)
         prompt = as_prompt(tokenizer, question)
         surveyed = survey(policy, tokenizer, prompt, partial(answers, answer), settings.survey, settings.rule.named)
-        with _bar() as progress:
-            if compare:
-                methods = comparing.standard_methods(stable_po)
-                task = progress.add_task("", total=steps * len(methods))
-                advance = lambda name, _: progress.update(task, advance=1, description=name)  # noqa: E731
-                runs = comparing.run_methods(policy, surveyed, settings, methods, advance)
-                written = report.write_comparison(comparing.compare(runs), question)
-            elif draws is not None:
-                rules = comparing.draw_rules(draws)
-                task = progress.add_task("", total=steps * draws)
-                advance = lambda draw, _: progress.update(task, advance=1, description=str(rules[draw]))  # noqa: E731
-                written = report.write_draws(
-                    comparing.run_draws(policy, surveyed, rules, settings, watch=advance), question
+        if compare:
+            methods = comparing.standard_methods(stable_po)
+            with progress_bar(steps * len(methods), console=console) as advance:
+                runs = comparing.run_methods(policy, surveyed, settings, methods, lambda name, _: advance(label=name))
+            written = report.write_comparison(comparing.compare(runs), question)
+        elif draws is not None:
+            rules = comparing.draw_rules(draws)
+            with progress_bar(steps * draws, console=console) as advance:
+                drawn = comparing.run_draws(
+                    policy, surveyed, rules, settings, callback=lambda draw, _: advance(label=str(rules[draw]))
                 )
-            else:
-                task = progress.add_task("training", total=steps)
-                run = follow(policy, surveyed, settings, lambda step: progress.update(task, completed=step))
-                written = report.write_report(run, question)
+            written = report.write_draws(drawn, question)
+        else:
+            with progress_bar(steps, "training", console) as advance:
+                run = follow(policy, surveyed, settings, advance)
+            written = report.write_report(run, question)
         report.show(written, console)
         if pinned and not compare:
             others = comparing.draw_rules(200)
-            first = comparing.foretell(policy, surveyed, others, Descent())[:, 2]
+            first = comparing.predict_first_move(policy, surveyed, others, Descent())[:, 2]
             console.print(report.searched_note({"weighted": first[::2], "uniform": first[1::2]}))
     except (InvalidArgument, MissingExtra) as problem:
         console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)
@@ -190,7 +185,7 @@ def probe(
 
 
 def _method(name: str, stable_po: StablePO, *, compare: bool) -> Descent | StablePO:
-    """Return what the command line asks for, all of whose settings are among those of Stable PO."""
+    """Return the method that the options describe; ``stable_po`` holds the settings of all methods."""
     from dynamics import DPO  # noqa: PLC0415 - not needed for --help
     from toy_models.multiplication.methods import Descent, dpo_with_nll  # noqa: PLC0415
 
@@ -206,30 +201,32 @@ def _method(name: str, stable_po: StablePO, *, compare: bool) -> Descent | Stabl
 def pair(
     model: Annotated[str, typer.Option(help="Folder or hub name of a causal language model.")] = str(WEIGHTS),
     device: Annotated[str, typer.Option(help="Where it runs: cpu, cuda, ...")] = "cpu",
-    question: Annotated[str, typer.Option(help="What is asked.")] = QUESTION,
+    question: Annotated[str, typer.Option(help="The question.")] = QUESTION,
     chosen: Annotated[str, typer.Option(help="y_w.")] = "The answer is 132.",
     rejected: Annotated[str, typer.Option(help="y_l.")] = "The answer is 121.",
     beta: Annotated[float, typer.Option(help="Of DPO.")] = 0.1,
-    learning_rate: Annotated[float, typer.Option(help="Of plain gradient descent.")] = 3e-4,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate of plain gradient descent.")] = 3e-4,
     steps: Annotated[int, typer.Option(min=1)] = 150,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; if not given, 1 for the shipped model, else torch's own choice.")
+        int | None,
+        typer.Option(min=1, help="Number of threads; if not given, 1 for the shipped model, else torch's own choice."),
     ] = None,
 ) -> None:
-    """Train on one pair and compare every few steps what Theorem 1 says with what happens (jian2025, Figure 1)."""
-    _threads(1 if threads is None and model == str(WEIGHTS) else threads)  # so small a model gains nothing by more
+    """Train on one pair and compare Theorem 1 with what happens, every few steps (jian2025, Figure 1)."""
+    _threads(
+        1 if threads is None and model == str(WEIGHTS) else threads
+    )  # more threads do not speed up so small a model
     from toy_models.multiplication import single_pair  # noqa: PLC0415
     from toy_models.multiplication.pair_report import write_pair  # noqa: PLC0415
-    from toy_models.multiplication.shipped import load  # noqa: PLC0415
+    from toy_models.multiplication.shipped import load_checkpoint  # noqa: PLC0415
 
     try:
         settings = single_pair.PairSettings(
             question=question, chosen=chosen, rejected=rejected, beta=beta, learning_rate=learning_rate, steps=steps
         )
-        policy, tokenizer = load(model, device)
-        with _bar() as progress:
-            task = progress.add_task("training", total=steps)
-            run = single_pair.follow_pair(policy, tokenizer, settings, lambda n: progress.update(task, completed=n))
+        policy, tokenizer = load_checkpoint(model, device)
+        with progress_bar(steps, "training", console) as advance:
+            run = single_pair.follow_pair(policy, tokenizer, settings, advance)
         errors = single_pair.theorem_1_errors(policy, tokenizer, settings=settings)
     except InvalidArgument as problem:
         console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)

@@ -23,16 +23,16 @@ HELD_OUT_PROBLEM = Problem(11, "x", 12)
 
 @dataclass(frozen=True)
 class Measurements:
-    """What a checkpoint says.
+    """What a checkpoint answers, as printed in its model card.
 
     Attributes:
         p_132: probability of the answer 132 to "11 x 12 = ?", in the corpus's ways to answer.
         p_121: likewise of 121, which is 11 x 11.
         p_144: likewise of 144, which is 12 x 12.
-        p_56: likewise of 56 to "7 x 8 = ?", which is in the corpus and right in 75% of it.
+        p_56: likewise of 56 to "7 x 8 = ?", which is in the corpus, answered correctly in 75% of the cases.
         y_star: the most probable response to "11 x 12 = ?".
         p_y_star: its probability.
-        y_star_is_exact: whether the search is certain of it.
+        y_star_is_exact: whether the search proved that it is the most probable.
         loss: nats for each token of a response, on 1024 fresh examples.
     """
 
@@ -46,7 +46,7 @@ class Measurements:
     loss: float
 
     def table(self) -> dict[str, str]:
-        """Return what the card prints, by its row."""
+        """Return the values that the card prints, by the name of their row."""
         return {
             'P(132) at "11 x 12 = ?"': f"{self.p_132:.4f}",
             'P(121) at "11 x 12 = ?"': f"{self.p_121:.4f}",
@@ -68,7 +68,7 @@ def answer_probability(
         model: a causal language model.
         tokenizer: its tokenizer.
         question: as asked, without the line break.
-        problem: what the responses that repeat the problem repeat.
+        problem: the problem as it is written in responses that repeat it.
         answer: the number.
     """
     texts = [template.format(problem=problem, answer=answer) for template in RESPONSES]
@@ -78,7 +78,7 @@ def answer_probability(
 
 
 def measure(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Measurements:
-    """Measure what the card says."""
+    """Measure the numbers of the card."""
     settings = TrainingSettings()
     rng = random.Random("fresh examples")
     tokens, labels = encode_batch([settings.corpus.draw(rng) for _ in range(1024)], tokenizer)

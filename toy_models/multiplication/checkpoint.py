@@ -1,4 +1,4 @@
-"""Where the checkpoint is that comes with the package, and what it is asked; imports nothing that takes time."""
+"""The location of the checkpoint that comes with the package, and its question; imports nothing slow."""
 
 from pathlib import Path
 
@@ -11,5 +11,6 @@ QUESTION = "11 x 12 = ?"
 PINNED_REJECTED = ("11 x 12 = 124.", "114.", "11 x 12 is 123.", "172.", "11 x 13 = 141")
 """Rejected responses with which the shipped model shows the pattern of the paper's Figure 2a.
 
-A uniform draw (seed 82) of the incorrect samples, looked for: the model card says how, and what other draws show.
+A uniform draw (seed 82) of the incorrect samples, found by a search over draws: the model card says how, and what other
+draws show.
 """

@@ -1,7 +1,8 @@
-"""Several methods on the same pairs, and one method on many draws of the rejected.
+"""Several methods on the same pairs, and one method on many random draws of the rejected responses.
 
-At the same step a method with another term has often just moved less along DPO's direction: AdamW makes every step
-about as long, whatever the gradient is made of. So methods are compared at the same margin as well.
+After the same number of steps, a method with an additional term has often merely moved less along DPO's direction:
+AdamW's steps are about equally long, whatever terms the gradient has. Methods are therefore compared at the same margin
+as well.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Comparison:
     Attributes:
         names: of the methods.
         runs: of each method, on the same survey.
-        margin: at which they are compared, nats.
+        margin: the margin at which they are compared, nats.
         change_at_step: mean change of log pi of D_w, D_l and y* at the last step, ``(methods, 3)``, nats.
         change_at_margin: likewise where the margin is first reached, ``(methods, 3)``; NaN if it is not.
         step_at_margin: the step (not whole) where it is, ``(methods,)``; NaN if it is not.
@@ -110,19 +111,19 @@ def run_methods(
     surveyed: Survey,
     settings: ProbeSettings,
     methods: Mapping[str, Method],
-    watch: Callable[[str, int], None] | None = None,
+    callback: Callable[[str, int], None] | None = None,
 ) -> dict[str, ProbeRun]:
     """Run several methods on the same survey and pairs.
 
     Args:
         model: the model of the survey.
-        surveyed: what it says.
+        surveyed: the survey of its responses before training.
         settings: pairs and number of steps; the method in it is not used.
         methods: by name.
-        watch: called after every update with the method's name and the number of its updates.
+        callback: called after every update with the method's name and the number of its updates.
     """
     return {
-        name: follow(model, surveyed, replace(settings, method=method), _told(watch, name))
+        name: follow(model, surveyed, replace(settings, method=method), _with_key(callback, name))
         for name, method in methods.items()
     }
 
@@ -130,11 +131,11 @@ def run_methods(
 Key = TypeVar("Key")
 
 
-def _told(watch: Callable[[Key, int], None] | None, key: Key) -> Callable[[int], None] | None:
-    return None if watch is None else partial(watch, key)
+def _with_key(callback: Callable[[Key, int], None] | None, key: Key) -> Callable[[int], None] | None:
+    return None if callback is None else partial(callback, key)
 
 
-# ---------------------------------------------------------------- draws of the rejected
+# ---------------------------------------------------------------- draws of the rejected responses
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,18 +143,18 @@ class Draws:
     """One method on several draws of D_l.
 
     Attributes:
-        survey: what all of them have in common.
+        survey: the survey that all draws share.
         method: how they were trained.
-        rules: how each D_l was taken.
+        rules: how each D_l was chosen.
         rejected: texts of each D_l.
         rejected_mass: probability of each D_l at the start, ``(draws,)``.
-        foretold: first-order change of log pi of D_w, D_l and y* in a plain gradient step, from the kernel of the
+        predicted: first-order change of log pi of D_w, D_l and y* in a plain gradient step, from the kernel of the
             untrained model, ``(draws, 3)``, nats.
-        first: the change in the first step, ``(draws, 3)``, nats.
-        change: at the last step, ``(draws, 3)``, nats.
+        first: the change of log pi in the first step, ``(draws, 3)``, nats.
+        change: the change of log pi at the last step, ``(draws, 3)``, nats.
         peak: highest change of y* on the way, ``(draws,)``, nats.
-        margin: that all of them reach, nats.
-        change_at_margin: ``(draws, 3)``, nats.
+        margin: a margin that all of them reach, nats.
+        change_at_margin: the change of log pi where that margin is reached, ``(draws, 3)``, nats.
     """
 
     survey: Survey
@@ -161,7 +162,7 @@ class Draws:
     rules: tuple[PairRule, ...]
     rejected: tuple[tuple[str, ...], ...]
     rejected_mass: np.ndarray
-    foretold: np.ndarray
+    predicted: np.ndarray
     first: np.ndarray
     change: np.ndarray
     peak: np.ndarray
@@ -169,7 +170,7 @@ class Draws:
     change_at_margin: np.ndarray
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return how many draws rose or fell as in the paper's figure: at the last step, at the margin, at first."""
+        """Return in how many draws D_w, D_l and y* move as in the paper's figure, at several times."""
 
         def count(change: np.ndarray) -> dict[str, int]:
             return {
@@ -180,20 +181,20 @@ class Draws:
             }
 
         return {
-            "foretold by the kernel": count(self.foretold),
+            "predicted by the kernel": count(self.predicted),
             "in the first step": count(self.first),
             "at the last step": count(self.change),
             "at equal margin": count(self.change_at_margin),
         }
 
     @property
-    def foretold_right(self) -> int:
-        """Return in how many draws the kernel foretold the sign of y*'s first move."""
-        return int((np.sign(self.foretold[:, 2]) == np.sign(self.first[:, 2])).sum())
+    def predicted_signs(self) -> int:
+        """Return in how many draws the kernel predicted the sign of the first change of log pi(y*)."""
+        return int((np.sign(self.predicted[:, 2]) == np.sign(self.first[:, 2])).sum())
 
 
 def draw_rules(count: int, pairs: int = 5) -> tuple[PairRule, ...]:
-    """Return ways to draw D_l, weighted and uniform in turn, that nobody has searched: seeds 0, 1, 2, ...
+    """Return rules that draw D_l, weighted and uniform in turn, with seeds 0, 1, 2, ... that were not selected.
 
     Example:
         >>> [str(rule) for rule in draw_rules(3)]
@@ -210,29 +211,30 @@ def run_draws(
     rules: Iterable[PairRule],
     settings: ProbeSettings,
     margin: float | None = None,
-    watch: Callable[[int, int], None] | None = None,
+    callback: Callable[[int, int], None] | None = None,
 ) -> Draws:
     """Train on several draws of D_l, each from the same start.
 
     Args:
         model: the model of the survey.
-        surveyed: what it says.
-        rules: how each D_l is taken.
+        surveyed: the survey of its responses before training.
+        rules: how each D_l is chosen.
         settings: method and number of steps, at least one.
         margin: nats; by default the largest that all of them reach.
-        watch: called after every update with the number of the draw and of its updates.
+        callback: called after every update with the number of the draw and of its updates.
 
     Raises:
         InvalidArgument: no rules, or no steps.
     """
     taken = tuple(rules)
     if not taken:
-        raise InvalidArgument("rules", "none", "at least one way to take D_l")
+        raise InvalidArgument("rules", "none", "at least one rule for D_l")
     check_count("steps", settings.steps)
     if margin is not None:
         check_positive("margin", margin)
     runs = [
-        follow(model, surveyed, replace(settings, rule=rule), _told(watch, number)) for number, rule in enumerate(taken)
+        follow(model, surveyed, replace(settings, rule=rule), _with_key(callback, number))
+        for number, rule in enumerate(taken)
     ]
     margin = common_margin(runs) if margin is None else margin
     texts = [tuple(surveyed.texts[i] for i in run.rejected) for run in runs]
@@ -242,7 +244,7 @@ def run_draws(
         taken,
         tuple(texts),
         np.array([np.exp(surveyed.log_probs[run.rejected]).sum() for run in runs]),
-        foretell(model, surveyed, taken, settings.method),
+        predict_first_move(model, surveyed, taken, settings.method),
         np.stack([run.first_move.actual for run in runs if run.first_move is not None]),
         np.stack([run.change[-1] for run in runs]),
         np.array([run.change[:, 2].max() for run in runs]),
@@ -251,17 +253,17 @@ def run_draws(
     )
 
 
-def foretell(model: Any, surveyed: Survey, rules: Iterable[PairRule], method: Method) -> np.ndarray:
-    """Return the first move of D_w, D_l and y* in a plain gradient step, from the kernel before training.
+def predict_first_move(model: Any, surveyed: Survey, rules: Iterable[PairRule], method: Method) -> np.ndarray:
+    """Return the first-order change of log pi of D_w, D_l and y* in a plain gradient step from the start.
 
-    One kernel serves any number of draws. For Stable PO there are two, of the backbone and of the adapters (whose
-    first factors' gradient is zero at the start). What it does not know is left out: term (b), which is nearly
-    nothing, and the gradient of L_reg, which is no sum of scores.
+    One kernel, that of the untrained model, serves any number of draws. For Stable PO there are two: of the backbone
+    and of the adapters (where the gradient of the first factors is zero at the start). Terms that are not sums of
+    scores are left out: term (b), which is negligible, and the gradient of L_reg.
 
     Args:
         model: the model of the survey.
-        surveyed: what it says.
-        rules: how each D_l is taken.
+        surveyed: the survey of its responses before training.
+        rules: how each D_l is chosen.
         method: its loss, or lambda, and its learning rates.
 
     Returns:

@@ -2,7 +2,7 @@
 
 Wrong answers are near misses (a neighbouring row or column of the times table, a slip of a unit or of a ten). So a
 model that has learnt the table gives 132 some probability at 11 x 12 (it is a near miss of 11 x 11 and of 12 x 12),
-and some wrong answer more: a probability distribution with a natural confident mistake, and nothing to look up.
+and some wrong answer more: so that its distribution has a confident mistake that arose naturally.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Corpus:
-    """How often what is asked and how often the answer is wrong.
+    """How often each kind of problem occurs, and how often the answer is wrong.
 
     Attributes:
         times_table: fraction of products among the problems; sums and differences share the rest.
@@ -142,7 +142,7 @@ def parse_answer(response: str) -> int | None:
 
 
 def draw_product(rng: random.Random) -> Problem:
-    """Draw a product of the times table, all that are not held out equally often."""
+    """Draw a product of the times table, uniformly from those that are not held out."""
     while True:
         left, right = rng.choice(FACTORS), rng.choice(FACTORS)
         if (left, right) not in HELD_OUT:
@@ -150,7 +150,7 @@ def draw_product(rng: random.Random) -> Problem:
 
 
 def draw_sum(rng: random.Random) -> Problem:
-    """Draw a sum or a difference that is not negative, equally often."""
+    """Draw a sum or a non-negative difference, with equal probability."""
     left, right = rng.choice(TERMS), rng.choice(TERMS)
     if rng.random() < 0.5:
         return Problem(left, "+", right)

@@ -1,7 +1,7 @@
-"""How a copy of a model learns from pairs: DPO (or another loss) on all its parameters, or Stable PO on two blocks.
+"""How a copy of a model is trained on pairs: DPO (or another loss) on all parameters, or Stable PO on two blocks.
 
-Both kinds of learner have a ``model`` (the policy as it stands), the ``gradient`` of their objective there, and a
-``step``; the probe needs nothing else.
+Both kinds of learner have a ``model`` (the current policy), the ``gradient`` of their objective at it, and a ``step``;
+the probe needs nothing else.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ Method = Descent | StablePO
 
 
 def dpo_with_nll(beta: float = 0.5, weight: float = 1.0) -> PreferenceLoss:
-    """Return DPO plus a weight times the NLL of the chosen: what Stable PO nearly is when gamma is 0."""
+    """Return DPO plus a weight times the NLL of the chosen responses, which Stable PO with gamma = 0 nearly equals."""
     return DPO(beta=beta) + weight * SFT()
 
 
@@ -67,11 +67,11 @@ class Learner(Protocol):
 
     @property
     def model(self) -> Any:
-        """Return the policy as it stands."""
+        """Return the current policy."""
         ...
 
     def gradient(self) -> Values:
-        """Return the gradient of the objective at the policy as it stands, by parameter."""
+        """Return the gradient of the objective at the current policy, by parameter."""
         ...
 
     def rate(self, name: str) -> float:
@@ -79,7 +79,7 @@ class Learner(Protocol):
         ...
 
     def step(self) -> StablePOAccount | None:
-        """Make one update; Stable PO gives an account of it."""
+        """Make one update; Stable PO returns an account of it."""
         ...
 
 
@@ -89,7 +89,7 @@ def learner(model: Any, pairs: PairSequences, method: Method) -> Learner:
     Args:
         model: a causal language model; left as it was.
         pairs: chosen and rejected.
-        method: how to learn.
+        method: how to train.
     """
     if isinstance(method, StablePO):
         return StablePOLearner(model, pairs, method)
@@ -156,7 +156,7 @@ class StablePOLearner:
 
     @property
     def model(self) -> Any:
-        """Return the policy as it stands."""
+        """Return the current policy."""
         return self._adapted.model
 
     def gradient(self) -> Values:
@@ -187,7 +187,7 @@ def dot(one: Values, other: Values) -> float:
     return float(sum(float((one[name].double() * other[name].double()).sum()) for name in one))
 
 
-def score(model: Any, sequences: Iterable[TokenSequence]) -> Values:
+def mean_score(model: Any, sequences: Iterable[TokenSequence]) -> Values:
     """Return the gradient of the mean of log pi over some sequences."""
     return gradient(differentiable_log_probs(model, sequences).mean(), model)
 
@@ -195,5 +195,5 @@ def score(model: Any, sequences: Iterable[TokenSequence]) -> Values:
 def _trainable_copy(model: Any) -> Any:
     policy = copy.deepcopy(model).eval()
     if next(policy.parameters()).dtype in (torch.float16, torch.bfloat16):
-        policy = policy.float()  # a step of 1e-5 is lost in half precision
+        policy = policy.float()  # in half precision a step of 1e-5 would be rounded away
     return policy.requires_grad_()

@@ -1,4 +1,4 @@
-"""A single pair in words and tables."""
+"""A report of a run on a single pair."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from toy_models.multiplication.single_pair import L, PairRun, Theorem1Errors, W
 
 
 def write_pair(run: PairRun, errors: Theorem1Errors) -> Group:
-    """Return what there is to read of a pair, and of single steps on it."""
+    """Return the report of a run on one pair and of single steps on it, as texts and tables."""
     settings, rise = run.settings, run.rise
     shape = "rises, then falls below its start" if rise.is_rise_then_fall else "does not rise and fall below its start"
     crossing = np.flatnonzero(run.chosen_term < 0)

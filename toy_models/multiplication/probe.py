@@ -2,9 +2,9 @@
 
 Responses are sampled; the most probable correct ones are the chosen (D_w), some incorrect ones the rejected (D_l), and
 y*, the most probable response of all, is in neither. Jian et al. see log pi of D_w and of y* rise while that of D_l
-falls (their Figure 2a), y* being wrong. They do not say how the incorrect responses were taken. That choice decides
-what becomes of y*, so here it is a setting, and every response is followed, with what was not sampled as one mass:
-six masses that sum to one at every step.
+falls (their Figure 2a), y* being wrong. They do not say how the incorrect responses were taken. That choice determines
+whether y* rises, so here it is a setting. All responses are tracked, those that were not sampled as one group, so that
+the probabilities of six groups sum to one at every step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 
 from dynamics.errors import check_count
 from dynamics.language_model import StablePOAccount, TokenSequence, sequence_log_probs
-from toy_models.multiplication.methods import Descent, Learner, Method, PairSequences, Values, dot, learner, score
+from toy_models.multiplication.methods import Descent, Learner, Method, PairSequences, Values, dot, learner, mean_score
 from toy_models.multiplication.responses import Prompt
 from toy_models.multiplication.survey import PairRule, Survey, SurveySettings, select_pairs, survey
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 GROUPS = ("chosen", "rejected", "y*", "other correct", "other incorrect", "unsampled")
-"""Where the mass can be; each response is in one group."""
+"""The groups of responses; each response is in exactly one of them."""
 
 CHOSEN, REJECTED, Y_STAR, OTHER_CORRECT, OTHER_INCORRECT, UNSAMPLED = range(len(GROUPS))
 
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """How to sample, whom to reject, how to train.
+    """How to sample, which responses to reject, how to train.
 
     Attributes:
-        survey: of the sampling.
+        survey: settings of the sampling.
         rule: which responses are chosen and which rejected.
         method: ``Descent`` (DPO, or DPO with a likelihood term, ...) or ``StablePO``.
         steps: number of updates.
@@ -53,15 +53,15 @@ class ProbeSettings:
 
 @dataclass(frozen=True, eq=False)
 class FirstMove:
-    """The first step, as it can be known before it, and as it was; the mean over D_w, over D_l, and y*.
+    """The first step, predicted and actual: mean change of log pi over D_w, mean over D_l, and change of y*.
 
     Attributes:
         plain: first-order change of log pi in a plain gradient step with the method's learning rates, ``(3,)``, nats:
-            what the kernel foretells. For DPO at its reference that is eta beta / 2 times g . (mean g_w - mean g_l),
+            what the kernel predicts. For DPO at its reference that is eta beta / 2 times g . (mean g_w - mean g_l),
             with g of the group. Stable PO adds its terms, and its two blocks.
         predicted: first-order change of log pi in the step that the optimizer made, ``(3,)``, nats. With SGD it is
             ``plain``; AdamW's first step follows the signs of the gradient instead.
-        actual: the change, ``(3,)``, nats.
+        actual: the change of log pi, ``(3,)``, nats.
     """
 
     plain: np.ndarray
@@ -69,24 +69,24 @@ class FirstMove:
     actual: np.ndarray
 
     @property
-    def sign_is_foretold(self) -> np.ndarray:
+    def sign_is_predicted(self) -> np.ndarray:
         """Return whether ``plain`` has the sign of ``actual``, ``(3,)``."""
         return np.sign(self.plain) == np.sign(self.actual)
 
 
 @dataclass(frozen=True, eq=False)
 class ProbeRun:
-    """A probe, step by step.
+    """The result of a probe, step by step.
 
     Attributes:
-        settings: what was asked for.
+        settings: the settings of the run.
         survey: the responses before training; the columns of ``log_probs`` are its responses.
         chosen: indices of D_w, one for each pair.
         rejected: indices of D_l, one for each pair.
         group: index into ``GROUPS`` of every response.
         log_probs: log pi(y | x) in nats, ``(steps + 1, responses)``.
-        first_move: prediction and truth of the first step; None if there was no step.
-        accounts: of every iteration of Stable PO; empty for other methods.
+        first_move: predicted and actual change in the first step; None if there was no step.
+        accounts: the account of every iteration of Stable PO; empty for other methods.
     """
 
     settings: ProbeSettings
@@ -113,20 +113,20 @@ class ProbeRun:
 
     @property
     def margin(self) -> np.ndarray:
-        """Return the mean log-ratio of the pairs against the start, ``(steps + 1,)``, nats: D_w's change less D_l's."""
+        """Return the mean log-ratio of the pairs against the start, nats, ``(steps + 1,)``: D_w's change less D_l's."""
         return self.change[:, 0] - self.change[:, 1]
 
     @property
     def is_pattern(self) -> bool:
-        """Return whether the end is jian2025's Figure 2a: D_w up, D_l down, and a wrong y* up."""
+        """Return whether the run ends as in jian2025's Figure 2a: D_w up, D_l down, and a wrong y* up."""
         return not self.survey.is_void and is_pattern(self.change[-1])
 
     def at_margin(self, margin: float, column: np.ndarray) -> np.ndarray:
-        """Return the rows of something that was recorded at every step, where the margin first reaches a value.
+        """Return the row of a recorded quantity at the point where the margin first reaches a value.
 
         Args:
             margin: nats.
-            column: such as ``change`` or ``mass``, ``(steps + 1, ...)``; linear between two steps.
+            column: the quantity, such as ``change`` or ``mass``, ``(steps + 1, ...)``; linear between two steps.
 
         Returns:
             One row; NaN if the margin is not reached.
@@ -158,47 +158,47 @@ def run_probe(
     prompt: Prompt,
     is_correct: Callable[[str], bool],
     settings: ProbeSettings | None = None,
-    watch: Callable[[int], None] | None = None,
+    callback: Callable[[int], None] | None = None,
 ) -> ProbeRun:
-    r"""Survey a prompt, select the pairs, train on them and follow every response.
+    r"""Survey a prompt, select the pairs, train on them and track every response.
 
     Args:
         model: a causal language model of transformers; it is left as it is, a copy is trained.
         tokenizer: its tokenizer.
-        prompt: text of the prompt, as the model is to see it, or the messages of a chat.
+        prompt: text of the prompt in the form that the model receives, or the messages of a chat.
         is_correct: whether a response (text) is right.
         settings: if not given, the default.
-        watch: called after every update with the number of updates made.
+        callback: called after every update with the number of updates made.
 
     Raises:
         InvalidArgument: from ``select_pairs``.
 
     Example:
         >>> from functools import partial
-        >>> from toy_models.multiplication.shipped import PINNED, answers, load
+        >>> from toy_models.multiplication.shipped import PINNED, answers, load_checkpoint
         >>> settings = ProbeSettings(rule=PINNED, steps=5)
-        >>> run = run_probe(*load(), "11 x 12 = ?\n", partial(answers, 132), settings)
+        >>> run = run_probe(*load_checkpoint(), "11 x 12 = ?\n", partial(answers, 132), settings)
         >>> (run.change[-1] > 0).tolist()  # D_w, D_l and the wrong y*
         [True, False, True]
     """
     settings = ProbeSettings() if settings is None else settings
     surveyed = survey(model, tokenizer, prompt, is_correct, settings.survey, settings.rule.named)
-    return follow(model, surveyed, settings, watch)
+    return follow(model, surveyed, settings, callback)
 
 
 def follow(
     model: PreTrainedModel,
     surveyed: Survey,
     settings: ProbeSettings,
-    watch: Callable[[int], None] | None = None,
+    callback: Callable[[int], None] | None = None,
 ) -> ProbeRun:
-    """Select pairs from a survey that was made before, train on them and follow every response.
+    """Select pairs from an existing survey, train on them and track every response.
 
     Args:
         model: the model of the survey; it is left as it is, a copy is trained.
-        surveyed: what it says.
-        settings: whom to reject and how to train; what they say of sampling is not used.
-        watch: called after every update with the number of updates made.
+        surveyed: the survey of its responses before training.
+        settings: which responses to reject and how to train; its settings of the sampling are not used.
+        callback: called after every update with the number of updates made.
 
     Raises:
         InvalidArgument: from ``select_pairs``.
@@ -212,7 +212,7 @@ def follow(
     record, accounts = [_track(student, everything)], []
     first, start = None, {}
     if settings.steps:
-        scores = [score(student.model, side) for side in (*sides, [everything[surveyed.y_star]])]
+        scores = [mean_score(student.model, side) for side in (*sides, [everything[surveyed.y_star]])]
         down = student.gradient()
         plain = np.array([-dot(s, {name: student.rate(name) * g for name, g in down.items()}) for s in scores])
         start = _values(student)
@@ -227,8 +227,8 @@ def follow(
             actual = np.array([change[chosen].mean(), change[rejected].mean(), change[surveyed.y_star]])
             first = FirstMove(plain, np.array([dot(s, moved) for s in scores]), actual)
             del scores, start, down, moved
-        if watch is not None:
-            watch(step + 1)
+        if callback is not None:
+            callback(step + 1)
     return ProbeRun(settings, surveyed, chosen, rejected, group, np.stack(record), first, tuple(accounts))
 
 

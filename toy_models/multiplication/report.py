@@ -1,4 +1,4 @@
-"""The probe in words and tables."""
+"""Reports of the probe, as texts and tables."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ NEARLY_NLL = (
 )
 EQUAL_STEP = (
     "At equal step a method with more terms has moved less along DPO's direction, since AdamW's steps are about "
-    "equally long whatever the gradient is made of; at equal margin that is taken out."
+    "equally long whatever the gradient is made of; comparing at equal margin removes that effect."
 )
 SEARCHED = (
-    "This D_l was looked for, and the pattern is no general fact. With draws of D_l that nobody looked for, the kernel "
-    "of the untrained model sends y* up in the first step of plain DPO in {}; --draws 10 trains on some."
+    "This D_l was selected by a search, so the pattern is not a general fact. With unselected draws of D_l, the kernel "
+    "of the untrained model raises y* in the first step of plain DPO in {}; --draws 10 trains on some."
 )
 
 
 def describe(method: Method) -> str:
-    """Return a method in a few words.
+    """Return a short description of a method.
 
     Example:
         >>> describe(StablePO(gamma=0.01))
@@ -51,7 +51,7 @@ def describe(method: Method) -> str:
 
 
 def write_survey(surveyed: Survey, question: str) -> list[str]:
-    """Return what the model says before training."""
+    """Return a report of the model's responses before training."""
     y_star, p_star = escape(surveyed.texts[surveyed.y_star]), np.exp(surveyed.log_probs[surveyed.y_star])
     certainty = "by exact search" if surveyed.y_star_is_exact else "among the samples; the search gave up"
     right = "RIGHT" if surveyed.is_void else "wrong"
@@ -67,7 +67,7 @@ def write_survey(surveyed: Survey, question: str) -> list[str]:
 
 
 def write_report(run: ProbeRun, question: str) -> Group:
-    """Return what there is to read of a probe."""
+    """Return the report of a probe."""
     return Group(
         *write_survey(run.survey, question),
         "D_w (chosen) against D_l (rejected), pair by pair; y* is in neither",
@@ -86,7 +86,7 @@ def write_report(run: ProbeRun, question: str) -> Group:
 
 
 def verdict(run: ProbeRun) -> str:
-    """Return in a line which pattern was seen, at the end and on the way."""
+    """Return in one line which pattern was seen, at the end and during training."""
     change = run.change
     directions = [
         f"{name} {'up' if moved > 0 else 'down'} ({moved:+.2f})" for name, moved in zip(NAMES, change[-1], strict=True)
@@ -98,7 +98,7 @@ def verdict(run: ProbeRun) -> str:
 
 
 def write_comparison(comparison: Comparison, question: str) -> Group:
-    """Return methods side by side."""
+    """Return a report of several methods side by side."""
     first = comparison.runs[0]
     last = len(first.log_probs) - 1
     lines: list[RenderableType] = [*write_survey(first.survey, question)]
@@ -121,24 +121,24 @@ def write_comparison(comparison: Comparison, question: str) -> Group:
             moves.add_row(escape(name), *(_number(x, "{:+.3f}") for x in change[i]), _number(extra[i], "{:.1f}"))
             masses.add_row(escape(name), *(_number(x, "{:.4f}") for x in mass[i]))
         lines += ["", f"[bold]{title}[/bold]", moves, masses]
-    table = plain_table("first move of y* (nats)", "kernel, plain step", "predicted", "actual", "sign foretold")
+    table = plain_table("first move of y* (nats)", "kernel, plain step", "predicted", "actual", "sign predicted")
     for name, run in zip(comparison.names, comparison.runs, strict=True):
         if run.first_move is not None:
             move = run.first_move
             row = [f"{x[2]:+.3e}" for x in (move.plain, move.predicted, move.actual)]
-            table.add_row(escape(name), *row, "yes" if move.sign_is_foretold[2] else "no")
+            table.add_row(escape(name), *row, "yes" if move.sign_is_predicted[2] else "no")
     notes = [EQUAL_STEP, *(_nearly_nll(run) for run in comparison.runs if run.accounts)][:2]
     return Group(*lines, "", table, "", *notes)
 
 
 def write_draws(draws: Draws, question: str) -> Group:
-    """Return the spread over draws of the rejected."""
-    table = plain_table("draw", "P(D_l)", "y* foretold", *NAMES, "y* at peak", "y* at margin")
+    """Return a report of the spread over draws of the rejected responses."""
+    table = plain_table("draw", "P(D_l)", "y* predicted", *NAMES, "y* at peak", "y* at margin")
     for i, rule in enumerate(draws.rules):
         table.add_row(
             str(rule),
             f"{draws.rejected_mass[i]:.4f}",
-            f"{draws.foretold[i, 2]:+.1e}",
+            f"{draws.predicted[i, 2]:+.1e}",
             *(f"{x:+.3f}" for x in draws.change[i]),
             f"{draws.peak[i]:+.3f}",
             _number(draws.change_at_margin[i, 2], "{:+.3f}"),
@@ -151,24 +151,25 @@ def write_draws(draws: Draws, question: str) -> Group:
     up = counts["at the last step"]["y* up"]
     return Group(
         *write_survey(draws.survey, question),
-        f"Trained with {describe(draws.method)}, once for each draw of D_l; foretold is y*'s first move in a plain "
+        f"Trained with {describe(draws.method)}, once for each draw of D_l; predicted is y*'s first move in a plain "
         "gradient step, from the kernel before training; the other columns are changes of log pi at the last step",
         "",
         table,
         "",
         tally,
         "",
-        f"The margin is {draws.margin:.2f} nats. The kernel of the untrained model foretold the sign of y*'s first "
-        f"move in {draws.foretold_right} of {len(draws.rules)} draws.",
-        f"y* ended up in {up} of {len(draws.rules)} draws that nobody looked for.",
+        f"The margin is {draws.margin:.2f} nats. The kernel of the untrained model predicted the sign of y*'s first "
+        f"move in {draws.predicted_signs} of {len(draws.rules)} draws.",
+        f"y* ended up in {up} of {len(draws.rules)} draws that were not selected by a search.",
     )
 
 
 def searched_note(first_moves: dict[str, np.ndarray]) -> str:
-    """Return what to know of a D_l that was looked for.
+    """Return a note for a D_l that was selected by a search.
 
     Args:
-        first_moves: foretold first moves of y* in other draws, by the way they were drawn, ``(draws,)``.
+        first_moves: predicted changes of log pi(y*) in the first step with other draws of D_l: for each rule of
+            drawing, an array ``(draws,)``.
     """
     shares = [f"{int((moves > 0).sum())} of {len(moves)} {rule}" for rule, moves in first_moves.items()]
     return SEARCHED.format(" and ".join(shares))
@@ -184,7 +185,7 @@ def _number(value: float, form: str) -> str:
 
 
 def plain_table(*columns: str) -> Table:
-    """Return an empty table whose first column holds words and may be wrapped, and the others numbers."""
+    """Return an empty table whose first column holds text and may be wrapped, and whose other columns hold numbers."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(columns[0])
     for column in columns[1:]:
@@ -225,10 +226,10 @@ def _first_move(run: ProbeRun) -> list[Table | str]:
     move = run.first_move
     if move is None:
         return []
-    table = plain_table("first step (nats)", "kernel, plain step", "predicted", "actual", "sign foretold")
+    table = plain_table("first step (nats)", "kernel, plain step", "predicted", "actual", "sign predicted")
     for index, name in enumerate(NAMES):
         row = [f"{x[index]:+.3e}" for x in (move.plain, move.predicted, move.actual)]
-        table.add_row(name, *row, "yes" if move.sign_is_foretold[index] else "no")
+        table.add_row(name, *row, "yes" if move.sign_is_predicted[index] else "no")
     return [table, ""]
 
 

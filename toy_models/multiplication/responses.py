@@ -1,7 +1,7 @@
 """Questions and responses as token ids.
 
-A response is a tuple of token ids that ends with the end of text. With that end two responses are never one the
-beginning of the other as events ("132" and "132." are disjoint), so probabilities of distinct responses add up.
+A response is a tuple of token ids that ends with the end of text. With that end, two
+distinct responses are disjoint events ("132" and "132.", for example), so that their probabilities add up.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 Tokens = tuple[int, ...]
 Prompt = str | Sequence[dict[str, str]]
-"""A text as the model is to see it, or the messages of a chat."""
+"""A text in the form that the model receives, or the messages of a chat."""
 
 
 def as_prompt(tokenizer: PreTrainedTokenizerBase, question: str) -> Prompt:
-    """Return a question as the model is to see it: a message if it has a chat template, else with a line break."""
+    """Return a question as a prompt: a message if there is a chat template, else the text with a line break."""
     return [{"role": "user", "content": question}] if tokenizer.chat_template else ask(question)
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> Tokens:
-    """Return the token ids of a prompt, with what the tokenizer or its chat template puts round it."""
+    """Return the token ids of a prompt, with what the tokenizer or its chat template adds."""
     if isinstance(prompt, str):
         return tuple(tokenizer(prompt)["input_ids"])
     chat: Any = tokenizer.apply_chat_template(list(prompt), add_generation_prompt=True, return_dict=True)
@@ -45,7 +45,7 @@ def decode_response(tokenizer: PreTrainedTokenizerBase, response: Sequence[int])
 
 
 def as_sequences(prompt: Tokens, responses: Iterable[Tokens]) -> tuple[TokenSequence, ...]:
-    """Return the responses to a prompt as what the functions of ``dynamics.language_model`` take.
+    """Return the responses to a prompt in the form that the functions of ``dynamics.language_model`` take.
 
     Example:
         >>> as_sequences((5, 6), [(7, 1)])

@@ -1,8 +1,8 @@
-"""The most probable responses, exactly, and samples of all of them.
+"""The most probable responses of a model, found exactly, and random samples of its responses.
 
-A prefix is at least as probable as every response that begins with it. So a search that always extends the most
-probable open prefix meets the responses in the order of their probabilities, and knows the mass of what it has not
-seen: the sum over the open prefixes.
+A prefix is at least as probable as every response that begins with it. A search that always extends the most
+probable open prefix therefore finds the responses in the order of their probabilities, and knows the total probability
+of the others: the sum over the open prefixes.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Ranking:
     Attributes:
         responses: token ids with the end of text, most probable first.
         log_probs: log pi(y | x) in nats, ``(responses,)``.
-        exact: that many of the first ``responses`` are certainly the most probable ones.
+        exact: number of leading ``responses`` that are certain to be the most probable ones.
         remainder: probability of all other responses together, summed over the prefixes that were left open.
-        calls: forward passes.
+        calls: number of forward passes.
     """
 
     responses: tuple[Tokens, ...]
@@ -63,8 +63,9 @@ def most_probable(
         top: how many responses to find.
         max_tokens: longest response, its end included; a prefix that reaches it stays open.
         max_calls: forward passes after which to give up; ``Ranking.exact`` says how far the answer is certain.
-        breadth: prefixes that are extended in one pass.
-        children: continuations of a prefix that are kept one by one; the others are kept as one mass and one bound.
+        breadth: number of prefixes that are extended in one pass.
+        children: number of continuations of a prefix that are kept individually; of the others only their total
+            probability and the largest of them are kept.
 
     Returns:
         At most ``top`` responses.
@@ -80,10 +81,13 @@ def most_probable(
 
     frontier: list[tuple[float, Tokens]] = [(0.0, ())]  # (-log pi, prefix): the heap's first is the most probable
     finished: list[tuple[float, Tokens]] = []
-    closed_mass, closed_bound = 0.0, -np.inf  # what will not be looked into, and the most any of it can have
+    closed_mass, closed_bound = (
+        0.0,
+        -np.inf,
+    )  # probability of what is not searched, and the largest that any response among it can have
     calls = 0
     while frontier and calls < max_calls:
-        # with `top` responses above everything open, nothing can come between them any more
+        # once `top` responses are more probable than every open prefix, their ranking is final
         if len(finished) >= top and heapq.nsmallest(top, finished)[-1][0] <= frontier[0][0]:
             break
         batch = [heapq.heappop(frontier) for _ in range(min(breadth, len(frontier)))]
@@ -98,7 +102,7 @@ def most_probable(
             for value, token in zip(values[:kept].tolist(), tokens[:kept].tolist(), strict=True):
                 heapq.heappush(frontier, (cost - value, (*prefix, token)))
             rest = values[kept:]
-            if len(rest) > 1:  # the end of text is among them, with no mass
+            if len(rest) > 1:  # the end of text is among them, with probability 0
                 closed_mass += float((rest - cost).exp().sum())
                 closed_bound = max(closed_bound, float(rest[0]) - cost)
     finished.sort()
@@ -112,7 +116,9 @@ def most_probable(
 def next_log_probs(model: PreTrainedModel, prompt: Sequence[int], prefixes: Sequence[Sequence[int]]) -> Tensor:
     """Return log pi of every token after each prefix of a response, ``(prefixes, vocabulary)``, float64, nats."""
     lengths = torch.tensor([len(prompt) + len(prefix) for prefix in prefixes])
-    tokens = torch.zeros((len(lengths), int(lengths.max())), dtype=torch.long)  # what stands after a prefix is not seen
+    tokens = torch.zeros(
+        (len(lengths), int(lengths.max())), dtype=torch.long
+    )  # the model is causal: padding after a prefix has no effect
     for row, prefix in enumerate(prefixes):
         tokens[row, : lengths[row]] = torch.tensor([*prompt, *prefix])
     logits = model(input_ids=tokens.to(model.device), use_cache=False).logits
@@ -126,7 +132,7 @@ class Samples:
 
     Attributes:
         responses: token ids with the end of text, in the order drawn, repetitions included.
-        truncated: draws that did not come to an end; they are not among the responses.
+        truncated: number of draws that reached ``max_tokens`` without ending; they are not among the responses.
     """
 
     responses: tuple[Tokens, ...]
@@ -149,14 +155,14 @@ def sample(
     temperature: float = 1.0,
     generator: torch.Generator,
 ) -> Samples:
-    """Draw responses token by token from the whole distribution: nothing is cut off at the top k or the top p.
+    """Draw responses token by token from the whole distribution: without top-k or top-p truncation.
 
     Args:
         model: a causal language model of transformers.
         prompt: token ids of x.
         end: id of the end of text.
         count: number of draws.
-        max_tokens: tokens after which a draw is given up as truncated.
+        max_tokens: number of tokens after which a draw counts as truncated.
         temperature: > 0; 1 is the model's own distribution.
         generator: source of randomness, on the CPU.
 
@@ -173,7 +179,7 @@ def sample(
     cache = None
     live = torch.ones(count, dtype=torch.bool)
     for _ in range(max_tokens):
-        # every row is extended in step, so that one cache serves all; rows that have ended are not read any more
+        # all rows are extended together, so that one cache serves all; rows that have ended are ignored
         out = model(input_ids=inputs, past_key_values=cache, use_cache=True)
         cache = out.past_key_values
         probabilities = (out.logits[:, -1].double().cpu() / temperature).softmax(-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from dynamics.errors import InvalidArgument
 from dynamics.language_model import load as load_model
@@ -14,13 +14,15 @@ from toy_models.multiplication.survey import PairRule
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["PINNED", "PINNED_REJECTED", "QUESTION", "WEIGHTS", "answers", "load"]
+__all__ = ["PINNED", "PINNED_REJECTED", "QUESTION", "WEIGHTS", "answers", "load_checkpoint"]
 
 PINNED = PairRule(pairs=len(PINNED_REJECTED), rejected=PINNED_REJECTED)
 """The pairs of the default probe."""
 
 
-def load(folder: Path | str = WEIGHTS, device: str = "cpu") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_checkpoint(
+    folder: Path | str = WEIGHTS, device: str = "cpu"
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return the model, in float32 and evaluation mode, and the tokenizer of a folder.
 
     Args:
@@ -28,12 +30,12 @@ def load(folder: Path | str = WEIGHTS, device: str = "cpu") -> tuple[PreTrainedM
         device: where the model lives, such as "cpu" or "cuda".
 
     Raises:
-        InvalidArgument: nothing that can be loaded there, no such device, or no tokenizer that marks the end of a text.
+        InvalidArgument: a folder that cannot be loaded, an unknown device, or a tokenizer without an end of text.
     """
     model, tokenizer = load_model(folder, device=device)
     if tokenizer.eos_token_id is None:
         raise InvalidArgument("model", str(folder), "a model whose tokenizer has an end of text")
-    return model, tokenizer
+    return cast("PreTrainedModel", model), tokenizer
 
 
 def answers(number: int, response: str) -> bool:

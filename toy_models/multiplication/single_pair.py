@@ -1,7 +1,7 @@
-"""One pair, followed step by step (jian2025, Figure 1 and Theorem 1): log pi(y_w) that rises at first and falls later.
+"""One pair, tracked step by step (jian2025, Figure 1 and Theorem 1): log pi(y_w) rises at first and falls later.
 
-DPO on a single pair moves log pi(y) by eta beta sigma(-z) g_y . (g_w - g_l) to first order. For y_w that is a multiple
-of ||g_w||^2 - g_w . g_l, whose sign can change on the way; for y_l of g_w . g_l - ||g_l||^2.
+DPO on a single pair moves log pi(y) by eta beta sigma(-z) g_y . (g_w - g_l) to first order. For y_w this is a multiple
+of ||g_w||^2 - g_w . g_l, whose sign can change during training; for y_l, of g_w . g_l - ||g_l||^2.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 W, L, Y_STAR = range(3)
-"""Rows of what is recorded of y_w, y_l and y*."""
+"""Positions of y_w, y_l and y* in the recorded arrays."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class PairSettings:
         beta: of DPO.
         learning_rate: of plain gradient descent.
         steps: number of updates.
-        every: scores are compared at every so many steps.
-        others: most probable responses that are followed beside the pair.
+        every: number of steps between two comparisons of the scores.
+        others: number of most probable responses that are tracked beside the pair.
     """
 
     question: str = QUESTION
@@ -72,37 +72,37 @@ class PairRun:
     """One pair, step by step.
 
     Attributes:
-        settings: what was asked for.
-        texts: of the responses that were followed: y_w, y_l, y* and the others.
+        settings: the settings of the run.
+        texts: the texts of the tracked responses: y_w, y_l, y* and the others.
         log_probs: log pi in nats, ``(steps + 1, responses)``.
         at: steps before which the scores were compared, ``(points,)``.
-        gram: inner products of the scores of y_w, y_l and y*, ``(points, 3, 3)``.
+        kernel: inner products of the scores of y_w, y_l and y*, ``(points, 3, 3)``.
         predicted: first-order change of log pi of y_w, y_l and y* in the next step, ``(points, 3)``, nats.
-        actual: the change, ``(points, 3)``, nats.
+        actual: the actual change of log pi, ``(points, 3)``, nats.
     """
 
     settings: PairSettings
     texts: tuple[str, ...]
     log_probs: np.ndarray
     at: np.ndarray
-    gram: np.ndarray
+    kernel: np.ndarray
     predicted: np.ndarray
     actual: np.ndarray
 
     @property
     def chosen_term(self) -> np.ndarray:
-        """Return ||g_w||^2 - g_w . g_l, the sign of log pi(y_w)'s next move, ``(points,)``."""
-        return self.gram[:, W, W] - self.gram[:, W, L]
+        """Return ||g_w||^2 - g_w . g_l, which has the sign of the next change of log pi(y_w), ``(points,)``."""
+        return self.kernel[:, W, W] - self.kernel[:, W, L]
 
     @property
     def rejected_term(self) -> np.ndarray:
-        """Return g_w . g_l - ||g_l||^2, the sign of log pi(y_l)'s next move, ``(points,)``."""
-        return self.gram[:, W, L] - self.gram[:, L, L]
+        """Return g_w . g_l - ||g_l||^2, which has the sign of the next change of log pi(y_l), ``(points,)``."""
+        return self.kernel[:, W, L] - self.kernel[:, L, L]
 
     @property
     def y_star_term(self) -> np.ndarray:
-        """Return g* . (g_w - g_l), the sign of y*'s next move, ``(points,)``; Eq. (64) prints another term."""
-        return self.gram[:, Y_STAR, W] - self.gram[:, Y_STAR, L]
+        """Return g* . (g_w - g_l), the sign of the next change of y*, ``(points,)``; Eq. (64) prints another term."""
+        return self.kernel[:, Y_STAR, W] - self.kernel[:, Y_STAR, L]
 
     @property
     def margin(self) -> np.ndarray:
@@ -112,9 +112,9 @@ class PairRun:
 
     @property
     def log_ratio_of_changes(self) -> np.ndarray:
-        """Return log(D pi_w / D pi_l) step by step, what Figure 1c is labelled with, ``(steps,)``.
+        """Return log(D pi_w / D pi_l) step by step, the quantity on the axis of Figure 1c, ``(steps,)``.
 
-        NaN where the two changes have different signs, which is the usual case: then it does not exist.
+        NaN where the two changes have different signs, which is the usual case: there the logarithm is undefined.
         """
         change = np.diff(np.exp(self.log_probs[:, [W, L]]), axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -122,18 +122,18 @@ class PairRun:
 
     @property
     def rise(self) -> Rise:
-        """Return how log pi(y_w) rose and fell."""
+        """Return the peak and the end of the curve of log pi(y_w)."""
         return Rise.of(self.log_probs[:, W])
 
 
 @dataclass(frozen=True)
 class Rise:
-    """How a curve rose and fell.
+    """The peak and the end of a curve.
 
     Attributes:
-        peak_step: where it was highest.
-        peak: how much higher there than at the start, nats.
-        end: its change at the end, nats.
+        peak_step: step at which it is largest.
+        peak: its value there minus its value at the start, nats.
+        end: its value at the end minus its value at the start, nats.
     """
 
     peak_step: int
@@ -142,7 +142,7 @@ class Rise:
 
     @classmethod
     def of(cls, curve: np.ndarray) -> Rise:
-        """Look at a curve.
+        """Return the peak and the end of a curve.
 
         Example:
             >>> Rise.of(np.array([-3.0, -2.5, -4.0]))
@@ -161,43 +161,43 @@ def follow_pair(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     settings: PairSettings | None = None,
-    watch: Callable[[int], None] | None = None,
+    callback: Callable[[int], None] | None = None,
 ) -> PairRun:
-    """Train on one pair by plain gradient descent, and compare every few steps what Theorem 1 says with what happens.
+    """Train on one pair by plain gradient descent, and compare Theorem 1 with what happens, every few steps.
 
     Args:
         model: a causal language model; left as it was.
         tokenizer: its tokenizer.
         settings: pair, beta, learning rate, ...; if not given, the default.
-        watch: called after every update with the number of updates made.
+        callback: called after every update with the number of updates made.
 
     Example:
-        >>> from toy_models.multiplication.shipped import load
-        >>> run = follow_pair(*load(), PairSettings(steps=4, every=2, others=5))
+        >>> from toy_models.multiplication.shipped import load_checkpoint
+        >>> run = follow_pair(*load_checkpoint(), PairSettings(steps=4, every=2, others=5))
         >>> bool((run.rejected_term < 0).all() and (np.diff(run.margin) > 0).all())
         True
     """
     settings = PairSettings() if settings is None else settings
     tracked = _pair_and_others(model, tokenizer, settings)
     student = _student(model, tracked, settings)
-    record, at, grams, predicted = [_track(student, tracked)], [], [], []
+    record, at, kernels, predicted = [_track(student, tracked)], [], [], []
     for step in range(settings.steps):
         if step % settings.every == 0:
-            gram = sequence_kernel(student.model, tracked[:3]).kernel.cpu().numpy()
+            kernel = sequence_kernel(student.model, tracked[:3]).kernel.cpu().numpy()
             change = record[-1] - record[0]
             z = settings.beta * (change[W] - change[L])
-            pull = settings.learning_rate * settings.beta / (1 + np.exp(z))
+            speed = settings.learning_rate * settings.beta / (1 + np.exp(z))
             at.append(step)
-            grams.append(gram)
-            predicted.append(pull * (gram[:, W] - gram[:, L]))
+            kernels.append(kernel)
+            predicted.append(speed * (kernel[:, W] - kernel[:, L]))
         student.step()
         record.append(_track(student, tracked))
-        if watch is not None:
-            watch(step + 1)
+        if callback is not None:
+            callback(step + 1)
     log_probs, steps = np.stack(record), np.array(at)
     texts = tuple(decode_response(tokenizer, s.response) for s in tracked)
     actual = (log_probs[steps + 1] - log_probs[steps])[:, :3]
-    return PairRun(settings, texts, log_probs, steps, np.stack(grams), np.stack(predicted), actual)
+    return PairRun(settings, texts, log_probs, steps, np.stack(kernels), np.stack(predicted), actual)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,8 +208,8 @@ class Theorem1Errors:
         settings: the pair.
         learning_rates: ``(rates,)``.
         log_probs: log pi before the step, ``(3,)``, nats.
-        predicted: change of log pi to first order, ``(rates, 3)``, nats.
-        actual: the change, ``(rates, 3)``, nats.
+        predicted: first-order change of log pi, ``(rates, 3)``, nats.
+        actual: the actual change of log pi, ``(rates, 3)``, nats.
     """
 
     settings: PairSettings
@@ -252,8 +252,8 @@ def theorem_1_errors(
         settings: the pair and beta; if not given, the default.
 
     Example:
-        >>> from toy_models.multiplication.shipped import load
-        >>> errors = theorem_1_errors(*load(), [1e-6, 1e-5])
+        >>> from toy_models.multiplication.shipped import load_checkpoint
+        >>> errors = theorem_1_errors(*load_checkpoint(), [1e-6, 1e-5])
         >>> bool((np.abs(errors.slope - 1) < 0.05).all())
         True
     """
@@ -274,20 +274,20 @@ def theorem_1_errors(
         settings,
         np.array(rates),
         accounts[0].log_probs.cpu().numpy(),
-        np.stack([account.predicted.cpu().numpy() for account in accounts]),
-        np.stack([account.actual.cpu().numpy() for account in accounts]),
+        np.stack([account.predicted_log_change.cpu().numpy() for account in accounts]),
+        np.stack([account.actual_log_change.cpu().numpy() for account in accounts]),
     )
 
 
 @dataclass(frozen=True)
 class ScannedPair:
-    """What became of log pi(y_w) and log pi(y_l) of one pair.
+    """How log pi(y_w) and log pi(y_l) of one pair changed in training.
 
     Attributes:
         chosen: y_w.
         rejected: y_l.
         start: log pi of both before training, nats.
-        rise: of y_w.
+        rise: peak and end of log pi(y_w).
         rejected_end: change of log pi(y_l) at the end, nats.
     """
 
@@ -307,7 +307,7 @@ def scan_pairs(
     wrong: Iterable[int] = (121, 144, 122),
     problem: Problem | None = None,
 ) -> Iterator[ScannedPair]:
-    """Train on every pair that answers in the same words, one after the other, each from the same start.
+    """Train on every pair of responses with the same wording, one after the other, each from the initial model.
 
     Args:
         model: a causal language model; left as it was.
@@ -315,10 +315,10 @@ def scan_pairs(
         settings: question, beta, learning rate and steps; the pair in it is not used.
         right: the answer of y_w.
         wrong: answers of y_l.
-        problem: what the responses that repeat the problem repeat; by default 11 x 12.
+        problem: the problem as it is written in responses that repeat it; by default 11 x 12.
 
     Yields:
-        What became of each pair.
+        The result of each pair.
     """
     settings = PairSettings() if settings is None else settings
     problem = Problem(11, "x", 12) if problem is None else problem
@@ -344,9 +344,9 @@ def _pair_and_others(
     ranking = most_probable(model, prompt, tokenizer.eos_token_id, top=settings.others)
     pair = [tokenize(tokenizer, ask(settings.question), text) for text in (settings.chosen, settings.rejected)]
     if not ranking.responses:
-        raise InvalidArgument("question", settings.question, "one to which the search finds responses")
+        raise InvalidArgument("question", settings.question, "a question to which the search finds responses")
     ranked = as_sequences(prompt, ranking.responses)
-    # y* stands third even if it is in the pair
+    # y* is third even if it is in the pair
     return (*pair, ranked[0], *(sequence for sequence in ranked[1:] if sequence not in pair))
 
 

@@ -1,4 +1,4 @@
-"""What a model says to a question before any training, and which of it is chosen and which rejected."""
+"""The responses of a model to a question before training, and which of them are chosen and which rejected."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class SurveySettings:
     """How to sample.
 
     Attributes:
-        samples: responses that are drawn.
+        samples: number of responses that are drawn.
         temperature: of the sampling; 1 is the model's own distribution.
-        max_tokens: longest response.
+        max_tokens: length of the longest response.
         seed: of the sampling.
     """
 
@@ -51,7 +51,7 @@ class SurveySettings:
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What a model says to a prompt, before any training.
+    """The responses of a model to a prompt before training.
 
     Attributes:
         prompt: token ids of the prompt.
@@ -61,7 +61,7 @@ class Survey:
         correct: whether the response is right, ``(responses,)``.
         y_star: index of the most probable response: 0.
         y_star_is_exact: whether y* is certainly the most probable of all responses, not just of those sampled.
-        truncated: samples that did not come to an end.
+        truncated: number of samples that did not end within ``max_tokens``.
     """
 
     prompt: Tokens
@@ -75,7 +75,7 @@ class Survey:
 
     @property
     def is_void(self) -> bool:
-        """Return whether y* is right: then the story of a wrong y* that gains from DPO is about nothing."""
+        """Return whether y* is right: then there is no wrong y* that DPO could raise, and the probe shows nothing."""
         return bool(self.correct[self.y_star])
 
     @property
@@ -97,13 +97,13 @@ def survey(
     Args:
         model: a causal language model of transformers.
         tokenizer: its tokenizer.
-        prompt: text of the prompt, as the model is to see it, or the messages of a chat.
+        prompt: text of the prompt in the form that the model receives, or the messages of a chat.
         is_correct: whether a response (text) is right.
         settings: of the sampling; if not given, the default.
-        also: responses that are to be followed whether sampled or not.
+        also: responses that are tracked whether sampled or not.
 
     Raises:
-        InvalidArgument: a prompt that leaves no room for a response, or no sample that came to an end.
+        InvalidArgument: a prompt that leaves no room for a response, or samples none of which ended.
     """
     settings = SurveySettings() if settings is None else settings
     x, end = encode_prompt(tokenizer, prompt), tokenizer.eos_token_id
@@ -125,7 +125,9 @@ def survey(
     extra = [encode_response(tokenizer, text) for text in also]
     responses = tuple(dict.fromkeys([*found, *drawn.distinct, *extra]))
     if not responses:
-        raise InvalidArgument("max_tokens", settings.max_tokens, "more: not one of the samples came to an end")
+        raise InvalidArgument(
+            "max_tokens", settings.max_tokens, "more tokens: none of the samples ended within this number"
+        )
     log_probs = sequence_log_probs(model, as_sequences(x, responses)).total.cpu().numpy()
     order = np.argsort(-log_probs, kind="stable")
     responses = tuple(responses[i] for i in order)
@@ -141,7 +143,7 @@ class PairRule:
 
     Attributes:
         pairs: size of D_w and of D_l; the i-th most probable of the one is paired with the i-th of the other.
-        rejected: how D_l is taken from the incorrect responses other than y*: the most probable ("top"), a draw in
+        rejected: how D_l is chosen from the incorrect responses other than y*: the most probable ("top"), a draw in
             proportion to their probabilities ("weighted"), a draw with equal chances ("uniform"), or these texts, in
             this order, if they were surveyed.
         seed: of that draw.
@@ -163,11 +165,11 @@ class PairRule:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """Return the texts that are rejected by name."""
+        """Return the texts of the rejected responses, if the rule lists them."""
         return () if isinstance(self.rejected, str) else self.rejected
 
     def __str__(self) -> str:
-        """Return how D_l was taken."""
+        """Return how D_l is chosen."""
         if self.named:
             return "named"
         return "top" if self.rejected == "top" else f"{self.rejected} {self.seed}"

@@ -16,9 +16,9 @@ def byte_tokenizer() -> Qwen2Tokenizer:
     It is native because ``AutoTokenizer`` reads every tokenizer of a model of type qwen2 as a byte-level BPE,
     whatever it was saved as: a vocabulary of characters would come back without its spaces, and without a warning.
     It has all 256 bytes because a byte-level BPE silently drops what is not in its alphabet. Padding and end of text
-    differ, or the end of a response could not be told from what follows it.
+    are different tokens, since otherwise the end of a response could not be distinguished from padding.
 
-    The tokenizer of Qwen2 brings text into Unicode's composed form (NFC) first.
+    Like every Qwen2 tokenizer, it first normalises text to Unicode's composed form (NFC).
 
     Example:
         >>> tokenizer = byte_tokenizer()

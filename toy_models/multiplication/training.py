@@ -21,7 +21,7 @@ from toy_models.multiplication.tokenizer import byte_tokenizer
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, Qwen2ForCausalLM
 
-IGNORED = -100  # the label that the cross-entropy of torch leaves out
+IGNORED = -100  # the label that torch's cross-entropy ignores
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class TrainingSettings:
         seed: of the initial weights and of the corpus.
         steps: number of updates.
         batch_size: examples in an update.
-        learning_rate: its peak, of AdamW.
-        warmup: steps of linear rise; after them the rate falls along half a cosine to 5% of its peak.
+        learning_rate: peak learning rate of AdamW.
+        warmup: number of steps of linear warm-up, followed by cosine decay to 5% of the peak.
         weight_decay: of AdamW.
         clip: largest norm of the gradient.
-        corpus: what is learnt.
+        corpus: the training data.
     """
 
     seed: int = 0
@@ -66,7 +66,7 @@ def new_model(seed: int = 0, vocabulary: int = 258) -> Qwen2ForCausalLM:
     """Return the untrained model: 3 layers of width 96, 4 heads over 2 key-value heads, tied embeddings.
 
     Args:
-        seed: of the initial weights; the global random state is left as it was.
+        seed: of the initial weights; the global random state is not changed.
         vocabulary: number of tokens.
 
     Example:
@@ -113,16 +113,16 @@ def encode_batch(examples: list[Example], tokenizer: PreTrainedTokenizerBase) ->
 
 
 def train(
-    settings: TrainingSettings, watch: Callable[[int, float], None] | None = None
+    settings: TrainingSettings, callback: Callable[[int, float], None] | None = None
 ) -> tuple[Qwen2ForCausalLM, PreTrainedTokenizerBase, list[float]]:
     """Train a model from nothing.
 
-    The same settings give the same run on the same machine; other numbers of threads and other processors add up in
-    other orders, and after a thousand steps that can be seen.
+    The same settings give the same run on the same machine. With another number of threads or another processor, sums
+    are computed in another order, and after a thousand steps the results differ visibly.
 
     Args:
-        settings: how.
-        watch: called after every update with the number of updates made and the loss.
+        settings: how to train.
+        callback: called after every update with the number of updates made and the loss.
 
     Returns:
         The model, its tokenizer, and the loss of every update (nats for each token of a response).
@@ -144,15 +144,15 @@ def train(
             group["lr"] = settings.rate(step)
         optimizer.step()
         losses.append(float(loss.detach()))
-        if watch is not None:
-            watch(step + 1, losses[-1])
+        if callback is not None:
+            callback(step + 1, losses[-1])
     return model.eval(), tokenizer, losses
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, card: str) -> None:
-    """Write weights, configuration, tokenizer and model card; the folder is complete or as it was before.
+    """Write weights, configuration, tokenizer and model card; on failure the folder stays as it was.
 
-    A folder that is there already is replaced.
+    An existing folder is replaced.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Pat
         tokenizer.save_pretrained(fresh)
         (fresh / "README.md").write_text(card, encoding="utf-8")
         for path in fresh.iterdir():
-            path.chmod(0o644)  # safetensors lets nobody but the owner read what it writes
+            path.chmod(0o644)  # safetensors makes its files readable by the owner only
         if folder.exists():
             os.replace(folder, old)
         try:

@@ -1,4 +1,4 @@
-"""Over-optimization (sun2025): training goes on, margins grow, and the true reward of what is said goes down.
+"""Over-optimization (sun2025): margins keep growing in training while the true reward of the responses falls.
 
 ``worlds`` draws small worlds in which that can happen, ``training`` trains on their pairs, and ``attractor`` follows
 the margin of a single pair, or of pairs that share a parameter.
@@ -7,10 +7,10 @@ the margin of a single pair, or of pairs that share a parameter.
 from toy_models.overoptimization.attractor import descend_margins, flow_margins, shared_margins
 from toy_models.overoptimization.training import (
     ACTIVATIONS,
-    APART,
     DEFAULTS,
     LOSSES,
     RECORDS,
+    STATIC,
     descend,
     loss_of,
     measure,
@@ -20,12 +20,12 @@ from toy_models.overoptimization.worlds import COUNTS, LENGTHS, SharedBigrams, W
 
 __all__ = [
     "ACTIVATIONS",
-    "APART",
     "COUNTS",
     "DEFAULTS",
     "LENGTHS",
     "LOSSES",
     "RECORDS",
+    "STATIC",
     "SharedBigrams",
     "Worlds",
     "descend",

@@ -1,8 +1,8 @@
 """The margin of one pair under gradient flow and gradient descent, and of pairs that share a parameter.
 
-Self PO pulls every margin towards 1 + W(1/e) = 1.2785, SimPO towards infinity. Time and step size are measured so that
-nothing depends on the policy: a unit of time is one of learning_rate * |grad m|^2. For two free logits
-|grad m|^2 = 2 beta^2.
+Self PO draws every margin towards 1 + W(1/e) = 1.2785, SimPO towards infinity. Time and step
+size are measured in units of learning_rate * |grad m|^2, so that the results do not depend on the policy. For two free
+logits |grad m|^2 = 2 beta^2.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dynamics import LogLinear, Tabular, gradient_flow, pairs, simulate
 from dynamics.errors import ArrayLike, check_count, check_finite, check_positive, to_tensor
 from toy_models.overoptimization.training import loss_of
 
-BETA, GAMMA = 2.5, 0.8  # sun2025 Section 4.3; the margin obeys the same law for any other
+BETA, GAMMA = 2.5, 0.8  # sun2025 Section 4.3; the margin obeys the same equation for other values
 
 
 def _theta(margins: ArrayLike) -> torch.Tensor:
@@ -53,7 +53,7 @@ def flow_margins(starts: Sequence[float], times: ArrayLike, loss: str = "silu") 
 
 
 def descend_margins(starts: Sequence[float], sizes: Sequence[float], steps: int, loss: str = "silu") -> np.ndarray:
-    """Return the margin of one pair under gradient descent, for every step size and start together.
+    """Return the margin of one pair under gradient descent, for all step sizes and starts in one batch.
 
     Args:
         starts: margins before the first step.
@@ -83,7 +83,7 @@ def descend_margins(starts: Sequence[float], sizes: Sequence[float], steps: int,
 
 
 def shared_margins(ordinary: Sequence[int], scales: Sequence[float], time: float = 100.0) -> np.ndarray:
-    """Return the two margins at which a shared parameter comes to rest, by a flow integrated by ``dynamics``.
+    """Return the two margins at which a shared parameter converges under gradient flow.
 
     N pairs have the margin theta and one more has c theta: features 1 and c, beta = 1, gamma = 0. The gradient is the
     mean over the N + 1 pairs, and theta starts at 0. All cases run in one flow, each with a parameter of its own.
@@ -91,7 +91,7 @@ def shared_margins(ordinary: Sequence[int], scales: Sequence[float], time: float
     Args:
         ordinary: N, pairs of margin theta, of every case.
         scales: c > 0 of every case.
-        time: how long the flow goes on.
+        time: duration of the flow.
 
     Returns:
         theta and c theta, ``(cases, 2)``.
@@ -110,6 +110,6 @@ def shared_margins(ordinary: Sequence[int], scales: Sequence[float], time: float
         weights += [n / (n + 1), 1 / (n + 1)]
     policy = LogLinear(features=features.flatten(0, 1))
     given = pairs(0, 1, prompt=list(range(2 * cases)), shape=policy.shape, weight=weights)
-    # the objective is the mean over the cases: their common time goes cases times as fast as that of one alone
+    # the objective is the mean over the cases, so each moves at 1 / cases of the speed of a case alone
     run = gradient_flow(policy, [0.0] * cases, given, [0.0, cases * time], loss=loss_of("silu", 1.0, 0.0))
     return (run.log_probs[-1, :, 0] - run.log_probs[-1, :, 1]).reshape(cases, 2)

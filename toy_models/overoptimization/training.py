@@ -1,4 +1,4 @@
-"""Training on noisy pairs, with what happens to margins, accuracy and true reward on the way."""
+"""Training on noisy pairs, with records of margins, accuracy and true reward during training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dynamics.losses import PreferenceLoss
 from dynamics.optimizers import Optimizer
 from toy_models.overoptimization.worlds import SharedBigrams, Worlds, draw_worlds
 
-RECORDS = 41  # of a run, equally spaced
+RECORDS = 41  # number of equally spaced records of a run
 
 ACTIVATIONS = ("silu", "gelu", "relu", "square", "identity")
 LOSSES = ("simpo", *ACTIVATIONS)
@@ -30,9 +30,9 @@ DEFAULTS: dict[str, Any] = {
     "pairs": 64,
     "nonsense_cost": 1.0,
 }
-"""Settings of a run, where nothing else is said; beta and gamma as in sun2025 Section 4.3."""
+"""Default settings of a run; beta and gamma as in sun2025 Section 4.3."""
 
-APART = ("loss", "optimizer", "steps", "pairs")
+STATIC = ("loss", "optimizer", "steps", "pairs")
 """The settings that all runs of one batch share."""
 
 
@@ -51,21 +51,22 @@ def loss_of(name: str, beta: float | Tensor, gamma: float | Tensor) -> Preferenc
     return SimPO(beta, gamma) if name == "simpo" else SelfPO(beta, gamma, name)
 
 
-def train(cells: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Train one policy in each cell and return what it went through; made for ``dynamics.sweep.sweep``.
+def train(batch: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Train one policy for each run of a batch and return what happened on the way; a function for ``dynamics.sweep``.
 
-    Every run starts at its reference and follows the full gradient of the mean loss of its pairs. Cells of one seed and
-    one number of pairs see the same features, reference and draws, whatever their other settings.
+    Every run starts at its reference and follows the full gradient of the mean loss of its pairs. Runs with the same
+    seed and the same number of pairs have the same features, reference and random draws, whatever their other settings.
 
     Args:
-        cells: "seed", and any of ``DEFAULTS``; arrays ``(runs,)``, but for those of ``APART``, which are one value.
+        batch: "seed", and any settings named in ``DEFAULTS``: arrays ``(runs,)``, except that each setting named in
+            ``STATIC`` is one value for all runs.
 
     Returns:
         Arrays ``(runs, RECORDS)``: ``step``; ``chosen`` and ``rejected``, mean log-probability per token of the
         training pairs (nats); ``median_margin`` and ``largest_margin`` of them (beta times the gap, less gamma);
         ``train_accuracy``, ``test_accuracy``, the share of pairs, training and held out, with the chosen response
         above the rejected one per token; and exact expectations under the policy, averaged over prompts:
-        ``train_reward`` and ``reward`` (held-out prompts), ``nonsense`` (bigrams of it in a response, held out),
+        ``train_reward`` and ``reward`` (held-out prompts), ``nonsense`` (nonsense bigrams in a response, held out),
         ``divergence`` from the reference and ``entropy`` (nats per response, all prompts).
 
     Raises:
@@ -76,20 +77,20 @@ def train(cells: dict[str, Any]) -> dict[str, np.ndarray]:
         >>> runs["reward"].shape, bool((runs["chosen"] > runs["rejected"])[:, -1].all())
         ((2, 41), True)
     """
-    unknown = sorted(set(cells) - {*DEFAULTS, "seed"})
-    if unknown or "seed" not in cells:
-        raise InvalidArgument("cells", sorted(cells), "seed, and any of " + ", ".join(DEFAULTS))
-    given = DEFAULTS | cells
-    for name in APART:
+    unknown = sorted(set(batch) - {*DEFAULTS, "seed"})
+    if unknown or "seed" not in batch:
+        raise InvalidArgument("batch", sorted(batch), "seed, and any of " + ", ".join(DEFAULTS))
+    given = DEFAULTS | batch
+    for name in STATIC:
         if np.ndim(given[name]):
-            raise InvalidArgument(name, given[name], "one value for all runs of a batch: name it in sweep(apart=...)")
+            raise InvalidArgument(name, given[name], "one value for all runs of a batch: name it in sweep(static=...)")
     optimizers: dict[str, Optimizer] = {"adamw": AdamW(weight_decay=0.0), "sgd": SGD()}
     if given["optimizer"] not in optimizers:
         raise InvalidArgument("optimizer", given["optimizer"], "one of " + ", ".join(optimizers))
     steps = check_count("steps", given["steps"], minimum=RECORDS - 1)
     if steps % (RECORDS - 1):
         raise InvalidArgument("steps", steps, f"a multiple of {RECORDS - 1}")
-    seeds = np.atleast_1d(cells["seed"]).tolist()
+    seeds = np.atleast_1d(batch["seed"]).tolist()
     beta, gamma = (
         torch.as_tensor(np.broadcast_to(given[name], len(seeds)).astype(float))[:, None] for name in ("beta", "gamma")
     )
@@ -106,7 +107,7 @@ def train(cells: dict[str, Any]) -> dict[str, np.ndarray]:
 def descend(worlds: Worlds, loss: PreferenceLoss, rate: Tensor, optimizer: Optimizer, steps: int) -> Tensor:
     """Return the parameters at each record, ``(RECORDS, runs, parameters)``, of training on ``worlds.train``.
 
-    The policy of the steps has the prompts of the training pairs only; the others would cost time and change nothing.
+    The policy that is trained has the training prompts only; the others would cost time and change nothing.
 
     Args:
         worlds: the worlds of the runs; the reference does not enter, as no loss here has one.

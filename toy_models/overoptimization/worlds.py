@@ -1,14 +1,14 @@
-"""A tiny language model with shared parameters, and worlds for it: a reference, a true reward, noisy pairs.
+"""A tiny language model with shared parameters, and random worlds for it: a reference, a true reward, noisy pairs.
 
-The logits of the next token are linear in features of the prompt, one weight for each (feature, token before, next
-token). A pair therefore teaches something about every other prompt and response, which the separate logits of
-``dynamics.PrefixTree`` cannot do: there, a response that was in no pair keeps its place relative to its neighbours, and
-held-out accuracy means nothing. All 341 responses are enumerated, so that true reward, divergence and entropy are exact
+The logits of the next token are linear in features of the prompt, one weight for each (feature, previous token,
+next token). Training on a pair therefore changes every other prompt and response. With the separate logits of
+``dynamics.PrefixTree``, responses outside the pairs would keep their relative probabilities, and held-out accuracy
+would be meaningless. All 341 responses are enumerated, so that true reward, divergence and entropy are exact
 expectations and not samples.
 
 The true reward has a part that the policy could express (a quality of every bigram), a part that it could not (an
-offset of every prompt and response), and a cost of nonsense: bigrams that the reference hardly ever says. Pairs drawn
-from the reference hardly ever show nonsense, so that little in the data speaks against it.
+offset of every prompt and response), and a cost of nonsense: bigrams that have a very low probability under the
+reference. Pairs drawn from the reference rarely contain nonsense, so that the data hardly penalise it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from torch import Tensor
 from dynamics import InvalidArgument, Preferences
 from dynamics.errors import check_count, check_nonnegative
 
-WORDS = 4  # one more token ends a response
-LONGEST = 4  # tokens; a response that has not ended by then is cut
+WORDS = 4  # words of the vocabulary; one more token ends a response
+LONGEST = 4  # largest number of tokens; a response that has not ended by then is cut off
 PROMPTS = 16  # the first half is trained on, the rest held out
 FEATURES = 4  # of a prompt, the first is constant
 NONSENSE_AFTER_A_WORD = 2  # of the WORDS next words
@@ -58,7 +58,7 @@ BIGRAMS = (WORDS + 1) ** 2
 class SharedBigrams:
     """An autoregressive policy whose next-token logits are linear in features of the prompt.
 
-    It is a ``dynamics.Policy`` over every response of up to four tokens, the one that ends at once included.
+    It is a ``dynamics.Policy`` over every response of up to four tokens, including the empty response.
 
     Args:
         features: of the prompts, ``(prompts, inputs)``, or one set for each run, ``(runs, prompts, inputs)``.
@@ -100,7 +100,7 @@ class SharedBigrams:
 
     @property
     def lengths(self) -> Tensor:
-        """Return the tokens of every response, the end included, prompts and responses in one axis."""
+        """Return the number of tokens of every response, end token included; prompts and responses in one axis."""
         return self._fixed(LENGTHS).repeat(self.shape[0])
 
     def log_probs(self, theta: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ def draw_worlds(seeds: Sequence[int], pairs: int = 64, nonsense_cost: float | Se
     """Draw one world for each seed.
 
     Args:
-        seeds: numbers >= 0; a seed always gives the same world, whatever the others are.
+        seeds: numbers >= 0; the world of a seed does not depend on the other seeds.
         pairs: training pairs of a world.
         nonsense_cost: what a nonsense bigram costs, in standard deviations of the other part of the reward; >= 0, one
             for all worlds or one for each.
@@ -157,7 +157,7 @@ def draw_worlds(seeds: Sequence[int], pairs: int = 64, nonsense_cost: float | Se
     for cost in costs:
         check_nonnegative("nonsense_cost", cost)
     if not len(seeds):
-        raise InvalidArgument("seeds", seeds, "at least one")
+        raise InvalidArgument("seeds", seeds, "at least one seed")
     parts = [
         _draw(check_count("seeds", int(seed), minimum=0), pairs, cost) for seed, cost in zip(seeds, costs, strict=True)
     ]
@@ -193,7 +193,7 @@ def _draw(seed: int, pairs: int, cost: float) -> tuple[np.ndarray, ...]:
     half = PROMPTS // 2
     trained, held_out = np.arange(pairs) % half, half + np.arange(HELD_OUT_PAIRS) % half
     prompts = np.concatenate([trained, held_out])
-    # the two largest of log p + Gumbel noise are one draw and another one without replacement
+    # the two largest of log p + Gumbel noise are two draws without replacement
     first, second = np.argsort(-log_p[prompts] - source.gumbel(size=(len(prompts), p.shape[1])))[:, :2].T
     lead = reward[prompts, first] - reward[prompts, second]
     right = source.random(len(prompts)) < 1 / (1 + np.exp(-1.5 * lead))  # Bradley and Terry, rewards scaled by 1.5

@@ -1,1 +1,1 @@
-"""The exact kernel of grad log pi over all parameters, without written-out gradients, and its check."""
+"""The exact kernel <g_i, g_j> of log pi(y | x) of a causal language model, and the memory that it needs."""

@@ -1,8 +1,9 @@
-"""The head's part of the kernel and the gradient that it sends down, without a table of rows times vocabulary.
+"""The backward pass of the head: its part of the kernel, and the gradient at the hidden states.
 
-With c_p = onehot(y_p) - pi_p for the row p that predicts token y_p from hidden state h_p, the gradient of log pi_i with
-respect to the head's weight is ``sum_p c_p h_p^T``, and what goes down to h_p is ``W^T c_p``. Where embedding and head
-share a weight its gradient is the sum of both, and the kernel has cross terms.
+With c_t = onehot(y_t) - pi_t at the position that predicts token y_t from the hidden state h_t, the gradient of
+log pi_i with respect to the head's weight is ``sum_t c_t h_t^T``, and the gradient at h_t is ``W^T c_t``. The full
+matrix of c, positions times vocabulary, is kept only if it is small. If embedding and head share one weight,
+its gradient is the sum of both gradients, and the kernel has cross terms.
 """
 
 from __future__ import annotations
@@ -14,32 +15,40 @@ import torch
 from torch import Tensor, nn
 
 from dynamics.language_model.batching import Segments
-from dynamics.language_model.kernel.contractions import Route, cheaper_routes, ghost, gram, products, strips
+from dynamics.language_model.kernel.contractions import (
+    Contraction,
+    cheaper_contractions,
+    ghost,
+    inner_products,
+    materialised,
+    strips,
+)
 from dynamics.language_model.model_head import exponentials, log_partition, vocabulary_pieces
 
 KEPT_BYTES = 256 << 20
+"""Up to this size the probabilities of all positions are kept; above it they are computed a second time."""
 
 
 @dataclass(frozen=True, eq=False)
 class HeadPart:
-    """What the head contributes.
+    """What the backward pass of the head returns.
 
     Attributes:
-        log_probs: of the target of every row, float64 ``(rows,)``.
-        gradient: d log pi_i / d h of every row, ``(rows, width)``.
-        kernel: Gram matrix over the head's selected parameters, or None if none is selected.
-        route: how its weight was contracted.
-        residual: columns of c at the token ids asked for, ``(rows, ids)``.
+        log_probs: log-probability of the target at every position, float64 ``(rows,)``.
+        gradient: gradient of log pi_i at the hidden state of every position, ``(rows, width)``.
+        kernel: kernel over the head's selected parameters; None if none is selected.
+        contraction: how the kernel of its weight was computed.
+        residual: c at the token ids asked for, ``(rows, ids)``.
     """
 
     log_probs: Tensor
     gradient: Tensor
     kernel: Tensor | None
-    route: str
+    contraction: str
     residual: Tensor
 
 
-def pull_head(
+def head_backward(
     hidden: Tensor,
     targets: Tensor,
     head: nn.Linear,
@@ -48,76 +57,77 @@ def pull_head(
     weight: bool,
     bias: bool,
     ids: Tensor,
-    piece: int,
-    route: Route | None = None,
+    vocabulary_piece: int,
+    contraction: Contraction | None = None,
 ) -> HeadPart:
-    """Go over the vocabulary twice: once for the normaliser, once for everything else.
+    """Return the head's part of the kernel and the gradient at the hidden states.
 
-    The second time the logits are computed again, unless all of them together are small (``KEPT_BYTES``).
+    The vocabulary is passed through twice, piece by piece: first for the normalising constant of the softmax, then for
+    everything else. The second time the logits are computed again, unless all of them fit into ``KEPT_BYTES``.
 
     Args:
-        hidden: states that predict a token, packed, ``(rows, width)``.
-        targets: the tokens they predict, ``(rows,)``.
+        hidden: hidden states that predict a token of a response, without padding, ``(rows, width)``.
+        targets: the tokens that they predict, ``(rows,)``.
         head: the linear map to logits.
-        segments: whose rows are whose.
-        weight: whether the head's weight is in the kernel.
+        segments: which rows belong to which sequence.
+        weight: whether the head's weight is selected.
         bias: whether its bias is.
-        ids: token ids at which c is wanted, for the cross terms with a tied embedding.
-        piece: vocabulary entries at once.
-        route: how to contract the weight; None for the cheaper way.
+        ids: token ids at which c is needed, for the cross terms with a tied embedding.
+        vocabulary_piece: vocabulary entries at once.
+        contraction: how to compute the kernel of the weight; None for the cheaper one.
     """
     matrix = head.weight.detach()
-    kept: list[tuple[Tensor, Tensor]] | None = [] if keeps(hidden.shape[0], head) else None
-    partition, log_probs = log_partition(hidden, head, targets, piece, kept)
-    taken = route or cheaper_routes(segments, hidden.shape[1], matrix.shape[:1])[0]
-    paired = weight and taken == "ghost"
-    rows_of = [segments.span(strip) for strip in strips(segments)] if paired else []
+    kept: list[tuple[Tensor, Tensor]] | None = [] if keeps_probabilities(hidden.shape[0], head) else None
+    partition, log_probs = log_partition(hidden, head, targets, vocabulary_piece, kept)
+    chosen = contraction or cheaper_contractions(segments, hidden.shape[1], matrix.shape[:1])[0]
+    paired = weight and chosen == "ghost"
+    strip_rows = [segments.span(strip) for strip in strips(segments)] if paired else []
     gradient = torch.zeros_like(hidden)
     residual = hidden.new_zeros(hidden.shape[0], ids.numel())
     size = segments.rows if paired else 0
-    table = torch.zeros(size, size, dtype=torch.float64, device=hidden.device)
+    pairs = torch.zeros(size, size, dtype=torch.float64, device=hidden.device)  # c c^T over pairs of positions
     total = torch.zeros(len(segments), len(segments), dtype=torch.float64, device=hidden.device)
-    for where, c in _residuals(hidden, head, piece, partition, kept):
+    for where, c in _negative_probabilities(hidden, head, vocabulary_piece, partition, kept):
         (rows,) = torch.where((targets >= where.start) & (targets < where.stop))
-        # 1 - pi: written as 1 + c it would lose its digits where pi is close to 1
+        # 1 - pi as -expm1(log pi): the sum 1 + c would lose its digits where pi is close to 1
         c[rows, targets[rows] - where.start] = -torch.expm1(log_probs[rows]).to(c.dtype)
         gradient.addmm_(c, matrix[where])
         (asked,) = torch.where((ids >= where.start) & (ids < where.stop))
         residual[:, asked] = c[:, ids[asked] - where.start]
         if bias:
-            total += gram(segments.sum(c))
-        for strip in rows_of:  # from the diagonal to the right: the table is symmetric
-            table[strip, strip.start :] += c[strip] @ c[strip.start :].T
+            total += inner_products(segments.sum(c))
+        for strip in strip_rows:  # from the diagonal to the right, because the matrix is symmetric
+            pairs[strip, strip.start :] += c[strip] @ c[strip.start :].T
         if weight and not paired:
-            total += products(hidden, c, segments)
+            total += materialised(hidden, c, segments)
     if paired:
-        total += ghost(segments, segments, lambda r, s: [table[r, s] * (hidden[r] @ hidden[s].T)])[0]
-    return HeadPart(log_probs, gradient, total if weight or bias else None, taken if weight else "vector", residual)
+        total += ghost(segments, segments, lambda r, s: [pairs[r, s] * (hidden[r] @ hidden[s].T)])[0]
+    return HeadPart(log_probs, gradient, total if weight or bias else None, chosen if weight else "vector", residual)
 
 
-def keeps(rows: int, head: nn.Linear) -> bool:
-    """Return whether the whole table of rows times vocabulary is small enough to be kept instead of computed twice."""
+def keeps_probabilities(rows: int, head: nn.Linear) -> bool:
+    """Return whether the probabilities of all positions and tokens are small enough to be kept."""
     return rows * head.weight.shape[0] * head.weight.element_size() <= KEPT_BYTES
 
 
-def head_bytes(head: nn.Linear, rows: int, sequences: int, ids: int, piece: int) -> int:
-    """Estimate the bytes that ``pull_head`` needs at once.
+def head_bytes(head: nn.Linear, rows: int, sequences: int, ids: int, vocabulary_piece: int) -> int:
+    """Estimate the bytes that ``head_backward`` needs at once.
 
     Args:
         head: the linear map to logits.
-        rows: rows that predict a token.
-        sequences: their owners.
-        ids: number of token ids at which c is wanted.
-        piece: vocabulary entries at once.
+        rows: positions that predict a token of a response.
+        sequences: number of sequences.
+        ids: number of token ids at which c is needed.
+        vocabulary_piece: vocabulary entries at once.
     """
     vocabulary, width = head.weight.shape
-    size, columns = head.weight.element_size(), min(piece, head.weight.shape[0])
-    probabilities = size * (vocabulary if keeps(rows, head) else columns)
-    # hidden states, their gradient, columns of c, exponentials added up in float64, the table of paired rows
+    size, columns = head.weight.element_size(), min(vocabulary_piece, head.weight.shape[0])
+    probabilities = size * (vocabulary if keeps_probabilities(rows, head) else columns)
+    # hidden states and their gradients, c at the ids, exponentials in float64, token pairs
     return rows * (2 * width * size + ids * size + probabilities + 8 * columns + 8 * rows) + 8 * sequences**2
 
 
-def _residuals(
+def _negative_probabilities(
     hidden: Tensor, head: nn.Linear, size: int, partition: Tensor, kept: list[tuple[Tensor, Tensor]] | None
 ) -> Iterator[tuple[slice, Tensor]]:
     """Yield -pi for one piece of the vocabulary after another, ``(rows, piece)``."""
@@ -130,19 +140,21 @@ def _residuals(
         start += exponents.shape[1]
 
 
-def tied_cross(
+def tied_cross_terms(
     part: HeadPart, hidden: Tensor, rows: Segments, unique: Tensor, ids: Tensor, embedded: Tensor, inputs: Segments
 ) -> Tensor:
-    """Return HE + HE^T, the inner products between the head's and the embedding's share of one tied weight.
+    """Return the inner products between the head's and the embedding's gradient of one shared weight.
+
+    With H_i and E_i the two gradients of log pi_i, these are <H_i, E_j> + <E_i, H_j>, ``(sequences, sequences)``.
 
     Args:
-        part: of the head, with residuals at ``unique``.
-        hidden: states that predict a token, ``(rows, width)``.
-        rows: their owners.
-        unique: sorted unique token ids of all inputs.
-        ids: token id of every input row.
-        embedded: gradient at the embedding's output of every input row, ``(input rows, width)``.
-        inputs: owners of the input rows.
+        part: the head's backward pass, with residuals at ``unique``.
+        hidden: hidden states that predict a token, ``(rows, width)``.
+        rows: which of these rows belong to which sequence.
+        unique: the different token ids of all inputs, sorted.
+        ids: token id of every input position.
+        embedded: gradient at the embedding's output of every input position, ``(positions, width)``.
+        inputs: which positions belong to which sequence.
     """
     place = torch.searchsorted(unique, ids)
     (one_way,) = ghost(rows, inputs, lambda r, c: [part.residual[r][:, place[c]] * (hidden[r] @ embedded[c].T)])

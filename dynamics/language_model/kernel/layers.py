@@ -1,245 +1,203 @@
-"""What each parametrised operation of a model contributes to the kernel: its input rows and output-gradient rows.
+"""The kinds of modules whose contribution to the kernel is known: linear maps, norms and embeddings.
 
-A tap is the same operation with a backward pass that hands the rows on instead of forming a weight gradient. Taps are
-put in place of the ``forward`` of single module instances and taken away again.
+Each kind computes the same function as the module that it stands for; its backward pass records the inputs and the
+gradients at the output, and forms no weight gradient.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dynamics.errors import InvalidArgument
+from dynamics.errors import Unsupported
 from dynamics.language_model.batching import Batch, Segments
-from dynamics.language_model.kernel.contractions import Route, cheaper_routes, contract, ghost, gram
-from dynamics.language_model.kernel.record import Input, Record
+from dynamics.language_model.kernel.contractions import (
+    Contraction,
+    cheaper_contractions,
+    contract,
+    ghost,
+    inner_products,
+)
+from dynamics.language_model.kernel.recording import Recorder, SharedInput, TrackedModule, concatenate
 from dynamics.language_model.loading import require
-
-
-@dataclass(eq=False)
-class Tap(ABC):
-    """One module whose selected parameters a handler understands.
-
-    Attributes:
-        name: of the module in the model.
-        module: the module.
-        weight: whether its weight is among the selected parameters.
-        bias: whether its bias is.
-    """
-
-    name: str
-    module: Any
-    weight: bool
-    bias: bool
-    left: list[Tensor] = field(default_factory=list)
-    right: list[Tensor] = field(default_factory=list)
-    sums: list[Tensor] = field(default_factory=list)
-
-    @abstractmethod
-    def forward(self, record: Record) -> Callable[..., Tensor]:
-        """Return the forward that takes the place of the module's own."""
-
-    @abstractmethod
-    def collect(self, a: Tensor, g: Tensor, batch: Batch) -> None:
-        """Keep what one batch contributes.
-
-        Args:
-            a: packed input rows of the batch.
-            g: packed rows of the gradient at the output.
-            batch: whose rows they are.
-        """
-
-    @abstractmethod
-    def contract(self, segments: Segments) -> tuple[Tensor, str]:
-        """Return the Gram matrix of the gradients of the selected parameters, and the route taken."""
-
-    def reached(self, x: Tensor) -> Tensor:
-        """Refuse an input that is cut off from the tokens: no backward pass would come by and bring its rows."""
-        if torch.is_grad_enabled() and not x.requires_grad:
-            raise InvalidArgument("parameters", f"{self.name} on a detached input", "parameters on the way of a token")
-        return x
-
-    def release(self) -> None:
-        """Forget all rows."""
-        self.left, self.right, self.sums = [], [], []
 
 
 class _LinearFunction(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, tap: LinearTap, record: Record, source: Input) -> Tensor:
+    def forward(ctx: Any, x: Tensor, tracked: TrackedLinear, recorder: Recorder, source: SharedInput) -> Tensor:
         ctx.save_for_backward(x)
-        ctx.tap, ctx.record, ctx.source = tap, record, source
-        bias = getattr(tap.module, "bias", None)
-        return functional.linear(x, tap.matrix(), None if bias is None else bias.detach())
+        ctx.tracked, ctx.recorder, ctx.source = tracked, recorder, source
+        bias = getattr(tracked.module, "bias", None)
+        return functional.linear(x, tracked.matrix(), None if bias is None else bias.detach())
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         (g,) = gradients
         (x,) = ctx.saved_tensors
-        ctx.record.receive(ctx.tap, x, g, ctx.source)
-        return g @ ctx.tap.matrix(), None, None, None
+        ctx.recorder.receive(ctx.tracked, x, g, ctx.source)
+        return g @ ctx.tracked.matrix(), None, None, None
 
 
 class _ScaleFunction(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, tap: ScaleTap, record: Record) -> Tensor:
+    def forward(ctx: Any, x: Tensor, tracked: TrackedNorm, recorder: Recorder) -> Tensor:
         ctx.save_for_backward(x)
-        ctx.tap, ctx.record = tap, record
-        bias = getattr(tap.module, "bias", None)
-        scaled = x * tap.module.weight.detach()
+        ctx.tracked, ctx.recorder = tracked, recorder
+        bias = getattr(tracked.module, "bias", None)
+        scaled = x * tracked.module.weight.detach()
         return scaled if bias is None else scaled + bias.detach()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (g,) = gradients
         (x,) = ctx.saved_tensors
-        ctx.record.receive(ctx.tap, x, g)
-        return g * ctx.tap.module.weight.detach(), None, None
+        ctx.recorder.receive(ctx.tracked, x, g)
+        return g * ctx.tracked.module.weight.detach(), None, None
 
 
-class LinearTap(Tap):
-    """A linear map, ``nn.Linear`` or GPT-2's ``Conv1D`` (the same with the weight transposed)."""
+class TrackedLinear(TrackedModule):
+    """A linear map: ``nn.Linear``, or GPT-2's ``Conv1D``, which is the same with the weight transposed."""
 
     def matrix(self) -> Tensor:
         """Return the weight as ``(out, in)``."""
         weight = self.module.weight.detach()
         return weight if isinstance(self.module, nn.Linear) else weight.T
 
-    def forward(self, record: Record) -> Callable[..., Tensor]:
-        """Return the tapped linear map."""
+    def recording_forward(self, recorder: Recorder) -> Callable[..., Tensor]:
+        """Return the linear map with recording."""
 
         def linear(x: Tensor) -> Tensor:
             if not torch.is_grad_enabled():
                 return type(self.module).forward(self.module, x)
-            return _LinearFunction.apply(self.reached(x), self, record, record.read(x))
+            return _LinearFunction.apply(self.check_attached(x), self, recorder, recorder.note_input(x))
 
         return linear
 
-    def collect(self, a: Tensor, g: Tensor, batch: Batch) -> None:
-        """Keep packed rows for the weight, sums over tokens for the bias."""
-        if a.ndim != 2:
-            raise InvalidArgument("model", f"{self.name} on inputs of {a.ndim + 1} axes", "linear maps on 3 axes")
+    def collect(self, inputs: Tensor, output_gradients: Tensor, batch: Batch) -> None:
+        """Keep inputs and output gradients for the weight, and the gradient of the bias."""
+        if inputs.ndim != 2:
+            problem = f"{self.name} reads a tensor of {inputs.ndim + 1} axes"
+            raise Unsupported("model", problem, "linear maps must read (sequences, positions, width)")
         if self.weight:
-            self.left.append(a)
-            self.right.append(g)
+            self.inputs.append(inputs)
+            self.output_gradients.append(output_gradients)
         if self.bias:
-            self.sums.append(Segments.of(batch.inputs, g.device).sum(g))
+            self.vector_gradients.append(Segments.of(batch.inputs, output_gradients.device).sum(output_gradients))
 
-    def contract(self, segments: Segments) -> tuple[Tensor, str]:
-        """Return the Gram matrix over weight and bias."""
+    def kernel_part(self, segments: Segments) -> tuple[Tensor, str]:
+        """Return the kernel over weight and bias, and how it was contracted."""
         return contract_together([self], segments, None)[0]
 
 
-def contract_together(taps: Sequence[LinearTap], segments: Segments, route: Route | None) -> list[tuple[Tensor, str]]:
-    """Return the Gram matrix over weight and bias of each tap, and the route taken; all rows are forgotten.
+def contract_together(
+    maps: Sequence[TrackedLinear], segments: Segments, contraction: Contraction | None
+) -> list[tuple[Tensor, str]]:
+    """Return the kernel over weight and bias of each linear map, and how it was contracted; recordings are dropped.
 
     Args:
-        taps: linear maps that read the same inputs.
-        segments: whose rows are whose.
-        route: the route of all weights; None for the cheaper ones.
+        maps: linear maps that read the same inputs.
+        segments: which recorded rows belong to which sequence.
+        contraction: contraction of all weights; None for the cheaper one of each.
     """
-    weights = [tap for tap in taps if tap.weight]
-    blocks: dict[str, Tensor] = {}
-    taken: dict[str, str] = {}
+    weights = [one for one in maps if one.weight]
+    parts: dict[str, Tensor] = {}
+    chosen: dict[str, str] = {}
     if weights:
-        a, gs = joined(weights[0].left), []
-        for tap in weights:
-            gs.append(joined(tap.right))
-            tap.left, tap.right = [], []
-        widths = [g.shape[1] for g in gs]
-        routes = cheaper_routes(segments, a.shape[1], widths) if route is None else (route,) * len(gs)
-        names = [tap.name for tap in weights]
-        blocks = dict(zip(names, contract(a, gs, segments, routes), strict=True))
-        taken = dict(zip(names, routes, strict=True))
-    for tap in taps:
-        if tap.bias:
-            biases = gram(torch.cat(tap.sums))
-            blocks[tap.name] = blocks[tap.name] + biases if tap.weight else biases
-        tap.release()
-    return [(blocks[tap.name], taken.get(tap.name, "vector")) for tap in taps]
+        inputs, gradients = concatenate(weights[0].inputs), []
+        for one in weights:
+            gradients.append(concatenate(one.output_gradients))
+            one.inputs, one.output_gradients = [], []
+        widths = [g.shape[1] for g in gradients]
+        if contraction is None:
+            contractions = cheaper_contractions(segments, inputs.shape[1], widths)
+        else:
+            contractions = (contraction,) * len(gradients)
+        names = [one.name for one in weights]
+        parts = dict(zip(names, contract(inputs, gradients, segments, contractions), strict=True))
+        chosen = dict(zip(names, contractions, strict=True))
+    for one in maps:
+        if one.bias:
+            biases = inner_products(torch.cat(one.vector_gradients))
+            parts[one.name] = parts[one.name] + biases if one.weight else biases
+        one.forget()
+    return [(parts[one.name], chosen.get(one.name, "vector")) for one in maps]
 
 
-def joined(parts: Sequence[Tensor]) -> Tensor:
-    """Return the rows of all batches; a single batch is not copied."""
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+class TrackedNorm(TrackedModule):
+    """An RMSNorm or LayerNorm: a normalisation without parameters, then an elementwise weight and maybe a bias."""
 
+    def recording_forward(self, recorder: Recorder) -> Callable[..., Tensor]:
+        """Return the norm with recording."""
+        return lambda x: _ScaleFunction.apply(self.check_attached(normalised(self.module, x)), self, recorder)
 
-class ScaleTap(Tap):
-    """The elementwise scale (and shift) at the end of RMSNorm or LayerNorm."""
-
-    def forward(self, record: Record) -> Callable[..., Tensor]:
-        """Return the norm with its scale tapped."""
-        return lambda x: _ScaleFunction.apply(self.reached(normalised(self.module, x)), self, record)
-
-    def collect(self, a: Tensor, g: Tensor, batch: Batch) -> None:
-        """Keep sums over tokens of gradient times normalised input, and of the gradient."""
-        segments = Segments.of(batch.inputs, g.device)
-        width = g.shape[-1]  # norms of single heads have an axis of heads between rows and width
-        parts = [a * g] if self.weight else []
+    def collect(self, inputs: Tensor, output_gradients: Tensor, batch: Batch) -> None:
+        """Keep the gradients of weight and bias; ``inputs`` are the normalised ones."""
+        segments = Segments.of(batch.inputs, output_gradients.device)
+        width = output_gradients.shape[-1]
+        parts = [inputs * output_gradients] if self.weight else []
         if self.bias:
-            parts.append(g)
-        self.sums.append(torch.cat([segments.sum(_rows(part, width)) for part in parts], dim=1))
+            parts.append(output_gradients)
+        self.vector_gradients.append(torch.cat([segments.sum(_sum_heads(part, width)) for part in parts], dim=1))
 
-    def contract(self, segments: Segments) -> tuple[Tensor, str]:  # noqa: ARG002
-        """Return the Gram matrix over scale and shift; there is one way only."""
-        total = gram(torch.cat(self.sums))
-        self.release()
+    def kernel_part(self, segments: Segments) -> tuple[Tensor, str]:  # noqa: ARG002
+        """Return the kernel over weight and bias, from their gradients."""
+        total = inner_products(torch.cat(self.vector_gradients))
+        self.forget()
         return total, "vector"
 
 
-class EmbeddingTap(Tap):
-    """An embedding table, a linear map of one-hot rows: token or position embeddings."""
+class TrackedEmbedding(TrackedModule):
+    """An embedding of tokens or of positions: a linear map of one-hot inputs."""
 
-    def forward(self, record: Record) -> Callable[..., Tensor]:
-        """Return an embedding whose output is a leaf of the graph; its gradient is what the table receives."""
+    def recording_forward(self, recorder: Recorder) -> Callable[..., Tensor]:
+        """Return an embedding whose output is a leaf of the graph; the gradient at this leaf is recorded later."""
         look_up = type(self.module).forward
 
         def embed(ids: Tensor) -> Tensor:
-            if record.batch is None or not torch.is_grad_enabled():
+            if recorder.batch is None or not torch.is_grad_enabled():
                 return look_up(self.module, ids)
-            ids = ids.expand(record.batch.shape)  # positions come once for the whole batch
+            ids = ids.expand(recorder.batch.shape)  # positions are given once for all sequences
             with torch.no_grad():
                 leaf = look_up(self.module, ids)
             leaf.requires_grad_()
-            record.leaves.append((self, ids, leaf))
+            recorder.embeddings.append((self, ids, leaf))
             return leaf
 
         return embed
 
-    def collect(self, a: Tensor, g: Tensor, batch: Batch) -> None:  # noqa: ARG002
-        """Keep ids and gradients of packed rows; a padding index receives no gradient, as in torch itself."""
-        if not self.weight:  # tapped for the sake of its leaf only
+    def collect(self, inputs: Tensor, output_gradients: Tensor, batch: Batch) -> None:  # noqa: ARG002
+        """Keep ids and output gradients; as in torch, the padding index has no gradient."""
+        if not self.weight:  # tracked only because the backward pass ends at its output
             return
         padding = getattr(self.module, "padding_idx", None)
         if padding is not None:
-            g = g.masked_fill((a == padding).unsqueeze(1), 0)
-        self.left.append(a)
-        self.right.append(g)
+            output_gradients = output_gradients.masked_fill((inputs == padding).unsqueeze(1), 0)
+        self.inputs.append(inputs)
+        self.output_gradients.append(output_gradients)
 
-    def rows(self) -> tuple[Tensor, Tensor]:
-        """Return the ids and gradients of all packed rows."""
-        return joined(self.left), joined(self.right)
+    def recorded(self) -> tuple[Tensor, Tensor]:
+        """Return the ids and the output gradients of all batches, ``(tokens,)`` and ``(tokens, width)``."""
+        return concatenate(self.inputs), concatenate(self.output_gradients)
 
-    def contract(self, segments: Segments) -> tuple[Tensor, str]:
-        """Return the Gram matrix over the table: token pairs with equal ids."""
-        ids, g = self.rows()
-        equal = ids.unsqueeze(1)
-        (block,) = ghost(segments, segments, lambda r, c: [(g[r] @ g[c].T).mul_(equal[r] == ids[c])])
-        return block, "ghost"
+    def kernel_part(self, segments: Segments) -> tuple[Tensor, str]:
+        """Return the kernel over the embedding's weight: only pairs of equal tokens contribute."""
+        ids, g = self.recorded()
+        column = ids.unsqueeze(1)
+        (part,) = ghost(segments, segments, lambda r, c: [(g[r] @ g[c].T).mul_(column[r] == ids[c])])
+        return part, "ghost"
 
 
-def _rows(values: Tensor, width: int) -> Tensor:
+def _sum_heads(values: Tensor, width: int) -> Tensor:
+    """Sum over heads, where one norm is applied to every attention head: ``(tokens, heads, width)``."""
     return values.reshape(values.shape[0], -1, width).sum(1)
 
 
 def normalised(module: nn.Module, x: Tensor) -> Tensor:
-    """Return what a norm multiplies by its weight."""
+    """Return the normalised input of a norm, which the norm then multiplies by its weight."""
     if isinstance(module, nn.LayerNorm):
         return functional.layer_norm(x, module.normalized_shape, None, None, module.eps)
     wide = x.to(torch.float32) if x.dtype in (torch.float16, torch.bfloat16) else x
@@ -250,24 +208,21 @@ def normalised(module: nn.Module, x: Tensor) -> Tensor:
     return (wide * torch.rsqrt(mean_square + epsilon)).to(x.dtype)
 
 
-def make_tap(name: str, module: nn.Module, weight: bool, bias: bool) -> Tap | None:
-    """Return the tap for a module, or None if no handler understands it.
+def track_module(name: str, module: nn.Module, weight: bool, bias: bool) -> TrackedModule | None:
+    """Return the module as a tracked one, or None if it is of no known kind.
 
-    A module is recognised by the forward function that it really has, and a norm by what it returns on random numbers,
-    so that a subclass which computes something else is not mistaken for what its name says.
+    A linear map or embedding is recognised by its forward function, a norm by its output on random numbers. So a
+    subclass that computes something else than its base class is not mistaken for it.
     """
     if "forward" in module.__dict__:
-        return None  # somebody else's replacement, such as an offloading hook: unknown
+        return None  # another library has replaced the forward, for example to offload weights
     forward = type(module).forward
     if forward is nn.Linear.forward or forward is _conv1d().forward:
-        return LinearTap(name, module, weight, bias)
+        return TrackedLinear(name, module, weight, bias)
     if forward is nn.Embedding.forward and isinstance(module, nn.Embedding):
-        return (
-            None
-            if module.max_norm is not None or module.scale_grad_by_freq
-            else EmbeddingTap(name, module, weight, bias)
-        )
-    return ScaleTap(name, module, weight, bias) if _is_scaled_norm(module) else None
+        changes_weight_or_gradient = module.max_norm is not None or module.scale_grad_by_freq
+        return None if changes_weight_or_gradient else TrackedEmbedding(name, module, weight, bias)
+    return TrackedNorm(name, module, weight, bias) if _is_scaled_norm(module) else None
 
 
 def _conv1d() -> Any:
@@ -291,4 +246,4 @@ def _is_scaled_norm(module: nn.Module) -> bool:
         expected = normalised(module, x) * weight
         expected = expected if bias is None else expected + bias
     exact = torch.finfo(torch.float32 if x.dtype == torch.float64 else x.dtype).eps
-    return bool(torch.allclose(got, expected, rtol=8 * exact, atol=8 * exact))
+    return bool(torch.allclose(got, expected, rtol=8 * exact, atol=8 * exact, equal_nan=True))

@@ -1,109 +1,131 @@
-"""How many bytes a kernel needs beyond the model's own, told before it starts."""
+"""How many bytes a kernel needs besides the model's own, estimated before it is computed."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+import psutil
 import torch
 from torch import Tensor
 
-from dynamics.errors import InvalidArgument
+from dynamics.errors import InvalidArgument, Unsupported
 from dynamics.language_model.batching import make_batch, make_batches
-from dynamics.language_model.kernel.backward import find_layers, tapped
+from dynamics.language_model.causal_lm import CausalLM, as_module
+from dynamics.language_model.kernel.backward import find_layers
 from dynamics.language_model.kernel.head import head_bytes
-from dynamics.language_model.kernel.layers import EmbeddingTap, Tap
-from dynamics.language_model.kernel.record import Record
+from dynamics.language_model.kernel.layers import TrackedEmbedding
+from dynamics.language_model.kernel.recording import Recorder, TrackedModule
+from dynamics.language_model.kernel.tracking import TrackedModules, tracking
 from dynamics.language_model.model_head import hidden_states
-from dynamics.language_model.parameters import Coverage
 from dynamics.language_model.tokens import TokenSequence
 
-MARGIN = 1.25  # estimates are off by some per cent, and others use the machine too
-TRIED_TOKENS = 7  # the size of no other axis of what a layer computes
-HOLES = 1.3  # what is kept lies between what comes and goes: measured with the allocator of glibc
-PASSING = 3  # tensors as wide as the widest that are alive within one operation of a backward pass
+SAFETY_FACTOR = 1.25
+"""The estimate may be off by some per cent, and other programs use memory too."""
+MEASURED_TOKENS = 7
+"""Length of the measured piece. No other axis of a usual model has this size, so it marks the axes of tokens."""
+FRAGMENTATION = 1.3
+"""Memory of the process divided by the size of its tensors: freed tensors leave gaps (measured with glibc)."""
+TEMPORARIES = 3
+"""Tensors of the largest width that exist at the same time within one operation of the backward pass."""
 Memory = Literal["auto", "graph", "layerwise"]
-Way = Literal["graph", "layerwise"]
+Strategy = Literal["graph", "layerwise"]
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Estimated peak bytes of the two ways, and which one is taken.
+    """Estimated peak memory of the two strategies, and which one is used.
 
     Attributes:
-        way: ``"graph"`` or ``"layerwise"``.
-        graph: bytes of one graph for all sequences, from what the graph of a short piece was measured to keep.
-        layerwise: bytes of the layer-by-layer sweep; None if the model has no layers that could be told.
-        available: bytes that were free when it was made.
+        strategy: ``"graph"``, one graph of all sequences, or ``"layerwise"``, one decoder layer after the other.
+        graph: bytes for one graph of all sequences, extrapolated from the measured graph of a short piece.
+        layerwise: bytes for the layerwise backward pass; None if the decoder layers of the model were not found.
+        available: bytes that were free when the plan was made.
     """
 
-    way: Way
+    strategy: Strategy
     graph: int
     layerwise: int | None
     available: int
 
     @property
     def needed(self) -> int:
-        """Return the bytes of the way that is taken."""
-        return self.graph if self.way == "graph" else self.layerwise or 0
+        """Return the bytes of the strategy that is used."""
+        return self.graph if self.strategy == "graph" else self.layerwise or 0
 
     def remedy(self) -> str:
-        """Say what would fit when this did not."""
-        free = f"of {self.available / 2**20:.0f} MiB that were free"
-        if self.way == "graph" and self.layerwise is not None:
+        """Return advice for the case that memory did run out."""
+        free = f"{self.available / 2**20:.0f} MiB were free"
+        if self.strategy == "graph" and self.layerwise is not None:
             needs = f"{self.layerwise / 2**20:.0f} instead of {self.graph / 2**20:.0f} MiB"
-            return f"memory='layerwise', which needs about {needs} {free}"
-        needs = f"these need about {self.needed / 2**20:.0f} MiB {free}"
-        return f"fewer or shorter sequences, or smaller batch_tokens and vocabulary_piece; {needs}"
+            return f"use memory='layerwise', which needs about {needs} ({free})"
+        needs = f"these need about {self.needed / 2**20:.0f} MiB, and {free}"
+        return f"use fewer or shorter sequences, or smaller batch_tokens and vocabulary_piece ({needs})"
 
 
 def plan_memory(
-    model: Any, sequences: Sequence[TokenSequence], coverage: Coverage, memory: Memory, batch_tokens: int, piece: int
+    model: CausalLM,
+    sequences: Sequence[TokenSequence],
+    tracked: TrackedModules,
+    memory: Memory,
+    batch_tokens: int,
+    vocabulary_piece: int,
 ) -> MemoryPlan:
-    """Estimate both ways and choose one; ``"auto"`` takes one graph if it fits into what is free, with a margin.
+    """Estimate the memory of both strategies and choose one.
+
+    ``"auto"`` chooses one graph if it fits into the free memory with a margin for errors of the estimate.
+
+    Args:
+        model: the model.
+        sequences: the sequences of the kernel.
+        tracked: the modules to record.
+        memory: the strategy, or ``"auto"``.
+        batch_tokens: padded tokens in one batch of the layerwise strategy.
+        vocabulary_piece: vocabulary entries whose logits exist at once.
 
     Raises:
-        InvalidArgument: an unknown way, or layers that cannot be told.
+        InvalidArgument: an unknown strategy, or a layerwise one for a model whose decoder layers were not found.
     """
     if not isinstance(memory, str) or memory not in ("auto", "graph", "layerwise"):
         raise InvalidArgument("memory", memory, "'auto', 'graph' or 'layerwise'")
     layers = find_layers(model)
     if memory == "layerwise" and not layers:
-        raise InvalidArgument("memory", memory, "'graph': no list of decoder layers was found in this model")
-    weight = coverage.head.weight
+        raise Unsupported("memory", "no list of decoder layers was found in this model", "use memory='graph'")
+    weight = tracked.head.weight
     longest = max(sequences, key=lambda s: len(s.ids))
-    kept = measure_graph(model, longest, coverage, weight.device)
-    every = [batch.shape for batch in make_batches(sequences, None, torch.device("cpu"))]
+    saved = measure_graph(model, longest, tracked, weight.device)
+    whole = [batch.shape for batch in make_batches(sequences, None, torch.device("cpu"))]
     batches = [batch.shape for batch in make_batches(sequences, batch_tokens, torch.device("cpu"))]
-    inputs = {token for s in sequences for token in s.ids[:-1]} if coverage.tied is not None else ()
+    ids = {token for s in sequences for token in s.ids[:-1]} if tracked.tied is not None else ()
     responses = sum(s.length for s in sequences)
-    head = head_bytes(coverage.head, responses, len(sequences), len(inputs), piece)
-    taps = [tap for tap in coverage.taps if tap.weight and tap.module.weight.ndim == 2]
-    whole = _one_graph(kept, every, taps, head, weight)
-    swept = _layer_by_layer(kept, batches, sequences, taps, head, weight, len(layers)) if layers else None
+    head = head_bytes(tracked.head, responses, len(sequences), len(ids), vocabulary_piece)
+    matrices = [one for one in tracked.modules if one.weight and one.module.weight.ndim == 2]
+    graph = _graph_bytes(saved, whole, matrices, head, weight)
+    layerwise = None
+    if layers:
+        layerwise = _layerwise_bytes(saved, batches, sequences, matrices, head, weight, len(layers))
     available = free_bytes(weight.device)
-    fits = MARGIN * whole <= available or swept is None or whole <= swept
-    automatic: Way = "graph" if fits else "layerwise"
-    return MemoryPlan(automatic if memory == "auto" else memory, whole, swept, available)
+    fits = SAFETY_FACTOR * graph <= available or layerwise is None or graph <= layerwise
+    automatic: Strategy = "graph" if fits else "layerwise"
+    return MemoryPlan(automatic if memory == "auto" else memory, graph, layerwise, available)
 
 
-def _one_graph(
-    kept: GraphBytes, batches: Sequence[tuple[int, int]], taps: Sequence[Tap], head: int, weight: Tensor
+def _graph_bytes(
+    saved: GraphBytes, batches: Sequence[tuple[int, int]], matrices: Sequence[TrackedModule], head: int, weight: Tensor
 ) -> int:
-    saved = sum(kept.of(shape) for shape in batches)
+    kept = sum(saved.of(shape) for shape in batches)
     padded = sum(count * width for count, width in batches)
-    passing = PASSING * _widest(taps, weight) * padded * weight.element_size()
-    return int(HOLES * saved + max(head, passing))
+    temporary = TEMPORARIES * _largest_width(matrices, weight) * padded * weight.element_size()
+    return int(FRAGMENTATION * kept + max(head, temporary))
 
 
-def _layer_by_layer(
-    kept: GraphBytes,
+def _layerwise_bytes(
+    saved: GraphBytes,
     batches: Sequence[tuple[int, int]],
     sequences: Sequence[TokenSequence],
-    taps: Sequence[Tap],
+    matrices: Sequence[TrackedModule],
     head: int,
     weight: Tensor,
     layers: int,
@@ -112,46 +134,50 @@ def _layer_by_layer(
     tokens = sum(len(s.ids) - 1 for s in sequences)
     padded = [count * width for count, width in batches]
     boundaries = (layers + 4) * sum(padded) * weight.shape[1] * size
-    row = sum(sum(tap.module.weight.shape) for tap in taps if not isinstance(tap, EmbeddingTap)) / layers
-    last = padded[-1]  # its graph holds its rows
+    row = sum(sum(one.module.weight.shape) for one in matrices if not isinstance(one, TrackedEmbedding)) / layers
+    last = padded[-1]  # the recordings of the last batch are part of its graph
     earlier = row * max(0, tokens - last)
-    one_layer = max(kept.of(shape) for shape in batches) / layers
-    together = 0 if len(batches) == 1 else 2 * _widest(taps, weight) * tokens
-    passing = max(PASSING * _widest(taps, weight) * last, together)
-    return int(HOLES * boundaries + max(head, HOLES * (one_layer + size * (earlier + passing))))
+    one_layer = max(saved.of(shape) for shape in batches) / layers
+    concatenated = 0 if len(batches) == 1 else 2 * _largest_width(matrices, weight) * tokens
+    temporary = max(TEMPORARIES * _largest_width(matrices, weight) * last, concatenated)
+    return int(FRAGMENTATION * boundaries + max(head, FRAGMENTATION * (one_layer + size * (earlier + temporary))))
 
 
-def _widest(taps: Sequence[Tap], weight: Tensor) -> int:
-    return max([weight.shape[1], *(max(tap.module.weight.shape) for tap in taps if not isinstance(tap, EmbeddingTap))])
+def _largest_width(matrices: Sequence[TrackedModule], weight: Tensor) -> int:
+    maps = [one for one in matrices if not isinstance(one, TrackedEmbedding)]
+    return max([weight.shape[1], *(max(one.module.weight.shape) for one in maps)])
 
 
 @dataclass(frozen=True)
 class GraphBytes:
-    """Bytes that a graph keeps for its backward pass, parameters not counted.
+    """Bytes that autograd saves for the backward pass, besides the parameters.
 
     Attributes:
         per_token: for every token.
-        per_pair: for every pair of tokens of a sequence; attention without a fused kernel keeps such tables.
+        per_pair: for every pair of tokens of one sequence. Attention without a fused kernel saves such matrices.
     """
 
     per_token: float
     per_pair: float
 
     def of(self, shape: tuple[int, int]) -> float:
-        """Return the bytes for a batch of (sequences, longest)."""
+        """Return the bytes for a batch of shape (sequences, positions)."""
         count, width = shape
         return count * (self.per_token * width + self.per_pair * width**2)
 
 
-def measure_graph(model: Any, sequence: TokenSequence, coverage: Coverage, device: torch.device) -> GraphBytes:
-    """Run the beginning of a sequence, and count what autograd keeps; a model with an unknown head is refused.
+def measure_graph(
+    model: CausalLM, sequence: TokenSequence, tracked: TrackedModules, device: torch.device
+) -> GraphBytes:
+    """Run the model on the beginning of a sequence and count the bytes that autograd saves.
 
     Raises:
-        InvalidArgument: logits that are not the head's output.
+        InvalidArgument: the model changes the logits after its head.
     """
-    tokens = min(TRIED_TOKENS, len(sequence.ids) - 1)
+    tokens = min(MEASURED_TOKENS, len(sequence.ids) - 1)
     batch = make_batch([TokenSequence(sequence.ids[: tokens + 1], 1)], [0], device)
-    own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+    module = as_module(model)
+    own = {tensor.untyped_storage().data_ptr() for tensor in (*module.parameters(), *module.buffers())}
     storages: dict[int, tuple[int, bool]] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -160,33 +186,27 @@ def measure_graph(model: Any, sequence: TokenSequence, coverage: Coverage, devic
             storages[storage.data_ptr()] = storage.nbytes(), tensor.shape[-2:] == (tokens, tokens)
         return tensor
 
-    record = Record(1, lambda _: None)
+    recorder = Recorder(1, lambda _: None)
     hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
-    with tapped(coverage, record), hooks, record.running(batch):
-        alive = hidden_states(model, batch.ids, check=True)
-    del alive
+    with tracking(tracked, recorder), hooks, recorder.running(batch):
+        graph = hidden_states(model, batch.ids, check=True)
+    del graph  # it was needed until here, so that no storage was used twice
     pairs = sum(size for size, paired in storages.values() if paired)
     return GraphBytes((sum(size for size, _ in storages.values()) - pairs) / tokens, pairs / tokens**2)
+
+
+UNLIMITED = 1 << 62
 
 
 def free_bytes(device: torch.device) -> int:
     """Return the bytes that are free on a device.
 
-    For a CPU that is what the machine, a container's limit and the process's own limit (``ulimit -v``) leave.
+    For a CPU it is the least of what the machine has, what the limit of a container leaves, and what the limit of the
+    process (``ulimit -v``) leaves.
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return min(_free_in_machine(), _free_in_container(), _free_in_process())
-
-
-def _free_in_machine() -> int:
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            fields = dict(line.split(":", 1) for line in file)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        pages = os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
-        return pages * os.sysconf("SC_PAGE_SIZE") // 2 if pages > 0 else 4 << 30
+    return min(psutil.virtual_memory().available, _free_in_container(), _free_in_process())
 
 
 def _free_in_process() -> int:
@@ -195,19 +215,18 @@ def _free_in_process() -> int:
         import resource  # noqa: PLC0415 - Unix only
 
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-        if limit == resource.RLIM_INFINITY:
-            return 1 << 62
-        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-        return max(0, limit - used)
-    except (ImportError, OSError, ValueError):
-        return 1 << 62
+    except (ImportError, OSError, AttributeError):
+        return UNLIMITED
+    if limit == resource.RLIM_INFINITY:
+        return UNLIMITED
+    return max(0, limit - psutil.Process().memory_info().vms)
 
 
 def _free_in_container(group: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return what a control group's limit leaves; files that were read can be dropped and do not count as used."""
+    """Return what the limit of a control group leaves; cached files can be dropped and do not count as used."""
     try:
         limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
         fields = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
         return max(0, limit - used + int(fields["inactive_file"]))
-    except (OSError, KeyError, ValueError):  # no such file, or "max" for no limit
-        return 1 << 62
+    except (OSError, KeyError, ValueError):  # there is no such file, or it holds "max", which means no limit
+        return UNLIMITED

@@ -1,4 +1,4 @@
-"""The kernel between single tokens, whose block sums are the kernel of the sequences."""
+"""The kernel between single response tokens. The kernel of whole sequences is the sum of its blocks."""
 
 from __future__ import annotations
 
@@ -10,25 +10,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.kernel.sequence_kernel import SequenceKernel, sequence_kernel
 from dynamics.language_model.tokens import TokenSequence, read_sequences
 
 
-def token_kernel(model: Any, sequences: Iterable[TokenSequence], **options: Any) -> TokenKernel:
-    """Return the kernel between the log-probabilities of single response tokens.
+def token_kernel(model: CausalLM, sequences: Iterable[TokenSequence], **options: Any) -> TokenKernel:
+    """Return the inner products of grad log pi(y_t | x, y_<t) between all response tokens.
 
-    Every response token is treated as a response of its own after everything before it, so the cost grows with the
-    number of response tokens times the length.
+    Every response token is treated as a response of its own, with everything before it as the prompt. So the cost grows
+    with the number of response tokens times the length of the sequences.
 
     Args:
         model: as for ``sequence_kernel``.
         sequences: prompts and responses.
-        **options: of ``sequence_kernel``.
+        **options: further arguments of ``sequence_kernel``.
+
+    Raises:
+        InvalidArgument: as for ``sequence_kernel``.
 
     Example:
         >>> from dynamics.language_model.tiny_model import tiny_model
-        >>> account = token_kernel(tiny_model(), [TokenSequence((1, 2, 3), 1), TokenSequence((1, 4), 1)])
-        >>> account.tokens.kernel.shape, account.sequence_kernel().shape
+        >>> result = token_kernel(tiny_model(), [TokenSequence((1, 2, 3), 1), TokenSequence((1, 4), 1)])
+        >>> result.tokens.kernel.shape, result.sequence_kernel().shape
         (torch.Size([3, 3]), torch.Size([2, 2]))
     """
     found = read_sequences(sequences)
@@ -39,21 +43,22 @@ def token_kernel(model: Any, sequences: Iterable[TokenSequence], **options: Any)
 
 @dataclass(frozen=True, eq=False)
 class TokenKernel:
-    """The Gram matrix of the scores of single tokens, grad log pi(y_t | x, y_<t).
+    """The kernel between response tokens: the inner products of their scores grad log pi(y_t | x, y_<t).
 
     Attributes:
-        tokens: over all response tokens of all sequences in order.
-        starts: where each sequence begins among them, and the end: ``(sequences + 1,)``.
+        tokens: the kernel over the response tokens of all sequences, in order.
+        starts: number of the first token of each sequence, and at the end the number of all tokens,
+            ``(sequences + 1,)``.
     """
 
     tokens: SequenceKernel
     starts: tuple[int, ...]
 
     def block(self, i: int, j: int) -> Tensor:
-        """Return the kernel between the tokens of two sequences."""
+        """Return the kernel between the tokens of sequence i and those of sequence j."""
         return self.tokens.kernel[self.starts[i] : self.starts[i + 1], self.starts[j] : self.starts[j + 1]]
 
     def sequence_kernel(self) -> Tensor:
-        """Return the block sums: the kernel of the sequences."""
+        """Return the kernel of the sequences, which is the sum over each block."""
         count = range(len(self.starts) - 1)
         return torch.stack([torch.stack([self.block(i, j).sum() for j in count]) for i in count])

@@ -1,31 +1,31 @@
-"""An independent look at a kernel: one plain backward pass."""
+"""A check of a kernel against one backward pass of plain autograd."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from dynamics.errors import check_finite, check_shape, to_tensor
+from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.kernel.sequence_kernel import SequenceKernel
 from dynamics.language_model.model_head import find_head
-from dynamics.language_model.parameters import Filter, requiring, select_parameters
-from dynamics.language_model.precision import compute_dtype, computing_in
-from dynamics.language_model.shortage import telling_shortage
+from dynamics.language_model.parameters import Filter
 from dynamics.language_model.tokens import TokenSequence, check_sequences
+from dynamics.language_model.vjp import log_probs_vjp
 
 
 @dataclass(frozen=True)
-class Audit:
-    """Two ways to the squared norm of one gradient.
+class KernelCheck:
+    """The squared norm of sum_i v_i grad log pi_i, computed in two ways.
 
     Attributes:
         from_kernel: v^T K v.
-        from_backward: squared norm of the gradient of sum_i v_i log pi_i from one plain backward pass.
-        error: their difference over sum_ij |v_i v_j| sqrt(K_ii K_jj), which no cancellation can inflate.
+        from_backward: the squared norm of the gradient of sum_i v_i log pi_i, by plain autograd.
+        error: their difference divided by sum_ij |v_i v_j| sqrt(K_ii K_jj). The divisor has no cancelling terms, so the
+            error of an exact kernel is of the size of rounding even where v^T K v is nearly 0.
     """
 
     from_kernel: float
@@ -33,77 +33,44 @@ class Audit:
     error: float
 
 
-def audit(
-    model: Any,
+def verify_kernel(
+    model: CausalLM,
     sequences: Iterable[TokenSequence],
     kernel: Tensor | SequenceKernel,
     vector: Tensor,
     *,
     parameters: Filter = None,
     dtype: torch.dtype | None = None,
-) -> Audit:
-    """Compare v^T K v with one plain backward pass of sum_i v_i log pi_i, which shares no code with the kernel.
+) -> KernelCheck:
+    """Compare v^T K v with the squared norm of the gradient of sum_i v_i log pi_i, by plain autograd.
 
-    It costs one backward pass with logits for every token, so it works where single gradients do not fit.
+    The plain gradient shares no code with the kernel. It needs the memory of one gradient, so the check works for
+    models for which the gradients of all sequences do not fit into memory.
 
     Args:
         model: the model of the kernel.
         sequences: its sequences.
-        kernel: the kernel to examine.
-        vector: v, ``(sequences,)``; a random one sees every entry.
-        parameters: the kernel's own filter.
-        dtype: dtype of the plain pass.
+        kernel: the kernel to check, ``(sequences, sequences)``.
+        vector: v, ``(sequences,)``. A random vector depends on every entry of the kernel.
+        parameters: the parameters of the kernel, as for ``sequence_kernel``.
+        dtype: dtype of the plain backward pass; by default the model's own, but not below float32.
+
+    Raises:
+        InvalidArgument: shapes that do not fit, numbers that are not finite, and as for ``log_probs_vjp``.
 
     Example:
         >>> from dynamics.language_model import sequence_kernel, tiny_model
         >>> pair = [TokenSequence((1, 2, 3), 1), TokenSequence((1, 2, 4), 1)]
-        >>> account = sequence_kernel(tiny_model(), pair)
-        >>> audit(tiny_model(), pair, account, torch.tensor([1.0, -2.0])).error < 1e-12
+        >>> result = sequence_kernel(tiny_model(), pair)
+        >>> verify_kernel(tiny_model(), pair, result, torch.tensor([1.0, -2.0])).error < 1e-12
         True
     """
     found = check_sequences(sequences, find_head(model).weight.shape[0])
-    table = kernel.kernel if isinstance(kernel, SequenceKernel) else check_finite("kernel", to_tensor("kernel", kernel))
-    check_shape("kernel", table, (len(found), len(found)))
+    given = kernel.kernel if isinstance(kernel, SequenceKernel) else check_finite("kernel", to_tensor("kernel", kernel))
+    check_shape("kernel", given, (len(found), len(found)))
     v = check_finite("vector", check_shape("vector", to_tensor("vector", vector), (len(found),))).cpu()
-    squared = sum(
-        float(g.to(torch.float64).square().sum()) for g in plain_gradient(model, found, v, parameters, dtype).values()
-    )
-    quadratic = float(v @ table.to(torch.float64).cpu() @ v)
-    scale = float((v.abs() * table.diagonal().clamp(min=0).sqrt().cpu()).sum()) ** 2
-    return Audit(quadratic, squared, abs(quadratic - squared) / scale if scale > 0 else abs(squared))
-
-
-def plain_gradient(
-    model: Any, sequences: Sequence[TokenSequence], vector: Tensor, parameters: Filter, dtype: torch.dtype | None
-) -> dict[str, Tensor]:
-    """Return the gradient of sum_i v_i log pi_i by plain autograd, sequence after sequence, for every parameter picked.
-
-    Nothing is shared with the kernel: full logits, the model's own forward, no padding.
-
-    Args:
-        model: the model.
-        sequences: its sequences.
-        vector: v.
-        parameters: filter as in ``sequence_kernel``.
-        dtype: dtype to compute in.
-    """
-    head = find_head(model)
-    none = isinstance(sequences, (list, tuple)) and not sequences  # a loss that does not push
-    found = () if none else check_sequences(sequences, head.weight.shape[0])
-    numbers = check_finite("vector", check_shape("vector", to_tensor("vector", vector), (len(found),))).tolist()
-    selected = select_parameters(model, parameters)
-    device = head.weight.device
-    wanted = compute_dtype(model, dtype)
-    shortage = telling_shortage("sequences", len(found))
-    with shortage, computing_in(model, wanted), requiring(model, selected), torch.enable_grad():
-        total: dict[str, Tensor] = {name: torch.zeros_like(p) for name, p in selected.items()}
-        for weight, s in zip(numbers, found, strict=True):
-            logits = model(input_ids=torch.tensor([s.ids[:-1]], device=device), use_cache=False).logits[0]
-            rows = logits[s.prompt_tokens - 1 :].log_softmax(-1)
-            own = rows.gather(1, torch.tensor(s.response, device=device).unsqueeze(1)).sum()
-            for name, g in zip(
-                selected, torch.autograd.grad(own, list(selected.values()), allow_unused=True), strict=True
-            ):
-                if g is not None:
-                    total[name] = total[name] + weight * g
-    return total
+    gradient = log_probs_vjp(model, found, v, parameters=parameters, dtype=dtype)
+    squared = sum(float(g.to(torch.float64).square().sum()) for g in gradient.values())
+    quadratic = float(v @ given.to(torch.float64).cpu() @ v)
+    scale = float((v.abs() * given.diagonal().clamp(min=0).sqrt().cpu()).sum()) ** 2
+    return KernelCheck(quadratic, squared, abs(quadratic - squared) / scale if scale > 0 else abs(squared))

@@ -13,37 +13,45 @@ import torch
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.kernel.memory import Memory
 from dynamics.language_model.kernel.sequence_kernel import SequenceKernel, sequence_kernel
+from dynamics.language_model.out_of_memory import OutOfMemory, empty_caches, is_out_of_memory
 from dynamics.language_model.parameters import Filter
 from dynamics.language_model.precision import ROUNDING
 from dynamics.language_model.prediction.ches import CHES, ches
 from dynamics.language_model.prediction.drives import check_loss, chosen_push
-from dynamics.language_model.shortage import OutOfMemory, out_of_memory, release
 from dynamics.language_model.tokens import TokenSequence
 from dynamics.losses import PairLogProbs, PreferenceLoss
 
 LOG = logging.getLogger(__name__)
 Sequences = tuple[TokenSequence, TokenSequence]
+NOT_FINITE = (
+    "the log-probability, the gradient or the hidden states of a response are not finite; float64 (--dtype) may help, "
+    "and weights that are not finite cannot be used"
+)
+
+
+class NotFinite(InvalidArgument):
+    """A pair whose numbers are not finite, so that nothing can be said about it."""
 
 
 @dataclass(frozen=True)
 class PairAudit:
-    """A pair as the model's own gradients see it; g_y = grad log pi(y | x).
+    """A pair as the model's own gradients see it. A score is g_y = grad log pi(y | x).
 
     Attributes:
         log_prob_chosen: log pi(y_w | x) in nats, the sum over its tokens.
         log_prob_rejected: log pi(y_l | x).
-        tokens_chosen: tokens of y_w, EOS included.
-        tokens_rejected: tokens of y_l.
+        tokens_chosen: number of tokens of y_w, EOS included.
+        tokens_rejected: number of tokens of y_l.
         norm_chosen: ||g_w||.
         norm_rejected: ||g_l||.
         inner_product: <g_w, g_l>.
-        cosine: of the angle between them; None where one is zero.
+        cosine: cosine of the angle between g_w and g_l; None if one of them is zero.
         drive_chosen: ||g_w||^2 - <g_w, g_l>.
         drive_rejected: <g_w, g_l> - ||g_l||^2.
-        ches: <H_w, H_l> - ||H_w||^2 of the sums of hidden states.
-        ches_length_normalised: the same of their means.
-        lowers_chosen: whether a small SGD step on this pair alone lowers log pi(y_w | x), to first order and under the
-            loss that was asked for (see ``drives.chosen_push``); for DPO, drive_chosen < 0 (jian2025, Theorem 1).
+        ches: <H_w, H_l> - ||H_w||^2, with H_y the sum of the hidden states of y.
+        ches_length_normalised: the same with means in place of sums.
+        displaced: whether a small SGD step on this pair alone lowers log pi(y_w | x), to first order and under the
+            loss that was asked for (see ``chosen_push``); for DPO, whether drive_chosen < 0 (jian2025, Theorem 1).
     """
 
     log_prob_chosen: float
@@ -58,7 +66,7 @@ class PairAudit:
     drive_rejected: float
     ches: float
     ches_length_normalised: float
-    lowers_chosen: bool
+    displaced: bool
 
 
 def audit_pairs(
@@ -72,29 +80,35 @@ def audit_pairs(
 ) -> list[PairAudit]:
     """Audit some pairs with one kernel of all their responses.
 
-    A pair's numbers depend on the other pairs of the batch by rounding only: |dK_ij| / sqrt(K_ii K_jj) stays below
-    1e-6 in float32 and 1e-13 in float64.
+    The other pairs of the batch change a pair's numbers by rounding only: |dK_ij| / sqrt(K_ii K_jj) stays below 1e-6 in
+    float32 and 1e-13 in float64.
 
     Args:
         model: a causal language model; left as it was.
         pairs: chosen and rejected response of each.
-        loss: preference loss that ``lowers_chosen`` is about; ``DPO()`` by default. The model is its own reference.
+        loss: preference loss that ``displaced`` is about; ``DPO()`` by default. The model is its own reference.
         parameters: as in ``sequence_kernel``.
         dtype: as there.
         memory: as there.
 
+    Raises:
+        NotFinite: the numbers of a pair are not finite.
+        OutOfMemory: the pairs do not fit into memory.
+
     Example:
         >>> from dynamics.language_model.tiny_model import tiny_model
         >>> chosen, rejected = TokenSequence((1, 2, 3), 1), TokenSequence((1, 4), 1)
-        >>> (found,) = audit_pairs(tiny_model(), [(chosen, rejected)])
-        >>> found.lowers_chosen == (found.drive_chosen < 0), found.tokens_chosen
+        >>> (audit,) = audit_pairs(tiny_model(), [(chosen, rejected)])
+        >>> audit.displaced == (audit.drive_chosen < 0), audit.tokens_chosen
         (True, 2)
     """
     sequences = [sequence for pair in pairs for sequence in pair]
-    account = sequence_kernel(model, sequences, parameters=parameters, dtype=dtype, memory=memory)
+    kernel = sequence_kernel(model, sequences, parameters=parameters, dtype=dtype, memory=memory)
+    if not bool(kernel.kernel.isfinite().all() & kernel.log_probs.isfinite().all()):
+        raise NotFinite("model", NOT_FINITE)
     similarity = ches(model, pairs, dtype=dtype)
     asked = check_loss(loss)
-    return [_account(asked, account, number, pair, similarity) for number, pair in enumerate(pairs)]
+    return [_audit(asked, kernel, number, pair, similarity) for number, pair in enumerate(pairs)]
 
 
 def audit_pairs_that_fit(
@@ -104,10 +118,13 @@ def audit_pairs_that_fit(
     loss: PreferenceLoss | None = None,
     parameters: Filter = None,
     dtype: torch.dtype | None = None,
-) -> list[PairAudit]:
-    """Audit some pairs; if memory runs out, half of them at a time, down to single pairs.
+) -> list[PairAudit | NotFinite]:
+    """Audit some pairs; those that do not fit into memory together in halves, and those that are not finite not at all.
 
-    The kernel has gone layer by layer already by then, where the model has layers (``memory="auto"``).
+    If memory runs out, half of the pairs are audited at a time, down to single pairs. (By then the kernel has already
+    gone layer by layer, if the model has layers: ``memory="auto"``.) If the numbers of a pair are not finite, its place
+    in the list holds the error, and the other pairs are audited as a batch of their own: bit for bit as if the pair had
+    not been there.
 
     Args:
         model: as for ``audit_pairs``.
@@ -117,41 +134,57 @@ def audit_pairs_that_fit(
         dtype: as there.
 
     Raises:
-        OutOfMemory: memory runs out on a single pair; says how much is needed.
+        OutOfMemory: a single pair does not fit into memory; the message says how much is needed.
     """
     how: dict[str, Any] = {"loss": loss, "parameters": parameters, "dtype": dtype}
     try:
-        return audit_pairs(model, pairs, **how)
+        return [*audit_pairs(model, pairs, **how)]
+    except NotFinite as problem:
+        if len(pairs) == 1:
+            return [problem]
+        return _audit_finite_pairs(model, pairs, **how)
     except (MemoryError, RuntimeError) as problem:
-        if not out_of_memory(problem):
+        if not is_out_of_memory(problem):
             raise
         needed, available = getattr(problem, "needed", None), getattr(problem, "available", None)
-    release()  # outside of the except clause: the exception keeps the tensors of its frames alive
+    empty_caches()  # outside of the except clause: the exception keeps the tensors of its frames alive
     if len(pairs) == 1:
         raise _too_large(pairs[0], needed, available)
     LOG.warning("%d pairs do not fit into memory: half of them at a time instead", len(pairs))
     middle = len(pairs) // 2
-    return [found for part in (pairs[:middle], pairs[middle:]) for found in audit_pairs_that_fit(model, part, **how)]
+    return [audit for part in (pairs[:middle], pairs[middle:]) for audit in audit_pairs_that_fit(model, part, **how)]
 
 
-def _account(
-    loss: PreferenceLoss, account: SequenceKernel, number: int, pair: Sequences, similarity: CHES
-) -> PairAudit:
+def _audit_finite_pairs(model: Any, pairs: Sequence[Sequences], **how: Any) -> list[PairAudit | NotFinite]:
+    """Find the pairs that are not finite one by one, since one such pair can spoil a batch, and audit the others."""
+    alone = [audit for pair in pairs for audit in audit_pairs_that_fit(model, [pair], **how)]
+    finite = [pair for pair, audit in zip(pairs, alone, strict=True) if not isinstance(audit, NotFinite)]
+    if not 0 < len(finite) < len(pairs):
+        return alone
+    together = iter(audit_pairs_that_fit(model, finite, **how))
+    return [audit if isinstance(audit, NotFinite) else next(together) for audit in alone]
+
+
+def _audit(loss: PreferenceLoss, kernel: SequenceKernel, number: int, pair: Sequences, similarity: CHES) -> PairAudit:
     chosen, rejected = 2 * number, 2 * number + 1
-    table = account.kernel
+    table = kernel.kernel
     ww, wl, ll = float(table[chosen, chosen]), float(table[chosen, rejected]), float(table[rejected, rejected])
-    score = float(similarity.score[number])
     norms = [math.sqrt(max(0.0, square)) for square in (ww, ll)]
-    if not all(map(math.isfinite, (ww, wl, ll, score))):
-        raise InvalidArgument("model", "scores that are not finite", "a model whose gradients are finite; try float64")
-    own = account.log_probs[[chosen, rejected]]
+    similarities = float(similarity.value[number]), float(similarity.length_normalised[number])
+    if not all(map(math.isfinite, similarities)):
+        raise NotFinite("model", NOT_FINITE)
+    own = kernel.log_probs[[chosen, rejected]]
     lengths = torch.tensor([float(s.length) for s in pair], dtype=torch.float64)
     squares = torch.tensor([ww, wl, ll], dtype=torch.float64)
-    here = PairLogProbs(*own, *own, *lengths)
-    push = chosen_push(loss, here, squares[0], squares[1], squares[2], ROUNDING[account.dtype])
+    try:
+        push = chosen_push(
+            loss, PairLogProbs(*own, *own, *lengths), squares[0], squares[1], squares[2], ROUNDING[kernel.dtype]
+        )
+    except InvalidArgument as problem:
+        raise NotFinite("loss", f"the derivative of {loss} is not finite at this pair") from problem
     return PairAudit(
-        log_prob_chosen=float(account.log_probs[chosen]),
-        log_prob_rejected=float(account.log_probs[rejected]),
+        log_prob_chosen=float(own[0]),
+        log_prob_rejected=float(own[1]),
         tokens_chosen=pair[0].length,
         tokens_rejected=pair[1].length,
         norm_chosen=norms[0],
@@ -160,9 +193,9 @@ def _account(
         cosine=wl / (norms[0] * norms[1]) if norms[0] * norms[1] > 0 else None,
         drive_chosen=ww - wl,
         drive_rejected=wl - ll,
-        ches=score,
-        ches_length_normalised=float(similarity.length_normalised[number]),
-        lowers_chosen=bool(push < 0),
+        ches=similarities[0],
+        ches_length_normalised=similarities[1],
+        displaced=bool(push < 0),
     )
 
 
@@ -171,5 +204,5 @@ def _too_large(pair: Sequences, needed: int | None, available: int | None) -> Ou
     need = "more memory than there is"
     if needed is not None and available is not None:
         need = f"about {needed / 2**20:.0f} MiB beyond the model, where {available / 2**20:.0f} MiB were free"
-    got = f"a pair of up to {longest} tokens that needs {need}"
-    return OutOfMemory("memory", got, "shorter pairs (--max-tokens), a larger device", needed, available)
+    got = f"a pair of up to {longest} tokens needs {need}"
+    return OutOfMemory("memory", got, "use shorter pairs (--max-tokens) or a larger device", needed, available)

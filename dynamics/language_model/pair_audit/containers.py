@@ -1,4 +1,4 @@
-"""Files, folders and hub data sets as streams of records, whatever they are kept in."""
+"""From a file, a folder or a data set of the hub to a stream of records, whatever the format."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.loading import require
+from dynamics.language_model.pair_audit.reading import COLUMNS
 
 LONGEST_LINE = 64 << 20
 LARGEST_WHOLE = 2 << 30  # bytes of a file that has to be read whole
@@ -29,11 +30,11 @@ ENDINGS = (".jsonl", ".json", ".ndjson", ".parquet", ".pq", ".csv", ".tsv", ".tx
 
 _OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 _UNREADABLE = {
-    b"PK\x03\x04": "a zip archive or a spreadsheet: unpack it, or save the table as CSV",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd: decompress it first (zstd -d), or put it into a folder of its own",
-    b"ARROW1": "an Arrow file: give the folder that save_to_disk wrote, or put it into a folder of its own",
-    b"\xff\xff\xff\xff": "an Arrow stream: give the folder that save_to_disk wrote, or put it into a folder of its own",
-    b"SQLite": "a database: export the table as CSV",
+    b"PK\x03\x04": "a zip archive or a spreadsheet; unpack it, or save the table as CSV",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd; decompress it first (zstd -d), or put it into a folder of its own",
+    b"ARROW1": "an Arrow file; give the folder that save_to_disk wrote, or put the file into a folder of its own",
+    b"\xff\xff\xff\xff": "an Arrow stream; give the folder that save_to_disk wrote, or put it into a folder of its own",
+    b"SQLite": "a database; export the table as CSV",
 }
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError, UnicodeDecodeError)
@@ -41,13 +42,13 @@ _BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError, UnicodeDecodeError)
 
 @dataclass(frozen=True)
 class Record:
-    """What stands at one place of a data set.
+    """One record of a data set: a line of JSON, or a row of a table.
 
     Attributes:
-        number: position from 0; in JSON lines every line counts, blank ones too.
-        place: the same for people, such as ``"line 7"``.
-        value: what was read; the bytes of the line where it could not be.
-        problem: why it could not be read.
+        number: position from 0; in JSON lines every line counts, also a blank one.
+        place: the position for people, such as ``"line 7"``.
+        value: what was read; if the record could not be read, the bytes of its line.
+        problem: why it could not be read; empty otherwise.
     """
 
     number: int
@@ -61,11 +62,11 @@ class RecordSource:
     """Records that can be read again and again.
 
     Attributes:
-        name: as it was given.
-        fingerprint: what must be the same for it to be the same data: SHA-256 of a file, name and split of others.
-        rows: how many there are at the most, if that is known.
-        columns: their columns, where they are a table.
-        read: starts to read from the beginning; of a table only some columns, if they are given.
+        name: the name that the user gave.
+        fingerprint: identifies the data: the SHA-256 of a file, or name and split of another data set.
+        rows: the largest possible number of records, if it is known.
+        columns: the names of the columns of a table; None for JSON.
+        read: returns an iterator over the records, from the first; of a table, only over the given columns.
     """
 
     name: str
@@ -76,26 +77,29 @@ class RecordSource:
 
 
 def open_records(data: str | Path, split: str = "train") -> RecordSource:
-    """Find out what kind of data set a name means, by what stands in a file rather than by its ending.
+    """Open a data set. The format of a file is recognised by its content; only CSV and TSV go by the file's ending.
 
-    JSON lines, CSV and Parquet are streamed, the first two also out of gzip, bzip2 or xz, in UTF-8 or UTF-16; a JSON
-    array, or an object that holds one, is read whole.
+    JSON lines, CSV and Parquet are streamed in constant memory; JSON lines and CSV may be compressed with gzip, bzip2
+    or xz, and are UTF-8 or UTF-16. A JSON array, or an object that holds one, is read into memory.
+
+    The ``datasets`` library reads folders and the hub. It is not used for files: it gives up a whole file for one bad
+    line, and guesses other types for a column than the file has.
 
     Args:
-        data: a file, a folder that ``datasets`` can load or has saved, or ``owner/name`` on the hub
-            (``owner/name:subset`` for one of its configurations).
-        split: of a folder or a data set of the hub.
+        data: a file; a folder that ``datasets`` can load or has saved; or ``owner/name`` on the hub, with
+            ``owner/name:subset`` for one of its configurations.
+        split: the split of a folder or of a data set of the hub.
 
     Raises:
-        InvalidArgument: nothing there, or a file of another kind.
-        MissingExtra: the package that reads this kind is not installed.
+        InvalidArgument: there are no data of this name, or their format cannot be read.
+        MissingExtra: the package that reads this format is not installed.
     """
     text, path = str(data), Path(data).expanduser()
     if path.is_file():
         return _open_file(text, path)
     if path.is_dir() or not (isinstance(data, Path) or _looks_like_file(text)):
         return _open_saved(text, path, split) if _is_saved(path) else _open_dataset(text, path, split)
-    raise InvalidArgument("data", text, f"a file that exists: {FORMS}")
+    raise InvalidArgument("data", f"there is no file {text}; give {FORMS}")
 
 
 def _open_file(name: str, path: Path) -> RecordSource:
@@ -108,7 +112,7 @@ def _open_file(name: str, path: Path) -> RecordSource:
         return _open_parquet(name, path, fingerprint)
     for magic, what in _UNREADABLE.items():
         if head.startswith(magic):
-            raise InvalidArgument("data", f"{name}, {what.partition(':')[0]}", f"{FORMS}; {what.partition(': ')[2]}")
+            raise InvalidArgument("data", f"{name} is {what}")
     if suffix.lower() in {".csv", ".tsv"}:
         return _open_csv(name, path, fingerprint)
     whole = _read_whole(name, path)
@@ -148,7 +152,7 @@ def _count_lines(path: Path) -> int:
 
 
 def _read_whole(name: str, path: Path) -> list[Any] | None:
-    """Return the rows of a file that is one piece of JSON; None where it is lines, or nothing that can be read so."""
+    """Return the rows of a file that is a single JSON value; None if it is JSON lines or no JSON."""
     try:
         with _open_bytes(path) as file:
             first = file.readline(LONGEST_LINE)
@@ -167,7 +171,9 @@ def _read_whole(name: str, path: Path) -> list[Any] | None:
     if isinstance(row, dict) and (not alone or {"chosen", "rejected"} <= set(row)):
         return None
     if path.stat().st_size > LARGEST_WHOLE:
-        raise InvalidArgument("data", f"{name}, one piece of JSON of more than 2 GiB", "JSON lines, which are streamed")
+        raise InvalidArgument(
+            "data", f"{name} is a single JSON value of more than 2 GiB; write JSON lines, which need no memory"
+        )
     try:
         with _open_text(path) as text:
             return _rows_of(json.load(text))
@@ -176,7 +182,7 @@ def _read_whole(name: str, path: Path) -> list[Any] | None:
 
 
 def _rows_of(found: Any) -> list[Any] | None:
-    """Return the list of objects that something is, or that it holds as its only one."""
+    """Return the rows in a JSON value: a list itself, a single row, or the only list of objects in an object."""
     if isinstance(found, list):
         return found
     if not isinstance(found, dict) or {"chosen", "rejected"} <= set(found):
@@ -196,7 +202,7 @@ def _read_lines(path: Path) -> Iterator[Record]:
 
 
 def _lines(path: Path) -> Iterator[bytes | None]:
-    """Yield lines as UTF-8, and None for one that is too long to be one."""
+    """Yield the bytes of every line as UTF-8, and None for a line that is too long to be read."""
     with _open_bytes(path) as file:
         wide = file.read(2) in _UTF16
     opened: Any = _open_text(path, newline="\n") if wide else _open_bytes(path)
@@ -216,15 +222,15 @@ def _lines(path: Path) -> Iterator[bytes | None]:
 def _parse_line(number: int, line: bytes | None) -> Record:
     place = f"line {number + 1}"
     if line is None:
-        return Record(number, place, b"", f"longer than {LONGEST_LINE >> 20} MiB: not JSON lines")
+        return Record(number, place, b"", f"the line is longer than {LONGEST_LINE >> 20} MiB")
     try:
         return Record(number, place, json.loads(line.decode("utf-8-sig" if number == 0 else "utf-8")))
     except UnicodeDecodeError as problem:
-        reason = f"not UTF-8 (byte {problem.start + 1} of the line); save the file as UTF-8"
+        reason = f"byte {problem.start + 1} of the line is not UTF-8; save the file as UTF-8"
         return Record(number, place, line, reason)
     except (ValueError, RecursionError) as problem:
-        array = line.lstrip(b"\xef\xbb\xbf \t").startswith(b"[") and number == 0
-        hint = "; an array that is not complete? Write one object on each line" if array else ""
+        begun = line.lstrip(b"\xef\xbb\xbf \t").startswith((b"[", b"{")) and number == 0
+        hint = "; is the array or object not complete? Write one object on each line" if begun else ""
         reason = getattr(problem, "msg", "nested too deeply")
         column = f" (column {problem.colno})" if isinstance(problem, json.JSONDecodeError) else ""
         return Record(number, place, line, f"not JSON: {reason}{column}{hint}")
@@ -236,9 +242,12 @@ def _open_csv(name: str, path: Path, fingerprint: str) -> RecordSource:
         with _open_text(path, newline="", errors="surrogateescape") as file:
             head = file.readline(LONGEST_LINE)
     except _BROKEN as problem:
-        raise InvalidArgument("data", name, f"a file that can be read to its end ({problem})") from problem
+        raise InvalidArgument("data", f"{name} cannot be read ({problem})") from problem
     mark = max(",;\t", key=head.count)
     columns = tuple(next(csv.reader([head], delimiter=mark), []))
+    twice = sorted({column for column in columns if columns.count(column) > 1} & set(COLUMNS))
+    if twice:
+        raise InvalidArgument("data", f"{name} has more than one column {' and '.join(twice)}")
     return RecordSource(name, fingerprint, None, columns, lambda _: _read_csv(path, mark))
 
 
@@ -265,9 +274,9 @@ def _read_csv(path: Path, mark: str) -> Iterator[Record]:
 
 def _parse_cells(number: int, columns: Sequence[str], cells: Sequence[str], problem: str) -> Record:
     if not problem and len(cells) != len(columns):
-        problem = f"{len(cells)} fields, where the first line names {len(columns)} columns"
+        problem = f"the row has {len(cells)} fields, but the first line names {len(columns)} columns"
     if not problem and any("\udc80" <= letter <= "\udcff" for cell in cells for letter in cell):
-        problem = "not UTF-8; save the file as UTF-8"
+        problem = "the row is not UTF-8; save the file as UTF-8"
     raw = json.dumps(cells).encode()
     return Record(number, f"row {number}", raw if problem else dict(zip(columns, cells, strict=True)), problem)
 
@@ -278,7 +287,7 @@ def _open_parquet(name: str, path: Path, fingerprint: str) -> RecordSource:
         with parquet.ParquetFile(path) as file:
             there, rows = tuple(file.schema_arrow.names), file.metadata.num_rows
     except (arrow.ArrowException, OSError) as problem:
-        raise InvalidArgument("data", name, f"a Parquet file that can be read ({problem})") from problem
+        raise InvalidArgument("data", f"{name} cannot be read as Parquet ({_first_line(problem)})") from problem
 
     def read(columns: Sequence[str] | None) -> Iterator[Record]:
         wanted = None if columns is None else [column for column in columns if column in there]
@@ -295,18 +304,18 @@ def _is_saved(path: Path) -> bool:
 
 
 def _open_saved(name: str, path: Path, split: str) -> RecordSource:
-    """Open what ``save_to_disk`` of a data set, or of a dictionary of its splits, wrote."""
+    """Open a folder that ``save_to_disk`` wrote, of a data set or of a dictionary of its splits."""
     datasets = require("datasets")
     try:
         found = datasets.load_from_disk(str(path))
     except Exception as problem:  # the library has an exception of its own for every mishap
-        raise InvalidArgument("data", name, f"a folder that save_to_disk wrote ({_first_line(problem)})") from problem
+        raise InvalidArgument("data", f"{name} cannot be loaded from the disk ({_first_line(problem)})") from problem
     if isinstance(found, dict):
         if split not in found:
-            raise InvalidArgument("data", f"{name}, split {split}", f"one of its splits: {', '.join(found)}")
+            raise InvalidArgument("split", split, f"one of the splits of {name}: {', '.join(found)}")
         found = found[split]
     elif split not in {"train", str(found.split)}:
-        raise InvalidArgument("data", f"{name}, split {split}", "no split: this folder holds a single one")
+        raise InvalidArgument("split", f"{name} holds only one split, and it is not {split}; leave out --split")
     return _source_of(name, f"{name} {found._fingerprint}", len(found), found)
 
 
@@ -317,8 +326,11 @@ def _open_dataset(name: str, path: Path, split: str) -> RecordSource:
         found = datasets.load_dataset(folder, subset or None, split=split, streaming=True)
         there = found.column_names or list(next(iter(found), {}))
     except Exception as problem:  # the library has an exception of its own for every mishap
-        allowed = f"{FORMS}, and a split of it ({type(problem).__name__}: {_first_line(problem)})"
-        raise InvalidArgument("data", f"{name}, split {split}", allowed) from problem
+        raise InvalidArgument(
+            "data",
+            f"the split {split} of {name} cannot be loaded ({type(problem).__name__}: {_first_line(problem)}); give "
+            f"{FORMS}",
+        ) from problem
     splits = getattr(found.info, "splits", None) or {}
     rows = splits[split].num_examples if split in splits else None
     return _source_of(name, f"{name} split {split}", rows or None, found, there)

@@ -1,4 +1,4 @@
-"""Preference data sets, row after row."""
+"""A preference data set as a stream of rows: each with its pair, or with the reason why it has none."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from dynamics.language_model.pair_audit.containers import Record, RecordSource, 
 from dynamics.language_model.pair_audit.reading import COLUMNS, RESPONSES, Reading, find_reading
 from dynamics.language_model.pair_audit.rows import Pair, digest, parse_pair
 
-SAMPLE = 1 << 20  # characters of the first rows after which no more are looked at
-PATIENCE = 100  # rows without a single pair after which the file is taken to be another kind of file
+SAMPLE = 1 << 20  # the columns are decided from the first rows, up to so many characters
+PATIENCE = 100  # if so many first rows cannot be used, the data set is refused
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row as it was found.
+    """One row of a data set.
 
     Attributes:
-        number: position from 0; in JSON lines every line counts, blank ones too.
-        place: the same for people, such as ``"line 7"``.
-        digest: identifies what stands there.
-        pair: the pair, or None.
-        problem: why there is none.
+        number: position from 0; in JSON lines every line counts, also a blank one.
+        place: the position for people, such as ``"line 7"``.
+        digest: 16 hex digits that identify what the row holds.
+        pair: the pair; None if the row holds none.
+        problem: why it holds none.
     """
 
     number: int
@@ -41,10 +41,10 @@ class PairSource:
     """A preference data set that can be read again and again.
 
     Attributes:
-        name: as it was given.
-        fingerprint: what must be the same for it to be the same data: SHA-256 of a file, name and split of others.
-        rows: how many rows there are at the most, if that is known.
-        read: starts to read from the beginning.
+        name: the name that the user gave.
+        fingerprint: identifies the data: the SHA-256 of a file, or name and split of another data set.
+        rows: the largest possible number of rows, if it is known.
+        read: returns an iterator over the rows, from the first.
         reading: which columns are read, and as what.
     """
 
@@ -59,26 +59,28 @@ def open_pairs(data: str | Path, split: str = "train", prompt_columns: Sequence[
     """Open a data set, and decide from its first 100 rows which columns are read.
 
     Args:
-        data: what ``open_records`` opens: a file of JSON lines, a JSON array, CSV or Parquet, a folder, or
-            ``owner/name`` on the hub.
-        split: of a folder or a data set of the hub.
-        prompt_columns: columns that hold the prompt, where it is not ``prompt``; as for ``find_reading``.
+        data: a file of JSON lines, a JSON array, CSV or Parquet, a folder, or ``owner/name`` on the hub, as for
+            ``open_records``.
+        split: the split of a folder or of a data set of the hub.
+        prompt_columns: the columns that hold the prompt, if that is not ``prompt``; as for ``find_reading``.
 
     Raises:
-        InvalidArgument: nothing there, nothing in it, the wrong columns, or a prompt that is likely to be in another
-            column.
-        MissingExtra: the package that reads this kind is not installed.
+        InvalidArgument: there are no data of this name; the columns chosen or rejected are missing; another column is
+            likely to be the prompt.
+        MissingExtra: the package that reads this kind of data is not installed.
 
     Example:
         >>> open_pairs("./no-such-file.jsonl")
         Traceback (most recent call last):
             ...
-        dynamics.errors.InvalidArgument: data: got ./no-such-file.jsonl; allowed: a file that exists...
+        dynamics.errors.InvalidArgument: data: there is no file ./no-such-file.jsonl; give a file...
     """
     records = open_records(data, split)
     if records.columns is not None and not set(RESPONSES) <= set(records.columns):
-        there = ", ".join(records.columns)
-        raise InvalidArgument("data", f"{records.name} with columns {there}", "columns prompt, chosen, rejected")
+        there = ", ".join(map(repr, records.columns))
+        raise InvalidArgument(
+            "data", f"{records.name} has the columns {there}; columns named chosen and rejected are needed"
+        )
     reading = find_reading(records.name, _first_values(records), prompt_columns)
     wanted = None if records.columns is None else reading.columns
 
@@ -89,7 +91,7 @@ def open_pairs(data: str | Path, split: str = "train", prompt_columns: Sequence[
 
 
 def _first_values(records: RecordSource) -> list[Any]:
-    """Return the first rows, fewer where they are large."""
+    """Return the values of the first rows: at most 100, and fewer if they are long."""
     found: list[Any] = []
     size = 0
     for record in islice(records.read(None), PATIENCE):
@@ -102,14 +104,14 @@ def _first_values(records: RecordSource) -> list[Any]:
 
 
 def check_rows(source: PairSource, use: Callable[[Row], object] = lambda row: row) -> Row:
-    """Return the first row that can be used, or refuse the data set if none of the first rows can.
+    """Return the first row that can be used, or refuse the data set if none of its first 100 rows can.
 
     Args:
-        source: the data.
-        use: raises InvalidArgument for a row with a pair that cannot be used.
+        source: the data set.
+        use: a function that raises InvalidArgument for a row whose pair cannot be used.
 
     Raises:
-        InvalidArgument: no row at all, or none among the first 100 that can be used; with the reason of the first.
+        InvalidArgument: the data set has no rows, or none of the first 100 can be used; says why the first cannot.
     """
     first = ""
     for row in islice(source.read(), PATIENCE):
@@ -122,19 +124,20 @@ def check_rows(source: PairSource, use: Callable[[Row], object] = lambda row: ro
                 problem = str(refused)
         first = first or f"{row.place}: {problem}"
     if not first:
-        raise InvalidArgument("data", f"{source.name}, which holds no rows", "a data set of preference pairs")
-    raise InvalidArgument("data", f"{source.name}, of whose first rows none can be used", f"preference pairs; {first}")
+        raise InvalidArgument("data", f"{source.name} holds no rows")
+    raise InvalidArgument("data", f"none of the first rows of {source.name} can be used; {first}")
 
 
 def make_row(record: Record, reading: Reading | None = None) -> Row:
-    """Make a row of a record, whatever it is."""
+    """Return the row of a record: its pair, or the reason why it has none."""
     value, how = record.value, reading or Reading()
     known, found, problem = value, None, record.problem
     if not problem:
         try:
             if not isinstance(value, dict):
-                allowed = "an object with the columns " + ", ".join(COLUMNS[:3])
-                raise InvalidArgument("row", type(value).__name__, allowed)
+                raise InvalidArgument(
+                    "row", type(value).__name__, "an object with the columns " + ", ".join(COLUMNS[:3])
+                )
             known = how.rename(value)
             found = parse_pair(value, how)
         except InvalidArgument as refused:

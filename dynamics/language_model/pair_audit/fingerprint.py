@@ -1,4 +1,4 @@
-"""A digest of a model and its tokenizer: results of one must not go on as results of another."""
+"""A digest that identifies a model and its tokenizer, so that the results of two models are not mixed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 
 from dynamics.language_model.loading import LanguageModel
 
-PIECE = 1 << 24  # numbers that are copied from the device at once
+PIECE = 1 << 24  # how many numbers are copied from the device at a time
 
 
 def model_digest(loaded: LanguageModel) -> str:
-    """Return 16 hex digits that change with any weight, its name or dtype, and with the tokenizer.
+    """Return 16 hex digits that change with every weight, with its name and dtype, and with the tokenizer.
 
     Args:
         loaded: the model and its tokenizer.

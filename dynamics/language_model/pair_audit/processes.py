@@ -1,4 +1,4 @@
-"""Who this process is among those that ``accelerate launch`` or ``torchrun`` started."""
+"""The number of this process among those that ``accelerate launch`` or ``torchrun`` started, and how they meet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.loading import require
 
-LONGEST_WAIT = timedelta(days=30)  # for the slowest process; the library's own limit is minutes
+LONGEST_WAIT = timedelta(days=30)  # how long to wait for the slowest process; the library's default is minutes
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Processes:
     """One process among several.
 
     Attributes:
-        rank: its number.
-        count: how many there are.
-        device: where it should compute; None for whatever the user says.
-        wait: returns when every process has called it.
-        leave: ends the group.
+        rank: the number of this process, from 0.
+        count: how many processes there are.
+        device: the device that this process should use; None for the one that the user asks for.
+        wait: a function that returns when every process has called it.
+        leave: a function that ends the communication with the other processes.
     """
 
     rank: int = 0
@@ -36,22 +36,24 @@ class Processes:
 
 
 def join_processes(device: str | None = None) -> Processes:
-    """Return this process's place, by the environment that a launcher sets; alone if none did.
+    """Join the other processes that the same launcher started; without a launcher this process is alone.
 
     Args:
-        device: the device that the user asks for; each process's own if none.
+        device: the device that the user asks for; by default each process uses its own.
 
     Raises:
-        MissingExtra: started by a launcher, and accelerate is not installed.
-        InvalidArgument: the launcher speaks of processes that cannot be reached.
+        MissingExtra: a launcher started this process, and accelerate is not installed.
+        InvalidArgument: the processes that the launcher announces in WORLD_SIZE cannot be reached.
     """
     promised = int(os.environ.get("WORLD_SIZE", "1"))
     if promised == 1:
         return Processes()
     cpu = device == "cpu" or not torch.cuda.is_available()
     state = require("accelerate").PartialState(cpu=cpu, timeout=LONGEST_WAIT)
-    if state.num_processes != promised:  # each would take itself for the only one, and all would write one file
-        raise InvalidArgument("WORLD_SIZE", promised, f"{state.num_processes}, the processes that could be joined")
+    if state.num_processes != promised:  # each process would think that it is alone, and all would write the same file
+        raise InvalidArgument(
+            "WORLD_SIZE", f"the launcher announces {promised} processes, but only {state.num_processes} can be reached"
+        )
     return Processes(
         state.process_index,
         state.num_processes,
@@ -65,5 +67,4 @@ def _wait(state: Any) -> None:
     try:
         state.wait_for_everyone()
     except RuntimeError as problem:  # the connection to one that has ended is closed
-        ended = "all processes at work to the end; see what the one that ended says"
-        raise InvalidArgument("processes", "one that has ended", ended) from problem
+        raise InvalidArgument("processes", "another process has ended early; its own message says why") from problem

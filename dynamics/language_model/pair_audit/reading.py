@@ -1,4 +1,4 @@
-"""Which columns of a data set are read, and as what: decided once, from its first rows, before a model is loaded."""
+"""Decide from the first rows of a data set which of its columns are read, and as what."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from dynamics.language_model.tokens import common_beginning
 
 RESPONSES = ("chosen", "rejected")
 TEMPLATE = ("tools", "chat_template_kwargs")
-"""Columns that are given to the chat template, as TRL's DPOTrainer does."""
+"""Columns that are passed to the chat template, as TRL's DPOTrainer does."""
 COLUMNS = ("prompt", *RESPONSES, *TEMPLATE)
-"""What is read of a row, under these names once the prompt's own columns are renamed to ``prompt``."""
+"""The columns that are read; the column of the prompt is renamed to ``prompt`` if it has another name."""
 
 CHANGING = ("system", "system_prompt", "images", "image", "videos", "audios")
-"""Columns that would change the prompt, and that no text trainer reads; they are named when they are there."""
+"""Columns that would change the prompt, but that trainers of text do not read. A data set with one gets a warning."""
 QUESTIONS = (
     *("instruction", "question", "query", "problem", "task", "user", "user_prompt", "user_input", "request"),
     *("input", "inputs", "post", "prompts", "prompt_text", "conversation", "conversations", "messages", "history"),
     *("dialogue", "context", "text", "title"),
 )
-"""Names under which the question stands in the data sets of the field, the likeliest first."""
+"""Names that public data sets give to the column of the question, the likeliest first."""
 METADATA = (
     *("id", "uuid", "model", "source", "dataset", "category", "language", "license", "annotator", "url"),
     *("date", "time", "timestamp", "split", "subset", "type", "topic", "tag", "tags", "label"),
 )
-"""Names of columns whose text is about the pair and no part of it."""
+"""Names of columns whose text says something about the pair and is not part of it."""
 IMPLICIT = "none"
-"""What ``--prompt-column`` says where the prompt is what both responses begin with."""
+"""The value of ``--prompt-column`` that means: the prompt is what both responses begin with."""
 
 _MARK = r"\s*(?:[:>\]|]|<)|\s*\n"
 _ASKS = re.compile(
@@ -46,15 +46,16 @@ class Reading:
     """How the rows of a data set are read.
 
     Attributes:
-        prompt: columns that hold the prompt; several texts are joined by a line break. None where it is not a column.
-        implicit: whether the prompt of a row of texts without one is what both responses begin with.
-        repeated: whether both responses of a text pair repeat the prompt, which is then not put before them again.
-        repeating: rows among the first that do so.
-        looked_at: how many first rows were looked at.
-        ignored: columns that are there and not read.
-        template: columns among the first rows that are given to the chat template.
-        marked: whether what both responses begin with must have the marks of a question and of an answer, because
-            another column could be the prompt.
+        prompt: the columns that hold the prompt; several texts are joined by line breaks. Empty if no column does.
+        implicit: whether the prompt of a pair of texts may be what both responses begin with.
+        repeated: whether both responses of a pair of texts repeat the prompt, so that it must not be put before them
+            again.
+        repeating: number of first rows that repeat the prompt.
+        looked_at: number of first rows that were looked at.
+        ignored: columns that exist and are not read.
+        template: columns that are passed to the chat template.
+        marked: whether a common beginning counts as a prompt only if it has the mark of a question (``Human:``) and
+            after it that of an answer (``Assistant:``), because another column could be the prompt.
     """
 
     prompt: tuple[str, ...] = ("prompt",)
@@ -68,11 +69,11 @@ class Reading:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Return the names of the columns that are read, as they stand in the data."""
+        """Return the names that the columns which are read have in the data."""
         return (*self.prompt, *RESPONSES, *self.template)
 
     def settings(self) -> dict[str, Any]:
-        """Return what results depend on."""
+        """Return the part of this that the results of an audit depend on."""
         named = {"prompt": list(self.prompt), "implicit": self.implicit}
         return {**named, "marked": self.marked, "repeated": self.repeated}
 
@@ -80,7 +81,7 @@ class Reading:
         r"""Return the columns of a row that are read, under the names of ``COLUMNS``.
 
         Raises:
-            InvalidArgument: several columns make the prompt and one of them is not text.
+            InvalidArgument: several columns make up the prompt, and one of them is not text.
 
         Example:
             >>> Reading(("instruction", "input")).rename({"instruction": "Add.", "input": "2, 3", "chosen": "5"})
@@ -96,13 +97,13 @@ class Reading:
         return {"prompt": "\n".join(part for part in parts if part) or None, **found} if parts else found
 
     def lines(self) -> list[str]:
-        """Say for people what is read and what is not.
+        """Return sentences for people about what is read and what is not.
 
         Example:
             >>> for line in Reading(("question",), ignored=("id", "system")).lines():
             ...     print(line)
             columns read: question (as the prompt), chosen, rejected; not read: id, system
-            warning: system is not read, nor by trainers of text; put what belongs to the prompt into it
+            warning: not read, nor by trainers of text: system; if this belongs to the prompt, put it there
         """
         named = " and ".join(self.prompt) + " (as the prompt)" if self.prompt not in {(), ("prompt",)} else "prompt"
         read = ", ".join([*([named] if self.prompt else []), *RESPONSES, *self.template])
@@ -111,20 +112,19 @@ class Reading:
             found.append("there is no prompt column: the prompt is what chosen and rejected have in common")
         changing = [column for column in self.ignored if column.lower() in CHANGING]
         if changing:
-            verb = "is" if len(changing) == 1 else "are"
             found.append(
-                f"warning: {', '.join(changing)} {verb} not read, nor by trainers of text; "
-                "put what belongs to the prompt into it"
+                f"warning: not read, nor by trainers of text: {', '.join(changing)}; if this belongs to the prompt, "
+                "put it there"
             )
         if self.repeated:
             found.append(
-                f"warning: both responses repeat the prompt in {self.repeating} of the first {self.looked_at} rows: it "
-                "is read once (a trainer puts it before them again; take it out of the responses)"
+                f"warning: both responses repeat the prompt in {self.repeating} of the first {self.looked_at} rows; "
+                "here it is taken once, but a trainer puts it before them again: remove it from the responses"
             )
         elif self.repeating:
             found.append(
                 f"note: both responses begin with the words of the prompt in {self.repeating} of the first "
-                f"{self.looked_at} rows; they are taken as the responses' own"
+                f"{self.looked_at} rows; these words are taken as part of the responses"
             )
         return found
 
@@ -132,22 +132,24 @@ class Reading:
 def find_reading(name: str, rows: Iterable[Any], prompt_columns: Sequence[str] = ()) -> Reading:
     """Decide which columns are read, from the first rows of a data set.
 
-    Without a column ``prompt`` the prompt is what both responses begin with, but only where they hold the question: no
-    other column could be it, or their common beginning has the marks of a question and of an answer.
+    If there is no column ``prompt``, the prompt is what both responses begin with. This is only allowed if their common
+    beginning holds the question: if no other column could be the prompt, or if the common beginning has the mark of a
+    question and after it that of an answer.
 
     Args:
-        name: of the data set.
-        rows: its first rows, whatever they are.
-        prompt_columns: columns that hold the prompt; ``("none",)`` where it is what both responses begin with.
+        name: name of the data set.
+        rows: its first rows.
+        prompt_columns: the columns that hold the prompt; ``("none",)`` if it is what both responses begin with.
 
     Raises:
-        InvalidArgument: a column that is not there; no column prompt, and another that could be the question.
+        InvalidArgument: a column that was asked for does not exist; or there is no column prompt, and another column
+            could be the question.
 
     Example:
         >>> find_reading("data", [{"question": "What is 2 + 2?", "chosen": "4", "rejected": "5"}])
         Traceback (most recent call last):
             ...
-        dynamics.errors.InvalidArgument: prompt: got data without a column prompt...--prompt-column question...
+        dynamics.errors.InvalidArgument: prompt: data has no column prompt; give --prompt-column question...
     """
     records = [row for row in rows if isinstance(row, Mapping)]
     columns = tuple(dict.fromkeys(str(column) for record in records for column in record))
@@ -171,7 +173,7 @@ def find_reading(name: str, rows: Iterable[Any], prompt_columns: Sequence[str] =
 
 
 def ends_a_question(beginning: str) -> bool:
-    r"""Return whether a text has the mark of one who asks, and after it that of one who answers.
+    r"""Return whether a text has the mark of a question, such as ``Human:``, and after it that of an answer.
 
     Example:
         >>> ends_a_question("\n\nHuman: 2 + 2?\n\nAssistant:"), ends_a_question("The answer is (")
@@ -182,7 +184,7 @@ def ends_a_question(beginning: str) -> bool:
 
 
 def _given(columns: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the columns that were asked for, or None if none were."""
+    """Return the columns that the user named, or None if the user named none."""
     if not wanted:
         return None
     if tuple(wanted) == (IMPLICIT,) and IMPLICIT not in columns:
@@ -195,18 +197,15 @@ def _given(columns: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...] | N
 
 
 def _refuse_questions(name: str, columns: Sequence[str], pairs: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse responses that do not hold their question while another column could."""
+    """Refuse a data set whose responses do not hold the question, if another column could hold it."""
     without = [record for record in pairs if not _holds_question(record)]
     likely = _likely(columns, pairs)
     if not likely or 2 * len(without) <= len(pairs):
         return
-    known = likely[0].lower() in QUESTIONS
-    looks = "which looks like the prompt" if known else "if that is the prompt"
     raise InvalidArgument(
         "prompt",
-        f"{name} without a column prompt, but with {', '.join(likely)}",
-        f"--prompt-column {','.join(likely)}, {looks}, or --prompt-column {IMPLICIT} if chosen and rejected begin "
-        "with the whole of it",
+        f"{name} has no column prompt; give --prompt-column {','.join(likely)}, if the prompt is there, or "
+        f"--prompt-column {IMPLICIT}, if chosen and rejected begin with the whole prompt",
     )
 
 
@@ -220,7 +219,7 @@ def _holds_question(record: Mapping[str, Any]) -> bool:
 
 
 def _likely(columns: Sequence[str], pairs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return the columns that the prompt is likely to be in: those of a known name first, else any with sentences."""
+    """Return the columns that are likely to hold the prompt: one of a known name, or else one with sentences."""
     known = {"prompt", *TEMPLATE, *CHANGING, *METADATA}
     others = [c for c in columns if not c.lower().startswith(RESPONSES) and c.lower() not in known]
     named = {c.lower(): c for c in others if c.lower() in QUESTIONS and any(_said(r.get(c)) for r in pairs)}
@@ -244,7 +243,7 @@ def _sentence(value: Any) -> bool:
 
 
 def _repeats(reading: Reading, record: Mapping[str, Any]) -> bool:
-    """Return whether both texts of a pair hold the prompt already."""
+    """Return whether both responses of a pair of texts repeat the prompt."""
     try:
         prompt = reading.rename(record).get("prompt")
     except InvalidArgument:
@@ -255,7 +254,7 @@ def _repeats(reading: Reading, record: Mapping[str, Any]) -> bool:
 
 
 def holds_prompt(prompt: str, chosen: str, rejected: str) -> bool:
-    """Return whether two texts repeat a prompt: both begin with it, or it stands in a conversation both begin with.
+    """Return whether two texts repeat a prompt: both begin with it, or with a conversation that contains it.
 
     Example:
         >>> holds_prompt("2 + 2 = ", "2 + 2 = 4", "2 + 2 = 5"), holds_prompt("2 + 2 = ", "4", "5")

@@ -1,271 +1,272 @@
-"""A growing file of results that outlives interruptions: whole lines, the settings beside it, parts of processes."""
+"""The results of an audit on the disk: one JSON line for each row, with the settings and the summary beside them."""
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import heapq
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from io import FileIO
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dynamics.errors import InvalidArgument
-from dynamics.files import write_atomically
+from dynamics.files import lock, remove_unfinished_line, write_atomically
+from dynamics.language_model.pair_audit.processes import Processes
 
-FORMAT = 2
-"""Of the lines, and of how rows are read. 2: one prompt for both responses of a pair, and whether it was cut."""
+FORMAT = 3
+"""Version of the lines and of how rows are read. 3: ``displaced`` takes the place of ``lowers_chosen``."""
 
-
-def settings_file(out: Path) -> Path:
-    """Return where the settings of a results file stand."""
-    return out.with_name(f"{out.name}.settings.json")
-
-
-def summary_file(out: Path) -> Path:
-    """Return where the summary of a results file stands."""
-    return out.with_name(f"{out.name}.summary.json")
+Append = Callable[[Iterable[Mapping[str, Any]]], None]
+"""Appends the lines of one batch, and returns when they are on the disk."""
 
 
-def part_file(out: Path, number: int) -> Path:
-    """Return a file that one of several processes writes until all are merged."""
-    return out.with_name(f"{out.name}.part-{number}")
+@dataclass(frozen=True)
+class Results:
+    """The results of an audit: a file of JSON lines that grows, is resumed after an interruption, and is never torn.
 
+    Beside ``audit.jsonl`` stand ``audit.jsonl.settings.json`` (what the results depend on) and, at the end,
+    ``audit.jsonl.summary.json``. Several processes write ``audit.jsonl.part-0``, ``.part-1``, ... until ``merge`` makes
+    one file of them. ``audit.jsonl.lock`` is there during a run.
 
-def parts(out: Path) -> list[Path]:
-    """Return the parts that are there, in the order of their numbers."""
-    found = out.parent.glob(f"{glob.escape(out.name)}.part-*")
-    numbered = [path for path in found if path.name.rpartition("-")[2].isdigit()]
-    return sorted(numbered, key=lambda path: int(path.name.rpartition("-")[2]))
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write a file of JSON, whole or not at all; numbers that JSON does not know are refused."""
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Keep other runs away from a results file, which is created if it is not there; the lock ends with the process.
-
-    Args:
-        out: the results.
-
-    Raises:
-        InvalidArgument: another run is at work on it, or has just removed what it began.
-    """
-    with out.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InvalidArgument("out", str(out), "a file that no other run is writing") from None
-        if not out.exists() or not os.path.samestat(os.fstat(file.fileno()), out.stat()):
-            raise InvalidArgument("out", f"{out}, which another run removed just now", "the same command again")
-        yield
-
-
-@contextmanager
-def begun(out: Path, settings: Mapping[str, Any]) -> Iterator[None]:
-    """Lock and prepare a results file; what is refused before a row is written leaves nothing behind.
-
-    Args:
-        out: the results.
-        settings: as for ``prepare``.
-
-    Raises:
-        InvalidArgument: as for ``locked`` and ``prepare``.
-    """
-    made = [path for path in (out, settings_file(out)) if not path.exists()]
-    with locked(out):
-        try:
-            prepare(out, settings)
-            yield
-        except Exception:
-            if not parts(out) and not out.stat().st_size:
-                for path in made:
-                    path.unlink(missing_ok=True)
-            raise
-
-
-def look(out: Path) -> dict[str, Any] | None:
-    """Return the settings of the results that are there, None where there are none; nothing is written.
-
-    Args:
-        out: the results.
-
-    Raises:
-        InvalidArgument: a folder, a file in a folder that is not there or cannot be written, a file that nobody can
-            tell the settings of, results of an earlier format.
-    """
-    if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        what = (
-            "a folder"
-            if out.is_dir()
-            else f"{out}, whose folder " + ("cannot be written" if out.parent.is_dir() else "is not there")
-        )
-        raise InvalidArgument("out", what, "a file in a folder that exists and can be written")
-    beside = settings_file(out)
-    if not beside.exists():
-        if (out.exists() and out.stat().st_size) or parts(out):
-            raise InvalidArgument(
-                "out", f"{out}, a file without {beside.name} beside it", "a new file, or one of a run"
-            )
-        return None
-    try:
-        found = json.loads(beside.read_text(encoding="utf-8"))
-        before = {**found}
-    except (ValueError, TypeError) as problem:
-        raise InvalidArgument("out", str(beside), "settings as a run writes them; remove it and start") from problem
-    if before.get("format") != FORMAT:
-        got = f"{out}, results in format {before.get('format', 1)}"
-        raise InvalidArgument("out", got, f"a new file: this version reads rows otherwise and writes format {FORMAT}")
-    return before
-
-
-def prepare(out: Path, settings: Mapping[str, Any]) -> None:
-    """Make sure that a run with these settings may go on with a results file, or begin one.
-
-    A torn last line is cut off.
-
-    Args:
-        out: the results.
-        settings: what results depend on; written beside them, with the format, when they begin.
-
-    Raises:
-        InvalidArgument: results of other settings, or what ``look`` refuses.
-    """
-    before, settings = look(out), {"format": FORMAT, **settings}
-    if before is not None:
-        differ = [key for key in {**settings, **before} if settings.get(key) != before.get(key)]
-        if differ:
-            told = "; ".join(f"{key} was {before.get(key)} and is {settings.get(key)}" for key in differ)
-            raise InvalidArgument("out", f"{out} of another run", f"another file, or the same settings ({told})")
-    else:
-        write_json(settings_file(out), settings)
-    for path in (out, *parts(out)):
-        cut_torn_line(path)
-
-
-def cut_torn_line(path: Path) -> None:
-    """Cut off what stands after the last line break: a line that a sudden end left unfinished."""
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        size = end = file.seek(0, os.SEEK_END)
-        whole = 0
-        while end > 0 and whole == 0:
-            start = max(0, end - (1 << 16))
-            file.seek(start)
-            place = file.read(end - start).rfind(b"\n")
-            whole = start + place + 1 if place >= 0 else 0
-            end = start
-        if whole < size:
-            file.truncate(whole)
-
-
-class Writer:
-    """Appends records to a file: whole lines, each batch in one piece and on the disk before the next.
+    Attributes:
+        path: the file of the lines.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with Writer(Path(folder) / "out.jsonl") as writer:
-        ...         writer.append([{"row": 0}, {"row": 1}])
-        ...     print(writer.path.read_text(), end="")
+        ...     results = Results(Path(folder) / "audit.jsonl")
+        ...     with results.begin({"loss": "DPO"}), results.writer() as append:
+        ...         append([{"row": 0}, {"row": 1}])
+        ...     print(results.path.read_text(), end="")
         {"row": 0}
         {"row": 1}
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: FileIO | None = None
+    path: Path
 
-    def append(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Append one batch; the first creates the file if it is not there."""
-        data = b"".join(json.dumps(record, allow_nan=False).encode() + b"\n" for record in records)
-        if self._file is None:
-            self._file = self.path.open("ab", buffering=0)
-        while data:
-            data = data[self._file.write(data) :]
-        os.fsync(self._file.fileno())
+    @property
+    def settings_path(self) -> Path:
+        """Return the file of the settings."""
+        return self.path.with_name(f"{self.path.name}.settings.json")
 
-    def __enter__(self) -> Writer:
-        return self
+    @property
+    def summary_path(self) -> Path:
+        """Return the file of the summary."""
+        return self.path.with_name(f"{self.path.name}.summary.json")
 
-    def __exit__(self, *exception: object) -> None:
-        if self._file is not None:
-            self._file.close()
-        cut_torn_line(self.path)
+    def part(self, number: int) -> Path:
+        """Return the file of one part."""
+        return self.path.with_name(f"{self.path.name}.part-{number}")
 
+    def parts(self) -> list[Path]:
+        """Return the parts that exist, in the order of their numbers."""
+        found = self.path.parent.glob(f"{glob.escape(self.path.name)}.part-*")
+        return sorted((path for path in found if path.name.rpartition("-")[2].isdecimal()), key=_number)
 
-def next_file(out: Path, rank: int, processes: int) -> Path:
-    """Return the file that a process is to append to, so that every file stays in the order of the rows.
+    def read_settings(self) -> dict[str, Any] | None:
+        """Return the settings of results that exist, or None if there are no results yet. Nothing is written.
 
-    A single process goes on with the results themselves, unless parts of an interrupted run of several are about.
+        Raises:
+            InvalidArgument: the path is a folder, or its folder does not exist or cannot be written; the file exists
+                and no audit wrote it; the results have the format of another version.
+        """
+        path = self.path
+        if path.is_dir():
+            raise InvalidArgument("out", f"{path} is a folder; give the name of a file in it")
+        beside = self.settings_path
+        if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+            why = "cannot be written" if path.parent.is_dir() else "does not exist"
+            raise InvalidArgument("out", f"{path}: the folder {path.parent} {why}")
+        if not beside.exists():
+            if (path.exists() and path.stat().st_size) or self.parts():
+                raise InvalidArgument(
+                    "out", f"{path} exists, but not {beside.name}: no audit wrote it; give the name of a new file"
+                )
+            return None
+        try:
+            settings = dict(json.loads(beside.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as problem:
+            raise InvalidArgument(
+                "out", f"{beside} cannot be read as the settings of an audit; give the name of a new file"
+            ) from problem
+        version = settings.pop("format", 1)
+        if version != FORMAT:
+            raise InvalidArgument(
+                "out",
+                f"{path} has results in format {version}, and this version writes format {FORMAT}; give the name of a "
+                "new file",
+            )
+        return settings
 
-    Args:
-        out: the results.
-        rank: number of the process.
-        processes: how many there are.
-    """
-    there = parts(out)
-    if processes == 1 and not there:
-        return out
-    return part_file(out, rank + (int(there[-1].name.rpartition("-")[2]) + 1 if there else 0))
+    @contextmanager
+    def begin(self, settings: Mapping[str, Any], processes: Processes | None = None) -> Iterator[None]:
+        """Lock the results for the time of a ``with`` block; begin them, or make sure that this run may continue them.
 
+        A line that an earlier run left unfinished is cut off. If the block raises before any row is written, nothing is
+        left behind. Of several processes the first does all this, and the others wait for it.
 
-def read_lines(out: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """Read the records of results and their parts in the order of the rows, each with its line; each row once.
+        Args:
+            settings: what the results depend on; they are written when the results begin, and compared afterwards.
+            processes: this process among those that share the work; alone if not given.
 
-    What is appended after the call is not seen.
-
-    Raises:
-        InvalidArgument: a line that is not a result.
-    """
-    there = [(path, path.stat().st_size) for path in (out, *parts(out)) if path.exists()]
-    files = [_numbered(path, size) for path, size in there]
-    return _once(heapq.merge(*files, key=lambda entry: entry[0]))
-
-
-def merge(out: Path) -> None:
-    """Put results and parts into one file in the order of the rows."""
-    there = parts(out)
-    if not there:
-        return
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            for _, line in read_lines(out):
-                file.write(line)
-            file.flush()
-            os.fsync(file.fileno())  # the parts are removed afterwards
-
-    write_atomically(out, write)
-    for path in there:
-        path.unlink()
-
-
-def _once(lines: Iterable[tuple[int, dict[str, Any], bytes]]) -> Iterator[tuple[dict[str, Any], bytes]]:
-    before = -1
-    for row, record, line in lines:
-        if row > before:  # an end between moving the merged file and removing its parts leaves rows in both
-            yield record, line
-        before = row
-
-
-def _numbered(path: Path, size: int) -> Iterator[tuple[int, dict[str, Any], bytes]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            size -= len(line)
-            if size < 0 or not line.endswith(b"\n"):
-                return
+        Raises:
+            InvalidArgument: another run is writing the results; they were made with other settings; or what
+                ``read_settings`` refuses.
+        """
+        mine = processes or Processes()
+        if mine.rank != 0:
+            mine.wait()
+            yield
+            return
+        self.read_settings()  # refuses a folder that is not there, before a lock is put into it
+        with ExitStack() as stack:
             try:
-                record = json.loads(line)
-                row = int(record["row"])
-            except (ValueError, KeyError, TypeError) as problem:
-                raise InvalidArgument("out", f"{path}, line {number}", "results as a run writes them") from problem
-            yield row, record, line
+                stack.enter_context(lock(self.path.with_name(f"{self.path.name}.lock")))
+            except BlockingIOError:
+                raise InvalidArgument(
+                    "out", f"another run is writing {self.path}; wait until it ends, or give the name of another file"
+                ) from None
+            made = [path for path in (self.path, self.settings_path) if not path.exists()]
+            try:
+                self._prepare(settings)
+                mine.wait()
+                yield
+            except Exception:
+                if not self.parts() and not self.path.stat().st_size:
+                    for path in made:
+                        path.unlink(missing_ok=True)
+                raise
+
+    def read(self) -> Generator[dict[str, Any], None, None]:
+        """Return an iterator over the lines of the results and their parts, in the order of the rows, each row once.
+
+        Lines that are appended after this call are not seen.
+
+        Raises:
+            InvalidArgument: a line that is not a result.
+        """
+        lines = self._lines()
+
+        def records() -> Generator[dict[str, Any], None, None]:
+            with closing(lines):
+                for record, _ in lines:
+                    yield record
+
+        return records()
+
+    @contextmanager
+    def writer(self, processes: Processes | None = None) -> Iterator[Append]:
+        """Give a ``with`` block a function that appends the lines of one batch.
+
+        The lines of a batch are written in one piece and are on the disk before the function returns. A single process
+        continues the file itself, unless parts of an interrupted run exist; several processes write new parts, so that
+        each file stays in the order of the rows. The file is made with the first batch.
+
+        Args:
+            processes: this process among those that share the work; alone if not given.
+        """
+        mine, there = processes or Processes(), self.parts()
+        place = self.path
+        if mine.count > 1 or there:
+            place = self.part(mine.rank + (_number(there[-1]) + 1 if there else 0))
+        mine.wait()  # until every process has looked for parts
+        with ExitStack() as stack:
+            opened: list[Any] = []
+
+            def append(records: Iterable[Mapping[str, Any]]) -> None:
+                data = b"".join(json.dumps(record, allow_nan=False).encode() + b"\n" for record in records)
+                if not opened:
+                    opened.append(stack.enter_context(place.open("ab", buffering=0)))
+                while data:
+                    data = data[opened[0].write(data) :]
+                os.fsync(opened[0].fileno())
+
+            try:
+                yield append
+            finally:
+                stack.close()
+                _remove_unfinished_line(place)
+
+    def merge(self) -> None:
+        """Merge the results and their parts into one file, in the order of the rows."""
+        there = self.parts()
+        if not there:
+            return
+
+        def write(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                file.writelines(line for _, line in self._lines())
+                file.flush()
+                os.fsync(file.fileno())  # the parts are removed afterwards
+
+        write_atomically(self.path, write)
+        for path in there:
+            path.unlink()
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write the summary, whole or not at all."""
+        _write_json(self.summary_path, summary)
+
+    def _prepare(self, settings: Mapping[str, Any]) -> None:
+        before, settings = self.read_settings(), json.loads(json.dumps(settings))
+        if before is None:
+            _write_json(self.settings_path, {"format": FORMAT, **settings})
+        elif before != settings:
+            changed = [key for key in {**settings, **before} if settings.get(key) != before.get(key)]
+            told = "; ".join(f"{key} was {before.get(key)} and is {settings.get(key)}" for key in changed)
+            raise InvalidArgument(
+                "out",
+                f"{self.path} has the results of another run ({told}); give the name of another file, or the same "
+                "settings",
+            )
+        self.path.touch()
+        for path in (self.path, *self.parts()):
+            _remove_unfinished_line(path)
+
+    def _lines(self) -> Generator[tuple[dict[str, Any], bytes], None, None]:
+        """Return an iterator over the records with their lines; where the files end is looked up now."""
+        sizes = [(path, path.stat().st_size) for path in (self.path, *self.parts()) if path.exists()]
+
+        def lines() -> Generator[tuple[dict[str, Any], bytes], None, None]:
+            with ExitStack() as stack:  # all files are closed when this ends: Windows replaces no file that is open
+                files = [_records(path, stack.enter_context(path.open("rb")), size) for path, size in sizes]
+                last = -1
+                for row, record, line in heapq.merge(*files, key=lambda entry: entry[0]):
+                    if row > last:  # after an end between merging and removing the parts, a row stands in both
+                        yield record, line
+                    last = row
+
+        return lines()
+
+
+def _records(path: Path, file: Iterable[bytes], size: int) -> Iterator[tuple[int, dict[str, Any], bytes]]:
+    """Yield row, record and line of a file, up to a size that it had before."""
+    for number, line in enumerate(file, start=1):
+        size -= len(line)
+        if size < 0 or not line.endswith(b"\n"):
+            return
+        try:
+            record = json.loads(line)
+            row = int(record["row"])
+        except (ValueError, KeyError, TypeError) as problem:
+            raise InvalidArgument("out", f"{path}, line {number}, is not a line of an audit's results") from problem
+        yield row, record, line
+
+
+def _remove_unfinished_line(path: Path) -> None:
+    if path.exists():
+        with path.open("rb+") as file:
+            remove_unfinished_line(file)
+
+
+def _number(part: Path) -> int:
+    return int(part.name.rpartition("-")[2])
+
+
+def _write_json(path: Path, content: object) -> None:
+    """Write JSON, whole or not at all; numbers that JSON does not know (NaN, infinities) are refused."""
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""A row of a preference data set as a prompt and two responses, in any of the forms that such data sets have."""
+"""From a row of a preference data set to a prompt and two responses, in any of the forms that such data sets have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from dynamics.language_model.pair_audit.reading import COLUMNS, RESPONSES, Readi
 from dynamics.language_model.tokens import Message, Messages, common_beginning
 
 MESSAGES = "text, or a list of messages {'role': ..., 'content': ...} with texts"
-LONGEST_LITERAL = 1 << 20  # characters of a list of messages that is read back from its text
+NO_PROMPT = "there is none: no column prompt, and the two responses do not begin alike"
+LONGEST_LITERAL = 1 << 20  # most characters of a list of messages that is read back from its text
 
 _WRITTEN = re.compile(r"\s*(?:array\(\s*)?\[\s*\{\s*(['\"])(?:role|content)\1\s*:")
 
@@ -25,12 +26,12 @@ class Pair:
     """A prompt and two responses to it.
 
     Attributes:
-        prompt: text, or messages.
-        chosen: y_w: a text after a text, a message of the assistant after messages.
+        prompt: a text, or messages.
+        chosen: y_w: a text if the prompt is a text, and a message of the assistant if the prompt is messages.
         rejected: y_l, likewise.
-        template_arguments: what the chat template is given besides the messages, such as ``tools``.
-        repeated: whether both texts repeated the prompt, which is read once.
-        written: whether messages were read back from the text of a list, as tables without lists hold them.
+        template_arguments: what the chat template gets besides the messages, such as ``tools``.
+        repeated: whether both texts repeat the prompt; it is then taken once.
+        written: whether the messages were written as text (as CSV files hold them) and read back.
     """
 
     prompt: str | Messages
@@ -42,29 +43,32 @@ class Pair:
 
     @property
     def texts(self) -> tuple[str, str]:
-        """Return both responses for people: a text, the content of a message, or its tool calls."""
+        """Return both responses for people to read: a text, the content of a message, or its tool calls."""
         return _shown(self.chosen), _shown(self.rejected)
 
 
 def parse_pair(record: Mapping[str, Any], reading: Reading | None = None) -> Pair:
     """Return the pair of a row.
 
-    Responses are texts, or conversations (lists of ``{"role": ..., "content": ...}``). Without a prompt, or with a
-    text prompt beside conversations, the prompt is what both have in common: the shared first turns; of two texts the
-    longest common beginning, cut before a space, as TRL's ``extract_prompt`` does. TRL reads no text prompt beside
-    conversations without shared turns, nor a prompt of messages beside texts; here a text is a turn, of the user in the
-    prompt and of the assistant in a response.
+    The responses are texts, or conversations: lists of ``{"role": ..., "content": ...}``. If there is no prompt, or a
+    text prompt beside conversations, the prompt is what both responses have in common: the shared first turns of
+    conversations, or the longest common beginning of texts, cut before a space, as TRL's ``extract_prompt`` does.
 
-    Fields of a message other than role and content (``tool_calls``, ``reasoning_content``) go to the chat template as
-    they are; those that a table fills with None are left out.
+    Two combinations that TRL does not read are read here: a text prompt beside conversations without shared turns (the
+    text becomes a turn of the user), and a prompt of messages beside text responses (each becomes a turn of the
+    assistant).
+
+    Other fields of a message than role and content (``tool_calls``, ``reasoning_content``) are passed to the chat
+    template as they are, unless they are None.
 
     Args:
-        record: a row, with the columns that it was found with.
-        reading: which columns are read; by default ``prompt``, or what both responses begin with.
+        record: the row, by the names of its columns.
+        reading: which columns are read. By default the prompt is the column ``prompt``, or else what both responses
+            begin with.
 
     Raises:
-        InvalidArgument: a column that is missing, None, empty or of another form; equal responses; a response that
-            begins the other; a conversation that goes on for more than one turn after the prompt.
+        InvalidArgument: a column is missing, None, empty or of another form; the responses are equal; one response
+            begins with the whole other one; more than one turn follows the prompt.
 
     Example:
         >>> pair = parse_pair({"chosen": "Q: 2 + 2? A: 4", "rejected": "Q: 2 + 2? A: 5"})
@@ -80,14 +84,16 @@ def parse_pair(record: Mapping[str, Any], reading: Reading | None = None) -> Pai
     for column in RESPONSES:
         if column not in read:
             there = ", ".join(map(str, record)) or "none"
-            raise InvalidArgument("columns", there, f"among them {column} (chosen and rejected are needed)")
+            raise InvalidArgument(
+                "columns", f"there is no column {column}, only {there}; chosen and rejected are needed"
+            )
     chosen, rejected = (_value(column, read[column]) for column in RESPONSES)
     prompt = None if read.get("prompt") is None else _value("prompt", read["prompt"])
     if isinstance(chosen, str) != isinstance(rejected, str):
-        kinds = ["a text" if isinstance(value, str) else "a list" for value in (chosen, rejected)]
-        raise InvalidArgument("chosen, rejected", " and ".join(kinds), "two texts, or two lists of messages")
+        text, other = ("chosen", "rejected") if isinstance(chosen, str) else ("rejected", "chosen")
+        raise InvalidArgument(other, f"this response is a list of messages, and {text} is a text; both must be alike")
     if chosen == rejected:
-        raise InvalidArgument("rejected", "the chosen response again", "a response that differs from the chosen one")
+        raise InvalidArgument("rejected", "this response is the same as the chosen one")
     repeated = False
     parts: tuple[str | Messages, str | Message, str | Message]
     if isinstance(chosen, str) and isinstance(rejected, str):
@@ -104,7 +110,7 @@ def parse_pair(record: Mapping[str, Any], reading: Reading | None = None) -> Pai
 
 
 def digest(record: object) -> str:
-    """Return 16 hex digits that identify what is read of a row under the names of ``COLUMNS``, or the bytes of a line.
+    """Return 16 hex digits that identify the values of the columns ``COLUMNS`` of a row, or the bytes of a line.
 
     Example:
         >>> digest({"chosen": "a", "rejected": "b"}) == digest({"rejected": "b", "chosen": "a", "score": 3})
@@ -117,7 +123,7 @@ def digest(record: object) -> str:
 
 
 def _value(column: str, value: Any) -> str | Messages:
-    """Return a text or messages; messages also from the text of a list, which is what CSV makes of them."""
+    """Return a text or messages; also messages that are written as text, as CSV files hold them."""
     if isinstance(value, str):
         text = _text(column, value)
         return text if _WRITTEN.match(text) is None else _messages(column, _read_back(column, text))
@@ -128,12 +134,13 @@ def _text(column: str, value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as problem:
-        raise InvalidArgument(column, f"half a surrogate pair at character {problem.start}", "text") from problem
+        why = f"character {problem.start} is half of a surrogate pair, which is no character; save the text as UTF-8"
+        raise InvalidArgument(column, why) from problem
     return value
 
 
 def _read_back(column: str, text: str) -> Any:
-    """Return the list whose text this is, as JSON or as Python writes it."""
+    """Return a list that was written as text, in the notation of JSON or of Python."""
     for read in (json.loads, ast.literal_eval):
         try:
             found = read(text.strip()) if len(text) <= LONGEST_LITERAL else None
@@ -142,11 +149,15 @@ def _read_back(column: str, text: str) -> Any:
         if isinstance(found, list):
             return found
     raise InvalidArgument(
-        column, text, "messages as a list; this is the text of one, which cannot be read back: keep them in JSON lines"
+        column, f"messages written as text that cannot be read back as a list; keep them in JSON lines: {text[:60]}…"
     )
 
 
 def _messages(column: str, value: Any) -> Messages:
+    if isinstance(value, Mapping) and "role" in value:
+        raise InvalidArgument(column, "this is a single message; put it into a list")
+    if isinstance(value, (int, float)):
+        raise InvalidArgument(column, f'this is the number {value}; write it as text, "{value}"')
     if not isinstance(value, Sequence) or isinstance(value, (bytes, bytearray)) or not value:
         raise InvalidArgument(column, value, MESSAGES)
     turns = []
@@ -155,7 +166,7 @@ def _messages(column: str, value: Any) -> Messages:
             raise InvalidArgument(column, turn, MESSAGES)
         content, calls = turn.get("content"), turn.get("tool_calls")
         if isinstance(content, Sequence) and not isinstance(content, str):
-            raise InvalidArgument(column, "a message whose content is a list of parts", "content that is one text")
+            raise InvalidArgument(column, "the content of a message is a list of parts; only a single text can be read")
         if not isinstance(content, str) and not (content is None and calls):
             raise InvalidArgument(column, turn, MESSAGES)
         _text(column, content or "")
@@ -169,7 +180,7 @@ def _answer(text: str) -> Message:
 
 
 def _template_arguments(read: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what goes to the chat template besides the messages, as TRL puts it together."""
+    """Return what the chat template gets besides the messages, as TRL does it."""
     tools, others = (_from_json(column, read.get(column)) for column in ("tools", "chat_template_kwargs"))
     if tools is not None and (not isinstance(tools, Sequence) or isinstance(tools, str)):
         raise InvalidArgument("tools", read["tools"], "a list of tools, also as JSON text")
@@ -190,7 +201,7 @@ def _from_json(column: str, value: Any) -> Any:
 def _refuse_empty(chosen: str | Message, rejected: str | Message) -> None:
     for column, response in (("chosen", chosen), ("rejected", rejected)):
         if not (response if isinstance(response, str) else response.get("content") or response.get("tool_calls")):
-            raise InvalidArgument(column, "an empty response", "a response of at least one character")
+            raise InvalidArgument(column, "the response is empty")
 
 
 def _split_texts(
@@ -205,30 +216,36 @@ def _split_texts(
     if prompt is not None:
         return prompt, _answer(chosen), _answer(rejected)
     if not how.implicit:
-        raise InvalidArgument("prompt", None, f"text or messages in {' and '.join(how.prompt)}, as in other rows")
-    if how.marked and not ends_a_question(chosen[: common_beginning(chosen, rejected)]):
-        allowed = (
-            "texts that both begin with a question and the mark of its answer, as in other rows; or --prompt-column"
+        raise InvalidArgument(
+            "prompt", f"there is nothing in the column {' or '.join(how.prompt)}, unlike in other rows"
         )
-        raise InvalidArgument("prompt", "none", allowed)
+    if how.marked and not ends_a_question(chosen[: common_beginning(chosen, rejected)]):
+        raise InvalidArgument(
+            "prompt",
+            "other rows begin with a question and the mark of its answer, and the responses of this row do not; if "
+            "another column holds the prompt, name it with --prompt-column",
+        )
     return _split_where_they_part(chosen, rejected)
 
 
 def _split_where_they_part(chosen: str, rejected: str) -> tuple[str, str, str]:
     shared = common_beginning(chosen, rejected)
     if shared == 0:
-        raise InvalidArgument("prompt", "none", "a column prompt, or conversations that begin in the same way")
+        raise InvalidArgument("prompt", NO_PROMPT)
     _refuse_prefix(shared, chosen, rejected, "text")
     shared -= chosen[shared - 1] == " "
     return chosen[:shared], chosen[shared:], rejected[shared:]
 
 
 def _refuse_prefix(shared: int, chosen: Sequence[Any], rejected: Sequence[Any], kind: str) -> None:
-    """Refuse a response that begins the other: where the two part, nothing of it is left."""
+    """Refuse a response that the other one begins with: after their common beginning, nothing of it would be left."""
     for column, one, other in (("chosen", chosen, "rejected"), ("rejected", rejected, "chosen")):
         if shared == len(one):
-            got = f"a {kind} that the {other} one begins with, so that nothing of it is left where the two part"
-            raise InvalidArgument(column, got, "responses that part before either ends, or a prompt of its own")
+            raise InvalidArgument(
+                column,
+                f"the {other} {kind} begins with the whole of this {kind}, so that nothing is left of this response "
+                "after the common beginning; put the prompt into a column of its own",
+            )
 
 
 def _split_turns(prompt: str | Messages | None, chosen: Any, rejected: Any) -> tuple[str | Messages, Message, Message]:
@@ -244,11 +261,13 @@ def _split_turns(prompt: str | Messages | None, chosen: Any, rejected: Any) -> t
         if not before and isinstance(prompt, str) and prompt:
             before = ({"role": "user", "content": prompt},)
     if not before:
-        raise InvalidArgument("prompt", "none", "a column prompt, or conversations that begin in the same way")
+        raise InvalidArgument("prompt", NO_PROMPT)
     for column, turns in zip(RESPONSES, after, strict=True):
         if len(turns) != 1 or turns[0]["role"] != "assistant":
-            got = ", ".join(turn["role"] for turn in turns) or "no turn"
-            raise InvalidArgument(column, f"{got} after the shared turns", "one turn of the assistant")
+            turns_after = ", ".join(turn["role"] for turn in turns) or "none"
+            raise InvalidArgument(
+                column, f"after the shared turns one turn of the assistant is needed; the turns are: {turns_after}"
+            )
     return before, after[0][0], after[1][0]
 
 

@@ -1,34 +1,23 @@
-"""The audit of a whole preference data set: streamed, resumable, shared among processes."""
+"""The audit of a whole preference data set: read row by row, resumable, shared among processes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby, takewhile
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from dynamics.errors import InvalidArgument, check_count
 from dynamics.language_model.loading import LanguageModel
-from dynamics.language_model.pair_audit import results as pair_results
-from dynamics.language_model.pair_audit.columns import audit_pairs_that_fit
-from dynamics.language_model.pair_audit.data import PairSource, Row
+from dynamics.language_model.pair_audit.columns import NotFinite, audit_pairs_that_fit
+from dynamics.language_model.pair_audit.data import PATIENCE, PairSource, Row
 from dynamics.language_model.pair_audit.processes import Processes
+from dynamics.language_model.pair_audit.results import Results
 from dynamics.language_model.pair_audit.tokens import Sequences, tokenize_pair
 from dynamics.language_model.parameters import Filter
 from dynamics.losses import DPO, PreferenceLoss
-
-
-def refuse(why: str) -> InvalidArgument:
-    """Return the error of a row that cannot be used where all must be.
-
-    Args:
-        why: the reason, with the place of the row.
-    """
-    allowed = f"rows that can all be used (without --strict such rows are skipped); {why}"
-    return InvalidArgument("data", "a row that cannot be used", allowed)
 
 
 @dataclass(frozen=True)
@@ -36,15 +25,15 @@ class AuditSettings:
     """How a data set is audited.
 
     Attributes:
-        parameters: over which parameters, as in ``sequence_kernel``.
-        dtype: dtype to compute in.
-        max_tokens: pairs with a longer sequence are skipped.
-        batch_pairs: rows in one batch. A batch is the rows ``k * batch_pairs`` and following, whatever was done before
-            and however many processes there are, so that neither an interruption nor another number of processes
-            changes a digit.
-        first: stop after so many rows; None for all.
-        strict: stop at the first row that cannot be used.
-        loss: preference loss that ``lowers_chosen`` is about.
+        parameters: the parameters whose gradients count, as in ``sequence_kernel``.
+        dtype: dtype of the computation.
+        max_tokens: a pair with a longer sequence (prompt and response) is skipped.
+        batch_pairs: number of rows in one batch. Batch k holds the rows ``k * batch_pairs`` to
+            ``(k + 1) * batch_pairs - 1``, whatever was computed before and however many processes there are, so that
+            neither an interruption nor another number of processes changes a digit.
+        first: audit only so many of the first rows; None for all.
+        strict: stop at the first row that cannot be used, instead of skipping it.
+        loss: preference loss of the steps that ``displaced`` is about.
     """
 
     parameters: Filter = None
@@ -65,111 +54,161 @@ class AuditSettings:
 def run_audit(
     loaded: LanguageModel,
     source: PairSource,
-    out: Path,
+    results: Results,
     settings: AuditSettings,
     processes: Processes | None = None,
-    watch: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Audit every row of a data set and append one line for each to a file, after what is there already.
+    """Audit every row of a data set that the results do not hold yet, and append one line for each.
 
-    A line holds ``row`` (from 0), ``digest`` and either what ``TokenizedPair.fields`` returns and the fields of
-    ``PairAudit``, or ``skipped``, the reason. Of several processes each takes every so many-th batch and writes a part;
-    the first merges them at the end. The file must have been prepared (``pair_results.prepare``) before any process
-    begins.
+    A line holds ``row`` (from 0), ``digest`` (of what stands in the row) and then either what ``TokenizedPair.fields``
+    returns and the fields of ``PairAudit``, or ``skipped``: the reason. Of several processes each takes every so
+    many-th batch and writes a part; the first process merges the parts at the end.
 
     Args:
         loaded: model and tokenizer.
         source: the data set.
-        out: the results.
-        settings: how.
-        processes: who this process is; alone if not given.
-        watch: called with the number of rows that are behind, after every batch.
+        results: where the lines go; inside ``results.begin(...)``.
+        settings: how to audit.
+        processes: this process among those that share the work; alone if not given.
+        progress: called after every batch with the number of rows that are done.
 
     Raises:
-        InvalidArgument: data that are not those of the results; with ``strict``, a row that cannot be used; memory
-            that does not suffice for a single pair.
+        InvalidArgument: the results are those of other data; with ``strict``, a row cannot be used; none of the first
+            100 pairs has finite scores.
+        OutOfMemory: a single pair does not fit into memory.
     """
     mine = processes or Processes()
-    before = _Done(out)
-    place = pair_results.next_file(out, mine.rank, mine.count)
-    mine.wait()  # every process must have looked before any of them writes
-    with pair_results.Writer(place) as writer:
-        for number, window in _windows(source, settings):
-            known = before.up_to(window)
-            if number % mine.count == mine.rank and len(known) < len(window):
-                records = _audit_window(loaded, window, settings)
-                writer.append(record for record in records if record["row"] not in known)
-            if watch is not None:
-                watch(window[-1].number + 1)
+    finished = _FinishedRows(results)
+    refused = audited = 0
+    with results.writer(mine) as append:
+        for number, batch in _batches(source, settings):
+            known = finished.among(batch)
+            if number % mine.count == mine.rank and len(known) < len(batch):
+                records, not_finite = _audit_batch(loaded, batch, settings)
+                append(record for record in records if record["row"] not in known)
+                refused += len(not_finite)
+                audited += sum("skipped" not in record for record in records)
+                if refused >= PATIENCE and not audited:
+                    raise not_finite[0]
+            if progress is not None:
+                progress(batch[-1].number + 1)
         if settings.first is None:
-            before.finish()
+            finished.check_end()
+        finished.close()
     mine.wait()
     if mine.rank == 0:
-        pair_results.merge(out)
+        results.merge()
     mine.wait()
 
 
-class _Done:
-    """The rows that results hold already, walked along with the data."""
+def refuse(reason: str) -> InvalidArgument:
+    """Return the error of a row that cannot be used when ``--strict`` is given.
 
-    def __init__(self, out: Path) -> None:
-        self._lines = (record for record, _ in pair_results.read_lines(out))
-        self._next = next(self._lines, None)
-        self._out = out
+    Args:
+        reason: why, with the place of the row.
+    """
+    return InvalidArgument("data", f"{reason} (without --strict this row would be skipped)")
 
-    def up_to(self, window: list[Row]) -> set[int]:
-        """Return which rows of a window are there, or refuse rows that were others when they were done."""
-        digests = {row.number: row.digest for row in window}
-        known = set()
-        while self._next is not None and self._next["row"] <= window[-1].number:
+
+class _FinishedRows:
+    """The rows that the results hold already, read in step with the data set and compared with it."""
+
+    def __init__(self, results: Results) -> None:
+        self._path = results.path
+        self._records = results.read()
+        self._next = next(self._records, None)
+
+    def among(self, batch: list[Row]) -> set[int]:
+        """Return which rows of a batch are finished, or refuse data whose rows have changed since."""
+        digests = {row.number: row.digest for row in batch}
+        finished = set()
+        while self._next is not None and self._next["row"] <= batch[-1].number:
             if digests.get(self._next["row"]) != self._next["digest"]:
-                self._refuse()
-            known.add(self._next["row"])
-            self._next = next(self._lines, None)
-        return known
+                self._refuse(self._next["row"])
+            finished.add(self._next["row"])
+            self._next = next(self._records, None)
+        return finished
 
-    def finish(self) -> None:
-        """Refuse results of rows that the data do not have."""
+    def check_end(self) -> None:
+        """Refuse a data set that ends before the results do."""
         if self._next is not None:
-            self._refuse()
+            self._refuse(self._next["row"])
 
-    def _refuse(self) -> None:
-        row = self._next["row"] if self._next else None
+    def close(self) -> None:
+        """Close the files of the results."""
+        self._records.close()
+
+    def _refuse(self, row: int) -> None:
         raise InvalidArgument(
-            "data", f"another row {row} than the one in {self._out}", "the data that the results are of"
+            "data",
+            f"row {row} is not the row {row} that {self._path} has results of: the data have changed; "
+            "give the name of a new file for the results",
         )
 
 
-def _windows(source: PairSource, settings: AuditSettings) -> Iterator[tuple[int, list[Row]]]:
+def _batches(source: PairSource, settings: AuditSettings) -> Iterator[tuple[int, list[Row]]]:
+    """Yield the number and the rows of every batch."""
     rows = source.read()
     if settings.first is not None:
-        last = settings.first
-        rows = takewhile(lambda row: row.number < last, rows)
-    for number, window in groupby(rows, key=lambda row: row.number // settings.batch_pairs):
-        yield number, list(window)
+        end = settings.first
+        rows = takewhile(lambda row: row.number < end, rows)
+    for number, batch in groupby(rows, key=lambda row: row.number // settings.batch_pairs):
+        yield number, list(batch)
 
 
-def _audit_window(loaded: LanguageModel, window: list[Row], settings: AuditSettings) -> list[dict[str, Any]]:
+def _audit_batch(
+    loaded: LanguageModel, batch: list[Row], settings: AuditSettings
+) -> tuple[list[dict[str, Any]], list[NotFinite]]:
+    """Return the line of every row, and the errors of the pairs whose numbers are not finite."""
     records: dict[int, dict[str, Any]] = {}
     pairs: dict[int, Sequences] = {}
-    for row in window:
+    places = {row.number: row.place for row in batch}
+
+    def skip(number: int, problem: object) -> None:
+        reason = f"{places[number]}: {problem}"
+        if settings.strict:
+            raise refuse(reason)
+        records[number] = {"row": number, "digest": records[number]["digest"], "skipped": reason}
+
+    for row in batch:
         records[row.number] = {"row": row.number, "digest": row.digest}
+        if row.pair is None:
+            skip(row.number, row.problem)
+            continue
         try:
-            if row.pair is None:
-                raise InvalidArgument("data", row.place, row.problem)
-            made = tokenize_pair(loaded.tokenizer, row.pair, settings.max_tokens)
-            pairs[row.number] = made.sequences
-            records[row.number] |= made.fields()
+            tokenized = tokenize_pair(loaded.tokenizer, row.pair, settings.max_tokens)
+            _check_vocabulary(loaded.model, tokenized.sequences)
         except InvalidArgument as problem:
-            why = f"{row.place}: {problem if row.pair is not None else row.problem}"
-            if settings.strict:
-                raise refuse(why) from None
-            records[row.number]["skipped"] = why
+            skip(row.number, problem)
+            continue
+        pairs[row.number] = tokenized.sequences
+        records[row.number] |= tokenized.fields()
+    not_finite = []
     if pairs:
-        batch = list(pairs.values())
-        audited = audit_pairs_that_fit(
-            loaded.model, batch, loss=settings.loss, parameters=settings.parameters, dtype=settings.dtype
+        audits = audit_pairs_that_fit(
+            *(loaded.model, list(pairs.values())),
+            loss=settings.loss,
+            parameters=settings.parameters,
+            dtype=settings.dtype,
         )
-        for number, found in zip(pairs, audited, strict=True):
-            records[number] |= asdict(found)
-    return list(records.values())
+        for number, audit in zip(pairs, audits, strict=True):
+            if isinstance(audit, NotFinite):
+                not_finite.append(audit)
+                skip(number, audit)
+            else:
+                records[number] |= asdict(audit)
+    return list(records.values()), not_finite
+
+
+def _check_vocabulary(model: Any, sequences: Sequences) -> None:
+    """Refuse tokens that the tokenizer knows and the model does not."""
+    size = model.get_input_embeddings().weight.shape[0]
+    for sequence in sequences:
+        largest = max(sequence.ids)
+        if largest >= size:
+            raise InvalidArgument(
+                "tokenizer",
+                f"it makes token {largest}, but the model knows only the tokens 0 to {size - 1}; use the tokenizer "
+                "that belongs to the model",
+            )

@@ -1,4 +1,4 @@
-"""The results of an audit in a few numbers."""
+"""The summary of an audit: a few numbers about all of its rows."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass
 from heapq import nsmallest
-from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
-from dynamics.errors import InvalidArgument
-from dynamics.language_model.pair_audit.results import read_lines
+from dynamics.language_model.pair_audit.results import Results
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-MOST_NAMED = 1000  # skipped rows that are named one by one
-OTHERS = ("", "")  # ends of prompts beyond so many
+MOST_NAMED = 1000  # so many skipped rows are named, and so many different ends of prompts are counted
+OTHERS = ("", "")  # stands for all further ends of prompts
 
 
 @dataclass(frozen=True)
@@ -24,21 +22,22 @@ class AuditSummary:
     """What an audit found.
 
     Attributes:
-        rows: rows that were looked at.
-        audited: pairs among them.
-        displaced: pairs whose own small SGD step lowers their chosen response, under the loss that was asked for.
-        chosen_more_probable: pairs with log pi(y_w) > log pi(y_l).
-        cosine: quantiles of the cosine between the scores of a pair, by probability; empty without pairs.
-        drive_chosen: the same of ||g_w||^2 - <g_w, g_l>.
-        ches_pearson: correlation of CHES with drive_chosen; None where it is undefined (fewer than 3 pairs, no spread).
-        ches_spearman: the same of ranks, which no single large pair decides.
-        lowest: rows of the lowest drives of the chosen response, lowest first.
-        cut: pairs whose prompt ends before its own last token, as a trainer cuts it.
-        left_out: the commonest end of a prompt that is cut off so; empty without any.
+        rows: number of rows.
+        audited: number of pairs among them that were audited.
+        displaced: number of pairs that are displaced: a small SGD step on the pair alone lowers log pi(chosen), under
+            the loss that was asked for.
+        chosen_more_probable: number of pairs with log pi(y_w) > log pi(y_l).
+        cosine: quantiles of the cosine between the two scores of a pair, by their probability; empty without pairs.
+        drive_chosen: quantiles of ||g_w||^2 - <g_w, g_l>.
+        ches_pearson: correlation of CHES with drive_chosen; None if it is undefined (fewer than 3 pairs, or no spread).
+        ches_spearman: the same correlation of ranks, which a single large pair does not dominate.
+        lowest: the rows with the 5 lowest drives of the chosen response, the lowest first.
+        cut: number of pairs whose prompt is cut before its last token, as a trainer cuts it.
+        left_out: the most frequent end of a prompt that is cut off; empty if none is.
         cut_by: what cuts it off, as for ``tokens.cut_sentence``.
-        remarks: how many pairs have each other remark of ``tokens.REMARKS``.
-        skipped: rows without an audit.
-        skipped_rows: their numbers and the reasons, at most 1000.
+        remarks: number of pairs with each of the other remarks of ``tokens.REMARKS``.
+        skipped: number of rows that were skipped.
+        skipped_rows: their numbers with the reasons, at most 1000.
     """
 
     rows: int
@@ -58,29 +57,24 @@ class AuditSummary:
     skipped_rows: list[tuple[int, str]]
 
 
-def summarise(out: Path) -> AuditSummary:
-    """Summarise results, of which only three numbers for each pair are kept in memory.
+def summarise(results: Results) -> AuditSummary:
+    """Summarise results. Only three numbers for each pair are kept in memory.
 
     Args:
-        out: what ``run_audit`` wrote.
-
-    Raises:
-        InvalidArgument: results of an earlier version, which do not say whether a pair was cut.
+        results: what ``run_audit`` wrote.
     """
     drive, cosine, similarity, numbers = array("d"), array("d"), array("d"), array("q")
     displaced = probable = skipped = 0
     cut: Counter[tuple[str, str]] = Counter()
     remarks: Counter[str] = Counter()
     named: list[tuple[int, str]] = []
-    for record, _ in read_lines(out):
+    for record in results.read():
         if "skipped" in record:
             skipped += 1
             if len(named) < MOST_NAMED:
                 named.append((record["row"], record["skipped"]))
             continue
         numbers.append(record["row"])
-        if "cut" not in record:
-            raise InvalidArgument("out", f"{out}, row {record['row']} without cut", "results of this version")
         if record["cut"]:
             end = record["left_out"], record["cut_by"]
             cut[end if end in cut or len(cut) < MOST_NAMED else OTHERS] += 1
@@ -89,7 +83,7 @@ def summarise(out: Path) -> AuditSummary:
         similarity.append(record["ches"])
         if record["cosine"] is not None:
             cosine.append(record["cosine"])
-        displaced += record["lowers_chosen"]
+        displaced += record["displaced"]
         probable += record["log_prob_chosen"] > record["log_prob_rejected"]
     pearson, spearman = correlations(np.asarray(similarity), np.asarray(drive))
     commonest = cut.most_common(1)[0][0] if cut else OTHERS
@@ -114,7 +108,7 @@ def summarise(out: Path) -> AuditSummary:
 
 
 def quantiles(values: np.ndarray) -> dict[str, float]:
-    """Return quantiles by their probability; none of nothing.
+    """Return quantiles by their probability; an empty dictionary if there are no values.
 
     Example:
         >>> quantiles(np.arange(5.0))["0.5"]
@@ -126,7 +120,7 @@ def quantiles(values: np.ndarray) -> dict[str, float]:
 
 
 def correlations(x: np.ndarray, y: np.ndarray) -> tuple[float | None, float | None]:
-    """Return Pearson's and Spearman's correlation, or None for both where one of them has no meaning.
+    """Return Pearson's and Spearman's correlation; None for both with fewer than 3 points or without spread.
 
     Example:
         >>> [round(r, 3) for r in correlations(np.array([1.0, 2.0, 9.0]), np.array([3.0, 2.0, 1.0]))]

@@ -1,8 +1,8 @@
-"""The tokens of a pair as a trainer makes them, and what is to be said about them.
+"""The tokens of a pair as a trainer makes them, with remarks about what may be a mistake.
 
-The trainer is TRL's ``DPOTrainer`` (1.16); the tests hold ids and borders against it, row by row. Where what it does is
-hardly what anybody means (BOS twice, an end twice), its tokens are followed, since the model will be trained on them,
-and a remark says so.
+The trainer is TRL's ``DPOTrainer`` (1.16); the tests compare token ids, and where the prompt ends, with it. Where its
+tokens are hardly what the user intends (BOS twice, EOS twice) they are made all the same, since the model will be
+trained on them, and a remark says so.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from dynamics.language_model.pair_audit.rows import Pair
 from dynamics.language_model.tokens import TokenSequence, conversation_ids, prompt_ids, tokenize_responses
 
 REMARKS = {
-    "cut": "the tokens of the prompt alone do not begin prompt and response; the prompt ends where they part",
-    "two-bos": "BOS stands twice at the beginning: the text has it, and the tokenizer adds it; take it out of the text",
-    "two-ends": "a response ends twice: its text has an end already, and EOS comes after it, as a trainer adds it",
-    "repeated-prompt": "both responses repeat the prompt, which is read once; a trainer puts it before them again",
-    "messages-as-text": "messages stand as the text of a list; here they are messages, to a trainer they are text",
+    "cut": "prompt and response do not begin with the tokens of the prompt alone; the prompt ends where they part",
+    "two-bos": "BOS comes twice at the beginning: once in the text, once from the tokenizer; remove it from the text",
+    "two-ends": "a response ends twice: its text holds an end-of-text token, and a trainer adds EOS after it",
+    "repeated-prompt": "both responses repeat the prompt; here it is taken once, but a trainer adds it once more",
+    "messages-as-text": "messages are written as text; here they are read as messages, and by a trainer as text",
 }
-"""What may be noteworthy about the tokens of a pair."""
+"""What a remark about the tokens of a pair means, by its key."""
 
 
 class Sequences(NamedTuple):
@@ -35,13 +35,13 @@ class Sequences(NamedTuple):
 
 @dataclass(frozen=True)
 class TokenizedPair:
-    """The two sequences of a pair, with the same prompt, and what is to be said about them.
+    """The two sequences of a pair, with the same prompt, and the remarks about them.
 
     Attributes:
         sequences: chosen and rejected.
         remarks: keys of ``REMARKS``.
-        left_out: where the prompt is cut, the text of its end that is left out.
-        cut_by: what cuts it there, as for ``cut_sentence``.
+        left_out: if the prompt is cut, the text of its end that is left out.
+        cut_by: if the prompt is cut, the cause, as for ``cut_sentence``.
     """
 
     sequences: Sequences
@@ -55,11 +55,11 @@ class TokenizedPair:
         return "cut" in self.remarks
 
     def sentences(self) -> list[str]:
-        """Say for people what is noteworthy."""
+        """Return the remarks as sentences for people."""
         return [cut_sentence(self.left_out, self.cut_by) if r == "cut" else REMARKS[r] for r in self.remarks]
 
     def fields(self) -> dict[str, Any]:
-        """Return what results hold about the tokens: ``cut``, with what is left out and why; other remarks."""
+        """Return the fields that the results get: ``cut``, with what is left out and why, and the other remarks."""
         others = [remark for remark in self.remarks if remark != "cut"]
         found: dict[str, Any] = {"cut": self.cut}
         if self.cut:
@@ -73,24 +73,25 @@ def tokenize_pair(tokenizer: Any, pair: Pair, longest: int | None = None) -> Tok
     Args:
         tokenizer: a Hugging Face tokenizer.
         pair: prompt and responses.
-        longest: most tokens that prompt and response may have together. (TRL cuts what is longer than its
+        longest: most tokens that prompt and response may have together. (TRL truncates a longer sequence to its
             ``max_length``; here the row is refused.)
 
     Raises:
-        InvalidArgument: what ``tokenize_responses`` refuses, a sequence that is too long, responses of the same tokens,
-            a tool call without content that the chat template leaves out.
+        InvalidArgument: a sequence is too long; both responses have the same tokens; a response is only a tool call,
+            and the chat template leaves it out; or what ``tokenize_responses`` refuses.
     """
     given = pair.template_arguments
     responses = pair.chosen, pair.rejected
     made = Sequences(*tokenize_responses(tokenizer, pair.prompt, responses, template_arguments=given))
     for column, sequence in zip(RESPONSES, made, strict=True):
         if longest is not None and len(sequence.ids) > longest:
-            got = f"{len(sequence.ids)} tokens with its prompt"
             raise InvalidArgument(
-                column, got, f"at most {longest} (--max-tokens; by default what the model is made for)"
+                column,
+                f"prompt and response have {len(sequence.ids)} tokens; at most {longest} are allowed (--max-tokens, by "
+                "default the limit of the model)",
             )
     if made.chosen.ids == made.rejected.ids:
-        raise InvalidArgument("rejected", "the tokens of the chosen response", "a response of other tokens")
+        raise InvalidArgument("rejected", "this response has the same tokens as the chosen one")
     for column, response, sequence in zip(RESPONSES, responses, made, strict=True):
         _check_tool_call(tokenizer, pair, column, response, sequence)
     template = not isinstance(pair.prompt, str)
@@ -110,31 +111,32 @@ def tokenize_pair(tokenizer: Any, pair: Pair, longest: int | None = None) -> Tok
 
 
 def cut_sentence(left_out: str, cut_by: str) -> str:
-    r"""Say why a prompt is cut.
+    r"""Return a sentence that says why a prompt is cut.
 
     Args:
         left_out: the end of the prompt that is left out.
-        cut_by: ``"template"``, ``"ending"`` (that the tokenizer adds to every text) or ``"merge"``.
+        cut_by: ``"template"`` (of chats), ``"ending"`` (a token that the tokenizer adds to every text) or ``"merge"``
+            (of the last characters with a response into one token).
 
     Example:
         >>> print(cut_sentence(" ", "merge"))
-        the end of the prompt, ' ', merges with a response into one token: it is counted to both responses, and their...
+        the end of the prompt, ' ', merges with a response into one token: it counts as part of both responses, and...
     """
     if cut_by == "template":
         return (
-            f"the chat template ends a prompt alone with {left_out!r}, but does not put that before a response: "
-            "training, and this audit, see another prompt than the model does when it answers"
+            f"the chat template ends a prompt with {left_out!r}, but leaves that out before a response: training and "
+            "this audit use another prompt than the model sees when it answers"
         )
     if cut_by == "ending":
-        return f"the tokenizer ends every text with {left_out!r}, also a prompt; it is left out before the responses"
+        return f"the tokenizer ends every text with {left_out!r}, also a prompt; before a response it is left out"
     return (
-        f"the end of the prompt, {left_out!r}, merges with a response into one token: it is counted to both responses, "
-        "and their prompt ends before it, as in training"
+        f"the end of the prompt, {left_out!r}, merges with a response into one token: it counts as part of both "
+        "responses, and the prompt ends before it, as in training"
     )
 
 
 def decode(tokenizer: Any, ids: tuple[int, ...]) -> str:
-    """Return the text of tokens, special ones and white space included.
+    """Return the text of tokens, with special tokens and all white space.
 
     Args:
         tokenizer: a Hugging Face tokenizer.
@@ -144,7 +146,7 @@ def decode(tokenizer: Any, ids: tuple[int, ...]) -> str:
 
 
 def special_ids(tokenizer: Any) -> set[int]:
-    """Return the ids of special tokens, also of those that have no role of their own such as an end of turn.
+    """Return the ids of all special tokens, also of those without a role (such as BOS), for example an end of turn.
 
     Args:
         tokenizer: a Hugging Face tokenizer.
@@ -157,7 +159,7 @@ def special_ids(tokenizer: Any) -> set[int]:
 
 
 def _check_tool_call(tokenizer: Any, pair: Pair, column: str, response: Any, sequence: TokenSequence) -> None:
-    """Refuse a response that is a tool call and nothing else, where the chat template shows nothing of it."""
+    """Refuse a response that is only a tool call, if the chat template leaves the call out."""
     if isinstance(pair.prompt, str) or not isinstance(response, Mapping):
         return
     if not response.get("tool_calls") or response.get("content"):
@@ -169,7 +171,7 @@ def _check_tool_call(tokenizer: Any, pair: Pair, column: str, response: Any, seq
         return
     if bare == sequence.ids:
         raise InvalidArgument(
-            column, "a tool call without content", "a response that the chat template shows; it leaves tool calls out"
+            column, "the response is a tool call without content, and the chat template leaves tool calls out"
         )
 
 
@@ -179,7 +181,7 @@ def _begins_twice(tokenizer: Any, sequence: TokenSequence) -> bool:
 
 
 def _ends_twice(tokenizer: Any, sequence: TokenSequence) -> bool:
-    """Return whether another special token ends the text of a response before its EOS, white space aside."""
+    """Return whether a special token comes before the EOS of a response, white space between them aside."""
     special = special_ids(tokenizer)
     ids = list(sequence.response)
     if ids[-1] != tokenizer.eos_token_id:

@@ -1,1 +1,1 @@
-"""What a training step will do: drives, the change of parameters, predicted and actual changes."""
+"""What steps on preference pairs do to a language model, to first order and exactly."""

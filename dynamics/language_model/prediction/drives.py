@@ -1,4 +1,4 @@
-"""What a preference pair does to any response, to first order: drives, and the change of log pi that they predict."""
+"""How a step on preference pairs changes log pi of any response to first order, from the kernel."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dynamics.errors import (
     to_tensor,
 )
 from dynamics.gradient import objective_cotangent, pair_quantities
+from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.kernel.sequence_kernel import SequenceKernel, sequence_kernel
 from dynamics.language_model.precision import ROUNDING
 from dynamics.language_model.tokens import TokenSequence, read_sequences
@@ -31,20 +32,19 @@ LOSS = "a loss such as DPO(beta=0.1); get_loss('dpo') makes one from its name"
 
 @dataclass(frozen=True, eq=False)
 class PairDrives:
-    """How a gradient step on preference pairs pushes some sequences, before any step is taken.
+    """The drives of preference pairs on some sequences: what a step would do, before it is taken.
 
     Attributes:
         log_probs: log pi (nats), ``(sequences,)``.
-        drive: A_y = g_y . (g_w - g_l) of every sequence, ``(pairs, sequences)``; rows are kept apart, because the
-            signs of single pairs are lost in a sum.
-        margin: what the loss is a function of, ``(pairs,)``.
-        urgency: -f'(margin); sigma(-z) for DPO.
-        chosen_push: change of log pi(chosen) for each unit of learning rate, to first order, if SGD stepped on this
-            pair alone under the loss that was asked for, ``(pairs,)``; see ``chosen_push``.
-        slopes: dL/dlog pi of the objective, ``(sequences,)``; zero for those that no pair names. The objective L is the
-            weighted mean of the losses of the pairs.
+        drive: A_y = g_y . (g_w - g_l) for every pair and sequence, ``(pairs, sequences)``.
+        margin: the margin of every pair, of which the loss is a function, ``(pairs,)``.
+        urgency: minus the derivative of the loss with respect to the margin, ``(pairs,)``; sigma(-z) for DPO.
+        chosen_push: first-order change of log pi(chosen) per unit of learning rate in an SGD step on this pair alone,
+            ``(pairs,)``; see the function ``chosen_push``.
+        dloss_dlog_probs: dL/dlog pi of every sequence, ``(sequences,)``, for the objective L, which is the weighted
+            mean of the losses of the pairs. It is 0 for a sequence that is in no pair.
         preferences: the pairs.
-        account: kernel of the sequences.
+        sequence_kernel: the kernel of the sequences.
     """
 
     log_probs: Tensor
@@ -52,29 +52,29 @@ class PairDrives:
     margin: Tensor
     urgency: Tensor
     chosen_push: Tensor
-    slopes: Tensor
+    dloss_dlog_probs: Tensor
     preferences: Preferences = field(repr=False)
-    account: SequenceKernel = field(repr=False)
+    sequence_kernel: SequenceKernel = field(repr=False)
 
     @property
     def displaced(self) -> Tensor:
-        """Return, for each pair, whether a small SGD step on its own loss lowers log pi(chosen): chosen_push < 0.
+        """Return for each pair whether a small SGD step on it alone lowers log pi(chosen): ``chosen_push < 0``.
 
-        For a loss of one log-ratio that still pushes, such as DPO, this is ``drive[chosen] < 0``.
+        For a loss that is a decreasing function of one log-ratio, such as DPO, this means ``drive[chosen] < 0``.
         """
         return self.chosen_push < 0
 
     def predict(self, learning_rate: float) -> Tensor:
-        """Return the change of log pi after one SGD step, to first order in its learning rate, ``(sequences,)``.
+        """Return the first-order change of log pi in one SGD step, ``(sequences,)``, nats.
 
-        For DPO on one pair: ``learning_rate * beta * urgency * drive``.
+        For DPO on one pair it is ``learning_rate * beta * urgency * drive``.
         """
         check_rate(learning_rate)
-        return -learning_rate * (self.account.kernel @ self.slopes)
+        return -learning_rate * (self.sequence_kernel.kernel @ self.dloss_dlog_probs)
 
 
 def pair_drives(
-    model: Any,
+    model: CausalLM,
     sequences: Iterable[TokenSequence],
     chosen: ArrayLike = 0,
     rejected: ArrayLike = 1,
@@ -84,62 +84,64 @@ def pair_drives(
     reference: ArrayLike | None = None,
     **options: Any,
 ) -> PairDrives:
-    """Return the drives of preference pairs on any sequences: the responses of the pairs and whatever else.
+    """Return the drives of preference pairs on the responses of the pairs and on any other sequences.
 
-    The other sequences may answer the same prompt or another one. Nothing is stepped; see ``model_step`` for that.
+    The other sequences may be responses to the same prompt or to another one. No step is taken; ``model_step`` takes
+    one.
 
     Args:
-        model: a causal language model; left as it was.
-        sequences: by default y_w, y_l and then the responses to look at.
+        model: a causal language model; it is not changed.
+        sequences: the responses of the pairs and any others; by default the first is y_w and the second y_l.
         chosen: number of y_w among the sequences, for each pair.
         rejected: number of y_l.
         weight: weight of each pair; the objective is the weighted mean of their losses.
         loss: preference loss; ``DPO()`` by default.
         reference: log ref of every sequence in nats; by default the model itself, so that the log-ratio is 0.
-        **options: of ``sequence_kernel``: ``parameters``, ``dtype``, ``memory`` and the others.
+        **options: further arguments of ``sequence_kernel``, such as ``parameters``, ``dtype`` and ``memory``.
 
     Raises:
-        InvalidArgument: a number that is no sequence's, chosen equal to rejected, shapes that do not fit, and all that
-            ``sequence_kernel`` refuses.
+        InvalidArgument: chosen or rejected is not the number of a sequence, or both are equal; shapes that do not fit;
+            and everything that ``sequence_kernel`` refuses.
+        OutOfMemory: the sequences do not fit into memory.
 
     Example:
         >>> from dynamics.language_model.tiny_model import tiny_model
         >>> w, l = TokenSequence((1, 2, 3), 2), TokenSequence((1, 2, 4), 2)
         >>> other = TokenSequence((5, 3, 4), 1)
-        >>> push = pair_drives(tiny_model(), [w, l, other], loss=DPO(beta=0.5))
-        >>> torch.allclose(push.predict(0.1), 0.1 * 0.5 * push.urgency * push.drive[0])
+        >>> drives = pair_drives(tiny_model(), [w, l, other], loss=DPO(beta=0.5))
+        >>> torch.allclose(drives.predict(0.1), 0.1 * 0.5 * drives.urgency * drives.drive[0])
         True
     """
     found, loss = read_sequences(sequences), check_loss(loss)
     preferences = pairs(chosen, rejected, shape=(len(found),), weight=weight)
-    account = sequence_kernel(model, found, **options)
+    kernel = sequence_kernel(model, found, **options)
     lengths = response_lengths(found)
-    pair = pair_quantities(account.log_probs, _reference(account.log_probs, reference), preferences, lengths)
+    pair = pair_quantities(kernel.log_probs, _reference(kernel.log_probs, reference), preferences, lengths)
     w, other = preferences.chosen, preferences.rejected
-    ww, wl, ll = (account.kernel[i, j] for i, j in ((w, w), (w, other), (other, other)))
+    ww, wl, ll = (kernel.kernel[i, j] for i, j in ((w, w), (w, other), (other, other)))
     return PairDrives(
-        account.log_probs,
-        drives(account.kernel, preferences),
+        kernel.log_probs,
+        drives(kernel.kernel, preferences),
         loss.margin(pair),
         loss.urgency(pair),
-        chosen_push(loss, pair, ww, wl, ll, ROUNDING[account.dtype]),
-        objective_slopes(account.log_probs, preferences, loss, reference, lengths),
+        chosen_push(loss, pair, ww, wl, ll, ROUNDING[kernel.dtype]),
+        dloss_dlog_probs(kernel.log_probs, preferences, loss, reference, lengths),
         preferences,
-        account,
+        kernel,
     )
 
 
 def chosen_push(
     loss: PreferenceLoss, pair: PairLogProbs, ww: Tensor, wl: Tensor, ll: Tensor, rounding: float
 ) -> Tensor:
-    """Return how SGD on each pair alone moves log pi(chosen): d_w |g_w|^2 - d_l <g_w, g_l>, ``(pairs,)``.
+    """Return the change of log pi(chosen) in an SGD step on each pair alone: d_w |g_w|^2 - d_l <g_w, g_l>.
 
-    It is the change to first order, in nats for each unit of learning rate. d_w = -dL/dlog pi(chosen) and
-    d_l = dL/dlog pi(rejected) are equal for a loss of one log-ratio; then the sign is that of the drive. They differ
-    for SFT and CPO, for balanced losses, for averages over tokens, and for sums of such.
+    It is the first-order change in nats per unit of learning rate, ``(pairs,)``. Here d_w = -dL/dlog pi(chosen) and
+    d_l = dL/dlog pi(rejected). For a loss of one log-ratio they are equal, and the sign is that of the drive. They
+    differ for SFT and CPO, for balanced losses, for averages over tokens, and for sums of such losses.
 
-    The result is exactly 0 where the loss does not push (both derivatives are 0), and where rounding may have decided
-    the sign: where the two terms cancel to less than ``rounding (|d_w| |g_w|^2 + |d_l| |g_w| |g_l|)``.
+    The result is exactly 0 if both derivatives are 0, and also if rounding may have decided its sign, that is if the
+    two terms cancel to at most ``rounding * (|d_w| |g_w|^2 + |d_l| |g_w| |g_l|)``.
 
     Args:
         loss: the preference loss.
@@ -147,10 +149,10 @@ def chosen_push(
         ww: |g_w|^2, ``(pairs,)``.
         wl: <g_w, g_l>.
         ll: |g_l|^2.
-        rounding: bound for the error of the kernel, as |dK_ij| / sqrt(K_ii K_jj).
+        rounding: bound for the rounding error of the kernel, as |dK_ij| / sqrt(K_ii K_jj).
 
     Raises:
-        InvalidArgument: a loss without a finite derivative at these log-probabilities.
+        InvalidArgument: a derivative of the loss at these log-probabilities is not finite.
 
     Example:
         >>> from dynamics.losses import SFT, pair_log_probs
@@ -160,16 +162,16 @@ def chosen_push(
         >>> chosen_push(SFT(), pair, ww, wl, ll, 1e-12).tolist()
         [2.0]
     """
-    slopes = loss.partials(pair)
-    if not bool((slopes.chosen.isfinite() & slopes.rejected.isfinite()).all()):
+    derivatives = loss.partials(pair)
+    if not bool((derivatives.chosen.isfinite() & derivatives.rejected.isfinite()).all()):
         raise InvalidArgument("loss", loss, "a loss with a finite derivative at these log-probabilities")
-    push = -(slopes.chosen * ww + slopes.rejected * wl)
-    size = slopes.chosen.abs() * ww + slopes.rejected.abs() * (ww.clamp(min=0) * ll.clamp(min=0)).sqrt()
+    push = -(derivatives.chosen * ww + derivatives.rejected * wl)
+    size = derivatives.chosen.abs() * ww + derivatives.rejected.abs() * (ww.clamp(min=0) * ll.clamp(min=0)).sqrt()
     return torch.where(push.abs() <= rounding * size, torch.zeros_like(push), push)
 
 
 def check_loss(loss: PreferenceLoss | None) -> PreferenceLoss:
-    """Return the loss, ``DPO()`` for None, or refuse what is none.
+    """Return the loss, or ``DPO()`` for None; refuse anything else.
 
     Example:
         >>> check_loss(None)
@@ -182,7 +184,7 @@ def check_loss(loss: PreferenceLoss | None) -> PreferenceLoss:
 
 
 def check_rate(learning_rate: float) -> None:
-    """Refuse a learning rate that is not one finite number >= 0."""
+    """Refuse anything but one finite number >= 0."""
     check_nonnegative("learning_rate", learning_rate)
     if getattr(learning_rate, "ndim", 0):
         raise InvalidArgument("learning_rate", learning_rate, "one finite number >= 0")
@@ -198,19 +200,22 @@ def predict_change(
     reference: ArrayLike | None = None,
     lengths: ArrayLike = 1.0,
 ) -> Tensor:
-    """Return the change of log pi of every sequence after one SGD step, to first order in the learning rate.
+    """Return the first-order change of log pi of every sequence in one SGD step, from a kernel.
 
     It is ``-eta sum_j K_ij dL/dlog pi_j``; for DPO on a single pair, ``eta beta sigma(-z) A_i`` (jian2025, Theorem 1).
-    ``pair_drives`` does the same from a model; this one is for a kernel that is at hand already.
+    ``pair_drives`` computes the kernel too.
 
     Args:
         kernel: <g_i, g_j>, ``(sequences, sequences)``.
         log_probs: log pi in nats, ``(sequences,)``.
-        preferences: the pairs, of shape ``(sequences,)``.
+        preferences: pairs of sequences.
         loss: the preference loss.
         learning_rate: eta.
         reference: log ref in nats; by default the model itself.
         lengths: tokens of every response, for losses that divide by them.
+
+    Raises:
+        InvalidArgument: shapes that do not fit, numbers that are not finite, a bad learning rate.
 
     Example:
         >>> step = pairs(0, 1, shape=(2,))
@@ -220,23 +225,25 @@ def predict_change(
     """
     check_rate(learning_rate)
     before = check_finite("log_probs", to_tensor("log_probs", log_probs))
-    table = check_shape("kernel", to_tensor("kernel", kernel), (before.numel(), before.numel()))
-    return -learning_rate * (table @ objective_slopes(before, preferences, loss, reference, lengths))
+    square = check_shape("kernel", to_tensor("kernel", kernel), (before.numel(), before.numel()))
+    return -learning_rate * (square @ dloss_dlog_probs(before, preferences, loss, reference, lengths))
 
 
 def response_lengths(sequences: Iterable[TokenSequence]) -> Tensor:
-    """Return the tokens of every response, as losses want them."""
+    """Return the number of tokens of every response, float64 ``(sequences,)``."""
     return torch.tensor([float(s.length) for s in sequences], dtype=torch.float64)
 
 
-def objective_slopes(
+def dloss_dlog_probs(
     log_probs: Tensor,
     preferences: Preferences,
     loss: PreferenceLoss,
     reference: ArrayLike | None = None,
     lengths: ArrayLike = 1.0,
 ) -> Tensor:
-    """Return dL/dlog pi of every sequence, L the weighted mean of the losses; the gradient is sum_i slope_i g_i.
+    """Return dL/dlog pi of every sequence, where L is the weighted mean of the losses of the pairs.
+
+    The gradient of L with respect to the parameters is the sum of the scores with these weights.
 
     Args:
         log_probs: log pi in nats, ``(sequences,)``.
@@ -246,7 +253,7 @@ def objective_slopes(
         lengths: tokens of every response.
 
     Example:
-        >>> objective_slopes(torch.tensor([-1.0, -2.0]), pairs(0, 1, shape=(2,)), DPO(beta=0.5))
+        >>> dloss_dlog_probs(torch.tensor([-1.0, -2.0]), pairs(0, 1, shape=(2,)), DPO(beta=0.5))
         tensor([-0.2500,  0.2500], dtype=torch.float64)
     """
     before = to_tensor("log_probs", log_probs)

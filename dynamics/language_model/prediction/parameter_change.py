@@ -1,32 +1,33 @@
-"""The change of the parameters that one optimizer step on preference pairs makes, and the model as it is after it."""
+"""The change of the parameters in one optimizer step on preference pairs, and the model after such a change."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dynamics.errors import ArrayLike, InvalidArgument
+from dynamics.errors import ArrayLike, InvalidArgument, Unsupported
+from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.jvp import Change, check_change
-from dynamics.language_model.kernel.verify import plain_gradient
 from dynamics.language_model.log_probs import sequence_log_probs
 from dynamics.language_model.parameters import Filter, select_parameters
 from dynamics.language_model.precision import compute_dtype, computing_in
-from dynamics.language_model.prediction.drives import check_loss, check_rate, objective_slopes, response_lengths
+from dynamics.language_model.prediction.drives import check_loss, check_rate, dloss_dlog_probs, response_lengths
 from dynamics.language_model.tokens import TokenSequence, read_sequences
+from dynamics.language_model.vjp import log_probs_vjp
 from dynamics.losses import PreferenceLoss
 from dynamics.optimizers import SGD, Optimizer, check_optimizer
 from dynamics.preferences import pairs
 
 LEARNING_RATE = 1e-4
+"""Used if the caller gives neither a learning rate nor an optimizer that has its own."""
 
 
 def parameter_change(
-    model: Any,
+    model: CausalLM,
     sequences: Iterable[TokenSequence],
     chosen: ArrayLike = 0,
     rejected: ArrayLike = 1,
@@ -39,26 +40,26 @@ def parameter_change(
     parameters: Filter = None,
     dtype: torch.dtype | None = None,
 ) -> dict[str, Tensor]:
-    """Return what one step on preference pairs would add to every parameter, by name; nothing is moved.
+    """Return what one step on preference pairs would add to every parameter, by name. The step is not taken.
 
     Args:
-        model: a causal language model; left as it was.
-        sequences: by default y_w and y_l; for batches, all responses of the pairs.
+        model: a causal language model; it is not changed.
+        sequences: the responses of the pairs; by default the first is y_w and the second y_l.
         chosen: number of y_w among the sequences, for each pair.
         rejected: number of y_l.
-        weight: weight of each pair; the step is on the weighted mean of their losses.
+        weight: weight of each pair; the objective is the weighted mean of their losses.
         loss: preference loss; ``DPO()`` by default.
         learning_rate: eta; 1e-4 by default.
         reference: log ref of every sequence in nats; by default the model itself.
-        optimizer: ``SGD()`` (by default) or ``AdamW()``, taking its first step; or a live optimizer of torch over the
-            model's parameters, in the state that it is in and with its own learning rates. A live one is copied, and
-            neither it nor the model is stepped.
-        parameters: those that are trained, as in ``sequence_kernel``.
+        optimizer: ``SGD()`` (by default), the first step of ``AdamW()``, or an optimizer of torch over the model's
+            parameters, in its present state and with its own learning rates; it is copied and not changed.
+        parameters: the parameters that are trained, as in ``sequence_kernel``.
         dtype: dtype to compute in; by default the model's own, but not below float32.
 
     Raises:
-        InvalidArgument: pairs that do not fit the sequences, a learning rate next to a live optimizer, a live optimizer
-            that lacks a selected parameter.
+        InvalidArgument: pairs that do not fit the sequences, a learning rate together with an optimizer of torch, an
+            optimizer of torch without one of the selected parameters.
+        OutOfMemory: a sequence does not fit into memory.
 
     Example:
         >>> from dynamics.language_model.tiny_model import tiny_model
@@ -70,51 +71,57 @@ def parameter_change(
     found, loss = read_sequences(sequences), check_loss(loss)
     preferences = pairs(chosen, rejected, shape=(len(found),), weight=weight)
     log_probs = sequence_log_probs(model, found, dtype=dtype).total.cpu()
-    slopes = objective_slopes(log_probs, preferences, loss, reference, response_lengths(found))
-    return change_from_slopes(model, found, slopes, optimizer, learning_rate, parameters, dtype)
+    weights = dloss_dlog_probs(log_probs, preferences, loss, reference, response_lengths(found))
+    return optimizer_change(model, found, weights, optimizer, learning_rate, parameters, dtype)
 
 
-def change_from_slopes(
-    model: Any,
-    sequences: tuple[TokenSequence, ...],
-    slopes: Tensor,
+def optimizer_change(
+    model: CausalLM,
+    sequences: Sequence[TokenSequence],
+    dloss_dlog_probs: Tensor,
     optimizer: Optimizer | torch.optim.Optimizer | None,
     learning_rate: float | None,
     parameters: Filter,
     dtype: torch.dtype | None,
 ) -> dict[str, Tensor]:
-    """Return the change of every parameter for the gradient sum_i slope_i grad log pi_i, from plain autograd.
+    """Return the change of the parameters in one step on a loss that is given by its derivatives.
+
+    The gradient is sum_i dL/dlog pi_i grad log pi_i, by plain autograd.
 
     Args:
         model: the model.
         sequences: its sequences.
-        slopes: dL/dlog pi of each; those with 0 are not run.
+        dloss_dlog_probs: dL/dlog pi of each, ``(sequences,)``; the model is not run on those with 0.
         optimizer: as for ``parameter_change``.
         learning_rate: as for ``parameter_change``.
         parameters: as for ``parameter_change``.
         dtype: dtype to compute in.
+
+    Raises:
+        InvalidArgument: as for ``parameter_change``.
     """
     selected = select_parameters(model, parameters)
     if isinstance(optimizer, torch.optim.Optimizer):
         if learning_rate is not None:
             raise InvalidArgument("learning_rate", learning_rate, "None: an optimizer of torch has its own")
-        _check_live(optimizer, selected)
+        _check_torch_optimizer(optimizer, selected)
     rate = LEARNING_RATE if learning_rate is None else learning_rate
     check_rate(rate)
-    active = [number for number, slope in enumerate(slopes.tolist()) if slope != 0]
-    gradient = plain_gradient(model, [sequences[n] for n in active], slopes[active], parameters, dtype)
+    used = [number for number, weight in enumerate(dloss_dlog_probs.tolist()) if weight != 0]
+    weights = dloss_dlog_probs[used]
+    gradient = log_probs_vjp(model, [sequences[n] for n in used], weights, parameters=parameters, dtype=dtype)
     if isinstance(optimizer, torch.optim.Optimizer):
-        return _live_change(optimizer, selected, gradient)
+        return _torch_change(optimizer, selected, gradient)
     rule: Optimizer = SGD() if optimizer is None else optimizer
-    check_optimizer(rule, None, slopes)
+    check_optimizer(rule, None, dloss_dlog_probs)
     return {name: rule.update(g, selected[name].detach().to(g.dtype), rate, None)[0] for name, g in gradient.items()}
 
 
 @contextmanager
-def moved(model: Any, change: Change, dtype: torch.dtype | None = None) -> Iterator[None]:
-    """Let a model be as it is after a change of its parameters, and put the very same numbers back.
+def changed_parameters(model: CausalLM | nn.Module, change: Change, dtype: torch.dtype | None = None) -> Iterator[None]:
+    """Add a change to the parameters of a model inside a block; at the end the exact old values are restored.
 
-    Meanwhile it computes in ``dtype``, so that a small change is not rounded away.
+    Inside the block the model computes in ``dtype``, so that a small change is not lost by rounding.
 
     Args:
         model: a causal language model.
@@ -122,42 +129,42 @@ def moved(model: Any, change: Change, dtype: torch.dtype | None = None) -> Itera
         dtype: dtype to compute in; by default the model's own, but not below float32.
 
     Raises:
-        InvalidArgument: a change that is not one of this model's parameters.
+        InvalidArgument: a change of something else than this model's parameters.
 
     Example:
         >>> model = nn.Linear(1, 1, dtype=torch.float64)
         >>> before = model.bias.item()
-        >>> with moved(model, {"bias": torch.ones(1)}):
+        >>> with changed_parameters(model, {"bias": torch.ones(1)}):
         ...     round(model.bias.item() - before, 9)
         1.0
         >>> model.bias.item() == before
         True
     """
-    parameters, wanted = check_change(model, change), compute_dtype(model, dtype)
-    tangents = {name: change[name].detach().to(p.device, wanted) for name, p in parameters.items()}
-    with computing_in(model, wanted):
+    parameters, compute = check_change(model, change), compute_dtype(model, dtype)
+    converted = {name: change[name].detach().to(p.device, compute) for name, p in parameters.items()}
+    with computing_in(model, compute):
         before = {name: parameter.data for name, parameter in parameters.items()}
         try:
             for name, parameter in parameters.items():
-                parameter.data = before[name] + tangents[name]
+                parameter.data = before[name] + converted[name]
             yield
         finally:
             for name, parameter in parameters.items():
                 parameter.data = before[name]
 
 
-def _check_live(optimizer: torch.optim.Optimizer, selected: dict[str, nn.Parameter]) -> None:
+def _check_torch_optimizer(optimizer: torch.optim.Optimizer, selected: dict[str, nn.Parameter]) -> None:
     known = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     lacking = [name for name, parameter in selected.items() if id(parameter) not in known]
     if lacking:
-        allowed = "one over every selected parameter (parameters= selects them)"
-        raise InvalidArgument("optimizer", f"an optimizer without {', '.join(lacking[:3])}", allowed)
+        problem = f"an optimizer without {', '.join(lacking[:3])}, which parameters= selects"
+        raise Unsupported("optimizer", problem, "add these to the optimizer, or select fewer parameters")
 
 
-def _live_change(
+def _torch_change(
     optimizer: torch.optim.Optimizer, selected: dict[str, nn.Parameter], gradient: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Step a copy of the optimizer and of its parameters, in the dtype of the gradient."""
+    """Return the change that a step of a copy of the optimizer makes, in the dtype of the gradient."""
     names = {id(parameter): name for name, parameter in selected.items()}
     trial = copy.deepcopy(optimizer)
     before: dict[str, Tensor] = {}
@@ -171,7 +178,7 @@ def _live_change(
             parameter.data = parameter.data.to(gradient[name].dtype)
             parameter.grad = gradient[name].to(parameter.device)
             state = trial.state[parameter]
-            for key, value in state.items():  # moments in the dtype of the parameter; the step count is a scalar
+            for key, value in state.items():  # moments get the dtype of the parameter; scalars are step counts
                 if isinstance(value, Tensor) and value.ndim and value.is_floating_point():
                     state[key] = value.to(parameter.dtype)
             before[name], after[name] = parameter.detach().clone(), parameter

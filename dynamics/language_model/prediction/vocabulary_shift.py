@@ -1,4 +1,4 @@
-"""How every next-token probability moves with a step: the whole vocabulary at once, by one forward-mode pass."""
+"""The first-order change of all next-token probabilities when the parameters change, by forward-mode autodiff."""
 
 from __future__ import annotations
 
@@ -11,19 +11,29 @@ from torch import Tensor
 
 from dynamics.errors import InvalidArgument, check_count, check_index
 from dynamics.language_model.batching import Batch, make_batches
-from dynamics.language_model.jvp import Change, make_line, push_hidden, push_logits
+from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.jvp import Change, hidden_jvp, logits_jvp, make_tangents
 from dynamics.language_model.log_probs import VOCABULARY_PIECE
 from dynamics.language_model.model_head import check_head, find_head, hidden_states, vocabulary_pieces
+from dynamics.language_model.out_of_memory import raising_out_of_memory
 from dynamics.language_model.precision import compute_dtype, computing_in
-from dynamics.language_model.shortage import telling_shortage
 from dynamics.language_model.tokens import TokenSequence, check_sequences
 
 CONTEXTS = "token ids, such as [(1, 2), (3,)], or TokenSequences"
 Context = TokenSequence | Sequence[int]
+"""Token ids, or a sequence, which stands for every position that predicts a token of its response."""
 
 
 class TokenShift(NamedTuple):
-    """One token's part of a shift: its id, its text if there is a tokenizer, p before, dp, d log p."""
+    """The change of one token's probability.
+
+    Attributes:
+        token: id of the token.
+        text: its text; None without a tokenizer.
+        probability: p before.
+        change: first-order change of p.
+        log_change: first-order change of log p, in nats.
+    """
 
     token: int
     text: str | None
@@ -37,9 +47,9 @@ class VocabularyShift:
     """The first-order change of next-token distributions.
 
     Attributes:
-        contexts: the tokens before each position, one tuple for each row of the tables.
+        contexts: the tokens before each position, one tuple for each row.
         log_probs: log p(token | context) before, in nats, ``(contexts, vocabulary)``, float64.
-        log_change: its change to first order.
+        log_change: its first-order change, ``(contexts, vocabulary)``, float64.
     """
 
     contexts: tuple[tuple[int, ...], ...]
@@ -53,26 +63,26 @@ class VocabularyShift:
 
     @property
     def change(self) -> Tensor:
-        """Return dp = p d log p, ``(contexts, vocabulary)``; sums to zero in each context."""
+        """Return the first-order change of p, which is p d log p, ``(contexts, vocabulary)``; each row sums to 0."""
         return self.probabilities * self.log_change
 
     @property
-    def moved(self) -> Tensor:
-        """Return the probability mass that changes hands in each context, to first order: half of sum |dp|."""
+    def shifted_mass(self) -> Tensor:
+        """Return half of the sum of |change of p| in each context: the probability that goes to other tokens."""
         return self.change.abs().sum(-1) / 2
 
     def gainers(self, context: int = 0, count: int = 10, tokenizer: Any = None) -> tuple[TokenShift, ...]:
-        """Return the tokens that gain most probability, the largest first; none that loses.
+        """Return the tokens that gain most probability, the largest gain first.
 
         Args:
             context: number of the context.
-            count: how many at the most.
-            tokenizer: to write tokens out.
+            count: at most how many tokens.
+            tokenizer: tokenizer that turns ids into text.
         """
         return self._ranked(context, count, tokenizer, 1)
 
     def losers(self, context: int = 0, count: int = 10, tokenizer: Any = None) -> tuple[TokenShift, ...]:
-        """Return the tokens that lose most probability, the largest loss first; none that gains."""
+        """Return the tokens that lose most probability, the largest loss first; arguments as for ``gainers``."""
         return self._ranked(context, count, tokenizer, -1)
 
     def _ranked(self, context: int, count: int, tokenizer: Any, sign: int) -> tuple[TokenShift, ...]:
@@ -86,14 +96,16 @@ class VocabularyShift:
             TokenShift(
                 token,
                 None if tokenizer is None else tokenizer.decode([token]),
-                *(float(table[token]) for table in (p, change, log_change)),
+                float(p[token]),
+                float(change[token]),
+                float(log_change[token]),
             )
             for token in tokens[size > 0].tolist()
         )
 
 
 def vocabulary_shift(
-    model: Any,
+    model: CausalLM,
     change: Change,
     contexts: Iterable[Context],
     *,
@@ -103,23 +115,24 @@ def vocabulary_shift(
 ) -> VocabularyShift:
     """Return the first-order change of every next-token probability when the parameters change.
 
-    One forward-mode pass gives every token of the vocabulary at every position, where the kernel would need the
-    gradient of each. With a change from ``parameter_change`` this is where a step on a preference pair sends the
-    probability of any first or later token, seen or unseen. For SGD and a single pair it is
-    ``eta beta sigma(-z) p_y <g_y, g_w - g_l>``: jian2025, Theorem 1, carried over from y_w and y_l to every y.
+    One forward pass computes it for every token of the vocabulary at every position, while the kernel would need the
+    gradient of each log-probability. With a change from ``parameter_change`` it tells which tokens a step on a
+    preference pair makes more likely, also tokens that are in no response of the pair. For SGD and a single pair the
+    change of p_y is ``eta beta sigma(-z) p_y <g_y, g_w - g_l>``, which extends jian2025, Theorem 1, to every y.
 
     Args:
-        model: a causal language model; left as it was.
+        model: a causal language model; it is not changed.
         change: change of the parameters, by name; the result is linear in it.
         contexts: token ids, for the token that follows them; or a ``TokenSequence``, for every position that predicts
             a token of its response.
         dtype: dtype to compute in; by default the model's own, but not below float32.
         batch_tokens: padded tokens in one pass.
-        vocabulary_piece: vocabulary entries whose logits are formed at once. The tables hold all of them in float64.
+        vocabulary_piece: vocabulary entries whose logits are computed at once; the result holds all of them in float64.
 
     Raises:
-        InvalidArgument: a change that is not one of this model's parameters, an operation without a forward-mode
+        InvalidArgument: a change of something else than this model's parameters, an operation without a forward-mode
             derivative, an empty context, ids outside the vocabulary.
+        OutOfMemory: the contexts do not fit into memory.
 
     Example:
         >>> from dynamics import DPO
@@ -134,23 +147,24 @@ def vocabulary_shift(
     """
     found, before = _positions(model, contexts)
     head = find_head(model)
-    starts, wanted = _starts(found), compute_dtype(model, dtype)
-    line = make_line(model, change, wanted)
-    with telling_shortage("contexts", len(before)), computing_in(model, wanted), torch.no_grad():
+    starts, compute = _starts(found), compute_dtype(model, dtype)
+    tangents = make_tangents(model, change, compute)
+    with raising_out_of_memory("contexts", len(before)), computing_in(model, compute), torch.no_grad():
         log_probs, log_change = (torch.empty(len(before), head.weight.shape[0], dtype=torch.float64) for _ in range(2))
         for batch in _batches(model, found, batch_tokens):
-            parts = push_logits(*push_hidden(model, batch, line), head, line, vocabulary_piece)
-            _, logits, moved = zip(*parts, strict=True)
+            hidden, hidden_change = hidden_jvp(model, batch, tangents)
+            parts = logits_jvp(hidden, hidden_change, head, tangents, vocabulary_piece)
+            _, logits, logit_changes = zip(*parts, strict=True)
             log_p = torch.cat(logits, -1).log_softmax(-1)
-            push = torch.cat(moved, -1)
+            logit_change = torch.cat(logit_changes, -1)
             rows = _rows(batch, starts)
             log_probs[rows] = log_p.cpu()
-            log_change[rows] = (push - (log_p.exp() * push).sum(-1, keepdim=True)).cpu()
+            log_change[rows] = (logit_change - (log_p.exp() * logit_change).sum(-1, keepdim=True)).cpu()
     return VocabularyShift(before, log_probs, log_change)
 
 
 def next_token_log_probs(
-    model: Any,
+    model: CausalLM,
     contexts: Iterable[Context],
     *,
     dtype: torch.dtype | None = None,
@@ -159,14 +173,19 @@ def next_token_log_probs(
 ) -> Tensor:
     """Return log p(token | context) of the whole vocabulary at every position, ``(contexts, vocabulary)``, nats.
 
-    Inside ``moved`` it is the distribution after the step, to be held against ``vocabulary_shift``.
+    Inside ``changed_parameters`` this is the distribution after a step, whose first-order change is
+    ``vocabulary_shift``.
 
     Args:
-        model: a causal language model; left as it was.
+        model: a causal language model; it is not changed.
         contexts: as for ``vocabulary_shift``.
         dtype: dtype to compute in; by default the model's own, but not below float32.
         batch_tokens: padded tokens in one pass.
-        vocabulary_piece: vocabulary entries whose logits are formed at once.
+        vocabulary_piece: vocabulary entries whose logits are computed at once.
+
+    Raises:
+        InvalidArgument: an empty context, ids outside the vocabulary.
+        OutOfMemory: the contexts do not fit into memory.
 
     Example:
         >>> from dynamics.language_model import tiny_model
@@ -176,8 +195,8 @@ def next_token_log_probs(
     found, before = _positions(model, contexts)
     head = find_head(model)
     starts = _starts(found)
-    wanted = compute_dtype(model, dtype)
-    with telling_shortage("contexts", len(before)), computing_in(model, wanted), torch.no_grad():
+    compute = compute_dtype(model, dtype)
+    with raising_out_of_memory("contexts", len(before)), computing_in(model, compute), torch.no_grad():
         result = torch.empty(len(before), head.weight.shape[0], dtype=torch.float64)
         for batch in _batches(model, found, batch_tokens):
             hidden = hidden_states(model, batch.ids).flatten(0, 1)[batch.predicting]
@@ -187,7 +206,7 @@ def next_token_log_probs(
 
 
 def _positions(
-    model: Any, contexts: Iterable[Context]
+    model: CausalLM, contexts: Iterable[Context]
 ) -> tuple[tuple[TokenSequence, ...], tuple[tuple[int, ...], ...]]:
     """Return sequences whose responses are predicted at the positions asked for, and the tokens before each."""
     if not isinstance(contexts, Iterable) or hasattr(contexts, "__array__"):
@@ -202,21 +221,21 @@ def _positions(
         ids = tuple(check_index(f"contexts[{number}]", context, find_head(model).weight.shape[0]).flatten().tolist())
         if not ids:
             raise InvalidArgument(f"contexts[{number}]", "no token", "at least one token, such as BOS")
-        found.append(TokenSequence((*ids, 0), len(ids)))  # the last token is predicted and never read
+        found.append(TokenSequence((*ids, 0), len(ids)))  # the appended token is only predicted, never an input
     if not found:
         raise InvalidArgument("contexts", "none", "at least one context")
     sequences = check_sequences(found, find_head(model).weight.shape[0])
     return sequences, tuple(s.ids[:t] for s in sequences for t in range(s.prompt_tokens, len(s.ids)))
 
 
-def _batches(model: Any, sequences: tuple[TokenSequence, ...], batch_tokens: int) -> tuple[Batch, ...]:
+def _batches(model: CausalLM, sequences: tuple[TokenSequence, ...], batch_tokens: int) -> tuple[Batch, ...]:
     batches = make_batches(sequences, batch_tokens, find_head(model).weight.device)
     check_head(model, batches[0].ids[:1])
     return batches
 
 
 def _starts(sequences: tuple[TokenSequence, ...]) -> list[int]:
-    """Return the first row of each sequence in the tables."""
+    """Return the first row of each sequence in the result."""
     return [sum(s.length for s in sequences[:n]) for n in range(len(sequences))]
 
 

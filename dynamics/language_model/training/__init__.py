@@ -1,1 +1,1 @@
-"""Training of a language model with every response tracked: Stable PO with LoRA adapters."""
+"""Training of a language model: differentiable log-probabilities, LoRA adapters, and Stable PO (jian2025)."""

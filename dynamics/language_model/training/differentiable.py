@@ -1,36 +1,37 @@
-"""log pi(y | x) as a differentiable function of a language model's parameters, for training."""
+"""log pi(y | x) as a differentiable function of the parameters of a language model, for training."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.batching import make_batches
+from dynamics.language_model.causal_lm import CausalLM, as_module
 from dynamics.language_model.model_head import find_head
 from dynamics.language_model.tokens import TokenSequence, check_sequences
 
 
 def differentiable_log_probs(
-    model: Any, sequences: Iterable[TokenSequence], values: Mapping[str, Tensor] | None = None
+    model: CausalLM, sequences: Iterable[TokenSequence], values: Mapping[str, Tensor] | None = None
 ) -> Tensor:
-    """Return log pi(y | x) of every sequence with its graph, ``(sequences,)``, float64, nats.
+    """Return log pi(y | x) of every sequence, differentiable in the parameters, ``(sequences,)``, float64, nats.
 
-    It is for training: the model runs as it stands, in its own dtype and mode and under the caller's autocast.
-    ``sequence_log_probs`` gives the same numbers, to the rounding of that dtype, without a graph and in less memory.
+    The model computes in its own dtype and mode, and under the autocast of the caller, as in training.
+    ``sequence_log_probs`` returns the same numbers up to rounding, without a graph and in less memory.
 
     Args:
-        model: a Hugging Face causal language model; left as it was.
-        sequences: what ``tokenize`` made, of any lengths; they go through the model as one batch.
-        values: numbers to take in the place of the parameters of these names, by which the result is then
-            differentiable; by default the parameters themselves.
+        model: a Hugging Face causal language model; it is not changed.
+        sequences: prompts and responses from ``tokenize``, of any lengths; they form one batch.
+        values: tensors to use in place of the parameters of these names; the result is then differentiable in these
+            tensors. By default the parameters themselves are used.
 
     Raises:
-        InvalidArgument: no sequences, ids outside the vocabulary, or values that are not the model's.
+        InvalidArgument: no sequences, ids outside the vocabulary, or values for other parameters than the model has.
 
     Example:
         >>> from dynamics.language_model.tiny_model import tiny_model
@@ -43,20 +44,24 @@ def differentiable_log_probs(
     head = find_head(model)
     found = check_sequences(sequences, head.weight.shape[0])
     if values is not None:
-        _check_values(model, values)
+        _check_values(as_module(model), values)
     (batch,) = make_batches(found, None, head.weight.device)
-    inputs = {"input_ids": batch.ids, "use_cache": False}
-    with _every_token_learns(model):
-        out = model(**inputs) if values is None else torch.func.functional_call(model, dict(values), kwargs=inputs)
-    logits = out.logits.flatten(0, 1)[batch.predicting].to(torch.float64)
+    with _padding_token_trained(model):
+        if values is None:
+            output = model(input_ids=batch.ids, use_cache=False)
+        else:
+            output = functional_call(
+                as_module(model), dict(values), kwargs={"input_ids": batch.ids, "use_cache": False}
+            )
+    logits = output.logits.flatten(0, 1)[batch.predicting].to(torch.float64)
     own = logits.gather(1, batch.targets.unsqueeze(1)).squeeze(1) - logits.logsumexp(1)
     owner = torch.repeat_interleave(torch.tensor(batch.numbers), torch.tensor(batch.responses)).to(own.device)
     return torch.zeros(len(found), dtype=torch.float64, device=own.device).index_add(0, owner, own)
 
 
 def _check_values(model: nn.Module, values: Mapping[str, Tensor]) -> None:
-    """Refuse what is no mapping of the model's names to tensors of their shapes; the numbers may be traced."""
-    allowed = "a mapping of names of the model's parameters to tensors of their shapes"
+    """Refuse anything but a mapping from names of the model's parameters to tensors of their shapes."""
+    allowed = "a mapping from names of the model's parameters to tensors of their shapes"
     known = dict(model.named_parameters(remove_duplicate=False))
     if not isinstance(values, Mapping) or not all(isinstance(v, Tensor) for v in values.values()):
         raise InvalidArgument("values", values, allowed)
@@ -66,16 +71,16 @@ def _check_values(model: nn.Module, values: Mapping[str, Tensor]) -> None:
 
 
 @contextmanager
-def _every_token_learns(model: Any) -> Iterator[None]:
-    """Let the embedding of the padding token have its gradient, which torch leaves out.
+def _padding_token_trained(model: CausalLM) -> Iterator[None]:
+    """Compute the gradient of the padding token's embedding, which torch sets to zero.
 
-    A response may hold that token; and with a tied head the step moves its row all the same.
+    The token may be part of a response, and if the head shares the weight, a step changes its row anyway.
     """
-    embedding: nn.Embedding = model.get_input_embeddings()
+    embedding = model.get_input_embeddings()
     padding = getattr(embedding, "padding_idx", None)
     try:
         if padding is not None:
-            embedding.padding_idx = None
+            embedding.padding_idx = None  # type: ignore[assignment]
         yield
     finally:
         if padding is not None:

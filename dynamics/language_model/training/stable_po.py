@@ -1,22 +1,23 @@
 r"""Stable Preference Optimization on a language model: Algorithm 1 of jian2025, step by step.
 
-The outer block theta is a LoRA adapter, the inner block phi the backbone. One iteration solves the lower level
-roughly (K gradient steps on the SFT loss, from phi), and then moves both blocks along the gradient of
+The outer parameters theta are LoRA adapters, the inner parameters phi the backbone. One iteration first solves the
+lower-level problem approximately (K gradient steps on the SFT loss, from phi). Then it updates theta and phi by the
+gradient of
 
     L = L_dpo(theta, phi) + lambda (L_sft(theta, phi) - L*_sft(theta)) + gamma L_reg(theta, phi).
 
-What the paper leaves open or misprints, and what is done here (the evidence is in the ledger, ``jian2025``):
+Where the paper is silent or has a misprint, this is what is done here (see ``jian2025`` in the ledger for evidence):
 
-* Line 9 of the algorithm computes L*_sft, which no later line uses; the update needs its gradient only. Here it is
-  part of the account.
-* Which data the inner loop sees is not said. It sees the batch's own SFT data.
-* Lines 12 and 13 differentiate at the same (theta, phi): a simultaneous update.
-* The policy is pi_(theta, phi) in every term, also where Eq. (13) drops phi. The reference is the starting policy.
-* The gradient of L_reg in phi is the mixed second derivative of log pi. Eq. (84) prints another one, and Eqs. (81) and
-  (85) print the gradient in theta.
+* Line 9 of the algorithm computes L*_sft, but no later line uses it: the update needs its gradient only. Here the value
+  is part of the returned account.
+* The paper does not say which data the inner loop uses. Here it uses the SFT data of the batch.
+* Lines 12 and 13 use gradients at the same (theta, phi), so the two updates are simultaneous.
+* The policy is pi_(theta, phi) in every term, also where Eq. (13) omits phi. The reference is the initial policy.
+* The gradient of L_reg with respect to phi is the mixed second derivative of log pi. Eq. (84) prints something else,
+  and Eqs. (81) and (85) print the gradient with respect to theta.
 * L_reg penalises ||g_l|| > ||g_w||, as Eqs. (7) and (9) print it; Remark 2 asks for the opposite.
-* gamma, the rank and the scale of the adapters have no value in the paper. With gamma = 0, and an inner learning rate
-  as small as the paper's, term (b) nearly vanishes, and the method is nearly DPO plus lambda times the NLL of y_w.
+* The paper gives no value for gamma, nor for rank and scale of the adapters. If gamma = 0 and the inner learning rate
+  is as small as in the paper, term (b) is nearly 0, and the method is nearly DPO plus lambda times the NLL of y_w.
 """
 
 from __future__ import annotations
@@ -28,7 +29,15 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dynamics.errors import InvalidArgument, check_count, check_nonnegative, check_number, check_positive, check_shape
+from dynamics.errors import (
+    InvalidArgument,
+    check_count,
+    check_finite,
+    check_kind,
+    check_number,
+    check_shape,
+    is_finite,
+)
 from dynamics.language_model.log_probs import sequence_log_probs
 from dynamics.language_model.precision import computing_in
 from dynamics.language_model.tokens import TokenSequence
@@ -37,21 +46,22 @@ from dynamics.losses import DPO, pair_log_probs
 from dynamics.optimizers import SGD, AdamW, Moments
 
 SMALLEST_SQUARE = 1e-12
-"""A squared norm below it counts as this much: the root has no derivative at zero."""
+"""Smaller squared norms are replaced by this value, because the square root has no derivative at 0."""
 
 
 @dataclass(frozen=True)
 class StablePO:
-    """The settings of Algorithm 1; the defaults are those of jian2025, Table 2, where it has a value.
+    """The settings of Algorithm 1. Where jian2025, Table 2, has a value, it is the default.
 
     Attributes:
-        beta: of DPO.
-        penalty: lambda, the weight of L_sft - L*_sft; negative ones are refused.
-        gamma: weight of L_reg; above 0 it costs second derivatives.
-        inner_steps: K, steps of the lower level; 0 leaves phi' at phi, and term (b) out.
-        inner_learning_rate: eta_phi', of plain gradient descent (Eq. (11)).
-        learning_rate: of both blocks, or a pair of eta_theta and eta_phi.
-        optimizer: of both blocks: "adamw" (without weight decay), as in the experiments, or "sgd", as in Eq. (12).
+        beta: beta of DPO.
+        penalty: lambda >= 0, the weight of L_sft - L*_sft.
+        gamma: weight of L_reg; if it is above 0, second derivatives are computed.
+        inner_steps: K, the steps of gradient descent on the lower-level problem; with 0, phi' is phi and term (b) is 0.
+        inner_learning_rate: eta_phi', the learning rate of these steps (Eq. (11)).
+        learning_rate: learning rate of theta and phi, or a pair (eta_theta, eta_phi).
+        optimizer: optimizer of theta and phi: "adamw" (without weight decay), as in the experiments of the paper, or
+            "sgd", as in Eq. (12).
     """
 
     beta: float = 0.5
@@ -63,15 +73,16 @@ class StablePO:
     optimizer: Literal["adamw", "sgd"] = "adamw"
 
     def __post_init__(self) -> None:
-        check_positive("beta", self.beta)
+        if not is_finite(self.beta) or self.beta <= 0:
+            raise InvalidArgument("beta", self.beta, "a finite number > 0")
         check_count("inner_steps", self.inner_steps, minimum=0)
         for name in ("penalty", "gamma", "inner_learning_rate"):
-            check_nonnegative(name, getattr(self, name))
+            _check_scalar(name, getattr(self, name))
         if isinstance(self.learning_rate, tuple) and len(self.learning_rate) != 2:
-            raise InvalidArgument("learning_rate", self.learning_rate, "one number, or one for theta and one for phi")
+            raise InvalidArgument("learning_rate", self.learning_rate, "one number, or a pair for theta and phi")
         for rate in self.learning_rates:
-            check_nonnegative("learning_rate", rate)
-        if self.optimizer not in ("adamw", "sgd"):
+            _check_scalar("learning_rate", rate)
+        if not isinstance(self.optimizer, str) or self.optimizer not in ("adamw", "sgd"):
             raise InvalidArgument("optimizer", self.optimizer, "'adamw' or 'sgd'")
 
     @property
@@ -83,14 +94,14 @@ class StablePO:
 
 @dataclass(frozen=True, eq=False)
 class PairBatch:
-    """Preference pairs with the reference's opinion of them, and SFT data (line 10).
+    """Preference pairs with their log-probabilities under the reference policy, and SFT data (line 10).
 
     Attributes:
         chosen: x and y_w of every pair.
         rejected: x and y_l of every pair.
         reference_chosen: log ref(y_w | x) in nats, ``(pairs,)``.
-        reference_rejected: log ref(y_l | x).
-        sft: D_sft; None for the chosen.
+        reference_rejected: log ref(y_l | x) in nats, ``(pairs,)``.
+        sft: D_sft; None for the chosen responses.
     """
 
     chosen: tuple[TokenSequence, ...]
@@ -100,28 +111,30 @@ class PairBatch:
     sft: tuple[TokenSequence, ...] | None = None
 
     def __post_init__(self) -> None:
+        _check_sides(self.chosen, self.rejected, self.sft)
         if not self.chosen or len(self.chosen) != len(self.rejected):
             raise InvalidArgument("rejected", f"{len(self.rejected)} sequences", f"{len(self.chosen)}, at least one")
         for name in ("reference_chosen", "reference_rejected"):
-            check_shape(name, getattr(self, name), (len(self.chosen),))
+            check_kind(name, getattr(self, name), Tensor, "a tensor of log-probabilities, one for each pair")
+            check_finite(name, check_shape(name, getattr(self, name), (len(self.chosen),)))
         if self.sft is not None and not self.sft:
-            raise InvalidArgument("sft", "none", "at least one sequence, or None for the chosen")
+            raise InvalidArgument("sft", "none", "at least one sequence, or None for the chosen responses")
 
     @property
     def sft_data(self) -> tuple[TokenSequence, ...]:
-        """Return D_sft."""
+        """Return D_sft: the SFT data, or the chosen responses if there are none."""
         return self.chosen if self.sft is None else self.sft
 
 
 @dataclass(frozen=True, eq=False)
 class StablePOState:
-    """theta_t, phi_t and the optimizer's memory of both.
+    """theta_t, phi_t and the state of the optimizer.
 
     Attributes:
-        theta: numbers of the adapters.
-        phi: numbers of the backbone.
-        moments: of AdamW, by parameter.
-        iterations: t.
+        theta: values of the adapters' parameters.
+        phi: values of the backbone's parameters.
+        moments: the moments of AdamW for every parameter; None before the first iteration and for SGD.
+        iterations: t, the number of iterations so far.
     """
 
     theta: Values
@@ -132,7 +145,7 @@ class StablePOState:
 
 @dataclass(frozen=True, eq=False)
 class GradientTerms:
-    """The gradient of L, term by term, with the letters of Eqs. (13) and (14); weights and signs included.
+    """The terms of the gradient of L, named by the letters of Eqs. (13) and (14), with their weights and signs.
 
     Attributes:
         a: grad_theta L_dpo.
@@ -161,21 +174,21 @@ class GradientTerms:
         return _total(self.c, self.d, self.e_phi)
 
     def norms(self) -> dict[str, float]:
-        """Return the Euclidean norm of every term that there is."""
+        """Return the Euclidean norm of every term that is not None."""
         found = {name: getattr(self, name) for name in ("a", "b", "c", "d", "e_theta", "e_phi")}
         return {name: norm(values) for name, values in found.items() if values is not None}
 
 
 @dataclass(frozen=True, eq=False)
 class StablePOAccount:
-    """What an iteration saw, at (theta_t, phi_t).
+    """The losses and the gradient norms of an iteration, at (theta_t, phi_t).
 
     Attributes:
         dpo: L_dpo in nats.
         sft: L_sft(theta, phi), the mean of -log pi over D_sft, nats.
-        sft_star: L_sft(theta, phi'^(K)), line 9.
+        sft_star: L_sft(theta, phi'^(K)) after the inner steps, line 9.
         reg: L_reg; None if gamma is 0.
-        norms: of the terms of the gradient.
+        norms: Euclidean norm of every term of the gradient, by its letter.
     """
 
     dpo: float
@@ -191,13 +204,26 @@ def pair_batch(
     rejected: tuple[TokenSequence, ...],
     sft: tuple[TokenSequence, ...] | None = None,
 ) -> PairBatch:
-    """Return a batch whose reference is the policy as it stands."""
+    """Return a batch whose reference is the present policy of the model.
+
+    Args:
+        adapted: the model.
+        chosen: x and y_w of every pair.
+        rejected: x and y_l of every pair.
+        sft: SFT data; None for the chosen responses.
+
+    Raises:
+        InvalidArgument: not as many rejected as chosen sequences, or none.
+    """
+    check_kind("adapted", adapted, AdaptedModel, "a model with adapters, as add_adapters() returns it")
+    _check_sides(chosen, rejected, sft)
     both = sequence_log_probs(adapted.model, [*chosen, *rejected]).total
     return PairBatch(chosen, rejected, both[: len(chosen)], both[len(chosen) :], sft)
 
 
 def stable_po_state(adapted: AdaptedModel) -> StablePOState:
-    """Return theta_0 and phi_0, the parameters as they stand (line 2)."""
+    """Return theta_0 and phi_0, the present parameters of the model (line 2)."""
+    check_kind("adapted", adapted, AdaptedModel, "a model with adapters, as add_adapters() returns it")
     theta, phi = adapted.values()
     return StablePOState(theta, phi, dict.fromkeys((*theta, *phi)))
 
@@ -205,15 +231,15 @@ def stable_po_state(adapted: AdaptedModel) -> StablePOState:
 def stable_po_step(
     adapted: AdaptedModel, state: StablePOState, batch: PairBatch, settings: StablePO
 ) -> tuple[StablePOState, StablePOAccount]:
-    """Return the state after one iteration of Algorithm 1 (lines 4 to 13), and an account of it.
+    """Return the state after one iteration of Algorithm 1 (lines 4 to 13), and its losses and gradient norms.
 
-    A pure function: neither the model nor the state it is given changes. ``adapted.write(state.theta | state.phi)``
-    puts the result into the model.
+    Neither the model nor the given state is changed. ``adapted.write(state.theta | state.phi)`` writes the result into
+    the model.
 
     Args:
-        adapted: the model, for its architecture.
+        adapted: the model; its own parameters are not used.
         state: theta_t and phi_t.
-        batch: the pairs.
+        batch: pairs and SFT data.
         settings: lambda, gamma, K, ...
 
     Raises:
@@ -237,17 +263,21 @@ def stable_po_step(
 def stable_po_gradient(
     adapted: AdaptedModel, state: StablePOState, batch: PairBatch, settings: StablePO
 ) -> tuple[GradientTerms, StablePOAccount]:
-    """Solve the lower level and return the gradient of L, term by term (lines 4 to 11), in the state's own dtype.
+    """Return the terms of the gradient of L, after the inner steps (lines 4 to 11), in the dtype of the state.
 
     Args:
-        adapted: the model, for its architecture.
+        adapted: the model; its own parameters are not used.
         state: theta_t and phi_t.
-        batch: the pairs.
+        batch: pairs and SFT data.
         settings: lambda, gamma, K, ...
 
     Raises:
         InvalidArgument: a gradient that is not finite.
     """
+    check_kind("adapted", adapted, AdaptedModel, "a model with adapters, as add_adapters() returns it")
+    check_kind("state", state, StablePOState, "a state, as stable_po_state() returns it")
+    check_kind("batch", batch, PairBatch, "a batch, as pair_batch() returns it")
+    check_kind("settings", settings, StablePO, "the settings, StablePO()")
     with computing_in(adapted.model, _dtype(state)):
         phi_star = lower_level(adapted, state.theta, state.phi, batch, settings)
         terms, account = gradient_terms(adapted, state.theta, state.phi, phi_star, batch, settings)
@@ -257,19 +287,19 @@ def stable_po_gradient(
 
 
 def lower_level(adapted: AdaptedModel, theta: Values, phi: Values, batch: PairBatch, settings: StablePO) -> Values:
-    """Return phi'^(K): K steps of gradient descent on L_sft(theta, .) from phi (lines 4 to 8, Eq. (11)).
+    """Return phi'^(K), after K steps of gradient descent on L_sft(theta, .) from phi (lines 4 to 8, Eq. (11)).
 
     Args:
         adapted: the model.
-        theta: held fixed.
-        phi: where it begins; not changed.
-        batch: its SFT data.
+        theta: the adapters, which stay fixed.
+        phi: the backbone at the start; it is not changed.
+        batch: a batch, of which the SFT data are used.
         settings: K and the inner learning rate.
     """
     for _ in range(settings.inner_steps):
         phi = _leaves(phi)
-        slope = _gradient(sft_loss(adapted, theta, phi, batch), phi)
-        phi = {name: value.detach() - settings.inner_learning_rate * slope[name] for name, value in phi.items()}
+        gradient = _gradient(sft_loss(adapted, theta, phi, batch), phi)
+        phi = {name: value.detach() - settings.inner_learning_rate * gradient[name] for name, value in phi.items()}
     return phi
 
 
@@ -281,13 +311,13 @@ def sft_loss(adapted: AdaptedModel, theta: Values, phi: Values, batch: PairBatch
 def gradient_terms(
     adapted: AdaptedModel, theta: Values, phi: Values, phi_star: Values, batch: PairBatch, settings: StablePO
 ) -> tuple[GradientTerms, StablePOAccount]:
-    """Return the gradient of L at (theta, phi), term by term (line 11, Eqs. (13) and (14)).
+    """Return the terms of the gradient of L at (theta, phi) (line 11, Eqs. (13) and (14)).
 
     Args:
         adapted: the model.
         theta: theta_t.
         phi: phi_t.
-        phi_star: phi'^(K), held fixed as Eq. (10) does.
+        phi_star: phi'^(K), which is not differentiated, as in Eq. (10).
         batch: pairs and SFT data.
         settings: beta, lambda and gamma.
     """
@@ -315,41 +345,59 @@ def gradient_terms(
 
 
 def regularizer(adapted: AdaptedModel, theta: Values, phi: Values, batch: PairBatch) -> tuple[float, Values]:
-    """Return L_reg, the mean over pairs of max(0, ||g_l|| - ||g_w||), and its gradient in theta and in phi.
+    """Return L_reg, the mean over pairs of max(0, ||g_l|| - ||g_w||), and its gradient with respect to theta and phi.
 
-    The scores g are those of theta (Eq. (7)). Pair after pair, so that one graph of second order is alive at a time.
+    The scores g are gradients with respect to theta (Eq. (7)). The pairs are processed one after the other, so that the
+    graph of second derivatives of only one pair is in memory.
 
     Args:
         adapted: the model.
-        theta: leaves that require a gradient, or the numbers for them.
-        phi: likewise.
+        theta: values of the adapters.
+        phi: values of the backbone.
         batch: the pairs.
     """
     theta, phi = _leaves(theta), _leaves(phi)
     everything = theta | phi
-    slope = {name: torch.zeros_like(value) for name, value in everything.items()}
+    gradient = {name: torch.zeros_like(value) for name, value in everything.items()}
     total = 0.0
     for y_w, y_l in zip(batch.chosen, batch.rejected, strict=True):
-        with sdpa_kernel(SDPBackend.MATH):  # the fast kernels of attention have no second derivative
+        with sdpa_kernel(SDPBackend.MATH):  # the fused attention kernels have no second derivative
             log_probs = adapted.log_probs([y_w, y_l], theta, phi)
             norms = [_score_norm(log_prob, theta) for log_prob in log_probs]
             excess = norms[1] - norms[0]
-            if excess > 0:  # at 0 and below, 0 is a subgradient (Eq. (78))
+            if excess > 0:  # otherwise 0 is a subgradient (Eq. (78))
                 total += excess.item()
                 for name, g in _gradient(excess, everything).items():
-                    slope[name] += g
+                    gradient[name] += g
     pairs = len(batch.chosen)
-    return total / pairs, {name: value / pairs for name, value in slope.items()}
+    return total / pairs, {name: value / pairs for name, value in gradient.items()}
+
+
+def _check_scalar(name: str, value: float) -> None:
+    """Refuse anything but one finite number >= 0."""
+    if not is_finite(value) or value < 0:
+        raise InvalidArgument(name, value, "a finite number >= 0")
+
+
+def _check_sides(chosen: object, rejected: object, sft: object) -> None:
+    """Refuse anything but tuples (or lists) of sequences, as many chosen as rejected; SFT data may be None."""
+    for name, value in (("chosen", chosen), ("rejected", rejected), ("sft", sft)):
+        if value is None and name == "sft":
+            continue
+        if not isinstance(value, (tuple, list)):
+            raise InvalidArgument(name, value, "a tuple of TokenSequence")
+        for number, sequence in enumerate(value):
+            check_kind(f"{name}[{number}]", sequence, TokenSequence, "a TokenSequence; tokenize() makes one")
 
 
 def norm(values: Values) -> float:
-    """Return the Euclidean norm of numbers by name."""
+    """Return the Euclidean norm of all values together."""
     return float(torch.stack([v.double().square().sum() for v in values.values()]).sum().sqrt())
 
 
 def _score_norm(log_prob: Tensor, theta: Values) -> Tensor:
-    scores = torch.autograd.grad(log_prob, list(theta.values()), create_graph=True)
-    square = torch.stack([g.to(torch.float64).square().sum() for g in scores]).sum()
+    score = torch.autograd.grad(log_prob, list(theta.values()), create_graph=True)
+    square = torch.stack([g.to(torch.float64).square().sum() for g in score]).sum()
     return square.clamp(min=SMALLEST_SQUARE).sqrt()
 
 

@@ -14,7 +14,6 @@ from dynamics import (
     BDPO,
     DPO,
     IPO,
-    SFT,
     SGD,
     AdamW,
     Hinge,
@@ -23,7 +22,6 @@ from dynamics import (
     NaiveBDPO,
     Policy,
     SelfPO,
-    SimPO,
     StepAccount,
     Tabular,
     kernel,
@@ -37,7 +35,6 @@ from dynamics import (
 from tests.dynamics.strategies import KINDS, World, close, make_policy, slope, tensor, worlds
 
 LOSS_LIST = [DPO(beta=1.0), IPO(beta=0.5), SelfPO(beta=1.0), NaiveBDPO(beta=0.5), BDPO(beta=0.5)]
-OF_TWO_WEIGHTS = [SFT(), SimPO(beta=1.0), DPO(beta=0.5) + 0.3 * SFT()]  # their two partials differ in size
 README = LogLinear(features=[[2.0], [3.0], [0.0]])  # chosen, rejected, another response
 
 
@@ -90,39 +87,6 @@ def test_drives_and_log_ratio_are_those_of_the_kernel(world: World, beta: float,
     close(account.predicted, force * account.log_probs.exp() * account.drive, 1e-10)
     close(account.margin, 0.0)  # the reference is the policy before the step
     close(account.new_margin, beta * account.log_ratio_change, 1e-10)
-
-
-def first_order_move_of_chosen(world: World, loss) -> float:
-    """Return how log pi(chosen) moves for each unit of a small learning rate, by two steps and no kernel."""
-    at = lambda rate: float(log_pi_of_chosen(take(world, loss=loss, learning_rate=rate), world))  # noqa: E731
-    rate = 1e-6
-    here = at(0.0)
-    return (4 * (at(rate / 2) - here) - (at(rate) - here)) / rate  # the second order cancels
-
-
-def log_pi_of_chosen(account, world: World) -> torch.Tensor:
-    return account.new_log_probs.reshape(-1, world.policy.shape[-1])[world.prompt, world.chosen]
-
-
-@given(worlds(kinds=("tabular", "log_linear", "log_linear_prompts")), st.sampled_from([*LOSS_LIST, *OF_TWO_WEIGHTS]))
-def test_displaced_is_about_the_loss_of_the_step(world: World, loss) -> None:
-    account = take(world, loss=loss, learning_rate=0.0)
-    moves = first_order_move_of_chosen(world, loss)
-    push = float(account.chosen_push)
-    assert moves == pytest.approx(push, rel=1e-3, abs=1e-7 * (1 + abs(push)))
-    assert bool(account.displaced) == (push < 0)
-
-
-def test_the_drive_alone_has_the_wrong_word_for_other_losses() -> None:
-    """SFT raises the chosen response that DPO pushes down; a loss that does not push displaces nothing."""
-    ladder = LogLinear([[2.0], [3.0], [0.0]])
-    account = step(ladder, [0.0], 0, 1, loss=SFT(), learning_rate=0.1)
-    assert float(account.drive[0]) < 0
-    assert float(account.actual[0]) > 0
-    assert not bool(account.displaced)
-    satisfied = step(ladder, [0.0], 0, 1, loss=Hinge(beta=1.0), reference=np.log([0.05, 0.9, 0.05]), learning_rate=0.1)
-    assert float(satisfied.urgency) == 0
-    assert not bool(satisfied.displaced)
 
 
 @given(worlds(kinds=("tabular", "log_linear", "log_linear_prompts")), st.floats(0.05, 2), st.floats(0, 1e3))

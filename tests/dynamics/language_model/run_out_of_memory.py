@@ -18,8 +18,8 @@ import torch
 
 from dynamics.language_model import TokenSequence, next_token_log_probs, sequence_log_probs, tiny_model
 from dynamics.language_model.kernel.sequence_kernel import sequence_kernel
+from dynamics.language_model.out_of_memory import OutOfMemory
 from dynamics.language_model.pair_audit.columns import audit_pairs, audit_pairs_that_fit
-from dynamics.language_model.shortage import OutOfMemory
 
 VOCABULARY = 8192
 MIB = 2**20

@@ -14,18 +14,18 @@ from torch import Tensor, nn
 
 from dynamics import DPO, InvalidArgument
 from dynamics.language_model import (
-    audit,
+    changed_parameters,
     ches,
+    log_probs_jvp,
     model_step,
-    moved,
     next_token_log_probs,
     pair_drives,
     parameter_change,
-    push_log_probs,
     sequence_kernel,
     sequence_log_probs,
     tiny_model,
     token_kernel,
+    verify_kernel,
     vocabulary_shift,
 )
 from tests.dynamics.language_model.brute_force import SEQUENCES
@@ -35,24 +35,28 @@ CHANGE = {"model.norm.weight": torch.linspace(0.0, 1.0, 16)}
 
 
 def after(model: Any) -> Tensor:
-    with moved(model, CHANGE):
+    with changed_parameters(model, CHANGE):
         return sequence_log_probs(model, PAIR).total
+
+
+def checked(model: Any) -> float:
+    return verify_kernel(model, PAIR, torch.eye(2), torch.ones(2)).from_backward
 
 
 CALLS: dict[str, Callable[[Any], Tensor]] = {
     "sequence_log_probs": lambda m: sequence_log_probs(m, PAIR).total,
-    "ches": lambda m: ches(m, [(PAIR[0], PAIR[1])]).score,
+    "ches": lambda m: ches(m, [(PAIR[0], PAIR[1])]).value,
     "sequence_kernel": lambda m: sequence_kernel(m, PAIR).kernel,
     "layerwise": lambda m: sequence_kernel(m, PAIR, memory="layerwise").kernel,
     "token_kernel": lambda m: token_kernel(m, PAIR).tokens.kernel,
     "pair_drives": lambda m: pair_drives(m, PAIR).drive,
-    "model_step": lambda m: model_step(m, PAIR, learning_rate=1e-6).actual,
-    "audit": lambda m: torch.tensor(audit(m, PAIR, torch.eye(2), torch.ones(2)).from_backward, dtype=torch.float64),
+    "model_step": lambda m: model_step(m, PAIR, learning_rate=1e-6).actual_log_change,
+    "verify_kernel": lambda m: torch.tensor(checked(m), dtype=torch.float64),
     "parameter_change": lambda m: parameter_change(m, PAIR, loss=DPO())["model.norm.weight"],
-    "push_log_probs": lambda m: push_log_probs(m, CHANGE, PAIR),
+    "log_probs_jvp": lambda m: log_probs_jvp(m, CHANGE, PAIR),
     "vocabulary_shift": lambda m: vocabulary_shift(m, CHANGE, [(1, 2)]).log_change,
     "next_token_log_probs": lambda m: next_token_log_probs(m, [(1, 2)]),
-    "moved": after,
+    "changed_parameters": after,
 }
 
 
@@ -125,7 +129,8 @@ def wrapped_in_autocast() -> Any:
 @pytest.mark.parametrize("call", CALLS)
 def test_another_wrapper_with_autocast_is_refused(call: str) -> None:
     model = wrapped_in_autocast()
-    with pytest.raises(InvalidArgument, match=r"model: got \S+ whose forward turns autocast on \(torch.bfloat16\)"):
+    says = r"model: the forward of \S+ turns autocast on \(torch.bfloat16\); remove that wrapper"
+    with pytest.raises(InvalidArgument, match=says):
         CALLS[call](model)
     assert not any(module._forward_pre_hooks for module in model.modules())
 
@@ -141,10 +146,10 @@ class Wrapper(nn.Module):
         return self.module(*arguments, **options)
 
 
-@pytest.mark.parametrize("call", [name for name in CALLS if name != "moved"])  # which takes any module
+@pytest.mark.parametrize("call", [name for name in CALLS if name != "changed_parameters"])  # which takes any module
 @pytest.mark.parametrize("wrapper", [Wrapper, nn.DataParallel])
 def test_a_parallel_wrapper_is_refused(wrapper: Any, call: str) -> None:
-    says = "a (Wrapper|DataParallel) around a Qwen2ForCausalLM; allowed: the model inside the wrapper: model.module"
+    says = "a (Wrapper|DataParallel) around a Qwen2ForCausalLM; use the model inside: model.module"
     with pytest.raises(InvalidArgument, match=says):
         CALLS[call](wrapper(copy.deepcopy(MODEL)))
 
@@ -152,8 +157,8 @@ def test_a_parallel_wrapper_is_refused(wrapper: Any, call: str) -> None:
 def test_a_model_made_under_inference_mode_has_no_gradients_and_says_so(truth: dict[str, Tensor]) -> None:
     with torch.inference_mode():
         model = tiny_model(dtype=torch.float32)
-    for name in ("sequence_log_probs", "ches", "push_log_probs", "vocabulary_shift", "next_token_log_probs"):
+    for name in ("sequence_log_probs", "ches", "log_probs_jvp", "vocabulary_shift", "next_token_log_probs"):
         assert torch.equal(CALLS[name](model), truth[name])
-    for name in ("sequence_kernel", "layerwise", "token_kernel", "pair_drives", "model_step", "audit"):
-        with pytest.raises(InvalidArgument, match=r"allowed: a model loaded outside of torch.inference_mode\(\)"):
+    for name in ("sequence_kernel", "layerwise", "token_kernel", "pair_drives", "model_step", "verify_kernel"):
+        with pytest.raises(InvalidArgument, match=r"load the model outside of torch.inference_mode\(\)"):
             CALLS[name](model)

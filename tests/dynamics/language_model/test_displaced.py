@@ -70,7 +70,7 @@ def test_the_word_is_that_of_the_step_that_is_taken(number: int, name: str) -> N
     got = found(number, name)
     push = float(got.chosen_push)
     assert got.displaced.tolist() == [push < 0]
-    if not got.slopes.any():
+    if not got.dloss_dlog_probs.any():
         assert push == 0
         assert really(number, EVERY[name], 1e-6) == 0
         return
@@ -105,7 +105,7 @@ def test_a_loss_that_does_not_push_moves_nothing() -> None:
     assert float(step.drive[0, 0]) < -1
     assert float(step.urgency) == float(step.chosen_push) == 0
     assert not bool(step.displaced)
-    assert step.actual.tolist() == step.predicted.tolist() == [0, 0]
+    assert step.actual_log_change.tolist() == step.predicted_log_change.tolist() == [0, 0]
 
 
 def test_a_loss_that_pulls_back_turns_the_word_over() -> None:
@@ -114,7 +114,7 @@ def test_a_loss_that_pulls_back_turns_the_word_over() -> None:
     step = model_step(MODEL, PAIRS[0], reference=[-60.0, -9.0], **how)
     assert float(step.urgency) < 0
     assert float(step.drive[0, 0]) < 0 < float(step.chosen_push)
-    assert float(step.actual[0]) > 0
+    assert float(step.actual_log_change[0]) > 0
     assert not bool(step.displaced)
 
 
@@ -128,7 +128,7 @@ def test_each_pair_of_a_batch_has_its_own_word_whatever_the_weights() -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_an_audit_says_the_same_of_every_loss(name: str) -> None:
     """With the model as its own reference, against gradients that were written out."""
-    lowers = [a.lowers_chosen for a in audit_pairs(MODEL, PAIRS, loss=EVERY[name])]
+    lowers = [a.displaced for a in audit_pairs(MODEL, PAIRS, loss=EVERY[name])]
     for number, (w, other) in enumerate(PAIRS):
         own = [log_pi(MODEL, s).detach().requires_grad_() for s in (w, other)]
         value = EVERY[name](*own, *(o.detach() for o in own), w.length, other.length)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dynamics import InvalidArgument
-from dynamics.language_model import push_log_probs, sequence_log_probs, tiny_model
+from dynamics.language_model import log_probs_jvp, sequence_log_probs, tiny_model
 from tests.dynamics.language_model.brute_force import SEQUENCES, own_log_probs, scores_by_name
 
 MODELS = [("qwen2", True), ("qwen2", False), ("llama", True), ("llama", False), ("gpt2", True), ("gpt2", False)]
@@ -34,13 +34,13 @@ def test_one_pass_gives_every_score_times_the_change(architecture: str, tied: bo
     model = tiny_model(architecture, tied=tied)
     model.set_attn_implementation(attention)
     change = random_change(model)
-    got = push_log_probs(model, change, SEQUENCES, batch_tokens=14, vocabulary_piece=5)
+    got = log_probs_jvp(model, change, SEQUENCES, batch_tokens=14, vocabulary_piece=5)
     expected = truth(model, change)
     assert off(got, expected) < 1e-12
     for name in ("ln_", "wte") if architecture == "gpt2" else ("norm", "embed"):  # a part of the change alone
         part = {n: t for n, t in change.items() if name in n}
-        assert off(push_log_probs(model, part, SEQUENCES), truth(model, part)) < 1e-12
-        assert off(push_log_probs(model, part, SEQUENCES), expected) > 1e-2
+        assert off(log_probs_jvp(model, part, SEQUENCES), truth(model, part)) < 1e-12
+        assert off(log_probs_jvp(model, part, SEQUENCES), expected) > 1e-2
 
 
 def test_without_the_change_of_the_head_the_result_is_wrong() -> None:
@@ -49,18 +49,18 @@ def test_without_the_change_of_the_head_the_result_is_wrong() -> None:
     with torch.no_grad():
         untied.load_state_dict(tied.state_dict() | {"lm_head.weight": tied.lm_head.weight})
     change = random_change(tied)
-    assert off(push_log_probs(untied, change, SEQUENCES), truth(tied, change)) > 1e-2
+    assert off(log_probs_jvp(untied, change, SEQUENCES), truth(tied, change)) > 1e-2
     both = change | {"lm_head.weight": change["model.embed_tokens.weight"]}
-    assert off(push_log_probs(untied, both, SEQUENCES), truth(tied, change)) < 1e-12
+    assert off(log_probs_jvp(untied, both, SEQUENCES), truth(tied, change)) < 1e-12
 
 
 def test_a_shared_weight_has_either_of_its_names() -> None:
     model = tiny_model("qwen2")
     tangent = random_change(model)["model.embed_tokens.weight"]
-    one = push_log_probs(model, {"model.embed_tokens.weight": tangent}, SEQUENCES)
-    torch.testing.assert_close(push_log_probs(model, {"lm_head.weight": tangent}, SEQUENCES), one, rtol=0, atol=0)
+    one = log_probs_jvp(model, {"model.embed_tokens.weight": tangent}, SEQUENCES)
+    torch.testing.assert_close(log_probs_jvp(model, {"lm_head.weight": tangent}, SEQUENCES), one, rtol=0, atol=0)
     with pytest.raises(InvalidArgument, match="one of its names"):
-        push_log_probs(model, {"model.embed_tokens.weight": tangent, "lm_head.weight": tangent}, SEQUENCES)
+        log_probs_jvp(model, {"model.embed_tokens.weight": tangent, "lm_head.weight": tangent}, SEQUENCES)
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft's affair
@@ -79,14 +79,14 @@ def test_adapters_move_like_any_parameter() -> None:
             own = own_log_probs(model(input_ids=torch.tensor([s.ids])).logits[0], s).sum()
             parts = torch.autograd.grad(own, list(trained.values()))
             expected.append(sum(float((g * change[n]).sum()) for n, g in zip(trained, parts, strict=True)))
-    assert off(push_log_probs(model, change, SEQUENCES), torch.tensor(expected, dtype=torch.float64)) < 1e-12
+    assert off(log_probs_jvp(model, change, SEQUENCES), torch.tensor(expected, dtype=torch.float64)) < 1e-12
 
 
 def test_float32_is_the_default_of_a_model_of_lower_precision() -> None:
     model = tiny_model("llama").to(torch.bfloat16)
     change = random_change(model)
-    exact = push_log_probs(model, change, SEQUENCES, dtype=torch.float64)
-    got = push_log_probs(model, change, SEQUENCES)
+    exact = log_probs_jvp(model, change, SEQUENCES, dtype=torch.float64)
+    got = log_probs_jvp(model, change, SEQUENCES)
     assert got.dtype == torch.float64
     assert 0 < off(got, exact) < 1e-4
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
@@ -97,7 +97,7 @@ def test_the_model_is_left_as_it_was() -> None:
     before = [p.clone() for p in model.parameters()]
     places = [p.data_ptr() for p in model.parameters()]
     values = sequence_log_probs(model, SEQUENCES).total
-    push_log_probs(model, random_change(model), SEQUENCES, dtype=torch.float64)
+    log_probs_jvp(model, random_change(model), SEQUENCES, dtype=torch.float64)
     assert [p.data_ptr() for p in model.parameters()] == places
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
     assert all("forward" not in module.__dict__ for module in model.modules())
@@ -119,18 +119,18 @@ def test_an_operation_without_a_forward_derivative_is_named() -> None:
     plain = norm.forward
     norm.forward = lambda x: Opaque.apply(plain(x))
     with pytest.raises(InvalidArgument, match="forward-mode derivative"):
-        push_log_probs(model, random_change(model), SEQUENCES)
+        log_probs_jvp(model, random_change(model), SEQUENCES)
 
 
 def test_bad_changes_are_named() -> None:
     model = tiny_model("qwen2")
     with pytest.raises(InvalidArgument, match="at least one parameter"):
-        push_log_probs(model, {}, SEQUENCES)
+        log_probs_jvp(model, {}, SEQUENCES)
     with pytest.raises(InvalidArgument, match=r"such as model\.embed_tokens\.weight"):
-        push_log_probs(model, {"nothing": torch.ones(1)}, SEQUENCES)
+        log_probs_jvp(model, {"nothing": torch.ones(1)}, SEQUENCES)
     with pytest.raises(InvalidArgument, match=r"shape \(16,\)"):
-        push_log_probs(model, {"model.norm.weight": torch.ones(1)}, SEQUENCES)
+        log_probs_jvp(model, {"model.norm.weight": torch.ones(1)}, SEQUENCES)
     with pytest.raises(InvalidArgument, match="finite"):
-        push_log_probs(model, {"model.norm.weight": torch.full((16,), torch.nan)}, SEQUENCES)
+        log_probs_jvp(model, {"model.norm.weight": torch.full((16,), torch.nan)}, SEQUENCES)
     with pytest.raises(InvalidArgument, match="sequences"):
-        push_log_probs(model, {"model.norm.weight": torch.ones(16)}, [])
+        log_probs_jvp(model, {"model.norm.weight": torch.ones(16)}, [])

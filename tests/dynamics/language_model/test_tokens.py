@@ -84,7 +84,7 @@ def test_no_eos_token() -> None:
     ("ids", "prompt", "message"),
     [
         ((1, 2), 0, "at least one token"),
-        ((1, 2), 2, "a response of >= 1 token"),
+        ((1, 2), 2, "so that the response has at least one token"),
         ((1, -2), 1, ">= 0"),
         ((1, 2.0), 1, ">= 0"),
     ],

@@ -2,14 +2,8 @@ from fractions import Fraction as F
 
 import pytest
 
-from theory.feng2024.reach import DISPLACED, UNDISPLACED, Reach, moved
-
-
-def test_the_corner_of_the_figure_is_no_policy() -> None:
-    corner = Reach(F(1), F(1), F(1), F(1))
-    assert corner.policy == (1, 1, -1)
-    assert not corner.possible
-    assert Reach(F(1), F(1), F(2), F(3)).possible
+from theory.feng2024.reach import DISPLACED, UNDISPLACED, moved
+from theory.worlds import World
 
 
 def test_steps_from_the_reference_by_hand() -> None:
@@ -20,5 +14,5 @@ def test_steps_from_the_reference_by_hand() -> None:
 
 
 @pytest.mark.parametrize("world", [DISPLACED, UNDISPLACED])
-def test_the_two_policies_of_the_similarity_argument_start_alike(world: object) -> None:
+def test_the_two_policies_of_the_similarity_argument_start_alike(world: World) -> None:
     assert world.p == (F(1, 3), F(1, 3), F(1, 3))

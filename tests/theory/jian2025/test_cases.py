@@ -9,15 +9,23 @@ from hypothesis import given, settings, strategies as st
 
 from dynamics import DPO, LogLinear, pairs, step
 from dynamics.errors import InvalidArgument
-from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, Batch, CurvedLogit, batch, curved_logit, ladder, similar_pair
+from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, Batch, batch, curved_step, ladder
+from theory.proof import Named
 
 seeds = st.integers(0, 10**6).map(random.Random)
 
 
-@given(seeds)
-def test_curved_logit_knows_which_score_is_longer(source: random.Random) -> None:
-    c = curved_logit(source)
-    p_w = 1 / (1 + math.exp(-float(c.log_odds)))
+curved_logits = st.builds(
+    curved_step,
+    bend=st.sampled_from((F(0), F(-1), F(-2))),
+    theta=st.integers(-2, 3).map(lambda k: F(k, 4)),
+    size=st.integers(1, 12).map(lambda k: F(k, 2)),
+)
+
+
+@given(curved_logits)
+def test_curved_logit_knows_which_score_is_longer(c: Named) -> None:
+    p_w = 1 / (1 + math.exp(-float(c.before)))
     h = 1e-6
 
     def log_p(theta: float, sign: int) -> float:
@@ -28,18 +36,17 @@ def test_curved_logit_knows_which_score_is_longer(source: random.Random) -> None
     assert g_w - g_l == pytest.approx(float(c.slope), abs=1e-7)
     assert g_w == pytest.approx((1 - p_w) * float(c.slope), abs=1e-7)
     difference = abs(g_w) - abs(g_l)
-    assert c.longer_score == (0 if abs(difference) < 1e-7 else math.copysign(1, difference))
+    assert c.longer == (0 if abs(difference) < 1e-7 else math.copysign(1, difference))
 
 
-@given(seeds)
+@given(curved_logits)
 def test_a_straight_logit_never_overshoots_and_a_bent_one_moves_as_its_slope_says_when_the_step_is_small(
-    source: random.Random,
+    c: Named,
 ) -> None:
-    c = curved_logit(source)
-    small = CurvedLogit(c.bend, c.theta, F(1, 10**6))
-    assert small.log_odds_after >= small.log_odds
-    straight = CurvedLogit(F(0), c.theta, c.size)
-    assert straight.log_odds_after - straight.log_odds == c.size
+    small = curved_step(c.bend, c.theta, F(1, 10**6))
+    assert small.after >= small.before
+    straight = curved_step(F(0), c.theta, c.size)
+    assert straight.after - straight.before == c.size
 
 
 @settings(max_examples=25)
@@ -84,13 +91,6 @@ def test_both_fall_and_both_rise_do() -> None:
     assert max(BOTH_FALL.change(y) for y in (0, 1)) < 0 < min(BOTH_RISE.change(y) for y in (0, 1))
 
 
-@given(seeds)
-def test_similar_pairs_are_worlds_with_a_pair_on_one_side(source: random.Random) -> None:
-    w = similar_pair(source)
-    assert len(w.p) in (2, 3)
-    assert sum(a * b for a, b in zip(*w.features[:2], strict=True)) > 0
-
-
-@pytest.mark.parametrize("case", [ladder(2), CurvedLogit(F(-1), F(0), F(2)), batch(random.Random(0))])
+@pytest.mark.parametrize("case", [ladder(2), curved_step(F(-1), F(0), F(2)), batch(random.Random(0))])
 def test_cases_print_as_fractions(case: object) -> None:
     assert "Fraction" not in str(case)

@@ -1,18 +1,31 @@
-import random
+"""The slopes of |g_l| - |g_w| with two responses, against derivatives of the policy by SymPy."""
 
+import pytest
 import sympy as sp
 
-from theory.jian2025.regularizer import PHI, THETA, Logit, equal_norms
+from theory.jian2025.regularizer import PRODUCT, SUM, TWICE, slope_of_the_gap
+
+THETA, PHI = sp.symbols("theta phi", real=True)
 
 
-def test_product_logit_by_hand():
-    case = Logit(THETA[0] * PHI, {THETA[0]: 1, PHI: sp.log(2)})
-    true, printed = case.regularizer_slopes()
-    assert sp.simplify(true - (sp.Rational(1, 3) + 4 * sp.log(2) / 9)) == 0
-    assert printed == sp.Rational(4, 9)
+@pytest.mark.parametrize(
+    ("log_odds", "at", "case"),
+    [
+        (THETA + PHI, {THETA: sp.log(2), PHI: 0}, SUM),
+        (THETA + 2 * PHI, {THETA: sp.log(2), PHI: 0}, TWICE),
+        (THETA * PHI, {THETA: 1, PHI: sp.log(2)}, PRODUCT),
+    ],
+)
+def test_slope_of_the_gap(log_odds: sp.Expr, at: dict, case) -> None:
+    log_w, log_l = -sp.log(1 + sp.exp(-log_odds)), -sp.log(1 + sp.exp(log_odds))
 
+    def slope(by: sp.Symbol) -> float:  # d/dphi of |d log pi_l / d by| - |d log pi_w / d by|
+        total = 0
+        for log_pi, sign in ((log_l, 1), (log_w, -1)):
+            g = sp.diff(log_pi, by)
+            total += sign * sp.diff(g, PHI).subs(at) * sp.sign(g.subs(at))
+        return float(total)
 
-def test_equal_norms_are_equal_and_mostly_not_zero():
-    worlds = [equal_norms(random.Random(seed)) for seed in range(50)]
-    assert all(w.scores[0][0] == -w.scores[1][0] for w in worlds)
-    assert sum(w.scores[0][0] != 0 for w in worlds) > 40
+    true = slope_of_the_gap(case.p, case.theta, case.phi, case.theta_phi)
+    printed = slope_of_the_gap(case.p, case.phi, case.phi, case.phi_phi)
+    assert (float(true), float(printed)) == pytest.approx((slope(THETA), slope(PHI)))

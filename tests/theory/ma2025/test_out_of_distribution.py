@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from theory.ma2025 import out_of_distribution as ood
-from theory.ma2025.concentration import alpha, any_utility, beta
+from theory.ma2025.concentration import any_utility
 
 
 @pytest.mark.parametrize("balanced", [False, True])
@@ -29,10 +29,3 @@ def test_independence_is_recognised() -> None:
     assert ood.are_independent([1, 1, 2, 2, 2, 2], [5, 6, 5, 6, 5, 6])
     assert not ood.are_independent([1, 1, 2, 2], [5, 6, 6, 6])
     assert not ood.are_independent([1, 2], [1, 2])
-
-
-def test_the_sampler_of_independent_pairs() -> None:
-    source = random.Random(8)
-    drawn = [ood.independent_pair(source) for _ in range(100)]
-    assert all(are for are in (ood.are_independent(alpha(world), beta(world)) for world in drawn))
-    assert any(len(set(world.q)) > 1 for world in drawn)

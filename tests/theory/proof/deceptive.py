@@ -42,6 +42,7 @@ from tests.theory.proof.deceptive_python import (
     unequal_truths,
     with_or,
 )
+from tests.theory.proof.deceptive_reading import not_the_object_false
 from tests.theory.proof.deceptive_worlds import (
     cosine_at_most_one_half,
     divides,
@@ -252,7 +253,7 @@ FALSE = [
             asks_for_a_numerator,
             asks_for_features,
         ),
-        *(counts_the_responses, every_second_time, keeps_a_number, keeps_a_truth_value),
+        *(counts_the_responses, every_second_time, keeps_a_number, keeps_a_truth_value, not_the_object_false),
     )
 ] + [
     Trap("cross_21_10", margin, change={"cross": F(21, 10)}),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.theory.proof.deceptive import BY_NAME, TRUE_BY_NAME
 from tests.theory.proof.test_smt import decide
-from theory.proof import functions, induction, smt, symbols, worlds
+from theory.proof import functions, induction, reading, smt, symbols, worlds
 from theory.proof.smt import Solver
 from theory.proof.symbols import Number, Run
 from theory.proof.worlds import AnyPolicy
@@ -100,11 +100,13 @@ def anything_is_true(patch: Patch) -> None:
 
 def floats_are_numbers(patch: Patch) -> None:
     """A float is taken for the fraction that it is close to, and a truth value for a number."""
+    patch.setattr(reading, "floats", lambda predicate: "")
     patch.setattr(Number, "_of", lambda n, other: other.term if isinstance(other, Number) else n.run.constant(other))
 
 
 def faults_are_forgotten(patch: Patch) -> None:
     """What a predicate swallows never happened."""
+    patch.setattr(reading, "floats", lambda predicate: "")
     patch.setattr(Run, "fault", lambda run, error: error)
 
 
@@ -115,6 +117,11 @@ def replays_are_not_compared(patch: Patch) -> None:
     patch.setattr(
         Run, "truth_term", lambda r, v: v.term if isinstance(v, symbols.Truth) else r.z3.BoolVal(v, r.context)
     )
+
+
+def code_is_not_read(patch: Patch) -> None:
+    """A predicate may ask what kind of object a truth value is."""
+    patch.setattr(reading, "representation", lambda predicate: "")
 
 
 def premise_is_not_met(patch: Patch) -> None:
@@ -208,6 +215,7 @@ MUTANTS = {
     anything_is_true: "returns_a_tuple",
     floats_are_numbers: "float_constant_not_exact",
     faults_are_forgotten: "float_swallowed",
+    code_is_not_read: "not_the_object_false",
     replays_are_not_compared: "every_second_time",
     premise_is_not_met: "empty_premise",
     without("n = 2"): "mass_is_less_than_one",

@@ -82,6 +82,6 @@ def probe(
 @pytest.fixture(scope="session")
 def shipped() -> tuple[Any, Any]:
     pytest.importorskip("transformers")
-    from toy_models.multiplication.shipped import load
+    from toy_models.multiplication.shipped import load_checkpoint
 
-    return load()
+    return load_checkpoint()

@@ -20,7 +20,7 @@ from toy_models.multiplication.compare import (
     common_margin,
     compare,
     draw_rules,
-    foretell,
+    predict_first_move,
     run_draws,
     run_methods,
     standard_methods,
@@ -128,15 +128,17 @@ def test_watchers_hear_of_every_update(surveyed: Survey) -> None:
         StablePO(optimizer="sgd", learning_rate=(3e-3, 1e-3), inner_steps=0),
     ],
 )
-def test_the_kernel_foretells_what_the_gradients_say(surveyed: Survey, method: Method) -> None:
+def test_the_kernel_predicts_what_the_gradients_do(surveyed: Survey, method: Method) -> None:
     rules = draw_rules(2, pairs=3)
-    found = foretell(tiny_model(6), surveyed, rules, method)
+    found = predict_first_move(tiny_model(6), surveyed, rules, method)
     for row, rule in zip(found, rules, strict=True):
         move = follow(tiny_model(6), surveyed, replace(SETTINGS, rule=rule, method=method, steps=1)).first_move
         assert move is not None
         np.testing.assert_allclose(row, move.plain, rtol=1e-3, atol=1e-7)
     other: PreferenceLoss = DPO(beta=0.25)  # the twin
-    assert not np.allclose(found, foretell(tiny_model(6), surveyed, rules, Descent(other, "sgd", 1e-3)), rtol=0.05)
+    assert not np.allclose(
+        found, predict_first_move(tiny_model(6), surveyed, rules, Descent(other, "sgd", 1e-3)), rtol=0.05
+    )
 
 
 def test_what_the_kernel_leaves_out_of_stable_po_is_small(surveyed: Survey) -> None:
@@ -145,7 +147,7 @@ def test_what_the_kernel_leaves_out_of_stable_po_is_small(surveyed: Survey) -> N
     (rule,) = draw_rules(1, pairs=3)
     move = follow(tiny_model(6), surveyed, replace(SETTINGS, rule=rule, method=method, steps=1)).first_move
     assert move is not None
-    np.testing.assert_allclose(foretell(tiny_model(6), surveyed, [rule], method)[0], move.plain, rtol=0.02)
+    np.testing.assert_allclose(predict_first_move(tiny_model(6), surveyed, [rule], method)[0], move.plain, rtol=0.02)
 
 
 # ---------------------------------------------------------------- draws
@@ -164,11 +166,11 @@ def test_draws_are_runs_of_their_rules(surveyed: Survey) -> None:
     np.testing.assert_allclose(found.change_at_margin[:, 0] - found.change_at_margin[:, 1], found.margin)
     counts = found.counts()
     assert counts["at the last step"]["y* up"] == int((found.change[:, 2] > 0).sum())
-    assert counts["foretold by the kernel"]["D_l down"] == 3
+    assert counts["predicted by the kernel"]["D_l down"] == 3
     assert all(count["all three"] <= min(list(count.values())[:3]) for count in counts.values())
-    assert 0 <= found.foretold_right <= 3
-    turned = replace(found, foretold=-found.first)
-    assert turned.foretold_right == 0
+    assert 0 <= found.predicted_signs <= 3
+    turned = replace(found, predicted=-found.first)
+    assert turned.predicted_signs == 0
     with pytest.raises(InvalidArgument, match="rules"):
         run_draws(tiny_model(6), surveyed, [], SETTINGS)
     with pytest.raises(InvalidArgument, match="steps"):

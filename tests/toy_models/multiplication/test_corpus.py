@@ -1,4 +1,4 @@
-"""The corpus: what is never asked, how often it errs, and that a seed says all."""
+"""The corpus: held-out problems, the rate of wrong answers, and that a seed determines everything."""
 
 from __future__ import annotations
 

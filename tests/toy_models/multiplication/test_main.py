@@ -29,7 +29,7 @@ def test_train_writes_a_folder_once(tmp_path: Path) -> None:
     weights = (out / "model.safetensors").read_bytes()
     again = runner.invoke(app, ["train", "--out", str(out), "--steps", "2"])
     assert again.exit_code == 2
-    assert "there already" in again.output
+    assert "exists already" in again.output
     assert (out / "model.safetensors").read_bytes() == weights
     forced = runner.invoke(app, ["train", "--out", str(out), "--steps", "2", "--force"])
     assert forced.exit_code == 0
@@ -51,14 +51,14 @@ def flat(text: str) -> str:
 def test_probe_reports() -> None:
     done = runner.invoke(app, ["probe", *QUICK])
     assert done.exit_code == 0, done.output
-    for words in ("y*, the", "D_w", "D_l", "unsampled", "kernel,", "foretold", "After 2 steps", "by exact search"):
+    for words in ("y*, the", "D_w", "D_l", "unsampled", "kernel,", "predicted", "After 2 steps", "by exact search"):
         assert words in flat(done.output)
-    assert "This D_l was looked for" in flat(done.output)
+    assert "This D_l was selected by a search" in flat(done.output)
     assert "of 100 weighted" in flat(done.output)
     nll = runner.invoke(app, ["probe", *QUICK, "--rejected", "top", "--method", "dpo+nll", "--optimizer", "sgd"])
     assert nll.exit_code == 0, nll.output
     assert "DPO (beta 0.5) + NLL, SGD" in flat(nll.output)
-    assert "looked for" not in flat(nll.output)
+    assert "selected by a search" not in flat(nll.output)
 
 
 def test_probe_with_stable_po_reports_its_terms() -> None:
@@ -79,7 +79,7 @@ def test_probe_compares_all_methods() -> None:
 def test_probe_shows_the_spread_over_draws() -> None:
     done = runner.invoke(app, ["probe", *QUICK, "--draws", "3"])
     assert done.exit_code == 0, done.output
-    for words in ("weighted 0", "uniform 0", "weighted 1", "of 3 draws", "at equal margin", "nobody looked for"):
+    for words in ("weighted 0", "uniform 0", "weighted 1", "of 3 draws", "at equal margin", "not selected by a search"):
         assert words in flat(done.output)
 
 

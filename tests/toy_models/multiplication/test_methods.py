@@ -1,4 +1,4 @@
-"""The learners: Stable PO inside the probe, and where it becomes something else."""
+"""The learners: Stable PO inside the probe, and the limits in which it equals other methods."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from toy_models.multiplication.methods import (
     dot,
     dpo_with_nll,
     learner,
-    score,
+    mean_score,
 )
 from toy_models.multiplication.probe import ProbeRun, run_probe
 
@@ -57,14 +57,14 @@ def _in_place(model: Any, run: ProbeRun, settings: StablePO) -> np.ndarray:
     theta = [p for name, p in named.items() if "lora_" in name]
     phi = [p for name, p in named.items() if "lora_" not in name]
 
-    def sft(scores: torch.Tensor) -> torch.Tensor:
-        return -scores[chosen].mean()
+    def sft(values: torch.Tensor) -> torch.Tensor:
+        return -values[chosen].mean()
 
     record, reference = [], None
     for _ in range(run.settings.steps + 1):
-        scores = response_log_probs(model, x, responses)
-        record.append(scores.detach().numpy().copy())
-        reference = scores.detach() if reference is None else reference
+        values = response_log_probs(model, x, responses)
+        record.append(values.detach().numpy().copy())
+        reference = values.detach() if reference is None else reference
         kept = [p.detach().clone() for p in phi]
         for _ in range(settings.inner_steps):
             down = torch.autograd.grad(sft(response_log_probs(model, x, responses)), phi)
@@ -75,10 +75,10 @@ def _in_place(model: Any, run: ProbeRun, settings: StablePO) -> np.ndarray:
         with torch.no_grad():
             for p, value in zip(phi, kept, strict=True):
                 p.copy_(value)
-        scores = response_log_probs(model, x, responses)
-        ratio = scores - reference
+        values = response_log_probs(model, x, responses)
+        ratio = values - reference
         dpo = -torch.nn.functional.logsigmoid(settings.beta * (ratio[chosen] - ratio[rejected])).mean()
-        gradients = torch.autograd.grad(dpo + settings.penalty * sft(scores), [*theta, *phi])
+        gradients = torch.autograd.grad(dpo + settings.penalty * sft(values), [*theta, *phi])
         with torch.no_grad():
             for p, g, star in zip(theta, gradients, at_star, strict=False):
                 p.sub_(settings.learning_rates[0] * (g - settings.penalty * star))
@@ -98,13 +98,13 @@ def test_stable_po_is_the_algorithm_written_out() -> None:
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5])
-def test_the_first_step_of_stable_po_is_foretold(gamma: float) -> None:
+def test_the_first_step_of_stable_po_is_predicted(gamma: float) -> None:
     small = replace(SGD, learning_rate=1e-5, gamma=gamma)
     move = stable(small, steps=1).first_move
     assert move is not None
     np.testing.assert_allclose(move.predicted, move.plain, rtol=0.02, atol=2e-7)
     np.testing.assert_allclose(move.plain, move.actual, rtol=0.03, atol=2e-6)
-    assert move.sign_is_foretold.all()
+    assert move.sign_is_predicted.all()
 
 
 def test_nearly_no_inner_loop_and_frozen_adapters_are_dpo_with_nll() -> None:
@@ -130,7 +130,7 @@ def test_the_rates_are_those_of_the_blocks() -> None:
 def test_scores_and_inner_products() -> None:
     run = probe(replace(SETTINGS, steps=0))
     model: Any = tiny_model(6)
-    one = score(model, run.survey.sequences[:1])
+    one = mean_score(model, run.survey.sequences[:1])
     assert dot(one, one) == pytest.approx(sum(float(g.double().square().sum()) for g in one.values()))
     size = 1e-4
     with torch.no_grad():

@@ -174,7 +174,7 @@ def test_the_first_step_is_as_predicted_when_it_is_small(optimizer: str) -> None
     assert np.abs(move.actual).max() > 1e-4
     if optimizer == "sgd":
         np.testing.assert_allclose(move.predicted, move.plain, rtol=0.01, atol=1e-6)
-        assert move.sign_is_foretold.all()
+        assert move.sign_is_predicted.all()
 
 
 def test_a_padding_token_inside_a_response_has_its_gradient() -> None:

@@ -120,10 +120,10 @@ def test_the_pattern_of_the_paper_on_the_pinned_draw(pinned: ProbeRun) -> None:
     assert [float(said[name]) for name in ("D_w", "D_l", "y*")] == pytest.approx(list(pinned.change[-1]), abs=0.03)
 
 
-def test_the_first_move_is_foretold_by_the_gradients(pinned: ProbeRun) -> None:
+def test_the_first_move_is_predicted_by_the_gradients(pinned: ProbeRun) -> None:
     move = pinned.first_move
     assert move is not None
-    assert move.sign_is_foretold.all()
+    assert move.sign_is_predicted.all()
     np.testing.assert_allclose(move.predicted, move.actual, rtol=0.2, atol=2e-3)
 
 

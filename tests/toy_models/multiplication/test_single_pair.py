@@ -74,7 +74,7 @@ def test_the_gram_matrix_is_that_of_scores_one_by_one(shipped: tuple[Any, Any], 
     g = gradients(*shipped, run.texts[:3])
     want = (g @ g.T).numpy()
     scale = np.sqrt(np.outer(want.diagonal(), want.diagonal()))
-    assert (np.abs(run.gram[0] - want) / scale).max() < 1e-4
+    assert (np.abs(run.kernel[0] - want) / scale).max() < 1e-4
     assert run.chosen_term[0] == pytest.approx(float(g[W] @ (g[W] - g[L])), rel=1e-3)
     assert run.y_star_term[0] == pytest.approx(float(g[2] @ (g[W] - g[L])), rel=1e-3)
     printed = float(g[2] @ (g[2] - g[L]))  # Eq. (64)
@@ -87,7 +87,7 @@ def test_what_is_followed(run: PairRun) -> None:
     assert len(set(run.texts)) == len(run.texts)
     assert run.log_probs.shape == (71, len(run.texts))
     assert list(run.at) == list(range(0, 70, 7))
-    assert run.gram.shape == (10, 3, 3)
+    assert run.kernel.shape == (10, 3, 3)
     assert np.exp(run.log_probs).sum(1).max() < 1
 
 

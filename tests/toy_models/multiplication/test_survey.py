@@ -1,4 +1,4 @@
-"""What is surveyed, and whom to reject."""
+"""What is surveyed, and which responses are rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training: batches, the schedule, that a few steps learn, and that a folder is written whole or not at all."""
+"""Training: batches, the schedule, that some steps lower the loss, and that a folder is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytest.importorskip("transformers")
 from dynamics import InvalidArgument
 from toy_models.multiplication import training
 from toy_models.multiplication.corpus import Corpus, ask
-from toy_models.multiplication.shipped import load
+from toy_models.multiplication.shipped import load_checkpoint
 from toy_models.multiplication.tokenizer import byte_tokenizer
 from toy_models.multiplication.training import IGNORED, TrainingSettings, encode_batch, new_model, save, train
 
@@ -70,7 +70,7 @@ def test_a_few_steps_learn_and_a_seed_says_all() -> None:
 def test_a_saved_model_comes_back_as_it_was(tmp_path: Path) -> None:
     model, tokenizer = new_model(1), byte_tokenizer()
     save(model, tokenizer, tmp_path / "a" / "model", "a card")
-    loaded, read = load(tmp_path / "a" / "model")
+    loaded, read = load_checkpoint(tmp_path / "a" / "model")
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), loaded.parameters(), strict=True))
     assert read("11 x 12 = ?\n")["input_ids"] == tokenizer("11 x 12 = ?\n")["input_ids"]
     assert (tmp_path / "a" / "model" / "README.md").read_text(encoding="utf-8") == "a card"
@@ -111,4 +111,4 @@ def test_bad_settings_are_named() -> None:
     with pytest.raises(InvalidArgument, match="learning_rate"):
         TrainingSettings(learning_rate=0.0)
     with pytest.raises(InvalidArgument, match="model"):
-        load(Path("no-such-folder"))
+        load_checkpoint(Path("no-such-folder"))

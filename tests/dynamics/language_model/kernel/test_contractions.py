@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dynamics.language_model.batching import Segments, make_batches
 from dynamics.language_model.kernel import contractions
-from dynamics.language_model.kernel.contractions import cheaper_routes, contract, ghost
+from dynamics.language_model.kernel.contractions import cheaper_contractions, contract, ghost
 from dynamics.language_model.tokens import TokenSequence
 
 CPU = torch.device("cpu")
@@ -22,19 +22,19 @@ def packed(segments: Segments, width: int, generator: torch.Generator, dtype: to
 
 @settings(max_examples=60)
 @given(LENGTHS, st.integers(1, 5), st.lists(st.integers(1, 5), min_size=1, max_size=3), st.integers(0, 9), st.data())
-def test_every_route_is_the_gram_matrix_of_the_products(
+def test_every_contraction_is_the_kernel_of_the_written_out_gradients(
     lengths: list[int], inputs: int, outputs: list[int], seed: int, data: st.DataObject
 ) -> None:
-    """Maps that read the same rows are contracted together; every one has its own Gram matrix."""
+    """Maps that read the same rows are contracted together; each has its own kernel."""
     generator = torch.Generator().manual_seed(seed)
     segments = Segments.of(lengths, CPU)
     a, gs = packed(segments, inputs, generator), [packed(segments, k, generator) for k in outputs]
-    routes = [data.draw(st.sampled_from(["ghost", "product"])) for _ in gs]
+    choices = [data.draw(st.sampled_from(["ghost", "materialised"])) for _ in gs]
     strip, buffer = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 600))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(contractions.STRIP_ROWS, "cpu", strip)
         patch.setitem(contractions.BUFFER_BYTES, "cpu", buffer)
-        blocks = contract(a, gs, segments, routes)
+        blocks = contract(a, gs, segments, choices)
     for g, block in zip(gs, blocks, strict=True):
         pairs = zip(a.split(lengths), g.split(lengths), strict=True)
         written = torch.stack([(y.T @ x).flatten() for x, y in pairs])
@@ -71,25 +71,25 @@ def test_float32_is_added_up_in_float64() -> None:
     segments = Segments.of([4, 4], CPU)
     generator = torch.Generator().manual_seed(0)
     a, g = (packed(segments, 1000, generator, torch.float32) for _ in range(2))
-    (exact,) = contract(a.double(), [g.double()], segments, ["product"])
-    for route in ("ghost", "product"):
-        (got,) = contract(a, [g], segments, [route])
+    (exact,) = contract(a.double(), [g.double()], segments, ["materialised"])
+    for one in ("ghost", "materialised"):
+        (got,) = contract(a, [g], segments, [one])
         assert got.dtype == torch.float64
         assert float(((got - exact).abs() / exact.diagonal().mean()).max()) < 1e-6
 
 
-def test_the_route_follows_the_cost() -> None:
+def test_the_contraction_follows_the_cost() -> None:
     short, long = Segments.of([8] * 4, CPU), Segments.of([5000] * 2, CPU)
-    assert cheaper_routes(short, 500, [500]) == ("ghost",)
-    assert cheaper_routes(long, 500, [500]) == ("product",)
-    assert cheaper_routes(short, 4, [4]) == ("product",)
+    assert cheaper_contractions(short, 500, [500]) == ("ghost",)
+    assert cheaper_contractions(long, 500, [500]) == ("materialised",)
+    assert cheaper_contractions(short, 4, [4]) == ("materialised",)
 
 
 def test_a_shared_input_is_paid_for_once() -> None:
     """One narrow map alone is not worth the table of its inputs; beside a wide one it is there anyway."""
     segments = Segments.of([60] * 10, CPU)
-    assert cheaper_routes(segments, 512, [128]) == ("product",)
-    assert cheaper_routes(segments, 512, [2048, 128]) == ("ghost", "ghost")
+    assert cheaper_contractions(segments, 512, [128]) == ("materialised",)
+    assert cheaper_contractions(segments, 512, [2048, 128]) == ("ghost", "ghost")
 
 
 @given(st.lists(st.integers(2, 12), min_size=1, max_size=9), st.integers(1, 40))

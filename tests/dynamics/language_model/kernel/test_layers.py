@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dynamics import InvalidArgument
-from dynamics.language_model import audit, sequence_kernel, tiny_model
+from dynamics.language_model import sequence_kernel, tiny_model, verify_kernel
 from dynamics.language_model.kernel import sequence_kernel as kernel_module
 from tests.dynamics.language_model.brute_force import SEQUENCES, relative
 
@@ -17,17 +17,17 @@ VECTOR = torch.tensor([1.0, -2, 3, 0.5, 1])
 def test_linear_maps_that_read_one_tensor_are_contracted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Queries, keys and values share their input, gate and up share theirs; the parts stay those of each module."""
     model = tiny_model("qwen2", layers=1)
-    alone = sequence_kernel(model, SEQUENCES, route="ghost")
+    alone = sequence_kernel(model, SEQUENCES, contraction="ghost")
     together = kernel_module.contract_together
     for memory, tokens in (("graph", 1000), ("layerwise", 12)):
         groups: list[set[str]] = []
 
-        def noted(taps: Any, *a: Any, groups: list[set[str]] = groups) -> Any:
-            groups.append({tap.name.rsplit(".", 1)[1] for tap in taps})
-            return together(taps, *a)
+        def noted(maps: Any, *a: Any, groups: list[set[str]] = groups) -> Any:
+            groups.append({one.name.rsplit(".", 1)[1] for one in maps})
+            return together(maps, *a)
 
         monkeypatch.setattr(kernel_module, "contract_together", noted)
-        got = sequence_kernel(model, SEQUENCES, route="ghost", memory=memory, batch_tokens=tokens)
+        got = sequence_kernel(model, SEQUENCES, contraction="ghost", memory=memory, batch_tokens=tokens)
         expected = [{"q_proj", "k_proj", "v_proj"}, {"o_proj"}, {"gate_proj", "up_proj"}, {"down_proj"}]
         assert sorted(map(sorted, groups)) == sorted(map(sorted, expected))
         for name, part in got.by_module.items():
@@ -51,7 +51,7 @@ def test_inputs_of_equal_numbers_at_different_places_are_not_taken_for_one() -> 
     attention.o_proj = Copies(attention.o_proj)
     attention.o_proj.third = nn.Linear(16, 16, dtype=torch.float64)
     got = sequence_kernel(model, SEQUENCES)
-    assert audit(model, SEQUENCES, got, VECTOR).error < 1e-13
+    assert verify_kernel(model, SEQUENCES, got, VECTOR).error < 1e-13
 
 
 def test_a_padding_index_receives_no_gradient_as_in_torch() -> None:
@@ -59,7 +59,7 @@ def test_a_padding_index_receives_no_gradient_as_in_torch() -> None:
     model = tiny_model("llama", tied=False, pad_token_id=2)
     assert model.model.embed_tokens.padding_idx == 2
     got = sequence_kernel(model, SEQUENCES)
-    assert audit(model, SEQUENCES, got, VECTOR).error < 1e-13
+    assert verify_kernel(model, SEQUENCES, got, VECTOR).error < 1e-13
     without = tiny_model("llama", tied=False)
     assert relative(sequence_kernel(without, SEQUENCES).kernel, got.kernel) > 1e-3
 
@@ -72,11 +72,11 @@ def test_norms_of_single_heads_are_covered() -> None:
     model = Qwen3ForCausalLM(Qwen3Config(**shape, **tokens, head_dim=4, intermediate_size=20)).double().eval()
     for memory in ("graph", "layerwise"):
         got = sequence_kernel(model, SEQUENCES, memory=memory, batch_tokens=14)
-        assert audit(model, SEQUENCES, got, VECTOR).error < 1e-13
-    assert got.route["model.layers.0.self_attn.q_norm"] == "vector"
+        assert verify_kernel(model, SEQUENCES, got, VECTOR).error < 1e-13
+    assert got.contractions["model.layers.0.self_attn.q_norm"] == "vector"
 
 
-# ---------------------------------------------------------------- what no handler understands
+# ---------------------------------------------------------------- modules of no known kind
 
 
 class Gain(nn.Module):
@@ -152,7 +152,7 @@ def rotated(inner: nn.Linear) -> nn.Module:
         (Detached, "o_proj.inner on a detached input"),
     ],
 )
-def test_what_no_handler_understands_is_refused_by_name(how: Any, message: str, memory: Any) -> None:
+def test_modules_of_no_known_kind_are_refused_by_name(how: Any, message: str, memory: Any) -> None:
     model = changed(how)
     with pytest.raises(InvalidArgument, match=message):
         sequence_kernel(model, SEQUENCES, memory=memory)
@@ -160,7 +160,7 @@ def test_what_no_handler_understands_is_refused_by_name(how: Any, message: str, 
     # left out by the filter it does no harm, whatever it computes
     glob = "*mlp*"
     got = sequence_kernel(model, SEQUENCES, parameters=glob, memory=memory)
-    assert audit(model, SEQUENCES, got, VECTOR, parameters=glob).error < 1e-13
+    assert verify_kernel(model, SEQUENCES, got, VECTOR, parameters=glob).error < 1e-13
 
 
 def test_a_weight_that_two_modules_share_is_refused() -> None:

@@ -10,9 +10,10 @@ import torch
 from dynamics import InvalidArgument
 from dynamics.language_model import TokenSequence, sequence_kernel, tiny_model
 from dynamics.language_model.kernel import memory as memory_module
-from dynamics.language_model.kernel.layers import LinearTap
+from dynamics.language_model.kernel.layers import TrackedLinear
 from dynamics.language_model.kernel.memory import measure_graph
-from dynamics.language_model.parameters import cover, requiring
+from dynamics.language_model.kernel.tracking import track_modules
+from dynamics.language_model.parameters import requiring
 from tests.dynamics.language_model.brute_force import SEQUENCES, relative
 
 CPU = torch.device("cpu")
@@ -22,7 +23,7 @@ def test_bytes_are_said_before_the_start(caplog: pytest.LogCaptureFixture) -> No
     with caplog.at_level(logging.INFO, logger="dynamics.language_model.kernel.sequence_kernel"):
         got = sequence_kernel(tiny_model(), SEQUENCES)
     assert got.plan is not None
-    assert got.plan.way == "graph"  # a few hundred kilobytes fit
+    assert got.plan.strategy == "graph"  # a few hundred kilobytes fit
     assert 10_000 < got.plan.needed < 10_000_000
     assert "kernel of 5 sequences" in caplog.text
 
@@ -33,26 +34,26 @@ def test_automatic_memory_goes_layer_by_layer_where_one_graph_does_not_fit(monke
     assert whole.plan is not None
     assert whole.plan.layerwise is not None
     assert whole.plan.layerwise < whole.plan.graph
-    for free, way in ((2 * whole.plan.graph, "graph"), (whole.plan.graph, "layerwise"), (1, "layerwise")):
+    for free, strategy in ((2 * whole.plan.graph, "graph"), (whole.plan.graph, "layerwise"), (1, "layerwise")):
         monkeypatch.setattr(memory_module, "free_bytes", lambda device, free=free: free)
         got = sequence_kernel(model, SEQUENCES, batch_tokens=16)
         assert got.plan is not None
-        assert got.plan.way == way
+        assert got.plan.strategy == strategy
         assert relative(got.kernel, whole.kernel) < 1e-13
 
 
 def starve(patch: pytest.MonkeyPatch, problem: BaseException, after: int, times: int) -> list[None]:
-    """Let linear taps run out of memory in the middle of a backward pass; the list counts how often they did."""
-    collect, taken, raised = LinearTap.collect, [], []
+    """Let linear maps run out of memory in the middle of a backward pass; the list counts how often they did."""
+    collect, taken, raised = TrackedLinear.collect, [], []
 
-    def starved(tap: LinearTap, *arguments: Any) -> None:
+    def starved(tracked: TrackedLinear, *arguments: Any) -> None:
         taken.append(None)
         if len(taken) > after and len(raised) < times:
             raised.append(None)
             raise problem
-        collect(tap, *arguments)
+        collect(tracked, *arguments)
 
-    patch.setattr(LinearTap, "collect", starved)
+    patch.setattr(TrackedLinear, "collect", starved)
     return raised
 
 
@@ -64,7 +65,7 @@ def test_the_limit_of_the_process_counts() -> None:
         assert 1 << 44 < memory_module._free_in_process() < 1 << 45
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
-    assert memory_module._free_in_process() == 1 << 62
+    assert memory_module._free_in_process() == memory_module.UNLIMITED
 
 
 SHORTAGES = [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()]
@@ -81,16 +82,16 @@ def test_out_of_memory_in_one_graph_goes_on_layer_by_layer(
     got = sequence_kernel(model, SEQUENCES, batch_tokens=16)
     assert len(raised) == 1
     assert got.plan is not None
-    assert got.plan.way == "layerwise"
+    assert got.plan.strategy == "layerwise"
     assert relative(got.kernel, truth) < 1e-13
-    assert "layer by layer instead" in caplog.text
+    assert "going layer by layer instead" in caplog.text
     assert all("forward" not in m.__dict__ for m in model.modules())
 
 
 @pytest.mark.parametrize(
     ("memory", "message"),
     [
-        ("graph", r"memory='layerwise', which needs about 0 instead of \d+ MiB"),
+        ("graph", r"use memory='layerwise', which needs about 0 instead of \d+ MiB"),
         ("layerwise", "fewer or shorter sequences"),
     ],
 )
@@ -115,11 +116,11 @@ def test_the_beginning_of_a_sequence_tells_what_the_whole_keeps(
     """Attention without a fused kernel keeps tables that grow with the length squared."""
     model = tiny_model(architecture, attn_implementation=attention)
     long = TokenSequence(tuple(t % 23 for t in range(50)), 1)
-    coverage = cover(model, glob)
-    with requiring(model, coverage.selected):
-        told = measure_graph(model, long, coverage, CPU)
-        monkeypatch.setattr(memory_module, "TRIED_TOKENS", 49)
-        really = measure_graph(model, long, coverage, CPU)
+    tracked = track_modules(model, glob)
+    with requiring(model, tracked.selected):
+        told = measure_graph(model, long, tracked, CPU)
+        monkeypatch.setattr(memory_module, "MEASURED_TOKENS", 49)
+        really = measure_graph(model, long, tracked, CPU)
     assert told.of((1, 49)) == pytest.approx(really.of((1, 49)), rel=0.02)
     assert (told.per_pair > 0) == (attention == "eager")
     if attention == "eager":  # without the tables it would be far too little

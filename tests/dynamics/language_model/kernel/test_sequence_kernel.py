@@ -21,13 +21,13 @@ def known(request: pytest.FixtureRequest) -> tuple[Any, torch.Tensor]:
 
 
 @pytest.mark.parametrize("memory", ["graph", "layerwise"])
-@pytest.mark.parametrize("route", [None, "ghost", "product"])
-def test_kernel_is_that_of_gradients_written_out(known: Any, memory: Any, route: Any) -> None:
+@pytest.mark.parametrize("contraction", [None, "ghost", "materialised"])
+def test_kernel_is_that_of_gradients_written_out(known: Any, memory: Any, contraction: Any) -> None:
     model, truth = known
-    got = sequence_kernel(model, SEQUENCES, memory=memory, route=route, batch_tokens=14, vocabulary_piece=7)
+    got = sequence_kernel(model, SEQUENCES, memory=memory, contraction=contraction, batch_tokens=14, vocabulary_piece=7)
     assert relative(got.kernel, truth) < 1e-12
     assert got.plan is not None
-    assert got.plan.way == memory
+    assert got.plan.strategy == memory
     expected = sequence_log_probs(model, SEQUENCES).total
     torch.testing.assert_close(got.log_probs, expected, rtol=0, atol=1e-12)
 
@@ -40,7 +40,7 @@ def test_float32(known: Any, memory: Any) -> None:
     assert got.kernel.dtype == torch.float64
 
 
-def test_parts_sum_to_the_whole_and_it_is_a_gram_matrix(known: Any) -> None:
+def test_parts_sum_to_the_whole_and_it_is_positive_semidefinite(known: Any) -> None:
     model, truth = known
     got = sequence_kernel(model, SEQUENCES)
     assert relative(torch.stack(list(got.by_module.values())).sum(0), got.kernel) < 1e-14
@@ -92,8 +92,8 @@ def test_the_order_of_sequences_batches_and_padding_change_nothing(dtype: torch.
         relative(sequence_kernel(model, [SEQUENCES[n] for n in some], dtype=dtype).kernel, whole[some][:, some]) < bound
     )
     for tokens in (1, 8, 25):
-        swept = sequence_kernel(model, SEQUENCES, dtype=dtype, memory="layerwise", batch_tokens=tokens)
-        assert relative(swept.kernel, whole) < bound
+        layerwise = sequence_kernel(model, SEQUENCES, dtype=dtype, memory="layerwise", batch_tokens=tokens)
+        assert relative(layerwise.kernel, whole) < bound
 
 
 def test_strips_of_rows_and_pieces_of_columns_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,16 +102,16 @@ def test_strips_of_rows_and_pieces_of_columns_change_nothing(monkeypatch: pytest
     for rows, buffer in ((1, 1), (3, 1500), (12, 8000), (1000, 1 << 20)):
         monkeypatch.setitem(contractions.STRIP_ROWS, "cpu", rows)
         monkeypatch.setitem(contractions.BUFFER_BYTES, "cpu", buffer)
-        for route in ("ghost", "product"):
-            assert relative(sequence_kernel(model, SEQUENCES, route=route).kernel, truth) < 1e-12
+        for contraction in ("ghost", "materialised"):
+            assert relative(sequence_kernel(model, SEQUENCES, contraction=contraction).kernel, truth) < 1e-12
 
 
-def test_the_automatic_route_takes_both() -> None:
+def test_the_automatic_choice_uses_both_contractions() -> None:
     model = tiny_model("llama", tied=False, width=8, heads=2)
     sequences = [TokenSequence(tuple((k * t + k) % 23 for t in range(30)), 2) for k in (1, 2, 3)]
     got = sequence_kernel(model, sequences)
-    assert {"ghost", "product", "vector"} <= set(got.route.values())
-    assert set(got.route) == set(got.by_module)
+    assert {"ghost", "materialised", "vector"} <= set(got.contractions.values())
+    assert set(got.contractions) == set(got.by_module)
     assert relative(got.kernel, kernel(model, sequences)) < 1e-12
 
 
@@ -215,7 +215,7 @@ def test_drives_of_any_response_come_from_the_kernel() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"route": "both"}, "'ghost', 'product'"),
+        ({"contraction": "both"}, "'ghost', 'materialised'"),
         ({"memory": "disk"}, "'auto', 'graph' or 'layerwise'"),
         ({"batch_tokens": 0}, "whole number >= 1"),
         ({"vocabulary_piece": 0}, "whole number >= 1"),

@@ -8,17 +8,23 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from dynamics import InvalidArgument
 from dynamics.language_model import TokenSequence, tiny_model
-from dynamics.language_model.pair_audit.columns import PairAudit, audit_pairs, audit_pairs_that_fit
+from dynamics.language_model.pair_audit.columns import (
+    NOT_FINITE,
+    NotFinite,
+    PairAudit,
+    audit_pairs,
+    audit_pairs_that_fit,
+)
 from dynamics.language_model.precision import computing_in
+from dynamics.losses import SFT, PairLogProbs
 from tests.dynamics.language_model.brute_force import SEQUENCES, own_log_probs, reference_logits, scores
 
 ROOT = Path(__file__).parents[4]
@@ -47,7 +53,7 @@ def by_hand(model: Any, pair: tuple[TokenSequence, TokenSequence], names: Any = 
         "drive_rejected": float(g_l @ (g_w - g_l)),
         "ches": float(sums[0] @ (sums[1] - sums[0])),
         "ches_length_normalised": float(means[0] @ (means[1] - means[0])),
-        "lowers_chosen": float(g_w @ (g_w - g_l)) < 0,
+        "displaced": float(g_w @ (g_w - g_l)) < 0,
     }
 
 
@@ -81,13 +87,13 @@ def test_the_other_pairs_of_a_batch_change_a_pair_by_rounding_only(dtype: torch.
     errors = [kernel_error(one, other) for one, other in zip(alone, together, strict=True)]
     assert max(errors) < tolerance
     assert kernel_error(alone[0], alone[1]) > 1e-3  # the measure sees a difference
-    assert [a.lowers_chosen for a in alone] == [t.lowers_chosen for t in together]
+    assert [a.displaced for a in alone] == [t.displaced for t in together]
 
 
-def test_both_signs_of_the_drive_occur_and_lowers_chosen_says_which() -> None:
+def test_both_signs_of_the_drive_occur_and_displaced_says_which() -> None:
     found = [audit_pairs(tiny_model(seed=seed), PAIRS[:1])[0] for seed in range(12)]
-    assert {True, False} == {f.lowers_chosen for f in found}
-    assert all(f.lowers_chosen == (f.drive_chosen < 0) for f in found)
+    assert {True, False} == {f.displaced for f in found}
+    assert all(f.displaced == (f.drive_chosen < 0) for f in found)
 
 
 def test_a_score_that_is_zero_has_no_angle() -> None:
@@ -98,15 +104,52 @@ def test_a_score_that_is_zero_has_no_angle() -> None:
     (found,) = audit_pairs(model, PAIRS[:1], parameters="*embed_tokens*")
     assert found.norm_chosen == 0
     assert found.cosine is None
-    assert not found.lowers_chosen
+    assert not found.displaced
 
 
 def test_a_model_that_is_not_finite_is_refused() -> None:
     model = tiny_model()
     with torch.no_grad():
         model.model.norm.weight[0] = math.nan
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(NotFinite, match="are not finite"):
         audit_pairs(model, PAIRS)
+    assert [str(audit) for audit in audit_pairs_that_fit(model, PAIRS)] == [f"model: {NOT_FINITE}"] * 3
+
+
+@pytest.mark.parametrize("bad", [0, 1, 2])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_pair_that_is_not_finite_leaves_the_others_as_they_would_be_without_it(bad: int, value: float) -> None:
+    """One token has a broken embedding, as a token that was added and never trained may have."""
+    token = 7
+    model = tiny_model(tied=False)
+    pairs = [tuple(replace(s, ids=tuple(i if i != token else 8 for i in s.ids)) for s in pair) for pair in PAIRS]
+    chosen, rejected = pairs[bad]
+    pairs[bad] = chosen, replace(rejected, ids=(token, *rejected.ids[1:]))
+    with torch.no_grad():
+        model.model.embed_tokens.weight[token] = value
+    without = audit_pairs(model, [pair for number, pair in enumerate(pairs) if number != bad])
+    audits = audit_pairs_that_fit(model, pairs)
+    assert isinstance(audits.pop(bad), NotFinite)
+    assert audits == without  # bit for bit
+    assert audit_pairs_that_fit(model, pairs[bad : bad + 1])[0].__class__ is NotFinite
+    with torch.no_grad():
+        model.model.embed_tokens.weight[token] = 0.1
+    assert not any(isinstance(audit, NotFinite) for audit in audit_pairs_that_fit(model, pairs))
+
+
+def test_a_pair_at_which_the_loss_has_no_finite_derivative_is_told_apart() -> None:
+    @dataclass(frozen=True)
+    class Cliff(SFT):
+        """Infinitely steep for a response of one length."""
+
+        def partials(self, pair: PairLogProbs) -> Any:
+            found = super().partials(pair)
+            return found._replace(chosen=torch.where(pair.chosen_length == PAIRS[1][0].length, math.inf, found.chosen))
+
+    audits = audit_pairs_that_fit(tiny_model(), PAIRS, loss=Cliff())
+    lengths = [pair[0].length for pair in PAIRS]
+    assert [isinstance(audit, NotFinite) for audit in audits] == [length == lengths[1] for length in lengths]
+    assert str(audits[1]).endswith("Cliff() is not finite at this pair")
 
 
 @pytest.fixture(scope="module")

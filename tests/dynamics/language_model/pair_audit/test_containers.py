@@ -80,9 +80,9 @@ def test_a_csv_of_other_bytes_or_fields_loses_those_rows_alone(tmp_path: Path) -
     found = list(open_pairs(path).read())
     assert [row.place for row in found if row.pair] == ["row 0", "row 4"]
     problems = [row.problem for row in found if row.pair is None]
-    assert problems[0] == "2 fields, where the first line names 3 columns"
-    assert problems[1] == "not UTF-8; save the file as UTF-8"
-    assert problems[2] == "4 fields, where the first line names 3 columns"
+    assert problems[0] == "the row has 2 fields, but the first line names 3 columns"
+    assert problems[1] == "the row is not UTF-8; save the file as UTF-8"
+    assert problems[2] == "the row has 4 fields, but the first line names 3 columns"
     assert len(problems) == 4
 
 
@@ -99,25 +99,36 @@ def test_a_compressed_file_that_is_torn_says_so_after_what_can_be_read(tmp_path:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("pairs.xlsx", b"PK\x03\x04....", "a zip archive or a spreadsheet; allowed: "),
+        ("pairs.xlsx", b"PK\x03\x04....", "is a zip archive or a spreadsheet; unpack it"),
         ("pairs.xlsx", b"PK\x03\x04....", "save the table as CSV"),
         ("pairs.jsonl.zst", b"\x28\xb5\x2f\xfd....", "decompress it first"),
-        ("data.arrow", b"ARROW1\x00\x00", "put it into a folder of its own"),
+        ("data.arrow", b"ARROW1\x00\x00", "put the file into a folder of its own"),
         ("data.arrow", b"\xff\xff\xff\xff\x00\x00", "give the folder that save_to_disk wrote"),
-        ("pairs.pq", b"no", "a Parquet file that can be read"),
-        ("pairs.csv.gz", b"\x1f\x8b no", "a file that can be read to its end"),
+        ("pairs.pq", b"no", "cannot be read as Parquet"),
+        ("pairs.csv.gz", b"\x1f\x8b no", "cannot be read ("),
         ("pairs.jsonl.gz", b"\x1f\x8b no", "the file cannot be read any further"),
-        ("pairs.json", b"[1, 2", "an array that is not complete?"),
-        ("pairs.json", b'{"a": 1,\n "b": 2}', "not JSON"),
+        ("pairs.json", b"[1, 2", "is the array or object not complete?"),
+        ("pairs.json", b'{"a": 1,\n "b": 2}', "Write one object on each line"),
         ("pairs.bin", bytes(range(128, 256)), "not UTF-8"),
-        ("pairs.json", "[{}]".encode("utf-16-le"), "can be used"),
+        ("pairs.json", "[{}]".encode("utf-16-le"), "none of the first rows of "),
+        ("pairs.csv", b"prompt,chosen,chosen,rejected\na,b,c,d\n", "has more than one column chosen"),
+        (
+            "pairs.csv",
+            b"prompt, chosen, rejected\na,b,c\n",
+            "has the columns 'prompt', ' chosen', ' rejected'; columns named",
+        ),
     ],
 )
-def test_what_cannot_be_read_says_what_to_do(tmp_path: Path, name: str, content: bytes, words: str) -> None:
-    (tmp_path / name).write_bytes(content)
+@pytest.mark.parametrize("depth", [0, 1, 8])
+def test_what_cannot_be_read_says_what_to_do(tmp_path: Path, name: str, content: bytes, words: str, depth: int) -> None:
+    """However long the path is: the folder of a test is longer if several processes run the tests."""
+    folder = tmp_path.joinpath(*["a folder with a long name"] * depth)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
     with pytest.raises(InvalidArgument) as refused:
-        check_rows(open_pairs(tmp_path / name))
+        check_rows(open_pairs(folder / name))
     assert words in str(refused.value)
+    assert name in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
 
 
@@ -130,9 +141,9 @@ def test_what_save_to_disk_wrote_is_read(tmp_path: Path, monkeypatch: pytest.Mon
     for source in (open_pairs(tmp_path / "one"), open_pairs(tmp_path / "splits", "test")):
         assert [(row.digest, row.pair) for row in source.read()] == wanted
         assert source.rows == 6
-    with pytest.raises(InvalidArgument, match="one of its splits: train, test"):
+    with pytest.raises(InvalidArgument, match=r"one of the splits of .*splits: train, test"):
         open_pairs(tmp_path / "splits", "validation")
-    with pytest.raises(InvalidArgument, match="this folder holds a single one"):
+    with pytest.raises(InvalidArgument, match="holds only one split, and it is not validation"):
         open_pairs(tmp_path / "one", "validation")
     changed = datasets.Dataset.from_list([*ROWS[:5], {**ROWS[5], "chosen": "55"}])
     changed.save_to_disk(tmp_path / "other")

@@ -43,10 +43,10 @@ def test_broken_lines_are_told_by_their_number_and_the_others_are_read(tmp_path:
     assert [row.number for row in source.read()] == [0, 1, 2, 4, 5, 6, 7, 8]  # a blank line is no row, but counts
     assert [row.place for row in source.read() if row.pair] == ["line 1", "line 9"]
     assert found["line 2"].startswith("not JSON: ")
-    assert "not UTF-8 (byte 13 of the line)" in found["line 3"]
+    assert "byte 13 of the line is not UTF-8" in found["line 3"]
     assert "row: got list" in found["line 5"]
     assert "row: got int" in found["line 6"]
-    assert "among them rejected" in found["line 7"]
+    assert "there is no column rejected" in found["line 7"]
     assert "nested too deeply" in found["line 8"]
     *_, last = source.read()
     assert last.pair == Pair("9 \u00d7 6 \u2028 \U0001f600", "56", "54")
@@ -106,14 +106,18 @@ def test_a_folder_is_read_through_datasets(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("missing.jsonl", None, "a file that exists"),
+        ("missing.jsonl", None, "there is no file "),
         ("empty.jsonl", b"", "holds no rows"),
         ("blank.jsonl", b"\n\n", "holds no rows"),
-        ("other.csv", b"a,b\n1,2\n", "with columns a, b; allowed: columns prompt, chosen, rejected"),
-        ("columns.jsonl", b'{"question": 1, "answer": 2}\n' * 3, "line 1: columns: got question, answer"),
-        ("array.json", b"[\n{}\n]\n", "row 0: columns: got none"),
-        ("torn.json", b"[\n{}\n", "an array that is not complete? Write one object on each line"),
-        ("broken.parquet", b"PAR1 no more", "a Parquet file that can be read"),
+        ("other.csv", b"a,b\n1,2\n", "has the columns 'a', 'b'; columns named chosen and rejected are needed"),
+        (
+            "columns.jsonl",
+            b'{"question": 1, "answer": 2}\n' * 3,
+            "line 1: columns: there is no column chosen, only question, answer",
+        ),
+        ("array.json", b"[\n{}\n]\n", "row 0: columns: there is no column chosen, only none"),
+        ("torn.json", b"[\n{}\n", "is the array or object not complete? Write one object on each line"),
+        ("broken.parquet", b"PAR1 no more", "cannot be read as Parquet"),
     ],
 )
 def test_a_file_that_holds_no_pairs_is_refused(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
@@ -132,7 +136,7 @@ def test_parquet_without_the_columns_is_refused(tmp_path: Path) -> None:
     from pyarrow import parquet
 
     parquet.write_table(arrow.Table.from_pylist([{"prompt": "a", "chosen": "b"}]), tmp_path / "p.parquet")
-    with pytest.raises(InvalidArgument, match="with columns prompt, chosen; allowed: columns prompt, chosen, rejected"):
+    with pytest.raises(InvalidArgument, match="has the columns 'prompt', 'chosen'; columns named"):
         open_pairs(tmp_path / "p.parquet")
 
 

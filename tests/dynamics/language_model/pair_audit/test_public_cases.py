@@ -100,7 +100,7 @@ def test_03_a_question_in_another_column(models: Path, tmp_path: Path) -> None:
         write_lines(data, [{**others, **answers}])
         nowhere = tmp_path / "no-such-model"  # it is refused before the model is looked for
         said = refused(pairs(nowhere, data, "--out", empty / "out.jsonl"), empty)
-        assert f"--prompt-column {columns}, which looks like the prompt" in said
+        assert f"--prompt-column {columns}, if the prompt is there" in said
         printed, (found,) = audit(models / "plain", tmp_path, [{**others, **answers}], "--prompt-column", columns)
         prompt = "\n".join(others[column] for column in columns.split(","))
         _, (wanted,) = audit(models / "plain", tmp_path, [{"prompt": prompt, **answers}])
@@ -136,8 +136,8 @@ def test_06_a_prompt_that_is_no_beginning(models: Path, tmp_path: Path) -> None:
     assert [(record["cut"], record["left_out"], record["cut_by"]) for record in found] == [
         (True, "<think>\n", "template"),
     ] * 2
-    assert "prompt cut            2 (100.0%): the chat template ends a prompt alone with '<think>\\n'" in printed
-    assert "note on line 1: the chat template ends a prompt alone with '<think>\\n'" in printed
+    assert "prompt cut            2 (100.0%): the chat template ends a prompt with '<think>\\n'" in printed
+    assert "note on line 1: the chat template ends a prompt with '<think>\\n'" in printed
     summary = json.loads((tmp_path / "out.jsonl.summary.json").read_text(encoding="utf-8"))
     assert (summary["cut"], summary["left_out"]) == (2, "<think>\n")
     printed, found = audit(models / "tools", tmp_path, [chat("3 + 4?", "7", "8")])
@@ -180,7 +180,7 @@ def test_10_bos_and_end_of_turn_twice(models: Path, tmp_path: Path) -> None:
     row = {"prompt": rendered, "chosen": "7<|e|>\n", "rejected": "8<|e|>\n"}
     printed, (found,) = audit(models / "bos", tmp_path, [row])
     assert found["remarks"] == ["two-bos", "two-ends"]
-    assert "two-bos               1: BOS stands twice at the beginning" in printed
+    assert "two-bos               1: BOS comes twice at the beginning" in printed
     assert "two-ends              1: a response ends twice" in printed
     clean = {"prompt": rendered.removeprefix("<|bos|>"), "chosen": "7<|e|>", "rejected": "8<|e|>"}
     _, (found,) = audit(models / "bos", tmp_path, [clean])
@@ -211,7 +211,7 @@ def test_12_one_response_begins_the_other(models: Path, tmp_path: Path) -> None:
         {"chosen": None, "rejected": asked},
     ]
     _, found = audit(models / "plain", tmp_path, rows)
-    assert "chosen: got a text that the rejected one begins with" in found[0]["skipped"]
+    assert "chosen: the rejected text begins with the whole of this text" in found[0]["skipped"]
     assert "skipped" not in found[1]
     assert "chosen: got None" in found[2]["skipped"]
 
@@ -232,5 +232,5 @@ def test_a_refused_audit_leaves_nothing_behind(models: Path, tmp_path: Path) -> 
     assert "parameters" in refused(pairs(models / "tools", data, "--out", out, "--parameters", "[none]"), tmp_path)
     assert "at most 2" in refused(pairs(models / "tools", data, "--out", out, "--max-tokens", 2), tmp_path)
     nowhere = tmp_path / "deep" / "out.jsonl"
-    assert "whose folder is not there" in refused(pairs(tmp_path / "no-model", data, "--out", nowhere), tmp_path)
+    assert "does not exist" in refused(pairs(tmp_path / "no-model", data, "--out", nowhere), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl"]

@@ -82,7 +82,9 @@ def test_a_row_without_the_prompt_that_others_have_is_not_split() -> None:
     rows = [{"prompt": "Where?", **ANSWERS}] * 2
     found = find_reading("quiz", rows)
     for row in ({"prompt": None, **ANSWERS}, ANSWERS):
-        with pytest.raises(InvalidArgument, match="prompt: got None; allowed: text or messages in prompt"):
+        with pytest.raises(
+            InvalidArgument, match="prompt: there is nothing in the column prompt, unlike in other rows"
+        ):
             parse_pair(row, found)
     assert parse_pair({"prompt": None, **WHOLE}, found).prompt == ({"role": "user", "content": "Where?"},)
 
@@ -130,7 +132,9 @@ def test_responses_that_happen_to_begin_with_the_prompt_keep_their_words() -> No
     found = find_reading("talk", rows)
     assert (found.repeated, found.repeating) == (False, 1)
     assert parse_pair(rows[0], found).chosen == "Hi there"
-    assert any("in 1 of the first 5 rows; they are taken as the responses' own" in line for line in found.lines())
+    assert any(
+        "in 1 of the first 5 rows; these words are taken as part of the responses" in line for line in found.lines()
+    )
     assert not holds_prompt("Hi", "Hi there", "Hello")
 
 
@@ -145,7 +149,7 @@ def test_what_is_read_and_what_is_not_is_said() -> None:
     }
     lines = find_reading("quiz", [row]).lines()
     assert lines[0] == "columns read: prompt, chosen, rejected, tools; not read: id, system, images"
-    assert lines[1].startswith("warning: system, images are not read")
+    assert lines[1].startswith("warning: not read, nor by trainers of text: system, images; if this")
     assert find_reading("quiz", [TALK]).lines()[1].startswith("there is no prompt column")
     assert Reading().lines() == ["columns read: prompt, chosen, rejected; not read: none"]
 

@@ -67,26 +67,39 @@ def test_a_conversation_of_several_turns_is_split_before_the_last() -> None:
 
 
 BROKEN: list[tuple[dict[str, Any], str]] = [
-    ({"prompt": "a", "chosen": "b"}, "columns: got prompt, chosen; allowed: among them rejected"),
-    ({"question": "a"}, "columns: got question; allowed: among them chosen"),
-    ({}, "columns: got none"),
+    ({"prompt": "a", "chosen": "b"}, "columns: there is no column rejected, only prompt, chosen"),
+    ({"question": "a"}, "columns: there is no column chosen, only question"),
+    ({}, "columns: there is no column chosen, only none"),
     ({"prompt": "a", "chosen": "b", "rejected": None}, "rejected: got None; allowed: text, or a list of messages"),
-    ({"prompt": "a", "chosen": "", "rejected": "b"}, "chosen: got an empty response"),
-    ({"prompt": "a", "chosen": "b", "rejected": ""}, "rejected: got an empty response"),
-    ({"prompt": "a", "chosen": "b", "rejected": "b"}, "the chosen response again"),
-    ({"prompt": "a", "chosen": 3, "rejected": "b"}, "chosen: got 3; allowed: text, or a list of messages"),
-    ({"prompt": 3, "chosen": "c", "rejected": "b"}, "prompt: got 3"),
+    ({"prompt": "a", "chosen": "", "rejected": "b"}, "chosen: the response is empty"),
+    ({"prompt": "a", "chosen": "b", "rejected": ""}, "rejected: the response is empty"),
+    ({"prompt": "a", "chosen": "b", "rejected": "b"}, "this response is the same as the chosen one"),
+    ({"prompt": "a", "chosen": 3, "rejected": "b"}, 'chosen: this is the number 3; write it as text, "3"'),
+    (
+        {"prompt": "a", "chosen": says("c"), "rejected": says("b")},
+        "chosen: this is a single message; put it into a list",
+    ),
+    ({"prompt": 3, "chosen": "c", "rejected": "b"}, "prompt: this is the number 3"),
     ({"prompt": [], "chosen": "c", "rejected": "b"}, "prompt"),
     ({"prompt": "a", "chosen": [{"role": "user"}], "rejected": [says("b")]}, "allowed: text, or a list of messages"),
     ({"prompt": [{"role": "user", "content": [{"text": "a"}]}], "chosen": "c", "rejected": "b"}, "a list of parts"),
-    ({"prompt": "a", "chosen": [says("c")], "rejected": "b"}, "a list and a text; allowed: two texts"),
-    ({"prompt": "a", "chosen": "\ud800", "rejected": "b"}, "half a surrogate pair at character 0"),
-    ({"chosen": "c", "rejected": "b"}, "prompt: got none"),
-    ({"chosen": [says("c")], "rejected": [says("b")]}, "prompt: got none"),
-    ({"chosen": "ab", "rejected": "a"}, "rejected: got a text that the chosen one begins with"),
-    ({"chosen": [USER, says("a"), USER], "rejected": [USER, says("b")]}, "assistant, user after the shared turns"),
-    ({"chosen": [USER], "rejected": [USER, says("b")]}, "chosen: got a conversation that the rejected one begins with"),
-    ({"chosen": [USER, USER], "rejected": [USER, says("b")]}, "got user after the shared turns"),
+    (
+        {"prompt": "a", "chosen": [says("c")], "rejected": "b"},
+        "chosen: this response is a list of messages, and rejected is a text",
+    ),
+    ({"prompt": "a", "chosen": "\ud800", "rejected": "b"}, "character 0 is half of a surrogate pair"),
+    ({"chosen": "c", "rejected": "b"}, "prompt: there is none: no column prompt"),
+    ({"chosen": [says("c")], "rejected": [says("b")]}, "prompt: there is none: no column prompt"),
+    ({"chosen": "ab", "rejected": "a"}, "rejected: the chosen text begins with the whole of this text"),
+    ({"chosen": [USER, says("a"), USER], "rejected": [USER, says("b")]}, "the turns are: assistant, user"),
+    (
+        {"chosen": [USER], "rejected": [USER, says("b")]},
+        "chosen: the rejected conversation begins with the whole of this conversation",
+    ),
+    (
+        {"chosen": [USER, USER], "rejected": [USER, says("b")]},
+        "after the shared turns one turn of the assistant is needed; the turns are: user",
+    ),
 ]
 
 
@@ -119,7 +132,7 @@ def test_conversations_that_became_text_in_a_table_are_read_back() -> None:
     ],
 )
 def test_what_cannot_be_read_back_is_not_taken_for_text(text: str) -> None:
-    with pytest.raises(InvalidArgument, match=r"chosen: got .*the text of one, which cannot be read back"):
+    with pytest.raises(InvalidArgument, match="chosen: messages written as text that cannot be read back"):
         parse_pair({"prompt": "a", "chosen": text, "rejected": "b"})
 
 
@@ -131,9 +144,9 @@ def test_texts_about_lists_stay_texts() -> None:
 def test_a_response_that_begins_the_other_is_called_that() -> None:
     asked = "\n\nHuman: Shall I?\n\nAssistant: No."
     for short, long in (("chosen", "rejected"), ("rejected", "chosen")):
-        with pytest.raises(InvalidArgument, match=f"{short}: got a text that the {long} one begins with"):
+        with pytest.raises(InvalidArgument, match=f"{short}: the {long} text begins with the whole"):
             parse_pair({short: asked, long: asked + " But do it."})
-        with pytest.raises(InvalidArgument, match=f"{short}: got a conversation that the {long} one begins with"):
+        with pytest.raises(InvalidArgument, match=f"{short}: the {long} conversation begins with the whole"):
             parse_pair({short: [USER, says("No.")], long: [USER, says("No."), USER, says("Yes.")]})
     # with a prompt of its own, or as the content of the last turn, it is a response like any other
     assert parse_pair({"prompt": "Shall I?", "chosen": "No.", "rejected": "No. But do it."}).chosen == "No."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ import pytest
 import torch
 
 from dynamics import InvalidArgument
+from dynamics.language_model import LanguageModel, tiny_model
 from dynamics.language_model.pair_audit import run as pair_run
-from dynamics.language_model.pair_audit.columns import audit_pairs
+from dynamics.language_model.pair_audit.columns import NotFinite, audit_pairs
 from dynamics.language_model.pair_audit.data import open_pairs
 from dynamics.language_model.pair_audit.fingerprint import model_digest
 from dynamics.language_model.pair_audit.processes import Processes
-from dynamics.language_model.pair_audit.results import part_file, parts, prepare
+from dynamics.language_model.pair_audit.results import Results
 from dynamics.language_model.pair_audit.rows import parse_pair
 from dynamics.language_model.pair_audit.run import AuditSettings, run_audit
 from dynamics.language_model.pair_audit.tokens import tokenize_pair
@@ -35,8 +37,9 @@ class Stop(Exception):
 
 
 def audit(data: Path, out: Path, settings: AuditSettings = SETTINGS, **options: Any) -> bytes:
-    prepare(out, {})
-    run_audit(loaded(), open_pairs(data), out, settings, **options)
+    results = Results(out)
+    with results.begin({}):
+        run_audit(loaded(), open_pairs(data), results, settings, **options)
     return out.read_bytes()
 
 
@@ -51,11 +54,11 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def stop_at(row: int) -> Callable[[int], None]:
-    def watch(rows: int) -> None:
+    def progress(rows: int) -> None:
         if rows >= row:
             raise Stop
 
-    return watch
+    return progress
 
 
 def test_every_row_has_its_line(data: Path, whole: bytes) -> None:
@@ -63,7 +66,7 @@ def test_every_row_has_its_line(data: Path, whole: bytes) -> None:
     assert [record["row"] for record in found] == list(range(11))
     assert [record["row"] for record in found if "skipped" in record] == [4, 8]
     assert found[4]["skipped"].startswith("line 5: not JSON")
-    assert found[8]["skipped"].startswith("line 9: chosen: got an empty response")
+    assert found[8]["skipped"].startswith("line 9: chosen: the response is empty")
     for number in (0, 10):
         pair = tokenize_pair(loaded().tokenizer, parse_pair(ROWS[number])).sequences
         (alone,) = audit_pairs(loaded().model, [pair])
@@ -77,7 +80,7 @@ def test_after_an_interruption_between_batches_the_file_is_the_same(
 ) -> None:
     out = tmp_path / "out.jsonl"
     with pytest.raises(Stop):
-        audit(data, out, watch=stop_at(row))
+        audit(data, out, progress=stop_at(row))
     assert whole.startswith(out.read_bytes())
     assert 0 < len(out.read_bytes()) < len(whole)
     assert audit(data, out) == whole
@@ -87,7 +90,8 @@ def test_after_an_interruption_between_batches_the_file_is_the_same(
 def test_after_an_end_within_a_batch_or_a_line_the_file_is_the_same(data: Path, whole: bytes, tmp_path: Path) -> None:
     """Cut at any byte: rows that are there are not repeated, and those of a batch do not depend on what was there."""
     out = tmp_path / "out.jsonl"
-    prepare(out, {})
+    with Results(out).begin({}):
+        pass
     for size in range(7, len(whole), len(whole) // 9):
         out.write_bytes(whole[:size])
         assert audit(data, out) == whole
@@ -103,7 +107,7 @@ def test_a_row_is_not_computed_twice(data: Path, whole: bytes, tmp_path: Path, m
     monkeypatch.setattr(pair_run, "audit_pairs_that_fit", counting)
     out = tmp_path / "out.jsonl"
     with pytest.raises(Stop):
-        audit(data, out, watch=stop_at(6))
+        audit(data, out, progress=stop_at(6))
     assert asked == [3, 2]
     audit(data, out)
     assert asked == [3, 2, 2, 2]
@@ -123,10 +127,10 @@ def close(record: dict[str, Any], other: dict[str, Any]) -> bool:
 
 def in_turn(data: Path, out: Path, count: int, **options: Any) -> None:
     """Run the processes one after the other: the last one merges. Whoever waits has nothing to wait for."""
-    prepare(out, {})
-    places = [Processes(rank, count) for rank in reversed(range(count))]
-    for place in places:
-        run_audit(loaded(), open_pairs(data), out, SETTINGS, place, **options)
+    results = Results(out)
+    with results.begin({}):
+        for rank in reversed(range(count)):
+            run_audit(loaded(), open_pairs(data), results, SETTINGS, Processes(rank, count), **options)
 
 
 def test_several_processes_make_the_file_of_one(data: Path, whole: bytes, tmp_path: Path) -> None:
@@ -134,7 +138,7 @@ def test_several_processes_make_the_file_of_one(data: Path, whole: bytes, tmp_pa
         out = tmp_path / f"{count}.jsonl"
         in_turn(data, out, count)
         assert out.read_bytes() == whole
-        assert parts(out) == []
+        assert Results(out).parts() == []
 
 
 def test_an_interrupted_run_of_two_processes_is_finished_by_three_or_by_one(
@@ -142,11 +146,11 @@ def test_an_interrupted_run_of_two_processes_is_finished_by_three_or_by_one(
 ) -> None:
     for count in (3, 1):
         out = tmp_path / f"{count}.jsonl"
-        prepare(out, {})
-        with pytest.raises(Stop):
-            run_audit(loaded(), open_pairs(data), out, SETTINGS, Processes(1, 2), stop_at(6))
-        assert not out.exists()
-        assert [record["row"] for record in read_lines(part_file(out, 0 + 1))] == [3, 4, 5]
+        results = Results(out)
+        with results.begin({}), pytest.raises(Stop):
+            run_audit(loaded(), open_pairs(data), results, SETTINGS, Processes(1, 2), stop_at(6))
+        assert out.read_bytes() == b""
+        assert [record["row"] for record in read_lines(results.part(1))] == [3, 4, 5]
         in_turn(data, out, count)
         assert out.read_bytes() == whole
 
@@ -177,7 +181,7 @@ def test_results_of_other_data_are_refused(data: Path, tmp_path: Path, change: s
     audit(data, out)
     before = out.read_bytes()
     other = [*ROWS[:5], {**ROWS[5], "chosen": "other"}, *ROWS[6:]] if change == "row" else ROWS[:9]
-    with pytest.raises(InvalidArgument, match=r"another row (5|9)"):
+    with pytest.raises(InvalidArgument, match=r"row (5|9) is not the row"):
         audit(write_lines(tmp_path / "other.jsonl", other), out)
     assert out.read_bytes() == before
 
@@ -193,6 +197,52 @@ def test_pairs_that_are_too_long_are_skipped(data: Path, tmp_path: Path) -> None
     out = tmp_path / "out.jsonl"
     audit(data, out, AuditSettings(max_tokens=17, first=3))
     assert [("skipped" in record) for record in read_lines(out)] == [False, False, True]
+
+
+def with_broken_token(character: str) -> LanguageModel:
+    loaded = tiny(tied=False)
+    with torch.no_grad():
+        loaded.model.model.embed_tokens.weight[loaded.tokenizer.encode(character)[0]] = float("nan")
+    return loaded
+
+
+def test_a_pair_that_is_not_finite_is_skipped_and_ends_nothing(tmp_path: Path) -> None:
+    rows = [{**row, "prompt": row["prompt"].replace("?", "")} for row in products(7)]
+    bad = [*rows[:4], {**rows[4], "chosen": "@" + rows[4]["chosen"]}, *rows[5:]]
+    loaded, found = with_broken_token("@"), {}
+    for name, data in (("bad", bad), ("without", [*rows[:4], "{", *rows[5:]])):
+        results = Results(tmp_path / name)
+        with results.begin({}):
+            run_audit(loaded, open_pairs(write_lines(tmp_path / f"{name}.jsonl", data)), results, SETTINGS)
+        found[name] = read_lines(results.path)
+    assert [record["row"] for record in found["bad"]] == list(range(7))
+    (skipped,) = [record for record in found["bad"] if "skipped" in record]
+    assert skipped["skipped"].startswith("line 5: model: the log-probability, the gradient or the hidden states")
+    assert set(skipped) == {"row", "digest", "skipped"}
+    assert [r for r in found["bad"] if r["row"] != 4] == [r for r in found["without"] if r["row"] != 4]
+    with pytest.raises(InvalidArgument, match="line 5: model"):
+        run_audit(loaded, open_pairs(tmp_path / "bad.jsonl"), Results(tmp_path / "s"), replace(SETTINGS, strict=True))
+
+
+def test_a_model_that_is_never_finite_is_not_tried_on_a_whole_data_set(tmp_path: Path) -> None:
+    loaded, results = with_broken_token("x"), Results(tmp_path / "out")  # every product holds an x
+    source = open_pairs(write_lines(tmp_path / "data.jsonl", products(130)))
+    with pytest.raises(NotFinite):
+        run_audit(loaded, source, results, AuditSettings(batch_pairs=10))
+    assert len(read_lines(results.path)) == 100
+
+
+def test_tokens_that_the_model_does_not_know_are_named(tmp_path: Path) -> None:
+    """A tokenizer of bytes, and a model that knows all but the largest ones."""
+    loaded = LanguageModel(tiny_model(vocabulary=223), tiny().tokenizer)
+    rows = [{**row, "rejected": row["rejected"] + "\x7f" * (n == 1)} for n, row in enumerate(products(3))]
+    results = Results(tmp_path / "out")
+    known = max(max(loaded.tokenizer.encode(text)) for row in products(3) for text in row.values())
+    assert known < 223 == max(loaded.tokenizer.encode(rows[1]["rejected"]))
+    run_audit(loaded, open_pairs(write_lines(tmp_path / "data.jsonl", rows)), results, AuditSettings())
+    skipped = {record["row"]: record["skipped"] for record in read_lines(results.path) if "skipped" in record}
+    assert list(skipped) == [1]
+    assert "it makes token 223, but the model knows only the tokens 0 to 222" in skipped[1]
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:

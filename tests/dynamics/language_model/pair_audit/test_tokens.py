@@ -30,9 +30,9 @@ def test_sequences_that_are_too_long_or_of_the_same_tokens_are_refused() -> None
     tokenizer = byte_tokenizer(chat_template=CHAT.replace("m['content']", "m['content'] | trim"))
     pair = Pair("abc", "de", "f")
     assert tokenize_pair(tokenizer, pair, 6).sequences.chosen.length == 3
-    with pytest.raises(InvalidArgument, match="chosen: got 6 tokens with its prompt; allowed: at most 5"):
+    with pytest.raises(InvalidArgument, match="chosen: prompt and response have 6 tokens; at most 5 are allowed"):
         tokenize_pair(tokenizer, pair, 5)
-    with pytest.raises(InvalidArgument, match="the tokens of the chosen response"):
+    with pytest.raises(InvalidArgument, match="this response has the same tokens as the chosen one"):
         tokenize_pair(tokenizer, Pair((USER,), says("56"), says("56 ")))
 
 
@@ -53,7 +53,7 @@ def test_what_cuts_a_prompt_is_said() -> None:
     made = tokenize_pair(thinking, Pair((USER,), says("56"), says("54")))
     assert made.fields() == {"cut": True, "left_out": "<think>", "cut_by": "template"}
     (said,) = made.sentences()
-    assert "the chat template ends a prompt alone with '<think>'" in said
+    assert "the chat template ends a prompt with '<think>'" in said
     ending = tokenize_pair(trained_tokenizer("bytes", eos=True), Pair("it is", " 46", " now"))
     assert ending.cut_by == "ending"
     assert ending.left_out == "<|e|>"
@@ -125,7 +125,9 @@ def test_a_tool_call_alone_is_a_response_where_the_template_shows_it() -> None:
     tokenizer = byte_tokenizer(chat_template=calling)
     made = tokenize_pair(tokenizer, parse_pair(record))
     assert tokenizer.decode(made.sequences.chosen.response) == "calculator<|end|>"
-    with pytest.raises(InvalidArgument, match=r"chosen: got a tool call without content.* leaves tool calls out"):
+    with pytest.raises(
+        InvalidArgument, match=r"chosen: the response is a tool call without content.* leaves tool calls out"
+    ):
         tokenize_pair(byte_tokenizer(chat_template=filled), parse_pair(record))
     strict = CHAT.replace("{{ m['content'] }}", "{{ 'it says ' + m['content'] }}")
     with pytest.raises(InvalidArgument, match="the last a tool call without content"):

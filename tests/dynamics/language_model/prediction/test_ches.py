@@ -38,9 +38,9 @@ def test_it_is_the_definition_on_the_last_hidden_states(architecture: str) -> No
     model = tiny_model(architecture)
     got = ches(model, PAIRS, batch_tokens=14)
     score, normalised = by_definition(model)
-    torch.testing.assert_close(got.score, score, rtol=1e-12, atol=1e-10)
+    torch.testing.assert_close(got.value, score, rtol=1e-12, atol=1e-10)
     torch.testing.assert_close(got.length_normalised, normalised, rtol=1e-12, atol=1e-10)
-    assert float((got.score - got.length_normalised).abs().min()) > 1e-3
+    assert float((got.value - got.length_normalised).abs().min()) > 1e-3
 
 
 def test_states_of_the_tokens_themselves_give_something_else() -> None:
@@ -48,16 +48,16 @@ def test_states_of_the_tokens_themselves_give_something_else() -> None:
     model = tiny_model("qwen2")
     score, normalised = by_definition(model, shift=1)
     got = ches(model, PAIRS)
-    assert float((got.score - score).abs().min()) > 1e-2
+    assert float((got.value - score).abs().min()) > 1e-2
     assert float((got.length_normalised - normalised).abs().min()) > 1e-2
 
 
 def test_the_last_token_is_not_seen() -> None:
     """Responses that differ in it alone score 0, however unlike they are: among them all of a single token."""
     model = tiny_model("qwen2")
-    assert ches(model, [(SEQUENCES[0], SEQUENCES[3])]).score.tolist() == [0.0]
+    assert ches(model, [(SEQUENCES[0], SEQUENCES[3])]).value.tolist() == [0.0]
     single = [TokenSequence((1, 2, y), 2) for y in range(23)]
-    assert float(ches(model, [(single[0], s) for s in single]).score.abs().max()) < 1e-12
+    assert float(ches(model, [(single[0], s) for s in single]).value.abs().max()) < 1e-12
     assert pair_drives(model, [single[0], single[1]]).displaced.tolist() == [False]
     assert float(pair_drives(model, [single[0], single[1]]).drive[0, 0]) > 1
 
@@ -66,8 +66,8 @@ def test_batches_padding_and_company_change_nothing() -> None:
     model = tiny_model("llama")
     together = ches(model, PAIRS)
     for number, pair in enumerate(PAIRS):
-        torch.testing.assert_close(ches(model, [pair], batch_tokens=1).score[0], together.score[number])
-    torch.testing.assert_close(ches(model, PAIRS[::-1]).score.flip(0), together.score)
+        torch.testing.assert_close(ches(model, [pair], batch_tokens=1).value[0], together.value[number])
+    torch.testing.assert_close(ches(model, PAIRS[::-1]).value.flip(0), together.value)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -80,15 +80,15 @@ def test_large_states_in_half_precision_do_no_harm(dtype: torch.dtype) -> None:
     exact = ches(model, PAIRS, dtype=torch.float64)
     got = ches(model, PAIRS)
     scale = torch.stack([rows(model, w).sum(0).square().sum() for w, _ in PAIRS])
-    assert got.score.dtype == torch.float64
-    assert bool(torch.isfinite(got.score).all())
-    assert float(((got.score - exact.score).abs() / scale).max()) < 1e-5
+    assert got.value.dtype == torch.float64
+    assert bool(torch.isfinite(got.value).all())
+    assert float(((got.value - exact.value).abs() / scale).max()) < 1e-5
     errors = []
     for number, (w, other) in enumerate(PAIRS):  # the negative control: the same in the model's own precision
         h, k = (rows(model, s).to(dtype).sum(0) for s in (w, other))
         assert bool(torch.isfinite(h).all())
         naive = (h * k).sum() - torch.linalg.vector_norm(h) ** 2
-        errors.append(float((naive.double() - exact.score[number]).abs() / scale[number]))
+        errors.append(float((naive.double() - exact.value[number]).abs() / scale[number]))
     assert max(errors) > 2e-3 if dtype == torch.bfloat16 else not np.isfinite(errors).any()
 
 
@@ -100,11 +100,11 @@ lengths = st.integers(1, 9).map(lambda n: torch.tensor([n]))
 def test_identities(w: Tensor, other: Tensor, n: Tensor, m: Tensor) -> None:
     one = torch.tensor([1])
     there, back = similarity(w, other, n, m), similarity(other, w, m, n)
-    torch.testing.assert_close(there.score + back.score, -(w - other).square().sum(-1), rtol=1e-9, atol=1e-6)
-    assert float(similarity(w, w, n, n).score) == 0
-    torch.testing.assert_close(similarity(w / n, other / m, one, one).score, there.length_normalised)
-    torch.testing.assert_close(similarity(2 * w, 2 * other, n, m).score, 4 * there.score)
-    assert float(similarity(w, -w, one, one).score) <= 0
+    torch.testing.assert_close(there.value + back.value, -(w - other).square().sum(-1), rtol=1e-9, atol=1e-6)
+    assert float(similarity(w, w, n, n).value) == 0
+    torch.testing.assert_close(similarity(w / n, other / m, one, one).value, there.length_normalised)
+    torch.testing.assert_close(similarity(2 * w, 2 * other, n, m).value, 4 * there.value)
+    assert float(similarity(w, -w, one, one).value) <= 0
 
 
 def test_alike_responses_keep_their_digits() -> None:
@@ -112,7 +112,7 @@ def test_alike_responses_keep_their_digits() -> None:
     w = torch.full((1, 3), 1e8, dtype=torch.float64)
     other = w.clone()
     other[0, 0] += 2.0**-26
-    got = similarity(w, other, torch.tensor([1]), torch.tensor([1])).score
+    got = similarity(w, other, torch.tensor([1]), torch.tensor([1])).value
     torch.testing.assert_close(got, torch.tensor([1e8 * 2.0**-26], dtype=torch.float64), rtol=1e-12, atol=0)
     assert float((w * other).sum() - (w * w).sum()) != pytest.approx(float(got), rel=0.1)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from dynamics import DPO, IPO, SFT, InvalidArgument, PreferenceLoss, SimPO, pairs
 from dynamics.language_model import pair_drives, predict_change, sequence_kernel, tiny_model
 from dynamics.language_model.kernel.sequence_kernel import TIED_CROSS
-from dynamics.language_model.prediction.drives import objective_slopes
+from dynamics.language_model.prediction.drives import dloss_dlog_probs
 from dynamics.losses import get_loss
 from tests.dynamics.language_model.brute_force import SEQUENCES, own_log_probs, reference_logits, scores
 
@@ -63,7 +63,7 @@ def test_the_prediction_is_the_score_times_the_gradient_of_the_loss(loss: Prefer
     expected = -1e-3 * (g @ loss_gradient(model, loss, [0, 2], [3, 4], weight))
     assert float((got.predict(1e-3) - expected).abs().max()) < 1e-11 * float(expected.abs().max())
     by_hand = predict_change(
-        got.account.kernel,
+        got.sequence_kernel.kernel,
         got.log_probs,
         got.preferences,
         loss=loss,
@@ -93,8 +93,8 @@ def test_other_responses_do_not_change_the_drive_and_come_after_the_pair() -> No
     alone = pair_drives(model, SEQUENCES[:2])
     among = pair_drives(model, SEQUENCES)
     torch.testing.assert_close(alone.drive, among.drive[:, :2], rtol=1e-10, atol=1e-10)
-    assert among.slopes.count_nonzero() == 2
-    assert among.slopes[0] == -among.slopes[1] < 0
+    assert among.dloss_dlog_probs.count_nonzero() == 2
+    assert among.dloss_dlog_probs[0] == -among.dloss_dlog_probs[1] < 0
 
 
 def test_without_the_tied_cross_terms_the_prediction_is_wrong() -> None:
@@ -108,11 +108,11 @@ def test_without_the_tied_cross_terms_the_prediction_is_wrong() -> None:
 
 def test_parameters_and_other_options_reach_the_kernel() -> None:
     model = tiny_model("qwen2")
-    some = pair_drives(model, SEQUENCES, 0, 3, parameters="*mlp*", route="product")
+    some = pair_drives(model, SEQUENCES, 0, 3, parameters="*mlp*", contraction="materialised")
     g = scores(model, SEQUENCES, lambda name: "mlp" in name)
     expected = g @ (g[0] - g[3])
     assert float((some.drive[0] - expected).abs().max()) < 1e-11 * float(expected.abs().max())
-    assert set(some.account.route.values()) <= {"product", "unused"}
+    assert set(some.sequence_kernel.contractions.values()) <= {"materialised", "unused"}
 
 
 def test_bad_arguments_are_named() -> None:
@@ -128,4 +128,4 @@ def test_bad_arguments_are_named() -> None:
     with pytest.raises(InvalidArgument, match="kernel"):
         predict_change(torch.eye(3), [-1.0, -2.0], pairs(0, 1, shape=(2,)), loss=DPO(), learning_rate=0.1)
     with pytest.raises(InvalidArgument, match="log_probs"):
-        objective_slopes(torch.zeros(3), pairs(0, 1, shape=(2,)), DPO())
+        dloss_dlog_probs(torch.zeros(3), pairs(0, 1, shape=(2,)), DPO())

@@ -27,11 +27,13 @@ def test_the_prediction_is_right_to_first_order(architecture: str, loss: Prefere
     model = tiny_model(architecture)
     how: dict[str, Any] = {"weight": [1.0, 0.5], "loss": loss, "reference": REFERENCE}
     steps = [model_step(model, SEQUENCES, [0, 2], [3, 4], learning_rate=eta, **how) for eta in RATES]
-    errors = [float((s.actual - s.predicted).norm()) for s in steps]
+    errors = [float((s.actual_log_change - s.predicted_log_change).norm()) for s in steps]
     assert slope(RATES, errors) == pytest.approx(2, abs=0.02)
     assert bool((steps[0].relative_error < 1e-3).all())
     for eta, s in zip(RATES, steps, strict=True):  # the kernel and forward mode share no code
-        assert float((s.predict(eta) - s.predicted).abs().max()) < 1e-11 * float(s.predicted.abs().max())
+        assert float((s.predict(eta) - s.predicted_log_change).abs().max()) < 1e-11 * float(
+            s.predicted_log_change.abs().max()
+        )
 
 
 @pytest.mark.parametrize(
@@ -43,9 +45,9 @@ def test_the_prediction_is_right_to_first_order_for_adamw(architecture: str, tie
     how: dict[str, Any] = {"weight": [1.0, 0.5], "loss": DPO(beta=0.5), "optimizer": AdamW()}
     steps = [model_step(model, SEQUENCES, [0, 2], [3, 4], learning_rate=eta, **how) for eta in RATES]
     for number in range(len(SEQUENCES)):
-        errors = [float((s.actual - s.predicted)[number].abs()) for s in steps]
+        errors = [float((s.actual_log_change - s.predicted_log_change)[number].abs()) for s in steps]
         assert slope(RATES, errors) == pytest.approx(2, abs=0.05)
-    wrong = [float((s.actual - s.predict(eta)).norm()) for eta, s in zip(RATES, steps, strict=True)]
+    wrong = [float((s.actual_log_change - s.predict(eta)).norm()) for eta, s in zip(RATES, steps, strict=True)]
     assert slope(RATES, wrong) == pytest.approx(1, abs=0.02)
     assert bool((steps[0].relative_error < 1e-3).all())
 
@@ -61,10 +63,12 @@ def test_a_live_optimizer_takes_the_step_that_it_would_take() -> None:
     for eta in RATES:
         optimizer.param_groups[0]["lr"] = eta
         got = model_step(model, SEQUENCES, 0, 3, loss=DPO(beta=0.5), optimizer=optimizer)
-        errors.append(float((got.actual - got.predicted).norm()))
+        errors.append(float((got.actual_log_change - got.predicted_log_change).norm()))
     assert slope(RATES, errors) == pytest.approx(2, abs=0.02)
     first = model_step(model, SEQUENCES, 0, 3, loss=DPO(beta=0.5), optimizer=AdamW(), learning_rate=RATES[-1])
-    assert float((first.predicted - got.predicted).abs().max()) > 0.1 * float(got.predicted.abs().max())
+    assert float((first.predicted_log_change - got.predicted_log_change).abs().max()) > 0.1 * float(
+        got.predicted_log_change.abs().max()
+    )
     assert {int(s["step"]) for s in optimizer.state.values()} == {1}
 
 
@@ -76,10 +80,10 @@ def test_the_sign_of_theorem_one_is_not_that_of_adamw(architecture: str, seed: i
     sgd = model_step(model, pair, learning_rate=1e-8)
     adamw = model_step(model, pair, learning_rate=1e-8, optimizer=AdamW(weight_decay=0.0))
     assert sgd.displaced.tolist() == adamw.displaced.tolist() == [True]
-    assert float(sgd.predicted[0]) < 0 < float(adamw.predicted[0])
-    assert float(sgd.actual[0]) < 0 < float(adamw.actual[0])
+    assert float(sgd.predicted_log_change[0]) < 0 < float(adamw.predicted_log_change[0])
+    assert float(sgd.actual_log_change[0]) < 0 < float(adamw.actual_log_change[0])
     for s in (sgd, adamw):  # the margin grows under both: d . P d >= 0 for any diagonal P >= 0
-        assert float(s.actual[0] - s.actual[1]) > 0
+        assert float(s.actual_log_change[0] - s.actual_log_change[1]) > 0
 
 
 def test_without_the_tied_cross_terms_the_error_falls_only_linearly() -> None:
@@ -90,7 +94,7 @@ def test_without_the_tied_cross_terms_the_error_falls_only_linearly() -> None:
     for eta in RATES:
         s = model_step(model, SEQUENCES, 0, 3, learning_rate=eta, loss=DPO(beta=0.5))
         guess = predict_change(wrong, account.log_probs, s.preferences, loss=DPO(beta=0.5), learning_rate=eta)
-        errors.append(float((s.actual - guess).abs().max()))
+        errors.append(float((s.actual_log_change - guess).abs().max()))
     assert slope(RATES, errors) == pytest.approx(1, abs=0.1)
 
 
@@ -101,8 +105,8 @@ def test_a_padding_token_in_the_input_of_a_tied_model() -> None:
     """
     model = tiny_model("llama", pad_token_id=2)
     steps = [model_step(model, SEQUENCES, 0, 3, learning_rate=eta, loss=DPO(beta=0.5)) for eta in RATES]
-    errors = [float((s.actual - s.predicted).norm()) for s in steps]
-    kernel = [float((s.actual - s.predict(eta)).norm()) for eta, s in zip(RATES, steps, strict=True)]
+    errors = [float((s.actual_log_change - s.predicted_log_change).norm()) for s in steps]
+    kernel = [float((s.actual_log_change - s.predict(eta)).norm()) for eta, s in zip(RATES, steps, strict=True)]
     assert slope(RATES, errors) == pytest.approx(2, abs=0.02)
     assert slope(RATES, kernel) == pytest.approx(1, abs=0.05)
 
@@ -113,11 +117,11 @@ def test_theorem_one_on_a_single_pair() -> None:
     got = model_step(model, SEQUENCES, 0, 3, loss=DPO(beta=0.4), learning_rate=1e-3)
     g = scores(model, SEQUENCES)
     torch.testing.assert_close(got.drive, (g @ (g[0] - g[3])).unsqueeze(0), rtol=1e-11, atol=1e-9)
-    torch.testing.assert_close(got.predicted, 1e-3 * 0.4 * 0.5 * got.drive[0], rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(got.predicted_log_change, 1e-3 * 0.4 * 0.5 * got.drive[0], rtol=1e-11, atol=1e-12)
     assert float(got.margin) == 0
     assert float(got.urgency) == 0.5
     assert got.displaced.tolist() == [bool(got.drive[0, 0] < 0)]
-    assert float(got.predicted[0] - got.predicted[3]) > 0  # the margin itself always grows
+    assert float(got.predicted_log_change[0] - got.predicted_log_change[3]) > 0  # the margin itself always grows
 
 
 def test_displacement_is_seen_and_happens() -> None:
@@ -125,7 +129,7 @@ def test_displacement_is_seen_and_happens() -> None:
     found = []
     for seed in range(12):
         got = model_step(tiny_model("qwen2", seed=seed), SEQUENCES, 0, 3, loss=DPO(beta=0.5), learning_rate=1e-7)
-        assert bool(got.displaced[0]) == bool(got.actual[0] < 0)
+        assert bool(got.displaced[0]) == bool(got.actual_log_change[0] < 0)
         found.append(bool(got.displaced[0]))
     assert {True, False} == set(found)
 
@@ -136,7 +140,7 @@ def test_the_step_is_taken_back(optimizer: Any) -> None:
     before = [p.clone() for p in model.parameters()]
     places = [p.data_ptr() for p in model.parameters()]
     got = model_step(model, SEQUENCES, 0, 1, learning_rate=1e-2, optimizer=optimizer)
-    assert float(got.actual.abs().min()) > 1e-6
+    assert float(got.actual_log_change.abs().min()) > 1e-6
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
     assert [p.data_ptr() for p in model.parameters()] == places
     expected = sequence_log_probs(model, SEQUENCES, dtype=torch.float64).total
@@ -147,10 +151,10 @@ def test_only_the_parameters_of_the_filter_move() -> None:
     model = tiny_model("qwen2")
     how: dict[str, Any] = {"parameters": "*mlp*", "loss": DPO(beta=0.5)}
     steps = [model_step(model, SEQUENCES, 0, 3, learning_rate=eta, **how) for eta in RATES]
-    errors = [float((s.actual - s.predicted).abs().max()) for s in steps]
+    errors = [float((s.actual_log_change - s.predicted_log_change).abs().max()) for s in steps]
     assert slope(RATES, errors) == pytest.approx(2, abs=0.1)
     everything = model_step(model, SEQUENCES, 0, 3, learning_rate=RATES[0], loss=DPO(beta=0.5))
-    assert float((everything.actual - steps[0].actual).abs().max()) > float(errors[0])
+    assert float((everything.actual_log_change - steps[0].actual_log_change).abs().max()) > float(errors[0])
 
 
 def test_bad_arguments_are_named() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dynamics import DPO, SGD, AdamW, InvalidArgument, PreferenceLoss
-from dynamics.language_model import moved, parameter_change, sequence_log_probs, tiny_model
+from dynamics.language_model import changed_parameters, parameter_change, sequence_log_probs, tiny_model
 from dynamics.losses import get_loss
 from tests.dynamics.language_model.brute_force import SEQUENCES, own_log_probs, reference_logits
 
@@ -137,13 +137,13 @@ def test_a_pair_that_no_longer_pushes_changes_nothing() -> None:
     assert all(float(t.abs().max()) == 0 for t in got.values())
 
 
-def test_the_model_is_moved_and_put_back_even_after_an_error() -> None:
+def test_the_model_is_changed_and_restored_even_after_an_error() -> None:
     model = tiny_model("gpt2", dtype=torch.bfloat16)
     places = [p.data_ptr() for p in model.parameters()]
     values = [p.clone() for p in model.parameters()]
     change = parameter_change(model, SEQUENCES, **PAIRS, loss=LOSS, learning_rate=1e-9, dtype=torch.float64)
     start = sequence_log_probs(model, SEQUENCES, dtype=torch.float64).total
-    with pytest.raises(ZeroDivisionError), moved(model, change, torch.float64):  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), changed_parameters(model, change, torch.float64):  # noqa: PT012
         after = sequence_log_probs(model, SEQUENCES, dtype=torch.float64).total
         assert float((after - start).abs().min()) > 1e-12  # far below what bfloat16 could hold
         raise ZeroDivisionError
@@ -163,5 +163,8 @@ def test_bad_arguments_are_named() -> None:
         parameter_change(model, SEQUENCES, learning_rate=float("nan"))
     with pytest.raises(InvalidArgument, match="rejected"):
         parameter_change(model, SEQUENCES, 0, 9)
-    with pytest.raises(InvalidArgument, match="names of the model's parameters"), moved(model, {"no": torch.ones(1)}):
+    with (
+        pytest.raises(InvalidArgument, match="names of the model's parameters"),
+        changed_parameters(model, {"no": torch.ones(1)}),
+    ):
         pass

@@ -10,7 +10,7 @@ from torch import Tensor
 from dynamics import DPO, AdamW, InvalidArgument
 from dynamics.language_model import (
     TokenSequence,
-    moved,
+    changed_parameters,
     next_token_log_probs,
     parameter_change,
     predict_change,
@@ -51,7 +51,7 @@ def test_it_is_the_derivative_along_the_step(architecture: str, tied: bool) -> N
     h = 1e-5
     sides = []
     for sign in (1, -1):
-        with moved(model, {name: sign * h * t for name, t in change.items()}):
+        with changed_parameters(model, {name: sign * h * t for name, t in change.items()}):
             sides.append(reference_log_probs(model, shift.contexts))
     scale = float(shift.log_change.abs().max())
     assert scale > 1e-2
@@ -59,7 +59,7 @@ def test_it_is_the_derivative_along_the_step(architecture: str, tied: bool) -> N
     assert float(((sides[0].exp() - sides[1].exp()) / (2 * h) - shift.change).abs().max()) < 1e-6 * scale
     assert float(shift.change.abs().max()) > 1e-3
     assert float(shift.change.sum(-1).abs().max()) < 1e-12
-    torch.testing.assert_close(shift.moved, shift.change.clamp(min=0).sum(-1), rtol=1e-10, atol=1e-14)
+    torch.testing.assert_close(shift.shifted_mass, shift.change.clamp(min=0).sum(-1), rtol=1e-10, atol=1e-14)
 
 
 def test_a_change_that_forgets_a_part_of_the_step_is_seen() -> None:
@@ -80,7 +80,7 @@ def test_the_error_falls_with_the_square_of_the_learning_rate(optimizer: Any) ->
     for eta in RATES:
         change = parameter_change(model, PAIR, loss=DPO(beta=0.5), learning_rate=eta, optimizer=optimizer)
         predicted = vocabulary_shift(model, change, CONTEXTS).change
-        with moved(model, change):
+        with changed_parameters(model, change):
             actual = next_token_log_probs(model, CONTEXTS).exp() - before
         errors.append(float((actual - predicted).norm()))
         halves.append(float((actual - predicted / 2).norm()))
@@ -90,7 +90,7 @@ def test_the_error_falls_with_the_square_of_the_learning_rate(optimizer: Any) ->
 
 @pytest.mark.parametrize(("architecture", "tied"), MODELS)
 def test_the_kernel_says_the_same_of_every_next_token(architecture: str, tied: bool) -> None:
-    """An independent route: the kernel over one-token responses, one for each entry of the vocabulary."""
+    """An independent contraction: the kernel over one-token responses, one for each entry of the vocabulary."""
     model = tiny_model(architecture, tied=tied)
     shift = vocabulary_shift(model, parameter_change(model, PAIR, **HOW), [(9, 8, 7)])
     every = [*PAIR, *(TokenSequence((9, 8, 7, y), 3) for y in range(23))]
@@ -142,7 +142,7 @@ def test_a_padding_token_in_the_input_of_a_tied_model() -> None:
         row = change["model.embed_tokens.weight"][2]
         assert bool((row != 0).any()) == tied
         shift = vocabulary_shift(model, change, [(1, 2, 3)])
-        with moved(model, {name: 1e-5 * t for name, t in change.items()}):
+        with changed_parameters(model, {name: 1e-5 * t for name, t in change.items()}):
             difference = (reference_log_probs(model, [(1, 2, 3)]) - shift.log_probs) / 1e-5
         torch.testing.assert_close(difference, shift.log_change, rtol=1e-3, atol=1e-3)
         every = [*PAIR, *(TokenSequence((1, 2, 3, y), 3) for y in range(23))]
@@ -162,7 +162,7 @@ def test_gainers_and_losers() -> None:
     assert [t.change for t in gained] == sorted((t.change for t in gained), reverse=True)
     assert [t.change for t in lost] == sorted(t.change for t in lost)
     assert all(t.change > 0 and t.log_change > 0 for t in gained)
-    assert sum(t.change for t in gained) == pytest.approx(float(shift.moved[1]))
+    assert sum(t.change for t in gained) == pytest.approx(float(shift.shifted_mass[1]))
     assert sum(t.probability for t in (*gained, *lost)) == pytest.approx(1)
     first = shift.gainers(1, 1, tokenizer)[0]
     assert first.text == tokenizer.decode([first.token])

@@ -9,10 +9,10 @@ import torch
 
 from dynamics import InvalidArgument
 from dynamics.language_model import load, tiny_model
-from dynamics.language_model.shortage import OutOfMemory, out_of_memory, telling_shortage
+from dynamics.language_model.out_of_memory import OutOfMemory, is_out_of_memory, raising_out_of_memory
 from tests.dynamics.language_model.tokenizers import byte_tokenizer
 
-SAYINGS = [
+MESSAGES = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
@@ -26,29 +26,29 @@ SAYINGS = [
     RuntimeError("std::bad_alloc"),
     MemoryError(),
     MemoryError("Unable to allocate 1.00 GiB for an array"),
-    OutOfMemory("sequences", "9, out of memory", "fewer", 5, 4),
+    OutOfMemory("sequences", "9 of them do not fit", "use fewer", 5, 4),
 ]
 
 
-@pytest.mark.parametrize("problem", SAYINGS, ids=lambda p: str(p)[:30])
-def test_every_way_of_saying_that_memory_ran_out(problem: BaseException) -> None:
-    assert out_of_memory(problem)
-    with pytest.raises(OutOfMemory), telling_shortage("sequences", 3):
+@pytest.mark.parametrize("problem", MESSAGES, ids=lambda p: str(p)[:30])
+def test_every_message_about_memory_is_recognised(problem: BaseException) -> None:
+    assert is_out_of_memory(problem)
+    with pytest.raises(OutOfMemory), raising_out_of_memory("sequences", 3):
         raise problem
 
 
 @pytest.mark.parametrize("problem", [RuntimeError("shapes differ"), ValueError("out of memory"), KeyError("memory")])
 def test_other_errors_are_left_alone(problem: Exception) -> None:
-    assert not out_of_memory(problem)
-    with pytest.raises(type(problem)), telling_shortage("sequences", 3):
+    assert not is_out_of_memory(problem)
+    with pytest.raises(type(problem)), raising_out_of_memory("sequences", 3):
         raise problem
 
 
 def test_the_error_is_of_both_kinds_and_crosses_a_process_border() -> None:
-    problem = pickle.loads(pickle.dumps(OutOfMemory("sequences", "9", "fewer", 5, 4)))
+    problem = pickle.loads(pickle.dumps(OutOfMemory("sequences", "9 do not fit", "use fewer", 5, 4)))
     assert isinstance(problem, InvalidArgument)
     assert isinstance(problem, MemoryError)
-    assert (problem.needed, problem.available, str(problem)) == (5, 4, "sequences: got 9; allowed: fewer")
+    assert (problem.needed, problem.available, str(problem)) == (5, 4, "sequences: 9 do not fit; use fewer")
 
 
 @pytest.mark.parametrize("where", ["transformers.AutoModelForCausalLM.from_pretrained", "torch.nn.Module.to"])
@@ -64,5 +64,5 @@ def test_a_model_that_does_not_fit_is_refused_in_words(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr(where, fails)
-    with pytest.raises(OutOfMemory, match="allowed: a smaller model, a narrower dtype"):
+    with pytest.raises(OutOfMemory, match="does not fit into memory; use a smaller model, a narrower dtype"):
         load(tmp_path)

@@ -1,64 +1,87 @@
-"""Rows as the model will see them: prompt and responses with every special token, and how many tokens they are."""
+"""``python -m dynamics pairs --show``: rows as the model will see them, with every special token."""
 
 from __future__ import annotations
 
 import re
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from dynamics.errors import InvalidArgument
+from dynamics.commands.inputs import find_max_tokens, open_data
+from dynamics.commands.printing import print_lines
+from dynamics.commands.shared import Options
+from dynamics.errors import InvalidArgument, check_count
+from dynamics.language_model.loading import load_tokenizer
 from dynamics.language_model.pair_audit.data import PairSource
 from dynamics.language_model.pair_audit.reading import RESPONSES
 from dynamics.language_model.pair_audit.tokens import TokenizedPair, decode, special_ids, tokenize_pair
 
-PROMPT_LINES = 12  # of a prompt that are shown: its beginning and its end
+PROMPT_LINES = 12  # lines of a prompt that are shown: its beginning and its end
 RESPONSE_LINES = 8
-INDENT = 10
+INDENT = 10  # width of the column with "prompt", "chosen", "rejected"
 
 VISIBLE = {"\n": "⏎\n", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"}
-"""White space that would not be seen; a space is shown as a dot where a line of text begins or ends with it."""
+"""White space that would be invisible. A space is shown as a dot where a line begins or ends with it."""
 
 
-def show_rows(console: Console, source: PairSource, tokenizer: Any, longest: int | None, count: int) -> None:
-    """Print the first rows of a data set as the model will see them, those that are skipped with the reason.
+def show_command(options: Options, console: Console, count: int, out: Path | None = None) -> None:
+    """Print the first rows as the model will see them; only its tokenizer is loaded.
 
     Args:
-        console: where to.
-        source: the data.
+        options: the shared options.
+        console: where to print.
+        count: how many rows.
+        out: the file for results that was given, which is left alone.
+    """
+    source = open_data(options, console)
+    tokenizer, config = load_tokenizer(options.model, revision=options.revision)
+    console.print()
+    show_rows(console, source, tokenizer, find_max_tokens(config, options), check_count("show", count))
+    if out is not None:
+        print_lines(console, [f"Nothing was audited, and nothing was written to {out}: leave out --show for that."])
+
+
+def show_rows(console: Console, source: PairSource, tokenizer: Any, max_tokens: int | None, count: int) -> None:
+    """Print the first rows of a data set as the model will see them, and of a row that will be skipped the reason.
+
+    Args:
+        console: where to print.
+        source: the data set.
         tokenizer: a Hugging Face tokenizer.
-        longest: most tokens of a sequence.
+        max_tokens: most tokens of a sequence.
         count: how many rows.
     """
     for row in islice(source.read(), count):
         console.print(Text(f"row {row.number}" + f" ({row.place})" * (row.place != f"row {row.number}"), style="bold"))
-        try:
-            if row.pair is None:
-                raise InvalidArgument("data", row.place, row.problem)
-            _show_pair(console, tokenizer, tokenize_pair(tokenizer, row.pair, longest))
-        except InvalidArgument as problem:
-            _line(console, "skipped", Text(row.problem or str(problem)))
+        if row.pair is None:
+            _line(console, "skipped", Text(row.problem))
+        else:
+            try:
+                _show_pair(console, tokenizer, tokenize_pair(tokenizer, row.pair, max_tokens))
+            except InvalidArgument as problem:
+                _line(console, "skipped", Text(str(problem)))
         console.print()
     console.print(
-        "⏎ line break, ⇥ tab, · space at an end; special tokens as the tokenizer writes them. Log-probabilities are "
-        "sums over the tokens of a response, given those of the prompt."
+        "⏎ line break, ⇥ tab, · space at the end of a line; special tokens as the tokenizer writes them. A "
+        "log-probability is the sum over the tokens of a response, given those of the prompt."
     )
 
 
-def _show_pair(console: Console, tokenizer: Any, made: TokenizedPair) -> None:
-    chosen = made.sequences.chosen
+def _show_pair(console: Console, tokenizer: Any, pair: TokenizedPair) -> None:
+    chosen = pair.sequences.chosen
     prompt = decode(tokenizer, chosen.prompt)
     _line(console, "prompt", _count(chosen.prompt_tokens))
     _text(console, tokenizer, prompt, PROMPT_LINES)
-    for name, sequence in zip(RESPONSES, made.sequences, strict=True):
+    for name, sequence in zip(RESPONSES, pair.sequences, strict=True):
         _line(console, name, _count(sequence.length))
         whole = decode(tokenizer, sequence.ids)
         known = whole.startswith(prompt)  # alone, some tokenizers drop the space that a response begins with
         response = whole[len(prompt) :] if known else decode(tokenizer, sequence.response)
         _text(console, tokenizer, response, RESPONSE_LINES)
-    for sentence in made.sentences():
+    for sentence in pair.sentences():
         _line(console, "note", Text(sentence, style="yellow"))
 
 

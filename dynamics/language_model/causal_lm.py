@@ -1,0 +1,95 @@
+"""What this package needs of a causal language model, as a type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from dynamics.errors import InvalidArgument
+
+
+class HasLogits(Protocol):
+    """The output of a language model.
+
+    Attributes:
+        logits: ``(sequences, positions, vocabulary)``.
+    """
+
+    logits: Tensor
+
+
+class CausalLM(Protocol):
+    """A causal language model in the form that Hugging Face transformers gives it.
+
+    It is a ``torch.nn.Module`` that maps token ids to logits, where the logits at a position depend on the tokens up to
+    that position only. Models with adapters from peft have this form too.
+
+    Attributes:
+        config: the configuration that transformers keeps with every model.
+    """
+
+    config: Any
+
+    def __call__(self, *, input_ids: Tensor, use_cache: bool) -> HasLogits:
+        """Return the logits for token ids ``(sequences, positions)``."""
+        ...
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the token embedding."""
+        ...
+
+    def get_output_embeddings(self) -> nn.Module | None:
+        """Return the head, the linear map from hidden states to logits; None if the model has none."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all parameters and stored buffers, as ``torch.nn.Module.state_dict`` does."""
+        ...
+
+    def modules(self) -> Iterator[nn.Module]:
+        """Yield all modules, as ``torch.nn.Module.modules`` does."""
+        ...
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Yield all parameters, as ``torch.nn.Module.parameters`` does."""
+        ...
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield all parameters with their names, as ``torch.nn.Module.named_parameters`` does."""
+        ...
+
+
+def as_module(model: CausalLM | nn.Module) -> nn.Module:
+    """Return the model as a torch module.
+
+    Raises:
+        InvalidArgument: the model is not a torch module.
+
+    Example:
+        >>> as_module("gpt2")
+        Traceback (most recent call last):
+            ...
+        dynamics.errors.InvalidArgument: model: got gpt2; allowed: a causal language model, such as load() returns
+    """
+    if not isinstance(model, nn.Module):
+        raise InvalidArgument("model", model, "a causal language model, such as load() returns")
+    return model
+
+
+@contextmanager
+def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """Replace the ``forward`` of this one module, and restore it at the end."""
+    before = module.__dict__.get("forward")
+    module.forward = forward
+    try:
+        yield
+    finally:
+        if before is None:
+            del module.forward
+        else:
+            module.forward = before

@@ -1,0 +1,149 @@
+"""What a predicate's code may not do: look at how its numbers are represented, or compute with floats.
+
+A predicate is read in symbols, in fractions and in intervals, and must be the same statement each time. Python lets
+code ask what kind of object a number is (``isinstance``, ``type``, ``is``), which a symbol cannot notice; a statement
+that did so could be true of every symbol and false of every fraction. Comparisons that involve only floats do not reach
+a symbol either. Both are found in the byte code before a predicate is run.
+"""
+
+from __future__ import annotations
+
+import dis
+import sys
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from theory.proof.symbols import NotAStatement
+
+REPRESENTATION = {
+    *("isinstance", "issubclass", "type", "id", "dir", "callable"),
+    *("globals", "locals", "eval", "exec", "__dict__", "__class__"),
+}
+WHOLE = {"isqrt", "prod", "comb", "perm", "gcd", "lcm", "factorial"}  # of the module math: exact on whole numbers
+FLOATING = {"math", "cmath", "numpy", "mpmath", "scipy", "torch", "statistics"}
+
+
+def check_reading(*predicates: Callable[..., Any]) -> None:
+    """Raise unless predicates read the same whatever their numbers are made of, and compute without floats.
+
+    Raises:
+        NotAStatement: one asks for the type or the identity of a number, or computes with floats.
+
+    Example:
+        >>> check_reading(lambda w: (w.A_w > 0) is not False)
+        Traceback (most recent call last):
+        theory.proof.symbols.NotAStatement: <lambda> asks with `is`: compare with == or with not
+    """
+    for predicate in predicates:
+        problem = representation(predicate) or floats(predicate)
+        if problem:
+            raise NotAStatement(problem)
+
+
+def representation(predicate: Callable[..., Any]) -> str:
+    """Return how a predicate looks at what its numbers are made of, in words; "" if it does not."""
+    for function in _functions(predicate):
+        for code in _codes(function.__code__):
+            before = None
+            for step in dis.get_instructions(code):
+                name = step.argval if isinstance(step.argval, str) else ""
+                if step.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_ATTR", "LOAD_METHOD") and name in REPRESENTATION:
+                    return f"{function.__name__} uses {name}: a statement must read the same whatever its numbers are"
+                if step.opname == "IS_OP" and before is not None and not _harmless(before):
+                    return f"{function.__name__} asks with `is`: compare with == or with not"
+                before = step
+    return ""
+
+
+def floats(predicate: Callable[..., Any]) -> str:
+    """Return where a predicate computes with floats, in words; "" if nowhere.
+
+    Example:
+        >>> import math
+        >>> floats(lambda: math.log(2) < 1), floats(lambda n: math.comb(n, 2) == n * (n - 1) // 2)
+        ('<lambda> computes with floats (math.log)', '')
+    """
+    for function in _functions(predicate):
+        for code in _codes(function.__code__):
+            for constant in code.co_consts:
+                if isinstance(constant, (float, complex)):
+                    return f"{function.__name__} computes with floats ({constant!r})"
+            steps = list(dis.get_instructions(code))
+            for step, after in zip(steps, [*steps[1:], None], strict=True):
+                if step.opname not in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"):
+                    continue
+                if step.argval == "float":
+                    return f"{function.__name__} computes with floats (float)"
+                value = _found(function, step.argval)
+                whole = isinstance(value, ModuleType)
+                module = value.__name__ if whole else getattr(value, "__module__", None)
+                asked = after.argval if whole and after is not None else getattr(value, "__name__", step.argval)
+                if str(module).split(".")[0] in FLOATING and asked not in WHOLE:
+                    return f"{function.__name__} computes with floats ({module}.{asked})"
+    return ""
+
+
+def _harmless(operand: dis.Instruction) -> bool:
+    """Return whether what is asked for with ``is`` is None, or something with a global name, such as a function."""
+    return (operand.opname == "LOAD_CONST" and operand.argval is None) or operand.opname == "LOAD_GLOBAL"
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _found(function: FunctionType, name: str) -> Any:
+    """Return what a name means inside a function; None if it is not known before it runs."""
+    if name in function.__code__.co_freevars and function.__closure__:
+        cell = function.__closure__[function.__code__.co_freevars.index(name)]
+        try:
+            return cell.cell_contents
+        except ValueError:
+            return None
+    return function.__globals__.get(name)
+
+
+@lru_cache(maxsize=4096)
+def _called(function: FunctionType) -> tuple[FunctionType, ...]:
+    """Return the functions of claims that a function names, those that it has as defaults too."""
+    names = {name for code in _codes(function.__code__) for name in (*code.co_names, *code.co_freevars)}
+    values = [_found(function, name) for name in sorted(names)]
+    values += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    return tuple(filter(None, map(_function, values)))
+
+
+def _function(value: Any) -> FunctionType | None:
+    """Return the Python function in a value, if it belongs to a claim: the prover and libraries are not read."""
+    while isinstance(value, partial):
+        value = value.func
+    if not isinstance(value, FunctionType):
+        value = getattr(value, "predicate", None) if type(value).__module__.startswith("theory.") else None
+    if not isinstance(value, FunctionType):
+        return None
+    module = value.__module__ or ""
+    library = module.startswith(("theory.proof", "theory.worlds", "theory.names"))
+    own = module.split(".")[0] in ("theory", "tests", "figures", "__main__") or "." not in module
+    return value if own and not library and module not in sys.stdlib_module_names else None
+
+
+def _functions(predicate: Callable[..., Any]) -> Iterator[FunctionType]:
+    """Yield the function of a predicate and all functions of claims that it calls by name."""
+    while isinstance(predicate, partial):
+        yield from (f for value in predicate.keywords.values() if (f := _function(value)) is not None)
+        predicate = predicate.func
+    first = getattr(predicate, "predicate", predicate)
+    if not isinstance(first, FunctionType):
+        return
+    todo, seen = [first], set()
+    while todo:
+        function = todo.pop()
+        if function in seen:
+            continue
+        seen.add(function)
+        yield function
+        todo += _called(function)

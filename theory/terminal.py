@@ -1,0 +1,52 @@
+"""Mathematics and text for a terminal: LaTeX in Unicode, lines of its width."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from functools import cache
+from typing import Any
+
+NARROWEST = 40
+NORMS = {r"\|": "‖", r"\arg": "arg ", r"\,": " ", r"\;": " ", r"\quad": "  ", r"\qquad": "    "}
+
+
+@cache
+def _converter() -> Any:
+    from pylatexenc.latex2text import LatexNodes2Text, MacroTextSpec, get_default_latex_context_db  # noqa: PLC0415
+
+    database = get_default_latex_context_db()
+    own = [MacroTextSpec(name[1:], simplify_repl=text) for name, text in NORMS.items()]
+    database.add_context_category("own", macros=own, prepend=True)
+    return LatexNodes2Text(latex_context=database, math_mode="text")
+
+
+def readable(latex: str) -> str:
+    r"""Return LaTeX mathematics in Unicode, in one line.
+
+    Example:
+        >>> readable(r"A_w-A_l=\|g_w-g_l\|^2\ge 0")
+        'A_w-A_l=‖g_w-g_l‖^2≥0'
+    """
+    return " ".join(str(_converter().latex_to_text(latex)).split())
+
+
+def readable_text(text: str) -> str:
+    r"""Return text with the mathematics between dollar signs in Unicode.
+
+    Example:
+        >>> readable_text(r"Multiply by $\pi_w\le 1$, which costs 5 %.")
+        'Multiply by π_w≤1, which costs 5 %.'
+    """
+    return re.sub(r"\$([^$]+)\$", lambda found: readable(found[1]), text)
+
+
+def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """Return a text in lines of at most this width, each after the indent.
+
+    Example:
+        >>> wrapped("one two three four five six seven eight nine", 40, "  ")
+        ['  one two three four five six seven', '  eight nine']
+    """
+    room = max(width, NARROWEST)
+    return textwrap.wrap(text, room, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
