@@ -5,7 +5,7 @@ RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 OUT    ?= out
 
-.PHONY: help figures gallery bench portability test check install clean
+.PHONY: help figures gallery bench portability seeds test quick check install clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -16,6 +16,16 @@ figures: $(READY)  ## regenerate every figure into out/ (OUT=folder for another 
 
 gallery: $(READY)  ## the figures and one page of them, out/index.html
 	@$(RUN) -m figures gallery --jobs -1 --out $(OUT)
+
+# About a minute of tests on one core, chosen by cost and by how much of the mathematics passes through them.
+QUICK := tests/test_architecture.py tests/references tests/hostile/test_numerics.py \
+  tests/dynamics/finite tests/dynamics/test_losses.py tests/dynamics/test_losses_relations.py \
+  tests/dynamics/test_policies.py tests/dynamics/test_preferences.py tests/dynamics/test_gradient.py \
+  tests/dynamics/language_model/kernel tests/dynamics/language_model/prediction \
+  tests/theory/test_claim.py tests/theory/test_evidence.py tests/theory/test_worlds.py dynamics
+
+quick: check  ## lint, static types and a minute of tests that see most mistakes
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -q $(QUICK)
 
 test: check  ## lint, static types and the whole test suite
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto -q  # a process for every core, so one thread in each
@@ -28,6 +38,9 @@ bench: $(READY)  ## speed, side by side: tables, JSON with the environment and a
 
 portability: $(READY)  ## the figures as other processors compute them: checks, accuracy, pictures, references (half an hour)
 	@$(RUN) -m tests.portability --tests
+
+seeds: $(READY)  ## the searches of the ledger with 60 seeds: none may change a verdict (an hour)
+	@$(RUN) -m tests.theory.seeds
 
 check: $(READY)  ## lint and static types only
 	@$(RUN) -m ruff check .

@@ -86,7 +86,8 @@ def chosen_push(
     differ for SFT and CPO, for balanced losses, for averages over tokens, and for sums of such losses.
 
     The result is NaN where the loss has no derivative. It is exactly 0 if both derivatives are 0, and also if rounding
-    may have decided its sign, that is if the two terms cancel to at most ``rounding * (|d_w| |g_w|^2 + |d_l| |g_w| |g_l|)``.
+    may have decided its sign, that is if the two terms cancel to at most
+    ``rounding * (|d_w| |g_w|^2 + |d_l| |g_w| |g_l|)``.
 
     Args:
         loss: the preference loss.

@@ -153,7 +153,7 @@ def rejected_falls_at_every_step(arrays: Arrays) -> bool:
 
 @one_pair.check
 def chosen_drive_crosses_zero_at_the_peak(arrays: Arrays) -> bool:
-    """A_w is positive, then negative, and the change of sign is where log pi(y_w) peaks, to within one point."""
+    """A_w is positive, then negative, and the change of sign is where log pi(y_w) peaks, within one point."""
     drive, at = arrays["drive"][:, W], arrays["at"]
     first = int((drive < 0).argmax())
     once = first > 0 and (drive[:first] > 0).all() and (drive[first:] < 0).all()
@@ -171,7 +171,7 @@ def margin_grows_as_predicted(arrays: Arrays) -> bool:
 
 @one_pair.check
 def theorem_1_has_the_signs(arrays: Arrays) -> bool:
-    """Theorem 1 predicts the sign of the next change: of y_l and y* always, of y_w but for one look at its peak."""
+    """Theorem 1 predicts the sign of the next change: of y_l and y* always, of y_w except at one point by its peak."""
     right = np.sign(arrays["predicted"]) == np.sign(arrays["actual"])
     wrong = np.flatnonzero(~right[:, W])
     peak, every = int(arrays["log_probs"][:, W].argmax()), arrays["at"][1] - arrays["at"][0]
@@ -189,7 +189,7 @@ def literal_has_no_value_before_the_peak(arrays: Arrays) -> bool:
 
 @one_pair.check
 def positive_literal_is_a_violation_of_corollary_2(arrays: Arrays) -> bool:
-    """From the peak on it rises, negative and then positive; positive just where pi_w falls by more than pi_l."""
+    """From the peak on it rises, first negative, then positive: positive exactly where pi_w falls by more than pi_l."""
     change_w, change_l, falls, more = _phases(arrays)
     literal = arrays["literal"]
     rises = (np.diff(literal[falls:]) > 0).all()

@@ -11,7 +11,7 @@ from theory.ledger import load_claims
 from theory.worlds import World, tabular
 
 load_claims()
-SEEDS = (9,)  # the one that once divided by zero; python -m tests.theory.seeds tries 60
+SEEDS = (9,)  # the one that once divided by zero; make seeds tries 60
 WORLDS = 15
 
 
