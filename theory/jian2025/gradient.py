@@ -269,7 +269,7 @@ eq_30_batch.proved(
     over=in_a_batch,
     of=lambda c: (c.u * c.own + c.others) / c.N == c.u * c.own,
     given=lambda c: c.N == 1,
-    wrong_given=lambda c: F(3, 2) >= c.N,
+    wrong_given=lambda c: c.N <= 2,
 )
 
 
