@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import os
 import re
 import shutil
@@ -50,6 +51,17 @@ def follow(text: str, copy: Path) -> list[str]:
             assert before.count(step["line"] + "\n") == 1, f"{path.name} has not one line {step['line']!r}"
             path.write_text(before.replace(step["line"] + "\n", step["line"] + "\n" + step["code"]), encoding="utf-8")
     return commands
+
+
+def test_the_examples_run() -> None:
+    """Blocks that begin with a prompt are a session; the others are files, whose own docstrings have prompts too."""
+    blocks = re.findall(r"^```python\n(>>> .*?)^```$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 2
+    examples = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "CONTRIBUTING.md", str(GUIDE), 0)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    runner.run(examples)
+    assert runner.failures == 0
+    assert runner.tries >= 5
 
 
 def run(command: str, copy: Path) -> None:
