@@ -108,16 +108,25 @@ class Together(NamedTuple):
     theta: torch.Tensor
     reference: torch.Tensor
     preferences: Preferences
+    learning_rate: float
 
 
 def put_together(batch: list[World]) -> Together:
-    """Return independent worlds as prompts of one log-linear policy; a learning rate becomes the weight of pairs."""
+    """Return independent worlds as prompts of one log-linear policy, each with its own learning rate.
+
+    The objective is the mean over the pairs of all worlds. A pair weighs its share of its own world's mean times that
+    world's learning rate; the learning rate of all is the total of these weights, which the mean divides by.
+    """
     count = len(batch)
     features = np.zeros((count, 3, 3 * count))
     for x, world in enumerate(batch):
         features[x, :, 3 * x : 3 * x + 3] = world.features
     chosen, rejected, weight = np.array(
-        [(3 * x + w, 3 * x + r, v * world.learning_rate) for x, world in enumerate(batch) for w, r, v in world.pairs]
+        [
+            (3 * x + w, 3 * x + r, v / sum(own for _, _, own in world.pairs) * world.learning_rate)
+            for x, world in enumerate(batch)
+            for w, r, v in world.pairs
+        ]
     ).T
     return Together(
         LogLinear(features, base_measure=np.stack([world.base for world in batch])),
@@ -129,4 +138,5 @@ def put_together(batch: list[World]) -> Together:
             torch.tensor(weight),
             (count, 3),
         ),
+        float(weight.sum()),
     )

@@ -112,7 +112,7 @@ def check_steps(page: Page, batch: list[World], loss: dict[str, Any]) -> None:
         together.theta,
         preferences=together.preferences,
         loss=made,
-        learning_rate=1.0,
+        learning_rate=together.learning_rate,
         reference=together.reference,
     )
     got = page.evaluate("worlds => worlds.map(P.step)", [as_javascript(world, loss) for world in batch])
@@ -200,7 +200,7 @@ def test_many_steps(page: Page) -> None:
         together.theta,
         together.preferences,
         loss=python_loss(loss),
-        learning_rate=1.0,
+        learning_rate=together.learning_rate,
         steps=50,
         reference=together.reference,
     )
@@ -223,7 +223,7 @@ def check_flows(page: Page, batch: list[World], loss: dict[str, Any]) -> None:
         together.policy,
         together.theta,
         together.preferences,
-        TIMES,
+        [together.learning_rate * t for t in TIMES],
         loss=python_loss(loss),
         reference=together.reference,
     )
@@ -319,8 +319,8 @@ WRONG: dict[str, tuple[str, str, Callable[[Page], None]]] = {
     "a step twice as long": ("world.learningRate * sum(push", "2 * world.learningRate * sum(push", stepped),
     "a change of log pi": ("predicted: slope.map((value, y) => p[y] * value)", "predicted: slope", stepped),
     "a second order without its half": (SECOND, SECOND.replace(" / 2", ""), stepped),
-    "no push upon the rejected": ("push[rejected] -= weight * found[k].rejected;", "", stepped),
-    "weights left out": ("push[chosen] -= weight * found", "push[chosen] -= found", stepped),
+    "no push upon the rejected": ("push[rejected] -= share[k] * found[k].rejected;", "", stepped),
+    "weights left out": ("push[chosen] -= share[k] * found", "push[chosen] -= found", stepped),
     "scores that are not centred": ("p[z] * (value - other[i])", "p[z] * value", stepped),
     "a reference of the wrong sign": (LOG_RATIO, LOG_RATIO.replace(" - pair", " + pair"), valued("dpo")),
     "an urgency that loses its tail": ("slope: (z) => -sigmoid(-z)", "slope: (z) => sigmoid(z) - 1", valued("dpo")),

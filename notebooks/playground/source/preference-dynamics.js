@@ -213,7 +213,7 @@ const PreferenceDynamics = (() => {
 
   const kernel = (g) => g.map((a) => g.map((b) => dot(a, b)));
 
-  // ---------------------------------------------------------------- the objective: the weighted sum of the pairs' losses
+  // ---------------------------------------------------------------- the objective: the weighted mean of the pairs' losses
 
   const losses = (world, logP, reference) =>
     world.pairs.map(({ chosen, rejected }) =>
@@ -225,12 +225,21 @@ const PreferenceDynamics = (() => {
       }),
     );
 
+  /** The share of each pair in the mean: only ratios of weights matter. */
+  function shares({ pairs }) {
+    const total = sum(pairs.map(({ weight }) => weight));
+    return pairs.map(({ weight }) => weight / total);
+  }
+
+  /** The objective: the weighted mean of the losses. */
+  const mean = (world, found) => sum(shares(world).map((share, k) => share * found[k].value));
+
   /** Minus the gradient of the objective in every log pi taken as free. */
   function pushes(world, logP, found) {
-    const push = logP.map(() => 0);
-    world.pairs.forEach(({ chosen, rejected, weight }, k) => {
-      push[chosen] -= weight * found[k].chosen;
-      push[rejected] -= weight * found[k].rejected;
+    const push = logP.map(() => 0), share = shares(world);
+    world.pairs.forEach(({ chosen, rejected }, k) => {
+      push[chosen] -= share[k] * found[k].chosen;
+      push[rejected] -= share[k] * found[k].rejected;
     });
     return push;
   }
@@ -265,8 +274,8 @@ const PreferenceDynamics = (() => {
       margin: found.map((loss) => loss.margin),
       newMargin: after_.map((loss) => loss.margin),
       urgency: found.map((loss) => loss.urgency),
-      loss: sum(found.map((loss, k) => world.pairs[k].weight * loss.value)),
-      newLoss: sum(after_.map((loss, k) => world.pairs[k].weight * loss.value)),
+      loss: mean(world, found),
+      newLoss: mean(world, after_),
       actual: before.map((value, y) => expDifference(value, after[y])),
       predicted: slope.map((value, y) => p[y] * value),
       secondOrder: slope.map((value, y) => p[y] * value + (p[y] * (value * value - variance)) / 2),
