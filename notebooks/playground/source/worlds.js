@@ -49,7 +49,7 @@ const Worlds = (() => {
       paper: "wipf2024",
       title: "Learning under a constraint",
       text: "All pairs are asked; the target is (1, 9, 1)/11. The features tie the first two responses together, so the target cannot be reached. DPO settles at 7/17 each, the objective of RLHF at 3/7. Choose tabular features and the target is reached.",
-      state: { kind: "line", features: [[1, 0], [1, 0], [0, 0]], told: "rewards", rewards: [0, Math.log(9), 0], beta: 1, rate: 0.5, steps: 60, chart: "logs" },
+      state: { kind: "line", features: [[1, 0], [1, 0], [0, 0]], told: "rewards", rewards: [0, Math.log(9), 0], beta: 1, rate: 1.5, steps: 60, chart: "logs" },
     },
     "feng2024-speeds": {
       paper: "feng2024",
@@ -73,7 +73,7 @@ const Worlds = (() => {
       paper: "ma2025",
       title: "A cycle of preferences",
       text: "Each response beats the next one 9 times in 10, round in a circle. The replicator of the game itself would go round for ever. DPO comes to rest, at the reference.",
-      state: { kind: "tabular", p: [0.05, 0.5, 0.45], ref: [0.2, 0.3, 0.5], told: "cycle", beta: 0.5, rate: 1, steps: 120, field: "replicator" },
+      state: { kind: "tabular", p: [0.05, 0.5, 0.45], ref: [0.2, 0.3, 0.5], told: "cycle", beta: 0.5, rate: 3, steps: 120, field: "replicator" },
     },
     "ma2025-balanced": {
       paper: "ma2025",
