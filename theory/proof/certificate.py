@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +62,36 @@ class Certificate:
 def second_opinion(text: str, work: int = 20_000, milliseconds: int = 400) -> str:
     """Ask cvc5 a question in SMT-LIB; return "sat", "unsat" or "unknown".
 
+    cvc5 looks at its own limits only now and then. It runs in a process of its own, which is ended after ten times the
+    milliseconds: the answer is then "unknown".
+
+    Args:
+        text: the question.
+        work: cvc5's own limit of work.
+        milliseconds: cvc5's own limit of time.
+
     Raises:
         ImportError: cvc5 is not installed (``pip install cvc5``).
     """
+    import cvc5  # noqa: F401, PLC0415 - loaded before the fork
+
+    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
+    receiver, sender = context.Pipe(duplex=False)
+    asked = context.Process(target=_ask_cvc5, args=(text, work, milliseconds, sender), daemon=True)
+    asked.start()
+    sender.close()
+    try:
+        answered = receiver.poll(milliseconds / 100)
+        return str(receiver.recv()) if answered else "unknown"
+    except EOFError:  # the process ended without an answer
+        return "unknown"
+    finally:
+        asked.kill()
+        asked.join()
+        receiver.close()
+
+
+def _ask_cvc5(text: str, work: int, milliseconds: int, sender: Connection) -> None:
     import cvc5  # noqa: PLC0415
 
     manager = cvc5.TermManager()
@@ -77,4 +106,4 @@ def second_opinion(text: str, work: int = 20_000, milliseconds: int = 400) -> st
     while not (command := parser.nextCommand()).isNull():
         command.invoke(solver, symbols)
     result = solver.checkSat()
-    return "unsat" if result.isUnsat() else "sat" if result.isSat() else "unknown"
+    sender.send("unsat" if result.isUnsat() else "sat" if result.isSat() else "unknown")
