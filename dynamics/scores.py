@@ -85,8 +85,8 @@ def chosen_push(
     d_l = dL/dlog pi(rejected). For a loss of one log-ratio they are equal, and the sign is that of the drive. They
     differ for SFT and CPO, for balanced losses, for averages over tokens, and for sums of such losses.
 
-    The result is NaN where the loss has no derivative. It is exactly 0 if both derivatives are 0, and also if rounding
-    may have decided its sign, that is if the two terms cancel to at most
+    The result is NaN where the loss has no finite derivative. It is exactly 0 if both derivatives are 0, and also if
+    rounding may have decided its sign, that is if the two terms cancel to at most
     ``rounding * (|d_w| |g_w|^2 + |d_l| |g_w| |g_l|)``.
 
     Args:
@@ -108,7 +108,9 @@ def chosen_push(
     derivatives = loss.partials(pair)
     change = -(derivatives.chosen * ww + derivatives.rejected * wl)
     size = derivatives.chosen.abs() * ww + derivatives.rejected.abs() * (ww.clamp(min=0) * ll.clamp(min=0)).sqrt()
-    return torch.where(change.abs() <= rounding * size, torch.zeros_like(change), change)
+    change = torch.where(change.abs() <= rounding * size, torch.zeros_like(change), change)
+    finite = derivatives.chosen.isfinite() & derivatives.rejected.isfinite()
+    return torch.where(finite, change, torch.full_like(change, torch.nan))
 
 
 def directional_derivatives(policy: Policy, theta: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,6 +24,7 @@ from tests.figures import (  # noqa: F401 - these register their controls
     test_ma2025,
     test_masked_grid,
     test_overoptimization,
+    test_protection,
     test_replicator,
     test_self_po_entropy,
     test_stable_po,

@@ -125,16 +125,16 @@ BROKEN: dict[str, tuple[Edit, str]] = {
     "a header as long as the world": (write(WEIGHTS, struct.pack("<Q", 2**63 - 1) + b"{}"), "header too large"),
     "a header that is no JSON": (write(WEIGHTS, header(b"not json")), "invalid JSON in header"),
     "a header that is a list": (write(WEIGHTS, header([])), "invalid JSON in header"),
-    "no weights at all": (write(WEIGHTS, header({})), "the file lacks"),
+    "no weights at all": (write(WEIGHTS, header({})), "this one lacks"),
     "weights beyond the file": (write(WEIGHTS, header(TOO_LONG)), "Safetensor"),
     "weights upon each other": (write(WEIGHTS, header(TWICE, b"\0" * 4)), "invalid offset"),
     "a pickle by that name": (bomb_as(WEIGHTS), "Safetensor"),
     "a pickle": (bomb_as("pytorch_model.bin", instead=True), "is a pickle, which can run code"),
     "a pickle .pt": (bomb_as("model.pt", instead=True), "is a pickle, which can run code"),
     "a pickle .ckpt": (bomb_as("model.ckpt", instead=True), "model.save_pretrained"),
-    "an index to a pickle": (index_to({"model.norm.weight": "pytorch_model.bin"}), "not to pytorch_model.bin"),
-    "an index out of the folder": (index_to({"a": "../x.safetensors"}), r"not to \.\./x\.safetensors"),
-    "an index without a map": (index_to(None), "an index of weights that leads"),
+    "an index to a pickle": (index_to({"model.norm.weight": "pytorch_model.bin"}), "not pytorch_model.bin"),
+    "an index out of the folder": (index_to({"a": "../x.safetensors"}), r"not \.\./x\.safetensors"),
+    "an index without a map": (index_to(None), "an index of weights that names"),
     "an adapter that is a pickle": (adapter, "adapter_model.safetensors"),
     "no configuration": (write("config.json", b""), "can be read as JSON"),
     "a binary configuration": (write("config.json", b"\xff\xfe\0"), "can be read as JSON"),
@@ -209,7 +209,7 @@ def test_an_index_from_the_hub_is_checked_too(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(transformers, "AutoConfig", Known)
     monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", no_model)
     monkeypatch.setattr("transformers.utils.hub.cached_file", lambda *_, **__: str(index))
-    with pytest.raises(ModelUnavailable, match=r"not to pytorch_model\.bin"):
+    with pytest.raises(ModelUnavailable, match=r"not pytorch_model\.bin"):
         load("someone/model")
 
 
