@@ -19,7 +19,7 @@ NOT_COPIED = shutil.ignore_patterns(
 )
 STEP = re.compile(
     r"^(?:(?P<what>Write|At the end of) `(?P<whole>[^`]+)`"
-    r"|In `(?P<part>[^`]+)`, below `(?P<line>[^`\n]+)`):\n\n```python\n(?P<code>.*?)^```$"
+    r"|In `(?P<part>[^`]+)`, below `(?P<line>[^`\n]+)`):\n\n```(?:python|text)\n(?P<code>.*?)^```$"
     r"|^```console\n(?P<commands>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
