@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 WIDE = 120  # columns from which the table has room for what the papers call a claim
+LEAST_PLACE = 10  # columns for the place in print, below which the list leaves it out
 COLOURS = {
     "holds": "green",
     "first-order": "green",
@@ -147,13 +149,14 @@ def _run(console: Console, claims: list[Claim], worlds: int, seed: int, jobs: in
 
 
 def _print_list(console: Console, claims: list[Claim]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("claim", no_wrap=True)  # one line a claim at any width
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("in print", no_wrap=True, overflow="ellipsis")
+    """Print one line a claim: key and verdict whole, and of the place in print what the width has room for."""
+    longest = max((len(made.key) for made in claims), default=0)
+    verdicts = max((len(made.verdict) for made in claims), default=0)
+    room = console.width - longest - verdicts - 4
     for made in claims:
-        table.add_row(made.key, f"[{COLOURS[made.verdict]}]{made.verdict}[/]", made.source)
-    console.print(table)
+        verdict = f"[{COLOURS[made.verdict]}]{made.verdict:<{verdicts}}[/]"
+        place = shorten(made.source, room, placeholder=" …") if room > LEAST_PLACE else ""
+        console.print(f"{made.key:<{longest}}  {verdict}  {escape(place)}".rstrip(), soft_wrap=True)
 
 
 def _print_table(console: Console, claims: list[Claim], outcomes: dict[str, Outcome]) -> None:
