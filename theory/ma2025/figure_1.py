@@ -49,7 +49,8 @@ class Panel(NamedTuple):
         """Return Var[w pi] / (Var[w] E[pi^2]): below 1 if w is the more dispersed one.
 
         Example:
-            >>> round(float(panel((45, 55), shiftless=False).dispersion), 3)
+            >>> from theory.proof.balls import midpoint
+            >>> round(midpoint(panel((45, 55), shiftless=False).dispersion), 3)
             0.261
         """
         scaled = covariance(self.w, self.w) * mean(times(self.p, self.p))
@@ -84,7 +85,8 @@ def imbalance(modes: tuple[int, int], *, shiftless: bool) -> Ball:
     """Return E|dL/dpi_w| / E|dL/dpi_l| of DPO in a panel.
 
     Example:
-        >>> round(float(imbalance((48, 52), shiftless=False)), 2)
+        >>> from theory.proof.balls import midpoint
+        >>> round(midpoint(imbalance((48, 52), shiftless=False)), 2)
         2.7
     """
     _, p, q, _ = panel(modes, shiftless=shiftless)

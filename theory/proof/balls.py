@@ -139,6 +139,16 @@ class Ball:
         return self.arb.str(12)
 
 
+def midpoint(x: Any) -> float:
+    """Return the floating-point number nearest to the middle of a ball: to be read or tested, never part of a proof.
+
+    Example:
+        >>> midpoint(exp(1))
+        2.718281828459045
+    """
+    return float(x.arb) if isinstance(x, Ball) else float(x)
+
+
 def exp(x: Any) -> Ball:
     """Return e^x of a ball, a fraction or a sum of roots."""
     return Ball(Ball.of(x).arb.exp())

@@ -26,12 +26,13 @@ from theory.ma2025.extrema import (
 )
 from theory.ma2025.extrema_proof import FLAT, bells, fitness_on_grid, term
 from theory.proof import Named
+from theory.proof.balls import midpoint
 
 quickly = settings(derandomize=True, deadline=None, max_examples=30)
 
 
 def derivative(function: Callable[[F], Any], y: F, h: F = F(1, 10**6)) -> float:
-    return float((function(y + h) - function(y - h)) / (2 * h))
+    return midpoint((function(y + h) - function(y - h)) / (2 * h))
 
 
 def log_of(curve: Curve, y: F) -> Any:
@@ -42,17 +43,17 @@ def log_of(curve: Curve, y: F) -> Any:
 @given(st.sampled_from([LATE_DROP, SECOND_HUMP]), st.fractions(-3, 8, max_denominator=50))
 def test_slopes_are_derivatives(case: Landscape, y: F) -> None:
     for curve in (case.policy, case.utility):
-        assert derivative(partial(log_of, curve), y) == pytest.approx(float(curve(y)[1]), abs=1e-6)
-    assert derivative(case.fitness, y) == pytest.approx(float(case.fitness_slope(y)), abs=1e-6)
-    log_slope = float(case.policy(y)[1])
-    product = derivative(case.fitness, y) + log_slope * float(case.fitness(y))
-    assert float(case.product_slope(y)) == pytest.approx(product, abs=1e-6)
+        assert derivative(partial(log_of, curve), y) == pytest.approx(midpoint(curve(y)[1]), abs=1e-6)
+    assert derivative(case.fitness, y) == pytest.approx(midpoint(case.fitness_slope(y)), abs=1e-6)
+    log_slope = midpoint(case.policy(y)[1])
+    product = derivative(case.fitness, y) + log_slope * midpoint(case.fitness(y))
+    assert midpoint(case.product_slope(y)) == pytest.approx(product, abs=1e-6)
 
 
 def test_the_witness_is_a_maximum_below_zero_with_a_rising_product() -> None:
     at = F(18173630, 10**7)
-    assert float(LATE_DROP.fitness_slope(at)) == pytest.approx(0, abs=1e-6)
-    assert float(LATE_DROP.fitness(at)) == pytest.approx(-0.1093859, abs=1e-6)
+    assert midpoint(LATE_DROP.fitness_slope(at)) == pytest.approx(0, abs=1e-6)
+    assert midpoint(LATE_DROP.fitness(at)) == pytest.approx(-0.1093859, abs=1e-6)
 
 
 @pytest.mark.parametrize("means", [(3.0, 5.5), (2.0, 9.0)])
@@ -96,14 +97,14 @@ def test_the_grids_are_log_concave_with_modes_at_responses() -> None:
 def test_bells_have_the_value_and_slope_of_autograd(y: int, policy_mode: int, utility_mode: int) -> None:
     at = bells(y, policy_mode, utility_mode, 6)
     grid = torch.arange(6, dtype=torch.float64)
-    x = torch.tensor(float(y), dtype=torch.float64, requires_grad=True)
+    x = torch.tensor(midpoint(y), dtype=torch.float64, requires_grad=True)
     others = grid[grid != y]
     ratios = [2 ** ((others - mode) ** 2 - (x - mode) ** 2) for mode in (utility_mode, policy_mode)]
     parts = [r / (r + 1) for r in ratios]
     w = (parts[0] - parts[1]).sum()
     (slope,) = torch.autograd.grad(w, x)
-    assert float(at.w) == pytest.approx(w.item(), abs=1e-12)
-    assert float(at.slope) == pytest.approx(slope.item() / np.log(2), abs=1e-12)
+    assert midpoint(at.w) == pytest.approx(w.item(), abs=1e-12)
+    assert midpoint(at.slope) == pytest.approx(slope.item() / np.log(2), abs=1e-12)
 
 
 @pytest.mark.parametrize("own", [False, True])

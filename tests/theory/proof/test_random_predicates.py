@@ -50,18 +50,23 @@ OPERATIONS = {
 }
 
 
-def truth(tree, w):
-    """Evaluate a tree in a world; ``and`` and ``or`` stop early, as Python's do."""
+def predicate(tree):
+    """Return the statement of a tree; ``and`` and ``or`` stop early, as Python's do.
+
+    It is put together here, since a statement may not look at what its parts are.
+    """
     if isinstance(tree, str):
-        return getattr(w, tree)
+        return operator.attrgetter(tree)
     if isinstance(tree, F):
-        return tree
+        return lambda _: tree
     name, *parts = tree
+    below = [predicate(part) for part in parts]
     if name == "and":
-        return truth(parts[0], w) and truth(parts[1], w)
+        return lambda w: below[0](w) and below[1](w)
     if name == "or":
-        return truth(parts[0], w) or truth(parts[1], w)
-    return OPERATIONS[name](*(truth(part, w) for part in parts))
+        return lambda w: below[0](w) or below[1](w)
+    operation = OPERATIONS[name]
+    return lambda w: operation(*(part(w) for part in below))
 
 
 class Frozen:
@@ -83,13 +88,14 @@ SEEN: list[str] = []
 @settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(statements)
 def test_proofs_hold_in_exact_worlds_and_refutations_are_exact(tree) -> None:
-    proof = prove(lambda w: truth(tree, w), POLICY, work=30_000, witness=False)
+    statement = predicate(tree)
+    proof = prove(statement, POLICY, work=30_000, witness=False)
     SEEN.append(proof.verdict)
     if proof.verdict == "proved":
-        assert all(holds_at(lambda w: truth(tree, w), w) is True for w in frozen())
+        assert all(holds_at(statement, w) is True for w in frozen())
     elif proof.verdict == "refuted":
-        shown = prove(lambda w: truth(tree, w), POLICY, work=30_000).counterexample
-        assert shown is None or holds_at(lambda w: truth(tree, w), shown) is False
+        shown = prove(statement, POLICY, work=30_000).counterexample
+        assert shown is None or holds_at(statement, shown) is False
 
 
 def test_both_kinds_were_seen() -> None:
