@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 
-from theory.claim import Claim, run
+from theory.claim import Claim, run_claim
 from theory.ledger import select_claims
 from theory.proof.certificate import Certificate, second_opinion
 
@@ -25,7 +25,7 @@ def answers(questions: Iterable[str], work: int = 20_000, milliseconds: int = 40
 def opinions(claim: Claim, work: int = 20_000, milliseconds: int = 400) -> Counter[str]:
     """Return how often cvc5 says what of the questions on which the proofs of a claim rest."""
     kept = Certificate()
-    outcome = run(claim, worlds=5, record=kept.record)
+    outcome = run_claim(claim, worlds=5, record=kept.record)
     if outcome.status == "error":
         raise AssertionError(f"{claim.key}: {outcome.problem}")
     return answers(kept.impossible(), work, milliseconds)
