@@ -62,7 +62,7 @@ def frequency_map(
     worlds: int = 200,
     seed: int = 0,
 ) -> Arrays:
-    """Sample the worlds and count; (classes of policy, numbers of responses, overlaps)."""
+    """Return the shares of random worlds that are displaced, ``(policy classes, numbers of responses, overlaps)``."""
     table = displacement_map(responses=responses, overlaps=overlaps, worlds=worlds, seed=seed)
     shape = (len(POLICIES), len(responses), len(overlaps))
     names = ("displaced", "displaced_error", "sunk", "sunk_error", "fall", "change", "change_error", "violated")

@@ -107,7 +107,7 @@ def stable_po_probe(
 
 @stable_po_probe.check
 def chosen_up_rejected_and_y_star_down(arrays: Arrays) -> bool:
-    """D_w ends up, D_l down, and so does y*, which is wrong."""
+    """The run ends with D_w above its start, and with D_l and y*, an incorrect answer, below theirs."""
     end = arrays["change"][-1]
     return bool(not arrays["void"] and end[W] > 0 > end[L] and end[Y_STAR] < 0)
 

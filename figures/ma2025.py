@@ -125,7 +125,7 @@ def pushes_sum_to_zero(arrays: Arrays) -> bool:
 
 @update_distributions.check
 def dpo_pushes_outside_both_modes(arrays: Arrays) -> bool:
-    """Pairs drawn uniformly: the extremes of w lie at least one sigma below mu_P and above mu_Q."""
+    """Pairs drawn uniformly: w is least a sigma or more below mu_P, and largest a sigma or more above mu_Q."""
     beyond = (_extremes(arrays["w"][:, 0]) - arrays["means"]) * np.array([-1, 1]) / arrays["sigma"]
     return bool((beyond >= 1 - ROUNDED).all())
 

@@ -138,14 +138,14 @@ def masking_never_helps(arrays: Arrays) -> bool:
 
 @table_1.check
 def half_the_beta_against_bdpo(arrays: Arrays) -> bool:
-    """DPO with half the beta ends over five standard errors above bDPO literally, below with concentrated pairs."""
+    """DPO with half the beta earns over five standard errors more than bDPO read literally, less if concentrated."""
     literal, other = (_z(arrays, reading, "bdpo", "dpo-half-beta") for reading in (LITERAL, CONCENTRATED))
     return bool((literal < -5).all() and (other > 5).all())
 
 
 @table_1.check
 def the_reference_as_baseline_fits_best(arrays: Arrays) -> bool:
-    """Kendall's tau is above 0.7 with the reference as baseline, below 0.5 literally; every one has a wrong sign."""
+    """Kendall's tau: above 0.7 with the reference as baseline, below 0.5 read literally; each has a wrong sign."""
     tau = arrays["tau"]
     said = verdict(arrays["difference"], arrays["difference_error"], arrays["printed"])
     every_reading_errs = (said == -1).any(axis=(1, 2)).all()
@@ -261,7 +261,7 @@ def _draw_differences(axes: Axes, arrays: Arrays) -> None:
     accuracy={"probability": TAIL},
 )
 def heat_map(seeds: int = 6, mask: float = 0.2, steps: int = 1000, method: str = "dpo") -> Arrays:
-    """Train one policy for each of the seeds 0, 1, ..., seeds - 1 under the literal reading."""
+    """Train one policy for each of the seeds 0, 1, ..., seeds - 1, on pairs drawn uniformly: the literal reading."""
     trained = train([method] * seeds, [mask] * seeds, range(seeds), Setting(steps=steps))
     return {
         "probability": trained.log_probs.exp().numpy(),

@@ -103,10 +103,12 @@ class PairPath:
 def pair_path(
     features: ArrayLike, log_probs: ArrayLike, gain: ArrayLike, *, chosen: int = 0, rejected: int = 1
 ) -> PairPath:
-    """Return the path in closed form: pi_y(s) is proportional to pi_y(0) exp(s phi_y . d), with d = phi_w - phi_l.
+    """Return the path of gradient descent on one pair in closed form.
+
+    pi_y is proportional to pi_y(0) exp(s phi_y . d), with d = phi_w - phi_l and s = gain / |d|^2.
 
     Args:
-        features: phi, ``(..., responses, parameters)``; those of the pair differ.
+        features: phi, ``(..., responses, parameters)``; those of y_w and y_l must differ.
         log_probs: log pi at the start (nats), ``(..., responses)``.
         gain: the points of the path, as gains of log(pi_w / pi_l) in nats, ``(points,)``.
         chosen: index of y_w.

@@ -78,12 +78,12 @@ class CalDPO(TwoWeightLoss):
     source: ClassVar[str] = "the authors' public code (Cal-DPO, shift 0.5); Xiao et al. 2024, which was not read"
 
     def of_log_ratios(self, chosen: Tensor, rejected: Tensor) -> Tensor:
-        """Return the logistic loss and the two squared distances."""
+        """Return the logistic loss plus the squared distances of both log-ratios from their targets."""
         target = 1 / (2 * self.beta)
         return -logsigmoid(chosen - rejected) + (chosen - target) ** 2 + (rejected + target) ** 2
 
     def slopes(self, chosen: Tensor, rejected: Tensor) -> Partials:
-        """Return twice the distances, less and plus sigma(a_l - a_w)."""
+        """Return (2 (a_w - t) - s, 2 (a_l + t) + s), with the target t = 1 / (2 beta) and s = sigma(a_l - a_w)."""
         target, logistic = 1 / (2 * self.beta), torch.sigmoid(rejected - chosen)
         return Partials(2 * (chosen - target) - logistic, 2 * (rejected + target) + logistic)
 

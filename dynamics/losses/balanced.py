@@ -168,7 +168,8 @@ class BDPO(LogisticLoss, LogRatioLoss):
 class ProbabilityMargin(LogisticLoss):
     """The balanced loss of ma2025 Theorem 2: logistic in C (pi_w - pi_l), probabilities instead of logarithms.
 
-    On logits its full-batch step is the vanilla policy gradient with reward w.
+    For a tabular softmax, whose parameters are its logits, a step on all pairs is a policy-gradient step whose reward
+    is the fitness of a response (ma2025 Lemma 2; ``toy_models.gaussian_preferences.fitness``).
 
     Args:
         scale: the constant C, > 0.

@@ -145,7 +145,7 @@ class DiscoPOP(LogRatioLoss):
         return -share * logsigmoid(margin) + torch.exp(logsigmoid(margin / self.tau) - margin)
 
     def derivative(self, margin: Tensor) -> Tensor:
-        """Return -(1 - m) sigma(-z) + m' log sigma(z) + (m' - m) e^-z, with m' = m (1 - m) / tau."""
+        """Return -(1 - m) sigma(-z) + m' log sigma(z) + (m' - m) e^-z, m = sigma(z / tau), m' = m (1 - m) / tau."""
         m, rest = torch.sigmoid(margin / self.tau), torch.sigmoid(-margin / self.tau)
         decayed = torch.exp(logsigmoid(margin / self.tau) - margin)
         blend = m * rest / self.tau * logsigmoid(margin)

@@ -36,7 +36,7 @@ class Same:
 
     def __and__(self, other: Same) -> Same:
         if not isinstance(other, Same):
-            raise NotAStatement("same(...) is joined with another same(...)")
+            raise NotAStatement("same(...) can be combined by & only with another same(...)")
         return Same(self.pairs + other.pairs)
 
     def __bool__(self) -> bool:

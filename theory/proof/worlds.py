@@ -154,7 +154,10 @@ class AnyPolicy(SymbolicWorld):
 
     @staticmethod
     def positive_semidefinite(a: Number, b: Number, c: Number, d: Number, e: Number, f: Number) -> list[Any]:
-        """Return that the Gram matrix of w, l and y is positive semidefinite: every principal minor is at least 0."""
+        """Return the conditions under which the Gram matrix of w, l and y is positive semidefinite.
+
+        Those are the principal minors that involve y; those of w and l alone are assumed when the world is made.
+        """
         determinant = a * (b * d - f * f) - c * (c * d - f * e) + e * (c * f - b * e)
         return [d >= 0, e * e <= a * d, f * f <= b * d, determinant >= 0]
 

@@ -15,7 +15,8 @@ from dynamics.language_model.pair_audit.reading import COLUMNS, RESPONSES, Readi
 from dynamics.language_model.tokens import Message, Messages, common_beginning
 
 MESSAGES = "text, or a list of messages {'role': ..., 'content': ...} with texts"
-NO_PROMPT = "there is none: no column prompt, and the two responses do not begin alike"
+NO_PROMPT = "there is no column named prompt, and the two responses have no common beginning"
+ONE_REPEATS = "only one of the two responses repeats the prompt; both must begin with it, or neither"
 LONGEST_LITERAL = 1 << 20  # most characters of a list of messages that is read back from its text
 
 _WRITTEN = re.compile(r"\s*(?:array\(\s*)?\[\s*\{\s*(['\"])(?:role|content)\1\s*:")
@@ -91,7 +92,10 @@ def parse_pair(record: Mapping[str, Any], reading: Reading | None = None) -> Pai
     prompt = None if read.get("prompt") is None else _value("prompt", read["prompt"])
     if isinstance(chosen, str) != isinstance(rejected, str):
         text, other = ("chosen", "rejected") if isinstance(chosen, str) else ("rejected", "chosen")
-        raise InvalidArgument(other, f"this response is a list of messages, and {text} is a text; both must be alike")
+        raise InvalidArgument(
+            other,
+            f"this response is a list of messages, and {text} is a string; both must be strings, or both lists of messages",
+        )
     if chosen == rejected:
         raise InvalidArgument("rejected", "this response is the same as the chosen one")
     repeated = False
@@ -261,7 +265,7 @@ def _split_turns(prompt: str | Messages | None, chosen: Any, rejected: Any) -> t
         if not before and isinstance(prompt, str) and prompt:
             before = ({"role": "user", "content": prompt},)
     if not before:
-        raise InvalidArgument("prompt", NO_PROMPT)
+        raise InvalidArgument("prompt", ONE_REPEATS if explicit else NO_PROMPT)
     for column, turns in zip(RESPONSES, after, strict=True):
         if len(turns) != 1 or turns[0]["role"] != "assistant":
             turns_after = ", ".join(turn["role"] for turn in turns) or "none"

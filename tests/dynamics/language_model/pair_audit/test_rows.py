@@ -85,11 +85,12 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"prompt": [{"role": "user", "content": [{"text": "a"}]}], "chosen": "c", "rejected": "b"}, "a list of parts"),
     (
         {"prompt": "a", "chosen": [says("c")], "rejected": "b"},
-        "chosen: this response is a list of messages, and rejected is a text",
+        "chosen: this response is a list of messages, and rejected is a string; both must be",
     ),
     ({"prompt": "a", "chosen": "\ud800", "rejected": "b"}, "character 0 is half of a surrogate pair"),
-    ({"chosen": "c", "rejected": "b"}, "prompt: there is none: no column prompt"),
-    ({"chosen": [says("c")], "rejected": [says("b")]}, "prompt: there is none: no column prompt"),
+    ({"chosen": "c", "rejected": "b"}, "prompt: there is no column named prompt"),
+    ({"chosen": [says("c")], "rejected": [says("b")]}, "prompt: there is no column named prompt"),
+    ({"prompt": [USER], "chosen": [USER, says("a")], "rejected": [says("b")]}, "prompt: only one of the two responses"),
     ({"chosen": "ab", "rejected": "a"}, "rejected: the chosen text begins with the whole of this text"),
     ({"chosen": [USER, says("a"), USER], "rejected": [USER, says("b")]}, "the turns are: assistant, user"),
     (
