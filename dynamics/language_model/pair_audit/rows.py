@@ -92,10 +92,8 @@ def parse_pair(record: Mapping[str, Any], reading: Reading | None = None) -> Pai
     prompt = None if read.get("prompt") is None else _value("prompt", read["prompt"])
     if isinstance(chosen, str) != isinstance(rejected, str):
         text, other = ("chosen", "rejected") if isinstance(chosen, str) else ("rejected", "chosen")
-        raise InvalidArgument(
-            other,
-            f"this response is a list of messages, and {text} is a string; both must be strings, or both lists of messages",
-        )
+        problem = f"this response is a list of messages, and {text} is a string"
+        raise InvalidArgument(other, f"{problem}; both must be strings, or both lists of messages")
     if chosen == rejected:
         raise InvalidArgument("rejected", "this response is the same as the chosen one")
     repeated = False
