@@ -80,10 +80,6 @@ def _margin(arrays: Arrays, method: int) -> np.ndarray:
     return _chosen(arrays, method) - _rejected(arrays, method)
 
 
-def _mean_error(values: np.ndarray) -> tuple[float, float]:
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
-
-
 @log_probabilities.check
 def stable_po_lifts_the_chosen(arrays: Arrays) -> bool:
     """Under Stable PO the chosen answer ends higher in nine of ten tasks or more, and rises at 80 % of the steps."""
