@@ -5,6 +5,7 @@ exact counterexample; ``worlds`` are the random preference worlds in exact ratio
 """
 
 from theory.claim import CLAIMS, VERDICTS, Claim, Outcome, claim, run_claim
+from theory.decision.recipes import Bounds
 from theory.evidence import Evidence, Finding
 from theory.falsify import Falsification, falsify
 from theory.worlds import BASE_MEASURE, LOG_LINEAR, TABULAR, World, world_strategy
@@ -15,6 +16,7 @@ __all__ = [
     "LOG_LINEAR",
     "TABULAR",
     "VERDICTS",
+    "Bounds",
     "Claim",
     "Evidence",
     "Falsification",

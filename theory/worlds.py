@@ -232,17 +232,28 @@ class World(ShortNames):
     def __str__(self) -> str:
         """Return the world in a form that can be checked by hand."""
         names = {self.chosen: "w (chosen)", self.rejected: "l (rejected)", self.greedy: "*"}
-        lines = [f"{self.kind}, {len(self.p)} responses, learning rate x beta x urgency = 1"]
-        lines.append(f"{'':<14}{'probability':>12} {'features':>14} {'score g':>18} {'drive A':>10} {'change p A':>12}")
+        if self.others and self.y != self.greedy:
+            names[self.y] = "y"
+        rows = [["", "probability", "features", "score g", "drive A", "change p A"]]
         for y in self.responses:
-            name = names.get(y, str(y))
-            phi, g = (_show(v) for v in (self.features[y], self.scores[y]))
-            row = f"{name:<14}{self.p[y]!s:>12} {phi:>14} {g:>18} {self.drive(y)!s:>10} {self.change(y)!s:>12}"
-            lines.append(row)
+            vectors = map(_show, (self.features[y], self.scores[y]))
+            rows.append([names.get(y, str(y)), str(self.p[y]), *vectors, str(self.drive(y)), str(self.change(y))])
+        lines = [f"{self.kind}, {len(self.p)} responses, learning rate x beta x urgency = 1", *_aligned(rows)]
         chosen, rejected = self.squared_norm(self.chosen), self.squared_norm(self.rejected)
         inner = self.kernel(self.chosen, self.rejected)
         lines.append(f"|g_w|^2 = {chosen}, |g_l|^2 = {rejected}, g_w . g_l = {inner}")
         return "\n".join(lines)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table whose first column is flush left and all others flush right."""
+    least = (14, 12, 14, 18, 10, 12)
+    columns = zip(*rows, strict=True)
+    widths = [max(w, *map(len, column)) for w, column in zip(least, columns, strict=True)]
+    return [
+        " ".join((row[0].ljust(widths[0] - 1), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))))
+        for row in rows
+    ]
 
 
 def dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:

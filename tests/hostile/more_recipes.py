@@ -140,11 +140,15 @@ MORE: dict[str, Recipe] = {
         theory.falsify,
         lambda source: {
             "conjecture": lambda w: True,
+            "given": None,
             "kinds": (theory.TABULAR,),
             "max_examples": 2,
-            "max_responses": 3,
+            "within": theory.Bounds(responses=3),
             "seed": source.randrange(5),
         },
+    ),
+    "Bounds": Recipe(
+        theory.Bounds, lambda source: {"responses": 4, "weight": 9, "features": 2, "feature": 2, "power": 3}
     ),
     "world_strategy": Recipe(theory.world_strategy, lambda source: {"kind": None, "max_responses": 3}),
     "claim": Recipe(make_claim, for_claim),
