@@ -1,11 +1,13 @@
 """What five papers on direct preference optimization say, and what is true.
 
-``python -m theory`` runs the claim ledger; ``falsify`` gives a conjecture of your own to a search for the smallest
-exact counterexample; ``worlds`` are the random preference worlds in exact rationals that both use.
+``python -m theory`` runs the claim ledger; ``decide`` proves a conjecture of your own or refutes it by a small exact
+world, ``falsify`` only searches; ``worlds`` are the preference worlds in exact rationals that all of them use.
 """
 
 from theory.claim import CLAIMS, VERDICTS, Claim, Outcome, claim, run_claim
+from theory.decision.decide import decide
 from theory.decision.recipes import Bounds
+from theory.decision.result import Decision
 from theory.evidence import Evidence, Finding
 from theory.falsify import Falsification, falsify
 from theory.worlds import BASE_MEASURE, LOG_LINEAR, TABULAR, World, world_strategy
@@ -18,12 +20,14 @@ __all__ = [
     "VERDICTS",
     "Bounds",
     "Claim",
+    "Decision",
     "Evidence",
     "Falsification",
     "Finding",
     "Outcome",
     "World",
     "claim",
+    "decide",
     "falsify",
     "run_claim",
     "world_strategy",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from dynamics.errors import InvalidArgument, check_count, check_kind
 from theory.decision.asked import asked
-from theory.decision.recipes import KINDS, Bounds, Recipe, draw, shrink, small_recipes
+from theory.decision.recipes import KINDS, Bounds, Recipe, draw, shrink, small_recipes, within_bounds
 from theory.proof.searched import holds_at
 from theory.worlds import World
 
@@ -126,20 +126,9 @@ def falsify(
 
 def candidates(kind: str, bounds: Bounds, count: int, seed: int) -> Iterator[Recipe]:
     """Yield recipes of a kind: at most half of them small ones in order of size, the others at random."""
-    small = [recipe for recipe in small_recipes() if recipe.kind == kind and _within(recipe, bounds)]
+    small = [recipe for recipe in small_recipes() if recipe.kind == kind and within_bounds(recipe, bounds)]
     small = small[: count // 2]
     yield from small
     source = random.Random(f"{kind}/{seed}")
     for _ in range(count - len(small)):
         yield draw(source, kind, bounds)
-
-
-def _within(recipe: Recipe, bounds: Bounds) -> bool:
-    features = [abs(k) for row in recipe.features for k in row]
-    powers = [k for pair in recipe.at for k in pair]
-    return (
-        recipe.responses <= bounds.responses
-        and max(recipe.weights, default=1) <= bounds.weight
-        and max(features, default=0) <= bounds.feature
-        and max(powers, default=1) <= bounds.power
-    )

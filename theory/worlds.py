@@ -229,31 +229,28 @@ class World(ShortNames):
 
         return LogLinear([[float(a) for a in phi] for phi in self.features], [float(q) for q in self.p])
 
-    def __str__(self) -> str:
-        """Return the world in a form that can be checked by hand."""
+    def names(self) -> list[str]:
+        """Return what a table calls each response; * is the most probable one outside the pair."""
         names = {self.chosen: "w (chosen)", self.rejected: "l (rejected)", self.greedy: "*"}
         if self.others and self.y != self.greedy:
             names[self.y] = "y"
-        rows = [["", "probability", "features", "score g", "drive A", "change p A"]]
-        for y in self.responses:
-            vectors = map(_show, (self.features[y], self.scores[y]))
-            rows.append([names.get(y, str(y)), str(self.p[y]), *vectors, str(self.drive(y)), str(self.change(y))])
-        lines = [f"{self.kind}, {len(self.p)} responses, learning rate x beta x urgency = 1", *_aligned(rows)]
-        chosen, rejected = self.squared_norm(self.chosen), self.squared_norm(self.rejected)
-        inner = self.kernel(self.chosen, self.rejected)
-        lines.append(f"|g_w|^2 = {chosen}, |g_l|^2 = {rejected}, g_w . g_l = {inner}")
-        return "\n".join(lines)
+        return [names.get(y, str(y)) for y in self.responses]
 
+    def _repr_html_(self) -> str:
+        from theory.decision.typeset import world_html  # noqa: PLC0415 - for a notebook only
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table whose first column is flush left and all others flush right."""
-    least = (14, 12, 14, 18, 10, 12)
-    columns = zip(*rows, strict=True)
-    widths = [max(w, *map(len, column)) for w, column in zip(least, columns, strict=True)]
-    return [
-        " ".join((row[0].ljust(widths[0] - 1), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))))
-        for row in rows
-    ]
+        return world_html(self)
+
+    def _repr_latex_(self) -> str:
+        from theory.decision.typeset import world_latex  # noqa: PLC0415
+
+        return world_latex(self)
+
+    def __str__(self) -> str:
+        """Return the world in a form that can be checked by hand."""
+        from theory.decision.typeset import world_text  # noqa: PLC0415
+
+        return world_text(self)
 
 
 def dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
@@ -381,7 +378,3 @@ def _rows(argument: str, values: Sequence[Sequence[Rational]]) -> tuple[Vector, 
     if not isinstance(values, (tuple, list)) or not values:
         raise InvalidArgument(argument, values, "a list of whole numbers and fractions for each response")
     return tuple(_fractions(argument, row) for row in values)
-
-
-def _show(vector: Vector) -> str:
-    return "(" + ", ".join(map(str, vector)) + ")"

@@ -147,6 +147,18 @@ MORE: dict[str, Recipe] = {
             "seed": source.randrange(5),
         },
     ),
+    "decide": Recipe(
+        theory.decide,
+        lambda source: {
+            "conjecture": lambda w: w.p_w > 0,
+            "over": theory.TABULAR,
+            "given": None,
+            "exists": False,
+            "within": theory.Bounds(responses=3),
+            "worlds": 2,
+            "seed": source.randrange(5),
+        },
+    ),
     "Bounds": Recipe(
         theory.Bounds, lambda source: {"responses": 4, "weight": 9, "features": 2, "feature": 2, "power": 3}
     ),

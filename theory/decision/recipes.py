@@ -20,6 +20,7 @@ from theory.worlds import BASE_MEASURE, LOG_LINEAR, MOST_RESPONSES, TABULAR, Wor
 
 KINDS = (TABULAR, LOG_LINEAR, BASE_MEASURE)
 LARGEST = 1000  # whole number in a recipe
+MOST_STEPS = 1000  # of shrinking
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,18 @@ def _from_zero(*values: int) -> tuple[tuple[int, ...], ...]:
     return tuple((value - min(values),) for value in values)
 
 
+def within_bounds(recipe: Recipe, bounds: Bounds) -> bool:
+    """Return whether a search within the bounds may draw this recipe."""
+    features = [abs(k) for row in recipe.features for k in row]
+    powers = [k for pair in recipe.at for k in pair]
+    return (
+        recipe.responses <= bounds.responses
+        and max(recipe.weights, default=1) <= bounds.weight
+        and max(features, default=0) <= bounds.feature
+        and max(powers, default=1) <= bounds.power
+    )
+
+
 def draw(source: random.Random, kind: str, bounds: Bounds) -> Recipe:
     """Return a random recipe of a kind within bounds; y is any response outside the pair."""
     n = source.randint(2, bounds.responses)
@@ -161,23 +174,39 @@ def draw(source: random.Random, kind: str, bounds: Bounds) -> Recipe:
     return Recipe(kind, (), features, powers, other)
 
 
-def shrink(recipe: Recipe, is_false: Callable[[Recipe], bool]) -> Recipe:
-    """Return a recipe in which no single number can be made smaller, and no response or feature left out."""
-    smaller = True
-    while smaller:
-        smaller = False
-        for candidate in _simpler(recipe):
-            if candidate.size() < recipe.size() and is_false(candidate):
-                recipe, smaller = candidate, True
-                break
+def shrink(recipe: Recipe, is_false: Callable[[Recipe], bool], most: int = MOST_STEPS) -> Recipe:
+    """Return a smaller recipe: no response or feature can be left out, no single number made smaller.
+
+    Args:
+        recipe: one in which the statement is false.
+        is_false: whether it is false in another one.
+        most: recipes to try at most; then the smallest so far is returned.
+    """
+    tried, changed = 0, True
+    while changed:
+        changed = False
+        for simpler in (_with_half, _with_less, _with_smaller_weights, _with_smaller_features, _nearer_to_zero):
+            candidates = simpler(recipe)
+            while (candidate := next(candidates, None)) is not None:
+                if not candidate.size() < recipe.size():
+                    continue
+                if tried == most:
+                    return recipe
+                tried += 1
+                if is_false(candidate):
+                    recipe, changed, candidates = candidate, True, simpler(candidate)
     return recipe
 
 
-def _simpler(recipe: Recipe) -> Iterator[Recipe]:
-    yield from _with_less(recipe)
-    yield from _with_smaller_weights(recipe)
-    yield from _with_smaller_features(recipe)
-    yield from _nearer_to_zero(recipe)
+def _with_half(recipe: Recipe) -> Iterator[Recipe]:
+    """Yield recipes with half of the responses outside the pair, or with all weights equal."""
+    middle = (recipe.responses + 2) // 2
+    for left_out in (range(middle, recipe.responses), range(2, middle)):
+        fewer = recipe
+        for y in reversed(left_out):
+            fewer = _without(fewer, y)
+        yield fewer
+    yield replace(recipe, weights=tuple(1 for _ in recipe.weights))
 
 
 def _with_less(recipe: Recipe) -> Iterator[Recipe]:

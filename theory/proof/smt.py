@@ -55,6 +55,7 @@ class Proof:
         queries: questions to the solver.
         counterexample: an exact world in which the statement is false, or None.
         reason: why it is not decided, or what is known of a counterexample that could not be written down.
+        algebraic: the numbers of a counterexample that could not be written down as fractions, in words, by name.
     """
 
     verdict: str
@@ -65,6 +66,7 @@ class Proof:
     queries: int
     counterexample: Any = None
     reason: str = ""
+    algebraic: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         """Return the verdict in words, with the counterexample if there is one."""
@@ -163,6 +165,7 @@ def prove(
         proved for every policy (n = 2, n >= 3): 2 paths
     """
     from theory.proof.reading import check_reading  # noqa: PLC0415
+    from theory.proof.refutation import algebraic  # noqa: PLC0415
 
     check_reading(predicate, *([given] if given else []))
     solver = Solver(work, record)
@@ -183,7 +186,7 @@ def prove(
                 met = solver.ask(path.run.trail)[0] == "sat"
             if not path.assumed or path.false is None:
                 continue
-            answer, _ = solver.ask(path.false)
+            answer, model = solver.ask(path.false)
             if answer == "unsat":
                 continue
             if answer == "unknown":
@@ -197,7 +200,8 @@ def prove(
             if found is None and not sure:
                 unsure = unsure or reason
                 continue
-            return Proof(REFUTED, over.name, over.assumes, tuple(names), paths, solver.queries, found, reason)
+            values = algebraic(model, path.run.names) if found is None and witness else ()
+            return Proof(REFUTED, over.name, over.assumes, tuple(names), paths, solver.queries, found, reason, values)
     if "y" not in touched:
         names = [name.replace("n >= 4", "n >= 3") for name in names]
     verdict = UNDECIDED if unsure else PROVED if met else VACUOUS
