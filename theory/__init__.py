@@ -1,11 +1,13 @@
 """What five papers on direct preference optimization say, and what is true.
 
-``python -m theory`` runs the claim ledger; ``decide`` proves a conjecture of your own or refutes it by a small exact
-world, ``falsify`` only searches; ``worlds`` are the preference worlds in exact rationals that all of them use.
+``python -m theory`` runs the claim ledger. ``decide`` proves a conjecture of your own or refutes it by a small exact
+world, ``falsify`` only searches, ``measure`` reads it on a language model. ``worlds`` are the preference worlds in
+exact rationals that all of them use.
 """
 
 from theory.claim import CLAIMS, VERDICTS, Claim, Outcome, claim, run_claim
 from theory.decision.decide import decide
+from theory.decision.measured import Measurement, measure
 from theory.decision.recipes import Bounds
 from theory.decision.result import Decision
 from theory.evidence import Evidence, Finding
@@ -24,11 +26,13 @@ __all__ = [
     "Evidence",
     "Falsification",
     "Finding",
+    "Measurement",
     "Outcome",
     "World",
     "claim",
     "decide",
     "falsify",
+    "measure",
     "run_claim",
     "world_strategy",
 ]

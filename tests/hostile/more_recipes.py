@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import theory
+from dynamics.language_model import TokenSequence, tiny_model
 from figures.registry import FIGURES, Figure, figure, select_figures
 from tests.hostile.judge import Recipe
 from tests.hostile.recipes import distribution
@@ -158,6 +159,16 @@ MORE: dict[str, Recipe] = {
             "worlds": 2,
             "seed": source.randrange(5),
         },
+    ),
+    "measure": Recipe(
+        theory.measure,
+        lambda source: {
+            "conjecture": lambda w: w.A_w >= w.A_l,
+            "model": tiny_model(),
+            "pairs": [(TokenSequence((1, 2, 3), 2), TokenSequence((1, 2, source.randrange(4, 9)), 2))],
+            "given": None,
+        },
+        kept=("model",),
     ),
     "Bounds": Recipe(
         theory.Bounds, lambda source: {"responses": 4, "weight": 9, "features": 2, "feature": 2, "power": 3}

@@ -102,7 +102,7 @@ class Traced:
         tighter = level + 1 if sign in (" - ", "/") else level
         right = b._inside(tighter)
         text = a._inside(level) + (" * " if sign == " " and right[:1].isdigit() else sign) + right
-        return Traced(operation(a.value, b.value), text, level, self.sides)
+        return type(self)(operation(a.value, b.value), text, level, self.sides)
 
     def _inside(self, level: int) -> str:
         return self.text if self.level >= level else f"({self.text})"
@@ -132,16 +132,16 @@ class Traced:
         return self._combine(other, operator.truediv, "/", PRODUCT, swap=True)
 
     def __pow__(self, power: int) -> Traced:
-        return Traced(self.value**power, f"{self._inside(ATOM)}^{power}", SIGN, self.sides)
+        return type(self)(self.value**power, f"{self._inside(ATOM)}^{power}", SIGN, self.sides)
 
     def __neg__(self) -> Traced:
-        return Traced(-self.value, f"-{self._inside(PRODUCT)}", SIGN, self.sides)
+        return type(self)(-self.value, f"-{self._inside(PRODUCT)}", SIGN, self.sides)
 
     def __pos__(self) -> Traced:
         return self
 
     def __abs__(self) -> Traced:
-        return Traced(abs(self.value), f"|{self.text}|", ATOM, self.sides)
+        return type(self)(abs(self.value), f"|{self.text}|", ATOM, self.sides)
 
     def __bool__(self) -> bool:
         return bool(self.value)
@@ -175,28 +175,36 @@ class Traced:
 
     def applied(self, name: str) -> Traced:
         """Return a function of ``theory.proof`` (sqrt, exp, log) of this number."""
-        return Traced(getattr(functions, name)(self.value), f"{name}({self.text})", ATOM, self.sides)
+        return type(self)(self.function(name), f"{name}({self.text})", ATOM, self.sides)
+
+    def function(self, name: str) -> Any:
+        """Return sqrt, exp or log of the value."""
+        return getattr(functions, name)(self.value)
 
 
 class _View:
     """A world whose numbers remember their names; everything else is the world's own."""
 
-    def __init__(self, world: Any, sides: list[Side], prefix: str = "") -> None:
-        self._world, self._sides, self._prefix = world, sides, prefix
+    def __init__(self, world: Any, sides: list[Side], prefix: str, number: type[Traced]) -> None:
+        self._world, self._sides, self._prefix, self._number = world, sides, prefix, number
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._world, name)
         shown = self._prefix + name
         if callable(value):
             return lambda *arguments, **named: self._answer(value, shown, arguments, named)
-        return _Sequence(self, value) if name == "p" and isinstance(value, tuple) else traced(value, self._sides, shown)
+        return _Sequence(self, value) if name == "p" and isinstance(value, tuple) else self.number(value, shown)
 
     def _answer(self, function: Callable[..., Any], shown: str, arguments: Any, named: Any) -> Any:
         plain = [_plain(argument) for argument in arguments]
         named_responses = function.__name__ in OF_RESPONSES
         inside = ", ".join(self.letter(a) if named_responses else _value(a) for a in plain)
         value = function(*plain, **{key: _plain(a) for key, a in named.items()})
-        return traced(value, self._sides, f"{shown}({inside})")
+        return self.number(value, f"{shown}({inside})")
+
+    def number(self, value: Any, name: str) -> Any:
+        """Return a value of the world under a name."""
+        return traced(value, self._sides, name, self._number)
 
     def letter(self, y: Any) -> str:
         """Return w, l or y for the index of a response, and other arguments as text."""
@@ -214,7 +222,7 @@ class _Sequence:
 
     def __getitem__(self, y: Any) -> Any:
         name = f"{self._view._prefix}p_{self._view.letter(_plain(y))}"
-        return traced(self._values[y], self._view._sides, name)
+        return self._view.number(self._values[_plain(y)], name)
 
     def __len__(self) -> int:
         return len(self._values)
@@ -237,17 +245,24 @@ def sides_of(predicate: Callable[..., Any], case: Any) -> tuple[Side, ...]:
     return tuple(sides)
 
 
-def traced(value: Any, sides: list[Side], name: str) -> Any:
-    """Return a case whose numbers remember their names."""
+def traced(value: Any, sides: list[Side], name: str, number: type[Traced] = Traced) -> Any:
+    """Return a case whose numbers remember their names.
+
+    Args:
+        value: a number, a world, or numbers and worlds in a tuple, a list or a namespace.
+        sides: where comparisons are written down.
+        name: of the value; "" for the case itself.
+        number: the class of the numbers.
+    """
     if isinstance(value, (Fraction, Surd, Ball)):
-        return Traced(value, name or _value(value), ATOM, sides)
+        return number(value, name or _value(value), ATOM, sides)
     if isinstance(value, ShortNames):
-        return _View(value, sides, f"{name}." if name else "")
+        return _View(value, sides, f"{name}." if name else "", number)
     if type(value) in (tuple, list):
-        return type(value)(traced(item, sides, "") for item in value)
+        return type(value)(traced(item, sides, "", number) for item in value)
     if isinstance(value, SimpleNamespace):
         prefix = f"{name}." if name else ""
-        return SimpleNamespace(**{key: traced(item, sides, prefix + key) for key, item in vars(value).items()})
+        return SimpleNamespace(**{key: traced(item, sides, prefix + key, number) for key, item in vars(value).items()})
     return value
 
 
