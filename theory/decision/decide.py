@@ -257,7 +257,9 @@ def _shown(result: Decision, conjecture: Callable[..., Any], case: Any) -> Decis
 
 
 def _text(conjecture: Callable[..., Any]) -> str:
-    """Return a name for a conjecture: the first line of its docstring, or its own name."""
+    """Return a name for a conjecture: the key of a claim, the first line of its docstring, or its own name."""
+    if isinstance(key := getattr(conjecture, "key", None), str):
+        return key
     words = (getattr(conjecture, "__doc__", None) or "").strip().split("\n")[0].rstrip(".")
     name = getattr(conjecture, "__name__", "")
     return words or ("" if name == "<lambda>" else name.replace("_", " "))

@@ -125,7 +125,7 @@ class MeasuredPair:
         return f"pair {self.number}: {'' if side.true else 'not '}{side.formula}: {values}{close}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Measurement:
     """In how many pairs of a language model a conjecture holds.
 
@@ -163,6 +163,9 @@ class Measurement:
             lines.append(f"worst: {self.worst}")
         lines += [str(pair) for pair in self.pairs if pair.problem]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def measure(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["PROVED", "REFUTED", "UNDECIDED", "VACUOUS", "Decision"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Decision:
     """What became of a conjecture.
 
@@ -56,7 +56,7 @@ class Decision:
     exists: bool = False
     premise: bool = False
     text: str = ""
-    again: Any = field(default=None, repr=False, compare=False)
+    again: Any = field(default=None, compare=False)
 
     def __bool__(self) -> bool:
         """Refuse: a decision has four outcomes, not two.
@@ -72,14 +72,14 @@ class Decision:
         start = f"{self.text}: {self.verdict}" if self.text else self.verdict
         sizes = f" ({', '.join(filter(None, self.cases))})" if any(self.cases) else ""
         if self.verdict == VACUOUS:
-            return f"{start}: nothing in {self.over}{sizes} meets the premise, proved by {self.by}"
+            return f"{start}: no world meets the premise, proved for {self.over}{sizes}, by {self.by}"
         if self.verdict == UNDECIDED:
             return f"{start} for {self.over}: {self.reason}"
         if self.case is not None or self.algebraic:
             what = "true" if self.exists else "false"
             return f"{start}: {what} at" + ("" if self.case is not None else " numbers that are no fractions")
         if self.exists:
-            return f"{start}: there is none in {self.over}{sizes}, proved by {self.by}"
+            return f"{start}: there is none, proved for {self.over}{sizes}, by {self.by}"
         return f"{start} for {self.over}{sizes}, by {self.by}"
 
     @property
@@ -118,6 +118,9 @@ class Decision:
         from theory.decision.typeset import decision_latex  # noqa: PLC0415
 
         return decision_latex(self)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def write_certificate(self, folder: str | Path, title: str = "conjecture") -> list[Path]:
         """Write the questions that the proof rests on as SMT-LIB files, for another solver; return their paths.

@@ -127,6 +127,7 @@ def test_a_proof_says_of_what_by_what_and_under_which_assumptions() -> None:
     assert decision.verdict == "proved"
     assert "proved for every policy (n = 2, n >= 3), by smt" in str(decision)
     assert "positive semidefinite" in str(decision)
+    assert repr(decision) == str(decision)
 
 
 def test_a_refutation_shows_a_small_world_and_both_sides() -> None:
@@ -168,7 +169,7 @@ def test_a_premise_is_counted() -> None:
     assert f"{decision.tried} exact worlds of {decision.drawn}, those that meet the premise" in str(decision)
     nothing = decide(lambda w: w.D_w >= w.D_l, given=lambda w: w.ww < 0)
     assert (nothing.verdict, nothing.tried) == ("vacuous", 0)
-    assert "meets the premise" in str(nothing)
+    assert "no world meets the premise" in str(nothing)
 
 
 def test_there_is() -> None:
@@ -177,7 +178,7 @@ def test_there_is() -> None:
     assert witness.case.A_w < 0 < witness.case.A_y
     none = decide(lambda w: w.A_w < 0 < w.A_l, exists=True)
     assert (none.verdict, none.case) == ("refuted", None)
-    assert "there is none in every policy" in str(none)
+    assert "there is none, proved for every policy" in str(none)
     divides = decide(lambda w: 1 / (w.dd - w.dd) > 0, exists=True)
     assert divides.verdict == "refuted"  # it has no value anywhere, so that it is true nowhere
 
