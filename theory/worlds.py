@@ -229,6 +229,11 @@ class World(ShortNames):
 
         return LogLinear([[float(a) for a in phi] for phi in self.features], [float(q) for q in self.p])
 
+    @property
+    def caption(self) -> str:
+        """Return the line above the table."""
+        return f"{self.kind}, {len(self.p)} responses, learning rate x beta x urgency = 1"
+
     def names(self) -> list[str]:
         """Return what a table calls each response; * is the most probable one outside the pair."""
         names = {self.chosen: "w (chosen)", self.rejected: "l (rejected)", self.greedy: "*"}

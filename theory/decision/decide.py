@@ -14,6 +14,7 @@ from theory.decision.asked import asked
 from theory.decision.recipes import KINDS, Bounds, Recipe, draw, shrink, small_recipes, within_bounds
 from theory.decision.result import PROVED, REFUTED, UNDECIDED, VACUOUS, Decision
 from theory.decision.sides import sides_of
+from theory.proof.balls import Undecided
 from theory.proof.checks import show
 from theory.proof.families import LOG_LINEAR as STEPPED, POLICY, TABULAR as EVERY_TABULAR, TWO_RESPONSES
 from theory.proof.family import Family
@@ -52,7 +53,10 @@ class _Search:
     def is_false(self, case: Any) -> bool:
         """Return whether the statement is false in a case."""
         self.drawn += 1
-        holds = holds_at(self.statement, case, self.premise)
+        try:
+            holds = holds_at(self.statement, case, self.premise)
+        except Undecided:  # intervals are too wide to tell
+            holds = None
         self.tried += holds is not None
         return holds is False
 
@@ -129,8 +133,10 @@ def decide(
         result = replace(result, assumes=proof.assumes, cases=proof.cases, reason=_why(proof, family))
         if proof.verdict in (PROVED, VACUOUS):
             return _agreed(result, proof.verdict, found, search, (statement, family, given))
-        if proof.verdict == REFUTED and found is None:
-            return _constructed(result, conjecture, statement, family, given)
+        if proof.verdict == REFUTED and (found is None or not _has_small_worlds(family)):
+            made = _constructed(result, conjecture, statement, family, given)
+            if found is None or made.case is not None:
+                return made
     return result if found is None else _shown(result, conjecture, found)
 
 
@@ -160,6 +166,10 @@ def _searched(search: _Search, family: Family, bounds: Bounds, worlds: int, seed
     for kind in kinds:
         found = found or search.first(iter(_drawn(kind, bounds, worlds, seed)))
     return found, f"{', '.join(kinds)}; {bounds}"
+
+
+def _has_small_worlds(family: Family) -> bool:
+    return any(known is family for known, _ in SEARCHED)
 
 
 @lru_cache(maxsize=32)

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from theory.proof.checks import show
-from theory.worlds import World
 
 if TYPE_CHECKING:
     from theory.decision.result import Decision
@@ -100,8 +99,8 @@ def formula_latex(text: str) -> str:
 
 def case_html(case: Any) -> str:
     """Return an exact case as HTML: all of a world, or the numbers of a setting."""
-    if isinstance(case, World):
-        return world_html(case)
+    if hasattr(case, "_repr_html_"):
+        return str(case._repr_html_())
     if isinstance(case, (Fraction, int)):
         return fraction_html(case)
     if isinstance(case, (tuple, list)):
@@ -111,13 +110,13 @@ def case_html(case: Any) -> str:
     return f"<pre>{html.escape(show(case))}</pre>"
 
 
-def world_text(world: World) -> str:
+def world_text(world: Any) -> str:
     """Return a world in a form that can be checked by hand."""
     rows = [["", "probability", "features", "score g", "drive A", "change p A"]]
     rows += [[name, *map(_text, numbers)] for name, numbers in _rows(world)]
     return "\n".join(
         [
-            f"{world.kind}, {len(world.p)} responses, learning rate x beta x urgency = 1",
+            world.caption,
             *aligned(rows, (14, 12, 14, 18, 10, 12)),
             f"|g_w|^2 = {world.ww}, |g_l|^2 = {world.ll}, g_w . g_l = {world.wl}",
         ]
@@ -139,17 +138,16 @@ def aligned(rows: Sequence[Sequence[str]], least: Sequence[int]) -> list[str]:
     ]
 
 
-def world_html(world: World) -> str:
+def world_html(world: Any) -> str:
     """Return a world as a table."""
     head = ["", "probability", "features", "score <i>g</i>", "drive <i>A</i>", "change <i>p A</i>"]
     rows = [[html.escape(name), *map(fraction_html, numbers)] for name, numbers in _rows(world)]
     inner = (("ww", "ww"), ("ll", "ll"), ("wl", "wl"))
     norms = ", ".join(f"{formula_html(name)} = {fraction_html(getattr(world, key))}" for name, key in inner)
-    caption = f"{world.kind}, {len(world.p)} responses, learning rate &times; beta &times; urgency = 1"
-    return f"<div>{caption}</div>{_table(rows, head)}<div>{norms}</div>"
+    return f"<div>{html.escape(world.caption).replace(' x ', ' &times; ')}</div>{_table(rows, head)}<div>{norms}</div>"
 
 
-def world_latex(world: World) -> str:
+def world_latex(world: Any) -> str:
     r"""Return a world as an array in LaTeX."""
     rows = []
     for name, numbers in _rows(world):
@@ -188,8 +186,8 @@ def decision_html(decision: Decision) -> str:
 def decision_latex(decision: Decision) -> str:
     """Return a decision as LaTeX: the verdict, the world and both sides of what it compares."""
     parts = [decision.heading]
-    if isinstance(decision.case, World):
-        parts.append(world_latex(decision.case))
+    if hasattr(decision.case, "_repr_latex_"):
+        parts.append(decision.case._repr_latex_())
     elif decision.case is not None:
         parts.append(show(decision.case))
     parts += [f"${side_latex(side)}$" for side in decision.sides]
@@ -197,7 +195,7 @@ def decision_latex(decision: Decision) -> str:
     return "\n\n".join([*parts, *decision.footnotes])
 
 
-def _rows(world: World) -> list[tuple[str, list[Any]]]:
+def _rows(world: Any) -> list[tuple[str, list[Any]]]:
     return [
         (name, [world.p[y], world.features[y], world.scores[y], world.drive(y), world.change(y)])
         for y, name in zip(world.responses, world.names(), strict=True)
