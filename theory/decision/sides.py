@@ -195,6 +195,12 @@ class _View:
             return lambda *arguments, **named: self._answer(value, shown, arguments, named)
         return _Sequence(self, value) if name == "p" and isinstance(value, tuple) else self.number(value, shown)
 
+    def __getitem__(self, number: int) -> Any:
+        return self.number(self._world[number], f"{self._prefix}b[{number}]")
+
+    def __len__(self) -> int:
+        return len(self._world)
+
     def _answer(self, function: Callable[..., Any], shown: str, arguments: Any, named: Any) -> Any:
         plain = [_plain(argument) for argument in arguments]
         named_responses = function.__name__ in OF_RESPONSES
@@ -256,10 +262,11 @@ def traced(value: Any, sides: list[Side], name: str, number: type[Traced] = Trac
     """
     if isinstance(value, (Fraction, Surd, Ball)):
         return number(value, name or _value(value), ATOM, sides)
-    if isinstance(value, ShortNames):
+    if isinstance(value, ShortNames) or hasattr(type(value), "caption"):
         return _View(value, sides, f"{name}." if name else "", number)
     if type(value) in (tuple, list):
-        return type(value)(traced(item, sides, "", number) for item in value)
+        names = [f"{name}[{i}]" if name else "" for i in range(len(value))]
+        return type(value)(traced(item, sides, own, number) for item, own in zip(value, names, strict=True))
     if isinstance(value, SimpleNamespace):
         prefix = f"{name}." if name else ""
         return SimpleNamespace(**{key: traced(item, sides, prefix + key, number) for key, item in vars(value).items()})

@@ -113,7 +113,7 @@ def case_html(case: Any) -> str:
 def world_text(world: Any) -> str:
     """Return a world in a form that can be checked by hand."""
     rows = [["", "probability", "features", "score g", "drive A", "change p A"]]
-    rows += [[name, *map(_text, numbers)] for name, numbers in _rows(world)]
+    rows += [[name, *map(plain, numbers)] for name, numbers in _rows(world)]
     return "\n".join(
         [
             world.caption,
@@ -145,6 +145,12 @@ def world_html(world: Any) -> str:
     inner = (("ww", "ww"), ("ll", "ll"), ("wl", "wl"))
     norms = ", ".join(f"{formula_html(name)} = {fraction_html(getattr(world, key))}" for name, key in inner)
     return f"<div>{html.escape(world.caption).replace(' x ', ' &times; ')}</div>{_table(rows, head)}<div>{norms}</div>"
+
+
+def table_html(caption: str, head: Sequence[str], rows: Sequence[tuple[str, Sequence[Any]]]) -> str:
+    """Return named rows of numbers as a table below a caption."""
+    body = [[html.escape(name), *map(fraction_html, numbers)] for name, numbers in rows]
+    return f"<div>{html.escape(caption)}</div>{_table(body, head)}"
 
 
 def world_latex(world: Any) -> str:
@@ -202,7 +208,8 @@ def _rows(world: Any) -> list[tuple[str, list[Any]]]:
     ]
 
 
-def _text(value: Any) -> str:
+def plain(value: Any) -> str:
+    """Return a number or a vector as text."""
     return f"({', '.join(map(str, value))})" if isinstance(value, tuple) else str(value)
 
 
