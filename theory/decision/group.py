@@ -214,8 +214,8 @@ def batch(pairs: int = 2, *, one_prompt: bool = False, tabular: bool = False) ->
 
     def named_and_more(numbers: Numbers) -> Group:
         prompts = [1 if one_prompt else 1 + k for k in range(pairs) for _ in "wl"]
-        p = _shares(numbers, prompts)
-        scores = _tabular_scores(p, prompts) if tabular else _free_scores(numbers, 2 * pairs)
+        p = shares(numbers, prompts)
+        scores = _tabular_scores(p, prompts) if tabular else free_scores(numbers, 2 * pairs)
         return _batch(numbers, p, scores, prompts)
 
     named_and_more.__doc__ = f"every {kind}, {pairs} pairs {where}, and a response outside the pairs for each prompt"
@@ -329,7 +329,7 @@ def expected_force(p: Sequence[Any], reward: Sequence[Any], members: int) -> lis
     return force
 
 
-def _shares(numbers: Numbers, prompts: Sequence[int]) -> list[Any]:
+def shares(numbers: Numbers, prompts: Sequence[int]) -> list[Any]:
     """Return probabilities of named responses; those of a prompt leave some mass for others."""
     left: dict[int, Any] = {}
     found = []
@@ -340,22 +340,29 @@ def _shares(numbers: Numbers, prompts: Sequence[int]) -> list[Any]:
     return found
 
 
-def _free_scores(numbers: Numbers, count: int) -> list[list[Any]]:
+def free_scores(numbers: Numbers, count: int, letter: str = "g") -> list[list[Any]]:
     """Return any scores: a triangle of coordinates, which gives every matrix of inner products."""
-    return [[numbers.real(f"g_{i}{j}") if j <= i else Fraction(0) for j in range(count)] for i in range(count)]
+    return [[numbers.real(f"{letter}_{i}{j}") if j <= i else Fraction(0) for j in range(count)] for i in range(count)]
+
+
+def all_scores(numbers: Numbers, p: Sequence[Any], letter: str = "g") -> list[list[Any]]:
+    """Return any scores of all responses, with sum p g = 0: features less their mean."""
+    zero = [Fraction(0)] * (len(p) - 1)
+    return _centred(p, [*free_scores(numbers, len(p) - 1, letter), zero])
 
 
 def _all_of_them(numbers: Numbers, count: int, tabular: bool) -> tuple[list[Any], list[list[Any]]]:
-    """Return the probabilities of all responses and scores with sum p g = 0: features less their mean."""
-    p = _shares(numbers, [1] * (count - 1))
+    """Return the probabilities of all responses and their scores."""
+    p = shares(numbers, [1] * (count - 1))
     p.append(1 - _sum(p))
-    if tabular:
-        features = [[Fraction(int(i == j)) for j in range(count)] for i in range(count)]
-    else:
-        zero = [Fraction(0)] * (count - 1)
-        features = [[*row] for row in _free_scores(numbers, count - 1)] + [zero]
+    if not tabular:
+        return p, all_scores(numbers, p)
+    return p, _centred(p, [[Fraction(int(i == j)) for j in range(count)] for i in range(count)])
+
+
+def _centred(p: Sequence[Any], features: Sequence[Sequence[Any]]) -> list[list[Any]]:
     mean = [_sum([q * row[k] for q, row in zip(p, features, strict=True)]) for k in range(len(features[0]))]
-    return p, [[a - m for a, m in zip(row, mean, strict=True)] for row in features]
+    return [[a - m for a, m in zip(row, mean, strict=True)] for row in features]
 
 
 def _tabular_scores(p: Sequence[Any], prompts: Sequence[int]) -> list[list[Any]]:

@@ -21,7 +21,10 @@ from theory.proof.symbols import NoSuchResponse
 
 SUM, PRODUCT, SIGN, ATOM = 1, 2, 3, 4  # how strongly a formula holds together
 MOST = 12  # comparisons that are kept
-OF_RESPONSES = ("kernel", "drive", "change", "log_change", "squared_norm")  # what they are called with are responses
+OF_RESPONSES = (
+    *("kernel", "drive", "change", "log_change", "squared_norm", "second_change"),
+    *("inner", "outer", "kernel_theta", "kernel_phi"),
+)  # what they are called with are responses
 OPPOSITE = {">=": "<", ">": "<=", "<=": ">", "<": ">=", "==": "!=", "!=": "=="}
 
 

@@ -321,3 +321,24 @@ def mapped(family: Family, function: Callable[[Any], Any], name: str = "") -> Fa
         lambda source: function(family.draw(source)),
         tuple(map(made, family.witnesses)),
     )
+
+
+def either(name: str, assumes: str, families: Mapping[str, Family]) -> Family:
+    """Return the family of the cases of several families: a statement must hold in all of them.
+
+    Args:
+        name: of the new family.
+        assumes: in words.
+        families: by the name that a verdict calls each.
+
+    Example:
+        >>> from theory.proof import prove
+        >>> line = setting("x > 0")(lambda numbers: numbers.positive("x"))
+        >>> below = setting("x < 0")(lambda numbers: -numbers.positive("x"))
+        >>> both = either("x is not 0", "", {"x > 0": line, "x < 0": below})
+        >>> str(prove(lambda x: x != 0, both)), prove(lambda x: x > 0, both).verdict
+        ('proved for x is not 0 (x > 0, x < 0): 2 paths', 'refuted')
+    """
+    kinds = tuple(families.values())
+    cases = tuple(replace(case, name=word) for word, family in families.items() for case in family.cases)
+    return Family(name, assumes, cases, lambda source: source.choice(kinds).draw(source))
