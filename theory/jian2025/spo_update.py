@@ -11,8 +11,7 @@ from theory.evidence import ALSO, Evidence
 from theory.jian2025.bilevel import TwoBlocks, two_blocks
 from theory.jian2025.envelope import LowerLevel
 from theory.jian2025.finite_step import residual
-from theory.jian2025.theorem_2 import displaced
-from theory.worlds import World, any_world, dot, sign_with_root
+from theory.worlds import World, any_world, dot, one_feature, sign_with_root
 
 RATES = (F(1, 3), F(2, 7))  # of theta and of phi; any two positive numbers
 
@@ -167,7 +166,7 @@ class Update:
 
 def update(source: random.Random) -> Update:
     """Draw a world of any kind, lambda up to 6 and beta x urgency up to 1."""
-    world = source.choice((any_world, displaced))(source)
+    world = source.choice((any_world, one_feature))(source)
     return Update(world, F(source.randint(0, 24), 4), F(source.randint(1, 12), 12))
 
 
