@@ -12,8 +12,12 @@ import sympy as sp
 from theory.claim import CONDITIONALLY, EMPTY, PROVED, claim
 from theory.evidence import ALSO, CONDITIONAL, VACUOUS, Evidence
 from theory.jian2025.cases import BOTH_RISE, Batch
-from theory.jian2025.term_e import longer_rejected
 from theory.worlds import World, any_world, dot
+
+
+def longer_rejected(w: World) -> bool:
+    """Return whether L_reg > 0: |g_l| > |g_w|."""
+    return w.ll > w.ww
 
 
 @dataclass(frozen=True)
