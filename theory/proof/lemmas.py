@@ -22,6 +22,7 @@ LEMMAS = {
     "compactness": "a continuous function attains its minimum on a closed and bounded set",
     "continuous partials": "a function whose partial derivatives exist and are continuous is differentiable",
     "order of limits": "if one function is at most another one near a point, so are their limits there",
+    "spectral": "a symmetric matrix has an orthonormal basis of eigenvectors",
     "intermediate value": "a continuous function takes every value between two of its values",
 }
 """Name and statement of each lemma; a claim writer may add one that stands in a textbook."""
