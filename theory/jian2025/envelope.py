@@ -25,11 +25,11 @@ def eq_10(minimisers):
     \text{any}
 
     Assumes: $L_{\mathrm{sft}}$ is continuously differentiable, $\Phi$ is compact and $\phi^*(\theta)$ is unique
-    Because: With log-odds $-(\phi^2-1)^2-\theta\phi$ both $\phi=\pm 1$ are optimal at $\theta=0$, with gradients
-    $\pm 1/2$. There $L^*_{\mathrm{sft}}\le\log(1+e^{-|\theta|})$ has a kink, and neither is its gradient.
+    Because: With log-odds $-(\phi^2-1)^2-\theta\phi$ both $\phi=\pm 1$ are optimal at $\theta=0$, with gradients $\pm
+    1/2$. There $L^*_{\mathrm{sft}}\le\log(1+e^{-|\theta|})$ has a kink, and neither is its gradient.
     Proof: From $\theta$ to $\theta'$ the change of $L^*$ lies between the change of $L$ at the fixed $\phi^*(\theta')$
-    and that at the fixed $\phi^*(\theta)$. Divided by $\theta'-\theta$ both tend to
-    $\partial_\theta L(\theta,\phi^*(\theta))$, since a unique minimiser in a compact set is continuous in $\theta$.
+    and that at the fixed $\phi^*(\theta)$. Divided by $\theta'-\theta$ both tend to $\partial_\theta
+    L(\theta,\phi^*(\theta))$, since a unique minimiser in a compact set is continuous in $\theta$.
     """
     return len({slope(phi) for phi in minimisers}) == 1
 
@@ -104,8 +104,8 @@ def eq_10_error(cov, share=F(1, 4)):
     \tfrac14 R_aR_b\,\bigl|\phi'^{(K)}-\phi^*(\theta)\bigr|
 
     Assumes: logits $a_y\theta+b_y\phi$, any number of responses; $R_a,R_b$ are the ranges of $a$ and $b$ over them
-    Proof: Mean value theorem in $\phi$, with $\partial_\theta\partial_\phi L_{\mathrm{sft}}=\mathrm{Cov}_\pi(a,b)$.
-    In units of the ranges $4\,\mathrm{Cov}(x,y)=\mathrm{Var}(x+y)-\mathrm{Var}(x-y)$, and a variable of range 2 has a
+    Proof: Mean value theorem in $\phi$, with $\partial_\theta\partial_\phi L_{\mathrm{sft}}=\mathrm{Cov}_\pi(a,b)$. In
+    units of the ranges $4\,\mathrm{Cov}(x,y)=\mathrm{Var}(x+y)-\mathrm{Var}(x-y)$, and a variable of range 2 has a
     variance of at most 1. In general the constant is the largest mixed derivative.
     """
     return abs(cov) <= share

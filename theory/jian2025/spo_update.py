@@ -8,33 +8,13 @@ import sympy as sp
 
 from theory.claim import FALSE, FIRST_ORDER, PROVED
 from theory.evidence import FAILS, ORDER
+from theory.jian2025.bilevel import log_changes, two_blocks
 from theory.jian2025.cases import ladder
 from theory.proof import POLICY, Named, beside, exp, log, same, setting, sqrt
 from theory.statement import claims_of
 from theory.worlds import World
 
 claim = claims_of("jian2025")
-
-
-@beside(POLICY, "a second block with any scores h_w = (a, 0), h_l = (b, c); learning rates > 0")
-def two_blocks(numbers):
-    """Both blocks of parameters, each with a learning rate."""
-    a, b, c = (numbers.real(name) for name in "abc")
-    rates = {name: numbers.positive(f"rate_{name}") for name in ("theta", "phi")}
-    return Named(ww=a * a, wl=a * b, ll=b * b + c * c, **rates)
-
-
-def log_changes(case):
-    """Return the first-order changes of log pi_w and log pi_l in a DPO step on both blocks, per unit of beta x urgency.
-
-    Args:
-        case: a world, whose scores are those of theta, and the Gram matrix and learning rates beside it.
-    """
-    w, block = case
-    return (
-        block.theta * w.A_w + block.phi * (block.ww - block.wl),
-        block.theta * w.A_l + block.phi * (block.wl - block.ll),
-    )
 
 
 @claim("terms-a-and-c", "Section 3.3, terms (a) and (c)", PROVED)

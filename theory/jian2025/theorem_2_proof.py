@@ -100,8 +100,8 @@ def eq_57(w):
 
     Because: A parenthesis is misplaced and a factor repeated: as it stands a vector is subtracted from a number, which
     has a meaning with one parameter only, and is false there. It should read $g_y\cdot g_w-g_y\cdot g_l$. The
-    parentheses were read in a machine conversion of the paper, which prints one more closing than opening; they may
-    not be the authors'.
+    parentheses were read in a machine conversion of the paper, which prints one more closing than opening; they may not
+    be the authors'.
     Proof: The first line of Eq. (57) is Theorem 1; multiply it out.
     """
     ((g_y,), (g_w,), (g_l,)) = (w.scores[i] for i in (w.y, w.chosen, w.rejected))
