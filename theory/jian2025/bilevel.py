@@ -149,7 +149,7 @@ def eq_7_lora(t, w, v, psi, chi, margin, undone=1):
 
 def regularizer(theta):
     """Return |theta|^2 L_reg^2 on the feasible set, for logits (1, 3, -1) theta_1 theta_2 and shares 1/2, 1/6, 1/3."""
-    adapter, shares = (1, 3, -1), (F(1, 2), F(1, 6), F(1, 3))
+    adapter, shares = (F(1), F(3), F(-1)), (F(1, 2), F(1, 6), F(1, 3))
     mean = sum(q * a for q, a in zip(shares, adapter, strict=True))
     return max(F(0), abs(adapter[1] - mean) - abs(adapter[0] - mean)) ** 2 * (theta[0] ** 2 + theta[1] ** 2)
 
