@@ -8,7 +8,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, EMPTY, PROVED
 from theory.evidence import CONDITIONAL, FAILS, VACUOUS
-from theory.jian2025.cases import BOTH_RISE, Batch
+from theory.jian2025.cases import BOTH_RISE, NEAR, Batch
 from theory.proof import POLICY, Named, beside, exp, log, same, setting, sums_of, world_of
 from theory.statement import claims_of
 from theory.worlds import World, dot
@@ -71,10 +71,7 @@ eq_7_certificate.false(at=(UNIFORM, block(2, 8)), true_at=(UNIFORM, block(2, 0))
 eq_7_certificate.false(of=of_adam, at=World.log_linear([[3, -4], [0, -5], [-3, 9]], at=[1, 1]), true_at=BOTH_RISE)
 eq_7_certificate.false(of=of_a_batch, at=OPPOSED, true_at=Batch(OPPOSED.scores[:1] * 2, (HALF, HALF)))
 eq_7_certificate.proved(
-    over=POLICY,
-    of=lambda w, longer=1: w.ll > longer * w.ww or w.D_w >= 0,
-    role=CONDITIONAL,
-    wrong={"longer": F(11, 10)},
+    over=POLICY, of=lambda w, longer=1: w.ll > longer * w.ww or w.D_w >= 0, role=CONDITIONAL, wrong={"longer": NEAR}
 )
 
 
@@ -120,7 +117,7 @@ eq_7_lower_level.proved(
     role=FAILS,
     wrong={"least": F(101, 100)},
 )
-eq_7_lower_level.by_induction(**divergence, role=CONDITIONAL, wrong={"times": F(11, 10)})
+eq_7_lower_level.by_induction(**divergence, role=CONDITIONAL, wrong={"times": NEAR})
 eq_7_lower_level.proved(
     over=UP_TO_AN_END, of=end_of_an_interval, role=CONDITIONAL, wrong={"room": F(1, 100)}, lemma="compactness"
 )

@@ -11,7 +11,9 @@ from fractions import Fraction as F
 import sympy as sp
 
 from theory.claim import CONDITIONALLY, MISPRINT, PROVED
-from theory.evidence import CONDITIONAL, CORRECTED
+from theory.evidence import CONDITIONAL, CORRECTED, FAILS
+from theory.jian2025.cases import NEAR
+from theory.jian2025.regularizer import SUM, TWICE, gap_of_two_responses, slope_of_the_gap
 from theory.proof import Named, exp, same
 from theory.statement import claims_of
 
@@ -75,27 +77,13 @@ def eq_76(c):
     Because: It combines the terms of Eq. (67) and drops $\gamma\nabla_\theta L_{\mathrm{reg}}$, which Eq. (13) has. Two
     responses with log-odds $\theta$ at $\pi_w=2/3$: $L_{\mathrm{reg}}=2\pi_w-1$ has the slope 4/9.
     """
-    return regularizer_slope(c, by_theta=1) * c.gamma == 0
+    return c.gamma * (slope_of_the_gap(c.p, c.theta, c.theta, 0) if c.p > HALF else 0) == 0
 
 
-def regularizer_slope(c, *, by_theta):
-    """Return a derivative of L_reg = |h'| max(0, 2 p - 1) for log-odds h that are linear in both blocks, p != 1/2."""
-    return by_theta * abs(c.theta) * (2 * c.p * (1 - c.p) if c.p > HALF else 0)
-
-
-def hinge_of_two_responses(t, h, times=2):
-    """|g_l| - |g_w| = p h' - (1 - p) h' for log-odds h that grow along theta at the rate h'."""
-    p = 1 / (1 + sp.exp(-h * t))
-    gap = -sp.diff(sp.log(1 - p), t) - sp.diff(sp.log(p), t)
-    return same(sp.diff(gap, t), times * p * (1 - p) * h**2)
-
-
-def at(p, gamma=F(1), theta=1, phi=1):
-    return Named(p=p, gamma=gamma, theta=F(theta), phi=F(phi))
-
-
-eq_76.false(at=at(F(2, 3)), true_at=at(F(1, 3)))
-eq_76.derived(of=hinge_of_two_responses, symbols={"t": "real"}, role=CORRECTED, wrong={"times": 1})
+LOG_ODDS = {"h": "function"}
+RANKED, MISRANKED = (Named(p=p, gamma=F(1), theta=F(1)) for p in (F(2, 3), F(1, 3)))
+eq_76.false(at=RANKED, true_at=MISRANKED)
+eq_76.derived(of=gap_of_two_responses, symbols=LOG_ODDS, role=FAILS, wrong={"share": 1})
 eq_76.derived(of=eq_13.predicate, symbols=SMOOTH, role=CORRECTED, wrong={"regularized": 0}, lemma="envelope")
 
 
@@ -115,7 +103,7 @@ def eq_14(t, beta, reference, penalty, gamma, least, log_w, log_l, reg, times=1)
 
 
 IN_PHI = {name: kind for name, kind in SMOOTH.items() if name != "best"} | {"least": "real"}
-eq_14.derived(symbols=IN_PHI, wrong={"times": F(11, 10)})
+eq_14.derived(symbols=IN_PHI, wrong={"times": NEAR})
 
 
 @claim("eq-81", "Eqs. (81) and (85)", MISPRINT, "eq-14")
@@ -127,11 +115,12 @@ def eq_81(c):
     where the blocks are equally long, the sum is wrong. Two responses with log-odds $\theta+2\phi$ at $\pi_w=2/3$: the
     last gradient is 8/9, not 4/9.
     """
-    return c.gamma * regularizer_slope(c, by_theta=1) == c.gamma * regularizer_slope(c, by_theta=c.phi / c.theta)
+    return slope_of_the_gap(c.p, c.theta, c.theta, 0) == slope_of_the_gap(c.p, c.theta, c.phi, 0)
 
 
-eq_81.false(at=at(F(2, 3), phi=2), true_at=at(F(2, 3)))
-eq_81.derived(of=eq_14.predicate, symbols=IN_PHI, role=CORRECTED, wrong={"times": F(11, 10)})
+eq_81.false(at=TWICE, true_at=SUM)
+eq_81.derived(of=gap_of_two_responses, symbols=LOG_ODDS, role=FAILS, wrong={"share": 1})
+eq_81.derived(of=eq_14.predicate, symbols=IN_PHI, role=CORRECTED, wrong={"times": NEAR})
 
 
 @claim("eq-81-value", r"The line under Eq. (81): L*_sft(theta) is independent of phi", CONDITIONALLY)
@@ -152,6 +141,7 @@ def least_value(f, least, step=0):
     return same(sp.diff(least + step * f, f), 0)
 
 
-eq_81_value = value_after_one_step
-eq_81_value.false(at=F(2), true_at=F(1))
-eq_81_value.derived(of=least_value, symbols={"f": "real", "least": "real"}, role=CONDITIONAL, wrong={"step": F(1, 100)})
+value_after_one_step.false(at=F(2), true_at=F(1))
+value_after_one_step.derived(
+    of=least_value, symbols={"f": "real", "least": "real"}, role=CONDITIONAL, wrong={"step": F(1, 100)}
+)

@@ -8,6 +8,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, FIRST_ORDER, PROVED
 from theory.evidence import CONDITIONAL, FAILS, ORDER
+from theory.jian2025.cases import NEAR
 from theory.jian2025.regularizer import COMPONENTS
 from theory.proof import Named, exp, log, same, setting, sums_of
 from theory.statement import claims_of
@@ -62,7 +63,7 @@ def two_minima(numbers):
 
 ANYWHERE = {"t": "real", "f": "real", "phi": "real", "other": "real"}
 eq_10.false(at=(F(1), F(-1)), true_at=(F(1), F(1)))
-eq_10.derived(of=slope_in_a_well, symbols=ANYWHERE, role=FAILS, wrong={"times": F(11, 10)})
+eq_10.derived(of=slope_in_a_well, symbols=ANYWHERE, role=FAILS, wrong={"times": NEAR})
 eq_10.derived(of=slope_of_the_branch, role=FAILS, wrong={"side": 1}, lemma="order of limits")
 eq_10.proved(
     over=two_minima,
@@ -121,10 +122,7 @@ def mixed_derivative(t, f, Z, data, times=1):
 eq_10_error.by_induction(of=moments, **features, wrong={"room": F(1, 100)})
 eq_10_error.proved(over=covariance, wrong={"share": F(6, 25)})
 eq_10_error.derived(
-    of=mixed_derivative,
-    symbols={"t": "real", "f": "real", "Z": "function"},
-    wrong={"times": F(11, 10)},
-    lemma="mean value",
+    of=mixed_derivative, symbols={"t": "real", "f": "real", "Z": "function"}, wrong={"times": NEAR}, lemma="mean value"
 )
 
 
@@ -237,9 +235,5 @@ def bound_after(steps, least=F(3, 20), most=5):
 eq_11.false(at=Named(odds=F(2), rate=16), true_at=Named(odds=F(2), rate=4))
 eq_11.false(of=bound_after, at=20, true_at=1)
 eq_11.enclosed(0, 1, of=curvature_on_the_segment, role=FAILS, wrong={"least": F(1, 5)})
-eq_11.by_induction(
-    of=contracts, **eigenvectors, role=CONDITIONAL, wrong={"times": F(11, 10)}, lemma="mean value, spectral"
-)
-eq_11.proved(
-    over=one_more_step, of=lambda c, times=1: times * c[0] <= c[1], role=CONDITIONAL, wrong={"times": F(11, 10)}
-)
+eq_11.by_induction(of=contracts, **eigenvectors, role=CONDITIONAL, wrong={"times": NEAR}, lemma="mean value, spectral")
+eq_11.proved(over=one_more_step, of=lambda c, times=1: times * c[0] <= c[1], role=CONDITIONAL, wrong={"times": NEAR})

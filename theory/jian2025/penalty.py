@@ -8,6 +8,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, FALSE, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED, FAILS
+from theory.jian2025.cases import NEAR
 from theory.proof import Named, exp, log, same, setting
 from theory.statement import claims_of
 
@@ -125,7 +126,7 @@ def close_to_feasible(c, times=1):
 EXAMPLE = setting("beta > 0")(lambda numbers: numbers.positive("beta"))
 eq_9.derived(of=slope_at_the_feasible_point, symbols={"W": "real"}, role=FAILS, wrong={"half": F(11, 20)})
 eq_9.proved(over=EXAMPLE, of=lambda beta, slope=-F(1, 2): not eq_9(beta, slope), role=FAILS, wrong={"slope": 0})
-eq_9.proved(over=penalised, of=close_to_feasible, role=CONDITIONAL, wrong={"times": F(11, 10)})
+eq_9.proved(over=penalised, of=close_to_feasible, role=CONDITIONAL, wrong={"times": NEAR})
 eq_9.proved(
     over=stationary,
     of=lambda c, share=F(1, 2): 0 < c.ahead <= share * c.beta / c.penalty,

@@ -9,7 +9,7 @@ import sympy as sp
 from theory.claim import FALSE, FIRST_ORDER, PROVED
 from theory.evidence import FAILS, ORDER
 from theory.jian2025.bilevel import log_changes, two_blocks
-from theory.jian2025.cases import ladder
+from theory.jian2025.cases import NEAR, ladder
 from theory.proof import POLICY, Named, beside, exp, log, same, setting, sqrt
 from theory.statement import claims_of
 from theory.worlds import World
@@ -97,7 +97,7 @@ def gap_falls(size):
 
 
 ON_A_LINE = {"eta": "real", "x": "real"}
-term_b_gap.derived(symbols={**ON_A_LINE, "G": "function"}, role=ORDER, wrong={"times": F(11, 10)})
+term_b_gap.derived(symbols={**ON_A_LINE, "G": "function"}, role=ORDER, wrong={"times": NEAR})
 term_b_gap.false(of=gap_falls, at=75, true_at=1)
 
 
@@ -122,7 +122,7 @@ def rises(features):
     return World.log_linear([[phi] for phi in features], at=[F(2) if up else F(1, 2)]).p[0] > start.p[0]
 
 
-term_d.derived(symbols={**ON_A_LINE, "L": "function"}, role=ORDER, wrong={"times": F(11, 10)})
+term_d.derived(symbols={**ON_A_LINE, "L": "function"}, role=ORDER, wrong={"times": NEAR})
 term_d.false(of=rises, at=(1, 0, 3), true_at=(3, 0, 1))
 
 
@@ -168,10 +168,7 @@ def too_long(numbers):
 update_preserves_chosen.false(at=uniform((3, 5, 0), 1), true_at=uniform((2, 3, 0), 1))
 update_preserves_chosen.false(at=uniform((8, 15, 0), 5), true_at=uniform((8, 15, 0), 6))
 update_preserves_chosen.proved(
-    over=too_long,
-    of=lambda case, least=0: log_change(case) < -least,
-    role=FAILS,
-    wrong={"least": F(1, 100)},
+    over=too_long, of=lambda case, least=0: log_change(case) < -least, role=FAILS, wrong={"least": F(1, 100)}
 )
 
 
@@ -200,5 +197,5 @@ def long_enough_suffices(case, times=1):
     return w.ww == 0 or not enough or log_change((w, penalty, push)) >= 0
 
 
-update_lambda.proved(over=penalised, wrong={"times": F(11, 10)})
-update_lambda.proved(over=penalised, of=long_enough_suffices, wrong={"times": F(11, 10)})
+update_lambda.proved(over=penalised, wrong={"times": NEAR})
+update_lambda.proved(over=penalised, of=long_enough_suffices, wrong={"times": NEAR})

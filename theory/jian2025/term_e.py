@@ -9,7 +9,7 @@ import sympy as sp
 
 from theory.claim import FALSE, PROVED
 from theory.evidence import FAILS
-from theory.jian2025.cases import BOTH_RISE
+from theory.jian2025.cases import BOTH_RISE, NEAR
 from theory.proof import TABULAR, over_responses, same, sqrt, world_of
 from theory.statement import claims_of
 from theory.worlds import World, two_responses
@@ -42,7 +42,7 @@ def displacement_hinges(w, times=1):
     return (max(0, w.wl - times * w.ww) == 0) == (w.D_w >= 0) and (max(0, w.wl - times * w.ll) == 0) == (w.D_l <= 0)
 
 
-displacement_hinges.proved(wrong={"times": F(11, 10)})
+displacement_hinges.proved(wrong={"times": NEAR})
 displacement_hinges.proved(
     over=TABULAR,
     of=lambda w, room=0: max(0, w.wl - w.ww + room) == 0 == max(0, w.wl - w.ll + room),
@@ -118,7 +118,7 @@ def takes_and_gives(w, times=1):
 
 
 term_e_step.false(at=RANKED, true_at=MISRANKED)
-term_e_step.proved(over=TWO_IN_A_TABLE, of=takes_and_gives, role=FAILS, wrong={"times": F(11, 10)})
+term_e_step.proved(over=TWO_IN_A_TABLE, of=takes_and_gives, role=FAILS, wrong={"times": NEAR})
 
 
 @claim("term-e-tabular-step", "not in the paper; what term (e) does to a tabular softmax", PROVED)
@@ -155,11 +155,9 @@ def second_derivative(t, u, a, b, Z, times=1):
 term_e_tabular_step.derived(
     of=second_derivative,
     symbols={"t": "real", "u": "real", "a": "real", "b": "real", "Z": "function"},
-    wrong={"times": F(11, 10)},
+    wrong={"times": NEAR},
 )
-term_e_tabular_step.derived(
-    of=entries_of_the_covariance, sums=over_responses(p="probability"), wrong={"square": F(11, 10)}
-)
+term_e_tabular_step.derived(of=entries_of_the_covariance, sums=over_responses(p="probability"), wrong={"square": NEAR})
 term_e_tabular_step.proved(over=TABULAR, wrong={"lead": F(-1, 10)})
 
 
@@ -194,7 +192,7 @@ def slopes_at_equality(m, beta, gamma, times=1):
     return left & right & curvature
 
 
-term_e_stall.derived(of=slopes_at_equality, symbols={"m": "real"}, wrong={"times": F(11, 10)}, lemma="Taylor")
+term_e_stall.derived(of=slopes_at_equality, symbols={"m": "real"}, wrong={"times": NEAR}, lemma="Taylor")
 term_e_stall.proved(
     over=world_of("beta, gamma > 0", beta="positive", gamma="positive"), wrong={"root": F(21, 10)}, lemma="Taylor"
 )

@@ -7,14 +7,13 @@ called the rest; by Eq. (55) their change is what the named three leave over.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction as F
+from functools import partial
 
 from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL
-from theory.jian2025.cases import BOTH_FALL, STEP, ladder
-from theory.proof import LOG_LINEAR, POLICY, TABULAR, TWO_RESPONSES, with_step
-from theory.proof.family import Family
+from theory.jian2025.cases import BOTH_FALL, NEAR, STEP, ladder
+from theory.proof import LOG_LINEAR, POLICY, TABULAR, TWO_RESPONSES, of_size, with_step
 from theory.statement import claims_of
 from theory.worlds import World
 
@@ -23,18 +22,6 @@ claim = claims_of("jian2025")
 # theta = (ln 2, 0): chosen, rejected and the most probable response all fall, a fourth one gains everything
 ALL_BUT_ONE_FALL = World.log_linear([[-1, -1], [-1, -2], [1, -1], [0, 0]], at=[2, 1])
 ONE_FEATURE_FALL = World.with_base([1, 1, 2, 1], [[0], [-1], [0], [2]])
-
-
-def of_three(family: Family) -> Family:
-    """Return the worlds of a family that have three responses."""
-
-    def draw(source):
-        while len((world := family.draw(source)).p) != 3:
-            pass
-        return world
-
-    only = tuple(replace(case, only_if="") for case in family.cases if case.name == "n = 3")
-    return replace(family, name=f"{family.name} with three responses", cases=only, draw=draw, witnesses=())
 
 
 def change_of_rest(w):
@@ -79,18 +66,15 @@ def curved(linear: tuple[int, ...], quadratic: tuple[int, ...]) -> tuple[World, 
     return World.log_linear([[a] for a in linear], at=[1]), World.log_linear(logits, at=[2])
 
 
-@claim(
-    "theorem-2-case-1-rejected-finite-step",
-    "Theorem 2, case 1, first conclusion, read as a statement about an actual update",
-    CONDITIONALLY,
-    "theorem-2-case-1-rejected",
-)
+FINITE = "theorem-2-case-1-rejected-finite-step"
+
+
+@claim(FINITE, "Theorem 2, case 1, of an actual update", CONDITIONALLY, "theorem-2-case-1-rejected")
 def case_1_in_a_step(case, times=1):
     r"""\pi_{\theta+\Delta\theta}(y_w)<\pi_\theta(y_w)\implies\pi_{\theta+\Delta\theta}(y_l)\le\pi_\theta(y_l)
 
     Assumes: log-linear policy
-    Because: At a finite step the curvature of the logits can lift the rejected response while the chosen one falls, as
-    it does to first order (Eq. (52)).
+    Because: At a finite step the curvature of the logits can lift the rejected response while the chosen one falls.
     Proof: For a log-linear policy $\log(\pi_w/\pi_l)$ grows by exactly $s\|\phi_w-\phi_l\|^2$ in a step of size $s$: if
     $\pi_w$ does not rise, $\pi_l$ falls.
     """
@@ -98,16 +82,12 @@ def case_1_in_a_step(case, times=1):
     return not after.p_w < times * before.p_w or after.p_l <= before.p_l
 
 
+def exact_step(case, times=1):
+    return case_1_in_a_step((case[0], case[0].after(case[1])), times)
+
+
 case_1_in_a_step.false(at=curved((2, 3, 0), (0, 4, 0)), true_at=curved((2, 3, 0), (0, 2, 0)))
-case_1_in_a_step.evaluated(
-    [curved((2, 3, 0), (0, 4, 0))[0]], of=case_1_rejected, wrong=lambda w: w.ww >= w.wl, also=True
-)
-case_1_in_a_step.proved(
-    over=STEP,
-    of=lambda case, times=1: case_1_in_a_step((case[0], case[0].after(case[1])), times),
-    role=CONDITIONAL,
-    wrong={"times": F(6, 5)},
-)
+case_1_in_a_step.proved(over=STEP, of=exact_step, role=CONDITIONAL, wrong={"times": F(6, 5)})
 
 
 TRUE_INSTEAD = ("theorem-2-three-responses", "mass-flow-log-linear")
@@ -125,16 +105,12 @@ def case_1(w):
     return not w.D_w < 0 or w.D_y > 0
 
 
-def rest_moves_less_than_the_pair(w, times=1):
+def less_than_the_pair(w, times=1):
     return abs(change_of_rest(w)) < times * abs(w.D_w + w.D_l)
 
 
 case_1.false(at=ALL_BUT_ONE_FALL, true_at=BOTH_FALL).false(at=ONE_FEATURE_FALL, true_at=BOTH_FALL)
-case_1.proved(
-    given=rest_moves_less_than_the_pair, wrong_given=lambda w: rest_moves_less_than_the_pair(w, times=F(11, 10))
-)
-
-THREE, THREE_STEP = of_three(POLICY), with_step(of_three(LOG_LINEAR))
+case_1.proved(given=less_than_the_pair, wrong_given=partial(less_than_the_pair, times=NEAR))
 
 
 @claim("theorem-2-three-responses", "Theorem 2, case 1, with three responses; not in the paper", PROVED)
@@ -153,8 +129,8 @@ def three_in_a_step(case, share=1):
     return not v.p_w < w.p_w or v.p_y - w.p_y == share * (w.p_w - v.p_w) + (w.p_l - v.p_l) > 0
 
 
-three_responses.proved(over=THREE, wrong={"share": F(11, 10)})
-three_responses.proved(over=THREE_STEP, of=three_in_a_step, wrong={"share": F(11, 10)})
+three_responses.proved(over=of_size(POLICY, 3), wrong={"share": NEAR})
+three_responses.proved(over=with_step(of_size(LOG_LINEAR, 3)), of=three_in_a_step, wrong={"share": NEAR})
 
 
 @claim("theorem-2-greedy-in-pair", "Theorem 2, its definition of y*", FALSE, "theorem-2-case-1")
@@ -187,18 +163,15 @@ def case_2(w):
     return not w.D_l < 0 or w.D_w > 0 or w.D_y > 0
 
 
-def rest_moves_less_than_the_rejected(w, times=1):
+def less_than_the_rejected(w, times=1):
     return abs(change_of_rest(w)) < times * abs(w.D_l)
 
 
 case_2.false(at=ALL_BUT_ONE_FALL, true_at=BOTH_FALL)
-case_2.proved(
-    given=rest_moves_less_than_the_rejected,
-    wrong_given=lambda w: rest_moves_less_than_the_rejected(w, times=F(11, 10)),
-)
+case_2.proved(given=less_than_the_rejected, wrong_given=partial(less_than_the_rejected, times=NEAR))
 case_2.proved(over=TABULAR, role=CONDITIONAL, wrong=lambda w: not w.D_l < 0 or w.D_w > F(1, 10) or w.D_y > 0)
 case_2.proved(
-    over=TWO_RESPONSES, of=lambda w, times=1: w.D_w == -times * w.D_l, role=CONDITIONAL, wrong={"times": F(11, 10)}
+    over=TWO_RESPONSES, of=lambda w, times=1: w.D_w == -times * w.D_l, role=CONDITIONAL, wrong={"times": NEAR}
 )
 
 
@@ -228,10 +201,8 @@ def greedy_sign(w, times=1):
     return (w.D_y > 0) == (w.wy > times * w.ly)
 
 
-greedy_sign.proved(wrong={"times": F(11, 10)})
-greedy_sign.proved(
-    over=TABULAR, of=lambda w, times=1: (w.D_y > 0) == (w.p_l > times * w.p_w), wrong={"times": F(11, 10)}
-)
+greedy_sign.proved(wrong={"times": NEAR})
+greedy_sign.proved(over=TABULAR, of=lambda w, times=1: (w.D_y > 0) == (w.p_l > times * w.p_w), wrong={"times": NEAR})
 
 
 @claim("theorem-2-case-2-primarily", "Theorem 2, case 2, Eq. (65): primarily", FALSE, "eq-65")

@@ -1,6 +1,6 @@
 import random
 
-from theory.jian2025.theorem_2 import THREE, change_of_rest, curved
+from theory.jian2025.theorem_2 import change_of_rest, curved
 from theory.worlds import any_world
 
 
@@ -15,12 +15,6 @@ def test_parts_of_the_change_sum_to_zero():
 def test_a_straight_curve_is_a_step_of_a_log_linear_policy():
     before, after = curved((2, 3, 0), (0, 0, 0))
     assert after.p == before.after(2).p
-
-
-def test_three_responses_are_three():
-    source = random.Random(1)
-    assert {len(THREE.draw(source).p) for _ in range(20)} == {3}
-    assert [case.name for case in THREE.cases] == ["n = 3"]
 
 
 def test_y_is_the_most_probable_response_outside_the_pair_unless_another_is_named():
