@@ -4,8 +4,6 @@ Everything is derived along one parameter t of theta and one f of phi, of which 
 arbitrary smooth functions of both. ``inner`` is phi'^(K), which is held fixed where the gradient is taken.
 """
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 import sympy as sp

@@ -1,7 +1,5 @@
 """The bilevel problem, Eq. (7): what its regularizer certifies, when it has solutions, and with LoRA."""
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 import sympy as sp

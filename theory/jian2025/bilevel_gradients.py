@@ -4,8 +4,6 @@ Everything is derived along one parameter t of theta or f of phi, of which there
 and L_reg are arbitrary smooth functions of it.
 """
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 import sympy as sp

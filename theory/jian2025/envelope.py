@@ -1,7 +1,5 @@
 """The gradient of the lower level's value, Eqs. (10), (11), (74), (75): the envelope theorem and K inner steps."""
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 import sympy as sp

@@ -1,7 +1,5 @@
 """The value-function constraint, Eq. (8), and the penalty that replaces it, Eqs. (9) and (66)."""
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 import sympy as sp

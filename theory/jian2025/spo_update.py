@@ -1,7 +1,5 @@
 """Section 3.3: what the terms (a) to (d) of the update do to the chosen response."""
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 import sympy as sp

@@ -1,7 +1,5 @@
 """Term (e), the regularizer L_reg = max(0, |g_l| - |g_w|): what it guards against and what a step on it does."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from fractions import Fraction as F
 

@@ -5,8 +5,6 @@ any response outside the pair, so that what is proved of it holds of y* whicheve
 called the rest; by Eq. (55) their change is what the named three leave over.
 """
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 from functools import partial
 

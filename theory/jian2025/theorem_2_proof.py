@@ -4,8 +4,6 @@ As in ``theorem_2``, y* is ``w.y`` in a world of exact numbers, and in a proof `
 The rest are all responses outside {y_w, y_l, y*}; r is their mass.
 """
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 import sympy as sp
