@@ -7,7 +7,6 @@ import sympy as sp
 from theory.claim import CONDITIONALLY, FIRST_ORDER, PROVED
 from theory.evidence import CONDITIONAL, FAILS, ORDER
 from theory.jian2025.cases import NEAR
-from theory.jian2025.regularizer import COMPONENTS
 from theory.proof import Named, exp, log, same, setting, sums_of
 from theory.statement import claims_of
 
@@ -125,21 +124,22 @@ eq_10_error.derived(
 
 
 @claim("eq-10-one-step", "not in the paper; term (b) of Eq. (13) with K = 1, as in Table 2", FIRST_ORDER)
-def eq_10_one_step(k, half=F(1, 2)):
+def eq_10_one_step(t, G, half=F(1, 2)):
     r"""\nabla_\theta L_{\mathrm{sft}}(\theta,\phi)-\nabla_\theta L_{\mathrm{sft}}(\theta,\phi'^{(1)})=
     \eta_{\phi'}\nabla_\theta\tfrac12\|\nabla_\phi L_{\mathrm{sft}}(\theta,\phi)\|^2+O(\eta_{\phi'}^2)
 
-    Assumes: a twice differentiable loss; $g$ are the components of $\nabla_\phi L$, $h$ their derivatives by $\theta$
+    Assumes: a twice differentiable loss, any number of parameters; $G$ is a component of $\nabla_\phi L$ along one of
+    $\theta$, and both sides are sums over the components
     Because: With one inner step term (b) is $\lambda\eta_{\phi'}$ times the gradient of a squared norm: at the rates in
     use (1e-5 and 2e-5) hardly more than nothing, so that the $\theta$-block is DPO with the regularizer.
-    Proof: $\phi'^{(1)}=\phi-\eta g$, along which $\nabla_\theta L$ falls at the rate $\sum hg$.
+    Proof: $\phi'^{(1)}=\phi-\eta G$, along which $\nabla_\theta L$ falls at the rate $GG'$, the derivatives by $\theta$
+    and $\phi$ being exchanged.
     """
-    t = sp.Symbol("t")
-    return same(k.sum(k.h * k.g), sp.diff(sp.sympify(half * k.sum((k.g + t * k.h) ** 2)), t).subs(t, 0))
+    return same(G(t) * G(t).diff(t), sp.diff(half * G(t) ** 2, t))
 
 
 def falls_along_the_step(eta, f, g, G, times=1):
-    """G is a component of the gradient by theta as a function of one component f of phi."""
+    """G is a component of the gradient by theta as a function of one component f of phi; g is the step of f."""
     moved = G(f) - G(f - eta * g)
     return same(sp.diff(moved, eta).subs(eta, 0).doit(), times * g * G(f).diff(f))
 
@@ -149,7 +149,7 @@ def exactly(rate):
     return F(2, 3) - 1 / (1 + exp(rate / 6) / 2) == rate / 27
 
 
-eq_10_one_step.derived(sums=COMPONENTS, role=ORDER, wrong={"half": F(11, 20)})
+eq_10_one_step.derived(symbols={"t": "real", "G": "function"}, role=ORDER, wrong={"half": F(11, 20)})
 eq_10_one_step.derived(
     of=falls_along_the_step, symbols={"f": "real", "g": "real", "G": "function"}, role=ORDER, wrong={"times": 2}
 )
@@ -205,28 +205,23 @@ def one_more_step(numbers):
 SHARES, FEATURES = (F(4, 29), F(1, 29), F(24, 29)), ((-2, -1), (1, -2), (-3, 3))
 
 
-def mean_and_covariance(phi):
+def probabilities(phi):
     weights = [q * exp(a * phi[0] + b * phi[1]) for q, (a, b) in zip(SHARES, FEATURES, strict=True)]
-    p = [w / (weights[0] + weights[1] + weights[2]) for w in weights]
-
-    def mean(i, j=None):
-        return sum(w * phi[i] * (1 if j is None else phi[j]) for w, phi in zip(p, FEATURES, strict=True))
-
-    first = mean(0), mean(1)
-    return first, tuple(mean(i, j) - first[i] * first[j] for i, j in ((0, 0), (0, 1), (1, 1)))
+    return [w / (weights[0] + weights[1] + weights[2]) for w in weights]
 
 
 def curvature_on_the_segment(t, least=F(3, 20), most=5):
-    """Both eigenvalues of the Hessian at (-t, -t) lie between the two numbers."""
-    _, (a, b, c) = mean_and_covariance((-t, -t))
-    return a > least and (a - least) * (c - least) > b * b and a < most and (most - a) * (most - c) > b * b
+    """Both eigenvalues of the Hessian at (-t, -t) lie between the two numbers: by its trace and its determinant."""
+    p, q, r = probabilities((-t, -t))
+    trace, determinant = 10 * p * q + 17 * p * r + 41 * q * r, 121 * p * q * r
+    return determinant > least * (trace - least) and 2 * least < trace < most
 
 
 def bound_after(steps, least=F(3, 20), most=5):
-    phi, target = (-1, -1), [sum(q * row[i] for q, row in zip(SHARES, FEATURES, strict=True)) for i in (0, 1)]
+    phi = (-1, -1)
     for _ in range(steps):
-        slopes, _ = mean_and_covariance(phi)
-        phi = tuple(x - (g - at) / most for x, g, at in zip(phi, slopes, target, strict=True))
+        excess = [p - q for p, q in zip(probabilities(phi), SHARES, strict=True)]
+        phi = tuple(phi[i] - sum(e * row[i] for e, row in zip(excess, FEATURES, strict=True)) / most for i in (0, 1))
     return phi[0] ** 2 + phi[1] ** 2 <= 2 * (1 - least / most) ** (2 * steps)
 
 
