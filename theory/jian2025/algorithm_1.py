@@ -58,18 +58,19 @@ no_inner_step.derived(symbols={k: v for k, v in LOSSES.items() if k != "inner"},
 
 
 @claim("algorithm-1-gamma", "Algorithm 1, its input; Tables 2 and 3", FALSE)
-def inputs_determine_the_step(gammas):
+def inputs_determine_the_step(runs):
     r"""\theta_0,\phi_0,\lambda,\eta_\theta,\eta_\phi,\eta_{\phi'},T,K\ \text{and the data determine}\ \theta_T,\phi_T
 
     Because: $\gamma$, the weight of $L_{\mathrm{reg}}$ in Eqs. (7) and (9), is not among the inputs, and no table gives
     a value: the regularizer of every experiment is unspecified. Nor are $\beta$ and the reference among them. Two
     responses with log-odds $\theta$ at $\pi_w=2/3$, where $L_{\mathrm{reg}}$ has the slope 4/9.
     """
-    first, second = (-HALF + gamma * F(4, 9) for gamma in gammas)  # gradients at z = 0 with beta = 1
+    first, second = (-HALF + run.gamma * F(4, 9) for run in runs)  # gradients at z = 0 with beta = 1
     return first == second
 
 
-inputs_determine_the_step.false(at=(F(0), F(1)), true_at=(F(1), F(1)))
+WITHOUT, WITH = Named(gamma=F(0)), Named(gamma=F(1))
+inputs_determine_the_step.false(at=(WITHOUT, WITH), true_at=(WITH, WITH))
 
 
 @claim("eq-12", "Eq. (12) against lines 12 and 13 of Algorithm 1, carried out one after the other", FIRST_ORDER)
@@ -85,15 +86,15 @@ def eq_12(s, t, rate, slope, G, share=1):
     return same(sp.diff(difference, s).subs(s, 0).doit(), 0)
 
 
-def one_after_the_other(rate):
+def one_after_the_other(step):
     """Two responses with log-odds theta + phi = 0, beta = 1, z = 0: the gradient of L_dpo before and after."""
-    return 1 / (1 + exp(rate / 2)) == HALF
+    return 1 / (1 + exp(step.rate / 2)) == HALF
 
 
 eq_12.derived(
     symbols={"s": "real", "t": "real", "slope": "real", "G": "function"}, role=ORDER, wrong={"share": F(9, 10)}
 )
-eq_12.false(of=one_after_the_other, at=F(1, 10), true_at=F(0))
+eq_12.false(of=one_after_the_other, at=Named(rate=F(1, 10)), true_at=Named(rate=F(0)))
 
 
 # --- the weights of the hyperparameter study -----------------------------------------------------------------------

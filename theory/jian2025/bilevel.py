@@ -14,9 +14,6 @@ from theory.worlds import World, dot
 claim = claims_of("jian2025")
 
 
-# --- what the regularizer certifies --------------------------------------------------------------------------------
-
-
 @beside(POLICY, "a second block with any scores h_w = (a, 0), h_l = (b, c); learning rates > 0")
 def two_blocks(numbers):
     """Both blocks of parameters, each with a learning rate."""
@@ -71,9 +68,6 @@ eq_7_certificate.false(of=of_a_batch, at=OPPOSED, true_at=Batch(OPPOSED.scores[:
 eq_7_certificate.proved(
     over=POLICY, of=lambda w, longer=1: w.ll > longer * w.ww or w.D_w >= 0, role=CONDITIONAL, wrong={"longer": NEAR}
 )
-
-
-# --- whether the lower level has a solution ------------------------------------------------------------------------
 
 
 @sums_of("q, p > 0")

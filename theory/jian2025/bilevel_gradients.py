@@ -122,7 +122,7 @@ eq_81.derived(of=eq_14.predicate, symbols=IN_PHI, role=CORRECTED, wrong={"times"
 
 
 @claim("eq-81-value", r"The line under Eq. (81): L*_sft(theta) is independent of phi", CONDITIONALLY)
-def value_after_one_step(odds):
+def value_after_one_step(at):
     r"""\nabla_\phi L^*_{\mathrm{sft}}(\theta)=0
 
     Assumes: the true value $\min_{\phi'}L_{\mathrm{sft}}(\theta,\phi')$, or a value that is held fixed
@@ -131,7 +131,7 @@ def value_after_one_step(odds):
     after one inner step at the rate 1.
     Proof: The minimum is over all $\phi'$, whatever $\phi$ is.
     """
-    moved = odds * exp(-(odds / (1 + odds) - HALF))  # e^phi'^(1)
+    moved = at.odds * exp(HALF - at.odds / (1 + at.odds))  # e^phi'^(1)
     return (1 + moved) * (1 + 1 / moved) == 4  # e^(2 L_sft), which is 4 at phi = 0
 
 
@@ -139,7 +139,7 @@ def least_value(f, least, step=0):
     return same(sp.diff(least + step * f, f), 0)
 
 
-value_after_one_step.false(at=F(2), true_at=F(1))
+value_after_one_step.false(at=Named(odds=F(2)), true_at=Named(odds=F(1)))
 value_after_one_step.derived(
     of=least_value, symbols={"f": "real", "least": "real"}, role=CONDITIONAL, wrong={"step": F(1, 100)}
 )

@@ -13,11 +13,8 @@ from theory.statement import claims_of
 claim = claims_of("jian2025")
 
 
-# --- the gradient at an optimal solution ---------------------------------------------------------------------------
-
-
 @claim("eq-10", "Eqs. (10), (74), (75), first equality: at any optimal solution", CONDITIONALLY)
-def eq_10(minimisers):
+def eq_10(at):
     r"""\nabla_\theta L^*_{\mathrm{sft}}(\theta)=\nabla_\theta
     L_{\mathrm{sft}}(\theta,\phi)\big|_{\phi=\phi^*},\quad\phi^*\in\arg\min_{\phi'}L_{\mathrm{sft}}(\theta,\phi')\
     \text{any}
@@ -29,7 +26,7 @@ def eq_10(minimisers):
     and that at the fixed $\phi^*(\theta)$. Divided by $\theta'-\theta$ both tend to $\partial_\theta
     L(\theta,\phi^*(\theta))$, since a unique minimiser in a compact set is continuous in $\theta$.
     """
-    return len({slope(phi) for phi in minimisers}) == 1
+    return slope(at.phi) == slope(at.other)
 
 
 def slope(phi):
@@ -59,7 +56,7 @@ def two_minima(numbers):
 
 
 ANYWHERE = {"t": "real", "f": "real", "phi": "real", "other": "real"}
-eq_10.false(at=(F(1), F(-1)), true_at=(F(1), F(1)))
+eq_10.false(at=Named(phi=F(1), other=F(-1)), true_at=Named(phi=F(1), other=F(1)))
 eq_10.derived(of=slope_in_a_well, symbols=ANYWHERE, role=FAILS, wrong={"times": NEAR})
 eq_10.derived(of=slope_of_the_branch, role=FAILS, wrong={"side": 1}, lemma="order of limits")
 eq_10.proved(
@@ -69,9 +66,6 @@ eq_10.proved(
     wrong={"times": F(9, 10)},
     lemma="mean value, order of limits, compactness",
 )
-
-
-# --- at an approximate one -----------------------------------------------------------------------------------------
 
 
 @sums_of("p > 0; x, y in [0, 1]: the features a and b from their minimum, in units of their ranges")
@@ -144,19 +138,16 @@ def falls_along_the_step(eta, f, g, G, times=1):
     return same(sp.diff(moved, eta).subs(eta, 0).doit(), times * g * G(f).diff(f))
 
 
-def exactly(rate):
+def exactly(c):
     """Two responses with log-odds theta + phi = log 2, half of the data each: sigma before and after an inner step."""
-    return F(2, 3) - 1 / (1 + exp(rate / 6) / 2) == rate / 27
+    return F(2, 3) - 1 / (1 + exp(c.rate / 6) / 2) == c.rate / 27
 
 
 eq_10_one_step.derived(symbols={"t": "real", "G": "function"}, role=ORDER, wrong={"half": F(11, 20)})
 eq_10_one_step.derived(
     of=falls_along_the_step, symbols={"f": "real", "g": "real", "G": "function"}, role=ORDER, wrong={"times": 2}
 )
-eq_10_one_step.false(of=exactly, at=F(1, 10), true_at=F(0))
-
-
-# --- the inner loop ------------------------------------------------------------------------------------------------
+eq_10_one_step.false(of=exactly, at=Named(rate=F(1, 10)), true_at=Named(rate=F(0)))
 
 
 @claim("eq-11", "Eq. (11) and the text after it: after K iterations the inner solution is approximated", CONDITIONALLY)
@@ -217,16 +208,16 @@ def curvature_on_the_segment(t, least=F(3, 20), most=5):
     return determinant > least * (trace - least) and 2 * least < trace < most
 
 
-def bound_after(steps, least=F(3, 20), most=5):
+def bound_after(c, least=F(3, 20), most=5):
     phi = (-1, -1)
-    for _ in range(steps):
+    for _ in range(c.steps):
         excess = [p - q for p, q in zip(probabilities(phi), SHARES, strict=True)]
         phi = tuple(phi[i] - sum(e * row[i] for e, row in zip(excess, FEATURES, strict=True)) / most for i in (0, 1))
-    return phi[0] ** 2 + phi[1] ** 2 <= 2 * (1 - least / most) ** (2 * steps)
+    return phi[0] ** 2 + phi[1] ** 2 <= 2 * (1 - least / most) ** (2 * c.steps)
 
 
 eq_11.false(at=Named(odds=F(2), rate=16), true_at=Named(odds=F(2), rate=4))
-eq_11.false(of=bound_after, at=20, true_at=1)
+eq_11.false(of=bound_after, at=Named(steps=20), true_at=Named(steps=1))
 eq_11.enclosed(0, 1, of=curvature_on_the_segment, role=FAILS, wrong={"least": F(1, 5)})
 eq_11.by_induction(of=contracts, **eigenvectors, role=CONDITIONAL, wrong={"times": NEAR}, lemma="mean value, spectral")
 eq_11.proved(over=one_more_step, of=lambda c, times=1: times * c[0] <= c[1], role=CONDITIONAL, wrong={"times": NEAR})

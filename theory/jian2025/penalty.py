@@ -41,7 +41,7 @@ eq_8.proved(over=losses, of=minimisers_are_feasible, role=CORRECTED, wrong={"tol
 
 
 @claim("eq-8-regularizer", "Eq. (8) against Eqs. (7) and (9): its objective", FALSE)
-def eq_8_regularizer(gamma):
+def eq_8_regularizer(c):
     r"""\arg\min L_{\mathrm{dpo}}=\arg\min\,(L_{\mathrm{dpo}}+\gamma L_{\mathrm{reg}})
 
     Because: Eq. (8) is said to result from Eq. (7) by replacing its constraint. It has lost $\gamma L_{\mathrm{reg}}$
@@ -49,10 +49,10 @@ def eq_8_regularizer(gamma):
     to $4/5$ $L_{\mathrm{dpo}}$ falls from 0.69 to 0.22, while $L_{\mathrm{reg}}=2\pi_w-1$ rises from 0 to 0.6.
     """
     even, ahead = log(2), log(F(5, 4))
-    return (ahead < even) == (ahead + gamma * (2 * F(4, 5) - 1) < even)
+    return (ahead < even) == (ahead + c.gamma * (2 * F(4, 5) - 1) < even)
 
 
-eq_8_regularizer.false(at=F(1), true_at=F(3, 4))
+eq_8_regularizer.false(at=Named(gamma=F(1)), true_at=Named(gamma=F(3, 4)))
 
 
 @claim("eq-8-constraint-qualification", r"not in the paper; Eq. (8) with $\le$", PROVED)
@@ -68,9 +68,6 @@ def eq_8_constraint_qualification(c, tolerance=0):
 
 
 eq_8_constraint_qualification.proved(over=losses, wrong={"tolerance": F(1, 10)}, lemma="Fermat")
-
-
-# --- the penalty ---------------------------------------------------------------------------------------------------
 
 
 @setting("L_dpo >= 0 at a minimiser of Eq. (9) and at a feasible point, and L_sft - L* >= 0")

@@ -50,7 +50,7 @@ def score(x, phi):
 
 
 @claim("term-b", "Section 3.3, term (b) and its last paragraph", FALSE, "term-b-gap")
-def term_b(case):
+def term_b(c):
     r"""\lambda\eta_\theta\,\nabla_\theta\log\pi_w\cdot\bigl(\nabla_\theta\log\pi_{\theta,\phi}(y_w)
     -\nabla_\theta\log\pi_{\theta,\phi^*}(y_w)\bigr)\ge 0
 
@@ -59,15 +59,15 @@ def term_b(case):
     $\phi^*$ than at $\phi$, $\theta$ moves against $\log\pi_w$. Log-odds $\theta\phi$ at $e^\theta=2$, $\phi=1$,
     $\phi^*=2$: $-1/45$.
     """
-    x, phi, best = case
-    return score(x, phi) * (score(x, phi) - score(x, best)) >= 0
+    here, best = score(c.exp_theta, c.phi), score(c.exp_theta, c.best)
+    return here * (here - best) >= 0
 
 
 def derivative_of_log_pi(t, f, sign=-1):
     return same(sp.diff(-sp.log(1 + sp.exp(sign * t * f)), t), score(sp.exp(t), f))
 
 
-term_b.false(at=(F(2), 1, 2), true_at=(F(8), 1, 2))
+term_b.false(at=Named(exp_theta=F(2), phi=1, best=2), true_at=Named(exp_theta=F(8), phi=1, best=2))
 term_b.derived(of=derivative_of_log_pi, symbols={"t": "real", "f": "real"}, role=FAILS, wrong={"sign": F(-11, 10)})
 
 
@@ -85,18 +85,18 @@ def term_b_gap(eta, penalty, x, G, times=1):
     return same(sp.diff(G(x + step), eta).subs(eta, 0).doit(), -times * penalty * G(x).diff(x) ** 2)
 
 
-def gap_falls(size):
+def gap_falls(step):
     """Log-odds theta phi as above, from e^theta = 2 and phi = 1, Phi = [0, 2]: for theta < 0 the minimiser is 0."""
 
     def gap(theta):
         return log(1 + exp(-theta)) - (log(1 + exp(-2 * theta)) if theta > 0 else log(2))
 
-    return gap(log(2) - size * (score(2, F(2)) - score(2, F(1)))) <= gap(log(2))
+    return gap(log(2) - step.size * (score(2, F(2)) - score(2, F(1)))) <= gap(log(2))
 
 
 ON_A_LINE = {"eta": "real", "x": "real"}
 term_b_gap.derived(symbols={**ON_A_LINE, "G": "function"}, role=ORDER, wrong={"times": NEAR})
-term_b_gap.false(of=gap_falls, at=75, true_at=1)
+term_b_gap.false(of=gap_falls, at=Named(size=75), true_at=Named(size=1))
 
 
 @claim("term-d", "Section 3.3, term (d); Eq. (14)", FIRST_ORDER)

@@ -159,9 +159,6 @@ term_e_tabular_step.derived(of=entries_of_the_covariance, sums=over_responses(p=
 term_e_tabular_step.proved(over=TABULAR, wrong={"lead": F(-1, 10)})
 
 
-# --- how large gamma may be ----------------------------------------------------------------------------------------
-
-
 def slopes(c):
     """Return the left slope, right slope and right curvature of L_dpo + gamma L_reg in m = theta_w - theta_l at 0."""
     return -c.beta / 2, -c.beta / 2 + sqrt(2 * c.gamma**2) / 2, c.beta**2 / 4

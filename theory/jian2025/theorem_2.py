@@ -32,9 +32,6 @@ def change_of_rest(w):
     return -(w.D_w + w.D_l + w.D_y)
 
 
-# --- case 1 --------------------------------------------------------------------------------------------------------
-
-
 @claim("theorem-2-case-1-rejected", "Theorem 2, case 1, first conclusion; Eqs. (51)-(54)", PROVED)
 def case_1_rejected(w, most=0):
     r"""\Delta\pi_w<0\implies\Delta\pi_l\le 0
@@ -144,9 +141,6 @@ def greedy_in_pair(w):
 greedy_in_pair.false(
     at=World.with_base([3, 1, 2], [[2], [3], [0]]), true_at=World.with_base([1, 1, 2], [[2], [3], [0]])
 )
-
-
-# --- case 2 --------------------------------------------------------------------------------------------------------
 
 
 @claim("theorem-2-case-2", "Theorem 2, case 2; Eqs. (60)-(63)", CONDITIONALLY)

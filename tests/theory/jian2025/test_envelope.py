@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from theory.jian2025.envelope import FEATURES, SHARES, bound_after, curvature_on_the_segment, exactly
+from theory.proof import Named
 
 
 def gradient_and_curvature(phi):
@@ -29,7 +30,7 @@ def test_inner_loop_leaves_the_bound_in_float64(steps, ratio):
         phi = phi - gradient_and_curvature(phi)[0] / 5
     found = np.linalg.norm(phi) / (0.97**steps * math.sqrt(2))
     assert found == pytest.approx(ratio, abs=0.01)
-    assert bound_after(steps) == (found <= 1)
+    assert bound_after(Named(steps=steps)) == (found <= 1)
 
 
 @pytest.mark.parametrize("rate", [F(1), F(2)])
@@ -40,4 +41,4 @@ def test_one_inner_step_in_float64(rate):
     moved = sigma(math.log(2)) - sigma(math.log(2) - rate * (2 / 3 - 1 / 2))
     assert moved == pytest.approx(2 / 3 - 1 / (1 + math.exp(rate / 6) / 2), abs=1e-15)
     assert abs(moved - rate / 27) < rate**2 / 100
-    assert not exactly(rate)
+    assert not exactly(Named(rate=rate))

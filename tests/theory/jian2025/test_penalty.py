@@ -23,7 +23,7 @@ def test_the_penalised_minimum_is_not_feasible_and_of_order_one_over_lambda(pena
 @pytest.mark.parametrize("gamma", [F(1, 2), F(7, 10), F(4, 5), F(2)])
 def test_two_values_of_the_objectives_in_float64(gamma):
     even, ahead = (-math.log(p) + float(gamma) * (2 * p - 1) for p in (0.5, 0.8))
-    assert eq_8_regularizer(gamma) == (ahead < even)
+    assert eq_8_regularizer(Named(gamma=gamma)) == (ahead < even)
 
 
 @pytest.mark.parametrize("rate", [1, 8, 12, 16])
