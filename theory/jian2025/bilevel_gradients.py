@@ -121,7 +121,7 @@ eq_81.derived(of=gap_of_two_responses, symbols=LOG_ODDS, role=FAILS, wrong={"sha
 eq_81.derived(of=eq_14.predicate, symbols=IN_PHI, role=CORRECTED, wrong={"times": NEAR})
 
 
-@claim("eq-81-value", r"The line under Eq. (81): L*_sft(theta) is independent of phi", CONDITIONALLY)
+@claim("eq-81-value", "After Eq. (81): L*_sft(theta) is independent of phi", CONDITIONALLY)
 def value_after_one_step(at):
     r"""\nabla_\phi L^*_{\mathrm{sft}}(\theta)=0
 

@@ -55,7 +55,7 @@ def eq_8_regularizer(c):
 eq_8_regularizer.false(at=Named(gamma=F(1)), true_at=Named(gamma=F(3, 4)))
 
 
-@claim("eq-8-constraint-qualification", r"not in the paper; Eq. (8) with $\le$", PROVED)
+@claim("eq-8-constraint-qualification", "not in the paper; Eq. (8) with <= for <", PROVED)
 def eq_8_constraint_qualification(c, tolerance=0):
     r"""L_{\mathrm{sft}}(\theta,\phi)\le L^*_{\mathrm{sft}}(\theta)\implies\nabla_\phi\bigl(L_{\mathrm{sft}}-
     L^*_{\mathrm{sft}}\bigr)(\theta,\phi)=0
@@ -147,7 +147,7 @@ def descent(numbers):
     return Named(start=start, before=before, after=most - numbers.at_least("better", 0))
 
 
-@claim("eq-9-penalty", r"Eq. (9) as Algorithm 1 evaluates it, with $\phi'^{(K)}$ for $\phi^*$", CONDITIONALLY)
+@claim("eq-9-penalty", "Eq. (9) as Algorithm 1 evaluates it, with phi'^(K) for phi*", CONDITIONALLY)
 def eq_9_penalty(c):
     r"""L_{\mathrm{sft}}(\theta,\phi)-L_{\mathrm{sft}}(\theta,\phi'^{(K)})\ge 0
 
