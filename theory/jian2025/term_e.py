@@ -1,6 +1,5 @@
 """Term (e), the regularizer L_reg = max(0, |g_l| - |g_w|): what it guards against and what a step on it does."""
 
-from dataclasses import replace
 from fractions import Fraction as F
 
 import sympy as sp
@@ -8,9 +7,9 @@ import sympy as sp
 from theory.claim import FALSE, PROVED
 from theory.evidence import FAILS
 from theory.jian2025.cases import BOTH_RISE, NEAR
-from theory.proof import TABULAR, over_responses, same, sqrt, world_of
+from theory.proof import TABULAR, of_size, over_responses, same, sqrt, world_of
 from theory.statement import claims_of
-from theory.worlds import World, two_responses
+from theory.worlds import World
 
 claim = claims_of("jian2025")
 RANKED, MISRANKED = World.tabular([F(2, 3), F(1, 3)]), World.tabular([F(1, 3), F(2, 3)])
@@ -89,15 +88,6 @@ def pushes(w):
     return mixed * n_w - of_w * n_l, of_l * n_w - mixed * n_l
 
 
-TWO_IN_A_TABLE = replace(
-    TABULAR,
-    name="every tabular softmax with two responses",
-    cases=TABULAR.cases[:1],
-    draw=lambda source: World.tabular(two_responses(source).p),
-    witnesses=(),
-)
-
-
 @claim("term-e-step", "Section 3.3, term (e)", FALSE, "term-e-tabular-step", "displacement-hinges")
 def term_e_step(w):
     r"""-\gamma\nabla_\theta L_{\mathrm{reg}}\ne 0\implies\Delta\pi_l\le 0\ \text{or}\ \Delta\pi_w\ge 0
@@ -116,7 +106,7 @@ def takes_and_gives(w, times=1):
 
 
 term_e_step.false(at=RANKED, true_at=MISRANKED)
-term_e_step.proved(over=TWO_IN_A_TABLE, of=takes_and_gives, role=FAILS, wrong={"times": NEAR})
+term_e_step.proved(over=of_size(TABULAR, 2), of=takes_and_gives, role=FAILS, wrong={"times": NEAR})
 
 
 @claim("term-e-tabular-step", "not in the paper; what term (e) does to a tabular softmax", PROVED)
