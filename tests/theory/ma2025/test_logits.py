@@ -15,7 +15,8 @@ def test_a_step_moves_the_logits_as_theorem_1_says(orthogonal: bool) -> None:
     if orthogonal:
         jacobian = 1.5 * torch.linalg.qr(jacobian.T).Q.T
     theta = torch.zeros(6, dtype=torch.float64, requires_grad=True)
-    pair = pair_log_probs(*(S + jacobian @ theta).log_softmax(0)[:2], -1.0, -1.5)
+    log_p = (S + jacobian @ theta).log_softmax(0)
+    pair = pair_log_probs(log_p[0], log_p[1], -1.0, -1.5)
     (gradient,) = torch.autograd.grad(DPO(beta=2.0).value(pair), theta)
     push = 2.0 * (1 - torch.sigmoid(DPO(beta=2.0).margin(pair).detach()))
     expected = push * jacobian @ (jacobian[0] - jacobian[1])
