@@ -9,11 +9,8 @@ from __future__ import annotations
 from fractions import Fraction as F
 from typing import Any, NamedTuple
 
-import numpy as np
 import sympy as sp
-import torch
 
-from dynamics import DPO, Tabular, bradley_terry, preference_matrix, replicator_fitness, step, tabular_theta
 from theory.claim import FIRST_ORDER, PROVED
 from theory.evidence import ORDER
 from theory.ma2025.bandits import Bandit, normalised, perhaps_trained_bandit
@@ -44,40 +41,6 @@ class Selection(NamedTuple):
             ['3/16', '-3/16']
         """
         return tuple(p * (w - self.mean) for p, w in zip(self.p, self.w, strict=True))
-
-
-def dpo_step(n: int, learning_rate: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (p, w, p after) of one real full-batch DPO step of a tabular policy, every pair asked once.
-
-    The paper sums over pairs where ``dynamics`` takes their mean: w and the learning rate are those of the sum.
-
-    Args:
-        n: number of responses.
-        learning_rate: gamma; beta is 1, the reference is not uniform.
-        seed: of policy, reference and rewards.
-    """
-    draw = torch.Generator().manual_seed(seed)
-    log_p, log_ref = (torch.log_softmax(torch.randn(n, generator=draw, dtype=torch.float64), 0) for _ in range(2))
-    table = preference_matrix(bradley_terry(torch.randn(n, generator=draw, dtype=torch.float64)))
-    total = float(table.weight.sum())
-    account = step(
-        Tabular(n),
-        tabular_theta(log_p.exp()),
-        preferences=table,
-        loss=DPO(beta=1.0),
-        learning_rate=total * learning_rate,
-        reference=log_ref,
-    )
-    w = total * replicator_fitness(log_p, table, DPO(beta=1.0), log_ref)
-    return log_p.exp().numpy(), w.numpy(), account.new_log_probs.exp().numpy()
-
-
-def residual(size: float, mean: float = 1.0, second: float = 0.0) -> float:
-    """Return the largest error of Eq. (12) in a real step of that size; ``second`` multiplies its second order."""
-    p, w, after = dpo_step(4, size, seed=1)
-    away, centred = w - mean * (p @ w), w - p @ w
-    bracket = centred**2 - p @ centred**2
-    return float(np.abs(after - p - size * p * away - second * size**2 * p * bracket).max())
 
 
 # --- one step ------------------------------------------------------------------------------------------------------
@@ -124,12 +87,8 @@ def remainder(p: Any, w: Any, g: Any, mean: Any, square: Any, h: Any, kept: int 
 
 
 SYMBOLS = {"w": "real", "mean": "real", "h": "function"}
-SIZES = (0.1, 0.03, 0.01)
 remainder.derived(symbols=SYMBOLS, wrong={"variance": 2}, lemma="Taylor")
 remainder.rests_on(multiplicative_weights)
-remainder.slope(
-    lambda size: residual(size, second=0.5), 3, wrong=lambda size: residual(size, second=1.0), sizes=SIZES, also=True
-)
 
 
 @claim("theorem-2", "Theorem 2, Eq. (12); proof, Eqs. (39)-(41)", FIRST_ORDER, "multiplicative-weights")
@@ -150,7 +109,6 @@ HALF = (F(1, 2), F(1, 2))
 theorem_2.false(at=Selection(HALF, (F(1), F(-1))), true_at=Selection(HALF, (F(0), F(0))))
 theorem_2.derived(of=remainder, symbols=SYMBOLS, role=ORDER, wrong={"kept": 0})
 theorem_2.rests_on(fitness_is_the_logit_gradient, role=ORDER)
-theorem_2.slope(residual, 2, wrong=lambda size: residual(size, mean=0.0), also=True)
 
 
 # --- in continuous time --------------------------------------------------------------------------------------------

@@ -2,14 +2,13 @@ import random
 from fractions import Fraction as F
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
 from dynamics import ProbabilityMargin, bradley_terry, preference_matrix, replicator_fitness
 from theory.ma2025.balanced_update import NO_MEAN, WRONG_SIGN, copies, exact_update, printed_update
 from theory.ma2025.bandits import normalised
-from theory.ma2025.replicator import Selection, dpo_step
+from theory.ma2025.replicator import Selection
 
 exactly = settings(derandomize=True, deadline=None, max_examples=40)
 
@@ -57,11 +56,3 @@ def test_the_push_of_the_real_loss_is_the_policy_gradient() -> None:
     w = (label - bradley_terry(2.0 * p)).sum(1)
     push = asked.weight.sum() * replicator_fitness(log_p, asked, ProbabilityMargin(scale=2.0))
     torch.testing.assert_close(push, 2.0 * p * (w - p @ w), rtol=0, atol=1e-14)
-
-
-@pytest.mark.parametrize(("n", "gamma"), [(2, 0.1), (3, 1.0), (5, 5.0), (8, 0.01)])
-def test_dpo_step_is_a_real_step_with_the_fitness_it_returns(n: int, gamma: float) -> None:
-    p, w, after = dpo_step(n, gamma, seed=n)
-    grown = p * np.exp(gamma * w)
-    np.testing.assert_allclose(after, grown / grown.sum(), rtol=0, atol=1e-13)
-    assert abs(after - p).max() > 1e-4
