@@ -52,6 +52,13 @@ def live_ratio(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, ratio: Any, ke
 live_ratio.derived(symbols=LOGS | {"ratio": "function"}, wrong={"kept": 0})
 
 
+def push_of_naive(case: Named, symmetric: bool) -> Any:
+    """Return the push with a uniform reference, where kappa is p for DPO's margin log p / (1 - p)."""
+    x = log(case.p / (1 - case.p))
+    first, second = (Margin(y, imbalance_ratio(y, case.clip, symmetric=symmetric)[0], -1) for y in (x, -x))
+    return push(case.label, case.p, (case.p, first), (1 - case.p, second))
+
+
 @claim(
     "eq-25-optima",
     "Section 5.1, after Eq. (25): the same set of optimal solutions",
@@ -59,49 +66,23 @@ live_ratio.derived(symbols=LOGS | {"ratio": "function"}, wrong={"kept": 0})
     "eq-25-overshoots",
     "nbdpo-is-dpo-plus-sft",
 )
-def optima(case: Named) -> Any:
+def optima(case: Named, expected: Any = 0) -> Any:
     r"""\text{DPO's optimum }\pi\propto\mathrm{ref}\,q^{1/\beta}\ \text{is a rest point of training with Eq. (25)}
 
     Because: The values agree, so the minimisers do, but the update is no gradient of the value. At DPO's optimum the
     expected update is the sum over pairs of $P(1-P)[(\lambda_{12}-1)(e_1-\pi)+(\lambda_{21}-1)(e_2-\pi)]\ne 0$: with
     two responses, $P=3/4$, clip 1/2, it is 3/128 (asymmetric) and 9/128 (symmetric).
     """
-    return update(case) == 0
+    return push_of_naive(Named(label=case.label, p=case.label, clip=HALF), case.symmetric) == expected
 
 
-def update(case: Named) -> Any:
-    """Return the push of naive bDPO at DPO's optimum p = P."""
-    x = log(case.label / (1 - case.label))
-    ratio, back = (imbalance_ratio(y, HALF, symmetric=case.symmetric)[0] for y in (x, -x))
-    return case.label * (1 - case.label) * ((ratio - 1) * (1 - case.label) - (back - 1) * case.label)
-
-
-def update_is(case: Named, share: int = 1) -> Any:
-    return update(case) * 128 == share * (9 if case.symmetric else 3)
-
-
-def at_the_optimum(label: Any, ratio: Any, back: Any, sign: int = -1) -> Any:
-    """At p = P, with kappa = P, the push is the update of the claim."""
-    first, second = Margin(0, ratio, -1), Margin(0, back, -1)
-    pushed = push(label, label, (label, first), (1 - label, second))
-    return same(pushed, label * (1 - label) * ((ratio - 1) * (1 - label) + sign * (back - 1) * label))
-
-
-BOTH = [Named(label=F(3, 4), symmetric=symmetric) for symmetric in (False, True)]
-for case in BOTH:
-    optima.false(at=case, true_at=Named(label=HALF, symmetric=case.symmetric))
-optima.evaluated(BOTH, of=update_is, wrong={"share": 2}, role=FAILS)
-optima.derived(of=at_the_optimum, role=FAILS, wrong={"sign": 1})
+for symmetric, pushed in ((False, F(3, 128)), (True, F(9, 128))):
+    at, even = (Named(label=label, symmetric=symmetric) for label in (F(3, 4), HALF))
+    optima.false(at=at, true_at=even)
+    optima.evaluated([at], of=partial(optima.predicate, expected=pushed), wrong=optima, role=FAILS)
 
 
 # --- where training comes to rest ----------------------------------------------------------------------------------
-
-
-def push_of_naive(case: Named, symmetric: bool) -> Any:
-    """Return the push with a uniform reference, where kappa is p for DPO's margin log p / (1 - p)."""
-    x = log(case.p / (1 - case.p))
-    first, second = (Margin(y, imbalance_ratio(y, case.clip, symmetric=symmetric)[0], -1) for y in (x, -x))
-    return push(case.label, case.p, (case.p, first), (1 - case.p, second))
 
 
 def kappa(p: Any, odds: int = -1) -> Any:

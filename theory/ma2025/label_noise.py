@@ -96,16 +96,27 @@ def moments_of_noise(y: Any, scale: int = 1) -> Any:
     return square & same(y.sum(y.q * (x + d * y.e)), x)
 
 
-def excesses(y: Any, kept: int = 1) -> Any:
-    """With E[e] = 0 and E[e^2] = v at every response of A_0: the excess is v for w, and v E[p^2] for w p."""
+OUTCOMES = over_responses(q="probability", e="centred")
+RESPONSES = over_responses(p="any", w="any")
+
+
+@claim("theorem-5-equality", "Theorem 5 with the whole response set, which the text after it recalls", PROVED)
+def equality(y: Any, kept: int = 1) -> Any:
+    r"""\mathcal A_0=\mathcal A\implies(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E[p^2]
+    =\mathrm{Var}[wp]-\mathrm{Var}[w^*p]
+
+    Assumes: as the proof of Theorem 5 has it: variances also over the noise, of mean 0 and even variance
+    Proof: With $\mathbb E[\epsilon]=0$ and $\mathbb E[\epsilon^2]=v$ at every response of a set the two differences are
+    $v$ and $v\,\mathbb E[p^2]$: after normalisation the noise disturbs $w$ and $wp$ alike.
+    """
     n, v = y.sum(1 + 0 * y.p), y.one("v").w ** 2
     for_w = y.sum(y.w**2 + v) / n - (y.sum(y.w) / n) ** 2 - var(y, y.w)
     for_wp = y.sum((y.w**2 + v) * y.p**2) / n - (y.sum(y.w * y.p) / n) ** 2 - var(y, y.w * y.p)
     return same(for_w, v) & same(for_wp, kept * v * y.sum(y.p**2) / n)
 
 
-OUTCOMES = over_responses(q="probability", e="centred")
-RESPONSES = over_responses(p="any", w="any")
+equality.derived(sums=RESPONSES, wrong={"kept": 2})
+equality.derived(of=moments_of_noise, sums=OUTCOMES, wrong={"scale": 2})
 
 
 def of_variance(case: Named, times: Any = 1) -> Any:
@@ -138,26 +149,9 @@ def theorem_5(data: NoisyData) -> bool:
 SPARE = "variance, E[p^2] > 0; E_{A_0}[p^2] - E_A[p^2] >= 0, which is Eq. (21)"
 eq_21 = world_of(SPARE, v="positive", square="positive", more="nonnegative")
 theorem_5.false(at=DRAWN, true_at=EVEN).false(at=UNEVEN, true_at=EVEN)
-theorem_5.derived(of=moments_of_noise, sums=OUTCOMES, role=CONDITIONAL, wrong={"scale": 2})
-theorem_5.derived(of=excesses, sums=RESPONSES, role=CONDITIONAL, wrong={"kept": 2})
+theorem_5.rests_on(equality, role=CONDITIONAL)
 theorem_5.proved(of=of_variance, over=eq_21, role=CONDITIONAL, wrong={"times": F(11, 10)})
 theorem_5.false(at=EVEN._replace(subset=(1,)), true_at=EVEN, also=True)  # Eq. (21) is used
-
-
-@claim("theorem-5-equality", "Theorem 5 with the whole response set, which the text after it recalls", PROVED)
-def equality(y: Any, kept: int = 1) -> Any:
-    r"""\mathcal A_0=\mathcal A\implies(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E[p^2]
-    =\mathrm{Var}[wp]-\mathrm{Var}[w^*p]
-
-    Assumes: as the proof of Theorem 5 has it: variances also over the noise, of mean 0 and even variance
-    Proof: Both sides are $\mathbb E[\epsilon^2]\,\mathbb E_{\mathcal A}[p^2]$: after normalisation the noise disturbs
-    $w$ and $wp$ alike.
-    """
-    return excesses(y, kept)
-
-
-equality.derived(sums=RESPONSES, wrong={"kept": 2})
-equality.derived(of=moments_of_noise, sums=OUTCOMES, wrong={"scale": 2})
 
 
 # --- noise that labels can carry -----------------------------------------------------------------------------------

@@ -39,7 +39,9 @@ def cosine_of_random_directions(N: Any, a: Any, t: Any, power: int = 1) -> Any:
     half, root = sp.Rational(1, 2), sp.sqrt(t)
     integrand = 2 * t * (1 - root**2) ** (a - 1) * sp.diff(root, t)  # both halves of c^2 density, with dc = d sqrt(t)
     second, whole = (sp.beta(k + half, (N - 1) / 2).rewrite(sp.gamma) for k in (1, 0))
-    return same(integrand, t**half * (1 - t) ** (a - 1)) & same(second / whole, 1 / N**power)
+    c, density = sp.Symbol("c"), (1 - sp.Symbol("c") ** 2) ** (a - 1)
+    odd = same(c * density, -(c * density).subs(c, -c))
+    return odd & same(integrand, t**half * (1 - t) ** (a - 1)) & same(second / whole, 1 / N**power)
 
 
 cosine_of_random_directions.derived(wrong={"power": 2})

@@ -11,7 +11,8 @@ from dynamics.losses import BDPO, DPO, NaiveBDPO, NaiveBDPOv2, pair_log_probs
 from dynamics.losses.balanced import imbalance_ratio
 from dynamics.losses.base import PreferenceLoss
 from theory.ma2025 import proposition_2, training as t
-from theory.proof import Ball
+from theory.ma2025.clipped_ratio import push_at_the_corner
+from theory.proof import Ball, exp
 from theory.proof.balls import midpoint
 
 quick = settings(derandomize=True, deadline=None, max_examples=40)
@@ -53,6 +54,13 @@ def test_the_ratio_is_that_of_the_losses(x: float, symmetric: bool) -> None:
     pair = pair_log_probs(min(x, 0.0), -max(x, 0.0))
     expected = [float(a) for a in imbalance_ratio(pair, 0.5, symmetric=symmetric)]
     assert [float(a) for a in t.imbalance_ratio(F(x), F(1, 2), symmetric=symmetric)] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("inside", "offset"), [(0, F(-1, 10**9)), (1, F(1, 10**9))])
+def test_the_push_at_the_corner_is_that_next_to_it(inside: int, offset: F) -> None:
+    corner = F(midpoint(1 / (1 + exp(F(1, 3)))))
+    beside = t.drift(t.version_2(symmetric=True), F(3, 5), corner + offset, F(3, 5))
+    assert midpoint(push_at_the_corner(inside)) == pytest.approx(midpoint(beside), abs=1e-8)
 
 
 @pytest.mark.parametrize("detach", [False, True])
