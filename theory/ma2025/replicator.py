@@ -91,7 +91,13 @@ remainder.derived(symbols=SYMBOLS, wrong={"variance": 2}, lemma="Taylor")
 remainder.rests_on(multiplicative_weights)
 
 
-@claim("theorem-2", "Theorem 2, Eq. (12); proof, Eqs. (39)-(41)", FIRST_ORDER, "multiplicative-weights")
+@claim(
+    "theorem-2",
+    "Theorem 2, Eq. (12); proof, Eqs. (39)-(41)",
+    FIRST_ORDER,
+    "multiplicative-weights",
+    "theorem-2-remainder",
+)
 def theorem_2(case: Selection) -> bool:
     r"""\Delta\pi_i=\gamma\,\pi_i\Bigl(w_i-\sum_j w_j\pi_j\Bigr)
 
