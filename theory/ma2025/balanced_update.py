@@ -82,10 +82,6 @@ def pairs_asked(numbers: Any, p_k: Any) -> Named:
     return Named(logit=push * p_k * (role - apart), w_k=push * role, mean=push * apart)
 
 
-def is_policy_gradient(s: Named, averaged: Any = 1) -> Any:
-    return s.logit == s.fixed * (s.w_k - averaged * s.mean)
-
-
 @claim("balanced-update", "not in the paper; Eq. (11) summed over an epoch, exactly", PROVED)
 def balanced_update(y: Any, averaged: int = 1) -> Any:
     r"""f=C(\pi_w-\pi_l):\quad\Delta s_k=C\gamma\,\pi_k(w_k-\bar w),\quad
@@ -104,7 +100,9 @@ def balanced_update(y: Any, averaged: int = 1) -> Any:
 
 
 balanced_update.derived(of=of_a_pair, symbols=LOGITS, wrong={"outside": 0})
-balanced_update.by_induction(of=is_policy_gradient, **pairs_asked, wrong={"averaged": 0})
+balanced_update.by_induction(
+    of=lambda s, averaged=1: s.logit == s.fixed * (s.w_k - averaged * s.mean), **pairs_asked, wrong={"averaged": 0}
+)
 balanced_update.derived(sums=RESPONSES, wrong={"averaged": 0})
 
 

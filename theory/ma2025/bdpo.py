@@ -174,10 +174,6 @@ def logarithms(numbers: Any) -> Named:
     return Named(a=a, b=b, log_ratio=log_ratio, psi_w=2 * a + of_a, psi_l=2 * b + of_a + log_ratio)
 
 
-def slope_of_psi(p: Any, sign: int = -1) -> Any:
-    return same(sp.diff(p**2 * sp.log(1 / p), p), p * (sign * 2 * sp.log(p) - 1))
-
-
 def rises(p: Any, times: Any = 2) -> Any:
     return -times * log(p) - 1 > 0
 
@@ -192,16 +188,8 @@ def near_one(s: Any, times: Any = 1) -> Any:
     return (1 - t) ** 2 * -log(1 - t) > times * t * t * -2 * log(s)
 
 
-@setting("0 < p < 1/2")
-def lower_half(numbers: Any) -> Any:
-    """The lower half."""
-    return numbers.between("p", 0, F(1, 2))
-
-
-@setting("0 < s <= 1/3")
-def root(numbers: Any) -> Any:
-    """The root of 1 - p, for p from 8/9."""
-    return numbers.between("s", 0, F(1, 3))
+lower_half = setting("0 < p < 1/2")(lambda numbers: numbers.between("p", 0, F(1, 2)))
+root = setting("0 < s < 1/3, the root of 1 - p")(lambda numbers: numbers.between("s", 0, F(1, 3)))
 
 
 def beyond(power: int = 1) -> bool:
@@ -211,7 +199,11 @@ def beyond(power: int = 1) -> bool:
 
 
 more_balanced.proved(over=logarithms, wrong={"least": F(1, 10)})
-more_balanced.derived(of=slope_of_psi, wrong={"sign": 1}, lemma="monotone")
+more_balanced.derived(
+    of=lambda p, twice=2: same(sp.diff(p**2 * sp.log(1 / p), p), p * (-twice * sp.log(p) - 1)),
+    wrong={"twice": 1},
+    lemma="monotone",
+)
 more_balanced.proved(of=rises, over=lower_half, wrong={"times": 1})
 more_balanced.enclosed(F(1, 2), F(606, 1000), of=rises, wrong={"times": 1})
 more_balanced.enclosed(F(6, 10), F(9, 10), of=larger_of_two, wrong={"times": F(13, 10)})

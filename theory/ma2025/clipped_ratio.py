@@ -6,6 +6,7 @@ x = log(pi_w / pi_l), and c is the clip, the largest lambda minus 1.
 from __future__ import annotations
 
 from fractions import Fraction as F
+from functools import partial
 from typing import Any
 
 import sympy as sp
@@ -80,10 +81,6 @@ def balances(case: Named, symmetric: bool = True, spare: Any = 0) -> Any:
     return abs(log(ratio(case, symmetric)) - case.x) <= abs(case.x) - spare
 
 
-def asymmetric(case: Named, spare: Any = 0) -> Any:
-    return balances(case, False, spare)
-
-
 def sharp(case: Named, times: Any = 2) -> Any:
     """Return whether it holds at the lower clip exactly under the assumption."""
     return balances(Named(x=-case.c / (1 + case.c), c=case.c)) == moderate(case, times)
@@ -96,7 +93,7 @@ def moderate_up_to(first: F = F(392, 100), then: F = F(393, 100)) -> bool:
 balances.false(at=Named(x=F(-9, 10), c=F(9)), true_at=Named(x=F(-1, 3), c=HALF))
 balances.proved(over=any_clip, given=moderate, wrong={"spare": F(1, 10)})
 balances.proved(of=sharp, over=any_clip, wrong={"times": F(5, 2)}, also=True)
-balances.proved(of=asymmetric, over=any_clip, wrong={"spare": F(1, 10)}, also=True)
+balances.proved(of=partial(balances.predicate, symmetric=False), over=any_clip, wrong={"spare": F(1, 10)}, also=True)
 balances.enclosed(of=moderate_up_to, wrong={"first": F(394, 100)}, also=True)
 
 

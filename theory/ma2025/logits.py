@@ -77,13 +77,8 @@ def any_features(y: Any, kept: int = 1) -> Any:
     return same(y.sum(y.k * theta), y.sum(y.k * y.w) - kept * y.sum(y.k * y.l))
 
 
-def of_one_length(g: Any, c: Any, push: Any, overlap: int = 1) -> Any:
-    ww, wl = g**2, c * g**2
-    return same(push * (ww - wl), push * g**2 * (1 - overlap * c))
-
-
 any_features.derived(sums=over_responses(w="any", l="any", k="any"), wrong={"kept": 0})
-any_features.derived(of=of_one_length, symbols={"c": "real"}, wrong={"overlap": 0})
+any_features.derived(of=lambda g, c, overlap=1: same(g**2 - c * g**2, g**2 * (1 - overlap * c)), wrong={"overlap": 0})
 any_features.rests_on(logit_gradient)
 
 
@@ -187,14 +182,12 @@ def what_is_balanced(u: Any, v: Any, f: Any, a: Any, b: Any, both: int = 1) -> A
     return along & same(sp.diff(cubic, w), slope) & same(sp.diff(cubic, r), -slope)
 
 
-def affine(w: Any, r: Any, a: Any, b: Any, c: Any, times: int = 1) -> Any:
-    return same(sp.diff(a * w + b * r + c, w), times * a)
-
-
 SKEWED = Bandit.of([3, 1], q=[1, 1])
 POLICIES = (Bandit.of([1, 1], q=[1, 1]), SKEWED)
 constant.false(at=(F(1), F(1), *POLICIES), true_at=(F(0), F(1), *POLICIES))
-constant.derived(of=affine, role=CONDITIONAL, wrong={"times": 2})
+constant.derived(
+    of=lambda w, r, a, c, times=1: same(sp.diff(a * w - a * r + c, w), times * a), role=CONDITIONAL, wrong={"times": 2}
+)
 constant.derived(of=what_is_balanced, symbols={"f": "function"}, wrong={"both": -1}, also=True)
 
 
@@ -218,10 +211,6 @@ def pairs(numbers: Any) -> Named:
     return Named(of_i=wins - losses, of_others=losses - wins, excess=rate * (label - kappa))
 
 
-def pushes(s: Named, kept: Any = 1) -> Any:
-    return (s.of_i == s.excess) & (s.of_i + kept * s.of_others == 0)
-
-
 @claim("fitness-is-the-logit-gradient", "Section 4.1, the definition of w before Theorem 2; Eqs. (37), (38)", PROVED)
 def fitness_is_the_logit_gradient(world: Bandit, power_of_beta: int = 1) -> bool:
     r"""w_i=\sum_{(i,j,\tau_{ij})}\tau_{ij}(1-\kappa_{ij}),\quad\mathbb{E}[w_i]=\sum_j(P_{ij}-\kappa_{ij})=
@@ -236,5 +225,7 @@ def fitness_is_the_logit_gradient(world: Bandit, power_of_beta: int = 1) -> bool
 
 
 fitness_is_the_logit_gradient.derived(of=of_a_pair, symbols=LOGITS, wrong={"sign": 1})
-fitness_is_the_logit_gradient.by_induction(of=pushes, **pairs, wrong={"kept": 2})
+fitness_is_the_logit_gradient.by_induction(
+    of=lambda s, kept=1: (s.of_i == s.excess) & (s.of_i + kept * s.of_others == 0), **pairs, wrong={"kept": 2}
+)
 fitness_is_the_logit_gradient.unrefuted(bandit, wrong={"power_of_beta": 0}, ranges=RANGES, worlds=100, also=True)

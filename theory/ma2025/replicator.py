@@ -154,13 +154,9 @@ def squares(numbers: Any) -> Named:
     return Named(variance=numbers.positive("p") * numbers.real("away") ** 2)
 
 
-def is_no_less_than(s: Named, least: Any = 0) -> Any:
-    return s.variance >= least
-
-
 replicator_gains.derived(sums=over_responses(p="probability", w="any", c="centred"), wrong={"sign": 1})
 replicator_gains.derived(of=rates, symbols={"f": "function", "g": "function"}, wrong={"sign": 1})
-replicator_gains.by_induction(of=is_no_less_than, **squares, wrong={"least": F(1, 100)})
+replicator_gains.by_induction(of=lambda s, least=0: s.variance >= least, **squares, wrong={"least": F(1, 100)})
 
 
 @claim("natural-gradient", "not in the paper; what Eq. (12) ascends", PROVED)
@@ -250,10 +246,6 @@ def below_the_chord(numbers: Any, ends: Named) -> Named:
     return Named(Z=p * exp(x), chord=p * (ends.of_low + share * (ends.of_high - ends.of_low)))
 
 
-def convex(s: Named, times: Any = 1) -> Any:
-    return times * s.Z <= s.chord
-
-
 def second_derivative(u: Any, h: Any, low: Any, sign: int = -1) -> Any:
     """log(1 - u + u e^h) - u h vanishes at 0 with its derivative; its second one is t (1 - t), at most 1/4."""
     chord = sp.exp(low) + u * (sp.exp(low + h) - sp.exp(low))
@@ -294,6 +286,6 @@ def hedge_regret(s: Named, start: Any = 1) -> Any:
 
 
 hedge_regret.by_induction(**rounds, wrong={"start": 0})
-hedge_regret.by_induction(of=convex, **below_the_chord, wrong={"times": F(11, 10)})
+hedge_regret.by_induction(of=lambda s, times=1: times * s.Z <= s.chord, **below_the_chord, wrong={"times": F(11, 10)})
 hedge_regret.derived(of=second_derivative, symbols={"low": "real"}, wrong={"sign": 1}, lemma="Taylor")
 hedge_regret.rests_on(multiplicative_weights)
