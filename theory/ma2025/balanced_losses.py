@@ -13,7 +13,8 @@ from theory.evidence import CONDITIONAL, CORRECTED, FAILS
 from theory.ma2025.covariance import claim
 from theory.ma2025.decompositions import FROZEN, LOGS, naive as naive_margin, nbdpo_is_dpo_plus_sft, slopes
 from theory.ma2025.training import GRADIENT, HALF, Loss, Margin, drift, imbalance_ratio, naive, push, version_2
-from theory.proof import Named, exp, log, same, world_of
+from theory.proof import Named, exp, log, same, setting, world_of
+from theory.proof.family import Family
 
 
 @claim("eq-25", "Eq. (25)", MISPRINT, "nbdpo-is-dpo-plus-sft")
@@ -79,7 +80,7 @@ def optima(case: Named, expected: Any = 0) -> Any:
 for symmetric, pushed in ((False, F(3, 128)), (True, F(9, 128))):
     at, even = (Named(label=label, symmetric=symmetric) for label in (F(3, 4), HALF))
     optima.false(at=at, true_at=even)
-    optima.evaluated([at], of=partial(optima.predicate, expected=pushed), wrong=optima, role=FAILS)
+    optima.evaluated([at], of=partial(optima.predicate, expected=pushed), wrong=optima, also=True)
 
 
 # --- where training comes to rest ----------------------------------------------------------------------------------
@@ -89,14 +90,40 @@ def kappa(p: Any, odds: int = -1) -> Any:
     return same(1 / (1 + sp.exp(odds * sp.log(p / (1 - p)))), p)
 
 
-TWO_RESPONSES = "1/2 < P < 1, 0 < p < 1, clip > 0"
-two_responses = world_of(TWO_RESPONSES, lambda c: (c.label > HALF,), label="share", p="share", clip="positive")
+def with_ratio(*, symmetric: bool) -> Family:
+    """Return every label above 1/2, policy and clip."""
+
+    def training(numbers: Any) -> Named:
+        """Training on two responses."""
+        label, p = numbers.between("label", HALF, 1), numbers.between("p", 0, 1)
+        return Named(label=label, p=p, clip=numbers.positive("clip"), symmetric=symmetric)
+
+    return setting(f"1/2 < P < 1, 0 < p < 1, clip > 0; the {'' if symmetric else 'a'}symmetric ratio")(training)
+
+
+ASYMMETRIC, SYMMETRIC = with_ratio(symmetric=False), with_ratio(symmetric=True)
+
+
+@claim("eq-25-overshoots-from-half", "not in the paper; where naive bDPO with either ratio does not rest", PROVED)
+def from_half(case: Named, least: Any = HALF) -> Any:
+    r"""P>\tfrac12,\ \tfrac12\le\pi_1\le P\implies\Delta s_1>0
+
+    Assumes: two responses, uniform reference, $\beta=1$, naive bDPO with the asymmetric or the symmetric ratio
+    Proof: $\lambda_{12}\ge 1\ge\lambda_{21}$, and DPO's own update, with both equal to 1, is $P-\pi_1\ge 0$.
+    """
+    return case.p < least or case.p > case.label or push_of_naive(case, case.symmetric) > 0
+
+
+from_half.proved(over=SYMMETRIC, wrong={"least": F(2, 5)})
+from_half.proved(over=ASYMMETRIC, wrong=lambda case: case.p < HALF or push_of_naive(case, case.symmetric) > 0)
+from_half.derived(of=kappa, wrong={"odds": 1})
+from_half.derived(**GRADIENT)
 
 
 @claim(
     "eq-25-overshoots", "not in the paper; where naive bDPO comes to rest", CONDITIONALLY, "eq-25-overshoots-from-half"
 )
-def overshoots(case: Named, symmetric: bool = False, spare: Any = 0) -> Any:
+def overshoots(case: Named, spare: Any = 0) -> Any:
     r"""P>\tfrac12\implies\pi_1^{\mathrm{nb}}>P=\pi_1^{\mathrm{dpo}}\ \text{wherever training comes to rest}
 
     Assumes: two responses, uniform reference, $\beta=1$; $P$ is the probability that the first is preferred; the
@@ -107,7 +134,7 @@ def overshoots(case: Named, symmetric: bool = False, spare: Any = 0) -> Any:
     Proof: At every $\pi_1\le P$ the update is positive. From 1/2 on $\lambda_{12}\ge 1=\lambda_{21}$; below, where
     $\lambda_{12}=1$, $\lambda_{21}\le 1+\log u\le u$ with $u=(1-\pi_1)/\pi_1$.
     """
-    return case.p > case.label + spare or push_of_naive(case, symmetric) > 0
+    return case.p > case.label + spare or push_of_naive(case, case.symmetric) > 0
 
 
 def turns(loss: Loss, label: F, low: F, high: F) -> bool:
@@ -135,28 +162,12 @@ def rests_at(shift: F = F(0)) -> bool:
     return all(turns(loss, P, place - near, place + near) for loss, P, place in places)
 
 
+overshoots.refuted(over=SYMMETRIC, unlike=from_half)
 overshoots.enclosed(of=second_rest_point, role=FAILS, wrong={"high": F(39, 100)}, lemma="intermediate value")
-overshoots.refuted(over=two_responses, of=partial(overshoots.predicate, symmetric=True), unlike=overshoots)
-overshoots.proved(over=two_responses, role=CONDITIONAL, wrong={"spare": F(1, 10)})
+overshoots.proved(over=ASYMMETRIC, role=CONDITIONAL, wrong={"spare": F(1, 10)})
 overshoots.derived(of=kappa, role=CONDITIONAL, wrong={"odds": 1})
 overshoots.derived(**GRADIENT, role=CONDITIONAL)
 overshoots.enclosed(of=rests_at, wrong={"shift": F(2, 1000)}, lemma="intermediate value", also=True)
-
-
-@claim("eq-25-overshoots-from-half", "not in the paper; where naive bDPO with either ratio does not rest", PROVED)
-def from_half(case: Named, least: Any = HALF) -> Any:
-    r"""P>\tfrac12,\ \tfrac12\le\pi_1\le P\implies\Delta s_1>0
-
-    Assumes: two responses, uniform reference, $\beta=1$, naive bDPO with the asymmetric or the symmetric ratio
-    Proof: $\lambda_{12}\ge 1\ge\lambda_{21}$, and DPO's own update, with both equal to 1, is $P-\pi_1\ge 0$.
-    """
-    inside = case.p >= least and case.p <= case.label
-    return not inside or (push_of_naive(case, symmetric=True) > 0 and push_of_naive(case, symmetric=False) > 0)
-
-
-from_half.proved(over=two_responses, wrong={"least": F(2, 5)})
-from_half.derived(of=kappa, wrong={"odds": 1})
-from_half.derived(**GRADIENT)
 
 
 @claim(

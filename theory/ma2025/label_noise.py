@@ -15,7 +15,7 @@ from theory.evidence import CONDITIONAL, CORRECTED, VACUOUS
 from theory.ma2025.bandits import Bandit
 from theory.ma2025.concentration import var
 from theory.ma2025.covariance import claim, covariance, mean, times
-from theory.proof import Named, over_responses, same, world_of
+from theory.proof import Named, over_responses, same, setting, world_of
 
 Noise = tuple[tuple[F, F], ...]  # (value, probability) of every outcome
 
@@ -73,6 +73,11 @@ class NoisyData(NamedTuple):
     noise: tuple[Noise, ...]
     subset: tuple[int, ...]
 
+    @property
+    def square(self) -> F:
+        """Return E[p^2] over all responses."""
+        return mean(times(self.world.p, self.world.p))
+
     def excess(self, power: int) -> F:
         """Return Var[w p^power] - Var[w* p^power], over responses of A_0 and their noise."""
         w, p = self.world.fitness, self.world.p
@@ -119,11 +124,6 @@ equality.derived(sums=RESPONSES, wrong={"kept": 2})
 equality.derived(of=moments_of_noise, sums=OUTCOMES, wrong={"scale": 2})
 
 
-def of_variance(case: Named, times: Any = 1) -> Any:
-    """Return Eq. (22) for the excesses v and v E_{A_0}[p^2]; ``more`` is what Eq. (21) has to spare."""
-    return times * case.v * case.square <= case.v * (case.square + case.more)
-
-
 @claim(
     "theorem-5",
     "Theorem 5, Eqs. (21), (22); proof, Eqs. (67)-(71)",
@@ -131,7 +131,7 @@ def of_variance(case: Named, times: Any = 1) -> Any:
     "theorem-5-equality",
     "theorem-5-antisymmetric",
 )
-def theorem_5(data: NoisyData) -> bool:
+def theorem_5(data: Any, times: Any = 1) -> Any:
     r"""(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E_{\mathcal A}[p^2]
     \le\mathrm{Var}[wp]-\mathrm{Var}[w^*p]
 
@@ -143,14 +143,20 @@ def theorem_5(data: NoisyData) -> bool:
     Proof: Then the left side is $\mathbb E[\epsilon^2]\,\mathbb E_{\mathcal A}[p^2]$ and the right one $\mathbb
     E[\epsilon^2]\,\mathbb E_{\mathcal A_0}[p^2]$.
     """
-    return data.excess(0) * mean(times(data.world.p, data.world.p)) <= data.excess(1)
+    return times * data.excess(0) * data.square <= data.excess(1)
 
 
-SPARE = "variance, E[p^2] > 0; E_{A_0}[p^2] - E_A[p^2] >= 0, which is Eq. (21)"
-eq_21 = world_of(SPARE, v="positive", square="positive", more="nonnegative")
+@setting("even noise of variance v > 0: the excesses are v and v E_{A_0}[p^2]; E_{A_0}[p^2] >= E_A[p^2] > 0")
+def even_noise(numbers: Any) -> Named:
+    """Even noise and a subset with Eq. (21)."""
+    v, square = numbers.positive("v"), numbers.positive("square")
+    in_subset = numbers.at_least("in_subset", square)
+    return Named(excess=lambda power: v * in_subset**power, square=square)
+
+
 theorem_5.false(at=DRAWN, true_at=EVEN).false(at=UNEVEN, true_at=EVEN)
 theorem_5.rests_on(equality, role=CONDITIONAL)
-theorem_5.proved(of=of_variance, over=eq_21, role=CONDITIONAL, wrong={"times": F(11, 10)})
+theorem_5.proved(over=even_noise, role=CONDITIONAL, wrong={"times": F(11, 10)})
 theorem_5.false(at=EVEN._replace(subset=(1,)), true_at=EVEN, also=True)  # Eq. (21) is used
 
 
@@ -171,7 +177,7 @@ class FlippedLabels(NamedTuple):
             >>> FlippedLabels(QUARTERS, F(1, 8)).advantage
             Fraction(-1, 1024)
         """
-        p, w = self.world.p, self.world.fitness
+        w = self.world.fitness
         pairs = list(itertools.combinations(self.world.responses, 2))
         total = F(0)
         for signs in itertools.product((-1, 1), repeat=len(pairs)):
@@ -180,7 +186,7 @@ class FlippedLabels(NamedTuple):
                 moved[i], moved[j] = moved[i] + sign * self.size, moved[j] - sign * self.size
             drawn = NoisyData(self.world, tuple(((a - b, F(1)),) for a, b in zip(moved, w, strict=True)), ())
             drawn = drawn._replace(subset=tuple(self.world.responses))
-            total += drawn.excess(1) - drawn.excess(0) * mean(times(p, p))
+            total += drawn.excess(1) - drawn.excess(0) * drawn.square
         return total / 2 ** len(pairs)
 
 

@@ -13,11 +13,11 @@ import numpy as np
 import sympy as sp
 
 from theory.claim import CONDITIONALLY, FALSE, MISPRINT, PROVED
-from theory.evidence import CONDITIONAL, CORRECTED
-from theory.ma2025.bandits import Bandit, bandit
+from theory.evidence import CORRECTED
+from theory.ma2025.bandits import Bandit
 from theory.ma2025.covariance import claim
-from theory.ma2025.imbalance import RANGES, logit_gradient, loss
-from theory.proof import Named, over_responses, same, sums_of
+from theory.ma2025.imbalance import logit_gradient, loss
+from theory.proof import Named, over_responses, same, sums_of, world_of
 
 LOGITS = dict.fromkeys(("s_w", "s_l", "s_k"), "real")
 
@@ -158,18 +158,17 @@ theorem_2_proof.derived(of=pull_is_the_gradient, symbols=LOGITS, wrong={"others"
 
 
 @claim("theorem-1-constant", 'Theorem 1, "where C is a constant"', CONDITIONALLY)
-def constant(case: tuple[F, F, Bandit, Bandit]) -> bool:
+def constant(case: Named) -> Any:
     r"""f_{\pi_w}+f_{\pi_l}=0\implies\frac{\partial f}{\partial\pi_w}=C\ \text{for every policy}
 
     Assumes: f is affine
     Because: The condition leaves $f=F(\pi_w-\pi_l)$ with any function F, and $C=F'(\pi_w-\pi_l)$ moves with the policy,
-    as for the cubic $u^3+u$.
+    as for the cubic $F(u)=au^3+bu$.
     Proof: In $u=\pi_w-\pi_l$, $v=\pi_w+\pi_l$ the condition is $\partial f/\partial v=0$; an affine F has a constant
     derivative.
     """
-    cubic, linear, *worlds = case
-    slopes = {3 * cubic * (world.p[0] - world.p[1]) ** 2 + linear for world in worlds}
-    return len(slopes) == 1
+    first, second = (3 * case.a * u**2 + case.b for u in (case.u, case.other_u))
+    return first == second
 
 
 def what_is_balanced(u: Any, v: Any, f: Any, a: Any, b: Any, both: int = 1) -> Any:
@@ -182,12 +181,10 @@ def what_is_balanced(u: Any, v: Any, f: Any, a: Any, b: Any, both: int = 1) -> A
     return along & same(sp.diff(cubic, w), slope) & same(sp.diff(cubic, r), -slope)
 
 
-SKEWED = Bandit.of([3, 1], q=[1, 1])
-POLICIES = (Bandit.of([1, 1], q=[1, 1]), SKEWED)
-constant.false(at=(F(1), F(1), *POLICIES), true_at=(F(0), F(1), *POLICIES))
-constant.derived(
-    of=lambda w, r, a, c, times=1: same(sp.diff(a * w - a * r + c, w), times * a), role=CONDITIONAL, wrong={"times": 2}
-)
+cubics = world_of("f = a u^3 + b u at two policies u", a="real", b="real", u="share", other_u="share")
+AFFINE = Named(a=F(0), b=F(1), u=F(0), other_u=F(1, 2))
+constant.false(at=Named(a=F(1), b=F(1), u=F(0), other_u=F(1, 2)), true_at=AFFINE)
+constant.proved(over=cubics, given=lambda case: case.a == 0, wrong_given=lambda case: case.a >= 0)
 constant.derived(of=what_is_balanced, symbols={"f": "function"}, wrong={"both": -1}, also=True)
 
 
@@ -212,7 +209,7 @@ def pairs(numbers: Any) -> Named:
 
 
 @claim("fitness-is-the-logit-gradient", "Section 4.1, the definition of w before Theorem 2; Eqs. (37), (38)", PROVED)
-def fitness_is_the_logit_gradient(world: Bandit, power_of_beta: int = 1) -> bool:
+def fitness_is_the_logit_gradient(s: Named, kept: Any = 1) -> Any:
     r"""w_i=\sum_{(i,j,\tau_{ij})}\tau_{ij}(1-\kappa_{ij}),\quad\mathbb{E}[w_i]=\sum_j(P_{ij}-\kappa_{ij})=
     -\frac1\beta\frac{\partial L_{dpo}}{\partial s_i},\quad\sum_i w_i=0
 
@@ -220,12 +217,8 @@ def fitness_is_the_logit_gradient(world: Bandit, power_of_beta: int = 1) -> bool
     Proof: A pair gives the response i the push $P_{ij}(1-\kappa_{ij})-P_{ji}\kappa_{ij}=P_{ij}-\kappa_{ij}$, and j its
     negative; sum over pairs, by induction on their number.
     """
-    scale = F(world.beta) ** power_of_beta
-    return world.fitness == tuple(-a / scale for a in world.logit_gradient) and sum(world.fitness) == 0
+    return (s.of_i == s.excess) & (s.of_i + kept * s.of_others == 0)
 
 
+fitness_is_the_logit_gradient.by_induction(**pairs, wrong={"kept": 2})
 fitness_is_the_logit_gradient.derived(of=of_a_pair, symbols=LOGITS, wrong={"sign": 1})
-fitness_is_the_logit_gradient.by_induction(
-    of=lambda s, kept=1: (s.of_i == s.excess) & (s.of_i + kept * s.of_others == 0), **pairs, wrong={"kept": 2}
-)
-fitness_is_the_logit_gradient.unrefuted(bandit, wrong={"power_of_beta": 0}, ranges=RANGES, worlds=100, also=True)

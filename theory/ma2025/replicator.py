@@ -70,7 +70,7 @@ multiplicative_weights.rests_on(fitness_is_the_logit_gradient)
 
 
 @claim("theorem-2-remainder", "not in the paper; the second order of Eq. (12)", PROVED)
-def remainder(p: Any, w: Any, g: Any, mean: Any, square: Any, h: Any, kept: int = 1, variance: int = 1) -> Any:
+def remainder(p: Any, w: Any, g: Any, mean: Any, square: Any, h: Any, variance: int = 1) -> Any:
     r"""\Delta\pi_i=\gamma\pi_i(w_i-\bar w)+\frac{\gamma^2}{2}\pi_i\bigl[(w_i-\bar w)^2-
     \mathrm{Var}_\pi(w)\bigr]+O(\gamma^3),\quad\bar w=\sum_j w_j\pi_j
 
@@ -83,7 +83,7 @@ def remainder(p: Any, w: Any, g: Any, mean: Any, square: Any, h: Any, kept: int 
     after = p * sp.exp(g * w) / (1 + mean * g + square * g**2 / 2 + g**3 * h(g))
     first, second = (sp.diff(after, g, k).subs(g, 0).doit() for k in (1, 2))
     bracket = (w - mean) ** 2 - variance * (square - mean**2)
-    return of_a_term & same(first, p * (w - kept * mean)) & same(second, p * bracket)
+    return of_a_term & same(first, p * (w - mean)) & same(second, p * bracket)
 
 
 SYMBOLS = {"w": "real", "mean": "real", "h": "function"}
@@ -98,23 +98,30 @@ remainder.rests_on(multiplicative_weights)
     "multiplicative-weights",
     "theorem-2-remainder",
 )
-def theorem_2(case: Selection) -> bool:
+def theorem_2(p: Any, w: Any, g: Any, mean: Any, h: Any, kept: int = 1) -> Any:
     r"""\Delta\pi_i=\gamma\,\pi_i\Bigl(w_i-\sum_j w_j\pi_j\Bigr)
 
     Assumes: tabular logits, full batch; $\beta=1$ (else a factor $\beta$); any sampling of pairs, its weights go into w
     Because: It is the replicator equation with fitness w. The probabilities of an exact step are those of
-    multiplicative weights.
+    multiplicative weights: from $(1/2,1/2)$ with $w=(1,-1)$ and $\gamma=\log 2$ the first one rises by 3/10, not by
+    $\frac12\log 2$.
     Proof: $\Delta s=\gamma w$ and Lemma 1: $\Delta\pi_i=\sum_j\pi_i(\delta_{ij}-\pi_j)\gamma w_j+O(\gamma^2)$.
     """
+    after = p * sp.exp(g * w) / (1 + mean * g + g**2 * h(g))
+    of_a_term = same(sp.diff(p * sp.exp(g * w), g).subs(g, 0), p * w)  # so that their sum changes by the mean
+    return of_a_term & same(sp.diff(after, g).subs(g, 0).doit(), p * (w - kept * mean))
+
+
+def in_an_exact_step(case: Selection) -> bool:
     gamma = log(2)  # e^(gamma w) is a fraction for whole w
     after = normalised([p * F(2) ** int(w) for p, w in zip(case.p, case.w, strict=True)])
     return all(b - a == gamma * v for a, b, v in zip(case.p, after, case.velocity, strict=True))
 
 
 HALF = (F(1, 2), F(1, 2))
-theorem_2.false(at=Selection(HALF, (F(1), F(-1))), true_at=Selection(HALF, (F(0), F(0))))
-theorem_2.derived(of=remainder, symbols=SYMBOLS, role=ORDER, wrong={"kept": 0})
+theorem_2.derived(symbols=SYMBOLS, role=ORDER, wrong={"kept": 0})
 theorem_2.rests_on(fitness_is_the_logit_gradient, role=ORDER)
+theorem_2.false(at=Selection(HALF, (F(1), F(-1))), true_at=Selection(HALF, (F(0), F(0))), of=in_an_exact_step)
 
 
 # --- in continuous time --------------------------------------------------------------------------------------------
@@ -194,11 +201,6 @@ def with_others(numbers: Any, i: Named) -> Named:
     return Named(w=rate * (i.q / (i.q + q) - i.t / (i.t + t)), gap=gap)
 
 
-def zero_together(s: Named, most: Any = 0) -> Any:
-    """Return whether w_i <= 0, and 0 exactly if all t / q are equal."""
-    return (s.w <= 0) & (s.gap >= 0) & ((s.w == 0) == (s.gap <= most))
-
-
 def all_equal(case: Named, sum_of_w: Any = 0) -> Any:
     """Return whether p (w - mean) = 0 says that w is the mean, and n equal numbers of sum 0 are zero."""
     same_rate = (case.p * (case.w - case.mean) == 0) == (case.w == case.mean)
@@ -209,23 +211,29 @@ at_rest = world_of("n >= 2, p > 0", lambda c: (c.n >= 2,), n="positive", p="posi
 
 
 @claim("rest-points", "not in the paper; where Eq. (12) stands still", PROVED)
-def rest_points(world: Bandit, beta: int | None = None) -> bool:
+def rest_points(s: Named, most: Any = 0) -> Any:
     r"""\Delta\pi=0\iff w=0\iff\pi\propto\pi_{ref}\,q^{1/\beta},\quad q=e^{r^*}
 
     Assumes: all probabilities positive; every pair is asked
     Proof: $\Delta\pi=0$ iff all $w_i$ are equal, and $\sum_i w_i=0$. With $t=(\pi/\pi_{ref})^\beta$ the response of the
-    largest $t/q$ loses every comparison on average, $w_i\le 0$, unless $t/q$ is the same for all: then $\kappa=P$.
+    largest $t/q$ loses every comparison on average: $w_i\le 0$, and $w_i=0$ only if $t/q$ is the same for all: then
+    $\kappa=P$.
     """
+    return (s.w <= 0) & (s.gap >= 0) & ((s.w == 0) == (s.gap <= most))
+
+
+def in_a_bandit(world: Bandit, beta: int | None = None) -> bool:
     power = beta or world.beta
     scaled = {(p / r) ** power / q for p, q, r in zip(world.p, world.q, world.ref, strict=True)}
     still = not any(w != world.mean_fitness for w in world.fitness)
     return still == (not any(world.fitness)) == (len(scaled) == 1)
 
 
-rest_points.by_induction(of=zero_together, **with_others, wrong={"most": F(1, 10)})
+BANDITS: dict[str, Any] = {"of": in_a_bandit, "ranges": RANGES, "worlds": 200}
+rest_points.by_induction(**with_others, wrong={"most": F(1, 10)})
 rest_points.proved(of=all_equal, over=at_rest, wrong={"sum_of_w": 1})
 rest_points.rests_on(fitness_is_the_logit_gradient)
-rest_points.unrefuted(perhaps_trained_bandit, wrong={"beta": 1}, ranges=RANGES, also=True)
+rest_points.unrefuted(perhaps_trained_bandit, wrong={"beta": 1}, also=True, **BANDITS)
 
 
 # --- Hedge ---------------------------------------------------------------------------------------------------------

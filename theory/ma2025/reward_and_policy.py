@@ -13,7 +13,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, FALSE, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED
-from theory.ma2025.bandits import Bandit, beats, normalised
+from theory.ma2025.bandits import Bandit, normalised
 from theory.ma2025.covariance import claim
 from theory.ma2025.logits import lemma_1
 from theory.ma2025.support import minimisers
@@ -130,8 +130,11 @@ def at_one_prompt(pi: Any, ref: Any, r: Any, beta: Any, data: Any, other: Any, c
     return same(sp.diff(total, pi), data * (r - beta * sp.log(pi / ref) - constant * beta))
 
 
+SHARES = "p_data(x) = share > 0, at most 1; brackets of Eq. (5) here and elsewhere"
+prompts = world_of(SHARES, lambda c: (c.share <= 1,), share="positive", here="real", elsewhere="real")
 TWO_PROMPTS = Named(share=F(1, 2), here=F(1), elsewhere=F(1))
 eq_5.false(at=TWO_PROMPTS, true_at=Named(share=F(1), here=F(1), elsewhere=F(1)))
+eq_5.proved(over=prompts, given=lambda case: case.share == 1, wrong_given=lambda case: case.share > 0)
 eq_5.derived(of=at_one_prompt, symbols={"r": "real", "other": "real"}, role=CONDITIONAL, wrong={"constant": 2})
 
 
@@ -154,7 +157,7 @@ reward_shift.rests_on(lemma_1)
 
 
 @claim("optimal-reward", "Section 3.1, the sentence after Eq. (5)", CONDITIONALLY)
-def optimal_reward(case: tuple[Bandit, int], times: int = 1) -> bool:
+def optimal_reward(case: Named) -> Any:
     r"""r^*(x,y)\propto\log P_{\mathcal{D}}(y|x)\quad\text{for the reward that the loss of Eq. (3) is least at}
 
     Assumes: the data distribution is a power of the utility, $P_{\mathcal{D}}^c\propto u$
@@ -163,15 +166,15 @@ def optimal_reward(case: tuple[Bandit, int], times: int = 1) -> bool:
     Proof: A pair's expected loss is least where $\sigma(r_i-r_j)=P_{ij}=u_i/(u_i+u_j)$, and nowhere else: at
     $r=\log u$ all pairs' losses are, and for other r, up to a constant, one of them is not.
     """
-    world, power = case
-    a = [p ** (power * times) for p in world.p]  # e^r for r = power log P_D
-    return all(beats(a[i], a[j]) == world.label(i, j) for i, j in world.ordered_pairs)
+    return case.a_i / (case.a_i + case.a_j) == case.u_i / (case.u_i + case.u_j)  # a = e^r = P_D^c
 
 
-def of_a_pair(case: Named, times: Any = 1) -> Any:
-    """Return whether sigma(r_i - r_j) is the label exactly if e^r is proportional to u."""
-    kappa, label = case.a_i / (case.a_i + case.a_j), case.u_i / (case.u_i + case.u_j)
-    return (kappa == label) == (case.u_i * case.a_j == times * case.u_j * case.a_i)
+def is_a_power(case: Named, times: Any = 1) -> Any:
+    return case.u_i * case.a_j == times * case.u_j * case.a_i
+
+
+def exactly_then(case: Named, times: Any = 1) -> Any:
+    return optimal_reward(case) == is_a_power(case, times)
 
 
 def only_at_the_label(case: Named, level: Any = 0) -> Any:
@@ -181,9 +184,10 @@ def only_at_the_label(case: Named, level: Any = 0) -> Any:
 
 any_pair = world_of("e^r and u of two responses > 0", **dict.fromkeys(("a_i", "a_j", "u_i", "u_j"), "positive"))
 any_label = world_of("label and kappa between 0 and 1", label="share", kappa="share")
-SHOWN_ALIKE, SQUARES = Bandit.of([1, 1], q=[2, 1]), Bandit.of([2, 1], q=[4, 1])
-optimal_reward.false(at=(SHOWN_ALIKE, 1), true_at=(SQUARES, 2))
-optimal_reward.proved(of=of_a_pair, over=any_pair, role=CONDITIONAL, wrong={"times": F(11, 10)})
+SHOWN_ALIKE = Named(a_i=F(1), a_j=F(1), u_i=F(2), u_j=F(1))
+optimal_reward.false(at=SHOWN_ALIKE, true_at=Named(a_i=F(4), a_j=F(1), u_i=F(4), u_j=F(1)))
+optimal_reward.proved(over=any_pair, given=is_a_power, wrong_given=lambda case: case.u_i > case.u_j)
+optimal_reward.proved(of=exactly_then, over=any_pair, role=CONDITIONAL, wrong={"times": F(11, 10)})
 optimal_reward.proved(of=only_at_the_label, over=any_label, role=CONDITIONAL, wrong={"level": F(1, 100)})
 optimal_reward.rests_on(minimisers, role=CONDITIONAL)
 
