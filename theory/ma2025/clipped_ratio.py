@@ -16,7 +16,8 @@ from theory.evidence import CONDITIONAL, FAILS, HOLDS
 from theory.ma2025.balanced_losses import kappa, push_of_naive, turns
 from theory.ma2025.covariance import claim
 from theory.ma2025.training import GRADIENT, HALF, Margin, drift, imbalance_ratio, push, version_2
-from theory.proof import Named, exp, log, same, world_of
+from theory.proof import Named, exp, log, same, setting, world_of
+from theory.proof.family import Family
 
 any_clip = world_of("any x, clip c > 0", x="real", c="positive")
 
@@ -193,17 +194,49 @@ no_minimum.derived(of=kappa, wrong={"odds": 1})
 no_minimum.derived(**GRADIENT)
 
 
+def with_lambda(kept: int) -> Family:
+    """Return any two pairs under v2; of the derivative of lambda, times the gain, training keeps all or nothing."""
+
+    def pairs(numbers: Any) -> Named:
+        """Training with version 2."""
+        shares = {name: numbers.between(name, 0, 1) for name in ("label", "p", "kappa", "back_kappa")}
+        ratios = {name: numbers.positive(name) for name in ("ratio", "back_ratio")}
+        return Named(**shares, **ratios, gain=numbers.real("gain"), back_gain=numbers.real("back_gain"), kept=kept)
+
+    return setting(f"label, p and both kappa in (0, 1), both lambda > 0, any gains; kept = {kept}")(pairs)
+
+
+LIVE, DETACHED = with_lambda(1), with_lambda(0)
+
+
 @claim("section-5.2-version-2", "Section 5.2: Eq. (27) avoids this problem", CONDITIONALLY)
-def version_2_minimum(p: Any, level: F = F(0), detach: bool = False) -> Any:
+def version_2_minimum(case: Named, kept: Any = None) -> Any:
     r"""\nabla\mathcal L_{\mathrm{v2}}=0\ \text{where training rests is a local minimum of}\ \mathcal L_{\mathrm{v2}}
 
     Assumes: $\lambda$ is differentiated, too
     Because: With $\lambda$ detached the update is no gradient of the loss, and v2 has the same problem as Eq. (25): for
     two responses, uniform reference, $P=11/20$ and the asymmetric ratio with clip 1/2 it rests between 0.57 and 0.58,
     where the loss is still falling.
-    Proof: Training then follows minus the derivative of the value, and rests where that goes from negative to positive,
-    be it continuously or at a corner of the clip.
+    Proof: Training then goes where the value falls, and rests where that goes from falling to rising, be it
+    continuously or at a corner of the clip.
     """
+
+    def pushed(share: Any) -> Any:
+        m, n = (
+            Margin(0, factor + share * gain, -1 - share * gain)
+            for factor, gain in ((case.ratio, case.gain), (case.back_ratio, case.back_gain))
+        )
+        return push(case.label, case.p, (case.kappa, m), (case.back_kappa, n))
+
+    followed, of_value = pushed(case.kept if kept is None else kept), pushed(1)
+    return (followed > 0) == (of_value > 0) and (followed < 0) == (of_value < 0)
+
+
+def unless_it_is_clipped(case: Named) -> Any:
+    return case.gain != 0 or case.back_gain != 0 or version_2_minimum(case)
+
+
+def still_falls(p: Any, level: F = F(0), *, detach: bool = False) -> Any:
     return drift(version_2(detach=detach), F(11, 20), p) > level
 
 
@@ -212,8 +245,10 @@ def rests_detached(high: F = F(58, 100)) -> bool:
 
 
 LOW, HIGH = F(57, 100), F(58, 100)
-version_2_minimum.enclosed(LOW, HIGH, role=FAILS, wrong={"detach": True})
+version_2_minimum.refuted(over=DETACHED, unlike=unless_it_is_clipped)
+version_2_minimum.enclosed(LOW, HIGH, of=still_falls, role=FAILS, wrong={"detach": True})
 version_2_minimum.enclosed(of=rests_detached, role=FAILS, wrong={"high": F(571, 1000)}, lemma="intermediate value")
+version_2_minimum.proved(over=LIVE, role=CONDITIONAL, wrong={"kept": F(9, 10)})
 version_2_minimum.derived(**GRADIENT, role=CONDITIONAL, lemma="monotone")
 version_2_minimum.rests_on(v2_detach, role=CONDITIONAL)
 
