@@ -11,7 +11,7 @@ NARROWEST = 40
 OWN = {r"\|": "‖", r"\arg": "arg ", r"\det": "det ", r"\,": " ", r"\;": " ", r"\quad": "  ", r"\qquad": "    "}
 OWN |= {r"\implies": " ⇒ ", r"\iff": " ⇔ ", r"\ne": "≠"}  # what the library does not know it leaves out
 SUM = re.compile(r".[-+=<>≤≥≠]")
-ONE = re.compile(r"∂?\w+")  # a number, or a letter with its index
+ONE = re.compile(r"∂?(\d+|[^\W\d_](_\w{1,3})?)")  # a number, or a letter with its index
 
 
 @cache

@@ -19,6 +19,7 @@ FONTS_AND_TABLES = {"mathrm", "text", "begin", "end", "tfrac"}
         (r"\tfrac12\le x", "1/2≤x"),
         (r"\frac{x}{1+y}z", "x/(1+y)z"),
         (r"\frac{x+y}{z}", "(x+y)/z"),
+        (r"\frac{a}{\pi_w\log\pi_w}", "a/(π_wlogπ_w)"),
         (r"\frac{\pi_w}{\pi_l}", "π_w/π_l"),
         (r"-\frac{1}{\beta}\frac{\partial L}{\partial s_i}", "-1/β∂L/∂s_i"),
     ],
