@@ -6,33 +6,12 @@ import sympy as sp
 
 from dynamics import SelfPO, SimPO
 from theory.claim import PROVED
-from theory.proof import Named, exp, omega, same, setting
+from theory.proof import exp, same, setting
 from theory.proof.losses import loss_in_symbols
-from theory.statement import claims_of
+from theory.sun2025.axis import any_margin, claim, logistic_push, silu_push
 from theory.sun2025.curves import sigma, silu
 
-claim = claims_of("sun2025")
-
-REAL = {"z": "real", "m": "real"}
 POLICY = {"lw": "function", "ll": "function"}  # log pi of both responses along any direction of the parameters
-
-
-@setting("any margin m; falling = e^-m; W = e^(-1 - W)")
-def any_margin(numbers):
-    """Every margin."""
-    m = numbers.real("m")
-    lambert = omega(0 * m - 1)
-    return Named(m=m, falling=exp(-m), W=lambert, rising=exp(1 + lambert))  # the tangent there is that of the bounds
-
-
-def logistic_push(c):
-    """Return sigma(-m), minus the slope of the logistic loss."""
-    return c.falling / (1 + c.falling)
-
-
-def silu_push(c):
-    """Return sigma(-m) (1 - m sigma(m)), minus the slope of SPO."""
-    return logistic_push(c) * (1 - c.m / (1 + c.falling))
 
 
 @claim("eq-39", "Eqs. (37) and (39)", PROVED)
