@@ -4,6 +4,7 @@ from .balls import (
     Undecided as Undecided,
     everywhere as everywhere,
     integral as integral,
+    leftovers as leftovers,
 )
 from .calculus import Same as Same, over_responses as over_responses, same as same
 from .families import (
