@@ -73,13 +73,14 @@ theorem_1.by_induction(**valid_pairs, wrong={"share": F(9, 10)})
 
 
 @claim("eq-18", "Eq. (18)", PROVED)
-def eq_18(pw, pl, rw, rl, power=1):
+def eq_18(pw, pl, rw, rl, beta, power=1):
     r"""\beta\log\frac{\pi(y_w)}{\mathrm{ref}(y_w)}-\beta\log\frac{\pi(y_l)}{\mathrm{ref}(y_l)}=
     \beta\log\frac{\pi(y_w)}{\pi(y_l)}-\beta\log\frac{\mathrm{ref}(y_w)}{\mathrm{ref}(y_l)}
 
     Proof: The four logarithms, in another order.
     """
-    return same(sp.log(pw / rw) - sp.log(pl / rl), sp.log(pw / pl) - power * sp.log(rw / rl))
+    log = sp.log
+    return same(beta * log(pw / rw) - beta * log(pl / rl), beta * log(pw / pl) - power * beta * log(rw / rl))
 
 
 eq_18.derived(wrong={"power": -1})
