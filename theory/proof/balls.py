@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from theory.proof.symbols import NoValue
@@ -182,6 +183,29 @@ def root(x: Any) -> Ball:
     if not ball.arb >= 0:
         raise Undecided("root of a number that may be negative")
     return Ball(ball.arb.sqrt())
+
+
+def omega(x: Any) -> Ball:
+    """Return the number w with w + log w = x: Wright's omega function, W(e^x) with Lambert's W.
+
+    Example:
+        >>> bool(abs(omega(1) - 1) < Fraction(1, 10**15))
+        True
+    """
+    return Ball(Ball.of(x).arb.exp().lambertw())
+
+
+def integral(function: Callable[[Ball], Ball], low: Rational, high: Rational, pieces: int) -> Ball:
+    """Return a ball that holds an integral: the sum over equal pieces of a value that holds all values there.
+
+    Example:
+        >>> area = integral(lambda x: x * x, 0, 1, 1000)
+        >>> abs(area - Fraction(1, 3)) < Fraction(1, 500)
+        True
+    """
+    ends = [low + (high - low) * Fraction(k, pieces) for k in range(pieces + 1)]
+    width = Fraction(high - low, 1) / pieces
+    return sum((function(Ball.between(a, b)) for a, b in pairwise(ends)), Ball.of(0)) * width
 
 
 @dataclass(frozen=True)

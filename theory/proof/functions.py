@@ -75,6 +75,21 @@ def power(x: Any, exponent: Any) -> Any:
     return exp(exponent * log(x))
 
 
+def omega(x: Any) -> Any:
+    """Return the number w with w + log w = x: Wright's omega function, W(e^x) with Lambert's W.
+
+    Example:
+        >>> omega(-1)  # W(1/e)
+        [0.278464542761 +/- ...]
+    """
+    if not isinstance(x, Number):
+        return balls.omega(x)
+    value = x.run.fresh("omega")
+    x.run.assume(value > 0)
+    x.run.assume(exp(x - value) == value)
+    return value
+
+
 def _tell(t: Number, value: Number) -> None:
     """Tell the solver that value = e^t, by the tangents between this point, 0 and every earlier one."""
     run = t.run

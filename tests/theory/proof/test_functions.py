@@ -1,10 +1,10 @@
-"""e^0 and log 1 are exact numbers, also after a division; the exponential of a sum is a product."""
+"""e^0 and log 1 are exact numbers, also after a division; what the solver is told of sums and of Wright's omega."""
 
 from collections.abc import Callable
 from fractions import Fraction as F
 from typing import Any
 
-from theory.proof import Ball, Named, exp, log, prove, world_of
+from theory.proof import Ball, Named, Numbers, exp, log, omega, prove, setting, world_of
 from theory.proof.symbols import Truth
 
 
@@ -41,3 +41,22 @@ def test_the_order_in_which_the_points_are_met_does_not_matter() -> None:
 
 def _proved(statement: Callable[..., Any], **change: Any) -> bool:
     return prove(statement, TWO, witness=False, **change).verdict == "proved"
+
+
+@setting("any x")
+def anywhere(numbers: Numbers) -> F:
+    """Every real number."""
+    return numbers.real("x")
+
+
+def test_omega_is_its_logarithm_less_than_its_argument() -> None:
+    """Of omega(x) the solver knows w + log w = x, so that it is positive and rises, and no more than is true."""
+    assert prove(lambda x: omega(x) > 0, anywhere).verdict == "proved"
+    assert prove(lambda x: omega(x + 1) > omega(x), anywhere).verdict == "proved"
+    assert prove(lambda x: omega(x) <= exp(x), anywhere).verdict == "proved"
+    assert prove(lambda x: omega(x) < 1, anywhere).verdict == "refuted"
+    assert prove(lambda x: omega(x) == omega(x + 1), anywhere, witness=False).verdict == "refuted"
+    assert prove(lambda x: omega(x) <= exp(x - 1), anywhere, witness=False).verdict == "refuted"
+    for x in (F(-30), F(-1), F(0), F(1), F(7, 2)):
+        w = omega(x)
+        assert abs(w + log(w) - x) < F(1, 10**12)
