@@ -4,6 +4,8 @@ from .balls import (
     Undecided as Undecided,
     everywhere as everywhere,
     integral as integral,
+    normal_cdf as normal_cdf,
+    normal_density as normal_density,
 )
 from .calculus import Same as Same, over_responses as over_responses, same as same
 from .families import (

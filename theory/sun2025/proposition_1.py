@@ -7,8 +7,9 @@ import sympy as sp
 from theory.claim import MISPRINT, PROVED
 from theory.evidence import CORRECTED, FAILS
 from theory.proof import exp, same, setting
+from theory.sun2025.axis import claim
 from theory.sun2025.curves import M, X, sigma, silu as silu_expression, softplus as softplus_expression
-from theory.sun2025.silu import claim, ln_2, real_line, silu, softplus, touch
+from theory.sun2025.silu import ln_2, real_line, silu, softplus, touch
 
 GAP = silu_expression(X) + sp.log(2) - softplus_expression(X)
 """f of Eq. 33."""

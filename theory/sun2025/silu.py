@@ -3,10 +3,7 @@
 ``theory.sun2025.curves`` has the same functions as SymPy expressions.
 """
 
-from theory.proof import exp, log, setting
-from theory.statement import claims_of
-
-claim = claims_of("sun2025")
+from theory.proof import exp, log, omega, setting
 
 
 def sigma(x):
@@ -55,3 +52,12 @@ def real_line(numbers):
     x = numbers.real("x")
     touch(x + ln_2(x))
     return x
+
+
+@setting("x real; W + log W = -1, which is W = W(1/e); e^t is known at 1 + W")
+def beside_the_floor(numbers):
+    """Every real x, beside W = W(1/e)."""
+    x = numbers.real("x")
+    w = omega(0 * x - 1)
+    touch(1 + w)
+    return x, w

@@ -10,8 +10,9 @@ import sympy as sp
 
 from theory.claim import PROVED
 from theory.proof import Named, same, setting, sums_of
+from theory.sun2025.axis import claim
 from theory.sun2025.curves import sigma as sigma_expression
-from theory.sun2025.silu import claim, sigma, softplus, touch
+from theory.sun2025.silu import sigma, softplus, touch
 
 
 def constants(numbers):
