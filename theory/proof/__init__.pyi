@@ -4,6 +4,7 @@ from .balls import (
     Undecided as Undecided,
     everywhere as everywhere,
     integral as integral,
+    leftovers as leftovers,
     normal_cdf as normal_cdf,
     normal_density as normal_density,
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 from theory.proof.symbols import NoValue
@@ -307,6 +307,44 @@ def _on(predicate: Callable[[Ball], bool], low: Fraction, high: Fraction) -> boo
         return False
     except Undecided:
         return None
+
+
+def leftovers(
+    is_clear: Callable[..., bool], *sides: tuple[Rational, Rational], finest: int, most: int = 50_000
+) -> list[tuple[Ball, ...]]:
+    """Cut a box into smaller ones until a statement is certain on them; return the smallest ones, where it is not.
+
+    Args:
+        is_clear: takes a ball for each side; True where it is certain, False or ``Undecided`` elsewhere.
+        *sides: the box.
+        finest: every side is halved at most this often.
+        most: boxes to look at, a limit on the work.
+
+    Raises:
+        Undecided: more boxes than that.
+
+    Example:
+        >>> roots = leftovers(lambda x: x * x > 2 or x * x < 2, (0, 4), finest=20)
+        >>> all(abs(root * root - 2) < Fraction(1, 10000) for (root,) in roots), len(roots) < 4
+        (True, True)
+    """
+    todo = [(tuple((Fraction(low), Fraction(high)) for low, high in sides), 0)]
+    left: list[tuple[Ball, ...]] = []
+    for _ in range(most):
+        if not todo:
+            return left
+        box, halved = todo.pop()
+        balls = tuple(Ball.between(low, high) for low, high in box)
+        try:
+            clear = is_clear(*balls)
+        except Undecided:
+            clear = False
+        if not clear and halved == finest:
+            left.append(balls)
+        elif not clear:
+            halves = [((low, (low + high) / 2), ((low + high) / 2, high)) for low, high in box]
+            todo += [(part, halved + 1) for part in product(*halves)]
+    raise Undecided(f"more than {most} boxes")
 
 
 def constant(predicate: Callable[[], bool]) -> Covering:
