@@ -5,6 +5,8 @@ from .balls import (
     everywhere as everywhere,
     integral as integral,
     leftovers as leftovers,
+    normal_cdf as normal_cdf,
+    normal_density as normal_density,
 )
 from .calculus import Same as Same, over_responses as over_responses, same as same
 from .families import (

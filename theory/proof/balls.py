@@ -195,6 +195,28 @@ def omega(x: Any) -> Ball:
     return Ball(Ball.of(x).arb.exp().lambertw())
 
 
+def normal_cdf(x: Any) -> Ball:
+    """Return the distribution function Phi of the standard normal distribution.
+
+    Example:
+        >>> bool(abs(normal_cdf(Fraction(196, 100)) - Fraction(975, 1000)) < Fraction(1, 10**5))
+        True
+    """
+    return Ball((1 + (Ball.of(x) / root(2)).arb.erf()) / 2)
+
+
+def normal_density(x: Any) -> Ball:
+    """Return the density phi of the standard normal distribution.
+
+    Example:
+        >>> bool(abs(2 * normal_density(0) - Fraction(797885, 10**6)) < Fraction(1, 10**6))
+        True
+    """
+    from flint import arb  # noqa: PLC0415
+
+    return exp(-(Ball.of(x) ** 2) / 2) / root(Ball(2 * arb.pi()))
+
+
 def integral(function: Callable[[Ball], Ball], low: Rational, high: Rational, pieces: int) -> Ball:
     """Return a ball that holds an integral: the sum over equal pieces of a value that holds all values there.
 
