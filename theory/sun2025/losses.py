@@ -9,8 +9,9 @@ from theory.claim import CONDITIONALLY, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED, FAILS
 from theory.proof import Named, exp, log, power, same, world_of
 from theory.proof.losses import loss_in_symbols
-from theory.sun2025.axis import any_margin, claim, silu_loss
+from theory.sun2025.axis import any_margin, claim
 from theory.sun2025.curves import sigma, silu, softplus
+from theory.sun2025.silu import silu as silu_at
 
 
 @claim("eq-1", "Eq. (1)", PROVED)
@@ -137,7 +138,8 @@ def levels_unconstrained(c, least=1):
     Proof: The loss sees the ratio alone: at $\log\pi(y_w)=\log\epsilon+(\gamma+1+W)/\beta$ the margin is $1+W$, and
     $\mathrm{SiLU}(-m)=-m/(1+e^m)$ is least there and nowhere else, by the tangent of $e^m$.
     """
-    return silu_loss(c) >= -least * c.W and (silu_loss(c) == -c.W) == (c.m == 1 + c.W)
+    loss = silu_at(-c.m)
+    return loss >= -least * c.W and (loss == -c.W) == (c.m == 1 + c.W)
 
 
 def margin_of_the_level(log_epsilon, beta, gamma, W, shift=0):
