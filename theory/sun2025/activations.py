@@ -11,7 +11,7 @@ from theory.proof import Named, exp, normal_cdf, normal_density, same, setting, 
 from theory.proof.losses import loss_in_symbols
 from theory.sun2025.axis import claim
 from theory.sun2025.curves import X, sigma as sigma_expression, silu as silu_expression
-from theory.sun2025.silu import beside_the_floor, relu, sigma, silu
+from theory.sun2025.silu import REAL, lambert, relu, sigma, silu
 
 SCALE = 1.702  # of the familiar approximation of the normal distribution by the logistic one
 SCALE_EXACT, BEST_SCALE = F(851, 500), F(177289, 10**5)
@@ -56,18 +56,17 @@ not_convex.enclosed(of=above_the_chord, wrong={"middle": -2})
 
 
 @claim("smooth-relu", "Section 3.2: SiLU is a smooth variant of ReLU", PROVED)
-def smooth_relu(case, share=1):
+def smooth_relu(x, share=1):
     r"""0\le\mathrm{ReLU}(x)-\mathrm{SiLU}(x)\le W(1/e)=0.278465
 
     Because: With $\mathrm{SiLU}(cx)/c$ in the place of SiLU the distance is $W/c$ (put cx for x): a large $\beta$ makes
     SPO a hinge loss. SiLU has all derivatives, and the slope 1/2 at 0, where that of ReLU jumps from 0 to 1.
     Proof: The difference is $|x|\sigma(-|x|)$, and $y\sigma(-y)\le W$ (sun2025.silu-minimum).
     """
-    x, w = case
-    return 0 <= relu(x) - silu(x) <= share * w
+    return 0 <= relu(x) - silu(x) <= share * lambert(x)
 
 
-smooth_relu.proved(over=beside_the_floor, wrong={"share": F(9, 10)})
+smooth_relu.proved(over=REAL, wrong={"share": F(9, 10)})
 
 # --- Table 5 -------------------------------------------------------------------------------------------------------
 
@@ -163,7 +162,7 @@ def difference(x, scale):
 def gelu_approximation(x, scale=SCALE_EXACT, most="0.02033"):
     r"""\sup_x|\mathrm{GELU}(x)-x\sigma(1.702x)|=0.02033,\qquad\min_c\sup_x|\mathrm{GELU}(x)-x\sigma(cx)|=0.01392
 
-    Assumes: both numbers to $10^{-5}$
+    Assumes: $c>0$; both numbers to $10^{-5}$
     Because: Since $x\sigma(cx)=\mathrm{SiLU}(cx)/c$, it is SPO with $\beta'=c\beta$, $\gamma'=c\gamma$ and the loss
     scaled by $1/c$. The best c is 1.773.
     Proof: The differences are even in x. On $[0,8]$ they are enclosed. Beyond 8 they lie between
@@ -273,15 +272,17 @@ def rises_at_first(x, most=0):
 
 
 def slopes(x, sign=1):
-    cdf, density = sp.diff(gelu_expression(x), x), sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
-    force = cdf - sigma_expression(x)
+    slope, density = sp.diff(gelu_expression(x), x), sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
+    force = slope - sigma_expression(x)
     gap = sp.log(1 + sp.exp(x)) - gelu_expression(x)
     return (
         same(sp.diff(gap, x), -force)
+        & same(gap.subs(x, 0), sp.log(2))
         & same(force.subs(x, 0), 0)
         & same(sp.diff(force, x), (2 - x**2) * density - sign * sigma_expression(x) * sigma_expression(-x))
-        & same(sp.diff(1 - cdf, x), (x**2 - 2) * density)
-        & same(sp.limit(1 - cdf, x, sp.oo), 0)
+        & same(slope.subs(x, -x), 1 - slope)
+        & same(sp.diff(1 - slope, x), (x**2 - 2) * density)
+        & same(sp.limit(1 - slope, x, sp.oo), 0)
     )
 
 
