@@ -11,7 +11,7 @@ from theory.proof import Named, exp, normal_cdf, normal_density, same, setting, 
 from theory.proof.losses import loss_in_symbols
 from theory.sun2025.axis import claim
 from theory.sun2025.curves import X, sigma as sigma_expression, silu as silu_expression
-from theory.sun2025.silu import REAL, lambert, relu, sigma, silu
+from theory.sun2025.silu import lambert, relu, sigma, silu
 
 SCALE = 1.702  # of the familiar approximation of the normal distribution by the logistic one
 SCALE_EXACT, BEST_SCALE = F(851, 500), F(177289, 10**5)
@@ -56,23 +56,29 @@ not_convex.enclosed(of=above_the_chord, wrong={"middle": -2})
 
 
 @claim("smooth-relu", "Section 3.2: SiLU is a smooth variant of ReLU", PROVED)
-def smooth_relu(x, share=1):
-    r"""0\le\mathrm{ReLU}(x)-\mathrm{SiLU}(x)\le W(1/e)=0.278465
+def smooth_relu(n, share=1):
+    r"""0\le\mathrm{ReLU}(x)-\frac{\mathrm{SiLU}(cx)}{c}\le\frac{W(1/e)}{c}\qquad\text{for every }c>0;\qquad
+    \mathrm{SiLU}'(0)=\tfrac12
 
-    Because: With $\mathrm{SiLU}(cx)/c$ in the place of SiLU the distance is $W/c$ (put cx for x): a large $\beta$ makes
-    SPO a hinge loss. SiLU has all derivatives, and the slope 1/2 at 0, where that of ReLU jumps from 0 to 1.
-    Proof: The difference is $|x|\sigma(-|x|)$, and $y\sigma(-y)\le W$ (sun2025.silu-minimum).
+    Because: For $c=1$ the distance of SiLU and ReLU is $W=0.278465$; a large $\beta$ makes SPO a hinge loss. The slope
+    of ReLU jumps from 0 to 1 at 0, that of SiLU is 1/2 there.
+    Proof: For $c=1$ the difference is $|x|\sigma(-|x|)$, and $y\sigma(-y)\le W$ (sun2025.silu-minimum). Put cx for x.
     """
-    return 0 <= relu(x) - silu(x) <= share * lambert(x)
+    return 0 <= relu(n.x) - silu(n.c * n.x) / n.c <= share * lambert(n.x) / n.c
 
 
-smooth_relu.proved(over=REAL, wrong={"share": F(9, 10)})
+def slope_at_zero(halves=1):
+    return same(sp.diff(silu_expression(X), X).subs(X, 0), sp.Integer(halves) / 2)
+
+
+smooth_relu.proved(over=world_of("any x, c > 0", x="real", c="positive"), wrong={"share": F(9, 10)})
+smooth_relu.derived(of=slope_at_zero, wrong={"halves": 2})
 
 # --- Table 5 -------------------------------------------------------------------------------------------------------
 
 pairs = world_of(
     "beta > 0, lambda >= 0, any gamma and log-probabilities",
-    beta="positive", gamma="real", chosen="real", rejected="real", sft="nonnegative",
+    beta="positive", gamma="real", chosen="negative", rejected="negative", sft="nonnegative",
 )  # fmt: skip
 
 
