@@ -11,7 +11,7 @@ from theory.proof import Named, exp, normal_cdf, normal_density, same, setting, 
 from theory.proof.losses import loss_in_symbols
 from theory.sun2025.axis import claim
 from theory.sun2025.curves import X, sigma as sigma_expression, silu as silu_expression
-from theory.sun2025.silu import lambert, relu, sigma, silu
+from theory.sun2025.silu import REAL, lambert, relu, sigma, silu
 
 SCALE = 1.702  # of the familiar approximation of the normal distribution by the logistic one
 SCALE_EXACT, BEST_SCALE = F(851, 500), F(177289, 10**5)
@@ -196,18 +196,14 @@ def falls_with_the_scale(c, more=0):
     return c.x * sigma(c.scale * c.x) < c.x * sigma((c.scale + c.step) * c.x) - more
 
 
-def difference_is_even(x, c, sign=-1):
-    left, right = (gelu_expression(y) - y * sigma_expression(c * y) for y in (x, sign * x))
-    return same(left, right) if sign < 0 else same(left, -right)
+def difference_is_even(x, c, sign=1):
+    here, there = (gelu_expression(y) - y * sigma_expression(c * y) for y in (x, -x))
+    return same(here, sign * there)
 
 
-BEYOND_8 = setting("x >= 8")(lambda numbers: Named(x=numbers.at_least("x", 8)))
-
-
-def logistic_tail(c, least=8):
-    """Return whether x sigma(-1.7 x) is at most its value at 8."""
-    slope = F(17, 10)
-    return c.x * exp(slope * least + 0 * c.x) <= least * (1 + exp(slope * c.x))
+def logistic_tail(x, end=8):
+    """Return whether x sigma(-1.7 x) is at most 8 e^(-1.7 * 8) beyond 8."""
+    return x < 8 or x * exp(F(17, 10) * end + 0 * x) <= end * (1 + exp(F(17, 10) * x))
 
 
 def normal_tail(x, sign=-1):
@@ -230,8 +226,8 @@ gelu_approximation.proved(
     over=world_of("x, c, c' - c > 0", x="positive", scale="positive", step="positive"),
     wrong={"more": F(1, 10)},
 )
-gelu_approximation.derived(of=difference_is_even, symbols={"x": X}, wrong={"sign": 1})
-gelu_approximation.proved(of=logistic_tail, over=BEYOND_8, wrong={"least": 9})
+gelu_approximation.derived(of=difference_is_even, symbols={"x": X}, wrong={"sign": -1})
+gelu_approximation.proved(of=logistic_tail, over=REAL, wrong={"end": 9})
 gelu_approximation.derived(of=normal_tail, wrong={"sign": 1}, lemma="monotone")
 gelu_approximation.enclosed(of=tails_are_small, wrong={"least": 4})
 
