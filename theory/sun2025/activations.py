@@ -11,7 +11,7 @@ from theory.proof import Named, exp, normal_cdf, normal_density, same, setting, 
 from theory.proof.losses import loss_in_symbols
 from theory.sun2025.axis import claim
 from theory.sun2025.curves import X, sigma as sigma_expression, silu as silu_expression
-from theory.sun2025.silu import beside_the_floor, relu, sigma, silu
+from theory.sun2025.silu import REAL, lambert, relu, sigma, silu
 
 SCALE = 1.702  # of the familiar approximation of the normal distribution by the logistic one
 SCALE_EXACT, BEST_SCALE = F(851, 500), F(177289, 10**5)
@@ -56,24 +56,29 @@ not_convex.enclosed(of=above_the_chord, wrong={"middle": -2})
 
 
 @claim("smooth-relu", "Section 3.2: SiLU is a smooth variant of ReLU", PROVED)
-def smooth_relu(case, share=1):
-    r"""0\le\mathrm{ReLU}(x)-\mathrm{SiLU}(x)\le W(1/e)=0.278465
+def smooth_relu(n, share=1):
+    r"""0\le\mathrm{ReLU}(x)-\frac{\mathrm{SiLU}(cx)}{c}\le\frac{W(1/e)}{c}\qquad\text{for every }c>0;\qquad
+    \mathrm{SiLU}'(0)=\tfrac12
 
-    Because: With $\mathrm{SiLU}(cx)/c$ in the place of SiLU the distance is $W/c$ (put cx for x): a large $\beta$ makes
-    SPO a hinge loss. SiLU has all derivatives, and the slope 1/2 at 0, where that of ReLU jumps from 0 to 1.
-    Proof: The difference is $|x|\sigma(-|x|)$, and $y\sigma(-y)\le W$ (sun2025.silu-minimum).
+    Because: For $c=1$ the distance of SiLU and ReLU is $W=0.278465$; a large $\beta$ makes SPO a hinge loss. The slope
+    of ReLU jumps from 0 to 1 at 0, that of SiLU is 1/2 there.
+    Proof: For $c=1$ the difference is $|x|\sigma(-|x|)$, and $y\sigma(-y)\le W$ (sun2025.silu-minimum). Put cx for x.
     """
-    x, w = case
-    return 0 <= relu(x) - silu(x) <= share * w
+    return 0 <= relu(n.x) - silu(n.c * n.x) / n.c <= share * lambert(n.x) / n.c
 
 
-smooth_relu.proved(over=beside_the_floor, wrong={"share": F(9, 10)})
+def slope_at_zero(halves=1):
+    return same(sp.diff(silu_expression(X), X).subs(X, 0), sp.Integer(halves) / 2)
+
+
+smooth_relu.proved(over=world_of("any x, c > 0", x="real", c="positive"), wrong={"share": F(9, 10)})
+smooth_relu.derived(of=slope_at_zero, wrong={"halves": 2})
 
 # --- Table 5 -------------------------------------------------------------------------------------------------------
 
 pairs = world_of(
     "beta > 0, lambda >= 0, any gamma and log-probabilities",
-    beta="positive", gamma="real", chosen="real", rejected="real", sft="nonnegative",
+    beta="positive", gamma="real", chosen="negative", rejected="negative", sft="nonnegative",
 )  # fmt: skip
 
 
@@ -163,7 +168,7 @@ def difference(x, scale):
 def gelu_approximation(x, scale=SCALE_EXACT, most="0.02033"):
     r"""\sup_x|\mathrm{GELU}(x)-x\sigma(1.702x)|=0.02033,\qquad\min_c\sup_x|\mathrm{GELU}(x)-x\sigma(cx)|=0.01392
 
-    Assumes: both numbers to $10^{-5}$
+    Assumes: $c>0$; both numbers to $10^{-5}$
     Because: Since $x\sigma(cx)=\mathrm{SiLU}(cx)/c$, it is SPO with $\beta'=c\beta$, $\gamma'=c\gamma$ and the loss
     scaled by $1/c$. The best c is 1.773.
     Proof: The differences are even in x. On $[0,8]$ they are enclosed. Beyond 8 they lie between
@@ -191,18 +196,14 @@ def falls_with_the_scale(c, more=0):
     return c.x * sigma(c.scale * c.x) < c.x * sigma((c.scale + c.step) * c.x) - more
 
 
-def difference_is_even(x, c, sign=-1):
-    left, right = (gelu_expression(y) - y * sigma_expression(c * y) for y in (x, sign * x))
-    return same(left, right) if sign < 0 else same(left, -right)
+def difference_is_even(x, c, sign=1):
+    here, there = (gelu_expression(y) - y * sigma_expression(c * y) for y in (x, -x))
+    return same(here, sign * there)
 
 
-BEYOND_8 = setting("x >= 8")(lambda numbers: Named(x=numbers.at_least("x", 8)))
-
-
-def logistic_tail(c, least=8):
-    """Return whether x sigma(-1.7 x) is at most its value at 8."""
-    slope = F(17, 10)
-    return c.x * exp(slope * least + 0 * c.x) <= least * (1 + exp(slope * c.x))
+def logistic_tail(x, end=8):
+    """Return whether x sigma(-1.7 x) is at most 8 e^(-1.7 * 8) beyond 8."""
+    return x < 8 or x * exp(F(17, 10) * end + 0 * x) <= end * (1 + exp(F(17, 10) * x))
 
 
 def normal_tail(x, sign=-1):
@@ -225,8 +226,8 @@ gelu_approximation.proved(
     over=world_of("x, c, c' - c > 0", x="positive", scale="positive", step="positive"),
     wrong={"more": F(1, 10)},
 )
-gelu_approximation.derived(of=difference_is_even, symbols={"x": X}, wrong={"sign": 1})
-gelu_approximation.proved(of=logistic_tail, over=BEYOND_8, wrong={"least": 9})
+gelu_approximation.derived(of=difference_is_even, symbols={"x": X}, wrong={"sign": -1})
+gelu_approximation.proved(of=logistic_tail, over=REAL, wrong={"end": 9})
 gelu_approximation.derived(of=normal_tail, wrong={"sign": 1}, lemma="monotone")
 gelu_approximation.enclosed(of=tails_are_small, wrong={"least": 4})
 
@@ -273,15 +274,17 @@ def rises_at_first(x, most=0):
 
 
 def slopes(x, sign=1):
-    cdf, density = sp.diff(gelu_expression(x), x), sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
-    force = cdf - sigma_expression(x)
+    slope, density = sp.diff(gelu_expression(x), x), sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
+    force = slope - sigma_expression(x)
     gap = sp.log(1 + sp.exp(x)) - gelu_expression(x)
     return (
         same(sp.diff(gap, x), -force)
+        & same(gap.subs(x, 0), sp.log(2))
         & same(force.subs(x, 0), 0)
         & same(sp.diff(force, x), (2 - x**2) * density - sign * sigma_expression(x) * sigma_expression(-x))
-        & same(sp.diff(1 - cdf, x), (x**2 - 2) * density)
-        & same(sp.limit(1 - cdf, x, sp.oo), 0)
+        & same(slope.subs(x, -x), 1 - slope)
+        & same(sp.diff(1 - slope, x), (x**2 - 2) * density)
+        & same(sp.limit(1 - slope, x, sp.oo), 0)
     )
 
 

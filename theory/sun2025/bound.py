@@ -16,42 +16,19 @@ from theory.sun2025.axis import claim
 from theory.sun2025.curves import M, X, logistic_loss, sigma as sigma_expression, silu as silu_expression
 from theory.sun2025.minimum import LAMBERT, at_the_minimum, silu_minimum
 from theory.sun2025.proposition_1 import mended as proposition_1_mended
-from theory.sun2025.silu import (
-    beside_the_floor,
-    ln_2,
-    real_line,
-    relu,
-    sigma,
-    silu,
-    silu_slope,
-    softplus,
-    touch,
-)
+from theory.sun2025.silu import REAL, lambert, ln_2, relu, sigma, silu, silu_slope, softplus, touch
 from theory.sun2025.theorem_1 import theorem_1, theorem_1_assumption_free
 
 
-def data_set(source):
-    """Draw 1 to 8 pairs x, Delta."""
-    size, numbers = source.choice((1, 3, 12)), source.choice((1, 2, 4, 8))
-    return tuple(tuple(F(source.randint(-12, 12) * size, 12) for _ in range(2)) for _ in range(numbers))
-
-
-def losses(pairs):
-    """Return both losses, ln 2, C and C with positive parts only of a few pairs (x, Delta): sums over the pairs."""
-    return Named(
-        spo=sum(silu(x) for x, _ in pairs),
-        dpo=sum(softplus(x + delta) for x, delta in pairs),
-        ln_2=len(pairs) * log(2),
-        C=sum(delta for _, delta in pairs),
-        positive_C=sum(relu(delta) for _, delta in pairs),
-    )
+def losses(x, delta):
+    """Return what a pair adds to both losses, to ln 2 and to C."""
+    return Named(spo=silu(x), dpo=softplus(x + delta), ln_2=ln_2(x), C=delta)
 
 
 @sums_of("x real, Delta >= 0, which is Eq. (8)")
 def valid_pairs(numbers):
     """Any number of pairs that satisfy Eq. (8)."""
-    x, delta = numbers.real("x"), numbers.at_least("Delta", 0)
-    return Named(spo=silu(x), dpo=softplus(x + delta))
+    return losses(numbers.real("x"), numbers.at_least("Delta", 0))
 
 
 @sums_of("x real; e^t is known at x + ln 2")
@@ -74,19 +51,17 @@ def both_together(numbers):
     return Named(spo=spo, ln_2=ln_2(spo), C=C, positive_C=C, dpo=ideal + C - numbers.at_least("still_less", 0))
 
 
-@claim(
-    "upper-bound",
-    "Abstract; Section 1; Section 3.2; Conclusion",
-    FALSE,
-    *("upper-bound-constant", "upper-bound-assumption-free", "always-below"),
-)
-def upper_bound(pairs):
+BOUNDS = "upper-bound-constant", "upper-bound-assumption-free", "always-below"
+
+
+@claim("upper-bound", "Abstract; Section 1; Section 3.2; Conclusion", FALSE, *BOUNDS)
+def upper_bound(pair):
     r"""L_{DPO}(\pi;\mathrm{ref})\le L_{SPO}(\pi)
 
     Because: Without the two constants it is the other way round: under Eq. (8) the SPO loss of every pair is strictly
     smaller. At pi = ref with k the ratio of the reference it is 0 and the DPO loss is $\ln 2$.
     """
-    return losses(pairs).dpo <= losses(pairs).spo
+    return losses(*pair).dpo <= losses(*pair).spo
 
 
 @claim("always-below", "not in the paper; the true order of the two losses", PROVED)
@@ -101,16 +76,11 @@ def always_below(s, less=0):
 
 
 always_below.by_induction(**valid_pairs, wrong={"less": F(1, 10)})
-upper_bound.false(at=((F(0), F(0)),), true_at=((F(1), F(-6)),))
+upper_bound.false(at=(F(0), F(0)), true_at=(F(1), F(-6)))
 upper_bound.rests_on(always_below, role=FAILS)
 
 
-@claim(
-    "upper-bound-constant",
-    "Theorem 1 and Proposition 1 put together",
-    CONDITIONALLY,
-    "upper-bound-assumption-free",
-)
+@claim("upper-bound-constant", "Theorem 1 and Proposition 1 put together", CONDITIONALLY, BOUNDS[1])
 def upper_bound_constant(s, share=1):
     r"""L_{DPO}(\pi;\mathrm{ref})\le L_{SPO}(\pi)+\ln 2+\beta\,\mathbb{E}\log\frac{\mathrm{ref}(y_w)}
     {\mathrm{ref}(y_l)}-\gamma
@@ -124,11 +94,7 @@ def upper_bound_constant(s, share=1):
     return s.dpo <= s.spo + share * s.ln_2 + s.C
 
 
-def bound_of(pairs):
-    return upper_bound_constant(losses(pairs))
-
-
-upper_bound_constant.false(of=bound_of, at=((F(0), F(-5)),), true_at=((F(0), F(5)),))
+upper_bound_constant.false(of=lambda pair: upper_bound_constant(losses(*pair)), at=(F(0), F(-5)), true_at=(F(0), F(5)))
 upper_bound_constant.rests_on(theorem_1, role=CONDITIONAL)
 upper_bound_constant.by_induction(
     of=proposition_1_adds_up, **ideal_pairs, role=CONDITIONAL, wrong={"share": F(99, 100)}
@@ -147,22 +113,9 @@ def upper_bound_assumption_free(s, share=1):
     return s.dpo <= s.spo + s.ln_2 + share * s.positive_C
 
 
-def assumption_free_bound_of(pairs, share=1):
-    return upper_bound_assumption_free(losses(pairs), share)
-
-
 upper_bound_assumption_free.rests_on(theorem_1_assumption_free)
 upper_bound_assumption_free.by_induction(of=proposition_1_adds_up, **ideal_pairs, wrong={"share": F(99, 100)})
 upper_bound_assumption_free.proved(over=both_together, wrong={"share": F(9, 10)})
-upper_bound_assumption_free.unrefuted(
-    data_set,
-    of=assumption_free_bound_of,
-    wrong={"share": F(9, 10)},
-    worlds=100,
-    ranges="1 to 8 pairs, x and Delta between -12 and 12",
-    also=True,
-)
-
 
 # --- the least constant for one pair -------------------------------------------------------------------------------
 
@@ -182,17 +135,11 @@ def excess(x, delta):
     return softplus(x + delta) - silu(x)
 
 
-@setting("Delta >= 0; e^t is known at 1 + W")
-def beyond_the_floor(numbers):
-    """Every Delta >= 0, beside W."""
-    delta = numbers.at_least("Delta", 0)
-    w = omega(0 * delta - 1)
-    touch(1 + w)
-    return delta, w
+DELTA = setting("Delta >= 0")(lambda numbers: numbers.at_least("Delta", 0))
 
 
 @claim("best-constant", "not in the paper; the least constant of Theorem 1 and Proposition 1 for one pair", PROVED)
-def best_constant(case, share=1):
+def best_constant(delta, share=1):
     r"""B(\Delta)=\sup_x[\mathrm{softplus}(x+\Delta)-\mathrm{SiLU}(x)],\quad B(0)=\ln 2,\quad
     W<B(\Delta)-\Delta\le\ln 2,\quad\lim_{\Delta\to\infty}B(\Delta)-\Delta=W
 
@@ -204,29 +151,17 @@ def best_constant(case, share=1):
     $\Delta+W+e^{-\Delta}$: with $y=x+\Delta$, $\mathrm{softplus}(y)\le y+e^{-y}$ and $\le\ln 2+\max(y,0)$, and SiLU is
     at least $x-W$ and $-W$; use the former bounds for $y\ge 0$, the latter for smaller y.
     """
-    delta, w = case
+    w = lambert(delta)
     return excess(1 + w, delta) > share * w + delta
 
 
-@setting("y real; e^t is known at y + e^-y")
-def any_argument(numbers):
-    """Every real y."""
-    y = numbers.real("y")
-    touch(y + exp(-y), exp(-y))
-    return y
-
-
-def softplus_is_near_its_argument(y, share=1):
-    return softplus(y) <= y + share * exp(-y)
-
-
 def softplus_is_near_relu(y, share=1):
-    return softplus(y) <= share * ln_2(y) + relu(y)
+    touch(y + exp(-y), exp(-y))
+    return softplus(y) <= y + exp(-y) and softplus(y) <= share * ln_2(y) + relu(y)
 
 
-def silu_is_near_relu(case, share=1):
-    x, w = case
-    return silu(x) >= x - share * w and silu(x) >= -share * w
+def silu_is_near_relu(x, share=1):
+    return silu(x) >= relu(x) - share * lambert(x)
 
 
 @setting("what these three bounds leave of both losses")
@@ -235,53 +170,45 @@ def bounded_losses(numbers):
     x, delta, w = numbers.real("x"), numbers.at_least("Delta", 0), numbers.positive("W")
     y = x + delta
     dpo = min(y + exp(-y), ln_2(y) + relu(y)) - numbers.at_least("less", 0)
-    return Named(delta=delta, w=w, dpo=dpo, spo=max(x - w, -w) + numbers.at_least("more", 0))
+    return Named(delta=delta, w=w, dpo=dpo, spo=relu(x) - w + numbers.at_least("more", 0))
 
 
 def near_the_limit(c, times=1):
     return c.dpo - c.spo - c.delta <= c.w + exp(-times * c.delta)
 
 
-def rises_before(x, share=1):
-    return x > 0 or share * sigma(x) >= silu_slope(x)
+def rises_then_falls(x, less=0):  # the slope sigma(x + Delta) - SiLU'(x), since 1 > sigma(x + Delta) >= sigma(x)
+    return (x > 0 or sigma(x) >= silu_slope(x)) and (x < 1 + lambert(x) - less or silu_slope(x) >= 1)
 
 
-def falls_after(case, less=0):
-    x, w = case
-    return x < 1 + w - less or sigma(x) < 1 <= silu_slope(x)
+def below(x, delta, most, digits=0):
+    return excess(x, delta) < F(most) + F(1, 10**4) - digits
 
 
-def below(x, delta, most, more=0):
-    return excess(x, delta) < F(most) + F(1, 10**4) - more
+def attained(digits=0):
+    return all(excess(at, delta) > F(value) - F(1, 10**4) + digits for delta, (value, at) in BEST.items())
 
 
-def table_is_reached(share=1):
-    return all(excess(at, delta) > share * F(value) - F(1, 10**4) for delta, (value, at) in BEST.items())
-
-
-best_constant.proved(over=beyond_the_floor, wrong={"share": F(11, 10)})
+best_constant.proved(over=DELTA, wrong={"share": F(11, 10)})
 best_constant.rests_on(upper_bound_assumption_free, proposition_1_mended)
-best_constant.proved(of=softplus_is_near_its_argument, over=any_argument, wrong={"share": F(9, 10)})
-best_constant.proved(of=softplus_is_near_relu, over=real_line, wrong={"share": F(99, 100)})
-best_constant.proved(of=silu_is_near_relu, over=beside_the_floor, wrong={"share": F(9, 10)})
+best_constant.proved(of=softplus_is_near_relu, over=REAL, wrong={"share": F(99, 100)})
+best_constant.proved(of=silu_is_near_relu, over=REAL, wrong={"share": F(9, 10)})
 best_constant.proved(of=near_the_limit, over=bounded_losses, wrong={"times": F(11, 10)})
-best_constant.proved(of=rises_before, over=real_line, wrong={"share": F(99, 100)}, lemma="monotone", also=True)
-best_constant.proved(of=falls_after, over=beside_the_floor, wrong={"less": F(1, 10)}, lemma="monotone", also=True)
-for step, (constant, _) in BEST.items():
-    entry = partial(below, delta=step, most=constant)
-    best_constant.enclosed(0, F(13, 10), of=entry, wrong={"more": F(1, 100)}, also=True)
-best_constant.enclosed(of=table_is_reached, wrong={"share": F(1001, 1000)}, also=True)
+best_constant.proved(of=rises_then_falls, over=REAL, wrong={"less": F(1, 2)}, lemma="monotone", also=True)
+for at, (value, _) in BEST.items():
+    best_constant.enclosed(
+        0, F(13, 10), of=partial(below, delta=at, most=value), wrong={"digits": F(1, 100)}, also=True
+    )
+best_constant.enclosed(of=attained, wrong={"digits": F(2, 10**4)}, also=True)
 
 
 # --- what minimising SPO says of DPO -------------------------------------------------------------------------------
 
 
 @claim(
-    "optimising-implies",
-    "Abstract; Section 3.2, after Eq. (16); Conclusion",
-    FALSE,
+    "optimising-implies", "Abstract; Section 3.2, after Eq. (16); Conclusion", FALSE,
     *("what-the-bound-gives", "gradients-disagree"),
-)
+)  # fmt: skip
 def optimising_implies(margins):
     r"""\pi\in\arg\min L_{SPO}\implies\pi\in\arg\min L_{DPO}
 
@@ -294,12 +221,8 @@ def optimising_implies(margins):
     return not (spo[0] < spo[1] and dpo[0] > dpo[1])
 
 
-def dpo_has_no_minimiser(m, more=1):
-    return softplus(-(m + more)) < softplus(-m)
-
-
 def at_the_floor(W, share=1):
-    value, slope = logistic_loss(M).subs(M, -X), sp.diff(logistic_loss(M), M).subs(M, -X)  # X is -m
+    value, slope = (f.subs(M, -X) for f in (logistic_loss(M), sp.diff(logistic_loss(M), M)))  # x is -m
     return same(at_the_minimum(value), share * sp.log(1 + W)) & same(at_the_minimum(slope), -share * W / (1 + W))
 
 
@@ -308,22 +231,25 @@ def digits_at_the_floor(more=0):
     return abs(log(1 + w) - F("0.2457") + more) < F(5, 10**5) > abs(w / (1 + w) - F("0.2178") + more)
 
 
+def dpo_has_no_minimiser(m, more=1):
+    return softplus(-(m + more)) < softplus(-m)
+
+
 optimising_implies.false(at=(F(5, 4), F(2)), true_at=(F(5, 4), F(1)))
 optimising_implies.rests_on(silu_minimum, role=FAILS)
-optimising_implies.proved(of=dpo_has_no_minimiser, over=real_line, role=FAILS, wrong={"more": F(-1, 10)})
+optimising_implies.proved(of=dpo_has_no_minimiser, over=REAL, role=FAILS, wrong={"more": F(-1, 10)})
 optimising_implies.derived(of=at_the_floor, symbols={"W": LAMBERT}, wrong={"share": 2}, also=True)
 optimising_implies.enclosed(of=digits_at_the_floor, wrong={"more": F(1, 10**4)}, also=True)
 
 
 @claim("gradients-disagree", "not in the paper; Section 3.2, where the two losses disagree", PROVED)
-def gradients_disagree(case, more=0):
+def gradients_disagree(m, more=0):
     r"""\frac{dL_{SPO}}{dm}\cdot\frac{dL_{DPO}}{dm}<0\iff m>1+W
 
     Assumes: one pair, the idealized reference ($\Delta=0$)
     Proof: The product is $(1-\mathrm{SiLU}(m))\,\sigma(-m)^2$, and $\mathrm{SiLU}(m)>1\iff m>1+W$.
     """
-    m, w = case
-    return ((1 - silu(m)) * sigma(-m) ** 2 < 0) == (m > 1 + w + more)
+    return ((1 - silu(m)) * sigma(-m) ** 2 < 0) == (m > 1 + lambert(m) + more)
 
 
 def product_of_slopes(m, sign=1):
@@ -332,7 +258,7 @@ def product_of_slopes(m, sign=1):
 
 
 gradients_disagree.derived(of=product_of_slopes, symbols={"m": M}, wrong={"sign": -1})
-gradients_disagree.proved(over=beside_the_floor, wrong={"more": F(1, 10)})
+gradients_disagree.proved(over=REAL, wrong={"more": F(1, 10)})
 
 
 @claim("what-the-bound-gives", "not in the paper; Section 3.2, what does follow from the bound", PROVED)
@@ -368,12 +294,7 @@ what_the_bound_gives.enclosed(of=digits_of_the_bound, wrong={"times": F(1001, 10
 # --- the loss with length normalisation, Eq. (17) ------------------------------------------------------------------
 
 
-@claim(
-    "upper-bound-length-normalised",
-    "Section 3.3, Eq. (17), with the claim of Section 3.2",
-    FALSE,
-    "upper-bound-of-averages",
-)
+@claim("upper-bound-length-normalised", "Section 3.3, Eq. (17), with Section 3.2", FALSE, "upper-bound-of-averages")
 def upper_bound_length_normalised(case):
     r"""\exists\,c\ \forall\pi:\ L_{DPO}(\pi;\mathrm{ref})\le L_{SPO}(\pi)+c\qquad\text{with Eq. (17)}
 
@@ -394,8 +315,7 @@ def any_constant(numbers):
 
 
 def exceeded(case, share=1):
-    t, c = case
-    return not upper_bound_length_normalised((share * t, c))
+    return not upper_bound_length_normalised((share * case[0], case[1]))
 
 
 upper_bound_length_normalised.false(at=(F(1000), 200), true_at=(F(1), 200))

@@ -10,7 +10,7 @@ from theory.proof import Named, exp, omega, same, setting
 from theory.sun2025.activations import TURN, not_convex
 from theory.sun2025.axis import claim
 from theory.sun2025.curves import X, sigma as sigma_expression, silu as silu_expression
-from theory.sun2025.silu import beside_the_floor, real_line, silu, silu_slope, softplus, touch
+from theory.sun2025.silu import REAL, lambert, silu, silu_slope, softplus
 
 LAMBERT = sp.Symbol("W", positive=True)
 BETA, GAMMA = F(5, 2), F(4, 5)
@@ -39,24 +39,24 @@ def rounds_to(value, printed):
 
 
 @claim("silu-minimum", "Abstract; Figure 1; the value is ours", PROVED)
-def silu_minimum(case, share=1):
+def silu_minimum(x, share=1):
     r"""\min_x\mathrm{SiLU}(x)=-W,\quad\arg\min_x\mathrm{SiLU}(x)=-(1+W),\qquad W=W(1/e)=0.278465
 
     Because: It falls before and rises after: SiLU is quasi-convex.
     Proof: $-\mathrm{SiLU}(-y)=y/(1+e^y)$, and $e^y\ge e^{1+W}(y-W)=(y-W)/W$, the tangent at $1+W$, with equality there
     only. So $y/(1+e^y)\le W$.
     """
-    x, w = case
+    w = lambert(x)
     return silu(x) >= -share * w and (silu(x) == -w) == (x == -1 - w)
 
 
-def falls_then_rises(case, more=0):
-    (x, w), slope = case, silu_slope(case[0])
+def falls_then_rises(x, more=0):
+    w, slope = lambert(x), silu_slope(x)
     return (slope > 0) == (x > more - 1 - w) and (slope < 0) == (x < more - 1 - w)
 
 
-silu_minimum.proved(over=beside_the_floor, wrong={"share": F(9, 10)})
-silu_minimum.proved(of=falls_then_rises, over=beside_the_floor, wrong={"more": F(1, 10)}, also=True)
+silu_minimum.proved(over=REAL, wrong={"share": F(9, 10)})
+silu_minimum.proved(of=falls_then_rises, over=REAL, wrong={"more": F(1, 10)}, also=True)
 silu_minimum.enclosed(of=lambda digits="0.278465": rounds_to(omega(-1), digits), wrong={"digits": "0.278466"})
 
 
@@ -72,10 +72,10 @@ def finite_minimum(x, level=0):
 
 
 finite_minimum.proved(
-    of=lambda x, level=0: not finite_minimum(x, level), over=real_line, role=FAILS, wrong={"level": F(1, 10)}
+    of=lambda x, level=0: not finite_minimum(x, level), over=REAL, role=FAILS, wrong={"level": F(1, 10)}
 )
 finite_minimum.proved(
-    of=lambda x, step=1: softplus(x) < softplus(x + step), over=real_line, role=CORRECTED, wrong={"step": F(-1, 10)}
+    of=lambda x, step=1: softplus(x) < softplus(x + step), over=REAL, role=CORRECTED, wrong={"step": F(-1, 10)}
 )
 finite_minimum.rests_on(silu_minimum, role=CORRECTED)
 
@@ -118,9 +118,7 @@ def slopes_add_up_to_one(x, sign=1):
 slope_range.enclosed(*TURN, wrong={"printed": "1.099840"})
 slope_range.rests_on(not_convex)
 slope_range.derived(of=slopes_add_up_to_one, symbols={"x": X}, wrong={"sign": -1}, lemma="monotone")
-slope_range.proved(
-    of=lambda x, least=F(1, 2): x < 0 or silu_slope(x) >= least, over=real_line, wrong={"least": F(51, 100)}
-)
+slope_range.proved(of=lambda x, least=F(1, 2): x < 0 or silu_slope(x) >= least, over=REAL, wrong={"least": F(51, 100)})
 
 
 # --- Section 4.3 ---------------------------------------------------------------------------------------------------
@@ -144,14 +142,11 @@ def section_4_3_ratio(gamma=GAMMA):
     return rounds_to(target(gamma), "1.31") and rounds_to(exp(target(gamma)), "3.7")
 
 
-@setting("beta > 0, gamma and H real, n tokens; e^t is known at 1 + W")
+@setting("beta > 0, any gamma, n tokens each, any log-ratio H of the two responses")
 def any_loss(numbers):
-    """Every setting, every number of tokens and every log-ratio of two responses."""
-    H = numbers.real("H")
-    w = omega(0 * H - 1)
-    touch(1 + w)
-    rest = Named(beta=numbers.positive("beta"), gamma=numbers.real("gamma"), n=numbers.natural("n", 1))
-    return Named(H=H, w=w, **vars(rest))
+    """Every setting and number of tokens."""
+    n, beta = numbers.natural("n", 1), numbers.positive("beta")
+    return Named(n=n, beta=beta, gamma=numbers.real("gamma"), H=numbers.real("H"))
 
 
 @claim("section-4.3-ratio-as-written", "not in the paper; Section 4.3 with Eq. (17) as written", PROVED)
@@ -161,8 +156,8 @@ def section_4_3_as_written(c, share=1):
     Because: For two responses of n tokens each the log-ratio of the sequences is n times that.
     Proof: $\mathrm{SiLU}(\gamma-\beta h)$ is least at $\beta h-\gamma=1+W$ (sun2025.silu-minimum).
     """
-    loss = silu(c.gamma - c.beta * c.H / c.n)
-    return loss >= -share * c.w and (loss == -c.w) == (c.beta * c.H == c.n * (c.gamma + 1 + c.w))
+    loss, w = silu(c.gamma - c.beta * c.H / c.n), lambert(c.H)
+    return loss >= -share * w and (loss == -w) == (c.beta * c.H == c.n * (c.gamma + 1 + w))
 
 
 def digits_as_written(gamma=GAMMA):

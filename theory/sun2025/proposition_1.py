@@ -6,10 +6,10 @@ import sympy as sp
 
 from theory.claim import MISPRINT, PROVED
 from theory.evidence import CORRECTED, FAILS
-from theory.proof import exp, same, setting
+from theory.proof import exp, same, world_of
 from theory.sun2025.axis import claim
 from theory.sun2025.curves import M, X, sigma, silu as silu_expression, softplus as softplus_expression
-from theory.sun2025.silu import ln_2, real_line, silu, softplus, touch
+from theory.sun2025.silu import REAL, ln_2, silu, softplus, touch
 
 GAP = silu_expression(X) + sp.log(2) - softplus_expression(X)
 """f of Eq. 33."""
@@ -43,6 +43,7 @@ def mended(x, share=1):
     $\ln(1/(1-s))\le\ln(2)+1/(2(1-s))-1$. Multiplied by s and by $1-s$ and added, the right sides make
     $\ln(2)+1/2+1/2-1$. So the difference is at most $\ln(2)$, and equal to it only for $s=1/2$, that is $x=0$.
     """
+    touch(x + ln_2(x))
     left, right = silu(x) + share * ln_2(x), softplus(x)
     return left >= right and (left == right) == (x == 0)
 
@@ -59,14 +60,14 @@ def slope_has_the_sign_of_x(x, at=0):
 def by_slope(statement, **kind):
     """Prove the line after Eq. (35): f falls before 0 and rises after it."""
     statement.derived(of=slope, symbols={"x": X}, wrong={"power": 1}, **kind)
-    statement.proved(of=slope_has_the_sign_of_x, over=real_line, wrong={"at": F(1, 10)}, lemma="monotone", **kind)
+    statement.proved(of=slope_has_the_sign_of_x, over=REAL, wrong={"at": F(1, 10)}, lemma="monotone", **kind)
 
 
-mended.proved(over=real_line, wrong={"share": F(99, 100)})
+mended.proved(over=REAL, wrong={"share": F(99, 100)})
 by_slope(mended, also=True)
 for ends in ((-40, F(-1, 8)), (F(1, 8), 40)):
     mended.enclosed(*ends, of=mended, wrong={"share": F(99, 100)}, also=True)
-proposition_1.proved(of=false_at_zero, over=real_line, role=FAILS, wrong={"at": 1})
+proposition_1.proved(of=false_at_zero, over=REAL, role=FAILS, wrong={"at": 1})
 proposition_1.rests_on(mended, role=CORRECTED)
 
 
@@ -96,26 +97,19 @@ eq_35.derived(wrong={"limit": 0})
 by_slope(eq_35)
 
 
-@setting("x and c real; e^t is known at x + ln 2")
-def point_and_constant(numbers):
-    """Every x and every constant c."""
-    x = numbers.real("x")
-    touch(x + ln_2(x))
-    return x, numbers.real("c")
-
-
 @claim("least-constant", "not in the paper; how good Proposition 1 is", PROVED)
-def least_constant(case, share=1):
+def least_constant(n, share=1):
     r"""\min\{c:\ \mathrm{SiLU}(x)+c\ge\mathrm{softplus}(x)\ \text{for every }x\}=\ln 2
 
     Proof: Proposition 1 for $c\ge\ln 2$; at $x=0$ the inequality fails for anything less.
     """
-    x, c = case
+    x, c = n.x, n.c
+    touch(x + ln_2(x))
     enough = c >= share * ln_2(x)
     return silu(x) + c >= softplus(x) if enough else silu(0 * x) + c < softplus(0 * x)
 
 
-least_constant.proved(over=point_and_constant, wrong={"share": F(9, 10)})
+least_constant.proved(over=world_of("any x and c", x="real", c="real"), wrong={"share": F(9, 10)})
 
 
 @claim("entropy-identity", "not in the paper; what Proposition 1 says", PROVED)
@@ -146,7 +140,7 @@ def figure_4(x, share=1):
     return silu(x) < share * softplus(x)
 
 
-figure_4.proved(over=real_line, wrong={"share": F(99, 100)})
+figure_4.proved(over=REAL, wrong={"share": F(99, 100)})
 
 
 @claim("expected-loss", "not in the paper; the loss under a label that is right with probability eta", PROVED)

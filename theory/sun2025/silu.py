@@ -46,18 +46,11 @@ def touch(*points):
         exp(point)
 
 
-@setting("x real; e^t is known at x and x + ln 2")
-def real_line(numbers):
-    """Every real x."""
-    x = numbers.real("x")
-    touch(x + ln_2(x))
-    return x
-
-
-@setting("x real; W + log W = -1, which is W = W(1/e); e^t is known at 1 + W")
-def beside_the_floor(numbers):
-    """Every real x, beside W = W(1/e)."""
-    x = numbers.real("x")
-    w = omega(0 * x - 1)
+def lambert(beside):
+    """Return W = W(1/e), W + log W = -1, in the arithmetic of another number; e^t is known at 1 + W."""
+    w = omega(0 * beside - 1)
     touch(1 + w)
-    return x, w
+    return w
+
+
+REAL = setting("any real x")(lambda numbers: numbers.real("x"))

@@ -9,10 +9,10 @@ from fractions import Fraction as F
 import sympy as sp
 
 from theory.claim import PROVED
-from theory.proof import Named, same, setting, sums_of
+from theory.proof import Named, same, sums_of, world_of
 from theory.sun2025.axis import claim
 from theory.sun2025.curves import sigma as sigma_expression
-from theory.sun2025.silu import sigma, softplus, touch
+from theory.sun2025.silu import REAL, sigma, softplus, touch
 
 
 def constants(numbers):
@@ -40,21 +40,8 @@ def any_pairs(numbers, shared):
     return Named(**vars(sums), positive_C=sums.C if sums.C > 0 else 0 * sums.C)
 
 
-@setting("z real, Delta >= 0")
-def valid_shift(numbers):
-    """Every margin and every Delta that Eq. (8) admits."""
-    return _touched(numbers.real("z"), numbers.at_least("Delta", 0))
-
-
-@setting("z and Delta real")
-def any_shift(numbers):
-    """Every margin and every Delta."""
-    return _touched(numbers.real("z"), numbers.real("Delta"))
-
-
-def _touched(z, delta):
-    touch(delta, softplus(-z) + delta)
-    return z, delta
+VALID = world_of("any z, Delta >= 0", z="real", delta="nonnegative")
+ANY = world_of("any z and Delta", z="real", delta="real")
 
 
 @claim("theorem-1", "Theorem 1, Eqs. (8) to (12)", PROVED)
@@ -97,14 +84,13 @@ def eq_24(s, more=0):
     return s.loss >= s.ideal + more * s.C
 
 
-def steps_20_to_23(shift, sign=1):
-    z, delta = shift
-    margin = z - sign * delta
+def steps_20_to_23(c, sign=1):
+    z, margin = c.z, c.z - sign * c.delta
     return margin <= z and sigma(margin) <= sigma(z) and softplus(-margin) >= softplus(-z)
 
 
 eq_24.by_induction(**valid_pairs, wrong={"more": F(1, 10)})
-eq_24.proved(of=steps_20_to_23, over=valid_shift, wrong={"sign": -1})
+eq_24.proved(of=steps_20_to_23, over=VALID, wrong={"sign": -1})
 
 
 @claim("eq-25", "Eq. (25)", PROVED)
@@ -117,8 +103,8 @@ def eq_25(z, sign=1):
     return same(sp.diff(sp.log(sigma_expression(z)), z), sign * (1 - sigma_expression(z)))
 
 
-def slope_is_a_share(shift, most=1):
-    return 0 < 1 - sigma(shift[0]) < most
+def slope_is_a_share(z, most=1):
+    return 0 < 1 - sigma(z) < most
 
 
 def slope_at_the_end(end=-1):
@@ -127,46 +113,48 @@ def slope_at_the_end(end=-1):
 
 
 eq_25.derived(symbols={"z": "real"}, wrong={"sign": -1})
-eq_25.proved(of=slope_is_a_share, over=any_shift, wrong={"most": F(9, 10)})
+eq_25.proved(of=slope_is_a_share, over=REAL, wrong={"most": F(9, 10)})
 eq_25.derived(of=slope_at_the_end, wrong={"end": 1})
 
 
 @claim("eq-26", "Eqs. (26) and (29)", PROVED)
-def eq_26(shift, share=1):
+def eq_26(c, share=1):
     r"""\log\sigma(z-\Delta)\ge\log\sigma(z)-\Delta
 
     Assumes: $\Delta\ge 0$, as printed; it is needed (sun2025.eq-8-necessary)
     Proof: $1+ab\le a(1+b)$ for $a=e^\Delta\ge 1$ and $b=e^{-z}$.
     """
-    z, delta = shift
-    return -softplus(delta - z) >= -softplus(-z) - share * delta
+    loss = softplus(-c.z)
+    touch(c.delta, loss + c.delta)
+    return -softplus(c.delta - c.z) >= -loss - share * c.delta
 
 
-eq_26.proved(over=valid_shift, wrong={"share": F(9, 10)})
+eq_26.proved(over=VALID, wrong={"share": F(9, 10)})
 
 
 @claim("eq-8-necessary", "not in the paper; the converse of Theorem 1 for one pair", PROVED)
-def eq_8_necessary(shift, least=0):
+def eq_8_necessary(c, least=0):
     r"""-\log\sigma(z-\Delta)\le-\log\sigma(z)+\Delta\iff\Delta\ge 0\qquad\text{at every}\ z
 
     Because: Assumption (8) cannot be weakened for a single pair.
     Proof: $a(1+b)-(1+ab)=a-1$ with $a=e^\Delta$, whatever $b=e^{-z}$.
     """
-    return eq_26(shift) == (shift[1] >= least)
+    return eq_26(c) == (c.delta >= least)
 
 
-eq_8_necessary.proved(over=any_shift, wrong={"least": F(-1, 10)})
+eq_8_necessary.proved(over=ANY, wrong={"least": F(-1, 10)})
 
 
 @claim("theorem-1-sharp", "not in the paper; how good the C of Theorem 1 is", PROVED)
-def theorem_1_sharp(shift, share=1):
+def theorem_1_sharp(c, share=1):
     r"""\sup_z\bigl[-\log\sigma(z-\Delta)+\log\sigma(z)\bigr]=\Delta,\quad\text{not attained for }\Delta>0
 
     Because: The constant is approached for hopelessly mis-ranked pairs, and only there.
     Proof: The difference is $\log\frac{1+ab}{1+b}<\log a$ and tends to $\log a$ as $b=e^{-z}\to\infty$.
     """
-    z, delta = shift
-    return delta <= 0 or softplus(delta - z) - softplus(-z) < share * delta
+    loss = softplus(-c.z)
+    touch(c.delta, loss + c.delta)
+    return c.delta <= 0 or softplus(c.delta - c.z) - loss < share * c.delta
 
 
 def limit_of_the_difference(a, power=1):
@@ -174,7 +162,7 @@ def limit_of_the_difference(a, power=1):
     return same(sp.limit(sp.log((1 + a * b) / (1 + b)), b, sp.oo), power * sp.log(a))
 
 
-theorem_1_sharp.proved(over=valid_shift, wrong={"share": F(9, 10)})
+theorem_1_sharp.proved(over=VALID, wrong={"share": F(9, 10)})
 theorem_1_sharp.derived(of=limit_of_the_difference, wrong={"power": 2})
 
 
