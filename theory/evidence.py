@@ -19,6 +19,7 @@ import numpy as np
 
 from dynamics.errors import InvalidArgument, check_count
 from theory.proof.checks import show
+from theory.proof.written import sides
 from theory.strength import MACHINE, NUMERICAL, UNREFUTED, Strength
 
 T = TypeVar("T")
@@ -52,6 +53,11 @@ class Finding:
         detail: what was done and found, in words.
         strength: how strongly it is supported; None if ``kind`` alone determines that.
         assumes: what the prover may assume about the worlds, in words.
+        of: what was run in the place of the claim's own function, as it is written; "" for that function itself.
+        joined: whether the claim's own function was run, or a machine went from what was run to that function.
+        over: the cases that it covers, in words that are made from them.
+        wrong: the control, as it is written.
+        sides: both sides of each comparison at the case that is shown, a line each.
     """
 
     role: str
@@ -61,6 +67,11 @@ class Finding:
     detail: str
     strength: Strength | None = None
     assumes: str = ""
+    of: str = ""
+    joined: bool = True
+    over: str = ""
+    wrong: str = ""
+    sides: tuple[str, ...] = ()
 
     def known(self) -> Strength:
         """Return how strongly it is supported; symbolic work whose generality is not checked is not called proved."""
@@ -137,7 +148,10 @@ class Evidence:
         passed = not statement(at)
         detail = f"{'false' if passed else 'TRUE'} at\n{show(at)}"
         strength = None if exact(at) else Strength(NUMERICAL, ("evaluated in floating point",))
-        self.findings.append(Finding(role, "counterexample", passed, bool(statement(control)), detail, strength))
+        known = bool(statement(control))
+        self.findings.append(
+            Finding(role, "counterexample", passed, known, detail, strength, sides=sides(statement, at))
+        )
 
     def finds(self, statement: Statement, over: Sampler, *, control: Statement, role: str = FAILS) -> None:
         """Require that a search of random cases finds a counterexample to ``statement``.
