@@ -1,6 +1,8 @@
 """``python -m theory`` as a user types it."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -143,6 +145,22 @@ def test_pages_are_updated_by_the_claims_that_ran_and_keep_the_others(tmp_path: 
     result = RUN.invoke(app, [key, "--update", str(tmp_path / "no.md")])
     assert result.exit_code == 2
     assert "the ledger's first page" in result.output
+
+
+README = (Path(__file__).parents[2] / "theory" / "README.md").read_text(encoding="utf-8")
+ASKED = re.findall(r"\| `python -m theory ([^`]+)` \|", README)
+
+
+@pytest.mark.parametrize("command", ASKED)
+def test_what_the_readme_answers_is_reproduced(command: str) -> None:
+    keys = shlex.split(command)
+    result = RUN.invoke(app, [*keys, "--jobs", "1", "--worlds", "50"])
+    assert result.exit_code == 0, result.output
+    assert "verdicts reproduced" in result.output
+
+
+def test_the_readme_answers_every_question() -> None:
+    assert len(ASKED) == 5
 
 
 def test_list_is_filtered_by_verdict_and_strength() -> None:
