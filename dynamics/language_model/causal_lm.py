@@ -82,6 +82,19 @@ def as_module(model: CausalLM | nn.Module) -> nn.Module:
 
 
 @contextmanager
+def padding_rows_trained(model: CausalLM | nn.Module) -> Iterator[None]:
+    """Compute the gradients of the embeddings' rows ``padding_idx``, which torch sets to zero."""
+    before = [(m, m.padding_idx) for m in model.modules() if isinstance(m, nn.Embedding)]
+    try:
+        for embedding, _ in before:
+            embedding.padding_idx = None
+        yield
+    finally:
+        for embedding, padding in before:
+            embedding.padding_idx = padding
+
+
+@contextmanager
 def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """Replace the ``forward`` of this one module, and restore it at the end."""
     before = module.__dict__.get("forward")

@@ -60,6 +60,17 @@ def _is_selected(parameters: Filter, name: str, parameter: nn.Parameter) -> bool
     return any(fnmatchcase(name, glob) for glob in globs)
 
 
+def check_gradients(model: nn.Module) -> None:
+    """Refuse parameters created in inference mode, for which autograd computes no gradients.
+
+    Raises:
+        InvalidArgument: the model has such parameters.
+    """
+    if any(_made_in_inference_mode(parameter) for parameter in model.parameters()):
+        problem = "its parameters were created under torch.inference_mode(), so they have no gradients"
+        raise Unsupported("model", problem, "load the model outside of torch.inference_mode()")
+
+
 @contextmanager
 def requiring(model: nn.Module, selected: dict[str, nn.Parameter]) -> Iterator[None]:
     """Make exactly the selected parameters require a gradient; at the end every flag is as it was before.
@@ -67,9 +78,7 @@ def requiring(model: nn.Module, selected: dict[str, nn.Parameter]) -> Iterator[N
     Raises:
         InvalidArgument: parameters created in inference mode, for which autograd computes no gradients.
     """
-    if any(_made_in_inference_mode(parameter) for parameter in model.parameters()):
-        problem = "its parameters were created under torch.inference_mode(), so they have no gradients"
-        raise Unsupported("model", problem, "load the model outside of torch.inference_mode()")
+    check_gradients(model)
     before = {parameter: parameter.requires_grad for parameter in model.parameters()}
     chosen = {id(parameter) for parameter in selected.values()}
     try:

@@ -67,6 +67,9 @@ def computing_in(model: CausalLM | nn.Module, dtype: torch.dtype) -> Iterator[No
     model that was once in bfloat16 does not keep rounded rotary frequencies. A buffer whose value differs from that
     result by more than half precision would explain has been set on purpose, and is kept.
 
+    Mixtures of experts compute one expert after the other: the grouped kernels of transformers have neither float64 nor
+    a forward-mode derivative.
+
     Args:
         model: any module.
         dtype: ``torch.float32`` or ``torch.float64``.
@@ -108,6 +111,7 @@ def computing_in(model: CausalLM | nn.Module, dtype: torch.dtype) -> Iterator[No
                 torch.set_default_dtype(torch.float64)
                 stack.enter_context(Float64())
             _renew_constants(module, constants, dtype)
+            stack.enter_context(_experts_one_by_one(module))
             if "_original_forward" in vars(module):  # where accelerate keeps the forward that it has wrapped
                 stack.enter_context(replaced_forward(module, vars(module)["_original_forward"]))
             stack.enter_context(_refusing_autocast(module, device))
@@ -123,6 +127,21 @@ def computing_in(model: CausalLM | nn.Module, dtype: torch.dtype) -> Iterator[No
             for part, attributes, buffers in before:
                 _restore(vars(part), attributes)
                 _restore(part._buffers, buffers)
+
+
+@contextmanager
+def _experts_one_by_one(model: nn.Module) -> Iterator[None]:
+    """Set transformers' ``experts_implementation`` to "eager", and restore it at the end."""
+    name = "_experts_implementation_internal"
+    configs = {id(part.config): part.config for part in model.modules() if name in vars(getattr(part, "config", model))}
+    before = [(config, getattr(config, name)) for config in configs.values()]
+    try:
+        for config, _ in before:
+            setattr(config, name, "eager")
+        yield
+    finally:
+        for config, value in before:
+            setattr(config, name, value)
 
 
 @contextmanager

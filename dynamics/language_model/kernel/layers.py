@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dynamics.errors import Unsupported
 from dynamics.language_model.batching import Batch, Segments
 from dynamics.language_model.kernel.contractions import (
     Contraction,
@@ -22,7 +21,7 @@ from dynamics.language_model.kernel.contractions import (
     ghost,
     inner_products,
 )
-from dynamics.language_model.kernel.recording import Recorder, SharedInput, TrackedModule, concatenate
+from dynamics.language_model.kernel.recording import Recorder, SharedInput, Surprise, TrackedModule, concatenate
 from dynamics.language_model.loading import require
 
 
@@ -80,8 +79,7 @@ class TrackedLinear(TrackedModule):
     def collect(self, inputs: Tensor, output_gradients: Tensor, batch: Batch) -> None:
         """Keep inputs and output gradients for the weight, and the gradient of the bias."""
         if inputs.ndim != 2:
-            problem = f"{self.name} reads a tensor of {inputs.ndim + 1} axes"
-            raise Unsupported("model", problem, "linear maps must read (sequences, positions, width)")
+            raise Surprise([self.name])
         if self.weight:
             self.inputs.append(inputs)
             self.output_gradients.append(output_gradients)

@@ -65,7 +65,7 @@ def verify_kernel(
         >>> verify_kernel(tiny_model(), pair, result, torch.tensor([1.0, -2.0])).error < 1e-12
         True
     """
-    found = check_sequences(sequences, find_head(model).weight.shape[0])
+    found = check_sequences(sequences, find_head(model).vocabulary)
     given = kernel.kernel if isinstance(kernel, SequenceKernel) else check_finite("kernel", to_tensor("kernel", kernel))
     check_shape("kernel", given, (len(found), len(found)))
     v = check_finite("vector", check_shape("vector", to_tensor("vector", vector), (len(found),))).cpu()

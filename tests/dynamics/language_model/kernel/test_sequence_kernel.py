@@ -8,7 +8,7 @@ import torch
 from dynamics import InvalidArgument, drives, pairs
 from dynamics.language_model import TokenSequence, sequence_kernel, sequence_log_probs, tiny_model
 from dynamics.language_model.kernel import contractions
-from dynamics.language_model.kernel.sequence_kernel import TIED_CROSS
+from dynamics.language_model.kernel.assembly import TIED_CROSS
 from tests.dynamics.language_model.brute_force import SEQUENCES, kernel, relative, scores, scores_by_name
 
 MODELS = [("qwen2", True), ("qwen2", False), ("llama", True), ("llama", False), ("gpt2", True), ("gpt2", False)]
