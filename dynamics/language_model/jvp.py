@@ -21,7 +21,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dynamics.errors import InvalidArgument, Unsupported, check_finite, check_shape
-from dynamics.language_model.batching import Batch, make_batches
+from dynamics.language_model.batching import Batch, length_matters, make_batches
 from dynamics.language_model.causal_lm import CausalLM, as_module, padding_rows_trained
 from dynamics.language_model.log_probs import VOCABULARY_PIECE
 from dynamics.language_model.model_head import Head, confirmed_head, find_head, hidden_states, vocabulary_pieces
@@ -235,7 +235,7 @@ def log_probs_jvp(
     tangents = make_tangents(model, change, compute)
     with raising_out_of_memory("sequences", len(found)), computing_in(model, compute), torch.no_grad():
         result = torch.zeros(len(found), dtype=torch.float64)
-        batches = make_batches(found, batch_tokens, described.device)
+        batches = make_batches(found, batch_tokens, described.device, length_matters(model))
         head = confirmed_head(model, batches[0].ids[:1])
         for batch in batches:
             hidden, hidden_change = hidden_jvp(model, batch, tangents, head)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dynamics.language_model.batching import make_batches
+from dynamics.language_model.batching import length_matters, make_batches
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.model_head import confirmed_head, find_head, hidden_states, log_partition
 from dynamics.language_model.out_of_memory import raising_out_of_memory
@@ -68,7 +68,7 @@ def sequence_log_probs(
     naming_memory = raising_out_of_memory("sequences", len(found))
     with naming_memory, computing_in(model, compute_dtype(model, dtype)), torch.no_grad():
         head = confirmed_head(model, make_batches(found[:1], None, device)[0].ids)
-        for batch in make_batches(found, batch_tokens, device):
+        for batch in make_batches(found, batch_tokens, device, length_matters(model)):
             hidden = hidden_states(model, batch.ids, head).flatten(0, 1)[batch.predicting]
             _, log_probs = log_partition(hidden, head, batch.targets, vocabulary_piece)
             tokens |= zip(batch.numbers, log_probs.split(batch.responses), strict=True)

@@ -115,24 +115,49 @@ def confirmed_head(model: CausalLM, ids: Tensor) -> Head:
 
     A model that does something else with the output of its head than its configuration says, or whose head is of
     another kind, gets a head whose hidden states are the logits of the model itself.
+
+    Raises:
+        InvalidArgument: the predictions of the model depend on tokens that come later.
     """
-    head = find_head(model)
-    if head.linear is None or "forward" in vars(head.linear):
-        return whole_logits(head)
-    beginning = ids[:, :CHECKED_POSITIONS]
+    head, beginning = find_head(model), ids[:, :CHECKED_POSITIONS]
     with torch.no_grad():
-        logits = hidden_states(model, beginning, whole_logits(head))
-        try:
-            hidden = hidden_states(model, beginning, head)
-        except (RuntimeError, IndexError, ValueError):  # what comes after the head needs the logits
-            return Head(logits.shape[-1], head.device, None)
-        expected = head.logits(hidden, slice(0, head.vocabulary))
-    tolerance = 1e-5 if logits.dtype == torch.float32 else 1e-10
-    scale = max(1.0, float(logits.abs().nan_to_num(posinf=0).max()))
-    same = logits.shape == expected.shape and torch.allclose(
-        logits, expected.to(logits.dtype), rtol=tolerance, atol=tolerance * scale, equal_nan=True
-    )
-    return head if same else Head(logits.shape[-1], head.device, None)
+        read, logits = _read_by_head(model, beginning)
+        if beginning.shape[1] > 1:
+            before = hidden_states(model, beginning[:, :-1], whole_logits(head))
+            if not _close(before, logits[:, :-1], 1e-3):
+                problem = f"the predictions of this {type(model).__name__} depend on later tokens"
+                raise Unsupported(
+                    "model", problem, "use a causal language model (for some types, with is_decoder=True)"
+                )
+    if head.linear is None or "forward" in vars(head.linear) or read is None:
+        return Head(logits.shape[-1], head.device, None)
+    expected = head.logits(read, slice(0, head.vocabulary))
+    return head if _close(expected, logits, 1e-5) else Head(logits.shape[-1], head.device, None)
+
+
+def _read_by_head(model: CausalLM, ids: Tensor) -> tuple[Tensor | None, Tensor]:
+    """Return what the head reads, None if it is not called, and the logits, both ``(sequences, positions, ...)``."""
+    head, seen = model.get_output_embeddings(), []
+
+    def look(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+        seen.append(inputs[0])
+
+    handle = as_module(head or model).register_forward_pre_hook(look)
+    try:
+        logits = model(input_ids=ids, use_cache=False).logits
+    finally:
+        handle.remove()
+    read = seen[-1][:, -ids.shape[1] :] if seen and isinstance(seen[-1], Tensor) and seen[-1].ndim == 3 else None
+    return read, logits[:, -ids.shape[1] :]
+
+
+def _close(some: Tensor, others: Tensor, tolerance: float) -> bool:
+    """Return whether logits are equal, up to a fraction of the largest of them (less in float64)."""
+    if some.shape != others.shape:
+        return False
+    fraction = tolerance if others.dtype == torch.float32 else tolerance * 1e-5
+    bound = fraction * max(1.0, float(others.abs().nan_to_num(0, 0).max()))
+    return torch.allclose(some.to(others.dtype), others, rtol=fraction, atol=bound, equal_nan=True)
 
 
 def hidden_states(model: CausalLM, ids: Tensor, head: Head) -> Tensor:
@@ -166,19 +191,10 @@ def head_inputs(model: CausalLM, ids: Tensor) -> Tensor:
     Raises:
         InvalidArgument: the model does not call its head.
     """
-    head, seen = model.get_output_embeddings(), []
-
-    def look(_: nn.Module, inputs: tuple[Any, ...]) -> None:
-        seen.append(inputs[0])
-
-    handle = as_module(head or model).register_forward_pre_hook(look)
-    try:
-        model(input_ids=ids, use_cache=False)
-    finally:
-        handle.remove()
-    if not seen:
+    read, _ = _read_by_head(model, ids)
+    if read is None:
         raise Unsupported("model", f"{type(model).__name__} does not call its head", "use a model that does")
-    return seen[-1][:, -ids.shape[1] :]
+    return read
 
 
 def vocabulary_pieces(hidden: Tensor, head: Head, size: int) -> Iterator[tuple[slice, Tensor]]:

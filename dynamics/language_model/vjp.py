@@ -56,7 +56,8 @@ def log_probs_vjp(
     naming_memory = raising_out_of_memory("sequences", len(found))
     with naming_memory, computing_in(model, compute), requiring(as_module(model), selected), torch.enable_grad():
         total: dict[str, Tensor] = {name: torch.zeros_like(p) for name, p in selected.items()}
-        for weight, s in zip(weights, found, strict=True):
+        # the shorter ones first: some rotary embeddings remember the longest sequence so far
+        for weight, s in sorted(zip(weights, found, strict=True), key=lambda pair: len(pair[1].ids)):
             logits = model(input_ids=torch.tensor([s.ids[:-1]], device=device), use_cache=False).logits[0]
             rows = logits[s.prompt_tokens - len(s.ids) :].log_softmax(-1)
             log_prob = rows.gather(1, torch.tensor(s.response, device=device).unsqueeze(1)).sum()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dynamics.errors import InvalidArgument, check_count
-from dynamics.language_model.batching import make_batches
+from dynamics.language_model.batching import length_matters, make_batches
 from dynamics.language_model.causal_lm import CausalLM, as_module
 from dynamics.language_model.kernel.assembly import ModuleAssembly, UseAssembly, symmetric
 from dynamics.language_model.kernel.backward import find_layers, forward_and_backward
@@ -123,7 +123,7 @@ def sequence_kernel(
     compute = compute_dtype(model, dtype)
     with raising_out_of_memory("sequences", len(found)), computing_in(model, compute), torch.enable_grad():
         beginning = torch.tensor([found[0].ids[:-1]], device=described.device)
-        way = _Way(confirmed_head(model, beginning))
+        way = _Way(confirmed_head(model, beginning), together=not length_matters(model))
         while True:  # every surprise rules out a way, so this ends
             try:
                 return replace(_on_this_way(job, way), dtype=compute)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import InvalidArgument, check_finite
-from dynamics.language_model.batching import Segments, make_batches
+from dynamics.language_model.batching import Segments, length_matters, make_batches
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.model_head import find_head, head_inputs
 from dynamics.language_model.out_of_memory import raising_out_of_memory
@@ -71,7 +71,7 @@ def ches(
     place = {sequence: number for number, sequence in enumerate(found)}
     with raising_out_of_memory("pairs", len(asked)), computing_in(model, compute_dtype(model, dtype)), torch.no_grad():
         sums: dict[int, Tensor] = {}
-        for batch in make_batches(found, batch_tokens, head.device):
+        for batch in make_batches(found, batch_tokens, head.device, length_matters(model)):
             rows = head_inputs(model, batch.ids).flatten(0, 1)[batch.predicting]
             sums |= zip(batch.numbers, Segments.of(batch.responses, rows.device).sum(rows).cpu(), strict=True)
         ordered = torch.stack([sums[number] for number in range(len(found))])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import InvalidArgument, check_count, check_index
-from dynamics.language_model.batching import Batch, make_batches
+from dynamics.language_model.batching import Batch, length_matters, make_batches
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.jvp import Change, hidden_jvp, logits_jvp, make_tangents
 from dynamics.language_model.log_probs import VOCABULARY_PIECE
@@ -231,7 +231,7 @@ def _positions(
 def _batches(
     model: CausalLM, sequences: tuple[TokenSequence, ...], batch_tokens: int
 ) -> tuple[tuple[Batch, ...], Head]:
-    batches = make_batches(sequences, batch_tokens, find_head(model).device)
+    batches = make_batches(sequences, batch_tokens, find_head(model).device, length_matters(model))
     return batches, confirmed_head(model, batches[0].ids[:1])
 
 

@@ -63,21 +63,17 @@ def kernel(model: Any, sequences: Any, names: Any = None) -> Tensor:
     return g @ g.T
 
 
-def autograd_kernel(model: Any, sequences: Any, parameters: Any = None) -> Tensor:
-    """Return the kernel of any model in float64: one plain backward pass for each sequence, all gradients kept."""
-    rows = []
-    with computing_in(model, torch.float64), torch.enable_grad():
-        picked = select_parameters(model, parameters)
-        with requiring(model, picked):
-            for s in sequences:
-                logits = model(input_ids=torch.tensor([s.ids[:-1]]), use_cache=False).logits[0]
-                found = logits[-s.length :].log_softmax(-1).gather(1, torch.tensor(s.response).unsqueeze(1)).sum()
-                gradients = torch.autograd.grad(found, list(picked.values()), allow_unused=True)
-                parts = [
-                    torch.zeros_like(p) if g is None else g for g, p in zip(gradients, picked.values(), strict=True)
-                ]
-                rows.append(torch.cat([g.flatten() for g in parts]))
-    g = torch.stack(rows)
+def autograd_kernel(model: Any, sequences: Any, parameters: Any = None, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Return the kernel of any model: one plain backward pass for each sequence, all gradients kept, added in float64."""
+    rows, picked = [], select_parameters(model, parameters)
+    for s in sequences:  # each in a fresh context: some rotary embeddings remember the longest sequence so far
+        with computing_in(model, dtype), torch.enable_grad(), requiring(model, picked):
+            logits = model(input_ids=torch.tensor([s.ids[:-1]]), use_cache=False).logits[0]
+            found = logits[-s.length :].log_softmax(-1).gather(1, torch.tensor(s.response).unsqueeze(1)).sum()
+            gradients = torch.autograd.grad(found, list(picked.values()), allow_unused=True)
+            parts = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, picked.values(), strict=True)]
+            rows.append(torch.cat([g.flatten() for g in parts]))
+    g = torch.stack(rows).double()
     return g @ g.T
 
 
