@@ -64,7 +64,7 @@ def kernel(model: Any, sequences: Any, names: Any = None) -> Tensor:
 
 
 def autograd_kernel(model: Any, sequences: Any, parameters: Any = None, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Return the kernel of any model: one plain backward pass for each sequence, all gradients kept, added in float64."""
+    """Return the kernel of any model from all gradients: one plain backward pass for each sequence."""
     rows, picked = [], select_parameters(model, parameters)
     for s in sequences:  # each in a fresh context: some rotary embeddings remember the longest sequence so far
         with computing_in(model, dtype), torch.enable_grad(), requiring(model, picked):
