@@ -22,7 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dynamics.errors import InvalidArgument, Unsupported, check_finite, check_shape
 from dynamics.language_model.batching import Batch, length_matters, make_batches
-from dynamics.language_model.causal_lm import CausalLM, as_module, padding_rows_trained
+from dynamics.language_model.causal_lm import CausalLM, as_module, padding_rows_trained, unwrapped
 from dynamics.language_model.log_probs import VOCABULARY_PIECE
 from dynamics.language_model.model_head import Head, confirmed_head, find_head, hidden_states, vocabulary_pieces
 from dynamics.language_model.out_of_memory import is_out_of_memory, raising_out_of_memory
@@ -63,7 +63,7 @@ def check_change(model: CausalLM | nn.Module, change: Change) -> dict[str, nn.Pa
         >>> check_change(nn.Linear(1, 1), {"bias": torch.ones(1)})["bias"].shape
         torch.Size([1])
     """
-    known = dict(as_module(model).named_parameters(remove_duplicate=False))
+    known = dict(as_module(unwrapped(model)).named_parameters(remove_duplicate=False))
     if not isinstance(change, Mapping) or not change:
         raise InvalidArgument("change", change, "a mapping from the name of at least one parameter to a tensor")
     found: dict[str, nn.Parameter] = {}
@@ -229,6 +229,7 @@ def log_probs_jvp(
         >>> bool((p * change).sum().abs() < 1e-12)  # to first order the probabilities still sum to one
         True
     """
+    model = unwrapped(model)
     described = find_head(model)
     found = check_sequences(sequences, described.vocabulary)
     compute = compute_dtype(model, dtype)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dynamics.language_model.batching import length_matters, make_batches
-from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.causal_lm import CausalLM, unwrapped
 from dynamics.language_model.model_head import confirmed_head, find_head, hidden_states, log_partition
 from dynamics.language_model.out_of_memory import raising_out_of_memory
 from dynamics.language_model.precision import compute_dtype, computing_in
@@ -61,6 +61,7 @@ def sequence_log_probs(
         >>> sequence_log_probs(tiny_model(), every).total.exp().sum()
         tensor(1.0000, dtype=torch.float64)
     """
+    model = unwrapped(model)
     described = find_head(model)
     found = check_sequences(sequences, described.vocabulary)
     device = described.device

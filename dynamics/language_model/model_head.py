@@ -71,12 +71,8 @@ def find_head(model: CausalLM) -> Head:
     """Return the head as the configuration describes it; ``confirmed_head`` compares it with what the model does.
 
     Raises:
-        InvalidArgument: something else than a causal language model, or one inside a wrapper.
+        InvalidArgument: something else than a causal language model.
     """
-    inside = getattr(model, "module", None)
-    if isinstance(model, nn.Module) and isinstance(inside, nn.Module) and hasattr(inside, "get_output_embeddings"):
-        problem = f"a {type(model).__name__} around a {type(inside).__name__}"
-        raise Unsupported("model", problem, "use the model inside: model.module, or accelerator.unwrap_model(model)")
     getter = getattr(model, "get_output_embeddings", None)
     module = getter() if getter else None
     if not isinstance(module, nn.Module):

@@ -97,6 +97,7 @@ def computing_in(model: CausalLM | nn.Module, dtype: torch.dtype) -> Iterator[No
     device = next((tensor.device.type for tensor in everything), "cpu")
     matmul = torch.get_float32_matmul_precision()
     default = torch.get_default_dtype()
+    compiled: list[tuple[nn.Module, Any]] = []
     with ExitStack() as stack:
         try:
             if torch.is_inference_mode_enabled():
@@ -112,6 +113,10 @@ def computing_in(model: CausalLM | nn.Module, dtype: torch.dtype) -> Iterator[No
                 stack.enter_context(Float64())
             _renew_constants(module, constants, dtype)
             stack.enter_context(_experts_one_by_one(module))
+            for part in module.modules():  # compiled in place, by model.compile()
+                if part._compiled_call_impl is not None:
+                    compiled.append((part, part._compiled_call_impl))
+                    part._compiled_call_impl = None
             if "_original_forward" in vars(module):  # where accelerate keeps the forward that it has wrapped
                 stack.enter_context(replaced_forward(module, vars(module)["_original_forward"]))
             stack.enter_context(_refusing_autocast(module, device))
@@ -120,6 +125,8 @@ def computing_in(model: CausalLM | nn.Module, dtype: torch.dtype) -> Iterator[No
             stack.close()
             torch.set_default_dtype(default)
             torch.set_float32_matmul_precision(matmul)
+            for part, call in compiled:
+                part._compiled_call_impl = call
             for part in training:
                 part.training = True
             for tensor, original in replaced:

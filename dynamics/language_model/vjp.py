@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import check_finite, check_shape, to_tensor
-from dynamics.language_model.causal_lm import CausalLM, as_module
+from dynamics.language_model.causal_lm import CausalLM, as_module, unwrapped
 from dynamics.language_model.model_head import find_head
 from dynamics.language_model.out_of_memory import raising_out_of_memory
 from dynamics.language_model.parameters import Filter, requiring, select_parameters
@@ -46,6 +46,7 @@ def log_probs_vjp(
         >>> gradient["model.norm.weight"].shape
         torch.Size([16])
     """
+    model = unwrapped(model)
     head = find_head(model)
     empty = isinstance(sequences, (list, tuple)) and not sequences  # all weights of a step may be 0
     found = () if empty else check_sequences(sequences, head.vocabulary)

@@ -22,7 +22,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 from dynamics.errors import Unsupported
 from dynamics.language_model.batching import Batch
 from dynamics.language_model.causal_lm import CausalLM, replaced_forward
-from dynamics.language_model.kernel.recording import Surprise, TrackedModule, concatenate
+from dynamics.language_model.kernel.recording import Surprise, TrackedModule, above, concatenate
 from dynamics.language_model.model_head import Head, hidden_states
 
 USE_GRAPH = "use memory='graph'"
@@ -203,8 +203,9 @@ def forward_and_backward(
     for p, gradient in zip(passes, gradients, strict=True):
         watch.batch = p.batch
         hidden, p.hidden = p.hidden, torch.empty(0)
-        p.backpropagate([hidden], [gradient], route, watch.anchor)
-        del hidden  # and with it the graph
+        # layers may be given tensors of this graph too, so it is kept if there are any
+        p.backpropagate([hidden], [gradient], route, watch.anchor, keep=bool(p.checkpoints))
+        del hidden
     while any(p.checkpoints for p in passes):
         last = [p.checkpoints[-1].layer for p in passes if p.checkpoints]
         for p in passes:
@@ -280,15 +281,19 @@ def _checkpointed(layer: nn.Module, compute: Callable[..., Any], checkpoints: li
             if isinstance(value, Tensor) and value.is_floating_point()
         }
         checkpoints.append(Checkpoint(layer, compute, given, structure, leaves))
-        return tree_unflatten([leaves.get(place, value) for place, value in enumerate(results)], shape)
+        given_on = [above(leaves[place]) if place in leaves else value for place, value in enumerate(results)]
+        return tree_unflatten(given_on, shape)
 
     return forward
 
 
-def _contents(value: object) -> object:
+def _contents(value: object, depth: int = 4) -> object:
     """Return what would show that a layer has put something into an argument, such as a cache of keys and values."""
     if isinstance(value, Tensor):
-        return value._version
-    if value is None or isinstance(value, (bool, int, float, str, nn.Module)) or not hasattr(value, "__dict__"):
+        return id(value), value._version
+    if depth == 0 or isinstance(value, (type(None), bool, int, float, str, nn.Module)):
         return None
-    return [(name, id(part), len(part) if hasattr(part, "__len__") else 0) for name, part in vars(value).items()]
+    if isinstance(value, (list, tuple)):
+        return [_contents(part, depth - 1) for part in value]
+    known = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+    return [(name, _contents(part, depth - 1)) for name, part in known.items()]

@@ -211,6 +211,22 @@ class Recorder:
             self.finished(complete)
 
 
+class _Same(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, leaf: Tensor) -> Tensor:  # noqa: ARG004
+        return leaf.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ARG004
+        return gradients[0]
+
+
+def above(leaf: Tensor) -> Tensor:
+    """Return the same numbers, in the same memory, as a tensor that the model may change in place, unlike the leaf."""
+    found: Tensor = _Same.apply(leaf)
+    return found
+
+
 def concatenate(parts: Sequence[Tensor]) -> Tensor:
     """Return the rows of all batches; a single batch is not copied."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))

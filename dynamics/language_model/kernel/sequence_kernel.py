@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from dynamics.errors import InvalidArgument, check_count
 from dynamics.language_model.batching import length_matters, make_batches
-from dynamics.language_model.causal_lm import CausalLM, as_module
+from dynamics.language_model.causal_lm import CausalLM, as_module, unwrapped
 from dynamics.language_model.kernel.assembly import ModuleAssembly, UseAssembly, symmetric
 from dynamics.language_model.kernel.backward import find_layers, forward_and_backward
 from dynamics.language_model.kernel.contractions import Contraction
@@ -66,6 +68,34 @@ class SequenceKernel:
         norms = self.norms()
         return self.kernel / (norms.unsqueeze(0) * norms.unsqueeze(1))
 
+    def grouped(self, *by: Literal["layer", "kind"]) -> dict[tuple[str, ...], Tensor]:
+        """Return the parts of the kernel by decoder layer, by kind of module, or by both; they sum to ``kernel``.
+
+        Args:
+            *by: ``"layer"`` is the number of the decoder layer, empty outside of them; ``"kind"`` is the name of the
+                module within it, such as ``self_attn.q_proj``.
+
+        Raises:
+            InvalidArgument: nothing or something else to group by.
+
+        Example:
+            >>> from dynamics.language_model.tiny_model import tiny_model
+            >>> result = sequence_kernel(tiny_model(), [TokenSequence((1, 2, 3), 1)])
+            >>> list(result.grouped("layer"))
+            [('',), ('0',), ('1',)]
+            >>> sorted(result.grouped("layer", "kind"))[-1]
+            ('1', 'self_attn.v_proj')
+        """
+        if not by or not set(by) <= {"layer", "kind"}:
+            raise InvalidArgument("by", by, "'layer', 'kind' or both")
+        groups: dict[tuple[str, ...], Tensor] = {}
+        for name, part in self.by_module.items():
+            inside = re.fullmatch(r".*?\.(\d+)\.(.*)", name)
+            layer, kind = inside.groups() if inside else ("", name)
+            key = tuple({"layer": layer, "kind": kind}[one] for one in by)
+            groups[key] = groups[key] + part if key in groups else part
+        return dict(sorted(groups.items(), key=lambda item: [(len(text), text) for text in item[0]]))
+
 
 def sequence_kernel(
     model: CausalLM,
@@ -115,6 +145,7 @@ def sequence_kernel(
         raise InvalidArgument("contraction", contraction, "'ghost', 'materialised' or None for the cheaper one")
     check_count("batch_tokens", batch_tokens)
     check_count("vocabulary_piece", vocabulary_piece)
+    model = unwrapped(model)
     described = find_head(model)
     found = check_sequences(sequences, described.vocabulary)
     select_parameters(model, parameters)  # refuse a bad choice before the model is run

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dynamics.errors import InvalidArgument, check_finite
 from dynamics.language_model.batching import Segments, length_matters, make_batches
-from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.causal_lm import CausalLM, unwrapped
 from dynamics.language_model.model_head import find_head, head_inputs
 from dynamics.language_model.out_of_memory import raising_out_of_memory
 from dynamics.language_model.precision import compute_dtype, computing_in
@@ -65,6 +65,7 @@ def ches(
         >>> ches(tiny_model(), [(one, one), (one, other)]).value[0]
         tensor(0., dtype=torch.float64)
     """
+    model = unwrapped(model)
     asked = _check_pairs(pairs)
     head = find_head(model)
     found = check_sequences(dict.fromkeys(s for pair in asked for s in pair), head.vocabulary)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dynamics.errors import InvalidArgument, check_count, check_index
 from dynamics.language_model.batching import Batch, length_matters, make_batches
-from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.causal_lm import CausalLM, unwrapped
 from dynamics.language_model.jvp import Change, hidden_jvp, logits_jvp, make_tangents
 from dynamics.language_model.log_probs import VOCABULARY_PIECE
 from dynamics.language_model.model_head import Head, confirmed_head, find_head, hidden_states, vocabulary_pieces
@@ -145,6 +145,7 @@ def vocabulary_shift(
         >>> shift.gainers(0, 1)[0].token, shift.losers(0, 1)[0].token
         (3, 4)
     """
+    model = unwrapped(model)
     found, before = _positions(model, contexts)
     starts, compute = _starts(found), compute_dtype(model, dtype)
     tangents = make_tangents(model, change, compute)
@@ -192,6 +193,7 @@ def next_token_log_probs(
         >>> next_token_log_probs(tiny_model(), [(1, 2), (3,)]).exp().sum(-1).round(decimals=9)
         tensor([1., 1.], dtype=torch.float64)
     """
+    model = unwrapped(model)
     found, before = _positions(model, contexts)
     starts = _starts(found)
     compute = compute_dtype(model, dtype)

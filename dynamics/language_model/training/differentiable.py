@@ -10,7 +10,7 @@ from torch.func import functional_call
 
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.batching import make_batches
-from dynamics.language_model.causal_lm import CausalLM, as_module, padding_rows_trained
+from dynamics.language_model.causal_lm import CausalLM, as_module, padding_rows_trained, unwrapped
 from dynamics.language_model.model_head import find_head
 from dynamics.language_model.tokens import TokenSequence, check_sequences
 
@@ -40,6 +40,7 @@ def differentiable_log_probs(
         >>> model.lm_head.weight.grad.shape
         torch.Size([23, 16])
     """
+    model = unwrapped(model)
     head = find_head(model)
     found = check_sequences(sequences, head.vocabulary)
     if values is not None:

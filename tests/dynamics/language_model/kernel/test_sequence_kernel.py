@@ -72,6 +72,24 @@ def test_every_part_is_that_of_its_own_parameters(known: Any) -> None:
     assert set(got.by_module) == modules | ({TIED_CROSS} if tied else set())
 
 
+@pytest.mark.parametrize("by", [("layer",), ("kind",), ("layer", "kind"), ("kind", "layer")])
+def test_grouped_parts_are_sums_of_those_of_modules(known: Any, by: Any) -> None:
+    model, _ = known
+    got = sequence_kernel(model, SEQUENCES)
+    groups = got.grouped(*by)
+    assert relative(torch.stack(list(groups.values())).sum(0), got.kernel) < 1e-14
+    assert all(len(key) == len(by) for key in groups)
+    if by == ("layer",):
+        for number in "01":
+            of_layer = [part for name, part in got.by_module.items() if f".{number}." in name]
+            assert relative(groups[(number,)], torch.stack(of_layer).sum(0)) < 1e-14
+    if by == ("kind",):
+        assert len(groups) == len({name.split(".", 3)[-1] for name in got.by_module})
+    for wrong in ((), ("head",), ("layer", "head")):
+        with pytest.raises(InvalidArgument, match="'layer', 'kind' or both"):
+            got.grouped(*wrong)
+
+
 def test_without_the_tied_cross_terms_it_is_wrong() -> None:
     model = tiny_model("qwen2")
     got = sequence_kernel(model, SEQUENCES)
