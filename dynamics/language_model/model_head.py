@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dynamics.errors import InvalidArgument, Unsupported, check_count
+from dynamics.errors import Unsupported, check_count
 from dynamics.language_model.causal_lm import CausalLM, replaced_forward
 
 CHECKED_POSITIONS = 4
@@ -28,8 +28,9 @@ def find_head(model: CausalLM) -> nn.Linear:
     getter = getattr(model, "get_output_embeddings", None)
     head = getter() if getter else None
     if not isinstance(head, nn.Linear) or type(head).forward is not nn.Linear.forward:
-        got = type(model).__name__ if head is None else f"{type(model).__name__} whose head is a {type(head).__name__}"
-        raise InvalidArgument("model", got, "a Hugging Face causal language model with a linear head")
+        found = "no head" if head is None else f"a head of the class {type(head).__name__}"
+        problem = f"{type(model).__name__} has {found}"
+        raise Unsupported("model", problem, "a Hugging Face causal language model with a linear head is needed")
     return head
 
 

@@ -82,7 +82,7 @@ def _scaled() -> object:
 
 def test_bad_sequences_are_named() -> None:
     model = tiny_model()
-    with pytest.raises(InvalidArgument, match="at least one TokenSequence"):
+    with pytest.raises(InvalidArgument, match="give at least one TokenSequence"):
         sequence_log_probs(model, [])
     with pytest.raises(InvalidArgument, match="token ids below 23"):
         sequence_log_probs(model, [TokenSequence((1, 23), 1)])
