@@ -93,9 +93,9 @@ class Figure:
         """Register a check; the first line of its docstring says what the figure must show."""
         says = (inspect.getdoc(holds) or "").split("\n")[0]
         if not says:
-            raise InvalidArgument("holds", holds.__name__, "a check with a docstring that says what must be seen")
+            raise InvalidArgument("holds", f"the check {holds.__name__} needs a docstring that says what must be seen")
         if any(check.name == holds.__name__ for check in self.checks):
-            raise InvalidArgument("holds", holds.__name__, "a name that no other check of the figure has")
+            raise InvalidArgument("holds", f"the figure has a check {holds.__name__} already; choose another name")
         self.checks.append(Check(holds.__name__, says, holds))
         return holds
 
@@ -141,11 +141,11 @@ def figure(
 
     def register(compute: Callable[..., Arrays]) -> Figure:
         if key in FIGURES:
-            raise InvalidArgument("key", key, "a key that no other figure has")
+            raise InvalidArgument("key", f"there is a figure {key} already; choose another key")
         made = Figure(key, title, source, caption, differs, claims, compute, accuracy or {})
         missing = [name for name, default in made.settings.items() if default is inspect.Parameter.empty]
         if missing:
-            raise InvalidArgument("compute", missing, "settings that all have defaults")
+            raise InvalidArgument("compute", f"its arguments {', '.join(missing)} need defaults")
         FIGURES[key] = made
         return made
 

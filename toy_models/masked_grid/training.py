@@ -145,9 +145,8 @@ def train(methods: Sequence[str], masks: Sequence[float], seeds: Sequence[int], 
         (torch.Size([2, 20, 20]), True)
     """
     if not len(methods) == len(masks) == len(seeds) or not len(methods):
-        raise InvalidArgument(
-            "methods", len(methods), f"as many as masks ({len(masks)}) and seeds ({len(seeds)}), >= 1"
-        )
+        counts = f"{len(methods)} methods, {len(masks)} masks and {len(seeds)} seeds"
+        raise InvalidArgument("methods", f"there are {counts}; give one of each for every run, and at least one run")
     for method in methods:
         if method not in METHODS:
             raise InvalidArgument("methods", method, f"one of {', '.join(METHODS)}")
@@ -264,10 +263,11 @@ def train_batch(batch: dict[str, Any]) -> dict[str, np.ndarray]:
 
 def _one(name: str, value: Any) -> Any:
     if name not in Setting.__dataclass_fields__:
-        raise InvalidArgument("batch", name, f"method, mask, seed, {', '.join(Setting.__dataclass_fields__)}")
+        allowed = f"names of settings: method, mask, seed, {', '.join(Setting.__dataclass_fields__)}"
+        raise InvalidArgument("batch", name, allowed)
     different = np.unique(value).tolist()
     if len(different) > 1:
         raise InvalidArgument(
-            name, different, f"one value in a batch; to sweep it, pass sweep(..., static=({name!r},))"
+            name, f"it must be one value for all runs of a batch; name it in sweep(static=({name!r},))"
         )
     return different[0]
