@@ -19,7 +19,7 @@ from typing import Any
 from dynamics.errors import InvalidArgument, check_count
 from theory.names import ShortNames
 from theory.proof.family import Family
-from theory.proof.settings import Numbers, setting
+from theory.proof.settings import Numbers, either, setting
 from theory.proof.symbols import NoSuchResponse
 
 MOST = 5  # responses, pairs or members: the numbers of a world grow with their square
@@ -189,14 +189,14 @@ def batch(pairs: int = 2, *, one_prompt: bool = False, tabular: bool = False) ->
     """Return every batch of weighted pairs of different responses, of any policy.
 
     ``b[0].A_w`` is the drive of the first pair's chosen response in the step on the whole batch, ``b.weight[0]`` the
-    pair's weight, ``b.kernel(b[0].chosen, b[1].rejected)`` any inner product. Each prompt has further responses, any
-    number of them, that are not named.
+    pair's weight, ``b.kernel(b[0].chosen, b[1].rejected)`` any inner product. A prompt may have other responses, any
+    number of them, or none.
 
     Args:
         pairs: number of pairs, 2 or more.
         one_prompt: whether all pairs belong to one prompt; otherwise each has a prompt of its own.
-        tabular: whether the policy is a tabular softmax over the named responses and one more for each prompt; of
-            different prompts no parameter is shared then.
+        tabular: whether the policy is a tabular softmax, with at most one other response for each prompt; different
+            prompts share no parameter then.
 
     Raises:
         InvalidArgument: a number of pairs that is none, or too large.
@@ -212,14 +212,28 @@ def batch(pairs: int = 2, *, one_prompt: bool = False, tabular: bool = False) ->
     where = "of one prompt" if one_prompt else "of different prompts"
     kind = "tabular softmax" if tabular else "policy"
 
-    def named_and_more(numbers: Numbers) -> Group:
-        prompts = [1 if one_prompt else 1 + k for k in range(pairs) for _ in "wl"]
-        p = shares(numbers, prompts)
-        scores = _tabular_scores(p, prompts) if tabular else free_scores(numbers, 2 * pairs)
-        return _batch(numbers, p, scores, prompts)
+    def case(alone: tuple[bool, ...]) -> Family:
+        def named(numbers: Numbers) -> Group:
+            prompts = [1 if one_prompt else 1 + k for k in range(pairs) for _ in "wl"]
+            p = shares(numbers, prompts, alone)
+            if tabular:
+                scores = _tabular_scores(p, prompts)
+            elif one_prompt:
+                scores = all_scores(numbers, p) if alone[0] else free_scores(numbers, 2 * pairs)
+            else:
+                scores = _scores_by_prompt(numbers, p, alone)
+            return _batch(numbers, p, scores, prompts)
 
-    named_and_more.__doc__ = f"every {kind}, {pairs} pairs {where}, and a response outside the pairs for each prompt"
-    return setting("named responses and others; p > 0, weights > 0, any scores")(named_and_more)
+        return setting(words)(named)
+
+    words = "p > 0, weights > 0, any scores; where a prompt has no other responses, sum p g = 0"
+    kinds = [(False,), (True,)] if one_prompt else list(product((False, True), repeat=pairs))
+    cases = {
+        ", ".join(f"prompt {k + 1} {'without' if one else 'with'} others" for k, one in enumerate(alone)): case(alone)
+        for alone in kinds
+    }
+    others = ", at most one response outside the pairs of a prompt" if tabular else ""
+    return either(f"every {kind}, {pairs} pairs {where}{others}", words, cases)
 
 
 def _batch(numbers: Numbers, p: Sequence[Any], scores: Any, prompts: Sequence[int]) -> Group:
@@ -329,15 +343,36 @@ def expected_force(p: Sequence[Any], reward: Sequence[Any], members: int) -> lis
     return force
 
 
-def shares(numbers: Numbers, prompts: Sequence[int]) -> list[Any]:
-    """Return probabilities of named responses; those of a prompt leave some mass for others."""
+def shares(numbers: Numbers, prompts: Sequence[int], alone: Sequence[bool] = ()) -> list[Any]:
+    """Return probabilities of named responses, in the order of their prompts.
+
+    Args:
+        numbers: where they come from.
+        prompts: the prompt of each response, from 1.
+        alone: for each prompt whether there are no other responses; otherwise some mass is left for them.
+    """
     left: dict[int, Any] = {}
     found = []
     for k, prompt in enumerate(prompts):
-        p = numbers.between(f"p_{k}", 0, left.get(prompt, 1))
-        left[prompt] = left.get(prompt, 1) - p
+        rest = left.get(prompt, 1)
+        last = prompt not in prompts[k + 1 :]
+        p = rest if last and prompt <= len(alone) and alone[prompt - 1] else numbers.between(f"p_{k}", 0, rest)
+        left[prompt] = rest - p
         found.append(p)
     return found
+
+
+def _scores_by_prompt(numbers: Numbers, p: Sequence[Any], alone: Sequence[bool]) -> list[list[Any]]:
+    """Return any scores of pairs of prompts of their own; where a pair is alone they are (1 - p) d and -p d."""
+    vectors = iter(free_scores(numbers, sum(1 if one else 2 for one in alone)))
+    rows = []
+    for k, one in enumerate(alone):
+        first = next(vectors)
+        if one:
+            rows += [[p[2 * k + 1] * a for a in first], [-p[2 * k] * a for a in first]]
+        else:
+            rows += [first, next(vectors)]
+    return rows
 
 
 def free_scores(numbers: Numbers, count: int, letter: str = "g") -> list[list[Any]]:

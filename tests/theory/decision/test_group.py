@@ -44,6 +44,18 @@ def test_the_scores_of_all_responses_balance() -> None:
             assert sum(b.change(y) for y in range(len(b))) == 0
 
 
+def test_a_prompt_without_other_responses_has_balanced_scores() -> None:
+    alone = 0
+    for seed in range(40):
+        b = batch(2).draw(random.Random(seed))
+        for k in range(2):
+            w, rejected = b[k].chosen, b[k].rejected
+            if b.p[w] + b.p[rejected] == 1:
+                alone += 1
+                assert all(b.p[w] * b.kernel(w, z) + b.p[rejected] * b.kernel(rejected, z) == 0 for z in range(4))
+    assert alone > 5
+
+
 def test_the_expected_advantage_has_its_closed_form() -> None:
     """For groups of G the expectation is (1 - 1/G) p_y (r_y - mean reward); enumeration must find it."""
     source = random.Random(2)
@@ -69,6 +81,12 @@ def test_a_sampled_group_estimates_the_gradient_of_the_mean_reward() -> None:
 
 CONJECTURES = [
     ("a pair rises against its rejected response in every batch", lambda b: b[0].A_w >= b[0].A_l, batch(2), "refuted"),
+    (
+        "two prompts without other responses: some mass is left",
+        lambda b: b.p[0] + b.p[1] < 1 or b.p[2] + b.p[3] < 1,
+        batch(2),
+        "refuted",
+    ),
     ("a tabular policy keeps prompts apart", lambda b: b[0].A_w >= b[0].A_l, batch(2, tabular=True), "proved"),
     (
         "the weighted margins of a batch rise together",
