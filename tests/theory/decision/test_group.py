@@ -106,12 +106,6 @@ CONJECTURES = [
         batch(2, tabular=True, one_prompt=True),
         "refuted",
     ),
-    (
-        "the margin of a pair of a table rises whatever other pairs there are",
-        lambda b: b[0].A_w >= b[0].A_l,
-        batch(2, tabular=True, one_prompt=True),
-        "proved",
-    ),
     ("what is won is lost", lambda b: sum(b.c) == 0, preference_matrix(3), "proved"),
     (
         "the most useful of two responses has the larger force",
@@ -123,12 +117,6 @@ CONJECTURES = [
         "with two responses the more useful one rises",
         lambda b: not b.utility[0] > b.utility[1] or b.drive(0) >= 0,
         preference_matrix(2),
-        "proved",
-    ),
-    (
-        "the mean reward does not fall to first order",
-        lambda b: sum(b.change(y) * b.reward[y] for y in range(3)) >= 0,
-        sampled_group(3),
         "proved",
     ),
     (
