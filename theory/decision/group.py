@@ -17,6 +17,15 @@ from types import SimpleNamespace
 from typing import Any
 
 from dynamics.errors import InvalidArgument, check_count
+from theory.decision.scores import (
+    all_responses_of,
+    all_scores,
+    free_scores,
+    scores_by_prompt,
+    shares,
+    tabular_scores,
+    total,
+)
 from theory.names import ShortNames
 from theory.proof.family import Family
 from theory.proof.settings import Numbers, either, setting
@@ -79,7 +88,7 @@ class Group:
 
     def kernel(self, y: int, z: int) -> Any:
         """Return <g_y, g_z>."""
-        return _sum([a * b for a, b in zip(self._scores[y], self._scores[z], strict=True)])
+        return total([a * b for a, b in zip(self._scores[y], self._scores[z], strict=True)])
 
     def squared_norm(self, y: int) -> Any:
         """Return |g_y|^2."""
@@ -87,7 +96,7 @@ class Group:
 
     def drive(self, y: int) -> Any:
         """Return A_y = sum_i c_i <g_y, g_i>, the first-order change of log pi(y)."""
-        return _sum([c * self.kernel(y, i) for i, c in enumerate(self._force)])
+        return total([c * self.kernel(y, i) for i, c in enumerate(self._force)])
 
     def log_change(self, y: int) -> Any:
         """Return the drive."""
@@ -217,11 +226,11 @@ def batch(pairs: int = 2, *, one_prompt: bool = False, tabular: bool = False) ->
             prompts = [1 if one_prompt else 1 + k for k in range(pairs) for _ in "wl"]
             p = shares(numbers, prompts, alone)
             if tabular:
-                scores = _tabular_scores(p, prompts)
+                scores = tabular_scores(p, prompts)
             elif one_prompt:
                 scores = all_scores(numbers, p) if alone[0] else free_scores(numbers, 2 * pairs)
             else:
-                scores = _scores_by_prompt(numbers, p, alone)
+                scores = scores_by_prompt(numbers, p, alone)
             return _batch(numbers, p, scores, prompts)
 
         return setting(words)(named)
@@ -264,10 +273,10 @@ def preference_matrix(responses: int = 3, *, tabular: bool = False) -> Family:
         raise InvalidArgument("responses", responses, f"a whole number from 2 to {MOST}")
 
     def all_responses(numbers: Numbers) -> Matrix:
-        p, scores = _all_of_them(numbers, responses, tabular)
+        p, scores = all_responses_of(numbers, responses, tabular)
         utility = tuple(numbers.positive(f"t_{k}") for k in range(responses))
         wins = [
-            _sum(
+            total(
                 [
                     p[i] * p[j] * (utility[i] - utility[j]) / (utility[i] + utility[j])
                     for j in range(responses)
@@ -314,7 +323,7 @@ def sampled_group(responses: int = 3, members: int = 2, *, tabular: bool = False
             raise InvalidArgument(name, value, f"a whole number from 2 to {MOST}")
 
     def expected(numbers: Numbers) -> Group:
-        p, scores = _all_of_them(numbers, responses, tabular)
+        p, scores = all_responses_of(numbers, responses, tabular)
         reward = tuple(numbers.real(f"r_{k}") for k in range(responses))
         return Group(p, scores, expected_force(p, reward, members), numbers=SimpleNamespace(reward=reward))
 
@@ -337,85 +346,10 @@ def expected_force(p: Sequence[Any], reward: Sequence[Any], members: int) -> lis
         weight = p[group[0]]
         for i in group[1:]:
             weight = weight * p[i]
-        mean = _sum([reward[i] for i in group]) / members
+        mean = total([reward[i] for i in group]) / members
         for i in group:
             force[i] = force[i] + weight * (reward[i] - mean) / members
     return force
-
-
-def shares(numbers: Numbers, prompts: Sequence[int], alone: Sequence[bool] = ()) -> list[Any]:
-    """Return probabilities of named responses, in the order of their prompts.
-
-    Args:
-        numbers: where they come from.
-        prompts: the prompt of each response, from 1.
-        alone: for each prompt whether there are no other responses; otherwise some mass is left for them.
-    """
-    left: dict[int, Any] = {}
-    found = []
-    for k, prompt in enumerate(prompts):
-        rest = left.get(prompt, 1)
-        last = prompt not in prompts[k + 1 :]
-        p = rest if last and prompt <= len(alone) and alone[prompt - 1] else numbers.between(f"p_{k}", 0, rest)
-        left[prompt] = rest - p
-        found.append(p)
-    return found
-
-
-def _scores_by_prompt(numbers: Numbers, p: Sequence[Any], alone: Sequence[bool]) -> list[list[Any]]:
-    """Return any scores of pairs of prompts of their own; where a pair is alone they are (1 - p) d and -p d."""
-    vectors = iter(free_scores(numbers, sum(1 if one else 2 for one in alone)))
-    rows = []
-    for k, one in enumerate(alone):
-        first = next(vectors)
-        if one:
-            rows += [[p[2 * k + 1] * a for a in first], [-p[2 * k] * a for a in first]]
-        else:
-            rows += [first, next(vectors)]
-    return rows
-
-
-def free_scores(numbers: Numbers, count: int, letter: str = "g") -> list[list[Any]]:
-    """Return any scores: a triangle of coordinates, which gives every matrix of inner products."""
-    return [[numbers.real(f"{letter}_{i}{j}") if j <= i else Fraction(0) for j in range(count)] for i in range(count)]
-
-
-def all_scores(numbers: Numbers, p: Sequence[Any], letter: str = "g") -> list[list[Any]]:
-    """Return any scores of all responses, with sum p g = 0: features less their mean."""
-    zero = [Fraction(0)] * (len(p) - 1)
-    return _centred(p, [*free_scores(numbers, len(p) - 1, letter), zero])
-
-
-def _all_of_them(numbers: Numbers, count: int, tabular: bool) -> tuple[list[Any], list[list[Any]]]:
-    """Return the probabilities of all responses and their scores."""
-    p = shares(numbers, [1] * (count - 1))
-    p.append(1 - _sum(p))
-    if not tabular:
-        return p, all_scores(numbers, p)
-    return p, _centred(p, [[Fraction(int(i == j)) for j in range(count)] for i in range(count)])
-
-
-def _centred(p: Sequence[Any], features: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    mean = [_sum([q * row[k] for q, row in zip(p, features, strict=True)]) for k in range(len(features[0]))]
-    return [[a - m for a, m in zip(row, mean, strict=True)] for row in features]
-
-
-def _tabular_scores(p: Sequence[Any], prompts: Sequence[int]) -> list[list[Any]]:
-    """Return the scores of a tabular softmax over the named responses and one more of each prompt."""
-    kinds = sorted(set(prompts))
-    rest = {k: 1 - _sum([q for q, prompt in zip(p, prompts, strict=True) if prompt == k]) for k in kinds}
-    rows = []
-    for i, prompt in enumerate(prompts):
-        own = [int(i == j) - p[j] if prompts[j] == prompt else Fraction(0) for j in range(len(p))]
-        rows.append([*own, *(-rest[k] if k == prompt else Fraction(0) for k in kinds)])
-    return rows
-
-
-def _sum(terms: Sequence[Any]) -> Any:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
 
 
 def _text(value: Any) -> str:
