@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from dynamics.errors import InvalidArgument, check_count, check_kind
-from theory.decision.asked import asked
+from theory.decision.asked import asked, predicate_of
 from theory.decision.recipes import KINDS, Bounds, Recipe, draw, shrink, small_recipes, within_bounds
 from theory.proof.searched import holds_at
 from theory.worlds import World
@@ -57,9 +57,9 @@ class Falsification:
 
 
 def falsify(
-    conjecture: Callable[[World], bool],
+    conjecture: Callable[[World], bool] | str,
     *,
-    given: Callable[[World], bool] | None = None,
+    given: Callable[[World], bool] | str | None = None,
     kinds: tuple[str, ...] = KINDS,
     max_examples: int = 1000,
     within: Bounds | None = None,
@@ -97,8 +97,8 @@ def falsify(
         not falsified in 300 worlds (tabular softmax, log-linear, log-linear with a base measure; 2 to 3 responses,
         weights 1 to 100, up to 3 features from -4 to 4, e^theta = a/b with a, b up to 6)
     """
-    statement = asked("conjecture", conjecture)
-    premise = None if given is None else asked("given", given)
+    statement = asked("conjecture", predicate_of("conjecture", conjecture))
+    premise = None if given is None else asked("given", predicate_of("given", given))
     check_kind("kinds", kinds, tuple, "a tuple of kinds")
     if not kinds or any(not isinstance(k, str) or k not in KINDS for k in kinds):
         raise InvalidArgument("kinds", kinds, f"some of {KINDS}")

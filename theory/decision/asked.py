@@ -6,11 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 from dynamics.errors import InvalidArgument, check_kind
+from theory.decision.written import Written
 from theory.proof.checks import truth_value
 from theory.proof.reading import check_reading
 from theory.proof.symbols import NotAStatement
 
 Predicate = Callable[..., Any]
+
+
+def predicate_of(argument: str, value: Any) -> Any:
+    """Return a predicate: a text such as ``"A_w >= 0"`` is read, anything else is left as it is.
+
+    Example:
+        >>> from theory.worlds import World
+        >>> predicate_of("conjecture", "A_w >= A_l")(World.log_linear([[0], [1]], at=[3]))
+        True
+    """
+    return Written(value, argument) if isinstance(value, str) else value
 
 
 def asked(argument: str, predicate: Any) -> Callable[[Any], bool]:

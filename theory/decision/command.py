@@ -45,7 +45,6 @@ def main(
     from dynamics.errors import InvalidArgument  # noqa: PLC0415 - not needed for --help
     from theory.decision.decide import decide  # noqa: PLC0415
     from theory.decision.recipes import Bounds  # noqa: PLC0415
-    from theory.decision.written import Written  # noqa: PLC0415
     from theory.proof.families import TWO_RESPONSES  # noqa: PLC0415
     from theory.worlds import LOG_LINEAR, TABULAR  # noqa: PLC0415
 
@@ -53,9 +52,9 @@ def main(
     kinds = {Kind.EVERY: None, Kind.TABULAR: TABULAR, Kind.LOG_LINEAR: LOG_LINEAR, Kind.TWO: TWO_RESPONSES}
     try:
         decision = decide(
-            Written(conjecture),
+            conjecture,
             kinds[over],
-            given=None if given is None else Written(given, "given"),
+            given=given,
             exists=exists,
             within=Bounds(responses=responses),
             worlds=worlds,

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from dynamics.errors import InvalidArgument, check_count, check_kind
-from theory.decision.asked import asked
+from theory.decision.asked import asked, predicate_of
 from theory.decision.recipes import KINDS, Bounds, Recipe, draw, shrink, small_recipes, within_bounds
 from theory.decision.result import PROVED, REFUTED, UNDECIDED, VACUOUS, Decision
 from theory.decision.sides import sides_of
@@ -70,10 +70,10 @@ class _Search:
 
 
 def decide(
-    conjecture: Callable[[Any], bool],
+    conjecture: Callable[[Any], bool] | str,
     over: Family | str | None = None,
     *,
-    given: Callable[[Any], bool] | None = None,
+    given: Callable[[Any], bool] | str | None = None,
     exists: bool = False,
     within: Bounds | None = None,
     worlds: int = 200,
@@ -83,7 +83,8 @@ def decide(
 
     Args:
         conjecture: a predicate of a world, in its short names (``w.A_w >= 0``) or the long ones
-            (``w.drive(w.chosen) >= 0``). It returns True or False.
+            (``w.drive(w.chosen) >= 0``). It returns True or False. A text is read as on the command line:
+            ``"drive(w) >= 0"``.
         over: what it is about: a kind of policies (``TABULAR``, ``LOG_LINEAR``, ``BASE_MEASURE`` of ``theory``), or a
             family of ``theory.proof`` or ``theory.decision.families``. Without it: every policy, or every log-linear
             one if the conjecture takes an exact step, ``w.after(...)``.
@@ -102,15 +103,16 @@ def decide(
             with floats, or answers differently when it is asked twice; ``over`` is no kind of worlds.
 
     Example:
-        >>> print(decide(lambda w: w.A_w >= w.A_l).verdict)
-        proved
+        >>> decide(lambda w: w.A_w >= w.A_l).verdict, decide("A_w >= A_l").verdict
+        ('proved', 'proved')
         >>> print(decide(lambda w: w.D_w >= w.D_l).sides[0])
         not D_w >= D_l: 21/169 < 24/169
         >>> decide(lambda w: w.A_w < 0 < w.A_l).verdict, decide(lambda w: w.A_w < 0 < w.A_y, exists=True).verdict
         ('refuted', 'proved')
     """
-    said = asked("conjecture", conjecture)
-    premise = None if given is None else asked("given", given)
+    what, where_true = predicate_of("conjecture", conjecture), predicate_of("given", given)
+    said = asked("conjecture", what)
+    premise = None if given is None else asked("given", where_true)
     families = _families(over)
     check_kind("exists", exists, bool, "True or False")
     if within is not None:
@@ -118,10 +120,10 @@ def decide(
     check_count("worlds", worlds)
     check_count("seed", seed, minimum=0)
     bounds = within or Bounds()
-    statement = Negation(conjecture) if exists else conjecture
-    result = Decision(UNDECIDED, families[0].name, exists=exists, premise=given is not None, text=_text(conjecture))
+    statement = Negation(what) if exists else what
+    result = Decision(UNDECIDED, families[0].name, exists=exists, premise=given is not None, text=_text(what))
     try:
-        family, proof = _asked_prover(statement, given, families)
+        family, proof = _asked_prover(statement, where_true, families)
     except (NotAStatement, Impure) as problem:
         _complain(premise, said)  # says which of the two it is
         raise InvalidArgument("conjecture", str(problem)) from None
@@ -133,12 +135,12 @@ def decide(
     else:
         result = replace(result, assumes=proof.assumes, cases=proof.cases, reason=_why(proof, family))
         if proof.verdict in (PROVED, VACUOUS):
-            return _agreed(result, proof, found, search, (statement, family, given))
+            return _agreed(result, proof, found, search, (statement, family, where_true))
         if proof.verdict == REFUTED and (found is None or not _has_small_worlds(family)):
-            made = _constructed(result, conjecture, statement, family, given)
+            made = _constructed(result, what, statement, family, where_true)
             if found is None or made.case is not None:
                 return made
-    return result if found is None else _shown(result, conjecture, found)
+    return result if found is None else _shown(result, what, found)
 
 
 def _families(over: Family | str | None) -> tuple[Family, ...]:

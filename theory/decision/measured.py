@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from dynamics.errors import InvalidArgument
-from theory.decision.asked import asked
+from theory.decision.asked import asked, predicate_of
 from theory.decision.sides import OPPOSITE, Side, Traced, traced
 from theory.names import ShortNames
 from theory.proof import balls
@@ -169,11 +169,11 @@ class Measurement:
 
 
 def measure(
-    conjecture: Callable[[Any], bool],
+    conjecture: Callable[[Any], bool] | str,
     model: CausalLM,
     pairs: Iterable[Sequence[TokenSequence]],
     *,
-    given: Callable[[Any], bool] | None = None,
+    given: Callable[[Any], bool] | str | None = None,
     **options: Any,
 ) -> Measurement:
     r"""Read a conjecture on the kernel of a language model, pair by pair.
@@ -203,8 +203,8 @@ def measure(
     from dynamics.language_model import sequence_kernel  # noqa: PLC0415 - torch
     from dynamics.language_model.precision import ROUNDING  # noqa: PLC0415
 
-    said = asked("conjecture", conjecture)
-    premise = None if given is None else asked("given", given)
+    said = asked("conjecture", predicate_of("conjecture", conjecture))
+    premise = None if given is None else asked("given", predicate_of("given", given))
     if not isinstance(pairs, Iterable) or hasattr(pairs, "__array__"):
         raise InvalidArgument("pairs", pairs, "a list of pairs (chosen, rejected), each a TokenSequence")
     found = []

@@ -103,6 +103,8 @@ class Decision:
     def footnotes(self) -> list[str]:
         """Return what was assumed and what was searched, where that matters."""
         notes = []
+        if self.algebraic and self.reason:
+            notes.append(self.reason.replace(" of the counterexample", ""))
         if self.assumes and self.case is None:
             notes.append(f"assumed: {self.assumes}")
         if self.verdict == UNDECIDED or self.premise:

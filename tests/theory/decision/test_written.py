@@ -10,6 +10,7 @@ from hypothesis import given, strategies as st
 from typer.testing import CliRunner
 
 from dynamics.errors import InvalidArgument
+from theory import decide, falsify
 from theory.decision.command import app
 from theory.decision.recipes import KINDS, Bounds, draw
 from theory.decision.written import NAMES, Written
@@ -94,6 +95,14 @@ def test_the_command(arguments: list[str], code: int, shown: str) -> None:
     result = RUN.invoke(app, [*arguments, "--worlds", "5"])
     assert result.exit_code == code, result.output
     assert shown in result.output
+
+
+def test_a_text_is_a_conjecture_everywhere() -> None:
+    assert decide("D_w >= D_l", given="wl <= 0", worlds=5).verdict == "proved"
+    assert falsify("D_w >= D_l", max_examples=400)
+    for call in (decide, falsify):
+        with pytest.raises(InvalidArgument, match=r"^given: "):
+            call("D_w >= D_l", given="nonsense")
 
 
 def test_a_certificate_from_the_command(tmp_path) -> None:
