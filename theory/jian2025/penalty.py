@@ -9,7 +9,7 @@ from theory.claim import CONDITIONALLY, FALSE, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED, FAILS
 from theory.jian2025.cases import NEAR
 from theory.proof import Named, exp, log, same, setting
-from theory.statement import claims_of
+from theory.statement import ALL_CASES, claims_of
 
 claim = claims_of("jian2025")
 
@@ -128,6 +128,11 @@ def slope_at_the_feasible_point(W, beta, penalty, half=F(1, 2)):
     return same(sp.diff(loss, W).subs(W, 0), -half * beta)
 
 
+def is_stationary(c, penalty=2):
+    """Both losses are convex in W, so that this is the minimiser."""
+    return 1 / (1 + c.odds) == penalty * (c.odds / (1 + c.odds) - F(1, 2))
+
+
 def leading_order(W, e, beta, times=2):
     """e = 1 / lambda, W(0) = 0; the derivative of the root of e beta sigma(-beta W) - (sigma(W) - 1/2)."""
     gap = e * beta / (1 + sp.exp(beta * W)) - (1 / (1 + sp.exp(-W)) - sp.Rational(1, 2))
@@ -135,6 +140,7 @@ def leading_order(W, e, beta, times=2):
 
 
 eq_9.false(at=Example(F(2)), true_at=Example(F(1)))
+eq_9.evaluated([Example(F(2))], of=is_stationary, meaning=ALL_CASES, role=FAILS, wrong={"penalty": 3})
 eq_9.derived(of=slope_at_the_feasible_point, symbols={"W": "real"}, role=FAILS, wrong={"half": F(11, 20)})
 eq_9.proved(over=penalised, role=CONDITIONAL, wrong={"times": NEAR})
 eq_9.proved(
