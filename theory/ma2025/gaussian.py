@@ -126,7 +126,7 @@ lemma_2.false(at=Bandit.of([3, 2, 1], q=[1, 1, 1], asked=[2, 1, 1]), true_at=PLA
 lemma_2.by_induction(of=is_beta_less_alpha, **others, role=CONDITIONAL, wrong={"twice": 2})
 lemma_2.derived(of=uniform, role=CONDITIONAL, wrong={"power": 2})
 lemma_2.derived(of=kappa, role=CONDITIONAL, wrong={"power": 2})
-RANGES = "2 to 5 responses, whole numbers up to 12"
+RANGES = "2 to 8 responses, whole numbers up to 12"
 lemma_2.unrefuted(plain_bandit, given=as_assumed, wrong={"twice": 2}, ranges=RANGES, worlds=200, also=True)
 
 

@@ -23,7 +23,7 @@ UNLIKELY_WINNER = Bandit.of([1, 3], q=[1, 1])  # with the pair (0, 1): the chose
 LIKELY_WINNER = Bandit.of([3, 1], q=[1, 1])
 EVEN_PAIR = Bandit.of([1, 1], q=[1, 1])
 COIN_TOSSES = Bandit.of([1, 3], q=[1, 1], ref=[1, 3])  # labels are coin tosses, and training has not begun
-RANGES = "2 to 5 responses, whole numbers up to 12, beta from 1 to 3"
+RANGES = "2 to 8 responses, whole numbers up to 12, beta from 1 to 3"
 
 
 def kind(chosen: Any, rejected: Any) -> str:
