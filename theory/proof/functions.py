@@ -10,6 +10,7 @@ in balls.
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import combinations_with_replacement
 from typing import Any
 
 from theory.proof import balls
@@ -125,12 +126,12 @@ def _tell(t: Number, value: Number) -> None:
         run.trail.append((t < s).term == (value < other).term)
         run.trail.append((t > s).term == (value > other).term)
         run.trail.append(z3.Implies((t + s == 0).term, (value * other == 1).term))
-    known = [(a, v) for _, a, v in run.functions] + [(t, value)]
-    for k, (a, x) in enumerate(known):
-        for b, y in known[k:]:
-            for c, z in known:
-                if any(point.term.eq(t.term) for point in (a, b, c)) and _vanishes(z3, a + b - c):
-                    run.assume(x * y == z)
+    earlier, new = [(a, v) for _, a, v in run.functions], (t, value)
+    sums = [(new, b, c) for b in [*earlier, new] for c in earlier]  # t + b = c
+    sums += [(a, b, new) for a, b in combinations_with_replacement(earlier, 2)]  # a + b = t
+    for (a, x), (b, y), (c, z) in sums:
+        if _vanishes(z3, a + b - c):
+            run.assume(x * y == z)
     run.functions.append(("exp", t, value))
 
 
