@@ -1,29 +1,16 @@
-"""Every margin m with e^-m and W = e^(-1-W), and the losses SiLU(-m) and -log sigma(m) with their slopes in m."""
+"""The decorator of the claims of sun2025, and every margin m beside W = W(1/e)."""
 
-from theory.proof import Named, exp, omega, setting
+from theory.proof import Named, omega, setting
 from theory.statement import claims_of
+from theory.sun2025.silu import touch
 
 claim = claims_of("sun2025")
 
 
-@setting("any margin m; falling = e^-m; W = e^(-1 - W)")
+@setting("any margin m; W + log W = -1, which is W = W(1/e); e^t is known at 1 + W")
 def any_margin(numbers):
     """Every margin."""
     m = numbers.real("m")
     lambert = omega(0 * m - 1)
-    return Named(m=m, falling=exp(-m), W=lambert, rising=exp(1 + lambert))  # the tangent there is that of the bounds
-
-
-def silu_loss(c):
-    """Return SiLU(-m) = -m sigma(-m)."""
-    return -c.m * logistic_push(c)
-
-
-def logistic_push(c):
-    """Return sigma(-m), minus the slope of the logistic loss."""
-    return c.falling / (1 + c.falling)
-
-
-def silu_push(c):
-    """Return sigma(-m) (1 - m sigma(m)), minus the slope of SPO."""
-    return logistic_push(c) * (1 - c.m / (1 + c.falling))
+    touch(1 + lambert)
+    return Named(m=m, W=lambert)

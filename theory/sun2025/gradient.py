@@ -8,8 +8,9 @@ from dynamics import SelfPO, SimPO
 from theory.claim import PROVED
 from theory.proof import exp, same, setting
 from theory.proof.losses import loss_in_symbols
-from theory.sun2025.axis import any_margin, claim, logistic_push, silu_push
+from theory.sun2025.axis import any_margin, claim
 from theory.sun2025.curves import sigma, silu
+from theory.sun2025.silu import sigma as sigma_at, silu as silu_at, silu_slope
 
 POLICY = {"lw": "function", "ll": "function"}  # log pi of both responses along any direction of the parameters
 
@@ -101,7 +102,7 @@ def figure_7(c, shift=0):
     Proof: By sun2025.push-ratio the second slope has the sign of $m\sigma(m)-1$, that is of $m-1-e^{-m}$, which rises
     and is 0 at $1+W$.
     """
-    return -logistic_push(c) < 0 and (-silu_push(c) < 0) == (c.m < 1 + c.W + shift)
+    return -sigma_at(-c.m) < 0 and (-silu_slope(-c.m) < 0) == (c.m < 1 + c.W + shift)
 
 
 figure_7.proved(over=any_margin, wrong={"shift": F(1, 10)}).rests_on(push_ratio)
@@ -116,7 +117,7 @@ def push_sizes(c, most=1):
     Proof: The quotient is $1-\mathrm{SiLU}(m)$ (sun2025.push-ratio), and $e^{-m}\ge W^{-1}(-m-W)$, the tangent at
     $-m=1+W$.
     """
-    quotient = 1 - c.m / (1 + c.falling)
+    quotient = 1 - silu_at(c.m)
     harder = c.m > 1 + c.W or (abs(quotient) > 1) == (c.m < 0)
     return harder and quotient <= most + c.W and (quotient == 1 + c.W) == (c.m == -1 - c.W)
 
@@ -133,11 +134,7 @@ def pull_back(m, most=F(999, 10000)):
     Proof: The force is $\sigma(-m)(m\sigma(m)-1)$ with $\sigma(-m)\sim e^{-m}$: negative for $m\le 1$, enclosed from
     1 to 40, and below $m\,e^{-m}\le m/(1+m/2)^2$ beyond.
     """
-    return pull(m) < most
-
-
-def pull(m):
-    return (m / (1 + exp(-m)) - 1) / (1 + exp(m))
+    return -silu_slope(-m) < most
 
 
 @setting("m <= 1, or m >= 40")
@@ -149,11 +146,7 @@ def elsewhere(numbers):
 
 def weak_elsewhere(m, most=F(999, 10000)):
     half = exp(m / 2)
-    return (m / (1 + exp(-m)) - 1) / (1 + half**2) < most
-
-
-def strong_at(m=F(12, 5), least=F(998, 10000)):
-    return pull(m) > least
+    return (silu_at(m) - 1) / (1 + half**2) < most
 
 
 def tail(m, times=1):
@@ -162,11 +155,13 @@ def tail(m, times=1):
 
 
 def values(second=F(41, 10**5)):
-    near_5, near_10 = abs(pull(F(5)) - F(265, 10**4)), abs(pull(F(10)) - second)
+    near_5, near_10 = (abs(-silu_slope(-m) - pull) for m, pull in ((F(5), F(265, 10**4)), (F(10), second)))
     return near_5 < F(5, 10**5) and near_10 < F(5, 10**6)
 
 
-pull_back.enclosed(1, 40, wrong={"most": F(98, 1000)}).enclosed(of=strong_at, wrong={"m": F(5, 2)})
+pull_back.enclosed(1, 40, wrong={"most": F(98, 1000)}).enclosed(
+    of=lambda m=F(12, 5): -silu_slope(-m) > F(998, 10000), wrong={"m": F(5, 2)}
+)
 pull_back.proved(over=elsewhere, of=weak_elsewhere, wrong={"most": F(-1, 10)})
 pull_back.derived(of=tail, wrong={"times": F(11, 10)})
 pull_back.enclosed(of=values, wrong={"second": F(42, 10**5)}, also=True)

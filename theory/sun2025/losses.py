@@ -6,11 +6,12 @@ import sympy as sp
 
 from dynamics import DPO, IPO, Hinge, SelfPO
 from theory.claim import CONDITIONALLY, MISPRINT, PROVED
-from theory.evidence import CORRECTED, FAILS
+from theory.evidence import CONDITIONAL, CORRECTED, FAILS
 from theory.proof import Named, exp, log, power, same, world_of
 from theory.proof.losses import loss_in_symbols
-from theory.sun2025.axis import any_margin, claim, silu_loss
+from theory.sun2025.axis import any_margin, claim
 from theory.sun2025.curves import sigma, silu, softplus
+from theory.sun2025.silu import silu as silu_at
 
 
 @claim("eq-1", "Eq. (1)", PROVED)
@@ -28,15 +29,9 @@ def eq_1(p, q, ref_p, ref_q, beta, sign=1):
 
 eq_1.derived(wrong={"sign": F(11, 10)})
 
-EDGE = "pi_w, pi_l >= 0; ref_w, ref_l, beta > 0"
-NONNEGATIVE, POSITIVE = dict.fromkeys(("w", "l"), "nonnegative"), dict.fromkeys(("ref_w", "ref_l", "beta"), "positive")
-with_edge = world_of(EDGE, **NONNEGATIVE, **POSITIVE)
-
-
-def odds_against(c):
-    """Return e^-z = [(pi_l / ref_l) / (pi_w / ref_w)]^beta, also where pi_l = 0."""
-    ratio = c.l / c.ref_l / (c.w / c.ref_w)
-    return power(ratio, c.beta) if ratio != 0 else 0 * ratio
+with_edge = world_of(
+    "w, l >= 0, over those of the reference; beta > 0", **dict.fromkeys("wl", "nonnegative"), beta="positive"
+)
 
 
 @claim("eq-2", "Eq. (2)", CONDITIONALLY)
@@ -47,12 +42,12 @@ def eq_2(c, least=1):
     Because: At $\pi(y_w)=0$ as well the ratio is 0/0 and the loss has no value. No softmax attains the minimum.
     Proof: $e^L=1+0=1$ there, and $e^L>1$ wherever $\pi(y_l)>0$.
     """
-    exponential = 1 + odds_against(c)
+    ratio = c.l / c.w
+    exponential = 1 + (power(ratio, c.beta) if ratio != 0 else 0 * ratio)
     return exponential >= least and (exponential == 1) == (c.l == 0)
 
 
-ONES = {"ref_w": F(1, 2), "ref_l": F(1, 2), "beta": F(1)}
-eq_2.false(at=Named(w=F(0), l=F(0), **ONES), true_at=Named(w=F(1), l=F(0), **ONES))
+eq_2.false(at=Named(w=F(0), l=F(0), beta=F(1)), true_at=Named(w=F(1), l=F(0), beta=F(1)))
 eq_2.proved(over=with_edge, given=lambda c: c.w > 0, wrong_given=lambda c: c.w >= 0)
 
 
@@ -68,11 +63,11 @@ def ratio_regardless(c, share=1):
 
 
 falling_together = world_of("0 < pi_l < 1, pi_w = pi_l^p, p >= 1", lambda c: (c.p >= 1,), l="share", p="positive")
-bounds = world_of("pi_w, pi_l, bound > 0", w="positive", l="positive", bound="positive")
+bounds = world_of("pi_w, pi_l, bound > 0", **dict.fromkeys(("w", "l", "bound"), "positive"))
 ratio_regardless.proved(
     over=falling_together, of=lambda c, most=1: power(c.l, c.p) / c.l <= most, role=FAILS, wrong={"most": F(9, 10)}
 )
-ratio_regardless.proved(over=bounds, given=lambda c: c.w > 0, wrong={"share": F(11, 10)})
+ratio_regardless.proved(over=bounds, role=CONDITIONAL, wrong={"share": F(11, 10)})
 
 
 @claim("unrelated-to-the-chosen", "Section 1, on the extreme case (rejected probability zero)", PROVED)
@@ -126,9 +121,12 @@ def both_may_fall(c, most=1):
     return log(1 + c.g * after) < most * log(1 + c.g * before)
 
 
-SHARES = "0 < a, b < 1; w, l > 0, the probabilities over those of the reference; beta > 0; g = e^gamma > 0"
-KINDS = {"a": "share", "b": "share", **dict.fromkeys(("w", "l", "g", "beta"), "positive")}
-both_may_fall.proved(over=world_of(SHARES, **KINDS), wrong={"most": F(9, 10)})
+pairs = world_of(
+    "0 < a, b < 1; w, l > 0, the probabilities over those of the reference; beta > 0; g = e^gamma > 0",
+    **dict.fromkeys("ab", "share"),
+    **dict.fromkeys(("w", "l", "g", "beta"), "positive"),
+)
+both_may_fall.proved(over=pairs, wrong={"most": F(9, 10)})
 
 
 @claim("levels-unconstrained", "not in the paper; the same of its own loss", PROVED)
@@ -140,7 +138,8 @@ def levels_unconstrained(c, least=1):
     Proof: The loss sees the ratio alone: at $\log\pi(y_w)=\log\epsilon+(\gamma+1+W)/\beta$ the margin is $1+W$, and
     $\mathrm{SiLU}(-m)=-m/(1+e^m)$ is least there and nowhere else, by the tangent of $e^m$.
     """
-    return silu_loss(c) >= -least * c.W and (silu_loss(c) == -c.W) == (c.m == 1 + c.W)
+    loss = silu_at(-c.m)
+    return loss >= -least * c.W and (loss == -c.W) == (c.m == 1 + c.W)
 
 
 def margin_of_the_level(log_epsilon, beta, gamma, W, shift=0):
@@ -149,16 +148,14 @@ def margin_of_the_level(log_epsilon, beta, gamma, W, shift=0):
     return same(package, silu(-(1 + W + shift)))
 
 
-def leaves_room(c, most=1):
-    return (c.epsilon + c.rho * c.epsilon <= most) == (c.epsilon <= 1 / (1 + c.rho))
-
-
 levels_unconstrained.proved(over=any_margin, wrong={"least": F(9, 10)})
 levels_unconstrained.derived(
     of=margin_of_the_level, symbols={"log_epsilon": "negative", "gamma": "real"}, wrong={"shift": F(1, 10)}
 )
 levels_unconstrained.proved(
-    over=world_of("epsilon, rho > 0", epsilon="positive", rho="positive"), of=leaves_room, wrong={"most": F(11, 10)}
+    over=world_of("epsilon, rho > 0", epsilon="positive", rho="positive"),
+    of=lambda c, most=1: (c.epsilon + c.rho * c.epsilon <= most) == (c.epsilon <= 1 / (1 + c.rho)),
+    wrong={"most": F(11, 10)},
 )
 
 
@@ -192,7 +189,7 @@ def as_members(p, q, ref_p, ref_q, tau, times=2):
 
 steps = world_of("any x, step d and slope 0 < s < 1", x="real", d="real", s="share")
 gpo.proved(over=steps, wrong={"share": F(11, 10)}, lemma="convex")
-gpo.derived(of=as_members, symbols=dict.fromkeys(("p", "q", "ref_p", "ref_q"), "real"), wrong={"times": 1})
+gpo.derived(of=as_members, symbols=dict.fromkeys(("p", "q", "ref_p", "ref_q"), "real"), wrong={"times": F(21, 10)})
 
 
 # --- the preliminaries ---------------------------------------------------------------------------------------------

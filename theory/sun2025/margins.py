@@ -12,9 +12,11 @@ from dynamics.errors import check_positive
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL, FAILS
 from theory.proof import TABULAR, Named, exp, integral, omega, over_responses, same, setting, sums_of, world_of
-from theory.sun2025.axis import any_margin, claim, silu_push
+from theory.sun2025 import floor
+from theory.sun2025.axis import any_margin, claim
 from theory.sun2025.curves import sigma, silu
-from theory.sun2025.floor import FLOOR_CURVATURE, FLOOR_MARGIN, silu_slope
+from theory.sun2025.floor import FLOOR_CURVATURE, FLOOR_MARGIN
+from theory.sun2025.silu import sigma as sigma_at, silu_slope
 
 LIMIT_OF_STEPS = 2 / FLOOR_CURVATURE
 """2 (1 + W) / W = 9.1822: the largest learning_rate |grad m|^2 at which gradient descent settles at the floor."""
@@ -22,7 +24,7 @@ LIMIT_OF_STEPS = 2 / FLOOR_CURVATURE
 
 def push(margin: np.ndarray | float) -> np.ndarray:
     """Return -dL/dm = sigma(-m) (1 - m sigma(m)): the speed of a margin under gradient flow with |grad m| = 1."""
-    return silu_slope(-np.asarray(margin, dtype=float))
+    return floor.silu_slope(-np.asarray(margin, dtype=float))
 
 
 def shared_floor(ordinary: float, scale: float) -> float:
@@ -73,8 +75,8 @@ def settles(c, shift=0):
     $\|\nabla m\|^2=2\beta^2$. No absolute probability is held: sun2025.levels-unconstrained.
     Proof: The speed has the sign of $1+W-m$ (sun2025.figure-7); its slope at the fixed point is $-\mathrm{SiLU}''$.
     """
-    fixed = 1 + c.W + shift
-    return (silu_push(c) > 0) == (c.m < fixed) and (silu_push(c) < 0) == (c.m > fixed)
+    speed, fixed = silu_slope(-c.m), 1 + c.W + shift
+    return (speed > 0) == (c.m < fixed) and (speed < 0) == (c.m > fixed)
 
 
 def derivative_at_the_floor(order):
@@ -145,8 +147,7 @@ def prevents_over_optimisation(s, share=0):
 def margins(numbers, W):
     """Any number of pairs."""
     m = numbers.real("m")
-    c = Named(m=m, falling=exp(-m))
-    return Named(change=silu_push(c) * (m - 1 - W), distance=(m - 1 - W) ** 2)
+    return Named(change=silu_slope(-m) * (m - 1 - W), distance=(m - 1 - W) ** 2)
 
 
 def change_of_the_distance(pair, times=1):
@@ -183,28 +184,29 @@ def shared_parameters(c, shift=0):
     Proof: Up to $(1+W)/c$ both push $\theta$ up, from $1+W$ on both pull it back; the first rest point lies between. In
     numbers: the sum is positive up to 1.27835, or 1.278425, and negative at 1.27845, or 1.278475.
     """
-    total = c.many * silu_push(c) + c.scale * silu_push(c.last)
-    return (c.last.m > 1 + c.W or total > 0) and (c.m < 1 + c.W + shift or total < 0)
+    total, last = both_pushes(c.theta, c.many, c.scale), c.scale * c.theta
+    return (last > 1 + c.W or total > 0) and (c.theta < 1 + c.W + shift or total < 0)
+
+
+def both_pushes(theta, many, scale):
+    return many * silu_slope(-theta) + scale * silu_slope(-scale * theta)
 
 
 @setting("any theta; N > 0 pairs of margin theta, one of c theta, c > 1")
 def crowd(numbers):
     """Every crowd and every theta."""
     theta, many, scale = numbers.real("theta"), numbers.positive("N"), 1 + numbers.positive("more")
-    last = Named(m=scale * theta, falling=exp(-scale * theta))
-    return Named(m=theta, falling=exp(-theta), last=last, many=many, scale=scale, W=omega(0 * theta - 1))
+    return Named(theta=theta, many=many, scale=scale, W=omega(0 * theta - 1))
 
 
 def pushed_on(theta, many=100, scale=10):
-    first, last = (Named(m=k * theta, falling=exp(-k * theta)) for k in (1, scale))
-    return many * silu_push(first) + scale * silu_push(last) > 0
+    return both_pushes(theta, many, scale) > 0
 
 
 def pulled_back(theta=F(127845, 10**5), many=100, scale=10):
-    return not pushed_on(theta, many, scale)
+    return both_pushes(theta, many, scale) < 0
 
 
-SECOND = {"many": 10**4, "scale": 20}
 shared_parameters.proved(over=crowd, wrong={"shift": F(-1, 4)}, lemma="autonomous flow")
 shared_parameters.enclosed(0, F(127835, 10**5), of=pushed_on, wrong={"many": 1}, lemma="autonomous flow")
 shared_parameters.enclosed(of=pulled_back, wrong={"theta": F(127835, 10**5)})
@@ -212,7 +214,7 @@ shared_parameters.enclosed(
     0, F(1278425, 10**6), of=lambda theta, many=10**4: pushed_on(theta, many, 20), wrong={"many": 1}
 )
 shared_parameters.enclosed(
-    of=lambda theta=F(1278475, 10**6): pulled_back(theta, **SECOND), wrong={"theta": F(1278425, 10**6)}
+    of=lambda theta=F(1278475, 10**6): pulled_back(theta, 10**4, 20), wrong={"theta": F(1278425, 10**6)}
 )
 
 
@@ -224,7 +226,7 @@ def slow_return(start=12):
     Because: Beyond m = 2.4 the pull weakens exponentially: a margin that got there stays for a time of order $e^m/m$.
     Proof: Separate the variables; the integral is enclosed on 2000 pieces.
     """
-    time = integral(lambda m: (1 + exp(m)) / (m / (1 + exp(-m)) - 1), 2, start, 2000)
+    time = integral(lambda m: -1 / silu_slope(-m), 2, start, 2000)
     return abs(time - 16500) < 82
 
 
@@ -265,7 +267,7 @@ def limit_in_digits(digits=F(91822, 10**4)):
 def jump(later=F(86, 10)):
     path = [F(-10)]
     for _ in range(101):
-        path.append(path[-1] + 20 * silu_push(Named(m=path[-1], falling=exp(-path[-1]))))
+        path.append(path[-1] + 20 * silu_slope(-path[-1]))
     return abs(path[1] - 10) < F(5, 100) and abs(path[-1] - later) < F(5, 100)
 
 
@@ -324,16 +326,10 @@ def noisy_labels(c, room=0):
     least 1 from $1+W$ on, and rises between, since $\mathrm{SiLU}''(m)=\sigma(m)\sigma(-m)(2-m\tanh\frac m2)$ and
     $1+W<2$: it takes every value in $(0,1)$ once, there.
     """
-    slope, bend = bent(c)
+    slope, share = silu_slope(c.m), sigma_at(c.m)
+    bend = share * (1 - share) * (2 - c.m * (2 * share - 1))
     below, above = slope <= 0, slope >= 1
     return below == (c.m <= -1 - c.W) and above == (c.m >= 1 + c.W) and (below or above or bend > room)
-
-
-def bent(c):
-    """Return SiLU'(m) and SiLU''(m)."""
-    share = 1 / (1 + c.falling)
-    spread = share * (1 - share)
-    return share + c.m * spread, spread * (2 - c.m * (2 * share - 1))
 
 
 def in_closed_form(m, eta, sign=1):
@@ -347,8 +343,7 @@ def in_closed_form(m, eta, sign=1):
 def in_digits(third=F(12339, 10**4), half=F(5, 10**5)):
     """SiLU' passes through eta within 5e-5 of each printed number."""
     printed = ((F(7, 10), F(4113, 10**4)), (F(9, 10), F(9124, 10**4)), (F(99, 100), third))
-    ends = [[bent(Named(m=m + side, falling=exp(-m - side)))[0] for side in (-half, half)] for _, m in printed]
-    return all(low < eta < high for (low, high), (eta, _) in zip(ends, printed, strict=True))
+    return all(silu_slope(m - half) < eta < silu_slope(m + half) for eta, m in printed)
 
 
 noisy_labels.proved(over=any_margin, wrong={"room": F(1, 4)}, lemma="monotone, intermediate value")
