@@ -202,7 +202,13 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
 
         words = function.__doc__ or (assumes if "<" in function.__name__ else function.__name__.replace("_", " "))
         name = words.strip().split("\n")[0].rstrip(".")
-        return Family(name, assumes, (Case("", lambda run: function(_Symbols(run)), rebuild),), draw)
+
+        def say() -> str:
+            from theory.proof.words import words_of  # noqa: PLC0415 - words_of asks for the numbers of a setting
+
+            return words_of(function)
+
+        return Family(name, assumes, (Case("", lambda run: function(_Symbols(run)), rebuild),), draw, words=say)
 
     return make
 
@@ -286,6 +292,7 @@ def beside(family: Family, assumes: str) -> Callable[[Callable[[Numbers], Any]],
             tuple(map(paired, family.cases)),
             lambda source: (family.draw(source), numbers.draw(source)),
             tuple(map(paired, family.witnesses)),
+            lambda: f"{family.says()}; {numbers.says()}",
         )
 
     return make
