@@ -11,12 +11,12 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL, FAILS
-from theory.proof import Named, exp, log, omega, same, setting, sums_of
+from theory.proof import Named, exp, log, omega, same, setting, sums_of, touch
 from theory.sun2025.axis import claim
 from theory.sun2025.curves import M, X, logistic_loss, sigma as sigma_expression, silu as silu_expression
 from theory.sun2025.minimum import LAMBERT, at_the_minimum, silu_minimum
 from theory.sun2025.proposition_1 import mended as proposition_1_mended
-from theory.sun2025.silu import REAL, lambert, ln_2, relu, sigma, silu, silu_slope, softplus, touch
+from theory.sun2025.silu import REAL, lambert, ln_2, relu, sigma, silu, silu_slope, softplus
 from theory.sun2025.theorem_1 import theorem_1, theorem_1_assumption_free
 
 
@@ -258,7 +258,7 @@ def product_of_slopes(m, sign=1):
 
 
 gradients_disagree.derived(of=product_of_slopes, symbols={"m": M}, wrong={"sign": -1})
-gradients_disagree.proved(over=REAL, wrong={"more": F(1, 10)})
+gradients_disagree.proved(over=REAL, wrong={"more": F(1, 2)})
 
 
 @claim("what-the-bound-gives", "not in the paper; Section 3.2, what does follow from the bound", PROVED)

@@ -56,7 +56,7 @@ def falls_then_rises(x, more=0):
 
 
 silu_minimum.proved(over=REAL, wrong={"share": F(9, 10)})
-silu_minimum.proved(of=falls_then_rises, over=REAL, wrong={"more": F(1, 10)}, also=True)
+silu_minimum.proved(of=falls_then_rises, over=REAL, wrong={"more": F(1, 2)}, also=True)
 silu_minimum.enclosed(of=lambda digits="0.278465": rounds_to(omega(-1), digits), wrong={"digits": "0.278466"})
 
 

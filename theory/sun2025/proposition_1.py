@@ -6,10 +6,10 @@ import sympy as sp
 
 from theory.claim import MISPRINT, PROVED
 from theory.evidence import CORRECTED, FAILS
-from theory.proof import exp, same, world_of
+from theory.proof import exp, same, touch, world_of
 from theory.sun2025.axis import claim
 from theory.sun2025.curves import M, X, sigma, silu as silu_expression, softplus as softplus_expression
-from theory.sun2025.silu import REAL, ln_2, silu, softplus, touch
+from theory.sun2025.silu import REAL, ln_2, silu, softplus
 
 GAP = silu_expression(X) + sp.log(2) - softplus_expression(X)
 """f of Eq. 33."""

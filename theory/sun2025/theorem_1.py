@@ -9,10 +9,10 @@ from fractions import Fraction as F
 import sympy as sp
 
 from theory.claim import PROVED
-from theory.proof import Named, same, sums_of, world_of
+from theory.proof import Named, same, sums_of, touch, world_of
 from theory.sun2025.axis import claim
 from theory.sun2025.curves import sigma as sigma_expression
-from theory.sun2025.silu import REAL, sigma, softplus, touch
+from theory.sun2025.silu import REAL, sigma, softplus
 
 
 def constants(numbers):
