@@ -59,6 +59,7 @@ class Proof:
         queries: questions to the solver.
         counterexample: an exact world in which the statement is false, or None.
         reason: why it is not decided, or what is known of a counterexample that could not be written down.
+        algebraic: the numbers of a counterexample that could not be written down as fractions, in words, by name.
     """
 
     verdict: str
@@ -69,6 +70,7 @@ class Proof:
     queries: int
     counterexample: Any = None
     reason: str = ""
+    algebraic: tuple[tuple[str, str], ...] = ()
 
     def covers(self) -> str:
         """Return what was decided for: the kind of worlds, and the numbers of responses that were looked at."""
@@ -182,6 +184,7 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
         proved for every policy (n = 2, n >= 3): 2 paths
     """
     from theory.proof.reading import check_reading  # noqa: PLC0415
+    from theory.proof.refutation import algebraic  # noqa: PLC0415
 
     check_reading(predicate, *([given] if given else []))
     solver = Solver(work, record)
@@ -206,7 +209,7 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
             asserted = asserted or _says_something(path, case, predicate, given, change, solver)
             if path.false is None:
                 continue
-            answer, _ = solver.ask(path.false)
+            answer, model = solver.ask(path.false)
             if answer == "unsat":
                 continue
             if answer == "unknown":
@@ -220,7 +223,8 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
             if found is None and not sure:
                 unsure = unsure or reason
                 continue
-            return Proof(REFUTED, over.says(), over.assumes, tuple(names), paths, solver.queries, found, reason)
+            values = algebraic(model, path.run.names) if found is None and witness else ()
+            return Proof(REFUTED, over.says(), over.assumes, tuple(names), paths, solver.queries, found, reason, values)
     if "y" not in touched:
         names = [name.replace("n >= 4", "n >= 3") for name in names]
     if met and not asserted:
