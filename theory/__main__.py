@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 from textwrap import shorten
@@ -68,6 +69,8 @@ def main(
     ] = False,
 ) -> None:
     """Run the evidence of every claim and compare what it earns with the verdict written down.
+
+    python -m theory decide 'drive(w) >= 0' decides a conjecture of your own (decide --help).
 
     The exit code is 1 if any verdict is not reproduced, 2 for a key or a paper that does not exist.
     """
@@ -259,5 +262,15 @@ def _write(
         write_atomically(path, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))  # type: ignore[misc]
 
 
+def run(arguments: list[str]) -> None:
+    """Run the ledger, or with ``decide`` first decide a conjecture."""
+    if arguments[:1] == ["decide"]:
+        from theory.decision.command import app as decide_app  # noqa: PLC0415
+
+        decide_app(arguments[1:], prog_name="python -m theory decide")
+    else:
+        app(arguments, prog_name="python -m theory")
+
+
 if __name__ == "__main__":
-    app(prog_name="python -m theory")
+    run(sys.argv[1:])

@@ -14,6 +14,7 @@ from .families import (
     POLICY as POLICY,
     TABULAR as TABULAR,
     TWO_RESPONSES as TWO_RESPONSES,
+    of_size as of_size,
     with_step as with_step,
 )
 from .family import Case as Case, Family as Family

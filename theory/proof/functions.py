@@ -31,6 +31,8 @@ def sqrt(x: Any) -> Any:
     """
     if isinstance(x, Number):
         return x.run.root(x)
+    if hasattr(x, "applied"):  # a number that remembers its formula
+        return x.applied("sqrt")
     if isinstance(x, Ball):
         return balls.root(x)
     if isinstance(x, Surd):
@@ -41,6 +43,8 @@ def sqrt(x: Any) -> Any:
 def exp(x: Any) -> Any:
     """Return e^x."""
     if not isinstance(x, Number):
+        if hasattr(x, "applied"):
+            return x.applied("exp")
         return Fraction(1) if _is(x, 0) else balls.exp(x)
     for _, argument, value in x.run.functions:
         if argument.term.eq(x.term):
@@ -58,6 +62,8 @@ def log(x: Any) -> Any:
         NoValue: of a number that is not positive.
     """
     if not isinstance(x, Number):
+        if hasattr(x, "applied"):
+            return x.applied("log")
         return Fraction(0) if _is(x, 1) else balls.log(x)
     if x <= 0:
         raise NoValue("logarithm of a number that is not positive")

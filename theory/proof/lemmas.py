@@ -22,6 +22,7 @@ LEMMAS = {
     "compactness": "a continuous function attains its minimum on a closed and bounded set",
     "continuous partials": "a function whose partial derivatives exist and are continuous is differentiable",
     "order of limits": "if one function is at most another one near a point, so are their limits there",
+    "spectral": "a symmetric matrix has an orthonormal basis of eigenvectors",
     "linear system": "a system of linear equations whose rows are linearly independent has a solution",
     "LaSalle": "a bounded solution of u' = F(u), along which a differentiable function never rises, tends to the "
     "places at which that function stands still for ever",

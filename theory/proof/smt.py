@@ -59,6 +59,7 @@ class Proof:
         queries: questions to the solver.
         counterexample: an exact world in which the statement is false, or None.
         reason: why it is not decided, or what is known of a counterexample that could not be written down.
+        algebraic: the numbers of a counterexample that could not be written down as fractions, in words, by name.
     """
 
     verdict: str
@@ -69,6 +70,7 @@ class Proof:
     queries: int
     counterexample: Any = None
     reason: str = ""
+    algebraic: tuple[tuple[str, str], ...] = ()
 
     def covers(self) -> str:
         """Return what was decided for: the kind of worlds, and the numbers of responses that were looked at."""
@@ -182,6 +184,7 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
         proved for every policy (n = 2, n >= 3): 2 paths
     """
     from theory.proof.reading import check_reading  # noqa: PLC0415
+    from theory.proof.refutation import algebraic  # noqa: PLC0415
 
     check_reading(predicate, *([given] if given else []))
     solver = Solver(work, record)
@@ -206,7 +209,7 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
             asserted = asserted or _says_something(path, case, predicate, given, change, solver)
             if path.false is None:
                 continue
-            answer, _ = solver.ask(path.false)
+            answer, model = solver.ask(path.false)
             if answer == "unsat":
                 continue
             if answer == "unknown":
@@ -220,7 +223,8 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
             if found is None and not sure:
                 unsure = unsure or reason
                 continue
-            return Proof(REFUTED, over.says(), over.assumes, tuple(names), paths, solver.queries, found, reason)
+            values = algebraic(model, path.run.names) if found is None and witness else ()
+            return Proof(REFUTED, over.says(), over.assumes, tuple(names), paths, solver.queries, found, reason, values)
     if "y" not in touched:
         names = [name.replace("n >= 4", "n >= 3") for name in names]
     if met and not asserted:
@@ -317,9 +321,20 @@ def _says_something(
     if path.term is not None:
         return not any(solver.ask([*path.run.trail, z3.Not(excuse)])[0] == "unsat" for excuse in _excuses(path.term))
     forks, settled = [side for _, _, side in path.run.forks], path.run.settled
-    turned = [Run(solver.context, [*forks[:k], not forks[k]], lambda _: True) for k in range(len(forks))]
-    turned += [Run(solver.context, forks, lambda _: True, turn=k) for k in range(settled)]
-    return any(_follow(case, predicate, given, change, run).literal for run in turned)
+    turned = [(k, Run(solver.context, [*forks[:k], not forks[k]], lambda _: True)) for k in range(len(forks))]
+    turned += [(0, Run(solver.context, forks, lambda _: True, turn=k)) for k in range(settled)]
+    return any(_denies(_follow(case, predicate, given, change, run), k, solver) for k, run in turned)
+
+
+def _denies(path: _Path, fork: int, solver: Solver) -> bool:
+    """Return whether the statement is false on a path because of what was answered at a fork and after it."""
+    if path.literal or not path.assumed:
+        return path.literal
+    if path.term is None and path.false is not None:  # it has no value there
+        return False
+    answers = [asked if side else path.run.z3.Not(asked) for _, asked, side in path.run.forks[fork:]]
+    ending = [] if path.term is None else [path.term]
+    return solver.ask([*answers, *ending])[0] == "unsat"
 
 
 def _excuses(term: Any) -> list[Any]:

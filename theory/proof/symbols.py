@@ -32,6 +32,10 @@ class NotAStatement(TypeError):
     """A predicate that returns no truth value, or computes with what is no exact number."""
 
 
+class OnlyExact(NotAStatement):
+    """A predicate that asks for what exact worlds have and worlds in symbols lack: their features, their number."""
+
+
 class Number:
     """A real number that is a term of the solver.
 

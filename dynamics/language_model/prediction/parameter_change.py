@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dynamics.errors import ArrayLike, InvalidArgument, Unsupported
-from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.causal_lm import CausalLM, unwrapped
 from dynamics.language_model.jvp import Change, check_change
 from dynamics.language_model.log_probs import sequence_log_probs
 from dynamics.language_model.parameters import Filter, select_parameters
@@ -100,10 +100,13 @@ def optimizer_change(
     Raises:
         InvalidArgument: as for ``parameter_change``.
     """
+    model = unwrapped(model)
     selected = select_parameters(model, parameters)
     if isinstance(optimizer, torch.optim.Optimizer):
         if learning_rate is not None:
-            raise InvalidArgument("learning_rate", learning_rate, "None: an optimizer of torch has its own")
+            raise InvalidArgument(
+                "learning_rate", "leave it out, since an optimizer of torch has its own learning rate"
+            )
         _check_torch_optimizer(optimizer, selected)
     rate = LEARNING_RATE if learning_rate is None else learning_rate
     check_rate(rate)

@@ -92,12 +92,12 @@ REMOTE = {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}
 @pytest.mark.parametrize(
     ("edit", "remedy"),
     [
-        (without("config.json"), "a folder with config.json"),
-        (without_type, "config.json with model_type"),
+        (without("config.json"), "the folder holds no config.json"),
+        (without_type, "config.json has no model_type"),
         (without("*.safetensors"), "model.save_pretrained"),
         (with_pickle, "pytorch_model.bin is a pickle"),
         (truncated, "SafetensorError"),
-        (without_one_weight, "this one lacks model.norm.weight"),
+        (without_one_weight, "no weights for model.norm.weight"),
         (config(intermediate_size=36), "mismatch"),
         (config(model_type="no-such"), "upgrade it, or check model_type"),
         (config(model_type="no-such", auto_map=REMOTE), "code from a repository is never run"),
@@ -120,7 +120,7 @@ def test_a_folder_that_is_no_model_says_what_to_do(
 
 @pytest.mark.parametrize("name", ["./no-such", "/no/such/folder", Path("no-such"), "~/no-such"])
 def test_a_folder_that_does_not_exist(name: str | Path) -> None:
-    with pytest.raises(ModelUnavailable, match="a folder that exists"):
+    with pytest.raises(ModelUnavailable, match="there is no such folder"):
         load(name)
 
 

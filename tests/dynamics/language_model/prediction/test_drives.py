@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dynamics import DPO, IPO, SFT, InvalidArgument, PreferenceLoss, SimPO, pairs
 from dynamics.language_model import pair_drives, predict_change, sequence_kernel, tiny_model
-from dynamics.language_model.kernel.sequence_kernel import TIED_CROSS
+from dynamics.language_model.kernel.assembly import TIED_CROSS
 from dynamics.language_model.prediction.drives import dloss_dlog_probs
 from dynamics.losses import get_loss
 from tests.dynamics.language_model.brute_force import SEQUENCES, own_log_probs, reference_logits, scores
@@ -119,7 +119,7 @@ def test_bad_arguments_are_named() -> None:
     model = tiny_model()
     with pytest.raises(InvalidArgument, match="from 0 to 4"):
         pair_drives(model, SEQUENCES, 0, 5)
-    with pytest.raises(InvalidArgument, match="other than the chosen"):
+    with pytest.raises(InvalidArgument, match="both the chosen and the rejected"):
         pair_drives(model, SEQUENCES, 1, 1)
     with pytest.raises(InvalidArgument, match="reference"):
         pair_drives(model, SEQUENCES, 0, 1, reference=[-1.0])
