@@ -102,6 +102,7 @@ class Evidence:
         self.seed = check_count("seed", seed, minimum=0)
         self.record = record
         self.findings: list[Finding] = []
+        self.watched: list[tuple[int, Any]] = []  # a finding by its number, and what its cases reached of the statement
 
     def holds(
         self,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from theory.evidence import ALSO, CONDITIONAL, HOLDS
+from theory.evidence import ALSO, CONDITIONAL, HOLDS, Evidence
 from theory.proof.lemmas import LEMMAS
 from theory.proof.reached import Reached
 from theory.proof.written import arguments, sides, text_of
@@ -31,13 +32,24 @@ def sides_at(what: Predicate, case: Any) -> tuple[str, ...]:
     return () if case is None else sides(what, case)
 
 
-def missed_by(reached: Reached, also: Callable[[], Any] | None = None) -> str:
-    """Return what no case ever looks at, in words; ``also`` runs the statement on further cases first."""
+def watch(evidence: Evidence, reached: Reached, also: Callable[[], Any] | None = None) -> None:
+    """Keep what the next finding looks at; ``also`` runs the statement on further cases if it missed something."""
     if also is not None and reached.missed():
         with reached:
             also()
-    missed = reached.missed()
-    return f"; never looked at, since no case meets the premise before it: {', '.join(missed)}" if missed else ""
+    evidence.watched.append((len(evidence.findings), reached))
+
+
+def refuse_unreached(evidence: Evidence) -> None:
+    """Let the findings fail whose statement has a part that no line of evidence ever looks at."""
+    for number, reached in evidence.watched:
+        for _, other in evidence.watched:
+            reached.learn(other)
+        missed = ", ".join(reached.missed())
+        if missed:
+            found = evidence.findings[number]
+            words = f"{found.detail}; never looked at, since no case meets the premise before it: {missed}"
+            evidence.findings[number] = replace(found, passed=False, detail=words)
 
 
 def another(_: Any) -> bool:

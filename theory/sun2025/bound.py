@@ -318,7 +318,7 @@ def exceeded(case, share=1):
     return not upper_bound_length_normalised((share * case[0], case[1]))
 
 
-upper_bound_length_normalised.false(at=(F(1000), 200), true_at=(F(1), 200))
+upper_bound_length_normalised.false(at=(F(1000), 200), true_at=(F(1), 200), also=True)
 upper_bound_length_normalised.proved(of=exceeded, over=any_constant, role=FAILS, wrong={"share": F(1, 2)})
 
 

@@ -6,7 +6,7 @@ import sympy as sp
 
 from theory.claim import MISPRINT, PROVED
 from theory.evidence import CORRECTED, FAILS
-from theory.proof import exp, same, touch, world_of
+from theory.proof import exp, log, same, touch, world_of
 from theory.sun2025.axis import claim
 from theory.sun2025.curves import M, X, sigma, silu as silu_expression, softplus as softplus_expression
 from theory.sun2025.silu import REAL, ln_2, silu, softplus
@@ -22,11 +22,11 @@ def proposition_1(x):
     Because: Both sides are $\ln 2$ at $x=0$, and there alone. The sign must be $\ge$; the paper's proof ends in
     $f(x)\ge 0$. The text at hand is a machine conversion of the paper: if the print has $\ge$, nothing is wrong.
     """
-    return silu(x) + ln_2(x) > softplus(x)
+    return silu(x) > log((1 + exp(x)) / 2)  # softplus less ln 2, exact at 0
 
 
 def false_at_zero(x, at=0):
-    return x != at or not proposition_1(x)
+    return not proposition_1(0 * x + at)
 
 
 @claim("proposition-1-mended", "proof of Proposition 1, its last line", PROVED)
