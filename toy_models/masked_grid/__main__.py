@@ -82,7 +82,7 @@ def main(
     }
     given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     progress = console.is_terminal
-    readings = READINGS
+    readings: tuple[Reading, ...] = READINGS
     try:
         if given or baseline is not None:
             readings = (Reading("your reading", Setting(**given), baseline or "dpo"),)
