@@ -12,7 +12,21 @@ from typing import Any, Self
 
 from theory.claim import Claim
 from theory.evidence import FAILS, Evidence, Finding
-from theory.lines import Predicate, Wrong, another, control_of, lemmas_of, premise_of, role_of, sides_at, watch
+from theory.lines import (
+    Predicate,
+    Wrong,
+    another,
+    control_of,
+    induct_again,
+    is_far,
+    is_near,
+    lemmas_of,
+    premise_of,
+    prove_again,
+    role_of,
+    sides_at,
+    watch,
+)
 from theory.proof.families import POLICY
 from theory.proof.family import Family
 from theory.proof.joined import own_calls, through
@@ -41,6 +55,8 @@ class Proved:
 
     def __init__(self, predicate: Predicate, made: Claim, checks: list[Callable[[Evidence], None]]) -> None:
         self.predicate, self.claim, self._checks = predicate, made, checks
+        # each runs one proof by the solver again, and nothing else: ``record=`` is told every question and its answer
+        self.proofs: list[Callable[..., Any]] = vars(made.evidence).setdefault("proofs", [])
         self.__doc__ = predicate.__doc__
         self.__module__ = predicate.__module__
         self.heard: list[Any] | None = (
@@ -153,9 +169,11 @@ class Proved:
                 over.assumes,
                 joined=self._joined(what, means, lambda other: prove(other, over, given=given).verdict == "proved"),
                 over=proof.covers(),
+                far=is_far(what, wrong, bad, over, wrong_given or given, evidence.seed),
                 sides=sides_at(what, proof.counterexample or found.counterexample),
             )
 
+        self.proofs.append(partial(prove_again, what, over, given=given))
         return self._add(check, of, wrong if wrong is not None else premise_of(wrong_given))
 
     def refuted(
@@ -246,6 +264,7 @@ class Proved:
                 Strength(MACHINE, (how,), lemmas),
                 joined=self._joined(what, means, lambda _: holds_inside(self, what, symbols, sums)),
                 over=said_of(what, symbols, sums),
+                far=isinstance(wrong, Mapping) and not is_near(what, wrong),
             )
 
         return self._add(check, of, wrong)
@@ -294,6 +313,7 @@ class Proved:
                 Strength(MACHINE, ("balls",), lemmas),
                 joined=self._joined(what, means, lambda other: run(other).verdict == "proved"),
                 over="constants" if low is None else f"every number from {low} to {high}",
+                far=isinstance(wrong, Mapping) and not is_near(what, wrong),
             )
 
         return self._add(check, of, wrong)
@@ -361,8 +381,10 @@ class Proved:
                 f"base: {base.assumes}; step: {step.assumes}",
                 joined=self._joined(what, means, inductive),
                 over=f"any number of terms, each with {base.says()}",
+                far=is_far(what, wrong, bad, base, None, evidence.seed),
             )
 
+        self.proofs.append(partial(induct_again, what, base, step, after=after))
         return self._add(check, of, wrong)
 
     def _of_a_counterexample(self, role: str | None) -> Strength:

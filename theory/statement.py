@@ -29,7 +29,7 @@ from typing import Any, Self
 
 from theory.claim import PROVED, REPRODUCED, Claim, Outcome, claim as register, run_claim, strength_of
 from theory.evidence import ALSO, FAILS, HOLDS, ORDER, Evidence, Finding, exact, show
-from theory.lines import Predicate, Wrong, lemmas_of, refuse_unreached, role_of, sides_at, watch
+from theory.lines import Predicate, Wrong, is_far, lemmas_of, refuse_unreached, role_of, sides_at, watch
 from theory.proof.family import Family
 from theory.proof.floating import watched
 from theory.proof.reached import Reached
@@ -209,6 +209,7 @@ class Statement(Proved):
                 ranges,
                 joined=self._is_own(what),
                 over=family.says() + found.reach(),
+                far=is_far(what, wrong, bad, family, given, evidence.seed),
                 sides=sides_at(what, found.counterexample),
             )
 

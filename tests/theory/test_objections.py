@@ -330,3 +330,20 @@ def test_a_choice_between_two_values_is_no_premise(claim: Any) -> None:
 
     outcome = run(claim("hinges", "here", PROVED)(hinges).proved(over=TABULAR, wrong={"room": F(1, 100)}))
     assert (outcome.status, outcome.strength) == (REPRODUCED, "proved by smt"), outcome.problem
+
+
+# --- g: controls that are far from the statement -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "far"),
+    [({"cross": F(21, 10)}, False), ({"cross": 40}, False), (lambda w: w.dd < 0, True), ({"below": True}, True)],
+)
+def test_a_control_that_is_false_in_every_case_is_called_far(claim: Any, wrong: Any, far: bool) -> None:
+    def square(w: Any, cross: Any = 2, below: Any = False) -> Any:
+        """\\|g_w-g_l\\|^2\\ge 0"""
+        squared = w.ww - cross * w.wl + w.ll
+        return squared < 0 if below else squared >= 0
+
+    (finding,) = run(claim("square", "here", PROVED)(square).proved(wrong=wrong)).findings
+    assert (finding.control, finding.far) == (True, far)
