@@ -231,14 +231,14 @@ def digits_at_the_floor(more=0):
     return abs(log(1 + w) - F("0.2457") + more) < F(5, 10**5) > abs(w / (1 + w) - F("0.2178") + more)
 
 
-def dpo_has_no_minimiser(m, more=1):
-    return softplus(-(m + more)) < softplus(-m)
+def dpo_has_no_minimiser(m, share=1):
+    return softplus(-m - 1) < share * softplus(-m)
 
 
 optimising_implies.false(at=(F(5, 4), F(2)), true_at=(F(5, 4), F(1)))
 optimising_implies.rests_on(silu_minimum, role=FAILS)
-optimising_implies.proved(of=dpo_has_no_minimiser, over=REAL, role=FAILS, wrong={"more": F(-1, 10)})
-optimising_implies.derived(of=at_the_floor, symbols={"W": LAMBERT}, wrong={"share": 2}, also=True)
+optimising_implies.proved(of=dpo_has_no_minimiser, over=REAL, role=FAILS, wrong={"share": F(9, 10)})
+optimising_implies.derived(of=at_the_floor, symbols={"W": LAMBERT}, wrong={"share": F(11, 10)}, also=True)
 optimising_implies.enclosed(of=digits_at_the_floor, wrong={"more": F(1, 10**4)}, also=True)
 
 
@@ -252,13 +252,13 @@ def gradients_disagree(m, more=0):
     return ((1 - silu(m)) * sigma(-m) ** 2 < 0) == (m > 1 + lambert(m) + more)
 
 
-def product_of_slopes(m, sign=1):
+def product_of_slopes(m, share=1):
     spo, dpo = silu_expression(-m), logistic_loss(m)
-    return same(sp.diff(spo, m) * sp.diff(dpo, m), (1 - sign * silu_expression(m)) * sigma_expression(-m) ** 2)
+    return same(sp.diff(spo, m) * sp.diff(dpo, m), (1 - share * silu_expression(m)) * sigma_expression(-m) ** 2)
 
 
-gradients_disagree.derived(of=product_of_slopes, symbols={"m": M}, wrong={"sign": -1})
-gradients_disagree.proved(over=REAL, wrong={"more": F(1, 2)})
+gradients_disagree.derived(of=product_of_slopes, symbols={"m": M}, wrong={"share": F(9, 10)})
+gradients_disagree.proved(over=REAL, wrong={"more": F(1, 4)})
 
 
 @claim("what-the-bound-gives", "not in the paper; Section 3.2, what does follow from the bound", PROVED)
