@@ -98,7 +98,7 @@ def constrained_optima(weight: float = 0.65, distance: float = 1.6, deviation: f
 # --- the same for a finite set of bumps, where every comparison is certain -----------------------------------------
 
 RESPONSES = [F(k, 5) for k in range(-20, 21, 2)]
-BUMPS = [(F(mean, 5), F(deviation, 5)) for mean in range(-10, 11) for deviation in range(2, 13)]
+BUMPS = [(F(mean, 5), F(deviation, 5)) for mean in range(-10, 11, 2) for deviation in range(2, 13)]
 
 
 def weights(mean, deviation):
@@ -141,7 +141,7 @@ def mode_covering(chosen):
     r"""\mathrm{KL}(\pi\|\pi^*)\ \text{(RLHF) follows a mode of}\ \pi^*,\qquad
     \mathrm{KL}(\pi^*\|\pi)\ \text{(DPO) covers the modes}
 
-    Assumes: enough responses for a target with two modes, and policies with one: here 21 responses on a line and 231
+    Assumes: enough responses for a target with two modes, and policies with one: here 21 responses on a line and 121
     bumps of the Gaussian shape, with means from -2 to 2 and deviations from 0.4 to 2.4
     Because: With two responses and intervals, the setting of the proof, both choose the same policy. And what covers
     the modes is not the forward divergence: DPO's own optimum is narrower than its.
