@@ -94,8 +94,9 @@ class Proved:
         """Return whether a machine goes from what is run to the statement itself: it calls it, and proves it."""
         if self._is_own(what):
             return True
-        other = through(self, what, fails=role == FAILS)
-        return other is not None and proves(other)
+        fails = role == FAILS
+        joint = through(self, what, fails=fails, somewhere=fails and not EXISTS.match(self.claim.says))
+        return joint is not None and proves(joint.holds) and bool(joint.calls)
 
     def _both(self, wrong: Wrong, of: Predicate | None) -> tuple[Predicate, Predicate]:
         what = of or self.predicate

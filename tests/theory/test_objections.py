@@ -347,3 +347,22 @@ def test_a_control_that_is_false_in_every_case_is_called_far(claim: Any, wrong: 
 
     (finding,) = run(claim("square", "here", PROVED)(square).proved(wrong=wrong)).findings
     assert (finding.control, finding.far) == (True, far)
+
+
+def positive(case: Any) -> Any:
+    """x^2>0"""
+    return case.x**2 > 0
+
+
+def there_is_one(case: Any) -> Any:
+    """\\exists x:\\ x^2<x"""
+    return case.x**2 < case.x
+
+
+@pytest.mark.parametrize(("statement", "refuted"), [(positive, True), (there_is_one, False)])
+def test_a_claim_false_in_some_cases_is_refuted_unless_it_says_that_there_is_one(
+    claim: Any, statement: Any, refuted: bool
+) -> None:
+    made = claim("some", "here", FALSE)(statement)
+    made.proved(over=ANY, of=lambda c, at=0: c.x != at or not made(c), role=FAILS, wrong={"at": F(1, 2)})
+    assert run(made).strength.startswith("proved" if refuted else "unrefuted")
