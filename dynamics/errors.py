@@ -1,7 +1,7 @@
 """The error for bad input, and the checks that raise it.
 
-Every public function checks its arguments before it computes anything. The error says which argument is wrong, what was
-passed, and what is allowed.
+Every public function checks its arguments before it computes anything. The error names the argument and says what is
+wrong with it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # Probabilities are sums of a few hundred float64 terms at most; float32 input is off by about 1e-7 per term.
 PROBABILITY_TOLERANCE = 1e-6
 
+LONGEST_SENTENCE = 1000
+"""Most characters of an error's sentence; what a user passed, such as a path, may be in it."""
+
 if TYPE_CHECKING:
     ArrayLike = float | Sequence[Any] | np.ndarray | Tensor
 else:  # torch takes a second to import, and theory, which knows no tensors, is quick without it
@@ -30,8 +33,9 @@ else:  # torch takes a second to import, and theory, which knows no tensors, is 
 class InvalidArgument(ValueError):
     """An argument that cannot be used.
 
-    The message names the value and what is allowed instead. Where that would not read well, leave out ``allowed`` and
-    say in one sentence what is wrong and what to do.
+    There are two forms. If a value is wrong, pass the value (or its shape or dtype) and a description of the values
+    that are allowed. If something else is wrong, leave out ``allowed`` and pass a sentence that says what is wrong and,
+    where that is not obvious, what to do.
 
     Attributes:
         argument: name of the argument as the caller wrote it.
@@ -51,7 +55,7 @@ class InvalidArgument(ValueError):
 
     def __init__(self, argument: str, got: object, allowed: str | None = None) -> None:
         self.argument = argument
-        self.got = _shorten(got) if allowed is not None else str(got)
+        self.got = shorten(got) if allowed is not None else shorten(str(got), limit=LONGEST_SENTENCE)
         self.allowed = allowed
         sentence = self.got if allowed is None else f"got {self.got}; allowed: {allowed}"
         super().__init__(f"{argument}: {sentence}")
@@ -82,7 +86,13 @@ class Unsupported(InvalidArgument):
         self.args = (f"{argument}: {self.got}; {remedy}",)
 
 
-def _shorten(value: object, limit: int = 120) -> str:
+def shorten(value: object, limit: int = 120) -> str:
+    """Return a value as text of one line that an error can show: at most ``limit`` characters of it.
+
+    Example:
+        >>> shorten([0.5, "a"]), len(shorten(list(range(1000))))
+        ("[0.5, 'a']", 120)
+    """
     try:
         text = (value if isinstance(value, str) and value else _SHORT.repr(value)).encode("utf-8", "replace").decode()
     except Exception:  # an error about a value must not become one about its repr
@@ -128,12 +138,12 @@ def to_tensor(
         return torch.as_tensor(array, dtype=dtype, device=device)
     except InvalidArgument:
         raise
-    except Exception as problem:  # whatever an object raises that is asked for its numbers
-        raise InvalidArgument(argument, value, f"{wanted} ({_shorten(str(problem))})") from problem
+    except Exception as problem:  # any object may be passed, and may raise anything when numpy reads it
+        raise InvalidArgument(argument, value, f"{wanted} ({shorten(str(problem))})") from problem
 
 
 def _is_plain(value: Tensor) -> bool:
-    """Return whether a tensor holds real numbers, all of them, somewhere."""
+    """Return whether a tensor is dense, real and not quantized, and has values (is not on the meta device)."""
     import torch  # noqa: PLC0415
 
     return value.layout == torch.strided and not value.is_complex() and not value.is_quantized and not value.is_meta
@@ -153,8 +163,8 @@ def check_device(argument: str, value: Any) -> torch.device | None:
             torch.empty(0, device=device)
     except InvalidArgument:
         raise
-    except Exception as problem:  # of half a dozen kinds, by what is wrong with it
-        allowed = f"'cpu', 'cuda', 'cuda:0', 'mps', ..., if this machine has it ({_shorten(str(problem))})"
+    except Exception as problem:  # torch raises errors of several types here
+        allowed = f"'cpu', 'cuda', 'cuda:0', 'mps', ..., if this machine has it ({shorten(str(problem))})"
         raise InvalidArgument(argument, value, allowed) from problem
     return device
 
@@ -169,7 +179,7 @@ def check_dtype(argument: str, value: torch.dtype) -> torch.dtype:
 
 
 def check_kind(argument: str, value: object, kind: type, allowed: str) -> None:
-    """Refuse anything but an instance of a class or protocol; the class itself is no instance."""
+    """Refuse anything but an instance of a class or protocol; the class itself is refused, too."""
     if isinstance(value, type) or not isinstance(value, kind):
         raise InvalidArgument(argument, value, allowed)
 
@@ -232,7 +242,7 @@ def _check_number(argument: str, value: float | Tensor, allowed: str, good: Call
 
 
 def is_finite(value: object) -> bool:
-    """Return whether this is a real number, not a truth value, that a float can hold.
+    """Return whether this is a finite real number within the range of a float, and not a bool.
 
     Example:
         >>> is_finite(2), is_finite(True), is_finite(10**400), is_finite("2")
@@ -261,8 +271,8 @@ def check_index(argument: str, value: ArrayLike, size: int, device: torch.device
     allowed = f"whole numbers from 0 to {size - 1}"
     try:
         array = value if isinstance(value, torch.Tensor) else np.asarray(value)
-    except Exception as problem:  # whatever an object raises that is asked for its numbers
-        raise InvalidArgument(argument, value, f"{allowed} ({_shorten(str(problem))})") from problem
+    except Exception as problem:  # any object may be passed, and may raise anything when numpy reads it
+        raise InvalidArgument(argument, value, f"{allowed} ({shorten(str(problem))})") from problem
     if isinstance(array, torch.Tensor):
         whole = not (array.is_floating_point() or array.is_complex() or array.dtype == torch.bool)
     else:
@@ -302,7 +312,7 @@ def check_probabilities(argument: str, value: Tensor) -> Tensor:
     total = value.sum(-1)
     if bool(((total - 1).abs() > PROBABILITY_TOLERANCE).any()):
         worst = total.flatten()[(total.flatten() - 1).abs().argmax()].item()
-        raise InvalidArgument(argument, f"probabilities that sum to {worst:.9g}", "probabilities that sum to 1")
+        raise InvalidArgument(argument, f"the probabilities sum to {worst:.9g}; they must sum to 1")
     return value
 
 

@@ -76,10 +76,10 @@ def lock(path: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(PermissionError):  # Windows removes no file that is open,
+            with suppress(PermissionError):  # Windows refuses to remove an open file; it is removed below
                 path.unlink(missing_ok=True)
             portalocker.unlock(file)
-    with suppress(PermissionError):  # and keeps the file if another process has opened it by now
+    with suppress(PermissionError):  # another process may have opened the file by now; then it stays
         if os.name == "nt":
             path.unlink(missing_ok=True)
 
@@ -132,7 +132,9 @@ class JsonLines:
             portalocker.lock(self._file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
         except portalocker.LockException:
             self._file.close()
-            raise InvalidArgument("path", str(path), "a file that no other process is writing") from None
+            raise InvalidArgument(
+                "path", f"another process is writing {path}; wait until it ends, or use another file"
+            ) from None
 
     def __enter__(self) -> Self:
         return self

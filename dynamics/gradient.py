@@ -89,7 +89,11 @@ def check_preferences(policy: Policy, log_probs: FlatLogProbs, preferences: Pref
     impossible = torch.isneginf(log_probs)
     for name, index in (("chosen", preferences.chosen), ("rejected", preferences.rejected)):
         if bool((_pick(impossible, index) & (preferences.weight > 0)).any()):
-            raise InvalidArgument(name, "a response of probability 0", "responses of positive probability")
+            raise InvalidArgument(
+                name,
+                "the policy gives one of these responses the probability 0, so its log-probability has no gradient; "
+                "leave out its pairs, or give them the weight 0",
+            )
 
 
 def objective_cotangent(

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from dynamics.errors import InvalidArgument, check_count, check_flag, check_kind
+from dynamics.errors import InvalidArgument, check_count, check_flag, check_kind, shorten
 from dynamics.files import JsonLines
 from dynamics.progress import progress_bar
 from dynamics.table import Table
@@ -171,7 +171,7 @@ def _plan(grid: Mapping[str, Sequence[Any]], seeds: Sequence[int], static: Seque
         raise InvalidArgument("seeds", list(seeds), "at least one seed, and no seed twice")
     runs = math.prod(len(column) for column in values.values()) * len(whole)
     if runs > MOST_RUNS:
-        raise InvalidArgument("grid", f"a grid with {runs} runs", f"at most {MOST_RUNS} runs")
+        raise InvalidArgument("grid", f"with the seeds it has {runs} runs; at most {MOST_RUNS} are allowed")
     return _Plan(values, whole, list(static), check_count("batch_size", batch_size))
 
 
@@ -194,14 +194,17 @@ def _run_batch(function: BatchFunction, index: int, batch: Batch) -> tuple[int, 
     with one_thread():
         results = function(batch)
     if not isinstance(results, Mapping):
-        raise InvalidArgument("function", results, "a function that returns its results by name, in a dictionary")
+        raise InvalidArgument(
+            "function", f"it returned {shorten(results)}; it must return a dictionary of results by name"
+        )
     values = {}
     for name, result in results.items():
         array = result.detach().cpu().numpy() if isinstance(result, torch.Tensor) else np.asarray(result)
         if array.dtype.kind not in "biuf" or array.ndim == 0 or len(array) != size:
-            got = f"{name}: {array.dtype} of shape {array.shape}"
             raise InvalidArgument(
-                "function", got, f"numbers with one entry for each of the {size} runs along the first axis"
+                "function",
+                f"its result {name!r} is an array of {array.dtype} of shape {array.shape}; it must hold numbers, one "
+                f"for each of the {size} runs along the first axis",
             )
         values[name] = array.tolist()  # Python's floats are float64 and JSON writes them without loss
     return index, values
@@ -221,7 +224,8 @@ def _table(plan: _Plan, batches: list[Batch], results: list[dict[str, Any]]) -> 
     names = list(results[0])
     if any(list(values) != names for values in results):
         raise InvalidArgument(
-            "function", "results whose names differ from batch to batch", f"always the same names ({', '.join(names)})"
+            "function",
+            f"the names of its results differ from batch to batch; they were {', '.join(names)} in the first batch",
         )
     columns: dict[str, np.ndarray] = {}
     for name in [*plan.grid, "seed"]:
@@ -266,27 +270,30 @@ def _open(path: Path | str) -> JsonLines:
         return JsonLines(Path(path))
     except (OSError, UnicodeError) as problem:
         words = getattr(problem, "strerror", None) or type(problem).__name__
-        raise InvalidArgument("path", str(path), f"a file that can be read and written ({words})") from problem
+        raise InvalidArgument(
+            "path", f"{shorten(path)} cannot be opened for reading and writing ({words})"
+        ) from problem
 
 
 def _resume(file: JsonLines, header: dict[str, Any]) -> dict[int, dict[str, Any]]:
     """Return the finished batches in a file of this sweep; if the file is empty, write its header."""
-    path = str(file.path)
+    other = f"{file.path} was not written by a sweep; use another file"
     try:
         lines, rest = file.read()
         batches = {row["batch"]: row["values"] for row in lines[1:]}
     except (ValueError, KeyError, TypeError) as problem:
-        raise InvalidArgument("path", path, f"a file written by a sweep, or a new one ({problem})") from problem
+        raise InvalidArgument("path", f"{other} ({problem})") from problem
     if not lines:
         if not json.dumps(header).encode().startswith(rest):
-            raise InvalidArgument("path", path, "a file written by a sweep, or a new one")
+            raise InvalidArgument("path", other)
         file.remove_rest()
         file.append(header)
         return {}
     found = lines[0]
     if found != json.loads(json.dumps(header)):
         differs = [key for key in header if not isinstance(found, dict) or found.get(key) != header[key]]
-        wanted = "the file of the same sweep, or a new file; this one was written with another " + ", ".join(differs)
-        raise InvalidArgument("path", path, wanted)
+        raise InvalidArgument(
+            "path", f"{file.path} is of another sweep, which differs in {', '.join(differs)}; use another file"
+        )
     file.remove_rest()
     return batches

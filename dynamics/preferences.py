@@ -129,20 +129,20 @@ def check_policy_shape(value: tuple[int, ...]) -> tuple[int, ...]:
 def check_one_list(preferences: Preferences) -> None:
     """Refuse a separate list of pairs for each run where there is a single run."""
     if preferences.chosen.ndim != 1 or preferences.rejected.ndim != 1 or preferences.weight.ndim != 1:
-        raise InvalidArgument("preferences", "one list of pairs for each run", "a single list of pairs")
+        raise InvalidArgument(
+            "preferences", "they hold a separate list of pairs for each of several runs; give a single list of pairs"
+        )
 
 
 def check_one_length(*parts: Tensor) -> None:
     """Refuse chosen, rejected and weight of different lengths, or whose leading axes do not broadcast."""
-    shapes = ", ".join(str(tuple(part.shape)) for part in parts)
+    names, shapes = "chosen, rejected, weight", ", ".join(str(tuple(part.shape)) for part in parts)
     try:
         torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
     except RuntimeError as problem:
-        raise InvalidArgument(
-            "chosen, rejected, weight", f"shapes {shapes}", "leading axes that broadcast"
-        ) from problem
+        raise InvalidArgument(names, f"the leading axes of their shapes, {shapes}, do not broadcast") from problem
     if len({part.shape[-1:] for part in parts}) > 1:
-        raise InvalidArgument("chosen, rejected, weight", f"shapes {shapes}", "arrays of one length")
+        raise InvalidArgument(names, f"their shapes are {shapes}; the last axis, that of the pairs, must be equal")
 
 
 def _pick(index: Tensor, draws: Tensor) -> Tensor:
@@ -187,12 +187,15 @@ def pairs(
     try:
         w, loser, x, weights = torch.broadcast_tensors(w, loser, x, weights)
     except RuntimeError as problem:
-        got = f"shapes {tuple(w.shape)}, {tuple(loser.shape)}, {tuple(x.shape)}, {tuple(weights.shape)}"
-        raise InvalidArgument("chosen, rejected, prompt, weight", got, "arrays of one length") from problem
+        got = ", ".join(str(tuple(part.shape)) for part in (w, loser, x, weights))
+        raise InvalidArgument(
+            "chosen, rejected, prompt, weight", f"their shapes are {got}; give one number for each pair, or one for all"
+        ) from problem
     if bool((w == loser).any()):
-        raise InvalidArgument("rejected", loser.tolist(), "a response other than the chosen one")
+        same = int(w[w == loser].flatten()[0])
+        raise InvalidArgument("rejected", f"response {same} is both the chosen and the rejected one of a pair")
     if w.ndim > 1 or w.numel() == 0:
-        raise InvalidArgument("chosen", f"shape {tuple(w.shape)}", "a number or a list of numbers")
+        raise InvalidArgument("chosen", f"shape {tuple(w.shape)}", "a number or a non-empty list of numbers")
     return Preferences(
         chosen=(x * responses + w).reshape(-1),
         rejected=(x * responses + loser).reshape(-1),
@@ -225,22 +228,25 @@ def preference_matrix(
         >>> preference_matrix([[0.5, 0.75], [0.25, 0.5]]).weight
         tensor([0.7500, 0.2500], dtype=torch.float64)
     """
-    table = check_finite("probabilities", to_tensor("probabilities", probabilities, device=device))
-    if table.ndim not in (2, 3) or table.shape[-1] != table.shape[-2] or table.shape[-1] < 2:
-        raise InvalidArgument("probabilities", f"shape {tuple(table.shape)}", "square matrices, 2 x 2 or larger")
-    off_diagonal = ~torch.eye(table.shape[-1], dtype=torch.bool, device=table.device)
-    if bool(((table < 0) | (table > 1))[..., off_diagonal].any()):
-        raise InvalidArgument("probabilities", table.tolist(), "entries from 0 to 1")
-    excess = (table + table.mT - 1).abs()[..., off_diagonal]
+    matrix = check_finite("probabilities", to_tensor("probabilities", probabilities, device=device))
+    if matrix.ndim not in (2, 3) or matrix.shape[-1] != matrix.shape[-2] or matrix.shape[-1] < 2:
+        raise InvalidArgument("probabilities", f"shape {tuple(matrix.shape)}", "square matrices, 2 x 2 or larger")
+    off_diagonal = ~torch.eye(matrix.shape[-1], dtype=torch.bool, device=matrix.device)
+    if bool(((matrix < 0) | (matrix > 1))[..., off_diagonal].any()):
+        raise InvalidArgument("probabilities", matrix.tolist(), "entries from 0 to 1")
+    excess = (matrix + matrix.mT - 1).abs()[..., off_diagonal]
     if bool((excess > PROBABILITY_TOLERANCE).any()):
-        raise InvalidArgument("probabilities", table.tolist(), "P(i beats j) + P(j beats i) = 1 for every i != j")
-    asked = check_finite("sampling", to_tensor("sampling", sampling, device=table.device))
-    if asked.ndim and (asked.ndim == 1 or asked.shape != table.shape[-asked.ndim :]):
-        check_shape("sampling", asked, table.shape)
+        total = matrix + matrix.mT
+        place = torch.nonzero(((total - 1).abs() > PROBABILITY_TOLERANCE) & off_diagonal)[0].tolist()
+        i, j, found = *place[-2:], float(total[tuple(place)])
+        raise InvalidArgument("probabilities", f"P({i} beats {j}) + P({j} beats {i}) = {found:.9g}; it must be 1")
+    asked = check_finite("sampling", to_tensor("sampling", sampling, device=matrix.device))
+    if asked.ndim and (asked.ndim == 1 or asked.shape != matrix.shape[-asked.ndim :]):
+        check_shape("sampling", asked, matrix.shape)
     if bool((asked < 0).any()) or (asked.ndim and not torch.allclose(asked, asked.mT)):
         raise InvalidArgument("sampling", asked.tolist(), "numbers >= 0, the same for {i, j} and {j, i}")
-    weight = torch.where(off_diagonal, asked * table, torch.zeros_like(table))
-    prompts, n = (table.shape[0] if table.ndim == 3 else 1), table.shape[-1]
+    weight = torch.where(off_diagonal, asked * matrix, torch.zeros_like(matrix))
+    prompts, n = (matrix.shape[0] if matrix.ndim == 3 else 1), matrix.shape[-1]
     weight = weight.reshape(prompts, n, n)
     x, i, j = torch.nonzero(weight, as_tuple=True)
     if x.numel() == 0:
@@ -251,7 +257,7 @@ def preference_matrix(
         chosen=x * n + i,
         rejected=x * n + j,
         weight=weight[x, i, j],
-        shape=(n,) if table.ndim == 2 else (prompts, n),
+        shape=(n,) if matrix.ndim == 2 else (prompts, n),
     )
 
 

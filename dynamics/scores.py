@@ -13,9 +13,10 @@ from dynamics.gradient import flat_log_probs
 from dynamics.losses import PairLogProbs, PreferenceLoss
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences
+from dynamics.shapes import Derivatives, Drives, PerPair, Scores, Theta
 
 
-def score(policy: Policy, theta: ArrayLike) -> Tensor:
+def score(policy: Policy, theta: ArrayLike) -> Scores:
     """Return g_y = grad_theta log pi(y | x) of every response.
 
     Args:
@@ -48,7 +49,7 @@ def kernel(policy: Policy, theta: ArrayLike) -> Tensor:
     return (g @ g.T).reshape(*policy.shape, *policy.shape)
 
 
-def drives(kernel: ArrayLike, preferences: Preferences) -> Tensor:
+def drives(kernel: ArrayLike, preferences: Preferences) -> Drives:
     """Return A_y = g_y . (g_w - g_l) of every response, one row for each pair.
 
     The pairs are kept apart, because a sum over them would hide the signs of the individual drives.
@@ -59,7 +60,7 @@ def drives(kernel: ArrayLike, preferences: Preferences) -> Tensor:
 
     Returns:
         ``(pairs, *shape)``. Under DPO and other losses of one log-ratio, ``drive[chosen] < 0`` is likelihood
-        displacement: log pi(y_w) falls. ``chosen_push`` has the sign under any loss.
+        displacement: log pi(y_w) falls. ``chosen_slope`` has the sign under any loss.
 
     Example:
         >>> from dynamics import LogLinear, pairs
@@ -76,9 +77,9 @@ def drives(kernel: ArrayLike, preferences: Preferences) -> Tensor:
     return (flat[preferences.chosen] - flat[preferences.rejected]).reshape(-1, *shape)
 
 
-def chosen_push(
-    loss: PreferenceLoss, pair: PairLogProbs, ww: Tensor, wl: Tensor, ll: Tensor, rounding: float
-) -> Tensor:
+def chosen_slope(
+    loss: PreferenceLoss, pair: PairLogProbs, ww: PerPair, wl: PerPair, ll: PerPair, rounding: float
+) -> PerPair:
     """Return the change of log pi(chosen) in an SGD step on each pair alone: d_w |g_w|^2 - d_l <g_w, g_l>.
 
     It is the first-order change in nats per unit of learning rate, ``(pairs,)``. Here d_w = -dL/dlog pi(chosen) and
@@ -100,9 +101,9 @@ def chosen_push(
     Example:
         >>> from dynamics.losses import DPO, SFT, pair_log_probs
         >>> pair, (ww, wl, ll) = pair_log_probs([-1.0], [-1.0]), torch.tensor([[2.0], [3.0], [6.0]])
-        >>> chosen_push(DPO(beta=1.0), pair, ww, wl, ll, 1e-12).tolist()
+        >>> chosen_slope(DPO(beta=1.0), pair, ww, wl, ll, 1e-12).tolist()
         [-0.5]
-        >>> chosen_push(SFT(), pair, ww, wl, ll, 1e-12).tolist()
+        >>> chosen_slope(SFT(), pair, ww, wl, ll, 1e-12).tolist()
         [2.0]
     """
     derivatives = loss.partials(pair)
@@ -113,7 +114,7 @@ def chosen_push(
     return torch.where(finite, change, torch.full_like(change, torch.nan))
 
 
-def directional_derivatives(policy: Policy, theta: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+def directional_derivatives(policy: Policy, theta: Theta, direction: Theta) -> tuple[Derivatives, Derivatives]:
     """Return the first and second derivative of log pi(y | x) along a direction, each of ``policy.shape``.
 
     Two passes of forward mode; no matrix of second derivatives is formed.

@@ -23,3 +23,24 @@ FlatReference = Float[Tensor, "*#runs all_responses"]
 
 Lengths = Float[Tensor, "all_responses"]
 """Number of tokens of every response."""
+
+Scores = Float[Tensor, "*responses parameters"]
+"""Scores, the gradients of log pi, ``(*policy.shape, parameters)``."""
+
+Derivatives = Float[Tensor, "*responses"]
+"""Derivatives of log pi along a direction in the parameters, ``policy.shape``."""
+
+PerPair = Float[Tensor, "*pairs"]
+"""One number for each pair."""
+
+Drives = Float[Tensor, "pairs *responses"]
+"""Drives of every response, one row for each pair, ``(pairs, *policy.shape)``."""
+
+RecordedLogProbs = Float[Tensor, "step loss learning_rate seed *responses"]
+"""Log-probabilities (nats) of a trajectory."""
+
+RecordedTheta = Float[Tensor, "loss learning_rate seed parameters"]
+"""Parameters of every run of a trajectory."""
+
+RecordedRatio = Float[Tensor, "step loss learning_rate seed"]
+"""Log-ratios (nats) of two responses along a trajectory."""

@@ -113,7 +113,9 @@ class Table:
         order = np.ravel_multi_index(places, shape) if places else np.zeros(len(self), dtype=int)
         if not np.array_equal(np.sort(order), np.arange(np.prod(shape, dtype=int))):
             raise InvalidArgument(
-                "settings", self.settings, "columns of which every combination of values is in exactly one row"
+                "settings",
+                f"some combination of values of {', '.join(self.settings)} is in no row or in several; each must be in "
+                "exactly one",
             )
         data = {}
         for name in self.results:

@@ -86,7 +86,7 @@ def _with_model(chosen: list[Figure], model: str, device: str) -> list[Figure]:
         from figures.registry import FIGURES  # noqa: PLC0415
 
         takers = ", ".join(key for key, spec in FIGURES.items() if "model" in spec.settings)
-        raise InvalidArgument("names", ", ".join(spec.key for spec in chosen), f"figures that take a model: {takers}")
+        raise InvalidArgument("names", f"none of these figures takes a model; those that do: {takers}")
     return [spec.with_settings(**given) for spec in able]
 
 

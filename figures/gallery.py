@@ -85,11 +85,11 @@ def read_entry(figure: Figure, folder: Path, claims: dict[str, Claim]) -> Entry:
         manifest = json.loads((folder / f"{figure.key}.json").read_text(encoding="utf-8"))
         picture = (folder / f"{figure.key}.png").read_bytes()
     except (OSError, ValueError) as problem:
-        wanted = f"a folder with the files of {figure.key} ({problem}); python -m figures writes them"
-        raise InvalidArgument("folder", str(folder), wanted) from problem
+        remedy = f"write them with: python -m figures {figure.key} --out {folder}"
+        raise InvalidArgument("folder", f"the files of {figure.key} cannot be read ({problem}); {remedy}") from problem
     missing = [key for key in figure.claims if key not in claims]
     if missing:
-        raise InvalidArgument("claims", missing, "claims of the ledger")
+        raise InvalidArgument("claims", f"the ledger has no claim {', '.join(missing)}, which {figure.key} names")
     uri = "data:image/png;base64," + base64.b64encode(picture).decode()
     size = struct.unpack(">II", picture[16:24])  # the place of width and height in every PNG
     return Entry(figure, manifest, uri, size, tuple(claims[key] for key in figure.claims))

@@ -108,7 +108,7 @@ def replay(path: Path, folder: Path) -> Replay:
     Raises:
         InvalidArgument: no manifest of a figure of the catalogue, or the arrays are not those it was written with.
     """
-    wanted = "KEY.json as python -m figures writes it, with KEY.npz beside it"
+    wanted = f"{path} is not a manifest KEY.json, as python -m figures writes it, with KEY.npz beside it"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         key, settings, before = manifest["key"], manifest["settings"], manifest["environment"]
@@ -116,7 +116,7 @@ def replay(path: Path, folder: Path) -> Replay:
         with np.load(path.with_name(key + ".npz"), allow_pickle=False) as stored:
             old = {name: stored[name] for name in stored}
     except (OSError, ValueError, KeyError, TypeError, EOFError) as problem:
-        raise InvalidArgument("manifest", str(path), f"{wanted} ({problem})") from problem
+        raise InvalidArgument("manifest", f"{wanted} ({problem})") from problem
     figure = select_figures([str(key)])[0].with_settings(**{name: _as_given(value) for name, value in settings.items()})
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".replay") as place:

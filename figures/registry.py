@@ -44,6 +44,13 @@ class Check:
     says: str
     holds: Callable[[Arrays], bool]
 
+    def passes(self, arrays: Arrays) -> bool:
+        """Return whether the arrays show it; if computing the check raises an error, they do not."""
+        try:
+            return bool(self.holds(arrays))
+        except (InvalidArgument, np.linalg.LinAlgError):
+            return False
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -93,9 +100,9 @@ class Figure:
         """Register a check; the first line of its docstring says what the figure must show."""
         says = (inspect.getdoc(holds) or "").split("\n")[0]
         if not says:
-            raise InvalidArgument("holds", holds.__name__, "a check with a docstring that says what must be seen")
+            raise InvalidArgument("holds", f"the check {holds.__name__} needs a docstring that says what must be seen")
         if any(check.name == holds.__name__ for check in self.checks):
-            raise InvalidArgument("holds", holds.__name__, "a name that no other check of the figure has")
+            raise InvalidArgument("holds", f"the figure has a check {holds.__name__} already; choose another name")
         self.checks.append(Check(holds.__name__, says, holds))
         return holds
 
@@ -106,15 +113,7 @@ class Figure:
 
     def failures(self, arrays: Arrays) -> list[Check]:
         """Return the checks that do not hold; a comparison with NaN makes a check fail."""
-        return [check for check in self.checks if not _holds(check, arrays)]
-
-
-def _holds(check: Check, arrays: Arrays) -> bool:
-    """Return whether a check holds; if computing it raises an error, it does not."""
-    try:
-        return bool(check.holds(arrays))
-    except (InvalidArgument, np.linalg.LinAlgError):
-        return False
+        return [check for check in self.checks if not check.passes(arrays)]
 
 
 def figure(
@@ -141,11 +140,11 @@ def figure(
 
     def register(compute: Callable[..., Arrays]) -> Figure:
         if key in FIGURES:
-            raise InvalidArgument("key", key, "a key that no other figure has")
+            raise InvalidArgument("key", f"there is a figure {key} already; choose another key")
         made = Figure(key, title, source, caption, differs, claims, compute, accuracy or {})
         missing = [name for name, default in made.settings.items() if default is inspect.Parameter.empty]
         if missing:
-            raise InvalidArgument("compute", missing, "settings that all have defaults")
+            raise InvalidArgument("compute", f"its arguments {', '.join(missing)} need defaults")
         FIGURES[key] = made
         return made
 

@@ -149,7 +149,9 @@ class DisplacementWorld:
         if any(len(phi) != len(self.theta) for phi in self.features):
             raise InvalidArgument("theta", self.theta, "one number for each feature of a response")
         if self.features[self.chosen] == self.features[self.rejected]:
-            raise InvalidArgument("features", self.features, "features of the chosen that are not the rejected's")
+            raise InvalidArgument(
+                "features", "the chosen and the rejected response have the same ones; they must differ"
+            )
 
     @property
     def policy(self) -> LogLinear:
@@ -260,7 +262,7 @@ def run_pair(world: DisplacementWorld, *, beta: float = 0.5, learning_rate: floa
     """
     check_kind("world", world, DisplacementWorld, "a DisplacementWorld, such as LADDER")
     if not is_finite(learning_rate) or not is_finite(beta):
-        raise InvalidArgument("beta, learning_rate", (beta, learning_rate), "a finite number each")
+        raise InvalidArgument("beta, learning_rate", (beta, learning_rate), "two finite numbers")
     policy, loss = world.policy, DPO(beta=beta)
     pair = pairs(world.chosen, world.rejected, shape=policy.shape)
     start = torch.tensor(world.theta, dtype=policy.dtype)
@@ -310,8 +312,7 @@ def log_ratio_of_changes(chosen: np.ndarray, rejected: np.ndarray) -> np.ndarray
         to_tensor(name, value).detach().numpy() for name, value in (("chosen", chosen), ("rejected", rejected))
     )
     if chosen.shape != rejected.shape:
-        got = f"shapes {chosen.shape}, {rejected.shape}"
-        raise InvalidArgument("chosen, rejected", got, "two arrays of the same shape")
+        raise InvalidArgument("chosen, rejected", f"their shapes {chosen.shape} and {rejected.shape} differ")
     defined = np.sign(chosen) * np.sign(rejected) > 0
     ones = np.ones_like(chosen)
     logs = np.log(np.abs(np.where(defined, chosen, ones))) - np.log(np.abs(np.where(defined, rejected, ones)))

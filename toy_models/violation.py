@@ -55,8 +55,9 @@ def tabular_kernel(p_w: ArrayLike, p_l: ArrayLike, others: int = 1) -> np.ndarra
     try:
         np.broadcast_shapes(chosen.shape, rejected.shape)
     except (ValueError, RuntimeError) as problem:
-        got = f"shapes {chosen.shape}, {rejected.shape}"
-        raise InvalidArgument("p_w, p_l", got, "shapes that broadcast together") from problem
+        raise InvalidArgument(
+            "p_w, p_l", f"their shapes {chosen.shape} and {rejected.shape} do not broadcast"
+        ) from problem
     rest = 1 - chosen - rejected
     if not ((chosen >= 0) & (rejected >= 0) & (rest >= -1e-12)).all():
         raise InvalidArgument("p_w, p_l", (p_w, p_l), "probabilities with p_w + p_l <= 1")
@@ -135,7 +136,7 @@ def pair_path(
     d = phi[..., chosen, :] - phi[..., rejected, :]
     square = d.square().sum(-1)
     if bool((square == 0).any()):
-        raise InvalidArgument("features", phi.tolist(), "features of the chosen that are not the rejected's")
+        raise InvalidArgument("features", "the chosen and the rejected response have the same ones; they must differ")
     along = torch.einsum("...yd,...d->...y", phi, d)  # phi_y . d
     s = at / square.unsqueeze(-1)
     log_p = torch.log_softmax(start.unsqueeze(-2) + s.unsqueeze(-1) * along.unsqueeze(-2), -1)

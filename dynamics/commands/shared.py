@@ -88,7 +88,7 @@ class Options:
 def command(app: typer.Typer, **defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that makes a function a command of an app, with the shared options beside its own.
 
-    The function gets the shared options as its first argument, ``options``. What a user can put right ends the command
+    The function gets the shared options as its first argument, ``options``. An error of the user ends the command
     with one line on the standard error and exit code 2.
 
     Args:
@@ -130,7 +130,7 @@ def command(app: typer.Typer, **defaults: Any) -> Callable[[Callable[..., None]]
 
 @contextmanager
 def reporting() -> Iterator[None]:
-    """Turn what a user can put right into one line on the standard error and exit code 2, and Ctrl-C into 130."""
+    """Turn an error of the user into one line on the standard error and exit code 2, and Ctrl-C into exit code 130."""
     console = Console(stderr=True, highlight=False)
     try:
         from dynamics.errors import InvalidArgument  # noqa: PLC0415

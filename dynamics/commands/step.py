@@ -87,7 +87,7 @@ def print_step(
         drive = f"drive {float(first.drive[0, side]):+.5g}"
         print_lines(console, [f"{name:<9}{shorten(text, 48)}  {numbers}, {drive}"])
     about = f"{loss}, margin {float(first.margin[0]):.4g}, urgency {float(first.urgency[0]):.4g}"
-    verb = _verb(float(first.chosen_push[0]))
+    verb = _verb(float(first.chosen_slope[0]))
     print_lines(console, [f"{about}: to first order an SGD step {verb} log pi of the chosen response"])
     if optimizer != "sgd":
         print_lines(
@@ -117,7 +117,7 @@ def print_step(
     )
 
 
-def _verb(push: float) -> str:
-    if push == 0:
+def _verb(slope: float) -> str:
+    if slope == 0:
         return "does not move"
-    return "raises" if push > 0 else "lowers"
+    return "raises" if slope > 0 else "lowers"

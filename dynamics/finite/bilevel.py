@@ -58,7 +58,8 @@ RUN_AXES = ("penalty", "gamma", "seed")
 RESPONSE_AXES = ("prompt", "response")
 
 Regularizer = Callable[[Tensor, Tensor], Tensor]
-"""From the scores g_w and g_l in theta, ``(..., upper parameters)``, to the delta of max(0, delta), ``(...)``."""
+"""A function of the scores g_w and g_l with respect to theta, ``(..., upper parameters)``. It returns the delta of
+L_reg = max(0, delta), ``(...)``."""
 
 
 def longer_rejected(chosen: Tensor, rejected: Tensor) -> Tensor:
@@ -99,7 +100,7 @@ class BilevelTrajectory:
 
     Attributes:
         log_probs: log pi (nats), axes ``axes``: (step, penalty, gamma, seed, [prompt,] response).
-        excess: L_sft(theta, phi) - L_sft(theta, phi'^(K)) in nats, what line 9 of Algorithm 1 is for, axes
+        excess: L_sft(theta, phi) - L_sft(theta, phi'^(K)) in nats, for which line 9 of Algorithm 1 is needed, axes
             (step, penalty, gamma, seed). It is a lower bound of the true excess.
         theta: all parameters after the last step, (penalty, gamma, seed, parameters).
         steps: number of updates made before each record, starting with 0.
@@ -194,7 +195,7 @@ def stable_po(
         The recorded runs.
 
     Raises:
-        InvalidArgument: which argument, what was got, what is allowed.
+        InvalidArgument: an argument that cannot be used; the message names it.
 
     Example:
         >>> from dynamics import DPO, LogLinear, pairs
@@ -314,7 +315,9 @@ class _Problem:
     def _regularizer_sum(self, log_probs: Tensor, theta: Tensor, batch: Preferences, is_upper: Tensor) -> Tensor:
         """Return the sum over all runs of L_reg, the weighted mean of max(0, delta), differentiable in ``theta``."""
 
-        def score(log_prob: Tensor) -> Tensor:  # the runs have nothing in common: one pass serves them all
+        def score(
+            log_prob: Tensor,
+        ) -> Tensor:  # the runs do not depend on one another, so one backward pass gives the gradients of all
             return torch.autograd.grad(log_prob.sum(), theta, create_graph=True)[0][..., is_upper]
 
         def of(index: Tensor) -> Tensor:
@@ -370,5 +373,5 @@ def _sft_weights(policy: Policy, sft: ArrayLike) -> Tensor:
     check_shape("sft", weights, policy.shape)
     total = weights.sum()
     if bool((weights < 0).any()) or not 0 < total < math.inf:
-        raise InvalidArgument("sft", weights.tolist(), "weights >= 0 with a sum above 0 that is a float")
+        raise InvalidArgument("sft", weights.tolist(), "numbers >= 0 whose sum is positive and finite")
     return (weights / total).flatten()

@@ -66,7 +66,7 @@ def gradient_flow(
         until: function of log_probs (array of the policy's shape); the flow stops where it crosses zero.
 
     Raises:
-        InvalidArgument: which argument, what was got, what is allowed.
+        InvalidArgument: an argument that cannot be used; the message names it.
 
     Example:
         >>> from dynamics import DPO, Tabular, pairs

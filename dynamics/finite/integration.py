@@ -13,16 +13,16 @@ RELATIVE_TOLERANCE = 1e-10
 ABSOLUTE_TOLERANCE = 1e-12
 LATEST = 1e50
 LARGEST = 1e150
-"""Largest number that is accepted in a right-hand side: the product of two such numbers is still a float."""
+"""Largest number that is accepted in a right-hand side: the product of two such numbers does not overflow."""
 
 
 def as_array(argument: str, value: ArrayLike) -> np.ndarray:
-    """Return numbers as a float64 array on the CPU, or refuse what holds none."""
+    """Return numbers as a float64 array on the CPU, or refuse anything that is not made of numbers."""
     return np.asarray(to_tensor(argument, value).detach().cpu())
 
 
 def check_times(times: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Return times as an array, or refuse what is no list of increasing numbers from 0 to 1e50."""
+    """Return times as an array, or refuse anything but a list of increasing numbers from 0 to 1e50."""
     grid = as_array("times", times)
     if grid.ndim != 1 or not len(grid) or not ((grid >= 0) & (grid <= LATEST)).all() or (grid[1:] <= grid[:-1]).any():
         raise InvalidArgument("times", times, f"a list of increasing, finite numbers >= 0, up to {LATEST:g}")
@@ -30,7 +30,7 @@ def check_times(times: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def check_function(argument: str, value: object) -> None:
-    """Refuse what cannot be called; a class is no function."""
+    """Refuse anything but a function, also a class."""
     check_kind(argument, value, Callable, "a function")  # type: ignore[arg-type]
 
 
@@ -60,7 +60,9 @@ def solve(
         atol=ABSOLUTE_TOLERANCE,
     )
     if solution.status < 0:
-        raise InvalidArgument("times", times[-1], f"an end that the integration reaches ({solution.message})")
+        raise InvalidArgument(
+            "times", f"the integration stopped before t = {times[-1]:g} ({solution.message}); let it end earlier"
+        )
     # empty lists where no time was reported before the flow stopped
     found, states, hit = np.asarray(solution.t, float), np.reshape(solution.y, (len(start), -1)).T, None
     if solution.t_events is not None and solution.y_events is not None and len(solution.t_events[0]):

@@ -11,7 +11,7 @@ from dynamics.errors import InvalidArgument, is_finite
 from dynamics.finite.integration import LARGEST, as_array
 
 LARGEST_MARGIN = 700
-"""Largest margin that is accepted: the exponential of a larger one may leave the range of floats."""
+"""Largest margin that is accepted: the exponential of a larger one may overflow."""
 
 
 def logistic_margin(times: np.ndarray | float, rate: float, start: float = 0.0) -> np.ndarray:

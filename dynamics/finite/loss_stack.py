@@ -84,19 +84,22 @@ def check_loss(loss: Any, policy: Policy, shape: tuple[int, ...]) -> PreferenceL
             check_broadcast("loss", number.shape, shape)
         return loss
     if not runs:
-        raise InvalidArgument("loss", loss, "one loss, such as DPO(beta=0.1); a list needs runs to belong to")
+        raise InvalidArgument("loss", loss, "a single loss, such as DPO(beta=0.1), since there is a single run")
     if isinstance(loss, LossStack):
         count = loss.groups[-1][0].stop
     else:
-        losses = as_tuple("loss", loss, PreferenceLoss)
+        losses = as_tuple("loss", loss, PreferenceLoss, "loss")
         count, loss = len(losses), stack_losses(losses, policy, len(runs))
     if count != runs[0]:
-        raise InvalidArgument("loss", f"{count} losses", f"one loss, or {runs[0]}: one for each row of the runs")
+        raise InvalidArgument(
+            "loss",
+            f"there are {count} losses; give one, or {runs[0]}: one for each entry of the first axis of the runs",
+        )
     return loss
 
 
-def as_tuple(argument: str, value: object, kind: type | tuple[type, ...]) -> tuple:
-    """Return one thing, or a non-empty list of things of a kind, as a tuple."""
+def as_tuple(argument: str, value: object, kind: type | tuple[type, ...], noun: str) -> tuple:
+    """Return one thing, or a non-empty list of things of a kind, as a tuple; ``noun`` names the kind in the error."""
     if isinstance(value, kind):
         return (value,)
     items: tuple = ()
@@ -105,7 +108,7 @@ def as_tuple(argument: str, value: object, kind: type | tuple[type, ...]) -> tup
     elif isinstance(value, Sequence) and len(value) <= MOST_VALUES:
         items = tuple(value)
     if not items or not all(isinstance(item, kind) for item in items):
-        raise InvalidArgument(argument, value, "one of them, or a non-empty list of them")
+        raise InvalidArgument(argument, value, f"one {noun}, or a non-empty list of them")
     return items
 
 

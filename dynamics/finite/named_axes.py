@@ -31,7 +31,7 @@ def to_dataset(arrays: Mapping[str, tuple[Sequence[str], Tensor]], labels: Mappi
 
 
 def select(array: DataArray, labels: Mapping[str, Any]) -> DataArray:
-    """Return the part of an array with these labels; an axis that gets one label is gone, one that gets a list stays.
+    """Return the part of an array with these labels; a single label drops its axis, a list keeps it.
 
     Raises:
         InvalidArgument: no such axis, or a label that is not on it; a loss is named by itself or by its repr.
@@ -39,14 +39,16 @@ def select(array: DataArray, labels: Mapping[str, Any]) -> DataArray:
     plain: dict[str, Any] = {}
     for axis, label in labels.items():
         if axis not in array.dims:
-            raise InvalidArgument(axis, label, f"an axis: {', '.join(map(str, array.dims))}")
+            raise InvalidArgument(axis, f"there is no such axis; the axes are {', '.join(map(str, array.dims))}")
         many = label if isinstance(label, (list, tuple, range, slice, np.ndarray)) else None
         named = [_as_label(each) for each in many] if isinstance(many, (list, tuple)) else _as_label(label)
         try:
             array.sel({axis: named})
         except (KeyError, ValueError, TypeError) as problem:
             known = array[axis].values.tolist()
-            raise InvalidArgument(axis, label, f"labels of this axis: {', '.join(map(repr, known[:10]))}") from problem
+            raise InvalidArgument(
+                axis, label, f"labels of this axis, such as {', '.join(map(repr, known[:10]))}"
+            ) from problem
         plain[axis] = named
     return array.sel(plain)
 

@@ -136,8 +136,8 @@ def _ratios(x1: np.ndarray | float, x2: np.ndarray | float, beta: float) -> tupl
     try:
         np.broadcast_shapes(*(array.shape for array in out))
     except (ValueError, RuntimeError) as problem:
-        got = f"shapes {out[0].shape}, {out[1].shape}"
-        raise InvalidArgument("x1, x2", got, "shapes that broadcast together") from problem
+        got = f"{out[0].shape} and {out[1].shape}"
+        raise InvalidArgument("x1, x2", f"their shapes {got} do not broadcast") from problem
     return out[0], out[1]
 
 

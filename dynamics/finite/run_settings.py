@@ -76,15 +76,18 @@ class RunSettings:
         runs, policy = math.prod(grid), self.policy
         size = runs * torch.finfo(policy.dtype).bits // 8
         if size * policy.parameters > LARGEST_RECORD:
-            got = f"{runs} runs of {policy.parameters} parameters"
-            allowed = f"fewer runs: their parameters may take {LARGEST_RECORD / 2**30:.0f} GiB"
-            raise InvalidArgument("seeds", got, allowed)
+            raise InvalidArgument(
+                "seeds", f"the parameters of {runs} runs take {_gib(size * policy.parameters)}; use fewer"
+            )
         records = -(-self.steps // self.record_every) + 1
         size *= records * math.prod(policy.shape)
         if size > LARGEST_RECORD:
-            got = f"{records} records, {size / 2**30:.1f} GiB"
-            raise InvalidArgument("record_every", got, f"a larger number: at most {LARGEST_RECORD / 2**30:.0f} GiB")
+            raise InvalidArgument("record_every", f"{records} records take {_gib(size)}; record more rarely")
         return torch.empty(records, *grid, *policy.shape, dtype=policy.dtype, device=policy.device)
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB, where at most {LARGEST_RECORD / 2**30:.0f} GiB are allowed"
 
 
 def check_run_settings(
@@ -125,5 +128,5 @@ def check_run_settings(
 def _check_per_seed(argument: str, value: Tensor, seeds: int) -> Tensor:
     """Refuse what is neither one row for all seeds nor one row for each."""
     if (value.ndim == 2 and value.shape[0] not in (1, seeds)) or value.ndim > 2:
-        raise InvalidArgument(argument, f"shape {tuple(value.shape)}", f"({value.shape[-1]},) or ({seeds}, ...)")
+        raise InvalidArgument(argument, f"shape {tuple(value.shape)}", f"shape ({value.shape[-1]},) or ({seeds}, ...)")
     return value

@@ -157,7 +157,7 @@ def update(
 
 
 def advance(state: State, batch: Preferences, loss: PreferenceLoss | LossStack, learning_rate: float | Tensor) -> State:
-    """Return what ``update`` returns, of arguments that were checked before."""
+    """Return the state after one update, as ``update`` does, without checking the arguments."""
     return descend(state, objective_slope(state, batch, loss), learning_rate)
 
 

@@ -14,7 +14,7 @@ from dynamics.losses import DPO, PreferenceLoss
 from dynamics.optimizers import SGD, Moments, Optimizer, check_optimizer
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences, check_one_list, pairs
-from dynamics.scores import chosen_push, directional_derivatives, drives, kernel
+from dynamics.scores import chosen_slope, directional_derivatives, drives, kernel
 
 ROUNDING = {torch.float32: 1e-6, torch.float64: 1e-13}
 """Bounds for what rounding does to a kernel, as |dK_ij| / sqrt(K_ii K_jj), by the dtype of the policy."""
@@ -40,8 +40,8 @@ class StepAccount:
         margin: what the loss is a function of, before, for each pair.
         new_margin: the margin after.
         urgency: -f'(margin) before; sigma(-z) for DPO.
-        chosen_push: change of log pi(y_w) for each unit of learning rate, to first order, if SGD stepped on this pair
-            alone under the loss of the step; see ``dynamics.scores.chosen_push``.
+        chosen_slope: change of log pi(y_w) for each unit of learning rate, to first order, if SGD stepped on this pair
+            alone under the loss of the step; see ``dynamics.scores.chosen_slope``.
         log_ratio_change: change of log pi(y_w) - log pi(y_l), exact, for each pair (DPO: margin change / beta).
         predicted_log_ratio_change: the same to first order in the step.
         preferences: the pairs of the step.
@@ -60,7 +60,7 @@ class StepAccount:
     margin: Tensor
     new_margin: Tensor
     urgency: Tensor
-    chosen_push: Tensor
+    chosen_slope: Tensor
     log_ratio_change: Tensor
     predicted_log_ratio_change: Tensor
     preferences: Preferences = field(repr=False)
@@ -68,11 +68,11 @@ class StepAccount:
 
     @property
     def displaced(self) -> Tensor:
-        """Return, for each pair, whether a small SGD step on it alone lowers log pi(chosen): chosen_push < 0.
+        """Return, for each pair, whether a small SGD step on it alone lowers log pi(chosen): chosen_slope < 0.
 
-        For a loss of one log-ratio that still pushes, such as DPO, this is ``drive[chosen] < 0``.
+        For a loss that is a decreasing function of one log-ratio, such as DPO, this is ``drive[chosen] < 0``.
         """
-        return self.chosen_push < 0
+        return self.chosen_slope < 0
 
     def mass(self) -> dict[str, float]:
         """Return where the probability went, exactly: changes of pi that sum to zero (to rounding).
@@ -140,7 +140,7 @@ def step(
         The account.
 
     Raises:
-        InvalidArgument: which argument, what was got, what is allowed.
+        InvalidArgument: an argument that cannot be used; the message names it.
 
     Example:
         >>> from dynamics import DPO, LogLinear, step
@@ -155,7 +155,7 @@ def step(
     check_kind("loss", loss, PreferenceLoss, "a loss such as DPO(beta=0.1)")
     check_nonnegative("learning_rate", learning_rate)
     if getattr(learning_rate, "ndim", 0):
-        raise InvalidArgument("learning_rate", learning_rate, "one number; simulate() takes several")
+        raise InvalidArgument("learning_rate", learning_rate, "one number (simulate() accepts several)")
     before = check_theta(policy, theta)
     rule = SGD() if optimizer is None else optimizer
     check_optimizer(rule, moments, before)
@@ -165,7 +165,9 @@ def step(
     check_preferences(policy, log_probs.flatten(), asked)
 
     gradient = objective_slope(state, asked, loss)
-    change, moments = rule.update(gradient, before, learning_rate, moments)  # exact: not a difference of parameters
+    change, moments = rule.update(
+        gradient, before, learning_rate, moments
+    )  # new minus old parameters would lose digits
     after = before + change
     new_log_probs = policy.log_probs(after)
     slope, curvature = directional_derivatives(policy, before, change)
@@ -173,21 +175,25 @@ def step(
     predicted = p * slope
     second_order = predicted + p * (slope**2 + curvature) / 2
     if not bool(second_order.isfinite().all()) or bool(new_log_probs.isnan().any()):
-        raise InvalidArgument("learning_rate", learning_rate, "a smaller one: this step leaves the range of floats")
-    gram = kernel(policy, before)
+        raise InvalidArgument(
+            "learning_rate", f"after a step of {learning_rate} the log-probabilities are not finite; use a smaller one"
+        )
+    inner_products = kernel(policy, before)
 
     lengths = response_lengths(policy)
     quantities = pair_quantities(log_probs.flatten(), base, asked, lengths)
     new_quantities = pair_quantities(new_log_probs.flatten(), base, asked, lengths)
     flat = slope.flatten()
-    table, w, other = gram.reshape(flat.numel(), flat.numel()), asked.chosen, asked.rejected
-    push = chosen_push(loss, quantities, table[w, w], table[w, other], table[other, other], ROUNDING[policy.dtype])
+    square, w, other = inner_products.reshape(flat.numel(), flat.numel()), asked.chosen, asked.rejected
+    own_slope = chosen_slope(
+        loss, quantities, square[w, w], square[w, other], square[other, other], ROUNDING[policy.dtype]
+    )
     per_pair = {
-        "drive": drives(gram, asked),
+        "drive": drives(inner_products, asked),
         "margin": loss.margin(quantities),
         "new_margin": loss.margin(new_quantities),
         "urgency": loss.urgency(quantities),
-        "chosen_push": push.where(asked.weight > 0, 0.0),  # a pair that is never asked may have no derivative
+        "chosen_slope": own_slope.where(asked.weight > 0, 0.0),  # a loss may have no derivative at a pair of weight 0
         "log_ratio_change": new_quantities.log_ratio - quantities.log_ratio,
         "predicted_log_ratio_change": flat[asked.chosen] - flat[asked.rejected],
     }
@@ -201,7 +207,7 @@ def step(
         actual=_change(log_probs, new_log_probs),
         predicted=predicted,
         second_order=second_order,
-        kernel=gram,
+        kernel=inner_products,
         preferences=asked,
         moments=moments,
         **per_pair,
@@ -209,9 +215,9 @@ def step(
 
 
 def _change(log_p: Tensor, new_log_p: Tensor) -> Tensor:
-    """Return exp(new) - exp(old), with its digits where they are nearly equal and without overflow where they are not.
+    """Return exp(new) - exp(old), accurate where the two are nearly equal, without overflow where they are far apart.
 
-    The larger of the two stands outside: the other one may be too small for a float.
+    The larger exponential is factored out, because the smaller one may underflow to 0.
     """
     larger, difference = torch.maximum(log_p, new_log_p), new_log_p - log_p
     change = -larger.exp() * torch.expm1(-difference.abs()) * difference.sign()
@@ -228,12 +234,12 @@ def _check_pairs(
 ) -> tuple[Preferences, bool]:
     if preferences is not None:
         if chosen is not None or rejected is not None:
-            raise InvalidArgument("preferences", "both preferences and chosen / rejected", "one of the two")
+            raise InvalidArgument("preferences", "give either preferences or chosen and rejected, not both")
         check_kind("preferences", preferences, Preferences, "Preferences, as pairs() or preference_matrix() make them")
         check_one_list(preferences)
         return preferences, False
     if chosen is None or rejected is None:
-        raise InvalidArgument("chosen, rejected", (chosen, rejected), "an index each (or preferences=...)")
+        raise InvalidArgument("chosen, rejected", "give the index of both responses, or preferences=...")
     asked = pairs(chosen, rejected, shape=policy.shape, prompt=prompt, weight=weight, device=policy.device)
     single = all(torch.as_tensor(v).ndim == 0 for v in (chosen, rejected, prompt, weight))
     return asked, single

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from dynamics.errors import ArrayLike, InvalidArgument, check_count, check_nonnegative
 from dynamics.finite.loss_stack import as_tuple, stack_losses
@@ -19,6 +18,7 @@ from dynamics.losses import DPO, PreferenceLoss
 from dynamics.optimizers import Optimizer
 from dynamics.policies import Policy
 from dynamics.preferences import Preferences
+from dynamics.shapes import RecordedLogProbs, RecordedRatio, RecordedTheta
 
 if TYPE_CHECKING:
     from xarray import DataArray, Dataset
@@ -33,7 +33,7 @@ class Trajectory:
 
     Attributes:
         log_probs: log pi (nats), axes ``axes``: (step, loss, learning_rate, seed, [prompt,] response). NaN in a run
-            from where its parameters left the range of floats; the other runs do not notice.
+            from the record at which its parameters have overflowed; the other runs are not affected.
         theta: parameters after the last step, (loss, learning_rate, seed, parameters).
         steps: number of updates made before each record, starting with 0.
         losses: the losses along their axis.
@@ -41,14 +41,14 @@ class Trajectory:
         axes: names of the axes of ``log_probs``.
     """
 
-    log_probs: Tensor
-    theta: Tensor
+    log_probs: RecordedLogProbs
+    theta: RecordedTheta
     steps: np.ndarray
     losses: tuple[PreferenceLoss, ...]
     learning_rates: tuple[float, ...]
     axes: tuple[str, ...]
 
-    def log_ratio(self, chosen: int, rejected: int, prompt: int = 0) -> Tensor:
+    def log_ratio(self, chosen: int, rejected: int, prompt: int = 0) -> RecordedRatio:
         """Return log pi(chosen) - log pi(rejected) in nats, axes (step, loss, learning_rate, seed)."""
         prompts = self.log_probs.shape[-2] if "prompt" in self.axes else 1
         sizes = {"prompt": prompts, "chosen": self.log_probs.shape[-1], "rejected": self.log_probs.shape[-1]}
@@ -138,7 +138,7 @@ def simulate(
         The recorded runs.
 
     Raises:
-        InvalidArgument: which argument, what was got, what is allowed.
+        InvalidArgument: an argument that cannot be used; the message names it.
 
     Example:
         >>> from dynamics import DPO, Tabular, pairs, simulate, tabular_theta
@@ -149,8 +149,8 @@ def simulate(
         >>> runs.axes, tuple(runs.log_probs.shape)
         (('step', 'loss', 'learning_rate', 'seed', 'response'), (11, 2, 1, 1, 3))
     """
-    losses = as_tuple("loss", DPO() if loss is None else loss, PreferenceLoss)
-    rates = as_tuple("learning_rate", learning_rate, (int, float))
+    losses = as_tuple("loss", DPO() if loss is None else loss, PreferenceLoss, "loss")
+    rates = as_tuple("learning_rate", learning_rate, (int, float), "number")
     for rate in rates:
         check_nonnegative("learning_rate", rate)
     settings = check_run_settings(

@@ -71,7 +71,9 @@ def check_change(model: CausalLM | nn.Module, change: Change) -> dict[str, nn.Pa
         if name not in known:
             raise InvalidArgument("change", name, f"names of the model's parameters, such as {next(iter(known))}")
         if any(known[name] is other for other in found.values()):
-            raise InvalidArgument("change", name, "each shared parameter under one of its names")
+            raise InvalidArgument(
+                "change", f"{name} is a second name of a shared parameter; give it under one name only"
+            )
         if not isinstance(tensor, Tensor):
             raise InvalidArgument(f"change[{name}]", tensor, "a tensor")
         check_finite(f"change[{name}]", check_shape(f"change[{name}]", tensor, known[name].shape))

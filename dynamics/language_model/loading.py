@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from dynamics.errors import InvalidArgument, Unsupported, check_flag
+from dynamics.errors import InvalidArgument, Unsupported, check_flag, shorten
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.out_of_memory import OutOfMemory, is_out_of_memory
 
+SAVE_AGAIN = "write the folder again with model.save_pretrained(folder)"
+NO_TOKENIZER = "the folder holds no tokenizer; add it with tokenizer.save_pretrained(folder)"
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -31,7 +33,15 @@ class MissingExtra(ImportError):
 
 
 class ModelUnavailable(InvalidArgument):
-    """A model that cannot be loaded. The message says what would be needed."""
+    """A model that cannot be loaded: why, and what to do."""
+
+    def __init__(self, name: str | Path, why: str) -> None:
+        super().__init__("name", f"{shorten(str(name))} cannot be loaded: {why}")
+        self._given = (name, why)
+
+    def __reduce__(self) -> tuple[type[ModelUnavailable], tuple[Any, ...]]:
+        """Let the error cross a process border."""
+        return type(self), self._given
 
 
 class LanguageModel(NamedTuple):
@@ -80,7 +90,7 @@ def load(
         >>> load("./no-such-folder")
         Traceback (most recent call last):
             ...
-        dynamics.language_model.loading.ModelUnavailable: name: got ./no-such-folder; allowed: a folder that exists...
+        dynamics.language_model.loading.ModelUnavailable: name: ./no-such-folder cannot be loaded: ...
     """
     if not isinstance(name, (str, Path)) or not str(name).strip() or not str(name).isprintable():
         raise InvalidArgument("name", name, "a folder, or a model id such as Qwen/Qwen2.5-0.5B-Instruct")
@@ -105,18 +115,17 @@ def load(
     except Exception as problem:
         if is_out_of_memory(problem):
             raise _too_large(str(name), problem) from problem
-        raise ModelUnavailable("name", str(name), _remedy(problem)) from problem
+        raise ModelUnavailable(name, _explain(problem)) from problem
     lacking = sorted([*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])])
     if lacking:
         missing = ", ".join(lacking[:4])
-        remedy = f"a checkpoint with weights for every parameter; this one lacks {missing}: get the complete one"
-        raise ModelUnavailable("name", str(name), remedy)
+        raise ModelUnavailable(name, f"its checkpoint has no weights for {missing}; get the complete one")
     if adapter_folder is not None:
         model = _add_adapter(model, adapter_folder, wanted_dtype)
     broken = [key for key, parameter in model.named_parameters() if not bool(parameter.isfinite().all())]
     if broken:
-        remedy = f"finite weights; {broken[0]} holds NaN or infinity: get the checkpoint again, or use a wider dtype"
-        raise ModelUnavailable("name", str(name), remedy)
+        remedy = "get the checkpoint again, or use a wider dtype"
+        raise ModelUnavailable(name, f"the weights of {broken[0]} hold NaN or infinity; {remedy}")
     if tokenizer:
         check_tokenizer(reader, str(name))
     try:
@@ -130,12 +139,12 @@ def load(
 def _check_adapter(folder: str | Path) -> Path:
     """Return the folder of an adapter; refuse one that holds none, or only pickles."""
     if not isinstance(folder, (str, Path)) or not str(folder).strip() or not Path(folder).expanduser().is_dir():
-        raise ModelUnavailable("adapter", folder, "a folder that exists, as save_pretrained of peft writes it")
+        raise InvalidArgument("adapter", folder, "a folder that exists, as save_pretrained of peft writes it")
     found = Path(folder).expanduser()
     lacking = [name for name in ADAPTER_FILES if not (found / name).is_file()]
     if lacking:
-        remedy = f"a folder with {' and '.join(ADAPTER_FILES)}, as save_pretrained of peft writes it"
-        raise ModelUnavailable("adapter", str(folder), f"{remedy}; this one lacks {' and '.join(lacking)}")
+        problem = f"the folder {shorten(str(folder))} lacks {' and '.join(lacking)}"
+        raise Unsupported("adapter", problem, "save it again with save_pretrained of peft")
     return found
 
 
@@ -148,11 +157,12 @@ def _add_adapter(model: Any, folder: Path, dtype: torch.dtype) -> Any:
             adapted = peft.PeftModel.from_pretrained(model, str(folder), is_trainable=True)
     except Exception as problem:  # peft raises errors of several types
         first = next(iter(str(problem).strip().splitlines()), type(problem).__name__)
-        raise ModelUnavailable("adapter", str(folder), f"an adapter made for this model ({first})") from problem
+        why = f"the adapter in {shorten(str(folder))} does not fit this model ({first})"
+        raise Unsupported("adapter", why, "give the model that it was made for") from problem
     missing = [str(one.message) for one in told if "missing adapter keys" in str(one.message)]
     if missing:
         first = next(iter(missing[0].splitlines()))[:200]
-        raise ModelUnavailable("adapter", str(folder), f"an adapter with all its weights ({first})")
+        raise Unsupported("adapter", f"weights are missing in {shorten(str(folder))} ({first})", "save it again")
     return adapted.to(dtype)
 
 
@@ -183,7 +193,7 @@ def load_tokenizer(name: str | Path, *, revision: str | None = None) -> tuple[An
         config = transformers.AutoConfig.from_pretrained(source, **common)
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, **common)
     except Exception as problem:
-        raise ModelUnavailable("name", str(name), _remedy(problem)) from problem
+        raise ModelUnavailable(name, _explain(problem)) from problem
     check_tokenizer(tokenizer, str(name))
     return tokenizer, config
 
@@ -206,11 +216,10 @@ def check_tokenizer(tokenizer: Any, name: str) -> None:
     text = "1 2\n3"
     back = tokenizer.decode(tokenizer.encode(text, add_special_tokens=False), clean_up_tokenization_spaces=False)
     if not back.strip():
-        remedy = "a folder that holds the tokenizer too: tokenizer.save_pretrained(folder)"
-        raise ModelUnavailable("name", name, f"{remedy} ({text!r} came back as {back!r})")
+        raise ModelUnavailable(name, f"{NO_TOKENIZER} ({text!r} came back as {back!r})")
     if back.strip() == "".join(text.split()):
-        remedy = "a tokenizer saved in the class that its architecture uses: this one loses white space"
-        raise ModelUnavailable("name", name, f"{remedy} ({text!r} came back as {back!r})")
+        problem = f"its tokenizer loses white space ({text!r} came back as {back!r})"
+        raise ModelUnavailable(name, f"{problem}; save it again in the class that its architecture uses")
 
 
 def _check_dtype(dtype: str | torch.dtype) -> torch.dtype:
@@ -240,9 +249,9 @@ def _read_json(path: Path, name: str) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as problem:
-        raise ModelUnavailable("name", name, f"a {path.name} that can be read as JSON ({problem})") from problem
+        raise ModelUnavailable(name, f"{path.name} cannot be read as JSON ({problem})") from problem
     if not isinstance(found, dict):
-        raise ModelUnavailable("name", name, f"a {path.name} with model_type: use one that save_pretrained wrote")
+        raise ModelUnavailable(name, f"{path.name} does not hold a JSON object; {SAVE_AGAIN}")
     return found
 
 
@@ -251,8 +260,8 @@ def _check_config(config: Any, name: str) -> None:
     for part in (config, *(value for value in vars(config).values() if hasattr(value, "model_type"))):
         kernel = getattr(part, "_attn_implementation", None)
         if "/" in str(kernel):
-            remedy = f"a config.json without an attention kernel from a repository ({kernel}): its code is never run"
-            raise ModelUnavailable("name", name, remedy)
+            problem = f"config.json names an attention kernel from a repository ({kernel}), whose code is never run"
+            raise ModelUnavailable(name, f"{problem}; remove that entry")
 
 
 def _check_index(source: str, name: str, revision: str | None) -> None:
@@ -267,8 +276,8 @@ def _check_index(source: str, name: str, revision: str | None) -> None:
     files = set(map(str, index.values())) if isinstance(index, dict) else {"no weight_map"}
     strange = sorted(file for file in files if not file.endswith(".safetensors") or set(file) & set("/\\:"))
     if strange:
-        remedy = f"an index of weights that names *.safetensors in the same folder, not {strange[0]}"
-        raise ModelUnavailable("name", name, remedy)
+        problem = f"its index of weights names {strange[0]}, which is not a *.safetensors file in the same folder"
+        raise ModelUnavailable(name, f"{problem}; {SAVE_AGAIN}")
 
 
 def _check_source(name: str | Path) -> str:
@@ -277,89 +286,86 @@ def _check_source(name: str | Path) -> str:
     folder = Path(text).expanduser()
     if not folder.is_dir():
         if isinstance(name, Path) or text.startswith((".", "/", "~")) or text.count("/") > 1:
-            raise ModelUnavailable(
-                "name", text, "a folder that exists, or a model id such as Qwen/Qwen2.5-0.5B-Instruct"
-            )
+            remedy = "give one that exists, or a model id such as Qwen/Qwen2.5-0.5B-Instruct"
+            raise ModelUnavailable(text, f"there is no such folder; {remedy}")
         return text
     if not (folder / "config.json").is_file() and (folder / ADAPTER_FILES[0]).is_file():
         base = _read_json(folder / ADAPTER_FILES[0], text).get("base_model_name_or_path")
-        remedy = "the model that this adapter belongs to, and adapter= (on the command line --adapter) with this folder"
-        raise ModelUnavailable("name", text, f"{remedy}; it was made for {base}")
+        remedy = f"give the model that it belongs to ({base}), and this folder as adapter= or --adapter"
+        raise ModelUnavailable(text, f"the folder holds an adapter and no model; {remedy}")
     if not (folder / "config.json").is_file():
-        raise ModelUnavailable("name", text, "a folder with config.json, as model.save_pretrained(folder) writes it")
+        raise ModelUnavailable(text, f"the folder holds no config.json; {SAVE_AGAIN}")
     if not list(folder.glob("*.safetensors")):
         pickles = [path.name for path in (*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth"))]
-        remedy = "a folder with model.safetensors: save it again with model.save_pretrained(folder)"
-        if pickles:
-            remedy += f" ({pickles[0]} is a pickle, which can run code and is not read)"
-        raise ModelUnavailable("name", text, remedy)
+        note = f" ({pickles[0]} is a pickle, which can run code and is not read)" if pickles else ""
+        raise ModelUnavailable(text, f"the folder holds no model.safetensors{note}; {SAVE_AGAIN}")
     config = _read_json(folder / "config.json", text)
     if "model_type" not in config:
-        raise ModelUnavailable("name", text, "a config.json with model_type: use one that save_pretrained wrote")
+        raise ModelUnavailable(text, f"config.json has no model_type; {SAVE_AGAIN}")
     return str(folder)
 
 
-REMEDIES: tuple[tuple[frozenset[str], tuple[str, ...], str], ...] = (
+EXPLANATIONS: tuple[tuple[frozenset[str], tuple[str, ...], str], ...] = (
     (
         frozenset({"GatedRepoError"}),
         (),
-        "a model you have access to: accept its licence on the hub, then log in with `hf auth login`",
+        "it is gated; accept its licence on the hub, then log in with `hf auth login`",
     ),
     (
         frozenset({"RevisionNotFoundError"}),
         ("is not a valid git identifier",),
-        "a revision (branch, tag or commit) that the model has",
+        "it has no such revision; give one of its branches, tags or commits",
     ),
     (
         frozenset({"RepositoryNotFoundError", "HFValidationError"}),
         ("is not a valid model identifier",),
-        "a model id that the hub has (check its spelling; log in for private ones), or a local folder",
+        "the hub has no such model; check the spelling, log in for a private one, or give a local folder",
     ),
     (
         frozenset({"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "ConnectionError"}),
         ("couldn't connect", "internet connection", "offline mode"),
-        "a model already in the cache, or a network: the hub was not reached; download it once, or give a local folder",
+        "the hub was not reached, and the model is not in the cache; download it once, or give a local folder",
     ),
     (
         frozenset(),
         ("does not appear to have a file named model.safetensors", "no file named model.safetensors"),
-        "a model with safetensors: pickled weights can run code and are not read; convert it, or use another",
+        "it has no safetensors, and pickled weights, which can run code, are not read; convert it, or use another",
     ),
     (
         frozenset(),
         ("trust_remote_code", "custom code"),
-        "an architecture that is part of transformers: code from a repository is never run",
+        "its architecture is not part of transformers, and code from a repository is never run; use another model",
     ),
     (
         frozenset(),
         ("Unrecognized configuration class",),
-        "a causal language model: AutoModelForCausalLM has none of this type",
+        "it is not a causal language model; AutoModelForCausalLM has none of this type",
     ),
     (
         frozenset(),
         ("model type", "Unrecognized model"),
-        "an architecture that the installed transformers knows: upgrade it, or check model_type in config.json",
+        "the installed transformers does not know its architecture; upgrade it, or check model_type in config.json",
     ),
     (
         frozenset(),
         ("okenizer",),
-        "a folder that holds the tokenizer too: tokenizer.save_pretrained(folder)",
+        NO_TOKENIZER,
     ),
 )
-"""What to do about an error of transformers. Each row: types of exceptions in its chain of causes, parts of their
-messages, and the remedy; the first row that fits is used."""
+"""What an error of transformers means, and what to do. Each row: types of exceptions in its chain of causes, parts of
+their messages, and the explanation; the first row that fits is used."""
 
 
-def _remedy(problem: Exception) -> str:
-    """Return what to do about an error of transformers."""
+def _explain(problem: Exception) -> str:
+    """Return what an error of transformers means, and what to do about it."""
     causes = list(_causes(problem))
     kinds = {type(cause).__name__ for cause in causes}
     text = " ".join(str(cause) for cause in causes).lower()
-    for names, pieces, remedy in REMEDIES:
+    for names, pieces, explanation in EXPLANATIONS:
         if kinds & names or any(piece.lower() in text for piece in pieces):
-            return remedy
+            return explanation
     first = next(iter(str(problem).strip().splitlines()), "")
-    return f"a model that transformers can load ({type(problem).__name__}: {first})"
+    return f"transformers cannot load it ({type(problem).__name__}: {first})"
 
 
 def _causes(problem: BaseException | None) -> Iterator[BaseException]:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from dynamics.errors import InvalidArgument, Unsupported
+from dynamics.errors import InvalidArgument, Unsupported, shorten
 from dynamics.language_model.causal_lm import CausalLM, as_module
 
 Filter = Callable[[str], bool] | str | Sequence[str] | None
@@ -60,8 +60,8 @@ def select_parameters(model: CausalLM | nn.Module, parameters: Filter) -> dict[s
             known.add(id(parameter))
     if not selected:
         some = ", ".join(name for name, _ in list(module.named_parameters())[:3])
-        shown = parameters if not callable(parameters) else "a function that chooses no parameter"
-        raise InvalidArgument("parameters", shown, f"a choice of at least one parameter (the names are {some}, ...)")
+        chooser = "the function" if callable(parameters) else shorten(parameters)
+        raise InvalidArgument("parameters", f"{chooser} selects no parameter of the model; its names are {some}, ...")
     return selected
 
 

@@ -101,8 +101,8 @@ def computing_in(model: CausalLM | nn.Module, dtype: torch.dtype) -> Iterator[No
     with ExitStack() as stack:
         try:
             if torch.is_inference_mode_enabled():
-                stack.enter_context(torch.inference_mode(False))  # this turns gradients on,
-                stack.enter_context(torch.no_grad())  # which the caller did not ask for
+                stack.enter_context(torch.inference_mode(False))
+                stack.enter_context(torch.no_grad())  # leaving inference mode turns gradients on
             for tensor, _ in replaced:
                 tensor.data = tensor.data.to(dtype)
             module.eval()

@@ -45,10 +45,10 @@ class TokenSequence:
         check_count("prompt_tokens", self.prompt_tokens, minimum=0)
         check_flag("cut", self.cut)
         if self.prompt_tokens < 1:
-            raise InvalidArgument("prompt_tokens", self.prompt_tokens, "at least one token: begin the prompt with BOS")
+            raise InvalidArgument("prompt_tokens", "the prompt is empty; begin it with a token, such as BOS")
         if self.prompt_tokens >= len(self.ids):
-            allowed = f"a number below {len(self.ids)}, so that the response has at least one token"
-            raise InvalidArgument("prompt_tokens", self.prompt_tokens, allowed)
+            problem = f"all {len(self.ids)} tokens belong to the prompt; the response needs at least one"
+            raise InvalidArgument("prompt_tokens", problem)
 
     @property
     def prompt(self) -> tuple[int, ...]:
@@ -179,7 +179,7 @@ def read_sequences(sequences: Iterable[TokenSequence]) -> tuple[TokenSequence, .
             raise InvalidArgument(f"sequences[{number}]", sequence, "a TokenSequence; tokenize() makes one")
         found.append(sequence)
     if not found:
-        raise InvalidArgument("sequences", "none", "at least one TokenSequence")
+        raise InvalidArgument("sequences", "the list is empty; give at least one TokenSequence")
     return tuple(found)
 
 
@@ -232,6 +232,6 @@ def conversation_ids(
         kind = "" if type(problem).__name__ == "TemplateError" else f"{type(problem).__name__}: "
         last = given[-1] if given else {}
         call = " (the last a tool call without content)" if last.get("tool_calls") and not last.get("content") else ""
-        got = f"turns of {', '.join(str(turn.get('role')) for turn in given) or 'nobody'}{call}"
-        allowed = f"a conversation that the model's chat template accepts (it says: {kind}{said})"
-        raise InvalidArgument("messages", got, allowed) from problem
+        roles = ", ".join(str(turn.get("role")) for turn in given) or "nobody"
+        refusal = f"the model's chat template does not accept the turns of {roles}{call}; it says: {kind}{said}"
+        raise InvalidArgument("messages", refusal) from problem

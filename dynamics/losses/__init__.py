@@ -128,7 +128,8 @@ def get_loss(name: str, **hyper_parameters: Any) -> PreferenceLoss:
     try:
         return LOSSES[key](**hyper_parameters)
     except TypeError as problem:
-        raise InvalidArgument("hyper_parameters", hyper_parameters, f"those of {name} ({problem})") from problem
+        allowed = f"hyper-parameters of the loss {name} ({problem})"
+        raise InvalidArgument("hyper_parameters", hyper_parameters, allowed) from problem
 
 
 __all__ = [

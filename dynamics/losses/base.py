@@ -69,8 +69,12 @@ class PreferenceLoss(ABC):
         undefined = value.detach().isnan()
         if bool(undefined.any()) and not self.has_gaps:
             where = torch.stack(pair[:4])[:, undefined.expand(pair.chosen.shape)] if undefined.ndim else pair[:4]
-            got = ", ".join(f"{float(v.flatten()[0]):g}" for v in where)
-            raise InvalidArgument("chosen, rejected, ...", got, "log-probabilities at which this loss is defined")
+            numbers = ", ".join(f"{float(v.flatten()[0]):g}" for v in where)
+            raise InvalidArgument(
+                "chosen, rejected, ...",
+                f"the loss {type(self).__name__} is not defined at the log-probabilities {numbers} (chosen, rejected, "
+                "and both under the reference); leave this pair out",
+            )
         return value
 
     @abstractmethod

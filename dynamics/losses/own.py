@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from dynamics.errors import InvalidArgument
+from dynamics.errors import InvalidArgument, shorten
 from dynamics.losses.base import PreferenceLoss
 from dynamics.losses.pair import PairLogProbs, Partials
 
@@ -87,33 +87,44 @@ class FunctionLoss(PreferenceLoss):
         try:
             values = self.function(given)
         except Exception as problem:
-            what = f"a function that raises {type(problem).__name__}: {problem}"
-            raise InvalidArgument("function", what, "a function that takes a PairLogProbs of tensors") from problem
+            what = f"it was tried on a few pairs and raised {type(problem).__name__}: {shorten(str(problem))}"
+            raise InvalidArgument("function", f"{what}; it must accept a PairLogProbs of tensors") from problem
         kind, shape = pair.chosen.dtype, pair.chosen.shape
         if not isinstance(values, Tensor) or values.shape != shape or values.dtype != kind:
-            got = f"{values.dtype} {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
-            raise InvalidArgument("function", got, f"one number for every pair: {kind} of shape {tuple(shape)}")
+            got = f"{values.dtype} of shape {tuple(values.shape)}" if isinstance(values, Tensor) else shorten(values)
+            wanted = f"one number for every pair, here {kind} of shape {tuple(shape)}"
+            raise InvalidArgument("function", f"it returned {got}; it must return {wanted}")
         if not bool(values.isfinite().all()):
-            raise InvalidArgument("function", values.tolist(), "finite losses at ordinary pairs")
+            raise InvalidArgument(
+                "function", f"its losses at ordinary pairs are {shorten(values.tolist())}, not finite"
+            )
         if not all(a.equal(b) for a, b in zip(given, pair, strict=True)):
             raise InvalidArgument(
-                "function", "a function that changes its arguments", "a function that does not change them"
+                "function", "it changes the tensors that it is given; compute new ones, without methods such as add_()"
             )
         if not self.function(pair).equal(values):
             raise InvalidArgument(
-                "function", "different losses on a second call", "always the same losses for the same pairs"
+                "function",
+                "a second call with the same pairs returned other losses; it must neither draw random numbers nor "
+                "remember earlier calls",
             )
         self._differentiate(pair)
         ones = [PairLogProbs(*(values[i : i + 1] for values in pair)) for i in range(len(pair.chosen))]
         alone = torch.cat([self.function(one) for one in ones])
         tolerance = 1e-9 if kind == torch.float64 else 1e-3
         if not torch.allclose(alone, values, rtol=tolerance, atol=tolerance):
-            raise InvalidArgument("function", "a loss that depends on other pairs", "a loss of each pair alone")
+            raise InvalidArgument(
+                "function",
+                "its loss of one pair depends on the other pairs of the batch; a loss that couples pairs must be a "
+                "subclass of dynamics.losses.BatchLoss",
+            )
 
     def _differentiate(self, pair: PairLogProbs) -> None:
         try:
             partials = self.partials(pair)
         except RuntimeError as problem:
-            raise InvalidArgument("function", str(problem), "a function that autograd can differentiate") from problem
+            raise InvalidArgument(
+                "function", f"autograd cannot differentiate it ({shorten(str(problem))}); use operations of torch only"
+            ) from problem
         if not all(bool(part.isfinite().all()) for part in partials):
-            raise InvalidArgument("function", "derivatives that are not finite", "finite derivatives")
+            raise InvalidArgument("function", "its derivatives at ordinary pairs are not finite")

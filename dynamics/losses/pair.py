@@ -92,4 +92,4 @@ def pair_log_probs(
         return PairLogProbs(*torch.broadcast_tensors(*tensors.values()))
     except RuntimeError as problem:
         shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in tensors.items())
-        raise InvalidArgument("chosen, rejected, ...", shapes, "shapes that broadcast together") from problem
+        raise InvalidArgument("chosen, rejected, ...", f"these shapes do not broadcast: {shapes}") from problem

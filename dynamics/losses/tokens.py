@@ -61,13 +61,17 @@ def token_log_probs(
         tokens, base = to_tensor(side, own), to_tensor(f"reference_{side}", reference)
         count = to_tensor(f"{side}_length", length, dtype=tokens.dtype)
         if tokens.ndim == 0 or base.shape != tokens.shape or count.shape != tokens.shape[:-1]:
-            got = f"shapes {tuple(tokens.shape)}, {tuple(base.shape)}, {tuple(count.shape)}"
-            raise InvalidArgument(side, got, "(..., tokens) twice and (...)")
+            got = f"{tuple(tokens.shape)}, {tuple(base.shape)} and {tuple(count.shape)}"
+            raise InvalidArgument(
+                side,
+                f"log-probabilities, their reference and the lengths have the shapes {got}; the first two must be "
+                "(..., tokens), and the lengths (...)",
+            )
         if not bool(((count >= 1) & (count <= tokens.shape[-1]) & (count == count.round())).all()):
             raise InvalidArgument(f"{side}_length", count.tolist(), f"whole numbers from 1 to {tokens.shape[-1]}")
         seen = _positions(tokens) < count.unsqueeze(-1)
         if bool(((tokens > 0) | tokens.isnan() | (base > 0) | base.isnan())[seen].any()):
-            raise InvalidArgument(side, "a NaN or a positive number", "log-probabilities in nats, at most 0")
+            raise InvalidArgument(side, "a token's log-probability is NaN or positive; in nats it is at most 0")
         sides[side] = (tokens, base, count)
     (own, base, count), (other, other_base, other_count) = sides["chosen"], sides["rejected"]
     return TokenLogProbs(own, other, base, other_base, count, other_count)

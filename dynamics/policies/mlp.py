@@ -61,12 +61,14 @@ class MLP:
         check_device("device", device)
         if isinstance(prompts, int):
             if check_count("prompts", prompts) > MOST_ONE_HOT:
-                raise InvalidArgument("prompts", prompts, f"at most {MOST_ONE_HOT} for one-hot features, or features")
+                raise InvalidArgument("prompts", prompts, f"a number of prompts up to {MOST_ONE_HOT}, or features")
             inputs = torch.eye(prompts, dtype=dtype, device=device)
         else:
             inputs = check_finite("prompts", to_tensor("prompts", prompts, dtype=dtype, device=device))
         if inputs.ndim != 2 or 0 in inputs.shape:
-            raise InvalidArgument("prompts", f"shape {tuple(inputs.shape)}", "a number, or features (prompts, inputs)")
+            raise InvalidArgument(
+                "prompts", f"shape {tuple(inputs.shape)}", "a number of prompts, or shape (prompts, inputs)"
+            )
         if not isinstance(activation, str) or activation not in ("relu", "tanh"):
             raise InvalidArgument("activation", activation, "'relu' or 'tanh'")
         self.inputs = inputs

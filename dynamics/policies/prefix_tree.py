@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dynamics.errors import InvalidArgument, check_device, check_dtype
+from dynamics.errors import InvalidArgument, check_device, check_dtype, shorten
 from dynamics.policies.policy import check_length, log_softmax
 from dynamics.shapes import LogProbs, Theta
 
@@ -98,7 +98,7 @@ class PrefixTree:
 def _check_sequences(responses: Any) -> tuple[tuple[Hashable, ...], ...]:
     """Return the responses as tuples of tokens, or refuse anything but a list of different, finite sequences."""
     if isinstance(responses, Tensor):
-        raise InvalidArgument("responses", "a tensor", "a list of sequences, such as responses.tolist()")
+        raise InvalidArgument("responses", "a tensor is not a list of sequences of tokens; give responses.tolist()")
     try:
         if not len(responses) or not all(len(s) for s in responses):  # an iterator without a length may never end
             raise InvalidArgument("responses", responses, "two or more non-empty sequences of tokens")
@@ -113,7 +113,8 @@ def _check_sequences(responses: Any) -> tuple[tuple[Hashable, ...], ...]:
     short = [s for s in sequences if s in prefixes]
     if short:
         raise InvalidArgument(
-            "responses", short[0], "sequences of which none is a prefix of another; add an end-of-sequence token"
+            "responses",
+            f"{shorten(short[0])} is the beginning of another response; end every response with an end token",
         )
     return sequences
 

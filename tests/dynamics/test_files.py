@@ -88,11 +88,11 @@ def test_a_second_writer_is_refused_until_the_first_has_ended(tmp_path: Path) ->
     other = subprocess.Popen([sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert other.stdout is not None
     assert other.stdout.readline() == b"locked\n"
-    with pytest.raises(InvalidArgument, match=r"^path: .*no other process is writing"):
+    with pytest.raises(InvalidArgument, match=r"^path: another process is writing .*; wait"):
         JsonLines(path)
     other.kill()  # not closed: the lock goes with the process
     other.communicate()
-    with JsonLines(path) as file, pytest.raises(InvalidArgument, match="no other process"):
+    with JsonLines(path) as file, pytest.raises(InvalidArgument, match="another process is writing"):
         JsonLines(file.path)
     JsonLines(path).close()
 

@@ -122,9 +122,9 @@ def test_the_file_of_another_sweep_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sweep.jsonl"
     sweep(functions.displaced, {"x": [1.0], "sign": ["plus"]}, [0], static=["sign"], path=path)
     before = path.read_bytes()
-    with pytest.raises(InvalidArgument, match="written with another seeds"):
+    with pytest.raises(InvalidArgument, match="differs in seeds"):
         sweep(functions.displaced, {"x": [1.0], "sign": ["plus"]}, [1], static=["sign"], path=path)
-    with pytest.raises(InvalidArgument, match="written with another function, grid"):
+    with pytest.raises(InvalidArgument, match="differs in function, grid"):
         sweep(functions.slow, {"x": [1.0]}, [0], path=path)
     assert path.read_bytes() == before
     for text in ("a diary", "a diary\n", '{"batch": 1}\n[]\n', "\n"):
@@ -181,4 +181,4 @@ def test_two_sweeps_do_not_write_one_file(tmp_path: Path) -> None:
         return {"y": 1.0 * batch["seed"]}
 
     assert len(sweep(run, {"x": [1]}, seeds=[0], path=path)) == 1
-    assert "no other process is writing" in inner[0]
+    assert "another process is writing" in inner[0]

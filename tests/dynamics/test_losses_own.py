@@ -68,16 +68,19 @@ REFUSED: list[tuple[object, str]] = [
     ("dpo", "a function of a PairLogProbs"),
     (lambda chosen, rejected: chosen - rejected, "TypeError"),
     (lambda pair: pair.winner, "AttributeError"),
-    (lambda pair: pair.chosen.mean(), r"float64 \(\); allowed: one number for every pair"),
-    (lambda pair: pair.chosen.tolist(), "got list"),
+    (
+        lambda pair: pair.chosen.mean(),
+        r"returned torch.float64 of shape \(\); it must return one number",
+    ),
+    (lambda pair: pair.chosen.tolist(), r"it returned \[-.*\]; it must return one number"),
     (lambda pair: pair.chosen.double(), "float64 .*float32"),
-    (lambda pair: torch.log(pair.chosen), "finite losses"),
+    (lambda pair: torch.log(pair.chosen), "ordinary pairs are .*, not finite"),
     (lambda pair: pair.chosen * random.random(), "second call"),
     (numbers, "autograd"),
     (lambda pair: pair.chosen.detach(), "autograd"),
     (lambda pair: torch.sqrt((pair.chosen - pair.chosen.detach()) ** 2), "not finite"),
-    (in_place, "changes its arguments"),
-    (centred, "depends on other pairs"),
+    (in_place, "changes the tensors that it is given"),
+    (centred, "depends on the other pairs"),
 ]
 
 

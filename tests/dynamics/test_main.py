@@ -265,7 +265,7 @@ def test_what_is_wrong_is_named(model: Path, data: Path, command: str, options: 
 
 
 def test_a_missing_model_or_file_and_a_broken_row_are_named(model: Path, data: Path, tmp_path: Path) -> None:
-    refused(run("kernel", tmp_path / "nowhere", data), "a folder that exists")
+    refused(run("kernel", tmp_path / "nowhere", data), "there is no such folder")
     refused(run("kernel", model, tmp_path / "no.jsonl"), "there is no file ")
     refused(run("kernel", model, write_lines(tmp_path / "empty.jsonl", [])), "no rows")
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")

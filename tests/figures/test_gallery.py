@@ -76,10 +76,10 @@ def test_every_claim_can_be_shown() -> None:
 
 def test_what_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
     spec = select_figures(["sun2025-4"])[0]
-    with pytest.raises(InvalidArgument, match="python -m figures writes them"):
+    with pytest.raises(InvalidArgument, match="write them with: python -m figures "):
         write_gallery([spec], tmp_path, load_claims())
     assert not list(tmp_path.iterdir())
-    with pytest.raises(InvalidArgument, match="claims of the ledger"):
+    with pytest.raises(InvalidArgument, match="the ledger has no claim"):
         read_entry(dataclasses.replace(spec, claims=("sun2025.no-such-claim",)), folder, load_claims())
 
 

@@ -182,7 +182,7 @@ def test_another_model_is_drawn_and_fails_honestly(tmp_path: Path) -> None:
 
 
 def test_settings_reach_the_loading_code() -> None:
-    with pytest.raises(InvalidArgument, match="a folder that exists"):
+    with pytest.raises(InvalidArgument, match="there is no such folder"):
         one_pair.with_settings(model="./no-such-folder").compute()
     with pytest.raises(InvalidArgument, match="device"):
         one_pair.with_settings(device="nonsense").compute()

@@ -79,5 +79,5 @@ def test_drawing_names_the_draws() -> None:
 
 
 def test_settings_reach_the_loading_code() -> None:
-    with pytest.raises(InvalidArgument, match="a folder that exists"):
+    with pytest.raises(InvalidArgument, match="there is no such folder"):
         stable_po_probe.with_settings(model="./no-such-folder").compute()

@@ -145,5 +145,5 @@ def test_another_model(tmp_path: Path) -> None:
         failed = {check.name for check in figure.failures(found)}
         assert not failed & {"probability_is_conserved", "tokens_add_up_to_theorem_1"}
         drawing_of(figure, found)
-        with pytest.raises(InvalidArgument, match="a folder that exists"):
+        with pytest.raises(InvalidArgument, match="there is no such folder"):
             figure.with_settings(model="./no-such-folder").compute()

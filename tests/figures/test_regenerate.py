@@ -120,7 +120,7 @@ def test_a_model_goes_to_the_figures_that_take_one(ramp: Figure, tmp_path: Path)
     assert "1 drawn" in run("zz-1").output, "with the default model it is another figure"
     result = run("wipf2024-2", "--model", "large")
     assert result.exit_code == 2
-    assert "figures that take a model" in result.output
+    assert "none of these figures takes a model" in result.output
     assert "zz-1" in result.output
 
 

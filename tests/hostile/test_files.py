@@ -125,38 +125,38 @@ BROKEN: dict[str, tuple[Edit, str]] = {
     "a header as long as the world": (write(WEIGHTS, struct.pack("<Q", 2**63 - 1) + b"{}"), "header too large"),
     "a header that is no JSON": (write(WEIGHTS, header(b"not json")), "invalid JSON in header"),
     "a header that is a list": (write(WEIGHTS, header([])), "invalid JSON in header"),
-    "no weights at all": (write(WEIGHTS, header({})), "this one lacks"),
+    "no weights at all": (write(WEIGHTS, header({})), "has no weights for"),
     "weights beyond the file": (write(WEIGHTS, header(TOO_LONG)), "Safetensor"),
     "weights upon each other": (write(WEIGHTS, header(TWICE, b"\0" * 4)), "invalid offset"),
     "a pickle by that name": (bomb_as(WEIGHTS), "Safetensor"),
     "a pickle": (bomb_as("pytorch_model.bin", instead=True), "is a pickle, which can run code"),
     "a pickle .pt": (bomb_as("model.pt", instead=True), "is a pickle, which can run code"),
     "a pickle .ckpt": (bomb_as("model.ckpt", instead=True), "model.save_pretrained"),
-    "an index to a pickle": (index_to({"model.norm.weight": "pytorch_model.bin"}), "not pytorch_model.bin"),
-    "an index out of the folder": (index_to({"a": "../x.safetensors"}), r"not \.\./x\.safetensors"),
-    "an index without a map": (index_to(None), "an index of weights that names"),
+    "an index to a pickle": (index_to({"model.norm.weight": "pytorch_model.bin"}), "names pytorch_model.bin"),
+    "an index out of the folder": (index_to({"a": "../x.safetensors"}), r"names \.\./x\.safetensors"),
+    "an index without a map": (index_to(None), "its index of weights names"),
     "an adapter that is a pickle": (adapter, "adapter_model.safetensors"),
-    "no configuration": (write("config.json", b""), "can be read as JSON"),
-    "a binary configuration": (write("config.json", b"\xff\xfe\0"), "can be read as JSON"),
-    "a deep configuration": (write("config.json", b"[" * 100_000), "can be read as JSON"),
-    "null for a configuration": (write("config.json", b"null"), "config.json with model_type"),
+    "no configuration": (write("config.json", b""), "cannot be read as JSON"),
+    "a binary configuration": (write("config.json", b"\xff\xfe\0"), "cannot be read as JSON"),
+    "a deep configuration": (write("config.json", b"[" * 100_000), "cannot be read as JSON"),
+    "null for a configuration": (write("config.json", b"null"), "config.json does not hold a JSON object"),
     "a number for a type": (write("config.json", b'{"model_type": 5}'), "check model_type"),
-    "a list for a type": (write("config.json", b'{"model_type": ["qwen2"]}'), "transformers can load"),
-    "a kernel from a repository": (config(_attn_implementation="someone/evil"), "its code is never run"),
-    "fewer layers than none": (config(num_hidden_layers=-1), "transformers can load"),
-    "no heads": (config(num_attention_heads=0), "transformers can load"),
-    "a trillion tokens": (config(vocab_size=10**12), "transformers can load"),
-    "code for a dtype": (config(dtype="os.system"), "transformers can load"),
+    "a list for a type": (write("config.json", b'{"model_type": ["qwen2"]}'), "transformers cannot load it"),
+    "a kernel from a repository": (config(_attn_implementation="someone/evil"), "whose code is never run"),
+    "fewer layers than none": (config(num_hidden_layers=-1), "transformers cannot load it"),
+    "no heads": (config(num_attention_heads=0), "transformers cannot load it"),
+    "a trillion tokens": (config(vocab_size=10**12), "transformers cannot load it"),
+    "code for a dtype": (config(dtype="os.system"), "transformers cannot load it"),
     "weights that lead to themselves": (loop(WEIGHTS), "safetensors"),
-    "a configuration that leads to itself": (loop("config.json"), "a folder with config.json"),
+    "a configuration that leads to itself": (loop("config.json"), "the folder holds no config.json"),
     "a tokenizer that leads to itself": (loop("tokenizer.json"), "tokenizer.save_pretrained"),
     "a folder for weights": (directory(WEIGHTS), "safetensors"),
-    "a folder for a configuration": (directory("config.json"), "a folder with config.json"),
+    "a folder for a configuration": (directory("config.json"), "the folder holds no config.json"),
     "half a tokenizer": (write("tokenizer.json", b"{"), "JSONDecodeError"),
-    "a pickle for a tokenizer": (bomb_as("tokenizer.json"), "transformers can load"),
-    "a list for a tokenizer": (write("tokenizer.json", b"[]"), "transformers can load"),
-    "NaN in a weight": (one_weight(float("nan")), "model.norm.weight holds NaN"),
-    "infinity in a weight": (one_weight(float("inf")), "model.norm.weight holds NaN or infinity"),
+    "a pickle for a tokenizer": (bomb_as("tokenizer.json"), "transformers cannot load it"),
+    "a list for a tokenizer": (write("tokenizer.json", b"[]"), "transformers cannot load it"),
+    "NaN in a weight": (one_weight(float("nan")), "model.norm.weight hold NaN"),
+    "infinity in a weight": (one_weight(float("inf")), "model.norm.weight hold NaN or infinity"),
 }
 
 
@@ -209,7 +209,7 @@ def test_an_index_from_the_hub_is_checked_too(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(transformers, "AutoConfig", Known)
     monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", no_model)
     monkeypatch.setattr("transformers.utils.hub.cached_file", lambda *_, **__: str(index))
-    with pytest.raises(ModelUnavailable, match=r"not pytorch_model\.bin"):
+    with pytest.raises(ModelUnavailable, match=r"names pytorch_model\.bin"):
         load("someone/model")
 
 

@@ -133,8 +133,8 @@ def _check_pair(log_pi: np.ndarray, log_target: np.ndarray) -> None:
     check_array("log_pi", log_pi)
     check_array("log_target", log_target)
     if log_pi.shape != log_target.shape:
-        got = f"shapes {log_pi.shape}, {log_target.shape}"
-        raise InvalidArgument("log_pi, log_target", got, "log-probabilities of the same responses")
+        got = f"{log_pi.shape} and {log_target.shape}"
+        raise InvalidArgument("log_pi, log_target", f"their shapes {got} differ; both are of the same responses")
     if not (abs(np.exp(np.minimum(log_pi, 1)).sum() - 1) < 1e-6):
         raise InvalidArgument("log_pi", log_pi, "log-probabilities (nats) whose exponentials sum to 1")
 

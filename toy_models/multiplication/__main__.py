@@ -139,7 +139,7 @@ def probe(
     pinned = rejected == "pinned" and draws is None
     try:
         if compare and draws is not None:
-            raise InvalidArgument("compare", "--compare and --draws", "one of the two")
+            raise InvalidArgument("compare", "give either --compare or --draws, not both")
         stable_po = StablePO(
             beta=beta,
             penalty=penalty,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -18,9 +18,13 @@ from torch import Tensor
 from dynamics import DPO, SFT, InvalidArgument, PreferenceLoss, pairs
 from dynamics.errors import check_count, check_positive
 from dynamics.language_model import StablePO, add_adapters, predict_change, sequence_kernel
+from dynamics.language_model.causal_lm import CausalLM
 from toy_models.multiplication.methods import ADAPTER_RANK, Descent, Method, dpo_with_nll
 from toy_models.multiplication.probe import ProbeRun, ProbeSettings, follow, is_pattern
 from toy_models.multiplication.survey import PairRule, Survey, select_pairs
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +64,11 @@ def compare(runs: Mapping[str, ProbeRun], margin: float | None = None) -> Compar
     """
     names, found = tuple(runs), tuple(runs.values())
     if not found:
-        raise InvalidArgument("runs", "none", "at least one run")
+        raise InvalidArgument("runs", "there are none; give at least one")
     for run in found[1:]:
         same = run.survey is found[0].survey and np.array_equal(run.rejected, found[0].rejected)
         if not same or len(run.log_probs) != len(found[0].log_probs):
-            raise InvalidArgument("runs", "different ones", "runs of the same survey, pairs and number of steps")
+            raise InvalidArgument("runs", "they must all be of the same survey, pairs and number of steps")
     margin = common_margin(found) if margin is None else margin
     steps = np.arange(len(found[0].log_probs), dtype=float)
     return Comparison(
@@ -107,7 +111,7 @@ def standard_methods(settings: StablePO | None = None) -> dict[str, Method]:
 
 
 def run_methods(
-    model: Any,
+    model: PreTrainedModel,
     surveyed: Survey,
     settings: ProbeSettings,
     methods: Mapping[str, Method],
@@ -206,7 +210,7 @@ def draw_rules(count: int, pairs: int = 5) -> tuple[PairRule, ...]:
 
 
 def run_draws(
-    model: Any,
+    model: PreTrainedModel,
     surveyed: Survey,
     rules: Iterable[PairRule],
     settings: ProbeSettings,
@@ -228,7 +232,7 @@ def run_draws(
     """
     taken = tuple(rules)
     if not taken:
-        raise InvalidArgument("rules", "none", "at least one rule for D_l")
+        raise InvalidArgument("rules", "there are none; give at least one rule for D_l")
     check_count("steps", settings.steps)
     if margin is not None:
         check_positive("margin", margin)
@@ -253,7 +257,7 @@ def run_draws(
     )
 
 
-def predict_first_move(model: Any, surveyed: Survey, rules: Iterable[PairRule], method: Method) -> np.ndarray:
+def predict_first_move(model: CausalLM, surveyed: Survey, rules: Iterable[PairRule], method: Method) -> np.ndarray:
     """Return the first-order change of log pi of D_w, D_l and y* in a plain gradient step from the start.
 
     One kernel, that of the untrained model, serves any number of draws. For Stable PO there are two: of the backbone

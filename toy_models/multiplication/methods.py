@@ -27,6 +27,7 @@ from dynamics.language_model import (
     stable_po_state,
     stable_po_step,
 )
+from dynamics.language_model.causal_lm import CausalLM, as_module
 from dynamics.language_model.training.stable_po import stable_po_gradient
 from dynamics.losses import pair_log_probs
 
@@ -83,7 +84,7 @@ class Learner(Protocol):
         ...
 
 
-def learner(model: Any, pairs: PairSequences, method: Method) -> Learner:
+def learner(model: CausalLM, pairs: PairSequences, method: Method) -> Learner:
     """Return a learner that starts as a copy of the model, which is its reference.
 
     Args:
@@ -107,7 +108,7 @@ class PairSequences:
 class DescentLearner:
     """Trains every parameter on a preference loss."""
 
-    def __init__(self, model: Any, pairs: PairSequences, method: Descent) -> None:
+    def __init__(self, model: CausalLM, pairs: PairSequences, method: Descent) -> None:
         self.model = _trainable_copy(model)
         self._method = method
         self._pairs = pairs
@@ -147,7 +148,7 @@ class DescentLearner:
 class StablePOLearner:
     """Trains adapters and backbone by Algorithm 1 of jian2025."""
 
-    def __init__(self, model: Any, pairs: PairSequences, method: StablePO) -> None:
+    def __init__(self, model: CausalLM, pairs: PairSequences, method: StablePO) -> None:
         self._adapted = add_adapters(_trainable_copy(model), rank=ADAPTER_RANK)
         self._batch: PairBatch = pair_batch(self._adapted, pairs.chosen, pairs.rejected)
         self._state = stable_po_state(self._adapted)
@@ -176,7 +177,7 @@ class StablePOLearner:
         return account
 
 
-def gradient(value: Tensor, model: Any) -> Values:
+def gradient(value: Tensor, model: CausalLM) -> Values:
     """Return the gradient of a number in every parameter of a model."""
     named = dict(model.named_parameters())
     return dict(zip(named, torch.autograd.grad(value, list(named.values())), strict=True))
@@ -187,13 +188,13 @@ def dot(one: Values, other: Values) -> float:
     return float(sum(float((one[name].double() * other[name].double()).sum()) for name in one))
 
 
-def mean_score(model: Any, sequences: Iterable[TokenSequence]) -> Values:
+def mean_score(model: CausalLM, sequences: Iterable[TokenSequence]) -> Values:
     """Return the gradient of the mean of log pi over some sequences."""
     return gradient(differentiable_log_probs(model, sequences).mean(), model)
 
 
-def _trainable_copy(model: Any) -> Any:
-    policy = copy.deepcopy(model).eval()
+def _trainable_copy(model: CausalLM) -> Any:
+    policy = copy.deepcopy(as_module(model)).eval()
     if next(policy.parameters()).dtype in (torch.float16, torch.bfloat16):
         policy = policy.float()  # in half precision a step of 1e-5 would be rounded away
     return policy.requires_grad_()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from dynamics.language_model import (
     sequence_log_probs,
     tokenize,
 )
+from dynamics.language_model.causal_lm import CausalLM
 from toy_models.multiplication.corpus import RESPONSES, Problem, ask
 from toy_models.multiplication.methods import Descent, DescentLearner, PairSequences
 from toy_models.multiplication.responses import as_sequences, decode_response, encode_prompt
@@ -260,7 +261,7 @@ def theorem_1_errors(
     settings = PairSettings() if settings is None else settings
     rates = list(learning_rates)
     if not rates:
-        raise InvalidArgument("learning_rates", "none", "at least one")
+        raise InvalidArgument("learning_rates", "the list is empty; give at least one")
     for rate in rates:
         check_positive("learning_rates", rate)
     tracked = _pair_and_others(model, tokenizer, settings)[:3]
@@ -338,19 +339,19 @@ def scan_pairs(
 
 
 def _pair_and_others(
-    model: Any, tokenizer: PreTrainedTokenizerBase, settings: PairSettings
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: PairSettings
 ) -> tuple[TokenSequence, ...]:
     prompt = encode_prompt(tokenizer, ask(settings.question))
     ranking = most_probable(model, prompt, tokenizer.eos_token_id, top=settings.others)
     pair = [tokenize(tokenizer, ask(settings.question), text) for text in (settings.chosen, settings.rejected)]
     if not ranking.responses:
-        raise InvalidArgument("question", settings.question, "a question to which the search finds responses")
+        raise InvalidArgument("question", f"the search found no response to {settings.question}; ask another")
     ranked = as_sequences(prompt, ranking.responses)
     # y* is third even if it is in the pair
     return (*pair, ranked[0], *(sequence for sequence in ranked[1:] if sequence not in pair))
 
 
-def _student(model: Any, tracked: Sequence[TokenSequence], settings: PairSettings) -> DescentLearner:
+def _student(model: CausalLM, tracked: Sequence[TokenSequence], settings: PairSettings) -> DescentLearner:
     method = Descent(DPO(beta=settings.beta), "sgd", settings.learning_rate)
     return DescentLearner(model, PairSequences((tracked[W],), (tracked[L],)), method)
 

@@ -109,8 +109,8 @@ def survey(
     x, end = encode_prompt(tokenizer, prompt), tokenizer.eos_token_id
     longest = getattr(model.config, "max_position_embeddings", None)
     if longest is not None and len(x) + settings.max_tokens > longest:
-        wanted = f"at most {longest - settings.max_tokens}: the model is made for {longest}, the response included"
-        raise InvalidArgument("prompt", f"{len(x)} tokens", wanted)
+        room = f"the model reads {longest}, and {settings.max_tokens} of them are left for the response"
+        raise InvalidArgument("prompt", f"it has {len(x)} tokens, but {room}; shorten it, or lower max_tokens")
     drawn = sample(
         model,
         x,
@@ -125,9 +125,7 @@ def survey(
     extra = [encode_response(tokenizer, text) for text in also]
     responses = tuple(dict.fromkeys([*found, *drawn.distinct, *extra]))
     if not responses:
-        raise InvalidArgument(
-            "max_tokens", settings.max_tokens, "more tokens: none of the samples ended within this number"
-        )
+        raise InvalidArgument("max_tokens", f"no sample ended within {settings.max_tokens} tokens; allow more")
     log_probs = sequence_log_probs(model, as_sequences(x, responses)).total.cpu().numpy()
     order = np.argsort(-log_probs, kind="stable")
     responses = tuple(responses[i] for i in order)
@@ -186,14 +184,15 @@ def select_pairs(surveyed: Survey, rule: PairRule) -> tuple[np.ndarray, np.ndarr
     correct, incorrect = np.flatnonzero(surveyed.correct & others), np.flatnonzero(~surveyed.correct & others)
     for kind, indices in (("correct", correct), ("incorrect", incorrect)):
         if len(indices) < rule.pairs:
-            wanted = f"at most {len(indices)}, as many {kind} responses other than y* as there are; or more samples"
-            raise InvalidArgument("pairs", rule.pairs, wanted)
+            there = f"only {len(indices)} {kind} responses other than y* were sampled"
+            raise InvalidArgument("pairs", f"{there}, too few for {rule.pairs} pairs; ask for fewer, or sample more")
     chosen = correct[: rule.pairs]
     if rule.named:
         places = {surveyed.texts[i]: i for i in incorrect}
         missing = [text for text in rule.named if text not in places]
         if missing:
-            raise InvalidArgument("rejected", missing, "incorrect responses other than y*")
+            problem = f"these are not among the incorrect responses that were sampled, y* aside: {', '.join(missing)}"
+            raise InvalidArgument("rejected", problem)
         return chosen, np.array([places[text] for text in rule.named])
     if rule.rejected == "top":
         return chosen, incorrect[: rule.pairs]

@@ -83,7 +83,9 @@ def train(batch: dict[str, Any]) -> dict[str, np.ndarray]:
     given = DEFAULTS | batch
     for name in STATIC:
         if np.ndim(given[name]):
-            raise InvalidArgument(name, given[name], "one value for all runs of a batch: name it in sweep(static=...)")
+            raise InvalidArgument(
+                name, f"it must be one value for all runs of a batch; name it in sweep(static=({name!r},))"
+            )
     optimizers: dict[str, Optimizer] = {"adamw": AdamW(weight_decay=0.0), "sgd": SGD()}
     if given["optimizer"] not in optimizers:
         raise InvalidArgument("optimizer", given["optimizer"], "one of " + ", ".join(optimizers))

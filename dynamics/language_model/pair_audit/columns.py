@@ -1,4 +1,4 @@
-"""What a preference pair does to itself: norms, angle, drives and CHES of its two responses, batch by batch."""
+"""The numbers of audited pairs: norms, angle, drives and CHES of the two responses, as many pairs at once as fit."""
 
 from __future__ import annotations
 
@@ -10,32 +10,22 @@ from typing import Any
 
 import torch
 
-from dynamics.errors import InvalidArgument
+from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.kernel.memory import Memory
-from dynamics.language_model.kernel.sequence_kernel import SequenceKernel, sequence_kernel
 from dynamics.language_model.out_of_memory import OutOfMemory, empty_caches, is_out_of_memory
 from dynamics.language_model.parameters import Filter
-from dynamics.language_model.precision import ROUNDING
 from dynamics.language_model.prediction.ches import CHES, ches
-from dynamics.language_model.prediction.drives import check_loss, finite_chosen_push
+from dynamics.language_model.prediction.drives import NOT_FINITE, NotFinite, PairDrives, pair_drives
 from dynamics.language_model.tokens import TokenSequence
-from dynamics.losses import PairLogProbs, PreferenceLoss
+from dynamics.losses import PreferenceLoss
 
 LOG = logging.getLogger(__name__)
 Sequences = tuple[TokenSequence, TokenSequence]
-NOT_FINITE = (
-    "the log-probability, the gradient or the hidden states of a response are not finite; float64 (--dtype) may help, "
-    "and weights that are not finite cannot be used"
-)
-
-
-class NotFinite(InvalidArgument):
-    """A pair whose numbers are not finite, so that nothing can be said about it."""
 
 
 @dataclass(frozen=True)
 class PairAudit:
-    """A pair as the model's own gradients see it. A score is g_y = grad log pi(y | x).
+    """The numbers that an audit finds for a pair. A score is g_y = grad log pi(y | x).
 
     Attributes:
         log_prob_chosen: log pi(y_w | x) in nats, the sum over its tokens.
@@ -51,7 +41,7 @@ class PairAudit:
         ches: <H_w, H_l> - ||H_w||^2, with H_y the sum of the hidden states of y.
         ches_length_normalised: the same with means in place of sums.
         displaced: whether a small SGD step on this pair alone lowers log pi(y_w | x), to first order and under the
-            loss that was asked for (see ``chosen_push``); for DPO, whether drive_chosen < 0 (jian2025, Theorem 1).
+            loss that was asked for (see ``chosen_slope``); for DPO, whether drive_chosen < 0 (jian2025, Theorem 1).
     """
 
     log_prob_chosen: float
@@ -70,7 +60,7 @@ class PairAudit:
 
 
 def audit_pairs(
-    model: Any,
+    model: CausalLM,
     pairs: Sequence[Sequences],
     *,
     loss: PreferenceLoss | None = None,
@@ -103,23 +93,22 @@ def audit_pairs(
         (True, 2)
     """
     sequences = [sequence for pair in pairs for sequence in pair]
-    kernel = sequence_kernel(model, sequences, parameters=parameters, dtype=dtype, memory=memory)
-    if not bool(kernel.kernel.isfinite().all() & kernel.log_probs.isfinite().all()):
-        raise NotFinite("model", NOT_FINITE)
+    chosen, rejected = range(0, len(sequences), 2), range(1, len(sequences), 2)
+    how: dict[str, Any] = {"loss": loss, "parameters": parameters, "dtype": dtype, "memory": memory}
+    drives = pair_drives(model, sequences, chosen, rejected, **how)
     similarity = ches(model, pairs, dtype=dtype)
-    asked = check_loss(loss)
-    return [_audit(asked, kernel, number, pair, similarity) for number, pair in enumerate(pairs)]
+    return [_audit(drives, similarity, number, pair) for number, pair in enumerate(pairs)]
 
 
 def audit_pairs_that_fit(
-    model: Any,
+    model: CausalLM,
     pairs: Sequence[Sequences],
     *,
     loss: PreferenceLoss | None = None,
     parameters: Filter = None,
     dtype: torch.dtype | None = None,
 ) -> list[PairAudit | NotFinite]:
-    """Audit some pairs; those that do not fit into memory together in halves, and those that are not finite not at all.
+    """Audit some pairs, half of them at a time if memory runs out, and without those whose numbers are not finite.
 
     If memory runs out, half of the pairs are audited at a time, down to single pairs. (By then the kernel has already
     gone layer by layer, if the model has layers: ``memory="auto"``.) If the numbers of a pair are not finite, its place
@@ -155,7 +144,7 @@ def audit_pairs_that_fit(
     return [audit for part in (pairs[:middle], pairs[middle:]) for audit in audit_pairs_that_fit(model, part, **how)]
 
 
-def _audit_finite_pairs(model: Any, pairs: Sequence[Sequences], **how: Any) -> list[PairAudit | NotFinite]:
+def _audit_finite_pairs(model: CausalLM, pairs: Sequence[Sequences], **how: Any) -> list[PairAudit | NotFinite]:
     """Find the pairs that are not finite one by one, since one such pair can spoil a batch, and audit the others."""
     alone = [audit for pair in pairs for audit in audit_pairs_that_fit(model, [pair], **how)]
     finite = [pair for pair, audit in zip(pairs, alone, strict=True) if not isinstance(audit, NotFinite)]
@@ -165,26 +154,17 @@ def _audit_finite_pairs(model: Any, pairs: Sequence[Sequences], **how: Any) -> l
     return [audit if isinstance(audit, NotFinite) else next(together) for audit in alone]
 
 
-def _audit(loss: PreferenceLoss, kernel: SequenceKernel, number: int, pair: Sequences, similarity: CHES) -> PairAudit:
+def _audit(drives: PairDrives, similarity: CHES, number: int, pair: Sequences) -> PairAudit:
     chosen, rejected = 2 * number, 2 * number + 1
-    table = kernel.kernel
-    ww, wl, ll = float(table[chosen, chosen]), float(table[chosen, rejected]), float(table[rejected, rejected])
+    kernel = drives.sequence_kernel.kernel
+    ww, wl, ll = float(kernel[chosen, chosen]), float(kernel[chosen, rejected]), float(kernel[rejected, rejected])
     norms = [math.sqrt(max(0.0, square)) for square in (ww, ll)]
     similarities = float(similarity.value[number]), float(similarity.length_normalised[number])
     if not all(map(math.isfinite, similarities)):
         raise NotFinite("model", NOT_FINITE)
-    own = kernel.log_probs[[chosen, rejected]]
-    lengths = torch.tensor([float(s.length) for s in pair], dtype=torch.float64)
-    squares = torch.tensor([ww, wl, ll], dtype=torch.float64)
-    try:
-        push = finite_chosen_push(
-            loss, PairLogProbs(*own, *own, *lengths), squares[0], squares[1], squares[2], ROUNDING[kernel.dtype]
-        )
-    except InvalidArgument as problem:
-        raise NotFinite("loss", f"the derivative of {loss} is not finite at this pair") from problem
     return PairAudit(
-        log_prob_chosen=float(own[0]),
-        log_prob_rejected=float(own[1]),
+        log_prob_chosen=float(drives.log_probs[chosen]),
+        log_prob_rejected=float(drives.log_probs[rejected]),
         tokens_chosen=pair[0].length,
         tokens_rejected=pair[1].length,
         norm_chosen=norms[0],
@@ -195,7 +175,7 @@ def _audit(loss: PreferenceLoss, kernel: SequenceKernel, number: int, pair: Sequ
         drive_rejected=wl - ll,
         ches=similarities[0],
         ches_length_normalised=similarities[1],
-        displaced=bool(push < 0),
+        displaced=bool(drives.displaced[number]),
     )
 
 

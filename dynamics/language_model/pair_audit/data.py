@@ -8,9 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from dynamics.errors import InvalidArgument
-from dynamics.language_model.pair_audit.containers import Record, RecordSource, open_records
+from dynamics.errors import InvalidArgument, shorten
+from dynamics.language_model.pair_audit.containers import open_records
 from dynamics.language_model.pair_audit.reading import COLUMNS, RESPONSES, Reading, find_reading
+from dynamics.language_model.pair_audit.records import Record, RecordSource
 from dynamics.language_model.pair_audit.rows import Pair, digest, parse_pair
 
 SAMPLE = 1 << 20  # the columns are decided from the first rows, up to so many characters
@@ -135,9 +136,8 @@ def make_row(record: Record, reading: Reading | None = None) -> Row:
     if not problem:
         try:
             if not isinstance(value, dict):
-                raise InvalidArgument(
-                    "row", type(value).__name__, "an object with the columns " + ", ".join(COLUMNS[:3])
-                )
+                columns = ", ".join(COLUMNS[:3])
+                raise InvalidArgument("row", f"this is not an object with the columns {columns}: {shorten(value)}")
             known = how.rename(value)
             found = parse_pair(value, how)
         except InvalidArgument as refused:

@@ -159,7 +159,7 @@ class Results:
 
     @contextmanager
     def writer(self, processes: Processes | None = None) -> Iterator[Append]:
-        """Give a ``with`` block a function that appends the lines of one batch.
+        """Give a ``with`` block a function that appends the lines of one batch; at its end the parts are merged.
 
         The lines of a batch are written in one piece and are on the disk before the function returns. A single process
         continues the file itself, unless parts of an interrupted run exist; several processes write new parts, so that
@@ -189,6 +189,10 @@ class Results:
             finally:
                 stack.close()
                 _remove_unfinished_line(place)
+        mine.wait()  # until every process has written its part
+        if mine.rank == 0:
+            self.merge()
+        mine.wait()
 
     def merge(self) -> None:
         """Merge the results and their parts into one file, in the order of the rows."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dynamics.errors import InvalidArgument
+from dynamics.errors import InvalidArgument, shorten
 from dynamics.language_model.pair_audit.reading import COLUMNS, RESPONSES, Reading, ends_a_question, holds_prompt
 from dynamics.language_model.tokens import Message, Messages, common_beginning
 
@@ -197,7 +197,7 @@ def _from_json(column: str, value: Any) -> Any:
     try:
         return json.loads(value) if value.strip() else None
     except (ValueError, RecursionError) as problem:
-        raise InvalidArgument(column, value, "JSON, where it is text") from problem
+        raise InvalidArgument(column, f"this text is not JSON, as it must be here: {shorten(value)}") from problem
 
 
 def _refuse_empty(chosen: str | Message, rejected: str | Message) -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby, takewhile
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from dynamics.errors import InvalidArgument, check_count
+from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.loading import LanguageModel
-from dynamics.language_model.pair_audit.columns import NotFinite, audit_pairs_that_fit
+from dynamics.language_model.pair_audit.columns import audit_pairs_that_fit
 from dynamics.language_model.pair_audit.data import PATIENCE, PairSource, Row
 from dynamics.language_model.pair_audit.processes import Processes
 from dynamics.language_model.pair_audit.results import Results
 from dynamics.language_model.pair_audit.tokens import Sequences, tokenize_pair
 from dynamics.language_model.parameters import Filter
+from dynamics.language_model.prediction.drives import NotFinite
 from dynamics.losses import DPO, PreferenceLoss
 
 
@@ -62,8 +64,8 @@ def run_audit(
     """Audit every row of a data set that the results do not hold yet, and append one line for each.
 
     A line holds ``row`` (from 0), ``digest`` (of what stands in the row) and then either what ``TokenizedPair.fields``
-    returns and the fields of ``PairAudit``, or ``skipped``: the reason. Of several processes each takes every so
-    many-th batch and writes a part; the first process merges the parts at the end.
+    returns and the fields of ``PairAudit``, or ``skipped``: the reason. Several processes take
+    the batches in turn, and each writes a part; the parts are merged at the end.
 
     Args:
         loaded: model and tokenizer.
@@ -96,10 +98,6 @@ def run_audit(
         if settings.first is None:
             finished.check_end()
         finished.close()
-    mine.wait()
-    if mine.rank == 0:
-        results.merge()
-    mine.wait()
 
 
 def refuse(reason: str) -> InvalidArgument:
@@ -201,9 +199,9 @@ def _audit_batch(
     return list(records.values()), not_finite
 
 
-def _check_vocabulary(model: Any, sequences: Sequences) -> None:
+def _check_vocabulary(model: CausalLM, sequences: Sequences) -> None:
     """Refuse tokens that the tokenizer knows and the model does not."""
-    size = model.get_input_embeddings().weight.shape[0]
+    size = cast(torch.Tensor, model.get_input_embeddings().weight).shape[0]
     for sequence in sequences:
         largest = max(sequence.ids)
         if largest >= size:

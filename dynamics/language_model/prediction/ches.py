@@ -115,5 +115,5 @@ def _check_pairs(
             raise InvalidArgument(f"pairs[{number}]", pair, "(chosen, rejected), two of TokenSequence")
         found.append(pair)
     if not found:
-        raise InvalidArgument("pairs", "none", "at least one pair (chosen, rejected)")
+        raise InvalidArgument("pairs", "the list is empty; give at least one pair (chosen, rejected)")
     return tuple(found)

@@ -25,9 +25,17 @@ from dynamics.language_model.precision import ROUNDING
 from dynamics.language_model.tokens import TokenSequence, read_sequences
 from dynamics.losses import DPO, PairLogProbs, PreferenceLoss
 from dynamics.preferences import Preferences, pairs
-from dynamics.scores import chosen_push, drives
+from dynamics.scores import chosen_slope, drives
 
+NOT_FINITE = (
+    "the log-probability, the gradient or the hidden states of a response are not finite; float64 (--dtype) may help, "
+    "and weights that are not finite cannot be used"
+)
 LOSS = "a loss such as DPO(beta=0.1); get_loss('dpo') makes one from its name"
+
+
+class NotFinite(InvalidArgument):
+    """A pair at which the model or the derivative of the loss is not finite, so that nothing can be said about it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +47,8 @@ class PairDrives:
         drive: A_y = g_y . (g_w - g_l) for every pair and sequence, ``(pairs, sequences)``.
         margin: the margin of every pair, of which the loss is a function, ``(pairs,)``.
         urgency: minus the derivative of the loss with respect to the margin, ``(pairs,)``; sigma(-z) for DPO.
-        chosen_push: first-order change of log pi(chosen) per unit of learning rate in an SGD step on this pair alone,
-            ``(pairs,)``; see ``dynamics.scores.chosen_push``.
+        chosen_slope: first-order change of log pi(chosen) per unit of learning rate in an SGD step on this pair alone,
+            ``(pairs,)``; see ``dynamics.scores.chosen_slope``.
         dloss_dlog_probs: dL/dlog pi of every sequence, ``(sequences,)``, for the objective L, which is the weighted
             mean of the losses of the pairs. It is 0 for a sequence that is in no pair.
         preferences: the pairs.
@@ -51,18 +59,18 @@ class PairDrives:
     drive: Tensor
     margin: Tensor
     urgency: Tensor
-    chosen_push: Tensor
+    chosen_slope: Tensor
     dloss_dlog_probs: Tensor
     preferences: Preferences = field(repr=False)
     sequence_kernel: SequenceKernel = field(repr=False)
 
     @property
     def displaced(self) -> Tensor:
-        """Return for each pair whether a small SGD step on it alone lowers log pi(chosen): ``chosen_push < 0``.
+        """Return for each pair whether a small SGD step on it alone lowers log pi(chosen): ``chosen_slope < 0``.
 
         For a loss that is a decreasing function of one log-ratio, such as DPO, this means ``drive[chosen] < 0``.
         """
-        return self.chosen_push < 0
+        return self.chosen_slope < 0
 
     def predict(self, learning_rate: float) -> Tensor:
         """Return the first-order change of log pi in one SGD step, ``(sequences,)``, nats.
@@ -102,6 +110,7 @@ def pair_drives(
     Raises:
         InvalidArgument: chosen or rejected is not the number of a sequence, or both are equal; shapes that do not fit;
             and everything that ``sequence_kernel`` refuses.
+        NotFinite: a log-probability, a score or a derivative of the loss is not finite.
         OutOfMemory: the sequences do not fit into memory.
 
     Example:
@@ -115,6 +124,8 @@ def pair_drives(
     found, loss = read_sequences(sequences), check_loss(loss)
     preferences = pairs(chosen, rejected, shape=(len(found),), weight=weight)
     kernel = sequence_kernel(model, found, **options)
+    if not bool(kernel.kernel.isfinite().all() & kernel.log_probs.isfinite().all()):
+        raise NotFinite("model", NOT_FINITE)
     lengths = response_lengths(found)
     pair = pair_quantities(kernel.log_probs, _reference(kernel.log_probs, reference), preferences, lengths)
     w, other = preferences.chosen, preferences.rejected
@@ -124,24 +135,24 @@ def pair_drives(
         drives(kernel.kernel, preferences),
         loss.margin(pair),
         loss.urgency(pair),
-        finite_chosen_push(loss, pair, ww, wl, ll, ROUNDING[kernel.dtype]),
+        finite_chosen_slope(loss, pair, ww, wl, ll, ROUNDING[kernel.dtype]),
         dloss_dlog_probs(kernel.log_probs, preferences, loss, reference, lengths),
         preferences,
         kernel,
     )
 
 
-def finite_chosen_push(
+def finite_chosen_slope(
     loss: PreferenceLoss, pair: PairLogProbs, ww: Tensor, wl: Tensor, ll: Tensor, rounding: float
 ) -> Tensor:
-    """Return ``dynamics.scores.chosen_push``, or refuse a loss without a finite derivative at these log-probabilities.
+    """Return ``dynamics.scores.chosen_slope``, or refuse a loss without a finite derivative at these log-probabilities.
 
     Raises:
-        InvalidArgument: a derivative of the loss at these log-probabilities is not finite.
+        NotFinite: a derivative of the loss at these log-probabilities is not finite.
     """
-    change = chosen_push(loss, pair, ww, wl, ll, rounding)
+    change = chosen_slope(loss, pair, ww, wl, ll, rounding)
     if not bool(change.isfinite().all()):
-        raise InvalidArgument("loss", loss, "a loss with a finite derivative at these log-probabilities")
+        raise NotFinite("loss", f"the derivative of {loss} is not finite at this pair")
     return change
 
 

@@ -66,7 +66,7 @@ def model_step(
     The drives come from the kernel, the step from plain autograd and the rule of the optimizer, and the prediction from
     forward-mode autodiff in the direction of that step; the three share no code. Theorem 1 of jian2025 is about SGD.
     The first step of AdamW is nearly the sign of the gradient, and may raise a log-probability that SGD lowers.
-    ``displaced`` and ``chosen_push`` are about an SGD step, whatever the optimizer; ``predicted_log_change`` and
+    ``displaced`` and ``chosen_slope`` are about an SGD step, whatever the optimizer; ``predicted_log_change`` and
     ``actual_log_change`` are about the step that was taken.
 
     Args:

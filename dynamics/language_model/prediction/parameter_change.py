@@ -104,7 +104,9 @@ def optimizer_change(
     selected = select_parameters(model, parameters)
     if isinstance(optimizer, torch.optim.Optimizer):
         if learning_rate is not None:
-            raise InvalidArgument("learning_rate", learning_rate, "None: an optimizer of torch has its own")
+            raise InvalidArgument(
+                "learning_rate", "leave it out, since an optimizer of torch has its own learning rate"
+            )
         _check_torch_optimizer(optimizer, selected)
     rate = LEARNING_RATE if learning_rate is None else learning_rate
     check_rate(rate)

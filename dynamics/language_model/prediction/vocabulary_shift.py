@@ -222,10 +222,10 @@ def _positions(
             raise InvalidArgument(f"contexts[{number}]", context, CONTEXTS)
         ids = tuple(check_index(f"contexts[{number}]", context, find_head(model).vocabulary).flatten().tolist())
         if not ids:
-            raise InvalidArgument(f"contexts[{number}]", "no token", "at least one token, such as BOS")
+            raise InvalidArgument(f"contexts[{number}]", "it has no token; give at least one, such as BOS")
         found.append(TokenSequence((*ids, 0), len(ids)))  # the appended token is only predicted, never an input
     if not found:
-        raise InvalidArgument("contexts", "none", "at least one context")
+        raise InvalidArgument("contexts", "the list is empty; give at least one context")
     sequences = check_sequences(found, find_head(model).vocabulary)
     return sequences, tuple(s.ids[:t] for s in sequences for t in range(s.prompt_tokens, len(s.ids)))
 

@@ -68,4 +68,5 @@ def _check_values(model: nn.Module, values: Mapping[str, Tensor]) -> None:
         raise InvalidArgument("values", values, allowed)
     for name, value in values.items():
         if name not in known or known[name].shape != value.shape:
-            raise InvalidArgument("values", f"{name} of shape {tuple(value.shape)}", allowed)
+            own = f"of shape {tuple(known[name].shape)}" if name in known else "unknown"
+            raise InvalidArgument("values", f"{name} has the shape {tuple(value.shape)}, but is {own} in the model")

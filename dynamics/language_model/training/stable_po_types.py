@@ -77,16 +77,13 @@ class PairBatch:
     def __post_init__(self) -> None:
         check_sides(self.chosen, self.rejected, self.sft)
         if not self.chosen or len(self.chosen) != len(self.rejected):
-            raise InvalidArgument(
-                "rejected",
-                f"{len(self.rejected)} sequences",
-                f"as many as chosen ({len(self.chosen)}), and at least one",
-            )
+            counts = f"there are {len(self.chosen)} chosen and {len(self.rejected)} rejected sequences"
+            raise InvalidArgument("rejected", f"{counts}; give equally many, at least one of each")
         for name in ("reference_chosen", "reference_rejected"):
             check_kind(name, getattr(self, name), Tensor, "a tensor of log-probabilities, one for each pair")
             check_finite(name, check_shape(name, getattr(self, name), (len(self.chosen),)))
         if self.sft is not None and not self.sft:
-            raise InvalidArgument("sft", "none", "at least one sequence, or None for the chosen responses")
+            raise InvalidArgument("sft", "it is empty; give at least one sequence, or None for the chosen responses")
 
     @property
     def sft_data(self) -> tuple[TokenSequence, ...]:

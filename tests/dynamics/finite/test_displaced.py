@@ -36,7 +36,7 @@ def log_pi_of_chosen(account: StepAccount, world: World) -> torch.Tensor:
 def test_displaced_is_about_the_loss_of_the_step(world: World, loss) -> None:
     account = take(world, loss, 0.0)
     moves = first_order_move_of_chosen(world, loss)
-    push = float(account.chosen_push)
+    push = float(account.chosen_slope)
     assert moves == pytest.approx(push, rel=1e-3, abs=1e-7 * (1 + abs(push)))
     assert bool(account.displaced) == (push < 0)
 

@@ -214,5 +214,5 @@ def test_bad_input_of_init_is_named(changes: dict[str, Any], argument: str) -> N
 def test_a_pair_that_names_an_impossible_response_is_refused() -> None:
     state = init(Tabular(3), tabular_theta([0.5, 0.5, 0.0]))
     assert update(state, pairs(0, 1, shape=(3,))).log_probs[2] == -math.inf
-    with pytest.raises(InvalidArgument, match="a response of probability 0"):
+    with pytest.raises(InvalidArgument, match="the policy gives one of these responses the probability 0"):
         update(state, pairs(0, 2, shape=(3,)))

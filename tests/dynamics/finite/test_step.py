@@ -317,15 +317,15 @@ BAD = [
     ({"chosen": 3}, "chosen", "whole numbers from 0 to 2"),
     ({"chosen": -1}, "chosen", "whole numbers from 0 to 2"),
     ({"chosen": 0.0}, "chosen", "whole numbers"),
-    ({"chosen": None}, "chosen, rejected", "an index each"),
+    ({"chosen": None}, "chosen, rejected", "the index of both"),
     ({"rejected": 7}, "rejected", "whole numbers from 0 to 2"),
-    ({"rejected": 0}, "rejected", "other than the chosen"),
+    ({"rejected": 0}, "rejected", "both the chosen and the rejected"),
     ({"prompt": 1}, "prompt", "whole numbers from 0 to 0"),
     ({"weight": -1.0}, "weight", "numbers >= 0"),
     (
         {"chosen": [0, 1], "rejected": [1, 2], "weight": [1.0, 1.0, 1.0]},
         "chosen, rejected, prompt, weight",
-        "one length",
+        "one number for each pair, or one for all",
     ),
     ({"learning_rate": -0.1}, "learning_rate", ">= 0"),
     ({"learning_rate": math.nan}, "learning_rate", ">= 0"),
@@ -334,7 +334,7 @@ BAD = [
     ({"reference": [0.0, 0.0]}, "reference", "shape (..., 3)"),
     ({"reference": [0.0, 0.0, 0.0]}, "exp(reference)", "sum to 1"),
     ({"reference": [math.nan, 0.0, 0.0]}, "reference", "log-probabilities"),
-    ({"preferences": pairs(0, 1, shape=(3,))}, "preferences", "one of the two"),
+    ({"preferences": pairs(0, 1, shape=(3,))}, "preferences", "not both"),
 ]
 
 
@@ -345,8 +345,8 @@ def test_bad_input_is_named(bad: dict, argument: str, allowed: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         step(Tabular(3), **(good | bad))
     assert caught.value.argument == argument
-    assert allowed in caught.value.allowed
-    assert str(caught.value) == f"{argument}: got {caught.value.got}; allowed: {caught.value.allowed}"
+    assert str(caught.value).startswith(f"{argument}: ")
+    assert allowed in (caught.value.allowed or caught.value.got)
 
 
 def test_beta_and_preferences_of_another_shape_are_named() -> None:
@@ -355,7 +355,9 @@ def test_beta_and_preferences_of_another_shape_are_named() -> None:
     with pytest.raises(InvalidArgument, match=r"^preferences: got shape \(4,\); allowed: the policy's shape \(3,\)"):
         step(Tabular(3), torch.zeros(3), preferences=pairs(0, 1, shape=(4,)))
     batch = pairs([0, 1], [1, 2], shape=(3,)).sample(2, torch.Generator(), runs=(3,))
-    with pytest.raises(InvalidArgument, match=r"^preferences: got one list of pairs for each run"):
+    with pytest.raises(
+        InvalidArgument, match=r"^preferences: they hold a separate list of pairs for each of several runs"
+    ):
         step(Tabular(3), torch.zeros(3), preferences=batch)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from dynamics import DPO, LOSSES, SFT, InvalidArgument, PreferenceLoss, get_loss
 from dynamics.language_model import PairDrives, TokenSequence, model_step, pair_drives, tiny_model
 from dynamics.language_model.pair_audit.columns import audit_pairs
-from dynamics.language_model.prediction.drives import finite_chosen_push
+from dynamics.language_model.prediction.drives import finite_chosen_slope
 from dynamics.losses import PairLogProbs, pair_log_probs
 from tests.dynamics.language_model.brute_force import SEQUENCES, own_log_probs, reference_logits, scores
 
@@ -68,7 +68,7 @@ def found(number: int, name: str) -> PairDrives:
 @pytest.mark.parametrize("number", range(len(PAIRS)))
 def test_the_word_is_that_of_the_step_that_is_taken(number: int, name: str) -> None:
     got = found(number, name)
-    push = float(got.chosen_push)
+    push = float(got.chosen_slope)
     assert got.displaced.tolist() == [push < 0]
     if not got.dloss_dlog_probs.any():
         assert push == 0
@@ -103,7 +103,7 @@ def test_a_loss_that_does_not_push_moves_nothing() -> None:
     """Hinges at rest; the drive of the first pair is far below zero all the same."""
     step = model_step(MODEL, PAIRS[0], loss=get_loss("hinge", beta=1.0), reference=[-60.0, -9.0], learning_rate=1e-3)
     assert float(step.drive[0, 0]) < -1
-    assert float(step.urgency) == float(step.chosen_push) == 0
+    assert float(step.urgency) == float(step.chosen_slope) == 0
     assert not bool(step.displaced)
     assert step.actual_log_change.tolist() == step.predicted_log_change.tolist() == [0, 0]
 
@@ -113,7 +113,7 @@ def test_a_loss_that_pulls_back_turns_the_word_over() -> None:
     how: dict[str, Any] = {"loss": get_loss("ipo", beta=0.5), "learning_rate": 1e-9}
     step = model_step(MODEL, PAIRS[0], reference=[-60.0, -9.0], **how)
     assert float(step.urgency) < 0
-    assert float(step.drive[0, 0]) < 0 < float(step.chosen_push)
+    assert float(step.drive[0, 0]) < 0 < float(step.chosen_slope)
     assert float(step.actual_log_change[0]) > 0
     assert not bool(step.displaced)
 
@@ -121,7 +121,7 @@ def test_a_loss_that_pulls_back_turns_the_word_over() -> None:
 def test_each_pair_of_a_batch_has_its_own_word_whatever_the_weights() -> None:
     got = pair_drives(MODEL, SEQUENCES, [1, 0], [0, 1], weight=[0.25, 7.0], loss=DPO(beta=0.5))
     alone = [pair_drives(MODEL, SEQUENCES, w, other, loss=DPO(beta=0.5)) for w, other in ((1, 0), (0, 1))]
-    torch.testing.assert_close(got.chosen_push, torch.cat([a.chosen_push for a in alone]), rtol=1e-12, atol=0)
+    torch.testing.assert_close(got.chosen_slope, torch.cat([a.chosen_slope for a in alone]), rtol=1e-12, atol=0)
     assert got.displaced.tolist() == [True, False]
 
 
@@ -149,7 +149,7 @@ def test_the_sign_is_that_of_d_w_ww_less_d_l_wl(
     slopes = EVERY[name].partials(pair)
     exact = -float(slopes.chosen) * w * w - float(slopes.rejected) * cosine * w * other
     size = abs(float(slopes.chosen)) * w * w + abs(float(slopes.rejected)) * w * other
-    got = float(finite_chosen_push(EVERY[name], pair, *table, 1e-12))
+    got = float(finite_chosen_slope(EVERY[name], pair, *table, 1e-12))
     assert got == pytest.approx(exact, abs=1e-12 * size)
     if abs(exact) > 2e-12 * size:
         assert (got > 0) == (exact > 0)
@@ -162,14 +162,14 @@ def test_what_rounding_decides_is_no_word() -> None:
     """Two responses whose scores are all but the same: float32 cannot tell which way, float64 can."""
     pair = pair_log_probs([-1.0], [-1.0])
     table = [torch.tensor([v], dtype=torch.float64) for v in (1.0, 1.0 + 1e-7, 1.0)]
-    assert float(finite_chosen_push(DPO(), pair, *table, 1e-5)) == 0
-    assert float(finite_chosen_push(DPO(), pair, *table, 1e-12)) < 0
+    assert float(finite_chosen_slope(DPO(), pair, *table, 1e-5)) == 0
+    assert float(finite_chosen_slope(DPO(), pair, *table, 1e-12)) < 0
     same = pair_drives(MODEL, [SEQUENCES[0], SEQUENCES[0]], dtype=torch.float32)
     assert same.displaced.tolist() == [False]
-    assert float(same.chosen_push) == 0
+    assert float(same.chosen_slope) == 0
 
 
 def test_a_loss_without_a_derivative_is_refused() -> None:
     never = PairLogProbs(*(torch.zeros(1, dtype=torch.float64) for _ in range(4)), torch.ones(1), torch.ones(1))
-    with pytest.raises(InvalidArgument, match="finite derivative"):
-        finite_chosen_push(get_loss("bdpo"), never, torch.ones(1), torch.zeros(1), torch.ones(1), 1e-12)
+    with pytest.raises(InvalidArgument, match=r"derivative of .* is not finite"):
+        finite_chosen_slope(get_loss("bdpo"), never, torch.ones(1), torch.zeros(1), torch.ones(1), 1e-12)

@@ -95,12 +95,12 @@ REMOTE = {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}
 @pytest.mark.parametrize(
     ("edit", "remedy"),
     [
-        (without("config.json"), "a folder with config.json"),
-        (without_type, "config.json with model_type"),
+        (without("config.json"), "the folder holds no config.json"),
+        (without_type, "config.json has no model_type"),
         (without("*.safetensors"), "model.save_pretrained"),
         (with_pickle, "pytorch_model.bin is a pickle"),
         (truncated, "SafetensorError"),
-        (without_one_weight, "this one lacks model.norm.weight"),
+        (without_one_weight, "no weights for model.norm.weight"),
         (config(intermediate_size=36), "mismatch"),
         (config(model_type="no-such"), "upgrade it, or check model_type"),
         (config(model_type="no-such", auto_map=REMOTE), "code from a repository is never run"),
@@ -123,7 +123,7 @@ def test_a_folder_that_is_no_model_says_what_to_do(
 
 @pytest.mark.parametrize("name", ["./no-such", "/no/such/folder", Path("no-such"), "~/no-such"])
 def test_a_folder_that_does_not_exist(name: str | Path) -> None:
-    with pytest.raises(ModelUnavailable, match="a folder that exists"):
+    with pytest.raises(ModelUnavailable, match="there is no such folder"):
         load(name)
 
 
@@ -231,15 +231,15 @@ def test_an_adapter_from_a_folder(dora: bool, tmp_path: Path) -> None:
     (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(settings | {"lora_alpha": 99}))
     assert model_digest(loaded) != model_digest(load(base, adapter=tmp_path / "adapter"))
 
-    with pytest.raises(InvalidArgument, match=r"the model that this adapter belongs to, and adapter="):
+    with pytest.raises(InvalidArgument, match=r"holds an adapter and no model; give the model that it belongs to"):
         load(tmp_path / "adapter")
     with pytest.raises(InvalidArgument, match=r"adapter: .* a folder that exists"):
         load(base, adapter=tmp_path / "nothing")
-    with pytest.raises(InvalidArgument, match=r"this one lacks adapter_config.json and adapter_model.safetensors"):
+    with pytest.raises(InvalidArgument, match=r"lacks adapter_config.json and adapter_model.safetensors"):
         load(base, adapter=base)
     other = tmp_path / "other"
     tiny_model(vocabulary=258, width=32).save_pretrained(other)
-    with pytest.raises(InvalidArgument, match="an adapter made for this model"):
+    with pytest.raises(InvalidArgument, match="does not fit this model"):
         load(other, adapter=tmp_path / "adapter", tokenizer=False)
 
 

@@ -69,7 +69,7 @@ def test_every_response_of_two_tokens_has_probabilities_that_sum_to_one() -> Non
 
 def test_bad_sequences_are_named() -> None:
     model = tiny_model()
-    with pytest.raises(InvalidArgument, match="at least one TokenSequence"):
+    with pytest.raises(InvalidArgument, match="give at least one TokenSequence"):
         sequence_log_probs(model, [])
     with pytest.raises(InvalidArgument, match="token ids below 23"):
         sequence_log_probs(model, [TokenSequence((1, 23), 1)])

@@ -83,8 +83,8 @@ def test_no_eos_token() -> None:
 @pytest.mark.parametrize(
     ("ids", "prompt", "message"),
     [
-        ((1, 2), 0, "at least one token"),
-        ((1, 2), 2, "so that the response has at least one token"),
+        ((1, 2), 0, "the prompt is empty"),
+        ((1, 2), 2, "the response needs at least one"),
         ((1, -2), 1, ">= 0"),
         ((1, 2.0), 1, ">= 0"),
     ],

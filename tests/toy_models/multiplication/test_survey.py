@@ -74,7 +74,7 @@ def test_draws_are_different_responses_in_the_order_of_probability(rule: str) ->
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"pairs": 4}, "pairs: got 4; allowed: at most 3, as many correct"),
+        ({"pairs": 4}, "pairs: only 3 correct responses other than y. were sampled, too few for 4"),
         ({"rejected": ("A", "C")}, "rejected"),  # A is y*
         ({"rejected": ("B", "C")}, "rejected"),  # B is right
         ({"rejected": ("C", "C")}, "rejected"),

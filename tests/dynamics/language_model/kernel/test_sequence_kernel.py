@@ -238,7 +238,7 @@ def test_drives_of_any_response_come_from_the_kernel() -> None:
         ({"batch_tokens": 0}, "whole number >= 1"),
         ({"vocabulary_piece": 0}, "whole number >= 1"),
         ({"dtype": torch.bfloat16}, "float32 or torch.float64"),
-        ({"parameters": "no such"}, "at least one parameter"),
+        ({"parameters": "no such"}, "selects no parameter"),
     ],
 )
 def test_bad_arguments_are_named(options: dict[str, Any], message: str) -> None:

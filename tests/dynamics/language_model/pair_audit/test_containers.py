@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from dynamics import InvalidArgument
-from dynamics.language_model.pair_audit.containers import LONGEST_LINE, open_records
+from dynamics.language_model.pair_audit.containers import open_records
 from dynamics.language_model.pair_audit.data import check_rows, open_pairs
+from dynamics.language_model.pair_audit.records import LONGEST_LINE
 from tests.dynamics.language_model.saved import products, write_lines
 
 ROWS: list[dict[str, Any]] = [*products(5), {"prompt": "9 × 6\nis ", "chosen": '"54", 54', "rejected": "😀"}]

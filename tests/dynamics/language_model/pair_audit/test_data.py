@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from dynamics import InvalidArgument
-from dynamics.language_model.pair_audit import containers
-from dynamics.language_model.pair_audit.containers import Record
+from dynamics.language_model.pair_audit import json_records
 from dynamics.language_model.pair_audit.data import PairSource, check_rows, make_row, open_pairs
 from dynamics.language_model.pair_audit.reading import find_reading
+from dynamics.language_model.pair_audit.records import Record
 from dynamics.language_model.pair_audit.rows import Pair
 from tests.dynamics.language_model.saved import products, write_lines
 
@@ -44,7 +44,7 @@ def test_broken_lines_are_told_by_their_number_and_the_others_are_read(tmp_path:
     assert [row.place for row in source.read() if row.pair] == ["line 1", "line 9"]
     assert found["line 2"].startswith("not JSON: ")
     assert "byte 13 of the line is not UTF-8" in found["line 3"]
-    assert "row: got list" in found["line 5"]
+    assert "row: this is not an object with the columns chosen, rejected, prompt: [" in found["line 5"]
     assert "row: got int" in found["line 6"]
     assert "there is no column rejected" in found["line 7"]
     assert "nested too deeply" in found["line 8"]
@@ -172,7 +172,7 @@ def test_a_file_is_not_read_into_memory(tmp_path: Path) -> None:
 
 
 def test_a_line_without_end_is_skipped_and_the_next_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(containers, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(json_records, "LONGEST_LINE", 1000)
     path = write_lines(tmp_path / "pairs.jsonl", ["x" * 5000, GOOD, "y" * 999, GOOD])
     source = open_pairs(path)
     assert [row.place for row in source.read() if row.pair] == ["line 2", "line 4"]

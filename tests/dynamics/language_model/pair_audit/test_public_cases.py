@@ -82,7 +82,7 @@ def test_02_a_template_that_refuses_a_role(models: Path, tmp_path: Path) -> None
     (tmp_path / "strict").mkdir()
     data, model = tmp_path / "in.jsonl", models / "roles"
     said = refused(pairs(model, data, "--out", tmp_path / "strict" / "out.jsonl", "--strict"), tmp_path / "strict")
-    assert "line 2: messages: got turns of system, user" in said
+    assert "line 2: messages: the model's chat template does not accept the turns of system, user" in said
     assert "roles must alternate, user first" in said
     common = ["--model", str(model), "--data", str(data)]
     for command in (["kernel", *common, "--rows", "0,1"], ["step", *common, "--row", "1"]):

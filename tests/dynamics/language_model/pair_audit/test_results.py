@@ -91,13 +91,28 @@ def test_every_run_of_several_processes_begins_files_of_its_own(results: Results
     with results.writer(both[0]) as first, results.writer(both[1]) as second:
         second([{"row": 2}])
         first([{"row": 1}])
-    assert [path.name for path in results.parts()] == ["out.jsonl.part-0", "out.jsonl.part-1"]
+        assert [path.name for path in results.parts()] == ["out.jsonl.part-0", "out.jsonl.part-1"]
+    assert names(tmp_path) == ["out.jsonl"]  # merged
     fill_part(results, 10, [4])
-    fill(results, [5])  # a process alone, beside parts that an interrupted run left
-    assert results.parts()[-1].name == "out.jsonl.part-11"
-    fill(results, [6], Processes(1, 2))
-    assert results.parts()[-1].name == "out.jsonl.part-13"
+    fill(results, [6], Processes(1, 2))  # the second process leaves the merging to the first
+    assert results.parts()[-1].name == "out.jsonl.part-12"
+    with results.writer() as append:  # a process alone, beside parts that an interrupted run left
+        append([{"row": 5}])
+        assert results.parts()[-1].name == "out.jsonl.part-13"
+    assert names(tmp_path) == ["out.jsonl"]
     assert rows(results) == [0, 1, 2, 4, 5, 6]
+
+
+def test_an_interrupted_run_merges_nothing(results: Results, tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with results.writer(Processes(0, 2)) as append:
+            append([{"row": 1}])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+    assert names(tmp_path) == ["out.jsonl.part-0"]
+    assert rows(results) == [1]
 
 
 def test_lines_that_come_after_the_call_are_not_seen_nor_is_a_torn_one(results: Results) -> None:

@@ -155,7 +155,7 @@ def test_a_response_that_begins_the_other_is_called_that() -> None:
 
 
 TEMPLATE: list[tuple[dict[str, Any], str]] = [
-    ({"tools": "not JSON"}, "tools: got not JSON; allowed: JSON, where it is text"),
+    ({"tools": "not JSON"}, "tools: this text is not JSON, as it must be here: not JSON"),
     ({"tools": {"name": "f"}}, "a list of tools"),
     ({"tools": 3}, "a list of tools"),
     ({"chat_template_kwargs": [1]}, "an object of names and values"),

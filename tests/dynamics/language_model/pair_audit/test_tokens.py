@@ -92,7 +92,7 @@ def test_a_template_that_raises_refuses_with_its_own_sentence() -> None:
         tokenizer = byte_tokenizer(chat_template=template)
         with pytest.raises(InvalidArgument) as refused:
             tokenize_pair(tokenizer, Pair((USER,), says("56"), says("54")))
-        assert "turns of user" in str(refused.value)
+        assert "does not accept the turns of user" in str(refused.value)
         assert words in str(refused.value)
 
 

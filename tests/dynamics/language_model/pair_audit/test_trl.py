@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from dynamics import InvalidArgument
-from dynamics.language_model.pair_audit.containers import Record
 from dynamics.language_model.pair_audit.data import make_row
 from dynamics.language_model.pair_audit.reading import find_reading
+from dynamics.language_model.pair_audit.records import Record
 from dynamics.language_model.pair_audit.tokens import tokenize_pair
 from dynamics.language_model.tokens import tokenize
 from tests.dynamics.language_model.tokenizers import byte_tokenizer, sentencepiece_tokenizer, trained_tokenizer

@@ -119,7 +119,7 @@ def test_bad_arguments_are_named() -> None:
     model = tiny_model()
     with pytest.raises(InvalidArgument, match="from 0 to 4"):
         pair_drives(model, SEQUENCES, 0, 5)
-    with pytest.raises(InvalidArgument, match="other than the chosen"):
+    with pytest.raises(InvalidArgument, match="both the chosen and the rejected"):
         pair_drives(model, SEQUENCES, 1, 1)
     with pytest.raises(InvalidArgument, match="reference"):
         pair_drives(model, SEQUENCES, 0, 1, reference=[-1.0])
