@@ -270,7 +270,8 @@ def main(names: list[str]) -> None:
     if not names:
         page = PAGE.read_text(encoding="utf-8")
         start, stop = page.index(BEGIN) + len(BEGIN), page.index(END)
-        write_atomically(PAGE, page[:start] + table(rows) + page[stop:])
+        text = page[:start] + table(rows) + page[stop:]
+        write_atomically(PAGE, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 if __name__ == "__main__":
