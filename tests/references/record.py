@@ -3,7 +3,6 @@
 ``recorded.json`` holds kernels, runs and counts with the environment that made them. ``test_references`` computes them
 anew and compares. A number that changed is a change of behaviour: understand it before recording over it.
 """
-# ruff: noqa: E402 - the tests are no installed package, and a script finds only its own folder
 
 from __future__ import annotations
 
