@@ -13,6 +13,7 @@ from figures.accuracy import TAIL
 from figures.registry import Arrays, figure
 from figures.style import COLUMN_WIDTH, PAGE_WIDTH
 from toy_models.masked_grid.table_1 import (
+    BASELINES,
     COMPARISONS,
     MASKS,
     NAMES,
@@ -21,7 +22,6 @@ from toy_models.masked_grid.table_1 import (
     ROWS,
     regenerate,
     verdict,
-    with_error,
 )
 from toy_models.masked_grid.training import Setting, train
 from toy_models.masked_grid.world import SIZE, log_utility, masked_mass, rewards
@@ -30,33 +30,33 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-LITERAL, REFERENCE, CONCENTRATED = range(len(READINGS))
+UNIFORM, REFERENCE, SCRATCH, STANDARD, CONCENTRATED = range(len(READINGS))
 ROW = {name: index for index, name in enumerate(ROWS)}
 COMPARISON = {(c.above, c.below): index for index, c in enumerate(COMPARISONS)}
 
-PRINTED_COLOR, LITERAL_COLOR, CONCENTRATED_COLOR = "#000000", "#0072B2", "#D55E00"
+PRINTED_COLOR, UNIFORM_COLOR, STANDARD_COLOR, CONCENTRATED_COLOR = "#000000", "#0072B2", "#CC79A7", "#E69F00"
 AGREES, OPPOSITE = "#CFE3F1", "#F6CDB0"  # light enough for black numbers on it
 
 
 @figure(
     "ma2025-table-1",
-    "The table of the 20 x 20 toy, measured again under three readings",
+    "The table of the 20 x 20 toy, measured again: what holds depends on how the text is read",
     source="Ma et al. 2025, Table 1",
-    caption="Top: reward (R2) by method and mask rate, mean and standard error over seeds; the one printed baseline "
-    "is shown beside both candidates for it. Bottom: paired differences (common random numbers), standard error in "
-    "the last digits. Read literally, all variants end far BELOW DPO that is trained further from the same reference "
-    "('DPO, trained on'): the main claim does not reproduce. It does if the printed baseline is the 300-step "
-    "reference, which is trained less than the rest; then the order and the levels fit best, but v2 (asymm), printed "
-    "worst, wins as well. With pairs drawn near the diagonal and a short training all five variants beat 'DPO, "
-    "trained on', with v2 (asymm) again among them. Symmetric is above asymmetric (except at mask 0.4 in the last "
-    "reading) and v1 above v2 throughout, the former by a tenth of the printed gap. The gain at mask 0.4 that every "
-    "printed row has does not appear in any reading. bDPO stays below DPO with half the beta, except in the last "
-    "reading.",
+    caption="Top: reward (R2) by method and mask rate, mean and standard error over seeds, for three ways to draw the "
+    "pairs; the one printed baseline is shown beside the three rows that it may be. Bottom: differences paired by seed "
+    "under five readings of Section 6.1. Robust, in every reading: v1 is above v2, and symmetric above asymmetric at "
+    "mask rates 0 and 0.2, but by less than half of the printed 0.84. No reading has the gain that every printed row "
+    "shows at mask rate 0.4. Dependent on the reading: whether the variants beat the baseline. They do if the "
+    "baseline is the reference, or with pairs near the diagonal; with uniform pairs and a baseline that is trained as "
+    "long, none does; with pairs from the reference, as data sets usually are made, the symmetric variant leads and "
+    "v2 (asymm) is last, as printed. One run at mask rate 0.4 has a standard deviation of up to 0.7, as large as most "
+    "printed differences, and the paper gives no errors.",
     differs="Drawn, not set as a table. The printed table has one number for each method and mask rate, without "
     "errors, and does not define 'reward'. R2, the sum over prompts of E_pi[u / sum u], is close to it when pairs "
-    "are uniform, the sum of E_pi[u] about twice as large. Policy, optimiser, learning rate and steps are ours. The "
-    "last two readings were selected after the fact as closest to print (Kendall's tau). DPO with beta / 2 and bDPO "
-    "with detached weights are added.",
+    "are uniform, the sum of E_pi[u] about twice as large. Policy, optimizer, learning rate and steps are ours, and "
+    "the text does not say how pairs are drawn or what the baseline is. The readings 'baseline = reference' and "
+    "'concentrated pairs' were selected after the fact as closest to print (Kendall's tau). DPO with beta / 2 and "
+    "bDPO with detached weights are added.",
     claims=(
         "ma2025.nbdpo-is-dpo-plus-sft",
         "ma2025.eq-25-optima",
@@ -74,6 +74,7 @@ def table_1(seeds: int = 6) -> Arrays:
         "printed_reward": np.array(list(PRINTED.values())),
         "mean": found.mean,
         "error": found.error,
+        "spread": found.spread,
         "difference": found.difference,
         "difference_error": found.difference_error,
         "printed": found.printed,
@@ -92,9 +93,10 @@ VARIANTS = tuple(PRINTED)[1:]
 
 
 @table_1.check
-def literally_read_every_variant_loses(arrays: Arrays) -> bool:
-    """Literal reading: all five variants end over five standard errors below DPO trained on, at every mask rate."""
-    return bool(all((_z(arrays, LITERAL, variant, "baseline") < -5).all() for variant in VARIANTS))
+def uniform_pairs_bring_no_gain(arrays: Arrays) -> bool:
+    """Uniform pairs: all variants end over five standard errors below DPO trained on, the symmetric below scratch."""
+    below = all((_z(arrays, UNIFORM, variant, "baseline") < -5).all() for variant in VARIANTS)
+    return bool(below and (_z(arrays, SCRATCH, "nbdpo-symmetric", "baseline") < -2).all())
 
 
 @table_1.check
@@ -104,10 +106,33 @@ def against_the_reference_they_win(arrays: Arrays) -> bool:
 
 
 @table_1.check
+def pairs_from_the_reference_rank_as_printed_at_both_ends(arrays: Arrays) -> bool:
+    """Pairs from the reference: nbDPO (symm) is over three errors above DPO trained on, v2 (asymm) the last of all."""
+    leads = (_z(arrays, STANDARD, "nbdpo-symmetric", "baseline") > 3).all()
+    others = [ROW["dpo"], *(ROW[variant] for variant in VARIANTS if variant != "nbdpo-v2-asymmetric")]
+    mean = arrays["mean"][STANDARD]
+    return bool(leads and (mean[ROW["nbdpo-v2-asymmetric"]] < mean[others] - 0.02).all())
+
+
+@table_1.check
 def symmetric_beats_asymmetric(arrays: Arrays) -> bool:
-    """The row nbDPO (symm) is over three standard errors above (asymm) at mask rates 0 and 0.2, in every reading."""
+    """The row nbDPO (symm) is over two standard errors above (asymm) at mask rates 0 and 0.2, in every reading."""
     z = [_z(arrays, reading, "nbdpo-symmetric", "nbdpo-asymmetric")[:2] for reading in range(len(READINGS))]
-    return bool((np.array(z) > 3).all())
+    return bool((np.array(z) > 2).all())
+
+
+@table_1.check
+def symmetric_beats_asymmetric_by_less_than_printed(arrays: Arrays) -> bool:
+    """In every reading and at every mask rate, the gap of symmetric and asymmetric is under half of the printed one."""
+    row = COMPARISON["nbdpo-symmetric", "nbdpo-asymmetric"]
+    return bool((arrays["difference"][:, row] < arrays["printed"][row] / 2).all())
+
+
+@table_1.check
+def one_run_is_noisy(arrays: Arrays) -> bool:
+    """At mask rate 0.4 the standard deviation of one run is over 0.15 in every row, and over 0.3 in most."""
+    spread = arrays["spread"][:, :, -1]
+    return bool((spread > 0.15).all() and (spread > 0.3).mean() > 0.5)
 
 
 @table_1.check
@@ -138,24 +163,24 @@ def masking_never_helps(arrays: Arrays) -> bool:
 
 @table_1.check
 def half_the_beta_against_bdpo(arrays: Arrays) -> bool:
-    """DPO with half the beta earns over five standard errors more than bDPO read literally, less if concentrated."""
-    literal, other = (_z(arrays, reading, "bdpo", "dpo-half-beta") for reading in (LITERAL, CONCENTRATED))
-    return bool((literal < -5).all() and (other > 5).all())
+    """DPO with beta / 2 earns over two standard errors more than bDPO; with concentrated pairs five errors less."""
+    *others, last = (_z(arrays, reading, "bdpo", "dpo-half-beta") for reading in (UNIFORM, STANDARD, CONCENTRATED))
+    return bool((np.array(others) < -2).all() and (last > 5).all())
 
 
 @table_1.check
 def the_reference_as_baseline_fits_best(arrays: Arrays) -> bool:
-    """Kendall's tau: above 0.7 with the reference as baseline, below 0.5 read literally; each has a wrong sign."""
+    """Kendall's tau is above 0.7 with the reference as baseline, below 0.5 if it is trained on; each errs somewhere."""
     tau = arrays["tau"]
     said = verdict(arrays["difference"], arrays["difference_error"], arrays["printed"])
     every_reading_errs = (said == -1).any(axis=(1, 2)).all()
-    return bool(tau[REFERENCE] > 0.7 and tau[LITERAL] < 0.5 and tau[REFERENCE] == tau.max() and every_reading_errs)
+    return bool(tau[REFERENCE] > 0.7 and tau[UNIFORM] < 0.5 and tau[REFERENCE] == tau.max() and every_reading_errs)
 
 
 @table_1.draw
 def _draw_table(arrays: Arrays) -> Drawing:
-    drawing = plt.figure(figsize=(PAGE_WIDTH, 5.6))
-    halves: Any = drawing.subfigures(2, 1, height_ratios=(1.0, 1.02))
+    drawing = plt.figure(figsize=(PAGE_WIDTH, 6.6))
+    halves: Any = drawing.subfigures(2, 1, height_ratios=(1.0, 1.05))
     top, bottom = halves
     panels = top.subplots(1, len(MASKS), sharex=True, sharey=True)
     for index, axes in enumerate(panels):
@@ -164,15 +189,19 @@ def _draw_table(arrays: Arrays) -> Drawing:
     panels[0].set_yticks(range(len(ROWS)), [NAMES[row] for row in ROWS])
     panels[0].invert_yaxis()
     panels[1].set_xlabel("reward R2 (uniform policy 1, best policy 9.12)")
-    marks = [
-        Line2D([], [], marker="D", color=PRINTED_COLOR, linestyle="", markerfacecolor="white", label="printed"),
-        Line2D([], [], marker="o", color=LITERAL_COLOR, linestyle="", label="literal"),
-        Line2D([], [], marker="s", color=CONCENTRATED_COLOR, linestyle="", label="concentrated pairs"),
-        Line2D([], [], color="#555555", linestyle=(0, (4, 2)), linewidth=0.8, label="DPO, trained on"),
-    ]
+    marks = [Line2D([], [], marker="D", color=PRINTED_COLOR, linestyle="", markerfacecolor="white", label="printed")]
+    marks += [Line2D([], [], marker=m, color=c, linestyle="", label=READINGS[i].name) for i, c, m, _ in SHOWN]
     top.legend(handles=marks, loc="outside upper center", ncols=4, handletextpad=0.4)
     _draw_differences(bottom.subplots(), arrays)
     return drawing
+
+
+SHOWN = (
+    (UNIFORM, UNIFORM_COLOR, "o", -0.22),
+    (STANDARD, STANDARD_COLOR, "^", 0.0),
+    (CONCENTRATED, CONCENTRATED_COLOR, "s", 0.22),
+)
+"""The readings with pairs of their own: colour, marker and offset."""
 
 
 def _draw_rewards(axes: Axes, arrays: Arrays, mask: int) -> None:
@@ -180,70 +209,72 @@ def _draw_rewards(axes: Axes, arrays: Arrays, mask: int) -> None:
     axes.set(ylim=(-0.6, len(ROWS) - 0.4))
     axes.grid(axis="y")
     axes.tick_params(axis="y", length=0)
-    for reading, color, marker, shift in (
-        (LITERAL, LITERAL_COLOR, "o", -0.16),
-        (CONCENTRATED, CONCENTRATED_COLOR, "s", 0.16),
-    ):
+    for reading, color, marker, shift in SHOWN:
         mean, error = arrays["mean"][reading, :, mask], arrays["error"][reading, :, mask]
-        axes.errorbar(mean, rows + shift, xerr=error, fmt=marker, color=color, markersize=3.6, linewidth=0.9)
+        axes.errorbar(mean, rows + shift, xerr=error, fmt=marker, color=color, markersize=3.4, linewidth=0.9)
         axes.axvline(mean[ROW["dpo"]], color=color, linewidth=0.8, linestyle=(0, (4, 2)), zorder=0)
     printed = arrays["printed_reward"][:, mask]
-    at = [ROW["reference"], *(ROW[name] for name in VARIANTS)]
-    style: dict[str, Any] = {
-        "marker": "D",
-        "color": PRINTED_COLOR,
-        "markerfacecolor": "white",
-        "markersize": 4,
-        "linestyle": "",
-    }
-    axes.plot(printed, at, **style)
-    axes.plot(printed[:1], [ROW["dpo"]], **style)  # the printed baseline, beside both candidates for it
+    at = [*(ROW[name] for name in BASELINES), *(ROW[name] for name in VARIANTS)]
+    axes.plot(
+        [*printed[:1].repeat(len(BASELINES)), *printed[1:]],
+        at,
+        marker="D",
+        color=PRINTED_COLOR,
+        markerfacecolor="white",
+        markersize=4,
+        linestyle="",
+    )
 
 
 def _draw_differences(axes: Axes, arrays: Arrays) -> None:
     """Set the paired differences as a table, shaded where the sign is that of print, or the opposite."""
     said = verdict(arrays["difference"], arrays["difference_error"], arrays["printed"])
     count, masks = len(COMPARISONS), len(MASKS)
-    left, wide, narrow, gap = 3.75, 1.04, 0.74, 0.2
-    columns = [left + narrow * (k + 0.5) for k in range(masks)]
-    starts = [columns[-1] + narrow / 2 + gap + reading * (masks * wide + gap) for reading in range(len(READINGS))]
+    left, wide, gap = 6.9, 1.0, 0.2
+    starts = [left + block * (masks * wide + gap) for block in range(1 + len(READINGS))]
     right = starts[-1] + masks * wide
-    axes.set(xlim=(0, right), ylim=(count + 0.5, -2.3))
+    axes.set(xlim=(0, right), ylim=(count + 0.5, -2.9))
     axes.axis("off")
-    small: dict[str, Any] = {"fontsize": 5.9, "ha": "center", "va": "center"}
-    head: dict[str, Any] = {**small, "fontsize": 7, "fontweight": "bold"}
-    axes.text(left + narrow * masks / 2, -1.75, "printed", **head)
-    for reading, start in enumerate(starts):
-        axes.text(start + wide * masks / 2, -1.75, READINGS[reading].name, **head)
-        axes.text(
-            start + wide * masks / 2,
-            count + 0.15,
-            rf"Kendall $\tau$ {arrays['tau'][reading]:.2f}, rms {arrays['rms'][reading]:.2f}",
-            **small,
-        )
-    for index, mask in enumerate(MASKS):
-        for x in [columns[index], *(start + wide * (index + 0.5) for start in starts)]:
-            axes.text(x, -0.85, f"{mask:g}", **{**small, "color": "#555555"})
-    axes.text(0, -0.85, "difference at mask rate", fontsize=6.3, va="center", color="#555555")
+    small: dict[str, Any] = {"fontsize": 6.5, "ha": "center", "va": "center"}
+    for block, start in enumerate(starts):
+        name = "printed" if block == 0 else HEADS[block - 1]
+        axes.text(start + wide * masks / 2, -2.05, name, **{**small, "fontweight": "bold"})
+        for index, mask in enumerate(MASKS):
+            axes.text(start + wide * (index + 0.5), -0.85, f"{mask:g}", **{**small, "color": "#555555"})
+        if block:
+            axes.text(start + wide * masks / 2, count, rf"$\tau$ {arrays['tau'][block - 1]:.2f}", **small)
+    axes.text(0, -0.85, "difference at mask rate", fontsize=7, va="center", color="#555555")
+    axes.text(0, count, "Kendall's tau with the printed order", fontsize=7, va="center", color="#555555")
     for row, comparison in enumerate(COMPARISONS):
-        axes.text(0, row, comparison.name, fontsize=6.0, va="center")
+        axes.text(0, row, comparison.name, fontsize=6.5, va="center")
         for index in range(masks):
-            if not np.isnan(arrays["printed"][row, index]):
-                axes.text(columns[index], row, f"{arrays['printed'][row, index]:+.2f}".replace("-", "−"), **small)
-            for reading, start in enumerate(starts):
+            axes.text(starts[0] + wide * (index + 0.5), row, _short(arrays["printed"][row, index]), **small)
+            for reading, start in enumerate(starts[1:]):
                 value = said[reading, row, index]
                 if abs(value) == 1:
                     color = AGREES if value > 0 else OPPOSITE
                     x = start + wide * index
                     axes.fill([x, x + wide, x + wide, x], [row - 0.48] * 2 + [row + 0.48] * 2, color=color, lw=0)
-                cell = (reading, row, index)
-                text = with_error(arrays["difference"][cell], arrays["difference_error"][cell], "+").replace("-", "−")
-                axes.text(start + wide * (index + 0.5), row, text, **small)
-    for y in (-2.25, -0.5, count - 0.45):
+                axes.text(start + wide * (index + 0.5), row, _short(arrays["difference"][reading, row, index]), **small)
+    for y in (-2.85, -0.5, count - 0.5):
         axes.plot([0, right], [y, y], color="black", linewidth=0.5)
     handles = [Rectangle((0, 0), 1, 1, color=AGREES), Rectangle((0, 0), 1, 1, color=OPPOSITE)]
     names = ["sign as printed", "opposite sign (both by over 2 standard errors)"]
-    axes.legend(handles, names, loc="upper left", bbox_to_anchor=(0.0, 0.0), ncols=2, borderpad=0, fontsize=6.3)
+    axes.legend(handles, names, loc="upper left", bbox_to_anchor=(0.0, 0.0), ncols=2, borderpad=0, fontsize=7)
+
+
+HEADS = (
+    "uniform\npairs",
+    "baseline =\nreference",
+    "baseline =\nscratch",
+    "pairs from\nreference",
+    "concentrated\npairs",
+)
+
+
+def _short(value: float) -> str:
+    """Return a signed number with two decimals and no zero before the point; nothing for NaN."""
+    return "" if np.isnan(value) else f"{value:+.2f}".replace("0.", ".", 1).replace("-", "−")
 
 
 @figure(
@@ -261,7 +292,7 @@ def _draw_differences(axes: Axes, arrays: Arrays) -> None:
     accuracy={"probability": TAIL},
 )
 def heat_map(seeds: int = 6, mask: float = 0.2, steps: int = 1000, method: str = "dpo") -> Arrays:
-    """Train one policy for each of the seeds 0, 1, ..., seeds - 1, on pairs drawn uniformly: the literal reading."""
+    """Train one policy for each of the seeds 0, 1, ..., seeds - 1, on pairs drawn uniformly."""
     trained = train([method] * seeds, [mask] * seeds, range(seeds), Setting(steps=steps))
     return {
         "probability": trained.log_probs.exp().numpy(),

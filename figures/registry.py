@@ -44,6 +44,13 @@ class Check:
     says: str
     holds: Callable[[Arrays], bool]
 
+    def passes(self, arrays: Arrays) -> bool:
+        """Return whether the arrays show it; if computing the check raises an error, they do not."""
+        try:
+            return bool(self.holds(arrays))
+        except (InvalidArgument, np.linalg.LinAlgError):
+            return False
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -106,15 +113,7 @@ class Figure:
 
     def failures(self, arrays: Arrays) -> list[Check]:
         """Return the checks that do not hold; a comparison with NaN makes a check fail."""
-        return [check for check in self.checks if not _holds(check, arrays)]
-
-
-def _holds(check: Check, arrays: Arrays) -> bool:
-    """Return whether a check holds; if computing it raises an error, it does not."""
-    try:
-        return bool(check.holds(arrays))
-    except (InvalidArgument, np.linalg.LinAlgError):
-        return False
+        return [check for check in self.checks if not check.passes(arrays)]
 
 
 def figure(

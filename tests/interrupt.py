@@ -50,8 +50,8 @@ def ledger_work() -> Work:
     import theory.catalog  # noqa: F401
     from theory.__main__ import app
 
-    keys = ["jian2025.tabular-*", "--worlds", "50", "--jobs", "1"]
-    return lambda folder: app([*keys, "--markdown", str(folder / "ledger.md")], standalone_mode=False)
+    words = ["jian2025.tabular-drives", "jian2025.tabular-unimodal", "--worlds", "50", "--jobs", "1"]
+    return lambda folder: app([*words, "--markdown", str(folder / "ledger.md")], standalone_mode=False)
 
 
 def audit_work() -> Work:

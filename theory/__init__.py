@@ -1,10 +1,15 @@
 """What five papers on direct preference optimization say, and what is true.
 
-``python -m theory`` runs the claim ledger; ``falsify`` gives a conjecture of your own to a search for the smallest
-exact counterexample; ``worlds`` are the random preference worlds in exact rationals that both use.
+``python -m theory`` runs the claim ledger. ``decide`` proves a conjecture of your own or refutes it by a small exact
+world, ``falsify`` only searches, ``measure`` reads it on a language model. ``worlds`` are the preference worlds in
+exact rationals that all of them use.
 """
 
 from theory.claim import CLAIMS, VERDICTS, Claim, Outcome, claim, run_claim
+from theory.decision.decide import decide
+from theory.decision.measured import Measurement, measure
+from theory.decision.recipes import Bounds
+from theory.decision.result import Decision
 from theory.evidence import Evidence, Finding
 from theory.falsify import Falsification, falsify
 from theory.worlds import BASE_MEASURE, LOG_LINEAR, TABULAR, World, world_strategy
@@ -15,14 +20,19 @@ __all__ = [
     "LOG_LINEAR",
     "TABULAR",
     "VERDICTS",
+    "Bounds",
     "Claim",
+    "Decision",
     "Evidence",
     "Falsification",
     "Finding",
+    "Measurement",
     "Outcome",
     "World",
     "claim",
+    "decide",
     "falsify",
+    "measure",
     "run_claim",
     "world_strategy",
 ]

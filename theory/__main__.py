@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 from textwrap import shorten
@@ -17,6 +18,7 @@ from dynamics.progress import progress_bar
 
 if TYPE_CHECKING:
     from theory.claim import Claim, Outcome
+    from theory.record import Row
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 WIDE = 120  # columns from which the table has room for what the papers call a claim
@@ -40,33 +42,49 @@ def main(
     place: Annotated[
         str | None, typer.Option("--eq", "--at", metavar="PLACE", help="Only claims about an equation or 'Theorem 1'.")
     ] = None,
+    verdict: Annotated[str | None, typer.Option(help="Only claims with a verdict, such as false.")] = None,
+    strength: Annotated[
+        str | None,
+        typer.Option(help="Only claims known so strongly: proved, unrefuted, numerical, or a part such as smt."),
+    ] = None,
     worlds: Annotated[int, typer.Option(min=1, help="Random cases for each search.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random cases.")] = 0,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; as many as there are cores if not given.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write outcomes and evidence as JSON.")] = None,
-    markdown_file: Annotated[Path | None, typer.Option("--markdown", help="Write the ledger as Markdown.")] = None,
+    markdown_file: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the claims that run as one page of Markdown.")
+    ] = None,
     update: Annotated[
-        Path | None, typer.Option(help="Replace the claims that run in a page that --markdown wrote.")
+        Path | None,
+        typer.Option(
+            help="Write the ledger's pages, theory/LEDGER.md and those of the papers, with the claims that run."
+        ),
     ] = None,
     explain: Annotated[str | None, typer.Option(metavar="KEY", help="Run and explain one claim.")] = None,
     certificate: Annotated[
         Path | None, typer.Option(help="Write the proofs by the solver as SMT-LIB files into this folder.")
     ] = None,
-    list_only: Annotated[bool, typer.Option("--list", help="List the claims without running them.")] = False,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="List the claims as the ledger's pages record them, without running any.")
+    ] = False,
 ) -> None:
     """Run the evidence of every claim and compare what it earns with the verdict written down.
+
+    python -m theory decide 'drive(w) >= 0' decides a conjecture of your own (decide --help).
 
     The exit code is 1 if any verdict is not reproduced, 2 for a key or a paper that does not exist.
     """
     from dynamics.errors import InvalidArgument, check_count  # noqa: PLC0415 - not needed for --help
-    from theory.ledger import select_claims  # noqa: PLC0415
 
     console = Console(highlight=False)
+    asked = (keys or [] if explain is None else [explain], paper, place, verdict, strength)
     try:
-        claims = select_claims(keys or [] if explain is None else [explain], paper, place)
         if list_only:
-            _print_list(console, claims)
+            _print_list(console, _listed(*asked))
             return
+        from theory.ledger import select_claims  # noqa: PLC0415 - loads every claim
+
+        claims = select_claims(*asked)
         for name, value in {"worlds": worlds, "seed": seed, "jobs": 1 if jobs is None else jobs}.items():
             check_count(name, value, minimum=0)
         _check_places(json_file, markdown_file, update)  # first, since the run takes minutes
@@ -105,7 +123,7 @@ def _check_places(json_file: Path | None, markdown_file: Path | None, update: Pa
     for path in filter(None, (json_file, markdown_file, update)):
         _check_place(path)
     if update is not None and not update.is_file():
-        raise InvalidArgument("update", str(update), "a page of the ledger that --markdown wrote")
+        raise InvalidArgument("update", str(update), "the ledger's first page, theory/LEDGER.md")
 
 
 def _check_place(path: Path) -> None:
@@ -148,15 +166,37 @@ def _run(console: Console, claims: list[Claim], worlds: int, seed: int, jobs: in
     return outcomes
 
 
-def _print_list(console: Console, claims: list[Claim]) -> None:
-    """Print one line a claim: key and verdict whole, and of the place in print what the width has room for."""
-    longest = max((len(made.key) for made in claims), default=0)
-    verdicts = max((len(made.verdict) for made in claims), default=0)
+def _listed(
+    keys: list[str], paper: str | None, place: str | None, verdict: str | None, strength: str | None
+) -> list[Row]:
+    """Return what to list: from the pages, which takes milliseconds, or from the claims if the pages lack one."""
+    from theory.record import matching, rows  # noqa: PLC0415
+
+    ledger = rows()
+    if ledger is None:
+        from theory.ledger import list_claims  # noqa: PLC0415
+
+        ledger = list_claims()
+    return matching(ledger, keys, paper, place, verdict, strength)
+
+
+def _print_list(console: Console, ledger: list[Row]) -> None:
+    """Print one line a claim: key and verdict whole, and of strength and place what the width has room for."""
+    longest = max((len(row.key) for row in ledger), default=0)
+    verdicts = max((len(row.verdict) for row in ledger), default=0)
     room = console.width - longest - verdicts - 4
-    for made in claims:
-        verdict = f"[{COLOURS[made.verdict]}]{made.verdict:<{verdicts}}[/]"
-        place = shorten(made.source, room, placeholder=" …") if room > LEAST_PLACE else ""
-        console.print(f"{made.key:<{longest}}  {verdict}  {escape(place)}".rstrip(), soft_wrap=True)
+    grades = max((len(_grade(row)) for row in ledger), default=0)
+    with_grade = room > grades + LEAST_PLACE
+    room -= grades + 2 if with_grade else 0
+    for row in ledger:
+        verdict = f"[{COLOURS[row.verdict]}]{row.verdict:<{verdicts}}[/]"
+        grade = f"{_grade(row):<{grades}}  " if with_grade else ""
+        place = shorten(row.source, room, placeholder=" …") if room > LEAST_PLACE else ""
+        console.print(f"{row.key:<{longest}}  {verdict}  {grade}{escape(place)}".rstrip(), soft_wrap=True)
+
+
+def _grade(row: Row) -> str:
+    return f"{row.grade}, modulo" if "modulo" in row.strength else row.grade
 
 
 def _print_table(console: Console, claims: list[Claim], outcomes: dict[str, Outcome]) -> None:
@@ -195,14 +235,16 @@ def _explain(console: Console, claims: list[Claim], outcomes: dict[str, Outcome]
         console.print(text, markup=False, soft_wrap=True)
 
 
-def _update(page: Path, outcomes: dict[str, Outcome]) -> None:
-    """Write the whole ledger again: the claims that ran anew, all others as they stand on the page."""
+def _update(door: Path, outcomes: dict[str, Outcome]) -> None:
+    """Write all pages again: the claims that ran anew, all others as the pages have them."""
     from dynamics.files import write_atomically  # noqa: PLC0415
     from theory.ledger import select_claims  # noqa: PLC0415
-    from theory.report import markdown, sections_of  # noqa: PLC0415
+    from theory.pages import write_texts  # noqa: PLC0415
+    from theory.record import recorded_sections  # noqa: PLC0415
 
-    text = markdown(select_claims(), outcomes, sections_of(page.read_text(encoding="utf-8")))
-    write_atomically(page, lambda path: path.write_text(text, encoding="utf-8"))
+    for file, text in write_texts(select_claims(), outcomes, recorded_sections(door.parent), door).items():
+        file.parent.mkdir(exist_ok=True)
+        write_atomically(file, lambda path, text=text: path.write_text(text, encoding="utf-8"))  # type: ignore[misc]
 
 
 def _write(
@@ -220,5 +262,15 @@ def _write(
         write_atomically(path, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))  # type: ignore[misc]
 
 
+def run(arguments: list[str]) -> None:
+    """Run the ledger, or with ``decide`` first decide a conjecture."""
+    if arguments[:1] == ["decide"]:
+        from theory.decision.command import app as decide_app  # noqa: PLC0415
+
+        decide_app(arguments[1:], prog_name="python -m theory decide")
+    else:
+        app(arguments, prog_name="python -m theory")
+
+
 if __name__ == "__main__":
-    app(prog_name="python -m theory")
+    run(sys.argv[1:])

@@ -10,7 +10,7 @@ from typing import Any
 
 from dynamics.errors import InvalidArgument, check_kind
 from theory.evidence import ALSO, CONDITIONAL, CORRECTED, FAILS, HOLDS, ORDER, VACUOUS, Evidence, Finding
-from theory.strength import Strength, weakest
+from theory.strength import MACHINE, UNREFUTED, Strength, weakest
 
 Record = Callable[[str, list[Any], str], None]
 
@@ -82,6 +82,7 @@ class Outcome:
         seconds: wall time.
         problem: what went wrong, if anything.
         strength: how strongly the evidence supports the verdict; it follows from the findings as well.
+        over: what was proved or searched, in words that are made from it.
     """
 
     key: str
@@ -92,6 +93,7 @@ class Outcome:
     seconds: float
     problem: str = ""
     strength: str = ""
+    over: str = ""
 
 
 CLAIMS: dict[str, Claim] = {}
@@ -157,8 +159,36 @@ def earned(findings: tuple[Finding, ...]) -> str | None:
 
 
 def strength_of(findings: tuple[Finding, ...]) -> Strength | None:
-    """Return how strongly these findings support a verdict: as their weakest does. Further facts do not count."""
-    return weakest(finding.known() for finding in findings if finding.role != ALSO)
+    """Return how strongly these findings support a verdict: as their weakest does. Further facts do not count.
+
+    What was proved of another predicate than the claim's own function, without a machine that goes from the one to the
+    other, leaves the claim unrefuted.
+    """
+    deciding = tuple(finding for finding in findings if finding.role != ALSO)
+    found = weakest(finding.known() for finding in deciding)
+    if found is None or found.grade != MACHINE:
+        return found
+    apart = tuple(f for role in _apart(deciding) for f in deciding if f.role == role)
+    if not apart:
+        return found
+    searched = [how for f in findings if f.kind == "search" and not f.of for how in f.known().how]
+    forms = ", ".join(dict.fromkeys(how for f in apart for how in f.known().how))
+    names = ", ".join(dict.fromkeys(f.of for f in apart if not f.joined))
+    only = f"proved by {forms} in another form only, which no machine joins to the statement ({names})"
+    return Strength(UNREFUTED, (*dict.fromkeys(searched), only), found.lemma)
+
+
+def _apart(findings: tuple[Finding, ...]) -> list[str]:
+    """Return the roles in which nothing reaches the claim's own function.
+
+    A corrected form is another one by its nature; so is the exact step in which a first-order statement fails.
+    """
+    roles = dict.fromkeys(finding.role for finding in findings)
+    if ORDER in roles:
+        roles.pop(FAILS, None)
+    for other in (CORRECTED, VACUOUS):
+        roles.pop(other, None)
+    return [role for role in roles if not any(f.joined for f in findings if f.role == role)]
 
 
 def run_claim(claim: Claim, worlds: int = 500, seed: int = 0, record: Record | None = None) -> Outcome:
@@ -192,4 +222,5 @@ def run_claim(claim: Claim, worlds: int = 500, seed: int = 0, record: Record | N
         status, problem = REPRODUCED, ""
     strength = strength_of(findings)
     took = time.perf_counter() - begun
-    return Outcome(claim.key, claim.verdict, won, status, findings, took, problem, str(strength or ""))
+    over = "; ".join(dict.fromkeys(f.over for f in findings if f.role != ALSO and f.over))
+    return Outcome(claim.key, claim.verdict, won, status, findings, took, problem, str(strength or ""), over)

@@ -19,6 +19,7 @@ import numpy as np
 
 from dynamics.errors import InvalidArgument, check_count
 from theory.proof.checks import show
+from theory.proof.written import sides, text_of
 from theory.strength import MACHINE, NUMERICAL, UNREFUTED, Strength
 
 T = TypeVar("T")
@@ -52,6 +53,11 @@ class Finding:
         detail: what was done and found, in words.
         strength: how strongly it is supported; None if ``kind`` alone determines that.
         assumes: what the prover may assume about the worlds, in words.
+        of: what was run in the place of the claim's own function, as it is written; "" for that function itself.
+        joined: whether the claim's own function was run, or a machine went from what was run to that function.
+        over: the cases that it covers, in words that are made from them.
+        wrong: the control, as it is written.
+        sides: both sides of each comparison at the case that is shown, a line each.
     """
 
     role: str
@@ -61,6 +67,11 @@ class Finding:
     detail: str
     strength: Strength | None = None
     assumes: str = ""
+    of: str = ""
+    joined: bool = True
+    over: str = ""
+    wrong: str = ""
+    sides: tuple[str, ...] = ()
 
     def known(self) -> Strength:
         """Return how strongly it is supported; symbolic work whose generality is not checked is not called proved."""
@@ -123,7 +134,8 @@ class Evidence:
         if refuted is not None:
             detail = f"refuted by\n{refuted}"
         role = role or (HOLDS if given is None else CONDITIONAL)
-        self.findings.append(Finding(role, "search", enough and refuted is None, rejected, detail))
+        passed = enough and refuted is None
+        self._found(Finding(role, "search", passed, rejected, detail, over=text_of(over)), statement, control)
 
     def fails(self, statement: Statement, at: object, *, control: object, role: str = FAILS) -> None:
         """Require that ``statement`` is false at a given counterexample.
@@ -137,7 +149,10 @@ class Evidence:
         passed = not statement(at)
         detail = f"{'false' if passed else 'TRUE'} at\n{show(at)}"
         strength = None if exact(at) else Strength(NUMERICAL, ("evaluated in floating point",))
-        self.findings.append(Finding(role, "counterexample", passed, bool(statement(control)), detail, strength))
+        known = bool(statement(control))
+        self.findings.append(
+            Finding(role, "counterexample", passed, known, detail, strength, sides=sides(statement, at))
+        )
 
     def finds(self, statement: Statement, over: Sampler, *, control: Statement, role: str = FAILS) -> None:
         """Require that a search of random cases finds a counterexample to ``statement``.
@@ -153,7 +168,8 @@ class Evidence:
         detail = f"false in {len(false)} of {len(cases)} random cases"
         strength = Strength(MACHINE, ("exact evaluation",)) if false and exact(false[0]) else None
         rejected = all(control(case) for case in cases)
-        self.findings.append(Finding(role, "search", bool(false), rejected, detail, strength))
+        found = Finding(role, "search", bool(false), rejected, detail, strength, over=text_of(over))
+        self._found(found, statement, control)
 
     def proves(self, statement: Callable[[], bool], *, control: Callable[[], bool], by: str, role: str = HOLDS) -> None:
         """Run a deterministic proof or exact computation that must end in True.
@@ -164,13 +180,18 @@ class Evidence:
             by: how it is proved, a few words.
             role: HOLDS unless said otherwise.
         """
-        self.findings.append(Finding(role, "proof", bool(statement()), not control(), by))
+        self._found(Finding(role, "proof", bool(statement()), not control(), by), statement, control)
 
     def measures(
         self, statement: Callable[[], bool], *, control: Callable[[], bool], by: str, role: str = HOLDS
     ) -> None:
         """Like ``proves``, for a comparison in floating point (state the tolerance in ``by``)."""
-        self.findings.append(Finding(role, "numeric", bool(statement()), not control(), by))
+        self._found(Finding(role, "numeric", bool(statement()), not control(), by), statement, control)
+
+    def _found(self, found: Finding, statement: Callable[..., Any], control: Any) -> None:
+        """Keep a finding, with what was run and the control as they are written."""
+        named = dataclasses.replace(found, of=text_of(statement), wrong=text_of(control) if control else "")
+        self.findings.append(named)
 
     def slope(
         self,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterator, Sequence
 
 from joblib import Parallel, cpu_count, delayed
 
-from dynamics.errors import InvalidArgument, check_count
+from dynamics.errors import check_count
 from theory.claim import Claim, Outcome, run_claim
 from theory.order import in_order
-from theory.places import speaks_of
+from theory.record import Row, matching, recorded_sections, row_of
 
 
 def load_claims() -> dict[str, Claim]:
@@ -25,42 +24,35 @@ def load_claims() -> dict[str, Claim]:
     return CLAIMS
 
 
-def select_claims(patterns: Sequence[str] = (), paper: str | None = None, place: str | None = None) -> list[Claim]:
+def select_claims(
+    patterns: Sequence[str] = (),
+    paper: str | None = None,
+    place: str | None = None,
+    verdict: str | None = None,
+    strength: str | None = None,
+) -> list[Claim]:
     """Return the claims whose keys match any of the patterns, of one paper or of all, in the order of the papers.
 
     Args:
         patterns: keys or globs, or the key of a paper for all of its claims; none for all.
         paper: key of a paper, such as ``ma2025``.
         place: number of an equation, or a label such as "Theorem 1": only claims whose source names it.
+        verdict: "holds", "false" and so on: only claims with that verdict.
+        strength: "proved", "unrefuted", "numerical" or a part of the words, as the pages record it.
 
     Raises:
-        InvalidArgument: a pattern, a paper or a place that matches nothing.
+        InvalidArgument: a pattern, a paper, a place, a verdict or a strength that matches nothing.
     """
     claims = load_claims()
-    if not isinstance(patterns, (tuple, list)) or not all(isinstance(pattern, str) for pattern in patterns):
-        raise InvalidArgument("patterns", patterns, "a list of keys or globs of claims")
-    papers = sorted({made.paper for made in claims.values()})
-    patterns = [f"{pattern}.*" if pattern in papers else pattern for pattern in patterns]
-    for pattern in patterns:
-        if not fnmatch.filter(claims, pattern):
-            near = [key for key in claims if key.split(".")[-1].startswith(pattern.split(".")[-1][:4])][:5]
-            hint = f"; near it: {', '.join(near)}" if near else ""
-            raise InvalidArgument("keys", pattern, f"keys or globs of claims (python -m theory --list){hint}")
-    if paper is not None and (not isinstance(paper, str) or paper not in papers):
-        raise InvalidArgument("paper", paper, "one of " + ", ".join(papers))
+    return [claims[row.key] for row in matching(list_claims(), patterns, paper, place, verdict, strength)]
+
+
+def list_claims() -> list[Row]:
+    """Return all claims of the code in the order of the papers, with the strength that the pages record."""
+    claims = load_claims()
+    recorded = {key: row_of(key, section).strength for key, section in recorded_sections().items() if key in claims}
     order = in_order({key: made.source for key, made in claims.items()})
-    chosen = [
-        made
-        for key, made in ((key, claims[key]) for key in order)
-        if (not patterns or any(fnmatch.fnmatch(key, pattern) for pattern in patterns))
-        and (paper is None or made.paper == paper)
-    ]
-    if place is None:
-        return chosen
-    there = [made for made in chosen if speaks_of(made.source, place)]
-    if not there:
-        raise InvalidArgument("place", place, "an equation, theorem or section that the source of a claim names")
-    return there
+    return [Row(key, claims[key].source, claims[key].verdict, recorded.get(key, "")) for key in order]
 
 
 def run_ledger(claims: Sequence[Claim], worlds: int = 500, seed: int = 0, jobs: int | None = None) -> Iterator[Outcome]:

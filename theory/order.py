@@ -91,7 +91,7 @@ def place_of(paper: str, source: str) -> int | None:
         True
     """
     places = outline(paper)
-    found = [places[name] for name in _mentions(paper, source) if name in places]
+    found = [places[name] for name in mentions(paper, source) if name in places]
     if len(found) > 1:
         names = list(places)
         heading, inside = names[found[0]].split()[0] in HEADINGS, section_of(paper, found[1])
@@ -100,7 +100,8 @@ def place_of(paper: str, source: str) -> int | None:
     return found[0] if found else None
 
 
-def _mentions(paper: str, source: str) -> Iterator[str]:
+def mentions(paper: str, source: str) -> Iterator[str]:
+    """Yield what a source names, in its order: sections, theorems, equations and so on."""
     for match in MENTION.finditer(source):
         if match["bare"]:
             yield f"Eq. {match['bare']}"

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import inspect
 import random
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
 from theory.claim import Claim
-from theory.evidence import ALSO, CONDITIONAL, FAILS, HOLDS, Evidence, Finding
+from theory.evidence import FAILS, Evidence, Finding
+from theory.lines import Predicate, Wrong, another, control_of, lemmas_of, missed_by, premise_of, role_of, sides_at
 from theory.proof.families import POLICY
 from theory.proof.family import Family
-from theory.proof.lemmas import LEMMAS
-from theory.proof.searched import Search, search
-from theory.strength import MACHINE, Strength
+from theory.proof.joined import own_calls, through
+from theory.proof.reached import Reached
+from theory.proof.searched import Search, holds_at, search
+from theory.proof.written import text_of
+from theory.strength import MACHINE, UNREFUTED, Strength
 
-Wrong = Mapping[str, Any] | Callable[..., Any]
-Predicate = Callable[..., Any]
+EXISTS = re.compile(r"\s*(?:\\exists|\\text\{there (?:is|are)\b)")  # a statement that begins "there is"
 
 
 class Proved:
@@ -39,19 +43,43 @@ class Proved:
         self.predicate, self.claim, self._checks = predicate, made, checks
         self.__doc__ = predicate.__doc__
         self.__module__ = predicate.__module__
+        self.heard: list[Any] | None = (
+            None  # what the statement came to inside another one, see ``theory.proof.joined``
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the statement's truth in a world."""
-        return self.predicate(*args, **kwargs)
+        truth = self.predicate(*args, **kwargs)
+        if self.heard is not None and own_calls(self.predicate, args, kwargs):
+            self.heard.append(truth)
+        return truth
 
     @property
     def key(self) -> str:
         """Return the key of the claim."""
         return self.claim.key
 
-    def _add(self, check: Callable[[Evidence], Finding]) -> Self:
-        self._checks.append(lambda evidence: evidence.findings.append(check(evidence)))
+    def _add(
+        self, check: Callable[[Evidence], Finding], of: Predicate | None = None, wrong: Wrong | str | None = None
+    ) -> Self:
+        """Add a line of evidence, which names what is run in the place of the statement, and the control."""
+
+        def run(evidence: Evidence) -> None:
+            other = "" if of is None or self._is_own(of) else text_of(of)
+            evidence.findings.append(replace(check(evidence), of=other, wrong=control_of(wrong)))
+
+        self._checks.append(run)
         return self
+
+    def _is_own(self, what: Predicate) -> bool:
+        return getattr(what, "predicate", what) is self.predicate
+
+    def _joined(self, what: Predicate, role: str, proves: Callable[[Predicate], bool]) -> bool:
+        """Return whether a machine goes from what is run to the statement itself: it calls it, and proves it."""
+        if self._is_own(what):
+            return True
+        other = through(self, what, fails=role == FAILS)
+        return other is not None and proves(other)
 
     def _both(self, wrong: Wrong, of: Predicate | None) -> tuple[Predicate, Predicate]:
         what = of or self.predicate
@@ -95,28 +123,40 @@ class Proved:
         """
         if wrong is None and wrong_given is None:
             raise TypeError(f"{self.key}: a proof needs a control: wrong=..., or wrong_given=...")
-        what, bad = self._both(wrong, of) if wrong is not None else self._both(_another, of)
-        bad = what if bad is _another else bad
+        what, bad = self._both(wrong, of) if wrong is not None else self._both(another, of)
+        bad = what if bad is another else bad
         lemmas = lemmas_of(lemma)
 
         def check(evidence: Evidence) -> Finding:
             from theory.proof.smt import prove  # noqa: PLC0415
 
-            found = search(what, over, given=given, worlds=min(worlds, evidence.worlds), seed=evidence.seed)
-            proof = prove(what, over, given=given, record=evidence.record)
+            count, reached = min(worlds, evidence.worlds), Reached(what)
+            found = search(what, over, given=given, worlds=count, seed=evidence.seed)
+            with reached:
+                proof = prove(what, over, given=given, record=evidence.record)
+            missed = missed_by(reached, lambda: search(what, over, given=given, worlds=count, seed=evidence.seed))
             control = prove(bad, over, given=wrong_given or given, witness=False)
             detail = f"{proof}; {found}" if proof.verdict == "proved" else str(proof)
             if found.counterexample is not None:
                 detail = str(found)
-            passed = proof.verdict == "proved" and found.counterexample is None and found.tried > 0
+            passed = proof.verdict == "proved" and found.counterexample is None and found.tried > 0 and not missed
             if found.tried == 0:
                 detail += "; no exact case meets the premise"
-            strength = Strength(MACHINE, ("smt",), lemmas)
+            means = role_of(role, also, given)
             return Finding(
-                role_of(role, also, given), "smt", passed, control.verdict == "refuted", detail, strength, over.assumes
+                means,
+                "smt",
+                passed,
+                control.verdict == "refuted",
+                detail + missed,
+                Strength(MACHINE, ("smt",), lemmas),
+                over.assumes,
+                joined=self._joined(what, means, lambda other: prove(other, over, given=given).verdict == "proved"),
+                over=proof.covers(),
+                sides=sides_at(what, proof.counterexample or found.counterexample),
             )
 
-        return self._add(check)
+        return self._add(check, of, wrong if wrong is not None else premise_of(wrong_given))
 
     def refuted(
         self,
@@ -139,12 +179,18 @@ class Proved:
             proof = prove(what, over, given=given, record=evidence.record)
             control = prove(near, over, given=given)
             passed = proof.verdict == "refuted" and proof.counterexample is not None
-            strength = Strength(MACHINE, ("exact evaluation",))
             return Finding(
-                role_of(role or FAILS, also, None), "smt", passed, control.verdict == "proved", str(proof), strength
+                role_of(role or FAILS, also, None),
+                "smt",
+                passed,
+                control.verdict == "proved",
+                str(proof),
+                self._of_a_counterexample(role),
+                joined=self._joined(what, FAILS, lambda other: holds_at(other, proof.counterexample) is True),
+                sides=sides_at(what, proof.counterexample),
             )
 
-        return self._add(check)
+        return self._add(check, of if of is not None or not change else what, unlike)
 
     def derived(
         self,
@@ -173,7 +219,13 @@ class Proved:
         lemmas = lemmas_of(lemma)
 
         def check(evidence: Evidence) -> Finding:
-            from theory.proof.calculus import prove_identity, prove_sum, search_sum  # noqa: PLC0415
+            from theory.proof.calculus import (  # noqa: PLC0415
+                holds_inside,
+                prove_identity,
+                prove_sum,
+                said_of,
+                search_sum,
+            )
 
             if sums is None:
                 proof, control = prove_identity(what, symbols), prove_identity(bad, symbols)
@@ -184,10 +236,19 @@ class Proved:
             passed = proof.verdict == "proved" and found.counterexample is None
             detail = f"{proof.verdict}: {proof.detail}" + (f"; {found}" if sums is not None else "")
             how = "sympy" if sums is None else "sympy, for any number of terms"
-            strength = Strength(MACHINE, (how,), lemmas)
-            return Finding(role_of(role, also, None), "sympy", passed, control.verdict == "refuted", detail, strength)
+            means = role_of(role, also, None)
+            return Finding(
+                means,
+                "sympy",
+                passed,
+                control.verdict == "refuted",
+                detail,
+                Strength(MACHINE, (how,), lemmas),
+                joined=self._joined(what, means, lambda _: holds_inside(self, what, symbols, sums)),
+                over=said_of(what, symbols, sums),
+            )
 
-        return self._add(check)
+        return self._add(check, of, wrong)
 
     def enclosed(
         self,
@@ -217,23 +278,25 @@ class Proved:
         def check(_: Evidence) -> Finding:
             from theory.proof.balls import constant, everywhere  # noqa: PLC0415
 
-            if low is None:
-                proof, control = constant(what), constant(bad)
-            else:
-                proof, control = everywhere(what, low, high), everywhere(bad, low, high)
-            strength = Strength(MACHINE, ("balls",), lemmas)
-            place = "" if low is None else f" on [{low}, {high}]"
-            detail = f"{proof}{place}"
+            def run(predicate: Predicate) -> Any:
+                return constant(predicate) if low is None else everywhere(predicate, low, high)
+
+            with Reached(what) as reached:
+                proof = run(what)
+            missed = missed_by(reached)
+            means = role_of(role, also, None)
             return Finding(
-                role_of(role, also, None),
+                means,
                 "balls",
-                proof.verdict == "proved",
-                control.verdict == "refuted",
-                detail,
-                strength,
+                proof.verdict == "proved" and not missed,
+                run(bad).verdict == "refuted",
+                f"{proof}" + ("" if low is None else f" on [{low}, {high}]") + missed,
+                Strength(MACHINE, ("balls",), lemmas),
+                joined=self._joined(what, means, lambda other: run(other).verdict == "proved"),
+                over="constants" if low is None else f"every number from {low} to {high}",
             )
 
-        return self._add(check)
+        return self._add(check, of, wrong)
 
     def by_induction(
         self,
@@ -270,8 +333,10 @@ class Proved:
             from theory.proof.induction import by_induction, reachable  # noqa: PLC0415
             from theory.proof.smt import prove  # noqa: PLC0415
 
-            first, then = by_induction(what, base, step, after=after, record=evidence.record)
-            passed = first.verdict == then.verdict == "proved"
+            with Reached(what) as reached:
+                first, then = by_induction(what, base, step, after=after, record=evidence.record)
+            missed = missed_by(reached)
+            passed = not missed and first.verdict == then.verdict == "proved"
             control, found = prove(bad, base, witness=False).verdict == "refuted", None
             if more is not None:
                 family = Family(base.name, base.assumes, (), reachable(base, after, more))
@@ -281,28 +346,27 @@ class Proved:
                 control = control or search(bad, family, worlds=count, seed=evidence.seed).counterexample is not None
             elif not control:
                 control = by_induction(bad, base, step, after=after, witness=False)[-1].verdict == "refuted"
-            strength = Strength(MACHINE, ("induction, base and step by smt",), lemmas)
-            assumes = f"base: {base.assumes}; step: {step.assumes}"
-            detail = f"base {first}; step {then}" + ("" if found is None else f"; {found}")
-            return Finding(role_of(role, also, None), "induction", passed, control, detail, strength, assumes)
+            means = role_of(role, also, None)
 
-        return self._add(check)
+            def inductive(other: Predicate) -> bool:
+                return all(proof.verdict == "proved" for proof in by_induction(other, base, step, after=after))
 
+            return Finding(
+                means,
+                "induction",
+                passed,
+                control,
+                f"base {first}; step {then}" + ("" if found is None else f"; {found}") + missed,
+                Strength(MACHINE, ("induction, base and step by smt",), lemmas),
+                f"base: {base.assumes}; step: {step.assumes}",
+                joined=self._joined(what, means, inductive),
+                over=f"any number of terms, each with {base.says()}",
+            )
 
-def _another(_: Any) -> bool:
-    """Stand for the statement itself, as the control under a wider premise."""
-    return False
+        return self._add(check, of, wrong)
 
-
-def role_of(role: str | None, also: bool, given: Predicate | None) -> str:
-    """Return what a line of evidence says about the claim."""
-    return ALSO if also else role or (HOLDS if given is None else CONDITIONAL)
-
-
-def lemmas_of(name: str) -> tuple[str, ...]:
-    """Return the lemmas that a text names, separated by commas; raise TypeError for one that is not declared."""
-    names = tuple(part.strip() for part in name.split(",") if part.strip())
-    for part in names:
-        if part not in LEMMAS:
-            raise TypeError(f"no lemma {part!r} in theory.proof.lemmas; there are {', '.join(LEMMAS)}")
-    return names
+    def _of_a_counterexample(self, role: str | None) -> Strength:
+        """Return how strong a counterexample is: of a statement that there is something it refutes one case only."""
+        if role in (None, FAILS) and EXISTS.match(self.claim.says):
+            return Strength(UNREFUTED, ("there is none among the cases shown, which is no proof that there is none",))
+        return Strength(MACHINE, ("exact evaluation",))

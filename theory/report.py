@@ -1,19 +1,17 @@
-"""Reports of the ledger: one claim explained, the whole ledger as Markdown, the outcomes as JSON."""
+"""Reports of claims: one explained, some as Markdown, the outcomes as JSON."""
 
 from __future__ import annotations
 
 import inspect
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from itertools import groupby
 from typing import Any
 
-from dynamics.errors import InvalidArgument
 from theory.claim import REPRODUCED, VERDICTS, Claim, Outcome
 from theory.evidence import Finding
-from theory.order import section_of, sort_keys
+from theory.proof.lemmas import LEMMAS
 from theory.terminal import readable, readable_text, wrapped
 
 PAPERS = {
@@ -24,89 +22,54 @@ PAPERS = {
     "ma2025": "Ma et al. 2025, Gradient Imbalance in Direct Preference Optimization",
 }
 
-INTRODUCTION = """# The claim ledger
-
-What five papers on direct preference optimization say, and what is true. Every verdict below was earned by running the
-evidence under it, and beside it stands how strongly it is known: *proved* by a machine in the generality that is
-claimed (it says by which prover, and modulo which lemma), *unrefuted* in so many exact cases, or *numerical* to a
-tolerance. Every checker was also run on a perturbed statement, which it had to reject.
-
-This file is generated: `python -m theory --markdown theory/LEDGER.md`. `python -m theory --explain KEY` runs one claim.
-"""
-
 
 def section(claim: Claim, outcome: Outcome) -> str:
-    """Return one claim with its evidence as Markdown with LaTeX, as it stands in LEDGER.md."""
+    """Return one claim with its evidence as Markdown with LaTeX, as it stands in the page of its paper."""
     lines = [
         f"#### {claim.key}",
         "",
-        f"**{claim.verdict.capitalize()}**: {VERDICTS[claim.verdict]}; **{outcome.strength}**. "
-        f"In print: {claim.source}.",
+        f"**{claim.verdict.capitalize()}**: {VERDICTS[claim.verdict]}. In print: {claim.source}.",
+        "",
+        f"Strength: {outcome.strength}.",
         "",
     ]
+    if outcome.over:
+        lines += [f"For: {_code(outcome.over)}.", ""]
     lines += ["```math", claim.says, "```", ""]
     if claim.assumes:
-        lines += [f"Assumes: {_inline(claim.assumes)}.", ""]
+        lines += [f"Assumes: {inline(claim.assumes)}.", ""]
     if claim.because:
-        lines += [_inline(claim.because), ""]
+        lines += [inline(claim.because), ""]
     if claim.proof:
-        lines += [f"Proof: {_inline(claim.proof)}", ""]
+        lines += [f"Proof: {inline(claim.proof)}", ""]
     if claim.instead:
         lines += ["True instead: " + ", ".join(f"[{key}](#{anchor(key)})" for key in claim.instead) + ".", ""]
     for finding in outcome.findings:
         first, *rest = finding.detail.split("\n")
-        lines.append(f"- {finding.role}: {finding.kind}, {first}")
+        lines.append(f"- {finding.role}: {what_ran(finding, _code)}, {first}{control_words(finding, _code)}")
         if rest:
             lines += ["", "  ```text", *("  " + row for row in rest), "  ```", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def sections_of(page: str) -> dict[str, str]:
-    r"""Return the sections of claims on a page of the ledger by key, as ``section`` wrote them.
-
-    Example:
-        >>> sections_of("### a topic\n\n#### ma2025.one\n\nIt holds.\n\n## Another paper\n")
-        {'ma2025.one': '#### ma2025.one\n\nIt holds.\n'}
-    """
-    parts = re.split(r"^(?=#{2,4} )", page, flags=re.MULTILINE)
-    own = (part.rstrip() + "\n" for part in parts if part.startswith("#### "))
-    return {part.split("\n", 1)[0].removeprefix("#### "): part for part in own}
+def what_ran(finding: Finding, code: Callable[[str], str] = str) -> str:
+    """Return what a line of evidence ran: the checker, and the statement if it is another one than the claim's own."""
+    return finding.kind + (f" of {code(finding.of)}" if finding.of else "")
 
 
-def markdown(claims: Sequence[Claim], outcomes: Mapping[str, Outcome], known: Mapping[str, str] | None = None) -> str:
-    """Return the whole ledger as Markdown: for every paper an index, then its claims by section.
+def control_words(finding: Finding, code: Callable[[str], str] = str) -> str:
+    """Return the control of a line of evidence, which the same checker had to reject."""
+    return f"; control: {code(finding.wrong)}" if finding.wrong else ""
 
-    Args:
-        claims: the claims.
-        outcomes: what the runs came to, by key.
-        known: sections of claims that were not run, by key (see ``sections_of``).
 
-    Raises:
-        InvalidArgument: a claim that was not run and is not known.
-    """
-    known = known or {}
-    missing = [made.key for made in claims if made.key not in outcomes and made.key not in known]
-    if missing:
-        raise InvalidArgument("claims", f"{', '.join(missing)}, neither run nor on the page", "run these claims too")
+def markdown(claims: Sequence[Claim], outcomes: Mapping[str, Outcome]) -> str:
+    """Return claims that were run as one page of Markdown, in their order."""
     counts = Counter(made.verdict for made in claims)
     parts = [
-        INTRODUCTION,
+        "# Claims of the ledger\n",
         f"{len(claims)} claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if counts[v]) + ".\n",
     ]
-    for paper, title in PAPERS.items():
-        own = [made for made in claims if made.paper == paper]
-        if not own:
-            continue
-        parts.append(f"## {title}\n")
-        parts.append("| claim | in print | verdict |\n|---|---|---|")
-        for made in own:
-            source = made.source.replace("|", "\\|")
-            parts.append(f"| [{made.key}](#{anchor(made.key)}) | {_inline(source)} | {made.verdict} |")
-        parts.append("")
-        keys = sort_keys({made.key: made.source for made in own})
-        for name, about in groupby(own, key=lambda made: section_of(made.paper, keys[made.key][1])):
-            parts.append(f"### {name}\n")
-            parts += [section(made, outcomes[made.key]) if made.key in outcomes else known[made.key] for made in about]
+    parts += [section(made, outcomes[made.key]) for made in claims]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -122,6 +85,7 @@ def explanation(claim: Claim, outcome: Outcome, claims: Mapping[str, Claim], wid
     lines = [
         *wrapped(f"{claim.key}: {claim.verdict} ({VERDICTS[claim.verdict]})", width),
         *wrapped(f"strength: {outcome.strength}", width),
+        *(wrapped(f"for: {outcome.over}", width) if outcome.over else []),
         *wrapped(f"in print: {readable_text(claim.source)}", width),
         f"written in {_where(claim)}",
         "",
@@ -149,10 +113,22 @@ def _evidence(finding: Finding, width: int) -> list[str]:
     mark = "ok" if finding.control else "CONTROL NOT REJECTED"
     mark = mark if finding.passed else "NOT FOUND"
     first, *rest = finding.detail.split("\n")
-    lines = wrapped(f"[{mark}] {finding.role}: {finding.kind}, {first}", width, "  ")
+    lines = wrapped(f"[{mark}] {finding.role}: {what_ran(finding)}, {first}", width, "  ")
     lines += ["        " + row for row in rest]
-    if finding.assumes:
-        lines += wrapped(f"told of every case: {finding.assumes}", width, "        ")
+    for line in finding.sides:
+        lines += wrapped(line, width, "        ")
+    strength = finding.known()
+    words = [
+        ("control, which was rejected: " if finding.control else "control: ", finding.wrong),
+        ("covers: ", finding.over),
+        ("told of every case: ", finding.assumes),
+        *((f"lemma, {name}: ", LEMMAS.get(name, "")) for name in strength.lemma),
+    ]
+    for word, text in words:
+        if text:
+            lines += wrapped(word + text, width, "        ")
+    if finding.of and not finding.joined:
+        lines += wrapped("no machine joins this to the statement of the claim", width, "        ")
     return lines
 
 
@@ -183,6 +159,11 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-")
 
 
-def _inline(text: str) -> str:
+def inline(text: str) -> str:
     """Turn $...$ into the form in which a code host leaves backslashes alone."""
     return re.sub(r"\$([^$]+)\$", r"$`\1`$", text)
+
+
+def _code(text: str) -> str:
+    """Return text that a page shows as it is written: stars and underscores mean nothing in it."""
+    return f"`{text}`"

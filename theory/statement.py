@@ -28,13 +28,20 @@ from functools import lru_cache, partial
 from typing import Any, Self
 
 from theory.claim import PROVED, REPRODUCED, Claim, Outcome, claim as register, run_claim, strength_of
-from theory.evidence import ALSO, FAILS, ORDER, Evidence, Finding, exact, show
+from theory.evidence import ALSO, FAILS, HOLDS, ORDER, Evidence, Finding, exact, show
+from theory.lines import Predicate, Wrong, lemmas_of, missed_by, role_of, sides_at
 from theory.proof.family import Family
+from theory.proof.floating import watched
+from theory.proof.reached import Reached
 from theory.proof.searched import holds_at, search
-from theory.proving import Predicate, Proved, Wrong, lemmas_of, role_of
+from theory.proving import Proved
 from theory.strength import MACHINE, NUMERICAL, UNREFUTED, Strength
 
 SECTIONS = ("Assumes", "Because", "Proof")
+THERE_IS, ALL_CASES = "there is such a case", "these are all cases"
+MEANINGS = {THERE_IS: "an exact example", ALL_CASES: "exact evaluation of all cases"}
+SAYS_THERE_IS = re.compile(r"\\exists|there (?:is|are)\b|\\not\\Rightarrow|\\not\\implies")
+FEW = 40  # cases in which it is watched which parts of a statement are looked at, before all are
 
 
 class Statement(Proved):
@@ -74,12 +81,22 @@ class Statement(Proved):
         what = partial(what, **change) if change else what
 
         def check(_: Evidence) -> Finding:
-            passed, control = holds_at(what, at) is False, holds_at(what, true_at) is True
-            strength = _of_case(at)
-            detail = f"{'false' if passed else 'TRUE'} at\n{show(at)}"
-            return Finding(role_of(role or FAILS, also, None), "counterexample", passed, control, detail, strength)
+            truth, inexact = watched(lambda: holds_at(what, at))
+            passed, control = truth is False, holds_at(what, true_at) is True
+            return Finding(
+                role_of(role or FAILS, also, None),
+                "counterexample",
+                passed,
+                control,
+                f"{'false' if passed else 'TRUE'} at\n{show(at)}",
+                _in_floats(at, inexact) or self._of_a_counterexample(role),
+                joined=self._joined(what, FAILS, lambda other: holds_at(other, at) is True),
+                sides=sides_at(what, at),
+            )
 
-        return self._add(check)
+        return self._add(
+            check, of if of is not None or not change else what, f"a case where it is true: {_line(true_at)}"
+        )
 
     def evaluated(
         self,
@@ -90,23 +107,55 @@ class Statement(Proved):
         role: str | None = None,
         also: bool = False,
         lemma: str = "",
+        meaning: str = "",
     ) -> Self:
-        """Evaluate it exactly at each of a finite list of cases: an existence claim, a table that is all there is."""
+        """Evaluate it exactly at each of a finite list of cases.
+
+        Args:
+            at: the cases.
+            wrong: the control, which must be false in one of them.
+            of: another predicate.
+            role: what it says about the claim.
+            also: a further fact.
+            lemma: name of a standard lemma that leads from what is evaluated to the statement.
+            meaning: what a few cases mean for the statement. ``THERE_IS``: it says that there is such a case, so that
+                one proves it (it must say so: "there is", "there are", an existential quantifier, or "does not imply").
+                ``ALL_CASES``: it speaks of these cases and no others, such as the rows of a table. Without either the
+                statement is about more cases than were evaluated, and counts as unrefuted.
+
+        Raises:
+            TypeError: another meaning, or "there is" of a statement that does not say so.
+        """
+        if meaning not in ("", THERE_IS, ALL_CASES):
+            raise TypeError(f"{self.key}: the meaning of cases is THERE_IS or ALL_CASES, not {meaning!r}")
+        if meaning == THERE_IS and role in (None, HOLDS) and not also and not SAYS_THERE_IS.search(self.claim.says):
+            raise TypeError(f"{self.key}: the statement does not say that there is such a case: {self.claim.says}")
         what, bad = self._both(wrong, of)
         lemmas = lemmas_of(lemma)
 
         def check(_: Evidence) -> Finding:
-            passed = bool(at) and all(holds_at(what, case) is True for case in at)
+            truths = [watched(partial(holds_at, what, case)) for case in at]
+            passed = bool(at) and all(truth is True for truth, _ in truths)
             control = any(holds_at(bad, case) is False for case in at)
             shown = "\n".join(show(case) for case in at[:3])
-            detail = f"{'true' if passed else 'NOT true'} at {len(at)} case{'s' if len(at) > 1 else ''}\n{shown}"
-            strengths = [_of_case(case) for case in at]
-            strength = next(
-                (s for s in strengths if s.grade != MACHINE), Strength(MACHINE, ("exact evaluation",), lemmas)
+            number = f"{len(at)} case{'s' if len(at) > 1 else ''}"
+            strength = next(filter(None, map(_in_floats, at, (inexact for _, inexact in truths))), None)
+            if strength is None and meaning:
+                strength = Strength(MACHINE, (MEANINGS[meaning],), lemmas)
+            means = role_of(role, also, None)
+            return Finding(
+                means,
+                "evaluation",
+                passed,
+                control,
+                f"{'true' if passed else 'NOT true'} at {number}\n{shown}",
+                strength or Strength(UNREFUTED, (f"{number}, evaluated exactly",)),
+                joined=self._joined(what, means, lambda other: all(holds_at(other, case) is True for case in at)),
+                over=f"all {number} of which it speaks" if meaning == ALL_CASES else number,
+                sides=sides_at(what, at[0] if at else None),
             )
-            return Finding(role_of(role, also, None), "evaluation", passed, control, detail, strength)
 
-        return self._add(check)
+        return self._add(check, of, wrong)
 
     def unrefuted(
         self,
@@ -138,11 +187,13 @@ class Statement(Proved):
         def check(evidence: Evidence) -> Finding:
             count = min(worlds or evidence.worlds, evidence.worlds)
             found = search(what, family, given=given, worlds=count, seed=evidence.seed)
+            with Reached(what) as reached:
+                search(what, family, given=given, worlds=min(count, FEW), seed=evidence.seed)
+            missed = missed_by(reached, lambda: search(what, family, given=given, worlds=count, seed=evidence.seed))
             control = search(bad, family, given=given, worlds=count, seed=evidence.seed)
-            passed = found.counterexample is None and found.tried == count
-            drawn = f"{found.tried} exact cases of {family.name}" + (f" ({ranges})" if ranges else "")
-            sizes = f", {min(found.sizes)} to {max(found.sizes)} responses" if found.sizes else ""
-            strength = Strength(UNREFUTED, (drawn + sizes,))
+            passed = found.counterexample is None and found.tried == count and not missed
+            drawn = f"{found.tried} exact cases of {family.says()}" + (f" ({ranges})" if ranges else "")
+            strength = Strength(UNREFUTED, (drawn + found.reach(),))
             detail = (
                 str(found)
                 if found.tried == count or found.counterexample
@@ -153,12 +204,15 @@ class Statement(Proved):
                 "search",
                 passed,
                 control.counterexample is not None,
-                detail,
+                detail + missed,
                 strength,
                 ranges,
+                joined=self._is_own(what),
+                over=family.says() + found.reach(),
+                sides=sides_at(what, found.counterexample),
             )
 
-        return self._add(check)
+        return self._add(check, of, wrong)
 
     def numerical(
         self,
@@ -177,9 +231,10 @@ class Statement(Proved):
             if type(passed) is not bool:
                 raise TypeError(f"{self.key}: a comparison is True or False, not {type(passed).__name__}")
             strength = Strength(NUMERICAL, (tolerance,))
-            return Finding(role_of(role, also, None), "numeric", passed, control, tolerance, strength)
+            means = role_of(role, also, None)
+            return Finding(means, "numeric", passed, control, tolerance, strength, joined=self._is_own(what))
 
-        return self._add(check)
+        return self._add(check, of, wrong)
 
     def slope(
         self,
@@ -252,10 +307,16 @@ def sections(docstring: str) -> dict[str, str]:
     return text
 
 
-def _of_case(case: Any) -> Strength:
-    if exact(case):
-        return Strength(MACHINE, ("exact evaluation",))
-    return Strength(NUMERICAL, ("evaluated in floating point",))
+def _in_floats(case: Any, inexact: str) -> Strength | None:
+    """Return the strength of an evaluation in floating point; None if the case and the computation are exact."""
+    if not exact(case):
+        return Strength(NUMERICAL, ("evaluated in floating point",))
+    return Strength(NUMERICAL, (f"evaluated in floating point: {inexact}",)) if inexact else None
+
+
+def _line(case: Any) -> str:
+    """Return a case in one line; of a table the first line."""
+    return show(case).strip().split("\n")[0]
 
 
 def _name(sampler: Any) -> str:

@@ -8,7 +8,10 @@ from functools import cache
 from typing import Any
 
 NARROWEST = 40
-NORMS = {r"\|": "‖", r"\arg": "arg ", r"\,": " ", r"\;": " ", r"\quad": "  ", r"\qquad": "    "}
+OWN = {r"\|": "‖", r"\arg": "arg ", r"\det": "det ", r"\,": " ", r"\;": " ", r"\quad": "  ", r"\qquad": "    "}
+OWN |= {r"\implies": " ⇒ ", r"\iff": " ⇔ ", r"\ne": "≠"}  # what the library does not know it leaves out
+SUM = re.compile(r".[-+=<>≤≥≠]")
+ONE = re.compile(r"∂?(\d+|[^\W\d_](_\w{1,3})?)")  # a number, or a letter with its index
 
 
 @cache
@@ -16,9 +19,16 @@ def _converter() -> Any:
     from pylatexenc.latex2text import LatexNodes2Text, MacroTextSpec, get_default_latex_context_db  # noqa: PLC0415
 
     database = get_default_latex_context_db()
-    own = [MacroTextSpec(name[1:], simplify_repl=text) for name, text in NORMS.items()]
+    own = [MacroTextSpec(name[1:], simplify_repl=text) for name, text in OWN.items()]
+    own.append(MacroTextSpec("frac", simplify_repl=_fraction))
     database.add_context_category("own", macros=own, prepend=True)
     return LatexNodes2Text(latex_context=database, math_mode="text")
+
+
+def _fraction(node: Any, l2tobj: Any) -> str:
+    above, below = (str(l2tobj.nodelist_to_text([part])).strip() for part in node.nodeargs)
+    above = f"({above})" if SUM.search(above) else above
+    return f"{above}/{below}" if ONE.fullmatch(below) else f"{above}/({below})"
 
 
 def readable(latex: str) -> str:
@@ -27,8 +37,11 @@ def readable(latex: str) -> str:
     Example:
         >>> readable(r"A_w-A_l=\|g_w-g_l\|^2\ge 0")
         'A_w-A_l=‖g_w-g_l‖^2≥0'
+        >>> readable(r"P\ne\tfrac12\implies\frac{a+b}{1+c}>\frac{\partial L}{2}")
+        'P≠1/2 ⇒ (a+b)/(1+c)>∂L/2'
     """
-    return " ".join(str(_converter().latex_to_text(latex)).split())
+    plain = re.sub(r"\\[td]frac", r"\\frac", latex)
+    return " ".join(str(_converter().latex_to_text(plain)).split())
 
 
 def readable_text(text: str) -> str:

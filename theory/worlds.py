@@ -229,20 +229,33 @@ class World(ShortNames):
 
         return LogLinear([[float(a) for a in phi] for phi in self.features], [float(q) for q in self.p])
 
+    @property
+    def caption(self) -> str:
+        """Return the line above the table."""
+        return f"{self.kind}, {len(self.p)} responses, learning rate x beta x urgency = 1"
+
+    def names(self) -> list[str]:
+        """Return what a table calls each response; * is the most probable one outside the pair."""
+        names = {self.chosen: "w (chosen)", self.rejected: "l (rejected)", self.greedy: "*"}
+        if self.others and self.y != self.greedy:
+            names[self.y] = "y"
+        return [names.get(y, str(y)) for y in self.responses]
+
+    def _repr_html_(self) -> str:
+        from theory.decision.typeset import world_html  # noqa: PLC0415 - for a notebook only
+
+        return world_html(self)
+
+    def _repr_latex_(self) -> str:
+        from theory.decision.typeset import world_latex  # noqa: PLC0415
+
+        return world_latex(self)
+
     def __str__(self) -> str:
         """Return the world in a form that can be checked by hand."""
-        names = {self.chosen: "w (chosen)", self.rejected: "l (rejected)", self.greedy: "*"}
-        lines = [f"{self.kind}, {len(self.p)} responses, learning rate x beta x urgency = 1"]
-        lines.append(f"{'':<14}{'probability':>12} {'features':>14} {'score g':>18} {'drive A':>10} {'change p A':>12}")
-        for y in self.responses:
-            name = names.get(y, str(y))
-            phi, g = (_show(v) for v in (self.features[y], self.scores[y]))
-            row = f"{name:<14}{self.p[y]!s:>12} {phi:>14} {g:>18} {self.drive(y)!s:>10} {self.change(y)!s:>12}"
-            lines.append(row)
-        chosen, rejected = self.squared_norm(self.chosen), self.squared_norm(self.rejected)
-        inner = self.kernel(self.chosen, self.rejected)
-        lines.append(f"|g_w|^2 = {chosen}, |g_l|^2 = {rejected}, g_w . g_l = {inner}")
-        return "\n".join(lines)
+        from theory.decision.typeset import world_text  # noqa: PLC0415
+
+        return world_text(self)
 
 
 def dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
@@ -370,7 +383,3 @@ def _rows(argument: str, values: Sequence[Sequence[Rational]]) -> tuple[Vector, 
     if not isinstance(values, (tuple, list)) or not values:
         raise InvalidArgument(argument, values, "a list of whole numbers and fractions for each response")
     return tuple(_fractions(argument, row) for row in values)
-
-
-def _show(vector: Vector) -> str:
-    return "(" + ", ".join(map(str, vector)) + ")"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import check_count
+from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.tokens import TokenSequence
 
 
@@ -69,7 +70,25 @@ def make_batch(sequences: Sequence[TokenSequence], numbers: Sequence[int], devic
     )
 
 
-def make_batches(sequences: Sequence[TokenSequence], tokens: int | None, device: torch.device) -> tuple[Batch, ...]:
+def length_matters(model: CausalLM) -> bool:
+    """Return whether the longest sequence of a batch changes what the model computes for the others.
+
+    With a "dynamic" or "longrope" rotary embedding the frequencies depend on the length of the batch.
+
+    Example:
+        >>> from dynamics.language_model.tiny_model import tiny_model
+        >>> rope = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
+        >>> length_matters(tiny_model("llama")), length_matters(tiny_model("llama", rope_parameters=rope))
+        (False, True)
+    """
+    kinds = [getattr(module, "rope_type", None) for module in model.modules()]
+    names = [name for kind in kinds for name in (kind.values() if isinstance(kind, dict) else [kind])]
+    return any(isinstance(name, str) and ("dynamic" in name or name == "longrope") for name in names)
+
+
+def make_batches(
+    sequences: Sequence[TokenSequence], tokens: int | None, device: torch.device, equal_lengths: bool = False
+) -> tuple[Batch, ...]:
     """Return batches of sequences of similar length.
 
     The sequences are sorted by length, and every batch is filled up to the limit; a single sequence may exceed it.
@@ -78,6 +97,7 @@ def make_batches(sequences: Sequence[TokenSequence], tokens: int | None, device:
         sequences: the sequences.
         tokens: limit of the padded tokens of a batch; None for one batch of everything.
         device: the device of the model.
+        equal_lengths: whether only sequences of the same length may share a batch.
 
     Example:
         >>> made = [TokenSequence(tuple(range(n)), 1) for n in (9, 3, 4)]
@@ -89,7 +109,9 @@ def make_batches(sequences: Sequence[TokenSequence], tokens: int | None, device:
     groups: list[list[int]] = [[]]
     for number in sorted(range(len(sequences)), key=lambda n: len(sequences[n].ids)):
         width = len(sequences[number].ids) - 1
-        if groups[-1] and tokens is not None and (len(groups[-1]) + 1) * width > tokens:
+        full = tokens is not None and (len(groups[-1]) + 1) * width > tokens
+        longer = equal_lengths and bool(groups[-1]) and len(sequences[groups[-1][0]].ids) - 1 != width
+        if groups[-1] and (full or longer):
             groups.append([])
         groups[-1].append(number)
     return tuple(make_batch(sequences, group, device) for group in groups)

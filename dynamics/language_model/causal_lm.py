@@ -81,6 +81,49 @@ def as_module(model: CausalLM | nn.Module) -> nn.Module:
     return model
 
 
+WRAPPERS = ("module", "_orig_mod")
+"""Where DistributedDataParallel, DataParallel and FSDP keep the model inside, and where ``torch.compile`` does."""
+
+
+def unwrapped(model: Any) -> Any:
+    """Return the causal language model inside of wrappers for distributed training or compilation.
+
+    The names of parameters are those of the model inside.
+
+    Example:
+        >>> from dynamics.language_model.tiny_model import tiny_model
+        >>> model = tiny_model()
+        >>> unwrapped(nn.DataParallel(model)) is model
+        True
+    """
+    inside: Any = model
+    while isinstance(inside, nn.Module):
+        kept = [inside._modules.get(name) for name in WRAPPERS]
+        found = next((part for part in kept if hasattr(part, "get_output_embeddings") or _wraps(part)), None)
+        if found is None:
+            break
+        inside = found
+    return inside
+
+
+def _wraps(part: nn.Module | None) -> bool:
+    """Return whether this is a wrapper too."""
+    return part is not None and any(isinstance(part._modules.get(name), nn.Module) for name in WRAPPERS)
+
+
+@contextmanager
+def padding_rows_trained(model: CausalLM | nn.Module) -> Iterator[None]:
+    """Compute the gradients of the embeddings' rows ``padding_idx``, which torch sets to zero."""
+    before = [(m, m.padding_idx) for m in model.modules() if isinstance(m, nn.Embedding)]
+    try:
+        for embedding, _ in before:
+            embedding.padding_idx = None
+        yield
+    finally:
+        for embedding, padding in before:
+            embedding.padding_idx = padding
+
+
 @contextmanager
 def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """Replace the ``forward`` of this one module, and restore it at the end."""

@@ -1,7 +1,8 @@
 """The first-order change of log pi when the parameters change: the Jacobian-vector product, by forward-mode autodiff.
 
 One forward pass carries the tangent of every activation along, so <g_y, change> is computed for all sequences at once
-and no gradient is formed.
+and no gradient is formed. If an operation of the model has no forward-mode derivative, two backward passes compute the
+same.
 
 The result is the exact derivative. The gradient of torch, and so the kernel, differs from it in one case: torch sets
 the gradient of the embedding's row ``padding_idx`` to zero. This matters only if that token is among the inputs and its
@@ -17,15 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.func import functional_call
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dynamics.errors import InvalidArgument, Unsupported, check_finite, check_shape
-from dynamics.language_model.batching import Batch, make_batches
-from dynamics.language_model.causal_lm import CausalLM, as_module, replaced_forward
+from dynamics.language_model.batching import Batch, length_matters, make_batches
+from dynamics.language_model.causal_lm import CausalLM, as_module, padding_rows_trained, unwrapped
 from dynamics.language_model.log_probs import VOCABULARY_PIECE
-from dynamics.language_model.model_head import check_head, find_head, vocabulary_pieces
-from dynamics.language_model.out_of_memory import raising_out_of_memory
+from dynamics.language_model.model_head import Head, confirmed_head, find_head, hidden_states, vocabulary_pieces
+from dynamics.language_model.out_of_memory import is_out_of_memory, raising_out_of_memory
 from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.tokens import TokenSequence, check_sequences
 
@@ -63,7 +63,7 @@ def check_change(model: CausalLM | nn.Module, change: Change) -> dict[str, nn.Pa
         >>> check_change(nn.Linear(1, 1), {"bias": torch.ones(1)})["bias"].shape
         torch.Size([1])
     """
-    known = dict(as_module(model).named_parameters(remove_duplicate=False))
+    known = dict(as_module(unwrapped(model)).named_parameters(remove_duplicate=False))
     if not isinstance(change, Mapping) or not change:
         raise InvalidArgument("change", change, "a mapping from the name of at least one parameter to a tensor")
     found: dict[str, nn.Parameter] = {}
@@ -83,62 +83,100 @@ def check_change(model: CausalLM | nn.Module, change: Change) -> dict[str, nn.Pa
 
 def make_tangents(model: CausalLM, change: Change, dtype: torch.dtype) -> Tangents:
     """Return a change in the dtype to compute in, on the device of each parameter."""
-    head = find_head(model)
+    linear = find_head(model).linear
     parameters = check_change(model, change)
     by_name = {name: change[name].detach().to(p.device, dtype) for name, p in parameters.items()}
-    bias = getattr(head, "bias", None)
+    weight, bias = (None, None) if linear is None else (linear.weight, getattr(linear, "bias", None))
     return Tangents(
         by_name,
-        next((by_name[name] for name, p in parameters.items() if p is head.weight), None),
+        next((by_name[name] for name, p in parameters.items() if p is weight), None),
         next((by_name[name] for name, p in parameters.items() if p is bias), None),
     )
 
 
-def hidden_jvp(model: CausalLM, batch: Batch, tangents: Tangents) -> tuple[Tensor, Tensor]:
+class _Hidden(nn.Module):
+    """The hidden states of a model as a module, whose parameters can be replaced."""
+
+    def __init__(self, model: CausalLM, head: Head) -> None:
+        super().__init__()
+        self.model, self.head = as_module(model), head
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the hidden states that predict the tokens of the responses, ``(predicting rows, width)``."""
+        found = hidden_states(self.model, batch.ids, self.head)  # type: ignore[arg-type]
+        return found.flatten(0, 1)[batch.predicting]
+
+    def at(self, values: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """Return the hidden states with these values in place of the parameters of these names."""
+        found: Tensor = functional_call(self, {f"model.{name}": v for name, v in values.items()}, (batch,))
+        return found
+
+
+def hidden_jvp(model: CausalLM, batch: Batch, tangents: Tangents, head: Head) -> tuple[Tensor, Tensor]:
     """Return the hidden states that predict the tokens of the responses, and their first-order change.
+
+    If an operation of the model has no forward-mode derivative, the change is computed by two backward passes: the
+    gradient of <u, hidden states> is linear in u, and its inner product with the direction, differentiated with respect
+    to u, is the change.
 
     Args:
         model: the model, in the dtype to compute in.
         batch: the sequences.
         tangents: the direction.
+        head: the head of the model.
 
     Returns:
         Two tensors ``(predicting rows, width)``.
 
     Raises:
-        InvalidArgument: an operation of the model has no forward-mode derivative.
+        InvalidArgument: an operation of the model has no derivative at all.
     """
-    seen: list[Tensor] = []
+    states = _Hidden(model, head)
+    known = dict(states.model.named_parameters(remove_duplicate=False))
+    # the fused attention kernels have no forward-mode derivative, and no second derivative
+    with sdpa_kernel(SDPBackend.MATH):
+        try:
+            with torch.no_grad(), forward_ad.dual_level():
+                dual = {name: forward_ad.make_dual(known[name].detach(), t) for name, t in tangents.by_name.items()}
+                hidden, change = forward_ad.unpack_dual(states.at(dual, batch))
+                return hidden, torch.zeros_like(hidden) if change is None else change
+        except (NotImplementedError, RuntimeError) as problem:
+            if is_out_of_memory(problem):
+                raise
+        try:
+            return _two_backward_passes(states, known, batch, tangents)
+        except NotImplementedError as problem:
+            what = f"an operation of {type(model).__name__} has neither a forward-mode derivative nor a backward pass"
+            raise Unsupported(
+                "model", f"{what} ({problem})", "use a model that autograd can differentiate"
+            ) from problem
 
-    def stop(hidden: Tensor) -> Tensor:
-        seen.append(hidden)
-        return hidden[..., :1]  # returned as the logits, which are not used
 
-    # the fused attention kernels have no forward-mode derivative
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), forward_ad.dual_level():
-        module = as_module(model)
-        known = dict(module.named_parameters(remove_duplicate=False))
-        dual = {name: forward_ad.make_dual(known[name].detach(), t) for name, t in tangents.by_name.items()}
-        with replaced_forward(find_head(model), stop):
-            try:
-                functional_call(module, dual, (), {"input_ids": batch.ids, "use_cache": False})
-            except NotImplementedError as problem:
-                what = f"an operation of {type(model).__name__} has no forward-mode derivative ({problem})"
-                raise Unsupported("model", what, "try model.set_attn_implementation('eager')") from problem
-        hidden, change = forward_ad.unpack_dual(seen[-1])
-    change = torch.zeros_like(hidden) if change is None else change
-    return hidden.flatten(0, 1)[batch.predicting], change.flatten(0, 1)[batch.predicting]
+def _two_backward_passes(
+    states: _Hidden, known: Mapping[str, Tensor], batch: Batch, tangents: Tangents
+) -> tuple[Tensor, Tensor]:
+    with torch.enable_grad(), padding_rows_trained(states.model):
+        values = {name: known[name].detach().requires_grad_() for name in tangents.by_name}
+        hidden = states.at(values, batch)
+        if not hidden.requires_grad:  # none of these parameters has an effect
+            return hidden, torch.zeros_like(hidden)
+        u = torch.zeros_like(hidden).requires_grad_()
+        gradients = torch.autograd.grad(hidden, list(values.values()), u, create_graph=True, allow_unused=True)
+        pairs = [(g, t) for g, t in zip(gradients, tangents.by_name.values(), strict=True) if g is not None]
+        along = torch.stack([(g * t).sum() for g, t in pairs]).sum()
+        change = torch.autograd.grad(along, u, allow_unused=True)[0] if along.requires_grad else None
+    return hidden.detach(), torch.zeros_like(hidden) if change is None else change.detach()
 
 
 def logits_jvp(
-    hidden: Tensor, change: Tensor, head: nn.Linear, tangents: Tangents, size: int
+    hidden: Tensor, change: Tensor, head: Head, tangents: Tangents, size: int
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Yield logits and their first-order change for one piece of the vocabulary after another.
 
     Args:
         hidden: hidden states, ``(rows, width)``.
         change: their first-order change.
-        head: the linear map to logits.
+        head: the head of the model.
         tangents: the direction of the parameters.
         size: vocabulary entries in one piece.
 
@@ -146,11 +184,15 @@ def logits_jvp(
         The piece as a slice of the vocabulary, logits and change, both float64 ``(rows, piece)``.
     """
     for piece, logits in vocabulary_pieces(hidden, head, size):
-        logit_change = functional.linear(change, head.weight.detach()[piece])
-        if tangents.weight is not None:
-            logit_change = logit_change + functional.linear(hidden, tangents.weight[piece])
-        if tangents.bias is not None:
-            logit_change = logit_change + tangents.bias[piece]
+        if head.linear is None:
+            logit_change = change[:, piece]
+        else:
+            logit_change = change @ head.linear.weight.detach()[piece].T
+            if tangents.weight is not None:
+                logit_change = logit_change + hidden @ tangents.weight[piece].T
+            if tangents.bias is not None:
+                logit_change = logit_change + tangents.bias[piece]
+            logit_change = logit_change * head.slope(logits)
         yield piece, logits.to(torch.float64), logit_change.to(torch.float64)
 
 
@@ -177,8 +219,7 @@ def log_probs_jvp(
         vocabulary_piece: vocabulary entries whose logits exist at once.
 
     Raises:
-        InvalidArgument: a change of something else than this model's parameters, an operation without a forward-mode
-            derivative, bad sequences.
+        InvalidArgument: a change of something else than this model's parameters, bad sequences.
         OutOfMemory: the sequences do not fit into memory.
 
     Example:
@@ -190,23 +231,24 @@ def log_probs_jvp(
         >>> bool((p * change).sum().abs() < 1e-12)  # to first order the probabilities still sum to one
         True
     """
-    head = find_head(model)
-    found = check_sequences(sequences, head.weight.shape[0])
+    model = unwrapped(model)
+    described = find_head(model)
+    found = check_sequences(sequences, described.vocabulary)
     compute = compute_dtype(model, dtype)
     tangents = make_tangents(model, change, compute)
     with raising_out_of_memory("sequences", len(found)), computing_in(model, compute), torch.no_grad():
         result = torch.zeros(len(found), dtype=torch.float64)
-        batches = make_batches(found, batch_tokens, head.weight.device)
-        check_head(model, batches[0].ids[:1])
+        batches = make_batches(found, batch_tokens, described.device, length_matters(model))
+        head = confirmed_head(model, batches[0].ids[:1])
         for batch in batches:
-            hidden, hidden_change = hidden_jvp(model, batch, tangents)
+            hidden, hidden_change = hidden_jvp(model, batch, tangents, head)
             of_tokens = _target_change(hidden, hidden_change, batch.targets, head, tangents, vocabulary_piece)
             result[list(batch.numbers)] = torch.stack([t.sum() for t in of_tokens.split(batch.responses)]).cpu()
     return result
 
 
 def _target_change(
-    hidden: Tensor, change: Tensor, targets: Tensor, head: nn.Linear, tangents: Tangents, size: int
+    hidden: Tensor, change: Tensor, targets: Tensor, head: Head, tangents: Tangents, size: int
 ) -> Tensor:
     """Return the change of log p(target) in every row: dz_target - E dz, with the logits z and their softmax."""
     total = torch.full(targets.shape, -torch.inf, dtype=torch.float64, device=targets.device)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dynamics.language_model.batching import make_batches
-from dynamics.language_model.causal_lm import CausalLM
-from dynamics.language_model.model_head import check_head, find_head, hidden_states, log_partition
+from dynamics.language_model.batching import length_matters, make_batches
+from dynamics.language_model.causal_lm import CausalLM, unwrapped
+from dynamics.language_model.model_head import confirmed_head, find_head, hidden_states, log_partition
 from dynamics.language_model.out_of_memory import raising_out_of_memory
 from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.tokens import TokenSequence, check_sequences
@@ -52,7 +52,7 @@ def sequence_log_probs(
             predict a token of a response.
 
     Raises:
-        InvalidArgument: ids outside the vocabulary, or a model that changes the logits after its head.
+        InvalidArgument: ids outside the vocabulary.
         OutOfMemory: the sequences do not fit into memory.
 
     Example:
@@ -61,15 +61,16 @@ def sequence_log_probs(
         >>> sequence_log_probs(tiny_model(), every).total.exp().sum()
         tensor(1.0000, dtype=torch.float64)
     """
-    head = find_head(model)
-    found = check_sequences(sequences, head.weight.shape[0])
-    device = head.weight.device
+    model = unwrapped(model)
+    described = find_head(model)
+    found = check_sequences(sequences, described.vocabulary)
+    device = described.device
     tokens: dict[int, Tensor] = {}
     naming_memory = raising_out_of_memory("sequences", len(found))
     with naming_memory, computing_in(model, compute_dtype(model, dtype)), torch.no_grad():
-        check_head(model, make_batches(found[:1], None, device)[0].ids)
-        for batch in make_batches(found, batch_tokens, device):
-            hidden = hidden_states(model, batch.ids).flatten(0, 1)[batch.predicting]
+        head = confirmed_head(model, make_batches(found[:1], None, device)[0].ids)
+        for batch in make_batches(found, batch_tokens, device, length_matters(model)):
+            hidden = hidden_states(model, batch.ids, head).flatten(0, 1)[batch.predicting]
             _, log_probs = log_partition(hidden, head, batch.targets, vocabulary_piece)
             tokens |= zip(batch.numbers, log_probs.split(batch.responses), strict=True)
     ordered = tuple(tokens[number] for number in range(len(found)))

@@ -3,93 +3,212 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from dynamics.errors import Unsupported, check_count
-from dynamics.language_model.causal_lm import CausalLM, replaced_forward
+from dynamics.language_model.causal_lm import CausalLM, as_module, replaced_forward
 
 CHECKED_POSITIONS = 4
 """At how many positions the model's logits are compared with the output of its head."""
+SCALES = {"logit_scale": 1, "lm_head_multiplier": 1, "logits_scaling": -1}
+"""Where configurations of transformers keep a factor of the logits, and the power to which it is taken."""
+CAPS = ("final_logit_softcapping", "logits_soft_cap")
+"""Where they keep the bound c of a soft cap, c tanh(logits / c)."""
 
 
-def find_head(model: CausalLM) -> nn.Linear:
-    """Return the head, the linear map from hidden states to logits.
+@dataclass(frozen=True, eq=False)
+class Head:
+    """The way from hidden states to logits: a linear map, then a scale and a soft cap.
+
+    Attributes:
+        vocabulary: number of tokens.
+        device: where the logits are.
+        linear: the linear map; None if the head is of another kind. Then the logits of the model itself take the place
+            of the hidden states, and nothing remains to be done.
+        scale: factor of the linear map's output.
+        cap: bound c of the soft cap c tanh(logits / c) after it; None if there is none.
+    """
+
+    vocabulary: int
+    device: torch.device
+    linear: nn.Linear | None
+    scale: float = 1.0
+    cap: float | None = None
+
+    @property
+    def bias(self) -> nn.Parameter | None:
+        """Return the bias of the linear map, if it has one."""
+        return None if self.linear is None else getattr(self.linear, "bias", None)
+
+    @property
+    def bends(self) -> bool:
+        """Return whether the slope of the logits depends on the logits."""
+        return self.cap is not None
+
+    def logits(self, hidden: Tensor, piece: slice) -> Tensor:
+        """Return the logits of one piece of the vocabulary, ``(rows, piece)``; a new tensor."""
+        if self.linear is None:
+            return hidden[..., piece].clone()
+        bias = self.bias
+        weight = self.linear.weight.detach()[piece]
+        return self._finish(functional.linear(hidden, weight, None if bias is None else bias.detach()[piece]))
+
+    def _finish(self, output: Tensor) -> Tensor:
+        scaled = output if self.scale == 1 else output * self.scale
+        return scaled if self.cap is None else self.cap * torch.tanh(scaled / self.cap)
+
+    def slope(self, logits: Tensor) -> Tensor | float:
+        """Return the derivative of every logit with respect to the linear map's output, which is elementwise."""
+        return self.scale if self.cap is None else self.scale * (1 - (logits / self.cap) ** 2)
+
+
+def find_head(model: CausalLM) -> Head:
+    """Return the head as the configuration describes it; ``confirmed_head`` compares it with what the model does.
 
     Raises:
-        InvalidArgument: the model has no linear head, or is inside a wrapper.
+        InvalidArgument: something else than a causal language model.
     """
-    inside = getattr(model, "module", None)
-    if isinstance(model, nn.Module) and isinstance(inside, nn.Module) and hasattr(inside, "get_output_embeddings"):
-        problem = f"a {type(model).__name__} around a {type(inside).__name__}"
-        raise Unsupported("model", problem, "use the model inside: model.module, or accelerator.unwrap_model(model)")
     getter = getattr(model, "get_output_embeddings", None)
-    head = getter() if getter else None
-    if not isinstance(head, nn.Linear) or type(head).forward is not nn.Linear.forward:
-        found = "no head" if head is None else f"a head of the class {type(head).__name__}"
-        problem = f"{type(model).__name__} has {found}"
+    module = getter() if getter else None
+    if not isinstance(module, nn.Module):
+        problem = f"this {type(model).__name__} has no head"
         raise Unsupported("model", problem, "a Hugging Face causal language model with a linear head is needed")
-    return head
+    if not isinstance(module, nn.Linear) or type(module).forward is not nn.Linear.forward:
+        parameter = next(iter(module.parameters()), None)
+        size = _text_config(model, "vocab_size")
+        if parameter is None or not isinstance(size, int):
+            problem = f"the head of this {type(model).__name__} is a {type(module).__name__}"
+            raise Unsupported("model", problem, "a Hugging Face causal language model with a linear head is needed")
+        return Head(size, parameter.device, None)
+    weight, scale = module.weight, 1.0
+    for name, power in SCALES.items():
+        found = _text_config(model, name)
+        if isinstance(found, (int, float)) and found > 0:
+            scale *= float(found) ** power
+    caps = [_text_config(model, name) for name in CAPS]
+    cap = next((float(one) for one in caps if isinstance(one, (int, float)) and one > 0), None)
+    return Head(weight.shape[0], weight.device, module, scale, cap)
 
 
-def hidden_states(model: CausalLM, ids: Tensor, *, check: bool = False) -> Tensor:
-    """Return what the head would read, ``(sequences, positions, width)``.
+def _text_config(model: CausalLM, name: str) -> Any:
+    """Return a field of the configuration; the one for text, where a model has several."""
+    config = model.config
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    return getattr(text, name, getattr(config, name, None))
+
+
+def whole_logits(head: Head) -> Head:
+    """Return the head that takes the logits of the model itself for the hidden states."""
+    return Head(head.vocabulary, head.device, None)
+
+
+def confirmed_head(model: CausalLM, ids: Tensor) -> Head:
+    """Return the head, compared with what the model computes on the beginning of ``ids``, ``(1, tokens)``.
+
+    A model that does something else with the output of its head than its configuration says, or whose head is of
+    another kind, gets a head whose hidden states are the logits of the model itself.
+
+    Raises:
+        InvalidArgument: the predictions of the model depend on tokens that come later.
+    """
+    head, beginning = find_head(model), ids[:, :CHECKED_POSITIONS]
+    with torch.no_grad():
+        read, logits = _read_by_head(model, beginning)
+        if beginning.shape[1] > 1:
+            before = hidden_states(model, beginning[:, :-1], whole_logits(head))
+            if not _close(before, logits[:, :-1], 1e-3):
+                problem = f"the predictions of this {type(model).__name__} depend on later tokens"
+                raise Unsupported(
+                    "model", problem, "use a causal language model (for some types, with is_decoder=True)"
+                )
+    if head.linear is None or "forward" in vars(head.linear) or read is None:
+        return Head(logits.shape[-1], head.device, None)
+    expected = head.logits(read, slice(0, head.vocabulary))
+    return head if _close(expected, logits, 1e-5) else Head(logits.shape[-1], head.device, None)
+
+
+def _read_by_head(model: CausalLM, ids: Tensor) -> tuple[Tensor | None, Tensor]:
+    """Return what the head reads, None if it is not called, and the logits, both ``(sequences, positions, ...)``."""
+    head, seen = model.get_output_embeddings(), []
+
+    def look(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+        seen.append(inputs[0])
+
+    handle = as_module(head or model).register_forward_pre_hook(look)
+    try:
+        logits = model(input_ids=ids, use_cache=False).logits
+    finally:
+        handle.remove()
+    read = seen[-1][:, -ids.shape[1] :] if seen and isinstance(seen[-1], Tensor) and seen[-1].ndim == 3 else None
+    return read, logits[:, -ids.shape[1] :]
+
+
+def _close(some: Tensor, others: Tensor, tolerance: float) -> bool:
+    """Return whether logits are equal, up to a fraction of the largest of them (less in float64)."""
+    if some.shape != others.shape:
+        return False
+    fraction = tolerance if others.dtype == torch.float32 else tolerance * 1e-5
+    bound = fraction * max(1.0, float(others.abs().nan_to_num(0, 0).max()))
+    return torch.allclose(some.to(others.dtype), others, rtol=fraction, atol=bound, equal_nan=True)
+
+
+def hidden_states(model: CausalLM, ids: Tensor, head: Head) -> Tensor:
+    """Return what the head would read, ``(sequences, positions, width)``; or the logits for a head without linear map.
 
     A graph is recorded if the caller has enabled gradients.
 
     Args:
         model: the model.
         ids: token ids, ``(sequences, positions)``.
-        check: also refuse a model whose logits differ from the output of its head, because it scales or caps them.
+        head: the head.
+    """
+    if head.linear is None:
+        found = model(input_ids=ids, use_cache=False).logits
+    else:
+        seen: list[Tensor] = []
+
+        def stop(hidden: Tensor) -> Tensor:
+            seen.append(hidden)
+            return hidden[..., :1].detach()  # returned as the logits, which are not used
+
+        with replaced_forward(head.linear, stop):
+            model(input_ids=ids, use_cache=False)
+        found = seen[-1]
+    return found[:, -ids.shape[1] :]  # a tuned prompt adds positions in front
+
+
+def head_inputs(model: CausalLM, ids: Tensor) -> Tensor:
+    """Return what the head reads, of whatever kind it is, ``(sequences, positions, width)``.
 
     Raises:
-        InvalidArgument: the check failed.
+        InvalidArgument: the model does not call its head.
     """
-    head = find_head(model)
-    linear, seen, shown = head.forward, [], []
-
-    def stop(hidden: Tensor) -> Tensor:
-        seen.append(hidden)
-        if not check:
-            return hidden[..., :1]  # returned as the logits, which are not used
-        with torch.no_grad():
-            shown.append(linear(hidden[:1, -CHECKED_POSITIONS:]))
-            return shown[-1].clone()
-
-    with replaced_forward(head, stop):
-        logits = model(input_ids=ids, use_cache=False).logits
-    if check and (
-        logits.shape != shown[-1].shape or not torch.allclose(logits, shown[-1], rtol=1e-5, atol=1e-5, equal_nan=True)
-    ):
-        problem = f"{type(model).__name__} changes the logits after its head, for example by a scale or a soft cap"
-        raise Unsupported("model", problem, "only models whose logits are its head's output are supported")
-    return seen[-1]
+    read, _ = _read_by_head(model, ids)
+    if read is None:
+        raise Unsupported("model", f"{type(model).__name__} does not call its head", "use a model that does")
+    return read
 
 
-def check_head(model: CausalLM, ids: Tensor) -> None:
-    """Refuse a model whose logits differ from the output of its head, on the beginning of ``ids`` ``(1, tokens)``."""
-    with torch.no_grad():
-        hidden_states(model, ids[:, :CHECKED_POSITIONS], check=True)
-
-
-def vocabulary_pieces(hidden: Tensor, head: nn.Linear, size: int) -> Iterator[tuple[slice, Tensor]]:
+def vocabulary_pieces(hidden: Tensor, head: Head, size: int) -> Iterator[tuple[slice, Tensor]]:
     """Yield the logits for one piece of the vocabulary after another.
 
     Args:
         hidden: hidden states, ``(rows, width)``.
-        head: the linear map to logits.
+        head: the head.
         size: vocabulary entries in one piece.
 
     Yields:
         The piece as a slice of the vocabulary, and its logits, ``(rows, piece)``.
     """
     check_count("vocabulary_piece", size)
-    weight, bias = head.weight.detach(), getattr(head, "bias", None)
-    for start in range(0, weight.shape[0], size):
-        piece = slice(start, min(start + size, weight.shape[0]))
-        yield piece, functional.linear(hidden, weight[piece], None if bias is None else bias.detach()[piece])
+    for start in range(0, head.vocabulary, size):
+        piece = slice(start, min(start + size, head.vocabulary))
+        yield piece, head.logits(hidden, piece)
 
 
 def exponentials(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,13 +218,13 @@ def exponentials(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def log_partition(
-    hidden: Tensor, head: nn.Linear, targets: Tensor, size: int, kept: list[tuple[Tensor, Tensor]] | None = None
+    hidden: Tensor, head: Head, targets: Tensor, size: int, kept: list[tuple[Tensor, Tensor]] | None = None
 ) -> tuple[Tensor, Tensor]:
     """Return log sum exp of the logits of each row, and the log-probability of its target; both float64 ``(rows,)``.
 
     Args:
         hidden: hidden states, ``(rows, width)``.
-        head: the linear map to logits.
+        head: the head.
         targets: a token for each row.
         size: vocabulary entries in one piece.
         kept: a list to which the ``exponentials`` of every piece are appended, for a caller that uses them again.

@@ -12,13 +12,20 @@ from dynamics.errors import InvalidArgument, Unsupported, shorten
 from dynamics.language_model.causal_lm import CausalLM, as_module
 
 Filter = Callable[[str], bool] | str | Sequence[str] | None
-"""A choice of parameters: a function of the name, a glob such as ``"*lora_*"``, several globs, or None for all that
-require a gradient."""
-FILTERS = "a glob such as '*mlp*', a list of globs, a function of the name, or None for all that require a gradient"
+"""A choice of parameters: a function of the name; a name, or a glob such as ``"*mlp*"``; ``"!*embed*"`` to leave out;
+``"adapter"`` for the parameters of adapters; several of these; or None for all that require a gradient."""
+FILTERS = (
+    "a name, a glob such as '*mlp*', '!*embed*' to leave out, 'adapter', a list of these, a function of the name, "
+    "or None for all that require a gradient"
+)
+ADAPTER = "adapter"
 
 
 def select_parameters(model: CausalLM | nn.Module, parameters: Filter) -> dict[str, nn.Parameter]:
     """Return the chosen parameters by name; a parameter with two names is listed once, under the first of them.
+
+    Of several choices, those that begin with ``!`` leave out what the others choose; if there are no others, they leave
+    out of the parameters that require a gradient. A parameter with two names is left out if one of them is.
 
     Args:
         model: the model.
@@ -30,6 +37,8 @@ def select_parameters(model: CausalLM | nn.Module, parameters: Filter) -> dict[s
     Example:
         >>> sorted(select_parameters(nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1)), "1.*"))
         ['1.bias', '1.weight']
+        >>> sorted(select_parameters(nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1)), "!*bias"))
+        ['0.weight', '1.weight']
     """
     module = as_module(model)
     if isinstance(parameters, type) or not (
@@ -38,10 +47,15 @@ def select_parameters(model: CausalLM | nn.Module, parameters: Filter) -> dict[s
         raise InvalidArgument("parameters", parameters, FILTERS)
     if not callable(parameters) and not all(isinstance(glob, str) for glob in parameters or ()):
         raise InvalidArgument("parameters", parameters, FILTERS)
+    every = list(module.named_parameters(remove_duplicate=False))
+    adapters = _adapters(module) if not callable(parameters) and ADAPTER in _list(parameters) else frozenset()
+    left_out = {id(parameter) for name, parameter in every if _is_left_out(parameters, name)}
     selected: dict[str, nn.Parameter] = {}
     known: set[int] = set()
-    for name, parameter in module.named_parameters(remove_duplicate=False):
-        if id(parameter) not in known and _is_selected(parameters, name, parameter):
+    for name, parameter in every:
+        if id(parameter) in known | left_out:
+            continue
+        if _is_selected(parameters, name, parameter) or id(parameter) in adapters:
             selected[name] = parameter
             known.add(id(parameter))
     if not selected:
@@ -56,8 +70,52 @@ def _is_selected(parameters: Filter, name: str, parameter: nn.Parameter) -> bool
         return parameter.requires_grad
     if callable(parameters):
         return bool(parameters(name))
-    globs = [parameters] if isinstance(parameters, str) else parameters
-    return any(fnmatchcase(name, glob) for glob in globs)
+    globs = [glob for glob in _list(parameters) if not glob.startswith("!")]
+    return any(name == glob or fnmatchcase(name, glob) for glob in globs) if globs else parameter.requires_grad
+
+
+def _is_left_out(parameters: Filter, name: str) -> bool:
+    globs = () if callable(parameters) else _list(parameters)
+    return any(glob.startswith("!") and fnmatchcase(name, glob[1:]) for glob in globs)
+
+
+def _list(parameters: Filter) -> list[str]:
+    if parameters is None or callable(parameters):
+        return []
+    return [parameters] if isinstance(parameters, str) else list(parameters)
+
+
+def _adapters(model: nn.Module) -> frozenset[int]:
+    """Return the parameters of all adapters that peft has added, whatever their method, by ``id``.
+
+    peft keeps them in modules of its own, next to the module ``base_layer`` that each adapts, or in prompt encoders.
+    A copy of a module that is trained in full (``modules_to_save``) counts as an adapter too.
+    """
+    found: set[int] = set()
+    for module in model.modules():
+        kept = [*getattr(module, "adapter_layer_names", ()), *getattr(module, "other_param_names", ())]
+        if hasattr(module, "original_module"):
+            kept.append("modules_to_save")
+        if hasattr(module, "prompt_encoder"):
+            kept.append("prompt_encoder")
+        for name in kept:
+            part = getattr(module, name, None)
+            if isinstance(part, nn.Parameter):
+                found.add(id(part))
+            elif isinstance(part, nn.Module):
+                found |= {id(parameter) for parameter in part.parameters()}
+    return frozenset(found)
+
+
+def check_gradients(model: nn.Module) -> None:
+    """Refuse parameters created in inference mode, for which autograd computes no gradients.
+
+    Raises:
+        InvalidArgument: the model has such parameters.
+    """
+    if any(_made_in_inference_mode(parameter) for parameter in model.parameters()):
+        problem = "its parameters were created under torch.inference_mode(), so they have no gradients"
+        raise Unsupported("model", problem, "load the model outside of torch.inference_mode()")
 
 
 @contextmanager
@@ -67,9 +125,7 @@ def requiring(model: nn.Module, selected: dict[str, nn.Parameter]) -> Iterator[N
     Raises:
         InvalidArgument: parameters created in inference mode, for which autograd computes no gradients.
     """
-    if any(_made_in_inference_mode(parameter) for parameter in model.parameters()):
-        problem = "its parameters were created under torch.inference_mode(), so they have no gradients"
-        raise Unsupported("model", problem, "load the model outside of torch.inference_mode()")
+    check_gradients(model)
     before = {parameter: parameter.requires_grad for parameter in model.parameters()}
     chosen = {id(parameter) for parameter in selected.values()}
     try:

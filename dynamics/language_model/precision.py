@@ -67,6 +67,9 @@ def computing_in(model: CausalLM | nn.Module, dtype: torch.dtype) -> Iterator[No
     model that was once in bfloat16 does not keep rounded rotary frequencies. A buffer whose value differs from that
     result by more than half precision would explain has been set on purpose, and is kept.
 
+    Mixtures of experts compute one expert after the other: the grouped kernels of transformers have neither float64 nor
+    a forward-mode derivative.
+
     Args:
         model: any module.
         dtype: ``torch.float32`` or ``torch.float64``.
@@ -94,6 +97,7 @@ def computing_in(model: CausalLM | nn.Module, dtype: torch.dtype) -> Iterator[No
     device = next((tensor.device.type for tensor in everything), "cpu")
     matmul = torch.get_float32_matmul_precision()
     default = torch.get_default_dtype()
+    compiled: list[tuple[nn.Module, Any]] = []
     with ExitStack() as stack:
         try:
             if torch.is_inference_mode_enabled():
@@ -108,6 +112,11 @@ def computing_in(model: CausalLM | nn.Module, dtype: torch.dtype) -> Iterator[No
                 torch.set_default_dtype(torch.float64)
                 stack.enter_context(Float64())
             _renew_constants(module, constants, dtype)
+            stack.enter_context(_experts_one_by_one(module))
+            for part in module.modules():  # compiled in place, by model.compile()
+                if part._compiled_call_impl is not None:
+                    compiled.append((part, part._compiled_call_impl))
+                    part._compiled_call_impl = None
             if "_original_forward" in vars(module):  # where accelerate keeps the forward that it has wrapped
                 stack.enter_context(replaced_forward(module, vars(module)["_original_forward"]))
             stack.enter_context(_refusing_autocast(module, device))
@@ -116,6 +125,8 @@ def computing_in(model: CausalLM | nn.Module, dtype: torch.dtype) -> Iterator[No
             stack.close()
             torch.set_default_dtype(default)
             torch.set_float32_matmul_precision(matmul)
+            for part, call in compiled:
+                part._compiled_call_impl = call
             for part in training:
                 part.training = True
             for tensor, original in replaced:
@@ -123,6 +134,21 @@ def computing_in(model: CausalLM | nn.Module, dtype: torch.dtype) -> Iterator[No
             for part, attributes, buffers in before:
                 _restore(vars(part), attributes)
                 _restore(part._buffers, buffers)
+
+
+@contextmanager
+def _experts_one_by_one(model: nn.Module) -> Iterator[None]:
+    """Set transformers' ``experts_implementation`` to "eager", and restore it at the end."""
+    name = "_experts_implementation_internal"
+    configs = {id(part.config): part.config for part in model.modules() if name in vars(getattr(part, "config", model))}
+    before = [(config, getattr(config, name)) for config in configs.values()]
+    try:
+        for config, _ in before:
+            setattr(config, name, "eager")
+        yield
+    finally:
+        for config, value in before:
+            setattr(config, name, value)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import check_finite, check_shape, to_tensor
-from dynamics.language_model.causal_lm import CausalLM, as_module
+from dynamics.language_model.causal_lm import CausalLM, as_module, unwrapped
 from dynamics.language_model.model_head import find_head
 from dynamics.language_model.out_of_memory import raising_out_of_memory
 from dynamics.language_model.parameters import Filter, requiring, select_parameters
@@ -46,19 +46,21 @@ def log_probs_vjp(
         >>> gradient["model.norm.weight"].shape
         torch.Size([16])
     """
+    model = unwrapped(model)
     head = find_head(model)
     empty = isinstance(sequences, (list, tuple)) and not sequences  # all weights of a step may be 0
-    found = () if empty else check_sequences(sequences, head.weight.shape[0])
+    found = () if empty else check_sequences(sequences, head.vocabulary)
     weights = check_finite("vector", check_shape("vector", to_tensor("vector", vector), (len(found),))).tolist()
     selected = select_parameters(model, parameters)
-    device = head.weight.device
+    device = head.device
     compute = compute_dtype(model, dtype)
     naming_memory = raising_out_of_memory("sequences", len(found))
     with naming_memory, computing_in(model, compute), requiring(as_module(model), selected), torch.enable_grad():
         total: dict[str, Tensor] = {name: torch.zeros_like(p) for name, p in selected.items()}
-        for weight, s in zip(weights, found, strict=True):
+        # the shorter ones first: some rotary embeddings remember the longest sequence so far
+        for weight, s in sorted(zip(weights, found, strict=True), key=lambda pair: len(pair[1].ids)):
             logits = model(input_ids=torch.tensor([s.ids[:-1]], device=device), use_cache=False).logits[0]
-            rows = logits[s.prompt_tokens - 1 :].log_softmax(-1)
+            rows = logits[s.prompt_tokens - len(s.ids) :].log_softmax(-1)
             log_prob = rows.gather(1, torch.tensor(s.response, device=device).unsqueeze(1)).sum()
             gradient = torch.autograd.grad(log_prob, list(selected.values()), allow_unused=True)
             for name, g in zip(selected, gradient, strict=True):

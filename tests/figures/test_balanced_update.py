@@ -78,7 +78,7 @@ def test_eq_14_taken_for_the_exact_update_is_seen(monkeypatch: pytest.MonkeyPatc
 def test_both_updates_are_those_of_the_ledger(drawn: list[tuple[int, F]]) -> None:
     total = sum(weight for weight, _ in drawn)
     p, w = tuple(F(weight, total) for weight, _ in drawn), tuple(b for _, b in drawn)
-    case = Selection(p, w, p)
+    case = Selection(p, w)
     exact, printed = updates(np.array(p, dtype=float), np.array(w, dtype=float))
     assert np.abs(exact - np.array(exact_update(case), dtype=float)).max() < 1e-14
     assert np.abs(printed - np.array(printed_update(case), dtype=float)).max() < 1e-14

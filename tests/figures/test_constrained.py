@@ -12,8 +12,8 @@ from figures.registry import FIGURES, Arrays
 from figures.style import PAGE_WIDTH, paper_style
 from tests.figures.computed import computed
 from tests.figures.controls import add_controls, updated
+from tests.toy_models.searched_region import TrustRegion, backward_kl, forward_kl, pairwise
 from theory.wipf2024.modes import constrained_optima
-from theory.wipf2024.trust_region import TrustRegion, backward_kl, forward_kl, pairwise
 from toy_models.constrained import trust_region
 
 FIGURE = FIGURES["wipf2024-1"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from figures import masked_grid
-from figures.masked_grid import COMPARISON, CONCENTRATED, LITERAL, REFERENCE
+from figures.masked_grid import COMPARISON, CONCENTRATED, REFERENCE, ROW, SCRATCH, STANDARD, UNIFORM
 from figures.registry import Arrays
 from tests.figures.computed import computed
 from tests.figures.controls import add_controls, in_place
@@ -39,8 +39,8 @@ def unsure(reading: int, above: str, below: str, mask: int) -> Change:
 
 
 def helpful_mask(arrays: Arrays) -> None:
-    arrays["difference"][LITERAL, COMPARISON["baseline", "baseline"], 2] = 0.43
-    arrays["difference_error"][LITERAL, COMPARISON["baseline", "baseline"], 2] = 0.1
+    arrays["difference"][UNIFORM, COMPARISON["baseline", "baseline"], 2] = 0.43
+    arrays["difference_error"][UNIFORM, COMPARISON["baseline", "baseline"], 2] = 0.1
 
 
 def other_print(arrays: Arrays) -> None:
@@ -48,11 +48,25 @@ def other_print(arrays: Arrays) -> None:
 
 
 def swap_tau(arrays: Arrays) -> None:
-    arrays["tau"] = arrays["tau"][[REFERENCE, LITERAL, CONCENTRATED]]
+    arrays["tau"][[UNIFORM, REFERENCE]] = arrays["tau"][[REFERENCE, UNIFORM]]
 
 
 def low_tau(arrays: Arrays) -> None:
     arrays["tau"] = arrays["tau"] - 0.2
+
+
+def last_becomes_first(arrays: Arrays) -> None:
+    arrays["mean"][STANDARD, ROW["nbdpo-v2-asymmetric"], 2] += 0.5
+
+
+def printed_gap(arrays: Arrays) -> None:
+    """As if one reading had the gap of symmetric and asymmetric that is printed."""
+    row = COMPARISON[S, A]
+    arrays["difference"][STANDARD, row, 0] = arrays["printed"][row, 0]
+
+
+def quiet_runs(arrays: Arrays) -> None:
+    arrays["spread"] = arrays["spread"] / 3
 
 
 def all_as_printed(arrays: Arrays) -> None:
@@ -102,13 +116,30 @@ def miscount(arrays: Arrays) -> None:
 S, A, V2 = "nbdpo-symmetric", "nbdpo-asymmetric", "nbdpo-v2-asymmetric"
 WRONG: dict[str, dict[str, tuple[Change, ...]]] = {
     TABLE.key: {
-        "literally_read_every_variant_loses": (turn(LITERAL, S, "baseline", 0), unsure(LITERAL, "bdpo", "baseline", 2)),
+        "uniform_pairs_bring_no_gain": (
+            turn(UNIFORM, S, "baseline", 0),
+            unsure(UNIFORM, "bdpo", "baseline", 2),
+            turn(SCRATCH, S, "baseline", 1),
+        ),
         "against_the_reference_they_win": (turn(REFERENCE, V2, "baseline", 2), unsure(REFERENCE, A, "baseline", 0)),
-        "symmetric_beats_asymmetric": (turn(LITERAL, S, A, 0), unsure(CONCENTRATED, S, A, 1)),
+        "pairs_from_the_reference_rank_as_printed_at_both_ends": (
+            turn(STANDARD, S, "baseline", 2),
+            unsure(STANDARD, S, "baseline", 0),
+            last_becomes_first,
+        ),
+        "symmetric_beats_asymmetric": (turn(UNIFORM, S, A, 0), unsure(CONCENTRATED, S, A, 1)),
+        "symmetric_beats_asymmetric_by_less_than_printed": (printed_gap,),
+        "one_run_is_noisy": (quiet_runs,),
         "version_1_beats_version_2": (turn(CONCENTRATED, A, V2, 2), unsure(REFERENCE, A, V2, 1)),
-        "concentrated_pairs_bring_the_gain": (turn(CONCENTRATED, "bdpo", "baseline", 1), unsure(2, S, "baseline", 2)),
+        "concentrated_pairs_bring_the_gain": (
+            turn(CONCENTRATED, "bdpo", "baseline", 1),
+            unsure(CONCENTRATED, S, "baseline", 2),
+        ),
         "masking_never_helps": (helpful_mask, other_print),
-        "half_the_beta_against_bdpo": (turn(0, "bdpo", "dpo-half-beta", 0), turn(2, "bdpo", "dpo-half-beta", 0)),
+        "half_the_beta_against_bdpo": (
+            turn(UNIFORM, "bdpo", "dpo-half-beta", 0),
+            turn(CONCENTRATED, "bdpo", "dpo-half-beta", 0),
+        ),
         "the_reference_as_baseline_fits_best": (swap_tau, low_tau, all_as_printed),
     },
     HEAT.key: {

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import theory
+from dynamics.language_model import TokenSequence, tiny_model
 from figures.registry import FIGURES, Figure, figure, select_figures
 from tests.hostile.judge import Recipe
 from tests.hostile.recipes import distribution
@@ -140,11 +141,37 @@ MORE: dict[str, Recipe] = {
         theory.falsify,
         lambda source: {
             "conjecture": lambda w: True,
+            "given": None,
             "kinds": (theory.TABULAR,),
             "max_examples": 2,
-            "max_responses": 3,
+            "within": theory.Bounds(responses=3),
             "seed": source.randrange(5),
         },
+    ),
+    "decide": Recipe(
+        theory.decide,
+        lambda source: {
+            "conjecture": lambda w: w.p_w > 0,
+            "over": theory.TABULAR,
+            "given": None,
+            "exists": False,
+            "within": theory.Bounds(responses=3),
+            "worlds": 2,
+            "seed": source.randrange(5),
+        },
+    ),
+    "measure": Recipe(
+        theory.measure,
+        lambda source: {
+            "conjecture": lambda w: w.A_w >= w.A_l,
+            "model": tiny_model(),
+            "pairs": [(TokenSequence((1, 2, 3), 2), TokenSequence((1, 2, source.randrange(4, 9)), 2))],
+            "given": None,
+        },
+        kept=("model",),
+    ),
+    "Bounds": Recipe(
+        theory.Bounds, lambda source: {"responses": 4, "weight": 9, "features": 2, "feature": 2, "power": 3}
     ),
     "world_strategy": Recipe(theory.world_strategy, lambda source: {"kind": None, "max_responses": 3}),
     "claim": Recipe(make_claim, for_claim),

@@ -17,7 +17,9 @@ from toy_models import constrained
 
 NOT_CALLED = {
     **dict.fromkeys(("BASE_MEASURE", "LOG_LINEAR", "TABULAR", "CLAIMS", "VERDICTS"), "a constant"),
-    **dict.fromkeys(("Claim", "Outcome", "Finding", "Falsification"), "a record that functions return"),
+    **dict.fromkeys(
+        ("Claim", "Outcome", "Finding", "Falsification", "Decision", "Measurement"), "a record that functions return"
+    ),
     "run_claim": "runs a claim; run_ledger, which calls it, has the recipe",
 }
 

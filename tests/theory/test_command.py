@@ -1,6 +1,10 @@
 """``python -m theory`` as a user types it."""
 
 import json
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +13,7 @@ from typer.testing import CliRunner
 from theory.__main__ import app
 from theory.claim import CLAIMS, FALSE, claim
 from theory.ledger import select_claims
-from theory.report import sections_of
+from theory.record import page_of, sections_of
 
 RUN = CliRunner()
 
@@ -120,19 +124,74 @@ def test_explain_is_mathematics_in_lines_of_the_terminal() -> None:
     assert "told of every case: p_w, p_l, p_y > 0" in shown
 
 
-def test_a_page_is_updated_by_the_claims_that_ran_and_keeps_the_others(tmp_path: Path) -> None:
-    page = tmp_path / "LEDGER.md"
-    whole = (Path(__file__).parents[2] / "theory" / "LEDGER.md").read_text(encoding="utf-8")
-    key = "jian2025.log-margin"
+def test_pages_are_updated_by_the_claims_that_ran_and_keep_the_others(tmp_path: Path) -> None:
+    theory = Path(__file__).parents[2] / "theory"
+    door, page, key = tmp_path / "LEDGER.md", page_of("jian2025", tmp_path), "jian2025.log-margin"
+    for paper in ("jian2025", "wipf2024", "feng2024", "sun2025", "ma2025"):
+        page_of(paper, tmp_path).parent.mkdir()
+        page_of(paper, tmp_path).write_text(page_of(paper).read_text(encoding="utf-8"), encoding="utf-8")
+    whole = page.read_text(encoding="utf-8")
     own = sections_of(whole)[key]
+    door.write_text("old", encoding="utf-8")
     page.write_text(whole.replace(own, f"#### {key}\n\nOld.\n"), encoding="utf-8")
-    result = RUN.invoke(app, [key, "--jobs", "1", "--update", str(page)])
+    result = RUN.invoke(app, [key, "--jobs", "1", "--update", str(door)])
     assert result.exit_code == 0, result.output
     assert page.read_text(encoding="utf-8") == whole
+    assert door.read_text(encoding="utf-8") == (theory / "LEDGER.md").read_text(encoding="utf-8")
     page.write_text(whole.replace(own, "").replace(sections_of(whole)["jian2025.eq-48"], ""), encoding="utf-8")
-    result = RUN.invoke(app, [key, "--jobs", "1", "--update", str(page)])
+    result = RUN.invoke(app, [key, "--jobs", "1", "--update", str(door)])
     assert result.exit_code == 2
     assert "jian2025.eq-48, neither run nor on the page" in result.output
     result = RUN.invoke(app, [key, "--update", str(tmp_path / "no.md")])
     assert result.exit_code == 2
-    assert "a page of the ledger" in result.output
+    assert "the ledger's first page" in result.output
+
+
+README = (Path(__file__).parents[2] / "theory" / "README.md").read_text(encoding="utf-8")
+ASKED = re.findall(r"\| `python -m theory ([^`]+)` \|", README)
+
+
+@pytest.mark.parametrize("command", ASKED)
+def test_what_the_readme_answers_is_reproduced(command: str) -> None:
+    keys = shlex.split(command)
+    result = RUN.invoke(app, [*keys, "--jobs", "1", "--worlds", "50"])
+    assert result.exit_code == 0, result.output
+    assert "verdicts reproduced" in result.output
+
+
+def test_the_readme_answers_every_question() -> None:
+    assert len(ASKED) == 5
+
+
+def test_list_is_filtered_by_verdict_and_strength() -> None:
+    false = RUN.invoke(app, ["jian2025", "--list", "--verdict", "false"]).output
+    assert "jian2025.corollary-2 " in false
+    assert "jian2025.log-margin " not in false
+    induction = RUN.invoke(app, ["--list", "--strength", "induction"], env={"COLUMNS": "120"}).output
+    assert "proved" in induction
+    assert "numerical" not in induction
+    for wrong in (["--verdict", "perhaps"], ["--strength", "by sight"]):
+        refused = RUN.invoke(app, ["--list", *wrong])
+        assert refused.exit_code == 2
+        assert "allowed" in refused.output
+
+
+def test_list_starts_without_loading_the_claims() -> None:
+    code = "import sys; from theory.__main__ import app; app(['--list'], standalone_mode=False); "
+    code += "assert not {'torch', 'sympy', 'theory.jian2025'} & set(sys.modules), 'loaded'"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.strip().split("\n")) == len(select_claims())
+
+
+def test_explain_shows_both_sides_at_the_counterexample_and_what_the_evidence_is() -> None:
+    shown = RUN.invoke(app, ["--explain", "jian2025.corollary-2-non-negativity"], env={"COLUMNS": "100"}).output
+    for part in (
+        "w.D_w - w.D_l >= least:  ",
+        "control, which was rejected: ",
+        "covers: every policy with two responses",
+    ):
+        assert part in shown, shown
+    lemma = RUN.invoke(app, ["--explain", "jian2025.eq-19"], env={"COLUMNS": "100"}).output
+    assert "lemma, Taylor: an n times differentiable function" in lemma
+    assert "no machine joins this to the statement of the claim" in lemma

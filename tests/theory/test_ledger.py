@@ -10,10 +10,14 @@ import pytest
 from dynamics.errors import InvalidArgument
 from theory.claim import CONTRADICTED, REPRODUCED, VERDICTS, run_claim
 from theory.ledger import load_claims, run_ledger, select_claims
+from theory.pages import door_text, page_text, summary, totals, unexplained
+from theory.record import page_of, recorded_sections, row_of
 from theory.report import PAPERS, markdown, section
 
 CLAIMS = load_claims()
-LEDGER = Path(__file__).parents[2] / "theory" / "LEDGER.md"
+DOOR = Path(__file__).parents[2] / "theory" / "LEDGER.md"
+RECORDED = recorded_sections()
+SCREEN = 60  # lines
 
 
 @pytest.mark.parametrize("key", list(CLAIMS))
@@ -21,18 +25,50 @@ def test_claim_is_reproduced_and_stands_in_the_ledger(key: str) -> None:
     outcome = run_claim(CLAIMS[key])
     assert outcome.status == REPRODUCED, outcome.problem
     assert outcome.findings
-    assert section(CLAIMS[key], outcome) in LEDGER.read_text(encoding="utf-8"), (
-        "LEDGER.md is not current: python -m theory --markdown theory/LEDGER.md"
+    assert section(CLAIMS[key], outcome) == RECORDED.get(key), (
+        "the ledger's pages are not current: python -m theory --update theory/LEDGER.md"
     )
 
 
-def test_the_ledger_file_lists_exactly_the_claims() -> None:
-    text = LEDGER.read_text(encoding="utf-8")
-    headings = [line.removeprefix("#### ") for line in text.splitlines() if line.startswith("#### ")]
-    assert headings == [made.key for made in select_claims()]
-    assert set(headings) == set(CLAIMS)
-    counts = Counter(made.verdict for made in CLAIMS.values())
-    assert f"{len(CLAIMS)} claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if counts[v]) in text
+def test_the_pages_list_exactly_the_claims_in_their_order() -> None:
+    assert list(RECORDED) == [made.key for made in select_claims()]
+    assert set(RECORDED) == set(CLAIMS)
+
+
+def test_the_counts_of_verdicts_and_strengths_are_those_of_the_pages() -> None:
+    rows = [row_of(key, text) for key, text in RECORDED.items()]
+    assert DOOR.read_text(encoding="utf-8") == door_text(rows), "python -m theory --update theory/LEDGER.md"
+    assert [row.verdict for row in rows] == [CLAIMS[row.key].verdict for row in rows]
+    assert all(row.grade for row in rows)
+    assert totals(rows)[-1].startswith(f"| all | {len(CLAIMS)} |")
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_a_page_opens_with_what_stands_and_what_falls_in_a_screen(paper: str) -> None:
+    claims = select_claims([paper])
+    text = page_of(paper).read_text(encoding="utf-8")
+    assert text == page_text(paper, claims, RECORDED), "python -m theory --update theory/LEDGER.md"
+    assert len(summary(claims)) <= SCREEN
+    assert text.index("## What stands") < text.index("## What falls") < text.index("## Where in the paper")
+    falls = text[text.index("## What falls") : text.index("## Where in the paper")]
+    for made in claims:
+        if made.verdict == "false" and not made.source.startswith("not in the paper"):
+            assert f"(#{made.key.replace('.', '')})" in falls, made.key
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_place_of_a_paper_has_a_claim_or_a_reason(paper: str) -> None:
+    assert unexplained(paper, select_claims([paper])) == []
+    assert "Theorem 1" in unexplained("jian2025", [])
+
+
+def test_no_two_lines_of_evidence_are_alike() -> None:
+    for key, text in RECORDED.items():
+        if not hasattr(CLAIMS[key].evidence, "statement"):  # the older form, whose closures have no names of their own
+            continue
+        evidence = re.split(r"^- (?=[a-z ]+: )", text, flags=re.MULTILINE)[1:]
+        alike = [line for line, count in Counter(evidence).items() if count > 1]
+        assert not alike, f"{key}: {alike}"
 
 
 @pytest.mark.parametrize("written", list(VERDICTS))
@@ -105,7 +141,7 @@ def test_markdown_holds_every_selected_claim() -> None:
     claims = select_claims(["jian2025.corollary-2"])
     outcomes = {o.key: o for o in run_ledger(claims, jobs=1)}
     text = markdown(claims, outcomes)
-    assert text.startswith("# The claim ledger")
+    assert text.startswith("# Claims of the ledger")
     assert "1 claims: 1 false" in text
     assert section(claims[0], outcomes[claims[0].key]) in text
 

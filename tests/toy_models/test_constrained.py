@@ -13,7 +13,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, logit
 
 from dynamics import InvalidArgument
-from theory.wipf2024 import modes as theory_modes, trust_region as theory_region
+from tests.toy_models import searched_region
+from theory.wipf2024 import modes as theory_modes
 from theory.wipf2024.constraints import tied_prompts as exact_tied_prompts, tied_responses as exact_tied_responses
 from toy_models.constrained import (
     TiedPrompts,
@@ -320,11 +321,11 @@ def test_shares_outside_of_the_simplex_are_named(world: Callable) -> None:
 @pytest.mark.parametrize(("first", "second", "radius"), [(0.6, 0.3, 0.05), (0.1, 0.2, 0.15), (0.05, 0.9, 0.3)])
 def test_trust_region_agrees_with_the_ledgers_search(first: float, second: float, radius: float) -> None:
     ours = trust_region(first, second, radius)
-    searched = theory_region.TrustRegion((first, second, 1 - first - second), radius)
+    searched = searched_region.TrustRegion((first, second, 1 - first - second), radius)
     losses = {
-        "rlhf": theory_region.backward_kl,
-        "dpo": theory_region.pairwise,
-        "forward": theory_region.forward_kl,
+        "rlhf": searched_region.backward_kl,
+        "dpo": searched_region.pairwise,
+        "forward": searched_region.forward_kl,
     }
     for name, loss in losses.items():
         # the search compares values of the loss, which is flat to rounding over about 1e-7

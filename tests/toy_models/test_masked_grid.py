@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from dynamics import InvalidArgument, Preferences, Table, sweep, update
 from toy_models.masked_grid import table_1, training, world
 from toy_models.masked_grid.__main__ import app
-from toy_models.masked_grid.table_1 import COMPARISONS, MASKS, PRINTED, ROWS
+from toy_models.masked_grid.table_1 import BASELINES, COMPARISONS, MASKS, PRINTED, READINGS, ROWS
 from toy_models.masked_grid.training import METHODS, PAIRS, Setting, train
 
 SHORT = {"steps": 6, "reference_steps": 4, "minibatch": 8}
@@ -326,21 +326,19 @@ def made_up(rows: dict[str, np.ndarray]) -> Table:
 
 def test_a_table_like_print_agrees_and_its_opposite_does_not() -> None:
     printed = {name: np.array(values) for name, values in PRINTED.items()}
-    rows = printed | {"dpo": printed["baseline"], "reference": printed["baseline"]}
-    found = table_1.compare([made_up(rows), made_up(rows), made_up(rows)])
+    rows = printed | dict.fromkeys(BASELINES, printed["baseline"])
+    found = table_1.compare([made_up(rows)] * len(READINGS), READINGS)
     known = ~np.isnan(found.printed)
     assert found.tau[0] == pytest.approx(1.0)
     assert found.rms[0] == pytest.approx(0.05, abs=1e-9)  # the seeds' 0, 0.1 on top
     assert (found.verdict[0][known] == 1).all()
     np.testing.assert_allclose(found.difference[0][known], found.printed[known], atol=1e-9)
-    opposite = table_1.compare([made_up({name: -values for name, values in rows.items()})] * 3)
+    opposite = table_1.compare([made_up({name: -values for name, values in rows.items()})] * len(READINGS), READINGS)
     assert opposite.tau[0] == pytest.approx(-1.0)
     assert (opposite.verdict[0][known] == -1).all()
-    lines = "\n".join(table_1.report(opposite))
-    assert "nbDPO (symm) − baseline: opposite at 0, opposite at 0.2, opposite at 0.4" in lines
-    assert "nbDPO (symm) − baseline: as printed at 0, as printed at 0.2, as printed at 0.4" in "\n".join(
-        table_1.report(found)
-    )
+    lines = "\n".join(table_1.conclusions(opposite))
+    assert "nbDPO (symm) − baseline: the opposite in every reading." in lines
+    assert "nbDPO (symm) − baseline: as printed in every reading." in "\n".join(table_1.conclusions(found))
 
 
 def test_printed_differences_are_those_of_the_table() -> None:
@@ -368,7 +366,7 @@ def test_the_command_prints_the_table(monkeypatch: pytest.MonkeyPatch, tmp_path)
     assert result.exit_code == 0, result.output
     assert "nbDPOv2 (asymm)" in result.output
     assert "baseline = reference: Kendall tau" in result.output
-    assert [path.name for path in tmp_path.iterdir()] == ["literal.jsonl"]
+    assert [path.name for path in tmp_path.iterdir()] == ["uniform-pairs.jsonl"]
     own = CliRunner().invoke(app, ["--seeds", "2", "--steps", "3", "--policy", "tabular", "--pairs", "online"])
     assert own.exit_code == 0
     assert "reward_1" in own.output

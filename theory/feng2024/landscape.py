@@ -34,9 +34,9 @@ def saddle_points(p):
 
 
 WITHOUT_BETA = Place(x1=F(1), x2=F(1), beta=F(0), a=F(1), b=F(1))  # the loss is then constant
-saddle_points.false(at=Point(F(1), F(1)), true_at=WITHOUT_BETA)
+saddle_points.false(at=Point(F(1), F(1)), true_at=WITHOUT_BETA, also=True)
 saddle_points.proved(
-    over=PLANE, of=lambda p: p.d1 != 0 and p.d2 != 0, role=FAILS, wrong=lambda p: p.x1 * p.d1 + p.x2 * p.d2 != 0
+    over=PLANE, of=lambda p: not saddle_points(p), role=FAILS, wrong=lambda p: p.x1 * p.d1 + p.x2 * p.d2 != 0
 )
 
 
@@ -63,7 +63,12 @@ def lowers(case, times=1):
     return a / (a + p.b) > times * p.preference
 
 
-local_minima.proved(over=with_step_of_x1, of=lowers, role=FAILS, wrong={"times": F(11, 10)})
+local_minima.proved(
+    over=with_step_of_x1,
+    of=lambda case, times=1: not local_minima(case) and lowers(case, times),
+    role=FAILS,
+    wrong={"times": F(11, 10)},
+)
 
 
 @claim("hessian-determinant", "not in the paper; replaces its saddle points", PROVED)

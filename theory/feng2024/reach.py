@@ -11,6 +11,7 @@ from theory.claim import CONDITIONALLY, EMPTY, FALSE, PROVED
 from theory.evidence import CONDITIONAL, VACUOUS
 from theory.feng2024.ratios import BETA, LOSS, X1, X2, Point, claim
 from theory.proof import LOG_LINEAR, POLICY, TABULAR, Named, Numbers, same, setting, with_step
+from theory.statement import THERE_IS
 from theory.worlds import World, base_measure, tabular
 
 DISPLACED = World.log_linear([[1], [0], [3]], at=[1])
@@ -218,6 +219,7 @@ def similar_responses(pair):
 similar_responses.evaluated(
     [(DISPLACED, UNDISPLACED)],
     wrong=lambda pair: similar_responses((pair[1], pair[1])),
+    meaning=THERE_IS,
     role=VACUOUS,
 )
 

@@ -1,191 +1,152 @@
-"""Algorithm 1, Eqs. (11) and (12): one outer iteration, and what is left of it in its limits."""
+"""Algorithm 1 and Eqs. (11), (12): one outer iteration as it is printed, and what is left of it in its limits.
 
-from __future__ import annotations
+Everything is derived along one parameter t of theta and one f of phi, of which there may be any number; the losses are
+arbitrary smooth functions of both. ``inner`` is phi'^(K), which is held fixed where the gradient is taken.
+"""
 
-from collections.abc import Callable
-from dataclasses import replace
+from fractions import Fraction as F
 
-import torch
-from torch import Tensor
+import sympy as sp
 
-from dynamics import DPO, LogLinear, step
-from theory.claim import CONDITIONALLY, FIRST_ORDER, PROVED, claim
-from theory.evidence import CONDITIONAL, Evidence
-from theory.jian2025.two_block_policy import CHOSEN, REJECTED, Objective, TwoBlockPolicy
+from theory.claim import CONDITIONALLY, FALSE, FIRST_ORDER, PROVED
+from theory.evidence import CONDITIONAL, ORDER
+from theory.proof import Named, exp, same
+from theory.statement import claims_of
 
-EXACT = 1e-12  # absolute, float64; parameters are of order 1
-
-
-def inner_loop(objective: Objective, theta: Tensor, phi: Tensor, steps: int, rate: float) -> Tensor:
-    """Return phi'^(K): K steps of gradient descent on the SFT loss, Eq. (11)."""
-    for _ in range(steps):
-        phi = phi - rate * objective.policy.sft_derivatives(theta, phi)[0]
-    return phi
+claim = claims_of("jian2025")
+LOSSES = {"t": "real", "f": "real", "inner": "real"} | dict.fromkeys(("dpo", "sft", "reg"), "function")
+HALF = F(1, 2)
 
 
-def iterate(
-    objective: Objective,
-    theta: Tensor,
-    phi: Tensor,
-    *,
-    rates: tuple[float, float] = (0.1, 0.1),
-    inner_steps: int = 1,
-    inner_rate: float = 0.2,
-    in_turn: bool = False,
-) -> tuple[Tensor, Tensor]:
-    """Return theta and phi after one outer iteration on one pair, whose chosen response is the SFT datum.
+def gradients(t, f, inner, dpo, sft, reg, penalty, gamma):
+    """Return the gradients of Eq. (9) by theta and phi as lines 8 to 11 of Algorithm 1 compute them."""
+    by_theta = dpo(t, f) + penalty * (sft(t, f) - sft(t, inner)) + gamma * reg(t, f)
+    by_phi = dpo(t, f) + penalty * sft(t, f) + gamma * reg(t, f)
+    return sp.diff(by_theta, t), sp.diff(by_phi, f)
 
-    Args:
-        objective: loss, policy and weights.
-        theta: of the outer block, before.
-        phi: of the inner block, before.
-        rates: learning rates of theta and of phi.
-        inner_steps: K >= 0.
-        inner_rate: learning rate of the inner loop.
-        in_turn: whether phi's gradient is taken at the new theta, which is not what Eq. (12) says.
 
-    Example:
-        >>> policy = TwoBlockPolicy.random(0)
-        >>> theta, phi = iterate(Objective(policy), *policy.point(0))
-        >>> theta.shape, phi.shape
-        (torch.Size([2]), torch.Size([3]))
+@claim("algorithm-1-dpo", "Algorithm 1 with lambda = gamma = 0; not stated in the paper", PROVED)
+def dpo_limit(t, f, inner, eta, dpo, sft, reg, penalty=0, gamma=0):
+    r"""\lambda=\gamma=0\implies(\theta_{t+1},\phi_{t+1})=(\theta_t,\phi_t)-\eta\nabla L_{\mathrm{dpo}};\qquad
+    \text{also }\eta_\phi=0\implies\text{DPO on }\theta\text{ alone}
+
+    Assumes: $\eta_\theta=\eta_\phi=\eta$, plain gradient descent
+    Proof: Terms (b), (d), (e) drop out of Eqs. (13) and (14), and $\eta_\phi$ does not enter that of $\theta$.
     """
-    phi_star = inner_loop(objective, theta, phi, inner_steps, inner_rate)
-    new_theta = theta - rates[0] * objective.eq_13(theta, phi, phi_star)
-    new_phi = phi - rates[1] * objective.eq_14(new_theta if in_turn else theta, phi)
-    return new_theta, new_phi
+    by_theta, by_phi = gradients(t, f, inner, dpo, sft, reg, penalty, gamma)
+    loss = dpo(t, f)
+    return same(t - eta * by_theta, t - eta * sp.diff(loss, t)) & same(f - eta * by_phi, f - eta * sp.diff(loss, f))
 
 
-def log_linear_objective(seed: int, penalty: float, gamma: float = 0.0) -> tuple[Objective, Tensor, Tensor, Tensor]:
-    """Return an objective on a log-linear policy in two blocks, a point, and the reference's log-probabilities."""
-    policy = TwoBlockPolicy.random(seed)
-    theta, phi = policy.point(seed)
-    straight = TwoBlockPolicy(policy.a, policy.b, torch.zeros_like(policy.c), bowl=0.0)
-    reference = straight.log_probs(theta / 2, -phi)
-    ratio = float(reference[CHOSEN] - reference[REJECTED])
-    return Objective(straight, penalty=penalty, gamma=gamma, reference=ratio), theta, phi, reference
+dpo_limit.derived(symbols=LOSSES, wrong={"penalty": F(1, 10)})
 
 
-def dpo_on_both(seed: int, penalty: float) -> float:
-    """Return how far an iteration is from a DPO step of ``dynamics`` on theta and phi together."""
-    objective, theta, phi, reference = log_linear_objective(seed, penalty)
-    joint = LogLinear(torch.cat([objective.policy.a, objective.policy.b], dim=1))
-    account = step(
-        joint,
-        torch.cat([theta, phi]),
-        CHOSEN,
-        REJECTED,
-        loss=DPO(beta=objective.beta),
-        learning_rate=0.1,
-        reference=reference,
-    )
-    return float((torch.cat(iterate(objective, theta, phi)) - account.new_theta).abs().max())
+@claim("algorithm-1-no-inner-step", "Algorithm 1 with K = 0; not stated in the paper", PROVED)
+def no_inner_step(t, f, penalty, gamma, dpo, sft, reg, moved=0):
+    r"""K=0\implies\theta_{t+1}\ \text{does not depend on}\ \lambda
+
+    Proof: $\phi'^{(0)}=\phi$, so that the two halves of term (b) cancel. With an exact $\phi'^{(K)}=\phi_t$ they cancel
+    as well.
+    """
+    inner = sp.Symbol("inner", real=True)
+    by_theta = gradients(t, f, inner, dpo, sft, reg, penalty, gamma)[0].subs(inner, f + moved)
+    return same(by_theta, sp.diff(dpo(t, f) + gamma * reg(t, f), t))
 
 
-def dpo_on_theta(seed: int, penalty: float, rate_phi: float = 0.0) -> float:
-    """Return how far an iteration is from a DPO step of ``dynamics`` on theta alone, phi in the base measure."""
-    objective, theta, phi, reference = log_linear_objective(seed, penalty)
-    adapter = LogLinear(objective.policy.a, base_measure=(objective.policy.b @ phi).exp())
-    account = step(
-        adapter, theta, CHOSEN, REJECTED, loss=DPO(beta=objective.beta), learning_rate=0.1, reference=reference
-    )
-    new_theta, new_phi = iterate(objective, theta, phi, rates=(0.1, rate_phi))
-    return float(torch.cat([new_theta - account.new_theta, new_phi - phi]).abs().max())
+no_inner_step.derived(symbols={k: v for k, v in LOSSES.items() if k != "inner"}, wrong={"moved": F(1, 10)})
 
 
-@claim(
-    "jian2025.algorithm-1-dpo",
-    source=r"Algorithm 1 with lambda = gamma = 0; not stated in the paper",
-    says=r"\lambda=\gamma=0\implies(\theta_{t+1},\phi_{t+1})=(\theta_t,\phi_t)-\eta\nabla L_{\mathrm{dpo}};\qquad"
-    r"\text{also }\eta_\phi=0\implies\text{DPO on }\theta\text{ alone}",
-    assumes=r"$\eta_\theta=\eta_\phi=\eta$, plain gradient descent",
-    verdict=PROVED,
-    proof="Terms (b), (d), (e) drop out of Eqs. (13) and (14).",
+@claim("algorithm-1-gamma", "Algorithm 1, its input; Tables 2 and 3", FALSE)
+def inputs_determine_the_step(runs):
+    r"""\theta_0,\phi_0,\lambda,\eta_\theta,\eta_\phi,\eta_{\phi'},T,K\ \text{and the data determine}\ \theta_T,\phi_T
+
+    Because: $\gamma$, the weight of $L_{\mathrm{reg}}$ in Eqs. (7) and (9), is not among the inputs, and no table gives
+    a value: the regularizer of every experiment is unspecified. Nor are $\beta$ and the reference among them. Two
+    responses with log-odds $\theta$ at $\pi_w=2/3$, where $L_{\mathrm{reg}}$ has the slope 4/9.
+    """
+    first, second = (-HALF + run.gamma * F(4, 9) for run in runs)  # gradients at z = 0 with beta = 1
+    return first == second
+
+
+WITHOUT, WITH = Named(gamma=F(0)), Named(gamma=F(1))
+inputs_determine_the_step.false(at=(WITHOUT, WITH), true_at=(WITH, WITH))
+
+
+@claim("eq-12", "Eq. (12) against lines 12 and 13 of Algorithm 1, carried out one after the other", FIRST_ORDER)
+def eq_12(s, t, rate, slope, G, share=1):
+    r"""\phi_t-\eta_\phi\nabla_\phi L(\theta_t,\phi_t)=\phi_t-\eta_\phi\nabla_\phi L(\theta_{t+1},\phi_t)
+
+    Assumes: $\nabla_\phi L=G$ is differentiable along the step of $\theta$; both rates proportional to $s$
+    Because: Both gradients belong to the old point. A program that updates $\theta$ first and then differentiates again
+    is another method, which differs by a term of order $\eta_\theta\eta_\phi$.
+    Proof: $s\,(G(\theta-s\nabla_\theta L)-G(\theta))$ has the derivative 0 at $s=0$.
+    """
+    difference = s * rate * (G(t - s * slope) - share * G(t))
+    return same(sp.diff(difference, s).subs(s, 0).doit(), 0)
+
+
+def one_after_the_other(step):
+    """Two responses with log-odds theta + phi = 0, beta = 1, z = 0: the gradient of L_dpo before and after."""
+    return 1 / (1 + exp(step.rate / 2)) == HALF
+
+
+eq_12.derived(
+    symbols={"s": "real", "t": "real", "slope": "real", "G": "function"}, role=ORDER, wrong={"share": F(9, 10)}
 )
-def dpo_limit(evidence: Evidence) -> None:
-    """Against the steps of dynamics, which know of no blocks."""
+eq_12.false(of=one_after_the_other, at=Named(rate=F(1, 10)), true_at=Named(rate=F(0)))
 
-    def equal(distance: Callable[[int, float], float], penalty: float) -> bool:
-        return max(distance(seed, penalty) for seed in range(3)) < EXACT
 
-    evidence.measures(
-        lambda: equal(dpo_on_both, 0.0),
-        control=lambda: equal(dpo_on_both, 0.1),
-        by=f"joint DPO, three random log-linear policies, absolute tolerance {EXACT}",
+# --- the weights of the hyperparameter study -----------------------------------------------------------------------
+
+
+@claim("small-lambda", "Appendix C.4: small lambda", CONDITIONALLY)
+def small_lambda(rates):
+    r"""\lim_{\lambda\to 0}(\theta_{t+1},\phi_{t+1})=\text{the update of DPO}
+
+    Assumes: $\gamma=0$, and DPO trains the backbone $\phi$ as well as the adapter $\theta$
+    Because: The paper says that the model then behaves similarly to vanilla DPO. DPO on the adapter leaves the backbone
+    where it is; here it moves, at $\lambda=0$ too.
+    Proof: The update is affine in $\lambda$, with the joint DPO step at 0.
+    """
+    return rates.phi * -HALF == 0  # the step of phi for two responses with log-odds theta + phi = 0, beta = 1, z = 0
+
+
+def limit_of_the_gradients(t, f, inner, dpo, sft, reg, gamma=0):
+    penalty, loss = sp.Symbol("penalty", positive=True), dpo(t, f)
+    by_theta, by_phi = gradients(t, f, inner, dpo, sft, reg, penalty, gamma)
+    return same(by_theta.subs(penalty, 0), sp.diff(loss, t)) & same(by_phi.subs(penalty, 0), sp.diff(loss, f))
+
+
+def affine(t, f, inner, penalty, gamma, dpo, sft, reg, power=1):
+    def moved(weight):
+        return gradients(t, f, inner, dpo, sft, reg, weight, gamma)
+
+    difference = [at - start for at, start in zip(moved(penalty), moved(0), strict=True)]
+    slope = [one - start for one, start in zip(moved(1), moved(0), strict=True)]
+    return same(difference[0], penalty**power * slope[0]) & same(difference[1], penalty**power * slope[1])
+
+
+small_lambda.false(at=Named(phi=F(1, 10)), true_at=Named(phi=F(0)))
+small_lambda.derived(of=limit_of_the_gradients, symbols=LOSSES, role=CONDITIONAL, wrong={"gamma": F(1, 10)})
+small_lambda.derived(of=affine, symbols=LOSSES, role=CONDITIONAL, wrong={"power": 2})
+
+
+@claim("large-lambda", "Appendix C.4: lambda too large", PROVED)
+def large_lambda(t, f, inner, gamma, dpo, sft, reg, weight=1):
+    r"""\lim_{\lambda\to\infty}\frac{\nabla_\phi L}{\lambda}=\nabla_\phi L_{\mathrm{sft}},\qquad
+    \lim_{\lambda\to\infty}\frac{\nabla_\theta L}{\lambda}=\nabla_\theta\bigl(L_{\mathrm{sft}}(\theta,\phi)
+    -L_{\mathrm{sft}}(\theta,\phi'^{(K)})\bigr)
+
+    Because: The paper says that the optimization can become overly constrained. In the limit the preferences are gone:
+    the backbone is trained by SFT alone and the adapter by term (b) alone.
+    Proof: The gradients are affine in $\lambda$.
+    """
+    penalty = sp.Symbol("penalty", positive=True)
+    by_theta, by_phi = (sp.expand(g / penalty) for g in gradients(t, f, inner, dpo, sft, reg, penalty, gamma))
+    gap = sft(t, f) - weight * sft(t, inner)
+    return same(sp.limit(by_theta, penalty, sp.oo), sp.diff(gap, t)) & same(
+        sp.limit(by_phi, penalty, sp.oo), sp.diff(sft(t, f), f)
     )
-    evidence.measures(
-        lambda: equal(dpo_on_theta, 0.0),
-        control=lambda: equal(dpo_on_theta, 0.1),
-        by=f"DPO on theta with phi frozen, likewise, absolute tolerance {EXACT}",
-    )
 
 
-@claim(
-    "jian2025.algorithm-1-no-inner-step",
-    source="Algorithm 1 with K = 0; not stated in the paper",
-    says=r"K=0\implies\theta_{t+1}\ \text{does not depend on}\ \lambda",
-    verdict=PROVED,
-    proof=r"$\phi'^{(0)}=\phi$, so that the two halves of term (b) cancel. With an exact $\phi'^{(K)}=\phi_t$ they "
-    "cancel as well.",
-)
-def no_inner_step(evidence: Evidence) -> None:
-    """The penalty reaches theta only through the inner steps."""
-
-    def statement(inner_steps: int) -> bool:
-        policy = TwoBlockPolicy.random(1)
-        theta, phi = policy.point(1)
-        moved = [iterate(Objective(policy, penalty=c), theta, phi, inner_steps=inner_steps)[0] for c in (0.0, 5.0)]
-        return float((moved[0] - moved[1]).abs().max()) < EXACT
-
-    evidence.measures(
-        lambda: statement(0), control=lambda: statement(1), by=f"a random policy, absolute tolerance {EXACT}"
-    )
-
-
-@claim(
-    "jian2025.eq-12",
-    source="Eq. (12) against lines 12 and 13 of Algorithm 1, carried out one after the other",
-    says=r"\phi_t-\eta_\phi\nabla_\phi L(\theta_t,\phi_t)=\phi_t-\eta_\phi\nabla_\phi L(\theta_{t+1},\phi_t)",
-    verdict=FIRST_ORDER,
-    because=r"Both gradients belong to the old point. A program that updates $\theta$ first and then differentiates "
-    r"again is another method, which differs by a term of order $\eta_\theta\eta_\phi$.",
-    proof=r"$\nabla_\phi L$ is continuously differentiable away from $\delta=0$.",
-)
-def simultaneous(evidence: Evidence) -> None:
-    """Jacobi and Gauss-Seidel agree to first order and not exactly."""
-    policy = TwoBlockPolicy.random(2)
-    objective = Objective(policy)
-    theta, phi = policy.point(2)
-
-    def distance(size: float, *, from_start: bool = False) -> float:
-        both = [iterate(objective, theta, phi, rates=(size, size), in_turn=turn)[1] for turn in (False, True)]
-        return float(((phi if from_start else both[0]) - both[1]).norm())
-
-    evidence.fails(lambda size: distance(size) < EXACT, at=0.1, control=0.0)
-    evidence.slope(distance, 2, control=lambda size: distance(size, from_start=True))
-
-
-@claim(
-    "jian2025.small-lambda",
-    source="Appendix C.4: when lambda is small the model behaves similarly to vanilla DPO",
-    says=r"\lim_{\lambda\to 0}(\theta_{t+1},\phi_{t+1})=\text{the update of DPO}",
-    assumes=r"$\gamma=0$, and DPO trains the backbone $\phi$ as well as the adapter $\theta$",
-    verdict=CONDITIONALLY,
-    because=r"DPO on the adapter leaves the backbone where it is; here it moves, at $\lambda=0$ too.",
-    proof=r"The update is affine in $\lambda$, with the joint DPO step at 0.",
-)
-def small_penalty(evidence: Evidence) -> None:
-    """The limit is DPO on both blocks, reached linearly; it is not DPO on theta."""
-
-    def adapter_only(rate_phi: float) -> bool:
-        return dpo_on_theta(0, penalty=0.0, rate_phi=rate_phi) < EXACT
-
-    evidence.fails(adapter_only, at=0.1, control=0.0)
-    objective, theta, phi, _ = log_linear_objective(0, penalty=0.0)
-    target = torch.cat(iterate(objective, theta, phi))
-
-    def distance(penalty: float, gamma: float = 0.0) -> float:
-        changed = replace(objective, penalty=penalty, gamma=gamma)
-        return float((torch.cat(iterate(changed, theta, phi)) - target).norm())
-
-    evidence.slope(distance, 1, role=CONDITIONAL, control=lambda penalty: distance(penalty, gamma=0.4))
+large_lambda.derived(symbols=LOSSES, wrong={"weight": F(9, 10)})

@@ -1,194 +1,145 @@
-"""The gradients of Section 3.3 and Appendix A.5: Eqs. (13), (14), (71)-(85), against autograd."""
+"""The gradients of Section 3.3 and Appendix A.5: Eqs. (13), (14), (67)-(76), (81)-(85).
 
-from __future__ import annotations
+Everything is derived along one parameter t of theta or f of phi, of which there may be any number: log pi_w, log pi_l
+and L_reg are arbitrary smooth functions of it.
+"""
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import NamedTuple
+from fractions import Fraction as F
 
 import sympy as sp
-from torch import Tensor
 
-from theory.claim import MISPRINT, PROVED, claim
-from theory.evidence import CORRECTED, Evidence
-from theory.jian2025.two_block_policy import CHOSEN, Objective, TwoBlockPolicy
+from theory.claim import CONDITIONALLY, MISPRINT, PROVED
+from theory.evidence import CONDITIONAL, CORRECTED, FAILS
+from theory.jian2025.cases import NEAR
+from theory.jian2025.regularizer import SUM, TWICE, gap_of_two_responses, slope_of_the_gap
+from theory.proof import Named, exp, same
+from theory.statement import claims_of
 
-TOLERANCE = 1e-9  # absolute, float64; the gradients are of order 1
-
-
-class Point(NamedTuple):
-    """An objective at a point, and what autograd says there."""
-
-    objective: Objective
-    theta: Tensor
-    phi: Tensor
-    gradients: tuple[Tensor, Tensor]
+claim = claims_of("jian2025")
+HALF = F(1, 2)
 
 
-Formula = Callable[[Point], Tensor]
+def dpo(log_w, log_l, beta, reference):
+    """Return L_dpo of one pair."""
+    return sp.log(1 + sp.exp(-beta * (log_w - log_l - reference)))
 
 
-@lru_cache(maxsize=1)
-def points() -> tuple[Point, ...]:
-    """Return six points, half of them with L_reg > 0; theta and phi are equally long.
+def dpo_gradient(log_w, log_l, beta, reference, by, *, sign=-1):
+    """Return Eqs. (71) and (82) as printed."""
+    urgency = 1 - 1 / (1 + sp.exp(-beta * (log_w - log_l - reference)))
+    return -beta * urgency * (sp.diff(log_w, by) + sign * sp.diff(log_l, by))
 
-    Example:
-        >>> [bool(at.objective.delta(at.theta, at.phi) > 0) for at in points()]
-        [True, True, True, False, False, False]
+
+SMOOTH = {"t": "real", "reference": "real"} | dict.fromkeys(("log_w", "log_l", "reg", "best"), "function")
+
+
+@claim("eq-71", "Eqs. (68)-(73), (82), (83)", PROVED)
+def eq_71(t, beta, reference, log_w, log_l, sign=-1):
+    r"""\nabla L_{\mathrm{dpo}}=-\beta(1-\sigma(z))(\nabla\log\pi_w-\nabla\log\pi_l),\qquad
+    \nabla L_{\mathrm{sft}}=-\nabla\log\pi_w,\qquad\nabla\in\{\nabla_\theta,\nabla_\phi\}
+
+    Assumes: any differentiable policy; $L_{\mathrm{sft}}=-\log\pi_w$ by definition
+    Proof: $\sigma'=\sigma(1-\sigma)$ and the chain rule.
     """
-    found: dict[bool, list[tuple[Objective, Tensor, Tensor]]] = {True: [], False: []}
-    for seed in range(100):
-        objective = Objective(TwoBlockPolicy.random(seed, sizes=(3, 3)))
-        theta, phi = objective.policy.point(seed)
-        found[bool(objective.delta(theta, phi) > 0)].append((objective, theta, phi))
-        if min(map(len, found.values())) >= 3:
-            break
-    return tuple(Point(o, t, f, o.gradients(t, f)) for o, t, f in found[True][:3] + found[False][:3])
+    terms = log_w(t), log_l(t), beta, reference
+    return same(sp.diff(dpo(*terms), t), dpo_gradient(*terms, t, sign=sign))
 
 
-ACTIVE, IDLE = "three points with L_reg > 0", "three points with L_reg = 0"
-WHERE = {ACTIVE: slice(0, 3), IDLE: slice(3, 6), "all": slice(0, 6)}  # of ``points``
+eq_71.derived(symbols={name: SMOOTH[name] for name in ("t", "reference", "log_w", "log_l")}, wrong={"sign": 1})
 
 
-def error(formula: Formula, block: int, where: str = "all") -> float:
-    """Return how far a formula is from autograd's gradient in theta (block 0) or phi (block 1), at most."""
-    return max(float((formula(at) - at.gradients[block]).abs().max()) for at in points()[WHERE[where]])
+@claim("eq-13", "Eq. (13); Eq. (67)", PROVED)
+def eq_13(t, beta, reference, penalty, gamma, log_w, log_l, reg, best, sign=-1, regularized=1):
+    r"""\nabla_\theta L=-\beta(1-\sigma(z))(\nabla_\theta\log\pi_w-\nabla_\theta\log\pi_l)+\gamma\nabla_\theta
+    L_{\mathrm{reg}}-\lambda\bigl(\nabla_\theta\log\pi_{\theta,\phi}(y_w)-\nabla_\theta\log\pi_{\theta,\phi^*(\theta)}(y_w)\bigr)
+
+    Assumes: $\phi^*(\theta)$ exists, is unique and exact; the pair's $y_w$ is the SFT datum; $\nabla_\theta
+    L_{\mathrm{reg}}$ is Eq. (80); $z$, printed with $\pi_\theta$, means $\pi_{\theta,\phi}$
+    Proof: Eqs. (71), (73), and the envelope theorem (jian2025.eq-10): the derivative of $L^*_{\mathrm{sft}}$ is that of
+    $-\log\pi_w$ at the fixed $\phi^*(\theta)$.
+    """
+    terms, best_log_w = (log_w(t), log_l(t), beta, reference), best(t)  # best: log pi_w at the fixed phi*
+    loss = dpo(*terms) + penalty * (-log_w(t) + best_log_w) + gamma * reg(t)
+    printed = dpo_gradient(*terms, t) + regularized * gamma * reg(t).diff(t)
+    return same(sp.diff(loss, t), printed - penalty * (log_w(t).diff(t) + sign * best_log_w.diff(t)))
 
 
-def eq_13(at: Point) -> Tensor:
-    """Return Eq. (13) with the exact phi*."""
-    return at.objective.eq_13(at.theta, at.phi, at.objective.best_phi(at.theta))
+eq_13.derived(symbols=SMOOTH, wrong={"sign": F(-9, 10)}, lemma="envelope")
 
 
-def eq_76(at: Point) -> Tensor:
-    """Return Eq. (76), Eq. (13) without the regularizer."""
-    return eq_13(at) - at.objective.gamma * at.objective.regularizer_gradient(at.theta, at.phi, "theta theta")
+@claim("eq-76", "Eq. (76)", MISPRINT, "eq-13")
+def eq_76(c):
+    r"""\nabla_\theta L=-\beta(1-\sigma(z))(\nabla_\theta\log\pi_w-\nabla_\theta\log\pi_l)
+    -\lambda\bigl(\nabla_\theta\log\pi_{\theta,\phi}(y_w)-\nabla_\theta\log\pi_{\theta,\phi^*(\theta)}(y_w)\bigr)
+
+    Because: It combines the terms of Eq. (67) and drops $\gamma\nabla_\theta L_{\mathrm{reg}}$, which Eq. (13) has. Two
+    responses with log-odds $\theta$ at $\pi_w=2/3$: $L_{\mathrm{reg}}=2\pi_w-1$ has the slope 4/9.
+    """
+    return c.gamma * (slope_of_the_gap(c.p, c.theta, c.theta, 0) if c.p > HALF else 0) == 0
 
 
-def eq_14(at: Point, blocks: str = "phi theta") -> Tensor:
-    """Return Eq. (14); with ``blocks`` "phi phi" Eq. (84) is put in, with "theta theta" it is Eq. (85)."""
-    return at.objective.eq_14(at.theta, at.phi, blocks)
+LOG_ODDS = {"h": "function"}
+RANKED, MISRANKED = (Named(p=p, gamma=F(1), theta=F(1)) for p in (F(2, 3), F(1, 3)))
+eq_76.false(at=RANKED, true_at=MISRANKED)
+eq_76.derived(of=gap_of_two_responses, symbols=LOG_ODDS, role=FAILS, wrong={"share": 1})
+eq_76.derived(of=eq_13.predicate, symbols=SMOOTH, role=CORRECTED, wrong={"regularized": 0}, lemma="envelope")
 
 
-@claim(
-    "jian2025.eq-71",
-    source="Eqs. (69)-(73), (82), (83)",
-    says=r"\nabla L_{\mathrm{dpo}}=-\beta(1-\sigma(z))(\nabla\log\pi_w-\nabla\log\pi_l),\qquad"
-    r"\nabla L_{\mathrm{sft}}=-\nabla\log\pi_w,\qquad\nabla\in\{\nabla_\theta,\nabla_\phi\}",
-    verdict=PROVED,
-    proof=r"$\sigma'=\sigma(1-\sigma)$ and the chain rule.",
+@claim("eq-14", "Eq. (14)", PROVED)
+def eq_14(t, beta, reference, penalty, gamma, least, log_w, log_l, reg, times=1):
+    r"""\nabla_\phi L=-\beta(1-\sigma(z))(\nabla_\phi\log\pi_w-\nabla_\phi\log\pi_l)+\gamma\nabla_\phi
+    L_{\mathrm{reg}}-\lambda\nabla_\phi\log\pi_w
+
+    Assumes: $\nabla_\phi L_{\mathrm{reg}}$ is jian2025.eq-84-mixed-hessian; with Eq. (84) in its place the formula is
+    wrong wherever $L_{\mathrm{reg}}>0$
+    Proof: Eqs. (82), (83); $L^*_{\mathrm{sft}}$ does not depend on $\phi$.
+    """
+    terms = log_w(t), log_l(t), beta, reference
+    loss = dpo(*terms) + penalty * (-log_w(t) - least) + gamma * reg(t)
+    printed = dpo_gradient(*terms, t) + gamma * reg(t).diff(t) - times * penalty * log_w(t).diff(t)
+    return same(sp.diff(loss, t), printed)
+
+
+IN_PHI = {name: kind for name, kind in SMOOTH.items() if name != "best"} | {"least": "real"}
+eq_14.derived(symbols=IN_PHI, wrong={"times": NEAR})
+
+
+@claim("eq-81", "Eqs. (81) and (85)", MISPRINT, "eq-14")
+def eq_81(c):
+    r"""\nabla_\phi L=\nabla_\phi L_{\mathrm{dpo}}+\lambda\nabla_\phi L_{\mathrm{sft}}+\gamma\nabla_\theta
+    L_{\mathrm{reg}}
+
+    Because: The last gradient must be in $\phi$, as in Eq. (14). As printed vectors of different lengths are added;
+    where the blocks are equally long, the sum is wrong. Two responses with log-odds $\theta+2\phi$ at $\pi_w=2/3$: the
+    last gradient is 8/9, not 4/9.
+    """
+    return slope_of_the_gap(c.p, c.theta, c.theta, 0) == slope_of_the_gap(c.p, c.theta, c.phi, 0)
+
+
+eq_81.false(at=TWICE, true_at=SUM)
+eq_81.derived(of=gap_of_two_responses, symbols=LOG_ODDS, role=FAILS, wrong={"share": 1})
+eq_81.derived(of=eq_14.predicate, symbols=IN_PHI, role=CORRECTED, wrong={"times": NEAR})
+
+
+@claim("eq-81-value", "After Eq. (81): L*_sft(theta) is independent of phi", CONDITIONALLY)
+def value_after_one_step(at):
+    r"""\nabla_\phi L^*_{\mathrm{sft}}(\theta)=0
+
+    Assumes: the true value $\min_{\phi'}L_{\mathrm{sft}}(\theta,\phi')$, or a value that is held fixed
+    Because: Algorithm 1 computes $L_{\mathrm{sft}}(\theta,\phi'^{(K)})$ with $\phi'^{(0)}=\phi$ in its place, which
+    depends on $\phi$: with two responses, half of the data each, it is $\log 2$ at $\phi=0$ and larger at $\phi=\log 2$
+    after one inner step at the rate 1.
+    Proof: The minimum is over all $\phi'$, whatever $\phi$ is.
+    """
+    moved = at.odds * exp(HALF - at.odds / (1 + at.odds))  # e^phi'^(1)
+    return (1 + moved) * (1 + 1 / moved) == 4  # e^(2 L_sft), which is 4 at phi = 0
+
+
+def least_value(f, least, step=0):
+    return same(sp.diff(least + step * f, f), 0)
+
+
+value_after_one_step.false(at=Named(odds=F(2)), true_at=Named(odds=F(1)))
+value_after_one_step.derived(
+    of=least_value, symbols={"f": "real", "least": "real"}, role=CONDITIONAL, wrong={"step": F(1, 100)}
 )
-def dpo_and_sft(evidence: Evidence) -> None:
-    """SymPy, with log pi_w and log pi_l arbitrary functions of theta and phi."""
-    theta, phi, beta, reference = sp.symbols("theta phi beta r", real=True)
-    chosen, rejected = (sp.Function(name)(theta, phi) for name in ("f_w", "f_l"))
-    z = beta * (chosen - rejected - reference)
-    urgency = 1 - 1 / (1 + sp.exp(-z))
-
-    def statement(by: sp.Symbol, sign: int = -1) -> bool:
-        dpo = sp.diff(sp.log(1 + sp.exp(-z)), by)
-        closed = -beta * urgency * (sp.diff(chosen, by) + sign * sp.diff(rejected, by))
-        return bool(sp.simplify(dpo - closed) == 0)
-
-    evidence.proves(
-        lambda: statement(theta) and statement(phi),
-        control=lambda: statement(theta, sign=1) or statement(phi, sign=1),
-        by="SymPy, arbitrary smooth log-probabilities",
-    )
-
-
-@claim(
-    "jian2025.eq-13",
-    source="Eq. (13), and Eq. (67)",
-    says=r"\nabla_\theta L=-\beta(1-\sigma(z))(\nabla_\theta\log\pi_w-\nabla_\theta\log\pi_l)+\gamma\nabla_\theta "
-    r"L_{\mathrm{reg}}-\lambda\bigl(\nabla_\theta\log\pi_{\theta,\phi}(y_w)-\nabla_\theta\log\pi_{\theta,\phi^*(\theta)}(y_w)\bigr)",
-    assumes=r"$\phi^*(\theta)$ exists, is unique and exact; the pair's $y_w$ is the SFT datum; Eq. (80) for "
-    r"$\nabla_\theta L_{\mathrm{reg}}$; $z$, printed with $\pi_\theta$, means $\pi_{\theta,\phi}$",
-    verdict=PROVED,
-    proof="Eqs. (71), (73), (80) and the envelope theorem.",
-)
-def gradient_theta(evidence: Evidence) -> None:
-    """Autograd, with the derivative of phi*(theta) from the implicit function theorem, at six points."""
-
-    def without_star(at: Point) -> Tensor:  # term (b) without its second half
-        score = at.objective.policy.scores(at.theta, at.phi)[0][CHOSEN]
-        return at.objective.eq_13(at.theta, at.phi, at.phi) - at.objective.penalty * score
-
-    evidence.measures(
-        lambda: error(eq_13, 0) < TOLERANCE,
-        control=lambda: error(without_star, 0) < TOLERANCE,
-        by=f"float64 autograd on Eq. (9), random policies of four responses, absolute tolerance {TOLERANCE}",
-    )
-
-
-@claim(
-    "jian2025.eq-14",
-    source="Eq. (14)",
-    says=r"\nabla_\phi L=-\beta(1-\sigma(z))(\nabla_\phi\log\pi_w-\nabla_\phi\log\pi_l)+\gamma\nabla_\phi "
-    r"L_{\mathrm{reg}}-\lambda\nabla_\phi\log\pi_w",
-    assumes=r"the mixed Hessian in $\nabla_\phi L_{\mathrm{reg}}$; with Eq. (84) in its place the formula is wrong "
-    r"wherever $L_{\mathrm{reg}}>0$",
-    verdict=PROVED,
-    proof=r"Eqs. (82), (83); $L^*_{\mathrm{sft}}$ does not depend on $\phi$.",
-)
-def gradient_phi(evidence: Evidence) -> None:
-    """Autograd at six points; Eq. (84) is the negative control."""
-    evidence.measures(
-        lambda: error(eq_14, 1) < TOLERANCE,
-        control=lambda: error(lambda at: eq_14(at, "phi phi"), 1, ACTIVE) < TOLERANCE,
-        by=f"float64 autograd on Eq. (9), random policies of four responses, absolute tolerance {TOLERANCE}",
-    )
-
-
-@claim(
-    "jian2025.eq-76",
-    source="Eq. (76)",
-    says=r"\nabla_\theta L=-\beta(1-\sigma(z))(\nabla_\theta\log\pi_w-\nabla_\theta\log\pi_l)"
-    r"-\lambda\bigl(\nabla_\theta\log\pi_{\theta,\phi}(y_w)-\nabla_\theta\log\pi_{\theta,\phi^*(\theta)}(y_w)\bigr)",
-    verdict=MISPRINT,
-    because=r"It combines the terms of Eq. (67) and drops $\gamma\nabla_\theta L_{\mathrm{reg}}$, which Eq. (13) has.",
-)
-def lost_regularizer(evidence: Evidence) -> None:
-    """Wrong where L_reg > 0."""
-
-    def printed(where: str) -> bool:
-        return error(eq_76, 0, where) < TOLERANCE
-
-    evidence.fails(printed, at=ACTIVE, control=IDLE)
-    evidence.measures(
-        lambda: error(eq_13, 0, ACTIVE) < TOLERANCE,
-        control=lambda: error(eq_76, 0, ACTIVE) < TOLERANCE,
-        by=f"with the term: float64 autograd, absolute tolerance {TOLERANCE}",
-        role=CORRECTED,
-    )
-
-
-@claim(
-    "jian2025.eq-81",
-    source="Eqs. (81) and (85)",
-    says=r"\nabla_\phi L=\nabla_\phi L_{\mathrm{dpo}}+\lambda\nabla_\phi L_{\mathrm{sft}}+\gamma\nabla_\theta "
-    r"L_{\mathrm{reg}}",
-    verdict=MISPRINT,
-    because=r"The last gradient must be in $\phi$, as in Eq. (14). As printed vectors of different lengths are "
-    "added; where the blocks are equally long, the sum is wrong.",
-)
-def wrong_block(evidence: Evidence) -> None:
-    """Blocks of different lengths cannot be added; blocks of equal length give another vector."""
-
-    def printed(where: str) -> bool:
-        return error(lambda at: eq_14(at, "theta theta"), 1, where) < TOLERANCE
-
-    def lengths_agree(sizes: tuple[int, int]) -> bool:
-        objective = Objective(TwoBlockPolicy.random(0, sizes=sizes))
-        theta, phi = objective.policy.point(0)
-        by_phi = objective.eq_14(theta, phi)
-        return objective.regularizer_gradient(theta, phi, "theta theta").shape == by_phi.shape
-
-    evidence.fails(printed, at=ACTIVE, control=IDLE)
-    evidence.fails(lengths_agree, at=(2, 3), control=(3, 3))
-    evidence.measures(
-        lambda: error(eq_14, 1, ACTIVE) < TOLERANCE,
-        control=lambda: error(lambda at: eq_14(at, "theta theta"), 1, ACTIVE) < TOLERANCE,
-        by=f"with the gradient in phi: float64 autograd, absolute tolerance {TOLERANCE}",
-        role=CORRECTED,
-    )

@@ -11,6 +11,9 @@ from dynamics.errors import InvalidArgument
 from theory.proof import LOG_LINEAR, TABULAR, Named, beside, with_step
 from theory.worlds import Rational, Vector, World, dot
 
+NEAR = F(11, 10)
+"""In the place of a factor 1: a statement close to the one that is claimed."""
+
 STEP, TABULAR_STEP = with_step(LOG_LINEAR), with_step(TABULAR)
 """Pairs of a world and E = e^s of an exact step of any size s > 0 on its pair: w.after(E) is the world after it."""
 

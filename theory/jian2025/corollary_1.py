@@ -8,7 +8,7 @@ from theory.claim import CONDITIONALLY, FALSE, FIRST_ORDER, PROVED
 from theory.evidence import ORDER
 from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, curved_step, ladder
 from theory.proof import log, sqrt
-from theory.statement import claims_of
+from theory.statement import THERE_IS, claims_of
 from theory.worlds import World
 
 claim = claims_of("jian2025")
@@ -158,8 +158,8 @@ def chosen_is_undecided(w):
 
 
 CHOSEN_RISES = lambda w: w.ww < w.ll and w.D_w > 0  # noqa: E731
-chosen_is_undecided.evaluated([BOTH_FALL], wrong=CHOSEN_RISES)
-chosen_is_undecided.evaluated([ladder(F(1, 2))], of=CHOSEN_RISES, wrong=chosen_is_undecided)
+chosen_is_undecided.evaluated([BOTH_FALL], meaning=THERE_IS, wrong=CHOSEN_RISES)
+chosen_is_undecided.evaluated([ladder(F(1, 2))], of=CHOSEN_RISES, meaning=THERE_IS, wrong=chosen_is_undecided)
 
 
 @claim("remark-2-regularizer", "Remark 2 against Eqs. (7), (9), (77)", FALSE, "regularizer-region", "remark-2-rejected")

@@ -10,7 +10,7 @@ import sympy as sp
 from theory.claim import PROVED
 from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, TWO_STEPS, ladder
 from theory.proof import LOG_LINEAR, TWO_RESPONSES, Named, exp, over_responses, same, setting, sums_of, with_step
-from theory.statement import claims_of
+from theory.statement import ALL_CASES, claims_of
 
 claim = claims_of("jian2025")
 TWO_RESPONSES_STEP = with_step(
@@ -91,7 +91,9 @@ def at_every_size(x, rejected=3):
     return x**2 / total < F(1, 3) and 1 / total > 1 - 2 * x**2
 
 
-smallest.evaluated([BOTH_FALL], wrong=lambda w: (w.D_w, w.D_l, w.D_y) == (F(-1, 9), F(-4, 9), F(4, 9)))
+smallest.evaluated(
+    [BOTH_FALL], meaning=ALL_CASES, wrong=lambda w: (w.D_w, w.D_l, w.D_y) == (F(-1, 9), F(-4, 9), F(4, 9))
+)
 # with features (2, 5, 0) the chosen response rises first, since 5 / 2 lies outside jian2025.displacement-uniform
 A_STEP = setting("x = e^-s, 0 < x < 1")(lambda numbers: numbers.between("x", 0, 1))
 smallest.proved(over=A_STEP, of=at_every_size, wrong={"rejected": 5})

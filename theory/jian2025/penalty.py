@@ -1,185 +1,170 @@
 """The value-function constraint, Eq. (8), and the penalty that replaces it, Eqs. (9) and (66)."""
 
-from __future__ import annotations
-
-import random
 from fractions import Fraction as F
-from typing import Any
 
-import mpmath as mp
 import sympy as sp
-from scipy.optimize import brentq
-from scipy.special import expit
 
-from theory.claim import CONDITIONALLY, MISPRINT, PROVED, claim
-from theory.evidence import ALSO, CONDITIONAL, CORRECTED, FAILS, Evidence
-from theory.jian2025.bilevel import label_share, soft_sft
+from theory.claim import CONDITIONALLY, FALSE, MISPRINT, PROVED
+from theory.evidence import CONDITIONAL, CORRECTED, FAILS
+from theory.jian2025.cases import NEAR
+from theory.proof import Named, exp, log, same, setting
+from theory.statement import claims_of
 
-DIGITS = 30  # of mpmath
-
-
-def excess_loss(case: dict[str, Any]) -> mp.mpf:
-    """Return L_sft - L*_sft of a tabular policy: the divergence of the labels' shares q from p, in nats."""
-    with mp.workdps(DIGITS):
-        return mp.fsum(_mpf(q) * mp.log(_mpf(q / p)) for q, p in zip(case["q"], case["p"], strict=True))
+claim = claims_of("jian2025")
 
 
-def labels_and_policy(source: random.Random) -> dict[str, Any]:
-    """Draw the labels' shares and a policy; in a third of the cases they are equal."""
-    n = source.randint(2, 5)
-    raw, other = ([source.randint(1, 9) for _ in range(n)] for _ in range(2))
-    chosen = raw if source.random() < 1 / 3 else other
-    return {"q": tuple(F(a, sum(raw)) for a in raw), "p": tuple(F(a, sum(chosen)) for a in chosen)}
+@setting("L at a point and at any other phi', both at least L*, which one of them attains")
+def losses(numbers):
+    """The SFT loss of any policy."""
+    least = numbers.real("least")
+    return Named(least=least, here=least + numbers.at_least("excess", 0), other=least + numbers.at_least("more", 0))
 
 
-@claim(
-    "jian2025.eq-8",
-    source="Eq. (8)",
-    says=r"L_{\mathrm{sft}}(\theta,\phi)-L^*_{\mathrm{sft}}(\theta)<0",
-    verdict=MISPRINT,
-    because=r"Nothing is below the least value: as printed no point is feasible. With $\le$ the feasible points are "
-    r"the minimisers.",
-)
-def eq_8(evidence: Evidence) -> None:
-    """A tabular policy: the left side is a Kullback-Leibler divergence."""
-    evidence.holds(
-        lambda case: not excess_loss(case) < 0,
-        labels_and_policy,
-        role=FAILS,
-        control=lambda case: not excess_loss(case) <= 0,
-    )
-    evidence.holds(
-        lambda case: (excess_loss(case) <= 0) == (case["p"] == case["q"]),
-        labels_and_policy,
-        role=CORRECTED,
-        control=lambda case: (excess_loss(case) <= 0.1) == (case["p"] == case["q"]),
-    )
+@claim("eq-8", "Eq. (8)", MISPRINT)
+def eq_8(c):
+    r"""L_{\mathrm{sft}}(\theta,\phi)-L^*_{\mathrm{sft}}(\theta)<0
 
-
-@claim(
-    "jian2025.eq-8-constraint-qualification",
-    source=r"not in the paper; Eq. (8) with $\le$",
-    says=r"L_{\mathrm{sft}}(\theta,\phi)\le L^*_{\mathrm{sft}}(\theta)\implies\nabla_\phi\bigl(L_{\mathrm{sft}}-"
-    r"L^*_{\mathrm{sft}}\bigr)(\theta,\phi)=0",
-    verdict=PROVED,
-    proof="Every feasible point is a minimiser. The gradient of the only constraint vanishes at every feasible "
-    "point, so that neither Slater's condition nor linear independence holds, and multipliers need not exist.",
-)
-def eq_8_constraint_qualification(evidence: Evidence) -> None:
-    """In a table the gradient of the SFT loss is p - q."""
-    phi = sp.symbols("phi", real=True)
-
-    def vanishes(share: F, shift: int = 0) -> bool:
-        q = sp.Rational(share.numerator, share.denominator)
-        return bool(sp.simplify(sp.diff(soft_sft(q, phi), phi).subs(phi, sp.log(q / (1 - q)) + shift)) == 0)
-
-    evidence.holds(vanishes, label_share, worlds=8, control=lambda q: vanishes(q, shift=1))
-
-
-def penalised_minimum(penalty: float, beta: float = 0.5, power: int = 1) -> float:
-    """Return W of the least L_dpo + penalty x (L_sft - L*_sft)^power, pi_w = sigma(W), SFT labels half and half.
-
-    Example:
-        >>> round(penalised_minimum(5.0), 4), round(penalised_minimum(100.0), 6)
-        (0.191, 0.009975)
+    Because: Nothing is below the least value: as printed no point is feasible. With $\le$ the feasible points are the
+    minimisers. The sign was read in a machine conversion of the paper, which may have lost a bar under it.
+    Proof: By definition of the least value.
     """
-
-    def slope(w: float) -> float:
-        excess = float(mp.log(mp.cosh(w / 2)))
-        sft = (float(expit(w)) - 0.5) * (1 if power == 1 else power * excess ** (power - 1))
-        return float(-beta * expit(-beta * w) + penalty * sft)
-
-    return float(brentq(slope, 0.0, 20.0, xtol=1e-14))
+    return c.here - c.least < 0
 
 
-@claim(
-    "jian2025.eq-9",
-    source="Eqs. (9) and (66): transforming it into an unconstrained optimization problem",
-    says=r"\arg\min_{\theta,\phi}\ "
-    r"L_{\mathrm{dpo}}+\lambda\,(L_{\mathrm{sft}}-L^*_{\mathrm{sft}})=\arg\min_{\theta,\phi}\{L_{\mathrm{dpo}}:L_{\mathrm{sft}}=L^*_{\mathrm{sft}}\}",
-    assumes=r"$\lambda\to\infty$",
-    verdict=CONDITIONALLY,
-    because=r"Near a feasible point the penalty is flat, while $L_{\mathrm{dpo}}$ has a slope: for no finite "
-    r"$\lambda$ is the solution feasible. With two responses, labels half and half and logit $W$, Eq. (7) wants "
-    r"$W=0$ and Eq. (9) has $W\approx 2\beta/\lambda$.",
-    proof=r"$\beta\sigma(-\beta W)=\lambda(\sigma(W)-\frac12)$, so that $W=2\beta/\lambda+O(\lambda^{-2})$.",
+def minimisers_are_feasible(c, tolerance=0):
+    feasible = c.here - c.least <= tolerance
+    return (not feasible or c.here <= c.other) and (feasible or c.here > c.least)
+
+
+eq_8.proved(over=losses, of=lambda c: not eq_8(c), role=FAILS, wrong=lambda c: c.here - c.least > 0)
+eq_8.proved(over=losses, of=minimisers_are_feasible, role=CORRECTED, wrong={"tolerance": F(1, 10)})
+
+
+@claim("eq-8-regularizer", "Eq. (8) against Eqs. (7) and (9): its objective", FALSE)
+def eq_8_regularizer(c):
+    r"""\arg\min L_{\mathrm{dpo}}=\arg\min\,(L_{\mathrm{dpo}}+\gamma L_{\mathrm{reg}})
+
+    Because: Eq. (8) is said to result from Eq. (7) by replacing its constraint. It has lost $\gamma L_{\mathrm{reg}}$
+    as well, which is back in Eq. (9). Two responses with log-odds $\theta$, $\beta=1$ and $\gamma=1$: from $\pi_w=1/2$
+    to $4/5$ $L_{\mathrm{dpo}}$ falls from 0.69 to 0.22, while $L_{\mathrm{reg}}=2\pi_w-1$ rises from 0 to 0.6.
+    """
+    even, ahead = log(2), log(F(5, 4))
+    return (ahead < even) == (ahead + c.gamma * (2 * F(4, 5) - 1) < even)
+
+
+eq_8_regularizer.false(at=Named(gamma=F(1)), true_at=Named(gamma=F(3, 4)))
+
+
+@claim("eq-8-constraint-qualification", "not in the paper; Eq. (8) with <= for <", PROVED)
+def eq_8_constraint_qualification(c, tolerance=0):
+    r"""L_{\mathrm{sft}}(\theta,\phi)\le L^*_{\mathrm{sft}}(\theta)\implies\nabla_\phi\bigl(L_{\mathrm{sft}}-
+    L^*_{\mathrm{sft}}\bigr)(\theta,\phi)=0
+
+    Assumes: a differentiable loss, $\phi$ in the interior of $\Phi$
+    Proof: Every feasible point is a minimiser. The gradient of the only constraint vanishes at every feasible point, so
+    that neither Slater's condition nor linear independence holds, and multipliers need not exist.
+    """
+    return not c.here <= c.least + tolerance or c.here <= c.other
+
+
+eq_8_constraint_qualification.proved(over=losses, wrong={"tolerance": F(1, 10)}, lemma="Fermat")
+
+
+@setting("L_dpo >= 0 at a minimiser of Eq. (9) and at a feasible point, and L_sft - L* >= 0")
+def penalised(numbers):
+    """Any policy, any lambda: the minimiser of Eq. (9) is no worse than any feasible point."""
+    dpo, excess, penalty = numbers.at_least("dpo", 0), numbers.at_least("excess", 0), numbers.positive("penalty")
+    feasible = dpo + penalty * excess + numbers.at_least("worse", 0)
+    return Named(dpo=dpo, excess=excess, penalty=penalty, feasible=feasible)
+
+
+@setting("beta, lambda > 0; u = sigma(-beta W) at a log-odds W >= 0 of the example")
+def stationary(numbers):
+    """The minimiser of Eq. (9): beta u = lambda (sigma(W) - 1/2)."""
+    beta, penalty, u = numbers.positive("beta"), numbers.positive("penalty"), numbers.within("u", 0, F(1, 2))
+    numbers.assume(u > 0)
+    return Named(beta=beta, penalty=penalty, ahead=beta * u / penalty)
+
+
+@claim("eq-9", "Eqs. (9) and (66): an unconstrained optimization problem", CONDITIONALLY)
+def eq_9(beta, slope=-F(1, 2)):
+    r"""\arg\min_{\theta,\phi}\ L_{\mathrm{dpo}}+\lambda\,(L_{\mathrm{sft}}-L^*_{\mathrm{sft}})
+    =\arg\min_{\theta,\phi}\{L_{\mathrm{dpo}}:L_{\mathrm{sft}}=L^*_{\mathrm{sft}}\}
+
+    Assumes: $\lambda\to\infty$: the excess of the SFT loss is at most $L_{\mathrm{dpo}}/\lambda$ with the value at any
+    feasible point, and $L_{\mathrm{dpo}}$ is no larger than there
+    Because: Near a feasible point the penalty is flat, while $L_{\mathrm{dpo}}$ has a slope: for no finite $\lambda$ is
+    the solution feasible. With two responses, labels half and half and log-odds $W$, Eq. (7) wants $W=0$, where the
+    slope is $-\beta/2$ at every $\lambda$, and Eq. (9) has $W\approx 2\beta/\lambda$.
+    Proof: Compare the minimiser with a feasible point. In the example $\beta\sigma(-\beta
+    W)=\lambda(\sigma(W)-\frac12)$, so that $0<\sigma(W)-\frac12\le\beta/(2\lambda)$ and
+    $W=2\beta/\lambda+O(\lambda^{-2})$.
+    """
+    return beta * slope == 0
+
+
+def slope_at_the_feasible_point(W, beta, penalty, half=F(1, 2)):
+    loss = sp.log(1 + sp.exp(-beta * W)) + penalty * (sp.log(1 + sp.exp(-W)) + sp.log(1 + sp.exp(W))) / 2
+    return same(sp.diff(loss, W).subs(W, 0), -half * beta)
+
+
+def leading_order(W, e, beta, times=2):
+    """e = 1 / lambda, W(0) = 0; the derivative of the root of e beta sigma(-beta W) - (sigma(W) - 1/2)."""
+    gap = e * beta / (1 + sp.exp(beta * W)) - (1 / (1 + sp.exp(-W)) - sp.Rational(1, 2))
+    return same((-sp.diff(gap, e) / sp.diff(gap, W)).subs({W: 0, e: 0}), times * beta)
+
+
+def close_to_feasible(c, times=1):
+    return times * c.penalty * c.excess <= c.feasible and c.dpo <= c.feasible
+
+
+EXAMPLE = setting("beta > 0")(lambda numbers: numbers.positive("beta"))
+eq_9.derived(of=slope_at_the_feasible_point, symbols={"W": "real"}, role=FAILS, wrong={"half": F(11, 20)})
+eq_9.proved(over=EXAMPLE, of=lambda beta, slope=-F(1, 2): not eq_9(beta, slope), role=FAILS, wrong={"slope": 0})
+eq_9.proved(over=penalised, of=close_to_feasible, role=CONDITIONAL, wrong={"times": NEAR})
+eq_9.proved(
+    over=stationary,
+    of=lambda c, share=F(1, 2): 0 < c.ahead <= share * c.beta / c.penalty,
+    wrong={"share": F(9, 20)},
+    also=True,
 )
-def eq_9(evidence: Evidence) -> None:
-    """The slope at the constrained solution is not 0; the gap is of order 1 / lambda."""
-    w, beta, penalty = sp.symbols("W beta lambda", positive=True)
-
-    def stationary(case: dict[str, Any]) -> bool:  # of the constrained solution W = 0, for a share of pairs w over l
-        dpo = soft_sft(case["share of pairs w > l"], beta * w)
-        total = dpo + penalty * soft_sft(sp.Rational(1, 2), w)
-        slope = sp.diff(total, w).subs({w: 0, beta: sp.Rational(1, 2), penalty: case["lambda"]})
-        return bool(sp.simplify(slope) == 0)
-
-    evidence.fails(
-        stationary,
-        at={"lambda": 5, "share of pairs w > l": sp.Integer(1)},
-        control={"lambda": 5, "share of pairs w > l": sp.Rational(1, 2)},
-    )
-    evidence.slope(
-        lambda size: penalised_minimum(1 / size),
-        1,
-        control=lambda size: penalised_minimum(1 / size, power=2),
-        role=CONDITIONAL,
-    )
-    evidence.slope(
-        lambda size: abs(penalised_minimum(1 / size) - 2 * 0.5 * size),
-        2,
-        control=lambda size: abs(penalised_minimum(1 / size) - 0.5 * size),
-        sizes=(3e-2, 1e-2, 3e-3, 1e-3),
-        role=ALSO,
-    )
-
-
-def descent(case: dict[str, Any]) -> mp.mpf:
-    """Return L_sft(phi) - L_sft(phi^(K)) after K steps of gradient descent, two responses, pi = sigma(phi)."""
-    with mp.workdps(DIGITS):
-        q, phi, rate = (_mpf(F(case[name])) for name in ("q", "phi", "rate"))
-
-        def loss(at: mp.mpf) -> mp.mpf:
-            return q * mp.log1p(mp.exp(-at)) + (1 - q) * mp.log1p(mp.exp(at))
-
-        end = phi
-        for _ in range(case["K"]):
-            end -= rate * (1 / (1 + mp.exp(-end)) - q)
-        return loss(phi) - loss(end)
-
-
-def inner_run(source: random.Random) -> dict[str, Any]:
-    """Draw labels, a start, a learning rate up to 2 / (1/4) and a number of inner steps."""
-    rate, q = F(source.randint(1, 32), 4), F(source.randint(1, 9), 10)
-    return {"q": q, "phi": F(source.randint(-40, 40), 10), "rate": rate, "K": source.randint(1, 5)}
-
-
-@claim(
-    "jian2025.eq-9-penalty",
-    source=r"Eq. (9) as Algorithm 1 evaluates it, with $\phi'^{(K)}$ for $\phi^*$",
-    says=r"L_{\mathrm{sft}}(\theta,\phi)-L_{\mathrm{sft}}(\theta,\phi'^{(K)})\ge 0",
-    assumes=r"$\eta_{\phi'}\le 2/\ell$ with $\ell$ the smoothness of $L_{\mathrm{sft}}$ in $\phi$; with the true "
-    r"$L^*_{\mathrm{sft}}$ it holds by definition",
-    verdict=CONDITIONALLY,
-    because="With a larger learning rate the inner loop climbs, and the penalty becomes a reward.",
-    proof=r"Descent lemma: a step changes the loss by at most $-\eta(1-\ell\eta/2)\|\nabla\|^2\le 0$.",
+eq_9.derived(
+    of=leading_order,
+    symbols={"W": "real", "e": "real"},
+    wrong={"times": F(21, 10)},
+    lemma="implicit function",
+    also=True,
 )
-def eq_9_penalty(evidence: Evidence) -> None:
-    """Two responses, smoothness 1/4: a rate of 16 overshoots, rates up to 8 do not."""
-
-    def statement(case: dict[str, Any]) -> bool:
-        return bool(descent(case) >= 0)
-
-    start = {"q": F(1, 2), "phi": F(7, 10), "K": 1}
-    evidence.fails(statement, at={**start, "rate": 16}, control={**start, "rate": 8})
-    evidence.holds(
-        statement,
-        inner_run,
-        role=CONDITIONAL,
-        worlds=200,
-        control=lambda case: statement({**case, "rate": 2 * case["rate"]}),
-    )
 
 
-def _mpf(q: F) -> mp.mpf:
-    return mp.mpf(q.numerator) / q.denominator
+@setting("L after a step <= L - eta |g|^2 + l eta^2 |g|^2 / 2, 0 <= eta <= 2 / l")
+def descent(numbers):
+    """Any number of inner steps so far, and one more of gradient descent on a loss with an l-Lipschitz gradient."""
+    start, square, smooth = numbers.real("start"), numbers.at_least("square", 0), numbers.positive("smooth")
+    rate = numbers.within("rate", 0, 2 / smooth)
+    before = start - numbers.at_least("so_far", 0)
+    most = before - rate * square + smooth * rate**2 * square / 2
+    return Named(start=start, before=before, after=most - numbers.at_least("better", 0))
+
+
+@claim("eq-9-penalty", "Eq. (9) as Algorithm 1 evaluates it, with phi'^(K) for phi*", CONDITIONALLY)
+def eq_9_penalty(c):
+    r"""L_{\mathrm{sft}}(\theta,\phi)-L_{\mathrm{sft}}(\theta,\phi'^{(K)})\ge 0
+
+    Assumes: $\eta_{\phi'}\le 2/\ell$, the gradient of $L_{\mathrm{sft}}$ in $\phi$ is $\ell$-Lipschitz; with the true
+    $L^*_{\mathrm{sft}}$ it holds by definition
+    Because: With a larger learning rate the inner loop climbs, and the penalty becomes a reward: two responses with
+    half of the data each, $\ell=1/4$, at a rate of 16.
+    Proof: Descent lemma: a step changes the loss by at most $-\eta(1-\ell\eta/2)\|\nabla\|^2\le 0$.
+    """
+    end = log(c.odds) - c.rate * (c.odds / (1 + c.odds) - F(1, 2))
+    before, after = ((1 + x) * (1 + 1 / x) for x in (c.odds, exp(end)))  # twice the loss is the logarithm of this
+    return before >= after
+
+
+def falls(c, room=0):
+    return c.after + room <= c.before <= c.start
+
+
+eq_9_penalty.false(at=Named(odds=F(2), rate=16), true_at=Named(odds=F(2), rate=8))
+eq_9_penalty.proved(over=descent, of=falls, role=CONDITIONAL, wrong={"room": F(1, 100)}, lemma="Taylor")

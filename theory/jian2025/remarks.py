@@ -10,7 +10,7 @@ from theory.claim import FALSE, PROVED
 from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, ladder
 from theory.jian2025.corollary_2 import log_margin
 from theory.proof import POLICY, same, sqrt
-from theory.statement import claims_of
+from theory.statement import THERE_IS, claims_of
 
 claim = claims_of("jian2025")
 
@@ -48,7 +48,7 @@ direction.proved(wrong={"times": F(11, 10)})
 
 @claim("remark-1-kernel", "Remark 1 on Eqs. (2), (3): the neural tangent kernel can change over training steps", PROVED)
 def kernel_changes(w):
-    r"""\nabla\log\pi_w\cdot\nabla\log\pi_l\ \text{changes over training}
+    r"""\text{there are policies for which}\ \nabla\log\pi_w\cdot\nabla\log\pi_l\ \text{changes over training}
 
     Assumes: already for a log-linear policy, on the ladder at $e^\theta=1$ and $3$; there $\|g_w-g_l\|^2$ stays
     Proof: $g_y=\phi_y-E[\phi]$, and the mean moves with the policy; it cancels in $g_w-g_l=\phi_w-\phi_l$.
@@ -56,7 +56,9 @@ def kernel_changes(w):
     return w.after(2).wl != w.wl and w.after(2).dd == w.dd
 
 
-kernel_changes.evaluated([ladder(1), ladder(3)], wrong=lambda w: w.after(2).wl != w.wl and w.after(2).ww == w.ww)
+kernel_changes.evaluated(
+    [ladder(1), ladder(3)], meaning=THERE_IS, wrong=lambda w: w.after(2).wl != w.wl and w.after(2).ww == w.ww
+)
 
 
 @claim("remark-1-more", "Remark 1 on Eqs. (2), (3): a gradient term below 0", FALSE, "log-margin", "displacement-order")
@@ -116,7 +118,7 @@ def both_fall(w):
     return all(w.change(y) < 0 and w.exact_change(y, 9) < 0 for y in (w.chosen, w.rejected))
 
 
-both_fall.evaluated([BOTH_FALL], wrong=lambda w: both_fall(w) and w.D_w < w.D_l)
+both_fall.evaluated([BOTH_FALL], meaning=THERE_IS, wrong=lambda w: both_fall(w) and w.D_w < w.D_l)
 
 
 @claim("remark-3-order", "Remark 3 on Eq. (6), example", FALSE, "sign-table", "displacement-order")
@@ -210,8 +212,8 @@ log_margin_of_a_run.proved(of=log_margin, wrong={"cross": F(21, 10)})
 
 @claim("initialisation", "Section 2.3, key insight (1)", PROVED)
 def sensitive(policies):
-    r"""\text{the same pair and the same}\ z,\ \text{two initial policies:}\ \Delta_w>0\ \text{for one,}\ \Delta_w<0\
-    \text{for the other}
+    r"""\text{for the same pair and the same}\ z\ \text{there are two initial policies:}\ \Delta_w>0\ \text{for one,}\
+    \Delta_w<0\ \text{for the other}
 
     Assumes: both start at their reference, so that $z=0$; $z$ itself only changes the size of a step
     Proof: The ladder at $e^\theta=1/2$ and at $e^\theta=2$.
@@ -220,4 +222,6 @@ def sensitive(policies):
     return one.features == other.features and one.D_w > 0 > other.D_w
 
 
-sensitive.evaluated([(ladder(F(1, 2)), ladder(2))], wrong=lambda two: sensitive(two) and two[0].D_l > 0)
+sensitive.evaluated(
+    [(ladder(F(1, 2)), ladder(2))], meaning=THERE_IS, wrong=lambda two: sensitive(two) and two[0].D_l > 0
+)

@@ -10,7 +10,7 @@ from theory.claim import CONDITIONALLY, FALSE, FIRST_ORDER, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED, ORDER
 from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, curved_step, ladder
 from theory.jian2025.finite_step import residual
-from theory.proof import exp, log, over_responses, same, setting
+from theory.proof import Named, exp, log, over_responses, same, setting
 from theory.statement import claims_of
 from theory.worlds import World, dot
 
@@ -154,9 +154,10 @@ def finite_step_margin(bent):
 
 
 def of_a_log_linear_policy(case, times=1):
+    """Odds in the place of log-odds: their order is the same."""
     w, E = case
     v = w.after(E)
-    return v.p_w * w.p_l >= times * w.p_w * v.p_l
+    return finite_step_margin(Named(before=times * w.p_w / w.p_l, after=v.p_w / v.p_l))
 
 
 finite_step_margin.false(at=curved_step(-1, 0, 2), true_at=curved_step(-1, 0, F(1, 2)))

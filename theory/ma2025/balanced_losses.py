@@ -1,184 +1,192 @@
-"""Naive balanced DPO, Eq. 25: what is kept of DPO, and where training comes to rest.
-
-The losses are those of ``dynamics``, differentiated by autograd, so that a detached lambda is detached.
-"""
+"""Naive balanced DPO, Eq. (25): what is kept of DPO, and where training on two responses comes to rest."""
 
 from __future__ import annotations
 
-import math
+from fractions import Fraction as F
 from functools import partial
+from typing import Any
 
 import sympy as sp
 
-from dynamics.losses import DPO
-from dynamics.losses.as_printed import NaiveBDPOAsPrinted
-from dynamics.losses.base import PreferenceLoss
-from theory.claim import FALSE, MISPRINT, PROVED, claim
-from theory.evidence import ALSO, CORRECTED, Evidence, uniform
-from theory.ma2025.training import Pair, drift, gradient, naive, resting_points, version_2
-
-BOTH_KINDS = (False, True)  # asymmetric, symmetric
-LOG_PROBS = uniform(
-    chosen=(-4, -0.05), rejected=(-4, -0.05), reference_chosen=(-4, -0.05), reference_rejected=(-4, -0.05)
-)
-
-WITNESS = {"chosen": -1.0, "rejected": -1.7, "reference_chosen": -1.4, "reference_rejected": -1.4}
-NO_GAIN = {**WITNESS, "reference_chosen": -1.0}
+from theory.claim import CONDITIONALLY, FALSE, MISPRINT, PROVED
+from theory.evidence import CONDITIONAL, CORRECTED, FAILS
+from theory.ma2025.covariance import claim
+from theory.ma2025.decompositions import FROZEN, LOGS, naive as naive_margin, nbdpo_is_dpo_plus_sft, slopes
+from theory.ma2025.training import GRADIENT, HALF, Loss, Margin, drift, imbalance_ratio, naive, push, version_2
+from theory.proof import Named, exp, log, same, setting, world_of
+from theory.proof.family import Family
 
 
-@claim(
-    "ma2025.eq-25",
-    source="Eq. (25)",
-    says=r"-\log\sigma\Bigl(\beta\lambda\log\frac{\pi_w}{\mathrm{ref}_w}-\beta\log\Bigl(\frac{\pi_l}{\mathrm{ref}_l}"
-    r"-\beta(\lambda-1)\log\frac{\pi_w^{\mathrm{detached}}}{\mathrm{ref}_w}\Bigr)\Bigr)\ \text{has DPO's value}",
-    verdict=MISPRINT,
-    because=r"The parenthesis of the second logarithm closes too late. It must close after $\pi_l/\mathrm{ref}_l$: "
-    r"then the value is DPO's, the winner's gradient is $\lambda$ times DPO's and the loser's is DPO's.",
-    proof=r"$\lambda A-B-(\lambda-1)\,\mathrm{sg}[A]$ has the value $A-B$ and the slopes $(\lambda,-1)$.",
-)
-def eq_25(evidence: Evidence) -> None:
-    """To the letter the margin at the witness is 1.215 instead of 0.7."""
+@claim("eq-25", "Eq. (25)", MISPRINT, "nbdpo-is-dpo-plus-sft")
+def eq_25(case: Named) -> Any:
+    r"""-\log\sigma\Bigl(\beta\lambda\log\frac{\pi_w}{\mathrm{ref}_w}-\beta\log\Bigl(\frac{\pi_l}{\mathrm{ref}_l}
+    -\beta(\lambda-1)\log\frac{\pi_w^{\mathrm{detached}}}{\mathrm{ref}_w}\Bigr)\Bigr)\ \text{has DPO's value}
 
-    def statement(pair: Pair, loss: PreferenceLoss) -> bool:
-        value, chosen, rejected = gradient(loss, pair)
-        dpo_value, dpo_chosen, dpo_rejected = gradient(DPO(beta=1.0), pair)
-        ratio = 1 + min(max(pair["chosen"] - pair["rejected"], 0.0), 0.5)
-        found, expected = (value, chosen, rejected), (dpo_value, ratio * dpo_chosen, dpo_rejected)
-        return all(abs(a - b) <= 1e-12 for a, b in zip(found, expected, strict=True))
-
-    printed = NaiveBDPOAsPrinted(beta=1.0)
-    evidence.fails(
-        lambda pair: abs(gradient(printed, pair)[0] - gradient(DPO(beta=1.0), pair)[0]) <= 1e-12,
-        at=WITNESS,
-        control=NO_GAIN,
-    )
-    evidence.holds(
-        lambda pair: statement(pair, naive()),
-        LOG_PROBS,
-        control=lambda pair: statement(pair, version_2(detach=True)),
-        role=CORRECTED,
-        worlds=100,
-    )
+    Because: The parenthesis of the second logarithm closes too late; that is so in a machine conversion of the paper.
+    It must close after $\pi_l/\mathrm{ref}_l$: then the value is DPO's, the winner's gradient is $\lambda$ times DPO's
+    and the loser's is DPO's. To the letter the margin is 1.215 in the place of 0.7 at $\lambda=3/2$, $\beta=1$,
+    $\log\pi_w/\mathrm{ref}_w=2/5$, $\log\pi_l/\mathrm{ref}_l=-3/10$.
+    Proof: $\lambda A-B-(\lambda-1)\,\mathrm{sg}[A]$ has the value $A-B$ and the slopes $(\lambda,-1)$.
+    """
+    printed = case.ratio * case.gain - log(exp(case.loss) - (case.ratio - 1) * case.gain)
+    return printed == case.gain - case.loss
 
 
-@claim(
-    "ma2025.eq-25-live-ratio",
-    source="not in the paper; Eq. (25) with a lambda that is differentiated",
-    says=r"\nabla\bigl[\lambda A-B-(\lambda-1)\,\mathrm{sg}[A]\bigr]=\lambda\nabla A-\nabla B\ \text{for any}\ "
-    r"\lambda(\pi_w,\pi_l)",
-    verdict=PROVED,
-    proof=r"The two terms $\pm A\,\nabla\lambda$ cancel where $\mathrm{sg}[A]=A$: it does not matter whether "
-    r"$\lambda$ is detached.",
-)
-def live_ratio(evidence: Evidence) -> None:
-    """SymPy, for an arbitrary differentiable lambda; without the detached term it does matter."""
-    gain, loss, frozen = sp.symbols("A B A_frozen")
-    ratio = sp.Function("lambda")(gain, loss)
+NO_CHANGE = Named(ratio=F(3, 2), gain=F(0), loss=F(0))
+eq_25.false(at=Named(ratio=F(3, 2), gain=F(2, 5), loss=F(-3, 10)), true_at=NO_CHANGE)
+eq_25.rests_on(nbdpo_is_dpo_plus_sft, role=CORRECTED)
 
-    def slopes_are_detached(kept: int) -> bool:
-        f = ratio * gain - loss - kept * (ratio - 1) * frozen
-        along, across = (sp.diff(f, x).subs(frozen, gain) for x in (gain, loss))
-        return sp.simplify(along - ratio) == 0 and sp.simplify(across + 1) == 0
 
-    evidence.proves(
-        lambda: slopes_are_detached(kept=1), control=lambda: slopes_are_detached(kept=0), by="SymPy, any lambda"
-    )
+@claim("eq-25-live-ratio", "not in the paper; Eq. (25) with a lambda that is differentiated", PROVED)
+def live_ratio(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, ratio: Any, kept: int = 1) -> Any:
+    r"""\nabla\bigl[\lambda A-B-(\lambda-1)\,\mathrm{sg}[A]\bigr]=\lambda\nabla A-\nabla B\ \text{for any}\
+    \lambda(\pi_w,\pi_l)
+
+    Proof: The two terms $\pm A\,\nabla\lambda$ cancel where $\mathrm{sg}[A]=A$: it does not matter whether $\lambda$ is
+    detached.
+    """
+    gone = (1 - kept) * beta * (ratio(a, b) - 1) * (FROZEN[0] - ref_a)
+    of_w, of_l = slopes(naive_margin(a, b, ref_a, ref_b, beta, ratio(a, b)) + gone, a, b)
+    return same(of_w, beta * ratio(a, b)) & same(of_l, -beta)
+
+
+live_ratio.derived(symbols=LOGS | {"ratio": "function"}, wrong={"kept": 0})
+
+
+def push_of_naive(case: Named, symmetric: bool) -> Any:
+    """Return the push with a uniform reference, where kappa is p for DPO's margin log p / (1 - p)."""
+    x = log(case.p / (1 - case.p))
+    first, second = (Margin(y, imbalance_ratio(y, case.clip, symmetric=symmetric)[0], -1) for y in (x, -x))
+    return push(case.label, case.p, (case.p, first), (1 - case.p, second))
 
 
 @claim(
-    "ma2025.eq-25-optima",
-    source="Section 5.1, after Eq. (25): the same set of optimal solutions",
-    says=r"\text{DPO's optimum }\pi\propto\mathrm{ref}\,q^{1/\beta}\ \text{is a rest point of training with Eq. (25)}",
-    verdict=FALSE,
-    because="The values agree, so the minimisers do, but the update is no gradient of the value. At DPO's optimum "
-    r"the expected update is the sum over pairs of $P(1-P)[(\lambda_{12}-1)(e_1-\pi)+(\lambda_{21}-1)(e_2-\pi)]\ne "
-    r"0$: with two responses, $P=3/4$, clip 1/2, it is 3/128 (asymmetric) and 9/128 (symmetric).",
-    instead=("ma2025.eq-25-overshoots", "ma2025.nbdpo-is-dpo-plus-sft"),
+    "eq-25-optima",
+    "Section 5.1, after Eq. (25): the same set of optimal solutions",
+    FALSE,
+    "eq-25-overshoots",
+    "nbdpo-is-dpo-plus-sft",
 )
-def optima(evidence: Evidence) -> None:
-    """The optimum of DPO is left again, unless no response is preferred."""
+def optima(case: Named, expected: Any = 0) -> Any:
+    r"""\text{DPO's optimum }\pi\propto\mathrm{ref}\,q^{1/\beta}\ \text{is a rest point of training with Eq. (25)}
 
-    def rests(case: dict[str, float], symmetric: bool) -> bool:
-        optimum = math.log(case["label"] / (1 - case["label"]))
-        return abs(float(drift(naive(symmetric=symmetric), case["label"], optimum))) <= 1e-12
+    Because: The values agree, so the minimisers do, but the update is no gradient of the value. At DPO's optimum the
+    expected update is the sum over pairs of $P(1-P)[(\lambda_{12}-1)(e_1-\pi)+(\lambda_{21}-1)(e_2-\pi)]\ne 0$: with
+    two responses, $P=3/4$, clip 1/2, it is 3/128 (asymmetric) and 9/128 (symmetric).
+    """
+    return push_of_naive(Named(label=case.label, p=case.label, clip=HALF), case.symmetric) == expected
 
-    def update_is(*expected: float) -> bool:
-        found = (float(drift(naive(symmetric=kind), 0.75, math.log(3))) for kind in BOTH_KINDS)
-        return all(abs(a - b) <= 1e-14 for a, b in zip(found, expected, strict=True))
 
-    for kind in BOTH_KINDS:
-        evidence.fails(partial(rests, symmetric=kind), at={"label": 0.75}, control={"label": 0.5})
-    evidence.measures(
-        lambda: update_is(3 / 128, 9 / 128), control=lambda: update_is(3 / 128, 6 / 128), by="to 1e-14", role=ALSO
-    )
+for symmetric, pushed in ((False, F(3, 128)), (True, F(9, 128))):
+    at, even = (Named(label=label, symmetric=symmetric) for label in (F(3, 4), HALF))
+    optima.false(at=at, true_at=even)
+    optima.evaluated([at], of=partial(optima.predicate, expected=pushed), wrong=optima, also=True)
+
+
+# --- where training comes to rest ----------------------------------------------------------------------------------
+
+
+def kappa(p: Any, odds: int = -1) -> Any:
+    return same(1 / (1 + sp.exp(odds * sp.log(p / (1 - p)))), p)
+
+
+def with_ratio(*, symmetric: bool) -> Family:
+    """Return every label above 1/2, policy and clip."""
+
+    def training(numbers: Any) -> Named:
+        """Training on two responses."""
+        label, p = numbers.between("label", HALF, 1), numbers.between("p", 0, 1)
+        return Named(label=label, p=p, clip=numbers.positive("clip"), symmetric=symmetric)
+
+    return setting(f"1/2 < P < 1, 0 < p < 1, clip > 0; the {'' if symmetric else 'a'}symmetric ratio")(training)
+
+
+ASYMMETRIC, SYMMETRIC = with_ratio(symmetric=False), with_ratio(symmetric=True)
+
+
+@claim("eq-25-overshoots-from-half", "not in the paper; where naive bDPO with either ratio does not rest", PROVED)
+def from_half(case: Named, least: Any = HALF) -> Any:
+    r"""P>\tfrac12,\ \tfrac12\le\pi_1\le P\implies\Delta s_1>0
+
+    Assumes: two responses, uniform reference, $\beta=1$, naive bDPO with the asymmetric or the symmetric ratio
+    Proof: $\lambda_{12}\ge 1\ge\lambda_{21}$, and DPO's own update, with both equal to 1, is $P-\pi_1\ge 0$.
+    """
+    return case.p < least or case.p > case.label or push_of_naive(case, case.symmetric) > 0
+
+
+from_half.proved(over=SYMMETRIC, wrong={"least": F(2, 5)})
+from_half.proved(over=ASYMMETRIC, wrong=lambda case: case.p < HALF or push_of_naive(case, case.symmetric) > 0)
+from_half.derived(of=kappa, wrong={"odds": 1})
+from_half.derived(**GRADIENT)
 
 
 @claim(
-    "ma2025.eq-25-overshoots",
-    source="not in the paper; where naive bDPO comes to rest",
-    says=r"P>\tfrac12\implies\pi_1^{\mathrm{nb}}>P=\pi_1^{\mathrm{dpo}}",
-    assumes=r"two responses, uniform reference, $\beta=1$; $P$ is the probability that the first is preferred",
-    verdict=PROVED,
-    proof=r"At $\pi_1=P$ the update is $P(1-P)[(\lambda_{12}-1)(1-P)-(\lambda_{21}-1)P]$, and "
-    r"$\lambda_{12}>1\ge\lambda_{21}$. For $P=0.6,0.75,0.9$ and clip 1/2 it rests at 0.639, 0.770, 0.904 "
-    "(asymmetric) and 0.692, 0.818, 0.931 (symmetric); v2 at 0.624, 0.744, 0.881 and 0.680, 0.799, 0.916.",
+    "eq-25-overshoots", "not in the paper; where naive bDPO comes to rest", CONDITIONALLY, "eq-25-overshoots-from-half"
 )
-def overshoots(evidence: Evidence) -> None:
-    """The update at the label is positive; and the rest points to three digits."""
+def overshoots(case: Named, spare: Any = 0) -> Any:
+    r"""P>\tfrac12\implies\pi_1^{\mathrm{nb}}>P=\pi_1^{\mathrm{dpo}}\ \text{wherever training comes to rest}
 
-    def statement(case: dict[str, float], dpo: bool = False) -> bool:
-        label, clip = case["label"], case["clip"]
-        losses = [DPO(beta=1.0)] if dpo else [naive(clip, kind) for kind in BOTH_KINDS]
-        return all(float(drift(loss, label, math.log(label / (1 - label)))) > 1e-9 for loss in losses)
+    Assumes: two responses, uniform reference, $\beta=1$; $P$ is the probability that the first is preferred; the
+    asymmetric ratio
+    Because: With the symmetric ratio there can be a second rest point, below 1/2: at $P=0.501$ and clip 1/2 between
+    0.38 and 0.43. For $P=0.6,0.75,0.9$ and clip 1/2 training rests at 0.639, 0.770, 0.904 (asymmetric) and at 0.692,
+    0.818, 0.931 (symmetric); version 2 at 0.624, 0.744, 0.881 and 0.680, 0.799, 0.916.
+    Proof: At every $\pi_1\le P$ the update is positive. From 1/2 on $\lambda_{12}\ge 1=\lambda_{21}$; below, where
+    $\lambda_{12}=1$, $\lambda_{21}\le 1+\log u\le u$ with $u=(1-\pi_1)/\pi_1$.
+    """
+    return case.p > case.label + spare or push_of_naive(case, case.symmetric) > 0
 
-    def table_is(expected: dict[PreferenceLoss, tuple[float, ...]]) -> bool:
-        found = {loss: [resting_points(loss, label) for label in (0.6, 0.75, 0.9)] for loss in expected}
-        return all(
-            len(rest) == 1 and abs(rest[0] - p) <= 6e-4
-            for loss, row in expected.items()
-            for rest, p in zip(found[loss], row, strict=True)
-        )
 
-    rows: dict[PreferenceLoss, tuple[float, ...]] = {
-        DPO(beta=1.0): (0.6, 0.75, 0.9),
-        naive(): (0.639, 0.770, 0.904),
-        naive(symmetric=True): (0.692, 0.818, 0.931),
-        version_2(): (0.624, 0.744, 0.881),
-        version_2(symmetric=True): (0.680, 0.799, 0.916),
-    }
-    evidence.holds(
-        statement,
-        uniform(label=(0.51, 0.97), clip=(0.05, 2.0)),
-        control=lambda case: statement(case, dpo=True),
-        worlds=100,
-    )
-    evidence.measures(
-        lambda: table_is(rows),
-        control=lambda: table_is({naive(): rows[naive(symmetric=True)]}),
-        by="rest points to 6e-4, each the only one",
-    )
+def turns(loss: Loss, label: F, low: F, high: F) -> bool:
+    """Return whether the push changes from positive to negative, so that training rests in between."""
+    return drift(loss, label, low) > 0 > drift(loss, label, high)
+
+
+def second_rest_point(high: F = F(43, 100)) -> bool:
+    return turns(naive(symmetric=True), F(501, 1000), F(38, 100), high)
+
+
+LABELS = (F(6, 10), F(75, 100), F(9, 10))
+RESTS: dict[str, tuple[Loss, tuple[int, int, int]]] = {
+    "naive": (naive(), (639, 770, 904)),
+    "naive, symmetric": (naive(symmetric=True), (692, 818, 931)),
+    "version 2": (version_2(), (624, 744, 881)),
+    "version 2, symmetric": (version_2(symmetric=True), (680, 799, 916)),
+}
+
+
+def rests_at(shift: F = F(0)) -> bool:
+    """Return whether there is a rest point within 0.0006 of each place of the table."""
+    near, rows = F(6, 10000), RESTS.values()
+    places = [(loss, P, F(k, 1000) + shift) for loss, row in rows for P, k in zip(LABELS, row, strict=True)]
+    return all(turns(loss, P, place - near, place + near) for loss, P, place in places)
+
+
+overshoots.refuted(over=SYMMETRIC, unlike=from_half)
+overshoots.enclosed(of=second_rest_point, role=FAILS, wrong={"high": F(39, 100)}, lemma="intermediate value")
+overshoots.proved(over=ASYMMETRIC, role=CONDITIONAL, wrong={"spare": F(1, 10)})
+overshoots.derived(of=kappa, role=CONDITIONAL, wrong={"odds": 1})
+overshoots.derived(**GRADIENT, role=CONDITIONAL)
+overshoots.enclosed(of=rests_at, wrong={"shift": F(2, 1000)}, lemma="intermediate value", also=True)
 
 
 @claim(
-    "ma2025.eq-25-balancing-ratio",
-    source=r"Section 5.1, before Eq. (26): lambda proportional to pi_w / pi_l makes the gradient fully balanced",
-    says=r"\frac{\partial\mathcal L}{\partial\pi_w}+\frac{\partial\mathcal "
-    r"L}{\partial\pi_l}=0\iff\lambda=\frac{\pi_w}{\pi_l}",
-    assumes="probabilities taken as free coordinates, as the paper does",
-    verdict=PROVED,
-    proof=r"The partials are $-\beta(1-\kappa)\lambda/\pi_w$ and $\beta(1-\kappa)/\pi_l$. Proportional is not "
-    "enough: the constant must be 1.",
+    "eq-25-balancing-ratio",
+    "Section 5.1, before Eq. (26): lambda proportional to pi_w / pi_l makes the gradient fully balanced",
+    PROVED,
 )
-def balancing_ratio(evidence: Evidence) -> None:
-    """The only solution, by SymPy."""
-    chosen, rejected, ref_w, ref_l, ratio, frozen = sp.symbols("pi_w pi_l ref_w ref_l lambda A", positive=True)
+def balancing_ratio(case: Named, constant: Any = 1) -> Any:
+    r"""\frac{\partial\mathcal L}{\partial\pi_w}+\frac{\partial\mathcal
+    L}{\partial\pi_l}=0\iff\lambda=\frac{\pi_w}{\pi_l}
 
-    def only_solution(expected: sp.Expr) -> bool:
-        gain, loss = sp.log(chosen / ref_w), sp.log(rejected / ref_l)
-        margin = ratio * gain - loss - (ratio - 1) * frozen  # the outer derivative is common to both partials
-        balance = sp.diff(margin, chosen) + sp.diff(margin, rejected)
-        return [sp.simplify(a - expected) for a in sp.solve(balance, ratio)] == [0]
+    Assumes: probabilities taken as free coordinates, as the paper does
+    Proof: The partials are $-\beta(1-\kappa)\lambda/\pi_w$ and $\beta(1-\kappa)/\pi_l$. Proportional is not enough: the
+    constant must be 1.
+    """
+    balance = case.push * (-case.ratio / case.w + 1 / case.r)
+    return (balance == 0) == (case.ratio == constant * case.w / case.r)
 
-    evidence.proves(
-        lambda: only_solution(chosen / rejected), control=lambda: only_solution(2 * chosen / rejected), by="SymPy"
-    )
+
+free = dict.fromkeys(("w", "r", "push", "ratio"), "positive")
+balancing_ratio.proved(over=world_of("pi_w, pi_l, beta (1 - kappa), lambda > 0", **free), wrong={"constant": 2})
+balancing_ratio.rests_on(nbdpo_is_dpo_plus_sft)

@@ -11,16 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import TypeVar
 
 from dynamics.errors import InvalidArgument
-from theory.ma2025.duals import Dual, softmax, variables
 from theory.worlds import Rational, Vector, dot
 
-Number = TypeVar("Number", Fraction, Dual)
 
-
-def beats(a: Number, b: Number, power: int = 1) -> Number:
+def beats(a: Fraction, b: Fraction, power: int = 1) -> Fraction:
     """Return a^power / (a^power + b^power): sigma(power (log a - log b)).
 
     Example:
@@ -115,14 +111,13 @@ class Bandit:
 
     def free_partials(self, i: int, j: int) -> tuple[Fraction, Fraction]:
         """Return (dL/dpi_i, dL/dpi_j) of DPO's loss of the pair (i chosen, j rejected), probabilities taken as free."""
-        x, y = variables([self.p[i], self.p[j]])
-        chosen, rejected = beats(x / self.ref[i], y / self.ref[j], self.beta).log_slope
-        return -chosen, -rejected
+        push = self.beta * (1 - self.kappa(i, j))
+        return -push / self.p[i], push / self.p[j]
 
     def pair_logit_gradient(self, i: int, j: int) -> Vector:
-        """Return dL/ds of DPO's loss of one pair in the logits, by differentiating through the softmax."""
-        s = softmax(self.p)
-        return tuple(-a for a in beats(s[i] / self.ref[i], s[j] / self.ref[j], self.beta).log_slope)
+        """Return dL/ds of DPO's loss of one pair in the logits: opposite for the two responses, 0 for all others."""
+        push = self.beta * (1 - self.kappa(i, j))
+        return tuple(push * (int(y == j) - int(y == i)) for y in self.responses)
 
     @cached_property
     def logit_gradient(self) -> Vector:

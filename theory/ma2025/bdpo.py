@@ -1,213 +1,211 @@
-"""Balanced DPO, Eqs. 28-30: which labels it can fit, and Proposition 1 on the balance of its two partials."""
+"""Balanced DPO, Eqs. (28) to (30): which labels it can fit, and Proposition 1 on the balance of its two partials."""
 
 from __future__ import annotations
 
-import random
 from fractions import Fraction as F
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
-import mpmath
 import sympy as sp
-import torch
 
-from dynamics.losses import BDPO, DPO
-from theory.claim import PROVED, claim
-from theory.evidence import ALSO, Evidence
-from theory.ma2025.training import drift, resting_points
+from theory.claim import PROVED
+from theory.ma2025.balanced_losses import turns
+from theory.ma2025.covariance import claim
+from theory.ma2025.decompositions import FROZEN, LOGS, balanced, bdpo_effective_beta, bdpo_identity, slopes
+from theory.ma2025.training import bdpo, push
+from theory.proof import Named, log, same, setting, world_of
 
-# log-probabilities of policy and reference, symbolic; u and v are copies that no gradient sees
-A, B, REF_A, REF_B, FROZEN_A, FROZEN_B = sp.symbols("a b ref_w ref_l u v", negative=True)
-BETA = sp.symbols("beta", positive=True)
-
-
-def margin(detach: bool = False) -> sp.Expr:
-    """Return the margin f of Eqs. 28 and 29 in a = log pi_w, b = log pi_l and the reference's; beta in front."""
-    share = FROZEN_B / (FROZEN_A + FROZEN_B) if detach else B / (A + B)
-    return BETA * (share * (A - REF_A) - (1 - share) * (B - REF_B))
+two_shares = world_of("pi_w, pi_l between 0 and 1", w="share", r="share")
 
 
-def slopes(detach: bool) -> tuple[sp.Expr, sp.Expr]:
-    """Return df/da and df/db, the copies put back in."""
-    found = (sp.diff(margin(detach), x).subs({FROZEN_A: A, FROZEN_B: B}) for x in (A, B))
-    first, second = (sp.simplify(x) for x in found)
-    return first, second
+@claim("eq-29", "Eq. (29) and the sentence after it", PROVED)
+def eq_29(case: Named, share: Any = F(1, 2)) -> Any:
+    r"""\pi_w>\pi_l\implies\lambda_w=\frac{\log\pi_l}{\log\pi_w+\log\pi_l}>\tfrac12
+
+    Proof: Both logarithms are negative and $|\log\pi_l|>|\log\pi_w|$.
+    """
+    a, b = log(case.w), log(case.r)
+    return case.w <= case.r or b / (a + b) > share
 
 
-class Masses(NamedTuple):
-    """Probabilities of the chosen and the rejected response; they sum to at most 1."""
-
-    chosen: F
-    rejected: F
-
-    @property
-    def logs(self) -> tuple[mpmath.mpf, mpmath.mpf]:
-        """Return their logarithms."""
-        a, b = (mpmath.log(mpmath.mpf(p.numerator) / p.denominator) for p in self)
-        return a, b
+eq_29.proved(over=two_shares, wrong={"share": F(11, 20)})
 
 
-def masses(source: random.Random) -> Masses:
-    """Draw two responses of any probabilities; in a third of the cases nothing is left for others."""
-    top = source.choice((5, 40, 2000))
-    x, y, rest = source.randint(1, top), source.randint(1, top), source.choice((0, source.randint(1, 100), 10**6))
-    return Masses(F(x, x + y + rest), F(y, x + y + rest))
+# --- which labels it fits ------------------------------------------------------------------------------------------
 
 
-def chosen_ahead(source: random.Random) -> Masses:
-    """Draw two responses, the chosen one more probable."""
-    while True:
-        drawn = masses(source)
-        if drawn.chosen > drawn.rejected:
-            return drawn
-
-
-@claim(
-    "ma2025.eq-29",
-    source="Eq. (29) and the sentence after it",
-    says=r"\pi_w>\pi_l\implies\lambda_w=\frac{\log\pi_l}{\log\pi_w+\log\pi_l}>\tfrac12",
-    verdict=PROVED,
-    proof=r"Both logarithms are negative and $|\log\pi_l|>|\log\pi_w|$.",
+@setting(
+    "low = beta log ref_l < 0 < high = -beta log ref_w; r = log pi_l / log pi_w > 0, of two policies; any margin F"
 )
-def eq_29(evidence: Evidence) -> None:
-    """To 40 digits."""
-
-    def statement(case: Masses, than_its_mass: bool = False) -> bool:
-        with mpmath.workdps(40):
-            a, b = case.logs
-            mass = case.chosen / (case.chosen + case.rejected) if than_its_mass else F(1, 2)
-            return bool(b / (a + b) * mass.denominator > mass.numerator)
-
-    evidence.holds(statement, chosen_ahead, control=lambda case: statement(case, than_its_mass=True))
+def margins(numbers: Any) -> Named:
+    """Margins (low + r high) / (1 + r) of two policies."""
+    low, high, r = -numbers.positive("low"), numbers.positive("high"), numbers.positive("r")
+    f, further = ((low + s * high) / (1 + s) for s in (r, r + numbers.positive("more")))
+    return Named(low=low, high=high, r=r, f=f, further=further, F=numbers.real("F"))
 
 
-@claim(
-    "ma2025.bdpo-labels",
-    source="not in the paper; which label probabilities bDPO can fit",
-    says=r"\sigma(f)=P\ \text{has a solution}\iff\frac{\mathrm{ref}_l^\beta}{1+\mathrm{ref}_l^\beta}<P<"
-    r"\frac{1}{1+\mathrm{ref}_w^\beta}",
-    assumes="two responses; beyond the bounds the expected loss pushes one way at every policy, and the policy "
-    "collapses",
-    verdict=PROVED,
-    proof=r"$f$ increases with $\pi_w$ between the bounds of `ma2025.bdpo-identity`, and exchanging the two "
-    r"responses changes its sign, so that the expected loss is the logistic one in $f$. Uniform reference, "
-    r"$\beta=1$: $P=0.6$ gives $\pi_1=0.718$, every $P\ge 2/3$ gives $\pi_1=1$.",
-)
-def labels(evidence: Evidence) -> None:
-    """Rest points by autograd, lambda_w differentiated or not."""
+def takes_what_is_between(case: Named, top: Any = 1) -> Any:
+    """Return whether f rises with r, and takes the value F at an r > 0 exactly if F is between the bounds."""
+    inside = case.low < case.F and top * case.high > case.F
+    rises = case.low < case.f < case.further < case.high
+    return rises and (case.f != case.F or inside) and (not inside or (case.F - case.low) / (case.high - case.F) > 0)
 
-    def statement(detach: bool, labels: tuple[float, ...], fitted: tuple[bool, ...]) -> bool:
-        loss = BDPO(beta=1.0, detach=detach)
-        log_odds = torch.linspace(-8, 8, 161, dtype=torch.float64)
-        for label, fits in zip(labels, fitted, strict=True):
-            one_way = bool((drift(loss, label, log_odds) > 0).all())
-            if one_way == fits or len(resting_points(loss, label)) != fits:
-                return False
-        rest = resting_points(loss, 0.6)
-        return len(rest) == 1 and abs(rest[0] - 0.718) <= 6e-4
 
-    tried = (0.6, 0.62, 0.667, 0.75, 0.9)
-    for detach in (False, True):
-        evidence.measures(
-            partial(statement, detach, tried, (True, True, False, False, False)),
-            control=partial(statement, detach, tried, (True, True, False, True, False)),
-            by=f"autograd, lambda_w {'detached' if detach else 'differentiated'}, labels {tried}",
-        )
-    evidence.measures(
-        lambda: all(len(resting_points(DPO(beta=1.0), label)) == 1 for label in tried),
-        control=lambda: all(len(resting_points(BDPO(beta=1.0), label)) == 1 for label in tried),
-        by="DPO fits all of them",
-        role=ALSO,
-    )
+def solves(low: Any, high: Any, value: Any, times: int = 1) -> Any:
+    """The r at which f has a given value; and r runs from 0 to infinity as pi_w does from 0 to 1."""
+    r, p = (value - low) / (high - value), sp.Symbol("p", positive=True)
+    of_p = sp.log(1 - p) / sp.log(p)
+    ends = same(sp.limit(of_p, p, 0, "+"), 0) & same(sp.limit(1 / of_p, p, 1, "-"), 0)
+    return ends & same((low + times * r * high) / (1 + r), value)
+
+
+def pushes_to_the_label(
+    a: Any, b: Any, ref_a: Any, ref_b: Any, p: Any, label: Any, kappa: Any, detach: bool, sign: int = -1
+) -> Any:
+    """f is (low + r high) / (1 + r), minus that of the exchanged pair, and the push is a multiple of P - sigma(f)."""
+    m, n = bdpo(detach)(a, b, ref_a, ref_b), bdpo(detach)(b, a, ref_b, ref_a)
+    share = FROZEN[1] / sum(FROZEN) if detach else b / (a + b)
+    of_loss = slopes(balanced(a, b, ref_a, ref_b, 1, share), a, b)
+    found = same(m.f, (ref_b - b / a * ref_a) / (1 + b / a)) & same(n.f, sign * m.f)
+    found &= same(m.of_w, of_loss[0]) & same(m.of_l, of_loss[1])
+    pushed = push(label, p, (kappa, m), (1 - kappa, n))
+    return found & same(pushed, (label - kappa) * (m.of_w * (1 - p) - m.of_l * p))
+
+
+@claim("bdpo-labels", "not in the paper; which label probabilities bDPO can fit", PROVED)
+def labels(case: Named, times: Any = 1) -> Any:
+    r"""\sigma(f)=P\ \text{has a solution}\iff\frac{\mathrm{ref}_l^\beta}{1+\mathrm{ref}_l^\beta}<P<
+    \frac{1}{1+\mathrm{ref}_w^\beta}
+
+    Assumes: two responses; beyond the bounds the expected loss pushes one way at every policy, and the policy
+    collapses; $\lambda_w$ differentiated or not
+    Proof: $f$ rises with $r=\log\pi_l/\log\pi_w$ between the bounds of `ma2025.bdpo-identity`, and r runs from 0 to
+    infinity. Exchanging the two responses changes its sign, so that the expected loss is the logistic one in $f$, and
+    the push has the sign of $P-\sigma(f)$. Uniform reference, $\beta=1$: $P=0.6$ gives $\pi_1=0.718$, every $P\ge 2/3$
+    gives $\pi_1=1$.
+    """
+    odds = case.P / (1 - case.P)
+    between = case.of_l < odds < 1 / case.of_w
+    return between == (case.of_l / (1 + case.of_l) < case.P and times / (1 + case.of_w) > case.P)
+
+
+def rests_at(place: F = F(718, 1000)) -> bool:
+    return all(turns(bdpo(detach), F(6, 10), place - F(6, 10000), place + F(6, 10000)) for detach in (False, True))
+
+
+REFERENCE = "label P; ref_w^beta, ref_l^beta between 0 and 1"
+label_and_reference = world_of(REFERENCE, P="share", of_w="share", of_l="share")
+labels.proved(over=label_and_reference, wrong={"times": F(9, 10)})
+labels.proved(of=takes_what_is_between, over=margins, wrong={"top": F(11, 10)})
+labels.derived(of=solves, wrong={"times": 2}, lemma="intermediate value")
+for detach in (False, True):
+    labels.derived(of=partial(pushes_to_the_label, detach=detach), symbols=LOGS, wrong={"sign": 1})
+labels.rests_on(bdpo_identity, bdpo_effective_beta)
+labels.enclosed(of=rests_at, wrong={"place": F(720, 1000)}, lemma="intermediate value", also=True)
 
 
 # --- Proposition 1 -------------------------------------------------------------------------------------------------
 
 
-def ratio_is(detach: bool, at_reference: bool, power: int = 1) -> bool:
-    """Return whether the ratio of the free partials is -(pi_l log pi_l) / (pi_w log pi_w)."""
-    along, across = slopes(detach)
-    found = (along / sp.exp(A)) / (across / sp.exp(B))
-    if at_reference:
-        found = found.subs({REF_A: A, REF_B: B})
-    return sp.simplify(found + sp.exp(B - A) * (B / A) ** power) == 0
+def ratio(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, detach: bool) -> Any:
+    """Return the ratio of both partial derivatives by the probabilities, and the two by their logarithms."""
+    share = FROZEN[1] / sum(FROZEN) if detach else b / (a + b)
+    of_w, of_l = slopes(balanced(a, b, ref_a, ref_b, beta, share), a, b)
+    return (of_w / sp.exp(a)) / (of_l / sp.exp(b)), of_w, of_l
 
 
-@claim(
-    "ma2025.proposition-1",
-    source="Proposition 1, Eq. (30)",
-    says=r"\pi_\theta=\pi_{\mathrm{ref}}\implies\frac{\partial\mathcal L}{\partial\pi_w}\Big/"
-    r"\frac{\partial\mathcal L}{\partial\pi_l}=-\frac{\pi_l\log\pi_l}{\pi_w\log\pi_w}",
-    verdict=PROVED,
-    proof=r"At the reference $\partial f/\partial\log\pi_w=\beta\lambda_w$ and $\partial "
-    r"f/\partial\log\pi_l=-\beta(1-\lambda_w)$.",
+@claim("proposition-1", "Proposition 1, Eq. (30)", PROVED)
+def proposition_1(a: Any, b: Any, beta: Any, power: int = 1) -> Any:
+    r"""\pi_\theta=\pi_{\mathrm{ref}}\implies\frac{\partial\mathcal L}{\partial\pi_w}\Big/
+    \frac{\partial\mathcal L}{\partial\pi_l}=-\frac{\pi_l\log\pi_l}{\pi_w\log\pi_w}
+
+    Assumes: probabilities as free coordinates
+    Proof: At the reference $\partial f/\partial\log\pi_w=\beta\lambda_w$ and $\partial
+    f/\partial\log\pi_l=-\beta(1-\lambda_w)$.
+    """
+    ref_a, ref_b = sp.symbols("ref_a ref_b", negative=True)
+    found = ratio(a, b, ref_a, ref_b, beta, detach=False)[0].subs({ref_a: a, ref_b: b})
+    return same(found, -sp.exp(b - a) * (b / a) ** power)
+
+
+proposition_1.derived(symbols={"a": "negative", "b": "negative"}, wrong={"power": -1})
+
+
+@claim("proposition-1-everywhere", "not in the paper; Proposition 1 without its premise", PROVED)
+def everywhere(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, power: int = 1) -> Any:
+    r"""\frac{\partial\mathcal L}{\partial\pi_w}\Big/\frac{\partial\mathcal L}{\partial\pi_l}
+    =-\frac{\pi_l\log\pi_l}{\pi_w\log\pi_w}\quad\text{for every }\pi_\theta
+
+    Assumes: probabilities as free coordinates; $\lambda_w$ differentiated or not
+    Proof: With $\lambda_w$ differentiated both slopes carry the same factor
+    $\log(\mathrm{ref}_w\mathrm{ref}_l)/\log(\pi_w\pi_l)$; with $\lambda_w$ detached it is 1.
+    """
+    live, *of_live = ratio(a, b, ref_a, ref_b, beta, detach=False)
+    detached, *of_detached = ratio(a, b, ref_a, ref_b, beta, detach=True)
+    expected, factor = -sp.exp(b - a) * (b / a) ** power, (ref_a + ref_b) / (a + b)
+    common = same(of_live[0], factor * of_detached[0]) & same(of_live[1], factor * of_detached[1])
+    return common & same(live, expected) & same(detached, expected)
+
+
+everywhere.derived(symbols=LOGS, wrong={"power": 0})  # that of DPO, Eq. (2)
+
+
+@claim("proposition-1-balance", "Section 5.3, after Proposition 1: compared with Eq. (2), more balanced", PROVED)
+def more_balanced(case: Named, least: Any = 0) -> Any:
+    r"""\Bigl|\log\frac{\pi_l\log\pi_l}{\pi_w\log\pi_w}\Bigr|<\Bigl|\log\frac{\pi_l}{\pi_w}\Bigr|\quad(\pi_w\ne\pi_l)
+
+    Because: It may pass beyond balance: at $\pi_w=0.9,\pi_l=0.1$ the winner's gradient is 2.43 times the loser's,
+    where DPO has 1/9.
+    Proof: Exchanging the two changes both signs, so let $\pi_w>\pi_l$. With $a=\log\pi_w$, $b=\log\pi_l$ the left side
+    is $|b-a+\log(b/a)|$; it lies above $b-a$, as $b/a>1$, and below $a-b$ iff $\psi(\pi_l)<\psi(\pi_w)$ with
+    $\psi(p)=p^2\log(1/p)$. $\psi$ rises up to $e^{-1/2}>0.606$; for $\pi_w\ge 0.6$ it is compared at
+    $\pi_l\le 1-\pi_w\le 0.4$.
+    """
+    left, right = case.b - case.a + case.log_ratio, case.b - case.a
+    below = case.psi_l < case.psi_w  # of p^2 log(1 / p) > 0, in logarithms 2 b + log(-b) < 2 a + log(-a)
+    return not below or (abs(left) < abs(right) and left - right > least)
+
+
+@setting("b < a < 0, logarithms of pi_l < pi_w; log(-b) = log(-a) + log(b / a); log(b / a) > 0")
+def logarithms(numbers: Any) -> Named:
+    """Two probabilities by their logarithms."""
+    a, apart, log_ratio = -numbers.positive("a"), numbers.positive("apart"), numbers.positive("log_ratio")
+    b, of_a = a - apart, numbers.real("log_minus_a")
+    return Named(a=a, b=b, log_ratio=log_ratio, psi_w=2 * a + of_a, psi_l=2 * b + of_a + log_ratio)
+
+
+def rises(p: Any, times: Any = 2) -> Any:
+    return -times * log(p) - 1 > 0
+
+
+def larger_of_two(p: Any, times: Any = 1) -> Any:
+    return p * p * -log(p) > times * (1 - p) ** 2 * -log(1 - p)
+
+
+def near_one(s: Any, times: Any = 1) -> Any:
+    """Return the same for 1 - p = s^2, whose logarithm is 2 log s."""
+    t = s * s
+    return (1 - t) ** 2 * -log(1 - t) > times * t * t * -2 * log(s)
+
+
+lower_half = setting("0 < p < 1/2")(lambda numbers: numbers.between("p", 0, F(1, 2)))
+root = setting("0 < s < 1/3, the root of 1 - p")(lambda numbers: numbers.between("s", 0, F(1, 3)))
+
+
+def beyond(power: int = 1) -> bool:
+    """Return whether the winner's gradient is 2.43 times the loser's, to 0.01."""
+    w, r = F(9, 10), F(1, 10)
+    return abs(r * log(r) / (w * log(w)) ** power - F(243, 100)) < F(1, 100)
+
+
+more_balanced.proved(over=logarithms, wrong={"least": F(1, 10)})
+more_balanced.derived(
+    of=lambda p, twice=2: same(sp.diff(p**2 * sp.log(1 / p), p), p * (-twice * sp.log(p) - 1)),
+    wrong={"twice": 1},
+    lemma="monotone",
 )
-def proposition_1(evidence: Evidence) -> None:
-    """SymPy."""
-    evidence.proves(
-        lambda: ratio_is(detach=False, at_reference=True),
-        control=lambda: ratio_is(detach=False, at_reference=True, power=-1),
-        by="SymPy, probabilities as free coordinates",
-    )
-
-
-@claim(
-    "ma2025.proposition-1-everywhere",
-    source="not in the paper; Proposition 1 without its premise",
-    says=r"\frac{\partial\mathcal L}{\partial\pi_w}\Big/\frac{\partial\mathcal L}{\partial\pi_l}"
-    r"=-\frac{\pi_l\log\pi_l}{\pi_w\log\pi_w}\quad\text{for every }\pi_\theta",
-    verdict=PROVED,
-    proof=r"With $\lambda_w$ differentiated both slopes carry the same factor "
-    r"$\log(\mathrm{ref}_w\mathrm{ref}_l)/\log(\pi_w\pi_l)$; with $\lambda_w$ detached it is 1.",
-)
-def everywhere(evidence: Evidence) -> None:
-    """SymPy, lambda_w differentiated or detached; and the common factor."""
-
-    def factor_is(expected: sp.Expr) -> bool:
-        return all(sp.simplify(a / b - expected) == 0 for a, b in zip(slopes(False), slopes(True), strict=True))
-
-    for detach in (False, True):
-        evidence.proves(
-            partial(ratio_is, detach, at_reference=False),
-            control=partial(ratio_is, detach, at_reference=False, power=0),  # DPO's, Eq. (2)
-            by=f"SymPy, lambda_w {'detached' if detach else 'differentiated'}",
-        )
-    evidence.proves(
-        lambda: factor_is((REF_A + REF_B) / (A + B)), control=lambda: factor_is((REF_A + REF_B) / A), by="SymPy"
-    )
-
-
-@claim(
-    "ma2025.proposition-1-balance",
-    source="Section 5.3, after Proposition 1: compared with Eq. (2), more balanced",
-    says=r"\Bigl|\log\frac{\pi_l\log\pi_l}{\pi_w\log\pi_w}\Bigr|<\Bigl|\log\frac{\pi_l}{\pi_w}\Bigr|\quad(\pi_w\ne"
-    r"\pi_l)",
-    verdict=PROVED,
-    because=r"It may pass beyond balance: at $\pi_w=0.9,\pi_l=0.1$ the winner's gradient is 2.43 times the loser's, "
-    "where DPO has 1/9.",
-    proof=r"For $\pi_w>\pi_l$ the logarithm on the left lies above $\log(\pi_l/\pi_w)$, as $\log\pi_l/\log\pi_w>1$, "
-    r"and below $\log(\pi_w/\pi_l)$ iff $\psi(\pi_l)<\psi(\pi_w)$ with $\psi(p)=p^2\log(1/p)$, which holds for "
-    r"$\pi_w+\pi_l\le 1$.",
-)
-def more_balanced(evidence: Evidence) -> None:
-    """To 40 digits for probabilities that sum to at most 1."""
-
-    def left(case: Masses) -> mpmath.mpf:
-        a, b = case.logs
-        return b - a + mpmath.log(b / a)
-
-    def statement(case: Masses, share: F = F(1)) -> bool:
-        with mpmath.workdps(40):
-            a, b = case.logs
-            return case.chosen == case.rejected or bool(
-                abs(left(case)) * share.denominator < abs(b - a) * share.numerator
-            )
-
-    def not_beyond(case: Masses) -> bool:
-        with mpmath.workdps(40):
-            a, b = case.logs
-            return bool(left(case) * (b - a) >= 0)
-
-    nine = Masses(F(9, 10), F(1, 10))
-    evidence.holds(statement, masses, control=lambda case: statement(case, share=F(9, 10)))
-    evidence.fails(not_beyond, at=nine, control=nine._replace(chosen=F(2, 10)), role=ALSO)
+more_balanced.proved(of=rises, over=lower_half, wrong={"times": 1})
+more_balanced.enclosed(F(1, 2), F(606, 1000), of=rises, wrong={"times": 1})
+more_balanced.enclosed(F(6, 10), F(9, 10), of=larger_of_two, wrong={"times": F(13, 10)})
+more_balanced.proved(of=near_one, over=root, wrong={"times": 4})
+more_balanced.enclosed(of=beyond, wrong={"power": 0}, also=True)

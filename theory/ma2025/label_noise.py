@@ -7,18 +7,15 @@ antisymmetric in the pair, the conclusion turns round.
 from __future__ import annotations
 
 import itertools
-import random
-from dataclasses import dataclass
 from fractions import Fraction as F
+from typing import Any, NamedTuple
 
-import sympy as sp
-
-from theory.claim import CONDITIONALLY, EMPTY, FALSE, MISPRINT, PROVED, claim
-from theory.evidence import ALSO, CORRECTED, VACUOUS, Evidence
-from theory.ma2025.bandits import Bandit, beats
-from theory.ma2025.concentration import any_utility
-from theory.ma2025.covariance import covariance, mean, times
-from theory.worlds import Vector
+from theory.claim import CONDITIONALLY, EMPTY, FALSE, MISPRINT, PROVED
+from theory.evidence import CONDITIONAL, CORRECTED, VACUOUS
+from theory.ma2025.bandits import Bandit
+from theory.ma2025.concentration import var
+from theory.ma2025.covariance import claim, covariance, mean, times
+from theory.proof import Named, over_responses, same, setting, world_of
 
 Noise = tuple[tuple[F, F], ...]  # (value, probability) of every outcome
 
@@ -26,133 +23,68 @@ Noise = tuple[tuple[F, F], ...]  # (value, probability) of every outcome
 # --- what is perturbed ---------------------------------------------------------------------------------------------
 
 
-def rewards(source: random.Random) -> tuple[int, int]:
-    """Draw two rewards, in units of log 2."""
-    return source.randint(-6, 6), source.randint(-6, 6)
+@claim("theorem-5-preference", "Theorem 5, its first formula", MISPRINT)
+def preference(case: Named) -> Any:
+    r"""P(y_i\succ y_j)=\frac{r_i^*}{r_i^*+r_j^*}
+
+    Because: Rewards may be negative, and only their differences matter: the formula leaves $[0,1]$ and changes under
+    $r\mapsto r+c$. Everywhere else the paper has $e^{r^*}$.
+    Proof: $e^{r_i}/(e^{r_i}+e^{r_j})=\sigma(r_i-r_j)$.
+    """
+    p = case.a / (case.a + case.b)
+    return 0 <= p <= 1 and p == (case.a + case.c) / (case.a + case.b + 2 * case.c)
 
 
-def as_printed(a: int, b: int) -> F | None:
-    """Return r_i / (r_i + r_j), the probability as printed; None where it has no value."""
-    return F(a, a + b) if a + b else None
+def of_exponentials(case: Named, power: int = 1) -> Any:
+    """With a, b, c the exponentials of the rewards and of the constant."""
+    p = case.a / (case.a + case.b)
+    return 0 <= p <= 1 and p == case.c * case.a / (case.c * case.a + case.c**power * case.b)
 
 
-def bradley_terry(a: int, b: int) -> F:
-    """Return e^{r_i} / (e^{r_i} + e^{r_j}) for rewards in units of log 2."""
-    return beats(F(2) ** a, F(2) ** b)
+exponentials = world_of("e^r and e^c > 0", a="positive", b="positive", c="positive")
+preference.false(at=Named(a=F(1), b=F(-2), c=F(1)), true_at=Named(a=F(3), b=F(3), c=F(1)))
+preference.proved(of=of_exponentials, over=exponentials, role=CORRECTED, wrong={"power": 2})
 
 
-@claim(
-    "ma2025.theorem-5-preference",
-    source="Theorem 5, its first formula",
-    says=r"P(y_i\succ y_j)=\frac{r_i^*}{r_i^*+r_j^*}",
-    verdict=MISPRINT,
-    because=r"Rewards may be negative, and only their differences matter: the formula leaves $[0,1]$ and changes "
-    r"under $r\mapsto r+c$. Everywhere else the paper has $e^{r^*}$.",
-    proof=r"$e^{r_i}/(e^{r_i}+e^{r_j})=\sigma(r_i-r_j)$.",
+@claim("theorem-5-noise", "Theorem 5, the noise that it assumes", EMPTY, "theorem-5-antisymmetric")
+def noise_of_one_index(e: Named, pairs: int = 3) -> Any:
+    r"""P(y_i\succ y_j)=P^*(y_i\succ y_j)+\epsilon_i\quad\text{for every sample}
+
+    Assumes: a set of three or more responses, all pairs of which are compared
+    Because: $P(y_i\succ y_j)+P(y_j\succ y_i)=1$ asks for $\epsilon_i+\epsilon_j=0$ for every pair; any three responses
+    then have $\epsilon=0$. A noise that labels can carry has two indices, $\epsilon_{ij}=-\epsilon_{ji}$.
+    """
+    conditions = (e.i + e.j == 0, e.i + e.k == 0, e.j + e.k == 0)
+    return not all(conditions[:pairs]) or e.i == e.j == e.k == 0
+
+
+noise_of_one_index.proved(
+    over=world_of("the noise of any three responses", i="real", j="real", k="real"), role=VACUOUS, wrong={"pairs": 2}
 )
-def preference(evidence: Evidence) -> None:
-    """Rewards 1 and -2 have "probability" -1."""
-
-    def statement(pair: tuple[int, int], exponential: bool = False) -> bool:
-        link = bradley_terry if exponential else as_printed
-        a, b = pair
-        p, shifted = link(a, b), link(a + 1, b + 1)
-        return p is not None and 0 <= p <= 1 and p == shifted
-
-    evidence.fails(statement, at=(1, -2), control=(3, 3))
-    evidence.holds(lambda pair: statement(pair, exponential=True), rewards, control=statement, role=CORRECTED)
-
-
-@claim(
-    "ma2025.theorem-5-noise",
-    source="Theorem 5, the noise that it assumes",
-    says=r"P(y_i\succ y_j)=P^*(y_i\succ y_j)+\epsilon_i\quad\text{for every sample}",
-    assumes="a set of three or more responses, all pairs of which are compared",
-    verdict=EMPTY,
-    because=r"$P(y_i\succ y_j)+P(y_j\succ y_i)=1$ asks for $\epsilon_i+\epsilon_j=0$ for every pair; with three "
-    r"responses that leaves $\epsilon=0$ only. A noise that labels can carry has two indices, "
-    r"$\epsilon_{ij}=-\epsilon_{ji}$.",
-    instead="ma2025.theorem-5-antisymmetric",
-)
-def noise_of_one_index(evidence: Evidence) -> None:
-    """The conditions on eps have the full rank n for n = 3, ..., 7, and rank 1 for n = 2."""
-
-    def only_zero(n: int) -> bool:
-        rows = [[int(k in pair) for k in range(n)] for pair in itertools.combinations(range(n), 2)]
-        return not sp.Matrix(rows).nullspace()
-
-    evidence.proves(
-        lambda: all(only_zero(n) for n in range(3, 8)),
-        control=lambda: only_zero(2),
-        by="null space of the conditions eps_i + eps_j = 0, exact, 3 to 7 responses",
-        role=VACUOUS,
-    )
 
 
 # --- Eq. (22) ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class NoisyData:
-    """A bandit, a noise added to each w_i, and the subset A_0 over which variances are taken.
-
-    Attributes:
-        world: gives w* and p.
-        noise: distribution of the noise of each response; a single outcome is a noise that has been drawn already.
-        subset: indices of A_0.
-    """
+class NoisyData(NamedTuple):
+    """A bandit, the noise added to each w_i (one outcome: already drawn), and the indices of A_0."""
 
     world: Bandit
     noise: tuple[Noise, ...]
     subset: tuple[int, ...]
+
+    @property
+    def square(self) -> F:
+        """Return E[p^2] over all responses."""
+        return mean(times(self.world.p, self.world.p))
 
     def excess(self, power: int) -> F:
         """Return Var[w p^power] - Var[w* p^power], over responses of A_0 and their noise."""
         w, p = self.world.fitness, self.world.p
         outcomes = [(i, e, chance) for i in self.subset for e, chance in self.noise[i]]
         chances = [chance for _, _, chance in outcomes]
-        noisy = [(w[i] + e) * p[i] ** power for i, e, _ in outcomes]
-        clean = [w[i] * p[i] ** power for i, _, _ in outcomes]
+        noisy, clean = ([(w[i] + c * e) * p[i] ** power for i, e, _ in outcomes] for c in (1, 0))
         return covariance(noisy, noisy, chances) - covariance(clean, clean, chances)
-
-    def mean_square(self, indices: tuple[int, ...]) -> F:
-        """Return E[p^2] over these responses."""
-        return mean([self.world.p[i] ** 2 for i in indices])
-
-    @property
-    def everything(self) -> tuple[int, ...]:
-        """Return the indices of A."""
-        return tuple(self.world.responses)
-
-    @property
-    def is_even(self) -> bool:
-        """Return whether the noise has mean 0 and the same variance at every response."""
-        means = {sum(e * chance for e, chance in noise) for noise in self.noise}
-        variances = {sum(e * e * chance for e, chance in noise) for noise in self.noise}
-        return means == {0} and len(variances) == 1
-
-
-def noisy_data(source: random.Random) -> NoisyData:
-    """Draw a noise with two outcomes for each response, half the time of one variance, and a subset with (21)."""
-    world = any_utility(source)
-    n = len(world.p)
-    common = F(source.randint(1, 4), 100) if source.random() < 0.5 else None
-    noise = []
-    for _ in range(n):
-        up = F(source.randint(1, 9), 30)
-        down = (common or F(source.randint(1, 4), 100)) / up  # the variance is up x down
-        noise.append(((up, down / (up + down)), (-down, up / (up + down))))
-    chosen = tuple(i for i in range(n) if source.random() < 0.5)
-    rest = tuple(i for i in range(n) if i not in chosen)
-    data = NoisyData(world, tuple(noise), chosen or rest)
-    if data.mean_square(data.subset) < data.mean_square(data.everything):
-        data = NoisyData(world, data.noise, rest)  # the complement of a subset below the mean is above it
-    return data if source.random() < 0.75 else NoisyData(world, data.noise, data.everything)
-
-
-def eq_22(data: NoisyData) -> bool:
-    """Return whether (Var[w] - Var[w*]) E_A[p^2] <= Var[w p] - Var[w* p]."""
-    return data.excess(0) * data.mean_square(data.everything) <= data.excess(1)
 
 
 QUARTERS = Bandit.of([3, 1], q=[1, 1])
@@ -160,162 +92,156 @@ FLIP: Noise = ((F(1, 8), F(1, 2)), (F(-1, 8), F(1, 2)))
 EVEN = NoisyData(QUARTERS, (FLIP, FLIP), (0, 1))
 DRAWN = NoisyData(QUARTERS, (((F(-1, 8), F(1)),), ((F(1, 8), F(1)),)), (0, 1))
 UNEVEN = NoisyData(QUARTERS, (((F(0), F(1)),), ((F(1), F(1, 2)), (F(-1), F(1, 2)))), (0, 1))
-OUTSIDE_21 = NoisyData(QUARTERS, (FLIP, FLIP), (1,))
+
+
+def moments_of_noise(y: Any, scale: int = 1) -> Any:
+    """A noise e of mean 0 adds its variance, whatever it is added to; q is the probability of an outcome."""
+    x, d = y.one("x").e, y.one("d").e
+    square = same(y.sum(y.q * (x + d * y.e) ** 2), x**2 + scale * d**2 * y.sum(y.q * y.e**2))
+    return square & same(y.sum(y.q * (x + d * y.e)), x)
+
+
+OUTCOMES = over_responses(q="probability", e="centred")
+RESPONSES = over_responses(p="any", w="any")
+
+
+@claim("theorem-5-equality", "Theorem 5 with the whole response set, which the text after it recalls", PROVED)
+def equality(y: Any, kept: int = 1) -> Any:
+    r"""\mathcal A_0=\mathcal A\implies(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E[p^2]
+    =\mathrm{Var}[wp]-\mathrm{Var}[w^*p]
+
+    Assumes: as the proof of Theorem 5 has it: variances also over the noise, of mean 0 and even variance
+    Proof: With $\mathbb E[\epsilon]=0$ and $\mathbb E[\epsilon^2]=v$ at every response of a set the two differences are
+    $v$ and $v\,\mathbb E[p^2]$: after normalisation the noise disturbs $w$ and $wp$ alike.
+    """
+    n, v = y.sum(1 + 0 * y.p), y.one("v").w ** 2
+    for_w = y.sum(y.w**2 + v) / n - (y.sum(y.w) / n) ** 2 - var(y, y.w)
+    for_wp = y.sum((y.w**2 + v) * y.p**2) / n - (y.sum(y.w * y.p) / n) ** 2 - var(y, y.w * y.p)
+    return same(for_w, v) & same(for_wp, kept * v * y.sum(y.p**2) / n)
+
+
+equality.derived(sums=RESPONSES, wrong={"kept": 2})
+equality.derived(of=moments_of_noise, sums=OUTCOMES, wrong={"scale": 2})
 
 
 @claim(
-    "ma2025.theorem-5",
-    source="Theorem 5, Eq. (22); proof, Eqs. (67)-(71)",
-    says=r"(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E_{\mathcal A}[p^2]"
-    r"\le\mathrm{Var}[wp]-\mathrm{Var}[w^*p]",
-    assumes="Eq. (21); moreover, the variances are also over the noise, which has mean 0 and the same variance at "
-    "every response",
-    verdict=CONDITIONALLY,
-    because=r"The theorem takes variances over $y_i\sim\mathcal A_0$ alone: with $\epsilon=(-1/8,1/8)$ the left side "
-    "is 25/1024, the right one 20/1024. Noise of unequal variance breaks it too. What is left, Eq. (21) times the "
-    r"variance of the noise, is an equality for $\mathcal A_0=\mathcal A$.",
-    instead=("ma2025.theorem-5-equality", "ma2025.theorem-5-antisymmetric"),
-    proof=r"Then the left side is $\mathbb E[\epsilon^2]\,\mathbb E_{\mathcal A}[p^2]$ and the right one $\mathbb "
-    r"E[\epsilon^2]\,\mathbb E_{\mathcal A_0}[p^2]$.",
+    "theorem-5",
+    "Theorem 5, Eqs. (21), (22); proof, Eqs. (67)-(71)",
+    CONDITIONALLY,
+    "theorem-5-equality",
+    "theorem-5-antisymmetric",
 )
-def theorem_5(evidence: Evidence) -> None:
-    """False for a noise already drawn and for uneven noise; true, given (21), for an even one."""
-    evidence.fails(eq_22, at=DRAWN, control=EVEN)
-    evidence.fails(eq_22, at=UNEVEN, control=EVEN)
-    evidence.fails(eq_22, at=OUTSIDE_21, control=EVEN, role=ALSO)
-    evidence.holds(
-        eq_22,
-        noisy_data,
-        given=lambda data: data.is_even,
-        control=lambda data: data.excess(0) * data.mean_square(data.everything) < data.excess(1),
-    )
+def theorem_5(data: Any, times: Any = 1) -> Any:
+    r"""(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E_{\mathcal A}[p^2]
+    \le\mathrm{Var}[wp]-\mathrm{Var}[w^*p]
+
+    Assumes: Eq. (21); moreover, the variances are also over the noise, which has mean 0 and the same variance at every
+    response
+    Because: The theorem takes variances over $y_i\sim\mathcal A_0$ alone: with $\epsilon=(-1/8,1/8)$ the left side is
+    25/1024, the right one 20/1024. Noise of unequal variance breaks it too. What is left, Eq. (21) times the variance
+    of the noise, is an equality for $\mathcal A_0=\mathcal A$.
+    Proof: Then the left side is $\mathbb E[\epsilon^2]\,\mathbb E_{\mathcal A}[p^2]$ and the right one $\mathbb
+    E[\epsilon^2]\,\mathbb E_{\mathcal A_0}[p^2]$.
+    """
+    return times * data.excess(0) * data.square <= data.excess(1)
 
 
-@claim(
-    "ma2025.theorem-5-equality",
-    source=r"Theorem 5 with the whole response set, which the text after it recalls",
-    says=r"\mathcal A_0=\mathcal A\implies(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E[p^2]"
-    r"=\mathrm{Var}[wp]-\mathrm{Var}[w^*p]",
-    assumes="as the proof of Theorem 5 has it: variances also over the noise, of mean 0 and even variance",
-    verdict=PROVED,
-    proof=r"Both sides are $\mathbb E[\epsilon^2]\,\mathbb E_{\mathcal A}[p^2]$: after normalisation the noise "
-    r"disturbs $w$ and $wp$ alike.",
-)
-def equality(evidence: Evidence) -> None:
-    """On the whole set neither method has the advantage."""
+@setting("even noise of variance v > 0: the excesses are v and v E_{A_0}[p^2]; E_{A_0}[p^2] >= E_A[p^2] > 0")
+def even_noise(numbers: Any) -> Named:
+    """Even noise and a subset with Eq. (21)."""
+    v, square = numbers.positive("v"), numbers.positive("square")
+    in_subset = numbers.at_least("in_subset", square)
+    return Named(excess=lambda power: v * in_subset**power, square=square)
 
-    def equal(data: NoisyData) -> bool:
-        return data.excess(0) * data.mean_square(data.everything) == data.excess(1)
 
-    def on_the_whole_set(data: NoisyData) -> bool:
-        return equal(NoisyData(data.world, data.noise, data.everything))
-
-    evidence.holds(lambda data: not data.is_even or on_the_whole_set(data), noisy_data, control=on_the_whole_set)
-    evidence.holds(
-        lambda data: data.subset != data.everything or not data.is_even or equal(data),
-        noisy_data,
-        control=lambda data: not data.is_even or equal(data),
-    )
+theorem_5.false(at=DRAWN, true_at=EVEN).false(at=UNEVEN, true_at=EVEN)
+theorem_5.rests_on(equality, role=CONDITIONAL)
+theorem_5.proved(over=even_noise, role=CONDITIONAL, wrong={"times": F(11, 10)})
+theorem_5.false(at=EVEN._replace(subset=(1,)), true_at=EVEN, also=True)  # Eq. (21) is used
 
 
 # --- noise that labels can carry -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class FlippedLabels:
-    """Antisymmetric noise: every P(i beats j) is moved by +size or -size, P(j beats i) the other way, independently.
-
-    Attributes:
-        world: gives w* and p.
-        size: how far a preference is moved.
-    """
+class FlippedLabels(NamedTuple):
+    """Every P(i beats j) is moved by +size or -size, P(j beats i) the other way, independently of other pairs."""
 
     world: Bandit
     size: F
 
-    def __str__(self) -> str:
-        """Return the bandit and the size."""
-        return f"{self.world}, noise +-{self.size}"
-
-    def mean_excess(self, power: int) -> F:
-        """Return the mean over the noise of Var_i[w p^power] - Var_i[w* p^power], by going through all signs."""
-        n = len(self.world.p)
-        pairs = list(itertools.combinations(range(n), 2))
-        scale = [p**power for p in self.world.p]
-        clean = times(self.world.fitness, scale)
-        total = F(0)
-        for signs in itertools.product((-1, 1), repeat=len(pairs)):
-            sums = [0] * n
-            for (i, j), sign in zip(pairs, signs, strict=True):
-                sums[i] += sign
-                sums[j] -= sign
-            noisy = [c + self.size * k * a for c, k, a in zip(clean, sums, scale, strict=True)]
-            total += covariance(noisy, noisy)
-        return total / 2 ** len(pairs) - covariance(clean, clean)
-
     @property
     def advantage(self) -> F:
-        """Return the right side of Eq. (22) minus its left side, in the mean over the noise; A_0 = A.
+        """Return the right side of Eq. (22) minus its left one, in the mean over all signs of the noise; A_0 = A.
 
         Example:
             >>> FlippedLabels(QUARTERS, F(1, 8)).advantage
             Fraction(-1, 1024)
         """
-        p: Vector = self.world.p
-        return self.mean_excess(1) - self.mean_excess(0) * mean(times(p, p))
+        w = self.world.fitness
+        pairs = list(itertools.combinations(self.world.responses, 2))
+        total = F(0)
+        for signs in itertools.product((-1, 1), repeat=len(pairs)):
+            moved = list(w)
+            for (i, j), sign in zip(pairs, signs, strict=True):
+                moved[i], moved[j] = moved[i] + sign * self.size, moved[j] - sign * self.size
+            drawn = NoisyData(self.world, tuple(((a - b, F(1)),) for a, b in zip(moved, w, strict=True)), ())
+            drawn = drawn._replace(subset=tuple(self.world.responses))
+            total += drawn.excess(1) - drawn.excess(0) * drawn.square
+        return total / 2 ** len(pairs)
 
 
-def flipped_labels(source: random.Random) -> FlippedLabels:
-    """Draw antisymmetric noise over 2 or 3 responses."""
-    n = source.randint(2, 3)
-    p, q = ([source.randint(1, 9) for _ in range(n)] for _ in range(2))
-    return FlippedLabels(Bandit.of(p, q), F(1, source.randint(8, 99)))
+@claim("theorem-5-antisymmetric", "not in the paper; Eq. (22) with noise that labels can carry", PROVED)
+def antisymmetric(y: Any, spread: int = 1) -> Any:
+    r"""\mathbb E_\epsilon\bigl[\mathrm{Var}[wp]-\mathrm{Var}[w^*p]
+    -(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E[p^2]\bigr]=-v\,\mathrm{Var}[p]\le 0
+
+    Assumes: $\epsilon_{ij}=-\epsilon_{ji}$ of mean 0 and variance $v$, independent between pairs; $\mathcal
+    A_0=\mathcal A$; variances over $y_i$ as printed
+    Proof: $e_i=\sum_j\epsilon_{ij}$ has variance $(n-1)v$, and $\sum_ie_i=0$, so that $\mathbb
+    E\mathrm{Var}_i[e]=(n-1)v$. $\sum_ie_ip_i$ is the sum of $\epsilon_{ij}(p_i-p_j)$ over pairs, with the variance
+    $v\sum(p_i-p_j)^2=v\,(n\sum p_i^2-(\sum p_i)^2)$, by induction on n; and $\mathbb E[e_i]=0$ removes all terms in w.
+    """
+    n, first, square = y.sum(1 + 0 * y.p), y.sum(y.p), y.sum(y.p**2)
+    for_w, of_sum = (n - 1), n * square - first**2  # in units of v
+    for_wp = (n - 1) * square / n - of_sum / n**2
+    return same(for_wp - for_w * square / n, -spread * var(y, y.p))
+
+
+def one_more_response(y: Any, times: int = 1) -> Any:
+    """A new response adds the squares of its distances to n sum p^2 - (sum p)^2."""
+    new, n, first, square = y.one("new").p, y.sum(1 + 0 * y.p), y.sum(y.p), y.sum(y.p**2)
+    after = (n + 1) * (square + new**2) - (first + new) ** 2
+    return same(times * y.sum((new - y.p) ** 2), after - (n * square - first**2))
+
+
+def at(data: FlippedLabels, centred: bool = True) -> bool:
+    p = data.world.p
+    return data.advantage == -(data.size**2) * (covariance(p, p) if centred else mean(times(p, p)))
 
 
 FOUR = FlippedLabels(Bandit.of([4, 3, 2, 1], q=[1, 2, 1, 3]), F(1, 16))
+antisymmetric.derived(sums=RESPONSES, wrong={"spread": 2})
+antisymmetric.derived(of=one_more_response, sums=RESPONSES, wrong={"times": 2})
+antisymmetric.derived(of=moments_of_noise, sums=OUTCOMES, wrong={"scale": 2})
+antisymmetric.evaluated([FOUR], of=at, wrong={"centred": False}, also=True)  # all 64 patterns of signs
 
 
 @claim(
-    "ma2025.theorem-5-antisymmetric",
-    source="not in the paper; Eq. (22) with noise that labels can carry",
-    says=r"\mathbb E_\epsilon\bigl[\mathrm{Var}[wp]-\mathrm{Var}[w^*p]"
-    r"-(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E[p^2]\bigr]=-v\,\mathrm{Var}[p]\le 0",
-    assumes=r"$\epsilon_{ij}=-\epsilon_{ji}$ of mean 0 and variance $v$, independent between pairs; $\mathcal "
-    r"A_0=\mathcal A$; variances over $y_i$ as printed",
-    verdict=PROVED,
-    proof=r"$e_i=\sum_j\epsilon_{ij}$ has variance $(n-1)v$, and $\mathbb E[e_ie_j]=-v$. Hence $\mathbb "
-    r"E\mathrm{Var}_i[e]=(n-1)v$, as $\sum_ie_i=0$, while $\mathbb "
-    r"E[(\sum_ie_ip_i)^2]/n^2=v\mathrm{Var}[p]$.",
+    "theorem-5-data-quality",
+    "Section 4.3.2, after Theorem 5: the concentration is better kept by the balanced loss",
+    FALSE,
+    "theorem-5-antisymmetric",
 )
-def antisymmetric(evidence: Evidence) -> None:
-    """All sign patterns of the noise, summed exactly, for 2, 3 and 4 responses."""
+def data_quality(data: FlippedLabels) -> bool:
+    r"""\mathbb E_\epsilon\bigl[(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E[p^2]\bigr]
+    \le\mathbb E_\epsilon\bigl[\mathrm{Var}[wp]-\mathrm{Var}[w^*p]\bigr]
 
-    def statement(data: FlippedLabels, centred: bool = True) -> bool:
-        p = data.world.p
-        spread = covariance(p, p) if centred else mean(times(p, p))
-        return data.advantage == -(data.size**2) * spread
-
-    evidence.holds(statement, flipped_labels, control=lambda data: statement(data, centred=False), worlds=200)
-    evidence.proves(
-        lambda: statement(FOUR), control=lambda: statement(FOUR, centred=False), by="64 sign patterns of 4 responses"
-    )
+    Assumes: $\epsilon_{ij}=-\epsilon_{ji}$, $\mathcal A_0=\mathcal A$
+    Because: With noise that labels can carry, the difference is $-v\mathrm{Var}[p]$: the opposite inequality, for every
+    policy that is not uniform. With $p=(3/4,1/4)$ and labels moved by 1/8 either way, 5/1024 against 4/1024.
+    """
+    return data.advantage >= 0
 
 
-@claim(
-    "ma2025.theorem-5-data-quality",
-    source="Section 4.3.2, after Theorem 5: the concentration is better kept by the balanced loss",
-    says=r"\mathbb E_\epsilon\bigl[(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E[p^2]\bigr]"
-    r"\le\mathbb E_\epsilon\bigl[\mathrm{Var}[wp]-\mathrm{Var}[w^*p]\bigr]",
-    assumes=r"$\epsilon_{ij}=-\epsilon_{ji}$, $\mathcal A_0=\mathcal A$",
-    verdict=FALSE,
-    because=r"With noise that labels can carry, the difference is $-v\mathrm{Var}[p]$: the opposite "
-    "inequality, for every policy that is not uniform.",
-    instead="ma2025.theorem-5-antisymmetric",
-)
-def data_quality(evidence: Evidence) -> None:
-    """P = (3/4, 1/4), labels moved by 1/8 either way: 5/1024 against 4/1024."""
-    evidence.fails(
-        lambda data: data.advantage >= 0,
-        at=FlippedLabels(QUARTERS, F(1, 8)),
-        control=FlippedLabels(Bandit.of([1, 1], q=[1, 2]), F(1, 8)),
-    )
+UNIFORM = FlippedLabels(Bandit.of([1, 1], q=[1, 2]), F(1, 8))
+data_quality.false(at=FlippedLabels(QUARTERS, F(1, 8)), true_at=UNIFORM)

@@ -1,42 +1,31 @@
 """Theorem 2 for DPO, Equation (12): the replicator equation, and what follows from its being one.
 
-The policy is tabular: a step adds gamma w_i to every logit. In exact arithmetic a step is given by the factors
-e^{gamma w_i}, any positive rationals.
+The policy is a table of logits, so that a step adds gamma w_i to every logit: the probabilities of an exact step are
+pi_i e^(gamma w_i) / Z. Every sum is over any number of responses.
 """
 
 from __future__ import annotations
 
-import math
-import random
-from dataclasses import dataclass
 from fractions import Fraction as F
+from typing import Any, NamedTuple
 
-import mpmath
-import numpy as np
 import sympy as sp
-import torch
 
-from dynamics import DPO, Tabular, bradley_terry, preference_matrix, replicator_fitness, step, tabular_theta
-from theory.claim import FIRST_ORDER, PROVED, claim
-from theory.evidence import ALSO, ORDER, Evidence
-from theory.ma2025.bandits import Bandit, bandit, normalised, perhaps_trained_bandit
-from theory.ma2025.duals import softmax
+from theory.claim import FIRST_ORDER, PROVED
+from theory.evidence import ORDER
+from theory.ma2025.bandits import Bandit, normalised, perhaps_trained_bandit
+from theory.ma2025.covariance import claim
+from theory.ma2025.imbalance import RANGES
+from theory.ma2025.logits import fitness_is_the_logit_gradient
+from theory.proof import Named, exp, log, over_responses, same, sums_of, world_of
 from theory.worlds import Vector, dot
 
 
-@dataclass(frozen=True)
-class Selection:
-    """A policy and the fitness of its responses, both any rationals.
-
-    Attributes:
-        p: probabilities.
-        w: fitness, any sign.
-        other: a second distribution, to measure distances to.
-    """
+class Selection(NamedTuple):
+    """A policy and the fitness of its responses, any fractions."""
 
     p: Vector
     w: Vector
-    other: Vector
 
     @property
     def mean(self) -> F:
@@ -45,272 +34,266 @@ class Selection:
 
     @property
     def velocity(self) -> Vector:
-        """Return the right side of Eq. (12) for gamma = 1: p_i (w_i - mean)."""
+        """Return the right side of Eq. (12) for gamma = 1: p_i (w_i - mean).
+
+        Example:
+            >>> [str(v) for v in Selection((F(1, 4), F(3, 4)), (F(1), F(0))).velocity]
+            ['3/16', '-3/16']
+        """
         return tuple(p * (w - self.mean) for p, w in zip(self.p, self.w, strict=True))
 
-    @property
-    def variance(self) -> F:
-        """Return Var_p(w)."""
-        return sum((p * (w - self.mean) ** 2 for p, w in zip(self.p, self.w, strict=True)), F(0))
 
-    def __str__(self) -> str:
-        """Return policy, fitness and its mean in a form that can be checked by hand."""
-        p, w = (", ".join(map(str, values)) for values in (self.p, self.w))
-        return f"p = ({p}), w = ({w}), mean fitness {self.mean}"
+# --- one step ------------------------------------------------------------------------------------------------------
 
 
-def selection(source: random.Random) -> Selection:
-    """Draw a policy of 2 to 6 responses, a fitness and another policy."""
-    n = source.randint(2, 6)
-    p, other = (normalised([source.randint(1, 12) for _ in range(n)]) for _ in range(2))
-    return Selection(p, tuple(F(source.randint(-9, 9), source.randint(1, 4)) for _ in range(n)), other)
+@claim("multiplicative-weights", "not in the paper; Eq. (12) for a step of any size", PROVED)
+def multiplicative_weights(
+    s_i: Any, s_j: Any, w_i: Any, w_j: Any, rest: Any, later: Any, gamma: Any, power: int = 1
+) -> Any:
+    r"""\pi_i'=\frac{\pi_i\,e^{\gamma w_i}}{\sum_j\pi_j\,e^{\gamma w_j}},\qquad
+    \log\frac{\pi_i'}{\pi_j'}=\log\frac{\pi_i}{\pi_j}+\gamma(w_i-w_j)
 
-
-def dpo_step(n: int, learning_rate: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (p, w, p after) of one real full-batch DPO step of a tabular policy, every pair asked once.
-
-    The paper sums over pairs where ``dynamics`` takes their mean: w and the learning rate are those of the sum.
-
-    Args:
-        n: number of responses.
-        learning_rate: gamma; beta is 1, the reference is not uniform.
-        seed: of policy, reference and rewards.
+    Assumes: tabular logits, full batch, plain gradient descent
+    Proof: The step adds $\gamma w_i$ to the logit of i; the sums of $e^s$ and of $e^{s+\gamma w}$ over all further
+    responses may be any numbers.
     """
-    draw = torch.Generator().manual_seed(seed)
-    log_p, log_ref = (torch.log_softmax(torch.randn(n, generator=draw, dtype=torch.float64), 0) for _ in range(2))
-    table = preference_matrix(bradley_terry(torch.randn(n, generator=draw, dtype=torch.float64)))
-    total = float(table.weight.sum())
-    account = step(
-        Tabular(n),
-        tabular_theta(log_p.exp()),
-        preferences=table,
-        loss=DPO(beta=1.0),
-        learning_rate=total * learning_rate,
-        reference=log_ref,
-    )
-    w = total * replicator_fitness(log_p, table, DPO(beta=1.0), log_ref)
-    return log_p.exp().numpy(), w.numpy(), account.new_log_probs.exp().numpy()
+    before = [sp.exp(s) / (sp.exp(s_i) + sp.exp(s_j) + rest) for s in (s_i, s_j)]
+    grown = [sp.exp(s + gamma * w) for s, w in ((s_i, w_i), (s_j, w_j))]
+    after = [e / (sum(grown) + later) for e in grown]
+    total = (sum(grown) + later) / (sp.exp(s_i) + sp.exp(s_j) + rest)  # sum pi e^(gamma w)
+    ratio = same(after[0] / after[1], before[0] / before[1] * sp.exp(power * gamma * (w_i - w_j)))
+    return same(after[0], before[0] * sp.exp(gamma * w_i) / total) & ratio
+
+
+multiplicative_weights.derived(symbols=dict.fromkeys(("s_i", "s_j", "w_i", "w_j"), "real"), wrong={"power": 2})
+multiplicative_weights.rests_on(fitness_is_the_logit_gradient)
+
+
+@claim("theorem-2-remainder", "not in the paper; the second order of Eq. (12)", PROVED)
+def remainder(p: Any, w: Any, g: Any, mean: Any, square: Any, h: Any, variance: int = 1) -> Any:
+    r"""\Delta\pi_i=\gamma\pi_i(w_i-\bar w)+\frac{\gamma^2}{2}\pi_i\bigl[(w_i-\bar w)^2-
+    \mathrm{Var}_\pi(w)\bigr]+O(\gamma^3),\quad\bar w=\sum_j w_j\pi_j
+
+    Assumes: tabular logits, full batch, plain gradient descent
+    Proof: Differentiate the multiplicative weights twice in $\gamma$ at 0. Their normaliser, the sum of
+    $\pi_je^{\gamma w_j}$, has there the value 1 and the derivatives $\mathbb E_\pi[w]$ and $\mathbb E_\pi[w^2]$.
+    """
+    first, second = (sp.diff(p * sp.exp(g * w), g, k).subs(g, 0) for k in (1, 2))
+    of_a_term = same(first, p * w) & same(second, p * w**2)
+    after = p * sp.exp(g * w) / (1 + mean * g + square * g**2 / 2 + g**3 * h(g))
+    first, second = (sp.diff(after, g, k).subs(g, 0).doit() for k in (1, 2))
+    bracket = (w - mean) ** 2 - variance * (square - mean**2)
+    return of_a_term & same(first, p * (w - mean)) & same(second, p * bracket)
+
+
+SYMBOLS = {"w": "real", "mean": "real", "h": "function"}
+remainder.derived(symbols=SYMBOLS, wrong={"variance": 2}, lemma="Taylor")
+remainder.rests_on(multiplicative_weights)
 
 
 @claim(
-    "ma2025.theorem-2",
-    source="Theorem 2, Eq. (12)",
-    says=r"\Delta\pi_i=\gamma\,\pi_i\Bigl(w_i-\sum_j w_j\pi_j\Bigr)",
-    assumes=r"tabular logits, full batch; $\beta=1$ (else a factor $\beta$); any sampling of pairs, its weights go "
-    "into w",
-    verdict=FIRST_ORDER,
-    because="It is the replicator equation with fitness w. The probabilities of an exact step are those of "
-    "multiplicative weights.",
-    proof=r"$\Delta s=\gamma w$ and Lemma 1: $\Delta\pi_i=\sum_j\pi_i(\delta_{ij}-\pi_j)\gamma w_j+O(\gamma^2)$.",
-    instead=("ma2025.multiplicative-weights", "ma2025.theorem-2-remainder"),
+    "theorem-2",
+    "Theorem 2, Eq. (12); proof, Eqs. (39)-(41)",
+    FIRST_ORDER,
+    "multiplicative-weights",
+    "theorem-2-remainder",
 )
-def theorem_2(evidence: Evidence) -> None:
-    """The derivative is exact, the residual of a real DPO step vanishes with slope 2, and the equality is not exact."""
+def theorem_2(p: Any, w: Any, g: Any, mean: Any, h: Any, kept: int = 1) -> Any:
+    r"""\Delta\pi_i=\gamma\,\pi_i\Bigl(w_i-\sum_j w_j\pi_j\Bigr)
 
-    def derivative(world: Bandit, averaged: int = 1) -> bool:
-        push = tuple(-a / world.beta for a in world.logit_gradient)
-        change = tuple(dot(s.slope, push) for s in softmax(world.p))
-        w, mean = world.fitness, averaged * world.mean_fitness
-        return change == tuple(p * (a - mean) for p, a in zip(world.p, w, strict=True))
-
-    def residual(size: float, averaged: int = 1) -> float:
-        p, w, after = dpo_step(4, size, seed=1)
-        return float(np.abs(after - p - size * p * (w - averaged * (p @ w))).max())
-
-    def equality(case: dict[str, Vector]) -> bool:
-        with mpmath.workdps(40):
-            log2 = mpmath.log(2)  # gamma = log 2, so that e^(gamma w) is rational for whole w
-            weights = [p * F(2) ** int(w) for p, w in zip(case["p"], case["w"], strict=True)]
-            mean = dot(case["p"], case["w"])
-            for p, w, after in zip(case["p"], case["w"], normalised(weights), strict=True):
-                change, predicted = after - p, p * (w - mean)
-                error = mpmath.mpf(change.numerator) / change.denominator
-                error -= log2 * predicted.numerator / predicted.denominator
-                if abs(error) > mpmath.mpf(10) ** -30:
-                    return False
-        return True
-
-    half = (F(1, 2), F(1, 2))
-    evidence.holds(derivative, bandit, role=ORDER, control=lambda world: derivative(world, averaged=0), worlds=100)
-    evidence.slope(residual, 2, control=lambda size: residual(size, averaged=0))
-    evidence.fails(equality, at={"p": half, "w": (F(1), F(-1))}, control={"p": half, "w": (F(0), F(0))})
+    Assumes: tabular logits, full batch; $\beta=1$ (else a factor $\beta$); any sampling of pairs, its weights go into w
+    Because: It is the replicator equation with fitness w. The probabilities of an exact step are those of
+    multiplicative weights: from $(1/2,1/2)$ with $w=(1,-1)$ and $\gamma=\log 2$ the first one rises by 3/10, not by
+    $\frac12\log 2$.
+    Proof: $\Delta s=\gamma w$ and Lemma 1: $\Delta\pi_i=\sum_j\pi_i(\delta_{ij}-\pi_j)\gamma w_j+O(\gamma^2)$.
+    """
+    after = p * sp.exp(g * w) / (1 + mean * g + g**2 * h(g))
+    of_a_term = same(sp.diff(p * sp.exp(g * w), g).subs(g, 0), p * w)  # so that their sum changes by the mean
+    return of_a_term & same(sp.diff(after, g).subs(g, 0).doit(), p * (w - kept * mean))
 
 
-@claim(
-    "ma2025.multiplicative-weights",
-    source="not in the paper; Eq. (12) for a step of any size",
-    says=r"\pi_i'=\frac{\pi_i\,e^{\gamma w_i}}{\sum_j\pi_j\,e^{\gamma w_j}},\qquad"
-    r"\log\frac{\pi_i'}{\pi_j'}=\log\frac{\pi_i}{\pi_j}+\gamma(w_i-w_j)",
-    assumes="tabular logits, full batch, plain gradient descent",
-    verdict=PROVED,
-    proof="The step adds $\\gamma w_i$ to the logit of i.",
-)
-def multiplicative_weights(evidence: Evidence) -> None:
-    """Real DPO steps, small and huge; w is unchanged by constants where it matters."""
-
-    def statement(power: float = 1.0) -> bool:
-        worst = 0.0
-        for seed, (n, gamma) in enumerate(((2, 0.1), (3, 1.0), (5, 5.0), (8, 0.01))):
-            p, w, after = dpo_step(n, gamma, seed=evidence.seed + seed)
-            expected = p * np.exp(power * gamma * (w + 3.0))  # a constant added to w changes nothing
-            worst = max(worst, float(np.abs(after - expected / expected.sum()).max()))
-        return worst < 1e-13
-
-    def log_ratios(case: Selection, sign: int = 1) -> bool:
-        factors = [F(2) ** int(w * 12) for w in case.w]  # e^(gamma w_i) for gamma = 12 log 2
-        after = normalised([p * a for p, a in zip(case.p, factors, strict=True)])
-        ratio = (after[0] / after[1]) / (case.p[0] / case.p[1])
-        return ratio == F(2) ** (sign * int(12 * (case.w[0] - case.w[1])))
-
-    evidence.measures(
-        statement, control=lambda: statement(power=1.01), by="four real DPO steps with gamma up to 5, to 1e-13"
-    )
-    evidence.holds(log_ratios, selection, control=lambda case: log_ratios(case, sign=-1))
+def in_an_exact_step(case: Selection) -> bool:
+    gamma = log(2)  # e^(gamma w) is a fraction for whole w
+    after = normalised([p * F(2) ** int(w) for p, w in zip(case.p, case.w, strict=True)])
+    return all(b - a == gamma * v for a, b, v in zip(case.p, after, case.velocity, strict=True))
 
 
-@claim(
-    "ma2025.theorem-2-remainder",
-    source="not in the paper; the second order of Eq. (12)",
-    says=r"\Delta\pi_i=\gamma\pi_i(w_i-\bar w)+\frac{\gamma^2}{2}\pi_i\bigl[(w_i-\bar w)^2-"
-    r"\mathrm{Var}_\pi(w)\bigr]+O(\gamma^3),\quad\bar w=\sum_j w_j\pi_j",
-    assumes="tabular logits, full batch, plain gradient descent",
-    verdict=PROVED,
-    proof=r"Differentiate the multiplicative weights twice in $\gamma$ at 0.",
-)
-def theorem_2_remainder(evidence: Evidence) -> None:
-    """Two derivatives in SymPy; slope 3 on real DPO steps."""
-
-    def statement(weight_of_variance: int = 1) -> bool:
-        gamma, *w = sp.symbols("gamma w:3", real=True)
-        x = sp.symbols("x:3", positive=True)
-        after = [a * sp.exp(gamma * b) for a, b in zip(x, w, strict=True)]
-        p = [a / sum(x) for a in x]
-        mean = sum(a * b for a, b in zip(p, w, strict=True))
-        variance = sum(a * (b - mean) ** 2 for a, b in zip(p, w, strict=True))
-        first, second = (sp.diff(after[0] / sum(after), gamma, k).subs(gamma, 0) for k in (1, 2))
-        bracket = (w[0] - mean) ** 2 - weight_of_variance * variance
-        return sp.simplify(first - p[0] * (w[0] - mean)) == 0 == sp.simplify(second - p[0] * bracket)
-
-    def residual(size: float, half: float = 0.5) -> float:
-        p, w, after = dpo_step(4, size, seed=1)
-        away = w - p @ w
-        bracket = away**2 - p @ away**2
-        return float(np.abs(after - p - size * p * away - half * size**2 * p * bracket).max())
-
-    evidence.proves(statement, control=lambda: statement(weight_of_variance=2), by="SymPy, three responses")
-    evidence.slope(residual, 3, control=lambda size: residual(size, half=1.0), role=ALSO, sizes=(0.1, 0.03, 0.01))
+HALF = (F(1, 2), F(1, 2))
+theorem_2.derived(symbols=SYMBOLS, role=ORDER, wrong={"kept": 0})
+theorem_2.rests_on(fitness_is_the_logit_gradient, role=ORDER)
+theorem_2.false(at=Selection(HALF, (F(1), F(-1))), true_at=Selection(HALF, (F(0), F(0))), of=in_an_exact_step)
 
 
-@claim(
-    "ma2025.replicator-gains",
-    source="not in the paper; consequences of Eq. (12) in continuous time",
-    says=r"\dot\pi_i=\pi_i(w_i-\bar w):\quad\frac{d}{dt}\log\frac{\pi_i}{\pi_j}=w_i-w_j,\quad"
-    r"\frac{d}{dt}\mathbb{E}_\pi[w]\Big|_{w\ \text{fixed}}=\mathrm{Var}_\pi(w)\ge 0,\quad"
-    r"\frac{d}{dt}\mathrm{KL}(\rho\|\pi)=-\sum_i(\rho_i-\pi_i)w_i",
-    assumes=r"$\rho$ is any fixed distribution; time in units of $\gamma$",
-    verdict=PROVED,
-    proof=r"Put the velocity in: $d\log\pi_i/dt=w_i-\bar w$; $\sum_i w_i\pi_i(w_i-\bar w)$ is the variance; and "
-    r"$-\sum_i\rho_i(w_i-\bar w)$ is the last.",
-)
-def replicator_gains(evidence: Evidence) -> None:
-    """Three identities of the replicator equation: log-ratios, Fisher's theorem, distances."""
-
-    def log_ratio(case: Selection, sign: int = -1) -> bool:
-        rates = [v / p for v, p in zip(case.velocity, case.p, strict=True)]
-        return rates[0] - rates[1] == case.w[0] + sign * case.w[1]
-
-    def mean_rises(case: Selection, power: int = 1) -> bool:
-        return dot(case.w, case.velocity) == case.variance**power >= 0
-
-    def distance(case: Selection, sign: int = -1) -> bool:
-        rate = -sum(r * v / p for r, v, p in zip(case.other, case.velocity, case.p, strict=True))
-        return rate == sign * sum((r - p) * w for r, p, w in zip(case.other, case.p, case.w, strict=True))
-
-    evidence.holds(log_ratio, selection, control=lambda case: log_ratio(case, sign=1))
-    evidence.holds(mean_rises, selection, control=lambda case: mean_rises(case, power=2))
-    evidence.holds(distance, selection, control=lambda case: distance(case, sign=1))
+# --- in continuous time --------------------------------------------------------------------------------------------
 
 
-@claim(
-    "ma2025.rest-points",
-    source="not in the paper; where Eq. (12) stands still",
-    says=r"\Delta\pi=0\iff w=0\iff\pi\propto\pi_{ref}\,q^{1/\beta},\quad q=e^{r^*}",
-    assumes="all probabilities positive; every pair is asked",
-    verdict=PROVED,
-    proof=r"$\Delta\pi=0$ iff all $w_i$ are equal, and $\sum_i w_i=0$. The objective is convex in the logits and flat "
-    r"only along constants, so $w=0$ at its one minimum, where $\kappa=P$.",
-)
-def rest_points(evidence: Evidence) -> None:
-    """Equivalent in random worlds, half of which are at rest."""
-
-    def optimal(world: Bandit, beta: int) -> bool:
-        scaled = [(p / r) ** beta / q for p, q, r in zip(world.p, world.q, world.ref, strict=True)]
-        return len(set(scaled)) == 1
-
-    def statement(world: Bandit, beta: int | None = None) -> bool:
-        still = not any(p * (w - world.mean_fitness) for p, w in zip(world.p, world.fitness, strict=True))
-        return still == (not any(world.fitness)) == optimal(world, beta or world.beta)
-
-    evidence.holds(statement, perhaps_trained_bandit, control=lambda world: statement(world, beta=1))
+def velocity(y: Any) -> Any:
+    """Return the right side of Eq. (12) for gamma = 1."""
+    return y.p * (y.w - y.sum(y.p * y.w))
 
 
-@claim(
-    "ma2025.natural-gradient",
-    source="not in the paper; what Eq. (12) ascends",
-    says=r"F\,w=\nabla_s\,\mathbb{E}_\pi[w],\quad F=\mathrm{diag}(\pi)-\pi\pi^{\top}",
-    assumes="w held fixed; F is the Fisher information of the logits, defined up to constants in w",
-    verdict=PROVED,
-    proof=r"$\partial\,\mathbb{E}_\pi[w]/\partial s_k=\pi_k(w_k-\bar w)$. So a DPO step $\Delta s=\gamma w$ is a step "
-    "of the natural policy gradient with reward w; the plain policy gradient would be $F w$.",
-)
-def natural_gradient(evidence: Evidence) -> None:
-    """DPO's step in the logits solves F ds = gradient of the mean fitness."""
+@claim("replicator-gains", "not in the paper; consequences of Eq. (12) in continuous time", PROVED)
+def replicator_gains(y: Any, sign: int = -1) -> Any:
+    r"""\dot\pi_i=\pi_i(w_i-\bar w):\quad\frac{d}{dt}\log\frac{\pi_i}{\pi_j}=w_i-w_j,\quad
+    \frac{d}{dt}\mathbb{E}_\pi[w]\Big|_{w\ \text{fixed}}=\mathrm{Var}_\pi(w)\ge 0,\quad
+    \frac{d}{dt}\mathrm{KL}(\rho\|\pi)=-\sum_i(\rho_i-\pi_i)w_i
 
-    def statement(case: Selection, outer: int = 1) -> bool:
-        probabilities = softmax(case.p)
-        gain = sum((s * w for s, w in zip(probabilities[1:], case.w[1:], strict=True)), probabilities[0] * case.w[0])
-        fisher_times_w = tuple(p * w - outer * p * case.mean for p, w in zip(case.p, case.w, strict=True))
-        return gain.slope == fisher_times_w
-
-    evidence.holds(statement, selection, control=lambda case: statement(case, outer=0))
+    Assumes: $\rho$ is any fixed distribution; time in units of $\gamma$
+    Proof: Put the velocity in: $d\log\pi_i/dt=w_i-\bar w$; $\sum_i w_i\pi_i(w_i-\bar w)$ is the variance; and
+    $-\sum_i\rho_i(w_i-\bar w)$ is the last.
+    """
+    i, j, mean = y.one("i"), y.one("j"), y.sum(y.p * y.w)
+    rho = y.p * (1 + y.c)  # any distribution, since c is centred
+    ratio = same((i.w - mean) - (j.w - mean), i.w - j.w)
+    fisher = same(y.sum(y.w * velocity(y)), y.sum(y.p * (y.w - mean) ** 2))
+    return ratio & fisher & same(-y.sum(rho * (y.w - mean)), sign * y.sum((rho - y.p) * y.w))
 
 
-@claim(
-    "ma2025.hedge-regret",
-    source="not in the paper; Eq. (12) as an online algorithm",
-    says=r"\sum_{t\le T}\bigl(w^t_i-\pi^t\cdot w^t\bigr)\le\frac{\log n}{\gamma}+\frac{\gamma T R^2}{8}"
-    r"\quad\text{for every}\ i",
-    assumes=r"exact steps from the uniform policy; $w^t$ arbitrary, $\max_i w^t_i-\min_i w^t_i\le R$",
-    verdict=PROVED,
-    proof=r"$\log\sum_j\pi_j e^{\gamma w_j}\le\gamma\bar w+\gamma^2R^2/8$ (Hoeffding); sum over t. It is the analysis "
-    "of the Hedge algorithm.",
-)
-def hedge_regret(evidence: Evidence) -> None:
-    """Random fitness sequences, persistent and alternating; each half of the bound is needed."""
-
-    def statement(case: dict[str, float], start: float = 1.0, drift: float = 1.0) -> bool:
-        n, gamma, steps = int(case["n"]), case["gamma"], int(case["steps"])
-        source = np.random.default_rng(int(case["seed"]))
-        bias = source.uniform(-1, 1, n) * case["persistence"]
-        w = np.clip(bias + source.choice((-1.0, 1.0), (steps, n)), -1, 1)
-        log_p, total, own = np.full(n, -math.log(n)), np.zeros(n), 0.0
-        for row in w:
-            own += float(np.exp(log_p) @ row)
-            total += row
-            log_p = log_p + gamma * row
-            log_p -= np.logaddexp.reduce(log_p)
-        return float(total.max()) - own <= start * math.log(n) / gamma + drift * gamma * steps * 4 / 8 + 1e-9
-
-    evidence.holds(statement, sequences, control=lambda case: statement(case, start=0.0), worlds=100)
-    evidence.holds(statement, sequences, control=lambda case: statement(case, drift=0.0), worlds=100)
+def rates(t: Any, r: Any, f: Any, g: Any, sign: int = -1) -> Any:
+    """d log(f/g) is the difference of f'/f; a term r log(r/f) of the divergence changes by -r f'/f."""
+    ratio = same(sp.diff(sp.log(f(t) / g(t)), t), sp.diff(f(t), t) / f(t) - sp.diff(g(t), t) / g(t))
+    return ratio & same(sp.diff(r * sp.log(r / f(t)), t), sign * r * sp.diff(f(t), t) / f(t))
 
 
-def sequences(source: random.Random) -> dict[str, float]:
-    """Draw the parameters of a sequence of fitness vectors with R = 2."""
-    return {
-        "n": source.randint(2, 6),
-        "gamma": source.choice((0.03, 0.3, 2.0)),
-        "steps": source.randint(1, 60),
-        "persistence": source.choice((0.0, 2.0)),
-        "seed": source.randint(0, 10**6),
-    }
+@sums_of("p > 0, any w - mean")
+def squares(numbers: Any) -> Named:
+    """Any number of responses."""
+    return Named(variance=numbers.positive("p") * numbers.real("away") ** 2)
+
+
+replicator_gains.derived(sums=over_responses(p="probability", w="any", c="centred"), wrong={"sign": 1})
+replicator_gains.derived(of=rates, symbols={"f": "function", "g": "function"}, wrong={"sign": 1})
+replicator_gains.by_induction(of=lambda s, least=0: s.variance >= least, **squares, wrong={"least": F(1, 100)})
+
+
+@claim("natural-gradient", "not in the paper; what Eq. (12) ascends", PROVED)
+def natural_gradient(s_k: Any, w_k: Any, rest: Any, with_w: Any, outer: int = 1) -> Any:
+    r"""F\,w=\nabla_s\,\mathbb{E}_\pi[w],\quad F=\mathrm{diag}(\pi)-\pi\pi^{\top}
+
+    Assumes: w held fixed; F is the Fisher information of the logits, defined up to constants in w
+    Proof: $\partial\,\mathbb{E}_\pi[w]/\partial s_k=\pi_k(w_k-\bar w)$; the sums of $e^s$ and $e^sw$ over all others
+    may be any numbers. So a DPO step $\Delta s=\gamma w$ is a step of the natural policy gradient with reward w;
+    the plain policy gradient would be $F w$.
+    """
+    total = sp.exp(s_k) + rest
+    p_k, mean = sp.exp(s_k) / total, (sp.exp(s_k) * w_k + with_w) / total
+    return same(sp.diff(mean, s_k), p_k * w_k - outer * p_k * mean)
+
+
+natural_gradient.derived(symbols=dict.fromkeys(("s_k", "w_k", "with_w"), "real"), wrong={"outer": 0})
+
+
+# --- where it stands still -----------------------------------------------------------------------------------------
+
+
+def largest(numbers: Any) -> Named:
+    """Return the response i whose t / q, t = (pi / ref)^beta, is the largest."""
+    return Named(t=numbers.positive("t"), q=numbers.positive("q"))
+
+
+@sums_of("rate, t_j, q_j > 0, t_j / q_j at most t_i / q_i", fixed=largest)
+def with_others(numbers: Any, i: Named) -> Named:
+    """Any number of pairs of the response i of the largest t / q with others."""
+    q, rate = numbers.positive("q_j"), numbers.positive("rate")
+    gap = numbers.within("gap", 0, 1)
+    t = (1 - gap) * i.t * q / i.q
+    numbers.assume(t > 0)
+    return Named(w=rate * (i.q / (i.q + q) - i.t / (i.t + t)), gap=gap)
+
+
+def all_equal(case: Named, sum_of_w: Any = 0) -> Any:
+    """Return whether p (w - mean) = 0 says that w is the mean, and n equal numbers of sum 0 are zero."""
+    same_rate = (case.p * (case.w - case.mean) == 0) == (case.w == case.mean)
+    return same_rate and (case.n * case.mean != sum_of_w or case.mean == 0)
+
+
+at_rest = world_of("n >= 2, p > 0", lambda c: (c.n >= 2,), n="positive", p="positive", w="real", mean="real")
+
+
+@claim("rest-points", "not in the paper; where Eq. (12) stands still", PROVED)
+def rest_points(s: Named, most: Any = 0) -> Any:
+    r"""\Delta\pi=0\iff w=0\iff\pi\propto\pi_{ref}\,q^{1/\beta},\quad q=e^{r^*}
+
+    Assumes: all probabilities positive; every pair is asked
+    Proof: $\Delta\pi=0$ iff all $w_i$ are equal, and $\sum_i w_i=0$. With $t=(\pi/\pi_{ref})^\beta$ the response of the
+    largest $t/q$ loses every comparison on average: $w_i\le 0$, and $w_i=0$ only if $t/q$ is the same for all: then
+    $\kappa=P$.
+    """
+    return (s.w <= 0) & (s.gap >= 0) & ((s.w == 0) == (s.gap <= most))
+
+
+def in_a_bandit(world: Bandit, beta: int | None = None) -> bool:
+    power = beta or world.beta
+    scaled = {(p / r) ** power / q for p, q, r in zip(world.p, world.q, world.ref, strict=True)}
+    still = not any(w != world.mean_fitness for w in world.fitness)
+    return still == (not any(world.fitness)) == (len(scaled) == 1)
+
+
+BANDITS: dict[str, Any] = {"of": in_a_bandit, "ranges": RANGES, "worlds": 200}
+rest_points.by_induction(**with_others, wrong={"most": F(1, 10)})
+rest_points.proved(of=all_equal, over=at_rest, wrong={"sum_of_w": 1})
+rest_points.rests_on(fitness_is_the_logit_gradient)
+rest_points.unrefuted(perhaps_trained_bandit, wrong={"beta": 1}, also=True, **BANDITS)
+
+
+# --- Hedge ---------------------------------------------------------------------------------------------------------
+
+
+def spread(numbers: Any) -> Named:
+    """Return the range of the fitness, in units of 1 / gamma."""
+    low = numbers.real("low")
+    high = low + numbers.positive("width")
+    return Named(low=low, high=high, of_low=exp(low), of_high=exp(high))
+
+
+@sums_of("p > 0; x = gamma w between low and high", fixed=spread)
+def below_the_chord(numbers: Any, ends: Named) -> Named:
+    """Any number of responses."""
+    p, share = numbers.positive("p"), numbers.within("share", 0, 1)
+    x = ends.low + share * (ends.high - ends.low)
+    return Named(Z=p * exp(x), chord=p * (ends.of_low + share * (ends.of_high - ends.of_low)))
+
+
+def second_derivative(u: Any, h: Any, low: Any, sign: int = -1) -> Any:
+    """log(1 - u + u e^h) - u h vanishes at 0 with its derivative; its second one is t (1 - t), at most 1/4."""
+    chord = sp.exp(low) + u * (sp.exp(low + h) - sp.exp(low))
+    value, t = sp.log(1 - u + u * sp.exp(h)) - u * h, u * sp.exp(h) / (1 - u + u * sp.exp(h))
+    start = same(value.subs(h, 0), 0) & same(sp.diff(value, h).subs(h, 0), 0)
+    at_most = same(sp.Rational(1, 4) - t * (1 - t), (t - sp.Rational(1, 2)) ** 2)
+    start &= same(chord, sp.exp(low) * (1 - u + u * sp.exp(h)))
+    return start & at_most & same(sp.diff(value, h, 2), t * (1 + sign * t))
+
+
+def rate_and_range(numbers: Any) -> Named:
+    """Return gamma, R and log n."""
+    return Named(gamma=numbers.positive("gamma"), R=numbers.positive("R"), log_n=numbers.positive("log_n"))
+
+
+@sums_of("log Z <= gamma w-bar + gamma^2 R^2 / 8 in each round", fixed=rate_and_range)
+def rounds(numbers: Any, given: Named) -> Named:
+    """Any number of rounds."""
+    own, gain, room = numbers.real("own"), numbers.real("gain"), numbers.at_least("room", 0)
+    log_Z = given.gamma * own + given.gamma**2 * given.R**2 / 8 - room
+    return Named(T=1, own=own, gain=gain, log_Z=log_Z, log_p=given.gamma * gain - log_Z)
+
+
+@claim("hedge-regret", "not in the paper; Eq. (12) as an online algorithm", PROVED)
+def hedge_regret(s: Named, start: Any = 1) -> Any:
+    r"""\sum_{t\le T}\bigl(w^t_i-\pi^t\cdot w^t\bigr)\le\frac{\log n}{\gamma}+\frac{\gamma T R^2}{8}
+    \quad\text{for every}\ i
+
+    Assumes: exact steps from the uniform policy; $w^t$ arbitrary, $\max_i w^t_i-\min_i w^t_i\le R$
+    Proof: $Z=\sum_j\pi_j e^{\gamma w_j}$ lies below the chord of $e^x$, and $\log Z\le\gamma\bar w+\gamma^2R^2/8$
+    follows (Hoeffding), since the second derivative of its logarithm is at most 1/4. A step multiplies $\pi_i$ by
+    $e^{\gamma w_i}/Z$, and $\pi_i\le 1$ after T of them, which started from $1/n$; sum over t.
+    """
+    g = s.fixed
+    kept = (s.log_p == g.gamma * s.gain - s.log_Z) & (s.log_Z <= g.gamma * s.own + s.T * g.gamma**2 * g.R**2 / 8)
+    bound = start * g.log_n / g.gamma + g.gamma * s.T * g.R**2 / 8
+    return kept & ((s.log_p > g.log_n) | (s.gain - s.own <= bound))
+
+
+hedge_regret.by_induction(**rounds, wrong={"start": 0})
+hedge_regret.by_induction(of=lambda s, times=1: times * s.Z <= s.chord, **below_the_chord, wrong={"times": F(11, 10)})
+hedge_regret.derived(of=second_derivative, symbols={"low": "real"}, wrong={"sign": 1}, lemma="Taylor")
+hedge_regret.rests_on(multiplicative_weights)

@@ -6,6 +6,7 @@ from fractions import Fraction as F
 
 from theory.claim import PROVED
 from theory.ma2025.covariance import claim
+from theory.statement import ALL_CASES
 
 Rows = dict[str, tuple[F, ...]]
 
@@ -60,8 +61,8 @@ def table_1_baseline(mask: int, share: F = F(1, 2), best: str = "nbDPO (symm)") 
     return len(above) > share * (len(rewards) - 1) and max(rewards, key=rewards.__getitem__) == best
 
 
-table_1_baseline.evaluated([0, 1, 2], wrong={"share": F(3, 5)})
-table_1_baseline.evaluated([0, 1, 2], wrong={"best": "bDPO"}, also=True)
+table_1_baseline.evaluated([0, 1, 2], meaning=ALL_CASES, wrong={"share": F(3, 5)})
+table_1_baseline.evaluated([0, 1, 2], meaning=ALL_CASES, wrong={"best": "bDPO"}, also=True)
 
 
 @claim("table-1-version-2", "Section 6.1.2, finding 1: version 2 performs worse than version 1", PROVED)
@@ -74,7 +75,7 @@ def table_1_version_2(kind: str, first: str = "nbDPO", second: str = "nbDPOv2") 
     return all(a < b for a, b in zip(*rows, strict=True))
 
 
-table_1_version_2.evaluated(["asymm", "symm"], wrong={"first": "nbDPOv2"})
+table_1_version_2.evaluated(["asymm", "symm"], meaning=ALL_CASES, wrong={"first": "nbDPOv2"})
 
 
 @claim(
@@ -89,7 +90,7 @@ def table_1_mask(method: str, later: int = 2) -> bool:
     return TABLE_1[method][later] > TABLE_1[method][0]
 
 
-table_1_mask.evaluated(list(TABLE_1), wrong={"later": 1})
+table_1_mask.evaluated(list(TABLE_1), meaning=ALL_CASES, wrong={"later": 1})
 
 
 @claim("table-2-advantage", "Section 6.2, Table 2: a significant advantage compared with the baseline", PROVED)
@@ -106,9 +107,11 @@ def symmetric_is_worse(method: str) -> bool:
     return better(TABLE_2["DPO"], TABLE_2[method])
 
 
-table_2_advantage.evaluated(["nbDPO (asymm)", "nbDPOv2 (asymm)", "bDPO"], wrong={"baseline": "nbDPO (asymm)"})
+table_2_advantage.evaluated(
+    ["nbDPO (asymm)", "nbDPOv2 (asymm)", "bDPO"], meaning=ALL_CASES, wrong={"baseline": "nbDPO (asymm)"}
+)
 SYMMETRIC = ["nbDPO (symm)", "nbDPOv2 (symm)"]
-table_2_advantage.evaluated(SYMMETRIC, of=symmetric_is_worse, wrong=table_2_advantage, also=True)
+table_2_advantage.evaluated(SYMMETRIC, of=symmetric_is_worse, meaning=ALL_CASES, wrong=table_2_advantage, also=True)
 
 
 @claim("table-2-identical-rows", "not in the paper; Table 2, both symmetric rows", PROVED)
@@ -122,7 +125,7 @@ def table_2_identical_rows(first: str, kind: str = "symm") -> bool:
     return TABLE_2[f"{first} ({kind})"] == TABLE_2[f"nbDPOv2 ({kind})"]
 
 
-table_2_identical_rows.evaluated(["nbDPO"], wrong={"kind": "asymm"})
+table_2_identical_rows.evaluated(["nbDPO"], meaning=ALL_CASES, wrong={"kind": "asymm"})
 
 
 @claim("table-3-harmlessness", "Section 6.2, Table 3: comparable helpfulness, advantage in harmlessness", PROVED)
@@ -135,4 +138,4 @@ def table_3(table: Rows, share: F = F(1, 10)) -> bool:
     return better(new, old) and new[0] - old[0] < share * (old[1] - new[1])
 
 
-table_3.evaluated([TABLE_3], wrong={"share": F(1, 20)})
+table_3.evaluated([TABLE_3], meaning=ALL_CASES, wrong={"share": F(1, 20)})

@@ -1,109 +1,119 @@
-"""Training on two responses in one number: rest points and minima of any loss of ``dynamics``, by autograd.
+"""Training on two responses in one number: the push on the first logit, for any loss -log sigma(f) with beta = 1.
 
-The first response is preferred with probability ``label``; training follows the expected gradient of its logit. A
-detached part of a loss is detached here, too, so that a rest point need not be a minimum.
+The first response is preferred with probability ``label`` and has probability p. All that training sees of a loss is
+its margin f(log pi_w, log pi_l) and the two derivatives that it follows: of a detached factor there is none, so that a
+rest point need not be a minimum. Numbers may be fractions, balls or symbols.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from fractions import Fraction as F
+from typing import Any, NamedTuple
 
-import numpy as np
-import torch
+import sympy as sp
 
-from dynamics.losses import NaiveBDPO, NaiveBDPOv2, pair_log_probs
-from dynamics.losses.base import PreferenceLoss
+from theory.proof import exp, log, same
 
-Pair = dict[str, float]
+HALF = F(1, 2)
 
 
-def expected_loss(loss: PreferenceLoss, label: float, log_odds: torch.Tensor, reference: float = 0.5) -> torch.Tensor:
-    """Return the expected loss of two responses.
+class Margin(NamedTuple):
+    """A margin and the derivatives that training follows, in log pi_w and log pi_l."""
+
+    f: Any
+    of_w: Any
+    of_l: Any
+
+
+Loss = Callable[[Any, Any, Any, Any], Margin]  # of log pi_w, log pi_l and those of the reference
+
+
+def imbalance_ratio(x: Any, clip: Any, *, symmetric: bool) -> tuple[Any, int]:
+    """Return lambda of Eq. (26) for x = log(pi_w / pi_l), and its derivative: 1 where it is not clipped, else 0.
+
+    Example:
+        >>> imbalance_ratio(F(-1), F(1, 2), symmetric=True), imbalance_ratio(F(1, 4), F(1, 2), symmetric=False)
+        ((Fraction(2, 3), 0), (Fraction(5, 4), 1))
+    """
+    lower = 1 / (1 + F(1) * clip) - 1 if symmetric else 0
+    if x >= clip:
+        return 1 + clip, 0
+    return (1 + x, 1) if x >= lower else (1 + lower, 0)
+
+
+def dpo(a: Any, b: Any, ref_a: Any, ref_b: Any) -> Margin:
+    """Return the margin of DPO."""
+    return Margin((a - ref_a) - (b - ref_b), 1, -1)
+
+
+def naive(clip: Any = HALF, symmetric: bool = False) -> Loss:
+    """Return naive bDPO, Eq. (25): DPO's value, and lambda times its derivative in log pi_w."""
+    return lambda a, b, ref_a, ref_b: Margin(
+        (a - ref_a) - (b - ref_b), imbalance_ratio(a - b, clip, symmetric=symmetric)[0], -1
+    )
+
+
+def version_2(clip: Any = HALF, symmetric: bool = False, detach: bool = False) -> Loss:
+    """Return naive bDPO v2, Eq. (27)."""
+
+    def margin(a: Any, b: Any, ref_a: Any, ref_b: Any) -> Margin:
+        (ratio, slope), gain = imbalance_ratio(a - b, clip, symmetric=symmetric), a - ref_a
+        extra = 0 if detach else slope * gain
+        return Margin(ratio * gain - (b - ref_b), ratio + extra, -1 - extra)
+
+    return margin
+
+
+def bdpo(detach: bool = False) -> Loss:
+    """Return bDPO, Eqs. (28) and (29)."""
+
+    def margin(a: Any, b: Any, ref_a: Any, ref_b: Any) -> Margin:
+        common = 1 / (a + b) if detach else (ref_a + ref_b) / (a + b) ** 2
+        return Margin((a * ref_b - b * ref_a) / (a + b), common * b, -common * a)
+
+    return margin
+
+
+def push(label: Any, p: Any, first: tuple[Any, Margin], second: tuple[Any, Margin]) -> Any:
+    """Return what training does to the first logit; it moves the second one oppositely.
 
     Args:
-        loss: of one pair.
         label: probability that the first response is preferred.
-        log_odds: log pi_1 - log pi_2, any shape.
-        reference: ref_1.
+        p: its probability under the policy.
+        first: kappa and margin of the pair in which it is the chosen one.
+        second: those of the pair in which it is the rejected one.
     """
-    first, second = torch.nn.functional.logsigmoid(log_odds), torch.nn.functional.logsigmoid(-log_odds)
-    ref_first, ref_second = math.log(reference), math.log(1 - reference)
-    agree = loss.value(pair_log_probs(first, second, ref_first, ref_second))
-    return label * agree + (1 - label) * loss.value(pair_log_probs(second, first, ref_second, ref_first))
+    (kappa, m), (other, n) = first, second
+    return label * (1 - kappa) * (m.of_w * (1 - p) - m.of_l * p) + (1 - label) * (1 - other) * (
+        n.of_l * (1 - p) - n.of_w * p
+    )
 
 
-def drift(loss: PreferenceLoss, label: float, log_odds: float | torch.Tensor, reference: float = 0.5) -> torch.Tensor:
-    """Return what training does to the first logit, minus the expected gradient; the second one moves oppositely.
+def drift(loss: Loss, label: Any, p: Any, reference: Any = HALF) -> Any:
+    """Return the push for a loss and a reference probability of the first response.
 
     Example:
-        >>> round(float(drift(NaiveBDPO(beta=1.0), 0.75, math.log(3))), 6)  # at the optimum of DPO: 3 / 128
-        0.023437
+        >>> bool(drift(naive(), F(3, 4), F(3, 4)) > 0)  # at the optimum of DPO
+        True
     """
-    at = torch.as_tensor(log_odds, dtype=torch.float64).clone().requires_grad_()
-    with _one_thread():
-        (slope,) = torch.autograd.grad(expected_loss(loss, label, at, reference).sum(), at)
-    return -slope
+    logs = log(p), log(1 - p)
+    refs = log(reference), log(1 - reference)
+    margins = loss(*logs, *refs), loss(*logs[::-1], *refs[::-1])
+    first, second = ((1 / (1 + exp(-m.f)), m) for m in margins)
+    return push(label, p, first, second)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    # some hundred numbers: on a busy machine the threads that torch would start cost fifty times the work
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def push_is_the_gradient(
+    p: Any, label: Any, m: Any, of_w: Any, of_l: Any, n: Any, n_w: Any, n_l: Any, kappa: Any, other: Any, sign: int = -1
+) -> Any:
+    """The push is -p (1 - p) dL/dp, by dp/ds = p (1 - p), for margins of any slopes and any kappa at p."""
+    of_loss = same(sp.diff(sp.log(1 + sp.exp(-m(p))), p), -(1 - 1 / (1 + sp.exp(-m(p)))) * sp.diff(m(p), p))
+    first, second = of_w * sp.log(p) + of_l * sp.log(1 - p), n_w * sp.log(1 - p) + n_l * sp.log(p)
+    slope = -label * (1 - kappa) * sp.diff(first, p) - (1 - label) * (1 - other) * sp.diff(second, p)
+    pushed = push(label, p, (kappa, Margin(m, of_w, of_l)), (other, Margin(n, n_w, n_l)))
+    return of_loss & same(pushed, sign * p * (1 - p) * slope)
 
 
-def resting_points(loss: PreferenceLoss, label: float, reference: float = 0.5) -> list[float]:
-    """Return the probabilities pi_1, between 0.018 and 0.982, at which training comes to rest.
-
-    Example:
-        >>> [round(p, 3) for p in resting_points(NaiveBDPO(beta=1.0), 0.75)]
-        [0.77]
-    """
-
-    def push(log_odds: np.ndarray) -> np.ndarray:
-        return drift(loss, label, torch.from_numpy(log_odds), reference).numpy()
-
-    coarse = np.linspace(-3.9993, 4.0007, 801)  # off the corners of the clip
-    found = []
-    for k in _falls(push(coarse)):
-        fine = np.linspace(coarse[k], coarse[k + 1], 21)
-        values = push(fine)
-        at = int(_falls(values)[0])
-        share = values[at] / (values[at] - values[at + 1])
-        found.append(1 / (1 + math.exp(-(fine[at] + share * (fine[at + 1] - fine[at])))))
-    return found
-
-
-def _falls(values: np.ndarray) -> np.ndarray:
-    return np.flatnonzero((values[:-1] > 0) & (values[1:] <= 0))
-
-
-def is_minimum(loss: PreferenceLoss, label: float, p: float, reference: float = 0.5, nearby: float = 0.01) -> bool:
-    """Return whether the value of the expected loss is least at pi_1 = p among log-odds this near."""
-    log_odds = math.log(p / (1 - p)) + torch.tensor([0.0, -nearby, nearby], dtype=torch.float64)
-    here, below, above = expected_loss(loss, label, log_odds, reference)
-    return bool(here <= min(below, above))
-
-
-def gradient(loss: PreferenceLoss, pair: Pair) -> tuple[float, float, float]:
-    """Return the loss of a pair and its derivatives in log pi_w and log pi_l, by autograd."""
-    chosen, rejected = (torch.tensor(pair[k], dtype=torch.float64, requires_grad=True) for k in ("chosen", "rejected"))
-    value = loss.value(pair_log_probs(chosen, rejected, pair["reference_chosen"], pair["reference_rejected"]))
-    slopes = torch.autograd.grad(value, (chosen, rejected))
-    return float(value.detach()), float(slopes[0]), float(slopes[1])
-
-
-def naive(clip: float = 0.5, symmetric: bool = False) -> NaiveBDPO:
-    """Return naive bDPO with beta = 1."""
-    return NaiveBDPO(beta=1.0, clip=clip, symmetric=symmetric)
-
-
-def version_2(symmetric: bool = False, detach: bool = False) -> NaiveBDPOv2:
-    """Return naive bDPO v2 with beta = 1 and the paper's clip of 0.5."""
-    return NaiveBDPOv2(beta=1.0, clip=0.5, symmetric=symmetric, detach=detach)
+GRADIENT: dict[str, Any] = {"of": push_is_the_gradient, "symbols": {"m": "function"}, "wrong": {"sign": 1}}
+"""Arguments of ``derived``: training follows minus the derivative of the loss, where nothing is detached."""

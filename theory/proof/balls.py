@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise, product
 from typing import Any
 
 from theory.proof.symbols import NoValue
@@ -184,6 +185,51 @@ def root(x: Any) -> Ball:
     return Ball(ball.arb.sqrt())
 
 
+def omega(x: Any) -> Ball:
+    """Return the number w with w + log w = x: Wright's omega function, W(e^x) with Lambert's W.
+
+    Example:
+        >>> bool(abs(omega(1) - 1) < Fraction(1, 10**15))
+        True
+    """
+    return Ball(Ball.of(x).arb.exp().lambertw())
+
+
+def normal_cdf(x: Any) -> Ball:
+    """Return the distribution function Phi of the standard normal distribution.
+
+    Example:
+        >>> bool(abs(normal_cdf(Fraction(196, 100)) - Fraction(975, 1000)) < Fraction(1, 10**5))
+        True
+    """
+    return Ball((1 + (Ball.of(x) / root(2)).arb.erf()) / 2)
+
+
+def normal_density(x: Any) -> Ball:
+    """Return the density phi of the standard normal distribution.
+
+    Example:
+        >>> bool(abs(2 * normal_density(0) - Fraction(797885, 10**6)) < Fraction(1, 10**6))
+        True
+    """
+    from flint import arb  # noqa: PLC0415
+
+    return exp(-(Ball.of(x) ** 2) / 2) / root(Ball(2 * arb.pi()))
+
+
+def integral(function: Callable[[Ball], Ball], low: Rational, high: Rational, pieces: int) -> Ball:
+    """Return a ball that holds an integral: the sum over equal pieces of a value that holds all values there.
+
+    Example:
+        >>> area = integral(lambda x: x * x, 0, 1, 1000)
+        >>> abs(area - Fraction(1, 3)) < Fraction(1, 500)
+        True
+    """
+    ends = [low + (high - low) * Fraction(k, pieces) for k in range(pieces + 1)]
+    width = Fraction(high - low, 1) / pieces
+    return sum((function(Ball.between(a, b)) for a, b in pairwise(ends)), Ball.of(0)) * width
+
+
 @dataclass(frozen=True)
 class Covering:
     """What became of a statement on an interval.
@@ -261,6 +307,44 @@ def _on(predicate: Callable[[Ball], bool], low: Fraction, high: Fraction) -> boo
         return False
     except Undecided:
         return None
+
+
+def leftovers(
+    is_clear: Callable[..., bool], *sides: tuple[Rational, Rational], finest: int, most: int = 50_000
+) -> list[tuple[Ball, ...]]:
+    """Cut a box into smaller ones until a statement is certain on them; return the smallest ones, where it is not.
+
+    Args:
+        is_clear: takes a ball for each side; True where it is certain, False or ``Undecided`` elsewhere.
+        *sides: the box.
+        finest: every side is halved at most this often.
+        most: boxes to look at, a limit on the work.
+
+    Raises:
+        Undecided: more boxes than that.
+
+    Example:
+        >>> roots = leftovers(lambda x: x * x > 2 or x * x < 2, (0, 4), finest=20)
+        >>> all(abs(root * root - 2) < Fraction(1, 10000) for (root,) in roots), len(roots) < 4
+        (True, True)
+    """
+    todo = [(tuple((Fraction(low), Fraction(high)) for low, high in sides), 0)]
+    left: list[tuple[Ball, ...]] = []
+    for _ in range(most):
+        if not todo:
+            return left
+        box, halved = todo.pop()
+        balls = tuple(Ball.between(low, high) for low, high in box)
+        try:
+            clear = is_clear(*balls)
+        except Undecided:
+            clear = False
+        if not clear and halved == finest:
+            left.append(balls)
+        elif not clear:
+            halves = [((low, (low + high) / 2), ((low + high) / 2, high)) for low, high in box]
+            todo += [(part, halved + 1) for part in product(*halves)]
+    raise Undecided(f"more than {most} boxes")
 
 
 def constant(predicate: Callable[[], bool]) -> Covering:

@@ -84,6 +84,42 @@ def prove_identity(predicate: Predicate, symbols: Mapping[str, Any] | None = Non
     return _decide(predicate(**arguments, **change))
 
 
+def said_of(predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mapping[str, str] | None) -> str:
+    """Return what an identity is proved for, in words.
+
+    Example:
+        >>> said_of(lambda x, z, k=1: same(x, z), {"z": "real"}, None)
+        'x positive; z real'
+        >>> said_of(lambda y: same(y.sum(y.p), 1), None, over_responses(p="probability"))
+        'any number of responses, each with p probability'
+    """
+    if sums is not None:
+        return "any number of responses, each with " + ", ".join(f"{name} {kind}" for name, kind in sums.items())
+    grouped: dict[str, list[str]] = {}
+    for name, kind in _free(predicate, symbols or {}, {}).items():
+        words = kind if isinstance(kind, str) else f"= {kind}"
+        grouped.setdefault("any " + words if kind == "function" else words, []).append(name)
+    return "; ".join(f"{', '.join(names)} {words}" for words, names in grouped.items()) or "constants"
+
+
+def holds_inside(
+    own: Any, predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mapping[str, str] | None
+) -> bool:
+    """Return whether an identity contains a claim's own one, so that it is proved with it."""
+    from theory.proof.joined import listening  # noqa: PLC0415
+
+    ended: list[Any] = []
+    heard = listening(own, lambda: ended.append(_open(predicate, symbols, sums)))
+    inside = ended[0].pairs if ended and isinstance(ended[0], Same) else ()
+    return bool(heard) and all(isinstance(one, Same) and set(one.pairs) <= set(inside) for one in heard)
+
+
+def _open(predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mapping[str, str] | None) -> Any:
+    if sums is not None:
+        return predicate(_moments(sums))
+    return predicate(**{name: _symbol(name, kind) for name, kind in _free(predicate, symbols or {}, {}).items()})
+
+
 def _free(predicate: Predicate, symbols: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     parameters = inspect.signature(predicate).parameters.values()
     free = {

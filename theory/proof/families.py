@@ -126,3 +126,28 @@ def with_step(family: Family) -> Family:
         return 1 + numbers.positive("growth")
 
     return step
+
+
+def of_size(family: Family, n: int) -> Family:
+    """Return the worlds of a family that have n responses, two or three.
+
+    Raises:
+        ValueError: the family has no world in symbols with that number of responses.
+
+    Example:
+        >>> from theory.proof import POLICY, prove
+        >>> def nowhere_else(w):
+        ...     return w.D_w + w.D_l + w.D_y == 0
+        >>> prove(nowhere_else, of_size(POLICY, 3)).verdict, prove(nowhere_else, POLICY, witness=False).verdict
+        ('proved', 'refuted')
+    """
+
+    def draw(source: random.Random) -> World:
+        while len((world := family.draw(source)).p) != n:
+            pass
+        return world
+
+    only = tuple(replace(case, only_if="") for case in family.cases if case.name == f"n = {n}")
+    if not only:
+        raise ValueError(f"{family.name}: no world in symbols has exactly {n} responses")
+    return replace(family, name=f"{family.name} with {n} responses", cases=only, draw=draw, witnesses=())

@@ -42,6 +42,8 @@ class Family:
         cases: worlds in symbols that together cover the kind.
         draw: draws an exact world of the kind.
         witnesses: cases in which a counterexample is looked for if those of ``cases`` cannot be rebuilt.
+        words: makes the words of its numbers and assumptions from the setting itself; None for the kinds of worlds that
+            have a name of their own.
     """
 
     name: str
@@ -49,3 +51,14 @@ class Family:
     cases: tuple[Case, ...]
     draw: Callable[[random.Random], Any]
     witnesses: tuple[Case, ...] = ()
+    words: Callable[[], str] | None = None
+
+    def says(self) -> str:
+        """Return what it covers, in words that are made from it rather than typed.
+
+        Example:
+            >>> from theory.proof import POLICY, setting
+            >>> setting("a share")(lambda numbers: numbers.between("s", 0, 1)).says(), POLICY.says()
+            ('s strictly between 0 and 1', 'every policy')
+        """
+        return self.name if self.words is None else self.words()

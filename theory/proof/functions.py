@@ -1,9 +1,10 @@
 """Roots, exponentials, logarithms and powers of whatever a predicate computes with.
 
 For exact numbers a root is exact and the others are balls. For symbols each is a new variable of which the solver is
-told what holds of the function everywhere: its sign, that it is monotone, and every tangent between the points at which
-the predicate asks for it. That is enough for many proofs. It leaves more values than the function takes, so that a
-counterexample counts only once it is found again in balls.
+told what holds of the function everywhere: its sign, that it is monotone, every tangent between the points at which the
+predicate asks for it, and e^(s + t) = e^s e^t wherever one of these points is the sum of two others. That is enough for
+many proofs. It leaves more values than the function takes, so that a counterexample counts only once it is found again
+in balls.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def sqrt(x: Any) -> Any:
     """
     if isinstance(x, Number):
         return x.run.root(x)
+    if hasattr(x, "applied"):  # a number that remembers its formula
+        return x.applied("sqrt")
     if isinstance(x, Ball):
         return balls.root(x)
     if isinstance(x, Surd):
@@ -40,6 +43,8 @@ def sqrt(x: Any) -> Any:
 def exp(x: Any) -> Any:
     """Return e^x."""
     if not isinstance(x, Number):
+        if hasattr(x, "applied"):
+            return x.applied("exp")
         return Fraction(1) if _is(x, 0) else balls.exp(x)
     for _, argument, value in x.run.functions:
         if argument.term.eq(x.term):
@@ -57,6 +62,8 @@ def log(x: Any) -> Any:
         NoValue: of a number that is not positive.
     """
     if not isinstance(x, Number):
+        if hasattr(x, "applied"):
+            return x.applied("log")
         return Fraction(0) if _is(x, 1) else balls.log(x)
     if x <= 0:
         raise NoValue("logarithm of a number that is not positive")
@@ -74,6 +81,21 @@ def power(x: Any, exponent: Any) -> Any:
     return exp(exponent * log(x))
 
 
+def omega(x: Any) -> Any:
+    """Return the number w with w + log w = x: Wright's omega function, W(e^x) with Lambert's W.
+
+    Example:
+        >>> omega(-1)  # W(1/e)
+        [0.278464542761 +/- ...]
+    """
+    if not isinstance(x, Number):
+        return balls.omega(x)
+    value = x.run.fresh("omega")
+    x.run.assume(value > 0)
+    x.run.assume(exp(x - value) == value)
+    return value
+
+
 def _tell(t: Number, value: Number) -> None:
     """Tell the solver that value = e^t, by the tangents between this point, 0 and every earlier one."""
     run = t.run
@@ -89,7 +111,18 @@ def _tell(t: Number, value: Number) -> None:
         run.trail.append((t < s).term == (value < other).term)
         run.trail.append((t > s).term == (value > other).term)
         run.trail.append(z3.Implies((t + s == 0).term, (value * other == 1).term))
+    known = [(a, v) for _, a, v in run.functions] + [(t, value)]
+    for k, (a, x) in enumerate(known):
+        for b, y in known[k:]:
+            for c, z in known:
+                if any(point.term.eq(t.term) for point in (a, b, c)) and _vanishes(z3, a + b - c):
+                    run.assume(x * y == z)
     run.functions.append(("exp", t, value))
+
+
+def _vanishes(z3: Any, number: Number) -> bool:
+    """Return whether the solver's normal form of a number is 0."""
+    return bool(z3.simplify(number.term, som=True).eq(number.run.constant(0)))
 
 
 def _is(x: Any, constant: int) -> bool:

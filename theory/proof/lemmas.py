@@ -22,6 +22,14 @@ LEMMAS = {
     "compactness": "a continuous function attains its minimum on a closed and bounded set",
     "continuous partials": "a function whose partial derivatives exist and are continuous is differentiable",
     "order of limits": "if one function is at most another one near a point, so are their limits there",
+    "spectral": "a symmetric matrix has an orthonormal basis of eigenvectors",
+    "linear system": "a system of linear equations whose rows are linearly independent has a solution",
+    "LaSalle": "a bounded solution of u' = F(u), along which a differentiable function never rises, tends to the "
+    "places at which that function stands still for ever",
+    "separation of variables": "a solution of u' = f(u), with f continuous and without a zero, takes the integral of "
+    "1 / f from one level to another",
+    "linearisation": "a fixed point of an iteration attracts what is near it if the derivative there has a size below "
+    "1, and repels it if the size is above 1",
     "intermediate value": "a continuous function takes every value between two of its values",
 }
 """Name and statement of each lemma; a claim writer may add one that stands in a textbook."""

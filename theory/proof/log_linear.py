@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class LogLinear(AnyPolicy):
     """Any log-linear policy, a base measure allowed, at any point of its parameters."""
 
+    __slots__ = ("_steps",)
+
     def __init__(self, run: Run, n: int) -> None:
         super().__init__(run, n)
         self._steps: list[tuple[Any, Stepped]] = []
@@ -42,13 +44,15 @@ class Stepped(SymbolicWorld):
         factor: e^s > 0, of a step of size s.
     """
 
+    __slots__ = ("_back", "_before", "_growth", "_partition", "_powers", "_shift", "_steps")
+
     def __init__(self, before: LogLinear | Stepped, factor: Any) -> None:
         run: Run = before._run
         super().__init__(run, before._n)
         _prove_partition_bounds()
+        run.incomplete = True  # also where it goes no further: a step back has a value in an exact world
         if not factor > 1:  # a statement about steps back exchanges the two worlds
             raise NoValue("a step of a log-linear world in symbols goes forward: e^s > 1")
-        run.incomplete = True
         self._before, self._steps = before, []  # type: ignore[var-annotated]
         self._partition, self._shift = run.fresh("partition"), run.fresh("shift")
         zero, one = (Number(run, run.constant(k)) for k in (0, 1))

@@ -67,21 +67,29 @@ def floats(predicate: Callable[..., Any]) -> str:
     """
     for function in _functions(predicate):
         for code in _codes(function.__code__):
-            for constant in code.co_consts:
-                if isinstance(constant, (float, complex)):
-                    return f"{function.__name__} computes with floats ({constant!r})"
-            steps = list(dis.get_instructions(code))
-            for step, after in zip(steps, [*steps[1:], None], strict=True):
-                if step.opname not in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"):
-                    continue
-                if step.argval == "float":
-                    return f"{function.__name__} computes with floats (float)"
-                value = _found(function, step.argval)
-                whole = isinstance(value, ModuleType)
-                module = value.__name__ if whole else getattr(value, "__module__", None)
-                asked = after.argval if whole and after is not None else getattr(value, "__name__", step.argval)
-                if str(module).split(".")[0] in FLOATING and asked not in WHOLE:
-                    return f"{function.__name__} computes with floats ({module}.{asked})"
+            problem = floats_of_code(code, partial(_found, function))
+            if problem:
+                return f"{function.__name__} computes with floats ({problem})"
+    return ""
+
+
+def floats_of_code(code: CodeType, found: Callable[[str], Any]) -> str:
+    """Return what in a code computes with floats; "" for nothing. ``found`` tells what a name means in it."""
+    for constant in code.co_consts:
+        if isinstance(constant, (float, complex)):
+            return repr(constant)
+    steps = list(dis.get_instructions(code))
+    for step, after in zip(steps, [*steps[1:], None], strict=True):
+        if step.opname not in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"):
+            continue
+        if step.argval == "float":
+            return "float"
+        value = found(step.argval)
+        whole = isinstance(value, ModuleType)
+        module = value.__name__ if whole else getattr(value, "__module__", None)
+        asked = after.argval if whole and after is not None else getattr(value, "__name__", step.argval)
+        if str(module).split(".")[0] in FLOATING and asked not in WHOLE:
+            return f"{module}.{asked}"
     return ""
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import isqrt
 
 from theory.worlds import World, dot
+
+LARGE = 10**6
 
 
 def rebuild_policy(values: dict[str, Fraction], n: int) -> World:
@@ -77,17 +80,22 @@ def _roots(pivots: list[Fraction]) -> list[tuple[Fraction, ...]]:
 
 
 def four_squares(n: int) -> tuple[int, ...]:
-    """Return at most four whole numbers whose squares sum to n >= 0, as few as there can be.
+    """Return at most four whole numbers whose squares sum to n >= 0; up to a million as few as there can be.
 
     Example:
         >>> four_squares(12), four_squares(25), four_squares(7)
         ((2, 2, 2), (5,), (1, 1, 1, 2))
     """
-    from sympy.solvers.diophantine.diophantine import power_representation  # noqa: PLC0415
+    from sympy.solvers.diophantine.diophantine import power_representation, sum_of_four_squares  # noqa: PLC0415
 
     if n == 0:
         return ()
-    for k in (1, 2, 3, 4):
+    root = isqrt(n)
+    if root * root == n:
+        return (root,)
+    if n > LARGE:  # to look for fewer takes a time that grows with n
+        return tuple(sorted(int(a) for a in sum_of_four_squares(n) if a))
+    for k in (2, 3, 4):
         found = next(iter(power_representation(n, 2, k)), None)
         if found:
             return tuple(sorted(map(int, found)))  # SymPy's own whole numbers are none of Python's

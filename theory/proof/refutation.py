@@ -119,3 +119,31 @@ def _near(model: Any, variable: Any) -> list[Fraction]:
     close = value.approx(20)
     near = Fraction(close.numerator_as_long(), close.denominator_as_long())
     return list(dict.fromkeys(near.limit_denominator(n) for n in (10, 100, 1000, 10**6)))
+
+
+def algebraic(model: Any, names: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return in words the values of a model that has algebraic numbers: the polynomial that each is a root of."""
+    import z3  # noqa: PLC0415
+
+    found = []
+    for name, variable in names.items():
+        if "." in name:  # defined by the others
+            continue
+        value = model.eval(variable, model_completion=True)
+        if z3.is_rational_value(value):
+            found.append((name, str(value.as_fraction())))
+        else:
+            near = Fraction(value.approx(20).as_fraction())
+            found.append((name, f"near {float(near):.6g}, a root of {_polynomial(value.poly())}"))
+    return tuple(found)
+
+
+def _polynomial(coefficients: Any) -> str:
+    """Return a polynomial as text; coefficients come from the constant on."""
+    text = ""
+    for power, coefficient in reversed(list(enumerate(int(c.as_long()) for c in coefficients))):
+        if coefficient:
+            size = "" if abs(coefficient) == 1 and power else str(abs(coefficient))
+            unknown = {0: "", 1: "x"}.get(power, f"x^{power}")
+            text += f"{' - ' if coefficient < 0 else ' + '}{' '.join(filter(None, (size, unknown)))}"
+    return text.removeprefix(" + ").strip()

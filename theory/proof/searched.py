@@ -41,8 +41,14 @@ class Search:
         """Return it in words."""
         if self.counterexample is not None:
             return f"false at\n{show(self.counterexample)}"
-        sizes = f", {min(self.sizes)} to {max(self.sizes)} responses" if self.sizes else ""
-        return f"no counterexample in {self.tried} exact cases{sizes}"
+        return f"no counterexample in {self.tried} exact cases{self.reach()}"
+
+    def reach(self) -> str:
+        """Return how far the cases reach: the least and the largest number of responses, if they are worlds."""
+        if not self.sizes:
+            return ""
+        low, high = min(self.sizes), max(self.sizes)
+        return f", {low} to {high} responses" if low < high else f", {low} responses"
 
 
 def holds_at(predicate: Predicate, case: Any, given: Predicate | None = None, **change: Any) -> bool | None:

@@ -202,7 +202,13 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
 
         words = function.__doc__ or (assumes if "<" in function.__name__ else function.__name__.replace("_", " "))
         name = words.strip().split("\n")[0].rstrip(".")
-        return Family(name, assumes, (Case("", lambda run: function(_Symbols(run)), rebuild),), draw)
+
+        def say() -> str:
+            from theory.proof.words import words_of  # noqa: PLC0415 - words_of asks for the numbers of a setting
+
+            return words_of(function)
+
+        return Family(name, assumes, (Case("", lambda run: function(_Symbols(run)), rebuild),), draw, words=say)
 
     return make
 
@@ -286,6 +292,60 @@ def beside(family: Family, assumes: str) -> Callable[[Callable[[Numbers], Any]],
             tuple(map(paired, family.cases)),
             lambda source: (family.draw(source), numbers.draw(source)),
             tuple(map(paired, family.witnesses)),
+            lambda: f"{family.says()}; {numbers.says()}",
         )
 
     return make
+
+
+def mapped(family: Family, function: Callable[[Any], Any], name: str = "") -> Family:
+    """Return the family of what a function makes of each case, in every reading.
+
+    Args:
+        family: the cases.
+        function: makes one case of another; it is run on symbols, fractions and values alike.
+        name: of the new family; that of the old one if not given.
+
+    Example:
+        >>> from theory.proof import POLICY, prove
+        >>> sums = mapped(POLICY, lambda w: w.p_w + w.p_l)
+        >>> prove(lambda mass: 0 < mass <= 1, sums).verdict, prove(lambda mass: mass < 1, sums).verdict
+        ('proved', 'refuted')
+    """
+
+    def made(case: Case) -> Case:
+        rebuild = case.rebuild
+        return replace(
+            case,
+            build=lambda run: function(case.build(run)),
+            rebuild=None if rebuild is None else lambda values: function(rebuild(values)),
+        )
+
+    return Family(
+        name or family.name,
+        family.assumes,
+        tuple(map(made, family.cases)),
+        lambda source: function(family.draw(source)),
+        tuple(map(made, family.witnesses)),
+    )
+
+
+def either(name: str, assumes: str, families: Mapping[str, Family]) -> Family:
+    """Return the family of the cases of several families: a statement must hold in all of them.
+
+    Args:
+        name: of the new family.
+        assumes: in words.
+        families: by the name that a verdict calls each.
+
+    Example:
+        >>> from theory.proof import prove
+        >>> line = setting("x > 0")(lambda numbers: numbers.positive("x"))
+        >>> below = setting("x < 0")(lambda numbers: -numbers.positive("x"))
+        >>> both = either("x is not 0", "", {"x > 0": line, "x < 0": below})
+        >>> str(prove(lambda x: x != 0, both)), prove(lambda x: x > 0, both).verdict
+        ('proved for x is not 0 (x > 0, x < 0): 2 paths', 'refuted')
+    """
+    kinds = tuple(families.values())
+    cases = tuple(replace(case, name=word) for word, family in families.items() for case in family.cases)
+    return Family(name, assumes, cases, lambda source: source.choice(kinds).draw(source))

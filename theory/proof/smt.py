@@ -18,11 +18,15 @@ from theory.proof.symbols import Impure, NoSuchResponse, NoValue, Run
 
 PROVED, REFUTED, VACUOUS, UNDECIDED = "proved", "refuted", "vacuous", "undecided"
 WORK = 2_000_000  # of the solver for one query, in its own units; a typical one takes a thousandth of it
-STUCK = 20_000  # milliseconds: the solver does not count all of its work, so that a query may hang; then it is unknown
+STUCK = 600_000  # milliseconds: the solver does not count all of its work. A query that hangs is an error, no answer
 PATIENCE = 6  # queries without an answer, after which a statement is undecided
 MOST_PATHS = 4000
 
 Record = Callable[[str, list[Any], str], None]
+
+
+class SolverStuckError(RuntimeError):
+    """The solver did not come back from a question: the run ends, since time must not decide what is true."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Proof:
         queries: questions to the solver.
         counterexample: an exact world in which the statement is false, or None.
         reason: why it is not decided, or what is known of a counterexample that could not be written down.
+        algebraic: the numbers of a counterexample that could not be written down as fractions, in words, by name.
     """
 
     verdict: str
@@ -65,11 +70,16 @@ class Proof:
     queries: int
     counterexample: Any = None
     reason: str = ""
+    algebraic: tuple[tuple[str, str], ...] = ()
+
+    def covers(self) -> str:
+        """Return what was decided for: the kind of worlds, and the numbers of responses that were looked at."""
+        where = ", ".join(filter(None, self.cases))
+        return self.over + (f" ({where})" if where else "")
 
     def __str__(self) -> str:
         """Return the verdict in words, with the counterexample if there is one."""
-        where = ", ".join(filter(None, self.cases))
-        text = f"{self.verdict} for {self.over}" + (f" ({where})" if where else "")
+        text = f"{self.verdict} for {self.covers()}"
         if self.verdict == PROVED:
             return text + f": {self.paths} path{'s' if self.paths > 1 else ''}"
         if self.counterexample is not None:
@@ -101,14 +111,23 @@ class Solver:
         self.context = z3.Context()
 
     def ask(self, terms: list[Any], effort: int = 1) -> tuple[str, Any]:
-        """Return "sat" and a model, or "unsat" or "unknown" and None; with 1 / ``effort`` of the usual limits."""
+        """Return "sat" and a model, or "unsat" or "unknown" and None; with 1 / ``effort`` of the usual work.
+
+        Raises:
+            SolverStuckError: neither an answer nor the end of its work within ten minutes.
+        """
         import z3  # noqa: PLC0415
 
         solver = z3.SolverFor("QF_NRA", ctx=self.context)
         solver.set("rlimit", self.work // effort)
-        solver.set("timeout", STUCK // effort)
+        solver.set("timeout", STUCK)
         solver.add(*terms)
         answer = str(solver.check())
+        if answer == "unknown" and solver.reason_unknown() in ("timeout", "canceled"):
+            raise SolverStuckError(
+                f"the solver did not answer within {STUCK / 1000:g} s, and its own count of work did not end the "
+                "question; split the statement into smaller ones"
+            )
         self.queries += 1
         self.unknown += answer == "unknown" and effort == 1
         if self.record is not None:
@@ -129,9 +148,11 @@ class _Path:
     )
     why: str = ""
     spoken: bool = True  # whether the statement speaks of such worlds: not if it names a response that they lack
+    literal: bool = False  # whether it ends in False whatever the values on the path
+    term: Any = None  # the open truth value in which it ends, if it does not end in plain True or False
 
 
-def prove(
+def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it can end
     predicate: Predicate,
     over: Family,
     *,
@@ -163,10 +184,12 @@ def prove(
         proved for every policy (n = 2, n >= 3): 2 paths
     """
     from theory.proof.reading import check_reading  # noqa: PLC0415
+    from theory.proof.refutation import algebraic  # noqa: PLC0415
 
     check_reading(predicate, *([given] if given else []))
     solver = Solver(work, record)
     paths, met, names, unsure = 0, False, [], ""
+    asserted = False  # whether the statement says anything: some path of it could have been false
     touched: set[str] = set()
     for case in over.cases:
         if case.only_if and case.only_if not in touched:
@@ -178,16 +201,19 @@ def prove(
             touched |= path.run.touched
             if solver.unknown > PATIENCE or paths > MOST_PATHS:
                 reason = "the solver gave up too often" if paths <= MOST_PATHS else f"more than {MOST_PATHS} paths"
-                return Proof(UNDECIDED, over.name, over.assumes, tuple(names), paths, solver.queries, None, reason)
+                return Proof(UNDECIDED, over.says(), over.assumes, tuple(names), paths, solver.queries, None, reason)
             if path.assumed and not met:
                 met = solver.ask(path.run.trail)[0] == "sat"
-            if not path.assumed or path.false is None:
+            if not path.assumed:
                 continue
-            answer, _ = solver.ask(path.false)
+            asserted = asserted or _says_something(path, case, predicate, given, change, solver)
+            if path.false is None:
+                continue
+            answer, model = solver.ask(path.false)
             if answer == "unsat":
                 continue
             if answer == "unknown":
-                unsure = unsure or f"the solver gave up on a path of {case.name or over.name}"
+                unsure = unsure or f"the solver gave up on a path of {case.name or over.says()}"
                 continue
             opened = OpenPath(case, path.false, path.run.names, path.run.incomplete)
             sure = case.exact and not opened.incomplete  # every solution is a world
@@ -197,11 +223,15 @@ def prove(
             if found is None and not sure:
                 unsure = unsure or reason
                 continue
-            return Proof(REFUTED, over.name, over.assumes, tuple(names), paths, solver.queries, found, reason)
+            values = algebraic(model, path.run.names) if found is None and witness else ()
+            return Proof(REFUTED, over.says(), over.assumes, tuple(names), paths, solver.queries, found, reason, values)
     if "y" not in touched:
         names = [name.replace("n >= 4", "n >= 3") for name in names]
+    if met and not asserted:
+        nothing = "no world meets the premise inside the statement, so that it says nothing"
+        return Proof(VACUOUS, over.says(), over.assumes, tuple(names), paths, solver.queries, None, nothing)
     verdict = UNDECIDED if unsure else PROVED if met else VACUOUS
-    return Proof(verdict, over.name, over.assumes, tuple(names), paths, solver.queries, None, unsure)
+    return Proof(verdict, over.says(), over.assumes, tuple(names), paths, solver.queries, None, unsure)
 
 
 def _counterexample(
@@ -243,7 +273,7 @@ def paths_of(
 
 
 def _follow(case: Case, predicate: Predicate, given: Predicate | None, change: dict[str, Any], run: Run) -> _Path:
-    assumed, spoken, false, why = True, True, None, ""
+    assumed, spoken, false, why, literal, ending = True, True, None, "", False, None
     try:
         try:
             world = case.build(run)
@@ -255,8 +285,12 @@ def _follow(case: Case, predicate: Predicate, given: Predicate | None, change: d
             except NoValue:
                 assumed = False
         if assumed:
-            term = run.truth_term(predicate(world, **change))
-            if not run.z3.is_true(run.z3.simplify(term)):
+            value = predicate(world, **change)
+            term = run.truth_term(value)
+            ending = None if isinstance(value, bool) else term
+            simple = run.z3.simplify(term)
+            literal = bool(run.z3.is_false(simple)) or _denied(run, term)
+            if not run.z3.is_true(simple):
                 false = [*run.trail, run.z3.Not(term)]
     except NoSuchResponse:  # the statement is about each of the others, and there is none
         assumed = spoken = False
@@ -266,7 +300,37 @@ def _follow(case: Case, predicate: Predicate, given: Predicate | None, change: d
         run.closed = True
     if run.faults:  # also those that the predicate swallowed
         raise run.faults[0]
-    return _Path(run, assumed, false, why, spoken)
+    return _Path(run, assumed, false, why, spoken, literal, ending)
+
+
+def _denied(run: Run, term: Any) -> bool:
+    """Return whether a path took the side of a fork on which this very truth value is false: ``a and b`` returns a."""
+    return any(not side and asked.eq(term) for _, asked, side in run.forks)
+
+
+def _says_something(
+    path: _Path, case: Case, predicate: Predicate, given: Predicate | None, change: dict[str, Any], solver: Solver
+) -> bool:
+    """Return whether the statement asserts anything on a path, rather than excuse itself by a premise that is not met.
+
+    ``all(...)`` ends in True, but it could have ended in False: on the other side of one of its forks. The other side
+    of a premise (``not premise or conclusion``) does not end in False; it ends in the conclusion.
+    """
+    import z3  # noqa: PLC0415
+
+    if path.term is not None:
+        return not any(solver.ask([*path.run.trail, z3.Not(excuse)])[0] == "unsat" for excuse in _excuses(path.term))
+    forks, settled = [side for _, _, side in path.run.forks], path.run.settled
+    turned = [Run(solver.context, [*forks[:k], not forks[k]], lambda _: True) for k in range(len(forks))]
+    turned += [Run(solver.context, forks, lambda _: True, turn=k) for k in range(settled)]
+    return any(_follow(case, predicate, given, change, run).literal for run in turned)
+
+
+def _excuses(term: Any) -> list[Any]:
+    """Return what stands before the conclusion in ``premise_is_not_met | conclusion``."""
+    import z3  # noqa: PLC0415
+
+    return list(term.children())[:-1] if z3.is_or(term) else []
 
 
 def _same(first: _Path, second: _Path) -> None:

@@ -32,6 +32,10 @@ class NotAStatement(TypeError):
     """A predicate that returns no truth value, or computes with what is no exact number."""
 
 
+class OnlyExact(NotAStatement):
+    """A predicate that asks for what exact worlds have and worlds in symbols lack: their features, their number."""
+
+
 class Number:
     """A real number that is a term of the solver.
 
@@ -210,9 +214,13 @@ class Run:
         context: a solver context, which owns all terms.
         decisions: the side to take at the first forks, in order.
         possible: tells whether a list of terms can be true together; only a proof that they cannot counts as no.
+        turn: the number of a question with only one answer, to which this run takes the other (to see whether the
+            statement would then be false); -1 for none.
     """
 
-    def __init__(self, context: Any, decisions: Sequence[bool], possible: Callable[[list[Any]], bool]) -> None:
+    def __init__(
+        self, context: Any, decisions: Sequence[bool], possible: Callable[[list[Any]], bool], turn: int = -1
+    ) -> None:
         import z3  # noqa: PLC0415 - loaded for a proof only
 
         self.z3, self.context, self.decisions, self.possible = z3, context, list(decisions), possible
@@ -223,6 +231,7 @@ class Run:
         self.names: dict[str, Any] = {}
         self.functions: list[tuple[str, Any, Any]] = []  # transcendental ones: kind, argument, value
         self.closed = False  # whether the predicate has returned: what it kept of this run is worth nothing in another
+        self.turn, self.settled = turn, 0  # questions with only one answer, such as whether x = x
         self.incomplete = False  # whether the facts about some function leave values that it does not take
         self._quotients: list[tuple[Any, Any, Number]] = []
         self._roots: list[tuple[Any, Number]] = []
@@ -281,7 +290,8 @@ class Run:
             raise Impure("the predicate keeps a number or a truth value from an earlier run")
         simple = self.z3.simplify(term)
         if self.z3.is_true(simple) or self.z3.is_false(simple):
-            return bool(self.z3.is_true(simple))
+            self.settled += 1
+            return bool(self.z3.is_true(simple)) != (self.settled - 1 == self.turn)
         at = len(self.forks)
         side = self.decisions[at] if at < len(self.decisions) else self.possible([*self.trail, term])
         self.forks.append((len(self.trail), term, side))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from theory.names import ShortNames
-from theory.proof.symbols import NoSuchResponse, NotAStatement, Number, Run
+from theory.proof.symbols import NoSuchResponse, Number, OnlyExact, Run
 
 TWO, THREE, MANY = 2, 3, 4  # responses; MANY stands for every number from four on
 CHOSEN, REJECTED, OTHER = 0, 1, 2
@@ -68,7 +68,7 @@ class SymbolicWorld(ShortNames):
 
     def refused(self, message: str) -> Exception:
         """Return the error of a predicate that asks for what a world in symbols does not have."""
-        return self._run.fault(NotAStatement(message))
+        return self._run.fault(OnlyExact(message))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in ("_run", "_n"):

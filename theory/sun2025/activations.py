@@ -1,266 +1,326 @@
 """Table 5 and its text: the activations of the ablation, GELU beside SiLU, and convexity."""
 
-from __future__ import annotations
-
-import math
-import random
 from fractions import Fraction as F
-from typing import Any
 
-import numpy as np
 import sympy as sp
-from mpmath import mp
-from scipy.optimize import minimize_scalar
-from scipy.special import erfc, expit
 
-from dynamics import SelfPO, SLiC
-from theory.claim import FALSE, PROVED, claim
-from theory.evidence import ALSO, Evidence
-from theory.sun2025.curves import X, any_number, exact, mp_sigma, mp_silu, mp_softplus, precise, same, sigma, silu
-from theory.sun2025.floor import STEEPEST_MARGIN
+from dynamics import SelfPO
+from theory.claim import CONDITIONALLY, PROVED
+from theory.evidence import CONDITIONAL, FAILS
+from theory.proof import Named, exp, normal_cdf, normal_density, same, setting, world_of
+from theory.proof.losses import loss_in_symbols
+from theory.sun2025.axis import claim
+from theory.sun2025.curves import X, sigma as sigma_expression, silu as silu_expression
+from theory.sun2025.silu import REAL, lambert, relu, sigma, silu
 
-TOLERANCE = 1e-12
 SCALE = 1.702  # of the familiar approximation of the normal distribution by the logistic one
+SCALE_EXACT, BEST_SCALE = F(851, 500), F(177289, 10**5)
+TURN = F(23993565, 10**7), F(23993575, 10**7)
+"""An interval around the root of x tanh(x / 2) = 2."""
 
 
-def any_pair(source: random.Random) -> dict[str, float]:
-    """Draw two log-probabilities, beta and gamma."""
-    logs = {"chosen": -source.uniform(0, 6), "rejected": -source.uniform(0, 6)}
-    return {**logs, "beta": source.uniform(0.3, 4), "gamma": source.uniform(0, 3)}
+@claim("not-convex", "not in the paper; beside Section 1 on the convex family of GPO", PROVED)
+def not_convex(c, more=0):
+    r"""\mathrm{SiLU}''(x)<0\iff|x|>2.399357,\qquad\mathrm{SiLU}(-5)>\tfrac12[\mathrm{SiLU}(-3)+\mathrm{SiLU}(-7)]
 
-
-def ablation(case: dict[str, float], activation: str) -> float:
-    """Return the loss of Eq. 7 with another activation in the place of SiLU."""
-    loss = SelfPO(case["beta"], case["gamma"], activation, length_normalized=False)
-    return float(loss(case["chosen"], case["rejected"]))
-
-
-@claim(
-    "sun2025.table-5-relu",
-    source="Section 4.3 and Table 5: ReLU corresponds to SLiC",
-    says=r"\mathrm{ReLU}(\gamma-\beta h)=\beta\max\bigl(0,\tfrac{\gamma}{\beta}-h\bigr),\qquad h=\log\pi_w-\log\pi_l",
-    verdict=PROVED,
-    proof=r"SLiC's hinge with $\delta=\gamma/\beta$, times $\beta$.",
-)
-def table_5_relu(evidence: Evidence) -> None:
-    """The two losses of ``dynamics``."""
-
-    def agrees(case: dict[str, float], power: int = 1) -> bool:
-        hinge = SLiC(delta=case["gamma"] / case["beta"] ** power)(case["chosen"], case["rejected"])
-        return abs(ablation(case, "relu") - case["beta"] * float(hinge)) < TOLERANCE
-
-    evidence.holds(agrees, any_pair, control=lambda case: agrees(case, 2), worlds=100)
-
-
-@claim(
-    "sun2025.relu-zero-gradient",
-    source="Section 1, on ReLU",
-    says=r"\frac{d}{dh}\mathrm{ReLU}(\gamma-\beta h)=0\qquad\text{for}\ h>\gamma/\beta",
-    verdict=PROVED,
-    proof="Both maxima are 0 there.",
-)
-def relu_zero_gradient(evidence: Evidence) -> None:
-    """Beyond the threshold a larger log-ratio changes nothing; before it, it does."""
-
-    def flat(case: dict[str, float], share: float = 1.0) -> bool:
-        here = share * case["gamma"] / case["beta"] + 0.1
-        ends = [{**case, "chosen": -1.0, "rejected": -1.0 - h} for h in (here, here + 0.5)]
-        return ablation(ends[0], "relu") == ablation(ends[1], "relu")
-
-    evidence.holds(flat, any_pair, control=lambda case: flat(case, 0.5), worlds=100)
-
-
-@claim(
-    "sun2025.table-5-square",
-    source="Section 4.3 and Table 5: square corresponds to IPO",
-    says=r"(\gamma-\beta h)^2=\beta^2\Bigl(h-\frac{1}{2\tau}\Bigr)^2,\qquad\frac{1}{2\tau}=\frac{\gamma}{\beta}",
-    verdict=PROVED,
-    because="Without a reference; and with the target margin that the IPO of Table 2 lacks (sun2025.table-2-ipo).",
-    proof="Take $\\beta$ out of the square.",
-)
-def table_5_square(evidence: Evidence) -> None:
-    """In symbols, and for the loss of ``dynamics``."""
-    h, beta, gamma, tau = sp.symbols("h beta gamma tau", positive=True)
-
-    def identity(two: int = 2) -> bool:
-        ipo = (h - 1 / (2 * tau)) ** 2
-        return bool(sp.expand((gamma - beta * h) ** 2 - beta**2 * ipo.subs(tau, beta / (two * gamma))) == 0)
-
-    def in_dynamics(case: dict[str, float], *, target: bool = True) -> bool:
-        ratio = case["chosen"] - case["rejected"] - target * case["gamma"] / case["beta"]
-        return abs(ablation(case, "square") - case["beta"] ** 2 * ratio**2) < 1e-9
-
-    evidence.proves(identity, control=lambda: identity(1), by="SymPy: the difference expands to 0")
-    evidence.holds(in_dynamics, any_pair, role=ALSO, control=lambda case: in_dynamics(case, target=False), worlds=100)
-
-
-@claim(
-    "sun2025.table-5-identity",
-    source="Section 4.3, on the identity function",
-    says=r"\inf_h(\gamma-\beta h)=-\infty,\qquad\text{no minimiser}",
-    verdict=PROVED,
-    because="Consistent with the collapse that Table 5 reports for it.",
-    proof=r"The loss is linear in h with slope $-\beta$.",
-)
-def table_5_identity(evidence: Evidence) -> None:
-    """Whatever the level, a larger log-ratio is below it."""
-
-    def undercut(case: dict[str, float], activation: str = "identity") -> bool:
-        deeper = {**case, "rejected": case["rejected"] - 100.0}
-        return ablation(deeper, activation) < ablation(case, activation) - 99 * case["beta"]
-
-    evidence.holds(undercut, any_pair, control=lambda case: undercut(case, "silu"), worlds=100)
-
-
-def gelu(x: np.ndarray | float) -> np.ndarray:
-    """Return x Phi(x).
-
-    Example:
-        >>> round(float(gelu(1.0)), 6)
-        0.841345
+    Assumes: the decimals of the root of $x\tanh\frac x2=2$ are rounded
+    Because: SPO is no member of GPO's family of convex losses. It is quasi-convex: it falls, then rises.
+    Proof: $\mathrm{SiLU}''(x)=\sigma(x)\sigma(-x)(2-x\tanh\frac x2)$, and $x\tanh\frac x2$ is even and rises for $x>0$.
     """
-    value = np.asarray(x, dtype=float)
-    return value * erfc(-value / math.sqrt(2)) / 2
+    return (x_tanh(c.x) > x_tanh(c.a)) == (c.x > c.a + more)
 
 
-def distance(scale: float) -> float:
-    """Return sup |GELU(x) - x sigma(scale x)|, the distance of GELU and SiLU(scale x) / scale.
+def x_tanh(x):
+    """Return x tanh(x / 2)."""
+    return x * (exp(x) - 1) / (exp(x) + 1)
 
-    Example:
-        >>> round(distance(1.702), 5)
-        0.02033
+
+def second_derivative(x, factor=1):
+    tanh_half = (1 - sp.exp(-x)) / (1 + sp.exp(-x))
+    bracket = 2 - factor * x * tanh_half
+    return same(sp.diff(silu_expression(x), x, 2), sigma_expression(x) * sigma_expression(-x) * bracket)
+
+
+def root_between(low=TURN[0], high=TURN[1]):
+    return x_tanh(low) < 2 < x_tanh(high)
+
+
+def above_the_chord(middle=-5):
+    return silu(F(middle)) > (silu(F(middle - 2)) + silu(F(middle + 2))) / 2
+
+
+not_convex.proved(over=world_of("x, a > 0", x="positive", a="positive"), wrong={"more": F(1, 10)})
+not_convex.derived(of=second_derivative, symbols={"x": X}, wrong={"factor": 2})
+not_convex.enclosed(of=root_between, wrong={"high": TURN[0]}, lemma="intermediate value")
+not_convex.enclosed(of=above_the_chord, wrong={"middle": -2})
+
+
+@claim("smooth-relu", "Section 3.2: SiLU is a smooth variant of ReLU", PROVED)
+def smooth_relu(n, share=1):
+    r"""0\le\mathrm{ReLU}(x)-\frac{\mathrm{SiLU}(cx)}{c}\le\frac{W(1/e)}{c}\qquad\text{for every }c>0;\qquad
+    \mathrm{SiLU}'(0)=\tfrac12
+
+    Because: For $c=1$ the distance of SiLU and ReLU is $W=0.278465$; a large $\beta$ makes SPO a hinge loss. The slope
+    of ReLU jumps from 0 to 1 at 0, that of SiLU is 1/2 there.
+    Proof: For $c=1$ the difference is $|x|\sigma(-|x|)$, and $y\sigma(-y)\le W$ (sun2025.silu-minimum). Put cx for x.
     """
-    grid = np.linspace(0.0, 8.0, 4001)  # the difference is even in x
-    near = float(grid[np.argmax(np.abs(gelu(grid) - grid * expit(scale * grid)))])
-    found = minimize_scalar(
-        lambda x: -abs(float(gelu(x)) - x * float(expit(scale * x))),
-        bounds=(max(near - 0.01, 0.0), near + 0.01),
-        method="bounded",
-        options={"xatol": 1e-10},
+    return 0 <= relu(n.x) - silu(n.c * n.x) / n.c <= share * lambert(n.x) / n.c
+
+
+def slope_at_zero(halves=1):
+    return same(sp.diff(silu_expression(X), X).subs(X, 0), sp.Integer(halves) / 2)
+
+
+smooth_relu.proved(over=world_of("any x, c > 0", x="real", c="positive"), wrong={"share": F(9, 10)})
+smooth_relu.derived(of=slope_at_zero, wrong={"halves": 2})
+
+# --- Table 5 -------------------------------------------------------------------------------------------------------
+
+pairs = world_of(
+    "beta > 0, lambda >= 0, any gamma and log-probabilities",
+    beta="positive", gamma="real", chosen="negative", rejected="negative", sft="nonnegative",
+)  # fmt: skip
+
+
+@claim("table-5-relu", "Section 4.3 and Table 5: ReLU corresponds to SLiC", CONDITIONALLY)
+def table_5_relu(c, power=1):
+    r"""\mathrm{ReLU}(\gamma-\beta h)=\beta\,\bigl[\max\bigl(0,\tfrac{\gamma}{\beta}-h\bigr)-\lambda\log\pi_w\bigr],
+    \qquad h=\log\pi_w-\log\pi_l
+
+    Assumes: $\lambda=0$
+    Because: The SLiC of Table 2 has a second term, $-\lambda\log\pi_\theta(y_w|x)$, which the ablation lacks.
+    Proof: SLiC's hinge with $\delta=\gamma/\beta$, times $\beta$.
+    """
+    h = c.chosen - c.rejected
+    return relu(c.gamma - c.beta * h) == c.beta * (relu(c.gamma / c.beta**power - h) - c.sft * c.chosen)
+
+
+table_5_relu.refuted(over=pairs, unlike=lambda c: c.sft > 0 or table_5_relu(c))
+table_5_relu.proved(over=pairs, given=lambda c: c.sft == 0, wrong={"power": 2})
+
+hinge = world_of("beta > 0, any gamma, h, h'", beta="positive", gamma="real", h="real", other="real")
+
+
+@claim("relu-zero-gradient", "Section 1, on ReLU", PROVED)
+def relu_zero_gradient(c, share=1):
+    r"""\frac{d}{dh}\mathrm{ReLU}(\gamma-\beta h)=0\qquad\text{for}\ h>\gamma/\beta
+
+    Because: Before the threshold a larger log-ratio has a smaller loss.
+    Proof: Beyond the threshold the loss is 0 everywhere.
+    """
+    here, there = (relu(c.gamma - c.beta * h) for h in (c.h, c.other))
+    threshold = share * c.gamma / c.beta
+    if c.h > threshold and c.other > threshold:
+        return here == there == 0
+    return c.h >= threshold or c.other <= c.h or there < here
+
+
+relu_zero_gradient.proved(over=hinge, wrong={"share": F(9, 10)})
+
+
+@claim("table-5-square", "Section 4.3 and Table 5: square corresponds to IPO", PROVED)
+def table_5_square(chosen, rejected, beta, gamma, two=2):
+    r"""(\gamma-\beta h)^2=\beta^2\Bigl(h-\frac{1}{2\tau}\Bigr)^2,\qquad\frac{1}{2\tau}=\frac{\gamma}{\beta}
+
+    Because: Without a reference; and with the target margin that the IPO of Table 2 lacks (sun2025.table-2-ipo).
+    Proof: Take $\beta$ out of the square; the left side is the loss of ``dynamics``, run on symbols.
+    """
+    pair, kind = (chosen, rejected, 0, 0, 1, 1), {"activation": "square", "length_normalized": False}
+    ablation = loss_in_symbols(SelfPO, pair, beta=beta, gamma=gamma, **kind)
+    tau = beta / (two * gamma)
+    return same(ablation, beta**2 * (chosen - rejected - 1 / (2 * tau)) ** 2)
+
+
+table_5_square.derived(symbols={"chosen": "real", "rejected": "real"}, wrong={"two": 1})
+
+
+@claim("table-5-identity", "Section 4.3, on the identity function", PROVED)
+def table_5_identity(c, step=1):
+    r"""\inf_h(\gamma-\beta h)=-\infty,\qquad\text{no minimiser}
+
+    Because: Consistent with the collapse that Table 5 reports for it.
+    Proof: The loss is linear in h with slope $-\beta$: it falls below every level a at $h>(\gamma-a)/\beta$.
+    """
+    level = c.other
+    return c.gamma - c.beta * ((c.gamma - level) / c.beta + step) < level
+
+
+table_5_identity.proved(over=hinge, wrong={"step": 0})
+
+# --- GELU ----------------------------------------------------------------------------------------------------------
+
+
+def gelu(x):
+    """Return x Phi(x)."""
+    return x * normal_cdf(x)
+
+
+def gelu_expression(x):
+    return x * (1 + sp.erf(x / sp.sqrt(2))) / 2
+
+
+def difference(x, scale):
+    """Return GELU(x) - SiLU(c x) / c."""
+    return x * (normal_cdf(x) - sigma(scale * x))
+
+
+@claim("gelu-approximation", "Section 4.3, comparison of loss functions", PROVED)
+def gelu_approximation(x, scale=SCALE_EXACT, most="0.02033"):
+    r"""\sup_x|\mathrm{GELU}(x)-x\sigma(1.702x)|=0.02033,\qquad\min_c\sup_x|\mathrm{GELU}(x)-x\sigma(cx)|=0.01392
+
+    Assumes: $c>0$; both numbers to $10^{-5}$
+    Because: Since $x\sigma(cx)=\mathrm{SiLU}(cx)/c$, it is SPO with $\beta'=c\beta$, $\gamma'=c\gamma$ and the loss
+    scaled by $1/c$. The best c is 1.773.
+    Proof: The differences are even in x. On $[0,8]$ they are enclosed. Beyond 8 they lie between
+    $-x(1-\Phi(x))>-\varphi(x)$ and $x\sigma(-cx)\le 8e^{-8c}$ for $c\ge 1.7$. At every $x>0$ the difference falls with
+    c, so that its value at one point bounds the supremum from below up to the best c, and at another one from there on.
+    """
+    return abs(difference(x, scale)) < F(most) + F(1, 10**5)
+
+
+def best_scale(x, most="0.01392"):
+    return gelu_approximation(x, BEST_SCALE, most)
+
+
+def reached(of_scale="0.02033", of_best="0.01392"):
+    near = difference(F(227, 100), SCALE_EXACT), difference(F(243, 100), BEST_SCALE), -difference(F(9, 10), BEST_SCALE)
+    return near[0] > F(of_scale) - F(1, 10**5) and min(near[1:]) > F(of_best) - F(1, 10**5)
+
+
+def other_scales_are_worse(half=F(1, 2000), best=F(1773, 1000)):
+    worse = F("0.01392") + F(1, 10**5)
+    return difference(F(243, 100), best - half) > worse < -difference(F(9, 10), best + half)
+
+
+def falls_with_the_scale(c, more=0):
+    return c.x * sigma(c.scale * c.x) < c.x * sigma((c.scale + c.step) * c.x) - more
+
+
+def difference_is_even(x, c, sign=1):
+    here, there = (gelu_expression(y) - y * sigma_expression(c * y) for y in (x, -x))
+    return same(here, sign * there)
+
+
+def logistic_tail(x, end=8):
+    """Return whether x sigma(-1.7 x) is at most 8 e^(-1.7 * 8) beyond 8."""
+    return x < 8 or x * exp(F(17, 10) * end + 0 * x) <= end * (1 + exp(F(17, 10) * x))
+
+
+def normal_tail(x, sign=-1):
+    """R = phi(x) - x (1 - Phi(x)) falls to 0, so that it is positive."""
+    above = (1 - sp.erf(x / sp.sqrt(2))) / 2
+    rest = sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi) - x * above
+    return same(sp.diff(rest, x), sign * above) & same(sp.limit(rest, x, sp.oo), 0)
+
+
+def tails_are_small(least=8):
+    return normal_density(least) < F(1, 10**5) > least * exp(-F(17, 10) * least)
+
+
+gelu_approximation.enclosed(0, 8, wrong={"most": "0.0203"})
+gelu_approximation.enclosed(0, 8, of=best_scale, wrong={"most": "0.0130"})
+gelu_approximation.enclosed(of=reached, wrong={"of_best": "0.01394"})
+gelu_approximation.enclosed(of=other_scales_are_worse, wrong={"half": F(1, 20000)})
+gelu_approximation.proved(
+    of=falls_with_the_scale,
+    over=world_of("x, c, c' - c > 0", x="positive", scale="positive", step="positive"),
+    wrong={"more": F(1, 10)},
+)
+gelu_approximation.derived(of=difference_is_even, symbols={"x": X}, wrong={"sign": -1})
+gelu_approximation.proved(of=logistic_tail, over=REAL, wrong={"end": 9})
+gelu_approximation.derived(of=normal_tail, wrong={"sign": 1}, lemma="monotone")
+gelu_approximation.enclosed(of=tails_are_small, wrong={"least": 4})
+
+
+@claim("gelu-equivalence", "Section 4.3, comparison of loss functions", CONDITIONALLY, "gelu-approximation")
+def gelu_equivalence(c, times=1):
+    r"""\exists\,\beta':\ \sup_x|\mathrm{GELU}(\beta x)-\mathrm{SiLU}(\beta'x)|\ \text{is small: equivalent losses}
+
+    Assumes: the loss is scaled by $\beta/\beta'$ as well and $\gamma$ by $\beta'/\beta$; small is 0.014
+    Because: With $\beta'$ alone the distance is infinite for every $\beta'\ne\beta$, since
+    $(\mathrm{GELU}(x)-\mathrm{SiLU}(cx))/x$ tends to $1-c$; and $\mathrm{GELU}(1)-\mathrm{SiLU}(1)=0.110$. With the
+    scale of the loss it is an approximation, as the paper says, and no identity.
+    Proof: sun2025.gelu-approximation, at $c=\beta'/\beta$.
+    """
+    x = sp.Symbol("x", positive=True)
+    return same(sp.limit((gelu_expression(x) - silu_expression(c * x)) / x, x, sp.oo), 1 - times * c)
+
+
+def apart_at_one(least="0.11"):
+    return gelu(F(1)) - silu(F(1)) > F(least)
+
+
+gelu_equivalence.derived(role=FAILS, wrong={"times": 2})
+gelu_equivalence.enclosed(of=apart_at_one, role=FAILS, wrong={"least": "0.12"})
+gelu_equivalence.rests_on(gelu_approximation, role=CONDITIONAL)
+
+
+@claim("gelu-bound", "not in the paper; Proposition 1 for GELU", PROVED)
+def gelu_bound(x, share=1):
+    r"""\mathrm{GELU}(x)+\ln 2\ge\mathrm{softplus}(x),\ \text{with equality only at }0;\qquad
+    \min\mathrm{GELU}=-0.169971\ \text{at}\ -0.751792
+
+    Assumes: decimals are rounded
+    Proof: $\mathrm{softplus}-\mathrm{GELU}$ is even, and $\ln 2$ at 0. Its slope is $-F$ with
+    $F=\Phi+x\varphi-\sigma$, and $F(0)=0$. On $[0,1/5]$ F rises, on $[1/5,1]$ it is enclosed, and beyond 1 it is
+    positive: $1-\Phi<\varphi/x<x\varphi$ there, so that $\Phi+x\varphi>1>\sigma$. The slope of GELU at $-t$ is
+    $1-\Phi(t)-t\varphi(t)$, which falls up to $t=\sqrt 2$ and then rises to 0: it has one root.
+    """
+    return normal_cdf(x) + x * normal_density(x) > share * sigma(x)
+
+
+def rises_at_first(x, most=0):
+    return (2 - x**2) * normal_density(x) - sigma(x) * sigma(-x) > most
+
+
+def slopes(x, sign=1):
+    slope, density = sp.diff(gelu_expression(x), x), sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
+    force = slope - sigma_expression(x)
+    gap = sp.log(1 + sp.exp(x)) - gelu_expression(x)
+    return (
+        same(sp.diff(gap, x), -force)
+        & same(gap.subs(x, 0), sp.log(2))
+        & same(force.subs(x, 0), 0)
+        & same(sp.diff(force, x), (2 - x**2) * density - sign * sigma_expression(x) * sigma_expression(-x))
+        & same(slope.subs(x, -x), 1 - slope)
+        & same(sp.diff(1 - slope, x), (x**2 - 2) * density)
+        & same(sp.limit(1 - slope, x, sp.oo), 0)
     )
-    return float(-found.fun)
 
 
-@claim(
-    "sun2025.gelu-approximation",
-    source="Section 4.3, comparison of loss functions",
-    says=r"\sup_x|\mathrm{GELU}(x)-x\sigma(1.702x)|=0.02033,\qquad\min_c\sup_x|\mathrm{GELU}(x)-x\sigma(cx)|=0.01392",
-    verdict=PROVED,
-    because=r"Since $x\sigma(cx)=\mathrm{SiLU}(cx)/c$, it is SPO with $\beta'=c\beta$, $\gamma'=c\gamma$ and the loss "
-    r"scaled by $1/c$. The best c is 1.773.",
-    proof="The differences are even in x and vanish at 0 and at infinity; the rest is a maximum on an interval.",
-)
-def gelu_approximation(evidence: Evidence) -> None:
-    """The two suprema, on a grid refined by search."""
-
-    def best(printed: float = 1.773) -> bool:
-        found = minimize_scalar(distance, bounds=(1.7, 1.85), method="bounded", options={"xatol": 1e-6})
-        return abs(float(found.x) - printed) < 5e-4 and abs(float(found.fun) - 0.01392) < 5e-6
-
-    def even(shift: float = 0.0) -> bool:
-        x = np.linspace(-6, 6, 241)
-        difference = gelu(x) - (x + shift) * expit(SCALE * (x + shift))
-        return bool(np.abs(difference - difference[::-1]).max() < TOLERANCE)
-
-    evidence.measures(
-        lambda: abs(distance(SCALE) - 0.02033) < 5e-6,
-        control=lambda: abs(distance(1.7) - 0.02033) < 5e-6,
-        by="c = 1.702: 0.02033 to 5e-6",
-    )
-    evidence.measures(best, control=lambda: best(1.775), by="the least supremum, 0.01392 to 5e-6, at c = 1.773")
-    evidence.measures(even, control=lambda: even(0.01), by="the difference is even, to 1e-12", role=ALSO)
+def gap_is_even(u, share=1):
+    x = sp.log(u)
+    return same(sp.log(1 + u) - gelu_expression(x), sp.log(1 + 1 / u) - share * gelu_expression(-x))
 
 
-@claim(
-    "sun2025.gelu-equivalence",
-    source="Section 4.3, comparison of loss functions",
-    says=r"\exists\,\beta'\ \forall x:\ \mathrm{GELU}(\beta x)=\mathrm{SiLU}(\beta'x)",
-    verdict=FALSE,
-    because=r"Equal slopes at infinity force $\beta'=\beta$, and $\mathrm{GELU}(1)=0.841$ is not "
-    r"$\mathrm{SiLU}(1)=0.731$. The loss must be rescaled as well, gamma changed, and then it is an approximation.",
-    instead="sun2025.gelu-approximation",
-)
-def gelu_equivalence(evidence: Evidence) -> None:
-    """One scale fails near 0, every other one far out; also the minima differ after rescaling."""
-
-    @precise
-    def minima(case: str) -> bool:  # of GELU and of SiLU(1.702 x) / 1.702
-        w = mp.lambertw(mp.exp(-1)).real
-        curves = {"GELU": lambda x: x * mp.ncdf(x), "SiLU": lambda x: mp_silu(mp.mpf(SCALE) * x) / SCALE}
-        at = mp.findroot(lambda x: mp.diff(curves[case], x), -0.75)
-        return abs(curves[case](at) + w / SCALE) < mp.mpf("1e-4")
-
-    evidence.fails(_same_as_gelu, at={"c": F(1), "x": F(1)}, control={"c": F(1), "x": F(0)})
-    evidence.fails(_same_as_gelu, at={"c": F(851, 500), "x": F(20)}, control={"c": F(851, 500), "x": F(-20)})
-    evidence.fails(minima, at="GELU", control="SiLU")
+@setting("x > 1; phi > 0 is the density, and the probability above x is less than phi / x")
+def beyond_one(numbers):
+    """Every x > 1."""
+    x, phi = 1 + numbers.positive("more"), numbers.positive("phi")
+    return Named(x=x, phi=phi, above=numbers.between("above", 0, phi / x))
 
 
-@precise
-def _same_as_gelu(case: dict[str, F]) -> bool:
-    scale, x = exact(case["c"]), exact(case["x"])
-    return bool(abs(mp_silu(scale * x) - x * mp.ncdf(x)) < mp.mpf("1e-3"))
+def beyond_one_it_is_positive(c, most=1):
+    return 1 - c.above + c.x * c.phi > most
 
 
-@claim(
-    "sun2025.gelu-bound",
-    source="not in the paper; Proposition 1 for GELU",
-    says=r"\mathrm{GELU}(x)+\ln 2\ge\mathrm{softplus}(x),\ \text{with equality only at }0;\qquad"
-    r"\min\mathrm{GELU}=-0.169971\ \text{at}\ -0.751792",
-    verdict=PROVED,
-    proof=r"For $x>0$, $\sigma(x)<\Phi(x)+x\varphi(x)$, so the gap $\mathrm{softplus}-\mathrm{GELU}$ falls on both "
-    r"sides of 0, where it is $\ln 2$; it is even in x.",
-)
-def gelu_bound(evidence: Evidence) -> None:
-    """The slope of the gap at forty digits, the bound, and the minimum."""
-
-    @precise
-    def falls(x: F, share: F = F(1)) -> bool:
-        value = abs(exact(x))
-        slope = exact(share) * mp_sigma(value) - mp.ncdf(value) - value * mp.npdf(value)
-        return bool(x == 0 or slope < 0)
-
-    @precise
-    def bound(x: F, constant: Any = None) -> bool:
-        value = exact(x)
-        gap = value * mp.ncdf(value) + (constant or mp.log(2)) - mp_softplus(value)
-        return bool(x == 0 or gap > 0)
-
-    @precise
-    def minimum(place: float = -0.751792) -> bool:
-        at = mp.findroot(lambda x: mp.ncdf(x) + x * mp.npdf(x), -0.75)
-        return bool(abs(at - place) < 5e-7 and abs(at * mp.ncdf(at) + 0.169971) < 5e-7)
-
-    evidence.holds(falls, any_number, control=lambda x: falls(x, F(11, 10)), worlds=200)
-    evidence.holds(bound, any_number, control=lambda x: bound(x, 2 / mp.mpf(3)), worlds=200)
-    evidence.measures(minimum, control=lambda: minimum(-0.7517), by="mpmath: the minimum of GELU, to 5e-7")
+MINIMUM = F(-7517925, 10**7), F(-7517915, 10**7)
 
 
-@claim(
-    "sun2025.not-convex",
-    source="not in the paper; beside Section 1 on the convex family of GPO",
-    says=r"\mathrm{SiLU}''(x)<0\iff|x|>2.399357,\qquad\mathrm{SiLU}(-5)>\tfrac12[\mathrm{SiLU}(-3)+\mathrm{SiLU}(-7)]",
-    verdict=PROVED,
-    because="SPO is no member of GPO's family of convex losses. It is quasi-convex: it falls, then rises.",
-    proof=r"$\mathrm{SiLU}''(x)=\sigma(x)\sigma(-x)(2-x\tanh\frac x2)$.",
-)
-def not_convex(evidence: Evidence) -> None:
-    """The sign of the second derivative, and one chord that lies below the curve."""
+def slope_changes_sign(low=MINIMUM[0], high=MINIMUM[1]):
+    first, last = (normal_cdf(x) + x * normal_density(x) for x in (low, high))
+    return first < 0 < last
 
-    @precise
-    def sign(x: F, threshold: float = -STEEPEST_MARGIN) -> bool:
-        value = exact(x)
-        second = mp_sigma(value) * mp_sigma(-value) * (2 - value * mp.tanh(value / 2))
-        return bool((second < 0) == (abs(value) > threshold))
 
-    @precise
-    def chord(middle: int = -5) -> bool:
-        left, right = mp_silu(mp.mpf(middle - 2)), mp_silu(mp.mpf(middle + 2))
-        return bool(mp_silu(mp.mpf(middle)) > (left + right) / 2)
+def value_of_the_minimum(x, printed="-0.169971"):
+    return abs(gelu(x) - F(printed)) < F(5, 10**7)
 
-    def closed(factor: int = 1) -> bool:
-        tanh_half = (1 - sp.exp(-X)) / (1 + sp.exp(-X))
-        return same(sp.diff(silu(X), X, 2), sigma(X) * sigma(-X) * (2 - factor * X * tanh_half))
 
-    evidence.proves(closed, control=lambda: closed(2), by="SymPy: the second derivative")
-    evidence.holds(sign, any_number, control=lambda x: sign(x, 3.0))
-    evidence.measures(chord, control=lambda: chord(0), by="mpmath: the chord from -7 to -3")
+gelu_bound.derived(of=slopes, symbols={"x": X}, wrong={"sign": -1}, lemma="monotone")
+gelu_bound.derived(of=gap_is_even, wrong={"share": 2})
+gelu_bound.enclosed(0, F(1, 5), of=rises_at_first, wrong={"most": 1}, lemma="monotone")
+gelu_bound.enclosed(F(1, 5), 1, wrong={"share": F(13, 10)})
+gelu_bound.derived(of=normal_tail, wrong={"sign": 1}, lemma="monotone")
+gelu_bound.proved(of=beyond_one_it_is_positive, over=beyond_one, wrong={"most": F(11, 10)})
+gelu_bound.enclosed(of=slope_changes_sign, wrong={"high": MINIMUM[0]}, lemma="intermediate value")
+gelu_bound.enclosed(*MINIMUM, of=value_of_the_minimum, wrong={"printed": "-0.169970"})

@@ -1,226 +1,167 @@
-"""Appendix C: the gradients of SPO and of the logistic loss, and Figure 7, on one axis."""
-
-from __future__ import annotations
+"""Appendix C: the gradients of SPO and of the logistic loss, and Figure 7, on one axis: the margin m."""
 
 from fractions import Fraction as F
 
-import numpy as np
 import sympy as sp
-import torch
-from mpmath import mp
 
-from dynamics import DPO, PreferenceLoss, SelfPO
-from theory.claim import PROVED, claim
-from theory.evidence import ALSO, Evidence
-from theory.sun2025.curves import (
-    M,
-    X,
-    any_number,
-    exact,
-    logistic_loss,
-    mp_sigma,
-    mp_silu,
-    mp_silu_slope,
-    precise,
-    same,
-    sigma,
-    silu,
+from dynamics import SelfPO, SimPO
+from theory.claim import PROVED
+from theory.proof import exp, same, setting
+from theory.proof.losses import loss_in_symbols
+from theory.sun2025.axis import any_margin, claim
+from theory.sun2025.curves import sigma, silu
+from theory.sun2025.silu import sigma as sigma_at, silu as silu_at, silu_slope
+
+POLICY = {"lw": "function", "ll": "function"}  # log pi of both responses along any direction of the parameters
+
+
+@claim("eq-39", "Eqs. (37) and (39)", PROVED)
+def eq_39(z, sign=1):
+    r"""\mathrm{SiLU}'(z)=\sigma(z)+z\sigma(z)(1-\sigma(z))=\sigma(z)\,(1+z(1-\sigma(z)))
+
+    Proof: The product rule.
+    """
+    s, slope = sigma(z), sp.diff(silu(z), z)
+    return same(slope, s + z * s * (1 - s)) & same(slope, s * (1 + sign * z * (1 - s)))
+
+
+eq_39.derived(symbols={"z": "real"}, wrong={"sign": F(11, 10)})
+
+
+@claim("eq-42", "Eqs. (36), (38) and (40) to (42)", PROVED)
+def eq_42(lw, ll, beta, gamma, t, sign=-1):
+    r"""\nabla_\theta L_{SPO}=\mathbb{E}\bigl[\sigma(z)(1+z(1-\sigma(z)))\cdot(-\beta)
+    (\nabla\log\pi_w-\nabla\log\pi_l)\bigr],\quad z=-(\beta\log\pi_w-\beta\log\pi_l-\gamma)
+
+    Assumes: differentiable log-probabilities; one direction of the parameters at a time, one pair at a time
+    Proof: The chain rule with Eq. 39 and $\nabla z=-\beta(\nabla\log\pi_w-\nabla\log\pi_l)$; the loss is that of the
+    package, run on symbols.
+    """
+    chosen, rejected = lw(t), ll(t)
+    words = {"activation": "silu", "length_normalized": False}
+    loss = loss_in_symbols(SelfPO, (chosen, rejected, 0, 0, 1, 1), beta=beta, gamma=gamma, **words)
+    z = -(beta * chosen - beta * rejected - gamma)
+    along = sp.diff(chosen - rejected, t)
+    weight = sigma(z) * (1 + z * (1 - sigma(z)))
+    return same(loss, silu(z)) & same(sp.diff(loss, t), weight * sign * beta * along)
+
+
+eq_42.derived(symbols=POLICY, wrong={"sign": F(-11, 10)})
+
+
+@claim("eq-46", "Eqs. (45) and (46)", PROVED)
+def eq_46(z, sign=-1):
+    r"""\frac{d\sigma}{dz}=\sigma(z)(1-\sigma(z)),\qquad\frac{d}{dz}\bigl[-\log\sigma(z)\bigr]=-(1-\sigma(z))
+
+    Proof: Differentiate.
+    """
+    s = sigma(z)
+    return same(sp.diff(s, z), s * (1 - s)) & same(sp.diff(-sp.log(s), z), sign * (1 - s))
+
+
+eq_46.derived(symbols={"z": "real"}, wrong={"sign": F(-11, 10)})
+
+
+@claim("eq-49", "Eqs. (43), (44) and (47) to (49)", PROVED)
+def eq_49(lw, ll, beta, gamma, t, sign=-1):
+    r"""\nabla_\theta L_{\mathrm{logsigmoid}}=\mathbb{E}\bigl[-(1-\sigma(z))\cdot\beta
+    (\nabla\log\pi_w-\nabla\log\pi_l)\bigr],\quad z=\beta\log\pi_w-\beta\log\pi_l-\gamma
+
+    Assumes: differentiable log-probabilities; one direction of the parameters at a time, one pair at a time
+    Because: z has the opposite sign of that of Eqs. (36) to (42); Figure 7 needs one axis: sun2025.push-ratio.
+    Proof: The chain rule with Eq. 46; the loss is the package's SimPO for responses of one token, run on symbols.
+    """
+    chosen, rejected = lw(t), ll(t)
+    loss = loss_in_symbols(SimPO, (chosen, rejected, 0, 0, 1, 1), beta=beta, gamma=gamma, label_smoothing=0)
+    z = beta * chosen - beta * rejected - gamma
+    return same(sp.diff(loss, t), sign * (1 - sigma(z)) * beta * sp.diff(chosen - rejected, t))
+
+
+eq_49.derived(symbols=POLICY, wrong={"sign": F(-11, 10)})
+
+
+@claim("push-ratio", "not in the paper; both weights of Appendix C on the margin", PROVED)
+def push_ratio(m, sign=-1):
+    r"""\frac{d}{dm}\mathrm{SiLU}(-m)=-\sigma(-m)(1-m\sigma(m))=(1-\mathrm{SiLU}(m))\,\frac{d}{dm}[-\log\sigma(m)]
+
+    Proof: Eq. 39 at $z=-m$, over Eq. 46 at $z=m$.
+    """
+    slope, logistic = sp.diff(silu(-m), m), sp.diff(-sp.log(sigma(m)), m)
+    closed = -sigma(-m) * (1 - m * sigma(m))
+    return same(slope, closed) & same(slope, (1 + sign * silu(m)) * logistic) & same(logistic, -sigma(-m))
+
+
+push_ratio.derived(symbols={"m": "real"}, wrong={"sign": F(-11, 10)})
+
+
+@claim("figure-7", "Appendix C, on Figure 7", PROVED)
+def figure_7(c, shift=0):
+    r"""\frac{d}{dm}[-\log\sigma(m)]<0\ \text{everywhere},\qquad\frac{d}{dm}\mathrm{SiLU}(-m)<0\iff m<1+W
+
+    Because: The paper names no threshold; it is $1+W=1.278465$, with $W=e^{-1-W}$.
+    Proof: By sun2025.push-ratio the second slope has the sign of $m\sigma(m)-1$, that is of $m-1-e^{-m}$, which rises
+    and is 0 at $1+W$.
+    """
+    return -sigma_at(-c.m) < 0 and (-silu_slope(-c.m) < 0) == (c.m < 1 + c.W + shift)
+
+
+figure_7.proved(over=any_margin, wrong={"shift": F(1, 10)}).rests_on(push_ratio)
+
+
+@claim("push-sizes", "not in the paper; Figure 7 in numbers", PROVED)
+def push_sizes(c, most=1):
+    r"""\Bigl|\frac{dL_{SPO}}{dm}\Bigr|>\Bigl|\frac{dL_{DPO}}{dm}\Bigr|\iff m<0\ (\text{for }m\le 1+W),\qquad
+    \frac{dL_{SPO}/dm}{dL_{DPO}/dm}\le 1+W\ \text{with equality at }m=-(1+W)\text{ only}
+
+    Because: SPO pushes wrongly ranked pairs harder than the logistic loss, rightly ranked ones less.
+    Proof: The quotient is $1-\mathrm{SiLU}(m)$ (sun2025.push-ratio), and $e^{-m}\ge W^{-1}(-m-W)$, the tangent at
+    $-m=1+W$.
+    """
+    quotient = 1 - silu_at(c.m)
+    harder = c.m > 1 + c.W or (abs(quotient) > 1) == (c.m < 0)
+    return harder and quotient <= most + c.W and (quotient == 1 + c.W) == (c.m == -1 - c.W)
+
+
+push_sizes.proved(over=any_margin, wrong={"most": F(9, 10)}).rests_on(push_ratio)
+
+
+@claim("pull-back", "not in the paper; how strong the restoring force is", PROVED)
+def pull_back(m, most=F(999, 10000)):
+    r"""\frac{dL_{SPO}}{dm}<0.0999,\qquad\frac{dL_{SPO}}{dm}>0.0998\ \text{at}\ m=2.4,\qquad
+    \frac{dL_{SPO}}{dm}\sim m\,e^{-m}\quad(m\to\infty)
+
+    Because: 0.0265 at m = 5 and 0.00041 at m = 10: a margin far beyond the floor is hardly pulled back.
+    Proof: The force is $\sigma(-m)(m\sigma(m)-1)$ with $\sigma(-m)\sim e^{-m}$: negative for $m\le 1$, enclosed from
+    1 to 40, and below $m\,e^{-m}\le m/(1+m/2)^2$ beyond.
+    """
+    return -silu_slope(-m) < most
+
+
+@setting("m <= 1, or m >= 40")
+def elsewhere(numbers):
+    """Every margin up to 1 or from 40 on."""
+    outside = numbers.at_least("outside", 0)
+    return -outside + 1 if numbers.real("side") < 0 else outside + 40
+
+
+def weak_elsewhere(m, most=F(999, 10000)):
+    half = exp(m / 2)
+    return (silu_at(m) - 1) / (1 + half**2) < most
+
+
+def tail(m, times=1):
+    weight = sigma(-m) * (m * sigma(m) - 1)
+    return same(weight, sp.diff(silu(-m), m)) & same(sp.limit(weight / (m * sp.exp(-m)), m, sp.oo), times)
+
+
+def values(second=F(41, 10**5)):
+    near_5, near_10 = (abs(-silu_slope(-m) - pull) for m, pull in ((F(5), F(265, 10**4)), (F(10), second)))
+    return near_5 < F(5, 10**5) and near_10 < F(5, 10**6)
+
+
+pull_back.enclosed(1, 40, wrong={"most": F(98, 1000)}).enclosed(
+    of=lambda m=F(12, 5): -silu_slope(-m) > F(998, 10000), wrong={"m": F(5, 2)}
 )
-from theory.sun2025.minimum import stationary_points
-from theory.worlds import World, any_world
-
-BETA, GAMMA = 1.5, 0.25
-SPO = SelfPO(beta=BETA, gamma=GAMMA, length_normalized=False)
-
-
-def autograd_gradient(w: World, loss: PreferenceLoss) -> np.ndarray:
-    """Return the gradient of a loss in the parameters of the world's policy, by automatic differentiation."""
-    policy = w.policy()
-    theta = torch.zeros(len(w.features[0]), dtype=torch.float64, requires_grad=True)
-    log_probs = policy.log_probs(theta)
-    value = loss(log_probs[w.chosen], log_probs[w.rejected])
-    return torch.autograd.grad(value, theta)[0].numpy()
-
-
-def printed_gradient(w: World, gamma: float, *, logistic: bool, sign: int = 1) -> np.ndarray:
-    """Return Eq. 42, or Eq. 49, at the policy of the world, from its exact probabilities and scores."""
-    pair = zip(w.scores[w.chosen], w.scores[w.rejected], strict=True)
-    along = np.array([float(a - b) for a, b in pair])
-    margin = BETA * np.log(float(w.p[w.chosen] / w.p[w.rejected])) - gamma
-    z = sign * (margin if logistic else -margin)
-    share = 1 / (1 + np.exp(-z))
-    if logistic:
-        return np.asarray(-(1 - share) * BETA * along)
-    return np.asarray(share * (1 + z * (1 - share)) * -BETA * along)
-
-
-@claim(
-    "sun2025.eq-39",
-    source="Eqs. (37) and (39)",
-    says=r"\mathrm{SiLU}'(z)=\sigma(z)+z\sigma(z)(1-\sigma(z))=\sigma(z)\,(1+z(1-\sigma(z)))",
-    verdict=PROVED,
-    proof="The product rule.",
-)
-def eq_39(evidence: Evidence) -> None:
-    """Both printed forms."""
-    s = sigma(X)
-
-    def derivative(sign: int = 1) -> bool:
-        slope = sp.diff(X * s, X)
-        return same(slope, s + X * s * (1 - s)) and same(slope, s * (1 + sign * X * (1 - s)))
-
-    evidence.proves(derivative, control=lambda: derivative(-1), by="SymPy: the derivative")
-
-
-@claim(
-    "sun2025.eq-42",
-    source="Eqs. (36), (38) and (40) to (42)",
-    says=r"\nabla_\theta L_{SPO}=\mathbb{E}\bigl[\sigma(z)(1+z(1-\sigma(z)))\cdot(-\beta)"
-    r"(\nabla\log\pi_w-\nabla\log\pi_l)\bigr],\quad z=-(\beta\log\pi_w-\beta\log\pi_l-\gamma)",
-    verdict=PROVED,
-    proof="The chain rule with Eq. 39 and $\\nabla z=-\\beta(\\nabla\\log\\pi_w-\\nabla\\log\\pi_l)$.",
-)
-def eq_42(evidence: Evidence) -> None:
-    """Automatic differentiation of the loss of ``dynamics`` on random policies."""
-
-    def agrees(w: World, sign: int = 1) -> bool:
-        return np.allclose(autograd_gradient(w, SPO), printed_gradient(w, GAMMA, logistic=False, sign=sign), atol=1e-12)
-
-    evidence.holds(agrees, any_world, control=lambda w: agrees(w, -1), worlds=100)
-
-
-@claim(
-    "sun2025.eq-46",
-    source="Eqs. (45) and (46)",
-    says=r"\frac{d\sigma}{dz}=\sigma(z)(1-\sigma(z)),\qquad\frac{d}{dz}\bigl[-\log\sigma(z)\bigr]=-(1-\sigma(z))",
-    verdict=PROVED,
-    proof="Differentiate.",
-)
-def eq_46(evidence: Evidence) -> None:
-    """In symbols."""
-    s = sigma(X)
-
-    def derivatives(sign: int = -1) -> bool:
-        return same(sp.diff(s, X), s * (1 - s)) and same(sp.diff(-sp.log(s), X), sign * (1 - s))
-
-    evidence.proves(derivatives, control=lambda: derivatives(1), by="SymPy: the derivatives")
-
-
-@claim(
-    "sun2025.eq-49",
-    source="Eqs. (43), (44) and (47) to (49)",
-    says=r"\nabla_\theta L_{\mathrm{logsigmoid}}=\mathbb{E}\bigl[-(1-\sigma(z))\cdot\beta"
-    r"(\nabla\log\pi_w-\nabla\log\pi_l)\bigr],\quad z=\beta\log\pi_w-\beta\log\pi_l-\gamma",
-    verdict=PROVED,
-    because="z has the opposite sign of that of Eqs. (36) to (42); Figure 7 needs one axis: sun2025.push-ratio.",
-    proof="The chain rule with Eq. 46.",
-)
-def eq_49(evidence: Evidence) -> None:
-    """Automatic differentiation with DPO's loss and no reference (gamma = 0)."""
-    loss = DPO(beta=BETA)
-
-    def agrees(w: World, sign: int = 1) -> bool:
-        return np.allclose(autograd_gradient(w, loss), printed_gradient(w, 0.0, logistic=True, sign=sign), atol=1e-12)
-
-    evidence.holds(agrees, any_world, control=lambda w: agrees(w, -1), worlds=100)
-
-
-@claim(
-    "sun2025.push-ratio",
-    source="not in the paper; both weights of Appendix C on the margin",
-    says=r"\frac{d}{dm}\mathrm{SiLU}(-m)=-\sigma(-m)(1-m\sigma(m))=(1-\mathrm{SiLU}(m))\,\frac{d}{dm}[-\log\sigma(m)]",
-    verdict=PROVED,
-    proof="Eq. 39 at $z=-m$, over Eq. 46 at $z=m$.",
-)
-def push_ratio(evidence: Evidence) -> None:
-    """In symbols."""
-
-    def identity(sign: int = -1) -> bool:
-        slope = sp.diff(silu(-M), M)
-        closed = -sigma(-M) * (1 - M * sigma(M))
-        return same(slope, closed) and same(slope, (1 + sign * silu(M)) * sp.diff(logistic_loss(M), M))
-
-    evidence.proves(identity, control=lambda: identity(1), by="SymPy: the differences simplify to 0")
-
-
-@claim(
-    "sun2025.figure-7",
-    source="Appendix C, on Figure 7",
-    says=r"\frac{d}{dm}[-\log\sigma(m)]<0\ \text{everywhere},\qquad\frac{d}{dm}\mathrm{SiLU}(-m)<0\iff m<1+W",
-    verdict=PROVED,
-    because="The paper names no threshold; it is $1+W=1.278465$.",
-    proof=r"sun2025.push-ratio, and $\mathrm{SiLU}(m)<1\iff m<1+W$.",
-)
-def figure_7(evidence: Evidence) -> None:
-    """Signs at rational margins; the threshold in symbols."""
-
-    @precise
-    def signs(m: F, shift: int = 0) -> bool:
-        value, threshold = exact(m), 1 + mp.lambertw(mp.exp(-1)).real + shift
-        return bool(-mp_sigma(-value) < 0 and (-mp_silu_slope(-value) < 0) == (value < threshold))
-
-    def threshold(power: int = -1) -> bool:
-        return tuple(sp.expand(-x) for x in stationary_points()) == (1 + sp.LambertW(sp.exp(power)),)
-
-    evidence.holds(signs, any_number, control=lambda m: signs(m, 1))
-    evidence.proves(threshold, control=lambda: threshold(1), by="SymPy: the only sign change")
-
-
-@claim(
-    "sun2025.push-sizes",
-    source="not in the paper; Figure 7 in numbers",
-    says=r"\Bigl|\frac{dL_{SPO}}{dm}\Bigr|>\Bigl|\frac{dL_{DPO}}{dm}\Bigr|\iff m<0\ (\text{for }m\le 1+W),\qquad"
-    r"\frac{dL_{SPO}/dm}{dL_{DPO}/dm}\le 1+W\ \text{with equality at }m=-(1+W)",
-    verdict=PROVED,
-    because="SPO pushes wrongly ranked pairs harder than the logistic loss, rightly ranked ones less.",
-    proof=r"The quotient is $1-\mathrm{SiLU}(m)$; then sun2025.silu-minimum.",
-)
-def push_sizes(evidence: Evidence) -> None:
-    """At rational margins, and equality of the two weights at 0."""
-
-    @precise
-    def statement(m: F, ceiling: F = F(0)) -> bool:
-        value, w = exact(m), mp.lambertw(mp.exp(-1)).real
-        spo, dpo = mp_silu_slope(-value), mp_sigma(-value)  # both as pushes, minus the derivatives
-        order = value > 1 + w or (m == 0 and spo == dpo) or (spo > dpo) == (m < 0)
-        return bool(order and spo <= (1 + w - exact(ceiling)) * dpo)
-
-    @precise
-    def equality(factor: int = 1) -> bool:
-        w = mp.lambertw(mp.exp(-1)).real
-        return abs(1 - mp_silu(-factor * (1 + w)) - (1 + w)) < mp.mpf(10) ** -38
-
-    evidence.holds(statement, any_number, control=lambda m: statement(m, F(1, 8)))
-    evidence.measures(equality, control=lambda: equality(2), by="mpmath: the quotient at -(1 + W), to 1e-38")
-
-
-@claim(
-    "sun2025.pull-back",
-    source="not in the paper; how strong the restoring force is",
-    says=r"\frac{dL_{SPO}}{dm}\le 0.0998,\qquad\frac{dL_{SPO}}{dm}\sim m\,e^{-m}\quad(m\to\infty)",
-    verdict=PROVED,
-    because="0.0265 at m = 5 and 0.00041 at m = 10: a margin far beyond the floor is hardly pulled back.",
-    proof=r"$\sigma(-m)(m\sigma(m)-1)$ with $\sigma(-m)\sim e^{-m}$; for the maximum sun2025.slope-range.",
-)
-def pull_back(evidence: Evidence) -> None:
-    """The tail in symbols, the maximum over rational margins, two values."""
-    far = sp.Symbol("m", positive=True)
-    weight = sigma(-far) * (far * sigma(far) - 1)
-
-    def tail(rate: int = 1) -> bool:
-        return bool(sp.limit(weight / (far * sp.exp(-rate * far)), far, sp.oo) == 1)
-
-    @precise
-    def bounded(m: F, bound: float = 0.09984) -> bool:
-        return bool(-mp_silu_slope(-exact(m)) <= bound)
-
-    @precise
-    def values(second: float = 4.1e-4) -> bool:
-        seen = -mp_silu_slope(mp.mpf(-5)), -mp_silu_slope(mp.mpf(-10))
-        return bool(abs(seen[0] - 0.0265) < 5e-5 and abs(seen[1] - second) < 5e-6)
-
-    evidence.proves(tail, control=lambda: tail(2), by="SymPy: the limit of the quotient")
-    evidence.holds(bounded, any_number, control=lambda m: bounded(m, 0.05))
-    evidence.measures(
-        values, control=lambda: values(4.6e-4), by="mpmath: 0.0265 to 5e-5 and 0.00041 to 5e-6", role=ALSO
-    )
+pull_back.proved(over=elsewhere, of=weak_elsewhere, wrong={"most": F(-1, 10)})
+pull_back.derived(of=tail, wrong={"times": F(11, 10)})
+pull_back.enclosed(of=values, wrong={"second": F(42, 10**5)}, also=True)

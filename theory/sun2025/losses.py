@@ -1,276 +1,250 @@
 """Sections 1 and 3.1: the losses that the paper starts from, and what they let happen to the two probabilities."""
 
-from __future__ import annotations
-
-import math
-import random
-from dataclasses import dataclass
 from fractions import Fraction as F
 
 import sympy as sp
 
-from dynamics import DPO, SelfPO
-from theory.claim import CONDITIONALLY, MISPRINT, PROVED, claim
-from theory.evidence import ALSO, CORRECTED, HOLDS, Evidence, show
-from theory.sun2025.curves import X, same, sigma, softplus
-from theory.sun2025.floor import FLOOR_VALUE, target_log_ratio
+from dynamics import DPO, IPO, Hinge, SelfPO
+from theory.claim import CONDITIONALLY, MISPRINT, PROVED
+from theory.evidence import CONDITIONAL, CORRECTED, FAILS
+from theory.proof import Named, exp, log, power, same, world_of
+from theory.proof.losses import loss_in_symbols
+from theory.sun2025.axis import any_margin, claim
+from theory.sun2025.curves import sigma, silu, softplus
+from theory.sun2025.silu import silu as silu_at
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Probabilities of a pair under policy and reference, with beta = power: odds and powers stay rational."""
+@claim("eq-1", "Eq. (1)", PROVED)
+def eq_1(p, q, ref_p, ref_q, beta, sign=1):
+    r"""L=\log\Bigl(1+\Bigl(\frac{\pi(y_l)/\mathrm{ref}(y_l)}{\pi(y_w)/\mathrm{ref}(y_w)}\Bigr)^\beta\Bigr)
 
-    chosen: F
-    rejected: F
-    reference_chosen: F
-    reference_rejected: F
-    power: int = 1
-
-    @property
-    def odds_against(self) -> F:
-        """Return e^-z = [(pi_l / ref_l) / (pi_w / ref_w)]^beta."""
-        ratio = (self.rejected / self.reference_rejected) / (self.chosen / self.reference_chosen)
-        return F(ratio**self.power)
-
-    def scaled(self, chosen: F, rejected: F) -> Pair:
-        """Return the pair whose policy's probabilities are multiplied."""
-        references = self.reference_chosen, self.reference_rejected
-        return Pair(self.chosen * chosen, self.rejected * rejected, *references, self.power)
-
-    def __str__(self) -> str:
-        """Return the fields in numbers that can be checked by hand."""
-        return show(vars(self))
+    Assumes: one pair, $\pi(y_w)>0$
+    Proof: $-\log\sigma(z)=\log(1+e^{-z})$, and $e^{-z}$ is the ratio to the power $\beta$.
+    """
+    margin = beta * sp.log(p / ref_p) - beta * sp.log(q / ref_q)
+    package = loss_in_symbols(DPO, (*map(sp.log, (p, q, ref_p, ref_q)), 1, 1), beta=beta)
+    printed = sp.log(1 + (q / ref_q / (p / ref_p)) ** (sign * beta))
+    return same(-sp.log(sigma(margin)), printed) & same(package, printed)
 
 
-def any_pair(source: random.Random) -> Pair:
-    """Draw a policy and a reference over three responses, beta from 1 to 3; the policy's pi_w is 0 now and then."""
-    p, q = ([source.randint(1, 12) for _ in range(3)] for _ in range(2))
-    if source.random() < 0.1:
-        p[0] = 0
-    chosen, rejected = F(p[0], sum(p)), F(p[1], sum(p))
-    return Pair(chosen, rejected, F(q[0], sum(q)), F(q[1], sum(q)), source.randint(1, 3))
+eq_1.derived(wrong={"sign": F(11, 10)})
 
-
-def possible(pair: Pair) -> bool:
-    """Return whether the chosen response has any probability."""
-    return pair.chosen > 0
-
-
-@claim(
-    "sun2025.eq-1",
-    source="Eq. (1)",
-    says=r"L=\log\Bigl(1+\Bigl(\frac{\pi(y_l)/\mathrm{ref}(y_l)}{\pi(y_w)/\mathrm{ref}(y_w)}\Bigr)^\beta\Bigr)",
-    assumes=r"one pair, $\pi(y_w)>0$",
-    verdict=PROVED,
-    proof=r"$-\log\sigma(z)=\log(1+e^{-z})$ and $e^{-z}$ is the ratio to the power $\beta$.",
+with_edge = world_of(
+    "w, l >= 0, over those of the reference; beta > 0", **dict.fromkeys("wl", "nonnegative"), beta="positive"
 )
-def eq_1(evidence: Evidence) -> None:
-    """In symbols from Eq. 5, and against the loss of ``dynamics``."""
-    a, b, beta = sp.symbols("a b beta", positive=True)
-
-    def rewritten(power: sp.Expr = beta) -> bool:
-        eq_5 = -sp.log(sigma(beta * sp.log(a) - beta * sp.log(b)))
-        return bool(sp.simplify(sp.powsimp(eq_5 - sp.log(1 + b**power / a**power), force=True)) == 0)
-
-    def in_dynamics(pair: Pair, sign: int = 1) -> bool:
-        logs = [math.log(q) for q in (pair.chosen, pair.rejected, pair.reference_chosen, pair.reference_rejected)]
-        seen = float(DPO(beta=float(pair.power))(*logs))
-        return abs(seen - math.log1p(pair.odds_against**sign)) < 1e-12 * (1 + seen)
-
-    evidence.proves(rewritten, control=lambda: rewritten(2 * beta), by="SymPy: Eq. 5 less Eq. 1 simplifies to 0")
-    evidence.holds(in_dynamics, any_pair, given=possible, role=ALSO, control=lambda p: in_dynamics(p, -1), worlds=100)
 
 
-@claim(
-    "sun2025.eq-2",
-    source="Eq. (2)",
-    says=r"\pi(y_l)=0\implies L=\min L",
-    assumes=r"$\pi(y_w)>0$",
-    verdict=CONDITIONALLY,
-    because=r"At $\pi(y_w)=0$ as well the ratio is 0/0 and the loss has no value. No softmax attains the minimum.",
-    proof=r"$e^L=1+0=1$ there, and $e^L>1$ wherever $\pi(y_l)>0$.",
+@claim("eq-2", "Eq. (2)", CONDITIONALLY)
+def eq_2(c, least=1):
+    r"""\pi(y_l)=0\implies L=\min L
+
+    Assumes: $\pi(y_w)>0$
+    Because: At $\pi(y_w)=0$ as well the ratio is 0/0 and the loss has no value. No softmax attains the minimum.
+    Proof: $e^L=1+0=1$ there, and $e^L>1$ wherever $\pi(y_l)>0$.
+    """
+    ratio = c.l / c.w
+    exponential = 1 + (power(ratio, c.beta) if ratio != 0 else 0 * ratio)
+    return exponential >= least and (exponential == 1) == (c.l == 0)
+
+
+eq_2.false(at=Named(w=F(0), l=F(0), beta=F(1)), true_at=Named(w=F(1), l=F(0), beta=F(1)))
+eq_2.proved(over=with_edge, given=lambda c: c.w > 0, wrong_given=lambda c: c.w >= 0)
+
+
+@claim("ratio-regardless", "Section 1, after Eq. (2)", CONDITIONALLY)
+def ratio_regardless(c, share=1):
+    r"""\lim_{\pi(y_l)\to 0}\frac{\pi(y_w)}{\pi(y_l)}=\infty\quad\text{whatever }\pi(y_w)
+
+    Assumes: $\pi(y_l)=o(\pi(y_w))$, as for a fixed $\pi(y_w)>0$
+    Because: Where $\pi(y_w)$ falls as fast or faster, as $\pi(y_l)^p$ with $p\ge 1$, the ratio stays at most 1.
+    Proof: Division: the ratio is above every bound from $\pi(y_l)<\pi(y_w)/\mathrm{bound}$ on.
+    """
+    return not c.l < c.w / c.bound or c.w / c.l > share * c.bound
+
+
+falling_together = world_of("0 < pi_l < 1, pi_w = pi_l^p, p >= 1", lambda c: (c.p >= 1,), l="share", p="positive")
+bounds = world_of("pi_w, pi_l, bound > 0", **dict.fromkeys(("w", "l", "bound"), "positive"))
+ratio_regardless.proved(
+    over=falling_together, of=lambda c, most=1: power(c.l, c.p) / c.l <= most, role=FAILS, wrong={"most": F(9, 10)}
 )
-def eq_2(evidence: Evidence) -> None:
-    """The minimum 0 stands on the edge, but for its corner."""
+ratio_regardless.proved(over=bounds, role=CONDITIONAL, wrong={"share": F(11, 10)})
 
-    def least(pair: Pair) -> bool:
-        try:
-            return pair.scaled(F(1), F(0)).odds_against == 0
-        except ZeroDivisionError:  # 0 / 0
-            return False
 
-    half = F(1, 2)
-    evidence.fails(least, at=Pair(F(0), F(0), half, half), control=Pair(F(1), F(0), half, half))
-    evidence.holds(least, any_pair, given=possible, control=lambda p: p.odds_against == 0)
-    evidence.holds(
-        lambda p: p.odds_against > 0, any_pair, given=possible, role=ALSO, control=lambda p: p.odds_against > F(1, 2)
+@claim("unrelated-to-the-chosen", "Section 1, on the extreme case (rejected probability zero)", PROVED)
+def unrelated(p, q, ref_p, ref_q, beta, level=0):
+    r"""\lim_{\pi(y_l)\to 0}L=0,\qquad\lim_{\pi(y_l)\to 0}\frac{\partial L}{\partial\pi(y_w)}=\lim_{\pi(y_l)\to 0}
+    \frac{\partial L}{\partial\log\pi(y_l)}=0\qquad\text{for every }\pi(y_w)>0
+
+    Assumes: DPO; $\pi(y_w)>0$ is held
+    Because: SPO shares it: its loss and its slope tend to 0 as well, above its minimum. In $\pi(y_l)$ itself the slope
+    of DPO does not vanish for $\beta\le 1$, and grows without bound for $\beta<1$.
+    Proof: $L=\log(1+\rho)$ with $\rho=e^{-z}$, and the slopes in the logarithms of the probabilities are
+    $\mp\beta\rho/(1+\rho)$; $\rho\to 0$.
+    """
+    odds, ratio = (sp.Symbol(name, positive=True) for name in ("rho", "x"))
+    power = {odds: (q / ref_q / (p / ref_p)) ** beta}
+    loss, share = sp.log(1 + odds), beta * odds / (1 + odds)
+    slope_p, slope_q = (sp.diff(loss.subs(power), z) * z for z in (p, q))
+    vanish = [same(sp.limit(f, odds, 0, "+"), level) for f in (loss, share / p, share)]
+    slopes = same(slope_p, -share.subs(power)) & same(slope_q, share.subs(power))
+    return slopes & vanish[0] & vanish[1] & vanish[2] & same(sp.limit(ratio**beta, ratio, 0, "+"), 0)
+
+
+def of_self_po(m, level=0):
+    loss = loss_in_symbols(SelfPO, (m, 0, 0, 0, 1, 1), beta=1, gamma=0, activation="silu", length_normalized=False)
+    return same(sp.limit(loss, m, sp.oo), level) & same(sp.limit(sp.diff(loss, m), m, sp.oo), level)
+
+
+def slope_in_the_probability(q, beta, k, level=0):
+    """Beta is 1 / (1 + k); the slope grows without bound, since its inverse vanishes."""
+    less_than_one = {beta: 1 / (1 + k)}
+    inverse = q * (1 + q**beta) / (beta * q**beta)
+    return same(1 / inverse, sp.diff(sp.log(1 + q**beta), q)) & same(
+        sp.limit(sp.expand(sp.powsimp(inverse.subs(less_than_one))), q, 0, "+"), level
     )
 
 
-@claim(
-    "sun2025.ratio-regardless",
-    source="Section 1, after Eq. (2)",
-    says=r"\lim_{\pi(y_l)\to 0}\frac{\pi(y_w)}{\pi(y_l)}=\infty\quad\text{whatever }\pi(y_w)",
-    assumes=r"$\pi(y_l)=o(\pi(y_w))$, as for a fixed $\pi(y_w)>0$",
-    verdict=CONDITIONALLY,
-    because=r"Where $\pi(y_w)$ falls as fast or faster, the ratio stays bounded.",
-    proof="Division.",
+unrelated.derived(wrong={"level": F(1, 10)})
+unrelated.derived(of=of_self_po, wrong={"level": F(1, 10)}, also=True)
+unrelated.derived(of=slope_in_the_probability, wrong={"level": F(1, 10)}, also=True)
+
+
+@claim("both-may-fall", "Section 1, on Figure 3", PROVED)
+def both_may_fall(c, most=1):
+    r"""L\bigl(a\,\pi(y_w),ab\,\pi(y_l)\bigr)<L\bigl(\pi(y_w),\pi(y_l)\bigr)\qquad(0<a,b<1)
+
+    Assumes: DPO; SimPO for responses of one length, whose ratio is multiplied by $e^\gamma$
+    Proof: The loss sees the ratio alone, which is divided by b.
+    """
+    before = power(c.l / c.w, c.beta)
+    after = power(c.a * c.b * c.l / (c.a * c.w), c.beta)
+    return log(1 + c.g * after) < most * log(1 + c.g * before)
+
+
+pairs = world_of(
+    "0 < a, b < 1; w, l > 0, the probabilities over those of the reference; beta > 0; g = e^gamma > 0",
+    **dict.fromkeys("ab", "share"),
+    **dict.fromkeys(("w", "l", "g", "beta"), "positive"),
 )
-def ratio_regardless(evidence: Evidence) -> None:
-    """A power law pi_w = eps^p, pi_l = eps shows both cases."""
-    eps = sp.Symbol("epsilon", positive=True)
-
-    def grows(power: F) -> bool:
-        return bool(sp.limit(eps ** (sp.Rational(power.numerator, power.denominator) - 1), eps, 0, "+") == sp.oo)
-
-    evidence.fails(grows, at=F(1), control=F(0))
-    evidence.fails(grows, at=F(2), control=F(1, 2))
-    evidence.holds(grows, any_power, given=lambda p: p < 1, control=lambda p: grows(p + 1), worlds=20)
+both_may_fall.proved(over=pairs, wrong={"most": F(9, 10)})
 
 
-def any_power(source: random.Random) -> F:
-    """Draw an exponent from 0 to 2."""
-    return F(source.randint(0, 8), 4)
+@claim("levels-unconstrained", "not in the paper; the same of its own loss", PROVED)
+def levels_unconstrained(c, least=1):
+    r"""L_{SPO}(\rho\epsilon,\epsilon)=\min L_{SPO}=-W(1/e),\quad\rho=e^{(\gamma+1+W)/\beta},\qquad
+    \text{for every }0<\epsilon\le\frac{1}{1+\rho}
+
+    Because: SPO too lets both probabilities fall: it bounds their ratio and neither of them.
+    Proof: The loss sees the ratio alone: at $\log\pi(y_w)=\log\epsilon+(\gamma+1+W)/\beta$ the margin is $1+W$, and
+    $\mathrm{SiLU}(-m)=-m/(1+e^m)$ is least there and nowhere else, by the tangent of $e^m$.
+    """
+    loss = silu_at(-c.m)
+    return loss >= -least * c.W and (loss == -c.W) == (c.m == 1 + c.W)
 
 
-@claim(
-    "sun2025.both-may-fall",
-    source="Section 1, on Figure 3",
-    says=r"L\bigl(a\,\pi(y_w),ab\,\pi(y_l)\bigr)<L\bigl(\pi(y_w),\pi(y_l)\bigr)\qquad(0<a,b<1)",
-    assumes="DPO; SimPO for responses of one length",
-    verdict=PROVED,
-    proof=r"The loss sees the ratio alone, which grows by $1/b$.",
+def margin_of_the_level(log_epsilon, beta, gamma, W, shift=0):
+    logs = log_epsilon + (gamma + 1 + W) / beta, log_epsilon, 0, 0, 1, 1
+    package = loss_in_symbols(SelfPO, logs, beta=beta, gamma=gamma, activation="silu", length_normalized=False)
+    return same(package, silu(-(1 + W + shift)))
+
+
+levels_unconstrained.proved(over=any_margin, wrong={"least": F(9, 10)})
+levels_unconstrained.derived(
+    of=margin_of_the_level, symbols={"log_epsilon": "negative", "gamma": "real"}, wrong={"shift": F(1, 10)}
 )
-def both_may_fall(evidence: Evidence) -> None:
-    """Both probabilities fall, the loss falls too."""
-
-    def falls(pair: Pair, b: F = F(2, 3)) -> bool:
-        return pair.scaled(F(1, 2), F(1, 2) * b).odds_against < pair.odds_against
-
-    evidence.holds(falls, any_pair, given=possible, role=HOLDS, control=lambda p: falls(p, F(1)))
-
-
-@claim(
-    "sun2025.levels-unconstrained",
-    source="not in the paper; the same of its own loss",
-    says=r"L_{SPO}(\rho\epsilon,\epsilon)=\min L_{SPO}=-W(1/e),\quad\rho=e^{(\gamma+1+W)/\beta},\qquad"
-    r"\text{for every }0<\epsilon\le\frac{1}{1+\rho}",
-    verdict=PROVED,
-    because="SPO too lets both probabilities fall: it bounds their ratio and neither of them.",
-    proof="The loss sees the ratio alone.",
+levels_unconstrained.proved(
+    over=world_of("epsilon, rho > 0", epsilon="positive", rho="positive"),
+    of=lambda c, most=1: (c.epsilon + c.rho * c.epsilon <= most) == (c.epsilon <= 1 / (1 + c.rho)),
+    wrong={"most": F(11, 10)},
 )
-def levels_unconstrained(evidence: Evidence) -> None:
-    """Eleven orders of magnitude of the two levels, one loss, the least."""
-    c, p, q, beta, gamma = sp.symbols("c p q beta gamma", positive=True)
-
-    def invariant(power: int = 1) -> bool:
-        def argument(chosen: sp.Expr, rejected: sp.Expr) -> sp.Expr:
-            return -(beta * sp.log(chosen) - beta * sp.log(rejected) - gamma)
-
-        change = argument(c * p, c**power * q) - argument(p, q)
-        return bool(sp.simplify(sp.expand_log(change)) == 0)
-
-    def least(case: dict[str, float], factor: float = 1.0) -> bool:
-        loss = SelfPO(beta=case["beta"], gamma=case["gamma"], length_normalized=False)
-        rejected = case["log_epsilon"]
-        chosen = rejected + factor * target_log_ratio(case["beta"], case["gamma"])
-        return abs(float(loss(chosen, rejected)) - FLOOR_VALUE) < 1e-12
-
-    evidence.proves(invariant, control=lambda: invariant(2), by="SymPy: SiLU's argument at (c p, c q) and (p, q)")
-    evidence.holds(least, any_level, control=lambda case: least(case, 1.1))
 
 
-def any_level(source: random.Random) -> dict[str, float]:
-    """Draw beta, gamma and a log-probability of the rejected response that leaves room for the chosen one."""
-    beta, gamma = source.uniform(0.5, 4.0), source.uniform(0.0, 3.0)
-    return {"beta": beta, "gamma": gamma, "log_epsilon": -1.2 * target_log_ratio(beta, gamma) - source.uniform(0, 25)}
+@claim("gpo-convex-members", "Section 1, on GPO: DPO, IPO and SLiC are special cases", PROVED)
+def gpo(c, share=1):
+    r"""L=c\,f(\beta h),\quad h=\log\frac{\pi(y_w)\,\mathrm{ref}(y_l)}{\pi(y_l)\,\mathrm{ref}(y_w)},\quad
+    f\ \text{convex}:\quad f(x)=\log(1+e^{-x})\ \text{(DPO)},\ (x-1)^2\ \text{(IPO)},\ \max(0,1-x)\ \text{(SLiC)}
+
+    Assumes: IPO with its target, which Table 2 has lost: $(h-\frac1{2\tau})^2=\frac1{4\tau^2}f(2\tau h)$; SLiC with a
+    reference and without its second term, which is no function of $h$
+    Because: SPO's own f is not convex: sun2025.not-convex.
+    Proof: Each f lies above a line through each of its points. For DPO that is $1-s+se^{-d}\ge e^{-sd}$ with
+    $s=\sigma(-x)$, by the tangent of $e^t$ at $-sd$.
+    """
+    line = [-c.s * c.d * share, 2 * (c.x - 1) * c.d * share, -c.d if c.x < 1 else 0 * c.d]
+    dpo = 1 - c.s + c.s * exp(-c.d) >= exp(line[0])
+    ipo = (c.x + c.d - 1) ** 2 >= (c.x - 1) ** 2 + line[1]
+    return dpo and ipo and max(0 * c.x, 1 - c.x - c.d) >= max(0 * c.x, 1 - c.x) + line[2]
 
 
-@dataclass(frozen=True)
-class Tilt:
-    """A reference, the factors e^(r / beta) of a reward, and a policy that need not be the optimal one."""
-
-    reference: tuple[F, ...]
-    factors: tuple[F, ...]
-    policy: tuple[F, ...]
-
-    @property
-    def partition(self) -> F:
-        """Return Z = sum ref e^(r / beta)."""
-        return sum((q * f for q, f in zip(self.reference, self.factors, strict=True)), F(0))
-
-    @property
-    def optimum(self) -> tuple[F, ...]:
-        """Return the policy that is optimal for the reward under a KL penalty."""
-        return tuple(q * f / self.partition for q, f in zip(self.reference, self.factors, strict=True))
-
-    def __str__(self) -> str:
-        """Return the fields in numbers that can be checked by hand."""
-        return show(vars(self))
+def as_members(p, q, ref_p, ref_q, tau, times=2):
+    logs, x = (p, q, ref_p, ref_q, 1, 1), sp.Symbol("x", real=True)
+    h = p - ref_p - q + ref_q
+    dpo = loss_in_symbols(DPO, logs, beta=tau)
+    slic = loss_in_symbols(Hinge, logs, beta=tau)
+    ipo = loss_in_symbols(IPO, logs, beta=tau)
+    grown = same(sp.exp(softplus(-x - p)) / sp.exp(softplus(-x)), 1 - sigma(-x) + sigma(-x) * sp.exp(-p))
+    members = same(dpo, softplus(-tau * h)) & same(slic, sp.Max(0, 1 - tau * h))
+    return members & same(ipo, (times * tau * h - 1) ** 2 / (2 * tau) ** 2) & grown
 
 
-def any_tilt(source: random.Random) -> Tilt:
-    """Draw a reference, a reward and another policy over 2 to 5 responses."""
-    n = source.randint(2, 5)
-    p, q, f = ([source.randint(1, 12) for _ in range(n)] for _ in range(3))
-    return Tilt(tuple(F(a, sum(q)) for a in q), tuple(F(a, 4) for a in f), tuple(F(a, sum(p)) for a in p))
+steps = world_of("any x, step d and slope 0 < s < 1", x="real", d="real", s="share")
+gpo.proved(over=steps, wrong={"share": F(11, 10)}, lemma="convex")
+gpo.derived(of=as_members, symbols=dict.fromkeys(("p", "q", "ref_p", "ref_q"), "real"), wrong={"times": F(21, 10)})
 
 
-def reward_of(tilt: Tilt, policy: tuple[F, ...]) -> bool:
-    """Return whether Eq. 3 holds with ``policy`` in it: e^(r / beta) = Z policy / ref for every response."""
-    return all(f == tilt.partition * p / q for f, p, q in zip(tilt.factors, policy, tilt.reference, strict=True))
+# --- the preliminaries ---------------------------------------------------------------------------------------------
 
 
-@claim(
-    "sun2025.eq-3",
-    source="Eq. (3)",
-    says=r"r(x,y)=\beta\log\frac{\pi_\theta(y\mid x)}{\mathrm{ref}(y\mid x)}+\beta\log Z(x)",
-    verdict=MISPRINT,
-    because=r"$\pi_\theta$ is introduced as the learned policy; the identity holds for the policy $\pi_r$ that is "
-    r"optimal for $r$ under the KL penalty, and for no other.",
-    proof=r"$\pi_r=\mathrm{ref}\,e^{r/\beta}/Z$.",
+@claim("eq-3", "Eq. (3)", MISPRINT)
+def eq_3(case, policy="policy"):
+    r"""r(x,y)=\beta\log\frac{\pi_\theta(y\mid x)}{\mathrm{ref}(y\mid x)}+\beta\log Z(x)
+
+    Because: $\pi_\theta$ is introduced as the learned policy; the identity holds for the policy $\pi_r$ that is
+    optimal for $r$ under the KL penalty, and for no other: with equal rewards and equal reference a policy
+    $(\tfrac23,\tfrac13)$ breaks it.
+    Proof: $\pi_r=\mathrm{ref}\,e^{r/\beta}/Z$ (wipf2024.eq-4).
+    """
+    factors, reference = case["e^(r/beta)"], case["ref"]
+    total = sum(q * f for q, f in zip(reference, factors, strict=True))
+    return all(f == total * p / q for f, p, q in zip(factors, case[policy], reference, strict=True))
+
+
+def eq_3_optimal(r, beta, reference, Z, times=1):
+    optimal = reference * sp.exp(r / beta) / Z
+    return same(r, beta * sp.log(optimal / reference) + times * beta * sp.log(Z))
+
+
+HALVES, EQUAL = (F(1, 2), F(1, 2)), (F(1), F(1))
+eq_3.false(
+    at={"ref": HALVES, "e^(r/beta)": EQUAL, "policy": (F(2, 3), F(1, 3))},
+    true_at={"ref": HALVES, "e^(r/beta)": EQUAL, "policy": HALVES},
 )
-def eq_3(evidence: Evidence) -> None:
-    """Equal rewards and a policy that prefers one response all the same."""
-    half = F(1, 2)
-    at = Tilt((half, half), (F(1), F(1)), (F(2, 3), F(1, 3)))
-    good = Tilt((half, half), (F(1), F(1)), (half, half))
-    evidence.fails(lambda t: reward_of(t, t.policy), at=at, control=good)
-    evidence.holds(
-        lambda t: reward_of(t, t.optimum), any_tilt, role=CORRECTED, control=lambda t: reward_of(t, t.reference)
-    )
+eq_3.derived(of=eq_3_optimal, symbols={"r": "real"}, role=CORRECTED, wrong={"times": F(9, 10)})
 
 
-@claim(
-    "sun2025.eq-5",
-    source="Eqs. (4) and (5)",
-    says=r"\sigma(r(x,y_w)-r(x,y_l))=\sigma\Bigl(\beta\log\frac{\pi_r(y_w)}{\mathrm{ref}(y_w)}"
-    r"-\beta\log\frac{\pi_r(y_l)}{\mathrm{ref}(y_l)}\Bigr)",
-    verdict=PROVED,
-    proof=r"The partition function cancels in the difference of two rewards of one prompt.",
-)
-def eq_5(evidence: Evidence) -> None:
-    """The preference of Bradley and Terry, from rewards and from the policy (beta = 1)."""
+@claim("eq-5", "Eqs. (4) and (5)", PROVED)
+def eq_5(p, q, ref_p, ref_q, beta, Z, kept=1):
+    r"""\sigma(r(x,y_w)-r(x,y_l))=\sigma\Bigl(\beta\log\frac{\pi_r(y_w)}{\mathrm{ref}(y_w)}
+    -\beta\log\frac{\pi_r(y_l)}{\mathrm{ref}(y_l)}\Bigr)
 
-    def preference(t: Tilt, policy: tuple[F, ...]) -> bool:
-        from_rewards = t.factors[0] / (t.factors[0] + t.factors[1])
-        odds_against = (policy[1] / t.reference[1]) / (policy[0] / t.reference[0])
-        return from_rewards == 1 / (1 + odds_against)
-
-    evidence.holds(lambda t: preference(t, t.optimum), any_tilt, control=lambda t: preference(t, t.policy))
+    Assumes: the optimal policy $\pi_r$ (sun2025.eq-3)
+    Proof: The partition function cancels in the difference of two rewards of one prompt.
+    """
+    first, second = beta * sp.log(p / ref_p), beta * sp.log(q / ref_q)
+    rewards = first + beta * sp.log(Z), second + kept * beta * sp.log(Z)
+    return same(sigma(rewards[0] - rewards[1]), sigma(first - second))
 
 
-@claim(
-    "sun2025.eq-13",
-    source="Eq. (13)",
-    says=r"\log\sigma(x)=-\log(1+e^{-x})=-\mathrm{softplus}(-x)",
-    verdict=PROVED,
-    proof="Take the logarithm of $1/(1+e^{-x})$.",
-)
-def eq_13(evidence: Evidence) -> None:
-    """A definition unfolded."""
+eq_5.derived(wrong={"kept": F(9, 10)})
 
-    def identity(sign: int = -1) -> bool:
-        return same(sp.log(sigma(X)), -softplus(sign * X)) and same(softplus(-X), sp.log(1 + sp.exp(-X)))
 
-    evidence.proves(identity, control=lambda: identity(1), by="SymPy: the difference simplifies to 0")
+@claim("eq-13", "Eq. (13)", PROVED)
+def eq_13(x, sign=-1):
+    r"""\log\sigma(x)=-\log(1+e^{-x})=-\mathrm{softplus}(-x)
+
+    Proof: Take the logarithm of $1/(1+e^{-x})$.
+    """
+    return same(sp.log(sigma(x)), -softplus(sign * x)) & same(softplus(-x), sp.log(1 + sp.exp(-x)))
+
+
+eq_13.derived(symbols={"x": "real"}, wrong={"sign": F(-11, 10)})

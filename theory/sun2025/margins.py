@@ -1,25 +1,22 @@
 """Does SiLU prevent over-optimisation? The margins under gradient flow and gradient descent, alone and coupled."""
 
-from __future__ import annotations
-
 import math
-import random
 from fractions import Fraction as F
 
 import numpy as np
 import sympy as sp
-from mpmath import mp
-from scipy.integrate import quad, solve_ivp
 from scipy.optimize import brentq
-from scipy.special import expit
 
-from dynamics import SelfPO, Tabular, gradient_flow, logistic_margin, pairs
-from dynamics.errors import InvalidArgument, check_positive
-from theory.claim import CONDITIONALLY, PROVED, claim
-from theory.evidence import ALSO, Evidence
-from theory.sun2025.curves import M, X, any_number, exact, logistic_loss, mp_silu_slope, precise, same, silu
-from theory.sun2025.floor import FLOOR_CURVATURE, FLOOR_MARGIN, W, silu_slope, target_log_ratio
-from theory.sun2025.minimum import LAMBERT, at_the_minimum
+from dynamics import logistic_margin
+from dynamics.errors import check_positive
+from theory.claim import CONDITIONALLY, PROVED
+from theory.evidence import CONDITIONAL, FAILS
+from theory.proof import TABULAR, Named, exp, integral, omega, over_responses, same, setting, sums_of, world_of
+from theory.sun2025 import floor
+from theory.sun2025.axis import any_margin, claim
+from theory.sun2025.curves import sigma, silu
+from theory.sun2025.floor import FLOOR_CURVATURE, FLOOR_MARGIN
+from theory.sun2025.silu import sigma as sigma_at, silu_slope
 
 LIMIT_OF_STEPS = 2 / FLOOR_CURVATURE
 """2 (1 + W) / W = 9.1822: the largest learning_rate |grad m|^2 at which gradient descent settles at the floor."""
@@ -27,7 +24,7 @@ LIMIT_OF_STEPS = 2 / FLOOR_CURVATURE
 
 def push(margin: np.ndarray | float) -> np.ndarray:
     """Return -dL/dm = sigma(-m) (1 - m sigma(m)): the speed of a margin under gradient flow with |grad m| = 1."""
-    return silu_slope(-np.asarray(margin, dtype=float))
+    return floor.silu_slope(-np.asarray(margin, dtype=float))
 
 
 def shared_floor(ordinary: float, scale: float) -> float:
@@ -61,185 +58,6 @@ def shared_floor(ordinary: float, scale: float) -> float:
     return float(brentq(lambda theta: float(total(theta)), grid[first - 1], grid[first], xtol=1e-14))
 
 
-@claim(
-    "sun2025.settles",
-    source="Abstract and Section 3.2, for one pair",
-    says=r"\dot m=\|\nabla m\|^2\,\sigma(-m)(1-m\sigma(m)):\quad m(t)\to 1+W\ \text{monotonically from every }m(0),"
-    r"\qquad\log\frac{\pi_w}{\pi_l}\to\frac{\gamma+1+W}{\beta}",
-    assumes="one pair, gradient flow, gradient of the margin bounded away from 0",
-    verdict=PROVED,
-    because=r"The approach is exponential with the rate $\|\nabla m\|^2W/(1+W)$; for a tabular softmax "
-    r"$\|\nabla m\|^2=2\beta^2$. No absolute probability is held: sun2025.levels-unconstrained.",
-    proof=r"The speed has the sign of $1+W-m$ (sun2025.figure-7); its slope at the fixed point is $-\mathrm{SiLU}''$.",
-)
-def settles(evidence: Evidence) -> None:
-    """The sign of the speed, the rate, and a flow of a tabular policy through ``dynamics``."""
-
-    @precise
-    def attracted(m: F, shift: int = 0) -> bool:
-        fixed = 1 + mp.lambertw(mp.exp(-1)).real + shift
-        return mp.sign(mp_silu_slope(-exact(m))) == mp.sign(fixed - exact(m))
-
-    def rate(order: int = 2) -> bool:
-        speed = sp.diff(silu(X), X)  # as a function of x = -m, so that d speed / dm = -SiLU''
-        return bool(sp.simplify(at_the_minimum(sp.diff(speed, X, order - 1)) - LAMBERT / (1 + LAMBERT)) == 0)
-
-    beta, late = 1.5, (7.0, 8.0)
-    loss = SelfPO(beta=beta, gamma=0.5, length_normalized=False)
-    run = gradient_flow(Tabular(2), [0.0, 0.0], pairs(0, 1, shape=(2,)), [0.0, *late, 22.0], loss=loss)
-    ratio = run.log_probs[:, 0] - run.log_probs[:, 1]
-
-    def flow(gamma: float = 0.5) -> bool:
-        left = target_log_ratio(beta, gamma) - ratio
-        measured = math.log(left[1] / left[2]) / (late[1] - late[0]) / (2 * beta**2) if left[2] > 0 else math.nan
-        return bool(abs(left[3]) < 1e-8 and (np.diff(ratio) > 0).all() and abs(measured - FLOOR_CURVATURE) < 2e-3)
-
-    evidence.holds(attracted, any_number, control=lambda m: attracted(m, 1))
-    evidence.proves(
-        rate, control=lambda: rate(3), by="SymPy: the slope of the speed at the fixed point is -W / (1 + W)"
-    )
-    evidence.measures(
-        flow, control=lambda: flow(0.49), by="dynamics.gradient_flow: end to 1e-8, rate to 2e-3", role=ALSO
-    )
-
-
-@claim(
-    "sun2025.logistic-never-settles",
-    source="Section 1, on logsigmoid; the closed form is ours",
-    says=r"\dot m=\sigma(-m)\implies m+e^m=m(0)+e^{m(0)}+t,\qquad m\sim\ln t\to\infty",
-    assumes="one pair, gradient flow, unit gradient of the margin",
-    verdict=PROVED,
-    proof=r"$\frac{d}{dt}(m+e^m)=(1+e^m)\,\sigma(-m)=1$.",
-)
-def logistic_never_settles(evidence: Evidence) -> None:
-    """The invariant in symbols, its growth, and the solution in ``dynamics``."""
-    large = sp.Symbol("m", positive=True)
-
-    def invariant(factor: int = 1) -> bool:
-        speed = -sp.diff(logistic_loss(M), M)
-        return same(sp.diff(factor * M + sp.exp(M), M) * speed, sp.Integer(1))
-
-    def in_dynamics(shift: float = 0.0) -> bool:
-        times = np.array([0.5, 5.0, 500.0])
-        margin = logistic_margin(times, rate=1.0, start=-0.7)
-        return bool(np.abs(margin + np.exp(margin) + 0.7 - math.exp(-0.7) - times - shift).max() < 1e-9)
-
-    evidence.proves(invariant, control=lambda: invariant(2), by="SymPy: the rate of m + e^m is 1")
-    evidence.proves(
-        lambda: sp.limit(sp.log(large + sp.exp(large)) / large, large, sp.oo) == 1,
-        control=lambda: sp.limit(sp.log(large + sp.exp(2 * large)) / large, large, sp.oo) == 1,
-        by="SymPy: ln t / m tends to 1",
-    )
-    evidence.measures(in_dynamics, control=lambda: in_dynamics(1e-6), by="dynamics.logistic_margin, 1e-9", role=ALSO)
-
-
-Rows = tuple[tuple[int, int], tuple[int, int]]
-
-
-def any_rows(source: random.Random) -> Rows:
-    """Draw the gradients of two margins in two parameters."""
-
-    def row() -> tuple[int, int]:
-        return source.randint(-2, 2), source.randint(-2, 2)
-
-    return row(), row()
-
-
-def independent(rows: Rows) -> bool:
-    """Return whether the two margins can be moved independently."""
-    (a, b), (c, d) = rows
-    return a * d != b * c
-
-
-def both_settle(rows: Rows, floor: float = FLOOR_MARGIN) -> bool:
-    """Return whether gradient flow of the sum of two SPO losses brings both margins from 0 to the floor."""
-    gradients = np.array(rows, dtype=float)
-    kernel = gradients @ gradients.T
-    run = solve_ivp(
-        lambda _, m: kernel @ push(m), (0, 2000), [0.0, 0.0], method="LSODA", rtol=1e-9, atol=1e-11, t_eval=[2000]
-    )
-    return bool(np.abs(run.y[:, -1] - floor).max() < 1e-5)
-
-
-@claim(
-    "sun2025.prevents-over-optimisation",
-    source="Abstract; Section 3.2; Appendix C",
-    says=r"m_i(t)\to 1+W\qquad\text{for every pair }i",
-    assumes="margins that can be moved independently: constant, linearly independent gradients; gradient flow",
-    verdict=CONDITIONALLY,
-    because="With shared parameters one pair is carried along by the others: 100 pairs of margin theta and one of "
-    "margin 10 theta settle where the last one has the margin 12.78, ten times the floor.",
-    proof=r"At a stationary point $\sum_i L'(m_i)\nabla m_i=0$; independence makes every $L'(m_i)$ zero, and $L'$ is "
-    r"zero at the floor alone; the loss falls along the flow, and beyond the floor every margin is pulled back.",
-    instead=("sun2025.settles", "sun2025.shared-parameters"),
-)
-def prevents_over_optimisation(evidence: Evidence) -> None:
-    """Two margins in two parameters; and the pair that is carried along."""
-
-    def at_the_floor(case: dict[str, int]) -> bool:
-        return abs(case["c"] * shared_floor(case["N"], case["c"]) - FLOOR_MARGIN) < 1e-3
-
-    evidence.fails(at_the_floor, at={"N": 100, "c": 10}, control={"N": 100, "c": 1})
-    evidence.fails(both_settle, at=((1, 0), (2, 0)), control=((1, 0), (2, 1)))
-    evidence.holds(
-        both_settle, any_rows, given=independent, control=lambda rows: both_settle(rows, FLOOR_MARGIN + 1e-4), worlds=30
-    )
-
-
-@claim(
-    "sun2025.shared-parameters",
-    source="not in the paper; how far a pair can be carried",
-    says=r"N\,L'(\theta)+c\,L'(c\theta)=0:\quad(N,c)=(100,10)\Rightarrow c\theta=12.78,\qquad"
-    r"(10^4,20)\Rightarrow c\theta=25.57",
-    verdict=PROVED,
-    because="The restoring force of a margin far beyond the floor is exponentially small, that of the many is not.",
-    proof=r"$c|L'(c\theta)|\to 0$, so $\theta\to 1+W$ and the last margin tends to $c(1+W)$.",
-)
-def shared_parameters(evidence: Evidence) -> None:
-    """Two settings, and the limit c (1 + W) for many ordinary pairs."""
-
-    def values(first: float = 12.784) -> bool:
-        seen = 10 * shared_floor(100, 10), 20 * shared_floor(1e4, 20)
-        return abs(seen[0] - first) < 5e-4 and abs(seen[1] - 25.569) < 5e-4
-
-    def carried(case: tuple[float, float], share: float = 1.0) -> bool:
-        many, scale = case
-        pull = scale * abs(float(push(scale * FLOOR_MARGIN)))
-        return abs(shared_floor(many, scale) - share * FLOOR_MARGIN) <= 2 * pull / (many * FLOOR_CURVATURE) + 1e-12
-
-    evidence.measures(values, control=lambda: values(12.80), by="the two margins, to 5e-4")
-    evidence.holds(carried, any_crowd, control=lambda case: carried(case, 0.9), worlds=50)
-
-
-def any_crowd(source: random.Random) -> tuple[float, float]:
-    """Draw a number of ordinary pairs and the scale of the one that is carried along."""
-    return 10 ** source.uniform(2, 5), source.uniform(2, 25)
-
-
-@claim(
-    "sun2025.slow-return",
-    source="not in the paper; the way back from beyond the floor",
-    says=r"t(12\to 2)=\int_2^{12}\frac{dm}{\sigma(-m)(m\sigma(m)-1)}=1.65\cdot 10^4",
-    assumes="one pair, gradient flow, unit gradient of the margin",
-    verdict=PROVED,
-    because="Beyond m = 2.4 the pull weakens exponentially: a margin that got there stays for a time of order $e^m/m$.",
-    proof="Separate the variables.",
-)
-def slow_return(evidence: Evidence) -> None:
-    """By quadrature, and by integrating the flow backwards and forwards in time."""
-
-    def quadrature(start: float = 12.0) -> bool:
-        time = quad(lambda m: -1 / float(push(m)), 2.0, start, epsabs=0, epsrel=1e-10, limit=200)[0]
-        return abs(time / 1.65e4 - 1) < 5e-3
-
-    def integrated(time: float = 1.6e4) -> bool:  # not yet back at that time, but soon after
-        run = solve_ivp(lambda _, m: push(m), (0, 1.7e4), [12.0], rtol=1e-10, atol=1e-12, t_eval=[time, 1.7e4])
-        return bool(run.y[0, 0] > 2 > run.y[0, 1])
-
-    evidence.measures(quadrature, control=lambda: quadrature(11.9), by="quadrature, to 0.5 percent")
-    evidence.measures(integrated, control=lambda: integrated(1.69e4), by="Runge-Kutta: m = 2 between 1.6e4 and 1.7e4")
-
-
 def descend(margin: float, size: float, steps: int) -> float:
     """Return a margin after gradient descent with learning_rate |grad m|^2 = ``size``."""
     for _ in range(steps):
@@ -247,118 +65,287 @@ def descend(margin: float, size: float, steps: int) -> float:
     return margin
 
 
-@claim(
-    "sun2025.step-size",
-    source="not in the paper; gradient descent instead of the flow",
-    says=r"\text{locally stable at }1+W\iff\eta\|\nabla m\|^2<\frac{2(1+W)}{W}=9.1822",
-    assumes="one pair, plain gradient descent, constant gradient of the margin",
-    verdict=PROVED,
-    because="A larger step can jump the floor: from m = -10 with size 20 to m = 10 at once, and 100 further steps "
-    "bring it back to 8.6 only.",
-    proof=r"The multiplier at the fixed point is $1-\eta\|\nabla m\|^2W/(1+W)$.",
-)
-def step_size(evidence: Evidence) -> None:
-    """The bound, both sides of it, and the jump."""
+@claim("settles", "Abstract and Section 3.2, for one pair", PROVED)
+def settles(c, shift=0):
+    r"""\dot m=\|\nabla m\|^2\,\sigma(-m)(1-m\sigma(m)):\quad m(t)\to 1+W\ \text{monotonically from every }m(0),
+    \qquad\log\frac{\pi_w}{\pi_l}\to\frac{\gamma+1+W}{\beta}
 
-    def stable(share: float) -> bool:
-        return abs(descend(FLOOR_MARGIN + 1e-3, share * LIMIT_OF_STEPS, 2000) - FLOOR_MARGIN) < 1e-9
-
-    def multiplier(size: float = LIMIT_OF_STEPS) -> bool:
-        step = 1e-5
-        slope = (descend(FLOOR_MARGIN + step, size, 1) - descend(FLOOR_MARGIN - step, size, 1)) / (2 * step)
-        return abs(slope + 1) < 1e-8 and abs(LIMIT_OF_STEPS - 9.1822) < 5e-5
-
-    def jump(later: float = 8.6) -> bool:
-        return abs(descend(-10.0, 20.0, 1) - 10.0) < 0.05 and abs(descend(-10.0, 20.0, 101) - later) < 0.05
-
-    evidence.measures(
-        lambda: stable(0.95),
-        control=lambda: stable(1.1),
-        by="2000 steps from 0.001 beside the floor, at 0.95 of the limit",
-    )
-    evidence.measures(multiplier, control=lambda: multiplier(9.0), by="the multiplier at the limit is -1, to 1e-8")
-    evidence.measures(jump, control=lambda: jump(1.3), by="the jump and 100 steps after it, to 0.05", role=ALSO)
-
-
-@claim(
-    "sun2025.displacement-limited",
-    source="not in the paper; what the finite minimum does for the chosen response",
-    says=r"\phi=(1,0,3),\ \beta=1,\ \gamma=0:\quad\pi_w:\tfrac13\to 0.0705\ \text{with SPO},\qquad\pi_w\to 0\ "
-    r"\text{with the logistic loss}",
-    assumes="three responses, one parameter, from the uniform policy",
-    verdict=PROVED,
-    because="Displacement of the chosen response is limited, not prevented.",
-    proof=r"The margin is $\theta$, and $\pi_w=e^\theta/(1+e^\theta+e^{3\theta})$; SPO stops at $\theta=1+W$.",
-)
-def displacement_limited(evidence: Evidence) -> None:
-    """The two ends, in closed form, and the fall on the whole way."""
-    theta = sp.Symbol("theta", real=True)
-    chosen = sp.exp(theta) / (1 + sp.exp(theta) + sp.exp(3 * theta))
-
-    def ends(value: float = 0.0705) -> bool:
-        return chosen.subs(theta, 0) == sp.Rational(1, 3) and abs(chosen.subs(theta, 1 + W).evalf() - value) < 5e-5
-
-    def falls(m: F, power: int = 3) -> bool:  # the derivative of 1 / pi_w = e^-theta + 1 + e^(2 theta), for theta > 0
-        rate = -math.exp(-float(abs(m))) + (power - 1) * math.exp((power - 1) * float(abs(m)))
-        return rate > 0
-
-    evidence.measures(ends, control=lambda: ends(0.0715), by="closed form at theta = 0 and 1 + W, to 5e-5")
-    evidence.proves(
-        lambda: sp.limit(chosen, theta, sp.oo) == 0,
-        control=lambda: sp.limit(sp.exp(2 * theta) * chosen, theta, sp.oo) == 0,
-        by="SymPy: the limit for the logistic loss, whose margin grows for ever",
-    )
-    evidence.holds(falls, any_number, role=ALSO, control=lambda m: falls(m, 1))
-
-
-def noisy_floor(eta: float) -> float:
-    """Return the margin at which the expected SPO loss is least, if the label is right with probability eta.
-
-    It is the root of SiLU'(m) = eta between -(1 + W) and 1 + W, where SiLU' rises from 0 to 1.
-
-    Args:
-        eta: 0 < eta < 1.
-
-    Raises:
-        InvalidArgument: eta out of that range.
-
-    Example:
-        >>> [round(noisy_floor(eta), 4) for eta in (0.3, 0.7, 0.9, 0.99)]
-        [-0.4113, 0.4113, 0.9124, 1.2339]
+    Assumes: one pair, gradient flow, gradient of the margin bounded away from 0
+    Because: The approach is exponential with the rate $\|\nabla m\|^2W/(1+W)$; for a tabular softmax
+    $\|\nabla m\|^2=2\beta^2$. No absolute probability is held: sun2025.levels-unconstrained.
+    Proof: The speed has the sign of $1+W-m$ (sun2025.figure-7); its slope at the fixed point is $-\mathrm{SiLU}''$.
     """
-    if not 0 < eta < 1:
-        raise InvalidArgument("eta", eta, "a number strictly between 0 and 1")
-    return float(brentq(lambda m: float(silu_slope(m)) - eta, -FLOOR_MARGIN, FLOOR_MARGIN, xtol=1e-14))
+    speed, fixed = silu_slope(-c.m), 1 + c.W + shift
+    return (speed > 0) == (c.m < fixed) and (speed < 0) == (c.m > fixed)
+
+
+def derivative_at_the_floor(order):
+    """Return a derivative of SiLU(-m) at m = 1 + W, where e^m = 1 / W."""
+    m, lambert = sp.symbols("m W", positive=True)
+    return sp.simplify(sp.diff(-m / (1 + sp.exp(m)), m, order).subs(sp.exp(m), 1 / lambert).subs(m, 1 + lambert))
+
+
+def rate(W, beta, gamma, times=1):
+    at_rest = beta * ((gamma + 1 + W) / beta) - gamma
+    return (
+        same(derivative_at_the_floor(1), 0)
+        & same(derivative_at_the_floor(2), times * W / (1 + W))
+        & same(at_rest, 1 + W)
+    )
+
+
+settles.proved(over=any_margin, wrong={"shift": F(1, 10)}, lemma="autonomous flow")
+settles.derived(of=rate, symbols={"gamma": "real"}, wrong={"times": F(11, 10)})
+settles.proved(over=TABULAR, of=lambda w, square=2: w.dd == square, wrong={"square": F(21, 10)}, also=True)
+
+
+@claim("logistic-never-settles", "Section 1, on logsigmoid; the closed form is ours", PROVED)
+def logistic_never_settles(m, k, times=1):
+    r"""\dot m=\sigma(-m)\implies m+e^m=m(0)+e^{m(0)}+t,\qquad m\sim\ln t\to\infty
+
+    Assumes: one pair, gradient flow, unit gradient of the margin
+    Proof: $\frac{d}{dt}(m+e^m)=(1+e^m)\,\sigma(-m)=1$, so that m grows beyond every bound, and $\ln t/m\to 1$.
+    """
+    speed = -sp.diff(-sp.log(sigma(m)), m)
+    growth = sp.limit(sp.log(m + sp.exp(m) + k) / m, m, sp.oo)
+    return same(sp.diff(m + sp.exp(m), m) * speed, times) & same(growth, 1) & same(speed, sigma(-m))
+
+
+def in_dynamics(shift=0.0):
+    times = np.array([0.5, 5.0, 500.0])
+    margin = logistic_margin(times, rate=1.0, start=-0.7)
+    return bool(np.abs(margin + np.exp(margin) + 0.7 - math.exp(-0.7) - times - shift).max() < 1e-9)
+
+
+logistic_never_settles.derived(symbols={"k": "real"}, wrong={"times": F(11, 10)}, lemma="autonomous flow")
+logistic_never_settles.numerical(
+    of=in_dynamics, wrong={"shift": 1e-6}, tolerance="dynamics.logistic_margin at 3 times, 1e-9", also=True
+)
 
 
 @claim(
-    "sun2025.noisy-labels",
-    source="not in the paper; labels that are right with probability eta",
-    says=r"m^*(\eta)=\arg\min_m m(\sigma(m)-\eta):\quad\mathrm{SiLU}'(m^*)=\eta,\quad m^*(1-\eta)=-m^*(\eta),\quad "
-    r"|m^*|<1+W,\quad\text{increasing in }\eta",
-    verdict=PROVED,
-    because="0.4113, 0.9124, 1.2339 for eta = 0.7, 0.9, 0.99, where the log-odds are 0.847, 2.197, 4.595: the loss "
-    "ranks rightly and recovers no rewards.",
-    proof=r"$\mathrm{SiLU}'$ rises from 0 to 1 between $-(1+W)$ and $1+W$, and takes no value in $(0,1)$ elsewhere.",
+    "prevents-over-optimisation",
+    "Abstract; Section 3.2; Appendix C",
+    CONDITIONALLY,
+    "settles",
+    "shared-parameters",
 )
-def noisy_labels(evidence: Evidence) -> None:
-    """Against the least value on a grid, with the symmetries."""
-    grid = np.linspace(-8.0, 8.0, 1601)
+def prevents_over_optimisation(s, share=0):
+    r"""m_i(t)\to 1+W\qquad\text{for every pair }i
 
-    def least(eta: float, scale: float = 1.0) -> bool:
-        m = scale * noisy_floor(eta)
-        inside = abs(m) < FLOOR_MARGIN and noisy_floor(min(eta + 1e-3, 0.9999)) > m
-        mirrored = abs(noisy_floor(1 - eta) + m) < 1e-9
-        return bool(inside and mirrored and m * (expit(m) - eta) <= (grid * (expit(grid) - eta)).min() + 1e-12)
-
-    def values(third: float = 1.2339) -> bool:
-        seen = [noisy_floor(eta) for eta in (0.7, 0.9, 0.99)]
-        return bool(np.abs(np.array(seen) - [0.4113, 0.9124, third]).max() < 5e-5)
-
-    evidence.holds(least, any_rate, control=lambda eta: least(eta, 0.97), worlds=100)
-    evidence.measures(values, control=lambda: values(1.2345), by="three values, to 5e-5", role=ALSO)
+    Assumes: margins that can be moved independently: constant, linearly independent gradients; gradient flow
+    Because: With shared parameters one pair is carried along by the others: of the margins $\theta$ and $2\theta$ at
+    most one can be at the floor, and 100 pairs of margin $\theta$ and one of margin $10\theta$ settle where the last
+    one has the margin 12.78, ten times the floor (sun2025.shared-parameters).
+    Proof: Independence gives parameters $\theta^*$ at which every margin is $1+W$. Along the flow
+    $\frac{d}{dt}\frac12\|\theta-\theta^*\|^2=-\sum_iL'(m_i)(m_i-1-W)$, and each term is negative but at the floor.
+    """
+    return s.distance >= 0 and s.change <= -share * s.distance and (s.distance == 0 or s.change < 0)
 
 
-def any_rate(source: random.Random) -> float:
-    """Draw a probability of a right label."""
-    return source.uniform(0.01, 0.99)
+@sums_of("any margins; W = e^(-1 - W)", fixed=lambda numbers: omega(0 * numbers.real("unit") - 1))
+def margins(numbers, W):
+    """Any number of pairs."""
+    m = numbers.real("m")
+    return Named(change=silu_slope(-m) * (m - 1 - W), distance=(m - 1 - W) ** 2)
+
+
+def change_of_the_distance(pair, times=1):
+    """Two parameters: theta' = sum push grad m, and (theta - theta*) . grad m is how far a margin is from the floor."""
+    x, z = pair.one("x").a, pair.one("z").a
+    along = pair.sum(pair.push * pair.a) * x + pair.sum(pair.push * pair.b) * z
+    return same(along, times * pair.sum(pair.push * (pair.a * x + pair.b * z)))
+
+
+def not_both_at_the_floor(c, scale=2):
+    return not (c.theta == c.floor and scale * c.theta == c.floor)
+
+
+one_parameter = world_of("any theta, floor > 0", theta="real", floor="positive")
+prevents_over_optimisation.proved(over=one_parameter, of=not_both_at_the_floor, role=FAILS, wrong={"scale": 1})
+prevents_over_optimisation.by_induction(
+    **margins, role=CONDITIONAL, wrong={"share": F(1, 10)}, lemma="LaSalle, linear system"
+)
+prevents_over_optimisation.derived(
+    of=change_of_the_distance,
+    sums=over_responses(push="any", a="any", b="any"),
+    role=CONDITIONAL,
+    wrong={"times": F(11, 10)},
+)
+
+
+@claim("shared-parameters", "not in the paper; how far a pair can be carried", PROVED)
+def shared_parameters(c, shift=0):
+    r"""N\,L'(\theta)+c\,L'(c\theta)=0\implies\theta<1+W<c\,\theta\ (c>1):\quad(N,c)=(100,10)\Rightarrow c\theta=12.78,
+    \qquad(10^4,20)\Rightarrow c\theta=25.57
+
+    Assumes: gradient flow from $\theta=0$, N pairs of margin $\theta$, one of $c\theta$
+    Because: The restoring force of a margin far beyond the floor is exponentially small, that of the many is not.
+    Proof: Up to $(1+W)/c$ both push $\theta$ up, from $1+W$ on both pull it back; the first rest point lies between. In
+    numbers: the sum is positive up to 1.27835, or 1.278425, and negative at 1.27845, or 1.278475.
+    """
+    total, last = both_pushes(c.theta, c.many, c.scale), c.scale * c.theta
+    return (last > 1 + c.W or total > 0) and (c.theta < 1 + c.W + shift or total < 0)
+
+
+def both_pushes(theta, many, scale):
+    return many * silu_slope(-theta) + scale * silu_slope(-scale * theta)
+
+
+@setting("any theta; N > 0 pairs of margin theta, one of c theta, c > 1")
+def crowd(numbers):
+    """Every crowd and every theta."""
+    theta, many, scale = numbers.real("theta"), numbers.positive("N"), 1 + numbers.positive("more")
+    return Named(theta=theta, many=many, scale=scale, W=omega(0 * theta - 1))
+
+
+def pushed_on(theta, many=100, scale=10):
+    return both_pushes(theta, many, scale) > 0
+
+
+def pulled_back(theta=F(127845, 10**5), many=100, scale=10):
+    return both_pushes(theta, many, scale) < 0
+
+
+shared_parameters.proved(over=crowd, wrong={"shift": F(-1, 4)}, lemma="autonomous flow")
+shared_parameters.enclosed(0, F(127835, 10**5), of=pushed_on, wrong={"many": 1}, lemma="autonomous flow")
+shared_parameters.enclosed(of=pulled_back, wrong={"theta": F(127835, 10**5)})
+shared_parameters.enclosed(
+    0, F(1278425, 10**6), of=lambda theta, many=10**4: pushed_on(theta, many, 20), wrong={"many": 1}
+)
+shared_parameters.enclosed(
+    of=lambda theta=F(1278475, 10**6): pulled_back(theta, 10**4, 20), wrong={"theta": F(1278425, 10**6)}
+)
+
+
+@claim("slow-return", "not in the paper; the way back from beyond the floor", PROVED)
+def slow_return(start=12):
+    r"""t(12\to 2)=\int_2^{12}\frac{dm}{\sigma(-m)(m\sigma(m)-1)}=1.65\cdot 10^4
+
+    Assumes: one pair, gradient flow, unit gradient of the margin
+    Because: Beyond m = 2.4 the pull weakens exponentially: a margin that got there stays for a time of order $e^m/m$.
+    Proof: Separate the variables; the integral is enclosed on 2000 pieces.
+    """
+    time = integral(lambda m: -1 / silu_slope(-m), 2, start, 2000)
+    return abs(time - 16500) < 82
+
+
+slow_return.enclosed(wrong={"start": F(119, 10)}, lemma="separation of variables")
+
+
+@claim("step-size", "not in the paper; gradient descent instead of the flow", PROVED)
+def step_size(c, limit=2):
+    r"""\text{locally stable at }1+W\iff\eta\|\nabla m\|^2\le\frac{2(1+W)}{W}=9.1822
+
+    Assumes: one pair, plain gradient descent, constant gradient of the margin
+    Because: At equality the approach is slow, as one over the root of the number of steps. A larger step can jump the
+    floor: from m = -10 with size 20 to m = 10 at once, and 100 further steps bring it back to 8.6 only.
+    Proof: The multiplier at the fixed point is $1-\eta\|\nabla m\|^2W/(1+W)$. At equality it is $-1$, and two steps
+    $x\mapsto-x+ax^2+bx^3$ make $x-2(a^2+b)x^3+\dots$ with $a^2+b=\frac{2W^2-4W+9}{3(1+W)^2}=1.64>0$.
+    """
+    multiplier, bound = 1 - c.size * c.W / (1 + c.W), limit * (1 + c.W) / c.W
+    return (abs(multiplier) < 1) == (c.size < bound) and (abs(multiplier) > 1) == (c.size > bound)
+
+
+def two_steps(x, a, b, d, times=2):
+    def step(y):
+        return -y + a * y**2 + b * y**3 + d * y**4
+
+    return same(sp.series(step(step(x)), x, 0, 4).removeO(), x - times * (a**2 + b) * x**3)
+
+
+def at_the_limit(W, nine=9):
+    size = 2 * (1 + W) / W
+    a, b = -size * derivative_at_the_floor(3) / 2, -size * derivative_at_the_floor(4) / 6
+    return same(a**2 + b, (2 * W**2 - 4 * W + nine) / (3 * (1 + W) ** 2))
+
+
+def limit_in_digits(digits=F(91822, 10**4)):
+    return abs(2 * (1 + omega(-1)) / omega(-1) - digits) < F(5, 10**5)
+
+
+def jump(later=F(86, 10)):
+    path = [F(-10)]
+    for _ in range(101):
+        path.append(path[-1] + 20 * silu_slope(-path[-1]))
+    return abs(path[1] - 10) < F(5, 100) and abs(path[-1] - later) < F(5, 100)
+
+
+sizes = world_of("size, W > 0", size="positive", W="positive")
+step_size.proved(over=sizes, wrong={"limit": F(21, 10)}, lemma="linearisation")
+step_size.derived(of=rate, symbols={"gamma": "real"}, wrong={"times": F(11, 10)})
+step_size.derived(of=two_steps, symbols=dict.fromkeys("xabd", "real"), wrong={"times": F(21, 10)}, lemma="Taylor")
+step_size.derived(of=at_the_limit, wrong={"nine": F(91, 10)})
+step_size.proved(over=sizes, of=lambda c, nine=9: 2 * c.W**2 - 4 * c.W + nine > 0, wrong={"nine": F(19, 10)}).enclosed(
+    of=limit_in_digits, wrong={"digits": F(9182, 1000)}
+)
+step_size.enclosed(of=jump, wrong={"later": F(85, 10)}, also=True)
+
+
+@claim("displacement-limited", "not in the paper; what the finite minimum does for the chosen response", PROVED)
+def displacement_limited(theta, power=2):
+    r"""\phi=(1,0,3),\ \beta=1,\ \gamma=0:\quad\pi_w:\tfrac13\to 0.0705\ \text{with SPO},\qquad\pi_w\to 0\
+    \text{with the logistic loss}
+
+    Assumes: three responses, one parameter, from the uniform policy
+    Because: Displacement of the chosen response is limited, not prevented.
+    Proof: The margin is $\theta$, and $1/\pi_w=e^{-\theta}+1+e^{2\theta}$ rises; SPO stops at $\theta=1+W$
+    (sun2025.settles), the logistic loss never (sun2025.logistic-never-settles).
+    """
+    return -exp(-theta) + power * exp(power * theta) > 0
+
+
+def chosen_probability(theta, end=0):
+    chosen = sp.exp(theta) / (1 + sp.exp(theta) + sp.exp(3 * theta))
+    falls = same(sp.diff(1 / chosen, theta), -sp.exp(-theta) + 2 * sp.exp(2 * theta))
+    return falls & same(sp.limit(chosen, theta, sp.oo), end) & same(chosen.subs(theta, 0), sp.Rational(1, 3))
+
+
+def where_it_stops(digits=F(705, 10**4)):
+    theta = 1 + omega(-1)
+    return abs(exp(theta) / (1 + exp(theta) + exp(3 * theta)) - digits) < F(5, 10**5)
+
+
+forward = setting("theta > 0")(lambda numbers: numbers.positive("theta"))
+displacement_limited.proved(over=forward, wrong={"power": F(1, 2)}, lemma="monotone")
+displacement_limited.derived(of=chosen_probability, symbols={"theta": "real"}, wrong={"end": F(1, 10)})
+displacement_limited.enclosed(of=where_it_stops, wrong={"digits": F(706, 10**4)}).rests_on(
+    settles, logistic_never_settles
+)
+
+
+@claim("noisy-labels", "not in the paper; labels that are right with probability eta", PROVED)
+def noisy_labels(c, room=0):
+    r"""m^*(\eta)=\arg\min_m m(\sigma(m)-\eta):\quad\mathrm{SiLU}'(m^*)=\eta,\quad m^*(1-\eta)=-m^*(\eta),\quad
+    |m^*|<1+W,\quad\text{increasing in }\eta
+
+    Assumes: $0<\eta<1$
+    Because: 0.4113, 0.9124, 1.2339 for eta = 0.7, 0.9, 0.99, where the log-odds are 0.847, 2.197, 4.595: the loss
+    ranks rightly and recovers no rewards.
+    Proof: The expected loss has the slope $\mathrm{SiLU}'(m)-\eta$. $\mathrm{SiLU}'$ is at most 0 up to $-(1+W)$, at
+    least 1 from $1+W$ on, and rises between, since $\mathrm{SiLU}''(m)=\sigma(m)\sigma(-m)(2-m\tanh\frac m2)$ and
+    $1+W<2$: it takes every value in $(0,1)$ once, there.
+    """
+    slope, share = silu_slope(c.m), sigma_at(c.m)
+    bend = share * (1 - share) * (2 - c.m * (2 * share - 1))
+    below, above = slope <= 0, slope >= 1
+    return below == (c.m <= -1 - c.W) and above == (c.m >= 1 + c.W) and (below or above or bend > room)
+
+
+def in_closed_form(m, eta, sign=1):
+    expected, slope, s = eta * silu(-m) + (1 - eta) * silu(m), sp.diff(silu(m), m), sigma(m)
+    spread = s * (1 - s)
+    bends = same(slope, s + m * spread) & same(sp.diff(slope, m), spread * (2 - m * (2 * s - 1)))
+    odd = same(slope + slope.subs(m, -m), 1)
+    return same(expected, m * (s - sign * eta)) & same(sp.diff(expected, m), slope - eta) & bends & odd
+
+
+def in_digits(third=F(12339, 10**4), half=F(5, 10**5)):
+    """SiLU' passes through eta within 5e-5 of each printed number."""
+    printed = ((F(7, 10), F(4113, 10**4)), (F(9, 10), F(9124, 10**4)), (F(99, 100), third))
+    return all(silu_slope(m - half) < eta < silu_slope(m + half) for eta, m in printed)
+
+
+noisy_labels.proved(over=any_margin, wrong={"room": F(1, 4)}, lemma="monotone, intermediate value")
+noisy_labels.derived(of=in_closed_form, symbols={"m": "real"}, wrong={"sign": F(11, 10)})
+noisy_labels.enclosed(of=in_digits, wrong={"third": F(1235, 1000)}, also=True, lemma="intermediate value")

@@ -1,210 +1,155 @@
 """Proposition 1, Figure 4: SiLU, softplus, and the entropy that is their difference."""
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 import sympy as sp
-from mpmath import mp
 
-from theory.claim import MISPRINT, PROVED, claim
-from theory.evidence import ALSO, CORRECTED, Evidence
-from theory.sun2025.curves import (
-    M,
-    X,
-    any_number,
-    exact,
-    mp_silu,
-    mp_softplus,
-    precise,
-    same,
-    sigma,
-    silu,
-    softplus,
-)
+from theory.claim import MISPRINT, PROVED
+from theory.evidence import CORRECTED, FAILS
+from theory.proof import exp, same, world_of
+from theory.sun2025.axis import claim
+from theory.sun2025.curves import M, X, sigma, silu as silu_expression, softplus as softplus_expression
+from theory.sun2025.silu import REAL, ln_2, silu, softplus, touch
 
-LN_2 = sp.log(2)
-
-GAP = silu(X) + LN_2 - softplus(X)
+GAP = silu_expression(X) + sp.log(2) - softplus_expression(X)
 """f of Eq. 33."""
 
-TURNING = sp.exp(-X) / (1 + sp.exp(-X)) ** 2
-"""f'(x) / x of Eq. 35: positive everywhere."""
 
+@claim("proposition-1", "Proposition 1, Eq. (14)", MISPRINT, "proposition-1-mended", "entropy-identity")
+def proposition_1(x):
+    r"""\mathrm{SiLU}(x)+\ln 2>\mathrm{softplus}(x)\qquad\text{for every }x\in\mathbb{R}
 
-@precise
-def gap_sign(x: F, constant: sp.Expr = LN_2) -> int:
-    """Return the sign of SiLU(x) + constant - softplus(x) at a rational x; decided symbolically at x = 0.
-
-    Example:
-        >>> gap_sign(F(0)), gap_sign(F(1, 1000)), gap_sign(F(0), sp.Rational(1, 2))
-        (0, 1, -1)
+    Because: Both sides are $\ln 2$ at $x=0$, and there alone. The sign must be $\ge$; the paper's proof ends in
+    $f(x)\ge 0$. The text at hand is a machine conversion of the paper: if the print has $\ge$, nothing is wrong.
     """
-    if x == 0:
-        return int(sp.sign(constant - sp.log(2)))
-    difference = mp_silu(exact(x)) + mp.mpf(sp.N(constant, 45)) - mp_softplus(exact(x))
-    return int(mp.sign(difference))
+    return silu(x) + ln_2(x) > softplus(x)
 
 
-@claim(
-    "sun2025.proposition-1",
-    source="Proposition 1, Eq. (14)",
-    says=r"\mathrm{SiLU}(x)+\ln 2>\mathrm{softplus}(x)\qquad\text{for every }x\in\mathbb{R}",
-    verdict=MISPRINT,
-    because=r"Both sides are $\ln 2$ at $x=0$, and there alone. The sign must be $\ge$; the paper proves it so.",
-    proof=r"$f'(x)=x\,\sigma(x)\sigma(-x)$ has the sign of x, and $f(0)=0$. Or: the difference of softplus and SiLU is "
-    r"the entropy of one coin (sun2025.entropy-identity), at most $\ln 2$.",
-    instead=("sun2025.entropy-identity", "sun2025.least-constant"),
-)
-def proposition_1(evidence: Evidence) -> None:
-    """Equality at 0 and only there: f falls before it and rises after it."""
-
-    def monotone(factor: sp.Expr = TURNING) -> bool:
-        turns = same(sp.diff(GAP, X), X * factor) and bool(factor.is_positive)
-        return turns and sp.simplify(GAP.subs(X, 0)) == 0 and sp.solve(sp.diff(GAP, X), X) == [0]
-
-    evidence.fails(lambda x: gap_sign(x) > 0, at=F(0), control=F(1, 100))
-    evidence.proves(
-        monotone,
-        control=lambda: monotone(TURNING * sp.exp(-X)),
-        by="SymPy: f' = x times a positive function, f(0) = 0, and 0 is the only root of f'",
-        role=CORRECTED,
-    )
-    evidence.holds(
-        lambda x: gap_sign(x) >= 0 and (gap_sign(x) == 0) == (x == 0),
-        any_number,
-        role=CORRECTED,
-        control=lambda x: gap_sign(x, sp.Rational(2, 3)) >= 0,
-    )
+def false_at_zero(x, at=0):
+    return x != at or not proposition_1(x)
 
 
-@claim(
-    "sun2025.eq-34",
-    source="Eqs. (33) and (34)",
-    says=r"f(x)=\mathrm{SiLU}(x)+\ln 2-\mathrm{softplus}(x)=-\frac{x}{1+e^x}+\ln 2-\ln(1+e^{-x})",
-    verdict=PROVED,
-    proof=r"$\mathrm{SiLU}(x)=x-x\sigma(-x)$ and $\mathrm{softplus}(x)=x+\ln(1+e^{-x})$.",
-)
-def eq_34(evidence: Evidence) -> None:
-    """In symbols."""
+@claim("proposition-1-mended", "proof of Proposition 1, its last line", PROVED)
+def mended(x, share=1):
+    r"""\mathrm{SiLU}(x)+\ln 2\ge\mathrm{softplus}(x)\quad\text{for every }x\in\mathbb{R},\qquad
+    \text{with equality at }x=0\text{ and nowhere else}
 
-    def identity(sign: int = -1) -> bool:
-        return same(GAP, -X / (1 + sp.exp(X)) + sp.log(2) - sp.log(1 + sp.exp(sign * X)))
-
-    evidence.proves(identity, control=lambda: identity(1), by="SymPy: the difference simplifies to 0")
-
-
-@claim(
-    "sun2025.eq-35",
-    source="Eq. (35) and the lines after it",
-    says=r"f'(x)=\frac{xe^{-x}}{(1+e^{-x})^2},\qquad f(0)=0=\min f,\qquad\lim_{x\to\pm\infty}f(x)=\ln 2",
-    verdict=PROVED,
-    proof="Differentiate Eq. 34.",
-)
-def eq_35(evidence: Evidence) -> None:
-    """Derivative, least value, both limits."""
-
-    def derivative(power: int = 2) -> bool:
-        return same(sp.diff(GAP, X), X * sp.exp(-X) / (1 + sp.exp(-X)) ** power)
-
-    def both_limits(constant: sp.Expr) -> bool:
-        return all(sp.limit(GAP, X, end) == constant for end in (sp.oo, -sp.oo))
-
-    evidence.proves(derivative, control=lambda: derivative(1), by="SymPy: the derivative")
-    evidence.proves(
-        lambda: sp.simplify(GAP.subs(X, 0)) == 0 and bool(TURNING.is_positive),
-        control=lambda: sp.simplify(GAP.subs(X, 1)) == 0 and bool(TURNING.is_positive),
-        by="SymPy: f(0) = 0, and f' has the sign of x",
-    )
-    evidence.proves(
-        lambda: both_limits(sp.log(2)), control=lambda: both_limits(sp.Integer(0)), by="SymPy: the limits at +-oo"
-    )
+    Because: It is proved twice, each time on the whole real line. First by the solver: $e^t$ is a number above all
+    tangents of the exponential function, and the statement for every x is one question. Then the paper's way:
+    $f(0)=0$ and the slope of f by SymPy, its sign (that of x, so that f falls before 0 and rises after it) by the
+    solver. Besides, balls enclose $f>0$ for $1/8\le|x|\le 40$.
+    Proof: Let $s=\sigma(x)$. Then $\mathrm{softplus}(x)-\mathrm{SiLU}(x)=s\cdot\ln(1/s)+(1-s)\cdot\ln(1/(1-s))$
+    (sun2025.entropy-identity). Since $\ln(t)\le t-1$, with equality at $t=1$ only, $\ln(1/s)\le\ln(2)+1/(2s)-1$ and
+    $\ln(1/(1-s))\le\ln(2)+1/(2(1-s))-1$. Multiplied by s and by $1-s$ and added, the right sides make
+    $\ln(2)+1/2+1/2-1$. So the difference is at most $\ln(2)$, and equal to it only for $s=1/2$, that is $x=0$.
+    """
+    touch(x + ln_2(x))
+    left, right = silu(x) + share * ln_2(x), softplus(x)
+    return left >= right and (left == right) == (x == 0)
 
 
-@claim(
-    "sun2025.least-constant",
-    source="not in the paper; how good Proposition 1 is",
-    says=r"\min\{c:\ \mathrm{SiLU}(x)+c\ge\mathrm{softplus}(x)\ \text{for every }x\}=\ln 2",
-    verdict=PROVED,
-    proof="Proposition 1 for ln 2; the contact at $x=0$ for anything less.",
-)
-def least_constant(evidence: Evidence) -> None:
-    """Every smaller constant fails at 0."""
-
-    def smaller_fails(x: F, sign: int = 1) -> bool:  # constants ln 2 - |x| and below
-        return x == 0 or gap_sign(F(0), sp.log(2) - sign * sp.Rational(*abs(x).as_integer_ratio())) < 0
-
-    evidence.holds(smaller_fails, any_number, control=lambda x: smaller_fails(x, -1), worlds=100)
-    evidence.holds(lambda x: gap_sign(x) >= 0, any_number, control=lambda x: gap_sign(x, sp.Rational(2, 3)) >= 0)
+def slope(x, power=2):
+    return same(sp.diff(GAP, x), x * sp.exp(-x) / (1 + sp.exp(-x)) ** power) & same(GAP.subs(x, 0), 0)
 
 
-@claim(
-    "sun2025.entropy-identity",
-    source="not in the paper; what Proposition 1 says",
-    says=r"\mathrm{softplus}(x)-\mathrm{SiLU}(x)=H(\sigma(x)),\qquad "
-    r"\mathrm{SiLU}(-m)=-\log\sigma(m)-H(\sigma(m)),\quad H(p)=-p\log p-(1-p)\log(1-p)",
-    verdict=PROVED,
-    because="Self PO's loss is the logistic loss less the entropy of the predicted preference: it rewards doubt.",
-    proof=r"$\log\sigma(x)=x-\mathrm{softplus}(x)$ and $\log\sigma(-x)=-\mathrm{softplus}(x)$ in H.",
-)
-def entropy_identity(evidence: Evidence) -> None:
-    """Both forms in symbols."""
-
-    def entropy(p: sp.Expr) -> sp.Expr:
-        return -p * sp.log(p) - (1 - p) * sp.log(1 - p)
-
-    def identity(sign: int = 1) -> bool:
-        return same(softplus(X) - sign * silu(X), entropy(sigma(X)))
-
-    def on_the_margin(sign: int = 1) -> bool:
-        return same(silu(-M), -sp.log(sigma(M)) - sign * entropy(sigma(M)))
-
-    evidence.proves(identity, control=lambda: identity(-1), by="SymPy: the difference simplifies to 0")
-    evidence.proves(on_the_margin, control=lambda: on_the_margin(-1), by="SymPy: the same on the margin")
+def slope_has_the_sign_of_x(x, at=0):
+    f_slope = x * exp(-x) / (1 + exp(-x)) ** 2
+    return (f_slope > 0) == (x > at) and (f_slope < 0) == (x < at)
 
 
-@claim(
-    "sun2025.figure-4",
-    source="Figure 4 and Section 3.2",
-    says=r"\mathrm{SiLU}(x)<\mathrm{softplus}(x)",
-    verdict=PROVED,
-    proof=r"The difference is the entropy of a coin with both sides possible. (It rises from 0 to $\ln 2$ at $x=0$ and "
-    r"falls back to 0.)",
-)
-def figure_4(evidence: Evidence) -> None:
-    """Strict everywhere, with both limits of the difference 0."""
-    difference = softplus(X) - silu(X)
+def by_slope(statement, **kind):
+    """Prove the line after Eq. (35): f falls before 0 and rises after it."""
+    statement.derived(of=slope, symbols={"x": X}, wrong={"power": 1}, **kind)
+    statement.proved(of=slope_has_the_sign_of_x, over=REAL, wrong={"at": F(1, 10)}, lemma="monotone", **kind)
 
-    @precise
-    def below(x: F, factor: F = F(1)) -> bool:
-        return bool(mp_silu(exact(x)) < exact(factor) * mp_softplus(exact(x)))
 
-    evidence.holds(below, any_number, control=lambda x: below(x, F(4, 5)))
-    evidence.proves(
-        lambda: (
-            same(sp.diff(difference, X), -X * TURNING)
-            and [sp.limit(difference, X, end) for end in (sp.oo, -sp.oo)] == [0, 0]
-        ),
-        control=lambda: same(sp.diff(difference, X), X * TURNING),
-        by="SymPy: it rises up to x = 0, falls after it, and is 0 at +-oo",
+mended.proved(over=REAL, wrong={"share": F(99, 100)})
+by_slope(mended, also=True)
+for ends in ((-40, F(-1, 8)), (F(1, 8), 40)):
+    mended.enclosed(*ends, of=mended, wrong={"share": F(99, 100)}, also=True)
+proposition_1.proved(of=false_at_zero, over=REAL, role=FAILS, wrong={"at": 1})
+proposition_1.rests_on(mended, role=CORRECTED)
+
+
+@claim("eq-34", "Eqs. (33) and (34)", PROVED)
+def eq_34(u, sign=-1):
+    r"""f(x)=\mathrm{SiLU}(x)+\ln 2-\mathrm{softplus}(x)=-\frac{x}{1+e^x}+\ln 2-\ln(1+e^{-x})
+
+    Proof: $\mathrm{SiLU}(x)=x-x\sigma(-x)$ and $\mathrm{softplus}(x)=x+\ln(1+e^{-x})$.
+    """
+    x = sp.log(u)
+    return same(GAP.subs(X, x), -x / (1 + u) + sp.log(2) - sp.log(1 + u**sign))
+
+
+eq_34.derived(wrong={"sign": 1})
+
+
+@claim("eq-35", "Eq. (35) and the lines after it", PROVED)
+def eq_35(limit=1):
+    r"""f'(x)=\frac{xe^{-x}}{(1+e^{-x})^2},\qquad f(0)=0=\min f,\qquad\lim_{x\to\pm\infty}f(x)=\ln 2
+
+    Proof: Differentiate Eq. 34; the slope has the sign of x.
+    """
+    return same(sp.limit(GAP, X, sp.oo), limit * sp.log(2)) & same(sp.limit(GAP, X, -sp.oo), limit * sp.log(2))
+
+
+eq_35.derived(wrong={"limit": 0})
+by_slope(eq_35)
+
+
+@claim("least-constant", "not in the paper; how good Proposition 1 is", PROVED)
+def least_constant(n, share=1):
+    r"""\min\{c:\ \mathrm{SiLU}(x)+c\ge\mathrm{softplus}(x)\ \text{for every }x\}=\ln 2
+
+    Proof: Proposition 1 for $c\ge\ln 2$; at $x=0$ the inequality fails for anything less.
+    """
+    x, c = n.x, n.c
+    touch(x + ln_2(x))
+    enough = c >= share * ln_2(x)
+    return silu(x) + c >= softplus(x) if enough else silu(0 * x) + c < softplus(0 * x)
+
+
+least_constant.proved(over=world_of("any x and c", x="real", c="real"), wrong={"share": F(9, 10)})
+
+
+@claim("entropy-identity", "not in the paper; what Proposition 1 says", PROVED)
+def entropy_identity(u, sign=1):
+    r"""\mathrm{softplus}(x)-\mathrm{SiLU}(x)=H(\sigma(x)),\qquad
+    \mathrm{SiLU}(-m)=-\log\sigma(m)-H(\sigma(m)),\quad H(p)=-p\log p-(1-p)\log(1-p)
+
+    Because: Self PO's loss is the logistic loss less the entropy of the predicted preference: it rewards doubt.
+    Proof: $\log\sigma(x)=x-\mathrm{softplus}(x)$ and $\log\sigma(-x)=-\mathrm{softplus}(x)$ in H.
+    """
+    x, s = sp.log(u), u / (1 + u)  # s = sigma(x)
+    entropy = -s * sp.log(s) - (1 - s) * sp.log(1 / (1 + u))
+    return same(softplus_expression(x) - silu_expression(x), sign * entropy) & same(
+        silu_expression(-x), -sp.log(s) - sign * entropy
     )
 
 
-@claim(
-    "sun2025.expected-loss",
-    source="not in the paper; the loss under a label that is right with probability eta",
-    says=r"\eta\,\mathrm{SiLU}(-m)+(1-\eta)\,\mathrm{SiLU}(m)=m\,(\sigma(m)-\eta)",
-    verdict=PROVED,
-    proof=r"$\mathrm{SiLU}(m)-\mathrm{SiLU}(-m)=m$.",
-)
-def expected_loss(evidence: Evidence) -> None:
-    """In symbols."""
-    eta = sp.Symbol("eta", positive=True)
+entropy_identity.derived(wrong={"sign": -1})
 
-    def identity(weight: sp.Expr = eta) -> bool:
-        return same(weight * silu(-M) + (1 - weight) * silu(M), M * (sigma(M) - eta))
 
-    evidence.proves(identity, control=lambda: identity(1 - eta), by="SymPy: the difference simplifies to 0")
-    evidence.proves(
-        lambda: same(silu(M) - silu(-M), M), control=lambda: same(silu(M) + silu(-M), M), by="SymPy", role=ALSO
-    )
+@claim("figure-4", "Figure 4 and Section 3.2", PROVED)
+def figure_4(x, share=1):
+    r"""\mathrm{SiLU}(x)<\mathrm{softplus}(x)
+
+    Because: The difference rises from 0 to $\ln 2$ at $x=0$ and falls back to 0: it is $\ln 2-f$ (sun2025.eq-35).
+    Proof: The difference is the entropy of a coin with both sides possible.
+    """
+    return silu(x) < share * softplus(x)
+
+
+figure_4.proved(over=REAL, wrong={"share": F(99, 100)})
+
+
+@claim("expected-loss", "not in the paper; the loss under a label that is right with probability eta", PROVED)
+def expected_loss(m, eta, weight=1):
+    r"""\eta\,\mathrm{SiLU}(-m)+(1-\eta)\,\mathrm{SiLU}(m)=m\,(\sigma(m)-\eta)
+
+    Proof: $\mathrm{SiLU}(m)-\mathrm{SiLU}(-m)=m$.
+    """
+    return same(eta * silu_expression(-m) + (1 - eta) * silu_expression(m), m * (sigma(m) - weight * eta))
+
+
+expected_loss.derived(symbols={"m": M, "eta": "real"}, wrong={"weight": F(11, 10)})

@@ -1,211 +1,186 @@
-"""Table 2: the objectives as printed, against what they are called."""
+"""Table 2: the objectives as printed, against the losses of ``dynamics``, whose code is run on symbols."""
 
-from __future__ import annotations
-
-import math
-import random
 from fractions import Fraction as F
 
 import sympy as sp
 
-from dynamics import CPO, DPO, IPO, SelfPO, SimPO, SLiC
+from dynamics import CPO, DPO, IPO, SFT, SelfPO, SimPO, SLiC
 from dynamics.losses.as_printed import IPOAsPrinted
-from theory.claim import MISPRINT, PROVED, claim
-from theory.evidence import ALSO, CORRECTED, Evidence
+from theory.claim import CONDITIONALLY, MISPRINT, PROVED
+from theory.evidence import CONDITIONAL, CORRECTED
+from theory.proof import Named, same, world_of
+from theory.proof.losses import loss_in_symbols
+from theory.sun2025.axis import claim
+from theory.sun2025.curves import silu, softplus
 
-TOLERANCE = 1e-10
-
-
-def any_pair(source: random.Random) -> dict[str, float]:
-    """Draw log-probabilities of policy and reference, lengths, and hyper-parameters."""
-    names = ("chosen", "rejected", "reference_chosen", "reference_rejected")
-    logs = {name: -source.uniform(0, 8) for name in names}
-    lengths = {"chosen_length": float(source.randint(1, 6)), "rejected_length": float(source.randint(1, 6))}
-    return {**logs, **lengths, "beta": source.uniform(0.1, 3), "gamma": source.uniform(0.1, 2)}
-
-
-def arguments(case: dict[str, float]) -> list[float]:
-    """Return the six arguments of a loss."""
-    names = ("chosen", "rejected", "reference_chosen", "reference_rejected", "chosen_length", "rejected_length")
-    return [case[name] for name in names]
+LOGS = tuple(sp.Symbol(name, negative=True) for name in ("log_pi_w", "log_pi_l", "log_ref_w", "log_ref_l"))
+PAIR = (*LOGS, *(sp.Symbol(name, positive=True) for name in ("length_w", "length_l")))
+W, L, REF_W, REF_L, LENGTH_W, LENGTH_L = PAIR
+H = (W - REF_W) - (L - REF_L)
 
 
-def logistic(margin: float) -> float:
-    """Return -log sigma(margin), as a table writes it."""
-    return -math.log(1 / (1 + math.exp(-margin)))
+@claim("table-2-sft", "Table 2, SFT; Section 4.1, on SFT", PROVED)
+def table_2_sft(weight, sign=-1):
+    r"""-\lambda\log\pi(y_w)
+
+    Because: A sum over the tokens of the response, and no function of $\pi(y_l)$: only positive samples, as the text
+    says. Public code means over the tokens of a batch.
+    Proof: Term by term.
+    """
+    loss = weight * loss_in_symbols(SFT, PAIR)
+    return same(loss, sign * weight * W) & same(sp.diff(loss, L), 0)
 
 
-@claim(
-    "sun2025.table-2-dpo",
-    source="Table 2, DPO; Eqs. (5) and (9)",
-    says=r"-\log\sigma\Bigl(\beta\log\frac{\pi(y_w)}{\mathrm{ref}(y_w)}-"
-    r"\beta\log\frac{\pi(y_l)}{\mathrm{ref}(y_l)}\Bigr)",
-    verdict=PROVED,
-    proof="Term by term; the index t of one y in the conversion of the table is an l.",
+table_2_sft.derived(wrong={"sign": F(-11, 10)})
+
+
+@claim("table-2-dpo", "Table 2, DPO; Eqs. (5) and (9)", PROVED)
+def table_2_dpo(beta, sign=-1):
+    r"""-\log\sigma\Bigl(\beta\log\frac{\pi(y_w)}{\mathrm{ref}(y_w)}-
+    \beta\log\frac{\pi(y_l)}{\mathrm{ref}(y_l)}\Bigr)
+
+    Proof: Term by term; the index t of one y in the conversion of the table is an l.
+    """
+    return same(loss_in_symbols(DPO, PAIR, beta=beta), softplus(-beta * (W - REF_W) - sign * beta * (L - REF_L)))
+
+
+table_2_dpo.derived(wrong={"sign": F(-11, 10)})
+
+
+@claim("table-2-slic", "Table 2, SLiC, its first term", PROVED)
+def table_2_slic(delta, sign=1):
+    r"""\max(0,\delta-\log\pi(y_w)+\log\pi(y_l))
+
+    Because: The hinge is that of SLiC; for the second term see sun2025.table-2-slic-regulariser.
+    Proof: Term by term.
+    """
+    return same(loss_in_symbols(SLiC, PAIR, delta=delta), sp.Max(0, delta - W + sign * L))
+
+
+table_2_slic.derived(wrong={"sign": F(11, 10)})
+
+
+@claim("table-2-slic-regulariser", "Table 2, SLiC, its second term", CONDITIONALLY)
+def slic_regulariser(c):
+    r"""-\lambda\log\pi(y_w)=-\lambda\log\pi(y_{\mathrm{ref}})
+
+    Assumes: the regularised response $y_{\mathrm{ref}}$ is the chosen one
+    Because: SLiC-HF, as others quote it (its text was not at hand), adds the cross-entropy of a target of supervised
+    fine-tuning, which need not be a response of the pair. The table has the chosen response instead; beyond the
+    hinge, $\log\pi(y_w)-\log\pi(y_l)>\delta$, its row is SFT on it, where SLiC is SFT on the target.
+    Proof: The same response has the same probability.
+    """
+    return -c.weight * c.chosen == -c.weight * c.target
+
+
+AT = Named(weight=F(1, 10), chosen=F(-2), target=F(-3))
+slic_regulariser.false(at=AT, true_at=Named(weight=F(1, 10), chosen=F(-2), target=F(-2)))
+slic_regulariser.proved(
+    over=world_of("lambda > 0; one response", weight="positive", chosen="negative"),
+    of=lambda c, times=1: slic_regulariser(Named(weight=c.weight, chosen=c.chosen, target=times * c.chosen)),
+    role=CONDITIONAL,
+    wrong={"times": F(11, 10)},
 )
-def table_2_dpo(evidence: Evidence) -> None:
-    """The printed formula against the loss of ``dynamics``, and at pi = ref, where DPO is ln 2."""
-
-    def agrees(case: dict[str, float], sign: int = 1) -> bool:
-        gain = case["chosen"] - case["reference_chosen"]
-        margin = case["beta"] * gain - sign * case["beta"] * (case["rejected"] - case["reference_rejected"])
-        return abs(logistic(margin) - float(DPO(beta=case["beta"])(*arguments(case)))) < TOLERANCE
-
-    evidence.holds(agrees, any_pair, control=lambda case: agrees(case, -1), worlds=100)
 
 
-@claim(
-    "sun2025.table-2-simpo",
-    source="Table 2, SimPO; Eq. (6)",
-    says=r"-\log\sigma\Bigl(\frac{\beta}{|y_w|}\log\pi(y_w)-\frac{\beta}{|y_l|}\log\pi(y_l)-\gamma\Bigr)"
-    r"=-\log\sigma\Bigl(\beta\bigl[\bar\ell_w-\bar\ell_l-\tfrac\gamma\beta\bigr]\Bigr)",
-    verdict=PROVED,
-    because=r"The second form is that of public SimPO code, whose hyper-parameter is $\gamma/\beta$: see "
-    "sun2025.section-4.3-ratio.",
-    proof=r"Take $\beta$ out; $\bar\ell$ is the mean log-probability per token.",
-)
-def table_2_simpo(evidence: Evidence) -> None:
-    """Both forms."""
+@claim("table-2-ipo", "Table 2, IPO", MISPRINT, "table-5-square")
+def table_2_ipo(c):
+    r"""\Bigl(\log\frac{\pi(y_w)}{\mathrm{ref}(y_w)}-\log\frac{\pi(y_l)}{\mathrm{ref}(y_l)}\Bigr)^2
 
-    def agrees(case: dict[str, float], divisor: str = "beta") -> bool:
-        means = case["chosen"] / case["chosen_length"], case["rejected"] / case["rejected_length"]
-        first = case["beta"] * means[0] - case["beta"] * means[1] - case["gamma"]
-        second = case["beta"] * (means[0] - means[1] - case["gamma"] / case[divisor])
-        seen = float(SimPO(beta=case["beta"], gamma=case["gamma"])(*arguments(case)))
-        return max(abs(logistic(first) - seen), abs(logistic(second) - seen)) < TOLERANCE
-
-    evidence.holds(agrees, any_pair, control=lambda case: agrees(case, "gamma"), worlds=100)
+    Because: Least at log-ratio 0, that is at the reference: it teaches nothing. IPO pulls the log-ratio h to
+    $\frac{1}{2\tau}$: $\bigl(h-\frac{1}{2\tau}\bigr)^2$.
+    Proof: For two responses and a certain preference, $\frac34\pi_w+\frac14\pi_l-\tau\,\mathrm{KL}(\pi\|\mathrm{ref})$,
+    the objective that IPO solves, has the slope $\tau(\frac{1}{2\tau}-h)$ in $\pi_w$: it is greatest at
+    $h=\frac{1}{2\tau}$.
+    """
+    return least_at_the_solution(c, target=0)
 
 
-@claim(
-    "sun2025.table-2-cpo",
-    source="Table 2, CPO",
-    says=r"-\log\sigma(\beta\log\pi(y_w)-\beta\log\pi(y_l))-\lambda\log\pi(y_w)",
-    verdict=PROVED,
-    because=r"The original has $\lambda=1$; the table's weight is a generalisation.",
-    proof="Term by term.",
-)
-def table_2_cpo(evidence: Evidence) -> None:
-    """The printed formula against the loss of ``dynamics``, lambda = gamma of the case."""
-
-    def agrees(case: dict[str, float], term: str = "chosen") -> bool:
-        margin = case["beta"] * (case["chosen"] - case["rejected"])
-        printed = logistic(margin) - case["gamma"] * case[term]
-        seen = float(CPO(beta=case["beta"], sft_weight=case["gamma"])(*arguments(case)))
-        return abs(printed - seen) < TOLERANCE
-
-    evidence.holds(agrees, any_pair, control=lambda case: agrees(case, "rejected"), worlds=100)
+def least_at_the_solution(c, target=1):
+    """Return whether (h - target / (2 tau))^2 is less at h = 1 / (2 tau) than at any other h."""
+    solution = 1 / (2 * c.tau)
+    return c.h == solution or (solution - target * solution) ** 2 < (c.h - target * solution) ** 2
 
 
-@claim(
-    "sun2025.table-2-slic",
-    source="Table 2, SLiC, its first term",
-    says=r"\max(0,\delta-\log\pi(y_w)+\log\pi(y_l))",
-    verdict=PROVED,
-    because="The hinge is that of SLiC. Which response the second term regularises is not decided here.",
-    proof="Term by term.",
-)
-def table_2_slic(evidence: Evidence) -> None:
-    """The printed hinge against the loss of ``dynamics``, delta = gamma of the case."""
-
-    def agrees(case: dict[str, float], sign: int = 1) -> bool:
-        printed = max(0.0, case["gamma"] - sign * (case["chosen"] - case["rejected"]))
-        return abs(printed - float(SLiC(delta=case["gamma"])(*arguments(case)))) < TOLERANCE
-
-    evidence.holds(agrees, any_pair, control=lambda case: agrees(case, -1), worlds=100)
+def is_the_code(tau, lost=0):
+    printed, mended = (loss_in_symbols(loss, PAIR, beta=tau) for loss in (IPOAsPrinted, IPO))
+    return same(printed, (H - lost) ** 2) & same(mended, (H - 1 / (2 * tau)) ** 2)
 
 
-@claim(
-    "sun2025.table-2-spo",
-    source="Table 2, SPO; Eqs. (7) and (17)",
-    says=r"\mathrm{SiLU}\Bigl(-\Bigl(\frac{\beta}{|y_w|}\log\pi(y_w)-"
-    r"\frac{\beta}{|y_l|}\log\pi(y_l)-\gamma\Bigr)\Bigr)",
-    verdict=PROVED,
-    because="Eq. (17) has an opening bracket more than it closes; Table 2 is right.",
-    proof="Term by term; Eq. (7) is the case of length 1.",
-)
-def table_2_spo(evidence: Evidence) -> None:
-    """The printed formula against the loss of ``dynamics``."""
-
-    def agrees(case: dict[str, float], sign: int = -1) -> bool:
-        means = case["chosen"] / case["chosen_length"], case["rejected"] / case["rejected_length"]
-        x = sign * (case["beta"] * means[0] - case["beta"] * means[1] - case["gamma"])
-        seen = float(SelfPO(beta=case["beta"], gamma=case["gamma"])(*arguments(case)))
-        return abs(x / (1 + math.exp(-x)) - seen) < TOLERANCE
-
-    evidence.holds(agrees, any_pair, control=lambda case: agrees(case, 1), worlds=100)
+def slope_of_the_objective(p, r, tau, two=2):
+    """Win rates against a uniform opponent: 3/4 for the preferred response, which ties with itself, else 1/4."""
+    divergence = p * sp.log(p / r) + (1 - p) * sp.log((1 - p) / (1 - r))
+    slope = sp.diff(p * sp.Rational(3, 4) + (1 - p) / 4 - tau * divergence, p)
+    log_ratio = sp.log(p / r) - sp.log((1 - p) / (1 - r))
+    return same(slope, tau * (1 / (two * tau) - log_ratio))
 
 
-@claim(
-    "sun2025.gamma-from-k",
-    source="Section 3.2: the margin from another perspective",
-    says=r"-\log\sigma(\beta\log\pi_w-\beta\log\pi_l-\gamma)=L(\pi;\tilde\pi)\quad\text{for}\quad\gamma=\beta\log k,\ "
-    r"\frac{\tilde\pi(y_w)}{\tilde\pi(y_l)}=k",
-    verdict=PROVED,
-    because=r"A $\gamma>0$ is therefore an ideal reference that prefers $y_w$ by $e^{\gamma/\beta}$ on every pair.",
-    proof=r"$\beta\log\frac{\tilde\pi(y_w)}{\tilde\pi(y_l)}=\beta\log k$.",
-)
-def gamma_from_k(evidence: Evidence) -> None:
-    """SimPO of two single tokens is DPO against the idealized reference."""
-
-    def agrees(case: dict[str, float], power: int = 1) -> bool:
-        simpo = SimPO(beta=case["beta"], gamma=case["gamma"])(case["chosen"], case["rejected"])
-        ideal = (-1.0, -1.0 - case["gamma"] / case["beta"] ** power)  # log k = gamma / beta
-        return abs(float(simpo) - float(DPO(beta=case["beta"])(case["chosen"], case["rejected"], *ideal))) < TOLERANCE
-
-    evidence.holds(agrees, any_pair, control=lambda case: agrees(case, 2), worlds=100)
+ratios = world_of("tau > 0, any other log-ratio h", tau="positive", h="real")
+table_2_ipo.false(at=Named(tau=F(1, 10), h=F(0)), true_at=Named(tau=F(1, 10), h=F(5)))
+table_2_ipo.proved(over=ratios, of=least_at_the_solution, role=CORRECTED, wrong={"target": F(9, 10)})
+table_2_ipo.derived(of=is_the_code, role=CORRECTED, wrong={"lost": F(1, 10)})
+table_2_ipo.derived(of=slope_of_the_objective, also=True, wrong={"two": F(21, 10)})
 
 
-@claim(
-    "sun2025.table-2-ipo",
-    source="Table 2, IPO",
-    says=r"\Bigl(\log\frac{\pi(y_w)}{\mathrm{ref}(y_w)}-\log\frac{\pi(y_l)}{\mathrm{ref}(y_l)}\Bigr)^2",
-    verdict=MISPRINT,
-    because=r"Least at log-ratio 0, that is at the reference: it teaches nothing. IPO pulls the log-ratio h to "
-    r"$\frac{1}{2\tau}$: $\bigl(h-\frac{1}{2\tau}\bigr)^2$.",
-    proof=r"For two responses and a certain preference, $\frac34\pi_w+\frac14\pi_l-\tau\,\mathrm{KL}"
-    r"(\pi\|\mathrm{ref})$, the objective that IPO solves, is greatest at $h=\frac{1}{2\tau}$.",
-    instead="sun2025.table-5-square",
-)
-def table_2_ipo(evidence: Evidence) -> None:
-    """What the regularised objective of IPO asks for, derived from it, and where the two losses are least."""
-    p, r = sp.symbols("p r", positive=True)
-    h, tau = sp.symbols("h tau", positive=True)
+@claim("table-2-cpo", "Table 2, CPO", PROVED)
+def table_2_cpo(beta, weight, sign=-1):
+    r"""-\log\sigma(\beta\log\pi(y_w)-\beta\log\pi(y_l))-\lambda\log\pi(y_w)
 
-    def least_at_the_solution(tau_and_form: tuple[F, str]) -> bool:
-        strength, form = tau_and_form
-        loss = {"printed": IPOAsPrinted, "IPO": IPO}[form](beta=float(strength))
-        target = 1 / (2 * float(strength))
-        values = [float(loss(-1.0, -1.0 - ratio, -1.0, -1.0)) for ratio in (target - 0.01, target, target + 0.01)]
-        return values[1] < min(values[0], values[2])
+    Because: The original has $\lambda=1$; the table's weight is a generalisation.
+    Proof: Term by term.
+    """
+    loss = loss_in_symbols(CPO, PAIR, beta=beta, sft_weight=weight, label_smoothing=0)
+    return same(loss, softplus(beta * L - beta * W) + sign * weight * W)
 
-    def solution(two: int = 2) -> bool:
-        # win rates against a uniform opponent: 3/4 for the preferred response (it ties with itself), 1/4 for the other
-        divergence = p * sp.log(p / r) + (1 - p) * sp.log((1 - p) / (1 - r))
-        slope = sp.diff(p * sp.Rational(3, 4) + (1 - p) / 4 - tau * divergence, p)
-        log_ratio = sp.log(p / r) - sp.log((1 - p) / (1 - r))
-        return bool(sp.simplify(sp.expand(slope + tau * (log_ratio - 1 / (two * tau)))) == 0)
 
-    def minimiser(goal: sp.Expr) -> bool:
-        return bool(sp.solve(sp.diff((h - goal) ** 2, h), h) == [1 / (2 * tau)])
+table_2_cpo.derived(wrong={"sign": F(-11, 10)})
 
-    evidence.fails(least_at_the_solution, at=(F(1, 10), "printed"), control=(F(1, 10), "IPO"))
-    evidence.proves(
-        solution,
-        control=lambda: solution(1),
-        by="SymPy: the slope of IPO's objective is tau (1 / (2 tau) - h)",
-        role=ALSO,
-    )
-    evidence.proves(
-        lambda: minimiser(1 / (2 * tau)),
-        control=lambda: minimiser(1 / tau),
-        by="SymPy: the mended square is least there",
-        role=CORRECTED,
-    )
-    evidence.holds(
-        lambda case: least_at_the_solution((F(case["beta"]), "IPO")),
-        any_pair,
-        role=CORRECTED,
-        control=lambda case: least_at_the_solution((F(case["beta"]), "printed")),
-        worlds=50,
-    )
+
+@claim("table-2-simpo", "Table 2, SimPO; Eq. (6)", PROVED)
+def table_2_simpo(beta, gamma, times=1):
+    r"""-\log\sigma\Bigl(\frac{\beta}{|y_w|}\log\pi(y_w)-\frac{\beta}{|y_l|}\log\pi(y_l)-\gamma\Bigr)
+    =-\log\sigma\Bigl(\beta\bigl[\bar\ell_w-\bar\ell_l-\tfrac\gamma\beta\bigr]\Bigr)
+
+    Because: The second form is that of public SimPO code, whose hyper-parameter is $\gamma/\beta$: see
+    sun2025.section-4.3-ratio.
+    Proof: Take $\beta$ out; $\bar\ell$ is the mean log-probability per token.
+    """
+    loss = loss_in_symbols(SimPO, PAIR, beta=beta, gamma=gamma, label_smoothing=0)
+    first = beta / LENGTH_W * W - beta / LENGTH_L * L - gamma
+    second = beta * (W / LENGTH_W - L / LENGTH_L - times * gamma / beta)
+    return same(loss, softplus(-first)) & same(loss, softplus(-second))
+
+
+table_2_simpo.derived(wrong={"times": F(11, 10)})
+
+
+@claim("table-2-spo", "Table 2, SPO; Eqs. (7) and (17)", PROVED)
+def table_2_spo(beta, gamma, sign=-1):
+    r"""\mathrm{SiLU}\Bigl(-\Bigl(\frac{\beta}{|y_w|}\log\pi(y_w)-
+    \frac{\beta}{|y_l|}\log\pi(y_l)-\gamma\Bigr)\Bigr)
+
+    Because: In the machine conversion that was read, Eq. (17) closes its square bracket by a round one.
+    Proof: Term by term; Eq. (7) is the case of length 1.
+    """
+    words = {"activation": "silu", "length_normalized": True}
+    loss = loss_in_symbols(SelfPO, PAIR, beta=beta, gamma=gamma, **words)
+    return same(loss, silu(sign * (beta / LENGTH_W * W - beta / LENGTH_L * L - gamma)))
+
+
+table_2_spo.derived(wrong={"sign": F(-11, 10)})
+
+
+@claim("gamma-from-k", "Section 3.2: the margin from another perspective", PROVED)
+def gamma_from_k(beta, k, times=1):
+    r"""-\log\sigma(\beta\log\pi_w-\beta\log\pi_l-\gamma)=L(\pi;\tilde\pi)\quad\text{for}\quad\gamma=\beta\log k,\
+    \frac{\tilde\pi(y_w)}{\tilde\pi(y_l)}=k
+
+    Because: A $\gamma>0$ is therefore an ideal reference that prefers $y_w$ by $e^{\gamma/\beta}$ on every pair.
+    Proof: $\beta\log\frac{\tilde\pi(y_w)}{\tilde\pi(y_l)}=\beta\log k$.
+    """
+    ideal = loss_in_symbols(DPO, (W, L, REF_W, REF_W - sp.log(k), 1, 1), beta=beta)
+    margin = times * beta * sp.log(k)
+    return same(loss_in_symbols(SimPO, (W, L, 0, 0, 1, 1), beta=beta, gamma=margin, label_smoothing=0), ideal)
+
+
+gamma_from_k.derived(wrong={"times": F(11, 10)})

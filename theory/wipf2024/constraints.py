@@ -8,6 +8,7 @@ import sympy as sp
 
 from theory.claim import PROVED
 from theory.proof import Named, Numbers, log, same, setting
+from theory.statement import ALL_CASES, THERE_IS
 from theory.wipf2024.claims import claim
 from theory.wipf2024.logarithms import ZERO, Logs
 from theory.wipf2024.objectives import Setting, Vector, divergence, minimisers, pair
@@ -59,9 +60,11 @@ def parted_by_tying(case):
     return rlhf.sign() < 0 < dpo.sign()
 
 
-proposition_3_1.evaluated([(SKEWED, HOLE)], wrong=lambda case: splits(case[0], (*case[1], SKEWED.optimum)))
 proposition_3_1.evaluated(
-    [(F(3, 4), F(7, 10))], of=parted_by_tying, wrong=lambda case: parted_by_tying((case[1], case[0]))
+    [(SKEWED, HOLE)], meaning=THERE_IS, wrong=lambda case: splits(case[0], (*case[1], SKEWED.optimum))
+)
+proposition_3_1.evaluated(
+    [(F(3, 4), F(7, 10))], of=parted_by_tying, meaning=THERE_IS, wrong=lambda case: parted_by_tying((case[1], case[0]))
 )
 
 
@@ -80,7 +83,7 @@ def minimal_hole(upper):
     return minimisers(SKEWED.rlhf, policies) == [policies[1]] and minimisers(SKEWED.dpo, policies) == [policies[0]]
 
 
-minimal_hole.evaluated([F(99, 100)], wrong=lambda _: minimal_hole(F(98, 100)))
+minimal_hole.evaluated([F(99, 100)], meaning=ALL_CASES, wrong=lambda _: minimal_hole(F(98, 100)))
 
 
 # --- tied prompts --------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from scipy.special import log_softmax
 
 from theory.claim import CONDITIONALLY
 from theory.evidence import CONDITIONAL
+from theory.proof import exp, log
 from theory.wipf2024.claims import claim
 from theory.wipf2024.constraints import SKEWED, splits
 from theory.wipf2024.objectives import pair
@@ -94,29 +95,77 @@ def constrained_optima(weight: float = 0.65, distance: float = 1.6, deviation: f
     )
 
 
+# --- the same for a finite set of bumps, where every comparison is certain -----------------------------------------
+
+RESPONSES = [F(k, 5) for k in range(-20, 21, 2)]
+BUMPS = [(F(mean, 5), F(deviation, 5)) for mean in range(-10, 11) for deviation in range(2, 13)]
+
+
+def weights(mean, deviation):
+    """Return a Gaussian on RESPONSES, normalised there, in balls."""
+    heights = [exp(-(((x - mean) / deviation) ** 2) / 2) for x in RESPONSES]
+    return [height / sum(heights) for height in heights]
+
+
+@lru_cache(maxsize=1)
+def two_humps():
+    right, left = weights(F(8, 5), F(1, 2)), weights(F(-8, 5), F(1, 2))
+    return [F(65, 100) * a + F(35, 100) * b for a, b in zip(right, left, strict=True)]
+
+
+def backward_divergence(pi):
+    return sum(p * log(p / q) for p, q in zip(pi, two_humps(), strict=True))
+
+
+def forward_divergence(pi):
+    return sum(q * log(q / p) for p, q in zip(pi, two_humps(), strict=True))
+
+
+def sum_over_pairs(pi):
+    """Return DPO's expected loss over all pairs: uniform reference, beta = 1, labels from the target."""
+    target, total = two_humps(), F(0)
+    for i, p in enumerate(pi):
+        for j, q in enumerate(pi[:i]):
+            total += log(p + q) - (target[i] * log(p) + target[j] * log(q)) / (target[i] + target[j])
+    return total
+
+
+@lru_cache(maxsize=3)
+def best_bump(objective):
+    """Return mean and deviation of the bump at which an objective is less than at every other one."""
+    return min((objective(weights(*bump)), bump) for bump in BUMPS)[1]
+
+
 @claim("mode-covering", "final step of Appendix C; Figure 1", CONDITIONALLY)
 def mode_covering(points):
     r"""\mathrm{KL}(\pi\|\pi^*)\ \text{(RLHF) follows a mode of}\ \pi^*,\qquad
     \mathrm{KL}(\pi^*\|\pi)\ \text{(DPO) covers the modes}
 
-    Assumes: enough responses for a target with two modes, and policies with one: here 81 responses on a line and bumps
-    of the Gaussian shape
+    Assumes: enough responses for a target with two modes, and policies with one: here 21 responses on a line and 231
+    bumps of the Gaussian shape, with means from -2 to 2 and deviations from 0.4 to 2.4
     Because: With two responses and intervals, the setting of the proof, both choose the same policy. And what covers
     the modes is not the forward divergence: DPO's own optimum is narrower than its.
-    Proof: No theorem: minimisers computed in float64 at one target.
+    Proof: No theorem: the objectives of all bumps enclosed at one target, of modes at 1.6 and -1.6 with the weights
+    0.65 and 0.35. The set of policies may be any; with bumps of every mean and deviation a search in floating point
+    finds the same.
     """
     return splits(SKEWED, tuple(map(pair, points)))
 
 
-def follows_the_larger(name="rlhf"):
-    mean, deviation = moments(getattr(constrained_optima(), name))
-    return mean > 1.2 and 0.4 < deviation < 0.6
+def follow_and_cover(follows=backward_divergence, covers=(sum_over_pairs, forward_divergence)):
+    (mean, narrow), others = best_bump(follows), [best_bump(objective) for objective in covers]
+    wide = all(abs(middle) < 1 and deviation > 2 * narrow for middle, deviation in others)
+    return mean == F(8, 5) and narrow < F(7, 10) and wide
 
 
-def covers(names=("dpo", "forward")):
-    narrow = moments(constrained_optima().rlhf)[1]
-    found = [moments(getattr(constrained_optima(), name)) for name in names]
-    return all(abs(mean) < 1 and deviation > 2 * narrow for mean, deviation in found)
+def is_narrower(first=sum_over_pairs, second=forward_divergence):
+    return best_bump(first)[1] < best_bump(second)[1]
+
+
+def bumps_of_every_size(names=("rlhf", "dpo", "forward")):
+    (mean, narrow), *others = (moments(getattr(constrained_optima(), name)) for name in names)
+    wide = all(abs(middle) < 1 and deviation > 2 * narrow for middle, deviation in others)
+    return mean > 1.2 and 0.4 < narrow < 0.6 and wide
 
 
 def matches_moments(name="forward"):
@@ -125,21 +174,18 @@ def matches_moments(name="forward"):
 
 
 mode_covering.false(at=(F(1, 4), F(1, 2), F(5, 8)), true_at=(F(1, 4), F(99, 100)))
+mode_covering.enclosed(of=follow_and_cover, role=CONDITIONAL, wrong={"covers": (sum_over_pairs, backward_divergence)})
+mode_covering.enclosed(of=is_narrower, wrong={"first": forward_divergence}, also=True)
 mode_covering.numerical(
-    of=follows_the_larger,
-    role=CONDITIONAL,
-    wrong={"name": "forward"},
-    tolerance="RLHF's bump has mean > 1.2 and deviation 0.4 to 0.6, as the larger mode",
-)
-mode_covering.numerical(
-    of=covers,
-    role=CONDITIONAL,
-    wrong={"names": ("rlhf",)},
-    tolerance="DPO's bump and the forward divergence's have |mean| < 1 and over twice the deviation of RLHF's",
+    of=bumps_of_every_size,
+    wrong={"names": ("dpo", "rlhf", "forward")},
+    tolerance="bumps of every mean and deviation on 81 responses: RLHF's has mean > 1.2 and deviation 0.4 to 0.6, the "
+    "others |mean| < 1 and over twice that deviation",
+    also=True,
 )
 mode_covering.numerical(
     of=matches_moments,
     wrong={"name": "dpo"},
-    tolerance="the forward divergence matches mean and deviation of the target to 1e-4; DPO does not",
+    tolerance="of bumps of every size, the forward divergence matches mean and deviation of the target to 1e-4",
     also=True,
 )

@@ -185,7 +185,7 @@ def preference_mu(numbers: Numbers) -> Named:
 
 one_function.proved(
     over=preference_mu,
-    of=lambda c, least=0: not favours_the_winner(c, least),
+    of=lambda c, least=0: not one_function(c) and not favours_the_winner(c, least),
     role=FAILS,
     wrong={"least": F(-1, 10)},
 )

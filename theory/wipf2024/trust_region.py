@@ -1,139 +1,214 @@
 """Proposition 3.1 in a constraint met in practice: the policies within a divergence of the reference."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
+from fractions import Fraction as F
 from functools import lru_cache
 
-import numpy as np
-from scipy.optimize import brentq, minimize_scalar
+import sympy as sp
 
-from dynamics.errors import InvalidArgument
 from theory.claim import PROVED
+from theory.proof import Named, Undecided, exp, leftovers, log, over_responses, same, sums_of, world_of
 from theory.wipf2024.claims import claim
+from theory.wipf2024.optimum import gibbs, two_policies
+
+TARGET = (F(6, 10), F(3, 10), F(1, 10))
+RADIUS = F(1, 20)
+SIDE = (F(16, 100), F(49, 100))  # every probability of the region lies in it
+FINEST = 21  # halvings of the side, to 2e-7
+ROUNDED = F(51, 10**6)  # of numbers printed to four digits
+
+DPO = tuple(F(digits, 10**4) for digits in (4484, 3523, 1992))
+FORWARD = tuple(F(digits, 10**4) for digits in (4656, 3249, 2095))
+RLHF = tuple(F(digits, 10**4) for digits in (4592, 3360, 2048))
 
 
-def backward_kl(policy: np.ndarray, target: np.ndarray) -> float:
-    """Return KL(policy, target) in nats: RLHF with beta = 1 up to a constant."""
-    return float(policy @ np.log(policy / target))
+def divergence(q):
+    """Return KL(q, uniform)."""
+    return sum(x * log(3 * x) for x in q)
 
 
-def forward_kl(policy: np.ndarray, target: np.ndarray) -> float:
-    """Return KL(target, policy) in nats."""
-    return float(target @ np.log(target / policy))
+def of_pairs(q, log=log):
+    """Return DPO's loss and its partial derivatives in the probabilities."""
+    odds = [[a / (a + b) for b in TARGET] for a in TARGET]
+    apart = [(i, j) for i in range(3) for j in range(3) if i != j]
+    loss = -sum(odds[i][j] * log(q[i] / (q[i] + q[j])) for i, j in apart)
+    return loss, [sum(1 / (q[k] + q[j]) - odds[k][j] / q[k] for i, j in apart if i == k) for k in range(3)]
 
 
-def pairwise(policy: np.ndarray, target: np.ndarray) -> float:
-    """Return DPO's expected loss (nats, mean over pairs): beta = 1, uniform reference, labels from ``target``."""
-    wins = target[:, None] / (target[:, None] + target)
-    beats = policy[:, None] / (policy[:, None] + policy)
-    off = ~np.eye(len(policy), dtype=bool)
-    return float(-(wins * np.log(beats))[off].mean() * 2)
+def of_forward_divergence(q, log=log):
+    """Return KL(target, q) up to a constant, and its partial derivatives."""
+    return -sum(p * log(x) for p, x in zip(TARGET, q, strict=True)), [-p / x for p, x in zip(TARGET, q, strict=True)]
 
 
-Loss = Callable[[np.ndarray, np.ndarray], float]  # of policy and target
+@lru_cache(maxsize=4)
+def rest_points(loss):
+    """Return boxes with every place of the rim at which the gradient is along that of the divergence."""
 
+    def differ(left, right):
+        try:
+            return left != right
+        except Undecided:
+            return False
 
-@dataclass(frozen=True)
-class TrustRegion:
-    """The policies over three responses with KL(policy, uniform) <= radius, and a target pi* outside of it.
+    def is_clear(x, y):
+        q = x, y, 1 - x - y
+        if differ(divergence(q), RADIUS):
+            return True
+        (a, b, c), logs = loss(q)[1], [log(z) for z in q]
+        return differ((a - c) * (logs[1] - logs[2]), (b - c) * (logs[0] - logs[2]))
 
-    Attributes:
-        target: pi*, three positive probabilities.
-        radius: in nats; less than ln(3/2), so that the region stays inside the simplex.
-
-    Raises:
-        InvalidArgument: a target inside the region, or a radius too large.
-
-    Example:
-        >>> region = TrustRegion((0.6, 0.3, 0.1), 0.05)
-        >>> region.optimum(backward_kl).round(4)
-        array([0.4592, 0.336 , 0.2048])
-        >>> region.optimum(pairwise).round(4)
-        array([0.4484, 0.3523, 0.1992])
-    """
-
-    target: tuple[float, float, float]
-    radius: float
-
-    def __post_init__(self) -> None:
-        if not 0 < self.radius < np.log(1.5):
-            raise InvalidArgument("radius", self.radius, "a number of nats between 0 and ln(3/2)")
-        if backward_kl(np.array(self.target), np.full(3, 1 / 3)) <= self.radius:
-            raise InvalidArgument("target", self.target, "a policy outside of the region")
-
-    def boundary(self, angle: float) -> np.ndarray:
-        """Return the policy on the boundary in a direction from the uniform policy; radians."""
-        direction = np.cos(angle) * np.array([1, -1, 0]) / np.sqrt(2) + np.sin(angle) * np.array([1, 1, -2]) / np.sqrt(
-            6
-        )
-        furthest = -1 / (3 * direction.min())  # where the first probability reaches 0
-        uniform = np.full(3, 1 / 3)
-
-        def excess(length: float) -> float:
-            return backward_kl(uniform + length * direction, uniform) - self.radius
-
-        return uniform + brentq(excess, 0.0, furthest * (1 - 1e-12), xtol=1e-15) * direction
-
-    def optimum(self, loss: Loss) -> np.ndarray:
-        """Return the policy of the region at which ``loss(policy, target)`` is least.
-
-        Each of the losses here has no stationary point but the target, so that the optimum lies on the boundary.
-        """
-        target = np.array(self.target)
-
-        def along(angle: float) -> float:
-            return loss(self.boundary(angle), target)
-
-        angles = np.linspace(0, 2 * np.pi, 180, endpoint=False)
-        nearest = angles[np.argmin([along(angle) for angle in angles])]
-        found = minimize_scalar(
-            along, bounds=(nearest - 0.04, nearest + 0.04), method="bounded", options={"xatol": 1e-10}
-        )
-        return self.boundary(float(found.x))
-
-    def tempered(self) -> np.ndarray:
-        """Return the policy proportional to a power of the target on the boundary: RLHF's optimum in closed form."""
-        logs = np.log(self.target)
-
-        def policy(exponent: float) -> np.ndarray:
-            weights = np.exp(exponent * logs)
-            return weights / weights.sum()
-
-        uniform = np.full(3, 1 / 3)
-        return policy(brentq(lambda a: backward_kl(policy(a), uniform) - self.radius, 0.0, 1.0, xtol=1e-15))
-
-
-@lru_cache(maxsize=1)
-def _optima() -> dict[str, np.ndarray]:
-    region = TrustRegion((0.6, 0.3, 0.1), 0.05)
-    losses = {"rlhf": backward_kl, "dpo": pairwise, "forward": forward_kl}
-    return {name: region.optimum(loss) for name, loss in losses.items()} | {"tempered": region.tempered()}
-
-
-PRINTED = {"rlhf": (0.4592, 0.3360, 0.2048), "dpo": (0.4484, 0.3523, 0.1992), "forward": (0.4656, 0.3249, 0.2095)}
+    return [(x, y, 1 - x - y) for x, y in leftovers(is_clear, SIDE, SIDE, finest=FINEST)]
 
 
 @claim("minimal-trust-region", "not in the paper; an instance of Proposition 3.1", PROVED)
-def trust_region(shift=0.0):
+def trust_region(loss=of_pairs, printed=DPO):
     r"""S=\{\pi:\mathrm{KL}(\pi\|\pi_{\mathrm{ref}})\le 0.05\},\ \pi^*=(.6,.3,.1):\quad
     \hat\pi_{\mathrm{RLHF}}=(.4592,.3360,.2048),\quad\hat\pi_{\mathrm{DPO}}=(.4484,.3523,.1992)
 
     Assumes: one prompt, three responses, uniform reference, $\lambda=1$, all pairs asked equally often
-    Because: With two responses the same ball is an interval, and the two agree. The numbers are those of a search in
-    floating point along the boundary, and not proved.
-    Proof: RLHF's optimum is a tempered $\pi^*$, proportional to its power with the exponent that meets the radius;
-    DPO's is not, and neither is that of $\mathrm{KL}(\pi^*\|\pi)$, $(.4656,.3249,.2095)$.
+    Because: With two responses the same ball is an interval, and the two agree.
+    Proof: RLHF's optimum is a tempered $\pi^*$, its power $\pi_a\propto(\pi^*)^a$ with the exponent that meets the
+    radius: $a\,[\mathrm{KL}(\pi\|\pi^*)-\mathrm{KL}(\pi_a\|\pi^*)]=\mathrm{KL}(\pi\|\pi_a)+(1-a)[0.05-
+    \mathrm{KL}(\pi\|\pi_{\mathrm{ref}})]$ for every policy. DPO's loss rests nowhere but at $\pi^*$, outside, so it is
+    least on the rim, where its gradient is along that of the divergence. Boxes that cover the rim leave two such
+    places, and the loss is larger at one. The other is not tempered, and neither is the optimum of
+    $\mathrm{KL}(\pi^*\|\pi)$, $(.4656,.3249,.2095)$.
     """
-    return all(np.abs(_optima()[name] - np.array(own) - shift).max() < 6e-5 for name, own in PRINTED.items())
+
+    def is_near(box):
+        return all(abs(x - y) < ROUNDED for x, y in zip(box, printed, strict=True))
+
+    boxes = rest_points(loss)
+    near, far = [box for box in boxes if is_near(box)], [box for box in boxes if not is_near(box)]
+    inside = [F(999, 1000) * x + F(1, 3000) for x in near[0]] if near else TARGET
+    feasible = divergence(inside) < RADIUS < divergence(TARGET)
+    return feasible and all(loss(box)[0] > loss(inside)[0] for box in far)
 
 
-def is_tempered(name="rlhf"):
-    return bool(np.abs(_optima()[name] - _optima()["tempered"]).max() < 1e-7)
+def are_not_tempered(room=F(1, 100)):
+    """Of a power of the target, log(q_1 / q_2) is to log(q_2 / q_3) as log 2 to log 3."""
+    places = rest_points(of_pairs) + rest_points(of_forward_divergence)
+    return all(abs(log(x / y) * log(3) - log(y / z) * log(2)) > room for x, y, z in places)
 
 
-trust_region.numerical(wrong={"shift": 2e-4}, tolerance="minimum over the boundary in float64, to 4 decimals")
-trust_region.numerical(
-    of=is_tempered, wrong={"name": "forward"}, tolerance="RLHF's optimum is the tempered target to 1e-7"
+def slopes(x, y, z, times=1):
+    """The partial derivatives of both losses, and of the divergence on the simplex."""
+    q, same_slopes = (x, y, z), same(0, 0)
+    for of in (of_pairs, of_forward_divergence):
+        value, partials = of(q, sp.log)
+        for variable, partial in zip(q, partials, strict=True):
+            same_slopes &= same(sp.diff(value, variable), times * partial)
+    third = 1 - x - y
+    rim = sum(r * sp.log(3 * r) for r in (x, y, third))
+    return same_slopes & same(sp.diff(rim, x), sp.log(x) - sp.log(third))
+
+
+LEMMAS = "Fermat, compactness"
+trust_region.enclosed(wrong={"printed": RLHF}, lemma=LEMMAS)
+trust_region.derived(of=slopes, wrong={"times": F(11, 10)})
+trust_region.enclosed(
+    of=lambda printed=FORWARD: trust_region(of_forward_divergence, printed),
+    wrong={"printed": RLHF},
+    lemma=LEMMAS + ", convex",
+    also=True,
 )
+
+
+# the region lies in the boxes, and DPO's loss rests at the target only
+
+
+def two_groups(x):
+    return x * log(3 * x) + (1 - x) * log(3 * (1 - x) / 2)
+
+
+def outside_beyond(low=SIDE[0], high=SIDE[1]):
+    return two_groups(low) > RADIUS and two_groups(high) > RADIUS
+
+
+def grouped(odds, split, times=1):
+    """One response against the other two: x is 1 / (1 + odds), and y has the share 1 / (1 + split) of the rest."""
+    x, rest, t = 1 / (1 + odds), odds / (1 + odds), 1 / (1 + split)
+    within = t * sp.log(2 * t) + split * t * sp.log(2 * split * t)
+    between = x * sp.log(3 * x) + rest * sp.log(3 * rest / 2)
+    parts = x, rest * t, rest * split * t
+    slope = sp.diff(between, odds) / sp.diff(x, odds)
+    same_slope = same(slope, sp.log(x) - sp.log(rest / 2))
+    return same_slope & same(sum(p * sp.log(3 * p) for p in parts), between + times * rest * within)
+
+
+def steps_away_from_uniform(c, third=F(1, 3)):
+    """A split costs at least 0, and two groups cost more the further x is from 1/3."""
+    within = c.t * log(2 * c.t) + (1 - c.t) * log(2 * (1 - c.t))
+    return within >= 0 and (log(c.x) < log((1 - c.x) / 2)) == (c.x < third)
+
+
+@sums_of("margins d of the policy and d* of the target, for any number of pairs")
+def margins(numbers):
+    """Any number of pairs."""
+    d, target = numbers.real("d"), numbers.real("d_star")
+    rise = 1 / (1 + exp(-d)) - 1 / (1 + exp(-target))
+    return Named(rise=rise * (d - target), distance=(d - target) ** 2)
+
+
+def rises_away_from_the_target(s, share=0):
+    return s.distance >= 0 and s.rise >= share * s.distance and (s.distance == 0 or s.rise > 0)
+
+
+def slope_of_a_pair(d, target, times=1):
+    wins = 1 / (1 + sp.exp(-target))
+    loss = wins * sp.log(1 + sp.exp(-d)) + (1 - wins) * sp.log(1 + sp.exp(d))
+    return same(sp.diff(loss, d), times * (1 / (1 + sp.exp(-d)) - wins))
+
+
+trust_region.enclosed(of=outside_beyond, wrong={"low": F(1, 5)}, lemma="monotone")
+trust_region.derived(of=grouped, wrong={"times": F(11, 10)})
+two_shares = world_of("0 < x, t < 1", x="share", t="share")
+trust_region.proved(over=two_shares, of=steps_away_from_uniform, wrong={"third": F(3, 10)})
+trust_region.by_induction(**margins, of=rises_away_from_the_target, wrong={"share": F(1, 10)})
+trust_region.derived(of=slope_of_a_pair, symbols=dict.fromkeys(("d", "target"), "real"), wrong={"times": F(11, 10)})
+
+
+# RLHF's optimum
+
+
+def tempered(a):
+    weights = [exp(a * log(p)) for p in TARGET]
+    return [w / sum(weights) for w in weights]
+
+
+EXPONENT = (F(4505, 10**4), F(4506, 10**4))
+
+
+def is_printed(a, printed=RLHF):
+    return all(abs(x - y) < ROUNDED for x, y in zip(tempered(a), printed, strict=True))
+
+
+def meets_the_radius(low=EXPONENT[0], high=EXPONENT[1]):
+    return divergence(tempered(low)) < RADIUS < divergence(tempered(high))
+
+
+def excess(y, times=1):
+    """Quantities are log pi and log pi* of each response; log Z of the power and log n are any numbers."""
+    a, log_z, log_n = (y.one(name).log_target for name in ("a", "log Z", "log n"))
+    to_target, to_power = y.log_pi - y.log_target, y.log_pi - (a * y.log_target - log_z)
+    from_uniform = y.sum(y.pi * (y.log_pi + log_n))
+    constant = log_z + (a - 1) * log_n
+    return same(a * y.sum(y.pi * to_target), times * y.sum(y.pi * to_power) + (a - 1) * from_uniform - constant)
+
+
+def no_policy_beats_it(c, slack=0):
+    at_the_power = -(1 - c.a) * c.radius - c.constant
+    return c.to_power - (1 - c.a) * (c.radius - c.less) - c.constant >= at_the_power + slack
+
+
+QUANTITIES = over_responses(pi="probability", log_pi="any", log_target="any")
+KINDS = {"a": "share", "constant": "real", **dict.fromkeys(("radius", "less", "to_power"), "nonnegative")}
+trust_region.enclosed(*EXPONENT, of=is_printed, wrong={"printed": DPO}, lemma="intermediate value")
+trust_region.enclosed(of=meets_the_radius, wrong={"low": EXPONENT[1]}, lemma="intermediate value")
+trust_region.derived(of=excess, sums=QUANTITIES, wrong={"times": F(11, 10)})
+trust_region.by_induction(**two_policies, of=gibbs, wrong={"times": F(11, 10)})
+trust_region.proved(
+    over=world_of("0 < a < 1; KL(pi, pi_a) >= 0; KL(pi, ref) = radius - less", **KINDS),
+    of=no_policy_beats_it,
+    wrong={"slack": F(1, 10)},
+)
+trust_region.enclosed(of=are_not_tempered, wrong={"room": F(1, 5)})

@@ -26,51 +26,82 @@ def main(
     folder: Annotated[
         Path | None, typer.Option(help="Folder for finished batches; an interrupted run is resumed from it.")
     ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="The row that is the baseline: reference, dpo-scratch or dpo (trained on).")
+    ] = None,
     pairs: Annotated[
         str | None, typer.Option(help="How pairs are drawn: uniform, reference, online or concentrated.")
     ] = None,
+    fixed_pairs: Annotated[
+        int | None, typer.Option(help="Size of a data set that is drawn once; 0 for fresh pairs in every update.")
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help="Labels of the pairs: bradley-terry or certain.")] = None,
     policy: Annotated[str | None, typer.Option(help="Class of the policy: tabular or mlp.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adam or sgd.")] = None,
     steps: Annotated[int | None, typer.Option(help="Updates of every method.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,
+    reference_steps: Annotated[int | None, typer.Option(help="Updates of DPO that make the reference.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of the optimizer.")] = None,
+    minibatch: Annotated[int | None, typer.Option(help="Pairs of one update.")] = None,
     concentration: Annotated[
         float | None, typer.Option(help="How close concentrated pairs are to the diagonal.")
     ] = None,
+    beta: Annotated[float | None, typer.Option(help="Beta of every loss.")] = None,
+    clip: Annotated[float | None, typer.Option(help="How far the imbalance ratio of nbDPO may rise above 1.")] = None,
 ) -> None:
-    """Measure Table 1 of ma2025 under three readings and set it beside the printed numbers (a minute or two).
+    """Measure Table 1 of ma2025 under five readings and set it beside the printed numbers (two minutes).
 
-    0.36(2) is 0.36 with a standard error of 0.02 over seeds; differences are paired by seed.
+    0.36(2) is 0.36 with a standard error of 0.02 over seeds; differences are paired by seed; "=" marks a difference
+    that has the printed sign by over two standard errors, "x" one that has the opposite sign. The last lines say what
+    a reader of the paper may conclude.
 
-    With any of the last five options, measure that one reading instead, R1 and R2 both.
+    With any option from --baseline on, measure the one reading that the options describe instead.
     """
-    from toy_models.masked_grid.table_1 import READINGS, measure, regenerate, report  # noqa: PLC0415 - not for --help
+    from toy_models.masked_grid.table_1 import (  # noqa: PLC0415 - not for --help
+        READINGS,
+        Reading,
+        compare,
+        conclusions,
+        measure,
+        regenerate,
+    )
     from toy_models.masked_grid.training import Setting  # noqa: PLC0415
 
-    given = {
+    named = {
         "pairs": pairs,
+        "fixed_pairs": fixed_pairs,
+        "labels": labels,
         "policy": policy,
+        "optimizer": optimizer,
         "steps": steps,
+        "reference_steps": reference_steps,
         "learning_rate": learning_rate,
+        "minibatch": minibatch,
         "concentration": concentration,
+        "beta": beta,
+        "clip": clip,
     }
-    given = {name: value for name, value in given.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     progress = console.is_terminal
+    readings: tuple[Reading, ...] = READINGS
     try:
-        if given:
-            setting = Setting(**given)  # type: ignore[arg-type]
+        if given or baseline is not None:
+            readings = (Reading("your reading", Setting(**given), baseline or "dpo"),)
             path = None if folder is None else folder / "own-reading.jsonl"
-            table = measure(setting, range(seeds), jobs=jobs, path=path, progress=progress)
-            for reward in ("reward_1", "reward_2"):
-                console.print(_own_reading(table, setting, reward))
-            return
-        found = regenerate(range(seeds), jobs=jobs, folder=folder, progress=progress)
+            table = measure(readings[0].setting, range(seeds), jobs=jobs, path=path, progress=progress)
+            console.print(_rewards(compare([table], readings, "reward_1"), 0, readings, "R1"))
+            found = compare([table], readings)
+        else:
+            found = regenerate(range(seeds), jobs=jobs, folder=folder, progress=progress)
     except InvalidArgument as problem:
         console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)
         raise typer.Exit(2) from None
-    for index in (0, len(READINGS) - 1):
-        console.print(_rewards(found, index))
-    for index in range(len(READINGS)):
-        console.print(_differences(found, index))
-    for line in report(found):
+    settings = [reading.setting for reading in readings]
+    for index in sorted({settings.index(setting) for setting in settings}):  # once for each setting
+        console.print(_rewards(found, index, readings, "R2"))
+    for index in range(len(readings)):
+        console.print(_differences(found, index, readings))
+    console.print("\n[bold]What a reader of the paper may conclude[/bold]")
+    for line in conclusions(found, readings):
         console.print(escape(line), soft_wrap=True)
 
 
@@ -85,49 +116,36 @@ def _grid(title: str, columns: tuple[str, ...]) -> Grid:
     return grid
 
 
-def _rewards(found: Any, index: int) -> Grid:
+def _rewards(found: Any, index: int, readings: Any, reward: str) -> Grid:
     """Return a table of the rewards of a reading beside the printed ones."""
-    from toy_models.masked_grid.table_1 import MASKS, NAMES, PRINTED, READINGS, ROWS, with_error  # noqa: PLC0415
+    from toy_models.masked_grid.table_1 import BASELINES, MASKS, NAMES, PRINTED, ROWS, with_error  # noqa: PLC0415
 
-    grid = _grid(f"R2, {READINGS[index].name}: {_settings(READINGS[index].setting)}", ("print", "here"))
+    grid = _grid(f"{reward}, {readings[index].name}: {_settings(readings[index].setting)}", ("print", "here"))
     for row, name in enumerate(ROWS):
-        printed = PRINTED.get("baseline" if name in ("reference", "dpo") else name)
+        printed = PRINTED.get("baseline" if name in BASELINES else name)
         numbers = [f"{value:.2f}" for value in printed] if printed else [""] * len(MASKS)
         measured = [with_error(*pair) for pair in zip(found.mean[index, row], found.error[index, row], strict=True)]
         grid.add_row(NAMES[name], *numbers, *measured)
     return grid
 
 
-def _differences(found: Any, index: int) -> Grid:
-    """Return a reading's paired differences beside print: green for the printed sign, red for the opposite."""
-    from toy_models.masked_grid.table_1 import COMPARISONS, READINGS, with_error  # noqa: PLC0415
+def _differences(found: Any, index: int, readings: Any) -> Grid:
+    """Return a reading's paired differences beside print, marked where they have the printed sign or the opposite."""
+    from toy_models.masked_grid.table_1 import COMPARISONS, with_error  # noqa: PLC0415
 
-    name = READINGS[index].name
+    name = readings[index].name
     grid = _grid(f"paired differences, {name} (Kendall tau {found.tau[index]:.2f})", ("print", "here"))
-    colors = {1.0: "green", -1.0: "red"}
+    marks = {1.0: "[green]{} =[/]", -1.0: "[red]{} x[/]"}
     for row, comparison in enumerate(COMPARISONS):
         printed = ["" if np.isnan(value) else f"{value:+.2f}" for value in found.printed[row]]
         cells = zip(
             found.difference[index, row], found.difference_error[index, row], found.verdict[index, row], strict=True
         )
         measured = [
-            f"[{colors.get(said, 'default')}]{with_error(mean, error, '+')}[/]" if not np.isnan(mean) else ""
+            marks.get(said, "{}  ").format(with_error(mean, error, "+")) if not np.isnan(mean) else ""
             for mean, error, said in cells
         ]
         grid.add_row(comparison.name, *printed, *measured)
-    return grid
-
-
-def _own_reading(table: Any, setting: Any, reward: str) -> Grid:
-    from toy_models.masked_grid.table_1 import MASKS, NAMES, ROWS, paired, rewards_by_seed, with_error  # noqa: PLC0415
-
-    grid = _grid(f"{reward} and its paired difference to DPO trained on: {_settings(setting)}", ("", "difference"))
-    for name in ROWS:
-        own = [rewards_by_seed(table, name, mask, reward) for mask in MASKS]
-        base = [rewards_by_seed(table, "dpo", mask, reward) for mask in MASKS]
-        means = [with_error(*paired(x, 0 * x)) for x in own]
-        differences = [with_error(*paired(x, y), "+") if name != "dpo" else "" for x, y in zip(own, base, strict=True)]
-        grid.add_row(NAMES[name], *means, *differences)
     return grid
 
 

@@ -14,6 +14,7 @@ from dynamics import (
     BDPO,
     DPO,
     MLP,
+    SGD,
     AdamW,
     NaiveBDPO,
     NaiveBDPOv2,
@@ -24,8 +25,9 @@ from dynamics import (
     init,
     update,
 )
-from dynamics.errors import InvalidArgument, check_count, check_nonnegative
+from dynamics.errors import InvalidArgument, check_count, check_nonnegative, check_positive
 from dynamics.finite.loss_stack import LossStack, stack_losses
+from dynamics.optimizers import Optimizer
 from dynamics.preferences import Preferences
 from toy_models.masked_grid.world import (
     DRAW_STREAM,
@@ -41,25 +43,45 @@ from toy_models.masked_grid.world import (
 )
 
 BETA, CLIP = 1.0, 0.5  # ma2025 Appendix B
-ADAM = AdamW(weight_decay=0.0)
+OPTIMIZERS: dict[str, Optimizer] = {"adam": AdamW(weight_decay=0.0), "sgd": SGD()}
+SCRATCH = "dpo-scratch"
 
-METHODS: dict[str, PreferenceLoss] = {
-    "dpo": DPO(BETA),
-    "nbdpo-asymmetric": NaiveBDPO(BETA, CLIP, symmetric=False),
-    "nbdpo-symmetric": NaiveBDPO(BETA, CLIP, symmetric=True),
-    "nbdpo-v2-asymmetric": NaiveBDPOv2(BETA, CLIP, symmetric=False),
-    "nbdpo-v2-symmetric": NaiveBDPOv2(BETA, CLIP, symmetric=True),
-    "bdpo": BDPO(BETA),
-    "bdpo-detached": BDPO(BETA, detach=True),
-    "dpo-half-beta": DPO(BETA / 2),
-    "nbdpo-v2-asymmetric-detached": NaiveBDPOv2(BETA, CLIP, symmetric=False, detach=True),
-    "nbdpo-v2-symmetric-detached": NaiveBDPOv2(BETA, CLIP, symmetric=True, detach=True),
-}
-"""The losses by name. "dpo" is the baseline; "dpo-half-beta" is the control for bDPO, whose effective beta is about
-half of its beta (ma2025.bdpo-effective-beta)."""
+
+def losses(beta: float = BETA, clip: float = CLIP) -> dict[str, PreferenceLoss]:
+    """Return the loss of every method.
+
+    "dpo" is trained on from the reference, as the variants are; "dpo-scratch" is DPO from the initial parameters
+    against the initial policy, for as many steps. "dpo-half-beta" is the control for bDPO, whose effective beta is
+    about half of its beta (ma2025.bdpo-effective-beta).
+
+    Args:
+        beta: strength of the regularization towards the reference, > 0.
+        clip: how far the imbalance ratio of nbDPO may rise above 1, >= 0.
+
+    Example:
+        >>> losses(beta=0.5)["dpo-half-beta"]
+        DPO(beta=0.25)
+    """
+    return {
+        "dpo": DPO(beta),
+        SCRATCH: DPO(beta),
+        "nbdpo-asymmetric": NaiveBDPO(beta, clip, symmetric=False),
+        "nbdpo-symmetric": NaiveBDPO(beta, clip, symmetric=True),
+        "nbdpo-v2-asymmetric": NaiveBDPOv2(beta, clip, symmetric=False),
+        "nbdpo-v2-symmetric": NaiveBDPOv2(beta, clip, symmetric=True),
+        "bdpo": BDPO(beta),
+        "bdpo-detached": BDPO(beta, detach=True),
+        "dpo-half-beta": DPO(beta / 2),
+        "nbdpo-v2-asymmetric-detached": NaiveBDPOv2(beta, clip, symmetric=False, detach=True),
+        "nbdpo-v2-symmetric-detached": NaiveBDPOv2(beta, clip, symmetric=True, detach=True),
+    }
+
+
+METHODS = tuple(losses())
 
 PAIRS = ("uniform", "reference", "online", "concentrated")
 POLICIES = ("tabular", "mlp")
+LABELS = ("bradley-terry", "certain")
 
 
 @dataclass(frozen=True)
@@ -76,9 +98,17 @@ class Setting:
         minibatch: fresh pairs for each update.
         reference_steps: updates of DPO from the start that make the reference; 300 in the paper.
         concentration: for "concentrated" pairs only.
+        optimizer: "adam" (torch's defaults) or "sgd" (plain gradient descent).
+        fixed_pairs: size of a data set of labelled pairs, drawn once, from which every update draws its minibatch;
+            0 for fresh pairs in every update.
+        labels: "bradley-terry", the preferred response is drawn by ma2025 Eq. 33, or "certain", it is always the one
+            of higher utility.
+        beta: of every loss.
+        clip: of the losses with an imbalance ratio.
 
     Raises:
-        InvalidArgument: an unknown kind of pairs or policy, a count below 1, or a negative rate.
+        InvalidArgument: an unknown kind of pairs, policy, optimizer or labels, a count below its minimum, a negative
+            rate, a beta of 0, or a fixed data set of pairs from the policy in training.
 
     Example:
         >>> Setting(pairs="online", policy="tabular", learning_rate=0.1).steps
@@ -92,15 +122,24 @@ class Setting:
     minibatch: int = 64
     reference_steps: int = 300
     concentration: float = 0.1
+    optimizer: str = "adam"
+    fixed_pairs: int = 0
+    labels: str = "bradley-terry"
+    beta: float = BETA
+    clip: float = CLIP
 
     def __post_init__(self) -> None:
-        for name, allowed in (("pairs", PAIRS), ("policy", POLICIES)):
+        choices = {"pairs": PAIRS, "policy": POLICIES, "optimizer": tuple(OPTIMIZERS), "labels": LABELS}
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise InvalidArgument(name, getattr(self, name), f"one of {', '.join(allowed)}")
-        for name, minimum in (("steps", 0), ("minibatch", 1), ("reference_steps", 0)):
+        for name, minimum in (("steps", 0), ("minibatch", 1), ("reference_steps", 0), ("fixed_pairs", 0)):
             check_count(name, getattr(self, name), minimum)
-        check_nonnegative("learning_rate", self.learning_rate)
-        check_nonnegative("concentration", self.concentration)
+        for name in ("learning_rate", "concentration", "clip"):
+            check_nonnegative(name, getattr(self, name))
+        check_positive("beta", self.beta)
+        if self.fixed_pairs and self.pairs == "online":
+            raise InvalidArgument("fixed_pairs", self.fixed_pairs, "0: online pairs are drawn anew in every update")
 
     def finite_policy(self) -> Policy:
         """Return the policy class that is trained."""
@@ -156,36 +195,61 @@ def train(methods: Sequence[str], masks: Sequence[float], seeds: Sequence[int], 
     world = torch.tensor([worlds.index(key) for key in keys])
     mask = torch.stack([draw_mask(rate, seed) for rate, seed in worlds])
 
-    policy = setting.finite_policy()
+    policy, optimizer = setting.finite_policy(), OPTIMIZERS[setting.optimizer]
     theta = torch.stack([_start(policy, seed) for _, seed in worlds])
+    begin = policy.log_probs(theta)
     draws = _Draws([seed for _, seed in worlds], setting.minibatch)
-
-    def minibatches(weights: Tensor | None, run: Tensor) -> Callable[[Tensor], Preferences]:
-        """Return a function that draws pairs for the worlds ``run`` by ``weights``, or from the current policy."""
-
-        def draw(log_probs: Tensor) -> Preferences:
-            uniforms = draws.next()
-            if weights is None:
-                own = torch.where(mask[run], 0.0, log_probs.exp().reshape(-1, SIZE, SIZE))
-                return draw_pairs(own, log_utility(), uniforms[run])
-            return _of_runs(draw_pairs(weights, log_utility(), uniforms), run)
-
-        return draw
-
     online = setting.pairs == "online"
     weights = None if online else concentrated(mask, setting.concentration * (setting.pairs == "concentrated"))
-    data = minibatches(weights, torch.arange(len(worlds)))
-    start = init(policy, theta, optimizer=ADAM)
-    trained = _train(start, METHODS["dpo"], data, setting.learning_rate, setting.reference_steps)
+    data = _data(setting, weights, mask, draws)
+    loss = losses(setting.beta, setting.clip)
+    state = init(policy, theta, optimizer=optimizer)
+    trained = _train(state, loss["dpo"], data, setting.learning_rate, setting.reference_steps)
     reference = trained.log_probs.flatten(-2)
+
     if setting.pairs == "reference":
         weights = torch.where(mask, 0.0, reference.exp().reshape(mask.shape))
-    losses = stack_losses([METHODS[methods[run]] for run in order], policy, axes=1)
-    data = minibatches(weights, world)
-    start = init(policy, trained.theta[world], reference=trained.log_probs[world], optimizer=ADAM)
-    theta = _train(start, losses, data, setting.learning_rate, setting.steps).theta
+        data = _data(setting, weights, mask, draws)
+    scratch = torch.tensor([methods[run] == SCRATCH for run in order]).unsqueeze(-1)
+    state = init(
+        policy,
+        torch.where(scratch, theta[world], trained.theta[world]),
+        reference=torch.where(scratch.unsqueeze(-1), begin[world], trained.log_probs[world]),
+        optimizer=optimizer,
+    )
+    stack = stack_losses([loss[methods[run]] for run in order], policy, axes=1)
+    theta = _train(state, stack, lambda now: data(now, world), setting.learning_rate, setting.steps).theta
     back = torch.tensor(order).argsort()
     return Trained(policy.log_probs(theta)[back], reference.reshape(mask.shape)[world][back], mask[world][back])
+
+
+Data = Callable[..., Preferences]
+"""Maps the current log pi of the runs, and the world of each run (all worlds in order if left out), to a minibatch."""
+
+
+def _data(setting: Setting, weights: Tensor | None, mask: Tensor, draws: _Draws) -> Data:
+    """Return what draws the minibatches, by D(y | x) up to a factor, or from the current policy if there is none."""
+    log_u, certain = log_utility(), setting.labels == "certain"
+    everything = torch.arange(len(mask))
+    if weights is not None and setting.fixed_pairs:
+        fixed = draw_pairs(weights, log_u, draws.next(setting.fixed_pairs), certain=certain)
+
+        def from_data_set(log_probs: Tensor, world: Tensor = everything) -> Preferences:  # noqa: ARG001
+            index = (draws.next()[..., 0] * setting.fixed_pairs).long()
+            chosen, rejected = (side.gather(-1, index)[world] for side in (fixed.chosen, fixed.rejected))
+            return Preferences(chosen, rejected, torch.ones(chosen.shape, dtype=torch.float64), fixed.shape)
+
+        return from_data_set
+
+    def fresh(log_probs: Tensor, world: Tensor = everything) -> Preferences:
+        uniforms = draws.next()
+        if weights is None:
+            own = torch.where(mask[world], 0.0, log_probs.exp().reshape(-1, SIZE, SIZE))
+            return draw_pairs(own, log_u, uniforms[world], certain=certain)
+        drawn = draw_pairs(weights, log_u, uniforms, certain=certain)
+        return Preferences(drawn.chosen[world], drawn.rejected[world], drawn.weight[world], drawn.shape)
+
+    return fresh
 
 
 class _Draws:
@@ -195,21 +259,16 @@ class _Draws:
         self.generators = [generator(seed, DRAW_STREAM) for seed in seeds]
         self.minibatch = minibatch
 
-    def next(self) -> Tensor:
-        """Return uniform numbers ``(worlds, minibatch, 4)``."""
-        return torch.stack(
-            [torch.rand(self.minibatch, 4, generator=source, dtype=torch.float64) for source in self.generators]
-        )
+    def next(self, pairs: int | None = None) -> Tensor:
+        """Return uniform numbers for a minibatch, or for another number of pairs, ``(worlds, pairs, 4)``."""
+        count = self.minibatch if pairs is None else pairs
+        return torch.stack([torch.rand(count, 4, generator=source, dtype=torch.float64) for source in self.generators])
 
 
 def _start(policy: Policy, seed: int) -> Tensor:
     if isinstance(policy, MLP):
         return policy.initial(generator(seed, START_STREAM))
     return torch.zeros(policy.parameters, dtype=policy.dtype)
-
-
-def _of_runs(batch: Preferences, runs: Tensor) -> Preferences:
-    return Preferences(batch.chosen[runs], batch.rejected[runs], batch.weight[runs], batch.shape)
 
 
 def _train(
@@ -225,12 +284,14 @@ def _train(
     return state
 
 
-def train_batch(batch: dict[str, Any]) -> dict[str, np.ndarray]:
+def train_batch(batch: dict[str, Any], reward: Callable[[Tensor], Tensor] | None = None) -> dict[str, np.ndarray]:
     """Train the runs of one batch; a function for ``dynamics.sweep``.
 
     Args:
         batch: "method", "mask" and "seed" of each run (arrays, or one value for all), and any field of ``Setting``,
             which has one value in a batch (name it in ``static`` to sweep it).
+        reward: a reward of your own, from log pi ``(runs, prompts, responses)`` to ``(runs,)``; results "own_reward"
+            and "reference_own_reward".
 
     Returns:
         For each run R1 and R2 of the trained policy ("reward_1", "reward_2"; see ``rewards``), the probability of
@@ -257,6 +318,8 @@ def train_batch(batch: dict[str, Any]) -> dict[str, np.ndarray]:
     for prefix, log_probs in (("", trained.log_probs), ("reference_", trained.reference)):
         first, second = rewards(log_probs)
         results |= {f"{prefix}reward_1": first, f"{prefix}reward_2": second}
+        if reward is not None:
+            results[f"{prefix}own_reward"] = reward(log_probs)
         results[f"{prefix}masked"] = masked_mass(log_probs, trained.mask)
     return {name: value.numpy() for name, value in results.items()}
 

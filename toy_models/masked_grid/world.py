@@ -68,7 +68,7 @@ def concentrated(mask: Tensor, concentration: float) -> Tensor:
     return torch.where(mask, 0.0, log_utility(concentration).exp())
 
 
-def draw_pairs(weights: Tensor, log_u: Tensor, uniforms: Tensor) -> Preferences:
+def draw_pairs(weights: Tensor, log_u: Tensor, uniforms: Tensor, *, certain: bool = False) -> Preferences:
     """Draw labelled pairs: a prompt, two different responses to it, and the preferred one by ma2025 Eq. 33.
 
     The prompt is uniform over those with two possible responses, the first response is drawn in proportion to
@@ -79,6 +79,7 @@ def draw_pairs(weights: Tensor, log_u: Tensor, uniforms: Tensor) -> Preferences:
         weights: D(y | x) up to a factor, ``(runs, prompts, responses)``; 0 is never drawn.
         log_u: log-utility (nats), ``(prompts, responses)``.
         uniforms: from [0, 1), ``(runs, pairs, 4)``.
+        certain: the response of higher utility is always preferred; of two of equal utility each half the time.
 
     Returns:
         Preferences ``(runs, pairs)`` of equal weights.
@@ -94,7 +95,8 @@ def draw_pairs(weights: Tensor, log_u: Tensor, uniforms: Tensor) -> Preferences:
     rows = weights.gather(-2, prompt.unsqueeze(-1).expand(*prompt.shape, weights.shape[-1]))
     first = _invert(rows, uniforms[..., 1])
     second = _invert(rows.scatter(-1, first.unsqueeze(-1), 0.0), uniforms[..., 2])
-    wins = uniforms[..., 3] < torch.sigmoid(log_u[prompt, first] - log_u[prompt, second])
+    log_odds = log_u[prompt, first] - log_u[prompt, second]
+    wins = uniforms[..., 3] < (torch.sign(log_odds) + 1) / 2 if certain else uniforms[..., 3] < torch.sigmoid(log_odds)
     chosen, rejected = torch.where(wins, first, second), torch.where(wins, second, first)
     base = prompt * weights.shape[-1]
     return Preferences(base + chosen, base + rejected, torch.ones_like(uniforms[..., 0]), tuple(log_u.shape))

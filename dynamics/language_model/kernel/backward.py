@@ -1,10 +1,9 @@
-"""The forward and backward pass that the tracked modules record, in one graph or layer by layer.
+"""The forward and backward pass during which everything is recorded, in one graph or layer by layer.
 
-One graph: all sequences form one batch. As soon as the gradients at the output of a module are known, its part of the
-kernel is computed and its recordings are freed.
+One graph: the forward pass keeps everything that the backward pass needs.
 
-Layer by layer, which is gradient checkpointing at every decoder layer: the forward pass keeps only the hidden states
-between the layers. The backward pass computes every layer again with a graph, from the last layer to the first. For
+Layer by layer, which is gradient checkpointing at every decoder layer: the forward pass keeps only what is passed from
+layer to layer. The backward pass computes every layer again with a graph, from the last layer to the first. For
 each layer it goes through all batches before it computes the layer's part of the kernel, because the entry for two
 sequences in different batches needs the recordings of both.
 """
@@ -14,58 +13,107 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from dynamics.errors import Unsupported
 from dynamics.language_model.batching import Batch
 from dynamics.language_model.causal_lm import CausalLM, replaced_forward
-from dynamics.language_model.kernel.recording import Recorder, TrackedModule, concatenate
-from dynamics.language_model.kernel.tracking import TrackedModules, tracking
-from dynamics.language_model.model_head import hidden_states
+from dynamics.language_model.kernel.recording import Surprise, TrackedModule, above, concatenate
+from dynamics.language_model.model_head import Head, hidden_states
 
 USE_GRAPH = "use memory='graph'"
 
 
+class Watch(Protocol):
+    """What records a pass.
+
+    Attributes:
+        anchor: a number on which the recorded uses depend; None if they depend on the leaves of the pass.
+    """
+
+    batch: Batch | None
+    anchor: Tensor | None
+    embeddings: list[tuple[TrackedModule, Tensor, Tensor]]
+
+    def running(self, batch: Batch) -> Any:
+        """Return a context in which a batch is run."""
+        ...
+
+    def receive(self, tracked: TrackedModule, inputs: Tensor, output_gradients: Tensor) -> None:
+        """Record one module and one batch."""
+        ...
+
+
+class Route(Protocol):
+    """A way to compute a kernel: what is recorded, and what autograd differentiates.
+
+    Attributes:
+        head: the head of the model.
+        watched: parameters whose gradients are recorded; autograd must find none besides.
+        differentiated: parameters whose gradients autograd computes for each sequence.
+    """
+
+    @property
+    def head(self) -> Head: ...  # noqa: D102
+
+    @property
+    def watched(self) -> dict[str, nn.Parameter]: ...  # noqa: D102
+
+    @property
+    def differentiated(self) -> dict[str, nn.Parameter]: ...  # noqa: D102
+
+
 def find_layers(model: CausalLM) -> tuple[nn.Module, ...]:
     """Return the decoder layers, the first one first; an empty tuple if the model does not show which they are.
+
+    They are the longest part of the model that is a list of ``num_hidden_layers`` modules.
 
     Example:
         >>> from dynamics.language_model.tiny_model import tiny_model
         >>> len(find_layers(tiny_model("gpt2", layers=3)))
         3
     """
-    count = getattr(model.config, "num_hidden_layers", None)
-    for module in model.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count and len({type(m) for m in module}) == 1:
-            return tuple(module)
-    return ()
+    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+    count = getattr(config, "num_hidden_layers", None)
+    lists: list[nn.Module] = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == count]
+    return tuple(max(lists, key=_size).children()) if lists else ()
+
+
+def _size(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 @dataclass(eq=False)
 class Checkpoint:
-    """The input of one decoder layer in one forward pass, from which the layer is computed again.
+    """What one decoder layer was given in one forward pass, from which the layer is computed again.
 
     Attributes:
-        compute: the layer's own forward.
-        inputs: the hidden states that the layer read.
-        arguments: its other positional arguments.
-        options: its keyword arguments.
-        leaf: the layer's output, as a leaf of the graph above it.
+        layer: the layer.
+        compute: its own forward.
+        given: its arguments, flattened.
+        structure: their structure.
+        leaves: the floating-point tensors among its results, as leaves of the graph above it, by their place.
     """
 
+    layer: nn.Module
     compute: Callable[..., Any]
-    inputs: Tensor
-    arguments: tuple[Any, ...]
-    options: dict[str, Any]
-    leaf: Tensor
+    given: list[Any]
+    structure: TreeSpec
+    leaves: dict[int, Tensor]
 
-    def recompute(self, x: Tensor) -> Tensor:
-        """Return the layer's output, with a graph if ``x`` requires a gradient."""
-        out = self.compute(x, *self.arguments, **self.options)
-        return out[0] if isinstance(out, tuple) else out
+    def sources(self) -> dict[int, Tensor]:
+        """Return the arguments through which gradients flow, by their place."""
+        return {place: v for place, v in enumerate(self.given) if isinstance(v, Tensor) and v.requires_grad}
+
+    def recompute(self, sources: dict[int, Tensor]) -> list[Any]:
+        """Return the results, flattened, with other tensors in place of the sources."""
+        given = [sources.get(place, value) for place, value in enumerate(self.given)]
+        arguments, options = tree_unflatten(given, self.structure)
+        return tree_flatten(self.compute(*arguments, **options))[0]
 
 
 @dataclass(eq=False)
@@ -78,6 +126,7 @@ class BatchPass:
         embeddings: embedding modules, their ids, and their outputs, which are leaves of the graph.
         checkpoints: one for every decoder layer that has not been computed again yet.
         leaf_gradients: gradients that have been computed so far, by the ``id`` of the leaf tensor.
+        gradients: gradients of the parameters that autograd differentiates, by name.
     """
 
     batch: Batch
@@ -85,115 +134,166 @@ class BatchPass:
     embeddings: list[tuple[TrackedModule, Tensor, Tensor]]
     checkpoints: list[Checkpoint]
     leaf_gradients: dict[int, Tensor] = field(default_factory=dict)
+    gradients: dict[str, Tensor] = field(default_factory=dict)
 
     def backpropagate(
-        self, output: Tensor, gradient: Tensor, tracked: TrackedModules, extra: Tensor | None = None
-    ) -> Tensor | None:
-        """Propagate the gradient at an output to all leaves, and return the gradient at one extra tensor.
+        self,
+        outputs: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        route: Route,
+        anchor: Tensor | None,
+        extra: Sequence[Tensor] = (),
+        keep: bool = False,
+    ) -> Sequence[Tensor | None]:
+        """Propagate the gradients at some outputs to all leaves, and return the gradients at the extra tensors.
 
         Raises:
-            InvalidArgument: a selected parameter has a gradient of its own. The tracked modules detach their
-                parameters, so the parameter is used somewhere else too, and that use was not recorded.
+            Surprise: a watched parameter has a gradient of its own. Where its uses are recorded it is detached, so it
+                has been used in another way too.
         """
-        names = list(tracked.selected)
-        leaves = [leaf for _, _, leaf in self.embeddings] + [checkpoint.leaf for checkpoint in self.checkpoints]
-        more = [] if extra is None else [extra]
-        parameters: list[Tensor] = list(tracked.selected.values())
-        found = torch.autograd.grad(output, leaves + more + parameters, gradient, allow_unused=True)
-        for name, reached in zip(names, found[len(leaves) + len(more) :], strict=True):
-            if reached is not None:
-                problem = f"{name}, used outside of its module, has a gradient that was not recorded"
-                raise Unsupported("parameters", problem, f"exclude {name} with the argument parameters")
-        for leaf, reached in zip(leaves, found, strict=False):
-            if reached is not None:
-                before = self.leaf_gradients.get(id(leaf))
-                self.leaf_gradients[id(leaf)] = reached if before is None else before + reached
-        return found[len(leaves)] if extra is not None else None
+        leaves = [leaf for _, _, leaf in self.embeddings]
+        leaves += [leaf for checkpoint in self.checkpoints for leaf in checkpoint.leaves.values()]
+        watched, differentiated = route.watched, route.differentiated
+        asked = [*extra, *leaves, *watched.values(), *differentiated.values(), *([] if anchor is None else [anchor])]
+        needed = [(o, g) for o, g in zip(outputs, gradients, strict=True) if o.requires_grad]
+        if not needed:
+            return [None] * len(extra)
+        ends, starts = zip(*needed, strict=True)
+        found = list(torch.autograd.grad(ends, asked, starts, allow_unused=True, retain_graph=keep))
+        at_extra, rest = found[: len(extra)], found[len(extra) :]
+        at_leaves, rest = rest[: len(leaves)], rest[len(leaves) :]
+        surprising = [name for name, g in zip(watched, rest, strict=False) if g is not None]
+        if surprising:
+            raise Surprise(surprising)
+        for leaf, g in zip(leaves, at_leaves, strict=True):
+            _add(self.leaf_gradients, id(leaf), g)
+        for name, g in zip(differentiated, rest[len(watched) :], strict=False):
+            _add(self.gradients, name, g)
+        return at_extra
+
+
+def _add(totals: dict[Any, Tensor], key: Any, gradient: Tensor | None) -> None:
+    if gradient is not None:
+        totals[key] = totals[key] + gradient if key in totals else gradient
 
 
 def forward_and_backward(
     model: CausalLM,
     batches: Sequence[Batch],
-    tracked: TrackedModules,
-    recorder: Recorder,
+    route: Route,
+    watch: Watch,
     layers: Sequence[nn.Module],
     head: Callable[[Tensor], Tensor],
-) -> None:
-    """Run all batches forwards and backwards; the recorder receives the inputs and output gradients of all modules.
+    layer_done: Callable[[nn.Module, Sequence[BatchPass]], None],
+) -> list[BatchPass]:
+    """Run all batches forwards and backwards, and return the passes with what autograd has computed.
 
     Args:
         model: in eval mode, in the dtype to compute in, only the selected parameters requiring a gradient.
         batches: all sequences.
-        tracked: the modules to record.
-        recorder: receives what they report.
+        route: what is recorded, and what is differentiated.
+        watch: records the uses of the parameters.
         layers: decoder layers at which to checkpoint; empty for one graph.
         head: function from the hidden states of all batches to the gradients at them.
+        layer_done: is called with a decoder layer when all its uses have been recorded.
     """
-    with tracking(tracked, recorder):
-        passes = [_forward(model, batch, recorder, layers) for batch in batches]
-        rows = [p.hidden.shape[0] for p in passes]
-        gradients = head(concatenate([p.hidden.detach() for p in passes])).split(rows)
-        for p, gradient in zip(passes, gradients, strict=True):
-            recorder.batch = p.batch
-            hidden, p.hidden = p.hidden, torch.empty(0)
-            p.backpropagate(hidden, gradient, tracked)
-            del hidden  # and with it the graph
-        for _ in layers:
-            for p in passes:
-                _layer_backward(p, tracked, recorder)
+    passes = [_forward(model, batch, route.head, watch, layers) for batch in batches]
+    rows = [p.hidden.shape[0] for p in passes]
+    gradients = head(concatenate([p.hidden.detach() for p in passes])).split(rows)
+    for p, gradient in zip(passes, gradients, strict=True):
+        watch.batch = p.batch
+        hidden, p.hidden = p.hidden, torch.empty(0)
+        # layers may be given tensors of this graph too, so it is kept if there are any
+        p.backpropagate([hidden], [gradient], route, watch.anchor, keep=bool(p.checkpoints))
+        del hidden
+    while any(p.checkpoints for p in passes):
+        last = [p.checkpoints[-1].layer for p in passes if p.checkpoints]
         for p in passes:
-            recorder.batch = p.batch
-            for module, ids, leaf in p.embeddings:
-                gradient = p.leaf_gradients.pop(id(leaf), None)
-                recorder.receive(module, ids, torch.zeros_like(leaf) if gradient is None else gradient)
-        recorder.finish()
+            if p.checkpoints and p.checkpoints[-1].layer is last[0]:
+                _layer_backward(p, route, watch)
+        if all(checkpoint.layer is not last[0] for p in passes for checkpoint in p.checkpoints):
+            layer_done(last[0], passes)
+    for p in passes:
+        watch.batch = p.batch
+        for module, ids, leaf in p.embeddings:
+            gradient = p.leaf_gradients.pop(id(leaf), None)
+            watch.receive(module, ids, torch.zeros_like(leaf) if gradient is None else gradient)
+    return passes
 
 
-def _forward(model: CausalLM, batch: Batch, recorder: Recorder, layers: Sequence[nn.Module]) -> BatchPass:
-    recorder.embeddings = []
+def _forward(model: CausalLM, batch: Batch, head: Head, watch: Watch, layers: Sequence[nn.Module]) -> BatchPass:
+    watch.embeddings = []
     checkpoints: list[Checkpoint] = []
-    with recorder.running(batch), _checkpointing(layers, checkpoints):
-        hidden = hidden_states(model, batch.ids).flatten(0, 1)[batch.predicting]
-    if len(checkpoints) != len(layers):
-        raise Unsupported("memory", "this model does not use every decoder layer exactly once", USE_GRAPH)
-    embeddings, recorder.embeddings = recorder.embeddings, []
+    with watch.running(batch), _checkpointing(layers, checkpoints):
+        hidden = hidden_states(model, batch.ids, head).flatten(0, 1)[batch.predicting]
+    embeddings, watch.embeddings = watch.embeddings, []
     return BatchPass(batch, hidden, embeddings, checkpoints)
 
 
-def _layer_backward(p: BatchPass, tracked: TrackedModules, recorder: Recorder) -> None:
-    """Compute the last layer that is left again, and propagate the gradient from its output to its input."""
+def _layer_backward(p: BatchPass, route: Route, watch: Watch) -> None:
+    """Compute the last layer that is left again, and propagate the gradients from its results to its arguments."""
     checkpoint = p.checkpoints.pop()
-    gradient = p.leaf_gradients.pop(id(checkpoint.leaf), None)
-    if gradient is None:
+    at_results = {
+        place: p.leaf_gradients.pop(id(leaf))
+        for place, leaf in checkpoint.leaves.items()
+        if id(leaf) in p.leaf_gradients
+    }
+    if not at_results:
         return
-    x = checkpoint.inputs.detach().requires_grad_()
-    with recorder.running(p.batch):
-        out = checkpoint.recompute(x)
-    if recorder.embeddings:
-        raise Unsupported("memory", "this model has embeddings inside its decoder layers", USE_GRAPH)
-    at_input = p.backpropagate(out, gradient, tracked, extra=x)
-    if at_input is not None:
-        p.backpropagate(checkpoint.inputs, at_input, tracked)
+    sources = checkpoint.sources()
+    fresh = {place: tensor.detach().requires_grad_() for place, tensor in sources.items()}
+    with watch.running(p.batch):
+        results = checkpoint.recompute(fresh)
+    if watch.embeddings:
+        raise Surprise
+    found = p.backpropagate(
+        [results[place] for place in at_results], list(at_results.values()), route, watch.anchor, list(fresh.values())
+    )
+    reached = [(source, g) for source, g in zip(sources.values(), found, strict=True) if g is not None]
+    if reached:  # several layers may be given tensors that come from one graph, so it is kept
+        tensors, gradients = [source for source, _ in reached], [g for _, g in reached]
+        p.backpropagate(tensors, gradients, route, watch.anchor, keep=True)
 
 
 @contextmanager
 def _checkpointing(layers: Sequence[nn.Module], checkpoints: list[Checkpoint]) -> Iterator[None]:
     with ExitStack() as stack:
-        for number, layer in enumerate(layers):
-            stack.enter_context(replaced_forward(layer, _checkpointed(layer.forward, number, checkpoints)))
+        for layer in layers:
+            stack.enter_context(replaced_forward(layer, _checkpointed(layer, layer.forward, checkpoints)))
         yield
 
 
-def _checkpointed(compute: Callable[..., Any], number: int, checkpoints: list[Checkpoint]) -> Callable[..., Any]:
-    def forward(x: Tensor, *arguments: Any, **options: Any) -> Any:
-        for value in (*arguments, *options.values()):
-            parts = value if isinstance(value, (tuple, list)) else (value,)
-            if any(isinstance(part, Tensor) and part.requires_grad for part in parts):
-                raise Unsupported("memory", f"gradients reach decoder layer {number} by two paths", USE_GRAPH)
+def _checkpointed(layer: nn.Module, compute: Callable[..., Any], checkpoints: list[Checkpoint]) -> Callable[..., Any]:
+    def forward(*arguments: Any, **options: Any) -> Any:
+        given, structure = tree_flatten((arguments, options))
+        before = [_contents(value) for value in given]
         with torch.no_grad():
-            out = compute(x, *arguments, **options)
-        leaf = (out[0] if isinstance(out, tuple) else out).detach().requires_grad_()
-        checkpoints.append(Checkpoint(compute, x, arguments, options, leaf))
-        return (leaf, *out[1:]) if isinstance(out, tuple) else leaf
+            made = compute(*arguments, **options)
+        after = tree_flatten((arguments, options))[0]
+        results, shape = tree_flatten(made)
+        told = all(value is None or isinstance(value, (Tensor, bool, int, float, str)) for value in results)
+        if not told or [id(v) for v in given] != [id(v) for v in after] or before != [_contents(v) for v in given]:
+            problem = f"decoder layer {len(checkpoints)} passes on more than the tensors that it returns"
+            raise Unsupported("memory", problem, USE_GRAPH)
+        leaves = {
+            place: value.detach().requires_grad_()
+            for place, value in enumerate(results)
+            if isinstance(value, Tensor) and value.is_floating_point()
+        }
+        checkpoints.append(Checkpoint(layer, compute, given, structure, leaves))
+        given_on = [above(leaves[place]) if place in leaves else value for place, value in enumerate(results)]
+        return tree_unflatten(given_on, shape)
 
     return forward
+
+
+def _contents(value: object, depth: int = 4) -> object:
+    """Return what would show that a layer has put something into an argument, such as a cache of keys and values."""
+    if isinstance(value, Tensor):
+        return id(value), value._version
+    if depth == 0 or isinstance(value, (type(None), bool, int, float, str, nn.Module)):
+        return None
+    if isinstance(value, (list, tuple)):
+        return [_contents(part, depth - 1) for part in value]
+    known = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+    return [(name, _contents(part, depth - 1)) for name, part in known.items()]

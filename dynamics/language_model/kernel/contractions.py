@@ -154,9 +154,9 @@ def materialised(inputs: Tensor, output_gradients: Tensor, segments: Segments) -
     for start in range(0, output_gradients.shape[1], columns):
         piece = buffer[:, : min(columns, output_gradients.shape[1] - start)]
         for run in runs(segments.lengths):  # sequences of the same length go through one batched product
-            rows, size = segments.span(run), run.stop - run.start
-            left = output_gradients[rows, start : start + columns].unflatten(0, (size, -1)).transpose(1, 2)
-            torch.bmm(left, inputs[rows].unflatten(0, (size, -1)), out=piece[run])
+            rows, size, length = segments.span(run), run.stop - run.start, segments.lengths[run.start]
+            left = output_gradients[rows, start : start + columns].unflatten(0, (size, length)).transpose(1, 2)
+            torch.bmm(left, inputs[rows].unflatten(0, (size, length)), out=piece[run])
         by_column = piece.transpose(0, 1)  # (columns, sequences, in): a short inner product for each column
         total += torch.bmm(by_column, by_column.transpose(1, 2)).sum(0, dtype=torch.float64)
     return total

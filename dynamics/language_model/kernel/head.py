@@ -1,8 +1,9 @@
 """The backward pass of the head: its part of the kernel, and the gradient at the hidden states.
 
-With c_t = onehot(y_t) - pi_t at the position that predicts token y_t from the hidden state h_t, the gradient of
-log pi_i with respect to the head's weight is ``sum_t c_t h_t^T``, and the gradient at h_t is ``W^T c_t``. The full
-matrix of c, positions times vocabulary, is kept only if it is small. If embedding and head share one weight,
+With c_t = onehot(y_t) - pi_t at the position that predicts token y_t from the hidden state h_t, times the slope of the
+logits where the model scales or caps them, the gradient of log pi_i with respect to the head's weight is
+``sum_t c_t h_t^T``, and the gradient at h_t is ``W^T c_t``. The full matrix of c, positions times vocabulary, is kept
+only if it is small. If embedding and head share one weight,
 its gradient is the sum of both gradients, and the kernel has cross terms.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dynamics.language_model.batching import Segments
 from dynamics.language_model.kernel.contractions import (
@@ -23,7 +24,7 @@ from dynamics.language_model.kernel.contractions import (
     materialised,
     strips,
 )
-from dynamics.language_model.model_head import exponentials, log_partition, vocabulary_pieces
+from dynamics.language_model.model_head import Head, exponentials, log_partition, vocabulary_pieces
 
 KEPT_BYTES = 256 << 20
 """Up to this size the probabilities of all positions are kept; above it they are computed a second time."""
@@ -51,7 +52,7 @@ class HeadPart:
 def head_backward(
     hidden: Tensor,
     targets: Tensor,
-    head: nn.Linear,
+    head: Head,
     segments: Segments,
     *,
     weight: bool,
@@ -68,7 +69,7 @@ def head_backward(
     Args:
         hidden: hidden states that predict a token of a response, without padding, ``(rows, width)``.
         targets: the tokens that they predict, ``(rows,)``.
-        head: the linear map to logits.
+        head: the head. Without a linear map, ``hidden`` are the logits, and the gradient at them is c.
         segments: which rows belong to which sequence.
         weight: whether the head's weight is selected.
         bias: whether its bias is.
@@ -76,10 +77,10 @@ def head_backward(
         vocabulary_piece: vocabulary entries at once.
         contraction: how to compute the kernel of the weight; None for the cheaper one.
     """
-    matrix = head.weight.detach()
-    kept: list[tuple[Tensor, Tensor]] | None = [] if keeps_probabilities(hidden.shape[0], head) else None
+    matrix = None if head.linear is None else head.linear.weight.detach()
+    kept: list[tuple[Tensor, Tensor]] | None = [] if keeps_probabilities(hidden, head) else None
     partition, log_probs = log_partition(hidden, head, targets, vocabulary_piece, kept)
-    chosen = contraction or cheaper_contractions(segments, hidden.shape[1], matrix.shape[:1])[0]
+    chosen = contraction or cheaper_contractions(segments, hidden.shape[1], [head.vocabulary])[0]
     paired = weight and chosen == "ghost"
     strip_rows = [segments.span(strip) for strip in strips(segments)] if paired else []
     gradient = torch.zeros_like(hidden)
@@ -87,11 +88,15 @@ def head_backward(
     size = segments.rows if paired else 0
     pairs = torch.zeros(size, size, dtype=torch.float64, device=hidden.device)  # c c^T over pairs of positions
     total = torch.zeros(len(segments), len(segments), dtype=torch.float64, device=hidden.device)
-    for where, c in _negative_probabilities(hidden, head, vocabulary_piece, partition, kept):
+    for where, c, slope in _negative_probabilities(hidden, head, vocabulary_piece, partition, kept):
         (rows,) = torch.where((targets >= where.start) & (targets < where.stop))
         # 1 - pi as -expm1(log pi): the sum 1 + c would lose its digits where pi is close to 1
         c[rows, targets[rows] - where.start] = -torch.expm1(log_probs[rows]).to(c.dtype)
-        gradient.addmm_(c, matrix[where])
+        c.mul_(slope)
+        if matrix is None:
+            gradient[:, where] = c
+        else:
+            gradient.addmm_(c, matrix[where])
         (asked,) = torch.where((ids >= where.start) & (ids < where.stop))
         residual[:, asked] = c[:, ids[asked] - where.start]
         if bias:
@@ -105,38 +110,44 @@ def head_backward(
     return HeadPart(log_probs, gradient, total if weight or bias else None, chosen if weight else "vector", residual)
 
 
-def keeps_probabilities(rows: int, head: nn.Linear) -> bool:
-    """Return whether the probabilities of all positions and tokens are small enough to be kept."""
-    return rows * head.weight.shape[0] * head.weight.element_size() <= KEPT_BYTES
+def keeps_probabilities(hidden: Tensor, head: Head) -> bool:
+    """Return whether the probabilities of all positions are small enough to be kept, and the logits are not needed."""
+    return not head.bends and hidden.shape[0] * head.vocabulary * hidden.element_size() <= KEPT_BYTES
 
 
-def head_bytes(head: nn.Linear, rows: int, sequences: int, ids: int, vocabulary_piece: int) -> int:
+def head_bytes(head: Head, width: int, size: int, rows: int, sequences: int, ids: int, vocabulary_piece: int) -> int:
     """Estimate the bytes that ``head_backward`` needs at once.
 
     Args:
-        head: the linear map to logits.
+        head: the head.
+        width: width of the hidden states.
+        size: bytes of one number.
         rows: positions that predict a token of a response.
         sequences: number of sequences.
         ids: number of token ids at which c is needed.
         vocabulary_piece: vocabulary entries at once.
     """
-    vocabulary, width = head.weight.shape
-    size, columns = head.weight.element_size(), min(vocabulary_piece, head.weight.shape[0])
-    probabilities = size * (vocabulary if keeps_probabilities(rows, head) else columns)
+    columns = min(vocabulary_piece, head.vocabulary)
+    kept = not head.bends and rows * head.vocabulary * size <= KEPT_BYTES
+    probabilities = size * (head.vocabulary if kept else columns)
     # hidden states and their gradients, c at the ids, exponentials in float64, token pairs
     return rows * (2 * width * size + ids * size + probabilities + 8 * columns + 8 * rows) + 8 * sequences**2
 
 
 def _negative_probabilities(
-    hidden: Tensor, head: nn.Linear, size: int, partition: Tensor, kept: list[tuple[Tensor, Tensor]] | None
-) -> Iterator[tuple[slice, Tensor]]:
-    """Yield -pi for one piece of the vocabulary after another, ``(rows, piece)``."""
-    computed = (exponentials(logits) for _, logits in vocabulary_pieces(hidden, head, size))
-    stored = iter(()) if kept is None else (kept.pop(0) for _ in range(len(kept)))
+    hidden: Tensor, head: Head, size: int, partition: Tensor, kept: list[tuple[Tensor, Tensor]] | None
+) -> Iterator[tuple[slice, Tensor, Tensor | float]]:
+    """Yield -pi and the slope of the logits for one piece of the vocabulary after another, ``(rows, piece)``."""
+
+    def computed() -> Iterator[tuple[Tensor | float, tuple[Tensor, Tensor]]]:
+        for _, logits in vocabulary_pieces(hidden, head, size):
+            yield head.slope(logits), exponentials(logits)
+
+    stored = iter(()) if kept is None else ((head.scale, kept.pop(0)) for _ in range(len(kept)))
     start = 0
-    for top, exponents in computed if kept is None else stored:
+    for slope, (top, exponents) in computed() if kept is None else stored:
         scale = torch.exp(top.squeeze(1).to(torch.float64) - partition).to(exponents.dtype)
-        yield slice(start, start + exponents.shape[1]), exponents.mul_(-scale.unsqueeze(1))
+        yield slice(start, start + exponents.shape[1]), exponents.mul_(-scale.unsqueeze(1)), slope
         start += exponents.shape[1]
 
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dynamics.errors import Unsupported
 from dynamics.language_model.batching import Batch, Segments
 from dynamics.language_model.kernel.contractions import (
     Contraction,
@@ -22,7 +21,7 @@ from dynamics.language_model.kernel.contractions import (
     ghost,
     inner_products,
 )
-from dynamics.language_model.kernel.recording import Recorder, SharedInput, TrackedModule, concatenate
+from dynamics.language_model.kernel.recording import Recorder, SharedInput, Surprise, TrackedModule, above, concatenate
 from dynamics.language_model.loading import require
 
 
@@ -80,8 +79,7 @@ class TrackedLinear(TrackedModule):
     def collect(self, inputs: Tensor, output_gradients: Tensor, batch: Batch) -> None:
         """Keep inputs and output gradients for the weight, and the gradient of the bias."""
         if inputs.ndim != 2:
-            problem = f"{self.name} reads a tensor of {inputs.ndim + 1} axes"
-            raise Unsupported("model", problem, "linear maps must read (sequences, positions, width)")
+            raise Surprise([self.name])
         if self.weight:
             self.inputs.append(inputs)
             self.output_gradients.append(output_gradients)
@@ -160,12 +158,15 @@ class TrackedEmbedding(TrackedModule):
         def embed(ids: Tensor) -> Tensor:
             if recorder.batch is None or not torch.is_grad_enabled():
                 return look_up(self.module, ids)
+            count, positions = recorder.batch.shape
+            if torch.broadcast_shapes((1, 1), ids.shape) not in {(m, n) for m in (1, count) for n in (1, positions)}:
+                raise Surprise([self.name])
             ids = ids.expand(recorder.batch.shape)  # positions are given once for all sequences
             with torch.no_grad():
                 leaf = look_up(self.module, ids)
             leaf.requires_grad_()
             recorder.embeddings.append((self, ids, leaf))
-            return leaf
+            return above(leaf)
 
         return embed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,11 +15,11 @@ from torch import Tensor
 from dynamics.errors import InvalidArgument, Unsupported
 from dynamics.language_model.batching import make_batch, make_batches
 from dynamics.language_model.causal_lm import CausalLM, as_module
-from dynamics.language_model.kernel.backward import find_layers
+from dynamics.language_model.kernel.backward import BatchPass, find_layers
 from dynamics.language_model.kernel.head import head_bytes
-from dynamics.language_model.kernel.layers import TrackedEmbedding
-from dynamics.language_model.kernel.recording import Recorder, TrackedModule
-from dynamics.language_model.kernel.tracking import TrackedModules, tracking
+from dynamics.language_model.kernel.recording import Recorder
+from dynamics.language_model.kernel.tracking import TrackedModules, WatchedUses, tracking
+from dynamics.language_model.kernel.uses import UseRecorder
 from dynamics.language_model.model_head import hidden_states
 from dynamics.language_model.tokens import TokenSequence
 
@@ -68,7 +69,7 @@ class MemoryPlan:
 def plan_memory(
     model: CausalLM,
     sequences: Sequence[TokenSequence],
-    tracked: TrackedModules,
+    route: TrackedModules | WatchedUses,
     memory: Memory,
     batch_tokens: int,
     vocabulary_piece: int,
@@ -80,7 +81,7 @@ def plan_memory(
     Args:
         model: the model.
         sequences: the sequences of the kernel.
-        tracked: the modules to record.
+        route: what is recorded and what is differentiated.
         memory: the strategy, or ``"auto"``.
         batch_tokens: padded tokens in one batch of the layerwise strategy.
         vocabulary_piece: vocabulary entries whose logits exist at once.
@@ -93,31 +94,38 @@ def plan_memory(
     layers = find_layers(model)
     if memory == "layerwise" and not layers:
         raise Unsupported("memory", "no list of decoder layers was found in this model", "use memory='graph'")
-    weight = tracked.head.weight
     longest = max(sequences, key=lambda s: len(s.ids))
-    saved = measure_graph(model, longest, tracked, weight.device)
-    whole = [batch.shape for batch in make_batches(sequences, None, torch.device("cpu"))]
-    batches = [batch.shape for batch in make_batches(sequences, batch_tokens, torch.device("cpu"))]
-    ids = {token for s in sequences for token in s.ids[:-1]} if tracked.tied is not None else ()
+    saved = measure_graph(model, longest, route, route.head.device)
+    one_by_one = isinstance(route, WatchedUses)
+    whole = [batch.shape for batch in make_batches(sequences, 1 if one_by_one else None, torch.device("cpu"))]
+    limit = 1 if one_by_one else batch_tokens
+    batches = [batch.shape for batch in make_batches(sequences, limit, torch.device("cpu"))]
+    ids = {token for s in sequences for token in s.ids[:-1]} if route.tied is not None else ()
     responses = sum(s.length for s in sequences)
-    head = head_bytes(tracked.head, responses, len(sequences), len(ids), vocabulary_piece)
-    matrices = [one for one in tracked.modules if one.weight and one.module.weight.ndim == 2]
-    graph = _graph_bytes(saved, whole, matrices, head, weight)
+    width = saved.width
+    size = next(as_module(model).parameters()).element_size()
+    head = head_bytes(route.head, width, size, responses, len(sequences), len(ids), vocabulary_piece)
+    gradients = size * len(sequences) * sum(p.numel() for p in route.differentiated.values())
+    graph = _graph_bytes(saved, whole, route.maps, head, size) + gradients
+    if one_by_one:  # the output gradients of all sequences wait for the last one
+        tokens = sum(count * length for count, length in whole)
+        graph += size * tokens * sum(out for out, _ in route.maps)
     layerwise = None
     if layers:
-        layerwise = _layerwise_bytes(saved, batches, sequences, matrices, head, weight, len(layers))
-    available = free_bytes(weight.device)
+        layerwise = _layerwise_bytes(saved, batches, sequences, route.maps, head, size, len(layers))
+        layerwise += gradients // (1 if len(layers) == 1 else len(layers) // 2)
+    available = free_bytes(route.head.device)
     fits = SAFETY_FACTOR * graph <= available or layerwise is None or graph <= layerwise
     automatic: Strategy = "graph" if fits else "layerwise"
     return MemoryPlan(automatic if memory == "auto" else memory, graph, layerwise, available)
 
 
 def _graph_bytes(
-    saved: GraphBytes, batches: Sequence[tuple[int, int]], matrices: Sequence[TrackedModule], head: int, weight: Tensor
+    saved: GraphBytes, batches: Sequence[tuple[int, int]], maps: Sequence[tuple[int, int]], head: int, size: int
 ) -> int:
     kept = sum(saved.of(shape) for shape in batches)
     padded = sum(count * width for count, width in batches)
-    temporary = TEMPORARIES * _largest_width(matrices, weight) * padded * weight.element_size()
+    temporary = TEMPORARIES * _largest_width(maps, saved.width) * padded * size
     return int(FRAGMENTATION * kept + max(head, temporary))
 
 
@@ -125,27 +133,25 @@ def _layerwise_bytes(
     saved: GraphBytes,
     batches: Sequence[tuple[int, int]],
     sequences: Sequence[TokenSequence],
-    matrices: Sequence[TrackedModule],
+    maps: Sequence[tuple[int, int]],
     head: int,
-    weight: Tensor,
+    size: int,
     layers: int,
 ) -> int:
-    size = weight.element_size()
     tokens = sum(len(s.ids) - 1 for s in sequences)
     padded = [count * width for count, width in batches]
-    boundaries = (layers + 4) * sum(padded) * weight.shape[1] * size
-    row = sum(sum(one.module.weight.shape) for one in matrices if not isinstance(one, TrackedEmbedding)) / layers
+    boundaries = (layers + 4) * sum(padded) * saved.width * size
+    row = sum(map(sum, maps)) / layers
     last = padded[-1]  # the recordings of the last batch are part of its graph
     earlier = row * max(0, tokens - last)
     one_layer = max(saved.of(shape) for shape in batches) / layers
-    concatenated = 0 if len(batches) == 1 else 2 * _largest_width(matrices, weight) * tokens
-    temporary = max(TEMPORARIES * _largest_width(matrices, weight) * last, concatenated)
+    concatenated = 0 if len(batches) == 1 else 2 * _largest_width(maps, saved.width) * tokens
+    temporary = max(TEMPORARIES * _largest_width(maps, saved.width) * last, concatenated)
     return int(FRAGMENTATION * boundaries + max(head, FRAGMENTATION * (one_layer + size * (earlier + temporary))))
 
 
-def _largest_width(matrices: Sequence[TrackedModule], weight: Tensor) -> int:
-    maps = [one for one in matrices if not isinstance(one, TrackedEmbedding)]
-    return max([weight.shape[1], *(max(one.module.weight.shape) for one in maps)])
+def _largest_width(maps: Sequence[tuple[int, int]], width: int) -> int:
+    return max([width, *(max(shape) for shape in maps)])
 
 
 @dataclass(frozen=True)
@@ -155,10 +161,12 @@ class GraphBytes:
     Attributes:
         per_token: for every token.
         per_pair: for every pair of tokens of one sequence. Attention without a fused kernel saves such matrices.
+        width: width of the hidden states that the head reads.
     """
 
     per_token: float
     per_pair: float
+    width: int = 0
 
     def of(self, shape: tuple[int, int]) -> float:
         """Return the bytes for a batch of shape (sequences, positions)."""
@@ -167,12 +175,14 @@ class GraphBytes:
 
 
 def measure_graph(
-    model: CausalLM, sequence: TokenSequence, tracked: TrackedModules, device: torch.device
+    model: CausalLM, sequence: TokenSequence, route: TrackedModules | WatchedUses, device: torch.device
 ) -> GraphBytes:
     """Run the model on the beginning of a sequence and count the bytes that autograd saves.
 
+    If sequences are run one by one, the backward pass is tried out too.
+
     Raises:
-        InvalidArgument: the model changes the logits after its head.
+        Surprise: a parameter is used in another way than expected.
     """
     tokens = min(MEASURED_TOKENS, len(sequence.ids) - 1)
     batch = make_batch([TokenSequence(sequence.ids[: tokens + 1], 1)], [0], device)
@@ -186,13 +196,25 @@ def measure_graph(
             storages[storage.data_ptr()] = storage.nbytes(), tensor.shape[-2:] == (tokens, tokens)
         return tensor
 
-    recorder = Recorder(1, lambda _: None)
+    recorder: Recorder | UseRecorder
+    watching: AbstractContextManager[None]
+    if isinstance(route, TrackedModules):
+        recorder = Recorder(1, lambda _: None)
+        watching = tracking(route, recorder)
+    else:
+        recorder, watching = UseRecorder(route.matrices, {0: 0}, device), nullcontext()
     hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
-    with tracking(tracked, recorder), hooks, recorder.running(batch):
-        graph = hidden_states(model, batch.ids, check=True)
-    del graph  # it was needed until here, so that no storage was used twice
+    with watching, hooks, recorder.running(batch):
+        graph = hidden_states(model, batch.ids, route.head)
     pairs = sum(size for size, paired in storages.values() if paired)
-    return GraphBytes((sum(size for size, _ in storages.values()) - pairs) / tokens, pairs / tokens**2)
+    measured = (sum(size for size, _ in storages.values()) - pairs) / tokens, pairs / tokens**2
+    if isinstance(route, WatchedUses):
+        try:
+            BatchPass(batch, graph, [], []).backpropagate([graph], [torch.ones_like(graph)], route, recorder.anchor)
+        finally:
+            for one in route.matrices:
+                one.forget()
+    return GraphBytes(*measured, graph.shape[-1])
 
 
 UNLIMITED = 1 << 62

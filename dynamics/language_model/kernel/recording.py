@@ -7,7 +7,7 @@ its outputs. So these are recorded during the forward and the backward pass, in 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +15,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dynamics.errors import Unsupported
 from dynamics.language_model.batching import Batch, Segments
+
+
+class Surprise(Exception):
+    """A parameter is used in a way that was not expected, so that the kernel has to be computed in another way.
+
+    Attributes:
+        names: the parameters, as far as they are known.
+        late: whether the use came after the parameter's part of the kernel had been computed.
+    """
+
+    def __init__(self, names: Collection[str] = (), late: bool = False) -> None:
+        super().__init__(", ".join(names))
+        self.names, self.late = frozenset(names), late
 
 
 @dataclass(eq=False)
@@ -65,10 +77,13 @@ class TrackedModule(ABC):
         """
 
     def check_attached(self, x: Tensor) -> Tensor:
-        """Refuse an input without a graph: the backward pass would not reach this module, so nothing is recorded."""
+        """Return an input that has a graph.
+
+        Raises:
+            Surprise: it has none: the backward pass would not reach this module, and nothing would be recorded.
+        """
         if torch.is_grad_enabled() and not x.requires_grad:
-            problem = f"{self.name} on a detached input: gradients do not flow from it to the tokens"
-            raise Unsupported("parameters", problem, f"exclude {self.name} with the argument parameters")
+            raise Surprise([self.name])
         return x
 
     def forget(self) -> None:
@@ -101,6 +116,7 @@ class Recorder:
 
     Attributes:
         batch: the batch that is run at present.
+        anchor: None, because the backward pass ends at the embeddings.
         embeddings: outputs of embeddings in this forward pass: the module, the ids, the output.
         counts: how many batches each module has recorded, by name.
     """
@@ -115,6 +131,7 @@ class Recorder:
         self.batches = batches
         self.finished = finished
         self.batch: Batch | None = None
+        self.anchor: Tensor | None = None
         self.embeddings: list[tuple[TrackedModule, Tensor, Tensor]] = []
         self.counts: dict[str, int] = {}
         self._seen: set[tuple[str, tuple[int, ...]]] = set()
@@ -156,18 +173,16 @@ class Recorder:
             source: the input as ``note_input`` returned it; None if no other module reads the same tensor.
 
         Raises:
-            InvalidArgument: the module was used twice, or its rows are not the tokens of the batch.
+            Surprise: the module was used twice, or its rows are not the tokens of the batch.
         """
         if self.batch is None:
             raise RuntimeError("a tracked module was used outside of a batch")
         key = (tracked.name, self.batch.numbers)
         if key in self._seen:
-            problem = f"{tracked.name} used twice in one forward pass: its gradient is not that of a single use"
-            raise Unsupported("model", problem, f"exclude {tracked.name} with the argument parameters")
+            raise Surprise([tracked.name])
         self._seen.add(key)
         if output_gradients.shape[:2] != self.batch.shape or inputs.shape[:2] != self.batch.shape:
-            problem = f"{tracked.name} reads a tensor of shape {tuple(inputs.shape)} in a batch of {self.batch.shape}"
-            raise Unsupported("model", problem, "its first two axes must be sequences and positions")
+            raise Surprise([tracked.name])
         source = SharedInput(None, readers=1) if source is None else source
         if source.packed is None:
             source.packed = self.batch.pack(inputs.detach().flatten(0, 1))
@@ -194,6 +209,22 @@ class Recorder:
         complete, source.complete = source.complete, []
         if complete:
             self.finished(complete)
+
+
+class _Same(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, leaf: Tensor) -> Tensor:  # noqa: ARG004
+        return leaf.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ARG004
+        return gradients[0]
+
+
+def above(leaf: Tensor) -> Tensor:
+    """Return the same numbers, in the same memory, as a tensor that the model may change in place, unlike the leaf."""
+    found: Tensor = _Same.apply(leaf)
+    return found
 
 
 def concatenate(parts: Sequence[Tensor]) -> Tensor:

@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from dynamics.errors import InvalidArgument, Unsupported, check_count
-from dynamics.language_model.batching import Batch, Segments, make_batches
-from dynamics.language_model.causal_lm import CausalLM, as_module
-from dynamics.language_model.kernel.backward import USE_GRAPH, find_layers, forward_and_backward
+from dynamics.errors import InvalidArgument, check_count
+from dynamics.language_model.batching import length_matters, make_batches
+from dynamics.language_model.causal_lm import CausalLM, as_module, unwrapped
+from dynamics.language_model.kernel.assembly import ModuleAssembly, UseAssembly, symmetric
+from dynamics.language_model.kernel.backward import find_layers, forward_and_backward
 from dynamics.language_model.kernel.contractions import Contraction
-from dynamics.language_model.kernel.head import head_backward, tied_cross_terms
-from dynamics.language_model.kernel.layers import TrackedLinear, contract_together
 from dynamics.language_model.kernel.memory import Memory, MemoryPlan, plan_memory
-from dynamics.language_model.kernel.recording import Recorder, TrackedModule
-from dynamics.language_model.kernel.tracking import TrackedModules, track_modules
+from dynamics.language_model.kernel.recording import Surprise
+from dynamics.language_model.kernel.tracking import TrackedModules, WatchedUses, track_modules, tracking, watch_uses
 from dynamics.language_model.log_probs import VOCABULARY_PIECE
-from dynamics.language_model.model_head import find_head
+from dynamics.language_model.model_head import Head, confirmed_head, find_head, whole_logits
 from dynamics.language_model.out_of_memory import (
     OutOfMemory,
     empty_caches,
     is_out_of_memory,
     raising_out_of_memory,
 )
-from dynamics.language_model.parameters import Filter, requiring
+from dynamics.language_model.parameters import Filter, check_gradients, requiring, select_parameters
 from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.tokens import TokenSequence, check_sequences
 
 LOG = logging.getLogger(__name__)
-TIED_CROSS = "tied cross terms"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,8 @@ class SequenceKernel:
         by_module: the part of each module, by name; the parts sum to ``kernel``. If embedding and head share a weight,
             its contribution is the sum of the head's part, the embedding's part and ``"tied cross terms"``.
         contractions: how the part of each module was computed: ``"ghost"`` or ``"materialised"`` (see
-            ``contractions``), ``"vector"`` for biases and norms, ``"unused"`` if log pi does not depend on the module.
+            ``contractions``), ``"vector"`` for biases and norms, ``"autograd"`` for gradients that autograd computed,
+            ``"unused"`` if log pi does not depend on the module.
         plan: the estimate of memory.
         dtype: dtype of the computation.
     """
@@ -66,6 +68,34 @@ class SequenceKernel:
         norms = self.norms()
         return self.kernel / (norms.unsqueeze(0) * norms.unsqueeze(1))
 
+    def grouped(self, *by: Literal["layer", "kind"]) -> dict[tuple[str, ...], Tensor]:
+        """Return the parts of the kernel by decoder layer, by kind of module, or by both; they sum to ``kernel``.
+
+        Args:
+            *by: ``"layer"`` is the number of the decoder layer, empty outside of them; ``"kind"`` is the name of the
+                module within it, such as ``self_attn.q_proj``.
+
+        Raises:
+            InvalidArgument: nothing or something else to group by.
+
+        Example:
+            >>> from dynamics.language_model.tiny_model import tiny_model
+            >>> result = sequence_kernel(tiny_model(), [TokenSequence((1, 2, 3), 1)])
+            >>> list(result.grouped("layer"))
+            [('',), ('0',), ('1',)]
+            >>> sorted(result.grouped("layer", "kind"))[-1]
+            ('1', 'self_attn.v_proj')
+        """
+        if not by or not set(by) <= {"layer", "kind"}:
+            raise InvalidArgument("by", by, "'layer', 'kind' or both")
+        groups: dict[tuple[str, ...], Tensor] = {}
+        for name, part in self.by_module.items():
+            inside = re.fullmatch(r".*?\.(\d+)\.(.*)", name)
+            layer, kind = inside.groups() if inside else ("", name)
+            key = tuple({"layer": layer, "kind": kind}[one] for one in by)
+            groups[key] = groups[key] + part if key in groups else part
+        return dict(sorted(groups.items(), key=lambda item: [(len(text), text) for text in item[0]]))
+
 
 def sequence_kernel(
     model: CausalLM,
@@ -80,11 +110,13 @@ def sequence_kernel(
 ) -> SequenceKernel:
     """Return the exact kernel of sequences under a causal language model.
 
-    One forward and one backward pass over all sequences. The kernel of every linear map is computed by the cheaper of
-    two contractions (see ``contractions``), and everything is added up in float64.
+    One forward and one backward pass over all sequences, in one batch if all selected parameters belong to modules of
+    a known kind (see ``layers``), and otherwise one sequence after the other (see ``uses``), which covers every module
+    that autograd can differentiate. The kernel of every linear map is computed by the cheaper of two contractions (see
+    ``contractions``), and everything is added up in float64.
 
     Args:
-        model: a Hugging Face causal language model with a linear head; it is not changed.
+        model: a Hugging Face causal language model; it is not changed.
         sequences: prompts and responses from ``tokenize``, of any lengths.
         parameters: which parameters: a function of the name, a glob or several globs; by default all that require a
             gradient.
@@ -98,9 +130,8 @@ def sequence_kernel(
         vocabulary_piece: vocabulary entries whose logits exist at once.
 
     Raises:
-        InvalidArgument: a selected parameter whose module is of no known kind, that two modules share (other than
-            embedding and head), or that is used outside of its module; a model that changes the logits after its head;
-            bad arguments; and everything that ``precision.computing_in`` refuses.
+        InvalidArgument: bad arguments, a model that does not go layer by layer with ``memory="layerwise"``, and
+            everything that ``precision.computing_in`` refuses.
         OutOfMemory: the sequences do not fit into memory. The message says how many bytes were needed and free.
 
     Example:
@@ -114,33 +145,98 @@ def sequence_kernel(
         raise InvalidArgument("contraction", contraction, "'ghost', 'materialised' or None for the cheaper one")
     check_count("batch_tokens", batch_tokens)
     check_count("vocabulary_piece", vocabulary_piece)
-    head = find_head(model)
-    found = check_sequences(sequences, head.weight.shape[0])
+    model = unwrapped(model)
+    described = find_head(model)
+    found = check_sequences(sequences, described.vocabulary)
+    select_parameters(model, parameters)  # refuse a bad choice before the model is run
+    check_gradients(as_module(model))
+    job = _Job(model, found, parameters, memory, contraction, batch_tokens, vocabulary_piece)
     compute = compute_dtype(model, dtype)
     with raising_out_of_memory("sequences", len(found)), computing_in(model, compute), torch.enable_grad():
-        tracked = track_modules(model, parameters)
-        with requiring(as_module(model), tracked.selected):
-            plan = plan_memory(model, found, tracked, memory, batch_tokens, vocabulary_piece)
-            needed, free = plan.needed / 2**20, plan.available / 2**20
-            message = "kernel of %d sequences: about %.0f MiB besides the model (%s), %.0f MiB are free"
-            LOG.info(message, len(found), needed, plan.strategy, free)
+        beginning = torch.tensor([found[0].ids[:-1]], device=described.device)
+        way = _Way(confirmed_head(model, beginning), together=not length_matters(model))
+        while True:  # every surprise rules out a way, so this ends
             try:
-                return _compute(model, found, tracked, plan, batch_tokens, vocabulary_piece, contraction)
-            except (RuntimeError, MemoryError) as problem:
-                if not is_out_of_memory(problem):
-                    raise
-                if memory != "auto" or plan.strategy == "layerwise" or plan.layerwise is None:
-                    raise _does_not_fit(len(found), plan) from problem
-            # outside of the except clause, because the traceback of the exception keeps the graph in memory
-            empty_caches()
-            LOG.warning("one graph of %d sequences does not fit into memory: going layer by layer instead", len(found))
-            second = replace(plan, strategy="layerwise")
-            try:
-                return _compute(model, found, tracked, second, batch_tokens, vocabulary_piece, contraction)
-            except (RuntimeError, MemoryError) as problem:
-                if not is_out_of_memory(problem):
-                    raise
-                raise _does_not_fit(len(found), second) from problem
+                return replace(_on_this_way(job, way), dtype=compute)
+            except Surprise as surprise:
+                way = way.after(surprise, model)
+                LOG.debug("another way to the kernel, because of %s", surprise)
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """The arguments of ``sequence_kernel``, checked."""
+
+    model: CausalLM
+    sequences: Sequence[TokenSequence]
+    parameters: Filter
+    memory: Memory
+    contraction: Contraction | None
+    batch_tokens: int
+    vocabulary_piece: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """How a kernel is computed.
+
+    Attributes:
+        head: the head of the model.
+        together: whether all sequences go through known modules in one batch.
+        differentiated: matrices that autograd differentiates, because they are used in other ways than as matrices.
+        open: parameters whose part is computed at the end, because they are used outside of their decoder layer.
+    """
+
+    head: Head
+    together: bool = True
+    differentiated: frozenset[str] = frozenset()
+    open: frozenset[str] = frozenset()
+
+    def after(self, surprise: Surprise, model: CausalLM) -> _Way:
+        """Return the way to go after a surprise."""
+        if self.together:
+            return replace(self, together=False)
+        if surprise.late:
+            return replace(self, open=self.open | surprise.names)
+        if self.head.linear is not None:
+            own = {id(parameter) for parameter in self.head.linear.parameters()}
+            named = as_module(model).named_parameters(remove_duplicate=False)
+            if surprise.names & {name for name, parameter in named if id(parameter) in own}:
+                return replace(self, head=whole_logits(self.head))
+        if surprise.names <= self.differentiated:
+            raise RuntimeError(f"the gradients of {surprise} were neither recorded nor computed")
+        return replace(self, differentiated=self.differentiated | surprise.names)
+
+
+def _on_this_way(job: _Job, way: _Way) -> SequenceKernel:
+    route: TrackedModules | WatchedUses
+    if way.together:
+        route = track_modules(job.model, job.parameters, way.head)
+    else:
+        route = watch_uses(job.model, job.parameters, way.head, way.differentiated)
+    with requiring(as_module(job.model), route.selected):
+        plan = plan_memory(job.model, job.sequences, route, job.memory, job.batch_tokens, job.vocabulary_piece)
+        needed, free = plan.needed / 2**20, plan.available / 2**20
+        message = "kernel of %d sequences: about %.0f MiB besides the model (%s), %.0f MiB are free"
+        LOG.info(message, len(job.sequences), needed, plan.strategy, free)
+        try:
+            return _compute(job, route, plan, way.open)
+        except (RuntimeError, MemoryError) as problem:
+            if not is_out_of_memory(problem):
+                raise
+            if job.memory != "auto" or plan.strategy == "layerwise" or plan.layerwise is None:
+                raise _does_not_fit(len(job.sequences), plan) from problem
+        # outside of the except clause, because the traceback of the exception keeps the graph in memory
+        empty_caches()
+        count = len(job.sequences)
+        LOG.warning("one graph of %d sequences does not fit into memory: going layer by layer instead", count)
+        second = replace(plan, strategy="layerwise")
+        try:
+            return _compute(job, route, second, way.open)
+        except (RuntimeError, MemoryError) as problem:
+            if not is_out_of_memory(problem):
+                raise
+            raise _does_not_fit(count, second) from problem
 
 
 def _does_not_fit(count: int, plan: MemoryPlan) -> OutOfMemory:
@@ -148,105 +244,38 @@ def _does_not_fit(count: int, plan: MemoryPlan) -> OutOfMemory:
     return OutOfMemory("sequences", problem, plan.remedy(), plan.needed, plan.available)
 
 
-def _compute(
-    model: CausalLM,
-    sequences: Sequence[TokenSequence],
-    tracked: TrackedModules,
-    plan: MemoryPlan,
-    batch_tokens: int,
-    vocabulary_piece: int,
-    contraction: Contraction | None,
-) -> SequenceKernel:
-    layerwise = plan.strategy == "layerwise"
-    batches = make_batches(sequences, batch_tokens if layerwise else None, tracked.head.weight.device)
-    assembly = _Assembly(tracked, batches, contraction, vocabulary_piece)
-    layers = find_layers(model) if layerwise else ()
+def _compute(job: _Job, route: TrackedModules | WatchedUses, plan: MemoryPlan, held: frozenset[str]) -> SequenceKernel:
+    layers = find_layers(job.model) if plan.strategy == "layerwise" else ()
+    assembly: ModuleAssembly | UseAssembly
+    watching: AbstractContextManager[None]
+    if isinstance(route, TrackedModules):
+        batches = make_batches(job.sequences, job.batch_tokens if layers else None, route.head.device)
+        assembly = ModuleAssembly(route, batches, job.contraction, job.vocabulary_piece)
+        watching = tracking(route, assembly.recorder)
+    else:
+        batches = make_batches(job.sequences, 1, route.head.device)
+        inside = {name: layer for name, layer in _layer_of(route.selected, layers).items() if name not in held}
+        assembly = UseAssembly(route, inside, batches, job.contraction, job.vocabulary_piece)
+        watching = nullcontext()
     try:
-        forward_and_backward(model, batches, tracked, assembly.recorder, layers, assembly.head_backward)
-    finally:  # recordings of a run that failed must not be mixed with those of the next one
-        for one in tracked.modules:
-            one.forget()
-    return replace(assembly.result(), plan=plan, dtype=tracked.head.weight.dtype)
-
-
-class _Assembly:
-    """The parts of one kernel, collected while the backward pass goes on.
-
-    Until ``result`` the sequences are in the order of the batches, which are sorted by length.
-    """
-
-    def __init__(
-        self, tracked: TrackedModules, batches: Sequence[Batch], contraction: Contraction | None, vocabulary_piece: int
-    ) -> None:
-        device = tracked.head.weight.device
-        self.tracked, self.contraction, self.vocabulary_piece = tracked, contraction, vocabulary_piece
-        self.order = [number for batch in batches for number in batch.numbers]
-        self.inputs = Segments.of([n for batch in batches for n in batch.inputs], device)
-        self.responses = Segments.of([n for batch in batches for n in batch.responses], device)
-        self.targets = torch.cat([batch.targets for batch in batches])
-        self.ids = torch.cat([batch.ids.flatten()[batch.valid] for batch in batches])
-        self.recorder = Recorder(len(batches), self.finished)
-        self.parts: dict[str, Tensor] = {}
-        self.contractions: dict[str, str] = {}
-
-    def head_backward(self, hidden: Tensor) -> Tensor:
-        """Add the head's part of the kernel, and return the gradient at the hidden states."""
-        t = self.tracked
-        tied = t.tied is not None
-        self.unique = self.ids.unique() if tied else self.ids[:0]
-        self.head = head_backward(
-            hidden,
-            self.targets,
-            t.head,
-            self.responses,
-            weight=t.head_weight,
-            bias=t.head_bias,
-            ids=self.unique,
-            vocabulary_piece=self.vocabulary_piece,
-            contraction=self.contraction,
-        )
-        if self.head.kernel is not None:
-            self.parts[t.head_name], self.contractions[t.head_name] = self.head.kernel, self.head.contraction
-        self.hidden = hidden if tied else hidden[:0]
-        return self.head.gradient
-
-    def finished(self, modules: Sequence[TrackedModule]) -> None:
-        """Add the parts of modules that have recorded all batches; linear maps with the same inputs go together."""
-        groups: dict[tuple[int, ...], list[TrackedLinear]] = {}
-        for one in modules:
-            if isinstance(one, TrackedLinear):
-                groups.setdefault(tuple(id(rows) for rows in one.inputs), []).append(one)
-            elif one.weight or one.bias:
-                self._add(one)
-        for group in groups.values():
-            for one, found in zip(group, contract_together(group, self.inputs, self.contraction), strict=True):
-                self.parts[one.name], self.contractions[one.name] = found
-
-    def _add(self, one: TrackedModule) -> None:
-        if one is self.tracked.tied:
-            ids, embedded = self.tracked.tied.recorded()
-            self.parts[TIED_CROSS] = tied_cross_terms(
-                self.head, self.hidden, self.responses, self.unique, ids, embedded, self.inputs
+        with watching:
+            assembly.done(
+                forward_and_backward(
+                    job.model, batches, route, assembly.recorder, layers, assembly.head_backward, assembly.layer_done
+                )
             )
-            self.contractions[TIED_CROSS] = "ghost"
-        self.parts[one.name], self.contractions[one.name] = one.kernel_part(self.inputs)
-        one.forget()
-
-    def result(self) -> SequenceKernel:
-        """Return the kernel, with the sequences in the order in which they were given."""
-        for one in self.tracked.modules:
-            count = self.recorder.counts.get(one.name, 0)
-            if count not in (0, self.recorder.batches):
-                raise Unsupported("memory", f"{one.name} is not used for every sequence", USE_GRAPH)
-            if count == 0 and (one.weight or one.bias):  # log pi does not depend on it: its gradient is zero
-                self.parts[one.name] = torch.zeros_like(next(iter(self.parts.values())))
-                self.contractions[one.name] = "unused"
-        back = torch.tensor(self.order).argsort()
-        parts = {name: _symmetric(part.cpu()[back][:, back]) for name, part in self.parts.items()}
-        log_probs = self.responses.sum(self.head.log_probs.unsqueeze(1)).squeeze(1).cpu()[back]
-        total = _symmetric(torch.stack(list(parts.values())).sum(0))
-        return SequenceKernel(total, log_probs, parts, self.contractions)
+    finally:  # recordings of a run that failed must not be mixed with those of the next one
+        for one in route.modules if isinstance(route, TrackedModules) else route.matrices:
+            one.forget()
+    parts = assembly.finished_parts()
+    total = symmetric(torch.stack(list(parts.values())).sum(0))
+    return SequenceKernel(total, assembly.log_probs, parts, assembly.contractions, plan)
 
 
-def _symmetric(part: Tensor) -> Tensor:
-    return (part + part.T) / 2
+def _layer_of(selected: Mapping[str, nn.Parameter], layers: Sequence[nn.Module]) -> dict[str, nn.Module]:
+    """Return the decoder layer that holds each parameter, for those that are held by exactly one."""
+    places: dict[int, list[nn.Module]] = {}
+    for layer in layers:
+        for key in {id(parameter) for parameter in layer.parameters()}:
+            places.setdefault(key, []).append(layer)
+    return {name: places[id(p)][0] for name, p in selected.items() if len(places.get(id(p), ())) == 1}

@@ -32,7 +32,7 @@ def token_kernel(model: CausalLM, sequences: Iterable[TokenSequence], **options:
     Example:
         >>> from dynamics.language_model.tiny_model import tiny_model
         >>> result = token_kernel(tiny_model(), [TokenSequence((1, 2, 3), 1), TokenSequence((1, 4), 1)])
-        >>> result.tokens.kernel.shape, result.sequence_kernel().shape
+        >>> result.kernel.shape, result.sequence_kernel().shape
         (torch.Size([3, 3]), torch.Size([2, 2]))
     """
     found = read_sequences(sequences)
@@ -53,6 +53,24 @@ class TokenKernel:
 
     tokens: SequenceKernel
     starts: tuple[int, ...]
+
+    @property
+    def kernel(self) -> Tensor:
+        """Return the inner products between all response tokens, ``(tokens, tokens)``, float64."""
+        return self.tokens.kernel
+
+    @property
+    def log_probs(self) -> Tensor:
+        """Return log pi(y_t | x, y_<t) of every response token in nats, ``(tokens,)``."""
+        return self.tokens.log_probs
+
+    def norms(self) -> Tensor:
+        """Return the norm of the score of every response token, ``(tokens,)``."""
+        return self.tokens.norms()
+
+    def cosine(self) -> Tensor:
+        """Return the cosines of the angles between the scores of tokens, ``(tokens, tokens)``; NaN at a zero score."""
+        return self.tokens.cosine()
 
     def block(self, i: int, j: int) -> Tensor:
         """Return the kernel between the tokens of sequence i and those of sequence j."""

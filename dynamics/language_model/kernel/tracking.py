@@ -1,4 +1,4 @@
-"""Which modules have to be tracked for a choice of parameters. A parameter that cannot be is refused by its name."""
+"""The two ways to a kernel: all sequences in one batch through known modules, or one by one through any module."""
 
 from __future__ import annotations
 
@@ -8,53 +8,170 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from dynamics.errors import Unsupported
 from dynamics.language_model.causal_lm import CausalLM, as_module, replaced_forward
 from dynamics.language_model.kernel.layers import TrackedEmbedding, track_module
-from dynamics.language_model.kernel.recording import Recorder, TrackedModule
-from dynamics.language_model.model_head import find_head
+from dynamics.language_model.kernel.recording import Recorder, Surprise, TrackedModule
+from dynamics.language_model.kernel.uses import Matrix
+from dynamics.language_model.model_head import Head
 from dynamics.language_model.parameters import Filter, select_parameters
 
-KNOWN_KINDS = "Linear, Conv1D, Embedding, LayerNorm and RMSNorm"
+
+@dataclass(frozen=True, eq=False)
+class HeadNames:
+    """Which parameters of the head are selected.
+
+    Attributes:
+        name: name of the head's module.
+        weight: whether its weight is selected.
+        bias: whether its bias is.
+    """
+
+    name: str
+    weight: bool
+    bias: bool
 
 
 @dataclass(frozen=True, eq=False)
 class TrackedModules:
-    """The modules that hold the selected parameters.
+    """All sequences in one batch: the modules that hold the selected parameters, each of a known kind.
 
     Attributes:
         selected: the selected parameters, by name.
         modules: tracked modules below the head. The token embedding is among them even if it is not selected, because
             the backward pass ends there.
-        head: the linear map to logits.
-        head_name: its name.
-        head_weight: whether its weight is selected.
-        head_bias: whether its bias is.
+        head: the head.
+        of_head: which of its parameters are selected.
         tied: the embedding that shares the head's weight; None if there is none or it is not selected.
     """
 
     selected: dict[str, nn.Parameter]
     modules: tuple[TrackedModule, ...]
-    head: nn.Linear
-    head_name: str
-    head_weight: bool
-    head_bias: bool
+    head: Head
+    of_head: HeadNames
     tied: TrackedEmbedding | None
 
+    @property
+    def watched(self) -> dict[str, nn.Parameter]:
+        """Return all selected parameters: every one is recorded."""
+        return self.selected
 
-def track_modules(model: CausalLM, parameters: Filter) -> TrackedModules:
+    @property
+    def differentiated(self) -> dict[str, nn.Parameter]:
+        """Return none."""
+        return {}
+
+    @property
+    def maps(self) -> list[tuple[int, int]]:
+        """Return the shapes of the recorded linear maps, (out, in)."""
+        weights = [one.module.weight for one in self.modules if one.weight and not isinstance(one, TrackedEmbedding)]
+        return [(w.shape[0], w.shape[1]) for w in weights if w.ndim == 2]
+
+
+@dataclass(frozen=True, eq=False)
+class WatchedUses:
+    """One sequence after the other: the uses of matrices are recorded, and autograd differentiates the rest.
+
+    Attributes:
+        selected: the selected parameters, by name.
+        matrices: the parameters whose uses are recorded.
+        differentiated: the parameters whose gradients autograd computes, by name.
+        head: the head.
+        of_head: which of its parameters are selected and not differentiated.
+        tied: the recorded matrix that the head uses too; None if there is none.
+    """
+
+    selected: dict[str, nn.Parameter]
+    matrices: tuple[Matrix, ...]
+    differentiated: dict[str, nn.Parameter]
+    head: Head
+    of_head: HeadNames
+    tied: Matrix | None
+
+    @property
+    def watched(self) -> dict[str, nn.Parameter]:
+        """Return the parameters that autograd must find no gradient for."""
+        return {name: p for name, p in self.selected.items() if name not in self.differentiated}
+
+    @property
+    def maps(self) -> list[tuple[int, int]]:
+        """Return the shapes of the recorded linear maps, (out, in); half of a stack of them is taken to be used."""
+        found = []
+        for one in self.matrices:
+            if one is not self.tied:
+                *stack, out, width = one.parameter.shape
+                found += [(out, width)] * (max(1, stack[0] // 2) if stack else 1)
+        return found
+
+
+def track_modules(model: CausalLM, parameters: Filter, head: Head) -> TrackedModules:
     """Return the modules of all selected parameters.
 
     Args:
         model: the model.
         parameters: which parameters, as for ``select_parameters``.
+        head: the head of the model.
 
     Raises:
-        InvalidArgument: a parameter of a module of no known kind, or one that two modules share (other than the
-            embedding and the head).
+        Surprise: a parameter of a module of no known kind, or one that two modules share (other than the embedding and
+            the head).
     """
     selected = select_parameters(model, parameters)
-    head = find_head(model)
+    modules, owners = _owners(model)
+    embedding = model.get_input_embeddings()
+    if head.linear is None or "forward" in vars(head.linear) or track_module("", embedding, False, False) is None:
+        raise Surprise
+    attributes_of: dict[int, set[str]] = {}
+    of_head: set[str] = set()
+    shared: int | None = None
+    for name, parameter in selected.items():
+        below = [(key, attribute) for key, attribute in owners[id(parameter)] if key != id(head.linear)]
+        if len(below) > 1:
+            raise Surprise([name])
+        if len(below) < len(owners[id(parameter)]):
+            of_head |= {attribute for key, attribute in owners[id(parameter)] if key == id(head.linear)}
+            shared = below[0][0] if below else shared
+        for key, attribute in below:
+            attributes_of.setdefault(key, set()).add(attribute)
+    tracked = [_track(*modules[key], attributes) for key, attributes in attributes_of.items()]
+    tied = next((one for one in tracked if shared is not None and one.module is modules[shared][1]), None)
+    if tied is not None and not isinstance(tied, TrackedEmbedding):
+        raise Surprise([tied.name])
+    if id(embedding) not in attributes_of:
+        tracked.append(TrackedEmbedding(modules[id(embedding)][0], embedding, weight=False, bias=False))
+    names = HeadNames(modules[id(head.linear)][0], "weight" in of_head, "bias" in of_head)
+    return TrackedModules(selected, tuple(tracked), head, names, tied)
+
+
+def watch_uses(model: CausalLM, parameters: Filter, head: Head, differentiated: frozenset[str]) -> WatchedUses:
+    """Return the matrices to watch, and the parameters that autograd differentiates.
+
+    Args:
+        model: the model.
+        parameters: which parameters, as for ``select_parameters``.
+        head: the head of the model.
+        differentiated: names of parameters that have been found to be used in other ways than as matrices.
+    """
+    selected = select_parameters(model, parameters)
+    modules, owners = _owners(model)
+    weight, bias = (None, head.bias) if head.linear is None else (head.linear.weight, head.bias)
+    matrices, rest = [], {}
+    for name, parameter in selected.items():
+        by_hand = parameter is weight or parameter is bias
+        if by_hand and len(owners[id(parameter)]) == 1:
+            continue
+        if parameter.ndim in (2, 3) and name not in differentiated:
+            matrices.append(Matrix(name, parameter))
+        else:
+            rest[name] = parameter
+    chosen = {id(parameter) for parameter in selected.values()}
+    name = modules[id(head.linear)][0] if head.linear is not None else ""
+    names = HeadNames(name, weight is not None and id(weight) in chosen, bias is not None and id(bias) in chosen)
+    tied = next((one for one in matrices if one.parameter is weight), None)
+    return WatchedUses(selected, tuple(matrices), rest, head, names, tied)
+
+
+def _owners(model: CausalLM) -> tuple[dict[int, tuple[str, nn.Module]], dict[int, list[tuple[int, str]]]]:
+    """Return all modules with their names, and which of them hold each parameter under which attribute, by ids."""
     modules: dict[int, tuple[str, nn.Module]] = {}
     for name, module in as_module(model).named_modules(remove_duplicate=False):
         modules.setdefault(id(module), (name, module))
@@ -62,48 +179,16 @@ def track_modules(model: CausalLM, parameters: Filter) -> TrackedModules:
     for key, (_, module) in modules.items():
         for attribute, parameter in module.named_parameters(recurse=False):
             owners.setdefault(id(parameter), []).append((key, attribute))
-    attributes_of: dict[int, set[str]] = {}
-    of_head: set[str] = set()
-    shared: int | None = None
-    for name, parameter in selected.items():
-        below = [(key, attribute) for key, attribute in owners[id(parameter)] if key != id(head)]
-        if len(below) > 1:
-            places = " and ".join(modules[key][0] for key, _ in below)
-            raise Unsupported("parameters", f"{name}, shared by {places}, has no kernel here", _exclude(name))
-        if len(below) < len(owners[id(parameter)]):
-            of_head |= {attribute for key, attribute in owners[id(parameter)] if key == id(head)}
-            shared = below[0][0] if below else shared
-        for key, attribute in below:
-            attributes_of.setdefault(key, set()).add(attribute)
-    tracked = [_track(*modules[key], attributes, selected) for key, attributes in attributes_of.items()]
-    tied = next((one for one in tracked if shared is not None and one.module is modules[shared][1]), None)
-    if tied is not None and not isinstance(tied, TrackedEmbedding):
-        problem = f"{tied.name} shares its weight with the head; only an embedding may"
-        raise Unsupported("parameters", problem, _exclude(tied.name))
-    if "forward" in head.__dict__:
-        problem = f"another library has replaced the forward of the head {modules[id(head)][0]}"
-        raise Unsupported("model", problem, "remove that wrapper first")
-    embedding = model.get_input_embeddings()
-    if id(embedding) not in attributes_of:
-        tracked.append(TrackedEmbedding(modules[id(embedding)][0], embedding, weight=False, bias=False))
-    name = modules[id(head)][0]
-    return TrackedModules(selected, tuple(tracked), head, name, "weight" in of_head, "bias" in of_head, tied)
+    return modules, owners
 
 
-def _track(name: str, module: nn.Module, attributes: set[str], selected: dict[str, nn.Parameter]) -> TrackedModule:
+def _track(name: str, module: nn.Module, attributes: set[str]) -> TrackedModule:
     tracked = None
     if attributes <= {"weight", "bias"}:
         tracked = track_module(name, module, "weight" in attributes, "bias" in attributes)
     if tracked is None:
-        own = {id(parameter) for parameter in module.parameters(recurse=False)}
-        names = ", ".join(parameter for parameter, tensor in selected.items() if id(tensor) in own)
-        problem = f"{names} of a module {type(module).__name__}: the kernel is known for {KNOWN_KINDS} only"
-        raise Unsupported("parameters", problem, _exclude(names))
+        raise Surprise([name])
     return tracked
-
-
-def _exclude(names: str) -> str:
-    return f"exclude {names} with the argument parameters"
 
 
 @contextmanager

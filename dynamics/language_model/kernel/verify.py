@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import check_finite, check_shape, to_tensor
-from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.causal_lm import CausalLM, unwrapped
 from dynamics.language_model.kernel.sequence_kernel import SequenceKernel
 from dynamics.language_model.model_head import find_head
 from dynamics.language_model.parameters import Filter
@@ -65,7 +65,8 @@ def verify_kernel(
         >>> verify_kernel(tiny_model(), pair, result, torch.tensor([1.0, -2.0])).error < 1e-12
         True
     """
-    found = check_sequences(sequences, find_head(model).weight.shape[0])
+    model = unwrapped(model)
+    found = check_sequences(sequences, find_head(model).vocabulary)
     given = kernel.kernel if isinstance(kernel, SequenceKernel) else check_finite("kernel", to_tensor("kernel", kernel))
     check_shape("kernel", given, (len(found), len(found)))
     v = check_finite("vector", check_shape("vector", to_tensor("vector", vector), (len(found),))).cpu()

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import InvalidArgument, check_finite
-from dynamics.language_model.batching import Segments, make_batches
-from dynamics.language_model.causal_lm import CausalLM
-from dynamics.language_model.model_head import find_head, hidden_states
+from dynamics.language_model.batching import Segments, length_matters, make_batches
+from dynamics.language_model.causal_lm import CausalLM, unwrapped
+from dynamics.language_model.model_head import find_head, head_inputs
 from dynamics.language_model.out_of_memory import raising_out_of_memory
 from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.tokens import TokenSequence, check_sequences
@@ -65,18 +65,20 @@ def ches(
         >>> ches(tiny_model(), [(one, one), (one, other)]).value[0]
         tensor(0., dtype=torch.float64)
     """
+    model = unwrapped(model)
     asked = _check_pairs(pairs)
     head = find_head(model)
-    found = check_sequences(dict.fromkeys(s for pair in asked for s in pair), head.weight.shape[0])
+    found = check_sequences(dict.fromkeys(s for pair in asked for s in pair), head.vocabulary)
     place = {sequence: number for number, sequence in enumerate(found)}
     with raising_out_of_memory("pairs", len(asked)), computing_in(model, compute_dtype(model, dtype)), torch.no_grad():
-        sums = torch.empty(len(found), head.weight.shape[1], dtype=torch.float64)
-        for batch in make_batches(found, batch_tokens, head.weight.device):
-            rows = hidden_states(model, batch.ids).flatten(0, 1)[batch.predicting]
-            sums[list(batch.numbers)] = Segments.of(batch.responses, rows.device).sum(rows).cpu()
+        sums: dict[int, Tensor] = {}
+        for batch in make_batches(found, batch_tokens, head.device, length_matters(model)):
+            rows = head_inputs(model, batch.ids).flatten(0, 1)[batch.predicting]
+            sums |= zip(batch.numbers, Segments.of(batch.responses, rows.device).sum(rows).cpu(), strict=True)
+        ordered = torch.stack([sums[number] for number in range(len(found))])
     lengths = torch.tensor([s.length for s in found], dtype=torch.float64)
     chosen, rejected = (torch.tensor([place[pair[side]] for pair in asked]) for side in (0, 1))
-    return similarity(sums[chosen], sums[rejected], lengths[chosen], lengths[rejected])
+    return similarity(ordered[chosen], ordered[rejected], lengths[chosen], lengths[rejected])
 
 
 def similarity(chosen: Tensor, rejected: Tensor, chosen_length: Tensor, rejected_length: Tensor) -> CHES:

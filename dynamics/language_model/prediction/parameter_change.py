@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dynamics.errors import ArrayLike, InvalidArgument, Unsupported
-from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.causal_lm import CausalLM, unwrapped
 from dynamics.language_model.jvp import Change, check_change
 from dynamics.language_model.log_probs import sequence_log_probs
 from dynamics.language_model.parameters import Filter, select_parameters
@@ -100,6 +100,7 @@ def optimizer_change(
     Raises:
         InvalidArgument: as for ``parameter_change``.
     """
+    model = unwrapped(model)
     selected = select_parameters(model, parameters)
     if isinstance(optimizer, torch.optim.Optimizer):
         if learning_rate is not None:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import InvalidArgument, check_count, check_index
-from dynamics.language_model.batching import Batch, make_batches
-from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.batching import Batch, length_matters, make_batches
+from dynamics.language_model.causal_lm import CausalLM, unwrapped
 from dynamics.language_model.jvp import Change, hidden_jvp, logits_jvp, make_tangents
 from dynamics.language_model.log_probs import VOCABULARY_PIECE
-from dynamics.language_model.model_head import check_head, find_head, hidden_states, vocabulary_pieces
+from dynamics.language_model.model_head import Head, confirmed_head, find_head, hidden_states, vocabulary_pieces
 from dynamics.language_model.out_of_memory import raising_out_of_memory
 from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.tokens import TokenSequence, check_sequences
@@ -130,8 +130,8 @@ def vocabulary_shift(
         vocabulary_piece: vocabulary entries whose logits are computed at once; the result holds all of them in float64.
 
     Raises:
-        InvalidArgument: a change of something else than this model's parameters, an operation without a forward-mode
-            derivative, an empty context, ids outside the vocabulary.
+        InvalidArgument: a change of something else than this model's parameters, an empty context, ids outside the
+            vocabulary.
         OutOfMemory: the contexts do not fit into memory.
 
     Example:
@@ -145,14 +145,15 @@ def vocabulary_shift(
         >>> shift.gainers(0, 1)[0].token, shift.losers(0, 1)[0].token
         (3, 4)
     """
+    model = unwrapped(model)
     found, before = _positions(model, contexts)
-    head = find_head(model)
     starts, compute = _starts(found), compute_dtype(model, dtype)
     tangents = make_tangents(model, change, compute)
     with raising_out_of_memory("contexts", len(before)), computing_in(model, compute), torch.no_grad():
-        log_probs, log_change = (torch.empty(len(before), head.weight.shape[0], dtype=torch.float64) for _ in range(2))
-        for batch in _batches(model, found, batch_tokens):
-            hidden, hidden_change = hidden_jvp(model, batch, tangents)
+        batches, head = _batches(model, found, batch_tokens)
+        log_probs, log_change = (torch.empty(len(before), head.vocabulary, dtype=torch.float64) for _ in range(2))
+        for batch in batches:
+            hidden, hidden_change = hidden_jvp(model, batch, tangents, head)
             parts = logits_jvp(hidden, hidden_change, head, tangents, vocabulary_piece)
             _, logits, logit_changes = zip(*parts, strict=True)
             log_p = torch.cat(logits, -1).log_softmax(-1)
@@ -192,14 +193,15 @@ def next_token_log_probs(
         >>> next_token_log_probs(tiny_model(), [(1, 2), (3,)]).exp().sum(-1).round(decimals=9)
         tensor([1., 1.], dtype=torch.float64)
     """
+    model = unwrapped(model)
     found, before = _positions(model, contexts)
-    head = find_head(model)
     starts = _starts(found)
     compute = compute_dtype(model, dtype)
     with raising_out_of_memory("contexts", len(before)), computing_in(model, compute), torch.no_grad():
-        result = torch.empty(len(before), head.weight.shape[0], dtype=torch.float64)
-        for batch in _batches(model, found, batch_tokens):
-            hidden = hidden_states(model, batch.ids).flatten(0, 1)[batch.predicting]
+        batches, head = _batches(model, found, batch_tokens)
+        result = torch.empty(len(before), head.vocabulary, dtype=torch.float64)
+        for batch in batches:
+            hidden = hidden_states(model, batch.ids, head).flatten(0, 1)[batch.predicting]
             pieces = [logits.to(torch.float64) for _, logits in vocabulary_pieces(hidden, head, vocabulary_piece)]
             result[_rows(batch, starts)] = torch.cat(pieces, -1).log_softmax(-1).cpu()
     return result
@@ -218,20 +220,21 @@ def _positions(
             continue
         if not isinstance(context, (list, tuple, range, Tensor)):
             raise InvalidArgument(f"contexts[{number}]", context, CONTEXTS)
-        ids = tuple(check_index(f"contexts[{number}]", context, find_head(model).weight.shape[0]).flatten().tolist())
+        ids = tuple(check_index(f"contexts[{number}]", context, find_head(model).vocabulary).flatten().tolist())
         if not ids:
             raise InvalidArgument(f"contexts[{number}]", "it has no token; give at least one, such as BOS")
         found.append(TokenSequence((*ids, 0), len(ids)))  # the appended token is only predicted, never an input
     if not found:
         raise InvalidArgument("contexts", "the list is empty; give at least one context")
-    sequences = check_sequences(found, find_head(model).weight.shape[0])
+    sequences = check_sequences(found, find_head(model).vocabulary)
     return sequences, tuple(s.ids[:t] for s in sequences for t in range(s.prompt_tokens, len(s.ids)))
 
 
-def _batches(model: CausalLM, sequences: tuple[TokenSequence, ...], batch_tokens: int) -> tuple[Batch, ...]:
-    batches = make_batches(sequences, batch_tokens, find_head(model).weight.device)
-    check_head(model, batches[0].ids[:1])
-    return batches
+def _batches(
+    model: CausalLM, sequences: tuple[TokenSequence, ...], batch_tokens: int
+) -> tuple[tuple[Batch, ...], Head]:
+    batches = make_batches(sequences, batch_tokens, find_head(model).device, length_matters(model))
+    return batches, confirmed_head(model, batches[0].ids[:1])
 
 
 def _starts(sequences: tuple[TokenSequence, ...]) -> list[int]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from torch.func import functional_call
 
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.batching import make_batches
-from dynamics.language_model.causal_lm import CausalLM, as_module
+from dynamics.language_model.causal_lm import CausalLM, as_module, padding_rows_trained, unwrapped
 from dynamics.language_model.model_head import find_head
 from dynamics.language_model.tokens import TokenSequence, check_sequences
 
@@ -41,19 +40,21 @@ def differentiable_log_probs(
         >>> model.lm_head.weight.grad.shape
         torch.Size([23, 16])
     """
+    model = unwrapped(model)
     head = find_head(model)
-    found = check_sequences(sequences, head.weight.shape[0])
+    found = check_sequences(sequences, head.vocabulary)
     if values is not None:
         _check_values(as_module(model), values)
-    (batch,) = make_batches(found, None, head.weight.device)
-    with _padding_token_trained(model):
+    (batch,) = make_batches(found, None, head.device)
+    # the padding token may be part of a response, and if the head shares the weight, a step changes its row anyway
+    with padding_rows_trained(model):
         if values is None:
             output = model(input_ids=batch.ids, use_cache=False)
         else:
             output = functional_call(
                 as_module(model), dict(values), kwargs={"input_ids": batch.ids, "use_cache": False}
             )
-    logits = output.logits.flatten(0, 1)[batch.predicting].to(torch.float64)
+    logits = output.logits[:, -batch.shape[1] :].flatten(0, 1)[batch.predicting].to(torch.float64)
     own = logits.gather(1, batch.targets.unsqueeze(1)).squeeze(1) - logits.logsumexp(1)
     owner = torch.repeat_interleave(torch.tensor(batch.numbers), torch.tensor(batch.responses)).to(own.device)
     return torch.zeros(len(found), dtype=torch.float64, device=own.device).index_add(0, owner, own)
@@ -69,20 +70,3 @@ def _check_values(model: nn.Module, values: Mapping[str, Tensor]) -> None:
         if name not in known or known[name].shape != value.shape:
             own = f"of shape {tuple(known[name].shape)}" if name in known else "unknown"
             raise InvalidArgument("values", f"{name} has the shape {tuple(value.shape)}, but is {own} in the model")
-
-
-@contextmanager
-def _padding_token_trained(model: CausalLM) -> Iterator[None]:
-    """Compute the gradient of the padding token's embedding, which torch sets to zero.
-
-    The token may be part of a response, and if the head shares the weight, a step changes its row anyway.
-    """
-    embedding = model.get_input_embeddings()
-    padding = getattr(embedding, "padding_idx", None)
-    try:
-        if padding is not None:
-            embedding.padding_idx = None  # type: ignore[assignment]
-        yield
-    finally:
-        if padding is not None:
-            embedding.padding_idx = padding

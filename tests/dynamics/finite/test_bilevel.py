@@ -1,4 +1,4 @@
-"""Stable PO against simulate in its limits, against the ledger's formulas, and against a second implementation."""
+"""Stable PO against simulate in its limits, against the printed formulas, and against a second implementation."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from torch import Tensor
 
 from dynamics import DPO, InvalidArgument, LogLinear, Policy, Preferences, Tabular, pairs
 from dynamics.finite.bilevel import longer_chosen, longer_rejected, negative_drive, stable_po
+from tests.dynamics.finite.two_blocks import Step, TwoBlockPolicy
 from tests.dynamics.strategies import KINDS, make_policy
-from theory.jian2025.algorithm_1 import iterate
-from theory.jian2025.two_block_policy import Objective, TwoBlockPolicy
 
 LOSS = DPO(beta=0.5)
 REGULARIZERS = {"eq-7": longer_rejected, "remark-2": longer_chosen, "displaced": negative_drive}
@@ -164,12 +163,12 @@ def test_minibatches_and_seeds_against_a_second_implementation() -> None:
     assert float((runs.log_probs[-1, 0, 0, 0] - runs.log_probs[-1, 0, 0, 1]).abs().max()) > 1e-2
 
 
-# --- against the ledger's formulas, Eqs. 13 and 14 built from scores and Hessians ---
+# --- against Eqs. 13 and 14 as printed, built from scores and Hessians ---
 
 
 @dataclass(frozen=True)
 class Joined:
-    """The ledger's policy in two blocks, as a policy of dynamics with both in one vector."""
+    """The reference's policy in two blocks, as a policy of dynamics with both in one vector."""
 
     blocks: TwoBlockPolicy
     dtype: torch.dtype = torch.float64
@@ -184,17 +183,10 @@ class Joined:
         return self.blocks.a.shape[1] + self.blocks.b.shape[1]
 
     def log_probs(self, theta: Tensor) -> Tensor:
-        upper, lower = theta.split([self.blocks.a.shape[1], self.blocks.b.shape[1]], -1)
-        logits = torch.einsum("yi,...i->...y", self.blocks.a, upper) + torch.einsum(
-            "yj,...j->...y", self.blocks.b, lower
-        )
-        logits = logits + torch.einsum("yij,...i,...j->...y", self.blocks.c, upper, lower)
-        bowl = torch.zeros_like(self.blocks.a[:, 0])
-        bowl[0] = self.blocks.bowl
-        return torch.log_softmax(logits - bowl * lower.square().sum(-1, keepdim=True) / 2, dim=-1)
+        return self.blocks.log_probs(*theta.split([self.blocks.a.shape[1], self.blocks.b.shape[1]], -1))
 
 
-def distance_to_ledger(seed: int, inner_steps: int, *, in_turn: bool = False, gamma: float = 0.4) -> float:
+def distance_to_formulas(seed: int, inner_steps: int, *, in_turn: bool = False, gamma: float = 0.4) -> float:
     """Five steps on both sides; the largest difference of a parameter."""
     policy = TwoBlockPolicy.random(seed)
     theta, phi = policy.point(seed)
@@ -202,11 +194,9 @@ def distance_to_ledger(seed: int, inner_steps: int, *, in_turn: bool = False, ga
     assert isinstance(joined, Policy)
     start = torch.cat([theta, phi])
     log_ref = torch.log_softmax(torch.tensor([0.3, 0.0, -0.2, 0.1], dtype=torch.float64), -1)
-    told = Objective(policy, beta=0.5, penalty=0.7, gamma=0.4, reference=float(log_ref[0] - log_ref[1]))
+    step = Step(policy, float(log_ref[0] - log_ref[1]), inner_steps=inner_steps, in_turn=in_turn)
     for _ in range(5):
-        theta, phi = iterate(
-            told, theta, phi, rates=(0.1, 0.05), inner_steps=inner_steps, inner_rate=0.2, in_turn=in_turn
-        )
+        theta, phi = step(theta, phi)
     runs = stable_po(
         joined,
         start,
@@ -225,17 +215,16 @@ def distance_to_ledger(seed: int, inner_steps: int, *, in_turn: bool = False, ga
 
 
 @pytest.mark.parametrize("inner_steps", [0, 1, 3])
-def test_against_the_formulas_of_the_ledger(inner_steps: int) -> None:
-    assert max(distance_to_ledger(seed, inner_steps) for seed in range(4)) < 1e-12
+def test_against_the_printed_formulas(inner_steps: int) -> None:
+    assert max(distance_to_formulas(seed, inner_steps) for seed in range(4)) < 1e-12
 
 
-def test_the_ledger_tells_other_methods_apart() -> None:
+def test_the_printed_formulas_tell_other_methods_apart() -> None:
     """Updating in turn, another gamma, another K: each is seen."""
-    assert max(distance_to_ledger(seed, 1, in_turn=True) for seed in range(4)) > 1e-4
-    assert max(distance_to_ledger(seed, 1, gamma=0.3) for seed in range(4)) > 1e-4
+    assert max(distance_to_formulas(seed, 1, in_turn=True) for seed in range(4)) > 1e-4
+    assert max(distance_to_formulas(seed, 1, gamma=0.3) for seed in range(4)) > 1e-4
     policy = TwoBlockPolicy.random(0)
-    told = Objective(policy)
-    moved = [iterate(told, *policy.point(0), inner_steps=k)[0] for k in (1, 2)]
+    moved = [Step(policy, 0.3, inner_steps=k)(*policy.point(0))[0] for k in (1, 2)]
     assert float((moved[0] - moved[1]).abs().max()) > 1e-4
 
 

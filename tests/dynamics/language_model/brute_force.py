@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.nn.functional import gelu, silu, softmax
 
 from dynamics.language_model import TokenSequence
+from dynamics.language_model.parameters import requiring, select_parameters
+from dynamics.language_model.precision import computing_in
 from tests.dynamics.language_model.rope_by_hand import rope
 
 # ragged lengths, repeated tokens, shared prompts, a one-token response; the vocabulary is 23
@@ -58,6 +60,20 @@ def scores(model: Any, sequences: Any, names: Any = None) -> Tensor:
 
 def kernel(model: Any, sequences: Any, names: Any = None) -> Tensor:
     g = scores(model, sequences, names)
+    return g @ g.T
+
+
+def autograd_kernel(model: Any, sequences: Any, parameters: Any = None, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Return the kernel of any model from all gradients: one plain backward pass for each sequence."""
+    rows, picked = [], select_parameters(model, parameters)
+    for s in sequences:  # each in a fresh context: some rotary embeddings remember the longest sequence so far
+        with computing_in(model, dtype), torch.enable_grad(), requiring(model, picked):
+            logits = model(input_ids=torch.tensor([s.ids[:-1]]), use_cache=False).logits[0]
+            found = logits[-s.length :].log_softmax(-1).gather(1, torch.tensor(s.response).unsqueeze(1)).sum()
+            gradients = torch.autograd.grad(found, list(picked.values()), allow_unused=True)
+            parts = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, picked.values(), strict=True)]
+            rows.append(torch.cat([g.flatten() for g in parts]))
+    g = torch.stack(rows).double()
     return g @ g.T
 
 

@@ -152,12 +152,25 @@ class Wrapper(nn.Module):
         return self.module(*arguments, **options)
 
 
-@pytest.mark.parametrize("call", [name for name in CALLS if name != "changed_parameters"])  # which takes any module
-@pytest.mark.parametrize("wrapper", [Wrapper, nn.DataParallel])
-def test_a_parallel_wrapper_is_refused(wrapper: Any, call: str) -> None:
-    says = "a (Wrapper|DataParallel) around a Qwen2ForCausalLM; use the model inside: model.module"
-    with pytest.raises(InvalidArgument, match=says):
-        CALLS[call](wrapper(copy.deepcopy(original())))
+def compiled_in_place(model: Any) -> Any:
+    """A compiled model would be compiled again inside, because its modules are watched; nothing here can compile."""
+    model.compile(backend=lambda *_: pytest.fail("compiled"))
+    return model
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, when it imports its compiler
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "wrapper",
+    [Wrapper, nn.DataParallel, torch.compile, compiled_in_place, lambda m: Wrapper(torch.compile(m))],
+    ids=["wrapper", "data-parallel", "compiled", "compiled-in-place", "both"],
+)
+def test_the_model_inside_of_a_wrapper_is_used(wrapper: Any, call: str, truth: dict[str, Tensor]) -> None:
+    model = copy.deepcopy(original())
+    outside = wrapper(model)
+    inside = [module._compiled_call_impl for module in model.modules()]
+    assert torch.equal(CALLS[call](outside), truth[call])
+    assert [module._compiled_call_impl for module in model.modules()] == inside
 
 
 def test_a_model_made_under_inference_mode_has_no_gradients_and_says_so(truth: dict[str, Tensor]) -> None:

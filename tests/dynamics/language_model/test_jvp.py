@@ -105,21 +105,42 @@ def test_the_model_is_left_as_it_was() -> None:
     assert torch.equal(sequence_log_probs(model, SEQUENCES).total, values)
 
 
-class Opaque(torch.autograd.Function):
-    """An operation of which only the value is known, as of many fused kernels."""
+class Backward(torch.autograd.Function):
+    """An operation with a backward pass and without a forward-mode derivative, as many fused kernels are."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x * 2
+        ctx.save_for_backward(x)
+        return x**2
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return 2 * x * gradients[0]
 
 
-def test_an_operation_without_a_forward_derivative_is_named() -> None:
-    model = tiny_model("qwen2")
-    norm = model.model.norm
+class Opaque(torch.autograd.Function):
+    """An operation of which only the value is known."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x**2
+
+
+@pytest.mark.parametrize("pad", [None, 2])
+def test_an_operation_without_a_forward_derivative_is_differentiated_backwards(pad: int | None) -> None:
+    """Twice; also with respect to the row of the padding token, to which torch's backward pass gives no gradient."""
+    model = tiny_model("qwen2", pad_token_id=pad)
+    change, norm = random_change(model), model.model.norm
     plain = norm.forward
+    norm.forward = lambda x: plain(x) ** 2
+    truth = log_probs_jvp(model, change, SEQUENCES)
+    norm.forward = lambda x: Backward.apply(plain(x))
+    assert off(log_probs_jvp(model, change, SEQUENCES), truth) < 1e-12
+    assert model.model.embed_tokens.padding_idx == pad
     norm.forward = lambda x: Opaque.apply(plain(x))
-    with pytest.raises(InvalidArgument, match="forward-mode derivative"):
-        log_probs_jvp(model, random_change(model), SEQUENCES)
+    with pytest.raises(InvalidArgument, match="neither a forward-mode derivative nor a backward pass"):
+        log_probs_jvp(model, change, SEQUENCES)
 
 
 def test_bad_changes_are_named() -> None:

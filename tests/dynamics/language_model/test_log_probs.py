@@ -70,19 +70,6 @@ def test_every_response_of_two_tokens_has_probabilities_that_sum_to_one() -> Non
     assert float(sequence_log_probs(model, every).total.exp().sum()) == pytest.approx(1, abs=1e-13)
 
 
-def test_what_changes_the_logits_after_the_head_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match="logits are its head's output"):
-        sequence_log_probs(_scaled(), SEQUENCES)
-
-
-def _scaled() -> object:
-    from transformers import CohereConfig, CohereForCausalLM
-
-    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 8}
-    tokens = {"vocab_size": 23, "pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
-    return CohereForCausalLM(CohereConfig(**shape, **tokens, logit_scale=0.5)).double().eval()
-
-
 def test_bad_sequences_are_named() -> None:
     model = tiny_model()
     with pytest.raises(InvalidArgument, match="give at least one TokenSequence"):

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from dynamics import InvalidArgument
-from dynamics.language_model import TokenSequence, sequence_log_probs, tiny_model
+from dynamics.language_model import TokenSequence, model_step, sequence_kernel, sequence_log_probs, tiny_model
 from dynamics.language_model.precision import computing_in
-from tests.dynamics.language_model.brute_force import own_log_probs, reference_logits
+from tests.dynamics.language_model.brute_force import autograd_kernel, own_log_probs, reference_logits, relative
 from tests.dynamics.language_model.rope_by_hand import KINDS, rope
 
 
@@ -88,6 +88,25 @@ def test_what_was_computed_before_changes_nothing(kind: str) -> None:
         model(input_ids=torch.tensor([sequence(60).ids]))
     assert torch.equal(sequence_log_probs(model, [sequence(40)], dtype=torch.float64).total, between)
     assert torch.equal(sequence_log_probs(model, [sequence(14)], dtype=torch.float64).total, alone)
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "longrope"])
+def test_a_longer_sequence_beside_it_changes_nothing(kind: str) -> None:
+    """The frequencies of a batch would be those of its longest sequence; so only equal lengths share a batch."""
+    model = with_rope(kind)
+    several = [sequence(n) for n in (40, 14, 60, 14, 25)]
+    alone = torch.cat([sequence_log_probs(model, [s]).total for s in several])
+    torch.testing.assert_close(sequence_log_probs(model, several).total, alone, rtol=0, atol=1e-12)
+    truth = autograd_kernel(model, several)
+    for memory in ("graph", "layerwise"):
+        assert relative(sequence_kernel(model, several, memory=memory).kernel, truth) < 1e-12
+    step = model_step(model, several, 0, 1, learning_rate=1e-7)
+    torch.testing.assert_close(step.predicted_log_change, step.predict(1e-7), rtol=1e-10, atol=0)
+    with torch.no_grad():  # the negative control: one batch
+        batch = torch.zeros(2, 59, dtype=torch.int64)
+        batch[0, :13], batch[1] = torch.tensor(several[1].ids[:-1]), torch.tensor(several[2].ids[:-1])
+        together = own_log_probs(model(input_ids=batch, use_cache=False).logits[0], several[1]).sum()
+    assert abs(float(together - alone[1])) > 1e-3
 
 
 def test_kinds_of_layers_with_a_rope_each() -> None:

@@ -57,6 +57,16 @@ def test_partials_in_free_probabilities_are_those_of_autograd(world: Bandit) -> 
 
 @exactly
 @given(bandits())
+def test_the_gradient_of_a_pair_in_the_logits_is_that_of_autograd(world: Bandit) -> None:
+    s = log(world.p).requires_grad_()
+    pair = pair_log_probs(*s.log_softmax(0)[:2], *log(world.ref)[:2])
+    (expected,) = torch.autograd.grad(DPO(beta=float(world.beta)).value(pair), s)
+    found = torch.tensor([float(a) for a in world.pair_logit_gradient(0, 1)], dtype=torch.float64)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@exactly
+@given(bandits())
 def test_kappas_of_the_two_orders_sum_to_one(world: Bandit) -> None:
     assert all(world.kappa(i, j) + world.kappa(j, i) == 1 for i, j in world.ordered_pairs)
     assert sum(world.fitness) == 0

@@ -10,19 +10,26 @@ import pytest
 
 from tests.theory.proof import deceptive_reading
 from tests.theory.proof.deceptive_reading import OPEN, REFUSED, any_natural
-from theory.proof import POLICY, Impure, NotAStatement, prove, search
+from theory.proof import LOG_LINEAR, POLICY, TABULAR, Family, Impure, NotAStatement, prove, search
 from theory.proof.balls import Ball, constant, everywhere
 from theory.proof.induction import by_induction
 from theory.proof.reading import floats, representation
 from theory.proof.settings import setting
 
 
+@pytest.mark.parametrize("over", [POLICY, TABULAR, LOG_LINEAR], ids=lambda family: family.name)
 @pytest.mark.parametrize("predicate", REFUSED, ids=lambda f: f.__name__)
-def test_what_reads_otherwise_in_symbols_is_an_error(predicate: Callable) -> None:
+def test_what_reads_otherwise_in_symbols_is_an_error(predicate: Callable, over: Family) -> None:
     deceptive_reading.KEPT.clear()
     for _ in range(2):  # the second time too, when something was kept from the first
         with pytest.raises((NotAStatement, Impure, TypeError)):
-            prove(predicate, POLICY)
+            prove(predicate, over)
+
+
+def test_a_step_in_symbols_has_no_inside_either() -> None:
+    """``vars(world)`` would tell symbols from fractions."""
+    with pytest.raises(TypeError):
+        prove(lambda w: "p" not in vars(w.after(2)), LOG_LINEAR)
 
 
 @pytest.mark.parametrize("number", range(len(OPEN)))

@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 from theory.proof.rebuild import four_squares, rebuild_policy
 
 
-@given(st.integers(0, 10**6))
+@given(st.integers(0, 10**6) | st.integers(0, 10**40))
 def test_every_whole_number_is_a_sum_of_four_squares_of_whole_numbers(n: int) -> None:
     parts = four_squares(n)
     assert all(type(a) is int for a in parts)

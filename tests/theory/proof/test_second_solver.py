@@ -9,7 +9,10 @@ from theory.ledger import load_claims
 from theory.proof import POLICY, prove
 from theory.proof.certificate import Certificate
 
-SOME = ("jian2025.log-margin", "jian2025.corollary-2-identity", "jian2025.corollary-2-if-scores-apart")
+SOME = (
+    *("jian2025.log-margin", "jian2025.corollary-2-identity", "jian2025.corollary-2-if-scores-apart"),
+    "sun2025.proposition-1-mended",
+)
 
 
 @pytest.mark.slow  # proofs of the ledger, each question asked of two solvers

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import assume, given, settings, strategies as st
 
 from dynamics.errors import InvalidArgument
+from tests.toy_models.searched_region import TrustRegion, backward_kl, forward_kl, pairwise
 from theory.wipf2024 import modes
-from theory.wipf2024.trust_region import TrustRegion, backward_kl, forward_kl, pairwise
 
 UNIFORM = np.full(3, 1 / 3)
 targets = st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(1, 20)).map(

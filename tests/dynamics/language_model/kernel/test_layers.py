@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from dynamics import InvalidArgument
 from dynamics.language_model import sequence_kernel, tiny_model, verify_kernel
-from dynamics.language_model.kernel import sequence_kernel as kernel_module
+from dynamics.language_model.kernel import assembly
 from tests.dynamics.language_model.brute_force import SEQUENCES, relative
 
 VECTOR = torch.tensor([1.0, -2, 3, 0.5, 1])
@@ -18,7 +17,7 @@ def test_linear_maps_that_read_one_tensor_are_contracted_together(monkeypatch: p
     """Queries, keys and values share their input, gate and up share theirs; the parts stay those of each module."""
     model = tiny_model("qwen2", layers=1)
     alone = sequence_kernel(model, SEQUENCES, contraction="ghost")
-    together = kernel_module.contract_together
+    together = assembly.contract_together
     for memory, tokens in (("graph", 1000), ("layerwise", 12)):
         groups: list[set[str]] = []
 
@@ -26,7 +25,7 @@ def test_linear_maps_that_read_one_tensor_are_contracted_together(monkeypatch: p
             groups.append({one.name.rsplit(".", 1)[1] for one in maps})
             return together(maps, *a)
 
-        monkeypatch.setattr(kernel_module, "contract_together", noted)
+        monkeypatch.setattr(assembly, "contract_together", noted)
         got = sequence_kernel(model, SEQUENCES, contraction="ghost", memory=memory, batch_tokens=tokens)
         expected = [{"q_proj", "k_proj", "v_proj"}, {"o_proj"}, {"gate_proj", "up_proj"}, {"down_proj"}]
         assert sorted(map(sorted, groups)) == sorted(map(sorted, expected))
@@ -74,120 +73,3 @@ def test_norms_of_single_heads_are_covered() -> None:
         got = sequence_kernel(model, SEQUENCES, memory=memory, batch_tokens=14)
         assert verify_kernel(model, SEQUENCES, got, VECTOR).error < 1e-13
     assert got.contractions["model.layers.0.self_attn.q_norm"] == "vector"
-
-
-# ---------------------------------------------------------------- modules of no known kind
-
-
-class Gain(nn.Module):
-    """A module with a parameter of its own."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner, self.gain = inner, nn.Parameter(torch.tensor(1.5, dtype=torch.float64))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.gain * self.inner(x)
-
-
-class Rotated(nn.Linear):
-    """A linear map by name that computes something else."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(x.flip(-1))
-
-
-class Peeking(nn.Module):
-    """A module that uses another module's weight behind its back."""
-
-    def __init__(self, inner: nn.Linear) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.inner(x) + 0.1 * nn.functional.linear(x, self.inner.weight)
-
-
-class Detached(nn.Module):
-    """A module on numbers that no gradient goes back through: its own gradient is not zero."""
-
-    def __init__(self, inner: nn.Linear) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.inner(x.detach())
-
-
-class Twice(nn.Module):
-    """A module that calls another one twice."""
-
-    def __init__(self, inner: nn.Linear) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.inner(x) + self.inner(2 * x)
-
-
-def changed(how: Any) -> Any:
-    model = tiny_model("qwen2")
-    attention = model.model.layers[0].self_attn
-    attention.o_proj = how(attention.o_proj)
-    return model
-
-
-def rotated(inner: nn.Linear) -> nn.Module:
-    return Rotated(inner.in_features, inner.out_features, bias=False, dtype=torch.float64)
-
-
-@pytest.mark.parametrize("memory", ["graph", "layerwise"])
-@pytest.mark.parametrize(
-    ("how", "message"),
-    [
-        (Gain, "model.layers.0.self_attn.o_proj.gain of a module Gain"),
-        (rotated, "model.layers.0.self_attn.o_proj.weight of a module Rotated"),
-        (Peeking, "o_proj.inner.weight, used outside of its module"),
-        (Twice, "o_proj.inner used twice"),
-        (Detached, "o_proj.inner on a detached input"),
-    ],
-)
-def test_modules_of_no_known_kind_are_refused_by_name(how: Any, message: str, memory: Any) -> None:
-    model = changed(how)
-    with pytest.raises(InvalidArgument, match=message):
-        sequence_kernel(model, SEQUENCES, memory=memory)
-    assert all("forward" not in m.__dict__ for m in model.modules())
-    # left out by the filter it does no harm, whatever it computes
-    glob = "*mlp*"
-    got = sequence_kernel(model, SEQUENCES, parameters=glob, memory=memory)
-    assert verify_kernel(model, SEQUENCES, got, VECTOR, parameters=glob).error < 1e-13
-
-
-def test_a_weight_that_two_modules_share_is_refused() -> None:
-    model = tiny_model("qwen2")
-    first, second = model.model.layers
-    second.mlp.up_proj.weight = first.mlp.up_proj.weight
-    with pytest.raises(InvalidArgument, match=r"up_proj.weight, shared by model.layers.0.*and model.layers.1"):
-        sequence_kernel(model, SEQUENCES)
-
-
-def test_a_norm_that_is_not_weight_times_normalised_input_is_refused() -> None:
-    """Gemma multiplies by 1 + weight; its class is an RMSNorm by name."""
-
-    class OffsetRMSNorm(type(tiny_model("qwen2").model.norm)):  # type: ignore[misc]
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return super().forward(x) + x
-
-    model = tiny_model("qwen2")
-    norm = OffsetRMSNorm(16).double()
-    model.model.norm = norm
-    with pytest.raises(InvalidArgument, match=r"model.norm.weight of a module OffsetRMSNorm"):
-        sequence_kernel(model, SEQUENCES)
-
-
-def test_somebody_elses_forward_is_refused() -> None:
-    model = tiny_model("qwen2")
-    projection = model.model.layers[0].mlp.up_proj
-    projection.forward = lambda x: nn.functional.linear(3 * x, projection.weight)
-    with pytest.raises(InvalidArgument, match=r"up_proj.weight"):
-        sequence_kernel(model, SEQUENCES)

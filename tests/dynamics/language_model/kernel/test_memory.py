@@ -13,6 +13,7 @@ from dynamics.language_model.kernel import memory as memory_module
 from dynamics.language_model.kernel.layers import TrackedLinear
 from dynamics.language_model.kernel.memory import measure_graph
 from dynamics.language_model.kernel.tracking import track_modules
+from dynamics.language_model.model_head import find_head
 from dynamics.language_model.parameters import requiring
 from tests.dynamics.language_model.brute_force import SEQUENCES, relative
 
@@ -116,7 +117,7 @@ def test_the_beginning_of_a_sequence_tells_what_the_whole_keeps(
     """Attention without a fused kernel keeps tables that grow with the length squared."""
     model = tiny_model(architecture, attn_implementation=attention)
     long = TokenSequence(tuple(t % 23 for t in range(50)), 1)
-    tracked = track_modules(model, glob)
+    tracked = track_modules(model, glob, find_head(model))
     with requiring(model, tracked.selected):
         told = measure_graph(model, long, tracked, CPU)
         monkeypatch.setattr(memory_module, "MEASURED_TOKENS", 49)

@@ -8,7 +8,7 @@ import torch
 from dynamics import InvalidArgument, drives, pairs
 from dynamics.language_model import TokenSequence, sequence_kernel, sequence_log_probs, tiny_model
 from dynamics.language_model.kernel import contractions
-from dynamics.language_model.kernel.sequence_kernel import TIED_CROSS
+from dynamics.language_model.kernel.assembly import TIED_CROSS
 from tests.dynamics.language_model.brute_force import SEQUENCES, kernel, relative, scores, scores_by_name
 
 MODELS = [("qwen2", True), ("qwen2", False), ("llama", True), ("llama", False), ("gpt2", True), ("gpt2", False)]
@@ -70,6 +70,24 @@ def test_every_part_is_that_of_its_own_parameters(known: Any) -> None:
         assert float(expected.abs().max()) > 0
     modules = {n.rsplit(".", 1)[0] for n, _ in model.named_parameters(remove_duplicate=False)}
     assert set(got.by_module) == modules | ({TIED_CROSS} if tied else set())
+
+
+@pytest.mark.parametrize("by", [("layer",), ("kind",), ("layer", "kind"), ("kind", "layer")])
+def test_grouped_parts_are_sums_of_those_of_modules(known: Any, by: Any) -> None:
+    model, _ = known
+    got = sequence_kernel(model, SEQUENCES)
+    groups = got.grouped(*by)
+    assert relative(torch.stack(list(groups.values())).sum(0), got.kernel) < 1e-14
+    assert all(len(key) == len(by) for key in groups)
+    if by == ("layer",):
+        for number in "01":
+            of_layer = [part for name, part in got.by_module.items() if f".{number}." in name]
+            assert relative(groups[(number,)], torch.stack(of_layer).sum(0)) < 1e-14
+    if by == ("kind",):
+        assert len(groups) == len({name.split(".", 3)[-1] for name in got.by_module})
+    for wrong in ((), ("head",), ("layer", "head")):
+        with pytest.raises(InvalidArgument, match="'layer', 'kind' or both"):
+            got.grouped(*wrong)
 
 
 def test_without_the_tied_cross_terms_it_is_wrong() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dynamics import DPO, IPO, SFT, InvalidArgument, PreferenceLoss, SimPO, pairs
 from dynamics.language_model import pair_drives, predict_change, sequence_kernel, tiny_model
-from dynamics.language_model.kernel.sequence_kernel import TIED_CROSS
+from dynamics.language_model.kernel.assembly import TIED_CROSS
 from dynamics.language_model.prediction.drives import dloss_dlog_probs
 from dynamics.losses import get_loss
 from tests.dynamics.language_model.brute_force import SEQUENCES, own_log_probs, reference_logits, scores

@@ -8,7 +8,7 @@ import torch
 
 from dynamics import DPO, IPO, SFT, AdamW, InvalidArgument, PreferenceLoss, SimPO
 from dynamics.language_model import model_step, predict_change, sequence_kernel, sequence_log_probs, tiny_model
-from dynamics.language_model.kernel.sequence_kernel import TIED_CROSS
+from dynamics.language_model.kernel.assembly import TIED_CROSS
 from tests.dynamics.language_model.brute_force import SEQUENCES, scores
 
 REFERENCE = [-15.0, -6.0, -30.0, -14.0, -20.0]

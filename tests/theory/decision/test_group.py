@@ -1,0 +1,161 @@
+"""Batches, preference matrices and sampled groups: exact worlds agree with dynamics, conjectures are decided."""
+
+import random
+from fractions import Fraction as F
+from itertools import pairwise
+
+import pytest
+import torch
+
+from dynamics import DPO, LogLinear, step
+from dynamics.errors import InvalidArgument
+from theory import decide
+from theory.decision.group import Group, batch, expected_force, preference_matrix, sampled_group
+from theory.proof import holds_at, prove
+
+
+def test_a_batch_moves_as_a_step_of_dynamics_on_its_pairs() -> None:
+    p, features = (F(1, 2), F(1, 4), F(1, 8), F(1, 8)), ((F(1), F(0)), (F(2), F(1)), (F(-1), F(3)), (F(0), F(1)))
+    mean = [sum(q * row[k] for q, row in zip(p, features, strict=True)) for k in range(2)]
+    scores = [[a - m for a, m in zip(row, mean, strict=True)] for row in features]
+    group = Group(p, scores, (F(1), F(-1), F(2), F(-2)), pairs=((0, 1), (2, 3)))
+    policy = LogLinear([[float(a) for a in row] for row in features], [float(q) for q in p])
+    account = step(policy, [0.0, 0.0], [0, 2], [1, 3], weight=[1.0, 2.0], loss=DPO(beta=1.0), learning_rate=1.0)
+    scale = 0.5 / 3  # urgency at the reference over the sum of the weights
+    assert [scale * float(group.change(y)) for y in range(4)] == pytest.approx(account.predicted.tolist(), rel=1e-9)
+    assert group[1].D_w == group.change(2)
+    assert group[0].A_w == group.kernel(0, 0) - group.kernel(0, 1) + 2 * (group.kernel(0, 2) - group.kernel(0, 3))
+
+
+def test_all_of_a_batch_is_shown() -> None:
+    text = str(batch(2).draw(random.Random(0)))
+    for part in ("w of pair 0", "l of pair 0", "w of pair 1", "l of pair 1", "weight = (", "g_2 . g_3 = ", "2 prompts"):
+        assert part in text
+    html = batch(2).draw(random.Random(0))._repr_html_()
+    assert "l of pair 1" in html
+
+
+def test_the_scores_of_all_responses_balance() -> None:
+    for family in (preference_matrix(3), preference_matrix(4, tabular=True), sampled_group(3)):
+        for seed in range(5):
+            b = family.draw(random.Random(seed))
+            assert sum(b.p) == 1
+            assert all(sum(b.p[y] * b.kernel(y, z) for y in range(len(b))) == 0 for z in range(len(b)))
+            assert sum(b.change(y) for y in range(len(b))) == 0
+
+
+def test_the_expected_advantage_has_its_closed_form() -> None:
+    """For groups of G the expectation is (1 - 1/G) p_y (r_y - mean reward); enumeration must find it."""
+    source = random.Random(2)
+    for members in (2, 3):
+        weights = [F(source.randint(1, 9)) for _ in range(3)]
+        p = [a / sum(weights) for a in weights]
+        reward = [F(source.randint(-5, 5)) for _ in p]
+        mean = sum(q * r for q, r in zip(p, reward, strict=True))
+        closed = [(1 - F(1, members)) * q * (r - mean) for q, r in zip(p, reward, strict=True)]
+        assert expected_force(p, reward, members) == closed
+
+
+def test_a_sampled_group_estimates_the_gradient_of_the_mean_reward() -> None:
+    """An independent reference: automatic differentiation of the mean reward of a softmax."""
+    p, reward = [F(1, 2), F(3, 10), F(1, 5)], [F(1), F(0), F(-2)]
+    logits = torch.tensor([float(q) for q in p], dtype=torch.float64).log().requires_grad_()
+    (torch.softmax(logits, 0) @ torch.tensor([float(r) for r in reward], dtype=torch.float64)).backward()
+    scores = [[int(i == j) - p[j] for j in range(3)] for i in range(3)]
+    force = expected_force(p, reward, 2)
+    direction = [sum(c * row[k] for c, row in zip(force, scores, strict=True)) for k in range(3)]
+    assert [2 * float(a) for a in direction] == pytest.approx(logits.grad.tolist(), rel=1e-12)
+
+
+CONJECTURES = [
+    ("a pair rises against its rejected response in every batch", lambda b: b[0].A_w >= b[0].A_l, batch(2), "refuted"),
+    ("a tabular policy keeps prompts apart", lambda b: b[0].A_w >= b[0].A_l, batch(2, tabular=True), "proved"),
+    (
+        "the weighted margins of a batch rise together",
+        lambda b: b.weight[0] * (b[0].A_w - b[0].A_l) + b.weight[1] * (b[1].A_w - b[1].A_l) >= 0,
+        batch(2),
+        "proved",
+    ),
+    (
+        "the unweighted margins of a batch rise together",
+        lambda b: (b[0].A_w - b[0].A_l) + (b[1].A_w - b[1].A_l) >= 0,
+        batch(2),
+        "refuted",
+    ),
+    (
+        "another pair of the same prompt can turn a chosen response of a table",
+        lambda b: b[0].A_w > 0,
+        batch(2, tabular=True, one_prompt=True),
+        "refuted",
+    ),
+    (
+        "the margin of a pair of a table rises whatever other pairs there are",
+        lambda b: b[0].A_w >= b[0].A_l,
+        batch(2, tabular=True, one_prompt=True),
+        "proved",
+    ),
+    ("what is won is lost", lambda b: sum(b.c) == 0, preference_matrix(3), "proved"),
+    (
+        "the most useful of two responses has the larger force",
+        lambda b: not (b.utility[0] > b.utility[1]) or b.c[0] >= b.c[1],
+        preference_matrix(3, tabular=True),
+        "refuted",
+    ),
+    (
+        "with two responses the more useful one rises",
+        lambda b: not b.utility[0] > b.utility[1] or b.drive(0) >= 0,
+        preference_matrix(2),
+        "proved",
+    ),
+    (
+        "the mean reward does not fall to first order",
+        lambda b: sum(b.change(y) * b.reward[y] for y in range(3)) >= 0,
+        sampled_group(3),
+        "proved",
+    ),
+    (
+        "the best rewarded response rises",
+        lambda b: b.drive(0) >= 0 or b.reward[0] < max(b.reward),
+        sampled_group(3),
+        "refuted",
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "conjecture", "over", "verdict"), CONJECTURES, ids=[c[0] for c in CONJECTURES])
+def test_conjectures_about_groups(words: str, conjecture, over, verdict: str) -> None:
+    decision = decide(conjecture, over, worlds=20)
+    assert decision.verdict == verdict, (words, decision)
+    if verdict == "refuted":
+        assert holds_at(conjecture, decision.case) is False
+        assert decision.sides, words
+
+
+def test_both_sides_are_named() -> None:
+    decision = decide(lambda b: b[0].A_w >= b[1].A_l + b.weight[0] - b.drive(3), batch(2), worlds=3)
+    assert decision.sides[0].formula == "b[0].A_w >= b[1].A_l + weight[0] - drive(3)"
+
+
+def test_symbols_cannot_be_told_from_fractions() -> None:
+    with pytest.raises(TypeError):
+        prove(lambda b: "p" not in vars(b), batch(2))
+
+
+def test_bad_sizes_are_refused() -> None:
+    for call, name in (
+        (lambda: batch(0), "pairs"),
+        (lambda: batch(99), "pairs"),
+        (lambda: preference_matrix(1), "responses"),
+        (lambda: sampled_group(3, 1), "members"),
+        (lambda: sampled_group(99), "responses"),
+    ):
+        with pytest.raises(InvalidArgument, match=rf"^{name}"):
+            call()
+
+
+def test_the_names_of_families_tell_them_apart() -> None:
+    """Random cases are kept by the name of their family."""
+    families = [batch(2), batch(3), batch(2, one_prompt=True), batch(2, tabular=True), preference_matrix(3)]
+    families += [preference_matrix(3, tabular=True), sampled_group(3), sampled_group(3, 3), sampled_group(2)]
+    names = sorted(family.name for family in families)
+    assert all(a != b for a, b in pairwise(names))

@@ -1,0 +1,125 @@
+"""Weights of a loss in exact numbers are those of dynamics, and a weighted step is the step of that loss."""
+
+import random
+from fractions import Fraction as F
+
+import pytest
+import torch
+
+from dynamics import get_loss, step
+from dynamics.errors import InvalidArgument
+from dynamics.losses import CPO, DPO, DPOP, DPOShift, pair_log_probs
+from theory import TABULAR, decide
+from theory.decision.weighted import LOSSES, WeightedWorld, with_loss, with_weights
+from theory.proof import TABULAR as EVERY_TABULAR, TWO_RESPONSES, NoSuchResponse, holds_at, prove
+from theory.worlds import World
+
+LADDER = World.log_linear([[0], [1], [2]], at=[3])
+
+
+def dynamics_loss(name: str, extra: F):
+    special = {
+        "dpop": lambda: DPOP(penalty=float(extra)),
+        "dpo_shift": lambda: DPOShift(shift=float(extra)),
+        "cpo": lambda: CPO(sft_weight=float(extra)),
+    }
+    return special.get(name, lambda: get_loss(name))()
+
+
+def cases(name: str, count: int = 25, seed: int = 1) -> list[WeightedWorld]:
+    source, family = random.Random(seed), with_loss(name)
+    return [family.draw(source) for _ in range(count)]
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "cpo"])
+def test_the_ratio_of_the_weights_is_that_of_dynamics(name: str) -> None:
+    compared = 0
+    for w in cases(name):
+        lengths = (float(w.n_w), float(w.n_l)) if name == "simpo" else (1, 1)
+        extra = w.extra if name in ("dpop", "dpo_shift") else F(1)
+        if name == "dpo_shift" and extra > 1:
+            continue
+        logs = [torch.tensor(float(q), dtype=torch.float64).log() for q in (w.p_w, w.p_l, w.ref_w, w.ref_l)]
+        weights = dynamics_loss(name, extra).pair_weights(pair_log_probs(*logs, *lengths))
+        if float(weights.rejected_weight) <= 1e-9:  # the loss pushes no more, or the other way
+            continue
+        assert float(weights.chosen_weight / weights.rejected_weight) == pytest.approx(float(w.d_w / w.d_l), rel=1e-6)
+        compared += 1
+    assert compared >= 3
+
+
+def test_a_term_of_maximum_likelihood_is_added_to_the_chosen_weight() -> None:
+    for w in cases("cpo", count=5):
+        logs = [torch.tensor(float(q), dtype=torch.float64).log() for q in (w.p_w, w.p_l)]
+        weights = dynamics_loss("cpo", w.extra).pair_weights(pair_log_probs(*logs))
+        assert float(weights.chosen_weight - weights.rejected_weight) == pytest.approx(float(w.d_w - w.d_l))
+
+
+def test_the_urgency_of_dpo_is_exact() -> None:
+    for w in (with_loss("dpo", beta=2).draw(random.Random(seed)) for seed in range(20)):
+        logs = [torch.tensor(float(q), dtype=torch.float64).log() for q in (w.p_w, w.p_l, w.ref_w, w.ref_l)]
+        weights = DPO(beta=2.0).pair_weights(pair_log_probs(*logs))
+        assert float(w.d_w) == pytest.approx(float(weights.chosen_weight), rel=1e-9)
+        assert float(w.d_l) == pytest.approx(float(weights.rejected_weight), rel=1e-9)
+
+
+def test_a_weighted_change_is_the_first_order_change_of_a_step() -> None:
+    loss = DPOP(beta=0.5, penalty=3.0)
+    reference = torch.tensor([0.4, 0.2, 0.4], dtype=torch.float64).log()
+    account = step(LADDER.policy(), [0.0], 0, 1, loss=loss, learning_rate=1.0, reference=reference)
+    logs = [torch.tensor(float(q), dtype=torch.float64).log() for q in LADDER.p[:2]]
+    weights = loss.pair_weights(pair_log_probs(*logs, *reference[:2]))
+    w = WeightedWorld(LADDER, F(float(weights.chosen_weight)), F(float(weights.rejected_weight)))
+    assert [float(w.change(y)) for y in range(3)] == pytest.approx(account.predicted.tolist(), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("conjecture", "over", "verdict"),
+    [
+        (lambda w: w.A_w >= w.A_l, with_weights(), "refuted"),
+        (lambda w: w.d_w * w.A_w >= w.d_l * w.A_l, with_weights(), "proved"),
+        (lambda w: w.A_w >= w.A_l, with_weights(EVERY_TABULAR), "proved"),
+        (lambda w: w.A_w >= w.A_l, with_weights(TWO_RESPONSES), "proved"),
+        (lambda w: w.A_w >= 0, with_loss("dpop"), "refuted"),
+        (lambda w: w.A_w >= 0 or w.extra <= 0, with_loss("dpop", EVERY_TABULAR), "proved"),
+        (lambda w: w.A_w >= w.A_l, with_loss("simpo"), "refuted"),
+        (lambda w: w.A_w >= w.A_l or w.n_w != w.n_l, with_loss("simpo"), "proved"),
+        (lambda w: w.A_w >= w.A_l or w.r_w != w.r_l, with_loss("f_dpo"), "proved"),
+        (lambda w: w.A_w >= w.A_l, with_loss("f_dpo_forward_kl"), "refuted"),
+        (lambda w: (w.u < F(1, 2)) == (w.r_w > w.r_l), with_loss("dpo", beta=1), "proved"),
+        (lambda w: w.u < F(1, 2), with_loss("dpo", beta=1), "refuted"),
+        (lambda w: w.ref_w + w.ref_l <= 1, with_loss("dpo"), "proved"),
+        (lambda w: w.ref_w + w.ref_l < 1, with_loss("dpo"), "refuted"),
+        (lambda w: w.dd == w.A_w - w.A_l, with_weights(), "refuted"),
+    ],
+)
+def test_conjectures_about_weights(conjecture, over, verdict: str) -> None:
+    decision = decide(conjecture, over, worlds=30)
+    assert decision.verdict == verdict, decision
+    if verdict == "refuted":
+        assert holds_at(conjecture, decision.case) is False
+        assert "d_w = " in str(decision)
+
+
+def test_the_table_shows_the_weighted_drives() -> None:
+    w = WeightedWorld(LADDER, F(1), F(2))
+    for part in ("d_w = 1, d_l = 2", str(w.A_w), str(w.D_l)):
+        assert part in str(w)
+    assert "<table>" in w._repr_html_()
+
+
+def test_symbols_have_no_more_and_no_less_than_exact_worlds() -> None:
+    with pytest.raises(TypeError):
+        prove(lambda w: "d_w" not in vars(w), with_weights())
+    with pytest.raises(NoSuchResponse):
+        _ = with_weights(TWO_RESPONSES).draw(random.Random(0)).y
+    with pytest.raises(InvalidArgument, match="has no beta"):
+        decide(lambda w: w.beta > 0, with_weights(), worlds=3)
+    with pytest.raises(InvalidArgument, match=r"^loss"):
+        with_loss("nonsense")
+    with pytest.raises(InvalidArgument, match=r"^beta"):
+        with_loss("simpo", beta=1)
+
+
+def test_a_kind_by_its_word_is_no_family_of_weights() -> None:
+    assert decide(lambda w: w.A_w > 0, TABULAR, worlds=3).verdict == "proved"

@@ -1,0 +1,75 @@
+"""``python -m theory decide "drive(w) >= 0"``: a conjecture in one line, decided."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+class Kind(StrEnum):
+    """What a conjecture is about."""
+
+    EVERY = "every"
+    TABULAR = "tabular"
+    LOG_LINEAR = "log-linear"
+    TWO = "two-responses"
+
+
+@app.command()
+def main(
+    conjecture: Annotated[str, typer.Argument(help="Such as 'drive(w) >= 0', 'D_w >= D_l' or 'A_y**2 <= yy * dd'.")],
+    given: Annotated[str | None, typer.Option(help="A premise, written in the same way.")] = None,
+    exists: Annotated[bool, typer.Option("--exists", help="Ask whether there is a world in which it is true.")] = False,
+    over: Annotated[Kind, typer.Option(help="The policies that it is about.")] = Kind.EVERY,
+    responses: Annotated[int, typer.Option(min=2, help="Largest number of responses of random worlds.")] = 8,
+    worlds: Annotated[int, typer.Option(min=1, help="Random worlds of each kind.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random worlds.")] = 0,
+    certificate: Annotated[
+        Path | None, typer.Option(help="Write the questions that a proof rests on into this folder.")
+    ] = None,
+) -> None:
+    """Prove a conjecture, refute it by a small exact world, or say what was tried.
+
+    w is the chosen response, l the rejected one, y any other. Names: p_w, p_l, p_y (probabilities), ww, wl, ... (inner
+    products of scores), A_w, ... (drives), D_w, ... (first-order changes), dd = |g_w - g_l|^2.
+
+    The exit code is 0 if it is proved, 1 if not, 2 if it cannot be read.
+    """
+    from dynamics.errors import InvalidArgument  # noqa: PLC0415 - not needed for --help
+    from theory.decision.decide import decide  # noqa: PLC0415
+    from theory.decision.recipes import Bounds  # noqa: PLC0415
+    from theory.decision.written import Written  # noqa: PLC0415
+    from theory.proof.families import TWO_RESPONSES  # noqa: PLC0415
+    from theory.worlds import LOG_LINEAR, TABULAR  # noqa: PLC0415
+
+    console = Console(highlight=False)
+    kinds = {Kind.EVERY: None, Kind.TABULAR: TABULAR, Kind.LOG_LINEAR: LOG_LINEAR, Kind.TWO: TWO_RESPONSES}
+    try:
+        decision = decide(
+            Written(conjecture),
+            kinds[over],
+            given=None if given is None else Written(given, "given"),
+            exists=exists,
+            within=Bounds(responses=responses),
+            worlds=worlds,
+            seed=seed,
+        )
+        console.print(str(decision), markup=False, soft_wrap=True)
+        if certificate is not None:
+            paths = decision.write_certificate(certificate)
+            console.print(f"{len(paths)} questions written to {certificate}", markup=False, soft_wrap=True)
+    except InvalidArgument as problem:
+        console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)
+        raise typer.Exit(2) from None
+    except OSError as problem:
+        console.print(f"[red]error[/red] cannot write: {escape(str(problem))}", soft_wrap=True)
+        raise typer.Exit(2) from None
+    if decision.verdict != "proved":
+        raise typer.Exit(1)

@@ -1,0 +1,275 @@
+"""Decide a conjecture: ask the prover, and look for a small exact world in which it is false."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from dynamics.errors import InvalidArgument, check_count, check_kind
+from theory.decision.asked import asked
+from theory.decision.recipes import KINDS, Bounds, Recipe, draw, shrink, small_recipes, within_bounds
+from theory.decision.result import PROVED, REFUTED, UNDECIDED, VACUOUS, Decision
+from theory.decision.sides import sides_of
+from theory.proof.balls import Undecided
+from theory.proof.checks import show
+from theory.proof.families import LOG_LINEAR as STEPPED, POLICY, TABULAR as EVERY_TABULAR, TWO_RESPONSES
+from theory.proof.family import Family
+from theory.proof.negation import Negation
+from theory.proof.searched import holds_at
+from theory.proof.settings import Rejected
+from theory.proof.symbols import Impure, NotAStatement, OnlyExact
+from theory.worlds import BASE_MEASURE, LOG_LINEAR, TABULAR, World, log_linear as draw_log_linear
+
+WITHOUT_BASE = Family(
+    "every log-linear policy without a base measure",
+    POLICY.assumes + "; proved for every policy, of which these are some",
+    tuple(replace(case, rebuild=None, exact=False) for case in POLICY.cases),
+    draw_log_linear,
+)
+BY_KIND = {TABULAR: EVERY_TABULAR, LOG_LINEAR: WITHOUT_BASE, BASE_MEASURE: POLICY}
+SEARCHED = (
+    (POLICY, KINDS),
+    (STEPPED, KINDS),
+    (EVERY_TABULAR, (TABULAR,)),
+    (TWO_RESPONSES, KINDS),
+    (WITHOUT_BASE, (LOG_LINEAR,)),
+)
+"""The kinds of exact worlds that are searched for each family; other families draw their own cases."""
+
+
+@dataclass
+class _Search:
+    """A search that is going on: what it looks for, and what it has looked at."""
+
+    statement: Callable[[Any], bool]
+    premise: Callable[[Any], bool] | None
+    tried: int = 0
+    drawn: int = 0
+
+    def is_false(self, case: Any) -> bool:
+        """Return whether the statement is false in a case."""
+        self.drawn += 1
+        try:
+            holds = holds_at(self.statement, case, self.premise)
+        except Undecided:  # intervals are too wide to tell
+            holds = None
+        self.tried += holds is not None
+        return holds is False
+
+    def first(self, recipes: Iterator[Recipe]) -> World | None:
+        """Return the first world in which it is false, made as small as can be."""
+        for recipe in recipes:
+            if self.is_false(recipe.world):
+                return shrink(recipe, lambda other: self.is_false(other.world)).world
+        return None
+
+
+def decide(
+    conjecture: Callable[[Any], bool],
+    over: Family | str | None = None,
+    *,
+    given: Callable[[Any], bool] | None = None,
+    exists: bool = False,
+    within: Bounds | None = None,
+    worlds: int = 200,
+    seed: int = 0,
+) -> Decision:
+    """Prove a conjecture, refute it by a small exact world, or say what was tried.
+
+    Args:
+        conjecture: a predicate of a world, in its short names (``w.A_w >= 0``) or the long ones
+            (``w.drive(w.chosen) >= 0``). It returns True or False.
+        over: what it is about: a kind of policies (``TABULAR``, ``LOG_LINEAR``, ``BASE_MEASURE`` of ``theory``), or a
+            family of ``theory.proof`` or ``theory.decision.families``. Without it: every policy, or every log-linear
+            one if the conjecture takes an exact step, ``w.after(...)``.
+        given: a premise. Only worlds that meet it count; the result says how many did.
+        exists: whether the conjecture says "there is a world in which ...". Then it is *proved* by a witness, and
+            *refuted* by a proof that there is none.
+        within: the bounds within which random worlds are drawn; ``Bounds()`` if not given.
+        worlds: random worlds of each kind.
+        seed: of the random worlds.
+
+    Returns:
+        A decision: *proved*, *refuted*, *vacuous* (no world meets the premise) or *undecided*.
+
+    Raises:
+        InvalidArgument: the conjecture or the premise is no statement: it returns None, a tuple or a number, computes
+            with floats, or answers differently when it is asked twice; ``over`` is no kind of worlds.
+
+    Example:
+        >>> print(decide(lambda w: w.A_w >= w.A_l).verdict)
+        proved
+        >>> print(decide(lambda w: w.D_w >= w.D_l).sides[0])
+        not D_w >= D_l: 21/169 < 24/169
+        >>> decide(lambda w: w.A_w < 0 < w.A_l).verdict, decide(lambda w: w.A_w < 0 < w.A_y, exists=True).verdict
+        ('refuted', 'proved')
+    """
+    said = asked("conjecture", conjecture)
+    premise = None if given is None else asked("given", given)
+    families = _families(over)
+    check_kind("exists", exists, bool, "True or False")
+    if within is not None:
+        check_kind("within", within, Bounds, "Bounds, or None")
+    check_count("worlds", worlds)
+    check_count("seed", seed, minimum=0)
+    bounds = within or Bounds()
+    statement = Negation(conjecture) if exists else conjecture
+    result = Decision(UNDECIDED, families[0].name, exists=exists, premise=given is not None, text=_text(conjecture))
+    try:
+        family, proof = _asked_prover(statement, given, families)
+    except (NotAStatement, Impure) as problem:
+        _complain(premise, said)  # says which of the two it is
+        raise InvalidArgument("conjecture", str(problem)) from None
+    search = _Search(Negation(said) if exists else said, premise)
+    found, where = _searched(search, family, bounds, worlds, seed)
+    result = replace(result, over=family.name, tried=search.tried, drawn=search.drawn, where=where)
+    if isinstance(proof, str):
+        result = replace(result, reason=f"the prover cannot read it: {proof}")
+    else:
+        result = replace(result, assumes=proof.assumes, cases=proof.cases, reason=_why(proof, family))
+        if proof.verdict in (PROVED, VACUOUS):
+            return _agreed(result, proof.verdict, found, search, (statement, family, given))
+        if proof.verdict == REFUTED and (found is None or not _has_small_worlds(family)):
+            made = _constructed(result, conjecture, statement, family, given)
+            if found is None or made.case is not None:
+                return made
+    return result if found is None else _shown(result, conjecture, found)
+
+
+def _families(over: Family | str | None) -> tuple[Family, ...]:
+    """Return the family, or those that are tried in turn."""
+    if over is None:
+        return POLICY, STEPPED
+    if isinstance(over, Family):
+        return (over,)
+    if isinstance(over, str) and over in BY_KIND:
+        return (BY_KIND[over],)
+    raise InvalidArgument("over", over, f"one of {KINDS}, a Family of theory.proof, or None for every policy")
+
+
+def _searched(search: _Search, family: Family, bounds: Bounds, worlds: int, seed: int) -> tuple[Any, str]:
+    """Return an exact case in which it is false, or None; and in words what was searched."""
+    kinds = next((kinds for known, kinds in SEARCHED if known is family), None)
+    if kinds is None:
+        for case in _cases(family, worlds, seed):
+            if search.is_false(case):
+                return case, f"drawn at random from {family.name}"
+        return None, f"drawn at random from {family.name}"
+    if family is TWO_RESPONSES:
+        bounds = replace(bounds, responses=2)
+    small = (r for r in small_recipes() if r.kind in kinds and within_bounds(r, bounds))
+    found = search.first(small)
+    for kind in kinds:
+        found = found or search.first(iter(_drawn(kind, bounds, worlds, seed)))
+    return found, f"{', '.join(kinds)}; {bounds}"
+
+
+def _has_small_worlds(family: Family) -> bool:
+    return any(known is family for known, _ in SEARCHED)
+
+
+@lru_cache(maxsize=32)
+def _drawn(kind: str, bounds: Bounds, count: int, seed: int) -> tuple[Recipe, ...]:
+    source = random.Random(f"{kind}/{seed}")
+    return tuple(draw(source, kind, bounds) for _ in range(count))
+
+
+@lru_cache(maxsize=32)
+def _cases(family: Family, count: int, seed: int) -> tuple[Any, ...]:
+    source = random.Random(f"{family.name}/{seed}")
+    found = []
+    with suppress(Rejected):  # no fractions meet the assumptions
+        for _ in range(count):
+            found.append(family.draw(source))
+    return tuple(found)
+
+
+def _asked_prover(
+    statement: Callable[..., Any], given: Callable[..., Any] | None, families: tuple[Family, ...]
+) -> tuple[Family, Any]:
+    """Return the first family in whose symbols the statement can be read, and the proof; or why it is in none.
+
+    The prover comes before any search: it notices a predicate that remembers its earlier calls only if there were none.
+    """
+    from theory.proof.smt import prove  # noqa: PLC0415 - a solver
+
+    why = ""
+    for family in families:
+        try:
+            return family, prove(statement, family, given=given, witness=False)
+        except OnlyExact as problem:
+            why = why or str(problem)
+        except NotAStatement:
+            raise
+        except (TypeError, AttributeError) as problem:  # in exact worlds too, if it is the conjecture's own mistake
+            why = why or f"{type(problem).__name__}: {problem}"
+    return families[0], why
+
+
+def _complain(*predicates: Callable[[Any], bool] | None) -> None:
+    """Run predicates in an exact world, where one that is no statement raises an error that names it."""
+    for predicate in filter(None, predicates):
+        try:
+            predicate(small_recipes()[-1].world)
+        except InvalidArgument:
+            raise
+        except Exception:  # whatever else is wrong with it, the caller has an error to raise
+            continue
+
+
+def _agreed(result: Decision, verdict: str, found: Any, search: _Search, again: tuple[Any, ...]) -> Decision:
+    """Return a proof, after exact worlds have not contradicted it.
+
+    Raises:
+        AssertionError: they have: the prover is wrong, or the conjecture answers differently when it is asked again.
+    """
+    if found is not None or (verdict == VACUOUS and search.tried):
+        where = "" if found is None else f":\n{show(found)}"
+        raise AssertionError(f"the prover says {verdict}, and an exact world says otherwise; please report it{where}")
+    if verdict == VACUOUS:
+        return replace(result, verdict=VACUOUS, by="smt")
+    return replace(result, verdict=REFUTED if result.exists else PROVED, by="smt", again=again)
+
+
+def _constructed(
+    result: Decision,
+    conjecture: Callable[..., Any],
+    statement: Callable[..., Any],
+    family: Family,
+    given: Callable[..., Any] | None,
+) -> Decision:
+    """Return a refutation by a world that the solver makes, where a search has found none."""
+    from theory.proof.smt import prove  # noqa: PLC0415
+
+    proof = prove(statement, family, given=given)
+    if proof.counterexample is not None:
+        return _shown(result, conjecture, proof.counterexample)
+    if proof.verdict != REFUTED:
+        return replace(result, reason=_why(proof, family))
+    verdict = PROVED if result.exists else REFUTED
+    return replace(result, verdict=verdict, by="smt", algebraic=proof.algebraic, reason=proof.reason)
+
+
+def _why(proof: Any, family: Family) -> str:
+    if family is WITHOUT_BASE and "bounds" in proof.reason:
+        return "there is a counterexample with a base measure, and none was found without one"
+    return str(proof.reason)
+
+
+def _shown(result: Decision, conjecture: Callable[..., Any], case: Any) -> Decision:
+    """Return a refutation by a case, or for "there is" a proof by it, with both sides of what is compared."""
+    verdict = PROVED if result.exists else REFUTED
+    return replace(result, verdict=verdict, by="exact evaluation", case=case, sides=sides_of(conjecture, case))
+
+
+def _text(conjecture: Callable[..., Any]) -> str:
+    """Return a name for a conjecture: the key of a claim, the first line of its docstring, or its own name."""
+    if isinstance(key := getattr(conjecture, "key", None), str):
+        return key
+    words = (getattr(conjecture, "__doc__", None) or "").strip().split("\n")[0].rstrip(".")
+    name = getattr(conjecture, "__name__", "")
+    return words or ("" if name == "<lambda>" else name.replace("_", " "))

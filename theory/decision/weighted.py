@@ -1,0 +1,239 @@
+"""Worlds in which a step pushes the two responses of a pair with weights of their own, as most losses but DPO do.
+
+A loss L moves the parameters along d_w g_w - d_l g_l, with d_w = -dL/dlog pi_w and d_l = dL/dlog pi_l. The same class
+serves exact worlds and worlds in symbols: drive and change are those of the weighted step,
+A_y = d_w <g_y, g_w> - d_l <g_y, g_l>, in units of the learning rate. What does not depend on the loss (p, kernel, dd)
+is the same as without weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
+
+from dynamics.errors import InvalidArgument
+from theory.names import ShortNames
+from theory.proof.families import POLICY
+from theory.proof.family import Family
+from theory.proof.settings import Named, Numbers, beside, mapped
+from theory.proof.worlds import TWO, SymbolicWorld
+
+SHOWN = ("d_w", "d_l", "ref_w", "ref_l", "beta", "u", "n_w", "n_l", "extra")
+
+
+class WeightedWorld(ShortNames):
+    """A world with one pair, whose responses are pushed with the weights d_w and d_l.
+
+    Args:
+        world: exact or in symbols.
+        d_w: weight of the chosen response.
+        d_l: weight of the rejected one.
+        numbers: further numbers of the loss, under the names of ``SHOWN``: the reference ``ref_w`` and ``ref_l``,
+            ``beta``, ``u`` (beta times the urgency), the lengths ``n_w`` and ``n_l``, ``extra`` (lambda of DPOP, the
+            weight of an NLL).
+
+    Example:
+        >>> from theory.worlds import World
+        >>> ladder = World.log_linear([[0], [1], [2]], at=[3])
+        >>> w = WeightedWorld(ladder, Fraction(1), Fraction(2))
+        >>> w.A_w == w.d_w * w.ww - w.d_l * w.wl, w.A_w - w.A_l == w.dd
+        (True, False)
+    """
+
+    __slots__ = ("_numbers", "_world", "d_l", "d_w")
+
+    def __init__(self, world: Any, d_w: Any, d_l: Any, numbers: SimpleNamespace | None = None) -> None:
+        self._world, self.d_w, self.d_l, self._numbers = world, d_w, d_l, numbers or SimpleNamespace()
+
+    @property
+    def p(self) -> Any:
+        """Return the probabilities."""
+        return self._world.p
+
+    @property
+    def chosen(self) -> Any:
+        """Return the chosen response."""
+        return self._world.chosen
+
+    @property
+    def rejected(self) -> Any:
+        """Return the rejected response."""
+        return self._world.rejected
+
+    @property
+    def y(self) -> Any:
+        """Return another response."""
+        return self._world.y
+
+    def kernel(self, y: Any, z: Any) -> Any:
+        """Return <g_y, g_z>."""
+        return self._world.kernel(y, z)
+
+    def squared_norm(self, y: Any) -> Any:
+        """Return |g_y|^2."""
+        return self._world.kernel(y, y)
+
+    def drive(self, y: Any) -> Any:
+        """Return A_y = d_w <g_y, g_w> - d_l <g_y, g_l>."""
+        return self.d_w * self.kernel(y, self.chosen) - self.d_l * self.kernel(y, self.rejected)
+
+    def log_change(self, y: Any) -> Any:
+        """Return the drive."""
+        return self.drive(y)
+
+    def change(self, y: Any) -> Any:
+        """Return p_y A_y."""
+        return self.p[y] * self.drive(y)
+
+    @property
+    def dd(self) -> Any:
+        """Return |g_w - g_l|^2, which is A_w - A_l only where both weights are 1."""
+        return self.ww - 2 * self.wl + self.ll
+
+    @property
+    def r_w(self) -> Any:
+        """Return p_w / ref_w."""
+        return self.p_w / self.ref_w
+
+    @property
+    def r_l(self) -> Any:
+        """Return p_l / ref_l."""
+        return self.p_l / self.ref_l
+
+    @property
+    def caption(self) -> str:
+        """Return the weights and the other numbers of the loss in words, for a table."""
+        numbers = {"d_w": self.d_w, "d_l": self.d_l} | vars(self._numbers)
+        shown = ", ".join(f"{name} = {value}" for name, value in numbers.items())
+        return f"{self._world.kind}, {len(self.p)} responses, {shown}, learning rate = 1"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in SHOWN:
+            try:
+                return getattr(self._numbers, name)
+            except AttributeError:
+                raise InvalidArgument(
+                    "conjecture", f"this loss has no {name}; it has {', '.join(vars(self._numbers))}"
+                ) from None
+        return getattr(self._world, name)
+
+    def __str__(self) -> str:
+        """Return the world as a table, with the drives and changes of the weighted step."""
+        from theory.decision.typeset import world_text  # noqa: PLC0415
+
+        return world_text(self)
+
+    def _repr_html_(self) -> str:
+        from theory.decision.typeset import world_html  # noqa: PLC0415
+
+        return world_html(self)
+
+
+def with_weights(family: Family = POLICY) -> Family:
+    """Return the worlds of a family with any two positive weights d_w and d_l: a step of any loss that has them.
+
+    Example:
+        >>> from theory import decide
+        >>> decide(lambda w: w.A_w >= w.A_l, with_weights()).verdict
+        'refuted'
+        >>> decide(lambda w: w.d_w * w.A_w >= w.d_l * w.A_l, with_weights()).verdict
+        'proved'
+    """
+
+    @beside(family, "d_w, d_l > 0")
+    def weights(numbers: Numbers) -> Named:
+        """Any two positive weights."""
+        return Named(d_w=numbers.positive("d_w"), d_l=numbers.positive("d_l"))
+
+    return mapped(weights, lambda pair: WeightedWorld(pair[0], pair[1].d_w, pair[1].d_l))
+
+
+def with_loss(loss: str, family: Family = POLICY, *, beta: int | None = None) -> Family:
+    """Return the worlds of a family with the weights of a loss, at any reference policy.
+
+    Weights are given up to a common factor u > 0, beta times the urgency, since no sign depends on it; for ``"dpo"``
+    with a whole ``beta`` it is exact: u = beta / (1 + (r_w / r_l)^beta), with r = p / ref.
+
+    Args:
+        loss: one of ``LOSSES``, which are names of ``dynamics.losses``.
+        family: the policies.
+        beta: for ``"dpo"`` only: a whole number, or None for any urgency.
+
+    Raises:
+        InvalidArgument: another loss.
+
+    Example:
+        >>> from theory import decide
+        >>> rises = lambda w: w.A_w >= w.A_l
+        >>> decide(rises, with_loss("dpo")).verdict, decide(rises, with_loss("simpo")).verdict
+        ('proved', 'refuted')
+    """
+    if loss not in LOSSES:
+        raise InvalidArgument("loss", loss, f"one of {', '.join(LOSSES)}")
+    if beta is not None and (loss != "dpo" or type(beta) is not int or not 0 < beta <= LARGEST_BETA):
+        raise InvalidArgument("beta", beta, f"a whole number up to {LARGEST_BETA} with the loss 'dpo', or None")
+    needs, weights, words = LOSSES[loss]
+
+    @beside(family, f"ref_w, ref_l > 0 of a policy, u > 0; {words}")
+    def numbers_of(numbers: Numbers) -> Named:
+        share, mass = numbers.between("ref_share", 0, 1), numbers.between("ref_mass", 0, 1)
+        found = Named(share=share, mass=mass)
+        if beta is None:
+            found.u = numbers.positive("u")
+        for name in needs:
+            at_least_one = name in ("n_w", "n_l")
+            vars(found)[name] = numbers.natural(name, 1) if at_least_one else numbers.positive(name)
+        return found
+
+    def make(pair: Any) -> WeightedWorld:
+        world, found = pair
+        mass = 1 if _only_pair(world) else found.mass  # with two responses the reference has no other either
+        loss_numbers = SimpleNamespace(ref_w=found.share * mass, ref_l=(1 - found.share) * mass)
+        if beta is None:
+            loss_numbers.u = found.u
+        else:
+            ratio = (world.p_w / loss_numbers.ref_w) / (world.p_l / loss_numbers.ref_l)
+            loss_numbers.u, loss_numbers.beta = beta / (1 + ratio**beta), Fraction(beta)
+        for name in needs:
+            vars(loss_numbers)[name] = vars(found)[name]
+        view = WeightedWorld(world, None, None, loss_numbers)
+        d_w, d_l = weights(view)
+        return WeightedWorld(world, d_w, d_l, loss_numbers)
+
+    return mapped(numbers_of, make, f"{family.name}, a step of {loss} at any reference")
+
+
+LARGEST_BETA = 8
+
+
+def _only_pair(world: Any) -> bool:
+    return bool(world._n == TWO) if isinstance(world, SymbolicWorld) else len(world.p) == 2
+
+
+def _nll(w: WeightedWorld) -> tuple[Any, Any]:
+    return w.u + w.extra, w.u
+
+
+Rule = Callable[[WeightedWorld], tuple[Any, Any]]
+LOSSES: dict[str, tuple[tuple[str, ...], Rule, str]] = {
+    "dpo": ((), lambda w: (w.u, w.u), "d_w = d_l = u"),
+    "hinge": ((), lambda w: (w.u, w.u), "d_w = d_l = u, below the margin"),
+    "ipo": ((), lambda w: (w.u, w.u), "d_w = d_l = u, below the target"),
+    "self_po": ((), lambda w: (w.u, w.u), "d_w = d_l = u, below the minimum of the loss"),
+    "simpo": (("n_w", "n_l"), lambda w: (w.u / w.n_w, w.u / w.n_l), "d_w = u / n_w, d_l = u / n_l, lengths n >= 1"),
+    "dpop": (
+        ("extra",),
+        lambda w: (w.u * (1 + w.extra) if w.r_w < 1 else w.u, w.u),
+        "d_w = u (1 + lambda) while p_w < ref_w, else u; d_l = u; lambda = extra > 0",
+    ),
+    "dpo_shift": (("extra",), lambda w: (w.u, w.u * w.extra), "d_w = u, d_l = extra u, extra > 0"),
+    "f_dpo_forward_kl": ((), lambda w: (w.u / w.r_w, w.u / w.r_l), "d = u / r, r = p / ref"),
+    "f_dpo": ((), lambda w: (w.u / (1 + w.r_w), w.u / (1 + w.r_l)), "d = u / (1 + r): Jensen and Shannon"),
+    "chi_po": ((), lambda w: (w.u * (1 + w.r_w), w.u * (1 + w.r_l)), "d = u (1 + r)"),
+    "cpo": (("extra",), _nll, "d_w = u + the weight of the NLL (extra), d_l = u"),
+}
+"""Losses of ``dynamics`` whose weights are rational: what they need, (d_w, d_l), and the rule in words."""

@@ -1,0 +1,195 @@
+"""The pages of the ledger: a door with the totals, and one page a paper that opens with what stands and what falls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from dynamics.errors import InvalidArgument
+from theory.claim import VERDICTS, Claim, Outcome
+from theory.order import ABSENT, mentions, outline, section_of, sort_keys
+from theory.places import equations, labels
+from theory.record import Row, page_of, row_of
+from theory.report import PAPERS, anchor, inline, section
+from theory.strength import GRADES
+from theory.unclaimed import REASONS
+
+DOOR = """# The claim ledger
+
+What five papers on direct preference optimization say, and what is true. Every verdict was earned by running the
+evidence under it, and beside it stands how strongly it is known: *proved* by a machine in the generality that is
+claimed (it says by which prover, for what, and modulo which lemma), *unrefuted* in so many exact cases, or *numerical*
+to a tolerance. Every checker was also run on a perturbed statement, which it had to reject.
+
+These pages are generated: `python -m theory --update theory/LEDGER.md` runs all claims and writes them,
+`python -m theory KEYS --update theory/LEDGER.md` runs some. `python -m theory --explain KEY` runs one claim and shows
+all of its evidence. `python -m theory --list --verdict false --strength proved` filters.
+"""
+ONE_BY_ONE = ("false", "vacuous")  # verdicts whose claims get a line each in the summary
+IN_PART = ("conditional", "misprint")
+
+
+def write_texts(
+    claims: Sequence[Claim], outcomes: Mapping[str, Outcome], known: Mapping[str, str], door: Path
+) -> dict[Path, str]:
+    """Return the text of the door and of all pages by file.
+
+    Args:
+        claims: the whole ledger, in the order of the papers.
+        outcomes: what the runs came to, by key.
+        known: sections of claims that were not run, by key (see ``theory.record.recorded_sections``).
+        door: file of the door; the pages lie in the folders of the papers beside it.
+
+    Raises:
+        InvalidArgument: a claim that was not run and is not known.
+    """
+    missing = [made.key for made in claims if made.key not in outcomes and made.key not in known]
+    if missing:
+        raise InvalidArgument("claims", f"{', '.join(missing)}, neither run nor on the page", "run these claims too")
+    sections = {
+        made.key: section(made, outcomes[made.key]) if made.key in outcomes else known[made.key] for made in claims
+    }
+    rows = [row_of(key, text) for key, text in sections.items()]
+    texts = {door: door_text(rows)}
+    for paper in PAPERS:
+        own = [made for made in claims if made.paper == paper]
+        if own:
+            texts[page_of(paper, door.parent)] = page_text(paper, own, sections)
+    return texts
+
+
+def totals(rows: Iterable[Row]) -> list[str]:
+    r"""Return a table of claims by verdict and strength.
+
+    Example:
+        >>> print(*totals([Row("ma2025.one", "Eq. (1)", "holds", "proved by smt, modulo Taylor")]), sep="\n")
+        | verdict | claims | proved | modulo a lemma | unrefuted | numerical |
+        |---|---|---|---|---|---|
+        | holds | 1 | 0 | 1 | 0 | 0 |
+        | all | 1 | 0 | 1 | 0 | 0 |
+    """
+    kinds = ["proved", "modulo a lemma", *GRADES[1:]]
+    count: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        kind = "modulo a lemma" if row.grade == GRADES[0] and "modulo" in row.strength else row.grade
+        for verdict in (row.verdict, "all"):
+            count[verdict, kind] += 1
+    lines = [f"| verdict | claims | {' | '.join(kinds)} |", "|---|---|---|---|---|---|"]
+    for verdict in (*VERDICTS, "all"):
+        numbers = [count[verdict, kind] for kind in kinds]
+        if sum(numbers):
+            lines.append(f"| {verdict} | {sum(numbers)} | {' | '.join(map(str, numbers))} |")
+    return lines
+
+
+def door_text(rows: Sequence[Row]) -> str:
+    """Return the door: totals, and a line for each paper with the way to its page."""
+    counts = Counter((row.paper, row.verdict) for row in rows)
+    verdicts = [verdict for verdict in VERDICTS if any(row.verdict == verdict for row in rows)]
+    lines = [DOOR, f"## {len(rows)} claims", "", f"| paper | claims | {' | '.join(verdicts)} |"]
+    lines.append("|---|---|" + "---|" * len(verdicts))
+    for paper, title in PAPERS.items():
+        own = [counts[paper, verdict] for verdict in verdicts]
+        if sum(own):
+            lines.append(f"| [{title}]({paper}/LEDGER.md) | {sum(own)} | {' | '.join(map(str, own))} |")
+    return "\n".join([*lines, "", "## How strongly", "", *totals(rows)]) + "\n"
+
+
+def page_text(paper: str, claims: Sequence[Claim], sections: Mapping[str, str]) -> str:
+    """Return the page of a paper: a summary, an index by place, then every claim in the order of the paper."""
+    rows = [row_of(made.key, sections[made.key]) for made in claims]
+    parts = [f"# {PAPERS[paper]}", "", "[All papers](../LEDGER.md)", "", *totals(rows), ""]
+    parts += [*summary(claims), "", "## Where in the paper", "", *index(paper, claims), ""]
+    keys = sort_keys({made.key: made.source for made in claims})
+    parts += ["## The claims", ""]
+    for name, about in groupby(claims, key=lambda made: section_of(made.paper, keys[made.key][1])):
+        parts.append(f"### {name}\n")
+        parts += [sections[made.key] for made in about]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def summary(claims: Sequence[Claim]) -> list[str]:
+    """Return what stands, what falls and what replaces it: no more than fits in a screen."""
+    printed = [made for made in claims if not made.source.startswith(ABSENT)]
+    lines = ["## What stands", ""]
+    for verdict, words in (("holds", "As printed"), ("first-order", "To first order in the step")):
+        links = [_link(made) for made in printed if made.verdict == verdict]
+        if links:
+            lines += [f"{words}: {', '.join(links)}.", ""]
+    lines += ["## What falls, and what replaces it", ""]
+    for made in printed:
+        if made.verdict in ONE_BY_ONE:
+            instead = (
+                f" Instead: {', '.join(f'[{_name(key)}](#{anchor(key)})' for key in made.instead)}."
+                if made.instead
+                else ""
+            )
+            lines.append(f"- {_link(made)} ({made.verdict}): {inline(made.source)}.{instead}")
+    for verdict, words in (
+        ("conditional", "Only under a further assumption"),
+        ("misprint", "Misprints, each with its correction"),
+    ):
+        links = [_link(made) + _instead(made) for made in printed if made.verdict == verdict]
+        if links:
+            lines += ["", f"{words}: {', '.join(links)}."]
+    return lines
+
+
+def index(paper: str, claims: Sequence[Claim]) -> list[str]:
+    """Return a table of the places of a paper, in the order of reading, with the claims about each; then the rest."""
+    about: dict[str, list[Claim]] = {place: [] for place in outline(paper)}
+    for made in claims:
+        for place in places_of(paper, made.source):
+            about[place].append(made)
+    lines = ["| place | claims |", "|---|---|"]
+    lines += [f"| {place} | {', '.join(map(_link, found))} |" for place, found in about.items() if found]
+    without = _without(paper, {place for place, found in about.items() if found})
+    reasons: dict[str, list[str]] = {}
+    for place in without:
+        reasons.setdefault(REASONS[paper].get(place, "no reason is recorded"), []).append(place)
+    if reasons:
+        lines += ["", "Without a claim:", ""]
+        lines += [f"- {', '.join(places)}: {reason}." for reason, places in reasons.items()]
+    return lines
+
+
+def places_of(paper: str, source: str) -> list[str]:
+    """Return the places of a paper that a source names, inside ranges of equations too, in the order of reading.
+
+    Example:
+        >>> places_of("jian2025", "Corollary 2, Eqs. (43)-(45); Figure 1c")
+        ['Figure 1', 'Corollary 2', 'Eq. 43', 'Eq. 44', 'Eq. 45']
+    """
+    named = {f"Eq. {number}" for number in equations(source)} | set(mentions(paper, source))
+    named |= {label.rstrip("abcdef") for label in labels(source)}
+    return [place for place in outline(paper) if place in named]
+
+
+def unexplained(paper: str, claims: Sequence[Claim]) -> list[str]:
+    """Return the places of a paper that no claim is about and that ``REASONS`` does not explain."""
+    named = {place for made in claims for place in places_of(paper, made.source)}
+    return [place for place in _without(paper, named) if place not in REASONS[paper]]
+
+
+def _without(paper: str, named: set[str]) -> list[str]:
+    """Return the places that are not named; a section counts as named if anything inside it is."""
+    places = outline(paper)
+    inside = {section_of(paper, places[place]) for place in named}
+    inside |= {heading.rpartition(".")[0] for heading in inside if "." in heading}
+    inside |= {heading.rpartition(".")[0] for heading in inside if "." in heading}
+    return [place for place in places if place not in named and place not in inside]
+
+
+def _name(key: str) -> str:
+    return key.partition(".")[2]
+
+
+def _link(made: Claim) -> str:
+    return f"[{_name(made.key)}](#{anchor(made.key)})"
+
+
+def _instead(made: Claim) -> str:
+    links = ", ".join(f"[{_name(key)}](#{anchor(key)})" for key in made.instead)
+    return f" ({links})" if links else ""

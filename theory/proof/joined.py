@@ -1,0 +1,66 @@
+"""Whether a proof of another predicate is a proof of the claim: the other one calls the claim's own function.
+
+A line of evidence may run another predicate than the claim's own (``of=``). What it proves is then true of that
+predicate. It counts for the claim only if a machine goes from the one to the other: the predicate calls the claim, as
+it is written, and on every path what the claim came to is true (or false, where the line refutes the claim).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from theory.proof.written import functions_of
+
+
+class Callee(Protocol):
+    """A claim's statement, which can be told to remember what it came to."""
+
+    predicate: Callable[..., Any]
+    heard: list[Any] | None
+
+
+def own_calls(predicate: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Return whether a call leaves all arguments that have a default as they are.
+
+    Example:
+        >>> def positive(x, least=0):
+        ...     return x > least
+        >>> own_calls(positive, (1,), {}), own_calls(positive, (1, 0), {}), own_calls(positive, (1,), {"least": 2})
+        (True, True, False)
+    """
+    signature = inspect.signature(predicate)
+    given = signature.bind(*args, **kwargs).arguments
+    defaults = {name: p.default for name, p in signature.parameters.items() if p.default is not p.empty}
+    return all(type(given[n]) is type(d) and given[n] == d for n, d in defaults.items() if n in given)
+
+
+def through(own: Callee, other: Callable[..., Any], *, fails: bool) -> Callable[..., Any] | None:
+    """Return the statement that, wherever another one is run, a claim's own one is run too and is true; None if never.
+
+    Args:
+        own: the claim's statement.
+        other: a predicate that may call it.
+        fails: ask that it is false there instead.
+    """
+    if all(function is not own.predicate for function in functions_of(other)):
+        return None
+
+    def holds(*case: Any) -> Any:
+        heard = listening(own, lambda: other(*case))
+        if not heard:
+            return False
+        return not any(heard) if fails else all(heard)
+
+    return holds
+
+
+def listening(own: Callee, call: Callable[[], Any]) -> list[Any]:
+    """Return what a claim's own statement came to, each time that it was called."""
+    before, own.heard = own.heard, []
+    try:
+        call()
+        return own.heard
+    finally:
+        own.heard = before

@@ -1,0 +1,135 @@
+"""Which parts of a statement no case ever reaches: a premise that is never met makes what follows it say nothing.
+
+In ``not premise or conclusion`` the conclusion is not looked at unless the premise is met. If no path of a proof and no
+case of a search ever looks at it, the statement would be just as true with any other conclusion.
+"""
+
+from __future__ import annotations
+
+import dis
+import inspect
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import CodeType, FrameType, FunctionType, TracebackType
+from typing import Any, Self
+
+ASSERTING = ("COMPARE_OP", "CONTAINS_OP", "CALL")  # what makes a part of the code more than a constant
+LEAVES = ("LOAD_FAST", "LOAD_DEREF", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_CONST", "LOAD_CLOSURE")
+
+
+class Reached:
+    """Watches which instructions of a predicate run.
+
+    Example:
+        >>> statement = lambda x: not x > 1 or x < 5
+        >>> with Reached(statement) as reached:
+        ...     _ = statement(0), statement(1)
+        >>> len(reached.missed())
+        1
+        >>> with reached:
+        ...     _ = statement(2)
+        >>> reached.missed()
+        []
+    """
+
+    def __init__(self, predicate: Callable[..., Any]) -> None:
+        self.given: set[str] = set()
+        while isinstance(predicate, partial):
+            self.given |= set(predicate.keywords)
+            predicate = predicate.func
+        function = getattr(predicate, "predicate", predicate)
+        self.codes = tuple(_codes(function.__code__)) if isinstance(function, FunctionType) else ()
+        if self.codes:
+            parameters = inspect.signature(function).parameters.values()
+            self.given |= {p.name for p in parameters if p.default is not p.empty}
+        self._seen: dict[CodeType, set[int]] = defaultdict(set)
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        self._before = sys.gettrace()
+        if self.codes:
+            sys.settrace(self._called)
+        return self
+
+    def __exit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        if self.codes:
+            sys.settrace(self._before)
+
+    def _called(self, frame: FrameType, *_: Any) -> Any:
+        if frame.f_code not in self.codes:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return self._step
+
+    def _step(self, frame: FrameType, event: str, _: Any) -> Any:
+        if event == "opcode":
+            self._seen[frame.f_code].add(frame.f_lasti)
+        return self._step
+
+    def missed(self) -> list[str]:
+        """Return the parts that a question about the case always passed by, in words."""
+        found = []
+        for code in self.codes:
+            seen = self._seen.get(code, set())
+            steps = [step for step in dis.get_instructions(code) if step.opname not in ("CACHE", "PRECALL", "RESUME")]
+            for at, step in enumerate(steps):
+                if step.offset in seen and _is_question(step) and not self._is_setting(code, steps[:at]):
+                    found += [_words(code, part) for part in _ways(steps, at) if _never(part, seen)]
+        return list(dict.fromkeys(found))
+
+    def _is_setting(self, code: CodeType, before: list[dis.Instruction]) -> bool:
+        """Return whether a question is about arguments and constants alone, such as a switch that the control turns."""
+        needed, leaves = 1, []
+        for step in reversed(before):
+            if step.opname.startswith(LEAVES):
+                leaves.append(step)
+            elif step.opname.startswith(("CALL", "LOAD_ATTR", "LOAD_METHOD", "BINARY_SUBSCR")):
+                return False
+            needed -= _effect(step)
+            if needed <= 0:
+                break
+        outer = code is self.codes[0]
+        return bool(leaves) and all(
+            step.opname.startswith(("LOAD_CONST", "LOAD_GLOBAL"))
+            or step.argval in self.given
+            or (outer and step.opname.startswith("LOAD_DEREF"))
+            for step in leaves
+        )
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _is_question(step: dis.Instruction) -> bool:
+    return "JUMP_" in step.opname and "IF_" in step.opname and "NONE" not in step.opname
+
+
+def _effect(step: dis.Instruction) -> int:
+    argument = step.arg if step.opcode >= dis.HAVE_ARGUMENT else None
+    return dis.stack_effect(step.opcode, argument, jump=False)
+
+
+def _ways(steps: list[dis.Instruction], at: int) -> list[list[dis.Instruction]]:
+    """Return the code on both sides of a question."""
+    target = next((k for k, step in enumerate(steps) if step.offset == steps[at].argval), len(steps))
+    return [steps[at + 1 :], steps[target:]]
+
+
+def _never(part: list[dis.Instruction], seen: set[int]) -> bool:
+    for step in part:
+        if step.offset in seen:
+            return False
+        if step.opname.startswith(ASSERTING):
+            return True
+    return False
+
+
+def _words(code: CodeType, part: list[dis.Instruction]) -> str:
+    line = next((step.positions.lineno for step in part if step.positions and step.positions.lineno), None)
+    return f"{code.co_name}, line {line or code.co_firstlineno}"
