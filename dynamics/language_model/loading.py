@@ -314,12 +314,12 @@ EXPLANATIONS: tuple[tuple[frozenset[str], tuple[str, ...], str], ...] = (
     (
         frozenset({"RevisionNotFoundError"}),
         ("is not a valid git identifier",),
-        "it has no such revision; give one of its branches, tags or commits",
+        "it has no such revision; give a branch, tag or commit that it has",
     ),
     (
         frozenset({"RepositoryNotFoundError", "HFValidationError"}),
         ("is not a valid model identifier",),
-        "the hub has no such model; check the spelling, log in for a private one, or give a local folder",
+        "the hub has no such model; check its spelling, log in for a private one, or give a local folder",
     ),
     (
         frozenset({"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "ConnectionError"}),

@@ -4,7 +4,6 @@
 autograd and writes the table into dynamics/language_model/kernel/README.md. With names of types as arguments it prints
 their rows only.
 """
-# ruff: noqa: E402 - the tests are no installed package, and a script finds only its own folder
 
 from __future__ import annotations
 
