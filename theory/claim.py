@@ -164,7 +164,7 @@ def strength_of(findings: tuple[Finding, ...]) -> Strength | None:
     What was proved of another predicate than the claim's own function, without a machine that goes from the one to the
     other, leaves the claim unrefuted.
     """
-    deciding = tuple(finding for finding in findings if finding.role != ALSO)
+    deciding = _without_examples(tuple(finding for finding in findings if finding.role != ALSO))
     found = weakest(finding.known() for finding in deciding)
     if found is None or found.grade != MACHINE:
         return found
@@ -176,6 +176,14 @@ def strength_of(findings: tuple[Finding, ...]) -> Strength | None:
     names = ", ".join(dict.fromkeys(f.of for f in apart if not f.joined))
     only = f"proved by {forms} in another form only, which no machine joins to the statement ({names})"
     return Strength(UNREFUTED, (*dict.fromkeys(searched), only), found.lemma)
+
+
+def _without_examples(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Leave out cases in which a statement "there is" is false, if it is proved as well that it is false in all."""
+    proofs = [f for f in findings if f.role == FAILS and f.joined and f.kind != "counterexample"]
+    if not any(f.known().grade == MACHINE for f in proofs):
+        return findings
+    return tuple(f for f in findings if not (f.kind == "counterexample" and f.known().grade == UNREFUTED))
 
 
 def _apart(findings: tuple[Finding, ...]) -> list[str]:

@@ -58,6 +58,8 @@ class Finding:
         over: the cases that it covers, in words that are made from them.
         wrong: the control, as it is written.
         sides: both sides of each comparison at the case that is shown, a line each.
+        far: whether the control is far from the statement: false in every case that was tried. Such a control shows
+            little, since a checker that refutes everything but what is obviously true would reject it too.
     """
 
     role: str
@@ -72,6 +74,7 @@ class Finding:
     over: str = ""
     wrong: str = ""
     sides: tuple[str, ...] = ()
+    far: bool = False
 
     def known(self) -> Strength:
         """Return how strongly it is supported; symbolic work whose generality is not checked is not called proved."""
@@ -102,6 +105,7 @@ class Evidence:
         self.seed = check_count("seed", seed, minimum=0)
         self.record = record
         self.findings: list[Finding] = []
+        self.watched: list[tuple[int, Any]] = []  # a finding by its number, and what its cases reached of the statement
 
     def holds(
         self,
@@ -126,7 +130,7 @@ class Evidence:
         count = min(worlds or self.worlds, self.worlds)
         cases = list(itertools.islice(_cases(over, given, self.seed, count), count))
         refuted = next((case for case in cases if not statement(case)), None)
-        rejected = any(not control(case) for case in cases)
+        wrong = sum(not control(case) for case in cases)
         enough = len(cases) == count
         detail = f"no counterexample in {count} cases"
         if not enough:
@@ -135,7 +139,9 @@ class Evidence:
             detail = f"refuted by\n{refuted}"
         role = role or (HOLDS if given is None else CONDITIONAL)
         passed = enough and refuted is None
-        self._found(Finding(role, "search", passed, rejected, detail, over=text_of(over)), statement, control)
+        far = bool(cases) and wrong == len(cases)
+        found = Finding(role, "search", passed, wrong > 0, detail, over=text_of(over), far=far)
+        self._found(found, statement, control)
 
     def fails(self, statement: Statement, at: object, *, control: object, role: str = FAILS) -> None:
         """Require that ``statement`` is false at a given counterexample.

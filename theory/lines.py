@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
-from theory.evidence import ALSO, CONDITIONAL, HOLDS
+from theory.evidence import ALSO, CONDITIONAL, HOLDS, Evidence
+from theory.proof.family import Family
 from theory.proof.lemmas import LEMMAS
+from theory.proof.negation import Negation
 from theory.proof.reached import Reached
+from theory.proof.searched import search
 from theory.proof.written import arguments, sides, text_of
 
 Wrong = Mapping[str, Any] | Callable[..., Any]
 Predicate = Callable[..., Any]
+FEW = 40  # exact cases in which a control must be true now and then
 
 
 def control_of(wrong: Wrong | str | None) -> str:
@@ -26,18 +33,55 @@ def premise_of(wider: Predicate | None) -> str:
     return "" if wider is None else f"the wider premise {text_of(wider)}"
 
 
+def is_near(what: Predicate, wrong: Wrong | None) -> bool:
+    """Return whether a control changes numbers of a statement by a quarter at most (by 1/4, if they are below 1).
+
+    Example:
+        >>> statement = lambda w, cross=2: w.ww - cross * w.wl
+        >>> is_near(statement, {"cross": Fraction(21, 10)}), is_near(statement, {"cross": 3})
+        (True, False)
+    """
+    if not isinstance(wrong, Mapping):
+        return False
+    parameters = inspect.signature(what).parameters
+    pairs = [(parameters[name].default, value) for name, value in wrong.items()]
+    numbers = all(isinstance(x, (int, Fraction)) and not isinstance(x, bool) for pair in pairs for x in pair)
+    return numbers and all(4 * abs(new - old) <= max(abs(old), 1) for old, new in pairs)
+
+
+def is_far(
+    what: Predicate, wrong: Wrong | None, bad: Predicate, over: Family, given: Predicate | None, seed: int
+) -> bool:
+    """Return whether a control is false in each of some exact cases, and does not change a number by a little only."""
+    if is_near(what, wrong):
+        return False
+    true = search(Negation(bad), over, given=given, worlds=FEW, seed=seed)
+    return true.counterexample is None and true.tried > 0
+
+
 def sides_at(what: Predicate, case: Any) -> tuple[str, ...]:
     """Return both sides of what is compared at a case; nothing if there is no case."""
     return () if case is None else sides(what, case)
 
 
-def missed_by(reached: Reached, also: Callable[[], Any] | None = None) -> str:
-    """Return what no case ever looks at, in words; ``also`` runs the statement on further cases first."""
+def watch(evidence: Evidence, reached: Reached, also: Callable[[], Any] | None = None) -> None:
+    """Keep what the next finding looks at; ``also`` runs the statement on further cases if it missed something."""
     if also is not None and reached.missed():
         with reached:
             also()
-    missed = reached.missed()
-    return f"; never looked at, since no case meets the premise before it: {', '.join(missed)}" if missed else ""
+    evidence.watched.append((len(evidence.findings), reached))
+
+
+def refuse_unreached(evidence: Evidence) -> None:
+    """Let the findings fail whose statement has a part that no line of evidence ever looks at."""
+    for number, reached in evidence.watched:
+        for _, other in evidence.watched:
+            reached.learn(other)
+        missed = ", ".join(reached.missed())
+        if missed:
+            found = evidence.findings[number]
+            words = f"{found.detail}; never looked at, since no case meets the premise before it: {missed}"
+            evidence.findings[number] = replace(found, passed=False, detail=words)
 
 
 def another(_: Any) -> bool:
@@ -57,3 +101,17 @@ def lemmas_of(name: str) -> tuple[str, ...]:
         if part not in LEMMAS:
             raise TypeError(f"no lemma {part!r} in theory.proof.lemmas; there are {', '.join(LEMMAS)}")
     return names
+
+
+def prove_again(*args: Any, **kwargs: Any) -> Any:
+    """Prove by the solver, without search and control; the arguments are those of ``theory.proof.prove``."""
+    from theory.proof.smt import prove  # noqa: PLC0415 - the solver is loaded when it is used
+
+    return prove(*args, **kwargs)
+
+
+def induct_again(*args: Any, **kwargs: Any) -> Any:
+    """Prove by induction, without search and control; the arguments are those of ``theory.proof.by_induction``."""
+    from theory.proof.induction import by_induction  # noqa: PLC0415
+
+    return by_induction(*args, **kwargs)

@@ -51,8 +51,7 @@ def write_texts(
     sections = {
         made.key: section(made, outcomes[made.key]) if made.key in outcomes else known[made.key] for made in claims
     }
-    rows = [row_of(key, text) for key, text in sections.items()]
-    texts = {door: door_text(rows)}
+    texts = {door: door_text(sections)}
     for paper in PAPERS:
         own = [made for made in claims if made.paper == paper]
         if own:
@@ -84,8 +83,13 @@ def totals(rows: Iterable[Row]) -> list[str]:
     return lines
 
 
-def door_text(rows: Sequence[Row]) -> str:
-    """Return the door: totals, and a line for each paper with the way to its page."""
+def door_text(sections: Mapping[str, str]) -> str:
+    """Return the door: totals, and a line for each paper with the way to its page.
+
+    Args:
+        sections: of all claims, by key, in the order of the papers.
+    """
+    rows = [row_of(key, text) for key, text in sections.items()]
     counts = Counter((row.paper, row.verdict) for row in rows)
     verdicts = [verdict for verdict in VERDICTS if any(row.verdict == verdict for row in rows)]
     lines = [DOOR, f"## {len(rows)} claims", "", f"| paper | claims | {' | '.join(verdicts)} |"]
@@ -94,7 +98,22 @@ def door_text(rows: Sequence[Row]) -> str:
         own = [counts[paper, verdict] for verdict in verdicts]
         if sum(own):
             lines.append(f"| [{title}]({paper}/LEDGER.md) | {sum(own)} | {' | '.join(map(str, own))} |")
-    return "\n".join([*lines, "", "## How strongly", "", *totals(rows)]) + "\n"
+    lines += ["", "## How strongly", "", *totals(rows), "", "## Controls", "", controls(sections.values())]
+    return "\n".join(lines) + "\n"
+
+
+def controls(sections: Iterable[str]) -> str:
+    r"""Return how many lines of evidence have a control that is far from their statement, in words.
+
+    Example:
+        >>> controls(["- it holds: smt; control: `x`\n- it holds: smt; far control: `y`"])
+        '1 of 2 lines of evidence has a far control: one that is false in every case, which shows little.'
+    """
+    evidence = (line for section in sections for line in section.split("\n") if line.startswith("- "))
+    lines = [line for line in evidence if " control: " in line]
+    far = sum("; far control: " in line for line in lines)
+    have = "has a far control" if far == 1 else "have a far control"
+    return f"{far} of {len(lines)} lines of evidence {have}: one that is false in every case, which shows little."
 
 
 def page_text(paper: str, claims: Sequence[Claim], sections: Mapping[str, str]) -> str:

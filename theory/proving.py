@@ -12,7 +12,21 @@ from typing import Any, Self
 
 from theory.claim import Claim
 from theory.evidence import FAILS, Evidence, Finding
-from theory.lines import Predicate, Wrong, another, control_of, lemmas_of, missed_by, premise_of, role_of, sides_at
+from theory.lines import (
+    Predicate,
+    Wrong,
+    another,
+    control_of,
+    induct_again,
+    is_far,
+    is_near,
+    lemmas_of,
+    premise_of,
+    prove_again,
+    role_of,
+    sides_at,
+    watch,
+)
 from theory.proof.families import POLICY
 from theory.proof.family import Family
 from theory.proof.joined import own_calls, through
@@ -41,6 +55,8 @@ class Proved:
 
     def __init__(self, predicate: Predicate, made: Claim, checks: list[Callable[[Evidence], None]]) -> None:
         self.predicate, self.claim, self._checks = predicate, made, checks
+        # each runs one proof by the solver again, and nothing else: ``record=`` is told every question and its answer
+        self.proofs: list[Callable[..., Any]] = vars(made.evidence).setdefault("proofs", [])
         self.__doc__ = predicate.__doc__
         self.__module__ = predicate.__module__
         self.heard: list[Any] | None = (
@@ -78,8 +94,9 @@ class Proved:
         """Return whether a machine goes from what is run to the statement itself: it calls it, and proves it."""
         if self._is_own(what):
             return True
-        other = through(self, what, fails=role == FAILS)
-        return other is not None and proves(other)
+        fails = role == FAILS
+        joint = through(self, what, fails=fails, somewhere=fails and not EXISTS.match(self.claim.says))
+        return joint is not None and proves(joint.holds) and bool(joint.calls)
 
     def _both(self, wrong: Wrong, of: Predicate | None) -> tuple[Predicate, Predicate]:
         what = of or self.predicate
@@ -134,12 +151,12 @@ class Proved:
             found = search(what, over, given=given, worlds=count, seed=evidence.seed)
             with reached:
                 proof = prove(what, over, given=given, record=evidence.record)
-            missed = missed_by(reached, lambda: search(what, over, given=given, worlds=count, seed=evidence.seed))
+            watch(evidence, reached, lambda: search(what, over, given=given, worlds=count, seed=evidence.seed))
             control = prove(bad, over, given=wrong_given or given, witness=False)
             detail = f"{proof}; {found}" if proof.verdict == "proved" else str(proof)
             if found.counterexample is not None:
                 detail = str(found)
-            passed = proof.verdict == "proved" and found.counterexample is None and found.tried > 0 and not missed
+            passed = proof.verdict == "proved" and found.counterexample is None and found.tried > 0
             if found.tried == 0:
                 detail += "; no exact case meets the premise"
             means = role_of(role, also, given)
@@ -148,14 +165,16 @@ class Proved:
                 "smt",
                 passed,
                 control.verdict == "refuted",
-                detail + missed,
+                detail,
                 Strength(MACHINE, ("smt",), lemmas),
                 over.assumes,
                 joined=self._joined(what, means, lambda other: prove(other, over, given=given).verdict == "proved"),
                 over=proof.covers(),
+                far=is_far(what, wrong, bad, over, wrong_given or given, evidence.seed),
                 sides=sides_at(what, proof.counterexample or found.counterexample),
             )
 
+        self.proofs.append(partial(prove_again, what, over, given=given))
         return self._add(check, of, wrong if wrong is not None else premise_of(wrong_given))
 
     def refuted(
@@ -246,6 +265,7 @@ class Proved:
                 Strength(MACHINE, (how,), lemmas),
                 joined=self._joined(what, means, lambda _: holds_inside(self, what, symbols, sums)),
                 over=said_of(what, symbols, sums),
+                far=isinstance(wrong, Mapping) and not is_near(what, wrong),
             )
 
         return self._add(check, of, wrong)
@@ -275,7 +295,7 @@ class Proved:
         what, bad = self._both(wrong, of)
         lemmas = lemmas_of(lemma)
 
-        def check(_: Evidence) -> Finding:
+        def check(evidence: Evidence) -> Finding:
             from theory.proof.balls import constant, everywhere  # noqa: PLC0415
 
             def run(predicate: Predicate) -> Any:
@@ -283,17 +303,18 @@ class Proved:
 
             with Reached(what) as reached:
                 proof = run(what)
-            missed = missed_by(reached)
+            watch(evidence, reached)
             means = role_of(role, also, None)
             return Finding(
                 means,
                 "balls",
-                proof.verdict == "proved" and not missed,
+                proof.verdict == "proved",
                 run(bad).verdict == "refuted",
-                f"{proof}" + ("" if low is None else f" on [{low}, {high}]") + missed,
+                f"{proof}" + ("" if low is None else f" on [{low}, {high}]"),
                 Strength(MACHINE, ("balls",), lemmas),
                 joined=self._joined(what, means, lambda other: run(other).verdict == "proved"),
                 over="constants" if low is None else f"every number from {low} to {high}",
+                far=isinstance(wrong, Mapping) and not is_near(what, wrong),
             )
 
         return self._add(check, of, wrong)
@@ -335,8 +356,8 @@ class Proved:
 
             with Reached(what) as reached:
                 first, then = by_induction(what, base, step, after=after, record=evidence.record)
-            missed = missed_by(reached)
-            passed = not missed and first.verdict == then.verdict == "proved"
+            watch(evidence, reached)
+            passed = first.verdict == then.verdict == "proved"
             control, found = prove(bad, base, witness=False).verdict == "refuted", None
             if more is not None:
                 family = Family(base.name, base.assumes, (), reachable(base, after, more))
@@ -356,13 +377,15 @@ class Proved:
                 "induction",
                 passed,
                 control,
-                f"base {first}; step {then}" + ("" if found is None else f"; {found}") + missed,
+                f"base {first}; step {then}" + ("" if found is None else f"; {found}"),
                 Strength(MACHINE, ("induction, base and step by smt",), lemmas),
                 f"base: {base.assumes}; step: {step.assumes}",
                 joined=self._joined(what, means, inductive),
                 over=f"any number of terms, each with {base.says()}",
+                far=is_far(what, wrong, bad, base, None, evidence.seed),
             )
 
+        self.proofs.append(partial(induct_again, what, base, step, after=after))
         return self._add(check, of, wrong)
 
     def _of_a_counterexample(self, role: str | None) -> Strength:

@@ -59,7 +59,7 @@ def what_ran(finding: Finding, code: Callable[[str], str] = str) -> str:
 
 def control_words(finding: Finding, code: Callable[[str], str] = str) -> str:
     """Return the control of a line of evidence, which the same checker had to reject."""
-    return f"; control: {code(finding.wrong)}" if finding.wrong else ""
+    return f"; {'far ' if finding.far else ''}control: {code(finding.wrong)}" if finding.wrong else ""
 
 
 def markdown(claims: Sequence[Claim], outcomes: Mapping[str, Outcome]) -> str:
@@ -119,7 +119,7 @@ def _evidence(finding: Finding, width: int) -> list[str]:
         lines += wrapped(line, width, "        ")
     strength = finding.known()
     words = [
-        ("control, which was rejected: " if finding.control else "control: ", finding.wrong),
+        ("control, which was rejected: " if finding.control else "control: ", finding.wrong + _far(finding)),
         ("covers: ", finding.over),
         ("told of every case: ", finding.assumes),
         *((f"lemma, {name}: ", LEMMAS.get(name, "")) for name in strength.lemma),
@@ -130,6 +130,10 @@ def _evidence(finding: Finding, width: int) -> list[str]:
     if finding.of and not finding.joined:
         lines += wrapped("no machine joins this to the statement of the claim", width, "        ")
     return lines
+
+
+def _far(finding: Finding) -> str:
+    return " (far: false in every case that was tried)" if finding.far else ""
 
 
 def _where(claim: Claim) -> str:

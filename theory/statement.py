@@ -29,7 +29,7 @@ from typing import Any, Self
 
 from theory.claim import PROVED, REPRODUCED, Claim, Outcome, claim as register, run_claim, strength_of
 from theory.evidence import ALSO, FAILS, HOLDS, ORDER, Evidence, Finding, exact, show
-from theory.lines import Predicate, Wrong, lemmas_of, missed_by, role_of, sides_at
+from theory.lines import Predicate, Wrong, is_far, lemmas_of, refuse_unreached, role_of, sides_at, watch
 from theory.proof.family import Family
 from theory.proof.floating import watched
 from theory.proof.reached import Reached
@@ -189,9 +189,9 @@ class Statement(Proved):
             found = search(what, family, given=given, worlds=count, seed=evidence.seed)
             with Reached(what) as reached:
                 search(what, family, given=given, worlds=min(count, FEW), seed=evidence.seed)
-            missed = missed_by(reached, lambda: search(what, family, given=given, worlds=count, seed=evidence.seed))
+            watch(evidence, reached, lambda: search(what, family, given=given, worlds=count, seed=evidence.seed))
             control = search(bad, family, given=given, worlds=count, seed=evidence.seed)
-            passed = found.counterexample is None and found.tried == count and not missed
+            passed = found.counterexample is None and found.tried == count
             drawn = f"{found.tried} exact cases of {family.says()}" + (f" ({ranges})" if ranges else "")
             strength = Strength(UNREFUTED, (drawn + found.reach(),))
             detail = (
@@ -204,11 +204,12 @@ class Statement(Proved):
                 "search",
                 passed,
                 control.counterexample is not None,
-                detail + missed,
+                detail,
                 strength,
                 ranges,
                 joined=self._is_own(what),
                 over=family.says() + found.reach(),
+                far=is_far(what, wrong, bad, family, given, evidence.seed),
                 sides=sides_at(what, found.counterexample),
             )
 
@@ -272,6 +273,7 @@ def claims_of(paper: str) -> Callable[..., Callable[[Predicate], Statement]]:
             def evidence(e: Evidence) -> None:
                 for check in checks:
                     check(e)
+                refuse_unreached(e)
 
             evidence.__module__, evidence.__doc__ = predicate.__module__, predicate.__doc__
             keys = tuple(f"{paper}.{other}" for other in instead)

@@ -37,7 +37,7 @@ def test_the_pages_list_exactly_the_claims_in_their_order() -> None:
 
 def test_the_counts_of_verdicts_and_strengths_are_those_of_the_pages() -> None:
     rows = [row_of(key, text) for key, text in RECORDED.items()]
-    assert DOOR.read_text(encoding="utf-8") == door_text(rows), "python -m theory --update theory/LEDGER.md"
+    assert DOOR.read_text(encoding="utf-8") == door_text(RECORDED), "python -m theory --update theory/LEDGER.md"
     assert [row.verdict for row in rows] == [CLAIMS[row.key].verdict for row in rows]
     assert all(row.grade for row in rows)
     assert totals(rows)[-1].startswith(f"| all | {len(CLAIMS)} |")

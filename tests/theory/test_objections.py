@@ -11,8 +11,8 @@ import pytest
 import sympy as sp
 
 from theory.claim import BROKEN, CLAIMS, FALSE, PROBLEM, PROVED, REPRODUCED, Outcome, run_claim
-from theory.evidence import FAILS
-from theory.proof import POLICY, Named, over_responses, same, setting, smt, world_of
+from theory.evidence import FAILS, HOLDS
+from theory.proof import POLICY, TABULAR, Named, over_responses, same, setting, smt, world_of
 from theory.statement import ALL_CASES, THERE_IS, Statement, claims_of
 from theory.worlds import World
 
@@ -307,3 +307,62 @@ def test_a_solver_that_hangs_is_an_error_and_no_verdict(claim: Any, monkeypatch:
 
 def _stuck(*_: Any, **__: Any) -> Any:
     raise smt.SolverStuckError("no answer")
+
+
+def test_a_branch_that_one_kind_of_world_never_takes_is_no_objection_if_another_does(claim: Any) -> None:
+    def either(w: Any) -> Any:
+        """\\Delta\\pi_l<0\\Rightarrow\\Delta\\pi_w>0\\ \\text{or}\\ \\Delta\\pi_y>0"""
+        return not w.D_l < 0 or w.D_w > 0 or w.D_y > 0
+
+    made = claim("either", "here", PROVED)(either)
+    made.proved(over=TABULAR, wrong=lambda w: not w.D_l < 0 or w.D_w > F(1, 10) or w.D_y > 0)
+    alone = run(made)
+    assert alone.status == BROKEN
+    assert "never looked at" in alone.problem
+    made.unrefuted(POLICY, given=lambda w: w.D_w + w.D_y > 0, wrong=lambda w: w.D_w > 0, role=HOLDS)
+    assert run(made).status == REPRODUCED
+
+
+def test_a_choice_between_two_values_is_no_premise(claim: Any) -> None:
+    def hinges(w: Any, room: Any = 0) -> Any:
+        """\\max(0,-A_w)=0=\\max(0,A_l)"""
+        return max(0, room - w.A_w) == 0 == max(0, room + w.A_l)
+
+    outcome = run(claim("hinges", "here", PROVED)(hinges).proved(over=TABULAR, wrong={"room": F(1, 100)}))
+    assert (outcome.status, outcome.strength) == (REPRODUCED, "proved by smt"), outcome.problem
+
+
+# --- g: controls that are far from the statement -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "far"),
+    [({"cross": F(21, 10)}, False), ({"cross": 40}, False), (lambda w: w.dd < 0, True), ({"below": True}, True)],
+)
+def test_a_control_that_is_false_in_every_case_is_called_far(claim: Any, wrong: Any, far: bool) -> None:
+    def square(w: Any, cross: Any = 2, below: Any = False) -> Any:
+        """\\|g_w-g_l\\|^2\\ge 0"""
+        squared = w.ww - cross * w.wl + w.ll
+        return squared < 0 if below else squared >= 0
+
+    (finding,) = run(claim("square", "here", PROVED)(square).proved(wrong=wrong)).findings
+    assert (finding.control, finding.far) == (True, far)
+
+
+def positive(case: Any) -> Any:
+    """x^2>0"""
+    return case.x**2 > 0
+
+
+def there_is_one(case: Any) -> Any:
+    """\\exists x:\\ x^2<x"""
+    return case.x**2 < case.x
+
+
+@pytest.mark.parametrize(("statement", "refuted"), [(positive, True), (there_is_one, False)])
+def test_a_claim_false_in_some_cases_is_refuted_unless_it_says_that_there_is_one(
+    claim: Any, statement: Any, refuted: bool
+) -> None:
+    made = claim("some", "here", FALSE)(statement)
+    made.proved(over=ANY, of=lambda c, at=0: c.x != at or not made(c), role=FAILS, wrong={"at": F(1, 2)})
+    assert run(made).strength.startswith("proved" if refuted else "unrefuted")

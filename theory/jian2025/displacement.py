@@ -216,7 +216,7 @@ def limit_of_a_run(c, share=1):
 
 
 def rejected_is_behind(w, times=1):
-    return not w.dd > 0 or w.A_w > times * w.A_l
+    return not w.ww - 2 * w.wl + w.ll > 0 or w.A_w > times * w.A_l
 
 
 limit_of_a_run.by_induction(of=shrinks, **left_behind, wrong={"times": F(11, 10)})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from theory.proof.written import functions_of
@@ -19,6 +20,19 @@ class Callee(Protocol):
 
     predicate: Callable[..., Any]
     heard: list[Any] | None
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A statement about what a claim came to inside another one.
+
+    Attributes:
+        holds: the statement.
+        calls: how often the claim was called, each time that the statement was run and called it.
+    """
+
+    holds: Callable[..., Any]
+    calls: list[int]
 
 
 def own_calls(predicate: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
@@ -36,24 +50,29 @@ def own_calls(predicate: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
     return all(type(given[n]) is type(d) and given[n] == d for n, d in defaults.items() if n in given)
 
 
-def through(own: Callee, other: Callable[..., Any], *, fails: bool) -> Callable[..., Any] | None:
+def through(own: Callee, other: Callable[..., Any], *, fails: bool, somewhere: bool) -> Joint | None:
     """Return the statement that, wherever another one is run, a claim's own one is run too and is true; None if never.
 
     Args:
         own: the claim's statement.
         other: a predicate that may call it.
         fails: ask that it is false there instead.
+        somewhere: let it be enough that it is run in some cases, and false in all of these: that refutes a statement
+            about every case, but not one that there is a case.
     """
     if all(function is not own.predicate for function in functions_of(other)):
         return None
 
+    calls: list[int] = []
+
     def holds(*case: Any) -> Any:
         heard = listening(own, lambda: other(*case))
         if not heard:
-            return False
+            return somewhere
+        calls.append(len(heard))
         return not any(heard) if fails else all(heard)
 
-    return holds
+    return Joint(holds, calls)
 
 
 def listening(own: Callee, call: Callable[[], Any]) -> list[Any]:

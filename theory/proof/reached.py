@@ -68,6 +68,12 @@ class Reached:
             self._seen[frame.f_code].add(frame.f_lasti)
         return self._step
 
+    def learn(self, other: Reached) -> None:
+        """Count what another one saw of the same code as seen."""
+        for code, seen in other._seen.items():
+            if code in self.codes:
+                self._seen[code] |= seen
+
     def missed(self) -> list[str]:
         """Return the parts that a question about the case always passed by, in words."""
         found = []

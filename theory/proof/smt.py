@@ -323,9 +323,20 @@ def _says_something(
     if path.term is not None:
         return not any(solver.ask([*path.run.trail, z3.Not(excuse)])[0] == "unsat" for excuse in _excuses(path.term))
     forks, settled = [side for _, _, side in path.run.forks], path.run.settled
-    turned = [Run(solver.context, [*forks[:k], not forks[k]], lambda _: True) for k in range(len(forks))]
-    turned += [Run(solver.context, forks, lambda _: True, turn=k) for k in range(settled)]
-    return any(_follow(case, predicate, given, change, run).literal for run in turned)
+    turned = [(k, Run(solver.context, [*forks[:k], not forks[k]], lambda _: True)) for k in range(len(forks))]
+    turned += [(0, Run(solver.context, forks, lambda _: True, turn=k)) for k in range(settled)]
+    return any(_denies(_follow(case, predicate, given, change, run), k, solver) for k, run in turned)
+
+
+def _denies(path: _Path, fork: int, solver: Solver) -> bool:
+    """Return whether the statement is false on a path because of what was answered at a fork and after it."""
+    if path.literal or not path.assumed:
+        return path.literal
+    if path.term is None and path.false is not None:  # it has no value there
+        return False
+    answers = [asked if side else path.run.z3.Not(asked) for _, asked, side in path.run.forks[fork:]]
+    ending = [] if path.term is None else [path.term]
+    return solver.ask([*answers, *ending])[0] == "unsat"
 
 
 def _excuses(term: Any) -> list[Any]:

@@ -5,6 +5,7 @@ from itertools import product
 
 from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL
+from theory.statement import ALL_CASES
 from theory.sun2025.axis import claim
 
 LC, WR, MT = "length-controlled win rate", "win rate", "MT-Bench"
@@ -84,7 +85,7 @@ def relative_gain(model, percent=F("14.6")):
 
 for model in (ZEPHYR, MISTRAL, LLAMA):
     seven_percent.false(at=model, true_at=GEMMA)
-seven_percent.evaluated([GEMMA], role=CONDITIONAL, wrong={"least": F("7.3")})
+seven_percent.evaluated([GEMMA], meaning=ALL_CASES, role=CONDITIONAL, wrong={"least": F("7.3")})
 seven_percent.evaluated([GEMMA], of=relative_gain, wrong={"percent": F("14.5")}, also=True)
 
 
@@ -102,7 +103,7 @@ def is_smallest(model, among=MODELS):
     return all(lead(model, "DPO") <= lead(other, "DPO") for other in among)
 
 
-gemma_over_dpo.evaluated([GEMMA], wrong={"points": F("9.6")})
+gemma_over_dpo.evaluated([GEMMA], meaning=ALL_CASES, wrong={"points": F("9.6")})
 gemma_over_dpo.evaluated([GEMMA], of=is_smallest, wrong=lambda _: is_smallest(ZEPHYR), also=True)
 
 
@@ -116,7 +117,7 @@ def consistent_improvement(column, best="SPO", rivals=METHODS[:5]):
     return all(SCORES[model][best][metric] > SCORES[model][rival][metric] for rival in rivals)
 
 
-consistent_improvement.evaluated(COLUMNS, wrong={"best": "SimPO"})
+consistent_improvement.evaluated(COLUMNS, meaning=ALL_CASES, wrong={"best": "SimPO"})
 
 
 @claim("pairs-over-sft", "Section 4.2, on SFT", PROVED)
@@ -131,7 +132,7 @@ def pairs_over_sft(column, low="Baseline", middle="SFT", high=METHODS[2:]):
     return scores[low] < scores[middle] < min(scores[method] for method in high)
 
 
-pairs_over_sft.evaluated(COLUMNS, wrong={"low": "SFT", "middle": "DPO", "high": METHODS[3:]})
+pairs_over_sft.evaluated(COLUMNS, meaning=ALL_CASES, wrong={"low": "SFT", "middle": "DPO", "high": METHODS[3:]})
 
 
 @claim("stronger-baseline", "Section 4.2, Zephyr beside Gemma", FALSE, "stronger-baseline-simpo")
@@ -159,7 +160,9 @@ def stronger_baseline_simpo(metric, leads=((LC, F("7.26"), F("3.12")), (MT, F("0
     return stronger_baseline(("SimPO", metric)) and (metric, *found) in leads
 
 
-stronger_baseline_simpo.evaluated([LC, MT], wrong={"leads": ((LC, F("7.26"), F("3.12")), (MT, F("0.15"), F("0.17")))})
+stronger_baseline_simpo.evaluated(
+    [LC, MT], meaning=ALL_CASES, wrong={"leads": ((LC, F("7.26"), F("3.12")), (MT, F("0.15"), F("0.17")))}
+)
 
 
 def implied_win_rate(model, over, metric):
@@ -208,7 +211,7 @@ def silu_is_first(metric, first="SiLU"):
     return all(row[metric] <= ACTIVATIONS[first][metric] for row in ACTIVATIONS.values())
 
 
-best_activations.evaluated(METRICS, wrong={"top": ("ReLU", "SiLU")})
+best_activations.evaluated(METRICS, meaning=ALL_CASES, wrong={"top": ("ReLU", "SiLU")})
 best_activations.evaluated([LC, MT], of=silu_is_first, wrong={"first": "GELU"}, also=True)
 
 
@@ -222,4 +225,4 @@ def sft_weight(weight, small=F(1, 2)):
     return row[LC] < none[LC] and row[WR] < none[WR] and (row[MT] > none[MT]) == (weight < small)
 
 
-sft_weight.evaluated([F(1, 10), F(1, 2), F(1)], wrong={"small": F(3, 5)})
+sft_weight.evaluated([F(1, 10), F(1, 2), F(1)], meaning=ALL_CASES, wrong={"small": F(3, 5)})

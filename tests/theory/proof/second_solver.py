@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 
-from theory.claim import Claim, run_claim
+from theory.claim import Claim
 from theory.ledger import select_claims
 from theory.proof.certificate import Certificate, second_opinion
 
@@ -23,11 +23,13 @@ def answers(questions: Iterable[str], work: int = 20_000, milliseconds: int = 40
 
 
 def opinions(claim: Claim, work: int = 20_000, milliseconds: int = 400) -> Counter[str]:
-    """Return how often cvc5 says what of the questions on which the proofs of a claim rest."""
+    """Return how often cvc5 says what of the questions on which the proofs of a claim rest.
+
+    Only the proofs by the solver are run again: no search, no control, and nothing of a claim that has none.
+    """
     kept = Certificate()
-    outcome = run_claim(claim, worlds=5, record=kept.record)
-    if outcome.status == "error":
-        raise AssertionError(f"{claim.key}: {outcome.problem}")
+    for prove_again in getattr(claim.evidence, "proofs", ()):
+        prove_again(record=kept.record)
     return answers(kept.impossible(), work, milliseconds)
 
 
@@ -39,12 +41,17 @@ def main() -> int:
     parser.add_argument("--milliseconds", type=int, default=400, help="for each question")
     arguments = parser.parse_args()
     total: Counter[str] = Counter()
+    proved = 0
     for claim in select_claims(arguments.keys, None):
         found = opinions(claim, arguments.work, arguments.milliseconds)
         total += found
         if found:
+            proved += 1
             print(f"{claim.key}: " + ", ".join(f"{n} {word}" for word, n in sorted(found.items())), flush=True)
-    print("all: " + (", ".join(f"{n} {word}" for word, n in sorted(total.items())) or "no proofs by the solver"))
+    print(
+        f"{proved} claims: "
+        + (", ".join(f"{n} {word}" for word, n in sorted(total.items())) or "no proofs by the solver")
+    )
     return 1 if total["sat"] else 0
 
 

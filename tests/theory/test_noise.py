@@ -1,0 +1,61 @@
+"""Findings fail in worlds of noise; one that compares a formula with itself does not, and is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction as F
+from typing import Any
+
+import pytest
+
+from tests.theory.noise import noisy, survivors
+from theory.claim import CLAIMS, PROVED, run_claim
+from theory.ledger import load_claims
+from theory.proof import LOG_LINEAR, POLICY, TABULAR, prove, with_step
+from theory.statement import claims_of
+
+load_claims()
+SAMPLE = (
+    "jian2025.log-margin",
+    "jian2025.corollary-2-identity",
+    "jian2025.negative-drive",
+    "jian2025.remark-1-kernel",
+    "jian2025.tabular-signs",
+    "feng2024.softmax-field",
+)
+
+
+@pytest.fixture
+def claim() -> Iterator[Any]:
+    before = set(CLAIMS)
+    yield claims_of("trial")
+    for key in set(CLAIMS) - before:
+        del CLAIMS[key]
+
+
+@pytest.mark.parametrize("key", SAMPLE)
+def test_no_finding_passes_in_noise(key: str) -> None:
+    assert survivors(CLAIMS[key]) == []
+
+
+def test_a_formula_that_is_compared_with_itself_is_named(claim: Any) -> None:
+    def itself(w: Any, times: Any = 1) -> Any:
+        """A_w-A_l=\\|g_w-g_l\\|^2"""
+        return w.A_w - w.A_l == times * w.dd
+
+    made = claim("itself", "here", PROVED)(itself).proved(wrong={"times": F(11, 10)})
+    assert run_claim(made.claim).strength == "proved by smt"  # dd is defined as that difference
+    assert survivors(made.claim, worlds=20) == ["trial.itself, line 1: smt, the statement holds"]
+
+
+def test_noise_is_noise_in_symbols_and_in_fractions() -> None:
+    statements = {
+        POLICY: lambda w: w.kernel(w.chosen, w.chosen) >= 0,
+        TABULAR: lambda w: w.drive(w.chosen) > 0,
+        with_step(LOG_LINEAR): lambda c: not c[0].A_w <= 0 or c[0].after(c[1]).p_w <= c[0].p_w,
+    }
+    for family, statement in statements.items():
+        assert prove(statement, family).verdict == "proved"
+        with noisy(1) as noise:
+            assert prove(statement, family, witness=False).verdict != "proved"
+            assert noise.read
