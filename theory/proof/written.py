@@ -26,15 +26,13 @@ def text_of(function: Any) -> str:
     Example:
         >>> def positive(x, least=0):
         ...     return x > least
-        >>> text_of(positive), text_of(partial(positive, least=Fraction(1, 2)))
-        ('positive', 'positive with least = 1/2')
+        >>> text_of(positive), text_of(partial(positive, 3, least=Fraction(1, 2)))
+        ('positive', 'positive(3) with least = 1/2')
     """
     if isinstance(function, partial):
-        return (
-            f"{text_of(function.func)} with {arguments(function.keywords)}"
-            if function.keywords
-            else text_of(function.func)
-        )
+        first = f"({', '.join(map(_value, function.args))})" if function.args else ""
+        changed = f" with {arguments(function.keywords)}" if function.keywords else ""
+        return text_of(function.func) + first + changed
     function = getattr(function, "predicate", function)
     if not isinstance(function, FunctionType):
         return type(function).__name__
