@@ -152,7 +152,9 @@ def _shown(comparison: ast.Compare, frame: FrameType) -> Iterator[str]:
     if None in signs or not all(isinstance(value, (int, Fraction, Surd, Ball)) for value in values):
         return
     between = [*(f" {sign} " for sign in signs), ""]
-    yield f"{ast.unparse(comparison)}:  " + "".join(_value(v) + sign for v, sign in zip(values, between, strict=True))
+    truth = {True: ", true", False: ", false"}.get(_evaluated(comparison, frame), "")
+    numbers = "".join(_value(value) + sign for value, sign in zip(values, between, strict=True))
+    yield f"{ast.unparse(comparison)}:  {numbers}{truth}"
 
 
 def _value(value: Any) -> str:
