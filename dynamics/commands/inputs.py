@@ -54,7 +54,8 @@ def open_data_and_model(
         torch.set_num_threads(options.threads)
     source = open_data(options, console)
     place = options.device or device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return source, load(options.model, revision=options.revision, dtype=options.dtype, device=place)
+    loaded = load(options.model, revision=options.revision, dtype=options.dtype, device=place, adapter=options.adapter)
+    return source, loaded
 
 
 def find_max_tokens(config: Any, options: Options) -> int | None:

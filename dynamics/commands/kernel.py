@@ -50,6 +50,7 @@ def kernel_command(
     with printing_memory(console):
         kernel = sequence_kernel(loaded.model, sequences, parameters=options.parameters, dtype=DTYPES[options.dtype])
     print_kernel(console, kernel, names, texts, [sequence.length for sequence in sequences])
+    print_lines(console, kernel.remarks)
     if out is not None:
         arrays = {"kernel": kernel.kernel.numpy(), "log_probs": kernel.log_probs.numpy(), "names": np.array(names)}
         write_atomically(out, lambda temporary: _save(temporary, arrays))

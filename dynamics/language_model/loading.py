@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import importlib
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from dynamics.errors import InvalidArgument, Unsupported, shorten
+from dynamics.errors import InvalidArgument, Unsupported, check_flag, shorten
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.out_of_memory import OutOfMemory, is_out_of_memory
 
 SAVE_AGAIN = "write the folder again with model.save_pretrained(folder)"
 NO_TOKENIZER = "the folder holds no tokenizer; add it with tokenizer.save_pretrained(folder)"
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 class MissingExtra(ImportError):
@@ -41,7 +45,7 @@ class ModelUnavailable(InvalidArgument):
 
 
 class LanguageModel(NamedTuple):
-    """A causal language model in eval mode, and its tokenizer."""
+    """A causal language model in eval mode, and its tokenizer; None where it was loaded without one."""
 
     model: CausalLM
     tokenizer: Any
@@ -53,6 +57,8 @@ def load(
     revision: str | None = None,
     dtype: str | torch.dtype = "float32",
     device: str | torch.device = "cpu",
+    adapter: str | Path | None = None,
+    tokenizer: bool = True,
 ) -> LanguageModel:
     """Load a causal language model and its tokenizer.
 
@@ -64,16 +70,20 @@ def load(
         revision: branch, tag or commit on the hub.
         dtype: dtype of the parameters; for kernels use float32, even if the checkpoint is stored in bfloat16.
         device: device of the model.
+        adapter: a folder with an adapter for the model (LoRA, DoRA, ...), as ``save_pretrained`` of peft writes it. Its
+            parameters, and no others, then require a gradient, so that they are the default of every computation.
+        tokenizer: False for a model without one, where token ids are at hand.
 
     Returns:
-        The model in eval mode, without dropout, and the tokenizer.
+        The model in eval mode, without dropout, and the tokenizer; None in its place if none was asked for.
 
     Raises:
         MissingExtra: transformers is not installed.
         ModelUnavailable: there is no such folder or model, no network, no safetensors file; the architecture is unknown
             or not causal; weights are missing or not finite; the index of weights names other files than safetensors
             in the same folder; a file cannot be read; the tokenizer is empty or loses white space.
-        InvalidArgument: an unknown dtype, or a device that this machine does not have.
+        InvalidArgument: an unknown dtype, a device that this machine does not have, an adapter that cannot be loaded or
+            does not fit the model.
         OutOfMemory: the parameters do not fit into memory.
 
     Example:
@@ -87,6 +97,8 @@ def load(
     if revision is not None and not isinstance(revision, str):
         raise InvalidArgument("revision", revision, "a branch, tag or commit, as text")
     wanted_dtype, wanted_device = _check_dtype(dtype), _check_device(device)
+    check_flag("tokenizer", tokenizer)
+    adapter_folder = None if adapter is None else _check_adapter(adapter)
     transformers = require("transformers")
     source = _check_source(name)
     common = {"revision": revision, "trust_remote_code": False}
@@ -97,7 +109,7 @@ def load(
         model, info = transformers.AutoModelForCausalLM.from_pretrained(
             source, config=config, dtype=wanted_dtype, use_safetensors=True, output_loading_info=True, **common
         )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, **common)
+        reader = transformers.AutoTokenizer.from_pretrained(source, **common) if tokenizer else None
     except ModelUnavailable:
         raise
     except Exception as problem:
@@ -108,17 +120,50 @@ def load(
     if lacking:
         missing = ", ".join(lacking[:4])
         raise ModelUnavailable(name, f"its checkpoint has no weights for {missing}; get the complete one")
+    if adapter_folder is not None:
+        model = _add_adapter(model, adapter_folder, wanted_dtype)
     broken = [key for key, parameter in model.named_parameters() if not bool(parameter.isfinite().all())]
     if broken:
         remedy = "get the checkpoint again, or use a wider dtype"
         raise ModelUnavailable(name, f"the weights of {broken[0]} hold NaN or infinity; {remedy}")
-    check_tokenizer(tokenizer, str(name))
+    if tokenizer:
+        check_tokenizer(reader, str(name))
     try:
-        return LanguageModel(model.to(wanted_device).eval(), tokenizer)
+        return LanguageModel(model.to(wanted_device).eval(), reader)
     except RuntimeError as problem:
         if not is_out_of_memory(problem):
             raise
         raise _too_large(str(name), problem) from problem
+
+
+def _check_adapter(folder: str | Path) -> Path:
+    """Return the folder of an adapter; refuse one that holds none, or only pickles."""
+    if not isinstance(folder, (str, Path)) or not str(folder).strip() or not Path(folder).expanduser().is_dir():
+        raise InvalidArgument("adapter", folder, "a folder that exists, as save_pretrained of peft writes it")
+    found = Path(folder).expanduser()
+    lacking = [name for name in ADAPTER_FILES if not (found / name).is_file()]
+    if lacking:
+        problem = f"the folder {shorten(str(folder))} lacks {' and '.join(lacking)}"
+        raise Unsupported("adapter", problem, "save it again with save_pretrained of peft")
+    return found
+
+
+def _add_adapter(model: Any, folder: Path, dtype: torch.dtype) -> Any:
+    """Return the model with an adapter, whose parameters alone require a gradient."""
+    peft = require("peft")
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            adapted = peft.PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+    except Exception as problem:  # peft raises errors of several types
+        first = next(iter(str(problem).strip().splitlines()), type(problem).__name__)
+        why = f"the adapter in {shorten(str(folder))} does not fit this model ({first})"
+        raise Unsupported("adapter", why, "give the model that it was made for") from problem
+    missing = [str(one.message) for one in told if "missing adapter keys" in str(one.message)]
+    if missing:
+        first = next(iter(missing[0].splitlines()))[:200]
+        raise Unsupported("adapter", f"weights are missing in {shorten(str(folder))} ({first})", "save it again")
+    return adapted.to(dtype)
 
 
 def _too_large(name: str, problem: BaseException) -> OutOfMemory:
@@ -244,6 +289,10 @@ def _check_source(name: str | Path) -> str:
             remedy = "give one that exists, or a model id such as Qwen/Qwen2.5-0.5B-Instruct"
             raise ModelUnavailable(text, f"there is no such folder; {remedy}")
         return text
+    if not (folder / "config.json").is_file() and (folder / ADAPTER_FILES[0]).is_file():
+        base = _read_json(folder / ADAPTER_FILES[0], text).get("base_model_name_or_path")
+        remedy = f"give the model that it belongs to ({base}), and this folder as adapter= or --adapter"
+        raise ModelUnavailable(text, f"the folder holds an adapter and no model; {remedy}")
     if not (folder / "config.json").is_file():
         raise ModelUnavailable(text, f"the folder holds no config.json; {SAVE_AGAIN}")
     if not list(folder.glob("*.safetensors")):
@@ -265,12 +314,12 @@ EXPLANATIONS: tuple[tuple[frozenset[str], tuple[str, ...], str], ...] = (
     (
         frozenset({"RevisionNotFoundError"}),
         ("is not a valid git identifier",),
-        "it has no such revision; give one of its branches, tags or commits",
+        "it has no such revision; give a branch, tag or commit that it has",
     ),
     (
         frozenset({"RepositoryNotFoundError", "HFValidationError"}),
         ("is not a valid model identifier",),
-        "the hub has no such model; check the spelling, log in for a private one, or give a local folder",
+        "the hub has no such model; check its spelling, log in for a private one, or give a local folder",
     ),
     (
         frozenset({"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "ConnectionError"}),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dynamics.errors import InvalidArgument, Unsupported, check_count
+from dynamics.errors import Unsupported, check_count
 from dynamics.language_model.causal_lm import CausalLM, as_module, replaced_forward
 
 CHECKED_POSITIONS = 4
@@ -76,13 +76,14 @@ def find_head(model: CausalLM) -> Head:
     getter = getattr(model, "get_output_embeddings", None)
     module = getter() if getter else None
     if not isinstance(module, nn.Module):
-        raise InvalidArgument("model", type(model).__name__, "a Hugging Face causal language model with a linear head")
+        problem = f"this {type(model).__name__} has no head"
+        raise Unsupported("model", problem, "a Hugging Face causal language model with a linear head is needed")
     if not isinstance(module, nn.Linear) or type(module).forward is not nn.Linear.forward:
         parameter = next(iter(module.parameters()), None)
         size = _text_config(model, "vocab_size")
         if parameter is None or not isinstance(size, int):
-            problem = f"{type(model).__name__} whose head is a {type(module).__name__}"
-            raise InvalidArgument("model", problem, "a Hugging Face causal language model with a linear head")
+            problem = f"the head of this {type(model).__name__} is a {type(module).__name__}"
+            raise Unsupported("model", problem, "a Hugging Face causal language model with a linear head is needed")
         return Head(size, parameter.device, None)
     weight, scale = module.weight, 1.0
     for name, power in SCALES.items():

@@ -15,7 +15,7 @@ Filter = Callable[[str], bool] | str | Sequence[str] | None
 """A choice of parameters: a function of the name; a name, or a glob such as ``"*mlp*"``; ``"!*embed*"`` to leave out;
 ``"adapter"`` for the parameters of adapters; several of these; or None for all that require a gradient."""
 FILTERS = (
-    "a name, a glob such as '*mlp*', '!*embed*' to leave out, 'adapter', a list of these, a function of the name, "
+    "a glob such as '*mlp*', a name, '!*embed*' to leave out, 'adapter', a list of these, a function of the name, "
     "or None for all that require a gradient"
 )
 ADAPTER = "adapter"

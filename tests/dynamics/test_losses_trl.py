@@ -8,7 +8,9 @@ import re
 import pytest
 import torch
 
-pytest.importorskip("trl")
+from tests.optional import needs
+
+needs("trl")
 
 from dynamics import get_loss
 from dynamics.losses import EXO, kto_baseline

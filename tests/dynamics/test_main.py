@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("transformers")
+from tests.optional import needs
+
+needs("transformers")
 
 import torch
 from typer.testing import CliRunner, Result

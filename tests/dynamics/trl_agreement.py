@@ -6,7 +6,6 @@ the same weights, and asks our loss for value and partials. DPOTrainer and KTOTr
 kernel that accumulates in float32, whatever the model; for the comparison that kernel, and nothing else, is replaced by
 the same quantities in float64 (``WideHead``). Each is also run untouched.
 """
-# ruff: noqa: E402 - the tests are no installed package, and a script finds only its own folder
 
 from __future__ import annotations
 

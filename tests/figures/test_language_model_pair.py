@@ -19,9 +19,10 @@ from figures.registry import Arrays
 from figures.style import paper_style
 from tests.figures.computed import computed
 from tests.figures.controls import add_controls, in_place
+from tests.optional import needs
 from toy_models.multiplication.responses import encode_response
 
-pytest.importorskip("transformers")
+needs("transformers")
 Change = Callable[[Arrays], None]
 
 

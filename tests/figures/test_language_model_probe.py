@@ -15,11 +15,12 @@ from figures.registry import Arrays
 from tests.figures.computed import computed
 from tests.figures.controls import add_controls, in_place
 from tests.figures.test_language_model_pair import drawing_of, random_model
+from tests.optional import needs
 from toy_models.multiplication.methods import Descent
 from toy_models.multiplication.probe import ProbeSettings, follow
 from toy_models.multiplication.shipped import PINNED_REJECTED, answers
 
-pytest.importorskip("transformers")
+needs("transformers")
 Change = Callable[[Arrays], None]
 
 

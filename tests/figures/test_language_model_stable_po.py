@@ -15,8 +15,9 @@ from tests.figures.computed import computed
 from tests.figures.controls import add_controls, in_place
 from tests.figures.test_language_model_pair import drawing_of
 from tests.figures.test_language_model_probe import bump, forget_unsampled, misplace, negate, void
+from tests.optional import needs
 
-pytest.importorskip("transformers")
+needs("transformers")
 Change = Callable[[Arrays], None]
 DPO, NLL, STABLE = range(3)
 

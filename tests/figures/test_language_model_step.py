@@ -16,8 +16,9 @@ from figures.registry import Arrays, Figure
 from tests.figures.computed import computed
 from tests.figures.controls import add_controls, in_place
 from tests.figures.test_language_model_pair import drawing_of, random_model
+from tests.optional import needs
 
-pytest.importorskip("transformers")
+needs("transformers")
 Change = Callable[[Arrays], None]
 FIGURES: dict[str, Figure] = {"theorem-1": theorem_1, "shift": token_shift}
 

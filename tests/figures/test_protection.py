@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import pytest
 
-pytest.importorskip("transformers")
+from tests.optional import needs
+
+needs("transformers")
 
 from figures.protection import FAR, LOSSES, NAMES, SHARED, TABULAR, at_ten_nats, protection, window
 from figures.registry import Arrays

@@ -11,6 +11,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatch
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ class Recipe(NamedTuple):
         call: the callable.
         valid: draws arguments by name, all of them good.
         kept: arguments that are left as they are drawn.
-        nan_means: names of results in which a NaN has a meaning that the docstring tells.
+        nan_means: names or globs of results in which a NaN has a meaning that the docstring tells.
     """
 
     call: Callable[..., Any]
@@ -75,7 +76,8 @@ def complaint(recipe: Recipe, arguments: dict[str, Any]) -> str:
     begun = time.perf_counter()
     try:
         result = recipe.call(**arguments)
-        odd = [name for name, value in numbers(result) if name not in recipe.nan_means and is_odd(value)]
+        may = [name for name, _ in numbers(result) if any(fnmatch(name, glob) for glob in recipe.nan_means)]
+        odd = [name for name, value in numbers(result) if name not in may and is_odd(value)]
         found = f"returned {', '.join(odd)} with NaN or without numbers" if odd else ""
     except InvalidArgument as problem:
         named = any(name in problem.argument for name in names(recipe, arguments))

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("transformers")
+from tests.optional import needs
+
+needs("transformers")
 
 import torch
 from safetensors.torch import load_file, save_file

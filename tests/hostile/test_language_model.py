@@ -6,8 +6,9 @@ import random
 
 import pytest
 
-pytest.importorskip("transformers")
-pytest.importorskip("peft")
+from tests.optional import needs
+
+needs("transformers", "peft")
 
 import torch
 

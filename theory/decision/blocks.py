@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from theory.decision.group import all_scores, free_scores, shares
+from theory.decision.scores import all_scores, free_scores, shares
 from theory.names import ShortNames
 from theory.proof.family import Family
 from theory.proof.settings import Numbers, either, setting

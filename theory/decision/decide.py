@@ -21,6 +21,7 @@ from theory.proof.family import Family
 from theory.proof.negation import Negation
 from theory.proof.searched import holds_at
 from theory.proof.settings import Rejected
+from theory.proof.smt import Proof
 from theory.proof.symbols import Impure, NotAStatement, OnlyExact
 from theory.worlds import BASE_MEASURE, LOG_LINEAR, TABULAR, World, log_linear as draw_log_linear
 
@@ -132,7 +133,7 @@ def decide(
     else:
         result = replace(result, assumes=proof.assumes, cases=proof.cases, reason=_why(proof, family))
         if proof.verdict in (PROVED, VACUOUS):
-            return _agreed(result, proof.verdict, found, search, (statement, family, given))
+            return _agreed(result, proof, found, search, (statement, family, given))
         if proof.verdict == REFUTED and (found is None or not _has_small_worlds(family)):
             made = _constructed(result, conjecture, statement, family, given)
             if found is None or made.case is not None:
@@ -188,6 +189,9 @@ def _cases(family: Family, count: int, seed: int) -> tuple[Any, ...]:
     return tuple(found)
 
 
+NOTHING_KNOWN = Proof(UNDECIDED, "", "", (), 0, 0)
+
+
 def _asked_prover(
     statement: Callable[..., Any], given: Callable[..., Any] | None, families: tuple[Family, ...]
 ) -> tuple[Family, Any]:
@@ -195,7 +199,7 @@ def _asked_prover(
 
     The prover comes before any search: it notices a predicate that remembers its earlier calls only if there were none.
     """
-    from theory.proof.smt import prove  # noqa: PLC0415 - a solver
+    from theory.proof.smt import SolverStuckError, prove  # noqa: PLC0415 - a solver
 
     why = ""
     for family in families:
@@ -203,6 +207,8 @@ def _asked_prover(
             return family, prove(statement, family, given=given, witness=False)
         except OnlyExact as problem:
             why = why or str(problem)
+        except SolverStuckError as problem:
+            return family, replace(NOTHING_KNOWN, over=family.name, assumes=family.assumes, reason=str(problem))
         except NotAStatement:
             raise
         except (TypeError, AttributeError) as problem:  # in exact worlds too, if it is the conjecture's own mistake
@@ -221,18 +227,23 @@ def _complain(*predicates: Callable[[Any], bool] | None) -> None:
             continue
 
 
-def _agreed(result: Decision, verdict: str, found: Any, search: _Search, again: tuple[Any, ...]) -> Decision:
+def _agreed(result: Decision, proof: Any, found: Any, search: _Search, again: tuple[Any, ...]) -> Decision:
     """Return a proof, after exact worlds have not contradicted it.
+
+    A statement may be vacuous since no world meets its premise, or since it is true without looking at any number
+    ("not premise or ..." with a premise that is never met); the proof then gives that as its reason.
 
     Raises:
         AssertionError: they have: the prover is wrong, or the conjecture answers differently when it is asked again.
     """
-    if found is not None or (verdict == VACUOUS and search.tried):
+    inside = proof.verdict == VACUOUS and bool(proof.reason)
+    if found is not None or (proof.verdict == VACUOUS and not inside and search.tried):
         where = "" if found is None else f":\n{show(found)}"
-        raise AssertionError(f"the prover says {verdict}, and an exact world says otherwise; please report it{where}")
-    if verdict == VACUOUS:
+        message = f"the prover says {proof.verdict}, and an exact world says otherwise; please report it{where}"
+        raise AssertionError(message)
+    if proof.verdict == VACUOUS and not (inside and result.exists):
         return replace(result, verdict=VACUOUS, by="smt")
-    return replace(result, verdict=REFUTED if result.exists else PROVED, by="smt", again=again)
+    return replace(result, verdict=REFUTED if result.exists else PROVED, by="smt", reason="", again=again)
 
 
 def _constructed(

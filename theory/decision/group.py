@@ -17,9 +17,18 @@ from types import SimpleNamespace
 from typing import Any
 
 from dynamics.errors import InvalidArgument, check_count
+from theory.decision.scores import (
+    all_responses_of,
+    all_scores,
+    free_scores,
+    scores_by_prompt,
+    shares,
+    tabular_scores,
+    total,
+)
 from theory.names import ShortNames
 from theory.proof.family import Family
-from theory.proof.settings import Numbers, setting
+from theory.proof.settings import Numbers, either, setting
 from theory.proof.symbols import NoSuchResponse
 
 MOST = 5  # responses, pairs or members: the numbers of a world grow with their square
@@ -79,7 +88,7 @@ class Group:
 
     def kernel(self, y: int, z: int) -> Any:
         """Return <g_y, g_z>."""
-        return _sum([a * b for a, b in zip(self._scores[y], self._scores[z], strict=True)])
+        return total([a * b for a, b in zip(self._scores[y], self._scores[z], strict=True)])
 
     def squared_norm(self, y: int) -> Any:
         """Return |g_y|^2."""
@@ -87,7 +96,7 @@ class Group:
 
     def drive(self, y: int) -> Any:
         """Return A_y = sum_i c_i <g_y, g_i>, the first-order change of log pi(y)."""
-        return _sum([c * self.kernel(y, i) for i, c in enumerate(self._force)])
+        return total([c * self.kernel(y, i) for i, c in enumerate(self._force)])
 
     def log_change(self, y: int) -> Any:
         """Return the drive."""
@@ -189,14 +198,14 @@ def batch(pairs: int = 2, *, one_prompt: bool = False, tabular: bool = False) ->
     """Return every batch of weighted pairs of different responses, of any policy.
 
     ``b[0].A_w`` is the drive of the first pair's chosen response in the step on the whole batch, ``b.weight[0]`` the
-    pair's weight, ``b.kernel(b[0].chosen, b[1].rejected)`` any inner product. Each prompt has further responses, any
-    number of them, that are not named.
+    pair's weight, ``b.kernel(b[0].chosen, b[1].rejected)`` any inner product. A prompt may have other responses, any
+    number of them, or none.
 
     Args:
         pairs: number of pairs, 2 or more.
         one_prompt: whether all pairs belong to one prompt; otherwise each has a prompt of its own.
-        tabular: whether the policy is a tabular softmax over the named responses and one more for each prompt; of
-            different prompts no parameter is shared then.
+        tabular: whether the policy is a tabular softmax, with at most one other response for each prompt; different
+            prompts share no parameter then.
 
     Raises:
         InvalidArgument: a number of pairs that is none, or too large.
@@ -212,14 +221,28 @@ def batch(pairs: int = 2, *, one_prompt: bool = False, tabular: bool = False) ->
     where = "of one prompt" if one_prompt else "of different prompts"
     kind = "tabular softmax" if tabular else "policy"
 
-    def named_and_more(numbers: Numbers) -> Group:
-        prompts = [1 if one_prompt else 1 + k for k in range(pairs) for _ in "wl"]
-        p = shares(numbers, prompts)
-        scores = _tabular_scores(p, prompts) if tabular else free_scores(numbers, 2 * pairs)
-        return _batch(numbers, p, scores, prompts)
+    def case(alone: tuple[bool, ...]) -> Family:
+        def named(numbers: Numbers) -> Group:
+            prompts = [1 if one_prompt else 1 + k for k in range(pairs) for _ in "wl"]
+            p = shares(numbers, prompts, alone)
+            if tabular:
+                scores = tabular_scores(p, prompts)
+            elif one_prompt:
+                scores = all_scores(numbers, p) if alone[0] else free_scores(numbers, 2 * pairs)
+            else:
+                scores = scores_by_prompt(numbers, p, alone)
+            return _batch(numbers, p, scores, prompts)
 
-    named_and_more.__doc__ = f"every {kind}, {pairs} pairs {where}, and a response outside the pairs for each prompt"
-    return setting("named responses and others; p > 0, weights > 0, any scores")(named_and_more)
+        return setting(words)(named)
+
+    words = "p > 0, weights > 0, any scores; where a prompt has no other responses, sum p g = 0"
+    kinds = [(False,), (True,)] if one_prompt else list(product((False, True), repeat=pairs))
+    cases = {
+        ", ".join(f"prompt {k + 1} {'without' if one else 'with'} others" for k, one in enumerate(alone)): case(alone)
+        for alone in kinds
+    }
+    others = ", at most one response outside the pairs of a prompt" if tabular else ""
+    return either(f"every {kind}, {pairs} pairs {where}{others}", words, cases)
 
 
 def _batch(numbers: Numbers, p: Sequence[Any], scores: Any, prompts: Sequence[int]) -> Group:
@@ -250,10 +273,10 @@ def preference_matrix(responses: int = 3, *, tabular: bool = False) -> Family:
         raise InvalidArgument("responses", responses, f"a whole number from 2 to {MOST}")
 
     def all_responses(numbers: Numbers) -> Matrix:
-        p, scores = _all_of_them(numbers, responses, tabular)
+        p, scores = all_responses_of(numbers, responses, tabular)
         utility = tuple(numbers.positive(f"t_{k}") for k in range(responses))
         wins = [
-            _sum(
+            total(
                 [
                     p[i] * p[j] * (utility[i] - utility[j]) / (utility[i] + utility[j])
                     for j in range(responses)
@@ -300,7 +323,7 @@ def sampled_group(responses: int = 3, members: int = 2, *, tabular: bool = False
             raise InvalidArgument(name, value, f"a whole number from 2 to {MOST}")
 
     def expected(numbers: Numbers) -> Group:
-        p, scores = _all_of_them(numbers, responses, tabular)
+        p, scores = all_responses_of(numbers, responses, tabular)
         reward = tuple(numbers.real(f"r_{k}") for k in range(responses))
         return Group(p, scores, expected_force(p, reward, members), numbers=SimpleNamespace(reward=reward))
 
@@ -323,64 +346,10 @@ def expected_force(p: Sequence[Any], reward: Sequence[Any], members: int) -> lis
         weight = p[group[0]]
         for i in group[1:]:
             weight = weight * p[i]
-        mean = _sum([reward[i] for i in group]) / members
+        mean = total([reward[i] for i in group]) / members
         for i in group:
             force[i] = force[i] + weight * (reward[i] - mean) / members
     return force
-
-
-def shares(numbers: Numbers, prompts: Sequence[int]) -> list[Any]:
-    """Return probabilities of named responses; those of a prompt leave some mass for others."""
-    left: dict[int, Any] = {}
-    found = []
-    for k, prompt in enumerate(prompts):
-        p = numbers.between(f"p_{k}", 0, left.get(prompt, 1))
-        left[prompt] = left.get(prompt, 1) - p
-        found.append(p)
-    return found
-
-
-def free_scores(numbers: Numbers, count: int, letter: str = "g") -> list[list[Any]]:
-    """Return any scores: a triangle of coordinates, which gives every matrix of inner products."""
-    return [[numbers.real(f"{letter}_{i}{j}") if j <= i else Fraction(0) for j in range(count)] for i in range(count)]
-
-
-def all_scores(numbers: Numbers, p: Sequence[Any], letter: str = "g") -> list[list[Any]]:
-    """Return any scores of all responses, with sum p g = 0: features less their mean."""
-    zero = [Fraction(0)] * (len(p) - 1)
-    return _centred(p, [*free_scores(numbers, len(p) - 1, letter), zero])
-
-
-def _all_of_them(numbers: Numbers, count: int, tabular: bool) -> tuple[list[Any], list[list[Any]]]:
-    """Return the probabilities of all responses and their scores."""
-    p = shares(numbers, [1] * (count - 1))
-    p.append(1 - _sum(p))
-    if not tabular:
-        return p, all_scores(numbers, p)
-    return p, _centred(p, [[Fraction(int(i == j)) for j in range(count)] for i in range(count)])
-
-
-def _centred(p: Sequence[Any], features: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    mean = [_sum([q * row[k] for q, row in zip(p, features, strict=True)]) for k in range(len(features[0]))]
-    return [[a - m for a, m in zip(row, mean, strict=True)] for row in features]
-
-
-def _tabular_scores(p: Sequence[Any], prompts: Sequence[int]) -> list[list[Any]]:
-    """Return the scores of a tabular softmax over the named responses and one more of each prompt."""
-    kinds = sorted(set(prompts))
-    rest = {k: 1 - _sum([q for q, prompt in zip(p, prompts, strict=True) if prompt == k]) for k in kinds}
-    rows = []
-    for i, prompt in enumerate(prompts):
-        own = [int(i == j) - p[j] if prompts[j] == prompt else Fraction(0) for j in range(len(p))]
-        rows.append([*own, *(-rest[k] if k == prompt else Fraction(0) for k in kinds)])
-    return rows
-
-
-def _sum(terms: Sequence[Any]) -> Any:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
 
 
 def _text(value: Any) -> str:

@@ -72,7 +72,8 @@ class Decision:
         start = f"{self.text}: {self.verdict}" if self.text else self.verdict
         sizes = f" ({', '.join(filter(None, self.cases))})" if any(self.cases) else ""
         if self.verdict == VACUOUS:
-            return f"{start}: no world meets the premise, proved for {self.over}{sizes}, by {self.by}"
+            why = self.reason or "no world meets the premise"
+            return f"{start}: {why}, proved for {self.over}{sizes}, by {self.by}"
         if self.verdict == UNDECIDED:
             return f"{start} for {self.over}: {self.reason}"
         if self.case is not None or self.algebraic:

@@ -17,6 +17,7 @@ from fractions import Fraction
 from typing import Any
 
 from dynamics.errors import InvalidArgument, check_count
+from theory.decision.scores import total
 from theory.names import ShortNames
 from theory.proof.family import Family
 from theory.proof.settings import Numbers, setting
@@ -93,7 +94,7 @@ class TokenWorld(ShortNames):
     def kernel(self, y: int, z: int) -> Any:
         """Return <g_y, g_z>, the sum over pairs of tokens."""
         lengths = (len(self._sequences[y]), len(self._sequences[z]))
-        return _sum([self.token_kernel(y, s, z, t) for s in range(lengths[0]) for t in range(lengths[1])])
+        return total([self.token_kernel(y, s, z, t) for s in range(lengths[0]) for t in range(lengths[1])])
 
     def squared_norm(self, y: int) -> Any:
         """Return |g_y|^2."""
@@ -120,7 +121,7 @@ class TokenWorld(ShortNames):
     def _hidden_sum(self, y: int) -> list[Any]:
         tokens = self._sequences[y]
         vectors = [self._hidden[tokens[:t]] for t in range(len(tokens))]
-        return [_sum(column) for column in zip(*vectors, strict=True)]
+        return [total(column) for column in zip(*vectors, strict=True)]
 
     def _residual(self, tokens: Tokens, t: int) -> list[Any]:
         return [int(v == tokens[t]) - q for v, q in enumerate(self._after[tokens[:t]])]
@@ -229,11 +230,4 @@ def token_pair(
 
 
 def _dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
-    return _sum([x * y for x, y in zip(a, b, strict=True)])
-
-
-def _sum(terms: Sequence[Any]) -> Any:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
+    return total([x * y for x, y in zip(a, b, strict=True)])

@@ -20,7 +20,7 @@ from theory.proof.family import Family
 from theory.proof.settings import Named, Numbers, beside, mapped
 from theory.proof.worlds import TWO, SymbolicWorld
 
-SHOWN = ("d_w", "d_l", "ref_w", "ref_l", "beta", "u", "n_w", "n_l", "extra")
+SHOWN = ("d_w", "d_l", "ref_w", "ref_l", "beta", "E", "u", "n_w", "n_l", "extra")
 
 
 class WeightedWorld(ShortNames):
@@ -31,8 +31,8 @@ class WeightedWorld(ShortNames):
         d_w: weight of the chosen response.
         d_l: weight of the rejected one.
         numbers: further numbers of the loss, under the names of ``SHOWN``: the reference ``ref_w`` and ``ref_l``,
-            ``beta``, ``u`` (beta times the urgency), the lengths ``n_w`` and ``n_l``, ``extra`` (lambda of DPOP, the
-            weight of an NLL).
+            ``beta``, ``E`` = e^margin, ``u`` (beta times the urgency), the lengths ``n_w`` and ``n_l``, ``extra``
+            (lambda of DPOP, the weight of an NLL).
 
     Example:
         >>> from theory.worlds import World
@@ -156,7 +156,7 @@ def with_loss(loss: str, family: Family = POLICY, *, beta: int | None = None) ->
     """Return the worlds of a family with the weights of a loss, at any reference policy.
 
     Weights are given up to a common factor u > 0, beta times the urgency, since no sign depends on it; for ``"dpo"``
-    with a whole ``beta`` it is exact: u = beta / (1 + (r_w / r_l)^beta), with r = p / ref.
+    with a whole ``beta`` it is exact: u = beta / (1 + E), with E = e^margin = (r_w / r_l)^beta and r = p / ref.
 
     Args:
         loss: one of ``LOSSES``, which are names of ``dynamics.losses``.
@@ -197,7 +197,8 @@ def with_loss(loss: str, family: Family = POLICY, *, beta: int | None = None) ->
             loss_numbers.u = found.u
         else:
             ratio = (world.p_w / loss_numbers.ref_w) / (world.p_l / loss_numbers.ref_l)
-            loss_numbers.u, loss_numbers.beta = beta / (1 + ratio**beta), Fraction(beta)
+            loss_numbers.beta, loss_numbers.E = Fraction(beta), ratio**beta
+            loss_numbers.u = beta / (1 + loss_numbers.E)
         for name in needs:
             vars(loss_numbers)[name] = vars(found)[name]
         view = WeightedWorld(world, None, None, loss_numbers)

@@ -10,7 +10,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, FALSE, FIRST_ORDER, PROVED
 from theory.evidence import CONDITIONAL, ORDER
-from theory.proof import Named, exp, same
+from theory.proof import Named, exp, same, setting
 from theory.statement import claims_of
 
 claim = claims_of("jian2025")
@@ -99,35 +99,46 @@ eq_12.false(of=one_after_the_other, at=Named(rate=F(1, 10)), true_at=Named(rate=
 # --- the weights of the hyperparameter study -----------------------------------------------------------------------
 
 
+@setting("gamma = 0, DPO trains phi as well; any gradients of L_dpo, of term (b) and of L_sft, lambda > 0")
+def dpo_on_both(numbers):
+    """One parameter of theta and one of phi."""
+    given = {name: numbers.real(name) for name in ("dpo_theta", "gap", "dpo_phi", "sft", "reg")}
+    return Named(**given, penalty=numbers.positive("penalty"), gamma=0, trained=1)
+
+
 @claim("small-lambda", "Appendix C.4: small lambda", CONDITIONALLY)
-def small_lambda(rates):
-    r"""\lim_{\lambda\to 0}(\theta_{t+1},\phi_{t+1})=\text{the update of DPO}
+def small_lambda(c, times=1):
+    r"""\lim_{\lambda\to 0}\nabla L=\nabla L_{\mathrm{dpo}},\qquad
+    |\nabla_\theta L-\nabla_\theta L_{\mathrm{dpo}}|\le\lambda\,|\text{term (b)}|,\quad
+    |\nabla_\phi L-\nabla_\phi L_{\mathrm{dpo}}|\le\lambda\,|\nabla_\phi L_{\mathrm{sft}}|
 
     Assumes: $\gamma=0$, and DPO trains the backbone $\phi$ as well as the adapter $\theta$
     Because: The paper says that the model then behaves similarly to vanilla DPO. DPO on the adapter leaves the backbone
     where it is; here it moves, at $\lambda=0$ too.
-    Proof: The update is affine in $\lambda$, with the joint DPO step at 0.
+    Proof: The gradient is affine in $\lambda$, with that of the joint DPO at 0.
     """
-    return rates.phi * -HALF == 0  # the step of phi for two responses with log-odds theta + phi = 0, beta = 1, z = 0
-
-
-def limit_of_the_gradients(t, f, inner, dpo, sft, reg, gamma=0):
-    penalty, loss = sp.Symbol("penalty", positive=True), dpo(t, f)
-    by_theta, by_phi = gradients(t, f, inner, dpo, sft, reg, penalty, gamma)
-    return same(by_theta.subs(penalty, 0), sp.diff(loss, t)) & same(by_phi.subs(penalty, 0), sp.diff(loss, f))
+    by_theta = c.dpo_theta + c.penalty * c.gap + c.gamma * c.reg
+    by_phi = c.dpo_phi + c.penalty * c.sft + c.gamma * c.reg
+    close_theta = times * abs(by_theta - c.dpo_theta) <= c.penalty * abs(c.gap)
+    return close_theta and times * abs(by_phi - c.trained * c.dpo_phi) <= c.penalty * abs(c.sft)
 
 
 def affine(t, f, inner, penalty, gamma, dpo, sft, reg, power=1):
-    def moved(weight):
-        return gradients(t, f, inner, dpo, sft, reg, weight, gamma)
+    weight, start = (
+        gradients(t, f, inner, dpo, sft, reg, penalty, gamma),
+        gradients(t, f, inner, dpo, sft, reg, 0, gamma),
+    )
+    gap, slope = sp.diff(sft(t, f) - sft(t, inner), t), sp.diff(sft(t, f), f)
+    return same(weight[0] - start[0], penalty**power * gap) & same(weight[1] - start[1], penalty**power * slope)
 
-    difference = [at - start for at, start in zip(moved(penalty), moved(0), strict=True)]
-    slope = [one - start for one, start in zip(moved(1), moved(0), strict=True)]
-    return same(difference[0], penalty**power * slope[0]) & same(difference[1], penalty**power * slope[1])
 
-
-small_lambda.false(at=Named(phi=F(1, 10)), true_at=Named(phi=F(0)))
-small_lambda.derived(of=limit_of_the_gradients, symbols=LOSSES, role=CONDITIONAL, wrong={"gamma": F(1, 10)})
+# two responses with log-odds theta + phi = 0, beta = 1, z = 0: the gradient of L_dpo is -1/2 in both blocks
+BOTH, ADAPTER = (
+    Named(dpo_theta=-HALF, dpo_phi=-HALF, gap=F(0), sft=F(1), reg=F(0), penalty=F(1, 10), gamma=0, trained=trained)
+    for trained in (1, 0)
+)
+small_lambda.false(at=ADAPTER, true_at=BOTH)
+small_lambda.proved(over=dpo_on_both, role=CONDITIONAL, wrong={"times": F(11, 10)})
 small_lambda.derived(of=affine, symbols=LOSSES, role=CONDITIONAL, wrong={"power": 2})
 
 

@@ -7,7 +7,7 @@ import sympy as sp
 from theory.claim import CONDITIONALLY, EMPTY, PROVED
 from theory.evidence import CONDITIONAL, FAILS, VACUOUS
 from theory.jian2025.cases import BOTH_RISE, NEAR, Batch
-from theory.proof import POLICY, Named, beside, exp, log, same, setting, sums_of, world_of
+from theory.proof import POLICY, Named, beside, exp, log, same, setting, sums_of
 from theory.statement import claims_of
 from theory.worlds import World, dot
 
@@ -22,6 +22,12 @@ def two_blocks(numbers):
     return Named(ww=a * a, wl=a * b, ll=b * b + c * c, **rates)
 
 
+@beside(POLICY, "any learning rate of theta, none of phi")
+def phi_frozen(numbers):
+    """A step of theta alone."""
+    return Named(ww=0, wl=0, ll=0, theta=numbers.positive("rate"), phi=0)
+
+
 def log_changes(case):
     """Return the first-order changes of log pi_w and log pi_l in a DPO step on both blocks, per unit of beta x urgency.
 
@@ -34,7 +40,7 @@ def log_changes(case):
 
 
 @claim("eq-7-certificate", "Eq. (7) with the update (12); Abstract", CONDITIONALLY, "regularizer-region")
-def eq_7_certificate(case):
+def eq_7_certificate(case, longer=1):
     r"""L_{\mathrm{reg}}(\theta,\phi)=0\implies\Delta\pi_w\ge 0
 
     Assumes: only $\theta$ moves, in a step of plain gradient descent on the DPO loss of one pair; first order
@@ -42,7 +48,7 @@ def eq_7_certificate(case):
     the step, $\pi_w$ can fall although $L_{\mathrm{reg}}=0$.
     Proof: $\|g_w\|\ge\|g_l\|$ gives $g_w\cdot g_l\le\|g_w\|^2$.
     """
-    return case[0].ll > case[0].ww or log_changes(case)[0] >= 0
+    return case[0].ll > longer * case[0].ww or log_changes(case)[0] >= 0
 
 
 def of_adam(w):
@@ -65,16 +71,22 @@ OPPOSED = Batch((((ONE,), (-ONE,)), ((-2 * ONE,), (2 * ONE,))), (HALF, HALF))
 eq_7_certificate.false(at=(UNIFORM, block(2, 8)), true_at=(UNIFORM, block(2, 0)))
 eq_7_certificate.false(of=of_adam, at=World.log_linear([[3, -4], [0, -5], [-3, 9]], at=[1, 1]), true_at=BOTH_RISE)
 eq_7_certificate.false(of=of_a_batch, at=OPPOSED, true_at=Batch(OPPOSED.scores[:1] * 2, (HALF, HALF)))
-eq_7_certificate.proved(
-    over=POLICY, of=lambda w, longer=1: w.ll > longer * w.ww or w.D_w >= 0, role=CONDITIONAL, wrong={"longer": NEAR}
-)
+eq_7_certificate.proved(over=phi_frozen, role=CONDITIONAL, wrong={"longer": NEAR})
 
 
 @sums_of("q, p > 0")
 def divergence(numbers):
     """Any number of responses, all of them in the SFT data with a share q."""
     q, p = numbers.positive("q"), numbers.positive("p")
-    return Named(kl=q * log(q / p), q=q, p=p, apart=(q - p) ** 2)
+    return Named(worse=q * log(q / p), here=q, other=p, apart=(q - p) ** 2)
+
+
+@setting("a response with probability p is not in the data; its logit is lowered by t > 0")
+def without_label(numbers):
+    """Any policy, and one that takes probability from a response without a label."""
+    p, t = numbers.between("p", 0, 1), numbers.positive("t")
+    others = 1 / (1 - p + p * exp(-t))  # what every other response is multiplied by
+    return Named(worse=-log(others), here=1, other=1, apart=(p - p * exp(-t) * others) ** 2)
 
 
 @claim("eq-7-lower-level", "Eq. (7), its constraint; Eq. (74)", CONDITIONALLY)
@@ -88,13 +100,8 @@ def eq_7_lower_level(s, times=1):
     Proof: With shares $q$ the loss at $\pi=q$ is less than anywhere else, by $\sum q\log(q/\pi)>\sum q-\sum\pi=0$
     unless $\pi=q$. Compact $\Phi$: a continuous function has a least value.
     """
-    least = times * s.q - s.p
-    return s.apart >= 0 and s.kl >= least and (s.apart == 0 or s.kl > least)
-
-
-def all_others_gain(c, least=1):
-    """Every other response is multiplied by 1 / Z when p, which is not in the data, is multiplied by e^-t."""
-    return 1 / (1 - c.p + c.p * exp(-c.t)) > least
+    least = times * s.here - s.other  # s.worse is the loss of another policy less the loss here
+    return s.apart >= 0 and s.worse >= least and (s.apart == 0 or s.worse > least)
 
 
 def end_of_an_interval(c, room=0):
@@ -104,10 +111,7 @@ def end_of_an_interval(c, room=0):
 
 UP_TO_AN_END = setting("phi <= B")(lambda numbers: ((b := numbers.real("B")) - numbers.at_least("less", 0), b))
 eq_7_lower_level.proved(
-    over=world_of("0 < p < 1, t > 0", p="share", t="positive"),
-    of=all_others_gain,
-    role=FAILS,
-    wrong={"least": F(101, 100)},
+    over=without_label, of=lambda s: not eq_7_lower_level(s), role=FAILS, wrong=lambda s: s.worse < -F(1, 100)
 )
 eq_7_lower_level.by_induction(**divergence, role=CONDITIONAL, wrong={"times": NEAR})
 eq_7_lower_level.proved(

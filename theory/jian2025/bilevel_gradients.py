@@ -8,8 +8,8 @@ from fractions import Fraction as F
 
 import sympy as sp
 
-from theory.claim import CONDITIONALLY, MISPRINT, PROVED
-from theory.evidence import CONDITIONAL, CORRECTED, FAILS
+from theory.claim import FALSE, MISPRINT, PROVED
+from theory.evidence import CORRECTED, FAILS
 from theory.jian2025.cases import NEAR
 from theory.jian2025.regularizer import SUM, TWICE, gap_of_two_responses, slope_of_the_gap
 from theory.proof import Named, exp, same
@@ -121,25 +121,17 @@ eq_81.derived(of=gap_of_two_responses, symbols=LOG_ODDS, role=FAILS, wrong={"sha
 eq_81.derived(of=eq_14.predicate, symbols=IN_PHI, role=CORRECTED, wrong={"times": NEAR})
 
 
-@claim("eq-81-value", "After Eq. (81): L*_sft(theta) is independent of phi", CONDITIONALLY)
-def value_after_one_step(at):
-    r"""\nabla_\phi L^*_{\mathrm{sft}}(\theta)=0
+@claim("eq-81-value", "After Eq. (81): L*_sft(theta) is independent of phi", FALSE)
+def value_after_one_step(c):
+    r"""\nabla_\phi L_{\mathrm{sft}}(\theta,\phi'^{(K)})=0
 
-    Assumes: the true value $\min_{\phi'}L_{\mathrm{sft}}(\theta,\phi')$, or a value that is held fixed
-    Because: Algorithm 1 computes $L_{\mathrm{sft}}(\theta,\phi'^{(K)})$ with $\phi'^{(0)}=\phi$ in its place, which
+    Because: It is true of $L^*_{\mathrm{sft}}(\theta)=\min_{\phi'}L_{\mathrm{sft}}(\theta,\phi')$ by definition.
+    Algorithm 1 computes $L_{\mathrm{sft}}(\theta,\phi'^{(K)})$ with $\phi'^{(0)}=\phi$ in its place (line 9), which
     depends on $\phi$: with two responses, half of the data each, it is $\log 2$ at $\phi=0$ and larger at $\phi=\log 2$
-    after one inner step at the rate 1.
-    Proof: The minimum is over all $\phi'$, whatever $\phi$ is.
+    after one inner step at the rate 1. Eq. (14) holds if that value is held fixed.
     """
-    moved = at.odds * exp(HALF - at.odds / (1 + at.odds))  # e^phi'^(1)
+    moved = c.odds * exp(HALF - c.odds / (1 + c.odds))  # e^phi'^(1)
     return (1 + moved) * (1 + 1 / moved) == 4  # e^(2 L_sft), which is 4 at phi = 0
 
 
-def least_value(f, least, step=0):
-    return same(sp.diff(least + step * f, f), 0)
-
-
 value_after_one_step.false(at=Named(odds=F(2)), true_at=Named(odds=F(1)))
-value_after_one_step.derived(
-    of=least_value, symbols={"f": "real", "least": "real"}, role=CONDITIONAL, wrong={"step": F(1, 100)}
-)

@@ -161,7 +161,7 @@ def less_than_the_rejected(w, times=1):
 
 case_2.false(at=ALL_BUT_ONE_FALL, true_at=BOTH_FALL)
 case_2.proved(given=less_than_the_rejected, wrong_given=partial(less_than_the_rejected, times=NEAR))
-case_2.proved(over=TABULAR, role=CONDITIONAL, wrong=lambda w: not w.D_l < 0 or w.D_w > F(1, 10) or w.D_y > 0)
+case_2.proved(over=TABULAR, of=lambda w, least=0: w.D_w > least, role=CONDITIONAL, wrong={"least": F(1, 10)})
 case_2.proved(
     over=TWO_RESPONSES, of=lambda w, times=1: w.D_w == -times * w.D_l, role=CONDITIONAL, wrong={"times": NEAR}
 )

@@ -14,7 +14,7 @@ from theory.jian2025.cases import BOTH_FALL, NEAR, ladder
 from theory.jian2025.finite_step import residual
 from theory.jian2025.gradient import score_identity
 from theory.jian2025.theorem_1 import theorem_1
-from theory.jian2025.theorem_2 import ALL_BUT_ONE_FALL, Y_STAR_FALLS, case_1, change_of_rest
+from theory.jian2025.theorem_2 import ALL_BUT_ONE_FALL, Y_STAR_FALLS, change_of_rest
 from theory.proof import POLICY, TABULAR, Named, beside, over_responses, same, sums_of, world_of
 from theory.statement import claims_of
 from theory.worlds import World, any_world
@@ -176,7 +176,7 @@ eq_59.false(at=SMALL_BUT_STEEP, true_at=BOTH_FALL)
 eq_59.by_induction(of=within_reach, **drives_up_to, role=CONDITIONAL, wrong={"share": F(9, 10)})
 eq_59.proved(
     over=with_largest_drive,
-    of=lambda case: case_1(case[0]),
+    of=lambda case: eq_59(case[0]),
     given=rest_reaches_less_than_the_pair,
     wrong_given=lambda case: rest_reaches_less_than_the_pair(case, times=NEAR),
 )

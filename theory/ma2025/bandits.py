@@ -119,15 +119,6 @@ class Bandit:
         push = self.beta * (1 - self.kappa(i, j))
         return tuple(push * (int(y == j) - int(y == i)) for y in self.responses)
 
-    @cached_property
-    def logit_gradient(self) -> Vector:
-        """Return dL/ds of the expected DPO loss over all pairs and labels."""
-        total = [Fraction(0)] * len(self.p)
-        for i, j in self.ordered_pairs:
-            weight = self.rate(i, j) * self.label(i, j)
-            total = [a + weight * b for a, b in zip(total, self.pair_logit_gradient(i, j), strict=True)]
-        return tuple(total)
-
     def __str__(self) -> str:
         """Return the bandit in a form that can be checked by hand."""
         rows = [("p", self.p), ("q", self.q), ("ref", self.ref)]
@@ -138,8 +129,8 @@ class Bandit:
 
 
 def bandit(source: random.Random) -> Bandit:
-    """Draw a bandit of 2 to 5 responses with any reference, beta and sampling of pairs."""
-    n = source.randint(2, 5)
+    """Draw a bandit of 2 to 8 responses with any reference, beta and sampling of pairs."""
+    n = source.choice((2, 2, 3, 3, 4, 5, 8))
     p, q, ref = (_whole(source, n) for _ in range(3))
     asked = _whole(source, n) if source.random() < 0.5 else []
     return Bandit.of(p, q, ref, source.randint(1, 3), asked)
@@ -149,7 +140,7 @@ def plain_bandit(source: random.Random) -> Bandit:
     """Draw a bandit, in half of all cases with a uniform reference, beta = 1 and every pair asked once."""
     if source.random() < 0.5:
         return bandit(source)
-    n = source.randint(2, 5)
+    n = source.choice((2, 2, 3, 3, 4, 5, 8))
     return Bandit.of(_whole(source, n), _whole(source, n))
 
 

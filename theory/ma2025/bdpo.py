@@ -154,6 +154,7 @@ everywhere.derived(symbols=LOGS, wrong={"power": 0})  # that of DPO, Eq. (2)
 def more_balanced(case: Named, least: Any = 0) -> Any:
     r"""\Bigl|\log\frac{\pi_l\log\pi_l}{\pi_w\log\pi_w}\Bigr|<\Bigl|\log\frac{\pi_l}{\pi_w}\Bigr|\quad(\pi_w\ne\pi_l)
 
+    Assumes: $\pi_w+\pi_l\le 1$, as for two responses to one prompt
     Because: It may pass beyond balance: at $\pi_w=0.9,\pi_l=0.1$ the winner's gradient is 2.43 times the loser's,
     where DPO has 1/9.
     Proof: Exchanging the two changes both signs, so let $\pi_w>\pi_l$. With $a=\log\pi_w$, $b=\log\pi_l$ the left side

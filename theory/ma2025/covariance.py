@@ -124,13 +124,13 @@ def one_more_value(y: Any, half: Any = 1) -> Any:
 def first_value(numbers: Any) -> Named:
     """The smallest value."""
     nothing = dict.fromkeys(("from_x", "from_y", "both", "room", "plain", "short", "products"), F(0))
-    return Named(weight=numbers.positive("p"), **nothing)
+    return Named(weight=numbers.positive("p"), gamma=numbers.real("gamma"), **nothing)
 
 
 @setting("the statement about the values so far; p > 0, nothing falls; the new value adds to the products as proved")
 def next_value(numbers: Any) -> Named:
     """One more value on top."""
-    names = ("weight", "from_x", "from_y", "both", "room", "plain", "short", "products")
+    names = ("weight", "gamma", "from_x", "from_y", "both", "room", "plain", "short", "products")
     state = Named(**{name: numbers.real(name) for name in names})
     state.new = Named(p=numbers.positive("p"), **{name: numbers.real(name) for name in ("dx", "dy", "dgamma", "more")})
     numbers.assume(*(value >= 0 for name, value in vars(state.new).items() if name != "p"))
@@ -149,6 +149,7 @@ def with_value(s: Named) -> Named:
     both = s.both + new.dx * s.from_y + new.dy * s.from_x + s.weight * new.dx * new.dy
     return Named(
         weight=s.weight + new.p,
+        gamma=s.gamma + new.dgamma,
         from_x=from_x,
         from_y=from_y,
         both=both,
@@ -166,14 +167,14 @@ def draw_value(source: random.Random, s: Named) -> Named:
     return Named(**vars(s), new=Named(p=F(source.choice((1, 3, 40))), **steps))
 
 
-def weighted_pairs(s: Named, times: Any = 1) -> Any:
-    """Return whether A (weighted pairs) >= (sum p gamma) plain, with what the induction needs beside it.
+def weighted_pairs(s: Named, share: Any = 1) -> Any:
+    """Return whether A (weighted pairs + products) >= share (sum p gamma) plain, with what the induction needs.
 
     Weighted pairs = gamma plain - short and sum p gamma = A gamma - room. A^2 Cov[fg, hg] is weighted pairs + products.
     """
     signs = [s.weight > 0, *(x >= 0 for x in (s.from_x, s.from_y, s.both, s.room, s.plain, s.products))]
     needed = [s.both * s.room >= s.short, s.weight * s.both >= s.plain, *signs]
-    claimed = s.plain * s.room >= times * s.weight * s.short
+    claimed = s.weight * (s.gamma * s.plain - s.short + s.products) >= share * s.plain * (s.weight * s.gamma - s.room)
     for truth in needed:
         claimed = truth & claimed
     return claimed
@@ -184,10 +185,11 @@ def prove_lemma(statement: Statement, of_any_sign: bool = False) -> None:
     sums: dict[str, Any] = below_of_any_sign if of_any_sign else below
     adds: Callable[..., Any] = adds_more_of_any_sign if of_any_sign else adds_more
     values = over_responses(q="any", x="any", z="any")
+    statement.by_induction(
+        base=first_value, step=next_value, after=with_value, more=draw_value, wrong={"share": F(21, 20)}
+    )
     statement.derived(of=one_more_value, sums=values, wrong={"half": F(1, 2)})
     statement.by_induction(of=adds, **sums, wrong={"share": F(11, 10)})
-    induction: dict[str, Any] = {"base": first_value, "step": next_value, "after": with_value, "more": draw_value}
-    statement.by_induction(of=weighted_pairs, **induction, wrong={"times": F(3, 2)})
 
 
 # --- the lemmas ----------------------------------------------------------------------------------------------------
@@ -204,57 +206,71 @@ def increasing(source: random.Random) -> Functions:
     return Functions.of(function(), function(), function())
 
 
+def alike(source: random.Random) -> Functions:
+    """Draw the same with h = f."""
+    drawn = increasing(source)
+    return drawn._replace(h=drawn.f)
+
+
 RANGES = "2 to 8 equally probable values, functions from 0 to 13"
 TOGETHER = Functions.of((1, 2), (1, 2))
 
 
+def in_numbers_3(x: Functions, share: F = F(1)) -> bool:
+    return covariance(times(x.f, x.g), times(x.h, x.g)) >= share * covariance(x.f, x.h) * mean(times(x.g, x.g))
+
+
+def in_numbers_4(x: Functions, share: F = F(1), shift: int = 0) -> bool:
+    f = tuple(v + shift for v in x.f)
+    return covariance(times(f, x.g), x.g) >= share * mean(f) * covariance(x.g, x.g)
+
+
 @claim("lemma-3", "Lemma 3, Eq. (19); proof, Eqs. (52)-(63)", PROVED)
-def lemma_3(x: Functions, share: F = F(1)) -> bool:
+def lemma_3(s: Named, share: Any = 1) -> Any:
     r"""\mathrm{Var}[fg]\ge\mathrm{Var}[f]\,\mathbb E[g^2]
 
     Assumes: f and g are nonnegative and increase together; X has finitely many values, as many as you like
     Proof: For an independent copy, $(fg-f'g')^2\ge(f-f')^2\max(g,g')^2$, and pairs weighted by the larger $g^2$ weigh
     more on average than $\mathbb E[g^2]$: by induction on the number of values, a largest one added.
     """
-    return covariance(times(x.f, x.g), times(x.f, x.g)) >= share * covariance(x.f, x.f) * mean(times(x.g, x.g))
+    return weighted_pairs(s, share)
 
 
 prove_lemma(lemma_3)
-lemma_3.unrefuted(increasing, wrong={"share": F(21, 20)}, ranges=RANGES, also=True)
-lemma_3.false(at=Functions.of((1, 2), (2, 1)), true_at=TOGETHER, also=True)  # against each other
-lemma_3.false(at=Functions.of((-1, 0), (1, 2)), true_at=TOGETHER, also=True)  # f negative
-lemma_3.false(at=Functions.of((1, 2), (-2, -1)), true_at=TOGETHER, also=True)  # g negative
+lemma_3.unrefuted(alike, of=in_numbers_3, wrong={"share": F(21, 20)}, ranges=RANGES, also=True)
+for functions in (((1, 2), (2, 1)), ((-1, 0), (1, 2)), ((1, 2), (-2, -1))):  # against each other, f < 0, g < 0
+    lemma_3.false(at=Functions.of(*functions), true_at=TOGETHER, of=in_numbers_3, also=True)
 
 
 @claim("lemma-3-polarised", "not in the paper; Lemma 3 with two different functions", PROVED)
-def lemma_3_polarised(x: Functions, share: F = F(1)) -> bool:
+def lemma_3_polarised(s: Named, share: Any = 1) -> Any:
     r"""\mathrm{Cov}[fg,hg]\ge\mathrm{Cov}[f,h]\,\mathbb E[g^2]
 
     Assumes: f, g and h are nonnegative and increase together; X has finitely many values
     Proof: The proof of Lemma 3 word for word, from $(fg-f'g')(hg-h'g')\ge(f-f')(h-h')\max(g,g')^2$.
     """
-    return covariance(times(x.f, x.g), times(x.h, x.g)) >= share * covariance(x.f, x.h) * mean(times(x.g, x.g))
+    return weighted_pairs(s, share)
 
 
 prove_lemma(lemma_3_polarised)
-lemma_3_polarised.unrefuted(increasing, wrong={"share": F(21, 20)}, ranges=RANGES, also=True)
-lemma_3_polarised.false(at=Functions.of((1, 2), (2, 1), (1, 2)), true_at=TOGETHER, also=True)
+lemma_3_polarised.unrefuted(increasing, of=in_numbers_3, wrong={"share": F(21, 20)}, ranges=RANGES, also=True)
+AGAINST = Functions.of((1, 2), (2, 1), (1, 2))
+lemma_3_polarised.false(at=AGAINST, true_at=TOGETHER, of=in_numbers_3, also=True)
 
 
 @claim("lemma-4", "Lemma 4, Eq. (23); proof, Eqs. (72)-(83)", PROVED)
-def lemma_4(x: Functions, share: F = F(1), shift: int = 0) -> bool:
+def lemma_4(s: Named, share: Any = 1) -> Any:
     r"""\mathrm{Cov}[fg,g]\ge\mathbb E[f]\,\mathrm{Var}[g]
 
     Assumes: f and g increase together and g is nonnegative; of f the sign does not matter; X has finitely many values
     Proof: As Lemma 3, from $(fg-f'g')(g-g')\ge\max(f,f')(g-g')^2$. A constant added to f adds the same to both sides.
     """
-    f = tuple(v + shift for v in x.f)
-    return covariance(times(f, x.g), x.g) >= share * mean(f) * covariance(x.g, x.g)
+    return weighted_pairs(s, share)
 
 
 prove_lemma(lemma_4, of_any_sign=True)
-OF_ANY_SIGN = partial(lemma_4.predicate, shift=-5)
-lemma_4.unrefuted(increasing, wrong={"share": F(21, 20)}, ranges=RANGES, also=True)
-lemma_4.unrefuted(increasing, of=OF_ANY_SIGN, wrong={"share": F(9, 10)}, ranges=RANGES, also=True)
-lemma_4.false(at=Functions.of((2, 1), (1, 2)), true_at=TOGETHER, also=True)
-lemma_4.false(at=Functions.of((0, 1), (-2, -1)), true_at=TOGETHER, also=True)
+for shift, share in ((0, F(21, 20)), (-5, F(9, 10))):
+    form = partial(in_numbers_4, shift=shift)
+    lemma_4.unrefuted(increasing, of=form, wrong={"share": share}, ranges=RANGES, also=True)
+for functions in (((2, 1), (1, 2)), ((0, 1), (-2, -1))):
+    lemma_4.false(at=Functions.of(*functions), true_at=TOGETHER, of=in_numbers_4, also=True)

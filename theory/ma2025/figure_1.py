@@ -16,7 +16,8 @@ from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL, FAILS
 from theory.ma2025.concentration import variance_excess
 from theory.ma2025.covariance import claim, covariance, mean, times
-from theory.proof import Ball, exp
+from theory.proof import Ball, Named, exp
+from theory.statement import ALL_CASES
 
 ROWS = ((45, 55), (30, 70), (48, 52))
 RESPONSES = range(100)
@@ -164,7 +165,7 @@ concentrated.enclosed(wrong={"share": F(1, 10)})
     CONDITIONALLY,
     "theorem-4-criterion",
 )
-def figure_1(shiftless: bool = False, most: F = F(1)) -> bool:
+def figure_1(case: Named, most: F = F(1)) -> bool:
     r"""\mathrm{Var}[w]\,\mathbb E[\pi^2]\ge\mathrm{Var}[w\pi]\ \text{in every panel}
 
     Assumes: pairs drawn uniformly, as in the left column
@@ -172,12 +173,14 @@ def figure_1(shiftless: bool = False, most: F = F(1)) -> bool:
     2.32, 2.46 and 2.23 in the right column, and 0.261, 0.802 and 0.195 in the left one.
     Proof: Evaluate.
     """
-    return all(at.dispersion <= most for at in panels(shiftless=shiftless))
+    return all(at.dispersion <= most for at in panels(shiftless=case.shiftless))
 
 
 def fails_in_the_right_column(least: F = F(2)) -> bool:
     return all(at.dispersion >= least for at in panels(shiftless=True))
 
 
+LEFT, RIGHT = Named(shiftless=False), Named(shiftless=True)
+figure_1.false(at=RIGHT, true_at=LEFT)
 figure_1.enclosed(of=fails_in_the_right_column, role=FAILS, wrong={"least": F(9, 4)})
-figure_1.enclosed(role=CONDITIONAL, wrong={"most": F(4, 5)})
+figure_1.evaluated([LEFT], meaning=ALL_CASES, role=CONDITIONAL, wrong={"most": F(4, 5)})

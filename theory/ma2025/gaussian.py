@@ -11,7 +11,7 @@ from theory.claim import CONDITIONALLY, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED, FAILS
 from theory.ma2025.bandits import Bandit, bandit, beats, plain_bandit, untrained_bandit
 from theory.ma2025.covariance import claim
-from theory.proof import Named, same, sums_of
+from theory.proof import Named, same, sqrt, sums_of
 from theory.worlds import Vector
 
 
@@ -34,7 +34,7 @@ def integral(sigma: Any, twice: int) -> Any:
 
 
 @claim("eq-15", "Eqs. (15), (16)", MISPRINT)
-def eq_15(sigma: Any, twice: int = 1) -> Any:
+def eq_15(sigma: Any) -> Any:
     r"""\pi_\theta(y)=\frac{1}{\sqrt{2\pi\sigma}}\,e^{-(y-\mu)^2/2\sigma^2}
 
     Assumes: y is continuous and the right side a probability density
@@ -43,18 +43,19 @@ def eq_15(sigma: Any, twice: int = 1) -> Any:
     ratios are used.
     Proof: $\int e^{-(y-\mu)^2/2\sigma^2}dy=\sqrt{2\pi}\,\sigma$.
     """
-    return same(integral(sigma, twice), 1)
+    return sqrt(sigma) == 1  # the integral of the right side
 
 
-def as_printed(sigma: Any, value: Any = 10) -> Any:
-    return same(integral(sigma, 1), sp.sqrt(sigma)) & same(integral(sp.Integer(10), 1) ** 2, value)
+def as_printed(sigma: Any, power: int = 1) -> Any:
+    return same(integral(sigma, 1), sp.sqrt(sigma) ** power)
 
 
 def sigma_outside(sigma: Any, twice: int = 2) -> Any:
-    return eq_15(sigma, twice)
+    return same(integral(sigma, twice), 1)
 
 
-eq_15.derived(of=as_printed, role=FAILS, wrong={"value": 1})
+eq_15.false(at=F(10), true_at=F(1))
+eq_15.derived(of=as_printed, role=FAILS, wrong={"power": 2})
 eq_15.derived(of=sigma_outside, role=CORRECTED, wrong={"twice": 1})
 
 
@@ -86,8 +87,10 @@ def at_the_start(numbers: Any, i: Named) -> Named:
     return Named(w=rate * push(Named(tilted=F(1), q=i.q), F(1), q), wins=rate * (i.q / (i.q + q) - F(1, 2)))
 
 
-def is_beta_less_alpha(s: Named, twice: Any = 1) -> Any:
-    return s.w == s.beta - twice * s.alpha
+def of_first(world: Bandit) -> Named:
+    """Return w, alpha and beta of the first response."""
+    alpha, beta = share_of_wins(world, world.p), share_of_wins(world, world.q)
+    return Named(w=world.fitness[0], alpha=alpha[0], beta=beta[0])
 
 
 def uniform(p_i: Any, p_j: Any, ref: Any, power: Any = 1) -> Any:
@@ -102,7 +105,7 @@ def kappa(p_i: Any, p_j: Any, r_i: Any, r_j: Any, beta: Any, power: Any = 1) -> 
 
 
 @claim("lemma-2", "Lemma 2, Eq. (18)", CONDITIONALLY, "lemma-2-general", "fitness-at-the-start")
-def lemma_2(world: Bandit, twice: int = 1) -> bool:
+def lemma_2(s: Named, twice: Any = 1) -> Any:
     r"""w_i=-(\alpha_i-\beta_i),\quad\alpha_i=\sum_{j\ne i}\frac{p_i}{p_i+p_j},\quad
     \beta_i=\sum_{j\ne i}\frac{e^{r^*_i}}{e^{r^*_i}+e^{r^*_j}}
 
@@ -111,60 +114,71 @@ def lemma_2(world: Bandit, twice: int = 1) -> bool:
     p does not enter w at all. Everything in Sections 4.2 and 4.3 inherits the assumption.
     Proof: With a uniform reference $\kappa_{ij}=p_i/(p_i+p_j)$; sum $P_{ij}-\kappa_{ij}$ over j.
     """
-    alpha, beta = share_of_wins(world, world.p), share_of_wins(world, world.q)
-    return world.fitness == tuple(b - twice * a for a, b in zip(alpha, beta, strict=True))
+    return s.w == s.beta - twice * s.alpha
+
+
+def in_a_bandit(world: Bandit, twice: int = 1) -> bool:
+    return lemma_2(of_first(world), twice)
 
 
 def as_assumed(world: Bandit) -> bool:
     return world.beta == 1 and len(set(world.ref)) == 1 and set(world.asked) == {1}
 
 
-PLAIN = Bandit.of([3, 1], q=[1, 1])
-lemma_2.false(at=Bandit.of([3, 1], q=[1, 1], ref=[3, 1]), true_at=PLAIN)
-lemma_2.false(at=Bandit.of([3, 1], q=[1, 1], beta=2), true_at=PLAIN)
-lemma_2.false(at=Bandit.of([3, 2, 1], q=[1, 1, 1], asked=[2, 1, 1]), true_at=PLAIN)
-lemma_2.by_induction(of=is_beta_less_alpha, **others, role=CONDITIONAL, wrong={"twice": 2})
+PLAIN = of_first(Bandit.of([3, 1], q=[1, 1]))
+lemma_2.false(at=of_first(Bandit.of([3, 1], q=[1, 1], ref=[3, 1])), true_at=PLAIN)
+lemma_2.false(at=of_first(Bandit.of([3, 1], q=[1, 1], beta=2)), true_at=PLAIN)
+lemma_2.false(at=of_first(Bandit.of([3, 2, 1], q=[1, 1, 1], asked=[2, 1, 1])), true_at=PLAIN)
+lemma_2.by_induction(**others, role=CONDITIONAL, wrong={"twice": 2})
 lemma_2.derived(of=uniform, role=CONDITIONAL, wrong={"power": 2})
 lemma_2.derived(of=kappa, role=CONDITIONAL, wrong={"power": 2})
-RANGES = "2 to 5 responses, whole numbers up to 12"
-lemma_2.unrefuted(plain_bandit, given=as_assumed, wrong={"twice": 2}, ranges=RANGES, worlds=200, also=True)
+RANGES = "2 to 8 responses, whole numbers up to 12"
+lemma_2.unrefuted(
+    plain_bandit, of=in_a_bandit, given=as_assumed, wrong={"twice": 2}, ranges=RANGES, worlds=200, also=True
+)
 
 
 @claim("lemma-2-general", "not in the paper; Lemma 2 for any reference and any beta", PROVED)
-def lemma_2_general(world: Bandit, power: int | None = None) -> bool:
+def lemma_2_general(s: Named, twice: Any = 1) -> Any:
     r"""w_i=\sum_{j\ne i}\Bigl[\frac{q_i}{q_i+q_j}-\frac{\tilde p_i}{\tilde p_i+\tilde p_j}\Bigr],\quad
     \tilde p=(\pi/\pi_{ref})^{\beta}
 
     Assumes: every pair is asked once, expectation over labels
     Proof: $\kappa_{ij}=\sigma(\log\tilde p_i-\log\tilde p_j)$.
     """
+    return s.w == s.beta - twice * s.alpha
+
+
+def in_any_bandit(world: Bandit, power: int | None = None) -> bool:
     once = Bandit(world.p, world.q, world.ref, world.beta)
     tilted = tuple((p / r) ** (power or once.beta) for p, r in zip(once.p, once.ref, strict=True))
     alpha, beta = share_of_wins(once, tilted), share_of_wins(once, once.q)
     return once.fitness == tuple(b - a for a, b in zip(alpha, beta, strict=True))
 
 
-lemma_2_general.by_induction(of=is_beta_less_alpha, **others, wrong={"twice": 2})
+lemma_2_general.by_induction(**others, wrong={"twice": 2})
 lemma_2_general.derived(of=kappa, wrong={"power": 2})
-lemma_2_general.unrefuted(bandit, wrong={"power": 1}, ranges=RANGES, worlds=100, also=True)
+lemma_2_general.unrefuted(bandit, of=in_any_bandit, wrong={"power": 1}, ranges=RANGES, worlds=100, also=True)
 
 
 @claim("fitness-at-the-start", "not in the paper; Lemma 2 where training begins", PROVED)
-def fitness_at_the_start(world: Bandit, half: F = F(1, 2)) -> bool:
+def fitness_at_the_start(s: Named, share: Any = 1) -> Any:
     r"""\pi=\pi_{ref}:\quad w_i=\sum_{j\ne i}\Bigl(P_{ij}-\frac12\Bigr)
 
     Assumes: pairs may be asked at different rates, which then weight the sum
     Proof: $\kappa=\sigma(0)=1/2$ for every pair: the first step depends on the preferences alone, not on the policy.
     """
+    return s.w == share * s.wins
+
+
+def of_every_response(world: Bandit, half: F = F(1, 2)) -> bool:
     n = world.responses
     wins = (sum((world.rate(i, j) * (world.label(i, j) - half) for j in n if j != i), F(0)) for i in n)
     return world.fitness == tuple(wins)
 
 
-def is_the_margin_of_wins(s: Named, share: Any = 1) -> Any:
-    return s.w == share * s.wins
-
-
-fitness_at_the_start.by_induction(of=is_the_margin_of_wins, **at_the_start, wrong={"share": F(9, 10)})
+fitness_at_the_start.by_induction(**at_the_start, wrong={"share": F(9, 10)})
 fitness_at_the_start.derived(of=kappa, wrong={"power": 2})
-fitness_at_the_start.unrefuted(untrained_bandit, wrong={"half": F(1, 3)}, ranges=RANGES, worlds=100, also=True)
+fitness_at_the_start.unrefuted(
+    untrained_bandit, of=of_every_response, wrong={"half": F(1, 3)}, ranges=RANGES, worlds=100, also=True
+)

@@ -16,14 +16,14 @@ from theory.evidence import CONDITIONAL, FAILS
 from theory.ma2025.bandits import Bandit, bandit
 from theory.ma2025.covariance import claim
 from theory.ma2025.figure_1 import ROWS, imbalance as figure_1_ratio
-from theory.proof import Named, over_responses, same, sums_of, world_of
+from theory.proof import Named, over_responses, same, setting, sums_of, world_of
 
 BALANCED, POSITIVE, NEGATIVE = "balanced", "positively imbalanced", "negatively imbalanced"
 UNLIKELY_WINNER = Bandit.of([1, 3], q=[1, 1])  # with the pair (0, 1): the chosen response is the less probable one
 LIKELY_WINNER = Bandit.of([3, 1], q=[1, 1])
 EVEN_PAIR = Bandit.of([1, 1], q=[1, 1])
 COIN_TOSSES = Bandit.of([1, 3], q=[1, 1], ref=[1, 3])  # labels are coin tosses, and training has not begun
-RANGES = "2 to 5 responses, whole numbers up to 12, beta from 1 to 3"
+RANGES = "2 to 8 responses, whole numbers up to 12, beta from 1 to 3"
 
 
 def kind(chosen: Any, rejected: Any) -> str:
@@ -55,7 +55,7 @@ def urgency(w: Any, r: Any, beta: Any, ref: Any) -> Any:
 
 
 @claim("eq-2", "Eq. (2)", CONDITIONALLY)
-def eq_2(case: tuple[Bandit, tuple[tuple[int, int], ...]]) -> bool:
+def eq_2(case: Named, sign: int = -1) -> Any:
     r"""\frac{\partial L_{dpo}}{\partial\pi_w}\Big/\frac{\partial L_{dpo}}{\partial\pi_l}=-\frac{\pi_l}{\pi_w}
 
     Assumes: the probabilities as free coordinates; every response stands in one pair with one label
@@ -63,13 +63,24 @@ def eq_2(case: tuple[Bandit, tuple[tuple[int, int], ...]]) -> bool:
     and the ratio is another one.
     Proof: For one pair the partial derivatives are $-(1-\kappa)\beta/\pi_w$ and $(1-\kappa)\beta/\pi_l$.
     """
-    world, pairs = case
+    return case.of_w / case.of_l == sign * case.r / case.w
+
+
+def collected(world: Bandit, pairs: tuple[tuple[int, int], ...]) -> Named:
+    """Return the probabilities of the first pair, and what both responses collect over all pairs."""
     total = dict.fromkeys(world.responses, F(0))
     for i, j in pairs:
         for y, partial in zip((i, j), world.free_partials(i, j), strict=True):
             total[y] += partial
-    w, l = pairs[0]  # noqa: E741 - the paper's letter
-    return total[w] / total[l] == -world.p[l] / world.p[w]
+    chosen, rejected = pairs[0]
+    return Named(w=world.p[chosen], r=world.p[rejected], of_w=total[chosen], of_l=total[rejected])
+
+
+@setting("p_w, p_l > 0; push = beta (1 - kappa) > 0, in one pair")
+def in_one_pair(numbers: Any) -> Named:
+    """A pair."""
+    w, r, push = (numbers.positive(name) for name in ("w", "r", "push"))
+    return Named(w=w, r=r, of_w=-push / w, of_l=push / r)
 
 
 def partials(w: Any, r: Any, beta: Any, ref: Any, sign: int = -1) -> Any:
@@ -78,7 +89,8 @@ def partials(w: Any, r: Any, beta: Any, ref: Any, sign: int = -1) -> Any:
 
 
 THREE = Bandit.of([1, 2, 3], q=[1, 1, 1])
-eq_2.false(at=(THREE, ((0, 1), (0, 2))), true_at=(THREE, ((0, 1),)))
+eq_2.false(at=collected(THREE, ((0, 1), (0, 2))), true_at=collected(THREE, ((0, 1),)))
+eq_2.proved(over=in_one_pair, role=CONDITIONAL, wrong={"sign": 1})
 eq_2.derived(of=partials, role=CONDITIONAL, wrong={"sign": 1})
 
 
@@ -179,7 +191,7 @@ def pairs(numbers: Any, beta: Any) -> Named:
 
 
 @claim("balance-of-dpo", "not in the paper; Eq. (8) for DPO", PROVED)
-def balance_of_dpo(world: Bandit, sign: int = -1) -> bool:
+def balance_of_dpo(s: Named, sign: int = -1) -> Any:
     r"""\mathbb{E}\Bigl[\frac{\partial L_{dpo}}{\partial\pi_w}+\frac{\partial L_{dpo}}{\partial\pi_l}\Bigr]=
     -\beta\sum_i\frac{w_i}{\pi_i}\ ;\quad=0\ \text{at DPO's optimum}
 
@@ -187,11 +199,11 @@ def balance_of_dpo(world: Bandit, sign: int = -1) -> bool:
     Proof: A pair contributes $\beta(P_{ij}-\kappa_{ij})(1/\pi_j-1/\pi_i)$, and $P_{ij}-\kappa_{ij}$ to $w_i$, the
     opposite to $w_j$; sum over pairs, by induction on their number. At the optimum $P=\kappa$.
     """
-    return signed_sum(world) == sign * world.beta * sum(w / p for w, p in zip(world.fitness, world.p, strict=True))
-
-
-def is_the_weighted_fitness(s: Named, sign: int = -1) -> Any:
     return s.signed == sign * s.fixed * s.over_p
+
+
+def in_a_bandit(world: Bandit, sign: int = -1) -> bool:
+    return signed_sum(world) == sign * world.beta * sum(w / p for w, p in zip(world.fitness, world.p, strict=True))
 
 
 def at_the_optimum(p_i: Any, p_j: Any, rate: Any, kappa: Any, excess: int = 0) -> Any:
@@ -200,10 +212,10 @@ def at_the_optimum(p_i: Any, p_j: Any, rate: Any, kappa: Any, excess: int = 0) -
     return same(push * (1 / p_j - 1 / p_i), 0)
 
 
-balance_of_dpo.by_induction(of=is_the_weighted_fitness, **pairs, wrong={"sign": 1})
+balance_of_dpo.by_induction(**pairs, wrong={"sign": 1})
 balance_of_dpo.derived(of=partials, wrong={"sign": 1})
 balance_of_dpo.derived(of=at_the_optimum, wrong={"excess": 1})
-balance_of_dpo.unrefuted(bandit, wrong={"sign": 1}, ranges=RANGES, worlds=100, also=True)
+balance_of_dpo.unrefuted(bandit, of=in_a_bandit, wrong={"sign": 1}, ranges=RANGES, worlds=100, also=True)
 
 
 @claim("corollary-1", "Corollary 1", FALSE, "corollary-1-per-pair", "balance-of-dpo")

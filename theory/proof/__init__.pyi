@@ -18,7 +18,7 @@ from .families import (
     with_step as with_step,
 )
 from .family import Case as Case, Family as Family
-from .functions import exp as exp, log as log, omega as omega, power as power, sqrt as sqrt
+from .functions import exp as exp, log as log, omega as omega, power as power, sqrt as sqrt, touch as touch
 from .induction import sums_of as sums_of
 from .searched import Search as Search, holds_at as holds_at, search as search
 from .settings import (

@@ -10,6 +10,7 @@ in balls.
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import combinations_with_replacement
 from typing import Any
 
 from theory.proof import balls
@@ -96,6 +97,26 @@ def omega(x: Any) -> Any:
     return value
 
 
+def touch(*points: Any) -> None:
+    """Tell the solver of e^t at further points: its tangents there, and its sums with the points of the statement.
+
+    It assumes nothing, since all of it is true of e^t. A proof needs it where the two sides of an inequality touch.
+
+    Example:
+        >>> from theory.proof import prove, world_of
+        >>> def tangent_at_2(c, hint=True):  # e^x >= e^2 (x - 1)
+        ...     one = 1 + 0 * c.x
+        ...     if hint:
+        ...         touch(2 * one)
+        ...     return exp(c.x) >= exp(one) ** 2 * (c.x - 1)
+        >>> [prove(tangent_at_2, world_of("any x", x="real"), hint=hint).verdict for hint in (True, False)]
+        ['proved', 'undecided']
+    """
+    for point in points:
+        if isinstance(point, Number):
+            exp(point)
+
+
 def _tell(t: Number, value: Number) -> None:
     """Tell the solver that value = e^t, by the tangents between this point, 0 and every earlier one."""
     run = t.run
@@ -111,12 +132,12 @@ def _tell(t: Number, value: Number) -> None:
         run.trail.append((t < s).term == (value < other).term)
         run.trail.append((t > s).term == (value > other).term)
         run.trail.append(z3.Implies((t + s == 0).term, (value * other == 1).term))
-    known = [(a, v) for _, a, v in run.functions] + [(t, value)]
-    for k, (a, x) in enumerate(known):
-        for b, y in known[k:]:
-            for c, z in known:
-                if any(point.term.eq(t.term) for point in (a, b, c)) and _vanishes(z3, a + b - c):
-                    run.assume(x * y == z)
+    earlier, new = [(a, v) for _, a, v in run.functions], (t, value)
+    sums = [(new, b, c) for b in [*earlier, new] for c in earlier]  # t + b = c
+    sums += [(a, b, new) for a, b in combinations_with_replacement(earlier, 2)]  # a + b = t
+    for (a, x), (b, y), (c, z) in sums:
+        if _vanishes(z3, a + b - c):
+            run.assume(x * y == z)
     run.functions.append(("exp", t, value))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from theory.proof.checks import show
 from theory.proof.family import Case, Family
 from theory.proof.searched import Predicate, search
+from theory.proof.slicing import without_unused
 from theory.proof.symbols import Impure, NoSuchResponse, NoValue, Run
 
 PROVED, REFUTED, VACUOUS, UNDECIDED = "proved", "refuted", "vacuous", "undecided"
@@ -118,6 +119,7 @@ class Solver:
         """
         import z3  # noqa: PLC0415
 
+        terms = without_unused(terms)
         solver = z3.SolverFor("QF_NRA", ctx=self.context)
         solver.set("rlimit", self.work // effort)
         solver.set("timeout", STUCK)

@@ -7,6 +7,7 @@ is another. Running the predicate once for each combination of sides visits ever
 
 from __future__ import annotations
 
+import operator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -40,13 +41,19 @@ class Number:
     """A real number that is a term of the solver.
 
     Constants that meet it are whole numbers or fractions: a float is not the number that it looks like.
+
+    Args:
+        run: the run that it belongs to.
+        term: the term.
+        square: the term that it is the nonnegative root of, if it is a root or a product of roots: to compare squares
+            is the same statement, and easier.
     """
 
-    __slots__ = ("run", "term")
+    __slots__ = ("run", "square", "term")
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, run: Run, term: Any) -> None:
-        self.run, self.term = run, term
+    def __init__(self, run: Run, term: Any, square: Any = None) -> None:
+        self.run, self.term, self.square = run, term, square
 
     def _of(self, other: object) -> Any:
         if isinstance(other, Number):
@@ -74,7 +81,10 @@ class Number:
         return self._new(self._of(other) - self.term)
 
     def __mul__(self, other: Number | Constant) -> Number:
-        return self._new(self.term * self._of(other))
+        product = self._new(self.term * self._of(other))
+        if self.square is not None and isinstance(other, Number) and other.square is not None:
+            product.square = self.square * other.square
+        return product
 
     def __rmul__(self, other: Constant) -> Number:
         return self._new(self._of(other) * self.term)
@@ -103,23 +113,38 @@ class Number:
     def __rtruediv__(self, other: Constant) -> Number:
         return self.run.quotient(self._of(other), self.term)
 
+    def _compared(self, other: object, relation: Callable[[Any, Any], Any]) -> Truth:
+        """Compare two terms; of two roots the squares, of a root with another number that is not negative as well."""
+        term, theirs = self.term, self._of(other)
+        square = other.square if isinstance(other, Number) else None
+        if self.square is None and square is None:
+            return Truth(self.run, relation(term, theirs))
+        if self.square is not None and square is not None:
+            return Truth(self.run, relation(self.square, square))
+        zero = self.run.constant(0)
+        if self.square is not None:  # where the other side is negative any root is larger
+            negative = self.run.decide(theirs < zero)
+            return Truth(self.run, relation(zero, theirs) if negative else relation(self.square, theirs * theirs))
+        negative = self.run.decide(term < zero)
+        return Truth(self.run, relation(term, zero) if negative else relation(term * term, square))
+
     def __le__(self, other: Number | Constant) -> Truth:
-        return Truth(self.run, self.term <= self._of(other))
+        return self._compared(other, operator.le)
 
     def __lt__(self, other: Number | Constant) -> Truth:
-        return Truth(self.run, self.term < self._of(other))
+        return self._compared(other, operator.lt)
 
     def __ge__(self, other: Number | Constant) -> Truth:
-        return Truth(self.run, self.term >= self._of(other))
+        return self._compared(other, operator.ge)
 
     def __gt__(self, other: Number | Constant) -> Truth:
-        return Truth(self.run, self.term > self._of(other))
+        return self._compared(other, operator.gt)
 
     def __eq__(self, other: object) -> Truth:  # type: ignore[override]
-        return Truth(self.run, self.term == self._of(other))
+        return self._compared(other, operator.eq)
 
     def __ne__(self, other: object) -> Truth:  # type: ignore[override]
-        return Truth(self.run, self.term != self._of(other))
+        return self._compared(other, operator.ne)
 
     def __bool__(self) -> bool:
         return self.run.decide(self.term != self.run.constant(0))
@@ -327,5 +352,6 @@ class Run:
             raise NoValue("root of a negative number")
         value = self.fresh("root")
         self.assume(value >= 0, value * value == of)
+        value.square = of.term
         self._roots.append((of.term, value))
         return value

@@ -1,8 +1,7 @@
 """The decorator of the claims of sun2025, and every margin m beside W = W(1/e)."""
 
-from theory.proof import Named, omega, setting
+from theory.proof import Named, omega, setting, touch
 from theory.statement import claims_of
-from theory.sun2025.silu import touch
 
 claim = claims_of("sun2025")
 

@@ -6,10 +6,10 @@ import sympy as sp
 
 from theory.claim import MISPRINT, PROVED
 from theory.evidence import CORRECTED, FAILS
-from theory.proof import exp, same, world_of
+from theory.proof import exp, log, same, touch, world_of
 from theory.sun2025.axis import claim
 from theory.sun2025.curves import M, X, sigma, silu as silu_expression, softplus as softplus_expression
-from theory.sun2025.silu import REAL, ln_2, silu, softplus, touch
+from theory.sun2025.silu import REAL, ln_2, silu, softplus
 
 GAP = silu_expression(X) + sp.log(2) - softplus_expression(X)
 """f of Eq. 33."""
@@ -22,11 +22,11 @@ def proposition_1(x):
     Because: Both sides are $\ln 2$ at $x=0$, and there alone. The sign must be $\ge$; the paper's proof ends in
     $f(x)\ge 0$. The text at hand is a machine conversion of the paper: if the print has $\ge$, nothing is wrong.
     """
-    return silu(x) + ln_2(x) > softplus(x)
+    return silu(x) > log((1 + exp(x)) / 2)  # softplus less ln 2, exact at 0
 
 
 def false_at_zero(x, at=0):
-    return x != at or not proposition_1(x)
+    return not proposition_1(0 * x + at)
 
 
 @claim("proposition-1-mended", "proof of Proposition 1, its last line", PROVED)
@@ -59,7 +59,7 @@ def slope_has_the_sign_of_x(x, at=0):
 
 def by_slope(statement, **kind):
     """Prove the line after Eq. (35): f falls before 0 and rises after it."""
-    statement.derived(of=slope, symbols={"x": X}, wrong={"power": 1}, **kind)
+    statement.derived(of=slope, symbols={"x": X}, wrong={"power": F(19, 10)}, **kind)
     statement.proved(of=slope_has_the_sign_of_x, over=REAL, wrong={"at": F(1, 10)}, lemma="monotone", **kind)
 
 
@@ -67,21 +67,21 @@ mended.proved(over=REAL, wrong={"share": F(99, 100)})
 by_slope(mended, also=True)
 for ends in ((-40, F(-1, 8)), (F(1, 8), 40)):
     mended.enclosed(*ends, of=mended, wrong={"share": F(99, 100)}, also=True)
-proposition_1.proved(of=false_at_zero, over=REAL, role=FAILS, wrong={"at": 1})
+proposition_1.proved(of=false_at_zero, over=REAL, role=FAILS, wrong={"at": F(1, 10)})
 proposition_1.rests_on(mended, role=CORRECTED)
 
 
 @claim("eq-34", "Eqs. (33) and (34)", PROVED)
-def eq_34(u, sign=-1):
+def eq_34(u, share=1):
     r"""f(x)=\mathrm{SiLU}(x)+\ln 2-\mathrm{softplus}(x)=-\frac{x}{1+e^x}+\ln 2-\ln(1+e^{-x})
 
     Proof: $\mathrm{SiLU}(x)=x-x\sigma(-x)$ and $\mathrm{softplus}(x)=x+\ln(1+e^{-x})$.
     """
     x = sp.log(u)
-    return same(GAP.subs(X, x), -x / (1 + u) + sp.log(2) - sp.log(1 + u**sign))
+    return same(GAP.subs(X, x), -x / (1 + u) + sp.log(2) - share * sp.log(1 + 1 / u))
 
 
-eq_34.derived(wrong={"sign": 1})
+eq_34.derived(wrong={"share": F(11, 10)})
 
 
 @claim("eq-35", "Eq. (35) and the lines after it", PROVED)
@@ -93,7 +93,7 @@ def eq_35(limit=1):
     return same(sp.limit(GAP, X, sp.oo), limit * sp.log(2)) & same(sp.limit(GAP, X, -sp.oo), limit * sp.log(2))
 
 
-eq_35.derived(wrong={"limit": 0})
+eq_35.derived(wrong={"limit": F(11, 10)})
 by_slope(eq_35)
 
 
@@ -127,7 +127,7 @@ def entropy_identity(u, sign=1):
     )
 
 
-entropy_identity.derived(wrong={"sign": -1})
+entropy_identity.derived(wrong={"sign": F(11, 10)})
 
 
 @claim("figure-4", "Figure 4 and Section 3.2", PROVED)

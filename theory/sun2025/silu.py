@@ -3,7 +3,7 @@
 ``theory.sun2025.curves`` has the same functions as SymPy expressions.
 """
 
-from theory.proof import exp, log, omega, setting
+from theory.proof import exp, log, omega, setting, touch
 
 
 def sigma(x):
@@ -34,16 +34,6 @@ def relu(x):
 def ln_2(beside):
     """Return ln 2 in the arithmetic of another number."""
     return log(2 + 0 * beside)
-
-
-def touch(*points):
-    """Tell the solver of e^t at these points: its tangents there, and its sums with the points of the statement.
-
-    It adds no assumption, only more of what is true of e^t; a proof over the real line needs it at the points where the
-    two sides of an inequality touch.
-    """
-    for point in points:
-        exp(point)
 
 
 def lambert(beside):

@@ -9,10 +9,10 @@ from fractions import Fraction as F
 import sympy as sp
 
 from theory.claim import PROVED
-from theory.proof import Named, same, sums_of, world_of
+from theory.proof import Named, same, sums_of, touch, world_of
 from theory.sun2025.axis import claim
 from theory.sun2025.curves import sigma as sigma_expression
-from theory.sun2025.silu import REAL, sigma, softplus, touch
+from theory.sun2025.silu import REAL, sigma, softplus
 
 
 def constants(numbers):
@@ -71,7 +71,7 @@ def eq_18(pw, pl, rw, rl, beta, power=1):
     return same(beta * log(pw / rw) - beta * log(pl / rl), beta * log(pw / pl) - power * beta * log(rw / rl))
 
 
-eq_18.derived(wrong={"power": -1})
+eq_18.derived(wrong={"power": F(11, 10)})
 
 
 @claim("eq-24", "Eqs. (19) to (24)", PROVED)
@@ -84,13 +84,13 @@ def eq_24(s, more=0):
     return s.loss >= s.ideal + more * s.C
 
 
-def steps_20_to_23(c, sign=1):
-    z, margin = c.z, c.z - sign * c.delta
-    return margin <= z and sigma(margin) <= sigma(z) and softplus(-margin) >= softplus(-z)
+def steps_20_to_23(c, less=0):
+    z, margin = c.z, c.z - c.delta
+    return margin <= z and sigma(margin) <= sigma(z) - less and softplus(-margin) >= softplus(-z)
 
 
 eq_24.by_induction(**valid_pairs, wrong={"more": F(1, 10)})
-eq_24.proved(of=steps_20_to_23, over=VALID, wrong={"sign": -1})
+eq_24.proved(of=steps_20_to_23, over=VALID, wrong={"less": F(1, 10)})
 
 
 @claim("eq-25", "Eq. (25)", PROVED)
@@ -107,14 +107,14 @@ def slope_is_a_share(z, most=1):
     return 0 < 1 - sigma(z) < most
 
 
-def slope_at_the_end(end=-1):
+def slope_at_the_end(most=1):
     z = sp.Symbol("z", real=True)
-    return same(sp.limit(1 - sigma_expression(z), z, end * sp.oo), 1)
+    return same(sp.limit(1 - sigma_expression(z), z, -sp.oo), most)
 
 
-eq_25.derived(symbols={"z": "real"}, wrong={"sign": -1})
+eq_25.derived(symbols={"z": "real"}, wrong={"sign": F(11, 10)})
 eq_25.proved(of=slope_is_a_share, over=REAL, wrong={"most": F(9, 10)})
-eq_25.derived(of=slope_at_the_end, wrong={"end": 1})
+eq_25.derived(of=slope_at_the_end, wrong={"most": F(11, 10)})
 
 
 @claim("eq-26", "Eqs. (26) and (29)", PROVED)
@@ -163,7 +163,7 @@ def limit_of_the_difference(a, power=1):
 
 
 theorem_1_sharp.proved(over=VALID, wrong={"share": F(9, 10)})
-theorem_1_sharp.derived(of=limit_of_the_difference, wrong={"power": 2})
+theorem_1_sharp.derived(of=limit_of_the_difference, wrong={"power": F(11, 10)})
 
 
 def two_constants(numbers):

@@ -15,8 +15,8 @@ from theory.claim import CONDITIONALLY
 from theory.evidence import CONDITIONAL
 from theory.proof import exp, log
 from theory.wipf2024.claims import claim
-from theory.wipf2024.constraints import SKEWED, splits
-from theory.wipf2024.objectives import pair
+from theory.wipf2024.constraints import SKEWED
+from theory.wipf2024.objectives import minimisers, pair
 
 GRID = np.linspace(-4.0, 4.0, 81)
 """The responses: points on a line."""
@@ -98,7 +98,7 @@ def constrained_optima(weight: float = 0.65, distance: float = 1.6, deviation: f
 # --- the same for a finite set of bumps, where every comparison is certain -----------------------------------------
 
 RESPONSES = [F(k, 5) for k in range(-20, 21, 2)]
-BUMPS = [(F(mean, 5), F(deviation, 5)) for mean in range(-10, 11) for deviation in range(2, 13)]
+BUMPS = [(F(mean, 5), F(deviation, 5)) for mean in range(-10, 11, 2) for deviation in range(2, 13)]
 
 
 def weights(mean, deviation):
@@ -137,11 +137,11 @@ def best_bump(objective):
 
 
 @claim("mode-covering", "final step of Appendix C; Figure 1", CONDITIONALLY)
-def mode_covering(points):
+def mode_covering(chosen):
     r"""\mathrm{KL}(\pi\|\pi^*)\ \text{(RLHF) follows a mode of}\ \pi^*,\qquad
     \mathrm{KL}(\pi^*\|\pi)\ \text{(DPO) covers the modes}
 
-    Assumes: enough responses for a target with two modes, and policies with one: here 21 responses on a line and 231
+    Assumes: enough responses for a target with two modes, and policies with one: here 21 responses on a line and 121
     bumps of the Gaussian shape, with means from -2 to 2 and deviations from 0.4 to 2.4
     Because: With two responses and intervals, the setting of the proof, both choose the same policy. And what covers
     the modes is not the forward divergence: DPO's own optimum is narrower than its.
@@ -149,13 +149,21 @@ def mode_covering(points):
     0.65 and 0.35. The set of policies may be any; with bumps of every mean and deviation a search in floating point
     finds the same.
     """
-    return splits(SKEWED, tuple(map(pair, points)))
+    by_rlhf, by_dpo = chosen
+    return by_rlhf != by_dpo
+
+
+def of_two_responses(points):
+    """Return what RLHF and DPO choose of the policies with these probabilities of the first of two responses."""
+    policies = tuple(map(pair, points))
+    return tuple(minimisers(loss, policies) for loss in (SKEWED.rlhf, SKEWED.dpo))
 
 
 def follow_and_cover(follows=backward_divergence, covers=(sum_over_pairs, forward_divergence)):
     (mean, narrow), others = best_bump(follows), [best_bump(objective) for objective in covers]
     wide = all(abs(middle) < 1 and deviation > 2 * narrow for middle, deviation in others)
-    return mean == F(8, 5) and narrow < F(7, 10) and wide
+    parted = mode_covering((best_bump(follows), best_bump(covers[0])))
+    return parted and mean == F(8, 5) and narrow < F(7, 10) and wide
 
 
 def is_narrower(first=sum_over_pairs, second=forward_divergence):
@@ -173,7 +181,7 @@ def matches_moments(name="forward"):
     return bool(np.allclose(moments(getattr(modes, name)), moments(modes.target), rtol=0, atol=1e-4))
 
 
-mode_covering.false(at=(F(1, 4), F(1, 2), F(5, 8)), true_at=(F(1, 4), F(99, 100)))
+mode_covering.false(at=of_two_responses((F(1, 4), F(1, 2), F(5, 8))), true_at=of_two_responses((F(1, 4), F(99, 100))))
 mode_covering.enclosed(of=follow_and_cover, role=CONDITIONAL, wrong={"covers": (sum_over_pairs, backward_divergence)})
 mode_covering.enclosed(of=is_narrower, wrong={"first": forward_divergence}, also=True)
 mode_covering.numerical(

@@ -50,6 +50,8 @@ class SequenceKernel:
             ``"unused"`` if log pi does not depend on the module.
         plan: the estimate of memory.
         dtype: dtype of the computation.
+        remarks: sentences about where the gradients of torch, whose inner products these are, differ from the
+            derivatives of log pi: an embedding with a ``padding_idx`` gives no gradient to the look-ups of that token.
     """
 
     kernel: Tensor
@@ -58,6 +60,7 @@ class SequenceKernel:
     contractions: dict[str, str] = field(repr=False)
     plan: MemoryPlan | None = None
     dtype: torch.dtype = torch.float64
+    remarks: tuple[str, ...] = ()
 
     def norms(self) -> Tensor:
         """Return ||g_i||, ``(sequences,)``."""
@@ -157,7 +160,7 @@ def sequence_kernel(
         way = _Way(confirmed_head(model, beginning), together=not length_matters(model))
         while True:  # every surprise rules out a way, so this ends
             try:
-                return replace(_on_this_way(job, way), dtype=compute)
+                return replace(_on_this_way(job, way), dtype=compute, remarks=_remarks(job))
             except Surprise as surprise:
                 way = way.after(surprise, model)
                 LOG.debug("another way to the kernel, because of %s", surprise)
@@ -237,6 +240,22 @@ def _on_this_way(job: _Job, way: _Way) -> SequenceKernel:
             if not is_out_of_memory(problem):
                 raise
             raise _does_not_fit(count, second) from problem
+
+
+def _remarks(job: _Job) -> tuple[str, ...]:
+    """Return a sentence for every embedding whose row for a padding token is looked up and selected."""
+    chosen = {id(parameter) for parameter in select_parameters(job.model, job.parameters).values()}
+    inputs = {token for sequence in job.sequences for token in sequence.ids[:-1]}
+    linear = find_head(job.model).linear
+    found = []
+    for name, module in as_module(job.model).named_modules():
+        if not isinstance(module, nn.Embedding) or id(module.weight) not in chosen or module.padding_idx not in inputs:
+            continue
+        tied = linear is not None and linear.weight is module.weight
+        rest = ", which is that of the head alone" if tied else ""
+        what = f"token {module.padding_idx} is the padding_idx of {name} and stands among the inputs"
+        found.append(f"{what}: as in a step of torch, looking it up adds nothing to the gradient of its row{rest}")
+    return tuple(found)
 
 
 def _does_not_fit(count: int, plan: MemoryPlan) -> OutOfMemory:

@@ -20,6 +20,8 @@ def model_digest(loaded: LanguageModel) -> str:
     """
     model, tokenizer = loaded
     hashed = hashlib.sha256(json.dumps(model.config.to_diff_dict(), sort_keys=True, default=str).encode())
+    for name, adapter in sorted(getattr(model, "peft_config", {}).items()):
+        hashed.update(f"{name} {json.dumps(adapter.to_dict(), sort_keys=True, default=str)}".encode())
     for name, tensor in sorted(model.state_dict().items()):
         hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         for piece in tensor.detach().flatten().split(PIECE):

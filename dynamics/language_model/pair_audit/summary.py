@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from heapq import nsmallest
 
 import numpy as np
-from scipy import stats
 
 from dynamics.language_model.pair_audit.results import Results
 
@@ -128,4 +127,6 @@ def correlations(x: np.ndarray, y: np.ndarray) -> tuple[float | None, float | No
     """
     if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None, None
+    from scipy import stats  # noqa: PLC0415 - it takes a while to import
+
     return float(stats.pearsonr(x, y).statistic), float(stats.spearmanr(x, y).statistic)

@@ -4,7 +4,6 @@
 autograd and writes the table into dynamics/language_model/kernel/README.md. With names of types as arguments it prints
 their rows only.
 """
-# ruff: noqa: E402 - the tests are no installed package, and a script finds only its own folder
 
 from __future__ import annotations
 
@@ -270,7 +269,8 @@ def main(names: list[str]) -> None:
     if not names:
         page = PAGE.read_text(encoding="utf-8")
         start, stop = page.index(BEGIN) + len(BEGIN), page.index(END)
-        write_atomically(PAGE, page[:start] + table(rows) + page[stop:])
+        text = page[:start] + table(rows) + page[stop:]
+        write_atomically(PAGE, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 if __name__ == "__main__":

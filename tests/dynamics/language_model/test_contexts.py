@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from types import MethodType
 from typing import Any
 
@@ -75,33 +76,38 @@ CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
     "default dtype": default_dtype,
 }
-MODEL = tiny_model(dtype=torch.float32)
+
+
+@cache
+def original() -> Any:
+    """Return the model, made when it is first used, because that imports transformers."""
+    return tiny_model(dtype=torch.float32)
 
 
 @pytest.fixture(scope="module")
 def truth() -> dict[str, Tensor]:
-    return {name: call(MODEL) for name, call in CALLS.items()}
+    return {name: call(original()) for name, call in CALLS.items()}
 
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_what_surrounds_a_call_does_not_reach_it(context: str, call: str, truth: dict[str, Tensor]) -> None:
-    wanted = [p.requires_grad for p in MODEL.parameters()]
+    wanted = [p.requires_grad for p in original().parameters()]
     with CONTEXTS[context]():
-        found = CALLS[call](MODEL)
+        found = CALLS[call](original())
         assert torch.is_inference_mode_enabled() == (context == "inference_mode")
         assert torch.is_grad_enabled() == (context not in ("no_grad", "inference_mode"))
     assert torch.equal(found, truth[call])
-    assert [p.requires_grad for p in MODEL.parameters()] == wanted
+    assert [p.requires_grad for p in original().parameters()] == wanted
 
 
 def test_autocast_would_have_changed_the_numbers(truth: dict[str, Tensor]) -> None:
     """The negative control: what the model itself computes under autocast is far from it."""
     ids = torch.tensor([PAIR[0].ids[:-1]])
     with torch.no_grad():
-        plain = MODEL(input_ids=ids).logits
+        plain = original()(input_ids=ids).logits
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            assert float((MODEL(input_ids=ids).logits.float() - plain).abs().max()) > 1e-3
+            assert float((original()(input_ids=ids).logits.float() - plain).abs().max()) > 1e-3
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -109,7 +115,7 @@ def test_a_model_that_accelerate_has_prepared_gives_the_same_numbers(call: str, 
     accelerate = pytest.importorskip("accelerate")
     accelerate.state.AcceleratorState._reset_state(True)
     try:
-        model = copy.deepcopy(MODEL)
+        model = copy.deepcopy(original())
         prepared = accelerate.Accelerator(mixed_precision="bf16", cpu=True).prepare_model(model)
         wrapper = vars(prepared)["forward"]
         assert torch.equal(CALLS[call](prepared), truth[call])
@@ -120,7 +126,7 @@ def test_a_model_that_accelerate_has_prepared_gives_the_same_numbers(call: str, 
 
 def wrapped_in_autocast() -> Any:
     """A model whose owner has wrapped its forward by hand, as accelerate does, but under no name that we know."""
-    model = copy.deepcopy(MODEL)
+    model = copy.deepcopy(original())
     forward = type(model).forward
     model.forward = MethodType(torch.autocast("cpu", dtype=torch.bfloat16)(forward), model)
     return model
@@ -160,7 +166,7 @@ def compiled_in_place(model: Any) -> Any:
     ids=["wrapper", "data-parallel", "compiled", "compiled-in-place", "both"],
 )
 def test_the_model_inside_of_a_wrapper_is_used(wrapper: Any, call: str, truth: dict[str, Tensor]) -> None:
-    model = copy.deepcopy(MODEL)
+    model = copy.deepcopy(original())
     outside = wrapper(model)
     inside = [module._compiled_call_impl for module in model.modules()]
     assert torch.equal(CALLS[call](outside), truth[call])

@@ -17,7 +17,13 @@ from dynamics.language_model.prediction.drives import finite_chosen_slope
 from dynamics.losses import PairLogProbs, pair_log_probs
 from tests.dynamics.language_model.brute_force import SEQUENCES, own_log_probs, reference_logits, scores
 
-MODEL = tiny_model("qwen2", seed=5)
+
+@cache
+def model() -> Any:
+    """Return the model, made when it is first used, because that imports transformers."""
+    return tiny_model("qwen2", seed=5)
+
+
 LONG, SHORT = TokenSequence((2, 2, 21, 4, 4, 1, 2, 22, 17, 21), 2), TokenSequence((2, 2, 21), 2)
 # of one token against four, and of eight against one; DPO lowers the first chosen response and raises the others
 PAIRS = [(SEQUENCES[1], SEQUENCES[0]), (SEQUENCES[0], SEQUENCES[1]), (LONG, SHORT)]
@@ -30,7 +36,7 @@ MOVES = [1e-6, 2e-6]  # nats; the learning rate follows, so that a loss that har
 @cache
 def written_out(number: int) -> tuple[Tensor, Tensor]:
     """Both scores of a pair, by plain autograd through the reference forward."""
-    g = scores(MODEL, PAIRS[number])
+    g = scores(model(), PAIRS[number])
     return g[0], g[1]
 
 
@@ -41,27 +47,27 @@ def log_pi(model: Any, s: TokenSequence) -> Tensor:
 def really(number: int, loss: PreferenceLoss, rate: float) -> float:
     """Step with autograd's derivatives of the loss's own value, and return the change of log pi(chosen)."""
     w, other = PAIRS[number]
-    own = [log_pi(MODEL, s).detach().requires_grad_() for s in (w, other)]
+    own = [log_pi(model(), s).detach().requires_grad_() for s in (w, other)]
     value = loss(own[0], own[1], *REFERENCE[number], w.length, other.length)
     slopes = torch.autograd.grad(value, own, allow_unused=True)
     gradient = sum((d * g for d, g in zip(slopes, written_out(number), strict=True) if d is not None), torch.zeros(()))
-    before = [p.detach().clone() for p in MODEL.parameters()]
+    before = [p.detach().clone() for p in model().parameters()]
     with torch.no_grad():
         for p, part in zip(before, gradient.split([p.numel() for p in before]), strict=True):
             p.sub_(rate * part.reshape(p.shape))
-        kept = [p.data for p in MODEL.parameters()]
+        kept = [p.data for p in model().parameters()]
         try:
-            for p, new in zip(MODEL.parameters(), before, strict=True):
+            for p, new in zip(model().parameters(), before, strict=True):
                 p.data = new
-            return float(log_pi(MODEL, w)) - float(own[0])
+            return float(log_pi(model(), w)) - float(own[0])
         finally:
-            for p, old in zip(MODEL.parameters(), kept, strict=True):
+            for p, old in zip(model().parameters(), kept, strict=True):
                 p.data = old
 
 
 @cache
 def found(number: int, name: str) -> PairDrives:
-    return pair_drives(MODEL, PAIRS[number], loss=EVERY[name], reference=REFERENCE[number])
+    return pair_drives(model(), PAIRS[number], loss=EVERY[name], reference=REFERENCE[number])
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -101,7 +107,7 @@ def test_the_drive_alone_has_the_wrong_word() -> None:
 
 def test_a_loss_that_does_not_push_moves_nothing() -> None:
     """Hinges at rest; the drive of the first pair is far below zero all the same."""
-    step = model_step(MODEL, PAIRS[0], loss=get_loss("hinge", beta=1.0), reference=[-60.0, -9.0], learning_rate=1e-3)
+    step = model_step(model(), PAIRS[0], loss=get_loss("hinge", beta=1.0), reference=[-60.0, -9.0], learning_rate=1e-3)
     assert float(step.drive[0, 0]) < -1
     assert float(step.urgency) == float(step.chosen_slope) == 0
     assert not bool(step.displaced)
@@ -111,7 +117,7 @@ def test_a_loss_that_does_not_push_moves_nothing() -> None:
 def test_a_loss_that_pulls_back_turns_the_word_over() -> None:
     """Beyond its target IPO lowers the margin: what the drive says is the wrong way round."""
     how: dict[str, Any] = {"loss": get_loss("ipo", beta=0.5), "learning_rate": 1e-9}
-    step = model_step(MODEL, PAIRS[0], reference=[-60.0, -9.0], **how)
+    step = model_step(model(), PAIRS[0], reference=[-60.0, -9.0], **how)
     assert float(step.urgency) < 0
     assert float(step.drive[0, 0]) < 0 < float(step.chosen_slope)
     assert float(step.actual_log_change[0]) > 0
@@ -119,8 +125,8 @@ def test_a_loss_that_pulls_back_turns_the_word_over() -> None:
 
 
 def test_each_pair_of_a_batch_has_its_own_word_whatever_the_weights() -> None:
-    got = pair_drives(MODEL, SEQUENCES, [1, 0], [0, 1], weight=[0.25, 7.0], loss=DPO(beta=0.5))
-    alone = [pair_drives(MODEL, SEQUENCES, w, other, loss=DPO(beta=0.5)) for w, other in ((1, 0), (0, 1))]
+    got = pair_drives(model(), SEQUENCES, [1, 0], [0, 1], weight=[0.25, 7.0], loss=DPO(beta=0.5))
+    alone = [pair_drives(model(), SEQUENCES, w, other, loss=DPO(beta=0.5)) for w, other in ((1, 0), (0, 1))]
     torch.testing.assert_close(got.chosen_slope, torch.cat([a.chosen_slope for a in alone]), rtol=1e-12, atol=0)
     assert got.displaced.tolist() == [True, False]
 
@@ -128,9 +134,9 @@ def test_each_pair_of_a_batch_has_its_own_word_whatever_the_weights() -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_an_audit_says_the_same_of_every_loss(name: str) -> None:
     """With the model as its own reference, against gradients that were written out."""
-    lowers = [a.displaced for a in audit_pairs(MODEL, PAIRS, loss=EVERY[name])]
+    lowers = [a.displaced for a in audit_pairs(model(), PAIRS, loss=EVERY[name])]
     for number, (w, other) in enumerate(PAIRS):
-        own = [log_pi(MODEL, s).detach().requires_grad_() for s in (w, other)]
+        own = [log_pi(model(), s).detach().requires_grad_() for s in (w, other)]
         value = EVERY[name](*own, *(o.detach() for o in own), w.length, other.length)
         d_w, d_l = (0.0 if d is None else float(d) for d in torch.autograd.grad(value, own, allow_unused=True))
         g_w, g_l = written_out(number)
@@ -164,7 +170,7 @@ def test_what_rounding_decides_is_no_word() -> None:
     table = [torch.tensor([v], dtype=torch.float64) for v in (1.0, 1.0 + 1e-7, 1.0)]
     assert float(finite_chosen_slope(DPO(), pair, *table, 1e-5)) == 0
     assert float(finite_chosen_slope(DPO(), pair, *table, 1e-12)) < 0
-    same = pair_drives(MODEL, [SEQUENCES[0], SEQUENCES[0]], dtype=torch.float32)
+    same = pair_drives(model(), [SEQUENCES[0], SEQUENCES[0]], dtype=torch.float32)
     assert same.displaced.tolist() == [False]
     assert float(same.chosen_slope) == 0
 

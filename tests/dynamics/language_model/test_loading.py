@@ -15,13 +15,16 @@ from dynamics import InvalidArgument
 from dynamics.language_model import (
     MissingExtra,
     ModelUnavailable,
+    TokenSequence,
     load,
     sequence_kernel,
     sequence_log_probs,
     tiny_model,
     tokenize,
 )
+from dynamics.language_model.pair_audit.fingerprint import model_digest
 from tests.dynamics.language_model.brute_force import SEQUENCES
+from tests.dynamics.language_model.saved import save_tiny
 from tests.dynamics.language_model.tokenizers import byte_tokenizer, character_tokenizer
 
 
@@ -201,3 +204,51 @@ def test_tiny_models_are_repeatable_and_leave_the_global_generator_alone() -> No
     assert torch.equal(torch.random.get_rng_state(), state)
     with pytest.raises(InvalidArgument, match="qwen2, llama, gpt2"):
         tiny_model("lstm")
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")  # of peft and transformers
+@pytest.mark.parametrize("dora", [False, True])
+def test_an_adapter_from_a_folder(dora: bool, tmp_path: Path) -> None:
+    """The kernel is that of the model in memory; the adapter's parameters are the default."""
+    peft = pytest.importorskip("peft")
+    base = save_tiny(tmp_path / "base")
+    config = peft.LoraConfig(r=2, use_dora=dora, target_modules=["q_proj", "down_proj"], task_type="CAUSAL_LM")
+    adapted = peft.get_peft_model(load(base).model, config).eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    adapted.save_pretrained(tmp_path / "adapter")
+    loaded = load(base, adapter=tmp_path / "adapter")
+    pair = [TokenSequence((1, 2, 3, 4), 2), TokenSequence((1, 2, 4), 2)]
+    got = sequence_kernel(loaded.model, pair)
+    assert torch.equal(got.kernel, sequence_kernel(adapted, pair).kernel)
+    assert torch.equal(got.kernel, sequence_kernel(loaded.model, pair, parameters="adapter").kernel)
+    assert model_digest(loaded) != model_digest(load(base))
+    assert model_digest(loaded) == model_digest(load(base, adapter=tmp_path / "adapter"))
+    settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(settings | {"lora_alpha": 99}))
+    assert model_digest(loaded) != model_digest(load(base, adapter=tmp_path / "adapter"))
+
+    with pytest.raises(InvalidArgument, match=r"holds an adapter and no model; give the model that it belongs to"):
+        load(tmp_path / "adapter")
+    with pytest.raises(InvalidArgument, match=r"adapter: .* a folder that exists"):
+        load(base, adapter=tmp_path / "nothing")
+    with pytest.raises(InvalidArgument, match=r"lacks adapter_config.json and adapter_model.safetensors"):
+        load(base, adapter=base)
+    other = tmp_path / "other"
+    tiny_model(vocabulary=258, width=32).save_pretrained(other)
+    with pytest.raises(InvalidArgument, match="does not fit this model"):
+        load(other, adapter=tmp_path / "adapter", tokenizer=False)
+
+
+def test_a_model_without_a_tokenizer(tmp_path: Path) -> None:
+    tiny_model(vocabulary=258).save_pretrained(tmp_path)
+    with pytest.raises(InvalidArgument, match="tokenizer"):
+        load(tmp_path)
+    loaded = load(tmp_path, tokenizer=False)
+    assert loaded.tokenizer is None
+    assert sequence_kernel(loaded.model, [TokenSequence((1, 2, 3), 1)]).kernel.shape == (1, 1)
+    with pytest.raises(InvalidArgument, match="tokenizer"):
+        load(tmp_path, tokenizer="no")  # type: ignore[arg-type]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
@@ -48,12 +50,13 @@ def test_low_precision_weights_are_computed_with_in_float32_by_default(dtype: to
     assert {p.dtype for p in model.parameters()} == {dtype}
 
 
-model = tiny_model("qwen2", layers=1)
+small = cache(tiny_model)  # made when it is first used, because that imports transformers
 
 
 @settings(max_examples=50)
 @given(st.lists(st.lists(st.integers(0, 22), min_size=2, max_size=9), min_size=1, max_size=6), st.data())
 def test_batches_and_padding_change_nothing(ids: list[list[int]], data: st.DataObject) -> None:
+    model = small("qwen2", layers=1)
     sequences = [TokenSequence(tuple(i), data.draw(st.integers(1, len(i) - 1))) for i in ids]
     together = sequence_log_probs(model, sequences, batch_tokens=10_000)
     apart = [sequence_log_probs(model, [s], batch_tokens=1) for s in sequences]

@@ -27,7 +27,7 @@ def test_moments_agree_with_numpy(rows: list[tuple[int, int, int]]) -> None:
 def test_the_sums_of_the_induction_are_those_of_their_definitions(steps: list[tuple[int, int, int, int]]) -> None:
     p = [F(step[0]) for step in steps]
     x, y, gamma = ([F(sum(step[k] for step in steps[: i + 1])) for i in range(len(p))] for k in (1, 2, 3))
-    state = _first(p[0])
+    state = _first(p[0], gamma[0])
     for k in range(1, len(p)):
         new = Named(p=p[k], dx=x[k] - x[k - 1], dy=y[k] - y[k - 1], dgamma=gamma[k] - gamma[k - 1], more=F(k))
         state = c.with_value(Named(**vars(state), new=new))
@@ -35,15 +35,17 @@ def test_the_sums_of_the_induction_are_those_of_their_definitions(steps: list[tu
     plain = sum((p[i] * p[j] * (x[j] - x[i]) * (y[j] - y[i]) for i, j in pairs), F(0))
     weighted = sum((p[i] * p[j] * (x[j] - x[i]) * (y[j] - y[i]) * gamma[j] for i, j in pairs), F(0))
     assert plain == total**2 * c.covariance(x, y, p)
-    assert (state.weight, state.plain) == (total, plain)
+    assert (state.weight, state.plain, state.gamma) == (total, plain, gamma[-1])
     assert state.room == total * (gamma[-1] - c.mean(gamma, p))
     assert state.short == gamma[-1] * plain - weighted
     assert state.products == sum((p[k] * k for k in range(1, len(p))), F(0))
     assert c.weighted_pairs(state)
 
 
-def _first(p: F) -> Named:
-    return Named(weight=p, **dict.fromkeys(("from_x", "from_y", "both", "room", "plain", "short", "products"), F(0)))
+def _first(p: F, gamma: F) -> Named:
+    return Named(
+        weight=p, gamma=gamma, **dict.fromkeys(("from_x", "from_y", "both", "room", "plain", "short", "products"), F(0))
+    )
 
 
 def test_the_sampler_draws_what_the_lemmas_assume() -> None:

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip("transformers")
-pytest.importorskip("peft")
+from tests.optional import needs
+
+needs("transformers", "peft")
 
 from rich.console import Console
 

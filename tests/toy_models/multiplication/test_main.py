@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("transformers")
+from tests.optional import needs
+
+needs("transformers")
 
 from typer.testing import CliRunner
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("transformers")
-pytest.importorskip("peft")
+from tests.optional import needs
+
+needs("transformers", "peft")
 
 from dynamics import DPO
 from dynamics.language_model import StablePO, add_adapters, differentiable_log_probs

@@ -12,7 +12,9 @@ import pytest
 import torch
 from torch.nn.functional import logsigmoid
 
-pytest.importorskip("transformers")
+from tests.optional import needs
+
+needs("transformers")
 
 from dynamics import DPO
 from tests.toy_models.multiplication.conftest import (

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-pytest.importorskip("transformers")
+from tests.optional import needs
+
+needs("transformers")
 
 from dynamics.language_model import differentiable_log_probs, sequence_log_probs, tokenize
 from tests.toy_models.multiplication.conftest import tiny_model

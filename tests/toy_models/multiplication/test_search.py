@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("transformers")
+from tests.optional import needs
+
+needs("transformers")
 
 from dynamics import InvalidArgument
 from tests.toy_models.multiplication.conftest import response_log_probs, tiny_model

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("transformers")
+from tests.optional import needs
+
+needs("transformers")
 
 from dynamics.language_model import sequence_log_probs
 from toy_models.multiplication.card import Measurements, measure, read_card, write_card

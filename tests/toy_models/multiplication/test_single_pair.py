@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("transformers")
+from tests.optional import needs
+
+needs("transformers")
 
 from dynamics import InvalidArgument
 from dynamics.language_model import TokenSequence, differentiable_log_probs, tokenize

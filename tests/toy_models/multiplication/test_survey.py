@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("transformers")
+from tests.optional import needs
+
+needs("transformers")
 
 from dynamics import InvalidArgument
 from tests.toy_models.multiplication.conftest import (

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 transformers = pytest.importorskip("transformers")
 
-from toy_models.multiplication.tokenizer import byte_tokenizer  # noqa: E402
+from toy_models.multiplication.tokenizer import byte_tokenizer
 
 TEXTS = [
     "11 x 12 = ?\n",

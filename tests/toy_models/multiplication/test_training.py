@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-pytest.importorskip("transformers")
+from tests.optional import needs
+
+needs("transformers")
 
 from dynamics import InvalidArgument
 from toy_models.multiplication import training

@@ -59,7 +59,15 @@ def test_a_padding_index_receives_no_gradient_as_in_torch() -> None:
     assert model.model.embed_tokens.padding_idx == 2
     got = sequence_kernel(model, SEQUENCES)
     assert verify_kernel(model, SEQUENCES, got, VECTOR).error < 1e-13
+    (said,) = got.remarks
+    assert said.startswith("token 2 is the padding_idx of model.embed_tokens")
+    assert said.endswith("adds nothing to the gradient of its row")
+    tied = sequence_kernel(tiny_model("llama", pad_token_id=2), SEQUENCES)
+    assert tied.remarks[0].endswith("its row, which is that of the head alone")
+    assert not sequence_kernel(model, SEQUENCES, parameters="*mlp*").remarks
+    assert not sequence_kernel(tiny_model("llama", pad_token_id=6), SEQUENCES).remarks  # no input
     without = tiny_model("llama", tied=False)
+    assert not sequence_kernel(without, SEQUENCES).remarks
     assert relative(sequence_kernel(without, SEQUENCES).kernel, got.kernel) > 1e-3
 
 

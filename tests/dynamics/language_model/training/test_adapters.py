@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-pytest.importorskip("transformers")
-pytest.importorskip("peft")
+from tests.optional import needs
+
+needs("transformers", "peft")
 
 from dynamics import InvalidArgument
 from dynamics.language_model import (

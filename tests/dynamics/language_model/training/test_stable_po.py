@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-pytest.importorskip("transformers")
-pytest.importorskip("peft")
+from tests.optional import needs
+
+needs("transformers", "peft")
 
 from dynamics import InvalidArgument
 from dynamics.language_model import (

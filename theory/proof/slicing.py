@@ -1,0 +1,52 @@
+"""Leave out of a question the definitions of roots and quotients that nothing else in it speaks of.
+
+A root r of X is told by r >= 0 and r^2 = X, where X >= 0 is known from the fork before it; a quotient q of a by b by
+q b = a, where b != 0 is known. If a question speaks of r or q nowhere else, there is such a number whatever the rest
+is: without its definition the question has the same answer, and is easier.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+TERMS = {"root": 2, "quotient": 1}  # in which a definition stands
+
+
+def without_unused(terms: list[Any]) -> list[Any]:
+    """Return the terms without definitions of roots and quotients that occur nowhere else.
+
+    Example:
+        >>> import z3
+        >>> x, root, quotient = z3.Reals("x root.1 quotient.2")
+        >>> without_unused([x >= 0, root >= 0, root * root == x, quotient * x == 1])
+        [x >= 0]
+        >>> len(without_unused([x >= 0, root >= 0, root * root == x, root < x]))
+        4
+    """
+    import z3  # noqa: PLC0415
+
+    while True:
+        places = defaultdict(list)
+        for number, term in enumerate(terms):
+            for name in _names(term, z3):
+                places[name].append(number)
+        unused = [found for name, found in places.items() if len(found) == TERMS.get(name.split(".")[0], 0)]
+        if not unused:
+            return terms
+        left_out = {number for found in unused for number in found}
+        terms = [term for number, term in enumerate(terms) if number not in left_out]
+
+
+def _names(term: Any, z3: Any) -> set[str]:
+    """Return the names in a term that others define: those with a point."""
+    found, todo, seen = set(), [term], set()
+    while todo:
+        part = todo.pop()
+        if part.get_id() in seen:
+            continue
+        seen.add(part.get_id())
+        if z3.is_const(part) and part.decl().kind() == z3.Z3_OP_UNINTERPRETED and "." in str(part):
+            found.add(str(part))
+        todo += part.children()
+    return found
