@@ -26,15 +26,13 @@ def text_of(function: Any) -> str:
     Example:
         >>> def positive(x, least=0):
         ...     return x > least
-        >>> text_of(positive), text_of(partial(positive, least=Fraction(1, 2)))
-        ('positive', 'positive with least = 1/2')
+        >>> text_of(positive), text_of(partial(positive, 3, least=Fraction(1, 2)))
+        ('positive', 'positive(3) with least = 1/2')
     """
     if isinstance(function, partial):
-        return (
-            f"{text_of(function.func)} with {arguments(function.keywords)}"
-            if function.keywords
-            else text_of(function.func)
-        )
+        first = f"({', '.join(map(_value, function.args))})" if function.args else ""
+        changed = f" with {arguments(function.keywords)}" if function.keywords else ""
+        return text_of(function.func) + first + changed
     function = getattr(function, "predicate", function)
     if not isinstance(function, FunctionType):
         return type(function).__name__
@@ -154,7 +152,9 @@ def _shown(comparison: ast.Compare, frame: FrameType) -> Iterator[str]:
     if None in signs or not all(isinstance(value, (int, Fraction, Surd, Ball)) for value in values):
         return
     between = [*(f" {sign} " for sign in signs), ""]
-    yield f"{ast.unparse(comparison)}:  " + "".join(_value(v) + sign for v, sign in zip(values, between, strict=True))
+    truth = {True: ", true", False: ", false"}.get(_evaluated(comparison, frame), "")
+    numbers = "".join(_value(value) + sign for value, sign in zip(values, between, strict=True))
+    yield f"{ast.unparse(comparison)}:  {numbers}{truth}"
 
 
 def _value(value: Any) -> str:
