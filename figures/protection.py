@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 
 from dynamics.language_model import sequence_kernel, tokenize
 from dynamics.losses import PairLogProbs
+from figures.accuracy import Accuracy
 from figures.language_model_pair import PAIR, load_policy
 from figures.registry import Arrays, figure
 from figures.style import CHOSEN, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_panel
@@ -27,6 +28,11 @@ NAMES, POLICIES = tuple(LOSSES), tuple(FEATURES)
 TABULAR, SHARED, FAR = range(3)
 MODEL_PAIRS = (PAIR["chosen"], PAIR["rejected"]), ("11 x 12 = 132.", "11 x 12 = 131.")
 """Two pairs: that of jian2025-1-lm, and one whose chosen response falls in DPO's first step."""
+OSCILLATING = Accuracy(
+    "steps of 0.1 nats go to and fro around a stationary point, and rounding decides on which side the path ends",
+    absolute=2e-3,
+    repeatable=False,
+)
 LAST = 200  # steps at the end of training over which a continuing fall is measured
 HELD = 0.2  # nats: two steps, the amplitude of the oscillation around a stationary point
 FALLING = -1.0  # nats over the last steps
@@ -68,6 +74,12 @@ def at_ten_nats(chosen: np.ndarray, margin: np.ndarray, nats: float = 10.0) -> t
     "131.'; in the second the chosen response falls under DPO, and a shift to 3/4 is enough to prevent that. Robust: "
     "the signs of the finite policies. Dependent on policies, model and pair: the sizes.",
     claims=("jian2025.displacement-condition", "jian2025.tabular-signs"),
+    accuracy={
+        "model_weights": Accuracy("of log-probabilities of a float32 model", 1e-6, 3e-8),
+        "model_*": Accuracy("inner products of float32 gradients, and their differences times weights", 1e-4),
+        "loss": Accuracy("at the end of an oscillation, see OSCILLATING", 3e-4, repeatable=False),
+        **dict.fromkeys(("ten_*", "end_*", "last"), OSCILLATING),
+    },
 )
 def protection(steps: int = 900, model: str = "", device: str = "") -> Arrays:
     """Compute the first step, the path of training, and the kernel of two pairs in the language model."""

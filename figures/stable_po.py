@@ -14,7 +14,7 @@ import torch
 
 from dynamics import DPO, LogLinear, pairs
 from dynamics.finite.bilevel import stable_po
-from figures.accuracy import ROUNDED
+from figures.accuracy import ROUNDED, TRAINED
 from figures.registry import Arrays, figure
 from figures.style import CHOSEN, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
 from toy_models.stable_po import (
@@ -179,6 +179,7 @@ def _accuracies(tasks: PreferenceTasks, log_probs: torch.Tensor) -> np.ndarray:
     "steps for 1000. The text gives neither the grid of lambda nor that of gamma, nor the lambda of (b), nor whether "
     "its accuracy is of held-out questions (GSM8K has a test set). The grey curve is added.",
     claims=("jian2025.small-lambda", "jian2025.update-lambda", "jian2025.term-e", "jian2025.term-e-stall"),
+    accuracy={"by_*": TRAINED},
 )
 def by_weight(
     penalties: tuple[float, ...] = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),

@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from dynamics import CPO, DPO, IPO, SFT, PreferenceLoss, SelfPO, SimPO, SLiC
+from figures.accuracy import ONE_CASE, TRAINED, Accuracy
 from figures.overoptimization import STEPS_LABEL, above, band, errors, fall, runs_of
 from figures.registry import Arrays, figure
 from figures.style import (
@@ -231,6 +232,11 @@ LOSSES = {
         "sun2025.table-5-identity",
         "sun2025.gelu-approximation",
     ),
+    accuracy={
+        "*_test_accuracy": ONE_CASE,
+        **dict.fromkeys(("square_*", "gelu_*", "scaled_*"), Accuracy("trained with AdamW; 2e-9 was seen", 1e-8, 1e-8)),
+        "*": TRAINED,
+    },
 )
 def activations(seeds: int = 24, gamma: float = 0.8) -> Arrays:
     """Train every loss of Table 5 and SimPO's on the worlds; put the printed scores beside them."""

@@ -72,11 +72,12 @@ def runs() -> dict[str, Any]:
         run = simulate(policy, theta, asked, loss=losses, learning_rate=[0.05, 0.5], steps=40, **more)
         last = run.log_probs[-1]
         # a run that leaves the range (SquaredPO's force is an exponential) has no numbers to record
-        kept = {key: last[i] for i, key in enumerate(LOSSES) if key not in KINKED and bool(last[i].isfinite().all())}
+        smooth = [key not in KINKED and bool(values.isfinite().all()) for key, values in zip(LOSSES, last, strict=True)]
+        kept = {key: last[i] for i, key in enumerate(LOSSES) if smooth[i]}
         found |= {f"{name}, {key}": values.flatten().tolist() for key, values in kept.items()}
     for key in KINKED:
-        lower = policy.log_probs(theta) - 0.1  # of no distribution: a constant off every log-ratio, which is then no tie
-        moved = simulate(policy, theta, asked, loss=get_loss(key), learning_rate=0.05, steps=10, reference=lower)
+        other = policy.log_probs(theta + 0.3)  # its log-ratios are not zero at the start
+        moved = simulate(policy, theta, asked, loss=get_loss(key), learning_rate=0.05, steps=10, reference=other)
         found[f"away from its kink, {key}"] = moved.log_probs[-1].flatten().tolist()
     tabular = simulate(Tabular(4), np.zeros(4), asked, loss=losses[0], steps=40)
     return found | {"tabular, dpo": tabular.log_probs[-1].flatten().tolist()}

@@ -46,7 +46,9 @@ def _names(term: Any, z3: Any) -> set[str]:
         if part.get_id() in seen:
             continue
         seen.add(part.get_id())
-        if z3.is_const(part) and part.decl().kind() == z3.Z3_OP_UNINTERPRETED and "." in str(part):
-            found.add(str(part))
+        if z3.is_const(part) and part.decl().kind() == z3.Z3_OP_UNINTERPRETED:
+            name = part.decl().name()  # str(part) would lay it out for print
+            if "." in name:
+                found.add(name)
         todo += part.children()
     return found
