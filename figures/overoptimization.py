@@ -162,7 +162,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     accuracy={"*_test_accuracy": ONE_CASE, "*": TRAINED},
 )
 def self_po_beside_simpo(seeds: int = 24, gamma: float = 0.8) -> Arrays:
-    """Train both losses on the worlds as they are, where nonsense is harmless, and with SGD."""
+    """Train both losses in three ways: in the worlds as they are, with harmless nonsense, and with SGD."""
     results = ("chosen", "train_accuracy", "test_accuracy", "median_margin", "largest_margin", "reward")
     arrays: Arrays = {}
     for world, settings in WORLDS.items():

@@ -1,10 +1,15 @@
-"""Tests that need an optional package are skipped where it is not installed."""
+"""Tests that need an optional package, or signals and forks, are skipped where these do not exist."""
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 
 import pytest
+
+needs_signals = pytest.mark.skipif(
+    os.name == "nt", reason="kills processes as Windows cannot: by signal, or after a fork"
+)
 
 
 def needs(*packages: str) -> None:

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.optional import needs_signals
+
 ROOT = Path(__file__).parents[1]
 KILLS = 13  # of each kind of work
 
 
+@needs_signals
 @pytest.mark.slow
 @pytest.mark.parametrize("work", ["figures", "sweep", "ledger", "audit"])
 def test_the_next_run_completes_and_is_the_same_bit_for_bit(work: str, tmp_path: Path) -> None:

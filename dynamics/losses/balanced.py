@@ -158,7 +158,11 @@ class BDPO(LogisticLoss, LogRatioLoss):
         )
 
     def margin_partials(self, pair: PairLogProbs) -> Partials:
-        """Return the derivatives; without ``detach``, of factor (log ref_w + log ref_l) / (log pi_w + log pi_l)."""
+        """Return the derivatives of the margin with respect to log pi_w and log pi_l.
+
+        Without ``detach`` they include the derivatives of lambda_w, which amounts to a factor
+        (log ref_w + log ref_l) / (log pi_w + log pi_l).
+        """
         total = pair.chosen + pair.rejected
         common = 1.0 if self.detach else (pair.reference_chosen + pair.reference_rejected) / total
         return Partials(self.beta * common * pair.rejected / total, -self.beta * common * pair.chosen / total)

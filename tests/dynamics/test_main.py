@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.optional import needs
+from tests.optional import needs, needs_signals
 
 needs("transformers")
 
@@ -334,6 +334,7 @@ def wait_for_lines(out: Path, count: int, process: subprocess.Popen[str]) -> Non
         time.sleep(0.002)
 
 
+@needs_signals
 @pytest.mark.slow
 def test_stopped_then_killed_then_resumed_is_the_file_of_an_uninterrupted_run(model: Path, tmp_path: Path) -> None:
     data = write_lines(tmp_path / "pairs.jsonl", products(150))

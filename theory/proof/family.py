@@ -54,7 +54,7 @@ class Family:
     words: Callable[[], str] | None = None
 
     def says(self) -> str:
-        """Return what it covers, in words that are made from it rather than typed.
+        """Return in words what the kind covers; if it has no name of its own, the words are generated from its cases.
 
         Example:
             >>> from theory.proof import POLICY, setting

@@ -13,8 +13,13 @@ from typing import Any
 TERMS = {"root": 2, "quotient": 1}  # in which a definition stands
 
 
-def without_unused(terms: list[Any]) -> list[Any]:
+def without_unused(terms: list[Any], known: dict[int, frozenset[str]] | None = None) -> list[Any]:
     """Return the terms without definitions of roots and quotients that occur nowhere else.
+
+    Args:
+        terms: a question, all of whose terms must hold together.
+        known: names in the terms of earlier questions by their identity, which is filled here; such terms must be kept
+            alive, or their identity may be given to another.
 
     Example:
         >>> import z3
@@ -26,10 +31,14 @@ def without_unused(terms: list[Any]) -> list[Any]:
     """
     import z3  # noqa: PLC0415
 
+    known = {} if known is None else known
     while True:
         places = defaultdict(list)
         for number, term in enumerate(terms):
-            for name in _names(term, z3):
+            identity = term.get_id()
+            if identity not in known:
+                known[identity] = frozenset(_names(term, z3))
+            for name in known[identity]:
                 places[name].append(number)
         unused = [found for name, found in places.items() if len(found) == TERMS.get(name.split(".")[0], 0)]
         if not unused:

@@ -110,6 +110,8 @@ class Solver:
         import z3  # noqa: PLC0415 - loaded for a proof only
 
         self.context = z3.Context()
+        self.asked: list[Any] = []  # kept alive, so that their identities stay theirs
+        self.names: dict[int, frozenset[str]] = {}
 
     def ask(self, terms: list[Any], effort: int = 1) -> tuple[str, Any]:
         """Return "sat" and a model, or "unsat" or "unknown" and None; with 1 / ``effort`` of the usual work.
@@ -119,7 +121,8 @@ class Solver:
         """
         import z3  # noqa: PLC0415
 
-        terms = without_unused(terms)
+        self.asked += [term for term in terms if term.get_id() not in self.names]
+        terms = without_unused(terms, self.names)
         solver = z3.SolverFor("QF_NRA", ctx=self.context)
         solver.set("rlimit", self.work // effort)
         solver.set("timeout", STUCK)

@@ -153,7 +153,7 @@ class Regenerated:
 
 
 def verdict(difference: np.ndarray, error: np.ndarray, printed: np.ndarray) -> np.ndarray:
-    """Return 1 where a difference has the printed sign, -1 if the opposite, 0 if within two errors of 0, else NaN.
+    """Return 1 (printed sign), -1 (opposite sign), 0 (within two errors of 0) or NaN (not printed) of each difference.
 
     Example:
         >>> verdict(np.array([0.5, -0.5, 0.1]), np.array([0.1, 0.1, 0.1]), np.array([0.3, 0.3, 0.3]))

@@ -44,8 +44,8 @@ def test_broken_lines_are_told_by_their_number_and_the_others_are_read(tmp_path:
     assert [row.place for row in source.read() if row.pair] == ["line 1", "line 9"]
     assert found["line 2"].startswith("not JSON: ")
     assert "byte 13 of the line is not UTF-8" in found["line 3"]
-    assert "row: this is not an object with the columns chosen, rejected, prompt: [" in found["line 5"]
-    assert "row: got int" in found["line 6"]
+    assert "row: this is not an object with the columns prompt, chosen, rejected: [" in found["line 5"]
+    assert "row: this is not an object with the columns prompt, chosen, rejected: 3" in found["line 6"]
     assert "there is no column rejected" in found["line 7"]
     assert "nested too deeply" in found["line 8"]
     *_, last = source.read()
