@@ -10,6 +10,7 @@ from theory.claim import CONDITIONALLY, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED
 from theory.proof import Named, Numbers, log, over_responses, same, setting
 from theory.wipf2024.claims import claim
+from theory.wipf2024.objectives import Vector
 from theory.wipf2024.optimum import gibbs, rlhf_optimum, two_policies
 
 LOSSES = over_responses(p="probability", log_ratio="any", reward="any")
@@ -160,6 +161,20 @@ def eq_22(c):
     return not same_loss or divergence == 0
 
 
+@setting("0 < pi*(y_1) < 1; pi(y_1), pi(y_2) > 0, pi(y_1) + pi(y_2) <= 1")
+def may_leak(numbers: Numbers) -> tuple[Vector, Vector]:
+    """Every optimum on two responses, and every policy that may leave some mass to others."""
+    optimum, share = numbers.between("optimum", 0, 1), numbers.between("share", 0, 1)
+    mass = numbers.within("mass", 0, 1)
+    numbers.assume(mass > 0)
+    return (optimum, 1 - optimum), (mass * share, mass * (1 - share))
+
+
+def keeps(c, mass=1):
+    """Return whether the policy gives this much mass to the two responses, at least."""
+    return sum(c[1]) >= mass
+
+
 def forward_divergence(power=1):
     kl = sum(a * sp.log(a / p**power) for a, p in zip(OPTIMUM, POLICY, strict=True))
     entropy = -sum(a * sp.log(a) for a in OPTIMUM)
@@ -167,6 +182,7 @@ def forward_divergence(power=1):
 
 
 eq_22.false(at=((F(4, 5), F(1, 5)), LEAK), true_at=((F(4, 5), F(1, 5)), (F(4, 5), F(1, 5))))
+eq_22.proved(over=may_leak, given=keeps, wrong_given=lambda c: keeps(c, F(9, 10)))
 eq_22.derived(of=forward_divergence, role=CONDITIONAL, wrong={"power": F(11, 10)})
 
 
@@ -207,6 +223,7 @@ def eq_23(c):
 
 
 eq_23.false(at=((F(4, 5), F(1, 5)), LEAK), true_at=((F(4, 5), F(1, 5)), (F(3, 10), F(7, 10))))
+eq_23.proved(over=may_leak, given=keeps, wrong_given=lambda c: keeps(c, F(9, 10)))
 eq_23.derived(of=forward_divergence, role=CONDITIONAL, wrong={"power": F(11, 10)})
 eq_23.derived(of=eq_16, sums=LOSSES, role=CONDITIONAL, wrong={"share": F(11, 10)})
 eq_23.by_induction(**two_policies, of=gibbs, role=CONDITIONAL, wrong={"times": F(11, 10)})
