@@ -45,11 +45,17 @@ def one_gamma(numbers: Numbers) -> Named:
     return mirrored((F(1), F(4)), numbers.positive("gamma"))
 
 
-@setting("gamma > 0, any two policies")
-def equal_references(numbers: Numbers) -> Named:
-    """Two tuples with one reference."""
+@setting("gamma > 0, the other tuple's >= gamma, any two policies")
+def two_references(numbers: Numbers) -> Named:
+    """Two tuples, of which the second has no smaller gamma than the first."""
     gamma, *u = (numbers.positive(name) for name in ("gamma", "u1", "u2", "v1", "v2"))
-    return Named(gammas=(gamma, gamma), gamma=gamma, policies=((u[0], u[1]), (u[2], u[3])))
+    more = numbers.at_least("more", 0)
+    return Named(gammas=(gamma, (1 + more) * gamma), gamma=gamma, policies=((u[0], u[1]), (u[2], u[3])))
+
+
+def references_agree(c, most=1):
+    """Return whether the reference ratios of the tuples are the same, up to a factor ``most``."""
+    return c.gammas[1] <= most * c.gammas[0]
 
 
 eq_14.false(at=mirrored((F(1), F(4)), F(1)), true_at=mirrored((F(4), F(4)), F(4)))
@@ -67,6 +73,7 @@ def constant_apart(u, gamma, times=1):  # tuple by tuple, so that it is so for a
     return same(sp.log(gamma + u) - sp.log(1 + u / gamma), times * sp.log(gamma))
 
 
+eq_14.proved(over=two_references, given=references_agree, wrong_given=lambda c: references_agree(c, F(11, 10)))
 eq_14.derived(of=constant_apart, role=CONDITIONAL, wrong={"times": F(11, 10)})
 
 

@@ -102,20 +102,43 @@ eq_24_any_dimension.derived(of=slope_of_the_loss, wrong={"times": F(11, 10)}, le
 eq_24_any_dimension.derived(of=least_value, wrong={"one": F(11, 10)})
 
 
+def least_loss(dimension, log_square, log_dimension):
+    """Return the least loss over the variance (eq_24_any_dimension) without its last term, which is d/2 log(2 pi)."""
+    return dimension * (log_square - log_dimension + 1) / 2
+
+
+@setting("d >= 1; log v'v of two vectors; log d is any number")
+def two_vectors(numbers: Numbers) -> Named:
+    """Every two vectors of every dimension."""
+    d = numbers.natural("d", 1)
+    return Named(d=d, log_d=numbers.real("log_d"), one=numbers.real("one"), other=numbers.real("other"))
+
+
 @claim("eq-25", "Eq. (25)", CONDITIONALLY, "eq-24-any-dimension")
-def eq_25(offset=1):
+def eq_25(c):
     r"""\min_{\gamma>0}-\log\mathcal{N}(v|0,\gamma I)\equiv\log(v^\top v)
 
     Assumes: $v\in\mathbb{R}^2$; the constant is then $1+\log\pi$
     Because: In $d$ dimensions it is $\frac d2\log(v^\top v)$.
+    Proof: wipf2024.eq-24-any-dimension. What is equal up to a constant differs alike between every two vectors.
     """
-    return same(LOSS.subs({GAMMA: S / D, D: 2}).subs(D, 2), sp.log(S) + offset + sp.log(sp.pi))
+    one, other = (least_loss(c.d, log_square, c.log_d) for log_square in (c.one, c.other))
+    return one - other == c.one - c.other
 
 
-def grows_with_the_dimension(d, times=1):
-    apart = LOSS.subs(GAMMA, S / D).subs(D, d) - sp.log(S)
-    return same(sp.diff(apart, S), times * (d - 2) / (2 * S))  # constant in v only if d = 2
+def in_two_dimensions(offset=1):
+    return same(LOSS.subs({GAMMA: S / D}).subs(D, 2), sp.log(S) + offset + sp.log(sp.pi))
 
 
-eq_25.derived(role=CONDITIONAL, wrong={"offset": F(11, 10)})
-eq_25.derived(of=grows_with_the_dimension, role=FAILS, wrong={"times": F(11, 10)})
+def is_the_least_loss(times=1):
+    return same(LOSS.subs(GAMMA, S / D), times * least_loss(D, sp.log(S), sp.log(D)) + D * sp.log(2 * sp.pi) / 2)
+
+
+def in_no_other_dimension(c, plane=2):
+    return c.d == plane or c.one == c.other or not eq_25(c)
+
+
+eq_25.proved(over=two_vectors, given=lambda c: c.d == 2, wrong_given=lambda c: c.d <= 2)
+eq_25.derived(of=in_two_dimensions, role=CONDITIONAL, wrong={"offset": F(11, 10)})
+eq_25.derived(of=is_the_least_loss, role=CONDITIONAL, wrong={"times": F(11, 10)})
+eq_25.proved(over=two_vectors, of=in_no_other_dimension, role=FAILS, wrong={"plane": 3})
