@@ -8,6 +8,7 @@ x2^(beta-1) the solver knows what it knows of every power.
 from __future__ import annotations
 
 from fractions import Fraction as F
+from typing import Any
 
 import sympy as sp
 
@@ -27,6 +28,11 @@ FAR_RIGHT = Point(F(10**8), F(1, 10**4), 1, 2)  # x1 = x2^-2 = 10^16, x2 = 10^-8
 def with_bound(numbers: Numbers) -> object:
     """Any bound M."""
     return numbers.positive("M")
+
+
+def edge_scale(p):
+    """Return beta x2^(beta-1) / x1^beta, about which dL/dx2 is near the lower edge."""
+    return p.beta * p.b / (p.x2 * p.a)
 
 
 # --- Section 3.2, before the three regimes -------------------------------------------------------------------------
@@ -64,7 +70,7 @@ def edge_speed(p, half=2):
     Because: The upper bound holds above the diagonal as well.
     Proof: $x_1^\beta<x_1^\beta+x_2^\beta$, and $x_1^\beta+x_2^\beta\le 2x_1^\beta$ below the diagonal.
     """
-    bound = p.beta * p.b / (p.x2 * p.a)
+    bound = edge_scale(p)
     return p.d2 < bound and (p.x2 > p.x1 or bound / half <= p.d2)
 
 
@@ -81,7 +87,7 @@ def close_at_large_beta(numbers: Numbers) -> Named:
 
 
 @claim("vanishes-at-low-x2", "Section 3.2, before the three regimes", CONDITIONALLY, "edge-speed")
-def vanishes_at_low_x2(p):
+def vanishes_at_low_x2(case):
     r"""\lim_{x_2\to 0}\nabla L=0
 
     Assumes: $\beta>1$, outside the paper's own range $[0.1,0.5]$
@@ -90,11 +96,14 @@ def vanishes_at_low_x2(p):
     Proof: $\partial L/\partial x_2<\beta x_2^{\beta-1}/x_1^\beta<\delta$ for
     $x_2<(\delta x_1^\beta/\beta)^{1/(\beta-1)}$, and the other component is smaller by $x_2/x_1$.
     """
-    return abs(p.d2) < F(1, LARGE) and abs(p.d1) < F(1, LARGE)
+    p, bound = case  # for every bound M both components are below 1 / M, close enough to the edge
+    return abs(p.d2) * bound < 1 and abs(p.d1) * bound < 1
 
 
-def first_is_smaller(p, times=1):
-    return p.x2 > p.x1 or abs(p.d1) <= times * abs(p.d2)
+def is_weak(case, times=1):
+    """Return whether the point is below the diagonal, and the edge so near that the scale of the field is below 1/M."""
+    p, bound = case
+    return p.x2 <= p.x1 and edge_scale(p) * bound <= times
 
 
 def at_beta_one(p, share=F(1, 2)):
@@ -109,14 +118,14 @@ def beta_one(numbers: Numbers) -> Place:
 
 
 for slow in (Point(F(1), F(1, 10), 1, 10), Point(F(1), F(1, LARGE), 1, 2), Point(F(1), TINY)):  # beta = 1/10, 1/2, 1
-    vanishes_at_low_x2.false(at=slow, true_at=Point(F(1), TINY, 2))
+    vanishes_at_low_x2.false(at=(slow, LARGE), true_at=(Point(F(1), TINY, 2), LARGE))
 vanishes_at_low_x2.proved(
     over=close_at_large_beta,
     of=lambda c, times=1: c.bound < times * c.delta,
     role=CONDITIONAL,
     wrong={"times": F(9, 10)},
 )
-vanishes_at_low_x2.proved(over=PLANE, of=first_is_smaller, role=CONDITIONAL, wrong={"times": F(9, 10)})
+vanishes_at_low_x2.proved(over=with_bound, given=is_weak, wrong_given=lambda case: is_weak(case, F(11, 10)))
 vanishes_at_low_x2.proved(over=beta_one, of=at_beta_one, role=FAILS, wrong={"share": F(11, 20)})
 
 
@@ -213,6 +222,18 @@ def close_at_small_beta(numbers: Numbers) -> Named:
     return Named(least=beta * power(x2, beta - 1) / (2 * power(x1, beta)), bound=bound)
 
 
+@setting("0 < x2 <= x1, 0 < b <= a, beta, M > 0")
+def below_the_diagonal(numbers: Numbers) -> tuple[Place, Any]:
+    """Every point below the diagonal, by what is known of x1^beta = a and x2^beta = b, and any bound M."""
+    x1, a, flat, part = (numbers.positive(name) for name in ("x1", "a", "flat", "part"))
+    numbers.assume(flat <= 1, part <= 1)
+    return Place(x1=x1, x2=flat * x1, beta=numbers.positive("beta"), a=a, b=part * a), numbers.positive("M")
+
+
+def power_rises(p, times=1):
+    return p.x2 > times * p.x1 or p.b <= p.a
+
+
 @setting("x2 = r^2, x1 = x2^-2, beta = 1/2")
 def far_right(numbers: Numbers) -> Named:
     """A way to x2 = 0 on which x1 grows without bound."""
@@ -225,7 +246,7 @@ def vanishes_on_the_way(p, share=F(1, 2)):
 
 
 @claim("regime-3", "Section 3.2, third regime (lower part)", CONDITIONALLY, "edge-speed", "corollary-1")
-def regime_3(p):
+def regime_3(case):
     r"""x_2\to 0\implies\left|\frac{\partial L}{\partial x_2}\right|\to\infty,\quad
     \left|\frac{\partial L}{\partial x_1}\right|\ll\left|\frac{\partial L}{\partial x_2}\right|
 
@@ -237,21 +258,29 @@ def regime_3(p):
     Proof: For $x_1\le A$ and $x_2<(2MA^\beta/\beta)^{-1/(1-\beta)}$ the lower bound of feng2024.edge-speed exceeds M;
     for $x_2<x_1/M$ Corollary 1 does the rest.
     """
-    return abs(p.d2) > LARGE and abs(p.d1) * LARGE < abs(p.d2)
+    p, bound = case  # for every bound M, close enough to the edge
+    return abs(p.d2) > bound and abs(p.d1) * bound < abs(p.d2)
 
 
-def slower_by(case, times=1):
+def is_strong(case, times=1):
+    """Return whether the point is below the diagonal, and the edge so near that the scale of the field is above 2 M."""
     p, bound = case
-    return p.x2 * bound >= times * p.x1 or abs(p.d1) * bound < abs(p.d2)
+    return p.x2 <= p.x1 and edge_scale(p) > 2 * times * bound
+
+
+def is_flat(case, times=1):
+    """Return whether the point is closer to the lower edge than to the left one by the factor M."""
+    p, bound = case
+    return p.x2 * bound < times * p.x1
 
 
 def bounded_at_beta_one(p, times=1):
     return abs(p.d2) < times / p.x1
 
 
-regime_3.false(at=Point(F(1), TINY, 1), true_at=EDGE)
-regime_3.false(at=Point(F(1), TINY, 2), true_at=EDGE)
-regime_3.false(at=FAR_RIGHT, true_at=Point(F(1), F(1, 10**8), 1, 2))
+regime_3.false(at=(Point(F(1), TINY, 1), LARGE), true_at=(EDGE, LARGE))
+regime_3.false(at=(Point(F(1), TINY, 2), LARGE), true_at=(EDGE, LARGE))
+regime_3.false(at=(FAR_RIGHT, LARGE), true_at=(Point(F(1), F(1, 10**8), 1, 2), LARGE))
 regime_3.false(of=lambda p: abs(p.d2) > abs(p.d1), at=Point(F(1, 4), F(1, 2), 1, 10), true_at=EDGE)
 regime_3.proved(over=beta_one, of=bounded_at_beta_one, role=FAILS, wrong={"times": F(9, 10)})
 regime_3.proved(over=far_right, of=vanishes_on_the_way, role=FAILS, wrong={"share": F(2, 5)})
@@ -261,7 +290,17 @@ regime_3.proved(
     role=CONDITIONAL,
     wrong={"times": F(11, 10)},
 )
-regime_3.proved(over=with_bound, of=slower_by, role=CONDITIONAL, wrong={"times": F(11, 10)})
+regime_3.proved(over=PLANE, of=power_rises, role=CONDITIONAL, wrong={"times": F(11, 10)})
+regime_3.proved(
+    over=below_the_diagonal,
+    given=lambda case: is_strong(case) and is_flat(case),
+    wrong_given=lambda case: is_strong(case, F(9, 10)) and is_flat(case),
+)
+regime_3.proved(
+    over=below_the_diagonal,
+    given=lambda case: is_strong(case) and is_flat(case),
+    wrong_given=lambda case: is_strong(case) and is_flat(case, F(11, 10)),
+)
 
 
 def decays_slowly(most=F(14, 1000)):
@@ -282,7 +321,7 @@ regime_3.enclosed(of=decays_slowly, wrong={"most": F(125, 10000)}, also=True)
     CONDITIONALLY,
     "edge-speed",
 )
-def limitation_2_lower_right(p):
+def limitation_2_lower_right(case):
     r"""x_2\ll x_1:\quad\left|\frac{\partial L}{\partial x_2}\right|\text{ is large}
 
     Assumes: $\beta<1$, $x_2\to 0$ and x1 bounded, as it is by $1/\mathrm{ref}_w$
@@ -290,12 +329,13 @@ def limitation_2_lower_right(p):
     both are large. (Measured by the logarithm of x2 the limit is $\beta<2$: feng2024.hitting-time.)
     Proof: feng2024.regime-3.
     """
-    return abs(p.d2) > LARGE
+    p, bound = case  # for every bound M, close enough to the edge
+    return abs(p.d2) > bound
 
 
-limitation_2_lower_right.false(at=Point(F(1), TINY, 1), true_at=EDGE)
-limitation_2_lower_right.false(at=Point(F(1), TINY, 3, 2), true_at=EDGE)
-limitation_2_lower_right.false(at=Point(F(10**4), F(1), 1, 2), true_at=EDGE)
+limitation_2_lower_right.false(at=(Point(F(1), TINY, 1), LARGE), true_at=(EDGE, LARGE))
+limitation_2_lower_right.false(at=(Point(F(1), TINY, 3, 2), LARGE), true_at=(EDGE, LARGE))
+limitation_2_lower_right.false(at=(Point(F(10**4), F(1), 1, 2), LARGE), true_at=(EDGE, LARGE))
 limitation_2_lower_right.proved(over=beta_one, of=bounded_at_beta_one, role=FAILS, wrong={"times": F(9, 10)})
 limitation_2_lower_right.proved(over=far_right, of=vanishes_on_the_way, role=FAILS, wrong={"share": F(2, 5)})
 limitation_2_lower_right.proved(
@@ -304,6 +344,7 @@ limitation_2_lower_right.proved(
     role=CONDITIONAL,
     wrong={"times": F(11, 10)},
 )
+limitation_2_lower_right.proved(over=with_bound, given=is_strong, wrong_given=lambda case: is_strong(case, F(9, 10)))
 
 
 @claim("limitation-2-left", "Section 3.3.2, second item (start on the left side)", FALSE, "regime-1", "corollary-1")
