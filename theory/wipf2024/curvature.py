@@ -39,7 +39,7 @@ def eq_13(f1, f2, g1, g2, slopes):
 
 
 @claim("definition-5.1", "Definition 5.1, Eq. (13)", CONDITIONALLY)
-def definition_5_1(c):
+def definition_5_1(c, times=1, share=1):
     r"""f\ \text{strictly increasing, differentiable:}\quad g(u_2)\le
     g(u_1)+\frac{g'(u_1)}{f'(u_1)}\bigl[f(u_2)-f(u_1)\bigr]\ \forall u_1,u_2\iff g\circ f^{-1}\ \text{concave}
 
@@ -47,34 +47,34 @@ def definition_5_1(c):
     Because: A strictly increasing $f$ can have $f'(u_1)=0$, as $u^3$ at 0, and (13) then divides by zero. The
     quantifier over $u_1,u_2$ is not printed.
     Proof: In $t=f(u)$, (13) says that $h=g\circ f^{-1}$ lies below its tangents, whose slopes are $h'=g'/f'$; with the
-    tangent at a point between two others h lies above its chord, and with chords from a point on, below its tangent.
+    tangent at a point between two others h lies above its chord. Conversely let $\tau=h'(t_1)$ and let q be the slope
+    of the chord to $t_2>t_1$. If $q\ne\tau$, the chord to some point between has a slope that differs from $\tau$
+    by less than q does, since $h'$ is a limit. That slope is at least q where h is concave, so $q\le\tau$: (13).
     $h'$ falls if and only if $g''f'\le g'f''$.
     """
-    return eq_13(c.f1, c.f2, c.g1, c.g2, c.slope_g / c.slope_f)
+    tangents = all(eq_13(c.fm, f, c.gm, g, c.slope_gm / c.slope_fm) for f, g in ((c.f1, c.g1), (c.f2, c.g2)))
+    left, whole = share * (c.fm - c.f1) / (c.f2 - c.f1), c.g2 - c.g1
+    above = c.gm >= c.g1 + left * whole  # at u_m, between u_1 and u_2, h lies above its chord
+    slope, mean = c.slope_g / c.slope_f, whole / (c.f2 - c.f1)
+    near = slope == mean or abs((c.gm - c.g1) / (c.fm - c.f1) - slope) < abs(mean - slope)  # some u_m is: h' is a limit
+    return (not tangents or above) and (not (above and near) or eq_13(c.f1, c.f2, c.g1, c.g2, times * slope))
 
 
 def identity_at(slope_f):
-    """Return f = a u + u^3 and g = f between 0 and 1, of which g o f^-1 is the identity; f'(0) = ``slope_f``."""
-    return Named(f1=F(0), f2=1 + slope_f, g1=F(0), g2=1 + slope_f, slope_f=slope_f, slope_g=slope_f)
+    """Return f = a u + u^3 and g = f at 0, 1/2 and 1, of which g o f^-1 is the identity; f'(0) = a = ``slope_f``."""
+    middle, slope_fm, end = slope_f / 2 + F(1, 8), slope_f + F(3, 4), 1 + slope_f
+    at_ends = Named(f1=F(0), f2=end, g1=F(0), g2=end, slope_f=slope_f, slope_g=slope_f)
+    return Named(**vars(at_ends), fm=middle, gm=middle, slope_fm=slope_fm, slope_gm=slope_fm)
 
 
-@setting("h at t_1 < t < t_2, and a tangent at t, or a chord")
-def three_points(numbers: Numbers) -> Named:
-    """Every h, by what (13) says of it at three points."""
-    left, right, middle = numbers.positive("left"), numbers.positive("right"), numbers.real("middle")
-    return Named(
-        left=left, right=right, middle=middle, slope=numbers.real("slope"), h1=numbers.real("h1"), h2=numbers.real("h2")
-    )
-
-
-def above_the_chord(c, times=1):
-    below = c.h1 <= c.middle - c.slope * c.left and c.h2 <= c.middle + c.slope * c.right
-    return not below or c.right * c.h1 + c.left * c.h2 <= times * (c.left + c.right) * c.middle + (1 - times)
-
-
-def quotient_above_the_chord(c, times=1):
-    chord = (c.left + c.right) * c.middle >= c.right * c.h1 + c.left * c.h2
-    return not chord or (c.middle - c.h1) / c.left >= times * (c.h2 - c.h1) / (c.left + c.right)
+@setting("f(u_1) < f(u_m) < f(u_2) or the other way round, f'(u_1), f'(u_m) > 0; g and g' there")
+def between_two(numbers: Numbers) -> Named:
+    """Every two functions at three points, of which u_m is between u_1 and u_2."""
+    f1, share, reach = numbers.real("f1"), numbers.between("share", 0, 1), numbers.real("reach")
+    numbers.assume(reach != 0)
+    slopes = {name: numbers.positive(name) for name in ("slope_f", "slope_fm")}
+    names = ("g1", "g2", "gm", "slope_g", "slope_gm")
+    return Named(f1=f1, f2=f1 + reach, fm=f1 + share * reach, **slopes, **{n: numbers.real(n) for n in names})
 
 
 def bend_of_h(u, f, g, sign=-1):
@@ -84,14 +84,8 @@ def bend_of_h(u, f, g, sign=-1):
 
 
 definition_5_1.false(at=identity_at(F(0)), true_at=identity_at(F(1)))
-definition_5_1.proved(over=three_points, of=above_the_chord, role=CONDITIONAL, wrong={"times": F(9, 10)})
-definition_5_1.proved(
-    over=three_points,
-    of=quotient_above_the_chord,
-    role=CONDITIONAL,
-    wrong={"times": F(11, 10)},
-    lemma="order of limits",
-)
+definition_5_1.proved(over=between_two, role=CONDITIONAL, wrong={"times": F(9, 10)})
+definition_5_1.proved(over=between_two, role=CONDITIONAL, wrong={"share": F(11, 10)})
 definition_5_1.derived(
     of=bend_of_h, symbols={"u": "real", "f": "function", "g": "function"}, role=CONDITIONAL, wrong={"sign": F(-9, 10)}
 )
