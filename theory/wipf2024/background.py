@@ -10,6 +10,8 @@ import sympy as sp
 from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL, FAILS
 from theory.proof import Named, Numbers, log, same, setting, sums_of
+from theory.proof.family import Family
+from theory.proof.settings import either
 from theory.wipf2024.claims import claim
 from theory.wipf2024.objectives import Pairs, Vector, show
 
@@ -63,7 +65,7 @@ def reward_is_recovered(c):
     agree; along a chain of pairs all differences of rewards follow.
     """
     agree = all(c.true[i] * c.other[j] == c.true[j] * c.other[i] for i, j in c.pairs)  # the loss is at its least
-    return not agree or len({a / b for a, b in zip(c.true, c.other, strict=True)}) == 1
+    return not agree or all(a * c.other[0] == c.true[0] * b for a, b in zip(c.true, c.other, strict=True))
 
 
 @sums_of("0 < p*, p < 1 of every pair that is asked")
@@ -78,24 +80,74 @@ def least_where_all_agree(s, least=0):
     return s.excess >= least * s.distance and s.distance >= 0 and (s.excess == 0) == (s.distance == 0)
 
 
-@setting("rewards of three responses; the first difference and the second are right")
-def chain(numbers: Numbers) -> Named:
-    """A chain of pairs, and one more."""
-    first, second, third = (numbers.real(name) for name in ("first", "second", "third"))
-    shift = numbers.real("shift")
-    return Named(true=(first, second, third), other=(first + shift, second + shift, third + shift))
+TREES: dict[str, Pairs] = {
+    "2 responses": ((0, 1),),
+    "3 responses": ((0, 1), (1, 2)),
+    "4 in a chain": ((0, 1), (1, 2), (2, 3)),
+    "4 around one": ((0, 1), (0, 2), (0, 3)),
+}
+"""The fewest pairs that connect up to four responses, whatever these are called; further pairs only ask for more."""
+
+
+def with_rewards(pairs: Pairs) -> Family:
+    """Return the family of every two rewards of the responses that a tree of pairs connects."""
+
+    @setting("e^r*, e^r > 0 of every response")
+    def rewards(numbers: Numbers) -> Comparisons:
+        """Every two rewards."""
+        n = len(pairs) + 1
+        true, other = (tuple(numbers.positive(f"{name}_{k}") for k in range(n)) for name in ("true", "other"))
+        return Comparisons(true, other, pairs)
+
+    return rewards
+
+
+connected = either(
+    "any two rewards of connected responses",
+    "e^r*, e^r > 0",
+    {name: with_rewards(tree) for name, tree in TREES.items()},
+)
+
+
+def without_a_pair(c):
+    """Return the statement of all pairs but the first, which do not connect all responses."""
+    return reward_is_recovered(Comparisons(c.true, c.other, c.pairs[1:]))
+
+
+@setting("e^r*, e^r > 0 of a response, and of another whose preference over it is right")
+def first_pair(numbers: Numbers) -> Named:
+    """A chain of one pair."""
+    ends, true, other = numbers.positive("ends"), numbers.positive("true"), numbers.positive("other")
+    return Named(true=(true, ends), other=(other, ends * other / true))
+
+
+@setting("a chain of pairs, by its ends; one more whose preference over the last is right")
+def next_pair(numbers: Numbers) -> Named:
+    """A chain of any number of pairs, and one more."""
+    true, other = ((numbers.positive(f"{name}_first"), numbers.positive(f"{name}_last")) for name in ("true", "other"))
+    return Named(true=true, other=other, next=numbers.positive("next"))
+
+
+def lengthened(c: Named) -> Named:
+    """Return the chain with the new response at its end."""
+    return Named(true=(c.true[0], c.next), other=(c.other[0], c.next * c.other[1] / c.true[1]))
 
 
 def ends_agree(c, times=1):
-    return c.true[0] - c.true[2] == times * (c.other[0] - c.other[2])
+    """Return whether the statement is true of the ends of a chain without asking for a pair between them."""
+    at_ends = reward_is_recovered(Comparisons(c.true, c.other, ()))
+    return at_ends and c.true[0] * c.other[1] == times * c.true[1] * c.other[0]
 
+
+ANY_CHAIN = {"base": first_pair, "step": next_pair, "after": lengthened}
 
 FOUR, SHIFTED = (F(1), F(2), F(3), F(4)), (F(1), F(2), F(15), F(20))  # the last two raised by ln 5
 reward_is_recovered.false(
     at=Comparisons(FOUR, SHIFTED, ((0, 1), (2, 3))), true_at=Comparisons(FOUR, SHIFTED, ((0, 1), (1, 2), (2, 3)))
 )
 reward_is_recovered.by_induction(**asked, of=least_where_all_agree, role=CONDITIONAL, wrong={"least": 5})
-reward_is_recovered.proved(over=chain, of=ends_agree, role=CONDITIONAL, wrong={"times": F(11, 10)})
+reward_is_recovered.proved(over=connected, role=CONDITIONAL, wrong=without_a_pair)
+reward_is_recovered.by_induction(**ANY_CHAIN, of=ends_agree, role=CONDITIONAL, wrong={"times": F(11, 10)})
 
 
 # --- the RLHF objective --------------------------------------------------------------------------------------------

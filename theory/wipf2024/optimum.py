@@ -9,6 +9,8 @@ import sympy as sp
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL, FAILS
 from theory.proof import Named, Numbers, log, over_responses, power, same, setting, sums_of
+from theory.proof.family import Family
+from theory.proof.settings import either
 from theory.wipf2024 import background
 from theory.wipf2024.claims import claim
 from theory.wipf2024.objectives import Pairs, Vector, show
@@ -118,14 +120,52 @@ class Asked(Named):
         return f"pi** = {show(self.optimum)}, policy = {show(self.policy)}, pairs {self.pairs}"
 
 
-@setting("0 < pi(y), pi_r(y) < 1")
-def proportional(numbers: Numbers) -> Named:
-    """Two policies, seen from one response."""
-    return Named(policy=numbers.between("policy", 0, 1), optimum=numbers.between("optimum", 0, 1))
+def with_policies(pairs: Pairs) -> Family:
+    """Return the family of every optimum and every policy on the responses that a tree of pairs connects."""
+
+    @setting("pi(y), pi_r(y) > 0, both sum to 1")
+    def policies(numbers: Numbers) -> Asked:
+        """Every optimum and every policy."""
+        n = len(pairs) + 1
+        drawn = [[numbers.positive(f"{name}_{k}") for k in range(n)] for name in ("optimum", "policy")]
+        optimum, policy = (tuple(weight / sum(weights) for weight in weights) for weights in drawn)
+        return Asked(optimum=optimum, policy=policy, pairs=pairs)
+
+    return policies
 
 
-def fixed_by_its_ratios(c, times=1):
-    return (c.policy * (1 - c.optimum) == times * c.optimum * (1 - c.policy)) == (c.policy == c.optimum)
+connected = either(
+    "any policy on connected responses",
+    "pi(y), pi_r(y) > 0, both sum to 1",
+    {name: with_policies(tree) for name, tree in background.TREES.items()},
+)
+
+
+def without_a_pair(c):
+    """Return the statement of all pairs but the first, which do not connect all responses."""
+    return dpo_is_rlhf(Asked(optimum=c.optimum, policy=c.policy, pairs=c.pairs[1:]))
+
+
+def shared_ratio(numbers: Numbers) -> Named:
+    """Ask for the ratio of the policy to the optimum, and for one response."""
+    return Named(ratio=numbers.positive("ratio"), one=numbers.positive("one"))
+
+
+@sums_of(
+    "pi_r(y) > 0 of every other response, before normalisation; the ratio pi / pi_r is the same", fixed=shared_ratio
+)
+def others(numbers: Numbers, shared: Named) -> Named:
+    """Any number of other responses, each with the ratio of the one it is compared with."""
+    optimum = numbers.positive("optimum")
+    return Named(optimum=optimum, policy=shared.ratio * optimum)
+
+
+def equal_at_one(s, times=1):
+    """Return whether the statement is true at a response and all others together, without asking for a pair."""
+    one = s.fixed.one
+    seen = [(a / (a + rest), rest / (a + rest)) for a, rest in ((one, s.optimum), (s.fixed.ratio * one, s.policy))]
+    positive = s.optimum > 0 and s.policy == times * s.fixed.ratio * s.optimum
+    return positive and dpo_is_rlhf(Asked(optimum=seen[0], policy=seen[1], pairs=()))
 
 
 FOUR = tuple(F(k, 10) for k in (1, 2, 3, 4))
@@ -135,8 +175,9 @@ dpo_is_rlhf.false(
     true_at=Asked(optimum=FOUR, policy=MOVED, pairs=((0, 1), (1, 2), (2, 3))),
 )
 dpo_is_rlhf.by_induction(**background.asked, of=background.least_where_all_agree, role=CONDITIONAL, wrong={"least": 5})
-dpo_is_rlhf.proved(over=background.chain, of=background.ends_agree, role=CONDITIONAL, wrong={"times": F(11, 10)})
-dpo_is_rlhf.proved(over=proportional, of=fixed_by_its_ratios, role=CONDITIONAL, wrong={"times": F(11, 10)})
+dpo_is_rlhf.by_induction(**background.ANY_CHAIN, of=background.ends_agree, role=CONDITIONAL, wrong={"times": F(11, 10)})
+dpo_is_rlhf.proved(over=connected, role=CONDITIONAL, wrong=without_a_pair)
+dpo_is_rlhf.by_induction(**others, of=equal_at_one, role=CONDITIONAL, wrong={"times": F(11, 10)})
 
 
 @claim("degenerate-minimisers", "Section 3, second paragraph", PROVED)
