@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction as F
+from typing import Any
 
 import sympy as sp
 
@@ -139,7 +140,7 @@ def ends_agree(c, times=1):
     return at_ends and c.true[0] * c.other[1] == times * c.true[1] * c.other[0]
 
 
-ANY_CHAIN = {"base": first_pair, "step": next_pair, "after": lengthened}
+ANY_CHAIN: dict[str, Any] = {"base": first_pair, "step": next_pair, "after": lengthened}
 
 FOUR, SHIFTED = (F(1), F(2), F(3), F(4)), (F(1), F(2), F(15), F(20))  # the last two raised by ln 5
 reward_is_recovered.false(

@@ -11,7 +11,7 @@ from theory.evidence import CONDITIONAL, CORRECTED
 from theory.proof import Named, Numbers, log, over_responses, same, setting
 from theory.wipf2024.claims import claim
 from theory.wipf2024.objectives import Vector
-from theory.wipf2024.optimum import gibbs, rlhf_optimum, two_policies
+from theory.wipf2024.optimum import gibbs, loss_is_a_divergence, two_policies
 
 LOSSES = over_responses(p="probability", log_ratio="any", reward="any")
 
@@ -63,7 +63,7 @@ def eq_16(y, share=1):
     Proof: $\lambda\ln\pi^{**}=\lambda\ln\pi_{\mathrm{ref}}+r^*-\lambda\ln Z$; take the expectation of
     $\lambda\ln\pi_\theta-\lambda\ln\pi^{**}$ under $\pi_\theta$.
     """
-    return rlhf_optimum(y, share)
+    return loss_is_a_divergence(y, share)
 
 
 eq_16.derived(sums=LOSSES, wrong={"share": F(11, 10)})

@@ -8,7 +8,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL, FAILS
-from theory.proof import Named, Numbers, log, over_responses, power, same, setting, sums_of
+from theory.proof import Named, Numbers, exp, log, over_responses, power, same, setting, sums_of
 from theory.proof.family import Family
 from theory.proof.settings import either
 from theory.wipf2024 import background
@@ -17,7 +17,7 @@ from theory.wipf2024.objectives import Pairs, Vector, show
 
 
 @claim("eq-4", "Eq. (4)", CONDITIONALLY)
-def rlhf_optimum(y, share=1):
+def rlhf_optimum(c):
     r"""\arg\min_{\pi}\ell_{\mathrm{RLHF}}(\pi,\pi_{\mathrm{ref}},r,\lambda)=\frac{1}{Z(x)}\,
     \pi_{\mathrm{ref}}(y|x)\exp\Bigl[\frac{1}{\lambda}r(y,x)\Bigr]
 
@@ -28,6 +28,11 @@ def rlhf_optimum(y, share=1):
     Proof: $\ell_{\mathrm{RLHF}}=\lambda\,\mathrm{KL}(\pi\|\pi_r)-\lambda\ln Z$, and a divergence is positive unless its
     arguments agree.
     """
+    return c.printed <= c.other and (c.printed == c.other) == c.same  # the losses at the printed policy and at another
+
+
+def loss_is_a_divergence(y, share=1):
+    """State that the loss is lambda KL(pi, pi_r) - lambda ln Z, for any number of responses."""
     strength, log_z = y.one("lambda").reward, y.one("log Z").reward  # any numbers
     from_optimum = strength * (y.log_ratio + log_z) - y.reward  # lambda (ln pi - ln pi_r)
     loss = y.sum(y.p * (strength * y.log_ratio - y.reward))
@@ -46,6 +51,37 @@ def gibbs(s, times=1):
     return excess >= 0 and s.distance >= 0 and (excess == 0) == (s.distance == 0)
 
 
+def strength_and_partition(numbers: Numbers) -> Named:
+    """Ask for lambda and ln Z."""
+    return Named(strength=numbers.positive("lambda_"), ln_z=numbers.real("ln_z"))
+
+
+@sums_of("p, q > 0; lambda > 0, any ln Z", fixed=strength_and_partition)
+def policy_and_optimum(numbers: Numbers, _: Named) -> Named:
+    """A policy p and the printed one q, with any number of responses."""
+    p, q = numbers.positive("p"), numbers.positive("q")
+    return Named(p=p, q=q, divergence=p * log(p / q), distance=(p - q) ** 2)
+
+
+def least_at_the_printed_policy(s, times=1):
+    """Return whether Gibbs' inequality holds, and the statement of the losses where p and q have the same sum."""
+    printed, excess = -s.fixed.strength * s.fixed.ln_z, s.divergence - times * (s.p - s.q)
+    losses = Named(printed=printed, other=s.fixed.strength * excess + printed, same=s.distance == 0)
+    return gibbs(s, times) and rlhf_optimum(losses)
+
+
+@setting("any loss that were the least, lambda > 0; more than e^(-loss / lambda) responses")
+def many_responses(numbers: Numbers) -> Named:
+    """The example in which Z is infinite: the first n responses of it, and any candidate for the least loss."""
+    strength, least = numbers.positive("lambda_"), numbers.real("least")
+    n = exp(-least / strength) + numbers.positive("more")
+    return Named(printed=least, other=-strength * log(n), same=False)
+
+
+def is_undercut(c, margin=0):
+    return not rlhf_optimum(c) and c.other < c.printed - margin
+
+
 def never_settles(n, base=2):
     index = sp.Symbol("y", integer=True, positive=True)
     partition = sp.summation(sp.Rational(1, 2) ** index * sp.sympify(base) ** index, (index, 1, n))
@@ -53,10 +89,16 @@ def never_settles(n, base=2):
 
 
 rlhf_optimum.derived(of=never_settles, role=FAILS, symbols={"n": "positive"}, wrong={"base": F(3, 2)})
+rlhf_optimum.proved(over=many_responses, of=is_undercut, role=FAILS, wrong={"margin": F(1, 10)})
 rlhf_optimum.derived(
-    sums=over_responses(p="probability", log_ratio="any", reward="any"), role=CONDITIONAL, wrong={"share": F(11, 10)}
+    of=loss_is_a_divergence,
+    sums=over_responses(p="probability", log_ratio="any", reward="any"),
+    role=CONDITIONAL,
+    wrong={"share": F(11, 10)},
 )
-rlhf_optimum.by_induction(**two_policies, of=gibbs, role=CONDITIONAL, wrong={"times": F(11, 10)})
+rlhf_optimum.by_induction(
+    **policy_and_optimum, of=least_at_the_printed_policy, role=CONDITIONAL, wrong={"times": F(11, 10)}
+)
 
 
 @claim("eq-5", "Eq. (5)", PROVED)
