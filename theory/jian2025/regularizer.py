@@ -26,8 +26,8 @@ def eq_79(c, times=1):
     Assumes: $g_y\ne 0$; then Eq. (80) is an equality, although printed with $\approx$
     Because: At $g_y=0$ the right side is 0/0 and the norm has a kink: on the line of features $0,1,-1$ at $\theta=0$
     its slopes are $\mp 2/3$.
-    Proof: Chain rule. It costs one Hessian-vector product; no Hessian is needed. Along a parameter $t$ the score becomes
-    $g+t(h+r)$ with its derivative $h$ and $r\to 0$, and the slope of the norm up to $t$ differs from
+    Proof: Chain rule. It costs one Hessian-vector product; no Hessian is needed. Along a parameter $t$ the score
+    becomes $g+t(h+r)$ with its derivative $h$ and $r\to 0$, and the slope of the norm up to $t$ differs from
     $g\cdot h/\|g\|$ by at most $\|r\|+|t|\,\|h+r\|^2/(2\|g\|)$, which tends to 0 with $t$.
     """
     norm, moved = sqrt(c.gg), sqrt(c.gg + 2 * c.t * c.gk + c.t**2 * c.kk)
