@@ -134,7 +134,11 @@ def run_of(numbers):
     return Named(s=s, X=exp(-s), P=P, gap_of_l=dd + numbers.at_least("gap_of_w", 0))
 
 
-@sums_of("s > 0, P > 0 of the arg max; p > 0, a whole number >= 1 behind the largest phi . d", fixed=run_of)
+@sums_of(
+    "s > 0, P > 0 of the arg max, phi_w . d is |d|^2 > 0 above phi_l . d and at most the largest phi . d; p > 0, a "
+    "whole number >= 1 behind the largest phi . d",
+    fixed=run_of,
+)
 def outside_the_arg_max(numbers, run):
     """All responses outside the arg max, after the run in units of the growth of the arg max."""
     p = numbers.positive("p")
