@@ -24,6 +24,7 @@ from theory.lines import (
     premise_of,
     prove_again,
     role_of,
+    search_terms,
     sides_at,
     watch,
 )
@@ -57,6 +58,9 @@ class Proved:
         self.predicate, self.claim, self._checks = predicate, made, checks
         # each runs one proof by the solver again, and nothing else: ``record=`` is told every question and its answer
         self.proofs: list[Callable[..., Any]] = vars(made.evidence).setdefault("proofs", [])
+        # each repeats one search with a number of cases and a seed: of the statement, and of a control or None
+        self.searches: list[tuple[Callable[..., Search], Callable[..., Search] | None]]
+        self.searches = vars(made.evidence).setdefault("searches", [])
         self.__doc__ = predicate.__doc__
         self.__module__ = predicate.__module__
         self.heard: list[Any] | None = (
@@ -175,6 +179,7 @@ class Proved:
             )
 
         self.proofs.append(partial(prove_again, what, over, given=given))
+        self.searches.append((partial(search, what, over, given=given), None))
         return self._add(check, of, wrong if wrong is not None else premise_of(wrong_given))
 
     def refuted(
@@ -386,6 +391,8 @@ class Proved:
             )
 
         self.proofs.append(partial(induct_again, what, base, step, after=after))
+        if more is not None:
+            self.searches.append((partial(search_terms, what, base, after, more), None))
         return self._add(check, of, wrong)
 
     def _of_a_counterexample(self, role: str | None) -> Strength:

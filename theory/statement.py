@@ -213,6 +213,7 @@ class Statement(Proved):
                 sides=sides_at(what, found.counterexample),
             )
 
+        self.searches.append((partial(search, what, family, given=given), partial(search, bad, family, given=given)))
         return self._add(check, of, wrong)
 
     def numerical(

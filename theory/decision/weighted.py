@@ -64,7 +64,7 @@ class WeightedWorld(ShortNames):
 
     @property
     def y(self) -> Any:
-        """Return another response."""
+        """Return a response outside the pair."""
         return self._world.y
 
     def kernel(self, y: Any, z: Any) -> Any:
