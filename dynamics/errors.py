@@ -308,7 +308,7 @@ def check_probabilities(argument: str, value: Tensor) -> Tensor:
     """Refuse anything that is not a probability distribution along the last axis."""
     check_finite(argument, value)
     if value.ndim == 0 or value.numel() == 0 or bool((value < 0).any()):
-        raise InvalidArgument(argument, value.tolist(), "probabilities >= 0 along the last axis")
+        raise InvalidArgument(argument, value.tolist(), "an array with probabilities >= 0 along its last axis")
     total = value.sum(-1)
     if bool(((total - 1).abs() > PROBABILITY_TOLERANCE).any()):
         worst = total.flatten()[(total.flatten() - 1).abs().argmax()].item()

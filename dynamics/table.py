@@ -35,10 +35,12 @@ class Table:
     settings: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        check_kind("columns", self.columns, dict, "arrays by name, one entry for each row along the first axis")
+        check_kind(
+            "columns", self.columns, dict, "a dict from names to arrays, one entry for each row along the first axis"
+        )
         for name, column in self.columns.items():
             if not isinstance(name, str) or not isinstance(column, np.ndarray) or column.ndim == 0:
-                raise InvalidArgument("columns", {name: column}, "arrays by name, one entry for each row")
+                raise InvalidArgument("columns", {name: column}, "a name and a numpy array with one entry for each row")
         lengths = {name: len(column) for name, column in self.columns.items()}
         if len(set(lengths.values())) > 1:
             raise InvalidArgument("columns", lengths, "columns of one length")
@@ -58,7 +60,7 @@ class Table:
             InvalidArgument: no such column.
         """
         if not isinstance(name, str) or name not in self.columns:
-            raise InvalidArgument("name", name, f"a column: {', '.join(self.columns)}")
+            raise InvalidArgument("name", name, f"one of the columns {', '.join(self.columns)}")
         return self.columns[name]
 
     @property

@@ -202,7 +202,7 @@ def token_shift(
     beta: float = 0.1,
     learning_rates: tuple[float, ...] = (3e-4, 3e-5, 3e-3),
 ) -> Arrays:
-    """Predict the shift of the vocabulary at the first learning rate, and measure it at all."""
+    """Predict the change of all next-token probabilities at the first learning rate, and measure it at each."""
     policy, tokenizer = load_policy(model, device)
     pair = [tokenize(tokenizer, ask(QUESTION), text) for text in (chosen, rejected)]
     change = parameter_change(

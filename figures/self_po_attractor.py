@@ -138,7 +138,7 @@ def the_step_size_has_a_limit(arrays: Arrays) -> bool:
 
 @attractor.check
 def the_odd_pair_is_carried(arrays: Arrays) -> bool:
-    """The flow stops at the stationary point; among 100 pairs the last margin is c (1 + W), alone less than 1.8."""
+    """The flow ends at the stationary point. The margin c theta ends at c (1 + W) if N = 100, below 1.8 if N = 1."""
     last = arrays["shared"][..., 1]
     predicted = np.array([np.interp(arrays["scale"], arrays["finer"], row) for row in arrays["stationary"]])
     agrees = (

@@ -13,7 +13,7 @@ from theory.proof.family import Family
 from theory.proof.lemmas import LEMMAS
 from theory.proof.negation import Negation
 from theory.proof.reached import Reached
-from theory.proof.searched import search
+from theory.proof.searched import Search, search
 from theory.proof.written import arguments, sides, text_of
 
 Wrong = Mapping[str, Any] | Callable[..., Any]
@@ -115,3 +115,13 @@ def induct_again(*args: Any, **kwargs: Any) -> Any:
     from theory.proof.induction import by_induction  # noqa: PLC0415
 
     return by_induction(*args, **kwargs)
+
+
+def search_terms(
+    what: Predicate, base: Family, after: Callable[..., Any], more: Callable[..., Any], *, worlds: int, seed: int
+) -> Search:
+    """Search states that an induction reaches from its base, with up to eight terms."""
+    from theory.proof.induction import reachable  # noqa: PLC0415
+
+    family = Family(base.name, base.assumes, (), reachable(base, after, more))
+    return search(what, family, worlds=worlds, seed=seed)

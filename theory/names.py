@@ -26,7 +26,7 @@ class ShortNames:
 
     @property
     def y(self) -> Any:
-        """Return another response than the pair; raise ``NoSuchResponse`` if there is none."""
+        """Return a response outside the pair; raise ``NoSuchResponse`` if there is none."""
         raise NotImplementedError
 
     def kernel(self, y: Any, z: Any) -> Any:
@@ -53,7 +53,7 @@ class ShortNames:
 
     @property
     def p_y(self) -> Any:
-        """Return the probability of another response."""
+        """Return the probability of a response outside the pair."""
         return self.p[self.y]
 
     @property
@@ -103,20 +103,20 @@ class ShortNames:
 
     @property
     def A_y(self) -> Any:
-        """Return the drive of another response."""
+        """Return the drive of a response outside the pair."""
         return self.drive(self.y)
 
     @property
     def D_w(self) -> Any:
-        """Return the first-order change of the chosen response."""
+        """Return p_w A_w, the first-order change of the probability of the chosen response."""
         return self.change(self.chosen)
 
     @property
     def D_l(self) -> Any:
-        """Return the first-order change of the rejected response."""
+        """Return p_l A_l, the first-order change of the probability of the rejected response."""
         return self.change(self.rejected)
 
     @property
     def D_y(self) -> Any:
-        """Return the first-order change of another response."""
+        """Return p_y A_y, the first-order change of the probability of a response outside the pair."""
         return self.change(self.y)

@@ -24,6 +24,7 @@ from theory.lines import (
     premise_of,
     prove_again,
     role_of,
+    search_terms,
     sides_at,
     watch,
 )
@@ -57,6 +58,9 @@ class Proved:
         self.predicate, self.claim, self._checks = predicate, made, checks
         # each runs one proof by the solver again, and nothing else: ``record=`` is told every question and its answer
         self.proofs: list[Callable[..., Any]] = vars(made.evidence).setdefault("proofs", [])
+        # each repeats one search with a number of cases and a seed: of the statement, and of a control or None
+        self.searches: list[tuple[Callable[..., Search], Callable[..., Search] | None]]
+        self.searches = vars(made.evidence).setdefault("searches", [])
         self.__doc__ = predicate.__doc__
         self.__module__ = predicate.__module__
         self.heard: list[Any] | None = (
@@ -97,6 +101,14 @@ class Proved:
         fails = role == FAILS
         joint = through(self, what, fails=fails, somewhere=fails and not EXISTS.match(self.claim.says))
         return joint is not None and proves(joint.holds) and bool(joint.calls)
+
+    def _refuse_truth_as_failure(self, of: Predicate | None, role: str | None, *, denial: bool = False) -> None:
+        """Refuse that the truth of the claim's own function counts against it, unless it is the denial of the print."""
+        if (role == FAILS and (of is None or self._is_own(of))) != denial:
+            raise TypeError(
+                f"{self.key}: that the statement is true does not say that it fails; use refuted or false, of= another "
+                "predicate that says how it fails, or denial=True if the function denies what is printed"
+            )
 
     def _both(self, wrong: Wrong, of: Predicate | None) -> tuple[Predicate, Predicate]:
         what = of or self.predicate
@@ -140,6 +152,7 @@ class Proved:
         """
         if wrong is None and wrong_given is None:
             raise TypeError(f"{self.key}: a proof needs a control: wrong=..., or wrong_given=...")
+        self._refuse_truth_as_failure(of, role)
         what, bad = self._both(wrong, of) if wrong is not None else self._both(another, of)
         bad = what if bad is another else bad
         lemmas = lemmas_of(lemma)
@@ -175,6 +188,7 @@ class Proved:
             )
 
         self.proofs.append(partial(prove_again, what, over, given=given))
+        self.searches.append((partial(search, what, over, given=given), None))
         return self._add(check, of, wrong if wrong is not None else premise_of(wrong_given))
 
     def refuted(
@@ -221,6 +235,7 @@ class Proved:
         role: str | None = None,
         also: bool = False,
         lemma: str = "",
+        denial: bool = False,
     ) -> Self:
         """Prove an identity by SymPy (a predicate that returns ``same(left, right)``).
 
@@ -233,7 +248,9 @@ class Proved:
             role: what it says about the claim.
             also: a further fact.
             lemma: name of a standard lemma that leads from what is proved to the statement.
+            denial: the claim's function says the opposite of what is printed, so that its truth refutes the claim.
         """
+        self._refuse_truth_as_failure(of, role, denial=denial)
         what, bad = self._both(wrong, of)
         lemmas = lemmas_of(lemma)
 
@@ -254,6 +271,7 @@ class Proved:
                 found = search_sum(what, sums, min(100, evidence.worlds), evidence.seed)
             passed = proof.verdict == "proved" and found.counterexample is None
             detail = f"{proof.verdict}: {proof.detail}" + (f"; {found}" if sums is not None else "")
+            detail = f"its denial is {detail}" if denial else detail
             how = "sympy" if sums is None else "sympy, for any number of terms"
             means = role_of(role, also, None)
             return Finding(
@@ -280,6 +298,7 @@ class Proved:
         role: str | None = None,
         also: bool = False,
         lemma: str = "",
+        denial: bool = False,
     ) -> Self:
         """Prove it by interval arithmetic: at every number of [low, high], or of constants if it has no argument.
 
@@ -291,7 +310,9 @@ class Proved:
             role: what it says about the claim.
             also: a further fact.
             lemma: name of a standard lemma that leads from what is proved to the statement.
+            denial: the claim's function says the opposite of what is printed, so that its truth refutes the claim.
         """
+        self._refuse_truth_as_failure(of, role, denial=denial)
         what, bad = self._both(wrong, of)
         lemmas = lemmas_of(lemma)
 
@@ -310,7 +331,7 @@ class Proved:
                 "balls",
                 proof.verdict == "proved",
                 run(bad).verdict == "refuted",
-                f"{proof}" + ("" if low is None else f" on [{low}, {high}]"),
+                ("its denial is " if denial else "") + f"{proof}" + ("" if low is None else f" on [{low}, {high}]"),
                 Strength(MACHINE, ("balls",), lemmas),
                 joined=self._joined(what, means, lambda other: run(other).verdict == "proved"),
                 over="constants" if low is None else f"every number from {low} to {high}",
@@ -347,6 +368,7 @@ class Proved:
             also: a further fact.
             lemma: name of a standard lemma that leads from what is proved to the statement.
         """
+        self._refuse_truth_as_failure(of, role)
         what, bad = self._both(wrong, of)
         lemmas = lemmas_of(lemma)
 
@@ -386,6 +408,8 @@ class Proved:
             )
 
         self.proofs.append(partial(induct_again, what, base, step, after=after))
+        if more is not None:
+            self.searches.append((partial(search_terms, what, base, after, more), None))
         return self._add(check, of, wrong)
 
     def _of_a_counterexample(self, role: str | None) -> Strength:

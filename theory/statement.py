@@ -130,6 +130,7 @@ class Statement(Proved):
             raise TypeError(f"{self.key}: the meaning of cases is THERE_IS or ALL_CASES, not {meaning!r}")
         if meaning == THERE_IS and role in (None, HOLDS) and not also and not SAYS_THERE_IS.search(self.claim.says):
             raise TypeError(f"{self.key}: the statement does not say that there is such a case: {self.claim.says}")
+        self._refuse_truth_as_failure(of, role)
         what, bad = self._both(wrong, of)
         lemmas = lemmas_of(lemma)
 
@@ -181,6 +182,7 @@ class Statement(Proved):
             worlds: number of cases, if fewer than the run's.
             ranges: what the sampler draws, in words.
         """
+        self._refuse_truth_as_failure(of, role)
         what, bad = self._both(wrong, of)
         family = over if isinstance(over, Family) else Family(_name(over), ranges, (), over)
 
@@ -213,6 +215,7 @@ class Statement(Proved):
                 sides=sides_at(what, found.counterexample),
             )
 
+        self.searches.append((partial(search, what, family, given=given), partial(search, bad, family, given=given)))
         return self._add(check, of, wrong)
 
     def numerical(
@@ -225,6 +228,7 @@ class Statement(Proved):
         also: bool = False,
     ) -> Self:
         """Compare in floating point; the predicate takes no world. State the tolerance in words."""
+        self._refuse_truth_as_failure(of, role)
         what, bad = self._both(wrong, of)
 
         def check(_: Evidence) -> Finding:

@@ -45,7 +45,7 @@ class GaussianWorld:
         responses: size of the grid, >= 2.
 
     Raises:
-        InvalidArgument: a number outside what is allowed.
+        InvalidArgument: a number outside its range.
 
     Example:
         >>> world = GaussianWorld(policy_mean=45, preference_mean=55)

@@ -75,7 +75,13 @@ def stack_losses(losses: Sequence[PreferenceLoss], policy: Policy, axes: int) ->
 
 
 def check_loss(loss: Any, policy: Policy, shape: tuple[int, ...]) -> PreferenceLoss | LossStack:
-    """Return one loss, or a stack with one for each entry of the first axis of ``shape``, (*runs, pairs)."""
+    """Check a loss, or a list with one loss for each entry of the first axis of ``runs``; a list becomes a stack.
+
+    Args:
+        loss: the loss or losses; None for DPO with its default beta.
+        policy: the finite policy.
+        shape: (*runs, pairs).
+    """
     runs = shape[:-1]
     if loss is None:
         return DPO()

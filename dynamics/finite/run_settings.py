@@ -77,7 +77,8 @@ class RunSettings:
         size = runs * torch.finfo(policy.dtype).bits // 8
         if size * policy.parameters > LARGEST_RECORD:
             raise InvalidArgument(
-                "seeds", f"the parameters of {runs} runs take {_gib(size * policy.parameters)}; use fewer"
+                "seeds",
+                f"the parameters of {runs} runs take {_gib(size * policy.parameters)}; use fewer seeds or settings",
             )
         records = -(-self.steps // self.record_every) + 1
         size *= records * math.prod(policy.shape)

@@ -76,7 +76,7 @@ class State:
 
     @property
     def flat_reference(self) -> FlatReference:
-        """Return log ref (nats) with prompts and responses in one axis."""
+        """Return log ref (nats) with prompts and responses flattened into one axis."""
         return self.reference.flatten(start_dim=self.reference.ndim - len(self.policy.shape))
 
     def __getstate__(self) -> dict[str, object]:

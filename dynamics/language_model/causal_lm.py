@@ -113,7 +113,10 @@ def _wraps(part: nn.Module | None) -> bool:
 
 @contextmanager
 def padding_rows_trained(model: CausalLM | nn.Module) -> Iterator[None]:
-    """Compute the gradients of the embeddings' rows ``padding_idx``, which torch sets to zero."""
+    """Inside this context, let autograd compute the gradients of the ``padding_idx`` rows of the embeddings.
+
+    Otherwise torch sets these gradients to zero.
+    """
     before = [(m, m.padding_idx) for m in model.modules() if isinstance(m, nn.Embedding)]
     try:
         for embedding, _ in before:

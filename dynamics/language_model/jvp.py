@@ -219,7 +219,7 @@ def log_probs_jvp(
         vocabulary_piece: vocabulary entries whose logits exist at once.
 
     Raises:
-        InvalidArgument: a change of something else than this model's parameters, bad sequences.
+        InvalidArgument: a change of parameters that are not this model's, bad sequences.
         OutOfMemory: the sequences do not fit into memory.
 
     Example:

@@ -71,19 +71,19 @@ def find_head(model: CausalLM) -> Head:
     """Return the head as the configuration describes it; ``confirmed_head`` compares it with what the model does.
 
     Raises:
-        InvalidArgument: something else than a causal language model.
+        InvalidArgument: not a causal language model.
     """
     getter = getattr(model, "get_output_embeddings", None)
     module = getter() if getter else None
     if not isinstance(module, nn.Module):
-        problem = f"this {type(model).__name__} has no head"
-        raise Unsupported("model", problem, "a Hugging Face causal language model with a linear head is needed")
+        problem = f"this {type(model).__name__} has no language-model head"
+        raise Unsupported("model", problem, "use a Hugging Face causal language model, such as load() returns")
     if not isinstance(module, nn.Linear) or type(module).forward is not nn.Linear.forward:
         parameter = next(iter(module.parameters()), None)
         size = _text_config(model, "vocab_size")
         if parameter is None or not isinstance(size, int):
-            problem = f"the head of this {type(model).__name__} is a {type(module).__name__}"
-            raise Unsupported("model", problem, "a Hugging Face causal language model with a linear head is needed")
+            problem = f"the head of this {type(model).__name__} is a {type(module).__name__}, not a torch.nn.Linear"
+            raise Unsupported("model", problem, "use a Hugging Face causal language model with a linear head")
         return Head(size, parameter.device, None)
     weight, scale = module.weight, 1.0
     for name, power in SCALES.items():

@@ -32,7 +32,7 @@ def select_parameters(model: CausalLM | nn.Module, parameters: Filter) -> dict[s
         parameters: which parameters.
 
     Raises:
-        InvalidArgument: something else than a ``Filter``, or one that chooses no parameter.
+        InvalidArgument: not a ``Filter``, or one that chooses no parameter.
 
     Example:
         >>> sorted(select_parameters(nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1)), "1.*"))

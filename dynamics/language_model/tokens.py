@@ -111,7 +111,7 @@ def tokenize_responses(
         template_arguments: further arguments of the chat template, such as ``tools``.
 
     Raises:
-        InvalidArgument: something else than text or messages, no chat template, a chat template that raises, no EOS
+        InvalidArgument: neither text nor messages, no chat template, a chat template that raises, no EOS
             token, an empty prompt or response.
     """
     check_flag("eos", eos)
@@ -170,7 +170,7 @@ def check_sequences(sequences: Iterable[TokenSequence], vocabulary: int) -> tupl
 
 
 def read_sequences(sequences: Iterable[TokenSequence]) -> tuple[TokenSequence, ...]:
-    """Return the sequences as a tuple; refuse an empty list and other objects than sequences."""
+    """Return the sequences as a tuple; refuse an empty list and objects that are not sequences."""
     if not isinstance(sequences, Iterable) or hasattr(sequences, "__array__"):
         raise InvalidArgument("sequences", sequences, "a list of TokenSequence; tokenize() makes one")
     found = []

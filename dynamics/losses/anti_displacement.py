@@ -51,7 +51,10 @@ class DPOP(LogisticLoss, LogRatioLoss):
         return self.beta * (pair.log_ratio - self.penalty * torch.relu(-pair.chosen_log_ratio))
 
     def margin_partials(self, pair: PairLogProbs) -> Partials:
-        """Return (beta (1 + lambda), -beta) below the reference, (beta, -beta) elsewhere."""
+        """Return the margin's derivatives by log pi_w and log pi_l.
+
+        They are (beta (1 + lambda), -beta) while log pi_w is below its reference, and (beta, -beta) otherwise.
+        """
         below = (pair.chosen_log_ratio < 0).to(pair.chosen.dtype)
         return Partials(self.beta * (1 + self.penalty * below), -self.beta * torch.ones_like(below))
 

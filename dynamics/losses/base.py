@@ -21,7 +21,7 @@ class PreferenceLoss(ABC):
     """A function of the log-probabilities of a chosen and a rejected response.
 
     Subclasses are frozen dataclasses of their hyper-parameters. A hyper-parameter may be a tensor with one value
-    for each run, so that runs with different settings go through one program.
+    for each run, so that runs with different settings are computed in one batch.
 
     Attributes:
         formula: the loss in LaTeX.

@@ -41,7 +41,7 @@ def test_mean_over_everything_is_one_row() -> None:
 
 def test_unknown_columns_and_values_are_named() -> None:
     table = Table({"x": np.arange(3)}, ("x",))
-    with pytest.raises(InvalidArgument, match="a column: x"):
+    with pytest.raises(InvalidArgument, match="one of the columns x"):
         table["y"]
     with pytest.raises(InvalidArgument, match=r"one of \[0, 1, 2\]"):
         table.where(x=7)

@@ -21,6 +21,7 @@ from fractions import Fraction
 from typing import Any
 from unittest import mock
 
+from theory import statement
 from theory.claim import Claim
 from theory.evidence import ALSO, Evidence
 from theory.ledger import select_claims
@@ -130,7 +131,8 @@ def noisy(seed: int) -> Iterator[Noise]:
                     )
                 )
     nothing = mock.patch.object(refutation, "exact_counterexample", return_value=(None, "noise"))
-    with nothing:
+    unprinted = mock.patch.object(statement, "show", return_value="")  # the table of a case prints numbers of its own
+    with nothing, unprinted:
         for patch in patches:
             patch.start()
         try:

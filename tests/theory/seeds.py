@@ -2,70 +2,51 @@
 
     python -m tests.theory.seeds [keys or globs of claims] [--seeds 60] [--worlds 40]
 
-Proofs, counterexamples and slopes do not depend on the seed and are left out, so that sixty seeds take minutes. A
-search among few cases may miss what is rare: a counterexample that it must find, or a case in which its negative
-control is false. It is then repeated with four and sixteen times as many. A true statement that is refuted stays so.
+Proofs, counterexamples and slopes do not depend on the seed and are not repeated. A search among few cases may miss
+what is rare: cases that meet the premise, or one in which its negative control is false. It is then repeated with four
+and sixteen times as many. A true statement that is refuted stays so.
 """
 
 from __future__ import annotations
 
 import argparse
-import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from theory.claim import Claim
-from theory.evidence import Evidence, Statement
 from theory.ledger import select_claims
+from theory.proof.searched import Search
+
+Again = Callable[..., Search]
 
 
-class Searches(Evidence):
-    """Runs the searches of a claim and passes over everything that the seed cannot change."""
-
-    def fails(self, statement: Statement, at: object, *, control: object, role: str = "") -> None:
-        """Pass over a frozen counterexample."""
-
-    def proves(self, statement: Callable[[], bool], *, control: Callable[[], bool], by: str, role: str = "") -> None:
-        """Pass over a proof."""
-
-    def measures(self, statement: Callable[[], bool], *, control: Callable[[], bool], by: str, role: str = "") -> None:
-        """Pass over a comparison in floating point."""
-
-    def slope(self, residual: Callable[[float], float], order: int, **settings: Any) -> None:
-        """Pass over a slope."""
-
-
-def problem(claim: Claim, seed: int, worlds: int) -> str | None:
-    """Return in words what a seed changes, "" if it changes nothing, None if no seed can."""
-    # a few claims draw numbers of their own: of those everything is run
-    kind = Evidence if "evidence.seed" in inspect.getsource(claim.evidence) else Searches
+def problem(statement: Again, control: Again | None, seed: int, worlds: int) -> str:
+    """Return in words what a seed changes in one search; "" if it changes nothing."""
     wrong = ""
     for count in (worlds, 4 * worlds, 16 * worlds):
-        evidence = kind(count, seed)
-        try:
-            claim.evidence(evidence)
-        except Exception:
-            return f"{claim.key}, seed {seed}: {traceback.format_exc()}"
-        if not evidence.findings:
-            return None
-        missed = [found for found in evidence.findings if not (found.passed and found.control)]
-        if not missed:
+        found = statement(worlds=count, seed=seed)
+        if found.counterexample is not None:
+            return f"refuted among {count} cases: {found}"
+        if not found.tried:
+            wrong = f"no case of {count} meets the premise"
+        elif control is not None and control(worlds=count, seed=seed).counterexample is None:
+            wrong = f"control not rejected among {count} cases"
+        else:
             return ""
-        word = "control not rejected" if missed[0].passed else "not found"
-        wrong = f"{claim.key}, seed {seed}, {count} worlds: {word}: {missed[0].role}; {missed[0].detail}"
     return wrong
 
 
 def problems(claim: Claim, seeds: Iterable[int], worlds: int) -> list[str]:
-    """Return in words what the seeds change."""
+    """Return in words what the seeds change in the searches of a claim."""
     found = []
     for seed in seeds:
-        wrong = problem(claim, seed, worlds)
-        if wrong is None:
-            return []
-        found += [wrong] if wrong else []
+        for number, (statement, control) in enumerate(vars(claim.evidence)["searches"]):
+            try:
+                wrong = problem(statement, control, seed, worlds)
+            except Exception:
+                wrong = traceback.format_exc()
+            found += [f"{claim.key}, search {number}, seed {seed}: {wrong}"] if wrong else []
     return found
 
 
@@ -82,7 +63,8 @@ def main() -> int:
         for found in problems(claim, range(arguments.seeds), arguments.worlds):
             print(found, flush=True)
             wrong += 1
-    print(f"{len(claims)} claims, {arguments.seeds} seeds: {wrong or 'no'} problems")
+    searches = sum(len(vars(claim.evidence)["searches"]) for claim in claims)
+    print(f"{searches} searches of {len(claims)} claims, {arguments.seeds} seeds: {wrong or 'no'} problems")
     return 1 if wrong else 0
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from tests.theory.noise import noisy, survivors
-from theory.claim import CLAIMS, PROVED, run_claim
+from theory.claim import CLAIMS, FALSE, PROVED, run_claim
 from theory.ledger import load_claims
 from theory.proof import LOG_LINEAR, POLICY, TABULAR, prove, with_step
 from theory.statement import claims_of
+from theory.worlds import World
 
 load_claims()
 SAMPLE = (
@@ -46,6 +47,23 @@ def test_a_formula_that_is_compared_with_itself_is_named(claim: Any) -> None:
     made = claim("itself", "here", PROVED)(itself).proved(wrong={"times": F(11, 10)})
     assert run_claim(made.claim).strength == "proved by smt"  # dd is defined as that difference
     assert survivors(made.claim, worlds=20) == ["trial.itself, line 1: smt, the statement holds"]
+
+
+def test_a_counterexample_is_named_only_if_the_statement_itself_reads_noise(claim: Any) -> None:
+    def frozen(w: Any) -> Any:
+        """\\pi_w>1/2"""
+        return w.p_w > F(1, 2)
+
+    def in_vain(w: Any) -> Any:
+        """\\pi_w+0\\cdot A_w>1/2"""
+        return w.p_w + 0 * w.A_w > F(1, 2)
+
+    even, uneven = World.tabular([F(1, 2), F(1, 2)]), World.tabular([F(2, 3), F(1, 3)])
+    found = [
+        survivors(claim(key, "here", FALSE)(statement).false(at=even, true_at=uneven).claim)
+        for key, statement in (("frozen", frozen), ("in-vain", in_vain))
+    ]
+    assert found == [[], ["trial.in-vain, line 1: counterexample, the statement fails"]]
 
 
 def test_noise_is_noise_in_symbols_and_in_fractions() -> None:

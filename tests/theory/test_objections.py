@@ -366,3 +366,33 @@ def test_a_claim_false_in_some_cases_is_refuted_unless_it_says_that_there_is_one
     made = claim("some", "here", FALSE)(statement)
     made.proved(over=ANY, of=lambda c, at=0: c.x != at or not made(c), role=FAILS, wrong={"at": F(1, 2)})
     assert run(made).strength.startswith("proved" if refuted else "unrefuted")
+
+
+# --- a true statement that is booked as false ----------------------------------------------------------------------
+
+
+def cube(times: Any = 1) -> Any:
+    """(x^3)'=3x^2"""
+    x = sp.Symbol("x", real=True)
+    return same(sp.diff(x**3, x), times * 3 * x**2)
+
+
+def norm(w: Any, least: Any = 0) -> Any:
+    """\\|g_w-g_l\\|^2\\ge 0"""
+    return w.dd >= least
+
+
+def test_the_truth_of_a_statement_does_not_refute_it(claim: Any) -> None:
+    with pytest.raises(TypeError, match="does not say that it fails"):
+        claim("cube", "nowhere", FALSE)(cube).derived(role=FAILS, wrong={"times": 2})
+    with pytest.raises(TypeError, match="does not say that it fails"):
+        claim("norm", "nowhere", FALSE)(norm).proved(role=FAILS, wrong={"least": 1})
+    with pytest.raises(TypeError, match="does not say that it fails"):
+        claim("norm-2", "nowhere", FALSE)(norm).evaluated([WORLD], role=FAILS, wrong={"least": 100})
+
+
+def test_a_denial_is_called_one(claim: Any) -> None:
+    made = claim("no-cube", "nowhere", FALSE)(cube).derived(role=FAILS, denial=True, wrong={"times": 2})
+    assert run(made).findings[0].detail.startswith("its denial is proved")
+    with pytest.raises(TypeError):  # a denial cannot support what it denies
+        claim("no-cube-2", "nowhere", PROVED)(cube).derived(denial=True, wrong={"times": 2})

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from tests.theory.seeds import problem, problems
 from theory.claim import CLAIMS, Claim
-from theory.evidence import Evidence
 from theory.ledger import load_claims
+from theory.proof.family import Family
+from theory.proof.searched import search
 from theory.worlds import World, tabular
 
 load_claims()
@@ -20,22 +25,29 @@ def test_no_seed_changes_what_a_search_finds(key: str) -> None:
     assert problems(CLAIMS[key], SEEDS, WORLDS) == []
 
 
-def made(evidence: object) -> Claim:
-    return Claim("jian2025.example", "nowhere", "0 = 0", "proved", evidence)  # type: ignore[arg-type]
+def drawn(draw: Callable[[random.Random], object]) -> Family:
+    return Family("worlds", "", (), draw)
 
 
-def test_a_seed_that_raises_and_one_that_refutes_are_seen() -> None:
-    def rarely_true(evidence: Evidence) -> None:
-        evidence.holds(lambda w: len(w.p) < 8, tabular, control=lambda w: False)
-
-    def pair(w: World) -> bool:
+def test_a_seed_that_raises_and_one_that_refutes_and_one_that_is_blind_are_seen() -> None:
+    def divides(w: World) -> bool:  # by 0 with two responses, as feng2024.softmax-rates once did
         return w.p[w.chosen] / (1 - w.p[w.chosen] - w.p[w.rejected]) > 0
 
-    def divides(evidence: Evidence) -> None:  # by 0 with two responses, as feng2024.softmax-rates once did
-        evidence.holds(pair, tabular, control=lambda w: False)
+    def rarely_false(w: World) -> bool:
+        return len(w.p) < 8
 
-    assert "ZeroDivisionError" in problems(made(divides), [9], 40)[0]
-    assert "not found" in problems(made(rarely_true), [9], 40)[0]
-    assert (
-        problem(made(lambda evidence: evidence.proves(lambda: True, control=lambda: False, by="sight")), 9, 40) is None
-    )
+    worlds = drawn(tabular)
+    assert problem(partial(search, rarely_false, worlds), None, 9, 40).startswith("refuted among")
+    assert problem(partial(search, lambda _: True, worlds), partial(search, lambda _: True, worlds), 9, 4)
+    assert problem(partial(search, lambda _: True, worlds, given=lambda _: False), None, 9, 4)
+    assert problem(partial(search, lambda _: True, worlds), partial(search, rarely_false, worlds), 9, 4) == ""
+
+    def raises(w: World) -> bool:
+        return {}[w.chosen]
+
+    def claim(w: World) -> None: ...
+
+    claim.searches = [(partial(search, raises, worlds), None), (partial(search, divides, worlds), None)]  # type: ignore[attr-defined]
+    told = problems(Claim("jian2025.example", "nowhere", "0 = 0", "proved", claim), [9], 40)  # type: ignore[arg-type]
+    assert "KeyError" in told[0]
+    assert "refuted" in told[1]  # a statement that divides by zero is not true

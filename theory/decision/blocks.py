@@ -45,7 +45,7 @@ class TwoBlocks(ShortNames):
 
     @property
     def y(self) -> int:
-        """Return another response; raise ``NoSuchResponse`` with two responses."""
+        """Return a response outside the pair; raise ``NoSuchResponse`` with two responses."""
         if len(self.p) < 3:
             raise NoSuchResponse("there is no response outside the pair")
         return 2

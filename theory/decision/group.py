@@ -195,7 +195,7 @@ class Pair(ShortNames):
 
 
 def batch(pairs: int = 2, *, one_prompt: bool = False, tabular: bool = False) -> Family:
-    """Return every batch of weighted pairs of different responses, of any policy.
+    """Return every batch of weighted pairs of any policy in which no two responses are the same.
 
     ``b[0].A_w`` is the drive of the first pair's chosen response in the step on the whole batch, ``b.weight[0]`` the
     pair's weight, ``b.kernel(b[0].chosen, b[1].rejected)`` any inner product. A prompt may have other responses, any
@@ -218,7 +218,7 @@ def batch(pairs: int = 2, *, one_prompt: bool = False, tabular: bool = False) ->
     """
     if check_count("pairs", pairs, minimum=1) > MOST:
         raise InvalidArgument("pairs", pairs, f"a whole number from 1 to {MOST}")
-    where = "of one prompt" if one_prompt else "of different prompts"
+    where = "of one prompt, all responses different" if one_prompt else "of different prompts"
     kind = "tabular softmax" if tabular else "policy"
 
     def case(alone: tuple[bool, ...]) -> Family:

@@ -56,7 +56,7 @@ class SecondOrder(ShortNames):
 
     @property
     def y(self) -> Any:
-        """Return another response."""
+        """Return a response outside the pair."""
         return self._world.y
 
     def kernel(self, y: Any, z: Any) -> Any:
@@ -77,22 +77,22 @@ class SecondOrder(ShortNames):
 
     @property
     def S_w(self) -> Any:
-        """Return the second derivative of the chosen response."""
+        """Return the second derivative of the probability of the chosen response."""
         return self.second_change(self.chosen)
 
     @property
     def S_l(self) -> Any:
-        """Return the second derivative of the rejected response."""
+        """Return the second derivative of the probability of the rejected response."""
         return self.second_change(self.rejected)
 
     @property
     def S_y(self) -> Any:
-        """Return the second derivative of another response."""
+        """Return the second derivative of the probability of a response outside the pair."""
         return self.second_change(self.y)
 
     @property
     def caption(self) -> str:
-        """Return the variance of the drives and the largest one, above the table of the world."""
+        """Return the heading of the world's table, with the variance V of the drives and the largest drive T."""
         return f"{self._world.caption}, V = {self.V}, T = {self.T}"
 
     def __getattr__(self, name: str) -> Any:

@@ -205,7 +205,7 @@ def token_pair(
             raise InvalidArgument(name, tokens, f"1 to {MOST_TOKENS} tokens from 0 to {size - 1}, as a tuple")
     sequences = tuple(given.values())
     if len(set(sequences)) < len(sequences):
-        raise InvalidArgument("rejected", rejected, "another sequence than the others")
+        raise InvalidArgument("rejected", rejected, "a sequence that differs from the others")
     prefixes = sorted({tokens[:t] for tokens in sequences for t in range(len(tokens))}, key=lambda x: (len(x), x))
 
     def model(numbers: Numbers) -> TokenWorld:

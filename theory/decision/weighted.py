@@ -20,6 +20,9 @@ from theory.proof.family import Family
 from theory.proof.settings import Named, Numbers, beside, mapped
 from theory.proof.worlds import TWO, SymbolicWorld
 
+WHATEVER_THE_LOSS = ("features", "greedy", "kind", "names", "responses", "scores", "S2", "S3", "power_sum")
+"""What a world has that does not depend on the step."""
+
 SHOWN = ("d_w", "d_l", "ref_w", "ref_l", "beta", "E", "u", "n_w", "n_l", "extra")
 
 
@@ -64,7 +67,7 @@ class WeightedWorld(ShortNames):
 
     @property
     def y(self) -> Any:
-        """Return another response."""
+        """Return a response outside the pair."""
         return self._world.y
 
     def kernel(self, y: Any, z: Any) -> Any:
@@ -119,6 +122,10 @@ class WeightedWorld(ShortNames):
                 raise InvalidArgument(
                     "conjecture", f"this loss has no {name}; it has {', '.join(vars(self._numbers))}"
                 ) from None
+        if name not in WHATEVER_THE_LOSS:  # such as after(), the step of DPO: not to be mixed with the weighted step
+            raise InvalidArgument(
+                "conjecture", f"a world with weights has no {name}; it has the short names, p, kernel, drive and change"
+            )
         return getattr(self._world, name)
 
     def __str__(self) -> str:
@@ -143,6 +150,7 @@ def with_weights(family: Family = POLICY) -> Family:
         >>> decide(lambda w: w.d_w * w.A_w >= w.d_l * w.A_l, with_weights()).verdict
         'proved'
     """
+    _check_family(family)
 
     @beside(family, "d_w, d_l > 0")
     def weights(numbers: Numbers) -> Named:
@@ -164,7 +172,7 @@ def with_loss(loss: str, family: Family = POLICY, *, beta: int | None = None) ->
         beta: for ``"dpo"`` only: a whole number, or None for any urgency.
 
     Raises:
-        InvalidArgument: another loss.
+        InvalidArgument: another loss, or no kind of worlds.
 
     Example:
         >>> from theory import decide
@@ -176,6 +184,7 @@ def with_loss(loss: str, family: Family = POLICY, *, beta: int | None = None) ->
         raise InvalidArgument("loss", loss, f"one of {', '.join(LOSSES)}")
     if beta is not None and (loss != "dpo" or type(beta) is not int or not 0 < beta <= LARGEST_BETA):
         raise InvalidArgument("beta", beta, f"a whole number up to {LARGEST_BETA} with the loss 'dpo', or None")
+    _check_family(family)
     needs, weights, words = LOSSES[loss]
 
     @beside(family, f"ref_w, ref_l > 0 of a policy, u > 0; {words}")
@@ -205,10 +214,23 @@ def with_loss(loss: str, family: Family = POLICY, *, beta: int | None = None) ->
         d_w, d_l = weights(view)
         return WeightedWorld(world, d_w, d_l, loss_numbers)
 
-    return mapped(numbers_of, make, f"{family.name}, a step of {loss} at any reference")
+    return mapped(numbers_of, make, f"{family.name}, a step of {loss} at any reference{WHERE.get(loss, '')}")
+
+
+WHERE = {
+    "hinge": " with a margin below that of the loss",
+    "ipo": " with a margin below the target",
+    "self_po": " with a margin below the minimum of the loss",
+}
+"""Losses whose force is zero or negative elsewhere."""
 
 
 LARGEST_BETA = 8
+
+
+def _check_family(family: object) -> None:
+    if not isinstance(family, Family):
+        raise InvalidArgument("family", family, "a kind of worlds from theory.proof, such as POLICY or TABULAR")
 
 
 def _only_pair(world: Any) -> bool:

@@ -5,7 +5,7 @@ from fractions import Fraction as F
 from theory.claim import PROVED
 from theory.jian2025.cases import BOTH_FALL, BOTH_RISE
 from theory.jian2025.corollary_2 import claim
-from theory.proof import TABULAR, TWO_RESPONSES, Named, exp, setting, sqrt, sums_of
+from theory.proof import TABULAR, TWO_RESPONSES, Named, exp, log, setting, sqrt, sums_of
 from theory.worlds import base_measure, dot, one_feature
 
 
@@ -199,57 +199,79 @@ def leads(w):
 
 
 @claim("eventual-violation", "not in the paper; how often Corollary 2 fails on a long run", PROVED)
-def eventual_violation(w, far=FAR):
+def eventual_violation(c, share=1):
     r"""w\notin\arg\max_y\phi_y\cdot(\phi_w-\phi_l)\ \Rightarrow\ D_w<D_l<0\ \text{from some step on}
 
     Assumes: a log-linear policy, one pair, steps that add up to infinity (as under DPO)
-    Proof: With $x_y=(\phi_y-\phi_w)\cdot d$, $-A_w(s)$ has the sign of $\sum\pi_yx_ye^{sx_y}\ge\sum\pi_yx_y
-    +s\sum_{x>0}\pi_yx_y^2$, which grows without bound if some $x_y>0$. Once $A_w=-\tau<0$ it stays below
-    (jian2025.log-linear-path), $A_l=A_w-\|d\|^2$, and $\pi_w/\pi_l=\rho e^{s\|d\|^2}$ passes $1+\|d\|^2/\tau$.
+    Proof: With $x_y=(\phi_y-\phi_w)\cdot d$ and any $\tau>0$ below the largest $x_y$, $\sum\pi_y(x_y-\tau)
+    e^{s(x_y-\tau)}\ge\sum\pi_y(x_y-\tau)+s\sum_{x_y>\tau}\pi_y(x_y-\tau)^2$, which is at least 0 for
+    $s\ge\sum\pi_y(\tau-x_y)/\sum_{x_y>\tau}\pi_y(x_y-\tau)^2$: then $A_w=-\sum\pi_s x\le-\tau$. And
+    $A_l=A_w-\|d\|^2$, $\pi_w/\pi_l=\rho\,e^{s\|d\|^2}\ge\rho\,(1+s\|d\|^2)$, so that $D_w<D_l$ once this exceeds
+    $1+\|d\|^2/\tau$.
     """
-    return w.after(far).D_w < w.after(far).D_l < 0
+    pushed_enough = c.s * c.ahead >= share * c.behind and c.ahead > 0
+    ratio_enough = c.ratio * (1 + c.s * c.dd) > share * (1 + c.dd / c.tau)
+    return not (pushed_enough and ratio_enough) or c.D_w < c.D_l < 0
 
 
-@sums_of("s >= 0; p > 0, any x", fixed=lambda numbers: numbers.at_least("s", 0))
+@sums_of("s > 0; p > 0, any z = x - tau", fixed=lambda numbers: numbers.positive("s"))
 def pulls(numbers, s):
     """Any number of responses."""
-    p, x = numbers.positive("p"), numbers.real("x")
-    ahead = x if x > 0 else 0 * x
-    return Named(now=p * x, ahead=p * ahead**2, later=p * x * exp(s * x))
-
-
-@setting("A_w = -t with t >= tau > 0, A_l = A_w - dd, dd > 0, ratio = p_w / p_l, changes in units of p_l")
-def displaced(numbers):
-    """Any point after the first displaced one."""
-    tau, dd, ratio = (numbers.positive(name) for name in ("tau", "dd", "ratio"))
-    return Named(tau=tau, dd=dd, ratio=ratio, t=tau + numbers.at_least("more", 0))
+    p, z = numbers.positive("p"), numbers.real("z")
+    lead = z if z > 0 else 0 * z
+    return Named(p=p, behind=-p * z, ahead=p * lead**2, grown=p * exp(s * z), later=p * z * exp(s * z))
 
 
 def pull_grows(sums, times=1):
-    return sums.later >= sums.now + times * sums.fixed * sums.ahead and sums.ahead >= 0
+    grows = sums.later >= -sums.behind + times * sums.fixed * sums.ahead
+    return grows and sums.ahead >= 0 and sums.grown > 0
 
 
-def from_then_on(c, share=1):
-    return not c.ratio * c.tau > share * (c.tau + c.dd) or -c.ratio * c.t < -(c.t + c.dd) < 0
+@setting("tau, dd, s > 0, the probabilities of the pair; of the sums over all responses what is proved by induction")
+def after_a_path(numbers):
+    """Every log-linear policy after a path of length s on its pair."""
+    s, tau, dd, p_w, p_l = (numbers.positive(name) for name in ("s", "tau", "dd", "p_w", "p_l"))
+    behind, ahead, grown = numbers.real("behind"), numbers.at_least("ahead", 0), numbers.positive("grown")
+    later = -behind + s * ahead + numbers.at_least("more", 0)
+    A_w = -(tau + later / grown)  # the mean of x after the path is that of tau + (x - tau)
+    unit = exp(-s * tau) / grown
+    q_w, q_l = p_w * unit, p_l * exp(-s * dd) * unit  # x = 0 for y_w and -dd for y_l
+    return Named(s=s, tau=tau, dd=dd, behind=behind, ahead=ahead, ratio=p_w / p_l, D_w=q_w * A_w, D_l=q_l * (A_w - dd))
 
 
-LOG_ODDS = setting("s, dd > 0")(lambda numbers: (numbers.positive("s"), numbers.positive("dd")))
+def along_a_path(w, factor):
+    """Return the case of a world after a step with e^s = factor, tau half of the largest x."""
+    d = [a - b for a, b in zip(w.features[w.chosen], w.features[w.rejected], strict=True)]
+    x = [dot(phi, d) - dot(w.features[w.chosen], d) for phi in w.features]
+    tau, after = max(x) / 2, w.after(factor)
+    ahead = sum(p * (a - tau) ** 2 for p, a in zip(w.p, x, strict=True) if a > tau)
+    behind = sum(p * (tau - a) for p, a in zip(w.p, x, strict=True))
+    ratio = w.p_w / w.p_l
+    return Named(s=log(factor), tau=tau, dd=w.dd, behind=behind, ahead=ahead, ratio=ratio, D_w=after.D_w, D_l=after.D_l)
+
+
+def eventual_violation_in_a_world(w, share=1):
+    return all(eventual_violation(along_a_path(w, factor), share) for factor in (F(11, 10), 2, 100, FAR))
+
+
+def violated_far_out(w, far=FAR):
+    return w.after(far).D_w < w.after(far).D_l < 0
+
+
+RANGES = "2 to 8 responses, 1 to 4 features from -4 to 4"
 eventual_violation.by_induction(of=pull_grows, **pulls, wrong={"times": F(11, 10)})
-eventual_violation.proved(over=displaced, of=from_then_on, wrong={"share": F(9, 10)})
-eventual_violation.proved(
-    over=LOG_ODDS, of=lambda c, times=1: exp(c[0] * c[1]) >= 1 + times * c[0] * c[1], wrong={"times": F(11, 10)}
-)
-eventual_violation.false(
-    of=lambda w: w.after(FAR).D_w < w.after(FAR).D_l < 0, at=BOTH_RISE, true_at=BOTH_FALL, also=True
-)
-eventual_violation.unrefuted(
-    base_measure,
-    given=lambda w: not leads(w),
-    wrong={"far": 1},
-    also=True,
-    worlds=200,
-    ranges="2 to 8 responses, 1 to 4 features from -4 to 4, e^s = 10^12",
-)
+eventual_violation.proved(over=after_a_path, wrong={"share": F(3, 4)})
+eventual_violation.false(of=violated_far_out, at=BOTH_RISE, true_at=BOTH_FALL, also=True)
+for form, wrong in ((eventual_violation_in_a_world, {"share": F(1, 10)}), (violated_far_out, {"far": 1})):
+    eventual_violation.unrefuted(
+        base_measure,
+        of=form,
+        given=lambda w: not leads(w),
+        wrong=wrong,
+        also=True,
+        worlds=200,
+        ranges=f"{RANGES}, e^s up to 10^12",
+    )
 eventual_violation.unrefuted(
     one_feature,
     of=lambda w, bound=0: not leads(w) or w.D_w >= bound,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from fractions import Fraction as F
 from typing import Any
 
 import sympy as sp
 
 from theory.claim import CONDITIONALLY, FIRST_ORDER, PROVED
-from theory.evidence import CONDITIONAL, FAILS, ORDER
-from theory.jian2025.cases import EVEN_PAIR, Batch, ladder
+from theory.evidence import CONDITIONAL, ORDER
+from theory.jian2025.cases import EVEN_PAIR, Batch, batch, ladder
 from theory.jian2025.finite_step import residual
 from theory.jian2025.theorem_1 import NOTHING_MOVES, exact_in_a_step
 from theory.proof import Named, exp, over_responses, same, setting, sqrt, sums_of
@@ -47,7 +48,7 @@ SIZES = "2 to 8 responses, 1 to 4 features from -4 to 4 or a table, steps of siz
 
 
 @claim("eq-19", "Eq. (19) and the estimate under it", CONDITIONALLY, "taylor-remainder")
-def eq_19(case, times=1):
+def eq_19(c, room=1):
     r"""\eta=10^{-5},\ \|\nabla\mathcal{L}\|\approx 1\ \Rightarrow\
     |\pi_{\theta+\Delta\theta}-\pi_\theta-\nabla\pi_\theta\cdot\Delta\theta|
     \lesssim\eta^2\|\nabla\mathcal{L}\|^2=10^{-10}
@@ -59,8 +60,35 @@ def eq_19(case, times=1):
     Proof: The bound of jian2025.taylor-remainder, since $\rho=\max(\phi_y-\phi_{y'})\cdot d\le 4\|d\|$ by
     Cauchy-Schwarz, and $16\sqrt3/36<1$.
     """
-    w, size = case
-    return all(times * abs(r) <= size**2 * w.dd for r in remainders(w, size))  # eta |grad L| = size |d|
+    return abs(c.remainder) <= room * c.size**2 * c.dd  # eta |grad L| = size |d|
+
+
+@dataclass(frozen=True)
+class InAStep:
+    """One response of a log-linear world in a step of any rational size s = eta beta sigma(-z)."""
+
+    world: World
+    size: F
+    y: int = 0
+
+    @property
+    def remainder(self) -> Any:
+        """Return exact change - first-order change of the probability, as a ball."""
+        return remainders(self.world, self.size)[self.y]
+
+    @property
+    def dd(self) -> F:
+        """Return |phi_w - phi_l|^2."""
+        return self.world.dd
+
+    @property
+    def reach(self) -> F:
+        """Return s rho: how far the step moves the logits apart."""
+        return self.size * (max(along(self.world)) - min(along(self.world)))
+
+
+def eq_19_of_every_response(case: tuple[World, F], room: Any = 1) -> bool:
+    return all(eq_19(InAStep(*case, y), room) for y in case[0].responses)
 
 
 @setting("x = (phi_y - phi_y').d, |phi_y - phi_y'|^2 <= 16; the remainder is within jian2025.taylor-remainder")
@@ -68,7 +96,7 @@ def tame_features(numbers):
     """Every log-linear policy whose features differ by at most 4 in norm."""
     dd, x, size = numbers.positive("dd"), numbers.real("x"), numbers.positive("size")
     apart = 16 * numbers.within("share", 0, 1)
-    r = numbers.at_least("remainder", 0)
+    r = numbers.real("remainder")
     numbers.assume(x * x <= apart * dd, 36**2 * r * r <= 3 * size**4 * x**4)
     return Named(remainder=r, size=size, dd=dd)
 
@@ -78,19 +106,8 @@ def tame(case: Any) -> bool:
     return all(dot(d, d) <= 16 for a in phi for b in phi for d in [[x - y for x, y in zip(a, b, strict=True)]])
 
 
-eq_19.false(at=(World.with_base([1, 1], [[10**5], [0]]), F(1, 10**10)), true_at=(EVEN_PAIR, F(1, 10**5)))
-eq_19.proved(
-    over=tame_features,
-    of=lambda c, room=1: c.remainder <= room * c.size**2 * c.dd,
-    role=CONDITIONAL,
-    wrong={"room": F(3, 4)},
-    lemma="Taylor",
-)
-eq_19.unrefuted(world_and_size, given=tame, wrong={"times": 25}, worlds=200, ranges=SIZES, also=True)
-
-
 @claim("taylor-remainder", "not in the paper; puts a constant into Eq. (19)", PROVED)
-def taylor_remainder(case, share=1):
+def taylor_remainder(c, share=1):
     r"""|\Delta\pi_y-D_y|\le\frac{\sqrt3}{36}\,s^2\rho^2,\qquad s=\eta\beta\sigma(-z),\quad
     \rho=\max_y\phi_y\cdot d-\min_y\phi_y\cdot d,\quad d=\phi_w-\phi_l
 
@@ -100,9 +117,11 @@ def taylor_remainder(case, share=1):
     ends of the range; over both, $|\pi_y''|\le\max_p p(1-p)(1-2p)\,\rho^2=\frac{\sqrt3}{18}\rho^2$; integrate twice.
     Two responses with $p=(3-\sqrt3)/6$ attain it as $s\to 0$.
     """
-    w, size = case
-    reach = size * (max(along(w)) - min(along(w)))
-    return all(abs(r) <= share * reach**2 / 36 * sqrt(3) for r in remainders(w, size))
+    return abs(c.remainder) <= share * c.reach * sqrt(3 * c.reach**2) / 36  # reach = s rho >= 0
+
+
+def remainder_of_every_response(case: tuple[World, F], share: Any = 1) -> bool:
+    return all(taylor_remainder(InAStep(*case, y), share) for y in case[0].responses)
 
 
 def curvature(s, p, a, Z, times=1):
@@ -151,13 +170,39 @@ def peak(p, times=108):
     )
 
 
+@setting("the second derivative at some point of the step, in units of rho^2: what above, below and peak say of it")
+def after_integration(numbers):
+    """Every step: by Taylor's theorem the remainder is s^2 / 2 times the second derivative at some point of it."""
+    p, reach, second = numbers.between("p", 0, 1), numbers.at_least("reach", 0), numbers.real("tenfold") / 10
+    curve = Named(p=p, peak=p * (1 - p) * (1 - 2 * p), second=second)
+    numbers.assume(above(curve), below(curve), peak(p))
+    return Named(remainder=reach**2 * second / 2, reach=reach)
+
+
 A_SHARE = setting("0 < p < 1")(lambda numbers: numbers.between("p", 0, 1))
 taylor_remainder.derived(of=curvature, symbols={"s": "real", "a": "real", "Z": "function"}, wrong={"times": 2})
 taylor_remainder.by_induction(of=sums_of_others, **others, wrong={"room": F(1, 100)})
 taylor_remainder.proved(over=one_and_the_others, of=above, wrong={"share": F(9, 10)})
 taylor_remainder.proved(over=one_and_the_others, of=below, wrong={"share": F(9, 10)})
-taylor_remainder.proved(over=A_SHARE, of=peak, wrong={"times": 109}, lemma="Taylor")
-taylor_remainder.unrefuted(world_and_size, wrong={"share": F(9, 10)}, worlds=200, ranges=SIZES, also=True)
+taylor_remainder.proved(over=A_SHARE, of=peak, wrong={"times": 109})
+taylor_remainder.proved(over=after_integration, wrong={"share": F(9, 10)}, lemma="Taylor")
+taylor_remainder.unrefuted(
+    world_and_size, of=remainder_of_every_response, wrong={"share": F(9, 10)}, worlds=200, ranges=SIZES, also=True
+)
+
+# the statement on Eq. (19) rests on that bound
+eq_19.false(at=InAStep(World.with_base([1, 1], [[10**5], [0]]), F(1, 10**10)), true_at=InAStep(EVEN_PAIR, F(1, 10**5)))
+eq_19.proved(over=tame_features, role=CONDITIONAL, wrong={"room": F(3, 4)})
+eq_19.rests_on(taylor_remainder, role=CONDITIONAL)
+eq_19.unrefuted(
+    world_and_size,
+    of=eq_19_of_every_response,
+    given=tame,
+    wrong={"room": F(1, 25)},
+    worlds=200,
+    ranges=SIZES,
+    also=True,
+)
 
 
 @claim("eq-22", "Eqs. (18), (20)-(22)", FIRST_ORDER, "taylor-remainder")
@@ -240,11 +285,11 @@ def in_a_batch(numbers):
     """One pair of a batch of N."""
     pairs, u, own = numbers.natural("N", 1), numbers.between("u", 0, 1), numbers.real("own")
     others = (pairs - 1) * numbers.real("mean_of_others")  # an empty sum if there is one pair
-    return Named(N=pairs, u=u, own=own, others=others)
+    return Named(N=pairs, printed=u * own, others=others, change=(u * own + others) / pairs)
 
 
 @claim("eq-30-batch", "Eqs. (28)-(30)", CONDITIONALLY, "batch-margin")
-def eq_30_batch(b):
+def eq_30_batch(c):
     r"""\Delta\theta=\eta\,\mathbb{E}\bigl[\beta(1-\sigma(z))(g_w-g_l)\bigr]\ \Rightarrow\
     \Delta\pi_w=\eta\beta(1-\sigma(z))\,\pi_w\,(\|g_w\|^2-g_w\cdot g_l)
 
@@ -253,8 +298,19 @@ def eq_30_batch(b):
     the sign of every term, and even lower the log-ratio of a pair that is trained on.
     Proof: With one pair the expectation is its only term.
     """
-    own = [u * dot(w, d) for u, (w, _), d in zip(b.urgencies, b.scores, b.differences, strict=True)]
-    return all(b.log_change(i, chosen=True) == value for i, value in enumerate(own))
+    return c.change == c.printed  # both in units of eta beta pi_w
+
+
+def pair_of(b: Batch, i: int = 0) -> Named:
+    """Return what the step of a batch does to log pi_w of one pair, what Eq. (30) says, and the push of the others."""
+    pushes = [u * dot(b.scores[i][0], d) for u, d in zip(b.urgencies, b.differences, strict=True)]
+    others = sum(pushes[:i] + pushes[i + 1 :], F(0))
+    return Named(N=len(pushes), printed=pushes[i], others=others, change=b.log_change(i, chosen=True))
+
+
+def is_the_mean_push(b: Batch, times: Any = 1) -> bool:
+    pairs = [pair_of(b, i) for i in range(len(b.scores))]
+    return all(c.change * c.N == c.printed + times * c.others for c in pairs)
 
 
 def every_log_ratio_rises(b: Batch) -> bool:
@@ -264,13 +320,10 @@ def every_log_ratio_rises(b: Batch) -> bool:
 HALF = F(1, 2)
 OPPOSED = Batch((((HALF,), (-HALF,)), ((-3 * HALF,), (3 * HALF,))), (HALF, HALF))
 ALONE = Batch(OPPOSED.scores[:1], OPPOSED.urgencies[:1])
-eq_30_batch.false(at=OPPOSED, true_at=ALONE).false(of=every_log_ratio_rises, at=OPPOSED, true_at=ALONE, role=FAILS)
-eq_30_batch.proved(
-    over=in_a_batch,
-    of=lambda c: (c.u * c.own + c.others) / c.N == c.u * c.own,
-    given=lambda c: c.N == 1,
-    wrong_given=lambda c: c.N <= 2,
-)
+eq_30_batch.false(at=pair_of(OPPOSED), true_at=pair_of(ALONE))
+eq_30_batch.false(of=every_log_ratio_rises, at=OPPOSED, true_at=ALONE)
+eq_30_batch.proved(over=in_a_batch, given=lambda c: c.N == 1, wrong_given=lambda c: c.N <= 2)
+eq_30_batch.unrefuted(batch, of=is_the_mean_push, wrong={"times": F(9, 10)}, worlds=100, also=True)
 
 
 @claim("batch-margin", "not in the paper; what is left of Eq. (30) in a batch", PROVED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Sequence
 from fractions import Fraction as F
 
 import sympy as sp
@@ -11,10 +12,10 @@ import sympy as sp
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL
 from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, TABULAR_STEP
-from theory.jian2025.displacement import left_behind, rejected_is_behind, shrinks
+from theory.jian2025.displacement import rejected_is_behind
 from theory.jian2025.gradient import along
 from theory.jian2025.tabular import of_the_others, tabular_others
-from theory.proof import Named, exp, same, setting
+from theory.proof import Named, exp, same, setting, sums_of
 from theory.statement import claims_of
 from theory.worlds import World, log_linear, tabular
 
@@ -32,7 +33,7 @@ IN_A_TABLE = World.tabular([F(1, 10), F(3, 10), F(2, 10), F(4, 10)])
     "mass-flow-log-linear",
     "mass-flow-tabular",
 )
-def remark_4(w, relative=False):
+def remark_4(c, relative=False):
     r"""y,y'\notin\{y_w,y_l\},\ \pi(y)>\pi(y'),\ \Delta\pi(\mathcal Y\setminus\{y_w,y_l\})>0
     \implies\Delta\pi(y)>\Delta\pi(y')
 
@@ -42,25 +43,52 @@ def remark_4(w, relative=False):
     Proof: Tabular: all responses outside the pair are multiplied by the same factor $1/Z'$,
     $Z'=1+(1-e^{-s})(\pi_we^{s}-\pi_l)$, so that gains are proportional to probabilities.
     """
-    after = w.after(2).p
-    gains = [(w.p[y], (after[y] - w.p[y]) / (w.p[y] if relative else 1)) for y in w.others]
-    if sum(after[y] - w.p[y] for y in w.others) <= 0:
-        return True
-    return all(p == q or (a > b) == (p > q) for (p, a), (q, b) in itertools.combinations(gains, 2))
+    gain_p, gain_q = c.p_after - c.p, c.q_after - c.q
+    if relative:
+        gain_p, gain_q = gain_p / c.p, gain_q / c.q
+    return not (c.p > c.q and c.others_gain > 0) or gain_p > gain_q
 
 
-def in_proportion(case, least=1):
-    p, q, factor = case
-    return not factor > least or (p * factor - p > q * factor - q) == (p > q)
+@setting("p_w, p_l, p, q > 0 and all others >= 0 sum to 1; E = e^s > 1, the logits of the pair move by s and -s")
+def two_of_a_table(numbers):
+    """Every tabular softmax, any two responses outside the pair, an exact step of any size."""
+    parts = [numbers.positive(name) for name in ("w", "l", "p", "q")]
+    parts.append(numbers.at_least("rest", 0))
+    grown = 1 + numbers.positive("growth")
+    factors = (grown, 1 / grown, 1, 1, 1)
+    total, later = sum(parts), sum(part * factor for part, factor in zip(parts, factors, strict=True))
+    p, q, rest = (part / total for part in parts[2:])
+    p_after, q_after, rest_after = (part / later for part in parts[2:])
+    gain = p_after + q_after + rest_after - p - q - rest
+    return Named(p=p, q=q, p_after=p_after, q_after=q_after, others_gain=gain)
 
 
-TWO_OTHERS = setting("p, q > 0 of any two responses outside the pair, both multiplied by 1 / Z'")(
-    lambda numbers: [numbers.positive(name) for name in ("p", "q", "factor")]
-)
-remark_4.false(at=LESS_PROBABLE_GAINS, true_at=IN_A_TABLE)
+def two_others(w, y, z, factor=2):
+    """Return two responses outside the pair before and after a step, and what all of them gain together."""
+    after = w.after(factor).p
+    gain = sum(after[x] - w.p[x] for x in w.others)
+    return Named(p=w.p[y], q=w.p[z], p_after=after[y], q_after=after[z], others_gain=gain)
+
+
+def remark_4_of_all_others(w, relative=False):
+    return all(remark_4(two_others(w, y, z), relative) for y, z in itertools.permutations(w.others, 2))
+
+
+def remark_4_in_a_world(w, y=3, z=2):
+    return remark_4(two_others(w, y, z))
+
+
+remark_4.false(of=remark_4_in_a_world, at=LESS_PROBABLE_GAINS, true_at=IN_A_TABLE)
+remark_4.proved(over=two_of_a_table, role=CONDITIONAL, wrong={"relative": True})
 remark_4.proved(over=TABULAR_STEP, of=of_the_others, role=CONDITIONAL, wrong={"times": F(11, 10)})
-remark_4.proved(over=TWO_OTHERS, of=in_proportion, role=CONDITIONAL, wrong={"least": F(9, 10)})
-remark_4.unrefuted(tabular, wrong={"relative": True}, worlds=200, ranges="2 to 8 responses, e^s = 2", also=True)
+remark_4.unrefuted(
+    tabular,
+    of=remark_4_of_all_others,
+    wrong={"relative": True},
+    worlds=200,
+    ranges="2 to 8 responses, e^s = 2",
+    also=True,
+)
 
 
 @claim("mass-flow-tabular", "not in the paper; replaces Remark 4 for a tabular softmax", PROVED)
@@ -100,17 +128,27 @@ mass_flow_log_linear.derived(of=log_ratio, symbols={"s": "real", "a": "real", "b
 mass_flow_log_linear.proved(over=STEP, wrong={"lead": 1})
 
 
-@setting("mass P of the arg max, left <= (1 - P) e^(-s delta) <= (1 - P) e^-s of the others")
-def whole_features(numbers):
-    """The end of a run with whole-numbered features."""
-    P, end = numbers.within("P", 0, 1), numbers.between("end", 0, 1)
-    numbers.assume(P > 0)
-    return Named(P=P, end=end, left=(1 - P) * end * numbers.within("left", 0, 1))
+def run_of(numbers):
+    """Return what all responses share: the run, the arg max, and how far y_l is behind it, at least |d|^2."""
+    s, P, dd = numbers.positive("s"), numbers.positive("P"), numbers.positive("dd")
+    return Named(s=s, X=exp(-s), P=P, gap_of_l=dd + numbers.at_least("gap_of_w", 0))
+
+
+@sums_of(
+    "s > 0, P > 0 of the arg max, phi_w . d is |d|^2 > 0 above phi_l . d and at most the largest phi . d; p > 0, a "
+    "whole number >= 1 behind the largest phi . d",
+    fixed=run_of,
+)
+def outside_the_arg_max(numbers, run):
+    """All responses outside the arg max, after the run in units of the growth of the arg max."""
+    p = numbers.positive("p")
+    return Named(before=p, after=p * exp(-run.s * numbers.natural("gap", 1)))
 
 
 @claim("mass-flow-limit", "not in the paper; where all the mass ends", PROVED)
-def mass_flow_limit(case, most_probable=False):
-    r"""\pi_s(\mathcal Y\setminus M)\le\frac{e^{-s}}{\pi_0(M)},\qquad
+def mass_flow_limit(sums, times=1):
+    r"""\pi_s(\mathcal Y\setminus M)\le\frac{\pi_0(\mathcal Y\setminus M)}{\pi_0(M)}\,e^{-s}
+    \le\frac{e^{-s}}{\pi_0(M)},\qquad
     M=\arg\max_y\phi_y\cdot(\phi_w-\phi_l)\not\ni y_l
 
     Assumes: log-linear policy with whole-numbered features and $\phi_w\ne\phi_l$; the whole run on one pair, of total
@@ -119,11 +157,18 @@ def mass_flow_limit(case, most_probable=False):
     $\phi_w\cdot d-\phi_l\cdot d=\|d\|^2>0$ keeps $y_l$ out. Whether $y_w$ is in $M$ decides whether its probability
     goes to 0: training to convergence can extinguish the chosen response.
     """
-    w, factor = case
-    score = w.p if most_probable else along(w)
-    winners = [y for y in w.responses if score[y] == max(score)]
-    left = 1 - sum(w.after(factor).p[y] for y in winners)
-    return not w.dd or (left <= 1 / (factor * sum(w.p[y] for y in winners)) and w.rejected not in winners)
+    P, X = sums.fixed.P, sums.fixed.X  # X = e^-s
+    left, bound = sums.after / (P + sums.after), sums.before / P * X
+    return sums.fixed.gap_of_l > 0 and sums.after >= 0 and times * left <= bound <= X * (P + sums.before) / P
+
+
+def at_the_end(w: World, factor: int, score: Sequence[F]) -> Named:
+    """Return the sums over all responses that do not have the best score, before and after a run with e^s = factor."""
+    best = max(score)
+    winners = [y for y in w.responses if score[y] == best]
+    P, later = (sum(p[y] for y in winners) for p in (w.p, w.after(factor).p))
+    fixed = Named(X=F(1, factor), P=P, gap_of_l=best - score[w.rejected])
+    return Named(before=1 - P, after=P / later * (1 - later), fixed=fixed)
 
 
 def long_run(source: random.Random) -> tuple[World, int]:
@@ -131,18 +176,19 @@ def long_run(source: random.Random) -> tuple[World, int]:
     return log_linear(source), 2 ** source.randint(1, 12)
 
 
-def what_is_left(c, share=1):
-    return c.left / (c.P + c.left) <= share * c.end / c.P
+def mass_flow_limit_in_a_world(case: tuple[World, int], most_probable: bool = False) -> bool:
+    w, factor = case
+    return not w.dd or mass_flow_limit(at_the_end(w, factor, w.p if most_probable else along(w)))
 
 
-mass_flow_limit.by_induction(of=shrinks, **left_behind, wrong={"times": F(11, 10)})
-WHOLE_GAP = setting("s > 0, more >= 0: a gap of whole numbers is at least 1")(
-    lambda numbers: (numbers.positive("s"), numbers.at_least("more", 0))
-)
-mass_flow_limit.proved(
-    over=WHOLE_GAP, of=lambda c, times=1: exp(-c[0] * (1 + c[1])) <= times * exp(-c[0]), wrong={"times": F(9, 10)}
-)
-mass_flow_limit.proved(over=whole_features, of=what_is_left, wrong={"share": F(9, 10)})
+mass_flow_limit.by_induction(**outside_the_arg_max, wrong={"times": F(11, 10)})
 mass_flow_limit.proved(of=rejected_is_behind, wrong={"times": F(9, 10)})
-mass_flow_limit.unrefuted(long_run, wrong={"most_probable": True}, worlds=200, ranges="2 to 8 responses", also=True)
+mass_flow_limit.unrefuted(
+    long_run,
+    of=mass_flow_limit_in_a_world,
+    wrong={"most_probable": True},
+    worlds=200,
+    ranges="2 to 8 responses",
+    also=True,
+)
 mass_flow_limit.false(of=lambda w: w.after(2**10).p_w >= w.p_w, at=BOTH_FALL, true_at=BOTH_RISE, also=True)

@@ -11,7 +11,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL
-from theory.proof import Named, log, over_responses, same, setting
+from theory.proof import Named, log, over_responses, same, setting, sqrt
 from theory.statement import claims_of
 from theory.worlds import World
 
@@ -20,15 +20,44 @@ COMPONENTS = over_responses(g="any", h="any")  # sums over the components of a s
 
 
 @claim("eq-79", "Eq. (79), used in Eq. (80)", CONDITIONALLY)
-def eq_79(w):
+def eq_79(c, times=1):
     r"""\nabla_\theta\|g_y\|=\frac{(\nabla^2_\theta\log\pi_y)\,g_y}{\|g_y\|}
 
     Assumes: $g_y\ne 0$; then Eq. (80) is an equality, although printed with $\approx$
     Because: At $g_y=0$ the right side is 0/0 and the norm has a kink: on the line of features $0,1,-1$ at $\theta=0$
     its slopes are $\mp 2/3$.
-    Proof: Chain rule. It costs one Hessian-vector product; no Hessian is needed.
+    Proof: Chain rule. It costs one Hessian-vector product; no Hessian is needed. Along a parameter $t$ the score
+    becomes $g+t(h+r)$ with its derivative $h$ and $r\to 0$, and the slope of the norm up to $t$ differs from
+    $g\cdot h/\|g\|$ by at most $\|r\|+|t|\,\|h+r\|^2/(2\|g\|)$, which tends to 0 with $t$.
     """
-    ((g,), variance) = w.scores[w.chosen], sum(p * a**2 for p, (a,) in zip(w.p, w.scores, strict=True))
+    norm, moved = sqrt(c.gg), sqrt(c.gg + 2 * c.t * c.gk + c.t**2 * c.kk)
+    return abs((moved - norm) / c.t - times * c.gh / norm) <= c.r + abs(c.t) * c.kk / (2 * norm)
+
+
+@setting("|g| > 0, any g.h, |g.r| <= |g| |r|, |h + r|^2 >= (g.(h + r))^2 / |g|^2, t > 0 or t < 0")
+def moved_score(numbers):
+    """A score g that is not 0 and any path g + t (h + r) through it, with any number of components."""
+    norm, along_h, r = numbers.positive("norm"), numbers.real("along_h"), numbers.at_least("r", 0)
+    along = along_h + r * numbers.within("share", -1, 1)
+    kk = along**2 + numbers.at_least("across", 0)
+    t = numbers.real("t")
+    numbers.assume(t != 0)
+    return Named(gg=norm**2, gh=norm * along_h, gk=norm * along, kk=kk, r=r, t=t)
+
+
+def on_a_line(w, t):
+    """Return the case of a world with one parameter, along which g_w falls by the variance of the feature (r = 0)."""
+    ((g,), h) = w.scores[w.chosen], -variance_of_the_feature(w)
+    return Named(gg=g**2, gh=g * h, gk=g * h, kk=h**2, r=F(0), t=t)
+
+
+def variance_of_the_feature(w):
+    return sum(p * a**2 for p, (a,) in zip(w.p, w.scores, strict=True))
+
+
+def both_slopes_are_equal(w):
+    """The slopes of |g_w| to the right and to the left."""
+    ((g,), variance) = w.scores[w.chosen], variance_of_the_feature(w)
     right, left = (-variance if g + h > 0 else variance for h in (-F(1, 10**9), F(1, 10**9)))  # g falls along theta
     return right == left
 
@@ -43,7 +72,10 @@ def root_of_the_square(t, S, times=1):
     return same(sp.diff(sp.sqrt(S(t)), t), times * S(t).diff(t) / 2 / sp.sqrt(S(t)))
 
 
-eq_79.false(at=World.log_linear([[0], [1], [-1]], at=[1]), true_at=World.log_linear([[2], [1], [-1]], at=[1]))
+KINK, SMOOTH = World.log_linear([[0], [1], [-1]], at=[1]), World.log_linear([[2], [1], [-1]], at=[1])
+eq_79.false(at=on_a_line(KINK, F(1, 10)), true_at=on_a_line(SMOOTH, F(1, 10)))
+eq_79.false(of=both_slopes_are_equal, at=KINK, true_at=SMOOTH)
+eq_79.proved(over=moved_score, role=CONDITIONAL, wrong={"times": F(11, 10)})
 eq_79.derived(of=square_of_the_norm, sums=COMPONENTS, role=CONDITIONAL, wrong={"times": 2})
 eq_79.derived(of=root_of_the_square, symbols={"S": "function"}, role=CONDITIONAL, wrong={"times": 2})
 

@@ -10,7 +10,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL
-from theory.proof import Named, exp, same, setting, sums_of
+from theory.proof import Named, exp, log, same, setting, sums_of
 from theory.statement import claims_of
 
 claim = claims_of("jian2025")
@@ -71,38 +71,43 @@ def many_pairs(source: random.Random) -> ManyPairs:
 RANGES = "3 to 9 responses, 1 to 9 pairs with weights 1, 2, 8, beta from 1 to 4"
 
 
-@sums_of("c > 0; p > 0, any push v", fixed=lambda numbers: numbers.positive("c"))
+def size_of_either_sign(numbers):
+    """Return the size c of a step; with c < 0 it is one back."""
+    c = numbers.real("c")
+    numbers.assume(c != 0)
+    return c
+
+
+@sums_of("c > 0 or c < 0; p > 0, any push v", fixed=size_of_either_sign)
 def responses(numbers, c):
     """Any number of responses."""
     p, v = numbers.positive("p"), numbers.real("v")
-    return Named(p=p, pv=p * v, pvv=p * v * v, grown=p * exp(c * v))
-
-
-def above_tangent(s, times=1):
-    return s.grown >= s.p + times * s.fixed * s.pv
-
-
-@setting("Z >= 1 + c sum p v, from the tangent")
-def normalised(numbers):
-    """The normaliser after a step of any size."""
-    mean, c = numbers.real("mean"), numbers.positive("c")
-    Z = 1 + c * mean + numbers.at_least("excess", 0)
-    numbers.assume(Z > 0)
-    return Named(mean=mean, Z=Z, p=numbers.positive("p"))
+    return Named(p=p, pv=p * v, grown=p * exp(c * v))
 
 
 @claim("tabular-many-pairs", "not in the paper; the first step of Figure 2a without shared parameters", PROVED)
-def many_pairs_first_step(case, slack=0):
+def many_pairs_first_step(s, times=1, slack=0):
     r"""D\log\pi_y=\tfrac{\eta\beta}{2}\Bigl(\sum_jb_j\pi_{l,j}-\sum_ia_i\pi_{w,i}\Bigr)\ \text{for every response
     outside the pairs},\qquad
     \sum_ia_i\pi_{w,i}\ge\sum_jb_j\pi_{l,j}\Rightarrow\Delta\pi_y\le 0\ \text{for every step size}
 
     Assumes: tabular softmax, first step from the reference; a and b: how often a response is chosen and rejected
-    Proof: $\pi_y'=\pi_y/Z'$ with $Z'=\sum_{y'}\pi_{y'}e^{cv_{y'}}\ge 1+c\sum\pi v$ for the push $v$, and the derivative
-    of $-\log Z'$ at $c=0$ is $-\sum\pi v$.
+    Proof: $\pi_y'=\pi_y/Z'$ with $Z'=\sum_{y'}\pi_{y'}e^{cv_{y'}}\ge 1+c\sum\pi v$ for the push $v$ and every $c$ of
+    either sign, so that $\sum\pi v$ is the derivative of $Z'$ at $c=0$ and $-\sum\pi v$ that of $-\log Z'$.
     """
-    falls = sum(q * n for q, n in zip(case.p, case.push, strict=True)) >= -slack
-    return not falls or all(case.normaliser(f) >= 1 for f in (F(101, 100), F(2), F(50)))
+    tangent = s.grown >= s.p + times * s.fixed * s.pv  # Z' = grown / p
+    falls = not (s.fixed > 0 and s.pv >= -slack) or s.p / s.grown <= 1
+    return s.p > 0 and s.grown > 0 and tangent and falls
+
+
+def first_step(case, f):
+    """Return the sums over all responses in a first step of size c with e^(c/2) = f, counted in halves of it."""
+    push = sum(q * n for q, n in zip(case.p, case.push, strict=True))
+    return Named(fixed=log(f), p=sum(case.p), pv=push, grown=case.normaliser(f))
+
+
+def first_steps(case, slack=0):
+    return all(many_pairs_first_step(first_step(case, f), 1, slack) for f in (F(1, 3), F(101, 100), F(2), F(50)))
 
 
 def first_order(c, p, Z, times=1):
@@ -110,28 +115,23 @@ def first_order(c, p, Z, times=1):
     return same(sp.diff(sp.log(p / Z(c)), c), -times * Z(c).diff(c) / Z(c))
 
 
-def outsider(s, slack=0):
-    return not s.mean >= slack or s.p / s.Z <= s.p
-
-
 many_pairs_first_step.derived(of=first_order, symbols={"Z": "function"}, wrong={"times": F(11, 10)})
-many_pairs_first_step.by_induction(of=above_tangent, **responses, wrong={"times": F(11, 10)})
-many_pairs_first_step.proved(over=normalised, of=outsider, wrong={"slack": F(-1, 10)})
-many_pairs_first_step.unrefuted(many_pairs, wrong={"slack": F(1, 2)}, ranges=RANGES, also=True)
+many_pairs_first_step.by_induction(**responses, wrong={"times": F(11, 10)})
+many_pairs_first_step.unrefuted(many_pairs, of=first_steps, wrong={"slack": F(1, 2)}, ranges=RANGES, also=True)
 
 
 @claim("tabular-unimodal", "not in the paper; the rest of Figure 2a without shared parameters", CONDITIONALLY)
-def unimodal(case, flip=1):
+def unimodal(c, slack=0):
     r"""\text{once}\ \log\pi_{y^*}\ \text{falls, it never rises again}
 
     Assumes: every chosen response is paired with every rejected one, equally often (a single pair included)
     Because: With unequal weights a heavy pair can push $y^*$ down until it is satisfied, and a light pair, whose
     rejected response is likelier, then lifts it again.
     Proof: All pairs keep equal margins, so the push keeps its direction $n$ and
-    $\frac{d}{ds}\log\pi_{y^*}=-E_s[n]$, whose derivative is $-\mathrm{Var}_s(n)\le 0$.
+    $\frac{d}{ds}\log\pi_{y^*}=-E_s[n]$. Between two moments $s$ and $s+c$ the sum $\sum\pi_sn$ becomes
+    $\sum\pi_sne^{cn}\ge\sum\pi_sn$, up to the positive factor $1/Z$. Its derivative is $-\mathrm{Var}_s(n)\le 0$.
     """
-    begins = flip * case.others_rate(F(1))
-    return begins >= 0 or all(flip * case.others_rate(f) <= 0 for f in (F(11, 10), F(2), F(20)))
+    return not c.first < slack or c.later <= 0  # derivatives of log pi of y* at two moments, up to positive factors
 
 
 def derivative_of_the_mean(s, Z, times=1):
@@ -140,16 +140,56 @@ def derivative_of_the_mean(s, Z, times=1):
     return same(sp.diff(-mean, s), -(second - times * mean**2))
 
 
-def variance(s, times=1):
-    """With the weights p e^(s n) in the place of p."""
-    return s.p > 0 and s.pvv >= 0 and times * s.pv**2 <= s.p * s.pvv
+@sums_of("c > 0; p > 0 at the first moment, any push n", fixed=lambda numbers: numbers.positive("c"))
+def later_responses(numbers, c):
+    """Any number of responses."""
+    p, n = numbers.positive("p"), numbers.real("n")
+    return Named(now=p * n, later=p * n * exp(c * n))
+
+
+def push_grows(s, times=1):
+    return s.later >= times * s.now
+
+
+@setting("the sum of p n does not fall from one moment to a later one, up to a positive factor 1/Z")
+def two_moments(numbers):
+    """The push at two moments, as proved by induction."""
+    now = numbers.real("now")
+    later = (now + numbers.at_least("more", 0)) / numbers.positive("Z")
+    return Named(first=-now, later=-later)
+
+
+def two_rates(case, f):
+    """Return the rates of log pi of the others in a first step of size c with e^(c/2) = f, and in a second one."""
+    return Named(first=case.others_rate(F(1)), later=case.others_rate(f))
+
+
+def never_rises_again(case, slack=0):
+    return all(unimodal(two_rates(case, f), slack) for f in (F(11, 10), F(2), F(20)))
+
+
+def push_keeps_its_direction(case, times=1):
+    """With equal margins the rate is the urgency of all pairs times the mean of the push of the first step."""
+    w, r, _ = case.pairs[0]
+    margin = case.push[w] - case.push[r]
+    equal = all(case.push[w] - case.push[r] == margin for w, r, _ in case.pairs)
+
+    def rate(f):
+        mean = sum(q * n * f**n for q, n in zip(case.p, case.push, strict=True)) / case.normaliser(f)
+        return -times * mean / (1 + f ** (case.beta * margin))
+
+    return equal and all(case.others_rate(f) == rate(f) for f in (F(11, 10), F(2)))
 
 
 P = (F(10, 1000), F(1, 1000), F(1, 1000), F(150, 1000), F(838, 1000))
 UNEVEN, EVEN = (ManyPairs(P, ((0, 1, heavy), (2, 3, 1))) for heavy in (20, 1))
-unimodal.false(at=UNEVEN, true_at=EVEN)
+unimodal.false(at=two_rates(UNEVEN, F(11, 10)), true_at=two_rates(EVEN, F(11, 10)))
+unimodal.proved(over=two_moments, role=CONDITIONAL, wrong={"slack": F(1, 10)})
+unimodal.by_induction(of=push_grows, **later_responses, role=CONDITIONAL, wrong={"times": F(11, 10)})
 unimodal.derived(
     of=derivative_of_the_mean, symbols={"s": "real", "Z": "function"}, role=CONDITIONAL, wrong={"times": 2}
 )
-unimodal.by_induction(of=variance, **responses, role=CONDITIONAL, wrong={"times": F(11, 10)}, lemma="monotone")
-unimodal.unrefuted(complete_design, wrong={"flip": -1}, ranges=RANGES, also=True)
+unimodal.unrefuted(complete_design, of=never_rises_again, wrong={"slack": F(1, 2)}, ranges=RANGES, also=True)
+unimodal.unrefuted(
+    complete_design, of=push_keeps_its_direction, wrong={"times": F(11, 10)}, worlds=100, ranges=RANGES, also=True
+)

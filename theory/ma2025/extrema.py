@@ -135,7 +135,7 @@ def theorem_3_part_2(y: Any, least: F = F(0)) -> Any:
     return LATE_DROP.product_slope(y) > least
 
 
-theorem_3_part_2.enclosed(0, PEAK[1], role=FAILS, wrong={"least": F(1)})
+theorem_3_part_2.enclosed(0, PEAK[1], role=FAILS, denial=True, wrong={"least": F(1)})
 theorem_3_part_2.enclosed(of=peak_of_w, role=FAILS, wrong={"low": PEAK[1]}, lemma="intermediate value")
 theorem_3_part_2.enclosed(*PEAK, of=negative_there, wrong={"level": F(-1, 5)}, also=True)
 theorem_3_part_2.rests_on(theorem_3_anchor, role=CONDITIONAL)
@@ -156,7 +156,7 @@ def theorem_3_part_3(y: Any, least: F = F(0)) -> Any:
     return LATE_DROP.product_slope(y, "utility") > least
 
 
-theorem_3_part_3.enclosed(1, PEAK[1], role=FAILS, wrong={"least": F(1)})
+theorem_3_part_3.enclosed(1, PEAK[1], role=FAILS, denial=True, wrong={"least": F(1)})
 theorem_3_part_3.enclosed(of=peak_of_w, role=FAILS, wrong={"low": PEAK[1]}, lemma="intermediate value")
 theorem_3_part_3.rests_on(theorem_3_anchor, role=CONDITIONAL)
 theorem_3_part_3.proved(**AT_EXTREMUM, role=CONDITIONAL, wrong={"least": F(-1, 100)})

@@ -312,16 +312,16 @@ def _on(predicate: Callable[[Ball], bool], low: Fraction, high: Fraction) -> boo
 def leftovers(
     is_clear: Callable[..., bool], *sides: tuple[Rational, Rational], finest: int, most: int = 50_000
 ) -> list[tuple[Ball, ...]]:
-    """Cut a box into smaller ones until a statement is certain on them; return the smallest ones, where it is not.
+    """Cut a box into smaller ones until a statement is certain on each; return the smallest boxes where it is not.
 
     Args:
         is_clear: takes a ball for each side; True where it is certain, False or ``Undecided`` elsewhere.
         *sides: the box.
         finest: every side is halved at most this often.
-        most: boxes to look at, a limit on the work.
+        most: largest number of boxes to examine, a limit on the work.
 
     Raises:
-        Undecided: more boxes than that.
+        Undecided: after ``most`` boxes some are left to examine.
 
     Example:
         >>> roots = leftovers(lambda x: x * x > 2 or x * x < 2, (0, 4), finest=20)
@@ -344,7 +344,7 @@ def leftovers(
         elif not clear:
             halves = [((low, (low + high) / 2), ((low + high) / 2, high)) for low, high in box]
             todo += [(part, halved + 1) for part in product(*halves)]
-    raise Undecided(f"more than {most} boxes")
+    raise Undecided(f"{most} boxes were examined and some are left; raise most, or lower finest")
 
 
 def constant(predicate: Callable[[], bool]) -> Covering:

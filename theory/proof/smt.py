@@ -232,8 +232,8 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
             return Proof(REFUTED, over.says(), over.assumes, tuple(names), paths, solver.queries, found, reason, values)
     if "y" not in touched:
         names = [name.replace("n >= 4", "n >= 3") for name in names]
-    if met and not asserted:
-        nothing = "no world meets the premise inside the statement, so that it says nothing"
+    if met and not asserted and not unsure:
+        nothing = "it compares nothing that depends on the world, or no world meets the premise inside it"
         return Proof(VACUOUS, over.says(), over.assumes, tuple(names), paths, solver.queries, None, nothing)
     verdict = UNDECIDED if unsure else PROVED if met else VACUOUS
     return Proof(verdict, over.says(), over.assumes, tuple(names), paths, solver.queries, None, unsure)

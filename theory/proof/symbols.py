@@ -22,7 +22,7 @@ class NoValue(ZeroDivisionError):
 
 
 class NoSuchResponse(LookupError):
-    """The statement speaks of another response than the pair, and there is none."""
+    """The statement speaks of a response outside the pair, and there is none."""
 
 
 class Impure(Exception):

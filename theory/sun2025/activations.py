@@ -250,7 +250,7 @@ def apart_at_one(least=F(11, 100)):
     return gelu(F(1)) - silu(F(1)) > least
 
 
-gelu_equivalence.derived(role=FAILS, wrong={"times": F(11, 10)})
+gelu_equivalence.derived(role=FAILS, denial=True, wrong={"times": F(11, 10)})
 gelu_equivalence.enclosed(of=apart_at_one, role=FAILS, wrong={"least": F(12, 100)})
 gelu_equivalence.rests_on(gelu_approximation, role=CONDITIONAL)
 

@@ -200,4 +200,4 @@ def rlhf_is_differentiable(times=1):
     return same(sp.limit(quotient, h, 0), times * P * (COST - P * COST - REST))
 
 
-rlhf_is_differentiable.derived(role=FAILS, wrong={"times": F(11, 10)}, lemma="continuous partials")
+rlhf_is_differentiable.derived(role=FAILS, denial=True, wrong={"times": F(11, 10)}, lemma="continuous partials")

@@ -50,7 +50,7 @@ def two_modes(weight: float = 0.65, distance: float = 1.6, deviation: float = 0.
         deviation: standard deviation of either mode, 0.3 to 2.
 
     Raises:
-        InvalidArgument: a number outside what is allowed.
+        InvalidArgument: a number outside its range.
 
     Source: wipf2024 Figure 1, which gives no numbers.
 

@@ -52,7 +52,7 @@ def tied_prompts(first: float = 0.5, second: float = 0.9, weight: float = 0.5, p
         points: number of points of the curves.
 
     Raises:
-        InvalidArgument: a number outside what is allowed.
+        InvalidArgument: a number outside its range.
 
     Source: not in wipf2024; an instance of Proposition 3.1.
 

@@ -35,10 +35,10 @@ class TrustRegion:
 
 
 def trust_region(first: float = 0.6, second: float = 0.3, radius: float = 0.05, points: int = 181) -> TrustRegion:
-    """Return what RLHF, DPO and the forward divergence choose in a trust region around the uniform reference.
+    """Return the optimal policies of RLHF, DPO and the forward KL in a trust region around the uniform reference.
 
-    If the target is inside the region, all three choose it; if it is outside, their choices differ. With two responses
-    instead of three the region is an interval, and RLHF and DPO agree (``two_responses``).
+    If the target pi* is inside the region, it is the optimum of all three; if it is outside, their optima differ.
+    With two responses instead of three the region is an interval, and RLHF and DPO agree (``two_responses``).
 
     Args:
         first: pi*(y_1), at least 0.001.
@@ -47,7 +47,7 @@ def trust_region(first: float = 0.6, second: float = 0.3, radius: float = 0.05, 
         points: number of points of the boundary.
 
     Raises:
-        InvalidArgument: a number outside what is allowed.
+        InvalidArgument: a number outside its range.
 
     Source: not in wipf2024; an instance of Proposition 3.1.
 
@@ -97,7 +97,9 @@ def _on_the_edge(
     # at the tempered target RLHF's gradient is 1 - 1 / power times that of the divergence
     found = root(conditions, np.append(start[:2] - start[2], 1 / power - 1), tol=1e-13)
     if np.abs(conditions(found.x)).max() > 1e-10 or found.x[2] < 0:
-        raise ArithmeticError(f"no optimum found on the edge of the region of radius {radius:g}: {found.message}")
+        raise ArithmeticError(
+            f"scipy found no optimum on the boundary of the region of radius {radius:g}: {found.message}"
+        )
     return np.exp(log_softmax(np.append(found.x[:2], 0.0)))
 
 

@@ -62,7 +62,7 @@ def two_responses(
         points: number of points of the curves.
 
     Raises:
-        InvalidArgument: a number outside what is allowed.
+        InvalidArgument: a number outside its range.
 
     Source: not in wipf2024; with two responses, the setting of the proof of Proposition 3.1, no interval makes the two
     choices differ.

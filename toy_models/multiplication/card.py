@@ -135,7 +135,7 @@ P(number) is the sum over the {templates} ways to answer that the corpus knows.
 
 
 def write_card(settings: TrainingSettings, measured: Measurements, parameters: int, threads: int) -> str:
-    """Return the model card as Markdown; ``threads`` is how many torch trained with."""
+    """Return the model card as Markdown; ``threads`` is the number of CPU threads that torch trained with."""
     return CARD.format(
         MEASURED=MEASURED,
         parameters=parameters,

@@ -80,10 +80,10 @@ class ProbeRun:
 
     Attributes:
         settings: the settings of the run.
-        survey: the responses before training; the columns of ``log_probs`` are its responses.
-        chosen: indices of D_w, one for each pair.
-        rejected: indices of D_l, one for each pair.
-        group: index into ``GROUPS`` of every response.
+        survey: the tracked responses, as found before training; ``log_probs`` has one column for each.
+        chosen: column of the chosen response of each pair (the set D_w), ``(pairs,)``.
+        rejected: column of the rejected response of each pair (the set D_l), ``(pairs,)``.
+        group: index into ``GROUPS`` of every response, ``(responses,)``.
         log_probs: log pi(y | x) in nats, ``(steps + 1, responses)``.
         first_move: predicted and actual change in the first step; None if there was no step.
         accounts: the account of every iteration of Stable PO; empty for other methods.

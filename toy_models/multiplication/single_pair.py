@@ -65,7 +65,7 @@ class PairSettings:
         for name in ("steps", "every", "others"):
             check_count(name, getattr(self, name))
         if self.chosen == self.rejected:
-            raise InvalidArgument("rejected", self.rejected, "another response than the chosen")
+            raise InvalidArgument("rejected", self.rejected, "a response that is not the chosen one")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +76,10 @@ class PairRun:
         settings: the settings of the run.
         texts: the texts of the tracked responses: y_w, y_l, y* and the others.
         log_probs: log pi in nats, ``(steps + 1, responses)``.
-        at: steps before which the scores were compared, ``(points,)``.
-        kernel: inner products of the scores of y_w, y_l and y*, ``(points, 3, 3)``.
-        predicted: first-order change of log pi of y_w, y_l and y* in the next step, ``(points, 3)``, nats.
-        actual: the actual change of log pi, ``(points, 3)``, nats.
+        at: steps (from 0) just before which ``kernel`` and ``predicted`` were computed, ``(points,)``.
+        kernel: inner products of the scores of y_w, y_l and y* before these steps, ``(points, 3, 3)``.
+        predicted: first-order change of log pi of y_w, y_l and y* in these steps, ``(points, 3)``, nats.
+        actual: the actual change of log pi in these steps, ``(points, 3)``, nats.
     """
 
     settings: PairSettings

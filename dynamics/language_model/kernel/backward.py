@@ -53,7 +53,8 @@ class Route(Protocol):
 
     Attributes:
         head: the head of the model.
-        watched: parameters whose gradients are recorded; autograd must find none besides.
+        watched: parameters whose gradients are recorded at each use; they must not reach the loss by any other path,
+            where autograd would find a gradient that was not recorded.
         differentiated: parameters whose gradients autograd computes for each sequence.
     """
 

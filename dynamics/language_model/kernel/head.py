@@ -39,7 +39,8 @@ class HeadPart:
         gradient: gradient of log pi_i at the hidden state of every position, ``(rows, width)``.
         kernel: kernel over the head's selected parameters; None if none is selected.
         contraction: how the kernel of its weight was computed.
-        residual: c at the token ids asked for, ``(rows, ids)``.
+        residual: c_t = (onehot(y_t) - pi_t) times the slope of the logits, at the requested token ids only,
+            ``(rows, ids)``.
     """
 
     log_probs: Tensor

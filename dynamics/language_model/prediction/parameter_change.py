@@ -132,7 +132,7 @@ def changed_parameters(model: CausalLM | nn.Module, change: Change, dtype: torch
         dtype: dtype to compute in; by default the model's own, but not below float32.
 
     Raises:
-        InvalidArgument: a change of something else than this model's parameters.
+        InvalidArgument: a change of parameters that are not this model's.
 
     Example:
         >>> model = nn.Linear(1, 1, dtype=torch.float64)

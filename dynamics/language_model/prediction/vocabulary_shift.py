@@ -130,7 +130,7 @@ def vocabulary_shift(
         vocabulary_piece: vocabulary entries whose logits are computed at once; the result holds all of them in float64.
 
     Raises:
-        InvalidArgument: a change of something else than this model's parameters, an empty context, ids outside the
+        InvalidArgument: a change of parameters that are not this model's, an empty context, ids outside the
             vocabulary.
         OutOfMemory: the contexts do not fit into memory.
 

@@ -30,7 +30,7 @@ def differentiable_log_probs(
             tensors. By default the parameters themselves are used.
 
     Raises:
-        InvalidArgument: no sequences, ids outside the vocabulary, or values for other parameters than the model has.
+        InvalidArgument: no sequences, ids outside the vocabulary, or values for unknown parameters.
 
     Example:
         >>> from dynamics.language_model.tiny_model import tiny_model

@@ -78,7 +78,7 @@ def test_bad_sequences_are_named() -> None:
         sequence_log_probs(model, [TokenSequence((1, 23), 1)])
     with pytest.raises(InvalidArgument, match=r"sequences\[0\]"):
         sequence_log_probs(model, [(1, 2)])
-    with pytest.raises(InvalidArgument, match="linear head"):
+    with pytest.raises(InvalidArgument, match="no language-model head"):
         sequence_log_probs(torch.nn.Linear(2, 2), SEQUENCES)
 
 

@@ -194,8 +194,80 @@ OTHER_WORLDS = [
     Conjecture("two responses: Corollary 2 holds", lambda w: w.D_w >= w.D_l, PROVED, TWO_RESPONSES),
 ]
 
-FROM_A_STRANGER: list[Conjecture] = []
-"""Conjectures of someone who has not seen the prover."""
+FROM_A_STRANGER = [
+    Conjecture(
+        "Cauchy and Schwarz on the responses outside the pair, whose mean drive is minus that of the pair",
+        lambda w: (
+            (w.V - w.p_w * w.A_w**2 - w.p_l * w.A_l**2) * (1 - w.p_w - w.p_l) >= (w.p_w * w.A_w + w.p_l * w.A_l) ** 2
+        ),
+        PROVED,
+        second_order(),
+    ),
+    Conjecture(
+        "in a table the pair gains together exactly if the chosen response is the likelier one",
+        lambda w: (w.D_w + w.D_l >= 0) == (w.p_w >= w.p_l),
+        REFUTED,
+        EVERY_TABULAR,
+    ),
+    Conjecture(
+        "a chosen response that has fallen in a step falls in the next one along the same direction",
+        lambda w: not w.after(2).p_w < w.p_w or w.after(2).after(2).p_w < w.after(2).p_w,
+        PROVED,
+    ),
+    Conjecture(
+        "with any two weights, not both: the chosen falls and the rejected rises",
+        lambda w: w.A_w >= 0 or w.A_l <= 0,
+        PROVED,
+        with_weights(),
+    ),
+    Conjecture(
+        "SimPO in a table raises a chosen response that is no longer than the rejected one",
+        lambda w: w.A_w > 0,
+        PROVED,
+        with_loss("simpo", EVERY_TABULAR),
+        given=lambda w: w.n_w <= w.n_l,
+    ),
+    Conjecture(
+        "SimPO in a table raises a chosen response that is as likely as the rejected and as one other",
+        lambda w: w.A_w > 0,
+        REFUTED,
+        with_loss("simpo", EVERY_TABULAR),
+        given=lambda w: w.p_w >= w.p_l and w.p_w >= w.p_y,
+    ),
+    Conjecture(
+        "in a batch of disjoint pairs of one prompt, the pair of largest weight gains margin (tabular)",
+        lambda b: b[0].A_w >= b[0].A_l,
+        PROVED,
+        batch(3, one_prompt=True, tabular=True),
+        given=lambda b: b.weight[0] >= b.weight[1] and b.weight[0] >= b.weight[2],
+        note="the stranger expected refuted, by pairs that share responses; the family now says that none do",
+    ),
+    Conjecture(
+        "a shared first token whose hidden vector is no longer than the second's protects the chosen response",
+        lambda w: w.A_w >= 0,
+        REFUTED,
+        token_pair((0, 1), (0, 2)),
+        given=lambda w: (
+            w.hidden_product(w.chosen, 0, w.chosen, 1) ** 2 <= w.hidden_product(w.chosen, 1, w.chosen, 1) ** 2
+        ),
+    ),
+    Conjecture(
+        "group advantages lower the response of least reward (tabular, three responses)",
+        lambda b: b.drive(0) < 0,
+        REFUTED,
+        sampled_group(3, tabular=True),
+        given=lambda b: b.reward[0] < b.reward[1] and b.reward[0] < b.reward[2],
+    ),
+    Conjecture(
+        "with two blocks the margin rises if the chosen response has the larger kernel in the inner one",
+        lambda w: w.A_w >= w.A_l,
+        PROVED,
+        two_blocks(),
+        given=lambda w: w.kernel_phi(w.chosen, w.chosen) >= w.kernel_phi(w.rejected, w.rejected),
+    ),
+]
+"""Conjectures of someone who had read the README of theory/decision and not the prover, each with a verdict expected
+beforehand; nine were decided as expected."""
 
 ALL = [*TRUE, *FALSE, *OTHER_WORLDS, *FROM_A_STRANGER]
 

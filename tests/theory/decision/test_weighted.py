@@ -12,6 +12,7 @@ from dynamics.losses import CPO, DPO, DPOP, DPOShift, pair_log_probs
 from theory import TABULAR, decide
 from theory.decision.weighted import LOSSES, WeightedWorld, with_loss, with_weights
 from theory.proof import TABULAR as EVERY_TABULAR, TWO_RESPONSES, NoSuchResponse, holds_at, prove
+from theory.proof.family import Family
 from theory.worlds import World
 
 LADDER = World.log_linear([[0], [1], [2]], at=[3])
@@ -119,7 +120,22 @@ def test_symbols_have_no_more_and_no_less_than_exact_worlds() -> None:
         with_loss("nonsense")
     with pytest.raises(InvalidArgument, match=r"^beta"):
         with_loss("simpo", beta=1)
+    with pytest.raises(InvalidArgument, match=r"^family: .*kind of worlds"):
+        with_loss("simpo", TABULAR)
 
 
 def test_a_kind_by_its_word_is_no_family_of_weights() -> None:
     assert decide(lambda w: w.A_w > 0, TABULAR, worlds=3).verdict == "proved"
+
+
+@pytest.mark.parametrize("over", [with_weights(), with_weights(EVERY_TABULAR), with_loss("simpo", EVERY_TABULAR)])
+@pytest.mark.parametrize("name", ["after", "urgency", "moved", "second_change"])
+def test_nothing_of_dpo_s_own_step_is_taken_for_that_of_the_loss(over: Family, name: str) -> None:
+    # after() once was the step of DPO, beside drives of the weighted step: a false statement was proved
+    with pytest.raises(InvalidArgument, match=f"a world with weights has no {name}"):
+        decide(lambda w: getattr(w, name)(2).p_w > w.p_w, over)
+
+
+@pytest.mark.parametrize("loss", ["hinge", "ipo", "self_po"])
+def test_the_heading_says_where_the_loss_pushes(loss: str) -> None:
+    assert "with a margin below" in decide(lambda w: w.A_w >= w.A_l, with_loss(loss)).heading
