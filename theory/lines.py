@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from theory.evidence import ALSO, CONDITIONAL, HOLDS, Evidence
@@ -125,3 +126,26 @@ def search_terms(
 
     family = Family(base.name, base.assumes, (), reachable(base, after, more))
     return search(what, family, worlds=worlds, seed=seed)
+
+
+def refuse_truth_as_failure(key: str, *, own: bool, fails: bool, denial: bool) -> None:
+    """Refuse that the truth of a claim's own function counts against it, unless it denies what is printed."""
+    if (own and fails) != denial:
+        raise TypeError(
+            f"{key}: that the statement is true does not say that it fails; use refuted or false, of= a predicate "
+            "that says how it fails, or denial=True if the function denies what is printed"
+        )
+
+
+def statement_and_control(key: str, what: Predicate, wrong: Wrong) -> tuple[Predicate, Predicate]:
+    """Return what is run, and its control: another predicate, or the same with other arguments."""
+    what = getattr(what, "predicate", what)
+    if isinstance(wrong, Mapping):
+        unknown = set(wrong) - set(inspect.signature(what).parameters)
+        if unknown or not wrong:
+            raise TypeError(f"{key}: the control changes no argument of the statement: {dict(wrong)}")
+        return what, partial(what, **wrong)
+    bad = getattr(wrong, "predicate", wrong)
+    if bad is what:
+        raise TypeError(f"{key}: the control is the statement itself")
+    return what, bad

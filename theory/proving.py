@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -23,9 +22,11 @@ from theory.lines import (
     lemmas_of,
     premise_of,
     prove_again,
+    refuse_truth_as_failure,
     role_of,
     search_terms,
     sides_at,
+    statement_and_control,
     watch,
 )
 from theory.proof.families import POLICY
@@ -40,9 +41,7 @@ EXISTS = re.compile(r"\s*(?:\\exists|\\text\{there (?:is|are)\b)")  # a statemen
 
 
 class Proved:
-    """The lines of evidence that a prover stands behind; the base of ``theory.statement.Statement``.
-
-    A claim that is being written: a predicate, its text, and the evidence that earns its verdict.
+    """A claim that is being written, and the lines of evidence that a prover stands behind.
 
     Each method adds one checker and returns the statement, so that they can be chained. All take ``of``: another
     predicate in the place of the statement's own (a closed form, a converse); ``role``: what a success says about the
@@ -58,14 +57,11 @@ class Proved:
         self.predicate, self.claim, self._checks = predicate, made, checks
         # each runs one proof by the solver again, and nothing else: ``record=`` is told every question and its answer
         self.proofs: list[Callable[..., Any]] = vars(made.evidence).setdefault("proofs", [])
-        # each repeats one search with a number of cases and a seed: of the statement, and of a control or None
-        self.searches: list[tuple[Callable[..., Search], Callable[..., Search] | None]]
-        self.searches = vars(made.evidence).setdefault("searches", [])
+        # each repeats one search, with a number of cases and a seed: of the statement, and of a control or None
+        self.searches: list[tuple[Callable[..., Search], Any]] = vars(made.evidence).setdefault("searches", [])
         self.__doc__ = predicate.__doc__
         self.__module__ = predicate.__module__
-        self.heard: list[Any] | None = (
-            None  # what the statement came to inside another one, see ``theory.proof.joined``
-        )
+        self.heard: list[Any] | None = None  # what it came to inside another one, see ``theory.proof.joined``
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the statement's truth in a world."""
@@ -103,25 +99,10 @@ class Proved:
         return joint is not None and proves(joint.holds) and bool(joint.calls)
 
     def _refuse_truth_as_failure(self, of: Predicate | None, role: str | None, *, denial: bool = False) -> None:
-        """Refuse that the truth of the claim's own function counts against it, unless it is the denial of the print."""
-        if (role == FAILS and (of is None or self._is_own(of))) != denial:
-            raise TypeError(
-                f"{self.key}: that the statement is true does not say that it fails; use refuted or false, of= another "
-                "predicate that says how it fails, or denial=True if the function denies what is printed"
-            )
+        refuse_truth_as_failure(self.key, own=of is None or self._is_own(of), fails=role == FAILS, denial=denial)
 
     def _both(self, wrong: Wrong, of: Predicate | None) -> tuple[Predicate, Predicate]:
-        what = of or self.predicate
-        what = getattr(what, "predicate", what)
-        if isinstance(wrong, Mapping):
-            unknown = set(wrong) - set(inspect.signature(what).parameters)
-            if unknown or not wrong:
-                raise TypeError(f"{self.key}: the control changes no argument of the statement: {dict(wrong)}")
-            return what, partial(what, **wrong)
-        bad = getattr(wrong, "predicate", wrong)
-        if bad is what:
-            raise TypeError(f"{self.key}: the control is the statement itself")
-        return what, bad
+        return statement_and_control(self.key, of or self.predicate, wrong)
 
     def proved(
         self,
@@ -281,7 +262,7 @@ class Proved:
                 control.verdict == "refuted",
                 detail,
                 Strength(MACHINE, (how,), lemmas),
-                joined=self._joined(what, means, lambda _: holds_inside(self, what, symbols, sums)),
+                joined=self._is_own(what) or (means != FAILS and holds_inside(self, what, symbols, sums)),
                 over=said_of(what, symbols, sums),
                 far=isinstance(wrong, Mapping) and not is_near(what, wrong),
             )

@@ -70,7 +70,7 @@ def test_one_process_loky_and_dask_give_the_same_table(tmp_path: Path) -> None:
 
 def test_number_of_threads_is_given_back() -> None:
     before = torch.get_num_threads()
-    with pytest.raises(InvalidArgument, match="one entry for each of the 2 runs"):
+    with pytest.raises(InvalidArgument, match="one for each of the 2 runs"):
         sweep(functions.too_short, {"x": [1, 2]}, [0])
     assert torch.get_num_threads() == before
 

@@ -239,7 +239,7 @@ def test_a_changed_model_setting_or_data_set_is_refused(
         ("kernel", ["--rows", "99"], "ends with row 6 (rows are counted from 0)"),
         ("kernel", ["--dtype", "float16"], "float32 or float64"),
         ("kernel", ["--device", "abacus"], "device"),
-        ("kernel", ["--parameters", "[nothing]"], "parameters: got ['[nothing]']"),
+        ("kernel", ["--parameters", "[nothing]"], "parameters: ['[nothing]'] selects no parameter"),
         ("kernel", ["--out", "no-such-folder/kernel.npz"], "a file in a folder that exists"),
         ("step", ["--loss", "nonsense"], "error loss: got nonsense; allowed: one of alphapo, aot, "),
         ("step", ["--loss", "dpoo"], "error loss: got dpoo; allowed: dpo or dpop"),

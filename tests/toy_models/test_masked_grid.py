@@ -66,36 +66,54 @@ def plain_train(method: str, rate: float, seed: int, setting: Setting) -> torch.
     theta = torch.zeros(400, dtype=torch.float64)
     if setting.policy == "mlp":
         theta = setting.finite_policy().initial(world.generator(seed, world.START_STREAM))
-    reference = plain_log_probs(setting, theta)
+    beginning, reference = theta, plain_log_probs(setting, theta)
+    data_reference = reference
+
+    def labelled(numbers: list[float], now: torch.Tensor, phase: int) -> tuple[int, int, int]:
+        u0, u1, u2, u3 = numbers
+        x = scan([float(row.count(False) >= 2) for row in masked], u0)
+        d = [1.0] * 20
+        if setting.pairs == "concentrated":
+            d = [math.exp(-setting.concentration * (y - x) ** 2) for y in range(20)]
+        elif setting.pairs == "online":
+            d = now[x].exp().tolist()
+        elif setting.pairs == "reference" and phase == 1:
+            d = data_reference[x].exp().tolist()
+        d = [0.0 if out else weight for out, weight in zip(masked[x], d, strict=True)]
+        i = scan(d, u1)
+        j = scan([0.0 if y == i else weight for y, weight in enumerate(d)], u2)
+        log_odds = -0.6 * (i - x) ** 2 + 0.6 * (j - x) ** 2
+        wins = 1 / (1 + math.exp(-log_odds))
+        if setting.labels == "certain":
+            wins = 0.5 if log_odds == 0 else float(log_odds > 0)
+        return (x, i, j) if u3 < wins else (x, j, i)
+
+    data: list[tuple[int, int, int]] = []
     for phase, (steps, loss) in enumerate(((setting.reference_steps, "dpo"), (setting.steps, method))):
         first, second = torch.zeros_like(theta), torch.zeros_like(theta)
+        if setting.fixed_pairs and (phase == 0 or setting.pairs == "reference"):
+            numbers = torch.rand(setting.fixed_pairs, 4, generator=source, dtype=torch.float64).tolist()
+            data = [labelled(row, reference, phase) for row in numbers]
         for step in range(1, steps + 1):
             theta = theta.detach().requires_grad_()
             now = plain_log_probs(setting, theta)
             uniforms = torch.rand(setting.minibatch, 4, generator=source, dtype=torch.float64).tolist()
             total = torch.zeros((), dtype=torch.float64)
-            for u0, u1, u2, u3 in uniforms:
-                x = scan([float(row.count(False) >= 2) for row in masked], u0)
-                d = [1.0] * 20
-                if setting.pairs == "concentrated":
-                    d = [math.exp(-setting.concentration * (y - x) ** 2) for y in range(20)]
-                elif setting.pairs == "online":
-                    d = now[x].exp().tolist()
-                elif setting.pairs == "reference" and phase == 1:
-                    d = reference[x].exp().tolist()
-                d = [0.0 if out else weight for out, weight in zip(masked[x], d, strict=True)]
-                i = scan(d, u1)
-                j = scan([0.0 if y == i else weight for y, weight in enumerate(d)], u2)
-                log_odds = -0.6 * (i - x) ** 2 + 0.6 * (j - x) ** 2
-                w, l = (i, j) if u3 < 1 / (1 + math.exp(-log_odds)) else (j, i)  # noqa: E741
+            for row in uniforms:
+                x, w, l = data[int(row[0] * len(data))] if data else labelled(row, now, phase)  # noqa: E741
                 margin = plain_margin(loss, now[x, w], now[x, l], float(reference[x, w]), float(reference[x, l]))
                 total = total - logsigmoid(margin) / setting.minibatch
             (gradient,) = torch.autograd.grad(total, theta)
             first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
             root = (second / (1 - 0.999**step)).sqrt() + 1e-8
-            theta = theta.detach() - setting.learning_rate * (first / (1 - 0.9**step)) / root
+            change = gradient if setting.optimizer == "sgd" else (first / (1 - 0.9**step)) / root
+            theta = theta.detach() - setting.learning_rate * change
         if phase == 0:
-            reference = plain_log_probs(setting, theta).detach()
+            data_reference = plain_log_probs(setting, theta).detach()
+            if method == "dpo-scratch":  # trained from the beginning, against the policy there
+                theta = beginning
+            else:
+                reference = data_reference
     return plain_log_probs(setting, theta).detach()
 
 
@@ -111,6 +129,18 @@ def test_every_method_equals_a_plain_loop(policy: str, pairs: str) -> None:
     for index in range(len(methods)) if policy == "tabular" and pairs == "uniform" else (2, 7, 15):
         plain = plain_train(methods[index], rates[index], seeds[index], setting)
         torch.testing.assert_close(batched[index], plain, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("pairs", ["uniform", "reference"])
+@pytest.mark.parametrize("choice", [{"optimizer": "sgd"}, {"labels": "certain"}, {"fixed_pairs": 5}])
+def test_the_other_choices_equal_a_plain_loop(choice: dict, pairs: str) -> None:
+    short = {"policy": "tabular", "pairs": pairs, "learning_rate": 0.1, **SHORT}
+    methods = ["bdpo", "dpo-scratch", "nbdpo-symmetric"]
+    batched = train(methods, [0.4] * 3, [0, 1, 2], Setting(**short, **choice)).log_probs
+    for run, method in enumerate(methods):
+        plain = plain_train(method, 0.4, run, Setting(**short, **choice))
+        torch.testing.assert_close(batched[run], plain, rtol=0, atol=1e-9)  # a rounded gradient of 0, times Adam
+        assert (batched[run] - plain_train(method, 0.4, run, Setting(**short))).abs().max() > 1e-6  # without the choice
 
 
 def test_the_plain_loop_tells_methods_masks_and_seeds_apart() -> None:
@@ -296,6 +326,7 @@ def test_the_batch_size_does_not_matter() -> None:
         (lambda: train(["dpo"], [0.0, 0.2], [0], Setting(**SHORT)), "methods"),
         (lambda: world.draw_mask(1.0, 0), "rate"),
         (lambda: world.draw_mask(-0.1, 0), "rate"),
+        (lambda: Setting(pairs="online", fixed_pairs=9), "fixed_pairs"),
         (lambda: training.train_batch({"seed": np.arange(2), "steps": np.array([1, 2])}), "steps"),
         (lambda: training.train_batch({"seed": np.arange(2), "stpes": 1}), "batch"),
     ],
@@ -312,13 +343,8 @@ def made_up(rows: dict[str, np.ndarray]) -> Table:
     for method in ROWS[1:]:
         for index, mask in enumerate(MASKS):
             for seed in (1, 0):
-                values = (
-                    method,
-                    mask,
-                    seed,
-                    rows.get(method, np.zeros(3))[index] + seed / 10,
-                    rows["reference"][index],
-                )
+                reward = rows.get(method, np.zeros(3))[index] + seed / 10
+                values = (method, mask, seed, reward, rows["reference"][index])
                 for name, value in zip(columns, values, strict=True):
                     columns[name].append(value)
     return Table({name: np.array(values) for name, values in columns.items()}, ("method", "mask", "seed"))
@@ -369,5 +395,6 @@ def test_the_command_prints_the_table(monkeypatch: pytest.MonkeyPatch, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["uniform-pairs.jsonl"]
     own = CliRunner().invoke(app, ["--seeds", "2", "--steps", "3", "--policy", "tabular", "--pairs", "online"])
     assert own.exit_code == 0
-    assert "reward_1" in own.output
+    assert "R1, your reading" in own.output
+    assert "What a reader of the paper may conclude" in own.output
     assert CliRunner().invoke(app, ["--pairs", "none"]).exit_code == 2

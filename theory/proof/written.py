@@ -160,6 +160,8 @@ def _shown(comparison: ast.Compare, frame: FrameType) -> Iterator[str]:
 def _value(value: Any) -> str:
     if isinstance(value, FunctionType):
         return text_of(value)
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_value, value))})"
     words = str(value)
     if isinstance(value, (int, Fraction)) and len(words) > LONG:
         return f"{float(value):.6g} (rounded)"

@@ -17,7 +17,7 @@ Patch = pytest.MonkeyPatch
 def definitions_leak(patch: Patch) -> None:
     """A definition made after a fork is believed on the other side of it as well."""
     # of roots and quotients it would do no harm, since what nothing speaks of is left out of a question
-    patch.setattr(smt, "without_unused", lambda terms: terms)
+    patch.setattr(smt, "without_unused", lambda terms, _: terms)
 
     def other_side(run: Run, fork: int) -> list:
         chosen = {length for length, _, _ in run.forks}

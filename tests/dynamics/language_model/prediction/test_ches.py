@@ -119,7 +119,7 @@ def test_alike_responses_keep_their_digits() -> None:
 
 def test_bad_arguments_are_named() -> None:
     model = tiny_model()
-    with pytest.raises(InvalidArgument, match="pairs: got none"):
+    with pytest.raises(InvalidArgument, match="pairs: the list is empty"):
         ches(model, [])
     with pytest.raises(InvalidArgument, match=r"pairs\[1\]"):
         ches(model, [PAIRS[0], (SEQUENCES[0],)])  # type: ignore[list-item]

@@ -189,11 +189,11 @@ def test_lower_precision_is_computed_in_float32_by_default() -> None:
 def test_bad_contexts_are_named() -> None:
     model = tiny_model()
     change = {"model.norm.weight": torch.ones(16)}
-    with pytest.raises(InvalidArgument, match="contexts: got none"):
+    with pytest.raises(InvalidArgument, match="contexts: the list is empty"):
         vocabulary_shift(model, change, [])
     with pytest.raises(InvalidArgument, match=r"contexts\[1\]"):
         vocabulary_shift(model, change, [(1,), ()])
     with pytest.raises(InvalidArgument, match="from 0 to 22"):
         vocabulary_shift(model, change, [(1, 23)])
-    with pytest.raises(InvalidArgument, match="contexts: got none"):
+    with pytest.raises(InvalidArgument, match="contexts: the list is empty"):
         next_token_log_probs(model, [])
