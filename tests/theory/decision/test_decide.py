@@ -173,7 +173,7 @@ def test_a_premise_is_counted() -> None:
 def test_a_premise_inside_the_conjecture_that_no_world_meets_makes_it_vacuous() -> None:
     decision = decide(lambda w: not w.ww < 0 or w.A_w > 5, worlds=5)
     assert decision.verdict == "vacuous"
-    assert "says nothing" in str(decision)
+    assert "compares nothing" in str(decision)
     assert decide(lambda w: w.ww < 0 and w.A_w > 5, exists=True, worlds=5).verdict == "refuted"
 
 
