@@ -274,8 +274,10 @@ HEADS = (
 
 
 def _short(value: float) -> str:
-    """Return a signed number with two decimals and no zero before the point; nothing for NaN."""
-    return "" if np.isnan(value) else f"{value:+.2f}".replace("0.", ".", 1).replace("-", "−")
+    """Return a signed number with two digits and no zero before the point; nothing for NaN."""
+    if np.isnan(value):
+        return ""
+    return f"{value:+.{1 if abs(value) >= 0.995 else 2}f}".replace("0.", ".", 1).replace("-", "−")
 
 
 @figure(
