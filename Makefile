@@ -36,10 +36,10 @@ bench: $(READY)  ## speed, side by side: tables, JSON with the environment and a
 	@$(RUN) tests/benchmarks/wall_times.py --tests --out $(OUT)/benchmarks/wall_times.json
 	@$(RUN) tests/benchmarks/picture.py --folder $(OUT)/benchmarks
 
-portability: $(READY)  ## the figures as other processors compute them: checks, accuracy, pictures, references (half an hour)
+portability: $(READY)  ## the figures as other processors compute them: checks, accuracy, pictures, references (twenty minutes)
 	@$(RUN) -m tests.portability --tests
 
-seeds: $(READY)  ## the searches of the ledger with 60 seeds: none may change a verdict (an hour)
+seeds: $(READY)  ## the searches of the ledger with 60 seeds: none may change a verdict (two minutes)
 	@$(RUN) -m tests.theory.seeds
 
 check: $(READY)  ## lint and static types only

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-import pytest
+from tests.optional import do_without
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -18,13 +17,6 @@ if TYPE_CHECKING:
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # without these, Chromium asks its maker for updates
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-
-
-def do_without(what: str) -> NoReturn:
-    """Skip the test, or fail it where the environment variable CI says that nobody will notice a skipped one."""
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        pytest.fail(f"{what} is missing, and in continuous integration a page must be opened in a browser")
-    pytest.skip(f"{what} is missing on this machine; the page was not opened in a browser")
 
 
 def need(module: str) -> Any:

@@ -1,9 +1,10 @@
-"""Tests that need an optional package, or signals and forks, are skipped where these do not exist."""
+"""What a test needs and may be missing: without it the test is skipped here, but it fails in continuous integration."""
 
 from __future__ import annotations
 
 import os
 from importlib.util import find_spec
+from typing import NoReturn
 
 import pytest
 
@@ -12,12 +13,19 @@ needs_signals = pytest.mark.skipif(
 )
 
 
+def do_without(what: str) -> NoReturn:
+    """Skip the test, or the module that calls it at its top; fail in CI, where nobody would notice."""
+    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        pytest.fail(f"{what} is missing, and in continuous integration nothing may be left out")
+    pytest.skip(f"{what} is missing on this machine", allow_module_level=True)
+
+
 def needs(*packages: str) -> None:
-    """Skip the calling test module if a package is missing.
+    """Do without the calling test module if a package is missing.
 
     Unlike ``pytest.importorskip`` this imports nothing: transformers, peft and trl take seconds, for which collecting
     the tests must not wait.
     """
     for package in packages:
         if find_spec(package) is None:
-            pytest.skip(f"needs {package}", allow_module_level=True)
+            do_without(package)

@@ -140,7 +140,8 @@ def hidden_jvp(model: CausalLM, batch: Batch, tangents: Tangents, head: Head) ->
                 dual = {name: forward_ad.make_dual(known[name].detach(), t) for name, t in tangents.by_name.items()}
                 hidden, change = forward_ad.unpack_dual(states.at(dual, batch))
                 return hidden, torch.zeros_like(hidden) if change is None else change
-        except (NotImplementedError, RuntimeError) as problem:
+        except RuntimeError as problem:  # an operation without forward mode raises it, or its NotImplementedError;
+            # whatever else is wrong is raised again by the passes below
             if is_out_of_memory(problem):
                 raise
         try:

@@ -157,3 +157,11 @@ for key, checks in WRONG.items():
 def test_caption_quotes_the_masked_mass() -> None:
     low, high = computed(HEAT.key)["masked_mass"].min(), computed(HEAT.key)["masked_mass"].max()
     assert f"{100 * low:.0f}% to {100 * high:.0f}%" in HEAT.caption
+
+
+def test_caption_quotes_the_noise_and_the_printed_gap() -> None:
+    arrays = computed(TABLE.key)
+    noise, gap = arrays["spread"][:, :, -1].max(), arrays["printed"][COMPARISON[S, A], 0]
+    assert f"a standard deviation of up to {noise:.1f}, as large as most printed differences" in TABLE.caption
+    assert np.nanmedian(np.abs(arrays["printed"])) < noise
+    assert f"less than half of the printed {gap:.2f}" in TABLE.caption

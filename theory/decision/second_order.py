@@ -13,13 +13,13 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from theory.names import ShortNames
+from theory.decision.view import View
 from theory.proof.families import POLICY, TABULAR as EVERY_TABULAR
 from theory.proof.family import Case, Family
 from theory.proof.worlds import MANY, TWO, SymbolicWorld, Tabular
 
 
-class SecondOrder(ShortNames):
+class SecondOrder(View):
     """A world of a log-linear policy with the second derivatives of its probabilities and the largest drive.
 
     Args:
@@ -34,34 +34,11 @@ class SecondOrder(ShortNames):
         (Fraction(66, 169), Fraction(21, 13), True)
     """
 
-    __slots__ = ("T", "V", "_world")
+    __slots__ = ("T", "V")
 
     def __init__(self, world: Any, V: Any, T: Any) -> None:
-        self._world, self.V, self.T = world, V, T
-
-    @property
-    def p(self) -> Any:
-        """Return the probabilities."""
-        return self._world.p
-
-    @property
-    def chosen(self) -> Any:
-        """Return the chosen response."""
-        return self._world.chosen
-
-    @property
-    def rejected(self) -> Any:
-        """Return the rejected response."""
-        return self._world.rejected
-
-    @property
-    def y(self) -> Any:
-        """Return a response outside the pair."""
-        return self._world.y
-
-    def kernel(self, y: Any, z: Any) -> Any:
-        """Return <g_y, g_z>."""
-        return self._world.kernel(y, z)
+        super().__init__(world)
+        self.V, self.T = V, T
 
     def drive(self, y: Any) -> Any:
         """Return A_y."""

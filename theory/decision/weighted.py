@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from dynamics.errors import InvalidArgument
-from theory.names import ShortNames
+from theory.decision.view import View
 from theory.proof.families import POLICY
 from theory.proof.family import Family
 from theory.proof.settings import Named, Numbers, beside, mapped
@@ -26,7 +26,7 @@ WHATEVER_THE_LOSS = ("features", "greedy", "kind", "names", "responses", "scores
 SHOWN = ("d_w", "d_l", "ref_w", "ref_l", "beta", "E", "u", "n_w", "n_l", "extra")
 
 
-class WeightedWorld(ShortNames):
+class WeightedWorld(View):
     """A world with one pair, whose responses are pushed with the weights d_w and d_l.
 
     Args:
@@ -45,34 +45,11 @@ class WeightedWorld(ShortNames):
         (True, False)
     """
 
-    __slots__ = ("_numbers", "_world", "d_l", "d_w")
+    __slots__ = ("_numbers", "d_l", "d_w")
 
     def __init__(self, world: Any, d_w: Any, d_l: Any, numbers: SimpleNamespace | None = None) -> None:
-        self._world, self.d_w, self.d_l, self._numbers = world, d_w, d_l, numbers or SimpleNamespace()
-
-    @property
-    def p(self) -> Any:
-        """Return the probabilities."""
-        return self._world.p
-
-    @property
-    def chosen(self) -> Any:
-        """Return the chosen response."""
-        return self._world.chosen
-
-    @property
-    def rejected(self) -> Any:
-        """Return the rejected response."""
-        return self._world.rejected
-
-    @property
-    def y(self) -> Any:
-        """Return a response outside the pair."""
-        return self._world.y
-
-    def kernel(self, y: Any, z: Any) -> Any:
-        """Return <g_y, g_z>."""
-        return self._world.kernel(y, z)
+        super().__init__(world)
+        self.d_w, self.d_l, self._numbers = d_w, d_l, numbers or SimpleNamespace()
 
     def squared_norm(self, y: Any) -> Any:
         """Return |g_y|^2."""
