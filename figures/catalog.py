@@ -20,6 +20,8 @@ from figures import (
     self_po_entropy,
     stable_po,
     sun2025,
+    sun2025_7,
+    sun2025_table_5,
     sun2025_tables,
     wipf2024,
 )
@@ -46,6 +48,8 @@ __all__ = [
     "self_po_entropy",
     "stable_po",
     "sun2025",
+    "sun2025_7",
+    "sun2025_table_5",
     "sun2025_tables",
     "wipf2024",
 ]
