@@ -458,7 +458,11 @@ def draw(report: dict[str, Any], path: Path) -> None:
     from figures.style import PAGE_WIDTH, paper_style
 
     parts = {name: part.get("found") for name, part in report["parts"].items()}
-    rows, errors = parts.get("kernel") or [], parts.get("accuracy") or {}
+    rows, errors = parts.get("kernel"), parts.get("accuracy")
+    if not rows or not errors:
+        print("no picture without the parts kernel and accuracy")
+        return
+    title = report["device"] if "tiny" in report["device"] else f"{report['device']}, Qwen2.5-0.5B's dimensions"
     with paper_style():
         drawing, (seconds, memory, accuracy) = plt.subplots(1, 3, figsize=(PAGE_WIDTH, 2.6), layout="constrained")
         count = [row["sequences"] for row in rows]
