@@ -12,7 +12,8 @@ tests       everything marked ``gpu``
 accuracy    the kernel of a model of 47 million parameters against gradients written out in float64 on the CPU
 kernel      N sequences of 100 tokens under a model of Qwen2.5-0.5B's dimensions: seconds and bytes, beside the forward
             and backward pass over the same sequences in batches that fit (the floor of any kernel)
-audit       pairs a second beside a DPO training step in bfloat16 (policy, reference, AdamW) on the same pairs
+audit       pairs a second beside a DPO training step (policy, reference, AdamW) on the same pairs, in bfloat16 as
+            trainers take it, and beside a plain forward and backward pass in float32, the precision of the audit
 shift       the predicted change of all 151,936 next-token probabilities
 probe       the kernel of the responses to "11 x 12" of the model that comes with this project
 """
@@ -260,12 +261,15 @@ def time_audit(run: Run) -> list[dict[str, Any]]:
             run,
             partial(_training_step, model, reference, optimizer, ids, size.pair_prompt),
             partial(audit_pairs, model, pairs),
+            partial(_floor, copy.deepcopy(made).float().to(run.device), sequences),
         )
         step_time, audit_time = min(seconds[0]), min(seconds[1])
-        rows.append({"pairs": count, "step": seconds[0], "audit": seconds[1], "ratio": audit_time / step_time})
+        names = ("step", "audit", "float32 pass")
+        rows.append({"pairs": count, **dict(zip(names, seconds, strict=True)), "ratio": audit_time / step_time})
         print(
             f"  {count} pairs: a step in bfloat16 {count / step_time:.1f} pairs a second, "
-            f"the audit in float32 {count / audit_time:.1f}; ratio of the times {audit_time / step_time:.2f}"
+            f"the audit in float32 {count / audit_time:.1f}: {audit_time / step_time:.2f} of the step, "
+            f"{audit_time / min(seconds[2]):.2f} of a forward and backward pass in float32"
         )
         if run.real and count == 8:
             run.want("audit of 8 pairs in float32 / DPO step in bfloat16", audit_time / step_time, "<=", 1.2)
@@ -489,9 +493,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
             range(len(errors)), [name.replace(", ", "\n", 1) for name in reversed(errors)], fontsize=5.5
         )
         accuracy.set(xscale="log", xlabel="error of the kernel")
-        drawing.suptitle(
-            report["device"] + ("" if "tiny" in report["device"] else ", Qwen2.5-0.5B's dimensions"), fontsize=8
-        )
+        drawing.suptitle(title, fontsize=8)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, drawing.savefig)
         plt.close(drawing)

@@ -165,7 +165,7 @@ def test_a_model_in_bfloat16_is_computed_in_float32_and_comes_back_bit_for_bit(d
 
 def big(layers: int, device: str) -> Any:
     """Return a model of many thin layers and a small vocabulary: what its graph keeps outweighs its head."""
-    return tiny_model("llama", vocabulary=64, width=256, layers=layers, dtype=torch.float32, seed=1).to(device)
+    return tiny_model("llama", vocabulary=64, width=256, layers=layers, seed=1).to(device)
 
 
 def long_ones(count: int, tokens: int = 600) -> list[TokenSequence]:
@@ -223,7 +223,7 @@ def test_a_graph_that_does_not_fit_after_all_goes_layer_by_layer(device: str) ->
         found = sequence_kernel(model, sequences)
     assert found.plan is not None
     assert found.plan.strategy == "layerwise"
-    assert relative(found.kernel.cpu(), whole.kernel.cpu()) < 1e-5
+    assert relative(found.kernel.cpu(), whole.kernel.cpu()) < 1e-9  # both in float64: the scores of this model are huge
 
 
 def test_pairs_that_do_not_fit_together_are_audited_in_smaller_parts(device: str) -> None:
