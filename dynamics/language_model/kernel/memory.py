@@ -228,10 +228,12 @@ def free_bytes(device: torch.device) -> int:
     """Return the bytes that are free on a device.
 
     For a CPU it is the least of what the machine has, what the limit of a container leaves, and what the limit of the
-    process (``ulimit -v``) leaves.
+    process (``ulimit -v``) leaves. For a GPU, memory that torch keeps for later, and that no tensor uses, counts as
+    free.
     """
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     return min(psutil.virtual_memory().available, _free_in_container(), _free_in_process())
 
 
