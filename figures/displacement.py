@@ -12,7 +12,7 @@ import torch
 from dynamics import LogLinear
 from figures.accuracy import COUNTED, Accuracy
 from figures.registry import Arrays, figure
-from figures.style import OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
+from figures.style import OTHERS, PAGE_WIDTH, PRINTED_COLOR, REFERENCE, label_line, label_panel
 from theory.jian2025.corollary_2 import eq_49
 from theory.worlds import World
 from toy_models.displacement import LADDER, LADDER_CROSSOVER, run_pair
@@ -173,9 +173,9 @@ FURTHEST = 400.0  # length of a path in nats; by then every path is close to its
     caption="(a) Tabular policy: Eq. 49 fails below the curve, drawn for one, two and four equally probable other "
     "responses (shaded: one); except on the diagonal. Star: the smallest counterexample, (1/12, 1/3). (b) "
     "Non-negativity, D_w >= D_l: below the curve cos = 1 / cosh(log(pi_w / pi_l) / 2) it holds, above it the lengths "
-    "of the scores decide. Random log-linear worlds in which it holds (grey) and fails (orange); stars: the ladder "
+    "of the scores decide. Random log-linear worlds in which it holds (grey) and fails (red); stars: the ladder "
     "at e^theta = 3 and its mirror image. (c) Relative difference (D_w - D_l) / (|D_w| + |D_l|) along runs on one "
-    "pair: where the chosen response tends to probability 0 (orange), it becomes negative and stays so; elsewhere "
+    "pair: where the chosen response tends to probability 0 (red), it becomes negative and stays so; elsewhere "
     "(grey) it ends positive. Black: the ladder, from DPO step 67 on.",
     claims=(
         "jian2025.corollary-2",
@@ -308,31 +308,31 @@ def _draw_violation_region(arrays: Arrays) -> Drawing:
         inside = np.where(allowed, p_w, 0), np.where(allowed, p_l, 0)
         kernel = np.where(allowed, tabular_kernel(*inside, others), np.nan)
         if others == 1:
-            axes.contourf(fine, fine, kernel, levels=[0, 1], colors=[REJECTED], alpha=0.25)
-        axes.contour(fine, fine, kernel, levels=[0], colors=[REJECTED], linewidths=1.0, linestyles=style)
+            axes.contourf(fine, fine, kernel, levels=[0, 1], colors=[PRINTED_COLOR], alpha=0.25)
+        axes.contour(fine, fine, kernel, levels=[0], colors=[PRINTED_COLOR], linewidths=1.0, linestyles=style)
     axes.plot([0, 0.5], [0, 0.5], color=REFERENCE, linewidth=0.6)
     axes.plot([0, 1], [1, 0], color=OTHERS, linewidth=0.8)
     axes.plot(*arrays["counterexample"], "*", color=REFERENCE, markersize=7)
-    label_line(axes, 0.36, 0.76, "Eq. 49 fails below:\n1 other (solid),\n2 (dashed), 4 (dotted)", REJECTED)
+    label_line(axes, 0.36, 0.76, "Eq. 49 fails below:\n1 other (solid),\n2 (dashed), 4 (dotted)", PRINTED_COLOR)
     label_line(axes, 0.45, 0.36, "excepted:\nthe diagonal", REFERENCE, fontsize=6)
     axes.set(title="tabular, Eq. 49", xlabel=r"$\pi_w$", ylabel=r"$\pi_l$", xlim=(0, 1), ylim=(0, 1))
     axes = panels[1]
     violated = arrays["violated"].astype(bool)
     axes.plot(arrays["log_ratio"][~violated], arrays["cosine"][~violated], ".", color=OTHERS, markersize=1.5, alpha=0.5)
-    axes.plot(arrays["log_ratio"][violated], arrays["cosine"][violated], ".", color=REJECTED, markersize=3.5)
+    axes.plot(arrays["log_ratio"][violated], arrays["cosine"][violated], ".", color=PRINTED_COLOR, markersize=3.5)
     ratio = np.linspace(-5.5, 5.5, 201)
     axes.plot(ratio, largest_safe_cosine(ratio), color=REFERENCE, linewidth=1.0)
     axes.plot(arrays["frozen_log_ratio"], arrays["frozen_cosine"], "*", color=REFERENCE, markersize=7, zorder=5)
     axes.set(title=r"log-linear, $D_w\geq D_l$", xlabel=r"$\log(\pi_w/\pi_l)$ (nats)", xlim=(-5.5, 5.5))
     axes.set(ylabel=r"$\cos(g_w,g_l)$", ylim=(-0.85, 1.12))
-    label_line(axes, -5.2, 0.95, "fails", REJECTED)
+    label_line(axes, -5.2, 0.95, "fails", PRINTED_COLOR)
     label_line(axes, -5.2, 0.83, "or holds", OTHERS)
     label_line(axes, -5.2, -0.5, "holds\nbelow the\ncurve", OTHERS)
     axes = panels[2]
     wins = arrays["chosen_wins"].astype(bool)
     for run, won in zip(arrays["relative"], wins, strict=True):
         axes.plot(
-            arrays["gain"], run, color=OTHERS if won else REJECTED, linewidth=0.6, alpha=0.7, zorder=1 + (not won)
+            arrays["gain"], run, color=OTHERS if won else PRINTED_COLOR, linewidth=0.6, alpha=0.7, zorder=1 + (not won)
         )
     axes.plot(arrays["gain"][: len(arrays["ladder"])], arrays["ladder"], color=REFERENCE, linewidth=1.6, zorder=4)
     axes.plot(arrays["ladder_crossing"], 0, "o", color=REFERENCE, markersize=3.5, zorder=5)
@@ -340,7 +340,7 @@ def _draw_violation_region(arrays: Arrays) -> Drawing:
     axes.set(title="along a run", xlabel=r"gain of $\log(\pi_w/\pi_l)$ (nats)", xlim=(0, 12), ylim=(-1.05, 1.05))
     axes.set(ylabel=r"$(D_w-D_l)\,/\,(|D_w|+|D_l|)$")
     label_line(axes, 11.7, 0.86, "chosen wins in the end", OTHERS, ha="right")
-    label_line(axes, 11.7, -0.88, "chosen loses", REJECTED, ha="right")
+    label_line(axes, 11.7, -0.88, "chosen loses", PRINTED_COLOR, ha="right")
     label_line(axes, 4.5, 0.07, f"ladder, DPO step {arrays['ladder_step']}", REFERENCE)
     for letter, panel in zip("abc", panels, strict=True):
         label_panel(panel, letter)

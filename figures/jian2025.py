@@ -14,7 +14,7 @@ import numpy as np
 
 from figures.accuracy import Accuracy
 from figures.registry import Arrays, figure
-from figures.style import CHOSEN, COLUMN_WIDTH, OTHERS, REFERENCE, REJECTED, label_line
+from figures.style import CHOSEN, COLUMN_WIDTH, OTHERS, PRINTED_COLOR, REFERENCE, REJECTED, label_line
 from toy_models.displacement import (
     LADDER,
     LADDER_CROSSOVER,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-LITERAL = "#AA3377"  # colour of the quantity that the paper plots, purple as in the paper
 SIZE = (COLUMN_WIDTH, 2.4)
 BOTH_FALL, CHOSEN_FALLS_MORE = "#F1F1F1", "#DEDEDE"  # shades of the second and third phase
 DIFFERS = (
@@ -317,8 +316,8 @@ def _draw_log_delta_ratio(arrays: Arrays) -> Drawing:
     axes.axvspan(second, third, color=BOTH_FALL, linewidth=0)
     axes.axvspan(third, last, color=CHOSEN_FALLS_MORE, linewidth=0)
     axes.axhline(0, color=REFERENCE, linewidth=0.6)
-    axes.plot(step[:-1], arrays["absolute"], color=LITERAL, linewidth=1.0, linestyle=(0, (3, 2)))
-    axes.plot(step[:-1], arrays["literal"], color=LITERAL, linewidth=1.8)
+    axes.plot(step[:-1], arrays["absolute"], color=PRINTED_COLOR, linewidth=1.0, linestyle=(0, (3, 2)))
+    axes.plot(step[:-1], arrays["literal"], color=PRINTED_COLOR, linewidth=1.8)
     axes.plot(step, arrays["margin"], color=REFERENCE)
     for left, right, text in (
         (0, second, "$w$ up,\n$l$ down:\nno value"),
@@ -328,8 +327,8 @@ def _draw_log_delta_ratio(arrays: Arrays) -> Drawing:
         axes.text((left + right) / 2, 8.8, text, ha="center", va="top", fontsize=6.5, linespacing=1.25)
     for x, y, text, color in (
         (100, 5.75, r"margin $z/\beta$", REFERENCE),
-        (98, 2.1, r"$\log\,(\Delta\pi_w/\Delta\pi_l)$", LITERAL),
-        (47, -4.1, r"dashed: $\log\,|\Delta\pi_w/\Delta\pi_l|$", LITERAL),
+        (98, 2.1, r"$\log\,(\Delta\pi_w/\Delta\pi_l)$", PRINTED_COLOR),
+        (47, -4.1, r"dashed: $\log\,|\Delta\pi_w/\Delta\pi_l|$", PRINTED_COLOR),
     ):
         axes.text(x, y, text, color=color, fontsize=7)
     axes.set(xlabel="DPO step", ylabel="nats", xlim=(0, last), ylim=(-5, 9.2))

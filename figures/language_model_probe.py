@@ -17,7 +17,20 @@ import numpy as np
 from figures.accuracy import FLOAT32, FLOAT32_FORECASTS, FLOAT32_PROBABILITIES
 from figures.language_model_pair import load_policy, plain
 from figures.registry import Arrays, figure
-from figures.style import CHOSEN, GREEDY, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
+from figures.style import (
+    CHOSEN,
+    DPO_COLOR,
+    GREEDY,
+    NLL_COLOR,
+    OTHERS,
+    PAGE_WIDTH,
+    REFERENCE,
+    REJECTED,
+    STABLE_PO_COLOR,
+    label_line,
+    label_panel,
+    tint,
+)
 from toy_models.multiplication.compare import draw_rules, predict_first_move
 from toy_models.multiplication.methods import Descent, Method, dpo_with_nll
 from toy_models.multiplication.probe import GROUPS, UNSAMPLED, ProbeRun, ProbeSettings, follow
@@ -34,8 +47,8 @@ COLORS = (CHOSEN, REJECTED, GREEDY)
 CURVES = ("$D_w$", "$D_l$", "$y^*$")
 STACK = (0, 3, 2, 4, 5, 1)
 """Groups from the bottom of the stack to its top: the correct ones below."""
-GROUP_COLORS = (CHOSEN, REJECTED, GREEDY, "#56B4E9", "#E69F00", "#BBBBBB")
-METHOD_COLORS = {"DPO": OTHERS, "DPO + NLL": "#CC79A7", "Stable PO": REFERENCE}
+GROUP_COLORS = (CHOSEN, REJECTED, GREEDY, tint(CHOSEN, 0.45), tint(REJECTED, 0.45), tint(OTHERS, 0.35))
+METHOD_COLORS = {"DPO": DPO_COLOR, "DPO + NLL": NLL_COLOR, "Stable PO": STABLE_PO_COLOR}
 MODEL = (
     "A Qwen2 of 330,144 parameters that has learnt the times table without 11 x 12 takes the place of "
     "Qwen2.5-0.5B-Instruct; beta 0.5, AdamW, learning rate 1e-5, 50 steps on five pairs at once are ours. "

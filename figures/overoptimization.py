@@ -150,7 +150,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "sun2025-5",
     "Self PO beside SimPO: its chosen responses fall less, its true reward falls all the same",
     source="Sun et al. 2025, Figure 5",
-    caption="Blue SimPO, orange Self PO; mean over worlds, bands of one standard error. (a) Chosen responses fall "
+    caption="Purple SimPO, pink Self PO; mean over worlds, bands of one standard error. (a) Chosen responses fall "
     "less with Self PO. (b) Training accuracy rises alike; held-out accuracy peaks early and ends lower with Self "
     "PO. (c) Expected true reward on held-out prompts: both lose their gain, or most of it, Self PO no less than "
     "SimPO, though its median margin has settled. (d) The fall depends on the world and the optimizer: where "

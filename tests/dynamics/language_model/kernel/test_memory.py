@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 def test_bytes_are_said_before_the_start(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="dynamics.language_model.kernel.sequence_kernel"):
+    with caplog.at_level(logging.INFO, logger="dynamics.language_model.kernel.computation"):
         got = sequence_kernel(tiny_model(), SEQUENCES)
     assert got.plan is not None
     assert got.plan.strategy == "graph"  # a few hundred kilobytes fit
