@@ -5,8 +5,9 @@ It needs the extra ``lm`` (transformers), which is imported when it is first use
 
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.jvp import log_probs_jvp
+from dynamics.language_model.kernel.cross_kernel import CrossKernel, cross_kernel
 from dynamics.language_model.kernel.memory import MemoryPlan
-from dynamics.language_model.kernel.sequence_kernel import SequenceKernel, sequence_kernel
+from dynamics.language_model.kernel.sequence_kernel import SequenceKernel, block_kernels, sequence_kernel
 from dynamics.language_model.kernel.token_kernel import TokenKernel, token_kernel
 from dynamics.language_model.kernel.verify import KernelCheck, verify_kernel
 from dynamics.language_model.loading import LanguageModel, MissingExtra, ModelUnavailable, load
@@ -34,6 +35,7 @@ __all__ = [
     "CHES",
     "AdaptedModel",
     "CausalLM",
+    "CrossKernel",
     "KernelCheck",
     "LanguageModel",
     "MemoryPlan",
@@ -53,8 +55,10 @@ __all__ = [
     "TokenShift",
     "VocabularyShift",
     "add_adapters",
+    "block_kernels",
     "changed_parameters",
     "ches",
+    "cross_kernel",
     "differentiable_log_probs",
     "load",
     "log_probs_jvp",

@@ -9,15 +9,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from dynamics.gradient import pair_quantities
 from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.kernel.blocks import Block
+from dynamics.language_model.kernel.computation import compute_blocks
 from dynamics.language_model.kernel.memory import Memory
 from dynamics.language_model.out_of_memory import OutOfMemory, empty_caches, is_out_of_memory
 from dynamics.language_model.parameters import Filter
-from dynamics.language_model.prediction.ches import CHES, ches
-from dynamics.language_model.prediction.drives import NOT_FINITE, NotFinite, PairDrives, pair_drives
-from dynamics.language_model.tokens import TokenSequence
+from dynamics.language_model.precision import ROUNDING
+from dynamics.language_model.prediction.ches import CHES, ches, similarity
+from dynamics.language_model.prediction.drives import (
+    NOT_FINITE,
+    NotFinite,
+    check_loss,
+    finite_chosen_slope,
+    response_lengths,
+)
+from dynamics.language_model.tokens import TokenSequence, read_sequences
 from dynamics.losses import PreferenceLoss
+from dynamics.preferences import pairs as preferences
 
 LOG = logging.getLogger(__name__)
 Sequences = tuple[TokenSequence, TokenSequence]
@@ -68,7 +80,7 @@ def audit_pairs(
     dtype: torch.dtype | None = None,
     memory: Memory = "auto",
 ) -> list[PairAudit]:
-    """Audit some pairs with one kernel of all their responses.
+    """Audit some pairs, all of them in one forward and backward pass; no inner product between pairs is computed.
 
     The other pairs of the batch change a pair's numbers by rounding only: |dK_ij| / sqrt(K_ii K_jj) stays below 1e-6 in
     float32 and 1e-13 in float64.
@@ -92,12 +104,27 @@ def audit_pairs(
         >>> audit.displaced == (audit.drive_chosen < 0), audit.tokens_chosen
         (True, 2)
     """
-    sequences = [sequence for pair in pairs for sequence in pair]
-    chosen, rejected = range(0, len(sequences), 2), range(1, len(sequences), 2)
-    how: dict[str, Any] = {"loss": loss, "parameters": parameters, "dtype": dtype, "memory": memory}
-    drives = pair_drives(model, sequences, chosen, rejected, **how)
-    similarity = ches(model, pairs, dtype=dtype)
-    return [_audit(drives, similarity, number, pair) for number, pair in enumerate(pairs)]
+    sequences, loss = read_sequences(sequence for pair in pairs for sequence in pair), check_loss(loss)
+    w, other = torch.arange(0, len(sequences), 2), torch.arange(1, len(sequences), 2)
+    blocks = tuple(Block(own, own) for own in zip(w.tolist(), other.tolist(), strict=True))
+    found = compute_blocks(model, sequences, blocks, parameters=parameters, dtype=dtype, memory=memory)
+    kernels = torch.stack([found.block(number) for number in range(len(pairs))])
+    if not bool(kernels.isfinite().all() & found.log_probs.isfinite().all()):
+        raise NotFinite("model", NOT_FINITE)
+    lengths = response_lengths(sequences)
+    together = pair_quantities(
+        found.log_probs, found.log_probs, preferences(w, other, shape=(len(sequences),)), lengths
+    )
+    ww, wl, ll = kernels[:, 0, 0], kernels[:, 0, 1], kernels[:, 1, 1]
+    slopes = finite_chosen_slope(loss, together, ww, wl, ll, ROUNDING[found.dtype])
+    if found.hidden_sums is None:
+        centred = ches(model, pairs, dtype=dtype)
+    else:
+        centred = similarity(found.hidden_sums[w], found.hidden_sums[other], lengths[w], lengths[other])
+    return [
+        _audit(found.log_probs[2 * n : 2 * n + 2], kernels[n], bool(slopes[n] < 0), _values(centred, n), pair)
+        for n, pair in enumerate(pairs)
+    ]
 
 
 def audit_pairs_that_fit(
@@ -154,17 +181,21 @@ def _audit_finite_pairs(model: CausalLM, pairs: Sequence[Sequences], **how: Any)
     return [audit if isinstance(audit, NotFinite) else next(together) for audit in alone]
 
 
-def _audit(drives: PairDrives, similarity: CHES, number: int, pair: Sequences) -> PairAudit:
-    chosen, rejected = 2 * number, 2 * number + 1
-    kernel = drives.sequence_kernel.kernel
-    ww, wl, ll = float(kernel[chosen, chosen]), float(kernel[chosen, rejected]), float(kernel[rejected, rejected])
-    norms = [math.sqrt(max(0.0, square)) for square in (ww, ll)]
-    similarities = float(similarity.value[number]), float(similarity.length_normalised[number])
-    if not all(map(math.isfinite, similarities)):
+def _values(centred: CHES, number: int) -> tuple[float, float]:
+    found = float(centred.value[number]), float(centred.length_normalised[number])
+    if not all(map(math.isfinite, found)):
         raise NotFinite("model", NOT_FINITE)
+    return found
+
+
+def _audit(
+    log_probs: Tensor, kernel: Tensor, displaced: bool, similarities: tuple[float, float], pair: Sequences
+) -> PairAudit:
+    ww, wl, ll = float(kernel[0, 0]), float(kernel[0, 1]), float(kernel[1, 1])
+    norms = [math.sqrt(max(0.0, square)) for square in (ww, ll)]
     return PairAudit(
-        log_prob_chosen=float(drives.log_probs[chosen]),
-        log_prob_rejected=float(drives.log_probs[rejected]),
+        log_prob_chosen=float(log_probs[0]),
+        log_prob_rejected=float(log_probs[1]),
         tokens_chosen=pair[0].length,
         tokens_rejected=pair[1].length,
         norm_chosen=norms[0],
@@ -175,7 +206,7 @@ def _audit(drives: PairDrives, similarity: CHES, number: int, pair: Sequences) -
         drive_rejected=wl - ll,
         ches=similarities[0],
         ches_length_normalised=similarities[1],
-        displaced=bool(drives.displaced[number]),
+        displaced=displaced,
     )
 
 
