@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection  # type: ignore[import-untyped]
 
@@ -93,7 +95,8 @@ def limits_at_the_edges(arrays: Arrays) -> bool:
 def _draw_surface(arrays: Arrays) -> Drawing:
     drawing = plt.figure(figsize=(PAGE_WIDTH, 1.9))
     drawing.set_layout_engine("none")  # the layout engine cannot account for the empty corners of a 3D box
-    width = 0.965 / len(arrays["beta"])
+    width = 0.9 / len(arrays["beta"])
+    shades = ScalarMappable(Normalize(0, 2 * np.log(2)), "cividis")
     towards = np.stack([np.cos(arrays["angle"]), np.sin(arrays["angle"])], axis=-1)
     near, edge = 0.01 * towards, towards / towards.sum(axis=1, keepdims=True)
     square = towards / towards.max(axis=1, keepdims=True)
@@ -101,7 +104,7 @@ def _draw_surface(arrays: Arrays) -> Drawing:
         left = (column - 0.01) * width
         axes = drawing.add_subplot(projection="3d", computed_zorder=False, facecolor="none")
         axes.set_position((left, 0.0, width, 0.95))
-        colors = plt.get_cmap("cividis")(loss[:-1] / loss.max())
+        colors = shades.to_rgba(loss[:-1])
         for ends, shade in (((near, edge), colors), ((edge, square), "#D9D9D9")):
             lines = np.stack([np.column_stack([end, loss]) for end in ends], axis=1)
             strips = np.concatenate([lines[:-1], lines[1:, ::-1]], axis=1)
@@ -121,7 +124,9 @@ def _draw_surface(arrays: Arrays) -> Drawing:
         axes.set_xlabel("$x_1$", labelpad=-13)
         axes.set_ylabel("$x_2$", labelpad=-13)
         drawing.text(left + 0.5 * width, 0.91, rf"$\beta$ = {beta:g}", ha="center", fontsize=8)
-    drawing.text(0.986, 0.5, "loss (nats)", rotation=90, va="center", ha="center", fontsize=8)
+    bar = drawing.colorbar(shades, cax=drawing.add_axes((0.925, 0.2, 0.012, 0.6)), extend="max")
+    bar.set_ticks([0, np.log(2), 2 * np.log(2)], labels=["0", r"$\ln 2$", r"$2\ln 2$"])
+    bar.set_label("loss (nats)", labelpad=-1)
     return drawing
 
 
