@@ -77,7 +77,7 @@ def falsify(
         conjecture: a predicate of a ``World``; use ``w.p``, ``w.change(y)``, ``w.drive(y)``, ``w.kernel(y, z)``,
             ``w.chosen``, ``w.rejected``, ``w.greedy``, ``w.others``, or the short names; all are fractions.
         given: a premise; only worlds that meet it count.
-        kinds: TABULAR, LOG_LINEAR, BASE_MEASURE or some of them.
+        kinds: the kinds of worlds to search, all of ``KINDS`` or some.
         max_examples: worlds to look at for each kind, before shrinking.
         within: the bounds of the search; ``Bounds()`` if not given.
         seed: of the search.
