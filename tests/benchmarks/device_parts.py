@@ -311,17 +311,18 @@ def shift_vocabulary(run: Run) -> dict[str, Any]:
 
 def measure_probe(run: Run) -> dict[str, Any]:
     """Compute the kernel of the responses to 11 x 12 on the device and, in float64, on the CPU."""
+    from toy_models.multiplication.corpus import ask
     from toy_models.multiplication.shipped import QUESTION, answers, load_checkpoint
     from toy_models.multiplication.survey import SurveySettings, survey
 
     found = {}
     model, tokenizer = load_checkpoint()
     settings = SurveySettings(samples=500 if run.real else 20)
-    here = survey(model, tokenizer, QUESTION, lambda text: answers(132, text), settings)
+    here = survey(model, tokenizer, ask(QUESTION), lambda text: answers(132, text), settings)
     sequences = here.sequences[: 40 if run.real else 4]
     truth = sequence_kernel(model, sequences, dtype=torch.float64).kernel
     there, _ = load_checkpoint(device=run.device)
-    again = survey(there, tokenizer, QUESTION, lambda text: answers(132, text), settings)
+    again = survey(there, tokenizer, ask(QUESTION), lambda text: answers(132, text), settings)
     run.want("the most probable answer is the CPU's (1: yes)", float(again.texts[0] == here.texts[0]), ">=", 1)
     for dtype, bound in ((torch.float64, 1e-10), (torch.float32, ROUNDING[torch.float32])):
         sequence_kernel(there, sequences[:2], dtype=dtype)
