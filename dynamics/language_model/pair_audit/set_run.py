@@ -19,6 +19,7 @@ from dynamics.language_model.loading import LanguageModel
 from dynamics.language_model.out_of_memory import OutOfMemory, empty_caches
 from dynamics.language_model.pair_audit.batches import run_batches
 from dynamics.language_model.pair_audit.data import PairSource, Row
+from dynamics.language_model.pair_audit.joined import set_results
 from dynamics.language_model.pair_audit.own_step import margin_change
 from dynamics.language_model.pair_audit.pair_set import PairSet, read_pair_set
 from dynamics.language_model.pair_audit.processes import Processes
@@ -51,11 +52,6 @@ class SetChange:
     set_margin_change: float | None
     displaced_by_set: bool
     own_share: float | None
-
-
-def set_results(results: Results) -> Results:
-    """Return the file of the changes by the whole set, which stands beside the results of each pair alone."""
-    return Results(results.path.with_name(f"{results.path.name}.set"))
 
 
 def gradient_path(results: Results) -> Path:

@@ -14,12 +14,13 @@ import torch
 from dynamics.language_model import model_step, sequence_kernel
 from dynamics.language_model.pair_audit import set_gradient as gradient_module
 from dynamics.language_model.pair_audit.data import open_pairs
+from dynamics.language_model.pair_audit.joined import set_results
 from dynamics.language_model.pair_audit.pair_set import read_pair_set
 from dynamics.language_model.pair_audit.processes import Processes
 from dynamics.language_model.pair_audit.results import Results
 from dynamics.language_model.pair_audit.rows import parse_pair
 from dynamics.language_model.pair_audit.run import AuditSettings, run_audit
-from dynamics.language_model.pair_audit.set_run import gradient_path, run_set, set_results
+from dynamics.language_model.pair_audit.set_run import gradient_path, run_set
 from dynamics.language_model.pair_audit.tokens import tokenize_pair
 from dynamics.losses import DPO, PreferenceLoss, SimPO
 from dynamics.losses.batch import SFTPerToken
