@@ -132,8 +132,9 @@ def refuse_truth_as_failure(key: str, *, own: bool, fails: bool, denial: bool) -
     """Refuse that the truth of a claim's own function counts against it, unless it denies what is printed."""
     if (own and fails) != denial:
         raise TypeError(
-            f"{key}: that the statement is true does not say that it fails; use refuted or false, of= a predicate "
-            "that says how it fails, or denial=True if the function denies what is printed"
+            f"{key}: showing that the function is true cannot show that the statement fails; use refuted or false, or "
+            "pass of= a predicate that says how it fails, or denial=True if the function is the opposite of what is "
+            "printed"
         )
 
 
@@ -143,9 +144,9 @@ def statement_and_control(key: str, what: Predicate, wrong: Wrong) -> tuple[Pred
     if isinstance(wrong, Mapping):
         unknown = set(wrong) - set(inspect.signature(what).parameters)
         if unknown or not wrong:
-            raise TypeError(f"{key}: the control changes no argument of the statement: {dict(wrong)}")
+            raise TypeError(f"{key}: the control must change arguments of the statement, and {dict(wrong)} does not")
         return what, partial(what, **wrong)
     bad = getattr(wrong, "predicate", wrong)
     if bad is what:
-        raise TypeError(f"{key}: the control is the statement itself")
+        raise TypeError(f"{key}: the control is the statement itself; pass a different predicate, or changed arguments")
     return what, bad

@@ -47,7 +47,9 @@ def write_texts(
     """
     missing = [made.key for made in claims if made.key not in outcomes and made.key not in known]
     if missing:
-        raise InvalidArgument("claims", f"{', '.join(missing)}, neither run nor on the page", "run these claims too")
+        raise InvalidArgument(
+            "claims", f"{', '.join(missing)} were neither run nor recorded on the page; run these claims too"
+        )
     sections = {
         made.key: section(made, outcomes[made.key]) if made.key in outcomes else known[made.key] for made in claims
     }

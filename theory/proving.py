@@ -132,7 +132,7 @@ class Proved:
             worlds: exact cases for the search.
         """
         if wrong is None and wrong_given is None:
-            raise TypeError(f"{self.key}: a proof needs a control: wrong=..., or wrong_given=...")
+            raise TypeError(f"{self.key}: a proof needs a negative control; pass wrong= or wrong_given=")
         self._refuse_truth_as_failure(of, role)
         what, bad = self._both(wrong, of) if wrong is not None else self._both(another, of)
         bad = what if bad is another else bad

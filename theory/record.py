@@ -80,7 +80,9 @@ def row_of(key: str, section: str) -> Row:
     """
     verdict, strength = VERDICT.search(section), STRENGTH.search(section)
     if verdict is None or strength is None:
-        raise InvalidArgument("page", f"the section of {key}", "a page that python -m theory --update wrote")
+        raise InvalidArgument(
+            "page", f"its section {key} lacks a verdict; write it again with python -m theory --update"
+        )
     return Row(key, verdict[2], verdict[1].lower(), strength[1])
 
 
@@ -145,9 +147,11 @@ def matching(
     if place is not None:
         wanted = [row for row in wanted if speaks_of(row.source, place)]
         if not wanted:
-            raise InvalidArgument("place", place, "an equation, theorem or section that the source of a claim names")
+            raise InvalidArgument("place", place, "an equation, theorem or section that some claim is about")
     if strength is not None:
         wanted = [row for row in wanted if (row.grade == strength if strength in GRADES else strength in row.strength)]
         if not wanted:
-            raise InvalidArgument("strength", strength, f"{', '.join(GRADES)}, or a part of the words of a strength")
+            raise InvalidArgument(
+                "strength", strength, f"{', '.join(GRADES)}, or part of a recorded strength, such as smt"
+            )
     return wanted

@@ -127,9 +127,11 @@ class Statement(Proved):
             TypeError: another meaning, or "there is" of a statement that does not say so.
         """
         if meaning not in ("", THERE_IS, ALL_CASES):
-            raise TypeError(f"{self.key}: the meaning of cases is THERE_IS or ALL_CASES, not {meaning!r}")
+            raise TypeError(f"{self.key}: meaning must be THERE_IS or ALL_CASES, not {meaning!r}")
         if meaning == THERE_IS and role in (None, HOLDS) and not also and not SAYS_THERE_IS.search(self.claim.says):
-            raise TypeError(f"{self.key}: the statement does not say that there is such a case: {self.claim.says}")
+            raise TypeError(
+                f"{self.key}: THERE_IS needs a statement that says there is such a case, but it says: {self.claim.says}"
+            )
         self._refuse_truth_as_failure(of, role)
         what, bad = self._both(wrong, of)
         lemmas = lemmas_of(lemma)
@@ -271,7 +273,7 @@ def claims_of(paper: str) -> Callable[..., Callable[[Predicate], Statement]]:
         def make(predicate: Predicate) -> Statement:
             text = sections(inspect.getdoc(predicate) or "")
             if not text["says"]:
-                raise TypeError(f"{paper}.{name}: the docstring is the statement as printed")
+                raise TypeError(f"{paper}.{name} has no docstring; write the statement as printed there")
             checks: list[Callable[[Evidence], None]] = []
 
             def evidence(e: Evidence) -> None:

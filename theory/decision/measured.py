@@ -221,7 +221,7 @@ def measure(
         rounding = ROUNDING[kernel.dtype]
         found.append(_read(number, said, premise, kernel.log_probs.tolist(), kernel.kernel.tolist(), rounding))
     if not found:
-        raise InvalidArgument("pairs", "none", "at least one pair")
+        raise InvalidArgument("pairs", "the list is empty; give at least one pair")
     return Measurement(tuple(found))
 
 

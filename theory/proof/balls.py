@@ -32,7 +32,7 @@ class Ball:
         True
         >>> Ball.of(Fraction(1, 3)) == Fraction(1, 3)
         Traceback (most recent call last):
-        theory.proof.balls.Undecided: [+/- 2.94e-39] against 0
+        theory.proof.balls.Undecided: the sign of [+/- 2.94e-39] is not certain
     """
 
     __slots__ = ("arb",)
@@ -105,19 +105,19 @@ class Ball:
             return -1
         if self.arb.is_zero():
             return 0
-        raise Undecided(f"{self.arb.str(3)} against 0")
+        raise Undecided(f"the sign of {self.arb.str(3)} is not certain")
 
     def __gt__(self, other: Any) -> bool:
         difference = (self - other).arb
         if difference > 0 or difference <= 0:
             return bool(difference > 0)
-        raise Undecided(f"{difference.str(3)} against 0")
+        raise Undecided(f"the sign of {difference.str(3)} is not certain")
 
     def __ge__(self, other: Any) -> bool:
         difference = (self - other).arb
         if difference >= 0 or difference < 0:
             return bool(difference >= 0)
-        raise Undecided(f"{difference.str(3)} against 0")
+        raise Undecided(f"the sign of {difference.str(3)} is not certain")
 
     def __lt__(self, other: Any) -> bool:
         return not self >= other
@@ -132,7 +132,7 @@ class Ball:
         return self.sign() != 0
 
     def __float__(self) -> float:
-        raise TypeError("an interval is no floating-point number; use sqrt, exp, log of theory.proof")
+        raise TypeError("an interval cannot be converted to a float; use sqrt, exp, log of theory.proof")
 
     __int__ = __index__ = __trunc__ = __float__
 

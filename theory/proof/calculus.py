@@ -40,7 +40,7 @@ class Same:
         return Same(self.pairs + other.pairs)
 
     def __bool__(self) -> bool:
-        raise NotAStatement("join identities with &: `and` would look at the last one only")
+        raise NotAStatement("join identities with &, since `and` would check only the last one")
 
 
 def same(left: Any, right: Any) -> Same:
@@ -261,7 +261,7 @@ def over_responses(**kinds: str) -> dict[str, str]:
         "centred",
         "any",
     }:
-        raise NotAStatement("quantities are one probability, and what is centred or any")
+        raise NotAStatement("each quantity must be 'probability' (at most one), 'centred' or 'any'")
     return kinds
 
 

@@ -84,7 +84,9 @@ def by_induction(
 
     source = random.Random(0)
     if all(_unchanged(state, after(state)) for state in (step.draw(source) for _ in range(DRAWS))):
-        raise NotAStatement(f"{step.name}: the step adds nothing to any of {DRAWS} states")
+        raise NotAStatement(
+            f"{step.name}: `after` changed none of {DRAWS} random states; it must return the state with one more term"
+        )
     first = prove(holds, base, record=record, witness=witness)
     if first.verdict == REFUTED and not witness:
         return (first,)

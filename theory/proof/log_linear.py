@@ -52,7 +52,7 @@ class Stepped(SymbolicWorld):
         _prove_partition_bounds()
         run.incomplete = True  # also where it goes no further: a step back has a value in an exact world
         if not factor > 1:  # a statement about steps back exchanges the two worlds
-            raise NoValue("a step of a log-linear world in symbols goes forward: e^s > 1")
+            raise NoValue("a step of a log-linear world in symbols needs e^s > 1")
         self._before, self._steps = before, []  # type: ignore[var-annotated]
         self._partition, self._shift = run.fresh("partition"), run.fresh("shift")
         zero, one = (Number(run, run.constant(k)) for k in (0, 1))

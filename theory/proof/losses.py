@@ -78,13 +78,15 @@ class Expression:
         """Return what a function of torch makes of expressions."""
         known = _functions().get(function.__name__)
         if known is None or kwargs:
-            raise NotAStatement(f"torch's {function.__name__} is not known in symbols")
+            raise NotAStatement(f"torch.{function.__name__} has no symbolic counterpart here")
         return cls(known(*map(_plain, args)))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise NotAStatement(f"an expression has no {name}, as a tensor has")
+        raise NotAStatement(
+            f"the loss asks its argument for {name}, which tensors have and symbolic expressions do not"
+        )
 
     def __add__(self, other: Any) -> Expression:
         return Expression(self.of + _plain(other))

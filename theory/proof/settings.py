@@ -74,7 +74,7 @@ class _Symbols(Numbers):
 
     def real(self, name: str) -> Number:
         if not name.isidentifier():
-            raise ValueError(f"a number is called by a word, not {name!r}")
+            raise ValueError(f"the name of a number must be a Python identifier, such as 'x', not {name!r}")
         return self.run.real(name)
 
     def natural(self, name: str, least: int) -> Number:
@@ -92,7 +92,7 @@ class _Draws(Numbers):
 
     def _new(self, name: str, value: Any) -> Any:
         if name in self.values:
-            raise ValueError(f"two numbers of a world are called {name!r}")
+            raise ValueError(f"a world has two numbers named {name!r}; rename one")
         self.values[name] = value
         return value
 
@@ -170,7 +170,9 @@ def drawn(function: Callable[[Numbers], Any], source: random.Random) -> Any:
         except (Rejected, Undecided, ZeroDivisionError):
             continue
     name = getattr(function, "__name__", "a term")
-    raise Rejected(f"{name}: no fractions that meet the assumptions; define what can be defined")
+    raise Rejected(
+        f"{name}: no random fractions meet the assumptions; define numbers by a formula instead of assuming equations"
+    )
 
 
 def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:

@@ -130,8 +130,8 @@ class Solver:
         answer = str(solver.check())
         if answer == "unknown" and solver.reason_unknown() in ("timeout", "canceled"):
             raise SolverStuckError(
-                f"the solver did not answer within {STUCK / 1000:g} s, and its own count of work did not end the "
-                "question; split the statement into smaller ones"
+                f"the solver gave no answer within {STUCK / 1000:g} s, although its limit of work should have stopped "
+                "it sooner; split the statement into smaller ones"
             )
         self.queries += 1
         self.unknown += answer == "unknown" and effort == 1
@@ -358,7 +358,7 @@ def _same(first: _Path, second: _Path) -> None:
         and _equal(first.false, second.false)
     )
     if not same:
-        raise Impure("the predicate does not ask the same questions twice: it depends on more than its world")
+        raise Impure("the predicate behaved differently when it was run again; it must depend on its world alone")
 
 
 def _equal(first: list[Any] | None, second: list[Any] | None) -> bool:

@@ -155,7 +155,9 @@ class Number:
     __int__ = __index__ = __trunc__ = __floor__ = __ceil__ = __complex__ = __len__ = __iter__ = __float__
 
     def _refuse(self, *_: object) -> float:
-        raise self.run.fault(NotAStatement("of symbols there are sums, products, quotients, whole powers and roots"))
+        raise self.run.fault(
+            NotAStatement("symbols support only + - * /, whole powers, and sqrt, exp, log of theory.proof")
+        )
 
     __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __divmod__ = __rdivmod__ = __round__ = _refuse
     __rpow__ = __getitem__ = __contains__ = __matmul__ = _refuse
@@ -163,13 +165,15 @@ class Number:
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("__"):
             raise self.run.fault(
-                NotAStatement(f"a symbol has no {name}: a statement must read the same in every world")
+                NotAStatement(f"a symbol has no {name}: a statement must not depend on the type of its numbers")
             )
         raise AttributeError(name)
 
     def __repr__(self) -> str:
         if not self.run.closed:
-            raise self.run.fault(NotAStatement("a symbol has no digits: a statement cannot ask for its text"))
+            raise self.run.fault(
+                NotAStatement("a symbol cannot be printed: a statement must not convert its numbers to text")
+            )
         return f"Number({self.term})"
 
 
@@ -212,7 +216,9 @@ class Truth:
         return self ^ other  # type: ignore[operator]
 
     def _refuse(self, *_: object) -> float:
-        raise self.run.fault(NotAStatement("a truth value is no number; combine it with and, or, not, &, |, ~, =="))
+        raise self.run.fault(
+            NotAStatement("a truth value cannot be used as a number; combine it with and, or, not, &, |, ~, ==")
+        )
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __lt__ = __gt__ = __le__ = __ge__ = _refuse
     __int__ = __index__ = __float__ = _refuse
@@ -224,7 +230,9 @@ class Truth:
 
     def __repr__(self) -> str:
         if not self.run.closed:
-            raise self.run.fault(NotAStatement("a truth value of symbols is open: a statement cannot ask for its text"))
+            raise self.run.fault(
+                NotAStatement("a truth value cannot be printed here: a statement must not convert it to text")
+            )
         return f"Truth({self.term})"
 
 
@@ -277,7 +285,7 @@ class Run:
             ValueError: the name is taken: two numbers under one name would be one number.
         """
         if name in self.names:
-            raise self.fault(ValueError(f"two numbers of a world are called {name!r}"))
+            raise self.fault(ValueError(f"a world has two numbers named {name!r}; rename one"))
         self.names[name] = self.z3.Real(name, self.context)
         return Number(self, self.names[name])
 

@@ -27,7 +27,9 @@ class _Probabilities:
         return self._world.probability(y)
 
     def _refuse(self, *_: object) -> int:
-        raise self._world.refused("the number of responses is open: prove over TWO_RESPONSES, or use S2 and S3")
+        raise self._world.refused(
+            "the number of responses is not fixed here; prove over TWO_RESPONSES, or use the sums S2 and S3"
+        )
 
     __len__ = __contains__ = _refuse
     __iter__ = _refuse
@@ -41,7 +43,7 @@ class Response:
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Response):
-            raise self._world.refused(f"responses are w.chosen, w.rejected and w.y, not {other!r}")
+            raise self._world.refused(f"responses can only be w.chosen, w.rejected and w.y, not {other!r}")
         return self.letter == other.letter
 
     def __hash__(self) -> int:
@@ -112,7 +114,7 @@ class SymbolicWorld(ShortNames):
     def index(self, y: Any) -> int:
         """Return the place of a response if there is such a one in this world, else raise."""
         if not isinstance(y, Response):
-            raise self.refused(f"responses of a world in symbols are w.chosen, w.rejected and w.y, not {y!r}")
+            raise self.refused(f"a world in symbols has only the responses w.chosen, w.rejected and w.y, not {y!r}")
         if y.letter == "y":
             _ = self.y
         return "wly".index(y.letter)
