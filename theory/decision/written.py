@@ -50,7 +50,7 @@ class Written:
         argument: what an error calls it.
 
     Raises:
-        InvalidArgument: the text holds something that is not on the list.
+        InvalidArgument: the text contains something that is not allowed.
 
     Example:
         >>> from theory.worlds import World
@@ -213,4 +213,4 @@ class Written:
             number = Fraction(text)
         except ValueError:
             raise self._refused(node, "is not a whole number or a decimal") from None
-        return lambda _: number  # 1/2 is a fraction, as it would not be of Python's whole numbers
+        return lambda _: number  # so that 1/2 is a fraction; with Python's whole numbers it would be a float
