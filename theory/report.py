@@ -121,7 +121,7 @@ def _evidence(finding: Finding, width: int) -> list[str]:
     words = [
         ("control, which was rejected: " if finding.control else "control: ", finding.wrong + _far(finding)),
         ("covers: ", finding.over),
-        ("told of every case: ", finding.assumes),
+        ("assumed of every case: ", finding.assumes),
         *((f"lemma, {name}: ", LEMMAS.get(name, "")) for name in strength.lemma),
     ]
     for word, text in words:

@@ -121,7 +121,7 @@ def test_explain_is_mathematics_in_lines_of_the_terminal() -> None:
     assert "\\frac" not in shown
     assert max(map(len, shown.split("\n"))) <= 70
     assert "theory/jian2025/corollary_2_mended.py, line" in shown
-    assert "told of every case: p_w, p_l, p_y > 0" in shown
+    assert "assumed of every case: p_w, p_l, p_y > 0" in shown
 
 
 def test_pages_are_updated_by_the_claims_that_ran_and_keep_the_others(tmp_path: Path) -> None:

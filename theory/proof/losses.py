@@ -24,7 +24,7 @@ def loss_in_symbols(loss: type[PreferenceLoss], pair: Sequence[Any], **settings:
         **settings: every hyper-parameter that the loss reads, a symbol or a whole number; words and flags as they are.
 
     Raises:
-        NotAStatement: the code asks for what an expression does not have, or for a function that is not known here.
+        NotAStatement: the code uses an attribute that expressions lack, or a torch function without a counterpart here.
 
     Example:
         >>> import sympy as sp

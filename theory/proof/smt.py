@@ -19,7 +19,7 @@ from theory.proof.symbols import Impure, NoSuchResponse, NoValue, Run
 
 PROVED, REFUTED, VACUOUS, UNDECIDED = "proved", "refuted", "vacuous", "undecided"
 WORK = 2_000_000  # of the solver for one query, in its own units; a typical one takes a thousandth of it
-STUCK = 600_000  # milliseconds: the solver does not count all of its work. A query that hangs is an error, no answer
+STUCK = 600_000  # milliseconds; the solver does not count all of its work, and a query that hangs is an error
 PATIENCE = 6  # queries without an answer, after which a statement is undecided
 MOST_PATHS = 4000
 
@@ -27,7 +27,7 @@ Record = Callable[[str, list[Any], str], None]
 
 
 class SolverStuckError(RuntimeError):
-    """The solver did not come back from a question: the run ends, since time must not decide what is true."""
+    """The solver did not answer in time. This ends the run, because no verdict may depend on the clock."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class OpenPath:
         case: the world.
         trail: everything that is true on it.
         names: its variables.
-        incomplete: whether a function is known only by its bounds, so that the values may be none of a world.
+        incomplete: whether some function is known only by its bounds, so that the values may belong to no world.
     """
 
     case: Case
@@ -49,17 +49,17 @@ class OpenPath:
 
 @dataclass(frozen=True)
 class Proof:
-    """What became of a statement.
+    """The result of a proof by the solver.
 
     Attributes:
         verdict: "proved", "refuted", "vacuous" or "undecided".
         over: the kind of worlds, in words.
         assumes: what was assumed of them.
-        cases: the worlds in symbols that were run, in words.
+        cases: the worlds in symbols on which the predicate was run, in words.
         paths: paths through the predicate.
-        queries: questions to the solver.
+        queries: number of questions to the solver.
         counterexample: an exact world in which the statement is false, or None.
-        reason: why it is not decided, or what is known of a counterexample that could not be written down.
+        reason: why the statement is undecided, or what is known about a counterexample that could not be written down.
         algebraic: the numbers of a counterexample that could not be written down as fractions, in words, by name.
     """
 
@@ -93,9 +93,9 @@ class Solver:
     """Asks the solver, with a limit on its work, and counts.
 
     Attributes:
-        context: owner of all terms of one proof, so that no other proof changes its course.
+        context: owner of all terms of one proof, so that no other proof influences it.
         work: limit for each question.
-        record: is told every question and its answer.
+        record: called with every question and its answer.
         queries: questions so far.
         unknown: those without an answer.
     """
@@ -140,7 +140,7 @@ class Solver:
         return answer, solver.model() if answer == "sat" else None
 
     def possible(self, terms: list[Any]) -> bool:
-        """Return whether the terms may be true together; only a proof that they cannot counts as no."""
+        """Return whether the terms may be true together; False only if the solver proved that they cannot."""
         return self.ask(terms)[0] != "unsat"
 
 
@@ -174,14 +174,14 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
         over: the kind of worlds.
         given: its premise, a predicate too.
         work: limit of the solver's work for one question.
-        record: is told every question to the solver and its answer (see ``certificate``).
+        record: called with every question to the solver and its answer (see ``certificate``).
         witness: whether a refutation must come with an exact world; without, a path that the solver can satisfy will do
             (for controls).
-        **change: arguments of the predicate that differ from its own.
+        **change: arguments of the predicate that replace its defaults.
 
     Raises:
         NotAStatement: the predicate returns no truth value or computes with what is no exact number.
-        Impure: it does not ask the same questions twice.
+        Impure: it behaves differently when it is run again.
 
     Example:
         >>> from theory.proof import POLICY, prove
@@ -248,7 +248,7 @@ def _counterexample(
     solver: Solver,
     witness: bool,
 ) -> tuple[Any, str]:
-    """Return an exact world in which the statement is false: a small one, or for controls any; else None and why."""
+    """Return an exact world in which the statement is false (a small one; for controls any), or None and why."""
     from theory.proof.refutation import exact_counterexample  # noqa: PLC0415
 
     if not witness:  # drawing a world is cheaper than making a small one
@@ -309,14 +309,14 @@ def _follow(case: Case, predicate: Predicate, given: Predicate | None, change: d
 
 
 def _denied(run: Run, term: Any) -> bool:
-    """Return whether a path took the side of a fork on which this very truth value is false: ``a and b`` returns a."""
+    """Return whether a path took the side of a fork on which this truth value is false; then ``a and b`` returns a."""
     return any(not side and asked.eq(term) for _, asked, side in run.forks)
 
 
 def _says_something(
     path: _Path, case: Case, predicate: Predicate, given: Predicate | None, change: dict[str, Any], solver: Solver
 ) -> bool:
-    """Return whether the statement asserts anything on a path, rather than excuse itself by a premise that is not met.
+    """Return whether the statement asserts anything on a path, or is true there only because a premise is not met.
 
     ``all(...)`` ends in True, but it could have ended in False: on the other side of one of its forks. The other side
     of a premise (``not premise or conclusion``) does not end in False; it ends in the conclusion.
@@ -350,7 +350,7 @@ def _excuses(term: Any) -> list[Any]:
 
 
 def _same(first: _Path, second: _Path) -> None:
-    """Raise unless a replay asked the same questions and came to the same end."""
+    """Raise ``Impure`` unless a second run asked the same questions and had the same result."""
     same = (
         len(first.run.forks) == len(second.run.forks)
         and first.assumed == second.assumed

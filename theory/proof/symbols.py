@@ -18,29 +18,29 @@ Constant = int | Fraction
 
 
 class NoValue(ZeroDivisionError):
-    """The statement has no value here: a division by zero, the root or the logarithm of a number that has none."""
+    """The statement has no value here: it divides by zero, or takes a root or logarithm of a number that has none."""
 
 
 class NoSuchResponse(LookupError):
-    """The statement speaks of a response outside the pair, and there is none."""
+    """The statement is about a response outside the pair, and there is none."""
 
 
 class Impure(Exception):
-    """A predicate that does not ask the same questions twice, or keeps symbols from an earlier run."""
+    """A predicate that behaves differently when it is run again, or keeps symbols from an earlier run."""
 
 
 class NotAStatement(TypeError):
-    """A predicate that returns no truth value, or computes with what is no exact number."""
+    """A predicate that does not return True or False, or computes with numbers that are not exact."""
 
 
 class OnlyExact(NotAStatement):
-    """A predicate that asks for what exact worlds have and worlds in symbols lack: their features, their number."""
+    """A predicate that uses what only exact worlds have, such as features or the number of responses."""
 
 
 class Number:
     """A real number that is a term of the solver.
 
-    Constants that meet it are whole numbers or fractions: a float is not the number that it looks like.
+    It can be combined with whole numbers and fractions only: a float is not the number that it looks like.
 
     Args:
         run: the run that it belongs to.
@@ -263,14 +263,14 @@ class Run:
         self.touched: set[str] = set()
         self.names: dict[str, Any] = {}
         self.functions: list[tuple[str, Any, Any]] = []  # transcendental ones: kind, argument, value
-        self.closed = False  # whether the predicate has returned: what it kept of this run is worth nothing in another
+        self.closed = False  # whether the predicate has returned; symbols that it kept must not be used in another run
         self.turn, self.settled = turn, 0  # questions with only one answer, such as whether x = x
-        self.incomplete = False  # whether the facts about some function leave values that it does not take
+        self.incomplete = False  # whether some function is known only by facts that other functions share
         self._quotients: list[tuple[Any, Any, Number]] = []
         self._roots: list[tuple[Any, Number]] = []
 
     def fault(self, error: Exception) -> Exception:
-        """Remember an error, so that a predicate that swallows it is refused all the same; return it."""
+        """Remember an error and return it, so that a predicate that catches it is refused nevertheless."""
         self.faults.append(error)
         return error
 
@@ -290,18 +290,18 @@ class Run:
         return Number(self, self.names[name])
 
     def fresh(self, prefix: str) -> Number:
-        """Return a variable that others define; its name depends on what was asked before and on nothing else."""
+        """Return a new variable for a defined quantity; its name depends only on what was asked before."""
         return self.real(f"{prefix}.{len(self.names)}")
 
     def assume(self, *truths: object) -> None:
-        """Add what holds in this world."""
+        """Add assumptions that hold in this world."""
         self.trail += [self.truth_term(truth) for truth in truths]
 
     def truth_term(self, value: object) -> Any:
         """Return a truth value as a term.
 
         Raises:
-            NotAStatement: it is none.
+            NotAStatement: it is not a truth value.
             Impure: it comes from another run.
         """
         if isinstance(value, Truth):

@@ -88,7 +88,7 @@ class SymbolicWorld(ShortNames):
         return self._other
 
     def introduce_other(self) -> None:
-        """Tell the run what holds of another response."""
+        """Tell the solver what holds for another response."""
         raise NotImplementedError
 
     def probability(self, y: Any) -> Number:
@@ -129,7 +129,7 @@ class AnyPolicy(SymbolicWorld):
         super().__init__(run, n)
         p = run.real("p_w")
         if n == TWO:
-            length = run.real("d")  # |g_w - g_l|^2: the identity leaves g_w = p_l (g_w - g_l), g_l = -p_w (g_w - g_l)
+            length = run.real("d")  # |g_w - g_l|^2: by the score identity g_w = p_l (g_w - g_l), g_l = -p_w (g_w - g_l)
             run.assume(p > 0, p < 1, length >= 0)
             q = 1 - p
             self._gram = {(0, 0): q * q * length, (1, 1): p * p * length, (0, 1): -(p * q * length)}
