@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import ArrayLike, InvalidArgument, check_count, check_generator, check_kind
+from dynamics.evaluation import flat_log_probs
 from dynamics.finite.state import State, check_reference
-from dynamics.gradient import check_preferences, flat_log_probs
+from dynamics.gradient import check_preferences
 from dynamics.optimizers import SGD, Optimizer, check_optimizer
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences
