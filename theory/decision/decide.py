@@ -49,7 +49,7 @@ WORK = 300_000
 
 @dataclass
 class _Search:
-    """A search that is going on: what it looks for, and what it has looked at."""
+    """A search in progress: what it looks for, and the worlds that it has examined."""
 
     statement: Callable[[Any], bool]
     premise: Callable[[Any], bool] | None
@@ -69,7 +69,7 @@ class _Search:
         return holds is False
 
     def first(self, recipes: Iterator[Recipe]) -> World | None:
-        """Return the first world in which it is false, made as small as can be."""
+        """Return the first world in which the statement is false, made as small as possible."""
         for recipe in recipes:
             if self.is_false(recipe.world):
                 return shrink(recipe, lambda other: self.is_false(other.world)).world
@@ -96,7 +96,7 @@ def decide(
         over: what it is about: ``POLICY``, ``TABULAR``, ``LOG_LINEAR`` or ``TWO_RESPONSES`` of ``theory``, a family of
             other worlds such as ``batch(2)``, or one of ``KINDS`` in words (``"log-linear"``: without a base measure).
             Without it: every policy, or every log-linear one if the conjecture takes an exact step, ``w.after(...)``.
-        given: a premise. Only worlds that meet it count; the result says how many did.
+        given: a premise. Only worlds that satisfy it count; the result says how many there were.
         exists: whether the conjecture says "there is a world in which ...". Then it is *proved* by a witness, and
             *refuted* by a proof that there is none.
         within: the bounds within which random worlds are drawn; ``Bounds()`` if not given.
@@ -110,7 +110,7 @@ def decide(
 
     Raises:
         InvalidArgument: the conjecture or the premise is no statement: it returns None, a tuple or a number, computes
-            with floats, or answers differently when it is asked twice; ``over`` is no kind of worlds.
+            with floats, or gives different answers when it is called twice; ``over`` is not a kind of worlds.
 
     Example:
         >>> decide(lambda w: w.A_w >= w.A_l).verdict, decide("A_w >= A_l").verdict
@@ -137,7 +137,7 @@ def decide(
         try:
             family, proof = _asked_prover(statement, where_true, families, work, shown)
         except (NotAStatement, Impure) as problem:
-            _complain(premise, said)  # says which of the two it is
+            _complain(premise, said)  # the error names the premise, if that is what is wrong
             raise InvalidArgument("conjecture", str(problem)) from None
         search = _Search(Negation(said) if exists else said, premise, shown)
         found, where = _searched(search, family, bounds, worlds, seed)
@@ -215,9 +215,10 @@ def _asked_prover(
     work: int = WORK,
     shown: Shown | None = None,
 ) -> tuple[Family, Any]:
-    """Return the first family in whose symbols the statement can be read, and the proof; or why it is in none.
+    """Return the first family that can express the statement in symbols, and the proof; or why none can.
 
-    The prover comes before any search: it notices a predicate that remembers its earlier calls only if there were none.
+    The prover runs before any search, because it can detect a predicate that remembers earlier calls only if there were
+    no earlier calls.
     """
     from theory.proof.smt import SolverStuckError, prove  # noqa: PLC0415 - a solver
 
@@ -232,19 +233,19 @@ def _asked_prover(
             return family, replace(NOTHING_KNOWN, over=family.name, assumes=family.assumes, reason=str(problem))
         except NotAStatement:
             raise
-        except (TypeError, AttributeError) as problem:  # in exact worlds too, if it is the conjecture's own mistake
+        except (TypeError, AttributeError) as problem:  # a mistake in the conjecture is raised by exact worlds too
             why = why or f"{type(problem).__name__}: {problem}"
     return families[0], why
 
 
 def _complain(*predicates: Callable[[Any], bool] | None) -> None:
-    """Run predicates in an exact world, where one that is no statement raises an error that names it."""
+    """Run predicates in an exact world, where one that is not a statement raises an error that names its argument."""
     for predicate in filter(None, predicates):
         try:
             predicate(small_recipes()[-1].world)
         except InvalidArgument:
             raise
-        except Exception:  # whatever else is wrong with it, the caller has an error to raise
+        except Exception:  # other errors are raised by the caller
             continue
 
 
@@ -255,7 +256,8 @@ def _agreed(result: Decision, proof: Any, found: Any, search: _Search, again: tu
     ("not premise or ..." with a premise that is never met); the proof then gives that as its reason.
 
     Raises:
-        AssertionError: they have: the prover is wrong, or the conjecture answers differently when it is asked again.
+        AssertionError: an exact world contradicts the proof: the prover is wrong, or the conjecture gives different
+            answers when it is called again.
     """
     inside = proof.verdict == VACUOUS and bool(proof.reason)
     if found is not None or (proof.verdict == VACUOUS and not inside and search.tried):
@@ -276,7 +278,7 @@ def _constructed(
     work: int,
     shown: Shown,
 ) -> Decision:
-    """Return a refutation by a world that the solver makes, where a search has found none."""
+    """Return a refutation by a world that the solver constructs; used after a search has found none."""
     from theory.proof.smt import prove  # noqa: PLC0415
 
     proof = prove(statement, family, given=given, work=work, record=shown.question)

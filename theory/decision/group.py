@@ -31,7 +31,7 @@ from theory.proof.family import Family
 from theory.proof.settings import Numbers, either, setting
 from theory.proof.symbols import NoSuchResponse
 
-MOST = 5  # responses, pairs or members: the numbers of a world grow with their square
+MOST = 5  # largest number of responses, pairs or group members; the size of a world grows with its square
 
 
 class Group:
@@ -168,7 +168,7 @@ class Pair(ShortNames):
 
     @property
     def y(self) -> Any:
-        """Refuse: the other responses of a batch have numbers."""
+        """Raise ``NoSuchResponse``: in a batch the other responses are named by their numbers."""
         raise NoSuchResponse("in a batch the other responses are those of the other pairs, b[1].chosen")
 
     def kernel(self, y: Any, z: Any) -> Any:
@@ -180,7 +180,7 @@ class Pair(ShortNames):
         return self._group.drive(y)
 
     def change(self, y: Any) -> Any:
-        """Return p_y times the drive."""
+        """Return p_y times the drive, the first-order change of the probability of y."""
         return self._group.change(y)
 
     @property
@@ -208,7 +208,7 @@ def batch(pairs: int = 2, *, one_prompt: bool = False, tabular: bool = False) ->
             prompts share no parameter then.
 
     Raises:
-        InvalidArgument: a number of pairs that is none, or too large.
+        InvalidArgument: the number of pairs is not a whole number, or is too large.
 
     Example:
         >>> from theory import decide

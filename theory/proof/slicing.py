@@ -1,8 +1,8 @@
-"""Leave out of a question the definitions of roots and quotients that nothing else in it speaks of.
+"""Leave out of a question the definitions of roots and quotients that occur nowhere else in it.
 
-A root r of X is told by r >= 0 and r^2 = X, where X >= 0 is known from the fork before it; a quotient q of a by b by
-q b = a, where b != 0 is known. If a question speaks of r or q nowhere else, there is such a number whatever the rest
-is: without its definition the question has the same answer, and is easier.
+A root r of X is defined by r >= 0 and r^2 = X, where X >= 0 is known from the fork before it; a quotient q of a by b by
+q b = a, where b != 0 is known. If r or q occurs nowhere else in a question, such a number exists whatever the rest is;
+without its definition the question has the same answer and is easier.
 """
 
 from __future__ import annotations

@@ -122,7 +122,9 @@ def select_responses(surveyed: Survey, settings: KernelSettings) -> tuple[tuple[
     else:
         missing = [text for text in settings.pair if text not in surveyed.texts]
         if missing:
-            raise InvalidArgument("pair", f"the tokenizer does not give back {missing[0]!r}", "other texts")
+            raise InvalidArgument(
+                "pair", f"the tokenizer cannot encode and decode {missing[0]!r} unchanged; use another text"
+            )
         chosen, rejected = ((surveyed.texts.index(text),) for text in settings.pair)
     first = list(dict.fromkeys([*chosen, *rejected, surveyed.y_star]))
     others = [place for place in range(len(surveyed.responses)) if place not in first]
