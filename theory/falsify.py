@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from dynamics.errors import InvalidArgument, check_count, check_kind
 from theory.decision.asked import asked, predicate_of
-from theory.decision.recipes import KINDS, Bounds, Recipe, draw, shrink, small_recipes, within_bounds
+from theory.decision.recipes import Bounds, Recipe, draw, shrink, small_recipes, within_bounds
 from theory.proof.searched import holds_at
-from theory.worlds import World
+from theory.worlds import KINDS, World
 
 
 @dataclass(frozen=True)
