@@ -15,7 +15,7 @@ from rich.console import Console
 from dynamics.commands.printing import print_lines
 from dynamics.commands.shared import Options
 from dynamics.errors import InvalidArgument, check_count
-from dynamics.language_model.kernel.sequence_kernel import sequence_kernel
+from dynamics.language_model.kernel import computation
 from dynamics.language_model.loading import LanguageModel, load, require
 from dynamics.language_model.pair_audit.data import PairSource, Row, check_rows, open_pairs
 from dynamics.language_model.pair_audit.tokens import TokenizedPair, tokenize_pair
@@ -192,7 +192,7 @@ def printing_memory(console: Console, once: bool = False) -> Iterator[None]:
         console: where to print.
         once: print only the first such line, not one for every batch.
     """
-    log = logging.getLogger(sequence_kernel.__module__)
+    log = logging.getLogger(computation.__name__)
     handler, level = _PrintingHandler(console, once), log.level
     log.addHandler(handler)
     log.setLevel(logging.INFO)
