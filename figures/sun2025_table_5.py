@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+from pandas import DataFrame
 
 from figures.accuracy import ONE_CASE
 from figures.overoptimization import (
@@ -241,12 +242,10 @@ def label_ends(axes: Axes, x: float, ends: dict[str, float], apart: float) -> No
         label_line(axes, x, ends[name], label, color, annotation_clip=False, **keywords)
 
 
-@activations.draw
-def _draw_activations(arrays: Arrays) -> Drawing:
-    drawing = plt.figure(figsize=(PAGE_WIDTH, 4.6))
-    axes = drawing.subplot_mosaic("ttt;abc", height_ratios=(1, 1.45))
-    rates = arrays["rates"]
-    shown = int(np.abs(np.log(rates / 0.1)).argmin())
+@activations.tabulate
+def _tabulate_activations(arrays: Arrays) -> DataFrame:
+    """Return a row for each loss: what is printed, and the tiny model's results with their standard errors."""
+    shown = int(np.abs(np.log(arrays["rates"] / 0.1)).argmin())
     rows = []
     for i, (name, (label, _)) in enumerate(LOSSES.items()):
         printed = [f"{score:.2f}" for score in arrays["printed"][i]] if i < len(arrays["printed"]) else [""] * 3
@@ -256,9 +255,18 @@ def _draw_activations(arrays: Arrays) -> Drawing:
         often = arrays[f"saturated_{name}_reward"][0, 0]
         ours += [often[:, often.mean(0).argmax()], often[:, -1]]
         rows.append([label, *printed, *map(_number, ours)])
-    heads = ("loss", "LC", "WR", "MT", r"$\gamma=0.8$", r"$\gamma=2$", "entropy", "peak", "end")
+    heads = ["loss", "LC", "WR", "MT", r"$\gamma=0.8$", r"$\gamma=2$", "entropy", "peak", "end"]
+    return DataFrame(rows, columns=heads)
+
+
+@activations.draw
+def _draw_activations(arrays: Arrays) -> Drawing:
+    drawing = plt.figure(figsize=(PAGE_WIDTH, 4.6))
+    axes = drawing.subplot_mosaic("ttt;abc", height_ratios=(1, 1.45))
+    rates, table = arrays["rates"], _tabulate_activations(arrays)
     places = (0.005, 0.13, 0.20, 0.27, 0.35, 0.475, 0.60, 0.75, 0.88)
-    write_table(axes["t"], list(zip(places, heads, strict=True)), rows, [color for _, color in LOSSES.values()])
+    columns = list(zip(places, table.columns, strict=True))
+    write_table(axes["t"], columns, table.to_numpy().tolist(), [color for _, color in LOSSES.values()])
     for place, text in (
         (0.13, "printed"),
         (0.35, "one epoch, best rate: true reward"),
