@@ -5,6 +5,7 @@ from figures import (
     constrained,
     displacement,
     feng2024,
+    gaussian,
     jian2025,
     jian2025_tables,
     language_model_kernel,
@@ -23,6 +24,7 @@ from figures import (
     stable_po,
     sun2025,
     sun2025_tables,
+    training_runs,
     wipf2024,
 )
 from figures.registry import FIGURES
@@ -33,6 +35,7 @@ __all__ = [
     "constrained",
     "displacement",
     "feng2024",
+    "gaussian",
     "jian2025",
     "jian2025_tables",
     "language_model_kernel",
@@ -51,5 +54,6 @@ __all__ = [
     "stable_po",
     "sun2025",
     "sun2025_tables",
+    "training_runs",
     "wipf2024",
 ]

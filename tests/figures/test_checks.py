@@ -15,6 +15,7 @@ from tests.figures import (  # noqa: F401 - these register their controls
     test_constrained,
     test_displacement,
     test_feng2024,
+    test_gaussian,
     test_jian2025,
     test_jian2025_tables,
     test_language_model_kernel,
@@ -31,6 +32,7 @@ from tests.figures import (  # noqa: F401 - these register their controls
     test_sign_table,
     test_stable_po,
     test_sun2025,
+    test_training_runs,
     test_wipf2024,
 )
 from tests.figures.computed import computed
