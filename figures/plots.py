@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like
 
 from dynamics.errors import ArrayLike, InvalidArgument, check_count, check_kind, check_positive, to_tensor
-from figures.style import CHOSEN, DPO_COLOR, OTHERS, REFERENCE, REJECTED, label_line, tint
+from figures.style import CHOSEN, DPO_COLOR, OTHERS, REFERENCE, REJECTED, SIGNED, label_line, tint
 from figures.ternary import draw_frame, to_plane
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from dynamics import StepAccount
 
-MOST_NUMBERS = 64
+MOST_NUMBERS = 100
 """A heat map with at most this many cells has the number in each cell."""
 
 
@@ -311,7 +311,7 @@ def plot_kernel(axes: Axes, kernel: ArrayLike, *, names: Sequence[str] | None = 
     norms = np.sqrt(np.diagonal(values))
     cosines = values / norms[:, None] / norms
     labels = _names(names, len(values))
-    image = axes.imshow(cosines, cmap="BrBG", vmin=-1, vmax=1)
+    image = axes.imshow(cosines, cmap=SIGNED, vmin=-1, vmax=1)
     if cosines.size <= MOST_NUMBERS:
         for (i, j), cosine in np.ndenumerate(cosines):
             ink = "white" if abs(cosine) > 0.65 else "black"
@@ -323,7 +323,9 @@ def plot_kernel(axes: Axes, kernel: ArrayLike, *, names: Sequence[str] | None = 
             axes.text(j, i, text, ha="center", va="center", fontsize=6.5, color=ink)
     every = max(1, len(values) // 24)
     shown = range(0, len(values), every)
-    axes.set_xticks(list(shown), [labels[i] for i in shown], rotation=90 if max(map(len, labels)) > 3 else 0)
+    longest = 2 if len(values) > 12 else 6  # letters that fit side by side
+    turned = 90 if max(map(len, labels)) > longest else 0
+    axes.set_xticks(list(shown), [labels[i] for i in shown], rotation=turned)
     axes.set_yticks(list(shown), [labels[i] for i in shown])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

@@ -7,11 +7,11 @@ from figures.registry import Figure
 TOPICS: dict[str, tuple[str, ...]] = {
     "displacement": (
         *("jian2025-1a", "jian2025-1b", "jian2025-1c", "new-violation-region", "new-displacement-map"),
-        *("new-protection", "new-sign-table", "new-proposition-4-1"),
+        *("new-protection", "new-sign-table"),
     ),
     "language models": (
         *("jian2025-1-lm", "jian2025-2a", "jian2025-2b", "new-theorem-1-lm", "new-vocabulary-shift"),
-        *("new-kernel-lm", "new-kernel-tokens"),
+        "new-kernel-lm",
     ),
     "losses": ("sun2025-1", "sun2025-4", "sun2025-7", "sun2025-table-2", "wipf2024-2", "new-self-po-entropy"),
     "fields and simplexes": (
@@ -20,7 +20,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     ),
     "training runs": ("jian2025-5", "jian2025-6", "jian2025-tables-2-3", "new-training-runs"),
     "over-optimization": ("sun2025-3", "sun2025-5", "sun2025-table-5"),
-    "constraints and masks": ("wipf2024-1", "ma2025-2", "ma2025-table-1"),
+    "constraints and masks": ("wipf2024-1", "wipf2024-proposition-4.1", "ma2025-2", "ma2025-table-1"),
 }
 """The figures of each topic by key."""
 
