@@ -24,6 +24,7 @@ from torch import Tensor
 
 from dynamics.language_model.batching import runs
 from dynamics.language_model.kernel.blocks import Strip, Table, matrices, neighbours
+from dynamics.language_model.kernel.stacks import contract_stacks
 
 Contraction = Literal["ghost", "materialised"]
 BUFFER_BYTES = {"cpu": 8 << 20, "cuda": 512 << 20}
@@ -89,7 +90,10 @@ def contract(
         of_inputs = inputs[s.rows] @ inputs[s.columns].T
         return [(g[s.rows] @ g[s.columns].T).mul_(of_inputs) for g in sharing]
 
-    ghosts = iter(table.sum(pairs) if sharing else ())
+    if table.stacks:
+        ghosts = iter(contract_stacks(inputs, sharing, table.stacks, table.entries))
+    else:
+        ghosts = iter(table.sum(pairs) if sharing else ())
     return [next(ghosts) if contraction == "ghost" else materialised(inputs, g, table) for g, contraction in both]
 
 
