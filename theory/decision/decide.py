@@ -201,7 +201,8 @@ def _asked_prover(
 
     The prover comes before any search: it notices a predicate that remembers its earlier calls only if there were none.
     """
-    from theory.proof.smt import SolverStuckError, prove  # noqa: PLC0415 - a solver
+    from theory.proof.smt import prove  # noqa: PLC0415 - a solver
+    from theory.proof.solver import SolverStuckError  # noqa: PLC0415
 
     why = ""
     for family in families:

@@ -65,6 +65,7 @@ def by_induction(
     more: Any = None,  # noqa: ARG001 - for a search, see ``reachable``
     record: Any = None,
     witness: bool = True,
+    known: Any = None,
 ) -> tuple[Any, ...]:
     """Prove a statement about a sum or a product of any number of terms; return the proofs of base and step.
 
@@ -76,6 +77,7 @@ def by_induction(
         more: of ``sums_of``; a proof does without.
         record: is told every question to the solver and its answer.
         witness: whether a refutation must come with a small world; without (for controls) a refuted base is enough.
+        known: what earlier proofs about the same worlds asked.
 
     Raises:
         NotAStatement: ``after`` leaves every state as it is, so that the step would prove nothing.
@@ -85,10 +87,12 @@ def by_induction(
     source = random.Random(0)
     if all(_unchanged(state, after(state)) for state in (step.draw(source) for _ in range(DRAWS))):
         raise NotAStatement(f"{step.name}: the step adds nothing to any of {DRAWS} states")
-    first = prove(holds, base, record=record, witness=witness)
+    first = prove(holds, base, record=record, witness=witness, known=known)
     if first.verdict == REFUTED and not witness:
         return (first,)
-    return first, prove(lambda state: holds(after(state)), step, given=holds, record=record, witness=witness)
+    return first, prove(
+        lambda state: holds(after(state)), step, given=holds, record=record, witness=witness, known=known
+    )
 
 
 def reachable(base: Any, after: Callable[[Any], Any], more: Callable[[random.Random, Any], Any]) -> Callable[..., Any]:

@@ -10,7 +10,8 @@ from theory.proof.searched import Predicate, holds_at, search
 
 if TYPE_CHECKING:
     from theory.proof.family import Family
-    from theory.proof.smt import OpenPath, Solver
+    from theory.proof.smt import OpenPath
+    from theory.proof.solver import Solver
 
 CHEAP = 10  # small values are a courtesy: a tenth of the solver's limits will do
 DRAWS = 1000  # exact cases searched where a function is known to the solver by its bounds only
