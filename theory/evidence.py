@@ -12,13 +12,14 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
 
 from dynamics.errors import InvalidArgument, check_count
 from theory.proof.checks import show
+from theory.proof.solver import Known
 from theory.proof.written import sides, text_of
 from theory.strength import MACHINE, NUMERICAL, UNREFUTED, Strength
 
@@ -104,6 +105,11 @@ class Evidence:
         self.record = record
         self.findings: list[Finding] = []
         self.watched: list[tuple[int, Any]] = []  # a finding by its number, and what its cases reached of the statement
+
+    @cached_property
+    def known(self) -> Known:
+        """Return what the proofs of the claim share, so that none is made twice."""
+        return Known()
 
     def holds(
         self,

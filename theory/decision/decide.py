@@ -220,7 +220,8 @@ def _asked_prover(
     The prover runs before any search, because it can detect a predicate that remembers earlier calls only if there were
     no earlier calls.
     """
-    from theory.proof.smt import SolverStuckError, prove  # noqa: PLC0415 - a solver
+    from theory.proof.smt import prove  # noqa: PLC0415 - a solver
+    from theory.proof.solver import SolverStuckError  # noqa: PLC0415
 
     why = ""
     told = None if shown is None else shown.question

@@ -10,7 +10,8 @@ from theory.proof.searched import Predicate, holds_at, search
 
 if TYPE_CHECKING:
     from theory.proof.family import Family
-    from theory.proof.smt import OpenPath, Solver
+    from theory.proof.smt import OpenPath
+    from theory.proof.solver import Solver
 
 CHEAP = 10  # small values only make a counterexample easier to read, so a tenth of the solver's limits is enough
 DRAWS = 1000  # exact cases to search if the solver knows a function only by its bounds
