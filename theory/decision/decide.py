@@ -43,8 +43,9 @@ SEARCHED = (
 """The kinds of exact worlds that are searched for each family; other families draw their own cases."""
 
 
-WORK = 300_000
-"""Of the solver for one question, in its own units: about half a second, though it does not count all of its work."""
+WORK = 600_000
+"""Of the solver for one question, in its own units. A question that takes so much takes about a second, sometimes more:
+the solver does not count all of its work."""
 
 
 @dataclass
