@@ -110,9 +110,10 @@ class Group:
     @property
     def caption(self) -> str:
         """Return the further numbers in words."""
+        count = len(set(self._prompts))
         numbers = [f"{name} = {_text(value)}" for name, value in vars(self._numbers).items()]
         return ", ".join(
-            [f"{len(self.p)} responses of {len(set(self._prompts))} prompts", *numbers, "learning rate = 1"]
+            [f"{len(self.p)} responses of {count} prompt{'s' if count > 1 else ''}", *numbers, "learning rate = 1"]
         )
 
     def _roles(self) -> list[str]:

@@ -31,11 +31,19 @@ def names_of(case: Any) -> list[str]:
     """Return the names that a conjecture about a case may use."""
     if isinstance(case, SimpleNamespace):
         return list(vars(case))
-    numbers = getattr(case, "_numbers", None)
-    inside = getattr(case, "_world", None)
+    numbers = _hidden(case, "_numbers")
+    inside = _hidden(case, "_world")
     kinds = [type(case), *([type(inside)] if inside is not None and numbers is None else [])]
     own = [name for kind in kinds for name in dir(kind) if name[0] != "_" and name not in HIDDEN]
-    return sorted({*own, *(vars(numbers) if numbers is not None else ())})
+    return sorted({"p", *own, *(vars(numbers) if numbers is not None else ())})
+
+
+def _hidden(case: Any, name: str) -> Any:
+    """Return an attribute without asking ``__getattr__``, which may be what asks for the names; None if it has none."""
+    try:
+        return object.__getattribute__(case, name)
+    except AttributeError:
+        return None
 
 
 HIDDEN = ("caption", "names", "policy", "tabular", "log_linear", "with_base", "exact_change", "kind", "other")
