@@ -12,7 +12,7 @@ from typing import Any
 from dynamics.errors import InvalidArgument, check_count, check_kind
 from theory.decision.asked import asked, predicate_of
 from theory.decision.progress import Shown
-from theory.decision.recipes import Bounds, Recipe, draw, shrink, small_recipes, within_bounds
+from theory.decision.recipes import Bounds, Recipe, draw, searched_in, shrink, small_recipes, within_bounds
 from theory.decision.result import PROVED, REFUTED, UNDECIDED, VACUOUS, Decision
 from theory.decision.sides import sides_of
 from theory.proof.balls import Undecided
@@ -43,8 +43,9 @@ SEARCHED = (
 """The kinds of exact worlds that are searched for each family; other families draw their own cases."""
 
 
-WORK = 300_000
-"""Of the solver for one question, in its own units: about half a second, though it does not count all of its work."""
+WORK = 600_000
+"""Of the solver for one question, in its own units. A question that takes so much takes about a second, sometimes more:
+the solver does not count all of its work."""
 
 
 @dataclass
@@ -182,7 +183,7 @@ def _searched(search: _Search, family: Family, bounds: Bounds, worlds: int, seed
     found = search.first(small)
     for kind in kinds:
         found = found or search.first(iter(_drawn(kind, bounds, worlds, seed)))
-    return found, f"{', '.join(kinds)}; {bounds}"
+    return found, searched_in(kinds, bounds)
 
 
 def _has_small_worlds(family: Family) -> bool:

@@ -33,7 +33,8 @@ def with_names(terms: list[Any]) -> list[Any]:
     def named(part: Any) -> Any:
         if not (z3.is_add(part) or z3.is_sub(part)):
             return done[part.get_id()]
-        key = z3.simplify(part, som=True).sexpr()  # equal sums get one name, however they are written
+        simple = z3.simplify(part, som=True)  # equal sums get one name, however they are written
+        key = " ".join(sorted(one.sexpr() for one in (simple.children() if z3.is_add(simple) else [simple])))
         if key not in names:
             names[key] = (z3.Real(f"{PREFIX}.{len(names)}", part.ctx), part)
         return names[key][0]

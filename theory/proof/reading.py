@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from theory.proof.symbols import NotAStatement
+from theory.proof.symbols import NotAStatement, as_fraction
 
 REPRESENTATION = {
     *("isinstance", "issubclass", "type", "id", "dir", "callable"),
@@ -69,8 +69,16 @@ def floats(predicate: Callable[..., Any]) -> str:
         for code in _codes(function.__code__):
             problem = floats_of_code(code, partial(_found, function))
             if problem:
-                return f"{function.__name__} computes with floats ({problem})"
+                return f"{function.__name__} computes with floats ({problem}){_instead(problem)}"
     return ""
+
+
+def _instead(problem: str) -> str:
+    """Return how to write a floating-point constant as a fraction; "" for what is no constant."""
+    try:
+        return as_fraction(float(problem))
+    except ValueError:
+        return ""
 
 
 def floats_of_code(code: CodeType, found: Callable[[str], Any]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from fractions import Fraction
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,6 +38,19 @@ class OnlyExact(NotAStatement):
     """A predicate that uses what only exact worlds have, such as features or the number of responses."""
 
 
+def as_fraction(value: object) -> str:
+    """Return how to write a float as a fraction, as the end of a sentence; "" for anything else.
+
+    Example:
+        >>> as_fraction(0.1)
+        '; write Fraction("0.1") or Fraction(1, 10)'
+    """
+    if not isinstance(value, float) or not isfinite(value):
+        return ""
+    exact = Fraction(repr(value))
+    return f'; write Fraction("{value!r}") or Fraction({exact.numerator}, {exact.denominator})'
+
+
 class Number:
     """A real number that is a term of the solver.
 
@@ -61,7 +75,7 @@ class Number:
                 raise self.run.fault(Impure("the predicate keeps a number from an earlier run"))
             return other.term
         if isinstance(other, bool) or not isinstance(other, (int, Fraction)):
-            message = f"a statement computes with whole numbers and fractions, not with {other!r}"
+            message = f"a statement computes with whole numbers and fractions, not with {other!r}{as_fraction(other)}"
             raise self.run.fault(NotAStatement(message))
         return self.run.constant(other)
 
