@@ -176,7 +176,7 @@ def _audit_batch(
             continue
         try:
             tokenized = tokenize_pair(loaded.tokenizer, row.pair, settings.max_tokens)
-            _check_vocabulary(loaded.model, tokenized.sequences)
+            _check_vocabulary(loaded.model, tokenized.sequences, row.pair.ids is None)
         except InvalidArgument as problem:
             skip(row.number, problem)
             continue
@@ -199,14 +199,14 @@ def _audit_batch(
     return list(records.values()), not_finite
 
 
-def _check_vocabulary(model: CausalLM, sequences: Sequences) -> None:
+def _check_vocabulary(model: CausalLM, sequences: Sequences, tokenizer: bool) -> None:
     """Refuse tokens that the tokenizer knows and the model does not."""
     size = cast(torch.Tensor, model.get_input_embeddings().weight).shape[0]
     for sequence in sequences:
         largest = max(sequence.ids)
         if largest >= size:
-            raise InvalidArgument(
-                "tokenizer",
-                f"it makes token {largest}, but the model knows only the tokens 0 to {size - 1}; use the tokenizer "
-                "that belongs to the model",
-            )
+            known = f"the model knows only the tokens 0 to {size - 1}"
+            if not tokenizer:
+                raise InvalidArgument("tokens", f"the row holds token {largest}, but {known}")
+            remedy = "use the tokenizer that belongs to the model"
+            raise InvalidArgument("tokenizer", f"it makes token {largest}, but {known}; {remedy}")
