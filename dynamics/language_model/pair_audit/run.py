@@ -129,7 +129,7 @@ def _audit_batch(
             tokenized = tokenize_pair(loaded.tokenizer, row.pair, settings.max_tokens)
             for model in (loaded.model, reference):
                 if model is not None:
-                    _check_vocabulary(model, tokenized.sequences)
+                    _check_vocabulary(model, tokenized.sequences, row.pair.ids is None)
         except InvalidArgument as problem:
             skip(row.number, problem)
             continue
@@ -153,14 +153,14 @@ def _audit_batch(
     return list(records.values()), not_finite
 
 
-def _check_vocabulary(model: CausalLM, sequences: Sequences) -> None:
+def _check_vocabulary(model: CausalLM, sequences: Sequences, tokenizer: bool) -> None:
     """Refuse tokens that the tokenizer knows and the model does not."""
     size = cast(torch.Tensor, model.get_input_embeddings().weight).shape[0]
     for sequence in sequences:
         largest = max(sequence.ids)
         if largest >= size:
-            raise InvalidArgument(
-                "tokenizer",
-                f"it makes token {largest}, but the model knows only the tokens 0 to {size - 1}; use the tokenizer "
-                "that belongs to the model",
-            )
+            known = f"the model knows only the tokens 0 to {size - 1}"
+            if not tokenizer:
+                raise InvalidArgument("tokens", f"the row holds token {largest}, but {known}")
+            remedy = "use the tokenizer that belongs to the model"
+            raise InvalidArgument("tokenizer", f"it makes token {largest}, but {known}; {remedy}")
