@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from dynamics import StepAccount
 
-MOST_NUMBERS = 64
+MOST_NUMBERS = 100
 """A heat map with at most this many cells has the number in each cell."""
 
 
@@ -323,7 +323,9 @@ def plot_kernel(axes: Axes, kernel: ArrayLike, *, names: Sequence[str] | None = 
             axes.text(j, i, text, ha="center", va="center", fontsize=6.5, color=ink)
     every = max(1, len(values) // 24)
     shown = range(0, len(values), every)
-    axes.set_xticks(list(shown), [labels[i] for i in shown], rotation=90 if max(map(len, labels)) > 3 else 0)
+    longest = 2 if len(values) > 12 else 6  # letters that fit side by side
+    turned = 90 if max(map(len, labels)) > longest else 0
+    axes.set_xticks(list(shown), [labels[i] for i in shown], rotation=turned)
     axes.set_yticks(list(shown), [labels[i] for i in shown])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+from pandas import DataFrame
 
 from dynamics import CPO, DPO, IPO, SFT, PreferenceLoss, SelfPO, SimPO, SLiC
 from figures.accuracy import ONE_CASE, TRAINED, Accuracy
@@ -18,6 +19,7 @@ from figures.style import (
     IDENTITY_COLOR,
     IPO_COLOR,
     PAGE_WIDTH,
+    PRINTED_COLOR,
     SELF_PO_COLOR,
     label_line,
     label_panel,
@@ -185,18 +187,26 @@ def write_table(axes: Axes, columns: list[tuple[float, str]], rows: list[list[st
     axes.set(xlim=(0, 1), ylim=(0, 1))
 
 
-@objectives.draw
-def _draw_objectives(arrays: Arrays) -> Drawing:
-    drawing, axes = plt.subplots(figsize=(PAGE_WIDTH, 2.3))
-    rows, colors = [], []
+@objectives.tabulate
+def _tabulate_objectives(arrays: Arrays) -> DataFrame:
+    """Return a row for each method: what is printed, how far it is off, and where both objectives are least."""
+    rows = []
     for method in METHODS:
         printed, defined = (_where(_row(arrays, f"{kind}_least", method), method) for kind in ("printed", "defined"))
         difference = float(_row(arrays, "difference", method))
-        same = difference < 1e-10
-        rows.append([method, FORMULAS[method], "none" if same else f"{difference:.0f}", printed, defined])
-        colors.append("black" if same else SELF_PO_COLOR)
-    heads = ("method", "objective as printed", "difference", "printed: least at", "method: least at")
-    write_table(axes, list(zip((0.01, 0.1, 0.48, 0.62, 0.82), heads, strict=True)), rows, colors)
+        off = "none" if difference < 1e-10 else f"{difference:.0f}"
+        rows.append([method, FORMULAS[method], off, printed, defined])
+    heads = ["method", "objective as printed", "difference", "printed: least at", "method: least at"]
+    return DataFrame(rows, columns=heads)
+
+
+@objectives.draw
+def _draw_objectives(arrays: Arrays) -> Drawing:
+    drawing, axes = plt.subplots(figsize=(PAGE_WIDTH, 2.3))
+    table = _tabulate_objectives(arrays)
+    colors = ["black" if off == "none" else PRINTED_COLOR for off in table["difference"]]
+    columns = list(zip((0.01, 0.1, 0.48, 0.62, 0.82), table.columns, strict=True))
+    write_table(axes, columns, table.to_numpy().tolist(), colors)
     return drawing
 
 
