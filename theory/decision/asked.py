@@ -29,8 +29,9 @@ def asked(argument: str, predicate: Any) -> Callable[[Any], bool]:
     """Return a predicate of exact cases that answers True or False, or raises an error that names the argument.
 
     Raises:
-        InvalidArgument: it is no function, or its code computes with floats or asks for the type of its numbers; later,
-            when it is called, that it returns no truth value: None, a tuple, a text, a number, a forgotten call.
+        InvalidArgument: the predicate is not a function, or its code computes with floats or asks for the type of its
+            numbers. The returned function raises it too, if the predicate returns anything but True or False: None, a
+            tuple, a text, a number, or a method that was not called.
 
     Example:
         >>> asked("conjecture", lambda w: (w > 0, "a tuple is always true"))(1)

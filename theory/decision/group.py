@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import product
+from itertools import combinations, product
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,7 +31,7 @@ from theory.proof.family import Family
 from theory.proof.settings import Numbers, either, setting
 from theory.proof.symbols import NoSuchResponse
 
-MOST = 5  # responses, pairs or members: the numbers of a world grow with their square
+MOST = 5  # largest number of responses, pairs or group members; the size of a world grows with its square
 
 
 class Group:
@@ -168,7 +168,7 @@ class Pair(ShortNames):
 
     @property
     def y(self) -> Any:
-        """Refuse: the other responses of a batch have numbers."""
+        """Raise ``NoSuchResponse``: in a batch the other responses are named by their numbers."""
         raise NoSuchResponse("in a batch the other responses are those of the other pairs, b[1].chosen")
 
     def kernel(self, y: Any, z: Any) -> Any:
@@ -180,7 +180,7 @@ class Pair(ShortNames):
         return self._group.drive(y)
 
     def change(self, y: Any) -> Any:
-        """Return p_y times the drive."""
+        """Return p_y times the drive, the first-order change of the probability of y."""
         return self._group.change(y)
 
     @property
@@ -208,7 +208,7 @@ def batch(pairs: int = 2, *, one_prompt: bool = False, tabular: bool = False) ->
             prompts share no parameter then.
 
     Raises:
-        InvalidArgument: a number of pairs that is none, or too large.
+        InvalidArgument: the number of pairs is not a whole number, or is too large.
 
     Example:
         >>> from theory import decide
@@ -275,20 +275,22 @@ def preference_matrix(responses: int = 3, *, tabular: bool = False) -> Family:
     def all_responses(numbers: Numbers) -> Matrix:
         p, scores = all_responses_of(numbers, responses, tabular)
         utility = tuple(numbers.positive(f"t_{k}") for k in range(responses))
-        wins = [
-            total(
-                [
-                    p[i] * p[j] * (utility[i] - utility[j]) / (utility[i] + utility[j])
-                    for j in range(responses)
-                    if j != i
-                ]
-            )
-            for i in range(responses)
-        ]
+        ahead = {(i, j): _ahead(numbers, utility[i], utility[j]) for i, j in combinations(range(responses), 2)}
+        ahead |= {(j, i): -more for (i, j), more in ahead.items()}
+        others = [[j for j in range(responses) if j != i] for i in range(responses)]
+        wins = [total([p[i] * p[j] * ahead[i, j] for j in others[i]]) for i in range(responses)]
         return Matrix(p, scores, wins, numbers=SimpleNamespace(utility=utility))
 
-    all_responses.__doc__ = f"every {'tabular softmax' if tabular else 'policy'} with {responses} labelled responses"
-    return setting("p > 0 sum to 1, e^utility > 0, any scores with sum p g = 0")(all_responses)
+    name = f"every {'tabular softmax' if tabular else 'policy'} with {responses} labelled responses"
+    words = "p > 0 sum to 1, e^utility > 0, any scores with sum p g = 0"
+    return either(name, words, {"": setting(words)(all_responses)})
+
+
+def _ahead(numbers: Numbers, one: Any, other: Any) -> Any:
+    """Return (one - other) / (one + other); the solver is told what follows: its sign, and that its size is below 1."""
+    more = (one - other) / (one + other)
+    numbers.assume((more > 0) == (one > other), (more < 0) == (one < other), more < 1, more > -1)
+    return more
 
 
 class Matrix(Group):

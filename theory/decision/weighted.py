@@ -21,7 +21,7 @@ from theory.proof.settings import Named, Numbers, beside, mapped
 from theory.proof.worlds import TWO, SymbolicWorld
 
 WHATEVER_THE_LOSS = ("features", "greedy", "kind", "names", "responses", "scores", "S2", "S3", "power_sum")
-"""What a world has that does not depend on the step."""
+"""The attributes of a world that do not depend on the step."""
 
 SHOWN = ("d_w", "d_l", "ref_w", "ref_l", "beta", "E", "u", "n_w", "n_l", "extra")
 
@@ -99,7 +99,7 @@ class WeightedWorld(View):
                 raise InvalidArgument(
                     "conjecture", f"this loss has no {name}; it has {', '.join(vars(self._numbers))}"
                 ) from None
-        if name not in WHATEVER_THE_LOSS:  # such as after(), the step of DPO: not to be mixed with the weighted step
+        if name not in WHATEVER_THE_LOSS:  # such as after(), a step of DPO
             raise InvalidArgument(
                 "conjecture", f"a world with weights has no {name}; it has the short names, p, kernel, drive and change"
             )
@@ -149,7 +149,7 @@ def with_loss(loss: str, family: Family = POLICY, *, beta: int | None = None) ->
         beta: for ``"dpo"`` only: a whole number, or None for any urgency.
 
     Raises:
-        InvalidArgument: another loss, or no kind of worlds.
+        InvalidArgument: an unknown loss, or a family that is not a kind of worlds.
 
     Example:
         >>> from theory import decide

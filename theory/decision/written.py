@@ -50,7 +50,7 @@ class Written:
         argument: what an error calls it.
 
     Raises:
-        InvalidArgument: the text holds something that is not on the list.
+        InvalidArgument: the text contains something that is not allowed.
 
     Example:
         >>> from theory.worlds import World
@@ -134,7 +134,7 @@ class Written:
             return lambda world: left(world) ** power
         operation = ARITHMETIC.get(type(node.op))
         if operation is None:
-            raise self._refused(node, "is not on the list: there are + - * / and **, and & | ^ are and, or, !=")
+            raise self._refused(node, "is not supported; use + - * / and **, and write and, or, != in place of & | ^")
         right = self._read(node.right, depth)
         return lambda world: operation(left(world), right(world))
 
@@ -144,14 +144,14 @@ class Written:
         )
         value = inner.value if isinstance(inner, ast.Constant) else None
         if type(value) is not int or value > LARGEST_POWER:
-            raise self._refused(node, f"is no whole power up to {LARGEST_POWER}; use sqrt for a root")
+            raise self._refused(node, f"is not a whole number up to {LARGEST_POWER}; for a root use sqrt")
         return sign * value
 
     def _compared(self, node: Any, depth: int) -> Meaning:
         parts = [self._read(part, depth) for part in (node.left, *node.comparators)]
         relations = [COMPARISONS[type(relation)] for relation in node.ops if type(relation) in COMPARISONS]
         if len(relations) < len(node.ops):
-            raise self._refused(node, "is not on the list: compare with < <= > >= == !=")
+            raise self._refused(node, "is not supported; compare with < <= > >= == !=")
 
         def compared(world: Any) -> Any:
             value: Any = True
@@ -174,7 +174,7 @@ class Written:
             wanted = 2 if name == "kernel" else 1
             letters = [a.id if isinstance(a, ast.Name) else "" for a in node.args]
             if len(letters) != wanted or not set(letters) <= set(RESPONSES):
-                raise self._refused(node, f"wants {'two responses' if wanted == 2 else 'a response'}: w, l or y")
+                raise self._refused(node, f"needs {'two responses' if wanted == 2 else 'one response'}: w, l or y")
             places = [RESPONSES[letter] for letter in letters]
             if name == "p":
                 return lambda world: world.p[getattr(world, places[0])]
@@ -182,7 +182,10 @@ class Written:
         if name not in FUNCTIONS:
             raise self._refused(node)
         if (len(node.args) != 1) if name not in ("min", "max") else (len(node.args) < 2):
-            raise self._refused(node, f"has {len(node.args)} arguments")
+            raise self._refused(
+                node,
+                f"has {len(node.args)} arguments; " + ("give two or more" if name in ("min", "max") else "give one"),
+            )
         parts = [self._read(part, depth) for part in node.args]
         return lambda world: FUNCTIONS[name](*(part(world) for part in parts))
 
@@ -197,7 +200,7 @@ class Written:
     def _named(self, node: Any, depth: int) -> Meaning:  # noqa: ARG002
         name = node.id
         if name in RESPONSES:
-            raise self._refused(node, "is a response: write drive(w), p(w), kernel(w, l)")
+            raise self._refused(node, "is a response, not a number; write drive(w), p(w) or kernel(w, l)")
         if name not in NAMES:
             raise self._refused(node)
         return lambda world: getattr(world, name)
@@ -209,5 +212,5 @@ class Written:
         try:
             number = Fraction(text)
         except ValueError:
-            raise self._refused(node, "is no whole number or decimal") from None
-        return lambda _: number  # 1/2 is a fraction, as it would not be of Python's whole numbers
+            raise self._refused(node, "is not a whole number or a decimal") from None
+        return lambda _: number  # so that 1/2 is a fraction; with Python's whole numbers it would be a float

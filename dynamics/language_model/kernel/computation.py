@@ -33,6 +33,9 @@ from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.tokens import TokenSequence, check_sequences
 
 LOG = logging.getLogger(__name__)
+BATCH_TOKENS = {"cpu": 1024}
+LARGE_BATCH = 8192
+"""Padded tokens in one batch of the layerwise strategy by default: a GPU needs more to be busy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +75,7 @@ def compute_blocks(
     dtype: torch.dtype | None = None,
     memory: Memory = "auto",
     contraction: Contraction | None = None,
-    batch_tokens: int = 1024,
+    batch_tokens: int | None = None,
     vocabulary_piece: int = VOCABULARY_PIECE,
 ) -> KernelBlocks:
     """Compute some blocks of the kernel, and nothing outside of them.
@@ -94,14 +97,16 @@ def compute_blocks(
     """
     if contraction is not None and (not isinstance(contraction, str) or contraction not in ("ghost", "materialised")):
         raise InvalidArgument("contraction", contraction, "'ghost', 'materialised' or None for the cheaper one")
-    check_count("batch_tokens", batch_tokens)
+    if batch_tokens is not None:
+        check_count("batch_tokens", batch_tokens)
     check_count("vocabulary_piece", vocabulary_piece)
     model = unwrapped(model)
     described = find_head(model)
     found = check_sequences(sequences, described.vocabulary)
     select_parameters(model, parameters)  # refuse a bad choice before the model is run
     check_gradients(as_module(model))
-    job = _Job(model, found, blocks, parameters, memory, contraction, batch_tokens, vocabulary_piece)
+    tokens = BATCH_TOKENS.get(described.device.type, LARGE_BATCH) if batch_tokens is None else batch_tokens
+    job = _Job(model, found, blocks, parameters, memory, contraction, tokens, vocabulary_piece)
     compute = compute_dtype(model, dtype)
     with raising_out_of_memory("sequences", len(found)), computing_in(model, compute), torch.enable_grad():
         beginning = torch.tensor([found[0].ids[:-1]], device=described.device)

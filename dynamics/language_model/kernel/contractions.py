@@ -48,8 +48,21 @@ def cheaper_contractions(table: Table, inputs: int, outputs: Sequence[int]) -> t
         >>> cheaper_contractions(few, 896, [896, 128]), cheaper_contractions(many, 896, [896])
         (('ghost', 'ghost'), ('materialised',))
     """
-    pairs, rows = 2 * table.pairs, table.rows.rows
-    formed = [2 * rows * inputs * k + 2 * THIN_COST * table.entries * inputs * k for k in outputs]
+    return cheapest(table.pairs, table.rows.rows, table.entries, inputs, outputs)
+
+
+def cheapest(pairs: int, rows: int, entries: int, inputs: int, outputs: Sequence[int]) -> tuple[Contraction, ...]:
+    """Return what ``cheaper_contractions`` returns, from numbers alone.
+
+    Args:
+        pairs: pairs of rows that would be multiplied.
+        rows: all rows.
+        entries: entries of the kernel.
+        inputs: width of the shared input.
+        outputs: width of the output of each map.
+    """
+    pairs = 2 * pairs
+    formed = [2 * rows * inputs * k + 2 * THIN_COST * entries * inputs * k for k in outputs]
     saved = [max(0.0, cost - pairs * k) for cost, k in zip(formed, outputs, strict=True)]
     worth_it = sum(saved) >= pairs * inputs  # A A^T is computed once for all maps
     return tuple("ghost" if worth_it and one > 0 else "materialised" for one in saved)
