@@ -1,4 +1,4 @@
-"""Preference pairs under a language model: ``python -m dynamics kernel | step | pairs | report``."""
+"""Preference pairs under a language model: ``python -m dynamics kernel | step | pairs | report | keep``."""
 
 # Heavy imports stand in the commands: --help needs none of them.
 # ruff: noqa: PLC0415
@@ -97,6 +97,14 @@ def pairs(
     only_own: Annotated[
         bool, typer.Option("--only-own", help="Audit each pair alone; leave out the step on all pairs at once.")
     ] = False,
+    influences: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="For the 20 displaced pairs that fall most, find so many pairs that push their chosen response down, "
+            "and up, most.",
+        ),
+    ] = 0,
     report: Annotated[
         Path | None, typer.Option(help="Write a report to this HTML file, which needs no server and no network.")
     ] = None,
@@ -125,7 +133,7 @@ def pairs(
     from dynamics.language_model.pair_audit.run import AuditSettings
 
     settings = AuditSettings(batch_pairs=batch_pairs, first=first, strict=strict, loss=choose_loss(loss, beta))
-    plan = TrainingPlan(optimizer, reference, lora_rank, lora_target, only_own)
+    plan = TrainingPlan(optimizer, reference, lora_rank, lora_target, only_own, influences)
     pairs_command(options, console, out, settings, plan, report)
 
 
@@ -141,6 +149,41 @@ def report(
         from dynamics.commands.report import report_command
 
         report_command(Console(highlight=False), results, out)
+
+
+@app.command()
+def keep(
+    expression: Annotated[
+        str,
+        typer.Argument(
+            help="Which pairs to keep, by the columns of the results, such as 'not displaced' or "
+            "'not displaced_by_set and cosine < 0.9'."
+        ),
+    ],
+    results: Annotated[Path, typer.Option(help="The file that the command pairs wrote (--out).")],
+    data: Annotated[str, typer.Option(help="The data set that was audited.")],
+    out: Annotated[Path, typer.Option(help="File (or folder) for the kept pairs, in the format of the data.")],
+    weight: Annotated[
+        str | None, typer.Option(help="Weight of each pair, by the columns, such as 'min(1, norm_chosen)'.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split to read, if the data are a folder or a data set of the hub.")] = (
+        "train"
+    ),
+    keep_skipped: Annotated[
+        bool, typer.Option("--keep-skipped", help="Keep the rows that the audit skipped; they are dropped otherwise.")
+    ] = False,
+) -> None:
+    """Write the pairs of an audited data set for which an expression holds, and why each of the others was dropped.
+
+    The results are read, and no model is needed. Beside OUT, OUT.rows.jsonl says of every row whether it was kept, and
+    if not, why.
+    """
+    from dynamics.commands.shared import reporting
+
+    with reporting():
+        from dynamics.commands.keep import keep_command
+
+        keep_command(Console(highlight=False), expression, results, data, out, weight, split, keep_skipped)
 
 
 if __name__ == "__main__":

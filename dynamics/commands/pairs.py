@@ -19,6 +19,7 @@ from dynamics.language_model.pair_audit.data import PairSource, check_rows
 from dynamics.language_model.pair_audit.duration import say_seconds, seconds_per_row
 from dynamics.language_model.pair_audit.examples import read_examples
 from dynamics.language_model.pair_audit.fingerprint import model_digest
+from dynamics.language_model.pair_audit.influences import read_influences, run_pushes
 from dynamics.language_model.pair_audit.joined import set_results
 from dynamics.language_model.pair_audit.processes import Processes, join_processes
 from dynamics.language_model.pair_audit.relations import find_relations
@@ -108,13 +109,19 @@ def _audit(
                 def changes(row: int) -> None:
                     advance(row, "changes by all pairs")
 
-                run_set(loaded, source, results, settings, plan.rule, depends_on, processes, (advance, changes))
+                pairs = run_set(
+                    *(loaded, source, results, settings, plan.rule, depends_on, processes, (advance, changes))
+                )
+        if plan.influences:
+            with progress_bar(rows, "who pushes whom", console) as advance:
+                run_pushes(loaded, source, results, settings, pairs, depends_on, processes, advance)
         if processes.rank == 0:
             summary = summarise(results)
-            described = {"model": options.model, "data": options.data, "settings": depends_on, **asdict(plan)}
+            described = {"model": options.model, "data": options.data, "settings": depends_on, **plan.described()}
             told = {"seconds": round(time.time() - begun, 1), "date": time.strftime("%Y-%m-%d", time.gmtime(begun))}
             texts = {
                 "examples": read_examples(source, worst_rows(results)),
+                "influences": read_influences(results, plan.influences),
                 "relations": find_relations(source).summary(),
             }
             results.write_summary({**asdict(summary), **described, **told, **texts})

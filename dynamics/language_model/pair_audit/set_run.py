@@ -99,7 +99,7 @@ def run_set(
     beside, place = set_results(results), gradient_path(results)
     wanted = {**depends_on, "optimizer": str(optimizer), "pairs": pairs.digest}
     if mine.rank == 0:
-        _remove_others(beside, wanted)
+        remove_others(beside, wanted)
     mine.wait()
     with beside.begin(wanted, mine):
         if sum(1 for _ in beside.read()) < sum(1 for _ in results.read()):
@@ -120,8 +120,13 @@ def run_set(
     return pairs
 
 
-def _remove_others(beside: Results, wanted: Mapping[str, Any]) -> None:
-    """Remove changes that belong to other pairs or another optimizer: they can be computed again."""
+def remove_others(beside: Results, wanted: Mapping[str, Any]) -> None:
+    """Remove results that were computed with other settings, and can be computed again.
+
+    Args:
+        beside: the results.
+        wanted: the settings.
+    """
     if beside.path.exists() or beside.settings_path.exists():
         try:
             same = beside.read_settings() == wanted
