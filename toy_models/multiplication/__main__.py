@@ -268,7 +268,7 @@ def kernel(
 ) -> None:
     """Compute the kernel of a model's responses to one question, the drives of pairs of them, and one step.
 
-    Time and memory are said before it begins.
+    The expected time and memory are printed before the computation begins.
     """
     _threads(threads)
     from dynamics.files import write_atomically  # noqa: PLC0415

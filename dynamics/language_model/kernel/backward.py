@@ -29,7 +29,7 @@ USE_GRAPH = "use memory='graph'"
 
 
 class Watch(Protocol):
-    """What records a pass.
+    """What a recorder of a forward and backward pass must offer.
 
     Attributes:
         anchor: a number on which the recorded uses depend; None if they depend on the leaves of the pass.
@@ -49,7 +49,7 @@ class Watch(Protocol):
 
 
 class Route(Protocol):
-    """A way to compute a kernel: what is recorded, and what autograd differentiates.
+    """A method of computing a kernel: what is recorded, and what autograd differentiates.
 
     Attributes:
         head: the head of the model.
@@ -289,7 +289,7 @@ def _checkpointed(layer: nn.Module, compute: Callable[..., Any], checkpoints: li
 
 
 def _contents(value: object, depth: int = 4) -> object:
-    """Return what would show that a layer has put something into an argument, such as a cache of keys and values."""
+    """Return a digest of an argument that changes if a layer stores something in it, such as keys and values."""
     if isinstance(value, Tensor):
         return id(value), value._version
     if depth == 0 or isinstance(value, (type(None), bool, int, float, str, nn.Module)):

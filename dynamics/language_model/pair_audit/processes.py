@@ -1,4 +1,4 @@
-"""The number of this process among those that ``accelerate launch`` or ``torchrun`` started, and how they meet."""
+"""The number of this process among those that ``accelerate launch`` or ``torchrun`` started, and how they wait."""
 
 from __future__ import annotations
 
