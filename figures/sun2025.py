@@ -322,7 +322,7 @@ def equal_at_zero(arrays: Arrays) -> bool:
 
 @weights.check
 def ratio_is_one_less_silu(arrays: Arrays) -> bool:
-    """Self PO's weight is the logistic one times 1 - SiLU(m), so it is the larger push exactly where m < 0."""
+    """Self PO's weight is the logistic one times 1 - SiLU(m), so it is the stronger one exactly where m < 0."""
     margin, silu, logistic = arrays["margin"], arrays["self_po_weight"], arrays["logistic_weight"]
     harder = np.abs(silu) > np.abs(logistic)
     ratio_holds = np.abs(silu - push_ratio(margin) * logistic).max() < ROUNDED
@@ -332,7 +332,7 @@ def ratio_is_one_less_silu(arrays: Arrays) -> bool:
 
 @weights.check
 def extremes_as_in_closed_form(arrays: Arrays) -> bool:
-    """Self PO pushes by at most 1.0998 at m = -2.399 and pulls back by at most 0.0998 at m = 2.399."""
+    """Self PO's weight is lowest at m = -2.399, where it is -1.0998, and highest at m = 2.399, where it is 0.0998."""
     expected = [[STEEPEST_MARGIN, -STRONGEST_PUSH], [-STEEPEST_MARGIN, STRONGEST_PULL]]
     off = np.abs(arrays["extremes"] - expected)
     return bool(off[:, 0].max() < 1e-6 and off[:, 1].max() < 1e-12)

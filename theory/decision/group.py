@@ -202,7 +202,7 @@ def batch(pairs: int = 2, *, one_prompt: bool = False, tabular: bool = False) ->
     number of them, or none.
 
     Args:
-        pairs: number of pairs, 2 or more.
+        pairs: number of pairs, 1 or more.
         one_prompt: whether all pairs belong to one prompt; otherwise each has a prompt of its own.
         tabular: whether the policy is a tabular softmax, with at most one other response for each prompt; different
             prompts share no parameter then.

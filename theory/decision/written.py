@@ -47,7 +47,7 @@ class Written:
 
     Args:
         text: the conjecture.
-        argument: what an error calls it.
+        argument: name of the argument, for errors.
 
     Raises:
         InvalidArgument: the text contains something that is not allowed.

@@ -44,7 +44,7 @@ class Watch(Protocol):
         ...
 
     def receive(self, tracked: TrackedModule, inputs: Tensor, output_gradients: Tensor) -> None:
-        """Record one module and one batch."""
+        """Record what one module read in one batch, and the gradients at its output."""
         ...
 
 

@@ -256,7 +256,9 @@ def _records(path: Path, file: Iterable[bytes], size: int) -> Iterator[tuple[int
             record = json.loads(line)
             row = int(record["row"])
         except (ValueError, KeyError, TypeError) as problem:
-            raise InvalidArgument("out", f"{path}, line {number}, is not a line of an audit's results") from problem
+            raise InvalidArgument(
+                "out", f"{path}, line {number}, is not a line of an audit's results; give another file"
+            ) from problem
         yield row, record, line
 
 
