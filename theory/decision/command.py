@@ -27,7 +27,7 @@ def main(
     conjecture: Annotated[str, typer.Argument(help="Such as 'drive(w) >= 0', 'D_w >= D_l' or 'A_y**2 <= yy * dd'.")],
     given: Annotated[str | None, typer.Option(help="A premise, written in the same way.")] = None,
     exists: Annotated[bool, typer.Option("--exists", help="Ask whether there is a world in which it is true.")] = False,
-    over: Annotated[Kind, typer.Option(help="The policies that it is about.")] = Kind.EVERY,
+    over: Annotated[Kind, typer.Option(help="The kind of policies that the conjecture is about.")] = Kind.EVERY,
     responses: Annotated[int, typer.Option(min=2, help="Largest number of responses of random worlds.")] = 8,
     worlds: Annotated[int, typer.Option(min=1, help="Random worlds of each kind.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random worlds.")] = 0,

@@ -8,7 +8,7 @@ from theory.names import ShortNames
 
 
 class View(ShortNames):
-    """Another look at a world with one pair, exact or in symbols: subclasses say what drives and changes are.
+    """A world with one pair, exact or in symbols, under another kind of step: subclasses define drives and changes.
 
     Args:
         world: the world.

@@ -74,7 +74,9 @@ class Written:
         except (SyntaxError, ValueError, MemoryError, RecursionError) as problem:
             where = getattr(problem, "offset", None)
             raise InvalidArgument(
-                argument, f"{self.text!r} cannot be read{f' at character {where}' if where else ''}"
+                argument,
+                f"{self.text!r} cannot be read{f' at character {where}' if where else ''}; "
+                "write it like 'drive(w) >= 0'",
             ) from None
         self._meaning = self._read(tree.body, 0)
 

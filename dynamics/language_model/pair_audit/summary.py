@@ -12,7 +12,7 @@ import numpy as np
 from dynamics.language_model.pair_audit.results import Results
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-MOST_NAMED = 1000  # so many skipped rows are named, and so many different ends of prompts are counted
+MOST_NAMED = 1000  # largest number of skipped rows that are named, and of different ends of prompts that are counted
 OTHERS = ("", "")  # stands for all further ends of prompts
 
 
