@@ -1,4 +1,4 @@
-"""Preference pairs under a language model: ``python -m dynamics kernel | step | pairs``."""
+"""Preference pairs under a language model: ``python -m dynamics kernel | step | pairs | report``."""
 
 # Heavy imports stand in the commands: --help needs none of them.
 # ruff: noqa: PLC0415
@@ -83,9 +83,31 @@ def pairs(
     ] = False,
     loss: Loss = "dpo",
     beta: Beta = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Reference model of the loss: a folder or hub id. By default the model itself.")
+    ] = None,
+    optimizer: Annotated[
+        str, typer.Option(help="Optimizer of the step on all pairs: sgd, or adamw taking its first step.")
+    ] = "sgd",
+    lora_rank: Annotated[
+        int | None,
+        typer.Option(min=1, help="Train fresh LoRA adapters of this rank, not the model; alpha is twice the rank."),
+    ] = None,
+    lora_target: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Linear maps that get an adapter. By default q_proj,k_proj,v_proj,o_proj."),
+    ] = None,
+    only_own: Annotated[
+        bool, typer.Option("--only-own", help="Audit each pair alone; leave out the step on all pairs at once.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a report to this HTML file, which needs no server and no network.")
+    ] = None,
 ) -> None:
-    """Audit a data set: norms, cosine, drives and CHES of every pair, and whether a step lowers its chosen response.
+    """Audit a data set: what the training that you plan would do to its chosen responses, pair by pair.
 
+    For every pair: norms and cosine of the two scores, drives and CHES, the change of log pi in a step on the pair
+    alone and in a step on all pairs at once, and the weight of an SFT term that keeps the chosen response from falling.
     Look at the rows with --show 3 first. After an interruption the same command continues.
 
     On several GPUs: accelerate launch -m dynamics pairs ...
@@ -102,10 +124,26 @@ def pairs(
         raise InvalidArgument("out", "give a file for the results, such as --out audit.jsonl; or look first, --show 3")
     from dynamics.commands.inputs import choose_loss
     from dynamics.commands.pairs import pairs_command
+    from dynamics.commands.training_plan import TrainingPlan
     from dynamics.language_model.pair_audit.run import AuditSettings
 
     settings = AuditSettings(batch_pairs=batch_pairs, first=first, strict=strict, loss=choose_loss(loss, beta))
-    pairs_command(options, console, out, settings)
+    plan = TrainingPlan(optimizer, reference, lora_rank, lora_target, only_own)
+    pairs_command(options, console, out, settings, plan, report)
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Argument(help="The file that the command pairs wrote (--out).")],
+    out: Annotated[Path, typer.Argument(help="HTML file for the report.")],
+) -> None:
+    """Write the report of a finished audit again, from its results alone: neither model nor data are needed."""
+    from dynamics.commands.shared import reporting
+
+    with reporting():
+        from dynamics.commands.report import report_command
+
+        report_command(Console(highlight=False), results, out)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection  # type: ignore[import-u
 
 from dynamics import ratio_field, ratio_flow, ratio_hitting_time, ratio_loss
 from figures.accuracy import ROUNDED, TAIL, Accuracy
+from figures.plots import plot_field
 from figures.registry import Arrays, figure
-from figures.style import CHOSEN, PAGE_WIDTH, REJECTED, label_line
+from figures.style import DPO_COLOR, PAGE_WIDTH, REJECTED, label_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -239,29 +240,17 @@ def ends_in_time_below_two(arrays: Arrays) -> bool:
 def _draw_field(arrays: Arrays) -> Drawing:
     drawing, panels = plt.subplots(1, len(arrays["beta"]), figsize=(PAGE_WIDTH, 2.15), sharey=True)
     x1, x2 = np.meshgrid(arrays["x"], arrays["x"], indexing="ij")
+    places = np.stack([x1.ravel(), x2.ravel()], axis=-1)
     rows = zip(panels, arrays["beta"], arrays["field"], arrays["arcs"], arrays["hitting_time"], strict=True)
     for axes, beta, field, arcs, hits in rows:
         axes.fill([0, 0, 1.04, 1.04, 1], [1, 1.04, 1.04, 0, 0], color="#EEEEEE", linewidth=0)
-        size = np.hypot(*field)
-        length = np.log1p(size / 0.05)
-        axes.quiver(
-            x1,
-            x2,
-            field[0] / size * length,
-            field[1] / size * length,
-            color=np.where((x1 + x2 <= 1 + 1e-12).ravel(), "#333333", "#AAAAAA"),
-            angles="xy",
-            scale=75,
-            width=0.006,
-            headwidth=3.4,
-            headlength=4,
-            headaxislength=3.6,
-        )
+        inside_colors = np.where((x1 + x2 <= 1 + 1e-12).ravel(), "#333333", "#AAAAAA").tolist()
+        plot_field(axes, places, field.reshape(2, -1).T, unit=0.05, colors=inside_colors)
         for arc in arcs:
             inside = np.where(arc.sum(axis=1, keepdims=True) <= 1, arc, np.nan)
-            axes.plot(*arc.T, color=CHOSEN, linewidth=1.1, linestyle=(0, (3, 1.5)))
-            axes.plot(*inside.T, color=CHOSEN, linewidth=1.4)
-            axes.plot(*arc[0], "o", color=CHOSEN, markersize=3)
+            axes.plot(*arc.T, color=DPO_COLOR, linewidth=1.1, linestyle=(0, (3, 1.5)))
+            axes.plot(*inside.T, color=DPO_COLOR, linewidth=1.4)
+            axes.plot(*arc[0], "o", color=DPO_COLOR, markersize=3)
         axes.plot([0, 1], [1, 0], color="black", linewidth=0.8)
         axes.axhline(0, color=REJECTED, linewidth=1.6, clip_on=False)
         axes.set(xlim=(0, 1.04), ylim=(0, 1.04), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))

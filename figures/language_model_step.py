@@ -23,6 +23,7 @@ from dynamics.language_model import (
 )
 from figures.accuracy import FLOAT32_PRODUCTS, Accuracy
 from figures.language_model_pair import COLORS, PAIR, Y_STAR, L, W, load_policy, plain
+from figures.plots import plot_changes
 from figures.registry import Arrays, figure
 from figures.style import CHOSEN, GREEDY, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel, tint
 from toy_models.multiplication.corpus import ask
@@ -350,14 +351,11 @@ def _draw_tokens(axes: Axes, arrays: Arrays, place: int, title: str) -> None:
     if place == int(arrays["fork"]):
         here = {int(arrays["y_w"][place]): CHOSEN, int(arrays["y_l_at_fork"]): REJECTED}
     colors = [here.get(int(y), OTHERS) for y in shown]
-    row, power = np.arange(len(shown)), int(np.floor(np.log10(np.abs(predicted[shown]).max())))
-    axes.axhline(0, color=REFERENCE, linewidth=0.6)
-    axes.bar(row, predicted[shown] / 10.0**power, color=[tint(color, 0.45) for color in colors], width=0.7)
-    axes.scatter(row, actual[shown] / 10.0**power, color=colors, s=14, zorder=3)
-    axes.set_xticks(row, [names[y] for y in shown])
-    axes.set(ylabel=rf"change of $p$ ($10^{{{power}}}$)", xlabel="next token", title=title)
-    for here_token, name in ((CHOSEN, "$y_w$"), (REJECTED, "$y_l$")):
-        if here_token in colors:
-            at = colors.index(here_token)
-            value = max(0.0, actual[shown[at]], predicted[shown[at]]) / 10.0**power
-            axes.annotate(name, (at, value), (0, 5), textcoords="offset points", ha="center", color=here_token)
+    plot_changes(axes, predicted[shown], actual[shown], names=[names[y] for y in shown], colors=colors)
+    axes.set(xlabel="next token", title=title)
+    per_unit = axes.dataLim.y1 / max(0.0, predicted[shown].max(), actual[shown].max())  # the power of ten of the axis
+    for color, name in ((CHOSEN, "$y_w$"), (REJECTED, "$y_l$")):
+        if color in colors:
+            at = colors.index(color)
+            above = (at, max(0.0, predicted[shown[at]]) * per_unit)
+            axes.annotate(name, above, (0, 5), textcoords="offset points", ha="center", color=color)

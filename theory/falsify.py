@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from dynamics.errors import InvalidArgument, check_count, check_kind
 from theory.decision.asked import asked, predicate_of
-from theory.decision.recipes import KINDS, Bounds, Recipe, draw, shrink, small_recipes, within_bounds
+from theory.decision.recipes import Bounds, Recipe, draw, shrink, small_recipes, within_bounds
 from theory.proof.searched import holds_at
-from theory.worlds import World
+from theory.worlds import KINDS, World
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def falsify(
         conjecture: a predicate of a ``World``; use ``w.p``, ``w.change(y)``, ``w.drive(y)``, ``w.kernel(y, z)``,
             ``w.chosen``, ``w.rejected``, ``w.greedy``, ``w.others``, or the short names; all are fractions.
         given: a premise; only worlds that meet it count.
-        kinds: TABULAR, LOG_LINEAR, BASE_MEASURE or some of them.
+        kinds: the kinds of worlds to search, all of ``KINDS`` or some.
         max_examples: worlds to look at for each kind, before shrinking.
         within: the bounds of the search; ``Bounds()`` if not given.
         seed: of the search.

@@ -55,8 +55,7 @@ class Proved:
 
     def __init__(self, predicate: Predicate, made: Claim, checks: list[Callable[[Evidence], None]]) -> None:
         self.predicate, self.claim, self._checks = predicate, made, checks
-        # each repeats one proof by the solver, and nothing else; ``record=`` is called with every question and its
-        # answer
+        # each repeats one proof by the solver alone; ``record=`` is called with every question and its answer
         self.proofs: list[Callable[..., Any]] = vars(made.evidence).setdefault("proofs", [])
         # each repeats one search, with a number of cases and a seed: of the statement, and of a control or None
         self.searches: list[tuple[Callable[..., Search], Any]] = vars(made.evidence).setdefault("searches", [])

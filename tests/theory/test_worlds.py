@@ -12,9 +12,9 @@ from hypothesis import given, settings, strategies as st
 from dynamics import DPO, kernel, score, step
 from dynamics.errors import InvalidArgument
 from theory.worlds import (
-    BASE_MEASURE,
-    LOG_LINEAR,
-    TABULAR,
+    BASE_MEASURE_KIND,
+    LOG_LINEAR_KIND,
+    TABULAR_KIND,
     World,
     any_world,
     base_measure,
@@ -66,7 +66,7 @@ def test_an_exact_step_needs_whole_exponents() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sampler", "kind"), [(tabular, TABULAR), (log_linear, LOG_LINEAR), (base_measure, BASE_MEASURE)]
+    ("sampler", "kind"), [(tabular, TABULAR_KIND), (log_linear, LOG_LINEAR_KIND), (base_measure, BASE_MEASURE_KIND)]
 )
 def test_samplers_draw_their_kind_with_two_to_eight_responses(sampler, kind: str) -> None:
     source = random.Random(0)
@@ -78,7 +78,7 @@ def test_samplers_draw_their_kind_with_two_to_eight_responses(sampler, kind: str
 
 def test_mixed_samplers() -> None:
     source = random.Random(0)
-    assert {any_world(source).kind for _ in range(50)} == {TABULAR, LOG_LINEAR, BASE_MEASURE}
+    assert {any_world(source).kind for _ in range(50)} == {TABULAR_KIND, LOG_LINEAR_KIND, BASE_MEASURE_KIND}
     assert {len(one_feature(source).features[0]) for _ in range(20)} == {1}
     assert {len(two_responses(source).p) for _ in range(20)} == {2}
 

@@ -31,6 +31,9 @@ def main(
     responses: Annotated[int, typer.Option(min=2, help="Largest number of responses of random worlds.")] = 8,
     worlds: Annotated[int, typer.Option(min=1, help="Random worlds of each kind.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random worlds.")] = 0,
+    work: Annotated[
+        int, typer.Option(min=1, help="Limit of the solver's work for one question, in its own units.")
+    ] = 300_000,
     certificate: Annotated[
         Path | None, typer.Option(help="Write the questions that a proof rests on into this folder.")
     ] = None,
@@ -45,11 +48,11 @@ def main(
     from dynamics.errors import InvalidArgument  # noqa: PLC0415 - not needed for --help
     from theory.decision.decide import decide  # noqa: PLC0415
     from theory.decision.recipes import Bounds  # noqa: PLC0415
-    from theory.proof.families import TWO_RESPONSES  # noqa: PLC0415
-    from theory.worlds import LOG_LINEAR, TABULAR  # noqa: PLC0415
+    from theory.proof.families import TABULAR, TWO_RESPONSES  # noqa: PLC0415
+    from theory.worlds import LOG_LINEAR_KIND  # noqa: PLC0415
 
     console = Console(highlight=False)
-    kinds = {Kind.EVERY: None, Kind.TABULAR: TABULAR, Kind.LOG_LINEAR: LOG_LINEAR, Kind.TWO: TWO_RESPONSES}
+    kinds = {Kind.EVERY: None, Kind.TABULAR: TABULAR, Kind.LOG_LINEAR: LOG_LINEAR_KIND, Kind.TWO: TWO_RESPONSES}
     try:
         decision = decide(
             conjecture,
@@ -59,6 +62,7 @@ def main(
             within=Bounds(responses=responses),
             worlds=worlds,
             seed=seed,
+            work=work,
         )
         console.print(str(decision), markup=False, soft_wrap=True)
         if certificate is not None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import product
+from itertools import combinations, product
 from types import SimpleNamespace
 from typing import Any
 
@@ -275,20 +275,22 @@ def preference_matrix(responses: int = 3, *, tabular: bool = False) -> Family:
     def all_responses(numbers: Numbers) -> Matrix:
         p, scores = all_responses_of(numbers, responses, tabular)
         utility = tuple(numbers.positive(f"t_{k}") for k in range(responses))
-        wins = [
-            total(
-                [
-                    p[i] * p[j] * (utility[i] - utility[j]) / (utility[i] + utility[j])
-                    for j in range(responses)
-                    if j != i
-                ]
-            )
-            for i in range(responses)
-        ]
+        ahead = {(i, j): _ahead(numbers, utility[i], utility[j]) for i, j in combinations(range(responses), 2)}
+        ahead |= {(j, i): -more for (i, j), more in ahead.items()}
+        others = [[j for j in range(responses) if j != i] for i in range(responses)]
+        wins = [total([p[i] * p[j] * ahead[i, j] for j in others[i]]) for i in range(responses)]
         return Matrix(p, scores, wins, numbers=SimpleNamespace(utility=utility))
 
-    all_responses.__doc__ = f"every {'tabular softmax' if tabular else 'policy'} with {responses} labelled responses"
-    return setting("p > 0 sum to 1, e^utility > 0, any scores with sum p g = 0")(all_responses)
+    name = f"every {'tabular softmax' if tabular else 'policy'} with {responses} labelled responses"
+    words = "p > 0 sum to 1, e^utility > 0, any scores with sum p g = 0"
+    return either(name, words, {"": setting(words)(all_responses)})
+
+
+def _ahead(numbers: Numbers, one: Any, other: Any) -> Any:
+    """Return (one - other) / (one + other); the solver is told what follows: its sign, and that its size is below 1."""
+    more = (one - other) / (one + other)
+    numbers.assume((more > 0) == (one > other), (more < 0) == (one < other), more < 1, more > -1)
+    return more
 
 
 class Matrix(Group):

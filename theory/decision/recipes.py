@@ -16,9 +16,8 @@ from fractions import Fraction
 from functools import cached_property, lru_cache
 
 from dynamics.errors import InvalidArgument, check_count
-from theory.worlds import BASE_MEASURE, LOG_LINEAR, MOST_RESPONSES, TABULAR, World
+from theory.worlds import BASE_MEASURE_KIND, KINDS, LOG_LINEAR_KIND, MOST_RESPONSES, TABULAR_KIND, World
 
-KINDS = (TABULAR, LOG_LINEAR, BASE_MEASURE)
 LARGEST = 1000  # whole number in a recipe
 MOST_STEPS = 1000  # of shrinking
 
@@ -92,10 +91,10 @@ class Recipe:
     @cached_property
     def world(self) -> World:
         """Return the world; the chosen response is the first and the rejected one the second."""
-        if self.kind == TABULAR:
+        if self.kind == TABULAR_KIND:
             total = sum(self.weights)
             made = World.tabular([Fraction(a, total) for a in self.weights])
-        elif self.kind == LOG_LINEAR:
+        elif self.kind == LOG_LINEAR_KIND:
             made = World.log_linear(self.features, [Fraction(a, b) for a, b in self.at])
         else:
             made = World.with_base(self.weights, self.features)
@@ -127,17 +126,17 @@ def small_recipes() -> tuple[Recipe, ...]:
     for n, top in ((2, 6), (3, 5), (4, 3)):
         for weights in itertools.product(range(1, top + 1), repeat=n):
             if math.gcd(*weights) == 1 and list(weights[2:]) == sorted(weights[2:]):
-                found.append(Recipe(TABULAR, weights))
+                found.append(Recipe(TABULAR_KIND, weights))
     for n, most, powers in ((2, 2, (1, 2, 3)), (3, 3, (1, 2, 3)), (4, 2, (2, 3))):
         for row, power in itertools.product(itertools.product(range(-most, most + 1), repeat=n - 1), powers):
             if list(row[1:]) == sorted(row[1:]):
-                found.append(Recipe(LOG_LINEAR, (), _from_zero(row[0], 0, *row[1:]), ((power, 1),)))
+                found.append(Recipe(LOG_LINEAR_KIND, (), _from_zero(row[0], 0, *row[1:]), ((power, 1),)))
     for weights in itertools.product((1, 2, 4), repeat=3):
         for chosen, another in itertools.product(range(-2, 3), repeat=2):
             if math.gcd(*weights) == 1:
-                found.append(Recipe(BASE_MEASURE, weights, _from_zero(chosen, 0, another)))
+                found.append(Recipe(BASE_MEASURE_KIND, weights, _from_zero(chosen, 0, another)))
     for weights in itertools.product((1, 3), repeat=2):
-        found += [Recipe(BASE_MEASURE, weights, ((k,), (0,))) for k in (0, 1, 2)]
+        found += [Recipe(BASE_MEASURE_KIND, weights, ((k,), (0,))) for k in (0, 1, 2)]
     return tuple(sorted(found, key=lambda recipe: recipe.size()))
 
 
@@ -163,12 +162,12 @@ def draw(source: random.Random, kind: str, bounds: Bounds) -> Recipe:
     n = source.randint(2, bounds.responses)
     other = source.randrange(2, n) if n > 2 else None
     top = source.choice(sorted({min(3, bounds.weight), min(12, bounds.weight), bounds.weight}))
-    weights = tuple(source.randint(1, top) for _ in range(n)) if kind != LOG_LINEAR else ()
-    if kind == TABULAR:
+    weights = tuple(source.randint(1, top) for _ in range(n)) if kind != LOG_LINEAR_KIND else ()
+    if kind == TABULAR_KIND:
         return Recipe(kind, weights, other=other)
     k = source.randint(1, bounds.features)
     features = tuple(tuple(source.randint(-bounds.feature, bounds.feature) for _ in range(k)) for _ in range(n))
-    if kind == BASE_MEASURE:
+    if kind == BASE_MEASURE_KIND:
         return Recipe(kind, weights, features, other=other)
     powers = tuple((source.randint(1, bounds.power), source.randint(1, bounds.power)) for _ in range(k))
     return Recipe(kind, (), features, powers, other)

@@ -142,7 +142,7 @@ class Decision:
             raise InvalidArgument(
                 "decision", f"it is {self.verdict} without the solver, so that there is no proof to write"
             )
-        statement, family, given = self.again
+        statement, family, given, work = self.again
         kept = Certificate()
-        prove(statement, family, given=given, record=kept.record)
+        prove(statement, family, given=given, work=work, record=kept.record)
         return kept.write(Path(folder), title, self.text or title, self.assumes)

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from theory.decision.view import View
-from theory.proof.families import POLICY, TABULAR as EVERY_TABULAR
+from theory.proof.families import POLICY, TABULAR
 from theory.proof.family import Case, Family
 from theory.proof.worlds import MANY, TWO, SymbolicWorld, Tabular
 
@@ -145,7 +145,7 @@ def second_order(*, tabular: bool = False) -> Family:
         >>> [decide(lambda w: w.A_w == w.T, second_order(tabular=tabular)).verdict for tabular in (False, True)]
         ['refuted', 'proved']
     """
-    family = EVERY_TABULAR if tabular else POLICY
+    family = TABULAR if tabular else POLICY
 
     def made(case: Case) -> Case:
         rebuild = case.rebuild

@@ -47,8 +47,29 @@ def without_unused(terms: list[Any], known: dict[int, frozenset[str]] | None = N
         terms = [term for number, term in enumerate(terms) if number not in left_out]
 
 
+def without_equations(terms: list[Any]) -> list[Any]:
+    """Return the terms without equations between numbers, but for those that define a root or a quotient.
+
+    If what is left cannot be true together, all of the terms cannot; that it can be says nothing. Few responses tie
+    their scores to one another by equations, and what is true of many responses needs none of these.
+
+    Example:
+        >>> import z3
+        >>> x, y, quotient = z3.Reals("x y quotient.1")
+        >>> without_equations([x > 0, x + y == 1, quotient * y == 1, x < 0])
+        [x > 0, quotient.1*y == 1, x < 0]
+    """
+    import z3  # noqa: PLC0415
+
+    def is_kept(term: Any) -> bool:
+        between_numbers = z3.is_eq(term) and z3.is_arith(term.arg(0))
+        return not between_numbers or any(name.split(".")[0] in TERMS for name in _names(term, z3))
+
+    return [term for term in terms if is_kept(term)]
+
+
 def _names(term: Any, z3: Any) -> set[str]:
-    """Return the names in a term that others define: those with a point."""
+    """Return the names in a term that others define, those with a point."""
     found, todo, seen = set(), [term], set()
     while todo:
         part = todo.pop()

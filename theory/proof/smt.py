@@ -13,13 +13,15 @@ from typing import Any
 
 from theory.proof.checks import show
 from theory.proof.family import Case, Family
+from theory.proof.naming import with_names
 from theory.proof.searched import Predicate, search
-from theory.proof.slicing import without_unused
+from theory.proof.slicing import without_equations, without_unused
 from theory.proof.symbols import Impure, NoSuchResponse, NoValue, Run
 
 PROVED, REFUTED, VACUOUS, UNDECIDED = "proved", "refuted", "vacuous", "undecided"
 WORK = 2_000_000  # of the solver for one query, in its own units; a typical one takes a thousandth of it
-STUCK = 600_000  # milliseconds; the solver does not count all of its work, and a query that hangs is an error
+FIRST = 300_000  # of that work, after which a question is asked with names for its sums
+STUCK = 600_000  # milliseconds: the solver does not count all of its work. A query that hangs is an error, no answer
 PATIENCE = 6  # queries without an answer, after which a statement is undecided
 MOST_PATHS = 4000
 
@@ -116,15 +118,46 @@ class Solver:
     def ask(self, terms: list[Any], effort: int = 1) -> tuple[str, Any]:
         """Return "sat" and a model, or "unsat" or "unknown" and None; with 1 / ``effort`` of the usual work.
 
+        A question without a quick answer is asked again with names for its sums: first without its equations, where
+        "unsat" is an answer to the whole and "sat" is none, then the whole; and at last once more as it is.
+
         Raises:
             SolverStuckError: neither an answer nor the end of its work within ten minutes.
         """
-        import z3  # noqa: PLC0415
-
         self.asked += [term for term in terms if term.get_id() not in self.names]
         terms = without_unused(terms, self.names)
+        work = self.work // effort
+        answer, solver = self._asked(terms, min(work, FIRST))
+        if answer == "unknown" and effort == 1:
+            terms, answer, solver = self._asked_otherwise(terms, work, solver)
+        self.queries += 1
+        self.unknown += answer == "unknown" and effort == 1
+        if self.record is not None:
+            self.record(solver.to_smt2(), terms, answer)
+        return answer, solver.model() if answer == "sat" else None
+
+    def _asked_otherwise(self, terms: list[Any], work: int, solver: Any) -> tuple[list[Any], str, Any]:
+        """Return the question in a form that has an answer, with its answer and solver; else as it is, "unknown"."""
+        fewer, named = without_equations(terms), with_names(terms)
+        if len(fewer) < len(terms):
+            few = with_names(fewer)
+            answer, other = self._asked(few, min(work, FIRST))
+            if answer == "unsat":
+                return few, answer, other
+        if named is not terms:
+            answer, other = self._asked(named, work)
+            if answer != "unknown":
+                return named, answer, other
+        if work <= FIRST:
+            return terms, "unknown", solver
+        return terms, *self._asked(terms, work)
+
+    def _asked(self, terms: list[Any], work: int) -> tuple[str, Any]:
+        """Return the answer to one question within a limit of work, and the solver that gave it."""
+        import z3  # noqa: PLC0415
+
         solver = z3.SolverFor("QF_NRA", ctx=self.context)
-        solver.set("rlimit", self.work // effort)
+        solver.set("rlimit", work)
         solver.set("timeout", STUCK)
         solver.add(*terms)
         answer = str(solver.check())
@@ -133,11 +166,7 @@ class Solver:
                 f"the solver gave no answer within {STUCK / 1000:g} s, although its limit of work should have stopped "
                 "it sooner; split the statement into smaller ones"
             )
-        self.queries += 1
-        self.unknown += answer == "unknown" and effort == 1
-        if self.record is not None:
-            self.record(solver.to_smt2(), terms, answer)
-        return answer, solver.model() if answer == "sat" else None
+        return answer, solver
 
     def possible(self, terms: list[Any]) -> bool:
         """Return whether the terms may be true together; False only if the solver proved that they cannot."""

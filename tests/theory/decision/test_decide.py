@@ -10,10 +10,9 @@ import pytest
 from dynamics.errors import InvalidArgument
 from tests.theory.proof.deceptive import FALSE, TRUE, Trap
 from tests.theory.proof.deceptive_reading import OPEN, REFUSED
-from theory import BASE_MEASURE, LOG_LINEAR, TABULAR, Bounds, Decision, decide
+from theory import LOG_LINEAR, POLICY, TABULAR, TWO_RESPONSES, Bounds, Decision, decide
 from theory.decision import decide as module
-from theory.proof import TWO_RESPONSES, Named, holds_at, prove, setting, sqrt, with_step
-from theory.proof.families import LOG_LINEAR as STEPPED
+from theory.proof import Named, holds_at, prove, setting, sqrt, with_step
 from theory.proof.negation import Negation
 
 # --- the list of deceptive predicates --------------------------------------------------------------------------------
@@ -198,7 +197,7 @@ def test_a_counterexample_may_be_algebraic_and_says_so() -> None:
 def test_a_conjecture_about_a_step_is_about_log_linear_policies() -> None:
     decision = decide(lambda w: w.after(2).p_w <= w.p_w or w.A_w > 0, worlds=50)
     assert decision.verdict == "proved"
-    assert decision.over == STEPPED.name
+    assert decision.over == LOG_LINEAR.name
     assert decide(lambda w: w.after(2).p_w >= w.p_w, worlds=50).verdict == "refuted"
 
 
@@ -206,8 +205,8 @@ def test_kinds_are_decided_apart() -> None:
     def same_score_same_probability(w):
         return w.dd != 0 or w.p_w == w.p_l
 
-    assert decide(same_score_same_probability, BASE_MEASURE).verdict == "refuted"
-    without_base = decide(same_score_same_probability, LOG_LINEAR, worlds=50)
+    assert decide(same_score_same_probability, POLICY).verdict == "refuted"
+    without_base = decide(same_score_same_probability, "log-linear", worlds=50)
     assert without_base.verdict == "undecided"  # true: the prover knows of every policy only
     assert "with a base measure" in str(without_base)
     assert decide(lambda w: w.A_w > 0, TABULAR, worlds=5).verdict == "proved"
@@ -225,7 +224,7 @@ def test_a_setting_of_ones_own_and_a_step_beside_a_world() -> None:
     assert false.verdict == "refuted"
     assert "not a + b > 2 sqrt(a b)" in str(false)
     step = decide(
-        lambda case: case[0].after(case[1]).p_w <= case[0].p_w or case[0].A_w > 0, with_step(STEPPED), worlds=20
+        lambda case: case[0].after(case[1]).p_w <= case[0].p_w or case[0].A_w > 0, with_step(LOG_LINEAR), worlds=20
     )
     assert step.verdict == "proved"
 

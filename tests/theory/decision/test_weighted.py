@@ -6,12 +6,14 @@ from fractions import Fraction as F
 import pytest
 import torch
 
+import theory
+import theory.proof
 from dynamics import get_loss, step
 from dynamics.errors import InvalidArgument
 from dynamics.losses import CPO, DPO, DPOP, DPOShift, pair_log_probs
-from theory import TABULAR, decide
+from theory import TABULAR, TWO_RESPONSES, decide
 from theory.decision.weighted import LOSSES, WeightedWorld, with_loss, with_weights
-from theory.proof import TABULAR as EVERY_TABULAR, TWO_RESPONSES, NoSuchResponse, holds_at, prove
+from theory.proof import NoSuchResponse, holds_at, prove
 from theory.proof.family import Family
 from theory.worlds import World
 
@@ -79,10 +81,10 @@ def test_a_weighted_change_is_the_first_order_change_of_a_step() -> None:
     [
         (lambda w: w.A_w >= w.A_l, with_weights(), "refuted"),
         (lambda w: w.d_w * w.A_w >= w.d_l * w.A_l, with_weights(), "proved"),
-        (lambda w: w.A_w >= w.A_l, with_weights(EVERY_TABULAR), "proved"),
+        (lambda w: w.A_w >= w.A_l, with_weights(TABULAR), "proved"),
         (lambda w: w.A_w >= w.A_l, with_weights(TWO_RESPONSES), "proved"),
         (lambda w: w.A_w >= 0, with_loss("dpop"), "refuted"),
-        (lambda w: w.A_w >= 0 or w.extra <= 0, with_loss("dpop", EVERY_TABULAR), "proved"),
+        (lambda w: w.A_w >= 0 or w.extra <= 0, with_loss("dpop", TABULAR), "proved"),
         (lambda w: w.A_w >= w.A_l, with_loss("simpo"), "refuted"),
         (lambda w: w.A_w >= w.A_l or w.n_w != w.n_l, with_loss("simpo"), "proved"),
         (lambda w: w.A_w >= w.A_l or w.r_w != w.r_l, with_loss("f_dpo"), "proved"),
@@ -121,14 +123,17 @@ def test_symbols_have_no_more_and_no_less_than_exact_worlds() -> None:
     with pytest.raises(InvalidArgument, match=r"^beta"):
         with_loss("simpo", beta=1)
     with pytest.raises(InvalidArgument, match=r"^family: .*kind of worlds"):
-        with_loss("simpo", TABULAR)
+        with_loss("simpo", "tabular")
 
 
-def test_a_kind_by_its_word_is_no_family_of_weights() -> None:
-    assert decide(lambda w: w.A_w > 0, TABULAR, worlds=3).verdict == "proved"
+def test_a_kind_of_policies_is_one_thing_under_one_name() -> None:
+    for name in ("LOG_LINEAR", "POLICY", "TABULAR", "TWO_RESPONSES"):
+        assert getattr(theory, name) is getattr(theory.proof, name)
+    assert decide(lambda w: w.A_w > 0, TABULAR, worlds=3).over == TABULAR.name
+    assert decide(lambda w: w.A_w > 0, "tabular softmax", worlds=3).over == TABULAR.name
 
 
-@pytest.mark.parametrize("over", [with_weights(), with_weights(EVERY_TABULAR), with_loss("simpo", EVERY_TABULAR)])
+@pytest.mark.parametrize("over", [with_weights(), with_weights(TABULAR), with_loss("simpo", TABULAR)])
 @pytest.mark.parametrize("name", ["after", "urgency", "moved", "second_change"])
 def test_nothing_of_dpo_s_own_step_is_taken_for_that_of_the_loss(over: Family, name: str) -> None:
     # after() once was the step of DPO, beside drives of the weighted step: a false statement was proved
