@@ -1,4 +1,4 @@
-"""Plots of what a user has in hand, on given axes; the figures of the registry are drawn with the same functions.
+"""Plots of a user's own results, on given axes; the figures of the registry are drawn with the same functions.
 
 Each function draws on matplotlib axes that the caller made. Inside ``with paper_style():`` the plots look like the
 figures of the registry. The colours of responses are those of ``figures.style``: blue for the chosen one, orange for
