@@ -345,7 +345,7 @@ def _check_axes(axes: object) -> None:
 
 
 def _numbers(argument: str, value: ArrayLike, axes: int) -> np.ndarray:
-    """Return finite numbers as an array with so many axes."""
+    """Return finite numbers as an array with this number of axes."""
     found: np.ndarray = to_tensor(argument, value).detach().cpu().numpy()
     if found.ndim != axes:
         raise InvalidArgument(
@@ -357,7 +357,7 @@ def _numbers(argument: str, value: ArrayLike, axes: int) -> np.ndarray:
 
 
 def _names(names: Sequence[str] | None, count: int) -> list[str]:
-    """Return a name for each of so many things."""
+    """Return the names, one for each of ``count`` things."""
     if names is None:
         return [str(i) for i in range(count)]
     good = isinstance(names, (list, tuple)) and len(names) == count and all(isinstance(name, str) for name in names)
@@ -371,7 +371,7 @@ def _is_color(value: object) -> bool:
 
 
 def _colors(colors: Sequence[str] | None, count: int) -> list[str]:
-    """Return a colour for each of so many things."""
+    """Return the colours, one for each of ``count`` things."""
     if colors is None:
         return [OTHERS] * count
     good = isinstance(colors, (list, tuple)) and len(colors) == count and all(map(_is_color, colors))

@@ -52,7 +52,7 @@ def loss_of(name: str, beta: float | Tensor, gamma: float | Tensor) -> Preferenc
 
 
 def train(batch: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Train one policy for each run of a batch and return what happened on the way; a function for ``dynamics.sweep``.
+    """Train one policy for each run of a batch and return records of the training; a function for ``dynamics.sweep``.
 
     Every run starts at its reference and follows the full gradient of the mean loss of its pairs. Runs with the same
     seed and the same number of pairs have the same features, reference and random draws, whatever their other settings.

@@ -116,7 +116,7 @@ def compute_blocks(
                 return replace(_on_this_way(job, way), dtype=compute, remarks=_remarks(job))
             except Surprise as surprise:
                 way = way.after(surprise, model)
-                LOG.debug("another way to the kernel, because of %s", surprise)
+                LOG.debug("another method for the kernel, because of %s", surprise)
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,7 @@ class AuditSummary:
         sft_weight: the least weight of an added SFT term (summed over tokens) that keeps half of the displaced pairs,
             90 % of them, and all of them from falling, by these shares; empty if no pair is displaced.
         mean_tokens_chosen: mean number of tokens of a chosen response; an SFT term that is averaged over tokens needs
-            a weight that is so many times larger.
+            a weight that is this many times larger.
         displaced_by_set: number of pairs whose chosen response falls in a step on the whole set; None if that was not
             computed.
         own_share: quantiles of the pair's own share of the push on its chosen response in that step.
