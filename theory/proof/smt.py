@@ -76,7 +76,7 @@ class Proof:
     algebraic: tuple[tuple[str, str], ...] = ()
 
     def covers(self) -> str:
-        """Return what was decided for: the kind of worlds, and the numbers of responses that were looked at."""
+        """Return what was decided for: the kind of worlds, and the numbers of responses that were examined."""
         where = ", ".join(filter(None, self.cases))
         return self.over + (f" ({where})" if where else "")
 
@@ -118,8 +118,9 @@ class Solver:
     def ask(self, terms: list[Any], effort: int = 1) -> tuple[str, Any]:
         """Return "sat" and a model, or "unsat" or "unknown" and None; with 1 / ``effort`` of the usual work.
 
-        A question without a quick answer is asked again with names for its sums: first without its equations, where
-        "unsat" is an answer to the whole and "sat" is none, then the whole; and at last once more as it is.
+        A question without a quick answer is asked again with names for its sums: first without its equations (if that
+        is "unsat", so is the whole question, while "sat" decides nothing), then in full, and finally once more in
+        its original form.
 
         Raises:
             SolverStuckError: neither an answer nor the end of its work within ten minutes.
