@@ -160,7 +160,7 @@ def figure(
 
 
 def select_figures(names: list[str]) -> list[Figure]:
-    """Return the figures whose keys match the names or globs, paper by paper; all for no names.
+    """Return the figures whose keys match the names or patterns, paper by paper; all figures if there are no names.
 
     Raises:
         InvalidArgument: a name that matches nothing.

@@ -84,8 +84,8 @@ def falsify(
         The smallest counterexample, or the number of worlds tried, with the bounds.
 
     Raises:
-        InvalidArgument: the conjecture returns no truth value (None, a tuple, a number, a forgotten call), or computes
-            with floats; an unknown kind, or no kind at all.
+        InvalidArgument: the conjecture returns no truth value (None, a tuple, a number, a method that was not called),
+            or computes with floats; an unknown kind, or no kind at all.
 
     Example:
         >>> print(falsify(lambda w: w.change(w.chosen) >= w.change(w.rejected)).counterexample.kind)

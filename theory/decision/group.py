@@ -338,7 +338,7 @@ def preference_matrix(responses: int = 3, *, tabular: bool = False) -> Family:
 
 
 def _ahead(numbers: Numbers, one: Any, other: Any) -> Any:
-    """Return (one - other) / (one + other); the solver is told what follows: its sign, and that its size is below 1."""
+    """Return (one - other) / (one + other); tell the solver its sign, and that its absolute value is below 1."""
     more = (one - other) / (one + other)
     numbers.assume((more > 0) == (one > other), (more < 0) == (one < other), more < 1, more > -1)
     return more

@@ -12,9 +12,9 @@ SILENT = 1.5  # seconds; most decisions take less
 
 
 class Shown:
-    """A progress bar that appears only if there is something to tell after a while; nothing is shown off a terminal.
+    """A progress bar that appears only if a decision takes a while, and only on a terminal.
 
-    It is told of every question to the solver and of every exact world, and counts them.
+    It counts the questions to the solver and the exact worlds.
 
     Args:
         console: where to show it; the standard error if not given.

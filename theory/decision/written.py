@@ -57,7 +57,7 @@ class Written:
 
     Args:
         text: the conjecture.
-        argument: what an error calls it.
+        argument: name of the argument, for errors.
 
     Raises:
         InvalidArgument: the text contains something that is not allowed.
@@ -84,7 +84,9 @@ class Written:
         except (SyntaxError, ValueError, MemoryError, RecursionError) as problem:
             where = getattr(problem, "offset", None)
             raise InvalidArgument(
-                argument, f"{self.text!r} cannot be read{f' at character {where}' if where else ''}"
+                argument,
+                f"{self.text!r} cannot be read{f' at character {where}' if where else ''}; "
+                "write it like 'drive(w) >= 0'",
             ) from None
         self._meaning = self._read(tree.body, 0)
 

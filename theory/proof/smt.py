@@ -66,7 +66,7 @@ class Proof:
     algebraic: tuple[tuple[str, str], ...] = ()
 
     def covers(self) -> str:
-        """Return what was decided for: the kind of worlds, and the numbers of responses that were looked at."""
+        """Return what was decided for: the kind of worlds, and the numbers of responses that were examined."""
         where = ", ".join(filter(None, self.cases))
         return self.over + (f" ({where})" if where else "")
 

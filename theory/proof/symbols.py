@@ -72,7 +72,9 @@ class Number:
     def _of(self, other: object) -> Any:
         if isinstance(other, Number):
             if other.run is not self.run:
-                raise self.run.fault(Impure("the predicate keeps a number from an earlier run"))
+                raise self.run.fault(
+                    Impure("the predicate keeps a number from an earlier run; it must depend on its world alone")
+                )
             return other.term
         if isinstance(other, bool) or not isinstance(other, (int, Fraction)):
             message = f"a statement computes with whole numbers and fractions, not with {other!r}{as_fraction(other)}"
@@ -320,7 +322,9 @@ class Run:
         """
         if isinstance(value, Truth):
             if value.run is not self:
-                raise self.fault(Impure("the predicate keeps a truth value from an earlier run"))
+                raise self.fault(
+                    Impure("the predicate keeps a truth value from an earlier run; it must depend on its world alone")
+                )
             return value.term
         if isinstance(value, bool):
             return self.z3.BoolVal(value, self.context)
@@ -334,7 +338,9 @@ class Run:
             Impure: the run is over: the predicate kept a symbol of it.
         """
         if self.closed:
-            raise Impure("the predicate keeps a number or a truth value from an earlier run")
+            raise Impure(
+                "the predicate keeps a number or a truth value from an earlier run; it must depend on its world alone"
+            )
         simple = self.z3.simplify(term)
         if self.z3.is_true(simple) or self.z3.is_false(simple):
             self.settled += 1

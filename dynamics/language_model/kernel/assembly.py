@@ -25,11 +25,11 @@ AUTOGRAD = "autograd"
 
 
 class Assembly(ABC):
-    """The parts of one kernel. Until ``finished_parts`` the sequences are in the order of the batches.
+    """The parts of one kernel while it is computed, in the order of the batches; ``finished_parts`` reorders them.
 
     Attributes:
         parts: the part of each module, ``(entries,)``.
-        contractions: how it was computed.
+        contractions: how the part of each module was computed.
         log_probs: log pi of every sequence, in the order in which the sequences were given.
     """
 

@@ -69,7 +69,7 @@ def whole(count: int) -> Blocks:
 
 
 def placed(blocks: Blocks, order: Sequence[int]) -> Blocks:
-    """Return the blocks for sequences that stand in another order, each side sorted by place.
+    """Return the blocks for sequences in another order, with places in place of numbers, each side sorted.
 
     Args:
         blocks: the blocks, in numbers of sequences.
@@ -146,9 +146,9 @@ class Table:
     """The pairs of rows of two matrices whose products are summed to the entries of some blocks.
 
     Attributes:
-        blocks: the blocks, with sides sorted by place.
+        blocks: the blocks, as ``placed`` returns them.
         rows: which rows of the one matrix belong to which sequence.
-        columns: which rows of the other matrix do.
+        columns: the same for the other matrix.
         strips: the pairs that are multiplied.
         stacks: on a GPU the same pairs, many blocks at once; empty where strips are as quick.
     """
@@ -241,9 +241,9 @@ def sum_both_ways(
     column, and the other way round.
 
     Args:
-        blocks: the blocks, with sides sorted by place.
+        blocks: the blocks, as ``placed`` returns them.
         rows: which rows of the first use belong to which sequence.
-        columns: which rows of the second use do.
+        columns: the same for the second use.
         pairs: function of a strip that returns one matrix over pairs of rows.
     """
     (there,) = Table.of(blocks, rows, columns).sum(pairs)

@@ -1,4 +1,4 @@
-"""The computation behind every kernel: the entries that are asked for, on the cheapest way that covers the model."""
+"""The computation behind every kernel: the requested entries, by the cheapest method that works for the model."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def compute_blocks(
     Args:
         model: as for ``sequence_kernel``.
         sequences: each is run once.
-        blocks: the entries that are wanted, in numbers of sequences.
+        blocks: the requested entries; their rows and columns are numbers of sequences.
         parameters: as for ``sequence_kernel``, like everything below.
         dtype: as there.
         memory: as there.
@@ -112,12 +112,12 @@ def compute_blocks(
     with raising_out_of_memory("sequences", len(found)), computing_in(model, compute), torch.enable_grad():
         beginning = torch.tensor([found[0].ids[:-1]], device=described.device)
         way = _Way(confirmed_head(model, beginning), together=not length_matters(model))
-        while True:  # every surprise rules out a way, so this ends
+        while True:  # every surprise rules out one method, so this ends
             try:
                 return replace(_on_this_way(job, way), dtype=compute, remarks=make_remarks(model, parameters, found))
             except Surprise as surprise:
                 way = way.after(surprise, model)
-                LOG.debug("another way to the kernel, because of %s", surprise)
+                LOG.debug("another method for the kernel, because of %s", surprise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ class _Job:
 
 @dataclass(frozen=True, eq=False)
 class _Way:
-    """How a kernel is computed.
+    """A method of computing a kernel.
 
     Attributes:
         head: the head of the model.
@@ -151,7 +151,7 @@ class _Way:
     open: frozenset[str] = frozenset()
 
     def after(self, surprise: Surprise, model: CausalLM) -> _Way:
-        """Return the way to go after a surprise."""
+        """Return the method to try after a surprise."""
         if self.together:
             return replace(self, together=False)
         if surprise.late:

@@ -56,9 +56,9 @@ def cheapest(pairs: int, rows: int, entries: int, inputs: int, outputs: Sequence
     """Return what ``cheaper_contractions`` returns, from numbers alone.
 
     Args:
-        pairs: pairs of rows that would be multiplied.
-        rows: all rows.
-        entries: entries of the kernel.
+        pairs: number of pairs of rows that would be multiplied.
+        rows: number of all rows.
+        entries: number of entries of the kernel.
         inputs: width of the shared input.
         outputs: width of the output of each map.
     """

@@ -33,7 +33,7 @@ class AuditSettings:
         batch_pairs: number of rows in one batch. Batch k holds the rows ``k * batch_pairs`` to
             ``(k + 1) * batch_pairs - 1``, whatever was computed before and however many processes there are, so that
             neither an interruption nor another number of processes changes a digit.
-        first: audit only so many of the first rows; None for all.
+        first: audit only this many of the first rows; None for all.
         strict: stop at the first row that cannot be used, instead of skipping it.
         loss: preference loss of the steps that ``displaced`` is about.
     """
