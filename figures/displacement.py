@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,14 +20,16 @@ from toy_models.displacement_map import POLICIES, displacement, displacement_map
 from toy_models.violation import largest_safe_cosine, pair_path, tabular_kernel, violated_from
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
+    from matplotlib.image import AxesImage
 
 NAMES = {
     "tabular": "tabular",
     "prefix-tree": "prefix tree",
-    "output-mlp": "MLP, a row of\nweights each",
+    "output-mlp": "MLP, a row of weights each",
     "log-linear": "log-linear",
-    "feature-mlp": "MLP of the\nfeatures",
+    "feature-mlp": "MLP of the features",
 }
 SHARED = tuple(
     name in ("log-linear", "feature-mlp") for name in POLICIES
@@ -38,10 +40,12 @@ SHARED = tuple(
     "new-displacement-map",
     "Displacement needs shared parameters, three responses and similar features",
     source="not in the papers; the question is that of Jian et al. 2025, Theorem 2 and Remark 1",
-    caption="Upper rows: share (%) of 200 random worlds in which gradient steps on the pair lower pi(chosen), at the "
-    "first step (drive A_w < 0) and once log(pi_w / pi_l) has gained 4 nats, by class of policy, number of responses "
-    "and overlap of the pair. Lower row: mean change of log pi(chosen) over those 4 nats. Overlap is the cosine of "
-    "the features of chosen and rejected response, of their output weights for the MLP with a row each, the share of "
+    caption="Upper rows, policies whose responses share all parameters: share (%) of 200 random worlds in which "
+    "gradient steps on the pair lower pi(chosen), at the first step (drive A_w < 0) and once log(pi_w / pi_l) has "
+    "gained 4 nats, by number of responses and overlap of the pair; right, the mean change of log pi(chosen) over "
+    "those 4 nats. Lowest row, that change in the three classes that share less, where it fell in no world. Overlap "
+    "is the cosine of the features of chosen and rejected response, of their output weights for the MLP with a row "
+    "each, the share of "
     "common tokens for the prefix tree. Standard errors are at most 3.6 points and 0.4 nats; an observed 0 of 200 is "
     "compatible with up to 1.5 %.",
     differs="That the chosen response never falls in the tabular policy, in the prefix tree and with two responses "
@@ -129,37 +133,52 @@ def errors_are_binomial(arrays: Arrays) -> bool:
     return bool(max(np.abs(a - b).max() for a, b in zip(got, wanted, strict=True)) < 1e-12)
 
 
+SHARES = {"cmap": "cividis", "vmin": 0, "vmax": 60}
+CHANGES = {"cmap": "PuOr", "vmin": -3, "vmax": 3}
+
+
 @frequency_map.draw
 def _draw_frequency_map(arrays: Arrays) -> Drawing:
-    drawing, panels = plt.subplots(3, len(NAMES), figsize=(PAGE_WIDTH, 4.7), sharex=True, sharey=True)
-    rows = (
-        ("displaced", 100, "falls at the first\nstep (% of worlds)", {"cmap": "cividis", "vmin": 0, "vmax": 60}),
-        ("sunk", 100, "has fallen after\n4 nats (% of worlds)", {"cmap": "cividis", "vmin": 0, "vmax": 60}),
-        ("change", 1, "change after\n4 nats (nats)", {"cmap": "PuOr", "vmin": -3, "vmax": 3}),
+    """Draw the classes in which responses share all parameters, a row each, and below them those that share less."""
+    drawing, panels = plt.subplots(3, 3, figsize=(PAGE_WIDTH, 5.0), sharex=True, sharey=True)
+    columns = (
+        ("displaced", 100, "falls at the first step\n(% of worlds)", SHARES),
+        ("sunk", 100, "has fallen after 4 nats\n(% of worlds)", SHARES),
+        ("change", 1, "change of $\\log\\,\\pi(y_w)$\nafter 4 nats (nats)", CHANGES),
     )
-    for row, (name, factor, label, colors) in enumerate(rows):
-        for column, policy in enumerate(POLICIES):
-            axes = panels[row, column]
-            values = factor * arrays[name][column]
-            image = axes.imshow(values, aspect="auto", origin="lower", **colors)
-            for (i, j), value in np.ndenumerate(values):
-                text = f"{value:.0f}" if factor == 100 and (value == 0 or value >= 0.95) else f"{value:.1f}"
-                dark = value < 33 if factor == 100 else abs(value) > 2
-                axes.text(j, i, text, ha="center", va="center", fontsize=6, color="white" if dark else "black")
-            axes.set_xticks(range(len(arrays["overlap"])), [f"{v:g}" for v in arrays["overlap"]], fontsize=6)
-            axes.set_yticks(range(len(arrays["responses"])), [f"{v}" for v in arrays["responses"]], fontsize=6)
-            axes.tick_params(length=0)
-            axes.spines[:].set_visible(False)
-            if row == 0:
-                axes.set_title(NAMES[policy], fontsize=7.5, loc="center")
-            if row == 2:
-                axes.set_xlabel("overlap", fontsize=7)
-        panels[row, 0].set_ylabel("responses", fontsize=7)
-        bar = drawing.colorbar(image, ax=panels[row], pad=0.01, aspect=14)
-        bar.set_label(label, fontsize=7)
-        bar.ax.tick_params(labelsize=6)
+    classes = list(enumerate(POLICIES))
+    for row, (index, policy) in enumerate((i, policy) for i, policy in classes if SHARED[i]):
+        for axes, (name, factor, label, colors) in zip(panels[row], columns, strict=True):
+            _draw_cells(axes, factor * arrays[name][index], arrays, colors)
+            axes.set_title(label if row == 0 else "", loc="center")
+        panels[row, 0].set_ylabel(f"{NAMES[policy]}\nresponses")
+    for axes, (index, policy) in zip(panels[2], ((i, p) for i, p in classes if not SHARED[i]), strict=True):
+        image = _draw_cells(axes, arrays["change"][index], arrays, CHANGES)
+        share = max(arrays[name][index].max() for name in ("displaced", "sunk"))
+        worlds = int(arrays["worlds"])
+        falls = f"falls in at most {100 * share:.1f}% of worlds" if share else f"falls in 0 of {worlds} worlds"
+        axes.set_title(f"{NAMES[policy]}:\n{falls}", loc="center")
+        axes.set_xlabel("overlap")
+    panels[2, 0].set_ylabel("change (nats)\nresponses")
+    for shown, place in ((panels[0, 0].images[0], panels[:2, 1]), (image, panels[:, 2])):
+        bar = drawing.colorbar(shown, ax=place, pad=0.02, aspect=30)
         bar.outline.set_visible(False)
     return drawing
+
+
+def _draw_cells(axes: Axes, values: np.ndarray, arrays: Arrays, colors: dict[str, Any]) -> AxesImage:
+    """Draw a number on its colour for every number of responses and overlap."""
+    image = axes.imshow(values, aspect="auto", origin="lower", **colors)
+    low, high = image.get_clim()
+    for (i, j), value in np.ndenumerate(values):
+        text = f"{value:.0f}" if high > 3 and (value == 0 or value >= 0.95) else f"{value:.1f}"
+        dark = value < 33 if low == 0 else abs(value) > 2
+        axes.text(j, i, text, ha="center", va="center", fontsize=6.5, color="white" if dark else "black")
+    axes.set_xticks(range(len(arrays["overlap"])), [f"{v:g}" for v in arrays["overlap"]])
+    axes.set_yticks(range(len(arrays["responses"])), [f"{v}" for v in arrays["responses"]])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return image
 
 
 GRID = 24  # the probabilities of panel a are multiples of 1 / 24, and so is the counterexample

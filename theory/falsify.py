@@ -19,9 +19,9 @@ class Falsification:
 
     Attributes:
         counterexample: the smallest world found in which the conjecture is false; None if there was none.
-        tried: worlds in which the conjecture was evaluated: those that meet the premise, and in which the conjecture
-            says something; with those tried while shrinking.
-        drawn: worlds that were looked at.
+        tried: number of worlds in which the conjecture was evaluated: those that meet the premise and have every
+            response that the conjecture uses, with those tried while shrinking.
+        drawn: number of worlds that were examined.
         kinds: the kinds of policies searched, simplest first.
         bounds: what the worlds were drawn from.
         premise: whether there was a premise.
@@ -44,7 +44,7 @@ class Falsification:
         return extent(self.tried, self.drawn, searched_in(self.kinds, self.bounds), premise=self.premise)
 
     def __str__(self) -> str:
-        """Return the counterexample in fractions, or where was searched."""
+        """Return the counterexample in fractions, or which worlds were searched."""
         if self.counterexample is None:
             if not self.tried:
                 why = "meets the premise" if self.premise else "has a response outside the pair"
@@ -69,7 +69,7 @@ def falsify(
     order, so that a counterexample comes from the simplest kind of policy that has one. The chosen response is always 0
     and the rejected one 1, which is no restriction. A search proves nothing: ``decide`` does where it can.
 
-    A conjecture that has no value in a world, because it divides by zero there, is not true there.
+    A conjecture that has no value in a world, because it divides by zero there, counts as false there.
 
     Args:
         conjecture: a predicate of a ``World``; use ``w.p``, ``w.change(y)``, ``w.drive(y)``, ``w.kernel(y, z)``,
@@ -84,8 +84,8 @@ def falsify(
         The smallest counterexample, or the number of worlds tried, with the bounds.
 
     Raises:
-        InvalidArgument: the conjecture returns no truth value (None, a tuple, a number, a forgotten call), or computes
-            with floats; an unknown kind, or no kind at all.
+        InvalidArgument: the conjecture returns no truth value (None, a tuple, a number, a method that was not called),
+            or computes with floats; an unknown kind, or no kind at all.
 
     Example:
         >>> print(falsify(lambda w: w.change(w.chosen) >= w.change(w.rejected)).counterexample.kind)

@@ -54,7 +54,7 @@ class World(ShortNames):
         p: probability of every response, positive, sums to 1.
         features: phi of every response, all of one length.
         chosen: index of y_w.
-        rejected: index of y_l, another one.
+        rejected: index of y_l, different from ``chosen``.
         kind: tabular softmax (features are unit vectors), log-linear (p comes from integer features and a rational
             e^theta), or log-linear with a base measure (p and features are free).
         other: index of the response that the short names call y; the most probable one outside the pair if not given.
@@ -79,9 +79,7 @@ class World(ShortNames):
             raise InvalidArgument("p", [str(q) for q in self.p], "positive fractions that sum to 1")
         rows = _rows("features", self.features)
         if len(rows) != len(self.p) or len({len(phi) for phi in rows}) != 1:
-            raise InvalidArgument(
-                "features", f"{len(rows)} rows", f"{len(self.p)} rows of one length, one for each response"
-            )
+            raise InvalidArgument("features", self.features, f"{len(self.p)} rows of one length, one for each response")
         indices = (self.chosen, self.rejected)
         if not all(map(self._has, indices)) or self.chosen == self.rejected:
             raise InvalidArgument("chosen, rejected", indices, f"two different indices from 0 to {len(self.p) - 1}")

@@ -15,7 +15,7 @@ from dynamics.language_model.log_probs import SequenceLogProbs, sequence_log_pro
 from dynamics.language_model.out_of_memory import OutOfMemory
 from dynamics.language_model.prediction.ches import CHES, ches
 from dynamics.language_model.prediction.drives import PairDrives, pair_drives, predict_change
-from dynamics.language_model.prediction.model_step import ModelStep, model_step
+from dynamics.language_model.prediction.model_step import ModelStep, StepChange, model_step
 from dynamics.language_model.prediction.parameter_change import changed_parameters, parameter_change
 from dynamics.language_model.prediction.vocabulary_shift import (
     TokenShift,
@@ -50,6 +50,7 @@ __all__ = [
     "StablePO",
     "StablePOAccount",
     "StablePOState",
+    "StepChange",
     "TokenKernel",
     "TokenSequence",
     "TokenShift",

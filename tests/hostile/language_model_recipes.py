@@ -182,7 +182,8 @@ NOT_CALLED = {
     "StablePOState": "a record that functions return",
     **dict.fromkeys(("KernelCheck", "CHES", "MemoryPlan", "ModelStep", "PairDrives"), "a record that functions return"),
     **dict.fromkeys(
-        ("CrossKernel", "SequenceKernel", "SequenceLogProbs", "TokenKernel"), "a record that functions return"
+        ("CrossKernel", "StepChange", "SequenceKernel", "SequenceLogProbs", "TokenKernel"),
+        "a record that functions return",
     ),
     **dict.fromkeys(("TokenShift", "VocabularyShift"), "a record that functions return"),
 }

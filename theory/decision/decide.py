@@ -50,7 +50,7 @@ the solver does not count all of its work."""
 
 @dataclass
 class _Search:
-    """A search that is going on: what it looks for, and what it has looked at."""
+    """A search in progress: what it looks for, and the worlds that it has examined."""
 
     statement: Callable[[Any], bool]
     premise: Callable[[Any], bool] | None
@@ -70,7 +70,7 @@ class _Search:
         return holds is False
 
     def first(self, recipes: Iterator[Recipe]) -> World | None:
-        """Return the first world in which it is false, made as small as can be."""
+        """Return the first world in which the statement is false, made as small as possible."""
         for recipe in recipes:
             if self.is_false(recipe.world):
                 return shrink(recipe, lambda other: self.is_false(other.world)).world
@@ -97,7 +97,7 @@ def decide(
         over: what it is about: ``POLICY``, ``TABULAR``, ``LOG_LINEAR`` or ``TWO_RESPONSES`` of ``theory``, a family of
             other worlds such as ``batch(2)``, or one of ``KINDS`` in words (``"log-linear"``: without a base measure).
             Without it: every policy, or every log-linear one if the conjecture takes an exact step, ``w.after(...)``.
-        given: a premise. Only worlds that meet it count; the result says how many did.
+        given: a premise. Only worlds that satisfy it count; the result says how many there were.
         exists: whether the conjecture says "there is a world in which ...". Then it is *proved* by a witness, and
             *refuted* by a proof that there is none.
         within: the bounds within which random worlds are drawn; ``Bounds()`` if not given.
@@ -111,7 +111,7 @@ def decide(
 
     Raises:
         InvalidArgument: the conjecture or the premise is no statement: it returns None, a tuple or a number, computes
-            with floats, or answers differently when it is asked twice; ``over`` is no kind of worlds.
+            with floats, or gives different answers when it is called twice; ``over`` is not a kind of worlds.
 
     Example:
         >>> decide(lambda w: w.A_w >= w.A_l).verdict, decide("A_w >= A_l").verdict
@@ -135,11 +135,13 @@ def decide(
     statement = Negation(what) if exists else what
     result = Decision(UNDECIDED, families[0].name, exists=exists, premise=given is not None, text=_text(what))
     with Shown() as shown:
+        shown.doing("asking the solver")
         try:
-            family, proof = _asked_prover(statement, where_true, families, work, shown)
+            family, proof = _asked_prover(statement, where_true, families, work)
         except (NotAStatement, Impure) as problem:
-            _complain(premise, said)  # says which of the two it is
+            _complain(premise, said)  # the error names the premise, if that is what is wrong
             raise InvalidArgument("conjecture", str(problem)) from None
+        shown.doing("exact worlds")
         search = _Search(Negation(said) if exists else said, premise, shown)
         found, where = _searched(search, family, bounds, worlds, seed)
         result = replace(result, over=family.name, tried=search.tried, drawn=search.drawn, where=where)
@@ -151,7 +153,8 @@ def decide(
             if proof.verdict in (PROVED, VACUOUS):
                 return _agreed(result, proof, found, search, (statement, family, where_true, work))
             if proof.verdict == REFUTED and (found is None or not _has_small_worlds(family)):
-                made = _constructed(result, what, statement, family, where_true, work, shown)
+                shown.doing("making a small world")
+                made = _constructed(result, what, statement, family, where_true, work)
                 if found is None or made.case is not None:
                     return made
         return result if found is None else _shown(result, what, found)
@@ -214,38 +217,38 @@ def _asked_prover(
     given: Callable[..., Any] | None,
     families: tuple[Family, ...],
     work: int = WORK,
-    shown: Shown | None = None,
 ) -> tuple[Family, Any]:
-    """Return the first family in whose symbols the statement can be read, and the proof; or why it is in none.
+    """Return the first family that can express the statement in symbols, and the proof; or why none can.
 
-    The prover comes before any search: it notices a predicate that remembers its earlier calls only if there were none.
+    The prover runs before any search, because it can detect a predicate that remembers earlier calls only if there were
+    no earlier calls.
     """
-    from theory.proof.smt import SolverStuckError, prove  # noqa: PLC0415 - a solver
+    from theory.proof.smt import prove  # noqa: PLC0415 - a solver
+    from theory.proof.solver import SolverStuckError  # noqa: PLC0415
 
     why = ""
-    told = None if shown is None else shown.question
     for family in families:
         try:
-            return family, prove(statement, family, given=given, witness=False, work=work, record=told)
+            return family, prove(statement, family, given=given, witness=False, work=work)
         except OnlyExact as problem:
             why = why or str(problem)
         except SolverStuckError as problem:
             return family, replace(NOTHING_KNOWN, over=family.name, assumes=family.assumes, reason=str(problem))
         except NotAStatement:
             raise
-        except (TypeError, AttributeError) as problem:  # in exact worlds too, if it is the conjecture's own mistake
+        except (TypeError, AttributeError) as problem:  # a mistake in the conjecture is raised by exact worlds too
             why = why or f"{type(problem).__name__}: {problem}"
     return families[0], why
 
 
 def _complain(*predicates: Callable[[Any], bool] | None) -> None:
-    """Run predicates in an exact world, where one that is no statement raises an error that names it."""
+    """Run predicates in an exact world, where one that is not a statement raises an error that names its argument."""
     for predicate in filter(None, predicates):
         try:
             predicate(small_recipes()[-1].world)
         except InvalidArgument:
             raise
-        except Exception:  # whatever else is wrong with it, the caller has an error to raise
+        except Exception:  # other errors are raised by the caller
             continue
 
 
@@ -256,7 +259,8 @@ def _agreed(result: Decision, proof: Any, found: Any, search: _Search, again: tu
     ("not premise or ..." with a premise that is never met); the proof then gives that as its reason.
 
     Raises:
-        AssertionError: they have: the prover is wrong, or the conjecture answers differently when it is asked again.
+        AssertionError: an exact world contradicts the proof: the prover is wrong, or the conjecture gives different
+            answers when it is called again.
     """
     inside = proof.verdict == VACUOUS and bool(proof.reason)
     if found is not None or (proof.verdict == VACUOUS and not inside and search.tried):
@@ -275,12 +279,11 @@ def _constructed(
     family: Family,
     given: Callable[..., Any] | None,
     work: int,
-    shown: Shown,
 ) -> Decision:
-    """Return a refutation by a world that the solver makes, where a search has found none."""
+    """Return a refutation by a world that the solver constructs; used after a search has found none."""
     from theory.proof.smt import prove  # noqa: PLC0415
 
-    proof = prove(statement, family, given=given, work=work, record=shown.question)
+    proof = prove(statement, family, given=given, work=work)
     if proof.counterexample is not None:
         return _shown(result, conjecture, proof.counterexample)
     if proof.verdict != REFUTED:

@@ -31,7 +31,7 @@ from theory.proof.family import Family
 from theory.proof.functions import sqrt
 from theory.proof.settings import Numbers, either, setting
 
-MOST = 5  # responses, pairs or members: the numbers of a world grow with their square
+MOST = 5  # largest number of responses, pairs or group members; the size of a world grows with its square
 
 
 def batch(pairs: int | Sequence[tuple[int, int]] = 2, *, one_prompt: bool = False, tabular: bool = False) -> Family:
@@ -170,7 +170,7 @@ def preference_matrix(responses: int = 3, *, tabular: bool = False) -> Family:
 
 
 def _ahead(numbers: Numbers, one: Any, other: Any) -> Any:
-    """Return (one - other) / (one + other); the solver is told what follows: its sign, and that its size is below 1."""
+    """Return (one - other) / (one + other); tell the solver its sign, and that its absolute value is below 1."""
     more = (one - other) / (one + other)
     numbers.assume((more > 0) == (one > other), (more < 0) == (one < other), more < 1, more > -1)
     return more

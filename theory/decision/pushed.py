@@ -153,7 +153,7 @@ class Pair(ShortNames):
 
     @property
     def y(self) -> Any:
-        """Refuse: the other responses of a batch have numbers."""
+        """Raise ``NoSuchResponse``: in a batch the other responses are named by their numbers."""
         raise NoSuchResponse("in a batch the other responses are those of the other pairs, b[1].chosen")
 
     def kernel(self, y: Any, z: Any) -> Any:
@@ -165,7 +165,7 @@ class Pair(ShortNames):
         return self._group.drive(y)
 
     def change(self, y: Any) -> Any:
-        """Return p_y times the drive."""
+        """Return p_y times the drive, the first-order change of the probability of y."""
         return self._group.change(y)
 
     @property

@@ -27,14 +27,14 @@ class Bounds:
     """What a search draws its worlds from. A search says nothing about worlds outside of its bounds.
 
     Attributes:
-        responses: at most so many responses, >= 2.
+        responses: largest number of responses, >= 2.
         weight: probabilities are proportional to whole numbers from 1 to this one.
-        features: at most so many features of a response; a tabular softmax has one for each response.
+        features: largest number of features of a response; a tabular softmax has one for each response.
         feature: features are whole numbers from minus this one to this one.
         power: a log-linear policy without a base measure is seen at e^theta = a / b, with a and b up to this number.
 
     Raises:
-        InvalidArgument: a bound that is no whole number, or too small.
+        InvalidArgument: a bound is not a whole number, or is too small.
 
     Example:
         >>> print(Bounds(responses=4))
@@ -123,7 +123,7 @@ class Recipe:
         return made if self.other is None else replace(made, other=self.other)
 
     def size(self) -> tuple[int, ...]:
-        """Return what is compared to tell which of two recipes is smaller.
+        """Return the key by which recipes are compared: the smaller key is the smaller recipe.
 
         In turn: the kind, the number of responses, of features, how far features lie apart, how many are negative, and
         all numbers.
@@ -196,12 +196,12 @@ def draw(source: random.Random, kind: str, bounds: Bounds) -> Recipe:
 
 
 def shrink(recipe: Recipe, is_false: Callable[[Recipe], bool], most: int = MOST_STEPS) -> Recipe:
-    """Return a smaller recipe: no response or feature can be left out, no single number made smaller.
+    """Return a smallest recipe: no response or feature can be left out, and no single number made smaller.
 
     Args:
         recipe: one in which the statement is false.
-        is_false: whether it is false in another one.
-        most: recipes to try at most; then the smallest so far is returned.
+        is_false: function that returns whether the statement is false in the world of a recipe.
+        most: largest number of recipes to try; after that the smallest found so far is returned.
     """
     tried, changed = 0, True
     while changed:

@@ -1,7 +1,7 @@
 """Both sides of the comparisons that a predicate makes in one exact case, with their values.
 
-A predicate is run once more with numbers that remember how they were computed. Whatever it compares is written down:
-the formula and the value on either side, and whether it is true.
+A predicate is run once more with numbers that remember how they were computed. Every comparison that it makes is
+recorded: the formula and the value on either side, and whether it is true.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from theory.proof.balls import Ball
 from theory.proof.exact import Surd
 from theory.proof.symbols import NoSuchResponse
 
-SUM, PRODUCT, SIGN, ATOM = 1, 2, 3, 4  # how strongly a formula holds together
-MOST = 12  # comparisons that are kept
+SUM, PRODUCT, SIGN, ATOM = 1, 2, 3, 4  # operator precedence of a formula
+MOST = 12  # largest number of comparisons that are kept
 OF_RESPONSES = (
     *("kernel", "drive", "change", "log_change", "squared_norm", "second_change"),
     *("inner", "outer", "kernel_theta", "kernel_phi"),
@@ -73,7 +73,7 @@ class Side:
 
     @property
     def slack(self) -> float:
-        """Return by how much it is true: the difference of the sides over the sum of their sizes; negative if false.
+        """Return the margin by which it is true, the difference of its sides over the sum of their sizes; < 0 if false.
 
         It is 0 for an equation that holds, and minus the relative difference for one that does not.
         """
@@ -88,12 +88,12 @@ class Side:
 
 
 class Traced:
-    """An exact number that remembers its formula and writes down every comparison.
+    """An exact number that remembers its formula and records every comparison.
 
     Args:
         value: a fraction, a sum of roots or a ball.
         text: its formula.
-        level: how strongly the formula holds together.
+        level: operator precedence of the formula.
         sides: where comparisons are written down.
     """
 

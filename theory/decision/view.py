@@ -51,7 +51,7 @@ HIDDEN = ("caption", "names", "policy", "tabular", "log_linear", "with_base", "e
 
 
 class View(ShortNames):
-    """Another look at a world with one pair, exact or in symbols: subclasses say what drives and changes are.
+    """A world with one pair, exact or in symbols, under another kind of step: subclasses define drives and changes.
 
     Args:
         world: the world.

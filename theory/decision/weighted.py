@@ -22,7 +22,7 @@ from theory.proof.settings import Named, Numbers, beside, mapped
 from theory.proof.worlds import TWO, SymbolicWorld
 
 WHATEVER_THE_LOSS = ("features", "greedy", "kind", "names", "responses", "scores", "S2", "S3", "power_sum")
-"""What a world has that does not depend on the step."""
+"""The attributes of a world that do not depend on the step."""
 
 SHOWN = ("d_w", "d_l", "ref_w", "ref_l", "beta", "E", "u", "n_w", "n_l", "extra")
 
@@ -153,7 +153,7 @@ def with_loss(loss: str, family: Family = POLICY, *, beta: int | None = None) ->
         beta: for ``"dpo"`` only: a whole number, or None for any urgency.
 
     Raises:
-        InvalidArgument: another loss, or no kind of worlds.
+        InvalidArgument: an unknown loss, or a family that is not a kind of worlds.
 
     Example:
         >>> from theory import decide

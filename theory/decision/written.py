@@ -57,10 +57,10 @@ class Written:
 
     Args:
         text: the conjecture.
-        argument: what an error calls it.
+        argument: name of the argument, for errors.
 
     Raises:
-        InvalidArgument: the text holds something that is not on the list.
+        InvalidArgument: the text contains something that is not allowed.
 
     Example:
         >>> from theory.worlds import World
@@ -84,7 +84,9 @@ class Written:
         except (SyntaxError, ValueError, MemoryError, RecursionError) as problem:
             where = getattr(problem, "offset", None)
             raise InvalidArgument(
-                argument, f"{self.text!r} cannot be read{f' at character {where}' if where else ''}"
+                argument,
+                f"{self.text!r} cannot be read{f' at character {where}' if where else ''}; "
+                "write it like 'drive(w) >= 0'",
             ) from None
         self._meaning = self._read(tree.body, 0)
 
@@ -149,7 +151,7 @@ class Written:
             return lambda world: left(world) ** power
         operation = ARITHMETIC.get(type(node.op))
         if operation is None:
-            raise self._refused(node, "is not on the list: there are + - * / and **, and & | ^ are and, or, !=")
+            raise self._refused(node, "is not supported; use + - * / and **, and write and, or, != in place of & | ^")
         right = self._read(node.right, depth)
         return lambda world: operation(left(world), right(world))
 
@@ -159,14 +161,14 @@ class Written:
         )
         value = inner.value if isinstance(inner, ast.Constant) else None
         if type(value) is not int or value > LARGEST_POWER:
-            raise self._refused(node, f"is no whole power up to {LARGEST_POWER}; use sqrt for a root")
+            raise self._refused(node, f"is not a whole number up to {LARGEST_POWER}; for a root use sqrt")
         return sign * value
 
     def _compared(self, node: Any, depth: int) -> Meaning:
         parts = [self._read(part, depth) for part in (node.left, *node.comparators)]
         relations = [COMPARISONS[type(relation)] for relation in node.ops if type(relation) in COMPARISONS]
         if len(relations) < len(node.ops):
-            raise self._refused(node, "is not on the list: compare with < <= > >= == !=")
+            raise self._refused(node, "is not supported; compare with < <= > >= == !=")
 
         def compared(world: Any) -> Any:
             value: Any = True
@@ -189,7 +191,7 @@ class Written:
             wanted = 2 if name == "kernel" else 1
             letters = [a.id if isinstance(a, ast.Name) else "" for a in node.args]
             if len(letters) != wanted or not set(letters) <= set(RESPONSES):
-                raise self._refused(node, f"wants {'two responses' if wanted == 2 else 'a response'}: w, l or y")
+                raise self._refused(node, f"needs {'two responses' if wanted == 2 else 'one response'}: w, l or y")
             places = [RESPONSES[letter] for letter in letters]
             if name == "p":
                 return lambda world: world.p[getattr(world, places[0])]
@@ -197,7 +199,10 @@ class Written:
         if name not in FUNCTIONS:
             raise self._refused(node)
         if (len(node.args) != 1) if name not in ("min", "max") else (len(node.args) < 2):
-            raise self._refused(node, f"has {len(node.args)} arguments")
+            raise self._refused(
+                node,
+                f"has {len(node.args)} arguments; " + ("give two or more" if name in ("min", "max") else "give one"),
+            )
         parts = [self._read(part, depth) for part in node.args]
         return lambda world: FUNCTIONS[name](*(part(world) for part in parts))
 
@@ -225,5 +230,5 @@ class Written:
         try:
             number = Fraction(text)
         except ValueError:
-            raise self._refused(node, "is no whole number or decimal") from None
-        return lambda _: number  # 1/2 is a fraction, as it would not be of Python's whole numbers
+            raise self._refused(node, "is not a whole number or a decimal") from None
+        return lambda _: number  # so that 1/2 is a fraction; with Python's whole numbers it would be a float
