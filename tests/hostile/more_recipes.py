@@ -170,6 +170,7 @@ MORE: dict[str, Recipe] = {
             "within": theory.Bounds(responses=3),
             "worlds": 2,
             "seed": source.randrange(5),
+            "work": 1000,
         },
     ),
     "measure": Recipe(

@@ -94,9 +94,9 @@ def test_one_name_for_two_sums_makes_the_possible_impossible(monkeypatch: pytest
     first_form_unanswered(monkeypatch)
 
     def answer() -> str:
-        one = questions.Solver()
-        a, b, c = (z3.Real(name, one.context) for name in "abc")
-        return one.ask([c > 0, c * (a - b) > 0, c * (a + b) < 0])[0]
+        solver = questions.Solver()
+        a, b, c = (z3.Real(name, solver.context) for name in "abc")
+        return solver.ask([c > 0, c * (a - b) > 0, c * (a + b) < 0])[0]
 
     assert answer() == "sat"
 
