@@ -55,7 +55,7 @@ def for_base(source: random.Random) -> dict[str, Any]:
 
 
 def true_claim(evidence: theory.Evidence) -> None:
-    evidence.proves(lambda: True, control=lambda: False, by="hand")
+    evidence.findings.append(theory.Finding("the statement holds", "search", True, True, ""))
 
 
 def run_claim(worlds: int, seed: int, jobs: int | None) -> list[theory.Outcome]:
