@@ -8,10 +8,9 @@ or floating type, such as ``fractions.Fraction`` or ``float``.
 from __future__ import annotations
 
 import math
-from numbers import Rational
 from typing import Any, NamedTuple
 
-Number = float | Rational | Any
+Number = Any
 """A real number: a float, a Fraction, an int."""
 
 

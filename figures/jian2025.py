@@ -42,7 +42,7 @@ DIFFERS = (
 
 
 def _states(run: PairRun) -> Arrays:
-    """Return what all three figures need: step, log pi and x = pi_w / pi_l."""
+    """Return the arrays that all three figures need: step, log pi and x = pi_w / pi_l."""
     log_probs = run.log_probs
     return {
         "step": np.arange(len(log_probs)),

@@ -168,17 +168,19 @@ def figure(
 
 
 def select_figures(names: list[str]) -> list[Figure]:
-    """Return the figures whose keys match the names or globs, paper by paper; all for no names.
+    """Return the figures whose keys match the names or patterns, paper by paper; all figures if there are no names.
 
     Raises:
         InvalidArgument: a name that matches nothing.
     """
     keys = sorted(FIGURES, key=_order)
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-        raise InvalidArgument("names", names, "a list of keys or globs of figures")
+        raise InvalidArgument("names", names, "a list of keys of figures, or patterns such as 'feng2024-*'")
     for name in names:
         if not fnmatch.filter(keys, name):
-            raise InvalidArgument("names", name, "keys or globs of figures: " + ", ".join(keys))
+            raise InvalidArgument(
+                "names", name, "a key of a figure, or a pattern that matches some: " + ", ".join(keys)
+            )
     return [FIGURES[key] for key in keys if not names or any(fnmatch.fnmatch(key, name) for name in names)]
 
 

@@ -42,7 +42,7 @@ def fractions(source: random.Random, size: int = 3) -> tuple[Fraction, ...]:
 
 def for_world(source: random.Random) -> dict[str, Any]:
     features = tuple((Fraction(source.randint(-3, 3)),) for _ in range(3))
-    rest = {"chosen": source.randint(0, 1), "rejected": 2, "kind": theory.BASE_MEASURE}
+    rest = {"chosen": source.randint(0, 1), "rejected": 2, "kind": theory.KINDS[2]}
     return {"p": fractions(source), "features": features} | rest
 
 
@@ -154,7 +154,7 @@ MORE: dict[str, Recipe] = {
         lambda source: {
             "conjecture": lambda w: True,
             "given": None,
-            "kinds": (theory.TABULAR,),
+            "kinds": theory.KINDS[:1],
             "max_examples": 2,
             "within": theory.Bounds(responses=3),
             "seed": source.randrange(5),

@@ -14,7 +14,14 @@ from rich.markup import escape
 
 from dynamics import DPO
 from dynamics.errors import InvalidArgument, check_count, check_positive
-from dynamics.language_model import ModelStep, TokenSequence, model_step, sequence_log_probs
+from dynamics.language_model import (
+    ModelStep,
+    SequenceKernel,
+    TokenSequence,
+    model_step,
+    sequence_kernel,
+    sequence_log_probs,
+)
 from dynamics.language_model.kernel.memory import free_bytes
 from toy_models.multiplication.report import plain_table
 from toy_models.multiplication.survey import PairRule, Survey, select_pairs
@@ -60,8 +67,9 @@ class ResponseKernel:
         texts: the responses.
         roles: of each: "chosen", "rejected", "y*" or "other".
         correct: whether it is right, ``(responses,)``.
-        step: the kernel, the drives and the step.
-        seconds: that all this took.
+        kernel: the inner products of their scores.
+        step: the drives and the step.
+        seconds: wall time of the whole computation.
         peak_bytes: on a GPU the most memory in use; None elsewhere.
     """
 
@@ -69,6 +77,7 @@ class ResponseKernel:
     texts: tuple[str, ...]
     roles: tuple[str, ...]
     correct: np.ndarray
+    kernel: SequenceKernel
     step: ModelStep
     seconds: float
     peak_bytes: int | None
@@ -94,9 +103,9 @@ class Cost:
         return f"about {minutes} and {self.needed / 1e9:.1f} GB ({self.free / 1e9:.1f} GB are there)"
 
 
-PASSES = 12
-"""Forward passes whose time the kernel (3 and its products), the gradient (3), log pi before and after (2) and the
-derivative along the step (2) take together, with room for the rest."""
+PASSES = 16
+"""Forward passes whose time the kernel (3 and its products), the drives (the same), the gradient (3), log pi before and
+after (2) and the derivative along the step (2) take together, with room for the rest."""
 COPIES = {"float32": 4, "float64": 5}
 """Copies of the parameters at once: the model, in float64 a converted one, the gradient, the change, and the changed
 parameters."""
@@ -113,7 +122,9 @@ def select_responses(surveyed: Survey, settings: KernelSettings) -> tuple[tuple[
     else:
         missing = [text for text in settings.pair if text not in surveyed.texts]
         if missing:
-            raise InvalidArgument("pair", f"the tokenizer does not give back {missing[0]!r}", "other texts")
+            raise InvalidArgument(
+                "pair", f"the tokenizer cannot encode and decode {missing[0]!r} unchanged; use another text"
+            )
         chosen, rejected = ((surveyed.texts.index(text),) for text in settings.pair)
     first = list(dict.fromkeys([*chosen, *rejected, surveyed.y_star]))
     others = [place for place in range(len(surveyed.responses)) if place not in first]
@@ -121,7 +132,7 @@ def select_responses(surveyed: Survey, settings: KernelSettings) -> tuple[tuple[
 
 
 def expect_cost(model: PreTrainedModel, sequences: tuple[TokenSequence, ...], settings: KernelSettings) -> Cost:
-    """Time one forward pass and count bytes, before anything long begins.
+    """Time one forward pass and count bytes, before any long computation begins.
 
     Args:
         model: the model.
@@ -178,7 +189,7 @@ def measure_kernel(
         >>> few = SurveySettings(samples=50)
         >>> found = survey(model, tokenizer, ask(QUESTION), partial(answers, 132), few, PINNED.named)
         >>> result = measure_kernel(model, found, KernelSettings(PINNED, responses=12))
-        >>> result.roles.count("chosen"), result.step.sequence_kernel.kernel.shape
+        >>> result.roles.count("chosen"), result.kernel.kernel.shape
         (5, torch.Size([12, 12]))
     """
     places, pairs = select_responses(surveyed, settings)
@@ -190,6 +201,7 @@ def measure_kernel(
     if cuda:
         torch.cuda.reset_peak_memory_stats()
     begun = time.perf_counter()
+    kernel = sequence_kernel(model, sequences, dtype=getattr(torch, settings.dtype))
     step = model_step(
         model,
         sequences,
@@ -204,7 +216,7 @@ def measure_kernel(
     texts = tuple(surveyed.texts[place] for place in places)
     peak = torch.cuda.max_memory_allocated() if cuda else None
     return ResponseKernel(
-        settings, texts, roles, surveyed.correct[list(places)], step, time.perf_counter() - begun, peak
+        settings, texts, roles, surveyed.correct[list(places)], kernel, step, time.perf_counter() - begun, peak
     )
 
 
@@ -213,7 +225,7 @@ def write_kernel(result: ResponseKernel) -> Group:
     step, settings = result.step, result.settings
     predicted, actual = step.predicted_log_change.numpy(), step.actual_log_change.numpy()
     table = plain_table("response", "role", "log pi", "|g|", "change predicted", "change actual")
-    norms = step.sequence_kernel.norms().numpy()
+    norms = result.kernel.norms().numpy()
     for n, (text, role) in enumerate(zip(result.texts, result.roles, strict=True)):
         told = f"{role}, right" if result.correct[n] and role != "chosen" else role
         numbers = (f"{float(step.log_probs[n]):.3f}", f"{norms[n]:.3g}", f"{predicted[n]:+.3e}", f"{actual[n]:+.3e}")
@@ -245,7 +257,7 @@ def as_json(result: ResponseKernel) -> dict[str, Any]:
         "roles": list(result.roles),
         "correct": [bool(one) for one in result.correct],
         "log_probs": step.log_probs.tolist(),
-        "kernel": step.sequence_kernel.kernel.tolist(),
+        "kernel": result.kernel.kernel.tolist(),
         "drives": step.drive.tolist(),
         "predicted_log_change": step.predicted_log_change.tolist(),
         "actual_log_change": step.actual_log_change.tolist(),

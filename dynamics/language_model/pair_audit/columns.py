@@ -137,24 +137,21 @@ def audit_pairs(
     referred = found.log_probs if reference is None else sequence_log_probs(reference, sequences, dtype=dtype).total
     if not bool(referred.isfinite().all()):
         raise NotFinite("reference", "the log-probability of a response under the reference model is not finite")
-    both = found.log_probs.cpu(), referred.cpu()
-    together = pair_quantities(*both, preferences(w, other, shape=(len(sequences),)), lengths)
-    steps = [
-        own_step(
-            loss,
-            PairLogProbs(*(part[n : n + 1] for part in together)),
-            *(float(kernels[n][place]) for place in ((0, 0), (0, 1), (1, 1))),
-            ROUNDING[found.dtype],
-        )
-        for n in range(len(pairs))
-    ]
+    log_probs, referred = found.log_probs.cpu(), referred.cpu()
+    together = pair_quantities(log_probs, referred, preferences(w, other, shape=(len(sequences),)), lengths)
+    steps = []
+    for n, kernel in enumerate(kernels):
+        alone = PairLogProbs(*(part[n : n + 1] for part in together))
+        ww, wl, ll = (float(kernel[place]) for place in ((0, 0), (0, 1), (1, 1)))
+        steps.append(own_step(loss, alone, ww, wl, ll, ROUNDING[found.dtype]))
     if found.hidden_sums is None:
         centred = ches(model, pairs, dtype=dtype)
     else:
         centred = similarity(found.hidden_sums[w], found.hidden_sums[other], lengths[w], lengths[other])
+    places = [slice(2 * n, 2 * n + 2) for n in range(len(pairs))]
     return [
-        _audit(*(part[2 * n : 2 * n + 2] for part in both), kernels[n], steps[n], _values(centred, n), pair)
-        for n, pair in enumerate(pairs)
+        _audit(log_probs[place], referred[place], kernels[n], steps[n], _values(centred, n), pairs[n])
+        for n, place in enumerate(places)
     ]
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
+from torch import Tensor
 
 from dynamics.disentanglement import disentanglement_band, least_sft_weight
 from dynamics.language_model.prediction.drives import finite_chosen_slope
@@ -52,12 +54,7 @@ def own_step(loss: PreferenceLoss, pair: PairLogProbs, ww: float, wl: float, ll:
     partials = loss.partials(pair)
     d_w, d_l = -float(partials.chosen), float(partials.rejected)
     rejected = d_w * wl - d_l * ll
-    changes = (torch.full_like(pair.chosen, value) for value in (chosen, rejected))
-    _, margin = torch.func.jvp(
-        lambda w, other: loss.margin(pair._replace(chosen=w, rejected=other)),
-        (pair.chosen, pair.rejected),
-        tuple(changes),
-    )
+    margin = margin_change(loss, pair, *(torch.full_like(pair.chosen, value) for value in (chosen, rejected)))
     low, high = disentanglement_band(ww, wl, ll)
     displaced = chosen < 0
     return OwnStep(
@@ -69,3 +66,26 @@ def own_step(loss: PreferenceLoss, pair: PairLogProbs, ww: float, wl: float, ll:
         high if math.isfinite(high) else None,
         least_sft_weight(d_w, d_l, ww, wl) if displaced else 0.0,
     )
+
+
+def margin_change(loss: PreferenceLoss, pair: PairLogProbs, chosen: Tensor, rejected: Tensor) -> Tensor:
+    """Return the first-order change of the margin of a loss, ``(pairs,)``, by forward-mode autodiff.
+
+    Args:
+        loss: the preference loss.
+        pair: log-probabilities and lengths of the pairs.
+        chosen: change of log pi(chosen), ``(pairs,)``.
+        rejected: change of log pi(rejected).
+
+    Example:
+        >>> from dynamics.losses import DPO, pair_log_probs
+        >>> one = torch.ones(1, dtype=torch.float64)
+        >>> margin_change(DPO(beta=0.5), pair_log_probs([-1.0], [-2.0]), one, -one)
+        tensor([1.], dtype=torch.float64)
+    """
+    found = torch.func.jvp(
+        lambda w, other: loss.margin(pair._replace(chosen=w, rejected=other)),
+        (pair.chosen, pair.rejected),
+        (chosen, rejected),
+    )
+    return cast(tuple[Tensor, Tensor], found)[1]

@@ -51,7 +51,7 @@ def test_kernel_drives_and_step_belong_together(surveyed: tuple[Any, Survey]) ->
     assert result.roles == ("chosen",) * 5 + ("rejected",) * 5 + ("y*",) + ("other",) * 3
     assert result.texts[5:10] == PINNED.named
     assert len(told) == 1  # before it began
-    kernel = result.step.sequence_kernel.kernel.numpy()
+    kernel = result.kernel.kernel.numpy()
     slope = np.array([1] * 5 + [-1] * 5 + [0] * 4) * 0.1 / 2 / 5  # DPO at its reference: beta / 2 for the mean of 5
     np.testing.assert_allclose(result.step.predicted_log_change, 1e-7 * kernel @ slope, rtol=1e-7, atol=1e-12)
     np.testing.assert_allclose(result.step.actual_log_change, result.step.predicted_log_change, rtol=1e-3, atol=1e-9)
