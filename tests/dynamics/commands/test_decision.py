@@ -52,10 +52,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_lines(folder / "pairs.jsonl", ROWS)
     result = run(
         *("pairs", "--model", folder / "model", "--data", folder / "pairs.jsonl", "--out", folder / "audit.jsonl"),
-        *("--report", folder / "report.html", "--influences", 2),
+        *("--report", folder / "report.html", "--influences", 2, "--verify"),
     )
     assert result.exit_code == 0, result.output
     assert "report.html (0.0" in result.output
+    assert result.output.count("trained for 1 steps at 1e-0") == 2
     return folder
 
 
