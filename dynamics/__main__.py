@@ -1,4 +1,4 @@
-"""Preference pairs under a language model: ``python -m dynamics kernel | step | pairs``."""
+"""Preference pairs under a language model: ``python -m dynamics kernel | step | pairs | report | keep``."""
 
 # Heavy imports stand in the commands: --help needs none of them.
 # ruff: noqa: PLC0415
@@ -80,9 +80,39 @@ def pairs(
     ] = False,
     loss: Loss = "dpo",
     beta: Beta = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Reference model of the loss: a folder or hub id. By default the model itself.")
+    ] = None,
+    optimizer: Annotated[
+        str, typer.Option(help="Optimizer of the step on all pairs: sgd, or adamw taking its first step.")
+    ] = "sgd",
+    lora_rank: Annotated[
+        int | None,
+        typer.Option(min=1, help="Train fresh LoRA adapters of this rank, not the model; alpha is twice the rank."),
+    ] = None,
+    lora_target: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Linear maps that get an adapter. By default q_proj,k_proj,v_proj,o_proj."),
+    ] = None,
+    only_own: Annotated[
+        bool, typer.Option("--only-own", help="Audit each pair alone; leave out the step on all pairs at once.")
+    ] = False,
+    influences: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="For the 20 displaced pairs that fall most, find so many pairs that push their chosen response down, "
+            "and up, most.",
+        ),
+    ] = 0,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a report to this HTML file, which needs no server and no network.")
+    ] = None,
 ) -> None:
-    """Audit a data set: norms, cosine, drives and CHES of every pair, and whether a step lowers its chosen response.
+    """Audit a data set: what the training that you plan would do to its chosen responses, pair by pair.
 
+    For every pair: norms and cosine of the two scores, drives and CHES, the change of log pi in a step on the pair
+    alone and in a step on all pairs at once, and the weight of an SFT term that keeps the chosen response from falling.
     Look at the rows with --show 3 first. After an interruption the same command continues.
 
     On several GPUs: accelerate launch -m dynamics pairs ...
@@ -99,10 +129,61 @@ def pairs(
         raise InvalidArgument("out", "give a file for the results, such as --out audit.jsonl; or look first, --show 3")
     from dynamics.commands.inputs import choose_loss
     from dynamics.commands.pairs import pairs_command
+    from dynamics.commands.training_plan import TrainingPlan
     from dynamics.language_model.pair_audit.run import AuditSettings
 
     settings = AuditSettings(batch_pairs=batch_pairs, first=first, strict=strict, loss=choose_loss(loss, beta))
-    pairs_command(options, console, out, settings)
+    plan = TrainingPlan(optimizer, reference, lora_rank, lora_target, only_own, influences)
+    pairs_command(options, console, out, settings, plan, report)
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Argument(help="The file that the command pairs wrote (--out).")],
+    out: Annotated[Path, typer.Argument(help="HTML file for the report.")],
+) -> None:
+    """Write the report of a finished audit again, from its results alone: neither model nor data are needed."""
+    from dynamics.commands.shared import reporting
+
+    with reporting():
+        from dynamics.commands.report import report_command
+
+        report_command(Console(highlight=False), results, out)
+
+
+@app.command()
+def keep(
+    expression: Annotated[
+        str,
+        typer.Argument(
+            help="Which pairs to keep, by the columns of the results, such as 'not displaced' or "
+            "'not displaced_by_set and cosine < 0.9'."
+        ),
+    ],
+    results: Annotated[Path, typer.Option(help="The file that the command pairs wrote (--out).")],
+    data: Annotated[str, typer.Option(help="The data set that was audited.")],
+    out: Annotated[Path, typer.Option(help="File (or folder) for the kept pairs, in the format of the data.")],
+    weight: Annotated[
+        str | None, typer.Option(help="Weight of each pair, by the columns, such as 'min(1, norm_chosen)'.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split to read, if the data are a folder or a data set of the hub.")] = (
+        "train"
+    ),
+    keep_skipped: Annotated[
+        bool, typer.Option("--keep-skipped", help="Keep the rows that the audit skipped; they are dropped otherwise.")
+    ] = False,
+) -> None:
+    """Write the pairs of an audited data set for which an expression holds, and why each of the others was dropped.
+
+    The results are read, and no model is needed. Beside OUT, OUT.rows.jsonl says of every row whether it was kept, and
+    if not, why.
+    """
+    from dynamics.commands.shared import reporting
+
+    with reporting():
+        from dynamics.commands.keep import keep_command
+
+        keep_command(Console(highlight=False), expression, results, data, out, weight, split, keep_skipped)
 
 
 if __name__ == "__main__":

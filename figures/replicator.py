@@ -20,10 +20,10 @@ from dynamics import (
     replicator_flow,
 )
 from figures.accuracy import FLOW, ROUNDED
+from figures.plots import plot_field, plot_simplex
 from figures.registry import Arrays, figure
 from figures.style import (
     CHOSEN,
-    DPO_COLOR,
     EXACT_COLOR,
     OTHERS,
     PAGE_WIDTH,
@@ -35,7 +35,6 @@ from figures.style import (
 from figures.ternary import draw_frame, simplex_grid, to_plane
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
     from dynamics import Preferences
@@ -218,13 +217,11 @@ def _draw(arrays: Arrays) -> Drawing:
     titles = ("all pairs", "one labelled pair", "a cycle of preferences")
     for axes, name, names, colors, title in zip(panels, WORLDS, corners, inks, titles, strict=True):
         draw_frame(axes, names, colors)
-        _draw_arrows(axes, arrays["grid"], arrays[f"{name}_velocity"])
+        plot_field(axes, to_plane(arrays["grid"]), to_plane(arrays[f"{name}_velocity"]), unit=0.01)
         if name == "cycle":
             axes.plot(*to_plane(np.exp(arrays["game_orbit"])).T, color=OTHERS, linewidth=1.2)
-        for row, path in enumerate(np.exp(arrays[f"{name}_paths"])):
-            axes.plot(*to_plane(path).T, color=DPO_COLOR, linewidth=1.0 if row else 2.2)
-            if row:
-                axes.plot(*to_plane(path[0]), "o", color=DPO_COLOR, markersize=2.5)
+        for row, path in enumerate(arrays[f"{name}_paths"]):
+            plot_simplex(axes, path, linewidth=1.0 if row else 2.2)
         reference = to_plane(arrays["reference"])
         axes.plot(*reference, "o", color="white", markeredgecolor=REFERENCE, markersize=5, zorder=5)
         axes.set_title(title)
@@ -241,10 +238,3 @@ def _draw(arrays: Arrays) -> Drawing:
     for axes, letter in zip(panels, "abc", strict=True):
         label_panel(axes, letter)
     return drawing
-
-
-def _draw_arrows(axes: Axes, grid: np.ndarray, velocity: np.ndarray) -> None:
-    arrow = to_plane(velocity)
-    size = np.linalg.norm(arrow, axis=1, keepdims=True)
-    arrow = arrow / np.maximum(size, 1e-300) * np.log1p(size / 0.01)
-    axes.quiver(*to_plane(grid).T, *arrow.T, color="#555555", angles="xy", scale=42, width=0.007, zorder=2)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 WIDE = 120  # columns from which the table has room for what the papers call a claim
-LEAST_PLACE = 10  # columns for the place in print, below which the list leaves it out
+LEAST_PLACE = 10  # least columns for the place in the paper; with fewer, the list leaves it out
 COLOURS = {
     "holds": "green",
     "first-order": "green",
@@ -181,7 +181,7 @@ def _listed(
 
 
 def _print_list(console: Console, ledger: list[Row]) -> None:
-    """Print one line a claim: key and verdict whole, and of strength and place what the width has room for."""
+    """Print one line for each claim: key and verdict in full, strength and place as far as the width allows."""
     longest = max((len(row.key) for row in ledger), default=0)
     verdicts = max((len(row.verdict) for row in ledger), default=0)
     room = console.width - longest - verdicts - 4
@@ -236,7 +236,7 @@ def _explain(console: Console, claims: list[Claim], outcomes: dict[str, Outcome]
 
 
 def _update(door: Path, outcomes: dict[str, Outcome]) -> None:
-    """Write all pages again: the claims that ran anew, all others as the pages have them."""
+    """Write all pages again: the claims that were run now with their new results, the others unchanged."""
     from dynamics.files import write_atomically  # noqa: PLC0415
     from theory.ledger import select_claims  # noqa: PLC0415
     from theory.pages import write_texts  # noqa: PLC0415

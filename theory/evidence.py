@@ -12,13 +12,14 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
 
 from dynamics.errors import InvalidArgument, check_count
 from theory.proof.checks import show
+from theory.proof.solver import Known
 from theory.proof.written import sides, text_of
 from theory.strength import MACHINE, NUMERICAL, UNREFUTED, Strength
 
@@ -35,9 +36,7 @@ ORDER = "the statement holds to first order"
 VACUOUS = "the statement says nothing"
 ALSO = "a further fact"
 
-PATIENCE = (
-    60  # random draws per case wanted, after which the extra assumption counts as too rarely satisfied to search under
-)
+PATIENCE = 60  # random draws for each case wanted, before the extra assumption counts as too rare to search under
 SLOPE_TOLERANCE = 0.1
 
 
@@ -54,8 +53,8 @@ class Finding:
         strength: how strongly it is supported; None if ``kind`` alone determines that.
         assumes: what the prover may assume about the worlds, in words.
         of: what was run in the place of the claim's own function, as it is written; "" for that function itself.
-        joined: whether the claim's own function was run, or a machine went from what was run to that function.
-        over: the cases that it covers, in words that are made from them.
+        joined: whether the claim's own function was run, or a machine proved that what was run implies it.
+        over: the cases that it covers, in words generated from them.
         wrong: the control, as it is written.
         sides: both sides of each comparison at the case that is shown, a line each.
         far: whether the control is far from the statement: false in every case that was tried. Such a control shows
@@ -77,7 +76,7 @@ class Finding:
     far: bool = False
 
     def known(self) -> Strength:
-        """Return how strongly it is supported; symbolic work whose generality is not checked is not called proved."""
+        """Return how strongly it is supported; symbolic work whose generality was not checked is not proved."""
         if self.strength is not None:
             return self.strength
         if self.kind == "search":
@@ -106,6 +105,11 @@ class Evidence:
         self.record = record
         self.findings: list[Finding] = []
         self.watched: list[tuple[int, Any]] = []  # a finding by its number, and what its cases reached of the statement
+
+    @cached_property
+    def known(self) -> Known:
+        """Return what the proofs of the claim share, so that none is made twice."""
+        return Known()
 
     def holds(
         self,
@@ -150,7 +154,7 @@ class Evidence:
             statement: predicate of a case.
             at: the counterexample, in exact numbers.
             control: a case in which the statement is true, so that it is not a counterexample.
-            role: FAILS unless said otherwise.
+            role: what it says about the claim; FAILS by default.
         """
         passed = not statement(at)
         detail = f"{'false' if passed else 'TRUE'} at\n{show(at)}"
@@ -167,7 +171,7 @@ class Evidence:
             statement: predicate of a case.
             over: draws a case.
             control: a true statement, to which the same search must find no counterexample.
-            role: FAILS unless said otherwise.
+            role: what it says about the claim; FAILS by default.
         """
         cases = list(itertools.islice(_cases(over, None, self.seed, self.worlds), self.worlds))
         false = [case for case in cases if not statement(case)]
@@ -184,7 +188,7 @@ class Evidence:
             statement: returns whether the proof went through (a SymPy simplification to 0, an exact evaluation).
             control: the same proof of a perturbed statement; must return False.
             by: how it is proved, a few words.
-            role: HOLDS unless said otherwise.
+            role: what it says about the claim; HOLDS by default.
         """
         self._found(Finding(role, "proof", bool(statement()), not control(), by), statement, control)
 
@@ -215,7 +219,7 @@ class Evidence:
             order: the order that must be found, to within 0.1.
             control: residual of a perturbed prediction, whose order must differ.
             sizes: step sizes of the regression.
-            role: ORDER unless said otherwise.
+            role: what it says about the claim; ORDER by default.
         """
         found, perturbed = (fitted_order(f, sizes) for f in (residual, control))
         passed, rejected = abs(found - order) < SLOPE_TOLERANCE, not abs(perturbed - order) < SLOPE_TOLERANCE

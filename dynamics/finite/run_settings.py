@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import ArrayLike, InvalidArgument, check_count, check_generator, check_kind
+from dynamics.evaluation import flat_log_probs
 from dynamics.finite.state import State, check_reference
-from dynamics.gradient import check_preferences, flat_log_probs
+from dynamics.gradient import check_preferences
 from dynamics.optimizers import SGD, Optimizer, check_optimizer
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences
@@ -78,12 +79,15 @@ class RunSettings:
         if size * policy.parameters > LARGEST_RECORD:
             raise InvalidArgument(
                 "seeds",
-                f"the parameters of {runs} runs take {_gib(size * policy.parameters)}; use fewer seeds or settings",
+                f"the parameters of {runs} runs need {_gib(size * policy.parameters)} of memory; use fewer seeds or "
+                "settings",
             )
         records = -(-self.steps // self.record_every) + 1
         size *= records * math.prod(policy.shape)
         if size > LARGEST_RECORD:
-            raise InvalidArgument("record_every", f"{records} records take {_gib(size)}; record more rarely")
+            raise InvalidArgument(
+                "record_every", f"{records} records need {_gib(size)} of memory; use a larger record_every"
+            )
         return torch.empty(records, *grid, *policy.shape, dtype=policy.dtype, device=policy.device)
 
 

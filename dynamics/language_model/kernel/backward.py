@@ -21,7 +21,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from dynamics.errors import Unsupported
 from dynamics.language_model.batching import Batch
-from dynamics.language_model.causal_lm import CausalLM, replaced_forward
+from dynamics.language_model.causal_lm import CausalLM, differentiating, replaced_forward
 from dynamics.language_model.kernel.recording import Surprise, TrackedModule, above, concatenate
 from dynamics.language_model.model_head import Head, hidden_states
 
@@ -160,7 +160,8 @@ class BatchPass:
         if not needed:
             return [None] * len(extra)
         ends, starts = zip(*needed, strict=True)
-        found = list(torch.autograd.grad(ends, asked, starts, allow_unused=True, retain_graph=keep))
+        with differentiating():
+            found = list(torch.autograd.grad(ends, asked, starts, allow_unused=True, retain_graph=keep))
         at_extra, rest = found[: len(extra)], found[len(extra) :]
         at_leaves, rest = rest[: len(leaves)], rest[len(leaves) :]
         surprising = [name for name, g in zip(watched, rest, strict=False) if g is not None]

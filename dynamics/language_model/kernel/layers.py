@@ -14,13 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dynamics.language_model.batching import Batch, Segments
-from dynamics.language_model.kernel.contractions import (
-    Contraction,
-    cheaper_contractions,
-    contract,
-    ghost,
-    inner_products,
-)
+from dynamics.language_model.kernel.blocks import Table
+from dynamics.language_model.kernel.contractions import Contraction, cheaper_contractions, contract
 from dynamics.language_model.kernel.recording import Recorder, SharedInput, Surprise, TrackedModule, above, concatenate
 from dynamics.language_model.loading import require
 
@@ -86,19 +81,19 @@ class TrackedLinear(TrackedModule):
         if self.bias:
             self.vector_gradients.append(Segments.of(batch.inputs, output_gradients.device).sum(output_gradients))
 
-    def kernel_part(self, segments: Segments) -> tuple[Tensor, str]:
+    def kernel_part(self, table: Table) -> tuple[Tensor, str]:
         """Return the kernel over weight and bias, and how it was contracted."""
-        return contract_together([self], segments, None)[0]
+        return contract_together([self], table, None)[0]
 
 
 def contract_together(
-    maps: Sequence[TrackedLinear], segments: Segments, contraction: Contraction | None
+    maps: Sequence[TrackedLinear], table: Table, contraction: Contraction | None
 ) -> list[tuple[Tensor, str]]:
     """Return the kernel over weight and bias of each linear map, and how it was contracted; recordings are dropped.
 
     Args:
         maps: linear maps that read the same inputs.
-        segments: which recorded rows belong to which sequence.
+        table: which pairs of recorded rows belong to which entry.
         contraction: contraction of all weights; None for the cheaper one of each.
     """
     weights = [one for one in maps if one.weight]
@@ -111,15 +106,15 @@ def contract_together(
             one.inputs, one.output_gradients = [], []
         widths = [g.shape[1] for g in gradients]
         if contraction is None:
-            contractions = cheaper_contractions(segments, inputs.shape[1], widths)
+            contractions = cheaper_contractions(table, inputs.shape[1], widths)
         else:
             contractions = (contraction,) * len(gradients)
         names = [one.name for one in weights]
-        parts = dict(zip(names, contract(inputs, gradients, segments, contractions), strict=True))
+        parts = dict(zip(names, contract(inputs, gradients, table, contractions), strict=True))
         chosen = dict(zip(names, contractions, strict=True))
     for one in maps:
         if one.bias:
-            biases = inner_products(torch.cat(one.vector_gradients))
+            biases = table.inner_products(torch.cat(one.vector_gradients))
             parts[one.name] = parts[one.name] + biases if one.weight else biases
         one.forget()
     return [(parts[one.name], chosen.get(one.name, "vector")) for one in maps]
@@ -141,9 +136,9 @@ class TrackedNorm(TrackedModule):
             parts.append(output_gradients)
         self.vector_gradients.append(torch.cat([segments.sum(_sum_heads(part, width)) for part in parts], dim=1))
 
-    def kernel_part(self, segments: Segments) -> tuple[Tensor, str]:  # noqa: ARG002
+    def kernel_part(self, table: Table) -> tuple[Tensor, str]:
         """Return the kernel over weight and bias, from their gradients."""
-        total = inner_products(torch.cat(self.vector_gradients))
+        total = table.inner_products(torch.cat(self.vector_gradients))
         self.forget()
         return total, "vector"
 
@@ -184,12 +179,16 @@ class TrackedEmbedding(TrackedModule):
         """Return the ids and the output gradients of all batches, ``(tokens,)`` and ``(tokens, width)``."""
         return concatenate(self.inputs), concatenate(self.output_gradients)
 
-    def kernel_part(self, segments: Segments) -> tuple[Tensor, str]:
+    def kernel_part(self, table: Table) -> tuple[Tensor, str]:
         """Return the kernel over the embedding's weight: only pairs of equal tokens contribute."""
-        ids, g = self.recorded()
-        column = ids.unsqueeze(1)
-        (part,) = ghost(segments, segments, lambda r, c: [(g[r] @ g[c].T).mul_(column[r] == ids[c])])
-        return part, "ghost"
+        return lookup_kernel(*self.recorded(), table), "ghost"
+
+
+def lookup_kernel(ids: Tensor, output_gradients: Tensor, table: Table) -> Tensor:
+    """Return the kernel over a table of vectors that are looked up: only pairs of equal ids contribute."""
+    g, column = output_gradients, ids.unsqueeze(1)
+    (part,) = table.sum(lambda s: [(g[s.rows] @ g[s.columns].T).mul_(column[s.rows] == ids[s.columns])])
+    return part
 
 
 def _sum_heads(values: Tensor, width: int) -> Tensor:

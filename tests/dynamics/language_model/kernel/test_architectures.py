@@ -17,7 +17,7 @@ from dynamics.language_model import (
     sequence_log_probs,
     vocabulary_shift as shift,
 )
-from dynamics.language_model.kernel import sequence_kernel as kernel_module
+from dynamics.language_model.kernel import computation
 from dynamics.language_model.model_head import confirmed_head, find_head
 from dynamics.language_model.prediction.parameter_change import changed_parameters, parameter_change
 from tests.dynamics.language_model.architectures import BEGIN, END, PAGE, SEQUENCES, build
@@ -128,7 +128,7 @@ def test_a_head_that_does_something_else_than_its_configuration_says(monkeypatch
     model.config.logit_scale = 0.30001
     assert confirmed_head(model, torch.tensor([SEQUENCES[0].ids])).linear is None
     assert relative(sequence_kernel(model, SEQUENCES).kernel, truth) < 1e-12
-    monkeypatch.setattr(kernel_module, "confirmed_head", lambda model, _: find_head(model))  # the negative control
+    monkeypatch.setattr(computation, "confirmed_head", lambda model, _: find_head(model))  # the negative control
     assert relative(sequence_kernel(model, SEQUENCES).kernel, truth) > 1e-6
 
 
