@@ -18,7 +18,6 @@ from figures.registry import Arrays, Figure, figure, select_figures
 from figures.style import COLUMN_WIDTH, PAGE_WIDTH, paper_style
 from tests.figures.computed import computed
 from toy_models.masked_grid import table_1
-from toy_models.overoptimization import training
 
 PAPERS = "jian2025|wipf2024|feng2024|sun2025|ma2025"
 SHORT = {
@@ -108,9 +107,7 @@ def test_settings_go_into_a_manifest_that_every_json_reader_takes(key: str) -> N
 def test_arrays_come_out_the_same_twice(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = FIGURES[key]
     short = [replace(one, setting=replace(one.setting, steps=3, reference_steps=3)) for one in table_1.READINGS]
-    # how long they train is no setting of these figures
-    monkeypatch.setattr(table_1, "READINGS", tuple(short))
-    monkeypatch.setitem(training.DEFAULTS, "steps", training.RECORDS - 1)
+    monkeypatch.setattr(table_1, "READINGS", tuple(short))  # it is no setting of its figure how long the readings train
     if {"seeds", "model", "tasks"} & spec.settings.keys():  # a short run shows it as well as a long one
         spec = spec.with_settings(**{name: value for name, value in SHORT.items() if name in spec.settings})
         first = spec.compute()
