@@ -22,7 +22,7 @@ from dynamics.shapes import FlatLogProbs, FlatReference, Lengths, Theta
 
 @runtime_checkable
 class HasPartials(Protocol):
-    """What the gradient needs of a loss: its partial derivatives. ``PreferenceLoss`` and ``LossStack`` have them."""
+    """The part of a loss that the gradient uses: its partial derivatives. See ``PreferenceLoss``, ``LossStack``."""
 
     def total_partials(self, pair: PairLogProbs, weight: Tensor) -> Partials:
         """Return the derivatives of a batch's weighted sum of losses with respect to log pi of chosen and rejected."""

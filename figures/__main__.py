@@ -29,19 +29,20 @@ def main(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Keys or globs such as 'feng2024-*'; all figures if none is given. After the word 'list' they "
+            help="Keys, or patterns such as 'feng2024-*'; all figures if none is given. After the word 'list' they "
             "are listed but not drawn; after 'gallery' an HTML page of them is written too."
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for arrays, pictures and manifests.")] = Path("out"),
     force: Annotated[bool, typer.Option("--force", help="Draw figures again even if they are up to date.")] = False,
-    jobs: Annotated[int, typer.Option(help="Processes, -1 for one on each core.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Number of processes; -1 for one on each core.")] = 1,
     model: Annotated[
         str, typer.Option(help="Hub id or folder of a language model, for the figures that take one.")
     ] = "",
     device: Annotated[str, typer.Option(help="Where that model runs, such as cuda.")] = "",
     formats: Annotated[
-        str, typer.Option("--format", help="Formats with commas: png, pdf, svg; for tables also csv and tex.")
+        str,
+        typer.Option("--format", help="Formats with commas: png, pdf, svg; for tables csv, tex; for two figures gif."),
     ] = "png,pdf",
     width: Annotated[
         float | None, typer.Option(help="Width of the pictures in inches; text keeps its size. [default: 3.4 or 7]")

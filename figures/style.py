@@ -88,7 +88,7 @@ def paper_style(serif: bool = False) -> Iterator[None]:
 
 
 def tint(color: str, share: float) -> str:
-    """Return a colour mixed with white, for areas and for what is kin to the thing that has the colour.
+    """Return a colour mixed with white, for areas and for things related to the one that has the colour.
 
     Args:
         color: any colour that matplotlib knows.

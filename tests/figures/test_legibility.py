@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation, Text
 
 from figures.catalog import FIGURES
-from figures.style import CHOSEN, DPO_COLOR, label_line, paper_style
+from figures.style import CHOSEN, DPO_COLOR, FALLS, METHODS, RESPONSES, RISES, STATEMENTS, label_line, paper_style
 from tests.figures.computed import computed
 from tests.figures.vision import VISIONS, difference
 
@@ -104,6 +104,26 @@ def confusable(drawing: Drawing) -> list[str]:
     return sorted(found)
 
 
+OWN_COLORS = {
+    "ma2025-table-1": "readings of one table",
+    "new-balanced-update": "shades of an error",
+    "ma2025-1": "two bells at the bottom of the panels",
+    "sun2025-table-5": "one activation beyond those of the palette",
+}
+"""Figures with colours of their own, and for what."""
+
+PALETTE = {color.lower() for kind in (RESPONSES, METHODS, STATEMENTS) for color in kind.values()} | {
+    RISES.lower(),
+    FALLS.lower(),
+}
+
+
+def foreign(drawing: Drawing) -> set[str]:
+    """Return colours of lines that are neither of the palette nor black, grey or white."""
+    colors = {to_hex(line.get_color()) for axes in drawing.axes for line in axes.get_lines() if line.get_visible()}
+    return {color for color in colors if color not in PALETTE and len({color[1:3], color[3:5], color[5:7]}) > 1}
+
+
 def smallest_text(drawing: Drawing) -> float:
     """Return the size of the smallest text in points."""
     return min(text.get_fontsize() for text in drawing.findobj(Text) if text.get_text().strip() and text.get_visible())
@@ -116,6 +136,7 @@ def test_lines_that_look_alike_are_labelled_and_text_can_be_read(key: str) -> No
     try:
         assert confusable(drawing) == []
         assert smallest_text(drawing) >= SMALLEST
+        assert not foreign(drawing) or key in OWN_COLORS
     finally:
         plt.close(drawing)
 
@@ -133,6 +154,16 @@ def test_confusable_lines_are_seen(colors: tuple[str, str], label: float | None,
         if label is not None:
             label_line(axes, 0.9 if label < 0.5 else 0.05, slope * (0.9 if label < 0.5 else 0) + label, "a line", color)
     assert bool(confusable(drawing)) == alike
+    plt.close(drawing)
+
+
+def test_a_colour_of_no_palette_is_seen() -> None:
+    drawing, axes = plt.subplots()
+    axes.plot([0, 1], color=CHOSEN)
+    axes.plot([1, 0], color="#777777")
+    assert foreign(drawing) == set()
+    axes.plot([1, 2], color="#CC79A7")
+    assert foreign(drawing) == {"#cc79a7"}
     plt.close(drawing)
 
 

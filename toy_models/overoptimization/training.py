@@ -75,7 +75,7 @@ def loss_of(name: str, beta: float | Tensor, gamma: float | Tensor) -> Preferenc
 
 
 def train(batch: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Train one policy for each run of a batch and return what happened on the way; a function for ``dynamics.sweep``.
+    """Train one policy for each run of a batch and return records of the training; a function for ``dynamics.sweep``.
 
     Every run starts at its reference. Runs with the same seed have the same features, reference, pairs and order of
     pairs, whatever their loss and their learning rate.

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 BINS = 41  # odd: the middle bin is split at 0
-WIDTH, HEIGHT = 640.0, 180.0
+WIDTH, HEIGHT = 440.0, 150.0
+APART = 42.0  # least distance of two ticks
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,17 @@ def histogram(values: np.ndarray) -> Histogram:
         for n, count in enumerate(counts)
         if count
     )
-    ticks = tuple((place(float(np.arcsinh(value / scale))), value) for value in _ticks(scale, limits[0], limits[-1]))
-    return Histogram(bars, ticks, place(0.0), below, int(known.size), most)
+    ticks = [(place(float(np.arcsinh(value / scale))), value) for value in _ticks(scale, limits[0], limits[-1])]
+    return Histogram(bars, _apart(ticks), place(0.0), below, int(known.size), most)
+
+
+def _apart(ticks: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """Leave out ticks that are too near to a tick of a larger number; 0 stays, and comes first."""
+    kept: list[tuple[float, float]] = []
+    for tick in sorted(ticks, key=lambda tick: (tick[1] != 0, -abs(tick[1]))):
+        if all(abs(tick[0] - other[0]) >= APART for other in kept):
+            kept.append(tick)
+    return tuple(sorted(kept))
 
 
 def _ticks(scale: float, low: float, high: float) -> list[float]:

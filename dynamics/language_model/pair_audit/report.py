@@ -43,19 +43,19 @@ def write_report(results: Results, out: Path) -> int:
         InvalidArgument: there is no finished audit of this name, or it audited no pair.
     """
     summary = _read_summary(results)
-    page = make_page(summary, read_columns(results), results.path.name)
+    page = make_page(summary, read_columns(results), str(results.path))
     data = page.encode("utf-8", "backslashreplace")
     write_atomically(out, lambda temporary: temporary.write_bytes(data))
     return len(data)
 
 
-def make_page(summary: dict[str, Any], columns: dict[str, np.ndarray], name: str) -> str:
+def make_page(summary: dict[str, Any], columns: dict[str, np.ndarray], path: str) -> str:
     """Return the HTML of the report.
 
     Args:
         summary: the summary that the command ``pairs`` writes.
         columns: what ``read_columns`` returns.
-        name: name of the file of the results.
+        path: file of the results, as the reader should give it to a command.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.lstrip_blocks = True
@@ -66,18 +66,19 @@ def make_page(summary: dict[str, Any], columns: dict[str, np.ndarray], name: str
     of_set = summary["displaced_by_set"] is not None
     return template.render(
         summary=summary,
-        name=name,
+        path=path,
+        name=Path(path).name,
+        title=Path(str(summary["data"])).name,
         settings=summary["settings"],
         of_set=of_set,
         pairs=summary["audited"],
         outcomes=count_outcomes(columns, of_set),
         histograms=_histograms(columns, of_set),
-        examples=[_example(example, columns) for example in summary["examples"]],
+        examples=[_example(example, columns, summary["influences"]) for example in summary["examples"]],
         encoded={key: base64.b64encode(value.tobytes()).decode() for key, value in columns.items()},
         remarks=[(count, REMARKS[key]) for key, count in summary["remarks"].items()],
         cut=cut_sentence(summary["left_out"], summary["cut_by"]) if summary["cut"] else "",
         skipped=summary["skipped_rows"][:NAMED],
-        command=_command(summary),
     )
 
 
@@ -163,7 +164,7 @@ def _histograms(columns: dict[str, np.ndarray], of_set: bool) -> list[tuple[str,
     return [(title, histogram(columns[f"{kind}_chosen_change"])) for kind, title in kinds[: 1 + of_set]]
 
 
-def _example(example: dict[str, Any], columns: dict[str, np.ndarray]) -> dict[str, Any]:
+def _example(example: dict[str, Any], columns: dict[str, np.ndarray], influences: dict[str, Any]) -> dict[str, Any]:
     place = int(np.searchsorted(columns["row"], example["row"]))
     numbers = {name: float(column[place]) for name, column in columns.items()}
     chosen, rejected = mark_differences(example["chosen"], example["rejected"])
@@ -176,6 +177,7 @@ def _example(example: dict[str, Any], columns: dict[str, np.ndarray]) -> dict[st
         "displaced": bool(flags & 1),
         "by_set": bool(flags & 2),
         "why": explain(numbers),
+        "influences": influences.get(str(example["row"]), {}),
     }
 
 
@@ -198,11 +200,6 @@ def explain(numbers: dict[str, float]) -> str:
     if flags & 2:
         return "Its own step raises its chosen response, but the other pairs together push it down harder."
     return "Its chosen response does not fall."
-
-
-def _command(summary: dict[str, Any]) -> str:
-    flag = "displaced" if summary["displaced_by_set"] is None else "displaced_by_set"
-    return f"not {flag}"
 
 
 def _read_summary(results: Results) -> dict[str, Any]:

@@ -43,8 +43,8 @@ class SetChange:
         set_rejected_change: change of log pi(y_l | x).
         set_margin_change: change of the margin of the loss.
         displaced_by_set: whether log pi(y_w | x) falls; False if rounding may have decided the sign.
-        own_share: how much of the push on y_w comes from the pair itself: |own| / (|own| + |all others together|).
-            None if nothing pushes, and for another optimizer than SGD, whose step is no sum over pairs.
+        own_share: the share of the pair itself in the change of log pi(y_w | x): |own| / (|own| + |all others
+            together|). None if both are 0, and for optimizers other than SGD, whose step is not a sum over pairs.
     """
 
     set_chosen_change: float | None
@@ -99,7 +99,7 @@ def run_set(
     beside, place = set_results(results), gradient_path(results)
     wanted = {**depends_on, "optimizer": str(optimizer), "pairs": pairs.digest}
     if mine.rank == 0:
-        _remove_others(beside, wanted)
+        remove_others(beside, wanted)
     mine.wait()
     with beside.begin(wanted, mine):
         if sum(1 for _ in beside.read()) < sum(1 for _ in results.read()):
@@ -120,8 +120,13 @@ def run_set(
     return pairs
 
 
-def _remove_others(beside: Results, wanted: Mapping[str, Any]) -> None:
-    """Remove changes that belong to other pairs or another optimizer: they can be computed again."""
+def remove_others(beside: Results, wanted: Mapping[str, Any]) -> None:
+    """Remove results that were computed with other settings, and can be computed again.
+
+    Args:
+        beside: the results.
+        wanted: the settings.
+    """
     if beside.path.exists() or beside.settings_path.exists():
         try:
             same = beside.read_settings() == wanted

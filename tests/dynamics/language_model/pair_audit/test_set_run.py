@@ -14,6 +14,12 @@ import torch
 from dynamics.language_model import model_step, sequence_kernel
 from dynamics.language_model.pair_audit import set_gradient as gradient_module
 from dynamics.language_model.pair_audit.data import open_pairs
+from dynamics.language_model.pair_audit.influences import (
+    find_targets,
+    push_results,
+    read_influences,
+    run_pushes,
+)
 from dynamics.language_model.pair_audit.joined import set_results
 from dynamics.language_model.pair_audit.pair_set import read_pair_set
 from dynamics.language_model.pair_audit.processes import Processes
@@ -214,3 +220,35 @@ def test_rounding_decides_no_sign(data: Path, tmp_path: Path) -> None:
         if one["displaced_by_set"]:
             assert other["set_chosen_change"] < 0
         assert math.isfinite(one["set_margin_change"])
+
+
+def test_the_pushes_on_a_target_sum_to_its_change(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    results = Results(out)
+    audit(data, out, settings())
+    wanted = {line["row"]: line["set_chosen_change"] for line in changed(out) if line["displaced_by_set"]}
+    own = {line["row"] for line in read_lines(out) if line.get("displaced")}
+    assert set(find_targets(results)) == wanted.keys() | own
+    assert wanted
+    pairs = read_pair_set(results, DPO())
+    run_pushes(loaded(), open_pairs(data), results, settings(), pairs, {})
+    lines = read_lines(push_results(results).path)
+    assert [line["row"] for line in lines] == list(range(9))
+    targets = find_targets(results)
+    pushes = {line["row"]: dict(zip(targets, line["push"], strict=True)) for line in lines if "push" in line}
+    assert len(pushes) == 8
+    changes = {line["row"]: line["set_chosen_change"] for line in changed(out)}
+    for row in find_targets(results):
+        assert sum(push[row] for push in pushes.values()) == pytest.approx(changes[row], rel=1e-9)
+        place = pairs.find(row)
+        assert place is not None
+        assert pushes[row][row] == pytest.approx(float(pairs.own_change[place]), rel=1e-9)
+        found = read_influences(results, 2)[row]
+        down = sorted((push[row], other) for other, push in pushes.items() if push[row] < 0)[:2]
+        assert found["down"] == [(other, push) for push, other in down]
+        up = sorted(((push[row], other) for other, push in pushes.items() if push[row] > 0), reverse=True)[:2]
+        assert found["up"] == [(other, push) for push, other in up]
+    before = push_results(results).path.read_bytes()
+    push_results(results).path.write_bytes(before[: len(before) // 2])
+    run_pushes(loaded(), open_pairs(data), results, settings(), pairs, {})
+    assert push_results(results).path.read_bytes() == before
