@@ -95,7 +95,7 @@ VARIANTS = tuple(PRINTED)[1:]
 
 @table_1.check
 def uniform_pairs_bring_no_gain(arrays: Arrays) -> bool:
-    """Uniform pairs: all variants end over five standard errors below DPO trained further, the symmetric below scratch."""
+    """Uniform pairs: all variants end over five errors below DPO trained further, the symmetric below scratch."""
     below = all((_z(arrays, UNIFORM, variant, "baseline") < -5).all() for variant in VARIANTS)
     return bool(below and (_z(arrays, SCRATCH, "nbdpo-symmetric", "baseline") < -2).all())
 
