@@ -30,7 +30,7 @@ def main() -> None:
 @command(app)
 def kernel(
     options: Options,
-    first: Annotated[int, typer.Option(min=1, help="Take so many of the first rows that hold a pair.")] = 3,
+    first: Annotated[int, typer.Option(min=1, help="Take this many rows, the first ones that hold a pair.")] = 3,
     rows: Annotated[str | None, typer.Option(help="Take these rows instead, counted from 0, such as 0,3,17.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write kernel, log_probs and names to this .npz file.")] = None,
 ) -> None:
@@ -46,11 +46,14 @@ def step(
     row: Annotated[int, typer.Option(min=0, help="Row of the pair, counted from 0.")] = 0,
     learning_rate: Annotated[
         list[float] | None,
-        typer.Option(help="Can be given several times. By default 1e-7, 1e-6, ..., 1e-3.", show_default=False),
+        typer.Option(
+            help="Learning rate of a step; can be given several times. By default 1e-7, 1e-6, ..., 1e-3.",
+            show_default=False,
+        ),
     ] = None,
     loss: Loss = "dpo",
     beta: Beta = None,
-    optimizer: Annotated[str, typer.Option(help="sgd, or adamw taking its first step.")] = "sgd",
+    optimizer: Annotated[str, typer.Option(help="Optimizer: sgd, or adamw in its first step.")] = "sgd",
 ) -> None:
     """Take one step on one pair and compare the change of log pi with its prediction; the model is not changed."""
     from dynamics.commands.step import step_command
@@ -71,9 +74,9 @@ def pairs(
     ] = None,
     show: Annotated[
         int | None,
-        typer.Option(min=1, help="Print so many of the first rows as the model will see them, and audit nothing."),
+        typer.Option(min=1, help="Print this many of the first rows as the model will see them, and audit nothing."),
     ] = None,
-    first: Annotated[int | None, typer.Option(min=1, help="Audit only so many of the first rows.")] = None,
+    first: Annotated[int | None, typer.Option(min=1, help="Audit only this many of the first rows.")] = None,
     batch_pairs: Annotated[int, typer.Option(min=1, help="Number of rows that are computed and written together.")] = 8,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at a row that cannot be used, instead of skipping it.")

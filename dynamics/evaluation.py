@@ -23,7 +23,7 @@ class LinearLogits(Policy, Protocol):
     """A policy whose logits are linear in theta, up to a constant: ``Tabular`` and ``LogLinear``."""
 
     def logits(self, theta: Theta) -> LogProbs:
-        """Return the logits ``(*runs, *shape)``, with the constant."""
+        """Return the logits L theta + const, ``(*runs, *shape)``."""
         ...
 
     def linear_part(self, direction: Theta) -> LogProbs:

@@ -22,7 +22,7 @@ from dynamics.shapes import FlatLogProbs, FlatReference, Lengths, Theta
 
 @runtime_checkable
 class HasPartials(Protocol):
-    """What the gradient needs of a loss: its partial derivatives. ``PreferenceLoss`` and ``LossStack`` have them."""
+    """The part of a loss that the gradient uses: its partial derivatives. See ``PreferenceLoss``, ``LossStack``."""
 
     def total_partials(self, pair: PairLogProbs, weight: Tensor) -> Partials:
         """Return the derivatives of a batch's weighted sum of losses with respect to log pi of chosen and rejected."""
@@ -52,7 +52,7 @@ def pair_quantities(
         log_probs: ``(..., prompts * responses)`` in nats.
         reference: log ref, broadcastable to ``log_probs``.
         preferences: pairs; one list for all runs, or one for each run.
-        lengths: ``(prompts * responses,)``.
+        lengths: ``(prompts * responses,)``, or with leading axes where the responses differ from run to run.
     """
     chosen, rejected = preferences.chosen, preferences.rejected
     return PairLogProbs(
@@ -60,8 +60,8 @@ def pair_quantities(
         _pick(log_probs, rejected),
         _pick(reference, chosen),
         _pick(reference, rejected),
-        lengths[chosen],
-        lengths[rejected],
+        lengths[chosen] if lengths.ndim == 1 else _pick(lengths, chosen),
+        lengths[rejected] if lengths.ndim == 1 else _pick(lengths, rejected),
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+from pandas import DataFrame
 
 from figures.accuracy import Accuracy
 from figures.registry import Arrays, figure
@@ -182,6 +183,13 @@ COLUMNS = (
     ("pairs", "examples", 0.86),
     ("steps", "steps", 0.945),
 )
+
+
+@hyper_parameters.tabulate
+def _tabulate_hyper_parameters(arrays: Arrays) -> DataFrame:
+    """Return the table with NaN where there is no number."""
+    words = {"table": arrays["table"].astype(int), "data": arrays["data"], "method": arrays["method"]}
+    return DataFrame(words | {title: arrays[name] for name, title, _ in COLUMNS})
 
 
 @hyper_parameters.draw

@@ -104,7 +104,7 @@ def forecast(
 
     Args:
         policy: the model of the survey.
-        surveyed: what it says.
+        surveyed: the survey of its responses.
         rule: of the pairs.
         draws: how many others; half of them weighted, half uniform.
         method: how they would be trained.
@@ -197,7 +197,7 @@ def the_mass_comes_from_others(arrays: Arrays) -> bool:
 
 @dpo_probe.check
 def chosen_up_and_rejected_down_in_every_draw(arrays: Arrays) -> bool:
-    """The kernel sends D_w up and D_l down in every draw; trained, D_l falls in every draw, and D_w rises at first."""
+    """The kernel predicts D_w up and D_l down in every draw; trained, D_l falls in every draw, D_w rises at first."""
     forecast, trained = arrays["forecast"], arrays["draw_change"]
     predicted = (forecast[..., W] > 0).all() and (forecast[..., L] < 0).all()
     early = trained[:, min(10, trained.shape[1] - 1), W]
@@ -206,7 +206,7 @@ def chosen_up_and_rejected_down_in_every_draw(arrays: Arrays) -> bool:
 
 @dpo_probe.check
 def y_star_depends_on_the_draw(arrays: Arrays) -> bool:
-    """The kernel sends y* up in a quarter to three quarters of both kinds of draw; trained, it falls in most."""
+    """The kernel predicts y* up in a quarter to three quarters of both kinds of draw; trained, it falls in most."""
     shares = (arrays["forecast"][..., Y_STAR] > 0).mean(1)
     ends = arrays["draw_change"][:, -1, Y_STAR]
     return bool(((shares > 0.25) & (shares < 0.75)).all() and (ends > 0).any() and (ends < 0).mean() > 0.5)

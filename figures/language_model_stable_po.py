@@ -149,7 +149,7 @@ def term_b_is_negligible(arrays: Arrays) -> bool:
 
 @stable_po_probe.check
 def y_star_down_at_first_in_every_draw(arrays: Arrays) -> bool:
-    """The kernel sends y* down at first in every draw under Stable PO, and up in some of each kind under DPO."""
+    """The kernel predicts y* down at first in every draw under Stable PO, and up in some of each kind under DPO."""
     dpo, stable = arrays["forecast"][..., Y_STAR]
     return bool((stable < 0).all() and (dpo > 0).any(1).all())
 

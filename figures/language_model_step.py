@@ -1,7 +1,7 @@
 """One step of gradient descent on a pair, in a language model: what Theorem 1 of jian2025 says, and what happens.
 
-Of y_w, y_l and y* at many learning rates, and of the whole vocabulary along the chosen response. The model is the
-package's own checkpoint, or any other (``--model``).
+The first figure has y_w, y_l and y* at many learning rates, the second the whole vocabulary along the chosen response.
+The model is the package's own checkpoint, or any other (``--model``).
 """
 
 from __future__ import annotations

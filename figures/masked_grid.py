@@ -102,7 +102,7 @@ def uniform_pairs_bring_no_gain(arrays: Arrays) -> bool:
 
 @table_1.check
 def against_the_reference_they_win(arrays: Arrays) -> bool:
-    """If the baseline is the reference, all five variants end above it: v2 (asymm), too, unlike in print."""
+    """If the baseline is the reference, all five variants end above it; in print v2 (asymm) does not."""
     return bool(all((_z(arrays, REFERENCE, variant, "baseline") > 3).all() for variant in VARIANTS))
 
 
@@ -155,7 +155,7 @@ def concentrated_pairs_bring_the_gain(arrays: Arrays) -> bool:
 
 @table_1.check
 def masking_never_helps(arrays: Arrays) -> bool:
-    """No reading has more reward at mask 0.4 than at 0 by over two standard errors, though print has in every row."""
+    """In no reading is the reward at mask 0.4 over two standard errors above that at 0; in print it is in every row."""
     rows = [COMPARISON["baseline", "baseline"], COMPARISON["nbdpo-symmetric", "nbdpo-symmetric"]]
     z = (arrays["difference"] / arrays["difference_error"])[:, rows, -1]
     rewards_in_print = arrays["printed_reward"]

@@ -1,4 +1,4 @@
-"""Plots of what a user has in hand, on given axes; the figures of the registry are drawn with the same functions.
+"""Plots of a user's own results, on given axes; the figures of the registry are drawn with the same functions.
 
 Each function draws on matplotlib axes that the caller made. Inside ``with paper_style():`` the plots look like the
 figures of the registry. The colours of responses are those of ``figures.style``: blue for the chosen one, orange for
@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like
 
 from dynamics.errors import ArrayLike, InvalidArgument, check_count, check_kind, check_positive, to_tensor
-from figures.style import CHOSEN, DPO_COLOR, OTHERS, REFERENCE, REJECTED, label_line, tint
+from figures.style import CHOSEN, DPO_COLOR, OTHERS, REFERENCE, REJECTED, SIGNED, label_line, tint
 from figures.ternary import draw_frame, to_plane
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from dynamics import StepAccount
 
-MOST_NUMBERS = 64
+MOST_NUMBERS = 100
 """A heat map with at most this many cells has the number in each cell."""
 
 
@@ -52,7 +52,9 @@ def plot_step(axes: Axes, account: StepAccount, *, names: Sequence[str] | None =
 
     check_kind("account", account, StepAccount, "the account of a step, as dynamics.step returns it")
     if account.actual.ndim != 1:
-        raise InvalidArgument("account", tuple(account.actual.shape), "the account of a policy with one prompt")
+        raise InvalidArgument(
+            "account", f"shape {tuple(account.actual.shape)}", "a policy with one prompt, shape (responses,)"
+        )
     colors = [OTHERS] * len(account.actual)
     for color, responses in ((REJECTED, account.preferences.rejected), (CHOSEN, account.preferences.chosen)):
         for response in responses.tolist():
@@ -91,7 +93,7 @@ def plot_changes(
     bars, dots = _numbers("predicted", predicted, 1), _numbers("actual", actual, 1)
     _check_axes(axes)
     if dots.shape != bars.shape:
-        raise InvalidArgument("actual", dots.shape, f"as many numbers as predicted has, {len(bars)}")
+        raise InvalidArgument("actual", f"shape {dots.shape}", f"shape {bars.shape}, that of predicted")
     labels = _names(names, len(bars))
     inks = _colors(colors, len(bars))
     largest = max(np.abs(bars).max(initial=0.0), np.abs(dots).max(initial=0.0))
@@ -215,10 +217,13 @@ def plot_simplex(
         raise InvalidArgument("color", color, "a colour, such as 'black' or '#4A1486'")
     check_positive("linewidth", linewidth)
     if values.shape[1] != 3 or not len(values):
-        raise InvalidArgument("log_probs", values.shape, "log-probabilities of three responses, (records, 3)")
+        raise InvalidArgument(
+            "log_probs", f"shape {values.shape}", "log-probabilities of three responses, shape (records, 3)"
+        )
     p = np.exp(values)
     if np.abs(p.sum(1) - 1).max() > 1e-4:
-        raise InvalidArgument("log_probs", f"rows that sum to {p.sum(1).min():.4g}", "logarithms of rows that sum to 1")
+        worst = p.sum(1)[np.abs(p.sum(1) - 1).argmax()]
+        raise InvalidArgument("log_probs", f"the probabilities of a record sum to {worst:.4g}; they must sum to 1")
     left, right, top = corners = _names(names, 3)
     if axes.axison:
         roles = corners == ["chosen", "rejected", "other"]
@@ -263,9 +268,9 @@ def plot_field(
     where, arrows = _numbers("places", places, 2), _numbers("velocities", velocities, 2)
     _check_axes(axes)
     if where.shape[1] != 2 or not len(where):
-        raise InvalidArgument("places", where.shape, "points of the plane, (points, 2)")
+        raise InvalidArgument("places", f"shape {where.shape}", "points of the plane, shape (points, 2)")
     if arrows.shape != where.shape:
-        raise InvalidArgument("velocities", arrows.shape, f"a velocity for each place, {where.shape}")
+        raise InvalidArgument("velocities", f"shape {arrows.shape}", f"a velocity for each place, shape {where.shape}")
     speed = np.hypot(*arrows.T)
     if unit is None:
         unit = float(np.median(speed)) / 5 or 1.0
@@ -306,12 +311,16 @@ def plot_kernel(axes: Axes, kernel: ArrayLike, *, names: Sequence[str] | None = 
     """
     values = _numbers("kernel", kernel, 2)
     _check_axes(axes)
-    if values.shape[0] != values.shape[1] or not len(values) or not (np.diagonal(values) > 0).all():
-        raise InvalidArgument("kernel", values.shape, "a square matrix with a positive diagonal, (n, n)")
+    if values.shape[0] != values.shape[1] or not len(values):
+        raise InvalidArgument("kernel", f"shape {values.shape}", "a square matrix, shape (n, n)")
+    if not (np.diagonal(values) > 0).all():
+        raise InvalidArgument(
+            "kernel", "a score has length 0, so that its angles are undefined; the diagonal must be > 0"
+        )
     norms = np.sqrt(np.diagonal(values))
     cosines = values / norms[:, None] / norms
     labels = _names(names, len(values))
-    image = axes.imshow(cosines, cmap="BrBG", vmin=-1, vmax=1)
+    image = axes.imshow(cosines, cmap=SIGNED, vmin=-1, vmax=1)
     if cosines.size <= MOST_NUMBERS:
         for (i, j), cosine in np.ndenumerate(cosines):
             ink = "white" if abs(cosine) > 0.65 else "black"
@@ -323,7 +332,9 @@ def plot_kernel(axes: Axes, kernel: ArrayLike, *, names: Sequence[str] | None = 
             axes.text(j, i, text, ha="center", va="center", fontsize=6.5, color=ink)
     every = max(1, len(values) // 24)
     shown = range(0, len(values), every)
-    axes.set_xticks(list(shown), [labels[i] for i in shown], rotation=90 if max(map(len, labels)) > 3 else 0)
+    longest = 2 if len(values) > 12 else 6  # letters that fit side by side
+    turned = 90 if max(map(len, labels)) > longest else 0
+    axes.set_xticks(list(shown), [labels[i] for i in shown], rotation=turned)
     axes.set_yticks(list(shown), [labels[i] for i in shown])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -336,17 +347,19 @@ def _check_axes(axes: object) -> None:
 
 
 def _numbers(argument: str, value: ArrayLike, axes: int) -> np.ndarray:
-    """Return finite numbers as an array with so many axes."""
+    """Return finite numbers as an array with this number of axes."""
     found: np.ndarray = to_tensor(argument, value).detach().cpu().numpy()
     if found.ndim != axes:
-        raise InvalidArgument(argument, found.shape, f"an array with {axes} {'axis' if axes == 1 else 'axes'}")
+        raise InvalidArgument(
+            argument, f"shape {found.shape}", f"an array with {axes} {'axis' if axes == 1 else 'axes'}"
+        )
     if not np.isfinite(found).all():
-        raise InvalidArgument(argument, "NaN or infinite numbers", "finite numbers")
+        raise InvalidArgument(argument, "it contains NaN or infinite numbers; they must all be finite")
     return found
 
 
 def _names(names: Sequence[str] | None, count: int) -> list[str]:
-    """Return a name for each of so many things."""
+    """Return the names, one for each of ``count`` things."""
     if names is None:
         return [str(i) for i in range(count)]
     good = isinstance(names, (list, tuple)) and len(names) == count and all(isinstance(name, str) for name in names)
@@ -360,7 +373,7 @@ def _is_color(value: object) -> bool:
 
 
 def _colors(colors: Sequence[str] | None, count: int) -> list[str]:
-    """Return a colour for each of so many things."""
+    """Return the colours, one for each of ``count`` things."""
     if colors is None:
         return [OTHERS] * count
     good = isinstance(colors, (list, tuple)) and len(colors) == count and all(map(_is_color, colors))

@@ -136,7 +136,7 @@ def the_step_size_has_a_limit(arrays: Arrays) -> bool:
 
 @attractor.check
 def the_odd_pair_is_carried(arrays: Arrays) -> bool:
-    """The flow ends at the stationary point. The margin c theta ends at c (1 + W) if N = 100, below 1.8 if N = 1."""
+    """The flow ends at the stationary point: the odd pair at c (1 + W) among 100 others, below 1.8 beside 1 other."""
     last = arrays["shared"][..., 1]
     predicted = np.array([np.interp(arrays["scale"], arrays["finer"], row) for row in arrays["stationary"]])
     agrees = (

@@ -285,7 +285,7 @@ def flat_for_small_gamma(arrays: Arrays) -> bool:
 
 @by_weight.check
 def large_gamma_does_harm(arrays: Arrays) -> bool:
-    """At the largest gamma, accuracy is lower than at 0 by 5 (training) and 2 (held out) standard errors."""
+    """At the largest gamma, accuracy is lower than at 0 by at least 5 (training) and 2 (held out) standard errors."""
     mean, error = _gain(arrays["by_gamma"])
     return bool(mean[0, -1] < -5 * error[0, -1] and mean[1, -1] < -2 * error[1, -1])
 

@@ -19,6 +19,8 @@ from matplotlib.colors import to_hex, to_rgb
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+SERIF = ["STIXGeneral", "DejaVu Serif", "DejaVu Sans"]
+
 COLUMN_WIDTH = 3.4  # inches, one column of a two-column page
 PAGE_WIDTH = 7.0  # inches, both columns
 
@@ -44,6 +46,9 @@ BALANCED_COLOR = "#8A8A00"  # ma2025's balanced or "PPO-like" update
 EXACT_COLOR = "#0A4A52"
 PRINTED_COLOR = "#D0203A"
 
+# Signs of a change, for areas and numbers: ends of the diverging map that heat maps of signed quantities have.
+RISES, FALLS, SIGNED = "#35978F", "#BF812D", "BrBG"
+
 REFERENCE = "#000000"  # axes, the reference policy, and a quantity that belongs to no response or method
 
 RESPONSES = {"chosen": CHOSEN, "rejected": REJECTED, "greedy": GREEDY, "others": OTHERS}
@@ -63,8 +68,11 @@ STATEMENTS = {"exact": EXACT_COLOR, "printed": PRINTED_COLOR}
 
 
 @contextmanager
-def paper_style() -> Iterator[None]:
+def paper_style(serif: bool = False) -> Iterator[None]:
     """Apply the project's style sheet inside a ``with`` block, whatever the user's own defaults are.
+
+    Args:
+        serif: whether text and mathematics are set in Times-like fonts, which come with matplotlib.
 
     Example:
         >>> with paper_style():
@@ -74,11 +82,13 @@ def paper_style() -> Iterator[None]:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.style.use(str(files("figures") / "paper.mplstyle"))
+        if serif:
+            mpl.rcParams.update({"font.family": "serif", "font.serif": SERIF, "mathtext.fontset": "stix"})
         yield
 
 
 def tint(color: str, share: float) -> str:
-    """Return a colour mixed with white, for areas and for what is kin to the thing that has the colour.
+    """Return a colour mixed with white, for areas and for things related to the one that has the colour.
 
     Args:
         color: any colour that matplotlib knows.

@@ -151,7 +151,7 @@ def tends_to_l1(arrays: Arrays) -> bool:
 
 @penalties.check
 def printed_limit_diverges(arrays: Arrays) -> bool:
-    """Gamma ln(gamma + |u|) passes every bound; less gamma ln gamma it is below |u| by at most u^2 / (2 gamma)."""
+    """Gamma ln(gamma + |u|) exceeds every bound; minus gamma ln gamma it is below |u| by at most u^2 / (2 gamma)."""
     u, gamma = float(arrays["at"]), arrays["large_gamma"]
     printed, short = arrays["l1_as_printed"], u - arrays["l1_less_constant"]
     diverges = (np.diff(printed[gamma > 1]) > 0).all() and printed[-1] > 1e9

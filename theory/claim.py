@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from dynamics.errors import InvalidArgument, check_kind
@@ -233,3 +234,14 @@ def run_claim(claim: Claim, worlds: int = 500, seed: int = 0, record: Record | N
     took = time.perf_counter() - begun
     over = "; ".join(dict.fromkeys(f.over for f in findings if f.role != ALSO and f.over))
     return Outcome(claim.key, claim.verdict, won, status, findings, took, problem, str(strength or ""), over)
+
+
+@cache
+def outcome_of(claim: Claim, worlds: int = 500, seed: int = 0) -> Outcome:
+    """Return the outcome of a claim, which runs once in a process, however many other claims rest on it."""
+    return run_claim(claim, worlds, seed)
+
+
+def parts_of(claim: Claim) -> tuple[Claim, ...]:
+    """Return the claims that a claim rests on, which run with it."""
+    return tuple(getattr(claim.evidence, "parts", ()))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from dynamics.errors import InvalidArgument, check_count, check_kind
 from theory.decision.asked import asked, predicate_of
-from theory.decision.recipes import Bounds, Recipe, draw, shrink, small_recipes, within_bounds
+from theory.decision.recipes import Bounds, Recipe, draw, extent, searched_in, shrink, small_recipes, within_bounds
 from theory.proof.searched import holds_at
 from theory.worlds import KINDS, World
 
@@ -40,18 +40,16 @@ class Falsification:
 
     @property
     def searched(self) -> str:
-        """Return in words which worlds were searched."""
-        worlds = f"{self.tried} worlds"
-        if self.tried < self.drawn:
-            worlds += f" of {self.drawn}, those that {'meet the premise' if self.premise else 'it speaks of'}"
-        return f"{worlds} ({', '.join(self.kinds)}; {self.bounds})"
+        """Return in words where was searched."""
+        return extent(self.tried, self.drawn, searched_in(self.kinds, self.bounds), premise=self.premise)
 
     def __str__(self) -> str:
         """Return the counterexample in fractions, or which worlds were searched."""
         if self.counterexample is None:
             if not self.tried:
                 why = "meets the premise" if self.premise else "has a response outside the pair"
-                return f"not falsified: none of {self.drawn} worlds {why} ({', '.join(self.kinds)}; {self.bounds})"
+                where = searched_in(self.kinds, self.bounds)
+                return f"not falsified: none of {self.drawn} exact worlds {why} ({where})"
             return f"not falsified in {self.searched}"
         return f"false; the smallest counterexample of {self.tried} worlds tried:\n{self.counterexample}"
 
@@ -86,16 +84,16 @@ def falsify(
         The smallest counterexample, or the number of worlds tried, with the bounds.
 
     Raises:
-        InvalidArgument: the conjecture returns no truth value (None, a tuple, a number, a forgotten call), or computes
-            with floats; an unknown kind, or no kind at all.
+        InvalidArgument: the conjecture returns no truth value (None, a tuple, a number, a method that was not called),
+            or computes with floats; an unknown kind, or no kind at all.
 
     Example:
         >>> print(falsify(lambda w: w.change(w.chosen) >= w.change(w.rejected)).counterexample.kind)
         log-linear
         >>> print(falsify(lambda w: w.A_w >= w.A_l, max_examples=100, within=Bounds(responses=3)))
         ... # doctest: +NORMALIZE_WHITESPACE
-        not falsified in 300 worlds (tabular softmax, log-linear, log-linear with a base measure; 2 to 3 responses,
-        weights 1 to 100, up to 3 features from -4 to 4, e^theta = a/b with a, b up to 6)
+        not falsified in 300 exact worlds (tabular softmax, log-linear, log-linear with a base measure; 2 to 3
+        responses, weights 1 to 100, up to 3 features from -4 to 4, e^theta = a/b with a, b up to 6)
     """
     statement = asked("conjecture", predicate_of("conjecture", conjecture))
     premise = None if given is None else asked("given", predicate_of("given", given))

@@ -144,9 +144,9 @@ class Proved:
             count, reached = min(worlds, evidence.worlds), Reached(what)
             found = search(what, over, given=given, worlds=count, seed=evidence.seed)
             with reached:
-                proof = prove(what, over, given=given, record=evidence.record)
+                proof = prove(what, over, given=given, record=evidence.record, known=evidence.known)
             watch(evidence, reached, lambda: search(what, over, given=given, worlds=count, seed=evidence.seed))
-            control = prove(bad, over, given=wrong_given or given, witness=False)
+            control = prove(bad, over, given=wrong_given or given, witness=False, known=evidence.known)
             detail = f"{proof}; {found}" if proof.verdict == "proved" else str(proof)
             if found.counterexample is not None:
                 detail = str(found)
@@ -154,6 +154,10 @@ class Proved:
             if found.tried == 0:
                 detail += "; no exact case meets the premise"
             means = role_of(role, also, given)
+
+            def proves(other: Predicate) -> bool:
+                return prove(other, over, given=given, known=evidence.known).verdict == "proved"
+
             return Finding(
                 means,
                 "smt",
@@ -162,7 +166,7 @@ class Proved:
                 detail,
                 Strength(MACHINE, ("smt",), lemmas),
                 over.assumes,
-                joined=self._joined(what, means, lambda other: prove(other, over, given=given).verdict == "proved"),
+                joined=self._joined(what, means, proves),
                 over=proof.covers(),
                 far=is_far(what, wrong, bad, over, wrong_given or given, evidence.seed),
                 sides=sides_at(what, proof.counterexample or found.counterexample),
@@ -190,8 +194,8 @@ class Proved:
         def check(evidence: Evidence) -> Finding:
             from theory.proof.smt import prove  # noqa: PLC0415
 
-            proof = prove(what, over, given=given, record=evidence.record)
-            control = prove(near, over, given=given)
+            proof = prove(what, over, given=given, record=evidence.record, known=evidence.known)
+            control = prove(near, over, given=given, known=evidence.known)
             passed = proof.verdict == "refuted" and proof.counterexample is not None
             return Finding(
                 role_of(role or FAILS, also, None),
@@ -358,10 +362,10 @@ class Proved:
             from theory.proof.smt import prove  # noqa: PLC0415
 
             with Reached(what) as reached:
-                first, then = by_induction(what, base, step, after=after, record=evidence.record)
+                first, then = by_induction(what, base, step, after=after, record=evidence.record, known=evidence.known)
             watch(evidence, reached)
             passed = first.verdict == then.verdict == "proved"
-            control, found = prove(bad, base, witness=False).verdict == "refuted", None
+            control, found = prove(bad, base, witness=False, known=evidence.known).verdict == "refuted", None
             if more is not None:
                 family = Family(base.name, base.assumes, (), reachable(base, after, more))
                 count = min(100, evidence.worlds)
@@ -369,11 +373,13 @@ class Proved:
                 passed = passed and found.counterexample is None
                 control = control or search(bad, family, worlds=count, seed=evidence.seed).counterexample is not None
             elif not control:
-                control = by_induction(bad, base, step, after=after, witness=False)[-1].verdict == "refuted"
+                failed = by_induction(bad, base, step, after=after, witness=False, known=evidence.known)[-1]
+                control = failed.verdict == "refuted"
             means = role_of(role, also, None)
 
             def inductive(other: Predicate) -> bool:
-                return all(proof.verdict == "proved" for proof in by_induction(other, base, step, after=after))
+                proofs = by_induction(other, base, step, after=after, known=evidence.known)
+                return all(proof.verdict == "proved" for proof in proofs)
 
             return Finding(
                 means,

@@ -112,7 +112,8 @@ def matching(
 
     Args:
         ledger: all claims, in order.
-        patterns: keys or globs, or the key of a paper for all of its claims; none for all.
+        patterns: keys, patterns such as ``"jian2025.eq-*"``, or the key of a paper for all of its claims; all claims if
+            empty.
         paper: key of a paper, such as ``ma2025``.
         place: number of an equation, or a label such as "Theorem 1": only claims whose source names it.
         verdict: "holds", "false" and so on.
@@ -123,7 +124,7 @@ def matching(
     """
     chosen = list(ledger)
     if not isinstance(patterns, (tuple, list)) or not all(isinstance(pattern, str) for pattern in patterns):
-        raise InvalidArgument("patterns", patterns, "a list of keys or globs of claims")
+        raise InvalidArgument("patterns", patterns, "a list of keys of claims, or patterns such as 'jian2025.eq-*'")
     papers = [name for name in OUTLINES if any(row.paper == name for row in chosen)]
     keys = [row.key for row in chosen]
     patterns = [f"{pattern}.*" if pattern in papers else pattern for pattern in patterns]
@@ -131,7 +132,9 @@ def matching(
         if not fnmatch.filter(keys, pattern):
             near = [key for key in keys if key.split(".")[-1].startswith(pattern.split(".")[-1][:4])][:5]
             hint = f"; near it: {', '.join(near)}" if near else ""
-            raise InvalidArgument("keys", pattern, f"keys or globs of claims (python -m theory --list){hint}")
+            raise InvalidArgument(
+                "keys", pattern, f"a key of a claim, or a pattern that matches some (python -m theory --list){hint}"
+            )
     if paper is not None and (not isinstance(paper, str) or paper not in papers):
         raise InvalidArgument("paper", paper, "one of " + ", ".join(papers))
     verdicts = sorted({row.verdict for row in chosen})

@@ -154,7 +154,7 @@ def as_json(claims: Sequence[Claim], outcomes: Mapping[str, Outcome], settings: 
 
 
 def anchor(heading: str) -> str:
-    """Return the anchor that a code host gives a heading.
+    """Return the anchor that a code host such as GitHub gives a heading.
 
     Example:
         >>> anchor("wipf2024.proposition-3.1")
@@ -164,7 +164,7 @@ def anchor(heading: str) -> str:
 
 
 def inline(text: str) -> str:
-    """Turn $...$ into the form in which a code host leaves backslashes alone."""
+    """Turn $...$ into a form in which code hosts such as GitHub do not interpret backslashes."""
     return re.sub(r"\$([^$]+)\$", r"$`\1`$", text)
 
 

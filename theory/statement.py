@@ -24,10 +24,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Self
 
-from theory.claim import PROVED, REPRODUCED, Claim, Outcome, claim as register, run_claim, strength_of
+from theory.claim import PROVED, REPRODUCED, claim as register, outcome_of, run_claim, strength_of
 from theory.evidence import ALSO, FAILS, HOLDS, ORDER, Evidence, Finding, exact, show
 from theory.lines import Predicate, Wrong, is_far, lemmas_of, refuse_unreached, role_of, sides_at, watch
 from theory.proof.family import Family
@@ -54,15 +54,15 @@ class Statement(Proved):
         """
 
         def check(evidence: Evidence, other: Statement) -> Finding:
-            outcome = _outcome(other.claim, evidence.worlds, evidence.seed)
-            if evidence.record is not None:  # each certificate is whole
-                outcome = run_claim(other.claim, evidence.worlds, evidence.seed, evidence.record)
+            run = outcome_of if evidence.record is None else partial(run_claim, record=evidence.record)
+            outcome = run(other.claim, evidence.worlds, evidence.seed)
             passed = outcome.status == REPRODUCED and outcome.earned == PROVED
             control = bool(outcome.findings) and all(finding.control for finding in outcome.findings)
             detail = f"{other.key} is {outcome.status}: {outcome.earned}, {outcome.strength}"
             return Finding(role_of(role, also, None), "claim", passed, control, detail, strength_of(outcome.findings))
 
         for other in others:
+            vars(self.claim.evidence).setdefault("parts", []).append(other.claim)
             self._add(partial(check, other=other))
         return self
 
@@ -256,11 +256,6 @@ class Statement(Proved):
         """Fit the order in the step size at which ``residual(size)`` vanishes; that of ``wrong`` must differ."""
         self._checks.append(lambda e: e.slope(residual, order, control=wrong, sizes=sizes, role=ALSO if also else role))
         return self
-
-
-@lru_cache(maxsize=256)
-def _outcome(claim: Claim, worlds: int, seed: int) -> Outcome:
-    return run_claim(claim, worlds, seed)
 
 
 def claims_of(paper: str) -> Callable[..., Callable[[Predicate], Statement]]:

@@ -54,7 +54,7 @@ class World(ShortNames):
         p: probability of every response, positive, sums to 1.
         features: phi of every response, all of one length.
         chosen: index of y_w.
-        rejected: index of y_l, another one.
+        rejected: index of y_l, different from ``chosen``.
         kind: tabular softmax (features are unit vectors), log-linear (p comes from integer features and a rational
             e^theta), or log-linear with a base measure (p and features are free).
         other: index of the response that the short names call y; the most probable one outside the pair if not given.

@@ -54,8 +54,10 @@ def open_data_and_model(
         torch.set_num_threads(options.threads)
     source = open_data(options, console)
     place = options.device or device or ("cuda" if torch.cuda.is_available() else "cpu")
-    loaded = load(options.model, revision=options.revision, dtype=options.dtype, device=place, adapter=options.adapter)
-    return source, loaded
+    first = check_rows(source).pair
+    how: dict[str, Any] = {"dtype": options.dtype, "device": place, "adapter": options.adapter}
+    how["tokenizer"] = first is None or first.ids is None  # token ids need none
+    return source, load(options.model, revision=options.revision, **how)
 
 
 def find_max_tokens(config: Any, options: Options) -> int | None:

@@ -101,8 +101,8 @@ class BilevelTrajectory:
 
     Attributes:
         log_probs: log pi (nats), axes ``axes``: (step, penalty, gamma, seed, [prompt,] response).
-        excess: L_sft(theta, phi) - L_sft(theta, phi'^(K)) in nats, for which line 9 of Algorithm 1 is needed, axes
-            (step, penalty, gamma, seed). It is a lower bound of the true excess.
+        excess: L_sft(theta, phi) - L_sft(theta, phi'^(K)) in nats, axes (step, penalty, gamma, seed); line 9 of
+            Algorithm 1 computes the second term. It is a lower bound of L_sft minus its true minimum over phi.
         theta: all parameters after the last step, (penalty, gamma, seed, parameters).
         steps: number of updates made before each record, starting with 0.
         penalties: lambda along its axis.

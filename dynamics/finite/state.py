@@ -145,10 +145,10 @@ def update(
 
     Example:
         >>> from dynamics import DPO, AdamW, Tabular, bradley_terry, preference_matrix
-        >>> told, draws = preference_matrix(bradley_terry([1.0, 0.0, -1.0])), torch.Generator().manual_seed(0)
+        >>> labels, draws = preference_matrix(bradley_terry([1.0, 0.0, -1.0])), torch.Generator().manual_seed(0)
         >>> state = init(Tabular(3), torch.zeros(3), optimizer=AdamW())
         >>> for t in range(100):
-        ...     state = update(state, told.sample(8, draws), loss=DPO(beta=0.5), learning_rate=0.1 / (1 + t / 50))
+        ...     state = update(state, labels.sample(8, draws), loss=DPO(beta=0.5), learning_rate=0.1 / (1 + t / 50))
         >>> state.log_probs.exp().argmax()
         tensor(0)
     """

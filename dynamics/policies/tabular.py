@@ -20,7 +20,7 @@ class Tabular:
     Args:
         responses: number of responses, >= 2.
         prompts: number of prompts; None for a single one, whose arrays then have no prompt axis.
-        dtype: float64 unless said otherwise.
+        dtype: torch.float64 or torch.float32.
         device: where the tensors live.
 
     Example:

@@ -102,14 +102,14 @@ def test_the_kernel_itself_would_be_another_picture() -> None:
 @pytest.mark.parametrize(
     ("draw", "words"),
     [
-        (lambda: plot_changes(new_axes(), [0.1, 0.2], [0.1]), "actual: got .*as many numbers as predicted has, 2"),
+        (lambda: plot_changes(new_axes(), [0.1, 0.2], [0.1]), "actual: got shape .*that of predicted"),
         (lambda: plot_changes("axes", [0.1], [0.1]), "axes: got .*plt.subplots"),  # type: ignore[arg-type]
         (lambda: plot_simplex(new_axes(), np.log([[0.2, 0.8]])), "log_probs: .*three responses"),
         (lambda: plot_simplex(new_axes(), np.log([[0.2, 0.8, 0.5]])), "log_probs: .*sum to 1"),
         (lambda: plot_trajectory(new_axes(), [0], [[-1.0, -1.0]], chosen=2), "chosen: got 2; .*0 to 1"),
         (lambda: plot_trajectory(new_axes(), [0, 1], [[-1.0, -1.0]]), "steps: .*each of the 1 records"),
         (lambda: plot_field(new_axes(), [[0.0, 0.0]], [[1.0, 0.0]], unit=0), "unit: got 0"),
-        (lambda: plot_kernel(new_axes(), [[1.0, 0.0], [0.0, 0.0]]), "kernel: .*positive diagonal"),
+        (lambda: plot_kernel(new_axes(), [[1.0, 0.0], [0.0, 0.0]]), "kernel: .*the diagonal must be > 0"),
         (lambda: plot_kernel(new_axes(), [[1.0, np.nan], [np.nan, 1.0]]), "kernel: .*finite"),
     ],
 )

@@ -27,7 +27,7 @@ def test_a_theorem_is_not_falsified_and_the_worlds_are_counted() -> None:
     found = falsify(lambda w: w.drive(w.chosen) >= w.drive(w.rejected), max_examples=150)
     assert not found
     assert found.tried == found.drawn == 450
-    assert "not falsified in 450 worlds" in str(found)
+    assert "not falsified in 450 exact worlds" in str(found)
 
 
 def test_the_bounds_are_told_and_a_wider_search_refutes() -> None:
@@ -64,10 +64,10 @@ def test_worlds_stay_within_the_bounds() -> None:
 def test_only_worlds_that_meet_the_premise_count() -> None:
     found = falsify(lambda w: w.D_w >= w.D_l, given=lambda w: w.wl <= 0, max_examples=300)
     assert 0 < found.tried < found.drawn == 900
-    assert f"{found.tried} worlds of 900, those that meet the premise" in str(found)
+    assert f"{found.tried} exact worlds of 900, those that meet the premise" in str(found)
     nothing = falsify(lambda w: False, given=lambda w: w.ww < 0, max_examples=50)
     assert nothing.tried == 0
-    assert "none of 150 worlds meets the premise" in str(nothing)
+    assert "none of 150 exact worlds meets the premise" in str(nothing)
 
 
 def test_a_world_without_the_response_is_passed_over() -> None:
@@ -90,8 +90,10 @@ def test_the_same_seed_finds_the_same_world() -> None:
 
 
 def test_an_error_in_the_conjecture_is_the_users_to_see() -> None:
-    with pytest.raises(AttributeError):
+    with pytest.raises(InvalidArgument, match=r"has no probability.* It has A_l, "):
         falsify(lambda w: w.probability > 0)
+    with pytest.raises(AttributeError):
+        falsify(lambda w: [w.p_w].nonsense)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import sympy as sp
 
 from theory.claim import BROKEN, CLAIMS, FALSE, PROBLEM, PROVED, REPRODUCED, Outcome, run_claim
 from theory.evidence import FAILS, HOLDS
-from theory.proof import POLICY, TABULAR, Named, over_responses, same, setting, smt, world_of
+from theory.proof import POLICY, TABULAR, Named, over_responses, same, setting, smt, solver, world_of
 from theory.statement import ALL_CASES, THERE_IS, Statement, claims_of
 from theory.worlds import World
 
@@ -296,17 +296,17 @@ def test_a_solver_that_hangs_is_an_error_and_no_verdict(claim: Any, monkeypatch:
             or c.x**4 + c.u**5 * c.y - c.z**7 + c.x != 13 * c.y**3
         )
 
-    monkeypatch.setattr(smt, "STUCK", 100)
-    monkeypatch.setattr(smt, "WORK", 10**9)
-    with pytest.raises(smt.SolverStuckError, match="split the statement"):
+    monkeypatch.setattr(solver, "STUCK", 100)
+    monkeypatch.setattr(solver, "WORK", 10**9)
+    with pytest.raises(solver.SolverStuckError, match="split the statement"):
         smt.prove(hard, four, work=10**9)
     made = claim("hard", "here", PROVED)(hard).proved(over=four, wrong={"right": 12})
-    monkeypatch.setattr(smt.Solver, "ask", _stuck)
+    monkeypatch.setattr(solver.Solver, "ask", _stuck)
     assert run(made).status == PROBLEM
 
 
 def _stuck(*_: Any, **__: Any) -> Any:
-    raise smt.SolverStuckError("no answer")
+    raise solver.SolverStuckError("no answer")
 
 
 def test_a_branch_that_one_kind_of_world_never_takes_is_no_objection_if_another_does(claim: Any) -> None:

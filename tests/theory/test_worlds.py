@@ -59,6 +59,15 @@ def test_exact_steps_agree_with_the_float_policy(world: World, factor: F) -> Non
     assert np.allclose(after, [float(p) for p in world.after(factor).p], atol=1e-10)
 
 
+def test_y_is_the_same_response_after_a_step() -> None:
+    """It once was the most probable one after the step, so that "y falls" compared two responses."""
+    ladder = World.log_linear([[2], [1], [0], [3]], at=[F(1, 2)])  # a step on the pair lifts the last one most
+    later = ladder.after(9)
+    assert (ladder.y, later.y, later.greedy) == (2, 2, 3)
+    assert later.p_y < ladder.p_y < later.p[3]
+    assert World.tabular([F(1, 3), F(2, 3)]).after(2).other is None
+
+
 def test_an_exact_step_needs_whole_exponents() -> None:
     world = World.with_base([1, 1], [[F(1, 2)], [0]])
     with pytest.raises(InvalidArgument, match="whole number"):

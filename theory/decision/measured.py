@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dynamics.errors import InvalidArgument
 from theory.decision.asked import asked, predicate_of
 from theory.decision.sides import OPPOSITE, Side, Traced, traced
+from theory.decision.view import unknown_name
 from theory.names import ShortNames
 from theory.proof import balls
 from theory.proof.balls import Ball
@@ -75,9 +76,7 @@ class MeasuredWorld(ShortNames):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise InvalidArgument(
-            "conjecture", f"a measured pair has no {name}; it has the short names, p, kernel, drive and change"
-        )
+        raise InvalidArgument("conjecture", unknown_name("a measured pair", name, self))
 
 
 class Rounded(Traced):

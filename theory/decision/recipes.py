@@ -65,6 +65,28 @@ class Bounds:
         )
 
 
+def extent(tried: int, drawn: int, where: str, *, premise: bool) -> str:
+    """Return in words how far a search went.
+
+    Args:
+        tried: worlds in which the conjecture was evaluated.
+        drawn: worlds that were looked at.
+        where: the kinds of worlds and the bounds.
+        premise: whether some may be left out because of a premise.
+
+    Example:
+        >>> extent(2, 3, "tabular softmax", premise=True)
+        '2 exact worlds of 3, those that meet the premise (tabular softmax)'
+    """
+    left_out = f" of {drawn}, those that {'meet the premise' if premise else 'it speaks of'}" if tried < drawn else ""
+    return f"{tried} exact worlds{left_out} ({where})"
+
+
+def searched_in(kinds: tuple[str, ...], bounds: Bounds) -> str:
+    """Return the kinds of worlds and the bounds of a search in words."""
+    return f"{', '.join(kinds)}; {bounds}"
+
+
 @dataclass(frozen=True)
 class Recipe:
     """The whole numbers that a world is made of.

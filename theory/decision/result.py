@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynamics.errors import InvalidArgument
+from theory.decision.recipes import extent
 from theory.proof.checks import show
 from theory.proof.smt import PROVED, REFUTED, UNDECIDED, VACUOUS
 
@@ -85,11 +86,8 @@ class Decision:
 
     @property
     def searched(self) -> str:
-        """Return in words which exact worlds were examined."""
-        worlds = f"{self.tried} exact worlds"
-        if self.tried < self.drawn:
-            worlds += f" of {self.drawn}, those that {'meet the premise' if self.premise else 'it speaks of'}"
-        return f"{worlds} ({self.where})"
+        """Return in words which exact worlds were looked at."""
+        return extent(self.tried, self.drawn, self.where, premise=self.premise)
 
     def __str__(self) -> str:
         """Return the whole of it as text."""

@@ -90,6 +90,13 @@ class SecondOrder(View):
         second = ", ".join(fraction_html(self.second_change(y)) for y in self._world.responses)
         return f"{world_html(self)}<div>second derivatives of <i>p</i>: {second}</div>"
 
+    def _repr_latex_(self) -> str:
+        from theory.decision.typeset import fraction_latex, world_latex  # noqa: PLC0415
+
+        second = ",\\ ".join(fraction_latex(self.second_change(y)) for y in self._world.responses)
+        ends = f"V = {fraction_latex(self.V)},\\ T = {fraction_latex(self.T)}"
+        return f"{world_latex(self)}\n\n${ends}$, second derivatives of the probabilities ${second}$"
+
 
 def second_derivatives(world: Any) -> SecondOrder:
     """Return a world with its second derivatives and its largest drive; in symbols, with all that is known of them."""

@@ -24,7 +24,10 @@ MOST = 12  # largest number of comparisons that are kept
 OF_RESPONSES = (
     *("kernel", "drive", "change", "log_change", "squared_norm", "second_change"),
     *("inner", "outer", "kernel_theta", "kernel_phi"),
-)  # their arguments are responses
+)  # what they are called with are responses
+RELATION = {"!=": operator.ne, ">=": operator.ge, ">": operator.gt}
+NEEDS = {"sqrt": ">=", "log": ">"}
+NO_VALUE = {"!=": "it divides by this", ">=": "it takes the root of this", ">": "it takes the logarithm of this"}
 OPPOSITE = {">=": "<", ">": "<=", "<=": ">", "<": ">=", "==": "!=", "!=": "=="}
 
 
@@ -39,6 +42,7 @@ class Side:
         left_value: its value, exact.
         right_value: its value, exact.
         true: whether the comparison is true.
+        why: what has no value where it is false, if the predicate does not make the comparison itself; "" if it does.
     """
 
     left: str
@@ -47,6 +51,7 @@ class Side:
     left_value: Any
     right_value: Any
     true: bool
+    why: str = ""
 
     def __str__(self) -> str:
         """Return formula and numbers, with the relation that is true.
@@ -58,6 +63,7 @@ class Side:
         true = self.relation if self.true else OPPOSITE[self.relation]
         return (
             f"{'' if self.true else 'not '}{self.formula}: {_value(self.left_value)} {true} {_value(self.right_value)}"
+            f"{self.why and f' ({self.why})'}"
         )
 
     @property
@@ -102,6 +108,8 @@ class Traced:
         if theirs is None:
             return NotImplemented
         a, b = (theirs, self) if swap else (self, theirs)
+        if sign == "/":
+            b._needs("!=")
         tighter = level + 1 if sign in (" - ", "/") else level
         right = b._inside(tighter)
         text = a._inside(level) + (" * " if sign == " " and right[:1].isdigit() else sign) + right
@@ -135,6 +143,8 @@ class Traced:
         return self._combine(other, operator.truediv, "/", PRODUCT, swap=True)
 
     def __pow__(self, power: int) -> Traced:
+        if isinstance(power, int) and power < 0:
+            self._needs("!=")
         return type(self)(self.value**power, f"{self._inside(ATOM)}^{power}", SIGN, self.sides)
 
     def __neg__(self) -> Traced:
@@ -178,7 +188,14 @@ class Traced:
 
     def applied(self, name: str) -> Traced:
         """Return a function of ``theory.proof`` (sqrt, exp, log) of this number."""
+        if name in NEEDS:
+            self._needs(NEEDS[name])
         return type(self)(self.function(name), f"{name}({self.text})", ATOM, self.sides)
+
+    def _needs(self, relation: str) -> None:
+        """Write down the condition under which a quotient, a root or a logarithm has a value, if it is not met."""
+        if not RELATION[relation](self.value, 0) and len(self.sides) < MOST:
+            self.sides.append(Side(self.text, relation, "0", self.value, Fraction(0), False, NO_VALUE[relation]))
 
     def function(self, name: str) -> Any:
         """Return sqrt, exp or log of the value."""

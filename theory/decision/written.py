@@ -1,8 +1,9 @@
 """A conjecture written in one line, such as ``drive(w) >= 0``: parsed from a short list of what may occur, never run.
 
 The names are those of a world: ``p_w``, ``ww``, ``A_w``, ``D_y``, ``dd`` and so on; ``w``, ``l`` and ``y`` are the
-responses in ``drive(w)``, ``change(y)``, ``kernel(w, l)``, ``p(y)``. Beside them there are whole numbers and decimals
-(which are fractions), arithmetic, comparisons, ``and``, ``or``, ``not``, and the functions ``abs``, ``min``, ``max``,
+responses in ``drive(w)``, ``change(y)``, ``kernel(w, l)``, ``p(y)``. Worlds of other losses have more
+(``d_w``, ``V``). Beside them there are whole numbers and decimals (which are fractions), arithmetic, comparisons,
+``and``, ``or``, ``not``, ``if`` with ``else``, and the functions ``abs``, ``min``, ``max``,
 ``sqrt``, ``exp``, ``log``; ``after(2).p_w`` is a name in the world after an exact step.
 """
 
@@ -15,12 +16,19 @@ from fractions import Fraction
 from typing import Any
 
 from dynamics.errors import InvalidArgument, check_kind
+from theory.decision.view import nearest
 from theory.names import ShortNames
 from theory.proof.functions import exp, log, sqrt
 
 NAMES = tuple(sorted((*(name for name in vars(ShortNames) if name[0] != "_" and len(name) in (2, 3)), "S2", "S3")))
+OF_OTHER_WORLDS = (
+    *("d_w", "d_l", "ref_w", "ref_l", "r_w", "r_l", "u", "beta", "E", "n_w", "n_l", "extra"),
+    *("V", "T", "S_w", "S_l", "S_y", "K", "eta", "eta_in"),
+)
+"""Names that worlds of a loss, of second order or of two blocks have beside those of every world."""
+
 RESPONSES = {"w": "chosen", "l": "rejected", "y": "y"}
-OF_ONE = {"drive": "drive", "change": "change", "log_change": "log_change", "squared_norm": "squared_norm"}
+OF_ONE = ("drive", "change", "log_change", "squared_norm", "second_change", "outer", "inner")
 FUNCTIONS: dict[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max, "sqrt": sqrt, "exp": exp, "log": log}
 ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 COMPARISONS: dict[type, Callable[[Any, Any], Any]] = {
@@ -36,8 +44,10 @@ DEEPEST = 60  # operations within one another
 LARGEST_POWER = 20
 ALLOWED = (
     f"names such as {', '.join(NAMES[:6])}, ...; drive(w), change(y), kernel(w, l), p(y); numbers, + - * / **, "
-    f"comparisons, and, or, not; {', '.join(FUNCTIONS)}; after(2).p_w"
+    f"comparisons, and, or, not, if ... else ...; {', '.join(FUNCTIONS)}; after(2).p_w"
 )
+
+EVERY = f"Names are {', '.join(NAMES)}; theory/decision/README.md explains them"
 
 Meaning = Callable[[Any], Any]
 
@@ -47,7 +57,7 @@ class Written:
 
     Args:
         text: the conjecture.
-        argument: what an error calls it.
+        argument: name of the argument, for errors.
 
     Raises:
         InvalidArgument: the text contains something that is not allowed.
@@ -74,7 +84,9 @@ class Written:
         except (SyntaxError, ValueError, MemoryError, RecursionError) as problem:
             where = getattr(problem, "offset", None)
             raise InvalidArgument(
-                argument, f"{self.text!r} cannot be read{f' at character {where}' if where else ''}"
+                argument,
+                f"{self.text!r} cannot be read{f' at character {where}' if where else ''}; "
+                "write it like 'drive(w) >= 0'",
             ) from None
         self._meaning = self._read(tree.body, 0)
 
@@ -92,6 +104,7 @@ class Written:
         for kind, read in (
             (ast.BoolOp, self._joined),
             (ast.UnaryOp, self._signed),
+            (ast.IfExp, self._chosen),
             (ast.BinOp, self._computed),
             (ast.Compare, self._compared),
             (ast.Call, self._called),
@@ -116,6 +129,10 @@ class Written:
             return value
 
         return joined
+
+    def _chosen(self, node: Any, depth: int) -> Meaning:
+        then, condition, other = (self._read(part, depth) for part in (node.body, node.test, node.orelse))
+        return lambda world: then(world) if condition(world) else other(world)
 
     def _signed(self, node: Any, depth: int) -> Meaning:
         part = self._read(node.operand, depth)
@@ -200,9 +217,10 @@ class Written:
     def _named(self, node: Any, depth: int) -> Meaning:  # noqa: ARG002
         name = node.id
         if name in RESPONSES:
-            raise self._refused(node, "is a response, not a number; write drive(w), p(w) or kernel(w, l)")
-        if name not in NAMES:
-            raise self._refused(node)
+            raise self._refused(node, "is a response: write drive(w), p(w), kernel(w, l)")
+        if name not in NAMES and name not in OF_OTHER_WORLDS:
+            near = nearest(name, (*NAMES, *OF_OTHER_WORLDS, *OF_ONE, "kernel", *FUNCTIONS))
+            raise self._refused(node, f"is no name; did you mean {near}? {EVERY}" if near else f"is no name; {EVERY}")
         return lambda world: getattr(world, name)
 
     def _constant(self, node: Any, depth: int) -> Meaning:  # noqa: ARG002

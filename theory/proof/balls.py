@@ -44,14 +44,14 @@ class Ball:
     @staticmethod
     def of(value: Any) -> Ball:
         """Return a whole number, a fraction or an exact sum of roots as a ball."""
-        from theory.proof.exact import Surd  # noqa: PLC0415
-
         if isinstance(value, Ball):
             return value
-        if isinstance(value, Surd):
-            return Ball(sum((_arb(q) * _arb(n).sqrt() for n, q in value.parts.items()), _arb(0)))
         if isinstance(value, (int, Fraction)) and not isinstance(value, bool):
             return Ball(_arb(value))
+        from theory.proof.exact import Surd  # noqa: PLC0415
+
+        if isinstance(value, Surd):
+            return Ball(sum((_arb(q) * _arb(n).sqrt() for n, q in value.parts.items()), _arb(0)))
         raise TypeError(f"a statement computes with whole numbers and fractions, not with {value!r}")
 
     @staticmethod
@@ -370,5 +370,4 @@ def _arb(value: Rational) -> Any:
     from flint import arb, ctx, fmpq  # noqa: PLC0415 - loaded where balls are needed
 
     ctx.prec = max(ctx.prec, PRECISION)
-    value = Fraction(value)
     return arb(fmpq(value.numerator, value.denominator))

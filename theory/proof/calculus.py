@@ -152,9 +152,10 @@ def _decide(statement: object) -> Identity:
     infinite = (sp.oo, -sp.oo)
     differences = [sp.Integer(0) if a == b and a in infinite else a - b for a, b in pairs]
     for difference in differences:
+        concrete = _concrete(difference).doit()
         for point in range(POINTS):
             values = _values(difference, point)
-            size = _size(difference, values)
+            size = _size(concrete, values)
             if size is not None and size > sp.Float(DIFFER):
                 shown = ", ".join(f"{name} = {value}" for name, value in values.items())
                 return Identity("refuted", f"the sides differ by {float(size):.3g} at {shown}")
@@ -200,7 +201,7 @@ def _size(expression: Any, values: Mapping[Any, Any]) -> Any:
     """Return |expression| at these values to many digits; None where it has no number."""
     import sympy as sp  # noqa: PLC0415
 
-    at = _concrete(expression).doit().subs(values)
+    at = expression.subs(values)
     if at.atoms(sp.core.function.AppliedUndef, sp.Derivative, sp.Subs, sp.Integral):
         return None
     number = sp.Abs(sp.N(at, DIGITS))

@@ -65,6 +65,7 @@ def by_induction(
     more: Any = None,  # noqa: ARG001 - for a search, see ``reachable``
     record: Any = None,
     witness: bool = True,
+    known: Any = None,
 ) -> tuple[Any, ...]:
     """Prove a statement about a sum or a product of any number of terms; return the proofs of base and step.
 
@@ -76,6 +77,7 @@ def by_induction(
         more: the sampler that ``sums_of`` returns as well; not used by a proof.
         record: called with every question to the solver and its answer.
         witness: whether a refutation must come with a small world; without (for controls) a refuted base is enough.
+        known: what earlier proofs about the same worlds asked.
 
     Raises:
         NotAStatement: ``after`` leaves every state as it is, so that the step would prove nothing.
@@ -87,10 +89,12 @@ def by_induction(
         raise NotAStatement(
             f"{step.name}: `after` changed none of {DRAWS} random states; it must return the state with one more term"
         )
-    first = prove(holds, base, record=record, witness=witness)
+    first = prove(holds, base, record=record, witness=witness, known=known)
     if first.verdict == REFUTED and not witness:
         return (first,)
-    return first, prove(lambda state: holds(after(state)), step, given=holds, record=record, witness=witness)
+    return first, prove(
+        lambda state: holds(after(state)), step, given=holds, record=record, witness=witness, known=known
+    )
 
 
 def reachable(base: Any, after: Callable[[Any], Any], more: Callable[[random.Random, Any], Any]) -> Callable[..., Any]:

@@ -51,7 +51,7 @@ def own_calls(predicate: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
 
 
 def through(own: Callee, other: Callable[..., Any], *, fails: bool, somewhere: bool) -> Joint | None:
-    """Return the statement that another predicate calls a claim's own and that one is true; None if it never calls it.
+    """Return the predicate that is true where ``other`` calls a claim's own, which is true; None if it never does.
 
     Args:
         own: the claim's statement.

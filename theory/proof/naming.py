@@ -1,8 +1,8 @@
 """Give a name to every sum that is a factor in a question to the solver.
 
 The solver multiplies out ``p * (a - b)**2`` before it looks at it, and no longer sees a square that way. With a name n
-for the sum, told by n = a - b, the product stays short. The question with names has the same answer: whatever values a
-question has, the names have values that go with them.
+for the sum, defined by n = a - b, the product stays short. The question with names has the same answer: whatever values
+a question has, the names have values that go with them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ PREFIX = "sum"
 
 
 def with_names(terms: list[Any]) -> list[Any]:
-    """Return the terms with a name in the place of every sum that is multiplied by something that is no constant.
+    """Return the terms with a name in place of every sum that is multiplied by anything but a constant.
 
     The definitions of the names follow. Without such a sum the terms themselves are returned.
 
@@ -33,7 +33,8 @@ def with_names(terms: list[Any]) -> list[Any]:
     def named(part: Any) -> Any:
         if not (z3.is_add(part) or z3.is_sub(part)):
             return done[part.get_id()]
-        key = z3.simplify(part, som=True).sexpr()  # equal sums get one name, however they are written
+        simple = z3.simplify(part, som=True)  # equal sums get one name, however they are written
+        key = " ".join(sorted(one.sexpr() for one in (simple.children() if z3.is_add(simple) else [simple])))
         if key not in names:
             names[key] = (z3.Real(f"{PREFIX}.{len(names)}", part.ctx), part)
         return names[key][0]
@@ -52,7 +53,7 @@ def with_names(terms: list[Any]) -> list[Any]:
 
 
 def _rebuilt(term: Any, named: Any, done: dict[int, Any], z3: Any) -> Any:
-    """Return a term of the parts that have names already."""
+    """Rebuild a term from its parts, whose sums have been replaced by names."""
     parts = term.children()
     if not parts:
         return term

@@ -10,7 +10,8 @@ from theory.proof.searched import Predicate, holds_at, search
 
 if TYPE_CHECKING:
     from theory.proof.family import Family
-    from theory.proof.smt import OpenPath, Solver
+    from theory.proof.smt import OpenPath
+    from theory.proof.solver import Solver
 
 CHEAP = 10  # small values only make a counterexample easier to read, so a tenth of the solver's limits is enough
 DRAWS = 1000  # exact cases to search if the solver knows a function only by its bounds
@@ -100,10 +101,20 @@ def small_values(opened: OpenPath, solver: Solver) -> dict[str, Fraction] | None
                     found, model = candidate, new
                     break
         if found is None:
+            found = _rational(model, variable)  # the model has all values chosen so far: nothing need be asked
+        if found is None:
             return None
         values[name] = found
         trail.append(variable == z3.RealVal(str(found), solver.context))
     return values
+
+
+def _rational(model: Any, variable: Any) -> Fraction | None:
+    """Return the value in a model if it is a fraction."""
+    import z3  # noqa: PLC0415
+
+    value = None if model is None else model.eval(variable, model_completion=True)
+    return Fraction(str(value.as_fraction())) if value is not None and z3.is_rational_value(value) else None
 
 
 def _near(model: Any, variable: Any) -> list[Fraction]:

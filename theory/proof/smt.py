@@ -7,29 +7,19 @@ a busy machine changes no verdict.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from theory.proof.checks import show
 from theory.proof.family import Case, Family
-from theory.proof.naming import with_names
 from theory.proof.searched import Predicate, search
-from theory.proof.slicing import without_equations, without_unused
+from theory.proof.solver import WORK, Known, Record, Solver
 from theory.proof.symbols import Impure, NoSuchResponse, NoValue, Run
 
 PROVED, REFUTED, VACUOUS, UNDECIDED = "proved", "refuted", "vacuous", "undecided"
-WORK = 2_000_000  # of the solver for one query, in its own units; a typical one takes a thousandth of it
-FIRST = 300_000  # of that work, after which a question is asked with names for its sums
-STUCK = 600_000  # milliseconds: the solver does not count all of its work. A query that hangs is an error, no answer
 PATIENCE = 6  # queries without an answer, after which a statement is undecided
 MOST_PATHS = 4000
-
-Record = Callable[[str, list[Any], str], None]
-
-
-class SolverStuckError(RuntimeError):
-    """The solver did not answer in time. This ends the run, because no verdict may depend on the clock."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +66,7 @@ class Proof:
     algebraic: tuple[tuple[str, str], ...] = ()
 
     def covers(self) -> str:
-        """Return what was decided for: the kind of worlds, and the numbers of responses that were looked at."""
+        """Return what was decided for: the kind of worlds, and the numbers of responses that were examined."""
         where = ", ".join(filter(None, self.cases))
         return self.over + (f" ({where})" if where else "")
 
@@ -88,89 +78,6 @@ class Proof:
         if self.counterexample is not None:
             return f"{text}: false at\n{show(self.counterexample)}"
         return text + (f": {self.reason}" if self.reason else "")
-
-
-@dataclass
-class Solver:
-    """Asks the solver, with a limit on its work, and counts.
-
-    Attributes:
-        context: owner of all terms of one proof, so that no other proof influences it.
-        work: limit for each question.
-        record: called with every question and its answer.
-        queries: questions so far.
-        unknown: those without an answer.
-    """
-
-    work: int = WORK
-    record: Record | None = None
-    queries: int = 0
-    unknown: int = 0
-    context: Any = field(default=None)
-
-    def __post_init__(self) -> None:
-        import z3  # noqa: PLC0415 - loaded for a proof only
-
-        self.context = z3.Context()
-        self.asked: list[Any] = []  # kept alive, so that their identities stay theirs
-        self.names: dict[int, frozenset[str]] = {}
-
-    def ask(self, terms: list[Any], effort: int = 1) -> tuple[str, Any]:
-        """Return "sat" and a model, or "unsat" or "unknown" and None; with 1 / ``effort`` of the usual work.
-
-        A question without a quick answer is asked again with names for its sums: first without its equations, where
-        "unsat" is an answer to the whole and "sat" is none, then the whole; and at last once more as it is.
-
-        Raises:
-            SolverStuckError: neither an answer nor the end of its work within ten minutes.
-        """
-        self.asked += [term for term in terms if term.get_id() not in self.names]
-        terms = without_unused(terms, self.names)
-        work = self.work // effort
-        answer, solver = self._asked(terms, min(work, FIRST))
-        if answer == "unknown" and effort == 1:
-            terms, answer, solver = self._asked_otherwise(terms, work, solver)
-        self.queries += 1
-        self.unknown += answer == "unknown" and effort == 1
-        if self.record is not None:
-            self.record(solver.to_smt2(), terms, answer)
-        return answer, solver.model() if answer == "sat" else None
-
-    def _asked_otherwise(self, terms: list[Any], work: int, solver: Any) -> tuple[list[Any], str, Any]:
-        """Return the question in a form that has an answer, with its answer and solver; else as it is, "unknown"."""
-        fewer, named = without_equations(terms), with_names(terms)
-        if len(fewer) < len(terms):
-            few = with_names(fewer)
-            answer, other = self._asked(few, min(work, FIRST))
-            if answer == "unsat":
-                return few, answer, other
-        if named is not terms:
-            answer, other = self._asked(named, work)
-            if answer != "unknown":
-                return named, answer, other
-        if work <= FIRST:
-            return terms, "unknown", solver
-        return terms, *self._asked(terms, work)
-
-    def _asked(self, terms: list[Any], work: int) -> tuple[str, Any]:
-        """Return the answer to one question within a limit of work, and the solver that gave it."""
-        import z3  # noqa: PLC0415
-
-        solver = z3.SolverFor("QF_NRA", ctx=self.context)
-        solver.set("rlimit", work)
-        solver.set("timeout", STUCK)
-        solver.add(*terms)
-        answer = str(solver.check())
-        if answer == "unknown" and solver.reason_unknown() in ("timeout", "canceled"):
-            raise SolverStuckError(
-                f"the solver gave no answer within {STUCK / 1000:g} s, although its limit of work should have stopped "
-                "it sooner; split the statement into smaller ones"
-            )
-        return answer, solver
-
-    def possible(self, terms: list[Any]) -> bool:
-        """Return whether the terms may be true together; False only if the solver proved that they cannot."""
-        return self.ask(terms)[0] != "unsat"
 
 
 @dataclass(frozen=True)
@@ -194,6 +101,7 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
     work: int = WORK,
     record: Record | None = None,
     witness: bool = True,
+    known: Known | None = None,
     **change: Any,
 ) -> Proof:
     """Decide a statement for every world of a kind.
@@ -206,6 +114,7 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
         record: called with every question to the solver and its answer (see ``certificate``).
         witness: whether a refutation must come with an exact world; without, a path that the solver can satisfy will do
             (for controls).
+        known: what earlier proofs about the same worlds asked.
         **change: arguments of the predicate that replace its defaults.
 
     Raises:
@@ -221,7 +130,7 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
     from theory.proof.refutation import algebraic  # noqa: PLC0415
 
     check_reading(predicate, *([given] if given else []))
-    solver = Solver(work, record)
+    solver = Solver(work, record, known or Known())
     paths, met, names, unsure = 0, False, [], ""
     asserted = False  # whether the statement says anything: some path of it could have been false
     touched: set[str] = set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from fractions import Fraction
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,6 +38,19 @@ class OnlyExact(NotAStatement):
     """A predicate that uses what only exact worlds have, such as features or the number of responses."""
 
 
+def as_fraction(value: object) -> str:
+    """Return how to write a float as a fraction, as the end of a sentence; "" for anything else.
+
+    Example:
+        >>> as_fraction(0.1)
+        '; write Fraction("0.1") or Fraction(1, 10)'
+    """
+    if not isinstance(value, float) or not isfinite(value):
+        return ""
+    exact = Fraction(repr(value))
+    return f'; write Fraction("{value!r}") or Fraction({exact.numerator}, {exact.denominator})'
+
+
 class Number:
     """A real number that is a term of the solver.
 
@@ -58,10 +72,12 @@ class Number:
     def _of(self, other: object) -> Any:
         if isinstance(other, Number):
             if other.run is not self.run:
-                raise self.run.fault(Impure("the predicate keeps a number from an earlier run"))
+                raise self.run.fault(
+                    Impure("the predicate keeps a number from an earlier run; it must depend on its world alone")
+                )
             return other.term
         if isinstance(other, bool) or not isinstance(other, (int, Fraction)):
-            message = f"a statement computes with whole numbers and fractions, not with {other!r}"
+            message = f"a statement computes with whole numbers and fractions, not with {other!r}{as_fraction(other)}"
             raise self.run.fault(NotAStatement(message))
         return self.run.constant(other)
 
@@ -306,7 +322,9 @@ class Run:
         """
         if isinstance(value, Truth):
             if value.run is not self:
-                raise self.fault(Impure("the predicate keeps a truth value from an earlier run"))
+                raise self.fault(
+                    Impure("the predicate keeps a truth value from an earlier run; it must depend on its world alone")
+                )
             return value.term
         if isinstance(value, bool):
             return self.z3.BoolVal(value, self.context)
@@ -320,7 +338,9 @@ class Run:
             Impure: the run is over: the predicate kept a symbol of it.
         """
         if self.closed:
-            raise Impure("the predicate keeps a number or a truth value from an earlier run")
+            raise Impure(
+                "the predicate keeps a number or a truth value from an earlier run; it must depend on its world alone"
+            )
         simple = self.z3.simplify(term)
         if self.z3.is_true(simple) or self.z3.is_false(simple):
             self.settled += 1

@@ -112,7 +112,7 @@ class SymbolicWorld(ShortNames):
         return self.probability(y) * self.drive(y)
 
     def index(self, y: Any) -> int:
-        """Return the place of a response if there is such a one in this world, else raise."""
+        """Return the place of a response in this world; raise an error if the world has no such response."""
         if not isinstance(y, Response):
             raise self.refused(f"a world in symbols has only the responses w.chosen, w.rejected and w.y, not {y!r}")
         if y.letter == "y":

@@ -100,23 +100,23 @@ def probe(
         typer.Option(help="How D_l is chosen: top, weighted, uniform, or pinned (for the shipped model; the default)."),
     ] = None,
     rejected_seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of that draw.")] = 0,
-    samples: Annotated[int, typer.Option(min=1)] = 500,
-    temperature: Annotated[float, typer.Option(help="Of the sampling.")] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of the sampling.")] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Number of responses that are drawn.")] = 500,
+    temperature: Annotated[float, typer.Option(help="Temperature of the sampling.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of the sampling.")] = 0,
     method: Annotated[str, typer.Option(help="Training method: dpo, dpo+nll or stable-po.")] = "dpo",
-    beta: Annotated[float, typer.Option(help="Of DPO.")] = 0.5,
+    beta: Annotated[float, typer.Option(help="The beta of DPO.")] = 0.5,
     penalty: Annotated[
         float, typer.Option("--lambda", help="Weight of the NLL term, or of Stable PO's SFT penalty.")
     ] = 1.0,
     gamma: Annotated[
-        float | None, typer.Option(help="Weight of Stable PO's L_reg; 0, with --compare 0.01, if not given.")
+        float | None, typer.Option(help="Weight of Stable PO's L_reg; by default 0, or 0.01 with --compare.")
     ] = None,
     inner_steps: Annotated[
         int, typer.Option("--inner-steps", "-K", help="Number of steps of Stable PO's lower level.")
     ] = 1,
     optimizer: Annotated[str, typer.Option(help="Optimizer: adamw or sgd.")] = "adamw",
-    learning_rate: Annotated[float, typer.Option()] = 1e-5,
-    steps: Annotated[int, typer.Option(min=0)] = 50,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate of the training.")] = 1e-5,
+    steps: Annotated[int, typer.Option(min=0, help="Number of updates.")] = 50,
     compare: Annotated[
         bool,
         typer.Option("--compare", help="Train with all methods and compare them at equal step and at equal margin."),
@@ -214,9 +214,9 @@ def pair(
     question: Annotated[str, typer.Option(help="The question.")] = QUESTION,
     chosen: Annotated[str, typer.Option(help="y_w.")] = "The answer is 132.",
     rejected: Annotated[str, typer.Option(help="y_l.")] = "The answer is 121.",
-    beta: Annotated[float, typer.Option(help="Of DPO.")] = 0.1,
+    beta: Annotated[float, typer.Option(help="The beta of DPO.")] = 0.1,
     learning_rate: Annotated[float, typer.Option(help="Learning rate of plain gradient descent.")] = 3e-4,
-    steps: Annotated[int, typer.Option(min=1)] = 150,
+    steps: Annotated[int, typer.Option(min=1, help="Number of updates.")] = 150,
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="Number of threads; if not given, 1 for the shipped model, else torch's own choice."),
@@ -246,19 +246,19 @@ def pair(
 
 @app.command()
 def kernel(
-    out: Annotated[Path, typer.Option(help="JSON file for everything that was found.")],
+    out: Annotated[Path, typer.Option(help="JSON file for all results.")],
     model: Annotated[str, typer.Option(help=MODEL_HELP)] = str(WEIGHTS),
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "",
     question: Annotated[str, typer.Option(help="The question.")] = QUESTION,
     answer: Annotated[int, typer.Option(help="The right answer: the last whole number of a correct response.")] = 132,
     pairs: Annotated[int, typer.Option(min=1, help="Number of pairs.")] = 5,
-    chosen: Annotated[str, typer.Option(help="Instead of pairs that were sampled, one pair: y_w.")] = "",
-    rejected: Annotated[str, typer.Option(help="y_l of that pair.")] = "",
+    chosen: Annotated[str, typer.Option(help="Text of y_w, to use one given pair instead of sampled ones.")] = "",
+    rejected: Annotated[str, typer.Option(help="Text of y_l of that pair.")] = "",
     responses: Annotated[int, typer.Option(min=3, help="Number of responses in the kernel.")] = 20,
     samples: Annotated[int, typer.Option(min=1, help="Number of responses that are drawn.")] = 500,
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of the sampling.")] = 0,
-    beta: Annotated[float, typer.Option(help="Of DPO.")] = 0.1,
-    learning_rate: Annotated[float, typer.Option(help="Of one plain gradient step.")] = 1e-7,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of the sampling.")] = 0,
+    beta: Annotated[float, typer.Option(help="The beta of DPO.")] = 0.1,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate of one plain gradient step.")] = 1e-7,
     dtype: Annotated[
         str, typer.Option(help="float64 or float32. By default float64, or float32 where it would not fit.")
     ] = "",
@@ -268,7 +268,7 @@ def kernel(
 ) -> None:
     """Compute the kernel of a model's responses to one question, the drives of pairs of them, and one step.
 
-    Time and memory are said before it begins.
+    The expected time and memory are printed before the computation begins.
     """
     _threads(threads)
     from dynamics.files import write_atomically  # noqa: PLC0415

@@ -69,7 +69,7 @@ class ResponseKernel:
         correct: whether it is right, ``(responses,)``.
         kernel: the inner products of their scores.
         step: the drives and the step.
-        seconds: that all this took.
+        seconds: wall time of the whole computation.
         peak_bytes: on a GPU the most memory in use; None elsewhere.
     """
 
@@ -132,7 +132,7 @@ def select_responses(surveyed: Survey, settings: KernelSettings) -> tuple[tuple[
 
 
 def expect_cost(model: PreTrainedModel, sequences: tuple[TokenSequence, ...], settings: KernelSettings) -> Cost:
-    """Time one forward pass and count bytes, before anything long begins.
+    """Time one forward pass and count bytes, before any long computation begins.
 
     Args:
         model: the model.

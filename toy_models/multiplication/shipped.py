@@ -37,7 +37,7 @@ def load_checkpoint(
     pinned = at and not Path(folder).is_dir()
     model, tokenizer = load_model(name if pinned else folder, revision=revision if pinned else None, device=device)
     if tokenizer.eos_token_id is None:
-        raise InvalidArgument("model", str(folder), "a model whose tokenizer has an end of text")
+        raise InvalidArgument("model", str(folder), "a model whose tokenizer has an end-of-text token")
     return cast("PreTrainedModel", model), tokenizer
 
 

@@ -1,4 +1,4 @@
-"""The computation behind every kernel: the entries that are asked for, on the cheapest way that covers the model."""
+"""The computation behind every kernel: the requested entries, by the cheapest method that works for the model."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dynamics.language_model.kernel.blocks import Blocks
 from dynamics.language_model.kernel.contractions import Contraction
 from dynamics.language_model.kernel.memory import Memory, MemoryPlan, plan_memory
 from dynamics.language_model.kernel.recording import Surprise
+from dynamics.language_model.kernel.remarks import make_remarks
 from dynamics.language_model.kernel.tracking import TrackedModules, WatchedUses, track_modules, tracking, watch_uses
 from dynamics.language_model.log_probs import VOCABULARY_PIECE
 from dynamics.language_model.model_head import Head, confirmed_head, find_head, whole_logits
@@ -83,7 +84,7 @@ def compute_blocks(
     Args:
         model: as for ``sequence_kernel``.
         sequences: each is run once.
-        blocks: the entries that are wanted, in numbers of sequences.
+        blocks: the requested entries; their rows and columns are numbers of sequences.
         parameters: as for ``sequence_kernel``, like everything below.
         dtype: as there.
         memory: as there.
@@ -111,12 +112,12 @@ def compute_blocks(
     with raising_out_of_memory("sequences", len(found)), computing_in(model, compute), torch.enable_grad():
         beginning = torch.tensor([found[0].ids[:-1]], device=described.device)
         way = _Way(confirmed_head(model, beginning), together=not length_matters(model))
-        while True:  # every surprise rules out a way, so this ends
+        while True:  # every surprise rules out one method, so this ends
             try:
-                return replace(_on_this_way(job, way), dtype=compute, remarks=_remarks(job))
+                return replace(_on_this_way(job, way), dtype=compute, remarks=make_remarks(model, parameters, found))
             except Surprise as surprise:
                 way = way.after(surprise, model)
-                LOG.debug("another way to the kernel, because of %s", surprise)
+                LOG.debug("another method for the kernel, because of %s", surprise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +136,7 @@ class _Job:
 
 @dataclass(frozen=True, eq=False)
 class _Way:
-    """How a kernel is computed.
+    """A method of computing a kernel.
 
     Attributes:
         head: the head of the model.
@@ -150,7 +151,7 @@ class _Way:
     open: frozenset[str] = frozenset()
 
     def after(self, surprise: Surprise, model: CausalLM) -> _Way:
-        """Return the way to go after a surprise."""
+        """Return the method to try after a surprise."""
         if self.together:
             return replace(self, together=False)
         if surprise.late:
@@ -195,22 +196,6 @@ def _on_this_way(job: _Job, way: _Way) -> KernelBlocks:
             if not is_out_of_memory(problem):
                 raise
             raise _does_not_fit(count, second) from problem
-
-
-def _remarks(job: _Job) -> tuple[str, ...]:
-    """Return a sentence for every embedding whose row for a padding token is looked up and selected."""
-    chosen = {id(parameter) for parameter in select_parameters(job.model, job.parameters).values()}
-    inputs = {token for sequence in job.sequences for token in sequence.ids[:-1]}
-    linear = find_head(job.model).linear
-    found = []
-    for name, module in as_module(job.model).named_modules():
-        if not isinstance(module, nn.Embedding) or id(module.weight) not in chosen or module.padding_idx not in inputs:
-            continue
-        tied = linear is not None and linear.weight is module.weight
-        rest = ", which is that of the head alone" if tied else ""
-        what = f"token {module.padding_idx} is the padding_idx of {name} and stands among the inputs"
-        found.append(f"{what}: as in a step of torch, looking it up adds nothing to the gradient of its row{rest}")
-    return tuple(found)
 
 
 def _does_not_fit(count: int, plan: MemoryPlan) -> OutOfMemory:

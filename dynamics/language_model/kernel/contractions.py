@@ -24,6 +24,7 @@ from torch import Tensor
 
 from dynamics.language_model.batching import runs
 from dynamics.language_model.kernel.blocks import Strip, Table, matrices, neighbours
+from dynamics.language_model.kernel.stacks import contract_stacks
 
 Contraction = Literal["ghost", "materialised"]
 BUFFER_BYTES = {"cpu": 8 << 20, "cuda": 512 << 20}
@@ -55,9 +56,9 @@ def cheapest(pairs: int, rows: int, entries: int, inputs: int, outputs: Sequence
     """Return what ``cheaper_contractions`` returns, from numbers alone.
 
     Args:
-        pairs: pairs of rows that would be multiplied.
-        rows: all rows.
-        entries: entries of the kernel.
+        pairs: number of pairs of rows that would be multiplied.
+        rows: number of all rows.
+        entries: number of entries of the kernel.
         inputs: width of the shared input.
         outputs: width of the output of each map.
     """
@@ -89,7 +90,10 @@ def contract(
         of_inputs = inputs[s.rows] @ inputs[s.columns].T
         return [(g[s.rows] @ g[s.columns].T).mul_(of_inputs) for g in sharing]
 
-    ghosts = iter(table.sum(pairs) if sharing else ())
+    if table.stacks:
+        ghosts = iter(contract_stacks(inputs, sharing, table.stacks, table.entries))
+    else:
+        ghosts = iter(table.sum(pairs) if sharing else ())
     return [next(ghosts) if contraction == "ghost" else materialised(inputs, g, table) for g, contraction in both]
 
 

@@ -38,7 +38,8 @@ class SequenceKernel:
         plan: the estimate of memory.
         dtype: dtype of the computation.
         remarks: sentences about where the gradients of torch, whose inner products these are, differ from the
-            derivatives of log pi: an embedding with a ``padding_idx`` gives no gradient to the look-ups of that token.
+            derivatives of log pi: an embedding with a ``padding_idx`` gives no gradient to the look-ups of that token,
+            and DoRA treats norms as constants.
     """
 
     kernel: Tensor

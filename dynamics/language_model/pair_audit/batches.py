@@ -32,8 +32,9 @@ def run_batches(
         results: where the lines go; inside ``results.begin(...)``.
         compute: returns the lines of a batch of rows, each with ``row`` and ``digest``.
         batch_pairs: number of rows in one batch.
-        first: only so many of the first rows; None for all.
-        processes: this process among those that share the work; alone if not given.
+        first: only this many of the first rows; None for all.
+        processes: this process among those that share the work;
+            alone if not given.
         progress: called after every batch with the number of rows that are done.
 
     Raises:
@@ -59,7 +60,7 @@ def batches(source: PairSource, batch_pairs: int, first: int | None = None) -> I
     Args:
         source: the data set.
         batch_pairs: number of rows in one batch.
-        first: only so many of the first rows; None for all.
+        first: only this many of the first rows; None for all.
     """
     rows = source.read()
     if first is not None:

@@ -19,7 +19,7 @@ from dynamics.language_model.pair_audit.tokens import Sequences, tokenize_pair
 from dynamics.language_model.vjp import log_probs_vjp
 
 TRIED = 2
-"""So many pairs are tried, and once before to warm up."""
+"""Number of pairs that are timed, after one untimed run to warm up."""
 
 
 def seconds_per_row(

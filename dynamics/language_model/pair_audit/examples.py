@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
 from dynamics.language_model.pair_audit.data import PairSource
 from dynamics.language_model.pair_audit.rows import Pair
@@ -33,8 +33,10 @@ def read_examples(source: PairSource, rows: Collection[int]) -> list[dict[str, A
 
 
 def prompt_text(pair: Pair) -> str:
-    """Return the prompt of a pair for people to read: a text, or the turns with their roles."""
-    return pair.prompt if isinstance(pair.prompt, str) else _turns(pair.prompt)
+    """Return the prompt of a pair for people to read: a text, the turns with their roles, or token ids."""
+    if pair.ids is not None:
+        return " ".join(map(str, pair.ids[0]))
+    return pair.prompt if isinstance(pair.prompt, str) else _turns(cast("Messages", pair.prompt))
 
 
 def shorten_text(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The audited pairs of a data set as one objective: the mean of their losses, and how strongly it pulls at each."""
+"""The audited pairs of a data set as one objective: the mean of their losses, and its derivatives for each pair."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Relations:
     rows: dict[str, list[int]]
 
     def of(self, row: int) -> list[str]:
-        """Return the kinds that a row has."""
+        """Return the kinds of relations that a row is in."""
         return [kind for kind, rows in self.rows.items() if row in rows]
 
     def summary(self) -> dict[str, dict[str, object]]:

@@ -33,7 +33,7 @@ class AuditSettings:
         batch_pairs: number of rows in one batch. Batch k holds the rows ``k * batch_pairs`` to
             ``(k + 1) * batch_pairs - 1``, whatever was computed before and however many processes there are, so that
             neither an interruption nor another number of processes changes a digit.
-        first: audit only so many of the first rows; None for all.
+        first: audit only this many of the first rows; None for all.
         strict: stop at the first row that cannot be used, instead of skipping it.
         loss: preference loss of the steps that ``displaced`` is about.
     """
@@ -129,7 +129,7 @@ def _audit_batch(
             tokenized = tokenize_pair(loaded.tokenizer, row.pair, settings.max_tokens)
             for model in (loaded.model, reference):
                 if model is not None:
-                    _check_vocabulary(model, tokenized.sequences)
+                    _check_vocabulary(model, tokenized.sequences, row.pair.ids is None)
         except InvalidArgument as problem:
             skip(row.number, problem)
             continue
@@ -153,14 +153,14 @@ def _audit_batch(
     return list(records.values()), not_finite
 
 
-def _check_vocabulary(model: CausalLM, sequences: Sequences) -> None:
+def _check_vocabulary(model: CausalLM, sequences: Sequences, tokenizer: bool) -> None:
     """Refuse tokens that the tokenizer knows and the model does not."""
     size = cast(torch.Tensor, model.get_input_embeddings().weight).shape[0]
     for sequence in sequences:
         largest = max(sequence.ids)
         if largest >= size:
-            raise InvalidArgument(
-                "tokenizer",
-                f"it makes token {largest}, but the model knows only the tokens 0 to {size - 1}; use the tokenizer "
-                "that belongs to the model",
-            )
+            known = f"the model knows only the tokens 0 to {size - 1}"
+            if not tokenizer:
+                raise InvalidArgument("tokens", f"the row holds token {largest}, but {known}")
+            remedy = "use the tokenizer that belongs to the model"
+            raise InvalidArgument("tokenizer", f"it makes token {largest}, but {known}; {remedy}")

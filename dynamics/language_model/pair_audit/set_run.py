@@ -43,8 +43,8 @@ class SetChange:
         set_rejected_change: change of log pi(y_l | x).
         set_margin_change: change of the margin of the loss.
         displaced_by_set: whether log pi(y_w | x) falls; False if rounding may have decided the sign.
-        own_share: how much of the push on y_w comes from the pair itself: |own| / (|own| + |all others together|).
-            None if nothing pushes, and for another optimizer than SGD, whose step is no sum over pairs.
+        own_share: the share of the pair itself in the change of log pi(y_w | x): |own| / (|own| + |all others
+            together|). None if both are 0, and for optimizers other than SGD, whose step is not a sum over pairs.
     """
 
     set_chosen_change: float | None

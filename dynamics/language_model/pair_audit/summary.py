@@ -14,7 +14,7 @@ from dynamics.language_model.pair_audit.joined import read_joined
 from dynamics.language_model.pair_audit.results import Results
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-MOST_NAMED = 1000  # so many skipped rows are named, and so many different ends of prompts are counted
+MOST_NAMED = 1000  # largest number of skipped rows that are named, and of different ends of prompts that are counted
 OTHERS = ("", "")  # stands for all further ends of prompts
 
 
@@ -41,7 +41,7 @@ class AuditSummary:
         sft_weight: the least weight of an added SFT term (summed over tokens) that keeps half of the displaced pairs,
             90 % of them, and all of them from falling, by these shares; empty if no pair is displaced.
         mean_tokens_chosen: mean number of tokens of a chosen response; an SFT term that is averaged over tokens needs
-            a weight that is so many times larger.
+            a weight that is this many times larger.
         displaced_by_set: number of pairs whose chosen response falls in a step on the whole set; None if that was not
             computed.
         own_share: quantiles of the pair's own share of the push on its chosen response in that step.

@@ -26,7 +26,7 @@ from dynamics.language_model import SequenceKernel, TokenSequence, sequence_kern
 from tests.dynamics.language_model.brute_force import autograd_kernel, relative
 from tests.dynamics.language_model.saved import write_lines
 from tests.dynamics.language_model.tokenizers import byte_tokenizer
-from tests.dynamics.language_model.trained import differences
+from tests.dynamics.language_model.trained import TrainerFails, differences
 
 PAGE = ROOT / "dynamics" / "language_model" / "kernel" / "README.md"
 COMMAND = "python tests/dynamics/language_model/architectures.py"
@@ -277,6 +277,8 @@ def failures(kind: str, folder: Path) -> tuple[str, str]:
     said = "; ".join(f"{command}: {r.stderr.strip() or repr(r.exception)[:160]}" for command, r in failed.items())
     try:
         found = differences(model)
+    except TrainerFails as problem:
+        return said, f"{UNTRAINED} ({problem})"
     except Exception as problem:
         return said, f"{type(problem).__name__}: {str(problem).strip()[:120]}"
     if found.pop("moved") == 0:
@@ -284,6 +286,7 @@ def failures(kind: str, folder: Path) -> tuple[str, str]:
     return said, ", ".join(f"{name} {error:.0e}" for name, error in found.items() if not error < INSIDE)
 
 
+UNTRAINED = "the trainer cannot train it"
 INSIDE = 1e-6
 """How much the numbers inside of a trainer may differ from those outside, as cosines and in nats."""
 
@@ -310,7 +313,8 @@ def table(rows: list[Row]) -> str:
         f"The commands `kernel`, `step` and `pairs` run on {sum(not row.failed for row in compared)} of these models,",
         "saved in a folder with a tokenizer of bytes. What they compute inside of a DPOTrainer of TRL with its default",
         f"settings, after a step, is what they compute outside of it on {sum(not row.outside for row in compared)} of",
-        f"them (to {INSIDE:g}, as cosines and in nats).",
+        f"the {sum(UNTRAINED not in row.outside for row in compared)} models that it can train (to {INSIDE:g}, as",
+        "cosines and in nats).",
         "",
         "| type | class | modules by handler | float64, graph | layerwise | float32, graph | layerwise | autograd's |",
         "|---|---|---|---|---|---|---|---|",

@@ -99,6 +99,20 @@ SMALL = tuple(
 )
 
 
+def test_an_audit_of_many_pairs_is_that_of_the_cpu(device: str) -> None:
+    """On a GPU their blocks are stacked; the lengths differ."""
+    ids = [tuple((3 * t * t + n * t + n) % 23 for t in range(3 + n)) for n in range(12)]
+    pairs = [(TokenSequence(ids[n], 2), TokenSequence((*ids[n][:2], *ids[n + 1][3:]), 2)) for n in range(2, 11)]
+    here = audit_pairs(tiny_model(), pairs)
+    there = audit_pairs(tiny_model().to(device), pairs)
+    for one, other in zip(here, there, strict=True):
+        scale = one.norm_chosen * one.norm_rejected
+        assert other.inner_product == pytest.approx(one.inner_product, abs=1e-11 * scale)
+        assert other.norm_chosen == pytest.approx(one.norm_chosen, rel=1e-11)
+        assert other.displaced == one.displaced
+    assert len({round(one.inner_product, 6) for one in here}) == len(pairs)
+
+
 def test_stable_po_takes_the_same_step(device: str) -> None:
     needs("peft")
     after = []

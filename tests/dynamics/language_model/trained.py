@@ -13,6 +13,10 @@ ROWS = [
 ]
 
 
+class TrainerFails(Exception):
+    """An error of the trainer, which has nothing to do with us."""
+
+
 def train(folder: Path, look: Callable[[Any], None], **settings: Any) -> Any:
     """Train for one step and let ``look`` see the model after it, as the trainer holds it.
 
@@ -76,6 +80,9 @@ def differences(folder: Path, **settings: Any) -> dict[str, float]:
     """Return how much each number differs inside of the trainer from that of the same weights outside.
 
     ``moved`` is how much the step has changed log pi.
+
+    Raises:
+        TrainerFails: the trainer cannot train this model, whether we look or not.
     """
     from dynamics.language_model import load
 
@@ -83,11 +90,21 @@ def differences(folder: Path, **settings: Any) -> dict[str, float]:
     weights: dict[str, Any] = {}
     outside = load(folder)
 
-    def look(held: Any) -> None:
-        inside.update(numbers(held, outside.tokenizer))
-        weights.update(held.state_dict())
+    problems: list[Exception] = []
 
-    train(folder, look, **settings)
+    def look(held: Any) -> None:
+        weights.update(held.state_dict())
+        try:
+            inside.update(numbers(held, outside.tokenizer))
+        except Exception as problem:
+            problems.append(problem)
+
+    try:
+        train(folder, look, **settings)
+    except Exception as problem:
+        raise TrainerFails(f"{type(problem).__name__}: {str(problem).strip()[:120]}") from problem
+    if problems:
+        raise problems[0]
     model = outside.model
     if "peft_config" in settings:
         import peft
