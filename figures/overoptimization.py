@@ -207,9 +207,9 @@ def _draw_simpo_falls(arrays: Arrays) -> Drawing:
     drawing = plt.figure(figsize=(PAGE_WIDTH, 5.6))
     slow, fast, often = (f"{rate:g}" for rate in arrays["rates"])
     rows = [
-        ("epoch", SLOW, f"One epoch of fresh pairs, learning rate {slow}"),
-        ("epoch", FAST, f"One epoch of fresh pairs, learning rate {fast}"),
-        ("saturated", 0, f"400 epochs of 64 pairs, learning rate {often}"),
+        ("epoch", SLOW, f"One epoch, rate {slow}"),
+        ("epoch", FAST, f"One epoch, rate {fast}"),
+        ("saturated", 0, f"400 epochs, rate {often}"),
     ]
     panels = drawing.subplots(3, 3)
     columns = (

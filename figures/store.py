@@ -18,6 +18,7 @@ import numpy as np
 
 from dynamics.files import write_atomically
 from figures.export import ANIMATIONS, PICTURES, TABLES, Look, to_csv, to_latex, write_gif
+from figures.panels import panel_boxes
 from figures.registry import Arrays, Figure
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def save(spec: Figure, arrays: Arrays, drawing: Drawing, folder: Path, look: Loo
         "settings": spec.settings,
         "look": asdict(look),
         "remark": remark,
+        "panels": panel_boxes(drawing),
         "checks": {check.name: check.name not in failed for check in spec.checks},
         "must be seen": {check.name: check.says for check in spec.checks},
         "environment": environment(),

@@ -135,11 +135,13 @@ def decide(
     statement = Negation(what) if exists else what
     result = Decision(UNDECIDED, families[0].name, exists=exists, premise=given is not None, text=_text(what))
     with Shown() as shown:
+        shown.doing("asking the solver")
         try:
-            family, proof = _asked_prover(statement, where_true, families, work, shown)
+            family, proof = _asked_prover(statement, where_true, families, work)
         except (NotAStatement, Impure) as problem:
             _complain(premise, said)  # the error names the premise, if that is what is wrong
             raise InvalidArgument("conjecture", str(problem)) from None
+        shown.doing("exact worlds")
         search = _Search(Negation(said) if exists else said, premise, shown)
         found, where = _searched(search, family, bounds, worlds, seed)
         result = replace(result, over=family.name, tried=search.tried, drawn=search.drawn, where=where)
@@ -151,7 +153,8 @@ def decide(
             if proof.verdict in (PROVED, VACUOUS):
                 return _agreed(result, proof, found, search, (statement, family, where_true, work))
             if proof.verdict == REFUTED and (found is None or not _has_small_worlds(family)):
-                made = _constructed(result, what, statement, family, where_true, work, shown)
+                shown.doing("making a small world")
+                made = _constructed(result, what, statement, family, where_true, work)
                 if found is None or made.case is not None:
                     return made
         return result if found is None else _shown(result, what, found)
@@ -214,7 +217,6 @@ def _asked_prover(
     given: Callable[..., Any] | None,
     families: tuple[Family, ...],
     work: int = WORK,
-    shown: Shown | None = None,
 ) -> tuple[Family, Any]:
     """Return the first family that can express the statement in symbols, and the proof; or why none can.
 
@@ -225,10 +227,9 @@ def _asked_prover(
     from theory.proof.solver import SolverStuckError  # noqa: PLC0415
 
     why = ""
-    told = None if shown is None else shown.question
     for family in families:
         try:
-            return family, prove(statement, family, given=given, witness=False, work=work, record=told)
+            return family, prove(statement, family, given=given, witness=False, work=work)
         except OnlyExact as problem:
             why = why or str(problem)
         except SolverStuckError as problem:
@@ -278,12 +279,11 @@ def _constructed(
     family: Family,
     given: Callable[..., Any] | None,
     work: int,
-    shown: Shown,
 ) -> Decision:
     """Return a refutation by a world that the solver constructs; used after a search has found none."""
     from theory.proof.smt import prove  # noqa: PLC0415
 
-    proof = prove(statement, family, given=given, work=work, record=shown.question)
+    proof = prove(statement, family, given=given, work=work)
     if proof.counterexample is not None:
         return _shown(result, conjecture, proof.counterexample)
     if proof.verdict != REFUTED:

@@ -2,60 +2,68 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
-from typing import Any, Self
+from threading import Lock, Timer
+from typing import TYPE_CHECKING, Any, Self
 
-from dynamics.progress import Advance, progress_bar
+if TYPE_CHECKING:
+    from dynamics.progress import Advance
 
 SILENT = 1.5  # seconds; most decisions take less
 
 
 class Shown:
-    """A progress bar that appears only if a decision takes a while, and only on a terminal.
-
-    It counts the questions to the solver and the exact worlds.
+    """A progress bar that appears on a terminal if a decision takes long; nothing is shown elsewhere.
 
     Args:
         console: where to show it; the standard error if not given.
 
     Example:
         >>> with Shown() as shown:
-        ...     shown.question()
+        ...     shown.doing("asking the solver")
         ...     shown.world()
-        >>> shown.questions, shown.worlds
-        (1, 1)
+        >>> shown.worlds
+        1
     """
 
     def __init__(self, console: Any = None) -> None:
-        self.questions = self.worlds = 0
-        self._console, self._stack = console, ExitStack()
+        self.worlds = 0
+        self._console, self._stack, self._lock = console, ExitStack(), Lock()
+        self._words, self._over = "deciding", False
         self._bar: Advance | None = None
-        self._start = time.monotonic()
+        self._timer = Timer(SILENT, self._start)
+        self._timer.daemon = True
 
     def __enter__(self) -> Self:
+        if self._console is None:
+            from rich.console import Console  # noqa: PLC0415
+
+            self._console = Console(stderr=True)
+        if self._console.is_terminal:
+            self._timer.start()
         return self
 
     def __exit__(self, *problem: object) -> None:
-        self._stack.close()
+        self._timer.cancel()
+        with self._lock:
+            self._over = True
+            self._stack.close()
 
-    def question(self, *_: object) -> None:
-        """Count a question to the solver."""
-        self.questions += 1
-        self._tell()
+    def doing(self, words: str) -> None:
+        """Say what is being done."""
+        self._words = words
+        if self._bar is not None:
+            self._bar(self.worlds, words)
 
     def world(self) -> None:
         """Count an exact world."""
         self.worlds += 1
-        self._tell()
+        if self._bar is not None:
+            self._bar(self.worlds, self._words)
 
-    def _tell(self) -> None:
-        if self._bar is None:
-            if time.monotonic() - self._start < SILENT:
-                return
-            from rich.console import Console  # noqa: PLC0415
+    def _start(self) -> None:
+        from dynamics.progress import progress_bar  # noqa: PLC0415
 
-            console = self._console or Console(stderr=True)
-            self._bar = self._stack.enter_context(progress_bar(None, "deciding", console))
-        words = f"{self.questions} questions to the solver, {self.worlds} exact worlds"
-        self._bar(self.questions + self.worlds, words)
+        with self._lock:
+            if not self._over:
+                self._bar = self._stack.enter_context(progress_bar(None, self._words, self._console))

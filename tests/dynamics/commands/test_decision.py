@@ -20,7 +20,9 @@ import torch
 from typer.testing import CliRunner, Result
 
 from dynamics.__main__ import app
+from dynamics.language_model.pair_audit.influences import find_targets
 from dynamics.language_model.pair_audit.report import COLUMNS, explain, make_page
+from dynamics.language_model.pair_audit.results import Results
 from tests.browser import accessibility_problems, launch, open_page
 from tests.dynamics.language_model.saved import products, read_lines, save_tiny, write_lines
 
@@ -50,10 +52,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_lines(folder / "pairs.jsonl", ROWS)
     result = run(
         *("pairs", "--model", folder / "model", "--data", folder / "pairs.jsonl", "--out", folder / "audit.jsonl"),
-        *("--report", folder / "report.html"),
+        *("--report", folder / "report.html", "--influences", 2, "--verify"),
     )
     assert result.exit_code == 0, result.output
     assert "report.html (0.0" in result.output
+    assert result.output.count("trained for 1 steps at 1e-0") == 2
     return folder
 
 
@@ -84,6 +87,7 @@ def test_the_report_answers_first_and_is_made_from_the_results_alone(place: Path
     text = (place / "report.html").read_text(encoding="utf-8")
     found = records(place)
     by_set = sum(record["displaced_by_set"] for record in found)
+    assert text.count("pushed down most by") == len(find_targets(Results(place / "audit.jsonl"))) > 0
     assert f"lowers the chosen response of {by_set} (" in text
     again = run("report", place / "audit.jsonl", tmp_path / "again.html")
     assert again.exit_code == 0, again.output

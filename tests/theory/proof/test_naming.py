@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from tests.theory.proof.deceptive import TRUE_BY_NAME
 from tests.theory.proof.deceptive_named import NAMED_FALSE, NAMED_TRUE
-from theory.proof import holds_at, prove, smt
+from theory.proof import holds_at, prove, solver as questions
 from theory.proof.naming import with_names
 from theory.proof.slicing import without_equations
 
@@ -62,7 +62,7 @@ def test_what_is_left_of_a_question_is_part_of_it() -> None:
 
 @pytest.mark.parametrize(("name", "predicate", "over"), NAMED_TRUE, ids=[trap[0] for trap in NAMED_TRUE])
 def test_what_names_prove_is_true_in_exact_worlds(name: str, predicate, over) -> None:
-    assert prove(predicate, over, witness=False, work=smt.FIRST).verdict == "proved", name
+    assert prove(predicate, over, witness=False, work=questions.FIRST).verdict == "proved", name
     source = random.Random(name)
     worlds = (over.draw(source) for _ in range(150))
     if name == "falls_in_a_step":  # whose exact steps are fractions only where features are whole numbers
@@ -71,22 +71,22 @@ def test_what_names_prove_is_true_in_exact_worlds(name: str, predicate, over) ->
 
 
 def test_without_names_they_are_not_proved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smt, "with_names", lambda terms: terms)
-    monkeypatch.setattr(smt, "without_equations", lambda terms: terms)
+    monkeypatch.setattr(questions, "with_names", lambda terms: terms)
+    monkeypatch.setattr(questions, "without_equations", lambda terms: terms)
     for _, predicate, over in NAMED_TRUE[1:]:
-        assert prove(predicate, over, witness=False, work=smt.FIRST).verdict == "undecided"
+        assert prove(predicate, over, witness=False, work=questions.FIRST).verdict == "undecided"
 
 
 def first_form_unanswered(patch: pytest.MonkeyPatch) -> None:
     """No question is answered as it is asked, so that all answers come from its other forms."""
-    asked = smt.Solver._asked
+    asked = questions.Solver._asked
 
     def ask(self, terms, work):
         answer, solver = asked(self, terms, work)
         return ("unknown", solver) if work == 1 else (answer, solver)
 
-    patch.setattr(smt, "FIRST", 1)
-    patch.setattr(smt.Solver, "_asked", ask)
+    patch.setattr(questions, "FIRST", 1)
+    patch.setattr(questions.Solver, "_asked", ask)
 
 
 def test_one_name_for_two_sums_makes_the_possible_impossible(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def test_one_name_for_two_sums_makes_the_possible_impossible(monkeypatch: pytest
     first_form_unanswered(monkeypatch)
 
     def answer() -> str:
-        solver = smt.Solver()
+        solver = questions.Solver()
         a, b, c = (z3.Real(name, solver.context) for name in "abc")
         return solver.ask([c > 0, c * (a - b) > 0, c * (a + b) < 0])[0]
 
@@ -105,7 +105,7 @@ def test_one_name_for_two_sums_makes_the_possible_impossible(monkeypatch: pytest
         names = [term.arg(0) for term in named[len(terms) :]]
         return [z3.substitute(term, *((name, names[0]) for name in names)) for term in named]
 
-    monkeypatch.setattr(smt, "with_names", one_name)
+    monkeypatch.setattr(questions, "with_names", one_name)
     assert answer() == "unsat"
 
 
