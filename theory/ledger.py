@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from joblib import Parallel, cpu_count, delayed
 
 from dynamics.errors import check_count
-from theory.claim import Claim, Outcome, run_claim
+from theory.claim import Claim, Outcome, outcome_of, parts_of
 from theory.order import in_order
 from theory.record import Row, matching, recorded_sections, row_of
 
@@ -34,7 +34,8 @@ def select_claims(
     """Return the claims whose keys match any of the patterns, of one paper or of all, in the order of the papers.
 
     Args:
-        patterns: keys or globs, or the key of a paper for all of its claims; none for all.
+        patterns: keys, patterns such as ``"jian2025.eq-*"``, or the key of a paper for all of its claims; all claims if
+            empty.
         paper: key of a paper, such as ``ma2025``.
         place: number of an equation, or a label such as "Theorem 1": only claims whose source names it.
         verdict: "holds", "false" and so on: only claims with that verdict.
@@ -68,11 +69,34 @@ def run_ledger(claims: Sequence[Claim], worlds: int = 500, seed: int = 0, jobs: 
     check_count("seed", seed, minimum=0)
     processes = cpu_count() if jobs is None else check_count("jobs", jobs)
     if processes == 1 or len(claims) == 1:
-        yield from (run_claim(made, worlds, seed) for made in claims)
+        yield from (outcome_of(made, worlds, seed) for made in claims)
         return
-    work = (delayed(_run_key)(made.key, worlds, seed) for made in claims)
-    yield from Parallel(n_jobs=min(processes, len(claims)), return_as="generator_unordered", batch_size=4)(work)
+    work = (delayed(_run_keys)([made.key for made in group], worlds, seed) for group in together(claims))
+    for outcomes in Parallel(n_jobs=min(processes, len(claims)), return_as="generator_unordered")(work):
+        yield from outcomes
 
 
-def _run_key(key: str, worlds: int, seed: int) -> Outcome:
-    return run_claim(load_claims()[key], worlds, seed)
+def together(claims: Sequence[Claim]) -> list[list[Claim]]:
+    """Return claims in groups that share no part: what several claims rest on is run once, in one process.
+
+    Example:
+        >>> claims = select_claims(["sun2025.theorem-1*"])
+        >>> sum(map(len, together(claims))) == len(claims)
+        True
+    """
+    groups: list[tuple[set[str], list[Claim]]] = []
+    for made in claims:
+        keys, joined = _with_parts(made), [made]
+        for group in [group for group in groups if group[0] & keys]:
+            keys, joined = keys | group[0], group[1] + joined
+            groups.remove(group)
+        groups.append((keys, joined))
+    return [group for _, group in groups]
+
+
+def _with_parts(claim: Claim) -> set[str]:
+    return {claim.key}.union(*(_with_parts(part) for part in parts_of(claim)))
+
+
+def _run_keys(keys: Sequence[str], worlds: int, seed: int) -> list[Outcome]:
+    return [outcome_of(load_claims()[key], worlds, seed) for key in keys]

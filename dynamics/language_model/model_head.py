@@ -23,7 +23,7 @@ CAPS = ("final_logit_softcapping", "logits_soft_cap")
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """The way from hidden states to logits: a linear map, then a scale and a soft cap.
+    """The map from hidden states to logits: a linear map, then a scale and a soft cap.
 
     Attributes:
         vocabulary: number of tokens.

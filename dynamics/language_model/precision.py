@@ -29,7 +29,8 @@ LOWER = (torch.float32, torch.float16, torch.bfloat16)
 ROUNDING = {torch.float32: 5e-5, torch.float64: 1e-12}
 """Bounds for the rounding error of a kernel, as |dK_ij| / sqrt(K_ii K_jj), by the dtype of the computation.
 
-Random models stay below 1e-6 in float32; trained ones have larger logits, and the shipped one comes to 1.2e-5.
+Random models stay below 1e-6 in float32; trained ones have larger logits, and the one that comes with this project
+reaches 1.2e-5.
 """
 HARMLESS = ("__get__", "__set__", "__repr__", "detach", "requires_grad_")
 """Functions that compute nothing: they may return a tensor of lower precision that existed before."""

@@ -321,10 +321,10 @@ def test_the_shipped_model_on_ten_products(tmp_path: Path) -> None:
     assert {True, False} == set(lowered)
 
 
-def start(model: Path, data: Path, out: Path, *launcher: str) -> subprocess.Popen[str]:
+def start(model: Path, data: Path, out: Path, *launcher: str, options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    options = ["--model", str(model), "--data", str(data), "--out", str(out), "--batch-pairs", "2", "--device", "cpu"]
-    command = [sys.executable, *launcher, "-m", "dynamics", "pairs", *options]
+    words = ["--model", str(model), "--data", str(data), "--out", str(out), "--batch-pairs", "2", "--device", "cpu"]
+    command = [sys.executable, *launcher, "-m", "dynamics", "pairs", *words, *options]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -343,8 +343,8 @@ def wait_for_lines(out: Path, count: int, process: subprocess.Popen[str]) -> Non
 def test_stopped_then_killed_then_resumed_is_the_file_of_an_uninterrupted_run(model: Path, tmp_path: Path) -> None:
     data = write_lines(tmp_path / "pairs.jsonl", products(150))
     out, whole = tmp_path / "out.jsonl", tmp_path / "whole.jsonl"
-    assert run("pairs", model, data, "--out", whole, "--batch-pairs", 2).exit_code == 0
-    stopped = start(model, data, out)
+    assert run("pairs", model, data, "--out", whole, "--batch-pairs", 2, "--only-own").exit_code == 0
+    stopped = start(model, data, out, options=("--only-own",))
     wait_for_lines(out, 10, stopped)
     stopped.send_signal(signal.SIGINT)
     _, said = stopped.communicate(timeout=60)
@@ -353,13 +353,13 @@ def test_stopped_then_killed_then_resumed_is_the_file_of_an_uninterrupted_run(mo
     first = out.read_bytes()
     assert whole.read_bytes().startswith(first)
     assert 10 <= first.count(b"\n") < 150
-    killed = start(model, data, out)
+    killed = start(model, data, out, options=("--only-own",))
     wait_for_lines(out, first.count(b"\n") + 10, killed)
     killed.kill()
     killed.communicate(timeout=60)
     assert killed.returncode == -signal.SIGKILL
     assert first.count(b"\n") < out.read_bytes().count(b"\n") < 150
-    assert run("pairs", model, data, "--out", out, "--batch-pairs", 2).exit_code == 0
+    assert run("pairs", model, data, "--out", out, "--batch-pairs", 2, "--only-own").exit_code == 0
     assert out.read_bytes() == whole.read_bytes()
 
 
@@ -380,9 +380,13 @@ def test_two_processes_make_the_file_of_one(model: Path, tmp_path: Path) -> None
     assert out.read_bytes() == whole.read_bytes()
     assert sorted(path.name for path in tmp_path.glob("out.jsonl*")) == [
         "out.jsonl",
+        "out.jsonl.set",
+        "out.jsonl.set.settings.json",
         "out.jsonl.settings.json",
         "out.jsonl.summary.json",
     ]
+    for path in ("out.jsonl.set", "out.jsonl.set.settings.json"):
+        assert (tmp_path / path).read_bytes() == (tmp_path / path.replace("out", "whole")).read_bytes()
 
 
 def test_token_ids_need_no_tokenizer_and_are_taken_as_they_are(model: Path, data: Path, tmp_path: Path) -> None:

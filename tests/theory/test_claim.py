@@ -23,7 +23,6 @@ from theory.claim import (
     run_claim,
 )
 from theory.evidence import ALSO, CONDITIONAL, CORRECTED, FAILS, HOLDS, ORDER, VACUOUS, Evidence, Finding
-from theory.worlds import any_world
 
 
 def finding(role: str, passed: bool = True, control: bool = True) -> Finding:
@@ -60,24 +59,24 @@ def made(evidence, verdict: str = PROVED) -> Claim:
 
 
 def test_reproduced() -> None:
-    outcome = run_claim(made(lambda e: e.proves(lambda: True, control=lambda: False, by="hand")))
+    outcome = run_claim(made(lambda e: e.findings.append(finding(HOLDS, True, True))))
     assert (outcome.status, outcome.earned, outcome.problem) == (REPRODUCED, PROVED, "")
 
 
 def test_contradicted_when_the_evidence_earns_another_verdict() -> None:
-    outcome = run_claim(made(lambda e: e.proves(lambda: True, control=lambda: False, by="hand"), FALSE))
+    outcome = run_claim(made(lambda e: e.findings.append(finding(HOLDS, True, True)), FALSE))
     assert outcome.status == CONTRADICTED
     assert "false" in outcome.problem
     assert "holds" in outcome.problem
 
 
 def test_broken_when_a_checker_fails() -> None:
-    outcome = run_claim(made(lambda e: e.proves(lambda: False, control=lambda: False, by="hand")))
+    outcome = run_claim(made(lambda e: e.findings.append(finding(HOLDS, False, True))))
     assert outcome.status == BROKEN
 
 
 def test_broken_when_a_negative_control_passes() -> None:
-    outcome = run_claim(made(lambda e: e.proves(lambda: True, control=lambda: True, by="hand")))
+    outcome = run_claim(made(lambda e: e.findings.append(finding(HOLDS, True, False))))
     assert outcome.status == BROKEN
     assert "control" in outcome.problem
 
@@ -88,7 +87,7 @@ def test_no_evidence_earns_nothing() -> None:
 
 def test_an_exception_is_reported_with_its_place() -> None:
     def evidence(e: Evidence) -> None:
-        e.holds(lambda w: 1 / 0 > 0, any_world, control=lambda w: False)
+        e.findings.append(finding(HOLDS, 1 / 0 > 0))
 
     outcome = run_claim(made(evidence))
     assert outcome.status == PROBLEM

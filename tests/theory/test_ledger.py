@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dynamics.errors import InvalidArgument
-from theory.claim import CONTRADICTED, REPRODUCED, VERDICTS, run_claim
-from theory.ledger import load_claims, run_ledger, select_claims
+from theory.claim import CONTRADICTED, REPRODUCED, VERDICTS, outcome_of, parts_of, run_claim
+from theory.ledger import load_claims, run_ledger, select_claims, together
 from theory.pages import door_text, page_text, summary, totals, unexplained
 from theory.record import page_of, recorded_sections, row_of
 from theory.report import PAPERS, markdown, section
@@ -20,9 +20,10 @@ RECORDED = recorded_sections()
 SCREEN = 60  # lines
 
 
-@pytest.mark.parametrize("key", list(CLAIMS))
+# what claims share runs once in a process, so that those which share something stand side by side
+@pytest.mark.parametrize("key", [made.key for group in together(list(CLAIMS.values())) for made in group])
 def test_claim_is_reproduced_and_stands_in_the_ledger(key: str) -> None:
-    outcome = run_claim(CLAIMS[key])
+    outcome = outcome_of(CLAIMS[key])
     assert outcome.status == REPRODUCED, outcome.problem
     assert outcome.findings
     assert section(CLAIMS[key], outcome) == RECORDED.get(key), (
@@ -128,6 +129,25 @@ def test_the_latex_uses_macros_that_exist() -> None:
     for made in CLAIMS.values():
         for text in (made.says, made.because, made.proof, made.assumes, made.source):
             assert not unknown_macros(text), made.key
+
+
+def test_what_shares_a_part_runs_in_one_process_and_the_part_once() -> None:
+    groups = together(list(CLAIMS.values()))
+    assert sorted(made.key for group in groups for made in group) == sorted(CLAIMS)
+    place = {made.key: number for number, group in enumerate(groups) for made in group}
+    wholes = [made for made in CLAIMS.values() if parts_of(made)]
+    assert len(wholes) > 10
+    assert all(place[part.key] == place[made.key] for made in wholes for part in parts_of(made))
+    assert len(groups) > len(CLAIMS) // 2
+
+    made = min(wholes, key=lambda made: len(parts_of(made)))
+    runs = []
+    evidence = parts_of(made)[0].evidence
+    counted = dataclasses.replace(parts_of(made)[0], evidence=lambda e: (runs.append(1), evidence(e))[1])
+    assert outcome_of(counted, 60) == outcome_of(counted, 60)
+    assert len(runs) == 1
+    outcome_of(counted, 61)
+    assert len(runs) == 2
 
 
 def test_outcomes_do_not_depend_on_the_number_of_processes() -> None:

@@ -7,27 +7,19 @@ a busy machine changes no verdict.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from theory.proof.checks import show
 from theory.proof.family import Case, Family
 from theory.proof.searched import Predicate, search
-from theory.proof.slicing import without_unused
+from theory.proof.solver import WORK, Known, Record, Solver
 from theory.proof.symbols import Impure, NoSuchResponse, NoValue, Run
 
 PROVED, REFUTED, VACUOUS, UNDECIDED = "proved", "refuted", "vacuous", "undecided"
-WORK = 2_000_000  # of the solver for one query, in its own units; a typical one takes a thousandth of it
-STUCK = 600_000  # milliseconds: the solver does not count all of its work. A query that hangs is an error, no answer
 PATIENCE = 6  # queries without an answer, after which a statement is undecided
 MOST_PATHS = 4000
-
-Record = Callable[[str, list[Any], str], None]
-
-
-class SolverStuckError(RuntimeError):
-    """The solver did not come back from a question: the run ends, since time must not decide what is true."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +30,7 @@ class OpenPath:
         case: the world.
         trail: everything that is true on it.
         names: its variables.
-        incomplete: whether a function is known only by its bounds, so that the values may be none of a world.
+        incomplete: whether some function is known only by its bounds, so that the values may belong to no world.
     """
 
     case: Case
@@ -49,17 +41,17 @@ class OpenPath:
 
 @dataclass(frozen=True)
 class Proof:
-    """What became of a statement.
+    """The result of a proof by the solver.
 
     Attributes:
         verdict: "proved", "refuted", "vacuous" or "undecided".
         over: the kind of worlds, in words.
         assumes: what was assumed of them.
-        cases: the worlds in symbols that were run, in words.
+        cases: the worlds in symbols on which the predicate was run, in words.
         paths: paths through the predicate.
-        queries: questions to the solver.
+        queries: number of questions to the solver.
         counterexample: an exact world in which the statement is false, or None.
-        reason: why it is not decided, or what is known of a counterexample that could not be written down.
+        reason: why the statement is undecided, or what is known about a counterexample that could not be written down.
         algebraic: the numbers of a counterexample that could not be written down as fractions, in words, by name.
     """
 
@@ -74,7 +66,7 @@ class Proof:
     algebraic: tuple[tuple[str, str], ...] = ()
 
     def covers(self) -> str:
-        """Return what was decided for: the kind of worlds, and the numbers of responses that were looked at."""
+        """Return what was decided for: the kind of worlds, and the numbers of responses that were examined."""
         where = ", ".join(filter(None, self.cases))
         return self.over + (f" ({where})" if where else "")
 
@@ -86,62 +78,6 @@ class Proof:
         if self.counterexample is not None:
             return f"{text}: false at\n{show(self.counterexample)}"
         return text + (f": {self.reason}" if self.reason else "")
-
-
-@dataclass
-class Solver:
-    """Asks the solver, with a limit on its work, and counts.
-
-    Attributes:
-        context: owner of all terms of one proof, so that no other proof changes its course.
-        work: limit for each question.
-        record: is told every question and its answer.
-        queries: questions so far.
-        unknown: those without an answer.
-    """
-
-    work: int = WORK
-    record: Record | None = None
-    queries: int = 0
-    unknown: int = 0
-    context: Any = field(default=None)
-
-    def __post_init__(self) -> None:
-        import z3  # noqa: PLC0415 - loaded for a proof only
-
-        self.context = z3.Context()
-        self.asked: list[Any] = []  # kept alive, so that their identities stay theirs
-        self.names: dict[int, frozenset[str]] = {}
-
-    def ask(self, terms: list[Any], effort: int = 1) -> tuple[str, Any]:
-        """Return "sat" and a model, or "unsat" or "unknown" and None; with 1 / ``effort`` of the usual work.
-
-        Raises:
-            SolverStuckError: neither an answer nor the end of its work within ten minutes.
-        """
-        import z3  # noqa: PLC0415
-
-        self.asked += [term for term in terms if term.get_id() not in self.names]
-        terms = without_unused(terms, self.names)
-        solver = z3.SolverFor("QF_NRA", ctx=self.context)
-        solver.set("rlimit", self.work // effort)
-        solver.set("timeout", STUCK)
-        solver.add(*terms)
-        answer = str(solver.check())
-        if answer == "unknown" and solver.reason_unknown() in ("timeout", "canceled"):
-            raise SolverStuckError(
-                f"the solver did not answer within {STUCK / 1000:g} s, and its own count of work did not end the "
-                "question; split the statement into smaller ones"
-            )
-        self.queries += 1
-        self.unknown += answer == "unknown" and effort == 1
-        if self.record is not None:
-            self.record(solver.to_smt2(), terms, answer)
-        return answer, solver.model() if answer == "sat" else None
-
-    def possible(self, terms: list[Any]) -> bool:
-        """Return whether the terms may be true together; only a proof that they cannot counts as no."""
-        return self.ask(terms)[0] != "unsat"
 
 
 @dataclass(frozen=True)
@@ -165,6 +101,7 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
     work: int = WORK,
     record: Record | None = None,
     witness: bool = True,
+    known: Known | None = None,
     **change: Any,
 ) -> Proof:
     """Decide a statement for every world of a kind.
@@ -174,14 +111,15 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
         over: the kind of worlds.
         given: its premise, a predicate too.
         work: limit of the solver's work for one question.
-        record: is told every question to the solver and its answer (see ``certificate``).
+        record: called with every question to the solver and its answer (see ``certificate``).
         witness: whether a refutation must come with an exact world; without, a path that the solver can satisfy will do
             (for controls).
-        **change: arguments of the predicate that differ from its own.
+        known: what earlier proofs about the same worlds asked.
+        **change: arguments of the predicate that replace its defaults.
 
     Raises:
         NotAStatement: the predicate returns no truth value or computes with what is no exact number.
-        Impure: it does not ask the same questions twice.
+        Impure: it behaves differently when it is run again.
 
     Example:
         >>> from theory.proof import POLICY, prove
@@ -192,7 +130,7 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
     from theory.proof.refutation import algebraic  # noqa: PLC0415
 
     check_reading(predicate, *([given] if given else []))
-    solver = Solver(work, record)
+    solver = Solver(work, record, known or Known())
     paths, met, names, unsure = 0, False, [], ""
     asserted = False  # whether the statement says anything: some path of it could have been false
     touched: set[str] = set()
@@ -248,7 +186,7 @@ def _counterexample(
     solver: Solver,
     witness: bool,
 ) -> tuple[Any, str]:
-    """Return an exact world in which the statement is false: a small one, or for controls any; else None and why."""
+    """Return an exact world in which the statement is false (a small one; for controls any), or None and why."""
     from theory.proof.refutation import exact_counterexample  # noqa: PLC0415
 
     if not witness:  # drawing a world is cheaper than making a small one
@@ -309,14 +247,14 @@ def _follow(case: Case, predicate: Predicate, given: Predicate | None, change: d
 
 
 def _denied(run: Run, term: Any) -> bool:
-    """Return whether a path took the side of a fork on which this very truth value is false: ``a and b`` returns a."""
+    """Return whether a path took the side of a fork on which this truth value is false; then ``a and b`` returns a."""
     return any(not side and asked.eq(term) for _, asked, side in run.forks)
 
 
 def _says_something(
     path: _Path, case: Case, predicate: Predicate, given: Predicate | None, change: dict[str, Any], solver: Solver
 ) -> bool:
-    """Return whether the statement asserts anything on a path, rather than excuse itself by a premise that is not met.
+    """Return whether the statement asserts anything on a path, or is true there only because a premise is not met.
 
     ``all(...)`` ends in True, but it could have ended in False: on the other side of one of its forks. The other side
     of a premise (``not premise or conclusion``) does not end in False; it ends in the conclusion.
@@ -350,7 +288,7 @@ def _excuses(term: Any) -> list[Any]:
 
 
 def _same(first: _Path, second: _Path) -> None:
-    """Raise unless a replay asked the same questions and came to the same end."""
+    """Raise ``Impure`` unless a second run asked the same questions and had the same result."""
     same = (
         len(first.run.forks) == len(second.run.forks)
         and first.assumed == second.assumed
@@ -358,7 +296,7 @@ def _same(first: _Path, second: _Path) -> None:
         and _equal(first.false, second.false)
     )
     if not same:
-        raise Impure("the predicate does not ask the same questions twice: it depends on more than its world")
+        raise Impure("the predicate behaved differently when it was run again; it must depend on its world alone")
 
 
 def _equal(first: list[Any] | None, second: list[Any] | None) -> bool:

@@ -1,4 +1,4 @@
-"""What a claim's code looks like to a reader: the text of a function, and both sides of its comparisons in a case."""
+"""Show a claim's code to a reader: the text of a function, and both sides of its comparisons in a case."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Outer = (ast.Lambda, ast.FunctionDef, ast.ListComp, ast.SetComp, ast.DictComp, a
 
 
 def text_of(function: Any) -> str:
-    """Return how a function is written: its name, or for a lambda its expression.
+    """Return the source text of a function: its name, or for a lambda its expression.
 
     Example:
         >>> def positive(x, least=0):
@@ -54,16 +54,11 @@ def arguments(changed: Any) -> str:
 
 def node_of(code: CodeType) -> ast.FunctionDef | ast.Lambda | None:
     """Return the syntax of a function, read from its file; None if there is no file."""
-    if code.co_name == "<lambda>":
-        starts = {(line, column) for line, _, column, _ in code.co_positions()}
-        lambdas = (node for node in _nodes(code.co_filename) if isinstance(node, ast.Lambda))
-        return next((node for node in lambdas if _inside(node, starts) and node.lineno == code.co_firstlineno), None)
-    for node in _nodes(code.co_filename):
-        if isinstance(node, ast.FunctionDef) and node.name == code.co_name:
-            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            if first == code.co_firstlineno:
-                return node
-    return None
+    written = _functions_in(code.co_filename).get((code.co_name, code.co_firstlineno), ())
+    if code.co_name != "<lambda>":
+        return written[0] if written else None
+    starts = {(line, column) for line, _, column, _ in code.co_positions()}
+    return next((node for node in written if _inside(node, starts)), None)
 
 
 def sides(predicate: Callable[..., Any], case: Any) -> tuple[str, ...]:
@@ -117,11 +112,20 @@ def _profiled(look: Callable[[FrameType, str, Any], None], compute: Callable[[],
 
 
 @lru_cache(maxsize=256)
-def _nodes(file: str) -> tuple[ast.AST, ...]:
+def _functions_in(file: str) -> dict[tuple[str, int], list[Any]]:
+    """Return the functions of a file by their name and the line on which they, or their decorators, begin."""
     try:
-        return tuple(ast.walk(ast.parse(Path(file).read_text(encoding="utf-8"))))
+        nodes: list[Any] = list(ast.walk(ast.parse(Path(file).read_text(encoding="utf-8"))))
     except (OSError, SyntaxError, ValueError):
-        return ()
+        return {}
+    found: dict[tuple[str, int], list[Any]] = {}
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef):
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            found.setdefault((node.name, first), []).append(node)
+        elif isinstance(node, ast.Lambda):
+            found.setdefault(("<lambda>", node.lineno), []).append(node)
+    return found
 
 
 def _inside(node: ast.Lambda, starts: set[tuple[int | None, int | None]]) -> bool:

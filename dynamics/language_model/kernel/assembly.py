@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dynamics.language_model.batching import Batch, Segments
 from dynamics.language_model.kernel.backward import BatchPass
-from dynamics.language_model.kernel.blocks import Blocks, Table, given_order, placed
+from dynamics.language_model.kernel.blocks import Blocks, Table, given_order, matrices, placed
 from dynamics.language_model.kernel.contractions import Contraction
 from dynamics.language_model.kernel.head import head_backward, tied_cross_terms
 from dynamics.language_model.kernel.layers import TrackedLinear, contract_together
@@ -25,11 +25,11 @@ AUTOGRAD = "autograd"
 
 
 class Assembly(ABC):
-    """The parts of one kernel. Until ``finished_parts`` the sequences are in the order of the batches.
+    """The parts of one kernel while it is computed, in the order of the batches; ``finished_parts`` reorders them.
 
     Attributes:
         parts: the part of each module, ``(entries,)``.
-        contractions: how it was computed.
+        contractions: how the part of each module was computed.
         log_probs: log pi of every sequence, in the order in which the sequences were given.
     """
 
@@ -107,10 +107,10 @@ class Assembly(ABC):
     def finished_parts(self) -> list[dict[str, Tensor]]:
         """Return the parts of every block, with the sequences in the order in which they were given."""
         found: list[dict[str, Tensor]] = [{} for _ in self._given]
-        for name, part in self.parts.items():
-            for block, of_block, matrix in zip(
-                self._given, found, given_order(self._given, self._order, part.cpu()), strict=True
-            ):
+        places = given_order(self._given, self._order)
+        every = torch.stack(list(self.parts.values())).cpu()[:, places]  # one transfer from a GPU
+        for name, part in zip(self.parts, every, strict=True):
+            for block, of_block, matrix in zip(self._given, found, matrices(self._given, part), strict=True):
                 of_block[name] = symmetric(matrix) if block.symmetric else matrix
         return found
 

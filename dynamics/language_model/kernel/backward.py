@@ -29,7 +29,7 @@ USE_GRAPH = "use memory='graph'"
 
 
 class Watch(Protocol):
-    """What records a pass.
+    """What a recorder of a forward and backward pass must offer.
 
     Attributes:
         anchor: a number on which the recorded uses depend; None if they depend on the leaves of the pass.
@@ -44,12 +44,12 @@ class Watch(Protocol):
         ...
 
     def receive(self, tracked: TrackedModule, inputs: Tensor, output_gradients: Tensor) -> None:
-        """Record one module and one batch."""
+        """Record what one module read in one batch, and the gradients at its output."""
         ...
 
 
 class Route(Protocol):
-    """A way to compute a kernel: what is recorded, and what autograd differentiates.
+    """A method of computing a kernel: what is recorded, and what autograd differentiates.
 
     Attributes:
         head: the head of the model.
@@ -290,7 +290,7 @@ def _checkpointed(layer: nn.Module, compute: Callable[..., Any], checkpoints: li
 
 
 def _contents(value: object, depth: int = 4) -> object:
-    """Return what would show that a layer has put something into an argument, such as a cache of keys and values."""
+    """Return a digest of an argument that changes if a layer stores something in it, such as keys and values."""
     if isinstance(value, Tensor):
         return id(value), value._version
     if depth == 0 or isinstance(value, (type(None), bool, int, float, str, nn.Module)):

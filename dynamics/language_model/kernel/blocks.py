@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from dynamics.language_model.batching import Segments, runs
+from dynamics.language_model.kernel.stacks import Stack, stack_blocks, worth_stacking
 
 Index = slice | Tensor
 """Which rows of a matrix: a slice where they are neighbours, which needs no copy."""
@@ -68,7 +69,7 @@ def whole(count: int) -> Blocks:
 
 
 def placed(blocks: Blocks, order: Sequence[int]) -> Blocks:
-    """Return the blocks for sequences that stand in another order, each side sorted by place.
+    """Return the blocks for sequences in another order, with places in place of numbers, each side sorted.
 
     Args:
         blocks: the blocks, in numbers of sequences.
@@ -82,15 +83,21 @@ def placed(blocks: Blocks, order: Sequence[int]) -> Blocks:
     return tuple(Block(*(tuple(sorted(place[n] for n in side)) for side in (b.rows, b.columns))) for b in blocks)
 
 
-def given_order(blocks: Blocks, order: Sequence[int], entries: Tensor) -> list[Tensor]:
-    """Return the matrix of every block, its sides in the order of ``blocks``, from the entries of ``placed`` blocks."""
+def given_order(blocks: Blocks, order: Sequence[int]) -> Tensor:
+    """Return, for every entry of some blocks, its place among the entries of ``placed(blocks, order)``.
+
+    Example:
+        >>> given_order((Block((0,), (2, 1)),), [1, 0, 2])  # placed, the column of sequence 1 comes first
+        tensor([1, 0])
+    """
     place = {number: position for position, number in enumerate(order)}
-    found = []
-    for block, matrix in zip(blocks, matrices(blocks, entries), strict=True):
+    found, first = [], 0
+    for block in blocks:
         sides = (torch.tensor([place[n] for n in side]) for side in (block.rows, block.columns))
-        rows, columns = (side.argsort(stable=True).argsort().to(matrix.device) for side in sides)
-        found.append(matrix[rows][:, columns])
-    return found
+        rows, columns = (side.argsort(stable=True).argsort() for side in sides)
+        found.append((first + rows[:, None] * len(block.columns) + columns).flatten())
+        first += block.entries
+    return torch.cat(found)
 
 
 def matrices(blocks: Blocks, entries: Tensor) -> list[Tensor]:
@@ -139,16 +146,18 @@ class Table:
     """The pairs of rows of two matrices whose products are summed to the entries of some blocks.
 
     Attributes:
-        blocks: the blocks, with sides sorted by place.
+        blocks: the blocks, as ``placed`` returns them.
         rows: which rows of the one matrix belong to which sequence.
-        columns: which rows of the other matrix do.
+        columns: the same for the other matrix.
         strips: the pairs that are multiplied.
+        stacks: on a GPU the same pairs, many blocks at once; empty where strips are as quick.
     """
 
     blocks: Blocks
     rows: Segments
     columns: Segments
     strips: tuple[Strip, ...]
+    stacks: tuple[Stack, ...] = ()
 
     @classmethod
     def of(cls, blocks: Blocks, rows: Segments, columns: Segments | None = None) -> Table:
@@ -170,7 +179,9 @@ class Table:
                 where = part_of(mine, borders[sequences.start], borders[sequences.stop])
                 place = len(found), number, sequences, first, where, part_of(others, ends[first], ends[-1])
                 found.append(Strip(*place, owner, tuple(beside[first:])))
-        return cls(blocks, rows, rows if columns is None else columns, tuple(found))
+        right = rows if columns is None else columns
+        stacks = stack_blocks(blocks, rows, right) if worth_stacking(blocks, rows) else ()
+        return cls(blocks, rows, right, tuple(found), stacks)
 
     @property
     def entries(self) -> int:
@@ -230,9 +241,9 @@ def sum_both_ways(
     column, and the other way round.
 
     Args:
-        blocks: the blocks, with sides sorted by place.
+        blocks: the blocks, as ``placed`` returns them.
         rows: which rows of the first use belong to which sequence.
-        columns: which rows of the second use do.
+        columns: the same for the second use.
         pairs: function of a strip that returns one matrix over pairs of rows.
     """
     (there,) = Table.of(blocks, rows, columns).sum(pairs)

@@ -1,4 +1,4 @@
-"""The computation behind every kernel: the entries that are asked for, on the cheapest way that covers the model."""
+"""The computation behind every kernel: the requested entries, by the cheapest method that works for the model."""
 
 from __future__ import annotations
 
@@ -34,6 +34,9 @@ from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.tokens import TokenSequence, check_sequences
 
 LOG = logging.getLogger(__name__)
+BATCH_TOKENS = {"cpu": 1024}
+LARGE_BATCH = 8192
+"""Padded tokens in one batch of the layerwise strategy by default: a GPU needs more to be busy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,7 @@ def compute_blocks(
     dtype: torch.dtype | None = None,
     memory: Memory = "auto",
     contraction: Contraction | None = None,
-    batch_tokens: int = 1024,
+    batch_tokens: int | None = None,
     vocabulary_piece: int = VOCABULARY_PIECE,
 ) -> KernelBlocks:
     """Compute some blocks of the kernel, and nothing outside of them.
@@ -81,7 +84,7 @@ def compute_blocks(
     Args:
         model: as for ``sequence_kernel``.
         sequences: each is run once.
-        blocks: the entries that are wanted, in numbers of sequences.
+        blocks: the requested entries; their rows and columns are numbers of sequences.
         parameters: as for ``sequence_kernel``, like everything below.
         dtype: as there.
         memory: as there.
@@ -95,24 +98,26 @@ def compute_blocks(
     """
     if contraction is not None and (not isinstance(contraction, str) or contraction not in ("ghost", "materialised")):
         raise InvalidArgument("contraction", contraction, "'ghost', 'materialised' or None for the cheaper one")
-    check_count("batch_tokens", batch_tokens)
+    if batch_tokens is not None:
+        check_count("batch_tokens", batch_tokens)
     check_count("vocabulary_piece", vocabulary_piece)
     model = unwrapped(model)
     described = find_head(model)
     found = check_sequences(sequences, described.vocabulary)
     select_parameters(model, parameters)  # refuse a bad choice before the model is run
     check_gradients(as_module(model))
-    job = _Job(model, found, blocks, parameters, memory, contraction, batch_tokens, vocabulary_piece)
+    tokens = BATCH_TOKENS.get(described.device.type, LARGE_BATCH) if batch_tokens is None else batch_tokens
+    job = _Job(model, found, blocks, parameters, memory, contraction, tokens, vocabulary_piece)
     compute = compute_dtype(model, dtype)
     with raising_out_of_memory("sequences", len(found)), computing_in(model, compute), torch.enable_grad():
         beginning = torch.tensor([found[0].ids[:-1]], device=described.device)
         way = _Way(confirmed_head(model, beginning), together=not length_matters(model))
-        while True:  # every surprise rules out a way, so this ends
+        while True:  # every surprise rules out one method, so this ends
             try:
                 return replace(_on_this_way(job, way), dtype=compute, remarks=make_remarks(model, parameters, found))
             except Surprise as surprise:
                 way = way.after(surprise, model)
-                LOG.debug("another way to the kernel, because of %s", surprise)
+                LOG.debug("another method for the kernel, because of %s", surprise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +136,7 @@ class _Job:
 
 @dataclass(frozen=True, eq=False)
 class _Way:
-    """How a kernel is computed.
+    """A method of computing a kernel.
 
     Attributes:
         head: the head of the model.
@@ -146,7 +151,7 @@ class _Way:
     open: frozenset[str] = frozenset()
 
     def after(self, surprise: Surprise, model: CausalLM) -> _Way:
-        """Return the way to go after a surprise."""
+        """Return the method to try after a surprise."""
         if self.together:
             return replace(self, together=False)
         if surprise.late:

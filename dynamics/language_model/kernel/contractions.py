@@ -24,6 +24,7 @@ from torch import Tensor
 
 from dynamics.language_model.batching import runs
 from dynamics.language_model.kernel.blocks import Strip, Table, matrices, neighbours
+from dynamics.language_model.kernel.stacks import contract_stacks
 
 Contraction = Literal["ghost", "materialised"]
 BUFFER_BYTES = {"cpu": 8 << 20, "cuda": 512 << 20}
@@ -48,8 +49,21 @@ def cheaper_contractions(table: Table, inputs: int, outputs: Sequence[int]) -> t
         >>> cheaper_contractions(few, 896, [896, 128]), cheaper_contractions(many, 896, [896])
         (('ghost', 'ghost'), ('materialised',))
     """
-    pairs, rows = 2 * table.pairs, table.rows.rows
-    formed = [2 * rows * inputs * k + 2 * THIN_COST * table.entries * inputs * k for k in outputs]
+    return cheapest(table.pairs, table.rows.rows, table.entries, inputs, outputs)
+
+
+def cheapest(pairs: int, rows: int, entries: int, inputs: int, outputs: Sequence[int]) -> tuple[Contraction, ...]:
+    """Return what ``cheaper_contractions`` returns, from numbers alone.
+
+    Args:
+        pairs: number of pairs of rows that would be multiplied.
+        rows: number of all rows.
+        entries: number of entries of the kernel.
+        inputs: width of the shared input.
+        outputs: width of the output of each map.
+    """
+    pairs = 2 * pairs
+    formed = [2 * rows * inputs * k + 2 * THIN_COST * entries * inputs * k for k in outputs]
     saved = [max(0.0, cost - pairs * k) for cost, k in zip(formed, outputs, strict=True)]
     worth_it = sum(saved) >= pairs * inputs  # A A^T is computed once for all maps
     return tuple("ghost" if worth_it and one > 0 else "materialised" for one in saved)
@@ -76,7 +90,10 @@ def contract(
         of_inputs = inputs[s.rows] @ inputs[s.columns].T
         return [(g[s.rows] @ g[s.columns].T).mul_(of_inputs) for g in sharing]
 
-    ghosts = iter(table.sum(pairs) if sharing else ())
+    if table.stacks:
+        ghosts = iter(contract_stacks(inputs, sharing, table.stacks, table.entries))
+    else:
+        ghosts = iter(table.sum(pairs) if sharing else ())
     return [next(ghosts) if contraction == "ghost" else materialised(inputs, g, table) for g, contraction in both]
 
 

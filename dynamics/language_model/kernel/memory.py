@@ -17,6 +17,7 @@ from dynamics.language_model.batching import make_batch, make_batches
 from dynamics.language_model.causal_lm import CausalLM, as_module
 from dynamics.language_model.kernel.backward import BatchPass, find_layers
 from dynamics.language_model.kernel.blocks import Blocks, number_of_pairs
+from dynamics.language_model.kernel.contractions import cheapest
 from dynamics.language_model.kernel.head import head_bytes
 from dynamics.language_model.kernel.recording import Recorder
 from dynamics.language_model.kernel.tracking import TrackedModules, WatchedUses, tracking
@@ -107,7 +108,9 @@ def plan_memory(
     responses = sum(s.length for s in sequences)
     width = saved.width
     size = next(as_module(model).parameters()).element_size()
-    pairs = number_of_pairs(blocks, [s.length for s in sequences])
+    pairs, entries = number_of_pairs(blocks, [s.length for s in sequences]), sum(block.entries for block in blocks)
+    if cheapest(pairs // 2, responses, entries, width, [route.head.vocabulary])[0] != "ghost":
+        pairs = 0  # then the head multiplies no pairs of positions
     head = head_bytes(route.head, width, size, responses, pairs, len(ids), vocabulary_piece)
     gradients = size * len(sequences) * sum(p.numel() for p in route.differentiated.values())
     graph = _graph_bytes(saved, whole, route.maps, head, size) + gradients

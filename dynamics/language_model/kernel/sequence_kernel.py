@@ -88,7 +88,7 @@ def sequence_kernel(
     dtype: torch.dtype | None = None,
     memory: Memory = "auto",
     contraction: Contraction | None = None,
-    batch_tokens: int = 1024,
+    batch_tokens: int | None = None,
     vocabulary_piece: int = VOCABULARY_PIECE,
 ) -> SequenceKernel:
     """Return the exact kernel of sequences under a causal language model.
@@ -109,7 +109,7 @@ def sequence_kernel(
             keeps the graph of one layer at a time. ``"auto"`` chooses by the free memory, and changes to
             ``"layerwise"`` if the graph does not fit after all. The estimate is logged before the computation.
         contraction: one contraction for all linear maps, for checks; None for the cheaper one of each.
-        batch_tokens: padded tokens in one batch of ``"layerwise"``.
+        batch_tokens: padded tokens in one batch of ``"layerwise"``; by default 1024 on a CPU, 8192 on a GPU.
         vocabulary_piece: vocabulary entries whose logits exist at once.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -16,7 +16,9 @@ from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.kernel.blocks import Block
 from dynamics.language_model.kernel.computation import compute_blocks
 from dynamics.language_model.kernel.memory import Memory
+from dynamics.language_model.log_probs import sequence_log_probs
 from dynamics.language_model.out_of_memory import OutOfMemory, empty_caches, is_out_of_memory
+from dynamics.language_model.pair_audit.own_step import OwnStep, own_step
 from dynamics.language_model.parameters import Filter
 from dynamics.language_model.precision import ROUNDING
 from dynamics.language_model.prediction.ches import CHES, ches, similarity
@@ -24,11 +26,10 @@ from dynamics.language_model.prediction.drives import (
     NOT_FINITE,
     NotFinite,
     check_loss,
-    finite_chosen_slope,
     response_lengths,
 )
 from dynamics.language_model.tokens import TokenSequence, read_sequences
-from dynamics.losses import PreferenceLoss
+from dynamics.losses import PairLogProbs, PreferenceLoss
 from dynamics.preferences import pairs as preferences
 
 LOG = logging.getLogger(__name__)
@@ -54,6 +55,17 @@ class PairAudit:
         ches_length_normalised: the same with means in place of sums.
         displaced: whether a small SGD step on this pair alone lowers log pi(y_w | x), to first order and under the
             loss that was asked for (see ``chosen_slope``); for DPO, whether drive_chosen < 0 (jian2025, Theorem 1).
+        own_chosen_change: first-order change of log pi(y_w | x) in nats per unit of learning rate, in an SGD step on
+            this pair alone.
+        own_rejected_change: the same of log pi(y_l | x).
+        own_margin_change: the same of the margin of the loss.
+        band_low: the chosen response rises if the ratio d_w/d_l of the weights of the two is larger (see
+            ``disentanglement_band``); None if nothing raises it. DPO has the ratio 1.
+        band_high: the rejected response falls if the ratio is smaller; None if it falls at every ratio.
+        sft_weight: the least weight of an added SFT term (summed over tokens) with which the step no longer lowers
+            log pi(y_w | x) (see ``least_sft_weight``); 0 for a pair that is not displaced.
+        reference_chosen: log ref(y_w | x) in nats; log pi(y_w | x) if the model is its own reference.
+        reference_rejected: log ref(y_l | x).
     """
 
     log_prob_chosen: float
@@ -69,6 +81,14 @@ class PairAudit:
     ches: float
     ches_length_normalised: float
     displaced: bool
+    own_chosen_change: float
+    own_rejected_change: float
+    own_margin_change: float
+    band_low: float | None
+    band_high: float | None
+    sft_weight: float
+    reference_chosen: float
+    reference_rejected: float
 
 
 def audit_pairs(
@@ -76,6 +96,7 @@ def audit_pairs(
     pairs: Sequence[Sequences],
     *,
     loss: PreferenceLoss | None = None,
+    reference: CausalLM | None = None,
     parameters: Filter = None,
     dtype: torch.dtype | None = None,
     memory: Memory = "auto",
@@ -88,7 +109,8 @@ def audit_pairs(
     Args:
         model: a causal language model; left as it was.
         pairs: chosen and rejected response of each.
-        loss: preference loss that ``displaced`` is about; ``DPO()`` by default. The model is its own reference.
+        loss: preference loss that ``displaced`` is about; ``DPO()`` by default.
+        reference: the reference model of the loss; by default the model itself.
         parameters: as in ``sequence_kernel``.
         dtype: as there.
         memory: as there.
@@ -112,18 +134,24 @@ def audit_pairs(
     if not bool(kernels.isfinite().all() & found.log_probs.isfinite().all()):
         raise NotFinite("model", NOT_FINITE)
     lengths = response_lengths(sequences)
-    together = pair_quantities(
-        found.log_probs, found.log_probs, preferences(w, other, shape=(len(sequences),)), lengths
-    )
-    ww, wl, ll = kernels[:, 0, 0], kernels[:, 0, 1], kernels[:, 1, 1]
-    slopes = finite_chosen_slope(loss, together, ww, wl, ll, ROUNDING[found.dtype])
+    referred = found.log_probs if reference is None else sequence_log_probs(reference, sequences, dtype=dtype).total
+    if not bool(referred.isfinite().all()):
+        raise NotFinite("reference", "the log-probability of a response under the reference model is not finite")
+    log_probs, referred = found.log_probs.cpu(), referred.cpu()
+    together = pair_quantities(log_probs, referred, preferences(w, other, shape=(len(sequences),)), lengths)
+    steps = []
+    for n, kernel in enumerate(kernels):
+        alone = PairLogProbs(*(part[n : n + 1] for part in together))
+        ww, wl, ll = (float(kernel[place]) for place in ((0, 0), (0, 1), (1, 1)))
+        steps.append(own_step(loss, alone, ww, wl, ll, ROUNDING[found.dtype]))
     if found.hidden_sums is None:
         centred = ches(model, pairs, dtype=dtype)
     else:
         centred = similarity(found.hidden_sums[w], found.hidden_sums[other], lengths[w], lengths[other])
+    places = [slice(2 * n, 2 * n + 2) for n in range(len(pairs))]
     return [
-        _audit(found.log_probs[2 * n : 2 * n + 2], kernels[n], bool(slopes[n] < 0), _values(centred, n), pair)
-        for n, pair in enumerate(pairs)
+        _audit(log_probs[place], referred[place], kernels[n], steps[n], _values(centred, n), pairs[n])
+        for n, place in enumerate(places)
     ]
 
 
@@ -132,6 +160,7 @@ def audit_pairs_that_fit(
     pairs: Sequence[Sequences],
     *,
     loss: PreferenceLoss | None = None,
+    reference: CausalLM | None = None,
     parameters: Filter = None,
     dtype: torch.dtype | None = None,
 ) -> list[PairAudit | NotFinite]:
@@ -146,13 +175,14 @@ def audit_pairs_that_fit(
         model: as for ``audit_pairs``.
         pairs: as there.
         loss: as there.
+        reference: as there.
         parameters: as there.
         dtype: as there.
 
     Raises:
         OutOfMemory: a single pair does not fit into memory; the message says how much is needed.
     """
-    how: dict[str, Any] = {"loss": loss, "parameters": parameters, "dtype": dtype}
+    how: dict[str, Any] = {"loss": loss, "reference": reference, "parameters": parameters, "dtype": dtype}
     try:
         return [*audit_pairs(model, pairs, **how)]
     except NotFinite as problem:
@@ -189,7 +219,12 @@ def _values(centred: CHES, number: int) -> tuple[float, float]:
 
 
 def _audit(
-    log_probs: Tensor, kernel: Tensor, displaced: bool, similarities: tuple[float, float], pair: Sequences
+    log_probs: Tensor,
+    reference: Tensor,
+    kernel: Tensor,
+    own: OwnStep,
+    similarities: tuple[float, float],
+    pair: Sequences,
 ) -> PairAudit:
     ww, wl, ll = float(kernel[0, 0]), float(kernel[0, 1]), float(kernel[1, 1])
     norms = [math.sqrt(max(0.0, square)) for square in (ww, ll)]
@@ -206,7 +241,9 @@ def _audit(
         drive_rejected=wl - ll,
         ches=similarities[0],
         ches_length_normalised=similarities[1],
-        displaced=displaced,
+        reference_chosen=float(reference[0]),
+        reference_rejected=float(reference[1]),
+        **asdict(own),
     )
 
 

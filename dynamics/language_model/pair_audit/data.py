@@ -14,8 +14,8 @@ from dynamics.language_model.pair_audit.reading import COLUMNS, IDS, RESPONSES, 
 from dynamics.language_model.pair_audit.records import Record, RecordSource
 from dynamics.language_model.pair_audit.rows import Pair, digest, parse_pair
 
-SAMPLE = 1 << 20  # the columns are decided from the first rows, up to so many characters
-PATIENCE = 100  # if so many first rows cannot be used, the data set is refused
+SAMPLE = 1 << 20  # the columns are decided from the first rows, up to this many characters
+PATIENCE = 100  # if none of this many first rows can be used, the data set is refused
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Reading:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Return the names that the columns which are read have in the data."""
+        """Return the names, in the data, of the columns that are read."""
         return (*self.prompt, *RESPONSES, *self.template)
 
     def settings(self) -> dict[str, Any]:

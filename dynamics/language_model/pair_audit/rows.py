@@ -261,13 +261,14 @@ def _split_texts(
         return prompt, _answer(chosen), _answer(rejected)
     if not how.implicit:
         raise InvalidArgument(
-            "prompt", f"there is nothing in the column {' or '.join(how.prompt)}, unlike in other rows"
+            "prompt", f"the column {' or '.join(how.prompt)} is empty or missing in this row, unlike in other rows"
         )
     if how.marked and not ends_a_question(chosen[: common_beginning(chosen, rejected)]):
         raise InvalidArgument(
             "prompt",
-            "other rows begin with a question and the mark of its answer, and the responses of this row do not; if "
-            "another column holds the prompt, name it with --prompt-column",
+            "in other rows chosen and rejected begin with the same question, up to the marker of its answer (such as "
+            "'Assistant:'), and in this row they do not; if another column holds the prompt, name it with "
+            "--prompt-column",
         )
     return _split_where_they_part(chosen, rejected)
 
@@ -287,8 +288,8 @@ def _refuse_prefix(shared: int, chosen: Sequence[Any], rejected: Sequence[Any], 
         if shared == len(one):
             raise InvalidArgument(
                 column,
-                f"the {other} {kind} begins with the whole of this {kind}, so that nothing is left of this response "
-                "after the common beginning; put the prompt into a column of its own",
+                f"this {kind} is the beginning of the {other} one, so that after the shared prompt nothing would be "
+                "left of this response; put the prompt into a column of its own",
             )
 
 
@@ -310,7 +311,8 @@ def _split_turns(prompt: str | Messages | None, chosen: Any, rejected: Any) -> t
         if len(turns) != 1 or turns[0]["role"] != "assistant":
             turns_after = ", ".join(turn["role"] for turn in turns) or "none"
             raise InvalidArgument(
-                column, f"after the shared turns one turn of the assistant is needed; the turns are: {turns_after}"
+                column,
+                f"after the shared turns there must be exactly one turn, of the assistant; they are: {turns_after}",
             )
     return before, after[0][0], after[1][0]
 

@@ -99,6 +99,20 @@ SMALL = tuple(
 )
 
 
+def test_an_audit_of_many_pairs_is_that_of_the_cpu(device: str) -> None:
+    """On a GPU their blocks are stacked; the lengths differ."""
+    ids = [tuple((3 * t * t + n * t + n) % 23 for t in range(3 + n)) for n in range(12)]
+    pairs = [(TokenSequence(ids[n], 2), TokenSequence((*ids[n][:2], *ids[n + 1][3:]), 2)) for n in range(2, 11)]
+    here = audit_pairs(tiny_model(), pairs)
+    there = audit_pairs(tiny_model().to(device), pairs)
+    for one, other in zip(here, there, strict=True):
+        scale = one.norm_chosen * one.norm_rejected
+        assert other.inner_product == pytest.approx(one.inner_product, abs=1e-11 * scale)
+        assert other.norm_chosen == pytest.approx(one.norm_chosen, rel=1e-11)
+        assert other.displaced == one.displaced
+    assert len({round(one.inner_product, 6) for one in here}) == len(pairs)
+
+
 def test_stable_po_takes_the_same_step(device: str) -> None:
     needs("peft")
     after = []
@@ -165,7 +179,7 @@ def test_a_model_in_bfloat16_is_computed_in_float32_and_comes_back_bit_for_bit(d
 
 def big(layers: int, device: str) -> Any:
     """Return a model of many thin layers and a small vocabulary: what its graph keeps outweighs its head."""
-    return tiny_model("llama", vocabulary=64, width=256, layers=layers, dtype=torch.float32, seed=1).to(device)
+    return tiny_model("llama", vocabulary=64, width=256, layers=layers, seed=1).to(device)
 
 
 def long_ones(count: int, tokens: int = 600) -> list[TokenSequence]:
@@ -223,7 +237,7 @@ def test_a_graph_that_does_not_fit_after_all_goes_layer_by_layer(device: str) ->
         found = sequence_kernel(model, sequences)
     assert found.plan is not None
     assert found.plan.strategy == "layerwise"
-    assert relative(found.kernel.cpu(), whole.kernel.cpu()) < 1e-5
+    assert relative(found.kernel.cpu(), whole.kernel.cpu()) < 1e-9  # both in float64: the scores of this model are huge
 
 
 def test_pairs_that_do_not_fit_together_are_audited_in_smaller_parts(device: str) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from tests.theory.proof.deceptive import BY_NAME, TRUE_BY_NAME
 from tests.theory.proof.test_smt import decide
-from theory.proof import functions, induction, reading, smt, symbols, worlds
-from theory.proof.smt import Solver
+from theory.proof import functions, induction, reading, smt, solver, symbols, worlds
+from theory.proof.solver import Solver
 from theory.proof.symbols import Number, Run
 from theory.proof.worlds import AnyPolicy
 
@@ -17,7 +17,7 @@ Patch = pytest.MonkeyPatch
 def definitions_leak(patch: Patch) -> None:
     """A definition made after a fork is believed on the other side of it as well."""
     # of roots and quotients it would do no harm, since what nothing speaks of is left out of a question
-    patch.setattr(smt, "without_unused", lambda terms, _: terms)
+    patch.setattr(solver, "without_unused", lambda terms, _: terms)
 
     def other_side(run: Run, fork: int) -> list:
         chosen = {length for length, _, _ in run.forks}
@@ -37,6 +37,19 @@ def unknown_is_no(patch: Patch) -> None:
         return "unsat" if answer == "unknown" else answer, model
 
     patch.setattr(Solver, "ask", sure)
+
+
+def questions_are_confused(patch: Patch) -> None:
+    """A question is answered from memory as an earlier one that is as long."""
+    ask = Solver._ask
+
+    def remembered(solver: Solver, terms: list, work: int):
+        answers = vars(solver.known).setdefault("by_length", {})
+        if len(terms) not in answers:
+            answers[len(terms)] = ask(solver, terms, work)
+        return answers[len(terms)]
+
+    patch.setattr(Solver, "_ask", remembered)
 
 
 def one_side_only(patch: Patch) -> None:
@@ -210,6 +223,7 @@ def assumptions_are_too_strong(patch: Patch) -> None:
 MUTANTS = {
     definitions_leak: "root_on_one_side",
     unknown_is_no: "gave_up_on_the_statement",
+    questions_are_confused: "cross_21_10",
     one_side_only: "root_on_one_side",
     division_is_unguarded: "quotient_is_one",
     root_is_unguarded: "root_of_anything",

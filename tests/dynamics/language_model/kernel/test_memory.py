@@ -43,6 +43,15 @@ def test_automatic_memory_goes_layer_by_layer_where_one_graph_does_not_fit(monke
         assert relative(got.kernel, whole.kernel) < 1e-13
 
 
+def test_pairs_of_positions_are_counted_only_where_the_head_multiplies_them() -> None:
+    """Long responses from a small vocabulary: the head then forms its gradients, since that is cheaper."""
+    long = [TokenSequence(tuple((n * t * t + t) % 23 for t in range(400)), 1) for n in range(6)]
+    table = 8 * sum(s.length for s in long) ** 2
+    plan = sequence_kernel(tiny_model(layers=6), long, memory="layerwise").plan
+    assert plan is not None
+    assert plan.needed < table / 2  # 23 MB; with the table it would be more than 46
+
+
 def starve(patch: pytest.MonkeyPatch, problem: BaseException, after: int, times: int) -> list[None]:
     """Let linear maps run out of memory in the middle of a backward pass; the list counts how often they did."""
     collect, taken, raised = TrackedLinear.collect, [], []
