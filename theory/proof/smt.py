@@ -173,6 +173,8 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
             return Proof(REFUTED, over.says(), over.assumes, tuple(names), paths, solver.queries, found, reason, values)
     if "y" not in touched:
         names = [name.replace("n >= 4", "n >= 3") for name in names]
+    if solver.unknown and not (met and asserted):  # a question without an answer is no sign that nothing meets it
+        unsure = unsure or "the solver gave up on whether the statement says anything of any world"
     if met and not asserted and not unsure:
         nothing = "it compares nothing that depends on the world, or no world meets the premise inside it"
         return Proof(VACUOUS, over.says(), over.assumes, tuple(names), paths, solver.queries, None, nothing)

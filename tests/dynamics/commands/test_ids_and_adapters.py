@@ -1,4 +1,4 @@
-"""Models as people hold them, on the command line: token ids without a tokenizer, adapters in folders."""
+"""Token ids as data, and saved adapters, from the command line."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from tests.optional import needs
-
-needs("transformers")
-
 import torch
 
 from dynamics.language_model import load, tokenize
 from dynamics.language_model.kernel.remarks import DORA
 from dynamics.language_model.pair_audit.rows import parse_pair
 from dynamics.language_model.pair_audit.tokens import tokenize_pair
-from tests.dynamics.command_line import data, model, one_thread, refused, run
 from tests.dynamics.language_model.brute_force import autograd_kernel, relative
-from tests.dynamics.language_model.saved import products, read_lines, write_lines
+from tests.dynamics.language_model.saved import products, read_lines, save_tiny, write_lines
+from tests.dynamics.test_main import refused, run
 
-__all__ = ["data", "model", "one_thread"]
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_lines(tmp_path_factory.mktemp("data") / "pairs.jsonl", products(7))
 
 
 def test_token_ids_need_no_tokenizer_and_are_taken_as_they_are(model: Path, data: Path, tmp_path: Path) -> None:
