@@ -142,8 +142,7 @@ class Proved:
 
             count, reached = min(worlds, evidence.worlds), Reached(what)
             found = search(what, over, given=given, worlds=count, seed=evidence.seed)
-            with reached:
-                proof = prove(what, over, given=given, record=evidence.record, known=evidence.known)
+            proof = prove(what, over, given=given, record=evidence.record, known=evidence.known, watch=reached)
             watch(evidence, reached, lambda: search(what, over, given=given, worlds=count, seed=evidence.seed))
             control = prove(bad, over, given=wrong_given or given, witness=False, known=evidence.known)
             detail = f"{proof}; {found}" if proof.verdict == "proved" else str(proof)
@@ -360,8 +359,10 @@ class Proved:
             from theory.proof.induction import by_induction, reachable  # noqa: PLC0415
             from theory.proof.smt import prove  # noqa: PLC0415
 
-            with Reached(what) as reached:
-                first, then = by_induction(what, base, step, after=after, record=evidence.record, known=evidence.known)
+            reached = Reached(what)
+            first, then = by_induction(
+                what, base, step, after=after, record=evidence.record, known=evidence.known, watch=reached
+            )
             watch(evidence, reached)
             passed = first.verdict == then.verdict == "proved"
             control, found = prove(bad, base, witness=False, known=evidence.known).verdict == "refuted", None

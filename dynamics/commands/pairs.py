@@ -20,7 +20,7 @@ from dynamics.language_model.pair_audit.duration import say_seconds, seconds_per
 from dynamics.language_model.pair_audit.examples import read_examples
 from dynamics.language_model.pair_audit.fingerprint import model_digest
 from dynamics.language_model.pair_audit.influences import read_influences, run_pushes
-from dynamics.language_model.pair_audit.joined import set_results
+from dynamics.language_model.pair_audit.joined import optimizer_of_set, set_results
 from dynamics.language_model.pair_audit.processes import Processes, join_processes
 from dynamics.language_model.pair_audit.relations import find_relations
 from dynamics.language_model.pair_audit.results import Results
@@ -116,6 +116,8 @@ def _audit(
         if plan.influences:
             with progress_bar(rows, "who pushes whom", console) as advance:
                 run_pushes(loaded, source, results, settings, pairs, depends_on, processes, advance)
+        if plan.only_own:
+            plan = replace(plan, optimizer=optimizer_of_set(results) or plan.optimizer)
         if processes.rank == 0:
             summary = summarise(results)
             trials: list[Trial] = []

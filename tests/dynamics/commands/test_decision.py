@@ -275,6 +275,8 @@ def test_lora_adamw_and_a_reference_are_heeded_and_belong_to_the_results(place: 
         assert record["log_prob_chosen"] == pytest.approx(full[record["row"]]["log_prob_chosen"], rel=1e-5)
         assert record["norm_chosen"] < full[record["row"]]["norm_chosen"]  # fewer parameters
     refused(run(*base, "--out", out, "--loss", "simpo"), "model was")
+    again = run(*base, "--out", out, *plan[:4], "--loss", "simpo", "--only-own")
+    assert "a small first step of adamw on all pairs at once" in again.output  # what is there is about AdamW
     refused(run(*base, "--out", tmp_path / "n", "--lora-target", "q_proj"), "give --lora-rank too")
     refused(run(*base, "--out", tmp_path / "n", "--optimizer", "lion"), "sgd or adamw")
     refused(run(*base, "--out", tmp_path / "n", "--lora-rank", 2, "--lora-target", "nothing"), "linear maps")
