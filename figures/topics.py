@@ -20,7 +20,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     ),
     "training runs": ("jian2025-5", "jian2025-6", "jian2025-tables-2-3", "new-training-runs"),
     "over-optimization": ("sun2025-3", "sun2025-5", "sun2025-table-5"),
-    "constraints and masks": ("wipf2024-1", "wipf2024-proposition-4.1", "ma2025-2", "ma2025-table-1"),
+    "constraints and masks": ("wipf2024-1", "new-gaussian-envelope", "ma2025-2", "ma2025-table-1"),
 }
 """The figures of each topic by key."""
 
