@@ -104,8 +104,8 @@ def pairs(
         int,
         typer.Option(
             min=0,
-            help="For the 20 displaced pairs that fall most, find so many pairs that push their chosen response down, "
-            "and up, most.",
+            help="For the 20 displaced pairs that fall most, find this many pairs that push their chosen response "
+            "down most, and up most.",
         ),
     ] = 0,
     verify: Annotated[

@@ -19,6 +19,7 @@ SYMBOL = re.compile(
     rf"(?<![\w\\])(?<!\w-)(?P<base>{_NAME}|[A-Za-z](?=[_^*]|\d\^))(?P<star>\*(?!\*))?(?P<digit>\d(?=\^))?"
     rf"(?:_(?P<index>{_NAME}|[A-Za-z0-9]+))?(?:\^(?P<power>-?(?:{_NAME}|\d+|[A-Za-z])))?(?![\w*])"
 )
+FOLLOWED = re.compile(r"(<math(?:(?!</math>).)*</math>[,.;:)\]]+)", re.DOTALL)  # a line must not begin with a comma
 SIGNS = {"<=": "\N{LESS-THAN OR EQUAL TO}", ">=": "\N{GREATER-THAN OR EQUAL TO}", "!=": "\N{NOT EQUAL TO}"}
 
 
@@ -54,7 +55,8 @@ def typeset(text: str) -> str:
         'a beta-test of learning_rate is not mathematics'
     """
     parts = text.split("$")
-    return "".join(math(part, "inline") if odd % 2 else _symbols(part) for odd, part in enumerate(parts))
+    found = "".join(math(part, "inline") if odd % 2 else _symbols(part) for odd, part in enumerate(parts))
+    return FOLLOWED.sub(r'<span class="whole">\1</span>', found)
 
 
 def _symbols(text: str) -> str:

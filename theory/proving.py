@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any, Self
 from theory.claim import Claim
 from theory.evidence import FAILS, Evidence, Finding
 from theory.lines import (
+    EXISTS,
     Predicate,
     Wrong,
     another,
@@ -27,6 +27,7 @@ from theory.lines import (
     search_terms,
     sides_at,
     statement_and_control,
+    strength_of_a_case,
     watch,
 )
 from theory.proof.families import POLICY
@@ -35,9 +36,7 @@ from theory.proof.joined import own_calls, through
 from theory.proof.reached import Reached
 from theory.proof.searched import Search, holds_at, search
 from theory.proof.written import text_of
-from theory.strength import MACHINE, UNREFUTED, Strength
-
-EXISTS = re.compile(r"\s*(?:\\exists|\\text\{there (?:is|are)\b)")  # a statement that begins "there is"
+from theory.strength import MACHINE, Strength
 
 
 class Proved:
@@ -143,8 +142,7 @@ class Proved:
 
             count, reached = min(worlds, evidence.worlds), Reached(what)
             found = search(what, over, given=given, worlds=count, seed=evidence.seed)
-            with reached:
-                proof = prove(what, over, given=given, record=evidence.record, known=evidence.known)
+            proof = prove(what, over, given=given, record=evidence.record, known=evidence.known, watch=reached)
             watch(evidence, reached, lambda: search(what, over, given=given, worlds=count, seed=evidence.seed))
             control = prove(bad, over, given=wrong_given or given, witness=False, known=evidence.known)
             detail = f"{proof}; {found}" if proof.verdict == "proved" else str(proof)
@@ -203,7 +201,7 @@ class Proved:
                 passed,
                 control.verdict == "proved",
                 str(proof),
-                self._of_a_counterexample(role),
+                strength_of_a_case(self.claim.says, role),
                 joined=self._joined(what, FAILS, lambda other: holds_at(other, proof.counterexample) is True),
                 sides=sides_at(what, proof.counterexample),
             )
@@ -361,8 +359,10 @@ class Proved:
             from theory.proof.induction import by_induction, reachable  # noqa: PLC0415
             from theory.proof.smt import prove  # noqa: PLC0415
 
-            with Reached(what) as reached:
-                first, then = by_induction(what, base, step, after=after, record=evidence.record, known=evidence.known)
+            reached = Reached(what)
+            first, then = by_induction(
+                what, base, step, after=after, record=evidence.record, known=evidence.known, watch=reached
+            )
             watch(evidence, reached)
             passed = first.verdict == then.verdict == "proved"
             control, found = prove(bad, base, witness=False, known=evidence.known).verdict == "refuted", None
@@ -398,9 +398,3 @@ class Proved:
         if more is not None:
             self.searches.append((partial(search_terms, what, base, after, more), None))
         return self._add(check, of, wrong)
-
-    def _of_a_counterexample(self, role: str | None) -> Strength:
-        """Return the strength of a counterexample; against a statement "there is ..." it refutes a single case only."""
-        if role in (None, FAILS) and EXISTS.match(self.claim.says):
-            return Strength(UNREFUTED, ("there is none among the cases shown, which is no proof that there is none",))
-        return Strength(MACHINE, ("exact evaluation",))

@@ -27,7 +27,7 @@ class TrainingPlan:
         lora_rank: rank of fresh LoRA adapters whose parameters alone are trained; None for none.
         lora_target: names of the linear maps that get one, separated by commas.
         only_own: leave out the step of the whole set.
-        influences: for each displaced pair, name so many pairs that push its chosen response down, and up, most.
+        influences: for each displaced pair, name this many pairs that push its chosen response down most, and up most.
         verify: train copies of the model for a few steps, and compare what happens with the prediction.
     """
 

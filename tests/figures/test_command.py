@@ -68,6 +68,18 @@ def test_list_names_every_figure_and_draws_none(run: Run, tmp_path: Path) -> Non
     assert not (tmp_path / "out").exists()
 
 
+def test_list_is_one_line_a_figure_below_the_title_of_its_paper(run: Run) -> None:
+    lines = run("list").output.splitlines()
+    of = {key: [i for i, line in enumerate(lines) if line.split()[:1] == [key]] for key in FIGURES}
+    assert all(len(found) == 1 for found in of.values())
+    headings = [i for i, line in enumerate(lines) if not line.startswith("  ")]
+    assert len(lines) == len(FIGURES) + len(headings)
+    assert lines[0].startswith("Jian et al. 2025")
+    for key, (i,) in of.items():
+        heading = lines[max(place for place in headings if place < i)]
+        assert heading.startswith({"feng2024": "Feng", "wipf2024": "Wipf", "new": "Not in"}.get(key.split("-")[0], ""))
+
+
 def test_list_takes_globs(run: Run) -> None:
     result = run("list", "zz-*")
     assert result.exit_code == 0

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from dynamics import InvalidArgument
 from figures.__main__ import app
 from figures.export import Look, captions, parse_formats, to_csv, to_latex, write_gif
-from figures.regenerate import produce
+from figures.regenerate import produce, replay
 from figures.registry import FIGURES, Arrays, Figure, figure
 from figures.store import is_current
 from figures.style import paper_style
@@ -178,3 +178,11 @@ def test_an_animation_begins_at_the_start_and_ends_with_all_that_the_figure_show
         paths = np.concatenate([to_plane(np.exp(arrays[f"{name}_paths"])) for name in ("all", "one", "cycle")])
         np.testing.assert_array_equal([trace.get_xydata() for trace in traces], paths)
     plt.close(animation._fig)
+
+
+def test_a_replay_is_written_in_the_formats_of_the_run(ramp: Figure, tmp_path: Path) -> None:
+    produce(ramp, tmp_path, Look(("svg", "csv"), width=5.0, serif=True))
+    found = replay(tmp_path / "zz-export.json", tmp_path)
+    assert found.same
+    assert {path.suffix for path in tmp_path.iterdir()} == {".npz", ".svg", ".csv", ".json"}
+    assert found.drawn.manifest["look"] == {"formats": ("svg", "csv"), "width": 5.0, "serif": True}

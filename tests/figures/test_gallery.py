@@ -98,7 +98,8 @@ def test_mathematics_is_typeset_in_titles_captions_and_checks(full: Path) -> Non
 
 def test_symbols_of_prose() -> None:
     assert typeset("pi_w") == math(r"\pi_{w}", "inline")
-    assert typeset("y*, e^-m") == math("y^{*}", "inline") + ", " + math("e^{-m}", "inline")
+    followed = f'<span class="whole">{math("y^{*}", "inline")},</span>'
+    assert typeset("y*, e^-m") == f"{followed} {math('e^{-m}', 'inline')}"
     assert typeset("pi_other^2") == math(r"\pi_{\text{other}}^{2}", "inline")
     assert typeset(r"$\gamma=2$ <= 3") == math(r"\gamma=2", "inline") + " \u2264 3"
     for word in ("learning_rate", "a*b", "log-linear", "beta-test", "a", "pie", "no_such_name"):

@@ -107,8 +107,6 @@ def confusable(drawing: Drawing) -> list[str]:
 OWN_COLORS = {
     "ma2025-table-1": "readings of one table",
     "new-balanced-update": "shades of an error",
-    "ma2025-1": "two bells at the bottom of the panels",
-    "sun2025-table-5": "one activation beyond those of the palette",
 }
 """Figures with colours of their own, and for what."""
 

@@ -1,6 +1,7 @@
 """A verdict follows from findings alone; a checker that cannot fail is reported."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -21,8 +22,10 @@ from theory.claim import (
     claim,
     earned,
     run_claim,
+    strength_of,
 )
 from theory.evidence import ALSO, CONDITIONAL, CORRECTED, FAILS, HOLDS, ORDER, VACUOUS, Evidence, Finding
+from theory.strength import MACHINE, Strength
 
 
 def finding(role: str, passed: bool = True, control: bool = True) -> Finding:
@@ -52,6 +55,34 @@ def finding(role: str, passed: bool = True, control: bool = True) -> Finding:
 def test_verdict_follows_from_the_roles(roles: list[str], verdict: str | None) -> None:
     for order in itertools.permutations(roles):
         assert earned(tuple(finding(role) for role in order)) == verdict
+
+
+PROOF = Strength(MACHINE, ("smt",))
+OWN = Finding(HOLDS, "smt", True, True, "", PROOF)
+PART = replace(OWN, of="another_one", joined=False)
+
+
+@pytest.mark.parametrize(
+    ("findings", "prose"),
+    [
+        ((OWN,), False),
+        ((OWN, PART), True),  # the part is there for something, and no machine says for what
+        ((OWN, replace(PART, joined=True)), False),
+        ((OWN, replace(OWN, kind="claim")), True),
+        ((replace(OWN, strength=replace(PROOF, prose=True)),), True),  # of a part that is told in prose itself
+        ((OWN, replace(PART, role=ALSO)), False),
+        ((replace(OWN, role=FAILS), replace(PART, role=CORRECTED)), False),
+        ((replace(OWN, role=ORDER), replace(PART, role=FAILS)), False),
+        ((replace(OWN, role=FAILS), replace(PART, role=FAILS)), False),  # one case is enough
+        ((replace(PART, role=FAILS), replace(OWN, kind="claim", role=FAILS)), True),
+    ],
+)
+def test_a_proof_whose_parts_are_joined_in_prose_says_so(findings: tuple[Finding, ...], prose: bool) -> None:
+    found = strength_of(findings)
+    assert found is not None
+    assert found.grade == MACHINE
+    assert found.prose == prose
+    assert str(found).endswith("prose") == prose
 
 
 def made(evidence, verdict: str = PROVED) -> Claim:

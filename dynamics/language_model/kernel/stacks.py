@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dynamics.language_model.kernel.blocks import Blocks
 
 FEWEST = 4
-"""Blocks from which on they are stacked."""
+"""Smallest number of blocks that are stacked."""
 HIGHEST = 2048
 """Rows of the highest block that is stacked: higher ones keep a GPU busy by themselves."""
 PAIRS = 32 << 20
