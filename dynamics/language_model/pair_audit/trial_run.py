@@ -75,8 +75,9 @@ def run_trials(
 ) -> list[Trial]:
     """Train copies of the model for one pass over the pairs, and compare what log pi(chosen) does with the prediction.
 
-    The pairs are shuffled with a fixed seed and taken 8 at a time; of more than 256 pairs, 256 are drawn. The training
-    is in the model's own precision, without dropout and with a constant learning rate; log pi is measured in float64.
+    The pairs are shuffled with a fixed seed and taken in batches of nearly equal size, at most 8; of more than 256
+    pairs, 256 are drawn. The training is in the model's own precision, without dropout and with a constant learning
+    rate; log pi is measured in float64.
 
     Args:
         loaded: model and tokenizer; the model is not changed.
@@ -105,7 +106,8 @@ def run_trials(
     for place, rate in enumerate(rates):
         trained = LanguageModel(copy.deepcopy(loaded.model), loaded.tokenizer)
         order = np.random.default_rng(1).permutation(len(numbers))
-        batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+        # of nearly equal sizes: the pairs of a small last batch would weigh more than the prediction has it
+        batches = np.array_split(order, -(-len(order) // BATCH))
 
         def one(number: int) -> tuple[int, Sequences]:
             return rows[numbers[number]], sequences[numbers[number]]

@@ -26,8 +26,8 @@ loaded = cache(tiny)
 ROWS = products(6)
 
 
-def trials(folder: Path, optimizer: Optimizer, rates: tuple[float, ...], loss: Any) -> Any:
-    data = open_pairs(write_lines(folder / "pairs.jsonl", ROWS))
+def trials(folder: Path, optimizer: Optimizer, rates: tuple[float, ...], loss: Any, rows: Any = ROWS) -> Any:
+    data = open_pairs(write_lines(folder / "pairs.jsonl", rows))
     results, how = Results(folder / "out.jsonl"), AuditSettings(loss=loss, dtype=torch.float64)
     with results.begin({}):
         run_audit(loaded(), data, results, how)
@@ -46,6 +46,14 @@ def test_a_small_step_on_all_pairs_does_what_was_predicted(tmp_path: Path) -> No
     assert abs(large.size - 1) > 1e-2  # the measure sees that a large step does something else
     after = loaded().model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_every_pair_has_the_same_weight_in_a_run_of_several_steps(tmp_path: Path) -> None:
+    """10 pairs are two batches of 5: a batch of 8 and one of 2 would weigh the last two four times as much."""
+    (found,) = trials(tmp_path, SGD(), (1e-8,), DPO(), products(10))
+    assert (found.steps, found.pairs) == (2, 10)
+    assert found.size == pytest.approx(1, abs=1e-3)
+    assert found.rank_correlation == pytest.approx(1)
 
 
 def test_the_run_is_that_of_a_loop_written_out(tmp_path: Path) -> None:
