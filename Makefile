@@ -4,8 +4,9 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 OUT    ?= out
+QWEN   ?= Qwen/Qwen2.5-0.5B-Instruct@7ae557604adf67be50417f59c2c2f167def9a775
 
-.PHONY: help figures gallery bench portability seeds test quick check install clean
+.PHONY: help figures gallery qwen bench portability seeds test quick check install clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -16,6 +17,13 @@ figures: $(READY)  ## regenerate every figure into out/ (OUT=folder for another 
 
 gallery: $(READY)  ## the figures and one page of them, out/index.html
 	@$(RUN) -m figures gallery --jobs -1 --out $(OUT)
+
+qwen: $(READY)  ## Qwen2.5-0.5B-Instruct, fetched once: kernel, drives, one step and the probe of 11 x 12
+	@mkdir -p $(OUT)/qwen
+	@$(RUN) -m toy_models.multiplication kernel --model $(QWEN) --out $(OUT)/qwen/kernel.json
+	@$(RUN) -m toy_models.multiplication probe --model $(QWEN)
+	@echo "The checks of the figures say what our own small model shows; another model may differ."
+	-@$(RUN) -m figures jian2025-2a jian2025-2b new-theorem-1-lm --model $(QWEN) --out $(OUT)/qwen
 
 # About a minute of tests on one core, chosen by cost and by how much of the mathematics passes through them.
 QUICK := tests/test_architecture.py tests/references tests/hostile/test_numerics.py \
@@ -33,6 +41,7 @@ test: check  ## lint, static types and the whole test suite
 bench: $(READY)  ## speed, side by side: tables, JSON with the environment and a picture, out/benchmarks/
 	@$(RUN) tests/benchmarks/trajectory.py --out $(OUT)/benchmarks/trajectory.json
 	@$(RUN) tests/benchmarks/language_model_kernel.py --out $(OUT)/benchmarks/language_model_kernel.json
+	@$(RUN) tests/benchmarks/language_model_pairs.py --out $(OUT)/benchmarks/language_model_pairs.json
 	@$(RUN) tests/benchmarks/wall_times.py --tests --out $(OUT)/benchmarks/wall_times.json
 	@$(RUN) tests/benchmarks/picture.py --folder $(OUT)/benchmarks
 

@@ -46,7 +46,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Hold a lock file for the time of a ``with`` block, and remove it afterwards.
+    """Hold a lock file during a ``with`` block, and remove it afterwards.
 
     The lock belongs to the operating system (``portalocker``) and ends with the process, however the process ends. A
     lock file that a killed process left behind is therefore no obstacle.

@@ -1,4 +1,4 @@
-"""The gradient of a preference objective: the closed-form partial derivatives of the loss, then one backward pass.
+"""The gradient of a preference objective: the closed-form partial derivatives of the loss, pulled back to theta.
 
 The objective is the weighted mean of the losses of the pairs (see ``Preferences``), for finite policies and language
 models alike.
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import InvalidArgument, check_kind
+from dynamics.evaluation import evaluate
 from dynamics.losses import PairLogProbs
 from dynamics.losses.base import Partials
 from dynamics.policies import Policy
@@ -21,7 +22,7 @@ from dynamics.shapes import FlatLogProbs, FlatReference, Lengths, Theta
 
 @runtime_checkable
 class HasPartials(Protocol):
-    """What the gradient needs of a loss: its partial derivatives. ``PreferenceLoss`` and ``LossStack`` have them."""
+    """The part of a loss that the gradient uses: its partial derivatives. See ``PreferenceLoss``, ``LossStack``."""
 
     def total_partials(self, pair: PairLogProbs, weight: Tensor) -> Partials:
         """Return the derivatives of a batch's weighted sum of losses with respect to log pi of chosen and rejected."""
@@ -51,7 +52,7 @@ def pair_quantities(
         log_probs: ``(..., prompts * responses)`` in nats.
         reference: log ref, broadcastable to ``log_probs``.
         preferences: pairs; one list for all runs, or one for each run.
-        lengths: ``(prompts * responses,)``.
+        lengths: ``(prompts * responses,)``, or with leading axes where the responses differ from run to run.
     """
     chosen, rejected = preferences.chosen, preferences.rejected
     return PairLogProbs(
@@ -59,8 +60,8 @@ def pair_quantities(
         _pick(log_probs, rejected),
         _pick(reference, chosen),
         _pick(reference, rejected),
-        lengths[chosen],
-        lengths[rejected],
+        lengths[chosen] if lengths.ndim == 1 else _pick(lengths, chosen),
+        lengths[rejected] if lengths.ndim == 1 else _pick(lengths, rejected),
     )
 
 
@@ -113,11 +114,6 @@ def objective_cotangent(
     return cotangent
 
 
-def flat_log_probs(policy: Policy, theta: Theta) -> FlatLogProbs:
-    """Return log pi with prompt and response in one axis: ``(..., prompts * responses)``."""
-    return policy.log_probs(theta).flatten(start_dim=theta.ndim - 1)
-
-
 def objective_gradient(
     policy: Policy, theta: Theta, preferences: Preferences, loss: HasPartials, reference: FlatReference
 ) -> Theta:
@@ -130,10 +126,5 @@ def objective_gradient(
         loss: the preference loss.
         reference: log ref in nats, ``(..., prompts * responses)``.
     """
-    theta = theta.detach().requires_grad_()
-    with torch.enable_grad():
-        log_probs = flat_log_probs(policy, theta)
-    lengths = response_lengths(policy)
-    cotangent = objective_cotangent(log_probs.detach(), reference, preferences, loss, lengths)
-    (gradient,) = torch.autograd.grad(log_probs, theta, cotangent)
-    return gradient
+    found = evaluate(policy, theta)
+    return found.vjp(objective_cotangent(found.log_probs, reference, preferences, loss, response_lengths(policy)))

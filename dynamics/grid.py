@@ -293,7 +293,7 @@ def _resume(file: JsonLines, header: dict[str, Any]) -> dict[int, dict[str, Any]
     if found != json.loads(json.dumps(header)):
         differs = [key for key in header if not isinstance(found, dict) or found.get(key) != header[key]]
         raise InvalidArgument(
-            "path", f"{file.path} is of another sweep, which differs in {', '.join(differs)}; use another file"
+            "path", f"{file.path} belongs to another sweep, which differs in {', '.join(differs)}; use another file"
         )
     file.remove_rest()
     return batches

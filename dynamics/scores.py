@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import torch
 from torch import Tensor
 
 from dynamics.errors import ArrayLike, check_finite, check_kind, check_shape, to_tensor
-from dynamics.gradient import flat_log_probs
+from dynamics.evaluation import all_scores
 from dynamics.losses import PairLogProbs, PreferenceLoss
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences
-from dynamics.shapes import Derivatives, Drives, PerPair, Scores, Theta
+from dynamics.shapes import Drives, PerPair, Scores
 
 
 def score(policy: Policy, theta: ArrayLike) -> Scores:
@@ -31,9 +30,7 @@ def score(policy: Policy, theta: ArrayLike) -> Scores:
         >>> score(LogLinear([[2.0], [3.0], [0.0]]), [0.0]).flatten()
         tensor([ 0.3333,  1.3333, -1.6667], dtype=torch.float64)
     """
-    parameters = check_theta(policy, theta)
-    rows = torch.func.jacrev(lambda t: flat_log_probs(policy, t))(parameters)
-    return rows.reshape(*policy.shape, policy.parameters)
+    return all_scores(policy, check_theta(policy, theta))
 
 
 def kernel(policy: Policy, theta: ArrayLike) -> Tensor:
@@ -112,18 +109,3 @@ def chosen_slope(
     change = torch.where(change.abs() <= rounding * size, torch.zeros_like(change), change)
     finite = derivatives.chosen.isfinite() & derivatives.rejected.isfinite()
     return torch.where(finite, change, torch.full_like(change, torch.nan))
-
-
-def directional_derivatives(policy: Policy, theta: Theta, direction: Theta) -> tuple[Derivatives, Derivatives]:
-    """Return the first and second derivative of log pi(y | x) along a direction, each of ``policy.shape``.
-
-    Two passes of forward mode; no matrix of second derivatives is formed.
-    """
-    origin = torch.zeros((), dtype=policy.dtype, device=policy.device)
-    one = torch.ones_like(origin)
-
-    def first(s: Tensor) -> Tensor:
-        return torch.func.jvp(lambda t: flat_log_probs(policy, theta + t * direction), (s,), (one,))[1]
-
-    slope, curvature = cast(tuple[Tensor, Tensor], torch.func.jvp(first, (origin,), (one,)))
-    return slope.reshape(policy.shape), curvature.reshape(policy.shape)

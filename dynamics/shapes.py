@@ -21,8 +21,8 @@ FlatLogProbs = Float[Tensor, "*runs all_responses"]
 FlatReference = Float[Tensor, "*#runs all_responses"]
 """Log-probabilities (nats) of the reference, which may be the same for several runs."""
 
-Lengths = Float[Tensor, "all_responses"]
-"""Number of tokens of every response."""
+Lengths = Float[Tensor, "*#runs all_responses"]
+"""Number of tokens of every response, which may differ from run to run."""
 
 Scores = Float[Tensor, "*responses parameters"]
 """Scores, the gradients of log pi, ``(*policy.shape, parameters)``."""

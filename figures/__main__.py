@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from dynamics.errors import InvalidArgument
 from dynamics.progress import progress_bar
 
 if TYPE_CHECKING:
+    from figures.export import Look
     from figures.regenerate import Drawn
     from figures.registry import Figure
 
@@ -28,27 +29,37 @@ def main(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Keys or globs such as 'feng2024-*'; all figures if none is given. After the word 'list' they "
+            help="Keys, or patterns such as 'feng2024-*'; all figures if none is given. After the word 'list' they "
             "are listed but not drawn; after 'gallery' an HTML page of them is written too."
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for arrays, pictures and manifests.")] = Path("out"),
     force: Annotated[bool, typer.Option("--force", help="Draw figures again even if they are up to date.")] = False,
-    jobs: Annotated[int, typer.Option(help="Processes, -1 for one on each core.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Number of processes; -1 for one on each core.")] = 1,
     model: Annotated[
         str, typer.Option(help="Hub id or folder of a language model, for the figures that take one.")
     ] = "",
     device: Annotated[str, typer.Option(help="Where that model runs, such as cuda.")] = "",
+    formats: Annotated[
+        str,
+        typer.Option("--format", help="Formats with commas: png, pdf, svg; for tables csv, tex; for two figures gif."),
+    ] = "png,pdf",
+    width: Annotated[
+        float | None, typer.Option(help="Width of the pictures in inches; text keeps its size. [default: 3.4 or 7]")
+    ] = None,
+    serif: Annotated[bool, typer.Option("--serif", help="Set text and mathematics in a Times-like typeface.")] = False,
     replay: Annotated[
         Path | None, typer.Option(help="KEY.json of an earlier run: draw that figure again and compare the arrays.")
     ] = None,
 ) -> None:
     """Compute, check and draw the figures of the papers.
 
-    Every figure is written as KEY.npz (the arrays), KEY.png, KEY.pdf and KEY.json (settings, checks, versions).
+    Every figure is written as KEY.npz (the arrays), KEY.png, KEY.pdf and KEY.json (settings, checks, versions), and the
+    captions of all of them as captions.md. A figure for a page of two columns: --format svg --width 7 --serif.
     The exit code is 1 if a check of a figure fails or a replay differs, and 2 for an unknown name.
     """
     import figures.catalog  # noqa: F401, PLC0415 - torch and matplotlib are not needed for --help
+    from figures.export import Look, parse_formats  # noqa: PLC0415
     from figures.registry import select_figures  # noqa: PLC0415
 
     console = Console(highlight=False)
@@ -63,7 +74,10 @@ def main(
             good = _replay(console, replay, out)
         else:
             chosen = _with_model(select_figures(rest if word == "gallery" else names or []), model, device)
-            good = not _regenerate(console, chosen, out, force, jobs)
+            look = Look(parse_formats(formats), width, serif)
+            if word == "gallery" and "png" not in look.formats:
+                raise InvalidArgument("format", formats, "a list with png, which the page of the gallery shows")
+            good = not _regenerate(console, chosen, out, force, jobs, look)
             if word == "gallery":
                 _write_gallery(console, chosen, out)
     except InvalidArgument as problem:
@@ -91,12 +105,20 @@ def _with_model(chosen: list[Figure], model: str, device: str) -> list[Figure]:
 
 
 def _list(console: Console, chosen: list[Figure]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("key", "source", "shows"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "key")
+    """Print a line for every figure below the title of its paper; a terminal cuts long lines, a pipe does not."""
+    from theory.report import PAPERS  # noqa: PLC0415
+
+    widest = max(len(spec.key) for spec in chosen)
+    group = ""
     for spec in chosen:
-        table.add_row(spec.key, spec.source, spec.title)
-    console.print(table)
+        paper = spec.key.partition("-")[0]
+        if paper != group:
+            console.print(f"[bold]{escape(PAPERS.get(paper, 'Not in the papers'))}[/bold]", soft_wrap=True)
+            group = paper
+        line = Text(f"  {spec.key:<{widest}}  {spec.title}")
+        if console.is_terminal:
+            line.truncate(console.width, overflow="ellipsis")
+        console.print(line, soft_wrap=True)
 
 
 def _write_gallery(console: Console, chosen: list[Figure], out: Path) -> None:
@@ -107,7 +129,8 @@ def _write_gallery(console: Console, chosen: list[Figure], out: Path) -> None:
     console.print(f"the page of them is {escape(str(path))}", soft_wrap=True)
 
 
-def _regenerate(console: Console, chosen: list[Figure], out: Path, force: bool, jobs: int) -> int:
+def _regenerate(console: Console, chosen: list[Figure], out: Path, force: bool, jobs: int, look: Look) -> int:
+    from figures.export import write_captions  # noqa: PLC0415
     from figures.regenerate import regenerate  # noqa: PLC0415
     from figures.store import is_current  # noqa: PLC0415
 
@@ -119,16 +142,17 @@ def _regenerate(console: Console, chosen: list[Figure], out: Path, force: bool, 
                 why = "it needs the extra lm; pip install 'preference-dynamics[lm]'"
                 console.print(f"skipped {spec.key}: {escape(why)}", soft_wrap=True)
         chosen = [spec for spec in chosen if "model" not in spec.settings]
-    stale = [spec for spec in chosen if force or not is_current(spec, out)]
+    stale = [spec for spec in chosen if force or not is_current(spec, out, look)]
     with progress_bar(len(stale), "figures", console) as advance:
-        for drawn in regenerate(stale, out, jobs):
+        for drawn in regenerate(stale, out, jobs, look):
             failed += bool(drawn.not_seen)
             _tell(console, drawn)
             advance()
+    write_captions([spec.key for spec in chosen], out)
     took = time.perf_counter() - begun
     console.print(
         f"{len(stale)} drawn, {len(chosen) - len(stale)} up to date, {failed} failed in {took:.1f} s; "
-        f"pictures, arrays and manifests in {escape(str(out))}/",
+        f"pictures, arrays, manifests and captions in {escape(str(out))}/",
         soft_wrap=True,
     )
     return failed
@@ -139,6 +163,8 @@ def _tell(console: Console, drawn: Drawn) -> None:
     checks = len(drawn.manifest["checks"])
     seen = f"{checks - len(drawn.not_seen)} of {checks} checks"
     console.print(f"{verdict:<4} {drawn.key:<22} {seen}, {drawn.seconds:.1f} s", soft_wrap=True)
+    if drawn.manifest["remark"]:
+        console.print(f"       {escape(drawn.manifest['remark'])}", soft_wrap=True)
     for words in drawn.not_seen:
         console.print(f"       not seen: {escape(words)}", soft_wrap=True)
 

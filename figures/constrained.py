@@ -237,9 +237,9 @@ def _draw_modes(above: Axes, below: Axes, arrays: Arrays) -> None:
     above.plot(x, np.exp(arrays["free_rlhf"]), color=RLHF_COLOR, linewidth=3.2, alpha=0.6)
     above.plot(x, np.exp(arrays["free_dpo"]), color=DPO_COLOR, linewidth=1)
     above.set_title("all policies")
-    label_line(above, -3.8, 0.072, "RLHF (wide)", RLHF_COLOR)
-    label_line(above, -3.8, 0.061, "DPO (thin)", DPO_COLOR)
-    label_line(above, -3.8, 0.050, r"target $\pi^*$ (shade)", EXACT_COLOR)
+    label_line(above, -3.8, 0.072, r"target $\pi^*$ (shade)", EXACT_COLOR)
+    label_line(above, -3.8, 0.060, "RLHF and", RLHF_COLOR)
+    label_line(above, -3.8, 0.049, "DPO (thin)", DPO_COLOR)
     above.tick_params(labelbottom=False)
     below.plot(x, np.exp(arrays["forward"]), color=OTHERS, linewidth=1, linestyle="--")
     below.plot(x, np.exp(arrays["rlhf"]), color=RLHF_COLOR)
@@ -276,7 +276,9 @@ def _draw_tied(axes: Axes, arrays: Arrays) -> None:
         axes.plot(chosen, 0, "o", color=color, markersize=3.5)
     for target in arrays["tied_targets"]:
         axes.plot(target, 0.0, "|", color=EXACT_COLOR, markersize=7, markeredgewidth=1.5)
-        label_line(axes, target, 0.017, rf"$\pi^*={target:g}$", EXACT_COLOR, ha="center")
+        left = target < 0.7
+        at = target + (0.07 if left else -0.06)
+        label_line(axes, at, 0.017, rf"$\pi^*={target:g}$", EXACT_COLOR, ha="right" if left else "left")
     axes.set(xlim=(0.4, 1), ylim=(-0.012, 0.26), xlabel=r"$p$, the same at both prompts")
     axes.set_ylabel("loss $-$ least (nats)")
     axes.set_title("two prompts, tied")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from dynamics import LogLinear
 from figures.accuracy import COUNTED, Accuracy
 from figures.registry import Arrays, figure
-from figures.style import OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
+from figures.style import OTHERS, PAGE_WIDTH, PRINTED_COLOR, REFERENCE, SIGNED, label_line, label_panel
 from theory.jian2025.corollary_2 import eq_49
 from theory.worlds import World
 from toy_models.displacement import LADDER, LADDER_CROSSOVER, run_pair
@@ -20,14 +20,16 @@ from toy_models.displacement_map import POLICIES, displacement, displacement_map
 from toy_models.violation import largest_safe_cosine, pair_path, tabular_kernel, violated_from
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
+    from matplotlib.image import AxesImage
 
 NAMES = {
     "tabular": "tabular",
     "prefix-tree": "prefix tree",
-    "output-mlp": "MLP, a row of\nweights each",
+    "output-mlp": "MLP, a row of weights each",
     "log-linear": "log-linear",
-    "feature-mlp": "MLP of the\nfeatures",
+    "feature-mlp": "MLP of the features",
 }
 SHARED = tuple(
     name in ("log-linear", "feature-mlp") for name in POLICIES
@@ -38,10 +40,12 @@ SHARED = tuple(
     "new-displacement-map",
     "Displacement needs shared parameters, three responses and similar features",
     source="not in the papers; the question is that of Jian et al. 2025, Theorem 2 and Remark 1",
-    caption="Upper rows: share (%) of 200 random worlds in which gradient steps on the pair lower pi(chosen), at the "
-    "first step (drive A_w < 0) and once log(pi_w / pi_l) has gained 4 nats, by class of policy, number of responses "
-    "and overlap of the pair. Lower row: mean change of log pi(chosen) over those 4 nats. Overlap is the cosine of "
-    "the features of chosen and rejected response, of their output weights for the MLP with a row each, the share of "
+    caption="Upper rows, policies whose responses share all parameters: share (%) of 200 random worlds in which "
+    "gradient steps on the pair lower pi(chosen), at the first step (drive A_w < 0) and once log(pi_w / pi_l) has "
+    "gained 4 nats, by number of responses and overlap of the pair; right, the mean change of log pi(chosen) over "
+    "those 4 nats. Lowest row, that change in the three classes that share less, where it fell in no world. Overlap "
+    "is the cosine of the features of chosen and rejected response, of their output weights for the MLP with a row "
+    "each, the share of "
     "common tokens for the prefix tree. Standard errors are at most 3.6 points and 0.4 nats; an observed 0 of 200 is "
     "compatible with up to 1.5 %.",
     differs="That the chosen response never falls in the tabular policy, in the prefix tree and with two responses "
@@ -129,37 +133,52 @@ def errors_are_binomial(arrays: Arrays) -> bool:
     return bool(max(np.abs(a - b).max() for a, b in zip(got, wanted, strict=True)) < 1e-12)
 
 
+SHARES = {"cmap": "cividis", "vmin": 0, "vmax": 60}
+CHANGES = {"cmap": SIGNED, "vmin": -3, "vmax": 3}
+
+
 @frequency_map.draw
 def _draw_frequency_map(arrays: Arrays) -> Drawing:
-    drawing, panels = plt.subplots(3, len(NAMES), figsize=(PAGE_WIDTH, 4.7), sharex=True, sharey=True)
-    rows = (
-        ("displaced", 100, "falls at the first\nstep (% of worlds)", {"cmap": "cividis", "vmin": 0, "vmax": 60}),
-        ("sunk", 100, "has fallen after\n4 nats (% of worlds)", {"cmap": "cividis", "vmin": 0, "vmax": 60}),
-        ("change", 1, "change after\n4 nats (nats)", {"cmap": "PuOr", "vmin": -3, "vmax": 3}),
+    """Draw the classes in which responses share all parameters, a row each, and below them those that share less."""
+    drawing, panels = plt.subplots(3, 3, figsize=(PAGE_WIDTH, 5.0), sharex=True, sharey=True)
+    columns = (
+        ("displaced", 100, "falls at the first step\n(% of worlds)", SHARES),
+        ("sunk", 100, "has fallen after 4 nats\n(% of worlds)", SHARES),
+        ("change", 1, "change of $\\log\\,\\pi(y_w)$\nafter 4 nats (nats)", CHANGES),
     )
-    for row, (name, factor, label, colors) in enumerate(rows):
-        for column, policy in enumerate(POLICIES):
-            axes = panels[row, column]
-            values = factor * arrays[name][column]
-            image = axes.imshow(values, aspect="auto", origin="lower", **colors)
-            for (i, j), value in np.ndenumerate(values):
-                text = f"{value:.0f}" if factor == 100 and (value == 0 or value >= 0.95) else f"{value:.1f}"
-                dark = value < 33 if factor == 100 else abs(value) > 2
-                axes.text(j, i, text, ha="center", va="center", fontsize=6, color="white" if dark else "black")
-            axes.set_xticks(range(len(arrays["overlap"])), [f"{v:g}" for v in arrays["overlap"]], fontsize=6)
-            axes.set_yticks(range(len(arrays["responses"])), [f"{v}" for v in arrays["responses"]], fontsize=6)
-            axes.tick_params(length=0)
-            axes.spines[:].set_visible(False)
-            if row == 0:
-                axes.set_title(NAMES[policy], fontsize=7.5, loc="center")
-            if row == 2:
-                axes.set_xlabel("overlap", fontsize=7)
-        panels[row, 0].set_ylabel("responses", fontsize=7)
-        bar = drawing.colorbar(image, ax=panels[row], pad=0.01, aspect=14)
-        bar.set_label(label, fontsize=7)
-        bar.ax.tick_params(labelsize=6)
+    classes = list(enumerate(POLICIES))
+    for row, (index, policy) in enumerate((i, policy) for i, policy in classes if SHARED[i]):
+        for axes, (name, factor, label, colors) in zip(panels[row], columns, strict=True):
+            _draw_cells(axes, factor * arrays[name][index], arrays, colors)
+            axes.set_title(label if row == 0 else "", loc="center")
+        panels[row, 0].set_ylabel(f"{NAMES[policy]}\nresponses")
+    for axes, (index, policy) in zip(panels[2], ((i, p) for i, p in classes if not SHARED[i]), strict=True):
+        image = _draw_cells(axes, arrays["change"][index], arrays, CHANGES)
+        share = max(arrays[name][index].max() for name in ("displaced", "sunk"))
+        worlds = int(arrays["worlds"])
+        falls = f"falls in at most {100 * share:.1f}% of worlds" if share else f"falls in 0 of {worlds} worlds"
+        axes.set_title(f"{NAMES[policy]}:\n{falls}", loc="center")
+        axes.set_xlabel("overlap")
+    panels[2, 0].set_ylabel("change (nats)\nresponses")
+    for shown, place in ((panels[0, 0].images[0], panels[:2, 1]), (image, panels[:, 2])):
+        bar = drawing.colorbar(shown, ax=place, pad=0.02, aspect=30)
         bar.outline.set_visible(False)
     return drawing
+
+
+def _draw_cells(axes: Axes, values: np.ndarray, arrays: Arrays, colors: dict[str, Any]) -> AxesImage:
+    """Draw a number on its colour for every number of responses and overlap."""
+    image = axes.imshow(values, aspect="auto", origin="lower", **colors)
+    low, high = image.get_clim()
+    for (i, j), value in np.ndenumerate(values):
+        text = f"{value:.0f}" if high > 3 and (value == 0 or value >= 0.95) else f"{value:.1f}"
+        dark = value < 33 if low == 0 else abs(value) > 2
+        axes.text(j, i, text, ha="center", va="center", fontsize=6.5, color="white" if dark else "black")
+    axes.set_xticks(range(len(arrays["overlap"])), [f"{v:g}" for v in arrays["overlap"]])
+    axes.set_yticks(range(len(arrays["responses"])), [f"{v}" for v in arrays["responses"]])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return image
 
 
 GRID = 24  # the probabilities of panel a are multiples of 1 / 24, and so is the counterexample
@@ -173,9 +192,9 @@ FURTHEST = 400.0  # length of a path in nats; by then every path is close to its
     caption="(a) Tabular policy: Eq. 49 fails below the curve, drawn for one, two and four equally probable other "
     "responses (shaded: one); except on the diagonal. Star: the smallest counterexample, (1/12, 1/3). (b) "
     "Non-negativity, D_w >= D_l: below the curve cos = 1 / cosh(log(pi_w / pi_l) / 2) it holds, above it the lengths "
-    "of the scores decide. Random log-linear worlds in which it holds (grey) and fails (orange); stars: the ladder "
+    "of the scores decide. Random log-linear worlds in which it holds (grey) and fails (red); stars: the ladder "
     "at e^theta = 3 and its mirror image. (c) Relative difference (D_w - D_l) / (|D_w| + |D_l|) along runs on one "
-    "pair: where the chosen response tends to probability 0 (orange), it becomes negative and stays so; elsewhere "
+    "pair: where the chosen response tends to probability 0 (red), it becomes negative and stays so; elsewhere "
     "(grey) it ends positive. Black: the ladder, from DPO step 67 on.",
     claims=(
         "jian2025.corollary-2",
@@ -308,31 +327,31 @@ def _draw_violation_region(arrays: Arrays) -> Drawing:
         inside = np.where(allowed, p_w, 0), np.where(allowed, p_l, 0)
         kernel = np.where(allowed, tabular_kernel(*inside, others), np.nan)
         if others == 1:
-            axes.contourf(fine, fine, kernel, levels=[0, 1], colors=[REJECTED], alpha=0.25)
-        axes.contour(fine, fine, kernel, levels=[0], colors=[REJECTED], linewidths=1.0, linestyles=style)
+            axes.contourf(fine, fine, kernel, levels=[0, 1], colors=[PRINTED_COLOR], alpha=0.25)
+        axes.contour(fine, fine, kernel, levels=[0], colors=[PRINTED_COLOR], linewidths=1.0, linestyles=style)
     axes.plot([0, 0.5], [0, 0.5], color=REFERENCE, linewidth=0.6)
     axes.plot([0, 1], [1, 0], color=OTHERS, linewidth=0.8)
     axes.plot(*arrays["counterexample"], "*", color=REFERENCE, markersize=7)
-    label_line(axes, 0.36, 0.76, "Eq. 49 fails below:\n1 other (solid),\n2 (dashed), 4 (dotted)", REJECTED)
+    label_line(axes, 0.36, 0.76, "Eq. 49 fails below:\n1 other (solid),\n2 (dashed), 4 (dotted)", PRINTED_COLOR)
     label_line(axes, 0.45, 0.36, "excepted:\nthe diagonal", REFERENCE, fontsize=6)
     axes.set(title="tabular, Eq. 49", xlabel=r"$\pi_w$", ylabel=r"$\pi_l$", xlim=(0, 1), ylim=(0, 1))
     axes = panels[1]
     violated = arrays["violated"].astype(bool)
     axes.plot(arrays["log_ratio"][~violated], arrays["cosine"][~violated], ".", color=OTHERS, markersize=1.5, alpha=0.5)
-    axes.plot(arrays["log_ratio"][violated], arrays["cosine"][violated], ".", color=REJECTED, markersize=3.5)
+    axes.plot(arrays["log_ratio"][violated], arrays["cosine"][violated], ".", color=PRINTED_COLOR, markersize=3.5)
     ratio = np.linspace(-5.5, 5.5, 201)
     axes.plot(ratio, largest_safe_cosine(ratio), color=REFERENCE, linewidth=1.0)
     axes.plot(arrays["frozen_log_ratio"], arrays["frozen_cosine"], "*", color=REFERENCE, markersize=7, zorder=5)
     axes.set(title=r"log-linear, $D_w\geq D_l$", xlabel=r"$\log(\pi_w/\pi_l)$ (nats)", xlim=(-5.5, 5.5))
     axes.set(ylabel=r"$\cos(g_w,g_l)$", ylim=(-0.85, 1.12))
-    label_line(axes, -5.2, 0.95, "fails", REJECTED)
+    label_line(axes, -5.2, 0.95, "fails", PRINTED_COLOR)
     label_line(axes, -5.2, 0.83, "or holds", OTHERS)
     label_line(axes, -5.2, -0.5, "holds\nbelow the\ncurve", OTHERS)
     axes = panels[2]
     wins = arrays["chosen_wins"].astype(bool)
     for run, won in zip(arrays["relative"], wins, strict=True):
         axes.plot(
-            arrays["gain"], run, color=OTHERS if won else REJECTED, linewidth=0.6, alpha=0.7, zorder=1 + (not won)
+            arrays["gain"], run, color=OTHERS if won else PRINTED_COLOR, linewidth=0.6, alpha=0.7, zorder=1 + (not won)
         )
     axes.plot(arrays["gain"][: len(arrays["ladder"])], arrays["ladder"], color=REFERENCE, linewidth=1.6, zorder=4)
     axes.plot(arrays["ladder_crossing"], 0, "o", color=REFERENCE, markersize=3.5, zorder=5)
@@ -340,7 +359,7 @@ def _draw_violation_region(arrays: Arrays) -> Drawing:
     axes.set(title="along a run", xlabel=r"gain of $\log(\pi_w/\pi_l)$ (nats)", xlim=(0, 12), ylim=(-1.05, 1.05))
     axes.set(ylabel=r"$(D_w-D_l)\,/\,(|D_w|+|D_l|)$")
     label_line(axes, 11.7, 0.86, "chosen wins in the end", OTHERS, ha="right")
-    label_line(axes, 11.7, -0.88, "chosen loses", REJECTED, ha="right")
+    label_line(axes, 11.7, -0.88, "chosen loses", PRINTED_COLOR, ha="right")
     label_line(axes, 4.5, 0.07, f"ladder, DPO step {arrays['ladder_step']}", REFERENCE)
     for letter, panel in zip("abc", panels, strict=True):
         label_panel(panel, letter)

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection  # type: ignore[import-untyped]
 
 from dynamics import ratio_field, ratio_flow, ratio_hitting_time, ratio_loss
 from figures.accuracy import ROUNDED, TAIL, Accuracy
+from figures.plots import plot_field
 from figures.registry import Arrays, figure
-from figures.style import CHOSEN, PAGE_WIDTH, REJECTED, label_line
+from figures.style import DPO_COLOR, PAGE_WIDTH, REJECTED, label_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -93,7 +96,8 @@ def limits_at_the_edges(arrays: Arrays) -> bool:
 def _draw_surface(arrays: Arrays) -> Drawing:
     drawing = plt.figure(figsize=(PAGE_WIDTH, 1.9))
     drawing.set_layout_engine("none")  # the layout engine cannot account for the empty corners of a 3D box
-    width = 0.965 / len(arrays["beta"])
+    width = 0.9 / len(arrays["beta"])
+    shades = ScalarMappable(Normalize(0, 2 * np.log(2)), "cividis")
     towards = np.stack([np.cos(arrays["angle"]), np.sin(arrays["angle"])], axis=-1)
     near, edge = 0.01 * towards, towards / towards.sum(axis=1, keepdims=True)
     square = towards / towards.max(axis=1, keepdims=True)
@@ -101,7 +105,7 @@ def _draw_surface(arrays: Arrays) -> Drawing:
         left = (column - 0.01) * width
         axes = drawing.add_subplot(projection="3d", computed_zorder=False, facecolor="none")
         axes.set_position((left, 0.0, width, 0.95))
-        colors = plt.get_cmap("cividis")(loss[:-1] / loss.max())
+        colors = shades.to_rgba(loss[:-1])
         for ends, shade in (((near, edge), colors), ((edge, square), "#D9D9D9")):
             lines = np.stack([np.column_stack([end, loss]) for end in ends], axis=1)
             strips = np.concatenate([lines[:-1], lines[1:, ::-1]], axis=1)
@@ -121,7 +125,9 @@ def _draw_surface(arrays: Arrays) -> Drawing:
         axes.set_xlabel("$x_1$", labelpad=-13)
         axes.set_ylabel("$x_2$", labelpad=-13)
         drawing.text(left + 0.5 * width, 0.91, rf"$\beta$ = {beta:g}", ha="center", fontsize=8)
-    drawing.text(0.986, 0.5, "loss (nats)", rotation=90, va="center", ha="center", fontsize=8)
+    bar = drawing.colorbar(shades, cax=drawing.add_axes((0.925, 0.2, 0.012, 0.6)), extend="max")
+    bar.set_ticks([0, np.log(2), 2 * np.log(2)], labels=["0", r"$\ln 2$", r"$2\ln 2$"])
+    bar.set_label("loss (nats)", labelpad=-1)
     return drawing
 
 
@@ -234,29 +240,17 @@ def ends_in_time_below_two(arrays: Arrays) -> bool:
 def _draw_field(arrays: Arrays) -> Drawing:
     drawing, panels = plt.subplots(1, len(arrays["beta"]), figsize=(PAGE_WIDTH, 2.15), sharey=True)
     x1, x2 = np.meshgrid(arrays["x"], arrays["x"], indexing="ij")
+    places = np.stack([x1.ravel(), x2.ravel()], axis=-1)
     rows = zip(panels, arrays["beta"], arrays["field"], arrays["arcs"], arrays["hitting_time"], strict=True)
     for axes, beta, field, arcs, hits in rows:
         axes.fill([0, 0, 1.04, 1.04, 1], [1, 1.04, 1.04, 0, 0], color="#EEEEEE", linewidth=0)
-        size = np.hypot(*field)
-        length = np.log1p(size / 0.05)
-        axes.quiver(
-            x1,
-            x2,
-            field[0] / size * length,
-            field[1] / size * length,
-            color=np.where((x1 + x2 <= 1 + 1e-12).ravel(), "#333333", "#AAAAAA"),
-            angles="xy",
-            scale=75,
-            width=0.006,
-            headwidth=3.4,
-            headlength=4,
-            headaxislength=3.6,
-        )
+        inside_colors = np.where((x1 + x2 <= 1 + 1e-12).ravel(), "#333333", "#AAAAAA").tolist()
+        plot_field(axes, places, field.reshape(2, -1).T, unit=0.05, colors=inside_colors)
         for arc in arcs:
             inside = np.where(arc.sum(axis=1, keepdims=True) <= 1, arc, np.nan)
-            axes.plot(*arc.T, color=CHOSEN, linewidth=1.1, linestyle=(0, (3, 1.5)))
-            axes.plot(*inside.T, color=CHOSEN, linewidth=1.4)
-            axes.plot(*arc[0], "o", color=CHOSEN, markersize=3)
+            axes.plot(*arc.T, color=DPO_COLOR, linewidth=1.1, linestyle=(0, (3, 1.5)))
+            axes.plot(*inside.T, color=DPO_COLOR, linewidth=1.4)
+            axes.plot(*arc[0], "o", color=DPO_COLOR, markersize=3)
         axes.plot([0, 1], [1, 0], color="black", linewidth=0.8)
         axes.axhline(0, color=REJECTED, linewidth=1.6, clip_on=False)
         axes.set(xlim=(0, 1.04), ylim=(0, 1.04), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))

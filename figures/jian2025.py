@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.animation import FuncAnimation
 
 from figures.accuracy import Accuracy
+from figures.export import still_at_the_end
 from figures.registry import Arrays, figure
-from figures.style import CHOSEN, COLUMN_WIDTH, OTHERS, REFERENCE, REJECTED, label_line
+from figures.style import CHOSEN, COLUMN_WIDTH, OTHERS, PAGE_WIDTH, PRINTED_COLOR, REFERENCE, REJECTED, label_line
 from toy_models.displacement import (
     LADDER,
     LADDER_CROSSOVER,
@@ -26,10 +28,10 @@ from toy_models.displacement import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-LITERAL = "#AA3377"  # colour of the quantity that the paper plots, purple as in the paper
 SIZE = (COLUMN_WIDTH, 2.4)
 BOTH_FALL, CHOSEN_FALLS_MORE = "#F1F1F1", "#DEDEDE"  # shades of the second and third phase
 DIFFERS = (
@@ -40,7 +42,7 @@ DIFFERS = (
 
 
 def _states(run: PairRun) -> Arrays:
-    """Return what all three figures need: step, log pi and x = pi_w / pi_l."""
+    """Return the arrays that all three figures need: step, log pi and x = pi_w / pi_l."""
     log_probs = run.log_probs
     return {
         "step": np.arange(len(log_probs)),
@@ -55,6 +57,15 @@ def _chosen(rows: np.ndarray) -> np.ndarray:
 
 def _rejected(rows: np.ndarray) -> np.ndarray:
     return rows[:, LADDER.rejected]
+
+
+def _even(x: np.ndarray) -> tuple[float, int]:
+    """Return where pi_w / pi_l passes 1, interpolated between two steps, and the earlier of the two; NaN if nowhere."""
+    before = int((x > LADDER_PEAK).argmax()) - 1
+    if before < 0:
+        return np.nan, before
+    start, end = np.log(x[before : before + 2] / LADDER_PEAK)
+    return before - start / (end - start), before
 
 
 @figure(
@@ -115,16 +126,41 @@ def mass_goes_to_the_third(arrays: Arrays) -> bool:
     return bool(np.abs(p.sum(1) - 1).max() < 1e-12 and p[-1, 2] > 0.9)
 
 
+@log_probabilities.animate
+def _animate_log_probabilities(arrays: Arrays) -> FuncAnimation:
+    """Let the run of (a) go on beside the three probabilities as bars."""
+    drawing, (bars, curves) = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 2.6), gridspec_kw={"width_ratios": (1, 2)})
+    p, step, colors = np.exp(arrays["log_probs"]), arrays["step"], [OTHERS, OTHERS, OTHERS]
+    colors[LADDER.chosen], colors[LADDER.rejected] = CHOSEN, REJECTED
+    names = ["another"] * 3
+    names[LADDER.chosen], names[LADDER.rejected] = "chosen", "rejected"
+    columns = bars.bar(range(3), p[0], color=colors)
+    bars.set(ylim=(0, 1), ylabel="probability")
+    bars.set_xticks(range(3), names)
+    lines = [curves.plot([], [], color=color)[0] for color in colors]
+    for y in range(3):
+        label_line(curves, step[-1], arrays["log_probs"][-1, y], f" {names[y]}", colors[y], va="center")
+    curves.set(xlabel="DPO step", ylabel=r"$\log\,\pi$ (nats)", xlim=(0, step[-1]), ylim=(-6.4, 0.3))
+
+    def show(time: int) -> list[Artist]:
+        for y, (column, line) in enumerate(zip(columns, lines, strict=True)):
+            column.set_height(p[time, y])
+            line.set_data(step[: time + 1], arrays["log_probs"][: time + 1, y])
+        return [*columns, *lines]
+
+    return FuncAnimation(drawing, show, frames=still_at_the_end(len(step)))
+
+
 @log_probabilities.draw
 def _draw_log_probabilities(arrays: Arrays) -> Drawing:
     drawing, axes = plt.subplots(figsize=SIZE)
     log_probs, step = arrays["log_probs"], arrays["step"]
-    at = int(_chosen(log_probs).argmax())
+    at, before = _even(arrays["x"])
     axes.plot(step, log_probs[:, 2], color=OTHERS, linewidth=1.0, linestyle=(0, (4, 2)))
     axes.plot(step, _chosen(log_probs), color=CHOSEN)
     axes.plot(step, _rejected(log_probs), color=REJECTED)
-    _mark(axes, at, _chosen(log_probs)[at])
-    label_line(axes, at, 0.25, f"peak at step {at}", REFERENCE, ha="center")
+    _mark(axes, at, float(np.interp(at, step, _chosen(log_probs))))
+    label_line(axes, at - 3, 0.25, f"peak between steps {before} and {before + 1}", REFERENCE)
     label_line(axes, 112, -1.85, r"$\log\,\pi(y_w)$, chosen", CHOSEN)
     label_line(axes, 58, -5.15, r"$\log\,\pi(y_l)$, rejected", REJECTED)
     label_line(axes, 112, -0.7, "another response", OTHERS)
@@ -136,8 +172,9 @@ def _draw_log_probabilities(arrays: Arrays) -> Drawing:
     "jian2025-1b",
     "The drive of the chosen response changes sign exactly where its probability peaks",
     source="Jian et al. 2025, Figure 1 (b)",
-    caption="Drives A_y = g_y . (g_w - g_l), the brackets of Eqs. 2 and 3. A_w crosses zero at the peak of (a), A_l is "
-    "negative throughout, and the distance between the curves is |g_w - g_l|^2 at every step: never negative, here 1.",
+    caption="Drives A_y = g_y . (g_w - g_l), the brackets of Eqs. 2 and 3. A_w changes sign in the very "
+    "step that passes the peak of (a), where pi_w = pi_l; A_l is negative throughout, and the distance between the "
+    "curves is |g_w - g_l|^2 at every step: never negative, here 1.",
     differs=DIFFERS + " The chosen response is blue and the rejected one orange, as in (a); in print green and red.",
     claims=("jian2025.theorem-1", "jian2025.log-margin"),
 )
@@ -156,9 +193,9 @@ def chosen_drive_crosses_zero_once(arrays: Arrays) -> bool:
 
 @gradient_terms.check
 def crosses_where_the_probability_peaks(arrays: Arrays) -> bool:
-    """The first step with A_w < 0 is the step of the largest log pi(y_w), to within one."""
-    crossing = int((_chosen(arrays["drive"]) < 0).argmax())
-    return abs(crossing - int(_chosen(arrays["log_probs"]).argmax())) <= 1 and crossing > 0
+    """A_w changes sign in the step that passes pi_w = pi_l, and the largest log pi(y_w) is at one of its two ends."""
+    crossing, (_, before) = int((_chosen(arrays["drive"]) < 0).argmax()), _even(arrays["x"])
+    return crossing == before + 1 > 0 and int(_chosen(arrays["log_probs"]).argmax()) in {before, before + 1}
 
 
 @gradient_terms.check
@@ -192,7 +229,7 @@ def closed_forms(arrays: Arrays) -> bool:
 def _draw_gradient_terms(arrays: Arrays) -> Drawing:
     drawing, axes = plt.subplots(figsize=SIZE)
     drive, step = arrays["drive"], arrays["step"]
-    crossing = int((_chosen(drive) < 0).argmax())
+    crossing, before = _even(arrays["x"])
     axes.axhline(0, color=REFERENCE, linewidth=0.6)
     axes.plot(step, _chosen(drive), color=CHOSEN)
     axes.plot(step, _rejected(drive), color=REJECTED)
@@ -205,7 +242,8 @@ def _draw_gradient_terms(arrays: Arrays) -> Drawing:
     )
     label_line(axes, at + 4, _chosen(drive)[at] - 0.42, r"$\|g_w-g_l\|^2=1$", OTHERS, va="center")
     _mark(axes, crossing, 0.0)
-    label_line(axes, crossing + 4, 0.2, f"$A_w<0$ from step {crossing} on:\n$\\pi(y_w)$ has peaked", REFERENCE)
+    words = f"$A_w=0$ between steps {before}\nand {before + 1}: $\\pi(y_w)$ peaks"
+    label_line(axes, crossing + 5, 0.2, words, REFERENCE)
     label_line(axes, 178, -0.79, "$A_w$, chosen", CHOSEN, ha="right")
     label_line(axes, 178, -1.79, "$A_l$, rejected", REJECTED, ha="right")
     axes.set(xlabel="DPO step", ylabel=r"drive $A_y$ (nats per unit of $\eta\beta\sigma(-z)$)")
@@ -317,8 +355,8 @@ def _draw_log_delta_ratio(arrays: Arrays) -> Drawing:
     axes.axvspan(second, third, color=BOTH_FALL, linewidth=0)
     axes.axvspan(third, last, color=CHOSEN_FALLS_MORE, linewidth=0)
     axes.axhline(0, color=REFERENCE, linewidth=0.6)
-    axes.plot(step[:-1], arrays["absolute"], color=LITERAL, linewidth=1.0, linestyle=(0, (3, 2)))
-    axes.plot(step[:-1], arrays["literal"], color=LITERAL, linewidth=1.8)
+    axes.plot(step[:-1], arrays["absolute"], color=PRINTED_COLOR, linewidth=1.0, linestyle=(0, (3, 2)))
+    axes.plot(step[:-1], arrays["literal"], color=PRINTED_COLOR, linewidth=1.8)
     axes.plot(step, arrays["margin"], color=REFERENCE)
     for left, right, text in (
         (0, second, "$w$ up,\n$l$ down:\nno value"),
@@ -328,8 +366,8 @@ def _draw_log_delta_ratio(arrays: Arrays) -> Drawing:
         axes.text((left + right) / 2, 8.8, text, ha="center", va="top", fontsize=6.5, linespacing=1.25)
     for x, y, text, color in (
         (100, 5.75, r"margin $z/\beta$", REFERENCE),
-        (98, 2.1, r"$\log\,(\Delta\pi_w/\Delta\pi_l)$", LITERAL),
-        (47, -4.1, r"dashed: $\log\,|\Delta\pi_w/\Delta\pi_l|$", LITERAL),
+        (98, 2.1, r"$\log\,(\Delta\pi_w/\Delta\pi_l)$", PRINTED_COLOR),
+        (47, -4.1, r"dashed: $\log\,|\Delta\pi_w/\Delta\pi_l|$", PRINTED_COLOR),
     ):
         axes.text(x, y, text, color=color, fontsize=7)
     axes.set(xlabel="DPO step", ylabel="nats", xlim=(0, last), ylim=(-5, 9.2))

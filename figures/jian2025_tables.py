@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+from pandas import DataFrame
 
 from figures.accuracy import Accuracy
 from figures.registry import Arrays, figure
-from figures.style import OTHERS, PAGE_WIDTH, REFERENCE, REJECTED
+from figures.style import OTHERS, PAGE_WIDTH, PRINTED_COLOR, REFERENCE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -184,6 +185,13 @@ COLUMNS = (
 )
 
 
+@hyper_parameters.tabulate
+def _tabulate_hyper_parameters(arrays: Arrays) -> DataFrame:
+    """Return the table with NaN where there is no number."""
+    words = {"table": arrays["table"].astype(int), "data": arrays["data"], "method": arrays["method"]}
+    return DataFrame(words | {title: arrays[name] for name, title, _ in COLUMNS})
+
+
 @hyper_parameters.draw
 def _draw_hyper_parameters(arrays: Arrays) -> Drawing:
     drawing, axes = plt.subplots(figsize=(PAGE_WIDTH, 3.3))
@@ -208,16 +216,16 @@ def _draw_hyper_parameters(arrays: Arrays) -> Drawing:
             value = arrays[name][i]
             slower = name == "rate" and value == 3e-6
             if np.isfinite(value):
-                text, color = _number(value), REJECTED if slower else REFERENCE
+                text, color = _number(value), PRINTED_COLOR if slower else REFERENCE
             else:
-                text, color = ("?", REJECTED) if needed else ("·", OTHERS)
+                text, color = ("?", PRINTED_COLOR) if needed else ("·", OTHERS)
             axes.text(x, y, text, ha="center", va="center", color=color, fontweight="bold" if slower else "normal")
     axes.plot([0, 1], [-rows - 0.5, -rows - 0.5], color=REFERENCE, linewidth=0.5)
     half = (len(arrays["unspecified"]) + 1) // 2
-    axes.text(0.0, -rows - 1.05, "Not given:", va="center", fontsize=7, fontweight="bold", color=REJECTED)
+    axes.text(0.0, -rows - 1.05, "Not given:", va="center", fontsize=7, fontweight="bold", color=PRINTED_COLOR)
     for k, text in enumerate(arrays["unspecified"]):
-        x, line = (0.105, k) if k < half else (0.6, k - half)
-        axes.text(x, -rows - 1.05 - 0.75 * line, text, va="center", fontsize=7)
+        x, line = (0.105, k) if k < half else (0.615, k - half)
+        axes.text(x, -rows - 1.05 - 0.75 * line, text, va="center", fontsize=6.5)
     return drawing
 
 

@@ -17,9 +17,19 @@ from matplotlib.ticker import NullLocator
 from dynamics.language_model.loading import require
 from dynamics.language_model.precision import computing_in
 from figures.accuracy import Accuracy
-from figures.jian2025 import BOTH_FALL, CHOSEN_FALLS_MORE, LITERAL
+from figures.jian2025 import BOTH_FALL, CHOSEN_FALLS_MORE
 from figures.registry import Arrays, figure
-from figures.style import CHOSEN, GREEDY, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
+from figures.style import (
+    CHOSEN,
+    GREEDY,
+    OTHERS,
+    PAGE_WIDTH,
+    PRINTED_COLOR,
+    REFERENCE,
+    REJECTED,
+    label_line,
+    label_panel,
+)
 from toy_models.displacement import log_ratio_of_changes
 from toy_models.multiplication.shipped import WEIGHTS, load_checkpoint
 from toy_models.multiplication.single_pair import PairSettings, follow_pair
@@ -252,8 +262,8 @@ def _draw_ratio(axes: Axes, arrays: Arrays) -> None:
     axes.axvspan(falls, more, color=BOTH_FALL, linewidth=0)
     axes.axvspan(more, step[-1], color=CHOSEN_FALLS_MORE, linewidth=0)
     axes.axhline(0, color=REFERENCE, linewidth=0.6)
-    axes.plot(step[:-1], arrays["absolute"], color=LITERAL, linewidth=0.9, linestyle=(0, (3, 2)))
-    axes.plot(step[:-1], arrays["literal"], color=LITERAL, linewidth=1.8)
+    axes.plot(step[:-1], arrays["absolute"], color=PRINTED_COLOR, linewidth=0.9, linestyle=(0, (3, 2)))
+    axes.plot(step[:-1], arrays["literal"], color=PRINTED_COLOR, linewidth=1.8)
     axes.plot(step, margin, color=REFERENCE)
     top = 1.6 * float(margin[-1])
     axes.set(ylabel="nats", title="ratio and margin", ylim=(-6.2, top))
@@ -269,7 +279,7 @@ def _draw_ratio(axes: Axes, arrays: Arrays) -> None:
         0.26,
         "$\\log\\,(\\Delta\\pi_w/\\Delta\\pi_l)$\ndashed: of $|\\Delta\\pi|$",
         **_inside(axes, 7),
-        color=LITERAL,
+        color=PRINTED_COLOR,
         va="top",
     )
 

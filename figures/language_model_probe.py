@@ -17,7 +17,20 @@ import numpy as np
 from figures.accuracy import FLOAT32, FLOAT32_FORECASTS, FLOAT32_PROBABILITIES
 from figures.language_model_pair import load_policy, plain
 from figures.registry import Arrays, figure
-from figures.style import CHOSEN, GREEDY, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
+from figures.style import (
+    CHOSEN,
+    DPO_COLOR,
+    GREEDY,
+    NLL_COLOR,
+    OTHERS,
+    PAGE_WIDTH,
+    REFERENCE,
+    REJECTED,
+    STABLE_PO_COLOR,
+    label_line,
+    label_panel,
+    tint,
+)
 from toy_models.multiplication.compare import draw_rules, predict_first_move
 from toy_models.multiplication.methods import Descent, Method, dpo_with_nll
 from toy_models.multiplication.probe import GROUPS, UNSAMPLED, ProbeRun, ProbeSettings, follow
@@ -34,8 +47,8 @@ COLORS = (CHOSEN, REJECTED, GREEDY)
 CURVES = ("$D_w$", "$D_l$", "$y^*$")
 STACK = (0, 3, 2, 4, 5, 1)
 """Groups from the bottom of the stack to its top: the correct ones below."""
-GROUP_COLORS = (CHOSEN, REJECTED, GREEDY, "#56B4E9", "#E69F00", "#BBBBBB")
-METHOD_COLORS = {"DPO": OTHERS, "DPO + NLL": "#CC79A7", "Stable PO": REFERENCE}
+GROUP_COLORS = (CHOSEN, REJECTED, GREEDY, tint(CHOSEN, 0.45), tint(REJECTED, 0.45), tint(OTHERS, 0.35))
+METHOD_COLORS = {"DPO": DPO_COLOR, "DPO + NLL": NLL_COLOR, "Stable PO": STABLE_PO_COLOR}
 MODEL = (
     "A Qwen2 of 330,144 parameters that has learnt the times table without 11 x 12 takes the place of "
     "Qwen2.5-0.5B-Instruct; beta 0.5, AdamW, learning rate 1e-5, 50 steps on five pairs at once are ours. "
@@ -91,7 +104,7 @@ def forecast(
 
     Args:
         policy: the model of the survey.
-        surveyed: what it says.
+        surveyed: the survey of its responses.
         rule: of the pairs.
         draws: how many others; half of them weighted, half uniform.
         method: how they would be trained.
@@ -184,7 +197,7 @@ def the_mass_comes_from_others(arrays: Arrays) -> bool:
 
 @dpo_probe.check
 def chosen_up_and_rejected_down_in_every_draw(arrays: Arrays) -> bool:
-    """The kernel sends D_w up and D_l down in every draw; trained, D_l falls in every draw, and D_w rises at first."""
+    """The kernel predicts D_w up and D_l down in every draw; trained, D_l falls in every draw, D_w rises at first."""
     forecast, trained = arrays["forecast"], arrays["draw_change"]
     predicted = (forecast[..., W] > 0).all() and (forecast[..., L] < 0).all()
     early = trained[:, min(10, trained.shape[1] - 1), W]
@@ -193,7 +206,7 @@ def chosen_up_and_rejected_down_in_every_draw(arrays: Arrays) -> bool:
 
 @dpo_probe.check
 def y_star_depends_on_the_draw(arrays: Arrays) -> bool:
-    """The kernel sends y* up in a quarter to three quarters of both kinds of draw; trained, it falls in most."""
+    """The kernel predicts y* up in a quarter to three quarters of both kinds of draw; trained, it falls in most."""
     shares = (arrays["forecast"][..., Y_STAR] > 0).mean(1)
     ends = arrays["draw_change"][:, -1, Y_STAR]
     return bool(((shares > 0.25) & (shares < 0.75)).all() and (ends > 0).any() and (ends < 0).mean() > 0.5)
@@ -217,9 +230,11 @@ def _draw_dpo_probe(arrays: Arrays) -> Drawing:
         line = "-" if name.startswith("weighted") else (0, (4, 2))
         third.plot(step, change[:, Y_STAR], color=GREEDY, linewidth=0.9, linestyle=line)
     third.plot(step, arrays["change"][:, Y_STAR], color=REFERENCE, linewidth=1.6)
+    black = (step[-1], arrays["change"][-1, Y_STAR])
+    third.annotate("pairs of (a)", black, (0, 4), textcoords="offset points", ha="right", fontsize=7)
     ends = arrays["draw_change"][:, -1, Y_STAR]
-    words = f"other draws of $D_l$:\nup in {int((ends > 0).sum())} of {len(ends)}"
-    third.text(0.04, 0.08, words, color=GREEDY, transform=third.transAxes, fontsize=7)
+    words = f"other draws of $D_l$: up in {int((ends > 0).sum())} of {len(ends)}\n(solid: weighted, dashed: uniform)"
+    third.text(0.04, 0.06, words, color=GREEDY, transform=third.transAxes, fontsize=7)
     third.set(
         xlabel="training step",
         ylabel=r"change of $\log\pi(y^*)$ (nats)",
@@ -228,8 +243,8 @@ def _draw_dpo_probe(arrays: Arrays) -> Drawing:
     )
     draw_forecast(fourth, {"DPO": arrays["forecast"]})
     here = 1e3 * arrays["foretold"][Y_STAR]
-    fourth.axvline(here, color=REFERENCE, linewidth=1.2, linestyle=":")
-    fourth.text(here, 0.98, "of (a) ", ha="right", va="top", fontsize=6.5, transform=fourth.get_xaxis_transform())
+    fourth.axvline(here, ymax=0.73, color=REFERENCE, linewidth=1.2, linestyle=":")
+    fourth.text(here, 0.74, "pairs of (a)", ha="center", fontsize=6.5, transform=fourth.get_xaxis_transform())
     for axes, letter in zip((first, second, third, fourth), "abcd", strict=True):
         label_panel(axes, letter)
     return drawing
@@ -253,40 +268,57 @@ def draw_change(axes: Axes, arrays: Arrays, method: str) -> None:
 
 
 def draw_mass(axes: Axes, arrays: Arrays) -> None:
-    """Stack the six masses and name each at the middle of its band."""
+    """Stack the six masses and name each at the middle of its band, or above the panel if the band is too thin."""
     step, mass = arrays["step"], arrays["mass"]
     axes.stackplot(step, mass[:, STACK].T, colors=[GROUP_COLORS[g] for g in STACK], linewidth=0)
     names = dict(enumerate(("$D_w$", "$D_l$", "$y^*$", *GROUPS[3:])))
     thin = []
     for place, g in enumerate(STACK):
-        at = int(np.clip(mass[:, g].argmax(), 0.33 * step[-1], 0.67 * step[-1]))
+        at = int(np.clip(mass[:, g].argmax(), 0.33 * step[-1], (0.86 if g == 0 else 0.67) * step[-1]))
         share, below = mass[at, g], mass[at, STACK[:place]].sum()
-        ink = "white" if g == 0 else REFERENCE
-        if share > 0.04:
+        ink = "white" if g in {0, 2} else REFERENCE
+        if share > 0.06:
             axes.text(step[at], below + share / 2, names[g], color=ink, ha="center", va="center", fontsize=7)
         else:
-            thin.append(f"{names[g]}: {mass[0, g]:.1e} to {mass[-1, g]:.0e}, too thin")
-    axes.text(0.97 * step[-1], 0.02, "\n".join(thin), ha="right", fontsize=6.5, color="white")
+            thin.append(f"{names[g]}: {_power(mass[0, g])} to {_power(mass[-1, g])}, \n(too thin to see)")
+    axes.text(0.03, 0.03, "\n".join(thin), fontsize=6.5, color="white", transform=axes.transAxes)
     axes.set(xlabel="training step", ylabel="probability", xlim=(0, step[-1]), ylim=(0, 1), title="where the mass is")
+
+
+def _power(value: float) -> str:
+    r"""Return a small number in scientific notation.
+
+    Example:
+        >>> _power(0.00142)
+        '$1.4\\cdot10^{-3}$'
+    """
+    digits, exponent = f"{value:.1e}".split("e")
+    return rf"${digits}\cdot10^{{{int(exponent)}}}$"
 
 
 def draw_forecast(axes: Axes, forecasts: dict[str, np.ndarray]) -> None:
     """Draw histograms of y*'s predicted first move and say how often it is upwards."""
     moves = np.concatenate([1e3 * forecast[..., Y_STAR].ravel() for forecast in forecasts.values()])
-    bins = np.linspace(moves.min(), moves.max(), 26).tolist()
-    axes.axvline(0, color=REFERENCE, linewidth=0.6)
-    lines = [("solid: weighted, dashed: uniform", OTHERS)]
+    bins = np.linspace(moves.min(), moves.max(), 26)
+    alone = len(forecasts) == 1
+    axes.axvline(0, ymax=0.8, color=REFERENCE, linewidth=0.6)
     for name, forecast in forecasts.items():
-        color = METHOD_COLORS[name] if len(forecasts) > 1 else GREEDY
-        for values, style in zip(forecast[..., Y_STAR], ("-", (0, (3, 1.5))), strict=True):
-            axes.hist(1e3 * values, bins, histtype="step", color=color, linestyle=style, linewidth=1.1)
-        ups = " and ".join(str(int((values > 0).sum())) for values in forecast[..., Y_STAR])
-        lines.append((f"{name}: up in {ups} of {forecast.shape[1]}", color))
-    axes.set(ylabel="draws of $D_l$", xlabel=r"first move of $\log\pi(y^*)$ ($10^{-3}$ nats)")
+        color = GREEDY if alone else METHOD_COLORS[name]
+        values = 1e3 * forecast[..., Y_STAR]
+        kinds = [(values[0], "-"), (values[1], (0, (3, 1.5)))] if alone else [(values.ravel(), "-")]
+        top = 0.0
+        for kind, line in kinds:
+            counts, *_ = axes.hist(kind, bins.tolist(), histtype="step", color=color, linestyle=line, linewidth=1.1)
+            top = max(top, np.max(counts))
+        ups = [int((kind > 0).sum()) for kind, _ in kinds]
+        words = f"{name}: up in {ups[0]} of {values.size}"
+        if alone:
+            of = values.shape[1]
+            words = f"{name}: up in {ups[0]} of {of} weighted (solid)\nand in {ups[1]} of {of} uniform (dashed)"
+        middle, half = float(np.median(values)), (bins[0] + bins[-1]) / 2
+        side, x = ("center", half) if alone else ("left", bins[0]) if middle < half else ("right", bins[-1])
+        words = words if alone else words.replace(": ", "\n")
+        axes.text(x, (1.22 if alone else 1.04) * top, words, color=color, fontsize=6.5, ha=side, va="bottom")
+    axes.set(ylabel="draws of $D_l$", xlabel="first move ($10^{-3}$ nats)")
     axes.set_title("$y^*$'s first move, foretold")
-    top = axes.get_ylim()[1]
-    axes.set_ylim(0, (1.1 + 0.13 * len(lines)) * top)
-    halo = {"facecolor": "white", "pad": 0.6, "edgecolor": "none"}
-    for row, (words, color) in enumerate(lines):
-        y = 0.98 - 0.085 * row
-        axes.text(0.02, y, words, color=color, transform=axes.transAxes, fontsize=6.5, va="top", bbox=halo)
+    axes.set_ylim(0, (1.45 if alone else 1.28) * axes.dataLim.y1)

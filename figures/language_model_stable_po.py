@@ -30,7 +30,7 @@ from figures.language_model_probe import (
     train_on,
 )
 from figures.registry import Arrays, figure
-from figures.style import OTHERS, PAGE_WIDTH, REFERENCE, label_panel
+from figures.style import NLL_COLOR, OTHERS, PAGE_WIDTH, REFERENCE, STABLE_PO_COLOR, label_line, label_panel
 from toy_models.multiplication.compare import common_margin, draw_rules
 from toy_models.multiplication.methods import Descent, Method, dpo_with_nll
 from toy_models.multiplication.probe import ProbeSettings, follow
@@ -149,7 +149,7 @@ def term_b_is_negligible(arrays: Arrays) -> bool:
 
 @stable_po_probe.check
 def y_star_down_at_first_in_every_draw(arrays: Arrays) -> bool:
-    """The kernel sends y* down at first in every draw under Stable PO, and up in some of each kind under DPO."""
+    """The kernel predicts y* down at first in every draw under Stable PO, and up in some of each kind under DPO."""
     dpo, stable = arrays["forecast"][..., Y_STAR]
     return bool((stable < 0).all() and (dpo > 0).any(1).all())
 
@@ -161,20 +161,25 @@ def _draw_stable_po_probe(arrays: Arrays) -> Drawing:
     draw_mass(second, arrays)
     step, names = arrays["step"], [str(name) for name in arrays["method"]]
     for name, change in zip(names, arrays["method_change"], strict=True):
-        color, line = METHOD_COLORS[name], "-" if name != "DPO + NLL" else (0, (4, 2))
-        third.plot(step, change[:, Y_STAR], color=color, linestyle=line, zorder=2 + (line != "-"))
+        look = {"color": METHOD_COLORS[name], "linestyle": "-" if name != "DPO + NLL" else (0, (4, 2))}
         margin = change[:, W] - change[:, L]
-        fourth.plot(margin, change[:, Y_STAR], color=color, linestyle=line)
-        fourth.plot(margin, change[:, W], color=color, linestyle=line, linewidth=0.7)
-    for row, name in enumerate(names):
-        third.text(0.04, 0.32 - 0.1 * row, name, color=METHOD_COLORS[name], transform=third.transAxes, fontsize=7)
+        third.plot(step, change[:, Y_STAR], **look)
+        fourth.plot(margin, change[:, Y_STAR], **look)
+        fourth.plot(margin, change[:, W], **look, linewidth=0.8)
     for axes in (third, fourth, fifth):
         axes.axhline(0, color=REFERENCE, linewidth=0.6, zorder=0)
-    fourth.axvline(arrays["margin"][0], color=OTHERS, linewidth=0.7, linestyle=":")
+    ends = dict(zip(names, arrays["method_change"][:, -1, Y_STAR], strict=True))
+    label_line(third, 0.45 * step[-1], ends["DPO"] + 0.05, "DPO", METHOD_COLORS["DPO"], va="bottom")
+    label_line(third, 0.68 * step[-1], 0.6 * ends["Stable PO"], "DPO + NLL (dashed)", NLL_COLOR, ha="right")
+    label_line(third, 0.85 * step[-1], 0.82 * ends["Stable PO"], "Stable PO", STABLE_PO_COLOR, ha="right")
+    third.set_ylim(None, 0.7)
     third.set(xlabel="training step", ylabel=r"change of $\log\pi(y^*)$ (nats)", title="equal step", xlim=(0, step[-1]))
+    at = float(arrays["margin"][0])
+    fourth.axvline(at, color=OTHERS, linewidth=0.7, linestyle=":")
     fourth.set(xlabel="margin $D_w-D_l$ (nats)", ylabel=r"change of $\log\pi$ (nats)", title="equal margin")
-    fourth.text(0.04, 0.94, "thin: $D_w$", transform=fourth.transAxes, fontsize=7, va="top")
-    fourth.text(0.04, 0.06, "thick: $y^*$", transform=fourth.transAxes, fontsize=7)
+    fourth.text(0.3, 1.15, "$D_w$ (thin)", fontsize=7)
+    fourth.text(0.3, -1.3, "$y^*$ (thick)", fontsize=7)
+    label_line(fourth, at - 0.1, -0.25, "margin of (e)", OTHERS, ha="right", va="top", fontsize=6.5)
     _draw_draws(fifth, arrays, names)
     draw_forecast(sixth, dict(zip(("DPO", "Stable PO"), arrays["forecast"], strict=True)))
     for axes, letter in zip((first, second, third, fourth, fifth, sixth), "abcdef", strict=True):
@@ -183,11 +188,19 @@ def _draw_stable_po_probe(arrays: Arrays) -> Drawing:
 
 
 def _draw_draws(axes: Axes, arrays: Arrays, names: list[str]) -> None:
-    """Draw y* at equal margin, by method, for each draw of the rejected."""
+    """Draw y* at equal margin, by method, for each draw of the rejected, with the number beside every dot."""
     place = np.arange(len(arrays["pairs"]))
     for i, name in enumerate(names):
-        values = arrays["at_margin"][:, i, Y_STAR]
-        axes.bar(place + 0.26 * (i - 1), values, width=0.24, color=METHOD_COLORS[name])
-    labels = [f"{pairs}\n({margin:.1f})" for pairs, margin in zip(arrays["pairs"], arrays["margin"], strict=True)]
+        values, color = arrays["at_margin"][:, i, Y_STAR], METHOD_COLORS[name]
+        x = place + 0.22 * (i - 1)
+        axes.plot(x, values, "os^"[i], color=color, markersize=4)
+    labels = [f"{pairs}\n{margin:.1f} nats" for pairs, margin in zip(arrays["pairs"], arrays["margin"], strict=True)]
+    labels[0] = labels[0].replace("looked for", "of (a)")
     axes.set_xticks(place, labels, fontsize=6.5)
-    axes.set(xlabel="draw of $D_l$ (margin in nats)", ylabel=r"change of $\log\pi(y^*)$ (nats)", title="equal margin")
+    axes.set(
+        xlabel="draw of $D_l$, and the margin", ylabel=r"change of $\log\pi(y^*)$ (nats)", title="equal margin, by draw"
+    )
+    axes.set_xlim(-0.5, len(place) - 0.5)
+    for i, (name, y) in enumerate(zip(names, (0.17, 0.1, 0.03), strict=True)):
+        axes.text(0.98, y, f"{name}", color=METHOD_COLORS[name], transform=axes.transAxes, fontsize=7, ha="right")
+        axes.plot(0.55, y + 0.02, "os^"[i], color=METHOD_COLORS[name], markersize=4, transform=axes.transAxes)

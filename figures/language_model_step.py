@@ -1,7 +1,7 @@
 """One step of gradient descent on a pair, in a language model: what Theorem 1 of jian2025 says, and what happens.
 
-Of y_w, y_l and y* at many learning rates, and of the whole vocabulary along the chosen response. The model is the
-package's own checkpoint, or any other (``--model``).
+The first figure has y_w, y_l and y* at many learning rates, the second the whole vocabulary along the chosen response.
+The model is the package's own checkpoint, or any other (``--model``).
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from dynamics.language_model import (
 )
 from figures.accuracy import FLOAT32_PRODUCTS, Accuracy
 from figures.language_model_pair import COLORS, PAIR, Y_STAR, L, W, load_policy, plain
+from figures.plots import plot_changes
 from figures.registry import Arrays, figure
-from figures.style import CHOSEN, GREEDY, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
+from figures.style import CHOSEN, GREEDY, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel, tint
 from toy_models.multiplication.corpus import ask
 from toy_models.multiplication.shipped import QUESTION
 from toy_models.multiplication.single_pair import PairSettings, follow_pair, theorem_1_errors
@@ -310,16 +311,18 @@ def _draw_token_shift(arrays: Arrays) -> Drawing:
     predicted, actual, fork = arrays["predicted"], arrays["actual"][0], int(arrays["fork"])
     place = np.arange(len(predicted))
     colors = [OTHERS if i < fork else REFERENCE if i == fork else CHOSEN for i in place]
-    first.bar(place, _moved(predicted), color=colors, alpha=0.35, width=0.8)
+    first.bar(place, _moved(predicted), color=[tint(color, 0.45) for color in colors], width=0.8)
     first.scatter(place, _moved(actual), color=colors, s=9, zorder=3)
     first.set(yscale="log", ylabel="probability that moves", xlabel="next token of $y_w$", title="along the response")
     first.set_xticks(
         place, arrays["y_w_text"], fontsize=6.5, rotation=90 if max(map(len, arrays["y_w_text"])) > 3 else 0
     )
-    ends = ((0.4 * fork, "shared", OTHERS), (fork, "parts", REFERENCE), (len(place) - 1.2, "$y_w$", CHOSEN))
-    for x, words, color in ends:
-        first.text(x, 3 * _moved(actual).max(), words, color=color, ha="center", fontsize=7)
-    first.set_ylim(None, 15 * _moved(actual).max())
+    top = _moved(actual).max()
+    first.text(0.4 * fork, 0.8 * top, "shared with $y_l$", color=OTHERS, ha="center", fontsize=7)
+    first.text(fork + 0.3, 3 * top, "the pair parts", color=REFERENCE, ha="right", fontsize=7)
+    first.text(fork + 0.8, 3 * top, "rest of $y_w$", color=CHOSEN, ha="left", fontsize=7)
+    first.text(0.03, 0.95, "bars: predicted, dots: actual", transform=first.transAxes, fontsize=7, va="top")
+    first.set_ylim(None, 60 * top)
     for i in place:
         second.scatter(predicted[i], actual[i], color=colors[i], s=5, linewidths=0)
     largest = np.abs(predicted).max()
@@ -348,10 +351,11 @@ def _draw_tokens(axes: Axes, arrays: Arrays, place: int, title: str) -> None:
     if place == int(arrays["fork"]):
         here = {int(arrays["y_w"][place]): CHOSEN, int(arrays["y_l_at_fork"]): REJECTED}
     colors = [here.get(int(y), OTHERS) for y in shown]
-    row = np.arange(len(shown))
-    axes.axhline(0, color=REFERENCE, linewidth=0.6)
-    axes.bar(row, predicted[shown], color=colors, alpha=0.35, width=0.7)
-    axes.scatter(row, actual[shown], color=colors, s=14, zorder=3)
-    axes.set_xticks(row, [names[y] for y in shown])
-    axes.ticklabel_format(axis="y", scilimits=(-2, 2))
-    axes.set(ylabel="change of $p$", xlabel="next token", title=title)
+    plot_changes(axes, predicted[shown], actual[shown], names=[names[y] for y in shown], colors=colors)
+    axes.set(xlabel="next token", title=title)
+    per_unit = axes.dataLim.y1 / max(0.0, predicted[shown].max(), actual[shown].max())  # the power of ten of the axis
+    for color, name in ((CHOSEN, "$y_w$"), (REJECTED, "$y_l$")):
+        if color in colors:
+            at = colors.index(color)
+            above = (at, max(0.0, predicted[shown[at]]) * per_unit)
+            axes.annotate(name, above, (0, 5), textcoords="offset points", ha="center", color=color)

@@ -17,8 +17,9 @@ import numpy as np
 
 from dynamics.errors import InvalidArgument
 from dynamics.grid import one_thread
+from figures.export import Look
 from figures.registry import Figure, select_figures
-from figures.store import SUFFIXES, environment, save
+from figures.store import DEFAULT, environment, save
 from figures.style import paper_style
 
 
@@ -42,43 +43,44 @@ class Drawn:
         return [self.manifest["must be seen"][name] for name, seen in self.manifest["checks"].items() if not seen]
 
 
-def produce(figure: Figure, folder: Path) -> Drawn:
+def produce(figure: Figure, folder: Path, look: Look = DEFAULT) -> Drawn:
     """Compute a figure on one thread, check and draw it, and write its files."""
     begun = time.perf_counter()
     plt.switch_backend("agg")
     logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns about the dates in matplotlib's own fonts
     with one_thread():
         arrays = figure.compute()
-    with paper_style():
+    with paper_style(look.serif):
         drawing = figure.drawers[0](arrays)
         try:
-            manifest = save(figure, arrays, drawing, folder)
+            manifest = save(figure, arrays, drawing, folder, look)
         finally:
             plt.close(drawing)
     return Drawn(figure.key, manifest, time.perf_counter() - begun)
 
 
-def _draw(key: str, settings: dict[str, Any], folder: Path) -> Drawn:
+def _draw(key: str, settings: dict[str, Any], folder: Path, look: Look) -> Drawn:
     """Draw in another process, which must import the figures first."""
     import figures.catalog  # noqa: F401, PLC0415
 
-    return produce(select_figures([key])[0].with_settings(**settings), folder)
+    return produce(select_figures([key])[0].with_settings(**settings), folder, look)
 
 
-def regenerate(figures: list[Figure], folder: Path, jobs: int = 1) -> Iterator[Drawn]:
+def regenerate(figures: list[Figure], folder: Path, jobs: int = 1, look: Look = DEFAULT) -> Iterator[Drawn]:
     """Draw figures and yield each when it is done; the numbers do not depend on the number of processes.
 
     Args:
         figures: the figures.
         folder: where the files go.
         jobs: processes, -1 for one on each core. With more than one, the figures must be those of the catalogue.
+        look: formats, width and typeface.
     """
     if jobs == 1 or len(figures) < 2:
         for figure in figures:
-            yield produce(figure, folder)
+            yield produce(figure, folder, look)
         return
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-    yield from parallel(joblib.delayed(_draw)(figure.key, figure.settings, folder) for figure in figures)
+    yield from parallel(joblib.delayed(_draw)(figure.key, figure.settings, folder, look) for figure in figures)
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ def replay(path: Path, folder: Path) -> Replay:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         key, settings, before = manifest["key"], manifest["settings"], manifest["environment"]
-        digests = manifest["files"]
+        digests, look = manifest["files"], manifest.get("look", {})  # manifests before version 0.2 have no look
+        look = Look(**{name: _as_given(value) for name, value in look.items()})
         with np.load(path.with_name(key + ".npz"), allow_pickle=False) as stored:
             old = {name: stored[name] for name in stored}
     except (OSError, ValueError, KeyError, TypeError, EOFError) as problem:
@@ -120,11 +123,11 @@ def replay(path: Path, folder: Path) -> Replay:
     figure = select_figures([str(key)])[0].with_settings(**{name: _as_given(value) for name, value in settings.items()})
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".replay") as place:
-        drawn = produce(figure, Path(place))
+        drawn = produce(figure, Path(place), look)
         with np.load(Path(place) / f"{key}.npz", allow_pickle=False) as stored:
             new = {name: stored[name] for name in stored}
-        for suffix in (*SUFFIXES, ".json"):
-            (Path(place) / f"{key}{suffix}").replace(folder / f"{key}{suffix}")
+        for name in (*drawn.manifest["files"], f"{key}.json"):
+            (Path(place) / name).replace(folder / name)
     differences = {name: _difference(old.get(name), new.get(name)) for name in sorted({*old, *new})}
     differences = {name: size for name, size in differences.items() if size != 0}
     same = drawn.manifest["files"][f"{key}.npz"] == digests.get(f"{key}.npz")

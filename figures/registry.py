@@ -17,7 +17,9 @@ from dynamics.errors import InvalidArgument, check_kind
 from figures.accuracy import Accuracy, Arrays
 
 if TYPE_CHECKING:
+    from matplotlib.animation import FuncAnimation
     from matplotlib.figure import Figure as Drawing
+    from pandas import DataFrame
 
 __all__ = ["FIGURES", "PAPERS", "Arrays", "Check", "Figure", "figure", "select_figures"]
 
@@ -67,6 +69,8 @@ class Figure:
         accuracy: how far arrays may be off, by name or glob; other arrays are exact up to rounding.
         checks: what the figure must show.
         drawers: a list with the one function that draws the arrays; empty until ``draw`` registers it.
+        tables: a list with the one function that returns the figure as a table, if ``tabulate`` registers one.
+        animators: a list with the one function that returns the figure as an animation, if ``animate`` registers one.
     """
 
     key: str
@@ -79,6 +83,8 @@ class Figure:
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
     drawers: list[Callable[[Arrays], Drawing]] = field(default_factory=list)
+    tables: list[Callable[[Arrays], DataFrame]] = field(default_factory=list)
+    animators: list[Callable[[Arrays], FuncAnimation]] = field(default_factory=list)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -110,6 +116,16 @@ class Figure:
         """Register the function that draws the figure."""
         self.drawers.append(drawer)
         return drawer
+
+    def tabulate(self, table: Callable[[Arrays], DataFrame]) -> Callable[[Arrays], DataFrame]:
+        """Register the function that returns the figure as a table, for CSV and LaTeX."""
+        self.tables.append(table)
+        return table
+
+    def animate(self, animator: Callable[[Arrays], FuncAnimation]) -> Callable[[Arrays], FuncAnimation]:
+        """Register the function that returns the figure as an animation, for GIF; its last frame shows all arrays."""
+        self.animators.append(animator)
+        return animator
 
     def failures(self, arrays: Arrays) -> list[Check]:
         """Return the checks that do not hold; a comparison with NaN makes a check fail."""
@@ -152,17 +168,19 @@ def figure(
 
 
 def select_figures(names: list[str]) -> list[Figure]:
-    """Return the figures whose keys match the names or globs, paper by paper; all for no names.
+    """Return the figures whose keys match the names or patterns, paper by paper; all figures if there are no names.
 
     Raises:
         InvalidArgument: a name that matches nothing.
     """
     keys = sorted(FIGURES, key=_order)
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-        raise InvalidArgument("names", names, "a list of keys or globs of figures")
+        raise InvalidArgument("names", names, "a list of keys of figures, or patterns such as 'feng2024-*'")
     for name in names:
         if not fnmatch.filter(keys, name):
-            raise InvalidArgument("names", name, "keys or globs of figures: " + ", ".join(keys))
+            raise InvalidArgument(
+                "names", name, "a key of a figure, or a pattern that matches some: " + ", ".join(keys)
+            )
     return [FIGURES[key] for key in keys if not names or any(fnmatch.fnmatch(key, name) for name in names)]
 
 

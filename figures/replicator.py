@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.animation import FuncAnimation
 from scipy.special import expit, log_softmax
 
 from dynamics import (
@@ -20,6 +21,8 @@ from dynamics import (
     replicator_flow,
 )
 from figures.accuracy import FLOW, ROUNDED
+from figures.export import still_at_the_end
+from figures.plots import plot_field, plot_simplex
 from figures.registry import Arrays, figure
 from figures.style import (
     CHOSEN,
@@ -35,7 +38,7 @@ from figures.style import (
 from figures.ternary import draw_frame, simplex_grid, to_plane
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure as Drawing
 
     from dynamics import Preferences
@@ -210,6 +213,28 @@ def dpo_does_not_cycle(arrays: Arrays) -> bool:
     return bool(rest and kept and abs(angle[-1] - angle[0]) > 2 * np.pi)
 
 
+@simplex.animate
+def _animate(arrays: Arrays) -> FuncAnimation:
+    """Let the policies of the three panels run from their starts, all at one time."""
+    drawing = _draw(arrays | {name: values[:, :1] for name, values in arrays.items() if name.endswith("_paths")})
+    moving, times = [], arrays["times"]
+    clock = drawing.axes[1].text(0.5, -0.09, "", ha="center", va="top", fontsize=7)
+    for axes, name in zip(drawing.axes, WORLDS, strict=True):
+        for path in to_plane(np.exp(arrays[f"{name}_paths"])):
+            (dot,) = axes.plot(*path[0], "o", color=DPO_COLOR, markersize=3.5, zorder=7)
+            (trace,) = axes.plot(*path[:1].T, color=DPO_COLOR, linewidth=1.2)
+            moving.append((path, dot, trace))
+
+    def show(time: int) -> list[Artist]:
+        for path, dot, trace in moving:
+            trace.set_data(*path[: time + 1].T)
+            dot.set_data(*path[time : time + 1].T)
+        clock.set_text(f"time {times[time]:.1f}")
+        return [clock, *(line for _, *lines in moving for line in lines)]
+
+    return FuncAnimation(drawing, show, frames=still_at_the_end(len(times)))
+
+
 @simplex.draw
 def _draw(arrays: Arrays) -> Drawing:
     drawing, panels = plt.subplots(1, 3, figsize=(PAGE_WIDTH, 2.5))
@@ -218,13 +243,11 @@ def _draw(arrays: Arrays) -> Drawing:
     titles = ("all pairs", "one labelled pair", "a cycle of preferences")
     for axes, name, names, colors, title in zip(panels, WORLDS, corners, inks, titles, strict=True):
         draw_frame(axes, names, colors)
-        _draw_arrows(axes, arrays["grid"], arrays[f"{name}_velocity"])
+        plot_field(axes, to_plane(arrays["grid"]), to_plane(arrays[f"{name}_velocity"]), unit=0.01)
         if name == "cycle":
             axes.plot(*to_plane(np.exp(arrays["game_orbit"])).T, color=OTHERS, linewidth=1.2)
-        for row, path in enumerate(np.exp(arrays[f"{name}_paths"])):
-            axes.plot(*to_plane(path).T, color=DPO_COLOR, linewidth=1.0 if row else 2.2)
-            if row:
-                axes.plot(*to_plane(path[0]), "o", color=DPO_COLOR, markersize=2.5)
+        for row, path in enumerate(arrays[f"{name}_paths"]):
+            plot_simplex(axes, path, linewidth=1.0 if row else 2.2)
         reference = to_plane(arrays["reference"])
         axes.plot(*reference, "o", color="white", markeredgecolor=REFERENCE, markersize=5, zorder=5)
         axes.set_title(title)
@@ -241,10 +264,3 @@ def _draw(arrays: Arrays) -> Drawing:
     for axes, letter in zip(panels, "abc", strict=True):
         label_panel(axes, letter)
     return drawing
-
-
-def _draw_arrows(axes: Axes, grid: np.ndarray, velocity: np.ndarray) -> None:
-    arrow = to_plane(velocity)
-    size = np.linalg.norm(arrow, axis=1, keepdims=True)
-    arrow = arrow / np.maximum(size, 1e-300) * np.log1p(size / 0.01)
-    axes.quiver(*to_plane(grid).T, *arrow.T, color="#555555", angles="xy", scale=42, width=0.007, zorder=2)

@@ -12,8 +12,6 @@ from figures.accuracy import FLOW_MARGIN, Accuracy
 from figures.registry import Arrays, figure
 from figures.style import (
     DPO_COLOR,
-    EXACT_COLOR,
-    OTHERS,
     PAGE_WIDTH,
     REFERENCE,
     SELF_PO_COLOR,
@@ -138,7 +136,7 @@ def the_step_size_has_a_limit(arrays: Arrays) -> bool:
 
 @attractor.check
 def the_odd_pair_is_carried(arrays: Arrays) -> bool:
-    """The flow ends at the stationary point. The margin c theta ends at c (1 + W) if N = 100, below 1.8 if N = 1."""
+    """The flow ends at the stationary point: the odd pair at c (1 + W) among 100 others, below 1.8 beside 1 other."""
     last = arrays["shared"][..., 1]
     predicted = np.array([np.interp(arrays["scale"], arrays["finer"], row) for row in arrays["stationary"]])
     agrees = (
@@ -171,6 +169,7 @@ def _draw_attractor(arrays: Arrays) -> Drawing:
     shades = c.pcolormesh(arrays["margin"], arrays["size"], seen, cmap="cividis", vmin=0, vmax=3, rasterized=True)
     c.axhline(LIMIT_OF_STEPS, color=SELF_PO_COLOR, linewidth=1, linestyle="--")
     c.set(xlabel="margin at the start", ylabel="step size")
+    c.text(0.03, 0.97, "grey: does not settle", transform=c.transAxes, fontsize=6.5, va="top")
     bar = drawing.colorbar(shades, ax=c, ticks=[0, 1, 2, 3], pad=0.02)
     bar.ax.set_yticklabels(["1", "10", "100", "1000"])
     bar.set_label("steps to settle")
@@ -179,16 +178,18 @@ def _draw_attractor(arrays: Arrays) -> Drawing:
     d.plot(np.tile(arrays["step_size"], kept), arrays["ends"].ravel(), ",", color=SELF_PO_COLOR, rasterized=True)
     d.axvline(LIMIT_OF_STEPS, color=SELF_PO_COLOR, linewidth=1, linestyle="--")
     d.set(xlabel="step size", ylabel="margin, last steps", xlim=(arrays["step_size"][0], arrays["step_size"][-1]))
-    label_line(d, 4.3, 4.6, "limit", SELF_PO_COLOR)
-    label_line(d, 4.3, 4.0, r"$\frac{2(1+W)}{W}=9.18$", SELF_PO_COLOR)
+    label_line(d, 4.3, 4.6, "limit of (c):", SELF_PO_COLOR)
+    label_line(d, 4.3, 3.9, r"$2(1+W)/W=9.18$", SELF_PO_COLOR)
+    label_line(d, 4.3, FLOOR_MARGIN + 0.15, "$1+W$", REFERENCE)
     e = axes["e"]
-    for n, dots, curve, color in zip(
-        arrays["many"], arrays["shared"][..., 1], arrays["stationary"], (EXACT_COLOR, OTHERS, DPO_COLOR), strict=True
+    for n, dots, curve, dashes in zip(
+        arrays["many"], arrays["shared"][..., 1], arrays["stationary"], ("-", (0, (4, 2)), "-"), strict=True
     ):
-        e.loglog(arrays["finer"], curve, color=color, linewidth=1)
-        e.plot(arrays["scale"], dots, "o", color=color, markersize=2.5)
-        label_line(e, *{1: (9, 1.75), 10: (3.2, 2.7), 100: (1.6, 4.0)}[int(n)], f"$N={n}$", color)
-    label_line(e, 6, FLOOR_MARGIN * 0.84, "floor $1+W$", REFERENCE)
+        e.loglog(arrays["finer"], curve, color=SELF_PO_COLOR, linewidth=1, linestyle=dashes)
+        e.plot(arrays["scale"], dots, "o", color=SELF_PO_COLOR, markersize=2.5)
+        words = f"$N={n}$" + (" (dashed)" if dashes != "-" else "")
+        label_line(e, *{1: (9, 1.75), 10: (3.2, 2.7), 100: (1.6, 4.0)}[int(n)], words, SELF_PO_COLOR)
+    label_line(e, 5, FLOOR_MARGIN * 0.84, "attractor $1+W$", REFERENCE)
     ticks: dict[str, Any] = {"xticks": [1, 2, 4, 8, 16], "yticks": [1, 2, 5, 10, 20]}
     e.set(xlabel="scale  $c$  of the last pair", ylabel="its margin", xlim=(1, 16.5), ylim=(1, 24), **ticks)
     for axis in (e.xaxis, e.yaxis):
@@ -196,6 +197,8 @@ def _draw_attractor(arrays: Arrays) -> Drawing:
         axis.set_minor_locator(NullLocator())
     for axes_ in (a, d, e):
         axes_.axhline(FLOOR_MARGIN, **floor)
-    for letter in "abcde":
+    titles = ("from any start", "at one rate", "steps that settle", "too large a step", "many pairs, one parameter")
+    for letter, title in zip("abcde", titles, strict=True):
+        axes[letter].set_title(title)
         label_panel(axes[letter], letter)
     return drawing

@@ -6,7 +6,7 @@ adapter (``toy_models.stable_po``), with the paper's beta, K, batch sizes and op
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,7 +16,18 @@ from dynamics import DPO, LogLinear, pairs
 from dynamics.finite.bilevel import stable_po
 from figures.accuracy import ROUNDED, TRAINED
 from figures.registry import Arrays, figure
-from figures.style import CHOSEN, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
+from figures.style import (
+    CHOSEN,
+    DPO_COLOR,
+    NLL_COLOR,
+    OTHERS,
+    PAGE_WIDTH,
+    REFERENCE,
+    REJECTED,
+    STABLE_PO_COLOR,
+    label_line,
+    label_panel,
+)
 from toy_models.stable_po import (
     BETA,
     CORRECT,
@@ -32,7 +43,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 STABLE, PLAIN, ONE_LEVEL = 0, 1, 2  # Stable PO, DPO, DPO + lambda SFT
-TRAINING, HELD_OUT = "#0072B2", "#E69F00"
 DIFFERS = (
     "The paper trains language models with LoRA on the backbone. Here 32 random tasks of 16 training prompts with 6 "
     "answers each are solved by log-linear policies (logits phi_y . (phi + A theta), A of rank 2), fine-tuned on the "
@@ -138,14 +148,14 @@ def _draw_log_probabilities(arrays: Arrays) -> Drawing:
         label_line(axes, step[-1] * 0.98, -0.3 if method == STABLE else -0.22, "chosen", CHOSEN, ha="right")
         label_line(axes, step[-1] * 0.04, -1.75, "rejected", REJECTED)
     for values in (_chosen(arrays, ONE_LEVEL), _rejected(arrays, ONE_LEVEL)):
-        panels[0].plot(step, values.mean(0), color=REFERENCE, linewidth=0.9, linestyle=(0, (4, 3)))
-    label_line(panels[0], step[-1] * 0.98, -3.8, r"dashed: DPO + $\lambda$ SFT", REFERENCE, ha="right")
+        panels[0].plot(step, values.mean(0), color=NLL_COLOR, linewidth=0.9, linestyle=(0, (4, 3)))
+    label_line(panels[0], step[-1] * 0.98, -3.8, r"dashed: DPO + $\lambda$ SFT", NLL_COLOR, ha="right")
     panels[0].set_ylabel(r"mean $\log\,\pi$ (nats)")
-    for method, color in ((STABLE, REFERENCE), (PLAIN, OTHERS)):
+    for method, color in ((STABLE, STABLE_PO_COLOR), (PLAIN, DPO_COLOR)):
         _band(panels[2], step, _margin(arrays, method), color)
     ends = [_margin(arrays, method).mean(0)[-1] for method in (STABLE, PLAIN)]
-    label_line(panels[2], step[-1] * 0.98, ends[PLAIN] + 0.12, "DPO", OTHERS, ha="right")
-    label_line(panels[2], step[-1] * 0.98, ends[STABLE] - 0.3, "Stable PO", REFERENCE, ha="right")
+    label_line(panels[2], step[-1] * 0.98, ends[PLAIN] + 0.12, "DPO", DPO_COLOR, ha="right")
+    label_line(panels[2], step[-1] * 0.98, ends[STABLE] - 0.3, "Stable PO", STABLE_PO_COLOR, ha="right")
     panels[2].set(title="margin", xlabel="step", ylabel=r"$\log\,\pi_w-\log\,\pi_l$ (nats)", ylim=(0, None))
     label_panel(panels[2], "c")
     for axes in panels:
@@ -275,7 +285,7 @@ def flat_for_small_gamma(arrays: Arrays) -> bool:
 
 @by_weight.check
 def large_gamma_does_harm(arrays: Arrays) -> bool:
-    """At the largest gamma, accuracy is lower than at 0 by 5 (training) and 2 (held out) standard errors."""
+    """At the largest gamma, accuracy is lower than at 0 by at least 5 (training) and 2 (held out) standard errors."""
     mean, error = _gain(arrays["by_gamma"])
     return bool(mean[0, -1] < -5 * error[0, -1] and mean[1, -1] < -2 * error[1, -1])
 
@@ -300,11 +310,10 @@ def _draw_by_weight(arrays: Arrays) -> Drawing:
     ):
         place = np.arange(len(arrays[name]))
         _, error = _gain(arrays[values])
-        for row, color in enumerate((TRAINING, HELD_OUT)):
-            axes.errorbar(
-                place, 100 * arrays[values][row].mean(-1), 100 * error[row], color=color, marker="o", markersize=3,
-                elinewidth=0.8, capsize=2,
-            )  # fmt: skip
+        for row, line in enumerate(("-", (0, (4, 2)))):
+            mean, bars = 100 * arrays[values][row].mean(-1), 100 * error[row]
+            look: dict[str, Any] = {"color": REFERENCE, "linestyle": line, "marker": "o", "markersize": 3}
+            axes.errorbar(place, mean, bars, elinewidth=0.8, capsize=2, **look)
         labels = ["0\n(DPO)" if name == "penalty" and v == 0 else f"{v:g}" for v in arrays[name]]
         axes.set_xticks(place, labels)
         axes.set(title=title, xlabel=r"$\lambda$" if name == "penalty" else r"$\gamma$")
@@ -315,8 +324,8 @@ def _draw_by_weight(arrays: Arrays) -> Drawing:
     panels[1].axvline(stall, color=OTHERS, linewidth=0.7, linestyle=":")
     label_line(panels[1], stall + 0.08, 76.5, r"$\beta/\sqrt{2}$", OTHERS)
     label_line(panels[1], 0.1, 73.0, "two tabular responses", OTHERS)
-    label_line(panels[0], 8, 63.5, "training prompts", TRAINING, ha="right")
-    label_line(panels[0], 8, 50.0, "held-out prompts", HELD_OUT, ha="right")
+    label_line(panels[0], 8, 63.5, "training prompts", REFERENCE, ha="right")
+    label_line(panels[0], 8, 50.0, "held-out prompts", REFERENCE, ha="right")
     panels[0].set_ylim(45, 70)
     for axes in panels:
         axes.set_ylabel("accuracy (%)")

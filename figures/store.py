@@ -8,7 +8,8 @@ import platform
 import subprocess
 import sys
 from contextlib import suppress
-from functools import cache
+from dataclasses import asdict
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dynamics.files import write_atomically
+from figures.export import ANIMATIONS, PICTURES, TABLES, Look, to_csv, to_latex, write_gif
+from figures.panels import panel_boxes
 from figures.registry import Arrays, Figure
 
 if TYPE_CHECKING:
@@ -23,7 +26,13 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("numpy", "scipy", "torch", "matplotlib", "sympy")
 OPTIONAL_LIBRARIES = ("transformers", "peft")  # the extra lm
-SUFFIXES = (".npz", ".png", ".pdf")
+DEFAULT = Look()
+METADATA: dict[str, dict[str, Any]] = {
+    ".png": {"Software": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    ".svg": {"Date": None, "Creator": None},
+}
+"""What is left out of pictures, so that the same figure is the same file."""
 
 
 @cache
@@ -64,22 +73,22 @@ def _sources() -> str:
     return digest.hexdigest()
 
 
-def fingerprint(spec: Figure) -> str:
-    """Return a digest of all that determines a figure: its settings, the code, the versions of the libraries."""
+def fingerprint(spec: Figure, look: Look = DEFAULT) -> str:
+    """Return a digest of all that determines a figure: its settings, its look, the code, the versions of libraries."""
     versions = {name: value for name, value in environment().items() if name != "commit"}
-    parts = json.dumps([spec.key, spec.settings, versions, _sources()], sort_keys=True, default=str)
+    parts = json.dumps([spec.key, spec.settings, asdict(look), versions, _sources()], sort_keys=True, default=str)
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
-def is_current(spec: Figure, folder: Path) -> bool:
+def is_current(spec: Figure, folder: Path, look: Look = DEFAULT) -> bool:
     """Return whether the files in ``folder`` are complete, passed their checks and come from the present code."""
     try:
         manifest = json.loads((folder / f"{spec.key}.json").read_text(encoding="utf-8"))
         files = manifest["files"]
         return (
-            manifest["fingerprint"] == fingerprint(spec)
+            manifest["fingerprint"] == fingerprint(spec, look)
             and all(manifest["checks"].values())
-            and sorted(files) == sorted(spec.key + suffix for suffix in SUFFIXES)
+            and sorted(files) == sorted(spec.key + suffix for suffix in look.suffixes(spec))
             and all(_digest(folder / name) == digest for name, digest in files.items())
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -90,21 +99,29 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def save(spec: Figure, arrays: Arrays, drawing: Drawing, folder: Path) -> dict[str, Any]:
-    """Write arrays, PNG and PDF, and the manifest last; return the manifest.
+def save(spec: Figure, arrays: Arrays, drawing: Drawing, folder: Path, look: Look = DEFAULT) -> dict[str, Any]:
+    """Write arrays, pictures and tables, and the manifest last; return the manifest.
 
-    The manifest of an older run is removed first, so that files are never beside the manifest of other files.
+    The manifest of an older run is removed first, and so are its files in formats that are not written now, so that
+    files are never beside the manifest of other files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     manifest_path = folder / f"{spec.key}.json"
     manifest_path.unlink(missing_ok=True)
-    paths = {suffix: folder / (spec.key + suffix) for suffix in SUFFIXES}
+    paths = {suffix: folder / (spec.key + suffix) for suffix in look.suffixes(spec)}
+    for name in (*PICTURES, *TABLES, *ANIMATIONS):
+        if f".{name}" not in paths:
+            (folder / f"{spec.key}.{name}").unlink(missing_ok=True)
+    remark = look.apply(drawing)
     write_atomically(paths[".npz"], lambda path: np.savez_compressed(path, **arrays))  # type: ignore[arg-type]
-    write_atomically(paths[".png"], lambda path: drawing.savefig(path, metadata={"Software": None}))
-    write_atomically(
-        paths[".pdf"],
-        lambda path: drawing.savefig(path, metadata={"CreationDate": None, "Creator": None, "Producer": None}),
-    )
+    for suffix, metadata in METADATA.items():
+        if suffix in paths:
+            write_atomically(paths[suffix], partial(drawing.savefig, metadata=metadata))
+    for suffix, write in ((".csv", to_csv), (".tex", to_latex)):
+        if suffix in paths:
+            write_atomically(paths[suffix], partial(Path.write_bytes, data=write(spec.tables[0](arrays)).encode()))
+    if ".gif" in paths:
+        write_atomically(paths[".gif"], partial(write_gif, spec.animators[0](arrays)))
     failed = {check.name for check in spec.failures(arrays)}
     manifest = {
         "key": spec.key,
@@ -114,10 +131,13 @@ def save(spec: Figure, arrays: Arrays, drawing: Drawing, folder: Path) -> dict[s
         "differs": spec.differs,
         "claims": spec.claims,
         "settings": spec.settings,
+        "look": asdict(look),
+        "remark": remark,
+        "panels": panel_boxes(drawing),
         "checks": {check.name: check.name not in failed for check in spec.checks},
         "must be seen": {check.name: check.says for check in spec.checks},
         "environment": environment(),
-        "fingerprint": fingerprint(spec),
+        "fingerprint": fingerprint(spec, look),
         "files": {path.name: _digest(path) for path in paths.values()},
     }
     text = json.dumps(manifest, indent=2, default=str) + "\n"

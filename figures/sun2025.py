@@ -1,6 +1,6 @@
-"""The figures of sun2025 that are curves: the losses of one pair, the bound of Proposition 1, and the weights.
+"""The figures of sun2025 that are curves: the losses of one pair, and the bound of Proposition 1.
 
-All three stand on one axis, the margin m (beta times the log-ratio, less the target gamma), on which a pair that is
+Both stand on one axis, the margin m (beta times the log-ratio, less the target gamma), on which a pair that is
 ranked rightly lies to the right of 0. The paper's argument of SiLU, softplus and ReLU is x = -m.
 """
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from scipy.integrate import cumulative_simpson
 from scipy.optimize import minimize_scalar
 from scipy.special import entr, expit
 
@@ -25,7 +24,6 @@ from figures.style import (
     HINGE_COLOR,
     IDENTITY_COLOR,
     IPO_COLOR,
-    PAGE_WIDTH,
     REFERENCE,
     SELF_PO_COLOR,
     label_line,
@@ -34,10 +32,6 @@ from figures.style import (
 from theory.sun2025.floor import (
     FLOOR_MARGIN,
     FLOOR_VALUE,
-    STEEPEST_MARGIN,
-    STRONGEST_PULL,
-    STRONGEST_PUSH,
-    push_ratio,
 )
 
 if TYPE_CHECKING:
@@ -52,17 +46,20 @@ CURVES: dict[str, MarginLoss] = {
 }
 
 
-def _loss(name: str, margin: np.ndarray) -> np.ndarray:
+def loss_at(name: str, margin: np.ndarray) -> np.ndarray:
+    """Return the loss of one pair (nats), by the name of its curve."""
     return CURVES[name].of_margin(torch.from_numpy(margin)).numpy()
 
 
-def _weight(name: str, margin: np.ndarray) -> np.ndarray:
+def weight_at(name: str, margin: np.ndarray) -> np.ndarray:
+    """Return the derivative of that loss with respect to the margin."""
     return CURVES[name].derivative(torch.from_numpy(margin)).numpy()
 
 
-def _symmetric(end: float, points: int) -> np.ndarray:
+def symmetric_axis(end: float, points: int) -> np.ndarray:
+    """Return margins from -end to end with an exact 0 in their middle."""
     half = np.linspace(0.0, end, points)
-    return np.concatenate([-half[:0:-1], half])  # exactly symmetric, with an exact 0 in the middle
+    return np.concatenate([-half[:0:-1], half])
 
 
 @figure(
@@ -82,14 +79,14 @@ def losses(low: float = -3.0, high: float = 6.0, points: int = 901, far: float =
     margin = np.linspace(low, high, points)
     tail = np.linspace(high, far, 200)
     found = minimize_scalar(
-        lambda m: float(_loss("silu", np.array([m]))[0]), bounds=(low, high), options={"xatol": 1e-9}
+        lambda m: float(loss_at("silu", np.array([m]))[0]), bounds=(low, high), options={"xatol": 1e-9}
     )
     return {
         "margin": margin,
-        **{name: _loss(name, margin) for name in CURVES},
+        **{name: loss_at(name, margin) for name in CURVES},
         "tail": tail,
-        "tail_softplus": _loss("softplus", tail),
-        "tail_silu": _loss("silu", tail),
+        "tail_softplus": loss_at("softplus", tail),
+        "tail_silu": loss_at("silu", tail),
         "least": np.array([found.x, found.fun]),
     }
 
@@ -176,16 +173,16 @@ def _draw_losses(arrays: Arrays) -> Drawing:
 )
 def entropy_gap(end: float = 6.0, points: int = 301) -> Arrays:
     """Evaluate softplus, SiLU and the binary entropy of sigma(m) on a symmetric margin axis, and at large margins."""
-    margin = _symmetric(end, points)
+    margin = symmetric_axis(end, points)
     # beyond 33 or so float64 no longer resolves softplus less SiLU beside m itself
     tail = np.arange(np.ceil(end), 31.0)
     return {
         "margin": margin,
-        "softplus": _loss("softplus", margin),
-        "silu": _loss("silu", margin),
+        "softplus": loss_at("softplus", margin),
+        "silu": loss_at("silu", margin),
         "entropy": entr(expit(margin)) + entr(expit(-margin)),
         "tail": tail,
-        "tail_gap": np.stack([_loss("softplus", m) - _loss("silu", m) for m in (-tail, tail)]),
+        "tail_gap": np.stack([loss_at("softplus", m) - loss_at("silu", m) for m in (-tail, tail)]),
     }
 
 
@@ -250,125 +247,4 @@ def _draw_entropy_gap(arrays: Arrays) -> Drawing:
     below.set(ylim=(0, 0.78), xlabel=MARGIN_LABEL, ylabel="gap (nats)")
     label_panel(above, "a")
     label_panel(below, "b")
-    return drawing
-
-
-@figure(
-    "sun2025-7",
-    "The weight of a pair in the gradient: Self PO's changes sign at a finite margin, the logistic one never",
-    source="Sun et al. 2025, Figure 7",
-    caption="(a) Solid: the derivative with respect to the margin, which weighs a pair in the gradient; pale: the "
-    "loss itself. Logistic (DPO) stays between -1 and 0. Self PO crosses 0 at m = 1 + W = 1.2785 and pulls larger "
-    "margins back, at most by 0.0998 (m = 2.399). (b) The ratio of the two weights is exactly 1 - SiLU(m): Self PO "
-    "pushes wrongly ranked pairs harder, by a factor of up to 1.2785; its weight changes sign at m = 1 + W.",
-    differs="The paper writes the two losses with arguments of opposite sign and names no axis; both stand on the "
-    "margin m here. Panel (b) is added.",
-    claims=("sun2025.eq-42", "sun2025.eq-49", "sun2025.figure-7"),
-    accuracy={"extremes": SEARCHED},
-)
-def weights(end: float = 6.0, points: int = 601) -> Arrays:
-    """Evaluate losses and closed-form weights of logistic and Self PO on one margin axis, and Self PO's extremes."""
-    margin = _symmetric(end, points)
-
-    def extreme(sign: float) -> list[float]:
-        def height(m: float) -> float:
-            return sign * float(_weight("silu", np.array([m]))[0])
-
-        found = minimize_scalar(height, bounds=(-end, end), options={"xatol": 1e-9})
-        return [found.x, sign * found.fun]
-
-    return {
-        "margin": margin,
-        "logistic": _loss("softplus", margin),
-        "self_po": _loss("silu", margin),
-        "logistic_weight": _weight("softplus", margin),
-        "self_po_weight": _weight("silu", margin),
-        "extremes": np.array([extreme(1.0), extreme(-1.0)]),
-    }
-
-
-@weights.check
-def weights_are_the_derivatives(arrays: Arrays) -> bool:
-    """Each weight integrates to the change of its loss along the axis."""
-    seen = []
-    for name in ("logistic", "self_po"):
-        change = cumulative_simpson(arrays[f"{name}_weight"], x=arrays["margin"], initial=0)
-        seen.append(np.abs(change - (arrays[name] - arrays[name][0])).max() < 1e-8)
-    return all(seen)
-
-
-@weights.check
-def logistic_never_turns(arrays: Arrays) -> bool:
-    """The logistic weight lies strictly between -1 and 0 and rises everywhere."""
-    weight = arrays["logistic_weight"]
-    return bool(((weight > -1) & (weight < 0)).all() and (np.diff(weight) > 0).all())
-
-
-@weights.check
-def self_po_turns_at_the_floor(arrays: Arrays) -> bool:
-    """Self PO's weight is negative below the margin 1 + W(1/e) and positive above it."""
-    margin, weight = arrays["margin"], arrays["self_po_weight"]
-    below, above = weight[margin < FLOOR_MARGIN], weight[margin > FLOOR_MARGIN]
-    return bool((below < 0).all() and (above > 0).all() and len(below) and len(above))
-
-
-@weights.check
-def equal_at_zero(arrays: Arrays) -> bool:
-    """At m = 0 both weights are -1/2."""
-    at_zero = np.abs(arrays["margin"]) < ROUNDED
-    both = np.concatenate([arrays["logistic_weight"][at_zero], arrays["self_po_weight"][at_zero]])
-    return bool(len(both) == 2 and (np.abs(both + 0.5) < ROUNDED).all())
-
-
-@weights.check
-def ratio_is_one_less_silu(arrays: Arrays) -> bool:
-    """Self PO's weight is the logistic one times 1 - SiLU(m), so it is the larger push exactly where m < 0."""
-    margin, silu, logistic = arrays["margin"], arrays["self_po_weight"], arrays["logistic_weight"]
-    harder = np.abs(silu) > np.abs(logistic)
-    ratio_holds = np.abs(silu - push_ratio(margin) * logistic).max() < ROUNDED
-    near = np.abs(margin) < FLOOR_MARGIN
-    return bool(ratio_holds and harder[margin < -ROUNDED].all() and not harder[near & (margin > ROUNDED)].any())
-
-
-@weights.check
-def extremes_as_in_closed_form(arrays: Arrays) -> bool:
-    """Self PO pushes by at most 1.0998 at m = -2.399 and pulls back by at most 0.0998 at m = 2.399."""
-    expected = [[STEEPEST_MARGIN, -STRONGEST_PUSH], [-STEEPEST_MARGIN, STRONGEST_PULL]]
-    off = np.abs(arrays["extremes"] - expected)
-    return bool(off[:, 0].max() < 1e-6 and off[:, 1].max() < 1e-12)
-
-
-@weights.draw
-def _draw_weights(arrays: Arrays) -> Drawing:
-    drawing, (left, right) = plt.subplots(
-        1, 2, figsize=(PAGE_WIDTH, 2.5), sharex=True, gridspec_kw={"width_ratios": (1.6, 1)}
-    )
-    margin = arrays["margin"]
-    for axes in (left, right):
-        axes.axvspan(FLOOR_MARGIN, margin[-1], color="#EEEEEE", linewidth=0)
-        axes.axhline(0, color="#AAAAAA", linewidth=0.6)
-        axes.set(xlim=(margin[0], margin[-1]), xlabel=MARGIN_LABEL)
-    for name, color in (("logistic", DPO_COLOR), ("self_po", SELF_PO_COLOR)):
-        left.plot(margin, arrays[name], color=color, alpha=0.3, linewidth=2)
-        left.plot(margin, arrays[f"{name}_weight"], color=color)
-    (push_at, push), (pull_at, pull) = arrays["extremes"]
-    left.plot([push_at, pull_at], [push, pull], "o", color=SELF_PO_COLOR, markersize=3)
-    left.plot(0, -0.5, "o", color=REFERENCE, markersize=3)
-    left.set(ylim=(-1.5, 2.6), ylabel="loss (nats), weight $dL/dm$")
-    label_line(left, -1.8, 2.15, "logistic loss", DPO_COLOR, alpha=0.6)
-    label_line(left, -4.2, 1.55, "Self PO loss", SELF_PO_COLOR, alpha=0.6)
-    label_line(left, -5.8, -0.82, "logistic weight (DPO)", DPO_COLOR)
-    label_line(left, -5.8, -1.35, f"Self PO weight: at most {-push:.4f} up, {pull:.4f} back", SELF_PO_COLOR)
-    label_line(left, 0.25, -0.62, "equal at $m=0$", REFERENCE)
-    label_line(left, 1.4, 2.3, "$m > 1+W = 1.2785$:", REFERENCE)
-    label_line(left, 1.4, 2.02, "Self PO pulls back", REFERENCE)
-    right.plot(margin, arrays["self_po_weight"] / arrays["logistic_weight"], color=SELF_PO_COLOR)
-    right.plot(margin, np.ones_like(margin), color=DPO_COLOR)
-    right.plot([-FLOOR_MARGIN, FLOOR_MARGIN], [FLOOR_MARGIN, 0], "o", color=SELF_PO_COLOR, markersize=3)
-    right.set(ylim=(-3.2, 1.8), ylabel="weight over logistic weight")
-    label_line(right, -5.8, 0.68, "logistic", DPO_COLOR)
-    label_line(right, -5.8, 1.45, "Self PO: at most $1+W$", SELF_PO_COLOR)
-    label_line(right, -2.2, -1.9, "$1-$SiLU$(m)$", SELF_PO_COLOR)
-    label_panel(left, "a")
-    label_panel(right, "b")
     return drawing

@@ -1,4 +1,4 @@
-"""sun2025 Tables 2 and 5: what is printed beside what the formulas, and a tiny language model, give."""
+"""sun2025 Table 2: the objectives as printed beside the methods of their names."""
 
 from __future__ import annotations
 
@@ -7,24 +7,12 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+from pandas import DataFrame
 
 from dynamics import CPO, DPO, IPO, SFT, PreferenceLoss, SelfPO, SimPO, SLiC
-from figures.accuracy import ONE_CASE, TRAINED, Accuracy
-from figures.overoptimization import STEPS_LABEL, above, band, errors, fall, runs_of
 from figures.registry import Arrays, figure
-from figures.style import (
-    DPO_COLOR,
-    HINGE_COLOR,
-    IDENTITY_COLOR,
-    IPO_COLOR,
-    PAGE_WIDTH,
-    SELF_PO_COLOR,
-    label_line,
-    label_panel,
-)
-from theory.sun2025.activations import SCALE
+from figures.style import PAGE_WIDTH, PRINTED_COLOR
 from theory.sun2025.floor import target_log_ratio
-from theory.sun2025.results import ACTIVATIONS, METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -185,165 +173,24 @@ def write_table(axes: Axes, columns: list[tuple[float, str]], rows: list[list[st
     axes.set(xlim=(0, 1), ylim=(0, 1))
 
 
-@objectives.draw
-def _draw_objectives(arrays: Arrays) -> Drawing:
-    drawing, axes = plt.subplots(figsize=(PAGE_WIDTH, 2.3))
-    rows, colors = [], []
+@objectives.tabulate
+def _tabulate_objectives(arrays: Arrays) -> DataFrame:
+    """Return a row for each method: what is printed, how far it is off, and where both objectives are least."""
+    rows = []
     for method in METHODS:
         printed, defined = (_where(_row(arrays, f"{kind}_least", method), method) for kind in ("printed", "defined"))
         difference = float(_row(arrays, "difference", method))
-        same = difference < 1e-10
-        rows.append([method, FORMULAS[method], "none" if same else f"{difference:.0f}", printed, defined])
-        colors.append("black" if same else SELF_PO_COLOR)
-    heads = ("method", "objective as printed", "difference", "printed: least at", "method: least at")
-    write_table(axes, list(zip((0.01, 0.1, 0.48, 0.62, 0.82), heads, strict=True)), rows, colors)
-    return drawing
+        off = "none" if difference < 1e-10 else f"{difference:.0f}"
+        rows.append([method, FORMULAS[method], off, printed, defined])
+    heads = ["method", "objective as printed", "difference", "printed: least at", "method: least at"]
+    return DataFrame(rows, columns=heads)
 
 
-LOSSES = {
-    "identity": ("Identity", IDENTITY_COLOR),
-    "relu": ("ReLU", HINGE_COLOR),
-    "square": ("Square", IPO_COLOR),
-    "gelu": ("GELU", "#E69F00"),
-    "silu": ("SiLU", SELF_PO_COLOR),
-    "simpo": ("logistic (SimPO)", DPO_COLOR),
-}
-"""The losses of Table 5, in its order, and SimPO's: name in print and colour."""
-
-
-@figure(
-    "sun2025-table-5",
-    "Table 5 beside a tiny language model: the identity collapses, GELU is SiLU at another beta, the ranking differs",
-    source="Sun et al. 2025, Table 5",
-    caption="Left, as printed: AlpacaEval 2 (length-controlled and raw win rate) and MT-Bench of Zephyr. Right, the "
-    "tiny model at equal settings, mean (standard error of the last digits) over worlds: change of the chosen "
-    "log-probability per token, entropy, held-out accuracy, true reward at its peak and at the end. (a, b) True "
-    "reward on held-out prompts, by step and by divergence from the reference. Reproduced: the identity lets the "
-    "chosen responses fall most and ends with the least entropy; GELU behaves like SiLU at 1.702 times beta and "
-    "gamma (dotted). Not reproduced: SiLU and GELU are not the best, ReLU keeps more, and the identity is not the "
-    "worst in true reward, the square is.",
-    differs="Benchmarks of a 7B model cannot be measured on a toy model; only orderings are compared. The paper "
-    "tunes every loss, here all have beta 2.5, gamma 0.8 and one learning rate. SimPO's row has no counterpart in "
-    "the table.",
-    claims=(
-        "sun2025.best-activations",
-        "sun2025.table-5-relu",
-        "sun2025.table-5-square",
-        "sun2025.table-5-identity",
-        "sun2025.gelu-approximation",
-    ),
-    accuracy={
-        "*_test_accuracy": ONE_CASE,
-        **dict.fromkeys(("square_*", "gelu_*", "scaled_*"), Accuracy("trained with AdamW; 2e-9 was seen", 1e-8, 1e-8)),
-        "*": TRAINED,
-    },
-)
-def activations(seeds: int = 24, gamma: float = 0.8) -> Arrays:
-    """Train every loss of Table 5 and SimPO's on the worlds; put the printed scores beside them."""
-    results = ("chosen", "rejected", "entropy", "divergence", "test_accuracy", "reward")
-    arrays = runs_of(tuple(LOSSES), seeds, results, gamma=gamma)
-    scaled = runs_of(("silu",), seeds, results, gamma=SCALE * gamma, beta=SCALE * BETA)
-    arrays |= {f"scaled_{result}": scaled[f"silu_{result}"] for result in results}
-    printed = [[float(ACTIVATIONS[name][metric]) for metric in METRICS] for name, _ in list(LOSSES.values())[:5]]
-    return arrays | {"printed": np.array(printed)}
-
-
-def _ends(arrays: Arrays, result: str) -> dict[str, np.ndarray]:
-    return {name: arrays[f"{name}_{result}"][:, -1] for name in LOSSES}
-
-
-@activations.check
-def print_ranks_gelu_and_silu_first(arrays: Arrays) -> bool:
-    """In every printed column GELU and SiLU are the two best and the identity is last."""
-    scores = dict(zip(LOSSES, arrays["printed"], strict=False))
-    rest = np.max([scores[name] for name in ("relu", "square", "identity")], axis=0)
-    best = (np.minimum(scores["gelu"], scores["silu"]) > rest).all()
-    return bool(best and (scores["identity"] < np.minimum(scores["relu"], scores["square"])).all())
-
-
-@activations.check
-def the_identity_collapses(arrays: Arrays) -> bool:
-    """With the identity the chosen responses fall most and the entropy ends lowest (3 standard errors to each)."""
-    chosen, entropy = _ends(arrays, "chosen"), _ends(arrays, "entropy")
-    others = [name for name in LOSSES if name != "identity"]
-    return all(above(kind[name] - kind["identity"]) for kind in (chosen, entropy) for name in others)
-
-
-@activations.check
-def the_square_opens_the_least_gap(arrays: Arrays) -> bool:
-    """With the square the gap between chosen and rejected grows least (3 standard errors to each)."""
-    gap = {name: arrays[f"{name}_chosen"][:, -1] - arrays[f"{name}_rejected"][:, -1] for name in LOSSES}
-    return all(above(gap[name] - gap["square"]) for name in LOSSES if name != "square")
-
-
-@activations.check
-def gelu_is_silu_at_another_beta(arrays: Arrays) -> bool:
-    """Of all curves the one nearest to GELU's is SiLU's at 1.702 times beta and gamma, in four respects."""
-    nearest = []
-    for result in ("chosen", "entropy", "divergence", "reward"):
-        gelu = arrays[f"gelu_{result}"].mean(0)
-        others = [name for name in (*LOSSES, "scaled") if name != "gelu"]
-        away = {name: float(np.abs(arrays[f"{name}_{result}"].mean(0) - gelu).mean()) for name in others}
-        nearest.append(min(away, key=lambda name, away=away: away[name]))  # type: ignore[misc]
-    return nearest == ["scaled"] * 4
-
-
-@activations.check
-def silu_is_not_best(arrays: Arrays) -> bool:
-    """SiLU's true reward ends below ReLU's by 2 standard errors, and above the square's only."""
-    ends = _ends(arrays, "reward")
-    mean = {name: float(values.mean()) for name, values in ends.items()}
-    below = [name for name in LOSSES if mean[name] < mean["silu"]]
-    return above(ends["relu"] - ends["silu"], 2) and below == ["square"]
-
-
-@activations.check
-def relu_over_optimizes_least(arrays: Arrays) -> bool:
-    """The true reward ends below its peak by 2 standard errors with every loss but ReLU, with which it falls least."""
-    falls = {name: fall(arrays[f"{name}_reward"]) for name in LOSSES}
-    least = min(falls, key=lambda name: float(falls[name].mean()))
-    return least == "relu" and all(above(falls[name], 2) for name in LOSSES if name != "relu")
-
-
-def _number(values: np.ndarray, digits: int = 2) -> str:
-    mean, error = errors(values)
-    return f"{mean:.{digits}f} ({round(float(error) * 10**digits)})".replace("-", "\N{MINUS SIGN}")
-
-
-@activations.draw
-def _draw_activations(arrays: Arrays) -> Drawing:
-    drawing = plt.figure(figsize=(PAGE_WIDTH, 4.5))
-    axes = drawing.subplot_mosaic("tt;ab", height_ratios=(1, 1.35))
-    rows = []
-    for i, (name, (label, _)) in enumerate(LOSSES.items()):
-        printed = [f"{score:.2f}" for score in arrays["printed"][i]] if i < len(arrays["printed"]) else [""] * 3
-        of = {result: arrays[f"{name}_{result}"] for result in ("chosen", "entropy", "test_accuracy", "reward")}
-        reward = of["reward"]
-        ours = [of["chosen"][:, -1] - of["chosen"][:, 0], of["entropy"][:, -1], of["test_accuracy"][:, -1]]
-        ours += [reward[:, reward.mean(0).argmax()], reward[:, -1]]
-        rows.append([label, *printed, *(_number(values, 3 if k == 2 else 2) for k, values in enumerate(ours))])
-    heads = ("loss", "LC", "WR", "MT", "chosen", "entropy", "held out", "peak", "end")
-    places = (0.005, 0.16, 0.22, 0.28, 0.37, 0.5, 0.62, 0.76, 0.88)
-    write_table(axes["t"], list(zip(places, heads, strict=True)), rows, [color for _, color in LOSSES.values()])
-    axes["t"].text(0.16, 1.03, "printed", fontsize=7, style="italic")
-    axes["t"].text(0.37, 1.03, "tiny model: change, nats, accuracy, true reward", fontsize=7, style="italic")
-    for letter, horizontal in (("a", None), ("b", "divergence")):
-        panel = axes[letter]
-        panel.axhline(0, color="#AAAAAA", linewidth=0.6)
-        for name, (_, color) in LOSSES.items():
-            reward = arrays[f"{name}_reward"]
-            line = "--" if name == "gelu" else "-"
-            if horizontal is None:
-                band(panel, arrays["step"], reward, color, linestyle=line)
-            else:
-                panel.plot(arrays[f"{name}_{horizontal}"].mean(0), reward.mean(0), color=color, linestyle=line)
-        panel.set(ylabel="true reward, held out", ylim=(-0.45, 0.7))
-        label_panel(panel, letter)
-    scaled = [arrays[f"scaled_{result}"].mean(0) for result in ("divergence", "reward")]
-    axes["b"].plot(*scaled, color="black", linestyle=":", linewidth=1)
-    axes["a"].set(xlabel=STEPS_LABEL, xlim=(0, arrays["step"][-1]))
-    axes["b"].set(xlabel="divergence from the reference (nats)", xlim=(0, None))
-    for name, (label, color) in LOSSES.items():
-        x, y = arrays[f"{name}_divergence"].mean(0)[-1], arrays[f"{name}_reward"].mean(0)[-1]
-        label_line(axes["b"], x + 0.06, y, label.split(" (")[-1].strip(")"), color, annotation_clip=False)
+@objectives.draw
+def _draw_objectives(arrays: Arrays) -> Drawing:
+    drawing, axes = plt.subplots(figsize=(PAGE_WIDTH, 2.3))
+    table = _tabulate_objectives(arrays)
+    colors = ["black" if off == "none" else PRINTED_COLOR for off in table["difference"]]
+    columns = list(zip((0.01, 0.1, 0.48, 0.62, 0.82), table.columns, strict=True))
+    write_table(axes, columns, table.to_numpy().tolist(), colors)
     return drawing

@@ -9,7 +9,7 @@ import numpy as np
 
 from figures.accuracy import ROUNDED, Accuracy
 from figures.registry import Arrays, figure
-from figures.style import EXACT_COLOR, PAGE_WIDTH, REFERENCE, REJECTED, label_line, label_panel
+from figures.style import EXACT_COLOR, PAGE_WIDTH, PRINTED_COLOR, REFERENCE, label_line, label_panel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -151,7 +151,7 @@ def tends_to_l1(arrays: Arrays) -> bool:
 
 @penalties.check
 def printed_limit_diverges(arrays: Arrays) -> bool:
-    """Gamma ln(gamma + |u|) passes every bound; less gamma ln gamma it is below |u| by at most u^2 / (2 gamma)."""
+    """Gamma ln(gamma + |u|) exceeds every bound; minus gamma ln gamma it is below |u| by at most u^2 / (2 gamma)."""
     u, gamma = float(arrays["at"]), arrays["large_gamma"]
     printed, short = arrays["l1_as_printed"], u - arrays["l1_less_constant"]
     diverges = (np.diff(printed[gamma > 1]) > 0).all() and printed[-1] > 1e9
@@ -181,21 +181,21 @@ def _draw_penalties(arrays: Arrays) -> Drawing:
     u, gammas = arrays["u"], arrays["gamma"]
     for row, (gamma, curve) in enumerate(zip(gammas, arrays["penalty"], strict=True)):
         inner = 0 < row < len(gammas) - 1
-        color = "#555555" if inner else (REJECTED if row == 0 else EXACT_COLOR)
+        color = "#555555" if inner else REFERENCE
         left.plot(u, curve, color=color, linewidth=0.9 if inner else 1.6)
         if inner:
             label_line(left, u[-1], curve[-1], rf" $\gamma={gamma:g}$", color, va="center")
     left.plot([-1, 1], [1, 1], "o", color=REFERENCE, markersize=3, zorder=5)
-    label_line(left, 4.25, 4.6, r"$\gamma\to\infty$: $|u|$", EXACT_COLOR, ha="right")
-    label_line(left, 0.75, -0.5, r"$\gamma\to 0$: $1+\ln|u|$", REJECTED)
+    label_line(left, 4.25, 4.6, r"$\gamma\to\infty$: $|u|$", REFERENCE, ha="right")
+    label_line(left, 0.75, -0.5, r"$\gamma\to 0$: $1+\ln|u|$", REFERENCE)
     left.set(xlim=(u[0], u[-1]), ylim=(-2, u[-1]), xlabel="$u$", ylabel="normalised penalty")
 
     at, gamma = float(arrays["at"]), arrays["large_gamma"]
     middle.axhline(at, color=REFERENCE, linewidth=0.7, linestyle=":")
-    middle.loglog(gamma, arrays["l1_as_printed"].clip(1e-3), color=REJECTED)
+    middle.loglog(gamma, arrays["l1_as_printed"].clip(1e-3), color=PRINTED_COLOR)
     middle.loglog(gamma, arrays["l1_less_constant"], color=EXACT_COLOR)
-    label_line(middle, 0.2, 3e6, "as printed:", REJECTED)
-    label_line(middle, 0.2, 4e5, r"$\gamma\,\ln(\gamma+u)$", REJECTED)
+    label_line(middle, 0.2, 3e6, "as printed:", PRINTED_COLOR)
+    label_line(middle, 0.2, 4e5, r"$\gamma\,\ln(\gamma+u)$", PRINTED_COLOR)
     label_line(middle, 12, 0.28, r"$\gamma\,\ln(1+u/\gamma)$", EXACT_COLOR)
     label_line(middle, 3e5, 3.2, "$u$", REFERENCE)
     middle.set(xlabel=r"$\gamma$", ylabel=rf"value at $u={at:g}$", xlim=(gamma[0], gamma[-1]), ylim=(0.05, 1e9))
@@ -204,12 +204,14 @@ def _draw_penalties(arrays: Arrays) -> Drawing:
     positive = arrays["positive"]
     right.axhline(0, color="#BBBBBB", linewidth=0.6)
     for power, less_one, alpha in zip(arrays["power"], arrays["power_less_one"], (0.25, 0.5, 1.0, 1.0), strict=False):
-        right.plot(positive, power, color=REJECTED, alpha=alpha, linewidth=1.1)
+        right.plot(positive, power, color=PRINTED_COLOR, alpha=alpha, linewidth=1.1)
         right.plot(positive, less_one, color=EXACT_COLOR, alpha=alpha, linewidth=1.1)
-    label_line(right, 2.6, 0.62, "$u^p$, limit 1", REJECTED)
+    label_line(right, 2.6, 0.62, "$u^p$, limit 1", PRINTED_COLOR)
     label_line(right, 1.2, -0.6, r"$(u^p-1)/p$,", EXACT_COLOR)
     label_line(right, 1.2, -0.95, r"limit $\ln u$", EXACT_COLOR)
     right.set(xlim=(0, positive[-1]), ylim=(-2, 2.6), xlabel="$u$", ylabel="value")
-    for axes, letter in zip((left, middle, right), "abc", strict=True):
+    titles = ("one tangent", r"$\gamma\to\infty$", r"$p\to 0$")
+    for axes, letter, title in zip((left, middle, right), "abc", titles, strict=True):
+        axes.set_title(title)
         label_panel(axes, letter)
     return drawing

@@ -1,6 +1,8 @@
-"""Run a piece of work again and again, kill it at random moments, and print the results as JSON.
+"""Run pieces of work again and again, kill them at random moments, and print the results as JSON.
 
-``python -m tests.interrupt WORK SEED KILLS FOLDER``, in a process of its own: it forks, and so wants no threads.
+``python -m tests.interrupt SEED KILLS FOLDER WORK...``, in a process of its own: it forks, and so wants no threads. The
+works are small, so that the moments at which files are written are a large part of them, and one process runs all of
+them, so that what they import is imported once.
 """
 
 from __future__ import annotations
@@ -27,10 +29,30 @@ SIGNALS = (signal.SIGINT, signal.SIGKILL)
 
 
 def figures_work() -> Work:
+    import matplotlib.pyplot as plt
+    import numpy as np
+
     import figures.catalog  # noqa: F401
     from figures.__main__ import app
+    from figures.registry import Arrays, figure
 
-    return lambda folder: app(["sun2025-4", "--out", str(folder)], standalone_mode=False)
+    @figure("zz-line", "a line", source="nowhere", caption="It rises.")
+    def line(points: int = 20_000) -> Arrays:
+        return {"y": np.random.default_rng(0).random(points).cumsum()}
+
+    @line.check
+    def rises(arrays: Arrays) -> bool:
+        """It rises."""
+        return bool((np.diff(arrays["y"]) > 0).all())
+
+    @line.draw
+    def _draw(arrays: Arrays) -> plt.Figure:
+        drawing, axes = plt.subplots(figsize=(1, 1))  # without text: embedding fonts is slow and tests nothing
+        axes.set_axis_off()
+        axes.plot(arrays["y"])
+        return drawing
+
+    return lambda folder: app(["zz-line", "--out", str(folder)], standalone_mode=False)
 
 
 def sweep_work() -> Work:
@@ -50,7 +72,7 @@ def ledger_work() -> Work:
     import theory.catalog  # noqa: F401
     from theory.__main__ import app
 
-    words = ["jian2025.tabular-drives", "jian2025.tabular-unimodal", "--worlds", "50", "--jobs", "1"]
+    words = ["jian2025.tabular-drives", "jian2025.remark-3-both-fall", "--worlds", "50", "--jobs", "1"]
     return lambda folder: app([*words, "--markdown", str(folder / "ledger.md")], standalone_mode=False)
 
 
@@ -98,11 +120,10 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def main(name: str, seed: int, kills: int, folder: Path) -> dict[str, object]:
+def interrupt(name: str, seed: int, kills: int, folder: Path) -> dict[str, object]:
     """Kill the work so often, let it come to its end after each, and compare with what nobody disturbed."""
-    torch.set_num_threads(1)
     work = WORKS[name]()
-    (folder / "first").mkdir()
+    (folder / "first").mkdir(parents=True)
     with redirect_stdout(StringIO()):
         work(folder / "first")  # here, so that whatever it imports late is not imported again in every fork
     source = random.Random(seed)
@@ -122,5 +143,11 @@ def main(name: str, seed: int, kills: int, folder: Path) -> dict[str, object]:
     return told | {"files": sorted(expected)}
 
 
+def main(seed: int, kills: int, folder: Path, names: list[str]) -> dict[str, dict[str, object]]:
+    """Interrupt each of the works, in a folder of its own."""
+    torch.set_num_threads(1)
+    return {name: interrupt(name, seed, kills, folder / name) for name in names}
+
+
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))))
+    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])))

@@ -13,19 +13,21 @@ import pytest
 from tests.optional import needs_signals
 
 ROOT = Path(__file__).parents[1]
+WORKS = ("figures", "sweep", "ledger", "audit")
 KILLS = 13  # of each kind of work
 
 
 @needs_signals
 @pytest.mark.slow
-@pytest.mark.parametrize("work", ["figures", "sweep", "ledger", "audit"])
-def test_the_next_run_completes_and_is_the_same_bit_for_bit(work: str, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "tests.interrupt", work, "0", str(KILLS), str(tmp_path)]
+def test_the_next_run_completes_and_is_the_same_bit_for_bit(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "tests.interrupt", "0", str(KILLS), str(tmp_path), *WORKS]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     result = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-3000:]
-    told = json.loads(result.stdout)
-    assert told["files"]
-    assert told["kills"] == told["same"] == KILLS
-    assert told["unfinished"] == 0
-    assert told["cut short"] > KILLS // 4, "many signals must arrive before the work is done, or nothing is shown"
+    found = json.loads(result.stdout)
+    assert tuple(found) == WORKS
+    for work, told in found.items():
+        assert told["files"], work
+        assert told["kills"] == told["same"] == KILLS, work
+        assert told["unfinished"] == 0, work
+        assert told["cut short"] > KILLS // 4, f"{work}: many signals must arrive before the work is done"

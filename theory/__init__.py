@@ -12,13 +12,16 @@ from theory.decision.recipes import Bounds
 from theory.decision.result import Decision
 from theory.evidence import Evidence, Finding
 from theory.falsify import Falsification, falsify
-from theory.worlds import BASE_MEASURE, LOG_LINEAR, TABULAR, World, world_strategy
+from theory.proof.families import LOG_LINEAR, POLICY, TABULAR, TWO_RESPONSES
+from theory.worlds import KINDS, World, world_strategy
 
 __all__ = [
-    "BASE_MEASURE",
     "CLAIMS",
+    "KINDS",
     "LOG_LINEAR",
+    "POLICY",
     "TABULAR",
+    "TWO_RESPONSES",
     "VERDICTS",
     "Bounds",
     "Claim",

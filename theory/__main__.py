@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 WIDE = 120  # columns from which the table has room for what the papers call a claim
-LEAST_PLACE = 10  # columns for the place in print, below which the list leaves it out
+LEAST_PLACE = 10  # least columns for the place in the paper; with fewer, the list leaves it out
 COLOURS = {
     "holds": "green",
     "first-order": "green",
@@ -36,7 +36,8 @@ COLOURS = {
 @app.command()
 def main(
     keys: Annotated[
-        list[str] | None, typer.Argument(help="Keys or globs, such as 'jian2025.theorem-*', or a paper; all if none.")
+        list[str] | None,
+        typer.Argument(help="Keys of claims, patterns such as 'jian2025.theorem-*', or a paper; all if none is given."),
     ] = None,
     paper: Annotated[str | None, typer.Option(help="Only the claims of one paper, such as ma2025.")] = None,
     place: Annotated[
@@ -45,19 +46,24 @@ def main(
     verdict: Annotated[str | None, typer.Option(help="Only claims with a verdict, such as false.")] = None,
     strength: Annotated[
         str | None,
-        typer.Option(help="Only claims known so strongly: proved, unrefuted, numerical, or a part such as smt."),
+        typer.Option(
+            help="Only claims of this strength: proved, unrefuted, numerical, or part of its words, such as smt."
+        ),
     ] = None,
     worlds: Annotated[int, typer.Option(min=1, help="Random cases for each search.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random cases.")] = 0,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; as many as there are cores if not given.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Number of processes; one for each core if not given.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write outcomes and evidence as JSON.")] = None,
     markdown_file: Annotated[
-        Path | None, typer.Option("--markdown", help="Write the claims that run as one page of Markdown.")
+        Path | None, typer.Option("--markdown", help="Write the claims that are run as one page of Markdown.")
     ] = None,
     update: Annotated[
         Path | None,
         typer.Option(
-            help="Write the ledger's pages, theory/LEDGER.md and those of the papers, with the claims that run."
+            help="Write the pages of the ledger, theory/LEDGER.md and those of the papers, with the claims that are "
+            "run."
         ),
     ] = None,
     explain: Annotated[str | None, typer.Option(metavar="KEY", help="Run and explain one claim.")] = None,
@@ -181,7 +187,7 @@ def _listed(
 
 
 def _print_list(console: Console, ledger: list[Row]) -> None:
-    """Print one line a claim: key and verdict whole, and of strength and place what the width has room for."""
+    """Print one line for each claim: key and verdict in full, strength and place as far as the width allows."""
     longest = max((len(row.key) for row in ledger), default=0)
     verdicts = max((len(row.verdict) for row in ledger), default=0)
     room = console.width - longest - verdicts - 4
@@ -236,7 +242,7 @@ def _explain(console: Console, claims: list[Claim], outcomes: dict[str, Outcome]
 
 
 def _update(door: Path, outcomes: dict[str, Outcome]) -> None:
-    """Write all pages again: the claims that ran anew, all others as the pages have them."""
+    """Write all pages again: the claims that were run now with their new results, the others unchanged."""
     from dynamics.files import write_atomically  # noqa: PLC0415
     from theory.ledger import select_claims  # noqa: PLC0415
     from theory.pages import write_texts  # noqa: PLC0415

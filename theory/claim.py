@@ -15,7 +15,7 @@ from theory.strength import MACHINE, UNREFUTED, Strength, weakest
 
 Record = Callable[[str, list[Any], str], None]
 
-PROVED = "holds"  # how strongly, the strength says
+PROVED = "holds"  # ``Strength`` says how strongly that is supported
 FIRST_ORDER = "first-order"
 CONDITIONALLY = "conditional"
 FALSE = "false"
@@ -83,7 +83,7 @@ class Outcome:
         seconds: wall time.
         problem: what went wrong, if anything.
         strength: how strongly the evidence supports the verdict; it follows from the findings as well.
-        over: what was proved or searched, in words that are made from it.
+        over: the cases that were proved or searched, in words generated from them.
     """
 
     key: str
@@ -160,10 +160,10 @@ def earned(findings: tuple[Finding, ...]) -> str | None:
 
 
 def strength_of(findings: tuple[Finding, ...]) -> Strength | None:
-    """Return how strongly these findings support a verdict: as their weakest does. Further facts do not count.
+    """Return how strongly these findings support a verdict, as the weakest of them does; further facts do not count.
 
-    What was proved of another predicate than the claim's own function, without a machine that goes from the one to the
-    other, leaves the claim unrefuted.
+    If only another predicate than the claim's own function was proved, and no machine showed that it implies the claim,
+    the claim counts as unrefuted, not as proved.
     """
     deciding = _without_examples(tuple(finding for finding in findings if finding.role != ALSO))
     found = weakest(finding.known() for finding in deciding)
@@ -180,7 +180,7 @@ def strength_of(findings: tuple[Finding, ...]) -> Strength | None:
 
 
 def _without_examples(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """Leave out cases in which a statement "there is" is false, if it is proved as well that it is false in all."""
+    """Leave out single cases where "there is ..." is false, if it is also proved false in every case."""
     proofs = [f for f in findings if f.role == FAILS and f.joined and f.kind != "counterexample"]
     if not any(f.known().grade == MACHINE for f in proofs):
         return findings
@@ -206,7 +206,8 @@ def _apart(findings: tuple[Finding, ...]) -> list[str]:
 def _own_roles(findings: tuple[Finding, ...]) -> list[str]:
     """Return the roles that are about the claim's own function.
 
-    A corrected form is another one by its nature; so is the exact step in which a first-order statement fails.
+    Corrected forms are not counted, since they differ from the claim by their nature; nor is the exact step in which a
+    first-order statement fails.
     """
     roles = dict.fromkeys(finding.role for finding in findings)
     if ORDER in roles:

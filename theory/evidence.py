@@ -46,8 +46,8 @@ class Finding:
         strength: how strongly it is supported; None for a comparison in floating point, which ``detail`` describes.
         assumes: what the prover may assume about the worlds, in words.
         of: what was run in the place of the claim's own function, as it is written; "" for that function itself.
-        joined: whether the claim's own function was run, or a machine went from what was run to that function.
-        over: the cases that it covers, in words that are made from them.
+        joined: whether the claim's own function was run, or a machine proved that what was run implies it.
+        over: the cases that it covers, in words generated from them.
         wrong: the control, as it is written.
         sides: both sides of each comparison at the case that is shown, a line each.
         far: whether the control is far from the statement: false in every case that was tried. Such a control shows
@@ -112,7 +112,7 @@ class Evidence:
             order: the order that must be found, to within 0.1.
             control: residual of a perturbed prediction, whose order must differ.
             sizes: step sizes of the regression.
-            role: ORDER unless said otherwise.
+            role: what it says about the claim; ORDER by default.
         """
         found, perturbed = (fitted_order(f, sizes) for f in (residual, control))
         passed, rejected = abs(found - order) < SLOPE_TOLERANCE, not abs(perturbed - order) < SLOPE_TOLERANCE

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from dynamics.errors import InvalidArgument, check_count, check_kind
 from theory.decision.asked import asked, predicate_of
-from theory.decision.recipes import KINDS, Bounds, Recipe, draw, shrink, small_recipes, within_bounds
+from theory.decision.recipes import Bounds, Recipe, draw, extent, searched_in, shrink, small_recipes, within_bounds
 from theory.proof.searched import holds_at
-from theory.worlds import World
+from theory.worlds import KINDS, World
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Falsification:
 
     Attributes:
         counterexample: the smallest world found in which the conjecture is false; None if there was none.
-        tried: worlds in which the conjecture was evaluated: those that meet the premise, and in which the conjecture
-            says something; with those tried while shrinking.
-        drawn: worlds that were looked at.
+        tried: number of worlds in which the conjecture was evaluated: those that meet the premise and have every
+            response that the conjecture uses, with those tried while shrinking.
+        drawn: number of worlds that were examined.
         kinds: the kinds of policies searched, simplest first.
         bounds: what the worlds were drawn from.
         premise: whether there was a premise.
@@ -41,17 +41,15 @@ class Falsification:
     @property
     def searched(self) -> str:
         """Return in words where was searched."""
-        worlds = f"{self.tried} worlds"
-        if self.tried < self.drawn:
-            worlds += f" of {self.drawn}, those that {'meet the premise' if self.premise else 'it speaks of'}"
-        return f"{worlds} ({', '.join(self.kinds)}; {self.bounds})"
+        return extent(self.tried, self.drawn, searched_in(self.kinds, self.bounds), premise=self.premise)
 
     def __str__(self) -> str:
-        """Return the counterexample in fractions, or where was searched."""
+        """Return the counterexample in fractions, or which worlds were searched."""
         if self.counterexample is None:
             if not self.tried:
                 why = "meets the premise" if self.premise else "has a response outside the pair"
-                return f"not falsified: none of {self.drawn} worlds {why} ({', '.join(self.kinds)}; {self.bounds})"
+                where = searched_in(self.kinds, self.bounds)
+                return f"not falsified: none of {self.drawn} exact worlds {why} ({where})"
             return f"not falsified in {self.searched}"
         return f"false; the smallest counterexample of {self.tried} worlds tried:\n{self.counterexample}"
 
@@ -71,13 +69,13 @@ def falsify(
     order, so that a counterexample comes from the simplest kind of policy that has one. The chosen response is always 0
     and the rejected one 1, which is no restriction. A search proves nothing: ``decide`` does where it can.
 
-    A conjecture that has no value in a world, because it divides by zero there, is not true there.
+    A conjecture that has no value in a world, because it divides by zero there, counts as false there.
 
     Args:
         conjecture: a predicate of a ``World``; use ``w.p``, ``w.change(y)``, ``w.drive(y)``, ``w.kernel(y, z)``,
             ``w.chosen``, ``w.rejected``, ``w.greedy``, ``w.others``, or the short names; all are fractions.
         given: a premise; only worlds that meet it count.
-        kinds: TABULAR, LOG_LINEAR, BASE_MEASURE or some of them.
+        kinds: the kinds of worlds to search, all of ``KINDS`` or some.
         max_examples: worlds to look at for each kind, before shrinking.
         within: the bounds of the search; ``Bounds()`` if not given.
         seed: of the search.
@@ -86,16 +84,16 @@ def falsify(
         The smallest counterexample, or the number of worlds tried, with the bounds.
 
     Raises:
-        InvalidArgument: the conjecture returns no truth value (None, a tuple, a number, a forgotten call), or computes
-            with floats; an unknown kind, or no kind at all.
+        InvalidArgument: the conjecture returns no truth value (None, a tuple, a number, a method that was not called),
+            or computes with floats; an unknown kind, or no kind at all.
 
     Example:
         >>> print(falsify(lambda w: w.change(w.chosen) >= w.change(w.rejected)).counterexample.kind)
         log-linear
         >>> print(falsify(lambda w: w.A_w >= w.A_l, max_examples=100, within=Bounds(responses=3)))
         ... # doctest: +NORMALIZE_WHITESPACE
-        not falsified in 300 worlds (tabular softmax, log-linear, log-linear with a base measure; 2 to 3 responses,
-        weights 1 to 100, up to 3 features from -4 to 4, e^theta = a/b with a, b up to 6)
+        not falsified in 300 exact worlds (tabular softmax, log-linear, log-linear with a base measure; 2 to 3
+        responses, weights 1 to 100, up to 3 features from -4 to 4, e^theta = a/b with a, b up to 6)
     """
     statement = asked("conjecture", predicate_of("conjecture", conjecture))
     premise = None if given is None else asked("given", predicate_of("given", given))

@@ -34,7 +34,8 @@ def select_claims(
     """Return the claims whose keys match any of the patterns, of one paper or of all, in the order of the papers.
 
     Args:
-        patterns: keys or globs, or the key of a paper for all of its claims; none for all.
+        patterns: keys, patterns such as ``"jian2025.eq-*"``, or the key of a paper for all of its claims; all claims if
+            empty.
         paper: key of a paper, such as ``ma2025``.
         place: number of an equation, or a label such as "Theorem 1": only claims whose source names it.
         verdict: "holds", "false" and so on: only claims with that verdict.

@@ -1,36 +1,39 @@
-"""What the lines of evidence share: their control and what is never looked at in words, their role, their lemmas."""
+"""Helpers of all lines of evidence: controls, roles, lemmas, and parts of a statement that are never reached."""
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from theory.evidence import ALSO, CONDITIONAL, HOLDS, Evidence
+from theory.evidence import ALSO, CONDITIONAL, FAILS, HOLDS, Evidence
 from theory.proof.family import Family
 from theory.proof.lemmas import LEMMAS
 from theory.proof.negation import Negation
 from theory.proof.reached import Reached
 from theory.proof.searched import Search, search
 from theory.proof.written import arguments, sides, text_of
+from theory.strength import MACHINE, UNREFUTED, Strength
 
 Wrong = Mapping[str, Any] | Callable[..., Any]
 Predicate = Callable[..., Any]
-FEW = 40  # exact cases in which a control must be true now and then
+EXISTS = re.compile(r"\s*(?:\\exists|\\text\{there (?:is|are)\b)")  # a statement that begins "there is"
+FEW = 40  # exact cases, in at least one of which a control must be true
 
 
 def control_of(wrong: Wrong | str | None) -> str:
-    """Return the control of a line of evidence, as it is written."""
+    """Return the source text of the control of a line of evidence."""
     if wrong is None or isinstance(wrong, str):
         return wrong or ""
     return arguments(wrong) if isinstance(wrong, Mapping) else text_of(wrong)
 
 
 def premise_of(wider: Predicate | None) -> str:
-    """Return the wider premise that is a control, as it is written."""
+    """Return the source text of a wider premise that serves as control."""
     return "" if wider is None else f"the wider premise {text_of(wider)}"
 
 
@@ -53,7 +56,7 @@ def is_near(what: Predicate, wrong: Wrong | None) -> bool:
 def is_far(
     what: Predicate, wrong: Wrong | None, bad: Predicate, over: Family, given: Predicate | None, seed: int
 ) -> bool:
-    """Return whether a control is false in each of some exact cases, and does not change a number by a little only."""
+    """Return whether a control is false in all of some exact cases, and is more than a small change of numbers."""
     if is_near(what, wrong):
         return False
     true = search(Negation(bad), over, given=given, worlds=FEW, seed=seed)
@@ -61,12 +64,12 @@ def is_far(
 
 
 def sides_at(what: Predicate, case: Any) -> tuple[str, ...]:
-    """Return both sides of what is compared at a case; nothing if there is no case."""
+    """Return both sides of each comparison at a case; an empty tuple if there is no case."""
     return () if case is None else sides(what, case)
 
 
 def watch(evidence: Evidence, reached: Reached, also: Callable[[], Any] | None = None) -> None:
-    """Keep what the next finding looks at; ``also`` runs the statement on further cases if it missed something."""
+    """Record which parts of its statement the next finding reaches; ``also`` tries further cases if some are missed."""
     if also is not None and reached.missed():
         with reached:
             also()
@@ -74,7 +77,7 @@ def watch(evidence: Evidence, reached: Reached, also: Callable[[], Any] | None =
 
 
 def refuse_unreached(evidence: Evidence) -> None:
-    """Let the findings fail whose statement has a part that no line of evidence ever looks at."""
+    """Mark findings as failed if no line of evidence ever reaches some part of their statement."""
     for number, reached in evidence.watched:
         for _, other in evidence.watched:
             reached.learn(other)
@@ -86,7 +89,7 @@ def refuse_unreached(evidence: Evidence) -> None:
 
 
 def another(_: Any) -> bool:
-    """Stand for the statement itself, as the control under a wider premise."""
+    """Stand for the statement itself where the control is a wider premise; this function is never run."""
     return False
 
 
@@ -95,8 +98,15 @@ def role_of(role: str | None, also: bool, given: Predicate | None) -> str:
     return ALSO if also else role or (HOLDS if given is None else CONDITIONAL)
 
 
+def strength_of_a_case(says: str, role: str | None) -> Strength:
+    """Return the strength of a case in which a statement is false; "there is ..." is refuted by no single case."""
+    if role in (None, FAILS) and EXISTS.match(says):
+        return Strength(UNREFUTED, ("there is none among the cases shown, which is no proof that there is none",))
+    return Strength(MACHINE, ("exact evaluation",))
+
+
 def lemmas_of(name: str) -> tuple[str, ...]:
-    """Return the lemmas that a text names, separated by commas; raise TypeError for one that is not declared."""
+    """Return the lemmas named in a text, separated by commas; raise TypeError if one is not declared."""
     names = tuple(part.strip() for part in name.split(",") if part.strip())
     for part in names:
         if part not in LEMMAS:
@@ -121,7 +131,7 @@ def induct_again(*args: Any, **kwargs: Any) -> Any:
 def search_terms(
     what: Predicate, base: Family, after: Callable[..., Any], more: Callable[..., Any], *, worlds: int, seed: int
 ) -> Search:
-    """Search states that an induction reaches from its base, with up to eight terms."""
+    """Search among the states with up to eight terms that an induction reaches from its base."""
     from theory.proof.induction import reachable  # noqa: PLC0415
 
     family = Family(base.name, base.assumes, (), reachable(base, after, more))
@@ -129,11 +139,12 @@ def search_terms(
 
 
 def refuse_truth_as_failure(key: str, *, own: bool, fails: bool, denial: bool) -> None:
-    """Refuse that the truth of a claim's own function counts against it, unless it denies what is printed."""
+    """Raise TypeError if a proof of a claim's own function would refute it, unless it denies what is printed."""
     if (own and fails) != denial:
         raise TypeError(
-            f"{key}: that the statement is true does not say that it fails; use refuted or false, of= a predicate "
-            "that says how it fails, or denial=True if the function denies what is printed"
+            f"{key}: showing that the function is true cannot show that the statement fails; use refuted or false, or "
+            "pass of= a predicate that says how it fails, or denial=True if the function is the opposite of what is "
+            "printed"
         )
 
 
@@ -143,9 +154,9 @@ def statement_and_control(key: str, what: Predicate, wrong: Wrong) -> tuple[Pred
     if isinstance(wrong, Mapping):
         unknown = set(wrong) - set(inspect.signature(what).parameters)
         if unknown or not wrong:
-            raise TypeError(f"{key}: the control changes no argument of the statement: {dict(wrong)}")
+            raise TypeError(f"{key}: the control must change arguments of the statement, and {dict(wrong)} does not")
         return what, partial(what, **wrong)
     bad = getattr(wrong, "predicate", wrong)
     if bad is what:
-        raise TypeError(f"{key}: the control is the statement itself")
+        raise TypeError(f"{key}: the control is the statement itself; pass a different predicate, or changed arguments")
     return what, bad

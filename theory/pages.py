@@ -1,4 +1,4 @@
-"""The pages of the ledger: a door with the totals, and one page a paper that opens with what stands and what falls."""
+"""The pages of the ledger: a front page (the door) with the totals, and a page for each paper."""
 
 from __future__ import annotations
 
@@ -34,20 +34,22 @@ IN_PART = ("conditional", "misprint")
 def write_texts(
     claims: Sequence[Claim], outcomes: Mapping[str, Outcome], known: Mapping[str, str], door: Path
 ) -> dict[Path, str]:
-    """Return the text of the door and of all pages by file.
+    """Return the text of the front page (the door) and of all pages, by file.
 
     Args:
         claims: the whole ledger, in the order of the papers.
-        outcomes: what the runs came to, by key.
+        outcomes: outcomes of the runs, by key.
         known: sections of claims that were not run, by key (see ``theory.record.recorded_sections``).
-        door: file of the door; the pages lie in the folders of the papers beside it.
+        door: file of the front page; the other pages are in the folders of the papers beside it.
 
     Raises:
         InvalidArgument: a claim that was not run and is not known.
     """
     missing = [made.key for made in claims if made.key not in outcomes and made.key not in known]
     if missing:
-        raise InvalidArgument("claims", f"{', '.join(missing)}, neither run nor on the page", "run these claims too")
+        raise InvalidArgument(
+            "claims", f"{', '.join(missing)} were neither run nor recorded on the page; run these claims too"
+        )
     sections = {
         made.key: section(made, outcomes[made.key]) if made.key in outcomes else known[made.key] for made in claims
     }
@@ -84,7 +86,7 @@ def totals(rows: Iterable[Row]) -> list[str]:
 
 
 def door_text(sections: Mapping[str, str]) -> str:
-    """Return the door: totals, and a line for each paper with the way to its page.
+    """Return the front page: totals, and for each paper a line with a link to its page.
 
     Args:
         sections: of all claims, by key, in the order of the papers.
@@ -130,7 +132,7 @@ def page_text(paper: str, claims: Sequence[Claim], sections: Mapping[str, str]) 
 
 
 def summary(claims: Sequence[Claim]) -> list[str]:
-    """Return what stands, what falls and what replaces it: no more than fits in a screen."""
+    """Return a short summary: which claims hold, which fail, and what replaces those."""
     printed = [made for made in claims if not made.source.startswith(ABSENT)]
     lines = ["## What stands", ""]
     for verdict, words in (("holds", "As printed"), ("first-order", "To first order in the step")):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any, Self
 from theory.claim import Claim
 from theory.evidence import FAILS, Evidence, Finding
 from theory.lines import (
+    EXISTS,
     Predicate,
     Wrong,
     another,
@@ -27,6 +27,7 @@ from theory.lines import (
     search_terms,
     sides_at,
     statement_and_control,
+    strength_of_a_case,
     watch,
 )
 from theory.proof.families import POLICY
@@ -35,13 +36,11 @@ from theory.proof.joined import own_calls, through
 from theory.proof.reached import Reached
 from theory.proof.searched import Search, holds_at, search
 from theory.proof.written import text_of
-from theory.strength import MACHINE, UNREFUTED, Strength
-
-EXISTS = re.compile(r"\s*(?:\\exists|\\text\{there (?:is|are)\b)")  # a statement that begins "there is"
+from theory.strength import MACHINE, Strength
 
 
 class Proved:
-    """A claim that is being written, and the lines of evidence that a prover stands behind.
+    """A claim under construction, and the lines of evidence that come from a prover.
 
     Each method adds one checker and returns the statement, so that they can be chained. All take ``of``: another
     predicate in the place of the statement's own (a closed form, a converse); ``role``: what a success says about the
@@ -55,13 +54,13 @@ class Proved:
 
     def __init__(self, predicate: Predicate, made: Claim, checks: list[Callable[[Evidence], None]]) -> None:
         self.predicate, self.claim, self._checks = predicate, made, checks
-        # each runs one proof by the solver again, and nothing else: ``record=`` is told every question and its answer
+        # each repeats one proof by the solver alone; ``record=`` is called with every question and its answer
         self.proofs: list[Callable[..., Any]] = vars(made.evidence).setdefault("proofs", [])
         # each repeats one search, with a number of cases and a seed: of the statement, and of a control or None
         self.searches: list[tuple[Callable[..., Search], Any]] = vars(made.evidence).setdefault("searches", [])
         self.__doc__ = predicate.__doc__
         self.__module__ = predicate.__module__
-        self.heard: list[Any] | None = None  # what it came to inside another one, see ``theory.proof.joined``
+        self.heard: list[Any] | None = None  # its results while another predicate runs; see ``theory.proof.joined``
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the statement's truth in a world."""
@@ -91,7 +90,7 @@ class Proved:
         return getattr(what, "predicate", what) is self.predicate
 
     def _joined(self, what: Predicate, role: str, proves: Callable[[Predicate], bool]) -> bool:
-        """Return whether a machine goes from what is run to the statement itself: it calls it, and proves it."""
+        """Return whether a machine proves the statement itself from what is run, because that calls the statement."""
         if self._is_own(what):
             return True
         fails = role == FAILS
@@ -117,7 +116,7 @@ class Proved:
         lemma: str = "",
         worlds: int = 200,
     ) -> Self:
-        """Prove it for every world of a kind by the solver; the search over the same function must find nothing.
+        """Prove the statement for every world of a kind by the solver; a search of the same function must find nothing.
 
         Args:
             over: kind of worlds: POLICY, TABULAR, TWO_RESPONSES or a ``setting`` of your own.
@@ -125,14 +124,14 @@ class Proved:
             given: the premise. With it the role is CONDITIONAL unless ``role`` says otherwise.
             wrong_given: a wider premise, under which the control must be refuted; the control is then the statement
                 itself unless ``wrong`` is given too.
-            of: another predicate.
+            of: a predicate to use in place of the statement's own function.
             role: what it says about the claim.
-            also: a further fact.
+            also: whether this is a further fact, which does not bear on the verdict.
             lemma: name of a standard lemma that leads from what is proved to the statement.
             worlds: exact cases for the search.
         """
         if wrong is None and wrong_given is None:
-            raise TypeError(f"{self.key}: a proof needs a control: wrong=..., or wrong_given=...")
+            raise TypeError(f"{self.key}: a proof needs a negative control; pass wrong= or wrong_given=")
         self._refuse_truth_as_failure(of, role)
         what, bad = self._both(wrong, of) if wrong is not None else self._both(another, of)
         bad = what if bad is another else bad
@@ -183,7 +182,7 @@ class Proved:
         also: bool = False,
         **change: Any,
     ) -> Self:
-        """Let the solver find an exact world in which it is false; it finds none for the true statement ``unlike``."""
+        """Let the solver find an exact world where it is false; for the true statement ``unlike`` it finds none."""
         what, near = self._both(unlike, of)
         what = partial(what, **change) if change else what
 
@@ -199,7 +198,7 @@ class Proved:
                 passed,
                 control.verdict == "proved",
                 str(proof),
-                self._of_a_counterexample(role),
+                strength_of_a_case(self.claim.says, role),
                 joined=self._joined(what, FAILS, lambda other: holds_at(other, proof.counterexample) is True),
                 sides=sides_at(what, proof.counterexample),
             )
@@ -225,9 +224,9 @@ class Proved:
             symbols: what an argument is, if not a positive number; see ``prove_identity``.
             sums: quantities of the responses, from ``over_responses``, if the statement is about sums over them; then
                 exact worlds are searched too.
-            of: another predicate.
+            of: a predicate to use in place of the statement's own function.
             role: what it says about the claim.
-            also: a further fact.
+            also: whether this is a further fact, which does not bear on the verdict.
             lemma: name of a standard lemma that leads from what is proved to the statement.
             denial: the claim's function says the opposite of what is printed, so that its truth refutes the claim.
         """
@@ -286,9 +285,9 @@ class Proved:
             low: left end, a whole number or a fraction.
             high: right end.
             wrong: the control, which must be false on a whole piece.
-            of: another predicate.
+            of: a predicate to use in place of the statement's own function.
             role: what it says about the claim.
-            also: a further fact.
+            also: whether this is a further fact, which does not bear on the verdict.
             lemma: name of a standard lemma that leads from what is proved to the statement.
             denial: the claim's function says the opposite of what is printed, so that its truth refutes the claim.
         """
@@ -343,9 +342,9 @@ class Proved:
                 control is found to be false in one of them or refuted for the first term. ``sums_of`` provides it;
                 without it a step that cannot be proved counts as a refuted control.
             wrong: the control; base or step must be refuted.
-            of: another predicate.
+            of: a predicate to use in place of the statement's own function.
             role: what it says about the claim.
-            also: a further fact.
+            also: whether this is a further fact, which does not bear on the verdict.
             lemma: name of a standard lemma that leads from what is proved to the statement.
         """
         self._refuse_truth_as_failure(of, role)
@@ -392,9 +391,3 @@ class Proved:
         if more is not None:
             self.searches.append((partial(search_terms, what, base, after, more), None))
         return self._add(check, of, wrong)
-
-    def _of_a_counterexample(self, role: str | None) -> Strength:
-        """Return how strong a counterexample is: of a statement that there is something it refutes one case only."""
-        if role in (None, FAILS) and EXISTS.match(self.claim.says):
-            return Strength(UNREFUTED, ("there is none among the cases shown, which is no proof that there is none",))
-        return Strength(MACHINE, ("exact evaluation",))

@@ -1,4 +1,4 @@
-"""The ledger as it is recorded in its pages: what each claim came to when it was last run.
+"""The ledger as recorded in its pages: the outcome of each claim when it was last run.
 
 Reading the pages takes milliseconds, while importing the claims takes seconds: a list of claims is read from here.
 """
@@ -28,7 +28,7 @@ class Row:
 
     Attributes:
         key: paper and name.
-        source: where it stands in print.
+        source: where it is in the paper.
         verdict: what the evidence earned.
         strength: how strongly it is known; "" if that is not recorded.
     """
@@ -76,11 +76,13 @@ def row_of(key: str, section: str) -> Row:
     """Return what a section of a page records.
 
     Raises:
-        InvalidArgument: it is none that ``theory.report.section`` wrote.
+        InvalidArgument: the text is not a section that ``theory.report.section`` wrote.
     """
     verdict, strength = VERDICT.search(section), STRENGTH.search(section)
     if verdict is None or strength is None:
-        raise InvalidArgument("page", f"the section of {key}", "a page that python -m theory --update wrote")
+        raise InvalidArgument(
+            "page", f"its section {key} lacks a verdict; write it again with python -m theory --update"
+        )
     return Row(key, verdict[2], verdict[1].lower(), strength[1])
 
 
@@ -106,22 +108,23 @@ def matching(
     verdict: str | None = None,
     strength: str | None = None,
 ) -> list[Row]:
-    """Return the claims that match all that is asked for.
+    """Return the claims that match all of the given conditions.
 
     Args:
         ledger: all claims, in order.
-        patterns: keys or globs, or the key of a paper for all of its claims; none for all.
+        patterns: keys, patterns such as ``"jian2025.eq-*"``, or the key of a paper for all of its claims; all claims if
+            empty.
         paper: key of a paper, such as ``ma2025``.
         place: number of an equation, or a label such as "Theorem 1": only claims whose source names it.
         verdict: "holds", "false" and so on.
         strength: "proved", "unrefuted" or "numerical", or any part of the words for a strength, such as "smt".
 
     Raises:
-        InvalidArgument: something that matches no claim, or a wrong kind of argument.
+        InvalidArgument: a condition that matches no claim, or an argument of the wrong type.
     """
     chosen = list(ledger)
     if not isinstance(patterns, (tuple, list)) or not all(isinstance(pattern, str) for pattern in patterns):
-        raise InvalidArgument("patterns", patterns, "a list of keys or globs of claims")
+        raise InvalidArgument("patterns", patterns, "a list of keys of claims, or patterns such as 'jian2025.eq-*'")
     papers = [name for name in OUTLINES if any(row.paper == name for row in chosen)]
     keys = [row.key for row in chosen]
     patterns = [f"{pattern}.*" if pattern in papers else pattern for pattern in patterns]
@@ -129,7 +132,9 @@ def matching(
         if not fnmatch.filter(keys, pattern):
             near = [key for key in keys if key.split(".")[-1].startswith(pattern.split(".")[-1][:4])][:5]
             hint = f"; near it: {', '.join(near)}" if near else ""
-            raise InvalidArgument("keys", pattern, f"keys or globs of claims (python -m theory --list){hint}")
+            raise InvalidArgument(
+                "keys", pattern, f"a key of a claim, or a pattern that matches some (python -m theory --list){hint}"
+            )
     if paper is not None and (not isinstance(paper, str) or paper not in papers):
         raise InvalidArgument("paper", paper, "one of " + ", ".join(papers))
     verdicts = sorted({row.verdict for row in chosen})
@@ -145,9 +150,11 @@ def matching(
     if place is not None:
         wanted = [row for row in wanted if speaks_of(row.source, place)]
         if not wanted:
-            raise InvalidArgument("place", place, "an equation, theorem or section that the source of a claim names")
+            raise InvalidArgument("place", place, "an equation, theorem or section that some claim is about")
     if strength is not None:
         wanted = [row for row in wanted if (row.grade == strength if strength in GRADES else strength in row.strength)]
         if not wanted:
-            raise InvalidArgument("strength", strength, f"{', '.join(GRADES)}, or a part of the words of a strength")
+            raise InvalidArgument(
+                "strength", strength, f"{', '.join(GRADES)}, or part of a recorded strength, such as smt"
+            )
     return wanted

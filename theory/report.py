@@ -1,4 +1,4 @@
-"""Reports of claims: one explained, some as Markdown, the outcomes as JSON."""
+"""Reports of claims: an explanation of one, a Markdown page of some, the outcomes as JSON."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def section(claim: Claim, outcome: Outcome) -> str:
 
 
 def what_ran(finding: Finding, code: Callable[[str], str] = str) -> str:
-    """Return what a line of evidence ran: the checker, and the statement if it is another one than the claim's own."""
+    """Return what a line of evidence ran: the checker, and the statement if it differs from the claim's own."""
     return finding.kind + (f" of {code(finding.of)}" if finding.of else "")
 
 
@@ -74,11 +74,11 @@ def markdown(claims: Sequence[Claim], outcomes: Mapping[str, Outcome]) -> str:
 
 
 def explanation(claim: Claim, outcome: Outcome, claims: Mapping[str, Claim], width: int = 100) -> str:
-    """Return one claim for a terminal: statement, why it fails, counterexample, what is true and why, where it stands.
+    """Explain one claim for a terminal: statement, why it fails, counterexample, what is true and why, source file.
 
     Args:
         claim: the claim.
-        outcome: what its run came to.
+        outcome: outcome of its run.
         claims: the ledger, for what is true instead.
         width: columns of the terminal; only tables of a counterexample may be wider.
     """
@@ -121,7 +121,7 @@ def _evidence(finding: Finding, width: int) -> list[str]:
     words = [
         ("control, which was rejected: " if finding.control else "control: ", finding.wrong + _far(finding)),
         ("covers: ", finding.over),
-        ("told of every case: ", finding.assumes),
+        ("assumed of every case: ", finding.assumes),
         *((f"lemma, {name}: ", LEMMAS.get(name, "")) for name in strength.lemma),
     ]
     for word, text in words:
@@ -154,7 +154,7 @@ def as_json(claims: Sequence[Claim], outcomes: Mapping[str, Outcome], settings: 
 
 
 def anchor(heading: str) -> str:
-    """Return the anchor that a code host gives a heading.
+    """Return the anchor that a code host such as GitHub gives a heading.
 
     Example:
         >>> anchor("wipf2024.proposition-3.1")
@@ -164,7 +164,7 @@ def anchor(heading: str) -> str:
 
 
 def inline(text: str) -> str:
-    """Turn $...$ into the form in which a code host leaves backslashes alone."""
+    """Turn $...$ into a form in which code hosts such as GitHub do not interpret backslashes."""
     return re.sub(r"\$([^$]+)\$", r"$`\1`$", text)
 
 

@@ -1,4 +1,4 @@
-r"""A claim whose text, statement and code stand once: the docstring is the print, the function is the statement.
+r"""A claim written in one place: the docstring is the statement as printed, the function is the statement in code.
 
 ::
 
@@ -29,7 +29,17 @@ from typing import Any, Self
 
 from theory.claim import PROVED, REPRODUCED, claim as register, outcome_of, run_claim, strength_of
 from theory.evidence import ALSO, FAILS, HOLDS, ORDER, Evidence, Finding, exact, show
-from theory.lines import Predicate, Wrong, is_far, lemmas_of, refuse_unreached, role_of, sides_at, watch
+from theory.lines import (
+    Predicate,
+    Wrong,
+    is_far,
+    lemmas_of,
+    refuse_unreached,
+    role_of,
+    sides_at,
+    strength_of_a_case,
+    watch,
+)
 from theory.proof.family import Family
 from theory.proof.floating import watched
 from theory.proof.reached import Reached
@@ -41,14 +51,14 @@ SECTIONS = ("Assumes", "Because", "Proof")
 THERE_IS, ALL_CASES = "there is such a case", "these are all cases"
 MEANINGS = {THERE_IS: "an exact example", ALL_CASES: "exact evaluation of all cases"}
 SAYS_THERE_IS = re.compile(r"\\exists|there (?:is|are)\b|\\not\\Rightarrow|\\not\\implies")
-FEW = 40  # cases in which it is watched which parts of a statement are looked at, before all are
+FEW = 40  # cases in which it is recorded which parts of a statement are reached, unless all are reached sooner
 
 
 class Statement(Proved):
-    """A claim that is being written, with the lines of evidence that no prover is needed for as well."""
+    """A claim under construction, with all lines of evidence: those of ``Proved``, and those that need no prover."""
 
     def rests_on(self, *others: Statement, role: str | None = None, also: bool = False) -> Self:
-        """Use claims of the ledger as lemmas: each must be reproduced as one that holds, and lends its strength.
+        """Use claims of the ledger as lemmas: each must be reproduced and hold, and this claim is as strong at most.
 
         In one process a claim is run once for all that rest on it.
         """
@@ -76,7 +86,7 @@ class Statement(Proved):
         also: bool = False,
         **change: Any,
     ) -> Self:
-        """Evaluate it exactly at a case where it is false, and at a near one where it is true."""
+        """Evaluate the statement exactly at a case where it is false, and at a similar one where it is true."""
         what = getattr(of or self.predicate, "predicate", of or self.predicate)
         what = partial(what, **change) if change else what
 
@@ -89,7 +99,7 @@ class Statement(Proved):
                 passed,
                 control,
                 f"{'false' if passed else 'TRUE'} at\n{show(at)}",
-                _in_floats(at, inexact) or self._of_a_counterexample(role),
+                _in_floats(at, inexact) or strength_of_a_case(self.claim.says, role),
                 joined=self._joined(what, FAILS, lambda other: holds_at(other, at) is True),
                 sides=sides_at(what, at),
             )
@@ -114,22 +124,24 @@ class Statement(Proved):
         Args:
             at: the cases.
             wrong: the control, which must be false in one of them.
-            of: another predicate.
+            of: a predicate to use in place of the statement's own function.
             role: what it says about the claim.
-            also: a further fact.
+            also: whether this is a further fact, which does not bear on the verdict.
             lemma: name of a standard lemma that leads from what is evaluated to the statement.
-            meaning: what a few cases mean for the statement. ``THERE_IS``: it says that there is such a case, so that
+            meaning: what a few cases show about the statement. ``THERE_IS``: it says that there is such a case, so that
                 one proves it (it must say so: "there is", "there are", an existential quantifier, or "does not imply").
                 ``ALL_CASES``: it speaks of these cases and no others, such as the rows of a table. Without either the
                 statement is about more cases than were evaluated, and counts as unrefuted.
 
         Raises:
-            TypeError: another meaning, or "there is" of a statement that does not say so.
+            TypeError: an unknown meaning, or ``THERE_IS`` for a statement that does not say "there is".
         """
         if meaning not in ("", THERE_IS, ALL_CASES):
-            raise TypeError(f"{self.key}: the meaning of cases is THERE_IS or ALL_CASES, not {meaning!r}")
+            raise TypeError(f"{self.key}: meaning must be THERE_IS or ALL_CASES, not {meaning!r}")
         if meaning == THERE_IS and role in (None, HOLDS) and not also and not SAYS_THERE_IS.search(self.claim.says):
-            raise TypeError(f"{self.key}: the statement does not say that there is such a case: {self.claim.says}")
+            raise TypeError(
+                f"{self.key}: THERE_IS needs a statement that says there is such a case, but it says: {self.claim.says}"
+            )
         self._refuse_truth_as_failure(of, role)
         what, bad = self._both(wrong, of)
         lemmas = lemmas_of(lemma)
@@ -170,15 +182,15 @@ class Statement(Proved):
         worlds: int | None = None,
         ranges: str = "",
     ) -> Self:
-        """Search random exact cases for one in which it is false, and find none; the control is refuted there.
+        """Search random exact cases and find none in which the statement is false; the control must be false in one.
 
         Args:
             over: a family, or a sampler of exact cases.
             wrong: the control.
             given: the premise; only cases that meet it count.
-            of: another predicate.
+            of: a predicate to use in place of the statement's own function.
             role: what it says about the claim.
-            also: a further fact.
+            also: whether this is a further fact, which does not bear on the verdict.
             worlds: number of cases, if fewer than the run's.
             ranges: what the sampler draws, in words.
         """
@@ -251,7 +263,7 @@ class Statement(Proved):
         role: str = ORDER,
         also: bool = False,
     ) -> Self:
-        """Fit the order at which ``residual(size)`` vanishes with the step; that of ``wrong`` must differ."""
+        """Fit the order in the step size at which ``residual(size)`` vanishes; that of ``wrong`` must differ."""
         self._checks.append(lambda e: e.slope(residual, order, control=wrong, sizes=sizes, role=ALSO if also else role))
         return self
 
@@ -266,7 +278,7 @@ def claims_of(paper: str) -> Callable[..., Callable[[Predicate], Statement]]:
         def make(predicate: Predicate) -> Statement:
             text = sections(inspect.getdoc(predicate) or "")
             if not text["says"]:
-                raise TypeError(f"{paper}.{name}: the docstring is the statement as printed")
+                raise TypeError(f"{paper}.{name} has no docstring; write the statement as printed there")
             checks: list[Callable[[Evidence], None]] = []
 
             def evidence(e: Evidence) -> None:

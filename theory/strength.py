@@ -41,7 +41,7 @@ class Strength:
 
 
 def weakest(strengths: Iterable[Strength]) -> Strength | None:
-    """Return the strength of a claim whose findings have these strengths: the weakest grade, with all that has it.
+    """Return the strength of a claim from those of its findings: the weakest grade, with every finding that has it.
 
     Example:
         >>> print(weakest([Strength(MACHINE, ("smt",)), Strength(UNREFUTED, ("500 worlds",))]))

@@ -9,7 +9,7 @@ from typing import Any
 
 NARROWEST = 40
 OWN = {r"\|": "‖", r"\arg": "arg ", r"\det": "det ", r"\,": " ", r"\;": " ", r"\quad": "  ", r"\qquad": "    "}
-OWN |= {r"\implies": " ⇒ ", r"\iff": " ⇔ ", r"\ne": "≠"}  # what the library does not know it leaves out
+OWN |= {r"\implies": " ⇒ ", r"\iff": " ⇔ ", r"\ne": "≠"}  # commands that the library does not know, and would leave out
 SUM = re.compile(r".[-+=<>≤≥≠]")
 RAISED = re.compile(r"(?<!\\)[\^_]\{")
 SIMPLE = re.compile(

@@ -1,4 +1,4 @@
-"""What in the papers no claim is about, and why: definitions, restatements, related work, measurements of models."""
+"""Parts of the papers without a claim, and why: definitions, restatements, related work, measurements of models."""
 
 from __future__ import annotations
 

@@ -28,14 +28,17 @@ if TYPE_CHECKING:
 Vector = tuple[Fraction, ...]
 Rational = int | Fraction
 
-TABULAR = "tabular softmax"
+TABULAR_KIND = "tabular softmax"
 """Kind of a world whose features are unit vectors: one logit for each response."""
 
-LOG_LINEAR = "log-linear"
+LOG_LINEAR_KIND = "log-linear"
 """Kind of a world with integer features, seen at a rational e^theta."""
 
-BASE_MEASURE = "log-linear with a base measure"
+BASE_MEASURE_KIND = "log-linear with a base measure"
 """Kind of a world whose probabilities and features are chosen independently."""
+
+KINDS = (TABULAR_KIND, LOG_LINEAR_KIND, BASE_MEASURE_KIND)
+"""All kinds of exact worlds, the simplest first."""
 
 LARGEST_POWER = 10_000  # of a fraction, whose digits grow with it
 LARGEST_FACTOR = 10**100
@@ -51,7 +54,7 @@ class World(ShortNames):
         p: probability of every response, positive, sums to 1.
         features: phi of every response, all of one length.
         chosen: index of y_w.
-        rejected: index of y_l, another one.
+        rejected: index of y_l, different from ``chosen``.
         kind: tabular softmax (features are unit vectors), log-linear (p comes from integer features and a rational
             e^theta), or log-linear with a base measure (p and features are free).
         other: index of the response that the short names call y; the most probable one outside the pair if not given.
@@ -68,7 +71,7 @@ class World(ShortNames):
     features: tuple[Vector, ...]
     chosen: int = 0
     rejected: int = 1
-    kind: str = BASE_MEASURE
+    kind: str = BASE_MEASURE_KIND
     other: int | None = None
 
     def __post_init__(self) -> None:
@@ -76,14 +79,12 @@ class World(ShortNames):
             raise InvalidArgument("p", [str(q) for q in self.p], "positive fractions that sum to 1")
         rows = _rows("features", self.features)
         if len(rows) != len(self.p) or len({len(phi) for phi in rows}) != 1:
-            raise InvalidArgument(
-                "features", f"{len(rows)} rows", f"{len(self.p)} rows of one length, one for each response"
-            )
+            raise InvalidArgument("features", self.features, f"{len(self.p)} rows of one length, one for each response")
         indices = (self.chosen, self.rejected)
         if not all(map(self._has, indices)) or self.chosen == self.rejected:
             raise InvalidArgument("chosen, rejected", indices, f"two different indices from 0 to {len(self.p) - 1}")
-        if not isinstance(self.kind, str) or self.kind not in (TABULAR, LOG_LINEAR, BASE_MEASURE):
-            raise InvalidArgument("kind", self.kind, f"one of {(TABULAR, LOG_LINEAR, BASE_MEASURE)}")
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
+            raise InvalidArgument("kind", self.kind, f"one of {KINDS}")
         if self.other is not None and (not self._has(self.other) or self.other in indices):
             raise InvalidArgument("other", self.other, "the index of a response outside the pair, or None")
 
@@ -105,7 +106,7 @@ class World(ShortNames):
         """
         given = _fractions("p", p)
         unit = tuple(tuple(Fraction(int(i == y)) for i in range(len(p))) for y in range(len(p)))
-        return World(given, unit, chosen, rejected, TABULAR)
+        return World(given, unit, chosen, rejected, TABULAR_KIND)
 
     @staticmethod
     def log_linear(
@@ -121,7 +122,7 @@ class World(ShortNames):
             raise InvalidArgument("features", features, f"whole numbers from -{LARGEST_POWER} to {LARGEST_POWER}")
         weights = [math.prod((a ** int(k) for a, k in zip(base, phi, strict=True)), start=Fraction(1)) for phi in rows]
         total = sum(weights)
-        return World(tuple(w / total for w in weights), rows, chosen, rejected, LOG_LINEAR)
+        return World(tuple(w / total for w in weights), rows, chosen, rejected, LOG_LINEAR_KIND)
 
     @staticmethod
     def with_base(
@@ -215,9 +216,8 @@ class World(ShortNames):
             raise InvalidArgument("factor", factor, WHOLE_POWERS)
         weights = [q * growth ** int(power) for q, power in zip(self.p, powers, strict=True)]
         total = sum(weights)
-        return World(
-            tuple(w / total for w in weights), self.features, self.chosen, self.rejected, self.kind, self.other
-        )
+        other = self.y if self.others else None  # y stays the same response, whichever is the most probable now
+        return World(tuple(w / total for w in weights), self.features, self.chosen, self.rejected, self.kind, other)
 
     def exact_change(self, y: int, factor: Rational) -> Fraction:
         """Return the exact change of pi(y) in a step of size s with e^s = ``factor``."""
@@ -328,31 +328,31 @@ def world_strategy(kind: str | None = None, max_responses: int = 8) -> SearchStr
     """Return a Hypothesis strategy of worlds that shrinks to few responses and small whole numbers.
 
     Args:
-        kind: TABULAR, LOG_LINEAR or BASE_MEASURE; None for any of them.
+        kind: TABULAR_KIND, LOG_LINEAR_KIND or BASE_MEASURE_KIND; None for any of them.
         max_responses: at least 2.
 
     Example:
         >>> from hypothesis import find
-        >>> print([str(q) for q in find(world_strategy(TABULAR), lambda world: True).p])
+        >>> print([str(q) for q in find(world_strategy(TABULAR_KIND), lambda world: True).p])
         ['1/2', '1/2']
     """
     from hypothesis import strategies as st  # noqa: PLC0415 - half a second, for a search only
 
-    if kind is not None and (not isinstance(kind, str) or kind not in (TABULAR, LOG_LINEAR, BASE_MEASURE)):
-        raise InvalidArgument("kind", kind, f"one of {(TABULAR, LOG_LINEAR, BASE_MEASURE)}, or None")
+    if kind is not None and (not isinstance(kind, str) or kind not in KINDS):
+        raise InvalidArgument("kind", kind, f"one of {KINDS}, or None")
     if check_count("max_responses", max_responses, minimum=2) > MOST_RESPONSES:
         raise InvalidArgument("max_responses", max_responses, f"a whole number from 2 to {MOST_RESPONSES}")
 
     @st.composite
     def worlds(draw: st.DrawFn) -> World:
-        which = draw(st.sampled_from([TABULAR, LOG_LINEAR, BASE_MEASURE])) if kind is None else kind
+        which = draw(st.sampled_from(KINDS)) if kind is None else kind
         n = draw(st.integers(2, max_responses))
-        weights = [draw(st.integers(1, 12)) for _ in range(n)] if which != LOG_LINEAR else []
-        if which == TABULAR:
+        weights = [draw(st.integers(1, 12)) for _ in range(n)] if which != LOG_LINEAR_KIND else []
+        if which == TABULAR_KIND:
             return World.tabular([Fraction(a, sum(weights)) for a in weights])
         k = draw(st.integers(1, 3))
         features = [[draw(st.integers(-4, 4)) for _ in range(k)] for _ in range(n)]
-        if which == BASE_MEASURE:
+        if which == BASE_MEASURE_KIND:
             return World.with_base(weights, features)
         at = [Fraction(draw(st.integers(1, 6)), draw(st.integers(1, 6))) for _ in range(k)]
         return World.log_linear(features, at)

@@ -93,7 +93,7 @@ def ladder_change(x: Number, factor: Number) -> tuple[Number, Number, Number]:
     try:
         np.broadcast_shapes(np.shape(x), np.shape(factor))  # type: ignore[call-overload]
     except ValueError as problem:
-        raise InvalidArgument("factor", factor, "a number, or as many as x has") from problem
+        raise InvalidArgument("factor", factor, "one number, or an array that broadcasts with x") from problem
     new_chosen, new_rejected, new_other = ladder_probabilities(x * factor)
     return new_chosen - chosen, new_rejected - rejected, new_other - other
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import InvalidArgument, check_count, check_positive
-from dynamics.gradient import flat_log_probs
+from dynamics.evaluation import flat_log_probs
 from dynamics.grid import sweep
 from dynamics.policies import MLP, PrefixTree, Tabular
 from dynamics.table import Table

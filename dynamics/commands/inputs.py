@@ -15,7 +15,7 @@ from rich.console import Console
 from dynamics.commands.printing import print_lines
 from dynamics.commands.shared import Options
 from dynamics.errors import InvalidArgument, check_count
-from dynamics.language_model.kernel.sequence_kernel import sequence_kernel
+from dynamics.language_model.kernel import computation
 from dynamics.language_model.loading import LanguageModel, load, require
 from dynamics.language_model.pair_audit.data import PairSource, Row, check_rows, open_pairs
 from dynamics.language_model.pair_audit.tokens import TokenizedPair, tokenize_pair
@@ -54,8 +54,10 @@ def open_data_and_model(
         torch.set_num_threads(options.threads)
     source = open_data(options, console)
     place = options.device or device or ("cuda" if torch.cuda.is_available() else "cpu")
-    loaded = load(options.model, revision=options.revision, dtype=options.dtype, device=place, adapter=options.adapter)
-    return source, loaded
+    first = check_rows(source).pair
+    how: dict[str, Any] = {"dtype": options.dtype, "device": place, "adapter": options.adapter}
+    how["tokenizer"] = first is None or first.ids is None  # token ids need none
+    return source, load(options.model, revision=options.revision, **how)
 
 
 def find_max_tokens(config: Any, options: Options) -> int | None:
@@ -192,7 +194,7 @@ def printing_memory(console: Console, once: bool = False) -> Iterator[None]:
         console: where to print.
         once: print only the first such line, not one for every batch.
     """
-    log = logging.getLogger(sequence_kernel.__module__)
+    log = logging.getLogger(computation.__name__)
     handler, level = _PrintingHandler(console, once), log.level
     log.addHandler(handler)
     log.setLevel(logging.INFO)

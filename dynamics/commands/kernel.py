@@ -31,7 +31,7 @@ def kernel_command(
     Args:
         options: the shared options.
         console: where to print.
-        first: take so many of the first rows that can be used.
+        first: take this many rows, the first ones that can be used.
         rows: take these rows instead, such as ``"0,3,17"``.
         out: a file ``.npz`` for ``kernel``, ``log_probs`` and ``names``; ``"3w"`` names the chosen and ``"3l"`` the
             rejected response of row 3.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,23 +10,40 @@ from rich.console import Console
 
 from dynamics.commands.inputs import find_max_tokens, open_data_and_model, printing_memory, tokenize_row
 from dynamics.commands.printing import print_lines, print_remarks
+from dynamics.commands.report import check_report_place, report_command
 from dynamics.commands.shared import Options
+from dynamics.commands.training_plan import TrainingPlan
 from dynamics.errors import InvalidArgument
-from dynamics.language_model.loading import DTYPES
-from dynamics.language_model.pair_audit.data import check_rows
+from dynamics.language_model.loading import DTYPES, LanguageModel
+from dynamics.language_model.pair_audit.data import PairSource, check_rows
+from dynamics.language_model.pair_audit.duration import say_seconds, seconds_per_row
+from dynamics.language_model.pair_audit.examples import read_examples
 from dynamics.language_model.pair_audit.fingerprint import model_digest
+from dynamics.language_model.pair_audit.influences import read_influences, run_pushes
+from dynamics.language_model.pair_audit.joined import optimizer_of_set, set_results
 from dynamics.language_model.pair_audit.processes import Processes, join_processes
+from dynamics.language_model.pair_audit.relations import find_relations
 from dynamics.language_model.pair_audit.results import Results
 from dynamics.language_model.pair_audit.run import AuditSettings, refuse, run_audit
-from dynamics.language_model.pair_audit.summary import AuditSummary, summarise
+from dynamics.language_model.pair_audit.set_run import run_set
+from dynamics.language_model.pair_audit.summary import AuditSummary, summarise, worst_rows
 from dynamics.language_model.pair_audit.tokens import REMARKS, cut_sentence
+from dynamics.language_model.pair_audit.trial_run import Trial, run_trials
 from dynamics.losses import PreferenceLoss
 from dynamics.progress import progress_bar
 
 NAMED = 10  # skipped rows that are shown
+WORTH_TIMING = 200  # with fewer rows it is not said how long the audit takes
 
 
-def pairs_command(options: Options, console: Console, out: Path, settings: AuditSettings) -> AuditSummary:
+def pairs_command(
+    options: Options,
+    console: Console,
+    out: Path,
+    settings: AuditSettings,
+    plan: TrainingPlan,
+    report: Path | None = None,
+) -> AuditSummary:
     """Audit a data set, print the summary, and write it beside the results.
 
     Args:
@@ -33,11 +51,19 @@ def pairs_command(options: Options, console: Console, out: Path, settings: Audit
         console: where to print; of several processes only the first prints.
         out: file for the results, one line for each row.
         settings: how to audit.
+        plan: the training that is planned.
+        report: file for the report, if one is wanted.
     """
     processes = join_processes(options.device)
     results = Results(out)
+    spoken = console if processes.rank == 0 else Console(quiet=True)
     try:
-        return _audit(options, console if processes.rank == 0 else Console(quiet=True), results, settings, processes)
+        if report is not None:
+            check_report_place(report)
+        summary = _audit(options, spoken, results, settings, plan, processes)
+        if report is not None and processes.rank == 0:
+            report_command(spoken, out, report)
+        return summary
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_stopped(results)) from None
     finally:
@@ -45,32 +71,72 @@ def pairs_command(options: Options, console: Console, out: Path, settings: Audit
 
 
 def _audit(
-    options: Options, console: Console, results: Results, settings: AuditSettings, processes: Processes
+    options: Options,
+    console: Console,
+    results: Results,
+    settings: AuditSettings,
+    plan: TrainingPlan,
+    processes: Processes,
 ) -> AuditSummary:
     results.read_settings()  # refuses a file that is not for results before the model is loaded
+    begun = time.time()
     source, loaded = open_data_and_model(options, console, processes.device)
+    loaded = plan.adapt(loaded)
     max_tokens = find_max_tokens(loaded.model.config, options)
     first = check_rows(source, lambda row: tokenize_row(loaded, row, max_tokens))
     print_remarks(console, [(first, tokenize_row(loaded, first, max_tokens))])
+    parameters = options.parameters or (["adapter"] if plan.lora_rank else [])
+    reference, referred = plan.load_reference(options, str(next(loaded.model.parameters()).device))
     depends_on = {
         "model": model_digest(loaded),
+        "reference": referred,
         "data": source.fingerprint,
         "columns": source.reading.settings(),
-        "parameters": options.parameters or [],
+        "parameters": parameters,
         "dtype": options.dtype,
         "max_tokens": max_tokens,
         "loss": str(settings.loss),  # with its beta
     }
-    settings = replace(settings, parameters=options.parameters, dtype=DTYPES[options.dtype], max_tokens=max_tokens)
+    settings = replace(settings, parameters=parameters or None, dtype=DTYPES[options.dtype], max_tokens=max_tokens)
     rows = source.rows if settings.first is None else min(settings.first, source.rows or settings.first)
     with results.begin(depends_on, processes):
-        with printing_memory(console, once=True), progress_bar(rows, "rows", console) as advance:
-            run_audit(loaded, source, results, settings, processes, advance)
-        summary = summarise(results)
         if processes.rank == 0:
-            described = {"model": options.model, "data": options.data, "settings": depends_on}
-            results.write_summary({**asdict(summary), **described})
-            print_summary(console, summary, settings.loss, results)
+            _say_duration(console, loaded, source, settings, plan, rows, results)
+        with printing_memory(console, once=True), progress_bar(rows, "each pair alone", console) as advance:
+            run_audit(loaded, source, results, settings, processes, advance, reference)
+        if not plan.only_own:
+            with progress_bar(rows, "gradient of all pairs", console) as advance:
+
+                def changes(row: int) -> None:
+                    advance(row, "changes by all pairs")
+
+                pairs = run_set(
+                    *(loaded, source, results, settings, plan.rule, depends_on, processes, (advance, changes))
+                )
+        if plan.influences:
+            with progress_bar(rows, "who pushes whom", console) as advance:
+                run_pushes(loaded, source, results, settings, pairs, depends_on, processes, advance)
+        if plan.only_own:
+            plan = replace(plan, optimizer=optimizer_of_set(results) or plan.optimizer)
+        if processes.rank == 0:
+            summary = summarise(results)
+            trials: list[Trial] = []
+            if plan.verify and summary.audited:
+                with progress_bar(None, "training steps on a copy", console) as advance:
+                    trials = run_trials(loaded, source, results, settings, pairs, plan.rule, progress=advance)
+            described = {"model": options.model, "data": options.data, "settings": depends_on, **plan.described()}
+            told = {"seconds": round(time.time() - begun, 1), "date": time.strftime("%Y-%m-%d", time.gmtime(begun))}
+            texts = {
+                "examples": read_examples(source, worst_rows(results)),
+                "influences": read_influences(results, plan.influences),
+                "trials": [asdict(trial) for trial in trials],
+                "relations": find_relations(source).summary(),
+            }
+            results.write_summary({**asdict(summary), **described, **told, **texts})
+            print_summary(console, summary, settings.loss, plan, results)
+            print_lines(console, map(_say_trial, trials))
+        processes.wait()
+        summary = summarise(results)
     if summary.skipped and settings.strict:
         raise refuse(summary.skipped_rows[0][1])
     if not summary.audited:
@@ -78,13 +144,36 @@ def _audit(
     return summary
 
 
-def print_summary(console: Console, summary: AuditSummary, loss: PreferenceLoss, results: Results) -> None:
+def _say_duration(
+    console: Console,
+    loaded: LanguageModel,
+    source: PairSource,
+    settings: AuditSettings,
+    plan: TrainingPlan,
+    rows: int | None,
+    results: Results,
+) -> None:
+    """Print how long the audit will take, unless it is short enough to wait for."""
+    if rows is not None:
+        rows -= sum(1 for _ in results.read())
+    if rows is not None and rows < WORTH_TIMING:
+        return
+    each = seconds_per_row(loaded, source, settings, not plan.only_own)
+    if each is not None:
+        many = f"{rows} rows" if rows is not None else "every 1000 rows"
+        print_lines(console, [f"this will take about {say_seconds(each * (rows or 1000))} for {many}, on one process"])
+
+
+def print_summary(
+    console: Console, summary: AuditSummary, loss: PreferenceLoss, plan: TrainingPlan, results: Results
+) -> None:
     """Print what an audit found.
 
     Args:
         console: where to print.
         summary: its numbers.
         loss: the loss of the steps that "displaced" is about.
+        plan: the training that is planned.
         results: where the lines are.
     """
     lines = [("rows", str(summary.rows)), ("pairs audited", str(summary.audited))]
@@ -95,6 +184,8 @@ def print_summary(console: Console, summary: AuditSummary, loss: PreferenceLoss,
                 f"{_share(summary.displaced, summary)}: under {loss}, a small SGD step on the pair alone lowers "
                 "log pi(chosen)",
             ),
+            *_set_lines(summary, plan),
+            *_rescue_lines(summary),
             ("chosen more probable", f"{summary.chosen_more_probable}: log pi(chosen) > log pi(rejected)"),
             ("cosine of g_w, g_l", _quantiles(summary.cosine)),
             ("drive of chosen", _quantiles(summary.drive_chosen)),
@@ -108,8 +199,42 @@ def print_summary(console: Console, summary: AuditSummary, loss: PreferenceLoss,
     print_lines(console, (f"  {reason}" for _, reason in summary.skipped_rows[:NAMED]))
     if summary.skipped > NAMED:
         print_lines(console, [f"  and {summary.skipped - NAMED} more"])
-    beside = f"{results.summary_path.name} and {results.settings_path.name}"
+    of_set = [] if summary.displaced_by_set is None else [set_results(results).path.name]
+    beside = ", ".join([*of_set, results.summary_path.name, results.settings_path.name])
     print_lines(console, [f"written: {results.path}, {beside}"])
+
+
+def _set_lines(summary: AuditSummary, plan: TrainingPlan) -> list[tuple[str, str]]:
+    """Say what a step on the whole set does to the chosen responses."""
+    if summary.displaced_by_set is None:
+        return []
+    what = f"a small first step of {plan.optimizer} on all pairs at once lowers log pi(chosen)"
+    lines = [("displaced by the set", f"{_share(summary.displaced_by_set, summary)}: {what}")]
+    if summary.own_share:
+        lines.append(("own share of the push", _quantiles(summary.own_share)))
+    return lines
+
+
+def _rescue_lines(summary: AuditSummary) -> list[tuple[str, str]]:
+    """Say which weight of an added SFT term keeps the chosen responses of displaced pairs from falling."""
+    if not summary.sft_weight:
+        return []
+    weight = summary.sft_weight["0.9"]
+    averaged = weight * summary.mean_tokens_chosen
+    which = f"of summed log pi; {averaged:.2g} of the mean over tokens"
+    what = f"a weight of {weight:.2g} ({which}) rescues 90% of the displaced pairs, each in its own step"
+    return [("added SFT term", what)]
+
+
+def _say_trial(trial: Trial) -> str:
+    correlation = "undefined"
+    if trial.rank_correlation is not None and trial.interval is not None:
+        correlation = f"{trial.rank_correlation:.2f} (95%: {trial.interval[0]:.2f} to {trial.interval[1]:.2f})"
+    return (
+        f"trained for {trial.steps} steps at {trial.learning_rate:g}: of {trial.pairs} chosen responses "
+        f"{trial.predicted_to_fall} were predicted to fall, {trial.fell} fell, {trial.both} both; rank correlation "
+        f"{correlation}; size of the change / prediction {trial.size:.2g} (median)"
+    )
 
 
 def _stopped(results: Results) -> str:

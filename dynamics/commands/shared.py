@@ -43,7 +43,7 @@ class Options:
         typer.Option(
             metavar="FOLDER",
             help="Folder with an adapter for the model (LoRA, DoRA, ...), as save_pretrained of peft writes it. Then "
-            "only the gradients by its parameters are used, unless --parameters says otherwise.",
+            "only the gradients with respect to its parameters are used, unless --parameters is given.",
         ),
     ] = None
     split: Annotated[str, typer.Option(help="Split to read, if the data are a folder or a data set of the hub.")] = (
@@ -61,8 +61,9 @@ class Options:
         list[str] | None,
         typer.Option(
             metavar="GLOB",
-            help="Use only the gradients by the parameters whose names match this pattern, such as '*mlp*'; '!*embed*' "
-            "leaves out, and adapter stands for the parameters of adapters. Can be given several times.",
+            help="Use only the gradients with respect to parameters whose names match this pattern, such as '*mlp*'; "
+            "'!*embed*' leaves parameters out; adapter stands for the parameters of adapters. Can be given "
+            "several times.",
         ),
     ] = None
     dtype: Annotated[str, typer.Option(help="Precision of the computation: float32 or float64.")] = "float32"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -12,7 +13,7 @@ from dynamics.commands.shared import Options
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.loading import DTYPES
 from dynamics.language_model.pair_audit.rows import Pair
-from dynamics.language_model.prediction.model_step import ModelStep, model_step
+from dynamics.language_model.prediction.model_step import ModelStep, StepChange, model_step
 from dynamics.language_model.tokens import TokenSequence
 from dynamics.losses import PreferenceLoss
 from dynamics.optimizers import SGD, AdamW, Optimizer
@@ -46,19 +47,14 @@ def step_command(
     source, loaded = open_data_and_model(options, console)
     ((taken, tokenized),) = take_rows(source, loaded, options, (row,))
     print_remarks(console, [(taken, tokenized)])
-    steps = [
-        model_step(
-            *(loaded.model, tokenized.sequences),
-            loss=chosen_loss,
-            optimizer=OPTIMIZERS[optimizer],
-            learning_rate=rate,
-            parameters=options.parameters,
-            dtype=DTYPES[options.dtype],
-        )
-        for rate in learning_rates
-    ]
+    how: dict[str, Any] = {"loss": chosen_loss, "optimizer": OPTIMIZERS[optimizer], "parameters": options.parameters}
+    pair = loaded.model, tokenized.sequences
+    first, *others = learning_rates
+    before = model_step(*pair, learning_rate=first, dtype=DTYPES[options.dtype], **how)
+    later = [model_step(*pair, learning_rate=r, dtype=DTYPES[options.dtype], kernel=False, **how) for r in others]
     if taken.pair is not None:
-        print_step(console, taken.pair, tokenized.sequences, chosen_loss, learning_rates, steps, optimizer)
+        print_step(console, taken.pair, pair[1], chosen_loss, learning_rates, before, [before, *later], optimizer)
+        print_lines(console, before.cross_kernel.remarks)
 
 
 def print_step(
@@ -67,7 +63,8 @@ def print_step(
     sequences: tuple[TokenSequence, TokenSequence],
     loss: PreferenceLoss,
     learning_rates: Sequence[float],
-    steps: Sequence[ModelStep],
+    first: ModelStep,
+    steps: Sequence[StepChange],
     optimizer: str,
 ) -> None:
     """Print the pair, and one line for each step.
@@ -78,10 +75,10 @@ def print_step(
         sequences: its tokens.
         loss: the loss.
         learning_rates: learning rates of the steps.
+        first: a step with the drives before it, which are the same for all of them.
         steps: the steps.
         optimizer: ``"sgd"`` or ``"adamw"``.
     """
-    first = steps[0]
     for side, (name, text) in enumerate(zip(("chosen", "rejected"), pair.texts, strict=True)):
         numbers = f"{sequences[side].length} tokens, log pi {float(first.log_probs[side]):.4f}"
         drive = f"drive {float(first.drive[0, side]):+.5g}"

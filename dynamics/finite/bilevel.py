@@ -41,11 +41,12 @@ from dynamics.errors import (
     is_finite,
     to_tensor,
 )
+from dynamics.evaluation import evaluate, flat_log_probs
 from dynamics.finite.integration import check_function
 from dynamics.finite.named_axes import select, to_dataset
 from dynamics.finite.run_settings import check_run_settings
 from dynamics.finite.state import State, descend
-from dynamics.gradient import flat_log_probs, objective_cotangent, response_lengths
+from dynamics.gradient import objective_cotangent, response_lengths
 from dynamics.losses import DPO, PreferenceLoss
 from dynamics.optimizers import Optimizer
 from dynamics.policies import Policy
@@ -100,8 +101,8 @@ class BilevelTrajectory:
 
     Attributes:
         log_probs: log pi (nats), axes ``axes``: (step, penalty, gamma, seed, [prompt,] response).
-        excess: L_sft(theta, phi) - L_sft(theta, phi'^(K)) in nats, for which line 9 of Algorithm 1 is needed, axes
-            (step, penalty, gamma, seed). It is a lower bound of the true excess.
+        excess: L_sft(theta, phi) - L_sft(theta, phi'^(K)) in nats, axes (step, penalty, gamma, seed); line 9 of
+            Algorithm 1 computes the second term. It is a lower bound of L_sft minus its true minimum over phi.
         theta: all parameters after the last step, (penalty, gamma, seed, parameters).
         steps: number of updates made before each record, starting with 0.
         penalties: lambda along its axis.
@@ -243,7 +244,7 @@ def stable_po(
         inner = run.lower_level(state.theta, whole, is_lower)
         if t in row_of:
             record[row_of[t]] = state.log_probs
-            excess[row_of[t]] = (whole * (flat_log_probs(policy, inner) - state.evaluated[1].detach())).sum(-1)
+            excess[row_of[t]] = (whole * (flat_log_probs(policy, inner) - state.evaluation.log_probs)).sum(-1)
         if t < steps:
             batch = next(batches)
             data = whole if minibatch is None else run.sft_weights(batch) if fixed is None else fixed
@@ -284,11 +285,8 @@ class _Problem:
 
     def sft_gradient(self, theta: Tensor, data: Tensor) -> Tensor:
         """Return the gradient of L_sft in all parameters."""
-        theta = theta.detach().requires_grad_()
-        with torch.enable_grad():
-            log_probs = flat_log_probs(self.policy, theta)
-        (gradient,) = torch.autograd.grad(log_probs, theta, -data.expand_as(log_probs))
-        return gradient
+        found = evaluate(self.policy, theta)
+        return found.vjp(-data.expand_as(found.log_probs))
 
     def lower_level(self, theta: Tensor, data: Tensor, is_lower: Tensor) -> Tensor:
         """Return the parameters with phi'^(K) in the place of phi (Eq. 11)."""
@@ -300,12 +298,12 @@ class _Problem:
         self, state: State, batch: Preferences, data: Tensor, penalty: Tensor, gamma: Tensor, is_lower: Tensor
     ) -> Tensor:
         """Return the gradient of L_pref + lambda L_sft + gamma L_reg."""
-        theta, log_probs = state.evaluated
-        lengths = response_lengths(self.policy)
-        of_loss = objective_cotangent(log_probs.detach(), state.flat_reference, batch, self.loss, lengths)
-        (gradient,) = torch.autograd.grad(log_probs, theta, of_loss - penalty * data, retain_graph=True)
+        found, lengths = state.evaluation, response_lengths(self.policy)
+        of_loss = objective_cotangent(found.log_probs, state.flat_reference, batch, self.loss, lengths)
+        gradient = found.vjp(of_loss - penalty * data)
         if not bool((gamma > 0).any()):
             return gradient
+        theta, log_probs = state.evaluated
         with torch.enable_grad():
             (slope,) = torch.autograd.grad(
                 self._regularizer_sum(log_probs, theta, batch, ~is_lower), theta, retain_graph=True

@@ -20,8 +20,9 @@ from dynamics.errors import (
     check_shape,
     to_tensor,
 )
+from dynamics.evaluation import flat_log_probs
 from dynamics.finite.integration import check_function, check_times, solve
-from dynamics.gradient import check_preferences, flat_log_probs, objective_gradient
+from dynamics.gradient import check_preferences, objective_gradient
 from dynamics.losses import DPO, PreferenceLoss
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences, check_one_list

@@ -61,7 +61,7 @@ def solve(
     )
     if solution.status < 0:
         raise InvalidArgument(
-            "times", f"the integration stopped before t = {times[-1]:g} ({solution.message}); let it end earlier"
+            "times", f"the integration stopped before t = {times[-1]:g} ({solution.message}); give earlier times"
         )
     # empty lists where no time was reported before the flow stopped
     found, states, hit = np.asarray(solution.t, float), np.reshape(solution.y, (len(start), -1)).T, None

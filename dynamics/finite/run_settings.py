@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import ArrayLike, InvalidArgument, check_count, check_generator, check_kind
+from dynamics.evaluation import flat_log_probs
 from dynamics.finite.state import State, check_reference
-from dynamics.gradient import check_preferences, flat_log_probs
+from dynamics.gradient import check_preferences
 from dynamics.optimizers import SGD, Optimizer, check_optimizer
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences
@@ -72,18 +73,18 @@ class RunSettings:
                 yield self.preferences.sample(self.minibatch, self.generator, runs=(self.seeds,))
 
     def empty_record(self, grid: tuple[int, ...]) -> Tensor:
-        """Return room for log pi of every run at every recorded update, or refuse a record that will not fit."""
+        """Return an empty tensor for log pi of every run at every recorded update; refuse one that is too large."""
         runs, policy = math.prod(grid), self.policy
         size = runs * torch.finfo(policy.dtype).bits // 8
         if size * policy.parameters > LARGEST_RECORD:
             raise InvalidArgument(
                 "seeds",
-                f"the parameters of {runs} runs take {_gib(size * policy.parameters)}; use fewer seeds or settings",
+                f"the parameters of {runs} runs need {_gib(size * policy.parameters)}; use fewer seeds or settings",
             )
         records = -(-self.steps // self.record_every) + 1
         size *= records * math.prod(policy.shape)
         if size > LARGEST_RECORD:
-            raise InvalidArgument("record_every", f"{records} records take {_gib(size)}; record more rarely")
+            raise InvalidArgument("record_every", f"{records} records need {_gib(size)}; use a larger record_every")
         return torch.empty(records, *grid, *policy.shape, dtype=policy.dtype, device=policy.device)
 
 
@@ -127,7 +128,7 @@ def check_run_settings(
 
 
 def _check_per_seed(argument: str, value: Tensor, seeds: int) -> Tensor:
-    """Refuse what is neither one row for all seeds nor one row for each."""
+    """Refuse a tensor that has neither one row for all seeds nor one row for each seed."""
     if (value.ndim == 2 and value.shape[0] not in (1, seeds)) or value.ndim > 2:
         raise InvalidArgument(argument, f"shape {tuple(value.shape)}", f"shape ({value.shape[-1]},) or ({seeds}, ...)")
     return value

@@ -22,8 +22,9 @@ from dynamics.errors import (
     check_shape,
     to_tensor,
 )
+from dynamics.evaluation import Evaluation, evaluate, flat_log_probs
 from dynamics.finite.loss_stack import LossStack, check_loss
-from dynamics.gradient import check_preferences, flat_log_probs, objective_cotangent, response_lengths
+from dynamics.gradient import check_preferences, objective_cotangent, response_lengths
 from dynamics.losses import PreferenceLoss
 from dynamics.optimizers import SGD, Moments, Optimizer, check_optimizer
 from dynamics.policies import Policy, check_theta
@@ -62,13 +63,18 @@ class State:
     @property
     def log_probs(self) -> Tensor:
         """Return log pi of every response (nats), ``(*runs, *policy.shape)``."""
-        return self.evaluated[1].detach().reshape(*self.runs, *self.policy.shape)
+        return self.evaluation.log_probs.reshape(*self.runs, *self.policy.shape)
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """Return log pi and its pullback: one evaluation, whether log pi is read, a step is taken, or both."""
+        return evaluate(self.policy, self.theta)
 
     @cached_property
     def evaluated(self) -> tuple[Theta, FlatLogProbs]:
         """Return theta as a leaf of autograd and log pi as a function of it, ``(*runs, prompts * responses)``.
 
-        The policy is evaluated once, whether log pi is read, a gradient is taken, or both.
+        For an objective that contains gradients of log pi, whose own gradient takes autograd.
         """
         theta = self.theta.detach().requires_grad_()
         with torch.enable_grad():
@@ -80,8 +86,8 @@ class State:
         return self.reference.flatten(start_dim=self.reference.ndim - len(self.policy.shape))
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out the graph of autograd, which can be neither copied nor sent to another process."""
-        return {name: value for name, value in self.__dict__.items() if name != "evaluated"}
+        """Leave out what is computed from theta: a graph of autograd can be neither copied nor sent elsewhere."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("evaluated", "evaluation")}
 
 
 def init(
@@ -139,10 +145,10 @@ def update(
 
     Example:
         >>> from dynamics import DPO, AdamW, Tabular, bradley_terry, preference_matrix
-        >>> told, draws = preference_matrix(bradley_terry([1.0, 0.0, -1.0])), torch.Generator().manual_seed(0)
+        >>> labels, draws = preference_matrix(bradley_terry([1.0, 0.0, -1.0])), torch.Generator().manual_seed(0)
         >>> state = init(Tabular(3), torch.zeros(3), optimizer=AdamW())
         >>> for t in range(100):
-        ...     state = update(state, told.sample(8, draws), loss=DPO(beta=0.5), learning_rate=0.1 / (1 + t / 50))
+        ...     state = update(state, labels.sample(8, draws), loss=DPO(beta=0.5), learning_rate=0.1 / (1 + t / 50))
         >>> state.log_probs.exp().argmax()
         tensor(0)
     """
@@ -150,7 +156,7 @@ def update(
     check_nonnegative("learning_rate", learning_rate)
     if isinstance(learning_rate, Tensor):
         check_broadcast("learning_rate", learning_rate.shape, state.theta.shape)
-    check_preferences(state.policy, state.evaluated[1].detach(), batch)
+    check_preferences(state.policy, state.evaluation.log_probs, batch)
     for part in (batch.chosen, batch.rejected, batch.weight):
         check_broadcast("batch", part.shape[:-1], state.runs)
     return advance(state, batch, check_loss(loss, state.policy, (*state.runs, batch.weight.shape[-1])), learning_rate)
@@ -163,12 +169,8 @@ def advance(state: State, batch: Preferences, loss: PreferenceLoss | LossStack, 
 
 def objective_slope(state: State, batch: Preferences, loss: PreferenceLoss | LossStack) -> Theta:
     """Return the gradient of the objective on a batch, ``(*runs, parameters)``; the arguments were checked before."""
-    theta, log_probs = state.evaluated
-    lengths = response_lengths(state.policy)
-    cotangent = objective_cotangent(log_probs.detach(), state.flat_reference, batch, loss, lengths)
-    # the graph is kept: the same state may be updated again, with another batch
-    (gradient,) = torch.autograd.grad(log_probs, theta, cotangent, retain_graph=True)
-    return gradient
+    found, lengths = state.evaluation, response_lengths(state.policy)
+    return found.vjp(objective_cotangent(found.log_probs, state.flat_reference, batch, loss, lengths))
 
 
 def descend(state: State, gradient: Theta, learning_rate: float | Tensor) -> State:

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import ArrayLike, InvalidArgument, check_kind, check_nonnegative
+from dynamics.evaluation import directional_derivatives
 from dynamics.finite.state import State, check_reference, objective_slope
 from dynamics.gradient import check_preferences, pair_quantities, response_lengths
 from dynamics.losses import DPO, PreferenceLoss
 from dynamics.optimizers import SGD, Moments, Optimizer, check_optimizer
 from dynamics.policies import Policy, check_theta
 from dynamics.preferences import Preferences, check_one_list, pairs
-from dynamics.scores import chosen_slope, directional_derivatives, drives, kernel
+from dynamics.scores import chosen_slope, drives, kernel
 
 ROUNDING = {torch.float32: 1e-6, torch.float64: 1e-13}
 """Bounds for what rounding does to a kernel, as |dK_ij| / sqrt(K_ii K_jj), by the dtype of the policy."""

@@ -5,8 +5,9 @@ It needs the extra ``lm`` (transformers), which is imported when it is first use
 
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.jvp import log_probs_jvp
+from dynamics.language_model.kernel.cross_kernel import CrossKernel, cross_kernel
 from dynamics.language_model.kernel.memory import MemoryPlan
-from dynamics.language_model.kernel.sequence_kernel import SequenceKernel, sequence_kernel
+from dynamics.language_model.kernel.sequence_kernel import SequenceKernel, block_kernels, sequence_kernel
 from dynamics.language_model.kernel.token_kernel import TokenKernel, token_kernel
 from dynamics.language_model.kernel.verify import KernelCheck, verify_kernel
 from dynamics.language_model.loading import LanguageModel, MissingExtra, ModelUnavailable, load
@@ -14,7 +15,7 @@ from dynamics.language_model.log_probs import SequenceLogProbs, sequence_log_pro
 from dynamics.language_model.out_of_memory import OutOfMemory
 from dynamics.language_model.prediction.ches import CHES, ches
 from dynamics.language_model.prediction.drives import PairDrives, pair_drives, predict_change
-from dynamics.language_model.prediction.model_step import ModelStep, model_step
+from dynamics.language_model.prediction.model_step import ModelStep, StepChange, model_step
 from dynamics.language_model.prediction.parameter_change import changed_parameters, parameter_change
 from dynamics.language_model.prediction.vocabulary_shift import (
     TokenShift,
@@ -34,6 +35,7 @@ __all__ = [
     "CHES",
     "AdaptedModel",
     "CausalLM",
+    "CrossKernel",
     "KernelCheck",
     "LanguageModel",
     "MemoryPlan",
@@ -48,13 +50,16 @@ __all__ = [
     "StablePO",
     "StablePOAccount",
     "StablePOState",
+    "StepChange",
     "TokenKernel",
     "TokenSequence",
     "TokenShift",
     "VocabularyShift",
     "add_adapters",
+    "block_kernels",
     "changed_parameters",
     "ches",
+    "cross_kernel",
     "differentiable_log_probs",
     "load",
     "log_probs_jvp",

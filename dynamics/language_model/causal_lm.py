@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from dynamics.errors import InvalidArgument
+from dynamics.errors import InvalidArgument, Unsupported
 
 
 class HasLogits(Protocol):
@@ -125,6 +125,23 @@ def padding_rows_trained(model: CausalLM | nn.Module) -> Iterator[None]:
     finally:
         for embedding, padding in before:
             embedding.padding_idx = padding
+
+
+@contextmanager
+def differentiating() -> Iterator[None]:
+    """Inside this context, an operation that autograd cannot differentiate is an error of the model.
+
+    Raises:
+        InvalidArgument: an operation of the model has no derivative.
+    """
+    try:
+        yield
+    except RuntimeError as problem:
+        text = " ".join(str(problem).split())
+        if not isinstance(problem, NotImplementedError) and "derivative for" not in text:
+            raise
+        what = f"autograd cannot differentiate this model ({text[:200]})"
+        raise Unsupported("model", what, "use a model all of whose operations have a derivative") from problem
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
+import torch
 from torch import nn
 
 from dynamics.errors import InvalidArgument, Unsupported, shorten
@@ -19,6 +20,8 @@ FILTERS = (
     "or None for all that require a gradient"
 )
 ADAPTER = "adapter"
+QUANTISED = (torch.int8, torch.uint8, torch.int32)
+"""What quantised weights are stored as; boolean and int64 matrices are masks and ids."""
 
 
 def select_parameters(model: CausalLM | nn.Module, parameters: Filter) -> dict[str, nn.Parameter]:
@@ -32,7 +35,7 @@ def select_parameters(model: CausalLM | nn.Module, parameters: Filter) -> dict[s
         parameters: which parameters.
 
     Raises:
-        InvalidArgument: not a ``Filter``, or one that chooses no parameter.
+        InvalidArgument: not a ``Filter``, or one that chooses no parameter; by default, a model with quantised weights.
 
     Example:
         >>> sorted(select_parameters(nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1)), "1.*"))
@@ -58,11 +61,25 @@ def select_parameters(model: CausalLM | nn.Module, parameters: Filter) -> dict[s
         if _is_selected(parameters, name, parameter) or id(parameter) in adapters:
             selected[name] = parameter
             known.add(id(parameter))
+    if parameters is None:
+        _check_precision(module, selected)
     if not selected:
         some = ", ".join(name for name, _ in list(module.named_parameters())[:3])
         chooser = "the function" if callable(parameters) else shorten(parameters)
         raise InvalidArgument("parameters", f"{chooser} selects no parameter of the model; its names are {some}, ...")
     return selected
+
+
+def _check_precision(model: nn.Module, selected: Mapping[str, nn.Parameter]) -> None:
+    """Refuse quantised weights, which have no gradient, where parameters beside them would be taken for all."""
+    whole = [name for name, p in model.named_parameters() if not p.is_floating_point()]
+    whole += [name for name, b in model.named_buffers() if b.ndim == 2 and b.dtype in QUANTISED]
+    adapters = _adapters(model)
+    if not whole or all(id(parameter) in adapters for parameter in selected.values()):
+        return
+    problem = f"the weights of {len(whole)} modules are quantised ({', '.join(whole[:3])}, ...) and have no gradient"
+    remedy = "load the model without quantisation, or choose parameters, such as parameters='adapter'"
+    raise Unsupported("model", problem, f"{remedy} or parameters='*norm*'")
 
 
 def _is_selected(parameters: Filter, name: str, parameter: nn.Parameter) -> bool:

@@ -169,17 +169,22 @@ def check_sequences(sequences: Iterable[TokenSequence], vocabulary: int) -> tupl
     return found
 
 
-def read_sequences(sequences: Iterable[TokenSequence]) -> tuple[TokenSequence, ...]:
-    """Return the sequences as a tuple; refuse an empty list and objects that are not sequences."""
+def read_sequences(sequences: Iterable[TokenSequence], name: str = "sequences") -> tuple[TokenSequence, ...]:
+    """Return the sequences as a tuple; refuse an empty list and objects that are not sequences.
+
+    Args:
+        sequences: the sequences.
+        name: name of the argument, for errors.
+    """
     if not isinstance(sequences, Iterable) or hasattr(sequences, "__array__"):
-        raise InvalidArgument("sequences", sequences, "a list of TokenSequence; tokenize() makes one")
+        raise InvalidArgument(name, sequences, "a list of TokenSequence; tokenize() makes one")
     found = []
     for number, sequence in enumerate(sequences):  # stop at the first bad element, because an iterator may have no end
         if not isinstance(sequence, TokenSequence):
-            raise InvalidArgument(f"sequences[{number}]", sequence, "a TokenSequence; tokenize() makes one")
+            raise InvalidArgument(f"{name}[{number}]", sequence, "a TokenSequence; tokenize() makes one")
         found.append(sequence)
     if not found:
-        raise InvalidArgument("sequences", "the list is empty; give at least one TokenSequence")
+        raise InvalidArgument(name, "the list is empty; give at least one TokenSequence")
     return tuple(found)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dynamics.errors import check_finite, check_shape, to_tensor
-from dynamics.language_model.causal_lm import CausalLM, as_module, unwrapped
+from dynamics.language_model.causal_lm import CausalLM, as_module, differentiating, unwrapped
 from dynamics.language_model.model_head import find_head
 from dynamics.language_model.out_of_memory import raising_out_of_memory
 from dynamics.language_model.parameters import Filter, requiring, select_parameters
@@ -62,7 +62,8 @@ def log_probs_vjp(
             logits = model(input_ids=torch.tensor([s.ids[:-1]], device=device), use_cache=False).logits[0]
             rows = logits[s.prompt_tokens - len(s.ids) :].log_softmax(-1)
             log_prob = rows.gather(1, torch.tensor(s.response, device=device).unsqueeze(1)).sum()
-            gradient = torch.autograd.grad(log_prob, list(selected.values()), allow_unused=True)
+            with differentiating():
+                gradient = torch.autograd.grad(log_prob, list(selected.values()), allow_unused=True)
             for name, g in zip(selected, gradient, strict=True):
                 if g is not None:
                     total[name] = total[name] + weight * g

@@ -59,7 +59,7 @@ class RewardLossAsPrinted(DPO):
 
 @dataclass(frozen=True)
 class NaiveBDPOAsPrinted(LogisticLoss, LogRatioLoss):
-    """Naive bDPO with the bracket where it is printed: the detached term is inside the logarithm of the rejected one.
+    """Naive bDPO with its bracket as printed: the detached term is inside the logarithm of the rejected response.
 
     Its value is not DPO's, and is NaN where the argument of that logarithm is negative.
 
@@ -90,7 +90,7 @@ class NaiveBDPOAsPrinted(LogisticLoss, LogRatioLoss):
         return self.beta * (ratio * gain - torch.log(self._inside(pair)))
 
     def margin_partials(self, pair: PairLogProbs) -> Partials:
-        """Return (beta lambda, -beta (pi_l / ref_l) / [...])."""
+        """Return (beta lambda, -beta (pi_l / ref_l) / b), with the argument b of the rejected response's logarithm."""
         ratio, _ = imbalance_ratio(pair, self.clip, symmetric=self.symmetric)
         loser = torch.exp(pair.rejected - pair.reference_rejected)
         return Partials(self.beta * ratio, -self.beta * loser / self._inside(pair))

@@ -22,7 +22,7 @@ class Divergence(NamedTuple):
     """An f-divergence as a loss uses it: two functions of a = log t, t = pi / ref, and of alpha, which most ignore.
 
     Attributes:
-        reward: s(a), the implicit reward over beta: f'(t) up to a constant, which cancels between two responses.
+        reward: s(a), the implicit reward divided by beta: f'(t) up to a constant, which cancels between two responses.
         slope: its derivative with respect to a, t f''(t), which multiplies the weight of a response; 1 for DPO.
     """
 
@@ -187,9 +187,9 @@ class FDPO(ImplicitRewardLoss):
             raise InvalidArgument("divergence", self.divergence, "one of " + ", ".join(sorted(DIVERGENCES)))
 
     def reward(self, log_ratio: Tensor) -> Tensor:
-        """Return the implicit reward over beta."""
+        """Return s(a), the implicit reward divided by beta."""
         return DIVERGENCES[self.divergence].reward(log_ratio, self.alpha)
 
     def slope(self, log_ratio: Tensor) -> Tensor:
-        """Return the slope of the implicit reward over beta."""
+        """Return s'(a), the derivative with respect to the log-ratio of the implicit reward divided by beta."""
         return DIVERGENCES[self.divergence].slope(log_ratio, self.alpha)

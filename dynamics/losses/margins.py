@@ -140,7 +140,7 @@ class DiscoPOP(LogRatioLoss):
         check_positive("tau", self.tau)
 
     def of_margin(self, margin: Tensor) -> Tensor:
-        """Return the blend; m e^-z in one exponent, for e^-z alone overflows where m is nearly 0."""
+        """Return -(1 - m) log sigma(z) + m e^-z, m = sigma(z / tau); m e^-z in one exponent, so it cannot overflow."""
         share = torch.sigmoid(-margin / self.tau)
         return -share * logsigmoid(margin) + torch.exp(logsigmoid(margin / self.tau) - margin)
 

@@ -78,7 +78,7 @@ class ORPO(MarginLoss):
         return -self.beta * torch.sigmoid(-margin)
 
     def margin_partials(self, pair: PairLogProbs) -> Partials:
-        """Return 1 / (|y| (1 - P)) of the two, the second with a minus."""
+        """Return (1 / (|y_w| (1 - P_w)), -1 / (|y_l| (1 - P_l)))."""
         chosen, rejected = pair.chosen / pair.chosen_length, pair.rejected / pair.rejected_length
         return Partials(
             -1 / (pair.chosen_length * torch.expm1(chosen)), 1 / (pair.rejected_length * torch.expm1(rejected))

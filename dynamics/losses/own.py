@@ -105,7 +105,7 @@ class FunctionLoss(PreferenceLoss):
         if not self.function(pair).equal(values):
             raise InvalidArgument(
                 "function",
-                "a second call with the same pairs returned other losses; it must neither draw random numbers nor "
+                "a second call with the same pairs returned different losses; it must neither draw random numbers nor "
                 "remember earlier calls",
             )
         self._differentiate(pair)

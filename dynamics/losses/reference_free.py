@@ -172,7 +172,7 @@ class AlphaPO(SimPO):
         return self.beta * (chosen - self._reward(pair.rejected / pair.rejected_length)) - self.gamma
 
     def margin_partials(self, pair: PairLogProbs) -> Partials:
-        """Return beta P^-alpha / |y| of the two, the second with a minus."""
+        """Return (beta P_w^-alpha / |y_w|, -beta P_l^-alpha / |y_l|)."""
         chosen = self._slope(pair.chosen / pair.chosen_length) / pair.chosen_length
         rejected = self._slope(pair.rejected / pair.rejected_length) / pair.rejected_length
         return Partials(self.beta * chosen, -self.beta * rejected)

@@ -27,7 +27,7 @@ def check_smoothing(value: Scalar) -> None:
 
 
 class LogisticLoss(MarginLoss):
-    """A loss ``-log sigma(z)`` of some margin."""
+    """A loss ``-log sigma(z)`` of a margin z that the subclass defines."""
 
     def of_margin(self, margin: Tensor) -> Tensor:
         """Return softplus(-z); through logsigmoid, since torch's softplus is linearised beyond 20."""
@@ -39,7 +39,7 @@ class LogisticLoss(MarginLoss):
 
 
 class SmoothedLogisticLoss(MarginLoss):
-    """A loss ``-(1 - e) log sigma(z) - e log sigma(-z)`` of some margin, where a share e of the labels is wrong."""
+    """A loss ``-(1 - e) log sigma(z) - e log sigma(-z)`` of a margin z, for labels of which a share e is wrong."""
 
     label_smoothing: Scalar
 

@@ -71,5 +71,17 @@ class LogLinear:
 
     def log_probs(self, theta: Theta) -> LogProbs:
         """Return the log-softmax of phi . theta + log m (nats)."""
-        logits = torch.tensordot(check_length(self, theta), self.features, dims=([-1], [-1]))
-        return log_softmax(logits + self.base_measure.log())
+        return log_softmax(self.logits(theta))
+
+    def logits(self, theta: Theta) -> LogProbs:
+        """Return phi . theta + log m, ``(..., *shape)``."""
+        return self.linear_part(theta) + self.base_measure.log()
+
+    def linear_part(self, direction: Theta) -> LogProbs:
+        """Return phi . d, the change of the logits along a direction ``(..., parameters)``."""
+        return torch.tensordot(check_length(self, direction), self.features, dims=([-1], [-1]))
+
+    def transposed(self, cotangent: LogProbs) -> Theta:
+        """Return the gradient by theta, ``(..., parameters)``, from the gradient by the logits ``(..., *shape)``."""
+        axes = tuple(range(-len(self.shape), 0))
+        return torch.tensordot(cotangent, self.features, dims=(axes, tuple(range(len(self.shape)))))

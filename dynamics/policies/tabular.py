@@ -20,7 +20,7 @@ class Tabular:
     Args:
         responses: number of responses, >= 2.
         prompts: number of prompts; None for a single one, whose arrays then have no prompt axis.
-        dtype: float64 unless said otherwise.
+        dtype: torch.float64 or torch.float32.
         device: where the tensors live.
 
     Example:
@@ -52,7 +52,19 @@ class Tabular:
 
     def log_probs(self, theta: Theta) -> LogProbs:
         """Return the log-softmax of the logits (nats)."""
-        return log_softmax(check_length(self, theta).reshape(*theta.shape[:-1], *self.shape))
+        return log_softmax(self.logits(theta))
+
+    def logits(self, theta: Theta) -> LogProbs:
+        """Return the logits: theta itself, ``(..., *shape)``."""
+        return check_length(self, theta).reshape(*theta.shape[:-1], *self.shape)
+
+    def linear_part(self, direction: Theta) -> LogProbs:
+        """Return the change of the logits along a direction: the direction itself."""
+        return self.logits(direction)
+
+    def transposed(self, cotangent: LogProbs) -> Theta:
+        """Return the gradient by theta from the gradient by the logits: the same numbers, ``(..., parameters)``."""
+        return cotangent.flatten(start_dim=cotangent.ndim - len(self.shape))
 
 
 def tabular_theta(probabilities: ArrayLike) -> Tensor:

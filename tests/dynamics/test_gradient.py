@@ -69,6 +69,17 @@ def test_lengths_reach_the_loss() -> None:
     assert (float(quantities.chosen_length), float(quantities.rejected_length)) == (2, 1)
 
 
+def test_lengths_may_differ_from_run_to_run() -> None:
+    log_probs = tensor([[-1.0, -2.0, -3.0], [-1.0, -2.0, -3.0]])
+    lengths = tensor([[1.0, 2.0, 4.0], [2.0, 1.0, 1.0]])
+    both = pair_quantities(log_probs, log_probs, pairs([0, 2], [1, 0], shape=(3,)), lengths)
+    assert both.chosen_length.tolist() == [[1, 4], [2, 1]]
+    assert both.rejected_length.tolist() == [[2, 1], [1, 2]]
+    for run in range(2):
+        alone = pair_quantities(log_probs[run], log_probs[run], pairs([0, 2], [1, 0], shape=(3,)), lengths[run])
+        close(SimPO().value(both)[run], SimPO().value(alone))
+
+
 def test_only_ratios_of_weights_matter_and_a_pair_alone_counts_once() -> None:
     policy, theta = make_policy("log_linear", seed=3)
     reference = policy.log_probs(torch.zeros_like(theta)).flatten()

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,47 +20,15 @@ from tests.optional import needs, needs_signals
 needs("transformers")
 
 import torch
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from dynamics.__main__ import app
 from dynamics.commands import pairs as pairs_module
 from dynamics.language_model import load, log_probs_vjp, sequence_kernel, tokenize
+from tests.dynamics.command_line import ROOT, SHIPPED, TEN, data, model, one_thread, refused, run, runner
 from tests.dynamics.language_model.saved import products, read_lines, save_tiny, write_lines
 
-runner = CliRunner(env={"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"})
-ROOT = Path(__file__).parents[2]
-SHIPPED = ROOT / "toy_models" / "multiplication" / "weights"
-TEN = ROOT / "tests" / "dynamics" / "language_model" / "data" / "multiplication.jsonl"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_lines(tmp_path_factory.mktemp("data") / "pairs.jsonl", products(7))
-
-
-def run(command: str, model: Path | str, data: Path | str, *options: object) -> Result:
-    return runner.invoke(app, [command, "--model", str(model), "--data", str(data), *map(str, options)])
-
-
-def refused(result: Result, words: str) -> None:
-    """One line on stderr, nothing else that looks like a failure, exit code 2."""
-    assert result.exit_code == 2, result.output
-    assert words in result.stderr
-    assert len(result.stderr.splitlines()) == 1
-    assert "Traceback" not in result.output
+__all__ = ["data", "model", "one_thread"]
 
 
 def test_help_names_the_commands() -> None:
@@ -317,10 +284,10 @@ def test_the_shipped_model_on_ten_products(tmp_path: Path) -> None:
     assert {True, False} == set(lowered)
 
 
-def start(model: Path, data: Path, out: Path, *launcher: str) -> subprocess.Popen[str]:
+def start(model: Path, data: Path, out: Path, *launcher: str, options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    options = ["--model", str(model), "--data", str(data), "--out", str(out), "--batch-pairs", "2", "--device", "cpu"]
-    command = [sys.executable, *launcher, "-m", "dynamics", "pairs", *options]
+    words = ["--model", str(model), "--data", str(data), "--out", str(out), "--batch-pairs", "2", "--device", "cpu"]
+    command = [sys.executable, *launcher, "-m", "dynamics", "pairs", *words, *options]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -339,8 +306,8 @@ def wait_for_lines(out: Path, count: int, process: subprocess.Popen[str]) -> Non
 def test_stopped_then_killed_then_resumed_is_the_file_of_an_uninterrupted_run(model: Path, tmp_path: Path) -> None:
     data = write_lines(tmp_path / "pairs.jsonl", products(150))
     out, whole = tmp_path / "out.jsonl", tmp_path / "whole.jsonl"
-    assert run("pairs", model, data, "--out", whole, "--batch-pairs", 2).exit_code == 0
-    stopped = start(model, data, out)
+    assert run("pairs", model, data, "--out", whole, "--batch-pairs", 2, "--only-own").exit_code == 0
+    stopped = start(model, data, out, options=("--only-own",))
     wait_for_lines(out, 10, stopped)
     stopped.send_signal(signal.SIGINT)
     _, said = stopped.communicate(timeout=60)
@@ -349,13 +316,13 @@ def test_stopped_then_killed_then_resumed_is_the_file_of_an_uninterrupted_run(mo
     first = out.read_bytes()
     assert whole.read_bytes().startswith(first)
     assert 10 <= first.count(b"\n") < 150
-    killed = start(model, data, out)
+    killed = start(model, data, out, options=("--only-own",))
     wait_for_lines(out, first.count(b"\n") + 10, killed)
     killed.kill()
     killed.communicate(timeout=60)
     assert killed.returncode == -signal.SIGKILL
     assert first.count(b"\n") < out.read_bytes().count(b"\n") < 150
-    assert run("pairs", model, data, "--out", out, "--batch-pairs", 2).exit_code == 0
+    assert run("pairs", model, data, "--out", out, "--batch-pairs", 2, "--only-own").exit_code == 0
     assert out.read_bytes() == whole.read_bytes()
 
 
@@ -376,6 +343,10 @@ def test_two_processes_make_the_file_of_one(model: Path, tmp_path: Path) -> None
     assert out.read_bytes() == whole.read_bytes()
     assert sorted(path.name for path in tmp_path.glob("out.jsonl*")) == [
         "out.jsonl",
+        "out.jsonl.set",
+        "out.jsonl.set.settings.json",
         "out.jsonl.settings.json",
         "out.jsonl.summary.json",
     ]
+    for path in ("out.jsonl.set", "out.jsonl.set.settings.json"):
+        assert (tmp_path / path).read_bytes() == (tmp_path / path.replace("out", "whole")).read_bytes()

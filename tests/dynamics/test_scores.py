@@ -9,8 +9,7 @@ import torch
 from hypothesis import given, settings
 
 from dynamics import InvalidArgument, LogLinear, Tabular, drives, kernel, pairs, score
-from dynamics.gradient import flat_log_probs
-from dynamics.scores import directional_derivatives
+from dynamics.evaluation import directional_derivatives, flat_log_probs
 from tests.dynamics.strategies import World, close, tensor, worlds
 
 

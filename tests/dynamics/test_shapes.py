@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 CHECKED = """
 from jaxtyping import TypeCheckError, install_import_hook
-modules = ["dynamics.gradient", "dynamics.optimizers", "dynamics.policies", "dynamics.scores"]
+modules = ["dynamics.evaluation", "dynamics.gradient", "dynamics.optimizers", "dynamics.policies", "dynamics.scores"]
 modules += ["dynamics.finite.state", "dynamics.finite.trajectory"]
 with install_import_hook(modules, "beartype.beartype"):
     import dynamics.gradient, dynamics.finite.state
@@ -38,7 +38,8 @@ from dataclasses import replace
 from dynamics.losses import pair_log_probs
 from dynamics.scores import chosen_slope
 from dynamics.finite.state import descend
-from dynamics.gradient import flat_log_probs, objective_gradient
+from dynamics.evaluation import flat_log_probs
+from dynamics.gradient import objective_gradient
 
 class Forgetful(Tabular):
     def log_probs(self, theta):

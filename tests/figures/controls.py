@@ -43,8 +43,11 @@ def updated(change: Callable[[Arrays], Arrays]) -> Wrong:
     return lambda arrays: {**arrays, **change(arrays)}
 
 
-def recomputed(key: str, owner: Any, name: str, value: object) -> Wrong:
-    """Return the arrays of a figure with another model: an item of a dictionary, or a name of a module, replaced."""
+def recomputed(key: str, owner: Any, name: str, value: object, **settings: Any) -> Wrong:
+    """Return the arrays of a figure with another model: an item of a dictionary, or a name of a module, replaced.
+
+    ``settings`` of the figure may leave out what costs time and does not matter to the check.
+    """
 
     def wrong(_: Arrays) -> Arrays:
         with pytest.MonkeyPatch.context() as patch:
@@ -52,6 +55,6 @@ def recomputed(key: str, owner: Any, name: str, value: object) -> Wrong:
                 patch.setitem(owner, name, value)
             else:
                 patch.setattr(owner, name, value)
-            return FIGURES[key].compute()
+            return FIGURES[key].compute(**settings)
 
     return wrong

@@ -15,8 +15,10 @@ from tests.figures import (  # noqa: F401 - these register their controls
     test_constrained,
     test_displacement,
     test_feng2024,
+    test_gaussian,
     test_jian2025,
     test_jian2025_tables,
+    test_language_model_kernel,
     test_language_model_pair,
     test_language_model_probe,
     test_language_model_stable_po,
@@ -27,8 +29,10 @@ from tests.figures import (  # noqa: F401 - these register their controls
     test_protection,
     test_replicator,
     test_self_po_entropy,
+    test_sign_table,
     test_stable_po,
     test_sun2025,
+    test_training_runs,
     test_wipf2024,
 )
 from tests.figures.computed import computed

@@ -75,7 +75,7 @@ def test_equal_margin_is_where_the_methods_have_it() -> None:
 
 def test_drawing_names_the_draws() -> None:
     words = "\n".join(drawing_of(stable_po_probe, arrays()))
-    assert "looked for" in words
+    assert "of (a)" in words
     assert "weighted 0" in words
 
 

@@ -82,6 +82,9 @@ def test_the_manifest_says_what_made_the_files(tmp_path: Path) -> None:
         "checks": {"ramp_rises": True, "starts_at_zero": True},
         "must be seen": {"ramp_rises": "It rises.", "starts_at_zero": "It starts at 0."},
         "environment": environment(),
+        "look": {"formats": ["png", "pdf"], "width": None, "serif": False},
+        "remark": "",
+        "panels": [],
         "fingerprint": fingerprint(tiny()),
     }
     files = manifest.pop("files")

@@ -144,6 +144,8 @@ LANGUAGE_MODEL: dict[str, Recipe] = {
     "sequence_log_probs": Recipe(lm.sequence_log_probs, for_score),
     "differentiable_log_probs": Recipe(lm.differentiable_log_probs, lambda s: sequences(s) | {"values": None}),
     "sequence_kernel": Recipe(lm.sequence_kernel, for_kernel),
+    "cross_kernel": Recipe(lm.cross_kernel, lambda _: {"model": model(), "rows": list(PAIR), "columns": PAIR[:1]}),
+    "block_kernels": Recipe(lm.block_kernels, lambda _: {"model": model(), "groups": [list(PAIR), PAIR[:1]]}),
     "token_kernel": Recipe(lm.token_kernel, sequences),
     "verify_kernel": Recipe(lm.verify_kernel, for_check, nan_means=("from_backward", "error")),
     # a weight of 1e308 takes a gradient out of the range of floats
@@ -179,7 +181,10 @@ NOT_CALLED = {
     **dict.fromkeys(("AdaptedModel", "LanguageModel", "StablePOAccount"), "a record that functions return"),
     "StablePOState": "a record that functions return",
     **dict.fromkeys(("KernelCheck", "CHES", "MemoryPlan", "ModelStep", "PairDrives"), "a record that functions return"),
-    **dict.fromkeys(("SequenceKernel", "SequenceLogProbs", "TokenKernel"), "a record that functions return"),
+    **dict.fromkeys(
+        ("CrossKernel", "StepChange", "SequenceKernel", "SequenceLogProbs", "TokenKernel"),
+        "a record that functions return",
+    ),
     **dict.fromkeys(("TokenShift", "VocabularyShift"), "a record that functions return"),
 }
 """Public names that are not called with hostile arguments here, and why."""

@@ -1,15 +1,20 @@
-"""Recipes for the public names of ``theory``, ``toy_models`` and ``figures.registry``."""
+"""Recipes for the public names of ``theory``, ``toy_models``, ``figures.plots`` and ``figures.registry``."""
 
 from __future__ import annotations
 
 import random
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
 
 import theory
+from dynamics import StepAccount, Tabular, step
 from dynamics.language_model import TokenSequence, tiny_model
+from figures import plots
 from figures.registry import FIGURES, Figure, figure, select_figures
 from tests.hostile.judge import Recipe
 from tests.hostile.recipes import distribution
@@ -38,7 +43,7 @@ def fractions(source: random.Random, size: int = 3) -> tuple[Fraction, ...]:
 
 def for_world(source: random.Random) -> dict[str, Any]:
     features = tuple((Fraction(source.randint(-3, 3)),) for _ in range(3))
-    rest = {"chosen": source.randint(0, 1), "rejected": 2, "kind": theory.BASE_MEASURE}
+    rest = {"chosen": source.randint(0, 1), "rejected": 2, "kind": theory.KINDS[2]}
     return {"p": fractions(source), "features": features} | rest
 
 
@@ -52,6 +57,16 @@ def for_log_linear(source: random.Random) -> dict[str, Any]:
 
 def for_base(source: random.Random) -> dict[str, Any]:
     return {"p": [1, 2, source.randint(1, 5)], "features": [[1], [0], [2]], "chosen": 0, "rejected": 1}
+
+
+@cache
+def shared_axes() -> Axes:
+    """Return axes on which all of them draw, since new ones cost more than a plot."""
+    return Drawing().add_subplot()
+
+
+def an_account() -> StepAccount:
+    return step(Tabular(3), [0.0, 0.5, 1.0], chosen=0, rejected=1)
 
 
 def true_claim(evidence: theory.Evidence) -> None:
@@ -142,7 +157,7 @@ MORE: dict[str, Recipe] = {
         lambda source: {
             "conjecture": lambda w: True,
             "given": None,
-            "kinds": (theory.TABULAR,),
+            "kinds": theory.KINDS[:1],
             "max_examples": 2,
             "within": theory.Bounds(responses=3),
             "seed": source.randrange(5),
@@ -158,6 +173,7 @@ MORE: dict[str, Recipe] = {
             "within": theory.Bounds(responses=3),
             "worlds": 2,
             "seed": source.randrange(5),
+            "work": 1000,
         },
     ),
     "measure": Recipe(
@@ -228,6 +244,54 @@ MORE: dict[str, Recipe] = {
             "high": 0.7,
             "points": 9,
         },
+    ),
+    "plot_step": Recipe(
+        plots.plot_step, lambda source: {"axes": shared_axes(), "account": an_account(), "names": None}
+    ),
+    "plot_changes": Recipe(
+        plots.plot_changes,
+        lambda source: {
+            "axes": shared_axes(),
+            "predicted": [source.gauss(0, 1), -0.1],
+            "actual": [0.1, -0.1],
+            "names": ("a", "b"),
+            "colors": ("#000000", "red"),
+        },
+    ),
+    "plot_trajectory": Recipe(
+        plots.plot_trajectory,
+        lambda source: {
+            "axes": shared_axes(),
+            "steps": [0, 1],
+            "log_probs": np.log([distribution(source, 3)] * 2),
+            "chosen": 0,
+            "rejected": 1,
+            "names": None,
+        },
+    ),
+    "plot_simplex": Recipe(
+        plots.plot_simplex,
+        lambda source: {
+            "axes": shared_axes(),
+            "log_probs": np.log([distribution(source, 3)] * 2),
+            "names": ("a", "b", "c"),
+            "color": "black",
+            "linewidth": 1.0,
+        },
+    ),
+    "plot_field": Recipe(
+        plots.plot_field,
+        lambda source: {
+            "axes": shared_axes(),
+            "places": [[0.0, 0.0], [1.0, 1.0]],
+            "velocities": [[source.gauss(0, 1), 1.0], [0.0, 0.0]],
+            "unit": 0.1,
+            "colors": "black",
+        },
+    ),
+    "plot_kernel": Recipe(
+        plots.plot_kernel,
+        lambda source: {"axes": shared_axes(), "kernel": [[1.0, 0.2], [0.2, 2.0]], "names": ("a", "b")},
     ),
     "figure": Recipe(make_figure, for_figure),
     "Figure.with_settings": Recipe(with_settings, lambda source: {"size": 3}),

@@ -16,7 +16,7 @@ from tests.hostile.values import HOSTILE
 from toy_models import constrained
 
 NOT_CALLED = {
-    **dict.fromkeys(("BASE_MEASURE", "LOG_LINEAR", "TABULAR", "CLAIMS", "VERDICTS"), "a constant"),
+    **dict.fromkeys(("KINDS", "LOG_LINEAR", "POLICY", "TABULAR", "TWO_RESPONSES", "CLAIMS", "VERDICTS"), "a constant"),
     **dict.fromkeys(
         ("Claim", "Outcome", "Finding", "Falsification", "Decision", "Measurement"), "a record that functions return"
     ),

@@ -122,7 +122,7 @@ def test_explain_is_mathematics_in_lines_of_the_terminal() -> None:
     assert "\\frac" not in shown
     assert max(map(len, shown.split("\n"))) <= 70
     assert "theory/jian2025/corollary_2_mended.py, line" in shown
-    assert "told of every case: p_w, p_l, p_y > 0" in shown
+    assert "assumed of every case: p_w, p_l, p_y > 0" in shown
 
 
 def test_pages_are_updated_by_the_claims_that_ran_and_keep_the_others(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_pages_are_updated_by_the_claims_that_ran_and_keep_the_others(tmp_path: 
     page.write_text(whole.replace(own, "").replace(sections_of(whole)["jian2025.eq-48"], ""), encoding="utf-8")
     result = RUN.invoke(app, [key, "--jobs", "1", "--update", str(door)])
     assert result.exit_code == 2
-    assert "jian2025.eq-48, neither run nor on the page" in result.output
+    assert "jian2025.eq-48 were neither run nor recorded on the page" in result.output
     result = RUN.invoke(app, [key, "--update", str(tmp_path / "no.md")])
     assert result.exit_code == 2
     assert "the ledger's first page" in result.output

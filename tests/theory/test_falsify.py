@@ -5,20 +5,21 @@ from fractions import Fraction as F
 import pytest
 
 from dynamics.errors import InvalidArgument
-from theory import BASE_MEASURE, LOG_LINEAR, TABULAR, Bounds, World, falsify
+from theory import Bounds, World, falsify
+from theory.worlds import BASE_MEASURE_KIND, LOG_LINEAR_KIND, TABULAR_KIND
 
 
 def test_non_negativity_is_refuted_by_three_responses_and_one_parameter() -> None:
     found = falsify(lambda w: w.change(w.chosen) >= w.change(w.rejected))
     world = found.counterexample
     assert world is not None
-    assert (world.kind, len(world.p), len(world.features[0])) == (LOG_LINEAR, 3, 1)
+    assert (world.kind, len(world.p), len(world.features[0])) == (LOG_LINEAR_KIND, 3, 1)
     assert world.change(0) < world.change(1)
     assert sorted(world.p) == [F(1, 13), F(3, 13), F(9, 13)]  # the smallest there is: the ladder at e^theta = 3
 
 
 def test_displacement_needs_shared_parameters() -> None:
-    assert not falsify(lambda w: w.drive(w.chosen) > 0, kinds=(TABULAR,), max_examples=200)
+    assert not falsify(lambda w: w.drive(w.chosen) > 0, kinds=(TABULAR_KIND,), max_examples=200)
     assert falsify(lambda w: w.drive(w.chosen) > 0)
 
 
@@ -26,7 +27,7 @@ def test_a_theorem_is_not_falsified_and_the_worlds_are_counted() -> None:
     found = falsify(lambda w: w.drive(w.chosen) >= w.drive(w.rejected), max_examples=150)
     assert not found
     assert found.tried == found.drawn == 450
-    assert "not falsified in 450 worlds" in str(found)
+    assert "not falsified in 450 exact worlds" in str(found)
 
 
 def test_the_bounds_are_told_and_a_wider_search_refutes() -> None:
@@ -37,11 +38,11 @@ def test_the_bounds_are_told_and_a_wider_search_refutes() -> None:
         (lambda w: len(w.p) < 6, Bounds(responses=5), Bounds(), "2 to 5 responses"),
         (lambda w: len(w.p) < 20, Bounds(), Bounds(responses=30), "2 to 8 responses"),
     ):
-        found = falsify(conjecture, kinds=(TABULAR,), within=narrow)
+        found = falsify(conjecture, kinds=(TABULAR_KIND,), within=narrow)
         assert not found
         assert told in str(found)
-        assert TABULAR in str(found)
-        assert falsify(conjecture, kinds=(TABULAR,), within=wide)
+        assert TABULAR_KIND in str(found)
+        assert falsify(conjecture, kinds=(TABULAR_KIND,), within=wide)
 
 
 def test_worlds_stay_within_the_bounds() -> None:
@@ -54,7 +55,7 @@ def test_worlds_stay_within_the_bounds() -> None:
 
     falsify(look, within=bounds, max_examples=300)
     assert max(len(w.p) for w in seen) == 4
-    free = [w for w in seen if w.kind == BASE_MEASURE]
+    free = [w for w in seen if w.kind == BASE_MEASURE_KIND]
     assert max(len(w.features[0]) for w in free) == 2
     assert {abs(k) for w in free for row in w.features for k in row} == {0, 1, 2}
     assert max(max(w.p) / min(w.p) for w in free) == 5
@@ -63,10 +64,10 @@ def test_worlds_stay_within_the_bounds() -> None:
 def test_only_worlds_that_meet_the_premise_count() -> None:
     found = falsify(lambda w: w.D_w >= w.D_l, given=lambda w: w.wl <= 0, max_examples=300)
     assert 0 < found.tried < found.drawn == 900
-    assert f"{found.tried} worlds of 900, those that meet the premise" in str(found)
+    assert f"{found.tried} exact worlds of 900, those that meet the premise" in str(found)
     nothing = falsify(lambda w: False, given=lambda w: w.ww < 0, max_examples=50)
     assert nothing.tried == 0
-    assert "none of 150 worlds meets the premise" in str(nothing)
+    assert "none of 150 exact worlds meets the premise" in str(nothing)
 
 
 def test_a_world_without_the_response_is_passed_over() -> None:
@@ -89,8 +90,10 @@ def test_the_same_seed_finds_the_same_world() -> None:
 
 
 def test_an_error_in_the_conjecture_is_the_users_to_see() -> None:
-    with pytest.raises(AttributeError):
+    with pytest.raises(InvalidArgument, match=r"has no probability.* It has A_l, "):
         falsify(lambda w: w.probability > 0)
+    with pytest.raises(AttributeError):
+        falsify(lambda w: [w.p_w].nonsense)
 
 
 @pytest.mark.parametrize(
@@ -133,4 +136,4 @@ def test_bad_bounds_are_refused(bad: dict) -> None:
 def test_all_kinds_are_searched() -> None:
     seen = set()
     falsify(lambda w: seen.add(w.kind) is None, max_examples=20)
-    assert seen == {TABULAR, LOG_LINEAR, BASE_MEASURE}
+    assert seen == {TABULAR_KIND, LOG_LINEAR_KIND, BASE_MEASURE_KIND}

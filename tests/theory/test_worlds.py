@@ -12,9 +12,9 @@ from hypothesis import given, settings, strategies as st
 from dynamics import DPO, kernel, score, step
 from dynamics.errors import InvalidArgument
 from theory.worlds import (
-    BASE_MEASURE,
-    LOG_LINEAR,
-    TABULAR,
+    BASE_MEASURE_KIND,
+    LOG_LINEAR_KIND,
+    TABULAR_KIND,
     World,
     any_world,
     base_measure,
@@ -59,6 +59,15 @@ def test_exact_steps_agree_with_the_float_policy(world: World, factor: F) -> Non
     assert np.allclose(after, [float(p) for p in world.after(factor).p], atol=1e-10)
 
 
+def test_y_is_the_same_response_after_a_step() -> None:
+    """It once was the most probable one after the step, so that "y falls" compared two responses."""
+    ladder = World.log_linear([[2], [1], [0], [3]], at=[F(1, 2)])  # a step on the pair lifts the last one most
+    later = ladder.after(9)
+    assert (ladder.y, later.y, later.greedy) == (2, 2, 3)
+    assert later.p_y < ladder.p_y < later.p[3]
+    assert World.tabular([F(1, 3), F(2, 3)]).after(2).other is None
+
+
 def test_an_exact_step_needs_whole_exponents() -> None:
     world = World.with_base([1, 1], [[F(1, 2)], [0]])
     with pytest.raises(InvalidArgument, match="whole number"):
@@ -66,7 +75,7 @@ def test_an_exact_step_needs_whole_exponents() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sampler", "kind"), [(tabular, TABULAR), (log_linear, LOG_LINEAR), (base_measure, BASE_MEASURE)]
+    ("sampler", "kind"), [(tabular, TABULAR_KIND), (log_linear, LOG_LINEAR_KIND), (base_measure, BASE_MEASURE_KIND)]
 )
 def test_samplers_draw_their_kind_with_two_to_eight_responses(sampler, kind: str) -> None:
     source = random.Random(0)
@@ -78,7 +87,7 @@ def test_samplers_draw_their_kind_with_two_to_eight_responses(sampler, kind: str
 
 def test_mixed_samplers() -> None:
     source = random.Random(0)
-    assert {any_world(source).kind for _ in range(50)} == {TABULAR, LOG_LINEAR, BASE_MEASURE}
+    assert {any_world(source).kind for _ in range(50)} == {TABULAR_KIND, LOG_LINEAR_KIND, BASE_MEASURE_KIND}
     assert {len(one_feature(source).features[0]) for _ in range(20)} == {1}
     assert {len(two_responses(source).p) for _ in range(20)} == {2}
 

@@ -1,9 +1,11 @@
-"""The tiny language model and its training against plain loops; the attractor against closed forms."""
+"""The tiny language model and its training against plain loops."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,26 +15,20 @@ from hypothesis import given, settings, strategies as st
 from dynamics import SGD, InvalidArgument, SelfPO, SimPO, simulate
 from dynamics.grid import sweep
 from dynamics.policies import Policy
-from theory.sun2025 import margins
-from theory.sun2025.floor import FLOOR_CURVATURE, FLOOR_MARGIN, W
-from theory.sun2025.margins import LIMIT_OF_STEPS, push, shared_floor
 from toy_models.overoptimization import (
     ACTIVATIONS,
     COUNTS,
     LENGTHS,
     LOSSES,
-    RECORDS,
+    SATURATED,
     SharedBigrams,
     descend,
-    descend_margins,
     draw_worlds,
-    flow_margins,
     loss_of,
-    shared_margins,
+    pair_averages,
+    rate_factors,
     train,
 )
-
-SHORT = 40  # steps
 
 # ---------------------------------------------------------------- the policy
 
@@ -97,18 +93,19 @@ def test_a_world_depends_on_its_seed_alone() -> None:
     assert not torch.equal(among.theta[0], among.theta[1])
 
 
-@pytest.mark.parametrize("cost", [0.0, 1.0])
-def test_what_a_world_promises(cost: float) -> None:
-    worlds = draw_worlds(range(6), pairs=64, nonsense_cost=cost)
+@pytest.mark.parametrize(("cost", "prompts"), [(0.0, 8), (1.0, 24)])
+def test_what_a_world_promises(cost: float, prompts: int) -> None:
+    worlds = draw_worlds(range(6), pairs=64, nonsense_cost=cost, prompts=prompts)
     p = worlds.policy.log_probs(worlds.theta).exp()
     assert ((p * worlds.reward).sum(-1)).abs().max() < 1e-12
     sound = worlds.reward + cost * worlds.nonsense[:, None]
     deviation = (p * (sound - (p * sound).sum(-1, keepdim=True)) ** 2).sum(-1).sqrt()
     assert (deviation - 1).abs().max() < 1e-12
     assert (p * worlds.nonsense[:, None]).sum(-1).mean() < 0.15  # of 2 to 3 bigrams, hardly any
-    responses, half = len(COUNTS), worlds.policy.shape[0] // 2
-    assert (worlds.train.prompt < half).all()
-    assert (worlds.held_out.prompt >= half).all()
+    responses = len(COUNTS)
+    assert worlds.policy.shape[0] == prompts + 8
+    assert (worlds.train.prompt == torch.arange(64) % prompts).all()
+    assert (worlds.held_out.prompt >= prompts).all()
     assert (worlds.train.chosen != worlds.train.rejected).all()
     assert (worlds.train.chosen // responses == worlds.train.rejected // responses).all()
     assert bool((worlds.train.weight == 1).all())
@@ -133,9 +130,34 @@ def test_pairs_are_draws_of_the_reference() -> None:
 
 
 def test_impossible_worlds_are_refused() -> None:
-    for arguments in (([],), ([0], 0), ([0], 8, -1.0), ([-1],)):
+    for arguments in (([],), ([0], 0), ([0], 8, -1.0), ([-1],), ([0], 8, 1.0, 0)):
         with pytest.raises(InvalidArgument):
             draw_worlds(*arguments)
+
+
+def test_the_listed_responses_are_those_of_the_policy() -> None:
+    worlds = draw_worlds([2, 5], pairs=12, prompts=3)
+    theta = worlds.theta + 0.3 * torch.randn(2, 100, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    every = worlds.policy.log_probs(theta).flatten(1)
+    listed = worlds.listed(slice(4, 9))
+    sides = [side[:, 4:9] for side in (worlds.train.chosen, worlds.train.rejected)]
+    torch.testing.assert_close(listed.log_probs(theta), torch.stack([every.gather(1, side) for side in sides], -1))
+    average = every / worlds.policy.lengths
+    sides = [side[:, -2:] for side in (worlds.train.chosen, worlds.train.rejected)]
+    expected = torch.stack([average.gather(1, side) for side in sides], -1)
+    torch.testing.assert_close(pair_averages(worlds, theta, count=2), expected)
+    assert pair_averages(worlds, theta).shape == (2, 12, 2)
+
+
+def test_picked_worlds_are_the_worlds() -> None:
+    worlds = draw_worlds([2, 5], pairs=12)
+    picked = worlds.pick([1, 0, 1])
+    for name in ("theta", "reward", "nonsense"):
+        assert torch.equal(getattr(picked, name), getattr(worlds, name)[[1, 0, 1]])
+    assert torch.equal(picked.train.chosen, worlds.train.chosen[[1, 0, 1]])
+    assert torch.equal(picked.held_out.rejected, worlds.held_out.rejected[[1, 0, 1]])
+    expected = worlds.policy.log_probs(worlds.theta)[[1, 0, 1], -8:]
+    torch.testing.assert_close(picked.held_out_policy().log_probs(picked.theta), expected)
 
 
 # ---------------------------------------------------------------- the losses and the training
@@ -166,190 +188,157 @@ def test_losses_by_name() -> None:
         loss_of("dpo", 2.0, 0.5)
 
 
-def plain_loop(name: str, seed: int, beta: float, gamma: float, rate: float, adam: bool) -> dict[str, list[float]]:
+MINIBATCH, PAIRS, PROMPTS, STEPS = 6, 24, 5, 20  # five epochs of four minibatches
+SHORT = {"pairs": PAIRS, "prompts": PROMPTS, "minibatch": MINIBATCH, "epochs": 5, "records": STEPS + 1}
+
+
+def plain_loop(
+    name: str, seed: int, beta: float, gamma: float, rate: float, adam: bool, cosine: bool
+) -> dict[str, list[float]]:
     """One run in torch's own modules: its optimizers, its autograd, one pair of log-probabilities at a time."""
-    worlds = draw_worlds([seed], pairs=24)
+    worlds = draw_worlds([seed], pairs=PAIRS, prompts=PROMPTS)
     features, theta = worlds.policy.features[0], worlds.theta[0].clone().requires_grad_()
     policy = SharedBigrams(features)
     lengths = torch.from_numpy(LENGTHS)
     own = {"silu": torch.nn.functional.silu, "simpo": torch.nn.functional.softplus, "square": torch.square}[name]
     optimizer = torch.optim.AdamW([theta], rate, weight_decay=0.0) if adam else torch.optim.SGD([theta], rate)
-    seen: dict[str, list[float]] = {"chosen": [], "reward": [], "entropy": [], "largest_margin": []}
-    for _ in range(SHORT + 1):
+    both = list(zip(worlds.train.chosen[0].tolist(), worlds.train.rejected[0].tolist(), strict=True))
+    seen: dict[str, list[float]] = {"chosen": [], "reward": [], "entropy": [], "divergence": [], "largest_margin": []}
+    start = policy.log_probs(theta).detach()
+    for t in range(STEPS + 1):
         log_probs = policy.log_probs(theta)
         gaps, chosen = [], []
-        for w, loser in zip(worlds.train.chosen[0].tolist(), worlds.train.rejected[0].tolist(), strict=True):
+        for w, loser in both:
             x, y = divmod(w, 341)
             chosen.append(log_probs[x, y] / lengths[y])
             gaps.append(beta * (chosen[-1] - log_probs[x, loser % 341] / lengths[loser % 341]) - gamma)
-        p = log_probs.detach().exp()
+        p = log_probs.detach().exp()[PROMPTS:]
         seen["chosen"].append(float(torch.stack(chosen).mean().detach()))
         seen["largest_margin"].append(float(torch.stack(gaps).max().detach()))
-        seen["reward"].append(float((p[8:] * worlds.reward[0, 8:]).sum()) / 8)
+        seen["reward"].append(float((p * worlds.reward[0, PROMPTS:]).sum()) / 8)
         seen["entropy"].append(float(torch.distributions.Categorical(p).entropy().mean()))
-        loss = own(-torch.stack(gaps)).mean()
+        seen["divergence"].append(float((p * (log_probs.detach() - start)[PROMPTS:]).sum()) / 8)
+        first = t * MINIBATCH % PAIRS
+        loss = own(-torch.stack(gaps[first : first + MINIBATCH])).mean()
         optimizer.zero_grad()
         loss.backward()
+        if cosine:  # two steps up, and then half a cosine down
+            factor = (t + 1) / 2 if t < 2 else 0.5 + 0.5 * math.cos(math.pi * (t - 2) / (STEPS - 2))
+            optimizer.param_groups[0]["lr"] = factor * rate
         optimizer.step()
     return seen
 
 
-CASES = [("silu", "adamw", 0.02), ("simpo", "adamw", 0.02), ("square", "sgd", 0.1)]
+CASES = [("silu", "adamw", 0.02, "cosine"), ("simpo", "adamw", 0.02, "constant"), ("square", "sgd", 0.1, "cosine")]
 
 
-@pytest.mark.parametrize(("name", "optimizer", "rate"), CASES)
-def test_a_batched_run_is_a_plain_loop(name: str, optimizer: str, rate: float) -> None:
-    settings = {"loss": name, "optimizer": optimizer, "steps": SHORT, "pairs": 24}
+@pytest.mark.parametrize(("name", "optimizer", "rate", "schedule"), CASES)
+def test_a_batched_run_is_a_plain_loop(name: str, optimizer: str, rate: float, schedule: str) -> None:
+    cosine = schedule == "cosine"
     rates = np.array([rate, 0.5 * rate])
-    batch = settings | {
+    batch = {
+        "loss": name,
+        "optimizer": optimizer,
+        "schedule": schedule,
+        "warmup": 0.1 * cosine,
         "learning_rate": rates,
         "seed": np.array([1, 4]),
         "beta": np.array([2.5, 1.2]),
         "gamma": np.array([0.8, 0.1]),
     }
-    batched = train(batch)
+    batched = train(SHORT | batch)
     for row, (seed, beta, gamma) in enumerate([(1, 2.5, 0.8), (4, 1.2, 0.1)]):
-        alone = plain_loop(name, seed, beta, gamma, rates[row], optimizer == "adamw")
+        alone = plain_loop(name, seed, beta, gamma, rates[row], optimizer == "adamw", cosine)
         for result, values in alone.items():
             np.testing.assert_allclose(batched[result][row], values, rtol=1e-7, atol=1e-9, err_msg=result)
 
 
 def test_training_is_what_simulate_does() -> None:
-    """The trained prompts alone give the path that all prompts give, with whole responses enumerated."""
+    """The listed responses alone give the path that all responses of all prompts give."""
     worlds = draw_worlds([2, 9])
-    run = simulate(worlds.policy, worlds.theta, worlds.train, loss=SimPO(2.5, 0.8), steps=SHORT, seeds=2)
+    run = simulate(worlds.policy, worlds.theta, worlds.train, loss=SimPO(2.5, 0.8), steps=20, seeds=2)
     rate = torch.full((2, 1), 0.1, dtype=torch.float64)
-    path = descend(worlds, SimPO(2.5, 0.8), rate, SGD(), SHORT)
+    path = descend(worlds, SimPO(2.5, 0.8), rate, SGD(), [1.0] * 20, minibatch=64, records=21)
     torch.testing.assert_close(worlds.policy.log_probs(path), run.log_probs[:, 0, 0], rtol=1e-10, atol=1e-10)
 
 
 def test_it_is_a_function_for_sweep() -> None:
-    grid = {"loss": ["silu", "simpo"], "steps": [SHORT], "gamma": [0.0, 0.8]}
-    table = sweep(train, grid, [0, 1], static=["loss", "steps"], batch_size=3, jobs=1)
-    assert table["reward"].shape == (8, RECORDS)
-    assert (table["step"] == np.arange(RECORDS)).all()
+    grid = {"loss": ["silu", "simpo"], "gamma": [0.0, 0.8]} | {name: [value] for name, value in SHORT.items()}
+    table = sweep(train, grid, [0, 1], static=list(SHORT), batch_size=3, jobs=1)
+    assert table["reward"].shape == (8, STEPS + 1)
+    assert (table["step"] == np.arange(STEPS + 1)).all()
     row = table.where(loss="simpo", gamma=0.8, seed=1)
-    alone = train({"loss": "simpo", "steps": SHORT, "gamma": 0.8, "seed": np.array([1])})
+    alone = train(SHORT | {"loss": "simpo", "gamma": 0.8, "seed": np.array([1])})
     for result in alone:
         np.testing.assert_allclose(row[result], alone[result], rtol=1e-9, atol=1e-12)
 
 
 def test_every_run_of_a_seed_starts_at_one_reference() -> None:
-    starts = [train({"loss": name, "steps": SHORT, "seed": np.array([3])}) for name in LOSSES]
+    starts = [train(SHORT | {"loss": name, "seed": np.array([3])}) for name in LOSSES]
     for result in ("chosen", "rejected", "reward", "divergence", "entropy", "nonsense"):
         assert len({float(start[result][0, 0]) for start in starts}) == 1
     assert all(abs(start["divergence"][0, 0]) < 1e-12 for start in starts)
     assert all((start["divergence"] >= -1e-12).all() for start in starts)
 
 
+def test_an_epoch_sees_every_pair_once_and_many_epochs_the_same_pairs() -> None:
+    """One pair of a data set left out changes a run after its own step only, be it in the first or the second epoch."""
+    worlds = draw_worlds([6], pairs=8, prompts=4)
+    rate = torch.full((1, 1), 0.3, dtype=torch.float64)
+    run = partial(descend, loss=SimPO(2.5, 0.8), rate=rate, optimizer=SGD(), minibatch=2, records=9)
+    swapped_pair = torch.arange(8) == 5  # in the third minibatch
+    chosen = worlds.train.chosen.where(~swapped_pair, worlds.train.rejected)
+    rejected = worlds.train.rejected.where(~swapped_pair, worlds.train.chosen)
+    other = replace(worlds, train=replace(worlds.train, chosen=chosen, rejected=rejected))
+    apart = (run(worlds, factors=[1.0] * 8) - run(other, factors=[1.0] * 8)).abs().amax((-1, -2))
+    assert (apart[:3] == 0).all()
+    assert (apart[3:] > 1e-3).all()
+
+
+def test_the_schedule() -> None:
+    factors = rate_factors("cosine", 0.1, 200)
+    assert factors[:20] == [(t + 1) / 20 for t in range(20)]
+    assert max(factors) == 1
+    assert factors[110] == pytest.approx(0.5)
+    assert 0 < factors[-1] < 1e-3
+    assert (np.diff(factors[20:]) < 0).all()
+    assert rate_factors("constant", 0.0, 3) == [1.0, 1.0, 1.0]
+    assert rate_factors("cosine", 1.0, 4) == [0.25, 0.5, 0.75, 1.0]
+
+
+@pytest.mark.parametrize(("optimizer", "cost"), [("adamw", 0.0), ("sgd", 1.0)])
+def test_the_saturated_fall_needs_costly_nonsense_and_large_steps(optimizer: str, cost: float) -> None:
+    """With the same 64 pairs 400 times the true reward falls, but hardly if one of two things is different."""
+    seeds = np.arange(8)
+    rate = 0.02 if optimizer == "adamw" else 1.0
+    changed = train(SATURATED | {"seed": seeds, "optimizer": optimizer, "nonsense_cost": cost, "learning_rate": rate})
+    as_it_is = train(SATURATED | {"seed": seeds})
+    falls = [run["reward"].mean(0).max() - run["reward"].mean(0)[-1] for run in (changed, as_it_is)]
+    assert falls[0] < falls[1] / 3
+    assert falls[1] > 0.3
+
+
 WRONG = [
-    {"steps": SHORT},  # no seed
-    {"seed": np.array([0]), "tau": 1.0},
-    {"seed": np.array([0]), "steps": 41},
-    {"seed": np.array([0]), "steps": 39},
-    {"seed": np.array([0]), "learning_rate": -0.1},
-    {"seed": np.array([0]), "pairs": np.array([8])},
-    {"seed": np.array([0]), "optimizer": "lion"},
-    {"seed": np.array([0]), "loss": "dpo"},
-    {"seed": np.array([0]), "beta": -1.0},
+    {},  # no seed
+    {"tau": 1.0},
+    {"minibatch": 7},
+    {"records": 8},
+    {"records": 1},
+    {"learning_rate": -0.1},
+    {"pairs": np.array([8])},
+    {"pairs": 0},
+    {"prompts": 0},
+    {"epochs": 0},
+    {"optimizer": "lion"},
+    {"schedule": "linear"},
+    {"warmup": 1.5},
+    {"warmup": math.nan},
+    {"loss": "dpo"},
+    {"beta": -1.0},
 ]
 
 
-@pytest.mark.parametrize("batch", WRONG)
-def test_impossible_runs_are_refused(batch: dict) -> None:
+@pytest.mark.parametrize("wrong", WRONG)
+def test_impossible_runs_are_refused(wrong: dict) -> None:
     with pytest.raises(InvalidArgument):
-        train(batch)
-
-
-# ---------------------------------------------------------------- the attractor
-
-
-def slope(x: np.ndarray, y: np.ndarray) -> float:
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
-
-
-def test_where_and_how_fast_it_settles() -> None:
-    """Audit S-26: 1 + W, and 0.21781 = W / (1 + W) for both sides."""
-    late = np.array([0.0, 60.0, 70.0])
-    distance = flow_margins([-3.0, 1.2, 2.0], late) - FLOOR_MARGIN
-    rate = np.log(distance[1] / distance[2]) / 10
-    np.testing.assert_allclose(rate, FLOOR_CURVATURE, rtol=2e-3)
-    assert pytest.approx(0.217812, abs=1e-6) == FLOOR_CURVATURE
-    assert np.abs(flow_margins([-3.0, 5.0], [0.0, 300.0])[-1] - 1.278464542761074).max() < 1e-8
-
-
-def test_one_step_is_one_unit_of_the_flow() -> None:
-    """First order: a step of size s moves the margin by s push(m), the flow by the same, to the order of s^2."""
-    sizes = np.geomspace(1e-3, 1e-1, 5)
-    for start in (-2.0, 0.5, 3.0):
-        ends = descend_margins([start], sizes.tolist(), 1)[-1, :, 0]
-        np.testing.assert_allclose(ends - start, sizes * push(start), rtol=1e-9)
-        flow = np.array([flow_margins([start], [0.0, float(s)])[-1, 0] for s in sizes])
-        assert slope(sizes, np.abs(flow - ends)) == pytest.approx(2.0, abs=0.05)
-
-
-def test_near_the_floor_a_step_multiplies_the_distance() -> None:
-    """By 1 - s W / (1 + W), to the second order in the distance."""
-    off = np.geomspace(1e-4, 1e-2, 5)
-    for size in (1.0, 5.0, 9.0):
-        after = descend_margins((FLOOR_MARGIN + off).tolist(), [size], 1)[-1, 0] - FLOOR_MARGIN
-        rest = np.abs(after - (1 - size * FLOOR_CURVATURE) * off)
-        assert slope(off, rest) == pytest.approx(2.0, abs=0.1)
-
-
-def test_descent_agrees_with_one_margin_at_a_time() -> None:
-    starts, sizes = [-10.0, -2.0, 4.0], [0.5, 8.0, 20.0]
-    seen = descend_margins(starts, sizes, 60)[-1]
-    expected = [[margins.descend(start, size, 60) for start in starts] for size in sizes]
-    np.testing.assert_allclose(seen, expected, rtol=1e-5)  # steps of size 20 magnify the last bit
-
-
-@pytest.mark.parametrize(("share", "settles"), [(0.95, True), (1.1, False)])
-def test_the_limit_of_the_step_size(share: float, settles: bool) -> None:
-    end = descend_margins([FLOOR_MARGIN + 1e-3], [share * LIMIT_OF_STEPS], 1500)[-1, 0, 0]
-    assert bool(abs(end - FLOOR_MARGIN) < 1e-9) is settles
-    assert pytest.approx(9.1822, abs=1e-4) == LIMIT_OF_STEPS
-
-
-def test_a_large_step_jumps_the_floor() -> None:
-    """Audit S-26: from -10 with size 20 to 10 in one step; 5.4 after 1e4 (8.6 after 100)."""
-    path = descend_margins([-10.0], [20.0], 101)[:, 0, 0]
-    assert path[1] == pytest.approx(10.0, abs=0.05)
-    assert path[101] == pytest.approx(8.6, abs=0.05)
-    assert margins.descend(-10.0, 20.0, 10001) < 5.4
-
-
-def test_the_way_back_is_slow_and_the_basin_is_everything() -> None:
-    starts = [-30.0, -5.0, 6.0, 7.0]
-    path = flow_margins(starts, [0.0, 50.0, 900.0])
-    assert np.abs(path[-1] - FLOOR_MARGIN).max() < 1e-6
-    assert path[1, 2] > 5
-    assert path[1, 3] > 6.5
-
-
-def test_shared_parameters_carry_a_pair() -> None:
-    """Audit S-26: (N, c) = (100, 10) gives 12.78, (1e4, 20) gives 25.57; alone, the pair is held near the floor."""
-    many, scales = [100, 10_000, 1, 3], [10.0, 20.0, 1.0, 4.0]
-    theta, last = shared_margins(many, scales, time=400.0).T
-    assert last[:2] == pytest.approx([12.784, 25.569], abs=1e-3)
-    expected = [shared_floor(n, c) for n, c in zip(many, scales, strict=True)]
-    np.testing.assert_allclose(theta, expected, rtol=1e-7)
-    np.testing.assert_allclose(last, theta * scales, rtol=1e-12)
-    assert last[2] == pytest.approx(1 + W, abs=1e-8)
-
-
-def test_the_logistic_loss_never_settles() -> None:
-    times = np.array([0.0, 10.0, 1000.0])
-    margin = flow_margins([-0.7], times, "simpo")[:, 0]
-    np.testing.assert_allclose(margin + np.exp(margin), -0.7 + math.exp(-0.7) + times, rtol=1e-8, atol=1e-9)
-
-
-def test_impossible_pairs_are_refused() -> None:
-    with pytest.raises(InvalidArgument):
-        descend_margins([0.0], [-1.0], 3)
-    with pytest.raises(InvalidArgument):
-        flow_margins([math.nan], [0.0, 1.0])
-    with pytest.raises(InvalidArgument):
-        shared_margins([0], [1.0])
-    with pytest.raises(InvalidArgument):
-        shared_margins([1], [-1.0])
+        train(SHORT | wrong | ({"seed": np.array([0])} if wrong else {}))

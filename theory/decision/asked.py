@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from dynamics.errors import InvalidArgument, check_kind
+from theory.decision.view import unknown_name
 from theory.decision.written import Written
+from theory.names import ShortNames
 from theory.proof.checks import truth_value
 from theory.proof.reading import check_reading
 from theory.proof.symbols import NotAStatement
@@ -30,7 +33,8 @@ def asked(argument: str, predicate: Any) -> Callable[[Any], bool]:
 
     Raises:
         InvalidArgument: it is no function, or its code computes with floats or asks for the type of its numbers; later,
-            when it is called, that it returns no truth value: None, a tuple, a text, a number, a forgotten call.
+            when it is called, that it returns no truth value (None, a tuple, a text, a number, a forgotten call), or
+            asks for a name that the case does not have.
 
     Example:
         >>> asked("conjecture", lambda w: (w > 0, "a tuple is always true"))(1)
@@ -44,10 +48,21 @@ def asked(argument: str, predicate: Any) -> Callable[[Any], bool]:
         raise InvalidArgument(argument, str(problem)) from None
 
     def ask(case: Any) -> bool:
-        value = predicate(case)
+        try:
+            value = predicate(case)
+        except AttributeError as problem:
+            lacking = case if getattr(case, "_world", None) is problem.obj else problem.obj
+            if problem.name and _is_case(lacking):
+                raise InvalidArgument(argument, unknown_name("such a world", problem.name, lacking)) from None
+            raise
         try:
             return truth_value(value)
         except NotAStatement as problem:
             raise InvalidArgument(argument, str(problem)) from None
 
     return ask
+
+
+def _is_case(value: Any) -> bool:
+    """Return whether a value is a world, or the numbers of a setting."""
+    return isinstance(value, (ShortNames, SimpleNamespace)) or hasattr(type(value), "caption")

@@ -116,6 +116,12 @@ class TwoBlocks(ShortNames):
         head = ["", "probability", "score &theta;", "score &phi;", "outer", "inner", "change <i>p A</i>"]
         return table_html(self.caption, head, self._table())
 
+    def _repr_latex_(self) -> str:
+        from theory.decision.typeset import table_latex  # noqa: PLC0415
+
+        head = [r"\pi_y", r"g_y^\theta", r"g_y^\phi", r"\text{outer}", r"\text{inner}", r"\pi_y A_y"]
+        return table_latex(self.caption, head, self._table())
+
 
 def two_blocks() -> Family:
     """Return every policy with two blocks of parameters, any learning rates and any number K >= 0 of inner steps.

@@ -11,19 +11,20 @@ from typing import Any
 
 from dynamics.errors import InvalidArgument, check_count, check_kind
 from theory.decision.asked import asked, predicate_of
-from theory.decision.recipes import KINDS, Bounds, Recipe, draw, shrink, small_recipes, within_bounds
+from theory.decision.progress import Shown
+from theory.decision.recipes import Bounds, Recipe, draw, searched_in, shrink, small_recipes, within_bounds
 from theory.decision.result import PROVED, REFUTED, UNDECIDED, VACUOUS, Decision
 from theory.decision.sides import sides_of
 from theory.proof.balls import Undecided
 from theory.proof.checks import show
-from theory.proof.families import LOG_LINEAR as STEPPED, POLICY, TABULAR as EVERY_TABULAR, TWO_RESPONSES
+from theory.proof.families import LOG_LINEAR, POLICY, TABULAR, TWO_RESPONSES
 from theory.proof.family import Family
 from theory.proof.negation import Negation
 from theory.proof.searched import holds_at
 from theory.proof.settings import Rejected
 from theory.proof.smt import Proof
 from theory.proof.symbols import Impure, NotAStatement, OnlyExact
-from theory.worlds import BASE_MEASURE, LOG_LINEAR, TABULAR, World, log_linear as draw_log_linear
+from theory.worlds import BASE_MEASURE_KIND, KINDS, LOG_LINEAR_KIND, TABULAR_KIND, World, log_linear as draw_log_linear
 
 WITHOUT_BASE = Family(
     "every log-linear policy without a base measure",
@@ -31,29 +32,36 @@ WITHOUT_BASE = Family(
     tuple(replace(case, rebuild=None, exact=False) for case in POLICY.cases),
     draw_log_linear,
 )
-BY_KIND = {TABULAR: EVERY_TABULAR, LOG_LINEAR: WITHOUT_BASE, BASE_MEASURE: POLICY}
+BY_KIND = {TABULAR_KIND: TABULAR, LOG_LINEAR_KIND: WITHOUT_BASE, BASE_MEASURE_KIND: POLICY}
 SEARCHED = (
     (POLICY, KINDS),
-    (STEPPED, KINDS),
-    (EVERY_TABULAR, (TABULAR,)),
+    (LOG_LINEAR, KINDS),
+    (TABULAR, (TABULAR_KIND,)),
     (TWO_RESPONSES, KINDS),
-    (WITHOUT_BASE, (LOG_LINEAR,)),
+    (WITHOUT_BASE, (LOG_LINEAR_KIND,)),
 )
 """The kinds of exact worlds that are searched for each family; other families draw their own cases."""
 
 
+WORK = 600_000
+"""Of the solver for one question, in its own units. A question that takes so much takes about a second, sometimes more:
+the solver does not count all of its work."""
+
+
 @dataclass
 class _Search:
-    """A search that is going on: what it looks for, and what it has looked at."""
+    """A search in progress: what it looks for, and the worlds that it has examined."""
 
     statement: Callable[[Any], bool]
     premise: Callable[[Any], bool] | None
+    shown: Shown
     tried: int = 0
     drawn: int = 0
 
     def is_false(self, case: Any) -> bool:
         """Return whether the statement is false in a case."""
         self.drawn += 1
+        self.shown.world()
         try:
             holds = holds_at(self.statement, case, self.premise)
         except Undecided:  # intervals are too wide to tell
@@ -62,7 +70,7 @@ class _Search:
         return holds is False
 
     def first(self, recipes: Iterator[Recipe]) -> World | None:
-        """Return the first world in which it is false, made as small as can be."""
+        """Return the first world in which the statement is false, made as small as possible."""
         for recipe in recipes:
             if self.is_false(recipe.world):
                 return shrink(recipe, lambda other: self.is_false(other.world)).world
@@ -78,6 +86,7 @@ def decide(
     within: Bounds | None = None,
     worlds: int = 200,
     seed: int = 0,
+    work: int = WORK,
 ) -> Decision:
     """Prove a conjecture, refute it by a small exact world, or say what was tried.
 
@@ -85,22 +94,24 @@ def decide(
         conjecture: a predicate of a world, in its short names (``w.A_w >= 0``) or the long ones
             (``w.drive(w.chosen) >= 0``). It returns True or False. A text is read as on the command line:
             ``"drive(w) >= 0"``.
-        over: what it is about: a kind of policies (``TABULAR``, ``LOG_LINEAR``, ``BASE_MEASURE`` of ``theory``), or a
-            family of ``theory.proof`` or ``theory.decision.families``. Without it: every policy, or every log-linear
-            one if the conjecture takes an exact step, ``w.after(...)``.
-        given: a premise. Only worlds that meet it count; the result says how many did.
+        over: what it is about: ``POLICY``, ``TABULAR``, ``LOG_LINEAR`` or ``TWO_RESPONSES`` of ``theory``, a family of
+            other worlds such as ``batch(2)``, or one of ``KINDS`` in words (``"log-linear"``: without a base measure).
+            Without it: every policy, or every log-linear one if the conjecture takes an exact step, ``w.after(...)``.
+        given: a premise. Only worlds that satisfy it count; the result says how many there were.
         exists: whether the conjecture says "there is a world in which ...". Then it is *proved* by a witness, and
             *refuted* by a proof that there is none.
         within: the bounds within which random worlds are drawn; ``Bounds()`` if not given.
         worlds: random worlds of each kind.
         seed: of the random worlds.
+        work: limit of the solver's work for one question, in its own units, so that a busy machine changes no verdict.
+            Raise it for a conjecture on which the solver gave up; the result says how often it was asked.
 
     Returns:
         A decision: *proved*, *refuted*, *vacuous* (no world meets the premise) or *undecided*.
 
     Raises:
         InvalidArgument: the conjecture or the premise is no statement: it returns None, a tuple or a number, computes
-            with floats, or answers differently when it is asked twice; ``over`` is no kind of worlds.
+            with floats, or gives different answers when it is called twice; ``over`` is not a kind of worlds.
 
     Example:
         >>> decide(lambda w: w.A_w >= w.A_l).verdict, decide("A_w >= A_l").verdict
@@ -119,39 +130,46 @@ def decide(
         check_kind("within", within, Bounds, "Bounds, or None")
     check_count("worlds", worlds)
     check_count("seed", seed, minimum=0)
+    check_count("work", work)
     bounds = within or Bounds()
     statement = Negation(what) if exists else what
     result = Decision(UNDECIDED, families[0].name, exists=exists, premise=given is not None, text=_text(what))
-    try:
-        family, proof = _asked_prover(statement, where_true, families)
-    except (NotAStatement, Impure) as problem:
-        _complain(premise, said)  # says which of the two it is
-        raise InvalidArgument("conjecture", str(problem)) from None
-    search = _Search(Negation(said) if exists else said, premise)
-    found, where = _searched(search, family, bounds, worlds, seed)
-    result = replace(result, over=family.name, tried=search.tried, drawn=search.drawn, where=where)
-    if isinstance(proof, str):
-        result = replace(result, reason=f"the prover cannot read it: {proof}")
-    else:
-        result = replace(result, assumes=proof.assumes, cases=proof.cases, reason=_why(proof, family))
-        if proof.verdict in (PROVED, VACUOUS):
-            return _agreed(result, proof, found, search, (statement, family, where_true))
-        if proof.verdict == REFUTED and (found is None or not _has_small_worlds(family)):
-            made = _constructed(result, what, statement, family, where_true)
-            if found is None or made.case is not None:
-                return made
-    return result if found is None else _shown(result, what, found)
+    with Shown() as shown:
+        shown.doing("asking the solver")
+        try:
+            family, proof = _asked_prover(statement, where_true, families, work)
+        except (NotAStatement, Impure) as problem:
+            _complain(premise, said)  # the error names the premise, if that is what is wrong
+            raise InvalidArgument("conjecture", str(problem)) from None
+        shown.doing("exact worlds")
+        search = _Search(Negation(said) if exists else said, premise, shown)
+        found, where = _searched(search, family, bounds, worlds, seed)
+        result = replace(result, over=family.name, tried=search.tried, drawn=search.drawn, where=where)
+        if isinstance(proof, str):
+            result = replace(result, reason=f"the prover cannot read it: {proof}")
+        else:
+            why = _why(proof, family, work)
+            result = replace(result, assumes=proof.assumes, cases=proof.cases, reason=why)
+            if proof.verdict in (PROVED, VACUOUS):
+                return _agreed(result, proof, found, search, (statement, family, where_true, work))
+            if proof.verdict == REFUTED and (found is None or not _has_small_worlds(family)):
+                shown.doing("making a small world")
+                made = _constructed(result, what, statement, family, where_true, work)
+                if found is None or made.case is not None:
+                    return made
+        return result if found is None else _shown(result, what, found)
 
 
 def _families(over: Family | str | None) -> tuple[Family, ...]:
     """Return the family, or those that are tried in turn."""
     if over is None:
-        return POLICY, STEPPED
+        return POLICY, LOG_LINEAR
     if isinstance(over, Family):
         return (over,)
     if isinstance(over, str) and over in BY_KIND:
         return (BY_KIND[over],)
-    raise InvalidArgument("over", over, f"one of {KINDS}, a Family of theory.proof, or None for every policy")
+    choices = f"POLICY, TABULAR, LOG_LINEAR or TWO_RESPONSES of theory, one of {KINDS}, or None for every policy"
+    raise InvalidArgument("over", over, choices)
 
 
 def _searched(search: _Search, family: Family, bounds: Bounds, worlds: int, seed: int) -> tuple[Any, str]:
@@ -168,7 +186,7 @@ def _searched(search: _Search, family: Family, bounds: Bounds, worlds: int, seed
     found = search.first(small)
     for kind in kinds:
         found = found or search.first(iter(_drawn(kind, bounds, worlds, seed)))
-    return found, f"{', '.join(kinds)}; {bounds}"
+    return found, searched_in(kinds, bounds)
 
 
 def _has_small_worlds(family: Family) -> bool:
@@ -195,11 +213,15 @@ NOTHING_KNOWN = Proof(UNDECIDED, "", "", (), 0, 0)
 
 
 def _asked_prover(
-    statement: Callable[..., Any], given: Callable[..., Any] | None, families: tuple[Family, ...]
+    statement: Callable[..., Any],
+    given: Callable[..., Any] | None,
+    families: tuple[Family, ...],
+    work: int = WORK,
 ) -> tuple[Family, Any]:
-    """Return the first family in whose symbols the statement can be read, and the proof; or why it is in none.
+    """Return the first family that can express the statement in symbols, and the proof; or why none can.
 
-    The prover comes before any search: it notices a predicate that remembers its earlier calls only if there were none.
+    The prover runs before any search, because it can detect a predicate that remembers earlier calls only if there were
+    no earlier calls.
     """
     from theory.proof.smt import prove  # noqa: PLC0415 - a solver
     from theory.proof.solver import SolverStuckError  # noqa: PLC0415
@@ -207,26 +229,26 @@ def _asked_prover(
     why = ""
     for family in families:
         try:
-            return family, prove(statement, family, given=given, witness=False)
+            return family, prove(statement, family, given=given, witness=False, work=work)
         except OnlyExact as problem:
             why = why or str(problem)
         except SolverStuckError as problem:
             return family, replace(NOTHING_KNOWN, over=family.name, assumes=family.assumes, reason=str(problem))
         except NotAStatement:
             raise
-        except (TypeError, AttributeError) as problem:  # in exact worlds too, if it is the conjecture's own mistake
+        except (TypeError, AttributeError) as problem:  # a mistake in the conjecture is raised by exact worlds too
             why = why or f"{type(problem).__name__}: {problem}"
     return families[0], why
 
 
 def _complain(*predicates: Callable[[Any], bool] | None) -> None:
-    """Run predicates in an exact world, where one that is no statement raises an error that names it."""
+    """Run predicates in an exact world, where one that is not a statement raises an error that names its argument."""
     for predicate in filter(None, predicates):
         try:
             predicate(small_recipes()[-1].world)
         except InvalidArgument:
             raise
-        except Exception:  # whatever else is wrong with it, the caller has an error to raise
+        except Exception:  # other errors are raised by the caller
             continue
 
 
@@ -237,7 +259,8 @@ def _agreed(result: Decision, proof: Any, found: Any, search: _Search, again: tu
     ("not premise or ..." with a premise that is never met); the proof then gives that as its reason.
 
     Raises:
-        AssertionError: they have: the prover is wrong, or the conjecture answers differently when it is asked again.
+        AssertionError: an exact world contradicts the proof: the prover is wrong, or the conjecture gives different
+            answers when it is called again.
     """
     inside = proof.verdict == VACUOUS and bool(proof.reason)
     if found is not None or (proof.verdict == VACUOUS and not inside and search.tried):
@@ -255,20 +278,24 @@ def _constructed(
     statement: Callable[..., Any],
     family: Family,
     given: Callable[..., Any] | None,
+    work: int,
 ) -> Decision:
-    """Return a refutation by a world that the solver makes, where a search has found none."""
+    """Return a refutation by a world that the solver constructs; used after a search has found none."""
     from theory.proof.smt import prove  # noqa: PLC0415
 
-    proof = prove(statement, family, given=given)
+    proof = prove(statement, family, given=given, work=work)
     if proof.counterexample is not None:
         return _shown(result, conjecture, proof.counterexample)
     if proof.verdict != REFUTED:
-        return replace(result, reason=_why(proof, family))
+        return replace(result, reason=_why(proof, family, work))
     verdict = PROVED if result.exists else REFUTED
     return replace(result, verdict=verdict, by="smt", algebraic=proof.algebraic, reason=proof.reason)
 
 
-def _why(proof: Any, family: Family) -> str:
+def _why(proof: Any, family: Family, work: int) -> str:
+    if proof.verdict == UNDECIDED and proof.reason.startswith("the solver gave up"):
+        asked = f"{proof.queries} questions, up to {work:,} units of its work for one"
+        return f"{proof.reason} ({asked}; work={10 * work} allows ten times as much)"
     if family is WITHOUT_BASE and "bounds" in proof.reason:
         return "there is a counterexample with a base measure, and none was found without one"
     return str(proof.reason)

@@ -1,4 +1,4 @@
-"""Several responses, of one prompt or of many, all pushed by one step: batches of pairs, preference matrices, groups.
+"""Kinds of worlds in which one step pushes several responses: batches of pairs, preference matrices, sampled groups.
 
 A step moves the parameters along sum_i c_i g_i. For a batch of weighted pairs c is the weight of a pair on its chosen
 response and minus that on the rejected one; for a preference matrix c_i sums what response i wins over what it loses;
@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import product
+from itertools import combinations, product
 from types import SimpleNamespace
 from typing import Any
 
 from dynamics.errors import InvalidArgument, check_count
+from theory.decision.pushed import Group, Matrix
 from theory.decision.scores import (
     all_responses_of,
     all_scores,
@@ -26,196 +27,40 @@ from theory.decision.scores import (
     tabular_scores,
     total,
 )
-from theory.names import ShortNames
 from theory.proof.family import Family
+from theory.proof.functions import sqrt
 from theory.proof.settings import Numbers, either, setting
-from theory.proof.symbols import NoSuchResponse
 
-MOST = 5  # responses, pairs or members: the numbers of a world grow with their square
-
-
-class Group:
-    """Responses with their scores, and the force c_i with which a step pushes each.
-
-    Args:
-        p: probability of each response that is named.
-        scores: g of each.
-        force: c of each.
-        prompts: number of the prompt of each, from 1.
-        pairs: (chosen, rejected) of each pair, if it is a batch of pairs.
-        numbers: further numbers, by name, which are attributes of the group as well: ``weight``, ``utility``,
-            ``reward``.
-
-    Example:
-        >>> one, two = Fraction(1), Fraction(2)
-        >>> batch = Group((one / 2, one / 4), ((one,), (-two,)), (one, -one), pairs=((0, 1),))
-        >>> batch.drive(0) == batch.kernel(0, 0) - batch.kernel(0, 1) == batch[0].A_w
-        True
-    """
-
-    __slots__ = ("_force", "_numbers", "_pairs", "_prompts", "_scores", "p")
-
-    def __init__(
-        self,
-        p: Sequence[Any],
-        scores: Sequence[Sequence[Any]],
-        force: Sequence[Any],
-        *,
-        prompts: Sequence[int] | None = None,
-        pairs: Sequence[tuple[int, int]] = (),
-        numbers: SimpleNamespace | None = None,
-    ) -> None:
-        self.p, self._scores, self._force = tuple(p), tuple(map(tuple, scores)), tuple(force)
-        self._prompts = tuple(prompts or (1,) * len(self.p))
-        self._pairs, self._numbers = tuple(pairs), numbers or SimpleNamespace()
-
-    def __len__(self) -> int:
-        return len(self.p)
-
-    def __getitem__(self, number: int) -> Pair:
-        """Return a pair of the batch, from 0."""
-        return Pair(self, *self._pairs[number])
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._numbers, name)
-
-    @property
-    def c(self) -> tuple[Any, ...]:
-        """Return the force on each response."""
-        return self._force
-
-    def kernel(self, y: int, z: int) -> Any:
-        """Return <g_y, g_z>."""
-        return total([a * b for a, b in zip(self._scores[y], self._scores[z], strict=True)])
-
-    def squared_norm(self, y: int) -> Any:
-        """Return |g_y|^2."""
-        return self.kernel(y, y)
-
-    def drive(self, y: int) -> Any:
-        """Return A_y = sum_i c_i <g_y, g_i>, the first-order change of log pi(y)."""
-        return total([c * self.kernel(y, i) for i, c in enumerate(self._force)])
-
-    def log_change(self, y: int) -> Any:
-        """Return the drive."""
-        return self.drive(y)
-
-    def change(self, y: int) -> Any:
-        """Return p_y A_y."""
-        return self.p[y] * self.drive(y)
-
-    @property
-    def caption(self) -> str:
-        """Return the further numbers in words."""
-        numbers = [f"{name} = {_text(value)}" for name, value in vars(self._numbers).items()]
-        return ", ".join(
-            [f"{len(self.p)} responses of {len(set(self._prompts))} prompts", *numbers, "learning rate = 1"]
-        )
-
-    def _roles(self) -> list[str]:
-        """Return what a table calls each response: the pairs in which it is chosen or rejected."""
-        names = [f"y_{y}" for y in range(len(self.p))]
-        for number, (chosen, rejected) in enumerate(self._pairs):
-            names[chosen] += f" w of pair {number}"
-            names[rejected] += f" l of pair {number}"
-        return names
-
-    def _table(self) -> list[tuple[str, list[Any]]]:
-        return [
-            (
-                name,
-                [Fraction(self._prompts[y]), self.p[y], self._scores[y], self._force[y], self.drive(y), self.change(y)],
-            )
-            for y, name in enumerate(self._roles())
-        ]
-
-    def __str__(self) -> str:
-        """Return every response and every pair as a table, and all inner products of scores."""
-        from theory.decision.typeset import aligned, plain  # noqa: PLC0415
-
-        rows = [["", "prompt", "probability", "score g", "force c", "drive A", "change p A"]]
-        rows += [[name, *map(plain, numbers)] for name, numbers in self._table()]
-        inner = [f"g_{y} . g_{z} = {self.kernel(y, z)}" for y in range(len(self.p)) for z in range(y, len(self.p))]
-        return "\n".join([self.caption, *aligned(rows, (10, 7, 12, 12, 8, 8, 10)), ", ".join(inner)])
-
-    def _repr_html_(self) -> str:
-        from theory.decision.typeset import table_html  # noqa: PLC0415
-
-        head = ["", "prompt", "probability", "score <i>g</i>", "force <i>c</i>", "drive <i>A</i>", "change <i>p A</i>"]
-        return table_html(self.caption, head, self._table())
+MOST = 5  # largest number of responses, pairs or group members; the size of a world grows with its square
 
 
-class Pair(ShortNames):
-    """One pair of a batch in the short names; drives and changes are those of the step on the whole batch.
-
-    Args:
-        group: the batch.
-        chosen: number of y_w among its responses.
-        rejected: number of y_l.
-    """
-
-    __slots__ = ("_group", "chosen", "rejected")
-
-    def __init__(self, group: Group, chosen: int, rejected: int) -> None:
-        self._group, self.chosen, self.rejected = group, chosen, rejected
-
-    @property
-    def p(self) -> Any:
-        """Return the probabilities of all responses of the batch."""
-        return self._group.p
-
-    @property
-    def y(self) -> Any:
-        """Refuse: the other responses of a batch have numbers."""
-        raise NoSuchResponse("in a batch the other responses are those of the other pairs, b[1].chosen")
-
-    def kernel(self, y: Any, z: Any) -> Any:
-        """Return <g_y, g_z>."""
-        return self._group.kernel(y, z)
-
-    def drive(self, y: Any) -> Any:
-        """Return the drive of the step on the whole batch."""
-        return self._group.drive(y)
-
-    def change(self, y: Any) -> Any:
-        """Return p_y times the drive."""
-        return self._group.change(y)
-
-    @property
-    def dd(self) -> Any:
-        """Return |g_w - g_l|^2, which is A_w - A_l only for a batch of this pair alone with weight 1."""
-        return self.ww - 2 * self.wl + self.ll
-
-    @property
-    def alone(self) -> Any:
-        """Return the drive of the chosen response in a step on this pair alone, ww - wl."""
-        return self.ww - self.wl
-
-
-def batch(pairs: int = 2, *, one_prompt: bool = False, tabular: bool = False) -> Family:
-    """Return every batch of weighted pairs of any policy in which no two responses are the same.
+def batch(pairs: int | Sequence[tuple[int, int]] = 2, *, one_prompt: bool = False, tabular: bool = False) -> Family:
+    """Return every batch of weighted pairs of any policy; no two responses are the same, unless the pairs say so.
 
     ``b[0].A_w`` is the drive of the first pair's chosen response in the step on the whole batch, ``b.weight[0]`` the
     pair's weight, ``b.kernel(b[0].chosen, b[1].rejected)`` any inner product. A prompt may have other responses, any
     number of them, or none.
 
     Args:
-        pairs: number of pairs, 2 or more.
+        pairs: number of pairs, whose responses are all different; or for pairs of one prompt that share responses the
+            numbers of the chosen and the rejected one of each, from 0: ``[(0, 1), (0, 2)]``.
         one_prompt: whether all pairs belong to one prompt; otherwise each has a prompt of its own.
         tabular: whether the policy is a tabular softmax, with at most one other response for each prompt; different
             prompts share no parameter then.
 
     Raises:
-        InvalidArgument: a number of pairs that is none, or too large.
+        InvalidArgument: a number of pairs that is none, or too large; pairs that are none, or leave a number out.
 
     Example:
         >>> from theory import decide
         >>> own = lambda b: b[0].A_w >= b[0].A_l
         >>> decide(own, batch(2)).verdict, decide(own, batch(2, tabular=True)).verdict
         ('refuted', 'proved')
+        >>> decide(own, batch([(0, 1), (1, 2)], tabular=True)).verdict  # what one pair rejects, the other prefers
+        'refuted'
     """
+    if not isinstance(pairs, int):
+        return _sharing(pairs, tabular)
     if check_count("pairs", pairs, minimum=1) > MOST:
         raise InvalidArgument("pairs", pairs, f"a whole number from 1 to {MOST}")
     where = "of one prompt, all responses different" if one_prompt else "of different prompts"
@@ -245,10 +90,48 @@ def batch(pairs: int = 2, *, one_prompt: bool = False, tabular: bool = False) ->
     return either(f"every {kind}, {pairs} pairs {where}{others}", words, cases)
 
 
-def _batch(numbers: Numbers, p: Sequence[Any], scores: Any, prompts: Sequence[int]) -> Group:
-    pairs = [(2 * k, 2 * k + 1) for k in range(len(p) // 2)]
+def _sharing(pairs: Any, tabular: bool) -> Family:
+    """Return every batch of given pairs of one prompt, which may share responses."""
+    allowed = f"a number of pairs, or at most {MOST} pairs of numbers of responses such as [(0, 1), (0, 2)]"
+    if not isinstance(pairs, (tuple, list)) or not 0 < len(pairs) <= MOST:
+        raise InvalidArgument("pairs", pairs, allowed)
+    for pair in pairs:
+        whole = isinstance(pair, (tuple, list)) and len(pair) == 2 and all(type(y) is int for y in pair)
+        if not whole or pair[0] == pair[1]:
+            raise InvalidArgument("pairs", pairs, allowed)
+    count = 1 + max(max(pair) for pair in pairs)
+    if {y for pair in pairs for y in pair} != set(range(count)) or count > 2 * MOST:
+        raise InvalidArgument("pairs", pairs, "responses numbered from 0, none left out")
+
+    def case(alone: bool) -> Family:
+        def named(numbers: Numbers) -> Group:
+            prompts = [1] * count
+            p = shares(numbers, prompts, (alone,))
+            if tabular:
+                scores = tabular_scores(p, prompts)
+            else:
+                scores = all_scores(numbers, p) if alone else free_scores(numbers, count)
+            return _batch(numbers, p, scores, prompts, [(y, z) for y, z in pairs])
+
+        return setting(words)(named)
+
+    words = "p > 0, weights > 0, any scores; where the prompt has no other responses, sum p g = 0"
+    kind, others = "policy", ""
+    if tabular:
+        kind, others = "tabular softmax", ", at most one response outside the pairs"
+    shown = ", ".join(f"y_{y} over y_{z}" for y, z in pairs)
+    cases = {"with others": case(alone=False), "without others": case(alone=True)}
+    return either(f"every {kind}, pairs of one prompt: {shown}{others}", words, cases)
+
+
+def _batch(
+    numbers: Numbers, p: Sequence[Any], scores: Any, prompts: Sequence[int], pairs: Sequence[tuple[int, int]] = ()
+) -> Group:
+    pairs = pairs or [(2 * k, 2 * k + 1) for k in range(len(p) // 2)]
     weights = tuple(numbers.positive(f"weight_{k}") for k in range(len(pairs)))
-    force = [sign * weight for weight in weights for sign in (1, -1)]
+    force: list[Any] = [Fraction(0)] * len(p)
+    for (chosen, rejected), weight in zip(pairs, weights, strict=True):
+        force[chosen], force[rejected] = force[chosen] + weight, force[rejected] - weight
     return Group(p, scores, force, prompts=prompts, pairs=pairs, numbers=SimpleNamespace(weight=weights))
 
 
@@ -275,43 +158,37 @@ def preference_matrix(responses: int = 3, *, tabular: bool = False) -> Family:
     def all_responses(numbers: Numbers) -> Matrix:
         p, scores = all_responses_of(numbers, responses, tabular)
         utility = tuple(numbers.positive(f"t_{k}") for k in range(responses))
-        wins = [
-            total(
-                [
-                    p[i] * p[j] * (utility[i] - utility[j]) / (utility[i] + utility[j])
-                    for j in range(responses)
-                    if j != i
-                ]
-            )
-            for i in range(responses)
-        ]
+        ahead = {(i, j): _ahead(numbers, utility[i], utility[j]) for i, j in combinations(range(responses), 2)}
+        ahead |= {(j, i): -more for (i, j), more in ahead.items()}
+        others = [[j for j in range(responses) if j != i] for i in range(responses)]
+        wins = [total([p[i] * p[j] * ahead[i, j] for j in others[i]]) for i in range(responses)]
         return Matrix(p, scores, wins, numbers=SimpleNamespace(utility=utility))
 
-    all_responses.__doc__ = f"every {'tabular softmax' if tabular else 'policy'} with {responses} labelled responses"
-    return setting("p > 0 sum to 1, e^utility > 0, any scores with sum p g = 0")(all_responses)
+    name = f"every {'tabular softmax' if tabular else 'policy'} with {responses} labelled responses"
+    words = "p > 0 sum to 1, e^utility > 0, any scores with sum p g = 0"
+    return either(name, words, {"": setting(words)(all_responses)})
 
 
-class Matrix(Group):
-    """Responses with a preference matrix between them."""
-
-    __slots__ = ()
-
-    def prefers(self, i: int, j: int) -> Any:
-        """Return the probability that response i is preferred to response j."""
-        return self.utility[i] / (self.utility[i] + self.utility[j])
+def _ahead(numbers: Numbers, one: Any, other: Any) -> Any:
+    """Return (one - other) / (one + other); tell the solver its sign, and that its absolute value is below 1."""
+    more = (one - other) / (one + other)
+    numbers.assume((more > 0) == (one > other), (more < 0) == (one < other), more < 1, more > -1)
+    return more
 
 
-def sampled_group(responses: int = 3, members: int = 2, *, tabular: bool = False) -> Family:
+def sampled_group(responses: int = 3, members: int = 2, *, tabular: bool = False, normalised: bool = False) -> Family:
     """Return every policy with some responses and rewards, in the expected step of a group relative method.
 
     Groups of ``members`` responses are drawn from the policy. The advantage of a member is its reward less the mean
-    reward of its group (GRPO without the division by the standard deviation), the step is the mean of A_i g_i over the
-    group, and its expectation is the sum over all groups, enumerated.
+    reward of its group, with ``normalised`` divided by the standard deviation of the group's rewards as in GRPO; the
+    step is the mean of A_i g_i over the group, and its expectation is the sum over all groups, enumerated.
 
     Args:
         responses: number of responses, all of them.
         members: size of a group, 2 or more.
         tabular: whether the policy is a tabular softmax.
+        normalised: whether advantages are divided by the standard deviation sqrt(mean (r - mean r)^2) of the group;
+            without the small number that code adds to it. In a group of equal rewards the advantages are 0.
 
     Example:
         >>> from theory import decide
@@ -325,18 +202,29 @@ def sampled_group(responses: int = 3, members: int = 2, *, tabular: bool = False
     def expected(numbers: Numbers) -> Group:
         p, scores = all_responses_of(numbers, responses, tabular)
         reward = tuple(numbers.real(f"r_{k}") for k in range(responses))
-        return Group(p, scores, expected_force(p, reward, members), numbers=SimpleNamespace(reward=reward))
+        force = expected_force(p, reward, members, normalised=normalised)
+        return Group(p, scores, force, numbers=SimpleNamespace(reward=reward))
 
-    expected.__doc__ = (
-        f"every {'tabular softmax' if tabular else 'policy'} with {responses} responses, groups of {members}"
-    )
-    return setting("p > 0 sum to 1, any rewards, any scores with sum p g = 0")(expected)
+    name = f"every {'tabular softmax' if tabular else 'policy'} with {responses} responses, groups of {members}"
+    words = "p > 0 sum to 1, any rewards, any scores with sum p g = 0"
+    if normalised:
+        name += ", advantages divided by their standard deviation"
+    return either(name, words, {"": setting(words)(expected)})
 
 
-def expected_force(p: Sequence[Any], reward: Sequence[Any], members: int) -> list[Any]:
+def expected_force(p: Sequence[Any], reward: Sequence[Any], members: int, *, normalised: bool = False) -> list[Any]:
     """Return the expected advantage on each response, summed over all groups of sampled responses.
 
+    Args:
+        p: probabilities of all responses.
+        reward: of each.
+        members: size of a group.
+        normalised: whether advantages are divided by the standard deviation of the rewards of their group.
+
     Example:
+        >>> one, zero = Fraction(1), Fraction(0)
+        >>> [str(c) for c in expected_force((one / 3, one * 2 / 3), (one, zero), 2, normalised=True)]
+        ['2/9', '-2/9']
         >>> half = Fraction(1, 2)
         >>> [str(c) for c in expected_force((half, half), (Fraction(1), Fraction(0)), 2)]
         ['1/8', '-1/8']
@@ -347,13 +235,27 @@ def expected_force(p: Sequence[Any], reward: Sequence[Any], members: int) -> lis
         for i in group[1:]:
             weight = weight * p[i]
         mean = total([reward[i] for i in group]) / members
+        above = {i: reward[i] - mean for i in group}
+        if normalised:
+            above = _over_deviation(above, group)
         for i in group:
-            force[i] = force[i] + weight * (reward[i] - mean) / members
+            force[i] = force[i] + weight * above[i] / members
     return force
 
 
-def _text(value: Any) -> str:
-    return f"({', '.join(map(str, value))})" if isinstance(value, tuple) else str(value)
+def _over_deviation(above: dict[int, Any], group: Sequence[int]) -> dict[int, Any]:
+    """Return how far each reward of a group lies above the mean, in standard deviations; 0 where all are equal."""
+    if len(set(group)) == 1:
+        return above
+    if len(group) == 2:  # the two lie one deviation above and below
+        first, second = group
+        ahead = above[first] - above[second]
+        sign = 1 if ahead > 0 else -1 if ahead < 0 else 0
+        return {first: Fraction(sign), second: Fraction(-sign)}
+    variance = total([above[i] ** 2 for i in group]) / len(group)
+    if variance == 0:
+        return dict.fromkeys(above, Fraction(0))
+    return {i: more / sqrt(variance) for i, more in above.items()}
 
 
-__all__ = ["Group", "Matrix", "Pair", "batch", "expected_force", "preference_matrix", "sampled_group"]
+__all__ = ["batch", "expected_force", "preference_matrix", "sampled_group"]

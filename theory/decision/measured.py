@@ -1,4 +1,4 @@
-"""A conjecture on the kernel of a language model: in how many pairs it holds, and the pair in which it fares worst."""
+"""Measure a conjecture on the kernel of a language model: in how many pairs it holds, and in which it holds least."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dynamics.errors import InvalidArgument
 from theory.decision.asked import asked, predicate_of
 from theory.decision.sides import OPPOSITE, Side, Traced, traced
+from theory.decision.view import unknown_name
 from theory.names import ShortNames
 from theory.proof import balls
 from theory.proof.balls import Ball
@@ -22,7 +23,7 @@ from theory.proof.symbols import NoSuchResponse
 if TYPE_CHECKING:
     from dynamics.language_model import CausalLM, TokenSequence
 
-PERTURBED = 8  # kernels within the rounding error, on each of which the answer must be the same
+PERTURBED = 8  # perturbed kernels, within the rounding error; the answer must be the same on each
 
 
 class MeasuredWorld(ShortNames):
@@ -75,13 +76,11 @@ class MeasuredWorld(ShortNames):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise InvalidArgument(
-            "conjecture", f"a measured pair has no {name}; it has the short names, p, kernel, drive and change"
-        )
+        raise InvalidArgument("conjecture", unknown_name("a measured pair", name, self))
 
 
 class Rounded(Traced):
-    """A measured number: its roots, exponentials and logarithms are rounded to 128 bits, since it is rounded itself."""
+    """A measured number, itself rounded, so that its roots, exponentials and logarithms are rounded to 128 bits."""
 
     __slots__ = ()
 
@@ -94,14 +93,14 @@ class Rounded(Traced):
 
 @dataclass(frozen=True)
 class MeasuredPair:
-    """What a conjecture is worth in one pair.
+    """The result of measuring a conjecture in one pair.
 
     Attributes:
         number: of the pair, from 0.
-        holds: whether it is true; None if the premise is not met, or it speaks of a response that was not given.
+        holds: whether the conjecture is true; None if its premise is not met, or it uses a response that was not given.
         close: whether a kernel within the rounding error gives another answer.
-        side: the comparison with the least slack, the one that made it false if it is false.
-        slack: by how much that is true, relative to its sides; negative if it is false.
+        side: the comparison with the least slack; if the conjecture is false, the one that made it false.
+        slack: margin by which that comparison is true, relative to the size of its sides; negative if it is false.
         problem: why the pair could not be measured; "" if it was.
     """
 
@@ -130,14 +129,14 @@ class Measurement:
     """In how many pairs of a language model a conjecture holds.
 
     Attributes:
-        pairs: what it is worth in each pair, in their order.
+        pairs: the result in each pair, in the order in which the pairs were given.
     """
 
     pairs: tuple[MeasuredPair, ...]
 
     @property
     def measured(self) -> tuple[MeasuredPair, ...]:
-        """Return the pairs that it speaks of."""
+        """Return the pairs that count: those that meet the premise and have every response that the conjecture uses."""
         return tuple(pair for pair in self.pairs if pair.holds is not None)
 
     @property
@@ -147,7 +146,7 @@ class Measurement:
 
     @property
     def worst(self) -> MeasuredPair | None:
-        """Return the pair in which it is false by most, or else true by least; None if it speaks of none."""
+        """Return the pair in which the conjecture is most false, or else least true; None if no pair counts."""
         return min(self.measured, key=lambda pair: (bool(pair.holds), pair.slack), default=None)
 
     def __str__(self) -> str:
@@ -176,10 +175,10 @@ def measure(
     given: Callable[[Any], bool] | str | None = None,
     **options: Any,
 ) -> Measurement:
-    r"""Read a conjecture on the kernel of a language model, pair by pair.
+    r"""Evaluate a conjecture on the kernel of a language model, pair by pair.
 
-    The same predicate that ``decide`` proves or refutes. A conjecture that speaks of another response y must hold for
-    each of the further responses of a pair.
+    It takes the same predicates as ``decide``. A conjecture about another response y must hold for every further
+    response of a pair.
 
     Args:
         conjecture: a predicate of a world, in its short names.
@@ -192,7 +191,7 @@ def measure(
         In how many pairs it holds, and the worst one. A pair that cannot be measured is kept with the reason.
 
     Raises:
-        InvalidArgument: the conjecture is no statement; ``pairs`` is no list of pairs.
+        InvalidArgument: the conjecture is not a statement, or ``pairs`` is not a list of pairs.
 
     Example:
         >>> from dynamics.language_model import TokenSequence, tiny_model
@@ -221,7 +220,7 @@ def measure(
         rounding = ROUNDING[kernel.dtype]
         found.append(_read(number, said, premise, kernel.log_probs.tolist(), kernel.kernel.tolist(), rounding))
     if not found:
-        raise InvalidArgument("pairs", "none", "at least one pair")
+        raise InvalidArgument("pairs", "the list is empty; give at least one pair")
     return Measurement(tuple(found))
 
 
@@ -233,7 +232,7 @@ def _read(
     gram: list[list[float]],
     rounding: float,
 ) -> MeasuredPair:
-    """Return what the conjecture is worth in a pair: the worst of its further responses, if it speaks of them."""
+    """Return the result in a pair; if the conjecture is about further responses, the worst of theirs."""
     chosen = []
     for other in range(2, len(log_probs)) if len(log_probs) > 2 else (None,):
         places = [0, 1] if other is None else [0, 1, other]

@@ -16,9 +16,8 @@ from fractions import Fraction
 from functools import cached_property, lru_cache
 
 from dynamics.errors import InvalidArgument, check_count
-from theory.worlds import BASE_MEASURE, LOG_LINEAR, MOST_RESPONSES, TABULAR, World
+from theory.worlds import BASE_MEASURE_KIND, KINDS, LOG_LINEAR_KIND, MOST_RESPONSES, TABULAR_KIND, World
 
-KINDS = (TABULAR, LOG_LINEAR, BASE_MEASURE)
 LARGEST = 1000  # whole number in a recipe
 MOST_STEPS = 1000  # of shrinking
 
@@ -28,14 +27,14 @@ class Bounds:
     """What a search draws its worlds from. A search says nothing about worlds outside of its bounds.
 
     Attributes:
-        responses: at most so many responses, >= 2.
+        responses: largest number of responses, >= 2.
         weight: probabilities are proportional to whole numbers from 1 to this one.
-        features: at most so many features of a response; a tabular softmax has one for each response.
+        features: largest number of features of a response; a tabular softmax has one for each response.
         feature: features are whole numbers from minus this one to this one.
         power: a log-linear policy without a base measure is seen at e^theta = a / b, with a and b up to this number.
 
     Raises:
-        InvalidArgument: a bound that is no whole number, or too small.
+        InvalidArgument: a bound is not a whole number, or is too small.
 
     Example:
         >>> print(Bounds(responses=4))
@@ -66,6 +65,28 @@ class Bounds:
         )
 
 
+def extent(tried: int, drawn: int, where: str, *, premise: bool) -> str:
+    """Return in words how far a search went.
+
+    Args:
+        tried: worlds in which the conjecture was evaluated.
+        drawn: worlds that were looked at.
+        where: the kinds of worlds and the bounds.
+        premise: whether some may be left out because of a premise.
+
+    Example:
+        >>> extent(2, 3, "tabular softmax", premise=True)
+        '2 exact worlds of 3, those that meet the premise (tabular softmax)'
+    """
+    left_out = f" of {drawn}, those that {'meet the premise' if premise else 'it speaks of'}" if tried < drawn else ""
+    return f"{tried} exact worlds{left_out} ({where})"
+
+
+def searched_in(kinds: tuple[str, ...], bounds: Bounds) -> str:
+    """Return the kinds of worlds and the bounds of a search in words."""
+    return f"{', '.join(kinds)}; {bounds}"
+
+
 @dataclass(frozen=True)
 class Recipe:
     """The whole numbers that a world is made of.
@@ -92,17 +113,17 @@ class Recipe:
     @cached_property
     def world(self) -> World:
         """Return the world; the chosen response is the first and the rejected one the second."""
-        if self.kind == TABULAR:
+        if self.kind == TABULAR_KIND:
             total = sum(self.weights)
             made = World.tabular([Fraction(a, total) for a in self.weights])
-        elif self.kind == LOG_LINEAR:
+        elif self.kind == LOG_LINEAR_KIND:
             made = World.log_linear(self.features, [Fraction(a, b) for a, b in self.at])
         else:
             made = World.with_base(self.weights, self.features)
         return made if self.other is None else replace(made, other=self.other)
 
     def size(self) -> tuple[int, ...]:
-        """Return what is compared to tell which of two recipes is smaller.
+        """Return the key by which recipes are compared: the smaller key is the smaller recipe.
 
         In turn: the kind, the number of responses, of features, how far features lie apart, how many are negative, and
         all numbers.
@@ -127,17 +148,17 @@ def small_recipes() -> tuple[Recipe, ...]:
     for n, top in ((2, 6), (3, 5), (4, 3)):
         for weights in itertools.product(range(1, top + 1), repeat=n):
             if math.gcd(*weights) == 1 and list(weights[2:]) == sorted(weights[2:]):
-                found.append(Recipe(TABULAR, weights))
+                found.append(Recipe(TABULAR_KIND, weights))
     for n, most, powers in ((2, 2, (1, 2, 3)), (3, 3, (1, 2, 3)), (4, 2, (2, 3))):
         for row, power in itertools.product(itertools.product(range(-most, most + 1), repeat=n - 1), powers):
             if list(row[1:]) == sorted(row[1:]):
-                found.append(Recipe(LOG_LINEAR, (), _from_zero(row[0], 0, *row[1:]), ((power, 1),)))
+                found.append(Recipe(LOG_LINEAR_KIND, (), _from_zero(row[0], 0, *row[1:]), ((power, 1),)))
     for weights in itertools.product((1, 2, 4), repeat=3):
         for chosen, another in itertools.product(range(-2, 3), repeat=2):
             if math.gcd(*weights) == 1:
-                found.append(Recipe(BASE_MEASURE, weights, _from_zero(chosen, 0, another)))
+                found.append(Recipe(BASE_MEASURE_KIND, weights, _from_zero(chosen, 0, another)))
     for weights in itertools.product((1, 3), repeat=2):
-        found += [Recipe(BASE_MEASURE, weights, ((k,), (0,))) for k in (0, 1, 2)]
+        found += [Recipe(BASE_MEASURE_KIND, weights, ((k,), (0,))) for k in (0, 1, 2)]
     return tuple(sorted(found, key=lambda recipe: recipe.size()))
 
 
@@ -163,24 +184,24 @@ def draw(source: random.Random, kind: str, bounds: Bounds) -> Recipe:
     n = source.randint(2, bounds.responses)
     other = source.randrange(2, n) if n > 2 else None
     top = source.choice(sorted({min(3, bounds.weight), min(12, bounds.weight), bounds.weight}))
-    weights = tuple(source.randint(1, top) for _ in range(n)) if kind != LOG_LINEAR else ()
-    if kind == TABULAR:
+    weights = tuple(source.randint(1, top) for _ in range(n)) if kind != LOG_LINEAR_KIND else ()
+    if kind == TABULAR_KIND:
         return Recipe(kind, weights, other=other)
     k = source.randint(1, bounds.features)
     features = tuple(tuple(source.randint(-bounds.feature, bounds.feature) for _ in range(k)) for _ in range(n))
-    if kind == BASE_MEASURE:
+    if kind == BASE_MEASURE_KIND:
         return Recipe(kind, weights, features, other=other)
     powers = tuple((source.randint(1, bounds.power), source.randint(1, bounds.power)) for _ in range(k))
     return Recipe(kind, (), features, powers, other)
 
 
 def shrink(recipe: Recipe, is_false: Callable[[Recipe], bool], most: int = MOST_STEPS) -> Recipe:
-    """Return a smaller recipe: no response or feature can be left out, no single number made smaller.
+    """Return a smallest recipe: no response or feature can be left out, and no single number made smaller.
 
     Args:
         recipe: one in which the statement is false.
-        is_false: whether it is false in another one.
-        most: recipes to try at most; then the smallest so far is returned.
+        is_false: function that returns whether the statement is false in the world of a recipe.
+        most: largest number of recipes to try; after that the smallest found so far is returned.
     """
     tried, changed = 0, True
     while changed:

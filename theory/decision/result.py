@@ -1,4 +1,4 @@
-"""A decision: what became of a conjecture, in words, as a table with typeset fractions, and as a certificate."""
+"""The outcome of deciding a conjecture, as text, as a table with typeset fractions, and as a certificate."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynamics.errors import InvalidArgument
+from theory.decision.recipes import extent
 from theory.proof.checks import show
 from theory.proof.smt import PROVED, REFUTED, UNDECIDED, VACUOUS
 
@@ -18,27 +19,27 @@ __all__ = ["PROVED", "REFUTED", "UNDECIDED", "VACUOUS", "Decision"]
 
 @dataclass(frozen=True, repr=False)
 class Decision:
-    """What became of a conjecture.
+    """The outcome of deciding a conjecture.
 
     Attributes:
         verdict: "proved", "refuted", "vacuous" (no world meets the premise) or "undecided".
         over: the kind of worlds, in words.
         by: the prover, or "exact evaluation" of a case; "" if undecided.
         assumes: what the prover assumed of the worlds, in words.
-        cases: the numbers of responses that were treated apart, in words.
-        case: the counterexample, or for "there is" the witness; an exact world. None if there is none, or none in
-            fractions.
+        cases: the numbers of responses that were proved separately, in words.
+        case: the counterexample, or for "there is" the witness; an exact world. None if none was found, or only one
+            that is not in fractions.
         sides: the comparisons that the conjecture makes there, with their values.
-        algebraic: the numbers of a counterexample or witness that is no world of fractions, in words, by name.
-        tried: exact worlds in which the conjecture was evaluated: those that meet the premise and have all responses
-            that it speaks of.
-        drawn: exact worlds that were looked at.
+        algebraic: where a counterexample or witness cannot be written in fractions: its numbers in words, by name.
+        tried: number of exact worlds in which the conjecture was evaluated: those that meet the premise and have every
+            response that the conjecture uses.
+        drawn: number of exact worlds that were examined.
         where: what they were drawn from, in words.
-        reason: why it is undecided, or what is known of a case that is not shown.
-        exists: whether it was asked whether there is a world.
+        reason: why it is undecided, or what is known about a counterexample that is not shown.
+        exists: whether the conjecture was "there is a world in which ...".
         premise: whether there was a premise.
         text: the conjecture in words, if it has a name.
-        again: what the prover proved, to write its certificate.
+        again: the arguments of the proof, from which its certificate is written.
     """
 
     verdict: str
@@ -59,7 +60,7 @@ class Decision:
     again: Any = field(default=None, compare=False)
 
     def __bool__(self) -> bool:
-        """Refuse: a decision has four outcomes, not two.
+        """Raise TypeError, since a decision has four outcomes, not two.
 
         Raises:
             TypeError: always.
@@ -68,7 +69,7 @@ class Decision:
 
     @property
     def heading(self) -> str:
-        """Return the verdict in one line, with what it is about and by what."""
+        """Return the verdict in one line, with the kind of worlds and the prover."""
         start = f"{self.text}: {self.verdict}" if self.text else self.verdict
         sizes = f" ({', '.join(filter(None, self.cases))})" if any(self.cases) else ""
         if self.verdict == VACUOUS:
@@ -86,10 +87,7 @@ class Decision:
     @property
     def searched(self) -> str:
         """Return in words which exact worlds were looked at."""
-        worlds = f"{self.tried} exact worlds"
-        if self.tried < self.drawn:
-            worlds += f" of {self.drawn}, those that {'meet the premise' if self.premise else 'it speaks of'}"
-        return f"{worlds} ({self.where})"
+        return extent(self.tried, self.drawn, self.where, premise=self.premise)
 
     def __str__(self) -> str:
         """Return the whole of it as text."""
@@ -142,7 +140,7 @@ class Decision:
             raise InvalidArgument(
                 "decision", f"it is {self.verdict} without the solver, so that there is no proof to write"
             )
-        statement, family, given = self.again
+        statement, family, given, work = self.again
         kept = Certificate()
-        prove(statement, family, given=given, record=kept.record)
+        prove(statement, family, given=given, work=work, record=kept.record)
         return kept.write(Path(folder), title, self.text or title, self.assumes)

@@ -1,7 +1,7 @@
 """Probabilities and scores of a few responses: coordinates from which every possible matrix of inner products comes.
 
-Each function asks for numbers, so that the same scores are random fractions for a search, symbols for a proof and the
-values of a counterexample.
+Each function gets its numbers from a ``Numbers``, so that the same scores can be random fractions for a search, symbols
+for a proof, or the values of a counterexample.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ def shares(numbers: Numbers, prompts: Sequence[int], alone: Sequence[bool] = ())
     Args:
         numbers: where they come from.
         prompts: the prompt of each response, from 1.
-        alone: for each prompt whether there are no other responses; otherwise some mass is left for them.
+        alone: for each prompt, whether the named responses are all of its responses; if not, some probability is left
+            for others.
     """
     left: dict[int, Any] = {}
     found = []

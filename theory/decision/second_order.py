@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from theory.decision.view import View
-from theory.proof.families import POLICY, TABULAR as EVERY_TABULAR
+from theory.proof.families import POLICY, TABULAR
 from theory.proof.family import Case, Family
 from theory.proof.worlds import MANY, TWO, SymbolicWorld, Tabular
 
@@ -90,6 +90,13 @@ class SecondOrder(View):
         second = ", ".join(fraction_html(self.second_change(y)) for y in self._world.responses)
         return f"{world_html(self)}<div>second derivatives of <i>p</i>: {second}</div>"
 
+    def _repr_latex_(self) -> str:
+        from theory.decision.typeset import fraction_latex, world_latex  # noqa: PLC0415
+
+        second = ",\\ ".join(fraction_latex(self.second_change(y)) for y in self._world.responses)
+        ends = f"V = {fraction_latex(self.V)},\\ T = {fraction_latex(self.T)}"
+        return f"{world_latex(self)}\n\n${ends}$, second derivatives of the probabilities ${second}$"
+
 
 def second_derivatives(world: Any) -> SecondOrder:
     """Return a world with its second derivatives and its largest drive; in symbols, with all that is known of them."""
@@ -145,7 +152,7 @@ def second_order(*, tabular: bool = False) -> Family:
         >>> [decide(lambda w: w.A_w == w.T, second_order(tabular=tabular)).verdict for tabular in (False, True)]
         ['refuted', 'proved']
     """
-    family = EVERY_TABULAR if tabular else POLICY
+    family = TABULAR if tabular else POLICY
 
     def made(case: Case) -> Case:
         rebuild = case.rebuild

@@ -1,7 +1,7 @@
 """Both sides of the comparisons that a predicate makes in one exact case, with their values.
 
-A predicate is run once more with numbers that remember how they were computed. Whatever it compares is written down:
-the formula and the value on either side, and whether it is true.
+A predicate is run once more with numbers that remember how they were computed. Every comparison that it makes is
+recorded: the formula and the value on either side, and whether it is true.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from theory.proof.balls import Ball
 from theory.proof.exact import Surd
 from theory.proof.symbols import NoSuchResponse
 
-SUM, PRODUCT, SIGN, ATOM = 1, 2, 3, 4  # how strongly a formula holds together
-MOST = 12  # comparisons that are kept
+SUM, PRODUCT, SIGN, ATOM = 1, 2, 3, 4  # operator precedence of a formula
+MOST = 12  # largest number of comparisons that are kept
 OF_RESPONSES = (
     *("kernel", "drive", "change", "log_change", "squared_norm", "second_change"),
     *("inner", "outer", "kernel_theta", "kernel_phi"),
 )  # what they are called with are responses
+RELATION = {"!=": operator.ne, ">=": operator.ge, ">": operator.gt}
+NEEDS = {"sqrt": ">=", "log": ">"}
+NO_VALUE = {"!=": "it divides by this", ">=": "it takes the root of this", ">": "it takes the logarithm of this"}
 OPPOSITE = {">=": "<", ">": "<=", "<=": ">", "<": ">=", "==": "!=", "!=": "=="}
 
 
@@ -39,6 +42,7 @@ class Side:
         left_value: its value, exact.
         right_value: its value, exact.
         true: whether the comparison is true.
+        why: what has no value where it is false, if the predicate does not make the comparison itself; "" if it does.
     """
 
     left: str
@@ -47,6 +51,7 @@ class Side:
     left_value: Any
     right_value: Any
     true: bool
+    why: str = ""
 
     def __str__(self) -> str:
         """Return formula and numbers, with the relation that is true.
@@ -58,6 +63,7 @@ class Side:
         true = self.relation if self.true else OPPOSITE[self.relation]
         return (
             f"{'' if self.true else 'not '}{self.formula}: {_value(self.left_value)} {true} {_value(self.right_value)}"
+            f"{self.why and f' ({self.why})'}"
         )
 
     @property
@@ -67,7 +73,7 @@ class Side:
 
     @property
     def slack(self) -> float:
-        """Return by how much it is true: the difference of the sides over the sum of their sizes; negative if false.
+        """Return the margin by which it is true, the difference of its sides over the sum of their sizes; < 0 if false.
 
         It is 0 for an equation that holds, and minus the relative difference for one that does not.
         """
@@ -82,12 +88,12 @@ class Side:
 
 
 class Traced:
-    """An exact number that remembers its formula and writes down every comparison.
+    """An exact number that remembers its formula and records every comparison.
 
     Args:
         value: a fraction, a sum of roots or a ball.
         text: its formula.
-        level: how strongly the formula holds together.
+        level: operator precedence of the formula.
         sides: where comparisons are written down.
     """
 
@@ -102,6 +108,8 @@ class Traced:
         if theirs is None:
             return NotImplemented
         a, b = (theirs, self) if swap else (self, theirs)
+        if sign == "/":
+            b._needs("!=")
         tighter = level + 1 if sign in (" - ", "/") else level
         right = b._inside(tighter)
         text = a._inside(level) + (" * " if sign == " " and right[:1].isdigit() else sign) + right
@@ -135,6 +143,8 @@ class Traced:
         return self._combine(other, operator.truediv, "/", PRODUCT, swap=True)
 
     def __pow__(self, power: int) -> Traced:
+        if isinstance(power, int) and power < 0:
+            self._needs("!=")
         return type(self)(self.value**power, f"{self._inside(ATOM)}^{power}", SIGN, self.sides)
 
     def __neg__(self) -> Traced:
@@ -178,7 +188,14 @@ class Traced:
 
     def applied(self, name: str) -> Traced:
         """Return a function of ``theory.proof`` (sqrt, exp, log) of this number."""
+        if name in NEEDS:
+            self._needs(NEEDS[name])
         return type(self)(self.function(name), f"{name}({self.text})", ATOM, self.sides)
+
+    def _needs(self, relation: str) -> None:
+        """Write down the condition under which a quotient, a root or a logarithm has a value, if it is not met."""
+        if not RELATION[relation](self.value, 0) and len(self.sides) < MOST:
+            self.sides.append(Side(self.text, relation, "0", self.value, Fraction(0), False, NO_VALUE[relation]))
 
     def function(self, name: str) -> Any:
         """Return sqrt, exp or log of the value."""

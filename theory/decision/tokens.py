@@ -157,11 +157,22 @@ class TokenWorld(ShortNames):
         from theory.decision.typeset import table_html  # noqa: PLC0415
 
         head = ["", "tokens", "probability", "drive <i>A</i>", "change <i>p A</i>"]
+        below = table_html("", ["", "probability of each token", "hidden vector"], self._prefixes())
+        return table_html(self.caption, head, self._rows()) + below
+
+    def _repr_latex_(self) -> str:
+        from theory.decision.typeset import table_latex  # noqa: PLC0415
+
+        above = table_latex(self.caption, [r"\text{tokens}", r"\pi_y", "A_y", r"\pi_y A_y"], self._rows())
+        below = table_latex("", [r"\text{next token}", r"\text{hidden vector}"], self._prefixes())
+        return f"{above}\n\n{below}"
+
+    def _rows(self) -> list[tuple[str, list[Any]]]:
         named = zip(("w (chosen)", "l (rejected)", "y"), self._sequences, self.p, strict=False)
-        rows = [(name, [tokens, q, self.drive(y), self.change(y)]) for y, (name, tokens, q) in enumerate(named)]
-        inner = [(f"after {prefix}", [self._after[prefix], self._hidden[prefix]]) for prefix in self._after]
-        below = table_html("", ["", "probability of each token", "hidden vector"], inner)
-        return table_html(self.caption, head, rows) + below
+        return [(name, [tokens, q, self.drive(y), self.change(y)]) for y, (name, tokens, q) in enumerate(named)]
+
+    def _prefixes(self) -> list[tuple[str, list[Any]]]:
+        return [(f"after {prefix}", [self._after[prefix], self._hidden[prefix]]) for prefix in self._after]
 
 
 def token_pair(

@@ -155,12 +155,45 @@ def table_html(caption: str, head: Sequence[str], rows: Sequence[tuple[str, Sequ
 
 def world_latex(world: Any) -> str:
     r"""Return a world as an array in LaTeX."""
-    rows = []
-    for name, numbers in _rows(world):
-        rows.append(" & ".join([rf"\text{{{name}}}", *map(fraction_latex, numbers)]))
-    head = " & ".join(["", *COLUMNS])
-    body = r" \\ ".join([head, *rows])
-    return rf"$\displaystyle\begin{{array}}{{lrrrrr}} {body} \end{{array}}$"
+    return table_latex("", COLUMNS, _rows(world))
+
+
+def table_latex(caption: str, head: Sequence[str], rows: Sequence[tuple[str, Sequence[Any]]]) -> str:
+    r"""Return named rows of numbers as an array in LaTeX below a caption.
+
+    Args:
+        caption: in words; "" for none.
+        head: of each column but the first, as LaTeX.
+        rows: the name and the numbers of each.
+
+    Example:
+        >>> table_latex("", ["p"], [("y_1", [Fraction(1, 2)])])
+        '$\\displaystyle\\begin{array}{lr}  & p \\\\ \\text{y\\_1} & \\tfrac{1}{2} \\end{array}$'
+    """
+    lines = [" & ".join(["", *head])]
+    lines += [" & ".join([text_latex(name), *map(fraction_latex, numbers)]) for name, numbers in rows]
+    body = r" \\ ".join(lines)
+    above = f"{text_latex(caption)[6:-1]}\n\n" if caption else ""
+    return rf"{above}$\displaystyle\begin{{array}}{{l{'r' * len(head)}}} {body} \end{{array}}$"
+
+
+def text_latex(words: str) -> str:
+    r"""Return words as text within a formula of LaTeX."""
+    return rf"\text{{{re.sub(r'([_%&#$])', lambda sign: chr(92) + sign[1], words)}}}"
+
+
+def case_latex(case: Any) -> str:
+    """Return an exact case as LaTeX: all of a world, or the numbers of a setting."""
+    if hasattr(case, "_repr_latex_"):
+        return str(case._repr_latex_())
+    if isinstance(case, (Fraction, int)):
+        return f"${fraction_latex(case)}$"
+    if isinstance(case, (tuple, list)):
+        return "\n\n".join(map(case_latex, case))
+    if isinstance(case, SimpleNamespace):
+        numbers = ",\\quad ".join(f"{formula_latex(name)} = {fraction_latex(v)}" for name, v in vars(case).items())
+        return f"${numbers}$"
+    return show(case)
 
 
 def side_html(side: Side) -> str:
@@ -168,7 +201,8 @@ def side_html(side: Side) -> str:
     true = side.relation if side.true else OPPOSITE[side.relation]
     formula = f"{formula_html(side.left)} {SIGNS[side.relation]} {formula_html(side.right)}"
     numbers = f"{fraction_html(side.left_value)} {SIGNS[true]} {fraction_html(side.right_value)}"
-    return f"<div>{'' if side.true else 'not '}{formula}: {numbers}</div>"
+    why = side.why and f" ({side.why})"
+    return f"<div>{'' if side.true else 'not '}{formula}: {numbers}{why}</div>"
 
 
 def side_latex(side: Side) -> str:
@@ -176,7 +210,8 @@ def side_latex(side: Side) -> str:
     true = side.relation if side.true else OPPOSITE[side.relation]
     formula = f"{formula_latex(side.left)} {RELATIONS[side.relation]} {formula_latex(side.right)}"
     numbers = f"{fraction_latex(side.left_value)} {RELATIONS[true]} {fraction_latex(side.right_value)}"
-    return rf"{'' if side.true else chr(92) + 'text{not }'}{formula}:\quad {numbers}"
+    why = side.why and rf"\text{{ ({side.why})}}"
+    return rf"{'' if side.true else chr(92) + 'text{not }'}{formula}:\quad {numbers}{why}"
 
 
 def decision_html(decision: Decision) -> str:
@@ -192,10 +227,8 @@ def decision_html(decision: Decision) -> str:
 def decision_latex(decision: Decision) -> str:
     """Return a decision as LaTeX: the verdict, the world and both sides of what it compares."""
     parts = [decision.heading]
-    if hasattr(decision.case, "_repr_latex_"):
-        parts.append(decision.case._repr_latex_())
-    elif decision.case is not None:
-        parts.append(show(decision.case))
+    if decision.case is not None:
+        parts.append(case_latex(decision.case))
     parts += [f"${side_latex(side)}$" for side in decision.sides]
     parts += [f"${formula_latex(name)}$ = {value}" for name, value in decision.algebraic]
     return "\n\n".join([*parts, *decision.footnotes])

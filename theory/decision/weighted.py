@@ -14,14 +14,15 @@ from types import SimpleNamespace
 from typing import Any
 
 from dynamics.errors import InvalidArgument
-from theory.decision.view import View
+from theory.decision.view import View, unknown_name
 from theory.proof.families import POLICY
 from theory.proof.family import Family
+from theory.proof.functions import power
 from theory.proof.settings import Named, Numbers, beside, mapped
 from theory.proof.worlds import TWO, SymbolicWorld
 
 WHATEVER_THE_LOSS = ("features", "greedy", "kind", "names", "responses", "scores", "S2", "S3", "power_sum")
-"""What a world has that does not depend on the step."""
+"""The attributes of a world that do not depend on the step."""
 
 SHOWN = ("d_w", "d_l", "ref_w", "ref_l", "beta", "E", "u", "n_w", "n_l", "extra")
 
@@ -96,13 +97,10 @@ class WeightedWorld(View):
             try:
                 return getattr(self._numbers, name)
             except AttributeError:
-                raise InvalidArgument(
-                    "conjecture", f"this loss has no {name}; it has {', '.join(vars(self._numbers))}"
-                ) from None
+                own = ", ".join(["d_w", "d_l", *vars(self._numbers)])
+                raise InvalidArgument("conjecture", f"this loss has no {name}; it has {own}") from None
         if name not in WHATEVER_THE_LOSS:  # such as after(), the step of DPO: not to be mixed with the weighted step
-            raise InvalidArgument(
-                "conjecture", f"a world with weights has no {name}; it has the short names, p, kernel, drive and change"
-            )
+            raise InvalidArgument("conjecture", unknown_name("a world with weights", name, self))
         return getattr(self._world, name)
 
     def __str__(self) -> str:
@@ -115,6 +113,12 @@ class WeightedWorld(View):
         from theory.decision.typeset import world_html  # noqa: PLC0415
 
         return world_html(self)
+
+    def _repr_latex_(self) -> str:
+        from theory.decision.typeset import case_latex, world_latex  # noqa: PLC0415
+
+        numbers = SimpleNamespace(d_w=self.d_w, d_l=self.d_l, **vars(self._numbers))
+        return f"{world_latex(self)}\n\n{case_latex(numbers)}"
 
 
 def with_weights(family: Family = POLICY) -> Family:
@@ -149,7 +153,7 @@ def with_loss(loss: str, family: Family = POLICY, *, beta: int | None = None) ->
         beta: for ``"dpo"`` only: a whole number, or None for any urgency.
 
     Raises:
-        InvalidArgument: another loss, or no kind of worlds.
+        InvalidArgument: an unknown loss, or a family that is not a kind of worlds.
 
     Example:
         >>> from theory import decide
@@ -197,6 +201,8 @@ def with_loss(loss: str, family: Family = POLICY, *, beta: int | None = None) ->
 WHERE = {
     "hinge": " with a margin below that of the loss",
     "ipo": " with a margin below the target",
+    "cdpo": " with a margin below the minimum of the loss",
+    "robust": " with a margin below the minimum of the loss",
     "self_po": " with a margin below the minimum of the loss",
 }
 """Losses whose force is zero or negative elsewhere."""
@@ -218,6 +224,17 @@ def _nll(w: WeightedWorld) -> tuple[Any, Any]:
     return w.u + w.extra, w.u
 
 
+def _odds(w: WeightedWorld) -> tuple[Any, Any]:
+    """ORPO: the slope of log P / (1 - P) in log P is 1 / (1 - P), with the mean token probability P = p^(1/n)."""
+    P_w, P_l = power(w.p_w, 1 / w.n_w), power(w.p_l, 1 / w.n_l)
+    return (w.u / (1 - P_w) + w.extra) / w.n_w, w.u / (1 - P_l) / w.n_l
+
+
+def _alpha(w: WeightedWorld) -> tuple[Any, Any]:
+    """AlphaPO: P^-alpha / n, with the mean token probability P = p^(1/n)."""
+    return tuple(w.u * power(p, -w.extra / n) / n for p, n in ((w.p_w, w.n_w), (w.p_l, w.n_l)))
+
+
 Rule = Callable[[WeightedWorld], tuple[Any, Any]]
 LOSSES: dict[str, tuple[tuple[str, ...], Rule, str]] = {
     "dpo": ((), lambda w: (w.u, w.u), "d_w = d_l = u"),
@@ -234,6 +251,24 @@ LOSSES: dict[str, tuple[tuple[str, ...], Rule, str]] = {
     "f_dpo_forward_kl": ((), lambda w: (w.u / w.r_w, w.u / w.r_l), "d = u / r, r = p / ref"),
     "f_dpo": ((), lambda w: (w.u / (1 + w.r_w), w.u / (1 + w.r_l)), "d = u / (1 + r): Jensen and Shannon"),
     "chi_po": ((), lambda w: (w.u * (1 + w.r_w), w.u * (1 + w.r_l)), "d = u (1 + r)"),
+    "cdpo": ((), lambda w: (w.u, w.u), "d_w = d_l = u, while the loss raises the margin"),
+    "robust": ((), lambda w: (w.u, w.u), "d_w = d_l = u, while the loss raises the margin"),
+    "probability_margin": ((), lambda w: (w.u * w.p_w, w.u * w.p_l), "d = u p"),
+    "f_dpo_alpha": (
+        ("extra",),
+        lambda w: (w.u * power(w.r_w, w.extra - 1), w.u * power(w.r_l, w.extra - 1)),
+        "d = u r^(alpha - 1), r = p / ref, alpha = extra > 0",
+    ),
+    "alphapo": (
+        ("n_w", "n_l", "extra"),
+        _alpha,
+        "d = u P^-alpha / n, P = p^(1/n), lengths n >= 1, alpha = extra > 0",
+    ),
+    "orpo": (
+        ("n_w", "n_l", "extra"),
+        _odds,
+        "d_w = (u / (1 - P_w) + the weight of the NLL (extra)) / n_w, d_l = u / (1 - P_l) / n_l, P = p^(1/n)",
+    ),
     "cpo": (("extra",), _nll, "d_w = u + the weight of the NLL (extra), d_l = u"),
 }
-"""Losses of ``dynamics`` whose weights are rational: what they need, (d_w, d_l), and the rule in words."""
+"""Losses of ``dynamics``: what they need, (d_w, d_l), and the rule in words."""

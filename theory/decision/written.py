@@ -1,8 +1,9 @@
 """A conjecture written in one line, such as ``drive(w) >= 0``: parsed from a short list of what may occur, never run.
 
 The names are those of a world: ``p_w``, ``ww``, ``A_w``, ``D_y``, ``dd`` and so on; ``w``, ``l`` and ``y`` are the
-responses in ``drive(w)``, ``change(y)``, ``kernel(w, l)``, ``p(y)``. Beside them there are whole numbers and decimals
-(which are fractions), arithmetic, comparisons, ``and``, ``or``, ``not``, and the functions ``abs``, ``min``, ``max``,
+responses in ``drive(w)``, ``change(y)``, ``kernel(w, l)``, ``p(y)``. Worlds of other losses have more
+(``d_w``, ``V``). Beside them there are whole numbers and decimals (which are fractions), arithmetic, comparisons,
+``and``, ``or``, ``not``, ``if`` with ``else``, and the functions ``abs``, ``min``, ``max``,
 ``sqrt``, ``exp``, ``log``; ``after(2).p_w`` is a name in the world after an exact step.
 """
 
@@ -15,12 +16,19 @@ from fractions import Fraction
 from typing import Any
 
 from dynamics.errors import InvalidArgument, check_kind
+from theory.decision.view import nearest
 from theory.names import ShortNames
 from theory.proof.functions import exp, log, sqrt
 
 NAMES = tuple(sorted((*(name for name in vars(ShortNames) if name[0] != "_" and len(name) in (2, 3)), "S2", "S3")))
+OF_OTHER_WORLDS = (
+    *("d_w", "d_l", "ref_w", "ref_l", "r_w", "r_l", "u", "beta", "E", "n_w", "n_l", "extra"),
+    *("V", "T", "S_w", "S_l", "S_y", "K", "eta", "eta_in"),
+)
+"""Names that worlds of a loss, of second order or of two blocks have beside those of every world."""
+
 RESPONSES = {"w": "chosen", "l": "rejected", "y": "y"}
-OF_ONE = {"drive": "drive", "change": "change", "log_change": "log_change", "squared_norm": "squared_norm"}
+OF_ONE = ("drive", "change", "log_change", "squared_norm", "second_change", "outer", "inner")
 FUNCTIONS: dict[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max, "sqrt": sqrt, "exp": exp, "log": log}
 ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 COMPARISONS: dict[type, Callable[[Any, Any], Any]] = {
@@ -36,8 +44,10 @@ DEEPEST = 60  # operations within one another
 LARGEST_POWER = 20
 ALLOWED = (
     f"names such as {', '.join(NAMES[:6])}, ...; drive(w), change(y), kernel(w, l), p(y); numbers, + - * / **, "
-    f"comparisons, and, or, not; {', '.join(FUNCTIONS)}; after(2).p_w"
+    f"comparisons, and, or, not, if ... else ...; {', '.join(FUNCTIONS)}; after(2).p_w"
 )
+
+EVERY = f"Names are {', '.join(NAMES)}; theory/decision/README.md explains them"
 
 Meaning = Callable[[Any], Any]
 
@@ -47,10 +57,10 @@ class Written:
 
     Args:
         text: the conjecture.
-        argument: what an error calls it.
+        argument: name of the argument, for errors.
 
     Raises:
-        InvalidArgument: the text holds something that is not on the list.
+        InvalidArgument: the text contains something that is not allowed.
 
     Example:
         >>> from theory.worlds import World
@@ -74,7 +84,9 @@ class Written:
         except (SyntaxError, ValueError, MemoryError, RecursionError) as problem:
             where = getattr(problem, "offset", None)
             raise InvalidArgument(
-                argument, f"{self.text!r} cannot be read{f' at character {where}' if where else ''}"
+                argument,
+                f"{self.text!r} cannot be read{f' at character {where}' if where else ''}; "
+                "write it like 'drive(w) >= 0'",
             ) from None
         self._meaning = self._read(tree.body, 0)
 
@@ -92,6 +104,7 @@ class Written:
         for kind, read in (
             (ast.BoolOp, self._joined),
             (ast.UnaryOp, self._signed),
+            (ast.IfExp, self._chosen),
             (ast.BinOp, self._computed),
             (ast.Compare, self._compared),
             (ast.Call, self._called),
@@ -117,6 +130,10 @@ class Written:
 
         return joined
 
+    def _chosen(self, node: Any, depth: int) -> Meaning:
+        then, condition, other = (self._read(part, depth) for part in (node.body, node.test, node.orelse))
+        return lambda world: then(world) if condition(world) else other(world)
+
     def _signed(self, node: Any, depth: int) -> Meaning:
         part = self._read(node.operand, depth)
         if isinstance(node.op, ast.Not):
@@ -134,7 +151,7 @@ class Written:
             return lambda world: left(world) ** power
         operation = ARITHMETIC.get(type(node.op))
         if operation is None:
-            raise self._refused(node, "is not on the list: there are + - * / and **, and & | ^ are and, or, !=")
+            raise self._refused(node, "is not supported; use + - * / and **, and write and, or, != in place of & | ^")
         right = self._read(node.right, depth)
         return lambda world: operation(left(world), right(world))
 
@@ -144,14 +161,14 @@ class Written:
         )
         value = inner.value if isinstance(inner, ast.Constant) else None
         if type(value) is not int or value > LARGEST_POWER:
-            raise self._refused(node, f"is no whole power up to {LARGEST_POWER}; use sqrt for a root")
+            raise self._refused(node, f"is not a whole number up to {LARGEST_POWER}; for a root use sqrt")
         return sign * value
 
     def _compared(self, node: Any, depth: int) -> Meaning:
         parts = [self._read(part, depth) for part in (node.left, *node.comparators)]
         relations = [COMPARISONS[type(relation)] for relation in node.ops if type(relation) in COMPARISONS]
         if len(relations) < len(node.ops):
-            raise self._refused(node, "is not on the list: compare with < <= > >= == !=")
+            raise self._refused(node, "is not supported; compare with < <= > >= == !=")
 
         def compared(world: Any) -> Any:
             value: Any = True
@@ -174,7 +191,7 @@ class Written:
             wanted = 2 if name == "kernel" else 1
             letters = [a.id if isinstance(a, ast.Name) else "" for a in node.args]
             if len(letters) != wanted or not set(letters) <= set(RESPONSES):
-                raise self._refused(node, f"wants {'two responses' if wanted == 2 else 'a response'}: w, l or y")
+                raise self._refused(node, f"needs {'two responses' if wanted == 2 else 'one response'}: w, l or y")
             places = [RESPONSES[letter] for letter in letters]
             if name == "p":
                 return lambda world: world.p[getattr(world, places[0])]
@@ -182,7 +199,10 @@ class Written:
         if name not in FUNCTIONS:
             raise self._refused(node)
         if (len(node.args) != 1) if name not in ("min", "max") else (len(node.args) < 2):
-            raise self._refused(node, f"has {len(node.args)} arguments")
+            raise self._refused(
+                node,
+                f"has {len(node.args)} arguments; " + ("give two or more" if name in ("min", "max") else "give one"),
+            )
         parts = [self._read(part, depth) for part in node.args]
         return lambda world: FUNCTIONS[name](*(part(world) for part in parts))
 
@@ -198,8 +218,9 @@ class Written:
         name = node.id
         if name in RESPONSES:
             raise self._refused(node, "is a response: write drive(w), p(w), kernel(w, l)")
-        if name not in NAMES:
-            raise self._refused(node)
+        if name not in NAMES and name not in OF_OTHER_WORLDS:
+            near = nearest(name, (*NAMES, *OF_OTHER_WORLDS, *OF_ONE, "kernel", *FUNCTIONS))
+            raise self._refused(node, f"is no name; did you mean {near}? {EVERY}" if near else f"is no name; {EVERY}")
         return lambda world: getattr(world, name)
 
     def _constant(self, node: Any, depth: int) -> Meaning:  # noqa: ARG002
@@ -209,5 +230,5 @@ class Written:
         try:
             number = Fraction(text)
         except ValueError:
-            raise self._refused(node, "is no whole number or decimal") from None
-        return lambda _: number  # 1/2 is a fraction, as it would not be of Python's whole numbers
+            raise self._refused(node, "is not a whole number or a decimal") from None
+        return lambda _: number  # so that 1/2 is a fraction; with Python's whole numbers it would be a float

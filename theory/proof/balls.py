@@ -32,7 +32,7 @@ class Ball:
         True
         >>> Ball.of(Fraction(1, 3)) == Fraction(1, 3)
         Traceback (most recent call last):
-        theory.proof.balls.Undecided: [+/- 2.94e-39] against 0
+        theory.proof.balls.Undecided: the sign of [+/- 2.94e-39] is not certain
     """
 
     __slots__ = ("arb",)
@@ -105,19 +105,19 @@ class Ball:
             return -1
         if self.arb.is_zero():
             return 0
-        raise Undecided(f"{self.arb.str(3)} against 0")
+        raise Undecided(f"the sign of {self.arb.str(3)} is not certain")
 
     def __gt__(self, other: Any) -> bool:
         difference = (self - other).arb
         if difference > 0 or difference <= 0:
             return bool(difference > 0)
-        raise Undecided(f"{difference.str(3)} against 0")
+        raise Undecided(f"the sign of {difference.str(3)} is not certain")
 
     def __ge__(self, other: Any) -> bool:
         difference = (self - other).arb
         if difference >= 0 or difference < 0:
             return bool(difference >= 0)
-        raise Undecided(f"{difference.str(3)} against 0")
+        raise Undecided(f"the sign of {difference.str(3)} is not certain")
 
     def __lt__(self, other: Any) -> bool:
         return not self >= other
@@ -132,7 +132,7 @@ class Ball:
         return self.sign() != 0
 
     def __float__(self) -> float:
-        raise TypeError("an interval is no floating-point number; use sqrt, exp, log of theory.proof")
+        raise TypeError("an interval cannot be converted to a float; use sqrt, exp, log of theory.proof")
 
     __int__ = __index__ = __trunc__ = __float__
 
@@ -159,8 +159,8 @@ def log(x: Any) -> Ball:
     """Return the natural logarithm.
 
     Raises:
-        NoValue: of a number that is not positive.
-        Undecided: of an interval that reaches 0.
+        NoValue: the number is not positive.
+        Undecided: the interval contains 0 or negative numbers as well.
     """
     ball = Ball.of(x)
     if ball.arb <= 0:
@@ -174,8 +174,8 @@ def root(x: Any) -> Ball:
     """Return the square root.
 
     Raises:
-        NoValue: of a negative number.
-        Undecided: of an interval that reaches below 0.
+        NoValue: the number is negative.
+        Undecided: the interval contains negative numbers as well.
     """
     ball = Ball.of(x)
     if ball.arb < 0:
@@ -232,12 +232,12 @@ def integral(function: Callable[[Ball], Ball], low: Rational, high: Rational, pi
 
 @dataclass(frozen=True)
 class Covering:
-    """What became of a statement on an interval.
+    """The result of a proof on an interval.
 
     Attributes:
         verdict: "proved", "refuted" or "undecided".
-        pieces: intervals that were looked at.
-        where: the piece on which it is false, or too fine to be decided.
+        pieces: number of intervals that were examined.
+        where: the piece on which the statement is false, or the smallest one on which it could not be decided.
     """
 
     verdict: str
@@ -263,7 +263,7 @@ def everywhere(
         low: left end.
         high: right end, >= low.
         finest: an interval is halved at most this often.
-        most: pieces to look at, a limit on the work.
+        most: largest number of pieces to examine, a limit on the work.
 
     Example:
         >>> print(everywhere(lambda x: exp(x) >= 1 + x + x * x / 3, 1, 2).verdict)
@@ -277,7 +277,7 @@ def everywhere(
     low, high = Fraction(low), Fraction(high)
     if high < low:
         raise ValueError(f"the interval from {low} to {high} is empty")
-    for k in range(PROBES + 1):  # a point where it is false is found faster at points than on pieces
+    for k in range(PROBES + 1):  # counterexamples are found faster at single points than on pieces
         at = low + (high - low) * Fraction(k, PROBES)
         if _on(predicate, at, at) is False:
             return Covering("refuted", k + 1, (at, at))

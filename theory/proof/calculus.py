@@ -1,7 +1,7 @@
 """Identities, derivatives and limits by SymPy; sums over any number of responses by their moments.
 
 A predicate for SymPy takes symbols and returns ``same(left, right)``, joined by ``&`` if there are several. Each
-argument without a default is a symbol, positive unless said otherwise. An identity is proved if SymPy reduces the
+argument without a default is a symbol, positive by default. An identity is proved if SymPy reduces the
 difference of its sides to zero and the sides agree to 40 digits at random points as well; it is refuted if they differ
 at one.
 
@@ -40,7 +40,7 @@ class Same:
         return Same(self.pairs + other.pairs)
 
     def __bool__(self) -> bool:
-        raise NotAStatement("join identities with &: `and` would look at the last one only")
+        raise NotAStatement("join identities with &, since `and` would check only the last one")
 
 
 def same(left: Any, right: Any) -> Same:
@@ -50,7 +50,7 @@ def same(left: Any, right: Any) -> Same:
 
 @dataclass(frozen=True)
 class Identity:
-    """What became of an identity.
+    """The result of deciding an identity.
 
     Attributes:
         verdict: "proved", "refuted" or "undecided".
@@ -66,7 +66,7 @@ def prove_identity(predicate: Predicate, symbols: Mapping[str, Any] | None = Non
 
     Args:
         predicate: returns ``same(left, right)``; arguments without a default are symbols.
-        symbols: for an argument what it is, if it is not a positive number: "real", "negative", "function", or a SymPy
+        symbols: for each argument that is not a positive number, what it is: "real", "negative", "function", or a SymPy
             object of your own.
         **change: arguments that differ from the predicate's own.
 
@@ -105,7 +105,7 @@ def said_of(predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mappi
 def holds_inside(
     own: Any, predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mapping[str, str] | None
 ) -> bool:
-    """Return whether an identity contains a claim's own one, so that it is proved with it."""
+    """Return whether an identity contains a claim's own identity, so that a proof of the one proves the other."""
     from theory.proof.joined import listening  # noqa: PLC0415
 
     ended: list[Any] = []
@@ -209,7 +209,7 @@ def _size(expression: Any, values: Mapping[Any, Any]) -> Any:
 
 
 def _concrete(expression: Any) -> Any:
-    """Put polynomials in the place of undefined functions: what is true of all functions is true of them."""
+    """Replace undefined functions by polynomials: what is true for all functions is true for these."""
     import sympy as sp  # noqa: PLC0415
 
     def polynomial(applied: Any) -> Any:
@@ -262,7 +262,7 @@ def over_responses(**kinds: str) -> dict[str, str]:
         "centred",
         "any",
     }:
-        raise NotAStatement("quantities are one probability, and what is centred or any")
+        raise NotAStatement("each quantity must be 'probability' (at most one), 'centred' or 'any'")
     return kinds
 
 

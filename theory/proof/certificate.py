@@ -14,7 +14,7 @@ from typing import Any
 class Certificate:
     """Every question to the solver behind a claim, in SMT-LIB, and its answer.
 
-    ``record`` is what ``prove`` and ``theory.claim.run_claim`` take.
+    Pass its ``record`` to ``prove`` or ``theory.claim.run_claim``.
 
     Attributes:
         questions: text and answer of each, in the order in which they were asked.

@@ -6,10 +6,10 @@ from theory.proof.symbols import NotAStatement
 
 
 def truth_value(value: object) -> bool:
-    """Return a truth value; a tuple, a text, a number or a forgotten call is none.
+    """Return a value if it is True or False; a tuple, a text, a number or a method that was not called is an error.
 
     Raises:
-        NotAStatement: it is no truth value.
+        NotAStatement: the value is not a truth value.
 
     Example:
         >>> truth_value((1 > 2, "a tuple is always true"))

@@ -14,7 +14,7 @@ Rational = int | Fraction
 
 
 def _meets(operation: Any) -> Any:
-    """Give an operation its other number as a sum of roots; what is none, such as a ball, answers for itself."""
+    """Convert the other operand to a sum of roots; if it cannot be (a ball), Python asks that operand instead."""
 
     @wraps(operation)
     def meets(self: Surd, other: object) -> Any:
@@ -50,7 +50,7 @@ class Surd:
         """Return the root of a rational number.
 
         Raises:
-            NoValue: it is negative.
+            NoValue: the number is negative.
         """
         value = Fraction(value)
         if value < 0:
@@ -103,7 +103,7 @@ class Surd:
         """Return 1 / self: the product with its conjugates is rational.
 
         Raises:
-            NoValue: it is zero.
+            NoValue: the number is zero.
         """
         if not self.parts:
             raise NoValue("division by zero")

@@ -19,10 +19,10 @@ class Case:
     Attributes:
         name: which it is, such as "n = 2".
         build: makes its world in the symbols of a run.
-        rebuild: makes an exact world from values of the symbols; raises ValueError if they are none. None if that is
-            not tried, because functions of which the solver knows bounds only occur in every world.
-        only_if: it adds to the other cases only if the predicate touched this, such as "y"; "" for always.
-        exact: whether all values of the symbols that meet its assumptions are those of a world.
+        rebuild: makes an exact world from values of the symbols; raises ValueError if no world has these values. None
+            if every world contains functions of which the solver knows only bounds, so that its values are of no use.
+        only_if: this case is needed only if the predicate used this name, such as "y"; "" if it is always needed.
+        exact: whether all values of the symbols that satisfy its assumptions are the values of some world.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Family:
 
     Attributes:
         name: in words, as a verdict shows it.
-        assumes: what the symbols are told, in words.
+        assumes: what is assumed of the symbols, in words.
         cases: worlds in symbols that together cover the kind.
         draw: draws an exact world of the kind.
-        witnesses: cases in which a counterexample is looked for if those of ``cases`` cannot be rebuilt.
-        words: makes the words of its numbers and assumptions from the setting itself; None for the kinds of worlds that
-            have a name of their own.
+        witnesses: cases among which to look for a counterexample if those of ``cases`` cannot be rebuilt.
+        words: function that describes the numbers and assumptions of a ``setting``; None for kinds of worlds that have
+            a name of their own.
     """
 
     name: str

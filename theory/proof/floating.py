@@ -1,4 +1,4 @@
-"""Whether a computation was exact: floats anywhere in it are found while it runs, in methods and helpers as well."""
+"""Whether a computation was exact: it is watched while it runs, and floats are found in methods and helpers too."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from theory.proof.reading import FLOATING, WHOLE, floats_of_code
 from theory.proof.written import divides_whole_numbers
 
-# Exact arithmetic, which is tested and not read. The logarithms of wipf2024 are compared in floats first, with a bound
-# of the error, and exactly where the floats are too close to tell.
+# Modules of exact arithmetic, which have tests of their own and are not searched for floats. The logarithms of wipf2024
+# are compared in floats first, with a bound of the error, and exactly where the floats are too close to tell.
 EXACT = ("theory.proof", "theory.worlds", "theory.names", "theory.wipf2024.logarithms")
 OWN = ("theory", "tests", "figures", "__main__")
 INEXACT = {*FLOATING, "dynamics", "toy_models"}

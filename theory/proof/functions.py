@@ -1,10 +1,10 @@
 """Roots, exponentials, logarithms and powers of whatever a predicate computes with.
 
 For exact numbers a root is exact and the others are balls. For symbols each is a new variable of which the solver is
-told what holds of the function everywhere: its sign, that it is monotone, every tangent between the points at which the
-predicate asks for it, and e^(s + t) = e^s e^t wherever one of these points is the sum of two others. That is enough for
-many proofs. It leaves more values than the function takes, so that a counterexample counts only once it is found again
-in balls.
+told what is true of the function everywhere: its sign, that it is monotone, every tangent between the points at which
+the predicate asks for it, and e^(s + t) = e^s e^t wherever one of these points is the sum of two others. That is enough
+for many proofs. It leaves more values than the function takes, so that a counterexample counts only once it is found
+again in balls.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def sqrt(x: Any) -> Any:
     """Return the square root of a symbol, a rational number, a sum of roots or a ball.
 
     Raises:
-        NoValue: of a negative number.
+        NoValue: the number is negative.
 
     Example:
         >>> from fractions import Fraction
@@ -60,7 +60,7 @@ def log(x: Any) -> Any:
     """Return the natural logarithm.
 
     Raises:
-        NoValue: of a number that is not positive.
+        NoValue: the number is not positive.
     """
     if not isinstance(x, Number):
         if hasattr(x, "applied"):
@@ -100,7 +100,8 @@ def omega(x: Any) -> Any:
 def touch(*points: Any) -> None:
     """Tell the solver of e^t at further points: its tangents there, and its sums with the points of the statement.
 
-    It assumes nothing, since all of it is true of e^t. A proof needs it where the two sides of an inequality touch.
+    This adds no assumption, since all of it is true of e^t. A proof needs it where the two sides of an inequality
+    touch.
 
     Example:
         >>> from theory.proof import prove, world_of

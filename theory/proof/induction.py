@@ -14,9 +14,9 @@ DRAWS = 10  # exact states in which a step must change something
 
 
 def power_sum_bounds(first: Number, second: Number, third: Number) -> list[Any]:
-    """Return what holds of the sums of q, q^2 and q^3 of any positive numbers q, at least one of them.
+    """Return inequalities that hold for the sums of q, q^2 and q^3 over one or more positive numbers q.
 
-    The bounds are proved by induction, once in a process, before they are used.
+    They are proved by induction, once in each process, before they are used.
     """
     _prove_power_sum_bounds()
     return _bounds(first, second, third)
@@ -74,12 +74,12 @@ def by_induction(
         holds: the statement about a state.
         base: family of states with the first term.
         step: family of states and one more term.
-        after: the state with the term added.
-        more: of ``sums_of``; a proof does without.
-        record: is told every question to the solver and its answer.
+        after: function that returns the state with the term added.
+        more: the sampler that ``sums_of`` returns as well; not used by a proof.
+        record: called with every question to the solver and its answer.
         witness: whether a refutation must come with a small world; without (for controls) a refuted base is enough.
         known: what earlier proofs about the same worlds asked.
-        watch: is entered while each path is run for the second time.
+        watch: entered while each path is run for the second time.
 
     Raises:
         NotAStatement: ``after`` leaves every state as it is, so that the step would prove nothing.
@@ -88,7 +88,9 @@ def by_induction(
 
     source = random.Random(0)
     if all(_unchanged(state, after(state)) for state in (step.draw(source) for _ in range(DRAWS))):
-        raise NotAStatement(f"{step.name}: the step adds nothing to any of {DRAWS} states")
+        raise NotAStatement(
+            f"{step.name}: `after` changed none of {DRAWS} random states; it must return the state with one more term"
+        )
     first = prove(holds, base, record=record, witness=witness, known=known, watch=watch)
     if first.verdict == REFUTED and not witness:
         return (first,)
@@ -102,7 +104,7 @@ def reachable(base: Any, after: Callable[[Any], Any], more: Callable[[random.Ran
 
     Args:
         base: family of states with the first term.
-        after: the state with one more term added.
+        after: function that returns the state with one more term added.
         more: draws one more term for a state.
     """
 
@@ -122,8 +124,8 @@ def sums_of(
 
     Args:
         assumes: what is assumed of a term, in words.
-        fixed: asks for the numbers that all terms share; the term gets them as its second argument, and a statement
-            finds them as ``fixed`` beside the sums.
+        fixed: function that asks for the numbers that all terms share; the decorated function gets them as its second
+            argument, and a statement finds them in the state as ``fixed``.
 
     Example:
         >>> from theory.proof import Named

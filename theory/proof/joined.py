@@ -1,8 +1,8 @@
 """Whether a proof of another predicate is a proof of the claim: the other one calls the claim's own function.
 
 A line of evidence may run another predicate than the claim's own (``of=``). What it proves is then true of that
-predicate. It counts for the claim only if a machine goes from the one to the other: the predicate calls the claim, as
-it is written, and on every path what the claim came to is true (or false, where the line refutes the claim).
+predicate. It counts for the claim only if a machine links the two: the predicate calls the claim's function, with its
+default arguments, and on every path that call returns True (or False, where the line refutes the claim).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from theory.proof.written import functions_of
 
 
 class Callee(Protocol):
-    """A claim's statement, which can be told to remember what it came to."""
+    """A claim's statement, which can record the results of its calls."""
 
     predicate: Callable[..., Any]
     heard: list[Any] | None
@@ -24,7 +24,7 @@ class Callee(Protocol):
 
 @dataclass(frozen=True)
 class Joint:
-    """A statement about what a claim came to inside another one.
+    """A statement about the results of a claim's function when another predicate calls it.
 
     Attributes:
         holds: the statement.
@@ -51,14 +51,14 @@ def own_calls(predicate: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
 
 
 def through(own: Callee, other: Callable[..., Any], *, fails: bool, somewhere: bool) -> Joint | None:
-    """Return the statement that, wherever another one is run, a claim's own one is run too and is true; None if never.
+    """Return the predicate that is true where ``other`` calls a claim's own, which is true; None if it never does.
 
     Args:
         own: the claim's statement.
         other: a predicate that may call it.
-        fails: ask that it is false there instead.
-        somewhere: let it be enough that it is run in some cases, and false in all of these: that refutes a statement
-            about every case, but not one that there is a case.
+        fails: whether the claim's own statement must be false there instead of true.
+        somewhere: whether it is enough that the claim's own statement is called in some cases, and false in all of
+            these: that refutes a statement about every case, but not "there is a case".
     """
     if all(function is not own.predicate for function in functions_of(other)):
         return None
@@ -76,7 +76,7 @@ def through(own: Callee, other: Callable[..., Any], *, fails: bool, somewhere: b
 
 
 def listening(own: Callee, call: Callable[[], Any]) -> list[Any]:
-    """Return what a claim's own statement came to, each time that it was called."""
+    """Run a function and return the result of each call of a claim's own statement in it."""
     before, own.heard = own.heard, []
     try:
         call()

@@ -1,4 +1,4 @@
-"""Standard theorems of analysis that a proof may rest on; what rests on one says so and is counted apart."""
+"""Standard theorems of analysis that a proof may use; a claim that uses one says so, and is counted separately."""
 
 from __future__ import annotations
 

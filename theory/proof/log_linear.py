@@ -1,7 +1,8 @@
 """Log-linear policies in symbols, before and after an exact gradient step of any size on their pair.
 
 A step of size s multiplies p_y by e^(s A_y) / Z with Z = sum_y p_y e^(s A_y), for every response and any number of
-them. What is told of Z and of the shift M of all drives, A_y - M after the step, follows from one inequality,
+them. What the solver is told about Z, and about the shift M of all drives (A_y - M after the step), follows from one
+inequality,
 
     sum p e^x >= sum p + sum p x,   strict if some x is not 0,
 
@@ -50,9 +51,9 @@ class Stepped(SymbolicWorld):
         run: Run = before._run
         super().__init__(run, before._n)
         _prove_partition_bounds()
-        run.incomplete = True  # also where it goes no further: a step back has a value in an exact world
-        if not factor > 1:  # a statement about steps back exchanges the two worlds
-            raise NoValue("a step of a log-linear world in symbols goes forward: e^s > 1")
+        run.incomplete = True  # also before the error below, since a step backwards does have a value in an exact world
+        if not factor > 1:  # for a step backwards, exchange the two worlds
+            raise NoValue("a step of a log-linear world in symbols needs e^s > 1")
         self._before, self._steps = before, []  # type: ignore[var-annotated]
         self._partition, self._shift = run.fresh("partition"), run.fresh("shift")
         zero, one = (Number(run, run.constant(k)) for k in (0, 1))
@@ -80,7 +81,7 @@ class Stepped(SymbolicWorld):
         self._run.assume((drive == 0) | ((self._partition > 1) & (self._back > self._partition) & (self._shift > 0)))
 
     def _total(self, *, exactly: bool) -> None:
-        """Tell what the named responses contribute to Z; if they are all, Z and the mean drive M are known."""
+        """Tell the solver the share of the named responses in Z; if there are no others, that is Z, and gives M."""
         parts = [self._before.probability(Response(self, "wly"[y])) * e for y, e in self._growth.items()]
         total = sum(parts[1:], parts[0])
         if not exactly:
@@ -112,7 +113,7 @@ class Stepped(SymbolicWorld):
         return self._before.drive(y) - self._shift
 
     def kernel(self, *_: Any) -> Number:
-        """Refuse: the inner products after a step depend on features that have no name."""
+        """Raise an error: the inner products after a step depend on features that have no symbols here."""
         raise self.refused("after a step of a log-linear world there are p, drive and change, but no kernel")
 
     def after(self, factor: Any) -> Stepped:

@@ -24,7 +24,7 @@ def loss_in_symbols(loss: type[PreferenceLoss], pair: Sequence[Any], **settings:
         **settings: every hyper-parameter that the loss reads, a symbol or a whole number; words and flags as they are.
 
     Raises:
-        NotAStatement: the code asks for what an expression does not have, or for a function that is not known here.
+        NotAStatement: the code uses an attribute that expressions lack, or a torch function without a counterpart here.
 
     Example:
         >>> import sympy as sp
@@ -78,13 +78,15 @@ class Expression:
         """Return what a function of torch makes of expressions."""
         known = _functions().get(function.__name__)
         if known is None or kwargs:
-            raise NotAStatement(f"torch's {function.__name__} is not known in symbols")
+            raise NotAStatement(f"torch.{function.__name__} has no symbolic counterpart here")
         return cls(known(*map(_plain, args)))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise NotAStatement(f"an expression has no {name}, as a tensor has")
+        raise NotAStatement(
+            f"the loss asks its argument for {name}, which tensors have and symbolic expressions do not"
+        )
 
     def __add__(self, other: Any) -> Expression:
         return Expression(self.of + _plain(other))

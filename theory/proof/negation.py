@@ -12,8 +12,8 @@ from theory.proof.symbols import NoValue, Truth
 class Negation:
     """A predicate that is true exactly where another one is not.
 
-    A statement that divides by zero is not true there, so that its negation is. Where a statement says nothing, since
-    it speaks of a response that the world lacks, the negation says nothing either.
+    A statement that divides by zero in some world counts as false there, so its negation is true. A statement about a
+    response that the world lacks says nothing there, and neither does its negation.
 
     Args:
         predicate: the statement.

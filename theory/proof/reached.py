@@ -1,7 +1,7 @@
-"""Which parts of a statement no case ever reaches: a premise that is never met makes what follows it say nothing.
+"""Find parts of a statement that no case ever reaches, for example behind a premise that is never met.
 
-In ``not premise or conclusion`` the conclusion is not looked at unless the premise is met. If no path of a proof and no
-case of a search ever looks at it, the statement would be just as true with any other conclusion.
+In ``not premise or conclusion`` the conclusion is evaluated only where the premise is met. If no path of a proof and no
+case of a search ever evaluates it, the statement would be just as true with any other conclusion.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import partial
 from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any, Self
 
-ASSERTING = ("COMPARE_OP", "CONTAINS_OP", "CALL")  # what makes a part of the code more than a constant
+ASSERTING = ("COMPARE_OP", "CONTAINS_OP", "CALL")  # instructions by which a part of the code is more than a constant
 LEAVES = ("LOAD_FAST", "LOAD_DEREF", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_CONST", "LOAD_CLOSURE")
 
 
@@ -69,13 +69,13 @@ class Reached:
         return self._step
 
     def learn(self, other: Reached) -> None:
-        """Count what another one saw of the same code as seen."""
+        """Count the instructions of the same code that another ``Reached`` has seen as seen here."""
         for code, seen in other._seen.items():
             if code in self.codes:
                 self._seen[code] |= seen
 
     def missed(self) -> list[str]:
-        """Return the parts that a question about the case always passed by, in words."""
+        """Return, in words, the parts that were always skipped because of a condition on the case."""
         found = []
         for code in self.codes:
             seen = self._seen.get(code, set())
@@ -86,7 +86,7 @@ class Reached:
         return list(dict.fromkeys(found))
 
     def _is_setting(self, code: CodeType, before: list[dis.Instruction]) -> bool:
-        """Return whether a question is about arguments and constants alone, such as a switch that the control turns."""
+        """Return whether a condition depends on arguments and constants only, such as a flag that a control changes."""
         needed, leaves = 1, []
         for step in reversed(before):
             if step.opname.startswith(LEAVES):
@@ -122,7 +122,7 @@ def _effect(step: dis.Instruction) -> int:
 
 
 def _ways(steps: list[dis.Instruction], at: int) -> list[list[dis.Instruction]]:
-    """Return the code on both sides of a question."""
+    """Return the code on both branches of a condition."""
     target = next((k for k, step in enumerate(steps) if step.offset == steps[at].argval), len(steps))
     return [steps[at + 1 :], steps[target:]]
 

@@ -1,4 +1,4 @@
-"""What a predicate's code may not do: look at how its numbers are represented, or compute with floats.
+"""Check a predicate's code: it must not depend on how its numbers are represented, nor compute with floats.
 
 A predicate is read in symbols, in fractions and in intervals, and must be the same statement each time. Python lets
 code ask what kind of object a number is (``isinstance``, ``type``, ``is``), which a symbol cannot notice; a statement
@@ -18,7 +18,7 @@ from functools import lru_cache, partial
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from theory.proof.symbols import NotAStatement
+from theory.proof.symbols import NotAStatement, as_fraction
 
 REPRESENTATION = {
     *("isinstance", "issubclass", "type", "id", "dir", "callable"),
@@ -33,7 +33,7 @@ FLOATING = {"math", "cmath", "numpy", "mpmath", "scipy", "torch", "statistics"}
 
 
 def check_reading(*predicates: Callable[..., Any]) -> None:
-    """Raise unless predicates read the same whatever their numbers are made of, and compute without floats.
+    """Raise unless predicates are independent of the type of their numbers and compute without floats.
 
     Raises:
         NotAStatement: one asks for the type or the identity of a number, or computes with floats.
@@ -50,7 +50,7 @@ def check_reading(*predicates: Callable[..., Any]) -> None:
 
 
 def representation(predicate: Callable[..., Any]) -> str:
-    """Return how a predicate looks at what its numbers are made of, in words; "" if it does not."""
+    """Return in words how a predicate depends on the type of its numbers; "" if it does not."""
     for function in _functions(predicate):
         for code in _codes(function.__code__):
             before = None
@@ -76,8 +76,16 @@ def floats(predicate: Callable[..., Any]) -> str:
         for code in _codes(function.__code__):
             problem = floats_of_code(code, partial(_found, function))
             if problem:
-                return f"{function.__name__} computes with floats ({problem})"
+                return f"{function.__name__} computes with floats ({problem}){_instead(problem)}"
     return ""
+
+
+def _instead(problem: str) -> str:
+    """Return how to write a floating-point constant as a fraction; "" for what is no constant."""
+    try:
+        return as_fraction(float(problem))
+    except ValueError:
+        return ""
 
 
 def floats_of_code(code: CodeType, found: Callable[[str], Any]) -> str:
@@ -101,7 +109,7 @@ def floats_of_code(code: CodeType, found: Callable[[str], Any]) -> str:
 
 
 def _harmless(operand: dis.Instruction) -> bool:
-    """Return whether what is asked for with ``is`` is None, or something with a global name, such as a function."""
+    """Return whether ``is`` compares with None, or with something that has a global name, such as a function."""
     return (operand.opname == "LOAD_CONST" and operand.argval is None) or operand.opname == "LOAD_GLOBAL"
 
 

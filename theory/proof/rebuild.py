@@ -17,7 +17,7 @@ def rebuild_policy(values: dict[str, Fraction], n: int) -> World:
     fractions, so that four coordinates carry each. One further response balances the scores where n allows it.
 
     Raises:
-        ValueError: the values are those of no policy.
+        ValueError: no policy has these values.
     """
     p = values["p_w"]
     if n == 2:
@@ -39,7 +39,7 @@ def rebuild_tabular(values: dict[str, Fraction], n: int) -> World:
     """Return the tabular softmax with these probabilities; the rest of the mass is one more response.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such policy.
     """
     named = [values["p_w"], *([values["p_l"]] if n > 2 else [])]
     named += [values[name] for name in ("p_y", "p_3", "p_4", "p_5") if name in values]

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from theory.proof.smt import OpenPath
     from theory.proof.solver import Solver
 
-CHEAP = 10  # small values are a courtesy: a tenth of the solver's limits will do
-DRAWS = 1000  # exact cases searched where a function is known to the solver by its bounds only
+CHEAP = 10  # small values only make a counterexample easier to read, so a tenth of the solver's limits is enough
+DRAWS = 1000  # exact cases to search if the solver knows a function only by its bounds
 SIMPLE = tuple(
     Fraction(a, b)
     for a, b in (
@@ -34,18 +34,18 @@ def exact_counterexample(
     over: Family,
     solver: Solver,
 ) -> tuple[Any, str]:
-    """Return an exact world in which the very same predicate is false, and "" or why there is none.
+    """Return an exact world in which the same predicate is false, and ""; or None, and the reason why none was found.
 
     Args:
         opened: a path on which the statement is false.
         predicate: the statement.
         given: its premise.
-        change: arguments of the predicate that differ from its own.
+        change: arguments of the predicate that replace its defaults.
         over: the kind of worlds, with the witnesses among which to look if the path itself cannot be rebuilt.
         solver: asked for values.
     """
     world, reason = _rebuilt(opened, predicate, given, change, solver)
-    if world is None and opened.incomplete:  # the solver's values may be none of e^t: look among real ones
+    if world is None and opened.incomplete:  # the solver's values need not be those of e^t: search exact cases
         world = search(predicate, over, given=given, worlds=DRAWS, **change).counterexample
     if world is not None or not over.witnesses:
         return world, reason
@@ -79,7 +79,7 @@ def _rebuilt(
 
 
 def small_values(opened: OpenPath, solver: Solver) -> dict[str, Fraction] | None:
-    """Return small fractions for the variables of a world; None if some can only be algebraic."""
+    """Return small fractions for the variables of a world; None if some of them must be irrational."""
     import z3  # noqa: PLC0415
 
     trail = list(opened.trail)
@@ -101,10 +101,20 @@ def small_values(opened: OpenPath, solver: Solver) -> dict[str, Fraction] | None
                     found, model = candidate, new
                     break
         if found is None:
+            found = _rational(model, variable)  # the model has all values chosen so far: nothing need be asked
+        if found is None:
             return None
         values[name] = found
         trail.append(variable == z3.RealVal(str(found), solver.context))
     return values
+
+
+def _rational(model: Any, variable: Any) -> Fraction | None:
+    """Return the value in a model if it is a fraction."""
+    import z3  # noqa: PLC0415
+
+    value = None if model is None else model.eval(variable, model_completion=True)
+    return Fraction(str(value.as_fraction())) if value is not None and z3.is_rational_value(value) else None
 
 
 def _near(model: Any, variable: Any) -> list[Fraction]:

@@ -14,14 +14,14 @@ from theory.proof.checks import show, truth_value
 from theory.proof.family import Family
 from theory.proof.symbols import NoSuchResponse, NoValue
 
-PATIENCE = 60  # draws for each case wanted, before a premise counts as too rare
+PATIENCE = 60  # random draws for each case wanted, before the premise counts as too rare
 
 Predicate = Callable[..., Any]
 
 
 @dataclass(frozen=True)
 class Search:
-    """What a search of random exact worlds came to.
+    """The result of a search of random exact worlds.
 
     Attributes:
         counterexample: a case in which the statement is false, or None.
@@ -52,14 +52,14 @@ class Search:
 
 
 def holds_at(predicate: Predicate, case: Any, given: Predicate | None = None, **change: Any) -> bool | None:
-    """Return whether a statement is true of one exact case; None where it does not speak of it.
+    """Return whether a statement is true of one exact case; None if it says nothing about this case.
 
-    It has no value where it divides by zero or takes the root of a negative number: there it is not true. A premise
-    that has no value is not met.
+    A statement that divides by zero or takes the root of a negative number counts as false there, and a premise that
+    does so as not met.
 
     Raises:
         NotAStatement: it returns no truth value.
-        Undecided: balls cannot tell.
+        Undecided: interval arithmetic cannot tell.
     """
     try:
         if given is not None and not truth_value(given(case)):
@@ -91,7 +91,7 @@ def search(
         given: its premise; worlds that do not meet it do not count.
         worlds: cases wanted.
         seed: of the random cases.
-        **change: arguments of the predicate that differ from its own.
+        **change: arguments of the predicate that replace its defaults.
     """
     tried = undecided = drawn = 0
     sizes: Counter[int] = Counter()

@@ -2,7 +2,8 @@
 
 A setting is a function that asks for its numbers and returns what a predicate works on. It is run three ways: a number
 is a symbol of the solver for a proof, a random fraction for a search, the value of a counterexample when one is looked
-at again. What can be defined (``x = k * y``) is better defined than assumed, since a search finds no fractions for it.
+at again. Define a number by a formula where possible (``x = k * y``) instead of assuming an equation, which random
+fractions never satisfy.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from theory.proof.checks import truth_value
 from theory.proof.family import Case, Family
 from theory.proof.symbols import Number, Run
 
-PATIENCE = 400  # draws for one case that meets the assumptions
+PATIENCE = 400  # random draws to find one case that meets the assumptions
 
 
 class Rejected(Exception):
@@ -74,11 +75,11 @@ class _Symbols(Numbers):
 
     def real(self, name: str) -> Number:
         if not name.isidentifier():
-            raise ValueError(f"a number is called by a word, not {name!r}")
+            raise ValueError(f"the name of a number must be a Python identifier, such as 'x', not {name!r}")
         return self.run.real(name)
 
     def natural(self, name: str, least: int) -> Number:
-        self.run.incomplete = True  # a solution with a fraction in the place of the whole number is none of the setting
+        self.run.incomplete = True  # a solution in which it is a fraction is not a case of the setting
         return super().natural(name, least)
 
     def assume(self, *truths: Any) -> None:
@@ -92,7 +93,7 @@ class _Draws(Numbers):
 
     def _new(self, name: str, value: Any) -> Any:
         if name in self.values:
-            raise ValueError(f"two numbers of a world are called {name!r}")
+            raise ValueError(f"a world has two numbers named {name!r}; rename one")
         self.values[name] = value
         return value
 
@@ -162,7 +163,7 @@ def drawn(function: Callable[[Numbers], Any], source: random.Random) -> Any:
     """Return what a function of numbers makes of random fractions that meet its assumptions.
 
     Raises:
-        Rejected: none were found.
+        Rejected: no such fractions were found.
     """
     for _ in range(PATIENCE):
         try:
@@ -170,11 +171,13 @@ def drawn(function: Callable[[Numbers], Any], source: random.Random) -> Any:
         except (Rejected, Undecided, ZeroDivisionError):
             continue
     name = getattr(function, "__name__", "a term")
-    raise Rejected(f"{name}: no fractions that meet the assumptions; define what can be defined")
+    raise Rejected(
+        f"{name}: no random fractions meet the assumptions; define numbers by a formula instead of assuming equations"
+    )
 
 
 def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
-    """Make a family of worlds of a function that asks for its numbers.
+    """Make a family of worlds from a function that asks for its numbers.
 
     Args:
         assumes: what it assumes, in words.
@@ -214,7 +217,7 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
 
 
 def world_of(assumes: str, where: Callable[[Named], tuple[Any, ...]] | None = None, /, **kinds: str) -> Family:
-    """Make a setting of independent numbers, each of a kind.
+    """Make a setting of independent numbers, each of a given kind.
 
     Args:
         assumes: what it assumes, in words.
@@ -222,7 +225,7 @@ def world_of(assumes: str, where: Callable[[Named], tuple[Any, ...]] | None = No
         **kinds: "real", "positive", "negative", "nonnegative", or "share" for one strictly between 0 and 1.
 
     Raises:
-        TypeError: another kind.
+        TypeError: an unknown kind.
 
     Example:
         >>> from theory.proof import prove

@@ -1,8 +1,8 @@
-"""Leave out of a question the definitions of roots and quotients that nothing else in it speaks of.
+"""Leave out of a question the definitions of roots and quotients that occur nowhere else in it.
 
-A root r of X is told by r >= 0 and r^2 = X, where X >= 0 is known from the fork before it; a quotient q of a by b by
-q b = a, where b != 0 is known. If a question speaks of r or q nowhere else, there is such a number whatever the rest
-is: without its definition the question has the same answer, and is easier.
+A root r of X is defined by r >= 0 and r^2 = X, where X >= 0 is known from the fork before it; a quotient q of a by b by
+q b = a, where b != 0 is known. If r or q occurs nowhere else in a question, such a number exists whatever the rest is;
+without its definition the question has the same answer and is easier.
 """
 
 from __future__ import annotations
@@ -45,6 +45,27 @@ def without_unused(terms: list[Any], known: dict[int, frozenset[str]] | None = N
             return terms
         left_out = {number for found in unused for number in found}
         terms = [term for number, term in enumerate(terms) if number not in left_out]
+
+
+def without_equations(terms: list[Any]) -> list[Any]:
+    """Return the terms without equations between numbers, but for those that define a root or a quotient.
+
+    If what is left cannot be true together, all of the terms cannot; that it can be says nothing. Few responses tie
+    their scores to one another by equations, and what is true of many responses needs none of these.
+
+    Example:
+        >>> import z3
+        >>> x, y, quotient = z3.Reals("x y quotient.1")
+        >>> without_equations([x > 0, x + y == 1, quotient * y == 1, x < 0])
+        [x > 0, quotient.1*y == 1, x < 0]
+    """
+    import z3  # noqa: PLC0415
+
+    def is_kept(term: Any) -> bool:
+        between_numbers = z3.is_eq(term) and z3.is_arith(term.arg(0))
+        return not between_numbers or bool(_names(term))
+
+    return [term for term in terms if is_kept(term)]
 
 
 def _names(term: Any) -> list[str]:

@@ -31,7 +31,7 @@ class OpenPath:
         case: the world.
         trail: everything that is true on it.
         names: its variables.
-        incomplete: whether a function is known only by its bounds, so that the values may be none of a world.
+        incomplete: whether some function is known only by its bounds, so that the values may belong to no world.
     """
 
     case: Case
@@ -42,17 +42,17 @@ class OpenPath:
 
 @dataclass(frozen=True)
 class Proof:
-    """What became of a statement.
+    """The result of a proof by the solver.
 
     Attributes:
         verdict: "proved", "refuted", "vacuous" or "undecided".
         over: the kind of worlds, in words.
         assumes: what was assumed of them.
-        cases: the worlds in symbols that were run, in words.
+        cases: the worlds in symbols on which the predicate was run, in words.
         paths: paths through the predicate.
-        queries: questions to the solver.
+        queries: number of questions to the solver.
         counterexample: an exact world in which the statement is false, or None.
-        reason: why it is not decided, or what is known of a counterexample that could not be written down.
+        reason: why the statement is undecided, or what is known about a counterexample that could not be written down.
         algebraic: the numbers of a counterexample that could not be written down as fractions, in words, by name.
     """
 
@@ -67,7 +67,7 @@ class Proof:
     algebraic: tuple[tuple[str, str], ...] = ()
 
     def covers(self) -> str:
-        """Return what was decided for: the kind of worlds, and the numbers of responses that were looked at."""
+        """Return what was decided for: the kind of worlds, and the numbers of responses that were examined."""
         where = ", ".join(filter(None, self.cases))
         return self.over + (f" ({where})" if where else "")
 
@@ -113,16 +113,16 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
         over: the kind of worlds.
         given: its premise, a predicate too.
         work: limit of the solver's work for one question.
-        record: is told every question to the solver and its answer (see ``certificate``).
+        record: called with every question to the solver and its answer (see ``certificate``).
         witness: whether a refutation must come with an exact world; without, a path that the solver can satisfy will do
             (for controls).
         known: what earlier proofs about the same worlds asked.
-        watch: is entered while each path is run for the second time, when nothing is asked.
-        **change: arguments of the predicate that differ from its own.
+        watch: entered while each path is run for the second time, when nothing is asked.
+        **change: arguments of the predicate that replace its defaults.
 
     Raises:
         NotAStatement: the predicate returns no truth value or computes with what is no exact number.
-        Impure: it does not ask the same questions twice.
+        Impure: it behaves differently when it is run again.
 
     Example:
         >>> from theory.proof import POLICY, prove
@@ -189,7 +189,7 @@ def _counterexample(
     solver: Solver,
     witness: bool,
 ) -> tuple[Any, str]:
-    """Return an exact world in which the statement is false: a small one, or for controls any; else None and why."""
+    """Return an exact world in which the statement is false (a small one; for controls any), or None and why."""
     from theory.proof.refutation import exact_counterexample  # noqa: PLC0415
 
     if not witness:  # drawing a world is cheaper than making a small one
@@ -256,14 +256,14 @@ def _follow(case: Case, predicate: Predicate, given: Predicate | None, change: d
 
 
 def _denied(run: Run, term: Any) -> bool:
-    """Return whether a path took the side of a fork on which this very truth value is false: ``a and b`` returns a."""
+    """Return whether a path took the side of a fork on which this truth value is false; then ``a and b`` returns a."""
     return any(not side and asked.eq(term) for _, asked, side in run.forks)
 
 
 def _says_something(
     path: _Path, case: Case, predicate: Predicate, given: Predicate | None, change: dict[str, Any], solver: Solver
 ) -> bool:
-    """Return whether the statement asserts anything on a path, rather than excuse itself by a premise that is not met.
+    """Return whether the statement asserts anything on a path, or is true there only because a premise is not met.
 
     ``all(...)`` ends in True, but it could have ended in False: on the other side of one of its forks. The other side
     of a premise (``not premise or conclusion``) does not end in False; it ends in the conclusion.
@@ -297,7 +297,7 @@ def _excuses(term: Any) -> list[Any]:
 
 
 def _same(first: _Path, second: _Path) -> None:
-    """Raise unless a replay asked the same questions and came to the same end."""
+    """Raise ``Impure`` unless a second run asked the same questions and had the same result."""
     same = (
         len(first.run.forks) == len(second.run.forks)
         and first.assumed == second.assumed
@@ -305,7 +305,7 @@ def _same(first: _Path, second: _Path) -> None:
         and _equal(first.false, second.false)
     )
     if not same:
-        raise Impure("the predicate does not ask the same questions twice: it depends on more than its world")
+        raise Impure("the predicate behaved differently when it was run again; it must depend on its world alone")
 
 
 def _equal(first: list[Any] | None, second: list[Any] | None) -> bool:

@@ -1,8 +1,8 @@
-"""Questions to the SMT solver, with a limit on its work, and what is remembered of them.
+"""Questions to the SMT solver, with a limit on its work, and a memory of their answers.
 
-A statement, the parts that it is made of and its control ask many questions twice; the same terms have the same answer.
-Whether terms *may* be true together, which only decides where to look, is often seen without a question: by putting in
-the values that an earlier question came to.
+A statement, its parts and its control ask many of the same questions, and the same terms have the same answer. Whether
+terms *may* be true together only decides where to look next. That can often be seen without a question, by substituting
+the values of an earlier model.
 """
 
 from __future__ import annotations
@@ -11,21 +11,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from theory.proof.slicing import without_unused
+from theory.proof.naming import with_names
+from theory.proof.slicing import without_equations, without_unused
 
 WORK = 2_000_000  # of the solver for one query, in its own units; a typical one takes a thousandth of it
-STUCK = 600_000  # milliseconds: the solver does not count all of its work. A query that hangs is an error, no answer
+FIRST = 300_000  # of that work, after which a question is asked with names for its sums
+STUCK = 600_000  # milliseconds; the solver does not count all of its work, and a query that hangs is an error
 RECENT = 4  # models that are tried before a question is asked
 
 Record = Callable[[str, list[Any], str], None]
 
 
 class SolverStuckError(RuntimeError):
-    """The solver did not come back from a question: the run ends, since time must not decide what is true."""
+    """The solver did not answer in time. This ends the run, because no verdict may depend on the clock."""
 
 
 class Model:
-    """Values that an earlier question came to, and which terms are known to be true of them."""
+    """The values of a model that the solver found, and which terms are known to be true of them."""
 
     def __init__(self, values: Any, terms: list[Any]) -> None:
         self.values = values
@@ -71,7 +73,7 @@ class Solver:
 
     Attributes:
         work: limit for each question.
-        record: is told every question and its answer; then nothing is taken from memory.
+        record: called with every question and its answer; then nothing is taken from memory.
         known: what was asked before, by this proof or by one about the same worlds.
         queries: questions so far.
         unknown: those without an answer.
@@ -91,13 +93,16 @@ class Solver:
     def ask(self, terms: list[Any], effort: int = 1) -> tuple[str, Any]:
         """Return "sat" and a model, or "unsat" or "unknown" and None; with 1 / ``effort`` of the usual work.
 
+        A question without a quick answer is asked again with names for its sums: first without its equations, where
+        "unsat" is an answer to the whole and "sat" is none, then the whole; and at last once more as it is.
+
         Raises:
             SolverStuckError: neither an answer nor the end of its work within ten minutes.
         """
-        key = (self.work // effort, *(term.get_id() for term in terms))
+        key = (effort, self.work, *(term.get_id() for term in terms))
         answer = self.known.answers.get(key) if self.record is None else None
         if answer is None:
-            answer = self.known.answers[key] = self._ask(terms, self.work // effort)
+            answer = self.known.answers[key] = self._ask(terms, effort)
         self.queries += 1
         self.unknown += answer[0] == "unknown" and effort == 1
         return answer
@@ -106,24 +111,47 @@ class Solver:
         """Return whether the terms may be true together; only a proof that they cannot counts as no."""
         return any(model.meets(terms) for model in self.known.models[-RECENT:]) or self.ask(terms)[0] != "unsat"
 
-    def _ask(self, terms: list[Any], work: int) -> tuple[str, Any]:
-        import z3  # noqa: PLC0415
-
+    def _ask(self, terms: list[Any], effort: int) -> tuple[str, Any]:
         self.known.terms += terms
-        asked = without_unused(terms, self.known.names)
-        solver = z3.SolverFor("QF_NRA", ctx=self.context)
-        solver.set("rlimit", work)
-        solver.set("timeout", STUCK)
-        solver.add(*asked)
-        answer = str(solver.check())
-        if answer == "unknown" and solver.reason_unknown() in ("timeout", "canceled"):
-            raise SolverStuckError(
-                f"the solver did not answer within {STUCK / 1000:g} s, and its own count of work did not end the "
-                "question; split the statement into smaller ones"
-            )
+        asked, work = without_unused(terms, self.known.names), self.work // effort
+        answer, solver = self._asked(asked, min(work, FIRST))
+        if answer == "unknown" and effort == 1:
+            asked, answer, solver = self._asked_otherwise(asked, work, solver)
         if self.record is not None:
             self.record(solver.to_smt2(), asked, answer)
         if answer != "sat":
             return answer, None
         self.known.models.append(Model(solver.model(), asked))
         return answer, self.known.models[-1].values
+
+    def _asked_otherwise(self, terms: list[Any], work: int, solver: Any) -> tuple[list[Any], str, Any]:
+        """Return the question in a form that has an answer, with its answer and solver; else as it is, "unknown"."""
+        fewer, named = without_equations(terms), with_names(terms)
+        if len(fewer) < len(terms):
+            few = with_names(fewer)
+            answer, other = self._asked(few, min(work, FIRST))
+            if answer == "unsat":
+                return few, answer, other
+        if named is not terms:
+            answer, other = self._asked(named, work)
+            if answer != "unknown":
+                return named, answer, other
+        if work <= FIRST:
+            return terms, "unknown", solver
+        return terms, *self._asked(terms, work)
+
+    def _asked(self, terms: list[Any], work: int) -> tuple[str, Any]:
+        """Return the answer to one question within a limit of work, and the solver that gave it."""
+        import z3  # noqa: PLC0415
+
+        solver = z3.SolverFor("QF_NRA", ctx=self.context)
+        solver.set("rlimit", work)
+        solver.set("timeout", STUCK)
+        solver.add(*terms)
+        answer = str(solver.check())
+        if answer == "unknown" and solver.reason_unknown() in ("timeout", "canceled"):
+            raise SolverStuckError(
+                f"the solver gave no answer within {STUCK / 1000:g} s, although its limit of work should have stopped "
+                "it sooner; split the statement into smaller ones"
+            )
+        return answer, solver

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from fractions import Fraction
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,29 +21,42 @@ RESERVED = {"true", "false", "and", "or", "not", "xor", "ite", "distinct", "let"
 
 
 class NoValue(ZeroDivisionError):
-    """The statement has no value here: a division by zero, the root or the logarithm of a number that has none."""
+    """The statement has no value here: it divides by zero, or takes a root or logarithm of a number that has none."""
 
 
 class NoSuchResponse(LookupError):
-    """The statement speaks of a response outside the pair, and there is none."""
+    """The statement is about a response outside the pair, and there is none."""
 
 
 class Impure(Exception):
-    """A predicate that does not ask the same questions twice, or keeps symbols from an earlier run."""
+    """A predicate that behaves differently when it is run again, or keeps symbols from an earlier run."""
 
 
 class NotAStatement(TypeError):
-    """A predicate that returns no truth value, or computes with what is no exact number."""
+    """A predicate that does not return True or False, or computes with numbers that are not exact."""
 
 
 class OnlyExact(NotAStatement):
-    """A predicate that asks for what exact worlds have and worlds in symbols lack: their features, their number."""
+    """A predicate that uses what only exact worlds have, such as features or the number of responses."""
+
+
+def as_fraction(value: object) -> str:
+    """Return how to write a float as a fraction, as the end of a sentence; "" for anything else.
+
+    Example:
+        >>> as_fraction(0.1)
+        '; write Fraction("0.1") or Fraction(1, 10)'
+    """
+    if not isinstance(value, float) or not isfinite(value):
+        return ""
+    exact = Fraction(repr(value))
+    return f'; write Fraction("{value!r}") or Fraction({exact.numerator}, {exact.denominator})'
 
 
 class Number:
     """A real number that is a term of the solver.
 
-    Constants that meet it are whole numbers or fractions: a float is not the number that it looks like.
+    It can be combined with whole numbers and fractions only: a float is not the number that it looks like.
 
     Args:
         run: the run that it belongs to.
@@ -60,10 +74,12 @@ class Number:
     def _of(self, other: object) -> Any:
         if isinstance(other, Number):
             if other.run is not self.run:
-                raise self.run.fault(Impure("the predicate keeps a number from an earlier run"))
+                raise self.run.fault(
+                    Impure("the predicate keeps a number from an earlier run; it must depend on its world alone")
+                )
             return other.term
         if isinstance(other, bool) or not isinstance(other, (int, Fraction)):
-            message = f"a statement computes with whole numbers and fractions, not with {other!r}"
+            message = f"a statement computes with whole numbers and fractions, not with {other!r}{as_fraction(other)}"
             raise self.run.fault(NotAStatement(message))
         return self.run.constant(other)
 
@@ -157,7 +173,9 @@ class Number:
     __int__ = __index__ = __trunc__ = __floor__ = __ceil__ = __complex__ = __len__ = __iter__ = __float__
 
     def _refuse(self, *_: object) -> float:
-        raise self.run.fault(NotAStatement("of symbols there are sums, products, quotients, whole powers and roots"))
+        raise self.run.fault(
+            NotAStatement("symbols support only + - * /, whole powers, and sqrt, exp, log of theory.proof")
+        )
 
     __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __divmod__ = __rdivmod__ = __round__ = _refuse
     __rpow__ = __getitem__ = __contains__ = __matmul__ = _refuse
@@ -165,13 +183,15 @@ class Number:
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("__"):
             raise self.run.fault(
-                NotAStatement(f"a symbol has no {name}: a statement must read the same in every world")
+                NotAStatement(f"a symbol has no {name}: a statement must not depend on the type of its numbers")
             )
         raise AttributeError(name)
 
     def __repr__(self) -> str:
         if not self.run.closed:
-            raise self.run.fault(NotAStatement("a symbol has no digits: a statement cannot ask for its text"))
+            raise self.run.fault(
+                NotAStatement("a symbol cannot be printed: a statement must not convert its numbers to text")
+            )
         return f"Number({self.term})"
 
 
@@ -214,7 +234,9 @@ class Truth:
         return self ^ other  # type: ignore[operator]
 
     def _refuse(self, *_: object) -> float:
-        raise self.run.fault(NotAStatement("a truth value is no number; combine it with and, or, not, &, |, ~, =="))
+        raise self.run.fault(
+            NotAStatement("a truth value cannot be used as a number; combine it with and, or, not, &, |, ~, ==")
+        )
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __lt__ = __gt__ = __le__ = __ge__ = _refuse
     __int__ = __index__ = __float__ = _refuse
@@ -226,7 +248,9 @@ class Truth:
 
     def __repr__(self) -> str:
         if not self.run.closed:
-            raise self.run.fault(NotAStatement("a truth value of symbols is open: a statement cannot ask for its text"))
+            raise self.run.fault(
+                NotAStatement("a truth value cannot be printed here: a statement must not convert it to text")
+            )
         return f"Truth({self.term})"
 
 
@@ -257,14 +281,14 @@ class Run:
         self.touched: set[str] = set()
         self.names: dict[str, Any] = {}
         self.functions: list[tuple[str, Any, Any]] = []  # transcendental ones: kind, argument, value
-        self.closed = False  # whether the predicate has returned: what it kept of this run is worth nothing in another
+        self.closed = False  # whether the predicate has returned; symbols that it kept must not be used in another run
         self.turn, self.settled = turn, 0  # questions with only one answer, such as whether x = x
-        self.incomplete = False  # whether the facts about some function leave values that it does not take
+        self.incomplete = False  # whether some function is known only by facts that other functions share
         self._quotients: list[tuple[Any, Any, Number]] = []
         self._roots: list[tuple[Any, Number]] = []
 
     def fault(self, error: Exception) -> Exception:
-        """Remember an error, so that a predicate that swallows it is refused all the same; return it."""
+        """Remember an error and return it, so that a predicate that catches it is refused nevertheless."""
         self.faults.append(error)
         return error
 
@@ -279,28 +303,30 @@ class Run:
             ValueError: the name is taken: two numbers under one name would be one number.
         """
         if name in self.names:
-            raise self.fault(ValueError(f"two numbers of a world are called {name!r}"))
+            raise self.fault(ValueError(f"a world has two numbers named {name!r}; rename one"))
         self.names[name] = self.z3.Real(f"{name}_" if name in RESERVED else name, self.context)
         return Number(self, self.names[name])
 
     def fresh(self, prefix: str) -> Number:
-        """Return a variable that others define; its name depends on what was asked before and on nothing else."""
+        """Return a new variable for a defined quantity; its name depends only on what was asked before."""
         return self.real(f"{prefix}.{len(self.names)}")
 
     def assume(self, *truths: object) -> None:
-        """Add what holds in this world."""
+        """Add assumptions that hold in this world."""
         self.trail += [self.truth_term(truth) for truth in truths]
 
     def truth_term(self, value: object) -> Any:
         """Return a truth value as a term.
 
         Raises:
-            NotAStatement: it is none.
+            NotAStatement: it is not a truth value.
             Impure: it comes from another run.
         """
         if isinstance(value, Truth):
             if value.run is not self:
-                raise self.fault(Impure("the predicate keeps a truth value from an earlier run"))
+                raise self.fault(
+                    Impure("the predicate keeps a truth value from an earlier run; it must depend on its world alone")
+                )
             return value.term
         if isinstance(value, bool):
             return self.z3.BoolVal(value, self.context)
@@ -314,7 +340,9 @@ class Run:
             Impure: the run is over: the predicate kept a symbol of it.
         """
         if self.closed:
-            raise Impure("the predicate keeps a number or a truth value from an earlier run")
+            raise Impure(
+                "the predicate keeps a number or a truth value from an earlier run; it must depend on its world alone"
+            )
         simple = self.z3.simplify(term)
         if self.z3.is_true(simple) or self.z3.is_false(simple):
             self.settled += 1

@@ -1,4 +1,4 @@
-"""What a setting assumes, in words made from the setting itself: nobody types them, so that they cannot be wrong."""
+"""Describe what a setting assumes, in words generated from the setting itself, so that they cannot be wrong."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from theory.proof.settings import _Symbols
 from theory.proof.symbols import NoValue, Number, Run, Truth
 
-MOST_PATHS = 8  # forks inside a setting that are followed
-LONG = 300  # characters, after which the rest is counted only
+MOST_PATHS = 8  # largest number of paths through a setting that are followed
+LONG = 300  # characters; conditions beyond are only counted
 
 
 class _Spoken(_Symbols):
-    """Asks for symbols and notes what is said of each."""
+    """Numbers that are symbols; what a setting assumes of each is recorded."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.facts: list[tuple[str, str]] = []  # what is said, and of which number; "" for a condition on several
+        self.facts: list[tuple[str, str]] = []  # what is assumed, and of which number; "" for a condition on several
         self._silent = False
 
     def real(self, name: str) -> Number:

@@ -27,7 +27,9 @@ class _Probabilities:
         return self._world.probability(y)
 
     def _refuse(self, *_: object) -> int:
-        raise self._world.refused("the number of responses is open: prove over TWO_RESPONSES, or use S2 and S3")
+        raise self._world.refused(
+            "the number of responses is not fixed here; prove over TWO_RESPONSES, or use the sums S2 and S3"
+        )
 
     __len__ = __contains__ = _refuse
     __iter__ = _refuse
@@ -41,7 +43,7 @@ class Response:
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Response):
-            raise self._world.refused(f"responses are w.chosen, w.rejected and w.y, not {other!r}")
+            raise self._world.refused(f"responses can only be w.chosen, w.rejected and w.y, not {other!r}")
         return self.letter == other.letter
 
     def __hash__(self) -> int:
@@ -86,7 +88,7 @@ class SymbolicWorld(ShortNames):
         return self._other
 
     def introduce_other(self) -> None:
-        """Tell the run what holds of another response."""
+        """Tell the solver what holds for another response."""
         raise NotImplementedError
 
     def probability(self, y: Any) -> Number:
@@ -110,9 +112,9 @@ class SymbolicWorld(ShortNames):
         return self.probability(y) * self.drive(y)
 
     def index(self, y: Any) -> int:
-        """Return the place of a response if there is such a one in this world, else raise."""
+        """Return the place of a response in this world; raise an error if the world has no such response."""
         if not isinstance(y, Response):
-            raise self.refused(f"responses of a world in symbols are w.chosen, w.rejected and w.y, not {y!r}")
+            raise self.refused(f"a world in symbols has only the responses w.chosen, w.rejected and w.y, not {y!r}")
         if y.letter == "y":
             _ = self.y
         return "wly".index(y.letter)
@@ -127,7 +129,7 @@ class AnyPolicy(SymbolicWorld):
         super().__init__(run, n)
         p = run.real("p_w")
         if n == TWO:
-            length = run.real("d")  # |g_w - g_l|^2: the identity leaves g_w = p_l (g_w - g_l), g_l = -p_w (g_w - g_l)
+            length = run.real("d")  # |g_w - g_l|^2: by the score identity g_w = p_l (g_w - g_l), g_l = -p_w (g_w - g_l)
             run.assume(p > 0, p < 1, length >= 0)
             q = 1 - p
             self._gram = {(0, 0): q * q * length, (1, 1): p * p * length, (0, 1): -(p * q * length)}

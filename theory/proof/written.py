@@ -1,4 +1,4 @@
-"""What a claim's code looks like to a reader: the text of a function, and both sides of its comparisons in a case."""
+"""Show a claim's code to a reader: the text of a function, and both sides of its comparisons in a case."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Outer = (ast.Lambda, ast.FunctionDef, ast.ListComp, ast.SetComp, ast.DictComp, a
 
 
 def text_of(function: Any) -> str:
-    """Return how a function is written: its name, or for a lambda its expression.
+    """Return the source text of a function: its name, or for a lambda its expression.
 
     Example:
         >>> def positive(x, least=0):

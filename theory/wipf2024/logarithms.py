@@ -141,7 +141,7 @@ def power(base: Rational, exponent: Rational) -> Fraction:
     """
     base, exponent = Fraction(base), Fraction(exponent)
     if base <= 0 or exponent.denominator > 2:
-        raise InvalidArgument("base, exponent", f"{base}, {exponent}", "a base > 0 and an exponent n or n/2")
+        raise InvalidArgument("base, exponent", (base, exponent), "a base > 0 and an exponent n or n/2")
     if exponent.denominator == 1:
         return base ** int(exponent)
     root = Fraction(math.isqrt(base.numerator), math.isqrt(base.denominator))

@@ -46,10 +46,10 @@ class Setting:
 
     def __post_init__(self) -> None:
         if sum(self.reference) != 1 or min(self.reference) < 0 or len(self.reference) != len(self.tilt):
-            got = f"{show(self.reference)} for {len(self.tilt)} responses"
-            raise InvalidArgument("reference", got, "fractions >= 0 that sum to 1, one for every tilt")
+            allowed = f"{len(self.tilt)} fractions >= 0 that sum to 1, one for every tilt"
+            raise InvalidArgument("reference", show(self.reference), allowed)
         if min(self.tilt) <= 0 or self.beta <= 0:
-            raise InvalidArgument("tilt, beta", f"{show(self.tilt)}, {self.beta}", "fractions > 0")
+            raise InvalidArgument("tilt, beta", show((self.tilt, self.beta)), "fractions > 0")
 
     @staticmethod
     def plain(optimum: Sequence[Rational]) -> Setting:

@@ -160,4 +160,4 @@ def _fit(objective: Smooth, target: np.ndarray, features: np.ndarray, start: np.
         theta, log_pi, value = theta + length * direction, moved, lower
         if change < 1e-11:
             return log_pi
-    raise ArithmeticError("the descent did not settle in 200 steps")
+    raise ArithmeticError("gradient descent did not converge within 200 steps")

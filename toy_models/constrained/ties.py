@@ -32,7 +32,7 @@ class TiedPrompts:
 
 @dataclass(frozen=True)
 class TiedResponses:
-    """The best policies (s, s, 1 - 2 s) over three responses by three objectives; each attribute is its s."""
+    """The best policy (s, s, 1 - 2 s) over three responses under each of three objectives; each attribute is an s."""
 
     rlhf_optimum: float
     dpo_optimum: float

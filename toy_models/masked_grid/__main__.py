@@ -22,7 +22,7 @@ console = Console(highlight=False)
 @app.command()
 def main(
     seeds: Annotated[int, typer.Option(min=2, help="Number of seeds for every method and mask rate.")] = 24,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 for one on each core.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Number of processes; -1 for one on each core.")] = 1,
     folder: Annotated[
         Path | None, typer.Option(help="Folder for finished batches; an interrupted run is resumed from it.")
     ] = None,
@@ -38,10 +38,12 @@ def main(
     labels: Annotated[str | None, typer.Option(help="Labels of the pairs: bradley-terry or certain.")] = None,
     policy: Annotated[str | None, typer.Option(help="Class of the policy: tabular or mlp.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adam or sgd.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Updates of every method.")] = None,
-    reference_steps: Annotated[int | None, typer.Option(help="Updates of DPO that make the reference.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of the optimizer.")] = None,
-    minibatch: Annotated[int | None, typer.Option(help="Pairs of one update.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of updates of every method.")] = None,
+    reference_steps: Annotated[
+        int | None, typer.Option(help="Number of updates of DPO that train the reference.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Learning rate of the optimizer.")] = None,
+    minibatch: Annotated[int | None, typer.Option(help="Number of pairs in one update.")] = None,
     concentration: Annotated[
         float | None, typer.Option(help="How close concentrated pairs are to the diagonal.")
     ] = None,

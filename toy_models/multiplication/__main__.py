@@ -1,7 +1,8 @@
-"""Train the toy and probe it: ``python -m toy_models.multiplication train | probe | pair``."""
+"""Train the toy and probe it: ``python -m toy_models.multiplication train | probe | pair | kernel``."""
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 console = Console(highlight=False)
 MOST_SEED = 2**63 - 1  # torch takes no more
+MODEL_HELP = "Folder or hub name of a causal language model; a revision may follow after an @."
+DEVICE_HELP = "Where it runs: cpu, cuda, ... By default a GPU if there is one, but the CPU for the shipped model."
 
 
 def _threads(threads: int | None) -> None:
@@ -34,6 +37,13 @@ def _threads(threads: int | None) -> None:
         console.print("[red]error[/red] this needs the extra lm: pip install 'preference-dynamics\\[lm]'")
         raise typer.Exit(2) from None
     transformers.utils.logging.disable_progress_bar()
+
+
+def _place(device: str, model: str) -> str:
+    """Return the device: the one asked for, or a GPU if there is one and the model is not the small shipped one."""
+    import torch  # noqa: PLC0415 - not needed for --help
+
+    return device or ("cuda" if model != str(WEIGHTS) and torch.cuda.is_available() else "cpu")
 
 
 @app.command()
@@ -81,8 +91,8 @@ def train(
 
 @app.command()
 def probe(
-    model: Annotated[str, typer.Option(help="Folder or hub name of a causal language model.")] = str(WEIGHTS),
-    device: Annotated[str, typer.Option(help="Where it runs: cpu, cuda, ...")] = "cpu",
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = str(WEIGHTS),
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "",
     question: Annotated[str, typer.Option(help="The question.")] = QUESTION,
     answer: Annotated[int, typer.Option(help="The right answer: the last whole number of a correct response.")] = 132,
     rejected: Annotated[
@@ -90,23 +100,23 @@ def probe(
         typer.Option(help="How D_l is chosen: top, weighted, uniform, or pinned (for the shipped model; the default)."),
     ] = None,
     rejected_seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of that draw.")] = 0,
-    samples: Annotated[int, typer.Option(min=1)] = 500,
-    temperature: Annotated[float, typer.Option(help="Of the sampling.")] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of the sampling.")] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Number of responses that are drawn.")] = 500,
+    temperature: Annotated[float, typer.Option(help="Temperature of the sampling.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of the sampling.")] = 0,
     method: Annotated[str, typer.Option(help="Training method: dpo, dpo+nll or stable-po.")] = "dpo",
-    beta: Annotated[float, typer.Option(help="Of DPO.")] = 0.5,
+    beta: Annotated[float, typer.Option(help="The beta of DPO.")] = 0.5,
     penalty: Annotated[
         float, typer.Option("--lambda", help="Weight of the NLL term, or of Stable PO's SFT penalty.")
     ] = 1.0,
     gamma: Annotated[
-        float | None, typer.Option(help="Weight of Stable PO's L_reg; 0, with --compare 0.01, if not given.")
+        float | None, typer.Option(help="Weight of Stable PO's L_reg; by default 0, or 0.01 with --compare.")
     ] = None,
     inner_steps: Annotated[
         int, typer.Option("--inner-steps", "-K", help="Number of steps of Stable PO's lower level.")
     ] = 1,
     optimizer: Annotated[str, typer.Option(help="Optimizer: adamw or sgd.")] = "adamw",
-    learning_rate: Annotated[float, typer.Option()] = 1e-5,
-    steps: Annotated[int, typer.Option(min=0)] = 50,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate of the training.")] = 1e-5,
+    steps: Annotated[int, typer.Option(min=0, help="Number of updates.")] = 50,
     compare: Annotated[
         bool,
         typer.Option("--compare", help="Train with all methods and compare them at equal step and at equal margin."),
@@ -155,7 +165,7 @@ def probe(
             method=_method(method, stable_po, compare=compare),
             steps=steps,
         )
-        policy, tokenizer = load_checkpoint(model, device)
+        policy, tokenizer = load_checkpoint(model, _place(device, model))
         prompt = as_prompt(tokenizer, question)
         surveyed = survey(policy, tokenizer, prompt, partial(answers, answer), settings.survey, settings.rule.named)
         if compare:
@@ -199,14 +209,14 @@ def _method(name: str, stable_po: StablePO, *, compare: bool) -> Descent | Stabl
 
 @app.command()
 def pair(
-    model: Annotated[str, typer.Option(help="Folder or hub name of a causal language model.")] = str(WEIGHTS),
-    device: Annotated[str, typer.Option(help="Where it runs: cpu, cuda, ...")] = "cpu",
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = str(WEIGHTS),
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "",
     question: Annotated[str, typer.Option(help="The question.")] = QUESTION,
     chosen: Annotated[str, typer.Option(help="y_w.")] = "The answer is 132.",
     rejected: Annotated[str, typer.Option(help="y_l.")] = "The answer is 121.",
-    beta: Annotated[float, typer.Option(help="Of DPO.")] = 0.1,
+    beta: Annotated[float, typer.Option(help="The beta of DPO.")] = 0.1,
     learning_rate: Annotated[float, typer.Option(help="Learning rate of plain gradient descent.")] = 3e-4,
-    steps: Annotated[int, typer.Option(min=1)] = 150,
+    steps: Annotated[int, typer.Option(min=1, help="Number of updates.")] = 150,
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="Number of threads; if not given, 1 for the shipped model, else torch's own choice."),
@@ -224,7 +234,7 @@ def pair(
         settings = single_pair.PairSettings(
             question=question, chosen=chosen, rejected=rejected, beta=beta, learning_rate=learning_rate, steps=steps
         )
-        policy, tokenizer = load_checkpoint(model, device)
+        policy, tokenizer = load_checkpoint(model, _place(device, model))
         with progress_bar(steps, "training", console) as advance:
             run = single_pair.follow_pair(policy, tokenizer, settings, advance)
         errors = single_pair.theorem_1_errors(policy, tokenizer, settings=settings)
@@ -232,6 +242,69 @@ def pair(
         console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)
         raise typer.Exit(2) from None
     console.print(write_pair(run, errors))
+
+
+@app.command()
+def kernel(
+    out: Annotated[Path, typer.Option(help="JSON file for all results.")],
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = str(WEIGHTS),
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "",
+    question: Annotated[str, typer.Option(help="The question.")] = QUESTION,
+    answer: Annotated[int, typer.Option(help="The right answer: the last whole number of a correct response.")] = 132,
+    pairs: Annotated[int, typer.Option(min=1, help="Number of pairs.")] = 5,
+    chosen: Annotated[str, typer.Option(help="Text of y_w, to use one given pair instead of sampled ones.")] = "",
+    rejected: Annotated[str, typer.Option(help="Text of y_l of that pair.")] = "",
+    responses: Annotated[int, typer.Option(min=3, help="Number of responses in the kernel.")] = 20,
+    samples: Annotated[int, typer.Option(min=1, help="Number of responses that are drawn.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of the sampling.")] = 0,
+    beta: Annotated[float, typer.Option(help="The beta of DPO.")] = 0.1,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate of one plain gradient step.")] = 1e-7,
+    dtype: Annotated[
+        str, typer.Option(help="float64 or float32. By default float64, or float32 where it would not fit.")
+    ] = "",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Number of threads; torch's own choice if not given.")
+    ] = None,
+) -> None:
+    """Compute the kernel of a model's responses to one question, the drives of pairs of them, and one step.
+
+    The expected time and memory are printed before the computation begins.
+    """
+    _threads(threads)
+    from dynamics.files import write_atomically  # noqa: PLC0415
+    from dynamics.language_model import MissingExtra  # noqa: PLC0415
+    from toy_models.multiplication import response_kernel as kernels  # noqa: PLC0415
+    from toy_models.multiplication.responses import as_prompt  # noqa: PLC0415
+    from toy_models.multiplication.shipped import PINNED, answers, load_checkpoint  # noqa: PLC0415
+    from toy_models.multiplication.survey import PairRule, SurveySettings, survey  # noqa: PLC0415
+
+    ours = model == str(WEIGHTS) and question == QUESTION and pairs == PINNED.pairs
+    rule = PINNED if ours else PairRule(pairs=pairs)
+    try:
+        if bool(chosen) != bool(rejected):
+            raise InvalidArgument("chosen", "give both --chosen and --rejected, or neither")
+        if not out.parent.is_dir():
+            raise InvalidArgument("out", str(out), "a file in a folder that exists")
+        place = _place(device, model)
+        policy, tokenizer = load_checkpoint(model, place)
+        console.print(f"sampling {samples} responses on {place}")
+        prompt = as_prompt(tokenizer, question)
+        settings = SurveySettings(samples=samples, seed=seed)
+        pair = (chosen, rejected) if chosen else None
+        named = rule.named if pair is None else pair
+        surveyed = survey(policy, tokenizer, prompt, partial(answers, answer), settings, named)
+        kind = dtype or kernels.dtype_that_fits(policy)
+        asked = kernels.KernelSettings(rule, pair, responses, beta, learning_rate, kind)  # type: ignore[arg-type]
+        found = kernels.measure_kernel(
+            policy, surveyed, asked, lambda cost: console.print(f"the kernel and one step will need {cost}")
+        )
+        record = {"model": model, "device": place, "question": question, **kernels.as_json(found)}
+        write_atomically(out, lambda path: path.write_text(json.dumps(record, indent=1), encoding="utf-8"))
+    except (InvalidArgument, MissingExtra, OSError) as problem:
+        console.print(f"[red]error[/red] {escape(str(problem))}", soft_wrap=True)
+        raise typer.Exit(2) from None
+    console.print(kernels.write_kernel(found))
+    console.print(f"written to {escape(str(out))}", soft_wrap=True)
 
 
 if __name__ == "__main__":

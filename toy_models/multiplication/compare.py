@@ -156,7 +156,7 @@ class Draws:
             untrained model, ``(draws, 3)``, nats.
         first: the change of log pi in the first step, ``(draws, 3)``, nats.
         change: the change of log pi at the last step, ``(draws, 3)``, nats.
-        peak: highest change of y* on the way, ``(draws,)``, nats.
+        peak: highest change of log pi(y*) during training, ``(draws,)``, nats.
         margin: a margin that all of them reach, nats.
         change_at_margin: the change of log pi where that margin is reached, ``(draws, 3)``, nats.
     """

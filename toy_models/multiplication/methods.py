@@ -178,7 +178,7 @@ class StablePOLearner:
 
 
 def gradient(value: Tensor, model: CausalLM) -> Values:
-    """Return the gradient of a number in every parameter of a model."""
+    """Return the gradient of a number with respect to every parameter of a model."""
     named = dict(model.named_parameters())
     return dict(zip(named, torch.autograd.grad(value, list(named.values())), strict=True))
 

@@ -26,10 +26,10 @@ def write_pair(run: PairRun, errors: Theorem1Errors) -> Group:
         _curves(run),
         "",
         f"log pi(y_w) {shape}: highest at step {rise.peak_step} ({rise.peak:+.3f}), {rise.end:+.3f} at the end.",
-        f"||g_w||^2 - g_w.g_l is {crossed} (looked at every {settings.every} steps); "
+        f"||g_w||^2 - g_w.g_l is {crossed} (checked every {settings.every} steps); "
         f"g_w.g_l - ||g_l||^2 is {'always' if (run.rejected_term < 0).all() else 'not always'} negative.",
         f"Theorem 1 has the sign of the next change of y_w in {int(sides[:, W].sum())} and of y_l in "
-        f"{int(sides[:, L].sum())} of {len(sides)} steps that were looked at.",
+        f"{int(sides[:, L].sum())} of {len(sides)} steps that were checked.",
         "",
         _errors(errors),
         f"log-log slopes: {', '.join(f'{s:.3f}' for s in errors.slope)} (1 for a first-order prediction)",

@@ -143,7 +143,10 @@ class ProbeRun:
 
 
 def is_pattern(change: np.ndarray) -> bool:
-    """Return whether D_w and y* rose and D_l fell.
+    """Return whether a run shows the pattern of jian2025's Figure 2a: D_w and y* rose, and D_l fell.
+
+    Args:
+        change: change of log pi of D_w, D_l and y*, ``(3,)``.
 
     Example:
         >>> is_pattern(np.array([0.2, -1.0, 0.1])), is_pattern(np.array([0.2, -1.0, -0.1]))

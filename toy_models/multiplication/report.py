@@ -62,7 +62,7 @@ def write_survey(surveyed: Survey, question: str) -> list[str]:
         f"{surveyed.truncated} samples were cut off",
     ]
     if surveyed.is_void:
-        lines.append("[yellow]y* is right: the story of a wrong y* that gains from DPO is void here.[/yellow]")
+        lines.append("[yellow]y* is right, so this probe cannot show a wrong y* that gains from DPO.[/yellow]")
     return lines
 
 

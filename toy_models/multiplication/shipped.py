@@ -26,15 +26,18 @@ def load_checkpoint(
     """Return the model, in float32 and evaluation mode, and the tokenizer of a folder.
 
     Args:
-        folder: a folder; a string that is no folder here is looked up as a name on the Hugging Face hub.
+        folder: a folder; a string that is no folder here is looked up as a name on the Hugging Face hub, with a
+            revision after an ``@``, as in ``Qwen/Qwen2.5-0.5B-Instruct@7ae5576``.
         device: where the model lives, such as "cpu" or "cuda".
 
     Raises:
         InvalidArgument: a folder that cannot be loaded, an unknown device, or a tokenizer without an end of text.
     """
-    model, tokenizer = load_model(folder, device=device)
+    name, at, revision = str(folder).partition("@")
+    pinned = at and not Path(folder).is_dir()
+    model, tokenizer = load_model(name if pinned else folder, revision=revision if pinned else None, device=device)
     if tokenizer.eos_token_id is None:
-        raise InvalidArgument("model", str(folder), "a model whose tokenizer has an end of text")
+        raise InvalidArgument("model", str(folder), "a model whose tokenizer has an end-of-text token")
     return cast("PreTrainedModel", model), tokenizer
 
 

@@ -345,7 +345,7 @@ def _pair_and_others(
     ranking = most_probable(model, prompt, tokenizer.eos_token_id, top=settings.others)
     pair = [tokenize(tokenizer, ask(settings.question), text) for text in (settings.chosen, settings.rejected)]
     if not ranking.responses:
-        raise InvalidArgument("question", f"the search found no response to {settings.question}; ask another")
+        raise InvalidArgument("question", f"the search found no response to {settings.question}; use another question")
     ranked = as_sequences(prompt, ranking.responses)
     # y* is third even if it is in the pair
     return (*pair, ranked[0], *(sequence for sequence in ranked[1:] if sequence not in pair))

@@ -177,8 +177,8 @@ def select_pairs(surveyed: Survey, rule: PairRule) -> tuple[np.ndarray, np.ndarr
     """Return the indices of D_w and D_l, ``(pairs,)`` each; y* is in neither.
 
     Raises:
-        InvalidArgument: too few correct or incorrect responses, or a named one that is right, or y*, or not a text
-            that the tokenizer gives back.
+        InvalidArgument: too few correct or incorrect responses, or a named one that is right, or y*, or not a text that
+            the tokenizer can encode and decode unchanged.
     """
     others = np.arange(len(surveyed.responses)) != surveyed.y_star
     correct, incorrect = np.flatnonzero(surveyed.correct & others), np.flatnonzero(~surveyed.correct & others)

@@ -9,14 +9,18 @@ from toy_models.overoptimization.training import (
     ACTIVATIONS,
     DEFAULTS,
     LOSSES,
-    RECORDS,
+    SATURATED,
     STATIC,
+    count_steps,
     descend,
+    end_margins,
     loss_of,
     measure,
+    pair_averages,
+    rate_factors,
     train,
 )
-from toy_models.overoptimization.worlds import COUNTS, LENGTHS, SharedBigrams, Worlds, draw_worlds
+from toy_models.overoptimization.worlds import COUNTS, LENGTHS, ListedPairs, SharedBigrams, Worlds, draw_worlds
 
 __all__ = [
     "ACTIVATIONS",
@@ -24,16 +28,21 @@ __all__ = [
     "DEFAULTS",
     "LENGTHS",
     "LOSSES",
-    "RECORDS",
+    "SATURATED",
     "STATIC",
+    "ListedPairs",
     "SharedBigrams",
     "Worlds",
+    "count_steps",
     "descend",
     "descend_margins",
     "draw_worlds",
+    "end_margins",
     "flow_margins",
     "loss_of",
     "measure",
+    "pair_averages",
+    "rate_factors",
     "shared_margins",
     "train",
 ]

@@ -23,10 +23,11 @@ from torch import Tensor
 
 from dynamics import InvalidArgument, Preferences
 from dynamics.errors import check_count, check_nonnegative
+from dynamics.policies.policy import log_softmax
 
 WORDS = 4  # words of the vocabulary; one more token ends a response
 LONGEST = 4  # largest number of tokens; a response that has not ended by then is cut off
-PROMPTS = 16  # the first half is trained on, the rest held out
+HELD_OUT_PROMPTS = 8
 FEATURES = 4  # of a prompt, the first is constant
 NONSENSE_AFTER_A_WORD = 2  # of the WORDS next words
 NONSENSE_LOGIT = -3.0  # in the reference
@@ -105,12 +106,69 @@ class SharedBigrams:
 
     def log_probs(self, theta: Tensor) -> Tensor:
         """Return log pi (nats), ``(..., prompts, responses)``: the sum over the bigrams of a response."""
-        logits = self.features @ theta.unflatten(-1, (self.features.shape[-1], BIGRAMS))
-        steps = torch.log_softmax(logits.unflatten(-1, (WORDS + 1, WORDS + 1)), dim=-1).flatten(-2)
-        return steps @ self._fixed(COUNTS).flatten(1).T
+        return _token_log_probs(self.features, theta) @ self._fixed(COUNTS).flatten(1).T
 
     def _fixed(self, values: np.ndarray) -> Tensor:
         return torch.as_tensor(values, dtype=self.dtype, device=self.device)
+
+
+def _token_log_probs(features: Tensor, theta: Tensor) -> Tensor:
+    """Return the log-probability (nats) of every bigram's second token after its first, ``(..., prompts, BIGRAMS)``."""
+    logits = features @ theta.unflatten(-1, (features.shape[-1], BIGRAMS))
+    return log_softmax(logits.unflatten(-1, (WORDS + 1, WORDS + 1))).flatten(-2)
+
+
+@dataclass(frozen=True, eq=False)
+class ListedPairs:
+    """The policy of ``SharedBigrams`` with only two responses of each prompt evaluated: the two of a pair.
+
+    An update needs no other response, and two cost far less than 341. The other responses exist, so the two
+    probabilities do not sum to 1.
+
+    Args:
+        features: of the prompt of each pair, ``(runs, pairs, inputs)``.
+        responses: chosen and rejected response of each pair, ``(runs, pairs, 2)``.
+
+    Example:
+        >>> listed = ListedPairs(torch.ones(1, 1, 1, dtype=torch.float64), torch.tensor([[[0, 1]]]))
+        >>> listed.shape, listed.lengths  # the empty response is its end token; the other is a word and the end token
+        ((1, 2), tensor([[1., 2.]], dtype=torch.float64))
+        >>> listed.log_probs(torch.zeros(1, 25, dtype=torch.float64)).exp()
+        tensor([[[0.2000, 0.0400]]], dtype=torch.float64)
+    """
+
+    features: Tensor
+    responses: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return (pairs, 2)."""
+        return self.responses.shape[-2], 2
+
+    @property
+    def parameters(self) -> int:
+        """Return one for each input and bigram."""
+        return self.features.shape[-1] * BIGRAMS
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the dtype of the features."""
+        return self.features.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Return the device of the features."""
+        return self.features.device
+
+    @property
+    def lengths(self) -> Tensor:
+        """Return the number of tokens of every listed response, end token included, ``(runs, pairs * 2)``."""
+        return torch.from_numpy(LENGTHS)[self.responses].to(self.features).flatten(-2)
+
+    def log_probs(self, theta: Tensor) -> Tensor:
+        """Return log pi (nats) of the listed responses, ``(runs, pairs, 2)``."""
+        counts = torch.from_numpy(COUNTS).flatten(1)[self.responses].to(self.features)
+        return (counts @ _token_log_probs(self.features, theta).unsqueeze(-1)).squeeze(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +181,8 @@ class Worlds:
         reward: true reward of every response, ``(runs, prompts, responses)``; 0 on average under the reference, where
             the part without nonsense has standard deviation 1 at every prompt.
         nonsense: number of nonsense bigrams in every response, ``(runs, responses)``.
-        train: noisy pairs on the first half of the prompts; their losses are averaged.
-        held_out: pairs on the other prompts, labelled by the true reward.
+        train: noisy pairs on the training prompts, in the order in which they are trained on.
+        held_out: pairs on the held-out prompts, which are the last ones, labelled by the true reward.
     """
 
     policy: SharedBigrams
@@ -134,8 +192,32 @@ class Worlds:
     train: Preferences
     held_out: Preferences
 
+    def held_out_policy(self) -> SharedBigrams:
+        """Return the policy on the held-out prompts alone."""
+        return SharedBigrams(self.policy.features[..., -HELD_OUT_PROMPTS:, :].contiguous())
 
-def draw_worlds(seeds: Sequence[int], pairs: int = 64, nonsense_cost: float | Sequence[float] = 1.0) -> Worlds:
+    def listed(self, pairs: slice) -> ListedPairs:
+        """Return the policy on some of the training pairs, without the other responses."""
+        chosen, rejected = self.train.chosen[:, pairs], self.train.rejected[:, pairs]
+        prompt, count = chosen // len(COUNTS), self.policy.features.shape[-1]
+        features = self.policy.features.gather(-2, prompt.unsqueeze(-1).expand(*prompt.shape, count))
+        return ListedPairs(features, torch.stack([chosen, rejected], -1) % len(COUNTS))
+
+    def pick(self, world: Sequence[int]) -> Worlds:
+        """Return the worlds of the given numbers, which may repeat: one for each run."""
+        index = torch.as_tensor(world)
+
+        def rows(given: Preferences) -> Preferences:
+            return Preferences(given.chosen[index], given.rejected[index], given.weight[index], given.shape)
+
+        policy = SharedBigrams(self.policy.features[index])
+        parts = (self.theta[index], self.reward[index], self.nonsense[index])
+        return Worlds(policy, *parts, rows(self.train), rows(self.held_out))
+
+
+def draw_worlds(
+    seeds: Sequence[int], pairs: int = 64, nonsense_cost: float | Sequence[float] = 1.0, prompts: int = 8
+) -> Worlds:
     """Draw one world for each seed.
 
     Args:
@@ -143,9 +225,10 @@ def draw_worlds(seeds: Sequence[int], pairs: int = 64, nonsense_cost: float | Se
         pairs: training pairs of a world.
         nonsense_cost: what a nonsense bigram costs, in standard deviations of the other part of the reward; >= 0, one
             for all worlds or one for each.
+        prompts: training prompts; pair number i belongs to prompt i modulo this number. Eight more are held out.
 
     Raises:
-        InvalidArgument: no seeds, no pairs, a negative cost.
+        InvalidArgument: no seeds, no pairs, no prompts, a negative cost.
 
     Example:
         >>> worlds = draw_worlds([0, 1], pairs=8)
@@ -153,13 +236,15 @@ def draw_worlds(seeds: Sequence[int], pairs: int = 64, nonsense_cost: float | Se
         (torch.Size([2, 100]), torch.Size([2, 8]))
     """
     check_count("pairs", pairs)
+    check_count("prompts", prompts)
     costs = np.broadcast_to(np.asarray(nonsense_cost, dtype=float), len(seeds)).tolist()
     for cost in costs:
         check_nonnegative("nonsense_cost", cost)
     if not len(seeds):
         raise InvalidArgument("seeds", seeds, "at least one seed")
     parts = [
-        _draw(check_count("seeds", int(seed), minimum=0), pairs, cost) for seed, cost in zip(seeds, costs, strict=True)
+        _draw(check_count("seeds", int(seed), minimum=0), pairs, cost, prompts)
+        for seed, cost in zip(seeds, costs, strict=True)
     ]
     features, theta, reward, nonsense, train, held_out = (
         torch.from_numpy(np.stack(p)) for p in zip(*parts, strict=True)
@@ -173,9 +258,10 @@ def draw_worlds(seeds: Sequence[int], pairs: int = 64, nonsense_cost: float | Se
     return Worlds(policy, theta, reward, nonsense, preferences(train), preferences(held_out))
 
 
-def _draw(seed: int, pairs: int, cost: float) -> tuple[np.ndarray, ...]:
+def _draw(seed: int, pairs: int, cost: float, prompts: int) -> tuple[np.ndarray, ...]:
     source = np.random.default_rng(seed)
-    features = np.column_stack([np.ones(PROMPTS), source.normal(size=(PROMPTS, FEATURES - 1)) / np.sqrt(FEATURES - 1)])
+    every = prompts + HELD_OUT_PROMPTS
+    features = np.column_stack([np.ones(every), source.normal(size=(every, FEATURES - 1)) / np.sqrt(FEATURES - 1)])
     weights = 0.7 * source.normal(size=(FEATURES, WORDS + 1, WORDS + 1))
     odd = np.zeros((WORDS + 1, WORDS + 1))
     for word in range(WORDS):
@@ -190,15 +276,17 @@ def _draw(seed: int, pairs: int, cost: float) -> tuple[np.ndarray, ...]:
     reward = reward - cost * nonsense
     reward -= (p * reward).sum(1, keepdims=True)
 
-    half = PROMPTS // 2
-    trained, held_out = np.arange(pairs) % half, half + np.arange(HELD_OUT_PAIRS) % half
-    prompts = np.concatenate([trained, held_out])
+    trained, held_out = np.arange(pairs) % prompts, prompts + np.arange(HELD_OUT_PAIRS) % HELD_OUT_PROMPTS
+    prompt = np.concatenate([trained, held_out])
     # the two largest of log p + Gumbel noise are two draws without replacement
-    first, second = np.argsort(-log_p[prompts] - source.gumbel(size=(len(prompts), p.shape[1])))[:, :2].T
-    lead = reward[prompts, first] - reward[prompts, second]
-    right = source.random(len(prompts)) < 1 / (1 + np.exp(-1.5 * lead))  # Bradley and Terry, rewards scaled by 1.5
+    noisy = log_p[prompt] + source.gumbel(size=(len(prompt), p.shape[1]))
+    first = noisy.argmax(1)
+    noisy[np.arange(len(prompt)), first] = -np.inf
+    second = noisy.argmax(1)
+    lead = reward[prompt, first] - reward[prompt, second]
+    right = source.random(len(prompt)) < 1 / (1 + np.exp(-1.5 * lead))  # Bradley and Terry, rewards scaled by 1.5
     right[pairs:] = lead[pairs:] > 0
-    both = prompts * p.shape[1] + np.where(right, [first, second], [second, first])
+    both = prompt * p.shape[1] + np.where(right, [first, second], [second, first])
     return features, weights.ravel(), reward, nonsense, both[:, :pairs], both[:, pairs:]
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dynamics.language_model.batching import Batch, Segments
 from dynamics.language_model.kernel.backward import BatchPass
+from dynamics.language_model.kernel.blocks import Blocks, Table, given_order, matrices, placed
 from dynamics.language_model.kernel.contractions import Contraction
 from dynamics.language_model.kernel.head import head_backward, tied_cross_terms
 from dynamics.language_model.kernel.layers import TrackedLinear, contract_together
@@ -24,21 +25,29 @@ AUTOGRAD = "autograd"
 
 
 class Assembly(ABC):
-    """The parts of one kernel. Until ``finished_parts`` the sequences are in the order of the batches.
+    """The parts of one kernel while it is computed, in the order of the batches; ``finished_parts`` reorders them.
 
     Attributes:
-        parts: the part of each module.
-        contractions: how it was computed.
+        parts: the part of each module, ``(entries,)``.
+        contractions: how the part of each module was computed.
         log_probs: log pi of every sequence, in the order in which the sequences were given.
     """
 
     def __init__(
-        self, head: Head, names: HeadNames, batches: Sequence[Batch], contraction: Contraction | None, piece: int
+        self,
+        head: Head,
+        names: HeadNames,
+        batches: Sequence[Batch],
+        blocks: Blocks,
+        contraction: Contraction | None,
+        piece: int,
     ) -> None:
         self._head, self._names, self._contraction, self._piece = head, names, contraction, piece
         self._order = [number for batch in batches for number in batch.numbers]
+        self._given, self._blocks = blocks, placed(blocks, self._order)
         self._inputs = Segments.of([n for batch in batches for n in batch.inputs], head.device)
         self._responses = Segments.of([n for batch in batches for n in batch.responses], head.device)
+        self._table = Table.of(self._blocks, self._inputs)
         self._targets = torch.cat([batch.targets for batch in batches])
         self._ids = torch.cat([batch.ids.flatten()[batch.valid] for batch in batches])
         self._back = torch.tensor(self._order).argsort()
@@ -52,7 +61,7 @@ class Assembly(ABC):
             hidden,
             self._targets,
             self._head,
-            self._responses,
+            Table.of(self._blocks, self._responses),
             weight=self._names.weight,
             bias=self._names.bias,
             ids=self._unique,
@@ -63,6 +72,7 @@ class Assembly(ABC):
             self.parts[self._names.name] = self._of_head.kernel
             self.contractions[self._names.name] = self._of_head.contraction
         self._hidden = hidden if tied else hidden[:0]
+        self._sums = None if self._head.linear is None else self._responses.sum(hidden).cpu()[self._back]
         return self._of_head.gradient
 
     @abstractmethod
@@ -80,7 +90,7 @@ class Assembly(ABC):
     def add_tied_cross_terms(self, ids: Tensor, gradients: Tensor, owners: Segments) -> None:
         """Add the inner products between the head's and the embedding's gradients of one shared weight."""
         self.parts[TIED_CROSS] = tied_cross_terms(
-            self._of_head, self._hidden, self._responses, self._unique, ids, gradients, owners
+            self._of_head, self._hidden, self._responses, self._unique, ids, gradients, owners, self._blocks
         )
         self.contractions[TIED_CROSS] = "ghost"
 
@@ -89,18 +99,34 @@ class Assembly(ABC):
         """Return log pi of every sequence, in the order in which they were given."""
         return self._responses.sum(self._of_head.log_probs.unsqueeze(1)).squeeze(1).cpu()[self._back]
 
-    def finished_parts(self) -> dict[str, Tensor]:
-        """Return the parts, with the sequences in the order in which they were given."""
-        return {name: symmetric(part.cpu()[self._back][:, self._back]) for name, part in self.parts.items()}
+    @property
+    def hidden_sums(self) -> Tensor | None:
+        """Return the sum of the hidden states of every response, in the order in which they were given."""
+        return self._sums
+
+    def finished_parts(self) -> list[dict[str, Tensor]]:
+        """Return the parts of every block, with the sequences in the order in which they were given."""
+        found: list[dict[str, Tensor]] = [{} for _ in self._given]
+        places = given_order(self._given, self._order)
+        every = torch.stack(list(self.parts.values())).cpu()[:, places]  # one transfer from a GPU
+        for name, part in zip(self.parts, every, strict=True):
+            for block, of_block, matrix in zip(self._given, found, matrices(self._given, part), strict=True):
+                of_block[name] = symmetric(matrix) if block.symmetric else matrix
+        return found
 
 
 class ModuleAssembly(Assembly):
     """The parts of tracked modules, each computed as soon as it has recorded all batches."""
 
     def __init__(
-        self, tracked: TrackedModules, batches: Sequence[Batch], contraction: Contraction | None, piece: int
+        self,
+        tracked: TrackedModules,
+        batches: Sequence[Batch],
+        blocks: Blocks,
+        contraction: Contraction | None,
+        piece: int,
     ) -> None:
-        super().__init__(tracked.head, tracked.of_head, batches, contraction, piece)
+        super().__init__(tracked.head, tracked.of_head, batches, blocks, contraction, piece)
         self._tracked = tracked
         self.recorder = Recorder(len(batches), self._finished)
 
@@ -119,7 +145,7 @@ class ModuleAssembly(Assembly):
             if count not in (0, self.recorder.batches):
                 raise Surprise([one.name])
             if count == 0 and (one.weight or one.bias):  # log pi does not depend on it: its gradient is zero
-                self.parts[one.name] = torch.zeros(len(self._inputs), len(self._inputs), dtype=torch.float64)
+                self.parts[one.name] = self._table.zeros()
                 self.contractions[one.name] = "unused"
 
     def _finished(self, modules: Sequence[TrackedModule]) -> None:
@@ -131,14 +157,14 @@ class ModuleAssembly(Assembly):
             elif one.weight or one.bias:
                 self._add(one)
         for group in groups.values():
-            for one, found in zip(group, contract_together(group, self._inputs, self._contraction), strict=True):
+            for one, found in zip(group, contract_together(group, self._table, self._contraction), strict=True):
                 self.parts[one.name], self.contractions[one.name] = found
 
     def _add(self, one: TrackedModule) -> None:
         if one is self._tracked.tied:
             ids, embedded = self._tracked.tied.recorded()
             self.add_tied_cross_terms(ids, embedded, self._inputs)
-        self.parts[one.name], self.contractions[one.name] = one.kernel_part(self._inputs)
+        self.parts[one.name], self.contractions[one.name] = one.kernel_part(self._table)
         one.forget()
 
 
@@ -154,6 +180,7 @@ class UseAssembly(Assembly):
         route: WatchedUses,
         layers: dict[str, nn.Module],
         batches: Sequence[Batch],
+        blocks: Blocks,
         contraction: Contraction | None,
         piece: int,
     ) -> None:
@@ -163,14 +190,14 @@ class UseAssembly(Assembly):
             route: what is recorded and what is differentiated.
             layers: the decoder layer of every parameter whose part may be computed when the layer is done, by name.
             batches: all sequences, each as a batch of one.
+            blocks: the entries, in numbers of sequences.
             contraction: contraction of all linear maps; None for the cheaper one of each.
             piece: vocabulary entries whose logits exist at once.
         """
-        super().__init__(route.head, route.of_head, batches, contraction, piece)
+        super().__init__(route.head, route.of_head, batches, blocks, contraction, piece)
         self._route, self._layers = route, layers
-        self._device = route.head.device
         places = {number: place for place, number in enumerate(self._order)}
-        self.recorder = UseRecorder(route.matrices, places, self._device)
+        self.recorder = UseRecorder(route.matrices, places, route.head.device)
 
     def head_backward(self, hidden: Tensor) -> Tensor:
         """Add the head's part of the kernel, and return the gradient at the hidden states."""
@@ -203,13 +230,13 @@ class UseAssembly(Assembly):
 
     def _add(self, names: set[str], passes: Sequence[BatchPass]) -> None:
         matrices = [one for one in self._route.matrices if one.name in names]
-        for name, (part, how) in matrix_parts(matrices, len(self._order), self._contraction, self._device).items():
+        for name, (part, how) in matrix_parts(matrices, self._table, self._contraction).items():
             self._add_part(name, part, how)
         for name in self._route.differentiated:
             if name in names:
                 gradients = [p.gradients.pop(name, None) for p in passes]
                 used = any(g is not None for g in gradients)
-                part = vector_part([[g] for g in gradients], self._device)
+                part = vector_part([[g] for g in gradients], self._table)
                 self._add_part(name, part, AUTOGRAD if used else "unused")
         self.recorder.closed |= names
 

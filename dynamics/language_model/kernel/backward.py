@@ -21,7 +21,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from dynamics.errors import Unsupported
 from dynamics.language_model.batching import Batch
-from dynamics.language_model.causal_lm import CausalLM, replaced_forward
+from dynamics.language_model.causal_lm import CausalLM, differentiating, replaced_forward
 from dynamics.language_model.kernel.recording import Surprise, TrackedModule, above, concatenate
 from dynamics.language_model.model_head import Head, hidden_states
 
@@ -29,7 +29,7 @@ USE_GRAPH = "use memory='graph'"
 
 
 class Watch(Protocol):
-    """What records a pass.
+    """What a recorder of a forward and backward pass must offer.
 
     Attributes:
         anchor: a number on which the recorded uses depend; None if they depend on the leaves of the pass.
@@ -44,12 +44,12 @@ class Watch(Protocol):
         ...
 
     def receive(self, tracked: TrackedModule, inputs: Tensor, output_gradients: Tensor) -> None:
-        """Record one module and one batch."""
+        """Record what one module read in one batch, and the gradients at its output."""
         ...
 
 
 class Route(Protocol):
-    """A way to compute a kernel: what is recorded, and what autograd differentiates.
+    """A method of computing a kernel: what is recorded, and what autograd differentiates.
 
     Attributes:
         head: the head of the model.
@@ -160,7 +160,8 @@ class BatchPass:
         if not needed:
             return [None] * len(extra)
         ends, starts = zip(*needed, strict=True)
-        found = list(torch.autograd.grad(ends, asked, starts, allow_unused=True, retain_graph=keep))
+        with differentiating():
+            found = list(torch.autograd.grad(ends, asked, starts, allow_unused=True, retain_graph=keep))
         at_extra, rest = found[: len(extra)], found[len(extra) :]
         at_leaves, rest = rest[: len(leaves)], rest[len(leaves) :]
         surprising = [name for name, g in zip(watched, rest, strict=False) if g is not None]
@@ -289,7 +290,7 @@ def _checkpointed(layer: nn.Module, compute: Callable[..., Any], checkpoints: li
 
 
 def _contents(value: object, depth: int = 4) -> object:
-    """Return what would show that a layer has put something into an argument, such as a cache of keys and values."""
+    """Return a digest of an argument that changes if a layer stores something in it, such as keys and values."""
     if isinstance(value, Tensor):
         return id(value), value._version
     if depth == 0 or isinstance(value, (type(None), bool, int, float, str, nn.Module)):

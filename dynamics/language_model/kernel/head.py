@@ -16,14 +16,8 @@ import torch
 from torch import Tensor
 
 from dynamics.language_model.batching import Segments
-from dynamics.language_model.kernel.contractions import (
-    Contraction,
-    cheaper_contractions,
-    ghost,
-    inner_products,
-    materialised,
-    strips,
-)
+from dynamics.language_model.kernel.blocks import Blocks, Table, sum_both_ways
+from dynamics.language_model.kernel.contractions import Contraction, cheaper_contractions, materialised
 from dynamics.language_model.model_head import Head, exponentials, log_partition, vocabulary_pieces
 
 KEPT_BYTES = 256 << 20
@@ -37,7 +31,7 @@ class HeadPart:
     Attributes:
         log_probs: log-probability of the target at every position, float64 ``(rows,)``.
         gradient: gradient of log pi_i at the hidden state of every position, ``(rows, width)``.
-        kernel: kernel over the head's selected parameters; None if none is selected.
+        kernel: kernel over the head's selected parameters, ``(entries,)``; None if none is selected.
         contraction: how the kernel of its weight was computed.
         residual: c_t = (onehot(y_t) - pi_t) times the slope of the logits, at the requested token ids only,
             ``(rows, ids)``.
@@ -54,7 +48,7 @@ def head_backward(
     hidden: Tensor,
     targets: Tensor,
     head: Head,
-    segments: Segments,
+    table: Table,
     *,
     weight: bool,
     bias: bool,
@@ -71,7 +65,7 @@ def head_backward(
         hidden: hidden states that predict a token of a response, without padding, ``(rows, width)``.
         targets: the tokens that they predict, ``(rows,)``.
         head: the head. Without a linear map, ``hidden`` are the logits, and the gradient at them is c.
-        segments: which rows belong to which sequence.
+        table: which pairs of rows belong to which entry.
         weight: whether the head's weight is selected.
         bias: whether its bias is.
         ids: token ids at which c is needed, for the cross terms with a tied embedding.
@@ -81,14 +75,13 @@ def head_backward(
     matrix = None if head.linear is None else head.linear.weight.detach()
     kept: list[tuple[Tensor, Tensor]] | None = [] if keeps_probabilities(hidden, head) else None
     partition, log_probs = log_partition(hidden, head, targets, vocabulary_piece, kept)
-    chosen = contraction or cheaper_contractions(segments, hidden.shape[1], [head.vocabulary])[0]
-    paired = weight and chosen == "ghost"
-    strip_rows = [segments.span(strip) for strip in strips(segments)] if paired else []
+    chosen = contraction or cheaper_contractions(table, hidden.shape[1], [head.vocabulary])[0]
+    strips = table.strips if weight and chosen == "ghost" else ()
     gradient = torch.zeros_like(hidden)
     residual = hidden.new_zeros(hidden.shape[0], ids.numel())
-    size = segments.rows if paired else 0
-    pairs = torch.zeros(size, size, dtype=torch.float64, device=hidden.device)  # c c^T over pairs of positions
-    total = torch.zeros(len(segments), len(segments), dtype=torch.float64, device=hidden.device)
+    # c c^T over pairs of positions
+    pairs = [torch.zeros(s.shape, dtype=torch.float64, device=hidden.device) for s in strips]
+    total = table.zeros()
     for where, c, slope in _negative_probabilities(hidden, head, vocabulary_piece, partition, kept):
         (rows,) = torch.where((targets >= where.start) & (targets < where.stop))
         # 1 - pi as -expm1(log pi): the sum 1 + c would lose its digits where pi is close to 1
@@ -101,13 +94,13 @@ def head_backward(
         (asked,) = torch.where((ids >= where.start) & (ids < where.stop))
         residual[:, asked] = c[:, ids[asked] - where.start]
         if bias:
-            total += inner_products(segments.sum(c))
-        for strip in strip_rows:  # from the diagonal to the right, because the matrix is symmetric
-            pairs[strip, strip.start :] += c[strip] @ c[strip.start :].T
-        if weight and not paired:
-            total += materialised(hidden, c, segments)
-    if paired:
-        total += ghost(segments, segments, lambda r, s: [pairs[r, s] * (hidden[r] @ hidden[s].T)])[0]
+            total += table.inner_products(table.rows.sum(c))
+        for s in strips:
+            pairs[s.number] += c[s.rows] @ c[s.columns].T
+        if weight and not strips:
+            total += materialised(hidden, c, table)
+    if strips:
+        total += table.sum(lambda s: [pairs[s.number] * (hidden[s.rows] @ hidden[s.columns].T)])[0]
     return HeadPart(log_probs, gradient, total if weight or bias else None, chosen if weight else "vector", residual)
 
 
@@ -116,7 +109,7 @@ def keeps_probabilities(hidden: Tensor, head: Head) -> bool:
     return not head.bends and hidden.shape[0] * head.vocabulary * hidden.element_size() <= KEPT_BYTES
 
 
-def head_bytes(head: Head, width: int, size: int, rows: int, sequences: int, ids: int, vocabulary_piece: int) -> int:
+def head_bytes(head: Head, width: int, size: int, rows: int, pairs: int, ids: int, vocabulary_piece: int) -> int:
     """Estimate the bytes that ``head_backward`` needs at once.
 
     Args:
@@ -124,7 +117,7 @@ def head_bytes(head: Head, width: int, size: int, rows: int, sequences: int, ids
         width: width of the hidden states.
         size: bytes of one number.
         rows: positions that predict a token of a response.
-        sequences: number of sequences.
+        pairs: pairs of them that belong to an entry.
         ids: number of token ids at which c is needed.
         vocabulary_piece: vocabulary entries at once.
     """
@@ -132,7 +125,7 @@ def head_bytes(head: Head, width: int, size: int, rows: int, sequences: int, ids
     kept = not head.bends and rows * head.vocabulary * size <= KEPT_BYTES
     probabilities = size * (head.vocabulary if kept else columns)
     # hidden states and their gradients, c at the ids, exponentials in float64, token pairs
-    return rows * (2 * width * size + ids * size + probabilities + 8 * columns + 8 * rows) + 8 * sequences**2
+    return rows * (2 * width * size + ids * size + probabilities + 8 * columns) + 8 * pairs
 
 
 def _negative_probabilities(
@@ -153,11 +146,18 @@ def _negative_probabilities(
 
 
 def tied_cross_terms(
-    part: HeadPart, hidden: Tensor, rows: Segments, unique: Tensor, ids: Tensor, embedded: Tensor, inputs: Segments
+    part: HeadPart,
+    hidden: Tensor,
+    rows: Segments,
+    unique: Tensor,
+    ids: Tensor,
+    embedded: Tensor,
+    inputs: Segments,
+    blocks: Blocks,
 ) -> Tensor:
     """Return the inner products between the head's and the embedding's gradient of one shared weight.
 
-    With H_i and E_i the two gradients of log pi_i, these are <H_i, E_j> + <E_i, H_j>, ``(sequences, sequences)``.
+    With H_i and E_i the two gradients of log pi_i, these are <H_i, E_j> + <E_i, H_j>, ``(entries,)``.
 
     Args:
         part: the head's backward pass, with residuals at ``unique``.
@@ -167,7 +167,10 @@ def tied_cross_terms(
         ids: token id of every input position.
         embedded: gradient at the embedding's output of every input position, ``(positions, width)``.
         inputs: which positions belong to which sequence.
+        blocks: the entries.
     """
     place = torch.searchsorted(unique, ids)
-    (one_way,) = ghost(rows, inputs, lambda r, c: [part.residual[r][:, place[c]] * (hidden[r] @ embedded[c].T)])
-    return one_way + one_way.T
+    return sum_both_ways(
+        *(blocks, rows, inputs),
+        lambda s: [part.residual[s.rows][:, place[s.columns]] * (hidden[s.rows] @ embedded[s.columns].T)],
+    )

@@ -16,6 +16,8 @@ from dynamics.errors import InvalidArgument, Unsupported
 from dynamics.language_model.batching import make_batch, make_batches
 from dynamics.language_model.causal_lm import CausalLM, as_module
 from dynamics.language_model.kernel.backward import BatchPass, find_layers
+from dynamics.language_model.kernel.blocks import Blocks, number_of_pairs
+from dynamics.language_model.kernel.contractions import cheapest
 from dynamics.language_model.kernel.head import head_bytes
 from dynamics.language_model.kernel.recording import Recorder
 from dynamics.language_model.kernel.tracking import TrackedModules, WatchedUses, tracking
@@ -73,6 +75,7 @@ def plan_memory(
     memory: Memory,
     batch_tokens: int,
     vocabulary_piece: int,
+    blocks: Blocks,
 ) -> MemoryPlan:
     """Estimate the memory of both strategies and choose one.
 
@@ -85,6 +88,7 @@ def plan_memory(
         memory: the strategy, or ``"auto"``.
         batch_tokens: padded tokens in one batch of the layerwise strategy.
         vocabulary_piece: vocabulary entries whose logits exist at once.
+        blocks: the entries that are computed.
 
     Raises:
         InvalidArgument: an unknown strategy, or a layerwise one for a model whose decoder layers were not found.
@@ -104,7 +108,10 @@ def plan_memory(
     responses = sum(s.length for s in sequences)
     width = saved.width
     size = next(as_module(model).parameters()).element_size()
-    head = head_bytes(route.head, width, size, responses, len(sequences), len(ids), vocabulary_piece)
+    pairs, entries = number_of_pairs(blocks, [s.length for s in sequences]), sum(block.entries for block in blocks)
+    if cheapest(pairs // 2, responses, entries, width, [route.head.vocabulary])[0] != "ghost":
+        pairs = 0  # then the head multiplies no pairs of positions
+    head = head_bytes(route.head, width, size, responses, pairs, len(ids), vocabulary_piece)
     gradients = size * len(sequences) * sum(p.numel() for p in route.differentiated.values())
     graph = _graph_bytes(saved, whole, route.maps, head, size) + gradients
     if one_by_one:  # the output gradients of all sequences wait for the last one
@@ -224,10 +231,12 @@ def free_bytes(device: torch.device) -> int:
     """Return the bytes that are free on a device.
 
     For a CPU it is the least of what the machine has, what the limit of a container leaves, and what the limit of the
-    process (``ulimit -v``) leaves.
+    process (``ulimit -v``) leaves. For a GPU, memory that torch keeps for later, and that no tensor uses, counts as
+    free.
     """
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     return min(psutil.virtual_memory().available, _free_in_container(), _free_in_process())
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dynamics.language_model.batching import Batch, Segments
+from dynamics.language_model.batching import Batch
+from dynamics.language_model.kernel.blocks import Table
 
 
 class Surprise(Exception):
@@ -69,11 +70,11 @@ class TrackedModule(ABC):
         """
 
     @abstractmethod
-    def kernel_part(self, segments: Segments) -> tuple[Tensor, str]:
+    def kernel_part(self, table: Table) -> tuple[Tensor, str]:
         """Return the kernel over the selected parameters of this module, and how it was contracted.
 
         Args:
-            segments: which recorded rows belong to which sequence.
+            table: which pairs of recorded rows belong to which entry.
         """
 
     def check_attached(self, x: Tensor) -> Tensor:

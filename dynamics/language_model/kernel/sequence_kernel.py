@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from dynamics.errors import InvalidArgument, check_count
-from dynamics.language_model.batching import length_matters, make_batches
-from dynamics.language_model.causal_lm import CausalLM, as_module, unwrapped
-from dynamics.language_model.kernel.assembly import ModuleAssembly, UseAssembly, symmetric
-from dynamics.language_model.kernel.backward import find_layers, forward_and_backward
+from dynamics.errors import InvalidArgument
+from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.kernel.assembly import symmetric
+from dynamics.language_model.kernel.blocks import Block, whole
+from dynamics.language_model.kernel.computation import KernelBlocks, compute_blocks
 from dynamics.language_model.kernel.contractions import Contraction
-from dynamics.language_model.kernel.memory import Memory, MemoryPlan, plan_memory
-from dynamics.language_model.kernel.recording import Surprise
-from dynamics.language_model.kernel.tracking import TrackedModules, WatchedUses, track_modules, tracking, watch_uses
+from dynamics.language_model.kernel.grouping import group_parts
+from dynamics.language_model.kernel.memory import Memory, MemoryPlan
 from dynamics.language_model.log_probs import VOCABULARY_PIECE
-from dynamics.language_model.model_head import Head, confirmed_head, find_head, whole_logits
-from dynamics.language_model.out_of_memory import (
-    OutOfMemory,
-    empty_caches,
-    is_out_of_memory,
-    raising_out_of_memory,
-)
-from dynamics.language_model.parameters import Filter, check_gradients, requiring, select_parameters
-from dynamics.language_model.precision import compute_dtype, computing_in
-from dynamics.language_model.tokens import TokenSequence, check_sequences
-
-LOG = logging.getLogger(__name__)
+from dynamics.language_model.parameters import Filter
+from dynamics.language_model.tokens import TokenSequence, read_sequences
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +38,8 @@ class SequenceKernel:
         plan: the estimate of memory.
         dtype: dtype of the computation.
         remarks: sentences about where the gradients of torch, whose inner products these are, differ from the
-            derivatives of log pi: an embedding with a ``padding_idx`` gives no gradient to the look-ups of that token.
+            derivatives of log pi: an embedding with a ``padding_idx`` gives no gradient to the look-ups of that token,
+            and DoRA treats norms as constants.
     """
 
     kernel: Tensor
@@ -89,15 +77,7 @@ class SequenceKernel:
             >>> sorted(result.grouped("layer", "kind"))[-1]
             ('1', 'self_attn.v_proj')
         """
-        if not by or not set(by) <= {"layer", "kind"}:
-            raise InvalidArgument("by", by, "'layer', 'kind' or both")
-        groups: dict[tuple[str, ...], Tensor] = {}
-        for name, part in self.by_module.items():
-            inside = re.fullmatch(r".*?\.(\d+)\.(.*)", name)
-            layer, kind = inside.groups() if inside else ("", name)
-            key = tuple({"layer": layer, "kind": kind}[one] for one in by)
-            groups[key] = groups[key] + part if key in groups else part
-        return dict(sorted(groups.items(), key=lambda item: [(len(text), text) for text in item[0]]))
+        return group_parts(self.by_module, by)
 
 
 def sequence_kernel(
@@ -108,7 +88,7 @@ def sequence_kernel(
     dtype: torch.dtype | None = None,
     memory: Memory = "auto",
     contraction: Contraction | None = None,
-    batch_tokens: int = 1024,
+    batch_tokens: int | None = None,
     vocabulary_piece: int = VOCABULARY_PIECE,
 ) -> SequenceKernel:
     """Return the exact kernel of sequences under a causal language model.
@@ -129,7 +109,7 @@ def sequence_kernel(
             keeps the graph of one layer at a time. ``"auto"`` chooses by the free memory, and changes to
             ``"layerwise"`` if the graph does not fit after all. The estimate is logged before the computation.
         contraction: one contraction for all linear maps, for checks; None for the cheaper one of each.
-        batch_tokens: padded tokens in one batch of ``"layerwise"``.
+        batch_tokens: padded tokens in one batch of ``"layerwise"``; by default 1024 on a CPU, 8192 on a GPU.
         vocabulary_piece: vocabulary entries whose logits exist at once.
 
     Raises:
@@ -144,157 +124,63 @@ def sequence_kernel(
         >>> result.kernel.shape, bool((result.kernel - sum(result.by_module.values())).abs().max() < 1e-9)
         (torch.Size([2, 2]), True)
     """
-    if contraction is not None and (not isinstance(contraction, str) or contraction not in ("ghost", "materialised")):
-        raise InvalidArgument("contraction", contraction, "'ghost', 'materialised' or None for the cheaper one")
-    check_count("batch_tokens", batch_tokens)
-    check_count("vocabulary_piece", vocabulary_piece)
-    model = unwrapped(model)
-    described = find_head(model)
-    found = check_sequences(sequences, described.vocabulary)
-    select_parameters(model, parameters)  # refuse a bad choice before the model is run
-    check_gradients(as_module(model))
-    job = _Job(model, found, parameters, memory, contraction, batch_tokens, vocabulary_piece)
-    compute = compute_dtype(model, dtype)
-    with raising_out_of_memory("sequences", len(found)), computing_in(model, compute), torch.enable_grad():
-        beginning = torch.tensor([found[0].ids[:-1]], device=described.device)
-        way = _Way(confirmed_head(model, beginning), together=not length_matters(model))
-        while True:  # every surprise rules out a way, so this ends
-            try:
-                return replace(_on_this_way(job, way), dtype=compute, remarks=_remarks(job))
-            except Surprise as surprise:
-                way = way.after(surprise, model)
-                LOG.debug("another way to the kernel, because of %s", surprise)
+    found = read_sequences(sequences)
+    options: dict[str, Any] = {
+        "parameters": parameters,
+        "dtype": dtype,
+        "memory": memory,
+        "contraction": contraction,
+        "batch_tokens": batch_tokens,
+        "vocabulary_piece": vocabulary_piece,
+    }
+    return _square(compute_blocks(model, found, whole(len(found)), **options), 0, slice(None))
 
 
-@dataclass(frozen=True, eq=False)
-class _Job:
-    """The arguments of ``sequence_kernel``, checked."""
+def block_kernels(
+    model: CausalLM, groups: Iterable[Iterable[TokenSequence]], **options: Any
+) -> tuple[SequenceKernel, ...]:
+    """Return the kernel of every group of sequences, each alone, such as one for every preference pair.
 
-    model: CausalLM
-    sequences: Sequence[TokenSequence]
-    parameters: Filter
-    memory: Memory
-    contraction: Contraction | None
-    batch_tokens: int
-    vocabulary_piece: int
+    All groups go through the model in one pass, and no inner product between groups is computed.
 
+    Args:
+        model: as for ``sequence_kernel``.
+        groups: the groups of sequences.
+        **options: further arguments of ``sequence_kernel``.
 
-@dataclass(frozen=True, eq=False)
-class _Way:
-    """How a kernel is computed.
+    Returns:
+        For each group what ``sequence_kernel`` returns; ``plan`` and ``contractions`` are those of the whole pass.
 
-    Attributes:
-        head: the head of the model.
-        together: whether all sequences go through known modules in one batch.
-        differentiated: matrices that autograd differentiates, because they are used in other ways than as matrices.
-        open: parameters whose part is computed at the end, because they are used outside of their decoder layer.
+    Raises:
+        InvalidArgument: no group, an empty group, and as for ``sequence_kernel``.
+        OutOfMemory: all groups together do not fit into memory.
+
+    Example:
+        >>> from dynamics.language_model.tiny_model import tiny_model
+        >>> pairs = [[TokenSequence((x, 2, 3), 1), TokenSequence((x, 4), 1)] for x in (5, 6)]
+        >>> [tuple(one.kernel.shape) for one in block_kernels(tiny_model(), pairs)]
+        [(2, 2), (2, 2)]
     """
-
-    head: Head
-    together: bool = True
-    differentiated: frozenset[str] = frozenset()
-    open: frozenset[str] = frozenset()
-
-    def after(self, surprise: Surprise, model: CausalLM) -> _Way:
-        """Return the way to go after a surprise."""
-        if self.together:
-            return replace(self, together=False)
-        if surprise.late:
-            return replace(self, open=self.open | surprise.names)
-        if self.head.linear is not None:
-            own = {id(parameter) for parameter in self.head.linear.parameters()}
-            named = as_module(model).named_parameters(remove_duplicate=False)
-            if surprise.names & {name for name, parameter in named if id(parameter) in own}:
-                return replace(self, head=whole_logits(self.head))
-        if surprise.names <= self.differentiated:
-            raise RuntimeError(f"the gradients of {surprise} were neither recorded nor computed")
-        return replace(self, differentiated=self.differentiated | surprise.names)
+    if not isinstance(groups, Iterable) or hasattr(groups, "__array__"):
+        raise InvalidArgument("groups", groups, "a list of lists of TokenSequence")
+    read = [read_sequences(group, f"groups[{number}]") for number, group in enumerate(groups)]
+    if not read:
+        raise InvalidArgument("groups", "the list is empty; give at least one group of TokenSequences")
+    borders = list(accumulate(map(len, read), initial=0))
+    spans = [slice(start, stop) for start, stop in pairwise(borders)]
+    numbers = [tuple(range(span.start, span.stop)) for span in spans]
+    blocks = tuple(Block(own, own) for own in numbers)
+    found = compute_blocks(model, [sequence for group in read for sequence in group], blocks, **options)
+    return tuple(_square(found, number, span) for number, span in enumerate(spans))
 
 
-def _on_this_way(job: _Job, way: _Way) -> SequenceKernel:
-    route: TrackedModules | WatchedUses
-    if way.together:
-        route = track_modules(job.model, job.parameters, way.head)
-    else:
-        route = watch_uses(job.model, job.parameters, way.head, way.differentiated)
-    with requiring(as_module(job.model), route.selected):
-        plan = plan_memory(job.model, job.sequences, route, job.memory, job.batch_tokens, job.vocabulary_piece)
-        needed, free = plan.needed / 2**20, plan.available / 2**20
-        message = "kernel of %d sequences: about %.0f MiB besides the model (%s), %.0f MiB are free"
-        LOG.info(message, len(job.sequences), needed, plan.strategy, free)
-        try:
-            return _compute(job, route, plan, way.open)
-        except (RuntimeError, MemoryError) as problem:
-            if not is_out_of_memory(problem):
-                raise
-            if job.memory != "auto" or plan.strategy == "layerwise" or plan.layerwise is None:
-                raise _does_not_fit(len(job.sequences), plan) from problem
-        # outside of the except clause, because the traceback of the exception keeps the graph in memory
-        empty_caches()
-        count = len(job.sequences)
-        LOG.warning("one graph of %d sequences does not fit into memory: going layer by layer instead", count)
-        second = replace(plan, strategy="layerwise")
-        try:
-            return _compute(job, route, second, way.open)
-        except (RuntimeError, MemoryError) as problem:
-            if not is_out_of_memory(problem):
-                raise
-            raise _does_not_fit(count, second) from problem
-
-
-def _remarks(job: _Job) -> tuple[str, ...]:
-    """Return a sentence for every embedding whose row for a padding token is looked up and selected."""
-    chosen = {id(parameter) for parameter in select_parameters(job.model, job.parameters).values()}
-    inputs = {token for sequence in job.sequences for token in sequence.ids[:-1]}
-    linear = find_head(job.model).linear
-    found = []
-    for name, module in as_module(job.model).named_modules():
-        if not isinstance(module, nn.Embedding) or id(module.weight) not in chosen or module.padding_idx not in inputs:
-            continue
-        tied = linear is not None and linear.weight is module.weight
-        rest = ", which is that of the head alone" if tied else ""
-        what = f"token {module.padding_idx} is the padding_idx of {name} and stands among the inputs"
-        found.append(f"{what}: as in a step of torch, looking it up adds nothing to the gradient of its row{rest}")
-    return tuple(found)
-
-
-def _does_not_fit(count: int, plan: MemoryPlan) -> OutOfMemory:
-    problem = f"the kernel of {count} sequences does not fit into memory"
-    return OutOfMemory("sequences", problem, plan.remedy(), plan.needed, plan.available)
-
-
-def _compute(job: _Job, route: TrackedModules | WatchedUses, plan: MemoryPlan, held: frozenset[str]) -> SequenceKernel:
-    layers = find_layers(job.model) if plan.strategy == "layerwise" else ()
-    assembly: ModuleAssembly | UseAssembly
-    watching: AbstractContextManager[None]
-    if isinstance(route, TrackedModules):
-        batches = make_batches(job.sequences, job.batch_tokens if layers else None, route.head.device)
-        assembly = ModuleAssembly(route, batches, job.contraction, job.vocabulary_piece)
-        watching = tracking(route, assembly.recorder)
-    else:
-        batches = make_batches(job.sequences, 1, route.head.device)
-        inside = {name: layer for name, layer in _layer_of(route.selected, layers).items() if name not in held}
-        assembly = UseAssembly(route, inside, batches, job.contraction, job.vocabulary_piece)
-        watching = nullcontext()
-    try:
-        with watching:
-            assembly.done(
-                forward_and_backward(
-                    job.model, batches, route, assembly.recorder, layers, assembly.head_backward, assembly.layer_done
-                )
-            )
-    finally:  # recordings of a run that failed must not be mixed with those of the next one
-        for one in route.modules if isinstance(route, TrackedModules) else route.matrices:
-            one.forget()
-    parts = assembly.finished_parts()
-    total = symmetric(torch.stack(list(parts.values())).sum(0))
-    return SequenceKernel(total, assembly.log_probs, parts, assembly.contractions, plan)
-
-
-def _layer_of(selected: Mapping[str, nn.Parameter], layers: Sequence[nn.Module]) -> dict[str, nn.Module]:
-    """Return the decoder layer that holds each parameter, for those that are held by exactly one."""
-    places: dict[int, list[nn.Module]] = {}
-    for layer in layers:
-        for key in {id(parameter) for parameter in layer.parameters()}:
-            places.setdefault(key, []).append(layer)
-    return {name: places[id(p)][0] for name, p in selected.items() if len(places.get(id(p), ())) == 1}
+def _square(found: KernelBlocks, number: int, sequences: slice) -> SequenceKernel:
+    return SequenceKernel(
+        symmetric(found.block(number)),
+        found.log_probs[sequences],
+        found.by_module[number],
+        found.contractions,
+        found.plan,
+        found.dtype,
+        found.remarks,
+    )

@@ -1,4 +1,4 @@
-"""The two ways to a kernel: all sequences in one batch through known modules, or one by one through any module."""
+"""The two methods for a kernel: all sequences in one batch through known modules, or one by one through any module."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class TrackedModules:
 
     @property
     def differentiated(self) -> dict[str, nn.Parameter]:
-        """Return none."""
+        """Return no parameters: none is left to autograd."""
         return {}
 
     @property

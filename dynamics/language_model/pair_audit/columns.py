@@ -5,19 +5,32 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from dynamics.gradient import pair_quantities
 from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.kernel.blocks import Block
+from dynamics.language_model.kernel.computation import compute_blocks
 from dynamics.language_model.kernel.memory import Memory
+from dynamics.language_model.log_probs import sequence_log_probs
 from dynamics.language_model.out_of_memory import OutOfMemory, empty_caches, is_out_of_memory
+from dynamics.language_model.pair_audit.own_step import OwnStep, own_step
 from dynamics.language_model.parameters import Filter
-from dynamics.language_model.prediction.ches import CHES, ches
-from dynamics.language_model.prediction.drives import NOT_FINITE, NotFinite, PairDrives, pair_drives
-from dynamics.language_model.tokens import TokenSequence
-from dynamics.losses import PreferenceLoss
+from dynamics.language_model.precision import ROUNDING
+from dynamics.language_model.prediction.ches import CHES, ches, similarity
+from dynamics.language_model.prediction.drives import (
+    NOT_FINITE,
+    NotFinite,
+    check_loss,
+    response_lengths,
+)
+from dynamics.language_model.tokens import TokenSequence, read_sequences
+from dynamics.losses import PairLogProbs, PreferenceLoss
+from dynamics.preferences import pairs as preferences
 
 LOG = logging.getLogger(__name__)
 Sequences = tuple[TokenSequence, TokenSequence]
@@ -42,6 +55,17 @@ class PairAudit:
         ches_length_normalised: the same with means in place of sums.
         displaced: whether a small SGD step on this pair alone lowers log pi(y_w | x), to first order and under the
             loss that was asked for (see ``chosen_slope``); for DPO, whether drive_chosen < 0 (jian2025, Theorem 1).
+        own_chosen_change: first-order change of log pi(y_w | x) in nats per unit of learning rate, in an SGD step on
+            this pair alone.
+        own_rejected_change: the same of log pi(y_l | x).
+        own_margin_change: the same of the margin of the loss.
+        band_low: the chosen response rises if the ratio d_w/d_l of the weights of the two is larger (see
+            ``disentanglement_band``); None if nothing raises it. DPO has the ratio 1.
+        band_high: the rejected response falls if the ratio is smaller; None if it falls at every ratio.
+        sft_weight: the least weight of an added SFT term (summed over tokens) with which the step no longer lowers
+            log pi(y_w | x) (see ``least_sft_weight``); 0 for a pair that is not displaced.
+        reference_chosen: log ref(y_w | x) in nats; log pi(y_w | x) if the model is its own reference.
+        reference_rejected: log ref(y_l | x).
     """
 
     log_prob_chosen: float
@@ -57,6 +81,14 @@ class PairAudit:
     ches: float
     ches_length_normalised: float
     displaced: bool
+    own_chosen_change: float
+    own_rejected_change: float
+    own_margin_change: float
+    band_low: float | None
+    band_high: float | None
+    sft_weight: float
+    reference_chosen: float
+    reference_rejected: float
 
 
 def audit_pairs(
@@ -64,11 +96,12 @@ def audit_pairs(
     pairs: Sequence[Sequences],
     *,
     loss: PreferenceLoss | None = None,
+    reference: CausalLM | None = None,
     parameters: Filter = None,
     dtype: torch.dtype | None = None,
     memory: Memory = "auto",
 ) -> list[PairAudit]:
-    """Audit some pairs with one kernel of all their responses.
+    """Audit some pairs, all of them in one forward and backward pass; no inner product between pairs is computed.
 
     The other pairs of the batch change a pair's numbers by rounding only: |dK_ij| / sqrt(K_ii K_jj) stays below 1e-6 in
     float32 and 1e-13 in float64.
@@ -76,7 +109,8 @@ def audit_pairs(
     Args:
         model: a causal language model; left as it was.
         pairs: chosen and rejected response of each.
-        loss: preference loss that ``displaced`` is about; ``DPO()`` by default. The model is its own reference.
+        loss: preference loss that ``displaced`` is about; ``DPO()`` by default.
+        reference: the reference model of the loss; by default the model itself.
         parameters: as in ``sequence_kernel``.
         dtype: as there.
         memory: as there.
@@ -92,12 +126,33 @@ def audit_pairs(
         >>> audit.displaced == (audit.drive_chosen < 0), audit.tokens_chosen
         (True, 2)
     """
-    sequences = [sequence for pair in pairs for sequence in pair]
-    chosen, rejected = range(0, len(sequences), 2), range(1, len(sequences), 2)
-    how: dict[str, Any] = {"loss": loss, "parameters": parameters, "dtype": dtype, "memory": memory}
-    drives = pair_drives(model, sequences, chosen, rejected, **how)
-    similarity = ches(model, pairs, dtype=dtype)
-    return [_audit(drives, similarity, number, pair) for number, pair in enumerate(pairs)]
+    sequences, loss = read_sequences(sequence for pair in pairs for sequence in pair), check_loss(loss)
+    w, other = torch.arange(0, len(sequences), 2), torch.arange(1, len(sequences), 2)
+    blocks = tuple(Block(own, own) for own in zip(w.tolist(), other.tolist(), strict=True))
+    found = compute_blocks(model, sequences, blocks, parameters=parameters, dtype=dtype, memory=memory)
+    kernels = torch.stack([found.block(number) for number in range(len(pairs))])
+    if not bool(kernels.isfinite().all() & found.log_probs.isfinite().all()):
+        raise NotFinite("model", NOT_FINITE)
+    lengths = response_lengths(sequences)
+    referred = found.log_probs if reference is None else sequence_log_probs(reference, sequences, dtype=dtype).total
+    if not bool(referred.isfinite().all()):
+        raise NotFinite("reference", "the log-probability of a response under the reference model is not finite")
+    log_probs, referred = found.log_probs.cpu(), referred.cpu()
+    together = pair_quantities(log_probs, referred, preferences(w, other, shape=(len(sequences),)), lengths)
+    steps = []
+    for n, kernel in enumerate(kernels):
+        alone = PairLogProbs(*(part[n : n + 1] for part in together))
+        ww, wl, ll = (float(kernel[place]) for place in ((0, 0), (0, 1), (1, 1)))
+        steps.append(own_step(loss, alone, ww, wl, ll, ROUNDING[found.dtype]))
+    if found.hidden_sums is None:
+        centred = ches(model, pairs, dtype=dtype)
+    else:
+        centred = similarity(found.hidden_sums[w], found.hidden_sums[other], lengths[w], lengths[other])
+    places = [slice(2 * n, 2 * n + 2) for n in range(len(pairs))]
+    return [
+        _audit(log_probs[place], referred[place], kernels[n], steps[n], _values(centred, n), pairs[n])
+        for n, place in enumerate(places)
+    ]
 
 
 def audit_pairs_that_fit(
@@ -105,6 +160,7 @@ def audit_pairs_that_fit(
     pairs: Sequence[Sequences],
     *,
     loss: PreferenceLoss | None = None,
+    reference: CausalLM | None = None,
     parameters: Filter = None,
     dtype: torch.dtype | None = None,
 ) -> list[PairAudit | NotFinite]:
@@ -119,13 +175,14 @@ def audit_pairs_that_fit(
         model: as for ``audit_pairs``.
         pairs: as there.
         loss: as there.
+        reference: as there.
         parameters: as there.
         dtype: as there.
 
     Raises:
         OutOfMemory: a single pair does not fit into memory; the message says how much is needed.
     """
-    how: dict[str, Any] = {"loss": loss, "parameters": parameters, "dtype": dtype}
+    how: dict[str, Any] = {"loss": loss, "reference": reference, "parameters": parameters, "dtype": dtype}
     try:
         return [*audit_pairs(model, pairs, **how)]
     except NotFinite as problem:
@@ -154,17 +211,26 @@ def _audit_finite_pairs(model: CausalLM, pairs: Sequence[Sequences], **how: Any)
     return [audit if isinstance(audit, NotFinite) else next(together) for audit in alone]
 
 
-def _audit(drives: PairDrives, similarity: CHES, number: int, pair: Sequences) -> PairAudit:
-    chosen, rejected = 2 * number, 2 * number + 1
-    kernel = drives.sequence_kernel.kernel
-    ww, wl, ll = float(kernel[chosen, chosen]), float(kernel[chosen, rejected]), float(kernel[rejected, rejected])
-    norms = [math.sqrt(max(0.0, square)) for square in (ww, ll)]
-    similarities = float(similarity.value[number]), float(similarity.length_normalised[number])
-    if not all(map(math.isfinite, similarities)):
+def _values(centred: CHES, number: int) -> tuple[float, float]:
+    found = float(centred.value[number]), float(centred.length_normalised[number])
+    if not all(map(math.isfinite, found)):
         raise NotFinite("model", NOT_FINITE)
+    return found
+
+
+def _audit(
+    log_probs: Tensor,
+    reference: Tensor,
+    kernel: Tensor,
+    own: OwnStep,
+    similarities: tuple[float, float],
+    pair: Sequences,
+) -> PairAudit:
+    ww, wl, ll = float(kernel[0, 0]), float(kernel[0, 1]), float(kernel[1, 1])
+    norms = [math.sqrt(max(0.0, square)) for square in (ww, ll)]
     return PairAudit(
-        log_prob_chosen=float(drives.log_probs[chosen]),
-        log_prob_rejected=float(drives.log_probs[rejected]),
+        log_prob_chosen=float(log_probs[0]),
+        log_prob_rejected=float(log_probs[1]),
         tokens_chosen=pair[0].length,
         tokens_rejected=pair[1].length,
         norm_chosen=norms[0],
@@ -175,7 +241,9 @@ def _audit(drives: PairDrives, similarity: CHES, number: int, pair: Sequences) -
         drive_rejected=wl - ll,
         ches=similarities[0],
         ches_length_normalised=similarities[1],
-        displaced=bool(drives.displaced[number]),
+        reference_chosen=float(reference[0]),
+        reference_rejected=float(reference[1]),
+        **asdict(own),
     )
 
 

@@ -87,7 +87,7 @@ def _open_saved(name: str, path: Path, split: str) -> RecordSource:
         found = found[split]
     elif split not in {"train", str(found.split)}:
         raise InvalidArgument("split", f"{name} holds only one split, and it is not {split}; leave out --split")
-    return _source_of(name, f"{name} {found._fingerprint}", len(found), found)
+    return _source_of(name, f"{name} {found._fingerprint}", len(found), found, form="saved")
 
 
 def _open_dataset(name: str, path: Path, split: str) -> RecordSource:
@@ -108,14 +108,19 @@ def _open_dataset(name: str, path: Path, split: str) -> RecordSource:
 
 
 def _source_of(
-    name: str, fingerprint: str, rows: int | None, found: Any, columns: Sequence[str] | None = None
+    name: str,
+    fingerprint: str,
+    rows: int | None,
+    found: Any,
+    columns: Sequence[str] | None = None,
+    form: str = "stream",
 ) -> RecordSource:
     def read(columns: Sequence[str] | None) -> Iterator[Record]:
         for number, value in enumerate(found):
             kept = value if columns is None else {column: value.get(column) for column in columns if column in value}
             yield Record(number, f"row {number}", kept)
 
-    return RecordSource(name, fingerprint, rows, tuple(columns or found.column_names), read)
+    return RecordSource(name, fingerprint, rows, tuple(columns or found.column_names), read, form)
 
 
 def _looks_like_file(text: str) -> bool:

@@ -10,12 +10,12 @@ from typing import Any
 
 from dynamics.errors import InvalidArgument, shorten
 from dynamics.language_model.pair_audit.containers import open_records
-from dynamics.language_model.pair_audit.reading import COLUMNS, RESPONSES, Reading, find_reading
+from dynamics.language_model.pair_audit.reading import COLUMNS, IDS, RESPONSES, Reading, find_reading, plain_names
 from dynamics.language_model.pair_audit.records import Record, RecordSource
 from dynamics.language_model.pair_audit.rows import Pair, digest, parse_pair
 
-SAMPLE = 1 << 20  # the columns are decided from the first rows, up to so many characters
-PATIENCE = 100  # if so many first rows cannot be used, the data set is refused
+SAMPLE = 1 << 20  # the columns are decided from the first rows, up to this many characters
+PATIENCE = 100  # if none of this many first rows can be used, the data set is refused
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,15 @@ def open_pairs(data: str | Path, split: str = "train", prompt_columns: Sequence[
         dynamics.errors.InvalidArgument: data: there is no file ./no-such-file.jsonl; give a file...
     """
     records = open_records(data, split)
-    if records.columns is not None and not set(RESPONSES) <= set(records.columns):
-        there = ", ".join(map(repr, records.columns))
+    columns = None if records.columns is None else plain_names(dict.fromkeys(records.columns))
+    if columns is not None and not set(RESPONSES) <= set(columns):
+        there = ", ".join(map(repr, columns))
         raise InvalidArgument(
             "data", f"{records.name} has the columns {there}; columns named chosen and rejected are needed"
         )
     reading = find_reading(records.name, _first_values(records), prompt_columns)
-    wanted = None if records.columns is None else reading.columns
+    given = {plain: name for name, plain in IDS.items()} if columns != dict.fromkeys(records.columns or ()) else {}
+    wanted = None if columns is None else tuple(given.get(column, column) for column in reading.columns)
 
     def read() -> Iterator[Row]:
         return (make_row(record, reading) for record in records.read(wanted))

@@ -13,7 +13,7 @@ PIECE = 1 << 24  # how many numbers are copied from the device at a time
 
 
 def model_digest(loaded: LanguageModel) -> str:
-    """Return 16 hex digits that change with every weight, with its name and dtype, and with the tokenizer.
+    """Return 16 hex digits that change with every weight, with its name and dtype, and with a tokenizer.
 
     Args:
         loaded: the model and its tokenizer.
@@ -26,6 +26,8 @@ def model_digest(loaded: LanguageModel) -> str:
         hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         for piece in tensor.detach().flatten().split(PIECE):
             hashed.update(piece.contiguous().view(torch.uint8).cpu().numpy())
+    if tokenizer is None:
+        return hashed.hexdigest()[:16]
     backend = getattr(tokenizer, "backend_tokenizer", None)
     text = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
     for part in (text, str(getattr(tokenizer, "chat_template", None)), str(tokenizer.eos_token_id)):

@@ -36,12 +36,12 @@ def open_json(name: str, path: Path, fingerprint: str, head: bytes) -> RecordSou
     Raises:
         InvalidArgument: a single JSON value that is too large to be read whole.
     """
-    whole = _read_whole(name, path)
+    whole = read_whole(name, path)
     if whole is not None:
         made = [Record(number, f"row {number}", value) for number, value in enumerate(whole)]
-        return RecordSource(name, fingerprint, len(made), None, lambda _: iter(made))
+        return RecordSource(name, fingerprint, len(made), None, lambda _: iter(made), "array")
     rows = None if opener(head) or head[:2] in UTF16 else _count_lines(path)
-    return RecordSource(name, fingerprint, rows, None, lambda _: _read_lines(path))
+    return RecordSource(name, fingerprint, rows, None, lambda _: _read_lines(path), "lines")
 
 
 def _count_lines(path: Path) -> int:
@@ -53,7 +53,7 @@ def _count_lines(path: Path) -> int:
     return lines + (last != b"\n")
 
 
-def _read_whole(name: str, path: Path) -> list[Any] | None:
+def read_whole(name: str, path: Path) -> list[Any] | None:
     """Return the rows of a file that is a single JSON value; None if it is JSON lines or no JSON."""
     try:
         with open_bytes(path) as file:
@@ -78,12 +78,12 @@ def _read_whole(name: str, path: Path) -> list[Any] | None:
         )
     try:
         with open_text(path) as text:
-            return _rows_of(json.load(text))
+            return rows_of(json.load(text))
     except (ValueError, RecursionError, *BROKEN):
         return None
 
 
-def _rows_of(found: Any) -> list[Any] | None:
+def rows_of(found: Any) -> list[Any] | None:
     """Return the rows in a JSON value: a list itself, a single row, or the only list of objects in an object."""
     if isinstance(found, list):
         return found
@@ -96,14 +96,14 @@ def _rows_of(found: Any) -> list[Any] | None:
 def _read_lines(path: Path) -> Iterator[Record]:
     number = -1
     try:
-        for number, line in enumerate(_lines(path)):
+        for number, line in enumerate(read_raw_lines(path)):
             if line is None or line.strip():
                 yield _parse_line(number, line)
     except BROKEN as problem:
         yield Record(number + 1, f"line {number + 2}", b"", f"the file cannot be read any further ({problem})")
 
 
-def _lines(path: Path) -> Iterator[bytes | None]:
+def read_raw_lines(path: Path) -> Iterator[bytes | None]:
     """Yield the bytes of every line as UTF-8, and None for a line that is too long to be read."""
     with open_bytes(path) as file:
         wide = file.read(2) in UTF16

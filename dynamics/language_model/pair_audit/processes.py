@@ -1,4 +1,4 @@
-"""The number of this process among those that ``accelerate launch`` or ``torchrun`` started, and how they meet."""
+"""The number of this process among those that ``accelerate launch`` or ``torchrun`` started, and how they wait."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def join_processes(device: str | None = None) -> Processes:
     state = require("accelerate").PartialState(cpu=cpu, timeout=LONGEST_WAIT)
     if state.num_processes != promised:  # each process would think that it is alone, and all would write the same file
         raise InvalidArgument(
-            "WORLD_SIZE", f"the launcher announces {promised} processes, but only {state.num_processes} can be reached"
+            "WORLD_SIZE",
+            f"the launcher announces {promised} processes, but only {state.num_processes} can be reached; check that "
+            "all were started, or unset WORLD_SIZE to run alone",
         )
     return Processes(
         state.process_index,

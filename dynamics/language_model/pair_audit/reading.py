@@ -16,6 +16,9 @@ TEMPLATE = ("tools", "chat_template_kwargs")
 COLUMNS = ("prompt", *RESPONSES, *TEMPLATE)
 """The columns that are read; the column of the prompt is renamed to ``prompt`` if it has another name."""
 
+IDS = {"prompt_ids": "prompt", "chosen_ids": "chosen", "rejected_ids": "rejected"}
+"""The names that TRL gives to columns of token ids, and the plain ones."""
+
 CHANGING = ("system", "system_prompt", "images", "image", "videos", "audios")
 """Columns that would change the prompt, but that trainers of text do not read. A data set with one gets a warning."""
 QUESTIONS = (
@@ -69,7 +72,7 @@ class Reading:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Return the names that the columns which are read have in the data."""
+        """Return the names, in the data, of the columns that are read."""
         return (*self.prompt, *RESPONSES, *self.template)
 
     def settings(self) -> dict[str, Any]:
@@ -87,6 +90,7 @@ class Reading:
             >>> Reading(("instruction", "input")).rename({"instruction": "Add.", "input": "2, 3", "chosen": "5"})
             {'prompt': 'Add.\n2, 3', 'chosen': '5'}
         """
+        record = plain_names(record)
         found = {column: record[column] for column in (*RESPONSES, *TEMPLATE) if column in record}
         if len(self.prompt) == 1 and self.prompt[0] in record:
             return {"prompt": record[self.prompt[0]], **found}
@@ -129,6 +133,18 @@ class Reading:
         return found
 
 
+def plain_names(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a row with the columns of token ids that TRL makes under the plain names prompt, chosen and rejected.
+
+    Example:
+        >>> plain_names({"prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [3]})
+        {'prompt': [1], 'chosen': [2], 'rejected': [3]}
+    """
+    if set(RESPONSES) & set(record) or not set(IDS) <= set(record):
+        return record
+    return {IDS.get(str(column), column): value for column, value in record.items()}
+
+
 def find_reading(name: str, rows: Iterable[Any], prompt_columns: Sequence[str] = ()) -> Reading:
     """Decide which columns are read, from the first rows of a data set.
 
@@ -151,7 +167,7 @@ def find_reading(name: str, rows: Iterable[Any], prompt_columns: Sequence[str] =
             ...
         dynamics.errors.InvalidArgument: prompt: data has no column prompt; give --prompt-column question...
     """
-    records = [row for row in rows if isinstance(row, Mapping)]
+    records = [plain_names(row) for row in rows if isinstance(row, Mapping)]
     columns = tuple(dict.fromkeys(str(column) for record in records for column in record))
     pairs = [
         record for record in records if all(isinstance(record.get(side), (str, list, tuple)) for side in RESPONSES)

@@ -49,6 +49,8 @@ class RecordSource:
         rows: the largest possible number of records, if it is known.
         columns: the names of the columns of a table; None for JSON.
         read: returns an iterator over the records, from the first; of a table, only over the given columns.
+        form: ``"lines"`` (of JSON), ``"array"`` (a single JSON value), ``"csv"``, ``"parquet"``, ``"saved"`` (a folder
+            that ``save_to_disk`` wrote) or ``"stream"`` (what the ``datasets`` library reads otherwise).
     """
 
     name: str
@@ -56,6 +58,7 @@ class RecordSource:
     rows: int | None
     columns: tuple[str, ...] | None
     read: Callable[[Sequence[str] | None], Iterator[Record]]
+    form: str = "stream"
 
 
 def opener(head: bytes) -> Callable[..., Any] | None:

@@ -16,8 +16,8 @@ from dynamics.errors import InvalidArgument
 from dynamics.files import lock, remove_unfinished_line, write_atomically
 from dynamics.language_model.pair_audit.processes import Processes
 
-FORMAT = 3
-"""Version of the lines and of how rows are read. 3: ``displaced`` takes the place of ``lowers_chosen``."""
+FORMAT = 4
+"""Version of the lines and of how rows are read. 4: the changes of a pair in its own step, the band, the SFT weight."""
 
 Append = Callable[[Iterable[Mapping[str, Any]]], None]
 """Appends the lines of one batch, and returns when they are on the disk."""
@@ -103,7 +103,7 @@ class Results:
 
     @contextmanager
     def begin(self, settings: Mapping[str, Any], processes: Processes | None = None) -> Iterator[None]:
-        """Lock the results for the time of a ``with`` block; begin them, or make sure that this run may continue them.
+        """Lock the results during a ``with`` block; begin them, or make sure that this run may continue them.
 
         A line that an earlier run left unfinished is cut off. If the block raises before any row is written, nothing is
         left behind. Of several processes the first does all this, and the others wait for it.
@@ -159,7 +159,7 @@ class Results:
 
     @contextmanager
     def writer(self, processes: Processes | None = None) -> Iterator[Append]:
-        """Give a ``with`` block a function that appends the lines of one batch; at its end the parts are merged.
+        """Give a ``with`` block a function that appends the lines of one batch; after the block the parts are merged.
 
         The lines of a batch are written in one piece and are on the disk before the function returns. A single process
         continues the file itself, unless parts of an interrupted run exist; several processes write new parts, so that
@@ -256,7 +256,9 @@ def _records(path: Path, file: Iterable[bytes], size: int) -> Iterator[tuple[int
             record = json.loads(line)
             row = int(record["row"])
         except (ValueError, KeyError, TypeError) as problem:
-            raise InvalidArgument("out", f"{path}, line {number}, is not a line of an audit's results") from problem
+            raise InvalidArgument(
+                "out", f"{path}, line {number}, is not a line of an audit's results; give another file"
+            ) from problem
         yield row, record, line
 
 

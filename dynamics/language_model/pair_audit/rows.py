@@ -22,30 +22,41 @@ LONGEST_LITERAL = 1 << 20  # most characters of a list of messages that is read 
 _WRITTEN = re.compile(r"\s*(?:array\(\s*)?\[\s*\{\s*(['\"])(?:role|content)\1\s*:")
 
 
+Ids = tuple[int, ...]
+"""Token ids."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """A prompt and two responses to it.
 
     Attributes:
-        prompt: a text, or messages.
-        chosen: y_w: a text if the prompt is a text, and a message of the assistant if the prompt is messages.
+        prompt: a text, or messages, or token ids.
+        chosen: y_w: a text if the prompt is a text, a message of the assistant if the prompt is messages, and token ids
+            if the prompt is token ids.
         rejected: y_l, likewise.
         template_arguments: what the chat template gets besides the messages, such as ``tools``.
         repeated: whether both texts repeat the prompt; it is then taken once.
         written: whether the messages were written as text (as CSV files hold them) and read back.
     """
 
-    prompt: str | Messages
-    chosen: str | Message
-    rejected: str | Message
+    prompt: str | Messages | Ids
+    chosen: str | Message | Ids
+    rejected: str | Message | Ids
     template_arguments: Mapping[str, Any] = field(default_factory=dict)
     repeated: bool = False
     written: bool = False
 
     @property
     def texts(self) -> tuple[str, str]:
-        """Return both responses for people to read: a text, the content of a message, or its tool calls."""
+        """Return both responses to be read by people: a text, the content of a message, its tool calls, or ids."""
         return _shown(self.chosen), _shown(self.rejected)
+
+    @property
+    def ids(self) -> tuple[Ids, Ids, Ids] | None:
+        """Return prompt, chosen and rejected if they are token ids."""
+        parts = self.prompt, self.chosen, self.rejected
+        return tuple(map(tuple, parts)) if all(map(are_ids, parts)) else None  # type: ignore[return-value]
 
 
 def parse_pair(record: Mapping[str, Any], reading: Reading | None = None) -> Pair:
@@ -61,6 +72,9 @@ def parse_pair(record: Mapping[str, Any], reading: Reading | None = None) -> Pai
 
     Other fields of a message than role and content (``tool_calls``, ``reasoning_content``) are passed to the chat
     template as they are, unless they are None.
+
+    Three lists of token ids are taken as they are: the responses are those after the prompt, with EOS if it is to be
+    part of them. They may have the names that TRL gives them: ``prompt_ids``, ``chosen_ids`` and ``rejected_ids``.
 
     Args:
         record: the row, by the names of its columns.
@@ -79,9 +93,13 @@ def parse_pair(record: Mapping[str, Any], reading: Reading | None = None) -> Pai
         >>> answers = ([turn, {"role": "assistant", "content": text}] for text in ("4", "5"))
         >>> parse_pair(dict(zip(("chosen", "rejected"), answers, strict=True))).prompt
         ({'role': 'user', 'content': '2 + 2?'},)
+        >>> parse_pair({"prompt_ids": [5, 6], "chosen_ids": [7, 1], "rejected_ids": [8, 1]}).ids
+        ((5, 6), (7, 1), (8, 1))
     """
     how = reading or Reading()
     read = how.rename(record)
+    if any(are_ids(read.get(column)) for column in RESPONSES):
+        return _pair_of_ids(read)
     for column in RESPONSES:
         if column not in read:
             there = ", ".join(map(str, record)) or "none"
@@ -106,9 +124,33 @@ def parse_pair(record: Mapping[str, Any], reading: Reading | None = None) -> Pai
         parts = _split_turns(prompt, chosen, rejected)
     values = {"chosen": chosen, "rejected": rejected, "prompt": prompt}
     written = any(isinstance(read.get(name), str) and not isinstance(value, str) for name, value in values.items())
-    pair = Pair(*parts, _template_arguments(read), repeated, written)
-    _refuse_empty(pair.chosen, pair.rejected)
-    return pair
+    _refuse_empty(parts[1], parts[2])
+    return Pair(*parts, _template_arguments(read), repeated, written)
+
+
+def are_ids(value: object) -> bool:
+    """Return whether a value is a list of whole numbers, which are taken for token ids.
+
+    Example:
+        >>> are_ids([5, 6]), are_ids("56"), are_ids([]), are_ids([True])
+        (True, False, False, False)
+    """
+    if not isinstance(value, (list, tuple)) or not value:
+        return False
+    return all(isinstance(token, int) and not isinstance(token, bool) for token in value)
+
+
+def _pair_of_ids(read: Mapping[str, Any]) -> Pair:
+    for column in ("prompt", *RESPONSES):
+        if not are_ids(read.get(column)):
+            wanted = "token ids, as in the other columns: a list of at least one whole number"
+            raise InvalidArgument(column, read.get(column), wanted)
+        if min(read[column]) < 0:
+            raise InvalidArgument(column, min(read[column]), "token ids >= 0")
+    if list(read["chosen"]) == list(read["rejected"]):
+        raise InvalidArgument("rejected", "this response is the same as the chosen one")
+    prompt, chosen, rejected = (tuple(read[column]) for column in ("prompt", *RESPONSES))
+    return Pair(prompt, chosen, rejected)
 
 
 def digest(record: object) -> str:
@@ -219,13 +261,14 @@ def _split_texts(
         return prompt, _answer(chosen), _answer(rejected)
     if not how.implicit:
         raise InvalidArgument(
-            "prompt", f"there is nothing in the column {' or '.join(how.prompt)}, unlike in other rows"
+            "prompt", f"the column {' or '.join(how.prompt)} is empty or missing in this row, unlike in other rows"
         )
     if how.marked and not ends_a_question(chosen[: common_beginning(chosen, rejected)]):
         raise InvalidArgument(
             "prompt",
-            "other rows begin with a question and the mark of its answer, and the responses of this row do not; if "
-            "another column holds the prompt, name it with --prompt-column",
+            "in other rows chosen and rejected begin with the same question, up to the marker of its answer (such as "
+            "'Assistant:'), and in this row they do not; if another column holds the prompt, name it with "
+            "--prompt-column",
         )
     return _split_where_they_part(chosen, rejected)
 
@@ -245,8 +288,8 @@ def _refuse_prefix(shared: int, chosen: Sequence[Any], rejected: Sequence[Any], 
         if shared == len(one):
             raise InvalidArgument(
                 column,
-                f"the {other} {kind} begins with the whole of this {kind}, so that nothing is left of this response "
-                "after the common beginning; put the prompt into a column of its own",
+                f"this {kind} is the beginning of the {other} one, so that after the shared prompt nothing would be "
+                "left of this response; put the prompt into a column of its own",
             )
 
 
@@ -268,14 +311,17 @@ def _split_turns(prompt: str | Messages | None, chosen: Any, rejected: Any) -> t
         if len(turns) != 1 or turns[0]["role"] != "assistant":
             turns_after = ", ".join(turn["role"] for turn in turns) or "none"
             raise InvalidArgument(
-                column, f"after the shared turns one turn of the assistant is needed; the turns are: {turns_after}"
+                column,
+                f"after the shared turns there must be exactly one turn, of the assistant; they are: {turns_after}",
             )
     return before, after[0][0], after[1][0]
 
 
-def _shown(response: str | Message) -> str:
+def _shown(response: str | Message | Ids) -> str:
     if isinstance(response, str):
         return response
+    if not isinstance(response, Mapping):
+        return "ids " + " ".join(map(str, response))
     content = response.get("content") or ""
     calls = response.get("tool_calls")
     return content or (f"tool call {json.dumps(calls, default=str)}" if calls else "")

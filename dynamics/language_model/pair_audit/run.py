@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from itertools import groupby, takewhile
 from typing import Any, cast
 
 import torch
@@ -12,6 +11,7 @@ import torch
 from dynamics.errors import InvalidArgument, check_count
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.loading import LanguageModel
+from dynamics.language_model.pair_audit.batches import run_batches
 from dynamics.language_model.pair_audit.columns import audit_pairs_that_fit
 from dynamics.language_model.pair_audit.data import PATIENCE, PairSource, Row
 from dynamics.language_model.pair_audit.processes import Processes
@@ -33,7 +33,7 @@ class AuditSettings:
         batch_pairs: number of rows in one batch. Batch k holds the rows ``k * batch_pairs`` to
             ``(k + 1) * batch_pairs - 1``, whatever was computed before and however many processes there are, so that
             neither an interruption nor another number of processes changes a digit.
-        first: audit only so many of the first rows; None for all.
+        first: audit only this many of the first rows; None for all.
         strict: stop at the first row that cannot be used, instead of skipping it.
         loss: preference loss of the steps that ``displaced`` is about.
     """
@@ -60,6 +60,7 @@ def run_audit(
     settings: AuditSettings,
     processes: Processes | None = None,
     progress: Callable[[int], None] | None = None,
+    reference: CausalLM | None = None,
 ) -> None:
     """Audit every row of a data set that the results do not hold yet, and append one line for each.
 
@@ -74,30 +75,26 @@ def run_audit(
         settings: how to audit.
         processes: this process among those that share the work; alone if not given.
         progress: called after every batch with the number of rows that are done.
+        reference: the reference model of the loss; by default the model itself.
 
     Raises:
         InvalidArgument: the results are those of other data; with ``strict``, a row cannot be used; none of the first
             100 pairs has finite scores.
         OutOfMemory: a single pair does not fit into memory.
     """
-    mine = processes or Processes()
-    finished = _FinishedRows(results)
-    refused = audited = 0
-    with results.writer(mine) as append:
-        for number, batch in _batches(source, settings):
-            known = finished.among(batch)
-            if number % mine.count == mine.rank and len(known) < len(batch):
-                records, not_finite = _audit_batch(loaded, batch, settings)
-                append(record for record in records if record["row"] not in known)
-                refused += len(not_finite)
-                audited += sum("skipped" not in record for record in records)
-                if refused >= PATIENCE and not audited:
-                    raise not_finite[0]
-            if progress is not None:
-                progress(batch[-1].number + 1)
-        if settings.first is None:
-            finished.check_end()
-        finished.close()
+    refused: list[NotFinite] = []
+    audited = 0
+
+    def compute(batch: list[Row]) -> list[dict[str, Any]]:
+        nonlocal audited
+        if len(refused) >= PATIENCE and not audited:
+            raise refused[0]
+        records, not_finite = _audit_batch(loaded, batch, settings, reference)
+        refused.extend(not_finite)
+        audited += sum("skipped" not in record for record in records)
+        return records
+
+    run_batches(source, results, compute, settings.batch_pairs, settings.first, processes, progress)
 
 
 def refuse(reason: str) -> InvalidArgument:
@@ -109,54 +106,8 @@ def refuse(reason: str) -> InvalidArgument:
     return InvalidArgument("data", f"{reason} (without --strict this row would be skipped)")
 
 
-class _FinishedRows:
-    """The rows that the results hold already, read in step with the data set and compared with it."""
-
-    def __init__(self, results: Results) -> None:
-        self._path = results.path
-        self._records = results.read()
-        self._next = next(self._records, None)
-
-    def among(self, batch: list[Row]) -> set[int]:
-        """Return which rows of a batch are finished, or refuse data whose rows have changed since."""
-        digests = {row.number: row.digest for row in batch}
-        finished = set()
-        while self._next is not None and self._next["row"] <= batch[-1].number:
-            if digests.get(self._next["row"]) != self._next["digest"]:
-                self._refuse(self._next["row"])
-            finished.add(self._next["row"])
-            self._next = next(self._records, None)
-        return finished
-
-    def check_end(self) -> None:
-        """Refuse a data set that ends before the results do."""
-        if self._next is not None:
-            self._refuse(self._next["row"])
-
-    def close(self) -> None:
-        """Close the files of the results."""
-        self._records.close()
-
-    def _refuse(self, row: int) -> None:
-        raise InvalidArgument(
-            "data",
-            f"row {row} is not the row {row} that {self._path} has results of: the data have changed; "
-            "give the name of a new file for the results",
-        )
-
-
-def _batches(source: PairSource, settings: AuditSettings) -> Iterator[tuple[int, list[Row]]]:
-    """Yield the number and the rows of every batch."""
-    rows = source.read()
-    if settings.first is not None:
-        end = settings.first
-        rows = takewhile(lambda row: row.number < end, rows)
-    for number, batch in groupby(rows, key=lambda row: row.number // settings.batch_pairs):
-        yield number, list(batch)
-
-
 def _audit_batch(
-    loaded: LanguageModel, batch: list[Row], settings: AuditSettings
+    loaded: LanguageModel, batch: list[Row], settings: AuditSettings, reference: CausalLM | None
 ) -> tuple[list[dict[str, Any]], list[NotFinite]]:
     """Return the line of every row, and the errors of the pairs whose numbers are not finite."""
     records: dict[int, dict[str, Any]] = {}
@@ -176,7 +127,9 @@ def _audit_batch(
             continue
         try:
             tokenized = tokenize_pair(loaded.tokenizer, row.pair, settings.max_tokens)
-            _check_vocabulary(loaded.model, tokenized.sequences)
+            for model in (loaded.model, reference):
+                if model is not None:
+                    _check_vocabulary(model, tokenized.sequences, row.pair.ids is None)
         except InvalidArgument as problem:
             skip(row.number, problem)
             continue
@@ -187,6 +140,7 @@ def _audit_batch(
         audits = audit_pairs_that_fit(
             *(loaded.model, list(pairs.values())),
             loss=settings.loss,
+            reference=reference,
             parameters=settings.parameters,
             dtype=settings.dtype,
         )
@@ -199,14 +153,14 @@ def _audit_batch(
     return list(records.values()), not_finite
 
 
-def _check_vocabulary(model: CausalLM, sequences: Sequences) -> None:
+def _check_vocabulary(model: CausalLM, sequences: Sequences, tokenizer: bool) -> None:
     """Refuse tokens that the tokenizer knows and the model does not."""
     size = cast(torch.Tensor, model.get_input_embeddings().weight).shape[0]
     for sequence in sequences:
         largest = max(sequence.ids)
         if largest >= size:
-            raise InvalidArgument(
-                "tokenizer",
-                f"it makes token {largest}, but the model knows only the tokens 0 to {size - 1}; use the tokenizer "
-                "that belongs to the model",
-            )
+            known = f"the model knows only the tokens 0 to {size - 1}"
+            if not tokenizer:
+                raise InvalidArgument("tokens", f"the row holds token {largest}, but {known}")
+            remedy = "use the tokenizer that belongs to the model"
+            raise InvalidArgument("tokenizer", f"it makes token {largest}, but {known}; {remedy}")

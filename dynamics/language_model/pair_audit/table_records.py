@@ -37,7 +37,7 @@ def open_csv(name: str, path: Path, fingerprint: str) -> RecordSource:
     twice = sorted({column for column in columns if columns.count(column) > 1} & set(COLUMNS))
     if twice:
         raise InvalidArgument("data", f"{name} has more than one column {' and '.join(twice)}")
-    return RecordSource(name, fingerprint, None, columns, lambda _: _read_csv(path, mark))
+    return RecordSource(name, fingerprint, None, columns, lambda _: _read_csv(path, mark), "csv")
 
 
 def _read_csv(path: Path, mark: str) -> Iterator[Record]:
@@ -91,4 +91,4 @@ def open_parquet(name: str, path: Path, fingerprint: str) -> RecordSource:
             for number, value in enumerate(value for batch in batches for value in batch.to_pylist()):
                 yield Record(number, f"row {number}", value)
 
-    return RecordSource(name, fingerprint, rows, there, read)
+    return RecordSource(name, fingerprint, rows, there, read, "parquet")

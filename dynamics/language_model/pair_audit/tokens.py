@@ -70,8 +70,10 @@ class TokenizedPair:
 def tokenize_pair(tokenizer: Any, pair: Pair, longest: int | None = None) -> TokenizedPair:
     """Tokenise chosen and rejected as a trainer does, with one prompt for both.
 
+    Token ids are taken as they are.
+
     Args:
-        tokenizer: a Hugging Face tokenizer.
+        tokenizer: a Hugging Face tokenizer; None where the pairs are token ids.
         pair: prompt and responses.
         longest: most tokens that prompt and response may have together. (TRL truncates a longer sequence to its
             ``max_length``; here the row is refused.)
@@ -80,20 +82,22 @@ def tokenize_pair(tokenizer: Any, pair: Pair, longest: int | None = None) -> Tok
         InvalidArgument: a sequence is too long; both responses have the same tokens; a response is only a tool call,
             and the chat template leaves it out; or what ``tokenize_responses`` refuses.
     """
+    if pair.ids is not None:
+        prompt, *answers = pair.ids
+        made = Sequences(*(TokenSequence(prompt + answer, len(prompt)) for answer in answers))
+        _check_lengths(made, longest)
+        return TokenizedPair(made)
+    if tokenizer is None:
+        raise InvalidArgument("row", "it holds text, and the first rows hold token ids, so that no tokenizer is loaded")
     given = pair.template_arguments
-    responses = pair.chosen, pair.rejected
-    made = Sequences(*tokenize_responses(tokenizer, pair.prompt, responses, template_arguments=given))
-    for column, sequence in zip(RESPONSES, made, strict=True):
-        if longest is not None and len(sequence.ids) > longest:
-            raise InvalidArgument(
-                column,
-                f"prompt and response have {len(sequence.ids)} tokens; at most {longest} are allowed (--max-tokens, by "
-                "default the limit of the model)",
-            )
+    texts: Any = pair
+    responses = texts.chosen, texts.rejected
+    made = Sequences(*tokenize_responses(tokenizer, texts.prompt, responses, template_arguments=given))
+    _check_lengths(made, longest)
     if made.chosen.ids == made.rejected.ids:
         raise InvalidArgument("rejected", "this response has the same tokens as the chosen one")
     for column, response, sequence in zip(RESPONSES, responses, made, strict=True):
-        _check_tool_call(tokenizer, pair, column, response, sequence)
+        _check_tool_call(tokenizer, texts, column, response, sequence)
     template = not isinstance(pair.prompt, str)
     flags = {
         "cut": made.chosen.cut,
@@ -105,9 +109,19 @@ def tokenize_pair(tokenizer: Any, pair: Pair, longest: int | None = None) -> Tok
     remarks = tuple(remark for remark in REMARKS if flags[remark])
     if not made.chosen.cut:
         return TokenizedPair(made, remarks)
-    end = prompt_ids(tokenizer, pair.prompt, template_arguments=given)[made.chosen.prompt_tokens :]
+    end = prompt_ids(tokenizer, texts.prompt, template_arguments=given)[made.chosen.prompt_tokens :]
     cut_by = "template" if template else "ending" if set(end) <= special_ids(tokenizer) else "merge"
     return TokenizedPair(made, remarks, decode(tokenizer, end), cut_by)
+
+
+def _check_lengths(made: Sequences, longest: int | None) -> None:
+    for column, sequence in zip(RESPONSES, made, strict=True):
+        if longest is not None and len(sequence.ids) > longest:
+            raise InvalidArgument(
+                column,
+                f"prompt and response have {len(sequence.ids)} tokens; at most {longest} are allowed (--max-tokens, by "
+                "default the limit of the model)",
+            )
 
 
 def cut_sentence(left_out: str, cut_by: str) -> str:
@@ -158,7 +172,7 @@ def special_ids(tokenizer: Any) -> set[int]:
     }
 
 
-def _check_tool_call(tokenizer: Any, pair: Pair, column: str, response: Any, sequence: TokenSequence) -> None:
+def _check_tool_call(tokenizer: Any, pair: Any, column: str, response: Any, sequence: TokenSequence) -> None:
     """Refuse a response that is only a tool call, if the chat template leaves the call out."""
     if isinstance(pair.prompt, str) or not isinstance(response, Mapping):
         return

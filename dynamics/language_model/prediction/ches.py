@@ -112,7 +112,7 @@ def _check_pairs(
     found = []
     for number, pair in enumerate(pairs):  # stop at the first bad element, because an iterator may have no end
         if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(s, TokenSequence) for s in pair):
-            raise InvalidArgument(f"pairs[{number}]", pair, "(chosen, rejected), two of TokenSequence")
+            raise InvalidArgument(f"pairs[{number}]", pair, "a pair (chosen, rejected), each a TokenSequence")
         found.append(pair)
     if not found:
         raise InvalidArgument("pairs", "the list is empty; give at least one pair (chosen, rejected)")

@@ -20,12 +20,12 @@ from dynamics.errors import (
 )
 from dynamics.gradient import objective_cotangent, pair_quantities
 from dynamics.language_model.causal_lm import CausalLM
-from dynamics.language_model.kernel.sequence_kernel import SequenceKernel, sequence_kernel
+from dynamics.language_model.kernel.cross_kernel import CrossKernel, cross_kernel
 from dynamics.language_model.precision import ROUNDING
 from dynamics.language_model.tokens import TokenSequence, read_sequences
 from dynamics.losses import DPO, PairLogProbs, PreferenceLoss
 from dynamics.preferences import Preferences, pairs
-from dynamics.scores import chosen_slope, drives
+from dynamics.scores import chosen_slope
 
 NOT_FINITE = (
     "the log-probability, the gradient or the hidden states of a response are not finite; float64 (--dtype) may help, "
@@ -52,7 +52,9 @@ class PairDrives:
         dloss_dlog_probs: dL/dlog pi of every sequence, ``(sequences,)``, for the objective L, which is the weighted
             mean of the losses of the pairs. It is 0 for a sequence that is in no pair.
         preferences: the pairs.
-        sequence_kernel: the kernel of the sequences.
+        in_pairs: numbers of the sequences that are in a pair, ascending.
+        cross_kernel: the inner products of the scores of all sequences with those of the sequences in pairs,
+            ``(sequences, in pairs)``. No other part of the kernel is needed or computed.
     """
 
     log_probs: Tensor
@@ -62,7 +64,8 @@ class PairDrives:
     chosen_slope: Tensor
     dloss_dlog_probs: Tensor
     preferences: Preferences = field(repr=False)
-    sequence_kernel: SequenceKernel = field(repr=False)
+    in_pairs: tuple[int, ...] = field(repr=False)
+    cross_kernel: CrossKernel = field(repr=False)
 
     @property
     def displaced(self) -> Tensor:
@@ -78,7 +81,7 @@ class PairDrives:
         For DPO on one pair it is ``learning_rate * beta * urgency * drive``.
         """
         check_rate(learning_rate)
-        return -learning_rate * (self.sequence_kernel.kernel @ self.dloss_dlog_probs)
+        return -learning_rate * (self.cross_kernel.kernel @ self.dloss_dlog_probs[list(self.in_pairs)])
 
 
 def pair_drives(
@@ -94,8 +97,8 @@ def pair_drives(
 ) -> PairDrives:
     """Return the drives of preference pairs on the responses of the pairs and on any other sequences.
 
-    The other sequences may be responses to the same prompt or to another one. No step is taken; ``model_step`` takes
-    one.
+    The other sequences may be responses to the same prompt or to another one. Their inner products with each other are
+    not computed. No step is taken; ``model_step`` takes one.
 
     Args:
         model: a causal language model; it is not changed.
@@ -123,22 +126,26 @@ def pair_drives(
     """
     found, loss = read_sequences(sequences), check_loss(loss)
     preferences = pairs(chosen, rejected, shape=(len(found),), weight=weight)
-    kernel = sequence_kernel(model, found, **options)
-    if not bool(kernel.kernel.isfinite().all() & kernel.log_probs.isfinite().all()):
+    w, other = preferences.chosen, preferences.rejected
+    used = torch.cat([w, other]).unique()
+    cross = cross_kernel(model, found, [found[n] for n in used.tolist()], **options)
+    kernel, log_probs = cross.kernel, cross.row_log_probs
+    if not bool(kernel.isfinite().all() & log_probs.isfinite().all()):
         raise NotFinite("model", NOT_FINITE)
     lengths = response_lengths(found)
-    pair = pair_quantities(kernel.log_probs, _reference(kernel.log_probs, reference), preferences, lengths)
-    w, other = preferences.chosen, preferences.rejected
-    ww, wl, ll = (kernel.kernel[i, j] for i, j in ((w, w), (w, other), (other, other)))
+    pair = pair_quantities(log_probs, _reference(log_probs, reference), preferences, lengths)
+    of_w, of_l = torch.searchsorted(used, w), torch.searchsorted(used, other)
+    ww, wl, ll = kernel[w, of_w], kernel[w, of_l], kernel[other, of_l]
     return PairDrives(
-        kernel.log_probs,
-        drives(kernel.kernel, preferences),
+        log_probs,
+        (kernel[:, of_w] - kernel[:, of_l]).T,
         loss.margin(pair),
         loss.urgency(pair),
-        finite_chosen_slope(loss, pair, ww, wl, ll, ROUNDING[kernel.dtype]),
-        dloss_dlog_probs(kernel.log_probs, preferences, loss, reference, lengths),
+        finite_chosen_slope(loss, pair, ww, wl, ll, ROUNDING[cross.dtype]),
+        dloss_dlog_probs(log_probs, preferences, loss, reference, lengths),
         preferences,
-        kernel,
+        tuple(used.tolist()),
+        cross,
     )
 
 

@@ -4,34 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
 
-from dynamics.errors import ArrayLike
+from dynamics.errors import ArrayLike, InvalidArgument, check_flag
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.jvp import log_probs_jvp
 from dynamics.language_model.log_probs import sequence_log_probs
 from dynamics.language_model.parameters import Filter
-from dynamics.language_model.prediction.drives import PairDrives, pair_drives
+from dynamics.language_model.prediction.drives import (
+    NOT_FINITE,
+    NotFinite,
+    PairDrives,
+    check_loss,
+    dloss_dlog_probs,
+    pair_drives,
+    response_lengths,
+)
 from dynamics.language_model.prediction.parameter_change import changed_parameters, optimizer_change
 from dynamics.language_model.tokens import TokenSequence, read_sequences
 from dynamics.losses import PreferenceLoss
 from dynamics.optimizers import Optimizer
+from dynamics.preferences import pairs
 
 
 @dataclass(frozen=True, eq=False)
-class ModelStep(PairDrives):
-    """The change of log pi of some sequences in one step, with the drives before the step (``PairDrives``).
+class StepChange:
+    """The change of log pi of some sequences in one step.
 
     Attributes:
-        new_log_probs: log pi after the step, in nats, ``(sequences,)``.
+        log_probs: log pi before the step, in nats, ``(sequences,)``.
+        new_log_probs: log pi after it.
         predicted_log_change: first-order change of log pi in the step that was taken, <g_y, change of the parameters>,
-            ``(sequences,)``, by forward-mode autodiff. For SGD it equals ``predict(learning_rate)``, which uses the
-            kernel. For another optimizer ``predict`` tells what SGD would have done.
+            ``(sequences,)``, by forward-mode autodiff.
     """
 
+    log_probs: Tensor
     new_log_probs: Tensor
     predicted_log_change: Tensor
 
@@ -44,6 +54,43 @@ class ModelStep(PairDrives):
     def relative_error(self) -> Tensor:
         """Return |actual - predicted| / |actual| of the change of log pi of every sequence; NaN where both are 0."""
         return (self.actual_log_change - self.predicted_log_change).abs() / self.actual_log_change.abs()
+
+
+@dataclass(frozen=True, eq=False)
+class ModelStep(StepChange, PairDrives):
+    """The change of log pi of some sequences in one step, with the drives before the step (``PairDrives``).
+
+    For SGD ``predicted_log_change`` equals ``predict(learning_rate)``, which uses the kernel. For another optimizer
+    ``predict`` tells what SGD would have done.
+
+    Attributes:
+        new_log_probs: log pi after the step, in nats, ``(sequences,)``.
+        predicted_log_change: first-order change of log pi in the step that was taken, as in ``StepChange``.
+    """
+
+
+@overload
+def model_step(
+    model: CausalLM,
+    sequences: Iterable[TokenSequence],
+    chosen: ArrayLike = 0,
+    rejected: ArrayLike = 1,
+    *,
+    kernel: Literal[False],
+    **options: Any,
+) -> StepChange: ...
+
+
+@overload
+def model_step(
+    model: CausalLM,
+    sequences: Iterable[TokenSequence],
+    chosen: ArrayLike = 0,
+    rejected: ArrayLike = 1,
+    *,
+    kernel: Literal[True] = True,
+    **options: Any,
+) -> ModelStep: ...
 
 
 def model_step(
@@ -59,8 +106,9 @@ def model_step(
     optimizer: Optimizer | torch.optim.Optimizer | None = None,
     parameters: Filter = None,
     dtype: torch.dtype = torch.float64,
+    kernel: bool = True,
     **options: Any,
-) -> ModelStep:
+) -> StepChange:
     """Take one step on preference pairs, compute log pi before and after it, and undo the step.
 
     The drives come from the kernel, the step from plain autograd and the rule of the optimizer, and the prediction from
@@ -82,10 +130,12 @@ def model_step(
             parameters, in its present state and with its own learning rates; it is copied and not changed.
         parameters: the parameters that are trained, as in ``sequence_kernel``.
         dtype: dtype to compute in; in float32 the difference of two log-probabilities would lose digits.
-        **options: further arguments of ``sequence_kernel``.
+        kernel: whether to compute the kernel, and from it the drives. Without it the prediction takes one gradient of
+            the loss and one forward-mode pass, and the result is a ``StepChange``.
+        **options: further arguments of ``sequence_kernel``, where a kernel is computed.
 
     Raises:
-        InvalidArgument: as for ``pair_drives`` and ``parameter_change``.
+        InvalidArgument: as for ``pair_drives`` and ``parameter_change``; an option of the kernel without a kernel.
         OutOfMemory: the sequences do not fit into memory.
 
     Example:
@@ -99,22 +149,24 @@ def model_step(
         True
         True
     """
-    found = read_sequences(sequences)
-    before = pair_drives(
-        model,
-        found,
-        chosen,
-        rejected,
-        weight=weight,
-        loss=loss,
-        reference=reference,
-        parameters=parameters,
-        dtype=dtype,
-        **options,
-    )
-    change = optimizer_change(model, found, before.dloss_dlog_probs, optimizer, learning_rate, parameters, dtype)
+    found, loss = read_sequences(sequences), check_loss(loss)
+    check_flag("kernel", kernel)
+    known: dict[str, Any]
+    if kernel:
+        how: dict[str, Any] = {"weight": weight, "loss": loss, "reference": reference, "parameters": parameters}
+        before = pair_drives(model, found, chosen, rejected, dtype=dtype, **how, **options)
+        known = {field.name: getattr(before, field.name) for field in fields(before)}
+        weights = before.dloss_dlog_probs
+    elif options:
+        raise InvalidArgument(next(iter(options)), "it is an option of the kernel; leave it out, or use kernel=True")
+    else:
+        preferences = pairs(chosen, rejected, shape=(len(found),), weight=weight)
+        known = {"log_probs": sequence_log_probs(model, found, dtype=dtype).total.cpu()}
+        weights = dloss_dlog_probs(known["log_probs"], preferences, loss, reference, response_lengths(found))
+        if not bool(known["log_probs"].isfinite().all() & weights.isfinite().all()):
+            raise NotFinite("model", NOT_FINITE)
+    change = optimizer_change(model, found, weights, optimizer, learning_rate, parameters, dtype)
     with changed_parameters(model, change, dtype):
         after = sequence_log_probs(model, found, dtype=dtype).total.cpu()
-    known = {field.name: getattr(before, field.name) for field in fields(before)}
-    predicted = log_probs_jvp(model, change, found, dtype=dtype)
-    return ModelStep(**known, new_log_probs=after, predicted_log_change=predicted)
+    known |= {"new_log_probs": after, "predicted_log_change": log_probs_jvp(model, change, found, dtype=dtype)}
+    return ModelStep(**known) if kernel else StepChange(**known)

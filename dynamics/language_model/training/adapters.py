@@ -72,7 +72,7 @@ def add_adapters(
         rank: rank of every adapter.
         alpha: the output of the adapters is multiplied by ``alpha / rank``.
         targets: names of the linear maps that get an adapter.
-        seed: seed of the A; the global random state is not changed.
+        seed: seed of the random matrices A; the global random state is not changed.
 
     Raises:
         MissingExtra: peft is not installed.

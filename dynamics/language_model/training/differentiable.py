@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from dynamics.errors import InvalidArgument
-from dynamics.language_model.batching import make_batches
+from dynamics.language_model.batching import Batch, length_matters, make_batches
 from dynamics.language_model.causal_lm import CausalLM, as_module, padding_rows_trained, unwrapped
 from dynamics.language_model.model_head import find_head
 from dynamics.language_model.tokens import TokenSequence, check_sequences
@@ -25,7 +25,8 @@ def differentiable_log_probs(
 
     Args:
         model: a Hugging Face causal language model; it is not changed.
-        sequences: prompts and responses from ``tokenize``, of any lengths; they form one batch.
+        sequences: prompts and responses from ``tokenize``, of any lengths; they form one batch, unless
+            rotary frequencies depend on the length.
         values: tensors to use in place of the parameters of these names; the result is then differentiable in these
             tensors. By default the parameters themselves are used.
 
@@ -45,7 +46,17 @@ def differentiable_log_probs(
     found = check_sequences(sequences, head.vocabulary)
     if values is not None:
         _check_values(as_module(model), values)
-    (batch,) = make_batches(found, None, head.device)
+    total = torch.zeros(len(found), dtype=torch.float64, device=head.device)
+    # one batch; but where rotary frequencies depend on the length, one for every length
+    for batch in make_batches(found, None, head.device, length_matters(model)):
+        own = _token_log_probs(model, batch, values)
+        owner = torch.repeat_interleave(torch.tensor(batch.numbers), torch.tensor(batch.responses)).to(own.device)
+        total = total.index_add(0, owner, own)
+    return total
+
+
+def _token_log_probs(model: CausalLM, batch: Batch, values: Mapping[str, Tensor] | None) -> Tensor:
+    """Return log pi of every token of a response, float64, one sequence after the other."""
     # the padding token may be part of a response, and if the head shares the weight, a step changes its row anyway
     with padding_rows_trained(model):
         if values is None:
@@ -55,9 +66,8 @@ def differentiable_log_probs(
                 as_module(model), dict(values), kwargs={"input_ids": batch.ids, "use_cache": False}
             )
     logits = output.logits[:, -batch.shape[1] :].flatten(0, 1)[batch.predicting].to(torch.float64)
-    own = logits.gather(1, batch.targets.unsqueeze(1)).squeeze(1) - logits.logsumexp(1)
-    owner = torch.repeat_interleave(torch.tensor(batch.numbers), torch.tensor(batch.responses)).to(own.device)
-    return torch.zeros(len(found), dtype=torch.float64, device=own.device).index_add(0, owner, own)
+    found: Tensor = logits.gather(1, batch.targets.unsqueeze(1)).squeeze(1) - logits.logsumexp(1)
+    return found
 
 
 def _check_values(model: nn.Module, values: Mapping[str, Tensor]) -> None:

@@ -8,6 +8,7 @@ their rows only.
 from __future__ import annotations
 
 import sys
+import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ from dynamics import InvalidArgument
 from dynamics.files import write_atomically
 from dynamics.language_model import SequenceKernel, TokenSequence, sequence_kernel
 from tests.dynamics.language_model.brute_force import autograd_kernel, relative
+from tests.dynamics.language_model.saved import write_lines
+from tests.dynamics.language_model.tokenizers import byte_tokenizer
+from tests.dynamics.language_model.trained import TrainerFails, differences
 
 PAGE = ROOT / "dynamics" / "language_model" / "kernel" / "README.md"
 COMMAND = "python tests/dynamics/language_model/architectures.py"
@@ -170,6 +174,8 @@ class Row:
         errors: |dK| / sqrt(K_ii K_jj) in float64 and float32, in one graph and layer by layer; None where refused.
         plain: the same of autograd's own gradients in float32.
         problem: why there is nothing to compare.
+        failed: the commands that failed, with their messages; empty if all three have run.
+        outside: why the numbers inside of a DPOTrainer are not those outside of it; empty if they are.
     """
 
     kind: str
@@ -178,6 +184,8 @@ class Row:
     errors: tuple[float | None, ...] = ()
     plain: float = 0.0
     problem: str = ""
+    failed: str = ""
+    outside: str = ""
 
     @property
     def exact(self) -> bool:
@@ -219,9 +227,68 @@ def compare(kind: str) -> Row:
                 return Row(kind, name, problem=f"FAILED ({type(problem).__name__}: {str(problem)[:80]})")
             parts = parts or handlers(got)
             errors.append(relative(got.kernel, truth))
-    return Row(
-        kind, name, parts, tuple(errors), relative(autograd_kernel(model, SEQUENCES, dtype=torch.float32), truth)
-    )
+    plain = relative(autograd_kernel(model, SEQUENCES, dtype=torch.float32), truth)
+    with tempfile.TemporaryDirectory() as folder:
+        return Row(kind, name, parts, tuple(errors), plain, "", *failures(kind, Path(folder)))
+
+
+PAIRS = (
+    {"prompt": "7 + 8 = ", "chosen": "15", "rejected": "It is 16"},
+    {"prompt": "2 ", "chosen": "a", "rejected": "b"},
+)
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "kernel": ("--first", "2"),
+    "step": ("--learning-rate", "1e-9"),
+    "pairs": ("--out", "OUT"),
+}
+
+
+def saved(kind: str, folder: Path) -> tuple[Path, Path]:
+    """Return a folder with a tiny model of a type that reads bytes, and a file of two pairs."""
+    tokenizer = byte_tokenizer()
+    build(kind, vocab_size=len(tokenizer), **PER_LAYER.get(kind, {})).save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    return folder / "model", write_lines(folder / "pairs.jsonl", PAIRS)
+
+
+PER_LAYER = {"gemma4_text": {"vocab_size_per_layer_input": 258}, "gemma3n_text": {"vocab_size_per_layer_input": 258}}
+
+
+def run_commands(model: Path, data: Path) -> dict[str, Any]:
+    """Run the three commands, and return their results by name."""
+    from typer.testing import CliRunner
+
+    from dynamics.__main__ import app
+
+    runner, found = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"}), {}
+    for command, options in COMMANDS.items():
+        own = [str(data.with_name("audit.jsonl")) if option == "OUT" else option for option in options]
+        found[command] = runner.invoke(app, [command, "--model", str(model), "--data", str(data), *own])
+    return found
+
+
+def failures(kind: str, folder: Path) -> tuple[str, str]:
+    """Return which commands fail on a saved model of a type, and what differs inside of a DPOTrainer."""
+    try:
+        model, data = saved(kind, folder)
+    except Exception as problem:
+        return (f"not saved ({type(problem).__name__}: {str(problem)[:80]})",) * 2
+    failed = {command: result for command, result in run_commands(model, data).items() if result.exit_code}
+    said = "; ".join(f"{command}: {r.stderr.strip() or repr(r.exception)[:160]}" for command, r in failed.items())
+    try:
+        found = differences(model)
+    except TrainerFails as problem:
+        return said, f"{UNTRAINED} ({problem})"
+    except Exception as problem:
+        return said, f"{type(problem).__name__}: {str(problem).strip()[:120]}"
+    if found.pop("moved") == 0:
+        return said, "the step changed nothing"
+    return said, ", ".join(f"{name} {error:.0e}" for name, error in found.items() if not error < INSIDE)
+
+
+UNTRAINED = "the trainer cannot train it"
+INSIDE = 1e-6
+"""How much the numbers inside of a trainer may differ from those outside, as cosines and in nats."""
 
 
 def types() -> list[str]:
@@ -243,6 +310,12 @@ def table(rows: list[Row]) -> str:
         "twice the error of autograd's own float32 gradients. Errors are |dK_ij| / sqrt(K_ii K_jj), the largest one;",
         "`-` stands for a model that does not go layer by layer.",
         "",
+        f"The commands `kernel`, `step` and `pairs` run on {sum(not row.failed for row in compared)} of these models,",
+        "saved in a folder with a tokenizer of bytes. What they compute inside of a DPOTrainer of TRL with its default",
+        f"settings, after a step, is what they compute outside of it on {sum(not row.outside for row in compared)} of",
+        f"the {sum(UNTRAINED not in row.outside for row in compared)} models that it can train (to {INSIDE:g}, as",
+        "cosines and in nats).",
+        "",
         "| type | class | modules by handler | float64, graph | layerwise | float32, graph | layerwise | autograd's |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -250,6 +323,8 @@ def table(rows: list[Row]) -> str:
         shown = ["-" if e is None else f"{e:.0e}" for e in row.errors]
         mark = "" if row.exact else " **not exact**"
         lines.append(f"| {row.kind} | {row.model}{mark} | {row.parts} | {' | '.join(shown)} | {row.plain:.0e} |")
+    lines += ["", *(f"- {row.kind}: {row.failed}" for row in compared if row.failed)]
+    lines += [f"- {row.kind}, inside of a trainer: {row.outside}" for row in compared if row.outside]
     lines += ["", "Not compared:", ""]
     lines += [f"- {row.kind}: {row.problem}" for row in rows if not row.errors]
     return "\n".join(lines) + "\n"

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from dynamics.language_model import TokenSequence, next_token_log_probs, sequence_log_probs, tiny_model
-from dynamics.language_model.kernel import sequence_kernel as kernel_module
+from dynamics.language_model.kernel import computation
 from dynamics.language_model.kernel.sequence_kernel import sequence_kernel
 from dynamics.language_model.out_of_memory import OutOfMemory
 from dynamics.language_model.pair_audit.columns import audit_pairs, audit_pairs_that_fit
@@ -61,7 +61,7 @@ def fall_back() -> dict[str, Any]:
     model = tiny_model(vocabulary=64, width=32, layers=12, max_position_embeddings=1024, dtype=torch.float32)
     deep = [TokenSequence(tuple((k * t + k) % 64 for t in range(300)), 2) for k in range(1, 9)]
     truth = sequence_kernel(model, deep, memory="layerwise", batch_tokens=600)
-    plan, before = kernel_module.plan_memory, resource.getrlimit(resource.RLIMIT_AS)
+    plan, before = computation.plan_memory, resource.getrlimit(resource.RLIMIT_AS)
 
     def plan_then_lose(*arguments: Any) -> Any:
         made = plan(*arguments)
@@ -69,11 +69,11 @@ def fall_back() -> dict[str, Any]:
         resource.setrlimit(resource.RLIMIT_AS, (used + ONLY_LAYERWISE_FITS * MIB, before[1]))
         return made
 
-    kernel_module.plan_memory = plan_then_lose
+    computation.plan_memory = plan_then_lose
     try:
         got = sequence_kernel(model, deep, batch_tokens=600)
     finally:
-        kernel_module.plan_memory = plan
+        computation.plan_memory = plan
         resource.setrlimit(resource.RLIMIT_AS, before)
     assert got.plan is not None
     scale = truth.norms().unsqueeze(0) * truth.norms().unsqueeze(1)

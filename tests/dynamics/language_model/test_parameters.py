@@ -3,9 +3,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from dynamics import InvalidArgument
-from dynamics.language_model import sequence_kernel, tiny_model
+from dynamics.language_model import (
+    model_step,
+    pair_drives,
+    parameter_change,
+    sequence_kernel,
+    sequence_log_probs,
+    tiny_model,
+)
 from dynamics.language_model.parameters import select_parameters
 from tests.dynamics.language_model.brute_force import SEQUENCES, autograd_kernel, relative
 
@@ -87,3 +96,60 @@ def randomise(model: Any) -> None:
             if parameter.requires_grad:
                 noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
                 parameter.add_(0.1 * noise.to(parameter.dtype))
+
+
+class Quantised(nn.Module):
+    """A linear map whose weight is stored in whole numbers, as a parameter or as a buffer."""
+
+    def __init__(self, inner: nn.Linear, buffer: bool) -> None:
+        super().__init__()
+        self.step = float(inner.weight.detach().abs().max()) / 127
+        whole = (inner.weight.detach() / self.step).round().to(torch.int8)
+        if buffer:
+            self.register_buffer("weight", whole)
+        else:
+            self.weight = nn.Parameter(whole, requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ (self.weight.to(x.dtype) * self.step).T
+
+
+@pytest.mark.parametrize("buffer", [False, True], ids=["parameter", "buffer"])
+def test_quantised_weights_are_not_left_out_in_silence(buffer: bool) -> None:
+    model = tiny_model("qwen2")
+    for layer in model.model.layers:
+        layer.mlp.up_proj = Quantised(layer.mlp.up_proj, buffer)
+    says = r"the weights of 2 modules are quantised \(model.layers.0.mlp.up_proj.weight, .* have no gradient; load"
+    for call in (sequence_kernel, pair_drives, model_step, parameter_change):
+        with pytest.raises(InvalidArgument, match=says):
+            call(model, SEQUENCES)
+    # chosen parameters have gradients, as those of adapters have on a quantised model
+    for memory in ("graph", "layerwise"):
+        got = sequence_kernel(model, SEQUENCES, parameters="*norm*", memory=memory)  # type: ignore[arg-type]
+        assert relative(got.kernel, autograd_kernel(model, SEQUENCES, "*norm*")) < 1e-12
+    assert sequence_log_probs(model, SEQUENCES).total.isfinite().all()
+
+
+def test_an_operation_without_a_gradient_is_said_by_name() -> None:
+    """A model that autograd cannot differentiate: its own message, as an error of the model."""
+
+    class Forward(torch.autograd.Function):
+        @staticmethod
+        def forward(_: Any, x: torch.Tensor) -> torch.Tensor:
+            return 2 * x
+
+    class Inference(nn.Module):
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return Forward.apply(self.inner(x))
+
+    model = tiny_model("qwen2")
+    model.model.layers[1].mlp.up_proj = Inference(model.model.layers[1].mlp.up_proj)
+    for memory in ("graph", "layerwise"):
+        with pytest.raises(InvalidArgument, match=r"autograd cannot differentiate this model .*backward"):
+            sequence_kernel(model, SEQUENCES, memory=memory)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="autograd cannot differentiate"):
+        parameter_change(model, SEQUENCES)

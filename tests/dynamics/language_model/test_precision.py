@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,7 +9,14 @@ import torch
 from torch import nn
 
 from dynamics import InvalidArgument
-from dynamics.language_model import TokenSequence, model_step, sequence_kernel, sequence_log_probs, tiny_model
+from dynamics.language_model import (
+    TokenSequence,
+    model_step,
+    precision,
+    sequence_kernel,
+    sequence_log_probs,
+    tiny_model,
+)
 from dynamics.language_model.precision import computing_in
 from tests.dynamics.language_model.brute_force import autograd_kernel, own_log_probs, reference_logits, relative
 from tests.dynamics.language_model.rope_by_hand import KINDS, rope
@@ -170,6 +178,42 @@ def test_everything_is_put_back_even_after_an_error() -> None:
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
     assert all(m.training for m in model.modules())
     assert torch.get_default_dtype() == torch.float32
+
+
+WAYS_TO_TF32: dict[str, Callable[[], Any]] = {
+    "nothing asked for": lambda: None,  # torch's default is TF32 for convolutions
+    "high": lambda: torch.set_float32_matmul_precision("high"),
+    "medium": lambda: torch.set_float32_matmul_precision("medium"),
+    "flag": lambda: setattr(torch.backends.cuda.matmul, "allow_tf32", True),
+    "no convolutions": lambda: setattr(torch.backends.cudnn, "allow_tf32", False),
+    "matrix products": lambda: setattr(torch.backends.cuda.matmul, "fp32_precision", "tf32"),
+    "everything": lambda: setattr(torch.backends, "fp32_precision", "tf32"),
+}
+
+
+def _readings() -> list[Any]:
+    """Return every setting of torch about float32, and "unreadable" where torch refuses to tell."""
+    new = [part.fp32_precision for part in precision._precision_settings()]
+    old = (torch.get_float32_matmul_precision, lambda: torch.backends.cudnn.allow_tf32)
+    return [*new, *("unreadable" if (found := precision._or_none(read)) is None else found for read in old)]
+
+
+@pytest.mark.parametrize("way", WAYS_TO_TF32)
+def test_float32_is_never_tf32_whichever_way_a_program_asked_for_it(way: str) -> None:
+    settings = precision._precision_settings()
+    at_first = [part.fp32_precision for part in settings]
+    assert "tf32" in at_first  # torch's default for convolutions, which nobody has asked for
+    try:
+        WAYS_TO_TF32[way]()
+        before = _readings()
+        with computing_in(nn.Conv1d(1, 1, 1), torch.float32):
+            assert set(_readings()) == {"ieee", "highest", False}
+        assert _readings() == before
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = True
+        for part, value in zip(settings, at_first, strict=True):
+            part.fp32_precision = value
 
 
 def test_only_the_two_dtypes_that_are_good_enough() -> None:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from fractions import Fraction as F
 from typing import Any
 
-from theory import TABULAR, Decision, decide
+from theory import LOG_LINEAR, TABULAR, TWO_RESPONSES, Decision, decide
 from theory.decision.blocks import two_blocks
 from theory.decision.group import batch, preference_matrix, sampled_group
 from theory.decision.second_order import second_order
 from theory.decision.tokens import token_pair
 from theory.decision.weighted import with_loss, with_weights
-from theory.proof import TABULAR as EVERY_TABULAR, TWO_RESPONSES, sqrt
-from theory.proof.families import LOG_LINEAR
+from theory.proof import sqrt
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ OTHER_WORLDS = [
         "a step of forward-KL DPO raises the log margin of a table, at any reference",
         lambda w: w.A_w > w.A_l,
         PROVED,
-        with_loss("f_dpo_forward_kl", EVERY_TABULAR),
+        with_loss("f_dpo_forward_kl", TABULAR),
     ),
     Conjecture(
         "another pair of the same prompt cannot turn the log margin of a table",
@@ -207,7 +206,7 @@ FROM_A_STRANGER = [
         "in a table the pair gains together exactly if the chosen response is the likelier one",
         lambda w: (w.D_w + w.D_l >= 0) == (w.p_w >= w.p_l),
         REFUTED,
-        EVERY_TABULAR,
+        TABULAR,
     ),
     Conjecture(
         "a chosen response that has fallen in a step falls in the next one along the same direction",
@@ -224,14 +223,14 @@ FROM_A_STRANGER = [
         "SimPO in a table raises a chosen response that is no longer than the rejected one",
         lambda w: w.A_w > 0,
         PROVED,
-        with_loss("simpo", EVERY_TABULAR),
+        with_loss("simpo", TABULAR),
         given=lambda w: w.n_w <= w.n_l,
     ),
     Conjecture(
         "SimPO in a table raises a chosen response that is as likely as the rejected and as one other",
         lambda w: w.A_w > 0,
         REFUTED,
-        with_loss("simpo", EVERY_TABULAR),
+        with_loss("simpo", TABULAR),
         given=lambda w: w.p_w >= w.p_l and w.p_w >= w.p_y,
     ),
     Conjecture(

@@ -86,6 +86,7 @@ def test_both_blocks_are_shown() -> None:
     w = two_blocks().draw(random.Random(1))
     assert all(part in str(w) for part in ("score theta", "score phi", "K = ", "w (chosen)"))
     assert "score &phi;" in w._repr_html_()
+    assert r"g_y^\phi" in w._repr_latex_()
 
 
 def test_symbols_cannot_be_told_from_fractions() -> None:

@@ -4,14 +4,17 @@ import random
 from fractions import Fraction as F
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
 from dynamics import DPO, LogLinear, step
 from dynamics.errors import InvalidArgument
 from theory import decide
-from theory.decision.group import Group, batch, expected_force, preference_matrix, sampled_group
+from theory.decision.group import batch, expected_force, preference_matrix, sampled_group
+from theory.decision.pushed import Group
 from theory.proof import holds_at, prove
+from theory.proof.balls import Ball
 
 
 def test_a_batch_moves_as_a_step_of_dynamics_on_its_pairs() -> None:
@@ -137,6 +140,46 @@ def test_conjectures_about_groups(words: str, conjecture, over, verdict: str) ->
         assert decision.sides, words
 
 
+@pytest.mark.parametrize(
+    ("p", "members"), [((F(1, 2), F(1, 3), F(1, 6)), 2), ((F(1, 2), F(1, 2)), 3), ((F(1, 4), F(3, 4)), 4)]
+)
+def test_advantages_over_their_deviation_are_those_of_drawn_groups(p, members: int) -> None:
+    """The enumeration agrees with the mean over drawn groups; of two drawn rewards only the order counts."""
+    reward = (F(3), F(1), F(2))[: len(p)]
+    force = expected_force(p, reward, members, normalised=True)
+    drawn = np.random.default_rng(0).choice(len(p), size=(200_000, members), p=[float(q) for q in p])
+    found = np.array([float(r) for r in reward])[drawn]
+    deviation = found.std(axis=1, keepdims=True)
+    advantage = np.divide(found - found.mean(axis=1, keepdims=True), deviation, where=deviation > 0, out=0 * found)
+    means = [(advantage * (drawn == y)).mean() for y in range(len(p))]
+    assert [float(Ball.of(c).arb.mid()) for c in force] == pytest.approx(means, abs=5e-3)
+    assert force != expected_force(p, reward, members)
+    assert (force == expected_force(p, [r**3 for r in reward], members, normalised=True)) is (
+        len(p) == 2 or members == 2
+    )
+
+
+def test_pairs_may_share_responses() -> None:
+    family = batch([(0, 1), (0, 2)])
+    b = next(b for b in map(family.draw, map(random.Random, range(40))) if sum(b.p) == 1)
+    assert b.c == (b.weight[0] + b.weight[1], -b.weight[0], -b.weight[1])
+    assert (b[0].chosen, b[1].chosen, b[1].rejected) == (0, 0, 2)
+    assert all(sum(q * b.kernel(y, z) for y, q in enumerate(b.p)) == 0 for z in range(3))
+    assert "y_0 w of pair 0 w of pair 1" in str(b)
+    account = [sum(b.c[i] * b.kernel(y, i) for i in range(3)) for y in range(3)]
+    assert [b.drive(y) for y in range(3)] == account
+    twice = decide(lambda b: b[0].A_w > 0, batch([(0, 1), (0, 2)], tabular=True), worlds=5)
+    middle = decide(lambda b: b[1].A_w > 0, batch([(0, 1), (1, 2)], tabular=True), worlds=5)
+    assert (twice.verdict, middle.verdict) == ("proved", "refuted")
+
+
+def test_worlds_of_several_responses_are_typeset() -> None:
+    latex = batch(2).draw(random.Random(0))._repr_latex_()
+    assert latex.count(r"\begin{array}") == latex.count(r"\end{array}") == 1
+    assert r"\text{y\_0 w of pair 0}" in latex
+    assert r"\tfrac{" in latex
+
+
 def test_both_sides_are_named() -> None:
     decision = decide(lambda b: b[0].A_w >= b[1].A_l + b.weight[0] - b.drive(3), batch(2), worlds=3)
     assert decision.sides[0].formula == "b[0].A_w >= b[1].A_l + weight[0] - drive(3)"
@@ -151,6 +194,11 @@ def test_bad_sizes_are_refused() -> None:
     for call, name in (
         (lambda: batch(0), "pairs"),
         (lambda: batch(99), "pairs"),
+        (lambda: batch([(0, 0)]), "pairs"),
+        (lambda: batch([(0, 2)]), "pairs"),
+        (lambda: batch([(0, 1, 2)]), "pairs"),
+        (lambda: batch([]), "pairs"),
+        (lambda: batch("01"), "pairs"),
         (lambda: preference_matrix(1), "responses"),
         (lambda: sampled_group(3, 1), "members"),
         (lambda: sampled_group(99), "responses"),
@@ -163,5 +211,6 @@ def test_the_names_of_families_tell_them_apart() -> None:
     """Random cases are kept by the name of their family."""
     families = [batch(2), batch(3), batch(2, one_prompt=True), batch(2, tabular=True), preference_matrix(3)]
     families += [preference_matrix(3, tabular=True), sampled_group(3), sampled_group(3, 3), sampled_group(2)]
+    families += [sampled_group(3, normalised=True), batch([(0, 1), (0, 2)]), batch([(0, 1), (1, 2)])]
     names = sorted(family.name for family in families)
     assert all(a != b for a, b in pairwise(names))

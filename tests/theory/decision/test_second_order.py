@@ -86,6 +86,7 @@ def test_conjectures_to_second_order(words: str, conjecture, tabular: bool, verd
     if verdict == "refuted":
         assert holds_at(conjecture, decision.case) is False
         assert "second derivatives of p" in str(decision)
+        assert "V = " in decision._repr_latex_()
 
 
 def test_two_steps() -> None:

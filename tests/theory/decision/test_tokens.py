@@ -116,6 +116,7 @@ def test_everything_is_shown() -> None:
     for part in ("w (chosen)", "(0, 2)", "y ", "hidden vector", "unembedding (", "CHES = "):
         assert part in str(w)
     assert "after (0,)" in w._repr_html_()
+    assert w._repr_latex_().count(r"\begin{array}") == 2
 
 
 def test_probabilities_are_products() -> None:

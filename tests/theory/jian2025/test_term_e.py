@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings, strategies as st
 from dynamics.scores import score
 from theory.jian2025.term_e import covariances, pushes, term_e_stall
 from theory.proof import Ball, Named, holds_at
-from theory.worlds import TABULAR, dot, world_strategy
+from theory.worlds import TABULAR_KIND, dot, world_strategy
 
 
 def regularizer(policy, theta):
@@ -15,7 +15,7 @@ def regularizer(policy, theta):
     return torch.clamp(scores[1].norm() - scores[0].norm(), min=0)
 
 
-@given(world=world_strategy(TABULAR))
+@given(world=world_strategy(TABULAR_KIND))
 @settings(derandomize=True, deadline=None, max_examples=20)
 def test_pushes_are_those_of_a_step_by_autograd(world):
     assume(world.ll > world.ww)
@@ -28,7 +28,7 @@ def test_pushes_are_those_of_a_step_by_autograd(world):
     assert found == pytest.approx([size * float(change) for change in changes[:2]], abs=1e-12)
 
 
-@given(world=world_strategy(TABULAR))
+@given(world=world_strategy(TABULAR_KIND))
 @settings(derandomize=True, deadline=None, max_examples=20)
 def test_covariances_from_the_scores(world):
     g = world.scores

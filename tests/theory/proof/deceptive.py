@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction as F
 from typing import Any
 
+from tests.theory.proof.deceptive_named import NAMED_FALSE, NAMED_TRUE
 from tests.theory.proof.deceptive_python import (
     absolute,
     and_returns_the_last,
@@ -343,6 +344,9 @@ TRUE = [
     Trap("same_exponent_keeps_the_order", same_exponent_keeps_the_order, powers),
 ]
 """True ones that the prover must prove."""
+
+FALSE += [Trap(name, predicate, over, change=change) for name, predicate, over, change in NAMED_FALSE]
+TRUE += [Trap(name, predicate, over) for name, predicate, over in NAMED_TRUE]
 
 BY_NAME = {trap.name: trap for trap in FALSE}
 TRUE_BY_NAME = {trap.name: trap for trap in TRUE}

@@ -95,10 +95,10 @@ def test_pair_reports() -> None:
     assert "error rejected" in flat(refused.output)
 
 
-def test_probe_of_a_question_whose_y_star_is_right_says_that_the_story_is_void() -> None:
+def test_probe_of_a_question_whose_y_star_is_right_says_that_it_cannot_show_a_wrong_one() -> None:
     done = runner.invoke(app, ["probe", *QUICK, "--question", "2 x 3 = ?", "--answer", "6", "--samples", "500"])
     assert done.exit_code == 0, done.output
-    assert "void" in flat(done.output)
+    assert "cannot show a wrong y*" in flat(done.output)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 def test_bytes_are_said_before_the_start(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="dynamics.language_model.kernel.sequence_kernel"):
+    with caplog.at_level(logging.INFO, logger="dynamics.language_model.kernel.computation"):
         got = sequence_kernel(tiny_model(), SEQUENCES)
     assert got.plan is not None
     assert got.plan.strategy == "graph"  # a few hundred kilobytes fit
@@ -41,6 +41,15 @@ def test_automatic_memory_goes_layer_by_layer_where_one_graph_does_not_fit(monke
         assert got.plan is not None
         assert got.plan.strategy == strategy
         assert relative(got.kernel, whole.kernel) < 1e-13
+
+
+def test_pairs_of_positions_are_counted_only_where_the_head_multiplies_them() -> None:
+    """Long responses from a small vocabulary: the head then forms its gradients, since that is cheaper."""
+    long = [TokenSequence(tuple((n * t * t + t) % 23 for t in range(400)), 1) for n in range(6)]
+    table = 8 * sum(s.length for s in long) ** 2
+    plan = sequence_kernel(tiny_model(layers=6), long, memory="layerwise").plan
+    assert plan is not None
+    assert plan.needed < table / 2  # 23 MB; with the table it would be more than 46
 
 
 def starve(patch: pytest.MonkeyPatch, problem: BaseException, after: int, times: int) -> list[None]:

@@ -7,7 +7,7 @@ import torch
 
 from dynamics import InvalidArgument, drives, pairs
 from dynamics.language_model import TokenSequence, sequence_kernel, sequence_log_probs, tiny_model
-from dynamics.language_model.kernel import contractions
+from dynamics.language_model.kernel import blocks as blocks_module, contractions
 from dynamics.language_model.kernel.assembly import TIED_CROSS
 from tests.dynamics.language_model.brute_force import SEQUENCES, kernel, relative, scores, scores_by_name
 
@@ -118,7 +118,7 @@ def test_strips_of_rows_and_pieces_of_columns_change_nothing(monkeypatch: pytest
     model = tiny_model("gpt2")
     truth = kernel(model, SEQUENCES)
     for rows, buffer in ((1, 1), (3, 1500), (12, 8000), (1000, 1 << 20)):
-        monkeypatch.setitem(contractions.STRIP_ROWS, "cpu", rows)
+        monkeypatch.setitem(blocks_module.STRIP_ROWS, "cpu", rows)
         monkeypatch.setitem(contractions.BUFFER_BYTES, "cpu", buffer)
         for contraction in ("ghost", "materialised"):
             assert relative(sequence_kernel(model, SEQUENCES, contraction=contraction).kernel, truth) < 1e-12

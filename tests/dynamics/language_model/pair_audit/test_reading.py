@@ -65,7 +65,7 @@ def test_conversations_hold_their_question_whatever_stands_beside_them(rows: dic
 def test_a_row_without_its_question_among_conversations_is_not_split() -> None:
     """Where nothing else could be the question it is, as a trainer splits it."""
     rows = [{"comment": "a good one", **TALK}, {"comment": "a good one", **TALK}, {"comment": "an odd one", **ANSWERS}]
-    with pytest.raises(InvalidArgument, match="begin with a question and the mark of its answer"):
+    with pytest.raises(InvalidArgument, match="begin with the same question, up to the marker of its answer"):
         parse_pair(rows[2], find_reading("talk", rows))
     for found in (find_reading("talk", [TALK, TALK, ANSWERS]), find_reading("talk", rows, ["none"])):
         assert parse_pair(rows[2], found).prompt == "The capital is"
@@ -83,7 +83,7 @@ def test_a_row_without_the_prompt_that_others_have_is_not_split() -> None:
     found = find_reading("quiz", rows)
     for row in ({"prompt": None, **ANSWERS}, ANSWERS):
         with pytest.raises(
-            InvalidArgument, match="prompt: there is nothing in the column prompt, unlike in other rows"
+            InvalidArgument, match="prompt: the column prompt is empty or missing in this row, unlike in other rows"
         ):
             parse_pair(row, found)
     assert parse_pair({"prompt": None, **WHOLE}, found).prompt == ({"role": "user", "content": "Where?"},)

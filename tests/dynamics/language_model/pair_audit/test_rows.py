@@ -91,15 +91,15 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"chosen": "c", "rejected": "b"}, "prompt: there is no column named prompt"),
     ({"chosen": [says("c")], "rejected": [says("b")]}, "prompt: there is no column named prompt"),
     ({"prompt": [USER], "chosen": [USER, says("a")], "rejected": [says("b")]}, "prompt: only one of the two responses"),
-    ({"chosen": "ab", "rejected": "a"}, "rejected: the chosen text begins with the whole of this text"),
-    ({"chosen": [USER, says("a"), USER], "rejected": [USER, says("b")]}, "the turns are: assistant, user"),
+    ({"chosen": "ab", "rejected": "a"}, "rejected: this text is the beginning of the chosen one"),
+    ({"chosen": [USER, says("a"), USER], "rejected": [USER, says("b")]}, "they are: assistant, user"),
     (
         {"chosen": [USER], "rejected": [USER, says("b")]},
-        "chosen: the rejected conversation begins with the whole of this conversation",
+        "chosen: this conversation is the beginning of the rejected one",
     ),
     (
         {"chosen": [USER, USER], "rejected": [USER, says("b")]},
-        "after the shared turns one turn of the assistant is needed; the turns are: user",
+        "after the shared turns there must be exactly one turn, of the assistant; they are: user",
     ),
 ]
 
@@ -145,9 +145,9 @@ def test_texts_about_lists_stay_texts() -> None:
 def test_a_response_that_begins_the_other_is_called_that() -> None:
     asked = "\n\nHuman: Shall I?\n\nAssistant: No."
     for short, long in (("chosen", "rejected"), ("rejected", "chosen")):
-        with pytest.raises(InvalidArgument, match=f"{short}: the {long} text begins with the whole"):
+        with pytest.raises(InvalidArgument, match=f"{short}: this text is the beginning of the {long} one"):
             parse_pair({short: asked, long: asked + " But do it."})
-        with pytest.raises(InvalidArgument, match=f"{short}: the {long} conversation begins with the whole"):
+        with pytest.raises(InvalidArgument, match=f"{short}: this conversation is the beginning of the {long} one"):
             parse_pair({short: [USER, says("No.")], long: [USER, says("No."), USER, says("Yes.")]})
     # with a prompt of its own, or as the content of the last turn, it is a response like any other
     assert parse_pair({"prompt": "Shall I?", "chosen": "No.", "rejected": "No. But do it."}).chosen == "No."

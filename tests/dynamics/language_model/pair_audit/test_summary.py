@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from dynamics.language_model.pair_audit.joined import set_results
 from dynamics.language_model.pair_audit.results import Results
 from dynamics.language_model.pair_audit.summary import AuditSummary, correlations, summarise
 
@@ -20,6 +21,7 @@ def write(out: Path, records: list[dict[str, Any]]) -> AuditSummary:
 
 def pair(drive: float, ches: float, cosine: float | None = 0.5, log_prob: float = -1.0) -> dict[str, Any]:
     own = {"log_prob_chosen": log_prob, "log_prob_rejected": -2.0, "displaced": drive < 0}
+    own |= {"own_chosen_change": drive / 20, "tokens_chosen": 4, "sft_weight": max(0.0, -drive / 10)}
     return {"drive_chosen": drive, "ches": ches, "cosine": cosine, "cut": False, **own}
 
 
@@ -74,3 +76,32 @@ def test_cut_prompts_and_remarks_are_counted(tmp_path: Path) -> None:
     assert found.remarks == {"two-bos": 2, "two-ends": 1}
     none = write(tmp_path / "none", [pair(1.0, 1.0)])
     assert (none.cut, none.left_out, none.cut_by, none.remarks) == (0, "", "", {})
+
+
+def test_the_weights_that_rescue_are_reached_by_their_share_of_the_displaced_pairs(tmp_path: Path) -> None:
+    found = write(tmp_path / "out", [pair(float(drive), 1.0) for drive in range(-10, 10)])
+    assert found.sft_weight == pytest.approx({"0.5": 0.5, "0.9": 0.9, "1": 1.0})
+    assert found.mean_tokens_chosen == 4
+    weights = [n / 10 for n in range(1, 11)]
+    for share, weight in found.sft_weight.items():
+        assert sum(w <= weight for w in weights) / 10 >= float(share)
+        assert sum(w < weight for w in weights) / 10 < float(share)
+    assert write(tmp_path / "none", [pair(1.0, 1.0)]).sft_weight == {}
+
+
+def test_the_changes_by_the_set_count_only_when_all_of_them_are_there(tmp_path: Path) -> None:
+    records = [pair(1.0, 1.0), {"skipped": "no"}, pair(-1.0, 2.0), pair(2.0, 1.0)]
+    assert write(tmp_path / "out", records).displaced_by_set is None
+    changes = [
+        {"set_chosen_change": c, "displaced_by_set": c < 0, "own_share": s} for c, s in ((-2.0, 0.25), (1, 0.75))
+    ]
+    lines = [changes[0], {}, changes[1], {"set_chosen_change": None, "displaced_by_set": False, "own_share": None}]
+    beside = set_results(Results(tmp_path / "out"))
+    with beside.writer() as append:
+        append({"row": row, "digest": "", **record} for row, record in enumerate(lines[:3]))
+    assert summarise(Results(tmp_path / "out")).displaced_by_set is None
+    with beside.writer() as append:
+        append([{"row": 3, "digest": "", **lines[3]}])
+    found = summarise(Results(tmp_path / "out"))
+    assert (found.displaced_by_set, found.lowest_by_set) == (1, [0, 2])
+    assert found.own_share["0.5"] == 0.5

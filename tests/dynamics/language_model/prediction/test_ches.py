@@ -10,8 +10,10 @@ from torch import Tensor
 
 from dynamics import InvalidArgument
 from dynamics.language_model import TokenSequence, ches, pair_drives, tiny_model
+from dynamics.language_model.pair_audit.columns import audit_pairs
 from dynamics.language_model.precision import computing_in
 from dynamics.language_model.prediction.ches import similarity
+from tests.dynamics.language_model.architectures import build
 from tests.dynamics.language_model.brute_force import SEQUENCES
 
 PAIRS = [(SEQUENCES[0], SEQUENCES[2]), (SEQUENCES[2], SEQUENCES[4]), (SEQUENCES[0], SEQUENCES[1])]
@@ -41,6 +43,19 @@ def test_it_is_the_definition_on_the_last_hidden_states(architecture: str) -> No
     torch.testing.assert_close(got.value, score, rtol=1e-12, atol=1e-10)
     torch.testing.assert_close(got.length_normalised, normalised, rtol=1e-12, atol=1e-10)
     assert float((got.value - got.length_normalised).abs().min()) > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["gemma2", "granite", "cohere"])
+def test_it_is_the_definition_where_logits_are_scaled_or_capped(kind: str) -> None:
+    """The states that the head reads, before any scale, which is a matter of the logits."""
+    scales = {"gemma2": {"final_logit_softcapping": 2.0}, "granite": {"logits_scaling": 3.0}}
+    model = build(kind, dtype=torch.float64, **scales.get(kind, {"logit_scale": 0.3}))
+    score, normalised = by_definition(model)
+    got = ches(model, PAIRS, batch_tokens=14)
+    torch.testing.assert_close(got.value, score, rtol=1e-12, atol=1e-10)
+    torch.testing.assert_close(got.length_normalised, normalised, rtol=1e-12, atol=1e-10)
+    audited = torch.tensor([(a.ches, a.ches_length_normalised) for a in audit_pairs(model, PAIRS)])
+    torch.testing.assert_close(audited, torch.stack([score, normalised], 1), rtol=1e-6, atol=1e-6, check_dtype=False)
 
 
 def test_states_of_the_tokens_themselves_give_something_else() -> None:

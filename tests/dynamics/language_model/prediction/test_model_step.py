@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from dynamics import DPO, IPO, SFT, AdamW, InvalidArgument, PreferenceLoss, SimPO
-from dynamics.language_model import model_step, predict_change, sequence_kernel, sequence_log_probs, tiny_model
+from dynamics.language_model import (
+    StepChange,
+    model_step,
+    predict_change,
+    sequence_kernel,
+    sequence_log_probs,
+    tiny_model,
+)
+from dynamics.language_model.kernel import computation, cross_kernel as cross_module
 from dynamics.language_model.kernel.assembly import TIED_CROSS
 from tests.dynamics.language_model.brute_force import SEQUENCES, scores
 
@@ -34,6 +42,26 @@ def test_the_prediction_is_right_to_first_order(architecture: str, loss: Prefere
         assert float((s.predict(eta) - s.predicted_log_change).abs().max()) < 1e-11 * float(
             s.predicted_log_change.abs().max()
         )
+
+
+@pytest.mark.parametrize("optimizer", [None, AdamW()], ids=["sgd", "adamw"])
+def test_a_step_without_a_kernel_is_the_same_step(optimizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model("gpt2")
+    how: dict[str, Any] = {"weight": [1.0, 0.5], "loss": DPO(beta=0.5), "reference": REFERENCE, "optimizer": optimizer}
+    whole = model_step(model, SEQUENCES, [0, 2], [3, 4], learning_rate=1e-6, **how)
+    monkeypatch.setattr(computation, "compute_blocks", None)
+    monkeypatch.setattr(cross_module, "compute_blocks", None)
+    got = model_step(model, SEQUENCES, [0, 2], [3, 4], learning_rate=1e-6, kernel=False, **how)
+    assert type(got) is StepChange
+    # AdamW's step is the sign of gradients, some of which are nearly 0
+    for name in ("log_probs", "new_log_probs", "predicted_log_change", "actual_log_change"):
+        torch.testing.assert_close(getattr(got, name), getattr(whole, name), rtol=1e-9, atol=1e-12)
+    with pytest.raises(InvalidArgument, match="memory: it is an option of the kernel"):
+        model_step(model, SEQUENCES, kernel=False, memory="graph")
+    with pytest.raises(InvalidArgument, match="kernel"):
+        model_step(model, SEQUENCES, kernel=1)  # type: ignore[call-overload]
+    with pytest.raises(TypeError):  # the negative control: with a kernel it is needed
+        model_step(model, SEQUENCES)
 
 
 @pytest.mark.parametrize(

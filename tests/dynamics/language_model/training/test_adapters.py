@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -18,6 +20,7 @@ from dynamics.language_model import (
     tiny_model,
 )
 from dynamics.language_model.precision import computing_in
+from tests.dynamics.language_model.brute_force import SEQUENCES, own_log_probs
 from tests.dynamics.language_model.stable_po_reference import (
     CHOSEN,
     REJECTED,
@@ -98,3 +101,23 @@ def test_adapters_that_cannot_be_are_named() -> None:
         add_adapters(small_model(), rank=0)
     with pytest.raises(InvalidArgument, match="alpha"):
         add_adapters(small_model(), alpha=-1.0)
+
+
+def test_rotary_frequencies_that_depend_on_the_length_are_those_of_each_sequence() -> None:
+    """In one batch with a longer sequence, the shorter ones would get its frequencies."""
+    rope = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0}
+
+    def fresh() -> Any:  # transformers remembers the longest sequence so far
+        return tiny_model("llama", rope_parameters=rope, max_position_embeddings=4)
+
+    model = fresh()
+    got = differentiable_log_probs(model, SEQUENCES)
+    alone = torch.cat([differentiable_log_probs(fresh(), [s]) for s in SEQUENCES])
+    torch.testing.assert_close(got, alone, rtol=0, atol=1e-12)
+    torch.testing.assert_close(got.detach(), sequence_log_probs(model, SEQUENCES).total, rtol=0, atol=1e-6)
+    ids = torch.zeros(2, 10, dtype=torch.int64)  # the negative control: padded to the longest
+    for row, s in enumerate((SEQUENCES[0], SEQUENCES[2])):
+        ids[row, : len(s.ids) - 1] = torch.tensor(s.ids[:-1])
+    with torch.no_grad():
+        padded = own_log_probs(model(input_ids=ids).logits[0], SEQUENCES[0]).sum()
+    assert float((padded - alone[0].detach()).abs()) > 1e-4

@@ -1,0 +1,90 @@
+"""The training that an audit is about: loss, reference model, optimizer, adapter."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dynamics.commands.shared import Options
+from dynamics.errors import InvalidArgument
+from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.loading import LanguageModel, load
+from dynamics.language_model.pair_audit.fingerprint import model_digest
+from dynamics.language_model.training.adapters import TARGETS, add_adapters
+from dynamics.optimizers import SGD, AdamW, Optimizer
+
+OPTIMIZERS: dict[str, Optimizer] = {"sgd": SGD(), "adamw": AdamW(weight_decay=0.0)}
+"""By name; AdamW as trainers of transformers use it by default: without weight decay."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """The training that an audit is about, besides the loss.
+
+    Attributes:
+        optimizer: ``sgd`` or ``adamw``; the step of the whole set is its first one.
+        reference: folder or hub id of the reference model; None if the model is its own reference.
+        lora_rank: rank of fresh LoRA adapters whose parameters alone are trained; None for none.
+        lora_target: names of the linear maps that get one, separated by commas.
+        only_own: leave out the step of the whole set.
+        influences: for each displaced pair, name this many pairs that push its chosen response down most, and up most.
+        verify: train copies of the model for a few steps, and compare what happens with the prediction.
+    """
+
+    optimizer: str = "sgd"
+    reference: str | None = None
+    lora_rank: int | None = None
+    lora_target: str | None = None
+    only_own: bool = False
+    influences: int = 0
+    verify: bool = False
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise InvalidArgument("optimizer", self.optimizer, " or ".join(OPTIMIZERS))
+        if self.lora_target is not None and self.lora_rank is None:
+            raise InvalidArgument("lora-target", "give --lora-rank too, such as --lora-rank 16")
+        for name, wanted in (("influences", self.influences), ("verify", self.verify)):
+            if wanted and self.only_own:
+                raise InvalidArgument(name, "leave out --only-own: this is about the step on all pairs")
+
+    def described(self) -> dict[str, Any]:
+        """Return what the summary says about the plan."""
+        return {name: value for name, value in asdict(self).items() if name not in ("influences", "verify")}
+
+    @property
+    def rule(self) -> Optimizer:
+        """Return the optimizer."""
+        return OPTIMIZERS[self.optimizer]
+
+    @property
+    def targets(self) -> list[str]:
+        """Return the names of the linear maps that get an adapter."""
+        return list(TARGETS) if self.lora_target is None else [name.strip() for name in self.lora_target.split(",")]
+
+    def adapt(self, loaded: LanguageModel) -> LanguageModel:
+        """Return the model with fresh LoRA adapters, if there are to be any: B = 0, so that no log-probability changes.
+
+        Args:
+            loaded: model and tokenizer.
+
+        Raises:
+            InvalidArgument: the model has no linear maps of these names.
+            MissingExtra: peft is not installed.
+        """
+        if self.lora_rank is None:
+            return loaded
+        adapted = add_adapters(loaded.model, rank=self.lora_rank, alpha=2.0 * self.lora_rank, targets=self.targets)
+        return LanguageModel(adapted.model, loaded.tokenizer)
+
+    def load_reference(self, options: Options, device: str) -> tuple[CausalLM | None, str]:
+        """Return the reference model and a digest of it.
+
+        Args:
+            options: the shared options.
+            device: where to load it.
+        """
+        if self.reference is None:
+            return None, "the model itself"
+        loaded = load(self.reference, dtype=options.dtype, device=device)
+        return loaded.model, model_digest(loaded)

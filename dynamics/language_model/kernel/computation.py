@@ -1,0 +1,239 @@
+"""The computation behind every kernel: the requested entries, by the cheapest method that works for the model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from dynamics.errors import InvalidArgument, check_count
+from dynamics.language_model.batching import length_matters, make_batches
+from dynamics.language_model.causal_lm import CausalLM, as_module, unwrapped
+from dynamics.language_model.kernel.assembly import ModuleAssembly, UseAssembly
+from dynamics.language_model.kernel.backward import find_layers, forward_and_backward
+from dynamics.language_model.kernel.blocks import Blocks
+from dynamics.language_model.kernel.contractions import Contraction
+from dynamics.language_model.kernel.memory import Memory, MemoryPlan, plan_memory
+from dynamics.language_model.kernel.recording import Surprise
+from dynamics.language_model.kernel.remarks import make_remarks
+from dynamics.language_model.kernel.tracking import TrackedModules, WatchedUses, track_modules, tracking, watch_uses
+from dynamics.language_model.log_probs import VOCABULARY_PIECE
+from dynamics.language_model.model_head import Head, confirmed_head, find_head, whole_logits
+from dynamics.language_model.out_of_memory import (
+    OutOfMemory,
+    empty_caches,
+    is_out_of_memory,
+    raising_out_of_memory,
+)
+from dynamics.language_model.parameters import Filter, check_gradients, requiring, select_parameters
+from dynamics.language_model.precision import compute_dtype, computing_in
+from dynamics.language_model.tokens import TokenSequence, check_sequences
+
+LOG = logging.getLogger(__name__)
+BATCH_TOKENS = {"cpu": 1024}
+LARGE_BATCH = 8192
+"""Padded tokens in one batch of the layerwise strategy by default: a GPU needs more to be busy."""
+
+
+@dataclass(frozen=True, eq=False)
+class KernelBlocks:
+    """Some blocks of the kernel of some sequences.
+
+    Attributes:
+        by_module: for each block the part of each module, ``(rows, columns)``, float64; their sum is the block.
+        log_probs: log pi of every sequence in nats, ``(sequences,)``, float64.
+        hidden_sums: for every sequence the sum of what the head reads where it predicts a token of the response,
+            ``(sequences, width)``, float64; None if the head is not a linear map of it.
+        contractions: how the part of each module was computed.
+        plan: the estimate of memory.
+        dtype: dtype of the computation.
+        remarks: sentences about the result.
+    """
+
+    by_module: tuple[dict[str, Tensor], ...]
+    log_probs: Tensor
+    hidden_sums: Tensor | None
+    contractions: dict[str, str]
+    plan: MemoryPlan
+    dtype: torch.dtype
+    remarks: tuple[str, ...] = ()
+
+    def block(self, number: int) -> Tensor:
+        """Return one block, ``(rows, columns)``."""
+        return torch.stack(list(self.by_module[number].values())).sum(0)
+
+
+def compute_blocks(
+    model: CausalLM,
+    sequences: Sequence[TokenSequence],
+    blocks: Blocks,
+    *,
+    parameters: Filter = None,
+    dtype: torch.dtype | None = None,
+    memory: Memory = "auto",
+    contraction: Contraction | None = None,
+    batch_tokens: int | None = None,
+    vocabulary_piece: int = VOCABULARY_PIECE,
+) -> KernelBlocks:
+    """Compute some blocks of the kernel, and nothing outside of them.
+
+    Args:
+        model: as for ``sequence_kernel``.
+        sequences: each is run once.
+        blocks: the requested entries; their rows and columns are numbers of sequences.
+        parameters: as for ``sequence_kernel``, like everything below.
+        dtype: as there.
+        memory: as there.
+        contraction: as there.
+        batch_tokens: as there.
+        vocabulary_piece: as there.
+
+    Raises:
+        InvalidArgument: as for ``sequence_kernel``.
+        OutOfMemory: as there.
+    """
+    if contraction is not None and (not isinstance(contraction, str) or contraction not in ("ghost", "materialised")):
+        raise InvalidArgument("contraction", contraction, "'ghost', 'materialised' or None for the cheaper one")
+    if batch_tokens is not None:
+        check_count("batch_tokens", batch_tokens)
+    check_count("vocabulary_piece", vocabulary_piece)
+    model = unwrapped(model)
+    described = find_head(model)
+    found = check_sequences(sequences, described.vocabulary)
+    select_parameters(model, parameters)  # refuse a bad choice before the model is run
+    check_gradients(as_module(model))
+    tokens = BATCH_TOKENS.get(described.device.type, LARGE_BATCH) if batch_tokens is None else batch_tokens
+    job = _Job(model, found, blocks, parameters, memory, contraction, tokens, vocabulary_piece)
+    compute = compute_dtype(model, dtype)
+    with raising_out_of_memory("sequences", len(found)), computing_in(model, compute), torch.enable_grad():
+        beginning = torch.tensor([found[0].ids[:-1]], device=described.device)
+        way = _Way(confirmed_head(model, beginning), together=not length_matters(model))
+        while True:  # every surprise rules out one method, so this ends
+            try:
+                return replace(_on_this_way(job, way), dtype=compute, remarks=make_remarks(model, parameters, found))
+            except Surprise as surprise:
+                way = way.after(surprise, model)
+                LOG.debug("another method for the kernel, because of %s", surprise)
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """The arguments of ``compute_blocks``, checked."""
+
+    model: CausalLM
+    sequences: Sequence[TokenSequence]
+    blocks: Blocks
+    parameters: Filter
+    memory: Memory
+    contraction: Contraction | None
+    batch_tokens: int
+    vocabulary_piece: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """A method of computing a kernel.
+
+    Attributes:
+        head: the head of the model.
+        together: whether all sequences go through known modules in one batch.
+        differentiated: matrices that autograd differentiates, because they are used in other ways than as matrices.
+        open: parameters whose part is computed at the end, because they are used outside of their decoder layer.
+    """
+
+    head: Head
+    together: bool = True
+    differentiated: frozenset[str] = frozenset()
+    open: frozenset[str] = frozenset()
+
+    def after(self, surprise: Surprise, model: CausalLM) -> _Way:
+        """Return the method to try after a surprise."""
+        if self.together:
+            return replace(self, together=False)
+        if surprise.late:
+            return replace(self, open=self.open | surprise.names)
+        if self.head.linear is not None:
+            own = {id(parameter) for parameter in self.head.linear.parameters()}
+            named = as_module(model).named_parameters(remove_duplicate=False)
+            if surprise.names & {name for name, parameter in named if id(parameter) in own}:
+                return replace(self, head=whole_logits(self.head))
+        if surprise.names <= self.differentiated:
+            raise RuntimeError(f"the gradients of {surprise} were neither recorded nor computed")
+        return replace(self, differentiated=self.differentiated | surprise.names)
+
+
+def _on_this_way(job: _Job, way: _Way) -> KernelBlocks:
+    route: TrackedModules | WatchedUses
+    if way.together:
+        route = track_modules(job.model, job.parameters, way.head)
+    else:
+        route = watch_uses(job.model, job.parameters, way.head, way.differentiated)
+    with requiring(as_module(job.model), route.selected):
+        pieces = job.batch_tokens, job.vocabulary_piece
+        plan = plan_memory(job.model, job.sequences, route, job.memory, *pieces, job.blocks)
+        needed, free = plan.needed / 2**20, plan.available / 2**20
+        message = "kernel of %d sequences: about %.0f MiB besides the model (%s), %.0f MiB are free"
+        LOG.info(message, len(job.sequences), needed, plan.strategy, free)
+        try:
+            return _compute(job, route, plan, way.open)
+        except (RuntimeError, MemoryError) as problem:
+            if not is_out_of_memory(problem):
+                raise
+            if job.memory != "auto" or plan.strategy == "layerwise" or plan.layerwise is None:
+                raise _does_not_fit(len(job.sequences), plan) from problem
+        # outside of the except clause, because the traceback of the exception keeps the graph in memory
+        empty_caches()
+        count = len(job.sequences)
+        LOG.warning("one graph of %d sequences does not fit into memory: going layer by layer instead", count)
+        second = replace(plan, strategy="layerwise")
+        try:
+            return _compute(job, route, second, way.open)
+        except (RuntimeError, MemoryError) as problem:
+            if not is_out_of_memory(problem):
+                raise
+            raise _does_not_fit(count, second) from problem
+
+
+def _does_not_fit(count: int, plan: MemoryPlan) -> OutOfMemory:
+    problem = f"the kernel of {count} sequences does not fit into memory"
+    return OutOfMemory("sequences", problem, plan.remedy(), plan.needed, plan.available)
+
+
+def _compute(job: _Job, route: TrackedModules | WatchedUses, plan: MemoryPlan, held: frozenset[str]) -> KernelBlocks:
+    layers = find_layers(job.model) if plan.strategy == "layerwise" else ()
+    assembly: ModuleAssembly | UseAssembly
+    watching: AbstractContextManager[None]
+    if isinstance(route, TrackedModules):
+        batches = make_batches(job.sequences, job.batch_tokens if layers else None, route.head.device)
+        assembly = ModuleAssembly(route, batches, job.blocks, job.contraction, job.vocabulary_piece)
+        watching = tracking(route, assembly.recorder)
+    else:
+        batches = make_batches(job.sequences, 1, route.head.device)
+        inside = {name: layer for name, layer in _layer_of(route.selected, layers).items() if name not in held}
+        assembly = UseAssembly(route, inside, batches, job.blocks, job.contraction, job.vocabulary_piece)
+        watching = nullcontext()
+    try:
+        with watching:
+            assembly.done(
+                forward_and_backward(
+                    job.model, batches, route, assembly.recorder, layers, assembly.head_backward, assembly.layer_done
+                )
+            )
+    finally:  # recordings of a run that failed must not be mixed with those of the next one
+        for one in route.modules if isinstance(route, TrackedModules) else route.matrices:
+            one.forget()
+    parts = tuple(assembly.finished_parts())
+    return KernelBlocks(parts, assembly.log_probs, assembly.hidden_sums, assembly.contractions, plan, torch.float64)
+
+
+def _layer_of(selected: Mapping[str, nn.Parameter], layers: Sequence[nn.Module]) -> dict[str, nn.Module]:
+    """Return the decoder layer that holds each parameter, for those that are held by exactly one."""
+    places: dict[int, list[nn.Module]] = {}
+    for layer in layers:
+        for key in {id(parameter) for parameter in layer.parameters()}:
+            places.setdefault(key, []).append(layer)
+    return {name: places[id(p)][0] for name, p in selected.items() if len(places.get(id(p), ())) == 1}

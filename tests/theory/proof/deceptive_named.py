@@ -1,0 +1,81 @@
+"""False neighbours of what is proved only since sums have names and equations may be left out of a question."""
+
+from fractions import Fraction as F
+
+from theory.decision.group import batch, sampled_group
+from theory.decision.second_order import second_order
+from theory.proof import POLICY
+from theory.proof.families import LOG_LINEAR
+
+
+def variance(w, least=0):
+    """V is a variance."""
+    return w.V - least >= 0
+
+
+def variance_strict(w):
+    """It is 0 where the two scores are equal."""
+    return w.V > 0
+
+
+def second_change(w, times=1):
+    """S_w = p_w (A_w^2 - V)."""
+    return w.S_w <= times * w.p_w * w.A_w**2
+
+
+def still(w):
+    """Nothing moves exactly where the two scores are equal."""
+    return (w.V == 0) == (w.dd == 0)
+
+
+def still_if_one_is_zero(w):
+    """The other one may be longer."""
+    return (w.V == 0) == (w.ww == 0)
+
+
+def falls_in_a_step(w, most=0):
+    """A response whose drive is not positive falls at every step."""
+    return not w.A_y <= most or w.after(2).p_y <= w.p_y
+
+
+def falls_strictly(w):
+    """It stays where no response moves."""
+    return not w.A_y <= 0 or w.after(2).p_y < w.p_y
+
+
+def three_in_balance(w):
+    """What needs the equations of few responses: of three, the changes sum to zero; of more they need not."""
+    return w.D_w + w.D_l + w.D_y == 0
+
+
+def shares_a_response(b):
+    """What one pair rejects, the other prefers."""
+    return b[0].A_w >= b[0].A_l
+
+
+def signs_raise_the_mean(b, room=0):
+    """Advantages over their deviation are signs for groups of two, and signs do not raise the mean of any reward."""
+    return sum(b.change(y) * b.reward[y] for y in range(3)) >= room
+
+
+SECOND = second_order()
+BATCH = batch([(0, 1), (1, 2)], tabular=True)
+NORMALISED = sampled_group(3, normalised=True)
+
+NAMED_FALSE = [
+    ("variance_strict", variance_strict, SECOND, {}),
+    ("variance_far_from_zero", variance, SECOND, {"least": F(1, 100)}),
+    ("second_change_near", second_change, SECOND, {"times": F(9, 10)}),
+    ("still_if_one_is_zero", still_if_one_is_zero, SECOND, {}),
+    ("falls_in_a_step_near", falls_in_a_step, LOG_LINEAR, {"most": F(1, 10)}),
+    ("falls_strictly", falls_strictly, LOG_LINEAR, {}),
+    ("three_in_balance", three_in_balance, POLICY, {}),
+    ("shares_a_response", shares_a_response, BATCH, {}),
+    ("signs_raise_the_mean", signs_raise_the_mean, NORMALISED, {}),
+]
+NAMED_TRUE = [
+    ("variance", variance, SECOND),
+    ("second_change", second_change, SECOND),
+    ("still", still, SECOND),
+    ("falls_in_a_step", falls_in_a_step, LOG_LINEAR),
+]

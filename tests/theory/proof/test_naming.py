@@ -1,0 +1,119 @@
+"""A question with names for its sums, or without some equations, says nothing that the question does not say."""
+
+import random
+from fractions import Fraction as F
+
+import pytest
+import z3
+from hypothesis import given, strategies as st
+
+from tests.theory.proof.deceptive import TRUE_BY_NAME
+from tests.theory.proof.deceptive_named import NAMED_FALSE, NAMED_TRUE
+from theory.proof import holds_at, prove, solver as questions
+from theory.proof.naming import with_names
+from theory.proof.slicing import without_equations
+
+X = z3.Reals("a b c d")
+POINTS = st.tuples(*(st.fractions(-3, 3, max_denominator=4) for _ in X))
+
+
+@st.composite
+def polynomials(draw: st.DrawFn, depth: int = 3):
+    """Return a polynomial that is written as sums of products of sums."""
+    if depth == 0 or draw(st.integers(0, 4)) == 0:
+        return draw(st.sampled_from([*X, z3.RealVal(draw(st.integers(-2, 2)))]))
+    left, right = draw(polynomials(depth - 1)), draw(polynomials(depth - 1))
+    return draw(st.sampled_from([left + right, left - right, left * right, left * right * (left - right)]))
+
+
+def is_true(term, values: dict) -> bool:
+    value = z3.simplify(z3.substitute(term, *((z3.Real(name), z3.RealVal(str(v))) for name, v in values.items())))
+    assert z3.is_true(value) or z3.is_false(value), value
+    return z3.is_true(value)
+
+
+@given(polynomials(), polynomials(), POINTS)
+def test_names_change_no_value(left, right, point) -> None:
+    """Where every name has the value of its sum, a term has the value that it had without names."""
+    values = dict(zip("abcd", point, strict=True))
+    terms = [left < right, left * (right - 1) == right]
+    named = with_names(terms)
+    definitions = named[len(terms) :]
+    for definition in definitions:
+        name, meaning = definition.children()
+        value = z3.simplify(z3.substitute(meaning, *((x, z3.RealVal(str(values[str(x)]))) for x in X)))
+        values[str(name)] = F(value.numerator_as_long(), value.denominator_as_long())
+    assert all(is_true(definition, values) for definition in definitions)
+    assert [is_true(term, values) for term in named[: len(terms)]] == [is_true(term, values) for term in terms]
+
+
+def test_equal_sums_have_one_name_and_others_their_own() -> None:
+    a, b, c, _ = X
+    assert len(with_names([c * (a - b) < 0, c * (-b + a) * (a + b) > 0])) == 4
+    assert with_names([2 * (a + b) < c]) == [2 * (a + b) < c]
+
+
+def test_what_is_left_of_a_question_is_part_of_it() -> None:
+    a, b, c, _ = X
+    root, quotient = z3.Reals("root.1 quotient.2")
+    kept = [a > 0, root * root == a, quotient * b == c, z3.Or(a == 1, b == 2), (a > 0) == (b > 0)]
+    assert without_equations([kept[0], a + b == 1, *kept[1:]]) == kept
+
+
+@pytest.mark.parametrize(("name", "predicate", "over"), NAMED_TRUE, ids=[trap[0] for trap in NAMED_TRUE])
+def test_what_names_prove_is_true_in_exact_worlds(name: str, predicate, over) -> None:
+    assert prove(predicate, over, witness=False, work=questions.FIRST).verdict == "proved", name
+    source = random.Random(name)
+    worlds = (over.draw(source) for _ in range(150))
+    if name == "falls_in_a_step":  # whose exact steps are fractions only where features are whole numbers
+        worlds = (w for w in worlds if all(phi.denominator == 1 for row in w.features for phi in row))
+    assert {holds_at(predicate, world) for world in worlds} <= {True, None}
+
+
+def test_without_names_they_are_not_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "with_names", lambda terms: terms)
+    monkeypatch.setattr(questions, "without_equations", lambda terms: terms)
+    for _, predicate, over in NAMED_TRUE[1:]:
+        assert prove(predicate, over, witness=False, work=questions.FIRST).verdict == "undecided"
+
+
+def first_form_unanswered(patch: pytest.MonkeyPatch) -> None:
+    """No question is answered as it is asked, so that all answers come from its other forms."""
+    asked = questions.Solver._asked
+
+    def ask(self, terms, work):
+        answer, solver = asked(self, terms, work)
+        return ("unknown", solver) if work == 1 else (answer, solver)
+
+    patch.setattr(questions, "FIRST", 1)
+    patch.setattr(questions.Solver, "_asked", ask)
+
+
+def test_one_name_for_two_sums_makes_the_possible_impossible(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: a mistake in the names is a wrong answer, which the tests of this file would see."""
+    first_form_unanswered(monkeypatch)
+
+    def answer() -> str:
+        solver = questions.Solver()
+        a, b, c = (z3.Real(name, solver.context) for name in "abc")
+        return solver.ask([c > 0, c * (a - b) > 0, c * (a + b) < 0])[0]
+
+    assert answer() == "sat"
+
+    def one_name(terms):
+        named = with_names(terms)
+        names = [term.arg(0) for term in named[len(terms) :]]
+        return [z3.substitute(term, *((name, names[0]) for name in names)) for term in named]
+
+    monkeypatch.setattr(questions, "with_names", one_name)
+    assert answer() == "unsat"
+
+
+def test_every_form_of_a_question_gives_the_answers_that_the_question_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the first form of every question unanswered, what is true is still proved and what is false is refuted."""
+    first_form_unanswered(monkeypatch)
+    for trap in ("margin", "determinant", "equivalence", "two_scores_balance"):
+        proof = prove(TRUE_BY_NAME[trap].predicate, TRUE_BY_NAME[trap].over)
+        assert proof.verdict == "proved", trap
+    for name, predicate, over, change in NAMED_FALSE[:4]:
+        assert prove(predicate, over, witness=False, **change).verdict == "refuted", name
