@@ -142,7 +142,8 @@ class Proved:
 
             count, reached = min(worlds, evidence.worlds), Reached(what)
             found = search(what, over, given=given, worlds=count, seed=evidence.seed)
-            proof = prove(what, over, given=given, record=evidence.record, known=evidence.known, watch=reached)
+            shared: dict[str, Any] = {"given": given, "known": evidence.known}
+            proof = prove(what, over, **shared, record=evidence.record, watch=reached)
             watch(evidence, reached, lambda: search(what, over, given=given, worlds=count, seed=evidence.seed))
             control = prove(bad, over, given=wrong_given or given, witness=False, known=evidence.known)
             detail = f"{proof}; {found}" if proof.verdict == "proved" else str(proof)
@@ -152,10 +153,6 @@ class Proved:
             if found.tried == 0:
                 detail += "; no exact case meets the premise"
             means = role_of(role, also, given)
-
-            def proves(other: Predicate) -> bool:
-                return prove(other, over, given=given, known=evidence.known).verdict == "proved"
-
             return Finding(
                 means,
                 "smt",
@@ -164,7 +161,7 @@ class Proved:
                 detail,
                 Strength(MACHINE, ("smt",), lemmas),
                 over.assumes,
-                joined=self._joined(what, means, proves),
+                joined=self._joined(what, means, lambda other: prove(other, over, **shared).verdict == "proved"),
                 over=proof.covers(),
                 far=is_far(what, wrong, bad, over, wrong_given or given, evidence.seed),
                 sides=sides_at(what, proof.counterexample or found.counterexample),
@@ -192,8 +189,8 @@ class Proved:
         def check(evidence: Evidence) -> Finding:
             from theory.proof.smt import prove  # noqa: PLC0415
 
-            proof = prove(what, over, given=given, record=evidence.record, known=evidence.known)
-            control = prove(near, over, given=given, known=evidence.known)
+            shared: dict[str, Any] = {"given": given, "known": evidence.known}
+            proof, control = prove(what, over, **shared, record=evidence.record), prove(near, over, **shared)
             passed = proof.verdict == "refuted" and proof.counterexample is not None
             return Finding(
                 role_of(role or FAILS, also, None),
@@ -253,8 +250,7 @@ class Proved:
                 proof, control = prove_sum(what, sums), prove_sum(bad, sums)
                 found = search_sum(what, sums, min(100, evidence.worlds), evidence.seed)
             passed = proof.verdict == "proved" and found.counterexample is None
-            detail = f"{proof.verdict}: {proof.detail}" + (f"; {found}" if sums is not None else "")
-            detail = f"its denial is {detail}" if denial else detail
+            searched = f"; {found}" if sums is not None else ""
             how = "sympy" if sums is None else "sympy, for any number of terms"
             means = role_of(role, also, None)
             return Finding(
@@ -262,7 +258,7 @@ class Proved:
                 "sympy",
                 passed,
                 control.verdict == "refuted",
-                detail,
+                f"{'its denial is ' if denial else ''}{proof.verdict}: {proof.detail}{searched}",
                 Strength(MACHINE, (how,), lemmas),
                 joined=self._is_own(what) or (means != FAILS and holds_inside(self, what, symbols, sums)),
                 over=said_of(what, symbols, sums),
@@ -360,9 +356,8 @@ class Proved:
             from theory.proof.smt import prove  # noqa: PLC0415
 
             reached = Reached(what)
-            first, then = by_induction(
-                what, base, step, after=after, record=evidence.record, known=evidence.known, watch=reached
-            )
+            shared: dict[str, Any] = {"after": after, "known": evidence.known}
+            first, then = by_induction(what, base, step, **shared, record=evidence.record, watch=reached)
             watch(evidence, reached)
             passed = first.verdict == then.verdict == "proved"
             control, found = prove(bad, base, witness=False, known=evidence.known).verdict == "refuted", None
@@ -373,13 +368,11 @@ class Proved:
                 passed = passed and found.counterexample is None
                 control = control or search(bad, family, worlds=count, seed=evidence.seed).counterexample is not None
             elif not control:
-                failed = by_induction(bad, base, step, after=after, witness=False, known=evidence.known)[-1]
-                control = failed.verdict == "refuted"
+                control = by_induction(bad, base, step, **shared, witness=False)[-1].verdict == "refuted"
             means = role_of(role, also, None)
 
             def inductive(other: Predicate) -> bool:
-                proofs = by_induction(other, base, step, after=after, known=evidence.known)
-                return all(proof.verdict == "proved" for proof in proofs)
+                return all(proof.verdict == "proved" for proof in by_induction(other, base, step, **shared))
 
             return Finding(
                 means,

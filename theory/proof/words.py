@@ -204,4 +204,4 @@ def _defined(run: Run, term: Any) -> tuple[str, int]:
             return f"e^({_rendered(run, argument.term, OR)})", POWER
         if argument.term.eq(term) and "." in str(term):
             return f"log({_rendered(run, value.term, OR)})", ATOM
-    return str(term), ATOM
+    return str(term).removesuffix("_"), ATOM  # a word of SMT-LIB, see Run.real
