@@ -142,7 +142,7 @@ def test_a_right_y_star_makes_the_story_void() -> None:
     assert void.survey.y_star not in {*void.chosen, *void.rejected}
     assert (void.group == CHOSEN).sum() == SETTINGS.rule.pairs
     assert "not the pattern" in verdict(void)
-    assert any("void" in str(part) for part in write_report(void, "?").renderables)
+    assert any("y* is right" in str(part) for part in write_report(void, "?").renderables)
 
 
 # ---------------------------------------------------------------- the first move
