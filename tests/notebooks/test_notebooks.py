@@ -13,6 +13,7 @@ from theory.ledger import load_claims
 ROOT = Path(__file__).parents[2]
 FOLDER = str(ROOT / "notebooks")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -45,7 +46,7 @@ def test_three_exercises_with_hidden_solutions(notebook: Any) -> None:
 
 
 def test_has_sliders_and_pictures_that_need_no_kernel(notebook: Any) -> None:
-    assert "interact(" in text(notebook, "code")
+    assert re.search(r"^(interact|explore)\(", text(notebook, "code"), flags=re.M)
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
     assert [output for output in outputs if "image/png" in output.get("data", {})]
