@@ -6,7 +6,7 @@ The lines that draw are here and in ``figures.plots``, so that a cell of a noteb
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from io import BytesIO
@@ -93,3 +93,12 @@ def plot_curves(axes: Axes, x: ArrayLike, curves: Mapping[str, tuple[ArrayLike, 
     axes.axhline(0, color=REFERENCE, linewidth=0.6)
     axes.set(**look)
     axes.legend()
+
+
+def show_table(heads: Sequence[str], rows: Mapping[str, Sequence[Any]], digits: int = 4) -> None:
+    """Print rows of numbers or words below their heads."""
+    first = max(map(len, rows))
+    print(" " * first, *(f"{head:>12}" for head in heads))
+    for name, values in rows.items():
+        words = [value if isinstance(value, str) else f"{float(value):.{digits}f}" for value in values]
+        print(f"{name:<{first}}", *(f"{word:>{max(12, len(head))}}" for word, head in zip(words, heads, strict=True)))

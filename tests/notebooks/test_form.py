@@ -11,7 +11,7 @@ import pytest
 from tests.notebooks.test_notebooks import NOTEBOOKS, WIDGET
 
 MOST_LINES = 8
-IN_FORM = ("01_one_dpo_step",)
+IN_FORM = ("01_one_dpo_step", "05_imbalance")
 """The notebooks that have been rewritten in this form; the aim is all."""
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\\?[, ]\d{3})*\.\d+(?:\(\d+\))?")
 SYMBOLS = re.compile(r"`[^`]*`|(?:Section|Proposition|Figure|Lemma|Remark) \d+\.\d+")
