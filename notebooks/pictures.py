@@ -58,17 +58,17 @@ def picture(alt: str, caption: str = "", *, size: tuple[float, float] = (5.0, 2.
 
 
 def explore(show: Callable[..., None], **controls: Any) -> None:
-    """Show the picture that a function makes, with sliders for its arguments.
+    """Show what a function shows, with sliders for its arguments.
 
-    Where no kernel runs, so that no slider can work, the picture is shown as it is at the start of the sliders.
+    Where no kernel runs, so that no slider can work, what is shown at the start of the sliders stands in their place.
 
     Args:
-        show: makes one picture with ``picture``.
+        show: shows one picture, made with ``picture``, or one object.
         controls: widgets, or what ``ipywidgets.interact`` takes for them; they start at the defaults of ``show``.
     """
     with capture_output() as captured:
         show()
-    still = next(output for output in captured.outputs if "image/png" in output.data)
+    still = captured.outputs[0]
     sliders: Any = interactive(show, **controls)
     view = sliders._repr_mimebundle_()[WIDGET]  # what display(sliders) would send, here beside the picture
     display({**still.data, WIDGET: view}, raw=True, metadata=still.metadata)
