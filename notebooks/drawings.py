@@ -5,13 +5,24 @@ They take numbers that a notebook computed, and compute nothing but what is writ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pictures import picture
 
-from figures.style import BALANCED_COLOR, CHOSEN, DPO_COLOR, EXACT_COLOR, OTHERS, REFERENCE, REJECTED, label_line
+from figures.style import (
+    BALANCED_COLOR,
+    CHOSEN,
+    DPO_COLOR,
+    EXACT_COLOR,
+    OTHERS,
+    PRINTED_COLOR,
+    REFERENCE,
+    REJECTED,
+    RLHF_COLOR,
+    label_line,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,4 +111,76 @@ def show_pushes_in_a_row(
             axes.plot(peaks[name], scaled[peaks[name]], "o", color=color, markersize=4)
         axes.axhline(0, color=REFERENCE, linewidth=0.5)
         axes.set(xlim=(0, 99), ylim=(-1.7, 1.1), yticks=(-1, 0, 1), xlabel="answer", ylabel="push on its logit")
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+
+
+# --- notebook 8 ----------------------------------------------------------------------------------------------------
+
+COLORS = {"RLHF": RLHF_COLOR, "DPO": DPO_COLOR, "KL(target, policy)": OTHERS}
+
+
+def show_choices(
+    p: np.ndarray,
+    losses: Mapping[str, np.ndarray],
+    choices: Mapping[str, float],
+    *,
+    allowed: Sequence[float] | None = None,
+    marks: Mapping[str, float] | None = None,
+) -> None:
+    """Show losses less their least value over a probability p, and the p that each of them chooses.
+
+    Args:
+        p: probabilities, ``(points,)``.
+        losses: values by name, ``(points,)``.
+        choices: the p that is chosen, by the same names.
+        allowed: least and largest p allowed, shaded; all p if not given.
+        marks: further p by name, drawn as dotted lines.
+    """
+    caption = "chosen p: " + ", ".join(f"{name} {value:.4f}" for name, value in choices.items())
+    caption += "".join(f"; {name} {value:.4f}" for name, value in (marks or {}).items())
+    with picture(f"{' and '.join(losses)} as curves over p, each with one lowest point.", caption) as axes:
+        if allowed is not None:
+            axes.axvspan(*allowed, color="#F1F1F1", linewidth=0)
+        for value in (marks or {}).values():
+            axes.axvline(value, color=EXACT_COLOR, linewidth=0.8, linestyle=":")
+        for size, (name, values) in zip((7, 4), losses.items(), strict=True):
+            excess = values - values.min()
+            axes.plot(p, excess, color=COLORS[name], label=name)
+            axes.plot(choices[name], np.interp(choices[name], p, excess), "o", color=COLORS[name], markersize=size)
+        axes.set(xlim=(0, 1), ylim=(-0.05, 1.2), xlabel=r"$p=\pi(y_1)$", ylabel="loss $-$ least (nats)")
+        axes.legend(loc="upper center")
+
+
+def show_bumps(x: np.ndarray, target: np.ndarray, bumps: Mapping[str, np.ndarray], caption: str) -> None:
+    """Show policies on a line over the target, which is a shade.
+
+    Args:
+        x: where the answers lie, ``(answers,)``.
+        target: log pi*, ``(answers,)``.
+        bumps: log pi by the name of the objective.
+        caption: written below.
+    """
+    with picture("A target with two modes, and the bell that each objective chooses.", caption, size=(5, 2.6)) as axes:
+        axes.fill_between(x, np.exp(target), color=EXACT_COLOR, alpha=0.18, linewidth=0, label="target")
+        for name, bump in bumps.items():
+            axes.plot(x, np.exp(bump), color=COLORS[name], label=name, linestyle="--" if "KL" in name else "-")
+        axes.set(xlim=(x[0], x[-1]), ylim=(0, None), xlabel="answer $y$", ylabel=r"$\pi(y)$")
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def show_minima(x: np.ndarray, curves: Mapping[str, np.ndarray]) -> None:
+    """Show curves with a dot at the least value of each, named below with its place.
+
+    Args:
+        x: along the axis, ``(points,)``.
+        curves: values by name, ``(points,)``; at most three.
+    """
+    least = {name: x[values.argmin()] for name, values in curves.items()}
+    caption = "least at: " + ", ".join(f"{name} {place:+.2f}" for name, place in least.items())
+    looks = zip((DPO_COLOR, EXACT_COLOR, PRINTED_COLOR), ("-", "--", "-"), curves.items(), strict=False)
+    with picture("Loss curves over theta, with a dot at the lowest point of each.", caption) as axes:
+        for color, dashes, (name, values) in looks:
+            axes.plot(x, values, color=color, linestyle=dashes, label=name)
+            axes.plot(least[name], values.min(), "o", color=color, markersize=4)
+        axes.set(xlim=(x[0], x[-1]), xlabel=r"$\theta$", ylabel="loss (nats)")
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
