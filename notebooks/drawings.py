@@ -9,23 +9,162 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pictures import picture
+from pictures import picture, signed
 
+from figures.plots import plot_field
 from figures.style import (
     BALANCED_COLOR,
     CHOSEN,
     DPO_COLOR,
     EXACT_COLOR,
+    IPO_COLOR,
     OTHERS,
-    PRINTED_COLOR,
     REFERENCE,
     REJECTED,
-    RLHF_COLOR,
     label_line,
 )
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from dynamics import StepAccount
+
+
+# --- notebook 2 ----------------------------------------------------------------------------------------------------
+
+
+def show_run(p: np.ndarray, loss: np.ndarray, names: Sequence[str]) -> None:
+    """Show probabilities and loss by step; the first answer is the chosen one.
+
+    Args:
+        p: probabilities, ``(records, 3)``.
+        loss: in nats, ``(records,)``.
+        names: of chosen, rejected and third answer.
+    """
+    top = int(p[:, 0].argmax())
+    caption = (
+        f"{names[0]} {p[0, 0]:.3f} at the start, {p[top, 0]:.3f} at its peak in step {top}, {p[-1, 0]:.3f} at the "
+    )
+    caption += f"end\nthe loss falls at every step: {bool((np.diff(loss) < 0).all())}"
+    with picture("Probabilities of three answers, and the loss, by step.", caption, size=(7, 2.3), columns=2) as axes:
+        for values, color, name in zip(p.T, (CHOSEN, REJECTED, OTHERS), names, strict=True):
+            axes[0].plot(values, color=color, label=name)
+        axes[0].set(xlabel="step", ylabel=r"$\pi(y)$", ylim=(0, 1))
+        axes[0].legend()
+        axes[1].plot(loss, color=REFERENCE)
+        axes[1].set(xlabel="step", ylabel="DPO loss (nats)", ylim=(0, None))
+
+
+def show_answers_on_ruler(place: np.ndarray, p: np.ndarray, account: StepAccount, names: Sequence[str]) -> None:
+    """Show answers at their places, as high as they are probable, with arrows for their first-order changes.
+
+    Args:
+        place: features along the direction of the step, ``(3,)``.
+        p: probabilities, ``(3,)``.
+        account: of the step.
+        names: of chosen, rejected and third answer.
+    """
+    change, average, wide = account.predicted.numpy(), float(p @ place), np.ptp(place)
+    arrows, colors = 0.2 * change / np.abs(change).max(), (CHOSEN, REJECTED, OTHERS)
+    caption = "drives: " + signed(dict(zip(names, account.drive, strict=True))) + f"; average at {average:.3f}"
+    with picture("Bars at the places of three answers; those behind the average fall.", caption) as axes:
+        axes.axvline(average, color=REFERENCE, linewidth=0.8, linestyle="--")
+        axes.bar(place, p, width=0.03 * wide, color=colors)
+        for x, height, arrow, color, name in zip(place, p, arrows, colors, names, strict=True):
+            tip = {"arrowstyle": "-|>", "color": color, "linewidth": 1.4}
+            aside = x + 0.035 * wide
+            if abs(arrow) > 5e-3:
+                axes.annotate("", (aside, height + arrow), (aside, height), arrowprops=tip)
+            axes.text(x, height + 0.06 + max(arrow, 0), name, color=color, ha="center", fontsize=7)
+        axes.text(average, 1.13, "average", ha="center", fontsize=7)
+        axes.set(xlabel=r"place on the ruler, $\phi_y\cdot d$", ylabel=r"$\pi(y)$", ylim=(0, 1.1))
+        axes.margins(x=0.15)
+
+
+def show_displaced_worlds(
+    grid: Sequence[float], found: Sequence[Mapping[str, Tensor]], overlap: float, here: Mapping[str, Tensor]
+) -> None:
+    """Show in how many random worlds the chosen answer falls, and how far at one overlap.
+
+    Args:
+        grid: overlaps.
+        found: at each of them ``displaced`` and ``sunk``, ``(worlds,)``.
+        overlap: the one that is looked at.
+        here: the same there, and ``change``, ``(worlds,)``.
+    """
+    shares = [100 * float(here[name].mean()) for name in ("displaced", "sunk")]
+    caption = f"at overlap {overlap:g}: {shares[0]:.1f} % fall at the first step, {shares[1]:.1f} % after 4 nats"
+    alt = "Left, how often the chosen answer falls, by overlap. Right, how far it falls in each world."
+    with picture(alt, caption, size=(7, 2.3), columns=2) as (left, right):
+        looks = (("displaced", OTHERS, "at the first step"), ("sunk", REFERENCE, "after 4 nats"))
+        for (name, color, label), share in zip(looks, shares, strict=True):
+            left.plot(grid, [100 * cell[name].mean() for cell in found], ".-", color=color, label=label)
+            left.plot(overlap, share, "o", color=color, markersize=6)
+        left.set(xlabel="overlap of the pair", ylabel="chosen answer fell (%)", ylim=(-2, 80), xlim=(-0.55, 1.0))
+        left.legend(loc="upper left")
+        change, bins = here["change"].numpy().clip(-8, 4), np.arange(-8, 4.5, 0.5)
+        right.hist(change, bins=bins, color="#DDDDDD")
+        right.hist(change[change < 0], bins=bins, color=CHOSEN)
+        right.axvline(0, color=REFERENCE, linewidth=0.6)
+        right.set(xlabel=r"change of $\log\pi_w$ after 4 nats (ends: or beyond)", ylabel="worlds", xlim=(-8, 4))
+
+
+# --- notebook 3 ----------------------------------------------------------------------------------------------------
+
+
+def show_arrows_and_path(places: np.ndarray, velocities: np.ndarray, path: np.ndarray, caption: str) -> None:
+    """Show the field in ratio coordinates and one way down.
+
+    Args:
+        places: (x1, x2) of the arrows, ``(points, 2)``.
+        velocities: minus the gradient there, same shape.
+        path: points of the way, ``(times, 2)``.
+        caption: written below.
+    """
+    with picture("Arrows at right angles to the radius, and an arc of a circle.", caption, size=(3.4, 3.2)) as axes:
+        axes.set(xlim=(0, 1.5), ylim=(0, 1.5), aspect="equal", xlabel="$x_1$ (chosen)", ylabel="$x_2$ (rejected)")
+        plot_field(axes, places, velocities)
+        axes.plot(*path.T, color=CHOSEN)
+        axes.plot(*path[0], "o", color=CHOSEN, markersize=4)
+        axes.axhline(0, color=REJECTED, linewidth=1.6, clip_on=False)
+
+
+def show_hitting_times(betas: np.ndarray, times: list[float]) -> None:
+    """Show the time to reach x2 = 0 from (1, 1), by beta."""
+    at = {beta: times[int(np.abs(betas - beta).argmin())] for beta in (0.1, 0.5, 1.0, 1.5)}
+    caption = "x2 = 0 is reached at time " + ", ".join(f"{time:.4f} (beta {beta:g})" for beta, time in at.items())
+    alt = "A time that is least near beta = 1 and grows without bound towards 0 and towards 2."
+    with picture(alt, caption, size=(5, 2.2)) as axes:
+        axes.semilogy(betas, times, color=CHOSEN)
+        axes.axvline(2, color=REJECTED, linewidth=1, linestyle="--")
+        label_line(axes, 2.02, 40, "never", REJECTED)
+        axes.plot(1, 1 + np.pi / 4, "o", color=REFERENCE, markersize=4)
+        label_line(axes, 0.93, 1.35, r"$1+\pi/4$", REFERENCE)
+        axes.set(xlabel=r"$\beta$", ylabel="time to reach $x_2=0$", xlim=(0, 2.3), ylim=(1, 120))
+
+
+def show_ways_down(ways: Mapping[str, np.ndarray], ref_w: float, ref_l: float) -> None:
+    """Show descents of one loss as curves of (x1, x2); no policy is in the shade.
+
+    Args:
+        ways: points by name, ``(times, 2)``: in ratios, in logarithms, tabular, ladder.
+        ref_w: probability of the chosen answer under the reference.
+        ref_l: probability of the rejected answer under the reference.
+    """
+    colors, edge = (CHOSEN, OTHERS, EXACT_COLOR, IPO_COLOR), 1.15 / ref_w
+    ends = [f"{name}: x1 {x1:.4f}, pi_w {ref_w * x1:.4f}, x2 {x2:.1e}" for name, (*_, (x1, x2)) in ways.items()]
+    caption = "ends:\n" + "\n".join(ends)
+    with picture("Four ways down the same loss that end at four places.", caption, size=(5, 2.8)) as axes:
+        axes.fill_between([0, edge], [1 / ref_l, (1 - ref_w * edge) / ref_l], 9, color="#EEEEEE", linewidth=0)
+        axes.plot([0, 1 / ref_w], [1 / ref_l, 0], color=REFERENCE, linewidth=0.8)
+        for color, (name, way) in zip(colors, ways.items(), strict=True):
+            axes.plot(*way.T, color=color, label=name)
+            if way[-1, 0] < edge:
+                axes.plot(*way[-1], "o", color=color, markersize=4, clip_on=False)
+        axes.plot(1, 1, "o", color=REFERENCE, markersize=5)
+        axes.set(xlim=(0, edge), ylim=(0, 1.3), xlabel=r"$x_1=\pi_w/\mathrm{ref}_w$")
+        axes.set_ylabel(r"$x_2=\pi_l/\mathrm{ref}_l$")
+        axes.legend(loc="upper right")
 
 
 # --- notebook 4 ----------------------------------------------------------------------------------------------------
@@ -111,76 +250,4 @@ def show_pushes_in_a_row(
             axes.plot(peaks[name], scaled[peaks[name]], "o", color=color, markersize=4)
         axes.axhline(0, color=REFERENCE, linewidth=0.5)
         axes.set(xlim=(0, 99), ylim=(-1.7, 1.1), yticks=(-1, 0, 1), xlabel="answer", ylabel="push on its logit")
-        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-
-
-# --- notebook 8 ----------------------------------------------------------------------------------------------------
-
-COLORS = {"RLHF": RLHF_COLOR, "DPO": DPO_COLOR, "KL(target, policy)": OTHERS}
-
-
-def show_choices(
-    p: np.ndarray,
-    losses: Mapping[str, np.ndarray],
-    choices: Mapping[str, float],
-    *,
-    allowed: Sequence[float] | None = None,
-    marks: Mapping[str, float] | None = None,
-) -> None:
-    """Show losses less their least value over a probability p, and the p that each of them chooses.
-
-    Args:
-        p: probabilities, ``(points,)``.
-        losses: values by name, ``(points,)``.
-        choices: the p that is chosen, by the same names.
-        allowed: least and largest p allowed, shaded; all p if not given.
-        marks: further p by name, drawn as dotted lines.
-    """
-    caption = "chosen p: " + ", ".join(f"{name} {value:.4f}" for name, value in choices.items())
-    caption += "".join(f"; {name} {value:.4f}" for name, value in (marks or {}).items())
-    with picture(f"{' and '.join(losses)} as curves over p, each with one lowest point.", caption) as axes:
-        if allowed is not None:
-            axes.axvspan(*allowed, color="#F1F1F1", linewidth=0)
-        for value in (marks or {}).values():
-            axes.axvline(value, color=EXACT_COLOR, linewidth=0.8, linestyle=":")
-        for size, (name, values) in zip((7, 4), losses.items(), strict=True):
-            excess = values - values.min()
-            axes.plot(p, excess, color=COLORS[name], label=name)
-            axes.plot(choices[name], np.interp(choices[name], p, excess), "o", color=COLORS[name], markersize=size)
-        axes.set(xlim=(0, 1), ylim=(-0.05, 1.2), xlabel=r"$p=\pi(y_1)$", ylabel="loss $-$ least (nats)")
-        axes.legend(loc="upper center")
-
-
-def show_bumps(x: np.ndarray, target: np.ndarray, bumps: Mapping[str, np.ndarray], caption: str) -> None:
-    """Show policies on a line over the target, which is a shade.
-
-    Args:
-        x: where the answers lie, ``(answers,)``.
-        target: log pi*, ``(answers,)``.
-        bumps: log pi by the name of the objective.
-        caption: written below.
-    """
-    with picture("A target with two modes, and the bell that each objective chooses.", caption, size=(5, 2.6)) as axes:
-        axes.fill_between(x, np.exp(target), color=EXACT_COLOR, alpha=0.18, linewidth=0, label="target")
-        for name, bump in bumps.items():
-            axes.plot(x, np.exp(bump), color=COLORS[name], label=name, linestyle="--" if "KL" in name else "-")
-        axes.set(xlim=(x[0], x[-1]), ylim=(0, None), xlabel="answer $y$", ylabel=r"$\pi(y)$")
-        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-
-
-def show_minima(x: np.ndarray, curves: Mapping[str, np.ndarray]) -> None:
-    """Show curves with a dot at the least value of each, named below with its place.
-
-    Args:
-        x: along the axis, ``(points,)``.
-        curves: values by name, ``(points,)``; at most three.
-    """
-    least = {name: x[values.argmin()] for name, values in curves.items()}
-    caption = "least at: " + ", ".join(f"{name} {place:+.2f}" for name, place in least.items())
-    looks = zip((DPO_COLOR, EXACT_COLOR, PRINTED_COLOR), ("-", "--", "-"), curves.items(), strict=False)
-    with picture("Loss curves over theta, with a dot at the lowest point of each.", caption) as axes:
-        for color, dashes, (name, values) in looks:
-            axes.plot(x, values, color=color, linestyle=dashes, label=name)
-            axes.plot(least[name], values.min(), "o", color=color, markersize=4)
-        axes.set(xlim=(x[0], x[-1]), xlabel=r"$\theta$", ylabel="loss (nats)")
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))

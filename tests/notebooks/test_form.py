@@ -11,14 +11,12 @@ import pytest
 from tests.notebooks.test_notebooks import NOTEBOOKS, WIDGET
 
 MOST_LINES = 8
-IN_FORM = ("01_one_dpo_step", "04_a_false_theorem", "05_imbalance", "08_constraints")
-"""The notebooks that have been rewritten in this form; the aim is all."""
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\\?[, ]\d{3})*\.\d+(?:\(\d+\))?")
 SYMBOLS = re.compile(r"`[^`]*`|(?:Section|Proposition|Figure|Lemma|Remark)s? \d+\.\d+(?: and \d+\.\d+)?")
 """Code to run and references to a paper: their numbers are no results."""
 
 
-@pytest.fixture(params=[path for path in NOTEBOOKS if path.stem in IN_FORM], ids=lambda path: path.stem)
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
 def notebook(request: pytest.FixtureRequest) -> Any:
     import nbformat
 
@@ -36,10 +34,6 @@ def new(*cells: tuple[str, str], shown: str = "") -> Any:
             cell.outputs = [nbformat.v4.new_output("stream", text=shown)]
         made.cells.append(cell)
     return made
-
-
-def test_all_that_are_named_exist() -> None:
-    assert {path.stem for path in NOTEBOOKS} >= set(IN_FORM)
 
 
 # --- cells ---------------------------------------------------------------------------------------------------------
