@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.notebooks.test_notebooks import NOTEBOOKS, WIDGET, execute
+from tests.notebooks.form import WIDGET
+from tests.notebooks.test_notebooks import NOTEBOOKS, execute
 
 
 def main() -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.notebooks.form import by_hand
 from theory.ledger import load_claims
 
 ROOT = Path(__file__).parents[2]
 FOLDER = str(ROOT / "notebooks")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -69,8 +69,9 @@ def test_names_claims_of_the_ledger(notebook: Any) -> None:
 
 
 @pytest.mark.slow
-def test_runs_from_top_to_bottom(notebook: Any) -> None:
+def test_runs_and_computes_the_numbers_of_its_text(notebook: Any) -> None:
     execute(notebook)
+    assert not by_hand(notebook)
     assert [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
