@@ -55,6 +55,12 @@ def mute_pictures(notebook: Any) -> list[str]:
     return found
 
 
+def without_sliders(executed: Any) -> list[str]:
+    """Return the code cells of a notebook that has just run that ask for sliders and do not show them."""
+    asking = [cell for cell in executed.cells if cell.cell_type == "code" and cell.source.startswith("explore(")]
+    return [cell.source for cell in asking if not any(WIDGET in output.get("data", {}) for output in cell.outputs)]
+
+
 def numbers(words: str) -> list[str]:
     """Return the decimal numbers in a text, without those of code and of references."""
     return NUMBER.findall(SYMBOLS.sub("", words))

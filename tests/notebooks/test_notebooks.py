@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.notebooks.form import by_hand
+from tests.notebooks.form import by_hand, without_sliders
 from theory.ledger import load_claims
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +70,9 @@ def test_names_claims_of_the_ledger(notebook: Any) -> None:
 
 @pytest.mark.slow
 def test_runs_and_computes_the_numbers_of_its_text(notebook: Any) -> None:
+    assert without_sliders(notebook), "stored without a kernel: pictures only"
     execute(notebook)
+    assert not without_sliders(notebook)
     assert not by_hand(notebook)
     assert [cell for cell in notebook.cells if cell.cell_type == "code"]
 
