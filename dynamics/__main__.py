@@ -104,10 +104,18 @@ def pairs(
         int,
         typer.Option(
             min=0,
-            help="For the 20 displaced pairs that fall most, find so many pairs that push their chosen response down, "
-            "and up, most.",
+            help="For the 20 displaced pairs that fall most, find this many pairs that push their chosen response "
+            "down most, and up most.",
         ),
     ] = 0,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Train copies of the model on at most 256 of the pairs, once through, at the rates 1e-6 and 1e-5, "
+            "and compare the changes of log pi(chosen) with their prediction.",
+        ),
+    ] = False,
     report: Annotated[
         Path | None, typer.Option(help="Write a report to this HTML file, which needs no server and no network.")
     ] = None,
@@ -136,7 +144,7 @@ def pairs(
     from dynamics.language_model.pair_audit.run import AuditSettings
 
     settings = AuditSettings(batch_pairs=batch_pairs, first=first, strict=strict, loss=choose_loss(loss, beta))
-    plan = TrainingPlan(optimizer, reference, lora_rank, lora_target, only_own, influences)
+    plan = TrainingPlan(optimizer, reference, lora_rank, lora_target, only_own, influences, verify)
     pairs_command(options, console, out, settings, plan, report)
 
 

@@ -41,7 +41,8 @@ def main(
     ] = "",
     device: Annotated[str, typer.Option(help="Where that model runs, such as cuda.")] = "",
     formats: Annotated[
-        str, typer.Option("--format", help="Formats with commas: png, pdf, svg; for tables also csv and tex.")
+        str,
+        typer.Option("--format", help="Formats with commas: png, pdf, svg; for tables csv, tex; for two figures gif."),
     ] = "png,pdf",
     width: Annotated[
         float | None, typer.Option(help="Width of the pictures in inches; text keeps its size. [default: 3.4 or 7]")

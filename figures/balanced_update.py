@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.tri import Triangulation, UniformTriRefiner
+from matplotlib.tri import CubicTriInterpolator, Triangulation, UniformTriRefiner
 from scipy.special import expit
 
 from dynamics import ProbabilityMargin, bradley_terry, preference_matrix, replicator_fitness
@@ -218,9 +218,12 @@ def _draw_simplex(axes: Axes, arrays: Arrays) -> None:
     shades = ("#F7F2EC", "#F6D3B3", "#E8975A", "#B5480A")
     limits = (0.0, *BANDS, 1e9)
     axes.tricontourf(x, y, _error(arrays), levels=limits, colors=shades, zorder=2)
-    finer = UniformTriRefiner(Triangulation(x, y))
+    coarse = Triangulation(x, y)
+    finer = UniformTriRefiner(coarse)
     for exact, printed in zip(arrays["exact"].T.copy(), arrays["printed"].T.copy(), strict=True):
-        (places, exact_there), (_, printed_there) = (finer.refine_field(z, subdiv=2) for z in (exact, printed))
+        (places, exact_there), (_, printed_there) = (
+            finer.refine_field(z, CubicTriInterpolator(coarse, z, kind="geom"), subdiv=2) for z in (exact, printed)
+        )
         opposite = exact_there * printed_there  # negative where this response moves the wrong way
         axes.tricontourf(places, opposite, levels=[-1.0, 0.0], colors=[REFERENCE], zorder=3)
     axes.tricontour(x, y, arrays["mean_fitness"], levels=[0.0], colors=[EXACT_COLOR], linewidths=1.4, zorder=4)

@@ -12,7 +12,7 @@ import torch
 from dynamics import LogLinear
 from figures.accuracy import COUNTED, Accuracy
 from figures.registry import Arrays, figure
-from figures.style import OTHERS, PAGE_WIDTH, PRINTED_COLOR, REFERENCE, label_line, label_panel
+from figures.style import OTHERS, PAGE_WIDTH, PRINTED_COLOR, REFERENCE, SIGNED, label_line, label_panel
 from theory.jian2025.corollary_2 import eq_49
 from theory.worlds import World
 from toy_models.displacement import LADDER, LADDER_CROSSOVER, run_pair
@@ -134,7 +134,7 @@ def errors_are_binomial(arrays: Arrays) -> bool:
 
 
 SHARES = {"cmap": "cividis", "vmin": 0, "vmax": 60}
-CHANGES = {"cmap": "PuOr", "vmin": -3, "vmax": 3}
+CHANGES = {"cmap": SIGNED, "vmin": -3, "vmax": 3}
 
 
 @frequency_map.draw

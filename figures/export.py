@@ -12,11 +12,16 @@ from dynamics.errors import InvalidArgument, check_flag, check_positive
 from dynamics.files import write_atomically
 
 if TYPE_CHECKING:
+    from matplotlib.animation import FuncAnimation
     from matplotlib.figure import Figure as Drawing
     from pandas import DataFrame
 
+    from figures.registry import Figure
+
 PICTURES = ("png", "pdf", "svg")
 TABLES = ("csv", "tex")
+ANIMATIONS = ("gif",)
+FRAMES_PER_SECOND = 12
 NARROWER = 0.9
 """Text keeps its size, so that the labels of a figure begin to touch below this share of the width it is made for."""
 
@@ -26,7 +31,7 @@ class Look:
     """How pictures are written.
 
     Attributes:
-        formats: of png, pdf and svg, and for figures that are tables also csv and tex.
+        formats: of png, pdf and svg; for figures that are tables also csv and tex, for those that move also gif.
         width: of the pictures in inches; None for the width that each figure is made for, 3.4 (a column) or 7 (a page).
             The height changes in proportion. The size of the text does not change.
         serif: whether text has serifs, in the Times-like fonts that come with matplotlib.
@@ -42,16 +47,17 @@ class Look:
         Raises:
             InvalidArgument: an unknown format, none at all, or a width that is no length.
         """
-        known = (*PICTURES, *TABLES)
+        known = (*PICTURES, *TABLES, *ANIMATIONS)
         if not isinstance(self.formats, tuple) or not self.formats or not set(self.formats) <= set(known):
             raise InvalidArgument("formats", self.formats, f"some of {', '.join(known)}")
         if self.width is not None:
             check_positive("width", self.width)
         check_flag("serif", self.serif)
 
-    def suffixes(self, is_table: bool) -> tuple[str, ...]:
-        """Return the suffixes of the files of a figure; tables are written for figures that are tables alone."""
-        return (".npz", *(f".{name}" for name in self.formats if name in PICTURES or is_table))
+    def suffixes(self, spec: Figure) -> tuple[str, ...]:
+        """Return the suffixes of the files of a figure: of these formats, those that it can be written in."""
+        possible = (*PICTURES, *(TABLES if spec.tables else ()), *(ANIMATIONS if spec.animators else ()))
+        return (".npz", *(f".{name}" for name in self.formats if name in possible))
 
     def apply(self, drawing: Drawing) -> str:
         """Give a drawing its width and return a remark if it is narrower than what it was made for, else nothing."""
@@ -72,6 +78,31 @@ def parse_formats(words: str) -> tuple[str, ...]:
         ('svg', 'pdf')
     """
     return tuple(dict.fromkeys(word.strip().lower().lstrip(".") for word in words.split(",") if word.strip()))
+
+
+def still_at_the_end(records: int, shown: int = 60, still: int = 15) -> list[int]:
+    """Return which records an animation shows: about so many evenly spaced ones, and the last for some time.
+
+    Example:
+        >>> still_at_the_end(7, shown=3, still=2)
+        [0, 3, 6, 6, 6]
+    """
+    places = [round(i * (records - 1) / max(1, shown - 1)) for i in range(shown)]
+    return [*dict.fromkeys(places), *[records - 1] * still]
+
+
+def write_gif(animation: FuncAnimation, path: Path) -> None:
+    """Write an animation as a GIF that begins again at its end."""
+    import matplotlib.pyplot as plt  # noqa: PLC0415 - only animations need them
+    from matplotlib.animation import PillowWriter  # noqa: PLC0415
+
+    drawing = animation._fig  # type: ignore[attr-defined]  # matplotlib gives no other way to it
+    try:
+        drawing.draw_without_rendering()
+        drawing.set_layout_engine("none")  # panels stand still, and are not placed anew for every frame
+        animation.save(path, writer=PillowWriter(fps=FRAMES_PER_SECOND), dpi=110)
+    finally:
+        plt.close(drawing)
 
 
 def to_csv(table: DataFrame) -> str:

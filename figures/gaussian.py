@@ -54,9 +54,9 @@ def _least_loss(margin: float) -> float:
 
 
 @figure(
-    "wipf2024-proposition-4.1",
+    "new-gaussian-envelope",
     "DPO is the lower envelope of Gaussian losses if every pair has a variance of its own, and only then",
-    source="Wipf 2024, Proposition 4.1 (no figure in print)",
+    source="not in the papers; Wipf 2024, Proposition 4.1",
     caption="(a) Loss of one pair under a zero-mean Gaussian, Eq. (11), against the DPO margin, for fixed variances "
     "(grey); it is least where its dot is on the envelope. Minimised over the variance it is the DPO loss plus the "
     "constant 1 + ln(pi), for a reference ratio of 1. (b) Two pairs and one parameter, with margins 2 theta and "

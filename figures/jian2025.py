@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.animation import FuncAnimation
 
 from figures.accuracy import Accuracy
+from figures.export import still_at_the_end
 from figures.registry import Arrays, figure
-from figures.style import CHOSEN, COLUMN_WIDTH, OTHERS, PRINTED_COLOR, REFERENCE, REJECTED, label_line
+from figures.style import CHOSEN, COLUMN_WIDTH, OTHERS, PAGE_WIDTH, PRINTED_COLOR, REFERENCE, REJECTED, label_line
 from toy_models.displacement import (
     LADDER,
     LADDER_CROSSOVER,
@@ -26,6 +28,7 @@ from toy_models.displacement import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
@@ -121,6 +124,31 @@ def mass_goes_to_the_third(arrays: Arrays) -> bool:
     """The three probabilities sum to 1 and the third response ends with more than nine tenths."""
     p = np.exp(arrays["log_probs"])
     return bool(np.abs(p.sum(1) - 1).max() < 1e-12 and p[-1, 2] > 0.9)
+
+
+@log_probabilities.animate
+def _animate_log_probabilities(arrays: Arrays) -> FuncAnimation:
+    """Let the run of (a) go on beside the three probabilities as bars."""
+    drawing, (bars, curves) = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 2.6), gridspec_kw={"width_ratios": (1, 2)})
+    p, step, colors = np.exp(arrays["log_probs"]), arrays["step"], [OTHERS, OTHERS, OTHERS]
+    colors[LADDER.chosen], colors[LADDER.rejected] = CHOSEN, REJECTED
+    names = ["another"] * 3
+    names[LADDER.chosen], names[LADDER.rejected] = "chosen", "rejected"
+    columns = bars.bar(range(3), p[0], color=colors)
+    bars.set(ylim=(0, 1), ylabel="probability")
+    bars.set_xticks(range(3), names)
+    lines = [curves.plot([], [], color=color)[0] for color in colors]
+    for y in range(3):
+        label_line(curves, step[-1], arrays["log_probs"][-1, y], f" {names[y]}", colors[y], va="center")
+    curves.set(xlabel="DPO step", ylabel=r"$\log\,\pi$ (nats)", xlim=(0, step[-1]), ylim=(-6.4, 0.3))
+
+    def show(time: int) -> list[Artist]:
+        for y, (column, line) in enumerate(zip(columns, lines, strict=True)):
+            column.set_height(p[time, y])
+            line.set_data(step[: time + 1], arrays["log_probs"][: time + 1, y])
+        return [*columns, *lines]
+
+    return FuncAnimation(drawing, show, frames=still_at_the_end(len(step)))
 
 
 @log_probabilities.draw

@@ -224,8 +224,8 @@ def _draw_hyper_parameters(arrays: Arrays) -> Drawing:
     half = (len(arrays["unspecified"]) + 1) // 2
     axes.text(0.0, -rows - 1.05, "Not given:", va="center", fontsize=7, fontweight="bold", color=PRINTED_COLOR)
     for k, text in enumerate(arrays["unspecified"]):
-        x, line = (0.105, k) if k < half else (0.6, k - half)
-        axes.text(x, -rows - 1.05 - 0.75 * line, text, va="center", fontsize=7)
+        x, line = (0.105, k) if k < half else (0.615, k - half)
+        axes.text(x, -rows - 1.05 - 0.75 * line, text, va="center", fontsize=6.5)
     return drawing
 
 

@@ -133,7 +133,7 @@ def still_alike_where_the_pair_parts(arrays: Arrays) -> bool:
 
 @kernel_of_a_model.draw
 def _draw_kernel(arrays: Arrays) -> Drawing:
-    drawing, (left, right) = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 3.6), gridspec_kw={"width_ratios": (1, 1.15)})
+    drawing, (left, right) = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 3.8), gridspec_kw={"width_ratios": (1, 1.15)})
     plot_kernel(left, _kernel(arrays), names=[str(name) for name in arrays["response"]])
     left.set_title("responses")
     image = plot_kernel(right, _kernel(arrays, "token_"), names=[str(name) for name in arrays["token"]])

@@ -290,7 +290,7 @@ def _power(value: float) -> str:
 
     Example:
         >>> _power(0.00142)
-        '$1.4\\\\cdot10^{-3}$'
+        '$1.4\\cdot10^{-3}$'
     """
     digits, exponent = f"{value:.1e}".split("e")
     return rf"${digits}\cdot10^{{{int(exponent)}}}$"

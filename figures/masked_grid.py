@@ -95,7 +95,7 @@ VARIANTS = tuple(PRINTED)[1:]
 
 @table_1.check
 def uniform_pairs_bring_no_gain(arrays: Arrays) -> bool:
-    """Uniform pairs: all variants end over five standard errors below DPO trained on, the symmetric below scratch."""
+    """Uniform pairs: all variants end over five errors below DPO trained further, the symmetric below scratch."""
     below = all((_z(arrays, UNIFORM, variant, "baseline") < -5).all() for variant in VARIANTS)
     return bool(below and (_z(arrays, SCRATCH, "nbdpo-symmetric", "baseline") < -2).all())
 
@@ -108,7 +108,7 @@ def against_the_reference_they_win(arrays: Arrays) -> bool:
 
 @table_1.check
 def pairs_from_the_reference_rank_as_printed_at_both_ends(arrays: Arrays) -> bool:
-    """Pairs from the reference: nbDPO (symm) is over three errors above DPO trained on, v2 (asymm) the last of all."""
+    """Pairs from the reference: nbDPO (symm) is over three errors above DPO trained further, v2 (asymm) last of all."""
     leads = (_z(arrays, STANDARD, "nbdpo-symmetric", "baseline") > 3).all()
     others = [ROW["dpo"], *(ROW[variant] for variant in VARIANTS if variant != "nbdpo-v2-asymmetric")]
     mean = arrays["mean"][STANDARD]
@@ -149,7 +149,7 @@ def version_1_beats_version_2(arrays: Arrays) -> bool:
 
 @table_1.check
 def concentrated_pairs_bring_the_gain(arrays: Arrays) -> bool:
-    """Pairs near the diagonal: all five variants end over three standard errors above DPO trained on."""
+    """Pairs near the diagonal: all five variants end over three standard errors above DPO trained further."""
     return bool(all((_z(arrays, CONCENTRATED, variant, "baseline") > 3).all() for variant in VARIANTS))
 
 

@@ -32,6 +32,12 @@ NOT_REGENERATED = (
         "Needs fine-tuning of three language models and two model judges; the opponent is not in print.",
     ),
     NotRegenerated(
+        "Jian et al. 2025, Figure 4",
+        "DPO with a likelihood term beside the other methods: accuracy on GSM8K and win rate on UltraFeedback",
+        "Needs fine-tuning of Qwen2.5-0.5B and a model judge; the weight of the term is not in print. DPO with a "
+        "likelihood term on a small language model: jian2025-2b.",
+    ),
+    NotRegenerated(
         "Jian et al. 2025, Table 4", "the prompt of the judge", "It is a text, and there is nothing to compute."
     ),
     NotRegenerated(
@@ -47,6 +53,16 @@ NOT_REGENERATED = (
     ),
     NotRegenerated(
         "Sun et al. 2025, Table 1", "sizes of the benchmarks", "Data about other data sets; nothing to compute."
+    ),
+    NotRegenerated(
+        "Ma et al. 2025, Table 2",
+        "helpfulness, harmlessness and safety on SafeRLHF",
+        "Needs fine-tuning of a 7B model, a reward and a cost model. Its methods on the 20 x 20 toy: ma2025-table-1.",
+    ),
+    NotRegenerated(
+        "Ma et al. 2025, Table 3",
+        "helpfulness, harmlessness and safety on Anthropic HH",
+        "Needs fine-tuning of a 7B model and two reward models. Its methods on the 20 x 20 toy: ma2025-table-1.",
     ),
 )
 """Every one of them, paper by paper."""

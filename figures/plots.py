@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like
 
 from dynamics.errors import ArrayLike, InvalidArgument, check_count, check_kind, check_positive, to_tensor
-from figures.style import CHOSEN, DPO_COLOR, OTHERS, REFERENCE, REJECTED, label_line, tint
+from figures.style import CHOSEN, DPO_COLOR, OTHERS, REFERENCE, REJECTED, SIGNED, label_line, tint
 from figures.ternary import draw_frame, to_plane
 
 if TYPE_CHECKING:
@@ -320,7 +320,7 @@ def plot_kernel(axes: Axes, kernel: ArrayLike, *, names: Sequence[str] | None = 
     norms = np.sqrt(np.diagonal(values))
     cosines = values / norms[:, None] / norms
     labels = _names(names, len(values))
-    image = axes.imshow(cosines, cmap="BrBG", vmin=-1, vmax=1)
+    image = axes.imshow(cosines, cmap=SIGNED, vmin=-1, vmax=1)
     if cosines.size <= MOST_NUMBERS:
         for (i, j), cosine in np.ndenumerate(cosines):
             ink = "white" if abs(cosine) > 0.65 else "black"

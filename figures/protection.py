@@ -15,7 +15,7 @@ from dynamics.losses import PairLogProbs
 from figures.accuracy import Accuracy
 from figures.language_model_pair import PAIR, load_policy
 from figures.registry import Arrays, figure
-from figures.style import CHOSEN, OTHERS, PAGE_WIDTH, REFERENCE, REJECTED, label_panel
+from figures.style import FALLS, OTHERS, PAGE_WIDTH, REFERENCE, RISES, label_panel
 from toy_models.multiplication.responses import as_prompt
 from toy_models.multiplication.shipped import QUESTION
 from toy_models.protection import FEATURES, LOSSES, first_step, pair_at, walk
@@ -222,7 +222,7 @@ def rpo_alone_is_in_the_window(arrays: Arrays) -> bool:
 @protection.draw
 def _draw(arrays: Arrays) -> Drawing:
     drawing, (left, right) = plt.subplots(
-        1, 2, figsize=(PAGE_WIDTH, 5.2), gridspec_kw={"width_ratios": (1, 3.1)}, layout="constrained"
+        1, 2, figsize=(PAGE_WIDTH, 5.2), gridspec_kw={"width_ratios": (0.75, 3.35)}, layout="constrained"
     )
     _draw_ratios(left, arrays)
     _draw_table(right, arrays)
@@ -235,13 +235,13 @@ def _draw_ratios(axes: Axes, arrays: Arrays) -> None:
     """Draw d_w / d_l of every loss, and where chosen response and margin rise."""
     low, high = window(arrays["kernel"][SHARED])
     d_w, d_l = arrays["weights"][..., SHARED]
-    axes.axvspan(low, high, color=CHOSEN, alpha=0.15, linewidth=0)
-    axes.axvline(low, color=CHOSEN, linewidth=0.8)
-    axes.axvline(high, color=REJECTED, linewidth=0.8)
+    axes.axvspan(low, high, color=RISES, alpha=0.15, linewidth=0)
+    axes.axvline(low, color=REFERENCE, linewidth=0.8)
+    axes.axvline(high, color=REFERENCE, linewidth=0.8)
     for i, (w, l_) in enumerate(zip(d_w, d_l, strict=True)):
         ratio = w / l_
         turned, none = w < 0 and l_ < 0, abs(ratio) < 1e-9
-        color = CHOSEN if arrays["first_chosen"][i, SHARED] > 0 else REJECTED
+        color = RISES if arrays["first_chosen"][i, SHARED] > 0 else FALLS
         face = "white" if turned else color
         axes.plot(0.13 if none else ratio, i, "<" if none else "o", color=color, markersize=4, markerfacecolor=face)
     axes.set_xscale("log")
@@ -249,35 +249,39 @@ def _draw_ratios(axes: Axes, arrays: Arrays) -> None:
     axes.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
     axes.set_yticks(range(len(NAMES)), NAMES)
     axes.tick_params(axis="y", length=0)
-    axes.text(low * 0.9, -1, "chosen falls", ha="right", va="center", fontsize=6, color=REJECTED)
-    axes.text(high * 1.1, -1, "margin falls", ha="left", va="center", fontsize=6, color=REJECTED)
+    axes.text(low * 0.9, -1, "chosen falls", ha="right", va="center", fontsize=6, color=REFERENCE)
+    axes.text(high * 1.1, -1, "margin falls", ha="left", va="center", fontsize=6, color=REFERENCE)
 
 
-def _cell(axes: Axes, x: float, y: int, value: float, text: str, small: str = "") -> None:
-    """Write a number on the colour of its sign."""
+WIDE, PITCH = 1.45, 3.7  # width of a cell with two numbers, and of the three columns of a policy with a gap
+
+
+def _cell(axes: Axes, x: float, y: int, value: float, text: str, beside: str | None = None) -> None:
+    """Write a number on the colour of its sign, and in a wider cell another one beside it in grey."""
+    width = 1.0 if beside is None else WIDE
     depth = 0.45 * min(1.0, abs(value) / 3) if abs(value) > HELD / 2 else 0.0
-    face = to_rgba(CHOSEN if value > 0 else REJECTED, depth)
-    axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor="white", linewidth=0.8))
-    axes.text(x + (0.46 if not small else 0.12), y, text, ha="right", va="center", fontsize=6)
-    if small:
-        axes.text(x + 0.46, y, small, ha="right", va="center", fontsize=4.5, color=OTHERS)
+    face = to_rgba(RISES if value > 0 else FALLS, depth)
+    axes.add_patch(Rectangle((x - 0.5, y - 0.5), width, 1, facecolor=face, edgecolor="white", linewidth=0.8))
+    axes.text(x + 0.46, y, text, ha="right", va="center", fontsize=6)
+    if beside:
+        axes.text(x - 0.54 + width, y, beside, ha="right", va="center", fontsize=6, color=OTHERS)
 
 
 def _draw_table(axes: Axes, arrays: Arrays) -> None:
     """Write the three times of the three policies, and the first step of the model."""
     heads = []
     for policy, name in enumerate(POLICIES):
-        x = 3.25 * policy
-        heads += [(x, "1st step"), (x + 1, "10 nats"), (x + 2, "further")]
-        axes.text(x + 1, -1.75, name, ha="center", va="center", fontsize=7)
+        x = PITCH * policy
+        heads += [(x, "1st step"), (x + WIDE / 2 + 0.5, "10 nats"), (x + 1 + WIDE, "further")]
+        axes.text(x + 1.2, -1.75, name, ha="center", va="center", fontsize=7)
         for i in range(len(NAMES)):
             first, margin = arrays["first_chosen"][i, policy], arrays["first_margin"][i, policy]
             _cell(axes, x, i, first / abs(margin), f"{first / abs(margin):+.2f} {'↑' if margin > 0 else '↓'}")
             ten, gained = arrays["ten_chosen"][i, policy], arrays["ten_margin"][i, policy]
             _cell(axes, x + 1, i, ten, f"{ten:+.1f}", f"{gained:.1f}" if gained < 10 else "")
             end = arrays["end_chosen"][i, policy]
-            _cell(axes, x + 2, i, end, f"{end:+.1f}{' ↓' if arrays['last'][i, policy] < FALLING else ''}")
-    last = 3.25 * len(POLICIES)
+            _cell(axes, x + 1 + WIDE, i, end, f"{end:+.1f}{' ↓' if arrays['last'][i, policy] < FALLING else ''}")
+    last = PITCH * len(POLICIES)
     axes.text(last + 0.5, -1.75, "model, 1st step", ha="center", va="center", fontsize=7)
     for pair, head in enumerate(("pair 1", "pair 2")):
         heads.append((last + pair, head))

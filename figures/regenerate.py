@@ -114,7 +114,8 @@ def replay(path: Path, folder: Path) -> Replay:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         key, settings, before = manifest["key"], manifest["settings"], manifest["environment"]
-        digests = manifest["files"]
+        digests, look = manifest["files"], manifest.get("look", {})  # manifests before version 0.2 have no look
+        look = Look(**{name: _as_given(value) for name, value in look.items()})
         with np.load(path.with_name(key + ".npz"), allow_pickle=False) as stored:
             old = {name: stored[name] for name in stored}
     except (OSError, ValueError, KeyError, TypeError, EOFError) as problem:
@@ -122,7 +123,7 @@ def replay(path: Path, folder: Path) -> Replay:
     figure = select_figures([str(key)])[0].with_settings(**{name: _as_given(value) for name, value in settings.items()})
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".replay") as place:
-        drawn = produce(figure, Path(place))
+        drawn = produce(figure, Path(place), look)
         with np.load(Path(place) / f"{key}.npz", allow_pickle=False) as stored:
             new = {name: stored[name] for name in stored}
         for name in (*drawn.manifest["files"], f"{key}.json"):

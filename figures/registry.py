@@ -17,6 +17,7 @@ from dynamics.errors import InvalidArgument, check_kind
 from figures.accuracy import Accuracy, Arrays
 
 if TYPE_CHECKING:
+    from matplotlib.animation import FuncAnimation
     from matplotlib.figure import Figure as Drawing
     from pandas import DataFrame
 
@@ -69,6 +70,7 @@ class Figure:
         checks: what the figure must show.
         drawers: a list with the one function that draws the arrays; empty until ``draw`` registers it.
         tables: a list with the one function that returns the figure as a table, if ``tabulate`` registers one.
+        animators: a list with the one function that returns the figure as an animation, if ``animate`` registers one.
     """
 
     key: str
@@ -82,6 +84,7 @@ class Figure:
     checks: list[Check] = field(default_factory=list)
     drawers: list[Callable[[Arrays], Drawing]] = field(default_factory=list)
     tables: list[Callable[[Arrays], DataFrame]] = field(default_factory=list)
+    animators: list[Callable[[Arrays], FuncAnimation]] = field(default_factory=list)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -118,6 +121,11 @@ class Figure:
         """Register the function that returns the figure as a table, for CSV and LaTeX."""
         self.tables.append(table)
         return table
+
+    def animate(self, animator: Callable[[Arrays], FuncAnimation]) -> Callable[[Arrays], FuncAnimation]:
+        """Register the function that returns the figure as an animation, for GIF; its last frame shows all arrays."""
+        self.animators.append(animator)
+        return animator
 
     def failures(self, arrays: Arrays) -> list[Check]:
         """Return the checks that do not hold; a comparison with NaN makes a check fail."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.animation import FuncAnimation
 from scipy.special import expit, log_softmax
 
 from dynamics import (
@@ -20,10 +21,12 @@ from dynamics import (
     replicator_flow,
 )
 from figures.accuracy import FLOW, ROUNDED
+from figures.export import still_at_the_end
 from figures.plots import plot_field, plot_simplex
 from figures.registry import Arrays, figure
 from figures.style import (
     CHOSEN,
+    DPO_COLOR,
     EXACT_COLOR,
     OTHERS,
     PAGE_WIDTH,
@@ -35,6 +38,7 @@ from figures.style import (
 from figures.ternary import draw_frame, simplex_grid, to_plane
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure as Drawing
 
     from dynamics import Preferences
@@ -207,6 +211,28 @@ def dpo_does_not_cycle(arrays: Arrays) -> bool:
     kept = np.abs(orbit.sum(1) - orbit[0].sum()).max() < 1e-5
     angle = np.unwrap(np.arctan2(*(to_plane(np.exp(orbit)) - to_plane(np.full(3, 1 / 3))).T[::-1]))
     return bool(rest and kept and abs(angle[-1] - angle[0]) > 2 * np.pi)
+
+
+@simplex.animate
+def _animate(arrays: Arrays) -> FuncAnimation:
+    """Let the policies of the three panels run from their starts, all at one time."""
+    drawing = _draw(arrays | {name: values[:, :1] for name, values in arrays.items() if name.endswith("_paths")})
+    moving, times = [], arrays["times"]
+    clock = drawing.axes[1].text(0.5, -0.09, "", ha="center", va="top", fontsize=7)
+    for axes, name in zip(drawing.axes, WORLDS, strict=True):
+        for path in to_plane(np.exp(arrays[f"{name}_paths"])):
+            (dot,) = axes.plot(*path[0], "o", color=DPO_COLOR, markersize=3.5, zorder=7)
+            (trace,) = axes.plot(*path[:1].T, color=DPO_COLOR, linewidth=1.2)
+            moving.append((path, dot, trace))
+
+    def show(time: int) -> list[Artist]:
+        for path, dot, trace in moving:
+            trace.set_data(*path[: time + 1].T)
+            dot.set_data(*path[time : time + 1].T)
+        clock.set_text(f"time {times[time]:.1f}")
+        return [clock, *(line for _, *lines in moving for line in lines)]
+
+    return FuncAnimation(drawing, show, frames=still_at_the_end(len(times)))
 
 
 @simplex.draw

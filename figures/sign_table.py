@@ -95,7 +95,7 @@ def _foretold(arrays: Arrays) -> np.ndarray:
 
 @phase_diagram.check
 def signs_are_those_of_the_region(arrays: Arrays) -> bool:
-    """Every step has the signs that its place in the plane foretells."""
+    """Every step has the signs that its place in the plane predicts."""
     return bool((arrays["signs"] == _foretold(arrays)).all())
 
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dynamics.files import write_atomically
-from figures.export import PICTURES, TABLES, Look, to_csv, to_latex
+from figures.export import ANIMATIONS, PICTURES, TABLES, Look, to_csv, to_latex, write_gif
+from figures.panels import panel_boxes
 from figures.registry import Arrays, Figure
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def is_current(spec: Figure, folder: Path, look: Look = DEFAULT) -> bool:
         return (
             manifest["fingerprint"] == fingerprint(spec, look)
             and all(manifest["checks"].values())
-            and sorted(files) == sorted(spec.key + suffix for suffix in look.suffixes(bool(spec.tables)))
+            and sorted(files) == sorted(spec.key + suffix for suffix in look.suffixes(spec))
             and all(_digest(folder / name) == digest for name, digest in files.items())
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -107,8 +108,8 @@ def save(spec: Figure, arrays: Arrays, drawing: Drawing, folder: Path, look: Loo
     folder.mkdir(parents=True, exist_ok=True)
     manifest_path = folder / f"{spec.key}.json"
     manifest_path.unlink(missing_ok=True)
-    paths = {suffix: folder / (spec.key + suffix) for suffix in look.suffixes(bool(spec.tables))}
-    for name in (*PICTURES, *TABLES):
+    paths = {suffix: folder / (spec.key + suffix) for suffix in look.suffixes(spec)}
+    for name in (*PICTURES, *TABLES, *ANIMATIONS):
         if f".{name}" not in paths:
             (folder / f"{spec.key}.{name}").unlink(missing_ok=True)
     remark = look.apply(drawing)
@@ -119,6 +120,8 @@ def save(spec: Figure, arrays: Arrays, drawing: Drawing, folder: Path, look: Loo
     for suffix, write in ((".csv", to_csv), (".tex", to_latex)):
         if suffix in paths:
             write_atomically(paths[suffix], partial(Path.write_bytes, data=write(spec.tables[0](arrays)).encode()))
+    if ".gif" in paths:
+        write_atomically(paths[".gif"], partial(write_gif, spec.animators[0](arrays)))
     failed = {check.name for check in spec.failures(arrays)}
     manifest = {
         "key": spec.key,
@@ -130,6 +133,7 @@ def save(spec: Figure, arrays: Arrays, drawing: Drawing, folder: Path, look: Loo
         "settings": spec.settings,
         "look": asdict(look),
         "remark": remark,
+        "panels": panel_boxes(drawing),
         "checks": {check.name: check.name not in failed for check in spec.checks},
         "must be seen": {check.name: check.says for check in spec.checks},
         "environment": environment(),

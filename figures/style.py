@@ -46,6 +46,9 @@ BALANCED_COLOR = "#8A8A00"  # ma2025's balanced or "PPO-like" update
 EXACT_COLOR = "#0A4A52"
 PRINTED_COLOR = "#D0203A"
 
+# Signs of a change, for areas and numbers: ends of the diverging map that heat maps of signed quantities have.
+RISES, FALLS, SIGNED = "#35978F", "#BF812D", "BrBG"
+
 REFERENCE = "#000000"  # axes, the reference policy, and a quantity that belongs to no response or method
 
 RESPONSES = {"chosen": CHOSEN, "rejected": REJECTED, "greedy": GREEDY, "others": OTHERS}

@@ -11,8 +11,8 @@ from scipy.integrate import cumulative_simpson
 from scipy.optimize import minimize_scalar
 
 from figures.accuracy import ROUNDED, SEARCHED
-from figures.overoptimization import BY_ADAMW, GAMMA_LINES, GAMMAS, saturated
 from figures.registry import Arrays, figure
+from figures.reward_runs import BY_ADAMW, GAMMA_LINES, GAMMAS, saturated
 from figures.style import DPO_COLOR, PAGE_WIDTH, REFERENCE, SELF_PO_COLOR, label_line, label_panel
 from figures.sun2025 import MARGIN_LABEL, loss_at, symmetric_axis, weight_at
 from theory.sun2025.floor import FLOOR_MARGIN, STEEPEST_MARGIN, STRONGEST_PULL, STRONGEST_PUSH, push_ratio

@@ -10,7 +10,8 @@ import numpy as np
 from pandas import DataFrame
 
 from figures.accuracy import ONE_CASE
-from figures.overoptimization import (
+from figures.registry import Arrays, figure
+from figures.reward_runs import (
     BY_ADAMW,
     GAMMAS,
     LARGER_GAMMA,
@@ -28,7 +29,6 @@ from figures.overoptimization import (
     saturated,
     show_rates,
 )
-from figures.registry import Arrays, figure
 from figures.style import (
     DPO_COLOR,
     GELU_COLOR,

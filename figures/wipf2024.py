@@ -210,6 +210,8 @@ def _draw_penalties(arrays: Arrays) -> Drawing:
     label_line(right, 1.2, -0.6, r"$(u^p-1)/p$,", EXACT_COLOR)
     label_line(right, 1.2, -0.95, r"limit $\ln u$", EXACT_COLOR)
     right.set(xlim=(0, positive[-1]), ylim=(-2, 2.6), xlabel="$u$", ylabel="value")
-    for axes, letter in zip((left, middle, right), "abc", strict=True):
+    titles = ("one tangent", r"$\gamma\to\infty$", r"$p\to 0$")
+    for axes, letter, title in zip((left, middle, right), "abc", titles, strict=True):
+        axes.set_title(title)
         label_panel(axes, letter)
     return drawing

@@ -27,7 +27,7 @@ def test_every_part_runs_on_a_cpu_and_hits_its_targets(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "device.json").read_text(encoding="utf-8"))
     assert all("found" in part for part in report["parts"].values())
-    assert list(report["parts"]) == ["accuracy", "kernel", "audit", "shift", "probe", "tests"]
+    assert list(report["parts"]) == ["accuracy", "audit", "kernel", "shift", "probe", "tests"]
     assert (
         report["parts"]["tests"]["found"]["passed"] >= 20
     )  # the tests that are marked gpu, here with the CPU as device

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -171,7 +171,7 @@ def strength_of(findings: tuple[Finding, ...]) -> Strength | None:
         return found
     apart = tuple(f for role in _apart(deciding) for f in deciding if f.role == role)
     if not apart:
-        return found
+        return replace(found, prose=found.prose or _in_prose(deciding))
     searched = [how for f in findings if f.kind == "search" and not f.of for how in f.known().how]
     forms = ", ".join(dict.fromkeys(how for f in apart for how in f.known().how))
     names = ", ".join(dict.fromkeys(f.of for f in apart if not f.joined))
@@ -187,8 +187,24 @@ def _without_examples(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     return tuple(f for f in findings if not (f.kind == "counterexample" and f.known().grade == UNREFUTED))
 
 
+def _in_prose(findings: tuple[Finding, ...]) -> bool:
+    """Return whether a part of the proof is another statement than the claim's own: how they make the whole is told.
+
+    Such a part is another claim, or another predicate, which may show what the worlds of a further line assume. That a
+    statement fails needs no parts if it fails at a case or in a proof of its own.
+    """
+    whole = {f.role for f in findings if f.joined and f.kind != "claim"} & {FAILS}
+    own = set(_own_roles(findings)) - whole
+    return any(f.role in own and (not f.joined or f.kind == "claim") for f in findings)
+
+
 def _apart(findings: tuple[Finding, ...]) -> list[str]:
-    """Return the roles in which no finding is about the claim's own function.
+    """Return the roles in which nothing reaches the claim's own function."""
+    return [role for role in _own_roles(findings) if not any(f.joined for f in findings if f.role == role)]
+
+
+def _own_roles(findings: tuple[Finding, ...]) -> list[str]:
+    """Return the roles that are about the claim's own function.
 
     Corrected forms are not counted, since they differ from the claim by their nature; nor is the exact step in which a
     first-order statement fails.
@@ -198,7 +214,7 @@ def _apart(findings: tuple[Finding, ...]) -> list[str]:
         roles.pop(FAILS, None)
     for other in (CORRECTED, VACUOUS):
         roles.pop(other, None)
-    return [role for role in roles if not any(f.joined for f in findings if f.role == role)]
+    return list(roles)
 
 
 def run_claim(claim: Claim, worlds: int = 500, seed: int = 0, record: Record | None = None) -> Outcome:

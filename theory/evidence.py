@@ -1,31 +1,25 @@
-"""Checkers for claims: exact random search, counterexamples, symbolic proofs, slopes; each with a negative control.
+"""What the checkers of a claim find, and the slope of a residual.
 
 A checker tests a claim's statement and, by the same procedure, a perturbed statement (the negative control), for which
-it must report the opposite. If it does not, it cannot tell true from false, and the claim is reported as broken.
+it must report the opposite. If it does not, it cannot tell true from false, and the claim is reported as broken. The
+other checkers are lines of evidence of ``theory.statement``.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, lru_cache
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from dynamics.errors import InvalidArgument, check_count
 from theory.proof.checks import show
 from theory.proof.solver import Known
-from theory.proof.written import sides, text_of
-from theory.strength import MACHINE, NUMERICAL, UNREFUTED, Strength
-
-T = TypeVar("T")
-Sampler = Callable[[random.Random], Any]
-Statement = Callable[[Any], bool]
+from theory.strength import NUMERICAL, Strength
 
 # What a finding says about the claim; the verdict follows from these and from nothing else (theory.claim.earned).
 HOLDS = "the statement holds"
@@ -36,7 +30,6 @@ ORDER = "the statement holds to first order"
 VACUOUS = "the statement says nothing"
 ALSO = "a further fact"
 
-PATIENCE = 60  # random draws for each case wanted, before the extra assumption counts as too rare to search under
 SLOPE_TOLERANCE = 0.1
 
 
@@ -46,11 +39,11 @@ class Finding:
 
     Attributes:
         role: what it says about the claim, one of the constants above.
-        kind: "search", "counterexample", "proof", "numeric" or "slope"; in the new form of a claim also the prover.
+        kind: the checker: a prover, "search", "counterexample", "evaluation", "numeric", "slope" or "claim".
         passed: whether the checker confirmed what ``role`` says.
         control: whether it rejected the perturbed statement, as it must.
         detail: what was done and found, in words.
-        strength: how strongly it is supported; None if ``kind`` alone determines that.
+        strength: how strongly it is supported; None for a comparison in floating point, which ``detail`` describes.
         assumes: what the prover may assume about the worlds, in words.
         of: what was run in the place of the claim's own function, as it is written; "" for that function itself.
         joined: whether the claim's own function was run, or a machine proved that what was run implies it.
@@ -76,16 +69,8 @@ class Finding:
     far: bool = False
 
     def known(self) -> Strength:
-        """Return how strongly it is supported; symbolic work whose generality was not checked is not proved."""
-        if self.strength is not None:
-            return self.strength
-        if self.kind == "search":
-            return Strength(UNREFUTED, (self.detail.split("\n")[0].removeprefix("no counterexample in "),))
-        if self.kind == "proof":
-            return Strength(UNREFUTED, ("symbolic or exact, generality not checked",))
-        if self.kind == "counterexample":
-            return Strength(MACHINE, ("exact evaluation",))
-        return Strength(NUMERICAL, (self.detail.split("\n")[0],))
+        """Return how strongly it is supported: in floating point only, if nothing else is said."""
+        return self.strength or Strength(NUMERICAL, (self.detail.split("\n")[0],))
 
 
 class Evidence:
@@ -110,98 +95,6 @@ class Evidence:
     def known(self) -> Known:
         """Return what the proofs of the claim share, so that none is made twice."""
         return Known()
-
-    def holds(
-        self,
-        statement: Statement,
-        over: Sampler,
-        *,
-        control: Statement,
-        given: Statement | None = None,
-        role: str | None = None,
-        worlds: int | None = None,
-    ) -> None:
-        """Require that a search of random cases finds none in which ``statement`` is false.
-
-        Args:
-            statement: predicate of a case.
-            over: draws a case from a ``random.Random``: a sampler of ``theory.worlds``, or one of your own.
-            control: a perturbed statement that the same search must refute.
-            given: an extra assumption: only cases that satisfy it count, and the role becomes CONDITIONAL.
-            role: what it says about the claim; HOLDS without ``given``.
-            worlds: number of cases, if this search needs fewer than the others.
-        """
-        count = min(worlds or self.worlds, self.worlds)
-        cases = list(itertools.islice(_cases(over, given, self.seed, count), count))
-        refuted = next((case for case in cases if not statement(case)), None)
-        wrong = sum(not control(case) for case in cases)
-        enough = len(cases) == count
-        detail = f"no counterexample in {count} cases"
-        if not enough:
-            detail = f"only {len(cases)} of {count} cases satisfy the assumption"
-        if refuted is not None:
-            detail = f"refuted by\n{refuted}"
-        role = role or (HOLDS if given is None else CONDITIONAL)
-        passed = enough and refuted is None
-        far = bool(cases) and wrong == len(cases)
-        found = Finding(role, "search", passed, wrong > 0, detail, over=text_of(over), far=far)
-        self._found(found, statement, control)
-
-    def fails(self, statement: Statement, at: object, *, control: object, role: str = FAILS) -> None:
-        """Require that ``statement`` is false at a given counterexample.
-
-        Args:
-            statement: predicate of a case.
-            at: the counterexample, in exact numbers.
-            control: a case in which the statement is true, so that it is not a counterexample.
-            role: what it says about the claim; FAILS by default.
-        """
-        passed = not statement(at)
-        detail = f"{'false' if passed else 'TRUE'} at\n{show(at)}"
-        strength = None if exact(at) else Strength(NUMERICAL, ("evaluated in floating point",))
-        known = bool(statement(control))
-        self.findings.append(
-            Finding(role, "counterexample", passed, known, detail, strength, sides=sides(statement, at))
-        )
-
-    def finds(self, statement: Statement, over: Sampler, *, control: Statement, role: str = FAILS) -> None:
-        """Require that a search of random cases finds a counterexample to ``statement``.
-
-        Args:
-            statement: predicate of a case.
-            over: draws a case.
-            control: a true statement, to which the same search must find no counterexample.
-            role: what it says about the claim; FAILS by default.
-        """
-        cases = list(itertools.islice(_cases(over, None, self.seed, self.worlds), self.worlds))
-        false = [case for case in cases if not statement(case)]
-        detail = f"false in {len(false)} of {len(cases)} random cases"
-        strength = Strength(MACHINE, ("exact evaluation",)) if false and exact(false[0]) else None
-        rejected = all(control(case) for case in cases)
-        found = Finding(role, "search", bool(false), rejected, detail, strength, over=text_of(over))
-        self._found(found, statement, control)
-
-    def proves(self, statement: Callable[[], bool], *, control: Callable[[], bool], by: str, role: str = HOLDS) -> None:
-        """Run a deterministic proof or exact computation that must end in True.
-
-        Args:
-            statement: returns whether the proof went through (a SymPy simplification to 0, an exact evaluation).
-            control: the same proof of a perturbed statement; must return False.
-            by: how it is proved, a few words.
-            role: what it says about the claim; HOLDS by default.
-        """
-        self._found(Finding(role, "proof", bool(statement()), not control(), by), statement, control)
-
-    def measures(
-        self, statement: Callable[[], bool], *, control: Callable[[], bool], by: str, role: str = HOLDS
-    ) -> None:
-        """Like ``proves``, for a comparison in floating point (state the tolerance in ``by``)."""
-        self._found(Finding(role, "numeric", bool(statement()), not control(), by), statement, control)
-
-    def _found(self, found: Finding, statement: Callable[..., Any], control: Any) -> None:
-        """Keep a finding, with what was run and the control as they are written."""
-        named = dataclasses.replace(found, of=text_of(statement), wrong=text_of(control) if control else "")
-        self.findings.append(named)
 
     def slope(
         self,
@@ -240,20 +133,6 @@ def fitted_order(residual: Callable[[float], float], sizes: Sequence[float]) -> 
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
-def uniform(**ranges: tuple[float, float]) -> Sampler:
-    """Return a sampler of named float64 numbers, uniform in their ranges, as a dictionary.
-
-    Example:
-        >>> sorted(uniform(z=(-1, 1), delta=(0, 2))(random.Random(0)))
-        ['delta', 'z']
-    """
-
-    def draw(source: random.Random) -> dict[str, float]:
-        return {name: source.uniform(low, high) for name, (low, high) in ranges.items()}
-
-    return draw
-
-
 def exact(case: object) -> bool:
     """Return whether a case consists of whole numbers and fractions.
 
@@ -272,20 +151,6 @@ def exact(case: object) -> bool:
     return hasattr(case, "__dict__") and bool(vars(case)) and all(exact(value) for value in vars(case).values())
 
 
-@lru_cache(maxsize=64)
-def _pool(over: Sampler, seed: int, block: int, size: int) -> tuple[Any, ...]:
-    # claims that share a module-level sampler share its cases, so that worlds and their kernels are computed once
-    source = random.Random(f"{getattr(over, '__qualname__', over)}/{seed}/{block}")
-    return tuple(over(source) for _ in range(size))
-
-
-def _cases(over: Sampler, given: Statement | None, seed: int, count: int) -> Iterator[Any]:
-    for block in range(1 if given is None else PATIENCE):
-        for case in _pool(over, seed, block, count):
-            if given is None or given(case):
-                yield case
-
-
 __all__ = [
     "ALSO",
     "CONDITIONAL",
@@ -296,10 +161,7 @@ __all__ = [
     "VACUOUS",
     "Evidence",
     "Finding",
-    "Sampler",
-    "Statement",
     "exact",
     "fitted_order",
     "show",
-    "uniform",
 ]

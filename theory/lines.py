@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from theory.evidence import ALSO, CONDITIONAL, HOLDS, Evidence
+from theory.evidence import ALSO, CONDITIONAL, FAILS, HOLDS, Evidence
 from theory.proof.family import Family
 from theory.proof.lemmas import LEMMAS
 from theory.proof.negation import Negation
 from theory.proof.reached import Reached
 from theory.proof.searched import Search, search
 from theory.proof.written import arguments, sides, text_of
+from theory.strength import MACHINE, UNREFUTED, Strength
 
 Wrong = Mapping[str, Any] | Callable[..., Any]
 Predicate = Callable[..., Any]
+EXISTS = re.compile(r"\s*(?:\\exists|\\text\{there (?:is|are)\b)")  # a statement that begins "there is"
 FEW = 40  # exact cases, in at least one of which a control must be true
 
 
@@ -93,6 +96,13 @@ def another(_: Any) -> bool:
 def role_of(role: str | None, also: bool, given: Predicate | None) -> str:
     """Return what a line of evidence says about the claim."""
     return ALSO if also else role or (HOLDS if given is None else CONDITIONAL)
+
+
+def strength_of_a_case(says: str, role: str | None) -> Strength:
+    """Return the strength of a case in which a statement is false; "there is ..." is refuted by no single case."""
+    if role in (None, FAILS) and EXISTS.match(says):
+        return Strength(UNREFUTED, ("there is none among the cases shown, which is no proof that there is none",))
+    return Strength(MACHINE, ("exact evaluation",))
 
 
 def lemmas_of(name: str) -> tuple[str, ...]:

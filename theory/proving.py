@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any, Self
 from theory.claim import Claim
 from theory.evidence import FAILS, Evidence, Finding
 from theory.lines import (
+    EXISTS,
     Predicate,
     Wrong,
     another,
@@ -27,6 +27,7 @@ from theory.lines import (
     search_terms,
     sides_at,
     statement_and_control,
+    strength_of_a_case,
     watch,
 )
 from theory.proof.families import POLICY
@@ -35,9 +36,7 @@ from theory.proof.joined import own_calls, through
 from theory.proof.reached import Reached
 from theory.proof.searched import Search, holds_at, search
 from theory.proof.written import text_of
-from theory.strength import MACHINE, UNREFUTED, Strength
-
-EXISTS = re.compile(r"\s*(?:\\exists|\\text\{there (?:is|are)\b)")  # a statement that begins "there is"
+from theory.strength import MACHINE, Strength
 
 
 class Proved:
@@ -143,8 +142,8 @@ class Proved:
 
             count, reached = min(worlds, evidence.worlds), Reached(what)
             found = search(what, over, given=given, worlds=count, seed=evidence.seed)
-            with reached:
-                proof = prove(what, over, given=given, record=evidence.record, known=evidence.known)
+            shared: dict[str, Any] = {"given": given, "known": evidence.known}
+            proof = prove(what, over, **shared, record=evidence.record, watch=reached)
             watch(evidence, reached, lambda: search(what, over, given=given, worlds=count, seed=evidence.seed))
             control = prove(bad, over, given=wrong_given or given, witness=False, known=evidence.known)
             detail = f"{proof}; {found}" if proof.verdict == "proved" else str(proof)
@@ -154,10 +153,6 @@ class Proved:
             if found.tried == 0:
                 detail += "; no exact case meets the premise"
             means = role_of(role, also, given)
-
-            def proves(other: Predicate) -> bool:
-                return prove(other, over, given=given, known=evidence.known).verdict == "proved"
-
             return Finding(
                 means,
                 "smt",
@@ -166,7 +161,7 @@ class Proved:
                 detail,
                 Strength(MACHINE, ("smt",), lemmas),
                 over.assumes,
-                joined=self._joined(what, means, proves),
+                joined=self._joined(what, means, lambda other: prove(other, over, **shared).verdict == "proved"),
                 over=proof.covers(),
                 far=is_far(what, wrong, bad, over, wrong_given or given, evidence.seed),
                 sides=sides_at(what, proof.counterexample or found.counterexample),
@@ -194,8 +189,8 @@ class Proved:
         def check(evidence: Evidence) -> Finding:
             from theory.proof.smt import prove  # noqa: PLC0415
 
-            proof = prove(what, over, given=given, record=evidence.record, known=evidence.known)
-            control = prove(near, over, given=given, known=evidence.known)
+            shared: dict[str, Any] = {"given": given, "known": evidence.known}
+            proof, control = prove(what, over, **shared, record=evidence.record), prove(near, over, **shared)
             passed = proof.verdict == "refuted" and proof.counterexample is not None
             return Finding(
                 role_of(role or FAILS, also, None),
@@ -203,7 +198,7 @@ class Proved:
                 passed,
                 control.verdict == "proved",
                 str(proof),
-                self._of_a_counterexample(role),
+                strength_of_a_case(self.claim.says, role),
                 joined=self._joined(what, FAILS, lambda other: holds_at(other, proof.counterexample) is True),
                 sides=sides_at(what, proof.counterexample),
             )
@@ -255,8 +250,7 @@ class Proved:
                 proof, control = prove_sum(what, sums), prove_sum(bad, sums)
                 found = search_sum(what, sums, min(100, evidence.worlds), evidence.seed)
             passed = proof.verdict == "proved" and found.counterexample is None
-            detail = f"{proof.verdict}: {proof.detail}" + (f"; {found}" if sums is not None else "")
-            detail = f"its denial is {detail}" if denial else detail
+            searched = f"; {found}" if sums is not None else ""
             how = "sympy" if sums is None else "sympy, for any number of terms"
             means = role_of(role, also, None)
             return Finding(
@@ -264,7 +258,7 @@ class Proved:
                 "sympy",
                 passed,
                 control.verdict == "refuted",
-                detail,
+                f"{'its denial is ' if denial else ''}{proof.verdict}: {proof.detail}{searched}",
                 Strength(MACHINE, (how,), lemmas),
                 joined=self._is_own(what) or (means != FAILS and holds_inside(self, what, symbols, sums)),
                 over=said_of(what, symbols, sums),
@@ -361,8 +355,9 @@ class Proved:
             from theory.proof.induction import by_induction, reachable  # noqa: PLC0415
             from theory.proof.smt import prove  # noqa: PLC0415
 
-            with Reached(what) as reached:
-                first, then = by_induction(what, base, step, after=after, record=evidence.record, known=evidence.known)
+            reached = Reached(what)
+            shared: dict[str, Any] = {"after": after, "known": evidence.known}
+            first, then = by_induction(what, base, step, **shared, record=evidence.record, watch=reached)
             watch(evidence, reached)
             passed = first.verdict == then.verdict == "proved"
             control, found = prove(bad, base, witness=False, known=evidence.known).verdict == "refuted", None
@@ -373,13 +368,11 @@ class Proved:
                 passed = passed and found.counterexample is None
                 control = control or search(bad, family, worlds=count, seed=evidence.seed).counterexample is not None
             elif not control:
-                failed = by_induction(bad, base, step, after=after, witness=False, known=evidence.known)[-1]
-                control = failed.verdict == "refuted"
+                control = by_induction(bad, base, step, **shared, witness=False)[-1].verdict == "refuted"
             means = role_of(role, also, None)
 
             def inductive(other: Predicate) -> bool:
-                proofs = by_induction(other, base, step, after=after, known=evidence.known)
-                return all(proof.verdict == "proved" for proof in proofs)
+                return all(proof.verdict == "proved" for proof in by_induction(other, base, step, **shared))
 
             return Finding(
                 means,
@@ -398,9 +391,3 @@ class Proved:
         if more is not None:
             self.searches.append((partial(search_terms, what, base, after, more), None))
         return self._add(check, of, wrong)
-
-    def _of_a_counterexample(self, role: str | None) -> Strength:
-        """Return the strength of a counterexample; against a statement "there is ..." it refutes a single case only."""
-        if role in (None, FAILS) and EXISTS.match(self.claim.says):
-            return Strength(UNREFUTED, ("there is none among the cases shown, which is no proof that there is none",))
-        return Strength(MACHINE, ("exact evaluation",))

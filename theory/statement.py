@@ -29,7 +29,17 @@ from typing import Any, Self
 
 from theory.claim import PROVED, REPRODUCED, claim as register, outcome_of, run_claim, strength_of
 from theory.evidence import ALSO, FAILS, HOLDS, ORDER, Evidence, Finding, exact, show
-from theory.lines import Predicate, Wrong, is_far, lemmas_of, refuse_unreached, role_of, sides_at, watch
+from theory.lines import (
+    Predicate,
+    Wrong,
+    is_far,
+    lemmas_of,
+    refuse_unreached,
+    role_of,
+    sides_at,
+    strength_of_a_case,
+    watch,
+)
 from theory.proof.family import Family
 from theory.proof.floating import watched
 from theory.proof.reached import Reached
@@ -89,7 +99,7 @@ class Statement(Proved):
                 passed,
                 control,
                 f"{'false' if passed else 'TRUE'} at\n{show(at)}",
-                _in_floats(at, inexact) or self._of_a_counterexample(role),
+                _in_floats(at, inexact) or strength_of_a_case(self.claim.says, role),
                 joined=self._joined(what, FAILS, lambda other: holds_at(other, at) is True),
                 sides=sides_at(what, at),
             )

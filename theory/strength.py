@@ -16,12 +16,14 @@ class Strength:
     Attributes:
         grade: "proved", "unrefuted" or "numerical".
         how: provers, worlds or tolerances.
-        lemma: a standard theorem that the proof rests on, by name; "" for none.
+        lemma: standard theorems that the proof rests on, by name.
+        prose: whether several proofs were put together in words only: no machine goes from the parts to the whole.
     """
 
     grade: str
     how: tuple[str, ...]
     lemma: tuple[str, ...] = ()
+    prose: bool = False
 
     def __str__(self) -> str:
         """Return it as the column of the ledger shows it.
@@ -29,10 +31,13 @@ class Strength:
         Example:
             >>> print(Strength(MACHINE, ("smt", "sympy"), ("mean value",)))
             proved by smt, sympy, modulo mean value
+            >>> print(Strength(MACHINE, ("smt",), prose=True))
+            proved by smt, parts joined in prose
         """
         by = " by " if self.grade == MACHINE else ": "
         lemma = f", modulo {', '.join(self.lemma)}" if self.lemma else ""
-        return self.grade + by + ", ".join(self.how) + lemma
+        prose = ", parts joined in prose" if self.prose else ""
+        return self.grade + by + ", ".join(self.how) + lemma + prose
 
 
 def weakest(strengths: Iterable[Strength]) -> Strength | None:
@@ -48,4 +53,5 @@ def weakest(strengths: Iterable[Strength]) -> Strength | None:
     grade = max((s.grade for s in found), key=GRADES.index)
     level = [s for s in found if s.grade == grade]
     how = tuple(dict.fromkeys(h for s in level for h in s.how))
-    return Strength(grade, how, tuple(dict.fromkeys(name for s in found for name in s.lemma)))
+    lemmas = tuple(dict.fromkeys(name for s in found for name in s.lemma))
+    return Strength(grade, how, lemmas, any(s.prose for s in found))

@@ -11,6 +11,10 @@ NARROWEST = 40
 OWN = {r"\|": "‖", r"\arg": "arg ", r"\det": "det ", r"\,": " ", r"\;": " ", r"\quad": "  ", r"\qquad": "    "}
 OWN |= {r"\implies": " ⇒ ", r"\iff": " ⇔ ", r"\ne": "≠"}  # commands that the library does not know, and would leave out
 SUM = re.compile(r".[-+=<>≤≥≠]")
+RAISED = re.compile(r"(?<!\\)[\^_]\{")
+SIMPLE = re.compile(
+    r"[\s']*(\d+|[A-Za-z]+|\*|'+|\+|-|\\(?!frac|sqrt)[A-Za-z]+|\\(text|math\w+|hat|bar|tilde)\{\s*[\w.-]+\s*\}|\(.*\))\s*"
+)
 ONE = re.compile(r"∂?(\d+|[^\W\d_](_\w{1,3})?)")  # a number, or a letter with its index
 
 
@@ -41,7 +45,34 @@ def readable(latex: str) -> str:
         'P≠1/2 ⇒ (a+b)/(1+c)>∂L/2'
     """
     plain = re.sub(r"\\[td]frac", r"\\frac", latex)
-    return " ".join(str(_converter().latex_to_text(plain)).split())
+    return " ".join(str(_converter().latex_to_text(_bracketed(plain))).split())
+
+
+def _bracketed(latex: str) -> str:
+    r"""Put an exponent or an index in brackets if it is more than a number, a letter or a word.
+
+    Example:
+        >>> _bracketed(r"e^{-x}+y_{ref}+z^{\beta}")
+        'e^{(-x)}+y_{ref}+z^{\\beta}'
+    """
+    found = ""
+    while (at := RAISED.search(latex)) is not None:
+        end = _closing(latex, at.end())
+        inside = _bracketed(latex[at.end() : end])
+        simple = SIMPLE.fullmatch(inside) is not None
+        found += latex[: at.end()] + (inside if simple else f"({inside})") + "}"
+        latex = latex[end + 1 :]
+    return found + latex
+
+
+def _closing(latex: str, at: int) -> int:
+    """Return where the brace is closed that was opened before a place."""
+    depth = 1
+    for place in range(at, len(latex)):
+        depth += (latex[place] == "{") - (latex[place] == "}") if latex[place - 1] != "\\" else 0
+        if depth == 0:
+            return place
+    return len(latex)
 
 
 def readable_text(text: str) -> str:

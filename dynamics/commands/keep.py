@@ -57,7 +57,7 @@ def keep_command(
         raise InvalidArgument("results", f"there are no results in {results}; give the file that pairs wrote (--out)")
     records = open_records(data, split)
     if records.fingerprint != settings["data"]:
-        raise InvalidArgument("data", f"{results} has results of other data than {data} holds now")
+        raise InvalidArgument("data", f"{results} has results of other data than {data} holds now; audit it again")
     prompt = tuple(settings["columns"]["prompt"])
     columns = () if prompt == ("prompt",) else prompt or (IMPLICIT,)
     related = find_relations(open_pairs(data, split, columns))
@@ -69,7 +69,7 @@ def keep_command(
 
     names = {name for record in lines() if "skipped" not in record for name in record} - NOT_COLUMNS
     if not names:
-        raise InvalidArgument("results", f"{results} holds no audited pair")
+        raise InvalidArgument("results", f"{results} holds no audited pair; its summary says why the rows were skipped")
     wanted = parse(keep, names)
     weigh = None if weight is None else parse(weight, names, "weight")
     decided = [_decide(record, wanted, weigh, skipped) for record in lines()]

@@ -20,7 +20,7 @@ from dynamics.language_model.pair_audit.duration import say_seconds, seconds_per
 from dynamics.language_model.pair_audit.examples import read_examples
 from dynamics.language_model.pair_audit.fingerprint import model_digest
 from dynamics.language_model.pair_audit.influences import read_influences, run_pushes
-from dynamics.language_model.pair_audit.joined import set_results
+from dynamics.language_model.pair_audit.joined import optimizer_of_set, set_results
 from dynamics.language_model.pair_audit.processes import Processes, join_processes
 from dynamics.language_model.pair_audit.relations import find_relations
 from dynamics.language_model.pair_audit.results import Results
@@ -28,6 +28,7 @@ from dynamics.language_model.pair_audit.run import AuditSettings, refuse, run_au
 from dynamics.language_model.pair_audit.set_run import run_set
 from dynamics.language_model.pair_audit.summary import AuditSummary, summarise, worst_rows
 from dynamics.language_model.pair_audit.tokens import REMARKS, cut_sentence
+from dynamics.language_model.pair_audit.trial_run import Trial, run_trials
 from dynamics.losses import PreferenceLoss
 from dynamics.progress import progress_bar
 
@@ -115,17 +116,25 @@ def _audit(
         if plan.influences:
             with progress_bar(rows, "who pushes whom", console) as advance:
                 run_pushes(loaded, source, results, settings, pairs, depends_on, processes, advance)
+        if plan.only_own:
+            plan = replace(plan, optimizer=optimizer_of_set(results) or plan.optimizer)
         if processes.rank == 0:
             summary = summarise(results)
+            trials: list[Trial] = []
+            if plan.verify and summary.audited:
+                with progress_bar(None, "training steps on a copy", console) as advance:
+                    trials = run_trials(loaded, source, results, settings, pairs, plan.rule, progress=advance)
             described = {"model": options.model, "data": options.data, "settings": depends_on, **plan.described()}
             told = {"seconds": round(time.time() - begun, 1), "date": time.strftime("%Y-%m-%d", time.gmtime(begun))}
             texts = {
                 "examples": read_examples(source, worst_rows(results)),
                 "influences": read_influences(results, plan.influences),
+                "trials": [asdict(trial) for trial in trials],
                 "relations": find_relations(source).summary(),
             }
             results.write_summary({**asdict(summary), **described, **told, **texts})
             print_summary(console, summary, settings.loss, plan, results)
+            print_lines(console, map(_say_trial, trials))
         processes.wait()
         summary = summarise(results)
     if summary.skipped and settings.strict:
@@ -215,6 +224,17 @@ def _rescue_lines(summary: AuditSummary) -> list[tuple[str, str]]:
     which = f"of summed log pi; {averaged:.2g} of the mean over tokens"
     what = f"a weight of {weight:.2g} ({which}) rescues 90% of the displaced pairs, each in its own step"
     return [("added SFT term", what)]
+
+
+def _say_trial(trial: Trial) -> str:
+    correlation = "undefined"
+    if trial.rank_correlation is not None and trial.interval is not None:
+        correlation = f"{trial.rank_correlation:.2f} (95%: {trial.interval[0]:.2f} to {trial.interval[1]:.2f})"
+    return (
+        f"trained for {trial.steps} steps at {trial.learning_rate:g}: of {trial.pairs} chosen responses "
+        f"{trial.predicted_to_fall} were predicted to fall, {trial.fell} fell, {trial.both} both; rank correlation "
+        f"{correlation}; size of the change / prediction {trial.size:.2g} (median)"
+    )
 
 
 def _stopped(results: Results) -> str:

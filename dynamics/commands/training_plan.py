@@ -27,7 +27,8 @@ class TrainingPlan:
         lora_rank: rank of fresh LoRA adapters whose parameters alone are trained; None for none.
         lora_target: names of the linear maps that get one, separated by commas.
         only_own: leave out the step of the whole set.
-        influences: for each displaced pair, name so many pairs that push its chosen response down, and up, most.
+        influences: for each displaced pair, name this many pairs that push its chosen response down most, and up most.
+        verify: train copies of the model for a few steps, and compare what happens with the prediction.
     """
 
     optimizer: str = "sgd"
@@ -36,18 +37,20 @@ class TrainingPlan:
     lora_target: str | None = None
     only_own: bool = False
     influences: int = 0
+    verify: bool = False
 
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
             raise InvalidArgument("optimizer", self.optimizer, " or ".join(OPTIMIZERS))
         if self.lora_target is not None and self.lora_rank is None:
             raise InvalidArgument("lora-target", "give --lora-rank too, such as --lora-rank 16")
-        if self.influences and self.only_own:
-            raise InvalidArgument("influences", "leave out --only-own: pairs push each other in the step on all pairs")
+        for name, wanted in (("influences", self.influences), ("verify", self.verify)):
+            if wanted and self.only_own:
+                raise InvalidArgument(name, "leave out --only-own: this is about the step on all pairs")
 
     def described(self) -> dict[str, Any]:
         """Return what the summary says about the plan."""
-        return {name: value for name, value in asdict(self).items() if name != "influences"}
+        return {name: value for name, value in asdict(self).items() if name not in ("influences", "verify")}
 
     @property
     def rule(self) -> Optimizer:

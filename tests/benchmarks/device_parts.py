@@ -174,7 +174,7 @@ def time_kernel(run: Run) -> list[dict[str, Any]]:
     rows = []
     for count in run.size.counts:
         sequences = random_sequences(count, run.size.tokens, run.size.prompt, run.size.shape.vocabulary)
-        repeats = run.size.repeats if count <= 64 else 2
+        repeats = run.size.repeats if count <= 16 else 2
         floor = [_clocked(run.device, lambda given=sequences: _floor(model, given)) for _ in range(repeats)]
         row: dict[str, Any] = {"sequences": count, "floor": floor}
         for name, way in (("graph", GRAPH), ("layerwise", LAYERWISE)):
@@ -256,7 +256,7 @@ def _interleaved(run: Run, *works: Callable[[], Any]) -> list[list[float]]:
     """Return the seconds of each work, several times in turn, after a first time that does not count."""
     for work in works:
         work()
-    times = [[_clocked(run.device, work) for work in works] for _ in range(run.size.repeats + 2)]
+    times = [[_clocked(run.device, work) for work in works] for _ in range(run.size.repeats)]
     return [list(column) for column in zip(*times, strict=True)]
 
 
@@ -364,8 +364,8 @@ def forget(model: Any, device: str) -> None:
 
 PARTS: dict[str, Callable[[Run], Any]] = {
     "accuracy": measure_accuracy,
-    "kernel": time_kernel,
     "audit": time_audit,
+    "kernel": time_kernel,
     "shift": shift_vocabulary,
     "probe": measure_probe,
     "tests": run_tests,

@@ -33,18 +33,18 @@ def draw(report: dict[str, Any], path: Path) -> None:
             memory.plot(at, guess, color=line.get_color(), linestyle=":", marker=marker, markerfacecolor="none")
         seconds.set(xscale="log", yscale="log", xlabel="sequences of 100 tokens", ylabel="seconds")
         memory.set(xscale="log", yscale="log", xlabel="sequences of 100 tokens", ylabel="GB besides the model")
-        memory.set_title("dotted: estimated beforehand", fontsize=7)
+        memory.set_title("dotted: estimated before the run", fontsize=7)
         for axes in (seconds, memory):
             axes.set_xticks(count, [str(one) for one in count])
             axes.minorticks_off()
-        seconds.legend(fontsize=6.5)
+        seconds.legend(fontsize=6.5, loc="upper left")
         for place, (_, error) in enumerate(reversed(errors.items())):
             accuracy.plot([error], [place], "o", color="black" if error <= 1e-5 else "tab:red")
         accuracy.axvline(1e-5, color="grey", linewidth=0.8)
         accuracy.set_yticks(
             range(len(errors)), [name.replace(", ", "\n", 1) for name in reversed(errors)], fontsize=5.5
         )
-        accuracy.set(xscale="log", xlabel="error of the kernel")
+        accuracy.set(xscale="log", xlabel=r"$|\Delta K_{ij}|\,/\sqrt{K_{ii} K_{jj}}$; grey: $10^{-5}$")
         drawing.suptitle(title, fontsize=8)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, drawing.savefig)

@@ -9,14 +9,21 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.animation import FuncAnimation
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from PIL import Image
 from typer.testing import CliRunner
 
 from dynamics import InvalidArgument
 from figures.__main__ import app
-from figures.export import Look, captions, parse_formats, to_csv, to_latex
-from figures.regenerate import produce
+from figures.export import Look, captions, parse_formats, to_csv, to_latex, write_gif
+from figures.regenerate import produce, replay
 from figures.registry import FIGURES, Arrays, Figure, figure
 from figures.store import is_current
+from figures.style import paper_style
+from figures.ternary import to_plane
+from tests.figures.computed import computed
 
 
 @pytest.fixture
@@ -97,12 +104,12 @@ def test_captions_say_what_is_seen_and_what_differs(ramp: Figure, tmp_path: Path
     assert "*Difference from print.* It is ours." in written
 
 
-@pytest.mark.parametrize("words", ["gif", "png,gif", "", ","])
+@pytest.mark.parametrize("words", ["bmp", "png,bmp", "", ","])
 def test_an_unknown_format_is_refused_before_anything_is_drawn(words: str, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["wipf2024-2", "--format", words, "--out", str(tmp_path / "out")])
     assert result.exit_code == 2
     assert "formats: got" in result.output
-    assert "png, pdf, svg, csv, tex" in result.output
+    assert "png, pdf, svg, csv, tex, gif" in result.output
     assert not (tmp_path / "out").exists()
 
 
@@ -128,3 +135,54 @@ def test_from_one_command(tmp_path: Path) -> None:
 
 def test_formats_are_words_with_commas() -> None:
     assert parse_formats(" SVG,.pdf ,svg") == ("svg", "pdf")
+
+
+def test_an_animation_is_written_and_goes_on_without_end(tmp_path: Path) -> None:
+    drawing, axes = plt.subplots(figsize=(1, 1))
+    (line,) = axes.plot([0, 1, 2])
+    animation = FuncAnimation(drawing, lambda k: [line.set_data(range(k + 1), range(k + 1))], frames=[0, 1, 2, 2])
+    write_gif(animation, tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as picture:
+        assert picture.n_frames >= 3
+        assert picture.info["loop"] == 0
+    assert not plt.fignum_exists(drawing.number)
+
+
+def test_a_figure_that_does_not_move_has_no_gif(ramp: Figure, tmp_path: Path) -> None:
+    assert Look(("png", "gif")).suffixes(ramp) == (".npz", ".png")
+    assert Look(("gif",)).suffixes(FIGURES["jian2025-1a"]) == (".npz", ".gif")
+    assert Look(("csv",)).suffixes(FIGURES["jian2025-1a"]) == (".npz",)
+
+
+@pytest.mark.parametrize("key", ["jian2025-1a", "new-replicator-simplex"])
+def test_an_animation_begins_at_the_start_and_ends_with_all_that_the_figure_shows(key: str) -> None:
+    arrays = computed(key)
+    with paper_style():
+        animation = FIGURES[key].animators[0](arrays)
+    animation._draw_was_started = True  # it is not saved here, of which matplotlib would warn
+    frames = list(animation.new_frame_seq())
+    whole = arrays["log_probs"] if key == "jian2025-1a" else arrays["times"]
+    assert frames[0] == 0
+    assert frames[-1] == len(whole) - 1
+    for frame in (frames[0], frames[len(frames) // 3], frames[-1]):
+        artists = animation._func(frame)
+        traces = [artist for artist in artists if isinstance(artist, Line2D) and artist.get_linestyle() == "-"]
+        assert len(traces) == (3 if key == "jian2025-1a" else 18)
+        assert {len(trace.get_xdata()) for trace in traces} == {frame + 1}
+    if key == "jian2025-1a":
+        seen = [trace.get_ydata() for trace in traces]
+        np.testing.assert_array_equal(seen, arrays["log_probs"].T)
+        heights = [artist.get_height() for artist in artists if isinstance(artist, Rectangle)]
+        np.testing.assert_array_equal(heights, np.exp(arrays["log_probs"][-1]))
+    else:
+        paths = np.concatenate([to_plane(np.exp(arrays[f"{name}_paths"])) for name in ("all", "one", "cycle")])
+        np.testing.assert_array_equal([trace.get_xydata() for trace in traces], paths)
+    plt.close(animation._fig)
+
+
+def test_a_replay_is_written_in_the_formats_of_the_run(ramp: Figure, tmp_path: Path) -> None:
+    produce(ramp, tmp_path, Look(("svg", "csv"), width=5.0, serif=True))
+    found = replay(tmp_path / "zz-export.json", tmp_path)
+    assert found.same
+    assert {path.suffix for path in tmp_path.iterdir()} == {".npz", ".svg", ".csv", ".json"}
+    assert found.drawn.manifest["look"] == {"formats": ("svg", "csv"), "width": 5.0, "serif": True}

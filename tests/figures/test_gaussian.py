@@ -9,7 +9,7 @@ from figures.gaussian import CONSTANT, best_variance, dpo_loss, gaussian_loss
 from figures.registry import Arrays
 from tests.figures.controls import AXES, add_controls, in_place
 
-AXES["wipf2024-proposition-4.1"] = frozenset({"margin", "variance", "touches", "theta"})
+AXES["new-gaussian-envelope"] = frozenset({"margin", "variance", "touches", "theta"})
 
 
 def other_constant(arrays: Arrays) -> None:
@@ -49,7 +49,7 @@ for check, wrong in {
     "a_variance_for_each_pair_changes_nothing": (shared_for_own,),
     "one_variance_for_both_does": (own_for_shared, same_place),
 }.items():
-    add_controls("wipf2024-proposition-4.1", check, [in_place(change) for change in wrong])
+    add_controls("new-gaussian-envelope", check, [in_place(change) for change in wrong])
 
 
 @given(st.floats(-5, 5), st.floats(0.5, 2))

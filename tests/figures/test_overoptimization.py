@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dynamics import DPO, IPO, SelfPO, SimPO
-from figures import overoptimization, self_po_attractor, sun2025_7, sun2025_table_5, sun2025_tables
+from figures import overoptimization, reward_runs, self_po_attractor, sun2025_7, sun2025_table_5, sun2025_tables
 from figures.registry import Arrays, Figure
 from tests.figures.controls import AXES, add_controls, updated
 
@@ -261,9 +261,9 @@ def test_a_wrong_method_is_seen(method: str, wrong: object, check: str, monkeypa
 
 def test_simpo_in_the_place_of_self_po_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four seeds are enough to see that the wrong loss was trained."""
-    real = overoptimization.train
+    real = reward_runs.train
     wrong = {"loss": "simpo"}
-    monkeypatch.setattr(overoptimization, "train", lambda batch: real(batch | wrong))
+    monkeypatch.setattr(reward_runs, "train", lambda batch: real(batch | wrong))
     seen = failed("sun2025-5", FIGURES["sun2025-5"].compute(seeds=4, rates=(0.003, 0.1, 1.0)))
     assert {"self_po_falls_less_with_large_steps", "self_po_gains_less"} <= seen
 
@@ -272,7 +272,7 @@ def test_simpo_in_the_place_of_self_po_is_seen(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("key", ["sun2025-3", "sun2025-5", "sun2025-7", "sun2025-table-5"])
 def test_other_worlds_show_the_same(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seeds that no setting was chosen on. (It was run with 2000 and 3000 more, too.)"""
-    for module, name in ((overoptimization, "train"), (sun2025_7, "end_margins")):
+    for module, name in ((reward_runs, "train"), (sun2025_7, "end_margins")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda batch, real=real: real(batch | {"seed": batch["seed"] + 1000}))
     fewer = {"sun2025-5": {"rates": (0.003, 0.1, 1.0)}, "sun2025-table-5": {"rates": (0.03, 0.1, 1.0)}}

@@ -84,6 +84,7 @@ def test_the_manifest_says_what_made_the_files(tmp_path: Path) -> None:
         "environment": environment(),
         "look": {"formats": ["png", "pdf"], "width": None, "serif": False},
         "remark": "",
+        "panels": [],
         "fingerprint": fingerprint(tiny()),
     }
     files = manifest.pop("files")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.notebooks.form import by_hand, without_sliders
+from tests.optional import needs_signals
 from theory.ledger import load_claims
 
 ROOT = Path(__file__).parents[2]
 FOLDER = str(ROOT / "notebooks")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+IN_A_KERNEL = ROOT / "notebooks" / "03_gradient_field.ipynb"
+"""The one that runs as a reader runs it; the others run in forks, which is faster."""
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -68,13 +73,62 @@ def test_names_claims_of_the_ledger(notebook: Any) -> None:
     assert not named - load_claims().keys()
 
 
+def in_forks(paths: list[Path]) -> dict[str, tuple[int, str]]:
+    """Run notebooks; return of each by name how many cells ran to their end, and what the next one raised."""
+    words = [sys.executable, "-m", "tests.notebooks.run", FOLDER, *map(str, paths)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    return {name: (int(count), problem) for name, count, problem in lines}
+
+
+LISTENS = """\
+from ipywidgets import interact
+seen = []
+@interact(x=(1, 3))
+def show(x):
+    seen.append(x)
+"""
+CONTROLS = {
+    "raises": ["known = 1", "1 / 0", "known"],
+    "takes a name of another": ["known"],
+    "takes what an earlier notebook imported": ["np.ones(3)"],
+    "moves a slider": [LISTENS, "assert seen == [2]"],
+}
+
+
+@needs_signals
 @pytest.mark.slow
-def test_runs_and_computes_the_numbers_of_its_text(notebook: Any) -> None:
+def test_the_others_run_from_top_to_bottom(tmp_path: Path) -> None:
+    import nbformat
+
+    made = []
+    for name, cells in CONTROLS.items():
+        made.append(tmp_path / f"{name}.ipynb")
+        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells]), made[-1])
+    forked = [path for path in NOTEBOOKS if path != IN_A_KERNEL]
+    found = in_forks([*forked, *made])
+    for path in forked:
+        cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        assert cells
+        assert found.pop(path.stem) == (len(cells), ""), path.stem
+    assert found == {
+        "raises": (1, "ZeroDivisionError: division by zero"),
+        "takes a name of another": (0, "NameError: name 'known' is not defined"),
+        "takes what an earlier notebook imported": (0, "NameError: name 'np' is not defined"),
+        "moves a slider": (2, ""),
+    }
+
+
+@pytest.mark.slow
+def test_one_runs_in_a_kernel_of_its_own() -> None:
+    import nbformat
+
+    notebook = nbformat.read(IN_A_KERNEL, as_version=4)
     assert without_sliders(notebook), "stored without a kernel: pictures only"
     execute(notebook)
     assert not without_sliders(notebook)
     assert not by_hand(notebook)
-    assert [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def execute(notebook: Any) -> None:

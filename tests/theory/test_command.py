@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from theory.__main__ import app
 from theory.claim import CLAIMS, FALSE, claim
+from theory.evidence import HOLDS, Finding
 from theory.ledger import select_claims
 from theory.record import page_of, sections_of
 
@@ -22,7 +23,7 @@ RUN = CliRunner()
 def wrong_claim():
     key = "jian2025.wrong-on-purpose"
     words = {"source": "a test", "says": "1=1", "verdict": FALSE}
-    claim(key, **words)(lambda e: e.proves(lambda: True, control=lambda: False, by="hand"))
+    claim(key, **words)(lambda e: e.findings.append(Finding(HOLDS, "search", True, True, "")))
     yield key
     del CLAIMS[key]
 

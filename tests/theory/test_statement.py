@@ -35,7 +35,7 @@ def fourth(case: Any) -> Any:
 def test_it_takes_over_the_strength(claim: Any) -> None:
     lemma = claim("lemma", "here", PROVED)(square).proved(over=ANY, wrong={"least": 1}, lemma="monotone")
     outcome = run_claim(claim("rests", "here", PROVED)(fourth).rests_on(lemma).claim)
-    assert (outcome.status, outcome.strength) == (REPRODUCED, "proved by smt, modulo monotone")
+    assert (outcome.status, outcome.strength) == (REPRODUCED, "proved by smt, modulo monotone, parts joined in prose")
     assert "trial.lemma" in outcome.findings[0].detail
 
 

@@ -21,6 +21,13 @@ FONTS_AND_TABLES = {"mathrm", "text", "begin", "end", "tfrac"}
         (r"\frac{x+y}{z}", "(x+y)/z"),
         (r"\frac{a}{\pi_w\log\pi_w}", "a/(π_wlogπ_w)"),
         (r"\frac{\pi_w}{\pi_l}", "π_w/π_l"),
+        (r"e^{\beta(x+y)}z", "e^(β(x+y))z"),
+        (r"e^{-x}", "e^(-x)"),
+        (r"x^{\beta}y^{2}z^{10}", "x^βy^2z^10"),
+        (r"\sum_{y\ne w}\pi_y", "∑_(y≠w)π_y"),
+        (r"x^{a_{i,j}+1}", "x^(a_(i,j)+1)"),
+        (r"\pi_{\mathrm{ref}}(y)", "π_ref(y)"),
+        (r"2^{\frac{1}{n}}", "2^(1/n)"),
         (r"-\frac{1}{\beta}\frac{\partial L}{\partial s_i}", "-1/β∂L/∂s_i"),
     ],
 )

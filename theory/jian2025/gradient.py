@@ -180,7 +180,7 @@ def after_integration(numbers):
 
 
 A_SHARE = setting("0 < p < 1")(lambda numbers: numbers.between("p", 0, 1))
-taylor_remainder.derived(of=curvature, symbols={"s": "real", "a": "real", "Z": "function"}, wrong={"times": 2})
+taylor_remainder.derived(of=curvature, symbols={"s": "real", "a": "real", "Z": "function"}, wrong={"times": F(11, 10)})
 taylor_remainder.by_induction(of=sums_of_others, **others, wrong={"room": F(1, 100)})
 taylor_remainder.proved(over=one_and_the_others, of=above, wrong={"share": F(9, 10)})
 taylor_remainder.proved(over=one_and_the_others, of=below, wrong={"share": F(9, 10)})
@@ -217,7 +217,7 @@ def eq_22(eta, L, times=1):
     return same(sp.diff(sp.exp(L(eta)), eta), times * sp.exp(L(eta)) * L(eta).diff(eta))
 
 
-eq_22.derived(symbols={"eta": "real", "L": "function"}, role=ORDER, wrong={"times": 2})
+eq_22.derived(symbols={"eta": "real", "L": "function"}, role=ORDER, wrong={"times": F(11, 10)})
 eq_22.false(of=exact_in_a_step, at=ladder(1), true_at=NOTHING_MOVES)
 eq_22.slope(
     residual(ladder(1), (1,), ladder(1).D_l), 2, wrong=residual(ladder(1), (1,), F(-1, 3) * F(9, 10)), also=True
@@ -237,7 +237,7 @@ def eq_24(z, times=1):
     return same(sp.diff(sigma, z), sigma * (1 - times * sigma))
 
 
-eq_24.derived(symbols={"z": "real"}, wrong={"times": 2})
+eq_24.derived(symbols={"z": "real"}, wrong={"times": F(11, 10)})
 
 
 @claim("eq-27", "Eqs. (15)-(17), (23), (25)-(27)", PROVED)
@@ -346,6 +346,6 @@ MEAN_PUSH = setting("N >= 1, any sum of weighted differences")(
     lambda numbers: (numbers.real("push"), numbers.natural("N", 1))
 )
 UNEVEN = Batch((((F(1),), (F(0),)), ((F(0),), (F(3),))), (F(9, 10), F(1, 10)))
-batch_margin.derived(sums=over_responses(u="any", d="any"), wrong={"times": 2})
+batch_margin.derived(sums=over_responses(u="any", d="any"), wrong={"times": F(11, 10)})
 batch_margin.proved(over=MEAN_PUSH, of=lambda c, least=0: c[0] ** 2 / c[1] >= least, wrong={"least": F(1, 100)})
 batch_margin.false(of=unweighted_sum_rises, at=UNEVEN, true_at=ALONE, also=True)

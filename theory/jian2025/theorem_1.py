@@ -52,7 +52,7 @@ def sums_over_parameters(k, sign=-1):
     return same(along_w, ww + sign * wl) & same(along_l, wl - ll)
 
 
-theorem_1.derived(symbols={"eta": "real", "L": "function"}, role=ORDER, wrong={"times": 2})
+theorem_1.derived(symbols={"eta": "real", "L": "function"}, role=ORDER, wrong={"times": F(11, 10)})
 theorem_1.derived(of=sums_over_parameters, sums=over_responses(g_w="any", g_l="any"), role=ORDER, wrong={"sign": 1})
 theorem_1.false(of=exact_in_a_step, at=ladder(1), true_at=NOTHING_MOVES)
 theorem_1.slope(residual(BOTH_FALL, (0,), BOTH_FALL.D_w), 2, wrong=residual(BOTH_FALL, (0,), F(-1, 10)), also=True)

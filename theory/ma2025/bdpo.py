@@ -97,7 +97,7 @@ REFERENCE = "label P; ref_w^beta, ref_l^beta between 0 and 1"
 label_and_reference = world_of(REFERENCE, P="share", of_w="share", of_l="share")
 labels.proved(over=label_and_reference, wrong={"times": F(9, 10)})
 labels.proved(of=takes_what_is_between, over=margins, wrong={"top": F(11, 10)})
-labels.derived(of=solves, wrong={"times": 2}, lemma="intermediate value")
+labels.derived(of=solves, wrong={"times": F(11, 10)}, lemma="intermediate value")
 for detach in (False, True):
     labels.derived(of=partial(pushes_to_the_label, detach=detach), symbols=LOGS, wrong={"sign": 1})
 labels.rests_on(bdpo_identity, bdpo_effective_beta)

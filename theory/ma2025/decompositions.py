@@ -147,6 +147,6 @@ def signs(case: Named, winner: int = 1) -> Any:
     return winner * common * case.b > 0 > -common * case.a
 
 
-bdpo_effective_beta.derived(symbols=LOGS, wrong={"times": 2})
+bdpo_effective_beta.derived(symbols=LOGS, wrong={"times": F(11, 10)})
 bdpo_effective_beta.derived(of=live_slopes, symbols=LOGS, wrong={"sign": 1})
 bdpo_effective_beta.proved(of=signs, over=log_probabilities, wrong={"winner": -1})

@@ -221,7 +221,7 @@ def at(data: FlippedLabels, centred: bool = True) -> bool:
 
 FOUR = FlippedLabels(Bandit.of([4, 3, 2, 1], q=[1, 2, 1, 3]), F(1, 16))
 antisymmetric.derived(sums=RESPONSES, wrong={"spread": 2})
-antisymmetric.derived(of=one_more_response, sums=RESPONSES, wrong={"times": 2})
+antisymmetric.derived(of=one_more_response, sums=RESPONSES, wrong={"times": F(11, 10)})
 antisymmetric.derived(of=moments_of_noise, sums=OUTCOMES, wrong={"scale": 2})
 antisymmetric.evaluated([FOUR], of=at, wrong={"centred": False}, also=True)  # all 64 patterns of signs
 

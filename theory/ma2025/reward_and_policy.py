@@ -63,7 +63,7 @@ def corollary_2(r_w: Any, r_l: Any, times: int = 1) -> Any:
     return same(sp.diff(loss, r_w) + times * sp.diff(loss, r_l), 0)
 
 
-corollary_2.derived(symbols=REWARDS, wrong={"times": 2})
+corollary_2.derived(symbols=REWARDS, wrong={"times": F(11, 10)})
 
 
 # --- the policy ----------------------------------------------------------------------------------------------------

@@ -72,6 +72,7 @@ def second_opinion(text: str, work: int = 20_000, milliseconds: int = 400) -> st
 
     Raises:
         ImportError: cvc5 is not installed (``pip install cvc5``).
+        ValueError: cvc5 cannot read the question.
     """
     import cvc5  # noqa: F401, PLC0415 - loaded before the fork
 
@@ -82,7 +83,10 @@ def second_opinion(text: str, work: int = 20_000, milliseconds: int = 400) -> st
     sender.close()
     try:
         answered = receiver.poll(milliseconds / 100)
-        return str(receiver.recv()) if answered else "unknown"
+        answer = str(receiver.recv()) if answered else "unknown"
+        if answer not in ("sat", "unsat", "unknown"):
+            raise ValueError(f"cvc5 cannot read the question: {answer}")
+        return answer
     except EOFError:  # the process ended without an answer
         return "unknown"
     finally:
@@ -103,7 +107,11 @@ def _ask_cvc5(text: str, work: int, milliseconds: int, sender: Connection) -> No
         cvc5.InputLanguage.SMT_LIB_2_6, "(set-logic QF_NRA)\n" + text.replace("(check-sat)", ""), "question"
     )
     symbols = parser.getSymbolManager()
-    while not (command := parser.nextCommand()).isNull():
-        command.invoke(solver, symbols)
+    try:
+        while not (command := parser.nextCommand()).isNull():
+            command.invoke(solver, symbols)
+    except RuntimeError as problem:
+        sender.send(str(problem))
+        return
     result = solver.checkSat()
     sender.send("unsat" if result.isUnsat() else "sat" if result.isSat() else "unknown")

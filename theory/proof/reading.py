@@ -9,8 +9,11 @@ a symbol either. Both are found in the byte code before a predicate is run.
 from __future__ import annotations
 
 import dis
+import importlib
+import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from functools import lru_cache, partial
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -22,6 +25,10 @@ REPRESENTATION = {
     *("globals", "locals", "eval", "exec", "__dict__", "__class__"),
 }
 WHOLE = {"isqrt", "prod", "comb", "perm", "gcd", "lcm", "factorial"}  # of the module math: exact on whole numbers
+LIBRARY = ("theory.proof", "theory.worlds", "theory.names")  # read in each reading in its own way, and tested
+CALLED = ("__call__", "__init__", "__post_init__")  # what a call of an object or a class runs
+BY_NAME = {"getattr", "attrgetter", "methodcaller", "vars"}  # with one of these any attribute may be meant
+DEPTH = 3  # of containers in containers and attributes of attributes
 FLOATING = {"math", "cmath", "numpy", "mpmath", "scipy", "torch", "statistics"}
 
 
@@ -126,11 +133,49 @@ def _found(function: FunctionType, name: str) -> Any:
 
 @lru_cache(maxsize=4096)
 def _called(function: FunctionType) -> tuple[FunctionType, ...]:
-    """Return the functions of claims that a function refers to, also as default arguments."""
-    names = {name for code in _codes(function.__code__) for name in (*code.co_names, *code.co_freevars)}
-    values = [_found(function, name) for name in sorted(names)]
+    """Return the functions of claims that a function names, as attributes and in containers and defaults too."""
+    names = sorted({name for code in _codes(function.__code__) for name in (*code.co_names, *code.co_freevars)})
+    values = [_found(function, name) for name in names]
+    values += [module for code in _codes(function.__code__) for module in _imported(code)]
     values += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-    return tuple(filter(None, map(_function, values)))
+    attributes = None if set(names) & BY_NAME else (*names, *CALLED)
+    within = (one for value in values for one in _within(value, attributes, DEPTH))
+    return tuple(dict.fromkeys(found for value in within if (found := _function(value)) is not None))
+
+
+def _imported(code: CodeType) -> Iterator[ModuleType]:
+    """Yield the modules that a function imports while it runs, and those on the way to them."""
+    for step in dis.get_instructions(code):
+        if step.opname == "IMPORT_NAME" and step.argval:
+            importlib.import_module(step.argval)
+            parts = step.argval.split(".")
+            yield from (sys.modules[".".join(parts[: k + 1])] for k in range(len(parts)))
+
+
+def _within(value: Any, names: Sequence[str] | None, depth: int) -> Iterator[Any]:
+    """Yield a value, and what it holds: items of a container, attributes of these names of a module, class or object.
+
+    All attributes count if there are no names.
+
+    An attribute is looked up in modules, classes and objects of claims, since libraries are not read; no code is run.
+    """
+    yield value
+    if depth == 0 or isinstance(value, (str, bytes, int, Fraction, FunctionType)):
+        return
+    if isinstance(value, Mapping):
+        parts: Iterable[Any] = value.values()
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        parts = value
+    else:
+        kind = value if isinstance(value, (ModuleType, type)) else type(value)
+        if not _is_claims(value.__name__ if isinstance(value, ModuleType) else kind.__module__):
+            return
+        holders = (value,) if isinstance(value, (ModuleType, type)) else (value, kind)
+        asked = [*CALLED, *(name for name in vars(kind) if not name.startswith("__"))] if names is None else names
+        found = [inspect.getattr_static(holder, name, None) for holder in holders for name in asked]
+        parts = [getattr(one, "__func__", getattr(one, "fget", None) or one) for one in found if one is not None]
+    for part in parts:
+        yield from _within(part, names, depth - 1)
 
 
 def _function(value: Any) -> FunctionType | None:
@@ -141,10 +186,14 @@ def _function(value: Any) -> FunctionType | None:
         value = getattr(value, "predicate", None) if type(value).__module__.startswith("theory.") else None
     if not isinstance(value, FunctionType):
         return None
-    module = value.__module__ or ""
-    library = module.startswith(("theory.proof", "theory.worlds", "theory.names"))
-    own = module.split(".")[0] in ("theory", "tests", "figures", "__main__") or "." not in module
-    return value if own and not library and module not in sys.stdlib_module_names else None
+    return value if _is_claims(value.__module__ or "") else None
+
+
+def _is_claims(module: str) -> bool:
+    """Return whether a module belongs to claims, rather than to the prover or a library."""
+    first, *rest = module.split(".")
+    own = first in ("theory", "tests", "figures", "__main__") or not (rest or first in FLOATING)
+    return own and not module.startswith(LIBRARY) and module not in sys.stdlib_module_names
 
 
 def _functions(predicate: Callable[..., Any]) -> Iterator[FunctionType]:

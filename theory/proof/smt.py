@@ -8,6 +8,7 @@ a busy machine changes no verdict.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +103,7 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
     record: Record | None = None,
     witness: bool = True,
     known: Known | None = None,
+    watch: AbstractContextManager[Any] | None = None,
     **change: Any,
 ) -> Proof:
     """Decide a statement for every world of a kind.
@@ -115,6 +117,7 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
         witness: whether a refutation must come with an exact world; without, a path that the solver can satisfy will do
             (for controls).
         known: what earlier proofs about the same worlds asked.
+        watch: entered while each path is run for the second time, when nothing is asked.
         **change: arguments of the predicate that replace its defaults.
 
     Raises:
@@ -137,7 +140,7 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
     for case in over.cases:
         if case.only_if and case.only_if not in touched:
             continue
-        for path in paths_of(case, predicate, given, change, solver):
+        for path in paths_of(case, predicate, given, change, solver, watch):
             paths += 1
             if path.spoken and case.name not in names:
                 names.append(case.name)
@@ -170,6 +173,8 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
             return Proof(REFUTED, over.says(), over.assumes, tuple(names), paths, solver.queries, found, reason, values)
     if "y" not in touched:
         names = [name.replace("n >= 4", "n >= 3") for name in names]
+    if solver.unknown and not (met and asserted):  # a question without an answer is no sign that nothing meets it
+        unsure = unsure or "the solver gave up on whether the statement says anything of any world"
     if met and not asserted and not unsure:
         nothing = "it compares nothing that depends on the world, or no world meets the premise inside it"
         return Proof(VACUOUS, over.says(), over.assumes, tuple(names), paths, solver.queries, None, nothing)
@@ -197,16 +202,22 @@ def _counterexample(
 
 
 def paths_of(
-    case: Case, predicate: Predicate, given: Predicate | None, change: dict[str, Any], solver: Solver
+    case: Case,
+    predicate: Predicate,
+    given: Predicate | None,
+    change: dict[str, Any],
+    solver: Solver,
+    watch: AbstractContextManager[Any] | None = None,
 ) -> Iterator[_Path]:
-    """Run the predicate along every path that may be possible."""
+    """Run the predicate along every path that may be possible, twice."""
     todo: list[list[bool]] = [[]]
     count = 0
     while todo and count <= MOST_PATHS:
         decisions = todo.pop()
         path = _follow(case, predicate, given, change, Run(solver.context, decisions, solver.possible))
         taken = [side for _, _, side in path.run.forks]
-        again = _follow(case, predicate, given, change, Run(solver.context, taken, solver.possible))
+        with watch or nullcontext():
+            again = _follow(case, predicate, given, change, Run(solver.context, taken, solver.possible))
         _same(path, again)
         for fork in range(len(decisions), len(taken)):
             if solver.possible(path.run.other_side(fork)):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 Constant = int | Fraction
+RESERVED = {"true", "false", "and", "or", "not", "xor", "ite", "distinct", "let", "forall", "exists", "match", "abs"}
+"""Words of SMT-LIB: a number of that name gets another one there, or no other solver could read a certificate."""
 
 
 class NoValue(ZeroDivisionError):
@@ -302,7 +304,7 @@ class Run:
         """
         if name in self.names:
             raise self.fault(ValueError(f"a world has two numbers named {name!r}; rename one"))
-        self.names[name] = self.z3.Real(name, self.context)
+        self.names[name] = self.z3.Real(f"{name}_" if name in RESERVED else name, self.context)
         return Number(self, self.names[name])
 
     def fresh(self, prefix: str) -> Number:

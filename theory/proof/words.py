@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -106,60 +107,101 @@ def _context() -> Any:
 
 def rendered(run: Run, term: Any) -> str:
     """Return a term of the solver as a reader would write it: quotients, roots and exponentials in their place."""
-    return _rendered(run, term, 0)
+    return _rendered(run, term, OR)
 
 
 SIGNS = {"<=": "<=", ">=": ">=", "<": "<", ">": ">", "=": "=", "distinct": "!="}
 FLIPPED = {"<=": ">=", ">=": "<=", "<": ">", ">": "<"}
-RANKS = {"or": 1, "and": 2, "not": 3, **dict.fromkeys(SIGNS, 4), "+": 5, "-": 5, "*": 6, "/": 6}
+TURNED = {"<=": ">", ">=": "<", "<": ">=", ">": "<=", "=": "!="}
+OR, AND, NOT, COMPARED, SUM, PRODUCT, POWER, ATOM = range(1, 9)  # how strongly what is written holds together
+RANKS = {"or": OR, "and": AND, "not": NOT, **dict.fromkeys(SIGNS, COMPARED), "+": SUM, "-": SUM}
+RANKS |= {"*": PRODUCT, "/": PRODUCT}
+NUMBER = re.compile(r"-?\d+(/\d+)?")
 
 
-def _rendered(run: Run, term: Any, outside: int) -> str:  # noqa: PLR0911 - one line for each kind of term
-    import z3  # noqa: PLC0415
-
-    if z3.is_rational_value(term):
-        return str(term.as_fraction())
-    if not term.children():
-        return _defined(run, term)
-    name = term.decl().name()
-    if name == "not" and term.arg(0).decl().name() in ("<=", ">=", "<", ">", "="):
-        turned = {"<=": ">", ">=": "<", "<": ">=", ">": "<=", "=": "!="}[term.arg(0).decl().name()]
-        left, right = (_rendered(run, part, 4) for part in term.arg(0).children())
-        return _bracketed(f"{left} {turned} {right}", 4, outside)
-    if name in FLIPPED and z3.is_rational_value(term.arg(0)):  # 1/2 >= x
-        return _bracketed(
-            f"{_rendered(run, term.arg(1), 4)} {FLIPPED[name]} {_rendered(run, term.arg(0), 4)}", 4, outside
-        )
-    rank = RANKS.get(name, 0)
-    parts = [_rendered(run, part, rank + (k > 0 and name in "-/")) for k, part in enumerate(term.children())]
-    if name == "not" or (name == "-" and len(parts) == 1):
-        return _bracketed(("not " if name == "not" else "-") + parts[0], rank, outside)
-    if name in ("+", "-", "and", "or") or name in SIGNS:
-        return _bracketed(f" {SIGNS.get(name, name)} ".join(parts).replace("+ -", "- "), rank, outside)
-    if name in ("*", "/"):
-        return _bracketed(_powers(parts) if name == "*" else "/".join(parts), rank, outside)
-    return " ".join(str(term).split())
-
-
-def _powers(parts: list[str]) -> str:
-    counted = {part: parts.count(part) for part in parts}
-    return "*".join(f"{part}^{n}" if n > 1 else part for part, n in counted.items())
-
-
-def _bracketed(text: str, rank: int, outside: int) -> str:
+def _rendered(run: Run, term: Any, outside: int) -> str:
+    """Return a term as text, in brackets if what stands around it holds together as strongly as ``outside``."""
+    text, rank = _written(run, term)
     return f"({text})" if outside > rank else text
 
 
-def _defined(run: Run, term: Any) -> str:
+def _written(run: Run, term: Any) -> tuple[str, int]:  # noqa: PLR0911 - one line for each kind of term
+    """Return a term as text without brackets around it, and how strongly it holds together."""
+    import z3  # noqa: PLC0415
+
+    if z3.is_rational_value(term):
+        return _constant(term.as_fraction())
+    if not term.children():
+        return _defined(run, term)
+    name, parts = term.decl().name(), term.children()
+    if name == "not" and parts[0].decl().name() in TURNED:
+        return _compared(run, TURNED[parts[0].decl().name()], parts[0].children())
+    if name in FLIPPED and z3.is_rational_value(parts[0]):  # 1/2 >= x
+        return _compared(run, FLIPPED[name], parts[::-1])
+    if name in SIGNS:
+        return _compared(run, SIGNS[name], parts)
+    rank = RANKS.get(name)
+    if rank is None:
+        inside = ", ".join(_rendered(run, part, OR) for part in parts)
+        return f"{name}({inside})", ATOM
+    if name == "not":
+        return f"not {_rendered(run, parts[0], NOT)}", NOT
+    if name == "-" and len(parts) == 1:
+        return f"-{_rendered(run, parts[0], PRODUCT)}", SUM
+    if name == "*":
+        return _product(run, parts)
+    words = [_rendered(run, part, rank + (k > 0 and name in "-/")) for k, part in enumerate(parts)]
+    if name == "/":
+        return "/".join(words), PRODUCT
+    return f" {name} ".join(words).replace("+ -", "- "), rank
+
+
+def _constant(value: Any) -> tuple[str, int]:
+    """Return a number: 2 stands by itself, 1/2 is written as a quotient, -2 as a difference."""
+    return str(value), SUM if value < 0 else ATOM if value.denominator == 1 else PRODUCT
+
+
+def _compared(run: Run, sign: str, parts: list[Any]) -> tuple[str, int]:
+    return f" {sign} ".join(_rendered(run, part, SUM) for part in parts), COMPARED
+
+
+def _product(run: Run, parts: list[Any]) -> tuple[str, int]:
+    """Return a product, with what occurs several times as a power; a number in front needs no brackets."""
+    words = [word for part in _factors(parts) if (word := _rendered(run, part, POWER)) != "1"]
+    factors = [f"{_base(word)}^{n}" if (n := words.count(word)) > 1 else word for word in dict.fromkeys(words)]
+    if len(factors) < 2:
+        return (factors[0], POWER) if factors else ("1", ATOM)
+    bare = factors[0].strip("()")
+    if NUMBER.fullmatch(bare):
+        return "*".join([bare, *factors[1:]]), SUM if bare.startswith("-") else PRODUCT
+    return "*".join(factors), PRODUCT
+
+
+def _base(word: str) -> str:
+    """Return what stands below an exponent: a power of its own is put in brackets."""
+    return f"({word})" if word.startswith("e^") else word
+
+
+def _factors(parts: list[Any]) -> list[Any]:
+    """Return the factors of a product of products."""
+    return [one for part in parts for one in (_factors(part.children()) if _is_product(part) else [part])]
+
+
+def _is_product(term: Any) -> bool:
+    return bool(term.children()) and term.decl().name() == "*"
+
+
+def _defined(run: Run, term: Any) -> tuple[str, int]:
+    """Return what a variable that others define stands for: a quotient, a root, an exponential, a logarithm."""
     for above, below, known in run._quotients:
         if known.term.eq(term):
-            return f"{_rendered(run, above, 6)}/{_rendered(run, below, 7)}"
+            return f"{_rendered(run, above, PRODUCT)}/{_rendered(run, below, POWER)}", PRODUCT
     for of, known in run._roots:
         if known.term.eq(term):
-            return f"sqrt({_rendered(run, of, 0)})"
+            return f"sqrt({_rendered(run, of, OR)})", ATOM
     for _, argument, value in run.functions:
         if value.term.eq(term) and "." in str(term):
-            return f"e^({_rendered(run, argument.term, 0)})"
+            return f"e^({_rendered(run, argument.term, OR)})", POWER
         if argument.term.eq(term) and "." in str(term):
-            return f"log({_rendered(run, value.term, 0)})"
-    return str(term)
+            return f"log({_rendered(run, value.term, OR)})", ATOM
+    return str(term).removesuffix("_"), ATOM  # a word of SMT-LIB, see Run.real

@@ -15,6 +15,7 @@ from dynamics.language_model.kernel.contractions import Contraction
 from dynamics.language_model.kernel.head import head_backward, tied_cross_terms
 from dynamics.language_model.kernel.layers import TrackedLinear, contract_together
 from dynamics.language_model.kernel.recording import Recorder, Surprise, TrackedModule
+from dynamics.language_model.kernel.stacks import with_stacks
 from dynamics.language_model.kernel.tracking import HeadNames, TrackedModules, WatchedUses
 from dynamics.language_model.kernel.use_contractions import joined, matrix_parts, vector_part
 from dynamics.language_model.kernel.uses import Matrix, UseRecorder
@@ -47,7 +48,7 @@ class Assembly(ABC):
         self._given, self._blocks = blocks, placed(blocks, self._order)
         self._inputs = Segments.of([n for batch in batches for n in batch.inputs], head.device)
         self._responses = Segments.of([n for batch in batches for n in batch.responses], head.device)
-        self._table = Table.of(self._blocks, self._inputs)
+        self._table = with_stacks(Table.of(self._blocks, self._inputs))
         self._targets = torch.cat([batch.targets for batch in batches])
         self._ids = torch.cat([batch.ids.flatten()[batch.valid] for batch in batches])
         self._back = torch.tensor(self._order).argsort()

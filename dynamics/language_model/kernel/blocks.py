@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from dynamics.language_model.batching import Segments, runs
-from dynamics.language_model.kernel.stacks import Stack, stack_blocks, worth_stacking
 
 Index = slice | Tensor
 """Which rows of a matrix: a slice where they are neighbours, which needs no copy."""
@@ -142,6 +141,24 @@ class Strip:
 
 
 @dataclass(frozen=True, eq=False)
+class Stack:
+    """Some blocks of one shape.
+
+    Attributes:
+        rows: for each block its rows in the matrix of all rows, sequence after sequence, each padded to one length by
+            the number of all rows, where a row of zeros will stand; ``(blocks, sequences * length)``.
+        columns: the same for its columns.
+        shape: sequences in rows, their length, sequences in columns, their length.
+        entries: place of every entry, ``(blocks, sequences in rows * sequences in columns)``.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    shape: tuple[int, int, int, int]
+    entries: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Table:
     """The pairs of rows of two matrices whose products are summed to the entries of some blocks.
 
@@ -180,8 +197,7 @@ class Table:
                 place = len(found), number, sequences, first, where, part_of(others, ends[first], ends[-1])
                 found.append(Strip(*place, owner, tuple(beside[first:])))
         right = rows if columns is None else columns
-        stacks = stack_blocks(blocks, rows, right) if worth_stacking(blocks, rows) else ()
-        return cls(blocks, rows, right, tuple(found), stacks)
+        return cls(blocks, rows, right, tuple(found))
 
     @property
     def entries(self) -> int:

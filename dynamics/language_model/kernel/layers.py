@@ -7,6 +7,7 @@ gradients at the output, and forms no weight gradient.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -42,15 +43,15 @@ class _ScaleFunction(torch.autograd.Function):
         ctx.save_for_backward(x)
         ctx.tracked, ctx.recorder = tracked, recorder
         bias = getattr(tracked.module, "bias", None)
-        scaled = x * tracked.module.weight.detach()
+        scaled = x * tracked.scale()
         return scaled if bias is None else scaled + bias.detach()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (g,) = gradients
         (x,) = ctx.saved_tensors
-        ctx.recorder.receive(ctx.tracked, x, g)
-        return g * ctx.tracked.module.weight.detach(), None, None
+        ctx.recorder.receive(ctx.tracked, *(ctx.tracked.by_token(rows, ctx.recorder.batch) for rows in (x, g)))
+        return g * ctx.tracked.scale(), None, None
 
 
 class TrackedLinear(TrackedModule):
@@ -120,8 +121,32 @@ def contract_together(
     return [(parts[one.name], chosen.get(one.name, "vector")) for one in maps]
 
 
+@dataclass(eq=False)
 class TrackedNorm(TrackedModule):
-    """An RMSNorm or LayerNorm: a normalisation without parameters, then an elementwise weight and maybe a bias."""
+    """An RMSNorm or LayerNorm: a normalisation without parameters, then an elementwise weight and maybe a bias.
+
+    Attributes:
+        offset: what is added to the weight: 1 in Gemma, which stores the difference from 1.
+    """
+
+    offset: float = 0.0
+
+    def scale(self) -> Tensor:
+        """Return what the normalised input is multiplied by."""
+        weight: Tensor = self.module.weight.detach()
+        return weight if self.offset == 0 else weight + self.offset
+
+    def by_token(self, rows: Tensor, batch: Batch | None) -> Tensor:
+        """Return rows as ``(sequences, positions, ...)``, where they may be ``(sequences, heads, positions, width)``.
+
+        Raises:
+            Surprise: as many heads as positions, or as sequences, so that the layout does not show which are which.
+        """
+        if rows.ndim != 4 or batch is None:
+            return rows
+        if rows.shape[1] in (rows.shape[0], rows.shape[2]):
+            raise Surprise([self.name])
+        return rows.transpose(1, 2) if (rows.shape[0], rows.shape[2]) == batch.shape else rows
 
     def recording_forward(self, recorder: Recorder) -> Callable[..., Tensor]:
         """Return the norm with recording."""
@@ -143,8 +168,15 @@ class TrackedNorm(TrackedModule):
         return total, "vector"
 
 
+@dataclass(eq=False)
 class TrackedEmbedding(TrackedModule):
-    """An embedding of tokens or of positions: a linear map of one-hot inputs."""
+    """An embedding of tokens or of positions: a linear map of one-hot inputs.
+
+    Attributes:
+        factor: what the vectors are multiplied by.
+    """
+
+    factor: float = 1.0
 
     def recording_forward(self, recorder: Recorder) -> Callable[..., Tensor]:
         """Return an embedding whose output is a leaf of the graph; the gradient at this leaf is recorded later."""
@@ -173,7 +205,7 @@ class TrackedEmbedding(TrackedModule):
         if padding is not None:
             output_gradients = output_gradients.masked_fill((inputs == padding).unsqueeze(1), 0)
         self.inputs.append(inputs)
-        self.output_gradients.append(output_gradients)
+        self.output_gradients.append(output_gradients if self.factor == 1 else output_gradients * self.factor)
 
     def recorded(self) -> tuple[Tensor, Tensor]:
         """Return the ids and the output gradients of all batches, ``(tokens,)`` and ``(tokens, width)``."""
@@ -219,31 +251,65 @@ def track_module(name: str, module: nn.Module, weight: bool, bias: bool) -> Trac
     forward = type(module).forward
     if forward is nn.Linear.forward or forward is _conv1d().forward:
         return TrackedLinear(name, module, weight, bias)
-    if forward is nn.Embedding.forward and isinstance(module, nn.Embedding):
-        changes_weight_or_gradient = module.max_norm is not None or module.scale_grad_by_freq
-        return None if changes_weight_or_gradient else TrackedEmbedding(name, module, weight, bias)
-    return TrackedNorm(name, module, weight, bias) if _is_scaled_norm(module) else None
+    if isinstance(module, nn.Embedding):
+        factor = _embedding_factor(module)
+        return None if factor is None else TrackedEmbedding(name, module, weight, bias, factor=factor)
+    offset = _norm_offset(module)
+    return None if offset is None else TrackedNorm(name, module, weight, bias, offset=offset)
 
 
 def _conv1d() -> Any:
     return require("transformers.pytorch_utils").Conv1D
 
 
-def _is_scaled_norm(module: nn.Module) -> bool:
+def _embedding_factor(module: nn.Embedding) -> float | None:
+    """Return what an embedding multiplies its vectors by, or None if it does something else.
+
+    Only one that has a scale is tried out: what others expect is not known, and on a GPU an index out of range would
+    end the process.
+    """
+    if module.max_norm is not None or module.scale_grad_by_freq or list(module.children()):
+        return None
+    if type(module).forward is nn.Embedding.forward:
+        return 1.0
+    if not hasattr(module, "embed_scale"):
+        return None
+    weight = module.weight.detach()
+    ids = torch.linspace(0, weight.shape[0] // 2, 8, device=weight.device).long().unique().unsqueeze(0)
+    with torch.no_grad():
+        try:
+            got = module(ids).detach()  # hooks may have made it require a gradient
+        except (TypeError, ValueError, RuntimeError):
+            return None
+    plain = weight[ids].to(torch.float64)
+    squares = float(plain.square().sum())
+    if got.shape != plain.shape or got.dtype != weight.dtype or squares == 0:
+        return None
+    factor = float((got.to(torch.float64) * plain).sum()) / squares
+    bound = 8 * torch.finfo(weight.dtype).eps
+    close = torch.allclose(got.to(torch.float64), factor * plain, rtol=bound, atol=0)
+    return factor if close and factor != 0 else None
+
+
+def _norm_offset(module: nn.Module) -> float | None:
+    """Return what a norm adds to its weight, or None if the module is no norm that we know."""
     weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
     known = {parameter for parameter, _ in module.named_parameters()}
     if not isinstance(weight, Tensor) or weight.ndim != 1 or not known <= {"weight", "bias"} or list(module.children()):
-        return False
+        return None
     if isinstance(module, nn.LayerNorm) and len(module.normalized_shape) != 1:
-        return False
+        return None
     generator = torch.Generator().manual_seed(0)
     x = 1e-2 * torch.randn(3, weight.shape[0], generator=generator, dtype=torch.float64).to(weight.device, weight.dtype)
     with torch.no_grad():
         try:
             got = module(x)
         except (TypeError, ValueError, RuntimeError):
-            return False
-        expected = normalised(module, x) * weight
-        expected = expected if bias is None else expected + bias
+            return None
+        made = normalised(module, x)
     exact = torch.finfo(torch.float32 if x.dtype == torch.float64 else x.dtype).eps
-    return bool(torch.allclose(got, expected, rtol=8 * exact, atol=8 * exact, equal_nan=True))
+    for offset in (0.0, 1.0):
+        expected = made * (weight + offset).detach() + (0 if bias is None else bias.detach())
+        if got.shape == expected.shape and torch.allclose(got, expected, 8 * exact, 8 * exact, equal_nan=True):
+            return offset
+    return None

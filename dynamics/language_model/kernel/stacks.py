@@ -7,42 +7,28 @@ sequences are stacked, and every sequence is padded with zeros to the longest of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from dynamics.language_model.batching import Segments
-
-if TYPE_CHECKING:
-    from dynamics.language_model.kernel.blocks import Blocks
+from dynamics.language_model.kernel.blocks import Blocks, Stack, Table
 
 FEWEST = 4
-"""Blocks from which on they are stacked."""
+"""Smallest number of blocks that are stacked."""
 HIGHEST = 2048
 """Rows of the highest block that is stacked: higher ones keep a GPU busy by themselves."""
 PAIRS = 32 << 20
 """Pairs of rows in one batched product: their products take 16 bytes each."""
 
 
-@dataclass(frozen=True, eq=False)
-class Stack:
-    """Some blocks of one shape.
-
-    Attributes:
-        rows: for each block its rows in the matrix of all rows, sequence after sequence, each padded to one length by
-            the number of all rows, where a row of zeros will stand; ``(blocks, sequences * length)``.
-        columns: the same for its columns.
-        shape: sequences in rows, their length, sequences in columns, their length.
-        entries: place of every entry, ``(blocks, sequences in rows * sequences in columns)``.
-    """
-
-    rows: Tensor
-    columns: Tensor
-    shape: tuple[int, int, int, int]
-    entries: Tensor
+def with_stacks(table: Table) -> Table:
+    """Return a table with its stacks, where they are quicker than its strips."""
+    if not worth_stacking(table.blocks, table.rows):
+        return table
+    return replace(table, stacks=stack_blocks(table.blocks, table.rows, table.columns))
 
 
 def worth_stacking(blocks: Blocks, rows: Segments) -> bool:

@@ -12,6 +12,7 @@ from dynamics.language_model.batching import Segments
 from dynamics.language_model.kernel.blocks import Strip, Table, sum_both_ways
 from dynamics.language_model.kernel.contractions import Contraction, cheaper_contractions, contract
 from dynamics.language_model.kernel.layers import lookup_kernel
+from dynamics.language_model.kernel.stacks import with_stacks
 from dynamics.language_model.kernel.uses import Matrix, Place, Uses
 
 CHUNK = 1 << 16
@@ -44,7 +45,7 @@ def matrix_parts(
     for members in groups.values():
         first, key = members[0]
         inputs, segments = joined(first.maps[key], sequences, 0)
-        pairs = Table.of(blocks, segments)
+        pairs = with_stacks(Table.of(blocks, segments))
         gradients = [joined(one.maps[key], sequences, 1)[0] for one, key in members]
         how: Sequence[Contraction]
         if contraction is None:

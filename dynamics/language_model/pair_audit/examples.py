@@ -43,8 +43,8 @@ def shorten_text(text: str) -> str:
     """Return a text, or its beginning with the number of characters that are left out.
 
     Example:
-        >>> shorten_text("x" * 4010)[-32:]
-        'xxxxxxxx … (10 characters more)'
+        >>> shorten_text("x" * 4010)[-25:]
+        'xx … (10 characters more)'
     """
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text) - LONGEST} characters more)"
 

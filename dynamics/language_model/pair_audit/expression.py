@@ -80,7 +80,8 @@ def parse(text: str, columns: Collection[str], argument: str = "keep") -> Expres
         argument: the name of the argument, for errors.
 
     Raises:
-        InvalidArgument: it is no expression, or it holds something else, or a name that is no column.
+        InvalidArgument: the text is not an expression, contains something that is not allowed, or a name that is not a
+            column.
 
     Example:
         >>> parse("cosine < 0.5 or not displaced", ["cosine", "displaced"]).holds({"cosine": 0.7, "displaced": True})
@@ -99,7 +100,7 @@ def parse(text: str, columns: Collection[str], argument: str = "keep") -> Expres
         if isinstance(problem, InvalidArgument):
             raise
         said = getattr(problem, "msg", None) or str(problem)
-        raise InvalidArgument(argument, f"{text!r} is no expression ({said}); use {ALLOWED}") from None
+        raise InvalidArgument(argument, f"{text!r} is not an expression ({said}); use {ALLOWED}") from None
     return Expression(text, body)
 
 

@@ -24,7 +24,7 @@ from dynamics.language_model.pair_audit.tokens import tokenize_pair
 from dynamics.language_model.tokens import TokenSequence
 
 TARGETS = 20
-"""For so many displaced pairs at most it is computed which pairs push them."""
+"""Largest number of displaced pairs for which the pairs that push them are computed."""
 
 
 def push_results(results: Results) -> Results:

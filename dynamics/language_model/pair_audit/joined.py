@@ -23,6 +23,18 @@ def set_is_finished(results: Results) -> bool:
     return all(row == next(others, None) for row in rows)
 
 
+def optimizer_of_set(results: Results) -> str | None:
+    """Return ``"sgd"`` or ``"adamw"``, whichever the changes by the whole set that are there are about; None without.
+
+    Args:
+        results: the results of each pair alone.
+    """
+    if not set_is_finished(results):
+        return None
+    settings = set_results(results).read_settings() or {}
+    return str(settings.get("optimizer", "")).partition("(")[0].lower() or None
+
+
 def read_joined(results: Results) -> Generator[dict[str, Any], None, None]:
     """Return an iterator over the records of all rows, with the changes by the whole set if these are finished.
 

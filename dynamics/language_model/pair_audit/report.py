@@ -210,5 +210,7 @@ def _read_summary(results: Results) -> dict[str, Any]:
         )
     summary: dict[str, Any] = json.loads(results.summary_path.read_text(encoding="utf-8"))
     if not summary["audited"]:
-        raise InvalidArgument("results", f"{results.path} holds no audited pair")
+        raise InvalidArgument(
+            "results", f"{results.path} holds no audited pair; its summary says why the rows were skipped"
+        )
     return summary

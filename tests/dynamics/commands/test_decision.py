@@ -20,7 +20,9 @@ import torch
 from typer.testing import CliRunner, Result
 
 from dynamics.__main__ import app
+from dynamics.language_model.pair_audit.influences import find_targets
 from dynamics.language_model.pair_audit.report import COLUMNS, explain, make_page
+from dynamics.language_model.pair_audit.results import Results
 from tests.browser import accessibility_problems, launch, open_page
 from tests.dynamics.language_model.saved import products, read_lines, save_tiny, write_lines
 
@@ -50,10 +52,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_lines(folder / "pairs.jsonl", ROWS)
     result = run(
         *("pairs", "--model", folder / "model", "--data", folder / "pairs.jsonl", "--out", folder / "audit.jsonl"),
-        *("--report", folder / "report.html"),
+        *("--report", folder / "report.html", "--influences", 2, "--verify"),
     )
     assert result.exit_code == 0, result.output
     assert "report.html (0.0" in result.output
+    assert result.output.count("trained for 1 steps at 1e-0") == 2
     return folder
 
 
@@ -84,6 +87,7 @@ def test_the_report_answers_first_and_is_made_from_the_results_alone(place: Path
     text = (place / "report.html").read_text(encoding="utf-8")
     found = records(place)
     by_set = sum(record["displaced_by_set"] for record in found)
+    assert text.count("pushed down most by") == len(find_targets(Results(place / "audit.jsonl"))) > 0
     assert f"lowers the chosen response of {by_set} (" in text
     again = run("report", place / "audit.jsonl", tmp_path / "again.html")
     assert again.exit_code == 0, again.output
@@ -271,6 +275,8 @@ def test_lora_adamw_and_a_reference_are_heeded_and_belong_to_the_results(place: 
         assert record["log_prob_chosen"] == pytest.approx(full[record["row"]]["log_prob_chosen"], rel=1e-5)
         assert record["norm_chosen"] < full[record["row"]]["norm_chosen"]  # fewer parameters
     refused(run(*base, "--out", out, "--loss", "simpo"), "model was")
+    again = run(*base, "--out", out, *plan[:4], "--loss", "simpo", "--only-own")
+    assert "a small first step of adamw on all pairs at once" in again.output  # what is there is about AdamW
     refused(run(*base, "--out", tmp_path / "n", "--lora-target", "q_proj"), "give --lora-rank too")
     refused(run(*base, "--out", tmp_path / "n", "--optimizer", "lion"), "sgd or adamw")
     refused(run(*base, "--out", tmp_path / "n", "--lora-rank", 2, "--lora-target", "nothing"), "linear maps")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import sys
 from fractions import Fraction as F
 
 from theory.proof import POLICY, TABULAR, TWO_RESPONSES, exp, log, power, setting, sqrt
@@ -36,6 +37,56 @@ def asks_for_the_type(w):
 
 def asks_in_a_helper(w):
     return asks_for_the_type(w)
+
+
+THIS = sys.modules[__name__]
+
+
+class Tools:
+    """Helpers that are reached as attributes of a class, of an object, or by a call of the object."""
+
+    helper = staticmethod(asks_for_the_type)
+
+    def __call__(self, w):
+        return asks_for_the_type(w)
+
+
+TOOLS = Tools()
+BY_NAME_OF_HELPER = {"all": [asks_for_the_type]}
+
+
+def asks_in_a_helper_of_a_module(w):
+    return THIS.asks_for_the_type(w)
+
+
+def asks_in_a_helper_of_a_module_of_a_module(w):
+    return THIS.THIS.asks_in_a_helper(w)
+
+
+def asks_in_a_helper_of_a_class(w):
+    return Tools.helper(w)
+
+
+def asks_in_a_helper_of_an_object(w, tools=TOOLS):
+    return tools.helper(w)
+
+
+def asks_in_an_object_that_is_called(w):
+    return TOOLS(w)
+
+
+def asks_in_a_helper_that_is_imported(w):
+    from tests.theory.proof import deceptive_reading as here  # noqa: PLW0406 - on purpose
+
+    return here.asks_for_the_type(w)
+
+
+def asks_in_a_helper_by_its_name(w):
+    return getattr(THIS, "asks_for_" + "the_type")(w)
+
+
+def asks_in_a_helper_of_a_table(w):
+    return BY_NAME_OF_HELPER["all"][0](w)
 
 
 def asks_for_the_name_of_the_type(w):
@@ -80,6 +131,9 @@ def truth_as_a_key(w):
 
 REFUSED = [
     *(not_the_object_false, not_the_object_true, matches_the_object_false, other_object, asks_for_the_type),
+    *(asks_in_a_helper_of_a_module, asks_in_a_helper_of_a_module_of_a_module, asks_in_a_helper_of_a_class),
+    *(asks_in_a_helper_of_an_object, asks_in_an_object_that_is_called, asks_in_a_helper_of_a_table),
+    *(asks_in_a_helper_that_is_imported, asks_in_a_helper_by_its_name),
     *(asks_in_a_helper, asks_for_the_name_of_the_type, looks_inside, looks_at_the_text, looks_at_formatted_text),
     *(looks_at_the_text_of_a_truth, swallows_everything, keeps_from_the_first_run, truth_as_a_key),
 ]

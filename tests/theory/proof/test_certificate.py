@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.theory.proof.deceptive import TRUE
-from theory.proof import POLICY, prove
+from theory.proof import POLICY, prove, world_of
 from theory.proof.certificate import Certificate, second_opinion
 
 
@@ -42,3 +42,19 @@ def test_a_certificate_holds_the_question_and_the_assumptions_in_words(tmp_path:
     assert "; Assumed of every world: p_w, p_l" in text
     assert "(check-sat)" in text
     assert second_opinion("\n".join(line for line in text.split("\n") if "set-logic" not in line)) == "unsat"
+
+
+def test_a_number_may_be_called_like_a_word_of_smt_lib() -> None:
+    named = world_of("true, other shares", true="share", other="share")
+    certificate = Certificate()
+    proof = prove(lambda c: c.true * c.other < c.true, named, record=certificate.record)
+    assert proof.verdict == "proved"
+    assert set(agreement(certificate)) == {"unsat"}
+    assert named.says() == "true, other strictly between 0 and 1"
+    refuted = prove(lambda c: c.true < c.other, named)
+    assert refuted.counterexample.true >= refuted.counterexample.other
+
+
+def test_a_question_that_cannot_be_read_is_an_error_and_not_an_unknown() -> None:
+    with pytest.raises(ValueError, match="cannot read"):
+        second_opinion("(declare-fun true () Real)\n(assert (< 0.0 true))\n(check-sat)\n")

@@ -1,6 +1,7 @@
 """What is remembered of questions to the solver: the same ones are asked once, and no other is taken for them."""
 
 from fractions import Fraction as F
+from typing import Any
 
 import pytest
 
@@ -107,3 +108,21 @@ def test_settings_with_the_same_names_share_no_answer_by_chance(known: Known) ->
 
     assert prove(above, positive, known=known).verdict == "proved"
     assert prove(above, any_real, known=known).verdict == "refuted"
+
+
+@pytest.mark.parametrize("work", [1, 3, 30, 300, 3000])
+@pytest.mark.parametrize(
+    ("statement", "right"),
+    [
+        (lambda w: w.A_w - w.A_l == w.ww - 2 * w.wl + w.ll >= 0, "proved"),
+        (lambda w: w.A_w >= 0, "refuted"),
+        (lambda w: w.p_w < 2 or w.A_w > 0, "proved"),
+        (lambda w: not w.p_w > 1 or w.A_w > 0, "vacuous"),
+    ],
+    ids=["identity", "false", "trivial", "vacuous"],
+)
+def test_too_little_work_leaves_a_statement_undecided_and_never_makes_it_vacuous(
+    statement: Any, right: str, work: int
+) -> None:
+    assert prove(statement, POLICY, work=work).verdict in (right, "undecided")
+    assert prove(statement, POLICY).verdict == right

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from dynamics import InvalidArgument
 from dynamics.language_model import (
     model_step,
     next_token_log_probs,
@@ -130,6 +131,18 @@ def test_a_head_that_does_something_else_than_its_configuration_says(monkeypatch
     assert relative(sequence_kernel(model, SEQUENCES).kernel, truth) < 1e-12
     monkeypatch.setattr(computation, "confirmed_head", lambda model, _: find_head(model))  # the negative control
     assert relative(sequence_kernel(model, SEQUENCES).kernel, truth) > 1e-6
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_predictions_from_later_tokens_are_refused(kind: str) -> None:
+    """The same weights with and without the mask of a decoder; one token before the last is seen to depend on it."""
+    ids = torch.tensor([SEQUENCES[0].ids])
+    for count in (1, 2, 7):
+        assert confirmed_head(build(kind), ids[:, :count]).vocabulary == 61
+    assert confirmed_head(build(kind, is_decoder=False), ids[:, :1]).vocabulary == 61  # nothing comes later
+    for count in (2, 7):
+        with pytest.raises(InvalidArgument, match="depend on later tokens; use a causal language model"):
+            confirmed_head(build(kind, is_decoder=False), ids[:, :count])
 
 
 def test_the_page_holds_a_table_without_failures() -> None:

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from dynamics.language_model import sequence_kernel, tiny_model, verify_kernel
-from dynamics.language_model.kernel import assembly
-from tests.dynamics.language_model.brute_force import SEQUENCES, relative
+from dynamics.language_model.kernel import assembly, layers
+from tests.dynamics.language_model.architectures import build
+from tests.dynamics.language_model.brute_force import SEQUENCES, autograd_kernel, relative
 
 VECTOR = torch.tensor([1.0, -2, 3, 0.5, 1])
 
@@ -69,6 +70,51 @@ def test_a_padding_index_receives_no_gradient_as_in_torch() -> None:
     without = tiny_model("llama", tied=False)
     assert not sequence_kernel(without, SEQUENCES).remarks
     assert relative(sequence_kernel(without, SEQUENCES).kernel, got.kernel) > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["gemma", "gemma2", "gemma3_text"])
+def test_scaled_embeddings_and_norms_with_an_offset_go_together(kind: str) -> None:
+    """Gemma's embedding multiplies by sqrt(width), its norms by 1 + weight; some see heads before positions."""
+    model = build(kind, dtype=torch.float64, num_attention_heads=2, num_key_value_heads=2)
+    truth = autograd_kernel(model, SEQUENCES)
+    for memory in ("graph", "layerwise"):
+        got = sequence_kernel(model, SEQUENCES, memory=memory, batch_tokens=1)  # type: ignore[arg-type]
+        assert relative(got.kernel, truth) < 1e-12
+        assert set(got.contractions.values()) <= {"ghost", "materialised", "vector"}
+    norms = [name for name in got.by_module if "norm" in name]
+    assert relative(got.kernel - got.by_module[norms[0]], truth) > 1e-6  # left out, it would be seen
+    assert relative(got.kernel - got.by_module["model.embed_tokens"], truth) > 1e-6
+    embedding = layers.track_module("", model.get_input_embeddings(), True, False)
+    assert isinstance(embedding, layers.TrackedEmbedding)
+    assert embedding.factor == pytest.approx(32**0.5, rel=1e-3)
+
+
+def test_as_many_heads_as_sequences_go_one_by_one() -> None:
+    """The layout does not show which axis is which, so that it is not guessed."""
+    model, four = build("gemma3_text", dtype=torch.float64), SEQUENCES[:4]
+    assert model.config.num_attention_heads == len(four)
+    got = sequence_kernel(model, four, memory="graph")
+    assert relative(got.kernel, autograd_kernel(model, four)) < 1e-12
+    assert "autograd" in got.contractions.values()
+
+
+class Odd(nn.Embedding):
+    """An embedding that multiplies every token by another number, beside a scale."""
+
+    embed_scale = 1.0
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return super().forward(ids) * (1 + ids.unsqueeze(-1) / 7)
+
+
+def test_an_embedding_that_is_not_scaled_by_one_number_is_not_taken_for_one() -> None:
+    assert layers.track_module("", Odd(23, 16, dtype=torch.float64), True, False) is None
+    model = tiny_model("qwen2", tied=False)
+    odd = Odd(23, 16, dtype=torch.float64)
+    odd.weight = model.model.embed_tokens.weight
+    model.model.embed_tokens = odd
+    got = sequence_kernel(model, SEQUENCES)
+    assert relative(got.kernel, autograd_kernel(model, SEQUENCES)) < 1e-12
 
 
 def test_norms_of_single_heads_are_covered() -> None:

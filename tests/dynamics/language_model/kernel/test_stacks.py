@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from dynamics.language_model import block_kernels, sequence_kernel, tiny_model
 from dynamics.language_model.batching import Segments
-from dynamics.language_model.kernel import blocks as blocks_module, stacks as stacks_module
+from dynamics.language_model.kernel import stacks as stacks_module
 from dynamics.language_model.kernel.blocks import Block, Table
 from dynamics.language_model.kernel.contractions import contract
 from dynamics.language_model.kernel.stacks import contract_stacks, stack_blocks, worth_stacking
@@ -54,7 +54,7 @@ def test_a_kernel_of_stacked_blocks_is_that_of_strips(monkeypatch: pytest.Monkey
         stacked.append(None)
         return True
 
-    monkeypatch.setattr(blocks_module, "worth_stacking", always)
+    monkeypatch.setattr(stacks_module, "worth_stacking", always)
     for group, one in zip(groups, block_kernels(model, groups, contraction="ghost"), strict=True):
         assert relative(one.kernel, sequence_kernel(model, group).kernel) < 1e-13
     assert stacked

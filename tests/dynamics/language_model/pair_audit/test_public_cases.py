@@ -211,7 +211,7 @@ def test_12_one_response_begins_the_other(models: Path, tmp_path: Path) -> None:
         {"chosen": None, "rejected": asked},
     ]
     _, found = audit(models / "plain", tmp_path, rows)
-    assert "chosen: the rejected text begins with the whole of this text" in found[0]["skipped"]
+    assert "chosen: this text is the beginning of the rejected one" in found[0]["skipped"]
     assert "skipped" not in found[1]
     assert "chosen: got None" in found[2]["skipped"]
 
