@@ -1,19 +1,36 @@
-"""Execute every notebook and store its outputs in it: ``python -m tests.notebooks.store``."""
+"""Execute every notebook and store its outputs in it: ``python -m tests.notebooks.store [NAME ...]``."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.notebooks.form import WIDGET
 from tests.notebooks.test_notebooks import NOTEBOOKS, execute
 
 
 def main() -> None:
-    """Execute and write each notebook; one that raises is left as it was, and ends the run."""
+    """Execute and write the notebooks that are named, all if none is; one that raises ends the run as it was."""
     import nbformat  # not while the tests are collected: it takes seconds
 
     for path in NOTEBOOKS:
-        notebook = nbformat.read(path, as_version=4)
-        execute(notebook)
-        nbformat.write(notebook, path)
-        print(path.name)
+        if not sys.argv[1:] or path.stem in sys.argv[1:]:
+            store(nbformat.read(path, as_version=4), path)
+            print(path.name)
+
+
+def store(notebook: Any, path: Path) -> None:
+    """Execute a notebook and write it with what it shows where no kernel runs: sliders are pictures."""
+    import nbformat
+
+    execute(notebook)
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # times, which differ from run to run
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET, None)
+    nbformat.write(notebook, path)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.notebooks.form import by_hand, without_sliders
 from tests.optional import needs_signals
 from theory.ledger import load_claims
 
@@ -50,7 +51,7 @@ def test_three_exercises_with_hidden_solutions(notebook: Any) -> None:
 
 
 def test_has_sliders_and_pictures_that_need_no_kernel(notebook: Any) -> None:
-    assert "interact(" in text(notebook, "code")
+    assert re.search(r"^(interact|explore)\(", text(notebook, "code"), flags=re.M)
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
     assert [output for output in outputs if "image/png" in output.get("data", {})]
@@ -123,7 +124,11 @@ def test_the_others_run_from_top_to_bottom(tmp_path: Path) -> None:
 def test_one_runs_in_a_kernel_of_its_own() -> None:
     import nbformat
 
-    execute(nbformat.read(IN_A_KERNEL, as_version=4))
+    notebook = nbformat.read(IN_A_KERNEL, as_version=4)
+    assert without_sliders(notebook), "stored without a kernel: pictures only"
+    execute(notebook)
+    assert not without_sliders(notebook)
+    assert not by_hand(notebook)
 
 
 def execute(notebook: Any) -> None:
