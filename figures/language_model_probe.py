@@ -320,5 +320,5 @@ def draw_forecast(axes: Axes, forecasts: dict[str, np.ndarray]) -> None:
         words = words if alone else words.replace(": ", "\n")
         axes.text(x, (1.22 if alone else 1.04) * top, words, color=color, fontsize=6.5, ha=side, va="bottom")
     axes.set(ylabel="draws of $D_l$", xlabel="first move ($10^{-3}$ nats)")
-    axes.set_title("$y^*$'s first move, foretold")
+    axes.set_title("$y^*$'s first move, predicted")
     axes.set_ylim(0, (1.45 if alone else 1.28) * axes.dataLim.y1)

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from pandas import DataFrame
 
 from figures.accuracy import Accuracy
 from figures.registry import Arrays, figure
@@ -176,6 +177,22 @@ def the_reference_as_baseline_fits_best(arrays: Arrays) -> bool:
     said = verdict(arrays["difference"], arrays["difference_error"], arrays["printed"])
     every_reading_errs = (said == -1).any(axis=(1, 2)).all()
     return bool(tau[REFERENCE] > 0.7 and tau[UNIFORM] < 0.5 and tau[REFERENCE] == tau.max() and every_reading_errs)
+
+
+@table_1.tabulate
+def _tabulate_rewards(arrays: Arrays) -> DataFrame:
+    """Return a row for each method and mask rate: the printed reward, then mean and standard error by reading."""
+    rows = []
+    for place, row in enumerate(ROWS):
+        for mask, rate in enumerate(MASKS):
+            printed = arrays["printed_reward"][:, mask]
+            known = printed[0] if row in BASELINES else printed[1:][VARIANTS.index(row)] if row in VARIANTS else None
+            found = [
+                f"{arrays['mean'][reading, place, mask]:.2f} ({arrays['error'][reading, place, mask]:.2f})"
+                for reading in range(len(READINGS))
+            ]
+            rows.append([NAMES[row], f"{rate:g}", "" if known is None else f"{known:.2f}", *found])
+    return DataFrame(rows, columns=["method", "mask rate", "printed", *(reading.name for reading in READINGS)])
 
 
 @table_1.draw

@@ -186,3 +186,10 @@ def test_a_replay_is_written_in_the_formats_of_the_run(ramp: Figure, tmp_path: P
     assert found.same
     assert {path.suffix for path in tmp_path.iterdir()} == {".npz", ".svg", ".csv", ".json"}
     assert found.drawn.manifest["look"] == {"formats": ("svg", "csv"), "width": 5.0, "serif": True}
+
+
+def test_every_figure_of_a_table_is_a_table() -> None:
+    import figures.catalog  # noqa: F401 - registers all figures
+
+    without = [key for key, spec in FIGURES.items() if "table" in key and key != "new-sign-table" and not spec.tables]
+    assert without == []
