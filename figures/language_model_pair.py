@@ -78,7 +78,7 @@ def load_policy(model: str = "", device: str = "") -> tuple[Any, Any]:
     caption="DPO on one pair of responses with the same wording, 'The answer is 132.' against 'The answer is 121.', "
     "with plain gradient steps. (a) The chosen response peaks and ends below its start; the rejected one falls "
     "throughout; y*, which is wrong and in no pair, falls as well, and the mass goes to a third number. (b) A_w "
-    "changes sign where (a) peaks, A_l is negative throughout, their distance is |g_w - g_l|^2. (c) The printed "
+    "changes sign where (a) peaks, A_l is negative throughout, their distance is $|g_w - g_l|^2$. (c) The printed "
     "quantity is undefined while the two changes have different signs, then is negative; where it is positive (dark) "
     "pi_w falls by more than pi_l, which Corollary 2 excludes. The margin grows at every step. Robust: the signs of "
     "A_l and of the margin's growth, and that peak and crossing coincide. Dependent on the pair: that there is a "
