@@ -19,6 +19,7 @@ SYMBOL = re.compile(
     rf"(?<![\w\\])(?<!\w-)(?P<base>{_NAME}|[A-Za-z](?=[_^*]|\d\^))(?P<star>\*(?!\*))?(?P<digit>\d(?=\^))?"
     rf"(?:_(?P<index>{_NAME}|[A-Za-z0-9]+))?(?:\^(?P<power>-?(?:{_NAME}|\d+|[A-Za-z])))?(?![\w*])"
 )
+NORM = re.compile(r"\|[A-Za-z_ +-]+\|\^2")  # a squared norm, which is one formula
 FOLLOWED = re.compile(r"(<math(?:(?!</math>).)*</math>[,.;:)\]]+)", re.DOTALL)  # a line must not begin with a comma
 SIGNS = {"<=": "\N{LESS-THAN OR EQUAL TO}", ">=": "\N{GREATER-THAN OR EQUAL TO}", "!=": "\N{NOT EQUAL TO}"}
 
@@ -51,9 +52,13 @@ def typeset(text: str) -> str:
     Example:
         >>> typeset("pi_w <= 1") == math(r"\pi_{w}", "inline") + " \N{LESS-THAN OR EQUAL TO} 1"
         True
+        >>> typeset("at |g_w - g_l|^2") == "at " + math("|g_w - g_l|^2", "inline")
+        True
         >>> typeset("a beta-test of learning_rate is not mathematics")
         'a beta-test of learning_rate is not mathematics'
     """
+    parts = text.split("$")
+    text = "$".join(part if odd % 2 else NORM.sub(r"$\g<0>$", part) for odd, part in enumerate(parts))
     parts = text.split("$")
     found = "".join(math(part, "inline") if odd % 2 else _symbols(part) for odd, part in enumerate(parts))
     return FOLLOWED.sub(r'<span class="whole">\1</span>', found)
