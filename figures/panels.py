@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 PADDING = 0.008  # of the width or height of the drawing
+STRIP = 0.12  # of the width of the drawing: the widest strip, such as a colour bar
 
 
 def panel_boxes(drawing: Drawing) -> list[list[float]]:
     """Return the box of every panel, from left to right and from top to bottom, as shares of width and height.
 
     A colour bar belongs to the panel of its picture. Panels one above another that share an axis whose numbers stand at
-    the lowest only are one box: apart, they could not be read.
+    the lowest only are one box: apart, they could not be read. So are panels of which one reaches into the other, and
+    a narrow strip belongs to its neighbour.
 
     Returns:
         Lists [left, top, width, height], measured from the upper left corner; empty for a drawing of one panel.
@@ -40,12 +42,27 @@ def panel_boxes(drawing: Drawing) -> list[list[float]]:
         return []
     boxes = [Bbox.union([box for axes in group if (box := axes.get_tightbbox()) is not None]) for group in groups]
     width, height = drawing.bbox.width, drawing.bbox.height
+    boxes = _apart(boxes, width)
+    if len(boxes) < 2:
+        return []
     found = []
     for box in boxes:
         left, right = max(0.0, box.x0 / width - PADDING), min(1.0, box.x1 / width + PADDING)
         top, bottom = max(0.0, 1 - box.y1 / height - PADDING), min(1.0, 1 - box.y0 / height + PADDING)
         found.append([round(float(number), 4) for number in (left, top, right - left, bottom - top)])
-    return sorted(found, key=lambda box: (round(box[1], 1), box[0]))
+    return sorted(found, key=lambda box: (round(3 * box[1]), box[0]))
+
+
+def _apart(boxes: list[Bbox], width: float) -> list[Bbox]:
+    """Return the boxes, joined where one reaches into another or is a strip beside it."""
+    for one, other in combinations(boxes, 2):
+        beside = min(one.y1, other.y1) > max(one.y0, other.y0)
+        gap = max(one.x0, other.x0) - min(one.x1, other.x1)
+        strip = min(one.width, other.width) < STRIP * width and gap < STRIP * width
+        if beside and (gap < -PADDING * width or strip):
+            rest = [box for box in boxes if box is not one and box is not other]
+            return _apart([*rest, Bbox.union([one, other])], width)
+    return boxes
 
 
 def _belong_together(one: Axes, other: Axes) -> bool:

@@ -76,3 +76,20 @@ def test_panels_one_above_another_with_one_set_of_numbers_are_one() -> None:
 
 def test_a_single_panel_has_no_boxes() -> None:
     assert panel_boxes(plt.subplots()[0]) == []
+
+
+def test_a_strip_belongs_to_its_neighbour_and_the_order_is_that_of_reading() -> None:
+    drawing = plt.figure(figsize=(7, 3), layout="none")
+    for left, bottom in ((0.08, 0.15), (0.5, 0.2)):  # the second begins a little higher
+        drawing.add_axes((left, bottom, 0.3, 0.7))
+    first = panel_boxes(drawing)
+    assert len(first) == 2
+    assert first[0][0] < first[1][0]
+    bar = drawing.add_axes((0.84, 0.2, 0.02, 0.7))  # a colour bar that nobody declared to be one
+    bar.set(xticks=[], yticks=[])
+    found = panel_boxes(drawing)
+    assert len(found) == 2
+    assert found[1][0] + found[1][2] > 0.85
+    bar.set_position((0.84, 0.2, 0.14, 0.7))  # the control: as wide as this it is a panel
+    assert len(panel_boxes(drawing)) == 3
+    plt.close(drawing)
