@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
 import struct
 import tomllib
@@ -37,7 +38,7 @@ FIRST = "jian2025-1a"
 """The figure with which the page opens: one pair, three responses, one curve for each."""
 
 THUMBNAIL_WIDTH = 240  # pixels
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 
 
@@ -203,8 +204,25 @@ def inline(latex: str) -> str:
     return math(latex, "inline")
 
 
-def page(entries: list[Entry]) -> str:
-    """Return the page as HTML."""
+def links_to(folder: Path) -> str:
+    """Return where the project's files are for a page in a folder.
+
+    That is the way back to the checkout if the folder is in it, so that the links work from disk, and otherwise the
+    address of the source; empty where there is neither.
+
+    Example:
+        >>> links_to(ROOT / "out")
+        '..'
+    """
+    place = folder.resolve()
+    if (ROOT / "pyproject.toml").exists() and place.is_relative_to(ROOT):
+        return Path(os.path.relpath(ROOT, place)).as_posix()
+    source = source_url()
+    return f"{source}/blob/main" if source else ""
+
+
+def page(entries: list[Entry], files_at: str = "") -> str:
+    """Return the page as HTML; its links lead to the project's files at a place, if it is given."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -223,7 +241,7 @@ def page(entries: list[Entry]) -> str:
         verdicts=VERDICTS,
         missing=NOT_REGENERATED,
         commit=commit.rstrip("+")[:12],
-        source=source_url(),
+        source=files_at,
     )
 
 
@@ -233,7 +251,7 @@ def write_gallery(figures: list[Figure], folder: Path, claims: dict[str, Claim])
     Raises:
         InvalidArgument: from ``read_entry``.
     """
-    html = page([read_entry(figure, folder, claims) for figure in figures])
+    html = page([read_entry(figure, folder, claims) for figure in figures], links_to(folder))
     path = folder / "index.html"
     write_atomically(path, lambda temporary: temporary.write_text(html, encoding="utf-8"))
     return path
