@@ -303,7 +303,7 @@ class _Problem:
         gradient = found.vjp(of_loss - penalty * data)
         if not bool((gamma > 0).any()):
             return gradient
-        theta, log_probs = state.evaluated
+        theta, log_probs = state.graph
         with torch.enable_grad():
             (slope,) = torch.autograd.grad(
                 self._regularizer_sum(log_probs, theta, batch, ~is_lower), theta, retain_graph=True

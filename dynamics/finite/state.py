@@ -71,7 +71,7 @@ class State:
         return evaluate(self.policy, self.theta)
 
     @cached_property
-    def evaluated(self) -> tuple[Theta, FlatLogProbs]:
+    def graph(self) -> tuple[Theta, FlatLogProbs]:
         """Return theta as a leaf of autograd and log pi as a function of it, ``(*runs, prompts * responses)``.
 
         For an objective that contains gradients of log pi, whose own gradient takes autograd.
@@ -87,7 +87,7 @@ class State:
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out what is computed from theta: a graph of autograd can be neither copied nor sent elsewhere."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("evaluated", "evaluation")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("graph", "evaluation")}
 
 
 def init(

@@ -56,33 +56,10 @@ BIGRAMS = (WORDS + 1) ** 2
 
 
 @dataclass(frozen=True, eq=False)
-class SharedBigrams:
-    """An autoregressive policy whose next-token logits are linear in features of the prompt.
-
-    It is a ``dynamics.Policy`` over every response of up to four tokens, including the empty response.
-
-    Args:
-        features: of the prompts, ``(prompts, inputs)``, or one set for each run, ``(runs, prompts, inputs)``.
-
-    Example:
-        >>> policy = SharedBigrams(torch.ones(1, 1, dtype=torch.float64))
-        >>> policy.shape, policy.parameters
-        ((1, 341), 25)
-        >>> policy.log_probs(torch.zeros(25, dtype=torch.float64)).exp().sum(-1).round(decimals=9)
-        tensor([1.], dtype=torch.float64)
-    """
+class _OfBigrams:
+    """What both policies of bigrams share: features of prompts, and one parameter for each input and bigram."""
 
     features: Tensor
-
-    def __post_init__(self) -> None:
-        if self.features.ndim not in (2, 3):
-            wanted = "shape (prompts, inputs) or (runs, prompts, inputs)"
-            raise InvalidArgument("features", f"shape {tuple(self.features.shape)}", wanted)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Return (prompts, responses)."""
-        return self.features.shape[-2], len(COUNTS)
 
     @property
     def parameters(self) -> int:
@@ -99,6 +76,39 @@ class SharedBigrams:
         """Return the device of the features."""
         return self.features.device
 
+    def token_log_probs(self, theta: Tensor) -> Tensor:
+        """Return log p (nats) of every bigram's second token after its first, ``(..., prompts, BIGRAMS)``."""
+        logits = self.features @ theta.unflatten(-1, (self.features.shape[-1], BIGRAMS))
+        return log_softmax(logits.unflatten(-1, (WORDS + 1, WORDS + 1))).flatten(-2)
+
+
+@dataclass(frozen=True, eq=False)
+class SharedBigrams(_OfBigrams):
+    """An autoregressive policy whose next-token logits are linear in features of the prompt.
+
+    It is a ``dynamics.Policy`` over every response of up to four tokens, including the empty response.
+
+    Args:
+        features: of the prompts, ``(prompts, inputs)``, or one set for each run, ``(runs, prompts, inputs)``.
+
+    Example:
+        >>> policy = SharedBigrams(torch.ones(1, 1, dtype=torch.float64))
+        >>> policy.shape, policy.parameters
+        ((1, 341), 25)
+        >>> policy.log_probs(torch.zeros(25, dtype=torch.float64)).exp().sum(-1).round(decimals=9)
+        tensor([1.], dtype=torch.float64)
+    """
+
+    def __post_init__(self) -> None:
+        if self.features.ndim not in (2, 3):
+            wanted = "shape (prompts, inputs) or (runs, prompts, inputs)"
+            raise InvalidArgument("features", f"shape {tuple(self.features.shape)}", wanted)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return (prompts, responses)."""
+        return self.features.shape[-2], len(COUNTS)
+
     @property
     def lengths(self) -> Tensor:
         """Return the number of tokens of every response, end token included; prompts and responses in one axis."""
@@ -106,20 +116,14 @@ class SharedBigrams:
 
     def log_probs(self, theta: Tensor) -> Tensor:
         """Return log pi (nats), ``(..., prompts, responses)``: the sum over the bigrams of a response."""
-        return _token_log_probs(self.features, theta) @ self._fixed(COUNTS).flatten(1).T
+        return self.token_log_probs(theta) @ self._fixed(COUNTS).flatten(1).T
 
     def _fixed(self, values: np.ndarray) -> Tensor:
         return torch.as_tensor(values, dtype=self.dtype, device=self.device)
 
 
-def _token_log_probs(features: Tensor, theta: Tensor) -> Tensor:
-    """Return the log-probability (nats) of every bigram's second token after its first, ``(..., prompts, BIGRAMS)``."""
-    logits = features @ theta.unflatten(-1, (features.shape[-1], BIGRAMS))
-    return log_softmax(logits.unflatten(-1, (WORDS + 1, WORDS + 1))).flatten(-2)
-
-
 @dataclass(frozen=True, eq=False)
-class ListedPairs:
+class ListedPairs(_OfBigrams):
     """The policy of ``SharedBigrams`` with only two responses of each prompt evaluated: the two of a pair.
 
     An update needs no other response, and two cost far less than 341. The other responses exist, so the two
@@ -137,28 +141,12 @@ class ListedPairs:
         tensor([[[0.2000, 0.0400]]], dtype=torch.float64)
     """
 
-    features: Tensor
     responses: Tensor
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Return (pairs, 2)."""
         return self.responses.shape[-2], 2
-
-    @property
-    def parameters(self) -> int:
-        """Return one for each input and bigram."""
-        return self.features.shape[-1] * BIGRAMS
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Return the dtype of the features."""
-        return self.features.dtype
-
-    @property
-    def device(self) -> torch.device:
-        """Return the device of the features."""
-        return self.features.device
 
     @property
     def lengths(self) -> Tensor:
@@ -168,7 +156,7 @@ class ListedPairs:
     def log_probs(self, theta: Tensor) -> Tensor:
         """Return log pi (nats) of the listed responses, ``(runs, pairs, 2)``."""
         counts = torch.from_numpy(COUNTS).flatten(1)[self.responses].to(self.features)
-        return (counts @ _token_log_probs(self.features, theta).unsqueeze(-1)).squeeze(-1)
+        return (counts @ self.token_log_probs(theta).unsqueeze(-1)).squeeze(-1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,8 @@
 """Many small blocks at once: on a GPU, one product of a batch of padded blocks takes the place of one for each block.
 
 A GPU computes the block of a preference pair in less time than it takes to ask for it. So blocks with equally many
-sequences are stacked, and every sequence is padded with zeros to the longest of the stack. Rows of zeros add nothing.
+sequences of about the same length are stacked, and every sequence is padded with zeros to the longest of the stack.
+Rows of zeros add nothing, and no stack holds sequences of which the longest in one block is twice that in another.
 """
 
 from __future__ import annotations
@@ -46,12 +47,14 @@ def stack_blocks(blocks: Blocks, rows: Segments, columns: Segments) -> tuple[Sta
         columns: which rows of the other matrix do.
     """
     device = rows.owner.device
-    groups: dict[tuple[tuple[int, int], bool], list[int]] = {}
+    groups: dict[tuple[tuple[int, int], bool, int], list[int]] = {}
     for number, block in enumerate(blocks):
-        groups.setdefault((block.shape, block.symmetric and rows is columns), []).append(number)
+        longest = max(*(rows.lengths[n] for n in block.rows), *(columns.lengths[n] for n in block.columns))
+        key = block.shape, block.symmetric and rows is columns, longest.bit_length()
+        groups.setdefault(key, []).append(number)
     first = list(accumulate((block.entries for block in blocks), initial=0))
     found = []
-    for ((high, wide), same), numbers in groups.items():
+    for ((high, wide), same, _), numbers in groups.items():
         sides = [[blocks[n].rows for n in numbers], [blocks[n].columns for n in numbers]]
         length, across = (
             max(segments.lengths[n] for side in own for n in side)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from tests.optional import needs
 
 needs("transformers")
 
-import torch
 from typer.testing import CliRunner, Result
 
 from dynamics.__main__ import app
@@ -34,14 +32,6 @@ ROWS: list[Any] = [
     "{broken <b>",
     {"prompt": "2 x 3? ", "chosen": "It is 7", "rejected": "6"},  # the first row, the other way round
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -45,6 +45,14 @@ def test_stacks_have_the_entries_of_strips(drawn: Any, most: int) -> None:
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
+def test_one_long_pair_does_not_lengthen_the_short_ones() -> None:
+    lengths = (5, 6) * 20 + (700, 650)
+    segments = Segments.of(lengths, CPU)
+    blocks = tuple(Block((n, n + 1), (n, n + 1)) for n in range(0, len(lengths), 2))
+    padded = sum(one.rows.numel() for one in stack_blocks(blocks, segments, segments))
+    assert padded == 20 * 2 * 6 + 2 * 700  # all in one stack it would be 21 * 2 * 700
+
+
 def test_a_kernel_of_stacked_blocks_is_that_of_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model()
     groups = [[SEQUENCES[0], SEQUENCES[3]], [SEQUENCES[2], SEQUENCES[1]], [SEQUENCES[4]], [SEQUENCES[1]]]
