@@ -27,6 +27,7 @@ from dynamics.losses import TRL_NAMES, get_loss
 
 NOT_COLUMNS = {"row", "digest", "remarks", "left_out", "cut_by", "skipped"}
 NAMED = 5  # dropped rows that are printed
+IN_TRL = {"beta", "label_smoothing"}  # fields of a loss that are settings of the same name in DPOConfig
 
 
 def keep_command(
@@ -61,6 +62,10 @@ def keep_command(
     prompt = tuple(settings["columns"]["prompt"])
     columns = () if prompt == ("prompt",) else prompt or (IMPLICIT,)
     related = find_relations(open_pairs(data, split, columns))
+    missing = {row.number for row in open_pairs(data, split, columns).read()} - {line["row"] for line in found.read()}
+    if missing:
+        first = f"{len(missing)} rows of {data}, the first of them row {min(missing)}, are not in {results}"
+        raise InvalidArgument("results", f"{first}; finish the audit (the same command again, without --first)")
     kinds = {kind: set(related.rows.get(kind, ())) for kind in RELATIONS}
 
     def lines() -> Iterator[dict[str, Any]]:
@@ -83,7 +88,7 @@ def keep_command(
     text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in decided)
     write_atomically(beside, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     _print(console, decided, out, beside)
-    print_lines(console, recipe(settings, str(out)))
+    print_lines(console, recipe(settings, str(out), records.form))
 
 
 def _decide(record: dict[str, Any], keep: Expression, weigh: Expression | None, skipped: bool) -> dict[str, Any]:
@@ -113,12 +118,13 @@ def _print(console: Console, decided: list[dict[str, Any]], out: Path, beside: P
     print_lines(console, [f"written: {out}, and why in {beside.name}"])
 
 
-def recipe(settings: dict[str, Any], data: str) -> list[str]:
+def recipe(settings: dict[str, Any], data: str, form: str = "lines") -> list[str]:
     """Return lines of Python that train with TRL on the kept pairs under the loss of the audit.
 
     Args:
         settings: what the results depend on.
         data: the new data set.
+        form: its format, as ``open_records`` names it.
 
     Example:
         >>> for line in recipe({"loss": "DPO(beta=0.1)", "max_tokens": 512}, "kept.jsonl"):
@@ -126,17 +132,20 @@ def recipe(settings: dict[str, Any], data: str) -> list[str]:
         to train on it with TRL's DPOTrainer:
           train_dataset = datasets.load_dataset("json", data_files="kept.jsonl", split="train")
           args = trl.DPOConfig(loss_type="sigmoid", beta=0.1, max_length=512)
+        >>> recipe({"loss": "SimPO(beta=2.0, gamma=0.5)", "max_tokens": 512}, "kept.jsonl")
+        ["TRL's DPOTrainer has no loss_type and settings that are known to be SimPO(beta=2.0, gamma=0.5)"]
     """
     names = {type(get_loss(name)).__name__: trl for trl, name in reversed(TRL_NAMES.items())}
     name, _, inside = settings["loss"].partition("(")
-    if name not in names:
-        return [f"TRL's DPOTrainer has no loss_type for {settings['loss']}"]
-    beta = re.search(r"beta=([-+.\de]+)", inside)
-    given = [f'loss_type="{names[name]}"', *([f"beta={beta[1]}"] if beta else [])]
+    numbers = dict(re.findall(r"(\w+)=([^,()]+)", inside))
+    if name not in names or not set(numbers) <= IN_TRL:
+        return [f"TRL's DPOTrainer has no loss_type and settings that are known to be {settings['loss']}"]
+    given = [f'loss_type="{names[name]}"', *(f"{field}={value}" for field, value in numbers.items())]
     given.append(f"max_length={settings['max_tokens']}")
-    kind = "parquet" if data.endswith((".parquet", ".pq")) else "csv" if data.endswith((".csv", ".tsv")) else "json"
-    loader = f'datasets.load_dataset("{kind}", data_files="{data}", split="train")'
-    if Path(data).is_dir():
+    kind = {"csv": "csv", "parquet": "parquet"}.get(form, "json")
+    separator = ', sep="\\t"' if kind == "csv" and ".tsv" in data else ""
+    loader = f'datasets.load_dataset("{kind}", data_files="{data}", split="train"{separator})'
+    if form == "saved":
         loader = f'datasets.load_from_disk("{data}")'
     prompt = settings.get("columns", {}).get("prompt", ["prompt"])
     if len(prompt) == 1 and prompt != ["prompt"]:

@@ -86,5 +86,5 @@ class TrainingPlan:
         """
         if self.reference is None:
             return None, "the model itself"
-        loaded = load(self.reference, dtype=options.dtype, device=device)
+        loaded = load(self.reference, dtype=options.dtype, device=device, tokenizer=False)
         return loaded.model, model_digest(loaded)

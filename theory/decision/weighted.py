@@ -247,7 +247,11 @@ LOSSES: dict[str, tuple[tuple[str, ...], Rule, str]] = {
         lambda w: (w.u * (1 + w.extra) if w.r_w < 1 else w.u, w.u),
         "d_w = u (1 + lambda) while p_w < ref_w, else u; d_l = u; lambda = extra > 0",
     ),
-    "dpo_shift": (("extra",), lambda w: (w.u, w.u * w.extra), "d_w = u, d_l = extra u, extra > 0"),
+    "dpo_shift": (
+        ("extra",),
+        lambda w: (w.u, w.u * w.extra / (1 + w.extra)),
+        "d_w = u, d_l = s u, with a shift s = extra / (1 + extra) between 0 and 1, extra > 0",
+    ),
     "f_dpo_forward_kl": ((), lambda w: (w.u / w.r_w, w.u / w.r_l), "d = u / r, r = p / ref"),
     "f_dpo": ((), lambda w: (w.u / (1 + w.r_w), w.u / (1 + w.r_l)), "d = u / (1 + r): Jensen and Shannon"),
     "chi_po": ((), lambda w: (w.u * (1 + w.r_w), w.u * (1 + w.r_l)), "d = u (1 + r)"),

@@ -21,7 +21,7 @@ from typing import Any
 from theory.proof.symbols import NotAStatement, as_fraction
 
 REPRESENTATION = {
-    *("isinstance", "issubclass", "type", "id", "dir", "callable"),
+    *("isinstance", "issubclass", "type", "id", "dir", "callable", "hasattr"),
     *("globals", "locals", "eval", "exec", "__dict__", "__class__"),
 }
 WHOLE = {"isqrt", "prod", "comb", "perm", "gcd", "lcm", "factorial"}  # of the module math: exact on whole numbers
@@ -56,12 +56,21 @@ def representation(predicate: Callable[..., Any]) -> str:
             before = None
             for step in dis.get_instructions(code):
                 name = step.argval if isinstance(step.argval, str) else ""
+                if step.opname == "MATCH_CLASS":
+                    return f"{function.__name__} matches the type of a number: compare with =="
+                taken = step.opname in ("LOAD_ATTR", "LOAD_METHOD") and _is_special(name)
+                if taken and not str(function.__module__).startswith("theory."):  # whose claims are read by people
+                    return f"{function.__name__} uses {name}: a statement must read the same whatever its numbers are"
                 if step.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_ATTR", "LOAD_METHOD") and name in REPRESENTATION:
                     return f"{function.__name__} uses {name}: a statement must read the same whatever its numbers are"
                 if step.opname == "IS_OP" and before is not None and not _harmless(before):
                     return f"{function.__name__} asks with `is`: compare with == or with not"
                 before = step
     return ""
+
+
+def _is_special(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
 
 
 def floats(predicate: Callable[..., Any]) -> str:

@@ -273,7 +273,7 @@ def _says_something(
     import z3  # noqa: PLC0415
 
     if path.term is not None:
-        return not any(solver.ask([*path.run.trail, z3.Not(excuse)])[0] == "unsat" for excuse in _excuses(path.term))
+        return all(solver.ask([*path.run.trail, z3.Not(excuse)])[0] == "sat" for excuse in _excuses(path.term))
     forks, settled = [side for _, _, side in path.run.forks], path.run.settled
     turned = [(k, Run(solver.context, [*forks[:k], not forks[k]], lambda _: True)) for k in range(len(forks))]
     turned += [(0, Run(solver.context, forks, lambda _: True, turn=k)) for k in range(settled)]

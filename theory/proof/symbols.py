@@ -304,7 +304,7 @@ class Run:
         """
         if name in self.names:
             raise self.fault(ValueError(f"a world has two numbers named {name!r}; rename one"))
-        self.names[name] = self.z3.Real(f"{name}_" if name in RESERVED else name, self.context)
+        self.names[name] = self.z3.Real(f"{name}.word" if name in RESERVED else name, self.context)
         return Number(self, self.names[name])
 
     def fresh(self, prefix: str) -> Number:

@@ -97,7 +97,8 @@ def find_relations(source: PairSource) -> Relations:
 
 
 def _plain(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.casefold())) or text.strip()
+    """Return a text without case, white space and punctuation; signs of arithmetic are no punctuation."""
+    return " ".join(re.findall(r"\w+|[<>=+*/^%$]|-(?=\s*\d)", text.casefold())) or text.strip()
 
 
 def _digest(text: str) -> bytes:

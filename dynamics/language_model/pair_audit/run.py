@@ -85,16 +85,20 @@ def run_audit(
     refused: list[NotFinite] = []
     audited = 0
 
-    def compute(batch: list[Row]) -> list[dict[str, Any]]:
-        nonlocal audited
+    def check_patience() -> None:
         if len(refused) >= PATIENCE and not audited:
             raise refused[0]
+
+    def compute(batch: list[Row]) -> list[dict[str, Any]]:
+        nonlocal audited
+        check_patience()
         records, not_finite = _audit_batch(loaded, batch, settings, reference)
         refused.extend(not_finite)
         audited += sum("skipped" not in record for record in records)
         return records
 
     run_batches(source, results, compute, settings.batch_pairs, settings.first, processes, progress)
+    check_patience()  # after the last batch, too
 
 
 def refuse(reason: str) -> InvalidArgument:

@@ -276,3 +276,13 @@ def test_lora_adamw_and_a_reference_are_heeded_and_belong_to_the_results(place: 
     line = read_lines(tmp_path / "r.jsonl")[0]
     assert line["reference_chosen"] != line["log_prob_chosen"] == full[0]["log_prob_chosen"]
     refused(run(*base, "--out", tmp_path / "r.jsonl", "--only-own"), "reference was")
+
+
+def test_an_audit_that_ended_early_keeps_nothing(place: Path, tmp_path: Path) -> None:
+    """Rows that were never audited are neither kept nor dropped for a reason."""
+    data, results = place / "pairs.jsonl", tmp_path / "first.jsonl"
+    first = run("pairs", "--model", place / "model", "--data", data, "--out", results, "--first", 3, "--only-own")
+    assert first.exit_code == 0, first.output
+    kept = run("keep", "True", "--results", results, "--data", data, "--out", tmp_path / "kept.jsonl")
+    refused(kept, f"{len(ROWS) - 3} rows of {data}, the first of them row 3, are not in")
+    assert not (tmp_path / "kept.jsonl").exists()

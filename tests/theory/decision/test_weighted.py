@@ -24,7 +24,7 @@ LADDER = World.log_linear([[0], [1], [2]], at=[3])
 def dynamics_loss(name: str, extra: F):
     special = {
         "dpop": lambda: DPOP(penalty=float(extra)),
-        "dpo_shift": lambda: DPOShift(shift=float(extra)),
+        "dpo_shift": lambda: DPOShift(shift=float(extra / (1 + extra))),
         "cpo": lambda: CPO(sft_weight=float(extra)),
         "alphapo": lambda: AlphaPO(alpha=float(extra)),
         "f_dpo_alpha": lambda: FDPO(divergence="alpha_divergence", alpha=float(extra)),
@@ -47,7 +47,7 @@ def test_the_ratio_of_the_weights_is_that_of_dynamics(name: str) -> None:
     for w in cases(name):
         lengths = (float(w.n_w), float(w.n_l)) if "n_w" in LOSSES[name][0] else (1, 1)
         extra = w.extra if "extra" in LOSSES[name][0] else F(1)
-        if extra > 1 and name != "dpop":  # too far out for a float, or not allowed
+        if extra > 1 and name not in ("dpop", "dpo_shift"):  # too far out for a float
             continue
         logs = [torch.tensor(float(q), dtype=torch.float64).log() for q in (w.p_w, w.p_l, w.ref_w, w.ref_l)]
         weights = dynamics_loss(name, extra).pair_weights(pair_log_probs(*logs, *lengths))

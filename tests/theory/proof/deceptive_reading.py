@@ -129,7 +129,27 @@ def truth_as_a_key(w):
     return {True: 1, False: 2}.get(w.A_w > 0, 1) == 1
 
 
+def matches_the_type(w):
+    match w.A_w:
+        case F():
+            return False
+        case _:
+            return w.dd >= 0
+
+
+def asks_for_an_attribute(w):
+    return w.dd >= 0 if not hasattr(w.p_w, "__copy__") else w.p_w < 0
+
+
+def takes_an_attribute_that_only_fractions_have(w):
+    try:
+        return w.p_w.__copy__ is None
+    except AttributeError:
+        return w.dd >= 0
+
+
 REFUSED = [
+    *(matches_the_type, asks_for_an_attribute, takes_an_attribute_that_only_fractions_have),
     *(not_the_object_false, not_the_object_true, matches_the_object_false, other_object, asks_for_the_type),
     *(asks_in_a_helper_of_a_module, asks_in_a_helper_of_a_module_of_a_module, asks_in_a_helper_of_a_class),
     *(asks_in_a_helper_of_an_object, asks_in_an_object_that_is_called, asks_in_a_helper_of_a_table),

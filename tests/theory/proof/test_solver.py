@@ -126,3 +126,27 @@ def test_too_little_work_leaves_a_statement_undecided_and_never_makes_it_vacuous
 ) -> None:
     assert prove(statement, POLICY, work=work).verdict in (right, "undecided")
     assert prove(statement, POLICY).verdict == right
+
+
+def test_a_premise_that_no_question_settles_makes_nothing_proved() -> None:
+    """No world meets the premise, which the solver finds out only with much work: until then nothing is known."""
+
+    @setting("four shares and a number")
+    def shares(numbers: Any) -> Any:
+        return numbers.within("p", 0, 1), numbers.within("q", 0, 1), numbers.within("r", 0, 1), numbers.real("x")
+
+    def vacuous(world: Any) -> Any:
+        p, q, r, x = world
+        return (p**4 * q + q**4 * r + r**4 * p <= 4 * (p + q + r) ** 3 + 1) | (x * x + 1 > 0)
+
+    assert {prove(vacuous, shares, work=work).verdict for work in (100, 1000, 10_000)} <= {"undecided", "vacuous"}
+
+
+def test_a_word_of_the_solver_and_its_neighbour_are_two_numbers() -> None:
+    """The name that a reserved word gets must be no name that a world may have."""
+
+    @setting("two numbers")
+    def two(numbers: Any) -> Any:
+        return numbers.real("true"), numbers.real("true_")
+
+    assert prove(lambda pair: pair[0] == pair[1], two).verdict == "refuted"

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +38,14 @@ def test_relations_are_those_of_the_definition(texts: list[tuple[str, str, str]]
 
 def test_letters_and_marks_alone_make_a_near_duplicate_or_a_tie() -> None:
     found = find_relations(
-        source(("Hi?", "Yes.", "no"), ("hi", "yes", "No!"), ("hi", "yes", "maybe"), ("k", "A b", "a  B!"))
+        source(
+            ("Hi?", "Yes.", "no"),
+            ("hi", "yes", "No!"),
+            ("hi", "yes", "maybe"),
+            ("k", "A b", "a  B!"),
+            ("k", "5", "-5"),
+            ("k", "2 < 3", "2 > 3"),
+        )
     )
     assert found.rows == {"near-duplicate": [0, 1], "tie": [3]}
     assert found.of(0) == ["near-duplicate"]
@@ -47,6 +53,14 @@ def test_letters_and_marks_alone_make_a_near_duplicate_or_a_tie() -> None:
     assert summary["tie"] == {"meaning": RELATIONS["tie"], "count": 1, "rows": [3]}
 
 
-@pytest.mark.parametrize("text", ["…", "\ud800", "日本"])
-def test_any_text_has_relations(text: str, tmp_path: Path) -> None:
-    assert find_relations(source((text, "a", "b"), (text, "b", "a"))).rows.get("opposite", []) in ([0, 1], [])
+def test_signs_of_arithmetic_are_no_punctuation() -> None:
+    assert find_relations(source(("k", "5", "-5"), ("m", "2 < 3", "2 > 3"), ("n", "2+2", "2-2"))).rows == {}
+
+
+@pytest.mark.parametrize("text", ["…", "日本"])
+def test_any_text_has_relations(text: str) -> None:
+    assert find_relations(source((text, "a", "b"), (text, "b", "a"))).rows["opposite"] == [0, 1]
+
+
+def test_a_row_that_is_refused_has_none() -> None:
+    assert find_relations(source(("\ud800", "a", "b"), ("\ud800", "b", "a"))).rows == {}
