@@ -79,13 +79,9 @@ FLOAT32 = Accuracy("log-probabilities of a model that is trained in float32, and
 
 FLOAT32_PROBABILITIES = Accuracy("probabilities: exp of logarithms computed in float32", 2e-5)
 
-FLOAT32_DRIVES = Accuracy("inner products of float32 gradients, of order 6000, and their small differences", 1e-5, 0.02)
-
 FLOAT32_PRODUCTS = Accuracy("inner products of float32 gradients, and multiples of them; 2.2e-6 was seen", 5e-6)
 
 FLOAT32_FORECASTS = Accuracy("changes by the kernel: float32 drives times learning rate and beta", 1e-5, 2e-7)
-
-FLOAT32_RATIOS = Accuracy("logarithm of a ratio of changes, of which one begins near 0, in float32", exponential=1e-3)
 
 SEARCHED = Accuracy("place and value found by minimize_scalar: the value is flat at its place", 0.0, (2e-8, 1e-15))
 

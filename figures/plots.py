@@ -324,11 +324,9 @@ def plot_kernel(axes: Axes, kernel: ArrayLike, *, names: Sequence[str] | None = 
     if cosines.size <= MOST_NUMBERS:
         for (i, j), cosine in np.ndenumerate(cosines):
             ink = "white" if abs(cosine) > 0.65 else "black"
-            text = (
-                f"{cosine:.2f}".replace("0.", ".", 1).replace("-", "\N{MINUS SIGN}")
-                if abs(cosine) < 0.995
-                else f"{cosine:.1f}"
-            )
+            rounded = round(float(cosine), 2) + 0.0  # -0.001 is 0, without a sign
+            text = f"{rounded:.1f}" if abs(rounded) >= 1 else f"{rounded:.2f}".replace("0.", ".", 1)
+            text = text.replace("-", "\N{MINUS SIGN}")
             axes.text(j, i, text, ha="center", va="center", fontsize=6.5, color=ink)
     every = max(1, len(values) // 24)
     shown = range(0, len(values), every)

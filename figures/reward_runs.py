@@ -71,9 +71,14 @@ def errors(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def above(values: np.ndarray, least: float = 3.0) -> bool:
-    """Return whether the mean over seeds is above 0 by ``least`` standard errors, in every other entry."""
+    """Return whether the mean over seeds is above 0 by ``least`` standard errors, in every entry; False of none.
+
+    Example:
+        >>> above(np.array([[1.0], [1.1], [1.2]])), above(np.array([[1.0], [-1.1], [0.2]])), above(np.empty((5, 0)))
+        (True, False, False)
+    """
     mean, error = errors(values)
-    return bool((error > 0).all() and (mean > least * error).all())
+    return bool(mean.size and (error > 0).all() and (mean > least * error).all())
 
 
 def fall(reward: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
 """One style for all figures: the same colour for the same thing everywhere, and no colour for two things.
 
-There are three palettes: of responses, of methods, and of statements (a paper's formula beside the exact one). Colours
-of different things differ clearly to normal colour vision. Sixteen colours cannot all differ to the colour-blind; the
-responses do, the methods that share a drawing do, and so do any two lines of a drawing without a label beside them.
+The readings of the masked grid alone have colours of their own. There are three palettes: of responses, of methods, and
+of statements (a paper's formula beside the exact one). Colours of different things differ clearly to normal colour
+vision. Sixteen colours cannot all differ to the colour-blind; the responses do, the methods that share a drawing do,
+and so do any two lines of a drawing without a label beside them.
 """
 
 from __future__ import annotations
