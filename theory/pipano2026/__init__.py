@@ -1,0 +1,1 @@
+"""Claims on and after pipano2026."""

@@ -1,0 +1,1 @@
+"""Claims on and after rafailov2024."""

@@ -1,0 +1,1 @@
+"""Claims on and after shi2024."""
