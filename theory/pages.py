@@ -168,9 +168,8 @@ def summary(claims: Sequence[Claim]) -> list[str]:
         links = [_link(made) for made in printed if made.verdict == verdict]
         if links:
             lines += [f"{words}: {', '.join(links)}.", ""]
-    ours = [_link(made) for made in claims if is_ours(made.source)]
-    if ours and claims[0].paper in NEIGHBOURS:
-        lines += [f"Ours, not the paper's: {', '.join(ours)}.", ""]
+    if claims[0].paper in NEIGHBOURS:
+        lines += _ours([made for made in claims if is_ours(made.source)])
     lines += ["## What falls, and what replaces it", ""]
     for made in printed:
         if made.verdict in ONE_BY_ONE:
@@ -190,6 +189,16 @@ def summary(claims: Sequence[Claim]) -> list[str]:
     return lines
 
 
+def _ours(claims: Sequence[Claim]) -> list[str]:
+    """Return a line for each verdict of the statements that are ours, not a neighbour's."""
+    lines = []
+    for verdict in VERDICTS:
+        links = [_link(made) + _instead(made) for made in claims if made.verdict == verdict]
+        if links:
+            lines += [f"Ours, {verdict}: {', '.join(links)}.", ""]
+    return lines
+
+
 def index(paper: str, claims: Sequence[Claim]) -> list[str]:
     """Return a table of the places of a paper, in the order of reading, with the claims about each; then the rest."""
     about: dict[str, list[Claim]] = {place: [] for place in outline(paper)}
@@ -198,7 +207,8 @@ def index(paper: str, claims: Sequence[Claim]) -> list[str]:
             about[place].append(made)
     lines = ["| place | claims |", "|---|---|"]
     lines += [f"| {place} | {', '.join(map(_link, found))} |" for place, found in about.items() if found]
-    without = _without(paper, {place for place, found in about.items() if found})
+    named = {place for place, found in about.items() if found}
+    without = [] if paper in NEIGHBOURS else _without(paper, named)
     reasons: dict[str, list[str]] = {}
     for place in without:
         reasons.setdefault(REASONS.get(paper, {}).get(place, "no reason is recorded"), []).append(place)

@@ -284,7 +284,7 @@ def two_worlds(numbers):
 
 
 @claim("theorem-1-order", "Theorem 1, its informal statement", CONDITIONALLY, "theorem-4")
-def theorem_1_order(pair, share=0):
+def theorem_1_order(pair):
     r"""T=\langle W_+,W_-\rangle+\sum_{z\ne\pm}p_z\langle W_z,W_+-W_-\rangle:\qquad T_1\le T_2\ \Rightarrow\ A_+^1\ge
     A_+^2
 
@@ -295,7 +295,7 @@ def theorem_1_order(pair, share=0):
     Proof: For $p_+=p_-$ the factor is 1 and $A_+=m-T$.
     """
     one, two = pair
-    return not one.cross + one.others + share * one.others <= two.cross + two.others or one.drive("+") >= two.drive("+")
+    return one.cross + one.others > two.cross + two.others or one.drive("+") >= two.drive("+")
 
 
 ROUND, TILTED = (F(1, 10), F(8, 10), F(1, 10)), (F(1, 10), F(1, 10), F(8, 10))

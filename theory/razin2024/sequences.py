@@ -70,7 +70,12 @@ def ches_one_token(w, times=1):
 ches_one_token.proved(over=TOKENS, role=VACUOUS, wrong={"times": F(11, 10)})
 
 
-@claim("ches-order", "Definition 2 read as an order: a higher CHES means a lower drive", FALSE, "ches-coin")
+@claim(
+    "ches-order",
+    "not in the paper; Definition 2 read as an order: a higher CHES means a lower drive",
+    FALSE,
+    "ches-coin",
+)
 def ches_order(pair):
     r"""\mathrm{CHES}_1<\mathrm{CHES}_2\ \Rightarrow\ A_+^1\ge A_+^2
 
