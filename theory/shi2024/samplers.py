@@ -48,8 +48,9 @@ def eq_6(step, power=1):
     r"""\delta'(y,y')=\delta(y,y')-\eta\beta\alpha\sum_{y''}\bigl[\pi^s\Delta(y,y'')-\pi^s\Delta(y',y'')\bigr]
 
     Assumes: tabular logits, exact gradients; right with $\beta^2$ in the place of $\beta$. Shown for two responses
-    Because: One $\beta$ comes from the loss, another from $\delta$. With $\beta=1$ both are the same, and the paper's
-    rates, at $\eta=1/(\beta^2|Y|)$, are those of $\beta^2$.
+    Because: Seen on an image of the page, so it is no fault of a conversion. One $\beta$ comes from the loss, another
+    from $\delta$. With $\beta=1$ both are the same, and the paper's rates, at $\eta=1/(\beta^2|Y|)$, are those of
+    $\beta^2$.
     Proof: A logit moves by $\eta\alpha\beta\sum\pi^s\Delta$, and $\delta$ by $\beta$ times the difference.
     """
     printed = step.rate * step.beta**power * step.alpha * 2 * step.pair * step.difference
