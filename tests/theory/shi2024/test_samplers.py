@@ -18,7 +18,7 @@ def test_a_gap_is_that_of_two_logits_that_are_trained(sampler: str, beta: float)
     found = []
     for _ in range(steps):
         gap = theta[0] - theta[1]
-        model = float(beta * gap)
+        model = float(beta * gap.detach())
         weight = {
             "uniform": 4.0,
             "mix-r": 2 + 2 * torch.tensor(reward).cosh(),
@@ -29,6 +29,6 @@ def test_a_gap_is_that_of_two_logits_that_are_trained(sampler: str, beta: float)
         loss = -float(weight[sampler]) * (share * logs[0] + (1 - share) * logs[1])
         (slope,) = torch.autograd.grad(loss, theta)
         theta = (theta - rate * slope).detach().requires_grad_()
-        found.append(reward - beta * float(theta[0] - theta[1]))
+        found.append(reward - beta * float((theta[0] - theta[1]).detach()))
     for delta, trained in zip(gaps(sampler, F(1), steps), found, strict=True):
         assert abs(delta - F(trained)) < F(1, 10**6)
