@@ -146,7 +146,7 @@ def border(share: np.ndarray) -> np.ndarray:
 
     Example:
         >>> border(np.array([1 / 11, 0.4])).round(3)
-        array([2.98, inf])
+        array([2.984,   inf])
     """
     t = np.asarray(share)
     squares = 2 * t**2 + (1 - 2 * t) ** 2

@@ -114,6 +114,59 @@ def first_step(B, times=1):
 first_step.derived(wrong={"times": F(11, 10)})
 
 
+def curved(state, numbers):
+    """Return the remainder of a step from a gap: delta^2 / 2 times sigma'' somewhere between, over sigma'(B)."""
+    s, w = numbers
+    gap, bound = state
+    return gap * gap / 2 * s * (1 - s) * (1 - 2 * s) * w, bound * bound / 2
+
+
+def numbers_of(numbers):
+    """Ask for sigma at the place between, and for the weight 1 / sigma'(B) of a reward difference in [0, 1]."""
+    return numbers.between("s", 0, 1), numbers.within("w", 4, F(5087, 1000))
+
+
+@setting("|delta| <= 1 before the first step, and the bound is 1")
+def first_gap(numbers):
+    """The gap at the reference."""
+    return numbers.within("delta", -1, 1), 1
+
+
+@setting("any gap and bound; 0 < s < 1 of sigma'' = s (1 - s) (1 - 2 s), 4 <= w <= 5.087 the weight of a step")
+def next_gap(numbers):
+    """One more step."""
+    return numbers.real("gap"), numbers.positive("bound"), numbers_of(numbers)
+
+
+@claim("theorem-3-two", "not in the paper; Theorem 3 for two responses", PROVED)
+def theorem_3_two(state, times=1):
+    r"""|\delta_T|\le\Bigl(\frac12\Bigr)^{2^T-1}\quad(\text{Mix-R})
+
+    Assumes: two responses whose rewards differ by at most 1, as in the paper
+    Because: The paper has it for any number of responses. The premise is needed: shi2024.oracle-overshoots.
+    Proof: The step removes the linear part of $\delta$; by Taylor what is left is
+    $\tfrac12\delta^2\sigma''(\xi)/\sigma'(B)$, with $|\sigma''|/\sigma'(B)<1$. The bound of the next gap is $b^2/2$,
+    b that of this one.
+    """
+    gap, bound, *_ = state
+    return -times * bound <= gap <= times * bound
+
+
+def weights_are_small(most=F(5087, 1000)):
+    """Return whether 1 / sigma'(1) = 2 + e + 1/e is below the number used."""
+    return weight(F(1)) < most
+
+
+theorem_3_two.by_induction(
+    base=first_gap,
+    step=next_gap,
+    after=lambda state: curved(state[:2], state[2]),
+    wrong={"times": F(9, 10)},
+    lemma="Taylor",
+)
+theorem_3_two.enclosed(of=weights_are_small, wrong={"most": F(5)})
+
+
 @claim("oracle-overshoots", "not in the paper; after Theorem 3", PROVED)
 def oracle_overshoots(reward=F(5)):
     r"""B=5:\qquad\text{Mix-R}\ \delta_1<-69,\ \delta_2<-68;\qquad\text{Mix-P}\ |\delta_3|<\tfrac65
