@@ -3,6 +3,8 @@
 It needs the extra ``lm`` (transformers), which is imported when it is first used.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.jvp import log_probs_jvp
 from dynamics.language_model.kernel.cross_kernel import CrossKernel, cross_kernel
@@ -31,11 +33,15 @@ from dynamics.language_model.training.stable_po import pair_batch, stable_po_sta
 from dynamics.language_model.training.stable_po_types import PairBatch, StablePO, StablePOAccount, StablePOState
 from dynamics.language_model.vjp import log_probs_vjp
 
+if TYPE_CHECKING:
+    from dynamics.language_model.watching.callback import DynamicsCallback
+
 __all__ = [
     "CHES",
     "AdaptedModel",
     "CausalLM",
     "CrossKernel",
+    "DynamicsCallback",
     "KernelCheck",
     "LanguageModel",
     "MemoryPlan",
@@ -80,3 +86,12 @@ __all__ = [
     "verify_kernel",
     "vocabulary_shift",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the callback when it is first used: it is a subclass of one of transformers, which takes a while."""
+    if name != "DynamicsCallback":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from dynamics.language_model.watching.callback import DynamicsCallback  # noqa: PLC0415
+
+    return DynamicsCallback
