@@ -97,7 +97,8 @@ def summarize(start: Line, look: Line, reference: dict[str, list[float | None]])
     found["share_below_reference"] = sum(below) / len(below)
     found["mass_outside"] = _mean(look["mass_outside"])
     found["entropy"] = _mean(look["entropy"])
-    found["worst_change_chosen"] = min(_changes(start, look, "chosen"))
+    if look is not start:
+        found["worst_change_chosen"] = min(_changes(start, look, "chosen"))
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
