@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dynamics.errors import InvalidArgument, check_count
 from dynamics.language_model.batching import length_matters, make_batches
-from dynamics.language_model.causal_lm import CausalLM, as_module, unwrapped
+from dynamics.language_model.causal_lm import CausalLM, NotDifferentiable, as_module, unwrapped
 from dynamics.language_model.kernel.assembly import ModuleAssembly, UseAssembly
 from dynamics.language_model.kernel.backward import find_layers, forward_and_backward
 from dynamics.language_model.kernel.blocks import Blocks
@@ -35,8 +35,9 @@ from dynamics.language_model.out_of_memory import (
     is_out_of_memory,
     raising_out_of_memory,
 )
-from dynamics.language_model.parameters import Filter, check_gradients, requiring, select_parameters
+from dynamics.language_model.parameters import Filter, check_gradients, requiring
 from dynamics.language_model.precision import compute_dtype, computing_in
+from dynamics.language_model.refusals import check_parameters, naming_modules
 from dynamics.language_model.tokens import TokenSequence, check_sequences
 
 LOG = logging.getLogger(__name__)
@@ -110,12 +111,17 @@ def compute_blocks(
     model = unwrapped(model)
     described = find_head(model)
     found = check_sequences(sequences, described.vocabulary)
-    select_parameters(model, parameters)  # refuse a bad choice before the model is run
+    check_parameters(model, parameters, found[0])
     check_gradients(as_module(model))
     tokens = BATCH_TOKENS.get(described.device.type, LARGE_BATCH) if batch_tokens is None else batch_tokens
     request = _Request(model, found, blocks, parameters, memory, contraction, tokens, vocabulary_piece)
     compute = compute_dtype(model, dtype)
-    with raising_out_of_memory("sequences", len(found)), computing_in(model, compute), torch.enable_grad():
+    with (
+        raising_out_of_memory("sequences", len(found)),
+        computing_in(model, compute),
+        torch.enable_grad(),
+        naming_modules(model, found[0]),
+    ):
         beginning = torch.tensor([found[0].ids[:-1]], device=described.device)
         method = _Method(confirmed_head(model, beginning), together=not length_matters(model))
         while True:  # every unrecorded use rules out one method, so this ends
@@ -124,6 +130,10 @@ def compute_blocks(
             except UnrecordedUse as use:
                 method = method.after(use, model)
                 LOG.debug("another method for the kernel, because of %s", use)
+            except NotDifferentiable:
+                if not method.together:
+                    raise
+                method = replace(method, together=False)  # there a backward pass ends at the first selected parameter
             else:
                 return replace(blocks_of_kernel, dtype=compute, remarks=make_remarks(model, parameters, found))
 
