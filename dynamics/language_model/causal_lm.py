@@ -146,7 +146,8 @@ class NotDifferentiable(Unsupported):
         where = f" in {', '.join(self.modules)}" if modules else ""
         remedy = "use a model all of whose operations have a derivative"
         if behind:
-            remedy += f", or only the parameters that act after these modules, with parameters={list(self.behind)}"
+            remedy += f", or only the parameters that act after these modules: parameters={list(self.behind)}"
+            remedy += " (and for a kernel memory='graph')"
         super().__init__("model", f"autograd cannot differentiate this model{where} ({problem})", remedy)
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
