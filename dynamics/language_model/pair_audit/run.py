@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import torch
 
 from dynamics.errors import InvalidArgument, check_count
 from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.kernel.remarks import input_tokens, padding_embeddings
 from dynamics.language_model.loading import LanguageModel
 from dynamics.language_model.pair_audit.batches import run_batches
 from dynamics.language_model.pair_audit.columns import audit_pairs_that_fit
 from dynamics.language_model.pair_audit.data import PATIENCE, PairSource, Row
 from dynamics.language_model.pair_audit.processes import Processes
 from dynamics.language_model.pair_audit.results import Results
-from dynamics.language_model.pair_audit.tokens import Sequences, tokenize_pair
+from dynamics.language_model.pair_audit.tokens import PADDING, Sequences, tokenize_pair
 from dynamics.language_model.parameters import Filter
 from dynamics.language_model.prediction.drives import NotFinite
 from dynamics.losses import DPO, PreferenceLoss
@@ -124,6 +125,7 @@ def _audit_batch(
             raise refuse(reason)
         records[number] = {"row": number, "digest": records[number]["digest"], "skipped": reason}
 
+    padding = {one.padding_idx for one in padding_embeddings(loaded.model, settings.parameters).values()}
     for row in batch:
         records[row.number] = {"row": row.number, "digest": row.digest}
         if row.pair is None:
@@ -138,6 +140,8 @@ def _audit_batch(
             skip(row.number, problem)
             continue
         pairs[row.number] = tokenized.sequences
+        if not padding.isdisjoint(input_tokens(tokenized.sequences)):
+            tokenized = replace(tokenized, remarks=(*tokenized.remarks, PADDING))
         records[row.number] |= tokenized.fields()
     not_finite = []
     if pairs:

@@ -16,12 +16,16 @@ from dynamics.language_model.pair_audit.reading import RESPONSES
 from dynamics.language_model.pair_audit.rows import Pair
 from dynamics.language_model.tokens import TokenSequence, conversation_ids, prompt_ids, tokenize_responses
 
+PADDING = "padding-row"
+"""Key of the only remark that depends on the model and the parameters, and not on the tokenizer alone."""
 REMARKS = {
     "cut": "prompt and response do not begin with the tokens of the prompt alone; the prompt ends where they part",
     "two-bos": "BOS comes twice at the beginning: once in the text, once from the tokenizer; remove it from the text",
     "two-ends": "a response ends twice: its text holds an end-of-text token, and a trainer adds EOS after it",
     "repeated-prompt": "both responses repeat the prompt; here it is taken once, but a trainer adds it once more",
     "messages-as-text": "messages are written as text; here they are read as messages, and by a trainer as text",
+    PADDING: "the model reads its padding token (padding_idx) in this pair; as in a step of torch, looking it up adds "
+    "nothing to the gradient of its row",
 }
 """What a remark about the tokens of a pair means, by its key."""
 
@@ -106,7 +110,7 @@ def tokenize_pair(tokenizer: Any, pair: Pair, longest: int | None = None) -> Tok
         "repeated-prompt": pair.repeated,
         "messages-as-text": pair.written,
     }
-    remarks = tuple(remark for remark in REMARKS if flags[remark])
+    remarks = tuple(remark for remark in REMARKS if flags.get(remark))
     if not made.chosen.cut:
         return TokenizedPair(made, remarks)
     end = prompt_ids(tokenizer, texts.prompt, template_arguments=given)[made.chosen.prompt_tokens :]
