@@ -53,7 +53,9 @@ def step(
     ] = None,
     loss: Loss = "dpo",
     beta: Beta = None,
-    optimizer: Annotated[str, typer.Option(help="Optimizer: sgd, or adamw in its first step.")] = "sgd",
+    optimizer: Annotated[
+        str, typer.Option(help="Optimizer: sgd, or adamw in its first step, without weight decay.")
+    ] = "sgd",
 ) -> None:
     """Take one step on one pair and compare the change of log pi with its prediction; the model is not changed."""
     from dynamics.commands.step import step_command
@@ -87,7 +89,10 @@ def pairs(
         str | None, typer.Option(help="Reference model of the loss: a folder or hub id. By default the model itself.")
     ] = None,
     optimizer: Annotated[
-        str, typer.Option(help="Optimizer of the step on all pairs: sgd, or adamw taking its first step.")
+        str,
+        typer.Option(
+            help="Optimizer of the step on all pairs: sgd, or adamw taking its first step, without weight decay."
+        ),
     ] = "sgd",
     lora_rank: Annotated[
         int | None,
@@ -141,7 +146,7 @@ def pairs(
     from dynamics.commands.inputs import choose_loss
     from dynamics.commands.pairs import pairs_command
     from dynamics.commands.training_plan import TrainingPlan
-    from dynamics.language_model.pair_audit.run import AuditSettings
+    from dynamics.language_model.pair_audit.measuring.run import AuditSettings
 
     settings = AuditSettings(batch_pairs=batch_pairs, first=first, strict=strict, loss=choose_loss(loss, beta))
     plan = TrainingPlan(optimizer, reference, lora_rank, lora_target, only_own, influences, verify)

@@ -17,9 +17,13 @@ from dynamics.commands.shared import Options
 from dynamics.errors import InvalidArgument, check_count
 from dynamics.language_model.kernel import computation
 from dynamics.language_model.loading import LanguageModel, load, require
-from dynamics.language_model.pair_audit.data import PairSource, Row, check_rows, open_pairs
-from dynamics.language_model.pair_audit.tokens import TokenizedPair, tokenize_pair
+from dynamics.language_model.pair_audit.reading.data import PairSource, Row, check_rows, open_pairs
+from dynamics.language_model.pair_audit.reading.tokens import TokenizedPair, tokenize_pair
 from dynamics.losses import LOSSES, TRL_NAMES, PreferenceLoss, get_loss
+from dynamics.optimizers import SGD, AdamW, Optimizer
+
+OPTIMIZERS: dict[str, Optimizer] = {"sgd": SGD(), "adamw": AdamW(weight_decay=0.0)}
+"""By name; AdamW as trainers of transformers use it by default: without weight decay."""
 
 
 def open_data(options: Options, console: Console) -> PairSource:
@@ -165,6 +169,24 @@ def choose_loss(name: str, beta: float | None) -> PreferenceLoss:
     if not hasattr(found, "beta"):
         raise InvalidArgument("beta", f"the loss {name} has no beta; leave out --beta")
     return get_loss(name, beta=beta)
+
+
+def choose_optimizer(name: str) -> Optimizer:
+    """Return the optimizer that ``--optimizer`` asks for.
+
+    Args:
+        name: ``"sgd"`` or ``"adamw"``.
+
+    Raises:
+        InvalidArgument: another name.
+
+    Example:
+        >>> choose_optimizer("adamw").weight_decay
+        0.0
+    """
+    if name not in OPTIMIZERS:
+        raise InvalidArgument("optimizer", name, " or ".join(OPTIMIZERS))
+    return OPTIMIZERS[name]
 
 
 def _usable(source: PairSource, loaded: LanguageModel, max_tokens: int | None) -> Iterator[tuple[Row, TokenizedPair]]:

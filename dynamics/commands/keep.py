@@ -15,14 +15,14 @@ from rich.console import Console
 from dynamics.commands.printing import print_lines
 from dynamics.errors import InvalidArgument
 from dynamics.files import write_atomically
-from dynamics.language_model.pair_audit.containers import open_records
-from dynamics.language_model.pair_audit.data import open_pairs
-from dynamics.language_model.pair_audit.expression import Expression, parse
-from dynamics.language_model.pair_audit.filtered_copy import copy_rows
-from dynamics.language_model.pair_audit.joined import read_joined
-from dynamics.language_model.pair_audit.reading import IMPLICIT
-from dynamics.language_model.pair_audit.relations import RELATIONS, find_relations
-from dynamics.language_model.pair_audit.results import Results
+from dynamics.language_model.pair_audit.decision.expression import Expression, parse
+from dynamics.language_model.pair_audit.decision.filtered_copy import copy_rows
+from dynamics.language_model.pair_audit.reading.columns import IMPLICIT
+from dynamics.language_model.pair_audit.reading.containers import open_records
+from dynamics.language_model.pair_audit.reading.data import open_pairs
+from dynamics.language_model.pair_audit.reading.relations import RELATIONS, find_relations
+from dynamics.language_model.pair_audit.results.joined import read_joined
+from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.losses import TRL_NAMES, get_loss
 
 NOT_COLUMNS = {"row", "digest", "remarks", "left_out", "cut_by", "skipped"}

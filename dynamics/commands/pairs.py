@@ -15,20 +15,20 @@ from dynamics.commands.shared import Options
 from dynamics.commands.training_plan import TrainingPlan
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.loading import DTYPES, LanguageModel
-from dynamics.language_model.pair_audit.data import PairSource, check_rows
-from dynamics.language_model.pair_audit.duration import say_seconds, seconds_per_row
-from dynamics.language_model.pair_audit.examples import read_examples
-from dynamics.language_model.pair_audit.fingerprint import model_digest
-from dynamics.language_model.pair_audit.influences import read_influences, run_pushes
-from dynamics.language_model.pair_audit.joined import optimizer_of_set, set_results
-from dynamics.language_model.pair_audit.processes import Processes, join_processes
-from dynamics.language_model.pair_audit.relations import find_relations
-from dynamics.language_model.pair_audit.results import Results
-from dynamics.language_model.pair_audit.run import AuditSettings, refuse, run_audit
-from dynamics.language_model.pair_audit.set_run import run_set
-from dynamics.language_model.pair_audit.summary import AuditSummary, summarise, worst_rows
-from dynamics.language_model.pair_audit.tokens import REMARKS, cut_sentence
-from dynamics.language_model.pair_audit.trial_run import Trial, run_trials
+from dynamics.language_model.pair_audit.measuring.duration import say_seconds, seconds_per_row
+from dynamics.language_model.pair_audit.measuring.influences import read_influences, run_pushes
+from dynamics.language_model.pair_audit.measuring.run import AuditSettings, refuse, run_audit
+from dynamics.language_model.pair_audit.measuring.set_run import run_set
+from dynamics.language_model.pair_audit.measuring.trial_run import Trial, run_trials
+from dynamics.language_model.pair_audit.reading.data import PairSource, check_rows
+from dynamics.language_model.pair_audit.reading.examples import read_examples
+from dynamics.language_model.pair_audit.reading.relations import find_relations
+from dynamics.language_model.pair_audit.reading.tokens import REMARKS, cut_sentence
+from dynamics.language_model.pair_audit.report.summary import AuditSummary, summarise, worst_rows
+from dynamics.language_model.pair_audit.results.fingerprint import model_digest
+from dynamics.language_model.pair_audit.results.joined import optimizer_of_set, set_results
+from dynamics.language_model.pair_audit.results.processes import Processes, join_processes
+from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.losses import PreferenceLoss
 from dynamics.progress import progress_bar
 
@@ -118,8 +118,8 @@ def _audit(
                 run_pushes(loaded, source, results, settings, pairs, depends_on, processes, advance)
         if plan.only_own:
             plan = replace(plan, optimizer=optimizer_of_set(results) or plan.optimizer)
+        summary = summarise(results)
         if processes.rank == 0:
-            summary = summarise(results)
             trials: list[Trial] = []
             if plan.verify and summary.audited:
                 with progress_bar(None, "training steps on a copy", console) as advance:
@@ -136,7 +136,6 @@ def _audit(
             print_summary(console, summary, settings.loss, plan, results)
             print_lines(console, map(_say_trial, trials))
         processes.wait()
-        summary = summarise(results)
     if summary.skipped and settings.strict:
         raise refuse(summary.skipped_rows[0][1])
     if not summary.audited:

@@ -15,9 +15,9 @@ from dynamics.commands.printing import print_lines
 from dynamics.commands.shared import Options
 from dynamics.errors import InvalidArgument, check_count
 from dynamics.language_model.loading import load_tokenizer
-from dynamics.language_model.pair_audit.data import PairSource
-from dynamics.language_model.pair_audit.reading import RESPONSES
-from dynamics.language_model.pair_audit.tokens import TokenizedPair, decode, special_ids, tokenize_pair
+from dynamics.language_model.pair_audit.reading.columns import RESPONSES
+from dynamics.language_model.pair_audit.reading.data import PairSource
+from dynamics.language_model.pair_audit.reading.tokens import TokenizedPair, decode, special_ids, tokenize_pair
 
 PROMPT_LINES = 12  # lines of a prompt that are shown: its beginning and its end
 RESPONSE_LINES = 8

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dynamics.commands.inputs import choose_optimizer
 from dynamics.commands.shared import Options
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.loading import LanguageModel, load
-from dynamics.language_model.pair_audit.fingerprint import model_digest
+from dynamics.language_model.pair_audit.results.fingerprint import model_digest
 from dynamics.language_model.training.adapters import TARGETS, add_adapters
-from dynamics.optimizers import SGD, AdamW, Optimizer
-
-OPTIMIZERS: dict[str, Optimizer] = {"sgd": SGD(), "adamw": AdamW(weight_decay=0.0)}
-"""By name; AdamW as trainers of transformers use it by default: without weight decay."""
+from dynamics.optimizers import Optimizer
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,7 @@ class TrainingPlan:
     verify: bool = False
 
     def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise InvalidArgument("optimizer", self.optimizer, " or ".join(OPTIMIZERS))
+        choose_optimizer(self.optimizer)
         if self.lora_target is not None and self.lora_rank is None:
             raise InvalidArgument("lora-target", "give --lora-rank too, such as --lora-rank 16")
         for name, wanted in (("influences", self.influences), ("verify", self.verify)):
@@ -55,7 +52,7 @@ class TrainingPlan:
     @property
     def rule(self) -> Optimizer:
         """Return the optimizer."""
-        return OPTIMIZERS[self.optimizer]
+        return choose_optimizer(self.optimizer)
 
     @property
     def targets(self) -> list[str]:

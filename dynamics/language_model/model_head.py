@@ -216,7 +216,7 @@ def exponentials(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def log_partition(
-    hidden: Tensor, head: Head, targets: Tensor, size: int, kept: list[tuple[Tensor, Tensor]] | None = None
+    hidden: Tensor, head: Head, targets: Tensor, size: int, stored: list[tuple[Tensor, Tensor]] | None = None
 ) -> tuple[Tensor, Tensor]:
     """Return log sum exp of the logits of each row, and the log-probability of its target; both float64 ``(rows,)``.
 
@@ -225,7 +225,7 @@ def log_partition(
         head: the head.
         targets: a token for each row.
         size: vocabulary entries in one piece.
-        kept: a list to which the ``exponentials`` of every piece are appended, for a caller that uses them again.
+        stored: a list to which the ``exponentials`` of every piece are appended, for a caller that uses them again.
     """
     total = torch.full(targets.shape, -torch.inf, dtype=torch.float64, device=hidden.device)
     of_target = torch.zeros_like(total)
@@ -235,6 +235,6 @@ def log_partition(
         top, exponents = exponentials(logits)
         part = top.squeeze(1).to(torch.float64) + exponents.sum(dim=-1, dtype=torch.float64).log()
         total = torch.logaddexp(total, part)
-        if kept is not None:
-            kept.append((top, exponents))
+        if stored is not None:
+            stored.append((top, exponents))
     return total, of_target - total

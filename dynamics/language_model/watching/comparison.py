@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dynamics.language_model.pair_audit.trial_run import Trial, compare
+from dynamics.language_model.pair_audit.measuring.trial_run import Trial, compare
 from dynamics.language_model.watching.run_log import Line, RunLog
 
 WORST = 5

@@ -43,7 +43,10 @@ class Probe:
 
 
 def collated_pair(
-    collator: Callable[[list[Any]], Mapping[str, Any]], row: Mapping[str, Any]
+    collator: Callable[[list[Any]], Mapping[str, Any]],
+    row: Mapping[str, Any],
+    longest: int | None = None,
+    mode: str = "keep_start",
 ) -> dict[str, TokenSequence]:
     """Return the two sequences of a row of a processed data set, as the trainer's collator makes them.
 
@@ -54,6 +57,8 @@ def collated_pair(
     Args:
         collator: the trainer's ``data_collator``.
         row: a row of the trainer's data set.
+        longest: most tokens of a sequence; None for no limit. Where the collator has truncated, nothing more is cut.
+        mode: which end is kept, ``"keep_start"`` or ``"keep_end"``.
 
     Raises:
         Unsupported: the collator makes no batch of pairs in one of these forms.
@@ -76,12 +81,13 @@ def collated_pair(
     except (KeyError, IndexError, TypeError, ValueError) as problem:
         found = f"a row of the trainer's data set does not become a pair ({type(problem).__name__}: {problem})"
         raise Unsupported("probes", found, GIVE_PROBES) from problem
-    return {side: _sequence(*part) for side, part in zip(PAIR, parts, strict=True)}
+    span = slice(None) if longest is None else slice(longest) if mode == "keep_start" else slice(-longest, None)
+    return {side: _sequence(*part, span) for side, part in zip(PAIR, parts, strict=True)}
 
 
-def _sequence(ids: torch.Tensor, in_response: torch.Tensor, attended: torch.Tensor) -> TokenSequence:
+def _sequence(ids: torch.Tensor, in_response: torch.Tensor, attended: torch.Tensor, span: slice) -> TokenSequence:
     kept = attended.bool()
-    own, mask = ids[kept].tolist(), in_response[kept].bool().tolist()
+    own, mask = ids[kept][span].tolist(), in_response[kept][span].bool().tolist()
     return TokenSequence(tuple(own), mask.index(True) if True in mask else len(own))
 
 
@@ -114,7 +120,7 @@ def named_sets(train: Any, evaluation: Any) -> dict[str, Any]:
 
 def draw_probes(
     sets: Mapping[str, Any],
-    collator: Callable[[list[Any]], Mapping[str, Any]],
+    pair_of: Callable[[Mapping[str, Any]], dict[str, TokenSequence]],
     count: int,
     seed: int,
     tokenizer: Any = None,
@@ -124,7 +130,7 @@ def draw_probes(
 
     Args:
         sets: the processed data sets by name.
-        collator: the trainer's ``data_collator``.
+        pair_of: returns the two sequences of a row, as ``collated_pair`` does.
         count: how many probes.
         seed: seed of the draw.
         tokenizer: tokenizer for the columns.
@@ -140,7 +146,7 @@ def draw_probes(
         for number, row in draw_rows(data, share, seed):
             place = f"{name} {number}"
             try:
-                responses = collated_pair(collator, row)
+                responses = pair_of(row)
                 if responses["chosen"].ids == responses["rejected"].ids:
                     raise InvalidArgument("rejected", "this response has the same tokens as the chosen one")
             except Unsupported:

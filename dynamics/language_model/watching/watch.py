@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dynamics.errors import InvalidArgument, Unsupported, check_count
 from dynamics.language_model.causal_lm import unwrapped
-from dynamics.language_model.pair_audit.columns import audit_pairs_that_fit
+from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs_that_fit
 from dynamics.language_model.prediction.drives import NotFinite
 from dynamics.language_model.tokens import TokenSequence
 from dynamics.language_model.watching.beside import share
@@ -63,7 +63,7 @@ class Watch:
             if not sets:
                 raise Unsupported("probes", "the trainer has no data set", "give probes=[...]")
             tokenizer = trainer.processing_class
-            self._bare, self._left_out = draw_probes(sets, trainer.data_collator, wanted, seed, tokenizer, columns)
+            self._bare, self._left_out = draw_probes(sets, self._pair_of, wanted, seed, tokenizer, columns)
         else:
             if columns:
                 raise InvalidArgument(
@@ -79,6 +79,12 @@ class Watch:
     def names(self) -> list[str]:
         """Return the names of the probes."""
         return [probe.name for probe in self.probes]
+
+    def _pair_of(self, row: Mapping[str, Any]) -> dict[str, TokenSequence]:
+        """Return the pair of a row with the trainer's own tokens. TRL before 1.0 truncates after its collator."""
+        arguments = self._trainer.args
+        limit = getattr(arguments, "max_length", None), getattr(arguments, "truncation_mode", "keep_start")
+        return collated_pair(self._trainer.data_collator, row, *limit)
 
     @property
     def _model(self) -> Any:
@@ -215,7 +221,7 @@ class Watch:
         trainer, found = self._trainer, []
         for _, row in draw_rows(trainer.train_dataset, count, self._seed + 1):
             try:
-                pair = collated_pair(trainer.data_collator, row)
+                pair = self._pair_of(row)
             except Unsupported:
                 raise
             except InvalidArgument:

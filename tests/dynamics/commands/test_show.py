@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from dynamics.commands.show import show_rows
-from dynamics.language_model.pair_audit.data import open_pairs
+from dynamics.language_model.pair_audit.reading.data import open_pairs
 from tests.dynamics.language_model.saved import write_lines
 from tests.dynamics.language_model.tokenizers import CHAT, byte_tokenizer, sentencepiece_tokenizer
 

@@ -46,7 +46,7 @@ def build(folder: Path, *, model: Any = None, watch: dict[str, Any] | None = Non
     rows = settings.pop("rows", products(12))
     if model is None:
         model = loaded.model
-        if "ref_model" not in given and "peft_config" not in given and not settings.get("precompute_ref_log_probs"):
+        if "ref_model" not in given and "peft_config" not in given:
             given["ref_model"] = tiny(dtype=torch.float32).model
     defaults = {"max_steps": 6, "learning_rate": 1e-3, "per_device_train_batch_size": 4, "use_cpu": True}
     arguments = trl.DPOConfig(output_dir=str(folder), **(QUIET | defaults | settings))

@@ -142,8 +142,7 @@ def test_a_request_to_log_that_is_taken_back_would_be_noticed(tmp_path: Path) ->
 def test_the_tokens_are_the_trainers_own_also_where_it_truncates(tmp_path: Path) -> None:
     _, watch = build(tmp_path, watch={"probes": 12, "panel": ()}, max_length=14)
     trainer = watch._trainer
-    batches = [trainer.data_collator([dict(row)]) for row in trainer.train_dataset]
-    held = {tuple(b["input_ids"][1][b["attention_mask"][1] > 0].tolist()) for b in batches}
+    held = {tuple((row["prompt_ids"] + row["rejected_ids"])[:14]) for row in trainer.train_dataset}
     watch._watch.prepare()
     assert {probe.rejected.ids for probe in watch._watch.probes} == held
     assert max(map(len, held)) == 14

@@ -1,0 +1,189 @@
+"""Does it come true: a short training run on a copy of the model, beside what the audit predicts for it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynamics.language_model.causal_lm import as_module, unwrapped
+from dynamics.language_model.loading import LanguageModel
+from dynamics.language_model.log_probs import sequence_log_probs
+from dynamics.language_model.pair_audit.measuring.pair_set import PairSet
+from dynamics.language_model.pair_audit.measuring.run import AuditSettings
+from dynamics.language_model.pair_audit.reading.data import PairSource
+from dynamics.language_model.pair_audit.reading.tokens import Sequences, tokenize_pair
+from dynamics.language_model.pair_audit.results.joined import read_joined
+from dynamics.language_model.pair_audit.results.store import Results
+from dynamics.language_model.pair_audit.statistics import spearman, spearman_interval
+from dynamics.language_model.parameters import requiring, select_parameters
+from dynamics.language_model.training.differentiable import differentiable_log_probs
+from dynamics.losses import PairLogProbs
+from dynamics.optimizers import SGD, Optimizer
+
+RATES = (1e-6, 1e-5)
+"""The learning rates that are tried: the default of TRL's DPOTrainer, and ten times that."""
+MOST = 256  # pairs that are trained on
+BATCH = 8  # pairs in a step
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a training run did to the chosen responses, beside the prediction for it.
+
+    The prediction for the run is ``learning_rate * steps * set_chosen_change``.
+
+    Attributes:
+        learning_rate: the learning rate, constant.
+        steps: number of steps.
+        pairs: number of pairs that were trained on and measured.
+        predicted_to_fall: pairs whose chosen response is predicted to fall.
+        fell: pairs whose chosen response fell.
+        both: pairs of which both is true.
+        same_sign: share of the pairs whose predicted and actual change have the same sign.
+        rank_correlation: Spearman's correlation of predicted and actual changes; None if one of them is constant.
+        interval: its 95 % interval over resampled pairs.
+        size: median of |actual| / |predicted|.
+    """
+
+    learning_rate: float
+    steps: int
+    pairs: int
+    predicted_to_fall: int
+    fell: int
+    both: int
+    same_sign: float
+    rank_correlation: float | None
+    interval: tuple[float, float] | None
+    size: float
+
+
+def run_trials(
+    loaded: LanguageModel,
+    source: PairSource,
+    results: Results,
+    settings: AuditSettings,
+    pairs: PairSet,
+    optimizer: Optimizer,
+    rates: Sequence[float] = RATES,
+    progress: Callable[[int], None] | None = None,
+) -> list[Trial]:
+    """Train copies of the model for one pass over the pairs, and compare what log pi(chosen) does with the prediction.
+
+    The pairs are shuffled with a fixed seed and taken in batches of nearly equal size, at most 8; of more than 256
+    pairs, 256 are drawn. The training is in the model's own precision, without dropout and with a constant learning
+    rate; log pi is measured in float64.
+
+    Args:
+        loaded: model and tokenizer; the model is not changed.
+        source: the data set.
+        results: what ``run_audit`` and ``run_set`` wrote.
+        settings: how the pairs were audited.
+        pairs: the audited pairs.
+        optimizer: ``SGD()`` or ``AdamW()``.
+        rates: learning rates.
+        progress: called with the number of steps that are done, over all rates.
+    """
+    places = np.sort(np.random.default_rng(0).permutation(len(pairs))[:MOST])
+    rows = {int(pairs.rows[place]): int(place) for place in places}
+    changes = {r["row"]: r.get("set_chosen_change") for r in read_joined(results) if r["row"] in rows}
+    sequences: dict[int, Sequences] = {}
+    for row in source.read():
+        if row.number in rows and row.pair is not None and changes.get(row.number) is not None:
+            sequences[row.number] = tokenize_pair(loaded.tokenizer, row.pair).sequences
+    numbers = list(sequences)
+    if not numbers:
+        return []
+    chosen = [sequences[number].chosen for number in numbers]
+    before = sequence_log_probs(loaded.model, chosen, dtype=torch.float64).total
+    slopes = np.array([changes[number] for number in numbers])
+    trials = []
+    for place, rate in enumerate(rates):
+        trained = LanguageModel(copy.deepcopy(loaded.model), loaded.tokenizer)
+        order = np.random.default_rng(1).permutation(len(numbers))
+        # of nearly equal sizes: the pairs of a small last batch would weigh more than the prediction has it
+        batches = np.array_split(order, -(-len(order) // BATCH))
+
+        def one(number: int) -> tuple[int, Sequences]:
+            return rows[numbers[number]], sequences[numbers[number]]
+
+        steps = [[one(int(number)) for number in batch] for batch in batches]
+        done = place * len(batches)
+        _train(trained, steps, pairs, settings, optimizer, rate, progress and _from(progress, done))
+        after = sequence_log_probs(trained.model, chosen, dtype=torch.float64).total
+        trials.append(compare(rate, len(batches), rate * len(batches) * slopes, (after - before).cpu().numpy()))
+    return trials
+
+
+def compare(rate: float, steps: int, predicted: np.ndarray, actual: np.ndarray) -> Trial:
+    """Return how predicted and actual changes agree.
+
+    Args:
+        rate: the learning rate.
+        steps: number of steps.
+        predicted: predicted changes, ``(pairs,)``.
+        actual: actual changes.
+
+    Example:
+        >>> trial = compare(1e-6, 1, np.array([-1.0, 1.0, 2.0]), np.array([-1.0, 1.5, 1.0]))
+        >>> trial.both, trial.same_sign, trial.rank_correlation, trial.size
+        (1, 1.0, 0.5, 1.0)
+    """
+    down, fell = predicted < 0, actual < 0
+    moved = predicted != 0
+    size = float(np.median(np.abs(actual[moved] / predicted[moved]))) if moved.any() else 0.0
+    return Trial(
+        *(rate, steps, len(predicted), int(down.sum()), int(fell.sum()), int((down & fell).sum())),
+        float((np.sign(predicted) == np.sign(actual)).mean()),
+        spearman(predicted, actual),
+        spearman_interval(predicted, actual, seed=2),
+        size,
+    )
+
+
+def _train(
+    trained: LanguageModel,
+    batches: Sequence[Sequence[tuple[int, Sequences]]],
+    pairs: PairSet,
+    settings: AuditSettings,
+    optimizer: Optimizer,
+    rate: float,
+    progress: Callable[[int], None] | None,
+) -> None:
+    module = as_module(unwrapped(trained.model))
+    selected = select_parameters(module, settings.parameters)
+    rule: torch.optim.Optimizer
+    if isinstance(optimizer, SGD):
+        rule = torch.optim.SGD(selected.values(), lr=rate)
+    else:
+        how: Any = optimizer
+        rule = torch.optim.AdamW(
+            selected.values(), lr=rate, betas=how.betas, eps=how.eps, weight_decay=how.weight_decay
+        )
+    with requiring(module, selected), torch.enable_grad():
+        for number, batch in enumerate(batches, start=1):
+            sequences = [sequence for _, pair in batch for sequence in pair]
+            log_probs = differentiable_log_probs(trained.model, sequences)
+            weights = _weights(log_probs.detach().cpu(), pairs, [place for place, _ in batch], settings)
+            rule.zero_grad()
+            (log_probs * weights.to(log_probs.device)).sum().backward()
+            rule.step()
+            if progress is not None:
+                progress(number)
+
+
+def _weights(log_probs: Tensor, pairs: PairSet, places: list[int], settings: AuditSettings) -> Tensor:
+    """Return dL/dlog pi of the sequences of a batch, where L is the mean of the losses of its pairs."""
+    known = PairLogProbs(*(part[places] for part in pairs.pair))
+    now = known._replace(chosen=log_probs[::2], rejected=log_probs[1::2])
+    partials = settings.loss.total_partials(now, torch.full_like(now.chosen, 1 / len(places)))
+    return torch.stack([part.expand(len(places)) for part in partials], dim=1).flatten()
+
+
+def _from(progress: Callable[[int], None], done: int) -> Callable[[int], None]:
+    return lambda number: progress(done + number)
