@@ -17,8 +17,11 @@ from dynamics.language_model.log_probs import SequenceLogProbs, sequence_log_pro
 from dynamics.language_model.out_of_memory import OutOfMemory
 from dynamics.language_model.prediction.ches import CHES, ches
 from dynamics.language_model.prediction.drives import PairDrives, pair_drives, predict_change
+from dynamics.language_model.prediction.flow import predict_flow
 from dynamics.language_model.prediction.model_step import ModelStep, StepChange, model_step
 from dynamics.language_model.prediction.parameter_change import changed_parameters, parameter_change
+from dynamics.language_model.prediction.path import predict_path
+from dynamics.language_model.prediction.plan import LogProbPath
 from dynamics.language_model.prediction.vocabulary_shift import (
     TokenShift,
     VocabularyShift,
@@ -31,6 +34,7 @@ from dynamics.language_model.training.adapters import AdaptedModel, add_adapters
 from dynamics.language_model.training.differentiable import differentiable_log_probs
 from dynamics.language_model.training.stable_po import pair_batch, stable_po_state, stable_po_step
 from dynamics.language_model.training.stable_po_types import PairBatch, StablePO, StablePOAccount, StablePOState
+from dynamics.language_model.training.train import train
 from dynamics.language_model.vjp import log_probs_vjp
 
 if TYPE_CHECKING:
@@ -44,6 +48,7 @@ __all__ = [
     "DynamicsCallback",
     "KernelCheck",
     "LanguageModel",
+    "LogProbPath",
     "MemoryPlan",
     "MissingExtra",
     "ModelStep",
@@ -76,6 +81,8 @@ __all__ = [
     "pair_drives",
     "parameter_change",
     "predict_change",
+    "predict_flow",
+    "predict_path",
     "sequence_kernel",
     "sequence_log_probs",
     "stable_po_state",
@@ -83,6 +90,7 @@ __all__ = [
     "tiny_model",
     "token_kernel",
     "tokenize",
+    "train",
     "verify_kernel",
     "vocabulary_shift",
 ]
