@@ -8,37 +8,67 @@ import shutil
 import sys
 from pathlib import Path
 
+from sphinx.cmd.build import main as sphinx
+
 from notebooks.site.links import problems
-from notebooks.site.sources import HERE, ROOT, Part, collect
+from notebooks.site.sources import EVERYTHING, HERE, ROOT, Part, collect
 
 LEDGER = re.compile(r'href="[^"]*/(theory/\w+/LEDGER)\.md(#[^"]*)"')
 NOTEBOOK = re.compile(r'href="[^"]*/(notebooks/\w+)\.ipynb"')
+
+
+# what the theme leaves out for readers who use a keyboard or a screen reader
+MENDED = {
+    '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+    '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="All pages">',
+    '<aside class="toc-drawer">': '<aside class="toc-drawer" aria-label="This page">',
+    "<pre>": '<pre tabindex="0">',
+}
 
 
 class NotBuilt(RuntimeError):
     """The site could not be built."""
 
 
-def render(work: Path, part: Part | None = None) -> Path:
+def render(work: Path, part: Part = EVERYTHING) -> Path:
     """Write the pages of the site as HTML with Sphinx, for which every warning is an error; return their folder.
 
     Args:
         work: a folder for the collected sources, for what Sphinx remembers and for the pages.
-        part: what is shown; None shows everything.
+        part: what is shown.
 
     Raises:
         NotBuilt: Sphinx complained.
     """
-    from sphinx.cmd.build import main as sphinx  # noqa: PLC0415
-
     linked = collect(work / "source", part)
-    settings = ["-q", "-b", "html", "-W", "--keep-going", "-c", str(HERE), "-d", str(work / "doctrees")]
-    if sphinx([*settings, str(work / "source"), str(work / "html")]):
-        raise NotBuilt("Sphinx complained; see above")
+    run_sphinx(work)
     for path in linked:
         (work / "html" / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / path, work / "html" / path)
+    for page in (work / "html").rglob("*.html"):
+        if page.relative_to(work / "html") not in linked:
+            mend(page)
     return work / "html"
+
+
+def run_sphinx(work: Path) -> None:
+    """Turn ``work/source`` into ``work/html``.
+
+    Raises:
+        NotBuilt: Sphinx complained.
+    """
+    settings = ["-q", "-b", "html", "-W", "--keep-going", "-c", str(HERE), "-d", str(work / "doctrees")]
+    if sphinx([*settings, str(work / "source"), str(work / "html")]):
+        raise NotBuilt("Sphinx complained; see above")
+
+
+def mend(page: Path) -> None:
+    """Name the parts of a page for screen readers, and let a keyboard reach code that is wider than the screen."""
+    text = found = page.read_text(encoding="utf-8")
+    for part, instead in MENDED.items():
+        found = found.replace(part, instead)
+    if found != text:
+        page.write_text(found, encoding="utf-8")
 
 
 def gallery(figures: Path, target: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,14 +17,14 @@ from notebooks.site.extension import setup  # noqa: E402, F401
 
 project = "Preference Dynamics"
 author = "The Preference Dynamics authors"
-copyright = author  # noqa: A001
+copyright = author
 release = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "index"
 html_theme = "furo"
 html_title = project
-html_static_path = ["style.css"]
+html_static_path = ["style.css", str(Path(find_spec("ziamath").origin).parent / "fonts" / "STIXTwoMath-Regular.ttf")]
 html_css_files = ["style.css"]
 templates_path = ["templates"]
 html_sidebars = {
@@ -46,11 +47,16 @@ toc_object_entries = False  # each page would carry the names of all packages
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
 myst_heading_anchors = 6
 myst_dmath_double_inline = True
+nb_code_prompt_show = "Show the {type}"
+nb_code_prompt_hide = "Hide the {type}"
 nb_execution_mode = "off"  # the notebooks hold their outputs, which the tests keep current
 
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"ignore-module-all": True}  # a name is described once, where it is defined
+autodoc_default_options = {
+    "ignore-module-all": True,  # a name is described once, where it is defined
+    "no-value": True,  # tables of the ledger would fill pages
+}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 90
 napoleon_numpy_docstring = False

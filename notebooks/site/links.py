@@ -1,4 +1,4 @@
-"""Follow the links of a folder of pages: each leads to a file and an anchor in it, and nothing is fetched from elsewhere."""
+"""Follow the links of a folder of pages: each leads to a file and an anchor in it, and no file comes from outside."""
 
 from __future__ import annotations
 
@@ -41,8 +41,12 @@ def problems(folder: Path) -> list[str]:
     found = []
     for path, page in pages.items():
         here = path.relative_to(folder).as_posix()
-        found += [f"{here}: {link} leads nowhere" for link in dict.fromkeys(page.links) if not _leads(link, path, pages)]
-        found += [f"{here}: {item} is not in the folder" for item in dict.fromkeys(page.fetched) if not _is_here(item, path)]
+        found += [
+            f"{here}: {link} leads nowhere" for link in dict.fromkeys(page.links) if not _leads(link, path, pages)
+        ]
+        found += [
+            f"{here}: {item} is not in the folder" for item in dict.fromkeys(page.fetched) if not _is_here(item, path)
+        ]
     for path in sorted(folder.rglob("*.css")):
         for pair in IN_STYLE.findall(path.read_text(encoding="utf-8")):
             item = pair[0] or pair[1]

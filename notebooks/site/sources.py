@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import nbformat
@@ -28,19 +29,27 @@ ASKING = re.compile(r"\*\*Predict|^## Predict first", re.M)
 
 @dataclass(frozen=True)
 class Part:
-    """What is shown of the site: everything, or, for the tests, a few of its long pages.
+    """The long pages that are shown, for the tests, which cannot wait for all of them; None shows all of a kind.
 
-    A page that is left out is replaced by its title, so that links still lead to it.
+    A page that is left out is replaced by its headings, so that links still lead to it.
 
     Attributes:
-        notebooks: whether a notebook is rendered, by its name.
-        papers: whether the ledger of a paper is rendered, by its key.
-        rooms: whether the reference of a package is rendered, by its name.
+        notebooks: names of notebooks.
+        papers: keys of papers whose ledger is shown.
+        rooms: names of packages whose reference is shown.
     """
 
-    notebooks: Callable[[str], bool] = lambda name: True  # noqa: E731
-    papers: Callable[[str], bool] = lambda key: True  # noqa: E731
-    rooms: Callable[[str], bool] = lambda name: True  # noqa: E731
+    notebooks: frozenset[str] | None = None
+    papers: frozenset[str] | None = None
+    rooms: frozenset[str] | None = None
+
+
+EVERYTHING = Part()
+
+
+def shows(names: frozenset[str] | None, name: str) -> bool:
+    """Return whether a page is shown."""
+    return names is None or name in names
 
 
 def pages() -> list[Path]:
@@ -104,27 +113,61 @@ def _link(link: re.Match[str], place: Path, linked: set[Path]) -> str:
 
 
 def notebook(path: Path, linked: set[Path]) -> str:
-    """Return a notebook whose answers are folded where the reader is asked for a prediction."""
+    """Return a notebook whose answers are folded where the reader is asked for a prediction, and so is Colab's cell."""
     read = nbformat.read(path, as_version=4)
-    asked = False
+    asked = shown = False
     for cell in read.cells:
         if cell.cell_type == "markdown":
+            if shown:
+                cell.source = fold(cell.source)
             asked = bool(ASKING.search(cell.source)) and "</details>" not in cell.source
             cell.source = prose(cell.source, path.relative_to(ROOT), linked)
+            shown = False
+        elif "google.colab" in cell.source:
+            cell.metadata["tags"] = ["hide-input"]
         elif asked and cell.outputs:
             cell.metadata["tags"] = ["hide-output"]
-            asked = False
+            asked, shown = False, True
     return str(nbformat.writes(read))
 
 
+def fold(text: str) -> str:
+    r"""Return a text that is folded up to its first heading, or to its first fold.
+
+    Example:
+        >>> fold("It fell.\n\n## Next\n")
+        '<details><summary>What happened</summary>\n\nIt fell.\n</details>\n\n## Next\n'
+        >>> fold("## Next\n")
+        '## Next\n'
+    """
+    answer, rest = re.match(r"(.*?)(^#.*|<details>.*|\Z)", text, re.S | re.M).groups()  # type: ignore[union-attr]
+    if not answer.strip():
+        return text
+    return f"<details><summary>What happened</summary>\n\n{answer.strip()}\n</details>\n\n{rest}"
+
+
 def reference(room: str, modules: Iterable[str]) -> str:
-    """Return the reference of a package as reStructuredText: one section for each of its modules."""
+    """Return the reference of a package as reStructuredText: what it exports, and a section for each of its modules."""
     lines = [room, "=" * len(room), ""]
     for name in modules:
         if name != room:
             lines += [name.removeprefix(f"{room}."), "-" * len(name), ""]
         lines += [f".. automodule:: {name}", "   :members:", ""]
+        if name == room and (exported := exports(room)):
+            lines += [f"``from {room} import`` " + ", ".join(exported), ""]
     return "\n".join(lines)
+
+
+def exports(package: str) -> list[str]:
+    """Return the names that a package exports, each as a link to where it is described."""
+    module = import_module(package)
+    found = []
+    for name in sorted(getattr(module, "__all__", ())):
+        value = getattr(module, name)
+        described = isinstance(value, type) or callable(value)
+        place = f"{value.__module__}.{value.__qualname__}" if described and hasattr(value, "__qualname__") else ""
+        found.append(f":py:obj:`{name} <{place}>`" if place else f"``{name}``")
+    return found
 
 
 def citations() -> str:
@@ -183,32 +226,31 @@ def write_if_new(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def collect(folder: Path, part: Part | None = None) -> set[Path]:
+def collect(folder: Path, part: Part = EVERYTHING) -> set[Path]:
     """Write the pages of the site into a folder; pages of an earlier run that are no more are removed.
 
     The files to which they link are put beside them. Return these, relative to the folder.
 
     Args:
         folder: where Sphinx is to read them.
-        part: what is shown; None shows everything.
+        part: what is shown.
     """
-    part = part or Part()
     texts: dict[Path, str] = {}
     linked: set[Path] = set()
     for path in pages():
         text = (ROOT / path).read_text(encoding="utf-8")
         if path.suffix == ".ipynb":
-            if part.notebooks(path.stem):
+            if shows(part.notebooks, path.stem):
                 texts[path] = notebook(ROOT / path, linked)
             else:
                 texts[path] = notebook_title(text)
-        elif path.name == "LEDGER.md" and path.parent.name in PAPERS and not part.papers(path.parent.name):
+        elif path.name == "LEDGER.md" and path.parent.name in PAPERS and not shows(part.papers, path.parent.name):
             texts[path] = title_only(text)
         else:
             texts[path] = markdown(text, path, linked)
     rooms = modules_of_rooms()
     for room, modules in rooms.items():
-        texts[Path("api", f"{room}.rst")] = reference(room, modules if part.rooms(room) else [])
+        texts[Path("api", f"{room}.rst")] = reference(room, modules if shows(part.rooms, room) else [])
     texts[Path("api/index.md")] = api_index(rooms)
     texts[Path("citations.md")] = citations()
     texts[Path("index.md")] = markdown(index(), Path("index.md"), linked)
