@@ -385,9 +385,9 @@ def table(rows: list[Row]) -> str:
     single = BOUND[torch.float32]
     ill = ", ".join(row.kind for row in compared if any((e or 0) >= single for e in row.errors)) or "nowhere"
     lines = [
-        f"Of {len(compared)} architectures and variants of transformers {transformers.__version__} that were built",
-        f"and compared, {len(exact)} agree with brute-force autograd: below 1e-12 in float64, and in float32 below 1e-5",
-        "or twice the error of autograd's own float32 gradients. Errors are |dK_ij| / sqrt(K_ii K_jj), the largest one;",
+        f"Of {len(compared)} architectures and variants of transformers {transformers.__version__} that were built and",
+        f"compared, {len(exact)} agree with brute-force autograd: below 1e-12 in float64, and in float32 below 1e-5 or",
+        "twice the error of autograd's own float32 gradients. Errors are |dK_ij| / sqrt(K_ii K_jj), the largest one;",
         "`-` stands for a model that does not go layer by layer. The last column says how well the problem is posed:",
         "how much the exact kernel changes when every weight changes by at most half a unit in the last place of its",
         "float32 number. No computation in float32 can be expected to be more accurate than that. The error in float32",
