@@ -141,7 +141,10 @@ def recipe(settings: dict[str, Any], data: str, form: str = "lines") -> list[str
     if name not in names or not set(numbers) <= IN_TRL:
         return [f"TRL's DPOTrainer has no loss_type and settings that are known to be {settings['loss']}"]
     given = [f'loss_type="{names[name]}"', *(f"{field}={value}" for field, value in numbers.items())]
-    given.append(f"max_length={settings['max_tokens']}")
+    truncation = settings.get("truncation") or {"max_length": None, "mode": "keep_start"}
+    given.append(f"max_length={truncation['max_length'] or settings['max_tokens']}")
+    if truncation["mode"] != "keep_start":
+        given.append(f'truncation_mode="{truncation["mode"]}"')
     kind = {"csv": "csv", "parquet": "parquet"}.get(form, "json")
     separator = ', sep="\\t"' if kind == "csv" and ".tsv" in data else ""
     loader = f'datasets.load_dataset("{kind}", data_files="{data}", split="train"{separator})'

@@ -15,10 +15,12 @@ from dynamics.commands.shared import Options
 from dynamics.commands.training_plan import TrainingPlan
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.loading import DTYPES, LanguageModel
+from dynamics.language_model.pair_audit.measuring.batch_run import run_in_batches
 from dynamics.language_model.pair_audit.measuring.duration import say_seconds, seconds_per_row
 from dynamics.language_model.pair_audit.measuring.influences import read_influences, run_pushes
 from dynamics.language_model.pair_audit.measuring.run import AuditSettings, refuse, run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import run_set
+from dynamics.language_model.pair_audit.measuring.token_pulls import read_token_pulls
 from dynamics.language_model.pair_audit.measuring.trial_run import Trial, run_trials
 from dynamics.language_model.pair_audit.reading.data import PairSource, check_rows
 from dynamics.language_model.pair_audit.reading.examples import read_examples
@@ -83,8 +85,8 @@ def _audit(
     source, loaded = open_data_and_model(options, console, processes.device)
     loaded = plan.adapt(loaded)
     max_tokens = find_max_tokens(loaded.model.config, options)
-    first = check_rows(source, lambda row: tokenize_row(loaded, row, max_tokens))
-    print_remarks(console, [(first, tokenize_row(loaded, first, max_tokens))])
+    first = check_rows(source, lambda row: tokenize_row(loaded, row, max_tokens, settings.truncation))
+    print_remarks(console, [(first, tokenize_row(loaded, first, max_tokens, settings.truncation))])
     parameters = options.parameters or (["adapter"] if plan.lora_rank else [])
     reference, referred = plan.load_reference(options, str(next(loaded.model.parameters()).device))
     depends_on = {
@@ -95,9 +97,11 @@ def _audit(
         "parameters": parameters,
         "dtype": options.dtype,
         "max_tokens": max_tokens,
+        "truncation": asdict(settings.truncation),
         "loss": str(settings.loss),  # with its beta
     }
     settings = replace(settings, parameters=parameters or None, dtype=DTYPES[options.dtype], max_tokens=max_tokens)
+    rule = plan.rule(loaded, settings.parameters)
     rows = source.rows if settings.first is None else min(settings.first, source.rows or settings.first)
     with results.begin(depends_on, processes):
         if processes.rank == 0:
@@ -110,8 +114,11 @@ def _audit(
                 def changes(row: int) -> None:
                     advance(row, "changes by all pairs")
 
-                pairs = run_set(
-                    *(loaded, source, results, settings, plan.rule, depends_on, processes, (advance, changes))
+                pairs = run_set(*(loaded, source, results, settings, rule, depends_on, processes, (advance, changes)))
+        if plan.batches is not None:
+            with progress_bar(None, "each pair in its batch", console) as advance:
+                run_in_batches(
+                    *(loaded, source, results, settings, pairs, plan.batches, rule, depends_on, processes, advance)
                 )
         if plan.influences:
             with progress_bar(rows, "who pushes whom", console) as advance:
@@ -123,11 +130,15 @@ def _audit(
             trials: list[Trial] = []
             if plan.verify and summary.audited:
                 with progress_bar(None, "training steps on a copy", console) as advance:
-                    trials = run_trials(loaded, source, results, settings, pairs, plan.rule, progress=advance)
+                    trials = run_trials(loaded, source, results, settings, pairs, rule, progress=advance)
             described = {"model": options.model, "data": options.data, "settings": depends_on, **plan.described()}
             told = {"seconds": round(time.time() - begun, 1), "date": time.strftime("%Y-%m-%d", time.gmtime(begun))}
+            worst = worst_rows(results)
+            pulls = read_token_pulls(loaded, source, results, settings, worst)
             texts = {
-                "examples": read_examples(source, worst_rows(results)),
+                "examples": [
+                    {**example, "pulls": pulls.get(example["row"])} for example in read_examples(source, worst)
+                ],
                 "influences": read_influences(results, plan.influences),
                 "trials": [asdict(trial) for trial in trials],
                 "relations": find_relations(source).summary(),

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from dynamics.language_model.causal_lm import as_module, unwrapped
 from dynamics.language_model.loading import LanguageModel
 from dynamics.language_model.log_probs import sequence_log_probs
 from dynamics.language_model.pair_audit.measuring.pair_set import PairSet
 from dynamics.language_model.pair_audit.measuring.run import AuditSettings
+from dynamics.language_model.pair_audit.measuring.saved_adamw import SavedAdamW
+from dynamics.language_model.pair_audit.measuring.set_gradient import Rule
 from dynamics.language_model.pair_audit.reading.data import PairSource
-from dynamics.language_model.pair_audit.reading.tokens import Sequences, tokenize_pair
+from dynamics.language_model.pair_audit.reading.tokens import Sequences
 from dynamics.language_model.pair_audit.results.joined import read_joined
 from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.language_model.pair_audit.statistics import spearman, spearman_interval
 from dynamics.language_model.parameters import requiring, select_parameters
 from dynamics.language_model.training.differentiable import differentiable_log_probs
 from dynamics.losses import PairLogProbs
-from dynamics.optimizers import SGD, Optimizer
+from dynamics.optimizers import SGD
 
 RATES = (1e-6, 1e-5)
 """The learning rates that are tried: the default of TRL's DPOTrainer, and ten times that."""
@@ -69,7 +72,7 @@ def run_trials(
     results: Results,
     settings: AuditSettings,
     pairs: PairSet,
-    optimizer: Optimizer,
+    optimizer: Rule,
     rates: Sequence[float] = RATES,
     progress: Callable[[int], None] | None = None,
 ) -> list[Trial]:
@@ -85,7 +88,7 @@ def run_trials(
         results: what ``run_audit`` and ``run_set`` wrote.
         settings: how the pairs were audited.
         pairs: the audited pairs.
-        optimizer: ``SGD()`` or ``AdamW()``.
+        optimizer: as for ``set_step``.
         rates: learning rates.
         progress: called with the number of steps that are done, over all rates.
     """
@@ -93,9 +96,9 @@ def run_trials(
     rows = {int(pairs.rows[place]): int(place) for place in places}
     changes = {r["row"]: r.get("set_chosen_change") for r in read_joined(results) if r["row"] in rows}
     sequences: dict[int, Sequences] = {}
-    for row in source.read():
-        if row.number in rows and row.pair is not None and changes.get(row.number) is not None:
-            sequences[row.number] = tokenize_pair(loaded.tokenizer, row.pair).sequences
+    for row in settings.tokenize(loaded, source, rows.__contains__).read():
+        if row.tokens is not None and changes.get(row.number) is not None:
+            sequences[row.number] = row.tokens.sequences
     numbers = list(sequences)
     if not numbers:
         return []
@@ -151,20 +154,13 @@ def _train(
     batches: Sequence[Sequence[tuple[int, Sequences]]],
     pairs: PairSet,
     settings: AuditSettings,
-    optimizer: Optimizer,
+    optimizer: Rule,
     rate: float,
     progress: Callable[[int], None] | None,
 ) -> None:
     module = as_module(unwrapped(trained.model))
     selected = select_parameters(module, settings.parameters)
-    rule: torch.optim.Optimizer
-    if isinstance(optimizer, SGD):
-        rule = torch.optim.SGD(selected.values(), lr=rate)
-    else:
-        how: Any = optimizer
-        rule = torch.optim.AdamW(
-            selected.values(), lr=rate, betas=how.betas, eps=how.eps, weight_decay=how.weight_decay
-        )
+    rule = _torch_optimizer(optimizer, selected, rate)
     with requiring(module, selected), torch.enable_grad():
         for number, batch in enumerate(batches, start=1):
             sequences = [sequence for _, pair in batch for sequence in pair]
@@ -175,6 +171,25 @@ def _train(
             rule.step()
             if progress is not None:
                 progress(number)
+
+
+def _torch_optimizer(optimizer: Rule, selected: Mapping[str, Parameter], rate: float) -> torch.optim.Optimizer:
+    """Return the optimizer of torch that does what a rule says, in the state that the rule has."""
+    if isinstance(optimizer, SGD):
+        return torch.optim.SGD(selected.values(), lr=rate)
+    saved = optimizer if isinstance(optimizer, SavedAdamW) else None
+    rules: dict[str, Any] = {name: optimizer if saved is None else saved.rules[name] for name in selected}
+    groups = [
+        {"params": [p], "betas": rules[n].betas, "eps": rules[n].eps, "weight_decay": rules[n].weight_decay}
+        for n, p in selected.items()
+    ]
+    found = torch.optim.AdamW(groups, lr=rate)
+    for name, parameter in selected.items() if saved is not None else ():
+        state = saved.moments[name]
+        first, second = (part.to(parameter.device, parameter.dtype, copy=True) for part in state[1:])
+        steps = torch.tensor(float(state.updates))
+        found.state[parameter] = {"step": steps, "exp_avg": first, "exp_avg_sq": second}
+    return found
 
 
 def _weights(log_probs: Tensor, pairs: PairSet, places: list[int], settings: AuditSettings) -> Tensor:
