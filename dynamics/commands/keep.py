@@ -132,6 +132,9 @@ def recipe(settings: dict[str, Any], data: str, form: str = "lines") -> list[str
         to train on it with TRL's DPOTrainer:
           train_dataset = datasets.load_dataset("json", data_files="kept.jsonl", split="train")
           args = trl.DPOConfig(loss_type="sigmoid", beta=0.1, max_length=512)
+        >>> columns = {"prompt": ["system", "question"]}
+        >>> print(recipe({"loss": "DPO(beta=0.1)", "max_tokens": 512, "columns": columns}, "kept.jsonl")[1][-85:])
+        .map(lambda row: {"prompt": "\\n".join(filter(None, [row["system"], row["question"]]))})
         >>> recipe({"loss": "SimPO(beta=2.0, gamma=0.5)", "max_tokens": 512}, "kept.jsonl")
         ["TRL's DPOTrainer has no loss_type and settings that are known to be SimPO(beta=2.0, gamma=0.5)"]
     """
@@ -153,6 +156,9 @@ def recipe(settings: dict[str, Any], data: str, form: str = "lines") -> list[str
     prompt = settings.get("columns", {}).get("prompt", ["prompt"])
     if len(prompt) == 1 and prompt != ["prompt"]:
         loader += f'.rename_column("{prompt[0]}", "prompt")'
+    elif len(prompt) > 1:
+        columns = ", ".join(f'row["{column}"]' for column in prompt)
+        loader += f'.map(lambda row: {{"prompt": "\\n".join(filter(None, [{columns}]))}})'
     return [
         "to train on it with TRL's DPOTrainer:",
         f"  train_dataset = {loader}",

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -95,7 +95,7 @@ def read_adamw(place: str | Path, model: CausalLM, parameters: Filter = None) ->
     for name in sorted(moments):
         hashed.update(f"{name} {rules[name]} {moments[name].updates}".encode())
         for part in moments[name][1:]:
-            hashed.update(cast(Tensor, part).double().numpy().tobytes())
+            hashed.update(part.double().numpy().tobytes())
     return SavedAdamW(rules, moments, hashed.hexdigest()[:16])
 
 

@@ -17,7 +17,7 @@ from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.language_model.vjp import log_probs_vjp
 from dynamics.losses import pair_log_probs
 
-MOST = 600
+MOST = 300
 """Tokens of a response whose pulls are kept."""
 
 

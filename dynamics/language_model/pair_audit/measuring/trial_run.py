@@ -12,14 +12,16 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from dynamics.language_model.causal_lm import as_module, unwrapped
+from dynamics.language_model.causal_lm import CausalLM, as_module, unwrapped
 from dynamics.language_model.loading import LanguageModel
 from dynamics.language_model.log_probs import sequence_log_probs
 from dynamics.language_model.pair_audit.measuring.pair_set import PairSet
 from dynamics.language_model.pair_audit.measuring.run import AuditSettings
 from dynamics.language_model.pair_audit.measuring.saved_adamw import SavedAdamW
 from dynamics.language_model.pair_audit.measuring.set_gradient import Rule
+from dynamics.language_model.pair_audit.measuring.trl_run import train_with_trl, trl_can_train
 from dynamics.language_model.pair_audit.reading.data import PairSource
+from dynamics.language_model.pair_audit.reading.rows import Pair
 from dynamics.language_model.pair_audit.reading.tokens import Sequences
 from dynamics.language_model.pair_audit.results.joined import read_joined
 from dynamics.language_model.pair_audit.results.store import Results
@@ -42,6 +44,7 @@ class Trial:
     The prediction for the run is ``learning_rate * steps * set_chosen_change``.
 
     Attributes:
+        trainer: ``"TRL's DPOTrainer"`` or ``"our loop"``.
         learning_rate: the learning rate, constant.
         steps: number of steps.
         pairs: number of pairs that were trained on and measured.
@@ -54,6 +57,7 @@ class Trial:
         size: median of |actual| / |predicted|.
     """
 
+    trainer: str
     learning_rate: float
     steps: int
     pairs: int
@@ -75,12 +79,14 @@ def run_trials(
     optimizer: Rule,
     rates: Sequence[float] = RATES,
     progress: Callable[[int], None] | None = None,
+    reference: CausalLM | None = None,
+    own_loop: bool = False,
 ) -> list[Trial]:
     """Train copies of the model for one pass over the pairs, and compare what log pi(chosen) does with the prediction.
 
-    The pairs are shuffled with a fixed seed and taken in batches of nearly equal size, at most 8; of more than 256
-    pairs, 256 are drawn. The training is in the model's own precision, without dropout and with a constant learning
-    rate; log pi is measured in float64.
+    TRL's DPOTrainer trains where it is installed and has the loss, else a loop of ours. The pairs are shuffled with a
+    fixed seed and taken in batches of nearly equal size, at most 8; of more than 256 pairs, 256 are drawn. The training
+    is in the model's own precision, without dropout and with a constant learning rate; log pi is measured in float64.
 
     Args:
         loaded: model and tokenizer; the model is not changed.
@@ -91,20 +97,25 @@ def run_trials(
         optimizer: as for ``set_step``.
         rates: learning rates.
         progress: called with the number of steps that are done, over all rates.
+        reference: the reference model of the loss; by default the model itself.
+        own_loop: use our own loop even where TRL could train.
     """
     places = np.sort(np.random.default_rng(0).permutation(len(pairs))[:MOST])
     rows = {int(pairs.rows[place]): int(place) for place in places}
     changes = {r["row"]: r.get("set_chosen_change") for r in read_joined(results) if r["row"] in rows}
     sequences: dict[int, Sequences] = {}
+    given: list[Pair] = []
     for row in settings.tokenize(loaded, source, rows.__contains__).read():
         if row.tokens is not None and changes.get(row.number) is not None:
             sequences[row.number] = row.tokens.sequences
+            given += [row.pair] if row.pair is not None else []
     numbers = list(sequences)
     if not numbers:
         return []
     chosen = [sequences[number].chosen for number in numbers]
     before = sequence_log_probs(loaded.model, chosen, dtype=torch.float64).total
     slopes = np.array([changes[number] for number in numbers])
+    trl = not own_loop and trl_can_train(loaded, given, settings, optimizer)
     trials = []
     for place, rate in enumerate(rates):
         trained = LanguageModel(copy.deepcopy(loaded.model), loaded.tokenizer)
@@ -117,13 +128,19 @@ def run_trials(
 
         steps = [[one(int(number)) for number in batch] for batch in batches]
         done = place * len(batches)
-        _train(trained, steps, pairs, settings, optimizer, rate, progress and _from(progress, done))
+        told = progress and _from(progress, done)
+        if trl:
+            other = loaded.model if reference is None else reference
+            train_with_trl(trained, other, given, settings, optimizer, rate, max(map(len, batches)), told)
+        else:
+            _train(trained, steps, pairs, settings, optimizer, rate, told)
         after = sequence_log_probs(trained.model, chosen, dtype=torch.float64).total
-        trials.append(compare(rate, len(batches), rate * len(batches) * slopes, (after - before).cpu().numpy()))
+        predicted, actual = rate * len(batches) * slopes, (after - before).cpu().numpy()
+        trials.append(compare(rate, len(batches), predicted, actual, "TRL's DPOTrainer" if trl else "our loop"))
     return trials
 
 
-def compare(rate: float, steps: int, predicted: np.ndarray, actual: np.ndarray) -> Trial:
+def compare(rate: float, steps: int, predicted: np.ndarray, actual: np.ndarray, trainer: str = "our loop") -> Trial:
     """Return how predicted and actual changes agree.
 
     Args:
@@ -131,6 +148,7 @@ def compare(rate: float, steps: int, predicted: np.ndarray, actual: np.ndarray) 
         steps: number of steps.
         predicted: predicted changes, ``(pairs,)``.
         actual: actual changes.
+        trainer: what trained.
 
     Example:
         >>> trial = compare(1e-6, 1, np.array([-1.0, 1.0, 2.0]), np.array([-1.0, 1.5, 1.0]))
@@ -141,7 +159,7 @@ def compare(rate: float, steps: int, predicted: np.ndarray, actual: np.ndarray) 
     moved = predicted != 0
     size = float(np.median(np.abs(actual[moved] / predicted[moved]))) if moved.any() else 0.0
     return Trial(
-        *(rate, steps, len(predicted), int(down.sum()), int(fell.sum()), int((down & fell).sum())),
+        *(trainer, rate, steps, len(predicted), int(down.sum()), int(fell.sum()), int((down & fell).sum())),
         float((np.sign(predicted) == np.sign(actual)).mean()),
         spearman(predicted, actual),
         spearman_interval(predicted, actual, seed=2),
@@ -184,8 +202,8 @@ def _torch_optimizer(optimizer: Rule, selected: Mapping[str, Parameter], rate: f
         for n, p in selected.items()
     ]
     found = torch.optim.AdamW(groups, lr=rate)
-    for name, parameter in selected.items() if saved is not None else ():
-        state = saved.moments[name]
+    for name, state in saved.moments.items() if saved is not None else ():
+        parameter = selected[name]
         first, second = (part.to(parameter.device, parameter.dtype, copy=True) for part in state[1:])
         steps = torch.tensor(float(state.updates))
         found.state[parameter] = {"step": steps, "exp_avg": first, "exp_avg_sq": second}

@@ -180,7 +180,7 @@ def _check_lengths(made: Sequences, longest: int | None) -> None:
             raise InvalidArgument(
                 column,
                 f"prompt and response have {len(sequence.ids)} tokens; at most {longest} are allowed (--max-tokens, by "
-                "default the limit of the model)",
+                "default the limit of the model; --max-length truncates instead)",
             )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from dynamics.errors import InvalidArgument
 from dynamics.files import write_atomically
 from dynamics.language_model.pair_audit.reading.tokens import REMARKS, cut_sentence
+from dynamics.language_model.pair_audit.report.comparisons import CONTRASTED
 from dynamics.language_model.pair_audit.report.histogram import Histogram, histogram
 from dynamics.language_model.pair_audit.report.text_difference import join_marks, mark_differences
 from dynamics.language_model.pair_audit.results.joined import read_joined
@@ -76,6 +77,7 @@ def make_page(summary: dict[str, Any], columns: dict[str, np.ndarray], path: str
         outcomes=count_outcomes(columns, of_set),
         histograms=_histograms(columns, of_set),
         examples=[_example(example, columns, summary["influences"]) for example in summary["examples"]],
+        contrasted=CONTRASTED,
         has_pulls=any(example.get("pulls") for example in summary["examples"]),
         encoded={key: base64.b64encode(value.tobytes()).decode() for key, value in columns.items()},
         remarks=[(count, REMARKS[key]) for key, count in summary["remarks"].items()],
