@@ -119,7 +119,7 @@ def _print(console: Console, decided: list[dict[str, Any]], out: Path, beside: P
 
 
 def recipe(settings: dict[str, Any], data: str, form: str = "lines") -> list[str]:
-    """Return lines of Python that train with TRL on the kept pairs under the loss of the audit.
+    r"""Return lines of Python that train with TRL on the kept pairs under the loss of the audit.
 
     Args:
         settings: what the results depend on.
@@ -133,8 +133,8 @@ def recipe(settings: dict[str, Any], data: str, form: str = "lines") -> list[str
           train_dataset = datasets.load_dataset("json", data_files="kept.jsonl", split="train")
           args = trl.DPOConfig(loss_type="sigmoid", beta=0.1, max_length=512)
         >>> columns = {"prompt": ["system", "question"]}
-        >>> print(recipe({"loss": "DPO(beta=0.1)", "max_tokens": 512, "columns": columns}, "kept.jsonl")[1][-85:])
-        .map(lambda row: {"prompt": "\\n".join(filter(None, [row["system"], row["question"]]))})
+        >>> print(recipe({"loss": "DPO(beta=0.1)", "max_tokens": 512, "columns": columns}, "kept.jsonl")[1][-87:])
+        .map(lambda row: {"prompt": "\n".join(filter(None, [row["system"], row["question"]]))})
         >>> recipe({"loss": "SimPO(beta=2.0, gamma=0.5)", "max_tokens": 512}, "kept.jsonl")
         ["TRL's DPOTrainer has no loss_type and settings that are known to be SimPO(beta=2.0, gamma=0.5)"]
     """
