@@ -105,9 +105,9 @@ def _schools(table: np.ndarray) -> list[School]:
     gap = table[:, 1] if np.ptp(table[:, 1]) > 0 else table[:, 0]
     orders = {
         "all pairs": None,
-        "the half with the largest margin": -gap,
-        "the half with the smallest gap": np.abs(gap),
-        "the half whose own step raises the chosen response most": -table[:, 2],
+        "largest margin": -gap,
+        "smallest gap": np.abs(gap),
+        "largest own change": -table[:, 2],
     }
     found = []
     for name, order in orders.items():
