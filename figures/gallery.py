@@ -28,7 +28,7 @@ from figures.style import COLUMN_WIDTH, paper_style
 from figures.topics import topic_of
 from figures.typeset import math, plain, prose, typeset
 from theory.claim import VERDICTS, Claim
-from theory.report import PAPERS
+from theory.report import PAPERS, TITLES
 
 BEYOND = "new"
 """The group of the figures that are in no paper."""
@@ -152,7 +152,7 @@ def shrink(picture: bytes) -> str:
 @cache
 def claims_of_notebooks() -> dict[str, frozenset[str]]:
     """Return the keys of claims that each notebook of a source checkout names; empty for an installed copy."""
-    key = re.compile(rf"\b(?:{'|'.join(PAPERS)})\.[a-z0-9.-]+[a-z0-9]")
+    key = re.compile(rf"\b(?:{'|'.join(TITLES)})\.[a-z0-9.-]+[a-z0-9]")
     paths = sorted(NOTEBOOKS.glob("*.ipynb"))
     return {path.name: frozenset(key.findall(path.read_text(encoding="utf-8"))) for path in paths}
 

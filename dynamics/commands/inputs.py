@@ -19,6 +19,7 @@ from dynamics.language_model.kernel import computation
 from dynamics.language_model.loading import LanguageModel, load, require
 from dynamics.language_model.pair_audit.reading.data import PairSource, Row, check_rows, open_pairs
 from dynamics.language_model.pair_audit.reading.tokens import TokenizedPair, tokenize_pair
+from dynamics.language_model.pair_audit.reading.truncation import Truncation
 from dynamics.losses import LOSSES, TRL_NAMES, PreferenceLoss, get_loss
 from dynamics.optimizers import SGD, AdamW, Optimizer
 
@@ -76,20 +77,23 @@ def find_max_tokens(config: Any, options: Options) -> int | None:
     return getattr(config, "max_position_embeddings", None)
 
 
-def tokenize_row(loaded: LanguageModel, row: Row, max_tokens: int | None) -> TokenizedPair:
+def tokenize_row(
+    loaded: LanguageModel, row: Row, max_tokens: int | None, truncation: Truncation | None = None
+) -> TokenizedPair:
     """Tokenise the pair of a row.
 
     Args:
         loaded: model and tokenizer.
         row: the row.
         max_tokens: most tokens of a sequence.
+        truncation: how the trainer truncates; by default not at all.
 
     Raises:
         InvalidArgument: the row holds no pair, or one that cannot be used.
     """
     if row.pair is None:
         raise InvalidArgument("data", f"{row.place}: {row.problem}")
-    return tokenize_pair(loaded.tokenizer, row.pair, max_tokens)
+    return tokenize_pair(loaded.tokenizer, row.pair, max_tokens, truncation)
 
 
 def take_first(

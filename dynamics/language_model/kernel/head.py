@@ -86,7 +86,8 @@ def head_backward(
         (rows,) = torch.where((targets >= where.start) & (targets < where.stop))
         # 1 - pi as -expm1(log pi): the sum 1 + c would lose its digits where pi is close to 1
         c[rows, targets[rows] - where.start] = -torch.expm1(log_probs[rows]).to(c.dtype)
-        c.mul_(slope)
+        if not isinstance(slope, float) or slope != 1:
+            c.mul_(slope)
         if matrix is None:
             gradient[:, where] = c
         else:

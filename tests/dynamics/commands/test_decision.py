@@ -46,7 +46,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert result.exit_code == 0, result.output
     assert "report.html (0.0" in result.output
-    assert result.output.count("trained for 1 steps at 1e-0") == 2
+    assert result.output.count(", 1 steps at 1e-0") == 2
     return folder
 
 

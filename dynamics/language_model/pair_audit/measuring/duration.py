@@ -9,13 +9,12 @@ from statistics import fmean
 
 import torch
 
-from dynamics.errors import InvalidArgument
 from dynamics.language_model.jvp import log_probs_jvp
 from dynamics.language_model.loading import LanguageModel
 from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs_that_fit
 from dynamics.language_model.pair_audit.measuring.run import AuditSettings
 from dynamics.language_model.pair_audit.reading.data import PATIENCE, PairSource
-from dynamics.language_model.pair_audit.reading.tokens import Sequences, tokenize_pair
+from dynamics.language_model.pair_audit.reading.tokens import Sequences
 from dynamics.language_model.vjp import log_probs_vjp
 
 TRIED = 2
@@ -36,14 +35,8 @@ def seconds_per_row(
         settings: how it will be audited.
         whole_set: whether the step of the whole set will be computed as well.
     """
-    pairs: list[Sequences] = []
-    rows = list(islice(source.read(), PATIENCE))
-    for row in rows:
-        if row.pair is not None:
-            try:
-                pairs.append(tokenize_pair(loaded.tokenizer, row.pair, settings.max_tokens).sequences)
-            except InvalidArgument:
-                continue
+    rows = list(islice(settings.tokenize(loaded, source).read(), PATIENCE))
+    pairs = [row.tokens.sequences for row in rows if row.tokens is not None]
     if not pairs:
         return None
     middle = sorted(pairs, key=_tokens)[(len(pairs) - 1) // 2 :][:TRIED]

@@ -17,7 +17,6 @@ from dynamics.language_model.pair_audit.measuring.pair_set import PairSet
 from dynamics.language_model.pair_audit.measuring.run import AuditSettings
 from dynamics.language_model.pair_audit.measuring.set_run import remove_others
 from dynamics.language_model.pair_audit.reading.data import PairSource, Row
-from dynamics.language_model.pair_audit.reading.tokens import tokenize_pair
 from dynamics.language_model.pair_audit.results.joined import read_joined
 from dynamics.language_model.pair_audit.results.processes import Processes
 from dynamics.language_model.pair_audit.results.store import Results
@@ -85,12 +84,13 @@ def run_pushes(
         remove_others(beside, wanted)
     mine.wait()
     with beside.begin(wanted, mine):
-        targets = _read_chosen(loaded, source, rows)
+        made = settings.tokenize(loaded, source, lambda number: pairs.find(number) is not None)
+        targets = _read_chosen(settings.tokenize(loaded, source, rows.__contains__), rows)
 
         def compute(batch: list[Row]) -> list[dict[str, Any]]:
             return _push_batch(loaded, batch, targets, pairs, settings)
 
-        run_batches(source, beside, compute, settings.batch_pairs, pairs.end, mine, progress)
+        run_batches(made, beside, compute, settings.batch_pairs, pairs.end, mine, progress)
 
 
 def read_influences(results: Results, most: int) -> dict[int, dict[str, list[tuple[int, float]]]]:
@@ -117,11 +117,11 @@ def read_influences(results: Results, most: int) -> dict[int, dict[str, list[tup
     return found
 
 
-def _read_chosen(loaded: LanguageModel, source: PairSource, rows: list[int]) -> list[TokenSequence]:
+def _read_chosen(source: PairSource, rows: list[int]) -> list[TokenSequence]:
     found = {}
     for row in source.read():
-        if row.number in rows and row.pair is not None:
-            found[row.number] = tokenize_pair(loaded.tokenizer, row.pair).sequences.chosen
+        if row.number in rows and row.tokens is not None:
+            found[row.number] = row.tokens.sequences.chosen
         if len(found) == len(rows):
             break
     return [found[row] for row in rows]
@@ -135,8 +135,8 @@ def _push_batch(
     sequences = [
         sequence
         for row in batch
-        if row.number in places and row.pair is not None
-        for sequence in tokenize_pair(loaded.tokenizer, row.pair).sequences
+        if row.number in places and row.tokens is not None
+        for sequence in row.tokens.sequences
     ]
     if sequences:
         how: dict[str, Any] = {"parameters": settings.parameters, "dtype": settings.dtype}

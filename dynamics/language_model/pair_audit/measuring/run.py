@@ -14,8 +14,9 @@ from dynamics.language_model.kernel.remarks import input_tokens, padding_embeddi
 from dynamics.language_model.loading import LanguageModel
 from dynamics.language_model.pair_audit.measuring.batches import run_batches
 from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs_that_fit
-from dynamics.language_model.pair_audit.reading.data import PATIENCE, PairSource, Row
-from dynamics.language_model.pair_audit.reading.tokens import PADDING, Sequences, tokenize_pair
+from dynamics.language_model.pair_audit.reading.data import PATIENCE, PairSource, Row, tokenize_rows
+from dynamics.language_model.pair_audit.reading.tokens import PADDING, Sequences
+from dynamics.language_model.pair_audit.reading.truncation import Truncation
 from dynamics.language_model.pair_audit.results.processes import Processes
 from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.language_model.parameters import Filter
@@ -30,7 +31,8 @@ class AuditSettings:
     Attributes:
         parameters: the parameters whose gradients count, as in ``sequence_kernel``.
         dtype: dtype of the computation.
-        max_tokens: a pair with a longer sequence (prompt and response) is skipped.
+        max_tokens: a pair with a longer sequence (prompt and response) is skipped, after truncation.
+        truncation: how the trainer truncates sequences; by default not at all.
         batch_pairs: number of rows in one batch. Batch k holds the rows ``k * batch_pairs`` to
             ``(k + 1) * batch_pairs - 1``, whatever was computed before and however many processes there are, so that
             neither an interruption nor another number of processes changes a digit.
@@ -42,6 +44,7 @@ class AuditSettings:
     parameters: Filter = None
     dtype: torch.dtype | None = None
     max_tokens: int | None = None
+    truncation: Truncation = Truncation()  # noqa: RUF009 - frozen
     batch_pairs: int = 8
     first: int | None = None
     strict: bool = False
@@ -52,6 +55,18 @@ class AuditSettings:
         for name, value in (("first", self.first), ("max_tokens", self.max_tokens)):
             if value is not None:
                 check_count(name, value)
+
+    def tokenize(
+        self, loaded: LanguageModel, source: PairSource, wanted: Callable[[int], bool] | None = None
+    ) -> PairSource:
+        """Return a data set whose rows have the tokens that a trainer makes.
+
+        Args:
+            loaded: model and tokenizer.
+            source: the data set.
+            wanted: whether the row of a number is tokenised; by default all are.
+        """
+        return tokenize_rows(source, loaded.tokenizer, self.max_tokens, self.truncation, wanted)
 
 
 def run_audit(
@@ -98,7 +113,8 @@ def run_audit(
         audited += sum("skipped" not in record for record in records)
         return records
 
-    run_batches(source, results, compute, settings.batch_pairs, settings.first, processes, progress)
+    made = settings.tokenize(loaded, source)
+    run_batches(made, results, compute, settings.batch_pairs, settings.first, processes, progress)
     check_patience()  # after the last batch, too
 
 
@@ -128,18 +144,18 @@ def _audit_batch(
     padding = {one.padding_idx for one in padding_embeddings(loaded.model, settings.parameters).values()}
     for row in batch:
         records[row.number] = {"row": row.number, "digest": row.digest}
-        if row.pair is None:
+        if row.tokens is None or row.pair is None:
             skip(row.number, row.problem)
             continue
         try:
-            tokenized = tokenize_pair(loaded.tokenizer, row.pair, settings.max_tokens)
             for model in (loaded.model, reference):
                 if model is not None:
-                    _check_vocabulary(model, tokenized.sequences, row.pair.ids is None)
+                    _check_vocabulary(model, row.tokens.sequences, row.pair.ids is None)
         except InvalidArgument as problem:
             skip(row.number, problem)
             continue
-        pairs[row.number] = tokenized.sequences
+        pairs[row.number] = row.tokens.sequences
+        tokenized = row.tokens
         if not padding.isdisjoint(input_tokens(tokenized.sequences)):
             tokenized = replace(tokenized, remarks=(*tokenized.remarks, PADDING))
         records[row.number] |= tokenized.fields()

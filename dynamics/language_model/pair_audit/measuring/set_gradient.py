@@ -15,12 +15,15 @@ from dynamics.language_model.causal_lm import as_module, unwrapped
 from dynamics.language_model.jvp import Change
 from dynamics.language_model.loading import LanguageModel, require
 from dynamics.language_model.pair_audit.measuring.pair_set import PairSet
+from dynamics.language_model.pair_audit.measuring.saved_adamw import SavedAdamW
 from dynamics.language_model.pair_audit.reading.data import PairSource
-from dynamics.language_model.pair_audit.reading.tokens import tokenize_pair
 from dynamics.language_model.parameters import Filter, select_parameters
 from dynamics.language_model.precision import compute_dtype
 from dynamics.language_model.vjp import log_probs_vjp
 from dynamics.optimizers import Optimizer
+
+Rule = Optimizer | SavedAdamW
+"""How a gradient becomes a step."""
 
 EVERY = 60.0
 """Seconds between two savings of the gradient."""
@@ -44,7 +47,7 @@ def set_gradient(
 
     Args:
         loaded: model and tokenizer.
-        source: the data set.
+        source: the data set, tokenised.
         pairs: its audited pairs.
         place: file of the gradient (safetensors).
         identity: identifies what the gradient depends on; a saved gradient of the same identity is continued.
@@ -55,7 +58,7 @@ def set_gradient(
     Raises:
         OutOfMemory: a single sequence does not fit into memory.
     """
-    model, tokenizer = loaded
+    model = loaded.model
     selected = select_parameters(unwrapped(model), parameters)
     compute = compute_dtype(unwrapped(model), dtype)
     start, total = read_gradient(place, identity) or (0, {})
@@ -67,8 +70,8 @@ def set_gradient(
         if row.number >= pairs.end:
             break
         number = pairs.find(row.number)
-        if row.number >= start and number is not None and row.pair is not None:
-            sequences = tokenize_pair(tokenizer, row.pair).sequences
+        if row.number >= start and number is not None and row.tokens is not None:
+            sequences = row.tokens.sequences
             weights = torch.stack([pairs.of_chosen[number], pairs.of_rejected[number]])
             used = [place for place, weight in enumerate(weights.tolist()) if weight != 0]
             gradient = log_probs_vjp(
@@ -106,19 +109,20 @@ def read_gradient(place: Path, identity: str) -> tuple[int, dict[str, Tensor]] |
         return None
 
 
-def set_step(loaded: LanguageModel, gradient: dict[str, Tensor], optimizer: Optimizer) -> Change:
-    """Return the change of the parameters in a step on the mean loss with learning rate 1, from a fresh optimizer.
+def set_step(loaded: LanguageModel, gradient: dict[str, Tensor], optimizer: Rule) -> Change:
+    """Return the change of the parameters in a step on the mean loss with learning rate 1.
 
     Args:
         loaded: model and tokenizer.
         gradient: of the mean loss, by name.
-        optimizer: ``SGD()`` or ``AdamW()``.
+        optimizer: ``SGD()``; ``AdamW()``, which takes its first step; or the state of AdamW in a checkpoint, which
+            takes its next one.
     """
     known = dict(as_module(unwrapped(loaded.model)).named_parameters(remove_duplicate=False))
-    return {
-        name: optimizer.update(part, known[name].detach().to(part.dtype), 1.0, None)[0]
-        for name, part in gradient.items()
-    }
+    values = {name: known[name].detach().to(part.dtype) for name, part in gradient.items()}
+    if isinstance(optimizer, SavedAdamW):
+        return {name: optimizer.change(name, part, values[name]) for name, part in gradient.items()}
+    return {name: optimizer.update(part, values[name], 1.0, None)[0] for name, part in gradient.items()}
 
 
 def _write(place: Path, total: dict[str, Tensor], identity: str, rows: int) -> None:

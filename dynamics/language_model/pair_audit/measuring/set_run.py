@@ -21,15 +21,15 @@ from dynamics.language_model.pair_audit.measuring.halving import compute_in_part
 from dynamics.language_model.pair_audit.measuring.own_step import margin_change
 from dynamics.language_model.pair_audit.measuring.pair_set import PairSet, read_pair_set
 from dynamics.language_model.pair_audit.measuring.run import AuditSettings
-from dynamics.language_model.pair_audit.measuring.set_gradient import set_gradient, set_step
+from dynamics.language_model.pair_audit.measuring.set_gradient import Rule, set_gradient, set_step
 from dynamics.language_model.pair_audit.reading.data import PairSource, Row
-from dynamics.language_model.pair_audit.reading.tokens import Sequences, tokenize_pair
+from dynamics.language_model.pair_audit.reading.tokens import Sequences
 from dynamics.language_model.pair_audit.results.joined import set_results
 from dynamics.language_model.pair_audit.results.processes import Processes
 from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.language_model.precision import ROUNDING, compute_dtype
 from dynamics.losses import PairLogProbs
-from dynamics.optimizers import SGD, Optimizer
+from dynamics.optimizers import SGD
 
 Progress = Callable[[int], None]
 
@@ -64,7 +64,7 @@ def run_set(
     source: PairSource,
     results: Results,
     settings: AuditSettings,
-    optimizer: Optimizer,
+    optimizer: Rule,
     depends_on: Mapping[str, Any],
     processes: Processes | None = None,
     progress: tuple[Progress | None, Progress | None] = (None, None),
@@ -80,7 +80,7 @@ def run_set(
         source: the data set.
         results: what ``run_audit`` wrote, finished.
         settings: how the pairs were audited.
-        optimizer: ``SGD()`` or ``AdamW()``, which takes its first step.
+        optimizer: as for ``set_step``.
         depends_on: the settings that the results depend on.
         processes: this process among those that share the work; alone if not given.
         progress: two functions, called with the number of rows whose gradient, and whose changes, are done.
@@ -96,6 +96,7 @@ def run_set(
     pairs = read_pair_set(results, settings.loss)
     if not len(pairs):
         return pairs
+    made = settings.tokenize(loaded, source, lambda number: pairs.find(number) is not None)
     beside, place = set_results(results), gradient_path(results)
     wanted = {**depends_on, "optimizer": str(optimizer), "pairs": pairs.digest}
     if mine.rank == 0:
@@ -103,16 +104,14 @@ def run_set(
     mine.wait()
     with beside.begin(wanted, mine):
         if sum(1 for _ in beside.read()) < sum(1 for _ in results.read()):
-            gradient = _gradient(
-                loaded, source, pairs, place, _identify(depends_on, pairs), settings, mine, progress[0]
-            )
+            gradient = _gradient(loaded, made, pairs, place, _identify(depends_on, pairs), settings, mine, progress[0])
             step = set_step(loaded, gradient, optimizer)
             length = math.sqrt(sum(float(part.double().square().sum()) for part in step.values()))
 
             def compute(batch: list[Row]) -> list[dict[str, Any]]:
                 return _change_batch(loaded, batch, pairs, step, length, settings, isinstance(optimizer, SGD))
 
-            run_batches(source, beside, compute, settings.batch_pairs, pairs.end, mine, progress[1])
+            run_batches(made, beside, compute, settings.batch_pairs, pairs.end, mine, progress[1])
         elif mine.rank == 0 and beside.parts():
             beside.merge()
         if mine.rank == 0:
@@ -172,8 +171,8 @@ def _change_batch(
     sgd: bool,
 ) -> list[dict[str, Any]]:
     places = {row.number: pairs.find(row.number) for row in batch}
-    used = [row for row in batch if places[row.number] is not None and row.pair is not None]
-    sequences = [tokenize_pair(loaded.tokenizer, row.pair).sequences for row in used if row.pair is not None]
+    used = [row for row in batch if places[row.number] is not None and row.tokens is not None]
+    sequences = [row.tokens.sequences for row in used if row.tokens is not None]
 
     def change(some: Sequence[Sequences]) -> Tensor:
         return log_probs_jvp(loaded.model, step, [sequence for pair in some for sequence in pair], dtype=settings.dtype)

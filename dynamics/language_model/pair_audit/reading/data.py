@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from dynamics.language_model.pair_audit.reading.columns import (
 from dynamics.language_model.pair_audit.reading.containers import open_records
 from dynamics.language_model.pair_audit.reading.records import Record, RecordSource
 from dynamics.language_model.pair_audit.reading.rows import Pair, digest, parse_pair
+from dynamics.language_model.pair_audit.reading.tokens import TokenizedPair, tokenize_pair
+from dynamics.language_model.pair_audit.reading.truncation import Truncation
 
 SAMPLE = 1 << 20  # the columns are decided from the first rows, up to this many characters
 PATIENCE = 100  # if none of this many first rows can be used, the data set is refused
@@ -34,7 +36,8 @@ class Row:
         place: the position for people, such as ``"line 7"``.
         digest: 16 hex digits that identify what the row holds.
         pair: the pair; None if the row holds none.
-        problem: why it holds none.
+        problem: why it holds none, or why its pair cannot be tokenised.
+        tokens: the tokens of the pair; None if it holds none, or before it is tokenised.
     """
 
     number: int
@@ -42,6 +45,7 @@ class Row:
     digest: str
     pair: Pair | None
     problem: str = ""
+    tokens: TokenizedPair | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,34 @@ def open_pairs(data: str | Path, split: str = "train", prompt_columns: Sequence[
         return (make_row(record, reading) for record in records.read(wanted))
 
     return PairSource(records.name, records.fingerprint, records.rows, read, reading)
+
+
+def tokenize_rows(
+    source: PairSource,
+    tokenizer: Any,
+    longest: int | None = None,
+    truncation: Truncation | None = None,
+    wanted: Callable[[int], bool] | None = None,
+) -> PairSource:
+    """Return a data set whose rows have tokens; a pair that cannot be tokenised becomes the row's problem.
+
+    Args:
+        source: the data set.
+        tokenizer: as for ``tokenize_pair``.
+        longest: as there.
+        truncation: as there.
+        wanted: whether the row of a number is tokenised; the others stay as they are. By default all are.
+    """
+
+    def tokenize(row: Row) -> Row:
+        if row.pair is None or not (wanted is None or wanted(row.number)):
+            return row
+        try:
+            return replace(row, tokens=tokenize_pair(tokenizer, row.pair, longest, truncation))
+        except InvalidArgument as problem:
+            return replace(row, problem=str(problem))
+
+    return replace(source, read=lambda: map(tokenize, source.read()))
 
 
 def _first_values(records: RecordSource) -> list[Any]:

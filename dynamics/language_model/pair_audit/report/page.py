@@ -16,8 +16,9 @@ import numpy as np
 from dynamics.errors import InvalidArgument
 from dynamics.files import write_atomically
 from dynamics.language_model.pair_audit.reading.tokens import REMARKS, cut_sentence
+from dynamics.language_model.pair_audit.report.comparisons import CONTRASTED
 from dynamics.language_model.pair_audit.report.histogram import Histogram, histogram
-from dynamics.language_model.pair_audit.report.text_difference import mark_differences
+from dynamics.language_model.pair_audit.report.text_difference import join_marks, mark_differences
 from dynamics.language_model.pair_audit.results.joined import read_joined
 from dynamics.language_model.pair_audit.results.store import Results
 
@@ -26,6 +27,7 @@ COLUMNS = (
     *("sft_weight", "own_share", "tokens_chosen", "tokens_rejected"),
 )
 """Columns of the results that the page holds of every pair, as 32-bit floats."""
+PULLERS = 5  # tokens of a pair that are named because they pull its chosen response down most
 NAMED = 200  # skipped rows that the page names
 
 
@@ -75,6 +77,8 @@ def make_page(summary: dict[str, Any], columns: dict[str, np.ndarray], path: str
         outcomes=count_outcomes(columns, of_set),
         histograms=_histograms(columns, of_set),
         examples=[_example(example, columns, summary["influences"]) for example in summary["examples"]],
+        contrasted=CONTRASTED,
+        has_pulls=any(example.get("pulls") for example in summary["examples"]),
         encoded={key: base64.b64encode(value.tobytes()).decode() for key, value in columns.items()},
         remarks=[(count, REMARKS[key]) for key, count in summary["remarks"].items()],
         cut=cut_sentence(summary["left_out"], summary["cut_by"]) if summary["cut"] else "",
@@ -167,7 +171,13 @@ def _histograms(columns: dict[str, np.ndarray], of_set: bool) -> list[tuple[str,
 def _example(example: dict[str, Any], columns: dict[str, np.ndarray], influences: dict[str, Any]) -> dict[str, Any]:
     place = int(np.searchsorted(columns["row"], example["row"]))
     numbers = {name: float(column[place]) for name, column in columns.items()}
-    chosen, rejected = mark_differences(example["chosen"], example["rejected"])
+    pulls = example.get("pulls") or {"chosen": [], "rejected": []}
+    texts = ["".join(text for text, _ in pulls[side]) or example[side] for side in ("chosen", "rejected")]
+    chosen, rejected = (
+        join_marks(parts, pulls[side])
+        for side, parts in zip(("chosen", "rejected"), mark_differences(*texts), strict=True)
+    )
+    tokens = [(side, text, pull) for side in ("chosen", "rejected") for text, pull in pulls[side]]
     flags = int(numbers["flags"])
     return {
         **numbers,
@@ -178,6 +188,8 @@ def _example(example: dict[str, Any], columns: dict[str, np.ndarray], influences
         "by_set": bool(flags & 2),
         "why": explain(numbers),
         "influences": influences.get(str(example["row"]), {}),
+        "strongest": max((abs(pull) for _, _, pull in tokens), default=1.0) or 1.0,
+        "pullers": sorted((entry for entry in tokens if entry[2] < 0), key=lambda entry: entry[2])[:PULLERS],
     }
 
 

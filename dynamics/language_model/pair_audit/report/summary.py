@@ -46,6 +46,8 @@ class AuditSummary:
             computed.
         own_share: quantiles of the pair's own share of the push on its chosen response in that step.
         set_chosen_change: quantiles of the change of log pi(chosen) in that step.
+        displaced_by_batch: number of pairs whose chosen response falls in a step on the batch that a trainer draws them
+            in; None if that was not computed.
         lowest_by_set: the rows with the 5 lowest changes in that step.
         skipped: number of rows that were skipped.
         skipped_rows: their numbers with the reasons, at most 1000.
@@ -70,6 +72,7 @@ class AuditSummary:
     displaced_by_set: int | None
     own_share: dict[str, float]
     set_chosen_change: dict[str, float]
+    displaced_by_batch: int | None
     lowest_by_set: list[int]
     skipped: int
     skipped_rows: list[tuple[int, str]]
@@ -83,6 +86,7 @@ def summarise(results: Results) -> AuditSummary:
     """
     drive, cosine, similarity, numbers = array("d"), array("d"), array("d"), array("q")
     own, weights, by_set, shares = array("d"), array("d"), array("d"), array("d")
+    in_batches: list[bool] = []
     tokens = fallen = 0
     displaced = probable = skipped = 0
     cut: Counter[tuple[str, str]] = Counter()
@@ -114,6 +118,8 @@ def summarise(results: Results) -> AuditSummary:
             by_set.append(float("nan") if change is None else change)
             if record["own_share"] is not None:
                 shares.append(record["own_share"])
+        if "displaced_by_batch" in record:
+            in_batches.append(record["displaced_by_batch"])
         probable += record["log_prob_chosen"] > record["log_prob_rejected"]
     pearson, spearman = correlations(np.asarray(similarity), np.asarray(drive))
     commonest = cut.most_common(1)[0][0] if cut else OTHERS
@@ -137,6 +143,7 @@ def summarise(results: Results) -> AuditSummary:
         displaced_by_set=fallen if by_set else None,
         own_share=quantiles(np.asarray(shares)),
         set_chosen_change=quantiles(np.asarray([change for change in by_set if not math.isnan(change)])),
+        displaced_by_batch=in_batches.count(True) if in_batches else None,
         lowest_by_set=[numbers[place] for place in _lowest(by_set)],
         skipped=skipped,
         skipped_rows=named,

@@ -16,8 +16,8 @@ from dynamics.errors import InvalidArgument
 from dynamics.files import lock, remove_unfinished_line, write_atomically
 from dynamics.language_model.pair_audit.results.processes import Processes
 
-FORMAT = 4
-"""Version of the lines and of how rows are read. 4: the changes of a pair in its own step, the band, the SFT weight."""
+FORMAT = 5
+"""Version of the lines and of how rows are read. 5: truncation, and what the tokens of a pair have in common."""
 
 Append = Callable[[Iterable[Mapping[str, Any]]], None]
 """Appends the lines of one batch, and returns when they are on the disk."""

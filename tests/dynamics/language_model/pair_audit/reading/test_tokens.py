@@ -42,16 +42,17 @@ def test_both_responses_have_one_prompt_where_a_token_crosses_the_border_of_one_
         made = tokenize_pair(tokenizer, Pair("is it ", chosen, rejected))
         assert [tokenizer.decode(s.prompt) for s in made.sequences] == ["is it"] * 2
         assert [tokenizer.decode(s.response) for s in made.sequences] == [f" {r}<|end|>" for r in (chosen, rejected)]
-        assert made.fields() == {"cut": True, "left_out": " ", "cut_by": "merge"}
+        assert {"cut": True, "left_out": " ", "cut_by": "merge"}.items() <= made.fields().items()
     neither = tokenize_pair(tokenizer, Pair("is it ", "9", "8"))
     assert tokenizer.decode(neither.sequences.chosen.prompt) == "is it "
-    assert neither.fields() == {"cut": False}
+    assert neither.fields().keys() == {"cut", "first_difference", "shared_after_difference"}
+    assert not neither.fields()["cut"]
 
 
 def test_what_cuts_a_prompt_is_said() -> None:
     thinking = byte_tokenizer(chat_template=CHAT.replace("<assistant>", "<assistant><think>"))
     made = tokenize_pair(thinking, Pair((USER,), says("56"), says("54")))
-    assert made.fields() == {"cut": True, "left_out": "<think>", "cut_by": "template"}
+    assert {"cut": True, "left_out": "<think>", "cut_by": "template"}.items() <= made.fields().items()
     (said,) = made.sentences()
     assert "the chat template ends a prompt with '<think>'" in said
     ending = tokenize_pair(trained_tokenizer("bytes", eos=True), Pair("it is", " 46", " now"))
@@ -132,3 +133,10 @@ def test_a_tool_call_alone_is_a_response_where_the_template_shows_it() -> None:
     strict = CHAT.replace("{{ m['content'] }}", "{{ 'it says ' + m['content'] }}")
     with pytest.raises(InvalidArgument, match="the last a tool call without content"):
         tokenize_pair(byte_tokenizer(chat_template=strict), parse_pair(record))
+
+
+def test_a_response_with_other_tokens_alone_than_after_its_prompt_is_remarked() -> None:
+    """SentencePiece begins every text with a space, so that a response alone is not what follows the prompt."""
+    pair = Pair("how much is it?", "46", "the price")
+    assert "two-ways" in tokenize_pair(trained_tokenizer("metaspace"), pair).remarks
+    assert "two-ways" not in tokenize_pair(byte_tokenizer(), pair).remarks

@@ -15,7 +15,9 @@ from dynamics import InvalidArgument
 from dynamics.language_model.pair_audit.reading.columns import find_reading
 from dynamics.language_model.pair_audit.reading.data import make_row
 from dynamics.language_model.pair_audit.reading.records import Record
-from dynamics.language_model.pair_audit.reading.tokens import tokenize_pair
+from dynamics.language_model.pair_audit.reading.rows import parse_pair
+from dynamics.language_model.pair_audit.reading.tokens import TokenizedPair, tokenize_pair
+from dynamics.language_model.pair_audit.reading.truncation import Truncation
 from dynamics.language_model.tokens import tokenize
 from tests.dynamics.language_model.tokenizers import byte_tokenizer, sentencepiece_tokenizer, trained_tokenizer
 
@@ -70,11 +72,11 @@ def trl() -> tuple[Any, Any]:
 Ids = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
-def trained(tokenizer: Any, rows: list[dict[str, Any]]) -> Iterator[Ids]:
+def trained(tokenizer: Any, rows: list[dict[str, Any]], max_length: int | None = None) -> Iterator[Ids]:
     """Yield prompt, chosen and rejected ids of the trainer's own preparation of a data set."""
     library, datasets = trl()
     prepare: Any = library.DPOTrainer._prepare_dataset
-    arguments = SimpleNamespace(max_length=None, truncation_mode="keep_start", dataset_num_proc=None)
+    arguments = SimpleNamespace(max_length=max_length, truncation_mode="keep_start", dataset_num_proc=None)
     data = datasets.Dataset.from_list(rows).to_iterable_dataset()
     for made in prepare(SimpleNamespace(_tokenizer=tokenizer), data, tokenizer, arguments, "train"):
         yield tuple(made["prompt_ids"]), tuple(made["chosen_ids"]), tuple(made["rejected_ids"])
@@ -217,6 +219,62 @@ def test_a_prompt_for_each_response_is_not_what_the_trainer_makes(tokenizers: di
         alone.append((chosen.prompt, chosen.response, rejected.response))
     differing = sum(a != b for a, b in zip(alone, trained(tokenizer, rows), strict=True))
     assert 0 < differing < len(rows)
+
+
+Target = tuple[tuple[int, ...], int]
+"""The ids of a sequence, and the place of the first that is predicted."""
+
+
+def collated(made: Ids, most: int, mode: str) -> list[Target]:
+    """Return what the trainer's own collator makes of a row, chosen and rejected."""
+    from trl.trainer.dpo_trainer import DataCollatorForPreference
+
+    collator = DataCollatorForPreference(pad_token_id=0, max_length=most, truncation_mode=mode)
+    batch = collator([dict(zip(("prompt_ids", "chosen_ids", "rejected_ids"), map(list, made), strict=True))])
+    found = []
+    for ids, real, counted in zip(batch["input_ids"], batch["attention_mask"], batch["completion_mask"], strict=True):
+        predicted = counted[1:]  # the trainer's loss sees the mask without its first entry
+        first = 1 + int(predicted.argmax())
+        assert predicted.bool().tolist() == [first <= place < int(real.sum()) for place in range(1, len(ids))]
+        found.append((tuple(ids[real.bool()].tolist()), first))
+    return found
+
+
+def cut_by_us(tokenizer: Any, record: Any, truncation: Truncation) -> tuple[TokenizedPair | None, str]:
+    """Return the tokens of a row, or None and why it is refused."""
+    try:
+        return tokenize_pair(tokenizer, parse_pair(record), truncation=truncation), ""
+    except InvalidArgument as problem:
+        return None, str(problem)
+
+
+@pytest.mark.parametrize("mode", ["keep_start", "keep_end"])
+def test_truncation_is_that_of_the_trainer(tokenizers: dict[str, Any], mode: str) -> None:
+    """Same ids, same first predicted token, and the same pairs dropped; and otherwise another length is noticed."""
+    tokenizer = tokenizers["bytes"]
+    rows = text_rows(4, tokenizer.eos_token)
+    cut = dropped = noticed = 0
+    whole = list(trained(tokenizer, rows))
+    for most in (3, 6, 10):
+        kept = list(trained(tokenizer, rows, most)) if mode == "keep_start" else whole
+        for record, made in zip(rows, whole, strict=True):
+            found, refusal = cut_by_us(tokenizer, record, Truncation(most, mode))
+            drops = "drops this pair" in refusal
+            dropped += drops
+            if mode == "keep_start":
+                assert (made not in kept) == drops
+            if found is None:
+                one, other = collated(made, most, mode) if not drops else ((), ())
+                assert one == other, refusal
+                continue
+            assert [(s.ids, s.prompt_tokens) for s in found.sequences] == collated(made, most, mode)
+            cut += "truncated" in found.remarks
+            lengths = [len(made[0]) + len(response) for response in made[1:]]
+            assert found.truncated == tuple(max(0, length - most) for length in lengths)
+            if "truncated" in found.remarks:
+                noticed += [(s.ids, s.prompt_tokens) for s in found.sequences] != collated(made, most + 1, mode)
+    assert cut == noticed > 20
+    assert (dropped > 5) == (mode == "keep_start")
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of transformers, about a setting of TRL's
