@@ -26,6 +26,7 @@ from tests.figures import (  # noqa: F401 - these register their controls
     test_language_model_step,
     test_ma2025,
     test_masked_grid,
+    test_neighbours,
     test_overoptimization,
     test_protection,
     test_replicator,
