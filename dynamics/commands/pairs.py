@@ -18,7 +18,7 @@ from dynamics.errors import InvalidArgument
 from dynamics.language_model.loading import DTYPES, LanguageModel
 from dynamics.language_model.pair_audit.measuring.batch_run import run_in_batches
 from dynamics.language_model.pair_audit.measuring.duration import say_seconds, seconds_per_row
-from dynamics.language_model.pair_audit.measuring.influences import read_influences, run_pushes
+from dynamics.language_model.pair_audit.measuring.influences import Influences, find_influences
 from dynamics.language_model.pair_audit.measuring.run import AuditSettings, refuse, run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import run_set
 from dynamics.language_model.pair_audit.measuring.token_pulls import read_token_pulls
@@ -122,9 +122,12 @@ def _audit(
                 run_in_batches(
                     *(loaded, source, results, settings, pairs, plan.batches, rule, depends_on, processes, advance)
                 )
+        influences = Influences({})
         if plan.influences:
             with progress_bar(rows, "who pushes whom", console) as advance:
-                run_pushes(loaded, source, results, settings, pairs, depends_on, processes, advance)
+                influences = find_influences(
+                    *(loaded, source, results, settings, pairs, plan.influences, depends_on, processes, advance)
+                )
         summary = summarise(results)
         if processes.rank == 0:
             trials: list[Trial] = []
@@ -136,7 +139,7 @@ def _audit(
                 plan = replace(plan, optimizer=optimizer_of_set(results) or plan.optimizer)
             found = {"model": options.model, "data": options.data, "settings": depends_on, **plan.described()}
             found |= {"seconds": round(time.time() - begun, 1), "trials": [asdict(trial) for trial in trials]}
-            found |= _describe(loaded, source, results, settings, plan.influences)
+            found |= _describe(loaded, source, results, settings, influences)
             results.write_summary({**asdict(summary), **found})
             print_summary(console, summary, settings.loss, plan, results)
             print_lines(console, map(_say_trial, trials))
@@ -149,7 +152,7 @@ def _audit(
 
 
 def _describe(
-    loaded: LanguageModel, source: PairSource, results: Results, settings: AuditSettings, influences: int
+    loaded: LanguageModel, source: PairSource, results: Results, settings: AuditSettings, influences: Influences
 ) -> dict[str, Any]:
     """Return what the report says besides the summary: groups of pairs, and the worst pairs with their tokens."""
     worst = worst_rows(results)
@@ -159,7 +162,8 @@ def _describe(
         "relations": find_relations(source).summary(),
         "comparisons": asdict(compare_groups(results)),
         "examples": [{**example, "pulls": pulls.get(example["row"])} for example in read_examples(source, worst)],
-        "influences": read_influences(results, influences),
+        "influences": influences.pushes,
+        "influence_error": influences.error and asdict(influences.error),
     }
 
 
