@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import torch
 
 from dynamics.errors import InvalidArgument, check_count
 from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.kernel.remarks import input_tokens, padding_embeddings
 from dynamics.language_model.loading import LanguageModel
 from dynamics.language_model.pair_audit.measuring.batches import run_batches
 from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs_that_fit
 from dynamics.language_model.pair_audit.reading.data import PATIENCE, PairSource, Row, tokenize_rows
-from dynamics.language_model.pair_audit.reading.tokens import Sequences
+from dynamics.language_model.pair_audit.reading.tokens import PADDING, Sequences
 from dynamics.language_model.pair_audit.reading.truncation import Truncation
 from dynamics.language_model.pair_audit.results.processes import Processes
 from dynamics.language_model.pair_audit.results.store import Results
@@ -140,6 +141,7 @@ def _audit_batch(
             raise refuse(reason)
         records[number] = {"row": number, "digest": records[number]["digest"], "skipped": reason}
 
+    padding = {one.padding_idx for one in padding_embeddings(loaded.model, settings.parameters).values()}
     for row in batch:
         records[row.number] = {"row": row.number, "digest": row.digest}
         if row.tokens is None or row.pair is None:
@@ -153,7 +155,10 @@ def _audit_batch(
             skip(row.number, problem)
             continue
         pairs[row.number] = row.tokens.sequences
-        records[row.number] |= row.tokens.fields()
+        tokenized = row.tokens
+        if not padding.isdisjoint(input_tokens(tokenized.sequences)):
+            tokenized = replace(tokenized, remarks=(*tokenized.remarks, PADDING))
+        records[row.number] |= tokenized.fields()
     not_finite = []
     if pairs:
         audits = audit_pairs_that_fit(

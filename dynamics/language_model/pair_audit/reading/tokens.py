@@ -24,12 +24,16 @@ from dynamics.language_model.tokens import (
     tokenize_responses,
 )
 
+PADDING = "padding-row"
+"""Key of the only remark that depends on the model and the parameters, and not on the tokenizer alone."""
 REMARKS = {
     "cut": "prompt and response do not begin with the tokens of the prompt alone; the prompt ends where they part",
     "two-bos": "BOS comes twice at the beginning: once in the text, once from the tokenizer; remove it from the text",
     "two-ends": "a response ends twice: its text holds an end-of-text token, and a trainer adds EOS after it",
     "repeated-prompt": "both responses repeat the prompt; here it is taken once, but a trainer adds it once more",
     "messages-as-text": "messages are written as text; here they are read as messages, and by a trainer as text",
+    PADDING: "the model reads its padding token (padding_idx) in this pair; as in a step of torch, looking it up adds "
+    "nothing to the gradient of its row",
     "two-ways": "a response has other tokens if it is tokenised apart from the prompt, as some trainers do it",
     "truncated": "prompt and response are longer than --max-length, and lose their end or beginning as in training",
 }
