@@ -17,7 +17,7 @@ from dynamics.commands.training_plan import TrainingPlan
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.loading import DTYPES, LanguageModel
 from dynamics.language_model.pair_audit.measuring.batch_run import run_in_batches
-from dynamics.language_model.pair_audit.measuring.duration import say_seconds, seconds_per_row
+from dynamics.language_model.pair_audit.measuring.duration import Work, estimate_seconds, say_seconds
 from dynamics.language_model.pair_audit.measuring.influences import Influences, find_influences
 from dynamics.language_model.pair_audit.measuring.run import AuditSettings, refuse, run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import run_set
@@ -107,7 +107,7 @@ def _audit(
     rows = source.rows if settings.first is None else min(settings.first, source.rows or settings.first)
     with results.begin(depends_on, processes):
         if processes.rank == 0:
-            _say_duration(console, loaded, source, settings, plan, rows, results)
+            _say_duration(console, loaded, source, settings, plan.work(reference), rows, results)
         with printing_memory(console, once=True), progress_bar(rows, "each pair alone", console) as advance:
             run_audit(loaded, source, results, settings, processes, advance, reference)
         if not plan.only_own:
@@ -172,7 +172,7 @@ def _say_duration(
     loaded: LanguageModel,
     source: PairSource,
     settings: AuditSettings,
-    plan: TrainingPlan,
+    work: Work,
     rows: int | None,
     results: Results,
 ) -> None:
@@ -181,10 +181,10 @@ def _say_duration(
         rows -= sum(1 for _ in results.read())
     if rows is not None and rows < WORTH_TIMING:
         return
-    each = seconds_per_row(loaded, source, settings, not plan.only_own)
-    if each is not None:
+    seconds = estimate_seconds(loaded, source, settings, work, rows or 1000)
+    if seconds is not None:
         many = f"{rows} rows" if rows is not None else "every 1000 rows"
-        print_lines(console, [f"this will take about {say_seconds(each * (rows or 1000))} for {many}, on one process"])
+        print_lines(console, [f"this will take about {say_seconds(seconds)} for {many}, on one process"])
 
 
 def print_summary(
@@ -219,7 +219,7 @@ def print_summary(
     lines += [(remark, f"{count}: {REMARKS[remark]}") for remark, count in summary.remarks.items()]
     cut = f"{_share(summary.cut, summary)}: {cut_sentence(summary.left_out, summary.cut_by)}" if summary.cut else "0"
     lines += [("prompt cut", cut), ("skipped", str(summary.skipped))]
-    print_lines(console, (f"{name:<23}{value}" for name, value in lines))
+    print_lines(console, (f"{name:<22}{value}" for name, value in lines))
     print_lines(console, (f"  {reason}" for _, reason in summary.skipped_rows[:NAMED]))
     if summary.skipped > NAMED:
         print_lines(console, [f"  and {summary.skipped - NAMED} more"])
@@ -245,7 +245,7 @@ def _batch_lines(summary: AuditSummary, plan: TrainingPlan) -> list[tuple[str, s
     if summary.displaced_by_batch is None or plan.batches is None:
         return []
     what = f"a small step of {plan.optimizer} on the pair's batch of {plan.batches.size} lowers log pi(chosen)"
-    return [("displaced by its batch", f"{_share(summary.displaced_by_batch, summary)}: {what}")]
+    return [("displaced by a batch", f"{_share(summary.displaced_by_batch, summary)}: {what}")]
 
 
 def _rescue_lines(summary: AuditSummary) -> list[tuple[str, str]]:
