@@ -16,7 +16,7 @@ from theory.proof.naming import with_names
 from theory.proof.slicing import without_equations, without_unused
 
 WORK = 5_000_000  # of the solver for one question, in its own units; a typical one takes a thousandth of it
-FIRST = 300_000  # of that work at most, after which a question is asked in another form
+FIRST = 400_000  # of that work at most, after which a question is asked in another form
 METHOD = "qfnra-nlsat"  # the solver's; its choice for the logic QF_NRA begins with the same, and watches the clock
 STUCK = 600_000  # milliseconds; the solver does not count all of its work, and a query that hangs is an error
 RECENT = 4  # models that are tried before a question is asked
@@ -137,7 +137,12 @@ class Solver:
         solver, stuck = z3.Tactic(METHOD, ctx=self.context).solver(), Event()
         solver.set("rlimit", work)
         solver.add(*terms)
-        watch = Timer(STUCK / 1000, lambda: (stuck.set(), self.context.interrupt()))
+
+        def stop() -> None:
+            stuck.set()
+            self.context.interrupt()
+
+        watch = Timer(STUCK / 1000, stop)
         watch.daemon = True
         watch.start()  # the solver's own clock takes a fifth of the time of a typical question
         try:
@@ -168,7 +173,7 @@ class _Form:
 
 
 def _forms(terms: list[Any], work: int) -> Iterator[_Form]:
-    """Yield the forms of a question one after the other; the work of all of them is ``work`` at most, if that is > 8."""
+    """Yield the forms of a question one after the other; together they have ``work``, but each has 1 at least."""
     first = max(1, min(FIRST, work // 4))
     yield _Form(terms, first)
     left, fewer, named = work - first, without_equations(terms), with_names(terms)
