@@ -16,7 +16,7 @@ from theory.proof.naming import with_names
 from theory.proof.slicing import without_equations, without_unused
 
 WORK = 5_000_000  # of the solver for one question, in its own units; a typical one takes a thousandth of it
-FIRST = 400_000  # of that work at most, after which a question is asked in another form
+FIRST = 300_000  # of that work at most, after which a question is asked in another form
 METHOD = "qfnra-nlsat"  # the solver's; its choice for the logic QF_NRA begins with the same, and watches the clock
 STUCK = 600_000  # milliseconds; the solver does not count all of its work, and a query that hangs is an error
 RECENT = 4  # models that are tried before a question is asked
