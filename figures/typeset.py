@@ -33,6 +33,12 @@ MENDED = (
         ),
         r'\1<mspace width="0.167em" />',
     ),
+    (re.compile(r"(</mi>|</mn>|</msub>)(?=<mi>(?:log|ln)</mi><m)"), r'\1<mspace width="0.167em" />'),
+    # a minus after another sign, but for a closing bracket or bar, is no difference
+    (
+        re.compile(r"(<mo[^>]*>(?!&#x(?:00029|0005D|0007C|02016|0007D);)[^<]*</mo>)<mo>(?=&#x02212;)"),
+        r'\1<mo form="prefix">',
+    ),
     (re.compile(r">\\\|<"), ">&#x02016;<"),
     (re.compile(r">\\([{}])<"), r">\1<"),
 )

@@ -49,6 +49,7 @@ myst_heading_anchors = 6
 myst_dmath_double_inline = True
 nb_code_prompt_show = "Show the {type}"
 nb_code_prompt_hide = "Hide the {type}"
+nb_merge_streams = True
 nb_execution_mode = "off"  # the notebooks hold their outputs, which the tests keep current
 
 autodoc_typehints_format = "short"

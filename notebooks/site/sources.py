@@ -120,7 +120,7 @@ def notebook(path: Path, linked: set[Path]) -> str:
         if cell.cell_type == "markdown":
             if shown:
                 cell.source = fold(cell.source)
-            asked = bool(ASKING.search(cell.source)) and "</details>" not in cell.source
+            asked = asking(cell.source) or (asked and not re.search(r"^## ", cell.source, re.M))
             cell.source = prose(cell.source, path.relative_to(ROOT), linked)
             shown = False
         elif "google.colab" in cell.source:
@@ -129,6 +129,11 @@ def notebook(path: Path, linked: set[Path]) -> str:
             cell.metadata["tags"] = ["hide-output"]
             asked, shown = False, True
     return str(nbformat.writes(read))
+
+
+def asking(text: str) -> bool:
+    """Return whether a text asks for a prediction; those among the exercises have folded solutions already."""
+    return bool(ASKING.search(text)) and "</details>" not in text
 
 
 def fold(text: str) -> str:
