@@ -26,6 +26,10 @@ MENDED = (
     # a bar is no relation, which would have spaces on both sides
     (re.compile(r'<mo ((?:fence="false" )?stretchy="false">&#x(?:0007C|02016);)'), r'<mo lspace="0" rspace="0" \1'),
     (re.compile(r"<mi>(&#x(?:027F9|027FA|02AB0|0007E|000B1|0003A|0003B);|[:;])</mi>"), r"<mo>\1</mo>"),
+    (
+        re.compile(r"<mo>(?=&#x(?:0002F|02202|02207);)"),
+        '<mo lspace="0" rspace="0">',
+    ),  # / and derivatives have none, too
     # the name of a function is followed by a space, unless a script or a bracket follows
     (
         re.compile(

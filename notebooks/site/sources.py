@@ -113,21 +113,25 @@ def _link(link: re.Match[str], place: Path, linked: set[Path]) -> str:
 
 
 def notebook(path: Path, linked: set[Path]) -> str:
-    """Return a notebook whose answers are folded where the reader is asked for a prediction, and so is Colab's cell."""
+    """Return a notebook that folds, where it asks for a prediction, the answers in the rest of that section.
+
+    The cell that works in Colab only is folded, too.
+    """
     read = nbformat.read(path, as_version=4)
     asked = shown = False
     for cell in read.cells:
         if cell.cell_type == "markdown":
-            if shown:
-                cell.source = fold(cell.source)
-            asked = asking(cell.source) or (asked and not re.search(r"^## ", cell.source, re.M))
+            text = cell.source
+            if asked and shown:
+                cell.source = fold(text)
+            asked = asking(text) or (asked and not re.search(r"^## ", text, re.M))
             cell.source = prose(cell.source, path.relative_to(ROOT), linked)
             shown = False
         elif "google.colab" in cell.source:
             cell.metadata["tags"] = ["hide-input"]
         elif asked and cell.outputs:
             cell.metadata["tags"] = ["hide-output"]
-            asked, shown = False, True
+            shown = True
     return str(nbformat.writes(read))
 
 
@@ -141,14 +145,14 @@ def fold(text: str) -> str:
 
     Example:
         >>> fold("It fell.\n\n## Next\n")
-        '<details><summary>What happened</summary>\n\nIt fell.\n</details>\n\n## Next\n'
+        '<details><summary>Read on when you have an answer</summary>\n\nIt fell.\n</details>\n\n## Next\n'
         >>> fold("## Next\n")
         '## Next\n'
     """
     answer, rest = re.match(r"(.*?)(^#.*|<details>.*|\Z)", text, re.S | re.M).groups()  # type: ignore[union-attr]
     if not answer.strip():
         return text
-    return f"<details><summary>What happened</summary>\n\n{answer.strip()}\n</details>\n\n{rest}"
+    return f"<details><summary>Read on when you have an answer</summary>\n\n{answer.strip()}\n</details>\n\n{rest}"
 
 
 def reference(room: str, modules: Iterable[str]) -> str:

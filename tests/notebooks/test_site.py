@@ -114,7 +114,7 @@ def test_solutions_and_answers_are_folded_until_they_are_asked_for(phone: Page, 
     heading = phone.locator("section#predict-first")
     assert heading.locator("img").count() >= 1
     assert not heading.locator("img").first.is_visible()
-    answer = heading.locator("details", has_text="What happened").first
+    answer = heading.locator("details", has_text="Read on when you have an answer").first
     assert not answer.locator("p").first.is_visible()
 
 

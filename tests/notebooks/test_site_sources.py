@@ -67,7 +67,9 @@ def test_what_happened_is_folded_after_a_prediction_and_nowhere_else(
     nbformat.write(new.new_notebook(cells=cells), path)
     read = nbformat.reads(notebook(path, set()), as_version=4).cells
     assert [cell.metadata.get("tags") for cell in read] == [None, ["hide-output"], None, None, None]
-    assert read[2].source.startswith("<details><summary>What happened</summary>\n\nDown.\n</details>\n\n## Next")
+    assert read[2].source.startswith(
+        "<details><summary>Read on when you have an answer</summary>\n\nDown.\n</details>\n\n## Next"
+    )
     assert read[4].source == "It is the same."
 
 
