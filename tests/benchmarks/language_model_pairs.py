@@ -26,7 +26,7 @@ from torch.nn.functional import logsigmoid
 
 from dynamics.language_model import TokenSequence, cross_kernel, model_step, sequence_kernel
 from dynamics.language_model.kernel import computation
-from dynamics.language_model.pair_audit.columns import audit_pairs
+from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs
 
 AUDITED = Shape(width=576, layers=8, inner=2304, heads=8, pairs=2, vocabulary=32000)
 """About 58 million parameters."""

@@ -43,9 +43,9 @@ SEARCHED = (
 """The kinds of exact worlds that are searched for each family; other families draw their own cases."""
 
 
-WORK = 600_000
-"""Of the solver for one question, in its own units. A question that takes so much takes about a second, sometimes more:
-the solver does not count all of its work."""
+WORK = 2_000_000
+"""Of the solver for one question, in all of its forms and in units of its own. A question that takes so much takes about
+a second, sometimes more: the solver does not count all of its work."""
 
 
 @dataclass
@@ -137,7 +137,7 @@ def decide(
     with Shown() as shown:
         shown.doing("asking the solver")
         try:
-            family, proof = _asked_prover(statement, where_true, families, work)
+            family, proof, known = _asked_prover(statement, where_true, families, work)
         except (NotAStatement, Impure) as problem:
             _complain(premise, said)  # the error names the premise, if that is what is wrong
             raise InvalidArgument("conjecture", str(problem)) from None
@@ -154,7 +154,7 @@ def decide(
                 return _agreed(result, proof, found, search, (statement, family, where_true, work))
             if proof.verdict == REFUTED and (found is None or not _has_small_worlds(family)):
                 shown.doing("making a small world")
-                made = _constructed(result, what, statement, family, where_true, work)
+                made = _constructed(result, what, statement, family, where_true, work, known)
                 if found is None or made.case is not None:
                     return made
         return result if found is None else _shown(result, what, found)
@@ -216,29 +216,33 @@ def _asked_prover(
     statement: Callable[..., Any],
     given: Callable[..., Any] | None,
     families: tuple[Family, ...],
-    work: int = WORK,
-) -> tuple[Family, Any]:
-    """Return the first family that can express the statement in symbols, and the proof; or why none can.
+    work: int,
+) -> tuple[Family, Any, Any]:
+    """Return the first family that can express the statement in symbols, the proof, and what was asked for it.
+
+    If no family can, the reason takes the place of the proof.
 
     The prover runs before any search, because it can detect a predicate that remembers earlier calls only if there were
     no earlier calls.
     """
     from theory.proof.smt import prove  # noqa: PLC0415 - a solver
-    from theory.proof.solver import SolverStuckError  # noqa: PLC0415
+    from theory.proof.solver import Known, SolverStuckError  # noqa: PLC0415
 
     why = ""
     for family in families:
+        known = Known()
         try:
-            return family, prove(statement, family, given=given, witness=False, work=work)
+            return family, prove(statement, family, given=given, witness=False, work=work, known=known), known
         except OnlyExact as problem:
             why = why or str(problem)
         except SolverStuckError as problem:
-            return family, replace(NOTHING_KNOWN, over=family.name, assumes=family.assumes, reason=str(problem))
+            stuck = replace(NOTHING_KNOWN, over=family.name, assumes=family.assumes, reason=str(problem))
+            return family, stuck, known
         except NotAStatement:
             raise
         except (TypeError, AttributeError) as problem:  # a mistake in the conjecture is raised by exact worlds too
             why = why or f"{type(problem).__name__}: {problem}"
-    return families[0], why
+    return families[0], why, None
 
 
 def _complain(*predicates: Callable[[Any], bool] | None) -> None:
@@ -279,11 +283,12 @@ def _constructed(
     family: Family,
     given: Callable[..., Any] | None,
     work: int,
+    known: Any,
 ) -> Decision:
     """Return a refutation by a world that the solver constructs; used after a search has found none."""
     from theory.proof.smt import prove  # noqa: PLC0415
 
-    proof = prove(statement, family, given=given, work=work)
+    proof = prove(statement, family, given=given, work=work, known=known)
     if proof.counterexample is not None:
         return _shown(result, conjecture, proof.counterexample)
     if proof.verdict != REFUTED:
