@@ -21,6 +21,14 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("dynamics", "theory", "toy_models", "figures")
 PAPERS = ("jian2025", "wipf2024", "feng2024", "sun2025", "ma2025")
+GUIDES = {
+    Path("dynamics/language_model/pair_audit/README.md"): "Audit a data set",
+    Path("dynamics/losses/HOWTO.md"): "Choose a loss",
+    Path("dynamics/language_model/watching/README.md"): "Watch a training run",
+    Path("theory/decision/HOWTO.md"): "Test a conjecture",
+    Path("theory/HOWTO.md"): "Add a claim",
+}
+"""The pages that say how to do something, in the order of the navigation, each with its name there."""
 LINK = re.compile(r"(?P<picture>!?)\[(?P<words>[^]\[]*)\]\((?!https?:|mailto:|#)(?P<target>[^)\s#]+)(?:#[^)\s]*)?\)")
 PAGES = {".md", ".ipynb"}
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+)(?P<language>[^\n`]*)\n.*?^ *(?P=fence)`*[ ]*$", re.M | re.S)
@@ -197,18 +205,14 @@ def citations() -> str:
 def index() -> str:
     """Return the first page, whose navigation also has the guides and the pages of packages that it does not name."""
     text = (HERE / "index.md").read_text(encoding="utf-8")
-    guides = sorted((path for path in pages() if path.name == "HOWTO.md"), key=_order)
-    named = [f"{_title(path).removeprefix('How to ').capitalize()} <{path.with_suffix('')}>" for path in guides]
-    text = text.replace("<!-- how to -->", "\n".join(named))
+    found = pages()
+    more = {path: _title(path) for path in found if path.name == "HOWTO.md" and path not in GUIDES}
+    named = {path: title for path, title in {**GUIDES, **more}.items() if path in found}
+    guides = [f"{title} <{path.with_suffix('').as_posix()}>" for path, title in named.items()]
+    text = text.replace("<!-- how to -->", "\n".join(guides))
     known = set(re.findall(r"([\w/]+)>?$", text, re.M))
-    rest = [path for path in pages() if path.suffix == ".md" and str(path.with_suffix("")) not in known]
-    return text.replace("<!-- packages -->", "\n".join(str(path.with_suffix("")) for path in rest))
-
-
-def _order(guide: Path) -> tuple[int, Path]:
-    first = ("dynamics/language_model/pair_audit", "dynamics/losses", "theory/decision", "theory")
-    place = guide.parent.as_posix()
-    return (first.index(place) if place in first else 1, guide)
+    rest = [path.with_suffix("").as_posix() for path in found if path.suffix == ".md"]
+    return text.replace("<!-- packages -->", "\n".join(place for place in rest if place not in known))
 
 
 def _title(page: Path) -> str:

@@ -79,9 +79,9 @@ def test_a_fold_is_not_folded_again() -> None:
 
 
 def test_a_new_guide_is_in_the_navigation(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (
-        "Audit a data set <dynamics/language_model/pair_audit/HOWTO>\nChoose a loss <dynamics/losses/HOWTO>" in index()
-    )
+    audit, losses = "dynamics/language_model/pair_audit/README", "dynamics/losses/HOWTO"
+    assert f"\nAudit a data set <{audit}>\nChoose a loss <{losses}>\n" in index()
+    assert f"<{audit}>" not in index().split(":caption: Packages")[1]
     more = [*pages(), Path("toy_models/displacement/README.md")]
     monkeypatch.setattr(sources, "pages", lambda: more)
     assert "\ntoy_models/displacement/README\n" in index()
