@@ -7,6 +7,7 @@ reference of the packages and the citations.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterable
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-import nbformat
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,27 +120,30 @@ def _link(link: re.Match[str], place: Path, linked: set[Path]) -> str:
     return link[0] if link["picture"] else f'<a href="{link["target"]}">{link["words"]}</a>'
 
 
-def notebook(path: Path, linked: set[Path]) -> str:
+def notebook(text: str, place: Path, linked: set[Path]) -> str:
     """Return a notebook that folds, where it asks for a prediction, the answers in the rest of that section.
 
     The cell that works in Colab only is folded, too.
+
+    Args:
+        text: the notebook, as it is in its file.
+        place: where it is, relative to the root.
+        linked: the files found so far, relative to the root.
     """
-    read = nbformat.read(path, as_version=4)
+    read = json.loads(text)
     asked = shown = False
-    for cell in read.cells:
-        if cell.cell_type == "markdown":
-            text = cell.source
-            if asked and shown:
-                cell.source = fold(text)
-            asked = asking(text) or (asked and not re.search(r"^## ", text, re.M))
-            cell.source = prose(cell.source, path.relative_to(ROOT), linked)
+    for cell in read["cells"]:
+        words = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            cell["source"] = prose(fold(words) if asked and shown else words, place, linked)
+            asked = asking(words) or (asked and not re.search(r"^## ", words, re.M))
             shown = False
-        elif "google.colab" in cell.source:
-            cell.metadata["tags"] = ["hide-input"]
-        elif asked and cell.outputs:
-            cell.metadata["tags"] = ["hide-output"]
+        elif "google.colab" in words:
+            cell["metadata"]["tags"] = ["hide-input"]
+        elif asked and cell["outputs"]:
+            cell["metadata"]["tags"] = ["hide-output"]
             shown = True
-    return str(nbformat.writes(read))
+    return json.dumps(read)
 
 
 def asking(text: str) -> bool:
@@ -227,9 +230,9 @@ def title_only(text: str) -> str:
 
 def notebook_title(text: str) -> str:
     """Return the notebook that stands for one that is left out."""
-    read = nbformat.reads(text, as_version=4)
-    read.cells = [nbformat.v4.new_markdown_cell(title_only(read.cells[0].source), id="title")]
-    return str(nbformat.writes(read))
+    read = json.loads(text)
+    title = title_only("".join(read["cells"][0]["source"]))
+    return json.dumps(read | {"cells": [{"cell_type": "markdown", "id": "title", "metadata": {}, "source": title}]})
 
 
 def write_if_new(path: Path, text: str) -> None:
@@ -253,10 +256,8 @@ def collect(folder: Path, part: Part = EVERYTHING) -> set[Path]:
     for path in pages():
         text = (ROOT / path).read_text(encoding="utf-8")
         if path.suffix == ".ipynb":
-            if shows(part.notebooks, path.stem):
-                texts[path] = notebook(ROOT / path, linked)
-            else:
-                texts[path] = notebook_title(text)
+            whole = shows(part.notebooks, path.stem)
+            texts[path] = notebook(text, path, linked) if whole else notebook_title(text)
         elif path.name == "LEDGER.md" and path.parent.name in PAPERS and not shows(part.papers, path.parent.name):
             texts[path] = title_only(text)
         else:

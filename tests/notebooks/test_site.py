@@ -18,10 +18,12 @@ from notebooks.site.links import problems
 from notebooks.site.sources import pages
 from tests.browser import accessibility_problems, open_page
 from tests.notebooks.site_part import NOTEBOOK, built
+from tests.optional import needs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+needs("sphinx", "furo", "myst_nb", "ziamath")
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
 KINDS = {
     "first": "index.html",
