@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import struct
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -134,7 +133,8 @@ def read_entry(figure: Figure, folder: Path, claims: dict[str, Claim]) -> Entry:
     if missing:
         raise InvalidArgument("claims", f"the ledger has no claim {', '.join(missing)}, which {figure.key} names")
     uri = "data:image/png;base64," + base64.b64encode(picture).decode()
-    size = struct.unpack(">II", picture[16:24])  # the place of width and height in every PNG
+    with Image.open(io.BytesIO(picture)) as image:
+        size = image.size
     own = tuple(claims[key] for key in figure.claims)
     return Entry(figure, manifest, uri, shrink(picture), size, own, notebook_about(figure.claims))
 

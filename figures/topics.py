@@ -12,7 +12,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     ),
     "language models": (
         *("jian2025-1-lm", "jian2025-2a", "jian2025-2b", "new-theorem-1-lm", "new-vocabulary-shift"),
-        "new-kernel-lm",
+        *("new-kernel-lm", "new-many-steps-lm"),
     ),
     "losses": (
         "sun2025-1",

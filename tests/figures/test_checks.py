@@ -20,6 +20,7 @@ from tests.figures import (  # noqa: F401 - these register their controls
     test_jian2025_tables,
     test_language_model_kernel,
     test_language_model_pair,
+    test_language_model_path,
     test_language_model_probe,
     test_language_model_stable_po,
     test_language_model_step,

@@ -23,6 +23,7 @@ from theory.proof.negation import Negation
 from theory.proof.searched import holds_at
 from theory.proof.settings import Rejected
 from theory.proof.smt import Proof
+from theory.proof.solver import Known, SolverStuckError
 from theory.proof.symbols import Impure, NotAStatement, OnlyExact
 from theory.worlds import BASE_MEASURE_KIND, KINDS, LOG_LINEAR_KIND, TABULAR_KIND, World, log_linear as draw_log_linear
 
@@ -43,9 +44,9 @@ SEARCHED = (
 """The kinds of exact worlds that are searched for each family; other families draw their own cases."""
 
 
-WORK = 600_000
-"""Of the solver for one question, in its own units. A question that takes so much takes about a second, sometimes more:
-the solver does not count all of its work."""
+WORK = 2_400_000
+"""Of the solver for one question in all of its forms, in units of its own. A question that takes so much takes about a
+second, sometimes more: the solver does not count all of its work."""
 
 
 @dataclass
@@ -137,7 +138,8 @@ def decide(
     with Shown() as shown:
         shown.doing("asking the solver")
         try:
-            family, proof = _asked_prover(statement, where_true, families, work)
+            known = Known()
+            family, proof = _asked_prover(statement, where_true, families, work, known)
         except (NotAStatement, Impure) as problem:
             _complain(premise, said)  # the error names the premise, if that is what is wrong
             raise InvalidArgument("conjecture", str(problem)) from None
@@ -154,7 +156,7 @@ def decide(
                 return _agreed(result, proof, found, search, (statement, family, where_true, work))
             if proof.verdict == REFUTED and (found is None or not _has_small_worlds(family)):
                 shown.doing("making a small world")
-                made = _constructed(result, what, statement, family, where_true, work)
+                made = _constructed(result, what, statement, family, where_true, work, known)
                 if found is None or made.case is not None:
                     return made
         return result if found is None else _shown(result, what, found)
@@ -216,7 +218,8 @@ def _asked_prover(
     statement: Callable[..., Any],
     given: Callable[..., Any] | None,
     families: tuple[Family, ...],
-    work: int = WORK,
+    work: int,
+    known: Known,
 ) -> tuple[Family, Any]:
     """Return the first family that can express the statement in symbols, and the proof; or why none can.
 
@@ -224,12 +227,11 @@ def _asked_prover(
     no earlier calls.
     """
     from theory.proof.smt import prove  # noqa: PLC0415 - a solver
-    from theory.proof.solver import SolverStuckError  # noqa: PLC0415
 
     why = ""
     for family in families:
         try:
-            return family, prove(statement, family, given=given, witness=False, work=work)
+            return family, prove(statement, family, given=given, witness=False, work=work, known=known)
         except OnlyExact as problem:
             why = why or str(problem)
         except SolverStuckError as problem:
@@ -279,11 +281,12 @@ def _constructed(
     family: Family,
     given: Callable[..., Any] | None,
     work: int,
+    known: Known,
 ) -> Decision:
     """Return a refutation by a world that the solver constructs; used after a search has found none."""
     from theory.proof.smt import prove  # noqa: PLC0415
 
-    proof = prove(statement, family, given=given, work=work)
+    proof = prove(statement, family, given=given, work=work, known=known)
     if proof.counterexample is not None:
         return _shown(result, conjecture, proof.counterexample)
     if proof.verdict != REFUTED:

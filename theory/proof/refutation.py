@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from theory.proof.smt import OpenPath
     from theory.proof.solver import Solver
 
-CHEAP = 10  # small values only make a counterexample easier to read, so a tenth of the solver's limits is enough
+CHEAP = 25  # small values only make a counterexample easier to read, so a small part of the solver's work is enough
 DRAWS = 1000  # exact cases to search if the solver knows a function only by its bounds
 SIMPLE = tuple(
     Fraction(a, b)

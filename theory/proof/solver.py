@@ -7,15 +7,18 @@ the values of an earlier model.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from threading import Event, Timer
 from typing import Any
 
 from theory.proof.naming import with_names
 from theory.proof.slicing import without_equations, without_unused
+from theory.proof.symbols import Told
 
-WORK = 2_000_000  # of the solver for one query, in its own units; a typical one takes a thousandth of it
-FIRST = 300_000  # of that work, after which a question is asked with names for its sums
+WORK = 5_000_000  # of the solver for one question, in its own units; a typical one takes a thousandth of it
+FIRST = 300_000  # of that work at most, after which a question is asked in another form
+METHOD = "qfnra-nlsat"  # the solver's; its choice for the logic QF_NRA begins with the same, and watches the clock
 STUCK = 600_000  # milliseconds; the solver does not count all of its work, and a query that hangs is an error
 RECENT = 4  # models that are tried before a question is asked
 
@@ -55,6 +58,7 @@ class Known:
         names: of the definitions that each term speaks of, by its identity.
         answers: answer and values, if there are any, by the work that was allowed and the identities of the terms.
         models: of the questions that came to some.
+        told: what was told of exponentials; each path is run twice at least, and tells the same again.
     """
 
     def __init__(self) -> None:
@@ -65,6 +69,7 @@ class Known:
         self.names: dict[int, frozenset[str]] = {}
         self.answers: dict[tuple[int, ...], tuple[str, Any]] = {}
         self.models: list[Model] = []
+        self.told: Told = {}
 
 
 @dataclass
@@ -93,8 +98,9 @@ class Solver:
     def ask(self, terms: list[Any], effort: int = 1) -> tuple[str, Any]:
         """Return "sat" and a model, or "unsat" or "unknown" and None; with 1 / ``effort`` of the usual work.
 
-        A question without a quick answer is asked again with names for its sums: first without its equations, where
-        "unsat" is an answer to the whole and "sat" is none, then the whole; and at last once more as it is.
+        A question without a quick answer is asked again in other forms, all within the same limit of work: without its
+        equations, where "unsat" is an answer to the whole and "sat" is none; with names for its sums; then as it is,
+        and with names once more, with what is left of the work.
 
         Raises:
             SolverStuckError: neither an answer nor the end of its work within ten minutes.
@@ -114,44 +120,72 @@ class Solver:
     def _ask(self, terms: list[Any], effort: int) -> tuple[str, Any]:
         self.known.terms += terms
         asked, work = without_unused(terms, self.known.names), self.work // effort
-        answer, solver = self._asked(asked, min(work, FIRST))
-        if answer == "unknown" and effort == 1:
-            asked, answer, solver = self._asked_otherwise(asked, work, solver)
+        forms = _forms(asked, work) if effort == 1 else iter([_Form(asked, min(work, FIRST))])
+        for form in forms:
+            answer, solver = self._asked(form.terms, form.work)
+            if answer == "unsat" or (answer == "sat" and form.is_whole):
+                break
+            answer = "unknown"
         if self.record is not None:
-            self.record(solver.to_smt2(), asked, answer)
+            self.record(solver.to_smt2(), form.terms, answer)
         if answer != "sat":
             return answer, None
-        self.known.models.append(Model(solver.model(), asked))
+        self.known.models.append(Model(solver.model(), form.terms))
         return answer, self.known.models[-1].values
-
-    def _asked_otherwise(self, terms: list[Any], work: int, solver: Any) -> tuple[list[Any], str, Any]:
-        """Return the question in a form that has an answer, with its answer and solver; else as it is, "unknown"."""
-        fewer, named = without_equations(terms), with_names(terms)
-        if len(fewer) < len(terms):
-            few = with_names(fewer)
-            answer, other = self._asked(few, min(work, FIRST))
-            if answer == "unsat":
-                return few, answer, other
-        if named is not terms:
-            answer, other = self._asked(named, work)
-            if answer != "unknown":
-                return named, answer, other
-        if work <= FIRST:
-            return terms, "unknown", solver
-        return terms, *self._asked(terms, work)
 
     def _asked(self, terms: list[Any], work: int) -> tuple[str, Any]:
         """Return the answer to one question within a limit of work, and the solver that gave it."""
         import z3  # noqa: PLC0415
 
-        solver = z3.SolverFor("QF_NRA", ctx=self.context)
+        solver, stuck = z3.Tactic(METHOD, ctx=self.context).solver(), Event()
         solver.set("rlimit", work)
-        solver.set("timeout", STUCK)
         solver.add(*terms)
-        answer = str(solver.check())
-        if answer == "unknown" and solver.reason_unknown() in ("timeout", "canceled"):
+
+        def stop() -> None:
+            stuck.set()
+            self.context.interrupt()
+
+        watch = Timer(STUCK / 1000, stop)
+        watch.daemon = True
+        watch.start()  # the solver's own clock takes a fifth of the time of a typical question
+        try:
+            answer = str(solver.check())
+        finally:
+            watch.cancel()
+        if answer == "unknown" and stuck.is_set():
             raise SolverStuckError(
                 f"the solver gave no answer within {STUCK / 1000:g} s, although its limit of work should have stopped "
                 "it sooner; split the statement into smaller ones"
             )
         return answer, solver
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A form of a question.
+
+    Attributes:
+        terms: what is asked.
+        work: limit for it.
+        is_whole: whether it has the same answers as the question; else only "unsat" is one.
+    """
+
+    terms: list[Any]
+    work: int
+    is_whole: bool = True
+
+
+def _forms(terms: list[Any], work: int) -> Iterator[_Form]:
+    """Yield the forms of a question one after the other; together they have ``work``, but each has 1 at least."""
+    first = max(1, min(FIRST, work // 4))
+    yield _Form(terms, first)
+    left, fewer, named = work - first, without_equations(terms), with_names(terms)
+    if len(fewer) < len(terms):
+        left -= first
+        yield _Form(with_names(fewer), first, is_whole=False)
+    if named is terms:
+        yield _Form(terms, max(1, left))
+        return
+    yield _Form(named, first)
+    left = max(1, (left - first) // 2)
+    yield from (_Form(terms, left), _Form(named, left))

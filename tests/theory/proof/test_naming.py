@@ -62,7 +62,7 @@ def test_what_is_left_of_a_question_is_part_of_it() -> None:
 
 @pytest.mark.parametrize(("name", "predicate", "over"), NAMED_TRUE, ids=[trap[0] for trap in NAMED_TRUE])
 def test_what_names_prove_is_true_in_exact_worlds(name: str, predicate, over) -> None:
-    assert prove(predicate, over, witness=False, work=questions.FIRST).verdict == "proved", name
+    assert prove(predicate, over, witness=False, work=4 * questions.FIRST).verdict == "proved", name
     source = random.Random(name)
     worlds = (over.draw(source) for _ in range(150))
     if name == "falls_in_a_step":  # whose exact steps are fractions only where features are whole numbers
@@ -77,21 +77,20 @@ def test_without_names_they_are_not_proved(monkeypatch: pytest.MonkeyPatch) -> N
         assert prove(predicate, over, witness=False, work=questions.FIRST).verdict == "undecided"
 
 
-def first_form_unanswered(patch: pytest.MonkeyPatch) -> None:
-    """No question is answered as it is asked, so that all answers come from its other forms."""
-    asked = questions.Solver._asked
+def only_other_forms(patch: pytest.MonkeyPatch) -> None:
+    """No question is asked as it is, unless it has no other form, so that all answers come from the other forms."""
+    forms = questions._forms
 
-    def ask(self, terms, work):
-        answer, solver = asked(self, terms, work)
-        return ("unknown", solver) if work == 1 else (answer, solver)
+    def others(terms, work):
+        found = list(forms(terms, work))
+        return iter([form for form in found if form.terms is not terms] or found)
 
-    patch.setattr(questions, "FIRST", 1)
-    patch.setattr(questions.Solver, "_asked", ask)
+    patch.setattr(questions, "_forms", others)
 
 
 def test_one_name_for_two_sums_makes_the_possible_impossible(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: a mistake in the names is a wrong answer, which the tests of this file would see."""
-    first_form_unanswered(monkeypatch)
+    only_other_forms(monkeypatch)
 
     def answer() -> str:
         solver = questions.Solver()
@@ -109,9 +108,22 @@ def test_one_name_for_two_sums_makes_the_possible_impossible(monkeypatch: pytest
     assert answer() == "unsat"
 
 
+@pytest.mark.parametrize("work", [9, 100, 30_000, 2_000_000, 5_000_000])
+def test_all_forms_of_a_question_share_one_limit_of_work(work: int) -> None:
+    a, b, c, _ = X
+    for terms in ([c * (a - b) > 0, a + b == 1], [c * (a - b) > 0], [a > 0, a + b == 1], [a > 0]):
+        forms = list(questions._forms(terms, work))
+        assert sum(form.work for form in forms) <= work
+        assert min(form.work for form in forms) > 0  # the solver takes 0 for no limit
+        assert next(form.terms for form in forms if form.is_whole) is terms
+        assert len({str(form.terms) for form in forms}) == len({str(t) for t in (terms, with_names(terms))}) + (
+            len(terms) > len(without_equations(terms))
+        )
+
+
 def test_every_form_of_a_question_gives_the_answers_that_the_question_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the first form of every question unanswered, what is true is still proved and what is false is refuted."""
-    first_form_unanswered(monkeypatch)
+    """With no question asked as it is, what is true is still proved and what is false is refuted."""
+    only_other_forms(monkeypatch)
     for trap in ("margin", "determinant", "equivalence", "two_scores_balance"):
         proof = prove(TRUE_BY_NAME[trap].predicate, TRUE_BY_NAME[trap].over)
         assert proof.verdict == "proved", trap
