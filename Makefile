@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 OUT    ?= out
 QWEN   ?= Qwen/Qwen2.5-0.5B-Instruct@7ae557604adf67be50417f59c2c2f167def9a775
 
-.PHONY: help figures gallery qwen bench portability seeds test quick check install clean
+.PHONY: help figures gallery site qwen bench portability seeds test quick check install clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -17,6 +17,9 @@ figures: $(READY)  ## regenerate every figure into out/ (OUT=folder for another 
 
 gallery: $(READY)  ## the figures and one page of them, out/index.html
 	@$(RUN) -m figures gallery --jobs -1 --out $(OUT)
+
+site: gallery  ## course, guides, ledger, gallery and reference as pages that need no network, out/site/index.html
+	@$(RUN) -m notebooks.site --out $(OUT)
 
 qwen: $(READY)  ## Qwen2.5-0.5B-Instruct, fetched once: kernel, drives, one step and the probe of 11 x 12
 	@mkdir -p $(OUT)/qwen
@@ -41,9 +44,11 @@ test: check  ## lint, static types and the whole test suite
 bench: $(READY)  ## speed, side by side: tables, JSON with the environment and a picture, out/benchmarks/
 	@$(RUN) tests/benchmarks/trajectory.py --out $(OUT)/benchmarks/trajectory.json
 	@$(RUN) tests/benchmarks/language_model_kernel.py --out $(OUT)/benchmarks/language_model_kernel.json
+	@$(RUN) tests/benchmarks/language_model_kernel.py --large --out $(OUT)/benchmarks/language_model_kernel_large.json
 	@$(RUN) tests/benchmarks/language_model_pairs.py --out $(OUT)/benchmarks/language_model_pairs.json
 	@$(RUN) tests/benchmarks/wall_times.py --tests --out $(OUT)/benchmarks/wall_times.json
 	@$(RUN) tests/benchmarks/picture.py --folder $(OUT)/benchmarks
+	@$(RUN) tests/benchmarks/targets.py --folder $(OUT)/benchmarks
 
 portability: $(READY)  ## the figures as other processors compute them: checks, accuracy, pictures, references (twenty minutes)
 	@$(RUN) -m tests.portability --tests
@@ -67,5 +72,5 @@ $(READY): pyproject.toml constraints.txt
 	  "Preference Dynamics needs Python 3.11 to 3.13, but $(PYTHON) is %d.%d; try: make PYTHON=python3.12 ..." % v)'
 	@echo "Installing the pinned versions into $(VENV) (once; a few minutes)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,lm,notebooks,trl]'
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,lm,notebooks,site,trl]'
 	@touch $@

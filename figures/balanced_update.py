@@ -113,7 +113,7 @@ def balanced_updates(
         "printed": printed,
         "few": few,
         "few_exact": updates(few, fitness(few, r))[0],
-        "few_push": pushed,
+        "few_descent": pushed,
         "tilt": a,
         **{name: np.array(rows) for name, rows in tempered.items()},
     }
@@ -131,8 +131,8 @@ def _error(arrays: Arrays) -> np.ndarray:
 @balanced_updates.check
 def exact_is_the_step_of_the_loss(arrays: Arrays) -> bool:
     """The exact update is the softmax's response to minus the gradient of -ln sigma(pi_w - pi_l), summed over pairs."""
-    p, push = arrays["few"], arrays["few_push"]
-    response = p * (push - (p * push).sum(1, keepdims=True))
+    p, descent = arrays["few"], arrays["few_descent"]
+    response = p * (descent - (p * descent).sum(1, keepdims=True))
     return bool(np.abs(response - arrays["few_exact"]).max() < ROUNDED and np.abs(response).max() > 0.01)
 
 

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import struct
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ from figures.style import COLUMN_WIDTH, paper_style
 from figures.topics import topic_of
 from figures.typeset import math, plain, prose, typeset
 from theory.claim import VERDICTS, Claim
-from theory.report import PAPERS
+from theory.report import PAPERS, TITLES
 
 BEYOND = "new"
 """The group of the figures that are in no paper."""
@@ -134,7 +133,8 @@ def read_entry(figure: Figure, folder: Path, claims: dict[str, Claim]) -> Entry:
     if missing:
         raise InvalidArgument("claims", f"the ledger has no claim {', '.join(missing)}, which {figure.key} names")
     uri = "data:image/png;base64," + base64.b64encode(picture).decode()
-    size = struct.unpack(">II", picture[16:24])  # the place of width and height in every PNG
+    with Image.open(io.BytesIO(picture)) as image:
+        size = image.size
     own = tuple(claims[key] for key in figure.claims)
     return Entry(figure, manifest, uri, shrink(picture), size, own, notebook_about(figure.claims))
 
@@ -152,7 +152,7 @@ def shrink(picture: bytes) -> str:
 @cache
 def claims_of_notebooks() -> dict[str, frozenset[str]]:
     """Return the keys of claims that each notebook of a source checkout names; empty for an installed copy."""
-    key = re.compile(rf"\b(?:{'|'.join(PAPERS)})\.[a-z0-9.-]+[a-z0-9]")
+    key = re.compile(rf"\b(?:{'|'.join(TITLES)})\.[a-z0-9.-]+[a-z0-9]")
     paths = sorted(NOTEBOOKS.glob("*.ipynb"))
     return {path.name: frozenset(key.findall(path.read_text(encoding="utf-8"))) for path in paths}
 

@@ -170,7 +170,7 @@ def dpo_probe(
         "draw": np.array([str(other) for other in others]),
         "draw_change": np.stack([train_on(policy, surveyed, other, method, steps).change for other in others]),
         "forecast": draws_predicted,
-        "foretold": predicted,
+        "predicted": predicted,
     }
 
 
@@ -216,7 +216,7 @@ def y_star_depends_on_the_draw(arrays: Arrays) -> bool:
 def the_kernel_predicts_the_first_move(arrays: Arrays) -> bool:
     """The kernel predicts the signs of the first step of (a): D_w up, D_l down, y* up."""
     first = arrays["change"][1]
-    return bool((np.sign(first) == np.sign(arrays["foretold"])).all() and arrays["foretold"][Y_STAR] > 0)
+    return bool((np.sign(first) == np.sign(arrays["predicted"])).all() and arrays["predicted"][Y_STAR] > 0)
 
 
 @dpo_probe.draw
@@ -242,7 +242,7 @@ def _draw_dpo_probe(arrays: Arrays) -> Drawing:
         xlim=(0, step[-1]),
     )
     draw_forecast(fourth, {"DPO": arrays["forecast"]})
-    here = 1e3 * arrays["foretold"][Y_STAR]
+    here = 1e3 * arrays["predicted"][Y_STAR]
     fourth.axvline(here, ymax=0.73, color=REFERENCE, linewidth=1.2, linestyle=":")
     fourth.text(here, 0.74, "pairs of (a)", ha="center", fontsize=6.5, transform=fourth.get_xaxis_transform())
     for axes, letter in zip((first, second, third, fourth), "abcd", strict=True):

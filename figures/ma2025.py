@@ -195,7 +195,7 @@ def _draw(arrays: Arrays) -> Drawing:
             axes.set(xlim=(0, responses[-1]), ylim=(FLOOR, 1.12), yticks=(-1, 0, 1))
             title = rf"$\mu_P={mu_p:g}$, $\mu_Q={mu_q:g}$"
             axes.set_title(f"{title}; pairs uniform" if sampling == "uniform" else f"{title}; pairs from the policy")
-        panels[row, 0].set_ylabel("push on the logit\n(unit peak)")
+        panels[row, 0].set_ylabel(r"$-\partial L/\partial\,$logit" "\n(unit peak)")
     for name, x, y, ha in (("w", 97, 0.42, "right"), ("printed", 74, 0.13, "left"), ("exact", 49, 0.85, "right")):
         label_line(panels[0, 0], x, y, NAMES[name], COLORS[name], ha=ha)
     for axes in panels[-1]:

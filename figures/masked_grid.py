@@ -12,7 +12,7 @@ from pandas import DataFrame
 
 from figures.accuracy import Accuracy
 from figures.registry import Arrays, figure
-from figures.style import COLUMN_WIDTH, PAGE_WIDTH
+from figures.style import COLUMN_WIDTH, PAGE_WIDTH, PRINTED_COLOR
 from toy_models.masked_grid.table_1 import (
     BASELINES,
     COMPARISONS,
@@ -35,7 +35,7 @@ UNIFORM, REFERENCE, SCRATCH, STANDARD, CONCENTRATED = range(len(READINGS))
 ROW = {name: index for index, name in enumerate(ROWS)}
 COMPARISON = {(c.above, c.below): index for index, c in enumerate(COMPARISONS)}
 
-PRINTED_COLOR, UNIFORM_COLOR, STANDARD_COLOR, CONCENTRATED_COLOR = "#000000", "#0072B2", "#CC79A7", "#E69F00"
+UNIFORM_COLOR, STANDARD_COLOR, CONCENTRATED_COLOR = "#0072B2", "#CC79A7", "#E69F00"
 AGREES, OPPOSITE = "#CFE3F1", "#F6CDB0"  # light enough for black numbers on it
 
 

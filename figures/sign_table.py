@@ -87,7 +87,7 @@ def phase_diagram(worlds: int = 240, responses: int = 5, features: int = 2, seed
     }
 
 
-def _foretold(arrays: Arrays) -> np.ndarray:
+def _predicted(arrays: Arrays) -> np.ndarray:
     """Return the signs of the two drives, from where a policy lies."""
     ratio, cosine = arrays["ratio"], arrays["cosine"]
     return np.stack([np.sign(1 - cosine * ratio), np.sign(cosine - ratio)], axis=1)
@@ -96,7 +96,7 @@ def _foretold(arrays: Arrays) -> np.ndarray:
 @phase_diagram.check
 def signs_are_those_of_the_region(arrays: Arrays) -> bool:
     """Every step has the signs that its place in the plane predicts."""
-    return bool((arrays["signs"] == _foretold(arrays)).all())
+    return bool((arrays["signs"] == _predicted(arrays)).all())
 
 
 @phase_diagram.check

@@ -218,7 +218,7 @@ def _number(values: np.ndarray) -> str:
     return f"{mean:.2f} ({round(float(error) * 100)})".replace("-", "\N{MINUS SIGN}")
 
 
-def label_ends(axes: Axes, x: float, ends: dict[str, float], apart: float) -> None:
+def label_with_leaders(axes: Axes, x: float, ends: dict[str, float], apart: float) -> None:
     """Write the name of every loss right of the end of its line, moved apart so that no two names overlap.
 
     Args:
@@ -280,7 +280,7 @@ def _draw_activations(arrays: Arrays) -> Drawing:
             band(axes[letter], rates, reward, color)
             ends[name] = float(reward.mean(0)[-1])
         show_rates(axes[letter], rates)
-        label_ends(axes[letter], rates[-1], ends, 0.14)
+        label_with_leaders(axes[letter], rates[-1], ends, 0.14)
     scaled = end(arrays["epoch_scaled_reward"])[..., 0].mean(0)
     axes["a"].plot(rates, scaled, color="black", linestyle=":", linewidth=1)
     axes["a"].set(title=r"one epoch, $\gamma=0.8$", ylabel="true reward, held out")
@@ -291,7 +291,7 @@ def _draw_activations(arrays: Arrays) -> Drawing:
         band(axes["c"], step, reward, color)
         ends[name] = float(reward.mean(0)[-1])
     axes["c"].set(title=r"400 epochs, $\gamma=0.8$", xlabel=STEPS_LABEL, xlim=(0, step[-1]))
-    label_ends(axes["c"], step[-1], ends, 0.14)
+    label_with_leaders(axes["c"], step[-1], ends, 0.14)
     for letter in "abc":
         axes[letter].axhline(0, color="#AAAAAA", linewidth=0.6)
         axes[letter].set_ylim(-0.7, 1.9)

@@ -1,7 +1,8 @@
 """The order of the papers: where in its paper a claim stands, read from its source.
 
-``OUTLINES`` lists the sections, theorems, figures and equations of each paper in the order of reading. The equations of
-a proof in an appendix stand under the theorem that they prove. What is not in the paper stands after what it is about.
+``OUTLINES`` lists the sections, theorems, figures and equations of each of the five papers in the order of reading;
+``PLACES`` lists those of the neighbours too. The equations of a proof in an appendix stand under the theorem that they
+prove. What is not in the paper stands after what it is about.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+
+from theory.neighbours import NEIGHBOURS, UNREAD
 
 OUTLINES = {
     "jian2025": """
@@ -40,7 +43,10 @@ OUTLINES = {
         Section 5.3; 28-29; Proposition 1; 30; Proposition 2; 31-32; Section 6; Section 6.1; Section 6.1.1; 33-34;
         Section 6.1.2; Section 6.2; Section 7; Section 8; Appendix A; Appendix B; Appendix C; 35-36; Appendix D""",
 }
-"""Sections, theorems, figures and numbers of equations of each paper, in the order of reading."""
+"""Sections, theorems, figures and numbers of equations of each of the five papers, in the order of reading."""
+
+PLACES = OUTLINES | {key: paper.outline for key, paper in NEIGHBOURS.items()}
+"""The same of every paper; of a neighbour only the places that claims are about."""
 
 HEADINGS = ("Abstract", "Section", "Appendix")
 ABSENT = "not in the paper"
@@ -69,7 +75,7 @@ def outline(paper: str) -> Mapping[str, int]:
         True
     """
     names: list[str] = []
-    for entry in (" ".join(part.split()) for part in OUTLINES[paper].split(";")):
+    for entry in (" ".join(part.split()) for part in PLACES[paper].split(";")):
         numbers = re.fullmatch(r"(\d+)(?:-(\d+))?", entry)
         if numbers:
             low, high = int(numbers[1]), int(numbers[2] or numbers[1])
@@ -107,7 +113,7 @@ def mentions(paper: str, source: str) -> Iterator[str]:
             yield f"Eq. {match['bare']}"
         elif match["part"]:
             part = match["part"].capitalize()
-            yield {"Introduction": "Section 1", "Conclusion": CONCLUSION[paper]}.get(part, part)
+            yield {"Introduction": "Section 1", "Conclusion": CONCLUSION.get(paper, part)}.get(part, part)
         else:
             word = match["word"].capitalize().rstrip(".")
             word = {"Eqs": "Eq.", "Eq": "Eq.", "Figs": "Figure", "Fig": "Figure", "Sec": "Section"}.get(word, word)
@@ -120,7 +126,7 @@ def sort_keys(sources: Mapping[str, str]) -> dict[str, tuple[int, int, int, int]
     Args:
         sources: key and source of the claims of all papers, in the order in which they were written down.
     """
-    papers = list(OUTLINES)
+    papers = list(PLACES)
     keys: dict[str, tuple[int, int, int, int]] = {}
     last: dict[str, int] = {}
     for rank, (key, source) in enumerate(sources.items()):
@@ -130,7 +136,7 @@ def sort_keys(sources: Mapping[str, str]) -> dict[str, tuple[int, int, int, int]
             about = [other for other in keys if re.search(rf"{re.escape(other)}(?![\w-])", source)]
             place = keys[about[0]][1] if about else last.get(paper, 0)
         last[paper] = place
-        keys[key] = (papers.index(paper), place, int(source.startswith(ABSENT)), rank)
+        keys[key] = (papers.index(paper), place, int(is_ours(source)), rank)
     return keys
 
 
@@ -152,7 +158,19 @@ def in_order(sources: Mapping[str, str]) -> list[str]:
 
 def unplaced(sources: Mapping[str, str]) -> Iterable[str]:
     """Return the keys whose source says that they are in a paper, but not where."""
-    return [k for k, s in sources.items() if not s.startswith(ABSENT) and place_of(k.split(".", 1)[0], s) is None]
+    return [k for k, s in sources.items() if not is_ours(s) and place_of(k.split(".", 1)[0], s) is None]
+
+
+def is_ours(source: str) -> bool:
+    """Return whether a statement is ours: it is not in the paper, or the paper's text could not be read.
+
+    Example:
+        >>> is_ours("not in the paper; replaces Corollary 2"), is_ours("not read in full; ours, after Eq. (5)")
+        (True, True)
+        >>> is_ours("Corollary 2")
+        False
+    """
+    return source.startswith((ABSENT, UNREAD))
 
 
 def section_of(paper: str, place: int) -> str:

@@ -9,24 +9,29 @@ from pathlib import Path
 
 from dynamics.errors import InvalidArgument
 from theory.claim import VERDICTS, Claim, Outcome
-from theory.order import ABSENT, mentions, outline, section_of, sort_keys
+from theory.neighbours import NEIGHBOURS
+from theory.order import is_ours, mentions, outline, section_of, sort_keys
 from theory.places import equations, labels
 from theory.record import Row, page_of, row_of
-from theory.report import PAPERS, anchor, inline, section
+from theory.report import PAPERS, TITLES, anchor, inline, section
 from theory.strength import GRADES
 from theory.unclaimed import REASONS
 
 DOOR = """# The claim ledger
 
-What five papers on direct preference optimization say, and what is true. Every verdict was earned by running the
-evidence under it, and beside it stands how strongly it is known: *proved* by a machine in the generality that is
-claimed (it says by which prover, for what, and modulo which lemma), *unrefuted* in so many exact cases, or *numerical*
-to a tolerance. Every checker was also run on a perturbed statement, which it had to reject.
+What papers on direct preference optimization say, and what is true: first five papers, with every statement that can
+be checked, then neighbouring papers, with a few statements of each. Every verdict was earned by running the evidence
+under it, and beside it stands how strongly it is known: *proved* by a machine in the generality that is claimed (it
+says by which prover, for what, and modulo which lemma), *unrefuted* in so many exact cases, or *numerical* to a
+tolerance. Every checker was also run on a perturbed statement, which it had to reject.
 
 These pages are generated: `python -m theory --update theory/LEDGER.md` runs all claims and writes them,
 `python -m theory KEYS --update theory/LEDGER.md` runs some. `python -m theory --explain KEY` runs one claim and shows
 all of its evidence. `python -m theory --list --verdict false --strength proved` filters.
 """
+NEIGHBOURING = """Statements of papers on the same losses and the same phenomenon. Only what was read in a paper's own
+text, or in two public texts that agree, stands under the paper's name; everything else is ours (*not in the paper*, or
+*not read in full; ours, after ...*), and its verdict says nothing about the paper."""
 ONE_BY_ONE = ("false", "vacuous")  # verdicts whose claims get a line each in the summary
 IN_PART = ("conditional", "misprint")
 
@@ -54,7 +59,7 @@ def write_texts(
         made.key: section(made, outcomes[made.key]) if made.key in outcomes else known[made.key] for made in claims
     }
     texts = {door: door_text(sections)}
-    for paper in PAPERS:
+    for paper in TITLES:
         own = [made for made in claims if made.paper == paper]
         if own:
             texts[page_of(paper, door.parent)] = page_text(paper, own, sections)
@@ -86,22 +91,42 @@ def totals(rows: Iterable[Row]) -> list[str]:
 
 
 def door_text(sections: Mapping[str, str]) -> str:
-    """Return the front page: totals, and for each paper a line with a link to its page.
+    """Return the front page: of each part the totals, and for each paper a line with a link to its page.
 
     Args:
         sections: of all claims, by key, in the order of the papers.
     """
+    parts = [DOOR]
+    for name, words, titles in (
+        ("The five papers", "", PAPERS),
+        ("The neighbours", NEIGHBOURING, {key: TITLES[key] for key in NEIGHBOURS}),
+    ):
+        own = {key: text for key, text in sections.items() if key.partition(".")[0] in titles}
+        if own:
+            parts += part_of_the_door(name, words, titles, own)
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def part_of_the_door(name: str, words: str, titles: Mapping[str, str], sections: Mapping[str, str]) -> list[str]:
+    """Return the lines of one part of the front page.
+
+    Args:
+        name: of the part.
+        words: what is said of it, in a paragraph; may be empty.
+        titles: of its papers, by key.
+        sections: of its claims, by key.
+    """
     rows = [row_of(key, text) for key, text in sections.items()]
     counts = Counter((row.paper, row.verdict) for row in rows)
     verdicts = [verdict for verdict in VERDICTS if any(row.verdict == verdict for row in rows)]
-    lines = [DOOR, f"## {len(rows)} claims", "", f"| paper | claims | {' | '.join(verdicts)} |"]
-    lines.append("|---|---|" + "---|" * len(verdicts))
-    for paper, title in PAPERS.items():
+    lines = [f"## {name}: {len(rows)} claims", "", *([words, ""] if words else [])]
+    lines += [f"| paper | claims | {' | '.join(verdicts)} |", "|---|---|" + "---|" * len(verdicts)]
+    for paper, title in titles.items():
         own = [counts[paper, verdict] for verdict in verdicts]
         if sum(own):
             lines.append(f"| [{title}]({paper}/LEDGER.md) | {sum(own)} | {' | '.join(map(str, own))} |")
-    lines += ["", "## How strongly", "", *totals(rows), "", "## Controls", "", controls(sections.values())]
-    return "\n".join(lines) + "\n"
+    strongly = ["### How strongly", "", *totals(rows), ""]
+    return [*lines, "", *strongly, "### Controls", "", controls(sections.values()), ""]
 
 
 def controls(sections: Iterable[str]) -> str:
@@ -121,10 +146,14 @@ def controls(sections: Iterable[str]) -> str:
 def page_text(paper: str, claims: Sequence[Claim], sections: Mapping[str, str]) -> str:
     """Return the page of a paper: a summary, an index by place, then every claim in the order of the paper."""
     rows = [row_of(made.key, sections[made.key]) for made in claims]
-    parts = [f"# {PAPERS[paper]}", "", "[All papers](../LEDGER.md)", "", *totals(rows), ""]
+    parts = [f"# {TITLES[paper]}", "", "[All papers](../LEDGER.md)", "", *totals(rows), ""]
+    if paper in NEIGHBOURS:
+        parts += [f"How the text was read: {NEIGHBOURS[paper].read}", ""]
     parts += [*summary(claims), "", "## Where in the paper", "", *index(paper, claims), ""]
-    keys = sort_keys({made.key: made.source for made in claims})
     parts += ["## The claims", ""]
+    if paper in NEIGHBOURS:  # too few claims for sections
+        return "\n".join([*parts, *(sections[made.key] for made in claims)]).rstrip() + "\n"
+    keys = sort_keys({made.key: made.source for made in claims})
     for name, about in groupby(claims, key=lambda made: section_of(made.paper, keys[made.key][1])):
         parts.append(f"### {name}\n")
         parts += [sections[made.key] for made in about]
@@ -133,12 +162,14 @@ def page_text(paper: str, claims: Sequence[Claim], sections: Mapping[str, str]) 
 
 def summary(claims: Sequence[Claim]) -> list[str]:
     """Return a short summary: which claims hold, which fail, and what replaces those."""
-    printed = [made for made in claims if not made.source.startswith(ABSENT)]
+    printed = [made for made in claims if not is_ours(made.source)]
     lines = ["## What stands", ""]
     for verdict, words in (("holds", "As printed"), ("first-order", "To first order in the step")):
         links = [_link(made) for made in printed if made.verdict == verdict]
         if links:
             lines += [f"{words}: {', '.join(links)}.", ""]
+    if claims[0].paper in NEIGHBOURS:
+        lines += _ours([made for made in claims if is_ours(made.source)])
     lines += ["## What falls, and what replaces it", ""]
     for made in printed:
         if made.verdict in ONE_BY_ONE:
@@ -158,6 +189,16 @@ def summary(claims: Sequence[Claim]) -> list[str]:
     return lines
 
 
+def _ours(claims: Sequence[Claim]) -> list[str]:
+    """Return a line for each verdict of the statements that are ours, not a neighbour's."""
+    lines = []
+    for verdict in VERDICTS:
+        links = [_link(made) + _instead(made) for made in claims if made.verdict == verdict]
+        if links:
+            lines += [f"Ours, {verdict}: {', '.join(links)}.", ""]
+    return lines
+
+
 def index(paper: str, claims: Sequence[Claim]) -> list[str]:
     """Return a table of the places of a paper, in the order of reading, with the claims about each; then the rest."""
     about: dict[str, list[Claim]] = {place: [] for place in outline(paper)}
@@ -166,10 +207,11 @@ def index(paper: str, claims: Sequence[Claim]) -> list[str]:
             about[place].append(made)
     lines = ["| place | claims |", "|---|---|"]
     lines += [f"| {place} | {', '.join(map(_link, found))} |" for place, found in about.items() if found]
-    without = _without(paper, {place for place, found in about.items() if found})
+    named = {place for place, found in about.items() if found}
+    without = [] if paper in NEIGHBOURS else _without(paper, named)
     reasons: dict[str, list[str]] = {}
     for place in without:
-        reasons.setdefault(REASONS[paper].get(place, "no reason is recorded"), []).append(place)
+        reasons.setdefault(REASONS.get(paper, {}).get(place, "no reason is recorded"), []).append(place)
     if reasons:
         lines += ["", "Without a claim:", ""]
         lines += [f"- {', '.join(places)}: {reason}." for reason, places in reasons.items()]
@@ -191,7 +233,7 @@ def places_of(paper: str, source: str) -> list[str]:
 def unexplained(paper: str, claims: Sequence[Claim]) -> list[str]:
     """Return the places of a paper that no claim is about and that ``REASONS`` does not explain."""
     named = {place for made in claims for place in places_of(paper, made.source)}
-    return [place for place in _without(paper, named) if place not in REASONS[paper]]
+    return [place for place in _without(paper, named) if place not in REASONS.get(paper, {})]
 
 
 def _without(paper: str, named: set[str]) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynamics.errors import InvalidArgument
-from theory.order import OUTLINES
+from theory.order import PLACES
 from theory.places import speaks_of
 from theory.strength import GRADES
 
@@ -68,7 +68,7 @@ def sections_of(page: str) -> dict[str, str]:
 
 def recorded_sections(folder: Path = FOLDER) -> dict[str, str]:
     """Return the sections of all pages by key, in the order of the papers."""
-    pages = (page_of(paper, folder) for paper in OUTLINES)
+    pages = (page_of(paper, folder) for paper in PLACES)
     return {key: text for page in pages if page.is_file() for key, text in sections_of(page.read_text("utf-8")).items()}
 
 
@@ -90,8 +90,8 @@ def rows(folder: Path = FOLDER) -> list[Row] | None:
     """Return all recorded claims in the order of the papers; None if a page is missing or lacks a claim of the code."""
     sections = recorded_sections(folder)
     written = {
-        name if "." in name and name.partition(".")[0] in OUTLINES else f"{paper}.{name}"
-        for paper in OUTLINES
+        name if "." in name and name.partition(".")[0] in PLACES else f"{paper}.{name}"
+        for paper in PLACES
         for file in (FOLDER / paper).glob("*.py")
         for name in NAMES.findall(file.read_text("utf-8"))
     }
@@ -125,7 +125,7 @@ def matching(
     chosen = list(ledger)
     if not isinstance(patterns, (tuple, list)) or not all(isinstance(pattern, str) for pattern in patterns):
         raise InvalidArgument("patterns", patterns, "a list of keys of claims, or patterns such as 'jian2025.eq-*'")
-    papers = [name for name in OUTLINES if any(row.paper == name for row in chosen)]
+    papers = [name for name in PLACES if any(row.paper == name for row in chosen)]
     keys = [row.key for row in chosen]
     patterns = [f"{pattern}.*" if pattern in papers else pattern for pattern in patterns]
     for pattern in patterns:

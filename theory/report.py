@@ -11,6 +11,7 @@ from typing import Any
 
 from theory.claim import REPRODUCED, VERDICTS, Claim, Outcome
 from theory.evidence import Finding
+from theory.neighbours import NEIGHBOURS
 from theory.proof.lemmas import LEMMAS
 from theory.terminal import readable, readable_text, wrapped
 
@@ -21,6 +22,10 @@ PAPERS = {
     "sun2025": "Sun et al. 2025, SPO: Self Preference Optimization with Self Regularization",
     "ma2025": "Ma et al. 2025, Gradient Imbalance in Direct Preference Optimization",
 }
+"""The five papers of the first part of the ledger."""
+
+TITLES = PAPERS | {key: paper.title for key, paper in NEIGHBOURS.items()}
+"""All papers: the five, then the neighbours."""
 
 
 def section(claim: Claim, outcome: Outcome) -> str:

@@ -17,9 +17,14 @@ from dynamics.commands.shared import Options
 from dynamics.errors import InvalidArgument, check_count
 from dynamics.language_model.kernel import computation
 from dynamics.language_model.loading import LanguageModel, load, require
-from dynamics.language_model.pair_audit.data import PairSource, Row, check_rows, open_pairs
-from dynamics.language_model.pair_audit.tokens import TokenizedPair, tokenize_pair
+from dynamics.language_model.pair_audit.reading.data import PairSource, Row, check_rows, open_pairs
+from dynamics.language_model.pair_audit.reading.tokens import TokenizedPair, tokenize_pair
+from dynamics.language_model.pair_audit.reading.truncation import Truncation
 from dynamics.losses import LOSSES, TRL_NAMES, PreferenceLoss, get_loss
+from dynamics.optimizers import SGD, AdamW, Optimizer
+
+OPTIMIZERS: dict[str, Optimizer] = {"sgd": SGD(), "adamw": AdamW(weight_decay=0.0)}
+"""By name; AdamW as trainers of transformers use it by default: without weight decay."""
 
 
 def open_data(options: Options, console: Console) -> PairSource:
@@ -72,20 +77,23 @@ def find_max_tokens(config: Any, options: Options) -> int | None:
     return getattr(config, "max_position_embeddings", None)
 
 
-def tokenize_row(loaded: LanguageModel, row: Row, max_tokens: int | None) -> TokenizedPair:
+def tokenize_row(
+    loaded: LanguageModel, row: Row, max_tokens: int | None, truncation: Truncation | None = None
+) -> TokenizedPair:
     """Tokenise the pair of a row.
 
     Args:
         loaded: model and tokenizer.
         row: the row.
         max_tokens: most tokens of a sequence.
+        truncation: how the trainer truncates; by default not at all.
 
     Raises:
         InvalidArgument: the row holds no pair, or one that cannot be used.
     """
     if row.pair is None:
         raise InvalidArgument("data", f"{row.place}: {row.problem}")
-    return tokenize_pair(loaded.tokenizer, row.pair, max_tokens)
+    return tokenize_pair(loaded.tokenizer, row.pair, max_tokens, truncation)
 
 
 def take_first(
@@ -165,6 +173,24 @@ def choose_loss(name: str, beta: float | None) -> PreferenceLoss:
     if not hasattr(found, "beta"):
         raise InvalidArgument("beta", f"the loss {name} has no beta; leave out --beta")
     return get_loss(name, beta=beta)
+
+
+def choose_optimizer(name: str) -> Optimizer:
+    """Return the optimizer that ``--optimizer`` asks for.
+
+    Args:
+        name: ``"sgd"`` or ``"adamw"``.
+
+    Raises:
+        InvalidArgument: another name.
+
+    Example:
+        >>> choose_optimizer("adamw").weight_decay
+        0.0
+    """
+    if name not in OPTIMIZERS:
+        raise InvalidArgument("optimizer", name, " or ".join(OPTIMIZERS))
+    return OPTIMIZERS[name]
 
 
 def _usable(source: PairSource, loaded: LanguageModel, max_tokens: int | None) -> Iterator[tuple[Row, TokenizedPair]]:

@@ -15,14 +15,14 @@ from rich.console import Console
 from dynamics.commands.printing import print_lines
 from dynamics.errors import InvalidArgument
 from dynamics.files import write_atomically
-from dynamics.language_model.pair_audit.containers import open_records
-from dynamics.language_model.pair_audit.data import open_pairs
-from dynamics.language_model.pair_audit.expression import Expression, parse
-from dynamics.language_model.pair_audit.filtered_copy import copy_rows
-from dynamics.language_model.pair_audit.joined import read_joined
-from dynamics.language_model.pair_audit.reading import IMPLICIT
-from dynamics.language_model.pair_audit.relations import RELATIONS, find_relations
-from dynamics.language_model.pair_audit.results import Results
+from dynamics.language_model.pair_audit.decision.expression import Expression, parse
+from dynamics.language_model.pair_audit.decision.filtered_copy import copy_rows
+from dynamics.language_model.pair_audit.reading.columns import IMPLICIT
+from dynamics.language_model.pair_audit.reading.containers import open_records
+from dynamics.language_model.pair_audit.reading.data import open_pairs
+from dynamics.language_model.pair_audit.reading.relations import RELATIONS, find_relations
+from dynamics.language_model.pair_audit.results.joined import read_joined
+from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.losses import TRL_NAMES, get_loss
 
 NOT_COLUMNS = {"row", "digest", "remarks", "left_out", "cut_by", "skipped"}
@@ -119,7 +119,7 @@ def _print(console: Console, decided: list[dict[str, Any]], out: Path, beside: P
 
 
 def recipe(settings: dict[str, Any], data: str, form: str = "lines") -> list[str]:
-    """Return lines of Python that train with TRL on the kept pairs under the loss of the audit.
+    r"""Return lines of Python that train with TRL on the kept pairs under the loss of the audit.
 
     Args:
         settings: what the results depend on.
@@ -132,6 +132,9 @@ def recipe(settings: dict[str, Any], data: str, form: str = "lines") -> list[str
         to train on it with TRL's DPOTrainer:
           train_dataset = datasets.load_dataset("json", data_files="kept.jsonl", split="train")
           args = trl.DPOConfig(loss_type="sigmoid", beta=0.1, max_length=512)
+        >>> columns = {"prompt": ["system", "question"]}
+        >>> print(recipe({"loss": "DPO(beta=0.1)", "max_tokens": 512, "columns": columns}, "kept.jsonl")[1][-87:])
+        .map(lambda row: {"prompt": "\n".join(filter(None, [row["system"], row["question"]]))})
         >>> recipe({"loss": "SimPO(beta=2.0, gamma=0.5)", "max_tokens": 512}, "kept.jsonl")
         ["TRL's DPOTrainer has no loss_type and settings that are known to be SimPO(beta=2.0, gamma=0.5)"]
     """
@@ -141,7 +144,10 @@ def recipe(settings: dict[str, Any], data: str, form: str = "lines") -> list[str
     if name not in names or not set(numbers) <= IN_TRL:
         return [f"TRL's DPOTrainer has no loss_type and settings that are known to be {settings['loss']}"]
     given = [f'loss_type="{names[name]}"', *(f"{field}={value}" for field, value in numbers.items())]
-    given.append(f"max_length={settings['max_tokens']}")
+    truncation = settings.get("truncation") or {"max_length": None, "mode": "keep_start"}
+    given.append(f"max_length={truncation['max_length'] or settings['max_tokens']}")
+    if truncation["mode"] != "keep_start":
+        given.append(f'truncation_mode="{truncation["mode"]}"')
     kind = {"csv": "csv", "parquet": "parquet"}.get(form, "json")
     separator = ', sep="\\t"' if kind == "csv" and ".tsv" in data else ""
     loader = f'datasets.load_dataset("{kind}", data_files="{data}", split="train"{separator})'
@@ -150,6 +156,9 @@ def recipe(settings: dict[str, Any], data: str, form: str = "lines") -> list[str
     prompt = settings.get("columns", {}).get("prompt", ["prompt"])
     if len(prompt) == 1 and prompt != ["prompt"]:
         loader += f'.rename_column("{prompt[0]}", "prompt")'
+    elif len(prompt) > 1:
+        columns = ", ".join(f'row["{column}"]' for column in prompt)
+        loader += f'.map(lambda row: {{"prompt": "\\n".join(filter(None, [{columns}]))}})'
     return [
         "to train on it with TRL's DPOTrainer:",
         f"  train_dataset = {loader}",

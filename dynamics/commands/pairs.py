@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -15,20 +16,23 @@ from dynamics.commands.shared import Options
 from dynamics.commands.training_plan import TrainingPlan
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.loading import DTYPES, LanguageModel
-from dynamics.language_model.pair_audit.data import PairSource, check_rows
-from dynamics.language_model.pair_audit.duration import say_seconds, seconds_per_row
-from dynamics.language_model.pair_audit.examples import read_examples
-from dynamics.language_model.pair_audit.fingerprint import model_digest
-from dynamics.language_model.pair_audit.influences import read_influences, run_pushes
-from dynamics.language_model.pair_audit.joined import optimizer_of_set, set_results
-from dynamics.language_model.pair_audit.processes import Processes, join_processes
-from dynamics.language_model.pair_audit.relations import find_relations
-from dynamics.language_model.pair_audit.results import Results
-from dynamics.language_model.pair_audit.run import AuditSettings, refuse, run_audit
-from dynamics.language_model.pair_audit.set_run import run_set
-from dynamics.language_model.pair_audit.summary import AuditSummary, summarise, worst_rows
-from dynamics.language_model.pair_audit.tokens import REMARKS, cut_sentence
-from dynamics.language_model.pair_audit.trial_run import Trial, run_trials
+from dynamics.language_model.pair_audit.measuring.batch_run import run_in_batches
+from dynamics.language_model.pair_audit.measuring.duration import Work, estimate_seconds, say_seconds
+from dynamics.language_model.pair_audit.measuring.influences import Influences, find_influences
+from dynamics.language_model.pair_audit.measuring.run import AuditSettings, refuse, run_audit
+from dynamics.language_model.pair_audit.measuring.set_run import run_set
+from dynamics.language_model.pair_audit.measuring.token_pulls import read_token_pulls
+from dynamics.language_model.pair_audit.measuring.trial_run import Trial, run_trials
+from dynamics.language_model.pair_audit.reading.data import PairSource, check_rows
+from dynamics.language_model.pair_audit.reading.examples import read_examples
+from dynamics.language_model.pair_audit.reading.relations import find_relations
+from dynamics.language_model.pair_audit.reading.tokens import REMARKS, cut_sentence
+from dynamics.language_model.pair_audit.report.comparisons import compare_groups
+from dynamics.language_model.pair_audit.report.summary import AuditSummary, summarise, worst_rows
+from dynamics.language_model.pair_audit.results.fingerprint import model_digest
+from dynamics.language_model.pair_audit.results.joined import batch_results, optimizer_of_set, set_results
+from dynamics.language_model.pair_audit.results.processes import Processes, join_processes
+from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.losses import PreferenceLoss
 from dynamics.progress import progress_bar
 
@@ -83,8 +87,8 @@ def _audit(
     source, loaded = open_data_and_model(options, console, processes.device)
     loaded = plan.adapt(loaded)
     max_tokens = find_max_tokens(loaded.model.config, options)
-    first = check_rows(source, lambda row: tokenize_row(loaded, row, max_tokens))
-    print_remarks(console, [(first, tokenize_row(loaded, first, max_tokens))])
+    first = check_rows(source, lambda row: tokenize_row(loaded, row, max_tokens, settings.truncation))
+    print_remarks(console, [(first, tokenize_row(loaded, first, max_tokens, settings.truncation))])
     parameters = options.parameters or (["adapter"] if plan.lora_rank else [])
     reference, referred = plan.load_reference(options, str(next(loaded.model.parameters()).device))
     depends_on = {
@@ -95,13 +99,15 @@ def _audit(
         "parameters": parameters,
         "dtype": options.dtype,
         "max_tokens": max_tokens,
+        "truncation": asdict(settings.truncation),
         "loss": str(settings.loss),  # with its beta
     }
     settings = replace(settings, parameters=parameters or None, dtype=DTYPES[options.dtype], max_tokens=max_tokens)
+    rule = plan.rule(loaded, settings.parameters)
     rows = source.rows if settings.first is None else min(settings.first, source.rows or settings.first)
     with results.begin(depends_on, processes):
         if processes.rank == 0:
-            _say_duration(console, loaded, source, settings, plan, rows, results)
+            _say_duration(console, loaded, source, settings, plan.work(reference), rows, results)
         with printing_memory(console, once=True), progress_bar(rows, "each pair alone", console) as advance:
             run_audit(loaded, source, results, settings, processes, advance, reference)
         if not plan.only_own:
@@ -110,33 +116,34 @@ def _audit(
                 def changes(row: int) -> None:
                     advance(row, "changes by all pairs")
 
-                pairs = run_set(
-                    *(loaded, source, results, settings, plan.rule, depends_on, processes, (advance, changes))
+                pairs = run_set(*(loaded, source, results, settings, rule, depends_on, processes, (advance, changes)))
+        if plan.batches is not None:
+            with progress_bar(None, "each pair in its batch", console) as advance:
+                run_in_batches(
+                    *(loaded, source, results, settings, pairs, plan.batches, rule, depends_on, processes, advance)
                 )
+        influences = Influences({})
         if plan.influences:
             with progress_bar(rows, "who pushes whom", console) as advance:
-                run_pushes(loaded, source, results, settings, pairs, depends_on, processes, advance)
-        if plan.only_own:
-            plan = replace(plan, optimizer=optimizer_of_set(results) or plan.optimizer)
+                influences = find_influences(
+                    *(loaded, source, results, settings, pairs, plan.influences, depends_on, processes, advance)
+                )
+        summary = summarise(results)
         if processes.rank == 0:
-            summary = summarise(results)
             trials: list[Trial] = []
             if plan.verify and summary.audited:
                 with progress_bar(None, "training steps on a copy", console) as advance:
-                    trials = run_trials(loaded, source, results, settings, pairs, plan.rule, progress=advance)
-            described = {"model": options.model, "data": options.data, "settings": depends_on, **plan.described()}
-            told = {"seconds": round(time.time() - begun, 1), "date": time.strftime("%Y-%m-%d", time.gmtime(begun))}
-            texts = {
-                "examples": read_examples(source, worst_rows(results)),
-                "influences": read_influences(results, plan.influences),
-                "trials": [asdict(trial) for trial in trials],
-                "relations": find_relations(source).summary(),
-            }
-            results.write_summary({**asdict(summary), **described, **told, **texts})
+                    how: dict[str, Any] = {"progress": advance, "reference": reference}
+                    trials = run_trials(loaded, source, results, settings, pairs, rule, **how)
+            if plan.only_own:
+                plan = replace(plan, optimizer=optimizer_of_set(results) or plan.optimizer)
+            found = {"model": options.model, "data": options.data, "settings": depends_on, **plan.described()}
+            found |= {"seconds": round(time.time() - begun, 1), "trials": [asdict(trial) for trial in trials]}
+            found |= _describe(loaded, source, results, settings, influences)
+            results.write_summary({**asdict(summary), **found})
             print_summary(console, summary, settings.loss, plan, results)
             print_lines(console, map(_say_trial, trials))
         processes.wait()
-        summary = summarise(results)
     if summary.skipped and settings.strict:
         raise refuse(summary.skipped_rows[0][1])
     if not summary.audited:
@@ -144,12 +151,28 @@ def _audit(
     return summary
 
 
+def _describe(
+    loaded: LanguageModel, source: PairSource, results: Results, settings: AuditSettings, influences: Influences
+) -> dict[str, Any]:
+    """Return what the report says besides the summary: groups of pairs, and the worst pairs with their tokens."""
+    worst = worst_rows(results)
+    pulls = read_token_pulls(loaded, source, results, settings, worst)
+    return {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "relations": find_relations(source).summary(),
+        "comparisons": asdict(compare_groups(results)),
+        "examples": [{**example, "pulls": pulls.get(example["row"])} for example in read_examples(source, worst)],
+        "influences": influences.pushes,
+        "influence_error": influences.error and asdict(influences.error),
+    }
+
+
 def _say_duration(
     console: Console,
     loaded: LanguageModel,
     source: PairSource,
     settings: AuditSettings,
-    plan: TrainingPlan,
+    work: Work,
     rows: int | None,
     results: Results,
 ) -> None:
@@ -158,10 +181,10 @@ def _say_duration(
         rows -= sum(1 for _ in results.read())
     if rows is not None and rows < WORTH_TIMING:
         return
-    each = seconds_per_row(loaded, source, settings, not plan.only_own)
-    if each is not None:
+    seconds = estimate_seconds(loaded, source, settings, work, rows or 1000)
+    if seconds is not None:
         many = f"{rows} rows" if rows is not None else "every 1000 rows"
-        print_lines(console, [f"this will take about {say_seconds(each * (rows or 1000))} for {many}, on one process"])
+        print_lines(console, [f"this will take about {say_seconds(seconds)} for {many}, on one process"])
 
 
 def print_summary(
@@ -185,6 +208,7 @@ def print_summary(
                 "log pi(chosen)",
             ),
             *_set_lines(summary, plan),
+            *_batch_lines(summary, plan),
             *_rescue_lines(summary),
             ("chosen more probable", f"{summary.chosen_more_probable}: log pi(chosen) > log pi(rejected)"),
             ("cosine of g_w, g_l", _quantiles(summary.cosine)),
@@ -200,6 +224,7 @@ def print_summary(
     if summary.skipped > NAMED:
         print_lines(console, [f"  and {summary.skipped - NAMED} more"])
     of_set = [] if summary.displaced_by_set is None else [set_results(results).path.name]
+    of_set += [] if summary.displaced_by_batch is None else [batch_results(results).path.name]
     beside = ", ".join([*of_set, results.summary_path.name, results.settings_path.name])
     print_lines(console, [f"written: {results.path}, {beside}"])
 
@@ -213,6 +238,14 @@ def _set_lines(summary: AuditSummary, plan: TrainingPlan) -> list[tuple[str, str
     if summary.own_share:
         lines.append(("own share of the push", _quantiles(summary.own_share)))
     return lines
+
+
+def _batch_lines(summary: AuditSummary, plan: TrainingPlan) -> list[tuple[str, str]]:
+    """Say what a step on the batch of each pair does to its chosen response."""
+    if summary.displaced_by_batch is None or plan.batches is None:
+        return []
+    what = f"a small step of {plan.optimizer} on the pair's batch of {plan.batches.size} lowers log pi(chosen)"
+    return [("displaced by a batch", f"{_share(summary.displaced_by_batch, summary)}: {what}")]
 
 
 def _rescue_lines(summary: AuditSummary) -> list[tuple[str, str]]:
@@ -231,7 +264,7 @@ def _say_trial(trial: Trial) -> str:
     if trial.rank_correlation is not None and trial.interval is not None:
         correlation = f"{trial.rank_correlation:.2f} (95%: {trial.interval[0]:.2f} to {trial.interval[1]:.2f})"
     return (
-        f"trained for {trial.steps} steps at {trial.learning_rate:g}: of {trial.pairs} chosen responses "
+        f"{trial.trainer}, {trial.steps} steps at {trial.learning_rate:g}: of {trial.pairs} chosen responses "
         f"{trial.predicted_to_fall} were predicted to fall, {trial.fell} fell, {trial.both} both; rank correlation "
         f"{correlation}; size of the change / prediction {trial.size:.2g} (median)"
     )

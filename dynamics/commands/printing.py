@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from dynamics.language_model.pair_audit.data import Row
-from dynamics.language_model.pair_audit.tokens import TokenizedPair
+from dynamics.language_model.pair_audit.reading.data import Row
+from dynamics.language_model.pair_audit.reading.tokens import TokenizedPair
 
 TEXT = 24  # characters of a response that are shown if there is room
 

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from dynamics.commands.printing import print_lines
 from dynamics.errors import InvalidArgument
-from dynamics.language_model.pair_audit.report import write_report
-from dynamics.language_model.pair_audit.results import Results
+from dynamics.language_model.pair_audit.report.page import write_report
+from dynamics.language_model.pair_audit.results.store import Results
 
 
 def report_command(console: Console, results: Path, out: Path) -> None:

@@ -13,11 +13,12 @@ from rich.text import Text
 from dynamics.commands.inputs import find_max_tokens, open_data
 from dynamics.commands.printing import print_lines
 from dynamics.commands.shared import Options
-from dynamics.errors import InvalidArgument, check_count
+from dynamics.errors import check_count
 from dynamics.language_model.loading import load_tokenizer
-from dynamics.language_model.pair_audit.data import PairSource
-from dynamics.language_model.pair_audit.reading import RESPONSES
-from dynamics.language_model.pair_audit.tokens import TokenizedPair, decode, special_ids, tokenize_pair
+from dynamics.language_model.pair_audit.reading.columns import RESPONSES
+from dynamics.language_model.pair_audit.reading.data import PairSource, tokenize_rows
+from dynamics.language_model.pair_audit.reading.tokens import TokenizedPair, decode, special_ids
+from dynamics.language_model.pair_audit.reading.truncation import Truncation
 
 PROMPT_LINES = 12  # lines of a prompt that are shown: its beginning and its end
 RESPONSE_LINES = 8
@@ -27,7 +28,9 @@ VISIBLE = {"\n": "⏎\n", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"}
 """White space that would be invisible. A space is shown as a dot where a line begins or ends with it."""
 
 
-def show_command(options: Options, console: Console, count: int, out: Path | None = None) -> None:
+def show_command(
+    options: Options, console: Console, count: int, out: Path | None = None, truncation: Truncation | None = None
+) -> None:
     """Print the first rows as the model will see them; only its tokenizer is loaded.
 
     Args:
@@ -35,34 +38,32 @@ def show_command(options: Options, console: Console, count: int, out: Path | Non
         console: where to print.
         count: how many rows.
         out: the file for results that was given, which is left alone.
+        truncation: how the trainer truncates; by default not at all.
     """
     source = open_data(options, console)
     tokenizer, config = load_tokenizer(options.model, revision=options.revision)
     console.print()
-    show_rows(console, source, tokenizer, find_max_tokens(config, options), check_count("show", count))
+    made = tokenize_rows(source, tokenizer, find_max_tokens(config, options), truncation)
+    show_rows(console, made, tokenizer, check_count("show", count))
     if out is not None:
         print_lines(console, [f"Nothing was audited, and nothing was written to {out}: leave out --show for that."])
 
 
-def show_rows(console: Console, source: PairSource, tokenizer: Any, max_tokens: int | None, count: int) -> None:
+def show_rows(console: Console, source: PairSource, tokenizer: Any, count: int) -> None:
     """Print the first rows of a data set as the model will see them, and of a row that will be skipped the reason.
 
     Args:
         console: where to print.
-        source: the data set.
+        source: the data set, tokenised.
         tokenizer: a Hugging Face tokenizer.
-        max_tokens: most tokens of a sequence.
         count: how many rows.
     """
     for row in islice(source.read(), count):
         console.print(Text(f"row {row.number}" + f" ({row.place})" * (row.place != f"row {row.number}"), style="bold"))
-        if row.pair is None:
+        if row.tokens is None:
             _line(console, "skipped", Text(row.problem))
         else:
-            try:
-                _show_pair(console, tokenizer, tokenize_pair(tokenizer, row.pair, max_tokens))
-            except InvalidArgument as problem:
-                _line(console, "skipped", Text(str(problem)))
+            _show_pair(console, tokenizer, row.tokens)
         console.print()
     console.print(
         "⏎ line break, ⇥ tab, · space at the end of a line; special tokens as the tokenizer writes them. A "

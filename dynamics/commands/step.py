@@ -7,18 +7,14 @@ from typing import Any
 
 from rich.console import Console
 
-from dynamics.commands.inputs import choose_loss, open_data_and_model, take_rows
+from dynamics.commands.inputs import choose_loss, choose_optimizer, open_data_and_model, take_rows
 from dynamics.commands.printing import per_cent, plain_table, print_lines, print_remarks, shorten
 from dynamics.commands.shared import Options
-from dynamics.errors import InvalidArgument
 from dynamics.language_model.loading import DTYPES
-from dynamics.language_model.pair_audit.rows import Pair
+from dynamics.language_model.pair_audit.reading.rows import Pair
 from dynamics.language_model.prediction.model_step import ModelStep, StepChange, model_step
 from dynamics.language_model.tokens import TokenSequence
 from dynamics.losses import PreferenceLoss
-from dynamics.optimizers import SGD, AdamW, Optimizer
-
-OPTIMIZERS: dict[str, Optimizer] = {"sgd": SGD(), "adamw": AdamW()}
 
 
 def step_command(
@@ -41,13 +37,11 @@ def step_command(
         beta: its beta; None for its own default.
         optimizer: ``"sgd"`` or ``"adamw"``.
     """
-    if optimizer not in OPTIMIZERS:
-        raise InvalidArgument("optimizer", optimizer, " or ".join(OPTIMIZERS))
-    chosen_loss = choose_loss(loss, beta)
+    rule, chosen_loss = choose_optimizer(optimizer), choose_loss(loss, beta)
     source, loaded = open_data_and_model(options, console)
     ((taken, tokenized),) = take_rows(source, loaded, options, (row,))
     print_remarks(console, [(taken, tokenized)])
-    how: dict[str, Any] = {"loss": chosen_loss, "optimizer": OPTIMIZERS[optimizer], "parameters": options.parameters}
+    how: dict[str, Any] = {"loss": chosen_loss, "optimizer": rule, "parameters": options.parameters}
     pair = loaded.model, tokenized.sequences
     first, *others = learning_rates
     before = model_step(*pair, learning_rate=first, dtype=DTYPES[options.dtype], **how)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dynamics.commands.inputs import choose_optimizer
 from dynamics.commands.shared import Options
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.loading import LanguageModel, load
-from dynamics.language_model.pair_audit.fingerprint import model_digest
+from dynamics.language_model.pair_audit.measuring.batch_run import Batches
+from dynamics.language_model.pair_audit.measuring.duration import Work
+from dynamics.language_model.pair_audit.measuring.saved_adamw import read_adamw
+from dynamics.language_model.pair_audit.measuring.set_gradient import Rule
+from dynamics.language_model.pair_audit.results.fingerprint import model_digest
+from dynamics.language_model.parameters import Filter
 from dynamics.language_model.training.adapters import TARGETS, add_adapters
-from dynamics.optimizers import SGD, AdamW, Optimizer
-
-OPTIMIZERS: dict[str, Optimizer] = {"sgd": SGD(), "adamw": AdamW(weight_decay=0.0)}
-"""By name; AdamW as trainers of transformers use it by default: without weight decay."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class TrainingPlan:
         only_own: leave out the step of the whole set.
         influences: for each displaced pair, name this many pairs that push its chosen response down most, and up most.
         verify: train copies of the model for a few steps, and compare what happens with the prediction.
+        batches: compute the step on the batch of each pair too, with batches drawn like this.
+        optimizer_state: folder of a trainer's checkpoint, whose AdamW takes its next step; None for a fresh optimizer.
     """
 
     optimizer: str = "sgd"
@@ -38,13 +42,16 @@ class TrainingPlan:
     only_own: bool = False
     influences: int = 0
     verify: bool = False
+    batches: Batches | None = None
+    optimizer_state: str | None = None
 
     def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise InvalidArgument("optimizer", self.optimizer, " or ".join(OPTIMIZERS))
+        choose_optimizer(self.optimizer)
         if self.lora_target is not None and self.lora_rank is None:
             raise InvalidArgument("lora-target", "give --lora-rank too, such as --lora-rank 16")
-        for name, wanted in (("influences", self.influences), ("verify", self.verify)):
+        if self.optimizer_state is not None and self.optimizer != "adamw":
+            raise InvalidArgument("optimizer-state", "give --optimizer adamw too: only its state can be read")
+        for name, wanted in (("influences", self.influences), ("verify", self.verify), ("batch", self.batches)):
             if wanted and self.only_own:
                 raise InvalidArgument(name, "leave out --only-own: this is about the step on all pairs")
 
@@ -52,10 +59,28 @@ class TrainingPlan:
         """Return what the summary says about the plan."""
         return {name: value for name, value in asdict(self).items() if name not in ("influences", "verify")}
 
-    @property
-    def rule(self) -> Optimizer:
-        """Return the optimizer."""
-        return OPTIMIZERS[self.optimizer]
+    def rule(self, loaded: LanguageModel, parameters: Filter) -> Rule:
+        """Return how a gradient becomes a step.
+
+        Args:
+            loaded: model and tokenizer.
+            parameters: the parameters that are trained.
+
+        Raises:
+            InvalidArgument: the state in the checkpoint does not fit the model.
+        """
+        if self.optimizer_state is None:
+            return choose_optimizer(self.optimizer)
+        return read_adamw(self.optimizer_state, loaded.model, parameters)
+
+    def work(self, reference: CausalLM | None) -> Work:
+        """Return what the audit computes besides each pair alone.
+
+        Args:
+            reference: the reference model of the loss; None for the model itself.
+        """
+        steps = 0 if self.only_own else 1 + (self.batches is not None)
+        return Work(steps, self.influences > 0, self.verify, reference)
 
     @property
     def targets(self) -> list[str]:

@@ -3,6 +3,8 @@
 It needs the extra ``lm`` (transformers), which is imported when it is first used.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.jvp import log_probs_jvp
 from dynamics.language_model.kernel.cross_kernel import CrossKernel, cross_kernel
@@ -15,8 +17,11 @@ from dynamics.language_model.log_probs import SequenceLogProbs, sequence_log_pro
 from dynamics.language_model.out_of_memory import OutOfMemory
 from dynamics.language_model.prediction.ches import CHES, ches
 from dynamics.language_model.prediction.drives import PairDrives, pair_drives, predict_change
+from dynamics.language_model.prediction.flow import predict_flow
 from dynamics.language_model.prediction.model_step import ModelStep, StepChange, model_step
 from dynamics.language_model.prediction.parameter_change import changed_parameters, parameter_change
+from dynamics.language_model.prediction.path import predict_path
+from dynamics.language_model.prediction.plan import LogProbPath
 from dynamics.language_model.prediction.vocabulary_shift import (
     TokenShift,
     VocabularyShift,
@@ -29,15 +34,21 @@ from dynamics.language_model.training.adapters import AdaptedModel, add_adapters
 from dynamics.language_model.training.differentiable import differentiable_log_probs
 from dynamics.language_model.training.stable_po import pair_batch, stable_po_state, stable_po_step
 from dynamics.language_model.training.stable_po_types import PairBatch, StablePO, StablePOAccount, StablePOState
+from dynamics.language_model.training.train import train
 from dynamics.language_model.vjp import log_probs_vjp
+
+if TYPE_CHECKING:
+    from dynamics.language_model.watching.callback import DynamicsCallback
 
 __all__ = [
     "CHES",
     "AdaptedModel",
     "CausalLM",
     "CrossKernel",
+    "DynamicsCallback",
     "KernelCheck",
     "LanguageModel",
+    "LogProbPath",
     "MemoryPlan",
     "MissingExtra",
     "ModelStep",
@@ -70,6 +81,8 @@ __all__ = [
     "pair_drives",
     "parameter_change",
     "predict_change",
+    "predict_flow",
+    "predict_path",
     "sequence_kernel",
     "sequence_log_probs",
     "stable_po_state",
@@ -77,6 +90,16 @@ __all__ = [
     "tiny_model",
     "token_kernel",
     "tokenize",
+    "train",
     "verify_kernel",
     "vocabulary_shift",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the callback when it is first used: it is a subclass of one of transformers, which takes a while."""
+    if name != "DynamicsCallback":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from dynamics.language_model.watching.callback import DynamicsCallback  # noqa: PLC0415
+
+    return DynamicsCallback

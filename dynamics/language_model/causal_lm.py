@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -127,12 +127,44 @@ def padding_rows_trained(model: CausalLM | nn.Module) -> Iterator[None]:
             embedding.padding_idx = padding
 
 
+class NotDifferentiable(Unsupported):
+    """A model that autograd cannot differentiate.
+
+    Attributes:
+        modules: names or globs of the modules that prevent it, as far as they are known.
+    """
+
+    def __init__(self, problem: str, modules: Sequence[str] = (), behind: Sequence[str] = ()) -> None:
+        """Keep what the message says.
+
+        Args:
+            problem: what torch says.
+            modules: names of the modules that prevent it.
+            behind: globs of the parameters that have gradients all the same.
+        """
+        self.problem, self.modules, self.behind = problem, tuple(modules), tuple(behind)
+        where = f" in {', '.join(self.modules)}" if modules else ""
+        remedy = "use a model all of whose operations have a derivative"
+        if behind:
+            remedy += f", or only the parameters that act after these modules: parameters={list(self.behind)}"
+            remedy += " (and for a kernel memory='graph')"
+        super().__init__("model", f"autograd cannot differentiate this model{where} ({problem})", remedy)
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """Keep the attributes when the error is pickled."""
+        return type(self), (self.problem, self.modules, self.behind)
+
+    def naming(self, modules: Sequence[str], behind: Sequence[str]) -> NotDifferentiable:
+        """Return the same error with the names of modules and parameters."""
+        return NotDifferentiable(self.problem, modules, behind)
+
+
 @contextmanager
 def differentiating() -> Iterator[None]:
     """Inside this context, an operation that autograd cannot differentiate is an error of the model.
 
     Raises:
-        InvalidArgument: an operation of the model has no derivative.
+        NotDifferentiable: an operation of the model has no derivative.
     """
     try:
         yield
@@ -140,8 +172,7 @@ def differentiating() -> Iterator[None]:
         text = " ".join(str(problem).split())
         if not isinstance(problem, NotImplementedError) and "derivative for" not in text:
             raise
-        what = f"autograd cannot differentiate this model ({text[:200]})"
-        raise Unsupported("model", what, "use a model all of whose operations have a derivative") from problem
+        raise NotDifferentiable(text[:200]) from problem
 
 
 @contextmanager

@@ -232,20 +232,58 @@ def log_probs_jvp(
         >>> bool((p * change).sum().abs() < 1e-12)  # to first order the probabilities still sum to one
         True
     """
+    pieces = {"batch_tokens": batch_tokens, "vocabulary_piece": vocabulary_piece}
+    of_tokens = token_log_probs_jvp(model, change, sequences, dtype=dtype, **pieces)
+    return torch.stack([changes.sum() for changes in of_tokens])
+
+
+def token_log_probs_jvp(
+    model: CausalLM,
+    change: Change,
+    sequences: Iterable[TokenSequence],
+    *,
+    dtype: torch.dtype | None = None,
+    batch_tokens: int = 8192,
+    vocabulary_piece: int = VOCABULARY_PIECE,
+) -> list[Tensor]:
+    """Return the first-order change of log pi of every token of every response; ``log_probs_jvp`` returns their sums.
+
+    Args:
+        model: as for ``log_probs_jvp``.
+        change: as there.
+        sequences: as there.
+        dtype: as there.
+        batch_tokens: as there.
+        vocabulary_piece: as there.
+
+    Returns:
+        For each sequence the changes in nats, ``(tokens of the response,)``, float64.
+
+    Raises:
+        InvalidArgument: as there.
+        OutOfMemory: as there.
+
+    Example:
+        >>> from dynamics.language_model.tiny_model import tiny_model
+        >>> change = {"model.norm.weight": torch.ones(16)}
+        >>> sequences = [TokenSequence((1, 2, 3), 1), TokenSequence((1, 4), 1)]
+        >>> [len(changes) for changes in token_log_probs_jvp(tiny_model(), change, sequences)]
+        [2, 1]
+    """
     model = unwrapped(model)
     described = find_head(model)
     found = check_sequences(sequences, described.vocabulary)
     compute = compute_dtype(model, dtype)
     tangents = make_tangents(model, change, compute)
     with raising_out_of_memory("sequences", len(found)), computing_in(model, compute), torch.no_grad():
-        result = torch.zeros(len(found), dtype=torch.float64)
+        result: dict[int, Tensor] = {}
         batches = make_batches(found, batch_tokens, described.device, length_matters(model))
         head = confirmed_head(model, batches[0].ids[:1])
         for batch in batches:
             hidden, hidden_change = hidden_jvp(model, batch, tangents, head)
             of_tokens = _target_change(hidden, hidden_change, batch.targets, head, tangents, vocabulary_piece)
-            result[list(batch.numbers)] = torch.stack([t.sum() for t in of_tokens.split(batch.responses)]).cpu()
-    return result
+            result |= zip(batch.numbers, of_tokens.cpu().split(batch.responses), strict=True)
+    return [result[number] for number in range(len(found))]
 
 
 def _target_change(

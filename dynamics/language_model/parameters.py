@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -70,6 +71,41 @@ def select_parameters(model: CausalLM | nn.Module, parameters: Filter) -> dict[s
     return selected
 
 
+class QuantisedWeights(Unsupported):
+    """A model with quantised weights, for which nobody has said which parameters are meant.
+
+    Attributes:
+        modules: names of all modules with quantised weights.
+        globs: a choice of parameters without these modules; empty if there is none.
+    """
+
+    def __init__(
+        self, modules: Sequence[str], globs: Sequence[str], adapters: bool, share: float | None = None
+    ) -> None:
+        """Keep what the message says.
+
+        Args:
+            modules: names of all modules with quantised weights.
+            globs: a choice of parameters without them.
+            adapters: whether the model has adapters.
+            share: the share of the squared norm of a score that this choice keeps, if it was computed.
+        """
+        self.modules, self.globs, self.adapters = tuple(modules), tuple(globs), adapters
+        listed = ", ".join(name_groups(self.modules))
+        remedies = ["load the model without quantisation"]
+        if adapters:
+            remedies.append(f"choose the adapters with parameters={ADAPTER!r}")
+        if self.globs:
+            kept = "" if share is None else f", which keeps {share:.1%} of the squared norm of the first score"
+            remedies.append(f"leave these modules out with parameters={list(self.globs)}{kept}")
+        problem = f"the weights of {len(self.modules)} modules are quantised and have no gradient: {listed}"
+        super().__init__("model", problem, ", or ".join(remedies))
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """Keep the attributes when the error is pickled."""
+        return type(self), (self.modules, self.globs, self.adapters)
+
+
 def _check_precision(model: nn.Module, selected: Mapping[str, nn.Parameter]) -> None:
     """Refuse quantised weights, which have no gradient, where parameters beside them would be taken for all."""
     whole = [name for name, p in model.named_parameters() if not p.is_floating_point()]
@@ -77,9 +113,33 @@ def _check_precision(model: nn.Module, selected: Mapping[str, nn.Parameter]) -> 
     adapters = _adapters(model)
     if not whole or all(id(parameter) in adapters for parameter in selected.values()):
         return
-    problem = f"the weights of {len(whole)} modules are quantised ({', '.join(whole[:3])}, ...) and have no gradient"
-    remedy = "load the model without quantisation, or choose parameters, such as parameters='adapter'"
-    raise Unsupported("model", problem, f"{remedy} or parameters='*norm*'")
+    modules = list(dict.fromkeys(name.rpartition(".")[0] for name in whole))
+    others = [name for name in selected if name.rpartition(".")[0] not in modules]
+    globs = [f"!{name}.*" for name in name_groups(modules, others)] if others else []
+    raise QuantisedWeights(modules, globs, bool(adapters))
+
+
+def name_groups(names: Sequence[str], others: Sequence[str] = ()) -> list[str]:
+    """Return names of modules, those that differ in a number only as one glob; no glob matches parameters of others.
+
+    Args:
+        names: names of modules.
+        others: names of parameters of other modules.
+
+    Example:
+        >>> name_groups(["layers.0.up", "layers.1.up", "head"])
+        ['layers.*.up', 'head']
+        >>> name_groups(["layers.0.up", "layers.1.up"], ["layers.2.up.weight"])
+        ['layers.0.up', 'layers.1.up']
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(re.sub(r"(^|\.)\d+(?=\.|$)", r"\1*", name), []).append(name)
+    found = []
+    for glob, members in groups.items():
+        alone = len(members) == 1 or any(fnmatchcase(other, f"{glob}.*") for other in others)
+        found += members if alone else [glob]
+    return found
 
 
 def _is_selected(parameters: Filter, name: str, parameter: nn.Parameter) -> bool:

@@ -34,7 +34,7 @@ from language_model_ways import (
 from dynamics import DPO
 from dynamics.language_model import TokenSequence, parameter_change, sequence_kernel, vocabulary_shift
 from dynamics.language_model.out_of_memory import is_out_of_memory
-from dynamics.language_model.pair_audit.columns import audit_pairs
+from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs
 from dynamics.language_model.precision import ROUNDING, computing_in
 
 ROOT = Path(__file__).resolve().parents[2]

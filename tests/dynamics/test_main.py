@@ -24,8 +24,11 @@ from typer.testing import CliRunner, Result
 
 from dynamics.__main__ import app
 from dynamics.commands import pairs as pairs_module
+from dynamics.commands.inputs import choose_optimizer
+from dynamics.commands.training_plan import TrainingPlan
 from dynamics.language_model import load, log_probs_vjp, sequence_kernel, tokenize
-from tests.dynamics.language_model.saved import products, read_lines, save_tiny, write_lines
+from dynamics.optimizers import AdamW
+from tests.dynamics.language_model.saved import products, read_lines, save_tiny, tiny, write_lines
 
 runner = CliRunner(env={"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"})
 ROOT = Path(__file__).parents[2]
@@ -125,6 +128,16 @@ def test_step_with_adamw_goes_another_way(model: Path, data: Path) -> None:
     assert "the sentence above is about SGD; the table below is about the first step of adamw" in adamw.output
     assert "the sentence above" not in sgd.output
     assert adamw.output.splitlines()[-2] != sgd.output.splitlines()[-2]
+
+
+def test_adamw_is_the_same_in_every_command() -> None:
+    """Without weight decay, as trainers have it by default; once, step decayed the weights and pairs did not."""
+    assert choose_optimizer("adamw") == AdamW(weight_decay=0.0)
+    assert TrainingPlan("adamw").rule(tiny(), None) is choose_optimizer("adamw")
+    for name in ("step", "pairs"):
+        assert "without weight decay" in " ".join(
+            CliRunner(env={"COLUMNS": "300"}).invoke(app, [name, "--help"]).output.split()
+        )
 
 
 def test_the_word_of_a_step_is_that_of_its_table(tmp_path: Path) -> None:

@@ -18,15 +18,16 @@ ENVIRONMENT = {"commit": "0123456789abcdef"}
 HALVES = [[0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 0.5, 1.0]]
 
 
-def write_full_page(folder: Path, failing: str = "") -> Path:
+def write_full_page(folder: Path, failing: str = "", keys: tuple[str, ...] = ()) -> Path:
     """Write the page of every figure into a folder and return its path.
 
     Args:
         folder: an existing folder.
         failing: key of a figure whose first check shall not hold.
+        keys: which figures; all of them if none is named.
     """
     assert figures.catalog.FIGURES
-    for spec in select_figures([]):
+    for spec in select_figures([*keys]):
         shown = PICTURES / f"test_picture_{spec.key}.png"
         (folder / f"{spec.key}.png").write_bytes(shown.read_bytes() if shown.exists() else blank())
         checks = {check.name: True for check in spec.checks}
@@ -42,7 +43,7 @@ def write_full_page(folder: Path, failing: str = "") -> Path:
             "files": {f"{spec.key}.{suffix}": "" for suffix in ("npz", "png", "pdf")},
         }
         (folder / f"{spec.key}.json").write_text(json.dumps(manifest, default=str))
-    return write_gallery(select_figures([]), folder, load_claims())
+    return write_gallery(select_figures([*keys]), folder, load_claims())
 
 
 def blank() -> bytes:

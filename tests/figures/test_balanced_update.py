@@ -41,7 +41,7 @@ def exact_twice(a: Arrays) -> Arrays:
 
 CONTROLS: list[tuple[str, Change]] = [
     ("exact_is_the_step_of_the_loss", few_printed),
-    ("exact_is_the_step_of_the_loss", lambda a: {"few_push": 2 * a["few_push"]}),
+    ("exact_is_the_step_of_the_loss", lambda a: {"few_descent": 2 * a["few_descent"]}),
     ("printed_raises_what_falls", exact_twice),
     ("printed_raises_what_falls", lambda a: {"bars": a["bars"][::-1]}),
     ("splitting_changes_nothing", lambda a: {"split_bars": a["split_bars"][[0, 0]]}),

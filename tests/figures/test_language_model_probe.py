@@ -92,7 +92,7 @@ WRONG: dict[str, tuple[Change, ...]] = {
         bump("draw_change", (slice(None), -1, Y_STAR), 5.0),
         bump("draw_change", (slice(None), -1, Y_STAR), -5.0),
     ),
-    "the_kernel_predicts_the_first_move": (negate("foretold", Y_STAR), negate("change", (1, L))),
+    "the_kernel_predicts_the_first_move": (negate("predicted", Y_STAR), negate("change", (1, L))),
 }
 for name, changes in WRONG.items():
     add_controls(dpo_probe.key, name, map(in_place, changes))

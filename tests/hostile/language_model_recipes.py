@@ -59,6 +59,28 @@ def for_step(source: random.Random) -> dict[str, Any]:
     return for_pairs(source) | rate | {"optimizer": source.choice([None, SGD(), AdamW()])}
 
 
+def for_path(source: random.Random) -> dict[str, Any]:
+    run = {"model": model(), "pairs": [PAIR], "steps": 2, "others": source.choice([(), [PAIR[0]]]), "seed": 0}
+    how = {"learning_rate": source.choice([None, 1e-4]), "batches": source.choice([None, 1, [[0], [0]]])}
+    more = {"loss": source.choice([None, DPO(beta=0.5)]), "reference": source.choice([None, [-3.0, -4.0]])}
+    return run | how | more | {"parameters": None, "optimizer": source.choice([None, SGD(), AdamW()])}
+
+
+def for_predicted_path(source: random.Random) -> dict[str, Any]:
+    which = source.choice([{"kernel": "frozen", "every": None}, {"kernel": None, "every": 1}])
+    return for_path(source) | which | {"preconditioner": source.choice(["held", "reread"]), "dtype": None}
+
+
+def for_flow(source: random.Random) -> dict[str, Any]:
+    run = {"model": model(), "pairs": [PAIR], "times": [0.1, 0.2], "others": source.choice([(), [PAIR[0]]])}
+    return run | {"loss": source.choice([None, DPO(beta=0.5)]), "reference": source.choice([None, [-3.0, -4.0]])}
+
+
+def for_training(source: random.Random) -> dict[str, Any]:
+    """Return a model of its own, since it is trained."""
+    return for_path(source) | {"model": lm.tiny_model(width=8, layers=1, heads=2, vocabulary=11)}
+
+
 def for_prediction(source: random.Random) -> dict[str, Any]:
     eye = torch.eye(2, dtype=torch.float64)
     step = {"preferences": pairs(0, 1, shape=(2,)), "loss": DPO(), "learning_rate": 0.1}
@@ -153,6 +175,9 @@ LANGUAGE_MODEL: dict[str, Recipe] = {
     "ches": Recipe(lm.ches, for_ches),
     "pair_drives": Recipe(lm.pair_drives, for_pairs),
     "predict_change": Recipe(lm.predict_change, for_prediction),
+    "predict_path": Recipe(lm.predict_path, for_predicted_path),
+    "predict_flow": Recipe(lm.predict_flow, for_flow),
+    "train": Recipe(lm.train, for_training),
     "parameter_change": Recipe(lm.parameter_change, for_step),
     "model_step": Recipe(lm.model_step, for_step),
     "changed_parameters": Recipe(enter_changed_parameters, change),
@@ -177,6 +202,8 @@ LANGUAGE_MODEL: dict[str, Recipe] = {
 
 NOT_CALLED = {
     "CausalLM": "a type",
+    "DynamicsCallback": "it needs a trainer; tests/dynamics/language_model/watching does it",
+    "LogProbPath": "a record that functions return",
     **dict.fromkeys(("MissingExtra", "ModelUnavailable", "OutOfMemory"), "an error"),
     **dict.fromkeys(("AdaptedModel", "LanguageModel", "StablePOAccount"), "a record that functions return"),
     "StablePOState": "a record that functions return",

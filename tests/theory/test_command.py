@@ -15,6 +15,7 @@ from theory.claim import CLAIMS, FALSE, claim
 from theory.evidence import HOLDS, Finding
 from theory.ledger import select_claims
 from theory.record import page_of, sections_of
+from theory.report import TITLES
 
 RUN = CliRunner()
 
@@ -128,7 +129,7 @@ def test_explain_is_mathematics_in_lines_of_the_terminal() -> None:
 def test_pages_are_updated_by_the_claims_that_ran_and_keep_the_others(tmp_path: Path) -> None:
     theory = Path(__file__).parents[2] / "theory"
     door, page, key = tmp_path / "LEDGER.md", page_of("jian2025", tmp_path), "jian2025.log-margin"
-    for paper in ("jian2025", "wipf2024", "feng2024", "sun2025", "ma2025"):
+    for paper in TITLES:
         page_of(paper, tmp_path).parent.mkdir()
         page_of(paper, tmp_path).write_text(page_of(paper).read_text(encoding="utf-8"), encoding="utf-8")
     whole = page.read_text(encoding="utf-8")

@@ -10,9 +10,11 @@ import pytest
 from dynamics.errors import InvalidArgument
 from theory.claim import CONTRADICTED, REPRODUCED, VERDICTS, outcome_of, parts_of, run_claim
 from theory.ledger import load_claims, run_ledger, select_claims, together
+from theory.neighbours import NEIGHBOURS
+from theory.order import is_ours
 from theory.pages import door_text, page_text, summary, totals, unexplained
 from theory.record import page_of, recorded_sections, row_of
-from theory.report import PAPERS, markdown, section
+from theory.report import PAPERS, TITLES, markdown, section
 
 CLAIMS = load_claims()
 DOOR = Path(__file__).parents[2] / "theory" / "LEDGER.md"
@@ -44,7 +46,7 @@ def test_the_counts_of_verdicts_and_strengths_are_those_of_the_pages() -> None:
     assert totals(rows)[-1].startswith(f"| all | {len(CLAIMS)} |")
 
 
-@pytest.mark.parametrize("paper", PAPERS)
+@pytest.mark.parametrize("paper", TITLES)
 def test_a_page_opens_with_what_stands_and_what_falls_in_a_screen(paper: str) -> None:
     claims = select_claims([paper])
     text = page_of(paper).read_text(encoding="utf-8")
@@ -53,7 +55,7 @@ def test_a_page_opens_with_what_stands_and_what_falls_in_a_screen(paper: str) ->
     assert text.index("## What stands") < text.index("## What falls") < text.index("## Where in the paper")
     falls = text[text.index("## What falls") : text.index("## Where in the paper")]
     for made in claims:
-        if made.verdict == "false" and not made.source.startswith("not in the paper"):
+        if made.verdict == "false" and not is_ours(made.source):
             assert f"(#{made.key.replace('.', '')})" in falls, made.key
 
 
@@ -61,6 +63,25 @@ def test_a_page_opens_with_what_stands_and_what_falls_in_a_screen(paper: str) ->
 def test_every_place_of_a_paper_has_a_claim_or_a_reason(paper: str) -> None:
     assert unexplained(paper, select_claims([paper])) == []
     assert "Theorem 1" in unexplained("jian2025", [])
+
+
+@pytest.mark.parametrize("paper", NEIGHBOURS)
+def test_a_neighbour_lists_only_places_that_claims_are_about(paper: str) -> None:
+    claims = select_claims([paper])
+    assert set(unexplained(paper, claims)) <= {"Abstract"}
+    if "every statement here is ours" in NEIGHBOURS[paper].read:
+        assert all(is_ours(made.source) for made in claims)
+
+
+def test_the_second_part_has_its_own_counts_and_is_mostly_proved() -> None:
+    own = [row_of(key, text) for key, text in RECORDED.items() if key.partition(".")[0] in NEIGHBOURS]
+    assert len(own) >= 60
+    assert sum(row.grade == "proved" for row in own) >= len(own) // 2
+    door = DOOR.read_text(encoding="utf-8")
+    first, second = door.split("## The neighbours: ")
+    assert second.startswith(f"{len(own)} claims")
+    assert first.count("| all |") == second.count("| all |") == 1
+    assert totals(own)[-1] in second
 
 
 def test_no_two_lines_of_evidence_are_alike() -> None:
@@ -95,7 +116,7 @@ def test_replacements_exist_and_are_true_and_explained() -> None:
 
 def test_every_claim_says_what_and_where_and_why() -> None:
     for made in CLAIMS.values():
-        assert made.paper in PAPERS, made.key
+        assert made.paper in TITLES, made.key
         assert made.says.strip(), made.key
         assert made.source.strip(), made.key
         for text in (made.says, made.because, made.proof, made.assumes):
@@ -111,11 +132,11 @@ def test_every_claim_says_what_and_where_and_why() -> None:
 
 # what a code host's MathJax knows; a macro that is not here is most likely two words run together
 KNOWN = """
-    alpha approx arg bar begin beta big Big bigl bigr Bigl Bigr cdot circ cos cup delta Delta det dot dots ell emptyset
-    end epsilon equiv eta exists exp forall frac gamma ge hat iff implies in inf infty int kappa lambda le left lesssim
-    lim ll ln log mapsto mathbb mathbf mathcal mathrm max mid min mp mu nabla ne ni not notin partial phi Phi pi pm prod
-    propto psi qquad quad rho right Rightarrow setminus sigma sim sqrt succ succeq sum sup tanh tau text tfrac theta
-    tilde to top varepsilon varphi xi
+    alpha approx arg bar begin beta Big big Bigl bigl Bigr bigr cdot chi circ cos cup Delta delta det dot dots ell
+    emptyset end epsilon equiv eta exists exp forall frac gamma ge hat iff implies in inf infty int kappa lambda
+    langle le left lesssim lim ll ln log mapsto mathbb mathbf mathcal mathrm max mid min mp mu nabla ne ni not notin
+    partial Phi phi pi pm prod propto psi qquad quad rangle rho right Rightarrow setminus sigma sim sinh sqrt succ
+    succeq sum sup tanh tau text tfrac theta tilde to top varepsilon varphi xi
 """
 MACROS = set(KNOWN.split())
 

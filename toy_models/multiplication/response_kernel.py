@@ -15,7 +15,6 @@ from rich.markup import escape
 from dynamics import DPO
 from dynamics.errors import InvalidArgument, check_count, check_positive
 from dynamics.language_model import (
-    ModelStep,
     SequenceKernel,
     TokenSequence,
     model_step,
@@ -23,6 +22,10 @@ from dynamics.language_model import (
     sequence_log_probs,
 )
 from dynamics.language_model.kernel.memory import free_bytes
+from dynamics.language_model.precision import ROUNDING
+from dynamics.language_model.prediction.model_step import StepChange
+from dynamics.losses import pair_log_probs
+from dynamics.scores import chosen_slope
 from toy_models.multiplication.report import plain_table
 from toy_models.multiplication.survey import PairRule, Survey, select_pairs
 
@@ -68,7 +71,9 @@ class ResponseKernel:
         roles: of each: "chosen", "rejected", "y*" or "other".
         correct: whether it is right, ``(responses,)``.
         kernel: the inner products of their scores.
-        step: the drives and the step.
+        step: the change of log pi in one step on all pairs, predicted and actual.
+        drive: A_y = <g_y, g_w - g_l> for every pair and response, ``(pairs, responses)``, from the kernel.
+        displaced: whether a small step on each pair alone lowers log pi(chosen), ``(pairs,)``, from the kernel.
         seconds: wall time of the whole computation.
         peak_bytes: on a GPU the most memory in use; None elsewhere.
     """
@@ -78,7 +83,9 @@ class ResponseKernel:
     roles: tuple[str, ...]
     correct: np.ndarray
     kernel: SequenceKernel
-    step: ModelStep
+    step: StepChange
+    drive: torch.Tensor
+    displaced: torch.Tensor
     seconds: float
     peak_bytes: int | None
 
@@ -103,9 +110,9 @@ class Cost:
         return f"about {minutes} and {self.needed / 1e9:.1f} GB ({self.free / 1e9:.1f} GB are there)"
 
 
-PASSES = 16
-"""Forward passes whose time the kernel (3 and its products), the drives (the same), the gradient (3), log pi before and
-after (2) and the derivative along the step (2) take together, with room for the rest."""
+PASSES = 12
+"""Forward passes whose time the kernel (3 and its products), the gradient (3), log pi before and after (2) and the
+derivative along the step (2) take together, with room for the rest."""
 COPIES = {"float32": 4, "float64": 5}
 """Copies of the parameters at once: the model, in float64 a converted one, the gradient, the change, and the changed
 parameters."""
@@ -202,21 +209,28 @@ def measure_kernel(
         torch.cuda.reset_peak_memory_stats()
     begun = time.perf_counter()
     kernel = sequence_kernel(model, sequences, dtype=getattr(torch, settings.dtype))
-    step = model_step(
-        model,
-        sequences,
-        list(range(pairs)),
-        list(range(pairs, 2 * pairs)),
-        loss=DPO(beta=settings.beta),
-        learning_rate=settings.learning_rate,
-        dtype=getattr(torch, settings.dtype),
-    )
+    chosen, rejected, loss = list(range(pairs)), list(range(pairs, 2 * pairs)), DPO(beta=settings.beta)
+    how = {"loss": loss, "learning_rate": settings.learning_rate, "dtype": getattr(torch, settings.dtype)}
+    step = model_step(model, sequences, chosen, rejected, kernel=False, **how)
+    drive = (kernel.kernel[:, chosen] - kernel.kernel[:, rejected]).T
+    ww, wl, ll = (kernel.kernel[one, other] for one, other in ((chosen, chosen), (chosen, rejected), (rejected,) * 2))
+    own = pair_log_probs(kernel.log_probs[chosen], kernel.log_probs[rejected])
+    displaced = chosen_slope(loss, own, ww, wl, ll, ROUNDING[kernel.dtype]) < 0
     named = ["chosen"] * pairs + ["rejected"] * pairs
     roles = (*named, *("y*" if place == surveyed.y_star else "other" for place in places[len(named) :]))
     texts = tuple(surveyed.texts[place] for place in places)
     peak = torch.cuda.max_memory_allocated() if cuda else None
     return ResponseKernel(
-        settings, texts, roles, surveyed.correct[list(places)], kernel, step, time.perf_counter() - begun, peak
+        settings,
+        texts,
+        roles,
+        surveyed.correct[list(places)],
+        kernel,
+        step,
+        drive,
+        displaced,
+        time.perf_counter() - begun,
+        peak,
     )
 
 
@@ -232,8 +246,8 @@ def write_kernel(result: ResponseKernel) -> Group:
         table.add_row(escape(repr(text)), told, *numbers)
     same = int((np.sign(predicted) == np.sign(actual)).sum())
     error = float(np.abs(predicted - actual).max() / np.abs(actual).max())
-    lowered = int(step.displaced.sum())
-    count = len(step.displaced)
+    lowered = int(result.displaced.sum())
+    count = len(result.displaced)
     return Group(
         f"DPO (beta {settings.beta:g}) on {count} pairs at once, one plain gradient step, "
         f"learning rate {settings.learning_rate:g}, {settings.dtype}",
@@ -258,10 +272,10 @@ def as_json(result: ResponseKernel) -> dict[str, Any]:
         "correct": [bool(one) for one in result.correct],
         "log_probs": step.log_probs.tolist(),
         "kernel": result.kernel.kernel.tolist(),
-        "drives": step.drive.tolist(),
+        "drives": result.drive.tolist(),
         "predicted_log_change": step.predicted_log_change.tolist(),
         "actual_log_change": step.actual_log_change.tolist(),
-        "chosen_response_falls": step.displaced.tolist(),
+        "chosen_response_falls": result.displaced.tolist(),
         "seconds": result.seconds,
         "peak_bytes": result.peak_bytes,
     }

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from dynamics.language_model.batching import Batch, Segments
 from dynamics.language_model.kernel.backward import BatchPass
-from dynamics.language_model.kernel.blocks import Blocks, Table, given_order, matrices, placed
+from dynamics.language_model.kernel.blocks import Blocks, RowPairs, given_order, matrices, placed
 from dynamics.language_model.kernel.contractions import Contraction
 from dynamics.language_model.kernel.head import head_backward, tied_cross_terms
 from dynamics.language_model.kernel.layers import TrackedLinear, contract_together
-from dynamics.language_model.kernel.recording import Recorder, Surprise, TrackedModule
+from dynamics.language_model.kernel.recording import Recorder, TrackedModule, UnrecordedUse
 from dynamics.language_model.kernel.stacks import with_stacks
-from dynamics.language_model.kernel.tracking import HeadNames, TrackedModules, WatchedUses
+from dynamics.language_model.kernel.tracking import HeadNames, TrackedMatrices, TrackedModules
 from dynamics.language_model.kernel.use_contractions import joined, matrix_parts, vector_part
 from dynamics.language_model.kernel.uses import Matrix, UseRecorder
 from dynamics.language_model.model_head import Head
@@ -48,7 +48,7 @@ class Assembly(ABC):
         self._given, self._blocks = blocks, placed(blocks, self._order)
         self._inputs = Segments.of([n for batch in batches for n in batch.inputs], head.device)
         self._responses = Segments.of([n for batch in batches for n in batch.responses], head.device)
-        self._table = with_stacks(Table.of(self._blocks, self._inputs))
+        self._row_pairs = with_stacks(RowPairs.of(self._blocks, self._inputs))
         self._targets = torch.cat([batch.targets for batch in batches])
         self._ids = torch.cat([batch.ids.flatten()[batch.valid] for batch in batches])
         self._back = torch.tensor(self._order).argsort()
@@ -62,7 +62,7 @@ class Assembly(ABC):
             hidden,
             self._targets,
             self._head,
-            Table.of(self._blocks, self._responses),
+            RowPairs.of(self._blocks, self._responses),
             weight=self._names.weight,
             bias=self._names.bias,
             ids=self._unique,
@@ -144,9 +144,9 @@ class ModuleAssembly(Assembly):
         for one in self._tracked.modules:
             count = self.recorder.counts.get(one.name, 0)
             if count not in (0, self.recorder.batches):
-                raise Surprise([one.name])
+                raise UnrecordedUse([one.name])
             if count == 0 and (one.weight or one.bias):  # log pi does not depend on it: its gradient is zero
-                self.parts[one.name] = self._table.zeros()
+                self.parts[one.name] = self._row_pairs.zeros()
                 self.contractions[one.name] = "unused"
 
     def _finished(self, modules: Sequence[TrackedModule]) -> None:
@@ -158,14 +158,14 @@ class ModuleAssembly(Assembly):
             elif one.weight or one.bias:
                 self._add(one)
         for group in groups.values():
-            for one, found in zip(group, contract_together(group, self._table, self._contraction), strict=True):
+            for one, found in zip(group, contract_together(group, self._row_pairs, self._contraction), strict=True):
                 self.parts[one.name], self.contractions[one.name] = found
 
     def _add(self, one: TrackedModule) -> None:
         if one is self._tracked.tied:
             ids, embedded = self._tracked.tied.recorded()
             self.add_tied_cross_terms(ids, embedded, self._inputs)
-        self.parts[one.name], self.contractions[one.name] = one.kernel_part(self._table)
+        self.parts[one.name], self.contractions[one.name] = one.kernel_part(self._row_pairs)
         one.forget()
 
 
@@ -178,7 +178,7 @@ class UseAssembly(Assembly):
 
     def __init__(
         self,
-        route: WatchedUses,
+        tracked: TrackedMatrices,
         layers: dict[str, nn.Module],
         batches: Sequence[Batch],
         blocks: Blocks,
@@ -188,21 +188,21 @@ class UseAssembly(Assembly):
         """Prepare for some sequences.
 
         Args:
-            route: what is recorded and what is differentiated.
+            tracked: what is recorded and what is differentiated.
             layers: the decoder layer of every parameter whose part may be computed when the layer is done, by name.
             batches: all sequences, each as a batch of one.
             blocks: the entries, in numbers of sequences.
             contraction: contraction of all linear maps; None for the cheaper one of each.
             piece: vocabulary entries whose logits exist at once.
         """
-        super().__init__(route.head, route.of_head, batches, blocks, contraction, piece)
-        self._route, self._layers = route, layers
+        super().__init__(tracked.head, tracked.of_head, batches, blocks, contraction, piece)
+        self._tracked, self._layers = tracked, layers
         places = {number: place for place, number in enumerate(self._order)}
-        self.recorder = UseRecorder(route.matrices, places, route.head.device)
+        self.recorder = UseRecorder(tracked.matrices, places, tracked.head.device)
 
     def head_backward(self, hidden: Tensor) -> Tensor:
         """Add the head's part of the kernel, and return the gradient at the hidden states."""
-        return self.backward_of_head(hidden, self._route.tied is not None)
+        return self.backward_of_head(hidden, self._tracked.tied is not None)
 
     def layer_done(self, layer: nn.Module, passes: Sequence[BatchPass]) -> None:
         """Add the parameters of a decoder layer."""
@@ -213,31 +213,31 @@ class UseAssembly(Assembly):
         closed = self.recorder.closed
         late = self.recorder.late | {name for p in passes for name in p.gradients if name in closed}
         if late:
-            raise Surprise(late, late=True)
-        tied = self._route.tied
+            raise UnrecordedUse(late, late=True)
+        tied = self._tracked.tied
         if tied is not None:
             self._add_tied(tied)
-        self._add(set(self._route.selected) - closed, passes)
+        self._add(set(self._tracked.selected) - closed, passes)
 
     def _add_tied(self, tied: Matrix) -> None:
         if any(rows for uses in tied.maps.values() for rows in uses.values()):
-            raise Surprise([tied.name])
+            raise UnrecordedUse([tied.name])
         if not any(tied.lookups.values()):
             return
         ids, owners = joined(tied.lookups, len(self._order), 0)
         if not bool(torch.isin(ids, self._unique).all()):
-            raise Surprise([tied.name])
+            raise UnrecordedUse([tied.name])
         self.add_tied_cross_terms(ids, joined(tied.lookups, len(self._order), 1)[0], owners)
 
     def _add(self, names: set[str], passes: Sequence[BatchPass]) -> None:
-        matrices = [one for one in self._route.matrices if one.name in names]
-        for name, (part, how) in matrix_parts(matrices, self._table, self._contraction).items():
+        matrices = [one for one in self._tracked.matrices if one.name in names]
+        for name, (part, how) in matrix_parts(matrices, self._row_pairs, self._contraction).items():
             self._add_part(name, part, how)
-        for name in self._route.differentiated:
+        for name in self._tracked.differentiated:
             if name in names:
                 gradients = [p.gradients.pop(name, None) for p in passes]
                 used = any(g is not None for g in gradients)
-                part = vector_part([[g] for g in gradients], self._table)
+                part = vector_part([[g] for g in gradients], self._row_pairs)
                 self._add_part(name, part, AUTOGRAD if used else "unused")
         self.recorder.closed |= names
 

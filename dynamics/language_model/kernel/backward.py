@@ -22,14 +22,14 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 from dynamics.errors import Unsupported
 from dynamics.language_model.batching import Batch
 from dynamics.language_model.causal_lm import CausalLM, differentiating, replaced_forward
-from dynamics.language_model.kernel.recording import Surprise, TrackedModule, above, concatenate
+from dynamics.language_model.kernel.recording import TrackedModule, UnrecordedUse, as_non_leaf, concatenate
 from dynamics.language_model.model_head import Head, hidden_states
 
 USE_GRAPH = "use memory='graph'"
 
 
-class Watch(Protocol):
-    """What a recorder of a forward and backward pass must offer.
+class PassRecorder(Protocol):
+    """What a forward and backward pass needs of its recorder.
 
     Attributes:
         anchor: a number on which the recorded uses depend; None if they depend on the leaves of the pass.
@@ -48,12 +48,12 @@ class Watch(Protocol):
         ...
 
 
-class Route(Protocol):
-    """A method of computing a kernel: what is recorded, and what autograd differentiates.
+class TrackedParameters(Protocol):
+    """The selected parameters of a model: which are recorded, and which autograd differentiates.
 
     Attributes:
         head: the head of the model.
-        watched: parameters whose gradients are recorded at each use; they must not reach the loss by any other path,
+        recorded: parameters whose gradients are recorded at each use; they must not reach the loss by any other path,
             where autograd would find a gradient that was not recorded.
         differentiated: parameters whose gradients autograd computes for each sequence.
     """
@@ -62,7 +62,7 @@ class Route(Protocol):
     def head(self) -> Head: ...  # noqa: D102
 
     @property
-    def watched(self) -> dict[str, nn.Parameter]: ...  # noqa: D102
+    def recorded(self) -> dict[str, nn.Parameter]: ...  # noqa: D102
 
     @property
     def differentiated(self) -> dict[str, nn.Parameter]: ...  # noqa: D102
@@ -141,35 +141,35 @@ class BatchPass:
         self,
         outputs: Sequence[Tensor],
         gradients: Sequence[Tensor],
-        route: Route,
+        tracked: TrackedParameters,
         anchor: Tensor | None,
         extra: Sequence[Tensor] = (),
-        keep: bool = False,
+        retain_graph: bool = False,
     ) -> Sequence[Tensor | None]:
         """Propagate the gradients at some outputs to all leaves, and return the gradients at the extra tensors.
 
         Raises:
-            Surprise: a watched parameter has a gradient of its own. Where its uses are recorded it is detached, so it
-                has been used in another way too.
+            UnrecordedUse: autograd finds a gradient of a recorded parameter. Where its uses are recorded it is
+                detached, so it has been used in another way too.
         """
         leaves = [leaf for _, _, leaf in self.embeddings]
         leaves += [leaf for checkpoint in self.checkpoints for leaf in checkpoint.leaves.values()]
-        watched, differentiated = route.watched, route.differentiated
-        asked = [*extra, *leaves, *watched.values(), *differentiated.values(), *([] if anchor is None else [anchor])]
+        recorded, differentiated = tracked.recorded, tracked.differentiated
+        asked = [*extra, *leaves, *recorded.values(), *differentiated.values(), *([] if anchor is None else [anchor])]
         needed = [(o, g) for o, g in zip(outputs, gradients, strict=True) if o.requires_grad]
         if not needed:
             return [None] * len(extra)
         ends, starts = zip(*needed, strict=True)
         with differentiating():
-            found = list(torch.autograd.grad(ends, asked, starts, allow_unused=True, retain_graph=keep))
+            found = list(torch.autograd.grad(ends, asked, starts, allow_unused=True, retain_graph=retain_graph))
         at_extra, rest = found[: len(extra)], found[len(extra) :]
         at_leaves, rest = rest[: len(leaves)], rest[len(leaves) :]
-        surprising = [name for name, g in zip(watched, rest, strict=False) if g is not None]
-        if surprising:
-            raise Surprise(surprising)
+        unrecorded = [name for name, g in zip(recorded, rest, strict=False) if g is not None]
+        if unrecorded:
+            raise UnrecordedUse(unrecorded)
         for leaf, g in zip(leaves, at_leaves, strict=True):
             _add(self.leaf_gradients, id(leaf), g)
-        for name, g in zip(differentiated, rest[len(watched) :], strict=False):
+        for name, g in zip(differentiated, rest[len(recorded) :], strict=False):
             _add(self.gradients, name, g)
         return at_extra
 
@@ -182,8 +182,8 @@ def _add(totals: dict[Any, Tensor], key: Any, gradient: Tensor | None) -> None:
 def forward_and_backward(
     model: CausalLM,
     batches: Sequence[Batch],
-    route: Route,
-    watch: Watch,
+    tracked: TrackedParameters,
+    recorder: PassRecorder,
     layers: Sequence[nn.Module],
     head: Callable[[Tensor], Tensor],
     layer_done: Callable[[nn.Module, Sequence[BatchPass]], None],
@@ -193,46 +193,48 @@ def forward_and_backward(
     Args:
         model: in eval mode, in the dtype to compute in, only the selected parameters requiring a gradient.
         batches: all sequences.
-        route: what is recorded, and what is differentiated.
-        watch: records the uses of the parameters.
+        tracked: what is recorded, and what is differentiated.
+        recorder: records the uses of the parameters.
         layers: decoder layers at which to checkpoint; empty for one graph.
         head: function from the hidden states of all batches to the gradients at them.
         layer_done: is called with a decoder layer when all its uses have been recorded.
     """
-    passes = [_forward(model, batch, route.head, watch, layers) for batch in batches]
+    passes = [_forward(model, batch, tracked.head, recorder, layers) for batch in batches]
     rows = [p.hidden.shape[0] for p in passes]
     gradients = head(concatenate([p.hidden.detach() for p in passes])).split(rows)
     for p, gradient in zip(passes, gradients, strict=True):
-        watch.batch = p.batch
+        recorder.batch = p.batch
         hidden, p.hidden = p.hidden, torch.empty(0)
-        # layers may be given tensors of this graph too, so it is kept if there are any
-        p.backpropagate([hidden], [gradient], route, watch.anchor, keep=bool(p.checkpoints))
+        # layers may be given tensors of this graph too, so it is retained if there are any
+        p.backpropagate([hidden], [gradient], tracked, recorder.anchor, retain_graph=bool(p.checkpoints))
         del hidden
     while any(p.checkpoints for p in passes):
         last = [p.checkpoints[-1].layer for p in passes if p.checkpoints]
         for p in passes:
             if p.checkpoints and p.checkpoints[-1].layer is last[0]:
-                _layer_backward(p, route, watch)
+                _layer_backward(p, tracked, recorder)
         if all(checkpoint.layer is not last[0] for p in passes for checkpoint in p.checkpoints):
             layer_done(last[0], passes)
     for p in passes:
-        watch.batch = p.batch
+        recorder.batch = p.batch
         for module, ids, leaf in p.embeddings:
             gradient = p.leaf_gradients.pop(id(leaf), None)
-            watch.receive(module, ids, torch.zeros_like(leaf) if gradient is None else gradient)
+            recorder.receive(module, ids, torch.zeros_like(leaf) if gradient is None else gradient)
     return passes
 
 
-def _forward(model: CausalLM, batch: Batch, head: Head, watch: Watch, layers: Sequence[nn.Module]) -> BatchPass:
-    watch.embeddings = []
+def _forward(
+    model: CausalLM, batch: Batch, head: Head, recorder: PassRecorder, layers: Sequence[nn.Module]
+) -> BatchPass:
+    recorder.embeddings = []
     checkpoints: list[Checkpoint] = []
-    with watch.running(batch), _checkpointing(layers, checkpoints):
+    with recorder.running(batch), _checkpointing(layers, checkpoints):
         hidden = hidden_states(model, batch.ids, head).flatten(0, 1)[batch.predicting]
-    embeddings, watch.embeddings = watch.embeddings, []
+    embeddings, recorder.embeddings = recorder.embeddings, []
     return BatchPass(batch, hidden, embeddings, checkpoints)
 
 
-def _layer_backward(p: BatchPass, route: Route, watch: Watch) -> None:
+def _layer_backward(p: BatchPass, tracked: TrackedParameters, recorder: PassRecorder) -> None:
     """Compute the last layer that is left again, and propagate the gradients from its results to its arguments."""
     checkpoint = p.checkpoints.pop()
     at_results = {
@@ -244,17 +246,21 @@ def _layer_backward(p: BatchPass, route: Route, watch: Watch) -> None:
         return
     sources = checkpoint.sources()
     fresh = {place: tensor.detach().requires_grad_() for place, tensor in sources.items()}
-    with watch.running(p.batch):
+    with recorder.running(p.batch):
         results = checkpoint.recompute(fresh)
-    if watch.embeddings:
-        raise Surprise
+    if recorder.embeddings:
+        raise UnrecordedUse
     found = p.backpropagate(
-        [results[place] for place in at_results], list(at_results.values()), route, watch.anchor, list(fresh.values())
+        [results[place] for place in at_results],
+        list(at_results.values()),
+        tracked,
+        recorder.anchor,
+        list(fresh.values()),
     )
     reached = [(source, g) for source, g in zip(sources.values(), found, strict=True) if g is not None]
-    if reached:  # several layers may be given tensors that come from one graph, so it is kept
+    if reached:  # several layers may be given tensors that come from one graph, so it is retained
         tensors, gradients = [source for source, _ in reached], [g for _, g in reached]
-        p.backpropagate(tensors, gradients, route, watch.anchor, keep=True)
+        p.backpropagate(tensors, gradients, tracked, recorder.anchor, retain_graph=True)
 
 
 @contextmanager
@@ -283,7 +289,7 @@ def _checkpointed(layer: nn.Module, compute: Callable[..., Any], checkpoints: li
             if isinstance(value, Tensor) and value.is_floating_point()
         }
         checkpoints.append(Checkpoint(layer, compute, given, structure, leaves))
-        given_on = [above(leaves[place]) if place in leaves else value for place, value in enumerate(results)]
+        given_on = [as_non_leaf(leaves[place]) if place in leaves else value for place, value in enumerate(results)]
         return tree_unflatten(given_on, shape)
 
     return forward

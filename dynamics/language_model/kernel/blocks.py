@@ -159,7 +159,7 @@ class Stack:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class RowPairs:
     """The pairs of rows of two matrices whose products are summed to the entries of some blocks.
 
     Attributes:
@@ -177,7 +177,7 @@ class Table:
     stacks: tuple[Stack, ...] = ()
 
     @classmethod
-    def of(cls, blocks: Blocks, rows: Segments, columns: Segments | None = None) -> Table:
+    def of(cls, blocks: Blocks, rows: Segments, columns: Segments | None = None) -> RowPairs:
         """Divide the blocks into strips.
 
         Without ``columns`` both sides are the same, and of symmetric blocks only the part from the diagonal to the
@@ -262,12 +262,12 @@ def sum_both_ways(
         columns: the same for the second use.
         pairs: function of a strip that returns one matrix over pairs of rows.
     """
-    (there,) = Table.of(blocks, rows, columns).sum(pairs)
+    (there,) = RowPairs.of(blocks, rows, columns).sum(pairs)
     if all(block.symmetric for block in blocks):
         back, turned = there, blocks
     else:
         turned = tuple(block.turned for block in blocks)
-        (back,) = Table.of(turned, rows, columns).sum(pairs)
+        (back,) = RowPairs.of(turned, rows, columns).sum(pairs)
     return there + torch.cat([matrix.T.flatten() for matrix in matrices(turned, back)])
 
 

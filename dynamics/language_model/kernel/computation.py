@@ -12,15 +12,21 @@ from torch import Tensor, nn
 
 from dynamics.errors import InvalidArgument, check_count
 from dynamics.language_model.batching import length_matters, make_batches
-from dynamics.language_model.causal_lm import CausalLM, as_module, unwrapped
+from dynamics.language_model.causal_lm import CausalLM, NotDifferentiable, as_module, unwrapped
 from dynamics.language_model.kernel.assembly import ModuleAssembly, UseAssembly
 from dynamics.language_model.kernel.backward import find_layers, forward_and_backward
 from dynamics.language_model.kernel.blocks import Blocks
 from dynamics.language_model.kernel.contractions import Contraction
 from dynamics.language_model.kernel.memory import Memory, MemoryPlan, plan_memory
-from dynamics.language_model.kernel.recording import Surprise
+from dynamics.language_model.kernel.recording import UnrecordedUse
 from dynamics.language_model.kernel.remarks import make_remarks
-from dynamics.language_model.kernel.tracking import TrackedModules, WatchedUses, track_modules, tracking, watch_uses
+from dynamics.language_model.kernel.tracking import (
+    TrackedMatrices,
+    TrackedModules,
+    track_matrices,
+    track_modules,
+    tracking,
+)
 from dynamics.language_model.log_probs import VOCABULARY_PIECE
 from dynamics.language_model.model_head import Head, confirmed_head, find_head, whole_logits
 from dynamics.language_model.out_of_memory import (
@@ -29,8 +35,9 @@ from dynamics.language_model.out_of_memory import (
     is_out_of_memory,
     raising_out_of_memory,
 )
-from dynamics.language_model.parameters import Filter, check_gradients, requiring, select_parameters
+from dynamics.language_model.parameters import Filter, check_gradients, requiring
 from dynamics.language_model.precision import compute_dtype, computing_in
+from dynamics.language_model.refusals import check_parameters, naming_modules
 from dynamics.language_model.tokens import TokenSequence, check_sequences
 
 LOG = logging.getLogger(__name__)
@@ -104,24 +111,35 @@ def compute_blocks(
     model = unwrapped(model)
     described = find_head(model)
     found = check_sequences(sequences, described.vocabulary)
-    select_parameters(model, parameters)  # refuse a bad choice before the model is run
+    check_parameters(model, parameters, found[0])
     check_gradients(as_module(model))
     tokens = BATCH_TOKENS.get(described.device.type, LARGE_BATCH) if batch_tokens is None else batch_tokens
-    job = _Job(model, found, blocks, parameters, memory, contraction, tokens, vocabulary_piece)
+    request = _Request(model, found, blocks, parameters, memory, contraction, tokens, vocabulary_piece)
     compute = compute_dtype(model, dtype)
-    with raising_out_of_memory("sequences", len(found)), computing_in(model, compute), torch.enable_grad():
+    with (
+        raising_out_of_memory("sequences", len(found)),
+        computing_in(model, compute),
+        torch.enable_grad(),
+        naming_modules(model, found[0]),
+    ):
         beginning = torch.tensor([found[0].ids[:-1]], device=described.device)
-        way = _Way(confirmed_head(model, beginning), together=not length_matters(model))
-        while True:  # every surprise rules out one method, so this ends
+        method = _Method(confirmed_head(model, beginning), together=not length_matters(model))
+        while True:  # every unrecorded use rules out one method, so this ends
             try:
-                return replace(_on_this_way(job, way), dtype=compute, remarks=make_remarks(model, parameters, found))
-            except Surprise as surprise:
-                way = way.after(surprise, model)
-                LOG.debug("another method for the kernel, because of %s", surprise)
+                blocks_of_kernel = _compute_by(request, method)
+            except UnrecordedUse as use:
+                method = method.after(use, model)
+                LOG.debug("another method for the kernel, because of %s", use)
+            except NotDifferentiable:
+                if not method.together:
+                    raise
+                method = replace(method, together=False)  # there a backward pass ends at the first selected parameter
+            else:
+                return replace(blocks_of_kernel, dtype=compute, remarks=make_remarks(model, parameters, found))
 
 
 @dataclass(frozen=True, eq=False)
-class _Job:
+class _Request:
     """The arguments of ``compute_blocks``, checked."""
 
     model: CausalLM
@@ -135,63 +153,63 @@ class _Job:
 
 
 @dataclass(frozen=True, eq=False)
-class _Way:
+class _Method:
     """A method of computing a kernel.
 
     Attributes:
         head: the head of the model.
         together: whether all sequences go through known modules in one batch.
         differentiated: matrices that autograd differentiates, because they are used in other ways than as matrices.
-        open: parameters whose part is computed at the end, because they are used outside of their decoder layer.
+        outside: parameters whose part is computed at the end, because they are used outside of their decoder layer.
     """
 
     head: Head
     together: bool = True
     differentiated: frozenset[str] = frozenset()
-    open: frozenset[str] = frozenset()
+    outside: frozenset[str] = frozenset()
 
-    def after(self, surprise: Surprise, model: CausalLM) -> _Way:
-        """Return the method to try after a surprise."""
+    def after(self, use: UnrecordedUse, model: CausalLM) -> _Method:
+        """Return the method to try after one that did not record some use of a parameter."""
         if self.together:
             return replace(self, together=False)
-        if surprise.late:
-            return replace(self, open=self.open | surprise.names)
+        if use.late:
+            return replace(self, outside=self.outside | use.names)
         if self.head.linear is not None:
             own = {id(parameter) for parameter in self.head.linear.parameters()}
             named = as_module(model).named_parameters(remove_duplicate=False)
-            if surprise.names & {name for name, parameter in named if id(parameter) in own}:
+            if use.names & {name for name, parameter in named if id(parameter) in own}:
                 return replace(self, head=whole_logits(self.head))
-        if surprise.names <= self.differentiated:
-            raise RuntimeError(f"the gradients of {surprise} were neither recorded nor computed")
-        return replace(self, differentiated=self.differentiated | surprise.names)
+        if use.names <= self.differentiated:
+            raise RuntimeError(f"the gradients of {use} were neither recorded nor computed")
+        return replace(self, differentiated=self.differentiated | use.names)
 
 
-def _on_this_way(job: _Job, way: _Way) -> KernelBlocks:
-    route: TrackedModules | WatchedUses
-    if way.together:
-        route = track_modules(job.model, job.parameters, way.head)
+def _compute_by(request: _Request, method: _Method) -> KernelBlocks:
+    tracked: TrackedModules | TrackedMatrices
+    if method.together:
+        tracked = track_modules(request.model, request.parameters, method.head)
     else:
-        route = watch_uses(job.model, job.parameters, way.head, way.differentiated)
-    with requiring(as_module(job.model), route.selected):
-        pieces = job.batch_tokens, job.vocabulary_piece
-        plan = plan_memory(job.model, job.sequences, route, job.memory, *pieces, job.blocks)
+        tracked = track_matrices(request.model, request.parameters, method.head, method.differentiated)
+    with requiring(as_module(request.model), tracked.selected):
+        pieces = request.batch_tokens, request.vocabulary_piece
+        plan = plan_memory(request.model, request.sequences, tracked, request.memory, *pieces, request.blocks)
         needed, free = plan.needed / 2**20, plan.available / 2**20
         message = "kernel of %d sequences: about %.0f MiB besides the model (%s), %.0f MiB are free"
-        LOG.info(message, len(job.sequences), needed, plan.strategy, free)
+        LOG.info(message, len(request.sequences), needed, plan.strategy, free)
         try:
-            return _compute(job, route, plan, way.open)
+            return _compute(request, tracked, plan, method.outside)
         except (RuntimeError, MemoryError) as problem:
             if not is_out_of_memory(problem):
                 raise
-            if job.memory != "auto" or plan.strategy == "layerwise" or plan.layerwise is None:
-                raise _does_not_fit(len(job.sequences), plan) from problem
+            if request.memory != "auto" or plan.strategy == "layerwise" or plan.layerwise is None:
+                raise _does_not_fit(len(request.sequences), plan) from problem
         # outside of the except clause, because the traceback of the exception keeps the graph in memory
         empty_caches()
-        count = len(job.sequences)
+        count = len(request.sequences)
         LOG.warning("one graph of %d sequences does not fit into memory: going layer by layer instead", count)
         second = replace(plan, strategy="layerwise")
         try:
-            return _compute(job, route, second, way.open)
+            return _compute(request, tracked, second, method.outside)
         except (RuntimeError, MemoryError) as problem:
             if not is_out_of_memory(problem):
                 raise
@@ -203,28 +221,36 @@ def _does_not_fit(count: int, plan: MemoryPlan) -> OutOfMemory:
     return OutOfMemory("sequences", problem, plan.remedy(), plan.needed, plan.available)
 
 
-def _compute(job: _Job, route: TrackedModules | WatchedUses, plan: MemoryPlan, held: frozenset[str]) -> KernelBlocks:
-    layers = find_layers(job.model) if plan.strategy == "layerwise" else ()
+def _compute(
+    request: _Request, tracked: TrackedModules | TrackedMatrices, plan: MemoryPlan, outside: frozenset[str]
+) -> KernelBlocks:
+    layers = find_layers(request.model) if plan.strategy == "layerwise" else ()
     assembly: ModuleAssembly | UseAssembly
-    watching: AbstractContextManager[None]
-    if isinstance(route, TrackedModules):
-        batches = make_batches(job.sequences, job.batch_tokens if layers else None, route.head.device)
-        assembly = ModuleAssembly(route, batches, job.blocks, job.contraction, job.vocabulary_piece)
-        watching = tracking(route, assembly.recorder)
+    context: AbstractContextManager[None]
+    if isinstance(tracked, TrackedModules):
+        batches = make_batches(request.sequences, request.batch_tokens if layers else None, tracked.head.device)
+        assembly = ModuleAssembly(tracked, batches, request.blocks, request.contraction, request.vocabulary_piece)
+        context = tracking(tracked, assembly.recorder)
     else:
-        batches = make_batches(job.sequences, 1, route.head.device)
-        inside = {name: layer for name, layer in _layer_of(route.selected, layers).items() if name not in held}
-        assembly = UseAssembly(route, inside, batches, job.blocks, job.contraction, job.vocabulary_piece)
-        watching = nullcontext()
+        batches = make_batches(request.sequences, 1, tracked.head.device)
+        inside = {name: layer for name, layer in _layer_of(tracked.selected, layers).items() if name not in outside}
+        assembly = UseAssembly(tracked, inside, batches, request.blocks, request.contraction, request.vocabulary_piece)
+        context = nullcontext()
     try:
-        with watching:
+        with context:
             assembly.done(
                 forward_and_backward(
-                    job.model, batches, route, assembly.recorder, layers, assembly.head_backward, assembly.layer_done
+                    request.model,
+                    batches,
+                    tracked,
+                    assembly.recorder,
+                    layers,
+                    assembly.head_backward,
+                    assembly.layer_done,
                 )
             )
     finally:  # recordings of a run that failed must not be mixed with those of the next one
-        for one in route.modules if isinstance(route, TrackedModules) else route.matrices:
+        for one in tracked.modules if isinstance(tracked, TrackedModules) else tracked.matrices:
             one.forget()
     parts = tuple(assembly.finished_parts())
     return KernelBlocks(parts, assembly.log_probs, assembly.hidden_sums, assembly.contractions, plan, torch.float64)

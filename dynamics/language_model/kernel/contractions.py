@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from dynamics.language_model.batching import runs
-from dynamics.language_model.kernel.blocks import Strip, Table, matrices, neighbours
+from dynamics.language_model.kernel.blocks import RowPairs, Strip, matrices, neighbours
 from dynamics.language_model.kernel.stacks import contract_stacks
 
 Contraction = Literal["ghost", "materialised"]
@@ -33,11 +33,11 @@ THIN_COST = 3.0
 """How much longer a multiplication takes in a matrix product that has one short side."""
 
 
-def cheaper_contractions(table: Table, inputs: int, outputs: Sequence[int]) -> tuple[Contraction, ...]:
+def cheaper_contractions(row_pairs: RowPairs, inputs: int, outputs: Sequence[int]) -> tuple[Contraction, ...]:
     """Return, for linear maps that read the same input, the contractions that need the fewest multiplications.
 
     Args:
-        table: which pairs of rows belong to which entry.
+        row_pairs: which pairs of rows belong to which entry.
         inputs: width of the shared input.
         outputs: width of the output of each map.
 
@@ -45,11 +45,11 @@ def cheaper_contractions(table: Table, inputs: int, outputs: Sequence[int]) -> t
         >>> from dynamics.language_model.batching import Segments
         >>> from dynamics.language_model.kernel.blocks import whole
         >>> lengths = [[rows] * 4 for rows in (8, 8000)]
-        >>> few, many = (Table.of(whole(4), Segments.of(one, torch.device("cpu"))) for one in lengths)
+        >>> few, many = (RowPairs.of(whole(4), Segments.of(one, torch.device("cpu"))) for one in lengths)
         >>> cheaper_contractions(few, 896, [896, 128]), cheaper_contractions(many, 896, [896])
         (('ghost', 'ghost'), ('materialised',))
     """
-    return cheapest(table.pairs, table.rows.rows, table.entries, inputs, outputs)
+    return cheapest(row_pairs.pairs, row_pairs.rows.rows, row_pairs.entries, inputs, outputs)
 
 
 def cheapest(pairs: int, rows: int, entries: int, inputs: int, outputs: Sequence[int]) -> tuple[Contraction, ...]:
@@ -70,14 +70,14 @@ def cheapest(pairs: int, rows: int, entries: int, inputs: int, outputs: Sequence
 
 
 def contract(
-    inputs: Tensor, output_gradients: Sequence[Tensor], table: Table, contractions: Sequence[Contraction]
+    inputs: Tensor, output_gradients: Sequence[Tensor], row_pairs: RowPairs, contractions: Sequence[Contraction]
 ) -> list[Tensor]:
     """Return the kernels over the weights of linear maps that read the same input.
 
     Args:
         inputs: inputs of all sequences without padding, ``(rows, in)``.
         output_gradients: gradients at the output of each map, ``(rows, out)``.
-        table: which pairs of these rows belong to which entry.
+        row_pairs: which pairs of these rows belong to which entry.
         contractions: how to compute the kernel of each map; the results are the same up to rounding.
 
     Returns:
@@ -90,28 +90,28 @@ def contract(
         of_inputs = inputs[s.rows] @ inputs[s.columns].T
         return [(g[s.rows] @ g[s.columns].T).mul_(of_inputs) for g in sharing]
 
-    if table.stacks:
-        ghosts = iter(contract_stacks(inputs, sharing, table.stacks, table.entries))
+    if row_pairs.stacks:
+        ghosts = iter(contract_stacks(inputs, sharing, row_pairs.stacks, row_pairs.entries))
     else:
-        ghosts = iter(table.sum(pairs) if sharing else ())
-    return [next(ghosts) if contraction == "ghost" else materialised(inputs, g, table) for g, contraction in both]
+        ghosts = iter(row_pairs.sum(pairs) if sharing else ())
+    return [next(ghosts) if contraction == "ghost" else materialised(inputs, g, row_pairs) for g, contraction in both]
 
 
-def materialised(inputs: Tensor, output_gradients: Tensor, table: Table) -> Tensor:
+def materialised(inputs: Tensor, output_gradients: Tensor, row_pairs: RowPairs) -> Tensor:
     """Form the gradients ``G_i^T A_i``, a few output columns at a time, and sum their inner products, float64."""
-    segments, total = table.rows, table.zeros()
+    segments, total = row_pairs.rows, row_pairs.zeros()
     count, width = len(segments), inputs.shape[1]
     limit = BUFFER_BYTES.get(inputs.device.type, BUFFER_BYTES["cuda"])
     columns = min(output_gradients.shape[1], max(1, limit // (count * width * inputs.element_size())))
     buffer = inputs.new_empty(count, columns, width)
-    sides = [[neighbours(side, inputs.device) for side in (b.rows, b.columns)] for b in table.blocks]
+    sides = [[neighbours(side, inputs.device) for side in (b.rows, b.columns)] for b in row_pairs.blocks]
     for start in range(0, output_gradients.shape[1], columns):
         piece = buffer[:, : min(columns, output_gradients.shape[1] - start)]
         for run in runs(segments.lengths):  # sequences of the same length go through one batched product
             rows, size, length = segments.span(run), run.stop - run.start, segments.lengths[run.start]
             left = output_gradients[rows, start : start + columns].unflatten(0, (size, length)).transpose(1, 2)
             torch.bmm(left, inputs[rows].unflatten(0, (size, length)), out=piece[run])
-        for matrix, (own, others) in zip(matrices(table.blocks, total), sides, strict=True):
+        for matrix, (own, others) in zip(matrices(row_pairs.blocks, total), sides, strict=True):
             # (columns, sequences, in): a short inner product for each column
             one, other = piece[own].transpose(0, 1), piece[others].transpose(0, 1)
             matrix.add_(torch.bmm(one, other.transpose(1, 2)).sum(0, dtype=torch.float64))

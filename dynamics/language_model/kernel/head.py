@@ -2,7 +2,7 @@
 
 With c_t = onehot(y_t) - pi_t at the position that predicts token y_t from the hidden state h_t, times the slope of the
 logits where the model scales or caps them, the gradient of log pi_i with respect to the head's weight is
-``sum_t c_t h_t^T``, and the gradient at h_t is ``W^T c_t``. The full matrix of c, positions times vocabulary, is kept
+``sum_t c_t h_t^T``, and the gradient at h_t is ``W^T c_t``. The full matrix of c, positions times vocabulary, is stored
 only if it is small. If embedding and head share one weight,
 its gradient is the sum of both gradients, and the kernel has cross terms.
 """
@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from dynamics.language_model.batching import Segments
-from dynamics.language_model.kernel.blocks import Blocks, Table, sum_both_ways
+from dynamics.language_model.kernel.blocks import Blocks, RowPairs, sum_both_ways
 from dynamics.language_model.kernel.contractions import Contraction, cheaper_contractions, materialised
 from dynamics.language_model.model_head import Head, exponentials, log_partition, vocabulary_pieces
 
-KEPT_BYTES = 256 << 20
-"""Up to this size the probabilities of all positions are kept; above it they are computed a second time."""
+STORED_BYTES = 256 << 20
+"""Up to this size the probabilities of all positions are stored; above it they are computed a second time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ def head_backward(
     hidden: Tensor,
     targets: Tensor,
     head: Head,
-    table: Table,
+    row_pairs: RowPairs,
     *,
     weight: bool,
     bias: bool,
@@ -59,13 +59,13 @@ def head_backward(
     """Return the head's part of the kernel and the gradient at the hidden states.
 
     The vocabulary is passed through twice, piece by piece: first for the normalising constant of the softmax, then for
-    everything else. The second time the logits are computed again, unless all of them fit into ``KEPT_BYTES``.
+    everything else. The second time the logits are computed again, unless all of them fit into ``STORED_BYTES``.
 
     Args:
         hidden: hidden states that predict a token of a response, without padding, ``(rows, width)``.
         targets: the tokens that they predict, ``(rows,)``.
         head: the head. Without a linear map, ``hidden`` are the logits, and the gradient at them is c.
-        table: which pairs of rows belong to which entry.
+        row_pairs: which pairs of rows belong to which entry.
         weight: whether the head's weight is selected.
         bias: whether its bias is.
         ids: token ids at which c is needed, for the cross terms with a tied embedding.
@@ -73,20 +73,21 @@ def head_backward(
         contraction: how to compute the kernel of the weight; None for the cheaper one.
     """
     matrix = None if head.linear is None else head.linear.weight.detach()
-    kept: list[tuple[Tensor, Tensor]] | None = [] if keeps_probabilities(hidden, head) else None
-    partition, log_probs = log_partition(hidden, head, targets, vocabulary_piece, kept)
-    chosen = contraction or cheaper_contractions(table, hidden.shape[1], [head.vocabulary])[0]
-    strips = table.strips if weight and chosen == "ghost" else ()
+    stored: list[tuple[Tensor, Tensor]] | None = [] if stores_probabilities(hidden, head) else None
+    partition, log_probs = log_partition(hidden, head, targets, vocabulary_piece, stored)
+    chosen = contraction or cheaper_contractions(row_pairs, hidden.shape[1], [head.vocabulary])[0]
+    strips = row_pairs.strips if weight and chosen == "ghost" else ()
     gradient = torch.zeros_like(hidden)
     residual = hidden.new_zeros(hidden.shape[0], ids.numel())
     # c c^T over pairs of positions
     pairs = [torch.zeros(s.shape, dtype=torch.float64, device=hidden.device) for s in strips]
-    total = table.zeros()
-    for where, c, slope in _negative_probabilities(hidden, head, vocabulary_piece, partition, kept):
+    total = row_pairs.zeros()
+    for where, c, slope in _negative_probabilities(hidden, head, vocabulary_piece, partition, stored):
         (rows,) = torch.where((targets >= where.start) & (targets < where.stop))
         # 1 - pi as -expm1(log pi): the sum 1 + c would lose its digits where pi is close to 1
         c[rows, targets[rows] - where.start] = -torch.expm1(log_probs[rows]).to(c.dtype)
-        c.mul_(slope)
+        if not isinstance(slope, float) or slope != 1:
+            c.mul_(slope)
         if matrix is None:
             gradient[:, where] = c
         else:
@@ -94,19 +95,19 @@ def head_backward(
         (asked,) = torch.where((ids >= where.start) & (ids < where.stop))
         residual[:, asked] = c[:, ids[asked] - where.start]
         if bias:
-            total += table.inner_products(table.rows.sum(c))
+            total += row_pairs.inner_products(row_pairs.rows.sum(c))
         for s in strips:
             pairs[s.number] += c[s.rows] @ c[s.columns].T
         if weight and not strips:
-            total += materialised(hidden, c, table)
+            total += materialised(hidden, c, row_pairs)
     if strips:
-        total += table.sum(lambda s: [pairs[s.number] * (hidden[s.rows] @ hidden[s.columns].T)])[0]
+        total += row_pairs.sum(lambda s: [pairs[s.number] * (hidden[s.rows] @ hidden[s.columns].T)])[0]
     return HeadPart(log_probs, gradient, total if weight or bias else None, chosen if weight else "vector", residual)
 
 
-def keeps_probabilities(hidden: Tensor, head: Head) -> bool:
-    """Return whether the probabilities of all positions are small enough to be kept, and the logits are not needed."""
-    return not head.bends and hidden.shape[0] * head.vocabulary * hidden.element_size() <= KEPT_BYTES
+def stores_probabilities(hidden: Tensor, head: Head) -> bool:
+    """Return whether the probabilities of all positions are small enough to be stored and the logits are not needed."""
+    return not head.bends and hidden.shape[0] * head.vocabulary * hidden.element_size() <= STORED_BYTES
 
 
 def head_bytes(head: Head, width: int, size: int, rows: int, pairs: int, ids: int, vocabulary_piece: int) -> int:
@@ -122,14 +123,14 @@ def head_bytes(head: Head, width: int, size: int, rows: int, pairs: int, ids: in
         vocabulary_piece: vocabulary entries at once.
     """
     columns = min(vocabulary_piece, head.vocabulary)
-    kept = not head.bends and rows * head.vocabulary * size <= KEPT_BYTES
-    probabilities = size * (head.vocabulary if kept else columns)
+    stored = not head.bends and rows * head.vocabulary * size <= STORED_BYTES
+    probabilities = size * (head.vocabulary if stored else columns)
     # hidden states and their gradients, c at the ids, exponentials in float64, token pairs
     return rows * (2 * width * size + ids * size + probabilities + 8 * columns) + 8 * pairs
 
 
 def _negative_probabilities(
-    hidden: Tensor, head: Head, size: int, partition: Tensor, kept: list[tuple[Tensor, Tensor]] | None
+    hidden: Tensor, head: Head, size: int, partition: Tensor, stored: list[tuple[Tensor, Tensor]] | None
 ) -> Iterator[tuple[slice, Tensor, Tensor | float]]:
     """Yield -pi and the slope of the logits for one piece of the vocabulary after another, ``(rows, piece)``."""
 
@@ -137,9 +138,9 @@ def _negative_probabilities(
         for _, logits in vocabulary_pieces(hidden, head, size):
             yield head.slope(logits), exponentials(logits)
 
-    stored = iter(()) if kept is None else ((head.scale, kept.pop(0)) for _ in range(len(kept)))
+    reused = iter(()) if stored is None else ((head.scale, stored.pop(0)) for _ in range(len(stored)))
     start = 0
-    for slope, (top, exponents) in computed() if kept is None else stored:
+    for slope, (top, exponents) in computed() if stored is None else reused:
         scale = torch.exp(top.squeeze(1).to(torch.float64) - partition).to(exponents.dtype)
         yield slice(start, start + exponents.shape[1]), exponents.mul_(-scale.unsqueeze(1)), slope
         start += exponents.shape[1]

@@ -15,9 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dynamics.language_model.batching import Batch, Segments
-from dynamics.language_model.kernel.blocks import Table
+from dynamics.language_model.kernel.blocks import RowPairs
 from dynamics.language_model.kernel.contractions import Contraction, cheaper_contractions, contract
-from dynamics.language_model.kernel.recording import Recorder, SharedInput, Surprise, TrackedModule, above, concatenate
+from dynamics.language_model.kernel.recording import (
+    Recorder,
+    SharedInput,
+    TrackedModule,
+    UnrecordedUse,
+    as_non_leaf,
+    concatenate,
+)
 from dynamics.language_model.loading import require
 
 
@@ -75,26 +82,26 @@ class TrackedLinear(TrackedModule):
     def collect(self, inputs: Tensor, output_gradients: Tensor, batch: Batch) -> None:
         """Keep inputs and output gradients for the weight, and the gradient of the bias."""
         if inputs.ndim != 2:
-            raise Surprise([self.name])
+            raise UnrecordedUse([self.name])
         if self.weight:
             self.inputs.append(inputs)
             self.output_gradients.append(output_gradients)
         if self.bias:
             self.vector_gradients.append(Segments.of(batch.inputs, output_gradients.device).sum(output_gradients))
 
-    def kernel_part(self, table: Table) -> tuple[Tensor, str]:
+    def kernel_part(self, row_pairs: RowPairs) -> tuple[Tensor, str]:
         """Return the kernel over weight and bias, and how it was contracted."""
-        return contract_together([self], table, None)[0]
+        return contract_together([self], row_pairs, None)[0]
 
 
 def contract_together(
-    maps: Sequence[TrackedLinear], table: Table, contraction: Contraction | None
+    maps: Sequence[TrackedLinear], row_pairs: RowPairs, contraction: Contraction | None
 ) -> list[tuple[Tensor, str]]:
     """Return the kernel over weight and bias of each linear map, and how it was contracted; recordings are dropped.
 
     Args:
         maps: linear maps that read the same inputs.
-        table: which pairs of recorded rows belong to which entry.
+        row_pairs: which pairs of recorded rows belong to which entry.
         contraction: contraction of all weights; None for the cheaper one of each.
     """
     weights = [one for one in maps if one.weight]
@@ -107,15 +114,15 @@ def contract_together(
             one.inputs, one.output_gradients = [], []
         widths = [g.shape[1] for g in gradients]
         if contraction is None:
-            contractions = cheaper_contractions(table, inputs.shape[1], widths)
+            contractions = cheaper_contractions(row_pairs, inputs.shape[1], widths)
         else:
             contractions = (contraction,) * len(gradients)
         names = [one.name for one in weights]
-        parts = dict(zip(names, contract(inputs, gradients, table, contractions), strict=True))
+        parts = dict(zip(names, contract(inputs, gradients, row_pairs, contractions), strict=True))
         chosen = dict(zip(names, contractions, strict=True))
     for one in maps:
         if one.bias:
-            biases = table.inner_products(torch.cat(one.vector_gradients))
+            biases = row_pairs.inner_products(torch.cat(one.vector_gradients))
             parts[one.name] = parts[one.name] + biases if one.weight else biases
         one.forget()
     return [(parts[one.name], chosen.get(one.name, "vector")) for one in maps]
@@ -140,12 +147,12 @@ class TrackedNorm(TrackedModule):
         """Return rows as ``(sequences, positions, ...)``, where they may be ``(sequences, heads, positions, width)``.
 
         Raises:
-            Surprise: as many heads as positions, or as sequences, so that the layout does not show which are which.
+            UnrecordedUse: as many heads as positions, or as sequences, so that the layout does not show which is which.
         """
         if rows.ndim != 4 or batch is None:
             return rows
         if rows.shape[1] in (rows.shape[0], rows.shape[2]):
-            raise Surprise([self.name])
+            raise UnrecordedUse([self.name])
         return rows.transpose(1, 2) if (rows.shape[0], rows.shape[2]) == batch.shape else rows
 
     def recording_forward(self, recorder: Recorder) -> Callable[..., Tensor]:
@@ -161,9 +168,9 @@ class TrackedNorm(TrackedModule):
             parts.append(output_gradients)
         self.vector_gradients.append(torch.cat([segments.sum(_sum_heads(part, width)) for part in parts], dim=1))
 
-    def kernel_part(self, table: Table) -> tuple[Tensor, str]:
+    def kernel_part(self, row_pairs: RowPairs) -> tuple[Tensor, str]:
         """Return the kernel over weight and bias, from their gradients."""
-        total = table.inner_products(torch.cat(self.vector_gradients))
+        total = row_pairs.inner_products(torch.cat(self.vector_gradients))
         self.forget()
         return total, "vector"
 
@@ -187,13 +194,13 @@ class TrackedEmbedding(TrackedModule):
                 return look_up(self.module, ids)
             count, positions = recorder.batch.shape
             if torch.broadcast_shapes((1, 1), ids.shape) not in {(m, n) for m in (1, count) for n in (1, positions)}:
-                raise Surprise([self.name])
+                raise UnrecordedUse([self.name])
             ids = ids.expand(recorder.batch.shape)  # positions are given once for all sequences
             with torch.no_grad():
                 leaf = look_up(self.module, ids)
             leaf.requires_grad_()
             recorder.embeddings.append((self, ids, leaf))
-            return above(leaf)
+            return as_non_leaf(leaf)
 
         return embed
 
@@ -211,15 +218,15 @@ class TrackedEmbedding(TrackedModule):
         """Return the ids and the output gradients of all batches, ``(tokens,)`` and ``(tokens, width)``."""
         return concatenate(self.inputs), concatenate(self.output_gradients)
 
-    def kernel_part(self, table: Table) -> tuple[Tensor, str]:
+    def kernel_part(self, row_pairs: RowPairs) -> tuple[Tensor, str]:
         """Return the kernel over the embedding's weight: only pairs of equal tokens contribute."""
-        return lookup_kernel(*self.recorded(), table), "ghost"
+        return lookup_kernel(*self.recorded(), row_pairs), "ghost"
 
 
-def lookup_kernel(ids: Tensor, output_gradients: Tensor, table: Table) -> Tensor:
+def lookup_kernel(ids: Tensor, output_gradients: Tensor, row_pairs: RowPairs) -> Tensor:
     """Return the kernel over a table of vectors that are looked up: only pairs of equal ids contribute."""
     g, column = output_gradients, ids.unsqueeze(1)
-    (part,) = table.sum(lambda s: [(g[s.rows] @ g[s.columns].T).mul_(column[s.rows] == ids[s.columns])])
+    (part,) = row_pairs.sum(lambda s: [(g[s.rows] @ g[s.columns].T).mul_(column[s.rows] == ids[s.columns])])
     return part
 
 

@@ -20,7 +20,7 @@ from dynamics.language_model.kernel.blocks import Blocks, number_of_pairs
 from dynamics.language_model.kernel.contractions import cheapest
 from dynamics.language_model.kernel.head import head_bytes
 from dynamics.language_model.kernel.recording import Recorder
-from dynamics.language_model.kernel.tracking import TrackedModules, WatchedUses, tracking
+from dynamics.language_model.kernel.tracking import TrackedMatrices, TrackedModules, tracking
 from dynamics.language_model.kernel.uses import UseRecorder
 from dynamics.language_model.model_head import hidden_states
 from dynamics.language_model.tokens import TokenSequence
@@ -71,7 +71,7 @@ class MemoryPlan:
 def plan_memory(
     model: CausalLM,
     sequences: Sequence[TokenSequence],
-    route: TrackedModules | WatchedUses,
+    tracked: TrackedModules | TrackedMatrices,
     memory: Memory,
     batch_tokens: int,
     vocabulary_piece: int,
@@ -84,7 +84,7 @@ def plan_memory(
     Args:
         model: the model.
         sequences: the sequences of the kernel.
-        route: what is recorded and what is differentiated.
+        tracked: what is recorded and what is differentiated.
         memory: the strategy, or ``"auto"``.
         batch_tokens: padded tokens in one batch of the layerwise strategy.
         vocabulary_piece: vocabulary entries whose logits exist at once.
@@ -99,29 +99,29 @@ def plan_memory(
     if memory == "layerwise" and not layers:
         raise Unsupported("memory", "no list of decoder layers was found in this model", "use memory='graph'")
     longest = max(sequences, key=lambda s: len(s.ids))
-    saved = measure_graph(model, longest, route, route.head.device)
-    one_by_one = isinstance(route, WatchedUses)
+    saved = measure_graph(model, longest, tracked, tracked.head.device)
+    one_by_one = isinstance(tracked, TrackedMatrices)
     whole = [batch.shape for batch in make_batches(sequences, 1 if one_by_one else None, torch.device("cpu"))]
     limit = 1 if one_by_one else batch_tokens
     batches = [batch.shape for batch in make_batches(sequences, limit, torch.device("cpu"))]
-    ids = {token for s in sequences for token in s.ids[:-1]} if route.tied is not None else ()
+    ids = {token for s in sequences for token in s.ids[:-1]} if tracked.tied is not None else ()
     responses = sum(s.length for s in sequences)
     width = saved.width
     size = next(as_module(model).parameters()).element_size()
     pairs, entries = number_of_pairs(blocks, [s.length for s in sequences]), sum(block.entries for block in blocks)
-    if cheapest(pairs // 2, responses, entries, width, [route.head.vocabulary])[0] != "ghost":
+    if cheapest(pairs // 2, responses, entries, width, [tracked.head.vocabulary])[0] != "ghost":
         pairs = 0  # then the head multiplies no pairs of positions
-    head = head_bytes(route.head, width, size, responses, pairs, len(ids), vocabulary_piece)
-    gradients = size * len(sequences) * sum(p.numel() for p in route.differentiated.values())
-    graph = _graph_bytes(saved, whole, route.maps, head, size) + gradients
+    head = head_bytes(tracked.head, width, size, responses, pairs, len(ids), vocabulary_piece)
+    gradients = size * len(sequences) * sum(p.numel() for p in tracked.differentiated.values())
+    graph = _graph_bytes(saved, whole, tracked.maps, head, size) + gradients
     if one_by_one:  # the output gradients of all sequences wait for the last one
         tokens = sum(count * length for count, length in whole)
-        graph += size * tokens * sum(out for out, _ in route.maps)
+        graph += size * tokens * sum(out for out, _ in tracked.maps)
     layerwise = None
     if layers:
-        layerwise = _layerwise_bytes(saved, batches, sequences, route.maps, head, size, len(layers))
+        layerwise = _layerwise_bytes(saved, batches, sequences, tracked.maps, head, size, len(layers))
         layerwise += gradients // (1 if len(layers) == 1 else len(layers) // 2)
-    available = free_bytes(route.head.device)
+    available = free_bytes(tracked.head.device)
     fits = SAFETY_FACTOR * graph <= available or layerwise is None or graph <= layerwise
     automatic: Strategy = "graph" if fits else "layerwise"
     return MemoryPlan(automatic if memory == "auto" else memory, graph, layerwise, available)
@@ -130,10 +130,10 @@ def plan_memory(
 def _graph_bytes(
     saved: GraphBytes, batches: Sequence[tuple[int, int]], maps: Sequence[tuple[int, int]], head: int, size: int
 ) -> int:
-    kept = sum(saved.of(shape) for shape in batches)
+    saved_bytes = sum(saved.of(shape) for shape in batches)
     padded = sum(count * width for count, width in batches)
     temporary = TEMPORARIES * _largest_width(maps, saved.width) * padded * size
-    return int(FRAGMENTATION * kept + max(head, temporary))
+    return int(FRAGMENTATION * saved_bytes + max(head, temporary))
 
 
 def _layerwise_bytes(
@@ -182,14 +182,14 @@ class GraphBytes:
 
 
 def measure_graph(
-    model: CausalLM, sequence: TokenSequence, route: TrackedModules | WatchedUses, device: torch.device
+    model: CausalLM, sequence: TokenSequence, tracked: TrackedModules | TrackedMatrices, device: torch.device
 ) -> GraphBytes:
     """Run the model on the beginning of a sequence and count the bytes that autograd saves.
 
     If sequences are run one by one, the backward pass is tried out too.
 
     Raises:
-        Surprise: a parameter is used in another way than expected.
+        UnrecordedUse: a parameter is used in another way than expected.
     """
     tokens = min(MEASURED_TOKENS, len(sequence.ids) - 1)
     batch = make_batch([TokenSequence(sequence.ids[: tokens + 1], 1)], [0], device)
@@ -204,22 +204,22 @@ def measure_graph(
         return tensor
 
     recorder: Recorder | UseRecorder
-    watching: AbstractContextManager[None]
-    if isinstance(route, TrackedModules):
+    context: AbstractContextManager[None]
+    if isinstance(tracked, TrackedModules):
         recorder = Recorder(1, lambda _: None)
-        watching = tracking(route, recorder)
+        context = tracking(tracked, recorder)
     else:
-        recorder, watching = UseRecorder(route.matrices, {0: 0}, device), nullcontext()
+        recorder, context = UseRecorder(tracked.matrices, {0: 0}, device), nullcontext()
     hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
-    with watching, hooks, recorder.running(batch):
-        graph = hidden_states(model, batch.ids, route.head)
+    with context, hooks, recorder.running(batch):
+        graph = hidden_states(model, batch.ids, tracked.head)
     pairs = sum(size for size, paired in storages.values() if paired)
     measured = (sum(size for size, _ in storages.values()) - pairs) / tokens, pairs / tokens**2
-    if isinstance(route, WatchedUses):
+    if isinstance(tracked, TrackedMatrices):
         try:
-            BatchPass(batch, graph, [], []).backpropagate([graph], [torch.ones_like(graph)], route, recorder.anchor)
+            BatchPass(batch, graph, [], []).backpropagate([graph], [torch.ones_like(graph)], tracked, recorder.anchor)
         finally:
-            for one in route.matrices:
+            for one in tracked.matrices:
                 one.forget()
     return GraphBytes(*measured, graph.shape[-1])
 
@@ -235,8 +235,8 @@ def free_bytes(device: torch.device) -> int:
     free.
     """
     if device.type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0]) + kept
+        reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + reserved
     return min(psutil.virtual_memory().available, _free_in_container(), _free_in_process())
 
 

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from dynamics.language_model.batching import Batch
-from dynamics.language_model.kernel.blocks import Table
+from dynamics.language_model.kernel.blocks import RowPairs
 
 
-class Surprise(Exception):
-    """A parameter is used in a way that was not expected, so that the kernel has to be computed in another way.
+class UnrecordedUse(Exception):
+    """A parameter has a use that this method does not record, so another method has to compute the kernel.
 
     Attributes:
         names: the parameters, as far as they are known.
@@ -70,21 +70,21 @@ class TrackedModule(ABC):
         """
 
     @abstractmethod
-    def kernel_part(self, table: Table) -> tuple[Tensor, str]:
+    def kernel_part(self, row_pairs: RowPairs) -> tuple[Tensor, str]:
         """Return the kernel over the selected parameters of this module, and how it was contracted.
 
         Args:
-            table: which pairs of recorded rows belong to which entry.
+            row_pairs: which pairs of recorded rows belong to which entry.
         """
 
     def check_attached(self, x: Tensor) -> Tensor:
         """Return an input that has a graph.
 
         Raises:
-            Surprise: it has none: the backward pass would not reach this module, and nothing would be recorded.
+            UnrecordedUse: it has none: the backward pass would not reach this module, and nothing would be recorded.
         """
         if torch.is_grad_enabled() and not x.requires_grad:
-            raise Surprise([self.name])
+            raise UnrecordedUse([self.name])
         return x
 
     def forget(self) -> None:
@@ -174,16 +174,16 @@ class Recorder:
             source: the input as ``note_input`` returned it; None if no other module reads the same tensor.
 
         Raises:
-            Surprise: the module was used twice, or its rows are not the tokens of the batch.
+            UnrecordedUse: the module was used twice, or its rows are not the tokens of the batch.
         """
         if self.batch is None:
             raise RuntimeError("a tracked module was used outside of a batch")
         key = (tracked.name, self.batch.numbers)
         if key in self._seen:
-            raise Surprise([tracked.name])
+            raise UnrecordedUse([tracked.name])
         self._seen.add(key)
         if output_gradients.shape[:2] != self.batch.shape or inputs.shape[:2] != self.batch.shape:
-            raise Surprise([tracked.name])
+            raise UnrecordedUse([tracked.name])
         source = SharedInput(None, readers=1) if source is None else source
         if source.packed is None:
             source.packed = self.batch.pack(inputs.detach().flatten(0, 1))
@@ -222,7 +222,7 @@ class _Same(torch.autograd.Function):
         return gradients[0]
 
 
-def above(leaf: Tensor) -> Tensor:
+def as_non_leaf(leaf: Tensor) -> Tensor:
     """Return the same numbers, in the same memory, as a tensor that the model may change in place, unlike the leaf."""
     found: Tensor = _Same.apply(leaf)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import nn
 
@@ -19,6 +19,36 @@ MAGNITUDE = "lora_magnitude_vector"
 """The name that peft gives to the magnitudes of DoRA."""
 
 
+def padding_embeddings(model: CausalLM, parameters: Filter) -> dict[str, nn.Embedding]:
+    """Return the embeddings with a ``padding_idx`` whose weights are selected, by name.
+
+    Args:
+        model: the model.
+        parameters: as for ``sequence_kernel``.
+
+    Example:
+        >>> from dynamics.language_model.tiny_model import tiny_model
+        >>> padding_embeddings(tiny_model(), None)
+        {}
+    """
+    chosen = {id(parameter) for parameter in select_parameters(model, parameters).values()}
+    return {
+        name: module
+        for name, module in as_module(model).named_modules()
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None and id(module.weight) in chosen
+    }
+
+
+def input_tokens(sequences: Iterable[TokenSequence]) -> set[int]:
+    """Return the tokens that a model reads of some sequences: all but the last of each.
+
+    Example:
+        >>> input_tokens([TokenSequence((1, 2, 3), 1)])
+        {1, 2}
+    """
+    return {token for sequence in sequences for token in sequence.ids[:-1]}
+
+
 def make_remarks(model: CausalLM, parameters: Filter, sequences: Sequence[TokenSequence]) -> tuple[str, ...]:
     """Return a sentence for every case that concerns the selected parameters and the sequences.
 
@@ -30,11 +60,10 @@ def make_remarks(model: CausalLM, parameters: Filter, sequences: Sequence[TokenS
         sequences: the sequences.
     """
     chosen = {id(parameter) for parameter in select_parameters(model, parameters).values()}
-    inputs = {token for sequence in sequences for token in sequence.ids[:-1]}
     linear = find_head(model).linear
     found = []
-    for name, module in as_module(model).named_modules():
-        if not isinstance(module, nn.Embedding) or id(module.weight) not in chosen or module.padding_idx not in inputs:
+    for name, module in padding_embeddings(model, parameters).items():
+        if module.padding_idx not in input_tokens(sequences):
             continue
         tied = linear is not None and linear.weight is module.weight
         rest = ", which is that of the head alone" if tied else ""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dynamics.language_model.batching import Segments
-from dynamics.language_model.kernel.blocks import Blocks, Stack, Table
+from dynamics.language_model.kernel.blocks import Blocks, RowPairs, Stack
 
 FEWEST = 4
 """Smallest number of blocks that are stacked."""
@@ -25,11 +25,11 @@ PAIRS = 32 << 20
 """Pairs of rows in one batched product: their products take 16 bytes each."""
 
 
-def with_stacks(table: Table) -> Table:
-    """Return a table with its stacks, where they are quicker than its strips."""
-    if not worth_stacking(table.blocks, table.rows):
-        return table
-    return replace(table, stacks=stack_blocks(table.blocks, table.rows, table.columns))
+def with_stacks(row_pairs: RowPairs) -> RowPairs:
+    """Return the row pairs with stacks, where these are quicker than strips."""
+    if not worth_stacking(row_pairs.blocks, row_pairs.rows):
+        return row_pairs
+    return replace(row_pairs, stacks=stack_blocks(row_pairs.blocks, row_pairs.rows, row_pairs.columns))
 
 
 def worth_stacking(blocks: Blocks, rows: Segments) -> bool:

@@ -10,7 +10,7 @@ from torch import nn
 
 from dynamics.language_model.causal_lm import CausalLM, as_module, replaced_forward
 from dynamics.language_model.kernel.layers import TrackedEmbedding, track_module
-from dynamics.language_model.kernel.recording import Recorder, Surprise, TrackedModule
+from dynamics.language_model.kernel.recording import Recorder, TrackedModule, UnrecordedUse
 from dynamics.language_model.kernel.uses import Matrix
 from dynamics.language_model.model_head import Head
 from dynamics.language_model.parameters import Filter, select_parameters
@@ -51,7 +51,7 @@ class TrackedModules:
     tied: TrackedEmbedding | None
 
     @property
-    def watched(self) -> dict[str, nn.Parameter]:
+    def recorded(self) -> dict[str, nn.Parameter]:
         """Return all selected parameters: every one is recorded."""
         return self.selected
 
@@ -68,7 +68,7 @@ class TrackedModules:
 
 
 @dataclass(frozen=True, eq=False)
-class WatchedUses:
+class TrackedMatrices:
     """One sequence after the other: the uses of matrices are recorded, and autograd differentiates the rest.
 
     Attributes:
@@ -88,7 +88,7 @@ class WatchedUses:
     tied: Matrix | None
 
     @property
-    def watched(self) -> dict[str, nn.Parameter]:
+    def recorded(self) -> dict[str, nn.Parameter]:
         """Return the parameters that autograd must find no gradient for."""
         return {name: p for name, p in self.selected.items() if name not in self.differentiated}
 
@@ -112,21 +112,21 @@ def track_modules(model: CausalLM, parameters: Filter, head: Head) -> TrackedMod
         head: the head of the model.
 
     Raises:
-        Surprise: a parameter of a module of no known kind, or one that two modules share (other than the embedding and
-            the head).
+        UnrecordedUse: a parameter of a module of no known kind, or one that two modules share (other than the
+            embedding and the head).
     """
     selected = select_parameters(model, parameters)
     modules, owners = _owners(model)
     embedding = model.get_input_embeddings()
     if head.linear is None or "forward" in vars(head.linear) or track_module("", embedding, False, False) is None:
-        raise Surprise
+        raise UnrecordedUse
     attributes_of: dict[int, set[str]] = {}
     of_head: set[str] = set()
     shared: int | None = None
     for name, parameter in selected.items():
         below = [(key, attribute) for key, attribute in owners[id(parameter)] if key != id(head.linear)]
         if len(below) > 1:
-            raise Surprise([name])
+            raise UnrecordedUse([name])
         if len(below) < len(owners[id(parameter)]):
             of_head |= {attribute for key, attribute in owners[id(parameter)] if key == id(head.linear)}
             shared = below[0][0] if below else shared
@@ -135,15 +135,15 @@ def track_modules(model: CausalLM, parameters: Filter, head: Head) -> TrackedMod
     tracked = [_track(*modules[key], attributes) for key, attributes in attributes_of.items()]
     tied = next((one for one in tracked if shared is not None and one.module is modules[shared][1]), None)
     if tied is not None and not isinstance(tied, TrackedEmbedding):
-        raise Surprise([tied.name])
+        raise UnrecordedUse([tied.name])
     if id(embedding) not in attributes_of:
         tracked.append(TrackedEmbedding(modules[id(embedding)][0], embedding, weight=False, bias=False))
     names = HeadNames(modules[id(head.linear)][0], "weight" in of_head, "bias" in of_head)
     return TrackedModules(selected, tuple(tracked), head, names, tied)
 
 
-def watch_uses(model: CausalLM, parameters: Filter, head: Head, differentiated: frozenset[str]) -> WatchedUses:
-    """Return the matrices to watch, and the parameters that autograd differentiates.
+def track_matrices(model: CausalLM, parameters: Filter, head: Head, differentiated: frozenset[str]) -> TrackedMatrices:
+    """Return the matrices whose uses are recorded, and the parameters that autograd differentiates.
 
     Args:
         model: the model.
@@ -167,7 +167,7 @@ def watch_uses(model: CausalLM, parameters: Filter, head: Head, differentiated: 
     name = modules[id(head.linear)][0] if head.linear is not None else ""
     names = HeadNames(name, weight is not None and id(weight) in chosen, bias is not None and id(bias) in chosen)
     tied = next((one for one in matrices if one.parameter is weight), None)
-    return WatchedUses(selected, tuple(matrices), rest, head, names, tied)
+    return TrackedMatrices(selected, tuple(matrices), rest, head, names, tied)
 
 
 def _owners(model: CausalLM) -> tuple[dict[int, tuple[str, nn.Module]], dict[int, list[tuple[int, str]]]]:
@@ -187,7 +187,7 @@ def _track(name: str, module: nn.Module, attributes: set[str]) -> TrackedModule:
     if attributes <= {"weight", "bias"}:
         tracked = track_module(name, module, "weight" in attributes, "bias" in attributes)
     if tracked is None:
-        raise Surprise([name])
+        raise UnrecordedUse([name])
     return tracked
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dynamics.language_model.batching import Segments
-from dynamics.language_model.kernel.blocks import Strip, Table, sum_both_ways
+from dynamics.language_model.kernel.blocks import RowPairs, Strip, sum_both_ways
 from dynamics.language_model.kernel.contractions import Contraction, cheaper_contractions, contract
 from dynamics.language_model.kernel.layers import lookup_kernel
 from dynamics.language_model.kernel.stacks import with_stacks
@@ -20,7 +20,7 @@ CHUNK = 1 << 16
 
 
 def matrix_parts(
-    matrices: Sequence[Matrix], table: Table, contraction: Contraction | None
+    matrices: Sequence[Matrix], row_pairs: RowPairs, contraction: Contraction | None
 ) -> dict[str, tuple[Tensor, str]]:
     """Return the part of the kernel of every matrix, and how it was contracted; the recordings are dropped.
 
@@ -28,11 +28,11 @@ def matrix_parts(
 
     Args:
         matrices: the matrices.
-        table: the entries, and in its rows the sequences.
+        row_pairs: the entries, and in its rows the sequences.
         contraction: contraction of all linear maps; None for the cheaper one of each.
     """
-    sequences, blocks = len(table.rows), table.blocks
-    totals = {one.name: table.zeros() for one in matrices}
+    sequences, blocks = len(row_pairs.rows), row_pairs.blocks
+    totals = {one.name: row_pairs.zeros() for one in matrices}
     chosen: dict[str, set[str]] = {one.name: set() for one in matrices}
     groups: dict[tuple[Any, ...], list[tuple[Matrix, Place]]] = {}
     for one in matrices:
@@ -45,7 +45,7 @@ def matrix_parts(
     for members in groups.values():
         first, key = members[0]
         inputs, segments = joined(first.maps[key], sequences, 0)
-        pairs = with_stacks(Table.of(blocks, segments))
+        pairs = with_stacks(RowPairs.of(blocks, segments))
         gradients = [joined(one.maps[key], sequences, 1)[0] for one, key in members]
         how: Sequence[Contraction]
         if contraction is None:
@@ -58,13 +58,13 @@ def matrix_parts(
     for one in matrices:
         turned = [number for number, turned in one.maps if turned and (number, False) in one.maps]
         if turned:  # one matrix used both ways: G^T A of one use and A^T G of the other
-            totals[one.name] += _both_ways(one, turned, table)
+            totals[one.name] += _both_ways(one, turned, row_pairs)
         if one.lookups:
             (ids, segments), (g, _) = (joined(one.lookups, sequences, side) for side in (0, 1))
-            totals[one.name] += lookup_kernel(ids, g, Table.of(blocks, segments))
+            totals[one.name] += lookup_kernel(ids, g, RowPairs.of(blocks, segments))
             chosen[one.name].add("ghost")
             for (_, turned_), uses in one.maps.items():
-                totals[one.name] += _lookup_cross(one.lookups, uses, turned_, table)
+                totals[one.name] += _lookup_cross(one.lookups, uses, turned_, row_pairs)
         one.forget()
     return {
         name: (total, "materialised" if "materialised" in chosen[name] else "ghost" if chosen[name] else "unused")
@@ -79,9 +79,9 @@ def joined(uses: Uses, sequences: int, side: int) -> tuple[Tensor, Segments]:
     return torch.cat(rows), Segments.of(lengths, rows[0].device)
 
 
-def _both_ways(one: Matrix, numbers: Sequence[int | None], table: Table) -> Tensor:
+def _both_ways(one: Matrix, numbers: Sequence[int | None], row_pairs: RowPairs) -> Tensor:
     """Return the cross terms of a matrix that is used as it is and transposed."""
-    total, count = table.zeros(), len(table.rows)
+    total, count = row_pairs.zeros(), len(row_pairs.rows)
     for number in numbers:
         (a, rows), (g, _) = (joined(one.maps[number, False], count, side) for side in (0, 1))
         (b, columns), (h, _) = (joined(one.maps[number, True], count, side) for side in (0, 1))
@@ -90,32 +90,32 @@ def _both_ways(one: Matrix, numbers: Sequence[int | None], table: Table) -> Tens
             # <G^T A, B^T H> over pairs of rows: (g . b) (a . h)
             return [(g[s.rows] @ b[s.columns].T) * (a[s.rows] @ h[s.columns].T)]
 
-        total += sum_both_ways(table.blocks, rows, columns, pairs)
+        total += sum_both_ways(row_pairs.blocks, rows, columns, pairs)
     return total
 
 
-def _lookup_cross(lookups: Uses, uses: Uses, turned: bool, table: Table) -> Tensor:
-    """Return the cross terms of a table that is a linear map too, such as a tied embedding."""
+def _lookup_cross(lookups: Uses, uses: Uses, turned: bool, row_pairs: RowPairs) -> Tensor:
+    """Return the cross terms of a lookup table that is a linear map too, such as a tied embedding."""
     if not any(uses.values()):
-        return table.zeros()
-    count = len(table.rows)
+        return row_pairs.zeros()
+    count = len(row_pairs.rows)
     (ids, columns), (e, _) = (joined(lookups, count, side) for side in (0, 1))
     (a, rows), (g, _) = (joined(uses, count, side) for side in (0, 1))
     left, right = (a, g) if turned else (g, a)  # the side of the ids, and the side of their vectors
     return sum_both_ways(
-        *(table.blocks, rows, columns),
+        *(row_pairs.blocks, rows, columns),
         lambda s: [left[s.rows][:, ids[s.columns]] * (right[s.rows] @ e[s.columns].T)],
     )
 
 
-def vector_part(gradients: Sequence[Sequence[Tensor | None]], table: Table) -> Tensor:
+def vector_part(gradients: Sequence[Sequence[Tensor | None]], row_pairs: RowPairs) -> Tensor:
     """Return the kernel over parameters from their gradients, summed in float64.
 
     Args:
         gradients: for each sequence the gradient of every parameter; None for zero.
-        table: the entries, and in its rows the sequences.
+        row_pairs: the entries, and in its rows the sequences.
     """
-    total = table.zeros()
+    total = row_pairs.zeros()
     for of_one in zip(*gradients, strict=True):
         known = [(n, g.detach().reshape(-1)) for n, g in enumerate(of_one) if g is not None]
         if not known:
@@ -125,5 +125,5 @@ def vector_part(gradients: Sequence[Sequence[Tensor | None]], table: Table) -> T
             piece = torch.stack([g[start : start + CHUNK] for _, g in known]).to(torch.float64)
             vectors = piece.new_zeros(len(gradients), piece.shape[1])
             vectors[rows] = piece
-            total += table.inner_products(vectors)
+            total += row_pairs.inner_products(vectors)
     return total

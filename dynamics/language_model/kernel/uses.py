@@ -1,12 +1,12 @@
 """Any module at all: the uses of its weights in linear maps and look-ups are recorded, and autograd does the rest.
 
 Here every sequence is run alone. So whatever a module reads belongs to one sequence, in whatever layout, and autograd
-gives the gradient of log pi_i with respect to any parameter. For vectors and other small parameters that is what is
-done. For a matrix it would take the memory of one gradient for each sequence; so the operations that use a matrix are
-watched instead, wherever in the model they happen. A linear map (or one matrix of a stack, as in a mixture of experts)
-records its inputs and output gradients, a look-up records its ids and output gradients. If a matrix is used in any
-other way, autograd finds a gradient that was not recorded, and the kernel is computed again with autograd's gradient
-for this parameter. So nothing is left out, and no list of modules is needed.
+gives the gradient of log pi_i with respect to any parameter. That is done for vectors and other small parameters. For a
+matrix it would take the memory of one gradient for each sequence; so the operations that use a matrix are intercepted
+instead, wherever in the model they happen. A linear map (or one matrix of a stack, as in a mixture of experts) records
+its inputs and output gradients, a look-up records its ids and output gradients. If a matrix is used in any other way,
+autograd finds a gradient that was not recorded, and the kernel is computed again with autograd's gradient for this
+parameter. So nothing is left out, and no list of modules is needed.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class UseRecorder(TorchFunctionMode):
 
     @contextmanager
     def running(self, batch: Batch) -> Iterator[None]:
-        """Enable gradients for the forward pass of a sequence, and watch it."""
+        """Enable gradients for the forward pass of a sequence, and record its uses of the matrices."""
         self.batch = batch
         try:
             with torch.enable_grad(), self:
@@ -206,22 +206,22 @@ def _swaps(*axes: int, **named: int) -> bool:
     return {axis % 2 for axis in (*axes, *named.values())} == {0, 1}
 
 
-def _linear(watch: UseRecorder, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor | None:
-    found = watch.linear(input, weight, transposed=False)
+def _linear(recorder: UseRecorder, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor | None:
+    found = recorder.linear(input, weight, transposed=False)
     return found if found is None or bias is None else found + bias
 
 
-def _matmul(watch: UseRecorder, input: Tensor, other: Tensor, **options: Any) -> Tensor | None:
-    return None if options else watch.linear(input, other, transposed=True)
+def _matmul(recorder: UseRecorder, input: Tensor, other: Tensor, **options: Any) -> Tensor | None:
+    return None if options else recorder.linear(input, other, transposed=True)
 
 
-def _addmm(watch: UseRecorder, input: Tensor, mat1: Tensor, mat2: Tensor, **options: Any) -> Tensor | None:
-    found = None if options else watch.linear(mat1, mat2, transposed=True)
+def _addmm(recorder: UseRecorder, input: Tensor, mat1: Tensor, mat2: Tensor, **options: Any) -> Tensor | None:
+    found = None if options else recorder.linear(mat1, mat2, transposed=True)
     return None if found is None else found + input
 
 
 def _embedding(
-    watch: UseRecorder,
+    recorder: UseRecorder,
     input: Tensor,
     weight: Tensor,
     padding_idx: int | None = None,
@@ -231,7 +231,7 @@ def _embedding(
     sparse: bool = False,
 ) -> Tensor | None:
     changed = max_norm is not None or scale_grad_by_freq or sparse
-    return None if changed else watch.look_up(input, weight, padding_idx)
+    return None if changed else recorder.look_up(input, weight, padding_idx)
 
 
 _USES: dict[Any, Callable[..., Tensor | None]] = {

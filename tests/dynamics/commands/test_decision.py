@@ -18,9 +18,9 @@ needs("transformers")
 from typer.testing import CliRunner, Result
 
 from dynamics.__main__ import app
-from dynamics.language_model.pair_audit.influences import find_targets
-from dynamics.language_model.pair_audit.report import COLUMNS, explain, make_page
-from dynamics.language_model.pair_audit.results import Results
+from dynamics.language_model.pair_audit.measuring.influences import find_targets
+from dynamics.language_model.pair_audit.report.page import COLUMNS, explain, make_page
+from dynamics.language_model.pair_audit.results.store import Results
 from tests.browser import accessibility_problems, launch, open_page
 from tests.dynamics.language_model.saved import products, read_lines, save_tiny, write_lines
 
@@ -46,7 +46,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert result.exit_code == 0, result.output
     assert "report.html (0.0" in result.output
-    assert result.output.count("trained for 1 steps at 1e-0") == 2
+    assert result.output.count(", 1 steps at 1e-0") == 2
     return folder
 
 

@@ -10,8 +10,8 @@ import torch
 
 from dynamics.language_model import load, tokenize
 from dynamics.language_model.kernel.remarks import DORA
-from dynamics.language_model.pair_audit.rows import parse_pair
-from dynamics.language_model.pair_audit.tokens import tokenize_pair
+from dynamics.language_model.pair_audit.reading.rows import parse_pair
+from dynamics.language_model.pair_audit.reading.tokens import tokenize_pair
 from tests.dynamics.language_model.brute_force import autograd_kernel, relative
 from tests.dynamics.language_model.saved import products, read_lines, save_tiny, write_lines
 from tests.dynamics.test_main import refused, run

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from dynamics.commands.show import show_rows
-from dynamics.language_model.pair_audit.data import open_pairs
+from dynamics.language_model.pair_audit.reading.data import open_pairs, tokenize_rows
 from tests.dynamics.language_model.saved import write_lines
 from tests.dynamics.language_model.tokenizers import CHAT, byte_tokenizer, sentencepiece_tokenizer
 
@@ -17,7 +17,8 @@ TURNS = {s: [{"role": "assistant", "content": t}] for s, t in (("chosen", "56"),
 def shown(tmp_path: Path, tokenizer: Any, rows: list[Any], width: int = 80, count: int = 9) -> list[str]:
     out = io.StringIO()
     source = open_pairs(write_lines(tmp_path / "pairs.jsonl", rows))
-    show_rows(Console(file=out, width=width, highlight=False), source, tokenizer, 400, count)
+    made = tokenize_rows(source, tokenizer, 400)
+    show_rows(Console(file=out, width=width, highlight=False), made, tokenizer, count)
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     return lines

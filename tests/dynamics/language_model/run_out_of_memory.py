@@ -20,7 +20,7 @@ from dynamics.language_model import TokenSequence, next_token_log_probs, sequenc
 from dynamics.language_model.kernel import computation
 from dynamics.language_model.kernel.sequence_kernel import sequence_kernel
 from dynamics.language_model.out_of_memory import OutOfMemory
-from dynamics.language_model.pair_audit.columns import audit_pairs, audit_pairs_that_fit
+from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs, audit_pairs_that_fit
 
 VOCABULARY = 8192
 MIB = 2**20

@@ -153,7 +153,7 @@ class Wrapper(nn.Module):
 
 
 def compiled_in_place(model: Any) -> Any:
-    """A compiled model would be compiled again inside, because its modules are watched; nothing here can compile."""
+    """A compiled model would be compiled again, because forwards are replaced inside; nothing here can compile."""
     model.compile(backend=lambda *_: pytest.fail("compiled"))
     return model
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dynamics import DPO, LOSSES, SFT, InvalidArgument, PreferenceLoss, get_loss
 from dynamics.language_model import PairDrives, TokenSequence, model_step, pair_drives, tiny_model
-from dynamics.language_model.pair_audit.columns import audit_pairs
+from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs
 from dynamics.language_model.prediction.drives import finite_chosen_slope
 from dynamics.losses import PairLogProbs, pair_log_probs
 from tests.dynamics.language_model.brute_force import SEQUENCES, own_log_probs, reference_logits, scores

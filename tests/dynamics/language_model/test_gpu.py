@@ -37,7 +37,7 @@ from dynamics.language_model import (
     vocabulary_shift,
 )
 from dynamics.language_model.kernel.memory import SAFETY_FACTOR, free_bytes
-from dynamics.language_model.pair_audit.columns import audit_pairs, audit_pairs_that_fit
+from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs, audit_pairs_that_fit
 from tests.dynamics.language_model import architectures
 from tests.dynamics.language_model.brute_force import autograd_kernel, relative
 from tests.dynamics.language_model.saved import products, read_lines, save_tiny, write_lines

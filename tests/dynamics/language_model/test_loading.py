@@ -22,7 +22,7 @@ from dynamics.language_model import (
     tiny_model,
     tokenize,
 )
-from dynamics.language_model.pair_audit.fingerprint import model_digest
+from dynamics.language_model.pair_audit.results.fingerprint import model_digest
 from tests.dynamics.language_model.brute_force import SEQUENCES
 from tests.dynamics.language_model.saved import save_tiny
 from tests.dynamics.language_model.tokenizers import byte_tokenizer, character_tokenizer

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 import pytest
@@ -119,15 +120,47 @@ def test_quantised_weights_are_not_left_out_in_silence(buffer: bool) -> None:
     model = tiny_model("qwen2")
     for layer in model.model.layers:
         layer.mlp.up_proj = Quantised(layer.mlp.up_proj, buffer)
-    says = r"the weights of 2 modules are quantised \(model.layers.0.mlp.up_proj.weight, .* have no gradient; load"
+    says = (
+        r"the weights of 2 modules are quantised and have no gradient: model.layers.\*.mlp.up_proj; load .* or leave "
+    )
     for call in (sequence_kernel, pair_drives, model_step, parameter_change):
-        with pytest.raises(InvalidArgument, match=says):
+        with pytest.raises(InvalidArgument, match=says) as caught:
             call(model, SEQUENCES)
+        globs = ast.literal_eval(str(caught.value).partition("parameters=")[2].partition("]")[0] + "]")
+        assert globs == ["!model.layers.*.mlp.up_proj.*"]
+    assert sequence_kernel(model, SEQUENCES, parameters=globs).kernel.isfinite().all()
     # chosen parameters have gradients, as those of adapters have on a quantised model
     for memory in ("graph", "layerwise"):
         got = sequence_kernel(model, SEQUENCES, parameters="*norm*", memory=memory)  # type: ignore[arg-type]
         assert relative(got.kernel, autograd_kernel(model, SEQUENCES, "*norm*")) < 1e-12
     assert sequence_log_probs(model, SEQUENCES).total.isfinite().all()
+
+
+def test_the_share_of_the_squared_norm_that_a_choice_keeps() -> None:
+    """What the message says, against autograd on the model with the same weights in floating point."""
+    model = tiny_model("qwen2")
+    layer = model.model.layers[1].mlp
+    whole = Quantised(layer.up_proj, buffer=False)
+    with torch.no_grad():
+        layer.up_proj.weight.copy_(whole.weight.to(torch.float64) * whole.step)
+    every, kept = (autograd_kernel(model, SEQUENCES[:1], only) for only in (None, "!*.1.mlp.up_proj*"))
+    share = float(kept / every)
+    assert 0.5 < share < 0.999  # neither nothing nor everything
+    layer.up_proj = whole
+    for chosen in (SEQUENCES, SEQUENCES[:1]):
+        with pytest.raises(InvalidArgument, match=f"keeps {share:.1%} of the squared norm of the first score"):
+            sequence_kernel(model, chosen)
+    with pytest.raises(InvalidArgument, match=r"keeps \d") as caught:  # the negative control: another first sequence
+        sequence_kernel(model, SEQUENCES[::-1])
+    assert f"{share:.1%}" not in str(caught.value)
+
+
+def test_some_of_the_layers_are_named_one_by_one() -> None:
+    model = tiny_model("qwen2", layers=3)
+    for number in (0, 2):
+        model.model.layers[number].mlp.up_proj = Quantised(model.model.layers[number].mlp.up_proj, buffer=False)
+    with pytest.raises(InvalidArgument, match=r"parameters=\['!model.layers.0.mlp.up_proj.\*', '!model.layers.2.mlp"):
+        sequence_kernel(model, SEQUENCES)
 
 
 def test_an_operation_without_a_gradient_is_said_by_name() -> None:
@@ -149,7 +182,14 @@ def test_an_operation_without_a_gradient_is_said_by_name() -> None:
     model = tiny_model("qwen2")
     model.model.layers[1].mlp.up_proj = Inference(model.model.layers[1].mlp.up_proj)
     for memory in ("graph", "layerwise"):
-        with pytest.raises(InvalidArgument, match=r"autograd cannot differentiate this model .*backward"):
+        says = r"autograd cannot differentiate this model in model.layers.1.mlp.up_proj \(.*backward.*; use .* or only"
+        with pytest.raises(InvalidArgument, match=says) as caught:
             sequence_kernel(model, SEQUENCES, memory=memory)  # type: ignore[arg-type]
-    with pytest.raises(InvalidArgument, match="autograd cannot differentiate"):
+    with pytest.raises(InvalidArgument, match=says):
         parameter_change(model, SEQUENCES)
+    globs = ast.literal_eval(str(caught.value).partition("parameters=")[2].partition(" (and")[0])
+    after = [f"model.layers.1.mlp.{name}_proj.*" for name in ("gate", "down")]
+    assert globs == [*after, "model.norm.*"]  # not the head, which is the embedding
+    truth = autograd_kernel(tiny_model("qwen2"), SEQUENCES, globs)
+    model.model.layers[1].mlp.up_proj.inner.weight.data *= 0.5  # the operation doubles
+    assert relative(sequence_kernel(model, SEQUENCES, parameters=globs, memory="graph").kernel, truth) < 1e-12

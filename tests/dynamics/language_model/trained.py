@@ -61,7 +61,7 @@ def numbers(model: Any, tokenizer: Any) -> dict[str, Any]:
     import torch
 
     from dynamics.language_model import model_step, sequence_kernel, tokenize
-    from dynamics.language_model.pair_audit.columns import audit_pairs
+    from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs
 
     pairs = [tuple(tokenize(tokenizer, r["prompt"], r[side]) for side in ("chosen", "rejected")) for r in ROWS[:2]]
     kernel = sequence_kernel(model, [s for pair in pairs for s in pair], dtype=torch.float32)

@@ -11,12 +11,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 
 from dynamics import InvalidArgument
+from dynamics.language_model import pair_drives
+from dynamics.language_model.kernel import assembly
 from tests.optional import do_without, needs
 
 needs("transformers")
@@ -47,16 +50,24 @@ def surveyed() -> tuple[Any, Survey]:
 def test_kernel_drives_and_step_belong_together(surveyed: tuple[Any, Survey]) -> None:
     model, found = surveyed
     told: list[object] = []
-    result = measure_kernel(model, found, KernelSettings(PINNED, responses=14), told.append)
+    with patch.object(assembly, "head_backward", wraps=assembly.head_backward) as computed:
+        result = measure_kernel(model, found, KernelSettings(PINNED, responses=14), told.append)
+    assert computed.call_count == 1  # no entry of the kernel is computed twice
     assert result.roles == ("chosen",) * 5 + ("rejected",) * 5 + ("y*",) + ("other",) * 3
     assert result.texts[5:10] == PINNED.named
     assert len(told) == 1  # before it began
+    places, _ = select_responses(found, KernelSettings(PINNED, responses=14))
     kernel = result.kernel.kernel.numpy()
     slope = np.array([1] * 5 + [-1] * 5 + [0] * 4) * 0.1 / 2 / 5  # DPO at its reference: beta / 2 for the mean of 5
     np.testing.assert_allclose(result.step.predicted_log_change, 1e-7 * kernel @ slope, rtol=1e-7, atol=1e-12)
     np.testing.assert_allclose(result.step.actual_log_change, result.step.predicted_log_change, rtol=1e-3, atol=1e-9)
     off = 1e-7 * kernel @ np.abs(slope)  # with the rejected responses pushed up
     assert np.abs(off - result.step.actual_log_change.numpy()).max() > 1e-6
+    drives = pair_drives(
+        model, [found.sequences[place] for place in places], range(5), range(5, 10), dtype=torch.float64
+    )
+    torch.testing.assert_close(result.drive, drives.drive, rtol=1e-9, atol=1e-9)
+    assert torch.equal(result.displaced, drives.displaced)
     text = json.loads(json.dumps(as_json(result)))
     np.testing.assert_array_equal(text["kernel"], kernel)
     assert "sign of the actual one for 14 of 14 responses" in str(list(write_kernel(result).renderables))

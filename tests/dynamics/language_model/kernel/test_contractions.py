@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dynamics.language_model.batching import Segments, make_batches
 from dynamics.language_model.kernel import blocks as blocks_module, contractions
-from dynamics.language_model.kernel.blocks import Block, Table, matrices, placed, sum_both_ways, whole
+from dynamics.language_model.kernel.blocks import Block, RowPairs, matrices, placed, sum_both_ways, whole
 from dynamics.language_model.kernel.contractions import cheaper_contractions, contract
 from dynamics.language_model.tokens import TokenSequence
 
@@ -31,8 +31,8 @@ BLOCKS = [
 ]
 
 
-def table_of(lengths: list[int]) -> Table:
-    return Table.of(whole(len(lengths)), Segments.of(lengths, CPU))
+def table_of(lengths: list[int]) -> RowPairs:
+    return RowPairs.of(whole(len(lengths)), Segments.of(lengths, CPU))
 
 
 @settings(max_examples=60)
@@ -56,7 +56,7 @@ def test_every_contraction_is_the_kernel_of_the_written_out_gradients(
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(blocks_module.STRIP_ROWS, "cpu", strip)
         patch.setitem(contractions.BUFFER_BYTES, "cpu", buffer)
-        parts = contract(a, gs, Table.of(blocks, segments), choices)
+        parts = contract(a, gs, RowPairs.of(blocks, segments), choices)
     for g, part in zip(gs, parts, strict=True):
         pairs = zip(a.split(lengths), g.split(lengths), strict=True)
         written = torch.stack([(y.T @ x).flatten() for x, y in pairs])
@@ -70,13 +70,13 @@ def test_every_contraction_is_the_kernel_of_the_written_out_gradients(
 def test_cross_terms_of_two_uses_are_summed_both_ways(lengths: list[tuple[int, int]], strip: int) -> None:
     left, right = zip(*lengths, strict=True)
     rows, columns = Segments.of(left, CPU), Segments.of(right, CPU)
-    table = torch.randn(rows.rows, columns.rows, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    sums = torch.stack([torch.stack([b.sum() for b in part.split(right, 1)]) for part in table.split(left)])
+    row_pairs = torch.randn(rows.rows, columns.rows, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    sums = torch.stack([torch.stack([b.sum() for b in part.split(right, 1)]) for part in row_pairs.split(left)])
     for choose in BLOCKS:
         blocks = choose(len(lengths))
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(blocks_module.STRIP_ROWS, "cpu", strip)
-            got = sum_both_ways(blocks, rows, columns, lambda s: [table[s.rows][:, s.columns]])
+            got = sum_both_ways(blocks, rows, columns, lambda s: [row_pairs[s.rows][:, s.columns]])
         for block, found in zip(blocks, matrices(blocks, got), strict=True):
             expected = (sums + sums.T)[list(block.rows)][:, list(block.columns)]
             torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
@@ -96,7 +96,7 @@ def test_a_table_that_is_not_symmetric_must_not_be_called_so() -> None:
         stripped = table_of(lengths)
     assert stripped.pairs == 3 + 2 * 2
     assert half.tolist() == stripped.sum(pairs)[0].tolist() == [1, 5, 5, 20]
-    (all_of_it,) = Table.of(whole(2), Segments.of(lengths, CPU), Segments.of(lengths, CPU)).sum(pairs)
+    (all_of_it,) = RowPairs.of(whole(2), Segments.of(lengths, CPU), Segments.of(lengths, CPU)).sum(pairs)
     assert all_of_it.tolist() == [1, 5, 110, 20]
 
 
@@ -115,9 +115,9 @@ def test_float32_is_added_up_in_float64() -> None:
     segments = Segments.of([4, 4], CPU)
     generator = torch.Generator().manual_seed(0)
     a, g = (packed(segments, 1000, generator, torch.float32) for _ in range(2))
-    (exact,) = contract(a.double(), [g.double()], Table.of(whole(2), segments), ["materialised"])
+    (exact,) = contract(a.double(), [g.double()], RowPairs.of(whole(2), segments), ["materialised"])
     for one in ("ghost", "materialised"):
-        (got,) = contract(a, [g], Table.of(whole(2), segments), [one])
+        (got,) = contract(a, [g], RowPairs.of(whole(2), segments), [one])
         assert got.dtype == torch.float64
         assert float(((got - exact).abs() / exact.view(2, 2).diagonal().mean()).max()) < 1e-6
 
@@ -130,10 +130,10 @@ def test_the_contraction_follows_the_cost() -> None:
 
 
 def test_a_shared_input_is_paid_for_once() -> None:
-    """One narrow map alone is not worth the table of its inputs; beside a wide one it is there anyway."""
-    table = table_of([60] * 10)
-    assert cheaper_contractions(table, 512, [128]) == ("materialised",)
-    assert cheaper_contractions(table, 512, [2048, 128]) == ("ghost", "ghost")
+    """One narrow map alone is not worth the row_pairs of its inputs; beside a wide one it is there anyway."""
+    row_pairs = table_of([60] * 10)
+    assert cheaper_contractions(row_pairs, 512, [128]) == ("materialised",)
+    assert cheaper_contractions(row_pairs, 512, [2048, 128]) == ("ghost", "ghost")
 
 
 @given(st.lists(st.integers(2, 12), min_size=1, max_size=9), st.integers(1, 40))

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from dynamics.language_model import block_kernels, sequence_kernel, tiny_model
 from dynamics.language_model.batching import Segments
 from dynamics.language_model.kernel import stacks as stacks_module
-from dynamics.language_model.kernel.blocks import Block, Table
+from dynamics.language_model.kernel.blocks import Block, RowPairs
 from dynamics.language_model.kernel.contractions import contract
 from dynamics.language_model.kernel.stacks import contract_stacks, stack_blocks, worth_stacking
 from tests.dynamics.language_model.brute_force import SEQUENCES, relative
@@ -35,13 +35,13 @@ def test_stacks_have_the_entries_of_strips(drawn: Any, most: int) -> None:
     segments = Segments.of(lengths, CPU)
     generator = torch.Generator().manual_seed(sum(lengths))
     inputs, *gradients = (torch.randn(sum(lengths), k, generator=generator, dtype=torch.float64) for k in (3, 2, 4))
-    table = Table.of(blocks, segments)
-    want = contract(inputs, gradients, table, ["ghost", "ghost"])
+    row_pairs = RowPairs.of(blocks, segments)
+    want = contract(inputs, gradients, row_pairs, ["ghost", "ghost"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stacks_module, "PAIRS", most)  # a stack is cut where it would be too large
         found = stack_blocks(blocks, segments, segments)
-    assert sorted(torch.cat([one.entries.flatten() for one in found]).tolist()) == list(range(table.entries))
-    for one, other in zip(contract_stacks(inputs, gradients, found, table.entries), want, strict=True):
+    assert sorted(torch.cat([one.entries.flatten() for one in found]).tolist()) == list(range(row_pairs.entries))
+    for one, other in zip(contract_stacks(inputs, gradients, found, row_pairs.entries), want, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 

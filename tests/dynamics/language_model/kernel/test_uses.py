@@ -194,9 +194,9 @@ def test_a_use_that_is_not_recorded_would_be_seen(monkeypatch: pytest.MonkeyPatc
     truth = autograd_kernel(model, SEQUENCES)
     plain = BatchPass.backpropagate
 
-    def blind(self: BatchPass, outputs: Any, gradients: Any, route: Any, *rest: Any, **options: Any) -> Any:
+    def blind(self: BatchPass, outputs: Any, gradients: Any, tracked: Any, *rest: Any, **options: Any) -> Any:
         class Blind:
-            head, watched, differentiated = route.head, {}, route.differentiated
+            head, recorded, differentiated = tracked.head, {}, tracked.differentiated
 
         return plain(self, outputs, gradients, Blind, *rest, **options)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dynamics import InvalidArgument
 from dynamics.language_model import TokenSequence, ches, pair_drives, tiny_model
-from dynamics.language_model.pair_audit.columns import audit_pairs
+from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs
 from dynamics.language_model.precision import computing_in
 from dynamics.language_model.prediction.ches import similarity
 from tests.dynamics.language_model.architectures import build

@@ -88,7 +88,7 @@ def live_optimizers(model: Any) -> dict[str, torch.optim.Optimizer]:
 
 @pytest.mark.parametrize("kind", ["groups", "scheduled", "momentum"])
 def test_a_live_optimizer_is_asked_and_not_stepped(kind: str) -> None:
-    """After two steps of its own it is in some state; the next step is the one that was foretold."""
+    """After two steps of its own it is in some state; the next step is the one that was predicted."""
     model = tiny_model("qwen2")
     optimizer = live_optimizers(model)[kind]
     for _ in range(2):

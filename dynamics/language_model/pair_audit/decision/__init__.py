@@ -1,0 +1,1 @@
+"""Which pairs are kept, and the data set with these pairs alone."""

@@ -1,0 +1,1 @@
+"""What an audit found, summed up and drawn, from its results alone."""

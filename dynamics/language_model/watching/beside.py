@@ -1,0 +1,81 @@
+"""Working beside a trainer: no random number of the training is used up, and the processes share the work."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from dynamics.language_model.loading import require
+
+Result = TypeVar("Result")
+GROUP = 8
+"""Probes that go through the model together, whatever the number of processes, so that it changes no digit."""
+
+
+class Failed(Exception):
+    """A computation that failed in one of the processes; its message says why."""
+
+
+@contextmanager
+def keeping_random_state() -> Iterator[None]:
+    """Restore the random states of python, numpy and torch at the end, on the CPU and on every GPU in use.
+
+    Example:
+        >>> with keeping_random_state():
+        ...     torch.manual_seed(1), random.seed(1)
+        ...     first = torch.rand(1), random.random()
+        (<torch._C.Generator object at ...>, None)
+    """
+    python, cpu = random.getstate(), torch.random.get_rng_state()
+    legacy = np.random.get_state()  # noqa: NPY002 - the state that trainers use
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy)  # noqa: NPY002
+        torch.random.set_rng_state(cpu)
+        if devices:
+            torch.cuda.set_rng_state_all(devices)
+
+
+def share(
+    items: Sequence[Any], compute: Callable[[slice], Sequence[Result]], rank: int = 0, count: int = 1
+) -> list[Result]:
+    """Return the results for all items, of which every process computes some groups; every process gets all of them.
+
+    Args:
+        items: as many as there will be results.
+        compute: returns the results of a slice of the items.
+        rank: the number of this process.
+        count: the number of processes; all of them must call this function.
+
+    Raises:
+        Failed: the computation failed in some process, whose message is repeated in all of them.
+
+    Example:
+        >>> share("abc", lambda part: [letter.upper() for letter in "abc"[part]])
+        ['A', 'B', 'C']
+    """
+    starts = range(0, len(items), GROUP)
+    mine: list[tuple[int, Sequence[Result] | Failed]] = []
+    for number, start in enumerate(starts):
+        if number % count == rank:
+            try:
+                mine.append((start, compute(slice(start, start + GROUP))))
+            except Exception as problem:  # the other processes wait for this one; they must all hear of it
+                first = next(iter(str(problem).strip().splitlines()), "")
+                mine.append((start, Failed(f"{type(problem).__name__}: {first}")))
+                break
+    everything: list[tuple[int, Any]] = mine if count == 1 else require("accelerate.utils").gather_object(mine)
+    found: list[Result] = []
+    for _, part in sorted(everything, key=lambda entry: entry[0]):
+        if isinstance(part, Failed):
+            raise part
+        found.extend(part)
+    return found

@@ -1,0 +1,143 @@
+"""A watched run in numbers: what each probe did, beside what was predicted before training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dynamics.language_model.pair_audit.measuring.trial_run import Trial, compare
+from dynamics.language_model.watching.run_log import Line, RunLog
+
+WORST = 5
+"""Pairs that a line of the log names as those whose chosen response fell most."""
+
+
+@dataclass(frozen=True)
+class ProbeOutcome:
+    """What a run did to one probe.
+
+    Attributes:
+        name: where the probe comes from.
+        predicted: predicted change of log pi(chosen), nats; None if there is no prediction.
+        chosen: actual change of log pi(chosen), nats.
+        rejected: actual change of log pi(rejected).
+        displaced_alone: whether a step on this pair alone would have lowered its chosen response, before training.
+    """
+
+    name: str
+    predicted: float | None
+    chosen: float
+    rejected: float
+    displaced_alone: bool | None
+
+
+def outcomes(log: RunLog) -> list[ProbeOutcome]:
+    """Return what the run did to every probe up to its last look, the largest fall of a chosen response first.
+
+    Args:
+        log: a run with at least one look.
+    """
+    if log.start is None or not log.looks:
+        return []
+    last = log.looks[-1]
+    slopes = log.prediction["slope"]["chosen"] if log.prediction and "slope" in log.prediction else None
+    changes = {side: _changes(log.start, last, side) for side in ("chosen", "rejected")}
+    audits: list[Line] = log.audit["pairs"] if log.audit else [{} for _ in changes["chosen"]]
+    found = [
+        ProbeOutcome(
+            name,
+            None if slopes is None else slopes[number] * last["rate_sum"],
+            changes["chosen"][number],
+            changes["rejected"][number],
+            audits[number].get("displaced"),
+        )
+        for number, name in enumerate(log.run["names"])
+    ]
+    return sorted(found, key=lambda outcome: outcome.chosen)
+
+
+def _changes(start: Line, look: Line, role: str) -> list[float]:
+    return [after - before for before, after in zip(start["log_probs"][role], look["log_probs"][role], strict=True)]
+
+
+def agreement(log: RunLog) -> Trial | None:
+    """Return how predicted and actual changes of the chosen responses agree; None without a prediction.
+
+    The numbers are those of ``python -m dynamics pairs --verify``. As ``learning_rate`` stands the sum of the learning
+    rates over the steps divided by their number.
+
+    Args:
+        log: a run.
+    """
+    found = [outcome for outcome in outcomes(log) if outcome.predicted is not None]
+    if not found:
+        return None
+    steps = max(1, log.looks[-1]["step"])
+    predicted, actual = (np.array([getattr(o, name) for o in found], float) for name in ("predicted", "chosen"))
+    return compare(log.looks[-1]["rate_sum"] / steps, steps, predicted, actual)
+
+
+def summarize(start: Line, look: Line, reference: dict[str, list[float | None]]) -> dict[str, float]:
+    """Return the numbers of a look that a tracker gets, without the prefix.
+
+    Args:
+        start: the scores before training.
+        look: the scores now.
+        reference: log ref of every response, by role.
+    """
+    now = look["log_probs"]
+    found = {f"log_prob_{role}": _mean(now[role]) for role in now}
+    for role in now:
+        if look is not start:
+            pairs = zip(start["log_probs"][role], now[role], strict=True)
+            found[f"change_{role}"] = _mean([b - a for a, b in pairs if a is not None and b is not None])
+    below = [a < b for a, b in zip(now["chosen"], reference["chosen"], strict=True)]
+    found["share_below_reference"] = sum(below) / len(below)
+    found["mass_outside"] = _mean(look["mass_outside"])
+    found["entropy"] = _mean(look["entropy"])
+    if look is not start:
+        found["worst_change_chosen"] = min(_changes(start, look, "chosen"))
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def worst(start: Line, look: Line, names: list[str]) -> list[str]:
+    """Return the names of the probes whose chosen response fell most, at most five, and only those that fell."""
+    changes = sorted(zip(_changes(start, look, "chosen"), names, strict=True))
+    return [name for change, name in changes[:WORST] if change < 0]
+
+
+def _mean(values: list[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else math.nan
+
+
+def table(log: RunLog, most: int | None = None) -> list[str]:
+    """Return lines of text: how the prediction did, then one line for each probe.
+
+    Args:
+        log: a run.
+        most: at most how many probes, those whose chosen response fell most; None for all.
+    """
+    found = outcomes(log)
+    if not found:
+        return ["there is no look after the first step yet"]
+    fell = sum(outcome.chosen < 0 for outcome in found)
+    lines = [f"{log.looks[-1]['step']} steps: {fell} of {len(found)} chosen responses became less likely"]
+    trial = agreement(log)
+    if trial is None:
+        why = log.prediction["reason"] if log.prediction and "reason" in log.prediction else "it was not made"
+        lines.append(f"no prediction: {why}")
+    else:
+        lines.append(
+            f"predicted to fall: {trial.predicted_to_fall}; of these fell: {trial.both}; "
+            f"same sign: {trial.same_sign:.0%} of all"
+            + ("" if trial.rank_correlation is None else f"; rank correlation {trial.rank_correlation:.2f}")
+        )
+    width = max(len(outcome.name) for outcome in found)
+    lines.append(f"{'pair':{width}}  predicted   chosen  rejected  (change of log pi, nats)")
+    for outcome in found[:most]:
+        predicted = "        –" if outcome.predicted is None else f"{outcome.predicted:+9.3f}"
+        lines.append(f"{outcome.name:{width}}  {predicted} {outcome.chosen:+8.3f}  {outcome.rejected:+8.3f}")
+    return lines

@@ -1,0 +1,96 @@
+"""Further responses to the prompt of a pair, which show where probability goes that neither of the two receives."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import torch
+
+from dynamics.language_model.causal_lm import CausalLM, unwrapped
+from dynamics.language_model.model_head import find_head
+from dynamics.language_model.precision import compute_dtype, computing_in
+from dynamics.language_model.tokens import TokenSequence
+from dynamics.language_model.watching.probes import Probe
+
+OTHER, RANDOM, GREEDY = "other_prompt", "random", "greedy"
+PANEL = (OTHER, RANDOM, GREEDY)
+"""Roles of the panel: the chosen response to another prompt; a random response; y*, the most likely response by greedy
+decoding, before training."""
+
+
+def with_panel(
+    probes: Sequence[Probe], greedy: Sequence[TokenSequence | None], seed: int, panel: Sequence[str] = PANEL
+) -> list[Probe]:
+    """Return the probes with the responses of the panel that do not need a model, and with the greedy ones.
+
+    The answer to another prompt is the chosen response of the next probe with another prompt. The random response has
+    the length of the chosen one, and its tokens are drawn from all chosen responses; its last token is that of the
+    chosen response, which ends it. A response that a probe has already under another role is left out.
+
+    Args:
+        probes: the probes.
+        greedy: what ``greedy_responses`` returns.
+        seed: seed of the random responses.
+        panel: which of these roles are wanted.
+    """
+    draw = random.Random(seed)
+    pool = [token for probe in probes for token in probe.chosen.response]
+    found = []
+    for number, (probe, best) in enumerate(zip(probes, greedy, strict=True)):
+        prompt, own = probe.chosen.prompt, probe.chosen.response
+        later = [*probes[number + 1 :], *probes[:number]]
+        other = next((p.chosen.response for p in later if p.chosen.prompt != prompt), None)
+        noise = (*draw.choices(pool, k=len(own) - 1), own[-1])
+        made = {
+            OTHER: None if other is None else TokenSequence(prompt + other, len(prompt)),
+            RANDOM: TokenSequence(prompt + noise, len(prompt)),
+            GREEDY: best,
+        }
+        responses = dict(probe.responses)
+        for role, sequence in made.items():
+            if role in panel and sequence is not None and role not in responses and sequence not in responses.values():
+                responses[role] = sequence
+        found.append(Probe(probe.name, responses))
+    return found
+
+
+def greedy_responses(
+    model: CausalLM, prompts: Sequence[tuple[int, ...]], end: int | None, most: int, batch_tokens: int = 8192
+) -> list[TokenSequence]:
+    """Return the greedy continuation of every prompt: the most likely token at every position.
+
+    Args:
+        model: a causal language model; it is not changed.
+        prompts: token ids.
+        end: the token that ends a response; None for none.
+        most: at most how many tokens a continuation has. One that is cut off there has no end token.
+        batch_tokens: padded tokens in one forward pass.
+
+    Example:
+        >>> from dynamics.language_model.tiny_model import tiny_model
+        >>> greedy_responses(tiny_model(), [(1, 2), (3,)], end=None, most=2)[0].length
+        2
+    """
+    model = unwrapped(model)
+    device = find_head(model).device
+    grown = [list(prompt) for prompt in prompts]
+    with computing_in(model, compute_dtype(model, None)), torch.no_grad():
+        open_ = list(range(len(grown)))
+        for _ in range(most):
+            by_length = sorted(open_, key=lambda n: len(grown[n]))
+            while by_length:
+                width = len(grown[by_length[-1]])
+                together = by_length[-max(1, batch_tokens // width) :]
+                del by_length[-len(together) :]
+                ids = torch.zeros(len(together), width, dtype=torch.int64)
+                for row, n in enumerate(together):
+                    ids[row, : len(grown[n])] = torch.tensor(grown[n])
+                logits = model(input_ids=ids.to(device), use_cache=False).logits[:, -width:]
+                last = torch.tensor([len(grown[n]) - 1 for n in together], device=device)
+                for n, token in zip(together, logits[torch.arange(len(last)), last].argmax(-1).tolist(), strict=True):
+                    grown[n].append(token)
+            open_ = [n for n in open_ if end is None or grown[n][-1] != end]
+            if not open_:
+                break
+    return [TokenSequence(tuple(ids), len(prompt)) for ids, prompt in zip(grown, prompts, strict=True)]
