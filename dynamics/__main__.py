@@ -138,7 +138,7 @@ def pairs(
         typer.Option(
             min=0,
             help="For the 20 displaced pairs that fall most, find this many pairs that push their chosen response "
-            "down most, and up most.",
+            "down most, and up most. Of more than 2000 pairs, a random sketch finds them for 200 displaced pairs.",
         ),
     ] = 0,
     verify: Annotated[

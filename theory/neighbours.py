@@ -77,7 +77,7 @@ NEIGHBOURS = {
         f"{TWO_TEXTS} (the definition of ranking accuracy and Theorem 4.1).",
     ),
     "gopalan2025": Neighbour(
-        "Gopalan et al. 2025, on DPO under misspecification, AuxDPO (arXiv:2510.20413)",
+        "Gopalan et al. 2025, Why DPO is a Misspecified Estimator and How to Fix It (arXiv:2510.20413)",
         "Abstract; Proposition 1; Proposition 3",
         "Sections 1 to 4 were read in its own text (a public copy), without the proofs of Propositions 7 to 9.",
     ),
@@ -109,9 +109,27 @@ NEIGHBOURS = {
         "Section 3 was read in its own text.",
     ),
     "chen2026": Neighbour(
-        "Chen et al. 2026, on the disentanglement band and reward calibration (arXiv:2604.18239)",
+        "Chen et al. 2026, Towards Disentangled Preference Optimization Dynamics Beyond Likelihood Displacement "
+        "(arXiv:2604.18239)",
         "Abstract",
         "only its abstract and the authors' code were read, so that every statement here is ours.",
+    ),
+    "deng2025": Neighbour(
+        "Deng et al. 2025, On the Effect of Negative Gradient in Group Relative Deep Reinforcement Optimization "
+        "(arXiv:2505.18830)",
+        "Abstract; Lemma 4.2",
+        "its text was read in a conversion without displayed formulas; a second text quotes those of Lemma 4.2.",
+    ),
+    "huang2024": Neighbour(
+        "Huang et al. 2024, Correcting the Mythos of KL-Regularization: Direct Alignment without Overoptimization via "
+        "Chi-Squared Preference Optimization (arXiv:2407.13399)",
+        "Abstract",
+        "only notes and reviews of others were read, so that every statement here is ours.",
+    ),
+    "razin2025": Neighbour(
+        "Razin et al. 2025, What Makes a Reward Model a Good Teacher? An Optimization Perspective (arXiv:2503.15477)",
+        "Abstract",
+        "only notes of others were read, so that every statement here is ours.",
     ),
 }
 """Every neighbour by key, in the order of the pages."""

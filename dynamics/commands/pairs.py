@@ -17,8 +17,8 @@ from dynamics.commands.training_plan import TrainingPlan
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.loading import DTYPES, LanguageModel
 from dynamics.language_model.pair_audit.measuring.batch_run import run_in_batches
-from dynamics.language_model.pair_audit.measuring.duration import say_seconds, seconds_per_row
-from dynamics.language_model.pair_audit.measuring.influences import read_influences, run_pushes
+from dynamics.language_model.pair_audit.measuring.duration import Work, estimate_seconds, say_seconds
+from dynamics.language_model.pair_audit.measuring.influences import Influences, find_influences
 from dynamics.language_model.pair_audit.measuring.run import AuditSettings, refuse, run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import run_set
 from dynamics.language_model.pair_audit.measuring.token_pulls import read_token_pulls
@@ -107,7 +107,7 @@ def _audit(
     rows = source.rows if settings.first is None else min(settings.first, source.rows or settings.first)
     with results.begin(depends_on, processes):
         if processes.rank == 0:
-            _say_duration(console, loaded, source, settings, plan, rows, results)
+            _say_duration(console, loaded, source, settings, plan.work(reference), rows, results)
         with printing_memory(console, once=True), progress_bar(rows, "each pair alone", console) as advance:
             run_audit(loaded, source, results, settings, processes, advance, reference)
         if not plan.only_own:
@@ -122,9 +122,12 @@ def _audit(
                 run_in_batches(
                     *(loaded, source, results, settings, pairs, plan.batches, rule, depends_on, processes, advance)
                 )
+        influences = Influences({})
         if plan.influences:
             with progress_bar(rows, "who pushes whom", console) as advance:
-                run_pushes(loaded, source, results, settings, pairs, depends_on, processes, advance)
+                influences = find_influences(
+                    *(loaded, source, results, settings, pairs, plan.influences, depends_on, processes, advance)
+                )
         summary = summarise(results)
         if processes.rank == 0:
             trials: list[Trial] = []
@@ -136,7 +139,7 @@ def _audit(
                 plan = replace(plan, optimizer=optimizer_of_set(results) or plan.optimizer)
             found = {"model": options.model, "data": options.data, "settings": depends_on, **plan.described()}
             found |= {"seconds": round(time.time() - begun, 1), "trials": [asdict(trial) for trial in trials]}
-            found |= _describe(loaded, source, results, settings, plan.influences)
+            found |= _describe(loaded, source, results, settings, influences)
             results.write_summary({**asdict(summary), **found})
             print_summary(console, summary, settings.loss, plan, results)
             print_lines(console, map(_say_trial, trials))
@@ -149,7 +152,7 @@ def _audit(
 
 
 def _describe(
-    loaded: LanguageModel, source: PairSource, results: Results, settings: AuditSettings, influences: int
+    loaded: LanguageModel, source: PairSource, results: Results, settings: AuditSettings, influences: Influences
 ) -> dict[str, Any]:
     """Return what the report says besides the summary: groups of pairs, and the worst pairs with their tokens."""
     worst = worst_rows(results)
@@ -159,7 +162,8 @@ def _describe(
         "relations": find_relations(source).summary(),
         "comparisons": asdict(compare_groups(results)),
         "examples": [{**example, "pulls": pulls.get(example["row"])} for example in read_examples(source, worst)],
-        "influences": read_influences(results, influences),
+        "influences": influences.pushes,
+        "influence_error": influences.error and asdict(influences.error),
     }
 
 
@@ -168,7 +172,7 @@ def _say_duration(
     loaded: LanguageModel,
     source: PairSource,
     settings: AuditSettings,
-    plan: TrainingPlan,
+    work: Work,
     rows: int | None,
     results: Results,
 ) -> None:
@@ -177,10 +181,10 @@ def _say_duration(
         rows -= sum(1 for _ in results.read())
     if rows is not None and rows < WORTH_TIMING:
         return
-    each = seconds_per_row(loaded, source, settings, not plan.only_own)
-    if each is not None:
+    seconds = estimate_seconds(loaded, source, settings, work, rows or 1000)
+    if seconds is not None:
         many = f"{rows} rows" if rows is not None else "every 1000 rows"
-        print_lines(console, [f"this will take about {say_seconds(each * (rows or 1000))} for {many}, on one process"])
+        print_lines(console, [f"this will take about {say_seconds(seconds)} for {many}, on one process"])
 
 
 def print_summary(
@@ -215,7 +219,7 @@ def print_summary(
     lines += [(remark, f"{count}: {REMARKS[remark]}") for remark, count in summary.remarks.items()]
     cut = f"{_share(summary.cut, summary)}: {cut_sentence(summary.left_out, summary.cut_by)}" if summary.cut else "0"
     lines += [("prompt cut", cut), ("skipped", str(summary.skipped))]
-    print_lines(console, (f"{name:<23}{value}" for name, value in lines))
+    print_lines(console, (f"{name:<22}{value}" for name, value in lines))
     print_lines(console, (f"  {reason}" for _, reason in summary.skipped_rows[:NAMED]))
     if summary.skipped > NAMED:
         print_lines(console, [f"  and {summary.skipped - NAMED} more"])
@@ -241,7 +245,7 @@ def _batch_lines(summary: AuditSummary, plan: TrainingPlan) -> list[tuple[str, s
     if summary.displaced_by_batch is None or plan.batches is None:
         return []
     what = f"a small step of {plan.optimizer} on the pair's batch of {plan.batches.size} lowers log pi(chosen)"
-    return [("displaced by its batch", f"{_share(summary.displaced_by_batch, summary)}: {what}")]
+    return [("displaced by a batch", f"{_share(summary.displaced_by_batch, summary)}: {what}")]
 
 
 def _rescue_lines(summary: AuditSummary) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from dynamics.errors import InvalidArgument
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.loading import LanguageModel, load
 from dynamics.language_model.pair_audit.measuring.batch_run import Batches
+from dynamics.language_model.pair_audit.measuring.duration import Work
 from dynamics.language_model.pair_audit.measuring.saved_adamw import read_adamw
 from dynamics.language_model.pair_audit.measuring.set_gradient import Rule
 from dynamics.language_model.pair_audit.results.fingerprint import model_digest
@@ -71,6 +72,15 @@ class TrainingPlan:
         if self.optimizer_state is None:
             return choose_optimizer(self.optimizer)
         return read_adamw(self.optimizer_state, loaded.model, parameters)
+
+    def work(self, reference: CausalLM | None) -> Work:
+        """Return what the audit computes besides each pair alone.
+
+        Args:
+            reference: the reference model of the loss; None for the model itself.
+        """
+        steps = 0 if self.only_own else 1 + (self.batches is not None)
+        return Work(steps, self.influences > 0, self.verify, reference)
 
     @property
     def targets(self) -> list[str]:

@@ -115,6 +115,16 @@ OWN: dict[str, dict[str, Any]] = {
     "nemotron_h": {"layers_block_type": ["mamba", "attention"], "hybrid_override_pattern": "M*"},
     "zamba2": {"num_hidden_layers": 2, "layers_block_type": ["mamba", "hybrid"], "num_mem_blocks": 1},
     "xlstm": {"num_heads": 4, "embedding_dim": 32, "num_blocks": 2},
+    # latent attention has as many heads for keys as for queries
+    **{
+        kind: {"num_key_value_heads": 4}
+        for kind in (
+            *("axk1", "axk2", "deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite", "glm_moe_dsa"),
+            *("minicpm3", "youtu"),
+        )
+    },
+    "bailing_hybrid": {"num_key_value_heads": 4},
+    "rembert": {"output_embedding_size": 32},
     "falcon_h1": {"mamba_d_ssm": 64, "mamba_n_heads": 8, "mamba_d_head": 8},
 }
 # the same types with other choices, which lead through other code of theirs

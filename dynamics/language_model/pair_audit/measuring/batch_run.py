@@ -57,8 +57,8 @@ class Batches:
             count: number of pairs.
 
         Example:
-            >>> [sorted(batch) for batch in Batches(3, seed=0).draw(4)]
-            [[0, 1, 2], [3]]
+            >>> [len(batch) for batch in Batches(3, seed=0).draw(7)]
+            [3, 3, 1]
         """
         order = torch.randperm(count, generator=torch.Generator().manual_seed(self.seed)).tolist()
         return [order[start : start + self.size] for start in range(0, count, self.size)]

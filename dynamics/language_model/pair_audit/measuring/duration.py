@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import islice
+from dataclasses import dataclass
+from itertools import islice, pairwise
 from statistics import fmean
+from typing import Any
 
 import torch
 
+from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.jvp import log_probs_jvp
 from dynamics.language_model.loading import LanguageModel
+from dynamics.language_model.pair_audit.measuring.influences import EXACT_PAIRS, TARGETS
 from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs_that_fit
 from dynamics.language_model.pair_audit.measuring.run import AuditSettings
+from dynamics.language_model.pair_audit.measuring.trial_run import MOST, RATES
 from dynamics.language_model.pair_audit.reading.data import PATIENCE, PairSource
 from dynamics.language_model.pair_audit.reading.tokens import Sequences
 from dynamics.language_model.vjp import log_probs_vjp
@@ -21,10 +26,27 @@ TRIED = 2
 """Number of pairs that are timed, after one untimed run to warm up."""
 
 
-def seconds_per_row(
-    loaded: LanguageModel, source: PairSource, settings: AuditSettings, whole_set: bool
+@dataclass(frozen=True)
+class Work:
+    """What an audit computes besides each pair alone.
+
+    Attributes:
+        steps: number of steps that are computed for every pair: 1 for that on all pairs, 1 more with batches.
+        influences: whether the pairs that push displaced pairs are looked for.
+        verify: whether copies of the model are trained.
+        reference: the reference model of the loss, which is run on every pair too; None for the model itself.
+    """
+
+    steps: int = 1
+    influences: bool = False
+    verify: bool = False
+    reference: CausalLM | None = None
+
+
+def estimate_seconds(
+    loaded: LanguageModel, source: PairSource, settings: AuditSettings, work: Work, rows: int
 ) -> float | None:
-    """Return how many seconds a row will take, from trying two pairs of medium length; None if no row can be used.
+    """Return how many seconds an audit will take, from trying two pairs of medium length; None if no row can be used.
 
     The time is taken to be proportional to the number of tokens, whose mean is that of the first 100 rows. Longer
     batches use a GPU better, so that an audit on one may take less.
@@ -33,18 +55,23 @@ def seconds_per_row(
         loaded: model and tokenizer.
         source: the data set.
         settings: how it will be audited.
-        whole_set: whether the step of the whole set will be computed as well.
+        work: what will be computed.
+        rows: number of rows.
     """
-    rows = list(islice(settings.tokenize(loaded, source).read(), PATIENCE))
-    pairs = [row.tokens.sequences for row in rows if row.tokens is not None]
+    first = list(islice(settings.tokenize(loaded, source).read(), PATIENCE))
+    pairs = [row.tokens.sequences for row in first if row.tokens is not None]
     if not pairs:
         return None
     middle = sorted(pairs, key=_tokens)[(len(pairs) - 1) // 2 :][:TRIED]
-    _try(loaded, middle[:1], settings, whole_set)
-    start = time.perf_counter()
-    _try(loaded, middle, settings, whole_set)
-    taken = time.perf_counter() - start
-    return taken / sum(map(_tokens, middle)) * fmean(map(_tokens, pairs)) * len(pairs) / len(rows)
+    _try(loaded, middle[:1], settings, work.reference)
+    alone, backward, forward = _try(loaded, middle, settings, work.reference)
+    scale = fmean(map(_tokens, pairs)) / sum(map(_tokens, middle))
+    used = rows * len(pairs) / len(first)
+    each = alone + work.steps * (backward + forward)
+    if work.influences:
+        each += backward if used > EXACT_PAIRS else alone * (1 + TARGETS / (2 * settings.batch_pairs))
+    trained = len(RATES) * min(used, MOST) * 1.5 * backward if work.verify else 0.0
+    return scale * (used * each + trained)
 
 
 def say_seconds(seconds: float) -> str:
@@ -64,11 +91,20 @@ def _tokens(pair: Sequences) -> int:
     return sum(len(sequence.ids) for sequence in pair)
 
 
-def _try(loaded: LanguageModel, pairs: Sequence[Sequences], settings: AuditSettings, whole_set: bool) -> None:
-    how = {"parameters": settings.parameters, "dtype": settings.dtype}
-    audit_pairs_that_fit(loaded.model, pairs, loss=settings.loss, **how)  # type: ignore[arg-type]
-    if whole_set:
-        sequences = [sequence for pair in pairs for sequence in pair]
-        gradient = log_probs_vjp(loaded.model, sequences, torch.ones(len(sequences)), **how)  # type: ignore[arg-type]
-        if all(bool(part.isfinite().all()) for part in gradient.values()):
-            log_probs_jvp(loaded.model, gradient, sequences, dtype=settings.dtype)
+def _try(
+    loaded: LanguageModel, pairs: Sequence[Sequences], settings: AuditSettings, reference: CausalLM | None
+) -> tuple[float, float, float]:
+    """Return the seconds of the audit of some pairs, of their gradient, and of a pass in forward mode."""
+    how: dict[str, Any] = {"parameters": settings.parameters, "dtype": settings.dtype}
+    moments = [time.perf_counter()]
+    audit_pairs_that_fit(loaded.model, pairs, loss=settings.loss, reference=reference, **how)
+    moments.append(time.perf_counter())
+    sequences = [sequence for pair in pairs for sequence in pair]
+    gradient = log_probs_vjp(loaded.model, sequences, torch.ones(len(sequences)), **how)
+    finite = all(bool(part.isfinite().all()) for part in gradient.values())
+    moments.append(time.perf_counter())
+    if finite:
+        log_probs_jvp(loaded.model, gradient, sequences, dtype=settings.dtype)
+    moments.append(time.perf_counter())
+    alone, backward, forward = (later - before for before, later in pairwise(moments))
+    return alone, backward, forward

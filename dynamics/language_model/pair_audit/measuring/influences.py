@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from heapq import nlargest, nsmallest
 from typing import Any
 
@@ -16,6 +17,12 @@ from dynamics.language_model.pair_audit.measuring.halving import compute_in_part
 from dynamics.language_model.pair_audit.measuring.pair_set import PairSet
 from dynamics.language_model.pair_audit.measuring.run import AuditSettings
 from dynamics.language_model.pair_audit.measuring.set_run import remove_others
+from dynamics.language_model.pair_audit.measuring.sketched_influences import (
+    Pushes,
+    SketchError,
+    find_pushes,
+    run_sketches,
+)
 from dynamics.language_model.pair_audit.reading.data import PairSource, Row
 from dynamics.language_model.pair_audit.results.joined import read_joined
 from dynamics.language_model.pair_audit.results.processes import Processes
@@ -23,7 +30,61 @@ from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.language_model.tokens import TokenSequence
 
 TARGETS = 20
-"""Largest number of displaced pairs for which the pairs that push them are computed."""
+"""Largest number of displaced pairs for which the pairs that push them are computed exactly, pair by pair."""
+SKETCHED_TARGETS = 200
+"""Largest number of them in a data set that is sketched."""
+EXACT_PAIRS = 2000
+"""Largest number of pairs of which every push is computed exactly; in a larger data set a sketch names candidates."""
+
+
+@dataclass(frozen=True)
+class Influences:
+    """Which pairs push displaced pairs.
+
+    Attributes:
+        pushes: for each target the rows that push its chosen response down and up most, with their pushes.
+        error: the error of the sketch that found them; None if every push was computed.
+    """
+
+    pushes: Pushes
+    error: SketchError | None = None
+
+
+def find_influences(
+    loaded: LanguageModel,
+    source: PairSource,
+    results: Results,
+    settings: AuditSettings,
+    pairs: PairSet,
+    most: int,
+    depends_on: Mapping[str, Any],
+    processes: Processes | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Influences:
+    """Return the pairs that push the displaced pairs that fall most; only the first process needs the answer.
+
+    Args:
+        loaded: model and tokenizer.
+        source: the data set.
+        results: what ``run_audit`` and ``run_set`` wrote.
+        settings: how the pairs were audited.
+        pairs: the audited pairs.
+        most: how many rows of each kind are named.
+        depends_on: the settings that the results depend on.
+        processes: this process among those that share the work; alone if not given.
+        progress: called with the number of rows that are done.
+    """
+    mine = processes or Processes()
+    if len(pairs) <= EXACT_PAIRS:
+        run_pushes(loaded, source, results, settings, pairs, depends_on, mine, progress)
+        return Influences(read_influences(results, most))
+    targets = find_targets(results, SKETCHED_TARGETS)
+    if not targets:
+        return Influences({})
+    run_sketches(loaded, source, results, settings, pairs, depends_on, mine, progress)
+    if mine.rank != 0:
+        return Influences({})
+    return Influences(*find_pushes(loaded, source, results, settings, pairs, targets, most))
 
 
 def push_results(results: Results) -> Results:
@@ -31,18 +92,19 @@ def push_results(results: Results) -> Results:
     return Results(results.path.with_name(f"{results.path.name}.pushes"))
 
 
-def find_targets(results: Results) -> list[int]:
-    """Return the rows of the displaced pairs, by their own step or that of the set, that fall most; at most 20.
+def find_targets(results: Results, most: int = TARGETS) -> list[int]:
+    """Return the rows of the displaced pairs, by their own step or that of the set, that fall most.
 
     Args:
         results: what ``run_audit`` and ``run_set`` wrote.
+        most: the largest number of rows.
     """
     found = []
     for record in read_joined(results):
         if record.get("displaced") or record.get("displaced_by_set"):
             change = record.get("set_chosen_change")
             found.append((record["own_chosen_change"] if change is None else change, record["row"]))
-    return [row for _, row in nsmallest(TARGETS, found)]
+    return [row for _, row in nsmallest(most, found)]
 
 
 def run_pushes(
@@ -93,7 +155,7 @@ def run_pushes(
         run_batches(made, beside, compute, settings.batch_pairs, pairs.end, mine, progress)
 
 
-def read_influences(results: Results, most: int) -> dict[int, dict[str, list[tuple[int, float]]]]:
+def read_influences(results: Results, most: int) -> Pushes:
     """Return for each target the rows that push its chosen response down and up most, with their pushes.
 
     Args:
@@ -104,7 +166,7 @@ def read_influences(results: Results, most: int) -> dict[int, dict[str, list[tup
     settings = beside.read_settings() if beside.settings_path.exists() else None
     if settings is None or most < 1:
         return {}
-    found: dict[int, dict[str, list[tuple[int, float]]]] = {row: {"down": [], "up": []} for row in settings["targets"]}
+    found: Pushes = {row: {"down": [], "up": []} for row in settings["targets"]}
     for record in beside.read():
         for row, push in zip(found, record.get("push", ()), strict=False):
             side = found[row]["down" if push < 0 else "up"]

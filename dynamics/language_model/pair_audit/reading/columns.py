@@ -170,7 +170,9 @@ def find_reading(name: str, rows: Iterable[Any], prompt_columns: Sequence[str] =
     records = [plain_names(row) for row in rows if isinstance(row, Mapping)]
     columns = tuple(dict.fromkeys(str(column) for record in records for column in record))
     pairs = [
-        record for record in records if all(isinstance(record.get(side), (str, list, tuple)) for side in RESPONSES)
+        record
+        for record in records
+        if all(isinstance(record.get(side), (str, list, tuple, dict)) for side in RESPONSES)
     ]
     prompt = _given(columns, prompt_columns) if records else ("prompt",)
     marked = False

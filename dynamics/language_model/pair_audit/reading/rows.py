@@ -23,6 +23,8 @@ from dynamics.language_model.tokens import Message, Messages, common_beginning
 MESSAGES = "text, or a list of messages {'role': ..., 'content': ...} with texts"
 NO_PROMPT = "there is no column named prompt, and the two responses have no common beginning"
 ONE_REPEATS = "only one of the two responses repeats the prompt; both must begin with it, or neither"
+SHAREGPT = {"human": "user", "user": "user", "gpt": "assistant", "chatgpt": "assistant", "bing": "assistant"}
+"""Roles of the turns of ShareGPT by the names of messages; other names are kept."""
 LONGEST_LITERAL = 1 << 20  # most characters of a list of messages that is read back from its text
 
 _WRITTEN = re.compile(r"\s*(?:array\(\s*)?\[\s*\{\s*(['\"])(?:role|content)\1\s*:")
@@ -76,6 +78,9 @@ def parse_pair(record: Mapping[str, Any], reading: Reading | None = None) -> Pai
     Two combinations that TRL does not read are read here: a text prompt beside conversations without shared turns (the
     text becomes a turn of the user), and a prompt of messages beside text responses (each becomes a turn of the
     assistant).
+
+    Turns of ShareGPT, ``{"from": ..., "value": ...}``, are read as messages, and a content that is a list of texts as
+    one text.
 
     Other fields of a message than role and content (``tool_calls``, ``reasoning_content``) are passed to the chat
     template as they are, unless they are None.
@@ -205,6 +210,8 @@ def _read_back(column: str, text: str) -> Any:
 
 
 def _messages(column: str, value: Any) -> Messages:
+    if isinstance(value, Mapping) and {"from", "value"} <= set(value):
+        value = [value]
     if isinstance(value, Mapping) and "role" in value:
         raise InvalidArgument(column, "this is a single message; put it into a list")
     if isinstance(value, (int, float)):
@@ -212,18 +219,38 @@ def _messages(column: str, value: Any) -> Messages:
     if not isinstance(value, Sequence) or isinstance(value, (bytes, bytearray)) or not value:
         raise InvalidArgument(column, value, MESSAGES)
     turns = []
-    for turn in value:
+    for given in value:
+        turn = _from_sharegpt(given)
         if not isinstance(turn, Mapping) or not isinstance(turn.get("role"), str):
             raise InvalidArgument(column, turn, MESSAGES)
         content, calls = turn.get("content"), turn.get("tool_calls")
         if isinstance(content, Sequence) and not isinstance(content, str):
-            raise InvalidArgument(column, "the content of a message is a list of parts; only a single text can be read")
+            content = _joined_parts(column, content)
+            turn = {**turn, "content": content}
         if not isinstance(content, str) and not (content is None and calls):
             raise InvalidArgument(column, turn, MESSAGES)
         _text(column, content or "")
         kept = {str(key): entry for key, entry in turn.items() if entry is not None or key == "content"}
         turns.append({"role": kept.pop("role"), "content": None, **kept})
     return tuple(turns)
+
+
+def _from_sharegpt(turn: Any) -> Any:
+    """Return a turn of ShareGPT, such as {"from": "human", "value": "Hi"}, as a message; other turns as they are."""
+    if not isinstance(turn, Mapping) or "role" in turn or not {"from", "value"} <= set(turn):
+        return turn
+    others = {key: value for key, value in turn.items() if key not in ("from", "value")}
+    return {"role": SHAREGPT.get(turn["from"], turn["from"]), "content": turn["value"], **others}
+
+
+def _joined_parts(column: str, parts: Sequence[Any]) -> str:
+    """Return the text of a content that is a list of parts, all of them texts."""
+    texts = [part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None for part in parts]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        kinds = sorted({str(part.get("type")) if isinstance(part, Mapping) else type(part).__name__ for part in parts})
+        said = ", ".join(kinds) or "nothing"
+        raise InvalidArgument(column, f"the content of a message has parts of the kind {said}; only texts can be read")
+    return "".join(map(str, texts))
 
 
 def _answer(text: str) -> Message:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dynamics.language_model.pair_audit.measuring import duration
-from dynamics.language_model.pair_audit.measuring.duration import seconds_per_row
+from dynamics.language_model.pair_audit.measuring.duration import Work, estimate_seconds
 from dynamics.language_model.pair_audit.measuring.run import AuditSettings
 from dynamics.language_model.pair_audit.reading.data import open_pairs
 from tests.dynamics.language_model.saved import products, tiny, write_lines
@@ -16,21 +16,35 @@ from tests.dynamics.language_model.saved import products, tiny, write_lines
 SETTINGS = AuditSettings(dtype=torch.float32)
 
 
-def test_the_time_is_measured_after_a_warm_up_and_scaled_by_usable_rows(
+def test_the_time_is_measured_after_a_warm_up_and_scaled_by_usable_rows_and_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The clock is ours: it counts one second for each of the two pairs that are tried."""
+    """The times are ours: 1 s for the two pairs alone, 2 s for their gradient, 4 s for a pass in forward mode."""
     tried: list[int] = []
-    monkeypatch.setattr(duration, "_try", lambda loaded, pairs, settings, whole_set: tried.append(len(pairs)))
-    monkeypatch.setattr(duration.time, "perf_counter", lambda: 2.0 * len(tried))
+
+    def trying(_: object, pairs: list[object], *__: object) -> tuple[float, float, float]:
+        tried.append(len(pairs))
+        return 1.0, 2.0, 4.0
+
+    monkeypatch.setattr(duration, "_try", trying)
     same = {"prompt": "a ", "chosen": "b", "rejected": "c"}
     data = open_pairs(write_lines(tmp_path / "data.jsonl", [same, "{broken", same, same]))
-    assert seconds_per_row(tiny(), data, SETTINGS, True) == pytest.approx(3 / 4)
+
+    def estimate(work: Work, rows: int = 4) -> float:
+        return estimate_seconds(tiny(), data, SETTINGS, work, rows) or 0.0
+
+    assert estimate(Work(steps=0)) == pytest.approx(3 / 2)  # three usable rows of half a second
     assert tried == [1, 2]
+    assert estimate(Work()) == pytest.approx(3 * 7 / 2)
+    assert estimate(Work(steps=2), rows=8) == pytest.approx(6 * 13 / 2)
+    assert estimate(Work(influences=True)) == pytest.approx(3 / 2 * (7 + 1 + 20 / 16))
+    assert estimate(Work(influences=True), rows=4000) == pytest.approx(3000 / 2 * (7 + 2))
+    assert estimate(Work(verify=True)) == pytest.approx(3 / 2 * (7 + 2 * 1.5 * 2))
+    assert estimate(Work(verify=True), rows=4000) == pytest.approx(3000 / 2 * 7 + 256 / 2 * 2 * 1.5 * 2)
 
 
 def test_a_real_time_is_positive_and_no_row_has_none(tmp_path: Path) -> None:
     data = open_pairs(write_lines(tmp_path / "data.jsonl", products(3)))
     loaded = tiny()
-    assert (seconds_per_row(loaded, data, SETTINGS, True) or 0) > 0
-    assert seconds_per_row(loaded, data, AuditSettings(max_tokens=2), True) is None
+    assert (estimate_seconds(loaded, data, SETTINGS, Work(reference=tiny(1).model), 3) or 0) > 0
+    assert estimate_seconds(loaded, data, AuditSettings(max_tokens=2), Work(), 3) is None

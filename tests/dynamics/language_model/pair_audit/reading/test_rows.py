@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, strategies as st
 
 from dynamics import InvalidArgument
-from dynamics.language_model.pair_audit.reading.columns import COLUMNS
+from dynamics.language_model.pair_audit.reading.columns import COLUMNS, find_reading
 from dynamics.language_model.pair_audit.reading.rows import Pair, digest, parse_pair
 
 USER = {"role": "user", "content": "7 x 8?"}
@@ -82,7 +82,14 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"prompt": 3, "chosen": "c", "rejected": "b"}, "prompt: this is the number 3"),
     ({"prompt": [], "chosen": "c", "rejected": "b"}, "prompt"),
     ({"prompt": "a", "chosen": [{"role": "user"}], "rejected": [says("b")]}, "allowed: text, or a list of messages"),
-    ({"prompt": [{"role": "user", "content": [{"text": "a"}]}], "chosen": "c", "rejected": "b"}, "a list of parts"),
+    (
+        {"prompt": [{"role": "user", "content": [{"type": "image"}]}], "chosen": "c", "rejected": "b"},
+        "the content of a message has parts of the kind image; only texts can be read",
+    ),
+    (
+        {"prompt": [{"role": "user", "content": []}], "chosen": "c", "rejected": "b"},
+        "the content of a message has parts of the kind nothing",
+    ),
     (
         {"prompt": "a", "chosen": [says("c")], "rejected": "b"},
         "chosen: this response is a list of messages, and rejected is a string; both must be",
@@ -190,3 +197,48 @@ def test_a_digest_changes_with_what_is_read_and_with_nothing_else(record: Any, c
     if record.get(column) != text:
         assert digest(record) != digest({**record, column: text})
     assert digest({"chosen": "a", "rejected": "b"}) != digest({"chosen": "b", "rejected": "a"})
+
+
+def test_turns_of_sharegpt_and_parts_of_content_are_read_as_messages() -> None:
+    """The same pair in four forms; the responses of ShareGPT are single turns."""
+    plain = {
+        "prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2 + 2?"}],
+        "chosen": [{"role": "assistant", "content": "4"}],
+        "rejected": [{"role": "assistant", "content": "5"}],
+    }
+    sharegpt = {
+        "prompt": [{"from": "system", "value": "Be brief."}, {"from": "human", "value": "2 + 2?"}],
+        "chosen": {"from": "gpt", "value": "4"},
+        "rejected": {"from": "gpt", "value": "5"},
+    }
+    parts = {
+        side: [{**turn, "content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
+        for side, turns in plain.items()
+    }
+    split = [{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}]
+    several = {**plain, "prompt": [{"role": "system", "content": split}, plain["prompt"][1]]}
+    wanted = parse_pair(plain)
+    for record in (sharegpt, parts, several):
+        assert parse_pair(record) == wanted
+    assert find_reading("data", [{**sharegpt, "id": "x"}]).prompt == ("prompt",)
+    conversations = {
+        "conversations": sharegpt["prompt"],
+        "chosen": sharegpt["chosen"],
+        "rejected": sharegpt["rejected"],
+    }
+    with pytest.raises(InvalidArgument, match="give --prompt-column conversations"):
+        find_reading("data", [conversations])
+    assert parse_pair(conversations, find_reading("data", [conversations], ["conversations"])) == wanted
+
+
+def test_a_completion_of_several_turns_is_refused_in_words() -> None:
+    turns = [{"role": "assistant", "content": "4"}, {"role": "user", "content": "Sure?"}]
+    record = {
+        "prompt": [{"role": "user", "content": "2 + 2?"}],
+        "chosen": [*turns, {"role": "assistant", "content": "Yes."}],
+        "rejected": [{"role": "assistant", "content": "5"}],
+    }
+    with pytest.raises(
+        InvalidArgument, match="exactly one turn, of the assistant; they are: assistant, user, assistant"
+    ):
+        parse_pair(record)

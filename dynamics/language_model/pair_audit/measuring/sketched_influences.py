@@ -1,0 +1,221 @@
+"""Which pairs push a displaced pair, in a large data set: found by a sketch of the gradients, then computed exactly."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import nlargest, nsmallest
+from typing import Any
+
+import numpy as np
+import torch
+
+from dynamics.language_model.causal_lm import unwrapped
+from dynamics.language_model.kernel.cross_kernel import cross_kernel
+from dynamics.language_model.loading import LanguageModel
+from dynamics.language_model.pair_audit.measuring.batches import run_batches
+from dynamics.language_model.pair_audit.measuring.halving import compute_in_parts
+from dynamics.language_model.pair_audit.measuring.pair_set import PairSet
+from dynamics.language_model.pair_audit.measuring.run import AuditSettings
+from dynamics.language_model.pair_audit.measuring.set_run import remove_others
+from dynamics.language_model.pair_audit.measuring.sketch import Sketch, make_sketch
+from dynamics.language_model.pair_audit.reading.data import PairSource, Row
+from dynamics.language_model.pair_audit.reading.tokens import Sequences
+from dynamics.language_model.pair_audit.results.processes import Processes
+from dynamics.language_model.pair_audit.results.store import Results
+from dynamics.language_model.parameters import select_parameters
+from dynamics.language_model.tokens import TokenSequence
+from dynamics.language_model.vjp import log_probs_vjp
+
+SIZE = 512
+"""Length of a sketch: an inner product is off by about 1 / sqrt(512) = 4.4 % of the product of the two norms."""
+SEED = 0
+SAMPLE = 50  # pairs whose pushes are computed exactly to measure the error of the sketch
+MEASURED = 4  # targets for which this is done
+
+Pushes = dict[int, dict[str, list[tuple[int, float]]]]
+"""For each target the rows that push its chosen response down and up most, with their pushes."""
+
+
+@dataclass(frozen=True)
+class SketchError:
+    """How far the pushes of a sketch are from the exact ones, relative to the product of the norms of the gradients.
+
+    Attributes:
+        size: length of a sketch.
+        expected: what theory says, 1 / sqrt(size).
+        measured: the root mean square over a random sample of pairs.
+        pushes: number of pushes in the sample.
+    """
+
+    size: int
+    expected: float
+    measured: float
+    pushes: int
+
+
+def sketch_results(results: Results) -> Results:
+    """Return the file of the sketches of all pairs."""
+    return Results(results.path.with_name(f"{results.path.name}.sketch"))
+
+
+def run_sketches(
+    loaded: LanguageModel,
+    source: PairSource,
+    results: Results,
+    settings: AuditSettings,
+    pairs: PairSet,
+    depends_on: Mapping[str, Any],
+    processes: Processes | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Write the sketch of what every pair adds to the gradient of the set: one gradient a pair.
+
+    A line of ``audit.jsonl.sketch`` holds ``row``, ``digest``, the ``norm`` and the ``sketch``, 512 float32 in base64.
+
+    Args:
+        loaded: model and tokenizer.
+        source: the data set.
+        results: what ``run_audit`` wrote.
+        settings: how the pairs were audited.
+        pairs: the audited pairs.
+        depends_on: the settings that the results depend on.
+        processes: this process among those that share the work; alone if not given.
+        progress: called with the number of rows that are done.
+    """
+    mine, beside = processes or Processes(), sketch_results(results)
+    wanted = {**depends_on, "pairs": pairs.digest, "size": SIZE, "seed": SEED}
+    if mine.rank == 0:
+        remove_others(beside, wanted)
+    mine.wait()
+    with beside.begin(wanted, mine):
+        made = settings.tokenize(loaded, source, lambda number: pairs.find(number) is not None)
+        sketch = _sketch(loaded, settings)
+
+        def compute(batch: list[Row]) -> list[dict[str, Any]]:
+            return [_line(loaded, row, sketch, pairs, settings) for row in batch]
+
+        run_batches(made, beside, compute, settings.batch_pairs, pairs.end, mine, progress)
+
+
+def find_pushes(
+    loaded: LanguageModel,
+    source: PairSource,
+    results: Results,
+    settings: AuditSettings,
+    pairs: PairSet,
+    targets: Sequence[int],
+    most: int,
+) -> tuple[Pushes, SketchError]:
+    """Return the pairs that push the targets most, and the error of the sketch.
+
+    The sketch names candidates, four times as many as are wanted; their pushes are computed exactly and ordered anew.
+    So every number is exact, and only a pair that the sketch does not name can be missing.
+
+    Args:
+        loaded: model and tokenizer.
+        source: the data set.
+        results: what ``run_sketches`` wrote beside.
+        settings: how the pairs were audited.
+        pairs: the audited pairs.
+        targets: rows whose chosen response is pushed.
+        most: how many rows of each kind.
+    """
+    made = settings.tokenize(loaded, source)
+    tokens = _read_tokens(made, targets)
+    chosen = [tokens[row].chosen for row in targets]
+    sketch = _sketch(loaded, settings)
+    how: dict[str, Any] = {"parameters": settings.parameters, "dtype": settings.dtype}
+    gradients = torch.stack([sketch.of(log_probs_vjp(loaded.model, [s], torch.ones(1), **how)) for s in chosen])
+    sample = np.random.default_rng(SEED).permutation(pairs.rows)[:SAMPLE]
+    candidates, sampled, norms = _search(results, gradients, 4 * most, set(sample.tolist()))
+    wanted = {row for rows in candidates for row in rows} | sampled.keys()
+    tokens |= _read_tokens(made, wanted)
+
+    def exact(target: TokenSequence, rows: Sequence[int]) -> list[float]:
+        def compute(some: Sequence[TokenSequence]) -> torch.Tensor:
+            return cross_kernel(loaded.model, [target], some, **how).kernel.cpu()
+
+        sequences = [sequence for row in rows for sequence in tokens[row]]
+        kernel = torch.cat(compute_in_parts(compute, sequences, "responses"), dim=1)[0]
+        places = torch.tensor([pairs.find(row) for row in rows])
+        pushes = -(kernel[::2] * pairs.of_chosen[places] + kernel[1::2] * pairs.of_rejected[places])
+        return [float(push) for push in pushes]
+
+    found: Pushes = {}
+    for target, row, rows in zip(chosen, targets, candidates, strict=True):
+        known = list(zip(rows, exact(target, rows), strict=True))
+        down = nsmallest(most, (entry for entry in known if entry[1] < 0), key=lambda entry: entry[1])
+        up = nlargest(most, (entry for entry in known if entry[1] >= 0), key=lambda entry: entry[1])
+        found[row] = {"down": down, "up": up}
+    errors = []
+    for number, (target, row) in enumerate(zip(chosen[:MEASURED], targets, strict=False)):
+        place = pairs.find(row)
+        length = float(pairs.norm_chosen[place]) if place is not None else 0.0
+        rows = [other for other in sampled if norms[other] * length > 0]
+        for other, push in zip(rows, exact(target, rows) if rows else [], strict=True):
+            errors.append((sampled[other][number] - push) / (norms[other] * length))
+    measured = math.sqrt(sum(error**2 for error in errors) / max(1, len(errors)))
+    return found, SketchError(SIZE, 1 / math.sqrt(SIZE), measured, len(errors))
+
+
+def _sketch(loaded: LanguageModel, settings: AuditSettings) -> Sketch:
+    return make_sketch(select_parameters(unwrapped(loaded.model), settings.parameters), SIZE, SEED)
+
+
+def _line(loaded: LanguageModel, row: Row, sketch: Sketch, pairs: PairSet, settings: AuditSettings) -> dict[str, Any]:
+    line: dict[str, Any] = {"row": row.number, "digest": row.digest}
+    place = pairs.find(row.number)
+    if place is None or row.tokens is None:
+        return line
+    weights = torch.stack([pairs.of_chosen[place], pairs.of_rejected[place]])
+    how: dict[str, Any] = {"parameters": settings.parameters, "dtype": settings.dtype}
+    gradient = log_probs_vjp(loaded.model, list(row.tokens.sequences), weights, **how)
+    norm = math.sqrt(sum(float(part.double().square().sum()) for part in gradient.values()))
+    if not math.isfinite(norm):
+        return line
+    found = sketch.of(gradient).numpy().astype("<f4")
+    return line | {"norm": norm, "sketch": base64.b64encode(found.tobytes()).decode()}
+
+
+def _search(
+    results: Results, gradients: torch.Tensor, most: int, sample: set[int]
+) -> tuple[list[list[int]], dict[int, list[float]], dict[int, float]]:
+    """Return the candidates of each target; of the sampled rows their pushes and norms."""
+    down: list[list[tuple[float, int]]] = [[] for _ in gradients]
+    up: list[list[tuple[float, int]]] = [[] for _ in gradients]
+    sampled: dict[int, list[float]] = {}
+    norms: dict[int, float] = {}
+    rows: list[int] = []
+    sketches: list[np.ndarray] = []
+
+    def flush() -> None:
+        if not rows:
+            return
+        pushes = -(gradients.numpy() @ np.stack(sketches).astype(np.float64).T)
+        for target, of_target in enumerate(pushes.tolist()):
+            entries = list(zip(of_target, rows, strict=True))
+            down[target] = nsmallest(most, [*down[target], *entries])
+            up[target] = nlargest(most, [*up[target], *entries])
+        sampled.update({row: pushes[:, n].tolist() for n, row in enumerate(rows) if row in sample})
+        rows.clear()
+        sketches.clear()
+
+    for record in sketch_results(results).read():
+        if "sketch" in record:
+            rows.append(record["row"])
+            sketches.append(np.frombuffer(base64.b64decode(record["sketch"]), "<f4"))
+            if record["row"] in sample:
+                norms[record["row"]] = record["norm"]
+            if len(rows) == 1000:
+                flush()
+    flush()
+    both = [[row for _, row in (*falling, *rising)] for falling, rising in zip(down, up, strict=True)]
+    return [list(dict.fromkeys(entries)) for entries in both], sampled, norms
+
+
+def _read_tokens(made: PairSource, rows: Collection[int]) -> dict[int, Sequences]:
+    wanted = set(rows)
+    return {row.number: row.tokens.sequences for row in made.read() if row.number in wanted and row.tokens is not None}
