@@ -191,6 +191,13 @@ def pairs(
 def report(
     results: Annotated[Path, typer.Argument(help="The file that the command pairs wrote (--out).")],
     out: Annotated[Path, typer.Argument(help="HTML file for the report.")],
+    files: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write the numbers (arrays.npz) and the pictures (SVG) to this folder too, for a notebook or a paper.",
+        ),
+    ] = None,
 ) -> None:
     """Write the report of a finished audit again, from its results alone: neither model nor data are needed."""
     from dynamics.commands.shared import reporting
@@ -198,7 +205,7 @@ def report(
     with reporting():
         from dynamics.commands.report import report_command
 
-        report_command(Console(highlight=False), results, out)
+        report_command(Console(highlight=False), results, out, files)
 
 
 @app.command()

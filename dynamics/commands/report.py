@@ -8,23 +8,28 @@ from rich.console import Console
 
 from dynamics.commands.printing import print_lines
 from dynamics.errors import InvalidArgument
+from dynamics.language_model.pair_audit.report.files import write_files
 from dynamics.language_model.pair_audit.report.page import write_report
 from dynamics.language_model.pair_audit.results.store import Results
 
 
-def report_command(console: Console, results: Path, out: Path) -> None:
+def report_command(console: Console, results: Path, out: Path, files: Path | None = None) -> None:
     """Write the report of an audit.
 
     Args:
         console: where to print.
         results: the file of the results.
         out: the HTML file.
+        files: a folder for arrays and pictures, if they are wanted.
     """
     check_report_place(out)
     if not results.is_file():
         raise InvalidArgument("results", f"there is no file {results}; give the file that pairs wrote (--out)")
     size = write_report(Results(results), out)
     print_lines(console, [f"written: {out} ({size / 1e6:.2g} MB); open it in a browser"])
+    if files is not None:
+        names = ", ".join(path.name for path in write_files(Results(results), files))
+        print_lines(console, [f"written to {files}: {names}"])
 
 
 def check_report_place(out: Path) -> None:

@@ -61,5 +61,5 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_attr_annotations = False  # the signature has the types
 add_module_names = False
-# a type in a signature may have the name of something else in two packages
-suppress_warnings = ["ref.python"]
+# a type in a signature may have the name of something else in two packages; a page of the ledger may skip a level
+suppress_warnings = ["ref.python", "myst.header"]

@@ -20,7 +20,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("dynamics", "theory", "toy_models", "figures")
-PAPERS = ("jian2025", "wipf2024", "feng2024", "sun2025", "ma2025")
+PAPER = re.compile(r"[a-z]+20\d\d")  # the folder of a paper's claims
+LEDGER = Path("theory/LEDGER.md")
 GUIDES = {
     Path("dynamics/language_model/pair_audit/README.md"): "Audit a data set",
     Path("dynamics/losses/HOWTO.md"): "Choose a loss",
@@ -76,7 +77,8 @@ def modules_of_rooms() -> dict[str, list[str]]:
     rooms: dict[str, list[str]] = {}
     for path in sorted(file for top in PACKAGES for file in (ROOT / top).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
-        if parts[-1] in {"__main__", "command"} or "commands" in parts or set(parts) & set(PAPERS):
+        claims = parts[0] == "theory" and PAPER.fullmatch(parts[1])
+        if claims or parts[-1] in {"__main__", "command"} or "commands" in parts:
             continue
         room = ".".join(parts[:-1])
         rooms.setdefault(room, []).append(room if parts[-1] == "__init__" else ".".join(parts))
@@ -201,21 +203,33 @@ def citations() -> str:
         where = f" {paper['collection-title']}." if "collection-title" in paper else ""
         url = f" <{paper['url']}>" if "url" in paper else ""
         lines += [f"{key}", f": {names} ({paper['year']}). *{paper['title']}*.{where}{url}"]
-        lines += [f"  [What holds of it, and what does not](theory/{key}/LEDGER.md)", ""]
+        page = LEDGER.parent / key / LEDGER.name
+        lines += [f"  [What holds of it, and what does not]({page.as_posix()})" if page in pages() else "", ""]
     return "\n".join(lines)
 
 
 def index() -> str:
-    """Return the first page, whose navigation also has the guides and the pages of packages that it does not name."""
+    """Return the first page, whose navigation has all notebooks, guides and pages of packages."""
     text = (HERE / "index.md").read_text(encoding="utf-8")
     found = pages()
     more = {path: _title(path) for path in found if path.name == "HOWTO.md" and path not in GUIDES}
     named = {path: title for path, title in {**GUIDES, **more}.items() if path in found}
     guides = [f"{title} <{path.with_suffix('').as_posix()}>" for path, title in named.items()]
     text = text.replace("<!-- how to -->", "\n".join(guides))
+    lessons = [path.with_suffix("").as_posix() for path in found if path.suffix == ".ipynb"]
+    text = text.replace("<!-- notebooks -->", "\n".join(lessons))
     known = set(re.findall(r"([\w/]+)>?$", text, re.M))
-    rest = [path.with_suffix("").as_posix() for path in found if path.suffix == ".md"]
+    rest = [path.with_suffix("").as_posix() for path in found if path.suffix == ".md" and path.name != "LEDGER.md"]
     return text.replace("<!-- packages -->", "\n".join(place for place in rest if place not in known))
+
+
+def papers() -> str:
+    """Return the navigation from the ledger's first page to those of the papers, in the order of that page."""
+    first = (ROOT / LEDGER).read_text(encoding="utf-8")
+    keys = [page.parent.name for page in pages() if page.name == LEDGER.name and page != LEDGER]
+    ordered = sorted(keys, key=lambda key: (first.find(f"({key}/") if f"({key}/" in first else len(first), key))
+    named = [f"{_title(LEDGER.parent / key / LEDGER.name).split(',')[0]} <{key}/LEDGER>" for key in ordered]
+    return "\n".join(["\n```{toctree}", ":hidden:", "", *named, "```", ""])
 
 
 def _title(page: Path) -> str:
@@ -258,7 +272,9 @@ def collect(folder: Path, part: Part = EVERYTHING) -> set[Path]:
         if path.suffix == ".ipynb":
             whole = shows(part.notebooks, path.stem)
             texts[path] = notebook(text, path, linked) if whole else notebook_title(text)
-        elif path.name == "LEDGER.md" and path.parent.name in PAPERS and not shows(part.papers, path.parent.name):
+        elif path == LEDGER:
+            texts[path] = markdown(text, path, linked) + papers()
+        elif path.name == "LEDGER.md" and not shows(part.papers, path.parent.name):
             texts[path] = title_only(text)
         else:
             texts[path] = markdown(text, path, linked)

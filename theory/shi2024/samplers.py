@@ -43,7 +43,7 @@ def any_step(numbers):
     return Step(rate, beta, alpha, pair, numbers.real("Delta"), numbers.real("delta"))
 
 
-@claim("eq-6", "Section 3, Eq. (6)", MISPRINT)
+@claim("eq-6", "Eq. (6)", MISPRINT)
 def eq_6(step, power=1):
     r"""\delta'(y,y')=\delta(y,y')-\eta\beta\alpha\sum_{y''}\bigl[\pi^s\Delta(y,y'')-\pi^s\Delta(y',y'')\bigr]
 
@@ -93,7 +93,7 @@ def gaps(sampler: str, reward: Any, steps: int) -> list[Any]:
     return found
 
 
-@claim("first-step", "not in the paper; after Section 4", PROVED)
+@claim("first-step", "not in the paper; the first step that Eq. (6) gives", PROVED)
 def first_step(B, times=1):
     r"""\text{from the reference, two responses, rewards that differ by }B:\quad\delta_1=B-\sinh B\
     (\text{Mix-R}),\qquad \delta_1=B-2\tanh\tfrac B2\ (\text{Mix-P, uniform})
@@ -183,7 +183,7 @@ def oracle_overshoots(reward=F(5)):
 oracle_overshoots.enclosed(wrong={"reward": F(9, 2)})
 
 
-@claim("mix-p-slower", "Section 4, after Theorem 4, that Mix-P is a little slower", FALSE)
+@claim("mix-p-slower", "the remark after Theorem 4 that Mix-P is a little slower", FALSE)
 def mix_p_slower(reward=F(1)):
     r"""\text{Mix-P is slower than Mix-R}
 
@@ -198,7 +198,7 @@ def mix_p_slower(reward=F(1)):
 mix_p_slower.enclosed(role=FAILS, denial=True, wrong=lambda: abs(gaps("mix-p", F(1), 1)[0]) < F(1, 20))
 
 
-@claim("lemma-1", "Section 5, Lemma 1, its first equation", PROVED)
+@claim("lemma-1", "Lemma 1, its first equation", PROVED)
 def lemma_1(y, share=1):
     r"""V(\rho)-V(\pi_\theta)=\sum_{y,y'}\rho(y)\,\pi_\theta(y')\,\delta(y,y')-\beta\,\mathrm{KL}(\rho\,\|\,\pi_\theta),\qquad
     V(\pi)=\mathbb{E}_\pi[r]-\beta\,\mathrm{KL}(\pi\,\|\,\pi_{\mathrm{ref}})
