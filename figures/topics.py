@@ -7,13 +7,22 @@ from figures.registry import Figure
 TOPICS: dict[str, tuple[str, ...]] = {
     "displacement": (
         *("jian2025-1a", "jian2025-1b", "jian2025-1c", "new-violation-region", "new-displacement-map"),
-        *("new-protection", "new-sign-table"),
+        *("new-protection", "new-sign-table", "new-rejected-longer", "new-squeezing", "new-dpop-vanishes"),
+        "new-force-border",
     ),
     "language models": (
         *("jian2025-1-lm", "jian2025-2a", "jian2025-2b", "new-theorem-1-lm", "new-vocabulary-shift"),
-        "new-kernel-lm",
+        *("new-kernel-lm", "new-many-steps-lm"),
     ),
-    "losses": ("sun2025-1", "sun2025-4", "sun2025-7", "sun2025-table-2", "wipf2024-2", "new-self-po-entropy"),
+    "losses": (
+        "sun2025-1",
+        "sun2025-4",
+        "sun2025-7",
+        "sun2025-table-2",
+        "wipf2024-2",
+        "new-self-po-entropy",
+        "new-group-size",
+    ),
     "fields and simplexes": (
         *("feng2024-1a", "feng2024-1b", "ma2025-1", "new-replicator-simplex", "new-balanced-update"),
         "new-self-po-attractor",

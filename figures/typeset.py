@@ -26,12 +26,22 @@ MENDED = (
     # a bar is no relation, which would have spaces on both sides
     (re.compile(r'<mo ((?:fence="false" )?stretchy="false">&#x(?:0007C|02016);)'), r'<mo lspace="0" rspace="0" \1'),
     (re.compile(r"<mi>(&#x(?:027F9|027FA|02AB0|0007E|000B1|0003A|0003B);|[:;])</mi>"), r"<mo>\1</mo>"),
+    (
+        re.compile(r"<mo>(?=&#x(?:0002F|02202|02207);)"),
+        '<mo lspace="0" rspace="0">',
+    ),  # / and derivatives have none, too
     # the name of a function is followed by a space, unless a script or a bracket follows
     (
         re.compile(
             r"(?<!<msub>)(?<!<msup>)(?<!<msubsup>)(<mi>(?:log|ln|exp|cos|tanh)</mi>)(?=<m(?:i|n|sub|sup|frac|row)\b)"
         ),
         r'\1<mspace width="0.167em" />',
+    ),
+    (re.compile(r"(</mi>|</mn>|</msub>)(?=<mi>(?:log|ln)</mi><m)"), r'\1<mspace width="0.167em" />'),
+    # a minus after another sign, but for a closing bracket or bar, is no difference
+    (
+        re.compile(r"(<mo[^>]*>(?!&#x(?:00029|0005D|0007C|02016|0007D);)[^<]*</mo>)<mo>(?=&#x02212;)"),
+        r'\1<mo form="prefix">',
     ),
     (re.compile(r">\\\|<"), ">&#x02016;<"),
     (re.compile(r">\\([{}])<"), r">\1<"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pictures import picture, signed
 
+from figures.ma2025 import P_SHADE, Q_SHADE
 from figures.plots import plot_field
 from figures.style import (
     BALANCED_COLOR,
@@ -238,7 +239,7 @@ def show_pushes_in_a_row(
     caption += f"; imbalance in probabilities, chosen / rejected: {imbalance:.3g}"
     looks = zip((DPO_COLOR, BALANCED_COLOR, EXACT_COLOR), ("-", "--", ":"), pushes.items(), strict=True)
     with picture("Three curves of pushes over the bells of policy and preference.", caption, size=(5, 2.8)) as axes:
-        bells = ((log_policy, "#BDBDBD", "policy", -1), (log_utility, "#CC79A7", "preference", 1))
+        bells = ((log_policy, P_SHADE, "policy", -1), (log_utility, Q_SHADE, "preference", 1))
         for bell, shade, name, side in bells:
             height = 0.6 * (bell - bell.max()).exp().numpy()
             axes.fill_between(range(100), -1.7, -1.7 + height, color=shade, alpha=0.5, linewidth=0)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pictures import picture
 
+from figures.language_model_probe import GROUP_COLORS
 from figures.plots import plot_changes
+from figures.reward_runs import band, errors, fall
 from figures.style import (
     CHOSEN,
     DPO_COLOR,
@@ -114,9 +116,9 @@ def show_two_trainings(table: Table) -> None:
         margin, chosen = (runs[result][:, -1].mean() for result in ("median_margin", "chosen"))
         ends[loss] = reward[:, -1]
         peak = f"{reward[:, top].mean():+.2f} at its peak (step {runs['step'][0][top]:.0f})"
-        fall = _with_error(reward[:, top] - reward[:, -1])
+        lost = _with_error(fall(reward))
         lines.append(
-            f"{name}: median margin {margin:.2f} and chosen {chosen:.1f} at the end; reward {peak}, fall {fall}"
+            f"{name}: median margin {margin:.2f} and chosen {chosen:.1f} at the end; reward {peak}, fall {lost}"
         )
     lines.append(f"reward of Self PO less that of SimPO at the end: {_with_error(ends['silu'] - ends['simpo'])}")
     alt = "Median margin, log-probability of the chosen answers and true reward by step, for SimPO and Self PO."
@@ -124,9 +126,7 @@ def show_two_trainings(table: Table) -> None:
         for loss, (name, color) in METHODS.items():
             runs = table.where(loss=loss)
             for axes, (result, title) in zip(row, panels.items(), strict=True):
-                mean, error = runs[result].mean(0), runs[result].std(0, ddof=1) / np.sqrt(len(runs[result]))
-                axes.plot(runs["step"][0], mean, color=color, label=name)
-                axes.fill_between(runs["step"][0], mean - error, mean + error, color=color, alpha=0.2, linewidth=0)
+                band(axes, runs["step"][0], runs[result], color, label=name)
                 axes.set(xlabel="step", ylabel=title)
         row[2].axhline(0, color=OTHERS, linewidth=0.6)
         row[0].legend()
@@ -134,7 +134,8 @@ def show_two_trainings(table: Table) -> None:
 
 def _with_error(values: np.ndarray) -> str:
     """Return a mean with its standard error in brackets."""
-    return f"{values.mean():+.2f}({values.std(ddof=1) / np.sqrt(len(values)):.2f})"
+    mean, error = errors(values)
+    return f"{mean:+.2f}({error:.2f})"
 
 
 # --- notebook 7 ----------------------------------------------------------------------------------------------------
@@ -165,7 +166,6 @@ def show_followed(result: ProbeRun, groups: Sequence[str], rejected: Sequence[st
         groups: names of the groups of answers.
         rejected: the rejected answers.
     """
-    shades = (CHOSEN, REJECTED, GREEDY, "#56B4E9", "#BBBBBB", "#EEEEEE")
     (start, end), change = result.mass[[0, -1], 2], result.change
     caption = f"rejected: {', '.join(rejected)}\n"
     if result.first_move is not None:
@@ -175,12 +175,12 @@ def show_followed(result: ProbeRun, groups: Sequence[str], rejected: Sequence[st
     caption += f"log pi of the chosen answers in the end: {change[-1, 0]:+.2f}"
     alt = "Changes of log pi by step, and the probability of every group of answers as layers."
     with picture(alt, caption, size=(7, 2.6), columns=2) as (left, right):
-        for values, color, name in zip(change.T, shades, ("chosen", "rejected", "y* = 121"), strict=False):
+        for values, color, name in zip(change.T, GROUP_COLORS, ("chosen", "rejected", "y* = 121"), strict=False):
             left.plot(values, color=color, label=name)
         left.axhline(0, color=REFERENCE, linewidth=0.5)
         left.set(xlabel="step", ylabel=r"change of $\log\pi$ (nats)")
         left.legend()
-        right.stackplot(range(len(result.mass)), result.mass.T, colors=shades, labels=groups)
+        right.stackplot(range(len(result.mass)), result.mass.T, colors=GROUP_COLORS, labels=groups)
         right.set(xlabel="step", ylabel="probability", xlim=(0, len(result.mass) - 1), ylim=(0, 1))
         handles, labels = right.get_legend_handles_labels()
         right.legend(handles[::-1], labels[::-1], loc="upper left", bbox_to_anchor=(1, 1))

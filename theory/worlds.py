@@ -265,7 +265,14 @@ def dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
         >>> dot([Fraction(1, 2)], [Fraction(1, 3)])
         Fraction(1, 6)
     """
-    return sum((x * y for x, y in zip(a, b, strict=True)), Fraction(0))
+    above, below = 0, 1  # whole numbers: one fraction is made, rather than one for each product and sum
+    for x, y in zip(a, b, strict=True):
+        top, bottom = x.numerator * y.numerator, x.denominator * y.denominator
+        if bottom != below:
+            shared = math.lcm(below, bottom)
+            above, top, below = above * (shared // below), top * (shared // bottom), shared
+        above += top
+    return Fraction(above, below)
 
 
 def sign_with_root(a: Rational, b: Rational, c: Rational) -> int:

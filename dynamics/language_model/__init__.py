@@ -22,6 +22,7 @@ from dynamics.language_model.prediction.model_step import ModelStep, StepChange,
 from dynamics.language_model.prediction.parameter_change import changed_parameters, parameter_change
 from dynamics.language_model.prediction.path import predict_path
 from dynamics.language_model.prediction.plan import LogProbPath
+from dynamics.language_model.prediction.train import train
 from dynamics.language_model.prediction.vocabulary_shift import (
     TokenShift,
     VocabularyShift,
@@ -34,7 +35,6 @@ from dynamics.language_model.training.adapters import AdaptedModel, add_adapters
 from dynamics.language_model.training.differentiable import differentiable_log_probs
 from dynamics.language_model.training.stable_po import pair_batch, stable_po_state, stable_po_step
 from dynamics.language_model.training.stable_po_types import PairBatch, StablePO, StablePOAccount, StablePOState
-from dynamics.language_model.training.train import train
 from dynamics.language_model.vjp import log_probs_vjp
 
 if TYPE_CHECKING:

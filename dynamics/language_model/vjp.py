@@ -13,7 +13,6 @@ from dynamics.language_model.model_head import find_head
 from dynamics.language_model.out_of_memory import raising_out_of_memory
 from dynamics.language_model.parameters import Filter, requiring, select_parameters
 from dynamics.language_model.precision import compute_dtype, computing_in
-from dynamics.language_model.refusals import naming_modules
 from dynamics.language_model.tokens import TokenSequence, check_sequences
 
 
@@ -63,7 +62,7 @@ def log_probs_vjp(
             logits = model(input_ids=torch.tensor([s.ids[:-1]], device=device), use_cache=False).logits[0]
             rows = logits[s.prompt_tokens - len(s.ids) :].log_softmax(-1)
             log_prob = rows.gather(1, torch.tensor(s.response, device=device).unsqueeze(1)).sum()
-            with naming_modules(model, s), differentiating():
+            with differentiating():
                 gradient = torch.autograd.grad(log_prob, list(selected.values()), allow_unused=True)
             for name, g in zip(selected, gradient, strict=True):
                 if g is not None:

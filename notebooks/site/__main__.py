@@ -8,8 +8,6 @@ import shutil
 import sys
 from pathlib import Path
 
-from sphinx.cmd.build import main as sphinx
-
 from notebooks.site.links import problems
 from notebooks.site.sources import EVERYTHING, HERE, ROOT, Part, collect
 
@@ -57,6 +55,8 @@ def run_sphinx(work: Path) -> None:
     Raises:
         NotBuilt: Sphinx complained.
     """
+    from sphinx.cmd.build import main as sphinx  # noqa: PLC0415 - takes seconds, for which no test need wait
+
     settings = ["-q", "-b", "html", "-W", "--keep-going", "-c", str(HERE), "-d", str(work / "doctrees")]
     if sphinx([*settings, str(work / "source"), str(work / "html")]):
         raise NotBuilt("Sphinx complained; see above")

@@ -49,19 +49,17 @@ myst_heading_anchors = 6
 myst_dmath_double_inline = True
 nb_code_prompt_show = "Show the {type}"
 nb_code_prompt_hide = "Hide the {type}"
+nb_merge_streams = True
 nb_execution_mode = "off"  # the notebooks hold their outputs, which the tests keep current
 
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
-autodoc_default_options = {
-    "ignore-module-all": True,  # a name is described once, where it is defined
-    "no-value": True,  # tables of the ledger would fill pages
-}
+autodoc_default_options = {"ignore-module-all": True}  # a name is described once, where it is defined
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 90
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_attr_annotations = False  # the signature has the types
 add_module_names = False
-# a type in a signature may have the name of something else in two packages
-suppress_warnings = ["ref.python"]
+# a type in a signature may have the name of something else in two packages; a page of the ledger may skip a level
+suppress_warnings = ["ref.python", "myst.header"]

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 from figures.typeset import math
 
 ROOT = Path(__file__).resolve().parents[2]
-CLAIM = re.compile(r"(?:jian2025|wipf2024|feng2024|sun2025|ma2025)\.[a-z0-9.-]+")
+LONGEST_VALUE = 70  # characters
 BULLET = re.compile(r"\s*\* ")
 MARKUP = re.compile(r"([|*]|(?<=\w)_(?!\w))")
 LITERAL = re.compile(r"(``.+?``|:\w+:`[^`]+`)")
@@ -69,6 +70,17 @@ def escape_docstring(lines: list[str]) -> None:
             lines[place] = escaped(line)
 
 
+def _before_napoleon(app: Sphinx, *event: Any) -> None:
+    escape_docstring(event[-1])
+    app.env.temp_data["docstring"] = list(event[-1])
+
+
+def _after_napoleon(app: Sphinx, what: str, *event: Any) -> None:
+    """Undo what Napoleon does to the text of a constant: it takes what stands before a colon for a type."""
+    if what in {"data", "attribute"}:
+        event[-1][:] = app.env.temp_data["docstring"]
+
+
 @cache
 def claims() -> frozenset[str]:
     """Return the keys of all claims that have an entry in the ledger's pages."""
@@ -97,9 +109,18 @@ def _link_claims_and_anchors(app: Sphinx, tree: nodes.document) -> None:
             link += literal
 
 
+def _without_long_values(_: Sphinx, tree: nodes.document) -> None:
+    """Leave out the value of a constant that does not fit on a line: tables would fill pages."""
+    for value in list(tree.findall(addnodes.desc_annotation)):
+        if value.astext().lstrip().startswith("=") and len(value.astext()) > LONGEST_VALUE:
+            value.parent.remove(value)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Add the above to Sphinx."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
-    app.connect("autodoc-process-docstring", lambda *event: escape_docstring(event[-1]), priority=100)
+    app.connect("autodoc-process-docstring", _before_napoleon, priority=100)
+    app.connect("autodoc-process-docstring", _after_napoleon, priority=900)
     app.connect("doctree-read", _link_claims_and_anchors)
+    app.connect("doctree-read", _without_long_values)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,6 +7,7 @@ reference of the packages and the citations.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterable
@@ -14,13 +15,21 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-import nbformat
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("dynamics", "theory", "toy_models", "figures")
-PAPERS = ("jian2025", "wipf2024", "feng2024", "sun2025", "ma2025")
+PAPER = re.compile(r"[a-z]+20\d\d")  # the folder of a paper's claims
+LEDGER = Path("theory/LEDGER.md")
+GUIDES = {
+    Path("dynamics/language_model/pair_audit/README.md"): "Audit a data set",
+    Path("dynamics/losses/HOWTO.md"): "Choose a loss",
+    Path("dynamics/language_model/watching/README.md"): "Watch a training run",
+    Path("theory/decision/HOWTO.md"): "Test a conjecture",
+    Path("theory/HOWTO.md"): "Add a claim",
+}
+"""The pages that say how to do something, in the order of the navigation, each with its name there."""
 LINK = re.compile(r"(?P<picture>!?)\[(?P<words>[^]\[]*)\]\((?!https?:|mailto:|#)(?P<target>[^)\s#]+)(?:#[^)\s]*)?\)")
 PAGES = {".md", ".ipynb"}
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+)(?P<language>[^\n`]*)\n.*?^ *(?P=fence)`*[ ]*$", re.M | re.S)
@@ -68,7 +77,8 @@ def modules_of_rooms() -> dict[str, list[str]]:
     rooms: dict[str, list[str]] = {}
     for path in sorted(file for top in PACKAGES for file in (ROOT / top).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
-        if parts[-1] in {"__main__", "command"} or "commands" in parts or set(parts) & set(PAPERS):
+        claims = parts[0] == "theory" and PAPER.fullmatch(parts[1])
+        if claims or parts[-1] in {"__main__", "command"} or "commands" in parts:
             continue
         room = ".".join(parts[:-1])
         rooms.setdefault(room, []).append(room if parts[-1] == "__init__" else ".".join(parts))
@@ -112,23 +122,35 @@ def _link(link: re.Match[str], place: Path, linked: set[Path]) -> str:
     return link[0] if link["picture"] else f'<a href="{link["target"]}">{link["words"]}</a>'
 
 
-def notebook(path: Path, linked: set[Path]) -> str:
-    """Return a notebook whose answers are folded where the reader is asked for a prediction, and so is Colab's cell."""
-    read = nbformat.read(path, as_version=4)
+def notebook(text: str, place: Path, linked: set[Path]) -> str:
+    """Return a notebook that folds, where it asks for a prediction, the answers in the rest of that section.
+
+    The cell that works in Colab only is folded, too.
+
+    Args:
+        text: the notebook, as it is in its file.
+        place: where it is, relative to the root.
+        linked: the files found so far, relative to the root.
+    """
+    read = json.loads(text)
     asked = shown = False
-    for cell in read.cells:
-        if cell.cell_type == "markdown":
-            if shown:
-                cell.source = fold(cell.source)
-            asked = bool(ASKING.search(cell.source)) and "</details>" not in cell.source
-            cell.source = prose(cell.source, path.relative_to(ROOT), linked)
+    for cell in read["cells"]:
+        words = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            cell["source"] = prose(fold(words) if asked and shown else words, place, linked)
+            asked = asking(words) or (asked and not re.search(r"^## ", words, re.M))
             shown = False
-        elif "google.colab" in cell.source:
-            cell.metadata["tags"] = ["hide-input"]
-        elif asked and cell.outputs:
-            cell.metadata["tags"] = ["hide-output"]
-            asked, shown = False, True
-    return str(nbformat.writes(read))
+        elif "google.colab" in words:
+            cell["metadata"]["tags"] = ["hide-input"]
+        elif asked and cell["outputs"]:
+            cell["metadata"]["tags"] = ["hide-output"]
+            shown = True
+    return json.dumps(read)
+
+
+def asking(text: str) -> bool:
+    """Return whether a text asks for a prediction; those among the exercises have folded solutions already."""
+    return bool(ASKING.search(text)) and "</details>" not in text
 
 
 def fold(text: str) -> str:
@@ -136,14 +158,14 @@ def fold(text: str) -> str:
 
     Example:
         >>> fold("It fell.\n\n## Next\n")
-        '<details><summary>What happened</summary>\n\nIt fell.\n</details>\n\n## Next\n'
+        '<details><summary>Read on when you have an answer</summary>\n\nIt fell.\n</details>\n\n## Next\n'
         >>> fold("## Next\n")
         '## Next\n'
     """
     answer, rest = re.match(r"(.*?)(^#.*|<details>.*|\Z)", text, re.S | re.M).groups()  # type: ignore[union-attr]
     if not answer.strip():
         return text
-    return f"<details><summary>What happened</summary>\n\n{answer.strip()}\n</details>\n\n{rest}"
+    return f"<details><summary>Read on when you have an answer</summary>\n\n{answer.strip()}\n</details>\n\n{rest}"
 
 
 def reference(room: str, modules: Iterable[str]) -> str:
@@ -181,25 +203,33 @@ def citations() -> str:
         where = f" {paper['collection-title']}." if "collection-title" in paper else ""
         url = f" <{paper['url']}>" if "url" in paper else ""
         lines += [f"{key}", f": {names} ({paper['year']}). *{paper['title']}*.{where}{url}"]
-        lines += [f"  [What holds of it, and what does not](theory/{key}/LEDGER.md)", ""]
+        page = LEDGER.parent / key / LEDGER.name
+        lines += [f"  [What holds of it, and what does not]({page.as_posix()})" if page in pages() else "", ""]
     return "\n".join(lines)
 
 
 def index() -> str:
-    """Return the first page, whose navigation also has the guides and the pages of packages that it does not name."""
+    """Return the first page, whose navigation has all notebooks, guides and pages of packages."""
     text = (HERE / "index.md").read_text(encoding="utf-8")
-    guides = sorted((path for path in pages() if path.name == "HOWTO.md"), key=_order)
-    named = [f"{_title(path).removeprefix('How to ').capitalize()} <{path.with_suffix('')}>" for path in guides]
-    text = text.replace("<!-- how to -->", "\n".join(named))
+    found = pages()
+    more = {path: _title(path) for path in found if path.name == "HOWTO.md" and path not in GUIDES}
+    named = {path: title for path, title in {**GUIDES, **more}.items() if path in found}
+    guides = [f"{title} <{path.with_suffix('').as_posix()}>" for path, title in named.items()]
+    text = text.replace("<!-- how to -->", "\n".join(guides))
+    lessons = [path.with_suffix("").as_posix() for path in found if path.suffix == ".ipynb"]
+    text = text.replace("<!-- notebooks -->", "\n".join(lessons))
     known = set(re.findall(r"([\w/]+)>?$", text, re.M))
-    rest = [path for path in pages() if path.suffix == ".md" and str(path.with_suffix("")) not in known]
-    return text.replace("<!-- packages -->", "\n".join(str(path.with_suffix("")) for path in rest))
+    rest = [path.with_suffix("").as_posix() for path in found if path.suffix == ".md" and path.name != "LEDGER.md"]
+    return text.replace("<!-- packages -->", "\n".join(place for place in rest if place not in known))
 
 
-def _order(guide: Path) -> tuple[int, Path]:
-    first = ("dynamics/language_model/pair_audit", "dynamics/losses", "theory/decision", "theory")
-    place = guide.parent.as_posix()
-    return (first.index(place) if place in first else 1, guide)
+def papers() -> str:
+    """Return the navigation from the ledger's first page to those of the papers, in the order of that page."""
+    first = (ROOT / LEDGER).read_text(encoding="utf-8")
+    keys = [page.parent.name for page in pages() if page.name == LEDGER.name and page != LEDGER]
+    ordered = sorted(keys, key=lambda key: (first.find(f"({key}/") if f"({key}/" in first else len(first), key))
+    named = [f"{_title(LEDGER.parent / key / LEDGER.name).split(',')[0]} <{key}/LEDGER>" for key in ordered]
+    return "\n".join(["\n```{toctree}", ":hidden:", "", *named, "```", ""])
 
 
 def _title(page: Path) -> str:
@@ -214,9 +244,9 @@ def title_only(text: str) -> str:
 
 def notebook_title(text: str) -> str:
     """Return the notebook that stands for one that is left out."""
-    read = nbformat.reads(text, as_version=4)
-    read.cells = [nbformat.v4.new_markdown_cell(title_only(read.cells[0].source), id="title")]
-    return str(nbformat.writes(read))
+    read = json.loads(text)
+    title = title_only("".join(read["cells"][0]["source"]))
+    return json.dumps(read | {"cells": [{"cell_type": "markdown", "id": "title", "metadata": {}, "source": title}]})
 
 
 def write_if_new(path: Path, text: str) -> None:
@@ -240,11 +270,11 @@ def collect(folder: Path, part: Part = EVERYTHING) -> set[Path]:
     for path in pages():
         text = (ROOT / path).read_text(encoding="utf-8")
         if path.suffix == ".ipynb":
-            if shows(part.notebooks, path.stem):
-                texts[path] = notebook(ROOT / path, linked)
-            else:
-                texts[path] = notebook_title(text)
-        elif path.name == "LEDGER.md" and path.parent.name in PAPERS and not shows(part.papers, path.parent.name):
+            whole = shows(part.notebooks, path.stem)
+            texts[path] = notebook(text, path, linked) if whole else notebook_title(text)
+        elif path == LEDGER:
+            texts[path] = markdown(text, path, linked) + papers()
+        elif path.name == "LEDGER.md" and not shows(part.papers, path.parent.name):
             texts[path] = title_only(text)
         else:
             texts[path] = markdown(text, path, linked)

@@ -28,6 +28,7 @@ from typing import Any
 import torch
 from environment import write_report
 from language_model_ways import (
+    ACTIVATIONS,
     FULL,
     GRAPH,
     JVP,
@@ -46,15 +47,13 @@ from language_model_ways import (
     relative,
     timed,
 )
-from rich.console import Console
 from rich.table import Column, Table
+from targets import CONSOLE, Target, show_targets
 
 from dynamics.language_model import sequence_kernel
 from dynamics.language_model.precision import computing_in
 
 FEW = 4
-CONSOLE = Console(width=120)
-Target = tuple[str, float, str, float]  # what, measured, relation, bound
 
 
 def main() -> None:
@@ -107,15 +106,25 @@ def parse() -> argparse.Namespace:
 
 def mid(count: int, arguments: argparse.Namespace, targets: list[Target]) -> dict[str, Any]:
     """47 million parameters: what a kernel costs beside a training step, and beside gradients written down."""
-    ways = [FULL, RESPONSES, GRAPH, LAYERWISE, MATERIALISED]
+    ways = [FULL, RESPONSES, GRAPH, LAYERWISE, MATERIALISED, ACTIVATIONS]
     title = f"47 M parameters, {count} sequences of {arguments.tokens} tokens, prompt {arguments.prompt}"
     rows = measured("mid", count, arguments.tokens, arguments.prompt, ways, arguments.repeats)
     show(title, rows, FULL)
     if (count, arguments.tokens) == (16, 32):
+        full, own, alone, written = (best(rows, way) for way in (FULL, GRAPH, ACTIVATIONS, MATERIALISED))
+        why = (
+            f"forward and backward pass without gradients of weights take {alone / full:.2f} of it, and the rest are "
+            "the contractions over all pairs of tokens"
+        )
+        floor = (
+            f"a kernel without any contraction, which is impossible, would have the ratio {written / alone:.1f}; "
+            "written-out gradients share the sparing passes"
+        )
+        memory = extra(rows, GRAPH) / extra(rows, MATERIALISED)
         targets += [
-            ("time of the kernel / forward and backward pass", best(rows, GRAPH) / best(rows, FULL), "<=", 0.85),
-            ("time of written-out gradients / kernel", best(rows, MATERIALISED) / best(rows, GRAPH), ">=", 4.0),
-            ("memory of the kernel / written-out gradients", extra(rows, GRAPH) / extra(rows, MATERIALISED), "<=", 0.2),
+            Target("time of the kernel / forward and backward pass", own / full, "<=", 0.8, why),
+            Target("time of written-out gradients / kernel", written / own, ">=", 4.0, floor),
+            Target("memory of the kernel / written-out gradients", memory, "<=", 0.2),
         ]
     return {"sequences": count, "ways": rows}
 
@@ -126,7 +135,7 @@ def few(arguments: argparse.Namespace, targets: list[Target]) -> dict[str, Any]:
     rows = measured("mid", FEW, arguments.tokens, arguments.prompt, ways, min(2, arguments.repeats))
     show(f"the same with {FEW} sequences", rows, FULL)
     worst = max(row["error"] for row in rows if row["error"] is not None)
-    targets.append(("largest difference between the ways", worst, "<=", 1e-5))
+    targets.append(Target("largest difference between the ways", worst, "<=", 1e-5))
     return {"sequences": FEW, "ways": rows}
 
 
@@ -152,8 +161,14 @@ def large(arguments: argparse.Namespace, targets: list[Target]) -> list[dict[str
         show(title, rows, RESPONSES)
         if (count, arguments.tokens) == (16, 100):
             ratio = best(rows, LAYERWISE) / best(rows, RESPONSES)
-            targets.append(("time layer by layer / forward and backward pass", ratio, "<=", 1.3))
-            targets.append(("memory layer by layer, GB", extra(rows, LAYERWISE) / 1e9, "<", 1.0))
+            why = (
+                "layer by layer every layer runs forwards twice, and two forward passes and the gradients of the "
+                "activations are as many multiplications as a training step, so the contractions come on top"
+            )
+            targets.append(Target("0.5B: time layer by layer / forward and backward pass", ratio, "<=", 1.0, why))
+            megabytes = extra(rows, LAYERWISE) / 1e6
+            why = "the graph of one decoder layer of the longest batch and the logits of one piece of the vocabulary"
+            targets.append(Target("0.5B: memory layer by layer, MB", megabytes, "<=", 600, f"it holds {why}"))
         found.append({"sequences": count, "ways": rows})
     return found
 
@@ -180,7 +195,7 @@ def accuracy(arguments: argparse.Namespace, targets: list[Target]) -> dict[str, 
     CONSOLE.print(table)
     for dtype, bound in (("float64", 1e-10), ("float32", 1e-5)):
         worst = max(error for name, error in errors.items() if name.startswith("kernel") and dtype in name)
-        targets.append((f"error of the kernel in {dtype}", worst, "<=", bound))
+        targets.append(Target(f"error of the kernel in {dtype}", worst, "<=", bound))
     return errors
 
 
@@ -289,18 +304,6 @@ def show(title: str, rows: Sequence[dict[str, Any]], unit: str) -> None:
 
 def _megabytes(count: int | None) -> str:
     return "" if count is None else f"{count / 1e6:.0f}"
-
-
-def show_targets(targets: Sequence[Target]) -> list[dict[str, Any]]:
-    """Print pass or miss for every target."""
-    found = []
-    for what, value, relation, bound in targets:
-        met = {"<=": value <= bound, "<": value < bound, ">=": value >= bound}[relation]
-        CONSOLE.print(
-            f"{'pass' if met else 'miss'}  {what}: {value:.3g} (wanted {relation} {bound:g})", highlight=False
-        )
-        found.append({"what": what, "value": value, "wanted": f"{relation} {bound:g}", "pass": met})
-    return found
 
 
 if __name__ == "__main__":

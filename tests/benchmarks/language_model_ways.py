@@ -103,6 +103,19 @@ def floor_responses(model: Any, sequences: list[TokenSequence]) -> None:
     model.zero_grad(set_to_none=True)
 
 
+def activations(model: Any, sequences: list[TokenSequence]) -> None:
+    """Run forwards and backwards to the embedding without the gradients of weights: what any kernel has to do."""
+    flags = [parameter.requires_grad for parameter in model.parameters()]
+    model.requires_grad_(False)
+    handle = model.get_input_embeddings().register_forward_hook(lambda *given: given[-1].requires_grad_())
+    try:
+        log_probs(model, *_ids(model, sequences)).sum().backward()
+    finally:
+        handle.remove()
+        for parameter, flag in zip(model.parameters(), flags, strict=True):
+            parameter.requires_grad_(flag)
+
+
 def gradients(model: Any, sequences: list[TokenSequence]) -> list[list[Tensor]]:
     """Return the gradient of every log pi, parameter by parameter: one backward pass for each sequence."""
     ids, prompt = _ids(model, sequences)
@@ -150,9 +163,9 @@ def by_jvp(model: Any, sequences: list[TokenSequence]) -> Tensor:
 
     rows = []
     with sdpa_kernel(SDPBackend.MATH):  # the fused kernel has no forward-mode derivative
-        _, pull = vjp(all_of_them, weights)
+        _, backward = vjp(all_of_them, weights)
         for unit in torch.eye(len(sequences), device=ids.device):
-            rows.append(jvp(all_of_them, (weights,), pull(unit))[1])
+            rows.append(jvp(all_of_them, (weights,), backward(unit))[1])
     return torch.stack(rows).double()
 
 
@@ -164,8 +177,9 @@ WAYS: dict[str, Callable[[Any, list[TokenSequence]], Tensor | SequenceKernel | N
     "materialised gradients": lambda m, s: contracted(gradients(m, s)),
     "vmap(grad)": by_vmap,
     "JVP of VJP": by_jvp,
+    "activations alone": activations,
 }
-FULL, RESPONSES, GRAPH, LAYERWISE, MATERIALISED, VMAP, JVP = WAYS
+FULL, RESPONSES, GRAPH, LAYERWISE, MATERIALISED, VMAP, JVP, ACTIVATIONS = WAYS
 
 
 def relative(kernel: Tensor, truth: Tensor) -> float:

@@ -34,12 +34,28 @@ WAYS: dict[str, dict[str, Any] | None] = {
 }
 
 
-class Clock(transformers.TrainerCallback):
-    """CPU seconds before the first step, and from there to the end of training."""
+class Timed(DynamicsCallback):
+    """The callback, which counts the CPU seconds that it takes: before the first step, and at the steps."""
 
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
-        """Start the clock; the trainer calls its callbacks in the order in which they were added."""
-        self.begun, self.first = time.process_time(), 0.0
+    before = during = 0.0
+
+    def on_train_begin(self, *given: Any, **more: Any) -> None:
+        """Count what comes before training."""
+        begun = time.process_time()
+        super().on_train_begin(*given, **more)
+        self.before += time.process_time() - begun
+
+    def on_step_end(self, *given: Any, **more: Any) -> None:
+        """Count a look."""
+        begun = time.process_time()
+        super().on_step_end(*given, **more)
+        self.during += time.process_time() - begun
+
+
+class Clock(transformers.TrainerCallback):
+    """The CPU seconds from the first step to the end of training."""
+
+    first = training = 0.0
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
         """Note the beginning of the first step."""
@@ -47,11 +63,11 @@ class Clock(transformers.TrainerCallback):
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
         """Stop the clock before anything is written at the end."""
-        self.before, self.training = self.first - self.begun, time.process_time() - self.first
+        self.training = time.process_time() - self.first
 
 
-def measure(folder: Path, watch: dict[str, Any] | None) -> Clock:
-    """Train once and return the clock."""
+def measure(folder: Path, watch: dict[str, Any] | None) -> dict[str, float]:
+    """Train once and return the CPU seconds of the training without the callback, of its looks, and before."""
     model, tokenizer = load_checkpoint()
     products = [(f"{a} x {b}", a * b, a * b + a) for a in range(2, 13) for b in range(2, 13)]
     rows = [{"prompt": f"{p} = ?\n", "chosen": f"{p} = {yes}", "rejected": f"{p} = {no}"} for p, yes, no in products]
@@ -60,10 +76,13 @@ def measure(folder: Path, watch: dict[str, Any] | None) -> Clock:
     data = datasets.Dataset.from_list(rows)
     clock = Clock()
     trainer = trl.DPOTrainer(model, args=arguments, train_dataset=data, processing_class=tokenizer, callbacks=[clock])
-    if watch is not None:
-        trainer.add_callback(DynamicsCallback(trainer, every=EVERY, probes=PROBES, **watch))
+    if watch is None:
+        trainer.train()
+        return {"training": clock.training, "looks": 0.0, "before": 0.0}
+    timed = Timed(trainer, every=EVERY, probes=PROBES, **watch)
+    trainer.add_callback(timed)
     trainer.train()
-    return clock
+    return {"training": clock.training - timed.during, "looks": timed.during, "before": timed.before}
 
 
 def main() -> None:
@@ -76,25 +95,26 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     datasets.disable_progress_bars()
-    clocks: dict[str, list[Clock]] = {name: [] for name in WAYS}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
     for _ in range(given.repeats):
         for name, watch in WAYS.items():
             with tempfile.TemporaryDirectory() as folder:
-                clocks[name].append(measure(Path(folder), watch))
-    training = {name: min(clock.training for clock in found) for name, found in clocks.items()}
-    alone = training["alone"]
+                found[name].append(measure(Path(folder), watch))
+    least = {name: {key: min(one[key] for one in runs) for key in runs[0]} for name, runs in found.items()}
+    alone = least["alone"]["training"]
     report = {
         "steps": STEPS,
         "every": EVERY,
         "probes": PROBES,
-        "cpu_seconds_of_training": training,
-        "cost": {name: seconds / alone - 1 for name, seconds in training.items() if name != "alone"},
-        "cpu_seconds_before_training": {name: min(clock.before for clock in clocks[name]) for name in WAYS},
+        "cpu_seconds": least,
+        "cost": {name: numbers["looks"] / alone for name, numbers in least.items() if name != "alone"},
         "versions": {"trl": trl.__version__, "transformers": transformers.__version__},
     }
     write_report(given.out, report)
-    for name, cost in report["cost"].items():
-        print(f"{name}: {cost:+.1%} of {alone:.1f} CPU seconds")
+    for name, numbers in least.items():
+        if name != "alone":
+            share = numbers["looks"] / alone
+            print(f"{name}: {share:.1%} of {alone:.1f} CPU seconds, and {numbers['before']:.1f} s before training")
 
 
 if __name__ == "__main__":

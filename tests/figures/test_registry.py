@@ -17,6 +17,7 @@ from figures.catalog import FIGURES
 from figures.registry import Arrays, Figure, figure, select_figures
 from figures.style import COLUMN_WIDTH, PAGE_WIDTH, paper_style
 from tests.figures.computed import computed
+from theory.report import TITLES
 from toy_models.masked_grid import table_1
 
 PAPERS = "jian2025|wipf2024|feng2024|sun2025|ma2025"
@@ -91,7 +92,7 @@ def test_keys_and_claims_are_well_formed(key: str) -> None:
     known = rf"({PAPERS})-\d+[a-z]?(-lm)?|({PAPERS})-tables?(-\d+)+|new(-[a-z0-9]+)+"
     assert re.fullmatch(known, key)
     assert FIGURES[key].claims
-    paper = PAPERS if key.startswith("new-") else key.split("-", maxsplit=1)[0]
+    paper = "|".join(TITLES) if key.startswith("new-") else key.split("-", maxsplit=1)[0]
     for claim in FIGURES[key].claims:
         assert re.fullmatch(rf"({paper})\.[a-z0-9]+([-.][a-z0-9]+)*", claim)
 

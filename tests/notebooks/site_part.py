@@ -10,7 +10,6 @@ from portalocker import Lock
 
 from notebooks.site.__main__ import finish, render
 from notebooks.site.sources import Part
-from tests.figures.full_page import write_full_page
 
 NOTEBOOK = "02_likelihood_displacement"
 PART = Part(frozenset({NOTEBOOK}), frozenset({"feng2024"}), frozenset({"dynamics.policies"}))
@@ -19,6 +18,8 @@ SUFFIXES = ("npz", "pdf")
 
 def built(factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the pages, which the first process that asks for it builds."""
+    from tests.figures.full_page import write_full_page
+
     shared = factory.getbasetemp().parent if "popen" in factory.getbasetemp().name else factory.getbasetemp()
     folder = shared / "site"
     with Lock(shared / "site.lock", timeout=600):

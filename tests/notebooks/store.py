@@ -30,7 +30,20 @@ def store(notebook: Any, path: Path) -> None:
         cell.metadata.pop("execution", None)  # times, which differ from run to run
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET, None)
+        if cell.cell_type == "code":
+            cell.outputs = merged(cell.outputs)
     nbformat.write(notebook, path)
+
+
+def merged(outputs: list[Any]) -> list[Any]:
+    """Return outputs in which what is printed in one go is one output, however the load of the machine divided it."""
+    found: list[Any] = []
+    for output in outputs:
+        if found and output.output_type == "stream" and found[-1].get("name") == output.name:
+            found[-1].text += output.text
+        else:
+            found.append(output)
+    return found
 
 
 if __name__ == "__main__":

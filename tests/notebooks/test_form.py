@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.notebooks.form import (
     too_long,
     without_words,
 )
+from tests.notebooks.store import merged
 from tests.notebooks.test_notebooks import NOTEBOOKS
 
 
@@ -115,6 +117,17 @@ def test_solutions_fold_and_pictures_speak_in_rendered_html(notebook: Any) -> No
         assert longest not in plain
     assert page.alts
     assert all(alt and alt != "No description has been provided for this image" for alt in page.alts)
+
+
+def test_what_is_printed_in_one_go_is_one_output(notebook: Any) -> None:
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.source for cell in cells if len(merged(copy.deepcopy(cell.outputs))) < len(cell.outputs)] == []
+
+
+def test_a_divided_output_would_be_seen() -> None:
+    """Negative control."""
+    divided = new(("code", "print(1); print(2)"), shown="1\n").cells[0].outputs * 2
+    assert [output.text for output in merged(copy.deepcopy(divided))] == ["1\n1\n"]
 
 
 # --- numbers -------------------------------------------------------------------------------------------------------

@@ -18,10 +18,12 @@ from notebooks.site.links import problems
 from notebooks.site.sources import pages
 from tests.browser import accessibility_problems, open_page
 from tests.notebooks.site_part import NOTEBOOK, built
+from tests.optional import needs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+needs("sphinx", "furo", "myst_nb", "ziamath")
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
 KINDS = {
     "first": "index.html",
@@ -114,7 +116,7 @@ def test_solutions_and_answers_are_folded_until_they_are_asked_for(phone: Page, 
     heading = phone.locator("section#predict-first")
     assert heading.locator("img").count() >= 1
     assert not heading.locator("img").first.is_visible()
-    answer = heading.locator("details", has_text="What happened").first
+    answer = heading.locator("details", has_text="Read on when you have an answer").first
     assert not answer.locator("p").first.is_visible()
 
 

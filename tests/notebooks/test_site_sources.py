@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ast
+import json
 import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import nbformat
 import pytest
 
 from notebooks.site import sources
 from notebooks.site.__main__ import NotBuilt, gallery, run_sphinx
-from notebooks.site.extension import UnknownFormula, claims, escape_docstring, mathml, slug
 from notebooks.site.links import Page, problems
 from notebooks.site.sources import ROOT, fold, index, markdown, modules_of_rooms, notebook, pages, prose
 from tests.optional import needs
@@ -50,25 +50,29 @@ def test_a_picture_stays_a_picture() -> None:
     assert linked == {Path("tests/figures/images/test_picture_jian2025-1a.png")}
 
 
-def test_what_happened_is_folded_after_a_prediction_and_nowhere_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sources, "ROOT", tmp_path)
-    new = nbformat.v4
-    shown = [new.new_output("stream", text="0.3")]
+def test_what_happened_is_folded_after_a_prediction_and_nowhere_else() -> None:
+    def cell(kind: str, source: str) -> dict[str, Any]:
+        shown = {"outputs": ["0.3"]} if kind == "code" else {}
+        return {"cell_type": kind, "metadata": {}, "source": [source], **shown}
+
     cells = [
-        new.new_markdown_cell("## Predict first\n\nUp or down?"),
-        new.new_code_cell("look()", outputs=shown),
-        new.new_markdown_cell("Down.\n\n## Next\n\nLook:"),
-        new.new_code_cell("look()", outputs=shown),
-        new.new_markdown_cell("It is the same."),
+        cell("markdown", "## Predict first\n\nUp or down?"),
+        cell("code", "look()"),
+        cell("markdown", "Look again:"),
+        cell("code", "look()"),
+        cell("markdown", "Down.\n\n## Next\n\nLook:"),
+        cell("code", "look()"),
+        cell("markdown", "It is the same."),
+        cell("code", "if 'google.colab' in sys.modules: ..."),
     ]
-    path = tmp_path / "a.ipynb"
-    nbformat.write(new.new_notebook(cells=cells), path)
-    read = nbformat.reads(notebook(path, set()), as_version=4).cells
-    assert [cell.metadata.get("tags") for cell in read] == [None, ["hide-output"], None, None, None]
-    assert read[2].source.startswith("<details><summary>What happened</summary>\n\nDown.\n</details>\n\n## Next")
-    assert read[4].source == "It is the same."
+    read = json.loads(notebook(json.dumps({"cells": cells}), Path("notebooks/a.ipynb"), set()))["cells"]
+    tags = [part["metadata"].get("tags", [""])[0] for part in read if part["cell_type"] == "code"]
+    assert tags == ["hide-output", "hide-output", "", "hide-input"]
+    texts = [part["source"] for part in read if part["cell_type"] == "markdown"]
+    folded = "<details><summary>Read on when you have an answer</summary>\n\n{}\n</details>\n\n"
+    assert texts[1] == folded.format("Look again:")
+    assert texts[2] == folded.format("Down.") + "## Next\n\nLook:"
+    assert texts[3] == "It is the same."
 
 
 def test_a_fold_is_not_folded_again() -> None:
@@ -77,9 +81,9 @@ def test_a_fold_is_not_folded_again() -> None:
 
 
 def test_a_new_guide_is_in_the_navigation(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (
-        "Audit a data set <dynamics/language_model/pair_audit/HOWTO>\nChoose a loss <dynamics/losses/HOWTO>" in index()
-    )
+    audit, losses = "dynamics/language_model/pair_audit/README", "dynamics/losses/HOWTO"
+    assert f"\nAudit a data set <{audit}>\nChoose a loss <{losses}>\n" in index()
+    assert f"<{audit}>" not in index().split(":caption: Packages")[1]
     more = [*pages(), Path("toy_models/displacement/README.md")]
     monkeypatch.setattr(sources, "pages", lambda: more)
     assert "\ntoy_models/displacement/README\n" in index()
@@ -102,6 +106,8 @@ def markdown_of(path: Path) -> str:
 
 
 def test_every_formula_can_be_drawn() -> None:
+    from notebooks.site.extension import mathml
+
     found = sorted(set(formulas()))
     assert len(found) > 1000
     assert all(mathml(latex, display=False).startswith("<math") for latex in found)
@@ -110,6 +116,8 @@ def test_every_formula_can_be_drawn() -> None:
 @pytest.mark.parametrize("latex", [r"\unknowncommand x", r"\frac{a}{\unknown{b}}"])
 def test_a_formula_with_an_unknown_command_would_be_seen(latex: str) -> None:
     """Negative control."""
+    from notebooks.site.extension import UnknownFormula, mathml
+
     with pytest.raises(UnknownFormula):
         mathml(latex, display=True)
 
@@ -131,6 +139,8 @@ def complaints(text: str) -> list[str]:
     from docutils.parsers.rst import Parser
     from sphinx.ext.napoleon import Config, GoogleDocstring
 
+    from notebooks.site.extension import escape_docstring
+
     lines = text.splitlines()
     escape_docstring(lines)
     settings = frontend.get_default_settings(Parser)
@@ -147,8 +157,8 @@ def complaints(text: str) -> list[str]:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
 def test_every_docstring_can_be_in_the_reference() -> None:
-    found = list(docstrings())
-    assert len(found) > 1500
+    found = [(name, text) for name, text in docstrings() if "\n" in text or "`" in text]  # one plain line is text
+    assert len(found) > 500
     assert {name: said for name, text in found if (said := complaints(text))} == {}
 
 
@@ -201,6 +211,8 @@ def test_a_wrong_link_would_be_seen(tmp_path: Path) -> None:
 
 
 def test_claims_have_the_anchors_of_the_pages() -> None:
+    from notebooks.site.extension import claims, slug
+
     assert "jian2025.theorem-1" in claims()
     assert slug("sun2025.section-4.3-ratio") == "sun2025section-43-ratio"
     assert Page('<a id="x">').anchors == {"x"}

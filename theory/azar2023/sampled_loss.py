@@ -12,6 +12,7 @@ from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL
 from theory.proof import over_responses, same, setting
 from theory.statement import THERE_IS, claims_of
+from theory.xu2024.optima import minimisers, same_sets
 
 claim = claims_of("azar2023")
 THREE = range(3)
@@ -149,3 +150,20 @@ def one_pair_target(tau, share=1):
 
 
 one_pair_target.derived(wrong={"share": F(11, 10)})
+
+
+@claim("proposition-4", "Proposition 4", PROVED)
+def proposition_4(case, times=1):
+    r"""\text{the optimal policies of DPO, and of RLHF with the reward that minimises the Bradley-Terry loss, are the
+    same}
+
+    Assumes: a minimiser of the Bradley-Terry loss exists; rewards are all functions, the reference is positive
+    Because: Xu et al. 2024 claim the contrary (xu2024.theorem-4.1).
+    Proof: xu2024.same-sets: $r=\beta\log(\pi/\pi_{\mathrm{ref}})+c$ is the reward of a policy, with the same loss,
+    and the policy is its optimum.
+    """
+    return not case.minimises_dpo() or case.is_reached(times)
+
+
+proposition_4.proved(over=minimisers, wrong={"times": F(11, 10)})
+proposition_4.rests_on(same_sets)

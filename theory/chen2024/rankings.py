@@ -56,7 +56,7 @@ def ipo_optimum(numbers):
     return Named(c=c, tau=tau, gap=1 / (2 * tau) - c)
 
 
-@claim("ipo-misranks", "not in the paper; after Section 3, for IPO", PROVED)
+@claim("ipo-misranks", "not in the paper; after Theorem 4.1, for IPO", PROVED)
 def ipo_misranks(case, times=1):
     r"""\text{at IPO's optimum a pair is ranked right}\iff c\le\frac1{2\tau}
 

@@ -1,4 +1,4 @@
-"""Claims after chen2026, on the disentanglement band and reward calibration."""
+"""Claims after chen2026, "Towards Disentangled Preference Optimization Dynamics"."""
 
 from theory.chen2026 import band
 

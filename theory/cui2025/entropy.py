@@ -82,7 +82,10 @@ perplexity_threshold.proved(over=raised_logit, wrong={"times": F(11, 10)})
 
 
 @claim(
-    "probability-and-advantage", "Section 4, on actions that are probable and have a high advantage", FALSE, "lemma-1"
+    "probability-and-advantage",
+    "Theorems 1 and 2, their reading in words: probable actions with a high advantage",
+    FALSE,
+    "lemma-1",
 )
 def probability_and_advantage(scale=1, shift=F(0)):
     r"""\mathrm{Cov}(\pi,A)>0\ \Rightarrow\ \text{the entropy falls},\qquad\text{natural policy gradient}
@@ -105,7 +108,7 @@ def two_actions(numbers):
     return Named(p=p, q=1 - p, a=a, b=-p * a / (1 - p))
 
 
-@claim("two-actions", "not in the paper; after Section 4", PROVED)
+@claim("two-actions", "not in the paper; after Theorem 2", PROVED)
 def two_actions_agree(c, times=1):
     r"""\text{two actions}:\qquad\mathrm{Cov}(\pi,A)>0\iff\mathrm{Cov}(\log\pi,A)>0
 
@@ -121,7 +124,12 @@ def two_actions_agree(c, times=1):
 two_actions_agree.proved(over=two_actions, wrong={"times": F(11, 10)})
 
 
-@claim("rare-action", "Section 4, on rare actions with a high advantage", FALSE, "perplexity-threshold")
+@claim(
+    "rare-action",
+    "Theorems 1 and 2, their reading in words: rare actions with a high advantage",
+    FALSE,
+    "perplexity-threshold",
+)
 def rare_action(shift=F(0)):
     r"""\text{the rarest action has the highest advantage}\ \Rightarrow\ \text{the entropy rises},\qquad\text{policy
     gradient}

@@ -43,7 +43,7 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random worlds.")] = 0,
     work: Annotated[
         int, typer.Option(min=1, help="Limit of the solver's work for one question, in its own units.")
-    ] = 600_000,
+    ] = 2_400_000,
     certificate: Annotated[
         Path | None, typer.Option(help="Write the questions that a proof rests on into this folder.")
     ] = None,

@@ -23,6 +23,7 @@ from theory.proof.negation import Negation
 from theory.proof.searched import holds_at
 from theory.proof.settings import Rejected
 from theory.proof.smt import Proof
+from theory.proof.solver import Known, SolverStuckError
 from theory.proof.symbols import Impure, NotAStatement, OnlyExact
 from theory.worlds import BASE_MEASURE_KIND, KINDS, LOG_LINEAR_KIND, TABULAR_KIND, World, log_linear as draw_log_linear
 
@@ -43,9 +44,9 @@ SEARCHED = (
 """The kinds of exact worlds that are searched for each family; other families draw their own cases."""
 
 
-WORK = 2_000_000
-"""Of the solver for one question, in all of its forms and in units of its own. A question that takes so much takes about
-a second, sometimes more: the solver does not count all of its work."""
+WORK = 2_400_000
+"""Of the solver for one question in all of its forms, in units of its own. A question that takes so much takes about a
+second, sometimes more: the solver does not count all of its work."""
 
 
 @dataclass
@@ -137,7 +138,8 @@ def decide(
     with Shown() as shown:
         shown.doing("asking the solver")
         try:
-            family, proof, known = _asked_prover(statement, where_true, families, work)
+            known = Known()
+            family, proof = _asked_prover(statement, where_true, families, work, known)
         except (NotAStatement, Impure) as problem:
             _complain(premise, said)  # the error names the premise, if that is what is wrong
             raise InvalidArgument("conjecture", str(problem)) from None
@@ -217,32 +219,28 @@ def _asked_prover(
     given: Callable[..., Any] | None,
     families: tuple[Family, ...],
     work: int,
-) -> tuple[Family, Any, Any]:
-    """Return the first family that can express the statement in symbols, the proof, and what was asked for it.
-
-    If no family can, the reason takes the place of the proof.
+    known: Known,
+) -> tuple[Family, Any]:
+    """Return the first family that can express the statement in symbols, and the proof; or why none can.
 
     The prover runs before any search, because it can detect a predicate that remembers earlier calls only if there were
     no earlier calls.
     """
     from theory.proof.smt import prove  # noqa: PLC0415 - a solver
-    from theory.proof.solver import Known, SolverStuckError  # noqa: PLC0415
 
     why = ""
     for family in families:
-        known = Known()
         try:
-            return family, prove(statement, family, given=given, witness=False, work=work, known=known), known
+            return family, prove(statement, family, given=given, witness=False, work=work, known=known)
         except OnlyExact as problem:
             why = why or str(problem)
         except SolverStuckError as problem:
-            stuck = replace(NOTHING_KNOWN, over=family.name, assumes=family.assumes, reason=str(problem))
-            return family, stuck, known
+            return family, replace(NOTHING_KNOWN, over=family.name, assumes=family.assumes, reason=str(problem))
         except NotAStatement:
             raise
         except (TypeError, AttributeError) as problem:  # a mistake in the conjecture is raised by exact worlds too
             why = why or f"{type(problem).__name__}: {problem}"
-    return families[0], why, None
+    return families[0], why
 
 
 def _complain(*predicates: Callable[[Any], bool] | None) -> None:
@@ -283,7 +281,7 @@ def _constructed(
     family: Family,
     given: Callable[..., Any] | None,
     work: int,
-    known: Any,
+    known: Known,
 ) -> Decision:
     """Return a refutation by a world that the solver constructs; used after a search has found none."""
     from theory.proof.smt import prove  # noqa: PLC0415

@@ -8,16 +8,15 @@ is the same as without weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
 from dynamics.errors import InvalidArgument
+from theory.decision.loss_rules import LOSSES, OF_A_BATCH
 from theory.decision.view import View, unknown_name
 from theory.proof.families import POLICY
 from theory.proof.family import Family
-from theory.proof.functions import power
 from theory.proof.settings import Named, Numbers, beside, mapped
 from theory.proof.worlds import TWO, SymbolicWorld
 
@@ -148,9 +147,11 @@ def with_loss(loss: str, family: Family = POLICY, *, beta: int | None = None) ->
     with a whole ``beta`` it is exact: u = beta / (1 + E), with E = e^margin = (r_w / r_l)^beta and r = p / ref.
 
     Args:
-        loss: one of ``LOSSES``, which are names of ``dynamics.losses``.
+        loss: one of ``LOSSES``, which are names of ``dynamics.losses``. Those of ``OF_A_BATCH`` are missing: their
+            weights depend on more than the pair.
         family: the policies.
-        beta: for ``"dpo"`` only: a whole number, or None for any urgency.
+        beta: a whole number, for ``"dpo"`` and the losses that use beta as an exponent (``"kto"``, ...); without it
+            any beta, and for ``"dpo"`` any urgency.
 
     Raises:
         InvalidArgument: an unknown loss, or a family that is not a kind of worlds.
@@ -161,20 +162,31 @@ def with_loss(loss: str, family: Family = POLICY, *, beta: int | None = None) ->
         >>> decide(rises, with_loss("dpo")).verdict, decide(rises, with_loss("simpo")).verdict
         ('proved', 'refuted')
     """
+    if loss in OF_A_BATCH:
+        raise InvalidArgument(
+            "loss", loss, "a loss of one pair: this one sorts a batch; with_weights() has any weights"
+        )
     if loss not in LOSSES:
         raise InvalidArgument("loss", loss, f"one of {', '.join(LOSSES)}")
-    if beta is not None and (loss != "dpo" or type(beta) is not int or not 0 < beta <= LARGEST_BETA):
-        raise InvalidArgument("beta", beta, f"a whole number up to {LARGEST_BETA} with the loss 'dpo', or None")
+    needs, weights, words, where = LOSSES[loss]
+    exponents = loss == "dpo" or "beta" in needs
+    if beta is not None and (not exponents or type(beta) is not int or not 0 < beta <= LARGEST_BETA):
+        with_exponents = ", ".join(repr(name) for name in LOSSES if name == "dpo" or "beta" in LOSSES[name].needs)
+        raise InvalidArgument(
+            "beta", beta, f"a whole number up to {LARGEST_BETA} with one of the losses {with_exponents}, or None"
+        )
     _check_family(family)
-    needs, weights, words = LOSSES[loss]
 
     @beside(family, f"ref_w, ref_l > 0 of a policy, u > 0; {words}")
     def numbers_of(numbers: Numbers) -> Named:
         share, mass = numbers.between("ref_share", 0, 1), numbers.between("ref_mass", 0, 1)
         found = Named(share=share, mass=mass)
-        if beta is None:
+        if loss != "dpo" or beta is None:
             found.u = numbers.positive("u")
         for name in needs:
+            if name == "beta" and beta is not None:
+                found.beta = Fraction(beta)
+                continue
             at_least_one = name in ("n_w", "n_l")
             vars(found)[name] = numbers.natural(name, 1) if at_least_one else numbers.positive(name)
         return found
@@ -183,7 +195,7 @@ def with_loss(loss: str, family: Family = POLICY, *, beta: int | None = None) ->
         world, found = pair
         mass = 1 if _only_pair(world) else found.mass  # with two responses the reference has no other either
         loss_numbers = SimpleNamespace(ref_w=found.share * mass, ref_l=(1 - found.share) * mass)
-        if beta is None:
+        if loss != "dpo" or beta is None:
             loss_numbers.u = found.u
         else:
             ratio = (world.p_w / loss_numbers.ref_w) / (world.p_l / loss_numbers.ref_l)
@@ -195,17 +207,7 @@ def with_loss(loss: str, family: Family = POLICY, *, beta: int | None = None) ->
         d_w, d_l = weights(view)
         return WeightedWorld(world, d_w, d_l, loss_numbers)
 
-    return mapped(numbers_of, make, f"{family.name}, a step of {loss} at any reference{WHERE.get(loss, '')}")
-
-
-WHERE = {
-    "hinge": " with a margin below that of the loss",
-    "ipo": " with a margin below the target",
-    "cdpo": " with a margin below the minimum of the loss",
-    "robust": " with a margin below the minimum of the loss",
-    "self_po": " with a margin below the minimum of the loss",
-}
-"""Losses whose force is zero or negative elsewhere."""
+    return mapped(numbers_of, make, f"{family.name}, a step of {loss} at any reference{where}")
 
 
 LARGEST_BETA = 8
@@ -218,61 +220,3 @@ def _check_family(family: object) -> None:
 
 def _only_pair(world: Any) -> bool:
     return bool(world._n == TWO) if isinstance(world, SymbolicWorld) else len(world.p) == 2
-
-
-def _nll(w: WeightedWorld) -> tuple[Any, Any]:
-    return w.u + w.extra, w.u
-
-
-def _odds(w: WeightedWorld) -> tuple[Any, Any]:
-    """ORPO: the slope of log P / (1 - P) in log P is 1 / (1 - P), with the mean token probability P = p^(1/n)."""
-    P_w, P_l = power(w.p_w, 1 / w.n_w), power(w.p_l, 1 / w.n_l)
-    return (w.u / (1 - P_w) + w.extra) / w.n_w, w.u / (1 - P_l) / w.n_l
-
-
-def _alpha(w: WeightedWorld) -> tuple[Any, Any]:
-    """AlphaPO: P^-alpha / n, with the mean token probability P = p^(1/n)."""
-    return tuple(w.u * power(p, -w.extra / n) / n for p, n in ((w.p_w, w.n_w), (w.p_l, w.n_l)))
-
-
-Rule = Callable[[WeightedWorld], tuple[Any, Any]]
-LOSSES: dict[str, tuple[tuple[str, ...], Rule, str]] = {
-    "dpo": ((), lambda w: (w.u, w.u), "d_w = d_l = u"),
-    "hinge": ((), lambda w: (w.u, w.u), "d_w = d_l = u, below the margin"),
-    "ipo": ((), lambda w: (w.u, w.u), "d_w = d_l = u, below the target"),
-    "self_po": ((), lambda w: (w.u, w.u), "d_w = d_l = u, below the minimum of the loss"),
-    "simpo": (("n_w", "n_l"), lambda w: (w.u / w.n_w, w.u / w.n_l), "d_w = u / n_w, d_l = u / n_l, lengths n >= 1"),
-    "dpop": (
-        ("extra",),
-        lambda w: (w.u * (1 + w.extra) if w.r_w < 1 else w.u, w.u),
-        "d_w = u (1 + lambda) while p_w < ref_w, else u; d_l = u; lambda = extra > 0",
-    ),
-    "dpo_shift": (
-        ("extra",),
-        lambda w: (w.u, w.u * w.extra / (1 + w.extra)),
-        "d_w = u, d_l = s u, with a shift s = extra / (1 + extra) between 0 and 1, extra > 0",
-    ),
-    "f_dpo_forward_kl": ((), lambda w: (w.u / w.r_w, w.u / w.r_l), "d = u / r, r = p / ref"),
-    "f_dpo": ((), lambda w: (w.u / (1 + w.r_w), w.u / (1 + w.r_l)), "d = u / (1 + r): Jensen and Shannon"),
-    "chi_po": ((), lambda w: (w.u * (1 + w.r_w), w.u * (1 + w.r_l)), "d = u (1 + r)"),
-    "cdpo": ((), lambda w: (w.u, w.u), "d_w = d_l = u, while the loss raises the margin"),
-    "robust": ((), lambda w: (w.u, w.u), "d_w = d_l = u, while the loss raises the margin"),
-    "probability_margin": ((), lambda w: (w.u * w.p_w, w.u * w.p_l), "d = u p"),
-    "f_dpo_alpha": (
-        ("extra",),
-        lambda w: (w.u * power(w.r_w, w.extra - 1), w.u * power(w.r_l, w.extra - 1)),
-        "d = u r^(alpha - 1), r = p / ref, alpha = extra > 0",
-    ),
-    "alphapo": (
-        ("n_w", "n_l", "extra"),
-        _alpha,
-        "d = u P^-alpha / n, P = p^(1/n), lengths n >= 1, alpha = extra > 0",
-    ),
-    "orpo": (
-        ("n_w", "n_l", "extra"),
-        _odds,
-        "d_w = (u / (1 - P_w) + the weight of the NLL (extra)) / n_w, d_l = u / (1 - P_l) / n_l, P = p^(1/n)",
-    ),
-    "cpo": (("extra",), _nll, "d_w = u + the weight of the NLL (extra), d_l = u"),
-}
-"""Losses of ``dynamics``: what they need, (d_w, d_l), and the rule in words."""

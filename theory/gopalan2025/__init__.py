@@ -1,4 +1,4 @@
-"""Claims on and after gopalan2025, on DPO under misspecification."""
+"""Claims on and after gopalan2025, "Why DPO is a Misspecified Estimator and How to Fix It"."""
 
 from theory.gopalan2025 import misspecified
 

@@ -43,7 +43,15 @@ def dpop_protects_if(w, times=1):
     return not w.r_w < 1 or protects_if(w, times)
 
 
+def falls_for_every_weight(weight, longer=3):
+    """Return whether uniform scores 1, lambda + 3 and -lambda - 4, whose sum is 0, have (1 + lambda) |g_w|^2 < K."""
+    scores = (1, weight + longer, -weight - longer - 1)
+    return sum(scores) == 0 and (1 + weight) * scores[0] ** 2 < scores[0] * scores[1]
+
+
+ANY_WEIGHT = setting("lambda > 0")(lambda numbers: numbers.positive("weight"))
 dpop_protects.refuted(over=DPOP, unlike=dpop_protects_if)
+dpop_protects.proved(over=ANY_WEIGHT, of=falls_for_every_weight, also=True, wrong={"longer": 1})
 dpop_protects_if.proved(over=DPOP, wrong={"times": F(5, 4)})
 
 

@@ -15,7 +15,7 @@ from theory.worlds import World
 
 claim = claims_of("pipano2026")
 T = sp.Symbol("t", positive=True)
-CRITERION = "not read in full; ours, after Section 4 on the criterion that the minimiser of f be at least 1"
+CRITERION = "not read in full; ours, after its criterion that the minimiser of f be at least 1"
 
 
 def argument(f, t_w, t_l, shift):

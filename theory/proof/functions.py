@@ -122,24 +122,35 @@ def _tell(t: Number, value: Number) -> None:
     """Tell the solver that value = e^t, by the tangents between this point, 0 and every earlier one."""
     run = t.run
     run.incomplete = True
+    parts = [t, value, *(number for _, *pair in run.functions for number in pair)]
+    key = tuple(part.term.get_id() for part in parts)
+    if key not in run.told:
+        run.told[key] = _facts(t, value), [part.term for part in parts]  # a term that is kept keeps its identity
+    run.trail += run.told[key][0]
+    run.functions.append(("exp", t, value))
+
+
+def _facts(t: Number, value: Number) -> list[Any]:
+    """Return what is true of value = e^t and of the exponentials that were asked for before."""
+    run, facts = t.run, []
     one, zero = Number(run, run.constant(1)), Number(run, run.constant(0))
     z3 = run.z3
     for s, other in [(zero, one), *((a, v) for _, a, v in run.functions)]:
         # convex: e^t lies above its tangent at s, and e^s above the one at t; equality at s = t only
-        run.assume(value >= other * (1 + t - s), other >= value * (1 + s - t))
+        facts += [(value >= other * (1 + t - s)).term, (other >= value * (1 + s - t)).term]
         same = (t == s).term
-        run.trail.append(z3.Or(same, (value > other * (1 + t - s)).term))
-        run.trail.append(z3.Or(same, (other > value * (1 + s - t)).term))
-        run.trail.append((t < s).term == (value < other).term)
-        run.trail.append((t > s).term == (value > other).term)
-        run.trail.append(z3.Implies((t + s == 0).term, (value * other == 1).term))
+        facts.append(z3.Or(same, (value > other * (1 + t - s)).term))
+        facts.append(z3.Or(same, (other > value * (1 + s - t)).term))
+        facts.append((t < s).term == (value < other).term)
+        facts.append((t > s).term == (value > other).term)
+        facts.append(z3.Implies((t + s == 0).term, (value * other == 1).term))
     earlier, new = [(a, v) for _, a, v in run.functions], (t, value)
     sums = [(new, b, c) for b in [*earlier, new] for c in earlier]  # t + b = c
     sums += [(a, b, new) for a, b in combinations_with_replacement(earlier, 2)]  # a + b = t
     for (a, x), (b, y), (c, z) in sums:
         if _vanishes(z3, a + b - c):
-            run.assume(x * y == z)
-    run.functions.append(("exp", t, value))
+            facts.append((x * y == z).term)
+    return facts
 
 
 def _vanishes(z3: Any, number: Number) -> bool:

@@ -214,10 +214,12 @@ def paths_of(
     count = 0
     while todo and count <= MOST_PATHS:
         decisions = todo.pop()
-        path = _follow(case, predicate, given, change, Run(solver.context, decisions, solver.possible))
+        run = Run(solver.context, decisions, solver.possible, told=solver.known.told)
+        path = _follow(case, predicate, given, change, run)
         taken = [side for _, _, side in path.run.forks]
         with watch or nullcontext():
-            again = _follow(case, predicate, given, change, Run(solver.context, taken, solver.possible))
+            rerun = Run(solver.context, taken, solver.possible, told=solver.known.told)
+            again = _follow(case, predicate, given, change, rerun)
         _same(path, again)
         for fork in range(len(decisions), len(taken)):
             if solver.possible(path.run.other_side(fork)):

@@ -14,6 +14,7 @@ from typing import Any
 
 from theory.proof.naming import with_names
 from theory.proof.slicing import without_equations, without_unused
+from theory.proof.symbols import Told
 
 WORK = 5_000_000  # of the solver for one question, in its own units; a typical one takes a thousandth of it
 FIRST = 300_000  # of that work at most, after which a question is asked in another form
@@ -57,6 +58,7 @@ class Known:
         names: of the definitions that each term speaks of, by its identity.
         answers: answer and values, if there are any, by the work that was allowed and the identities of the terms.
         models: of the questions that came to some.
+        told: what was told of exponentials; each path is run twice at least, and tells the same again.
     """
 
     def __init__(self) -> None:
@@ -67,6 +69,7 @@ class Known:
         self.names: dict[int, frozenset[str]] = {}
         self.answers: dict[tuple[int, ...], tuple[str, Any]] = {}
         self.models: list[Model] = []
+        self.told: Told = {}
 
 
 @dataclass
@@ -137,7 +140,12 @@ class Solver:
         solver, stuck = z3.Tactic(METHOD, ctx=self.context).solver(), Event()
         solver.set("rlimit", work)
         solver.add(*terms)
-        watch = Timer(STUCK / 1000, lambda: (stuck.set(), self.context.interrupt()))
+
+        def stop() -> None:
+            stuck.set()
+            self.context.interrupt()
+
+        watch = Timer(STUCK / 1000, stop)
         watch.daemon = True
         watch.start()  # the solver's own clock takes a fifth of the time of a typical question
         try:
@@ -168,7 +176,7 @@ class _Form:
 
 
 def _forms(terms: list[Any], work: int) -> Iterator[_Form]:
-    """Yield the forms of a question one after the other; the work of all of them is ``work`` at most, if that is > 8."""
+    """Yield the forms of a question one after the other; together they have ``work``, but each has 1 at least."""
     first = max(1, min(FIRST, work // 4))
     yield _Form(terms, first)
     left, fewer, named = work - first, without_equations(terms), with_names(terms)

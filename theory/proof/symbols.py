@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 Constant = int | Fraction
+Told = dict[tuple[int, ...], tuple[list[Any], list[Any]]]
+"""Facts by the identities of the terms that they are about, and these terms, which must be kept alive."""
+
 RESERVED = {"true", "false", "and", "or", "not", "xor", "ite", "distinct", "let", "forall", "exists", "match", "abs"}
 """Words of SMT-LIB: a number of that name gets another one there, or no other solver could read a certificate."""
 
@@ -267,10 +270,16 @@ class Run:
         possible: tells whether a list of terms can be true together; only a proof that they cannot counts as no.
         turn: the number of a question with only one answer, to which this run takes the other (to see whether the
             statement would then be false); -1 for none.
+        told: what other runs in the same context told the solver of exponentials, which this one adds to.
     """
 
     def __init__(
-        self, context: Any, decisions: Sequence[bool], possible: Callable[[list[Any]], bool], turn: int = -1
+        self,
+        context: Any,
+        decisions: Sequence[bool],
+        possible: Callable[[list[Any]], bool],
+        turn: int = -1,
+        told: Told | None = None,
     ) -> None:
         import z3  # noqa: PLC0415 - loaded for a proof only
 
@@ -282,6 +291,7 @@ class Run:
         self.names: dict[str, Any] = {}
         self.functions: list[tuple[str, Any, Any]] = []  # transcendental ones: kind, argument, value
         self.closed = False  # whether the predicate has returned; symbols that it kept must not be used in another run
+        self.told: Told = {} if told is None else told
         self.turn, self.settled = turn, 0  # questions with only one answer, such as whether x = x
         self.incomplete = False  # whether some function is known only by facts that other functions share
         self._quotients: list[tuple[Any, Any, Number]] = []

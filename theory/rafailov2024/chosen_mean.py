@@ -20,7 +20,7 @@ def ratios(numbers):
     return Named(r=r, p=r * t, logs=r * log(t))
 
 
-@claim("eq-16", "Section 5, Eq. (16)", PROVED)
+@claim("eq-16", "Eq. (16)", PROVED)
 def eq_16(s, share=1):
     r"""\mathbb{E}_{y\sim\pi_{\mathrm{ref}}}\Bigl[\beta\log\frac{\pi(y)}{\pi_{\mathrm{ref}}(y)}\Bigr]=
     -\beta\,\mathrm{KL}(\pi_{\mathrm{ref}}\,\|\,\pi)\le 0

@@ -44,7 +44,7 @@ def taken(state, step):
     return start, step.after, gain * step.gain, ratio * chosen / step.q
 
 
-@claim("eq-8", "Section 4, Eq. (8)", PROVED)
+@claim("eq-8", "Eq. (8)", PROVED)
 def eq_8(state, times=1):
     r"""\sum_tr(s_t,a_t)=V^*(s_0)+\beta\sum_t\log\frac{\pi^*(a_t\mid s_t)}{\pi_{\mathrm{ref}}(a_t\mid s_t)}
 

@@ -128,11 +128,12 @@ def draw_tokens(source: random.Random) -> Unembeddings:
     return tokens_at(rows, [source.randint(-2, 2) for _ in range(width)], p)
 
 
-@setting("p_+ + p_- < 1; the Gram matrix of W_+ and W_- is positive semidefinite; if W_+ = W_-, nothing is aligned")
+@setting("p_+ + p_- <= 1; the Gram matrix of W_+ and W_- is positive semidefinite; if W_+ = W_-, nothing is aligned")
 def all_tokens(numbers):
     """Any vocabulary, any unembeddings, any hidden vector and bias."""
     p = numbers.between("p_plus", 0, 1)
-    q = numbers.between("p_minus", 0, 1 - p)
+    q = numbers.within("p_minus", 0, 1 - p)
+    numbers.assume(q > 0)
     plus2, minus2 = numbers.at_least("plus2", 0), numbers.at_least("minus2", 0)
     cross, others, a_z = (numbers.real(name) for name in ("cross", "others", "a_z"))
     numbers.assume(cross * cross <= plus2 * minus2)
@@ -235,11 +236,12 @@ def alignment_alone(w, longer=1):
 alignment_alone.proved(over=TOKENS, wrong={"longer": F(6, 5)})
 
 
-@setting("0 < p_+, p_-, p_+ + p_- < 1; W_- = k W_+, k > 0; nothing else is aligned, h = 0")
+@setting("0 < p_+, p_-, p_+ + p_- <= 1; W_- = k W_+, k > 0; nothing else is aligned, h = 0")
 def parallel(numbers):
     """The two unembeddings point the same way."""
     p = numbers.between("p_plus", 0, 1)
-    q = numbers.between("p_minus", 0, 1 - p)
+    q = numbers.within("p_minus", 0, 1 - p)
+    numbers.assume(q > 0)
     k, plus2 = numbers.positive("k"), numbers.positive("plus2")
     names = {"plus2": plus2, "minus2": k * k * plus2, "cross": k * plus2}
     return InnerProducts(p_plus=p, p_minus=q, k=k, others=0, a_z=0, h2=0, **names)

@@ -57,7 +57,7 @@ def ches_of_one_token(w, times=1):
 
 @claim("ches-one-token", "Definition 2, for responses of one token", EMPTY, "theorem-4")
 def ches_one_token(w, times=1):
-    r"""\mathrm{CHES}(y_+,y_-)=\Bigl\langle\sum_kh_k^+,\sum_kh_k^-\Bigr\rangle-\Bigl|\sum_kh_k^+\Bigr|^2=0
+    r"""\mathrm{CHES}(y_+,y_-)=\langle\sum_kh_k^+,\sum_kh_k^-\rangle-|\sum_kh_k^+|^2=0
 
     Assumes: responses of one token
     Because: Both responses have the one hidden vector h of the prompt, so that CHES is 0 for every policy and orders

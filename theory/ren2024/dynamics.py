@@ -58,7 +58,7 @@ FUNCTIONS = dict.fromkeys("abcuvw", "function") | {"theta": "real"}
 proposition_1.derived(symbols=FUNCTIONS, role=ORDER, wrong={"sign": F(11, 10)})
 
 
-@claim("dpo-residuals", "Section 3.3, the residuals of DPO", PROVED)
+@claim("dpo-residuals", "Proposition 1 for DPO, its residuals", PROVED)
 def dpo_residuals(beta, reference, share=1):
     r"""\mathcal{G}^\pm=\beta(1-a)\,\bigl(\pi(\cdot\mid\chi^\pm)-y^\pm\bigr)\quad\text{enter as}\quad
     \mathcal{K}^+\mathcal{G}^+-\mathcal{K}^-\mathcal{G}^-,\qquad a=\sigma(\text{margin})
@@ -85,7 +85,7 @@ def dpo_residuals(beta, reference, share=1):
 dpo_residuals.derived(symbols={"reference": "real"}, wrong={"share": F(9, 10)})
 
 
-@claim("residuals-cancel", "not in the paper; after the residuals of DPO in Section 3.3", PROVED)
+@claim("residuals-cancel", "not in the paper; Proposition 1 for DPO at one context", PROVED)
 def residuals_cancel(w, times=1):
     r"""\chi^+=\chi^-:\quad\mathcal{G}^+-\mathcal{G}^-\propto y^--y^+,\qquad A_y=\pi_l-\pi_w\ \text{for every
     }y\notin\{y_w,y_l\}
@@ -101,7 +101,12 @@ def residuals_cancel(w, times=1):
 residuals_cancel.proved(over=TABULAR, wrong={"times": F(11, 10)})
 
 
-@claim("squeeze-at-one-context", "not read in full; ours, after Section 3.3 on DPO", CONDITIONALLY, "residuals-cancel")
+@claim(
+    "squeeze-at-one-context",
+    "not in the paper; the squeezing effect of Appendix E read of a step of DPO at one context",
+    CONDITIONALLY,
+    "residuals-cancel",
+)
 def squeeze_at_one_context(case):
     r"""\text{a step of DPO raises the most probable }y\notin\{y_w,y_l\}
 

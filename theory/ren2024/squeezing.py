@@ -1,6 +1,6 @@
 r"""One negative gradient step on a label y of a softmax: z_y falls by eta (1 - p_y), every other z_i rises by eta p_i.
 
-The claims follow what the appendix of the paper says of this step; since its text could not be read, they are ours.
+Two public texts quote what the appendix of the paper says of this step; the exact borders are ours.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from fractions import Fraction as F
 from theory.claim import PROVED
 from theory.proof import TABULAR, Named, exp, setting, sums_of
 from theory.ren2024.dynamics import claim
-
-AFTER = "not read in full; ours, after the claims of the appendix on the squeezing effect"
 
 
 @sums_of(
@@ -36,7 +34,7 @@ def label_after(numbers):
     return Named(p=p, up=1 - p + numbers.positive("more"))
 
 
-@claim("label-falls", AFTER, PROVED)
+@claim("label-falls", "Appendix E, the squeezing effect: the label itself falls", PROVED)
 def label_falls(s, share=1):
     r"""\text{a negative step on y of any size lowers }\pi_y
 
@@ -75,7 +73,7 @@ def greatest_after(numbers):
     return Named(m=m, down=down, own=own)
 
 
-@claim("greatest-other-rises", AFTER, PROVED)
+@claim("greatest-other-rises", "Appendix E, the squeezing effect: the most probable other label rises", PROVED)
 def greatest_other_rises(s, share=1):
     r"""\text{a negative step on y of any size raises }\pi_{i^*},\qquad i^*=\arg\max_{i\ne y}\pi_i
 
@@ -90,7 +88,7 @@ greatest_other_rises.by_induction(**below_the_greatest, of=none_gains, wrong={"t
 greatest_other_rises.proved(over=greatest_after, wrong={"share": F(11, 10)})
 
 
-@claim("squeezed-iff", "not in the paper; after the claims of the appendix on the squeezing effect", PROVED)
+@claim("squeezed-iff", "not in the paper; after Appendix E on the squeezing effect", PROVED)
 def squeezed_iff(w, times=1):
     r"""\frac{d}{d\eta}\log\pi_i=\pi_i+\pi_y-S,\quad S=\sum_j\pi_j^2:\qquad i\ne y\ \text{falls to first
     order iff}\ \pi_i<S-\pi_y
@@ -117,7 +115,7 @@ def squares_are_small(s, times=1):
     return s.two <= times * s.fixed * s.one
 
 
-@claim("greedy-label", "not in the paper; after the claims of the appendix on the squeezing effect", PROVED)
+@claim("greedy-label", "not in the paper; after Appendix E on the squeezing effect", PROVED)
 def greedy_label(w, times=1):
     r"""\pi_y\ge S\ \Rightarrow\ \text{a negative step on y squeezes nobody};\qquad\text{so it is where y is the most
     probable label}

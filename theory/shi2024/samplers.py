@@ -43,13 +43,14 @@ def any_step(numbers):
     return Step(rate, beta, alpha, pair, numbers.real("Delta"), numbers.real("delta"))
 
 
-@claim("eq-6", "Section 3, Eq. (6)", MISPRINT)
+@claim("eq-6", "Eq. (6)", MISPRINT)
 def eq_6(step, power=1):
     r"""\delta'(y,y')=\delta(y,y')-\eta\beta\alpha\sum_{y''}\bigl[\pi^s\Delta(y,y'')-\pi^s\Delta(y',y'')\bigr]
 
     Assumes: tabular logits, exact gradients; right with $\beta^2$ in the place of $\beta$. Shown for two responses
-    Because: One $\beta$ comes from the loss, another from $\delta$. With $\beta=1$ both are the same, and the paper's
-    rates, at $\eta=1/(\beta^2|Y|)$, are those of $\beta^2$.
+    Because: Seen on an image of the page, so it is no fault of a conversion. One $\beta$ comes from the loss, another
+    from $\delta$. With $\beta=1$ both are the same, and the paper's rates, at $\eta=1/(\beta^2|Y|)$, are those of
+    $\beta^2$.
     Proof: A logit moves by $\eta\alpha\beta\sum\pi^s\Delta$, and $\delta$ by $\beta$ times the difference.
     """
     printed = step.rate * step.beta**power * step.alpha * 2 * step.pair * step.difference
@@ -92,7 +93,7 @@ def gaps(sampler: str, reward: Any, steps: int) -> list[Any]:
     return found
 
 
-@claim("first-step", "not in the paper; after Section 4", PROVED)
+@claim("first-step", "not in the paper; the first step that Eq. (6) gives", PROVED)
 def first_step(B, times=1):
     r"""\text{from the reference, two responses, rewards that differ by }B:\quad\delta_1=B-\sinh B\
     (\text{Mix-R}),\qquad \delta_1=B-2\tanh\tfrac B2\ (\text{Mix-P, uniform})
@@ -113,6 +114,59 @@ def first_step(B, times=1):
 first_step.derived(wrong={"times": F(11, 10)})
 
 
+def curved(state, numbers):
+    """Return the remainder of a step from a gap: delta^2 / 2 times sigma'' somewhere between, over sigma'(B)."""
+    s, w = numbers
+    gap, bound = state
+    return gap * gap / 2 * s * (1 - s) * (1 - 2 * s) * w, bound * bound / 2
+
+
+def numbers_of(numbers):
+    """Ask for sigma at the place between, and for the weight 1 / sigma'(B) of a reward difference in [0, 1]."""
+    return numbers.between("s", 0, 1), numbers.within("w", 4, F(5087, 1000))
+
+
+@setting("|delta| <= 1 before the first step, and the bound is 1")
+def first_gap(numbers):
+    """The gap at the reference."""
+    return numbers.within("delta", -1, 1), 1
+
+
+@setting("any gap and bound; 0 < s < 1 of sigma'' = s (1 - s) (1 - 2 s), 4 <= w <= 5.087 the weight of a step")
+def next_gap(numbers):
+    """One more step."""
+    return numbers.real("gap"), numbers.positive("bound"), numbers_of(numbers)
+
+
+@claim("theorem-3-two", "not in the paper; Theorem 3 for two responses", PROVED)
+def theorem_3_two(state, times=1):
+    r"""|\delta_T|\le\Bigl(\frac12\Bigr)^{2^T-1}\quad(\text{Mix-R})
+
+    Assumes: two responses whose rewards differ by at most 1, as in the paper
+    Because: The paper has it for any number of responses. The premise is needed: shi2024.oracle-overshoots.
+    Proof: The step removes the linear part of $\delta$; by Taylor what is left is
+    $\tfrac12\delta^2\sigma''(\xi)/\sigma'(B)$, with $|\sigma''|/\sigma'(B)<1$. The bound of the next gap is $b^2/2$,
+    b that of this one.
+    """
+    gap, bound, *_ = state
+    return -times * bound <= gap <= times * bound
+
+
+def weights_are_small(most=F(5087, 1000)):
+    """Return whether 1 / sigma'(1) = 2 + e + 1/e is below the number used."""
+    return weight(F(1)) < most
+
+
+theorem_3_two.by_induction(
+    base=first_gap,
+    step=next_gap,
+    after=lambda state: curved(state[:2], state[2]),
+    wrong={"times": F(9, 10)},
+    lemma="Taylor",
+)
+theorem_3_two.enclosed(of=weights_are_small, wrong={"most": F(5)})
+
+
 @claim("oracle-overshoots", "not in the paper; after Theorem 3", PROVED)
 def oracle_overshoots(reward=F(5)):
     r"""B=5:\qquad\text{Mix-R}\ \delta_1<-69,\ \delta_2<-68;\qquad\text{Mix-P}\ |\delta_3|<\tfrac65
@@ -129,7 +183,7 @@ def oracle_overshoots(reward=F(5)):
 oracle_overshoots.enclosed(wrong={"reward": F(9, 2)})
 
 
-@claim("mix-p-slower", "Section 4, after Theorem 4, that Mix-P is a little slower", FALSE)
+@claim("mix-p-slower", "the remark after Theorem 4 that Mix-P is a little slower", FALSE)
 def mix_p_slower(reward=F(1)):
     r"""\text{Mix-P is slower than Mix-R}
 
@@ -144,7 +198,7 @@ def mix_p_slower(reward=F(1)):
 mix_p_slower.enclosed(role=FAILS, denial=True, wrong=lambda: abs(gaps("mix-p", F(1), 1)[0]) < F(1, 20))
 
 
-@claim("lemma-1", "Section 5, Lemma 1, its first equation", PROVED)
+@claim("lemma-1", "Lemma 1, its first equation", PROVED)
 def lemma_1(y, share=1):
     r"""V(\rho)-V(\pi_\theta)=\sum_{y,y'}\rho(y)\,\pi_\theta(y')\,\delta(y,y')-\beta\,\mathrm{KL}(\rho\,\|\,\pi_\theta),\qquad
     V(\pi)=\mathbb{E}_\pi[r]-\beta\,\mathrm{KL}(\pi\,\|\,\pi_{\mathrm{ref}})

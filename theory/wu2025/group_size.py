@@ -19,7 +19,7 @@ from theory.proof import same, sqrt
 from theory.statement import claims_of
 
 claim = claims_of("wu2025")
-SOURCE = "not read in full; ours, after Section 3 on groups of two"
+SOURCE = "not read in full; ours, after its groups of two"
 
 
 def multiple(p: Any, size: int, ddof: int = 0, eps: Any = 0, scale: Any = 1) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction as F
+from typing import Any, NamedTuple
 
 import sympy as sp
 
 from theory.claim import FALSE, PROVED
 from theory.evidence import FAILS
-from theory.proof import over_responses, same
+from theory.proof import over_responses, same, setting
 from theory.statement import claims_of
 
 claim = claims_of("xu2024")
@@ -44,19 +45,57 @@ REAL_SHIFT = {"shift": "real"}
 same_sets.derived(symbols=REAL_SHIFT, wrong={"times": F(11, 10)})
 
 
+class Optimum(NamedTuple):
+    """Three responses, beta = 1, counts of the two answers on the first pair; a reference and a policy."""
+
+    reference: tuple[Any, Any, Any]
+    policy: tuple[Any, Any, Any]
+    wins: Any
+    losses: Any
+
+    def minimises_dpo(self) -> Any:
+        """Return whether the odds of the pair, over those of the reference, are wins to losses."""
+        (p, q, _), (a, b, _) = self.policy, self.reference
+        return p * b * self.losses == q * a * self.wins
+
+    def is_reached(self, times: Any = 1) -> Any:
+        """Return whether e^r = policy / reference minimises the reward's loss and has this policy as its optimum."""
+        gains = [p / q for p, q in zip(self.policy, self.reference, strict=True)]
+        normaliser = sum(q * gain for q, gain in zip(self.reference, gains, strict=True))
+        optimum = [q * gain / normaliser for q, gain in zip(self.reference, gains, strict=True)]
+        minimal = gains[0] * self.losses == times * gains[1] * self.wins
+        return minimal and all(p == o for p, o in zip(self.policy, optimum, strict=True))
+
+
+@setting("a reference on three responses, counts > 0 of both answers on a pair; any policy that minimises DPO's loss")
+def minimisers(numbers):
+    """Every minimiser of DPO on one pair of three responses."""
+    a = numbers.between("ref_1", 0, 1)
+    b = numbers.between("ref_2", 0, 1 - a)
+    wins, losses, third = numbers.positive("n_12"), numbers.positive("n_21"), numbers.between("pi_3", 0, 1)
+    odds = a * wins / (b * losses)
+    return Optimum((a, b, 1 - a - b), ((1 - third) * odds / (1 + odds), (1 - third) / (1 + odds), third), wins, losses)
+
+
 @claim("theorem-4.1", "Theorem 4.1, for a reference with full support", FALSE, "same-sets")
-def theorem_4_1(a, b, ref_a, ref_b, beta, shift, times=1):
+def theorem_4_1(case, times=1):
     r"""\exists\ \text{a minimiser of DPO that is the optimum of no minimiser of the reward loss}
 
-    Assumes: $\pi_{\mathrm{ref}}>0$, as of every softmax
-    Because: There is none: both sets are the same. The paper's counterexample has $\pi_{\mathrm{ref}}=(1/2,1/2,0)$
-    and a policy with mass where the reference has none, so that a log-ratio is undefined and the KL divergence
-    infinite; with a hard label and a softmax neither loss has a minimiser.
+    Assumes: $\pi_{\mathrm{ref}}>0$, as of every softmax; by the solver for three responses with one pair
+    Because: There is none: both sets are the same, as azar2023.proposition-4 has it. The paper's counterexample has
+    $\pi_{\mathrm{ref}}=(1/2,1/2,0)$ and a policy with mass where the reference has none, so that a log-ratio is
+    undefined and the KL divergence infinite; with a hard label and a softmax neither loss has a minimiser.
     """
-    return same_sets.predicate(a, b, ref_a, ref_b, beta, shift, times)
+    return case.minimises_dpo() and not case.is_reached(times)
 
 
-theorem_4_1.derived(symbols=REAL_SHIFT, role=FAILS, denial=True, wrong={"times": F(11, 10)})
+def there_is_none(case, times=1):
+    """Return whether this case is no such minimiser."""
+    return not theorem_4_1(case, times)
+
+
+theorem_4_1.proved(over=minimisers, of=there_is_none, role=FAILS, wrong={"times": F(11, 10)})
+theorem_4_1.rests_on(same_sets, role=FAILS)
 
 
 @claim("free-outside", "not in the paper; after Theorem 4.1", PROVED)
@@ -77,7 +116,7 @@ def free_outside(n_12, n_21, odds, share=1):
 free_outside.derived(wrong={"share": F(11, 10)})
 
 
-@claim("optimum-of-a-reward", "Section 4, the optimum with a KL penalty", PROVED)
+@claim("optimum-of-a-reward", "the optimum with a KL penalty, before Theorem 4.1", PROVED)
 def optimum_of_a_reward(y, share=1):
     r"""\mathbb{E}_\pi[r]-\beta\,\mathrm{KL}(\pi\,\|\,\pi_{\mathrm{ref}})=\beta\log
     Z-\beta\,\mathrm{KL}(\pi\,\|\,\pi^*), \qquad\pi^*=\pi_{\mathrm{ref}}\,e^{r/\beta}/Z

@@ -16,6 +16,7 @@ from dynamics.language_model.log_probs import sequence_log_probs
 from dynamics.language_model.parameters import Filter, select_parameters
 from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.prediction.drives import check_loss, check_rate, dloss_dlog_probs, response_lengths
+from dynamics.language_model.refusals import naming_modules
 from dynamics.language_model.tokens import TokenSequence, read_sequences
 from dynamics.language_model.vjp import log_probs_vjp
 from dynamics.losses import PreferenceLoss
@@ -112,7 +113,8 @@ def optimizer_change(
     check_rate(rate)
     used = [number for number, weight in enumerate(dloss_dlog_probs.tolist()) if weight != 0]
     weights = dloss_dlog_probs[used]
-    gradient = log_probs_vjp(model, [sequences[n] for n in used], weights, parameters=parameters, dtype=dtype)
+    with naming_modules(model, sequences[0]):
+        gradient = log_probs_vjp(model, [sequences[n] for n in used], weights, parameters=parameters, dtype=dtype)
     if isinstance(optimizer, torch.optim.Optimizer):
         return _torch_change(optimizer, selected, gradient)
     rule: Optimizer = SGD() if optimizer is None else optimizer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ try:
 except ImportError as problem:
     raise MissingExtra("transformers") from problem
 
+LOG = logging.getLogger(__name__)
 PREFIX = "dynamics/"
 """What the names of the numbers begin with that a tracker gets."""
 
@@ -39,7 +41,8 @@ class DynamicsCallback(TrainerCallback):
     Where to find the outcome: the mean numbers of every look in the trainer's own log, under ``dynamics/``; everything,
     pair by pair, in ``watch.jsonl``; a page for a browser in ``watch.html`` at the end of training.
 
-    A look that fails is recorded with its reason, and the training goes on.
+    A look that fails is recorded with its reason, and the training goes on. If the measurements before training fail,
+    nothing is watched, and a warning says why.
 
     Args:
         trainer: TRL's DPOTrainer, or any transformers Trainer; of one without pairs, give ``probes``.
@@ -108,8 +111,7 @@ class DynamicsCallback(TrainerCallback):
             except Unsupported as problem:
                 self._remark = str(problem)
         self._watch = Watch(trainer, probes, tuple(panel), loss, seed, greedy_tokens)
-        self._rate_sum = 0.0
-        self._looked = -1
+        self._rate_sum, self._looked, self._watching = 0.0, -1, False
 
     @property
     def path(self) -> Path:
@@ -139,33 +141,38 @@ class DynamicsCallback(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Draw the probes, audit them and predict the run; or continue the run that a checkpoint belongs to."""
+        self._rate_sum, self._looked, self._watching = 0.0, state.global_step, True
         with keeping_random_state():
-            begun = time.perf_counter()
-            before = self.read() if state.global_step else None
-            self._watch.prepare(before)
-            known = before is not None and before.run["digest"] == digest(self._watch.probes)
-            self._rate_sum = 0.0
-            if known and before is not None and before.start is not None:
-                earlier = {step: rate for step, rate in before.rates.items() if step <= state.global_step}
-                self._rate_sum = earlier[max(earlier)] if earlier else 0.0
-                self._watch.resume(before)
-                self._append({"kind": "resume", "step": state.global_step, "rate_sum": self._rate_sum})
-                self._looked = state.global_step
-                return
-            start = self._watch.begin()
-            run = self._watch.describe() | {"every": self.every, "drives_every": self.drives_every}
-            self._append(
-                {"kind": "run", "step": state.global_step, **run, "remark": self._remark},
-                {"kind": "start", "step": state.global_step, "rate_sum": 0.0, **start},
-                {"kind": "audit", "step": state.global_step, "pairs": self._watch.audit()},
-                {"kind": "prediction", **self._watch.predict(self._sample, self._remark)},
-            )
-            self._looked = state.global_step
-            numbers = summarize(start, start, self._watch.reference)
-            seconds = time.perf_counter() - begun
-            self._tell(numbers | {"seconds_before_training": seconds})
-            if self.drives_every:
-                self._look_at_drives(state.global_step)
+            try:
+                self._begin(state.global_step)
+            except Failed as problem:
+                self._watching = False
+                LOG.warning("nothing is watched in this run: %s", problem)
+
+    def _begin(self, step: int) -> None:
+        begun = time.perf_counter()
+        before = self.read() if step else None
+        self._watch.prepare(before)
+        known = before is not None and before.run["digest"] == digest(self._watch.probes)
+        if known and before is not None and before.start is not None:
+            earlier = {at: rate for at, rate in before.rates.items() if at <= step}
+            self._rate_sum = earlier[max(earlier)] if earlier else 0.0
+            self._watch.resume(before)
+            self._append({"kind": "resume", "step": step, "rate_sum": self._rate_sum})
+            return
+        start = self._watch.begin()
+        drives = self._watch.drives()
+        run = self._watch.describe() | {"every": self.every, "drives_every": self.drives_every}
+        self._append(
+            {"kind": "run", "step": step, **run, "remark": self._remark},
+            {"kind": "start", "step": step, "rate_sum": 0.0, **start},
+            {"kind": "audit", "step": step, "pairs": self._watch.audit(drives)},
+            {"kind": "prediction", **self._watch.predict(self._sample, self._remark)},
+        )
+        numbers = summarize(start, start, self._watch.reference)
+        self._tell(numbers | {"seconds_before_training": time.perf_counter() - begun})
+        if self.drives_every:
+            self._keep_drives(step, drives, seconds=None)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Add up the learning rate of the coming step."""
@@ -175,6 +182,8 @@ class DynamicsCallback(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Look at the probes, if it is time."""
         step = state.global_step
+        if not self._watching:
+            return
         with keeping_random_state():
             if step % self.every == 0 or step >= state.max_steps:
                 self._look(step)
@@ -183,10 +192,13 @@ class DynamicsCallback(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Note the sum of the learning rates, with which a run that resumes here goes on."""
-        self._append({"kind": "saved", "step": state.global_step, "rate_sum": self._rate_sum})
+        if self._watching:
+            self._append({"kind": "saved", "step": state.global_step, "rate_sum": self._rate_sum})
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take the last look, if training ended between two, and write the page."""
+        if not self._watching:
+            return
         if self._looked < state.global_step and not args.load_best_model_at_end:
             with keeping_random_state():
                 self._look(state.global_step)
@@ -233,14 +245,18 @@ class DynamicsCallback(TrainerCallback):
         except Failed as problem:
             self._append({"kind": "problem", "step": step, "problem": str(problem)})
             return
-        seconds = time.perf_counter() - begun
+        self._keep_drives(step, drives, time.perf_counter() - begun)
+
+    def _keep_drives(self, step: int, drives: dict[str, Any], seconds: float | None) -> None:
         self._append({"kind": "drives", "step": step, "rate_sum": self._rate_sum, "seconds": seconds, **drives})
         chosen = drives["drive"]["chosen"]
         numbers = {"share_negative_drive": sum(value < 0 for value in chosen) / len(chosen)}
         slopes = [slope for slope in drives["own_chosen_change"] if slope is not None]
         if slopes:
             numbers["share_displaced_alone"] = sum(slope < 0 for slope in slopes) / len(slopes)
-        self._tell(numbers | {"seconds_per_probe_drives": seconds / len(chosen)})
+        if seconds is not None:
+            numbers["seconds_per_probe_drives"] = seconds / len(chosen)
+        self._tell(numbers)
 
     def _tell(self, numbers: Mapping[str, float]) -> None:
         """Hand numbers to the trackers of the trainer.

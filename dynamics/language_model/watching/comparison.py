@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import spearmanr
 
-from dynamics.language_model.pair_audit.measuring.trial_run import Trial, compare
 from dynamics.language_model.watching.run_log import Line, RunLog
 
 WORST = 5
@@ -62,21 +62,44 @@ def _changes(start: Line, look: Line, role: str) -> list[float]:
     return [after - before for before, after in zip(start["log_probs"][role], look["log_probs"][role], strict=True)]
 
 
-def agreement(log: RunLog) -> Trial | None:
-    """Return how predicted and actual changes of the chosen responses agree; None without a prediction.
+@dataclass(frozen=True)
+class Agreement:
+    """How the prediction agrees with what happened to the chosen responses.
 
-    The numbers are those of ``python -m dynamics pairs --verify``. As ``learning_rate`` stands the sum of the learning
-    rates over the steps divided by their number.
+    Attributes:
+        predicted_to_fall: number of pairs whose chosen response was predicted to become less likely.
+        fell: number of those whose chosen response did.
+        both: number of those of which both is true.
+        same_sign: share of the pairs whose predicted and actual change have the same sign.
+        rank_correlation: Spearman's correlation of predicted and actual changes; None where it is undefined.
+    """
+
+    predicted_to_fall: int
+    fell: int
+    both: int
+    same_sign: float
+    rank_correlation: float | None
+
+
+def agreement(log: RunLog) -> Agreement | None:
+    """Return how predicted and actual changes of the chosen responses agree; None without a prediction.
 
     Args:
         log: a run.
     """
-    found = [outcome for outcome in outcomes(log) if outcome.predicted is not None]
+    found = [(outcome.predicted, outcome.chosen) for outcome in outcomes(log) if outcome.predicted is not None]
     if not found:
         return None
-    steps = max(1, log.looks[-1]["step"])
-    predicted, actual = (np.array([getattr(o, name) for o in found], float) for name in ("predicted", "chosen"))
-    return compare(log.looks[-1]["rate_sum"] / steps, steps, predicted, actual)
+    predicted, actual = np.array(found).T
+    down, fell = predicted < 0, actual < 0
+    defined = len(found) > 2 and np.ptp(predicted) > 0 and np.ptp(actual) > 0
+    return Agreement(
+        int(down.sum()),
+        int(fell.sum()),
+        int((down & fell).sum()),
+        float((np.sign(predicted) == np.sign(actual)).mean()),
+        float(spearmanr(predicted, actual).statistic) if defined else None,
+    )
 
 
 def summarize(start: Line, look: Line, reference: dict[str, list[float | None]]) -> dict[str, float]:

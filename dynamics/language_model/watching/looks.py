@@ -44,11 +44,13 @@ class Drives:
 
     Attributes:
         drive: A_y = g_y . (g_w - g_l) of every response by its role, where w and l are the pair of this probe.
+        squares: |g_w|^2, <g_w, g_l> and |g_l|^2.
         own_chosen_change: first-order change of log pi(chosen) per unit of learning rate in an SGD step on this pair
             alone; None without a loss, or if it is not finite.
     """
 
     drive: dict[str, float]
+    squares: tuple[float, float, float]
     own_chosen_change: float | None
 
 
@@ -146,7 +148,8 @@ def probe_drives(
                 slope = float(finite_chosen_slope(loss, pair, **alone, rounding=ROUNDING[result.dtype]))
             except NotFinite:
                 slope = None
-        found.append(Drives(dict(zip(roles, drive.tolist(), strict=True)), slope))
+        squares = float(kernel[w, w]), float(kernel[w, other]), float(kernel[other, other])
+        found.append(Drives(dict(zip(roles, drive.tolist(), strict=True)), squares, slope))
     return found
 
 

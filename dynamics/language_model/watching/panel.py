@@ -19,6 +19,10 @@ PANEL = (OTHER, RANDOM, GREEDY)
 decoding, before training."""
 
 
+TRIES = 10
+"""How often a random response is drawn until it is none of the pair."""
+
+
 def with_panel(
     probes: Sequence[Probe], greedy: Sequence[TokenSequence | None], seed: int, panel: Sequence[str] = PANEL
 ) -> list[Probe]:
@@ -26,7 +30,8 @@ def with_panel(
 
     The answer to another prompt is the chosen response of the next probe with another prompt. The random response has
     the length of the chosen one, and its tokens are drawn from all chosen responses; its last token is that of the
-    chosen response, which ends it. A response that a probe has already under another role is left out.
+    chosen response, which ends it; so there is none if the chosen response is that token alone. A response that a probe
+    has already under another role is left out.
 
     Args:
         probes: the probes.
@@ -41,10 +46,11 @@ def with_panel(
         prompt, own = probe.chosen.prompt, probe.chosen.response
         later = [*probes[number + 1 :], *probes[:number]]
         other = next((p.chosen.response for p in later if p.chosen.prompt != prompt), None)
-        noise = (*draw.choices(pool, k=len(own) - 1), own[-1])
+        tries = [(*draw.choices(pool, k=len(own) - 1), own[-1]) for _ in range(TRIES)]
+        noise = next((tokens for tokens in tries if tokens not in (own, probe.rejected.response)), None)
         made = {
             OTHER: None if other is None else TokenSequence(prompt + other, len(prompt)),
-            RANDOM: TokenSequence(prompt + noise, len(prompt)),
+            RANDOM: None if noise is None else TokenSequence(prompt + noise, len(prompt)),
             GREEDY: best,
         }
         responses = dict(probe.responses)

@@ -39,9 +39,10 @@ def trl_loss(arguments: Any) -> PreferenceLoss:
     names, beta = getattr(arguments, "loss_type", None), getattr(arguments, "beta", None)
     if names is None or beta is None or hasattr(arguments, "cpo_alpha") or hasattr(arguments, "tpo_alpha"):
         raise Unsupported("loss", f"a {type(arguments).__name__} does not say which loss is trained", GIVE_LOSS)
-    for name, harmless in (("ld_alpha", None), ("use_weighting", False)):
-        if getattr(arguments, name, harmless) not in (harmless, 1.0):
-            raise Unsupported("loss", f"{name} has no counterpart among the losses of whole responses", GIVE_LOSS)
+    unlike = [getattr(arguments, "ld_alpha", None) not in (None, 1.0) and "ld_alpha"]
+    unlike += [bool(getattr(arguments, "use_weighting", False)) and "use_weighting"]
+    for name in filter(None, unlike):
+        raise Unsupported("loss", f"{name} has no counterpart among the losses of whole responses", GIVE_LOSS)
     terms = [names] if isinstance(names, str) else list(names)
     weights = getattr(arguments, "loss_weights", None) or [1.0] * len(terms)
     total: PreferenceLoss | None = None

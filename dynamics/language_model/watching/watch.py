@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor
 
 from dynamics.errors import InvalidArgument, Unsupported, check_count
 from dynamics.language_model.causal_lm import unwrapped
-from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs_that_fit
-from dynamics.language_model.prediction.drives import NotFinite
+from dynamics.language_model.out_of_memory import OutOfMemory
 from dynamics.language_model.tokens import TokenSequence
 from dynamics.language_model.watching.beside import share
 from dynamics.language_model.watching.looks import Drives, Scores, probe_drives, score, score_probes
@@ -145,21 +143,30 @@ class Watch:
 
         found: list[Drives] = self._share(compute)
         slopes = [one.own_chosen_change for one in found]
-        return {"drive": by_role([one.drive for one in found]), "own_chosen_change": slopes}
+        squares = [one.squares for one in found]
+        return {"drive": by_role([one.drive for one in found]), "own_chosen_change": slopes, "squares": squares}
 
-    def audit(self) -> list[dict[str, Any]]:
-        """Return the audit of every pair, as ``python -m dynamics pairs`` makes it; a reason where it has none.
+    def audit(self, drives: Line) -> list[dict[str, Any]]:
+        """Return what the kernel says about every pair before training, named as by ``python -m dynamics pairs``.
 
-        Where the trainer has no reference model of its own, the model before training is taken.
+        Args:
+            drives: what ``drives`` returned before training.
         """
-        given = unwrapped(getattr(self._trainer, "ref_model", None))
-
-        def compute(part: slice) -> list[dict[str, Any]]:
-            pairs = [(probe.chosen, probe.rejected) for probe in self.probes[part]]
-            audits = audit_pairs_that_fit(self._model, pairs, loss=self._loss, reference=given)
-            return [{"skipped": str(a)} if isinstance(a, NotFinite) else asdict(a) for a in audits]
-
-        return self._share(compute)
+        found = []
+        for number, probe in enumerate(self.probes):
+            ww, wl, ll = drives["squares"][number]
+            norms = [math.sqrt(max(0.0, square)) for square in (ww, ll)]
+            slope = drives["own_chosen_change"][number]
+            numbers: dict[str, Any] = {}
+            for side in PAIR:
+                numbers[f"log_prob_{side}"] = self.start["log_probs"][side][number]
+                numbers[f"reference_{side}"] = self.reference[side][number]
+                numbers[f"tokens_{side}"] = probe.responses[side].length
+                numbers[f"drive_{side}"] = drives["drive"][side][number]
+            numbers |= {"norm_chosen": norms[0], "norm_rejected": norms[1], "inner_product": wl}
+            numbers["cosine"] = wl / (norms[0] * norms[1]) if norms[0] * norms[1] > 0 else None
+            found.append(numbers | {"own_chosen_change": slope, "displaced": None if slope is None else slope < 0})
+        return found
 
     def predict(self, sample: int, remark: str) -> Line:
         """Return the predicted change of every response per unit of learning rate, or the reason why there is none."""
@@ -174,11 +181,16 @@ class Watch:
         model = self._model
         names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
         decay = decayed(self._trainer, names) if arguments.weight_decay else ()
-        direction = run_direction(
-            *(model, pairs, self._reference_of(pairs), self._loss, optimizer, batch_pairs(arguments)),
-            clip=arguments.max_grad_norm or 0.0,
-            decay=decay,
-        )
+        try:
+            direction = run_direction(
+                *(model, pairs, self._reference_of(pairs), self._loss, optimizer, batch_pairs(arguments)),
+                clip=arguments.max_grad_norm or 0.0,
+                decay=decay,
+            )
+        except OutOfMemory as problem:
+            if self._trainer.accelerator.num_processes > 1:  # the others would wait for this one
+                raise
+            return {"reason": str(problem)}
         slopes = self._share(lambda part: run_slopes(model, direction, self.probes[part]))
         self._slopes = by_role(slopes)
         return {"slope": self._slopes, "pairs": direction.pairs, "optimizer": str(optimizer)}

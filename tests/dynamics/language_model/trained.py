@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,16 @@ def train(folder: Path, look: Callable[[Any], None], **settings: Any) -> Any:
     return trainer
 
 
+def _library(problem: Exception) -> str:
+    """Return the file of TRL, or else of transformers, from which an error came: that of the innermost call."""
+    files = [Path(frame.filename) for frame in traceback.extract_tb(problem.__traceback__)]
+    for library in ("trl", "transformers"):
+        inside = [file for file in files if library in file.parts]
+        if inside:
+            return "/".join(inside[-1].parts[inside[-1].parts.index(library) :])
+    return "another library"
+
+
 def numbers(model: Any, tokenizer: Any) -> dict[str, Any]:
     """Return what the commands ``kernel``, ``step`` and ``pairs`` compute for the rows, in their own dtypes."""
     import torch
@@ -102,7 +113,9 @@ def differences(folder: Path, **settings: Any) -> dict[str, float]:
     try:
         train(folder, look, **settings)
     except Exception as problem:
-        raise TrainerFails(f"{type(problem).__name__}: {str(problem).strip()[:120]}") from problem
+        raise TrainerFails(
+            f"{type(problem).__name__} in {_library(problem)}: {str(problem).strip()[:120]}"
+        ) from problem
     if problems:
         raise problems[0]
     model = outside.model

@@ -1,18 +1,21 @@
 """Weights of a loss in exact numbers are those of dynamics, and a weighted step is the step of that loss."""
 
+import math
 import random
 from fractions import Fraction as F
 
 import pytest
 import torch
 
+import dynamics.losses
 import theory
 import theory.proof
 from dynamics import get_loss, step
 from dynamics.errors import InvalidArgument
 from dynamics.losses import CPO, DPO, DPOP, FDPO, ORPO, AlphaPO, DPOShift, pair_log_probs
 from theory import TABULAR, TWO_RESPONSES, decide
-from theory.decision.weighted import LOSSES, WeightedWorld, with_loss, with_weights
+from theory.decision.loss_rules import ANY_SIGN, LOSSES, OF_A_BATCH
+from theory.decision.weighted import WeightedWorld, with_loss, with_weights
 from theory.proof import NoSuchResponse, holds_at, prove
 from theory.proof.balls import Ball
 from theory.proof.family import Family
@@ -21,15 +24,24 @@ from theory.worlds import World
 LADDER = World.log_linear([[0], [1], [2]], at=[3])
 
 
-def dynamics_loss(name: str, extra: F):
+def dynamics_loss(name: str, w: WeightedWorld):
+    """Return the loss of dynamics with the hyper-parameters of a world."""
+    needs = LOSSES[name].needs
+    extra, beta = (number(getattr(w, part)) if part in needs else 1.0 for part in ("extra", "beta"))
+    if name.startswith("naive_bdpo"):
+        return get_loss(name, clip=extra)
     special = {
-        "dpop": lambda: DPOP(penalty=float(extra)),
-        "dpo_shift": lambda: DPOShift(shift=float(extra / (1 + extra))),
-        "cpo": lambda: CPO(sft_weight=float(extra)),
-        "alphapo": lambda: AlphaPO(alpha=float(extra)),
-        "f_dpo_alpha": lambda: FDPO(divergence="alpha_divergence", alpha=float(extra)),
+        "dpop": lambda: DPOP(penalty=extra),
+        "dpo_shift": lambda: DPOShift(shift=extra / (1 + extra)),
+        "cpo": lambda: CPO(sft_weight=extra),
+        "rpo": lambda: get_loss(name, alpha=extra),
+        "alphapo": lambda: AlphaPO(alpha=extra),
+        "f_dpo_alpha": lambda: FDPO(divergence="alpha_divergence", alpha=extra),
+        "kto": lambda: get_loss(name, beta=beta, baseline=math.log(extra) / beta),
+        "sppo_hard": lambda: get_loss(name, beta=1 / (2 * extra)),
+        "cal_dpo": lambda: get_loss(name, beta=1 / (2 * extra)),
     }
-    return special.get(name, lambda: get_loss(name))()
+    return special.get(name, lambda: get_loss(name, **({"beta": beta} if "beta" in needs else {})))()
 
 
 def number(value) -> float:
@@ -41,27 +53,63 @@ def cases(name: str, count: int = 25, seed: int = 1) -> list[WeightedWorld]:
     return [family.draw(source) for _ in range(count)]
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if name not in ("cpo", "orpo")])
-def test_the_ratio_of_the_weights_is_that_of_dynamics(name: str) -> None:
+def weights_in_floats(name: str, w: WeightedWorld):
+    lengths = [float(getattr(w, part)) if part in LOSSES[name].needs else 1.0 for part in ("n_w", "n_l")]
+    logs = [torch.tensor(float(q), dtype=torch.float64).log() for q in (w.p_w, w.p_l, w.ref_w, w.ref_l)]
+    if name in ("beta_dpo", "sft_per_token"):  # of a batch of one pair
+        pair = pair_log_probs(*(one.reshape(1) for one in logs), *lengths)
+        weights = dynamics_loss(name, w).pair_weights(pair)
+        return float(weights.chosen_weight[0]), float(weights.rejected_weight[0])
+    weights = dynamics_loss(name, w).pair_weights(pair_log_probs(*logs, *lengths))
+    return float(weights.chosen_weight), float(weights.rejected_weight)
+
+
+OWN_TESTS = ("cpo", "rpo", "orpo")  # sums with a term that has a factor of its own
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name not in OWN_TESTS])
+def test_the_weights_are_those_of_dynamics_up_to_a_positive_factor(name: str) -> None:
     compared = 0
     for w in cases(name):
-        lengths = (float(w.n_w), float(w.n_l)) if "n_w" in LOSSES[name][0] else (1, 1)
-        extra = w.extra if "extra" in LOSSES[name][0] else F(1)
-        if extra > 1 and name not in ("dpop", "dpo_shift"):  # too far out for a float
+        if name in ("alphapo", "f_dpo_alpha") and w.extra > 1:  # too far out for a float
             continue
-        logs = [torch.tensor(float(q), dtype=torch.float64).log() for q in (w.p_w, w.p_l, w.ref_w, w.ref_l)]
-        weights = dynamics_loss(name, extra).pair_weights(pair_log_probs(*logs, *lengths))
-        if float(weights.rejected_weight) <= 1e-9:  # the loss pushes no more, or the other way
+        chosen, rejected = weights_in_floats(name, w)
+        size = max(abs(chosen), abs(rejected))
+        if size <= 1e-9 or (LOSSES[name].where not in ("", ANY_SIGN) and rejected <= 0):  # where the rule does not hold
             continue
-        assert float(weights.chosen_weight / weights.rejected_weight) == pytest.approx(number(w.d_w / w.d_l), rel=1e-6)
+        mine = [number(w.d_w), number(w.d_l)]
+        largest = max(map(abs, mine))
+        assert [part / largest for part in mine] == pytest.approx([chosen / size, rejected / size], rel=1e-6, abs=1e-9)
         compared += 1
     assert compared >= 3
+
+
+def test_a_rule_that_forgets_the_lengths_is_noticed() -> None:
+    """The control: self_po had the weights of equal lengths once, and the test compared it at equal lengths only."""
+    other = [w for w in cases("self_po") if w.n_w != w.n_l]
+    assert any(number(w.d_w / w.d_l) != pytest.approx(1.0) for w in other)
+    assert decide(lambda w: w.A_w >= w.A_l, with_loss("self_po"), worlds=30).verdict == "refuted"
+    assert decide(lambda w: w.A_w >= w.A_l or w.n_w != w.n_l, with_loss("self_po"), worlds=30).verdict == "proved"
+
+
+def test_every_loss_of_one_pair_has_a_rule_and_the_others_say_why_not() -> None:
+    assert set(LOSSES) | set(OF_A_BATCH) == set(dynamics.losses.LOSSES)
+    for name in OF_A_BATCH:
+        with pytest.raises(InvalidArgument, match="sorts a batch"):
+            with_loss(name)
+
+
+def test_a_likelihood_per_token_is_added_to_the_chosen_weight() -> None:
+    for w in cases("rpo", count=5):
+        logs = [torch.tensor(float(q), dtype=torch.float64).log() for q in (w.p_w, w.p_l, w.ref_w, w.ref_l)]
+        weights = dynamics_loss("rpo", w).pair_weights(pair_log_probs(*logs, float(w.n_w), 1.0))
+        assert float(weights.chosen_weight - weights.rejected_weight) == pytest.approx(float(w.d_w - w.d_l))
 
 
 def test_a_term_of_maximum_likelihood_is_added_to_the_chosen_weight() -> None:
     for w in cases("cpo", count=5):
         logs = [torch.tensor(float(q), dtype=torch.float64).log() for q in (w.p_w, w.p_l)]
-        weights = dynamics_loss("cpo", w.extra).pair_weights(pair_log_probs(*logs))
+        weights = dynamics_loss("cpo", w).pair_weights(pair_log_probs(*logs))
         assert float(weights.chosen_weight - weights.rejected_weight) == pytest.approx(float(w.d_w - w.d_l))
 
 
@@ -122,6 +170,18 @@ def test_a_weighted_change_is_the_first_order_change_of_a_step() -> None:
         (lambda w: w.d_w > w.d_l or w.r_w > w.r_l or w.extra > 1, with_loss("f_dpo_alpha"), "refuted"),
         (lambda w: w.d_w >= w.d_l, with_loss("probability_margin"), "refuted"),
         (lambda w: w.d_w > 0 and w.d_l > 0, with_loss("orpo", TABULAR), "proved"),
+        (lambda w: w.A_w >= 0, with_loss("sft"), "proved"),
+        (lambda w: w.A_w >= w.A_l, with_loss("sft"), "refuted"),
+        (lambda w: w.A_w >= w.A_l, with_loss("bdpo"), "refuted"),
+        (lambda w: w.d_w >= w.d_l or w.p_w < w.p_l, with_loss("bdpo"), "proved"),
+        (lambda w: w.d_w > 0 and w.d_l > 0, with_loss("apo_zero"), "proved"),
+        (lambda w: w.A_w >= w.A_l, with_loss("kto", beta=1), "refuted"),
+        (lambda w: w.d_w > 0 and w.d_l > 0, with_loss("kto"), "proved"),
+        (lambda w: (w.d_w > 0) == (w.r_w < 2), with_loss("nca_pair", beta=1), "proved"),
+        (lambda w: w.d_w > 0, with_loss("nca_pair", beta=1), "refuted"),
+        (lambda w: w.d_w + w.d_l > 0 or w.r_w > w.r_l, with_loss("sppo_hard"), "proved"),
+        (lambda w: w.d_w >= w.d_l, with_loss("naive_bdpo"), "proved"),
+        (lambda w: w.d_w >= w.d_l, with_loss("naive_bdpo_symmetric"), "refuted"),
     ],
 )
 def test_conjectures_about_weights(conjecture, over, verdict: str) -> None:
@@ -172,4 +232,4 @@ def test_nothing_of_dpo_s_own_step_is_taken_for_that_of_the_loss(over: Family, n
 
 @pytest.mark.parametrize("loss", ["hinge", "ipo", "self_po"])
 def test_the_heading_says_where_the_loss_pushes(loss: str) -> None:
-    assert "with a margin below" in decide(lambda w: w.A_w >= w.A_l, with_loss(loss)).heading
+    assert "with a margin below" in decide(lambda w: w.d_w > 0, with_loss(loss), worlds=3).heading

@@ -258,8 +258,8 @@ FALSE = [
     )
 ] + [
     Trap("cross_21_10", margin, change={"cross": F(21, 10)}),
-    Trap("gave_up", mass_is_one, work=1),
-    Trap("gave_up_on_the_statement", hard_to_refute, work=300),
+    Trap("gave_up", mass_is_one, work=600),
+    Trap("gave_up_on_the_statement", hard_to_refute, work=1200),
     Trap("no_such_world", nothing_is_true, nothing),
     Trap("empty_premise", gains_more, given=lambda w: w.ww < 0),
     Trap("wide_premise", gains_more, given=lambda w: w.wl <= F(1, 10)),

@@ -115,7 +115,7 @@ def test_all_forms_of_a_question_share_one_limit_of_work(work: int) -> None:
         forms = list(questions._forms(terms, work))
         assert sum(form.work for form in forms) <= work
         assert min(form.work for form in forms) > 0  # the solver takes 0 for no limit
-        assert [form.terms for form in forms if form.is_whole][0] is terms
+        assert next(form.terms for form in forms if form.is_whole) is terms
         assert len({str(form.terms) for form in forms}) == len({str(t) for t in (terms, with_names(terms))}) + (
             len(terms) > len(without_equations(terms))
         )

@@ -21,8 +21,9 @@ from dynamics.language_model import (
 from dynamics.language_model.kernel import computation
 from dynamics.language_model.model_head import confirmed_head, find_head
 from dynamics.language_model.prediction.parameter_change import changed_parameters, parameter_change
-from tests.dynamics.language_model.architectures import BEGIN, END, PAGE, SEQUENCES, build
+from tests.dynamics.language_model.architectures import BEGIN, END, PAGE, SEQUENCES
 from tests.dynamics.language_model.brute_force import autograd_kernel, own_log_probs, relative
+from tests.dynamics.language_model.built import build
 
 FACTORS: dict[str, tuple[Any, ...]] = {
     "kind": ("llama", "gpt2", "gemma2", "cohere", "falcon", "opt", "mixtral", "gpt_oss", "mamba", "bloom", "granite"),

@@ -8,8 +8,8 @@ from torch import nn
 
 from dynamics.language_model import sequence_kernel, tiny_model, verify_kernel
 from dynamics.language_model.kernel import assembly, layers
-from tests.dynamics.language_model.architectures import build
 from tests.dynamics.language_model.brute_force import SEQUENCES, autograd_kernel, relative
+from tests.dynamics.language_model.built import build
 
 VECTOR = torch.tensor([1.0, -2, 3, 0.5, 1])
 

@@ -13,8 +13,8 @@ from dynamics.language_model import TokenSequence, ches, pair_drives, tiny_model
 from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs
 from dynamics.language_model.precision import computing_in
 from dynamics.language_model.prediction.ches import similarity
-from tests.dynamics.language_model.architectures import build
 from tests.dynamics.language_model.brute_force import SEQUENCES
+from tests.dynamics.language_model.built import build
 
 PAIRS = [(SEQUENCES[0], SEQUENCES[2]), (SEQUENCES[2], SEQUENCES[4]), (SEQUENCES[0], SEQUENCES[1])]
 

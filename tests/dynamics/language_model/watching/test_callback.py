@@ -101,6 +101,23 @@ def test_the_last_look_is_at_the_weights_that_were_trained(both: tuple[Run, Run]
     assert log.looks[-1]["log_probs"] != log.looks[0]["log_probs"]
 
 
+def test_the_audit_before_training_is_that_of_the_audit_of_data_sets(both: tuple[Run, Run]) -> None:
+    from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs
+
+    log = both[1].watch.read()
+    model = both[1].trainer.ref_model
+    if model is None:  # adapters: the model before training is no longer there
+        return
+    pairs = [
+        tuple(TokenSequence(tuple(roles[side][1:]), roles[side][0]) for side in ("chosen", "rejected"))
+        for roles in log.run["probes"]
+    ]
+    for ours, theirs in zip(log.audit["pairs"], audit_pairs(model, pairs), strict=True):  # type: ignore[arg-type]
+        for name, value in ours.items():
+            wanted = getattr(theirs, name)
+            assert value == (wanted if isinstance(wanted, bool) else pytest.approx(wanted, rel=1e-4, abs=1e-4)), name
+
+
 def test_the_trackers_get_the_numbers_of_every_look(both: tuple[Run, Run]) -> None:
     told = [entry for entry in both[1].trainer.state.log_history if "dynamics/log_prob_chosen" in entry]
     assert [entry["step"] for entry in told] == [0, 2, 4, 6]
@@ -259,6 +276,19 @@ def test_a_look_that_fails_is_recorded_and_the_training_goes_on(tmp_path: Path) 
     assert log.problems == ["step 2: MemoryError: no room"]
     assert [look["step"] for look in log.looks] == [4, 6]
     assert "no room" in watched.watch.page.read_text()
+    assert same_weights(run(tmp_path / "b", bf16=False), watched)
+
+
+def test_if_nothing_can_be_measured_before_training_it_runs_unwatched(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from dynamics.language_model.watching import watch as module
+
+    with patch.object(module, "probe_drives", side_effect=MemoryError("no room")):
+        watched = run(tmp_path / "a", watch={}, bf16=False)
+    assert "nothing is watched in this run: MemoryError: no room" in caplog.text
+    assert not watched.watch.path.exists()
+    assert watched.watch.table() == "there is no run yet"
     assert same_weights(run(tmp_path / "b", bf16=False), watched)
 
 

@@ -1,0 +1,191 @@
+"""What is watched and measured: rows as collators make them, the panel, entropies; the files of a run."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.optional import needs
+
+needs("transformers")
+
+from dynamics import InvalidArgument
+from dynamics.language_model import TokenSequence, next_token_log_probs, sequence_log_probs, tiny_model
+from dynamics.language_model.watching.beside import GROUP, Failed, keeping_random_state, share
+from dynamics.language_model.watching.comparison import agreement, outcomes, table
+from dynamics.language_model.watching.looks import score
+from dynamics.language_model.watching.page import make_page
+from dynamics.language_model.watching.panel import greedy_responses, with_panel
+from dynamics.language_model.watching.probes import Probe, collated_pair, draw_rows, given_probes
+from dynamics.language_model.watching.run_log import RunLog, append, read_run
+
+
+def probe(prompt: int, chosen: tuple[int, ...]) -> Probe:
+    made = {"chosen": TokenSequence((prompt, *chosen), 1), "rejected": TokenSequence((prompt, 9, 22), 1)}
+    return Probe(f"probe {prompt}", made)
+
+
+def test_a_row_of_trls_trainers_for_cpo_and_orpo_is_read_too() -> None:
+    batch = {
+        "chosen_input_ids": torch.tensor([[1, 2, 3, 0]]),
+        "chosen_labels": torch.tensor([[-100, 2, 3, -100]]),
+        "chosen_attention_mask": torch.tensor([[1, 1, 1, 0]]),
+        "rejected_input_ids": torch.tensor([[1, 4]]),
+        "rejected_labels": torch.tensor([[-100, 4]]),
+        "rejected_attention_mask": torch.tensor([[1, 1]]),
+    }
+    found = collated_pair(lambda rows: batch, {})
+    assert found == {"chosen": TokenSequence((1, 2, 3), 1), "rejected": TokenSequence((1, 4), 1)}
+    assert collated_pair(lambda rows: batch, {}, 2)["chosen"].ids == (1, 2)
+    with pytest.raises(InvalidArgument, match="the prompt is empty"):
+        collated_pair(lambda rows: batch, {}, 2, "keep_end")
+    with pytest.raises(InvalidArgument, match="does not become a pair"):
+        collated_pair(lambda rows: {"input_ids": torch.tensor([[1]])}, {})
+
+
+def test_a_stream_is_drawn_from_its_first_rows() -> None:
+    rows = draw_rows(({"n": n} for n in range(5000)), 50, seed=0)
+    assert len({number for number, _ in rows}) == 50
+    assert max(number for number, _ in rows) < 1000
+    assert all(row["n"] == number for number, row in rows)
+
+
+def test_the_panel_has_no_response_twice() -> None:
+    probes = [probe(1, (5, 6, 22)), probe(2, (7, 22)), probe(1, (5, 8, 22))]
+    best = [probes[0].chosen, TokenSequence((2, 3), 1), None]
+    found = with_panel(probes, best, seed=0)
+    assert list(found[0].responses) == ["chosen", "rejected", "other_prompt", "random"]  # y* is the chosen response
+    assert found[0].responses["other_prompt"] == TokenSequence((1, 7, 22), 1)
+    assert found[2].responses["other_prompt"] == TokenSequence((1, 7, 22), 1)  # not of a probe with the same prompt
+    for one in found:
+        noise = one.responses["random"]
+        assert noise.length == one.chosen.length
+        assert noise.response[-1] == 22
+        assert len(set(one.responses.values())) == len(one.responses)
+    assert with_panel(probes, best, seed=0) == found
+    assert list(with_panel(probes, best, 0, ["random"])[1].responses) == ["chosen", "rejected", "random"]
+
+
+def test_greedy_responses_take_the_most_likely_token_everywhere() -> None:
+    model: Any = tiny_model(dtype=torch.float32)
+    prompts = [(1, 2, 3), (4,), (7, 8), (2, 2, 2, 2)]
+    for end in (None, 5, 11):
+        found = greedy_responses(model, prompts, end, most=6, batch_tokens=7)
+        for one, prompt in zip(found, prompts, strict=True):
+            assert one.prompt == prompt
+            for place in range(len(prompt), len(one.ids)):
+                assert int(next_token_log_probs(model, [one.ids[:place]])[0].argmax()) == one.ids[place]
+            assert end not in one.response[:-1]
+            assert one.length == 6 or one.response[-1] == end
+
+
+@pytest.mark.parametrize("batch_tokens", [3, 8192])
+def test_scores_are_those_of_the_rest_of_the_package(batch_tokens: int) -> None:
+    model, sequences = (
+        tiny_model(),
+        [TokenSequence((1, 2, 3), 1), TokenSequence((4, 5), 1), TokenSequence((1, 9, 9), 2)],
+    )
+    log_probs, entropy = score(model, sequences, [True, False, True], batch_tokens)
+    assert torch.allclose(log_probs, sequence_log_probs(model, sequences).total, atol=1e-12)
+    rows = [next_token_log_probs(model, [sequence]) for sequence in sequences]
+    wanted = [float(-(row.exp() * row).sum(-1).mean()) for row in rows]
+    assert entropy[[0, 2]].tolist() == pytest.approx([wanted[0], wanted[2]], abs=1e-12)
+    assert bool(entropy[1].isnan())
+
+
+def test_random_states_are_kept() -> None:
+    import numpy as np
+
+    def draw() -> tuple[float, float, float]:
+        return random.random(), float(np.random.rand()), float(torch.rand(1))  # noqa: NPY002
+
+    torch.manual_seed(0)
+    wanted = draw()
+    torch.manual_seed(0)
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    first = draw()
+    torch.manual_seed(0)
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    with keeping_random_state():
+        draw()
+        torch.manual_seed(7)
+    assert draw() == first
+    assert first[2] == wanted[2]
+
+
+def test_groups_are_shared_and_a_failure_is_heard_of() -> None:
+    items = list(range(3 * GROUP + 1))
+    seen: list[slice] = []
+
+    def compute(part: slice) -> list[int]:
+        seen.append(part)
+        return [10 * n for n in items[part]]
+
+    assert share(items, compute) == [10 * n for n in items]
+    assert len(seen) == 4
+    with pytest.raises(Failed, match="ValueError: not this one"):
+        share(items, lambda part: (_ for _ in ()).throw(ValueError("not this one")))
+
+
+def test_given_probes_bring_their_panel_along() -> None:
+    (found,) = given_probes(
+        [{"rejected": TokenSequence((1, 3), 1), "own": TokenSequence((1, 4), 1)} | probe(1, (2,)).responses]
+    )
+    assert list(found.responses) == ["chosen", "rejected", "own"]
+    for wrong in ("probes", [1], [{"chosen": TokenSequence((1, 2), 1)}], []):
+        with pytest.raises(InvalidArgument, match="probes"):
+            given_probes(wrong)  # type: ignore[arg-type]
+
+
+def a_run(names: tuple[str, ...] = ("a", "b", "c")) -> RunLog:
+    start = {"step": 0, "log_probs": {"chosen": [-1.0, -2.0, -3.0], "rejected": [-1.0, -1.0, -1.0]}}
+    end = {"step": 10, "rate_sum": 2.0, "log_probs": {"chosen": [-1.5, -1.0, -3.5], "rejected": [-2.0, -3.0, -1.5]}}
+    prediction = {"slope": {"chosen": [-0.25, 0.5, 0.1]}, "pairs": 4, "optimizer": "SGD()"}
+    run = {"names": list(names), "loss": "DPO()", "left_out": []}
+    return RunLog(run, start, None, prediction, [end])
+
+
+def test_the_outcome_of_a_run_and_its_table() -> None:
+    log = a_run()
+    assert [(o.name, o.predicted, o.chosen) for o in outcomes(log)] == [
+        ("a", -0.5, -0.5),
+        ("c", 0.2, -0.5),
+        ("b", 1.0, 1.0),
+    ]
+    found = agreement(log)
+    assert found is not None
+    assert (found.predicted_to_fall, found.fell, found.both, found.same_sign) == (1, 2, 1, pytest.approx(2 / 3))
+    assert "predicted to fall: 1; of these fell: 1; same sign: 67% of all" in table(log)[1]
+    assert len(table(log, most=1)) == len(table(log)) - 2
+
+
+def test_the_page_escapes_what_stands_in_the_data() -> None:
+    log = a_run(("<b>", "b", "c"))
+    page = make_page(log, [{"step": 1, "loss": 0.7}, {"step": 2, "loss": 0.6}], [("<script>", "x & y", "z")] * 3)
+    assert "<script>" not in page
+    assert "<b>" not in page
+    assert "x &amp; y" in page
+    assert page.count("<circle") == 3
+    assert page.count('fill="none" stroke="#a33b00"') == 1  # one sign was wrong
+
+
+def test_an_unfinished_line_is_removed_and_a_resumed_run_forgets_later_steps(tmp_path: Path) -> None:
+    path = tmp_path / "watch.jsonl"
+    append(
+        path, {"kind": "run", "names": []}, {"kind": "look", "step": 2, "rate_sum": 1.0}, {"kind": "look", "step": 4}
+    )
+    path.write_bytes(path.read_bytes() + b'{"kind": "look", "st')
+    found = read_run(path)
+    assert found is not None
+    assert [look["step"] for look in found.looks] == [2, 4]
+    append(path, {"kind": "resume", "step": 2, "rate_sum": 1.0}, {"kind": "look", "step": 3})
+    found = read_run(path)
+    assert found is not None
+    assert [look["step"] for look in found.looks] == [2, 3]
+    assert read_run(tmp_path / "nowhere") is None
