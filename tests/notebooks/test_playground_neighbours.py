@@ -65,6 +65,13 @@ def slope(view: Page, preset: str, **changes: Any) -> np.ndarray:
     return found.predicted.numpy()
 
 
+def says(view: Page, preset: str, *phrases: str) -> None:
+    """Assert that the text of a preset has these phrases, which are what its test shows to be true."""
+    text = view.evaluate("key => Worlds.PRESETS[key].text", preset)
+    for phrase in phrases:
+        assert phrase in text, f"the text of {preset} says something else: {text}"
+
+
 # ---------------------------------------------------------------- what holds for all of them
 
 
@@ -75,6 +82,8 @@ def test_the_film_is_that_of_dynamics(view: Page, preset: str) -> None:
         preset,
     )
     np.testing.assert_allclose(shown, film(view, preset), rtol=0, atol=1e-9)
+    other = film(view, preset, p=[0.5, 0.3, 0.2])
+    assert np.abs(other - shown).max() > 0.01  # a world beside it has another film
 
 
 def test_every_claim_that_is_named_is_in_the_ledger(view: Page) -> None:
@@ -113,6 +122,7 @@ def test_the_page_names_the_claims_and_groups_by_paper(view: Page) -> None:
 
 def test_the_rejected_unembedding_must_be_longer(view: Page) -> None:
     preset = "razin2024-rejected-longer"
+    says(view, preset, "its drive is −1/12", "below 1 or beyond 2, and the chosen one rises")
     np.testing.assert_allclose(drive(view, preset), [-1 / 12, -1 / 3, 5 / 12], rtol=1e-12)
     for length in (-1.0, 0.0, 0.5, 0.9, 2.1, 3.0):
         assert drive(view, preset, features=[[1, 0], [length, 0], [0, 0]])[0] > 1e-3, length
@@ -122,6 +132,7 @@ def test_the_rejected_unembedding_must_be_longer(view: Page) -> None:
 
 def test_identical_unembeddings(view: Page) -> None:
     preset = "razin2024-identical"
+    says(view, preset, "nothing moves at all", "to the right, and the chosen one falls")
     logs = film(view, preset)
     np.testing.assert_allclose(logs, np.log(1 / 3), rtol=0, atol=1e-12)
     assert drive(view, preset, features=[[1, 0], [1.1, 0], [0, 0]])[0] < -1e-3
@@ -132,6 +143,7 @@ def test_identical_unembeddings(view: Page) -> None:
 
 def test_alignment_alone(view: Page) -> None:
     preset = "razin2024-alignment"
+    says(view, preset, "still the chosen one rises", "no farther from the third mark", "never falls")
     shown = np.array([1.9, 0.4])
     assert shown @ [2, 0] / (2 * np.linalg.norm(shown)) > 0.97  # nearly the same way
     assert np.linalg.norm(shown) < 2
@@ -151,6 +163,7 @@ def test_alignment_alone(view: Page) -> None:
 
 def test_the_squeeze_cancels(view: Page) -> None:
     preset, p = "ren2024-squeeze", np.array([0.3, 0.1, 0.6])
+    says(view, preset, "the other response, at 60 % the most probable, falls", "Its drive is π(rejected) − π(chosen)")
     assert (
         -account(view, preset).kernel[2, 1] > 0.1
     )  # a negative gradient on the rejected response alone would raise the other one
@@ -163,6 +176,7 @@ def test_the_squeeze_cancels(view: Page) -> None:
 
 def test_unequal_weights_displace_a_tabular_policy(view: Page) -> None:
     preset = "yuan2024-tabular"
+    says(view, preset, "the chosen response falls", "ten times as hard", "has 89 %", "Choose DPO")
     world = in_dynamics(view, preset)
     partials = account(view, preset).predicted.numpy()
     assert partials[0] < -1e-4
@@ -176,6 +190,14 @@ def test_unequal_weights_displace_a_tabular_policy(view: Page) -> None:
 
 def test_unequal_weights_shrink_the_margin(view: Page) -> None:
     preset = "yuan2024-margin"
+    says(
+        view,
+        preset,
+        "five times",
+        "Both rise, the rejected one faster",
+        "the loss falls, and the margin with it",
+        "λ to 0",
+    )
     push = view.evaluate("k => PreferenceDynamics.step(Worlds.world(Worlds.preset(k))).push", preset)
     np.testing.assert_allclose(push[0] / push[1], -5, rtol=1e-12)
     logs, found = film(view, preset), account(view, preset)
@@ -192,6 +214,7 @@ def test_unequal_weights_shrink_the_margin(view: Page) -> None:
 
 def test_dpop_does_not_protect(view: Page) -> None:
     preset = "pal2024-dpop"
+    says(view, preset, "rises at first, falls below, and goes to 0", "λ = 3, and the chosen response stops at 0.247")
     logs = film(view, preset)
     start = np.log(1 / 3)
     assert logs[1, 0] > start + 0.01
@@ -212,6 +235,7 @@ def test_dpop_does_not_protect(view: Page) -> None:
 
 def test_the_mean_of_the_chosen_falls(view: Page) -> None:
     preset = "rafailov2024-mean"
+    says(view, preset, "22, 15 and 8 in 45", "at the start only to second order", "first response rises, to 44/63")
     world = in_dynamics(view, preset)
     asked = world["preferences"]
     law = np.bincount(asked.chosen.numpy(), weights=asked.weight.numpy(), minlength=3) / asked.weight.sum().item()
@@ -228,6 +252,7 @@ def test_the_mean_of_the_chosen_falls(view: Page) -> None:
 
 def test_ipo_and_an_order_of_three(view: Page) -> None:
     preset = "azar2023-order"
+    says(view, preset, "1/(2β), here 1. One pair reaches it", "2/3, 2/3 and 4/3", "The curve is the first")
     logs = film(view, preset)[-1]
     np.testing.assert_allclose(
         [logs[0] - logs[1], logs[1] - logs[2], logs[0] - logs[2]], [2 / 3, 2 / 3, 4 / 3], rtol=1e-6
@@ -242,6 +267,13 @@ def test_ipo_and_an_order_of_three(view: Page) -> None:
 
 def test_ipo_leaves_a_pair_in_the_wrong_order(view: Page) -> None:
     preset = "chen2024-ipo"
+    says(
+        view,
+        preset,
+        "twelve times",
+        "its loss goes to 0, and the rejected response stays ahead",
+        "Choose DPO, and the order turns",
+    )
     start, *_, end = film(view, preset)
     np.testing.assert_allclose(start[1] - start[0], np.log(12), rtol=1e-12)
     assert end[1] > end[0] + 1
@@ -256,6 +288,7 @@ def test_ipo_leaves_a_pair_in_the_wrong_order(view: Page) -> None:
 
 def test_pushing_more_than_twice_as_hard(view: Page) -> None:
     preset = "pipano2026-border"
+    says(view, preset, "1 + clip times as hard", "three times, and the chosen one falls at first", "displace at 1.16")
     for clip in (0.5, 1.0, 2.0, 3.0):
         code = "([k, more]) => PreferenceDynamics.step(Worlds.world({ ...Worlds.preset(k), more })).push"
         push = view.evaluate(code, [preset, clip])
@@ -272,6 +305,7 @@ def test_pushing_more_than_twice_as_hard(view: Page) -> None:
 
 def test_who_moves_faster_turns_round(view: Page) -> None:
     preset = "yan2024-faster"
+    says(view, preset, "While the chosen one trails: in probability yes, in log-probability no")
     leads = []
     for logs in film(view, preset):
         lead = float(logs[0] - logs[1])
@@ -287,6 +321,7 @@ def test_who_moves_faster_turns_round(view: Page) -> None:
 
 def test_scores_of_equal_length(view: Page) -> None:
     preset = "chen2026-band"
+    says(view, preset, "a cosine of 12/13", "both fall", "both rise")
     g = account(view, preset).kernel.numpy()
     np.testing.assert_allclose(g[0, 1] / g[0, 0], 12 / 13, rtol=1e-12)
     np.testing.assert_allclose(g[0, 0], g[1, 1], rtol=1e-12)
