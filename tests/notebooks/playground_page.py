@@ -25,6 +25,7 @@ PRESETS = (
     "razin2024-identical",
     "razin2024-alignment",
     "ren2024-squeeze",
+    "ren2024-negative",
     "pal2024-dpop",
     "yuan2024-tabular",
     "yuan2024-margin",

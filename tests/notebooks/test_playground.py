@@ -203,6 +203,17 @@ def test_a_wrong_sentence_is_caught(browser: Browser, tmp_path: Path, right: str
     page.close()
 
 
+def test_without_shared_features_nobody_looks_alike(view: Page) -> None:
+    for preset, ending in (
+        ("yuan2024-tabular", "drags it down, for it moves probability to the likeliest response."),
+        ("ren2024-squeeze", "drags it down, for it moves probability to the likeliest response, but its own push"),
+        ("jian2025-displaced", "drags it down, for the two look alike to the model."),
+    ):
+        at(view, f"preset={preset}")
+        assert ending in view.inner_text("#why")
+        assert ("alike" in view.inner_text("#why")) == (preset == "jian2025-displaced")
+
+
 def test_a_loss_beyond_its_target_says_so(view: Page) -> None:
     at(view, "p=0.8,0.1,0.1&ref=0.1,0.8,0.1&loss=ipo&beta=1")
     assert "passed its target" in view.inner_text("#why")

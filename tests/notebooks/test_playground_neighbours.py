@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 
 from dynamics import LogLinear, pairs, simulate, step
 from tests.notebooks.playground_page import PRESETS, at
@@ -172,6 +173,31 @@ def test_the_squeeze_cancels(view: Page) -> None:
     for q in ([0.5, 0.3, 0.2], [0.21, 0.01, 0.78]):
         np.testing.assert_allclose(drive(view, preset, p=q)[2], -0.2, rtol=1e-12)
     assert account(view, preset, p=[0.1, 0.3, 0.6]).actual[2] > 0.01
+
+
+def test_whom_a_negative_step_squeezes(view: Page) -> None:
+    preset = "ren2024-negative"
+    says(view, preset, "0.54 − 0.2", "The chosen one is squeezed, the other one rises", "is the likeliest, and nobody")
+
+    def lowered(p: np.ndarray) -> np.ndarray:
+        """Return what the page has as ⟨g_y, g_l⟩, after comparing it with a small negative step."""
+        shown = account(view, preset, p=p.tolist()).kernel[:, 1].numpy()
+        policy, size = LogLinear(np.eye(3), base_measure=p), 1e-6
+        gradient = np.array([0, 1, 0]) - p  # of log pi(rejected) by free logits
+        change = policy.log_probs(torch.tensor(-size * gradient)) - policy.log_probs(
+            torch.zeros(3, dtype=torch.float64)
+        )
+        np.testing.assert_allclose(change.numpy() / size, -shown, rtol=0, atol=1e-5)
+        return shown
+
+    first = lowered(np.array([0.1, 0.2, 0.7]))
+    assert first[0] > 0.1 > -0.1 > first[2]
+    for p in np.random.default_rng(0).dirichlet([1.0] * 3, 30):
+        squeezed = lowered(p)[[0, 2]] > 0
+        assert (squeezed == (p[[0, 2]] < (p**2).sum() - p[1])).all(), p
+        if p[1] == p.max():
+            assert not squeezed.any()
+        assert not squeezed[p[[0, 2]].argmax()]
 
 
 def test_unequal_weights_displace_a_tabular_policy(view: Page) -> None:

@@ -90,7 +90,7 @@
     document.querySelector("main").classList.toggle("many", state.told !== "one");
     find("preset").value = state.preset;
     const preset = Worlds.PRESETS[state.preset], claims = preset?.claims ?? [];
-    find("preset-text").textContent = preset?.text ?? "";
+    find("preset-text").replaceChildren(...rich(preset?.text ?? ""));
     find("preset-claims").hidden = !claims.length;
     find("preset-claims").replaceChildren(`${claims.length > 1 ? "Claims" : "Claim"} of the ledger: `, ...claims.flatMap((key, k) => [k ? ", " : "", element("code", {}, key)]), ".");
     find("loss").value = state.loss;

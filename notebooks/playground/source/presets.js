@@ -105,6 +105,13 @@ const Presets = {
     text: "A negative gradient alone raises the most probable other response. In a step of DPO at one context the pull on the chosen one cancels that: the other response, at 60 % the most probable, falls. Its drive is π(rejected) − π(chosen), whatever its own probability. Drag the policy until the rejected one leads, and the other rises.",
     state: { kind: "tabular", p: [0.3, 0.1, 0.6], beta: 1, rate: 0.5, steps: 60 },
   },
+  "ren2024-negative": {
+    paper: "ren2024",
+    title: "Whom a negative step squeezes",
+    claims: ["ren2024.squeezed-iff", "ren2024.greatest-other-rises", "ren2024.greedy-label"],
+    text: "What does the push against the rejected response do alone? It lowers each log π(y) at the speed ⟨g_y, g_l⟩: unfold the scores below, last column but one. Another response y falls exactly where π(y) < S − π(rejected), with S the sum of the squares, here 0.54 − 0.2. The chosen one is squeezed, the other one rises. Drag the policy until the rejected response is the likeliest, and nobody is squeezed.",
+    state: { kind: "tabular", p: [0.1, 0.2, 0.7], beta: 1, rate: 0.5, steps: 60 },
+  },
   "pal2024-dpop": {
     paper: "pal2024",
     title: "DPOP does not protect the chosen",
