@@ -1,7 +1,8 @@
 """The papers of the second part of the ledger: neighbours of the five, with a few statements of each.
 
 A statement stands under a neighbour's name only where the paper's own text was read, or where two public texts agree
-on it. Everything else is ours: its source begins with "not in the paper" or with ``UNREAD``.
+on it. Everything else is ours: its source begins with "not in the paper", or with ``UNREAD`` where the text could not
+be read in full, so that nobody here knows what is not in it.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def build(out: Path) -> Path:
     """
     html, new, site = render(out / "site-build"), out / "site-build" / "new", out / "site"
     shutil.rmtree(new, ignore_errors=True)
-    shutil.copytree(html, new, ignore=shutil.ignore_patterns(".buildinfo*", "objects.inv"))
+    shutil.copytree(html, new, ignore=shutil.ignore_patterns(".buildinfo*", "objects.inv", "_sources"))
     finish(new, out)
     shutil.rmtree(site, ignore_errors=True)
     new.rename(site)

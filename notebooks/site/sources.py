@@ -40,7 +40,7 @@ ASKING = re.compile(r"\*\*Predict|^## Predict first", re.M)
 class Part:
     """The long pages that are shown, for the tests, which cannot wait for all of them; None shows all of a kind.
 
-    A page that is left out is replaced by its headings, so that links still lead to it.
+    A notebook or a ledger that is left out is replaced by its headings, so that links still lead to it.
 
     Attributes:
         notebooks: names of notebooks.
@@ -278,9 +278,9 @@ def collect(folder: Path, part: Part = EVERYTHING) -> set[Path]:
             texts[path] = title_only(text)
         else:
             texts[path] = markdown(text, path, linked)
-    rooms = modules_of_rooms()
+    rooms = {room: modules for room, modules in modules_of_rooms().items() if shows(part.rooms, room)}
     for room, modules in rooms.items():
-        texts[Path("api", f"{room}.rst")] = reference(room, modules if shows(part.rooms, room) else [])
+        texts[Path("api", f"{room}.rst")] = reference(room, modules)
     texts[Path("api/index.md")] = api_index(rooms)
     texts[Path("citations.md")] = citations()
     texts[Path("index.md")] = markdown(index(), Path("index.md"), linked)

@@ -33,7 +33,7 @@ def theorem_4_1(c, times=1):
 theorem_4_1.proved(over=one_pair, wrong={"times": F(11, 10)})
 
 
-@claim("mean-loss", "not in the paper; Theorem 4.1 read of the mean loss", FALSE, "theorem-4.1")
+@claim("mean-loss", "not read in full; ours, Theorem 4.1 read of the mean loss", FALSE, "theorem-4.1")
 def mean_loss(margin=F(-1, 2), other=9):
     r"""\text{all pairs have one}\ c,\ \text{their mean loss is at most}\ -\log\sigma(\beta c)\ \Rightarrow\
     \text{every pair is ranked right}
@@ -56,7 +56,7 @@ def ipo_optimum(numbers):
     return Named(c=c, tau=tau, gap=1 / (2 * tau) - c)
 
 
-@claim("ipo-misranks", "not in the paper; after Theorem 4.1, for IPO", PROVED)
+@claim("ipo-misranks", "not read in full; ours, after Theorem 4.1, for IPO", PROVED)
 def ipo_misranks(case, times=1):
     r"""\text{at IPO's optimum a pair is ranked right}\iff c\le\frac1{2\tau}
 

@@ -158,10 +158,11 @@ def preference_matrix(responses: int = 3, *, tabular: bool = False) -> Family:
     def all_responses(numbers: Numbers) -> Matrix:
         p, scores = all_responses_of(numbers, responses, tabular)
         utility = tuple(numbers.positive(f"t_{k}") for k in range(responses))
-        ahead = {(i, j): _ahead(numbers, utility[i], utility[j]) for i, j in combinations(range(responses), 2)}
-        ahead |= {(j, i): -more for (i, j), more in ahead.items()}
+        pairs = list(combinations(range(responses), 2))
+        flow = {(i, j): _flow(numbers, p[i] * p[j], utility[i], utility[j]) for i, j in pairs}
+        flow |= {(j, i): -more for (i, j), more in flow.items()}
         others = [[j for j in range(responses) if j != i] for i in range(responses)]
-        wins = [total([p[i] * p[j] * ahead[i, j] for j in others[i]]) for i in range(responses)]
+        wins = [total([flow[i, j] for j in others[i]]) for i in range(responses)]
         return Matrix(p, scores, wins, numbers=SimpleNamespace(utility=utility))
 
     name = f"every {'tabular softmax' if tabular else 'policy'} with {responses} labelled responses"
@@ -169,11 +170,12 @@ def preference_matrix(responses: int = 3, *, tabular: bool = False) -> Family:
     return either(name, words, {"": setting(words)(all_responses)})
 
 
-def _ahead(numbers: Numbers, one: Any, other: Any) -> Any:
-    """Return (one - other) / (one + other); tell the solver its sign, and that its absolute value is below 1."""
-    more = (one - other) / (one + other)
-    numbers.assume((more > 0) == (one > other), (more < 0) == (one < other), more < 1, more > -1)
-    return more
+def _flow(numbers: Numbers, often: Any, one: Any, other: Any) -> Any:
+    """Return ``often`` (one - other) / (one + other); tell the solver its sign, and how large it may be."""
+    flow = often * (one - other) / (one + other)
+    numbers.assume((flow > 0) == (one > other), (flow < 0) == (one < other), flow < often, flow > -often)
+    numbers.assume(flow * (one - other) >= 0)
+    return flow
 
 
 def sampled_group(responses: int = 3, members: int = 2, *, tabular: bool = False, normalised: bool = False) -> Family:

@@ -13,7 +13,8 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from theory.decision.view import View
+from dynamics.errors import InvalidArgument
+from theory.decision.view import WHATEVER_THE_STEP, View, unknown_name
 from theory.proof.families import POLICY, TABULAR
 from theory.proof.family import Case, Family
 from theory.proof.worlds import MANY, TWO, SymbolicWorld, Tabular
@@ -52,6 +53,10 @@ class SecondOrder(View):
         """Return p_y (A_y^2 - V), the second derivative of p_y in the size of the step."""
         return self.p[y] * (self.drive(y) ** 2 - self.V)
 
+    def after(self, factor: Any) -> SecondOrder:
+        """Return the world after an exact step of size s with e^s = ``factor``, with the second derivatives there."""
+        return second_derivatives(self._world.after(factor))
+
     @property
     def S_w(self) -> Any:
         """Return the second derivative of the probability of the chosen response."""
@@ -75,6 +80,8 @@ class SecondOrder(View):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
+        if name not in WHATEVER_THE_STEP:
+            raise InvalidArgument("conjecture", unknown_name("a world to second order", name, self))
         return getattr(self._world, name)
 
     def __str__(self) -> str:

@@ -50,6 +50,10 @@ HIDDEN = ("caption", "names", "policy", "tabular", "log_linear", "with_base", "e
 """What a world has for its table and for making it; no conjecture needs it."""
 
 
+WHATEVER_THE_STEP = ("features", "greedy", "kind", "names", "responses", "scores", "S2", "S3", "power_sum")
+"""The attributes of a world that do not depend on the step."""
+
+
 class View(ShortNames):
     """A world with one pair, exact or in symbols, under another kind of step: subclasses define drives and changes.
 

@@ -14,14 +14,11 @@ from typing import Any
 
 from dynamics.errors import InvalidArgument
 from theory.decision.loss_rules import LOSSES, OF_A_BATCH
-from theory.decision.view import View, unknown_name
+from theory.decision.view import WHATEVER_THE_STEP, View, unknown_name
 from theory.proof.families import POLICY
 from theory.proof.family import Family
 from theory.proof.settings import Named, Numbers, beside, mapped
 from theory.proof.worlds import TWO, SymbolicWorld
-
-WHATEVER_THE_LOSS = ("features", "greedy", "kind", "names", "responses", "scores", "S2", "S3", "power_sum")
-"""The attributes of a world that do not depend on the step."""
 
 SHOWN = ("d_w", "d_l", "ref_w", "ref_l", "beta", "E", "u", "n_w", "n_l", "extra")
 
@@ -98,7 +95,7 @@ class WeightedWorld(View):
             except AttributeError:
                 own = ", ".join(["d_w", "d_l", *vars(self._numbers)])
                 raise InvalidArgument("conjecture", f"this loss has no {name}; it has {own}") from None
-        if name not in WHATEVER_THE_LOSS:  # such as after(), the step of DPO: not to be mixed with the weighted step
+        if name not in WHATEVER_THE_STEP:  # such as after(), the step of DPO: not to be mixed with the weighted step
             raise InvalidArgument("conjecture", unknown_name("a world with weights", name, self))
         return getattr(self._world, name)
 

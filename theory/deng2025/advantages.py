@@ -35,7 +35,7 @@ def lemma_4_2(right, wrong, times=1):
     return same(plus, times * (1 - p) / root) & same(minus, -p / root)
 
 
-@claim("sample-deviation", "not in the paper; Lemma 4.2 with the standard deviation of a sample", PROVED)
+@claim("sample-deviation", "not read in full; ours, Lemma 4.2 with the standard deviation of a sample", PROVED)
 def sample_deviation(right, wrong, power=F(1, 2)):
     r"""\text{with the standard deviation of a sample both are smaller by the factor}\ \sqrt{\frac{G-1}G}
 

@@ -32,7 +32,7 @@ def protects_if(w, times=1):
     return not (times * w.d_w * w.d_w * w.ww >= w.d_l * w.d_l * w.ll) or w.A_w >= 0
 
 
-@claim("dpop-protects-if", "not in the paper; after Section 4", PROVED)
+@claim("dpop-protects-if", "not read in full; ours, after Section 4", PROVED)
 def dpop_protects_if(w, times=1):
     r"""(1+\lambda)\,|g_w|\ge|g_l|,\ \pi_w<\pi_{\mathrm{ref}}(y_w)\ \Rightarrow\ \text{a step of DPOP does not lower
     }\pi_w
@@ -66,7 +66,7 @@ def margin(weight, chosen, rejected):
     return chosen - rejected - weight * max(0 * chosen, -chosen)
 
 
-@claim("dpop-loss-vanishes", "not in the paper; after Eq. (3)", PROVED)
+@claim("dpop-loss-vanishes", "not read in full; ours, after Eq. (3)", PROVED)
 def dpop_loss_vanishes(case, faster=2):
     r"""\text{for every }\lambda>0\text{ and every }M>0\text{ DPOP's margin over }\beta\text{ is }M\text{ at }
     \log\frac{\pi_w}{\pi_{\mathrm{ref}}}=-M,\ \log\frac{\pi_l}{\pi_{\mathrm{ref}}}=-(2+\lambda)M

@@ -81,7 +81,7 @@ def drive(c):
     return sum(a * (a - b) for a, b in zip(chosen, rejected, strict=True))
 
 
-@claim("suffix-squared", "not in the paper; after Section 3 on the tokens after the difference", PROVED)
+@claim("suffix-squared", "not read in full; ours, after Section 3 on the tokens after the difference", PROVED)
 def suffix_squared(c, power=2):
     r"""A_w=(1-p_1)-K^2(1-s_w)(s_w-s_l)
 
@@ -95,7 +95,7 @@ def suffix_squared(c, power=2):
 suffix_squared.proved(over=suffix, wrong={"power": 3})
 
 
-@claim("one-later-token", "not in the paper; after Section 3 on the tokens after the difference", PROVED)
+@claim("one-later-token", "not read in full; ours, after Section 3 on the tokens after the difference", PROVED)
 def one_later_token(c, least=F(3, 4)):
     r"""K=1:\quad A_w<0\ \Rightarrow\ p_1>\tfrac34
 

@@ -82,7 +82,7 @@ FORCES = {
 }
 
 
-@claim("forces", "not in the paper; the forces of f-DPO", PROVED)
+@claim("forces", "not read in full; ours, the forces of f-DPO", PROVED)
 def forces(times=1):
     r"""\phi(t)=t\,f''(t):\quad 1\ (\text{DPO}),\ \frac1t\ (\text{forward KL}),\ \frac1{1+t}\ (\text{Jensen and
     Shannon}),\ 1+t\ (\chi\text{PO}),\ \frac{1-\log t}t\ (\text{SquaredPO})
@@ -101,7 +101,7 @@ def forces(times=1):
 forces.derived(wrong={"times": F(11, 10)})
 
 
-@claim("ratio-two-is-safe", "not in the paper; the forces of f-DPO in a tabular softmax", PROVED)
+@claim("ratio-two-is-safe", "not read in full; ours, the forces of f-DPO in a tabular softmax", PROVED)
 def ratio_two_is_safe(w, most=2):
     r"""\phi(t_l)\le 2\,\phi(t_w)\ \Rightarrow\ A_w>0
 
@@ -128,7 +128,7 @@ def drive_there(c):
     return 1 - 2 * c.t + c.S2 - c.ratio * (c.S2 - 2 * c.t)
 
 
-@claim("ratio-two-is-sharp", "not in the paper; the forces of f-DPO in a tabular softmax", PROVED)
+@claim("ratio-two-is-sharp", "not read in full; ours, the forces of f-DPO in a tabular softmax", PROVED)
 def ratio_two_is_sharp(c, most=0):
     r"""\text{for every ratio }\rho=\phi(t_l)/\phi(t_w)>2\text{ a tabular policy displaces:
     }\pi_w=\pi_l=\frac{\rho-2}{6\rho}\text{ and one more response}
@@ -151,7 +151,7 @@ ratio_two_is_sharp.proved(over=heavier_than_two, wrong={"most": F(-1, 10)})
 ratio_two_is_sharp.evaluated([ELEVENTHS], of=at_three, wrong={"value": F(-1, 120)}, also=True)
 
 
-@claim("squaredpo-turns", "not in the paper; the forces of f-DPO", PROVED)
+@claim("squaredpo-turns", "not read in full; ours, the forces of f-DPO", PROVED)
 def squaredpo_turns(slope_at, times=1):
     r"""f=\tfrac12\log^2t:\quad\phi(t)=\frac{1-\log t}t,\quad\phi(e)=0,\quad f'(t)=\frac{\log t}t\le f'(e)=\frac1e
 

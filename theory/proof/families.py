@@ -101,7 +101,8 @@ TABULAR = Family(
 LOG_LINEAR = Family(
     "every log-linear policy",
     POLICY.assumes + "; after a step with e^s = E: p_y' = p_y e^(s A_y) / Z, A_y' = A_y - M, and Z >= 1, e^(s M) >= Z "
-    "(strict if anything moves), Z > the sum of what is named (proved by induction on the number of responses)",
+    "(strict if anything moves), Z > the sum of what is named (proved by induction on the number of responses); "
+    "steps whose E have the same product lead to the same world",
     (_log_linear(TWO, "n = 2"), _log_linear(MANY, "n >= 4"), _log_linear(THREE, "n = 3", only_if="y")),
     draw_policy,
 )

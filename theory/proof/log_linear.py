@@ -7,7 +7,8 @@ inequality,
     sum p e^x >= sum p + sum p x,   strict if some x is not 0,
 
 which is proved by induction on the number of responses before it is used. With x = s A_y it says Z >= 1; with the
-step back, x = -s (A_y - M) at the new probabilities, it says e^(s M) >= Z.
+step back, x = -s (A_y - M) at the new probabilities, it says e^(s M) >= Z. Steps of sizes s and t, one after the
+other, are the step of size s + t: both multiply p_y by powers with the same phi_y . (phi_w - phi_l) and normalise.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 class LogLinear(AnyPolicy):
     """Any log-linear policy, a base measure allowed, at any point of its parameters."""
 
-    __slots__ = ("_steps",)
+    __slots__ = ("_reached", "_steps")
 
     def __init__(self, run: Run, n: int) -> None:
         super().__init__(run, n)
+        self._reached: list[tuple[Any, Stepped]] = []  # all worlds after steps, with the product of their factors
         self._steps: list[tuple[Any, Stepped]] = []
 
     def after(self, factor: Any) -> Stepped:
@@ -45,7 +47,18 @@ class Stepped(SymbolicWorld):
         factor: e^s > 0, of a step of size s.
     """
 
-    __slots__ = ("_back", "_before", "_growth", "_partition", "_powers", "_shift", "_steps")
+    __slots__ = (
+        "_back",
+        "_before",
+        "_equals",
+        "_growth",
+        "_partition",
+        "_powers",
+        "_root",
+        "_shift",
+        "_steps",
+        "_whole",
+    )
 
     def __init__(self, before: LogLinear | Stepped, factor: Any) -> None:
         run: Run = before._run
@@ -64,6 +77,30 @@ class Stepped(SymbolicWorld):
         for y in (CHOSEN, REJECTED):
             self._tell(y)
         self._total(exactly=self._n == TWO)
+        self._find_equals(factor)
+
+    def _find_equals(self, factor: Any) -> None:
+        """Tell the solver that steps whose factors have the same product lead to the same probabilities and drives.
+
+        A step multiplies p_y by factor^(phi_y . d) and normalises, with the same d each time, so that steps of sizes s
+        and t are one of size s + t.
+        """
+        before = self._before
+        self._root: LogLinear = before if isinstance(before, LogLinear) else before._root
+        self._whole: Number = factor if isinstance(before, LogLinear) else before._whole * factor
+        simple = self._run.z3.simplify(self._whole.term, som=True)
+        self._equals = [world for whole, world in self._root._reached if whole.eq(simple)]
+        self._root._reached.append((simple, self))
+        for world in self._equals:
+            world._equals.append(self)
+        for y in tuple(self._growth):
+            self._equate(y)
+
+    def _equate(self, place: int) -> None:
+        y = Response(self, "wly"[place])
+        for world in self._equals:
+            if place in world._growth:
+                self._run.assume(self.probability(y) == world.probability(y), self.drive(y) == world.drive(y))
 
     def _power(self, a: Number) -> Number:
         """Name e^(s a): positive, and monotone in a."""
@@ -100,6 +137,7 @@ class Stepped(SymbolicWorld):
         if OTHER not in self._growth:
             self._tell(OTHER)
             self._total(exactly=self._n == THREE)
+            self._equate(OTHER)
         return other
 
     def probability(self, y: Any) -> Number:

@@ -85,7 +85,7 @@ def dpo_residuals(beta, reference, share=1):
 dpo_residuals.derived(symbols={"reference": "real"}, wrong={"share": F(9, 10)})
 
 
-@claim("residuals-cancel", "not in the paper; Proposition 1 for DPO at one context", PROVED)
+@claim("residuals-cancel", "not read in full; ours, Proposition 1 for DPO at one context", PROVED)
 def residuals_cancel(w, times=1):
     r"""\chi^+=\chi^-:\quad\mathcal{G}^+-\mathcal{G}^-\propto y^--y^+,\qquad A_y=\pi_l-\pi_w\ \text{for every
     }y\notin\{y_w,y_l\}
@@ -103,7 +103,7 @@ residuals_cancel.proved(over=TABULAR, wrong={"times": F(11, 10)})
 
 @claim(
     "squeeze-at-one-context",
-    "not in the paper; the squeezing effect of Appendix E read of a step of DPO at one context",
+    "not read in full; ours, the squeezing effect of Appendix E read of a step of DPO at one context",
     CONDITIONALLY,
     "residuals-cancel",
 )

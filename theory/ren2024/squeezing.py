@@ -88,7 +88,7 @@ greatest_other_rises.by_induction(**below_the_greatest, of=none_gains, wrong={"t
 greatest_other_rises.proved(over=greatest_after, wrong={"share": F(11, 10)})
 
 
-@claim("squeezed-iff", "not in the paper; after Appendix E on the squeezing effect", PROVED)
+@claim("squeezed-iff", "not read in full; ours, after Appendix E on the squeezing effect", PROVED)
 def squeezed_iff(w, times=1):
     r"""\frac{d}{d\eta}\log\pi_i=\pi_i+\pi_y-S,\quad S=\sum_j\pi_j^2:\qquad i\ne y\ \text{falls to first
     order iff}\ \pi_i<S-\pi_y
@@ -115,7 +115,7 @@ def squares_are_small(s, times=1):
     return s.two <= times * s.fixed * s.one
 
 
-@claim("greedy-label", "not in the paper; after Appendix E on the squeezing effect", PROVED)
+@claim("greedy-label", "not read in full; ours, after Appendix E on the squeezing effect", PROVED)
 def greedy_label(w, times=1):
     r"""\pi_y\ge S\ \Rightarrow\ \text{a negative step on y squeezes nobody};\qquad\text{so it is where y is the most
     probable label}

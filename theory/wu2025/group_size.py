@@ -95,7 +95,7 @@ for group in (two_is_accuracy, three_is_accuracy, four_depends):
 one_objective.derived(role=FAILS, denial=True, wrong={"scale": F(11, 10)})
 
 
-@claim("trl-constants", "not in the paper; with the constants of TRL", PROVED)
+@claim("trl-constants", "not read in full; ours, with the constants of TRL", PROVED)
 def trl_constants(p, eps, scale=1):
     r"""G=2,\ A=\frac{r-\bar r}{s+\varepsilon}\ \text{with the standard deviation of a
     sample}:\qquad\mathbb{E}[\text{gradient}]= \frac{1/2}{\sqrt{1/2}+\varepsilon}\,\nabla p

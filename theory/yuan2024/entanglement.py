@@ -29,7 +29,7 @@ def condition_1(w, times=1):
 condition_1.proved(over=POLICY, wrong={"times": F(11, 10)})
 
 
-@claim("never-the-wrong-way", "not in the paper; after the three cases of Section 3.1, for any weights", PROVED)
+@claim("never-the-wrong-way", "not read in full; ours, after the three cases of Section 3.1, for any weights", PROVED)
 def never_the_wrong_way(w, room=0):
     r"""\text{never}\ A_w<0<A_l
 
@@ -43,7 +43,9 @@ def never_the_wrong_way(w, room=0):
 never_the_wrong_way.proved(over=WEIGHTED, wrong={"room": F(1, 10)})
 
 
-@claim("heavier-rejected", "not in the paper; after Section 3.1 on the larger norm of the rejected gradient", PROVED)
+@claim(
+    "heavier-rejected", "not read in full; ours, after Section 3.1 on the larger norm of the rejected gradient", PROVED
+)
 def heavier_rejected(w, times=1):
     r"""A_w<0\ \Rightarrow\ d_l|g_l|>d_w|g_w|
 
@@ -57,7 +59,7 @@ def heavier_rejected(w, times=1):
 heavier_rejected.proved(over=WEIGHTED, wrong={"times": F(11, 10)})
 
 
-@claim("weighted-margin", "not in the paper; after Section 3.1, that the margin always rises", PROVED)
+@claim("weighted-margin", "not read in full; ours, after Section 3.1, that the margin always rises", PROVED)
 def weighted_margin(w, times=1):
     r"""\frac{d}{d\eta}\bigl[d_w\log\pi_w-d_l\log\pi_l\bigr]=|d_wg_w-d_lg_l|^2\ge 0
 
@@ -71,7 +73,9 @@ def weighted_margin(w, times=1):
 weighted_margin.proved(over=WEIGHTED, wrong={"times": F(11, 10)})
 
 
-@claim("margin-any-weights", "not in the paper; after Section 3.1, for any weights", CONDITIONALLY, "weighted-margin")
+@claim(
+    "margin-any-weights", "not read in full; ours, after Section 3.1, for any weights", CONDITIONALLY, "weighted-margin"
+)
 def margin_any_weights(w, least=0):
     r"""\frac{d}{d\eta}\bigl[\log\pi_w-\log\pi_l\bigr]\ge 0
 

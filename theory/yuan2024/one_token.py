@@ -38,7 +38,7 @@ negative_product.proved(
 )
 
 
-@claim("tabular-displacement", "not in the paper; a consequence of its weights in Section 3.2", PROVED)
+@claim("tabular-displacement", "not read in full; ours, a consequence of its weights in Section 3.2", PROVED)
 def tabular_displacement(case):
     r"""\text{there is a tabular policy and a loss with}\ d_l>d_w\ \text{whose step lowers}\ \pi_w
 
@@ -55,7 +55,7 @@ LONG_CHOSEN = (World.tabular([F(1, 10), F(1, 10), F(8, 10)]), F(1, 4), F(1))
 tabular_displacement.evaluated([LONG_CHOSEN], meaning=THERE_IS, wrong=lambda case: WeightedWorld(*case).A_w < F(-1, 10))
 
 
-@claim("tabular-threshold", "not in the paper; after Section 3.2, for one token", PROVED)
+@claim("tabular-threshold", "not read in full; ours, after Section 3.2, for one token", PROVED)
 def tabular_threshold(w, times=1):
     r"""A_w<0\iff\frac{d_w}{d_l}\,(1-2\pi_w+S)<S-\pi_w-\pi_l,\qquad d_l\le d_w\ \Rightarrow\ A_w>0
 
@@ -70,7 +70,7 @@ def tabular_threshold(w, times=1):
 tabular_threshold.proved(over=WEIGHTED, wrong={"times": F(11, 10)})
 
 
-@claim("bystanders-of-weights", "not in the paper; after Section 3.2, for one token", PROVED)
+@claim("bystanders-of-weights", "not read in full; ours, after Section 3.2, for one token", PROVED)
 def bystanders_of_weights(w, times=1):
     r"""A_y=d_l\pi_l-d_w\pi_w+(d_w-d_l)(S-\pi_y),\qquad y\notin\{y_w,y_l\}
 

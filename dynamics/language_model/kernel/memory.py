@@ -201,7 +201,7 @@ def measure_graph(
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
             storages[storage.data_ptr()] = storage.nbytes(), tensor.shape[-2:] == (tokens, tokens)
-        return tensor
+        return tensor.detach()  # a node that holds its own output, with its graph, would never be freed
 
     recorder: Recorder | UseRecorder
     context: AbstractContextManager[None]

@@ -1,12 +1,15 @@
 """Every conjecture is decided as it should be, with an exact world where it is refuted."""
 
 import time
+from pathlib import Path
 
 import pytest
 
+import theory
 from tests.theory.decision.conjectures import ALL, FALSE, OTHER_WORLDS, TRUE, Conjecture
 from theory.proof import holds_at
 
+WORDS = {10: "ten", 11: "eleven", 12: "twelve", 13: "thirteen", 14: "fourteen"}
 LONGEST = 6.0  # seconds of CPU; a typical one takes a tenth of a second
 
 
@@ -23,5 +26,12 @@ def test_it_is_decided_as_it_should_be(conjecture: Conjecture) -> None:
         assert decision.by == "smt"
 
 
-def test_there_are_ten_of_each() -> None:
+def test_there_are_ten_of_each_and_the_readme_counts_them() -> None:
     assert min(len(TRUE), len(FALSE), len(OTHER_WORLDS)) >= 10
+    said = (Path(theory.__file__).parent / "decision" / "README.md").read_text("utf-8")
+    counted = f"decides {len(ALL)} conjectures"
+    kinds = (
+        f"{WORDS[len(TRUE)]} true and subtle, {WORDS[len(FALSE)]} false and subtle, {WORDS[len(OTHER_WORLDS)]} about"
+    )
+    assert counted in said
+    assert kinds in said

@@ -6,12 +6,14 @@ import random
 import pytest
 from hypothesis import given, strategies as st
 
+from dynamics.errors import InvalidArgument
 from theory import decide
 from theory.decision.second_order import second_derivatives, second_order
 from theory.evidence import fitted_order
 from theory.proof import holds_at, prove
 from theory.proof.families import LOG_LINEAR, draw_policy
 from theory.proof.settings import beside
+from theory.worlds import log_linear
 
 
 @beside(LOG_LINEAR, "nothing beside it")
@@ -93,10 +95,35 @@ def test_two_steps() -> None:
     assert decide(lambda w: w.after(2).after(3).p_w <= w.p_w or w.A_w > 0, worlds=10).verdict == "proved"
     assert decide(lambda w: w.after(2).after(3).p_w >= w.after(2).p_w, worlds=10).verdict == "refuted"
     steps = decide(lambda case: case[0].after(2).after(3).p_w == case[0].after(6).p_w, few, worlds=5)
-    assert steps.verdict == "undecided"  # true: the prover knows e^s by its bounds only
-    assert "bounds" in str(steps)
+    assert steps.verdict == "proved"
 
 
 def test_symbols_cannot_be_told_from_fractions() -> None:
     with pytest.raises(TypeError):
         prove(lambda w: "V" not in vars(w), second_order())
+
+
+@pytest.mark.parametrize(
+    ("conjecture", "verdict"),
+    [
+        (lambda w: w.after(2).after(3).p_w == w.after(6).p_w, "proved"),
+        (lambda w: w.after(2).after(3).A_y == w.after(6).A_y, "proved"),
+        (lambda w: w.after(2).after(3).p_y == w.after(3).after(2).p_y, "proved"),
+        (lambda w: w.after(2).after(3).p_w == w.after(5).p_w, "refuted"),
+        (lambda w: w.after(2).after(3).p_l < w.after(6).p_l, "refuted"),
+    ],
+)
+def test_two_steps_are_the_step_with_the_product_of_their_factors(conjecture, verdict: str) -> None:
+    assert decide(conjecture, worlds=20).verdict == verdict
+
+
+def test_two_steps_of_exact_worlds_are_one() -> None:
+    source = random.Random(3)
+    for world in (log_linear(source) for _ in range(40)):
+        assert world.after(2).after(3).p == world.after(6).p
+
+
+def test_names_of_a_plain_world_are_not_passed_through_to_second_order() -> None:
+    with pytest.raises(InvalidArgument, match="a world to second order has no urgency"):
+        decide(lambda w: w.urgency > 0, second_order(), worlds=3)
+    assert decide(lambda w: w.after(2).V >= 0, second_order(tabular=True), worlds=10).verdict == "proved"

@@ -7,7 +7,8 @@ import pytest
 import sympy as sp
 from hypothesis import given, settings, strategies as st
 
-from theory.decision.weighted import LOSSES, WeightedWorld
+from theory.decision.loss_rules import LOSSES
+from theory.decision.weighted import WeightedWorld
 from theory.pipano2026.divergences import FORCES, T
 from theory.proof import Named
 from theory.worlds import World
@@ -17,7 +18,7 @@ NAMES = {"-log t (forward KL)": "f_dpo_forward_kl", "Jensen and Shannon": "f_dpo
 
 @pytest.mark.parametrize(("name", "loss"), NAMES.items())
 def test_the_force_is_the_weight_of_the_loss(name: str, loss: str) -> None:
-    _, weights, _ = LOSSES[loss]
+    weights = LOSSES[loss].weights
     for t_w, t_l in ((F(1, 2), F(3)), (F(5), F(2, 7))):
         found = weights(Named(u=F(1), r_w=t_w, r_l=t_l))
         phi = FORCES[name][1]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import torch
 from dynamics import InvalidArgument
 from dynamics.language_model import TokenSequence, sequence_kernel, tiny_model
 from dynamics.language_model.kernel import memory as memory_module
-from dynamics.language_model.kernel.layers import TrackedLinear
+from dynamics.language_model.kernel.layers import TrackedLinear, _LinearFunction
 from dynamics.language_model.kernel.memory import measure_graph
+from dynamics.language_model.kernel.recording import Recorder, SharedInput
 from dynamics.language_model.kernel.tracking import track_modules
 from dynamics.language_model.model_head import find_head
 from dynamics.language_model.parameters import requiring
@@ -147,3 +149,31 @@ def test_a_containers_limit_counts(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("max\n")
     assert free(tmp_path) > 1 << 60
     assert 0 < memory_module.free_bytes(CPU) < 1 << 60
+
+
+@pytest.mark.parametrize("memory", ["auto", "layerwise"])
+def test_a_kernel_leaves_no_graph_behind(memory: Any) -> None:
+    """Once, the pass that counts the saved bytes was kept for good after every call: an audit grew with its rows."""
+    model = tiny_model()
+
+    def kept() -> int:
+        gc.collect()
+        return sum(type(found).__name__ in KEPT for found in gc.get_objects())
+
+    sequence_kernel(model, SEQUENCES, memory=memory)
+    before = kept()
+    sequence_kernel(model, SEQUENCES, memory=memory)
+    assert kept() == before
+    x = torch.ones(1, 2, 16, requires_grad=True, dtype=torch.float64)
+    held = _LinearFunction.apply(x, *_linear(model))
+    assert kept() > before  # the count sees a graph that is held
+    del held
+
+
+KEPT = ("_LinearFunctionBackward", "_ScaleFunctionBackward")
+
+
+def _linear(model: Any) -> tuple[Any, ...]:
+    recorder = Recorder(1, lambda _: None)
+    name = "model.layers.0.self_attn.q_proj"
+    return TrackedLinear(name, model.get_submodule(name), True, False), recorder, SharedInput(None)

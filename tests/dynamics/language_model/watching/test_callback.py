@@ -25,7 +25,7 @@ from tests.optional import needs
 needs("trl", "peft", "accelerate")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of TRL, accelerate and transformers
 
-TIMES = ("train_runtime", "train_samples_per_second", "train_steps_per_second")
+TIMES = ("runtime", "samples_per_second", "steps_per_second")
 
 
 def lora() -> Any:
@@ -43,6 +43,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "TRL's defaults": {},
     "adapters": {"peft_config": True},
     "precomputed reference": {"precompute_ref_log_probs": True, "bf16": False},
+    "accumulated, with evaluations": {
+        "gradient_accumulation_steps": 2,
+        "per_device_train_batch_size": 2,
+        "bf16": False,
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "eval_dataset": True,
+    },
     "dropout": {"model": True, "ref_model": True, "disable_dropout": False, "bf16": False},
 }
 
@@ -51,6 +59,10 @@ def options(name: str) -> dict[str, Any]:
     found = dict(SETTINGS[name])
     if "peft_config" in found:
         found["peft_config"] = lora()
+    if "eval_dataset" in found:
+        import datasets
+
+        found["eval_dataset"] = datasets.Dataset.from_list(products(4))
     if "model" in found:
         found |= {"model": dropping(), "ref_model": dropping()}
     return found
@@ -64,7 +76,7 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def without_times(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in entry.items() if key not in TIMES} for entry in history]
+    return [{key: value for key, value in entry.items() if not key.endswith(TIMES)} for entry in history]
 
 
 def test_not_a_bit_of_the_training_changes(both: tuple[Run, Run]) -> None:
@@ -125,6 +137,23 @@ def test_the_trackers_get_the_numbers_of_every_look(both: tuple[Run, Run]) -> No
     assert told[-1]["dynamics/log_prob_chosen"] == pytest.approx(sum(last) / len(last))
     wanted = {"change_rejected", "share_below_reference", "mass_outside", "entropy", "seconds_per_probe"}
     assert wanted <= {key.removeprefix("dynamics/") for key in told[-1]}
+
+
+def test_a_tracker_is_handed_them_at_their_step(tmp_path: Path) -> None:
+    """As the callbacks of wandb, trackio and tensorboard are."""
+    from transformers import TrainerCallback
+
+    got: list[tuple[int, dict[str, float]]] = []
+
+    class Tracker(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            got.append((state.global_step, dict(logs)))
+
+    run(tmp_path, watch={}, callbacks=[Tracker()], bf16=False)
+    ours = [(step, logs) for step, logs in got if "dynamics/entropy" in logs]
+    assert [step for step, _ in ours] == [0, 2, 4, 6]
+    assert all(isinstance(value, (int, float)) for _, logs in ours for value in logs.values())
+    assert [step for step, logs in got if "loss" in logs] == [2, 4, 6]
 
 
 def test_a_callback_that_draws_one_number_would_be_noticed(tmp_path: Path) -> None:
