@@ -119,7 +119,8 @@ def forecast(
 PROBE_ACCURACY = {
     "log_probs": FLOAT32,
     "mass": FLOAT32_PROBABILITIES,
-    "fore*": FLOAT32_FORECASTS,
+    "forecast": FLOAT32_FORECASTS,
+    "predicted": FLOAT32_FORECASTS,
     "*": FLOAT32,
 }
 

@@ -289,7 +289,7 @@ def test_the_rate_is_tuned_on_other_seeds() -> None:
 def test_names_at_the_ends_of_lines_do_not_overlap() -> None:
     _, axes = plt.subplots()
     ends = {name: 0.01 * i for i, name in enumerate(sun2025_table_5.LOSSES)}
-    sun2025_table_5.label_ends(axes, 0.0, ends, 0.1)
+    sun2025_table_5.label_with_leaders(axes, 0.0, ends, 0.1)
     heights = sorted(text.xyann[1] for text in axes.texts)
     assert np.diff(heights).min() > 0.0999
     assert np.mean(heights) == pytest.approx(np.mean(list(ends.values())))

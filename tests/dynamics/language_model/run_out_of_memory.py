@@ -24,7 +24,7 @@ from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pair
 
 VOCABULARY = 8192
 MIB = 2**20
-ONE_PAIR_FITS = 80  # MiB; one pair takes about 50, two take about 120
+ONE_PAIR_FITS = 35  # MiB; one pair takes about 25, two take about 45
 NOTHING_FITS = 4
 ONLY_LAYERWISE_FITS = 30  # MiB, for the deep model
 

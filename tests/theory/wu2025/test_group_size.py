@@ -23,8 +23,8 @@ def test_the_factor_is_that_of_a_softmax(size: int) -> None:
         deviation = rewards.std(correction=0)
         if deviation == 0:
             continue
-        chance = math.prod(float(log_p[k].exp()) for k in group)
+        chance = math.prod(float(log_p[k].detach().exp()) for k in group)
         advantages = (rewards - rewards.mean()) / deviation
         expected += chance * sum(a * scores[k] for a, k in zip(advantages, group, strict=True)) / size
-    factor = float(multiple(float(accuracy), size))
+    factor = float(multiple(float(accuracy.detach()), size))
     assert expected.tolist() == pytest.approx((factor * slope).tolist(), abs=1e-12)

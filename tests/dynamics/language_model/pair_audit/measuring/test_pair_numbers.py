@@ -205,7 +205,8 @@ def shortage() -> dict[str, Any]:
     if not Path("/proc/self/statm").exists():
         pytest.skip("needs /proc and a limit on the address space")
     command = [sys.executable, "-m", "tests.dynamics.language_model.run_out_of_memory"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    every_block_is_mapped = {"MALLOC_MMAP_THRESHOLD_": "65536"}  # else freed memory stays in the process, as it happens
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **every_block_is_mapped}
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
