@@ -125,8 +125,8 @@ def head_bytes(head: Head, width: int, size: int, rows: int, pairs: int, ids: in
     columns = min(vocabulary_piece, head.vocabulary)
     stored = not head.bends and rows * head.vocabulary * size <= STORED_BYTES
     probabilities = size * (head.vocabulary if stored else columns)
-    # hidden states and their gradients, c at the ids, exponentials in float64, token pairs
-    return rows * (2 * width * size + ids * size + probabilities + 8 * columns) + 8 * pairs
+    # hidden states and their gradients, c at the ids, probabilities, a piece while it is computed, token pairs
+    return rows * (2 * width * size + ids * size + probabilities + size * columns) + 8 * pairs
 
 
 def _negative_probabilities(
