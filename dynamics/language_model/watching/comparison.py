@@ -102,6 +102,38 @@ def agreement(log: RunLog) -> Agreement | None:
     )
 
 
+def causes(log: RunLog) -> list[str]:
+    """Return sentences that say why chosen responses fell, as far as the audit before training tells.
+
+    A step on one pair changes log pi(chosen) by d_w |g_w|^2 - d_l <g_w, g_l> times the learning rate, with the weights
+    d_w and d_l that the loss gives the two responses; a pair whose change is negative lowers its own chosen response.
+
+    Args:
+        log: a run.
+
+    Returns:
+        No sentence if no chosen response fell, or if there is no audit.
+    """
+    fell = [outcome for outcome in outcomes(log) if outcome.chosen < 0 and outcome.displaced_alone is not None]
+    if not fell:
+        return []
+    own = sum(bool(outcome.displaced_alone) for outcome in fell)
+    sentences = []
+    if own:
+        sentences.append(
+            f"{own} of the {len(fell)} chosen responses that fell {'was' if own == 1 else 'were'} pushed down by "
+            f"{'its' if own == 1 else 'their'} own pair from the beginning: a small step on that pair alone would have "
+            "lowered the chosen response, since pushing the rejected response down lowers the chosen one more than "
+            "pushing the chosen one up raises it"
+        )
+    if own < len(fell):
+        sentences.append(
+            f"{len(fell) - own} of the {len(fell)} would have risen in a small step on their own pair alone; "
+            "the steps on other pairs pushed them down, or what changed during the run"
+        )
+    return sentences
+
+
 def summarize(start: Line, look: Line, reference: dict[str, list[float | None]]) -> dict[str, float]:
     """Return the numbers of a look that a tracker gets, without the prefix.
 

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 
 from dynamics.files import write_atomically
-from dynamics.language_model.watching.comparison import agreement, outcomes, table
+from dynamics.language_model.watching.comparison import agreement, causes, outcomes, table
 from dynamics.language_model.watching.run_log import RunLog
 
 WIDTH, HEIGHT = 420.0, 260.0
@@ -92,6 +92,7 @@ def make_page(log: RunLog, history: Sequence[dict[str, Any]], texts: Sequence[tu
         pictures=[picture for picture in pictures if picture is not None],
         lines=table(log)[:2],
         outcomes=[(outcome, said[outcome.name]) for outcome in outcomes(log)],
+        causes=causes(log),
         trial=agreement(log),
         run=log.run,
         problems=log.problems,
