@@ -77,14 +77,39 @@ def ledger_work() -> Work:
 
 
 def audit_work() -> Work:
+    """Audit with everything that is written line by line; the second run sketches, the first computes all pushes."""
     from dynamics.__main__ import app
+    from dynamics.language_model.pair_audit.measuring import influences
     from tests.dynamics.language_model.saved import products, save_tiny, write_lines
 
     place = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, place)
     words = ["pairs", "--model", str(save_tiny(place / "model")), "--batch-pairs", "2"]
-    words += ["--data", str(write_lines(place / "pairs.jsonl", products(12)))]
-    return lambda folder: app([*words, "--out", str(folder / "audit.jsonl")], standalone_mode=False)
+    words += ["--data", str(write_lines(place / "pairs.jsonl", products(8))), "--batch", "4", "--influences", "1"]
+    words += ["--optimizer", "adamw", "--optimizer-state", str(save_adamw(place / "model"))]
+
+    def work(folder: Path) -> int | None:
+        for influences.EXACT_PAIRS in (2000, 4):
+            code = app([*words, "--out", str(folder / "audit.jsonl")], standalone_mode=False)
+            if code:
+                break
+        return code
+
+    return work
+
+
+def save_adamw(folder: Path) -> Path:
+    """Save AdamW after one update of the model in a folder there, as a trainer does."""
+    from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
+
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    optimizer = Trainer(model, TrainingArguments(str(folder), use_cpu=True, report_to=[])).create_optimizer()
+    source = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=source, dtype=parameter.dtype)
+    optimizer.step()
+    torch.save(optimizer.state_dict(), folder / "optimizer.pt")
+    return folder
 
 
 WORKS = {"figures": figures_work, "sweep": sweep_work, "ledger": ledger_work, "audit": audit_work}
