@@ -46,7 +46,7 @@ bench: $(READY)  ## speed, side by side: tables, JSON with the environment and a
 	@$(RUN) tests/benchmarks/language_model_kernel.py --out $(OUT)/benchmarks/language_model_kernel.json
 	@$(RUN) tests/benchmarks/language_model_kernel.py --large --out $(OUT)/benchmarks/language_model_kernel_large.json
 	@$(RUN) tests/benchmarks/language_model_pairs.py --out $(OUT)/benchmarks/language_model_pairs.json
-	@$(RUN) tests/benchmarks/wall_times.py --tests --out $(OUT)/benchmarks/wall_times.json
+	@$(RUN) tests/benchmarks/wall_times.py --out $(OUT)/benchmarks/wall_times.json
 	@$(RUN) tests/benchmarks/picture.py --folder $(OUT)/benchmarks
 	@$(RUN) tests/benchmarks/targets.py --folder $(OUT)/benchmarks
 

@@ -136,6 +136,7 @@ def _draw(arrays: Arrays) -> Drawing:
             error.plot(arrays["step"][1:], values[1:], color=INKS[way], linewidth=1.2)
             error.text(0.62, 0.3 - 0.1 * way, name, color=INKS[way], transform=error.transAxes, fontsize=7)
         error.set(yscale="log", xlabel="step", ylabel="largest error (nats)", title="error of the prediction")
+        error.set_ylim(bottom=error.get_ylim()[0] / 30)  # room for the names
         error.grid(True)
         label_panel(path, "ac"[number])
         label_panel(error, "bd"[number])

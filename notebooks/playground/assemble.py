@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("preference-dynamics.js", "worlds.js", "words.js", "drawing.js", "page.js")
+SCRIPTS = ("preference-dynamics.js", "presets.js", "worlds.js", "words.js", "drawing.js", "page.js")
 
 
 def assemble() -> str:

@@ -1,10 +1,13 @@
-"""Batched trajectories against one plain PyTorch loop for each run, in one process on one thread: CPU time.
+"""Finite policies, in one process on one thread: batched trajectories, and a step in closed form. CPU time.
 
     python tests/benchmarks/trajectory.py [--repeats 3] [--out out/benchmarks/trajectory.json]
 
 432 DPO runs (6 betas x 3 learning rates x 24 seeds) of a tabular policy with 20 prompts x 20 responses, minibatch 64,
 300 steps. The loop gets its minibatches for nothing (they are drawn before the clock starts); the batched program pays
 for drawing its own. Both start from the same parameters and see the same draws, and must end at the same policy.
+
+Then one ``step`` of a policy over 20 responses, whose scores have a closed form, against the same step of a policy for
+which they come from autograd, as they once did for every policy.
 """
 
 from __future__ import annotations
@@ -15,9 +18,20 @@ from pathlib import Path
 
 import torch
 from environment import write_report
+from targets import Target, show_targets
 from torch.nn.functional import logsigmoid
 
-from dynamics import DPO, Preferences, Tabular, Trajectory, bradley_terry, preference_matrix, simulate
+from dynamics import (
+    DPO,
+    Preferences,
+    StepAccount,
+    Tabular,
+    Trajectory,
+    bradley_terry,
+    preference_matrix,
+    simulate,
+    step,
+)
 
 PROMPTS = RESPONSES = 20
 BETAS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -65,6 +79,35 @@ def looped(start: torch.Tensor, draws: list[Preferences]) -> torch.Tensor:
     return ends
 
 
+class ByAutograd(Tabular):
+    """A tabular policy whose derivatives ``dynamics`` takes by autograd, because it has a ``log_probs`` of its own."""
+
+    def log_probs(self, theta: torch.Tensor) -> torch.Tensor:
+        """Return log pi, in nats."""
+        return torch.log_softmax(theta.unflatten(-1, self.shape), -1)
+
+
+def time_steps(repeats: int, inner: int = 50) -> dict[str, list[float]]:
+    """Return the CPU seconds of a step of both policies, in turn; raise if they disagree."""
+    theta = torch.randn(RESPONSES, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+    def take(policy: Tabular) -> StepAccount:
+        return step(policy, theta, chosen=0, rejected=1, loss=DPO(beta=0.1), learning_rate=0.1)
+
+    policies = {"closed form": Tabular(RESPONSES), "autograd": ByAutograd(RESPONSES)}
+    one, other = map(take, policies.values())
+    if not (one.actual - other.actual).abs().max() < 1e-14:
+        raise SystemExit("the two steps do not agree")
+    seconds: dict[str, list[float]] = {name: [] for name in policies}
+    for _ in range(repeats):
+        for name, policy in policies.items():
+            begun = time.process_time()
+            for _ in range(inner):
+                take(policy)
+            seconds[name].append((time.process_time() - begun) / inner)
+    return seconds
+
+
 def main() -> None:
     """Measure, print the table and write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -100,10 +143,19 @@ def main() -> None:
     print(f"largest difference of a parameter at the end: {difference:.1e}")
     if not difference < 1e-9:
         raise SystemExit("the two programs do not agree")
-    write_report(
-        arguments.out,
-        {"runs": RUNS, "loop_s": loops, "batched_s": times, "ratio": loop / batch, "largest_difference": difference},
+    steps = time_steps(5 * arguments.repeats)
+    closed, autograd = (min(seconds) for seconds in steps.values())
+    print(
+        f"a step over {RESPONSES} responses: {1e6 * closed:.0f} us in closed form, {1e6 * autograd:.0f} us by autograd"
     )
+    why = "most of the batched time goes into reading and writing memory, which batching does not save"
+    targets = [
+        Target(f"plain loop / {RUNS} batched runs", loop / batch, ">=", 60.0, why),
+        Target("step of a finite policy, closed form / autograd", closed / autograd, "<=", 0.8),
+    ]
+    report = {"runs": RUNS, "loop_s": loops, "batched_s": times, "ratio": loop / batch, "step_s": steps}
+    report |= {"largest_difference": difference, "targets": show_targets(targets)}
+    write_report(arguments.out, report)
 
 
 if __name__ == "__main__":

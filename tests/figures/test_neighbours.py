@@ -8,8 +8,8 @@ from fractions import Fraction as F
 import numpy as np
 import pytest
 
+from figures.forces_of_losses import border
 from figures.group_size import factor
-from figures.push_and_pull import border
 from figures.registry import Arrays
 from figures.squeezing import log_changes
 from figures.unembeddings import drive
@@ -61,8 +61,8 @@ CONTROLS: list[tuple[str, str, Change]] = [
     ("new-force-border", "border_is_above_two", lambda a: {"border": a["border"] - 0.1}),
     ("new-force-border", "border_is_above_two", lambda a: {"border": a["border"][::-1]}),
     ("new-force-border", "three_displaces_one_eleventh", lambda a: {"eleventh": a["eleventh"] + 0.1}),
-    ("new-force-border", "dpo_pushes_as_it_pulls", lambda a: {"force": a["force"][[1, 0, 2, 3, 4]]}),
-    ("new-force-border", "dpo_pushes_as_it_pulls", lambda a: {"force": a["force"][[0, 1, 3, 2, 4]]}),
+    ("new-force-border", "dpo_has_equal_forces", lambda a: {"force": a["force"][[1, 0, 2, 3, 4]]}),
+    ("new-force-border", "dpo_has_equal_forces", lambda a: {"force": a["force"][[0, 1, 3, 2, 4]]}),
     ("new-force-border", "squaredpo_turns_at_e", lambda a: {"force": a["force"][[0, 1, 2, 3, 1]]}),
     ("new-force-border", "squaredpo_turns_at_e", lambda a: {"ratio": a["ratio"] / 3}),
     ("new-group-size", "two_and_three_are_accuracy", lambda a: {"factor": a["factor"] / np.sqrt(2)}),

@@ -21,6 +21,20 @@ PRESETS = (
     "ma2025-replicator",
     "ma2025-cycle",
     "ma2025-balanced",
+    "razin2024-rejected-longer",
+    "razin2024-identical",
+    "razin2024-alignment",
+    "ren2024-squeeze",
+    "ren2024-negative",
+    "pal2024-dpop",
+    "yuan2024-tabular",
+    "yuan2024-margin",
+    "rafailov2024-mean",
+    "azar2023-order",
+    "chen2024-ipo",
+    "pipano2026-border",
+    "yan2024-faster",
+    "chen2026-band",
 )
 
 

@@ -16,8 +16,8 @@ from dynamics.losses import LOSSES, PreferenceLoss, get_loss
 KINKED = {"hinge", "slic", "self_po_relu", "naive_bdpo", "naive_bdpo_symmetric"}
 """Losses with a kink that a flow crosses; several pairs can hold it on the kink, where an integrator gets stuck."""
 
-SLIDING = {"naive_bdpo_v2", "naive_bdpo_v2_symmetric"}
-"""Losses whose slope jumps at the ends of the clip, so that the flow of a single pair can be held there as well."""
+SLIDING = {"naive_bdpo_v2", "naive_bdpo_v2_symmetric", "dpop"}
+"""Losses whose slope jumps, at the ends of the clip or at the reference, where the flow of one pair can be held."""
 
 
 class World(NamedTuple):
@@ -32,11 +32,11 @@ class World(NamedTuple):
 
 
 IN_THE_PLAYGROUND = (
-    *("dpo", "ipo", "hinge", "slic", "cpo", "simpo", "sft"),
+    *("dpo", "dpop", "ipo", "hinge", "slic", "cpo", "simpo", "sft"),
     *("self_po", "self_po_gelu", "self_po_relu", "self_po_square", "self_po_identity"),
     *("naive_bdpo", "naive_bdpo_symmetric", "naive_bdpo_v2", "naive_bdpo_v2_symmetric", "bdpo", "probability_margin"),
 )
-"""The losses of the page: those of the five papers; `dynamics` has more."""
+"""The losses of the page: those of the five papers, and DPOP; `dynamics` has more."""
 OFF_BY_DEFAULT = {"label_smoothing": 0.0}
 """Hyper-parameters that the page leaves out, at a default that changes nothing."""
 

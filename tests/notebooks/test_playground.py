@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from dynamics import DPO, LogLinear, step
 from tests.browser import open_page
 from tests.notebooks.playground_page import FILE, FOLDER, PRESETS, at
+from theory.neighbours import NEIGHBOURS
 from theory.report import PAPERS
 from toy_models.displacement import LADDER, run_pair
 
@@ -56,7 +57,8 @@ def test_it_needs_nothing_from_elsewhere() -> None:
 
 def test_each_of_the_five_papers_has_a_preset(view: Page) -> None:
     assert tuple(view.evaluate("Object.keys(Worlds.PRESETS)")) == PRESETS
-    assert {preset.split("-")[0] for preset in PRESETS} == set(PAPERS)
+    papers = {preset.split("-")[0] for preset in PRESETS}
+    assert papers - set(NEIGHBOURS) == set(PAPERS)
 
 
 def test_the_ladder_is_figure_1(view: Page) -> None:
@@ -199,6 +201,17 @@ def test_a_wrong_sentence_is_caught(browser: Browser, tmp_path: Path, right: str
     with pytest.raises(AssertionError):
         check_sentence(page, [[2, 0], [3, 0], [0, 0]], [1, 1, 1])
     page.close()
+
+
+def test_without_shared_features_nobody_looks_alike(view: Page) -> None:
+    for preset, ending in (
+        ("yuan2024-tabular", "drags it down, for it moves probability to the likeliest response."),
+        ("ren2024-squeeze", "drags it down, for it moves probability to the likeliest response, but its own push"),
+        ("jian2025-displaced", "drags it down, for the two look alike to the model."),
+    ):
+        at(view, f"preset={preset}")
+        assert ending in view.inner_text("#why")
+        assert ("alike" in view.inner_text("#why")) == (preset == "jian2025-displaced")
 
 
 def test_a_loss_beyond_its_target_says_so(view: Page) -> None:

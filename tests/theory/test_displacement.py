@@ -65,3 +65,9 @@ def test_a_row_that_says_otherwise_is_noticed(old: str, new: str) -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert old in text
     assert len(disagreements(text.replace(old, new, 1))) == 1
+
+
+def test_the_readme_counts_the_second_part() -> None:
+    text = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    count = sum(key.partition(".")[0] in NEIGHBOURS for key in CLAIMS)
+    assert f"{count} statements of {len(NEIGHBOURS)} neighbouring papers" in text

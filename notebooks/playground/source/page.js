@@ -6,7 +6,7 @@
   const CALM = matchMedia("(prefers-reduced-motion: reduce)");
   const LOSS_NAMES = {
     "pushes chosen and rejected equally": { dpo: "DPO", ipo: "IPO", hinge: "Hinge", slic: "SLiC", simpo: "SimPO" },
-    "with imitation of the chosen": { cpo: "CPO", sft: "SFT, imitation alone" },
+    "pulls the chosen harder": { cpo: "CPO, with imitation", sft: "SFT, imitation alone", dpop: "DPOP (after pal2024)" },
     "Self PO and its ablation (sun2025)": {
       self_po: "Self PO", self_po_gelu: "Self PO, GELU", self_po_relu: "Self PO, ReLU", self_po_square: "Self PO, square", self_po_identity: "Self PO, identity",
     },
@@ -15,8 +15,12 @@
       naive_bdpo_v2_symmetric: "Naive bDPO, version 2, symmetric", bdpo: "bDPO", probability_margin: "Probability margin",
     },
   };
-  const MORE_NAMES = { gamma: "γ, target margin", delta: "δ, target log-ratio", sft_weight: "λ, weight of imitation", clip: "Clip of the balance λ", scale: "C, scale" };
+  const MORE_NAMES = { gamma: "γ, target margin", delta: "δ, target log-ratio", sft_weight: "λ, weight of imitation", clip: "Clip of the balance λ", scale: "C, scale", penalty: "λ, penalty" };
   const PAPERS = { jian2025: "Jian et al. 2025", wipf2024: "Wipf 2024", feng2024: "Feng et al. 2024", sun2025: "Sun et al. 2025", ma2025: "Ma et al. 2025" };
+  const NEIGHBOURS = {
+    razin2024: "Razin et al. 2024", ren2024: "Ren and Sutherland 2024", pal2024: "Pal et al. 2024", yuan2024: "Yuan et al. 2024", rafailov2024: "Rafailov et al. 2024", azar2023: "Azar et al. 2023",
+    chen2024: "Chen et al. 2024", pipano2026: "Pipano et al. 2026", yan2024: "Yan et al. 2024", chen2026: "Chen et al. 2026",
+  };
 
   let state = structuredClone(Worlds.START), film, smooth, account, playing = null, telling = 0;
 
@@ -85,7 +89,10 @@
   function showControls(world) {
     document.querySelector("main").classList.toggle("many", state.told !== "one");
     find("preset").value = state.preset;
-    find("preset-text").textContent = Worlds.PRESETS[state.preset]?.text ?? "";
+    const preset = Worlds.PRESETS[state.preset], claims = preset?.claims ?? [];
+    find("preset-text").replaceChildren(...rich(preset?.text ?? ""));
+    find("preset-claims").hidden = !claims.length;
+    find("preset-claims").replaceChildren(`${claims.length > 1 ? "Claims" : "Claim"} of the ledger: `, ...claims.flatMap((key, k) => [k ? ", " : "", element("code", {}, key)]), ".");
     find("loss").value = state.loss;
     const second = Worlds.secondParameter(state.loss);
     find("beta-row").hidden = !Worlds.hasBeta(state.loss);
@@ -253,10 +260,15 @@
   for (const [group, members] of Object.entries(LOSS_NAMES))
     find("loss").append(element("optgroup", { label: group }, ...Object.entries(members).map(([name, text]) => element("option", { value: name }, text))));
   find("preset").append(element("option", { value: "" }, "three responses, two features"));
-  for (const [paper, title] of Object.entries(PAPERS)) {
+  const group = (label, paper) => {
     const members = Object.entries(Worlds.PRESETS).filter(([, preset]) => preset.paper === paper);
-    find("preset").append(element("optgroup", { label: `${title} (${paper})` }, ...members.map(([name, preset]) => element("option", { value: name }, preset.title))));
-  }
+    return element("optgroup", { label: `${label} (${paper})` }, ...members.map(([name, preset]) => element("option", { value: name }, preset.title)));
+  };
+  find("preset").append(
+    ...Object.entries(PAPERS).map(([paper, title]) => group(title, paper)),
+    element("hr", {}),
+    ...Object.entries(NEIGHBOURS).map(([paper, title]) => group(`after ${title}`, paper)),
+  );
   const load = (next) => { stop(); state = next; find("unread").hidden = true; show(); };
   find("preset").addEventListener("change", (event) => load(event.target.value ? Worlds.preset(event.target.value) : structuredClone(Worlds.START)));
   find("reset").addEventListener("click", () => load(state.preset ? Worlds.preset(state.preset) : structuredClone(Worlds.START)));

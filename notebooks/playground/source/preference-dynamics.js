@@ -114,6 +114,12 @@ const PreferenceDynamics = (() => {
 
   const LOSSES = {
     dpo: { ...logistic, ...againstReference },
+    dpop: {
+      ...logistic,
+      parameters: { beta: 0.1, penalty: 50 },
+      margin: (pair, h) => h.beta * (logRatio(pair) - h.penalty * Math.max(0, pair.referenceChosen - pair.chosen)),
+      marginSlopes: (pair, h) => [h.beta * (1 + h.penalty * Number(pair.chosen < pair.referenceChosen)), -h.beta],
+    },
     ipo: {
       parameters: { beta: 0.1 },
       margin: logRatio,

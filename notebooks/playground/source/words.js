@@ -44,7 +44,7 @@ const Words = (() => {
   }
 
   /** Why the two responses of a pair move as they do. Returns a question and sentences. */
-  function explainPair(account) {
+  function explainPair(account, shared) {
     const own = account.push[0], pull = -account.push[1], gram = account.kernel;
     const [ww, wl, ll] = [gram[0][0], gram[0][1], gram[1][1]];
     const speed = account.push.reduce((total, c, z) => total + c * gram[0][z], 0);
@@ -61,12 +61,14 @@ const Words = (() => {
         ? `The loss has passed its target: at the margin ${number(account.margin[0])} it pulls the pair together again, so every arrow turns round.`
         : "The two weights of this loss have different signs here: it moves both responses of the pair the same way.");
     }
+    // without shared features ⟨g_w, g_l⟩ > 0 only where the other response is the likeliest
+    const why = (alike) => (shared ? `for the two look ${alike} to the model` : "for it moves probability to the likeliest response");
     const verb = direction(speed);
     const compare = even(chosen.lift, chosen.drag) ? "equals" : chosen.drag > chosen.lift ? "is greater than" : "is less than";
     sentences.push(`The chosen response ${verb}, because ${chosen.product} ${compare} ${chosen.square}.`);
     if (own > 0 && pull > 0) {
-      if (verb === "falls") sentences.push("Its own push lifts it by less than the push against the rejected response drags it down, for the two look alike to the model.");
-      else if (verb === "rises" && wl > 0) sentences.push("The rejected response drags it down, for the two look somewhat alike to the model, but its own push is stronger.");
+      if (verb === "falls") sentences.push(`Its own push lifts it by less than the push against the rejected response drags it down, ${why("alike")}.`);
+      else if (verb === "rises" && wl > 0) sentences.push(`The push against the rejected response drags it down, ${why("somewhat alike")}, but its own push is stronger.`);
       else if (verb === "rises") sentences.push("Both pushes lift it: pushing the rejected response down does not drag the chosen one along.");
     }
     const other = terms(pull, ll, own, wl, ["|g_l|²", "⟨g_w, g_l⟩"]);
@@ -128,7 +130,7 @@ const Words = (() => {
   }
 
   function explain(account, state) {
-    const { question, sentences } = state.told === "one" ? explainPair(account) : explainMany(account);
+    const { question, sentences } = state.told === "one" ? explainPair(account, state.kind !== "tabular") : explainMany(account);
     return { question, sentences: [...sentences, mass(account, state), surprise(account, state), corollary(account, state)].filter(Boolean) };
   }
 

@@ -119,7 +119,12 @@ def _draw_dpop(arrays: Arrays) -> Drawing:
     left.plot(margin, arrays["loss"][-1], color="black")
     left.plot(margin, arrays["chosen"], color=CHOSEN)
     left.plot(margin, arrays["rejected"], color=REJECTED)
-    left.set(xlim=(0, margin[-1]), ylim=(0, 1.02), xlabel="$M$", ylabel="loss (nats), ratio to reference")
+    left.set(
+        xlim=(0, margin[-1]),
+        ylim=(0, 1.02),
+        xlabel=r"$M$: decrease of $\log\pi(y_w)$ (nats)",
+        ylabel="loss (nats), ratio to reference",
+    )
     left.set_title("loss and probabilities along a path")
     label_line(left, 1.3, 0.3, r"chosen, $\pi_w/\pi_{\mathrm{ref}}$", CHOSEN)
     label_line(left, 0.03, 0.04, "rejected", REJECTED)
@@ -139,7 +144,7 @@ def _draw_dpop(arrays: Arrays) -> Drawing:
 
 
 def border(share: np.ndarray) -> np.ndarray:
-    """Return the ratio of push to pull from which on (t, t, 1 - 2t) displaces in a tabular softmax; inf if none does.
+    """Return the ratio of the forces on rejected and chosen from which on (t, t, 1 - 2t) displaces; inf if none does.
 
     Args:
         share: t, the probability of the chosen and of the rejected response, between 0 and 1/2.
@@ -157,7 +162,7 @@ def border(share: np.ndarray) -> np.ndarray:
 
 @figure(
     "new-force-border",
-    "A tabular softmax displaces from a ratio of push to pull of two on, and not before",
+    "A tabular softmax displaces only if the force on the rejected response is over twice that on the chosen",
     source="not in the papers; the forces of f-DPO after Pipano et al. 2026",
     caption="(a) Three responses with probabilities t, t and 1 - 2t, the first chosen and the second rejected: the "
     "ratio of the force on the rejected response to that on the chosen one from which on a step lowers the chosen "
@@ -200,8 +205,8 @@ def three_displaces_one_eleventh(arrays: Arrays) -> bool:
 
 
 @force_border.check
-def dpo_pushes_as_it_pulls(arrays: Arrays) -> bool:
-    """The force of DPO is 1 at every ratio, and all others but SquaredPO and chi-PO are 1, 1/2 or more at 1."""
+def dpo_has_equal_forces(arrays: Arrays) -> bool:
+    """DPO has force 1 at every ratio; at 1 forward KL and SquaredPO have 1, Jensen-Shannon 1/2 and chi-PO 2."""
     middle = len(arrays["ratio"]) // 2
     at_one = arrays["force"][:, middle]
     return bool(
@@ -226,12 +231,12 @@ def _draw_border(arrays: Arrays) -> Drawing:
     left.plot(arrays["share"], arrays["border"], color=FALLS)
     left.axhline(2, color=EXACT_COLOR, linewidth=0.8, linestyle=":")
     left.axhline(1, color=DPO_COLOR, linewidth=0.8)
-    left.set(xlim=(0, arrays["share"][-1]), ylim=(0, top), xlabel="$t$", ylabel="push over pull")
+    left.set(xlim=(0, arrays["share"][-1]), ylim=(0, top), xlabel="$t$", ylabel="force on rejected / on chosen")
     left.set_title("probabilities $t$, $t$ and $1-2t$")
     label_line(left, 0.01, 6.6, "displaced", FALLS)
-    label_line(left, 0.1, 2.15, "2: never below", EXACT_COLOR)
+    label_line(left, 0.1, 2.15, "no displacement below 2", EXACT_COLOR)
     label_line(left, 0.1, 0.4, "DPO", DPO_COLOR)
-    names = ("DPO", "forward KL", "Jensen and Shannon", r"$\chi$PO", "SquaredPO")
+    names = ("DPO", "forward KL", "Jensen-Shannon", r"$\chi$PO", "SquaredPO")
     styles = ((DPO_COLOR, "-"), ("black", "--"), (OTHERS, "-."), ("black", "-"), ("black", ":"))
     places = ((5.2, 1.2), (0.2, 5.2), (0.135, 0.2), (4.0, 4.1), (0.33, 7.4))
     for name, (color, dash), force, place in zip(names, styles, arrays["force"], places, strict=True):

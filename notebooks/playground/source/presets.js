@@ -1,0 +1,178 @@
+"use strict";
+/**
+ * Worlds to start from, by key: the paper that each is about or after, the claims of theory's ledger that it shows, what to
+ * look at, and the state. Tests hold every number and every "rises" and "falls" of a text to the package `dynamics`.
+ */
+const Presets = {
+  "jian2025-ladder": {
+    paper: "jian2025",
+    title: "Figure 1: rise, peak, fall",
+    claims: ["jian2025.displacement-ladder"],
+    text: "The chosen response rises, peaks and falls below where it began, while the loss falls at every step. Predict: at which probability does it peak? Then run the film.",
+    state: { kind: "line", p: [Math.exp(-3), 1, Math.exp(-6)], features: [[1, 0], [0, 0], [2, 0]], beta: 0.5, rate: 0.5, steps: 180 },
+  },
+  "jian2025-displaced": {
+    paper: "jian2025",
+    title: "Theorem 2: falls from the first step",
+    claims: ["jian2025.displacement-condition", "jian2025.displacement-smallest"],
+    text: "The two responses of the pair have similar features, 2 and 3, and the third has 0. Training to prefer the first lowers both. Drag the rejected response's feature below 2 and see the sentence turn.",
+    state: { kind: "line", features: [[2, 0], [3, 0], [0, 0]], beta: 0.5, rate: 0.1, steps: 200 },
+  },
+  "jian2025-corollary-2": {
+    paper: "jian2025",
+    title: "Corollary 2 is false",
+    claims: ["jian2025.corollary-2"],
+    text: "The corollary says that the chosen response gains at least as much probability as the rejected one. Here, to first order, the chosen one gains 21/169 and the rejected one 24/169.",
+    state: { kind: "line", p: [1 / 13, 3 / 13, 9 / 13], features: [[0, 0], [1, 0], [2, 0]], beta: 1, rate: 2, steps: 20 },
+  },
+  "jian2025-tabular": {
+    paper: "jian2025",
+    title: "Nothing shared, nothing strange",
+    claims: ["jian2025.tabular-signs"],
+    text: "With a free logit for each response, the chosen one rises and the rejected one falls, always. Whether the other one gains depends on one thing only: is the rejected response likelier than the chosen one? Drag the policy and find the line.",
+    state: { kind: "tabular", p: [0.2, 0.5, 0.3], beta: 1, rate: 0.5, steps: 60 },
+  },
+  "wipf2024-tied": {
+    paper: "wipf2024",
+    title: "Learning under a constraint",
+    claims: ["wipf2024.minimal-tied-responses"],
+    text: "All pairs are asked; the target is (1, 9, 1)/11. The features tie the first two responses together, so the target cannot be reached. DPO settles at 7/17 each, the objective of RLHF at 3/7. Choose tabular features and the target is reached.",
+    state: { kind: "line", features: [[1, 0], [1, 0], [0, 0]], told: "rewards", rewards: [0, Math.log(9), 0], beta: 1, rate: 1.5, steps: 60, chart: "logs" },
+  },
+  "feng2024-speeds": {
+    paper: "feng2024",
+    title: "Figure 1(b): the field in ratios",
+    claims: ["feng2024.theorem-1", "feng2024.softmax-field"],
+    text: "Arrows: the loss's own descent direction if both probabilities could move freely, as the paper draws it. It concludes that DPO lowers the rejected response faster than it raises the chosen one. A softmax disagrees here: 7/20 up, 13/50 down, per unit of η × urgency. Change the arrows to the replicator to see what a policy does.",
+    state: { kind: "tabular", p: [0.5, 0.2, 0.3], beta: 1, rate: 0.2, steps: 100, field: "ratios" },
+  },
+  "sun2025-floor": {
+    paper: "sun2025",
+    title: "Self PO: a margin with a floor",
+    claims: ["sun2025.displacement-limited"],
+    text: "Self PO's loss is least at the margin 1.2785 and stops there: the chosen response falls from 1/3 to 0.0705 and no further. Now choose the loss SimPO and set its target γ to 0: its margin never settles, and the chosen response falls to 0.",
+    state: { kind: "line", features: [[1, 0], [0, 0], [3, 0]], loss: "self_po", beta: 1, more: 0, rate: 0.5, steps: 120, chart: "margin" },
+  },
+  "ma2025-replicator": {
+    paper: "ma2025",
+    title: "One pair as replicator dynamics",
+    claims: ["ma2025.replicator-gains"],
+    text: "Free logits under gradient flow follow the replicator equation. The product of chosen and rejected, over the square of the other, stays as it is. The other response grows while the rejected one leads (right of the dotted line) and shrinks afterwards.",
+    state: { kind: "tabular", p: [0.1, 0.8, 0.1], ref: [0.2, 0.3, 0.5], beta: 0.5, rate: 1, steps: 120, field: "replicator" },
+  },
+  "ma2025-cycle": {
+    paper: "ma2025",
+    title: "A cycle of preferences",
+    claims: [],
+    text: "Each response beats the next one 9 times in 10, round in a circle. The replicator of the game itself would go round for ever. DPO comes to rest, at the reference.",
+    state: { kind: "tabular", p: [0.05, 0.5, 0.45], ref: [0.2, 0.3, 0.5], told: "cycle", beta: 0.5, rate: 3, steps: 120, field: "replicator" },
+  },
+  "ma2025-balanced": {
+    paper: "ma2025",
+    title: "Naive bDPO: DPO and a little imitation",
+    claims: [],
+    text: "The balanced loss has DPO's value, but up to 1.5 times its push on the chosen response. Here that is enough to turn the fall into a rise. Choose DPO and it falls.",
+    state: { kind: "plane", p: [0.4, 0.2, 0.4], features: [[1, 1], [2.4, 0.2], [-1, -0.5]], loss: "naive_bdpo", beta: 0.5, rate: 0.2, steps: 100 },
+  },
+
+  // ---------------------------------------------------------------- after neighbouring papers
+
+  "razin2024-rejected-longer": {
+    paper: "razin2024",
+    title: "The rejected one must be longer",
+    claims: ["razin2024.rejected-longer"],
+    text: "The features stand for the unembeddings of three tokens, held fixed while the hidden vector is trained from 0. Those of the pair are parallel, 1 and 1.5, and the chosen token falls: its drive is −1/12. Drag the rejected token's feature below 1 or beyond 2, and the chosen one rises.",
+    state: { kind: "line", features: [[1, 0], [1.5, 0], [0, 0]], beta: 0.5, rate: 0.5, steps: 120 },
+  },
+  "razin2024-identical": {
+    paper: "razin2024",
+    title: "Identical unembeddings never displace",
+    claims: ["razin2024.identical-unembeddings", "razin2024.rejected-longer"],
+    text: "Similar responses are displaced, identical ones are not: with one feature for both nothing moves at all. (If the unembeddings were trained as well, from a hidden vector other than 0, the chosen token would rise.) Drag the rejected one a little to the right, and the chosen one falls.",
+    state: { kind: "line", features: [[1, 0], [1, 0], [0, 0]], beta: 0.5, rate: 0.5, steps: 120 },
+  },
+  "razin2024-alignment": {
+    paper: "razin2024",
+    title: "Alignment alone does not displace",
+    claims: ["razin2024.alignment-alone"],
+    text: "The unembeddings of chosen and rejected token point nearly the same way, and still the chosen one rises, for the rejected one is no longer than it. Drag the rejected mark anywhere that is no farther from the third mark than the chosen mark: the chosen token never falls in this step.",
+    state: { kind: "plane", features: [[2, 0], [1.9, 0.4], [0, 0]], beta: 0.5, rate: 0.5, steps: 120 },
+  },
+  "ren2024-squeeze": {
+    paper: "ren2024",
+    title: "The squeeze cancels at one context",
+    claims: ["ren2024.residuals-cancel", "ren2024.squeeze-at-one-context"],
+    text: "A negative gradient alone raises the most probable other response. In a step of DPO at one context the pull on the chosen one cancels that: the other response, at 60 % the most probable, falls. Its drive is π(rejected) − π(chosen), whatever its own probability. Drag the policy until the rejected one leads, and the other rises.",
+    state: { kind: "tabular", p: [0.3, 0.1, 0.6], beta: 1, rate: 0.5, steps: 60 },
+  },
+  "ren2024-negative": {
+    paper: "ren2024",
+    title: "Whom a negative step squeezes",
+    claims: ["ren2024.squeezed-iff", "ren2024.greatest-other-rises", "ren2024.greedy-label"],
+    text: "What does the push against the rejected response do alone? It lowers each log π(y) at the speed ⟨g_y, g_l⟩: unfold the scores below, last column but one. Another response y falls exactly where π(y) < S − π(rejected), with S the sum of the squares, here 0.54 − 0.2. The chosen one is squeezed, the other one rises. Drag the policy until the rejected response is the likeliest, and nobody is squeezed.",
+    state: { kind: "tabular", p: [0.1, 0.2, 0.7], beta: 1, rate: 0.5, steps: 60 },
+  },
+  "pal2024-dpop": {
+    paper: "pal2024",
+    title: "DPOP does not protect the chosen",
+    claims: ["pal2024.dpop-loss-vanishes", "pal2024.dpop-protects"],
+    text: "DPOP has a penalty for a chosen response below the reference. Here it rises at first, falls below, and goes to 0 all the same, and the loss with it. Choose λ = 3, and the chosen response stops at 0.247. For every λ there are features with which a step lowers it further below the reference.",
+    state: { kind: "line", features: [[1, 0], [3, 0], [0, 0]], loss: "dpop", more: 1, beta: 0.5, rate: 0.2, steps: 400 },
+  },
+  "yuan2024-tabular": {
+    paper: "yuan2024",
+    title: "Displaced, though nothing is shared",
+    claims: ["yuan2024.tabular-displacement", "yuan2024.tabular-threshold"],
+    text: "Nothing is shared, and yet the chosen response falls. This loss, a margin of probabilities, pushes the rejected response down ten times as hard as it pulls the chosen one up, and the mass that is set free goes to the third, which has 89 % already. Choose DPO, whose two weights are equal, and the chosen one rises.",
+    state: { kind: "tabular", p: [0.01, 0.1, 0.89], loss: "probability_margin", rate: 0.5, steps: 200 },
+  },
+  "yuan2024-margin": {
+    paper: "yuan2024",
+    title: "Unequal weights can shrink the margin",
+    claims: ["yuan2024.margin-any-weights"],
+    text: "Under DPO the margin never shrinks to first order. Here a term of imitation makes the weight of the chosen response five times that of the rejected one. Both rise, the rejected one faster: the loss falls, and the margin with it. Set the weight of imitation λ to 0, and the margin grows.",
+    state: { kind: "line", features: [[0.5, 0], [1.5, 0], [-2, 0]], loss: "cpo", beta: 0.5, more: 1, rate: 0.1, steps: 60, chart: "margin" },
+  },
+  "rafailov2024-mean": {
+    paper: "rafailov2024",
+    title: "The mean of the chosen must fall",
+    claims: ["rafailov2024.eq-16", "rafailov2024.first-order-mean", "rafailov2024.each-chosen"],
+    text: "The reference is the law of the chosen responses: 22, 15 and 8 in 45. Then their mean log-probability falls, whatever is learnt, though at the start only to second order. It is true of the mean only: the first response rises, to 44/63.",
+    state: { kind: "tabular", p: [22, 15, 8], told: "rewards", rewards: [Math.log(4), Math.log(2), 0], beta: 1, rate: 1, steps: 100 },
+  },
+  "azar2023-order": {
+    paper: "azar2023",
+    title: "IPO misses its target on three",
+    claims: ["azar2023.eq-17-target", "azar2023.order-of-three-is-optimal"],
+    text: "IPO draws the log-ratio of every pair to 1/(2β), here 1. One pair reaches it. Of an order of three, each pair told once, the gaps settle at 2/3, 2/3 and 4/3 of it. The curve is the first of them.",
+    state: { kind: "tabular", told: "rewards", rewards: [100, 50, 0], loss: "ipo", beta: 0.5, rate: 0.1, steps: 100, chart: "margin" },
+  },
+  "chen2024-ipo": {
+    paper: "chen2024",
+    title: "IPO leaves a pair in the wrong order",
+    claims: ["chen2024.ipo-misranks"],
+    text: "The reference holds the rejected response to be twelve times as likely as the chosen one. IPO's target is a log-ratio of 1 over the reference, less than log 12: its loss goes to 0, and the rejected response stays ahead. Choose DPO, and the order turns.",
+    state: { kind: "tabular", p: [0.05, 0.6, 0.35], loss: "ipo", beta: 0.5, rate: 0.2, steps: 100 },
+  },
+  "pipano2026-border": {
+    paper: "pipano2026",
+    title: "Pushing more than twice as hard",
+    claims: ["pipano2026.ratio-two-is-safe", "pipano2026.ratio-two-is-sharp"],
+    text: "Nothing is shared. This loss pushes the rejected response 1 + clip times as hard as it pulls the chosen one: three times, and the chosen one falls at first. Up to twice, clip 1, no tabular policy displaces. Drag the clip: this policy begins to displace at 1.16. The less probable the pair, the nearer to 1.",
+    state: { kind: "tabular", p: [0.01, 0.03, 0.96], loss: "naive_bdpo_symmetric", more: 2, beta: 0.5, rate: 0.5, steps: 60 },
+  },
+  "yan2024-faster": {
+    paper: "yan2024",
+    title: "Who moves faster turns round",
+    claims: ["yan2024.faster-in-logs", "yan2024.faster-in-probability"],
+    text: "Does the rejected response fall faster than the chosen one rises? While the chosen one trails: in probability yes, in log-probability no. Once it has overtaken, it is the other way round. Run the film past the crossing, and compare the columns drive (of log-probability) and predicted (of probability).",
+    state: { kind: "tabular", p: [0.1, 0.6, 0.3], beta: 1, rate: 0.5, steps: 60, chart: "drives" },
+  },
+  "chen2026-band": {
+    paper: "chen2026",
+    title: "Scores of equal length suffice",
+    claims: ["chen2026.dpo-in-the-band"],
+    text: "The two scores are very much alike, with a cosine of 12/13, but equally long: the chosen response rises and the rejected one falls. Drag the rejected mark to the right, so that its score becomes the longer one: both fall. Drag the chosen mark to the right instead: both rise.",
+    state: { kind: "plane", features: [[1, 0.2], [1, -0.2], [-2, 0]], beta: 0.5, rate: 0.5, steps: 60 },
+  },
+};
