@@ -77,14 +77,39 @@ def ledger_work() -> Work:
 
 
 def audit_work() -> Work:
+    """Audit with everything that is written line by line; the second run sketches, the first computes all pushes."""
     from dynamics.__main__ import app
+    from dynamics.language_model.pair_audit.measuring import influences
     from tests.dynamics.language_model.saved import products, save_tiny, write_lines
 
     place = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, place)
     words = ["pairs", "--model", str(save_tiny(place / "model")), "--batch-pairs", "2"]
-    words += ["--data", str(write_lines(place / "pairs.jsonl", products(12)))]
-    return lambda folder: app([*words, "--out", str(folder / "audit.jsonl")], standalone_mode=False)
+    words += ["--data", str(write_lines(place / "pairs.jsonl", products(8))), "--batch", "4", "--influences", "1"]
+    words += ["--optimizer", "adamw", "--optimizer-state", str(save_adamw(place / "model"))]
+
+    def work(folder: Path) -> int | None:
+        for influences.EXACT_PAIRS in (2000, 4):
+            code = app([*words, "--out", str(folder / "audit.jsonl")], standalone_mode=False)
+            if code:
+                break
+        return code
+
+    return work
+
+
+def save_adamw(folder: Path) -> Path:
+    """Save AdamW after one update of the model in a folder there, as a trainer does."""
+    from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
+
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    optimizer = Trainer(model, TrainingArguments(str(folder), use_cpu=True, report_to=[])).create_optimizer()
+    source = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=source, dtype=parameter.dtype)
+    optimizer.step()
+    torch.save(optimizer.state_dict(), folder / "optimizer.pt")
+    return folder
 
 
 WORKS = {"figures": figures_work, "sweep": sweep_work, "ledger": ledger_work, "audit": audit_work}
@@ -105,10 +130,15 @@ def attempt(work: Work, folder: Path, delay: float | None, number: int) -> tuple
         finally:
             os._exit(code)
     if delay is not None:
-        time.sleep(delay)
-        os.kill(child, number)
+        while time.perf_counter() < begun + delay and not _ended(child):
+            time.sleep(0.002)
+        os.kill(child, number)  # one that has ended waits to be asked, and takes no harm
     _, status = os.waitpid(child, 0)
     return os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0, time.perf_counter() - begun
+
+
+def _ended(child: int) -> bool:
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def contents(path: Path) -> bytes:
@@ -143,7 +173,9 @@ def interrupt(name: str, seed: int, kills: int, folder: Path) -> dict[str, objec
     for turn in range(kills):
         place = folder / str(turn)
         place.mkdir()
-        finished, _ = attempt(work, place, source.uniform(0, seconds), SIGNALS[turn % 2])
+        finished, taken = attempt(work, place, source.uniform(0, seconds), SIGNALS[turn % 2])
+        if finished:  # the machine is less busy than it was; a signal must come before the work is done
+            seconds = min(seconds, taken)
         told["kills"] += 1
         told["cut short"] += not finished
         told["unfinished"] += not attempt(work, place, None, 0)[0]

@@ -15,6 +15,7 @@ from tests.optional import needs_signals
 ROOT = Path(__file__).parents[1]
 WORKS = ("figures", "sweep", "ledger", "audit")
 KILLS = 13  # of each kind of work
+FILES = {"audit": {f"audit.jsonl{end}" for end in ("", ".set", ".batch", ".pushes", ".sketch", ".summary.json")}}
 
 
 @needs_signals
@@ -27,6 +28,7 @@ def test_the_next_run_completes_and_is_the_same_bit_for_bit(tmp_path: Path) -> N
     found = json.loads(result.stdout)
     assert tuple(found) == WORKS
     for work, told in found.items():
+        assert set(told["files"]) >= FILES.get(work, set()), work
         assert told["files"], work
         assert told["kills"] == told["same"] == KILLS, work
         assert told["unfinished"] == 0, work

@@ -368,22 +368,22 @@ def test_two_processes_make_the_file_of_one(model: Path, tmp_path: Path) -> None
     pytest.importorskip("accelerate")
     data = write_lines(tmp_path / "pairs.jsonl", [*products(9), "{", *products(14)[9:]])
     out, whole = tmp_path / "out.jsonl", tmp_path / "whole.jsonl"
-    assert run("pairs", model, data, "--out", whole, "--batch-pairs", 2).exit_code == 0
+    plan = ("--batch", "4", "--influences", "2")
+    assert run("pairs", model, data, "--out", whole, "--batch-pairs", 2, *plan).exit_code == 0
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     launcher = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", port)
-    both = start(model, data, out, *launcher)
+    both = start(model, data, out, *launcher, options=plan)
     printed, said = both.communicate(timeout=300)
     assert both.returncode == 0, said
     assert printed.count("pairs audited") == 1  # one of them speaks
     assert out.read_bytes() == whole.read_bytes()
-    assert sorted(path.name for path in tmp_path.glob("out.jsonl*")) == [
-        "out.jsonl",
-        "out.jsonl.set",
-        "out.jsonl.set.settings.json",
-        "out.jsonl.settings.json",
-        "out.jsonl.summary.json",
-    ]
-    for path in ("out.jsonl.set", "out.jsonl.set.settings.json"):
-        assert (tmp_path / path).read_bytes() == (tmp_path / path.replace("out", "whole")).read_bytes()
+    lines = [f"out.jsonl{end}" for end in ("", ".batch", ".pushes", ".set")]
+    made = sorted(name for line in lines for name in (line, f"{line}.settings.json"))
+    assert sorted(path.name for path in tmp_path.glob("out.jsonl*")) == sorted([*made, "out.jsonl.summary.json"])
+    for name in made:
+        assert (tmp_path / name).read_bytes() == (tmp_path / name.replace("out", "whole", 1)).read_bytes(), name
+    summaries = [json.loads((tmp_path / f"{name}.jsonl.summary.json").read_text()) for name in ("out", "whole")]
+    assert summaries[0]["influences"] == summaries[1]["influences"]
+    assert any(entries for sides in summaries[0]["influences"].values() for entries in sides.values())

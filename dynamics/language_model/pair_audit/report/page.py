@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 from array import array
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from dynamics.language_model.pair_audit.reading.tokens import REMARKS, cut_sente
 from dynamics.language_model.pair_audit.report.comparisons import CONTRASTED
 from dynamics.language_model.pair_audit.report.histogram import Histogram, histogram
 from dynamics.language_model.pair_audit.report.text_difference import join_marks, mark_differences
-from dynamics.language_model.pair_audit.results.joined import read_joined
+from dynamics.language_model.pair_audit.results.joined import SET_COLUMNS, read_joined
 from dynamics.language_model.pair_audit.results.store import Results
 
 COLUMNS = (
@@ -59,14 +59,8 @@ def make_page(summary: dict[str, Any], columns: dict[str, np.ndarray], path: str
         columns: what ``read_columns`` returns.
         path: file of the results, as the reader should give it to a command.
     """
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.lstrip_blocks = True
-    environment.filters.update(number=say_number, share=say_share)
-    template = environment.from_string(
-        (files("dynamics.language_model.pair_audit.report") / "report.html.jinja").read_text(encoding="utf-8")
-    )
     of_set = summary["displaced_by_set"] is not None
-    return template.render(
+    return _template().render(
         summary=summary,
         path=path,
         name=Path(path).name,
@@ -84,6 +78,15 @@ def make_page(summary: dict[str, Any], columns: dict[str, np.ndarray], path: str
         cut=cut_sentence(summary["left_out"], summary["cut_by"]) if summary["cut"] else "",
         skipped=summary["skipped_rows"][:NAMED],
     )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.lstrip_blocks = True
+    environment.filters.update(number=say_number, share=say_share)
+    text = (files("dynamics.language_model.pair_audit.report") / "report.html.jinja").read_text(encoding="utf-8")
+    return environment.from_string(text)
 
 
 def read_columns(results: Results) -> dict[str, np.ndarray]:
@@ -106,7 +109,7 @@ def read_columns(results: Results) -> dict[str, np.ndarray]:
         norm = record["norm_rejected"]
         ratios.append(record["norm_chosen"] / norm if norm > 0 else math.nan)
         for name, column in values.items():
-            value = record.get(name)
+            value = record.get(name) if name in SET_COLUMNS else record[name]
             column.append(math.nan if value is None else value)
     found = {"row": np.asarray(rows, "<i4"), "flags": np.asarray(flags, "u1"), "norm_ratio": np.asarray(ratios, "<f4")}
     return found | {name: np.asarray(column, "<f4") for name, column in values.items()}
@@ -179,9 +182,9 @@ def _example(example: dict[str, Any], columns: dict[str, np.ndarray], influences
     )
     tokens = [(side, text, pull) for side in ("chosen", "rejected") for text, pull in pulls[side]]
     flags = int(numbers["flags"])
-    return {
+    return example | {
         **numbers,
-        **example,
+        "row": example["row"],
         "chosen": chosen,
         "rejected": rejected,
         "displaced": bool(flags & 1),
@@ -216,11 +219,11 @@ def explain(numbers: dict[str, float]) -> str:
 
 def _read_summary(results: Results) -> dict[str, Any]:
     settings = results.read_settings()
-    if settings is None or not results.summary_path.is_file():
+    summary = results.read_summary()
+    if settings is None or summary is None:
         raise InvalidArgument(
             "results", f"{results.path} holds no finished audit; run python -m dynamics pairs ... --out {results.path}"
         )
-    summary: dict[str, Any] = json.loads(results.summary_path.read_text(encoding="utf-8"))
     if not summary["audited"]:
         raise InvalidArgument(
             "results", f"{results.path} holds no audited pair; its summary says why the rows were skipped"

@@ -8,6 +8,9 @@ from typing import Any
 
 from dynamics.language_model.pair_audit.results.store import Results
 
+SET_COLUMNS = ("set_chosen_change", "set_rejected_change", "set_margin_change", "displaced_by_set", "own_share")
+"""What a line of the changes by the whole set holds of an audited pair, besides ``row`` and ``digest``."""
+
 
 def set_results(results: Results) -> Results:
     """Return the file of the changes by the whole set, which stands beside the results of each pair alone."""
@@ -70,4 +73,5 @@ def read_joined(results: Results) -> Generator[dict[str, Any], None, None]:
     by_batch = read_batch_changes(results)
     others: Iterator[dict[str, Any]] = set_results(results).read() if set_is_finished(results) else repeat({})
     for record, other in zip(results.read(), others, strict=False):
-        yield record | other | by_batch.get(record["row"], {})
+        known = SET_COLUMNS if other.keys() - {"row", "digest"} else ()  # a row that was skipped has none
+        yield record | {name: other[name] for name in known} | by_batch.get(record["row"], {})

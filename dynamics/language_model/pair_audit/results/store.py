@@ -15,6 +15,7 @@ from typing import Any
 from dynamics.errors import InvalidArgument
 from dynamics.files import lock, remove_unfinished_line, write_atomically
 from dynamics.language_model.pair_audit.results.processes import Processes
+from dynamics.language_model.pair_audit.results.stored import StoredRecord, read_json
 
 FORMAT = 5
 """Version of the lines and of how rows are read. 5: truncation, and what the tokens of a pair have in common."""
@@ -87,7 +88,7 @@ class Results:
                 )
             return None
         try:
-            settings = dict(json.loads(beside.read_text(encoding="utf-8")))
+            settings = StoredRecord(read_json(beside.read_text(encoding="utf-8"), beside), beside)
         except (ValueError, TypeError) as problem:
             raise InvalidArgument(
                 "out", f"{beside} cannot be read as the settings of an audit; give the name of a new file"
@@ -210,6 +211,21 @@ class Results:
         for path in there:
             path.unlink()
 
+    def read_summary(self) -> dict[str, Any] | None:
+        """Return the summary, or None if the audit has not come to its end.
+
+        Raises:
+            InvalidArgument: the file is not a summary.
+        """
+        place = self.summary_path
+        if not place.is_file():
+            return None
+        try:
+            return StoredRecord(read_json(place.read_text(encoding="utf-8"), place), place)
+        except (ValueError, TypeError) as problem:
+            why = f"{place} cannot be read as the summary of an audit; remove it and run the same pairs command again"
+            raise InvalidArgument("results", why) from problem
+
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write the summary, whole or not at all."""
         _write_json(self.summary_path, summary)
@@ -253,7 +269,7 @@ def _records(path: Path, file: Iterable[bytes], size: int) -> Iterator[tuple[int
         if size < 0 or not line.endswith(b"\n"):
             return
         try:
-            record = json.loads(line)
+            record = read_json(line, path)
             row = int(record["row"])
         except (ValueError, KeyError, TypeError) as problem:
             raise InvalidArgument(

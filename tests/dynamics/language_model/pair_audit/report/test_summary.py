@@ -93,10 +93,12 @@ def test_the_weights_that_rescue_are_reached_by_their_share_of_the_displaced_pai
 def test_the_changes_by_the_set_count_only_when_all_of_them_are_there(tmp_path: Path) -> None:
     records = [pair(1.0, 1.0), {"skipped": "no"}, pair(-1.0, 2.0), pair(2.0, 1.0)]
     assert write(tmp_path / "out", records).displaced_by_set is None
+    others = {"set_rejected_change": None, "set_margin_change": None}
     changes = [
-        {"set_chosen_change": c, "displaced_by_set": c < 0, "own_share": s} for c, s in ((-2.0, 0.25), (1, 0.75))
+        {"set_chosen_change": c, "displaced_by_set": f, "own_share": s, **others}
+        for c, f, s in ((-2.0, True, 0.25), (1, False, 0.75), (None, False, None))
     ]
-    lines = [changes[0], {}, changes[1], {"set_chosen_change": None, "displaced_by_set": False, "own_share": None}]
+    lines = [changes[0], {}, *changes[1:]]
     beside = set_results(Results(tmp_path / "out"))
     with beside.writer() as append:
         append({"row": row, "digest": "", **record} for row, record in enumerate(lines[:3]))
