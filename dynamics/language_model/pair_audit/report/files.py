@@ -10,7 +10,7 @@ import numpy as np
 from dynamics.errors import InvalidArgument
 from dynamics.files import write_atomically
 from dynamics.language_model.pair_audit.report.histogram import HEIGHT, WIDTH, Histogram, histogram
-from dynamics.language_model.pair_audit.report.page import read_columns, say_number
+from dynamics.language_model.pair_audit.report.page import read_finished, say_number
 from dynamics.language_model.pair_audit.results.store import Results
 
 MOST = 5000
@@ -34,13 +34,11 @@ def write_files(results: Results, folder: Path) -> list[Path]:
         The files.
 
     Raises:
-        InvalidArgument: the folder does not exist, or the results hold no audited pair.
+        InvalidArgument: the folder does not exist, there is no finished audit, or lines of it are missing.
     """
     if not folder.is_dir():
         raise InvalidArgument("files", f"there is no folder {folder}; make it first")
-    columns = read_columns(results)
-    if not len(columns["row"]):
-        raise InvalidArgument("results", f"{results.path} holds no audited pair")
+    _, columns = read_finished(results)
     place = folder / "arrays.npz"
     arrays: dict[str, Any] = dict(columns)
     write_atomically(place, lambda temporary: np.savez_compressed(temporary, **arrays))

@@ -44,8 +44,8 @@ def write_report(results: Results, out: Path) -> int:
     Raises:
         InvalidArgument: there is no finished audit of this name, or it audited no pair.
     """
-    summary = _read_summary(results)
-    page = make_page(summary, read_columns(results), str(results.path))
+    summary, columns = read_finished(results)
+    page = make_page(summary, columns, str(results.path))
     data = page.encode("utf-8", "backslashreplace")
     write_atomically(out, lambda temporary: temporary.write_bytes(data))
     return len(data)
@@ -217,7 +217,15 @@ def explain(numbers: dict[str, float]) -> str:
     return "Its chosen response does not fall."
 
 
-def _read_summary(results: Results) -> dict[str, Any]:
+def read_finished(results: Results) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the summary of a finished audit, and what ``read_columns`` returns.
+
+    Args:
+        results: what ``run_audit`` and ``run_set`` wrote, with the summary.
+
+    Raises:
+        InvalidArgument: there is no finished audit of this name, it audited no pair, or lines of it are missing.
+    """
     settings = results.read_settings()
     summary = results.read_summary()
     if settings is None or summary is None:
@@ -228,4 +236,11 @@ def _read_summary(results: Results) -> dict[str, Any]:
         raise InvalidArgument(
             "results", f"{results.path} holds no audited pair; its summary says why the rows were skipped"
         )
-    return summary
+    columns = read_columns(results)
+    if len(columns["row"]) != summary["audited"]:
+        raise InvalidArgument(
+            "results",
+            f"{results.path} holds {len(columns['row'])} audited pairs, but its summary says {summary['audited']}: the "
+            "file was cut or changed; run the same pairs command again, which computes only what is missing",
+        )
+    return summary, columns

@@ -236,11 +236,16 @@ class Results:
             _write_json(self.settings_path, {"format": FORMAT, **settings})
         elif before != settings:
             changed = [key for key in {**settings, **before} if settings.get(key) != before.get(key)]
-            told = "; ".join(f"{key} was {before.get(key)} and is {settings.get(key)}" for key in changed)
+            told = "; ".join(
+                "the data are not those of that run"
+                if key == "data"  # a digest, which tells a reader nothing
+                else f"{key} was {before.get(key)} and is {settings.get(key)}"
+                for key in changed
+            )
             raise InvalidArgument(
                 "out",
                 f"{self.path} has the results of another run ({told}); give the name of another file, or the same "
-                "settings",
+                "data and settings",
             )
         self.path.touch()
         for path in (self.path, *self.parts()):

@@ -11,6 +11,7 @@ import pytest
 
 from dynamics import InvalidArgument
 from dynamics.language_model.pair_audit.report.files import MOST, picture_of_pairs, write_files
+from dynamics.language_model.pair_audit.report.page import write_report
 from dynamics.language_model.pair_audit.results.store import Results
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -27,7 +28,20 @@ def results_of(folder: Path, records: list[dict[str, Any]]) -> Results:
     results = Results(folder / "out.jsonl")
     with results.begin({}), results.writer() as append:
         append(records)
+    results.write_summary({"audited": sum("skipped" not in record for record in records)})
     return results
+
+
+def test_results_whose_lines_do_not_agree_with_the_summary_are_refused(tmp_path: Path) -> None:
+    results = results_of(tmp_path, [record(0, -1.0), record(1, 2.0)])
+    assert write_files(results, tmp_path)
+    results.path.write_bytes(results.path.read_bytes().splitlines(keepends=True)[0])
+    told = "holds 1 audited pairs, but its summary says 2: .* run the same pairs command again"
+    with pytest.raises(InvalidArgument, match=told):
+        write_files(results, tmp_path)
+    with pytest.raises(InvalidArgument, match=told):
+        write_report(results, tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
 
 
 def test_arrays_and_pictures_hold_what_the_results_hold(tmp_path: Path) -> None:

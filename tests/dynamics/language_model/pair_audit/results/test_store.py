@@ -145,6 +145,17 @@ def test_a_line_that_is_no_result_is_named(results: Results) -> None:
         rows(results)
 
 
+def test_changed_data_and_changed_settings_are_told_apart(results: Results) -> None:
+    with results.begin({"data": "a" * 64, "batch": 8}):
+        pass
+    for changed, told in (
+        ({"data": "b" * 64, "batch": 8}, r"\(the data are not those of that run\)"),
+        ({"data": "a" * 64, "batch": 4}, r"\(batch was 8 and is 4\)"),
+    ):
+        with pytest.raises(InvalidArgument, match=told), results.begin(changed):
+            pass
+
+
 def test_one_run_at_a_time(results: Results, tmp_path: Path) -> None:
     with results.begin(SETTINGS):
         with pytest.raises(InvalidArgument, match="another run is writing"), results.begin(SETTINGS):
