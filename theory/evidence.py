@@ -89,7 +89,9 @@ class Evidence:
         self.seed = check_count("seed", seed, minimum=0)
         self.record = record
         self.findings: list[Finding] = []
-        self.watched: list[tuple[int, Any]] = []  # a finding by its number, and what its cases reached of the statement
+        self.reached: list[
+            tuple[int, Any]
+        ] = []  # number of a finding, and the parts of its statement that were reached
 
     @cached_property
     def known(self) -> Known:

@@ -68,18 +68,18 @@ def sides_at(what: Predicate, case: Any) -> tuple[str, ...]:
     return () if case is None else sides(what, case)
 
 
-def watch(evidence: Evidence, reached: Reached, also: Callable[[], Any] | None = None) -> None:
+def note_reached(evidence: Evidence, reached: Reached, also: Callable[[], Any] | None = None) -> None:
     """Record which parts of its statement the next finding reaches; ``also`` tries further cases if some are missed."""
     if also is not None and reached.missed():
         with reached:
             also()
-    evidence.watched.append((len(evidence.findings), reached))
+    evidence.reached.append((len(evidence.findings), reached))
 
 
 def refuse_unreached(evidence: Evidence) -> None:
     """Mark findings as failed if no line of evidence ever reaches some part of their statement."""
-    for number, reached in evidence.watched:
-        for _, other in evidence.watched:
+    for number, reached in evidence.reached:
+        for _, other in evidence.reached:
             reached.learn(other)
         missed = ", ".join(reached.missed())
         if missed:

@@ -20,6 +20,7 @@ from theory.lines import (
     is_far,
     is_near,
     lemmas_of,
+    note_reached,
     premise_of,
     prove_again,
     refuse_truth_as_failure,
@@ -28,7 +29,6 @@ from theory.lines import (
     sides_at,
     statement_and_control,
     strength_of_a_case,
-    watch,
 )
 from theory.proof.families import POLICY
 from theory.proof.family import Family
@@ -143,8 +143,8 @@ class Proved:
             count, reached = min(worlds, evidence.worlds), Reached(what)
             found = search(what, over, given=given, worlds=count, seed=evidence.seed)
             shared: dict[str, Any] = {"given": given, "known": evidence.known}
-            proof = prove(what, over, **shared, record=evidence.record, watch=reached)
-            watch(evidence, reached, lambda: search(what, over, given=given, worlds=count, seed=evidence.seed))
+            proof = prove(what, over, **shared, record=evidence.record, reached=reached)
+            note_reached(evidence, reached, lambda: search(what, over, given=given, worlds=count, seed=evidence.seed))
             control = prove(bad, over, given=wrong_given or given, witness=False, known=evidence.known)
             detail = f"{proof}; {found}" if proof.verdict == "proved" else str(proof)
             if found.counterexample is not None:
@@ -303,7 +303,7 @@ class Proved:
 
             with Reached(what) as reached:
                 proof = run(what)
-            watch(evidence, reached)
+            note_reached(evidence, reached)
             means = role_of(role, also, None)
             return Finding(
                 means,
@@ -357,8 +357,8 @@ class Proved:
 
             reached = Reached(what)
             shared: dict[str, Any] = {"after": after, "known": evidence.known}
-            first, then = by_induction(what, base, step, **shared, record=evidence.record, watch=reached)
-            watch(evidence, reached)
+            first, then = by_induction(what, base, step, **shared, record=evidence.record, reached=reached)
+            note_reached(evidence, reached)
             passed = first.verdict == then.verdict == "proved"
             control, found = prove(bad, base, witness=False, known=evidence.known).verdict == "refuted", None
             if more is not None:

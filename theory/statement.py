@@ -34,14 +34,14 @@ from theory.lines import (
     Wrong,
     is_far,
     lemmas_of,
+    note_reached,
     refuse_unreached,
     role_of,
     sides_at,
     strength_of_a_case,
-    watch,
 )
 from theory.proof.family import Family
-from theory.proof.floating import watched
+from theory.proof.floating import run_and_find_floats
 from theory.proof.reached import Reached
 from theory.proof.searched import holds_at, search
 from theory.proving import Proved
@@ -91,7 +91,7 @@ class Statement(Proved):
         what = partial(what, **change) if change else what
 
         def check(_: Evidence) -> Finding:
-            truth, inexact = watched(lambda: holds_at(what, at))
+            truth, inexact = run_and_find_floats(lambda: holds_at(what, at))
             passed, control = truth is False, holds_at(what, true_at) is True
             return Finding(
                 role_of(role or FAILS, also, None),
@@ -147,7 +147,7 @@ class Statement(Proved):
         lemmas = lemmas_of(lemma)
 
         def check(_: Evidence) -> Finding:
-            truths = [watched(partial(holds_at, what, case)) for case in at]
+            truths = [run_and_find_floats(partial(holds_at, what, case)) for case in at]
             passed = bool(at) and all(truth is True for truth, _ in truths)
             control = any(holds_at(bad, case) is False for case in at)
             shown = "\n".join(show(case) for case in at[:3])
@@ -203,7 +203,7 @@ class Statement(Proved):
             found = search(what, family, given=given, worlds=count, seed=evidence.seed)
             with Reached(what) as reached:
                 search(what, family, given=given, worlds=min(count, FEW), seed=evidence.seed)
-            watch(evidence, reached, lambda: search(what, family, given=given, worlds=count, seed=evidence.seed))
+            note_reached(evidence, reached, lambda: search(what, family, given=given, worlds=count, seed=evidence.seed))
             control = search(bad, family, given=given, worlds=count, seed=evidence.seed)
             passed = found.counterexample is None and found.tried == count
             drawn = f"{found.tried} exact cases of {family.says()}" + (f" ({ranges})" if ranges else "")

@@ -1,4 +1,4 @@
-"""Whether a computation was exact: it is watched while it runs, and floats are found in methods and helpers too."""
+"""Whether a computation is exact: floats are found while it runs, in methods and helpers too."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ INEXACT = {*FLOATING, "dynamics", "toy_models"}
 DEPTH = 3
 
 
-def watched(compute: Callable[[], Any]) -> tuple[Any, str]:
+def run_and_find_floats(compute: Callable[[], Any]) -> tuple[Any, str]:
     """Return what a computation returns, and where it used floats, in words; "" if nowhere.
 
     Example:
-        >>> watched(lambda: Fraction(1, 3) < 1)
+        >>> run_and_find_floats(lambda: Fraction(1, 3) < 1)
         (True, '')
     """
     found: list[str] = []

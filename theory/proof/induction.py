@@ -66,7 +66,7 @@ def by_induction(
     record: Any = None,
     witness: bool = True,
     known: Any = None,
-    watch: Any = None,
+    reached: Any = None,
 ) -> tuple[Any, ...]:
     """Prove a statement about a sum or a product of any number of terms; return the proofs of base and step.
 
@@ -79,7 +79,7 @@ def by_induction(
         record: called with every question to the solver and its answer.
         witness: whether a refutation must come with a small world; without (for controls) a refuted base is enough.
         known: what earlier proofs about the same worlds asked.
-        watch: entered while each path is run for the second time.
+        reached: a ``Reached``, which notes the parts of the statement that run.
 
     Raises:
         NotAStatement: ``after`` leaves every state as it is, so that the step would prove nothing.
@@ -91,11 +91,17 @@ def by_induction(
         raise NotAStatement(
             f"{step.name}: `after` changed none of {DRAWS} random states; it must return the state with one more term"
         )
-    first = prove(holds, base, record=record, witness=witness, known=known, watch=watch)
+    first = prove(holds, base, record=record, witness=witness, known=known, reached=reached)
     if first.verdict == REFUTED and not witness:
         return (first,)
     return first, prove(
-        lambda state: holds(after(state)), step, given=holds, record=record, witness=witness, known=known, watch=watch
+        lambda state: holds(after(state)),
+        step,
+        given=holds,
+        record=record,
+        witness=witness,
+        known=known,
+        reached=reached,
     )
 
 

@@ -13,6 +13,7 @@ other, are the step of size s + t: both multiply p_y by powers with the same phi
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ class LogLinear(AnyPolicy):
         self._reached: list[tuple[Any, Stepped]] = []  # all worlds after steps, with the product of their factors
         self._steps: list[tuple[Any, Stepped]] = []
 
-    def after(self, factor: Any) -> Stepped:
+    def after(self, factor: Any) -> LogLinear | Stepped:
         """Return the world after an exact step of size s > 0 on the pair, with e^s = ``factor`` > 1."""
         return _step(self, factor)
 
@@ -154,20 +155,38 @@ class Stepped(SymbolicWorld):
         """Raise an error: the inner products after a step depend on features that have no symbols here."""
         raise self.refused("after a step of a log-linear world there are p, drive and change, but no kernel")
 
-    def after(self, factor: Any) -> Stepped:
+    def after(self, factor: Any) -> LogLinear | Stepped:
         """Return the world after a further step."""
         return _step(self, factor)
 
 
-def _step(world: LogLinear | Stepped, factor: Any) -> Stepped:
-    """Return the world after a step; the same one if it is asked for twice."""
+def _step(world: LogLinear | Stepped, factor: Any) -> LogLinear | Stepped:
+    """Return the world after a step; the same one if it is asked for twice.
+
+    A step back by a number, from a world that a longer step or one of the same length has led to, is the rest of that
+    step, or none: steps of sizes s and t are one of size s + t.
+    """
     factor = Number(world._run, world._run.constant(0)) + factor
+    if (size := _constant(factor)) is not None and size <= 1:
+        whole = _constant(world._whole * factor) if isinstance(world, Stepped) else size
+        root = world._root if isinstance(world, Stepped) else world
+        if whole == 1:
+            return root
+        if whole is not None and whole > 1:
+            return _step(root, whole)
     for known, later in world._steps:
         if known.eq(factor.term):
             return later
     later = Stepped(world, factor)
     world._steps.append((factor.term, later))
     return later
+
+
+def _constant(number: Number) -> Fraction | None:
+    """Return the value of a number that depends on nothing, else None."""
+    z3 = number.run.z3
+    value = z3.simplify(number.term)
+    return value.as_fraction() if z3.is_rational_value(value) else None
 
 
 @lru_cache(maxsize=1)

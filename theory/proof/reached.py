@@ -20,7 +20,7 @@ LEAVES = ("LOAD_FAST", "LOAD_DEREF", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_CONST", "
 
 
 class Reached:
-    """Watches which instructions of a predicate run.
+    """Notes which instructions of a predicate run.
 
     Example:
         >>> statement = lambda x: not x > 1 or x < 5

@@ -103,7 +103,7 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
     record: Record | None = None,
     witness: bool = True,
     known: Known | None = None,
-    watch: AbstractContextManager[Any] | None = None,
+    reached: AbstractContextManager[Any] | None = None,
     **change: Any,
 ) -> Proof:
     """Decide a statement for every world of a kind.
@@ -117,7 +117,8 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
         witness: whether a refutation must come with an exact world; without, a path that the solver can satisfy will do
             (for controls).
         known: what earlier proofs about the same worlds asked.
-        watch: entered while each path is run for the second time, when nothing is asked.
+        reached: a ``Reached``, which notes the parts of the predicate that run; entered while each path is run for the
+            second time, when nothing is asked.
         **change: arguments of the predicate that replace its defaults.
 
     Raises:
@@ -140,7 +141,7 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
     for case in over.cases:
         if case.only_if and case.only_if not in touched:
             continue
-        for path in paths_of(case, predicate, given, change, solver, watch):
+        for path in paths_of(case, predicate, given, change, solver, reached):
             paths += 1
             if path.spoken and case.name not in names:
                 names.append(case.name)
@@ -207,7 +208,7 @@ def paths_of(
     given: Predicate | None,
     change: dict[str, Any],
     solver: Solver,
-    watch: AbstractContextManager[Any] | None = None,
+    reached: AbstractContextManager[Any] | None = None,
 ) -> Iterator[_Path]:
     """Run the predicate along every path that may be possible, twice."""
     todo: list[list[bool]] = [[]]
@@ -217,7 +218,7 @@ def paths_of(
         run = Run(solver.context, decisions, solver.possible, told=solver.known.told)
         path = _follow(case, predicate, given, change, run)
         taken = [side for _, _, side in path.run.forks]
-        with watch or nullcontext():
+        with reached or nullcontext():
             rerun = Run(solver.context, taken, solver.possible, told=solver.known.told)
             again = _follow(case, predicate, given, change, rerun)
         _same(path, again)

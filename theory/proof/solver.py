@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from threading import Event, Timer
 from typing import Any
 
-from theory.proof.naming import with_names
+from theory.proof.naming import linear, with_names
 from theory.proof.slicing import without_equations, without_unused
 from theory.proof.symbols import Told
 
 WORK = 5_000_000  # of the solver for one question, in its own units; a typical one takes a thousandth of it
+QUICK = 30_000  # of that work at most, after which it is asked whether a question is impossible by its sums alone
 FIRST = 300_000  # of that work at most, after which a question is asked in another form
-METHOD = "qfnra-nlsat"  # the solver's; its choice for the logic QF_NRA begins with the same, and watches the clock
+METHOD = "qfnra-nlsat"  # the solver's; its choice for the logic QF_NRA begins with the same, and looks at the clock
+LINEAR = "smt"  # the solver's method for linear questions
 STUCK = 600_000  # milliseconds; the solver does not count all of its work, and a query that hangs is an error
 RECENT = 4  # models that are tried before a question is asked
 
@@ -98,9 +100,10 @@ class Solver:
     def ask(self, terms: list[Any], effort: int = 1) -> tuple[str, Any]:
         """Return "sat" and a model, or "unsat" or "unknown" and None; with 1 / ``effort`` of the usual work.
 
-        A question without a quick answer is asked again in other forms, all within the same limit of work: without its
-        equations, where "unsat" is an answer to the whole and "sat" is none; with names for its sums; then as it is,
-        and with names once more, with what is left of the work.
+        A question without a quick answer is asked again in other forms, all within the same limit of work: with a name
+        for each product, of which nothing else is known, and without its equations, where "unsat" is an answer to the
+        whole and "sat" is none; with names for its sums; then as it is, and with names once more, with what is left of
+        the work.
 
         Raises:
             SolverStuckError: neither an answer nor the end of its work within ten minutes.
@@ -122,22 +125,23 @@ class Solver:
         asked, work = without_unused(terms, self.known.names), self.work // effort
         forms = _forms(asked, work) if effort == 1 else iter([_Form(asked, min(work, FIRST))])
         for form in forms:
-            answer, solver = self._asked(form.terms, form.work)
+            answer, solver = self._asked(form.terms, form.work, form.method)
             if answer == "unsat" or (answer == "sat" and form.is_whole):
                 break
             answer = "unknown"
         if self.record is not None:
+            solver.add(*form.meanings)
             self.record(solver.to_smt2(), form.terms, answer)
         if answer != "sat":
             return answer, None
         self.known.models.append(Model(solver.model(), form.terms))
         return answer, self.known.models[-1].values
 
-    def _asked(self, terms: list[Any], work: int) -> tuple[str, Any]:
+    def _asked(self, terms: list[Any], work: int, method: str = METHOD) -> tuple[str, Any]:
         """Return the answer to one question within a limit of work, and the solver that gave it."""
         import z3  # noqa: PLC0415
 
-        solver, stuck = z3.Tactic(METHOD, ctx=self.context).solver(), Event()
+        solver, stuck = z3.Tactic(method, ctx=self.context).solver(), Event()
         solver.set("rlimit", work)
         solver.add(*terms)
 
@@ -145,13 +149,13 @@ class Solver:
             stuck.set()
             self.context.interrupt()
 
-        watch = Timer(STUCK / 1000, stop)
-        watch.daemon = True
-        watch.start()  # the solver's own clock takes a fifth of the time of a typical question
+        timer = Timer(STUCK / 1000, stop)
+        timer.daemon = True
+        timer.start()  # the solver's own clock takes a fifth of the time of a typical question
         try:
             answer = str(solver.check())
         finally:
-            watch.cancel()
+            timer.cancel()
         if answer == "unknown" and stuck.is_set():
             raise SolverStuckError(
                 f"the solver gave no answer within {STUCK / 1000:g} s, although its limit of work should have stopped "
@@ -168,18 +172,28 @@ class _Form:
         terms: what is asked.
         work: limit for it.
         is_whole: whether it has the same answers as the question; else only "unsat" is one.
+        method: of the solver.
+        meanings: what its names stand for, if it is asked without that; a certificate has them too.
     """
 
     terms: list[Any]
     work: int
     is_whole: bool = True
+    method: str = METHOD
+    meanings: tuple[Any, ...] = ()
 
 
 def _forms(terms: list[Any], work: int) -> Iterator[_Form]:
     """Yield the forms of a question one after the other; together they have ``work``, but each has 1 at least."""
-    first = max(1, min(FIRST, work // 4))
+    quick = max(1, min(QUICK, work // 8))
+    yield _Form(terms, quick)
+    sums, meanings = linear(terms)
+    if meanings:
+        yield _Form(sums, quick, is_whole=False, method=LINEAR, meanings=tuple(meanings))
+    left = max(1, work - 2 * quick)
+    first, fewer, named = max(1, min(FIRST, left // 4)), without_equations(terms), with_names(terms)
     yield _Form(terms, first)
-    left, fewer, named = work - first, without_equations(terms), with_names(terms)
+    left -= first
     if len(fewer) < len(terms):
         left -= first
         yield _Form(with_names(fewer), first, is_whole=False)

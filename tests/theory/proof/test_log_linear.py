@@ -6,6 +6,7 @@ from fractions import Fraction as F
 
 import pytest
 
+from theory.decision.decide import decide
 from theory.proof import LOG_LINEAR, beside, prove, with_step
 from theory.proof.families import draw_policy
 from theory.proof.symbols import NotAStatement
@@ -93,3 +94,21 @@ def test_there_is_no_kernel_after_a_step() -> None:
 
 def test_a_step_back_has_no_value() -> None:
     assert prove(lambda case: case[0].after(1 / case[1]).p_w > 0, STEP).verdict != "proved"
+
+
+@pytest.mark.parametrize(
+    ("statement", "verdict"),
+    [
+        (lambda w: w.after(2).after(F(1, 2)).p_w == w.p_w, "proved"),
+        (lambda w: w.after(2).after(3).after(F(1, 6)).A_w == w.A_w, "proved"),
+        (lambda w: w.after(4).after(F(1, 2)).p_y == w.after(2).p_y, "proved"),
+        (lambda w: w.after(1).p_w == w.p_w, "proved"),
+        (lambda w: w.after(4).after(F(1, 2)).p_w == w.after(3).p_w, "refuted"),
+        (lambda w: w.after(2).after(F(1, 3)).p_w == w.p_w, "refuted"),
+        (lambda w: w.after(F(3, 2)).p_w == w.p_w, "refuted"),
+    ],
+)
+def test_a_step_back_by_a_number_undoes_a_part_of_the_step_before(statement, verdict: str) -> None:
+    found = decide(statement, LOG_LINEAR, worlds=30)
+    assert found.verdict == verdict
+    assert found.by == ("smt" if verdict == "proved" else "exact evaluation")
