@@ -285,8 +285,12 @@ def _constructed(
 ) -> Decision:
     """Return a refutation by a world that the solver constructs; used after a search has found none."""
     from theory.proof.smt import prove  # noqa: PLC0415
+    from theory.proof.solver import SolverStuckError  # noqa: PLC0415
 
-    proof = prove(statement, family, given=given, work=work, known=known)
+    try:
+        proof = prove(statement, family, given=given, work=work, known=known)
+    except SolverStuckError:
+        return replace(result, reason="it is refuted, but the solver got stuck while it made an exact world of that")
     if proof.counterexample is not None:
         return _shown(result, conjecture, proof.counterexample)
     if proof.verdict != REFUTED:
