@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -220,7 +221,7 @@ def dpo_has_equal_forces(arrays: Arrays) -> bool:
 def squaredpo_turns_at_e(arrays: Arrays) -> bool:
     """The force of SquaredPO is positive below the ratio e and negative above it."""
     squared, ratio = arrays["force"][4], arrays["ratio"]
-    return bool(((squared > 0) == (ratio < np.e)).all() and (ratio > np.e).any())
+    return bool(((squared > 0) == (ratio < math.e)).all() and (ratio > math.e).any())
 
 
 @force_border.draw
