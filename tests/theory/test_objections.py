@@ -296,10 +296,8 @@ def test_a_solver_that_hangs_is_an_error_and_no_verdict(claim: Any, monkeypatch:
             or c.x**4 + c.u**5 * c.y - c.z**7 + c.x != 13 * c.y**3
         )
 
-    monkeypatch.setattr(solver, "STUCK", 100)
-    monkeypatch.setattr(solver, "WORK", 10**9)
     with pytest.raises(solver.SolverStuckError, match="split the statement"):
-        smt.prove(hard, four, work=10**9)
+        smt.prove(hard, four, work=10**9, patience=100)
     made = claim("hard", "here", PROVED)(hard).proved(over=four, wrong={"right": 12})
     monkeypatch.setattr(solver.Solver, "ask", _stuck)
     assert run(made).status == PROBLEM

@@ -47,6 +47,8 @@ SEARCHED = (
 WORK = 2_400_000
 """Of the solver for one question in all of its forms, in units of its own. A question that takes so much takes about a
 second, sometimes more: the solver does not count all of its work."""
+PATIENCE = 3_000
+"""Milliseconds for a question while a smaller world than the one that was found is made; no verdict depends on it."""
 
 
 @dataclass
@@ -156,7 +158,8 @@ def decide(
                 return _agreed(result, proof, found, search, (statement, family, where_true, work))
             if proof.verdict == REFUTED and (found is None or not _has_small_worlds(family)):
                 shown.doing("making a small world")
-                made = _constructed(result, what, statement, family, where_true, work, known)
+                patience = {} if found is None else {"patience": PATIENCE}  # what was found will do
+                made = _constructed(result, what, statement, family, where_true, work, known, **patience)
                 if found is None or made.case is not None:
                     return made
         return result if found is None else _shown(result, what, found)
@@ -282,13 +285,14 @@ def _constructed(
     given: Callable[..., Any] | None,
     work: int,
     known: Known,
+    **patience: int,
 ) -> Decision:
-    """Return a refutation by a world that the solver constructs; used after a search has found none."""
+    """Return a refutation by a world that the solver constructs, or no case if it gets stuck at that."""
     from theory.proof.smt import prove  # noqa: PLC0415
     from theory.proof.solver import SolverStuckError  # noqa: PLC0415
 
     try:
-        proof = prove(statement, family, given=given, work=work, known=known)
+        proof = prove(statement, family, given=given, work=work, known=known, **patience)
     except SolverStuckError:
         return replace(result, reason="it is refuted, but the solver got stuck while it made an exact world of that")
     if proof.counterexample is not None:

@@ -15,7 +15,7 @@ from typing import Any
 from theory.proof.checks import show
 from theory.proof.family import Case, Family
 from theory.proof.searched import Predicate, search
-from theory.proof.solver import WORK, Known, Record, Solver
+from theory.proof.solver import STUCK, WORK, Known, Record, Solver
 from theory.proof.symbols import Impure, NoSuchResponse, NoValue, Run
 
 PROVED, REFUTED, VACUOUS, UNDECIDED = "proved", "refuted", "vacuous", "undecided"
@@ -104,6 +104,7 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
     witness: bool = True,
     known: Known | None = None,
     reached: AbstractContextManager[Any] | None = None,
+    patience: int = STUCK,
     **change: Any,
 ) -> Proof:
     """Decide a statement for every world of a kind.
@@ -119,6 +120,8 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
         known: what earlier proofs about the same worlds asked.
         reached: a ``Reached``, which notes the parts of the predicate that run; entered while each path is run for the
             second time, when nothing is asked.
+        patience: milliseconds after which a question counts as one that hangs, which ends the proof with an error. Less
+            than usual is for callers that can do without this proof: no verdict may depend on the clock.
         **change: arguments of the predicate that replace its defaults.
 
     Raises:
@@ -134,7 +137,7 @@ def prove(  # noqa: PLR0912 - one loop over the paths, and every way in which it
     from theory.proof.refutation import algebraic  # noqa: PLC0415
 
     check_reading(predicate, *([given] if given else []))
-    solver = Solver(work, record, known or Known())
+    solver = Solver(work, record, known or Known(), patience)
     paths, met, names, unsure = 0, False, [], ""
     asserted = False  # whether the statement says anything: some path of it could have been false
     touched: set[str] = set()

@@ -82,6 +82,7 @@ class Solver:
         work: limit for each question.
         record: called with every question and its answer; then nothing is taken from memory.
         known: what was asked before, by this proof or by one about the same worlds.
+        patience: milliseconds after which a question counts as one that hangs.
         queries: questions so far.
         unknown: those without an answer.
     """
@@ -89,6 +90,7 @@ class Solver:
     work: int = WORK
     record: Record | None = None
     known: Known = field(default_factory=Known)
+    patience: int = STUCK
     queries: int = 0
     unknown: int = 0
 
@@ -106,7 +108,7 @@ class Solver:
         the work.
 
         Raises:
-            SolverStuckError: neither an answer nor the end of its work within ten minutes.
+            SolverStuckError: neither an answer nor the end of its work within ``patience``.
         """
         key = (effort, self.work, *(term.get_id() for term in terms))
         answer = self.known.answers.get(key) if self.record is None else None
@@ -149,7 +151,7 @@ class Solver:
             stuck.set()
             self.context.interrupt()
 
-        timer = Timer(STUCK / 1000, stop)
+        timer = Timer(self.patience / 1000, stop)
         timer.daemon = True
         timer.start()  # the solver's own clock takes a fifth of the time of a typical question
         try:
@@ -158,8 +160,8 @@ class Solver:
             timer.cancel()
         if answer == "unknown" and stuck.is_set():
             raise SolverStuckError(
-                f"the solver gave no answer within {STUCK / 1000:g} s, although its limit of work should have stopped "
-                "it sooner; split the statement into smaller ones"
+                f"the solver gave no answer within {self.patience / 1000:g} s, although its limit of work should "
+                "have stopped it sooner; split the statement into smaller ones"
             )
         return answer, solver
 
