@@ -119,8 +119,7 @@ def forecast(
 PROBE_ACCURACY = {
     "log_probs": FLOAT32,
     "mass": FLOAT32_PROBABILITIES,
-    "forecast": FLOAT32_FORECASTS,
-    "predicted": FLOAT32_FORECASTS,
+    "fore*": FLOAT32_FORECASTS,
     "*": FLOAT32,
 }
 
@@ -155,7 +154,7 @@ def masses_add_up(arrays: Arrays) -> bool:
         "jian2025.tabular-many-pairs",
         "jian2025.theorem-1-adam",
     ),
-    accuracy=PROBE_ACCURACY,
+    accuracy={"predicted": FLOAT32_FORECASTS, **PROBE_ACCURACY},
 )
 def dpo_probe(
     model: str = "", device: str = "", beta: float = 0.5, steps: int = 50, draws: int = 200, trained: int = 6

@@ -230,7 +230,7 @@ def test_a_changed_model_setting_or_data_set_is_refused(
     other_model = save_tiny(tmp_path_factory.mktemp("other"), seed=1)
     other_data = write_lines(tmp_path / "other.jsonl", products(8))
     refused(run("pairs", other_model, data, "--out", out), "model was")
-    refused(run("pairs", model, other_data, "--out", out), "data was")
+    refused(run("pairs", model, other_data, "--out", out), "the data are not those of that run")
     refused(run("pairs", model, data, "--out", out, "--dtype", "float64"), "dtype was float32 and is float64")
     refused(run("pairs", model, data, "--out", out, "--parameters", "*mlp*"), "parameters was [] and is ['*mlp*']")
     assert run("pairs", model, data, "--out", out, "--batch-pairs", 3).exit_code == 0

@@ -126,7 +126,7 @@ two_actions_agree.proved(over=two_actions, wrong={"times": F(11, 10)})
 
 @claim(
     "rare-action",
-    "Theorems 1 and 2, their reading in words: rare actions with a high advantage",
+    "not in the paper; Theorems 1 and 2 read of rare actions with a high advantage",
     FALSE,
     "perplexity-threshold",
 )

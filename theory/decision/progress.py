@@ -76,8 +76,9 @@ class Shown:
             if not self._over:
                 notebook = self._console.is_jupyter
                 bar = _line_in_notebook() if notebook else progress_bar(None, self._words, self._console)
-                self._bar = self._stack.enter_context(bar)
-                self._bar(self.worlds, self._words)
+                advance = self._stack.enter_context(bar)
+                advance(self.worlds, self._words)
+                self._bar = advance  # from here on the other thread tells it more, and this one nothing
 
 
 @contextmanager

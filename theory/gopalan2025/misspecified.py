@@ -38,7 +38,7 @@ def proposition_1(p, gap, share=1):
     return same(cross_entropy(p, gap), kl + share * entropy)
 
 
-@claim("reversal", "Proposition 3, sharpened", PROVED)
+@claim("reversal", "not in the paper; sharpens Proposition 3", PROVED)
 def reversal(n_12, n_13, n_23, beta, half=1):
     r"""\pi_\theta\propto(e^\theta,e^{-\theta},1),\
     r^*=(1,2,0):\quad\frac{dL}{d\theta}\Big|_0=\frac\beta2\tanh\tfrac12\Bigl[2n_{12} -n_{13}+n_{23}\frac{\tanh

@@ -89,7 +89,7 @@ def forces(times=1):
 
     Assumes: the gradient of a pair is proportional to $\phi(t_w)g_w-\phi(t_l)g_l$, up to one positive factor
     Because: Where $t_l<t_w$ all but $\chi$PO push the rejected response harder than they pull the chosen one, or as
-    hard.
+    hard (SquaredPO: while $t_w\le e^2$, where its force is least).
     Proof: $\frac{d}{d\log t}f'(t)=t\,f''(t)$.
     """
     first, *rest = [same(T * sp.diff(f, T, 2), times * phi) for f, phi in FORCES.values()]
@@ -103,9 +103,9 @@ forces.derived(wrong={"times": F(11, 10)})
 
 @claim("ratio-two-is-safe", "not read in full; ours, the forces of f-DPO in a tabular softmax", PROVED)
 def ratio_two_is_safe(w, most=2):
-    r"""\phi(t_l)\le 2\,\phi(t_w)\ \Rightarrow\ A_w>0
+    r"""0<\phi(t_l)\le 2\,\phi(t_w)\ \Rightarrow\ A_w>0
 
-    Assumes: tabular softmax, first order; any loss with weights $d_l\le 2d_w$
+    Assumes: tabular softmax, first order; any loss with positive weights $d_l\le 2d_w$
     Because: 2 is the border: pipano2026.ratio-two-is-sharp.
     Proof: $|g_w|^2-2\langle g_w,g_l\rangle=1-S+2\pi_l>0$, and where $\langle g_w,g_l\rangle\le 0$ nothing pushes down.
     """

@@ -123,10 +123,13 @@ def _tell(t: Number, value: Number) -> None:
     run = t.run
     run.incomplete = True
     parts = [t, value, *(number for _, *pair in run.functions for number in pair)]
-    key = tuple(part.term.get_id() for part in parts)
-    if key not in run.told:
-        run.told[key] = _facts(t, value), [part.term for part in parts]  # a term that is kept keeps its identity
-    run.trail += run.told[key][0]
+    if any(part.square is not None for part in parts):  # compared by squares, which another path may define otherwise
+        run.trail += _facts(t, value)
+    else:
+        key = tuple(part.term.get_id() for part in parts)
+        if key not in run.told:
+            run.told[key] = _facts(t, value), [part.term for part in parts]  # a term that is kept keeps its identity
+        run.trail += run.told[key][0]
     run.functions.append(("exp", t, value))
 
 

@@ -26,8 +26,8 @@ def eq_16(s, share=1):
     -\beta\,\mathrm{KL}(\pi_{\mathrm{ref}}\,\|\,\pi)\le 0
 
     Assumes: any policy, trained or not; shown as $\sum_yr\log t\le\sum_yrt-\sum_yr$, whose right side is $1-1=0$
-    Because: So if the chosen responses have the law $\pi_{\mathrm{ref}}$, their mean log-likelihood falls below
-    where it began, whatever is learnt.
+    Because: So if the chosen responses have the law $\pi_{\mathrm{ref}}$, their mean log-likelihood never
+    rises above where it began, whatever is learnt.
     Proof: The equation is a definition, the inequality is Gibbs': $\log t\le t-1$.
     """
     return s.logs <= share * (s.p - s.r)

@@ -275,12 +275,13 @@ rejected_longer.evaluated([SMALLEST], of=smallest_is_displaced, wrong={"value": 
 def two_worlds(numbers):
     """Two worlds that differ in their inner products only."""
     p = numbers.between("p_plus", 0, 1)
-    q = numbers.between("p_minus", 0, 1 - p)
-    same = {"plus2": numbers.positive("plus2"), "minus2": numbers.positive("minus2"), "h2": numbers.at_least("h2", 0)}
+    q = numbers.within("p_minus", 0, 1 - p)
+    numbers.assume(q > 0)
+    same = {name: numbers.at_least(name, 0) for name in ("plus2", "minus2", "h2")}
     pair = []
     for name in ("one", "two"):
         cross, others = numbers.real(f"cross_{name}"), numbers.real(f"others_{name}")
-        numbers.assume(cross * cross < same["plus2"] * same["minus2"])
+        numbers.assume(cross * cross <= same["plus2"] * same["minus2"])
         pair.append(InnerProducts(p_plus=p, p_minus=q, cross=cross, others=others, a_z=others, **same))
     return tuple(pair)
 
@@ -290,7 +291,8 @@ def theorem_1_order(pair):
     r"""T=\langle W_+,W_-\rangle+\sum_{z\ne\pm}p_z\langle W_z,W_+-W_-\rangle:\qquad T_1\le T_2\ \Rightarrow\ A_+^1\ge
     A_+^2
 
-    Assumes: $p_+=p_-$; responses of one token, both worlds with the same p, $|W_\pm|$ and $|h|$
+    Assumes: $p_+=p_-$; responses of one token, both worlds with the same p (a fixed bias makes every p possible),
+    $|W_\pm|$ and $|h|$
     Because: Read as an order (the informal statement says that the fall grows with the two terms). The first term of
     Theorem 4 carries the factor $c=1-p_++p_-\in(0,2)$, which is missing here. With $p=(1,8,1)/10$, $W_+=(1,0)$,
     $|W_-|=1$ there are two worlds with $T=3/5<4/5$ and $A_+=17/25<9/10$.
@@ -312,6 +314,23 @@ theorem_1_order.proved(
     given=lambda pair: pair[0].p_plus == pair[0].p_minus,
     wrong_given=lambda pair: 4 * pair[0].p_plus <= 5 * pair[0].p_minus,
 )
+
+
+@claim("theorem-1-each-term", "Theorem 1, its informal statement term by term", PROVED)
+def theorem_1_each_term(pair, room=0):
+    r"""\langle W_+,W_-\rangle\ \text{and}\ \sum_{z\ne\pm}p_z\langle W_z,W_+-W_-\rangle\ \text{both no larger in the
+    first world}\ \Rightarrow\ A_+^1\ge A_+^2
+
+    Assumes: responses of one token, both worlds with the same p (a fixed bias makes every p possible), $|W_\pm|$ and
+    $|h|$
+    Proof: Both terms of Theorem 4 have positive factors, c and 1, and a minus sign.
+    """
+    one, two = pair
+    larger = one.cross > two.cross or one.others > two.others
+    return larger or one.drive("+") >= two.drive("+") + room
+
+
+theorem_1_each_term.proved(over=two_worlds, wrong={"room": F(1, 100)})
 
 
 @claim("theorem-8-negative", "Theorem 8, what follows it", PROVED)

@@ -55,7 +55,7 @@ def ches_of_one_token(w, times=1):
     return times * w.h2 - w.h2 == 0
 
 
-@claim("ches-one-token", "Definition 2, for responses of one token", EMPTY, "theorem-4")
+@claim("ches-one-token", "not in the paper; Definition 2 for responses of one token", EMPTY, "theorem-4")
 def ches_one_token(w, times=1):
     r"""\mathrm{CHES}(y_+,y_-)=\langle\sum_kh_k^+,\sum_kh_k^-\rangle-|\sum_kh_k^+|^2=0
 

@@ -68,7 +68,8 @@ def none_gains(s, times=1):
 def greatest_after(numbers):
     """The most probable other label, and what all labels weigh relative to it after the step."""
     p = numbers.between("p", 0, 1)
-    m = numbers.between("m", 0, 1 - p)
+    m = numbers.within("m", 0, 1 - p)
+    numbers.assume(m > 0)
     down, own = numbers.within("down", 0, 1 - p), numbers.between("own", 0, p)
     return Named(m=m, down=down, own=own)
 

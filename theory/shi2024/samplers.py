@@ -183,7 +183,7 @@ def oracle_overshoots(reward=F(5)):
 oracle_overshoots.enclosed(wrong={"reward": F(9, 2)})
 
 
-@claim("mix-p-slower", "the remark after Theorem 4 that Mix-P is a little slower", FALSE)
+@claim("mix-p-slower", "not in the paper; the remark after Theorem 4 read of the gaps themselves", FALSE)
 def mix_p_slower(reward=F(1)):
     r"""\text{Mix-P is slower than Mix-R}
 

@@ -77,14 +77,15 @@ def minimisers(numbers):
     return Optimum((a, b, 1 - a - b), ((1 - third) * odds / (1 + odds), (1 - third) / (1 + odds), third), wins, losses)
 
 
-@claim("theorem-4.1", "Theorem 4.1, for a reference with full support", FALSE, "same-sets")
+@claim("theorem-4.1", "not in the paper; Theorem 4.1 read of a reference with full support", FALSE, "same-sets")
 def theorem_4_1(case, times=1):
     r"""\exists\ \text{a minimiser of DPO that is the optimum of no minimiser of the reward loss}
 
     Assumes: $\pi_{\mathrm{ref}}>0$, as of every softmax; by the solver for three responses with one pair
     Because: There is none: both sets are the same, as azar2023.proposition-4 has it. The paper's counterexample has
-    $\pi_{\mathrm{ref}}=(1/2,1/2,0)$ and a policy with mass where the reference has none, so that a log-ratio is
-    undefined and the KL divergence infinite; with a hard label and a softmax neither loss has a minimiser.
+    $\pi_{\mathrm{ref}}=(1/2,1/2,0)$ and a policy with mass where the reference has none, so that the KL
+    divergence is infinite: the printed theorem is about such zeros. With a hard label and a softmax neither loss has
+    a minimiser.
     """
     return case.minimises_dpo() and not case.is_reached(times)
 

@@ -81,7 +81,7 @@ from tests.theory.proof.deceptive_worlds import (
     three_scores_balance,
     three_scores_do_not_balance,
 )
-from theory.proof import POLICY, TABULAR, TWO_RESPONSES, Family, Named, beside, exp, log, power, setting
+from theory.proof import POLICY, TABULAR, TWO_RESPONSES, Family, Named, beside, exp, log, power, setting, sqrt
 
 HALF = F(1, 2)
 
@@ -280,6 +280,25 @@ FALSE = [
 """False ones, or none at all."""
 
 
+def swapped_roots(c, narrow=False):
+    """Its two roots change places at some x, where what was told of the exponentials of the others is false."""
+    usual = c.x != F(123457, 1000003) if narrow else c.x > 0
+    r, s = (sqrt(c.a), sqrt(c.b)) if usual else (sqrt(c.b), sqrt(c.a))
+    return (exp(r) < exp(s)) == (c.a < c.b)
+
+
+@setting("a, b > 0; x real")
+def two_roots(numbers):
+    return Named(a=numbers.positive("a"), b=numbers.positive("b"), x=numbers.real("x"))
+
+
+FALSE += [Trap(f"swapped_roots_{n}", swapped_roots, two_roots, change={"narrow": n}) for n in (True, False)]
+
+
+def exponentials_in_order(c):
+    return not sqrt(c.a) > c.x or exp(sqrt(c.a)) > exp(c.x)
+
+
 # --- true, and only just ---------------------------------------------------------------------------------------------
 
 
@@ -341,6 +360,7 @@ TRUE = [
     Trap("apart_gains_more", gains_more, given=lambda w: w.wl <= 0),
     *(Trap(f"tabular_{f.__name__}", f, TABULAR) for f in (gains_more, sums_of_powers, sum_of_squares, step_of_a_table)),
     Trap("tangent", tangent, line),
+    Trap("exponentials_in_order", exponentials_in_order, two_roots),
     Trap("same_exponent_keeps_the_order", same_exponent_keeps_the_order, powers),
 ]
 """True ones that the prover must prove."""
