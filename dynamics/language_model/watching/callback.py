@@ -41,8 +41,8 @@ class DynamicsCallback(TrainerCallback):
     Where to find the outcome: the mean numbers of every look in the trainer's own log, under ``dynamics/``; everything,
     pair by pair, in ``watch.jsonl``; a page for a browser in ``watch.html`` at the end of training.
 
-    A look that fails is recorded with its reason, and the training goes on. If the measurements before training fail,
-    nothing is watched, and a warning says why.
+    A look that fails is recorded with its reason, and the training goes on; so it does where a file cannot be written.
+    If the measurements before training fail, nothing is watched, and a warning says why.
 
     Args:
         trainer: TRL's DPOTrainer, or any transformers Trainer; of one without pairs, give ``probes``.
@@ -203,9 +203,12 @@ class DynamicsCallback(TrainerCallback):
             with keeping_random_state():
                 self._look(state.global_step)
         self._append({"kind": "end", "step": state.global_step, "rate_sum": self._rate_sum})
-        log = self.read() if self._first else None
-        if log is not None:
-            write_page(log, self.page, state.log_history, self._watch.texts())
+        try:
+            log = self.read() if self._first else None
+            if log is not None:
+                write_page(log, self.page, state.log_history, self._watch.texts())
+        except Exception as problem:  # the trained model is still to be saved
+            LOG.warning("no page: %s: %s", type(problem).__name__, problem)
 
     # what these events have in common
 
@@ -215,8 +218,12 @@ class DynamicsCallback(TrainerCallback):
         return bool(self._trainer.is_world_process_zero())
 
     def _append(self, *lines: dict[str, Any]) -> None:
-        if self._first:
+        if not self._first:
+            return
+        try:
             append(self.path, *lines)
+        except (OSError, InvalidArgument) as problem:  # the disk is full, or another process writes the file
+            LOG.warning("%s was not written: %s", self.path, problem)
 
     def _look(self, step: int) -> None:
         begun = time.perf_counter()
