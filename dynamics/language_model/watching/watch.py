@@ -93,11 +93,16 @@ class Watch:
         return share(self.probes if items is None else items, compute, where.process_index, where.num_processes)
 
     def prepare(self, log: RunLog | None = None) -> None:
-        """Complete the probes with the panel; the greedy responses come from a run that is resumed, or the model."""
+        """Complete the probes with the panel; the greedy responses come from a run that is resumed, or the model.
+
+        Those of a run whose pairs are others belong to other prompts, and are not used.
+        """
         best: list[TokenSequence | None] = [None] * len(self._bare)
-        if log is not None:
-            known = [roles.get(GREEDY) for roles in log.run["probes"]][: len(best)]
-            best[: len(known)] = [None if ids is None else TokenSequence(tuple(ids[1:]), ids[0]) for ids in known]
+        told = [] if log is None else log.run.get("probes", [])
+        pairs = [[_told(probe.responses[side]) for side in PAIR] for probe in self._bare]
+        if [[roles.get(side) for side in PAIR] for roles in told] == pairs:
+            known = [roles.get(GREEDY) for roles in told]
+            best = [None if ids is None else TokenSequence(tuple(ids[1:]), ids[0]) for ids in known]
         elif GREEDY in self._panel:
             end = getattr(self._trainer.processing_class, "eos_token_id", None)
 
@@ -205,7 +210,7 @@ class Watch:
         return {
             "digest": digest(self.probes),
             "names": self.names,
-            "probes": [{r: [s.prompt_tokens, *s.ids] for r, s in probe.responses.items()} for probe in self.probes],
+            "probes": [{role: _told(s) for role, s in probe.responses.items()} for probe in self.probes],
             "left_out": self._left_out,
             "loss": None if self._loss is None else str(self._loss),
             "seed": self._seed,
@@ -252,10 +257,16 @@ class Watch:
         return found.reshape(-1, 2)
 
 
+def _told(sequence: TokenSequence) -> list[int]:
+    """Return a sequence as the log has it: the number of tokens of its prompt, then all tokens."""
+    return [sequence.prompt_tokens, *sequence.ids]
+
+
 def _mass_outside(probe: Probe, scores: Scores) -> float:
-    """Return the probability of all responses but those of the probe."""
+    """Return the probability of all responses but those of the probe; NaN if one of these is NaN."""
     distinct = {sequence: scores.log_probs[role] for role, sequence in probe.responses.items()}
-    return max(0.0, 1 - math.fsum(math.exp(value) for value in distinct.values()))
+    rest = 1 - math.fsum(math.exp(value) for value in distinct.values())
+    return rest if math.isnan(rest) else max(0.0, rest)
 
 
 def by_role(rows: list[dict[str, float]]) -> ByRole:
