@@ -11,7 +11,7 @@ from typing import Any
 from dynamics.errors import InvalidArgument, Unsupported, check_count, check_kind
 from dynamics.language_model.loading import MissingExtra
 from dynamics.language_model.tokens import TokenSequence
-from dynamics.language_model.watching.beside import Failed, keeping_random_state
+from dynamics.language_model.watching.beside import Failed, from_first, keeping_random_state
 from dynamics.language_model.watching.comparison import summarize, table, worst
 from dynamics.language_model.watching.page import write_page
 from dynamics.language_model.watching.panel import PANEL
@@ -151,9 +151,9 @@ class DynamicsCallback(TrainerCallback):
 
     def _begin(self, step: int) -> None:
         begun = time.perf_counter()
-        before = self.read() if step else None
+        before = self._earlier() if step else None
         self._watch.prepare(before)
-        known = before is not None and before.run["digest"] == digest(self._watch.probes)
+        known = before is not None and before.run.get("digest") == digest(self._watch.probes)
         if known and before is not None and before.start is not None:
             earlier = {at: rate for at, rate in before.rates.items() if at <= step}
             self._rate_sum = earlier[max(earlier)] if earlier else 0.0
@@ -216,6 +216,15 @@ class DynamicsCallback(TrainerCallback):
     def _first(self) -> bool:
         """Return whether this is the process that writes."""
         return bool(self._trainer.is_world_process_zero())
+
+    def _earlier(self) -> RunLog | None:
+        """Return what the first process reads of the run that is resumed; other machines need not have the file."""
+        found = None
+        try:
+            found = self.read() if self._first else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+            LOG.warning("%s is damaged, so a new run begins: %s: %s", self.path, type(problem).__name__, problem)
+        return from_first(found, self._trainer.accelerator.num_processes)
 
     def _append(self, *lines: dict[str, Any]) -> None:
         if not self._first:
