@@ -79,3 +79,31 @@ def share(
             raise part
         found.extend(part)
     return found
+
+
+def first_problem(problem: str, count: int = 1) -> str:
+    """Return the first problem that any process has; every process gets the same, so that all go on or none.
+
+    Args:
+        problem: what went wrong in this process; empty if nothing did.
+        count: the number of processes; all of them must call this function.
+
+    Example:
+        >>> first_problem("no room"), first_problem("")
+        ('no room', '')
+    """
+    everything = [problem] if count == 1 else require("accelerate.utils").gather_object([problem])
+    return next(filter(None, everything), "")
+
+
+def from_first(value: Result, count: int = 1) -> Result:
+    """Return what the first process passes, in every process; all of them must call this function.
+
+    Example:
+        >>> from_first(3)
+        3
+    """
+    if count == 1:
+        return value
+    (found,) = require("accelerate.utils").broadcast_object_list([value])
+    return found  # type: ignore[no-any-return]

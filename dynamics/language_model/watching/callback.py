@@ -11,7 +11,7 @@ from typing import Any
 from dynamics.errors import InvalidArgument, Unsupported, check_count, check_kind
 from dynamics.language_model.loading import MissingExtra
 from dynamics.language_model.tokens import TokenSequence
-from dynamics.language_model.watching.beside import Failed, keeping_random_state
+from dynamics.language_model.watching.beside import Failed, from_first, keeping_random_state
 from dynamics.language_model.watching.comparison import summarize, table, worst
 from dynamics.language_model.watching.page import write_page
 from dynamics.language_model.watching.panel import PANEL
@@ -41,8 +41,8 @@ class DynamicsCallback(TrainerCallback):
     Where to find the outcome: the mean numbers of every look in the trainer's own log, under ``dynamics/``; everything,
     pair by pair, in ``watch.jsonl``; a page for a browser in ``watch.html`` at the end of training.
 
-    A look that fails is recorded with its reason, and the training goes on. If the measurements before training fail,
-    nothing is watched, and a warning says why.
+    A look that fails is recorded with its reason, and the training goes on; so it does where a file cannot be written.
+    If the measurements before training fail, nothing is watched, and a warning says why.
 
     Args:
         trainer: TRL's DPOTrainer, or any transformers Trainer; of one without pairs, give ``probes``.
@@ -151,9 +151,9 @@ class DynamicsCallback(TrainerCallback):
 
     def _begin(self, step: int) -> None:
         begun = time.perf_counter()
-        before = self.read() if step else None
+        before = self._earlier() if step else None
         self._watch.prepare(before)
-        known = before is not None and before.run["digest"] == digest(self._watch.probes)
+        known = before is not None and before.run.get("digest") == digest(self._watch.probes)
         if known and before is not None and before.start is not None:
             earlier = {at: rate for at, rate in before.rates.items() if at <= step}
             self._rate_sum = earlier[max(earlier)] if earlier else 0.0
@@ -203,9 +203,12 @@ class DynamicsCallback(TrainerCallback):
             with keeping_random_state():
                 self._look(state.global_step)
         self._append({"kind": "end", "step": state.global_step, "rate_sum": self._rate_sum})
-        log = self.read() if self._first else None
-        if log is not None:
-            write_page(log, self.page, state.log_history, self._watch.texts())
+        try:
+            log = self.read() if self._first else None
+            if log is not None:
+                write_page(log, self.page, state.log_history, self._watch.texts())
+        except Exception as problem:  # the trained model is still to be saved
+            LOG.warning("no page: %s: %s", type(problem).__name__, problem)
 
     # what these events have in common
 
@@ -214,9 +217,22 @@ class DynamicsCallback(TrainerCallback):
         """Return whether this is the process that writes."""
         return bool(self._trainer.is_world_process_zero())
 
+    def _earlier(self) -> RunLog | None:
+        """Return what the first process reads of the run that is resumed; other machines need not have the file."""
+        found = None
+        try:
+            found = self.read() if self._first else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+            LOG.warning("%s is damaged, so a new run begins: %s: %s", self.path, type(problem).__name__, problem)
+        return from_first(found, self._trainer.accelerator.num_processes)
+
     def _append(self, *lines: dict[str, Any]) -> None:
-        if self._first:
+        if not self._first:
+            return
+        try:
             append(self.path, *lines)
+        except (OSError, InvalidArgument) as problem:  # the disk is full, or another process writes the file
+            LOG.warning("%s was not written: %s", self.path, problem)
 
     def _look(self, step: int) -> None:
         begun = time.perf_counter()

@@ -103,10 +103,12 @@ def agreement(log: RunLog) -> Agreement | None:
 
 
 def causes(log: RunLog) -> list[str]:
-    """Return sentences that say why chosen responses fell, as far as the audit before training tells.
+    """Return sentences that say of how many chosen responses that fell their own pair may be a reason.
 
-    A step on one pair changes log pi(chosen) by d_w |g_w|^2 - d_l <g_w, g_l> times the learning rate, with the weights
-    d_w and d_l that the loss gives the two responses; a pair whose change is negative lowers its own chosen response.
+    That is what the audit before training tells; a pair of the evaluation data takes no step itself. A small step of
+    gradient descent on one pair changes log pi(chosen) by d_w |g_w|^2 - d_l <g_w, g_l> times the learning rate, with
+    the weights d_w and d_l that the loss gives the two responses; where that is negative, the pair lowers its own
+    chosen response.
 
     Args:
         log: a run.
@@ -121,15 +123,17 @@ def causes(log: RunLog) -> list[str]:
     sentences = []
     if own:
         sentences.append(
-            f"{own} of the {len(fell)} chosen responses that fell {'was' if own == 1 else 'were'} pushed down by "
-            f"{'its' if own == 1 else 'their'} own pair from the beginning: a small step on that pair alone would have "
-            "lowered the chosen response, since pushing the rejected response down lowers the chosen one more than "
-            "pushing the chosen one up raises it"
+            f"{own} of the {len(fell)} chosen responses that fell would also have been lowered, before training, by a "
+            f"small step of gradient descent on {'its' if own == 1 else 'their'} own pair alone"
         )
     if own < len(fell):
         sentences.append(
-            f"{len(fell) - own} of the {len(fell)} would have risen in a small step on their own pair alone; "
-            "the steps on other pairs pushed them down, or what changed during the run"
+            f"{len(fell) - own} of the {len(fell)} would not; other pairs, the optimizer, or changes during the run "
+            "account for these"
+            if own
+            else f"None of the {len(fell)} chosen responses that fell would have been lowered, before training, by a "
+            "small step of gradient descent on their own pair alone; other pairs, the optimizer, or changes during the "
+            "run account for these"
         )
     return sentences
 

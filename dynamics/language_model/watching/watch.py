@@ -10,12 +10,11 @@ from torch import Tensor
 
 from dynamics.errors import InvalidArgument, Unsupported, check_count
 from dynamics.language_model.causal_lm import unwrapped
-from dynamics.language_model.out_of_memory import OutOfMemory
 from dynamics.language_model.tokens import TokenSequence
-from dynamics.language_model.watching.beside import share
+from dynamics.language_model.watching.beside import Failed, first_problem, share
 from dynamics.language_model.watching.looks import Drives, Scores, probe_drives, score, score_probes
 from dynamics.language_model.watching.panel import GREEDY, PANEL, greedy_responses, with_panel
-from dynamics.language_model.watching.prediction import Pair, run_direction, run_slopes
+from dynamics.language_model.watching.prediction import Pair, RunDirection, run_direction, run_slopes
 from dynamics.language_model.watching.probes import (
     PAIR,
     Probe,
@@ -28,6 +27,7 @@ from dynamics.language_model.watching.probes import (
 from dynamics.language_model.watching.run_log import Line, RunLog, digest
 from dynamics.language_model.watching.trainer_settings import batch_pairs, decayed, reference_model, trainer_optimizer
 from dynamics.losses import PreferenceLoss
+from dynamics.optimizers import Optimizer
 
 ByRole = dict[str, list[float | None]]
 
@@ -93,11 +93,16 @@ class Watch:
         return share(self.probes if items is None else items, compute, where.process_index, where.num_processes)
 
     def prepare(self, log: RunLog | None = None) -> None:
-        """Complete the probes with the panel; the greedy responses come from a run that is resumed, or the model."""
+        """Complete the probes with the panel; the greedy responses come from a run that is resumed, or the model.
+
+        Those of a run whose pairs are others belong to other prompts, and are not used.
+        """
         best: list[TokenSequence | None] = [None] * len(self._bare)
-        if log is not None:
-            known = [roles.get(GREEDY) for roles in log.run["probes"]][: len(best)]
-            best[: len(known)] = [None if ids is None else TokenSequence(tuple(ids[1:]), ids[0]) for ids in known]
+        told = [] if log is None else log.run.get("probes", [])
+        pairs = [[_told(probe.responses[side]) for side in PAIR] for probe in self._bare]
+        if [[roles.get(side) for side in PAIR] for roles in told] == pairs:
+            known = [roles.get(GREEDY) for roles in told]
+            best = [None if ids is None else TokenSequence(tuple(ids[1:]), ids[0]) for ids in known]
         elif GREEDY in self._panel:
             end = getattr(self._trainer.processing_class, "eos_token_id", None)
 
@@ -172,28 +177,36 @@ class Watch:
         """Return the predicted change of every response per unit of learning rate, or the reason why there is none."""
         if self._loss is None or not sample:
             return {"reason": remark or "no training pairs were asked for (sample=0)"}
-        arguments = self._trainer.args
+        direction, problem = None, ""
         try:
-            optimizer = trainer_optimizer(arguments)
-            pairs = self._sample(sample)
-        except Unsupported as problem:
-            return {"reason": str(problem)}
-        model = self._model
-        names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-        decay = decayed(self._trainer, names) if arguments.weight_decay else ()
+            optimizer = trainer_optimizer(self._trainer.args)
+            direction = self._direction(sample, optimizer)
+        except InvalidArgument as found:  # too little memory is one of them
+            problem = str(found)
+        except Exception as found:
+            problem = f"{type(found).__name__}: {found}"
+        problem = first_problem(problem, self._trainer.accelerator.num_processes)
+        if direction is None or problem:
+            return {"reason": problem}
+        known = direction
         try:
-            direction = run_direction(
-                *(model, pairs, self._reference_of(pairs), self._loss, optimizer, batch_pairs(arguments)),
-                clip=arguments.max_grad_norm or 0.0,
-                decay=decay,
-            )
-        except OutOfMemory as problem:
-            if self._trainer.accelerator.num_processes > 1:  # the others would wait for this one
-                raise
-            return {"reason": str(problem)}
-        slopes = self._share(lambda part: run_slopes(model, direction, self.probes[part]))
+            slopes = self._share(lambda part: run_slopes(self._model, known, self.probes[part]))
+        except Failed as found:
+            return {"reason": str(found)}
         self._slopes = by_role(slopes)
-        return {"slope": self._slopes, "pairs": direction.pairs, "optimizer": str(optimizer)}
+        return {"slope": self._slopes, "pairs": known.pairs, "optimizer": str(optimizer)}
+
+    def _direction(self, sample: int, optimizer: Optimizer) -> RunDirection:
+        """Return the direction of the run from the gradients of some training pairs."""
+        assert self._loss is not None
+        arguments = self._trainer.args
+        pairs = self._sample(sample)
+        names = [name for name, parameter in self._model.named_parameters() if parameter.requires_grad]
+        return run_direction(
+            *(self._model, pairs, self._reference_of(pairs), self._loss, optimizer, batch_pairs(arguments)),
+            clip=arguments.max_grad_norm or 0.0,
+            decay=decayed(self._trainer, names) if arguments.weight_decay else (),
+        )
 
     def predicted_change(self, role: str, rate_sum: float) -> float | None:
         """Return the mean of the predicted changes of a role; None without a prediction."""
@@ -205,7 +218,7 @@ class Watch:
         return {
             "digest": digest(self.probes),
             "names": self.names,
-            "probes": [{r: [s.prompt_tokens, *s.ids] for r, s in probe.responses.items()} for probe in self.probes],
+            "probes": [{role: _told(s) for role, s in probe.responses.items()} for probe in self.probes],
             "left_out": self._left_out,
             "loss": None if self._loss is None else str(self._loss),
             "seed": self._seed,
@@ -252,10 +265,16 @@ class Watch:
         return found.reshape(-1, 2)
 
 
+def _told(sequence: TokenSequence) -> list[int]:
+    """Return a sequence as the log has it: the number of tokens of its prompt, then all tokens."""
+    return [sequence.prompt_tokens, *sequence.ids]
+
+
 def _mass_outside(probe: Probe, scores: Scores) -> float:
-    """Return the probability of all responses but those of the probe."""
+    """Return the probability of all responses but those of the probe; NaN if one of these is NaN."""
     distinct = {sequence: scores.log_probs[role] for role, sequence in probe.responses.items()}
-    return max(0.0, 1 - math.fsum(math.exp(value) for value in distinct.values()))
+    rest = 1 - math.fsum(math.exp(value) for value in distinct.values())
+    return rest if math.isnan(rest) else max(0.0, rest)
 
 
 def by_role(rows: list[dict[str, float]]) -> ByRole:

@@ -1,4 +1,4 @@
-"""What the numbers of a watched run are made into: the sentences that say why chosen responses fell."""
+"""What the numbers of a watched run are made into: the sentences about chosen responses that fell."""
 
 from __future__ import annotations
 
@@ -22,13 +22,19 @@ def log_of(changes: list[float], displaced: list[bool] | None) -> RunLog:
     )
 
 
+ALSO = (
+    "the 3 chosen responses that fell would also have been lowered, before training, by a small step of gradient "
+    "descent on"
+)
+
+
 @pytest.mark.parametrize(
     ("displaced", "beginnings"),
     [
-        ([True, True, False, True], ["2 of the 3 chosen responses that fell were", "1 of the 3 would have risen"]),
-        ([True, False, False, True], ["1 of the 3 chosen responses that fell was", "2 of the 3 would have risen"]),
-        ([True, True, True, False], ["3 of the 3 chosen responses that fell were"]),
-        ([False, False, False, True], ["3 of the 3 would have risen"]),
+        ([True, True, False, True], [f"2 of {ALSO} their own", "1 of the 3 would not; other pairs"]),
+        ([True, False, False, True], [f"1 of {ALSO} its own", "2 of the 3 would not; other pairs"]),
+        ([True, True, True, False], [f"3 of {ALSO} their own"]),
+        ([False, False, False, True], ["None of the 3 chosen responses that fell would have been lowered"]),
     ],
 )
 def test_the_causes_count_only_the_chosen_responses_that_fell(displaced: list[bool], beginnings: list[str]) -> None:
@@ -43,8 +49,8 @@ def test_no_cause_is_told_where_nothing_fell_or_no_audit_was_made() -> None:
     assert causes(log_of([-0.1, 0.2], None)) == []
 
 
-def test_the_page_says_why_before_the_pictures() -> None:
+def test_the_page_says_it_before_the_pictures() -> None:
     said = [("3 x 4 = ?", "12", "15")] * 2
     page = make_page(log_of([-0.1, 0.2], [True, True]), [], said)
-    assert page.index("1 of the 1 chosen responses that fell was") < page.index("<svg")
-    assert "Why chosen responses fell" not in make_page(log_of([0.1, 0.2], [True, True]), [], said)
+    assert page.index("1 of the 1 chosen responses that fell would also have been lowered") < page.index("<svg")
+    assert "their own pair.</strong>" not in make_page(log_of([0.1, 0.2], [True, True]), [], said)

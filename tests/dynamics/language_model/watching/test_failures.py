@@ -1,0 +1,109 @@
+"""What goes wrong in a watched run does not end the training."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import torch
+
+from dynamics import InvalidArgument
+from dynamics.language_model.watching import callback as callback_module, watch as watch_module
+from dynamics.language_model.watching.beside import first_problem
+from dynamics.language_model.watching.looks import Scores
+from dynamics.language_model.watching.panel import GREEDY
+from dynamics.language_model.watching.run_log import RunLog, append
+from dynamics.language_model.watching.watch import _mass_outside
+from tests.dynamics.language_model.watching.runs import build, run
+from tests.optional import needs
+
+needs("trl", "accelerate")
+pytestmark = pytest.mark.filterwarnings("ignore")  # of TRL, accelerate and transformers
+
+CHEAP: dict[str, Any] = {"probes": 2, "panel": (), "drives_every": 0, "sample": 0}
+
+
+@pytest.mark.parametrize("problem", [OSError(28, "No space left"), InvalidArgument("path", "another process")])
+def test_a_file_that_cannot_be_written_does_not_end_the_training(
+    problem: Exception, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with patch.object(callback_module, "append", side_effect=problem):
+        watched = run(tmp_path, watch=CHEAP, max_steps=2, bf16=False)
+    assert watched.trainer.state.global_step == 2
+    assert f"watch.jsonl was not written: {problem}" in caplog.text
+
+
+def test_a_page_that_cannot_be_made_does_not_end_the_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with patch.object(callback_module, "write_page", side_effect=OSError(28, "No space left")):
+        run(tmp_path, watch=CHEAP, max_steps=2, bf16=False)
+    assert "no page: OSError: " in caplog.text
+
+
+def test_the_greedy_responses_of_other_probes_are_not_used(tmp_path: Path) -> None:
+    """A run that resumes with another seed watches other prompts than the log tells of."""
+    made = [build(tmp_path, watch={"panel": (GREEDY,), "seed": seed})[1]._watch for seed in (0, 1, 0)]
+    for watch in made[:2]:
+        watch.prepare()
+    log = RunLog(made[0].describe())
+    wanted = made[1].probes
+    made[1].prepare(log)
+    assert made[1].probes == wanted
+    assert all(s.prompt == probe.chosen.prompt for probe in made[1].probes for s in probe.responses.values())
+    with patch("dynamics.language_model.watching.watch.greedy_responses", side_effect=AssertionError):
+        made[2].prepare(log)  # the same probes: nothing is decoded
+    assert made[2].probes == made[0].probes
+
+
+def test_the_mass_outside_of_what_is_not_finite_is_no_number(tmp_path: Path) -> None:
+    watch = build(tmp_path, watch={"panel": ()})[1]._watch
+    assert math.isnan(_mass_outside(watch._bare[0], Scores({"chosen": math.nan, "rejected": -1.0}, 1.0)))
+
+
+def reason(watch: Any) -> str:
+    """Return why there is no prediction, of a watch that is as far as the prediction."""
+    watch.prepare()
+    found = watch.predict(6, "")
+    assert list(found) == ["reason"]
+    return str(found["reason"])
+
+
+@pytest.mark.parametrize("name", ["run_direction", "run_slopes", "draw_rows"])
+def test_a_prediction_that_fails_has_a_reason(name: str, tmp_path: Path) -> None:
+    watch = build(tmp_path, watch={"panel": ()})[1]._watch
+    with patch.object(watch_module, name, side_effect=torch.OutOfMemoryError("CUDA out of memory")):
+        assert reason(watch) == "OutOfMemoryError: CUDA out of memory"
+
+
+def test_weights_that_are_not_finite_have_no_prediction(tmp_path: Path) -> None:
+    watch = build(tmp_path, watch={"panel": ()})[1]._watch
+    with torch.no_grad():
+        next(watch._model.parameters()).fill_(math.nan)
+    assert reason(watch)
+
+
+def test_every_process_hears_of_the_problem_of_one() -> None:
+    with patch("accelerate.utils.gather_object", side_effect=lambda mine: ["", *mine, "another"]):
+        assert first_problem("no room", 2) == "no room"
+        assert first_problem("", 2) == "another"
+
+
+def test_only_the_first_process_reads_what_a_run_resumes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    watch = build(tmp_path, watch=CHEAP)[1]
+    append(watch.path, {"kind": "run", "probes": []})
+    log = watch._earlier()
+    assert log == RunLog({"kind": "run", "probes": []})
+    accelerator = SimpleNamespace(num_processes=2)
+    other = SimpleNamespace(is_world_process_zero=lambda: False, accelerator=accelerator)
+    with (
+        patch.object(watch, "_trainer", other),
+        patch("accelerate.utils.broadcast_object_list", side_effect=lambda given: [log] if given == [None] else given),
+    ):
+        assert watch._earlier() == log
+    for damaged in ("{}\n", "nothing\n", "[]\n"):
+        watch.path.write_text(damaged)
+        assert watch._earlier() is None
+    assert caplog.text.count("is damaged, so a new run begins") == 3
