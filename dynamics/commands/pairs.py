@@ -16,7 +16,7 @@ from dynamics.commands.shared import Options
 from dynamics.commands.training_plan import TrainingPlan
 from dynamics.errors import InvalidArgument
 from dynamics.language_model.loading import DTYPES, LanguageModel
-from dynamics.language_model.pair_audit.measuring.batch_run import run_in_batches
+from dynamics.language_model.pair_audit.measuring.batch_run import Batches, run_in_batches
 from dynamics.language_model.pair_audit.measuring.duration import Work, estimate_seconds, say_seconds
 from dynamics.language_model.pair_audit.measuring.influences import Influences, find_influences
 from dynamics.language_model.pair_audit.measuring.run import AuditSettings, refuse, run_audit
@@ -135,8 +135,7 @@ def _audit(
                 with progress_bar(None, "training steps on a copy", console) as advance:
                     how: dict[str, Any] = {"progress": advance, "reference": reference}
                     trials = run_trials(loaded, source, results, settings, pairs, rule, **how)
-            if plan.only_own:
-                plan = replace(plan, optimizer=optimizer_of_set(results) or plan.optimizer)
+            plan = _with_earlier(plan, summary, results)
             found = {"model": options.model, "data": options.data, "settings": depends_on, **plan.described()}
             found |= {"seconds": round(time.time() - begun, 1), "trials": [asdict(trial) for trial in trials]}
             found |= _describe(loaded, source, results, settings, influences)
@@ -149,6 +148,18 @@ def _audit(
     if not summary.audited:
         raise InvalidArgument("data", f"no row could be audited; {summary.skipped_rows[0][1]}")
     return summary
+
+
+def _with_earlier(plan: TrainingPlan, summary: AuditSummary, results: Results) -> TrainingPlan:
+    """Return the plan with the optimizer and the batches of an earlier run, whose changes the summary is about."""
+    optimizer = optimizer_of_set(results) if plan.only_own else None
+    if optimizer is not None:
+        state = (results.read_summary() or {}).get("optimizer_state") if optimizer == "adamw" else None
+        plan = replace(plan, optimizer=optimizer, optimizer_state=state)
+    made = batch_results(results).read_settings()
+    if plan.batches is None and summary.displaced_by_batch is not None and made is not None:
+        plan = replace(plan, only_own=False, batches=Batches(made["size"], made["seed"]))
+    return plan
 
 
 def _describe(

@@ -62,7 +62,7 @@ def read_adamw(place: str | Path, model: CausalLM, parameters: Filter = None) ->
 
     The file numbers the parameters and does not name them. The numbers follow the trainer's own order: first the
     parameters with weight decay, then the others, each in the order of the model. That this order fits is checked by
-    the number of parameters in each group and by every shape; what does not fit is refused.
+    the number of parameters in each group and by every shape; a state of other shapes is refused.
 
     Args:
         place: the folder of the checkpoint, or its file ``optimizer.pt``.
@@ -119,12 +119,16 @@ def _names_in_order(module: nn.Module, trained: set[str], sizes: Sequence[int], 
 def _rule(group: Mapping[str, Any], path: Path) -> AdamW:
     try:
         settings = {name: group[name] for name in ("betas", "eps", "weight_decay")}
-        if group.get("amsgrad") or group.get("maximize"):
+        # NAdam and RAdam have no "amsgrad"; Adam differs from AdamW only in what it does with weight decay
+        coupled = group["weight_decay"] and not group.get("decoupled_weight_decay", True)
+        if group["amsgrad"] or group.get("maximize") or coupled:
             raise ValueError
         return AdamW(tuple(settings["betas"]), settings["eps"], settings["weight_decay"])
     except (KeyError, ValueError, TypeError) as problem:
-        why = f"{path} is not the state of AdamW (its groups need betas, eps and weight_decay, and neither amsgrad nor "
-        raise InvalidArgument("optimizer_state", f"{why}maximize); other optimizers cannot be read") from problem
+        why = (
+            f"{path} is not the state of AdamW (its groups need betas, eps, decoupled weight_decay and amsgrad=False, "
+        )
+        raise InvalidArgument("optimizer_state", f"{why}no maximize); other optimizers cannot be read") from problem
 
 
 def _moments(state: Any, name: str, parameter: Tensor, path: Path) -> Moments:

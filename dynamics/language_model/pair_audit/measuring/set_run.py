@@ -103,7 +103,9 @@ def run_set(
         remove_others(beside, wanted)
     mine.wait()
     with beside.begin(wanted, mine):
-        if sum(1 for _ in beside.read()) < sum(1 for _ in results.read()):
+        missing = sum(1 for _ in beside.read()) < sum(1 for _ in results.read())
+        mine.wait()  # until every process has looked: the first one may merge what the others read
+        if missing:
             gradient = _gradient(loaded, made, pairs, place, _identify(depends_on, pairs), settings, mine, progress[0])
             step = set_step(loaded, gradient, optimizer)
             length = math.sqrt(sum(float(part.double().square().sum()) for part in step.values()))
@@ -112,8 +114,10 @@ def run_set(
                 return _change_batch(loaded, batch, pairs, step, length, settings, isinstance(optimizer, SGD))
 
             run_batches(made, beside, compute, settings.batch_pairs, pairs.end, mine, progress[1])
-        elif mine.rank == 0 and beside.parts():
-            beside.merge()
+        else:
+            if mine.rank == 0:
+                beside.merge()
+            mine.wait()
         if mine.rank == 0:
             place.unlink(missing_ok=True)
     return pairs

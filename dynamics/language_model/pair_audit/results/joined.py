@@ -25,11 +25,16 @@ def batch_results(results: Results) -> Results:
 def read_batch_changes(results: Results) -> dict[int, dict[str, Any]]:
     """Return for each audited row its batch and the changes in a step on it; empty if these are not finished.
 
+    Empty too if they are about other pairs or another optimizer than the changes by the whole set that are there.
+
     Args:
         results: the results of each pair alone.
     """
     beside = batch_results(results)
     if not beside.path.is_file() or beside.parts():
+        return {}
+    made, of_set = beside.read_settings() or {}, set_results(results).read_settings() or {}
+    if any(made.get(key) != of_set.get(key) for key in ("optimizer", "pairs")):
         return {}
     found: dict[int, dict[str, Any]] = {}
     lines = 0
@@ -39,7 +44,7 @@ def read_batch_changes(results: Results) -> dict[int, dict[str, Any]]:
         for row, chosen, rejected, displaced in columns:
             changes = {"batch_chosen_change": chosen, "batch_rejected_change": rejected}
             found[row] = {"batch": line["row"], **changes, "displaced_by_batch": displaced}
-    return found if lines == (beside.read_settings() or {}).get("batches") else {}
+    return found if lines == made.get("batches") else {}
 
 
 def set_is_finished(results: Results) -> bool:
@@ -70,8 +75,9 @@ def read_joined(results: Results) -> Generator[dict[str, Any], None, None]:
     Args:
         results: what ``run_audit``, ``run_set`` and ``run_in_batches`` wrote.
     """
-    by_batch = read_batch_changes(results)
-    others: Iterator[dict[str, Any]] = set_results(results).read() if set_is_finished(results) else repeat({})
+    of_set = set_is_finished(results)
+    by_batch = read_batch_changes(results) if of_set else {}
+    others: Iterator[dict[str, Any]] = set_results(results).read() if of_set else repeat({})
     for record, other in zip(results.read(), others, strict=False):
         known = SET_COLUMNS if other.keys() - {"row", "digest"} else ()  # a row that was skipped has none
         yield record | {name: other[name] for name in known} | by_batch.get(record["row"], {})

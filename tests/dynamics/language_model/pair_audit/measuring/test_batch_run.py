@@ -13,6 +13,7 @@ from dynamics.language_model import sequence_kernel
 from dynamics.language_model.pair_audit.measuring.batch_run import Batches, run_in_batches
 from dynamics.language_model.pair_audit.measuring.pair_set import read_pair_set
 from dynamics.language_model.pair_audit.measuring.run import AuditSettings, run_audit
+from dynamics.language_model.pair_audit.measuring.set_run import run_set
 from dynamics.language_model.pair_audit.reading.data import open_pairs
 from dynamics.language_model.pair_audit.reading.rows import parse_pair
 from dynamics.language_model.pair_audit.reading.tokens import tokenize_pair
@@ -34,6 +35,7 @@ def audited(folder: Path) -> tuple[Any, Results]:
     source, results = open_pairs(write_lines(folder / "pairs.jsonl", ROWS)), Results(folder / "out.jsonl")
     with results.begin({}):
         run_audit(loaded(), source, results, HOW)
+        run_set(loaded(), source, results, HOW, SGD(), {})
     return source, results
 
 
@@ -87,6 +89,12 @@ def test_a_batch_of_one_is_the_step_of_the_pair_alone_and_one_of_all_that_of_the
     for record in read_joined(results):
         if "skipped" not in record:
             assert record["batch_chosen_change"] == pytest.approx(record["own_chosen_change"], rel=1e-9)
+    run(source, results, Batches(len(ROWS) - 1))
+    for record in read_joined(results):
+        if "skipped" not in record:
+            assert record["batch"] == 0
+            assert record["batch_chosen_change"] == pytest.approx(record["set_chosen_change"], rel=1e-9)
+            assert record["batch_rejected_change"] == pytest.approx(record["set_rejected_change"], rel=1e-9)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")

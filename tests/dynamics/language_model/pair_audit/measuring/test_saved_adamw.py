@@ -120,12 +120,44 @@ def negative(state: Any) -> None:
     state["state"][0]["exp_avg_sq"].view(-1)[0] = -1.0
 
 
+def made_by(kind: Any, state: Any, **options: Any) -> None:
+    """Put the state of another optimizer of torch, after a step with the same groups, in the place of the state."""
+    groups = [
+        {"params": [torch.zeros_like(state["state"][number]["exp_avg"]) for number in group["params"]], **options}
+        for group in state["param_groups"]
+    ]
+    for parameter in (parameter for group in groups for parameter in group["params"]):
+        parameter.grad = torch.ones_like(parameter)
+    optimizer = kind(groups)
+    optimizer.step()
+    state.update(optimizer.state_dict())
+
+
+def of_adam(state: Any) -> None:
+    made_by(torch.optim.Adam, state, weight_decay=0.1)
+
+
+def of_adam_without_decay(state: Any) -> None:
+    made_by(torch.optim.Adam, state)
+
+
+def of_nadam(state: Any) -> None:
+    made_by(torch.optim.NAdam, state)
+
+
+def of_radam(state: Any) -> None:
+    made_by(torch.optim.RAdam, state)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (swap, "has the shape"),
         (one_less, "form groups of"),
         (of_sgd, "is not the state of AdamW"),
+        (of_adam, "is not the state of AdamW"),
+        (of_nadam, "is not the state of AdamW"),
+        (of_radam, "is not the state of AdamW"),
         (no_moments, "has no moments of"),
         (not_finite, "is not finite"),
         (negative, "is negative"),
@@ -135,6 +167,12 @@ def test_what_cannot_be_mapped_surely_is_refused(checkpoint: Any, change: Any, s
     folder, model, _ = checkpoint
     with pytest.raises(InvalidArgument, match=said):
         read_adamw(changed(folder, change), model)
+
+
+def test_adam_without_weight_decay_is_adamw(checkpoint: Any) -> None:
+    folder, model, _ = checkpoint
+    saved = read_adamw(changed(folder, of_adam_without_decay), model)
+    assert {rule.weight_decay for rule in saved.rules.values()} == {0.0}
 
 
 def test_other_files_and_other_models_are_refused(checkpoint: Any, tmp_path: Path) -> None:

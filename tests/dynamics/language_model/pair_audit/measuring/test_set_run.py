@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,7 @@ from dynamics.language_model.pair_audit.measuring.set_run import gradient_path, 
 from dynamics.language_model.pair_audit.reading.data import open_pairs
 from dynamics.language_model.pair_audit.reading.rows import parse_pair
 from dynamics.language_model.pair_audit.reading.tokens import tokenize_pair
-from dynamics.language_model.pair_audit.results.joined import set_results
+from dynamics.language_model.pair_audit.results.joined import set_is_finished, set_results
 from dynamics.language_model.pair_audit.results.processes import Processes
 from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.losses import DPO, PreferenceLoss, SimPO
@@ -197,6 +200,36 @@ def test_processes_share_the_passes(data: Path, whole: bytes, tmp_path: Path) ->
     for rank in (0, 1):
         run_set(loaded(), open_pairs(data), results, settings(), SGD(), {}, Processes(rank, 2))
     assert audit(data, out, settings()) == whole
+
+
+def test_no_process_goes_on_before_what_was_written_is_merged(
+    data: Path, whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resume after an end between the last line and the merging; the processes are threads here."""
+    out = tmp_path / "out.jsonl"
+    results = Results(out)
+    assert audit(data, out, settings()) == whole
+    beside = set_results(results)
+    beside.path.rename(beside.part(1))
+    merge, barrier = Results.merge, threading.Barrier(2, timeout=60)
+
+    def slow(some: Results) -> None:
+        time.sleep(0.3)
+        merge(some)
+
+    monkeypatch.setattr(Results, "merge", slow)
+
+    def wait() -> None:
+        barrier.wait()
+
+    def resume(rank: int) -> bool:
+        mine = Processes(rank, 2, wait=wait)
+        run_set(loaded(), open_pairs(data), results, settings(), SGD(), {}, mine)
+        return set_is_finished(results)
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(resume, (0, 1))) == [True, True]
+    assert beside.path.read_bytes() == whole
 
 
 def test_another_optimizer_or_more_rows_replace_what_was_computed(data: Path, whole: bytes, tmp_path: Path) -> None:

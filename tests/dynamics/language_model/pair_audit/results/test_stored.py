@@ -143,6 +143,28 @@ def test_the_columns_of_the_set_are_those_that_are_written() -> None:
     assert tuple(field.name for field in fields(SetChange)) == SET_COLUMNS
 
 
+def test_batches_of_an_earlier_run_are_kept_with_their_size_and_not_mixed_with_another_optimizer(
+    tmp_path: Path,
+) -> None:
+    save_tiny(tmp_path / "model")
+    write_lines(tmp_path / "pairs.jsonl", products(4))
+    options = Options(model=str(tmp_path / "model"), data=str(tmp_path / "pairs.jsonl"))
+    place = tmp_path / "audit.jsonl"
+
+    def summary(plan: TrainingPlan) -> Any:
+        pairs_command(options, QUIET, place, AuditSettings(), plan)
+        report(tmp_path)
+        return json.loads(place.with_name("audit.jsonl.summary.json").read_text(encoding="utf-8"))
+
+    first = summary(TrainingPlan(batches=Batches(2, 7)))
+    for again in (summary(TrainingPlan()), summary(TrainingPlan(only_own=True))):
+        assert again["displaced_by_batch"] == first["displaced_by_batch"] is not None
+        assert again["batches"] == first["batches"] == {"size": 2, "seed": 7}
+    other = summary(TrainingPlan("adamw"))
+    assert other["displaced_by_batch"] is None
+    assert other["batches"] is None
+
+
 def test_a_stored_record_is_a_dictionary_that_knows_its_file() -> None:
     found = read_json('{"a": [{"b": 1}], "c": null}', Path("x.set"))
     assert found == {"a": [{"b": 1}], "c": None}
