@@ -54,7 +54,8 @@ def d3(data, most=0):
     margins has a gradient in its logit. A comparison seems to be lost: with $(b\succ c)$ added the text is right,
     since c then never wins and a is never compared with it.
     Assumes: tabular policy; right with $(b\succ c)$ added to the data
-    Proof: With it the derivative of the loss by c's logit is a force of one sign, at every policy.
+    Proof: With it c's logit falls at every policy, which is what the machine shows. So no policy is optimal, and the
+    loss has its infimum where $\pi(c)$ is 0.
     """
     return data.push("c") < most
 

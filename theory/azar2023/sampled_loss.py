@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import sympy as sp
 
-from theory.claim import CONDITIONALLY, FALSE, PROVED
-from theory.evidence import CONDITIONAL
+from theory.claim import FALSE, PROVED
 from theory.proof import over_responses, same, setting
 from theory.statement import THERE_IS, claims_of
 from theory.xu2024.optima import minimisers, same_sets
@@ -50,14 +49,12 @@ def independent(numbers):
     return Comparisons([[p * q for q in mu] for p in mu], wins, f)
 
 
-@claim("proposition-3", "Proposition 3", CONDITIONALLY)
+@claim("proposition-3", "Proposition 3", PROVED)
 def proposition_3(case, share=1):
     r"""\mathbb{E}\bigl[(f_y-f_{y'})\,I(y,y')\bigr]=\mathbb{E}\bigl[(f_y-f_{y'})(p^*(y\succ\mu)-p^*(y'\succ\mu))\bigr]
 
     Assumes: y and y' are drawn independently from $\mu$; with it the losses of Eqs. (13) and (16) differ by a constant.
     By the solver for three responses; the same with means for any number
-    Because: The premise is needed: where only a with b and b with c are compared, as in a chain, it fails, and so it
-    does where y and y' have two laws. Data sets of pairs are seldom independent in this sense.
     Proof: Both sides are $2\sum\mu fp-\sum\mu f$, since $p(y\succ y')+p(y'\succ y)=1$ and the mean of p is 1/2.
     """
     return case.by_labels() == case.by_means(share)
@@ -68,10 +65,25 @@ WINS = [[F(1, 2), F(9, 10), F(2, 5)], [F(1, 10), F(1, 2), F(3, 4)], [F(3, 5), QU
 CHAIN = [[F(0), QUARTER, F(0)], [QUARTER, F(0), QUARTER], [F(0), QUARTER, F(0)]]
 MU = [F(1, 2), F(1, 3), F(1, 6)]
 F_VALUES = [F(1), F(0), F(0)]
-proposition_3.false(
+
+
+@claim(
+    "proposition-3-other-pairs", "not in the paper; Proposition 3 read of any data set of pairs", FALSE, "proposition-3"
+)
+def proposition_3_other_pairs(case, share=1):
+    r"""\mathbb{E}\bigl[(f_y-f_{y'})\,I(y,y')\bigr]=\mathbb{E}\bigl[(f_y-f_{y'})(p^*(y\succ\mu)-p^*(y'\succ\mu))\bigr]
+
+    Assumes: any joint law of y and y'
+    Because: Where only a with b and b with c are compared, as in a chain, it fails, and so it does where y and y' have
+    two laws. Data sets of pairs are seldom independent in this sense.
+    """
+    return case.by_labels() == case.by_means(share)
+
+
+proposition_3_other_pairs.false(
     at=Comparisons(CHAIN, WINS, F_VALUES), true_at=Comparisons([[p * q for q in MU] for p in MU], WINS, F_VALUES)
 )
-proposition_3.proved(over=independent, role=CONDITIONAL, wrong={"share": F(9, 10)})
+proposition_3.proved(over=independent, wrong={"share": F(9, 10)})
 
 
 def by_moments(y, share=1):
