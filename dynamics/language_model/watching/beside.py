@@ -106,4 +106,4 @@ def from_first(value: Result, count: int = 1) -> Result:
     if count == 1:
         return value
     (found,) = require("accelerate.utils").broadcast_object_list([value])
-    return found  # type: ignore[no-any-return]
+    return found

@@ -112,6 +112,7 @@ class DynamicsCallback(TrainerCallback):
                 self._remark = str(problem)
         self._watch = Watch(trainer, probes, tuple(panel), loss, seed, greedy_tokens)
         self._rate_sum, self._looked, self._watching = 0.0, -1, False
+        self._unwritten = False  # a run whose beginning is not in the file; its looks would count as those of another
 
     @property
     def path(self) -> Path:
@@ -204,7 +205,7 @@ class DynamicsCallback(TrainerCallback):
                 self._look(state.global_step)
         self._append({"kind": "end", "step": state.global_step, "rate_sum": self._rate_sum})
         try:
-            log = self.read() if self._first else None
+            log = self.read() if self._first and not self._unwritten else None
             if log is not None:
                 write_page(log, self.page, state.log_history, self._watch.texts())
         except Exception as problem:  # the trained model is still to be saved
@@ -227,10 +228,13 @@ class DynamicsCallback(TrainerCallback):
         return from_first(found, self._trainer.accelerator.num_processes)
 
     def _append(self, *lines: dict[str, Any]) -> None:
-        if not self._first:
+        begins = lines[0]["kind"] == "run"
+        if not self._first or (self._unwritten and not begins):
             return
         try:
+            self._unwritten = begins
             append(self.path, *lines)
+            self._unwritten = False
         except (OSError, InvalidArgument) as problem:  # the disk is full, or another process writes the file
             LOG.warning("%s was not written: %s", self.path, problem)
 

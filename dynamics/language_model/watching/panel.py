@@ -29,9 +29,9 @@ def with_panel(
     """Return the probes with the responses of the panel that do not need a model, and with the greedy ones.
 
     The answer to another prompt is the chosen response of the next probe with another prompt. The random response has
-    the length of the chosen one, and its tokens are drawn from all chosen responses; its last token is that of the
-    chosen response, which ends it; so there is none if the chosen response is that token alone. A response that a probe
-    has already under another role is left out.
+    the length of the chosen one. Its tokens are drawn from all chosen responses without their last tokens, which end
+    them; its own last token is that of the chosen response, so there is none if the chosen response is that token
+    alone. A response that a probe has already under another role is left out.
 
     Args:
         probes: the probes.
@@ -40,7 +40,8 @@ def with_panel(
         panel: which of these roles are wanted.
     """
     draw = random.Random(seed)
-    pool = [token for probe in probes for token in probe.chosen.response]
+    inner = [token for probe in probes for token in probe.chosen.response[:-1]]
+    pool = inner or [token for probe in probes for token in probe.chosen.response]
     found = []
     for number, (probe, best) in enumerate(zip(probes, greedy, strict=True)):
         prompt, own = probe.chosen.prompt, probe.chosen.response

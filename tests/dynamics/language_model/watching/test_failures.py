@@ -37,6 +37,18 @@ def test_a_file_that_cannot_be_written_does_not_end_the_training(
     assert f"watch.jsonl was not written: {problem}" in caplog.text
 
 
+def test_a_run_whose_beginning_was_not_written_adds_nothing_to_an_earlier_one(tmp_path: Path) -> None:
+    watch = build(tmp_path, watch=CHEAP)[1]
+    watch._append({"kind": "run", "number": 1})
+    with patch.object(callback_module, "append", side_effect=OSError(28, "No space left")):
+        watch._append({"kind": "run", "number": 2})
+    watch._append({"kind": "look", "step": 2})
+    assert watch.read() == RunLog({"kind": "run", "number": 1})
+    watch._append({"kind": "run", "number": 3})
+    watch._append({"kind": "look", "step": 2})
+    assert len(watch.read().looks) == 1
+
+
 def test_a_page_that_cannot_be_made_does_not_end_the_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with patch.object(callback_module, "write_page", side_effect=OSError(28, "No space left")):
         run(tmp_path, watch=CHEAP, max_steps=2, bf16=False)

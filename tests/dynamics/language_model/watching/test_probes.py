@@ -70,6 +70,15 @@ def test_the_panel_has_no_response_twice() -> None:
     assert list(with_panel(probes, best, 0, ["random"])[1].responses) == ["chosen", "rejected", "random"]
 
 
+def test_a_random_response_ends_only_at_its_end() -> None:
+    """Many tokens of short responses are ends; a random one would hold ends inside of it."""
+    probes = [probe(1, (*range(2, 8), *range(2, 8), 22)), *(probe(n, (n, 22)) for n in range(2, 8))]
+    for seed in range(5):
+        noise = with_panel(probes, [None] * 7, seed)[0].responses["random"]
+        assert noise.response.index(22) == noise.length - 1
+    assert "random" not in with_panel([probe(1, (22,))], [None], 0)[0].responses  # nothing to draw from but the end
+
+
 def test_greedy_responses_take_the_most_likely_token_everywhere() -> None:
     model: Any = tiny_model(dtype=torch.float32)
     prompts = [(1, 2, 3), (4,), (7, 8), (2, 2, 2, 2)]
