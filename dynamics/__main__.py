@@ -110,7 +110,9 @@ def pairs(
         typer.Option(
             metavar="FOLDER",
             help="Checkpoint of a trainer of transformers or TRL: the step on all pairs is the next one of the AdamW "
-            "that is saved there. Give the model of the same checkpoint, and --optimizer adamw.",
+            "that is saved there. Give the model of the same checkpoint, and --optimizer adamw. Without clipping of "
+            "gradients: a trainer that clips (max_grad_norm, 1 by default) takes another step if the gradient is "
+            "longer.",
         ),
     ] = None,
     batch: Annotated[

@@ -244,7 +244,11 @@ def _set_lines(summary: AuditSummary, plan: TrainingPlan) -> list[tuple[str, str
     """Say what a step on the whole set does to the chosen responses."""
     if summary.displaced_by_set is None:
         return []
-    what = f"a small first step of {plan.optimizer} on all pairs at once lowers log pi(chosen)"
+    state = plan.optimizer_state
+    step = (
+        f"a small first step of {plan.optimizer}" if state is None else f"the next step of the AdamW saved in {state}"
+    )
+    what = f"{step} on all pairs at once lowers log pi(chosen)"
     lines = [("displaced by the set", f"{_share(summary.displaced_by_set, summary)}: {what}")]
     if summary.own_share:
         lines.append(("own share of the push", _quantiles(summary.own_share)))

@@ -24,7 +24,8 @@ class TrainingPlan:
     """The training that an audit is about, besides the loss.
 
     Attributes:
-        optimizer: ``sgd`` or ``adamw``; the step of the whole set is its first one.
+        optimizer: ``sgd`` or ``adamw``; the step of the whole set is its first one, or with ``optimizer_state`` the
+            next one of the AdamW that is saved there.
         reference: folder or hub id of the reference model; None if the model is its own reference.
         lora_rank: rank of fresh LoRA adapters whose parameters alone are trained; None for none.
         lora_target: names of the linear maps that get one, separated by commas.

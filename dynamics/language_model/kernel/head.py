@@ -125,8 +125,10 @@ def head_bytes(head: Head, width: int, size: int, rows: int, pairs: int, ids: in
     columns = min(vocabulary_piece, head.vocabulary)
     stored = not head.bends and rows * head.vocabulary * size <= STORED_BYTES
     probabilities = size * (head.vocabulary if stored else columns)
-    # hidden states and their gradients, c at the ids, probabilities, a piece while it is computed, token pairs
-    return rows * (2 * width * size + ids * size + probabilities + size * columns) + 8 * pairs
+    # a piece while it is computed; with a soft cap also its slope, what that is made of, and the slope before it
+    computed = size * columns * (4 if head.bends else 1)
+    # hidden states and their gradients, c at the ids, probabilities, the piece, token pairs
+    return rows * (2 * width * size + ids * size + probabilities + computed) + 8 * pairs
 
 
 def _negative_probabilities(

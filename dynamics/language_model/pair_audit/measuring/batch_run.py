@@ -27,6 +27,7 @@ from dynamics.language_model.pair_audit.results.joined import batch_results
 from dynamics.language_model.pair_audit.results.processes import Processes
 from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.language_model.precision import ROUNDING, compute_dtype
+from dynamics.language_model.prediction.drives import NotFinite
 from dynamics.language_model.tokens import TokenSequence
 from dynamics.language_model.vjp import log_probs_vjp
 from dynamics.losses import PairLogProbs
@@ -96,6 +97,7 @@ def run_in_batches(
         progress: called with the number of batches that are done.
 
     Raises:
+        NotFinite: a derivative of the loss of a batch is not finite.
         OutOfMemory: a single sequence does not fit into memory.
     """
     if not len(pairs):
@@ -121,6 +123,9 @@ def _change_batch(
     alone = PairLogProbs(*(part[places] for part in pairs.pair))
     partials = settings.loss.total_partials(alone, torch.full_like(alone.chosen, 1 / len(places)))
     weights = torch.stack([part.expand(len(places)) for part in partials], dim=1).flatten()
+    if not bool(weights.isfinite().all()):
+        rows = pairs.rows[places].tolist()
+        raise NotFinite("loss", f"the derivative of {settings.loss} on the batch of rows {rows} is not finite")
     sequences = [sequence for place in places for sequence in read(place)]
     used = [number for number, weight in enumerate(weights.tolist()) if weight != 0]
     how: dict[str, Any] = {"dtype": settings.dtype}

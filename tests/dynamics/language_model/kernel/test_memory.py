@@ -2,20 +2,24 @@ from __future__ import annotations
 
 import gc
 import logging
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from dynamics import InvalidArgument
 from dynamics.language_model import TokenSequence, sequence_kernel, tiny_model
-from dynamics.language_model.kernel import memory as memory_module
+from dynamics.language_model.batching import Segments
+from dynamics.language_model.kernel import head as head_module, memory as memory_module
+from dynamics.language_model.kernel.blocks import RowPairs, whole as blocks_of_all
 from dynamics.language_model.kernel.layers import TrackedLinear, _LinearFunction
 from dynamics.language_model.kernel.memory import measure_graph
 from dynamics.language_model.kernel.recording import Recorder, SharedInput
 from dynamics.language_model.kernel.tracking import track_modules
-from dynamics.language_model.model_head import find_head
+from dynamics.language_model.model_head import Head, find_head
 from dynamics.language_model.parameters import requiring
 from tests.dynamics.language_model.brute_force import SEQUENCES, relative
 
@@ -52,6 +56,25 @@ def test_pairs_of_positions_are_counted_only_where_the_head_multiplies_them() ->
     plan = sequence_kernel(tiny_model(layers=6), long, memory="layerwise").plan
     assert plan is not None
     assert plan.needed < table / 2  # 23 MB; with the table it would be more than 46
+
+
+@pytest.mark.parametrize("cap", [None, 30.0])
+def test_the_bytes_of_the_head_are_those_at_its_peak(cap: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is allocated and freed while the head is passed through, with and without a soft cap."""
+    rows, width, vocabulary, piece = 256, 4, 4096, 1024
+    head = Head(vocabulary, CPU, torch.nn.Linear(width, vocabulary, bias=False), cap=cap)
+    hidden, targets = torch.randn(rows, width), torch.arange(rows)
+    pairs = RowPairs.of(blocks_of_all(4), Segments.of([rows // 4] * 4, CPU))
+    monkeypatch.setattr(head_module, "STORED_BYTES", 0)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        head_module.head_backward(
+            hidden, targets, head, pairs, weight=False, bias=False, ids=targets[:0], vocabulary_piece=piece
+        )
+        said = head_module.head_bytes(head, width, 4, rows, 0, 0, piece)
+    recorded: Any = seen.profiler
+    events = recorded.kineto_results.events()
+    changes = [e.nbytes() for e in sorted(events, key=lambda e: e.start_ns()) if e.name() == "[memory]"]
+    assert max(accumulate(changes)) == pytest.approx(said, rel=0.2)
 
 
 def starve(patch: pytest.MonkeyPatch, problem: BaseException, after: int, times: int) -> list[None]:

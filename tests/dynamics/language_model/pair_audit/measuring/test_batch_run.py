@@ -20,6 +20,7 @@ from dynamics.language_model.pair_audit.reading.tokens import tokenize_pair
 from dynamics.language_model.pair_audit.results.joined import batch_results, read_joined
 from dynamics.language_model.pair_audit.results.processes import Processes
 from dynamics.language_model.pair_audit.results.store import Results
+from dynamics.language_model.prediction.drives import NotFinite
 from dynamics.losses import DPO
 from dynamics.optimizers import SGD
 from tests.dynamics.language_model.saved import products, tiny, write_lines
@@ -95,6 +96,14 @@ def test_a_batch_of_one_is_the_step_of_the_pair_alone_and_one_of_all_that_of_the
             assert record["batch"] == 0
             assert record["batch_chosen_change"] == pytest.approx(record["set_chosen_change"], rel=1e-9)
             assert record["batch_rejected_change"] == pytest.approx(record["set_rejected_change"], rel=1e-9)
+
+
+def test_a_derivative_that_is_not_finite_names_the_rows_of_its_batch(tmp_path: Path) -> None:
+    source, results = audited(tmp_path)
+    pairs = read_pair_set(results, DPO())
+    pairs.pair.chosen[-1] = torch.nan
+    with results.begin({}), pytest.raises(NotFinite, match=r"on the batch of rows \[.*7.*\] is not finite"):
+        run_in_batches(loaded(), source, results, HOW, pairs, Batches(7), SGD(), {})
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
