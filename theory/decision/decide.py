@@ -285,7 +285,7 @@ def _constructed(
     given: Callable[..., Any] | None,
     work: int,
     known: Known,
-    **patience: int,
+    **patience: Any,
 ) -> Decision:
     """Return a refutation by a world that the solver constructs, or no case if it gets stuck at that."""
     from theory.proof.smt import prove  # noqa: PLC0415
