@@ -38,7 +38,7 @@ def label_after(numbers):
 def label_falls(s, share=1):
     r"""\text{a negative step on y of any size lowers }\pi_y
 
-    Assumes: one softmax, any number of labels
+    Assumes: one softmax, any number of labels. The two texts that were read give the direction; any size is shown here.
     Proof: Relative to y the weight of another label i grows by $e^{\eta(1-\pi_y+\pi_i)}>1$.
     """
     return s.p / (s.p + s.up) < share * s.p
@@ -78,7 +78,7 @@ def greatest_after(numbers):
 def greatest_other_rises(s, share=1):
     r"""\text{a negative step on y of any size raises }\pi_{i^*},\qquad i^*=\arg\max_{i\ne y}\pi_i
 
-    Assumes: one softmax, any number of labels
+    Assumes: one softmax, any number of labels. The two texts that were read give the direction; any size is shown here.
     Proof: Relative to $i^*$ the weight of another label i changes by $e^{\eta(\pi_i-\pi_{i^*})}\le 1$, and that of y by
     $e^{-\eta(1-\pi_y+\pi_{i^*})}<1$.
     """
