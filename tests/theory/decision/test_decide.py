@@ -6,7 +6,6 @@ from contextlib import suppress
 from fractions import Fraction as F
 from functools import partial
 from io import StringIO
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -24,7 +23,6 @@ from theory.decision.tokens import token_pair
 from theory.decision.weighted import with_weights
 from theory.proof import Named, holds_at, log, prove, setting, sqrt, with_step
 from theory.proof.negation import Negation
-from theory.proof.solver import SolverStuckError
 
 # --- the list of deceptive predicates --------------------------------------------------------------------------------
 
@@ -396,23 +394,3 @@ def test_the_negation_of_no_statement_is_none() -> None:
     for bad in (lambda w: (), lambda w: None, lambda w: w.A_w):
         with pytest.raises(InvalidArgument, match="True or False"):
             decide(bad, exists=True)
-
-
-def test_a_world_that_was_found_stands_in_for_a_smaller_one_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The solver gets stuck at the smaller one only, here by an error of its kind; no verdict depends on it."""
-    asked = partial(decide, lambda w: w.d_w >= w.d_l, with_weights(), worlds=5)
-    smaller = asked()
-    calls: list[dict[str, Any]] = []
-
-    def hurried(*given: Any, **options: Any) -> Any:
-        calls.append(options)
-        if "patience" in options:
-            raise SolverStuckError("no answer")
-        return prove(*given, **options)
-
-    monkeypatch.setattr("theory.proof.smt.prove", hurried)
-    found = asked()
-    assert any("patience" in options for options in calls)
-    assert smaller.verdict == found.verdict == "refuted"
-    assert found.case is not None
-    assert found.case.d_w < found.case.d_l
