@@ -66,6 +66,10 @@ class TokenSequence:
         return len(self.ids) - self.prompt_tokens
 
 
+Pair = tuple[TokenSequence, TokenSequence]
+"""The chosen and the rejected response to a prompt."""
+
+
 def _is_id(token: object) -> bool:
     return isinstance(token, int) and not isinstance(token, bool) and 0 <= token < 2**63
 
@@ -185,6 +189,20 @@ def read_sequences(sequences: Iterable[TokenSequence], name: str = "sequences") 
         found.append(sequence)
     if not found:
         raise InvalidArgument(name, "the list is empty; give at least one TokenSequence")
+    return tuple(found)
+
+
+def read_pairs(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
+    """Return the pairs as a tuple; refuse an empty list and anything that is no pair of sequences."""
+    if not isinstance(pairs, Iterable) or hasattr(pairs, "__array__"):
+        raise InvalidArgument("pairs", pairs, "a list of pairs (chosen, rejected), each a TokenSequence")
+    found = []
+    for number, pair in enumerate(pairs):  # stop at the first bad element, because an iterator may have no end
+        if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(s, TokenSequence) for s in pair):
+            raise InvalidArgument(f"pairs[{number}]", pair, "a pair (chosen, rejected), each a TokenSequence")
+        found.append(pair)
+    if not found:
+        raise InvalidArgument("pairs", "the list is empty; give at least one pair (chosen, rejected)")
     return tuple(found)
 
 

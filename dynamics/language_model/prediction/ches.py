@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dynamics.errors import InvalidArgument, check_finite
+from dynamics.errors import check_finite
 from dynamics.language_model.batching import Segments, length_matters, make_batches
 from dynamics.language_model.causal_lm import CausalLM, unwrapped
 from dynamics.language_model.model_head import find_head, head_inputs
 from dynamics.language_model.out_of_memory import raising_out_of_memory
 from dynamics.language_model.precision import compute_dtype, computing_in
-from dynamics.language_model.tokens import TokenSequence, check_sequences
+from dynamics.language_model.tokens import TokenSequence, check_sequences, read_pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ def ches(
         tensor(0., dtype=torch.float64)
     """
     model = unwrapped(model)
-    asked = _check_pairs(pairs)
+    asked = read_pairs(pairs)
     head = find_head(model)
     found = check_sequences(dict.fromkeys(s for pair in asked for s in pair), head.vocabulary)
     place = {sequence: number for number, sequence in enumerate(found)}
@@ -102,18 +102,3 @@ def similarity(chosen: Tensor, rejected: Tensor, chosen_length: Tensor, rejected
     mean_w, mean_other = w / chosen_length.unsqueeze(1), other / rejected_length.unsqueeze(1)
     # for similar responses <w, other - w> is more accurate than <w, other> - <w, w>, whose terms nearly cancel
     return CHES((w * (other - w)).sum(-1), (mean_w * (mean_other - mean_w)).sum(-1))
-
-
-def _check_pairs(
-    pairs: Iterable[tuple[TokenSequence, TokenSequence]],
-) -> tuple[tuple[TokenSequence, TokenSequence], ...]:
-    if not isinstance(pairs, Iterable) or hasattr(pairs, "__array__"):
-        raise InvalidArgument("pairs", pairs, "a list of pairs (chosen, rejected)")
-    found = []
-    for number, pair in enumerate(pairs):  # stop at the first bad element, because an iterator may have no end
-        if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(s, TokenSequence) for s in pair):
-            raise InvalidArgument(f"pairs[{number}]", pair, "a pair (chosen, rejected), each a TokenSequence")
-        found.append(pair)
-    if not found:
-        raise InvalidArgument("pairs", "the list is empty; give at least one pair (chosen, rejected)")
-    return tuple(found)

@@ -15,8 +15,8 @@ from dynamics.gradient import pair_quantities
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.kernel.cross_kernel import cross_kernel
 from dynamics.language_model.prediction.drives import response_lengths
-from dynamics.language_model.prediction.plan import LogProbPath, Pair, Plan, make_plan
-from dynamics.language_model.tokens import TokenSequence
+from dynamics.language_model.prediction.plan import LogProbPath, Plan, make_plan
+from dynamics.language_model.tokens import Pair, TokenSequence
 from dynamics.losses import DPO, IPO, SFT, IPOPerToken, PreferenceLoss, SFTPerToken, SPPOHard
 from dynamics.preferences import pairs as make_pairs
 

@@ -25,9 +25,9 @@ from dynamics.language_model.prediction.linear_motion import (
     preconditioner as held_preconditioner,
 )
 from dynamics.language_model.prediction.parameter_change import LEARNING_RATE, changed_parameters
-from dynamics.language_model.prediction.plan import Batches, LogProbPath, Pair, Plan, make_plan
+from dynamics.language_model.prediction.plan import Batches, LogProbPath, Plan, make_plan
 from dynamics.language_model.prediction.torch_state import read_torch_optimizer
-from dynamics.language_model.tokens import TokenSequence
+from dynamics.language_model.tokens import Pair, TokenSequence
 from dynamics.losses import PreferenceLoss
 from dynamics.optimizers import SGD, AdamW, Moments, Optimizer, check_optimizer
 

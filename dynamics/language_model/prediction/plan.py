@@ -12,13 +12,11 @@ from torch import Tensor
 from dynamics.errors import ArrayLike, InvalidArgument, check_count, check_finite, check_shape, to_tensor
 from dynamics.gradient import objective_cotangent
 from dynamics.language_model.prediction.drives import check_loss, check_rate, response_lengths
-from dynamics.language_model.tokens import TokenSequence, read_sequences
+from dynamics.language_model.tokens import Pair, TokenSequence, read_pairs, read_sequences
 from dynamics.losses import PreferenceLoss
 from dynamics.preferences import pairs as make_pairs
 
-Pair = tuple[TokenSequence, TokenSequence]
 Batches = int | Sequence[Sequence[int]] | None
-PAIRS = "a list of pairs (chosen, rejected), each a TokenSequence"
 BATCHES = "None for all pairs in every step, the size of a batch, or a list of pair numbers for every step"
 
 
@@ -142,20 +140,6 @@ def make_plan(
         check_loss(loss),
         None if ref is None else ref.to(torch.float64),
     )
-
-
-def read_pairs(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
-    """Return the pairs as a tuple; refuse an empty list and anything that is no pair of sequences."""
-    if not isinstance(pairs, Iterable) or hasattr(pairs, "__array__"):
-        raise InvalidArgument("pairs", pairs, PAIRS)
-    found = []
-    for number, pair in enumerate(pairs):  # stop at the first bad element, because an iterator may have no end
-        if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(s, TokenSequence) for s in pair):
-            raise InvalidArgument(f"pairs[{number}]", pair, "a pair (chosen, rejected), each a TokenSequence")
-        found.append(pair)
-    if not found:
-        raise InvalidArgument("pairs", "the list is empty; give at least one pair (chosen, rejected)")
-    return tuple(found)
 
 
 def _rates(given: float | Sequence[float] | None, steps: int) -> tuple[float, ...]:

@@ -13,8 +13,8 @@ from dynamics.language_model.causal_lm import CausalLM, as_module, unwrapped
 from dynamics.language_model.log_probs import sequence_log_probs
 from dynamics.language_model.parameters import Filter, requiring, select_parameters
 from dynamics.language_model.prediction.parameter_change import LEARNING_RATE
-from dynamics.language_model.prediction.plan import Batches, LogProbPath, Pair, make_plan
-from dynamics.language_model.tokens import TokenSequence
+from dynamics.language_model.prediction.plan import Batches, LogProbPath, make_plan
+from dynamics.language_model.tokens import Pair, TokenSequence
 from dynamics.language_model.training.differentiable import differentiable_log_probs
 from dynamics.losses import PreferenceLoss
 from dynamics.optimizers import SGD, AdamW

@@ -11,15 +11,13 @@ from torch import Tensor
 from dynamics.language_model.causal_lm import CausalLM, as_module, unwrapped
 from dynamics.language_model.jvp import log_probs_jvp
 from dynamics.language_model.prediction.drives import dloss_dlog_probs, response_lengths
-from dynamics.language_model.tokens import TokenSequence
+from dynamics.language_model.tokens import Pair
 from dynamics.language_model.vjp import log_probs_vjp
 from dynamics.language_model.watching.looks import score
 from dynamics.language_model.watching.probes import Probe
 from dynamics.losses import PreferenceLoss
 from dynamics.optimizers import AdamW, Optimizer
 from dynamics.preferences import pairs
-
-Pair = tuple[TokenSequence, TokenSequence]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +65,7 @@ def run_direction(
     Example:
         >>> from dynamics import DPO, SGD
         >>> from dynamics.language_model.tiny_model import tiny_model
+        >>> from dynamics.language_model import TokenSequence
         >>> pair = TokenSequence((1, 2, 3), 1), TokenSequence((1, 4), 1)
         >>> run_direction(tiny_model(), [pair], None, DPO(), SGD(), batch=1).pairs
         1

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from dynamics.errors import InvalidArgument, Unsupported, check_count
 from dynamics.language_model.causal_lm import unwrapped
-from dynamics.language_model.tokens import TokenSequence
+from dynamics.language_model.tokens import Pair, TokenSequence
 from dynamics.language_model.watching.beside import Failed, first_problem, share
 from dynamics.language_model.watching.looks import Drives, Scores, probe_drives, score, score_probes
 from dynamics.language_model.watching.panel import GREEDY, PANEL, greedy_responses, with_panel
-from dynamics.language_model.watching.prediction import Pair, RunDirection, run_direction, run_slopes
+from dynamics.language_model.watching.prediction import RunDirection, run_direction, run_slopes
 from dynamics.language_model.watching.probes import (
     PAIR,
     Probe,
