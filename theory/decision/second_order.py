@@ -147,7 +147,8 @@ def second_order(*, tabular: bool = False) -> Family:
 
     ``w.S_w``, ``w.S_l``, ``w.S_y`` and ``w.second_change(y)`` are second derivatives, ``w.V`` is the variance of the
     drives, ``w.T`` the largest drive: in the limit of the flow responses with A_y < T vanish. A finite step needs no
-    family of its own: ``w.after(2)`` in a conjecture is an exact step with e^s = 2, ``w.after(2).after(3)`` are two.
+    family of its own: in the worlds of the log-linear families ``w.after(2)`` is an exact step with e^s = 2, and
+    ``w.after(2).after(3)`` are two. Beside second derivatives ``after`` is searched in exact worlds only.
 
     Args:
         tabular: whether the policy is a tabular softmax.

@@ -110,7 +110,8 @@ class DynamicsCallback(TrainerCallback):
                 loss = trl_loss(trainer.args)
             except Unsupported as problem:
                 self._remark = str(problem)
-        self._watch = Watch(trainer, probes, tuple(panel), loss, seed, greedy_tokens)
+        with keeping_random_state():  # a collator or a data set may draw
+            self._watch = Watch(trainer, probes, tuple(panel), loss, seed, greedy_tokens)
         self._rate_sum, self._looked, self._watching = 0.0, -1, False
         self._unwritten = False  # a run whose beginning is not in the file; its looks would count as those of another
 

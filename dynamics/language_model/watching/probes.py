@@ -73,6 +73,8 @@ def collated_pair(
     """
     try:
         batch = collator([dict(row)])
+        if "pixel_values" in batch:
+            raise ValueError("it holds images, which are not part of the token ids")
         if "completion_mask" in batch:
             parts = [(batch["input_ids"][n], batch["completion_mask"][n], batch["attention_mask"][n]) for n in (0, 1)]
         else:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from dynamics import InvalidArgument
+from dynamics.language_model import DynamicsCallback
 from dynamics.language_model.watching import callback as callback_module, watch as watch_module
 from dynamics.language_model.watching.beside import first_problem
 from dynamics.language_model.watching.looks import Scores
@@ -68,6 +69,21 @@ def test_the_greedy_responses_of_other_probes_are_not_used(tmp_path: Path) -> No
     with patch("dynamics.language_model.watching.watch.greedy_responses", side_effect=AssertionError):
         made[2].prepare(log)  # the same probes: nothing is decoded
     assert made[2].probes == made[0].probes
+
+
+def test_a_collator_that_draws_does_not_move_the_training(tmp_path: Path) -> None:
+    trainer, _ = build(tmp_path)
+    plain, calls = trainer.data_collator, []
+
+    def drawing(rows: Any) -> Any:
+        calls.append(torch.rand(1))
+        return plain(rows)
+
+    trainer.data_collator = drawing
+    before = torch.random.get_rng_state()
+    DynamicsCallback(trainer, panel=())
+    assert calls
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_the_mass_outside_of_what_is_not_finite_is_no_number(tmp_path: Path) -> None:

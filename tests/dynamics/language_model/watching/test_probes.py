@@ -45,6 +45,8 @@ def test_a_row_of_trls_trainers_for_cpo_and_orpo_is_read_too() -> None:
         collated_pair(lambda rows: batch, {}, 2, "keep_end")
     with pytest.raises(InvalidArgument, match="does not become a pair"):
         collated_pair(lambda rows: {"input_ids": torch.tensor([[1]])}, {})
+    with pytest.raises(InvalidArgument, match="images"):
+        collated_pair(lambda rows: batch | {"pixel_values": torch.zeros(1)}, {})
 
 
 def test_a_stream_is_drawn_from_its_first_rows() -> None:
