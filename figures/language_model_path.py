@@ -18,7 +18,7 @@ from dynamics.language_model import predict_path, tiny_model, tokenize, train
 from figures.accuracy import Accuracy
 from figures.language_model_pair import PAIR, load_policy
 from figures.registry import Arrays, figure
-from figures.style import CHOSEN, EXACT_COLOR, OTHERS, PAGE_WIDTH, PRINTED_COLOR, REFERENCE, label_panel
+from figures.style import CHOSEN, EXACT_COLOR, OTHERS, PAGE_WIDTH, REFERENCE, label_panel
 from toy_models.multiplication.corpus import ask
 from toy_models.multiplication.shipped import QUESTION
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FROZEN, SOMETIMES, ALWAYS = range(3)
 SHIPPED, RANDOM = range(2)
 MODELS = ("the shipped model (Qwen2)", "a random GPT-2")
-INKS = (PRINTED_COLOR, OTHERS, EXACT_COLOR)
+INKS = (REFERENCE, OTHERS, EXACT_COLOR)
 
 
 @figure(
