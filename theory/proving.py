@@ -23,6 +23,7 @@ from theory.lines import (
     note_reached,
     premise_of,
     prove_again,
+    refuse_no_part,
     refuse_truth_as_failure,
     role_of,
     search_terms,
@@ -35,6 +36,7 @@ from theory.proof.family import Family
 from theory.proof.joined import own_calls, through
 from theory.proof.reached import Reached
 from theory.proof.searched import Search, holds_at, search
+from theory.proof.settings import noting
 from theory.proof.written import text_of
 from theory.strength import MACHINE, Strength
 
@@ -45,7 +47,8 @@ class Proved:
     Each method adds one checker and returns the statement, so that they can be chained. All take ``of``: another
     predicate in the place of the statement's own (a closed form, a converse); ``role``: what a success says about the
     claim (HOLDS, FAILS, CORRECTED, CONDITIONAL, ORDER, VACUOUS of ``theory.evidence``); ``also=True`` for a further
-    fact that does not bear on the verdict.
+    fact that does not bear on the verdict; ``part``: the words of the claim's statement that ``of`` says in code, if it
+    lists several statements and this is one of them.
 
     Args:
         predicate: the statement, with its text as docstring.
@@ -58,6 +61,7 @@ class Proved:
         self.proofs: list[Callable[..., Any]] = vars(made.evidence).setdefault("proofs", [])
         # each repeats one search, with a number of cases and a seed: of the statement, and of a control or None
         self.searches: list[tuple[Callable[..., Search], Any]] = vars(made.evidence).setdefault("searches", [])
+        self.facts: list[tuple[Any, Family]] = []  # what is true of every world of a kind if the claim is reproduced
         self.__doc__ = predicate.__doc__
         self.__module__ = predicate.__module__
         self.heard: list[Any] | None = None  # its results while another predicate runs; see ``theory.proof.joined``
@@ -75,13 +79,19 @@ class Proved:
         return self.claim.key
 
     def _add(
-        self, check: Callable[[Evidence], Finding], of: Predicate | None = None, wrong: Wrong | str | None = None
+        self,
+        check: Callable[[Evidence], Finding],
+        of: Predicate | None = None,
+        wrong: Wrong | str | None = None,
+        part: str = "",
     ) -> Self:
         """Add a line of evidence, which names what is run in the place of the statement, and the control."""
+        if part:
+            refuse_no_part(self.key, self.claim.says, part)
 
         def run(evidence: Evidence) -> None:
             other = "" if of is None or self._is_own(of) else text_of(of)
-            evidence.findings.append(replace(check(evidence), of=other, wrong=control_of(wrong)))
+            evidence.findings.append(replace(check(evidence), of=other, wrong=control_of(wrong), part=part))
 
         self._checks.append(run)
         return self
@@ -103,7 +113,7 @@ class Proved:
     def _both(self, wrong: Wrong, of: Predicate | None) -> tuple[Predicate, Predicate]:
         return statement_and_control(self.key, of or self.predicate, wrong)
 
-    def proved(
+    def proved(  # noqa: D417 - what all of them take is said above
         self,
         over: Family = POLICY,
         *,
@@ -113,6 +123,7 @@ class Proved:
         of: Predicate | None = None,
         role: str | None = None,
         also: bool = False,
+        part: str = "",
         lemma: str = "",
         worlds: int = 200,
     ) -> Self:
@@ -124,9 +135,6 @@ class Proved:
             given: the premise. With it the role is CONDITIONAL unless ``role`` says otherwise.
             wrong_given: a wider premise, under which the control must be refuted; the control is then the statement
                 itself unless ``wrong`` is given too.
-            of: a predicate to use in place of the statement's own function.
-            role: what it says about the claim.
-            also: whether this is a further fact, which does not bear on the verdict.
             lemma: name of a standard lemma that leads from what is proved to the statement.
             worlds: exact cases for the search.
         """
@@ -141,18 +149,21 @@ class Proved:
             from theory.proof.smt import prove  # noqa: PLC0415
 
             count, reached = min(worlds, evidence.worlds), Reached(what)
-            found = search(what, over, given=given, worlds=count, seed=evidence.seed)
             shared: dict[str, Any] = {"given": given, "known": evidence.known}
-            proof = prove(what, over, **shared, record=evidence.record, reached=reached)
+            with noting() as noted:
+                found = search(what, over, given=given, worlds=count, seed=evidence.seed)
+                proof = prove(what, over, **shared, record=evidence.record, reached=reached)
+            evidence.use(noted)
             note_reached(evidence, reached, lambda: search(what, over, given=given, worlds=count, seed=evidence.seed))
             control = prove(bad, over, given=wrong_given or given, witness=False, known=evidence.known)
             detail = f"{proof}; {found}" if proof.verdict == "proved" else str(proof)
             if found.counterexample is not None:
                 detail = str(found)
             passed = proof.verdict == "proved" and found.counterexample is None and found.tried > 0
-            if found.tried == 0:
-                detail += "; no exact case meets the premise"
+            detail += "" if found.tried else "; no exact case meets the premise"
             means = role_of(role, also, given)
+            if given is None and not also:
+                evidence.facts.append((what, over, len(evidence.findings)))
             return Finding(
                 means,
                 "smt",
@@ -167,9 +178,11 @@ class Proved:
                 sides=sides_at(what, proof.counterexample or found.counterexample),
             )
 
+        if given is None:
+            self.facts.append((what, over))
         self.proofs.append(partial(prove_again, what, over, given=given))
         self.searches.append((partial(search, what, over, given=given), None))
-        return self._add(check, of, wrong if wrong is not None else premise_of(wrong_given))
+        return self._add(check, of, wrong if wrong is not None else premise_of(wrong_given), part)
 
     def refuted(
         self,
@@ -205,7 +218,7 @@ class Proved:
 
         return self._add(check, of if of is not None or not change else what, unlike)
 
-    def derived(
+    def derived(  # noqa: D417 - what all of them take is said above
         self,
         *,
         wrong: Wrong,
@@ -214,6 +227,7 @@ class Proved:
         of: Predicate | None = None,
         role: str | None = None,
         also: bool = False,
+        part: str = "",
         lemma: str = "",
         denial: bool = False,
     ) -> Self:
@@ -224,9 +238,6 @@ class Proved:
             symbols: what an argument is, if not a positive number; see ``prove_identity``.
             sums: quantities of the responses, from ``over_responses``, if the statement is about sums over them; then
                 exact worlds are searched too.
-            of: a predicate to use in place of the statement's own function.
-            role: what it says about the claim.
-            also: whether this is a further fact, which does not bear on the verdict.
             lemma: name of a standard lemma that leads from what is proved to the statement.
             denial: the claim's function says the opposite of what is printed, so that its truth refutes the claim.
         """
@@ -265,9 +276,9 @@ class Proved:
                 far=isinstance(wrong, Mapping) and not is_near(what, wrong),
             )
 
-        return self._add(check, of, wrong)
+        return self._add(check, of, wrong, part)
 
-    def enclosed(
+    def enclosed(  # noqa: D417 - what all of them take is said above
         self,
         low: Any = None,
         high: Any = None,
@@ -276,6 +287,7 @@ class Proved:
         of: Predicate | None = None,
         role: str | None = None,
         also: bool = False,
+        part: str = "",
         lemma: str = "",
         denial: bool = False,
     ) -> Self:
@@ -285,9 +297,6 @@ class Proved:
             low: left end, a whole number or a fraction.
             high: right end.
             wrong: the control, which must be false on a whole piece.
-            of: a predicate to use in place of the statement's own function.
-            role: what it says about the claim.
-            also: whether this is a further fact, which does not bear on the verdict.
             lemma: name of a standard lemma that leads from what is proved to the statement.
             denial: the claim's function says the opposite of what is printed, so that its truth refutes the claim.
         """
@@ -317,9 +326,9 @@ class Proved:
                 far=isinstance(wrong, Mapping) and not is_near(what, wrong),
             )
 
-        return self._add(check, of, wrong)
+        return self._add(check, of, wrong, part)
 
-    def by_induction(
+    def by_induction(  # noqa: D417 - what all of them take is said above
         self,
         *,
         base: Family,
@@ -330,6 +339,7 @@ class Proved:
         of: Predicate | None = None,
         role: str | None = None,
         also: bool = False,
+        part: str = "",
         lemma: str = "",
     ) -> Self:
         """Prove it of a state after any number of terms: of the first one, and from one state to the next.
@@ -342,9 +352,6 @@ class Proved:
                 control is found to be false in one of them or refuted for the first term. ``sums_of`` provides it;
                 without it a step that cannot be proved counts as a refuted control.
             wrong: the control; base or step must be refuted.
-            of: a predicate to use in place of the statement's own function.
-            role: what it says about the claim.
-            also: whether this is a further fact, which does not bear on the verdict.
             lemma: name of a standard lemma that leads from what is proved to the statement.
         """
         self._refuse_truth_as_failure(of, role)
@@ -390,4 +397,4 @@ class Proved:
         self.proofs.append(partial(induct_again, what, base, step, after=after))
         if more is not None:
             self.searches.append((partial(search_terms, what, base, after, more), None))
-        return self._add(check, of, wrong)
+        return self._add(check, of, wrong, part)

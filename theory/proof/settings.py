@@ -9,7 +9,8 @@ fractions never satisfy.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
@@ -21,6 +22,21 @@ from theory.proof.family import Case, Family
 from theory.proof.symbols import Number, Run
 
 PATIENCE = 400  # random draws to find one case that meets the assumptions
+
+
+LEARNED: list[list[tuple[Any, Family]]] = []
+"""What settings assume because it was proved: for each ``noting`` that is open, the lemmas and where they hold."""
+
+
+@contextmanager
+def noting() -> Iterator[list[tuple[Any, Family]]]:
+    """Note each lemma that a setting is told to assume, and the kind of worlds for which it must have been proved."""
+    noted: list[tuple[Any, Family]] = []
+    LEARNED.append(noted)
+    try:
+        yield noted
+    finally:
+        LEARNED.remove(noted)
 
 
 class Rejected(Exception):
@@ -37,6 +53,24 @@ class Numbers:
     def assume(self, *truths: Any) -> None:
         """Admit only worlds in which these are true."""
         raise NotImplementedError
+
+    def case_of(self, family: Family, *lemmas: Callable[[Any], Any]) -> Any:
+        """Return a case of another setting, made of numbers of this one, of which lemmas are true.
+
+        A line of evidence that uses such worlds fails unless each lemma is what an earlier line of the claim proves
+        over that very setting, or a claim that it rests on does.
+
+        Raises:
+            TypeError: the family is no ``setting``.
+        """
+        if family.asks is None:
+            raise TypeError(f"{family.name}: only the numbers of a setting can be part of another setting")
+        case = family.asks(self)
+        for lemma in lemmas:
+            for noted in LEARNED:
+                noted.append((lemma, family))
+            self.assume(lemma(case))
+        return case
 
     def positive(self, name: str) -> Any:
         """Return a number > 0."""
@@ -211,7 +245,8 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
 
             return words_of(function)
 
-        return Family(name, assumes, (Case("", lambda run: function(_Symbols(run)), rebuild),), draw, words=say)
+        case = Case("", lambda run: function(_Symbols(run)), rebuild)
+        return Family(name, assumes, (case,), draw, words=say, asks=function)
 
     return make
 
