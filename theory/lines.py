@@ -98,7 +98,7 @@ def another(_: Any) -> bool:
 
 
 def refuse_no_part(key: str, says: str, part: str) -> None:
-    r"""Raise TypeError if some words are not one of the statements that a claim lists, word for word.
+    r"""Raise TypeError if some words, if any, are not one of the statements that a claim lists, word for word.
 
     A list of statements is proved if each of them is, so that nothing need be said of how they make the whole. Such a
     part stands in the list as a whole: between commas or other signs that end an item, and not inside brackets.
@@ -109,6 +109,8 @@ def refuse_no_part(key: str, says: str, part: str) -> None:
         Traceback (most recent call last):
         TypeError: key: 'c)=2' is not one of the statements in a\ge 0,\quad b(a,c)=2
     """
+    if not part:
+        return
     says, words = " ".join(says.split()), " ".join(part.split())
     for found in re.finditer(re.escape(words), says):
         before, after = says[: found.start()], says[found.end() :]

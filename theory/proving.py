@@ -34,9 +34,9 @@ from theory.lines import (
 from theory.proof.families import POLICY
 from theory.proof.family import Family
 from theory.proof.joined import own_calls, through
+from theory.proof.lemmas import noting
 from theory.proof.reached import Reached
 from theory.proof.searched import Search, holds_at, search
-from theory.proof.settings import noting
 from theory.proof.written import text_of
 from theory.strength import MACHINE, Strength
 
@@ -48,7 +48,8 @@ class Proved:
     predicate in the place of the statement's own (a closed form, a converse); ``role``: what a success says about the
     claim (HOLDS, FAILS, CORRECTED, CONDITIONAL, ORDER, VACUOUS of ``theory.evidence``); ``also=True`` for a further
     fact that does not bear on the verdict; ``part``: the words of the claim's statement that ``of`` says in code, if it
-    lists several statements and this is one of them.
+    lists several statements and this is one of them; ``lemma``: the name of a standard lemma that leads from what is
+    proved to the statement.
 
     Args:
         predicate: the statement, with its text as docstring.
@@ -57,7 +58,7 @@ class Proved:
 
     def __init__(self, predicate: Predicate, made: Claim, checks: list[Callable[[Evidence], None]]) -> None:
         self.predicate, self.claim, self._checks = predicate, made, checks
-        # each repeats one proof by the solver alone; ``record=`` is called with every question and its answer
+        # each repeats one proof by the solver alone
         self.proofs: list[Callable[..., Any]] = vars(made.evidence).setdefault("proofs", [])
         # each repeats one search, with a number of cases and a seed: of the statement, and of a control or None
         self.searches: list[tuple[Callable[..., Search], Any]] = vars(made.evidence).setdefault("searches", [])
@@ -84,14 +85,17 @@ class Proved:
         of: Predicate | None = None,
         wrong: Wrong | str | None = None,
         part: str = "",
+        fact: tuple[Any, Family] | None = None,
     ) -> Self:
-        """Add a line of evidence, which names what is run in the place of the statement, and the control."""
-        if part:
-            refuse_no_part(self.key, self.claim.says, part)
+        """Add a line of evidence, its control, and as ``fact`` what later worlds may assume, and of which kind."""
+        refuse_no_part(self.key, self.claim.says, part)
+        self.facts += [fact] if fact else []
 
         def run(evidence: Evidence) -> None:
             other = "" if of is None or self._is_own(of) else text_of(of)
-            evidence.findings.append(replace(check(evidence), of=other, wrong=control_of(wrong), part=part))
+            found = replace(check(evidence), of=other, wrong=control_of(wrong), part=part)
+            evidence.facts += [(*fact, len(evidence.findings))] if fact else []
+            evidence.findings.append(found)
 
         self._checks.append(run)
         return self
@@ -135,7 +139,6 @@ class Proved:
             given: the premise. With it the role is CONDITIONAL unless ``role`` says otherwise.
             wrong_given: a wider premise, under which the control must be refuted; the control is then the statement
                 itself unless ``wrong`` is given too.
-            lemma: name of a standard lemma that leads from what is proved to the statement.
             worlds: exact cases for the search.
         """
         if wrong is None and wrong_given is None:
@@ -156,14 +159,11 @@ class Proved:
             evidence.use(noted)
             note_reached(evidence, reached, lambda: search(what, over, given=given, worlds=count, seed=evidence.seed))
             control = prove(bad, over, given=wrong_given or given, witness=False, known=evidence.known)
-            detail = f"{proof}; {found}" if proof.verdict == "proved" else str(proof)
-            if found.counterexample is not None:
-                detail = str(found)
             passed = proof.verdict == "proved" and found.counterexample is None and found.tried > 0
+            detail = f"{proof}; {found}" if proof.verdict == "proved" else str(proof)
+            detail = str(found) if found.counterexample is not None else detail
             detail += "" if found.tried else "; no exact case meets the premise"
             means = role_of(role, also, given)
-            if given is None and not also:
-                evidence.facts.append((what, over, len(evidence.findings)))
             return Finding(
                 means,
                 "smt",
@@ -178,11 +178,10 @@ class Proved:
                 sides=sides_at(what, proof.counterexample or found.counterexample),
             )
 
-        if given is None:
-            self.facts.append((what, over))
         self.proofs.append(partial(prove_again, what, over, given=given))
         self.searches.append((partial(search, what, over, given=given), None))
-        return self._add(check, of, wrong if wrong is not None else premise_of(wrong_given), part)
+        fact = None if also or given is not None else (what, over)
+        return self._add(check, of, wrong if wrong is not None else premise_of(wrong_given), part, fact)
 
     def refuted(
         self,
@@ -238,7 +237,6 @@ class Proved:
             symbols: what an argument is, if not a positive number; see ``prove_identity``.
             sums: quantities of the responses, from ``over_responses``, if the statement is about sums over them; then
                 exact worlds are searched too.
-            lemma: name of a standard lemma that leads from what is proved to the statement.
             denial: the claim's function says the opposite of what is printed, so that its truth refutes the claim.
         """
         self._refuse_truth_as_failure(of, role, denial=denial)
@@ -297,7 +295,6 @@ class Proved:
             low: left end, a whole number or a fraction.
             high: right end.
             wrong: the control, which must be false on a whole piece.
-            lemma: name of a standard lemma that leads from what is proved to the statement.
             denial: the claim's function says the opposite of what is printed, so that its truth refutes the claim.
         """
         self._refuse_truth_as_failure(of, role, denial=denial)
@@ -335,6 +332,7 @@ class Proved:
         step: Family,
         after: Callable[[Any], Any],
         more: Callable[[random.Random, Any], Any] | None = None,
+        states: Family | None = None,
         wrong: Wrong,
         of: Predicate | None = None,
         role: str | None = None,
@@ -351,8 +349,8 @@ class Proved:
             more: draws one more term for an exact state, so that states with up to eight terms are searched, and the
                 control is found to be false in one of them or refuted for the first term. ``sums_of`` provides it;
                 without it a step that cannot be proved counts as a refuted control.
+            states: every state, of which worlds of later lines may assume the statement. ``sums_of`` provides it.
             wrong: the control; base or step must be refuted.
-            lemma: name of a standard lemma that leads from what is proved to the statement.
         """
         self._refuse_truth_as_failure(of, role)
         what, bad = self._both(wrong, of)
@@ -364,7 +362,9 @@ class Proved:
 
             reached = Reached(what)
             shared: dict[str, Any] = {"after": after, "known": evidence.known}
-            first, then = by_induction(what, base, step, **shared, record=evidence.record, reached=reached)
+            with noting() as noted:
+                first, then = by_induction(what, base, step, **shared, record=evidence.record, reached=reached)
+            evidence.use(noted)
             note_reached(evidence, reached)
             passed = first.verdict == then.verdict == "proved"
             control, found = prove(bad, base, witness=False, known=evidence.known).verdict == "refuted", None
@@ -397,4 +397,4 @@ class Proved:
         self.proofs.append(partial(induct_again, what, base, step, after=after))
         if more is not None:
             self.searches.append((partial(search_terms, what, base, after, more), None))
-        return self._add(check, of, wrong, part)
+        return self._add(check, of, wrong, part, None if also or states is None else (what, states))

@@ -9,7 +9,7 @@ import pytest
 
 from theory.claim import BROKEN, CLAIMS, FALSE, PROBLEM, PROVED, REPRODUCED, run_claim
 from theory.evidence import HOLDS
-from theory.proof import POLICY, Named, setting, world_of
+from theory.proof import POLICY, Named, prove, setting, sums_of, world_of
 from theory.proof.certificate import Certificate
 from theory.statement import claims_of
 
@@ -194,3 +194,54 @@ def test_only_a_setting_is_part_of_a_setting() -> None:
     worlds = setting("a policy")(lambda numbers: numbers.case_of(POLICY))
     with pytest.raises(TypeError, match="every policy"):
         worlds.draw(random.Random(0))
+
+
+@sums_of("any x")
+def squares(numbers: Any) -> Any:
+    """Any number of squares."""
+    x = numbers.real("x")
+    return Named(square=x * x)
+
+
+def sums_are_not_negative(sums: Any, least: Any = 0) -> Any:
+    """s\\ge 0"""
+    return sums.square >= least
+
+
+@setting("a sum of squares, of which the solver knows what was proved, and r > 0")
+def sum_and_more(numbers: Any) -> Any:
+    return Named(x=numbers.case_of(squares["states"], sums_are_not_negative).square, more=numbers.positive("more"))
+
+
+def above_zero(case: Any, room: Any = 0) -> Any:
+    """s+r>0"""
+    return case.x + case.more > room
+
+
+def test_worlds_assume_what_an_induction_proved_of_sums(claim: Any) -> None:
+    made = claim("sum", "here", PROVED)(above_zero).by_induction(
+        of=sums_are_not_negative, **squares, wrong={"least": 1}
+    )
+    outcome = run_claim(made.proved(over=sum_and_more, wrong={"room": 1}).claim)
+    assert (outcome.status, outcome.strength) == (REPRODUCED, "proved by induction, base and step by smt, smt")
+    alone = claim("alone", "here", PROVED)(above_zero).proved(over=sum_and_more, wrong={"room": 1})
+    assert "nothing before proves sums_are_not_negative" in run_claim(alone.claim).problem
+
+
+def test_a_line_does_not_prove_its_own_assumption(claim: Any) -> None:
+    @setting("x real, x^2 >= 1")
+    def circular(numbers: Any) -> Any:
+        return numbers.case_of(ANY, at_least_one)
+
+    made = claim("circle", "here", PROVED)(at_least_one).proved(over=circular, wrong={"least": 2})
+    assert "nothing before proves at_least_one" in run_claim(made.claim).problem
+
+
+def test_of_fields_that_are_kept_only_the_lemmas_are_known() -> None:
+    power = setting("x real")(lambda numbers: Named(x=numbers.real("x"), square=numbers.real("y") ** 2))
+    kept = setting("a square, and no more")(lambda numbers: numbers.case_of(power, keep="square"))
+    known = setting("a square")(lambda numbers: numbers.case_of(power, lambda case: case.square >= 0, keep="square"))
+    assert prove(lambda case: case.square >= 0, power).verdict == "proved"
+    assert prove(lambda case: case.square >= 0, kept).verdict != "proved"
+    assert prove(lambda case: case.square >= 0, known).verdict == "proved"
+    assert all(kept.draw(random.Random(seed)).square >= 0 for seed in range(20))

@@ -62,6 +62,26 @@ def by_sympy(derived: Any, written: Any) -> Any:
 
 
 @lru_cache(maxsize=256)
+def derivative(function: Callable[[Any], Any], written: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function as it is written, once SymPy has proved that it is the derivative of another.
+
+    Both are of one number of any kind, made of arithmetic and of exp and log of ``theory.proof``.
+
+    Raises:
+        NotAStatement: SymPy does not prove it.
+
+    Example:
+        >>> derivative(lambda x: x * functions.exp(x), lambda x: (1 + x) * functions.exp(x))(Fraction(0))
+        Fraction(1, 1)
+    """
+    import sympy as sp  # noqa: PLC0415 - loaded for a proof only
+
+    x = sp.Symbol("x", real=True)
+    by_sympy(sp.diff(function(x), x), written(x))
+    return written
+
+
+@lru_cache(maxsize=256)
 def _equal(derived: Any, written: Any) -> bool:
     from theory.proof.calculus import prove_identity, same  # noqa: PLC0415
 

@@ -9,8 +9,7 @@ fractions never satisfy.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
@@ -19,24 +18,10 @@ from typing import Any
 from theory.proof.balls import Undecided
 from theory.proof.checks import truth_value
 from theory.proof.family import Case, Family
+from theory.proof.lemmas import note
 from theory.proof.symbols import Number, Run
 
 PATIENCE = 400  # random draws to find one case that meets the assumptions
-
-
-LEARNED: list[list[tuple[Any, Family]]] = []
-"""What settings assume because it was proved: for each ``noting`` that is open, the lemmas and where they hold."""
-
-
-@contextmanager
-def noting() -> Iterator[list[tuple[Any, Family]]]:
-    """Note each lemma that a setting is told to assume, and the kind of worlds for which it must have been proved."""
-    noted: list[tuple[Any, Family]] = []
-    LEARNED.append(noted)
-    try:
-        yield noted
-    finally:
-        LEARNED.remove(noted)
 
 
 class Rejected(Exception):
@@ -54,23 +39,30 @@ class Numbers:
         """Admit only worlds in which these are true."""
         raise NotImplementedError
 
-    def case_of(self, family: Family, *lemmas: Callable[[Any], Any]) -> Any:
+    def case_of(self, family: Family, *lemmas: Callable[[Any], Any], keep: str = "") -> Any:
         """Return a case of another setting, made of numbers of this one, of which lemmas are true.
 
         A line of evidence that uses such worlds fails unless each lemma is what an earlier line of the claim proves
         over that very setting, or a claim that it rests on does.
+
+        Args:
+            family: the other setting.
+            *lemmas: what was proved of its cases.
+            keep: names of the fields of a case to keep, if not all: of these the solver then knows the lemmas only.
 
         Raises:
             TypeError: the family is no ``setting``.
         """
         if family.asks is None:
             raise TypeError(f"{family.name}: only the numbers of a setting can be part of another setting")
-        case = family.asks(self)
+        case = self._kept(family, keep.split()) if keep else family.asks(self)
         for lemma in lemmas:
-            for noted in LEARNED:
-                noted.append((lemma, family))
+            note(lemma, family)
             self.assume(lemma(case))
         return case
+
+    def _kept(self, _: Family, names: list[str]) -> Any:
+        return Named(**{name: self.real(name) for name in names})
 
     def positive(self, name: str) -> Any:
         """Return a number > 0."""
@@ -165,6 +157,10 @@ class _Draws(Numbers):
     def assume(self, *truths: Any) -> None:
         if not all(truth_value(truth) for truth in truths):
             raise Rejected
+
+    def _kept(self, family: Family, names: list[str]) -> Any:
+        case = family.asks(_Draws(self.source)) if family.asks else None
+        return Named(**{name: self._new(name, getattr(case, name)) for name in names})
 
 
 class _Values(Numbers):
