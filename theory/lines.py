@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -12,7 +12,7 @@ from typing import Any
 
 from theory.evidence import ALSO, CONDITIONAL, FAILS, HOLDS, Evidence
 from theory.proof.family import Family
-from theory.proof.lemmas import LEMMAS
+from theory.proof.lemmas import LEMMAS, SYMPY
 from theory.proof.negation import Negation
 from theory.proof.reached import Reached
 from theory.proof.searched import Search, search
@@ -23,10 +23,10 @@ Wrong = Mapping[str, Any] | Callable[..., Any]
 Predicate = Callable[..., Any]
 EXISTS = re.compile(r"\s*(?:\\exists|\\text\{there (?:is|are)\b)")  # a statement that begins "there is"
 FEW = 40  # exact cases, in at least one of which a control must be true
-BEFORE_A_PART = re.compile(r"(?:^|[,;:.]|\\text\{,? ?and \}|\\q?quad\b|\\ )\s*$")
+BEFORE_A_PART = re.compile(r"(?:^|[,;:.~]|\\text\{,?and\}|\\q?quad)$")
 BRACKETS = (("(", ")"), ("{", "}"), ("[", "]"))
 RELATION = re.compile(r"[=<>]|\\(?:[lg]e|ne|to|in|iff|implies|Rightarrow|approx|sim|equiv|text|forall|exists)\b")
-AFTER_A_PART = re.compile(r"\s*(?:$|[,;:.]|\\text\{,? ?and \}|\\q?quad\b|\\ )")
+AFTER_A_PART = re.compile(r"$|[,;:.~]|\\text\{,?and\}|\\q?quad")
 
 
 def control_of(wrong: Wrong | str | None) -> str:
@@ -111,12 +111,13 @@ def refuse_no_part(key: str, says: str, part: str) -> None:
     """
     if not part:
         return
-    says, words = " ".join(says.split()), " ".join(part.split())
-    for found in re.finditer(re.escape(words), says):
-        before, after = says[: found.start()], says[found.end() :]
+    if not RELATION.search(part):
+        raise TypeError(f"{key}: {part!r} is no statement")
+    whole, words = ("".join(re.sub(r"\\\s", "~", text).split()) for text in (says, part))
+    for found in re.finditer(re.escape(words), whole):
+        before, after = whole[: found.start()], whole[found.end() :]
         level = all(text.count(a) == text.count(b) for text in (before, words) for a, b in BRACKETS)
-        whole = BEFORE_A_PART.search(before) and AFTER_A_PART.match(after) and RELATION.search(words)
-        if level and whole and words != says:
+        if level and BEFORE_A_PART.search(before) and AFTER_A_PART.match(after) and words != whole:
             return
     raise TypeError(f"{key}: {part!r} is not one of the statements in {says}")
 
@@ -131,6 +132,11 @@ def strength_of_a_case(says: str, role: str | None) -> Strength:
     if role in (None, FAILS) and EXISTS.match(says):
         return Strength(UNREFUTED, ("there is none among the cases shown, which is no proof that there is none",))
     return Strength(MACHINE, ("exact evaluation",))
+
+
+def provers(first: str, noted: Sequence[tuple[Any, Any]]) -> tuple[str, ...]:
+    """Return the provers of a line: SymPy too, if it proved what some function is."""
+    return (first, SYMPY) if (SYMPY, None) in noted else (first,)
 
 
 def lemmas_of(name: str) -> tuple[str, ...]:

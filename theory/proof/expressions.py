@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache, reduce
 from typing import Any
 
 from theory.proof import functions
+from theory.proof.lemmas import SYMPY, note
 from theory.proof.symbols import NotAStatement
 
 
@@ -56,12 +58,12 @@ def by_sympy(derived: Any, written: Any) -> Any:
         Traceback (most recent call last):
         theory.proof.symbols.NotAStatement: SymPy does not prove that x*exp(x) + exp(x) is x*exp(x)
     """
+    note(SYMPY, None)
     if not _equal(derived, written):
         raise NotAStatement(f"SymPy does not prove that {derived} is {written}")
     return written
 
 
-@lru_cache(maxsize=256)
 def derivative(function: Callable[[Any], Any], written: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a function as it is written, once SymPy has proved that it is the derivative of another.
 
@@ -74,18 +76,63 @@ def derivative(function: Callable[[Any], Any], written: Callable[[Any], Any]) ->
         >>> derivative(lambda x: x * functions.exp(x), lambda x: (1 + x) * functions.exp(x))(Fraction(0))
         Fraction(1, 1)
     """
-    import sympy as sp  # noqa: PLC0415 - loaded for a proof only
-
-    x = sp.Symbol("x", real=True)
-    by_sympy(sp.diff(function(x), x), written(x))
+    note(SYMPY, None)
+    if not _is_derivative(function, written):
+        raise NotAStatement(f"SymPy does not prove that {written.__name__} is the derivative of {function.__name__}")
     return written
 
 
 @lru_cache(maxsize=256)
-def _equal(derived: Any, written: Any) -> bool:
-    from theory.proof.calculus import prove_identity, same  # noqa: PLC0415
+def _is_derivative(function: Callable[[Any], Any], written: Callable[[Any], Any]) -> bool:
+    import sympy as sp  # noqa: PLC0415 - loaded for a proof only
 
-    return prove_identity(lambda: same(derived, written)).verdict == "proved"
+    x = sp.Symbol("x", real=True)
+    return _equal(sp.diff(function(x), x), written(x))
+
+
+def checked(function: Any, identity: Callable[..., Any], **symbols: str) -> Any:
+    """Return a function, once SymPy has proved an identity about it, such as that it returns the slopes of a loss.
+
+    Args:
+        function: what a statement computes with.
+        identity: predicate for SymPy, which calls the function.
+        **symbols: what its arguments are, if not positive numbers.
+
+    Raises:
+        NotAStatement: SymPy does not prove it.
+
+    Example:
+        >>> from theory.proof import same
+        >>> square = lambda x: x * x
+        >>> checked(square, lambda a, b: same(square(a * b), square(a) * square(b)))(3)
+        9
+        >>> checked(square, lambda a, b: same(square(a + b), square(a) + square(b)))
+        Traceback (most recent call last):
+        theory.proof.symbols.NotAStatement: SymPy does not prove <lambda>
+    """
+    note(SYMPY, None)
+    if not _proved(identity, tuple(symbols.items())):
+        raise NotAStatement(f"SymPy does not prove {identity.__name__}")
+    return function
+
+
+@lru_cache(maxsize=256)
+def _proved(identity: Callable[..., Any], symbols: tuple[tuple[str, str], ...]) -> bool:
+    from theory.proof.calculus import prove_identity  # noqa: PLC0415
+
+    before = sys.getprofile()  # whoever looks for floats: SymPy's proof is not part of the computation
+    sys.setprofile(None)
+    try:
+        return prove_identity(identity, dict(symbols)).verdict == "proved"
+    finally:
+        sys.setprofile(before)
+
+
+@lru_cache(maxsize=256)
+def _equal(derived: Any, written: Any) -> bool:
+    from theory.proof.calculus import same  # noqa: PLC0415
+
+    return _proved(lambda: same(derived, written), ())
 
 
 def _raised(base: Any, exponent: Any, value: Any) -> Any:
