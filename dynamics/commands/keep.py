@@ -88,7 +88,8 @@ def keep_command(
     text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in decided)
     write_atomically(beside, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     _print(console, decided, out, beside)
-    print_lines(console, recipe(settings, str(out), records.form))
+    template = (found.read_summary() or {}).get("chat_template")
+    print_lines(console, recipe(settings, str(out), records.form, template))
 
 
 def _decide(record: dict[str, Any], keep: Expression, weigh: Expression | None, skipped: bool) -> dict[str, Any]:
@@ -118,13 +119,14 @@ def _print(console: Console, decided: list[dict[str, Any]], out: Path, beside: P
     print_lines(console, [f"written: {out}, and why in {beside.name}"])
 
 
-def recipe(settings: dict[str, Any], data: str, form: str = "lines") -> list[str]:
+def recipe(settings: dict[str, Any], data: str, form: str = "lines", template: str | None = None) -> list[str]:
     r"""Return lines of Python that train with TRL on the kept pairs under the loss of the audit.
 
     Args:
         settings: what the results depend on.
         data: the new data set.
         form: its format, as ``open_records`` names it.
+        template: the chat template that the audit was given, if any.
 
     Example:
         >>> for line in recipe({"loss": "DPO(beta=0.1)", "max_tokens": 512}, "kept.jsonl"):
@@ -159,8 +161,14 @@ def recipe(settings: dict[str, Any], data: str, form: str = "lines") -> list[str
     elif len(prompt) > 1:
         columns = ", ".join(f'row["{column}"]' for column in prompt)
         loader += f'.map(lambda row: {{"prompt": "\\n".join(filter(None, [{columns}]))}})'
-    return [
+    lines = [
         "to train on it with TRL's DPOTrainer:",
         f"  train_dataset = {loader}",
         f"  args = trl.DPOConfig({', '.join(given)})",
     ]
+    if template is not None:
+        read = f'open("{template}").read()'
+        if not Path(template).expanduser().is_file():
+            read = f'transformers.AutoTokenizer.from_pretrained("{template}").chat_template'
+        lines.append(f"  tokenizer.chat_template = {read}  # and processing_class=tokenizer for the trainer")
+    return lines

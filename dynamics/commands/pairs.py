@@ -137,6 +137,7 @@ def _audit(
                     trials = run_trials(loaded, source, results, settings, pairs, rule, **how)
             plan = _with_earlier(plan, summary, results)
             found = {"model": options.model, "data": options.data, "settings": depends_on, **plan.described()}
+            found |= {"chat_template": options.chat_template}
             found |= {"seconds": round(time.time() - begun, 1), "trials": [asdict(trial) for trial in trials]}
             found |= _describe(loaded, source, results, settings, influences)
             results.write_summary({**asdict(summary), **found})

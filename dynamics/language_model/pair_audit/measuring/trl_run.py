@@ -152,6 +152,6 @@ def _record(pair: Pair) -> Mapping[str, Any]:
         return {"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}
     return {
         "prompt": [dict(turn) for turn in cast(Messages, pair.prompt)],
-        "chosen": [pair.chosen],
-        "rejected": [pair.rejected],
+        "chosen": [dict(turn) for turn in cast(Messages, pair.chosen)],
+        "rejected": [dict(turn) for turn in cast(Messages, pair.rejected)],
     }
