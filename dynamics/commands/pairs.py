@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,13 @@ from dynamics.language_model.pair_audit.reading.examples import read_examples
 from dynamics.language_model.pair_audit.reading.relations import find_relations
 from dynamics.language_model.pair_audit.reading.tokens import REMARKS, cut_sentence
 from dynamics.language_model.pair_audit.report.comparisons import compare_groups
-from dynamics.language_model.pair_audit.report.summary import AuditSummary, summarise, worst_rows
+from dynamics.language_model.pair_audit.report.summary import AuditSummary, say_step, summarise, worst_rows
 from dynamics.language_model.pair_audit.results.fingerprint import model_digest
 from dynamics.language_model.pair_audit.results.joined import batch_results, optimizer_of_set, set_results
 from dynamics.language_model.pair_audit.results.processes import Processes, join_processes
 from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.losses import PreferenceLoss
-from dynamics.progress import progress_bar
+from dynamics.progress import Advance, progress_bar
 
 NAMED = 10  # skipped rows that are shown
 WORTH_TIMING = 200  # with fewer rows it is not said how long the audit takes
@@ -112,11 +113,8 @@ def _audit(
             run_audit(loaded, source, results, settings, processes, advance, reference)
         if not plan.only_own:
             with progress_bar(rows, "gradient of all pairs", console) as advance:
-
-                def changes(row: int) -> None:
-                    advance(row, "changes by all pairs")
-
-                pairs = run_set(*(loaded, source, results, settings, rule, depends_on, processes, (advance, changes)))
+                told = advance, _moving(advance, "changes by all pairs")
+                pairs = run_set(*(loaded, source, results, settings, rule, depends_on, processes, told))
         if plan.batches is not None:
             with progress_bar(None, "each pair in its batch", console) as advance:
                 run_in_batches(
@@ -125,8 +123,9 @@ def _audit(
         influences = Influences({})
         if plan.influences:
             with progress_bar(rows, "who pushes whom", console) as advance:
+                told = advance, _moving(advance, "who pushes whom, exactly")
                 influences = find_influences(
-                    *(loaded, source, results, settings, pairs, plan.influences, depends_on, processes, advance)
+                    *(loaded, source, results, settings, pairs, plan.influences, depends_on, processes, told)
                 )
         summary = summarise(results)
         if processes.rank == 0:
@@ -142,13 +141,22 @@ def _audit(
             found |= _describe(loaded, source, results, settings, influences)
             results.write_summary({**asdict(summary), **found})
             print_summary(console, summary, settings.loss, plan, results)
-            print_lines(console, map(_say_trial, trials))
+            print_lines(console, (_say_trial(trial, plan) for trial in trials))
         processes.wait()
     if summary.skipped and settings.strict:
         raise refuse(summary.skipped_rows[0][1])
     if not summary.audited:
         raise InvalidArgument("data", f"no row could be audited; {summary.skipped_rows[0][1]}")
     return summary
+
+
+def _moving(advance: Advance, label: str) -> Callable[..., None]:
+    """Return a function that moves a progress bar under another label."""
+
+    def move(done: int, total: int | None = None) -> None:
+        advance(done, label, total)
+
+    return move
 
 
 def _with_earlier(plan: TrainingPlan, summary: AuditSummary, results: Results) -> TrainingPlan:
@@ -245,11 +253,7 @@ def _set_lines(summary: AuditSummary, plan: TrainingPlan) -> list[tuple[str, str
     """Say what a step on the whole set does to the chosen responses."""
     if summary.displaced_by_set is None:
         return []
-    state = plan.optimizer_state
-    step = (
-        f"a small first step of {plan.optimizer}" if state is None else f"the next step of the AdamW saved in {state}"
-    )
-    what = f"{step} on all pairs at once lowers log pi(chosen)"
+    what = f"{say_step(plan.optimizer, plan.optimizer_state)} on all pairs at once lowers log pi(chosen)"
     lines = [("displaced by the set", f"{_share(summary.displaced_by_set, summary)}: {what}")]
     if summary.own_share:
         lines.append(("own share of the push", _quantiles(summary.own_share)))
@@ -260,7 +264,8 @@ def _batch_lines(summary: AuditSummary, plan: TrainingPlan) -> list[tuple[str, s
     """Say what a step on the batch of each pair does to its chosen response."""
     if summary.displaced_by_batch is None or plan.batches is None:
         return []
-    what = f"a small step of {plan.optimizer} on the pair's batch of {plan.batches.size} lowers log pi(chosen)"
+    batch = f"the batch of {plan.batches.size} in which the trainer draws the pair (seed {plan.batches.seed})"
+    what = f"{say_step(plan.optimizer, plan.optimizer_state)} on {batch} lowers log pi(chosen)"
     return [("displaced by a batch", f"{_share(summary.displaced_by_batch, summary)}: {what}")]
 
 
@@ -275,12 +280,15 @@ def _rescue_lines(summary: AuditSummary) -> list[tuple[str, str]]:
     return [("added SFT term", what)]
 
 
-def _say_trial(trial: Trial) -> str:
+def _say_trial(trial: Trial, plan: TrainingPlan) -> str:
     correlation = "undefined"
     if trial.rank_correlation is not None and trial.interval is not None:
         correlation = f"{trial.rank_correlation:.2f} (95%: {trial.interval[0]:.2f} to {trial.interval[1]:.2f})"
+    name = "SGD" if plan.optimizer == "sgd" else "AdamW"
+    optimizer = name if plan.optimizer_state is None else f"the {name} saved in {plan.optimizer_state}"
+    steps = f"{trial.steps} step{'s' * (trial.steps != 1)} of {optimizer}"
     return (
-        f"{trial.trainer}, {trial.steps} steps at {trial.learning_rate:g}: of {trial.pairs} chosen responses "
+        f"{trial.trainer}, {steps} at {trial.learning_rate:g}: of {trial.pairs} chosen responses "
         f"{trial.predicted_to_fall} were predicted to fall, {trial.fell} fell, {trial.both} both; rank correlation "
         f"{correlation}; size of the change / prediction {trial.size:.2g} (median)"
     )

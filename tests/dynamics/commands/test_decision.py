@@ -46,7 +46,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert result.exit_code == 0, result.output
     assert "report.html (0.0" in result.output
-    assert result.output.count(", 1 steps at 1e-0") == 2
+    assert result.output.count(", 1 step of SGD at 1e-0") == 2
     return folder
 
 
@@ -257,7 +257,7 @@ def test_lora_adamw_and_a_reference_are_heeded_and_belong_to_the_results(place: 
     plan = ("--lora-rank", 2, "--lora-target", "q_proj,v_proj", "--optimizer", "adamw", "--loss", "simpo")
     result = run(*base, "--out", out, *plan)
     assert result.exit_code == 0, result.output
-    assert "a small first step of adamw on all pairs at once" in result.output
+    assert "a small first step of AdamW on all pairs at once" in result.output
     summary = json.loads((tmp_path / "audit.jsonl.summary.json").read_text(encoding="utf-8"))
     assert summary["settings"]["parameters"] == ["adapter"]
     full = {record["row"]: record for record in records(place)}
@@ -266,7 +266,7 @@ def test_lora_adamw_and_a_reference_are_heeded_and_belong_to_the_results(place: 
         assert record["norm_chosen"] < full[record["row"]]["norm_chosen"]  # fewer parameters
     refused(run(*base, "--out", out, "--loss", "simpo"), "model was")
     again = run(*base, "--out", out, *plan[:4], "--loss", "simpo", "--only-own")
-    assert "a small first step of adamw on all pairs at once" in again.output  # what is there is about AdamW
+    assert "a small first step of AdamW on all pairs at once" in again.output  # what is there is about AdamW
     refused(run(*base, "--out", tmp_path / "n", "--lora-target", "q_proj"), "give --lora-rank too")
     refused(run(*base, "--out", tmp_path / "n", "--optimizer", "lion"), "sgd or adamw")
     refused(run(*base, "--out", tmp_path / "n", "--lora-rank", 2, "--lora-target", "nothing"), "linear maps")

@@ -109,7 +109,8 @@ def run_in_batches(
     mine.wait()
     with beside.begin(wanted, mine):
         done = {record["row"] for record in beside.read()}
-        with _stored(settings.tokenize(loaded, source), pairs) as read, beside.writer(mine) as append:
+        made = settings.tokenize(loaded, source, lambda number: pairs.find(number) is not None)
+        with _stored(made) as read, beside.writer(mine) as append:
             for number, places in enumerate(drawn):
                 if number not in done and number % mine.count == mine.rank:
                     append([{"row": number, **_change_batch(loaded, places, read, pairs, settings, optimizer)}])
@@ -150,12 +151,12 @@ def _change_batch(
 
 
 @contextmanager
-def _stored(source: PairSource, pairs: PairSet) -> Iterator[ReadPair]:
-    """Keep the tokens of all audited pairs in a temporary file, from which any pair can be read."""
+def _stored(source: PairSource) -> Iterator[ReadPair]:
+    """Keep the tokens of all pairs that have some in a temporary file, from which any pair can be read."""
     starts, prompts = array("q", [0]), array("q")
     with tempfile.TemporaryFile() as file:
         for row in source.read():
-            if row.tokens is not None and pairs.find(row.number) is not None:
+            if row.tokens is not None:
                 for sequence in row.tokens.sequences:
                     file.write(array("q", sequence.ids).tobytes())
                     starts.append(starts[-1] + len(sequence.ids))

@@ -14,9 +14,10 @@ import torch
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.jvp import log_probs_jvp
 from dynamics.language_model.loading import LanguageModel
-from dynamics.language_model.pair_audit.measuring.influences import EXACT_PAIRS, TARGETS
+from dynamics.language_model.pair_audit.measuring.influences import EXACT_PAIRS, SKETCHED_TARGETS, TARGETS
 from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs_that_fit
 from dynamics.language_model.pair_audit.measuring.run import AuditSettings
+from dynamics.language_model.pair_audit.measuring.sketched_influences import CANDIDATES, MEASURED, SAMPLE
 from dynamics.language_model.pair_audit.measuring.trial_run import MOST, RATES
 from dynamics.language_model.pair_audit.reading.data import PATIENCE, PairSource
 from dynamics.language_model.pair_audit.reading.tokens import Sequences
@@ -32,13 +33,13 @@ class Work:
 
     Attributes:
         steps: number of steps that are computed for every pair: 1 for that on all pairs, 1 more with batches.
-        influences: whether the pairs that push displaced pairs are looked for.
+        influences: how many pairs that push a displaced pair down, and how many that push it up, are looked for.
         verify: whether copies of the model are trained.
         reference: the reference model of the loss, which is run on every pair too; None for the model itself.
     """
 
     steps: int = 1
-    influences: bool = False
+    influences: int = 0
     verify: bool = False
     reference: CausalLM | None = None
 
@@ -49,7 +50,8 @@ def estimate_seconds(
     """Return how many seconds an audit will take, from trying two pairs of medium length; None if no row can be used.
 
     The time is taken to be proportional to the number of tokens, whose mean is that of the first 100 rows. Longer
-    batches use a GPU better, so that an audit on one may take less.
+    batches use a GPU better, so that an audit on one may take less. How many pairs are displaced is not known yet: the
+    time for the pairs that push them is that of the largest number of displaced pairs for which they are looked for.
 
     Args:
         loaded: model and tokenizer.
@@ -70,8 +72,11 @@ def estimate_seconds(
     each = alone + work.steps * (backward + forward)
     if work.influences:
         each += backward if used > EXACT_PAIRS else alone * (1 + TARGETS / (2 * settings.batch_pairs))
-    trained = len(RATES) * min(used, MOST) * 1.5 * backward if work.verify else 0.0
-    return scale * (used * each + trained)
+    once = len(RATES) * min(used, MOST) * 1.5 * backward if work.verify else 0.0
+    if work.influences and used > EXACT_PAIRS:  # the gradients of the targets, their candidates, and the sample
+        exact = SKETCHED_TARGETS * (2 * CANDIDATES * work.influences + 0.5) + MEASURED * (SAMPLE + 0.5)
+        once += SKETCHED_TARGETS * 0.5 * backward + exact * alone
+    return scale * (used * each + once)
 
 
 def say_seconds(seconds: float) -> str:

@@ -59,7 +59,7 @@ def find_influences(
     most: int,
     depends_on: Mapping[str, Any],
     processes: Processes | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: tuple[Callable[[int], None] | None, Callable[[int, int], None] | None] = (None, None),
 ) -> Influences:
     """Return the pairs that push the displaced pairs that fall most; only the first process needs the answer.
 
@@ -72,19 +72,20 @@ def find_influences(
         most: how many rows of each kind are named.
         depends_on: the settings that the results depend on.
         processes: this process among those that share the work; alone if not given.
-        progress: called with the number of rows that are done.
+        progress: two functions: the first is called with the number of rows that are done; the second with the number
+            of displaced pairs whose candidates of a sketch are done, and the number of all of them.
     """
     mine = processes or Processes()
     if len(pairs) <= EXACT_PAIRS:
-        run_pushes(loaded, source, results, settings, pairs, depends_on, mine, progress)
+        run_pushes(loaded, source, results, settings, pairs, depends_on, mine, progress[0])
         return Influences(read_influences(results, most))
     targets = find_targets(results, SKETCHED_TARGETS)
     if not targets:
         return Influences({})
-    run_sketches(loaded, source, results, settings, pairs, depends_on, mine, progress)
+    run_sketches(loaded, source, results, settings, pairs, depends_on, mine, progress[0])
     if mine.rank != 0:
         return Influences({})
-    return Influences(*find_pushes(loaded, source, results, settings, pairs, targets, most))
+    return Influences(*find_pushes(loaded, source, results, settings, pairs, targets, most, progress[1]))
 
 
 def push_results(results: Results) -> Results:

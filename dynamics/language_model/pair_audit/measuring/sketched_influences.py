@@ -34,6 +34,8 @@ SIZE = 512
 SEED = 0
 SAMPLE = 50  # pairs whose pushes are computed exactly to measure the error of the sketch
 MEASURED = 4  # targets for which this is done
+CANDIDATES = 4
+"""How many times as many pairs as are wanted the sketch names, of each kind; their pushes are computed exactly."""
 
 Pushes = dict[int, dict[str, list[tuple[int, float]]]]
 """For each target the rows that push its chosen response down and up most, with their pushes."""
@@ -108,11 +110,12 @@ def find_pushes(
     pairs: PairSet,
     targets: Sequence[int],
     most: int,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Pushes, SketchError]:
     """Return the pairs that push the targets most, and the error of the sketch.
 
-    The sketch names candidates, four times as many as are wanted; their pushes are computed exactly and ordered anew.
-    So every number is exact, and only a pair that the sketch does not name can be missing.
+    The sketch names candidates, ``CANDIDATES`` times as many as are wanted; their pushes are computed exactly and
+    ordered anew. So every number is exact, and only a pair that the sketch does not name can be missing.
 
     Args:
         loaded: model and tokenizer.
@@ -122,17 +125,17 @@ def find_pushes(
         pairs: the audited pairs.
         targets: rows whose chosen response is pushed.
         most: how many rows of each kind.
+        progress: called with the number of targets that are done, and the number of all.
     """
-    made = settings.tokenize(loaded, source)
-    tokens = _read_tokens(made, targets)
+    tokens = _read_tokens(loaded, source, settings, targets)
     chosen = [tokens[row].chosen for row in targets]
     sketch = _sketch(loaded, settings)
     how: dict[str, Any] = {"parameters": settings.parameters, "dtype": settings.dtype}
     gradients = torch.stack([sketch.of(log_probs_vjp(loaded.model, [s], torch.ones(1), **how)) for s in chosen])
     sample = np.random.default_rng(SEED).permutation(pairs.rows)[:SAMPLE]
-    candidates, sampled, norms = _search(results, gradients, 4 * most, set(sample.tolist()))
+    candidates, sampled, norms = _search(results, gradients, CANDIDATES * most, set(sample.tolist()))
     wanted = {row for rows in candidates for row in rows} | sampled.keys()
-    tokens |= _read_tokens(made, wanted)
+    tokens |= _read_tokens(loaded, source, settings, wanted)
 
     def exact(target: TokenSequence, rows: Sequence[int]) -> list[float]:
         def compute(some: Sequence[TokenSequence]) -> torch.Tensor:
@@ -145,11 +148,13 @@ def find_pushes(
         return [float(push) for push in pushes]
 
     found: Pushes = {}
-    for target, row, rows in zip(chosen, targets, candidates, strict=True):
+    for done, (target, row, rows) in enumerate(zip(chosen, targets, candidates, strict=True), start=1):
         known = list(zip(rows, exact(target, rows), strict=True))
         down = nsmallest(most, (entry for entry in known if entry[1] < 0), key=lambda entry: entry[1])
         up = nlargest(most, (entry for entry in known if entry[1] >= 0), key=lambda entry: entry[1])
         found[row] = {"down": down, "up": up}
+        if progress is not None:
+            progress(done, len(targets))
     errors = []
     for number, (target, row) in enumerate(zip(chosen[:MEASURED], targets, strict=False)):
         place = pairs.find(row)
@@ -216,6 +221,8 @@ def _search(
     return [list(dict.fromkeys(entries)) for entries in both], sampled, norms
 
 
-def _read_tokens(made: PairSource, rows: Collection[int]) -> dict[int, Sequences]:
-    wanted = set(rows)
-    return {row.number: row.tokens.sequences for row in made.read() if row.number in wanted and row.tokens is not None}
+def _read_tokens(
+    loaded: LanguageModel, source: PairSource, settings: AuditSettings, rows: Collection[int]
+) -> dict[int, Sequences]:
+    made = settings.tokenize(loaded, source, set(rows).__contains__)
+    return {row.number: row.tokens.sequences for row in made.read() if row.tokens is not None}

@@ -18,6 +18,7 @@ from dynamics.files import write_atomically
 from dynamics.language_model.pair_audit.reading.tokens import REMARKS, cut_sentence
 from dynamics.language_model.pair_audit.report.comparisons import CONTRASTED
 from dynamics.language_model.pair_audit.report.histogram import Histogram, histogram
+from dynamics.language_model.pair_audit.report.summary import say_step
 from dynamics.language_model.pair_audit.report.text_difference import join_marks, mark_differences
 from dynamics.language_model.pair_audit.results.joined import SET_COLUMNS, read_joined
 from dynamics.language_model.pair_audit.results.store import Results
@@ -67,6 +68,7 @@ def make_page(summary: dict[str, Any], columns: dict[str, np.ndarray], path: str
         title=Path(str(summary["data"])).name,
         settings=summary["settings"],
         of_set=of_set,
+        step=say_step(summary["optimizer"], summary["optimizer_state"]),
         pairs=summary["audited"],
         outcomes=count_outcomes(columns, of_set),
         histograms=_histograms(columns, of_set),

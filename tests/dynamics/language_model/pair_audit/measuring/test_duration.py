@@ -37,8 +37,11 @@ def test_the_time_is_measured_after_a_warm_up_and_scaled_by_usable_rows_and_work
     assert tried == [1, 2]
     assert estimate(Work()) == pytest.approx(3 * 7 / 2)
     assert estimate(Work(steps=2), rows=8) == pytest.approx(6 * 13 / 2)
-    assert estimate(Work(influences=True)) == pytest.approx(3 / 2 * (7 + 1 + 20 / 16))
-    assert estimate(Work(influences=True), rows=4000) == pytest.approx(3000 / 2 * (7 + 2))
+    assert estimate(Work(influences=5)) == pytest.approx(3 / 2 * (7 + 1 + 20 / 16))
+    sketched = 3000 * (7 + 2)  # one more gradient a pair; then that of 200 responses, and of the pairs that are exact:
+    exact = 200 * 2 / 2 + 200 * (2 * 4 * 5 + 0.5) + 4 * (50 + 0.5)  # 4 times 5 a side, a target each; a sample of 50
+    assert estimate(Work(influences=5), rows=4000) == pytest.approx((sketched + exact) / 2)
+    assert estimate(Work(influences=1), rows=4000) < estimate(Work(influences=5), rows=4000)
     assert estimate(Work(verify=True)) == pytest.approx(3 / 2 * (7 + 2 * 1.5 * 2))
     assert estimate(Work(verify=True), rows=4000) == pytest.approx(3000 / 2 * 7 + 256 / 2 * 2 * 1.5 * 2)
 
