@@ -180,8 +180,8 @@ def pairs(
     from dynamics.commands.inputs import choose_loss
     from dynamics.commands.pairs import pairs_command
     from dynamics.commands.training_plan import TrainingPlan
+    from dynamics.language_model.pair_audit.measuring.audit import AuditSettings
     from dynamics.language_model.pair_audit.measuring.batch_run import Batches
-    from dynamics.language_model.pair_audit.measuring.run import AuditSettings
 
     chosen = choose_loss(loss, beta)
     settings = AuditSettings(truncation=truncation, batch_pairs=batch_pairs, first=first, strict=strict, loss=chosen)

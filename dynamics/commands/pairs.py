@@ -16,15 +16,16 @@ from dynamics.commands.report import check_report_place, report_command
 from dynamics.commands.shared import Options
 from dynamics.commands.training_plan import TrainingPlan
 from dynamics.errors import InvalidArgument
-from dynamics.language_model.loading import DTYPES, LanguageModel
+from dynamics.language_model.loading import DTYPES
+from dynamics.language_model.pair_audit.measuring.audit import Audit, AuditSettings
 from dynamics.language_model.pair_audit.measuring.batch_run import Batches, run_in_batches
 from dynamics.language_model.pair_audit.measuring.duration import Work, estimate_seconds, say_seconds
 from dynamics.language_model.pair_audit.measuring.influences import Influences, find_influences
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings, refuse, run_audit
+from dynamics.language_model.pair_audit.measuring.run import refuse, run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import run_set
 from dynamics.language_model.pair_audit.measuring.token_pulls import read_token_pulls
 from dynamics.language_model.pair_audit.measuring.trial_run import Trial, run_trials
-from dynamics.language_model.pair_audit.reading.data import PairSource, check_rows
+from dynamics.language_model.pair_audit.reading.data import check_rows
 from dynamics.language_model.pair_audit.reading.examples import read_examples
 from dynamics.language_model.pair_audit.reading.relations import find_relations
 from dynamics.language_model.pair_audit.reading.tokens import REMARKS, cut_sentence
@@ -106,39 +107,34 @@ def _audit(
     settings = replace(settings, parameters=parameters or None, dtype=DTYPES[options.dtype], max_tokens=max_tokens)
     rule = plan.rule(loaded, settings.parameters)
     rows = source.rows if settings.first is None else min(settings.first, source.rows or settings.first)
+    audit = Audit(loaded, source, results, settings, depends_on, processes)
     with results.begin(depends_on, processes):
         if processes.rank == 0:
-            _say_duration(console, loaded, source, settings, plan.work(reference), rows, results)
+            _say_duration(console, audit, plan.work(reference), rows)
         with printing_memory(console, once=True), progress_bar(rows, "each pair alone", console) as advance:
-            run_audit(loaded, source, results, settings, processes, advance, reference)
+            run_audit(audit, advance, reference)
         if not plan.only_own:
             with progress_bar(rows, "gradient of all pairs", console) as advance:
-                told = advance, _moving(advance, "changes by all pairs")
-                pairs = run_set(*(loaded, source, results, settings, rule, depends_on, processes, told))
+                pairs = run_set(audit, rule, (advance, _moving(advance, "changes by all pairs")))
         if plan.batches is not None:
             with progress_bar(None, "each pair in its batch", console) as advance:
-                run_in_batches(
-                    *(loaded, source, results, settings, pairs, plan.batches, rule, depends_on, processes, advance)
-                )
+                run_in_batches(audit, pairs, plan.batches, rule, advance)
         influences = Influences({})
         if plan.influences:
             with progress_bar(rows, "who pushes whom", console) as advance:
                 told = advance, _moving(advance, "who pushes whom, exactly")
-                influences = find_influences(
-                    *(loaded, source, results, settings, pairs, plan.influences, depends_on, processes, told)
-                )
+                influences = find_influences(audit, pairs, plan.influences, told)
         summary = summarise(results)
         if processes.rank == 0:
             trials: list[Trial] = []
             if plan.verify and summary.audited:
                 with progress_bar(None, "training steps on a copy", console) as advance:
-                    how: dict[str, Any] = {"progress": advance, "reference": reference}
-                    trials = run_trials(loaded, source, results, settings, pairs, rule, **how)
+                    trials = run_trials(audit, pairs, rule, progress=advance, reference=reference)
             plan = _with_earlier(plan, summary, results)
             found = {"model": options.model, "data": options.data, "settings": depends_on, **plan.described()}
             found |= {"chat_template": options.chat_template}
             found |= {"seconds": round(time.time() - begun, 1), "trials": [asdict(trial) for trial in trials]}
-            found |= _describe(loaded, source, results, settings, influences)
+            found |= _describe(audit, influences)
             results.write_summary({**asdict(summary), **found})
             print_summary(console, summary, settings.loss, plan, results)
             print_lines(console, (_say_trial(trial, plan) for trial in trials))
@@ -171,37 +167,27 @@ def _with_earlier(plan: TrainingPlan, summary: AuditSummary, results: Results) -
     return plan
 
 
-def _describe(
-    loaded: LanguageModel, source: PairSource, results: Results, settings: AuditSettings, influences: Influences
-) -> dict[str, Any]:
+def _describe(audit: Audit, influences: Influences) -> dict[str, Any]:
     """Return what the report says besides the summary: groups of pairs, and the worst pairs with their tokens."""
-    worst = worst_rows(results)
-    pulls = read_token_pulls(loaded, source, results, settings, worst)
+    worst, source = worst_rows(audit.results), audit.source
+    pulls = read_token_pulls(audit, worst)
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "relations": find_relations(source).summary(),
-        "comparisons": asdict(compare_groups(results)),
+        "comparisons": asdict(compare_groups(audit.results)),
         "examples": [{**example, "pulls": pulls.get(example["row"])} for example in read_examples(source, worst)],
         "influences": influences.pushes,
         "influence_error": influences.error and asdict(influences.error),
     }
 
 
-def _say_duration(
-    console: Console,
-    loaded: LanguageModel,
-    source: PairSource,
-    settings: AuditSettings,
-    work: Work,
-    rows: int | None,
-    results: Results,
-) -> None:
+def _say_duration(console: Console, audit: Audit, work: Work, rows: int | None) -> None:
     """Print how long the audit will take, unless it is short enough to wait for."""
     if rows is not None:
-        rows -= sum(1 for _ in results.read())
+        rows -= sum(1 for _ in audit.results.read())
     if rows is not None and rows < WORTH_TIMING:
         return
-    seconds = estimate_seconds(loaded, source, settings, work, rows or 1000)
+    seconds = estimate_seconds(audit, work, rows or 1000)
     if seconds is not None:
         many = f"{rows} rows" if rows is not None else "every 1000 rows"
         print_lines(console, [f"this will take about {say_seconds(seconds)} for {many}, on one process"])

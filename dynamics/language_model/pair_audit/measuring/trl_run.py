@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.loading import LanguageModel, require
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings
+from dynamics.language_model.pair_audit.measuring.audit import AuditSettings
 from dynamics.language_model.pair_audit.measuring.set_gradient import Rule
 from dynamics.language_model.pair_audit.reading.rows import Pair
 from dynamics.language_model.tokens import Messages
