@@ -17,7 +17,7 @@ from dynamics.commands.printing import print_lines
 from dynamics.commands.shared import Options
 from dynamics.errors import InvalidArgument, check_count
 from dynamics.language_model.kernel import computation
-from dynamics.language_model.loading import LanguageModel, load, load_tokenizer, require
+from dynamics.language_model.loading import LanguageModel, ModelUnavailable, load, load_tokenizer, require
 from dynamics.language_model.pair_audit.reading.data import PairSource, Row, check_rows, open_pairs
 from dynamics.language_model.pair_audit.reading.tokens import TokenizedPair, tokenize_pair
 from dynamics.language_model.pair_audit.reading.truncation import Truncation
@@ -89,17 +89,22 @@ def set_chat_template(tokenizer: Any, options: Options) -> None:
 
 def _read_template(name: str) -> str:
     path = Path(name).expanduser()
-    if not path.is_file():
-        if not path.is_dir() and path.suffix in TEMPLATE_SUFFIXES:
-            raise InvalidArgument("chat-template", f"there is no file {name}; give one that exists")
-        found = getattr(load_tokenizer(name)[0], "chat_template", None)
-        if not isinstance(found, str):
-            raise InvalidArgument("chat-template", f"the tokenizer of {name} has no chat template; give another one")
-        return found
+    if path.suffix in TEMPLATE_SUFFIXES and not path.exists():
+        raise InvalidArgument("chat-template", f"there is no file {name}; give one that exists")
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as problem:
-        raise InvalidArgument("chat-template", f"{name} is not text in UTF-8 ({problem.reason})") from problem
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+        transformers = require("transformers")
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(path)) if path.is_dir() else load_tokenizer(name)[0]
+    except ModelUnavailable as problem:
+        raise InvalidArgument("chat-template", f"there is no file {name}, and no such model: {problem}") from problem
+    except (OSError, ValueError) as problem:
+        why = next(iter(str(problem).splitlines()), type(problem).__name__)
+        raise InvalidArgument("chat-template", f"{name} cannot be read ({why})") from problem
+    found = getattr(tokenizer, "chat_template", None)
+    if not isinstance(found, str):
+        raise InvalidArgument("chat-template", f"the tokenizer of {name} has no chat template; give another one")
+    return found
 
 
 def find_max_tokens(config: Any, options: Options) -> int | None:

@@ -79,9 +79,9 @@ def parse_pair(record: Mapping[str, Any], reading: Reading | None = None) -> Pai
     turns after the prompt are the response, also if there are several, such as a tool call, its result and the answer.
     Where one conversation is the beginning of the other, its last turn is its response, as in TRL.
 
-    Two combinations that TRL does not read are read here: a text prompt beside conversations without shared turns (the
-    text becomes a turn of the user), and a prompt of messages beside text responses (each becomes a turn of the
-    assistant).
+    Two combinations that TRL does not read are read here: a text prompt beside conversations that do not begin with a
+    turn of the user (the text becomes that turn, after a system prompt that both share), and a prompt of messages
+    beside text responses (each becomes a turn of the assistant).
 
     Turns of ShareGPT, ``{"from": ..., "value": ...}``, are read as messages, and a content that is a list of texts as
     one text.
@@ -267,9 +267,11 @@ def _split_turns(
         shared = min(common_beginning(chosen, rejected), len(chosen) - 1, len(rejected) - 1)
         repeated = 0 < len(explicit) <= shared
         before = chosen[:shared]
+        if isinstance(prompt, str) and prompt:
+            begin = next((n for n, turn in enumerate(before) if turn["role"] in ("user", "assistant")), shared)
+            if all(turns[begin]["role"] != "user" for turns in (chosen, rejected)):  # then the text is the question
+                before, shared = (*chosen[:begin], {"role": "user", "content": prompt}), begin
         after = chosen[shared:], rejected[shared:]
-        if not before and isinstance(prompt, str) and prompt:
-            before = ({"role": "user", "content": prompt},)
     if not before:
         raise InvalidArgument("prompt", ONE_REPEATS if explicit else NO_PROMPT)
     for column, turns in zip(RESPONSES, after, strict=True):

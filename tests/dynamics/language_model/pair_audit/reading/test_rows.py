@@ -245,6 +245,17 @@ def test_the_turns_after_the_prompt_are_the_response_however_many_they_are() -> 
     assert short == Pair((USER,), (says("4"),), tuple(sure))
 
 
+def test_a_text_prompt_is_the_question_of_conversations_that_have_none() -> None:
+    system = {"role": "system", "content": "Be brief."}
+    turns = {"chosen": [system, says("56")], "rejected": [system, says("54")]}
+    assert parse_pair({"prompt": USER["content"], **turns}) == Pair((system, USER), (says("56"),), (says("54"),))
+    more = [says("Let me see."), {"role": "user", "content": "And?"}]
+    longer = {"prompt": USER["content"], "chosen": [*more, says("56")], "rejected": [*more, says("54")]}
+    assert parse_pair(longer) == Pair((USER,), (*more, says("56")), (*more, says("54")))
+    asked = {side: [turns[side][0], USER, turns[side][1]] for side in turns}  # not twice
+    assert parse_pair({"prompt": "7 x 8 is what?", **asked}).prompt == (system, USER)
+
+
 def test_a_prompt_of_messages_that_both_conversations_repeat_is_taken_once() -> None:
     whole = {"chosen": [USER, says("56")], "rejected": [USER, says("54")]}
     assert parse_pair({"prompt": [USER], **whole}) == replace(parse_pair(whole), repeated=True)
