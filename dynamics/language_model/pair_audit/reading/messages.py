@@ -117,7 +117,7 @@ def say_turns(turns: Messages) -> str:
 
     Example:
         >>> say_turns([{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4"}])
-        'user: 2 + 2?\\n\\nassistant: 4'
+        'user: 2 + 2?\n\nassistant: 4'
     """
     return "\n\n".join(f"{turn['role']}: {say_turn(turn)}" for turn in turns)
 
