@@ -82,9 +82,9 @@ def trained(tokenizer: Any, rows: list[dict[str, Any]], max_length: int | None =
         yield tuple(made["prompt_ids"]), tuple(made["chosen_ids"]), tuple(made["rejected_ids"])
 
 
-def ours(tokenizer: Any, rows: list[dict[str, Any]]) -> Iterator[Ids | str]:
+def ours(tokenizer: Any, rows: list[dict[str, Any]], columns: tuple[str, ...] = ()) -> Iterator[Ids | str]:
     """Yield the same as this project makes it, or why it takes no such row."""
-    reading = find_reading("rows", rows)
+    reading = find_reading("rows", rows, columns)
     for number, record in enumerate(rows):
         row = make_row(Record(number, f"row {number}", record), reading)
         try:
