@@ -87,8 +87,8 @@ def keep_command(
     write_atomically(beside, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     _print(console, decided, out, beside)
     template = (found.read_summary() or {}).get("chat_template")
-    first = next((record.value for record in records.read(None) if record.number in kept), {})
-    print_lines(console, recipe(settings, str(out), records.form, template, first))
+    row: Any = next((record.value for record in records.read(None) if record.number in kept), {})
+    print_lines(console, recipe(settings, str(out), records.form, template, row))
 
 
 def _decide(record: dict[str, Any], keep: Expression, weigh: Expression | None, skipped: bool) -> dict[str, Any]:

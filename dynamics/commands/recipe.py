@@ -71,7 +71,8 @@ def recipe(
 
 def _as_trl_reads(prompt: Sequence[str], row: Mapping[str, Any]) -> str:
     """Return the calls that bring a data set into the form that TRL reads, if it has another one."""
-    asked, chosen = (row.get(prompt[0]) if len(prompt) == 1 else None), row.get("chosen")
+    asked: Any = row.get(prompt[0]) if len(prompt) == 1 else None
+    chosen: Any = row.get("chosen")
     if _are_messages(chosen):
         repeated = _are_messages(asked) and list(chosen[: len(asked)]) == list(asked)
         held = isinstance(asked, str) and next((t["role"] for t in chosen if t["role"] != "system"), "") == "user"

@@ -86,6 +86,19 @@ def test_the_report_answers_first_and_is_made_from_the_results_alone(place: Path
         assert address not in text.replace("<img src=x", "").replace("&lt;img src=x", "")
 
 
+def test_the_pairs_that_push_most_others_down_are_named(place: Path) -> None:
+    """Not for pushing themselves, and not for pushing a single one."""
+    text = (place / "report.html").read_text(encoding="utf-8")
+    influences = json.loads((place / "audit.jsonl.summary.json").read_text(encoding="utf-8"))["influences"]
+    down = [(int(row), other) for row, sides in influences.items() for other, _ in sides["down"]]
+    pushed = {other: sum(other == entry and row != other for row, entry in down) for _, other in down}
+    assert max(pushed.values()) > 1
+    for row, count in pushed.items():
+        assert (f"row {row} ({count} times)" in text) == (count > 1)
+    every = [(int(row), entry) for row, sides in influences.items() for side in sides.values() for entry, _ in side]
+    assert text.count(", the pair itself (") == sum(row == entry for row, entry in every) > 0
+
+
 def test_text_of_the_data_is_text(place: Path) -> None:
     text = (place / "report.html").read_text(encoding="utf-8")
     assert "<script>document.title" not in text
@@ -135,7 +148,7 @@ def test_sixty_thousand_pairs_are_less_than_five_megabytes(place: Path) -> None:
 
 def test_a_pair_is_explained_by_its_gradients() -> None:
     numbers = {"flags": 1.0, "cosine": 0.5, "norm_ratio": 0.25}
-    assert "(cosine 0.500) and that of the rejected one is 4.00 times as long" in explain(numbers)
+    assert "(cosine 0.500) and that of the rejected one is 4 times as long" in explain(numbers)
     assert "by the weights that the loss gives" in explain({**numbers, "cosine": 0.2})
     assert explain({**numbers, "flags": 3.0}).endswith("The step on all pairs lowers it too.")
     assert "other pairs together" in explain({**numbers, "flags": 2.0})
