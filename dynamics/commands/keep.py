@@ -24,7 +24,7 @@ from dynamics.language_model.pair_audit.reading.relations import RELATIONS, find
 from dynamics.language_model.pair_audit.results.joined import read_joined
 from dynamics.language_model.pair_audit.results.store import Results
 
-NOT_COLUMNS = {"row", "digest", "remarks", "left_out", "cut_by", "skipped"}
+NOT_COLUMNS = {"digest", "remarks", "left_out", "cut_by", "skipped"}
 NAMED = 5  # dropped rows that are printed
 
 
