@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub that cannot be loaded: why, and what to do."""
+"""Models and data of the Hugging Face hub that cannot be loaded: why, and what to do."""
 
 from __future__ import annotations
 
@@ -75,6 +75,23 @@ def explain(problem: Exception) -> str:
             return explanation
     first = next(iter(str(problem).strip().splitlines()), "")
     return f"transformers cannot load it ({type(problem).__name__}: {first})"
+
+
+def why_no_data(name: str) -> str:
+    """Return why a data set is not on the hub; an empty text if it may be there. The hub is asked once.
+
+    Args:
+        name: id of the data set.
+    """
+    import huggingface_hub  # noqa: PLC0415 - an optional package
+
+    try:
+        huggingface_hub.HfApi().dataset_info(name, timeout=SECONDS)
+    except Exception as problem:  # as above
+        if _kinds(problem) & NOT_THERE:
+            return "the hub has no such data set (log in for a private one)"
+        return "the hub was not reached" if _kinds(problem) & NOT_REACHED else ""
+    return ""
 
 
 def _causes(problem: BaseException | None) -> Iterator[BaseException]:
