@@ -49,7 +49,7 @@ def mute_pictures(notebook: Any) -> list[str]:
         pictures = [output for output in outputs if "image/png" in output.get("data", {})]
         mute = [p for p in pictures if len(p.metadata.get("image/png", {}).get("alt", "")) < 20]
         dead = [output for output in outputs if WIDGET in output.get("data", {})]
-        shown = pictures or [output for output in outputs if "text/html" in output.get("data", {})]
+        shown = pictures or [output for output in outputs if {"text/html", "text/markdown"} & set(output.get("data", {}))]
         if mute or dead or (re.search(r"^(explore|interact)\(", cell.source, flags=re.M) and not shown):
             found.append(cell.source)
     return found
