@@ -15,7 +15,8 @@ from theory.report import PAPERS, anchor
 CLAIMS = load_claims()
 PAGE = Path(__file__).parents[2] / "theory" / "DISPLACEMENT.md"
 ROW = re.compile(
-    r"^\| (?P<says>[A-Z].+) \| (?P<assumes>.+) \| (?P<verdict>.+) \| \[(?P<key>.+)\]\((?P<link>.+)\)(?P<ours>, ours)? \|$"
+    r"^\| (?P<says>[A-Z].+) \| (?P<assumes>.+) \| (?P<verdict>.+) "
+    r"\| \[(?P<key>.+)\]\((?P<link>.+)\)(?P<ours>, ours)? \|$"
 )
 
 
