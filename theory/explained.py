@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from dynamics.errors import InvalidArgument, check_count
 from theory.claim import Claim, Outcome, outcome_of
-from theory.ledger import load_claims, select_claims
-from theory.report import explanation, section
 
 
 @dataclass(frozen=True)
@@ -25,6 +23,9 @@ class Explanation:
 
     def __str__(self) -> str:
         """Return it for a terminal: the statement, its evidence, and what is true instead."""
+        from theory.ledger import load_claims  # noqa: PLC0415 - loads all claims
+        from theory.report import explanation  # noqa: PLC0415
+
         return explanation(self.claim, self.outcome, load_claims())
 
     def __repr__(self) -> str:
@@ -32,6 +33,8 @@ class Explanation:
         return f"<{self.claim.key}: {self.outcome.verdict}, {self.outcome.strength}, {self.outcome.status}>"
 
     def _repr_markdown_(self) -> str:
+        from theory.report import section  # noqa: PLC0415
+
         text = section(self.claim, self.outcome)
         text = re.sub(r"```math\n(.*?)\n```", r"$$\n\1\n$$", text, flags=re.DOTALL)
         text = re.sub(r"\$`([^`]+)`\$", r"$\1$", text)  # a code host wants $`...`$, a notebook $...$
@@ -54,6 +57,8 @@ def explain(key: str, worlds: int = 500, seed: int = 0) -> Explanation:
         >>> explain("razin2024.ches-one-token")
         <razin2024.ches-one-token: vacuous, proved by smt, reproduced>
     """
+    from theory.ledger import select_claims  # noqa: PLC0415
+
     check_count("worlds", worlds)
     check_count("seed", seed, minimum=0)
     if not isinstance(key, str):
