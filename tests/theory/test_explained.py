@@ -30,6 +30,14 @@ def test_a_notebook_shows_what_the_page_shows_with_formulas_that_it_can_set(key:
     )
 
 
+def test_a_product_is_no_emphasis() -> None:
+    told = explain("razin2024.identical-unembeddings", worlds=5)
+    assert "*" in str(told)
+    for text in (section(told.claim, told.outcome), told._repr_markdown_()):
+        outside = re.sub(r"```.*?```|`[^`]*`|\*\*\w+\*\*", "", text, flags=re.DOTALL)
+        assert not re.search(r"(?<!\\)\*", outside)
+
+
 def test_print_shows_what_the_command_shows() -> None:
     told = str(explain("razin2024.ches-one-token", worlds=5))
     for words in (
