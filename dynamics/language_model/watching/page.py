@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,6 +13,7 @@ import jinja2
 
 from dynamics.files import write_atomically
 from dynamics.language_model.watching.comparison import agreement, causes, outcomes, table
+from dynamics.language_model.watching.reference import SENTENCES
 from dynamics.language_model.watching.run_log import RunLog
 
 WIDTH, HEIGHT = 420.0, 260.0
@@ -96,6 +98,8 @@ def make_page(log: RunLog, history: Sequence[dict[str, Any]], texts: Sequence[tu
         trial=agreement(log),
         run=log.run,
         problems=log.problems,
+        reference=SENTENCES.get((log.start or {}).get("reference_from", ""), ""),
+        began=(log.start or {}).get("step", 0),
         prediction=log.prediction or {},
         width=WIDTH,
         height=HEIGHT,
@@ -185,4 +189,4 @@ def _apart(curves: Sequence[Curve], least: float = 14.0) -> tuple[Curve, ...]:
 
 def _mean_change(before: Sequence[float | None], after: Sequence[float | None]) -> float:
     known = [b - a for a, b in zip(before, after, strict=True) if a is not None and b is not None]
-    return sum(known) / len(known)
+    return sum(known) / len(known) if known else math.nan
