@@ -205,10 +205,11 @@ def table(log: RunLog, most: int | None = None) -> list[str]:
         why = log.prediction["reason"] if log.prediction and "reason" in log.prediction else "it was not made"
         lines.append(f"no prediction: {why}")
     else:
+        rank = trial.rank_correlation
         lines.append(
-            f"predicted to fall: {trial.predicted_to_fall}; of these fell: {trial.both}; "
-            f"same sign: {trial.same_sign:.0%} of all"
-            + ("" if trial.rank_correlation is None else f"; rank correlation {trial.rank_correlation:.2f}")
+            f"{trial.predicted_to_fall} were predicted to, and {trial.both} of these did; "
+            f"right sign for {trial.same_sign:.0%} of all"
+            + ("" if rank is None else f"; rank correlation of predicted and actual change {rank:.2f}")
         )
     skipped = log.skipped[max(log.skipped)] if log.skipped else 0
     if skipped:
