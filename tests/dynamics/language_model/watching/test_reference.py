@@ -82,6 +82,10 @@ PRECOMPUTED: dict[str, Any] = SAVING | {"precompute_ref_log_probs": True, "ref_m
 @pytest.fixture(scope="module")
 def unwatched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the checkpoint of a run with a precomputed reference."""
+    import trl
+
+    if trl.__version__.startswith("0."):
+        pytest.skip("this TRL keeps a reference model also where it computes the reference in advance")
     folder = tmp_path_factory.mktemp("unwatched")
     run(folder, **PRECOMPUTED, max_steps=3, save_only_model=True)  # the optimizer of the resumed run begins anew
     return folder / "checkpoint-3"
