@@ -17,6 +17,7 @@ from theory.proof.family import Case, Family
 from theory.proof.searched import Predicate, search
 from theory.proof.solver import STUCK, WORK, Known, Record, Solver
 from theory.proof.symbols import Impure, NoSuchResponse, NoValue, Run
+from theory.proof.terms import identity
 
 PROVED, REFUTED, VACUOUS, UNDECIDED = "proved", "refuted", "vacuous", "undecided"
 PATIENCE = 6  # queries without an answer, after which a statement is undecided
@@ -265,7 +266,7 @@ def _follow(case: Case, predicate: Predicate, given: Predicate | None, change: d
 
 def _denied(run: Run, term: Any) -> bool:
     """Return whether a path took the side of a fork on which this truth value is false; then ``a and b`` returns a."""
-    return any(not side and asked.eq(term) for _, asked, side in run.forks)
+    return any(not side and identity(asked) == identity(term) for _, asked, side in run.forks)
 
 
 def _says_something(
@@ -280,9 +281,11 @@ def _says_something(
 
     if path.term is not None:
         return all(solver.ask([*path.run.trail, z3.Not(excuse)])[0] == "sat" for excuse in _excuses(path.term))
-    forks, settled = [side for _, _, side in path.run.forks], path.run.settled
-    turned = [(k, Run(solver.context, [*forks[:k], not forks[k]], lambda _: True)) for k in range(len(forks))]
-    turned += [(0, Run(solver.context, forks, lambda _: True, turn=k)) for k in range(settled)]
+    forks, settled, told = [side for _, _, side in path.run.forks], path.run.settled, solver.known.told
+    turned = [
+        (k, Run(solver.context, [*forks[:k], not forks[k]], lambda _: True, told=told)) for k in range(len(forks))
+    ]
+    turned += [(0, Run(solver.context, forks, lambda _: True, k, told)) for k in range(settled)]
     return any(_denies(_follow(case, predicate, given, change, run), k, solver) for k, run in turned)
 
 
@@ -319,4 +322,6 @@ def _same(first: _Path, second: _Path) -> None:
 def _equal(first: list[Any] | None, second: list[Any] | None) -> bool:
     if first is None or second is None:
         return first is second
-    return len(first) == len(second) and all(a.eq(b) for a, b in zip(first, second, strict=True))
+    return len(first) == len(second) and all(
+        a is b or identity(a) == identity(b) for a, b in zip(first, second, strict=True)
+    )
