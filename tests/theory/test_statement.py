@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction as F
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 
 from theory.claim import BROKEN, CLAIMS, FALSE, PROBLEM, PROVED, REPRODUCED, run_claim
 from theory.evidence import HOLDS
-from theory.proof import POLICY, Named, prove, setting, sums_of, world_of
+from theory.proof import POLICY, Family, Named, beside, prove, setting, sums_of, world_of
 from theory.proof.certificate import Certificate
+from theory.proof.settings import mapped
 from theory.statement import claims_of
 
 ANY = world_of("x real", x="real")
@@ -190,9 +192,15 @@ def test_a_false_lemma_breaks_the_claim(claim: Any) -> None:
     assert run_claim(made.proved(over=false, wrong={"room": 3}).claim).status == BROKEN
 
 
-def test_only_a_setting_is_part_of_a_setting() -> None:
-    worlds = setting("a policy")(lambda numbers: numbers.case_of(POLICY))
-    with pytest.raises(TypeError, match="every policy"):
+SOME = replace(ANY, name="some x", cases=(replace(ANY.cases[0], name="of another kind"),))
+
+
+@pytest.mark.parametrize(
+    "family", [POLICY, mapped(ANY, lambda case: case.x), beside(ANY, "k")(lambda n: n.real("k")), SOME]
+)
+def test_only_a_setting_is_part_of_a_setting(family: Family) -> None:
+    worlds = setting("such worlds")(lambda numbers: numbers.case_of(family))
+    with pytest.raises(TypeError, match="only the numbers of a setting"):
         worlds.draw(random.Random(0))
 
 

@@ -53,9 +53,7 @@ class Numbers:
         Raises:
             TypeError: the family is no ``setting``.
         """
-        if family.asks is None:
-            raise TypeError(f"{family.name}: only the numbers of a setting can be part of another setting")
-        case = self._kept(family, keep.split()) if keep else family.asks(self)
+        case = self._kept(family, keep.split()) if keep else family.ask(self)
         for lemma in lemmas:
             note(lemma, family)
             self.assume(lemma(case))
@@ -167,7 +165,7 @@ class _Draws(Numbers):
             raise Rejected
 
     def _kept(self, family: Family, names: list[str]) -> Any:
-        case = family.asks(_Draws(self.source)) if family.asks else None
+        case = family.ask(_Draws(self.source))
         return Named(**{name: self._new(name, getattr(case, name)) for name in names})
 
 
@@ -250,7 +248,7 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
             return words_of(function)
 
         case = Case("", lambda run: function(_Symbols(run)), rebuild)
-        return Family(name, assumes, (case,), draw, words=say, asks=function)
+        return Family(name, assumes, (case,), draw, words=say, asks=(function, case))
 
     return make
 
