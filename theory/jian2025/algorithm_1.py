@@ -131,10 +131,10 @@ def gradient_of_parts(dpo, sft, reg, penalty, gamma):
 
 def is_the_gradient(t, f, inner, penalty, gamma, dpo, sft, reg):
     by_theta, by_phi = gradients(t, f, inner, dpo, sft, reg, penalty, gamma)
-    gap = sft(t, f) - sft(t, inner)
-    in_theta = [sp.diff(part, t) for part in (dpo(t, f), gap, reg(t, f))]
-    in_phi = [sp.diff(part(t, f), f) for part in (dpo, sft, reg)]
-    of_theta, of_phi = (gradient_of_parts(*parts, penalty, gamma) for parts in (in_theta, in_phi))
+    of_dpo, of_sft, of_reg = (part(t, f) for part in (dpo, sft, reg))
+    gap = sp.diff(of_sft - sft(t, inner), t)
+    of_theta = gradient_of_parts(sp.diff(of_dpo, t), gap, sp.diff(of_reg, t), penalty, gamma)
+    of_phi = gradient_of_parts(sp.diff(of_dpo, f), sp.diff(of_sft, f), sp.diff(of_reg, f), penalty, gamma)
     return same(by_theta, of_theta) & same(by_phi, of_phi)
 
 
