@@ -137,7 +137,9 @@ def sort_keys(sources: Mapping[str, str]) -> dict[str, tuple[int, int, int, int]
         paper = key.split(".", 1)[0]
         place = place_of(paper, source)
         if place is None:
-            about = [other for other in keys if re.search(rf"{re.escape(other)}(?![\w-])", source)]
+            # compiling a pattern for every key would take half a second
+            named = (other for other in keys if other in source)
+            about = [other for other in named if re.search(rf"{re.escape(other)}(?![\w-])", source)]
             place = keys[about[0]][1] if about else last.get(paper, 0)
         last[paper] = place
         keys[key] = (papers.get(paper, len(papers)), place, int(is_ours(source)), rank)

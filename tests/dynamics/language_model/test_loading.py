@@ -224,15 +224,6 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         tiny_model()
 
 
-def test_importing_does_not_load_transformers() -> None:
-    code = "import sys, dynamics, dynamics.language_model; print('transformers' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
-    code = "import sys, dynamics; print('dynamics.language_model' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
-
-
 def test_tiny_models_are_repeatable_and_leave_the_global_generator_alone() -> None:
     torch.manual_seed(1)
     first, state = tiny_model("llama"), torch.random.get_rng_state()
