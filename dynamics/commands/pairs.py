@@ -24,7 +24,7 @@ from dynamics.language_model.pair_audit.measuring.influences import Influences, 
 from dynamics.language_model.pair_audit.measuring.run import refuse, run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import run_set
 from dynamics.language_model.pair_audit.measuring.token_pulls import read_token_pulls
-from dynamics.language_model.pair_audit.measuring.trial_run import Trial, run_trials
+from dynamics.language_model.pair_audit.measuring.trial_run import Trial, count_steps, run_trials
 from dynamics.language_model.pair_audit.reading.data import check_rows
 from dynamics.language_model.pair_audit.reading.examples import read_examples
 from dynamics.language_model.pair_audit.reading.relations import find_relations
@@ -118,7 +118,7 @@ def _audit(
             with progress_bar(rows, "gradient of all pairs", console) as advance:
                 pairs = run_set(audit, rule, (advance, _moving(advance, "changes by all pairs")))
         if plan.batches is not None:
-            with progress_bar(None, "each pair in its batch", console) as advance:
+            with progress_bar(plan.batches.count(len(pairs)), "each pair in its batch", console) as advance:
                 run_in_batches(audit, pairs, plan.batches, rule, advance)
         influences = Influences({})
         if plan.influences:
@@ -129,7 +129,7 @@ def _audit(
         if processes.rank == 0:
             trials: list[Trial] = []
             if plan.verify and summary.audited:
-                with progress_bar(None, "training steps on a copy", console) as advance:
+                with progress_bar(count_steps(len(pairs)), "training steps on a copy", console) as advance:
                     trials = run_trials(audit, pairs, rule, progress=advance, reference=reference)
             plan = _with_earlier(plan, summary, results)
             found = {"model": options.model, "data": options.data, "settings": depends_on, **plan.described()}
