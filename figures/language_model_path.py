@@ -44,8 +44,8 @@ INKS = (REFERENCE, OTHERS, EXACT_COLOR)
     "kernel never sees that; read every 10 steps, it sees the fall, but not yet that it goes below the start. Read "
     "at every step, it follows, but for an error of first order in the learning rate, by which it crosses the start "
     "three steps late. (c, d) On a random GPT-2 the kernel changes less: the frozen one is right about the sign, and "
-    "to 15% about the size. Robust: that re-reading helps. Dependent on model, pair and learning rate: when the sign is "
-    "wrong.",
+    "to 15% about the size. Robust: that re-reading helps. Dependent on model, pair and learning rate: when the sign "
+    "is wrong.",
     claims=("jian2025.theorem-1",),
     accuracy={"*": Accuracy("40 steps; Qwen2 computes its norms in float32", 1e-5, 1e-6)},
 )
