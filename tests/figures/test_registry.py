@@ -15,8 +15,8 @@ from matplotlib.text import Text
 from dynamics import InvalidArgument
 from figures.catalog import FIGURES
 from figures.registry import Arrays, Figure, figure, select_figures
-from figures.style import COLUMN_WIDTH, PAGE_WIDTH, paper_style
-from tests.figures.computed import computed
+from figures.style import COLUMN_WIDTH, PAGE_WIDTH
+from tests.figures.computed import computed, drawn
 from theory.report import TITLES
 from toy_models.masked_grid import table_1
 
@@ -41,14 +41,6 @@ def made() -> Iterator[Figure]:
 
     yield ramp
     del FIGURES["zz-1"]
-
-
-def draw(key: str) -> Drawing:
-    with paper_style():
-        drawing = FIGURES[key].drawers[0](computed(key))
-        drawing.canvas.draw()
-    plt.close(drawing)
-    return drawing
 
 
 def cut_off(drawing: Drawing) -> bool:
@@ -122,7 +114,7 @@ def test_arrays_come_out_the_same_twice(key: str, monkeypatch: pytest.MonkeyPatc
 
 @EVERY_FIGURE
 def test_a_drawing_fits_the_page(key: str) -> None:
-    drawing = draw(key)
+    drawing = drawn(key)
     width, height = drawing.get_size_inches()
     assert width in (COLUMN_WIDTH, PAGE_WIDTH)
     assert 1 < height < 9
