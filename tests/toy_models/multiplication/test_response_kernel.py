@@ -22,7 +22,7 @@ from dynamics import InvalidArgument
 from dynamics.language_model import pair_drives
 from dynamics.language_model.kernel import assembly
 from figures.__main__ import app as figures_app
-from tests.optional import do_without, needs
+from tests.optional import do_without, needs, needs_signals
 
 needs("transformers")
 from toy_models.multiplication.response_kernel import (
@@ -123,6 +123,7 @@ def run(environment: dict[str, str], *commands: str) -> subprocess.CompletedProc
     return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
+@needs_signals
 def test_a_random_model_of_qwens_kind_is_measured_from_the_cache(tmp_path: Path) -> None:
     """Tied, with biases on q, k and v and grouped heads, in bfloat16 like the original, and with a chat template."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -167,6 +168,7 @@ def test_a_random_model_of_qwens_kind_is_measured_from_the_cache(tmp_path: Path)
     assert "a folder that exists" in done.stdout
 
 
+@needs_signals
 def test_the_commands_of_make_qwen_run_on_a_model_that_can_answer(tmp_path: Path) -> None:
     """The shipped model with a chat template in the place of the real one; the recipe itself is what is run."""
     if shutil.which("make") is None:
