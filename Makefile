@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 OUT    ?= out
 QWEN   ?= Qwen/Qwen2.5-0.5B-Instruct@7ae557604adf67be50417f59c2c2f167def9a775
 
-.PHONY: help figures gallery site qwen bench portability seeds test quick check install clean
+.PHONY: help figures gallery site qwen bench portability oldest seeds test quick check install clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -52,6 +52,9 @@ bench: $(READY)  ## speed, side by side: tables, JSON with the environment and a
 
 portability: $(READY)  ## the figures as other processors compute them: checks, accuracy, pictures, references (twenty minutes)
 	@$(RUN) -m tests.portability --tests
+
+oldest: $(READY)  ## the callback beside the oldest TRL that it works with, fetched for the occasion (two minutes)
+	@OMP_NUM_THREADS=1 $(RUN) -m tests.oldest_trl
 
 seeds: $(READY)  ## the searches of the ledger with 60 seeds: none may change a verdict (two minutes)
 	@$(RUN) -m tests.theory.seeds

@@ -102,17 +102,18 @@ def pairs(
     optimizer: Annotated[
         str,
         typer.Option(
-            help="Optimizer of the step on all pairs: sgd, or adamw taking its first step, without weight decay."
+            help="Optimizer of the steps on all pairs and on batches: sgd, or adamw taking its first step, without "
+            "weight decay. A step on a pair alone is always one of SGD."
         ),
     ] = "sgd",
     optimizer_state: Annotated[
         str | None,
         typer.Option(
             metavar="FOLDER",
-            help="Checkpoint of a trainer of transformers or TRL: the step on all pairs is the next one of the AdamW "
-            "that is saved there. Give the model of the same checkpoint, and --optimizer adamw. Without clipping of "
-            "gradients: a trainer that clips (max_grad_norm, 1 by default) takes another step if the gradient is "
-            "longer.",
+            help="Checkpoint of a trainer of transformers or TRL: the step on all pairs, or on a batch, is the next "
+            "one of the AdamW that is saved there. Give the model of the same checkpoint, and --optimizer adamw. "
+            "Without clipping of gradients: a trainer that clips (max_grad_norm, 1 by default) takes another step if "
+            "the gradient is longer.",
         ),
     ] = None,
     batch: Annotated[
@@ -140,7 +141,9 @@ def pairs(
         typer.Option(
             min=0,
             help="For the 20 displaced pairs that fall most, find this many pairs that push their chosen response "
-            "down most, and up most. Of more than 2000 pairs, a random sketch finds them for 200 displaced pairs.",
+            "down most, and up most, in a step of SGD on the mean loss of all pairs. Of n pairs, each pushes with 1/n "
+            "of its weight, and a pair pushes itself too. Of more than 2000 pairs, a random sketch finds them for 200 "
+            "displaced pairs.",
         ),
     ] = 0,
     verify: Annotated[
@@ -177,8 +180,8 @@ def pairs(
     from dynamics.commands.inputs import choose_loss
     from dynamics.commands.pairs import pairs_command
     from dynamics.commands.training_plan import TrainingPlan
+    from dynamics.language_model.pair_audit.measuring.audit import AuditSettings
     from dynamics.language_model.pair_audit.measuring.batch_run import Batches
-    from dynamics.language_model.pair_audit.measuring.run import AuditSettings
 
     chosen = choose_loss(loss, beta)
     settings = AuditSettings(truncation=truncation, batch_pairs=batch_pairs, first=first, strict=strict, loss=chosen)

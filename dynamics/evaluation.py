@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeGuard, cast, runtime_checkable
+from functools import cache
+from typing import Protocol, TypeGuard, cast
 
 import torch
 from torch import Tensor
@@ -17,8 +18,10 @@ from torch import Tensor
 from dynamics.policies import Policy
 from dynamics.shapes import Derivatives, FlatLogProbs, LogProbs, Scores, Theta
 
+CLOSED_FORMS = ("log_probs", "logits", "linear_part", "transposed")
+"""Methods of a policy whose logits are linear in theta."""
 
-@runtime_checkable
+
 class LinearLogits(Policy, Protocol):
     """A policy whose logits are linear in theta, up to a constant: ``Tabular`` and ``LogLinear``."""
 
@@ -50,11 +53,16 @@ def has_linear_logits(policy: Policy) -> TypeGuard[LinearLogits]:
         >>> has_linear_logits(Sharpened(3))
         False
     """
-    if not isinstance(policy, LinearLogits) or "log_probs" in getattr(policy, "__dict__", {}):
+    return "log_probs" not in getattr(policy, "__dict__", {}) and _class_has_linear_logits(type(policy))
+
+
+@cache
+def _class_has_linear_logits(kind: type) -> bool:
+    """Return whether a class has the closed forms; looked up once, since every evaluation of a policy asks."""
+    owners = {name: next((c for c in kind.__mro__ if name in c.__dict__), None) for name in CLOSED_FORMS}
+    if None in owners.values():
         return False
-    classes = type(policy).__mro__
-    defining = [next(c for c in classes if name in c.__dict__) for name in ("log_probs", "logits", "transposed")]
-    return all(issubclass(owner, defining[0]) for owner in defining)
+    return all(issubclass(owners[name], owners["log_probs"]) for name in ("logits", "transposed"))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)

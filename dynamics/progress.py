@@ -13,8 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 class Advance(Protocol):
     """Moves a progress bar."""
 
-    def __call__(self, completed: int | None = None, label: str | None = None) -> None:
-        """Move the bar to a number of finished pieces of work, or by one; a label replaces the text before it."""
+    def __call__(self, completed: int | None = None, label: str | None = None, total: int | None = None) -> None:
+        """Move the bar to a number of finished pieces of work, or by one; a label replaces the text before it.
+
+        Another total begins another piece of work, whose time is estimated anew.
+        """
 
 
 @contextmanager
@@ -29,7 +32,7 @@ def progress_bar(total: int | None, label: str = "", console: Console | None = N
 
     Returns:
         A function that moves the bar: ``advance()`` by one, ``advance(completed)`` to a number, ``label=`` changes the
-        text before it.
+        text before it, and ``total=`` the number of pieces of work.
 
     Example:
         >>> with progress_bar(3, "squares") as advance:
@@ -42,7 +45,8 @@ def progress_bar(total: int | None, label: str = "", console: Console | None = N
     with Progress(*columns, *times, console=place, transient=True, disable=not place.is_terminal) as progress:
         task = progress.add_task(label, total=total)
 
-        def advance(completed: int | None = None, label: str | None = None) -> None:
-            progress.update(task, completed=completed, advance=1 if completed is None else None, description=label)
+        def advance(completed: int | None = None, label: str | None = None, total: int | None = None) -> None:
+            step = 1 if completed is None else None
+            progress.update(task, completed=completed, advance=step, description=label, total=total)
 
         yield advance

@@ -1,7 +1,8 @@
-"""One Hypothesis profile for every test: the same examples on every machine, and no deadlines on shared ones."""
+"""For every test: one Hypothesis profile, a garbage collector that has little to look at, and a browser."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,23 @@ from tests.browser import launch
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+# the same examples on every machine, and no deadlines on shared ones
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=100)
 settings.load_profile("repeatable")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep what is imported and collected away from the garbage collector: it stays until the end of the run.
+
+    Otherwise every full round of the collector, and there are some in many a test, goes through millions of objects.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -89,6 +92,35 @@ def test_the_checker_of_imports_sees_what_runs_upwards(tmp_path: Path, file: str
     path.parent.mkdir(parents=True)
     path.write_text(source, encoding="utf-8")
     assert (upward_imports(tmp_path) == []) is allowed
+
+
+LAZY = {
+    "dynamics": ["torch", "dynamics.language_model"],
+    "dynamics.language_model": ["transformers", "peft"],
+    "toy_models": ["transformers", "toy_models.multiplication"],
+    "toy_models.multiplication.probe": ["transformers"],
+    "toy_models.multiplication.training": ["transformers"],
+    "toy_models.multiplication.card": ["transformers"],
+    "figures.catalog": ["transformers", "peft"],
+    "json.tool": ["json"],  # negative control: it is imported
+}
+"""By module: what importing it, after those above it, must not import."""
+
+IMPORTS = """
+import importlib, json, sys
+late = {}
+for name, absent in json.loads(sys.argv[1]).items():
+    importlib.import_module(name)
+    late[name] = [one for one in absent if one in sys.modules]
+print(json.dumps(late))
+"""
+
+
+def test_what_takes_long_to_import_waits_until_it_is_used() -> None:
+    """One process for all of it, since each would take seconds to import torch."""
+    command = [sys.executable, "-c", IMPORTS, json.dumps(LAZY)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {name: [] for name in LAZY} | {"json.tool": ["json"]}
 
 
 # ---------------------------------------------------------------- size

@@ -69,18 +69,20 @@ MENTION = re.compile(
 def outline(paper: str) -> Mapping[str, int]:
     """Return the place of every section, theorem, figure and equation of a paper, counted in the order of reading.
 
+    A name that is no paper of the ledger, such as that of claims of your own, has no places.
+
     Example:
         >>> places = outline("jian2025")
         >>> places["Corollary 2"] < places["Eq. 49"] < places["Remark 3"] < places["Section 3.1"]
         True
     """
     names: list[str] = []
-    for entry in (" ".join(part.split()) for part in PLACES[paper].split(";")):
+    for entry in (" ".join(part.split()) for part in PLACES.get(paper, "").split(";")):
         numbers = re.fullmatch(r"(\d+)(?:-(\d+))?", entry)
         if numbers:
             low, high = int(numbers[1]), int(numbers[2] or numbers[1])
             names += [f"Eq. {number}" for number in range(low, high + 1)]
-        else:
+        elif entry:
             names.append(entry)
     return {name: place for place, name in enumerate(names)}
 
@@ -123,20 +125,24 @@ def mentions(paper: str, source: str) -> Iterator[str]:
 def sort_keys(sources: Mapping[str, str]) -> dict[str, tuple[int, int, int, int]]:
     """Return for every key of a claim what it is sorted by: paper, place in it, whether it is ours, its old rank.
 
+    Claims of your own, under a name that is no paper of the ledger, come last.
+
     Args:
         sources: key and source of the claims of all papers, in the order in which they were written down.
     """
-    papers = list(PLACES)
+    papers = {paper: place for place, paper in enumerate(PLACES)}
     keys: dict[str, tuple[int, int, int, int]] = {}
     last: dict[str, int] = {}
     for rank, (key, source) in enumerate(sources.items()):
         paper = key.split(".", 1)[0]
         place = place_of(paper, source)
         if place is None:
-            about = [other for other in keys if re.search(rf"{re.escape(other)}(?![\w-])", source)]
+            # compiling a pattern for every key would take half a second
+            named = (other for other in keys if other in source)
+            about = [other for other in named if re.search(rf"{re.escape(other)}(?![\w-])", source)]
             place = keys[about[0]][1] if about else last.get(paper, 0)
         last[paper] = place
-        keys[key] = (papers.index(paper), place, int(is_ours(source)), rank)
+        keys[key] = (papers.get(paper, len(papers)), place, int(is_ours(source)), rank)
     return keys
 
 

@@ -51,7 +51,8 @@ def section(claim: Claim, outcome: Outcome) -> str:
         lines += ["True instead: " + ", ".join(f"[{key}](#{anchor(key)})" for key in claim.instead) + ".", ""]
     for finding in outcome.findings:
         first, *rest = finding.detail.split("\n")
-        lines.append(f"- {finding.role}: {what_ran(finding, _code)}, {first}{control_words(finding, _code)}")
+        found = first.replace("*", r"\*")  # a product, not the beginning of emphasis
+        lines.append(f"- {finding.role}: {what_ran(finding, _code)}, {found}{control_words(finding, _code)}")
         if rest:
             lines += ["", "  ```text", *("  " + row for row in rest), "  ```", ""]
     return "\n".join(lines).rstrip() + "\n"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from dynamics.commands.printing import print_lines
 from dynamics.commands.shared import Options
 from dynamics.errors import InvalidArgument, check_count
 from dynamics.language_model.kernel import computation
-from dynamics.language_model.loading import LanguageModel, load, require
+from dynamics.language_model.loading import LanguageModel, ModelUnavailable, load, load_tokenizer, require
 from dynamics.language_model.pair_audit.reading.data import PairSource, Row, check_rows, open_pairs
 from dynamics.language_model.pair_audit.reading.tokens import TokenizedPair, tokenize_pair
 from dynamics.language_model.pair_audit.reading.truncation import Truncation
@@ -25,6 +26,8 @@ from dynamics.optimizers import SGD, AdamW, Optimizer
 
 OPTIMIZERS: dict[str, Optimizer] = {"sgd": SGD(), "adamw": AdamW(weight_decay=0.0)}
 """By name; AdamW as trainers of transformers use it by default: without weight decay."""
+TEMPLATE_SUFFIXES = (".jinja", ".jinja2", ".j2", ".txt", ".tpl")
+"""Endings of files, and not of hub ids."""
 
 
 def open_data(options: Options, console: Console) -> PairSource:
@@ -62,7 +65,46 @@ def open_data_and_model(
     first = check_rows(source).pair
     how: dict[str, Any] = {"dtype": options.dtype, "device": place, "adapter": options.adapter}
     how["tokenizer"] = first is None or first.ids is None  # token ids need none
-    return source, load(options.model, revision=options.revision, **how)
+    loaded = load(options.model, revision=options.revision, **how)
+    set_chat_template(loaded.tokenizer, options)
+    return source, loaded
+
+
+def set_chat_template(tokenizer: Any, options: Options) -> None:
+    """Give a tokenizer the chat template that the options ask for, if they ask for one.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer; it is changed. None if the data are token ids.
+        options: the shared options.
+
+    Raises:
+        InvalidArgument: the file cannot be read, the model that is named has no template, or the data are token ids.
+    """
+    if options.chat_template is None:
+        return
+    if tokenizer is None:
+        raise InvalidArgument("chat-template", "the rows hold token ids, which need none; leave it out")
+    tokenizer.chat_template = _read_template(options.chat_template)
+
+
+def _read_template(name: str) -> str:
+    path = Path(name).expanduser()
+    if path.suffix in TEMPLATE_SUFFIXES and not path.exists():
+        raise InvalidArgument("chat-template", f"there is no file {name}; give one that exists")
+    try:
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+        transformers = require("transformers")
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(path)) if path.is_dir() else load_tokenizer(name)[0]
+    except ModelUnavailable as problem:
+        raise InvalidArgument("chat-template", f"there is no file {name}, and no such model: {problem}") from problem
+    except (OSError, ValueError) as problem:
+        why = next(iter(str(problem).splitlines()), type(problem).__name__)
+        raise InvalidArgument("chat-template", f"{name} cannot be read ({why})") from problem
+    found = getattr(tokenizer, "chat_template", None)
+    if not isinstance(found, str):
+        raise InvalidArgument("chat-template", f"the tokenizer of {name} has no chat template; give another one")
+    return found
 
 
 def find_max_tokens(config: Any, options: Options) -> int | None:

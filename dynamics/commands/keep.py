@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from dynamics.commands.printing import print_lines
+from dynamics.commands.recipe import recipe
 from dynamics.errors import InvalidArgument
 from dynamics.files import write_atomically
 from dynamics.language_model.pair_audit.decision.expression import Expression, parse
@@ -23,11 +23,9 @@ from dynamics.language_model.pair_audit.reading.data import open_pairs
 from dynamics.language_model.pair_audit.reading.relations import RELATIONS, find_relations
 from dynamics.language_model.pair_audit.results.joined import read_joined
 from dynamics.language_model.pair_audit.results.store import Results
-from dynamics.losses import TRL_NAMES, get_loss
 
-NOT_COLUMNS = {"row", "digest", "remarks", "left_out", "cut_by", "skipped"}
+NOT_COLUMNS = {"digest", "remarks", "left_out", "cut_by", "skipped"}
 NAMED = 5  # dropped rows that are printed
-IN_TRL = {"beta", "label_smoothing"}  # fields of a loss that are settings of the same name in DPOConfig
 
 
 def keep_command(
@@ -88,7 +86,9 @@ def keep_command(
     text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in decided)
     write_atomically(beside, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     _print(console, decided, out, beside)
-    print_lines(console, recipe(settings, str(out), records.form))
+    template = (found.read_summary() or {}).get("chat_template")
+    row: Any = next((record.value for record in records.read(None) if record.number in kept), {})
+    print_lines(console, recipe(settings, str(out), records.form, template, row))
 
 
 def _decide(record: dict[str, Any], keep: Expression, weigh: Expression | None, skipped: bool) -> dict[str, Any]:
@@ -116,51 +116,3 @@ def _print(console: Console, decided: list[dict[str, Any]], out: Path, beside: P
         skips = Counter("skipped" if "the audit skipped" in line["reason"] else "expression" for line in dropped)
         print_lines(console, [f"  and {len(dropped) - NAMED} more ({skips['skipped']} that the audit skipped)"])
     print_lines(console, [f"written: {out}, and why in {beside.name}"])
-
-
-def recipe(settings: dict[str, Any], data: str, form: str = "lines") -> list[str]:
-    r"""Return lines of Python that train with TRL on the kept pairs under the loss of the audit.
-
-    Args:
-        settings: what the results depend on.
-        data: the new data set.
-        form: its format, as ``open_records`` names it.
-
-    Example:
-        >>> for line in recipe({"loss": "DPO(beta=0.1)", "max_tokens": 512}, "kept.jsonl"):
-        ...     print(line)
-        to train on it with TRL's DPOTrainer:
-          train_dataset = datasets.load_dataset("json", data_files="kept.jsonl", split="train")
-          args = trl.DPOConfig(loss_type="sigmoid", beta=0.1, max_length=512)
-        >>> columns = {"prompt": ["system", "question"]}
-        >>> print(recipe({"loss": "DPO(beta=0.1)", "max_tokens": 512, "columns": columns}, "kept.jsonl")[1][-87:])
-        .map(lambda row: {"prompt": "\n".join(filter(None, [row["system"], row["question"]]))})
-        >>> recipe({"loss": "SimPO(beta=2.0, gamma=0.5)", "max_tokens": 512}, "kept.jsonl")
-        ["TRL's DPOTrainer has no loss_type and settings that are known to be SimPO(beta=2.0, gamma=0.5)"]
-    """
-    names = {type(get_loss(name)).__name__: trl for trl, name in reversed(TRL_NAMES.items())}
-    name, _, inside = settings["loss"].partition("(")
-    numbers = dict(re.findall(r"(\w+)=([^,()]+)", inside))
-    if name not in names or not set(numbers) <= IN_TRL:
-        return [f"TRL's DPOTrainer has no loss_type and settings that are known to be {settings['loss']}"]
-    given = [f'loss_type="{names[name]}"', *(f"{field}={value}" for field, value in numbers.items())]
-    truncation = settings.get("truncation") or {"max_length": None, "mode": "keep_start"}
-    given.append(f"max_length={truncation['max_length'] or settings['max_tokens']}")
-    if truncation["mode"] != "keep_start":
-        given.append(f'truncation_mode="{truncation["mode"]}"')
-    kind = {"csv": "csv", "parquet": "parquet"}.get(form, "json")
-    separator = ', sep="\\t"' if kind == "csv" and ".tsv" in data else ""
-    loader = f'datasets.load_dataset("{kind}", data_files="{data}", split="train"{separator})'
-    if form == "saved":
-        loader = f'datasets.load_from_disk("{data}")'
-    prompt = settings.get("columns", {}).get("prompt", ["prompt"])
-    if len(prompt) == 1 and prompt != ["prompt"]:
-        loader += f'.rename_column("{prompt[0]}", "prompt")'
-    elif len(prompt) > 1:
-        columns = ", ".join(f'row["{column}"]' for column in prompt)
-        loader += f'.map(lambda row: {{"prompt": "\\n".join(filter(None, [{columns}]))}})'
-    return [
-        "to train on it with TRL's DPOTrainer:",
-        f"  train_dataset = {loader}",
-        f"  args = trl.DPOConfig({', '.join(given)})",
-    ]

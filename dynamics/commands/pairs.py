@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,26 +16,27 @@ from dynamics.commands.report import check_report_place, report_command
 from dynamics.commands.shared import Options
 from dynamics.commands.training_plan import TrainingPlan
 from dynamics.errors import InvalidArgument
-from dynamics.language_model.loading import DTYPES, LanguageModel
+from dynamics.language_model.loading import DTYPES
+from dynamics.language_model.pair_audit.measuring.audit import Audit, AuditSettings
 from dynamics.language_model.pair_audit.measuring.batch_run import Batches, run_in_batches
 from dynamics.language_model.pair_audit.measuring.duration import Work, estimate_seconds, say_seconds
 from dynamics.language_model.pair_audit.measuring.influences import Influences, find_influences
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings, refuse, run_audit
+from dynamics.language_model.pair_audit.measuring.run import refuse, run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import run_set
 from dynamics.language_model.pair_audit.measuring.token_pulls import read_token_pulls
 from dynamics.language_model.pair_audit.measuring.trial_run import Trial, run_trials
-from dynamics.language_model.pair_audit.reading.data import PairSource, check_rows
+from dynamics.language_model.pair_audit.reading.data import check_rows
 from dynamics.language_model.pair_audit.reading.examples import read_examples
 from dynamics.language_model.pair_audit.reading.relations import find_relations
 from dynamics.language_model.pair_audit.reading.tokens import REMARKS, cut_sentence
 from dynamics.language_model.pair_audit.report.comparisons import compare_groups
-from dynamics.language_model.pair_audit.report.summary import AuditSummary, summarise, worst_rows
+from dynamics.language_model.pair_audit.report.summary import AuditSummary, say_step, summarise, worst_rows
 from dynamics.language_model.pair_audit.results.fingerprint import model_digest
 from dynamics.language_model.pair_audit.results.joined import batch_results, optimizer_of_set, set_results
 from dynamics.language_model.pair_audit.results.processes import Processes, join_processes
 from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.losses import PreferenceLoss
-from dynamics.progress import progress_bar
+from dynamics.progress import Advance, progress_bar
 
 NAMED = 10  # skipped rows that are shown
 WORTH_TIMING = 200  # with fewer rows it is not said how long the audit takes
@@ -105,49 +107,52 @@ def _audit(
     settings = replace(settings, parameters=parameters or None, dtype=DTYPES[options.dtype], max_tokens=max_tokens)
     rule = plan.rule(loaded, settings.parameters)
     rows = source.rows if settings.first is None else min(settings.first, source.rows or settings.first)
+    audit = Audit(loaded, source, results, settings, depends_on, processes)
     with results.begin(depends_on, processes):
         if processes.rank == 0:
-            _say_duration(console, loaded, source, settings, plan.work(reference), rows, results)
+            _say_duration(console, audit, plan.work(reference), rows)
         with printing_memory(console, once=True), progress_bar(rows, "each pair alone", console) as advance:
-            run_audit(loaded, source, results, settings, processes, advance, reference)
+            run_audit(audit, advance, reference)
         if not plan.only_own:
             with progress_bar(rows, "gradient of all pairs", console) as advance:
-
-                def changes(row: int) -> None:
-                    advance(row, "changes by all pairs")
-
-                pairs = run_set(*(loaded, source, results, settings, rule, depends_on, processes, (advance, changes)))
+                pairs = run_set(audit, rule, (advance, _moving(advance, "changes by all pairs")))
         if plan.batches is not None:
             with progress_bar(None, "each pair in its batch", console) as advance:
-                run_in_batches(
-                    *(loaded, source, results, settings, pairs, plan.batches, rule, depends_on, processes, advance)
-                )
+                run_in_batches(audit, pairs, plan.batches, rule, advance)
         influences = Influences({})
         if plan.influences:
             with progress_bar(rows, "who pushes whom", console) as advance:
-                influences = find_influences(
-                    *(loaded, source, results, settings, pairs, plan.influences, depends_on, processes, advance)
-                )
+                told = advance, _moving(advance, "who pushes whom, exactly")
+                influences = find_influences(audit, pairs, plan.influences, told)
         summary = summarise(results)
         if processes.rank == 0:
             trials: list[Trial] = []
             if plan.verify and summary.audited:
                 with progress_bar(None, "training steps on a copy", console) as advance:
-                    how: dict[str, Any] = {"progress": advance, "reference": reference}
-                    trials = run_trials(loaded, source, results, settings, pairs, rule, **how)
+                    trials = run_trials(audit, pairs, rule, progress=advance, reference=reference)
             plan = _with_earlier(plan, summary, results)
             found = {"model": options.model, "data": options.data, "settings": depends_on, **plan.described()}
+            found |= {"chat_template": options.chat_template}
             found |= {"seconds": round(time.time() - begun, 1), "trials": [asdict(trial) for trial in trials]}
-            found |= _describe(loaded, source, results, settings, influences)
+            found |= _describe(audit, influences)
             results.write_summary({**asdict(summary), **found})
             print_summary(console, summary, settings.loss, plan, results)
-            print_lines(console, map(_say_trial, trials))
+            print_lines(console, (_say_trial(trial, plan) for trial in trials))
         processes.wait()
     if summary.skipped and settings.strict:
         raise refuse(summary.skipped_rows[0][1])
     if not summary.audited:
         raise InvalidArgument("data", f"no row could be audited; {summary.skipped_rows[0][1]}")
     return summary
+
+
+def _moving(advance: Advance, label: str) -> Callable[..., None]:
+    """Return a function that moves a progress bar under another label."""
+
+    def move(done: int, total: int | None = None) -> None:
+        advance(done, label, total)
+
+    return move
 
 
 def _with_earlier(plan: TrainingPlan, summary: AuditSummary, results: Results) -> TrainingPlan:
@@ -162,37 +167,27 @@ def _with_earlier(plan: TrainingPlan, summary: AuditSummary, results: Results) -
     return plan
 
 
-def _describe(
-    loaded: LanguageModel, source: PairSource, results: Results, settings: AuditSettings, influences: Influences
-) -> dict[str, Any]:
+def _describe(audit: Audit, influences: Influences) -> dict[str, Any]:
     """Return what the report says besides the summary: groups of pairs, and the worst pairs with their tokens."""
-    worst = worst_rows(results)
-    pulls = read_token_pulls(loaded, source, results, settings, worst)
+    worst, source = worst_rows(audit.results), audit.source
+    pulls = read_token_pulls(audit, worst)
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "relations": find_relations(source).summary(),
-        "comparisons": asdict(compare_groups(results)),
+        "comparisons": asdict(compare_groups(audit.results)),
         "examples": [{**example, "pulls": pulls.get(example["row"])} for example in read_examples(source, worst)],
         "influences": influences.pushes,
         "influence_error": influences.error and asdict(influences.error),
     }
 
 
-def _say_duration(
-    console: Console,
-    loaded: LanguageModel,
-    source: PairSource,
-    settings: AuditSettings,
-    work: Work,
-    rows: int | None,
-    results: Results,
-) -> None:
+def _say_duration(console: Console, audit: Audit, work: Work, rows: int | None) -> None:
     """Print how long the audit will take, unless it is short enough to wait for."""
     if rows is not None:
-        rows -= sum(1 for _ in results.read())
+        rows -= sum(1 for _ in audit.results.read())
     if rows is not None and rows < WORTH_TIMING:
         return
-    seconds = estimate_seconds(loaded, source, settings, work, rows or 1000)
+    seconds = estimate_seconds(audit, work, rows or 1000)
     if seconds is not None:
         many = f"{rows} rows" if rows is not None else "every 1000 rows"
         print_lines(console, [f"this will take about {say_seconds(seconds)} for {many}, on one process"])
@@ -244,11 +239,7 @@ def _set_lines(summary: AuditSummary, plan: TrainingPlan) -> list[tuple[str, str
     """Say what a step on the whole set does to the chosen responses."""
     if summary.displaced_by_set is None:
         return []
-    state = plan.optimizer_state
-    step = (
-        f"a small first step of {plan.optimizer}" if state is None else f"the next step of the AdamW saved in {state}"
-    )
-    what = f"{step} on all pairs at once lowers log pi(chosen)"
+    what = f"{say_step(plan.optimizer, plan.optimizer_state)} on all pairs at once lowers log pi(chosen)"
     lines = [("displaced by the set", f"{_share(summary.displaced_by_set, summary)}: {what}")]
     if summary.own_share:
         lines.append(("own share of the push", _quantiles(summary.own_share)))
@@ -259,7 +250,8 @@ def _batch_lines(summary: AuditSummary, plan: TrainingPlan) -> list[tuple[str, s
     """Say what a step on the batch of each pair does to its chosen response."""
     if summary.displaced_by_batch is None or plan.batches is None:
         return []
-    what = f"a small step of {plan.optimizer} on the pair's batch of {plan.batches.size} lowers log pi(chosen)"
+    batch = f"the batch of {plan.batches.size} in which the trainer draws the pair (seed {plan.batches.seed})"
+    what = f"{say_step(plan.optimizer, plan.optimizer_state)} on {batch} lowers log pi(chosen)"
     return [("displaced by a batch", f"{_share(summary.displaced_by_batch, summary)}: {what}")]
 
 
@@ -274,12 +266,15 @@ def _rescue_lines(summary: AuditSummary) -> list[tuple[str, str]]:
     return [("added SFT term", what)]
 
 
-def _say_trial(trial: Trial) -> str:
+def _say_trial(trial: Trial, plan: TrainingPlan) -> str:
     correlation = "undefined"
     if trial.rank_correlation is not None and trial.interval is not None:
         correlation = f"{trial.rank_correlation:.2f} (95%: {trial.interval[0]:.2f} to {trial.interval[1]:.2f})"
+    name = "SGD" if plan.optimizer == "sgd" else "AdamW"
+    optimizer = name if plan.optimizer_state is None else f"the {name} saved in {plan.optimizer_state}"
+    steps = f"{trial.steps} step{'s' * (trial.steps != 1)} of {optimizer}"
     return (
-        f"{trial.trainer}, {trial.steps} steps at {trial.learning_rate:g}: of {trial.pairs} chosen responses "
+        f"{trial.trainer}, {steps} at {trial.learning_rate:g}: of {trial.pairs} chosen responses "
         f"{trial.predicted_to_fall} were predicted to fall, {trial.fell} fell, {trial.both} both; rank correlation "
         f"{correlation}; size of the change / prediction {trial.size:.2g} (median)"
     )

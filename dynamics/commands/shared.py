@@ -57,6 +57,14 @@ class Options:
             "instruction,input, or the option twice. With none, the prompt is what both responses begin with.",
         ),
     ] = None
+    chat_template: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Chat template for data of messages: a file in the language Jinja, or the folder or hub id of a model "
+            "whose template is taken. By default the model's own; models that were not trained on chats have none.",
+        ),
+    ] = None
     parameters: Annotated[
         list[str] | None,
         typer.Option(

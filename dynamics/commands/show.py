@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from dynamics.commands.inputs import find_max_tokens, open_data
+from dynamics.commands.inputs import find_max_tokens, open_data, set_chat_template
 from dynamics.commands.printing import print_lines
 from dynamics.commands.shared import Options
 from dynamics.errors import check_count
@@ -42,6 +42,7 @@ def show_command(
     """
     source = open_data(options, console)
     tokenizer, config = load_tokenizer(options.model, revision=options.revision)
+    set_chat_template(tokenizer, options)
     console.print()
     made = tokenize_rows(source, tokenizer, find_max_tokens(config, options), truncation)
     show_rows(console, made, tokenizer, check_count("show", count))

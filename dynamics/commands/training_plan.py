@@ -81,7 +81,7 @@ class TrainingPlan:
             reference: the reference model of the loss; None for the model itself.
         """
         steps = 0 if self.only_own else 1 + (self.batches is not None)
-        return Work(steps, self.influences > 0, self.verify, reference)
+        return Work(steps, self.influences, self.verify, reference)
 
     @property
     def targets(self) -> list[str]:

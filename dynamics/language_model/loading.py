@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,10 +12,10 @@ import torch
 
 from dynamics.errors import InvalidArgument, Unsupported, check_flag, shorten
 from dynamics.language_model.causal_lm import CausalLM
+from dynamics.language_model.hub import NO_TOKENIZER, explain, why_not_on_hub
 from dynamics.language_model.out_of_memory import OutOfMemory, is_out_of_memory
 
 SAVE_AGAIN = "write the folder again with model.save_pretrained(folder)"
-NO_TOKENIZER = "the folder holds no tokenizer; add it with tokenizer.save_pretrained(folder)"
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -100,7 +99,7 @@ def load(
     check_flag("tokenizer", tokenizer)
     adapter_folder = None if adapter is None else _check_adapter(adapter)
     transformers = require("transformers")
-    source = _check_source(name)
+    source = _check_source(name, revision)
     common = {"revision": revision, "trust_remote_code": False}
     try:
         config = transformers.AutoConfig.from_pretrained(source, **common)
@@ -115,7 +114,7 @@ def load(
     except Exception as problem:
         if is_out_of_memory(problem):
             raise _too_large(str(name), problem) from problem
-        raise ModelUnavailable(name, _explain(problem)) from problem
+        raise ModelUnavailable(name, explain(problem)) from problem
     lacking = sorted([*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])])
     if lacking:
         missing = ", ".join(lacking[:4])
@@ -187,13 +186,13 @@ def load_tokenizer(name: str | Path, *, revision: str | None = None) -> tuple[An
         ModelUnavailable: the tokenizer or the configuration cannot be loaded, for one of the reasons given at ``load``.
     """
     transformers = require("transformers")
-    source = _check_source(name)
+    source = _check_source(name, revision)
     common = {"revision": revision, "trust_remote_code": False}
     try:
         config = transformers.AutoConfig.from_pretrained(source, **common)
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, **common)
     except Exception as problem:
-        raise ModelUnavailable(name, _explain(problem)) from problem
+        raise ModelUnavailable(name, explain(problem)) from problem
     check_tokenizer(tokenizer, str(name))
     return tokenizer, config
 
@@ -280,14 +279,17 @@ def _check_index(source: str, name: str, revision: str | None) -> None:
         raise ModelUnavailable(name, f"{problem}; {SAVE_AGAIN}")
 
 
-def _check_source(name: str | Path) -> str:
-    """Return the name or folder to give to transformers; refuse a folder that holds no model."""
+def _check_source(name: str | Path, revision: str | None = None) -> str:
+    """Return the name or folder to give to transformers; refuse a folder that holds no model, and an unknown name."""
     text = str(name)
     folder = Path(text).expanduser()
     if not folder.is_dir():
         if isinstance(name, Path) or text.startswith((".", "/", "~")) or text.count("/") > 1:
             remedy = "give one that exists, or a model id such as Qwen/Qwen2.5-0.5B-Instruct"
             raise ModelUnavailable(text, f"there is no such folder; {remedy}")
+        why = why_not_on_hub(text, revision)
+        if why:
+            raise ModelUnavailable(text, f"there is no folder of this name; {why}")
         return text
     if not (folder / "config.json").is_file() and (folder / ADAPTER_FILES[0]).is_file():
         base = _read_json(folder / ADAPTER_FILES[0], text).get("base_model_name_or_path")
@@ -303,72 +305,3 @@ def _check_source(name: str | Path) -> str:
     if "model_type" not in config:
         raise ModelUnavailable(text, f"config.json has no model_type; {SAVE_AGAIN}")
     return str(folder)
-
-
-EXPLANATIONS: tuple[tuple[frozenset[str], tuple[str, ...], str], ...] = (
-    (
-        frozenset({"GatedRepoError"}),
-        (),
-        "it is gated; accept its licence on the hub, then log in with `hf auth login`",
-    ),
-    (
-        frozenset({"RevisionNotFoundError"}),
-        ("is not a valid git identifier",),
-        "it has no such revision; give a branch, tag or commit that it has",
-    ),
-    (
-        frozenset({"RepositoryNotFoundError", "HFValidationError"}),
-        ("is not a valid model identifier",),
-        "the hub has no such model; check its spelling, log in for a private one, or give a local folder",
-    ),
-    (
-        frozenset({"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "ConnectionError"}),
-        ("couldn't connect", "internet connection", "offline mode"),
-        "the hub was not reached, and the model is not in the cache; download it once, or give a local folder",
-    ),
-    (
-        frozenset(),
-        ("does not appear to have a file named model.safetensors", "no file named model.safetensors"),
-        "it has no safetensors, and pickled weights, which can run code, are not read; convert it, or use another",
-    ),
-    (
-        frozenset(),
-        ("trust_remote_code", "custom code"),
-        "its architecture is not part of transformers, and code from a repository is never run; use another model",
-    ),
-    (
-        frozenset(),
-        ("Unrecognized configuration class",),
-        "it is not a causal language model; AutoModelForCausalLM has none of this type",
-    ),
-    (
-        frozenset(),
-        ("model type", "Unrecognized model"),
-        "the installed transformers does not know its architecture; upgrade it, or check model_type in config.json",
-    ),
-    (
-        frozenset(),
-        ("okenizer",),
-        NO_TOKENIZER,
-    ),
-)
-"""What an error of transformers means, and what to do. Each row: types of exceptions in its chain of causes, parts of
-their messages, and the explanation; the first row that fits is used."""
-
-
-def _explain(problem: Exception) -> str:
-    """Return what an error of transformers means, and what to do about it."""
-    causes = list(_causes(problem))
-    kinds = {type(cause).__name__ for cause in causes}
-    text = " ".join(str(cause) for cause in causes).lower()
-    for names, pieces, explanation in EXPLANATIONS:
-        if kinds & names or any(piece.lower() in text for piece in pieces):
-            return explanation
-    first = next(iter(str(problem).strip().splitlines()), "")
-    return f"transformers cannot load it ({type(problem).__name__}: {first})"
-
-
-def _causes(problem: BaseException | None) -> Iterator[BaseException]:
-    while problem is not None:
-        yield problem
-        problem = problem.__cause__ or problem.__context__

@@ -10,6 +10,7 @@ from dynamics.errors import InvalidArgument, Unsupported, check_count, check_fla
 
 Message = Mapping[str, Any]
 Messages = Sequence[Message]
+Response = str | Message | Messages
 
 
 @dataclass(frozen=True)
@@ -74,16 +75,18 @@ def _is_id(token: object) -> bool:
     return isinstance(token, int) and not isinstance(token, bool) and 0 <= token < 2**63
 
 
-def tokenize(tokenizer: Any, prompt: str | Messages, response: str | Message, *, eos: bool = True) -> TokenSequence:
+def tokenize(tokenizer: Any, prompt: str | Messages, response: Response, *, eos: bool = True) -> TokenSequence:
     """Tokenise a prompt and a response in the way preference trainers such as TRL do.
 
     If the prompt is text, prompt and response are concatenated and tokenised together. If it is a list of messages,
-    the tokenizer's chat template is applied to the messages and the response, which is the assistant's turn.
+    the tokenizer's chat template is applied to the messages and the response, which is the assistant's turn. A
+    response may also be several turns, with turns of the user between those of the assistant: every token after the
+    prompt then belongs to the response, those of the user too, as in TRL.
 
     Args:
         tokenizer: a Hugging Face tokenizer.
         prompt: text, or messages ``[{"role": "user", "content": ...}, ...]``.
-        response: text of y; after a prompt of messages also a whole message of the assistant.
+        response: text of y; after a prompt of messages also a whole message of the assistant, or several messages.
         eos: end the response to a text prompt with the EOS token. Without it the response "132" would also be the
             beginning of "132.". After messages the chat template decides how the turn ends.
 
@@ -97,7 +100,7 @@ def tokenize(tokenizer: Any, prompt: str | Messages, response: str | Message, *,
 def tokenize_responses(
     tokenizer: Any,
     prompt: str | Messages,
-    responses: Sequence[str | Message],
+    responses: Sequence[Response],
     *,
     eos: bool = True,
     template_arguments: Mapping[str, Any] | None = None,
@@ -110,7 +113,8 @@ def tokenize_responses(
     Args:
         tokenizer: a Hugging Face tokenizer.
         prompt: text, or messages.
-        responses: texts; after messages also whole messages of the assistant, for example with ``tool_calls``.
+        responses: texts; after messages also whole messages of the assistant, for example with ``tool_calls``, or
+            lists of messages.
         eos: end the responses to a text prompt with the EOS token, unless they already end with it.
         template_arguments: further arguments of the chat template, such as ``tools``.
 
@@ -127,8 +131,7 @@ def tokenize_responses(
         texts = [_end(tokenizer, str(response)) if eos else str(response) for response in responses]
         wholes = [_ids(tokenizer(prompt + text)) for text in texts]
     else:
-        turns = [r if isinstance(r, Mapping) else {"role": "assistant", "content": r} for r in responses]
-        wholes = [conversation_ids(tokenizer, (*prompt, turn), template_arguments) for turn in turns]
+        wholes = [conversation_ids(tokenizer, (*prompt, *as_turns(r)), template_arguments) for r in responses]
     shared = min(common_beginning(before, whole) for whole in wholes)
     if shared == 0:
         raise Unsupported("prompt", "the prompt has no token before the response", "begin the prompt with BOS")
@@ -151,6 +154,21 @@ def prompt_ids(
     if isinstance(prompt, str):
         return _ids(tokenizer(prompt))
     return conversation_ids(tokenizer, prompt, template_arguments, add_generation_prompt=True)
+
+
+def as_turns(response: Response) -> tuple[Message, ...]:
+    """Return the messages of a response to a prompt of messages; a text is one turn of the assistant.
+
+    Args:
+        response: a text, a message, or messages.
+
+    Example:
+        >>> as_turns("4")
+        ({'role': 'assistant', 'content': '4'},)
+    """
+    if isinstance(response, str):
+        return ({"role": "assistant", "content": response},)
+    return (response,) if isinstance(response, Mapping) else tuple(response)
 
 
 def common_beginning(first: Sequence[Any], second: Sequence[Any]) -> int:
@@ -211,11 +229,17 @@ def _check_texts(prompt: object, responses: Sequence[object]) -> None:
         raise InvalidArgument("prompt", prompt, "text, or a list of messages {'role': ..., 'content': ...}")
     if not isinstance(prompt, str) and not all(isinstance(turn, Mapping) for turn in prompt):
         raise InvalidArgument("prompt", prompt, "messages {'role': ..., 'content': ...}")
-    kinds = (str,) if isinstance(prompt, str) else (str, Mapping)
     for response in responses:
-        if not isinstance(response, kinds):
-            allowed = "text" if isinstance(prompt, str) else "text, or a message of the assistant"
-            raise InvalidArgument("response", response, allowed)
+        if isinstance(response, str) or (not isinstance(prompt, str) and _are_turns(response)):
+            continue
+        allowed = "text" if isinstance(prompt, str) else "text, a message of the assistant, or a list of messages"
+        raise InvalidArgument("response", response, allowed)
+
+
+def _are_turns(response: object) -> bool:
+    if isinstance(response, (list, tuple)):
+        return bool(response) and all(isinstance(turn, Mapping) for turn in response)
+    return isinstance(response, Mapping)
 
 
 def _ids(encoding: Any) -> tuple[int, ...]:
@@ -244,12 +268,32 @@ def conversation_ids(
     Raises:
         InvalidArgument: there is no chat template, or it raises an error, whose message is repeated.
     """
+    return _ids(_apply_template(tokenizer, turns, template_arguments, tokenize=True, return_dict=True, **options))
+
+
+def conversation_text(
+    tokenizer: Any, turns: Messages, template_arguments: Mapping[str, Any] | None = None, **options: Any
+) -> str:
+    """Return the text of a conversation as the tokenizer's chat template writes it, before it is cut into tokens.
+
+    Args:
+        tokenizer: as for ``conversation_ids``.
+        turns: as there.
+        template_arguments: as there.
+        **options: as there.
+    """
+    return str(_apply_template(tokenizer, turns, template_arguments, tokenize=False, **options))
+
+
+def _apply_template(
+    tokenizer: Any, turns: Messages, template_arguments: Mapping[str, Any] | None, **options: Any
+) -> Any:
     if not getattr(tokenizer, "chat_template", None) and "chat_template" not in (template_arguments or {}):
-        raise Unsupported("prompt", "this tokenizer has no chat template, which messages need", "use text")
+        remedy = "give one (tokenizer.chat_template, or --chat-template FILE of the commands), or use text"
+        raise Unsupported("prompt", "this tokenizer has no chat template, which messages need", remedy)
     given = [dict(turn) for turn in turns]
     try:
-        how = {**options, **(template_arguments or {})} if template_arguments else options
-        return _ids(tokenizer.apply_chat_template(given, tokenize=True, return_dict=True, **how))
+        return tokenizer.apply_chat_template(given, **{**options, **(template_arguments or {})})
     except Exception as problem:  # a template is a program that comes with the model, and may raise anything
         said = " ".join(str(problem).split())[:500] or "nothing"
         kind = "" if type(problem).__name__ == "TemplateError" else f"{type(problem).__name__}: "

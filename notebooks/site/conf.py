@@ -50,6 +50,7 @@ myst_dmath_double_inline = True
 nb_code_prompt_show = "Show the {type}"
 nb_code_prompt_hide = "Hide the {type}"
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # what a cell shows may have formulas too
 nb_execution_mode = "off"  # the notebooks hold their outputs, which the tests keep current
 
 autodoc_typehints_format = "short"

@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from dynamics.language_model import LanguageModel, load
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings, run_audit
+from dynamics.language_model.pair_audit.measuring.audit import Audit, AuditSettings
+from dynamics.language_model.pair_audit.measuring.run import run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import run_set
 from dynamics.language_model.pair_audit.measuring.trial_run import Trial, run_trials
 from dynamics.language_model.pair_audit.reading.data import open_pairs
@@ -85,9 +86,10 @@ def trials(
         source, results = open_pairs(data), Results(Path(folder) / "audit.jsonl")
         settings = AuditSettings(loss=loss)
         with results.begin({}):
-            run_audit(loaded, source, results, settings)
-            pairs = run_set(loaded, source, results, settings, optimizer, {})
-        return run_trials(loaded, source, results, settings, pairs, optimizer, own_loop=own_loop)
+            audit = Audit(loaded, source, results, settings)
+            run_audit(audit)
+            pairs = run_set(audit, optimizer)
+        return run_trials(audit, pairs, optimizer, own_loop=own_loop)
 
 
 def line(names: tuple[str, ...], trial: Trial) -> str:

@@ -31,6 +31,14 @@ def test_elsewhere_only_lines_are_printed() -> None:
     assert shown(False) == "a line in between\n"
 
 
+def test_another_total_is_another_piece_of_work() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True)
+    with progress_bar(4, console=console) as advance:
+        advance(4)
+        advance(2, "exactly", 3)
+    assert "2/3" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_the_number_of_pieces_may_be_unknown() -> None:
     console = Console(file=io.StringIO(), force_terminal=True)
     with progress_bar(None, console=console) as advance:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -195,10 +193,3 @@ def test_loading_leaves_progress_bars_as_they_were() -> None:
     before = logging.is_progress_bar_enabled()
     load_policy()
     assert logging.is_progress_bar_enabled() == before
-
-
-@pytest.mark.slow
-def test_catalogue_does_not_load_transformers() -> None:
-    code = "import figures.catalog, sys; print([m for m in ('transformers', 'peft') if m in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"

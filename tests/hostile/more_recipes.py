@@ -192,6 +192,9 @@ MORE: dict[str, Recipe] = {
     "world_strategy": Recipe(theory.world_strategy, lambda source: {"kind": None, "max_responses": 3}),
     "claim": Recipe(make_claim, for_claim),
     "Evidence": Recipe(theory.Evidence, lambda source: {"worlds": 5, "seed": 0}),
+    "explain": Recipe(
+        theory.explain, lambda source: {"key": "razin2024.ches-one-token", "worlds": 5, "seed": source.randrange(9)}
+    ),
     "run_ledger": Recipe(run_claim, lambda source: {"worlds": 5, "seed": 0, "jobs": 1}),
     "select claims": Recipe(select_claims, lambda source: {"patterns": ["jian2025.*"], "paper": "jian2025"}),
     "GaussianWorld": Recipe(gaussian_preferences.GaussianWorld, bells),

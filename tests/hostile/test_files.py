@@ -208,6 +208,7 @@ def test_an_index_from_the_hub_is_checked_too(monkeypatch: pytest.MonkeyPatch, t
     def no_model(*args: Any, **options: Any) -> None:
         raise AssertionError("the weights were asked for")
 
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: None)
     monkeypatch.setattr(transformers, "AutoConfig", Known)
     monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", no_model)
     monkeypatch.setattr("transformers.utils.hub.cached_file", lambda *_, **__: str(index))

@@ -18,7 +18,8 @@ from toy_models import constrained
 NOT_CALLED = {
     **dict.fromkeys(("KINDS", "LOG_LINEAR", "POLICY", "TABULAR", "TWO_RESPONSES", "CLAIMS", "VERDICTS"), "a constant"),
     **dict.fromkeys(
-        ("Claim", "Outcome", "Finding", "Falsification", "Decision", "Measurement"), "a record that functions return"
+        ("Claim", "Outcome", "Finding", "Falsification", "Decision", "Explanation", "Measurement"),
+        "a record that functions return",
     ),
     "run_claim": "runs a claim; run_ledger, which calls it, has the recipe",
 }

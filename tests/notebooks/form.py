@@ -38,6 +38,9 @@ def answered_at_once(notebook: Any) -> list[str]:
     return found
 
 
+PAGES = {"text/html", "text/markdown"}
+
+
 def mute_pictures(notebook: Any) -> list[str]:
     """Return the code cells whose picture has no alternative text, or with sliders in the place of what they show.
 
@@ -49,7 +52,7 @@ def mute_pictures(notebook: Any) -> list[str]:
         pictures = [output for output in outputs if "image/png" in output.get("data", {})]
         mute = [p for p in pictures if len(p.metadata.get("image/png", {}).get("alt", "")) < 20]
         dead = [output for output in outputs if WIDGET in output.get("data", {})]
-        shown = pictures or [output for output in outputs if "text/html" in output.get("data", {})]
+        shown = pictures or [output for output in outputs if PAGES & set(output.get("data", {}))]
         if mute or dead or (re.search(r"^(explore|interact)\(", cell.source, flags=re.M) and not shown):
             found.append(cell.source)
     return found

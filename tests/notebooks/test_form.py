@@ -95,6 +95,7 @@ def test_a_mute_picture_would_be_seen() -> None:
     assert not mute_pictures(shown({"image/png": "aGk="}, alt=words))
     assert mute_pictures(shown({"image/png": "aGk="}))
     assert mute_pictures(shown({"text/plain": "interactive(...)"}))
+    assert not mute_pictures(shown({"text/plain": "<a claim>", "text/markdown": "**Holds**"}))
     assert mute_pictures(shown({"image/png": "aGk=", WIDGET: {}}, alt=words))
 
 

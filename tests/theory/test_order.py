@@ -68,3 +68,8 @@ def test_theorem_1_comes_first_and_its_proof_under_it() -> None:
 def test_a_step_is_found_inside_a_range() -> None:
     assert "jian2025.eq-48" in [made.key for made in select_claims(["jian2025"], place="44")]
     assert section_of("ma2025", outline("ma2025")["Eq. 58"]) == "Section 4.3.2"
+
+
+def test_claims_of_your_own_come_last_and_stop_nothing() -> None:
+    sources = {"mine.first": "my notes, Eq. (3)", "jian2025.log-margin": "Corollary 2", "mine.second": "my notes"}
+    assert in_order(sources) == ["jian2025.log-margin", "mine.first", "mine.second"]

@@ -88,9 +88,10 @@ perplexity_threshold.proved(over=raised_logit, wrong={"times": F(11, 10)})
     "lemma-1",
 )
 def probability_and_advantage(scale=1, shift=F(0)):
-    r"""\mathrm{Cov}(\pi,A)>0\ \Rightarrow\ \text{the entropy falls},\qquad\text{natural policy gradient}
+    r"""\text{probable actions with a high advantage lower the entropy}:\qquad\mathrm{Cov}(\pi,A)>0\ \Rightarrow\
+    \frac{dH}{dt}<0,\qquad\text{natural policy gradient}
 
-    Assumes: first order; the covariance is taken with the probability, as the text says it in words
+    Assumes: first order; the words are read of the probability itself, where the theorem has its logarithm
     Because: The theorem's covariance is with the log-probability. With $\pi=(1,4,5)/10$ and $A=(2,-3,2)$ it is
     $\mathrm{Cov}(\pi,A)=0.04>0$ and $\mathrm{Cov}(\log\pi,A)<0$: the entropy rises.
     """

@@ -53,19 +53,22 @@ first_order_mean.derived(sums=STEP, wrong={"share": F(11, 10)})
 
 
 class Optimum(NamedTuple):
-    """Probabilities of responses under the reference and under an optimum of DPO (beta = 1), and those that are
-    chosen.
+    """Probabilities of responses under the reference and under an optimum of DPO (beta = 1); the first two responses
+    are compared, and no others.
     """
 
     reference: tuple[F, ...]
     policy: tuple[F, ...]
     wins: F  # share of the labels by which the first response is preferred to the second
-    chosen: tuple[int, ...]
 
     def is_optimal(self) -> bool:
         """Return whether the first two responses have the odds at which the loss of DPO is least."""
         odds = self.policy[0] * self.reference[1] * (1 - self.wins)
         return odds == self.policy[1] * self.reference[0] * self.wins and sum(self.policy) == sum(self.reference) == 1
+
+    def chosen_as_by_the_reference(self) -> bool:
+        """Return whether the chosen responses have the law of the reference."""
+        return self.reference[:2] == (self.wins, 1 - self.wins)
 
 
 @claim("each-chosen", "not in the paper; after Eq. (16), read of each chosen response", FALSE, "eq-16")
@@ -75,14 +78,15 @@ def each_chosen(case):
     Assumes: an optimum of DPO, chosen responses with the law of the reference
     Because: It is true of their mean only. Two responses, preferred with shares 2/3 and 1/3,
     $\pi_{\mathrm{ref}}=(2,1)/3$, $\beta=1$: the optimum is $(4,1)/5$, where the first rises and the second falls,
-    with a mean factor of $(6/5)^2(3/5)=108/125$ in three.
+    with a mean factor of $(6/5)^2(3/5)=108/125$ in three. Where the mass leaves for a response that the reference does
+    not have, all of them can fall.
     """
-    falls = all(case.policy[y] < case.reference[y] for y in case.chosen)
-    return not case.is_optimal() or falls
+    falls = all(case.policy[y] < case.reference[y] for y in range(2))
+    return not (case.is_optimal() and case.chosen_as_by_the_reference()) or falls
 
 
-THIRD = F(1, 3)
+THIRD, HALF, QUARTER = F(1, 3), F(1, 2), F(1, 4)
 each_chosen.false(
-    at=Optimum((2 * THIRD, THIRD), (F(4, 5), F(1, 5)), 2 * THIRD, (0, 1)),
-    true_at=Optimum((THIRD, THIRD, THIRD), (F(1, 4), F(1, 4), F(1, 2)), F(1, 2), (0, 1)),
+    at=Optimum((2 * THIRD, THIRD), (F(4, 5), F(1, 5)), 2 * THIRD),
+    true_at=Optimum((HALF, HALF, F(0)), (QUARTER, QUARTER, HALF), HALF),
 )

@@ -347,7 +347,13 @@ def theorem_8_negative(w, most=0):
     return w.A_w > most > w.A_l and (w.A_y < most) == (w.p_l < w.p_w)
 
 
+def with_or_without_others(w, most=0):
+    """Return the part of the statement that also a vocabulary of two tokens has, where there is no other response."""
+    return w.A_w > most > w.A_l
+
+
 theorem_8_negative.proved(over=TABULAR, wrong={"most": F(1, 10)})
+theorem_8_negative.proved(over=TABULAR, of=with_or_without_others, also=True, wrong={"most": F(1, 10)})
 
 
 @claim("proposition-1", "Proposition 1, on an SFT term", PROVED)

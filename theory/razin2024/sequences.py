@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from theory.claim import CONDITIONALLY, EMPTY, FALSE, PROVED
 from theory.evidence import CONDITIONAL, VACUOUS
+from theory.proof import Named, setting
 from theory.razin2024.one_token import TOKENS, claim
 from theory.statement import ALL_CASES
 
@@ -50,24 +51,28 @@ FALLS = TwoTokens((1, 2, 1), (0, 1), (1, 1))
 ORDERED = TwoTokens((1, 1, 4), (0, 1), (1, 1))
 
 
-def ches_of_one_token(w, times=1):
-    """Return whether CHES is 0 where both responses are one token: both have the hidden vector of the prompt."""
-    return times * w.h2 - w.h2 == 0
+@setting("inner products of h_+ and h_-, the sums of the hidden vectors before each token of either response")
+def sums_of_hidden_vectors(numbers):
+    """Two responses of any length."""
+    plus2, minus2 = numbers.at_least("plus2", 0), numbers.at_least("minus2", 0)
+    cross = numbers.real("cross")
+    numbers.assume(cross * cross <= plus2 * minus2)
+    return Named(ches=cross - plus2, apart=plus2 - 2 * cross + minus2)
 
 
 @claim("ches-one-token", "not in the paper; Definition 2 for responses of one token", EMPTY, "theorem-4")
-def ches_one_token(w, times=1):
-    r"""\mathrm{CHES}(y_+,y_-)=\langle\sum_kh_k^+,\sum_kh_k^-\rangle-|\sum_kh_k^+|^2=0
+def ches_one_token(sums, most=0):
+    r"""\mathrm{CHES}(y_+,y_-)=\langle h_+,h_-\rangle-|h_+|^2=0,\qquad h_\pm=\sum_kh_k^\pm
 
     Assumes: responses of one token
     Because: Both responses have the one hidden vector h of the prompt, so that CHES is 0 for every policy and orders
     nothing; the drive of Theorem 4 takes every value.
-    Proof: $\langle h,h\rangle-|h|^2=0$.
+    Proof: Before the only token stands the prompt, so that $|h_+-h_-|^2=0$, and $\langle h_+,h_+-h_-\rangle=0$.
     """
-    return ches_of_one_token(w, times)
+    return sums.apart > most or sums.ches == 0
 
 
-ches_one_token.proved(over=TOKENS, role=VACUOUS, wrong={"times": F(11, 10)})
+ches_one_token.proved(over=sums_of_hidden_vectors, role=VACUOUS, wrong={"most": F(1, 10)})
 
 
 @claim(

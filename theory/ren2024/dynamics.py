@@ -29,32 +29,30 @@ def slope(a, b, c, loss, theta, eta, label):
 
 
 @claim("proposition-1", "Proposition 1", FIRST_ORDER)
-def proposition_1(a, b, c, u, v, w, theta, eta, sign=1):
+def proposition_1(a, b, c, u, v, w, theta, eta, g, h, k, sign=1):
     r"""\Delta\log\pi(\cdot\mid x_o)=-\eta\,\mathcal{A}\,\mathcal{K}\,\mathcal{G}+O(\eta^2),\qquad
     \mathcal{A}=I-1\pi^\top,\quad\mathcal{K}=\nabla z(x_o)\nabla z(x_u)^\top,\quad\mathcal{G}=\nabla_zL(x_u)
 
     Assumes: one SGD step on $x_u$; here with three labels and one parameter, with logits that are any functions of
-    it (for more of either the same sums have more terms)
+    it (for more of either the same sums have more terms); any loss, of which a step sees the gradient only, so that
+    $\mathcal{G}$ are any three numbers
     Because: First order only. The constant in the remainder also hides $|\mathcal{G}|^2$ and the curvature of the
     logits.
     Proof: The derivative of the log-softmax is $\mathcal{A}$; row y of $\mathcal{A}\mathcal{K}\mathcal{G}$ is
     $\langle\nabla\log\pi(y),\nabla L\rangle$.
     """
-    z, others = [f(theta) for f in (a, b, c)], [f(theta) for f in (u, v, w)]
-    logits = sp.symbols("z0:3")
-    loss_of = -log_softmax(list(logits), 0)  # SFT on label 0 of x_u
-    residual = [sp.diff(loss_of, logit).subs(dict(zip(logits, others, strict=True))) for logit in logits]
+    z, gradient = [f(theta) for f in (a, b, c)], (g, h, k)
     normaliser = sum(map(sp.exp, z))
-    total = sum(g * sp.diff(other, theta) for g, other in zip(residual, others, strict=True))
+    total = sum(of * sp.diff(logit(theta), theta) for of, logit in zip(gradient, (u, v, w), strict=True))
     row = sp.diff(z[1], theta) - sum(sp.exp(x) / normaliser * sp.diff(x, theta) for x in z)
 
-    def loss(at):
-        return -log_softmax([f(at) for f in (u, v, w)], 0)
+    def tangent(at):  # the loss up to second order in the logits of x_u
+        return sum(of * logit(at) for of, logit in zip(gradient, (u, v, w), strict=True))
 
-    return same(slope(a, b, c, loss, theta, eta, 1), -sign * row * total)
+    return same(slope(a, b, c, tangent, theta, eta, 1), -sign * row * total)
 
 
-FUNCTIONS = dict.fromkeys("abcuvw", "function") | {"theta": "real"}
+FUNCTIONS = dict.fromkeys("abcuvw", "function") | dict.fromkeys(("theta", "g", "h", "k"), "real")
 proposition_1.derived(symbols=FUNCTIONS, role=ORDER, wrong={"sign": F(11, 10)})
 
 

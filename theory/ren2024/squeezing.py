@@ -95,10 +95,10 @@ def squeezed_iff(w, times=1):
     order iff}\ \pi_i<S-\pi_y
 
     Assumes: a negative step on label y of a tabular softmax, any number of labels; y is the rejected response of the
-    world, i another one
+    world, i its chosen one, so that two labels are asked as well
     Proof: $-\langle g_i,g_y\rangle=\pi_i+\pi_y-S$.
     """
-    return (-w.ly < 0) == (w.p_y < times * w.S2 - w.p_l)
+    return (-w.wl < 0) == (w.p_w < times * w.S2 - w.p_l)
 
 
 squeezed_iff.proved(over=TABULAR, wrong={"times": F(11, 10)})
@@ -121,10 +121,11 @@ def greedy_label(w, times=1):
     r"""\pi_y\ge S\ \Rightarrow\ \text{a negative step on y squeezes nobody};\qquad\text{so it is where y is the most
     probable label}
 
-    Assumes: tabular softmax, first order in the step
+    Assumes: tabular softmax, any number of labels, first order in the step; y is the rejected response of the world,
+    i its chosen one
     Proof: $\pi_i>0\ge S-\pi_y$; and $S\le\max_j\pi_j\sum_j\pi_j=\max_j\pi_j$.
     """
-    return not w.p_l >= times * w.S2 or -w.ly > 0
+    return not w.p_l >= times * w.S2 or -w.wl > 0
 
 
 greedy_label.proved(over=TABULAR, wrong={"times": F(9, 10)})

@@ -22,6 +22,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 from dynamics.errors import Unsupported
 from dynamics.language_model.batching import Batch
 from dynamics.language_model.causal_lm import CausalLM, differentiating, replaced_forward
+from dynamics.language_model.kernel.heap import give_back_freed_memory
 from dynamics.language_model.kernel.recording import TrackedModule, UnrecordedUse, as_non_leaf, concatenate
 from dynamics.language_model.model_head import Head, hidden_states
 
@@ -199,7 +200,10 @@ def forward_and_backward(
         head: function from the hidden states of all batches to the gradients at them.
         layer_done: is called with a decoder layer when all its uses have been recorded.
     """
-    passes = [_forward(model, batch, tracked.head, recorder, layers) for batch in batches]
+    passes = []
+    for batch in batches:
+        passes.append(_forward(model, batch, tracked.head, recorder, layers))
+        _tidy(layers)
     rows = [p.hidden.shape[0] for p in passes]
     gradients = head(concatenate([p.hidden.detach() for p in passes])).split(rows)
     for p, gradient in zip(passes, gradients, strict=True):
@@ -213,6 +217,7 @@ def forward_and_backward(
         for p in passes:
             if p.checkpoints and p.checkpoints[-1].layer is last[0]:
                 _layer_backward(p, tracked, recorder)
+                _tidy(layers)
         if all(checkpoint.layer is not last[0] for p in passes for checkpoint in p.checkpoints):
             layer_done(last[0], passes)
     for p in passes:
@@ -221,6 +226,12 @@ def forward_and_backward(
             gradient = p.leaf_gradients.pop(id(leaf), None)
             recorder.receive(module, ids, torch.zeros_like(leaf) if gradient is None else gradient)
     return passes
+
+
+def _tidy(layers: Sequence[nn.Module]) -> None:
+    """Give back what one layer of one batch has freed, if the layers are computed one by one to save memory."""
+    if layers:
+        give_back_freed_memory()
 
 
 def _forward(

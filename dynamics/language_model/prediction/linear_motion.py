@@ -8,13 +8,14 @@ the end which change of the parameters belongs to it. ``KernelMotion`` is SGD an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from dynamics.errors import Unsupported
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.jvp import log_probs_jvp
 from dynamics.language_model.kernel.cross_kernel import cross_kernel
@@ -158,26 +159,51 @@ class HeldMotion:
         }
 
 
-def preconditioner(at: Linearised, rule: AdamW, memory: Mapping[str, Moments | None], weights: Tensor) -> Values:
+def preconditioner(
+    at: Linearised, rule: AdamW, memory: Mapping[str, Moments | None], weights: Iterable[Tensor]
+) -> Values:
     """Return what AdamW multiplies the first moment by: 1 / (root of the second moment + eps), elementwise.
 
-    An optimizer without a memory is given that of its first step, whose second moment is the square of the gradient.
+    A number whose second moment is 0, as all of an optimizer without a memory, has none that could be held; 1 / eps is
+    not what AdamW would do. It is given that of the first of the steps in which it has a gradient, and 0 if there is
+    none.
 
     Args:
         at: where.
         rule: AdamW.
         memory: its moments.
-        weights: dL/dlog pi of the first step.
+        weights: dL/dlog pi of the steps, as it is before the first of them.
+
+    Raises:
+        Unsupported: some parameters were updated more often than others, for instance not at all.
     """
-    if any(moments is not None for moments in memory.values()):
-        found = {}
-        for name, value in at.values.items():
-            moments = memory.get(name)
-            second = torch.zeros_like(value) if moments is None else moments.second
-            correction = 1.0 if moments is None else 1 - rule.betas[1] ** moments.updates
-            found[name] = 1 / ((second / correction).sqrt() + rule.eps)
-        return found
-    return {name: 1 / (g.abs() + rule.eps) for name, g in at.gradient(weights).items()}
+    counts = {name: _updates(memory.get(name)) for name in at.values}
+    most, least = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
+    if counts[most] != counts[least]:
+        problem = f"the optimizer has updated {most} {counts[most]} times and {least} {counts[least]} times"
+        raise Unsupported("preconditioner", f"{problem}, so that no common one can be held", "use 'reread'")
+    updates, (_, b2) = counts[most], rule.betas
+    second = {name: _second(memory.get(name), value) / (1 - b2**updates or 1.0) for name, value in at.values.items()}
+    open_ = any(not bool(part.all()) for part in second.values())
+    seen = torch.zeros(at.in_pairs, dtype=torch.bool)
+    for later, step in enumerate(weights):
+        if not open_ or bool(seen.all()):
+            break
+        if bool(seen[step != 0].all()):  # every score of this step has been looked at
+            continue
+        seen |= step != 0
+        new = (1 - b2) / (1 - b2 ** (updates + later + 1))
+        for name, g in at.gradient(step).items():
+            second[name] = torch.where(second[name] == 0, new * g.square(), second[name])
+    return {name: torch.where(part > 0, 1 / (part.sqrt() + rule.eps), 0.0) for name, part in second.items()}
+
+
+def _updates(moments: Moments | None) -> int:
+    return 0 if moments is None else moments.updates
+
+
+def _second(moments: Moments | None, value: Tensor) -> Tensor:
+    return torch.zeros_like(value) if moments is None else moments.second
 
 
 def _first(moments: Moments | None, value: Tensor) -> Tensor:

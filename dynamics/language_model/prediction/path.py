@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any, Literal
 
@@ -80,7 +80,9 @@ def predict_path(
             gradient and one forward-mode pass for every step. ``"held"``: the division by the root of the second moment
             stays that of the beginning; then log pi moves by a preconditioned kernel, which costs one gradient and one
             forward-mode pass for every response of a pair, and nothing for a step. That is good for an optimizer that
-            has run for a while. One without a state is held at its first step, which is a poor guide to later ones.
+            has run for a while. A number without a second moment, as all of an optimizer without a state, is held at
+            the first step in which it has a gradient, which is a poor guide to later ones. Refused where some
+            parameters were updated more often than others.
         parameters: the parameters that are trained, as in ``sequence_kernel``.
         dtype: dtype to compute in; by default the model's own, but not below float32.
 
@@ -144,7 +146,7 @@ class _Following:
         with place:
             here = {name: value + self._moved.get(name, 0) for name, value in self._begun.items()}
             at = Linearised(self._model, plan.sequences, count, here, self._how)
-            motion = self._motion(at, plan.weights(steps[0], log_probs[:count], reference))
+            motion = self._motion(at, lambda step: plan.weights(step, log_probs[:count], reference))
             for step in steps:
                 weights = plan.weights(step, log_probs[:count], reference)
                 log_probs = log_probs + motion.step(weights, plan.rates[step])
@@ -162,13 +164,14 @@ class _Following:
             self._moved = {name: self._moved.get(name, 0) + part for name, part in change.items()}
         return rows
 
-    def _motion(self, at: Linearised, weights: Tensor) -> Motion:
+    def _motion(self, at: Linearised, weights: Callable[[int], Tensor]) -> Motion:
         if isinstance(self._rule, SGD):
             return KernelMotion(at)
         if not isinstance(self._rule, AdamW) or not self._hold:
             return RuleMotion(at, self._rule, self._memory)
         if self._held is None:
-            self._held = held_preconditioner(at, self._rule, self._memory, weights)
+            coming = map(weights, range(len(self._plan.batches)))
+            self._held = held_preconditioner(at, self._rule, self._memory, coming)
         return HeldMotion(at, self._rule, self._memory, self._held)
 
 

@@ -27,7 +27,8 @@ class LogProbPath:
     Attributes:
         log_probs: log pi in nats, ``(steps + 1, sequences)``, float64; the first row is before the run. The sequences
             are chosen and rejected response of the first pair, of the second pair, ..., then the others.
-        times: sum of the learning rates of the steps so far, ``(steps + 1,)``.
+        times: sum of the learning rates of the steps so far, ``(steps + 1,)``; that of its first group of parameters,
+            where ``train`` was given an optimizer of torch with several.
         pairs: number of pairs.
     """
 

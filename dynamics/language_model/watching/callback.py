@@ -16,6 +16,7 @@ from dynamics.language_model.watching.comparison import summarize, table, worst
 from dynamics.language_model.watching.page import write_page
 from dynamics.language_model.watching.panel import PANEL
 from dynamics.language_model.watching.run_log import RunLog, append, digest, read_run
+from dynamics.language_model.watching.trainer_optimizer import RateSum
 from dynamics.language_model.watching.trainer_settings import trl_loss
 from dynamics.language_model.watching.watch import Watch
 from dynamics.losses import PreferenceLoss
@@ -28,6 +29,10 @@ except ImportError as problem:
 LOG = logging.getLogger(__name__)
 PREFIX = "dynamics/"
 """What the names of the numbers begin with that a tracker gets."""
+MOVED_APART = (
+    "the learning rates of the groups of parameters no longer have the ratio that they had before the schedule, on "
+    "which the prediction relies; from here on it is wrong"
+)
 
 
 class DynamicsCallback(TrainerCallback):
@@ -112,7 +117,8 @@ class DynamicsCallback(TrainerCallback):
                 self._remark = str(problem)
         with keeping_random_state():  # a collator or a data set may draw
             self._watch = Watch(trainer, probes, tuple(panel), loss, seed, greedy_tokens)
-        self._rate_sum, self._looked, self._watching = 0.0, -1, False
+        self._rates, self._looked, self._watching = RateSum(), -1, False
+        self._trained = trainer.state.global_step > 0  # by an earlier call of train()
         self._unwritten = False  # a run whose beginning is not in the file; its looks would count as those of another
 
     @property
@@ -143,13 +149,14 @@ class DynamicsCallback(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Draw the probes, audit them and predict the run; or continue the run that a checkpoint belongs to."""
-        self._rate_sum, self._looked, self._watching = 0.0, state.global_step, True
+        self._rates, self._looked, self._watching = RateSum(), state.global_step, True
         with keeping_random_state():
             try:
                 self._begin(state.global_step)
             except Failed as problem:
                 self._watching = False
                 LOG.warning("nothing is watched in this run: %s", problem)
+        self._trained = True
 
     def _begin(self, step: int) -> None:
         begun = time.perf_counter()
@@ -157,29 +164,40 @@ class DynamicsCallback(TrainerCallback):
         self._watch.prepare(before)
         known = before is not None and before.run.get("digest") == digest(self._watch.probes)
         if known and before is not None and before.start is not None:
-            earlier = {at: rate for at, rate in before.rates.items() if at <= step}
-            self._rate_sum = earlier[max(earlier)] if earlier else 0.0
+            self._rates = RateSum(*before.rates_at(step))
             self._watch.resume(before)
-            self._append({"kind": "resume", "step": step, "rate_sum": self._rate_sum})
+            self._append({"kind": "resume", "step": step, **self._counted})
             return
-        start = self._watch.begin()
-        drives = self._watch.drives()
+        start, problems = self._watch.begin(fresh=step == 0 and not self._trained)
+        drives, failed = self._try_drives()
+        prediction = self._watch.predict(self._sample, self._remark)
+        failed += prediction.pop("problems", [])
         run = self._watch.describe() | {"every": self.every, "drives_every": self.drives_every}
         self._append(
             {"kind": "run", "step": step, **run, "remark": self._remark},
             {"kind": "start", "step": step, "rate_sum": 0.0, **start},
-            {"kind": "audit", "step": step, "pairs": self._watch.audit(drives)},
-            {"kind": "prediction", **self._watch.predict(self._sample, self._remark)},
+            *([] if drives is None else [{"kind": "audit", "step": step, "pairs": self._watch.audit(drives)}]),
+            {"kind": "prediction", **prediction},
         )
+        self._keep_problems(step, [*problems, *failed])
         numbers = summarize(start, start, self._watch.reference)
         self._tell(numbers | {"seconds_before_training": time.perf_counter() - begun})
-        if self.drives_every:
+        if self.drives_every and drives is not None:
             self._keep_drives(step, drives, seconds=None)
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        """Add up the learning rate of the coming step."""
-        groups = given["optimizer"].param_groups
-        self._rate_sum += float(groups[0]["lr"])
+    @property
+    def _counted(self) -> dict[str, Any]:
+        """Return the sum of the learning rates so far, and how many steps were skipped, if any were."""
+        skipped = {"skipped": self._rates.skipped} if self._rates.skipped else {}
+        return {"rate_sum": self._rates.total, **skipped}
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        """Add up the learning rate of the step, if it was taken: the scaler of float16 skips those that overflow."""
+        before = self._rates.moved_apart
+        taken = not self._trainer.accelerator.optimizer_step_was_skipped
+        self._rates.add(given["optimizer"].param_groups, taken=taken)
+        if self._watching and self._rates.moved_apart and not before:
+            self._keep_problems(state.global_step + 1, [MOVED_APART])
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Look at the probes, if it is time."""
@@ -195,7 +213,7 @@ class DynamicsCallback(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Note the sum of the learning rates, with which a run that resumes here goes on."""
         if self._watching:
-            self._append({"kind": "saved", "step": state.global_step, "rate_sum": self._rate_sum})
+            self._append({"kind": "saved", "step": state.global_step, **self._counted})
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take the last look, if training ended between two, and write the page."""
@@ -204,7 +222,7 @@ class DynamicsCallback(TrainerCallback):
         if self._looked < state.global_step and not args.load_best_model_at_end:
             with keeping_random_state():
                 self._look(state.global_step)
-        self._append({"kind": "end", "step": state.global_step, "rate_sum": self._rate_sum})
+        self._append({"kind": "end", "step": state.global_step, **self._counted})
         try:
             log = self.read() if self._first and not self._unwritten else None
             if log is not None:
@@ -221,12 +239,16 @@ class DynamicsCallback(TrainerCallback):
 
     def _earlier(self) -> RunLog | None:
         """Return what the first process reads of the run that is resumed; other machines need not have the file."""
-        found = None
-        try:
-            found = self.read() if self._first else None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
-            LOG.warning("%s is damaged, so a new run begins: %s: %s", self.path, type(problem).__name__, problem)
-        return from_first(found, self._trainer.accelerator.num_processes)
+
+        def found() -> RunLog | None:
+            try:
+                return self.read()
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+                LOG.warning("%s is damaged, so a new run begins: %s: %s", self.path, type(problem).__name__, problem)
+                return None
+
+        accelerator = self._trainer.accelerator
+        return from_first(found, accelerator.process_index, accelerator.num_processes)
 
     def _append(self, *lines: dict[str, Any]) -> None:
         begins = lines[0]["kind"] == "run"
@@ -243,40 +265,48 @@ class DynamicsCallback(TrainerCallback):
         begun = time.perf_counter()
         self._looked = step
         try:
-            look = self._watch.look()
+            look, problems = self._watch.look()
         except Failed as problem:
-            self._append({"kind": "problem", "step": step, "problem": str(problem)})
+            self._keep_problems(step, [str(problem)])
             return
+        self._keep_problems(step, problems)
         start, names = self._watch.start, self._watch.names
         numbers = summarize(start, look, self._watch.reference)
         fallen = worst(start, look, names)
         seconds = time.perf_counter() - begun
-        self._append(
-            {"kind": "look", "step": step, "rate_sum": self._rate_sum, "seconds": seconds, **look, "worst": fallen}
-        )
-        predicted = self._watch.predicted_change("chosen", self._rate_sum)
+        self._append({"kind": "look", "step": step, **self._counted, "seconds": seconds, **look, "worst": fallen})
+        predicted = self._watch.predicted_change("chosen", self._rates.total)
         if predicted is not None:
             numbers["predicted_change_chosen"] = predicted
         self._tell(numbers | {"seconds_per_probe": seconds / len(names)})
 
+    def _keep_problems(self, step: int, problems: Sequence[str]) -> None:
+        if problems:
+            self._append(*({"kind": "problem", "step": step, "problem": problem} for problem in problems))
+
+    def _try_drives(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """Return the drives, None if there are none, and what failed."""
+        try:
+            return self._watch.drives()
+        except Failed as problem:
+            return None, [f"no drives: {problem}"]
+
     def _look_at_drives(self, step: int) -> None:
         begun = time.perf_counter()
-        try:
-            drives = self._watch.drives()
-        except Failed as problem:
-            self._append({"kind": "problem", "step": step, "problem": str(problem)})
-            return
-        self._keep_drives(step, drives, time.perf_counter() - begun)
+        drives, problems = self._try_drives()
+        self._keep_problems(step, problems)
+        if drives is not None:
+            self._keep_drives(step, drives, time.perf_counter() - begun)
 
     def _keep_drives(self, step: int, drives: dict[str, Any], seconds: float | None) -> None:
-        self._append({"kind": "drives", "step": step, "rate_sum": self._rate_sum, "seconds": seconds, **drives})
-        chosen = drives["drive"]["chosen"]
+        self._append({"kind": "drives", "step": step, **self._counted, "seconds": seconds, **drives})
+        chosen = [value for value in drives["drive"]["chosen"] if value is not None]
         numbers = {"share_negative_drive": sum(value < 0 for value in chosen) / len(chosen)}
         slopes = [slope for slope in drives["own_chosen_change"] if slope is not None]
         if slopes:
             numbers["share_displaced_alone"] = sum(slope < 0 for slope in slopes) / len(slopes)
         if seconds is not None:
-            numbers["seconds_per_probe_drives"] = seconds / len(chosen)
+            numbers["seconds_per_probe_drives"] = seconds / len(self._watch.names)
         self._tell(numbers)
 
     def _tell(self, numbers: Mapping[str, float]) -> None:

@@ -36,6 +36,8 @@ class ProbeOutcome:
 def outcomes(log: RunLog) -> list[ProbeOutcome]:
     """Return what the run did to every probe up to its last look, the largest fall of a chosen response first.
 
+    A probe that could not be measured at the beginning or in the last look is left out.
+
     Args:
         log: a run with at least one look.
     """
@@ -43,23 +45,21 @@ def outcomes(log: RunLog) -> list[ProbeOutcome]:
         return []
     last = log.looks[-1]
     slopes = log.prediction["slope"]["chosen"] if log.prediction and "slope" in log.prediction else None
-    changes = {side: _changes(log.start, last, side) for side in ("chosen", "rejected")}
-    audits: list[Line] = log.audit["pairs"] if log.audit else [{} for _ in changes["chosen"]]
-    found = [
-        ProbeOutcome(
-            name,
-            None if slopes is None else slopes[number] * last["rate_sum"],
-            changes["chosen"][number],
-            changes["rejected"][number],
-            audits[number].get("displaced"),
-        )
-        for number, name in enumerate(log.run["names"])
-    ]
+    chosen, rejected = (_changes(log.start, last, side) for side in ("chosen", "rejected"))
+    audits: list[Line] = log.audit["pairs"] if log.audit else [{} for _ in chosen]
+    found = []
+    for number, name in enumerate(log.run["names"]):
+        change, other = chosen[number], rejected[number]
+        slope = None if slopes is None else slopes[number]
+        if change is not None and other is not None:
+            predicted = None if slope is None else slope * last["rate_sum"]
+            found.append(ProbeOutcome(name, predicted, change, other, audits[number].get("displaced")))
     return sorted(found, key=lambda outcome: outcome.chosen)
 
 
-def _changes(start: Line, look: Line, role: str) -> list[float]:
-    return [after - before for before, after in zip(start["log_probs"][role], look["log_probs"][role], strict=True)]
+def _changes(start: Line, look: Line, role: str) -> list[float | None]:
+    pairs = zip(start["log_probs"][role], look["log_probs"][role], strict=True)
+    return [None if before is None or after is None else after - before for before, after in pairs]
 
 
 @dataclass(frozen=True)
@@ -144,32 +144,48 @@ def summarize(start: Line, look: Line, reference: dict[str, list[float | None]])
     Args:
         start: the scores before training.
         look: the scores now.
-        reference: log ref of every response, by role.
+        reference: log ref of every response, by role; None where it is unknown.
     """
     now = look["log_probs"]
     found = {f"log_prob_{role}": _mean(now[role]) for role in now}
-    for role in now:
-        if look is not start:
-            pairs = zip(start["log_probs"][role], now[role], strict=True)
-            found[f"change_{role}"] = _mean([b - a for a, b in pairs if a is not None and b is not None])
-    below = [a < b for a, b in zip(now["chosen"], reference["chosen"], strict=True)]
-    found["share_below_reference"] = sum(below) / len(below)
+    if look is not start:
+        found |= {f"change_{role}": _mean(_changes(start, look, role)) for role in now}
+        found["worst_change_chosen"] = min(_known(_changes(start, look, "chosen")), default=math.nan)
+    found["share_below_reference"] = _mean(
+        [
+            None if a is None or b is None else float(a < b)
+            for a, b in zip(now["chosen"], reference["chosen"], strict=True)
+        ]
+    )
     found["mass_outside"] = _mean(look["mass_outside"])
     found["entropy"] = _mean(look["entropy"])
-    if look is not start:
-        found["worst_change_chosen"] = min(_changes(start, look, "chosen"))
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
 def worst(start: Line, look: Line, names: list[str]) -> list[str]:
     """Return the names of the probes whose chosen response fell most, at most five, and only those that fell."""
-    changes = sorted(zip(_changes(start, look, "chosen"), names, strict=True))
-    return [name for change, name in changes[:WORST] if change < 0]
+    changes = zip(_changes(start, look, "chosen"), names, strict=True)
+    fell = sorted((change, name) for change, name in changes if change is not None and change < 0)
+    return [name for _, name in fell[:WORST]]
+
+
+def _known(values: list[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 def _mean(values: list[float | None]) -> float:
-    known = [value for value in values if value is not None]
+    known = _known(values)
     return sum(known) / len(known) if known else math.nan
+
+
+def steps_told(log: RunLog) -> str:
+    """Return of which steps a log tells: ``"100 steps"``, or ``"steps 41 to 100"`` where it begins later.
+
+    Args:
+        log: a run with a look.
+    """
+    first, last = (0 if log.start is None else log.start.get("step", 0)), log.looks[-1]["step"]
+    return f"steps {first + 1} to {last}" if first else f"{last} steps"
 
 
 def table(log: RunLog, most: int | None = None) -> list[str]:
@@ -183,17 +199,21 @@ def table(log: RunLog, most: int | None = None) -> list[str]:
     if not found:
         return ["there is no look after the first step yet"]
     fell = sum(outcome.chosen < 0 for outcome in found)
-    lines = [f"{log.looks[-1]['step']} steps: {fell} of {len(found)} chosen responses became less likely"]
+    lines = [f"{steps_told(log)}: {fell} of {len(found)} chosen responses became less likely"]
     trial = agreement(log)
     if trial is None:
         why = log.prediction["reason"] if log.prediction and "reason" in log.prediction else "it was not made"
         lines.append(f"no prediction: {why}")
     else:
+        rank = trial.rank_correlation
         lines.append(
-            f"predicted to fall: {trial.predicted_to_fall}; of these fell: {trial.both}; "
-            f"same sign: {trial.same_sign:.0%} of all"
-            + ("" if trial.rank_correlation is None else f"; rank correlation {trial.rank_correlation:.2f}")
+            f"{trial.predicted_to_fall} were predicted to, and {trial.both} of these did; "
+            f"right sign for {trial.same_sign:.0%} of all"
+            + ("" if rank is None else f"; rank correlation of predicted and actual change {rank:.2f}")
         )
+    skipped = log.skipped[max(log.skipped)] if log.skipped else 0
+    if skipped:
+        lines.append(f"{skipped} steps were not taken, since the gradient overflowed in float16")
     width = max(len(outcome.name) for outcome in found)
     lines.append(f"{'pair':{width}}  predicted   chosen  rejected  (change of log pi, nats)")
     for outcome in found[:most]:

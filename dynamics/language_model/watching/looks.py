@@ -46,7 +46,7 @@ class Drives:
         drive: A_y = g_y . (g_w - g_l) of every response by its role, where w and l are the pair of this probe.
         squares: |g_w|^2, <g_w, g_l> and |g_l|^2.
         own_chosen_change: first-order change of log pi(chosen) per unit of learning rate in an SGD step on this pair
-            alone; None without a loss, or if it is not finite.
+            alone; None without a loss or its reference, or if it is not finite.
     """
 
     drive: dict[str, float]
@@ -120,7 +120,7 @@ def _entropy(hidden: Tensor, head: Head) -> Tensor:
 
 
 def probe_drives(
-    model: CausalLM, probes: Sequence[Probe], loss: PreferenceLoss | None, reference: Sequence[dict[str, float]]
+    model: CausalLM, probes: Sequence[Probe], loss: PreferenceLoss | None, reference: Sequence[dict[str, float] | None]
 ) -> list[Drives]:
     """Return the drives of the probes by the present kernel. No inner product between two probes is computed.
 
@@ -128,7 +128,7 @@ def probe_drives(
         model: a causal language model; it is not changed.
         probes: the probes.
         loss: the loss of the training; None if it is not known.
-        reference: log ref of every response of every probe.
+        reference: log ref of the two responses of every probe; None where it is unknown and the loss needs it.
 
     Raises:
         OutOfMemory: the probes do not fit into memory.
@@ -140,7 +140,7 @@ def probe_drives(
         w, other = roles.index("chosen"), roles.index("rejected")
         drive = kernel[:, w] - kernel[:, other]
         slope = None
-        if loss is not None:
+        if loss is not None and ref is not None:
             ends: dict[str, Any] = {"ww": kernel[w, w], "wl": kernel[w, other], "ll": kernel[other, other]}
             pair = pair_of(probe, dict(zip(roles, result.log_probs.tolist(), strict=True)), ref)
             try:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from dynamics.language_model.causal_lm import CausalLM, unwrapped
-from dynamics.language_model.model_head import find_head
+from dynamics.language_model.model_head import confirmed_head, find_head, hidden_states
 from dynamics.language_model.precision import compute_dtype, computing_in
 from dynamics.language_model.tokens import TokenSequence
 from dynamics.language_model.watching.probes import Probe
@@ -58,7 +59,7 @@ def with_panel(
         for role, sequence in made.items():
             if role in panel and sequence is not None and role not in responses and sequence not in responses.values():
                 responses[role] = sequence
-        found.append(Probe(probe.name, responses))
+        found.append(replace(probe, responses=responses))
     return found
 
 
@@ -66,6 +67,9 @@ def greedy_responses(
     model: CausalLM, prompts: Sequence[tuple[int, ...]], end: int | None, most: int, batch_tokens: int = 8192
 ) -> list[TokenSequence]:
     """Return the greedy continuation of every prompt: the most likely token at every position.
+
+    Logits are computed at the last position of every prompt only: memory grows with the vocabulary and the number of
+    prompts in a batch, and not with their length.
 
     Args:
         model: a causal language model; it is not changed.
@@ -83,19 +87,22 @@ def greedy_responses(
     device = find_head(model).device
     grown = [list(prompt) for prompt in prompts]
     with computing_in(model, compute_dtype(model, None)), torch.no_grad():
+        head = confirmed_head(model, torch.tensor([grown[0]], device=device)) if grown else None
         open_ = list(range(len(grown)))
         for _ in range(most):
             by_length = sorted(open_, key=lambda n: len(grown[n]))
-            while by_length:
+            while by_length and head is not None:
                 width = len(grown[by_length[-1]])
                 together = by_length[-max(1, batch_tokens // width) :]
                 del by_length[-len(together) :]
                 ids = torch.zeros(len(together), width, dtype=torch.int64)
                 for row, n in enumerate(together):
                     ids[row, : len(grown[n])] = torch.tensor(grown[n])
-                logits = model(input_ids=ids.to(device), use_cache=False).logits[:, -width:]
+                hidden = hidden_states(model, ids.to(device), head)
                 last = torch.tensor([len(grown[n]) - 1 for n in together], device=device)
-                for n, token in zip(together, logits[torch.arange(len(last)), last].argmax(-1).tolist(), strict=True):
+                rows = hidden[torch.arange(len(last), device=device), last]
+                best = head.logits(rows, slice(0, head.vocabulary)).argmax(-1)  # of the last positions alone
+                for n, token in zip(together, best.tolist(), strict=True):
                     grown[n].append(token)
             open_ = [n for n in open_ if end is None or grown[n][-1] != end]
             if not open_:

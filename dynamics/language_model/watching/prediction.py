@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,13 +41,14 @@ def run_direction(
     optimizer: Optimizer,
     batch: int,
     clip: float = 0.0,
-    decay: Collection[str] = (),
+    rates: Mapping[str, float] | None = None,
+    decay: Mapping[str, float] | None = None,
 ) -> RunDirection:
     """Return the mean step of the optimizer over batches of training pairs at the present parameters.
 
-    For SGD it is minus the mean gradient. AdamW divides the mean of the gradients of the batches by the root of the
-    mean of their squares: that is where its two moments go after many steps on batches such as these, while the
-    parameters hardly move. (After its first step alone it would be the sign of one batch's gradient.)
+    For SGD it is minus the mean gradient, less the weight decay. AdamW divides the mean of the gradients of the batches
+    by the root of the mean of their squares: that is where its two moments go after many steps on batches such as
+    these, while the parameters hardly move. (After its first step alone it would be the sign of one batch's gradient.)
 
     Args:
         model: a causal language model; it is not changed.
@@ -57,7 +58,9 @@ def run_direction(
         optimizer: ``SGD()`` or ``AdamW()``.
         batch: pairs in a step of the training.
         clip: largest norm of the gradient of a batch; 0 for no limit.
-        decay: names of the parameters to which weight decay is applied.
+        rates: learning rate of every parameter by name, as a multiple of the one that the result is a change per unit
+            of; the others do not move. By default all have the same.
+        decay: weight decay of the parameters by name, in units of their learning rate; 0 for the others.
 
     Raises:
         OutOfMemory: a sequence does not fit into memory.
@@ -84,13 +87,17 @@ def run_direction(
         for name, g in gradient.items():
             mean[name] = mean.get(name, torch.zeros_like(g)).add_(g, alpha=share * scale)
             square[name] = square.get(name, torch.zeros_like(g)).addcmul_(g, g, value=share * scale**2)
-    change = {name: -g for name, g in mean.items()}
-    if isinstance(optimizer, AdamW):
-        known = dict(module.named_parameters(remove_duplicate=False))
-        for name, g in change.items():
-            g.div_(square[name].sqrt().add_(optimizer.eps))
-            if optimizer.weight_decay and name in decay:
-                g.sub_(known[name].detach().to(g.dtype), alpha=optimizer.weight_decay)
+    change: dict[str, Tensor] = {}
+    known = dict(module.named_parameters(remove_duplicate=False))
+    for name, g in mean.items():
+        rate = 1.0 if rates is None else rates.get(name, 0.0)
+        if rate == 0:
+            continue
+        towards = g / square[name].sqrt().add_(optimizer.eps) if isinstance(optimizer, AdamW) else g
+        weakened = (decay or {}).get(name, 0.0)
+        if weakened:
+            towards = towards.add(known[name].detach().to(g.dtype), alpha=weakened)
+        change[name] = -rate * towards
     return RunDirection(change, len(sample))
 
 

@@ -26,10 +26,12 @@ class Probe:
     Attributes:
         name: where it comes from, such as ``"train 12"``.
         responses: the sequences by role: ``"chosen"``, ``"rejected"``, then the panel.
+        reference: log ref of the chosen and the rejected response, where the trainer has computed it in advance.
     """
 
     name: str
     responses: dict[str, TokenSequence]
+    reference: tuple[float, float] | None = None
 
     @property
     def chosen(self) -> TokenSequence:
@@ -127,6 +129,7 @@ def draw_probes(
     seed: int,
     tokenizer: Any = None,
     columns: Sequence[str] = (),
+    reference_of: Callable[[Mapping[str, Any]], tuple[float, float] | None] | None = None,
 ) -> tuple[list[Probe], list[str]]:
     """Return probes that are drawn in equal parts from several data sets, and what was left out and why.
 
@@ -137,6 +140,7 @@ def draw_probes(
         seed: seed of the draw.
         tokenizer: tokenizer for the columns.
         columns: columns of the data sets that hold further responses as text, such as a paraphrase of the chosen one.
+        reference_of: returns log ref of the two responses of a row, if it is known.
 
     Raises:
         InvalidArgument: no row can be used, or a column that is not there.
@@ -157,7 +161,8 @@ def draw_probes(
                 left_out.append(f"{place}: {problem}")
                 continue
             found, missing = _of_columns(tokenizer, row, responses["chosen"], columns, place)
-            probes.append(Probe(place, responses | found))
+            reference = None if reference_of is None else reference_of(row)
+            probes.append(Probe(place, responses | found, reference))
             left_out += missing
     if not probes:
         why = left_out[0] if left_out else "the data sets are empty"

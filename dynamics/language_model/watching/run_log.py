@@ -22,7 +22,9 @@ def digest(probes: list[Probe]) -> str:
 
 @dataclass(frozen=True)
 class RunLog:
-    """What the lines of one run say. A run that was resumed has forgotten the steps after the checkpoint.
+    """What the lines of one run say.
+
+    A run that was resumed has forgotten what was measured after the checkpoint, but not what failed.
 
     Attributes:
         run: the line that begins the run: probes and settings.
@@ -31,8 +33,9 @@ class RunLog:
         prediction: the predicted change per unit of learning rate.
         looks: the looks in the order of their steps.
         drives: the looks at the kernel in the order of their steps.
-        problems: sentences about looks that failed.
-        rates: sum of the learning rates up to the last step that says so, by step.
+        problems: sentences about what could not be measured.
+        rates: sum of the learning rates of the steps so far, by step, where a line says so.
+        skipped: number of steps so far that were not taken, by step, where there are any.
     """
 
     run: Line
@@ -43,6 +46,13 @@ class RunLog:
     drives: list[Line] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     rates: dict[int, float] = field(default_factory=dict)
+    skipped: dict[int, int] = field(default_factory=dict)
+
+    def rates_at(self, step: int) -> tuple[float, int]:
+        """Return the sum of the learning rates, and the number of skipped steps, as last told up to a step."""
+        rates = {at: rate for at, rate in self.rates.items() if at <= step}
+        skipped = {at: count for at, count in self.skipped.items() if at <= step}
+        return rates[max(rates)] if rates else 0.0, skipped[max(skipped)] if skipped else 0
 
 
 def append(path: Path, *lines: Line) -> None:
@@ -88,23 +98,28 @@ def read_run(path: Path) -> RunLog | None:
     looks: dict[int, Line] = {}
     drives: dict[int, Line] = {}
     rates: dict[int, float] = {}
-    problems: list[str] = []
+    skipped: dict[int, int] = {}
+    problems: list[tuple[int, str]] = []
     for line in rest:
         kind, step = line["kind"], line.get("step", 0)
         if kind == "resume":
-            for kept in (looks, drives, rates):
+            for kept in (looks, drives, rates, skipped):
                 for later in [number for number in kept if number > step]:
                     del kept[later]
+            again = f" (before the run was resumed at step {step})"  # what failed stays told
+            problems = [(at, said) if at <= step else (step, said + again) for at, said in problems]
         elif kind == "look":
             looks[step] = line
         elif kind == "drives":
             drives[step] = line
         elif kind == "problem":
-            problems.append(f"step {step}: {line['problem']}")
+            problems.append((step, f"step {step}: {line['problem']}"))
         elif kind != "end":
             single[kind] = line
         if "rate_sum" in line:
             rates[step] = line["rate_sum"]
+        if "skipped" in line:
+            skipped[step] = line["skipped"]
     return RunLog(
         first,
         single.get("start"),
@@ -112,6 +127,7 @@ def read_run(path: Path) -> RunLog | None:
         single.get("prediction"),
         [looks[step] for step in sorted(looks)],
         [drives[step] for step in sorted(drives)],
-        problems,
+        [said for _, said in problems],
         rates,
+        skipped,
     )

@@ -1,15 +1,11 @@
-"""What a trainer's arguments say about its loss, its optimizer and its reference, in the terms of this package."""
+"""What a trainer's arguments say about its loss and its batches, in the terms of this package."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from dynamics.errors import Unsupported
-from dynamics.language_model.causal_lm import unwrapped
 from dynamics.losses import DPO, FDPO, TRL_NAMES, DiscoPOP, PreferenceLoss, WithDivergence, get_loss
-from dynamics.optimizers import SGD, AdamW, Optimizer
 
 OF_DPO_TRAINER = (
     *("sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired"),
@@ -18,7 +14,6 @@ OF_DPO_TRAINER = (
 """The loss types of TRL's DPOTrainer. Other trainers of TRL use some of these names for other losses."""
 SMOOTHED = ("robust", "exo_pair", "aot", "aot_unpaired")
 """The losses of TRL's DPOTrainer that use ``label_smoothing``; it ignores it for the others."""
-ADAMW = ("adamw_torch", "adamw_torch_fused", "adamw_hf", "adamw_apex_fused")
 GIVE_LOSS = "give loss=, such as DPO(beta=0.1)"
 
 
@@ -79,52 +74,6 @@ def _with_divergence(term: PreferenceLoss, arguments: Any) -> PreferenceLoss:
     return WithDivergence(term, divergence, alpha=alpha)
 
 
-def trainer_optimizer(arguments: Any) -> Optimizer:
-    """Return the update rule of a trainer's arguments.
-
-    Raises:
-        Unsupported: another optimizer than AdamW or plain SGD.
-
-    Example:
-        >>> from types import SimpleNamespace
-        >>> trainer_optimizer(SimpleNamespace(optim="sgd"))
-        SGD()
-    """
-    name = str(getattr(arguments.optim, "value", arguments.optim))
-    if name == "sgd":
-        return SGD()
-    if name in ADAMW:
-        betas = (arguments.adam_beta1, arguments.adam_beta2)
-        return AdamW(betas=betas, eps=arguments.adam_epsilon, weight_decay=arguments.weight_decay)
-    raise Unsupported("optim", f"the direction of a step of {name} is not predicted", "AdamW and SGD are")
-
-
-@contextmanager
-def reference_model(trainer: Any) -> Iterator[Any]:
-    """Provide the reference model of a trainer, as TRL finds it; None where it is the model before training.
-
-    It is ``trainer.ref_model`` if there is one. A model with new adapters is its own reference while they are switched
-    off. A model that was given with adapters keeps a copy of them, under the name "ref"; these, and a model without
-    adapters, are where training begins.
-
-    Args:
-        trainer: the trainer.
-    """
-    given = getattr(trainer, "ref_model", None)
-    if given is not None:
-        yield unwrapped(given)
-        return
-    model = unwrapped(trainer.model)
-    adapted = hasattr(model, "disable_adapter") and "ref" not in getattr(model, "peft_config", {})
-    with model.disable_adapter() if adapted else nullcontext():
-        yield model if adapted else None
-
-
 def batch_pairs(arguments: Any) -> int:
     """Return how many pairs the trainer sees in one step, over all processes and accumulated batches."""
     return max(1, arguments.train_batch_size * arguments.gradient_accumulation_steps * max(1, arguments.world_size))
-
-
-def decayed(trainer: Any, names: Sequence[str]) -> set[str]:
-    """Return the parameters, among these, to which the trainer applies weight decay."""
-    return set(trainer.get_decay_parameter_names(trainer.model)) & set(names)

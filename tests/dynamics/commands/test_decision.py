@@ -46,7 +46,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert result.exit_code == 0, result.output
     assert "report.html (0.0" in result.output
-    assert result.output.count(", 1 steps at 1e-0") == 2
+    assert result.output.count(", 1 step of SGD at 1e-0") == 2
     return folder
 
 
@@ -84,6 +84,19 @@ def test_the_report_answers_first_and_is_made_from_the_results_alone(place: Path
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == text
     for address in ("http://", "https://", "//cdn", "src=", "@import"):
         assert address not in text.replace("<img src=x", "").replace("&lt;img src=x", "")
+
+
+def test_the_pairs_that_push_most_others_down_are_named(place: Path) -> None:
+    """Not for pushing themselves, and not for pushing a single one."""
+    text = (place / "report.html").read_text(encoding="utf-8")
+    influences = json.loads((place / "audit.jsonl.summary.json").read_text(encoding="utf-8"))["influences"]
+    down = [(int(row), other) for row, sides in influences.items() for other, _ in sides["down"]]
+    pushed = {other: sum(other == entry and row != other for row, entry in down) for _, other in down}
+    assert max(pushed.values()) > 1
+    for row, count in pushed.items():
+        assert (f"row {row} ({count} times)" in text) == (count > 1)
+    every = [(int(row), entry) for row, sides in influences.items() for side in sides.values() for entry, _ in side]
+    assert text.count(", the pair itself (") == sum(row == entry for row, entry in every) > 0
 
 
 def test_text_of_the_data_is_text(place: Path) -> None:
@@ -135,7 +148,7 @@ def test_sixty_thousand_pairs_are_less_than_five_megabytes(place: Path) -> None:
 
 def test_a_pair_is_explained_by_its_gradients() -> None:
     numbers = {"flags": 1.0, "cosine": 0.5, "norm_ratio": 0.25}
-    assert "(cosine 0.500) and that of the rejected one is 4.00 times as long" in explain(numbers)
+    assert "(cosine 0.500) and that of the rejected one is 4 times as long" in explain(numbers)
     assert "by the weights that the loss gives" in explain({**numbers, "cosine": 0.2})
     assert explain({**numbers, "flags": 3.0}).endswith("The step on all pairs lowers it too.")
     assert "other pairs together" in explain({**numbers, "flags": 2.0})
@@ -257,7 +270,7 @@ def test_lora_adamw_and_a_reference_are_heeded_and_belong_to_the_results(place: 
     plan = ("--lora-rank", 2, "--lora-target", "q_proj,v_proj", "--optimizer", "adamw", "--loss", "simpo")
     result = run(*base, "--out", out, *plan)
     assert result.exit_code == 0, result.output
-    assert "a small first step of adamw on all pairs at once" in result.output
+    assert "a small first step of AdamW on all pairs at once" in result.output
     summary = json.loads((tmp_path / "audit.jsonl.summary.json").read_text(encoding="utf-8"))
     assert summary["settings"]["parameters"] == ["adapter"]
     full = {record["row"]: record for record in records(place)}
@@ -266,7 +279,7 @@ def test_lora_adamw_and_a_reference_are_heeded_and_belong_to_the_results(place: 
         assert record["norm_chosen"] < full[record["row"]]["norm_chosen"]  # fewer parameters
     refused(run(*base, "--out", out, "--loss", "simpo"), "model was")
     again = run(*base, "--out", out, *plan[:4], "--loss", "simpo", "--only-own")
-    assert "a small first step of adamw on all pairs at once" in again.output  # what is there is about AdamW
+    assert "a small first step of AdamW on all pairs at once" in again.output  # what is there is about AdamW
     refused(run(*base, "--out", tmp_path / "n", "--lora-target", "q_proj"), "give --lora-rank too")
     refused(run(*base, "--out", tmp_path / "n", "--optimizer", "lion"), "sgd or adamw")
     refused(run(*base, "--out", tmp_path / "n", "--lora-rank", 2, "--lora-target", "nothing"), "linear maps")

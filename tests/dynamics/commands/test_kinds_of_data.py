@@ -14,7 +14,7 @@ from tests.optional import needs
 
 needs("transformers")
 
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from dynamics.__main__ import app
 from dynamics.language_model import tiny_model
@@ -45,10 +45,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def audit(model: Path, data: Path) -> list[dict[str, Any]]:
+def run(*words: object) -> Result:
+    return RUNNER.invoke(app, [str(word) for word in words])
+
+
+def audit(model: Path, data: Path, *options: object) -> list[dict[str, Any]]:
     out = data.with_name("out.jsonl")
-    words = ("pairs", "--model", model, "--data", data, "--out", out, "--only-own")
-    result = RUNNER.invoke(app, [str(word) for word in words])
+    result = run("pairs", "--model", model, "--data", data, "--out", out, "--only-own", *options)
     assert result.exit_code == 0, result.output
     return read_lines(out)
 
@@ -109,12 +112,43 @@ def test_other_forms_of_messages_have_their_results(
     assert {**found, "digest": ""} == {**wanted, "digest": ""}  # the digest is of the row as it stands in the file
 
 
-def test_a_tool_call_is_read_and_several_turns_are_refused_in_words(
-    model: Path, of_messages: list[dict[str, Any]], tmp_path: Path
-) -> None:
+def test_a_tool_call_and_several_turns_are_read(model: Path, of_messages: list[dict[str, Any]], tmp_path: Path) -> None:
     call = says(None, tool_calls=[{"type": "function", "function": {"name": "add", "arguments": {}}}])
     turns = [says(FOUR), says("Sure?", "user"), says("Yes.")]
-    called, several = audit(model, write_lines(tmp_path / "data", [conversation([call]), conversation(turns)]))
+    rows = [conversation(chosen) for chosen in ([call], turns, turns[1:2])]
+    called, several, none = audit(model, write_lines(tmp_path / "data", rows))
     assert called["tokens_chosen"] == len("add") + 1  # and EOS
     assert called["norm_rejected"] == pytest.approx(of_messages[0]["norm_rejected"])
-    assert "exactly one turn, of the assistant; they are: assistant, user, assistant" in several["skipped"]
+    assert several["tokens_chosen"] == len("4<user>Sure?<assistant>Yes.") + 3  # three times EOS; the user's turn counts
+    assert several["remarks"] == ["several-turns"]
+    assert several["norm_rejected"] == pytest.approx(of_messages[0]["norm_rejected"])
+    assert "no turn of the assistant follows the shared turns" in none["skipped"]
+
+
+def test_messages_need_a_chat_template_which_a_file_or_another_model_may_have(
+    model: Path, of_messages: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    bare, template, rows = tmp_path / "bare", tmp_path / "chat.jinja", [conversation([says(FOUR)])]
+    tiny_model(vocabulary=258).save_pretrained(bare)
+    byte_tokenizer().save_pretrained(bare)
+    template.write_text(CALLING, encoding="utf-8")
+    data = write_lines(tmp_path / "data", rows)
+    words = ("pairs", "--model", bare, "--data", data, "--out", tmp_path / "out.jsonl")
+    refused = run(*words)
+    assert refused.exit_code == 2
+    assert "this tokenizer has no chat template" in refused.stderr
+    assert "--chat-template FILE" in refused.stderr
+    shown = run("pairs", "--model", bare, "--data", data, "--show", 1, "--chat-template", template)
+    assert "<user>2 + 2?<|end|><assistant>" in shown.output
+    assert audit(bare, data, "--chat-template", template) == of_messages
+    kept = run("keep", "True", "--results", tmp_path / "out.jsonl", "--data", data, "--out", tmp_path / "kept.jsonl")
+    assert f'tokenizer.chat_template = open("{template}").read()' in kept.output
+    template.write_text(CALLING.replace("<assistant>", "<bot>"), encoding="utf-8")  # is another tokenizer
+    assert "model was" in run(*words, "--only-own", "--chat-template", template).stderr
+    (tmp_path / "again").mkdir()
+    assert audit(bare, write_lines(tmp_path / "again" / "data", rows), "--chat-template", model) == of_messages
+    for name, says_what in ((bare, "has no chat template"), (tmp_path / "none.jinja", "there is no file")):
+        assert says_what in run(*words, "--chat-template", name).stderr
+    ids = write_lines(tmp_path / "ids", [{"prompt_ids": [5, 6], "chosen_ids": [7, 1], "rejected_ids": [8, 1]}])
+    of_ids = run("pairs", "--model", bare, "--data", ids, "--out", tmp_path / "i", "--chat-template", template)
+    assert "the rows hold token ids" in of_ids.stderr

@@ -151,6 +151,7 @@ def test_the_hub_out_of_reach() -> None:
     ],
 )
 def test_what_the_hub_answers(monkeypatch: pytest.MonkeyPatch, kind: str, remedy: str) -> None:
+    import huggingface_hub
     import transformers
 
     class Hub:
@@ -160,8 +161,43 @@ def test_what_the_hub_answers(monkeypatch: pytest.MonkeyPatch, kind: str, remedy
             raise OSError("something went wrong") from type(kind, (Exception,), {})("404")
 
     monkeypatch.setattr(transformers, "AutoConfig", Hub)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: None)
     with pytest.raises(ModelUnavailable, match=remedy):
         load("someone/model", revision="main")
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("RepositoryNotFoundError", "no folder of this name; the hub has no such model"),
+        ("ConnectTimeout", "no folder of this name; the hub was not reached"),
+        ("HardwareError", "transformers was asked"),
+    ],
+)
+def test_the_hub_is_asked_once_before_transformers_asks_for_every_file(
+    monkeypatch: pytest.MonkeyPatch, kind: str, says: str
+) -> None:
+    """What the first answer leaves open, transformers may manage."""
+    import huggingface_hub
+    import transformers
+
+    asked = []
+    base = type("TimeoutException", (Exception,), {}) if "Timeout" in kind else Exception
+
+    def answer(_: object, name: str, **how: Any) -> None:
+        asked.append((name, how["timeout"]))
+        raise type(kind, (base,), {})("no")
+
+    class Transformers:
+        @staticmethod
+        def from_pretrained(*_: Any, **__: Any) -> None:
+            raise OSError("transformers was asked")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", answer)
+    monkeypatch.setattr(transformers, "AutoConfig", Transformers)
+    with pytest.raises(ModelUnavailable, match=says):
+        load("multiplication")
+    assert asked == [("multiplication", 10)]
 
 
 def test_devices_and_dtypes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,15 +222,6 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         load("anything")
     with pytest.raises(MissingExtra):
         tiny_model()
-
-
-def test_importing_does_not_load_transformers() -> None:
-    code = "import sys, dynamics, dynamics.language_model; print('transformers' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
-    code = "import sys, dynamics; print('dynamics.language_model' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
 
 
 def test_tiny_models_are_repeatable_and_leave_the_global_generator_alone() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -136,13 +134,3 @@ def test_the_most_probable_rejected_take_y_star_down(shipped: tuple[Any, Any], p
     assert run.change[-1, 1] < -0.3
     assert run.change[-1, 2] < 0
     assert "not the pattern" in verdict(run)
-
-
-def test_the_package_is_not_imported_with_toy_models() -> None:
-    code = (
-        "import sys, toy_models; assert 'transformers' not in sys.modules; "
-        "assert not any(name.startswith('toy_models.multiplication') for name in sys.modules); "
-        "import toy_models.multiplication.probe, toy_models.multiplication.training, toy_models.multiplication.card; "
-        "assert 'transformers' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -21,6 +21,10 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
+_AMONG: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.In: lambda value, among: value in among,
+    ast.NotIn: lambda value, among: value not in among,
+}
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -28,7 +32,7 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
 }
 _FUNCTIONS: dict[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max}
-ALLOWED = "columns, numbers, and, or, not, comparisons, + - * /, abs(), min(), max()"
+ALLOWED = "columns, numbers, and, or, not, comparisons, in (1, 2), + - * /, abs(), min(), max()"
 LONGEST = 1000
 """Most characters of an expression."""
 
@@ -37,8 +41,8 @@ LONGEST = 1000
 class Expression:
     """A checked expression over columns.
 
-    A column without a value for a pair counts as NaN: every comparison with it is false, except ``!=``. A division by
-    zero is NaN too.
+    A column without a value for a pair counts as NaN: every comparison with it is false, except ``!=`` and ``not in``.
+    A division by zero is NaN too.
 
     Attributes:
         text: as it was written.
@@ -119,6 +123,8 @@ def _check(node: ast.AST, columns: frozenset[str], argument: str) -> None:
             parts = [operand]
         case ast.BinOp(left=left, right=right) if type(node.op) in _ARITHMETIC:
             parts = [left, right]
+        case ast.Compare(left=left, ops=[ast.In() | ast.NotIn()], comparators=[ast.Tuple() | ast.List() as among]):
+            parts = [left, *among.elts]
         case ast.Compare(left=left, comparators=others) if all(type(op) in _COMPARE for op in node.ops):
             parts = [left, *others]
         case ast.Call(func=ast.Name(id=name), args=[_, *_] as given, keywords=[]) if name in _FUNCTIONS:
@@ -153,7 +159,9 @@ def _value(node: ast.AST, row: Row) -> Any:
                 found = math.nan
         case ast.Compare(left=left, ops=ops, comparators=others):
             sides = [_value(part, row) for part in (left, *others)]
-            found = all(_COMPARE[type(op)](a, b) for op, a, b in zip(ops, sides, sides[1:], strict=False))
+            found = all((_COMPARE | _AMONG)[type(op)](a, b) for op, a, b in zip(ops, sides, sides[1:], strict=False))
+        case ast.Tuple(elts=among) | ast.List(elts=among):
+            found = tuple(_value(part, row) for part in among)
         case ast.Call(func=ast.Name(id=name), args=given):
             found = _FUNCTIONS[name](*(_value(part, row) for part in given))
         case _:
@@ -168,4 +176,6 @@ def _truth(value: Any) -> bool:
 def _say(value: Any) -> str:
     if value is None:
         return "missing"
-    return str(value).lower() if isinstance(value, bool) else f"{value:.4g}"
+    if isinstance(value, int):  # also true and false
+        return str(value).lower()
+    return f"{value:.4g}"

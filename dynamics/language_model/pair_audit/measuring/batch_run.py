@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,17 +15,14 @@ import torch
 from dynamics.errors import check_count
 from dynamics.language_model.causal_lm import unwrapped
 from dynamics.language_model.jvp import log_probs_jvp
-from dynamics.language_model.loading import LanguageModel
+from dynamics.language_model.pair_audit.measuring.audit import Audit
 from dynamics.language_model.pair_audit.measuring.halving import compute_in_parts
 from dynamics.language_model.pair_audit.measuring.pair_set import PairSet
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings
 from dynamics.language_model.pair_audit.measuring.set_gradient import Rule, set_step
 from dynamics.language_model.pair_audit.measuring.set_run import remove_others
 from dynamics.language_model.pair_audit.reading.data import PairSource
 from dynamics.language_model.pair_audit.reading.tokens import Sequences
 from dynamics.language_model.pair_audit.results.joined import batch_results
-from dynamics.language_model.pair_audit.results.processes import Processes
-from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.language_model.precision import ROUNDING, compute_dtype
 from dynamics.language_model.prediction.drives import NotFinite
 from dynamics.language_model.tokens import TokenSequence
@@ -66,15 +63,10 @@ class Batches:
 
 
 def run_in_batches(
-    loaded: LanguageModel,
-    source: PairSource,
-    results: Results,
-    settings: AuditSettings,
+    audit: Audit,
     pairs: PairSet,
     batches: Batches,
     optimizer: Rule,
-    depends_on: Mapping[str, Any],
-    processes: Processes | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Compute what a step on each batch does to the pairs in it, and write one line for each batch.
@@ -85,15 +77,10 @@ def run_in_batches(
     rate, and which of them are ``displaced``. An interrupted run continues with the next batch.
 
     Args:
-        loaded: model and tokenizer.
-        source: the data set.
-        results: what ``run_audit`` wrote, finished.
-        settings: how the pairs were audited.
+        audit: model, data, settings, and the results that ``run_audit`` wrote, finished.
         pairs: the audited pairs.
         batches: how the batches are drawn, from the audited pairs.
         optimizer: as for ``run_set``.
-        depends_on: the settings that the results depend on.
-        processes: this process among those that share the work; alone if not given.
         progress: called with the number of batches that are done.
 
     Raises:
@@ -102,24 +89,30 @@ def run_in_batches(
     """
     if not len(pairs):
         return
-    mine, drawn, beside = processes or Processes(), batches.draw(len(pairs)), batch_results(results)
-    wanted = {**depends_on, "optimizer": str(optimizer), "pairs": pairs.digest, **vars(batches), "batches": len(drawn)}
+    mine, drawn, beside = audit.processes, batches.draw(len(pairs)), batch_results(audit.results)
+    wanted = {
+        **audit.depends_on,
+        "optimizer": str(optimizer),
+        "pairs": pairs.digest,
+        **vars(batches),
+        "batches": len(drawn),
+    }
     if mine.rank == 0:
         remove_others(beside, wanted)
     mine.wait()
     with beside.begin(wanted, mine):
         done = {record["row"] for record in beside.read()}
-        with _stored(settings.tokenize(loaded, source), pairs) as read, beside.writer(mine) as append:
+        made = audit.tokenize(lambda number: pairs.find(number) is not None)
+        with _stored(made) as read, beside.writer(mine) as append:
             for number, places in enumerate(drawn):
                 if number not in done and number % mine.count == mine.rank:
-                    append([{"row": number, **_change_batch(loaded, places, read, pairs, settings, optimizer)}])
+                    append([{"row": number, **_change_batch(audit, places, read, pairs, optimizer)}])
                 if progress is not None:
                     progress(number + 1)
 
 
-def _change_batch(
-    loaded: LanguageModel, places: list[int], read: ReadPair, pairs: PairSet, settings: AuditSettings, optimizer: Rule
-) -> dict[str, Any]:
+def _change_batch(audit: Audit, places: list[int], read: ReadPair, pairs: PairSet, optimizer: Rule) -> dict[str, Any]:
+    model, settings = audit.loaded.model, audit.settings
     alone = PairLogProbs(*(part[places] for part in pairs.pair))
     partials = settings.loss.total_partials(alone, torch.full_like(alone.chosen, 1 / len(places)))
     weights = torch.stack([part.expand(len(places)) for part in partials], dim=1).flatten()
@@ -128,18 +121,15 @@ def _change_batch(
         raise NotFinite("loss", f"the derivative of {settings.loss} on the batch of rows {rows} is not finite")
     sequences = [sequence for place in places for sequence in read(place)]
     used = [number for number, weight in enumerate(weights.tolist()) if weight != 0]
-    how: dict[str, Any] = {"dtype": settings.dtype}
-    gradient = log_probs_vjp(
-        loaded.model, [sequences[n] for n in used], weights[used], parameters=settings.parameters, **how
-    )
-    step = set_step(loaded, gradient, optimizer)
+    gradient = log_probs_vjp(model, [sequences[n] for n in used], weights[used], **audit.how)
+    step = set_step(audit.loaded, gradient, optimizer)
 
     def change(some: Sequence[TokenSequence]) -> torch.Tensor:
-        return log_probs_jvp(loaded.model, step, some, **how)
+        return log_probs_jvp(model, step, some, dtype=settings.dtype)
 
     changes = torch.cat(compute_in_parts(change, sequences, "responses")).reshape(-1, 2)
     length = math.sqrt(sum(float(part.double().square().sum()) for part in step.values()))
-    rounding = length * ROUNDING[compute_dtype(unwrapped(loaded.model), settings.dtype)] * pairs.norm_chosen[places]
+    rounding = length * ROUNDING[compute_dtype(unwrapped(model), settings.dtype)] * pairs.norm_chosen[places]
     finite = changes.isfinite().all(dim=1)
     return {
         "rows": pairs.rows[places].tolist(),
@@ -150,12 +140,12 @@ def _change_batch(
 
 
 @contextmanager
-def _stored(source: PairSource, pairs: PairSet) -> Iterator[ReadPair]:
-    """Keep the tokens of all audited pairs in a temporary file, from which any pair can be read."""
+def _stored(source: PairSource) -> Iterator[ReadPair]:
+    """Keep the tokens of all pairs that have some in a temporary file, from which any pair can be read."""
     starts, prompts = array("q", [0]), array("q")
     with tempfile.TemporaryFile() as file:
         for row in source.read():
-            if row.tokens is not None and pairs.find(row.number) is not None:
+            if row.tokens is not None:
                 for sequence in row.tokens.sequences:
                     file.write(array("q", sequence.ids).tobytes())
                     starts.append(starts[-1] + len(sequence.ids))

@@ -7,18 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from statistics import fmean
-from typing import Any
 
 import torch
 
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.jvp import log_probs_jvp
-from dynamics.language_model.loading import LanguageModel
-from dynamics.language_model.pair_audit.measuring.influences import EXACT_PAIRS, TARGETS
+from dynamics.language_model.pair_audit.measuring.audit import Audit
+from dynamics.language_model.pair_audit.measuring.influences import EXACT_PAIRS, SKETCHED_TARGETS, TARGETS
 from dynamics.language_model.pair_audit.measuring.pair_numbers import audit_pairs_that_fit
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings
+from dynamics.language_model.pair_audit.measuring.sketched_influences import CANDIDATES, MEASURED, SAMPLE
 from dynamics.language_model.pair_audit.measuring.trial_run import MOST, RATES
-from dynamics.language_model.pair_audit.reading.data import PATIENCE, PairSource
+from dynamics.language_model.pair_audit.reading.data import PATIENCE
 from dynamics.language_model.pair_audit.reading.tokens import Sequences
 from dynamics.language_model.vjp import log_probs_vjp
 
@@ -32,46 +31,46 @@ class Work:
 
     Attributes:
         steps: number of steps that are computed for every pair: 1 for that on all pairs, 1 more with batches.
-        influences: whether the pairs that push displaced pairs are looked for.
+        influences: how many pairs that push a displaced pair down, and how many that push it up, are looked for.
         verify: whether copies of the model are trained.
         reference: the reference model of the loss, which is run on every pair too; None for the model itself.
     """
 
     steps: int = 1
-    influences: bool = False
+    influences: int = 0
     verify: bool = False
     reference: CausalLM | None = None
 
 
-def estimate_seconds(
-    loaded: LanguageModel, source: PairSource, settings: AuditSettings, work: Work, rows: int
-) -> float | None:
+def estimate_seconds(audit: Audit, work: Work, rows: int) -> float | None:
     """Return how many seconds an audit will take, from trying two pairs of medium length; None if no row can be used.
 
     The time is taken to be proportional to the number of tokens, whose mean is that of the first 100 rows. Longer
-    batches use a GPU better, so that an audit on one may take less.
+    batches use a GPU better, so that an audit on one may take less. How many pairs are displaced is not known yet: the
+    time for the pairs that push them is that of the largest number of displaced pairs for which they are looked for.
 
     Args:
-        loaded: model and tokenizer.
-        source: the data set.
-        settings: how it will be audited.
+        audit: model, data and settings.
         work: what will be computed.
         rows: number of rows.
     """
-    first = list(islice(settings.tokenize(loaded, source).read(), PATIENCE))
+    first = list(islice(audit.tokenize().read(), PATIENCE))
     pairs = [row.tokens.sequences for row in first if row.tokens is not None]
     if not pairs:
         return None
     middle = sorted(pairs, key=_tokens)[(len(pairs) - 1) // 2 :][:TRIED]
-    _try(loaded, middle[:1], settings, work.reference)
-    alone, backward, forward = _try(loaded, middle, settings, work.reference)
+    _try(audit, middle[:1], work.reference)
+    alone, backward, forward = _try(audit, middle, work.reference)
     scale = fmean(map(_tokens, pairs)) / sum(map(_tokens, middle))
     used = rows * len(pairs) / len(first)
     each = alone + work.steps * (backward + forward)
     if work.influences:
-        each += backward if used > EXACT_PAIRS else alone * (1 + TARGETS / (2 * settings.batch_pairs))
-    trained = len(RATES) * min(used, MOST) * 1.5 * backward if work.verify else 0.0
-    return scale * (used * each + trained)
+        each += backward if used > EXACT_PAIRS else alone * (1 + TARGETS / (2 * audit.settings.batch_pairs))
+    once = len(RATES) * min(used, MOST) * 1.5 * backward if work.verify else 0.0
+    if work.influences and used > EXACT_PAIRS:  # the gradients of the targets, their candidates, and the sample
+        exact = SKETCHED_TARGETS * (2 * CANDIDATES * work.influences + 0.5) + MEASURED * (SAMPLE + 0.5)
+        once += SKETCHED_TARGETS * 0.5 * backward + exact * alone
+    return scale * (used * each + once)
 
 
 def say_seconds(seconds: float) -> str:
@@ -91,20 +90,18 @@ def _tokens(pair: Sequences) -> int:
     return sum(len(sequence.ids) for sequence in pair)
 
 
-def _try(
-    loaded: LanguageModel, pairs: Sequence[Sequences], settings: AuditSettings, reference: CausalLM | None
-) -> tuple[float, float, float]:
+def _try(audit: Audit, pairs: Sequence[Sequences], reference: CausalLM | None) -> tuple[float, float, float]:
     """Return the seconds of the audit of some pairs, of their gradient, and of a pass in forward mode."""
-    how: dict[str, Any] = {"parameters": settings.parameters, "dtype": settings.dtype}
+    model, settings = audit.loaded.model, audit.settings
     moments = [time.perf_counter()]
-    audit_pairs_that_fit(loaded.model, pairs, loss=settings.loss, reference=reference, **how)
+    audit_pairs_that_fit(model, pairs, loss=settings.loss, reference=reference, **audit.how)
     moments.append(time.perf_counter())
     sequences = [sequence for pair in pairs for sequence in pair]
-    gradient = log_probs_vjp(loaded.model, sequences, torch.ones(len(sequences)), **how)
+    gradient = log_probs_vjp(model, sequences, torch.ones(len(sequences)), **audit.how)
     finite = all(bool(part.isfinite().all()) for part in gradient.values())
     moments.append(time.perf_counter())
     if finite:
-        log_probs_jvp(loaded.model, gradient, sequences, dtype=settings.dtype)
+        log_probs_jvp(model, gradient, sequences, dtype=settings.dtype)
     moments.append(time.perf_counter())
     alone, backward, forward = (later - before for before, later in pairwise(moments))
     return alone, backward, forward

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import nlargest, nsmallest
 from typing import Any
@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from dynamics.language_model.kernel.cross_kernel import cross_kernel
-from dynamics.language_model.loading import LanguageModel
+from dynamics.language_model.pair_audit.measuring.audit import Audit
 from dynamics.language_model.pair_audit.measuring.batches import run_batches
 from dynamics.language_model.pair_audit.measuring.halving import compute_in_parts
 from dynamics.language_model.pair_audit.measuring.pair_set import PairSet
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings
 from dynamics.language_model.pair_audit.measuring.set_run import remove_others
 from dynamics.language_model.pair_audit.measuring.sketched_influences import (
     Pushes,
@@ -25,7 +24,6 @@ from dynamics.language_model.pair_audit.measuring.sketched_influences import (
 )
 from dynamics.language_model.pair_audit.reading.data import PairSource, Row
 from dynamics.language_model.pair_audit.results.joined import read_joined
-from dynamics.language_model.pair_audit.results.processes import Processes
 from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.language_model.tokens import TokenSequence
 
@@ -51,40 +49,30 @@ class Influences:
 
 
 def find_influences(
-    loaded: LanguageModel,
-    source: PairSource,
-    results: Results,
-    settings: AuditSettings,
+    audit: Audit,
     pairs: PairSet,
     most: int,
-    depends_on: Mapping[str, Any],
-    processes: Processes | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: tuple[Callable[[int], None] | None, Callable[[int, int], None] | None] = (None, None),
 ) -> Influences:
     """Return the pairs that push the displaced pairs that fall most; only the first process needs the answer.
 
     Args:
-        loaded: model and tokenizer.
-        source: the data set.
-        results: what ``run_audit`` and ``run_set`` wrote.
-        settings: how the pairs were audited.
+        audit: model, data, settings, and the results that ``run_audit`` and ``run_set`` wrote.
         pairs: the audited pairs.
         most: how many rows of each kind are named.
-        depends_on: the settings that the results depend on.
-        processes: this process among those that share the work; alone if not given.
-        progress: called with the number of rows that are done.
+        progress: two functions: the first is called with the number of rows that are done; the second with the number
+            of displaced pairs whose candidates of a sketch are done, and the number of all of them.
     """
-    mine = processes or Processes()
     if len(pairs) <= EXACT_PAIRS:
-        run_pushes(loaded, source, results, settings, pairs, depends_on, mine, progress)
-        return Influences(read_influences(results, most))
-    targets = find_targets(results, SKETCHED_TARGETS)
+        run_pushes(audit, pairs, progress[0])
+        return Influences(read_influences(audit.results, most))
+    targets = find_targets(audit.results, SKETCHED_TARGETS)
     if not targets:
         return Influences({})
-    run_sketches(loaded, source, results, settings, pairs, depends_on, mine, progress)
-    if mine.rank != 0:
+    run_sketches(audit, pairs, progress[0])
+    if audit.processes.rank != 0:
         return Influences({})
-    return Influences(*find_pushes(loaded, source, results, settings, pairs, targets, most))
+    return Influences(*find_pushes(audit, pairs, targets, most, progress[1]))
 
 
 def push_results(results: Results) -> Results:
@@ -107,16 +95,7 @@ def find_targets(results: Results, most: int = TARGETS) -> list[int]:
     return [row for _, row in nsmallest(most, found)]
 
 
-def run_pushes(
-    loaded: LanguageModel,
-    source: PairSource,
-    results: Results,
-    settings: AuditSettings,
-    pairs: PairSet,
-    depends_on: Mapping[str, Any],
-    processes: Processes | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> None:
+def run_pushes(audit: Audit, pairs: PairSet, progress: Callable[[int], None] | None = None) -> None:
     """Compute how every pair pushes the chosen responses of the targets, and write one line for each row.
 
     The push of pair j on target i is -(dL/dlog pi(w_j) <g_w_i, g_w_j> + dL/dlog pi(l_j) <g_w_i, g_l_j>), in nats per
@@ -125,34 +104,29 @@ def run_pushes(
     ``push``, one number for each target.
 
     Args:
-        loaded: model and tokenizer.
-        source: the data set.
-        results: what ``run_audit`` and ``run_set`` wrote.
-        settings: how the pairs were audited.
+        audit: model, data, settings, and the results that ``run_audit`` and ``run_set`` wrote.
         pairs: the audited pairs.
-        depends_on: the settings that the results depend on.
-        processes: this process among those that share the work; alone if not given.
         progress: called with the number of rows that are done.
 
     Raises:
         OutOfMemory: one pair and the targets do not fit into memory.
     """
-    mine, rows = processes or Processes(), find_targets(results)
+    mine, rows = audit.processes, find_targets(audit.results)
     if not rows:
         return
-    beside = push_results(results)
-    wanted = {**depends_on, "pairs": pairs.digest, "targets": rows}
+    beside = push_results(audit.results)
+    wanted = {**audit.depends_on, "pairs": pairs.digest, "targets": rows}
     if mine.rank == 0:
         remove_others(beside, wanted)
     mine.wait()
     with beside.begin(wanted, mine):
-        made = settings.tokenize(loaded, source, lambda number: pairs.find(number) is not None)
-        targets = _read_chosen(settings.tokenize(loaded, source, rows.__contains__), rows)
+        made = audit.tokenize(lambda number: pairs.find(number) is not None)
+        targets = _read_chosen(audit.tokenize(rows.__contains__), rows)
 
         def compute(batch: list[Row]) -> list[dict[str, Any]]:
-            return _push_batch(loaded, batch, targets, pairs, settings)
+            return _push_batch(audit, batch, targets, pairs)
 
-        run_batches(made, beside, compute, settings.batch_pairs, pairs.end, mine, progress)
+        run_batches(made, beside, compute, audit.settings.batch_pairs, pairs.end, mine, progress)
 
 
 def read_influences(results: Results, most: int) -> Pushes:
@@ -189,9 +163,7 @@ def _read_chosen(source: PairSource, rows: list[int]) -> list[TokenSequence]:
     return [found[row] for row in rows]
 
 
-def _push_batch(
-    loaded: LanguageModel, batch: list[Row], targets: list[TokenSequence], pairs: PairSet, settings: AuditSettings
-) -> list[dict[str, Any]]:
+def _push_batch(audit: Audit, batch: list[Row], targets: list[TokenSequence], pairs: PairSet) -> list[dict[str, Any]]:
     records: dict[int, dict[str, Any]] = {row.number: {"row": row.number, "digest": row.digest} for row in batch}
     places = {row.number: place for row in batch if (place := pairs.find(row.number)) is not None}
     sequences = [
@@ -201,10 +173,9 @@ def _push_batch(
         for sequence in row.tokens.sequences
     ]
     if sequences:
-        how: dict[str, Any] = {"parameters": settings.parameters, "dtype": settings.dtype}
 
         def compute(some: Sequence[TokenSequence]) -> Tensor:
-            return cross_kernel(loaded.model, targets, some, **how).kernel.cpu()
+            return cross_kernel(audit.loaded.model, targets, some, **audit.how).kernel.cpu()
 
         kernel = torch.cat(compute_in_parts(compute, sequences, "responses"), dim=1)
         index = torch.tensor(list(places.values()))

@@ -14,10 +14,10 @@ from dynamics.files import write_atomically
 from dynamics.language_model.causal_lm import as_module, unwrapped
 from dynamics.language_model.jvp import Change
 from dynamics.language_model.loading import LanguageModel, require
+from dynamics.language_model.pair_audit.measuring.audit import Audit
 from dynamics.language_model.pair_audit.measuring.pair_set import PairSet
 from dynamics.language_model.pair_audit.measuring.saved_adamw import SavedAdamW
-from dynamics.language_model.pair_audit.reading.data import PairSource
-from dynamics.language_model.parameters import Filter, select_parameters
+from dynamics.language_model.parameters import select_parameters
 from dynamics.language_model.precision import compute_dtype
 from dynamics.language_model.vjp import log_probs_vjp
 from dynamics.optimizers import Optimizer
@@ -30,14 +30,10 @@ EVERY = 60.0
 
 
 def set_gradient(
-    loaded: LanguageModel,
-    source: PairSource,
+    audit: Audit,
     pairs: PairSet,
     place: Path,
     identity: str,
-    *,
-    parameters: Filter = None,
-    dtype: torch.dtype | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Tensor]:
     """Return the gradient of the mean loss of a data set with respect to every selected parameter, by name.
@@ -46,27 +42,24 @@ def set_gradient(
     size of batches changes no digit. The sum so far is saved every minute and at the end.
 
     Args:
-        loaded: model and tokenizer.
-        source: the data set, tokenised.
+        audit: model, data and settings.
         pairs: its audited pairs.
         place: file of the gradient (safetensors).
         identity: identifies what the gradient depends on; a saved gradient of the same identity is continued.
-        parameters: which parameters, as in ``sequence_kernel``.
-        dtype: dtype of the computation and of the sum.
         progress: called after every row with the number of rows that are done.
 
     Raises:
         OutOfMemory: a single sequence does not fit into memory.
     """
-    model = loaded.model
-    selected = select_parameters(unwrapped(model), parameters)
-    compute = compute_dtype(unwrapped(model), dtype)
+    model = audit.loaded.model
+    selected = select_parameters(unwrapped(model), audit.settings.parameters)
+    compute = compute_dtype(unwrapped(model), audit.settings.dtype)
     start, total = read_gradient(place, identity) or (0, {})
     for name, parameter in selected.items():
         before = total.get(name, torch.zeros(parameter.shape, dtype=compute))
         total[name] = before.to(parameter.device, compute)
     saved = time.monotonic()
-    for row in source.read():
+    for row in audit.tokenize(lambda number: pairs.find(number) is not None).read():
         if row.number >= pairs.end:
             break
         number = pairs.find(row.number)
@@ -74,9 +67,7 @@ def set_gradient(
             sequences = row.tokens.sequences
             weights = torch.stack([pairs.of_chosen[number], pairs.of_rejected[number]])
             used = [place for place, weight in enumerate(weights.tolist()) if weight != 0]
-            gradient = log_probs_vjp(
-                model, [sequences[n] for n in used], weights[used], parameters=parameters, dtype=dtype
-            )
+            gradient = log_probs_vjp(model, [sequences[n] for n in used], weights[used], **audit.how)
             for name, part in gradient.items():
                 total[name] += part
             if time.monotonic() - saved >= EVERY:

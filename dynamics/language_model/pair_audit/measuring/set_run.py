@@ -15,17 +15,15 @@ from torch import Tensor
 
 from dynamics.language_model.causal_lm import unwrapped
 from dynamics.language_model.jvp import Change, log_probs_jvp
-from dynamics.language_model.loading import LanguageModel
+from dynamics.language_model.pair_audit.measuring.audit import Audit, AuditSettings
 from dynamics.language_model.pair_audit.measuring.batches import run_batches
 from dynamics.language_model.pair_audit.measuring.halving import compute_in_parts
 from dynamics.language_model.pair_audit.measuring.own_step import margin_change
 from dynamics.language_model.pair_audit.measuring.pair_set import PairSet, read_pair_set
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings
 from dynamics.language_model.pair_audit.measuring.set_gradient import Rule, set_gradient, set_step
-from dynamics.language_model.pair_audit.reading.data import PairSource, Row
+from dynamics.language_model.pair_audit.reading.data import Row
 from dynamics.language_model.pair_audit.reading.tokens import Sequences
 from dynamics.language_model.pair_audit.results.joined import set_results
-from dynamics.language_model.pair_audit.results.processes import Processes
 from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.language_model.precision import ROUNDING, compute_dtype
 from dynamics.losses import PairLogProbs
@@ -59,16 +57,7 @@ def gradient_path(results: Results) -> Path:
     return results.path.with_name(f"{results.path.name}.gradient.safetensors")
 
 
-def run_set(
-    loaded: LanguageModel,
-    source: PairSource,
-    results: Results,
-    settings: AuditSettings,
-    optimizer: Rule,
-    depends_on: Mapping[str, Any],
-    processes: Processes | None = None,
-    progress: tuple[Progress | None, Progress | None] = (None, None),
-) -> PairSet:
+def run_set(audit: Audit, optimizer: Rule, progress: tuple[Progress | None, Progress | None] = (None, None)) -> PairSet:
     """Compute what a step on all audited pairs does to each of them, and write one line for each row.
 
     A line of ``audit.jsonl.set`` holds ``row``, ``digest`` and the fields of ``SetChange``; only the first two for a
@@ -76,13 +65,8 @@ def run_set(
     Changes that were computed for other pairs, another loss or another optimizer are removed and computed again.
 
     Args:
-        loaded: model and tokenizer.
-        source: the data set.
-        results: what ``run_audit`` wrote, finished.
-        settings: how the pairs were audited.
+        audit: model, data, settings, and the results that ``run_audit`` wrote, finished.
         optimizer: as for ``set_step``.
-        depends_on: the settings that the results depend on.
-        processes: this process among those that share the work; alone if not given.
         progress: two functions, called with the number of rows whose gradient, and whose changes, are done.
 
     Returns:
@@ -92,13 +76,12 @@ def run_set(
         InvalidArgument: the data have changed since the results were written.
         OutOfMemory: a single sequence does not fit into memory.
     """
-    mine = processes or Processes()
-    pairs = read_pair_set(results, settings.loss)
+    mine, results = audit.processes, audit.results
+    pairs = read_pair_set(results, audit.settings.loss)
     if not len(pairs):
         return pairs
-    made = settings.tokenize(loaded, source, lambda number: pairs.find(number) is not None)
     beside, place = set_results(results), gradient_path(results)
-    wanted = {**depends_on, "optimizer": str(optimizer), "pairs": pairs.digest}
+    wanted = {**audit.depends_on, "optimizer": str(optimizer), "pairs": pairs.digest}
     if mine.rank == 0:
         remove_others(beside, wanted)
     mine.wait()
@@ -106,14 +89,15 @@ def run_set(
         missing = sum(1 for _ in beside.read()) < sum(1 for _ in results.read())
         mine.wait()  # until every process has looked: the first one may merge what the others read
         if missing:
-            gradient = _gradient(loaded, made, pairs, place, _identify(depends_on, pairs), settings, mine, progress[0])
-            step = set_step(loaded, gradient, optimizer)
+            gradient = _gradient(audit, pairs, place, progress[0])
+            step = set_step(audit.loaded, gradient, optimizer)
             length = math.sqrt(sum(float(part.double().square().sum()) for part in step.values()))
 
             def compute(batch: list[Row]) -> list[dict[str, Any]]:
-                return _change_batch(loaded, batch, pairs, step, length, settings, isinstance(optimizer, SGD))
+                return _change_batch(audit, batch, pairs, step, length, isinstance(optimizer, SGD))
 
-            run_batches(made, beside, compute, settings.batch_pairs, pairs.end, mine, progress[1])
+            made = audit.tokenize(lambda number: pairs.find(number) is not None)
+            run_batches(made, beside, compute, audit.settings.batch_pairs, pairs.end, mine, progress[1])
         else:
             if mine.rank == 0:
                 beside.merge()
@@ -144,50 +128,36 @@ def _identify(depends_on: Mapping[str, Any], pairs: PairSet) -> str:
     return hashlib.sha256(json.dumps({**depends_on, "pairs": pairs.digest}, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _gradient(
-    loaded: LanguageModel,
-    source: PairSource,
-    pairs: PairSet,
-    place: Path,
-    identity: str,
-    settings: AuditSettings,
-    mine: Processes,
-    progress: Progress | None,
-) -> dict[str, Tensor]:
+def _gradient(audit: Audit, pairs: PairSet, place: Path, progress: Progress | None) -> dict[str, Tensor]:
     """Return the gradient of the set: the first process computes it, and the others read it from the disk."""
-    how: dict[str, Any] = {"parameters": settings.parameters, "dtype": settings.dtype}
+    mine, identity = audit.processes, _identify(audit.depends_on, pairs)
     if mine.rank == 0:
-        gradient = set_gradient(loaded, source, pairs, place, identity, **how, progress=progress)
+        gradient = set_gradient(audit, pairs, place, identity, progress)
     mine.wait()
     if mine.rank != 0:
-        gradient = set_gradient(loaded, source, pairs, place, identity, **how)
+        gradient = set_gradient(audit, pairs, place, identity)
     mine.wait()
     return gradient
 
 
 def _change_batch(
-    loaded: LanguageModel,
-    batch: list[Row],
-    pairs: PairSet,
-    step: Change,
-    length: float,
-    settings: AuditSettings,
-    sgd: bool,
+    audit: Audit, batch: list[Row], pairs: PairSet, step: Change, length: float, sgd: bool
 ) -> list[dict[str, Any]]:
+    model, dtype = audit.loaded.model, audit.settings.dtype
     places = {row.number: pairs.find(row.number) for row in batch}
     used = [row for row in batch if places[row.number] is not None and row.tokens is not None]
     sequences = [row.tokens.sequences for row in used if row.tokens is not None]
 
     def change(some: Sequence[Sequences]) -> Tensor:
-        return log_probs_jvp(loaded.model, step, [sequence for pair in some for sequence in pair], dtype=settings.dtype)
+        return log_probs_jvp(model, step, [sequence for pair in some for sequence in pair], dtype=dtype)
 
     changes = torch.cat(compute_in_parts(change, sequences, "pairs")) if used else torch.zeros(0)
-    rounding = length * ROUNDING[compute_dtype(unwrapped(loaded.model), settings.dtype)]
+    rounding = length * ROUNDING[compute_dtype(unwrapped(model), dtype)]
     records = {row.number: {"row": row.number, "digest": row.digest} for row in batch}
     for row, (chosen, rejected) in zip(used, changes.reshape(-1, 2), strict=True):
         place = places[row.number]
         if place is not None:
-            found = _set_change(pairs, place, chosen, rejected, rounding, settings, sgd)
+            found = _set_change(pairs, place, chosen, rejected, rounding, audit.settings, sgd)
             records[row.number] |= vars(found)
     return list(records.values())
 

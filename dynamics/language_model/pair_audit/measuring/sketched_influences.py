@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from heapq import nlargest, nsmallest
 from typing import Any
@@ -14,16 +14,14 @@ import torch
 
 from dynamics.language_model.causal_lm import unwrapped
 from dynamics.language_model.kernel.cross_kernel import cross_kernel
-from dynamics.language_model.loading import LanguageModel
+from dynamics.language_model.pair_audit.measuring.audit import Audit
 from dynamics.language_model.pair_audit.measuring.batches import run_batches
 from dynamics.language_model.pair_audit.measuring.halving import compute_in_parts
 from dynamics.language_model.pair_audit.measuring.pair_set import PairSet
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings
 from dynamics.language_model.pair_audit.measuring.set_run import remove_others
 from dynamics.language_model.pair_audit.measuring.sketch import Sketch, make_sketch
-from dynamics.language_model.pair_audit.reading.data import PairSource, Row
+from dynamics.language_model.pair_audit.reading.data import Row
 from dynamics.language_model.pair_audit.reading.tokens import Sequences
-from dynamics.language_model.pair_audit.results.processes import Processes
 from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.language_model.parameters import select_parameters
 from dynamics.language_model.tokens import TokenSequence
@@ -34,6 +32,8 @@ SIZE = 512
 SEED = 0
 SAMPLE = 50  # pairs whose pushes are computed exactly to measure the error of the sketch
 MEASURED = 4  # targets for which this is done
+CANDIDATES = 4
+"""How many times as many pairs as are wanted the sketch names, of each kind; their pushes are computed exactly."""
 
 Pushes = dict[int, dict[str, list[tuple[int, float]]]]
 """For each target the rows that push its chosen response down and up most, with their pushes."""
@@ -61,82 +61,62 @@ def sketch_results(results: Results) -> Results:
     return Results(results.path.with_name(f"{results.path.name}.sketch"))
 
 
-def run_sketches(
-    loaded: LanguageModel,
-    source: PairSource,
-    results: Results,
-    settings: AuditSettings,
-    pairs: PairSet,
-    depends_on: Mapping[str, Any],
-    processes: Processes | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> None:
+def run_sketches(audit: Audit, pairs: PairSet, progress: Callable[[int], None] | None = None) -> None:
     """Write the sketch of what every pair adds to the gradient of the set: one gradient a pair.
 
     A line of ``audit.jsonl.sketch`` holds ``row``, ``digest``, the ``norm`` and the ``sketch``, 512 float32 in base64.
 
     Args:
-        loaded: model and tokenizer.
-        source: the data set.
-        results: what ``run_audit`` wrote.
-        settings: how the pairs were audited.
+        audit: model, data, settings, and the results that ``run_audit`` wrote.
         pairs: the audited pairs.
-        depends_on: the settings that the results depend on.
-        processes: this process among those that share the work; alone if not given.
         progress: called with the number of rows that are done.
     """
-    mine, beside = processes or Processes(), sketch_results(results)
-    wanted = {**depends_on, "pairs": pairs.digest, "size": SIZE, "seed": SEED}
+    mine, beside = audit.processes, sketch_results(audit.results)
+    wanted = {**audit.depends_on, "pairs": pairs.digest, "size": SIZE, "seed": SEED}
     if mine.rank == 0:
         remove_others(beside, wanted)
     mine.wait()
     with beside.begin(wanted, mine):
-        made = settings.tokenize(loaded, source, lambda number: pairs.find(number) is not None)
-        sketch = _sketch(loaded, settings)
+        made = audit.tokenize(lambda number: pairs.find(number) is not None)
+        sketch = _sketch(audit)
 
         def compute(batch: list[Row]) -> list[dict[str, Any]]:
-            return [_line(loaded, row, sketch, pairs, settings) for row in batch]
+            return [_line(audit, row, sketch, pairs) for row in batch]
 
-        run_batches(made, beside, compute, settings.batch_pairs, pairs.end, mine, progress)
+        run_batches(made, beside, compute, audit.settings.batch_pairs, pairs.end, mine, progress)
 
 
 def find_pushes(
-    loaded: LanguageModel,
-    source: PairSource,
-    results: Results,
-    settings: AuditSettings,
+    audit: Audit,
     pairs: PairSet,
     targets: Sequence[int],
     most: int,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Pushes, SketchError]:
     """Return the pairs that push the targets most, and the error of the sketch.
 
-    The sketch names candidates, four times as many as are wanted; their pushes are computed exactly and ordered anew.
-    So every number is exact, and only a pair that the sketch does not name can be missing.
+    The sketch names candidates, ``CANDIDATES`` times as many as are wanted; their pushes are computed exactly and
+    ordered anew. So every number is exact, and only a pair that the sketch does not name can be missing.
 
     Args:
-        loaded: model and tokenizer.
-        source: the data set.
-        results: what ``run_sketches`` wrote beside.
-        settings: how the pairs were audited.
+        audit: model, data, settings, and the results beside which ``run_sketches`` wrote.
         pairs: the audited pairs.
         targets: rows whose chosen response is pushed.
         most: how many rows of each kind.
+        progress: called with the number of targets that are done, and the number of all.
     """
-    made = settings.tokenize(loaded, source)
-    tokens = _read_tokens(made, targets)
+    tokens = _read_tokens(audit, targets)
     chosen = [tokens[row].chosen for row in targets]
-    sketch = _sketch(loaded, settings)
-    how: dict[str, Any] = {"parameters": settings.parameters, "dtype": settings.dtype}
-    gradients = torch.stack([sketch.of(log_probs_vjp(loaded.model, [s], torch.ones(1), **how)) for s in chosen])
+    sketch, model, how = _sketch(audit), audit.loaded.model, audit.how
+    gradients = torch.stack([sketch.of(log_probs_vjp(model, [s], torch.ones(1), **how)) for s in chosen])
     sample = np.random.default_rng(SEED).permutation(pairs.rows)[:SAMPLE]
-    candidates, sampled, norms = _search(results, gradients, 4 * most, set(sample.tolist()))
+    candidates, sampled, norms = _search(audit.results, gradients, CANDIDATES * most, set(sample.tolist()))
     wanted = {row for rows in candidates for row in rows} | sampled.keys()
-    tokens |= _read_tokens(made, wanted)
+    tokens |= _read_tokens(audit, wanted)
 
     def exact(target: TokenSequence, rows: Sequence[int]) -> list[float]:
         def compute(some: Sequence[TokenSequence]) -> torch.Tensor:
-            return cross_kernel(loaded.model, [target], some, **how).kernel.cpu()
+            return cross_kernel(model, [target], some, **how).kernel.cpu()
 
         sequences = [sequence for row in rows for sequence in tokens[row]]
         kernel = torch.cat(compute_in_parts(compute, sequences, "responses"), dim=1)[0]
@@ -145,11 +125,13 @@ def find_pushes(
         return [float(push) for push in pushes]
 
     found: Pushes = {}
-    for target, row, rows in zip(chosen, targets, candidates, strict=True):
+    for done, (target, row, rows) in enumerate(zip(chosen, targets, candidates, strict=True), start=1):
         known = list(zip(rows, exact(target, rows), strict=True))
         down = nsmallest(most, (entry for entry in known if entry[1] < 0), key=lambda entry: entry[1])
         up = nlargest(most, (entry for entry in known if entry[1] >= 0), key=lambda entry: entry[1])
         found[row] = {"down": down, "up": up}
+        if progress is not None:
+            progress(done, len(targets))
     errors = []
     for number, (target, row) in enumerate(zip(chosen[:MEASURED], targets, strict=False)):
         place = pairs.find(row)
@@ -161,18 +143,17 @@ def find_pushes(
     return found, SketchError(SIZE, 1 / math.sqrt(SIZE), measured, len(errors))
 
 
-def _sketch(loaded: LanguageModel, settings: AuditSettings) -> Sketch:
-    return make_sketch(select_parameters(unwrapped(loaded.model), settings.parameters), SIZE, SEED)
+def _sketch(audit: Audit) -> Sketch:
+    return make_sketch(select_parameters(unwrapped(audit.loaded.model), audit.settings.parameters), SIZE, SEED)
 
 
-def _line(loaded: LanguageModel, row: Row, sketch: Sketch, pairs: PairSet, settings: AuditSettings) -> dict[str, Any]:
+def _line(audit: Audit, row: Row, sketch: Sketch, pairs: PairSet) -> dict[str, Any]:
     line: dict[str, Any] = {"row": row.number, "digest": row.digest}
     place = pairs.find(row.number)
     if place is None or row.tokens is None:
         return line
     weights = torch.stack([pairs.of_chosen[place], pairs.of_rejected[place]])
-    how: dict[str, Any] = {"parameters": settings.parameters, "dtype": settings.dtype}
-    gradient = log_probs_vjp(loaded.model, list(row.tokens.sequences), weights, **how)
+    gradient = log_probs_vjp(audit.loaded.model, list(row.tokens.sequences), weights, **audit.how)
     norm = math.sqrt(sum(float(part.double().square().sum()) for part in gradient.values()))
     if not math.isfinite(norm):
         return line
@@ -216,6 +197,6 @@ def _search(
     return [list(dict.fromkeys(entries)) for entries in both], sampled, norms
 
 
-def _read_tokens(made: PairSource, rows: Collection[int]) -> dict[int, Sequences]:
-    wanted = set(rows)
-    return {row.number: row.tokens.sequences for row in made.read() if row.number in wanted and row.tokens is not None}
+def _read_tokens(audit: Audit, rows: Collection[int]) -> dict[int, Sequences]:
+    made = audit.tokenize(set(rows).__contains__)
+    return {row.number: row.tokens.sequences for row in made.read() if row.tokens is not None}

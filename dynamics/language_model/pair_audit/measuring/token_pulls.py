@@ -10,10 +10,8 @@ import torch
 
 from dynamics.language_model.jvp import token_log_probs_jvp
 from dynamics.language_model.loading import LanguageModel
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings
-from dynamics.language_model.pair_audit.reading.data import PairSource
+from dynamics.language_model.pair_audit.measuring.audit import Audit, AuditSettings
 from dynamics.language_model.pair_audit.reading.tokens import Sequences, token_texts
-from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.language_model.vjp import log_probs_vjp
 from dynamics.losses import pair_log_probs
 
@@ -57,26 +55,22 @@ def token_pulls(
     return TokenPulls((weights[0] * chosen).tolist(), (-weights[1] * rejected).tolist())
 
 
-def read_token_pulls(
-    loaded: LanguageModel, source: PairSource, results: Results, settings: AuditSettings, rows: Collection[int]
-) -> dict[int, dict[str, list[tuple[str, float]]]]:
+def read_token_pulls(audit: Audit, rows: Collection[int]) -> dict[int, dict[str, list[tuple[str, float]]]]:
     """Return for some rows the texts of the tokens of both responses, each with its pull; long responses are cut.
 
     Args:
-        loaded: model and tokenizer.
-        source: the data set.
-        results: what ``run_audit`` wrote.
-        settings: how the pairs were audited.
+        audit: model, data, settings, and the results that ``run_audit`` wrote.
         rows: numbers of audited rows.
     """
-    records = {record["row"]: record for record in results.read() if record["row"] in rows}
+    records = {record["row"]: record for record in audit.results.read() if record["row"] in rows}
     found: dict[int, dict[str, list[tuple[str, float]]]] = {}
-    for row in settings.tokenize(loaded, source, records.__contains__).read() if records else ():
+    for row in audit.tokenize(records.__contains__).read() if records else ():
         if row.tokens is not None:
             pair = row.tokens.sequences
-            pulls = token_pulls(loaded, pair, own_weights(records[row.number], settings), settings)
+            weights = own_weights(records[row.number], audit.settings)
+            pulls = token_pulls(audit.loaded, pair, weights, audit.settings)
             found[row.number] = {
-                side: token_texts(loaded.tokenizer, sequence, values[:MOST])
+                side: token_texts(audit.loaded.tokenizer, sequence, values[:MOST])
                 for side, sequence, values in zip(
                     ("chosen", "rejected"), pair, (pulls.chosen, pulls.rejected), strict=True
                 )

@@ -15,16 +15,14 @@ from torch.nn import Parameter
 from dynamics.language_model.causal_lm import CausalLM, as_module, unwrapped
 from dynamics.language_model.loading import LanguageModel
 from dynamics.language_model.log_probs import sequence_log_probs
+from dynamics.language_model.pair_audit.measuring.audit import Audit, AuditSettings
 from dynamics.language_model.pair_audit.measuring.pair_set import PairSet
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings
 from dynamics.language_model.pair_audit.measuring.saved_adamw import SavedAdamW
 from dynamics.language_model.pair_audit.measuring.set_gradient import Rule
 from dynamics.language_model.pair_audit.measuring.trl_run import train_with_trl, trl_can_train
-from dynamics.language_model.pair_audit.reading.data import PairSource
 from dynamics.language_model.pair_audit.reading.rows import Pair
 from dynamics.language_model.pair_audit.reading.tokens import Sequences
 from dynamics.language_model.pair_audit.results.joined import read_joined
-from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.language_model.pair_audit.statistics import spearman, spearman_interval
 from dynamics.language_model.parameters import requiring, select_parameters
 from dynamics.language_model.training.differentiable import differentiable_log_probs
@@ -71,10 +69,7 @@ class Trial:
 
 
 def run_trials(
-    loaded: LanguageModel,
-    source: PairSource,
-    results: Results,
-    settings: AuditSettings,
+    audit: Audit,
     pairs: PairSet,
     optimizer: Rule,
     rates: Sequence[float] = RATES,
@@ -89,10 +84,7 @@ def run_trials(
     is in the model's own precision, without dropout and with a constant learning rate; log pi is measured in float64.
 
     Args:
-        loaded: model and tokenizer; the model is not changed.
-        source: the data set.
-        results: what ``run_audit`` and ``run_set`` wrote.
-        settings: how the pairs were audited.
+        audit: data, settings, the results that ``run_audit`` and ``run_set`` wrote, and a model, which is not changed.
         pairs: the audited pairs.
         optimizer: as for ``set_step``.
         rates: learning rates.
@@ -100,12 +92,13 @@ def run_trials(
         reference: the reference model of the loss; by default the model itself.
         own_loop: use our own loop even where TRL could train.
     """
+    loaded, settings = audit.loaded, audit.settings
     places = np.sort(np.random.default_rng(0).permutation(len(pairs))[:MOST])
     rows = {int(pairs.rows[place]): int(place) for place in places}
-    changes = {r["row"]: r.get("set_chosen_change") for r in read_joined(results) if r["row"] in rows}
+    changes = {r["row"]: r.get("set_chosen_change") for r in read_joined(audit.results) if r["row"] in rows}
     sequences: dict[int, Sequences] = {}
     given: list[Pair] = []
-    for row in settings.tokenize(loaded, source, rows.__contains__).read():
+    for row in audit.tokenize(rows.__contains__).read():
         if row.tokens is not None and changes.get(row.number) is not None:
             sequences[row.number] = row.tokens.sequences
             given += [row.pair] if row.pair is not None else []

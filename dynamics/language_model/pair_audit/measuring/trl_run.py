@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from dynamics.language_model.causal_lm import CausalLM
 from dynamics.language_model.loading import LanguageModel, require
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings
+from dynamics.language_model.pair_audit.measuring.audit import AuditSettings
 from dynamics.language_model.pair_audit.measuring.set_gradient import Rule
 from dynamics.language_model.pair_audit.reading.rows import Pair
 from dynamics.language_model.tokens import Messages
@@ -152,6 +152,6 @@ def _record(pair: Pair) -> Mapping[str, Any]:
         return {"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}
     return {
         "prompt": [dict(turn) for turn in cast(Messages, pair.prompt)],
-        "chosen": [pair.chosen],
-        "rejected": [pair.rejected],
+        "chosen": [dict(turn) for turn in cast(Messages, pair.chosen)],
+        "rejected": [dict(turn) for turn in cast(Messages, pair.rejected)],
     }

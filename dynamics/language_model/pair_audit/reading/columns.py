@@ -201,6 +201,21 @@ def ends_a_question(beginning: str) -> bool:
     return asks is not None and _ANSWERS.search(beginning, asks.end()) is not None
 
 
+def begins_an_answer(beginning: str) -> bool:
+    r"""Return whether words follow the last marker of an answer, such as ``Assistant:``, that follows a question.
+
+    Args:
+        beginning: what two texts begin with.
+
+    Example:
+        >>> begins_an_answer("Human: 2 + 2?\n\nAssistant: It is"), begins_an_answer("Human: 2 + 2?\n\nAssistant:")
+        (True, False)
+    """
+    asked = [found.end() for found in _ASKS.finditer(beginning)]
+    answered = _ANSWERS.search(beginning, asked[-1]) if asked else None
+    return answered is not None and bool(beginning[answered.end() :].strip())
+
+
 def _given(columns: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...] | None:
     """Return the columns that the user named, or None if the user named none."""
     if not wanted:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dynamics.errors import InvalidArgument
+from dynamics.language_model.hub import why_no_data
 from dynamics.language_model.loading import require
 from dynamics.language_model.pair_audit.reading.json_records import open_json
 from dynamics.language_model.pair_audit.reading.records import Record, RecordSource, first_line, opener
@@ -93,6 +94,10 @@ def _open_saved(name: str, path: Path, split: str) -> RecordSource:
 def _open_dataset(name: str, path: Path, split: str) -> RecordSource:
     datasets = require("datasets")
     folder, _, subset = (str(path), "", "") if path.is_dir() else name.partition(":")
+    cached = Path(datasets.config.HF_DATASETS_CACHE) / folder.replace("/", "___")
+    why = "" if path.is_dir() or cached.is_dir() else why_no_data(folder)
+    if why:
+        raise InvalidArgument("data", f"there is no file or folder {folder}, and {why}; give {FORMS}")
     try:
         found = datasets.load_dataset(folder, subset or None, split=split, streaming=True)
         there = found.column_names or list(next(iter(found), {}))

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any, cast
 
 from dynamics.language_model.pair_audit.reading.data import PairSource
+from dynamics.language_model.pair_audit.reading.messages import say_turns
 from dynamics.language_model.pair_audit.reading.rows import Pair
 from dynamics.language_model.tokens import Messages
 
@@ -36,7 +37,7 @@ def prompt_text(pair: Pair) -> str:
     """Return the prompt of a pair for people to read: a text, the turns with their roles, or token ids."""
     if pair.ids is not None:
         return " ".join(map(str, pair.ids[0]))
-    return pair.prompt if isinstance(pair.prompt, str) else _turns(cast("Messages", pair.prompt))
+    return pair.prompt if isinstance(pair.prompt, str) else say_turns(cast("Messages", pair.prompt))
 
 
 def shorten_text(text: str) -> str:
@@ -47,7 +48,3 @@ def shorten_text(text: str) -> str:
         'xx … (10 characters more)'
     """
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text) - LONGEST} characters more)"
-
-
-def _turns(prompt: Messages) -> str:
-    return "\n\n".join(f"{turn['role']}: {turn.get('content') or ''}" for turn in prompt)

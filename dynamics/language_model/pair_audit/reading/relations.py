@@ -13,6 +13,7 @@ from dynamics.language_model.pair_audit.reading.examples import prompt_text
 RELATIONS = {
     "opposite": "another row prefers the two responses to this prompt the other way round",
     "repeated": "another row holds the same prompt and the same two responses",
+    "repeated-earlier": "an earlier row holds the same prompt and the same two responses",
     "chosen-rejected-elsewhere": "the chosen response is the rejected one of another row with the same prompt",
     "rejected-chosen-elsewhere": "the rejected response is the chosen one of another row with the same prompt",
     "near-duplicate": "another row differs in upper and lower case, punctuation and white space only",
@@ -75,11 +76,15 @@ def find_relations(source: PairSource) -> Relations:
         chosen.add((prompt, w))
         rejected.add((prompt, other))
     found: dict[str, list[int]] = {kind: [] for kind in RELATIONS}
+    met: set[tuple[bytes, bytes, bytes]] = set()
     for number, prompt, w, other in pairs:
         if (prompt, other, w) in whole:
             found["opposite"].append(number)
         if whole[prompt, w, other] > 1:
             found["repeated"].append(number)
+            if (prompt, w, other) in met:
+                found["repeated-earlier"].append(number)
+            met.add((prompt, w, other))
         if (prompt, w) in rejected:
             found["chosen-rejected-elsewhere"].append(number)
         if (prompt, other) in chosen:

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from dynamics.errors import InvalidArgument, shorten
 from dynamics.language_model.pair_audit.reading.columns import (
     COLUMNS,
     RESPONSES,
     Reading,
+    begins_an_answer,
     ends_a_question,
     holds_prompt,
 )
-from dynamics.language_model.tokens import Message, Messages, common_beginning
+from dynamics.language_model.pair_audit.reading.messages import read_value, say_turn, say_turns
+from dynamics.language_model.tokens import Messages, as_turns, common_beginning
 
-MESSAGES = "text, or a list of messages {'role': ..., 'content': ...} with texts"
 NO_PROMPT = "there is no column named prompt, and the two responses have no common beginning"
 ONE_REPEATS = "only one of the two responses repeats the prompt; both must begin with it, or neither"
-SHAREGPT = {"human": "user", "user": "user", "gpt": "assistant", "chatgpt": "assistant", "bing": "assistant"}
-"""Roles of the turns of ShareGPT by the names of messages; other names are kept."""
-LONGEST_LITERAL = 1 << 20  # most characters of a list of messages that is read back from its text
-
-_WRITTEN = re.compile(r"\s*(?:array\(\s*)?\[\s*\{\s*(['\"])(?:role|content)\1\s*:")
-
 
 Ids = tuple[int, ...]
 """Token ids."""
@@ -40,30 +33,39 @@ class Pair:
 
     Attributes:
         prompt: a text, or messages, or token ids.
-        chosen: y_w: a text if the prompt is a text, a message of the assistant if the prompt is messages, and token ids
-            if the prompt is token ids.
+        chosen: y_w: a text if the prompt is a text, messages if the prompt is messages (mostly one, of the assistant),
+            and token ids if the prompt is token ids.
         rejected: y_l, likewise.
         template_arguments: what the chat template gets besides the messages, such as ``tools``.
         repeated: whether both texts repeat the prompt; it is then taken once.
         written: whether the messages were written as text (as CSV files hold them) and read back.
+        begun: whether the prompt, which is what both texts begin with, holds the first words of the answer.
     """
 
     prompt: str | Messages | Ids
-    chosen: str | Message | Ids
-    rejected: str | Message | Ids
+    chosen: str | Messages | Ids
+    rejected: str | Messages | Ids
     template_arguments: Mapping[str, Any] = field(default_factory=dict)
     repeated: bool = False
     written: bool = False
+    begun: bool = False
 
     @property
     def texts(self) -> tuple[str, str]:
-        """Return both responses to be read by people: a text, the content of a message, its tool calls, or ids."""
+        """Return both responses to be read by people: a text, what a turn or several turns say, or ids."""
         return _shown(self.chosen), _shown(self.rejected)
+
+    @property
+    def turns(self) -> tuple[Messages, Messages] | None:
+        """Return the turns of both responses if they are messages."""
+        if isinstance(self.prompt, str) or self.ids is not None:
+            return None
+        return self.chosen, self.rejected  # type: ignore[return-value]
 
     @property
     def ids(self) -> tuple[Ids, Ids, Ids] | None:
         """Return prompt, chosen and rejected if they are token ids."""
-        if isinstance(self.chosen, tuple):  # parse_pair makes all three of token ids, or none
+        if are_ids(self.chosen):  # parse_pair makes all three of token ids, or none
             return self.prompt, self.chosen, self.rejected  # type: ignore[return-value]
         return None
 
@@ -73,11 +75,13 @@ def parse_pair(record: Mapping[str, Any], reading: Reading | None = None) -> Pai
 
     The responses are texts, or conversations: lists of ``{"role": ..., "content": ...}``. If there is no prompt, or a
     text prompt beside conversations, the prompt is what both responses have in common: the shared first turns of
-    conversations, or the longest common beginning of texts, cut before a space, as TRL's ``extract_prompt`` does.
+    conversations, or the longest common beginning of texts, cut before a space, as TRL's ``extract_prompt`` does. The
+    turns after the prompt are the response, also if there are several, such as a tool call, its result and the answer.
+    Where one conversation is the beginning of the other, its last turn is its response, as in TRL.
 
-    Two combinations that TRL does not read are read here: a text prompt beside conversations without shared turns (the
-    text becomes a turn of the user), and a prompt of messages beside text responses (each becomes a turn of the
-    assistant).
+    Two combinations that TRL does not read are read here: a text prompt beside conversations that do not begin with a
+    turn of the user (the text becomes that turn, after a system prompt that both share), and a prompt of messages
+    beside text responses (each becomes a turn of the assistant).
 
     Turns of ShareGPT, ``{"from": ..., "value": ...}``, are read as messages, and a content that is a list of texts as
     one text.
@@ -94,8 +98,8 @@ def parse_pair(record: Mapping[str, Any], reading: Reading | None = None) -> Pai
             begin with.
 
     Raises:
-        InvalidArgument: a column is missing, None, empty or of another form; the responses are equal; one response
-            begins with the whole other one; more than one turn follows the prompt.
+        InvalidArgument: a column is missing, None, empty or of another form; the responses are equal; one text begins
+            with the whole other one; no turn of the assistant follows the prompt.
 
     Example:
         >>> pair = parse_pair({"chosen": "Q: 2 + 2? A: 4", "rejected": "Q: 2 + 2? A: 5"})
@@ -118,8 +122,8 @@ def parse_pair(record: Mapping[str, Any], reading: Reading | None = None) -> Pai
             raise InvalidArgument(
                 "columns", f"there is no column {column}, only {there}; chosen and rejected are needed"
             )
-    chosen, rejected = (_value(column, read[column]) for column in RESPONSES)
-    prompt = None if read.get("prompt") is None else _value("prompt", read["prompt"])
+    chosen, rejected = (read_value(column, read[column]) for column in RESPONSES)
+    prompt = None if read.get("prompt") is None else read_value("prompt", read["prompt"])
     if isinstance(chosen, str) != isinstance(rejected, str):
         text, other = ("chosen", "rejected") if isinstance(chosen, str) else ("rejected", "chosen")
         problem = f"this response is a list of messages, and {text} is a string"
@@ -127,17 +131,19 @@ def parse_pair(record: Mapping[str, Any], reading: Reading | None = None) -> Pai
     if chosen == rejected:
         raise InvalidArgument("rejected", "this response is the same as the chosen one")
     repeated = False
-    parts: tuple[str | Messages, str | Message, str | Message]
+    parts: tuple[str | Messages, str | Messages, str | Messages]
     if isinstance(chosen, str) and isinstance(rejected, str):
         _refuse_empty(chosen, rejected)
         repeated = how.repeated and isinstance(prompt, str) and holds_prompt(prompt, chosen, rejected)
         parts = _split_texts(prompt, chosen, rejected, how, repeated)
     else:
-        parts = _split_turns(prompt, chosen, rejected)
+        repeated, parts = _split_turns(prompt, chosen, rejected)
     values = {"chosen": chosen, "rejected": rejected, "prompt": prompt}
     written = any(isinstance(read.get(name), str) and not isinstance(value, str) for name, value in values.items())
     _refuse_empty(parts[1], parts[2])
-    return Pair(*parts, _template_arguments(read), repeated, written)
+    found = isinstance(parts[0], str) and not (isinstance(prompt, str) and prompt.startswith(parts[0]))
+    begun = found and begins_an_answer(str(parts[0]))
+    return Pair(*parts, _template_arguments(read), repeated, written, begun)
 
 
 def are_ids(value: object) -> bool:
@@ -178,85 +184,6 @@ def digest(record: object) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def _value(column: str, value: Any) -> str | Messages:
-    """Return a text or messages; also messages that are written as text, as CSV files hold them."""
-    if isinstance(value, str):
-        text = _text(column, value)
-        return text if _WRITTEN.match(text) is None else _messages(column, _read_back(column, text))
-    return _messages(column, value)
-
-
-def _text(column: str, value: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError as problem:
-        why = f"character {problem.start} is half of a surrogate pair, which is no character; save the text as UTF-8"
-        raise InvalidArgument(column, why) from problem
-    return value
-
-
-def _read_back(column: str, text: str) -> Any:
-    """Return a list that was written as text, in the notation of JSON or of Python."""
-    for read in (json.loads, ast.literal_eval):
-        try:
-            found = read(text.strip()) if len(text) <= LONGEST_LITERAL else None
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(found, list):
-            return found
-    raise InvalidArgument(
-        column, f"messages written as text that cannot be read back as a list; keep them in JSON lines: {text[:60]}…"
-    )
-
-
-def _messages(column: str, value: Any) -> Messages:
-    if isinstance(value, Mapping) and {"from", "value"} <= set(value):
-        value = [value]
-    if isinstance(value, Mapping) and "role" in value:
-        raise InvalidArgument(column, "this is a single message; put it into a list")
-    if isinstance(value, (int, float)):
-        raise InvalidArgument(column, f'this is the number {value}; write it as text, "{value}"')
-    if not isinstance(value, Sequence) or isinstance(value, (bytes, bytearray)) or not value:
-        raise InvalidArgument(column, value, MESSAGES)
-    turns = []
-    for given in value:
-        turn = _from_sharegpt(given)
-        if not isinstance(turn, Mapping) or not isinstance(turn.get("role"), str):
-            raise InvalidArgument(column, turn, MESSAGES)
-        content, calls = turn.get("content"), turn.get("tool_calls")
-        if isinstance(content, Sequence) and not isinstance(content, str):
-            content = _joined_parts(column, content)
-            turn = {**turn, "content": content}
-        if not isinstance(content, str) and not (content is None and calls):
-            raise InvalidArgument(column, turn, MESSAGES)
-        _text(column, content or "")
-        kept = {str(key): entry for key, entry in turn.items() if entry is not None or key == "content"}
-        turns.append({"role": kept.pop("role"), "content": None, **kept})
-    return tuple(turns)
-
-
-def _from_sharegpt(turn: Any) -> Any:
-    """Return a turn of ShareGPT, such as {"from": "human", "value": "Hi"}, as a message; other turns as they are."""
-    if not isinstance(turn, Mapping) or "role" in turn or not {"from", "value"} <= set(turn):
-        return turn
-    others = {key: value for key, value in turn.items() if key not in ("from", "value")}
-    return {"role": SHAREGPT.get(turn["from"], turn["from"]), "content": turn["value"], **others}
-
-
-def _joined_parts(column: str, parts: Sequence[Any]) -> str:
-    """Return the text of a content that is a list of parts, all of them texts."""
-    texts = [part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None for part in parts]
-    if not texts or not all(isinstance(text, str) for text in texts):
-        kinds = sorted({str(part.get("type")) if isinstance(part, Mapping) else type(part).__name__ for part in parts})
-        said = ", ".join(kinds) or "nothing"
-        raise InvalidArgument(column, f"the content of a message has parts of the kind {said}; only texts can be read")
-    return "".join(map(str, texts))
-
-
-def _answer(text: str) -> Message:
-    return {"role": "assistant", "content": text}
-
-
 def _template_arguments(read: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what the chat template gets besides the messages, as TRL does it."""
     tools, others = (_from_json(column, read.get(column)) for column in ("tools", "chat_template_kwargs"))
@@ -276,15 +203,15 @@ def _from_json(column: str, value: Any) -> Any:
         raise InvalidArgument(column, f"this text is not JSON, as it must be here: {shorten(value)}") from problem
 
 
-def _refuse_empty(chosen: str | Message, rejected: str | Message) -> None:
+def _refuse_empty(chosen: str | Messages, rejected: str | Messages) -> None:
     for column, response in (("chosen", chosen), ("rejected", rejected)):
-        if not (response if isinstance(response, str) else response.get("content") or response.get("tool_calls")):
+        if not (response if isinstance(response, str) else any(map(say_turn, response))):
             raise InvalidArgument(column, "the response is empty")
 
 
 def _split_texts(
     prompt: str | Messages | None, chosen: str, rejected: str, how: Reading, repeated: bool
-) -> tuple[str | Messages, str | Message, str | Message]:
+) -> tuple[str | Messages, str | Messages, str | Messages]:
     """Return the prompt of two texts and what follows it in each."""
     if isinstance(prompt, str):
         for beginning in (prompt, prompt.rstrip()) if repeated else ():
@@ -292,7 +219,7 @@ def _split_texts(
                 return beginning, chosen[len(beginning) :], rejected[len(beginning) :]
         return _split_where_they_part(chosen, rejected) if repeated else (prompt, chosen, rejected)
     if prompt is not None:
-        return prompt, _answer(chosen), _answer(rejected)
+        return prompt, as_turns(chosen), as_turns(rejected)
     if not how.implicit:
         raise InvalidArgument(
             "prompt", f"the column {' or '.join(how.prompt)} is empty or missing in this row, unlike in other rows"
@@ -311,51 +238,55 @@ def _split_where_they_part(chosen: str, rejected: str) -> tuple[str, str, str]:
     shared = common_beginning(chosen, rejected)
     if shared == 0:
         raise InvalidArgument("prompt", NO_PROMPT)
-    _refuse_prefix(shared, chosen, rejected, "text")
+    _refuse_prefix(shared, chosen, rejected)
     shared -= chosen[shared - 1] == " "
     return chosen[:shared], chosen[shared:], rejected[shared:]
 
 
-def _refuse_prefix(shared: int, chosen: Sequence[Any], rejected: Sequence[Any], kind: str) -> None:
-    """Refuse a response that the other one begins with: after their common beginning, nothing of it would be left."""
+def _refuse_prefix(shared: int, chosen: str, rejected: str) -> None:
+    """Refuse a text that the other one begins with: after their common beginning, nothing of it would be left."""
     for column, one, other in (("chosen", chosen, "rejected"), ("rejected", rejected, "chosen")):
         if shared == len(one):
             raise InvalidArgument(
                 column,
-                f"this {kind} is the beginning of the {other} one, so that after the shared prompt nothing would be "
+                f"this text is the beginning of the {other} one, so that after the shared prompt nothing would be "
                 "left of this response; put the prompt into a column of its own",
             )
 
 
-def _split_turns(prompt: str | Messages | None, chosen: Any, rejected: Any) -> tuple[str | Messages, Message, Message]:
+def _split_turns(
+    prompt: str | Messages | None, chosen: Any, rejected: Any
+) -> tuple[bool, tuple[Messages, Messages, Messages]]:
+    """Return whether both conversations repeat a prompt of messages; the prompt, and the turns that follow it."""
     explicit = prompt if prompt is not None and not isinstance(prompt, str) else ()
     if explicit and all(turns[: len(explicit)] != explicit for turns in (chosen, rejected)):
-        before = tuple(explicit)
+        before, repeated = tuple(explicit), False
         after = chosen, rejected
     else:
-        shared = common_beginning(chosen, rejected)
-        _refuse_prefix(shared, chosen, rejected, "conversation")
+        # where one conversation is the beginning of the other, the last turn that they share is its response
+        shared = min(common_beginning(chosen, rejected), len(chosen) - 1, len(rejected) - 1)
+        repeated = 0 < len(explicit) <= shared
         before = chosen[:shared]
+        if isinstance(prompt, str) and prompt:
+            begin = next((n for n, turn in enumerate(before) if turn["role"] in ("user", "assistant")), shared)
+            if all(turns[begin]["role"] != "user" for turns in (chosen, rejected)):  # then the text is the question
+                before, shared = (*chosen[:begin], {"role": "user", "content": prompt}), begin
         after = chosen[shared:], rejected[shared:]
-        if not before and isinstance(prompt, str) and prompt:
-            before = ({"role": "user", "content": prompt},)
     if not before:
         raise InvalidArgument("prompt", ONE_REPEATS if explicit else NO_PROMPT)
     for column, turns in zip(RESPONSES, after, strict=True):
-        if len(turns) != 1 or turns[0]["role"] != "assistant":
-            turns_after = ", ".join(turn["role"] for turn in turns) or "none"
+        if not any(turn["role"] == "assistant" for turn in turns):
+            roles = ", ".join(turn["role"] for turn in turns)
             raise InvalidArgument(
-                column,
-                f"after the shared turns there must be exactly one turn, of the assistant; they are: {turns_after}",
+                column, f"no turn of the assistant follows the shared turns; what follows are turns of: {roles}"
             )
-    return before, after[0][0], after[1][0]
+    return repeated, (before, *after)
 
 
-def _shown(response: str | Message | Ids) -> str:
+def _shown(response: str | Messages | Ids) -> str:
     if isinstance(response, str):
         return response
-    if not isinstance(response, Mapping):
+    if are_ids(response):
         return "ids " + " ".join(map(str, response))
-    content = response.get("content") or ""
-    calls = response.get("tool_calls")
-    return content or (f"tool call {json.dumps(calls, default=str)}" if calls else "")
+    turns = cast("Messages", response)
+    return say_turn(turns[0]) if len(turns) == 1 else say_turns(turns)

@@ -8,7 +8,7 @@ trained on them, and a remark says so.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -17,9 +17,11 @@ from dynamics.language_model.pair_audit.reading.columns import RESPONSES
 from dynamics.language_model.pair_audit.reading.rows import Ids, Pair
 from dynamics.language_model.pair_audit.reading.truncation import Truncation
 from dynamics.language_model.tokens import (
+    Messages,
     TokenSequence,
     common_beginning,
     conversation_ids,
+    conversation_text,
     prompt_ids,
     tokenize_responses,
 )
@@ -35,6 +37,10 @@ REMARKS = {
     PADDING: "the model reads its padding token (padding_idx) in this pair; as in a step of torch, looking it up adds "
     "nothing to the gradient of its row",
     "two-ways": "a response has other tokens if it is tokenised apart from the prompt, as some trainers do it",
+    "several-turns": "a response has several turns; every token after the prompt counts, those of the user too, as in "
+    "training",
+    "shared-words": "both texts begin with the same words of the answer; without a column for the prompt these words "
+    "count as part of the prompt, as in training",
     "truncated": "prompt and response are longer than --max-length, and lose their end or beginning as in training",
 }
 """What a remark about the tokens of a pair means, by its key."""
@@ -158,23 +164,30 @@ def _tokenize_texts(tokenizer: Any, pair: Pair) -> TokenizedPair:
     given = pair.template_arguments
     texts: Any = pair
     responses = texts.chosen, texts.rejected
+    turns = pair.turns or ((), ())
     made = Sequences(*tokenize_responses(tokenizer, texts.prompt, responses, template_arguments=given))
-    for column, response, sequence in zip(RESPONSES, responses, made, strict=True):
+    for column, response, sequence in zip(RESPONSES, turns, made, strict=True):
         _check_tool_call(tokenizer, texts, column, response, sequence)
     template = not isinstance(pair.prompt, str)
+    rests = _rendered_rests(tokenizer, texts) if template else responses
     flags = {
         "cut": made.chosen.cut,
         "two-bos": _begins_twice(tokenizer, made.chosen),
         "two-ends": not template and any(_ends_twice(tokenizer, sequence) for sequence in made),
         "repeated-prompt": pair.repeated,
         "messages-as-text": pair.written,
-        "two-ways": not template and not made.chosen.cut and _has_two_ways(tokenizer, responses, made),
+        "two-ways": not made.chosen.cut and rests is not None and _has_two_ways(tokenizer, rests, made),
+        "several-turns": any(len(response) > 1 for response in turns),
+        "shared-words": pair.begun,
     }
     remarks = tuple(remark for remark in REMARKS if flags.get(remark))
     if not made.chosen.cut:
         return TokenizedPair(made, remarks)
     end = prompt_ids(tokenizer, texts.prompt, template_arguments=given)[made.chosen.prompt_tokens :]
-    cut_by = "template" if template else "ending" if set(end) <= special_ids(tokenizer) else "merge"
+    if template:
+        cut_by = "template" if rests is None else "merge"
+    else:
+        cut_by = "ending" if set(end) <= special_ids(tokenizer) else "merge"
     return TokenizedPair(made, remarks, decode(tokenizer, end), cut_by)
 
 
@@ -259,13 +272,11 @@ def special_ids(tokenizer: Any) -> set[int]:
     }
 
 
-def _check_tool_call(tokenizer: Any, pair: Any, column: str, response: Any, sequence: TokenSequence) -> None:
+def _check_tool_call(tokenizer: Any, pair: Any, column: str, response: Messages, sequence: TokenSequence) -> None:
     """Refuse a response that is only a tool call, if the chat template leaves the call out."""
-    if isinstance(pair.prompt, str) or not isinstance(response, Mapping):
+    if len(response) != 1 or not response[0].get("tool_calls") or response[0].get("content"):
         return
-    if not response.get("tool_calls") or response.get("content"):
-        return
-    without = {key: value for key, value in response.items() if key != "tool_calls"}
+    without = {key: value for key, value in response[0].items() if key != "tool_calls"}
     try:
         bare = conversation_ids(tokenizer, (*pair.prompt, without), pair.template_arguments)
     except InvalidArgument:
@@ -276,8 +287,18 @@ def _check_tool_call(tokenizer: Any, pair: Any, column: str, response: Any, sequ
         )
 
 
+def _rendered_rests(tokenizer: Any, pair: Any) -> tuple[str, ...] | None:
+    """Return what a chat template writes after the prompt; None if it writes the prompt alone in another way."""
+    given = pair.template_arguments
+    before = conversation_text(tokenizer, pair.prompt, given, add_generation_prompt=True)
+    wholes = [conversation_text(tokenizer, (*pair.prompt, *turns), given) for turns in (pair.chosen, pair.rejected)]
+    if not all(whole.startswith(before) for whole in wholes):
+        return None
+    return tuple(whole.removeprefix(before) for whole in wholes)
+
+
 def _has_two_ways(tokenizer: Any, responses: Sequence[str], made: Sequences) -> bool:
-    """Return whether a response to a text prompt has other tokens alone than after the prompt; EOS aside."""
+    """Return whether the text of a response has other tokens alone than after the prompt; EOS aside."""
     alone = [tuple(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in responses]
     return any(sequence.response[: len(ids)] != ids for ids, sequence in zip(alone, made, strict=True))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import math
 from array import array
+from collections import Counter
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +20,7 @@ from dynamics.files import write_atomically
 from dynamics.language_model.pair_audit.reading.tokens import REMARKS, cut_sentence
 from dynamics.language_model.pair_audit.report.comparisons import CONTRASTED
 from dynamics.language_model.pair_audit.report.histogram import Histogram, histogram
+from dynamics.language_model.pair_audit.report.summary import say_step
 from dynamics.language_model.pair_audit.report.text_difference import join_marks, mark_differences
 from dynamics.language_model.pair_audit.results.joined import SET_COLUMNS, read_joined
 from dynamics.language_model.pair_audit.results.store import Results
@@ -28,6 +31,7 @@ COLUMNS = (
 )
 """Columns of the results that the page holds of every pair, as 32-bit floats."""
 PULLERS = 5  # tokens of a pair that are named because they pull its chosen response down most
+MOST_PUSHERS = 10  # rows that are named because they push many others down
 NAMED = 200  # skipped rows that the page names
 
 
@@ -67,10 +71,12 @@ def make_page(summary: dict[str, Any], columns: dict[str, np.ndarray], path: str
         title=Path(str(summary["data"])).name,
         settings=summary["settings"],
         of_set=of_set,
+        step=say_step(summary["optimizer"], summary["optimizer_state"]),
         pairs=summary["audited"],
         outcomes=count_outcomes(columns, of_set),
         histograms=_histograms(columns, of_set),
         examples=[_example(example, columns, summary["influences"]) for example in summary["examples"]],
+        pushers=count_pushers(summary["influences"]),
         contrasted=CONTRASTED,
         has_pulls=any(example.get("pulls") for example in summary["examples"]),
         encoded={key: base64.b64encode(value.tobytes()).decode() for key, value in columns.items()},
@@ -136,17 +142,33 @@ def _count(columns: dict[str, np.ndarray], kind: str, up: bool, down: bool) -> i
     return int((((chosen >= 0) == up) & ((rejected < 0) == down)).sum())
 
 
+def count_pushers(influences: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Return the rows that are named most often among those that push another chosen response down, with how often.
+
+    Args:
+        influences: for each displaced row the rows that push its chosen response, as the summary holds them.
+
+    Example:
+        >>> count_pushers({"3": {"down": [(5, -2.0), (3, -1.0)], "up": []}, "4": {"down": [(5, -1.0)], "up": []}})
+        [(5, 2)]
+    """
+    named = Counter(other for row, sides in influences.items() for other, _ in sides["down"] if str(other) != row)
+    return [(row, count) for row, count in sorted(named.items(), key=lambda entry: (-entry[1], entry[0])) if count > 1][
+        :MOST_PUSHERS
+    ]
+
+
 def say_number(value: float | None, digits: int = 3) -> str:
     """Write a number for people, with a true minus sign; a dash for none.
 
     Example:
-        >>> say_number(-0.012345), say_number(None), say_number(0.0), say_number(12345.6)
-        ('−0.0123', '–', '0', '12 300')
+        >>> say_number(-0.012345), say_number(None), say_number(15.0), say_number(12345.6)
+        ('−0.0123', '–', '15', '12 300')
     """
     if value is None or not math.isfinite(value):
         return "–"
-    if value == 0:
-        return "0"
+    if value == round(value) and abs(value) < 10**digits:
+        return f"{value:.0f}".replace("-", "−").replace("−0", "0")
     size = math.floor(math.log10(abs(value)))
     if -4 <= size < 6:
         shown = f"{round(value, digits - 1 - size):,.{max(0, digits - 1 - size)}f}".replace(",", " ")

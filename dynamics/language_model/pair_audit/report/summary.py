@@ -181,6 +181,22 @@ def rescuing_weights(weights: np.ndarray) -> dict[str, float]:
     return {f"{share:g}": float(np.quantile(weights, share, method="inverted_cdf")) for share in (0.5, 0.9, 1.0)}
 
 
+def say_step(optimizer: str, state: str | None = None) -> str:
+    """Return a phrase for the step that an audit is about.
+
+    Args:
+        optimizer: ``"sgd"`` or ``"adamw"``.
+        state: the checkpoint whose AdamW takes its next step; None for a fresh optimizer.
+
+    Example:
+        >>> say_step("sgd"), say_step("adamw"), say_step("adamw", "run/checkpoint-500")
+        ('a small step of SGD', 'a small first step of AdamW', 'the next step of the AdamW saved in run/checkpoint-500')
+    """
+    if optimizer == "sgd":
+        return "a small step of SGD"
+    return "a small first step of AdamW" if state is None else f"the next step of the AdamW saved in {state}"
+
+
 def _lowest(values: array[float]) -> list[int]:
     """Return the places of the 5 lowest values."""
     return nsmallest(5, (n for n, value in enumerate(values) if not math.isnan(value)), key=values.__getitem__)

@@ -17,8 +17,8 @@ from dynamics.files import lock, remove_unfinished_line, write_atomically
 from dynamics.language_model.pair_audit.results.processes import Processes
 from dynamics.language_model.pair_audit.results.stored import StoredRecord, read_json
 
-FORMAT = 5
-"""Version of the lines and of how rows are read. 5: truncation, and what the tokens of a pair have in common."""
+FORMAT = 6
+"""Version of the lines and of how rows are read. 6: responses of several turns, chats tokenised in two ways."""
 
 Append = Callable[[Iterable[Mapping[str, Any]]], None]
 """Appends the lines of one batch, and returns when they are on the disk."""

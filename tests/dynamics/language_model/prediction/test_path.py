@@ -16,90 +16,22 @@ needs("transformers")
 
 from dynamics import DPO, SGD, AdamW, InvalidArgument
 from dynamics.language_model import (
-    TokenSequence,
     predict_flow,
     predict_path,
     sequence_log_probs,
-    tiny_model,
     train,
 )
-from dynamics.language_model.precision import computing_in
-from dynamics.language_model.training.differentiable import differentiable_log_probs
-from dynamics.losses import CPO, IPO, SFT, PairLogProbs, PreferenceLoss, SPPOHard
-
-PAIRS = [
-    (TokenSequence((1, 2, 3), 1), TokenSequence((1, 4), 1)),
-    (TokenSequence((5, 6, 7, 8), 2), TokenSequence((5, 6, 9), 2)),
-    (TokenSequence((3, 3, 1), 1), TokenSequence((3, 2, 2), 1)),
-]
-OTHERS = [TokenSequence((1, 7), 1), TokenSequence((9, 1, 2), 2)]
-EVERYTHING = [*(s for pair in PAIRS for s in pair), *OTHERS]
-BATCHES = [[0, 2], [1], [0, 1, 2], [2, 1]]
-RATES = [2e-3, 1e-3, 3e-3, 2e-3]
-ARCHITECTURES = ("qwen2", "gpt2")
-
-
-def smooth_model(architecture: str = "qwen2") -> Any:
-    return tiny_model(architecture, width=8, layers=1, heads=2, vocabulary=11)
-
-
-# ---------------------------------------------------------------- a linear model that torch trains
-
-
-class Linear:
-    """log pi as a linear function of the parameters, from gradients that autograd writes out."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.names = [name for name, _ in model.named_parameters()]
-        self.theta = [p.detach().clone() for p in model.parameters()]
-        with computing_in(model, torch.float64):  # Qwen2 computes its norms in float32, also in a float64 model
-            values = differentiable_log_probs(model, EVERYTHING)
-            rows = [torch.autograd.grad(v, list(model.parameters()), retain_graph=True) for v in values]
-        self.log_probs = values.detach()
-        self.scores = torch.stack([torch.cat([g.flatten() for g in row]) for row in rows])
-
-    def moved(self, theta: Tensor) -> Any:
-        """Return a copy of the model whose parameters are these."""
-        other = copy.deepcopy(self.model)
-        with torch.no_grad():
-            for p, part in zip(other.parameters(), theta.split([t.numel() for t in self.theta]), strict=True):
-                p.copy_(part.reshape(p.shape))
-        return other
-
-
-def loss_of(loss: PreferenceLoss, log_probs: Tensor, reference: Tensor, batch: list[int]) -> Tensor:
-    """Return the mean loss of a batch as torch differentiates it."""
-    w, other = [2 * n for n in batch], [2 * n + 1 for n in batch]
-    lengths = torch.tensor([float(s.length) for s in EVERYTHING], dtype=torch.float64)
-    pair = PairLogProbs(log_probs[w], log_probs[other], reference[w], reference[other], lengths[w], lengths[other])
-    return loss.value(pair).mean()
-
-
-def by_hand(
-    model: Any, loss: PreferenceLoss, make: Callable[[Tensor], torch.optim.Optimizer], every: int | None = None
-) -> Tensor:
-    """Return log pi along the run of the linear model, which is made anew after every k steps."""
-    linear = Linear(model)
-    theta = torch.cat([t.flatten() for t in linear.theta]).requires_grad_()
-    optimizer = make(theta)
-    reference, offset, origin = linear.log_probs, linear.log_probs, theta.detach().clone()
-    rows = [linear.log_probs]
-    for step, (batch, rate) in enumerate(zip(BATCHES, RATES, strict=True)):
-        if every and step and step % every == 0:
-            linear = Linear(linear.moved(theta.detach()))
-            offset, origin = rows[-1], theta.detach().clone()
-        optimizer.param_groups[0]["lr"] = rate
-        optimizer.zero_grad()
-        loss_of(loss, offset + linear.scores @ (theta - origin), reference, batch).backward()
-        optimizer.step()
-        rows.append((offset + linear.scores @ (theta - origin)).detach())
-    return torch.stack(rows)
-
-
-def predicted(model: Any, **options: Any) -> Tensor:
-    how = {"others": OTHERS, "batches": BATCHES, "learning_rate": RATES, "steps": len(BATCHES)}
-    return predict_path(model, PAIRS, **(how | options)).log_probs
+from dynamics.losses import CPO, IPO, SFT, PreferenceLoss, SPPOHard
+from tests.dynamics.language_model.prediction.linear_model import (
+    ARCHITECTURES,
+    BATCHES,
+    OTHERS,
+    PAIRS,
+    RATES,
+    by_hand,
+    predicted,
+    smooth_model,
+)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -136,37 +68,6 @@ def test_adamw_with_its_second_moment_followed(every: int | None) -> None:
     assert float((found - wanted).abs().max()) < 1e-8
     without = predicted(model, loss=DPO(beta=0.5), optimizer=AdamW(weight_decay=0.0, eps=1e-4), every=every)
     assert float((without - wanted).abs().max()) > 1e-5
-
-
-class Held(torch.optim.Optimizer):
-    """AdamW whose second moment does not change."""
-
-    def __init__(self, theta: Tensor, first: Tensor, second: Tensor, updates: int, decay: float) -> None:
-        super().__init__([theta], {"lr": 0.0})
-        self.first, self.updates, self.decay = first, updates, decay
-        self.scale = 1 / ((second / (1 - 0.999**updates)).sqrt() + 1e-8)
-
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        (theta,) = self.param_groups[0]["params"]
-        rate = self.param_groups[0]["lr"]
-        self.updates += 1
-        self.first = 0.9 * self.first + 0.1 * theta.grad
-        with torch.no_grad():
-            theta -= rate * (self.scale * self.first / (1 - 0.9**self.updates) + self.decay * theta)
-
-
-@pytest.mark.parametrize("every", [None, 2])
-def test_adamw_with_a_held_preconditioner_in_the_middle_of_a_training(every: int | None) -> None:
-    model = smooth_model()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
-    train(model, PAIRS, 5, optimizer=optimizer)
-    states = [optimizer.state[p] for p in model.parameters()]
-    first, second = (torch.cat([s[key].flatten() for s in states]) for key in ("exp_avg", "exp_avg_sq"))
-    wanted = by_hand(model, DPO(beta=0.5), lambda theta: Held(theta, first, second, 5, 0.1), every)
-    how = {"loss": DPO(beta=0.5), "optimizer": optimizer, "every": every}
-    found = predicted(model, preconditioner="held", **how)
-    assert float((found - wanted).abs().max()) < 1e-8
-    assert float((predicted(model, preconditioner="reread", **how) - wanted).abs().max()) > 1e-6
 
 
 def test_an_optimizer_of_torch_and_its_rule_predict_the_same() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from dynamics.language_model import tiny_model
 from tests.dynamics.language_model.saved import products, tiny
 
 QUIET = {"report_to": [], "disable_tqdm": True, "save_strategy": "no", "logging_steps": 2}
@@ -33,7 +35,8 @@ def build(folder: Path, *, model: Any = None, watch: dict[str, Any] | None = Non
         folder: where the trainer may write.
         model: by default a tiny Qwen2 in float32.
         watch: arguments of the callback; None for none.
-        **settings: of DPOConfig, and ``peft_config``, ``callbacks``, ``rows``, ``eval_dataset``, ``ref_model``.
+        **settings: of DPOConfig, and ``rows`` or ``data``, ``peft_config``, ``callbacks``, ``eval_dataset``,
+            ``ref_model``, ``optimizers``.
     """
     import datasets
     import trl
@@ -41,16 +44,16 @@ def build(folder: Path, *, model: Any = None, watch: dict[str, Any] | None = Non
     from dynamics.language_model import DynamicsCallback
 
     loaded = tiny(dtype=torch.float32)
-    own = ("peft_config", "callbacks", "eval_dataset", "ref_model")
+    own = ("peft_config", "callbacks", "eval_dataset", "ref_model", "optimizers")
     given = {name: settings.pop(name) for name in own if name in settings}
-    rows = settings.pop("rows", products(12))
+    rows, data = settings.pop("rows", products(12)), settings.pop("data", None)
     if model is None:
         model = loaded.model
         if "ref_model" not in given and "peft_config" not in given:
             given["ref_model"] = tiny(dtype=torch.float32).model
     defaults = {"max_steps": 6, "learning_rate": 1e-3, "per_device_train_batch_size": 4, "use_cpu": True}
     arguments = trl.DPOConfig(output_dir=str(folder), **(QUIET | defaults | settings))
-    data = datasets.Dataset.from_list(rows)
+    data = datasets.Dataset.from_list(rows) if data is None else data
     trainer = trl.DPOTrainer(
         model=model, args=arguments, train_dataset=data, processing_class=loaded.tokenizer, **given
     )
@@ -87,10 +90,29 @@ def lines(watch: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in watch.path.read_text().splitlines()]
 
 
+def shard(number: int, of: int) -> Any:
+    """Return the part of a stream of pairs that one of several processes reads."""
+    import datasets
+    from datasets.distributed import split_dataset_by_node
+
+    stream = datasets.Dataset.from_list(products(24)).to_iterable_dataset(num_shards=of)
+    return split_dataset_by_node(stream, rank=number, world_size=of)
+
+
+STREAMED: dict[str, Any] = {"accelerator_config": {"dispatch_batches": False}, "max_steps": 2}
+"""Settings of a run in which every process reads its own part of a stream."""
+
+
+def wide() -> dict[str, Any]:
+    """Return settings of a training in float64, in which the order of a sum over processes matters little."""
+    own, reference = (tiny_model("gpt2", vocabulary=258) for _ in range(2))  # Qwen2 would compute norms in float32
+    return {"model": own, "ref_model": reference, "bf16": False}
+
+
 if __name__ == "__main__":  # by a launcher, once for every process: FOLDER BATCH
-    run(
-        Path(sys.argv[1]),
-        watch={"folder": Path(sys.argv[1]) / "log", "probes": 12},
-        per_device_train_batch_size=int(sys.argv[2]),
-        bf16=False,
-    )
+    place, batch = Path(sys.argv[1]), int(sys.argv[2])
+    many = {"probes": 12}  # more than one group of them, so that every process measures some
+    run(place, watch=many | {"folder": place / "log"}, per_device_train_batch_size=batch, **wide())
+    own = shard(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+    watch = many | {"folder": place / "streamed"}
+    run(place, watch=watch, data=own, per_device_train_batch_size=batch, **STREAMED, **wide())

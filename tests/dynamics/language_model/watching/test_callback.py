@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,7 +12,6 @@ import torch
 
 from dynamics import InvalidArgument
 from dynamics.language_model import TokenSequence, sequence_log_probs, tiny_model
-from dynamics.language_model.watching.run_log import read_run
 from tests.dynamics.language_model.saved import products, tiny
 from tests.dynamics.language_model.watching.runs import QUIET, Run, build, lines, run, same_weights
 from tests.optional import needs
@@ -236,7 +230,7 @@ def test_arguments_that_cannot_be_used_are_named(tmp_path: Path) -> None:
             build(tmp_path, watch=given)
 
 
-# ---------------------------------------------------------------- resuming, processes, failures
+# ---------------------------------------------------------------- resuming
 
 
 def test_a_run_that_resumes_goes_on_where_its_checkpoint_is(tmp_path: Path) -> None:
@@ -253,72 +247,6 @@ def test_a_run_that_resumes_goes_on_where_its_checkpoint_is(tmp_path: Path) -> N
     for ours, theirs in zip(one.looks, other.looks, strict=True):
         same = {key for key in ours if key != "seconds"}
         assert {key: ours[key] for key in same} == {key: theirs[key] for key in same}
-
-
-def launch(folder: Path, processes: int, batch: int) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    launcher = ["torch.distributed.run", f"--nproc-per-node={processes}", f"--master-port={port}"]
-    script = Path(__file__).with_name("runs.py")
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[4]), "ACCELERATE_USE_CPU": "true"}
-    command = [sys.executable, "-m", *launcher, str(script), str(folder), str(batch)]
-    subprocess.run(command, check=True, env=environment, timeout=300, capture_output=True)
-
-
-def test_two_processes_write_the_log_of_one(tmp_path: Path) -> None:
-    """Two processes with half the batch take the same steps, up to the rounding of a mean of means."""
-    launch(tmp_path / "two", processes=2, batch=2)
-    alone = run(tmp_path / "one", watch={"probes": 12, "folder": tmp_path / "one" / "log"}, bf16=False)
-    one, two = (read_run(tmp_path / name / "log" / "watch.jsonl") for name in ("one", "two"))
-    assert one is not None
-    assert two is not None
-    assert one.run == two.run
-    assert len(lines(alone.watch)) == len((tmp_path / "two" / "log" / "watch.jsonl").read_text().splitlines())
-    assert one.start is not None
-    assert two.start is not None
-    assert one.start["log_probs"] == two.start["log_probs"]  # of the same weights: not a digit differs
-    for ours, theirs in zip([*one.looks, one.prediction], [*two.looks, two.prediction], strict=True):
-        assert ours is not None
-        assert theirs is not None
-        name = "slope" if "slope" in ours else "log_probs"
-        for role, values in ours[name].items():
-            assert np.allclose(np.array(values, float), np.array(theirs[name][role], float), rtol=1e-4, equal_nan=True)
-    assert (tmp_path / "two" / "log" / "watch.html").is_file()
-
-
-def test_a_look_that_fails_is_recorded_and_the_training_goes_on(tmp_path: Path) -> None:
-    from dynamics.language_model.watching import watch as module
-
-    calls = []
-
-    def score(*arguments: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 3:
-            raise MemoryError("no room")
-        return original(*arguments)
-
-    original = module.score_probes
-    with patch.object(module, "score_probes", score):
-        watched = run(tmp_path / "a", watch={}, bf16=False)
-    log = watched.watch.read()
-    assert log.problems == ["step 2: MemoryError: no room"]
-    assert [look["step"] for look in log.looks] == [4, 6]
-    assert "no room" in watched.watch.page.read_text()
-    assert same_weights(run(tmp_path / "b", bf16=False), watched)
-
-
-def test_if_nothing_can_be_measured_before_training_it_runs_unwatched(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    from dynamics.language_model.watching import watch as module
-
-    with patch.object(module, "probe_drives", side_effect=MemoryError("no room")):
-        watched = run(tmp_path / "a", watch={}, bf16=False)
-    assert "nothing is watched in this run: MemoryError: no room" in caplog.text
-    assert not watched.watch.path.exists()
-    assert watched.watch.table() == "there is no run yet"
-    assert same_weights(run(tmp_path / "b", bf16=False), watched)
 
 
 def test_a_new_run_in_the_same_folder_begins_anew(tmp_path: Path) -> None:

@@ -19,13 +19,106 @@ from dynamics.language_model.watching.looks import Scores
 from dynamics.language_model.watching.panel import GREEDY
 from dynamics.language_model.watching.run_log import RunLog, append
 from dynamics.language_model.watching.watch import _mass_outside
-from tests.dynamics.language_model.watching.runs import build, run
+from tests.dynamics.language_model.watching.runs import build, run, same_weights
 from tests.optional import needs
 
 needs("trl", "accelerate")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of TRL, accelerate and transformers
 
 CHEAP: dict[str, Any] = {"probes": 2, "panel": (), "drives_every": 0, "sample": 0}
+
+
+def failing(name: str, when: Any) -> Any:
+    """Return a patch of a function that measures probes: it fails on those of which ``when(probes)`` is true."""
+    original = getattr(watch_module, name)
+
+    def measure(*given: Any) -> Any:
+        if when(next(one for one in given if isinstance(one, list))):
+            raise MemoryError("no room")
+        return original(*given)
+
+    return patch.object(watch_module, name, measure)
+
+
+def test_a_look_that_fails_is_recorded_and_the_training_goes_on(tmp_path: Path) -> None:
+    trainer, watch = build(tmp_path / "a", watch={}, bf16=False)
+    with failing("score_probes", lambda _: trainer.state.global_step == 2):
+        trainer.train()
+    log = watch.read()
+    assert log.problems == ["step 2: MemoryError: no room"]
+    assert [look["step"] for look in log.looks] == [4, 6]
+    assert "no room" in watch.page.read_text()
+    alone = run(tmp_path / "b", bf16=False)
+    assert all(torch.equal(value, alone.weights[name]) for name, value in trainer.model.state_dict().items())
+
+
+def test_a_probe_that_fails_takes_no_other_along(tmp_path: Path) -> None:
+    """Of one probe nothing can be measured; the others are the same as without it."""
+    whole = run(tmp_path / "a", watch={}, bf16=False).watch
+    name = whole.read().run["names"][1]
+
+    def it_is_there(probes: Any) -> bool:
+        return any(probe.name == name for probe in probes)
+
+    with failing("score_probes", it_is_there), failing("probe_drives", it_is_there), failing("run_slopes", it_is_there):
+        watch = run(tmp_path / "b", watch={}, bf16=False).watch
+    log, other = watch.read(), whole.read()
+    rest = [0, 2, 3, 4]
+    for ours, theirs in zip([log.start, *log.looks], [other.start, *other.looks], strict=True):
+        for role, values in ours["log_probs"].items():
+            assert values[1] is None
+            assert [values[n] for n in rest] == pytest.approx([theirs["log_probs"][role][n] for n in rest], abs=1e-5)
+    assert log.audit["pairs"][1] == {}
+    assert log.prediction["slope"]["chosen"][1] is None
+    assert f"step 0: {name}: no drives: MemoryError: no room" in log.problems
+    assert f"step 6: {name}: MemoryError: no room" in log.problems
+    assert len(watch.table().splitlines()) == len(whole.table().splitlines()) - 1
+    assert watch.page.read_text().count("<circle") == 4
+
+
+def test_a_greedy_response_that_fails_takes_no_other_along(tmp_path: Path) -> None:
+    watch = build(tmp_path, watch={"panel": (GREEDY,)})[1]._watch
+    watch.prepare()
+    wanted, prompt = watch.probes, watch._bare[1].chosen.prompt
+    original = watch_module.greedy_responses
+
+    def decode(model: Any, prompts: Any, *more: Any) -> Any:
+        if prompt in prompts:
+            raise MemoryError("no room")
+        return original(model, prompts, *more)
+
+    with patch.object(watch_module, "greedy_responses", decode):
+        watch.prepare()
+    assert [GREEDY in probe.responses for probe in watch.probes] == [
+        GREEDY in p.responses and n != 1 for n, p in enumerate(wanted)
+    ]
+    assert watch.describe()["left_out"] == [f"{watch.names[1]}: no greedy response: MemoryError: no room"]
+    with patch.object(watch_module, "greedy_responses", side_effect=MemoryError("no room")):
+        watch.prepare()
+    assert watch.describe()["left_out"][-1] == "no greedy responses: MemoryError: no room"
+
+
+def test_without_drives_the_log_probabilities_are_watched(tmp_path: Path) -> None:
+    trainer, watch = build(tmp_path, watch={}, bf16=False)
+    with failing("probe_drives", lambda _: True):
+        trainer.train()
+    log = watch.read()
+    assert log.audit is None
+    assert log.drives == []
+    assert [look["step"] for look in log.looks] == [2, 4, 6]
+    assert log.problems == [f"step {step}: no drives: MemoryError: no room" for step in (0, 4)]
+    assert "were predicted to" in watch.table()
+
+
+def test_if_nothing_can_be_measured_before_training_it_runs_unwatched(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with failing("score_probes", lambda _: True):
+        watched = run(tmp_path / "a", watch={}, bf16=False)
+    assert "nothing is watched in this run: MemoryError: no room" in caplog.text
+    assert not watched.watch.path.exists()
+    assert watched.watch.table() == "there is no run yet"
+    assert same_weights(run(tmp_path / "b", bf16=False), watched)
 
 
 @pytest.mark.parametrize("problem", [OSError(28, "No space left"), InvalidArgument("path", "another process")])
@@ -93,6 +186,7 @@ def test_the_mass_outside_of_what_is_not_finite_is_no_number(tmp_path: Path) -> 
 
 def reason(watch: Any) -> str:
     """Return why there is no prediction, of a watch that is as far as the prediction."""
+    watch._trainer.create_optimizer()
     watch.prepare()
     found = watch.predict(6, "")
     assert list(found) == ["reason"]
@@ -124,7 +218,7 @@ def test_only_the_first_process_reads_what_a_run_resumes(tmp_path: Path, caplog:
     append(watch.path, {"kind": "run", "probes": []})
     log = watch._earlier()
     assert log == RunLog({"kind": "run", "probes": []})
-    accelerator = SimpleNamespace(num_processes=2)
+    accelerator = SimpleNamespace(num_processes=2, process_index=1)
     other = SimpleNamespace(is_world_process_zero=lambda: False, accelerator=accelerator)
     with (
         patch.object(watch, "_trainer", other),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -15,7 +16,8 @@ needs("transformers")
 
 from dynamics import InvalidArgument
 from dynamics.language_model import TokenSequence, next_token_log_probs, sequence_log_probs, tiny_model
-from dynamics.language_model.watching.beside import GROUP, Failed, keeping_random_state, share
+from dynamics.language_model.model_head import CHECKED_POSITIONS, Head
+from dynamics.language_model.watching.beside import GROUP, Failed, keeping_random_state, share, share_each
 from dynamics.language_model.watching.comparison import agreement, outcomes, table
 from dynamics.language_model.watching.looks import score
 from dynamics.language_model.watching.page import make_page
@@ -94,6 +96,26 @@ def test_greedy_responses_take_the_most_likely_token_everywhere() -> None:
             assert one.length == 6 or one.response[-1] == end
 
 
+def test_greedy_responses_need_logits_at_the_last_positions_only() -> None:
+    """The head of a model with many tokens in a prompt never sees more than one position of each prompt."""
+    model: Any = tiny_model(dtype=torch.float32)
+    widths: list[int] = []
+    logits = Head.logits
+
+    def counting(head: Head, hidden: torch.Tensor, piece: slice) -> torch.Tensor:
+        widths.append(hidden[..., 0].numel())
+        return logits(head, hidden, piece)
+
+    head = model.get_output_embeddings()
+    seen: list[int] = []
+    handle = head.register_forward_hook(lambda _, inputs, output: seen.append(output.numel()))
+    with patch.object(Head, "logits", counting):
+        greedy_responses(model, [tuple(range(1, 20)), (3,), (5, 6)], end=None, most=5)
+    handle.remove()
+    assert max(widths[1:]) == 3  # the first call compares the head with the model on a few positions
+    assert max(seen) <= 2 * CHECKED_POSITIONS * 23 < 3 * 19 * 23  # at all positions it would be the latter
+
+
 @pytest.mark.parametrize("batch_tokens", [3, 8192])
 def test_scores_are_those_of_the_rest_of_the_package(batch_tokens: int) -> None:
     model, sequences = (
@@ -144,6 +166,22 @@ def test_groups_are_shared_and_a_failure_is_heard_of() -> None:
         share(items, lambda part: (_ for _ in ()).throw(ValueError("not this one")))
 
 
+def test_an_item_that_fails_takes_no_other_along() -> None:
+    items = list(range(2 * GROUP + 1))
+
+    def compute(part: slice) -> list[int]:
+        if 3 in items[part]:
+            raise ValueError("not this one")
+        return [10 * n for n in items[part]]
+
+    found = share_each(items, compute)
+    assert [n for n, one in enumerate(found) if isinstance(one, Failed)] == [3]
+    assert str(found[3]) == "ValueError: not this one"
+    assert [one for n, one in enumerate(found) if n != 3] == [10 * n for n in items if n != 3]
+    with pytest.raises(Failed, match="ValueError: not this one"):  # nothing is left
+        share_each([3], lambda part: (_ for _ in ()).throw(ValueError("not this one")))
+
+
 def test_given_probes_bring_their_panel_along() -> None:
     (found,) = given_probes(
         [{"rejected": TokenSequence((1, 3), 1), "own": TokenSequence((1, 4), 1)} | probe(1, (2,)).responses]
@@ -172,15 +210,15 @@ def test_the_outcome_of_a_run_and_its_table() -> None:
     found = agreement(log)
     assert found is not None
     assert (found.predicted_to_fall, found.fell, found.both, found.same_sign) == (1, 2, 1, pytest.approx(2 / 3))
-    assert "predicted to fall: 1; of these fell: 1; same sign: 67% of all" in table(log)[1]
+    assert "1 were predicted to, and 1 of these did; right sign for 67% of all" in table(log)[1]
     assert len(table(log, most=1)) == len(table(log)) - 2
 
 
 def test_the_page_escapes_what_stands_in_the_data() -> None:
-    log = a_run(("<b>", "b", "c"))
+    log = a_run(("<i>", "b", "c"))
     page = make_page(log, [{"step": 1, "loss": 0.7}, {"step": 2, "loss": 0.6}], [("<script>", "x & y", "z")] * 3)
     assert "<script>" not in page
-    assert "<b>" not in page
+    assert "<i>" not in page
     assert "x &amp; y" in page
     assert page.count("<circle") == 3
     assert page.count('fill="none" stroke="#a33b00"') == 1  # one sign was wrong
@@ -200,3 +238,17 @@ def test_an_unfinished_line_is_removed_and_a_resumed_run_forgets_later_steps(tmp
     assert found is not None
     assert [look["step"] for look in found.looks] == [2, 3]
     assert read_run(tmp_path / "nowhere") is None
+
+
+def test_a_resumed_run_keeps_what_failed_before(tmp_path: Path) -> None:
+    path = tmp_path / "watch.jsonl"
+    failed = [{"kind": "problem", "step": step, "problem": "no room"} for step in (2, 6)]
+    append(path, {"kind": "run", "names": []}, *failed, {"kind": "resume", "step": 4, "rate_sum": 1.0, "skipped": 2})
+    append(path, {"kind": "look", "step": 6, "rate_sum": 2.0})
+    append(path, {"kind": "resume", "step": 5, "rate_sum": 1.5, "skipped": 2})
+    found = read_run(path)
+    assert found is not None
+    assert found.problems == ["step 2: no room", "step 6: no room (before the run was resumed at step 4)"]
+    assert found.looks == []
+    assert found.rates_at(5) == (1.5, 2)
+    assert found.rates_at(3) == (0.0, 0)

@@ -12,7 +12,21 @@ from dynamics import InvalidArgument
 from dynamics.language_model.pair_audit.decision.expression import parse
 
 NAMES = ["a", "b", "x", "y"]
-ATOMS = st.sampled_from(["a", "b", "x < 1", "x >= y", "x + y > 2 * x", "-x != y", "0 < x <= 2", "abs(x) > 1", "True"])
+ATOMS = st.sampled_from(
+    [
+        "a",
+        "b",
+        "x < 1",
+        "x >= y",
+        "x + y > 2 * x",
+        "-x != y",
+        "0 < x <= 2",
+        "abs(x) > 1",
+        "True",
+        "x in (1, -2)",
+        "x not in [0]",
+    ]
+)
 EXPRESSIONS = st.recursive(
     ATOMS,
     lambda inner: st.one_of(
@@ -49,6 +63,9 @@ def test_a_missing_value_makes_comparisons_false_and_zero_divides_to_nothing() -
     assert not parse("x", NAMES).holds(row)
     assert math.isnan(parse("min(x, 1 / y)", NAMES).number(row))
     assert parse("x < 1", NAMES).reason(row) == "x < 1 (x is missing)"
+    assert not parse("x in (1, 2)", NAMES).holds(row)
+    assert parse("x not in (1, 2)", NAMES).holds(row)
+    assert parse("y not in (0, 12345)", NAMES).reason({"y": 12345}) == "y not in (0, 12345) (y is 12345)"
 
 
 @pytest.mark.parametrize(
@@ -56,6 +73,14 @@ def test_a_missing_value_makes_comparisons_false_and_zero_divides_to_nothing() -
     [
         *("__import__('os').system('true')", "a.__class__", "a[0]", "[a for a in b]", "lambda: 1", "(a := 1)"),
         *("'text'", "f'{a}'", "a if b else x", "x ** 9", "x // 2", "x % 2", "~x", "a is b", "a in b", "print(a)"),
+        *(
+            "x in (1, 'a')",
+            "x in (1, (2, 3))",
+            "x in (1, 2) in (3, 4)",
+            "1 < x in (1, 2)",
+            "(1, 2) == (1, 2)",
+            "x < (1, 2)",
+        ),
         *("abs", "abs(x, y)", "min(x)", "abs(*a)", "min(x, y, key=a)", "1e999", "9" * 400, "...", "None", "", "a b"),
         *("a\nb", "1j", "\0", "a" * 2000, "(" * 300 + "a" + ")" * 300, "{a}", "a, b", "yield a", "a; b"),
     ],

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from dynamics.language_model import sequence_kernel
+from dynamics.language_model.pair_audit.measuring.audit import Audit, AuditSettings
 from dynamics.language_model.pair_audit.measuring.batch_run import Batches, run_in_batches
 from dynamics.language_model.pair_audit.measuring.pair_set import read_pair_set
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings, run_audit
+from dynamics.language_model.pair_audit.measuring.run import run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import run_set
 from dynamics.language_model.pair_audit.reading.data import open_pairs
 from dynamics.language_model.pair_audit.reading.rows import parse_pair
@@ -35,15 +36,16 @@ HOW = AuditSettings(dtype=torch.float64)
 def audited(folder: Path) -> tuple[Any, Results]:
     source, results = open_pairs(write_lines(folder / "pairs.jsonl", ROWS)), Results(folder / "out.jsonl")
     with results.begin({}):
-        run_audit(loaded(), source, results, HOW)
-        run_set(loaded(), source, results, HOW, SGD(), {})
+        run_audit(Audit(loaded(), source, results, HOW))
+        run_set(Audit(loaded(), source, results, HOW), SGD())
     return source, results
 
 
 def run(source: Any, results: Results, batches: Batches, processes: Processes | None = None) -> bytes:
     pairs = read_pair_set(results, DPO())
     with results.begin({}):
-        run_in_batches(loaded(), source, results, HOW, pairs, batches, SGD(), {}, processes)
+        audit = Audit(loaded(), source, results, HOW, processes=processes or Processes())
+        run_in_batches(audit, pairs, batches, SGD())
     place = batch_results(results).path
     return place.read_bytes() if place.exists() else b""
 
@@ -103,7 +105,7 @@ def test_a_derivative_that_is_not_finite_names_the_rows_of_its_batch(tmp_path: P
     pairs = read_pair_set(results, DPO())
     pairs.pair.chosen[-1] = torch.nan
     with results.begin({}), pytest.raises(NotFinite, match=r"on the batch of rows \[.*7.*\] is not finite"):
-        run_in_batches(loaded(), source, results, HOW, pairs, Batches(7), SGD(), {})
+        run_in_batches(Audit(loaded(), source, results, HOW), pairs, Batches(7), SGD())
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")

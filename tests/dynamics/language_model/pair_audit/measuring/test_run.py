@@ -15,8 +15,9 @@ import torch
 from dynamics import InvalidArgument
 from dynamics.language_model import LanguageModel, tiny_model
 from dynamics.language_model.pair_audit.measuring import run as pair_run
+from dynamics.language_model.pair_audit.measuring.audit import Audit, AuditSettings
 from dynamics.language_model.pair_audit.measuring.pair_numbers import NotFinite, audit_pairs
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings, run_audit
+from dynamics.language_model.pair_audit.measuring.run import run_audit
 from dynamics.language_model.pair_audit.reading.data import open_pairs
 from dynamics.language_model.pair_audit.reading.rows import parse_pair
 from dynamics.language_model.pair_audit.reading.tokens import tokenize_pair
@@ -39,7 +40,7 @@ class Stop(Exception):
 def audit(data: Path, out: Path, settings: AuditSettings = SETTINGS, **options: Any) -> bytes:
     results = Results(out)
     with results.begin({}):
-        run_audit(loaded(), open_pairs(data), results, settings, **options)
+        run_audit(Audit(loaded(), open_pairs(data), results, settings), **options)
     return out.read_bytes()
 
 
@@ -130,7 +131,8 @@ def in_turn(data: Path, out: Path, count: int, **options: Any) -> None:
     results = Results(out)
     with results.begin({}):
         for rank in reversed(range(count)):
-            run_audit(loaded(), open_pairs(data), results, SETTINGS, Processes(rank, count), **options)
+            mine = Processes(rank, count)
+            run_audit(Audit(loaded(), open_pairs(data), results, SETTINGS, processes=mine), **options)
 
 
 def test_several_processes_make_the_file_of_one(data: Path, whole: bytes, tmp_path: Path) -> None:
@@ -148,7 +150,7 @@ def test_an_interrupted_run_of_two_processes_is_finished_by_three_or_by_one(
         out = tmp_path / f"{count}.jsonl"
         results = Results(out)
         with results.begin({}), pytest.raises(Stop):
-            run_audit(loaded(), open_pairs(data), results, SETTINGS, Processes(1, 2), stop_at(6))
+            run_audit(Audit(loaded(), open_pairs(data), results, SETTINGS, processes=Processes(1, 2)), stop_at(6))
         assert out.read_bytes() == b""
         assert [record["row"] for record in read_lines(results.part(1))] == [3, 4, 5]
         in_turn(data, out, count)
@@ -213,22 +215,24 @@ def test_a_pair_that_is_not_finite_is_skipped_and_ends_nothing(tmp_path: Path) -
     for name, data in (("bad", bad), ("without", [*rows[:4], "{", *rows[5:]])):
         results = Results(tmp_path / name)
         with results.begin({}):
-            run_audit(loaded, open_pairs(write_lines(tmp_path / f"{name}.jsonl", data)), results, SETTINGS)
+            source = open_pairs(write_lines(tmp_path / f"{name}.jsonl", data))
+            run_audit(Audit(loaded, source, results, SETTINGS))
         found[name] = read_lines(results.path)
     assert [record["row"] for record in found["bad"]] == list(range(7))
     (skipped,) = [record for record in found["bad"] if "skipped" in record]
     assert skipped["skipped"].startswith("line 5: model: the log-probability, the gradient or the hidden states")
     assert set(skipped) == {"row", "digest", "skipped"}
     assert [r for r in found["bad"] if r["row"] != 4] == [r for r in found["without"] if r["row"] != 4]
+    strict, source = replace(SETTINGS, strict=True), open_pairs(tmp_path / "bad.jsonl")
     with pytest.raises(InvalidArgument, match="line 5: model"):
-        run_audit(loaded, open_pairs(tmp_path / "bad.jsonl"), Results(tmp_path / "s"), replace(SETTINGS, strict=True))
+        run_audit(Audit(loaded, source, Results(tmp_path / "s"), strict))
 
 
 def test_a_model_that_is_never_finite_is_not_tried_on_a_whole_data_set(tmp_path: Path) -> None:
     loaded, results = with_broken_token("x"), Results(tmp_path / "out")  # every product holds an x
     source = open_pairs(write_lines(tmp_path / "data.jsonl", products(130)))
     with pytest.raises(NotFinite):
-        run_audit(loaded, source, results, AuditSettings(batch_pairs=10))
+        run_audit(Audit(loaded, source, results, AuditSettings(batch_pairs=10)))
     assert len(read_lines(results.path)) == 100
 
 
@@ -239,7 +243,8 @@ def test_tokens_that_the_model_does_not_know_are_named(tmp_path: Path) -> None:
     results = Results(tmp_path / "out")
     known = max(max(loaded.tokenizer.encode(text)) for row in products(3) for text in row.values())
     assert known < 223 == max(loaded.tokenizer.encode(rows[1]["rejected"]))
-    run_audit(loaded, open_pairs(write_lines(tmp_path / "data.jsonl", rows)), results, AuditSettings())
+    source = open_pairs(write_lines(tmp_path / "data.jsonl", rows))
+    run_audit(Audit(loaded, source, results, AuditSettings()))
     skipped = {record["row"]: record["skipped"] for record in read_lines(results.path) if "skipped" in record}
     assert list(skipped) == [1]
     assert "it makes token 223, but the model knows only the tokens 0 to 222" in skipped[1]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from dynamics.language_model.pair_audit.measuring.audit import Audit, AuditSettings
 from dynamics.language_model.pair_audit.measuring.influences import push_results, run_pushes
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings, run_audit
+from dynamics.language_model.pair_audit.measuring.run import run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import run_set
 from dynamics.language_model.pair_audit.measuring.trial_run import run_trials
 from dynamics.language_model.pair_audit.reading.data import open_pairs
@@ -30,10 +31,11 @@ def audit(folder: Path, where: str) -> tuple[list[dict[str, Any]], list[Any], An
     source = open_pairs(write_lines(folder / "pairs.jsonl", products(9)))
     results, how = Results(folder / "out.jsonl"), AuditSettings(dtype=torch.float64)
     with results.begin({}):
-        run_audit(loaded, source, results, how, reference=tiny(seed=1).model.to(where))
-        pairs = run_set(loaded, source, results, how, SGD(), {})
-        run_pushes(loaded, source, results, how, pairs, {})
-    (trial,) = run_trials(loaded, source, results, how, pairs, SGD(), (1e-4,))
+        audit = Audit(loaded, source, results, how)
+        run_audit(audit, reference=tiny(seed=1).model.to(where))
+        pairs = run_set(audit, SGD())
+        run_pushes(audit, pairs)
+    (trial,) = run_trials(audit, pairs, SGD(), (1e-4,))
     return list(read_joined(results)), [line["push"] for line in read_lines(push_results(results).path)], trial
 
 

@@ -16,6 +16,7 @@ import torch
 
 from dynamics.language_model import model_step, sequence_kernel
 from dynamics.language_model.pair_audit.measuring import set_gradient as gradient_module
+from dynamics.language_model.pair_audit.measuring.audit import Audit, AuditSettings
 from dynamics.language_model.pair_audit.measuring.influences import (
     find_targets,
     push_results,
@@ -23,7 +24,7 @@ from dynamics.language_model.pair_audit.measuring.influences import (
     run_pushes,
 )
 from dynamics.language_model.pair_audit.measuring.pair_set import read_pair_set
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings, run_audit
+from dynamics.language_model.pair_audit.measuring.run import run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import gradient_path, run_set
 from dynamics.language_model.pair_audit.reading.data import open_pairs
 from dynamics.language_model.pair_audit.reading.rows import parse_pair
@@ -57,8 +58,9 @@ def audit(
 ) -> bytes:
     results = Results(out)
     with results.begin({}):
-        run_audit(loaded(), open_pairs(data), results, how, reference=reference)
-        run_set(loaded(), open_pairs(data), results, how, optimizer, {}, **options)
+        run = Audit(loaded(), open_pairs(data), results, how)
+        run_audit(run, reference=reference)
+        run_set(run, optimizer, **options)
     return set_results(results).path.read_bytes()
 
 
@@ -196,9 +198,9 @@ def test_processes_share_the_passes(data: Path, whole: bytes, tmp_path: Path) ->
     out = tmp_path / "out.jsonl"
     results = Results(out)
     with results.begin({}):
-        run_audit(loaded(), open_pairs(data), results, settings())
+        run_audit(Audit(loaded(), open_pairs(data), results, settings()))
     for rank in (0, 1):
-        run_set(loaded(), open_pairs(data), results, settings(), SGD(), {}, Processes(rank, 2))
+        run_set(Audit(loaded(), open_pairs(data), results, settings(), processes=Processes(rank, 2)), SGD())
     assert audit(data, out, settings()) == whole
 
 
@@ -224,7 +226,7 @@ def test_no_process_goes_on_before_what_was_written_is_merged(
 
     def resume(rank: int) -> bool:
         mine = Processes(rank, 2, wait=wait)
-        run_set(loaded(), open_pairs(data), results, settings(), SGD(), {}, mine)
+        run_set(Audit(loaded(), open_pairs(data), results, settings(), processes=mine), SGD())
         return set_is_finished(results)
 
     with ThreadPoolExecutor(2) as threads:
@@ -264,7 +266,7 @@ def test_the_pushes_on_a_target_sum_to_its_change(data: Path, tmp_path: Path) ->
     assert set(find_targets(results)) == wanted.keys() | own
     assert wanted
     pairs = read_pair_set(results, DPO())
-    run_pushes(loaded(), open_pairs(data), results, settings(), pairs, {})
+    run_pushes(Audit(loaded(), open_pairs(data), results, settings()), pairs)
     lines = read_lines(push_results(results).path)
     assert [line["row"] for line in lines] == list(range(9))
     targets = find_targets(results)
@@ -283,5 +285,5 @@ def test_the_pushes_on_a_target_sum_to_its_change(data: Path, tmp_path: Path) ->
         assert found["up"] == [(other, push) for push, other in up]
     before = push_results(results).path.read_bytes()
     push_results(results).path.write_bytes(before[: len(before) // 2])
-    run_pushes(loaded(), open_pairs(data), results, settings(), pairs, {})
+    run_pushes(Audit(loaded(), open_pairs(data), results, settings()), pairs)
     assert push_results(results).path.read_bytes() == before

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from dynamics.language_model.pair_audit.measuring import influences as influences_module, sketched_influences
+from dynamics.language_model.pair_audit.measuring.audit import Audit, AuditSettings
 from dynamics.language_model.pair_audit.measuring.influences import find_influences, find_targets
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings, run_audit
+from dynamics.language_model.pair_audit.measuring.run import run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import run_set
 from dynamics.language_model.pair_audit.measuring.sketch import make_sketch
 from dynamics.language_model.pair_audit.measuring.sketched_influences import sketch_results
@@ -63,10 +64,11 @@ def test_a_sketch_finds_the_pairs_that_push_most(tmp_path: Path, monkeypatch: py
     source, results = open_pairs(write_lines(tmp_path / "pairs.jsonl", products(24))), Results(tmp_path / "out.jsonl")
     settings = AuditSettings(loss=SimPO(), dtype=torch.float64)
     with results.begin({}):
-        run_audit(loaded(), source, results, settings)
-        pairs = run_set(loaded(), source, results, settings, SGD(), {})
+        audit = Audit(loaded(), source, results, settings)
+        run_audit(audit)
+        pairs = run_set(audit, SGD())
     assert len(find_targets(results)) >= 2
-    how: Any = (loaded(), source, results, settings, pairs, 1, {})
+    how: Any = (audit, pairs, 1)
     exact = find_influences(*how)
     assert exact.error is None
     monkeypatch.setattr(influences_module, "EXACT_PAIRS", 10)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from dynamics.language_model import TokenSequence, sequence_kernel
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings, run_audit
+from dynamics.language_model.pair_audit.measuring.audit import Audit, AuditSettings
+from dynamics.language_model.pair_audit.measuring.run import run_audit
 from dynamics.language_model.pair_audit.measuring.token_pulls import own_weights, read_token_pulls, token_pulls
 from dynamics.language_model.pair_audit.reading.data import open_pairs
 from dynamics.language_model.pair_audit.reading.tokens import Sequences, token_texts
@@ -26,8 +27,9 @@ def test_the_pulls_of_all_tokens_are_the_change_of_the_pair(tmp_path: Path, loss
     source = open_pairs(write_lines(tmp_path / "pairs.jsonl", products(5)))
     results, how = Results(tmp_path / "out.jsonl"), AuditSettings(loss=loss, dtype=torch.float64)
     with results.begin({}):
-        run_audit(loaded(), source, results, how)
-    found = read_token_pulls(loaded(), source, results, how, [0, 1, 3])
+        audit = Audit(loaded(), source, results, how)
+        run_audit(audit)
+    found = read_token_pulls(audit, [0, 1, 3])
     assert set(found) == {0, 1, 3}
     for record in results.read():
         if record["row"] in found:

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from dynamics.language_model import differentiable_log_probs, sequence_log_probs
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings, run_audit
+from dynamics.language_model.pair_audit.measuring.audit import Audit, AuditSettings
+from dynamics.language_model.pair_audit.measuring.run import run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import run_set
 from dynamics.language_model.pair_audit.measuring.trial_run import compare, run_trials
 from dynamics.language_model.pair_audit.reading.data import open_pairs
@@ -30,9 +31,10 @@ def trials(folder: Path, optimizer: Optimizer, rates: tuple[float, ...], loss: A
     data = open_pairs(write_lines(folder / "pairs.jsonl", rows))
     results, how = Results(folder / "out.jsonl"), AuditSettings(loss=loss, dtype=torch.float64)
     with results.begin({}):
-        run_audit(loaded(), data, results, how)
-        pairs = run_set(loaded(), data, results, how, optimizer, {})
-    return run_trials(loaded(), data, results, how, pairs, optimizer, rates)
+        audit = Audit(loaded(), data, results, how)
+        run_audit(audit)
+        pairs = run_set(audit, optimizer)
+    return run_trials(audit, pairs, optimizer, rates)
 
 
 def test_a_small_step_on_all_pairs_does_what_was_predicted(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings, run_audit
+from dynamics.language_model.pair_audit.measuring.audit import Audit, AuditSettings
+from dynamics.language_model.pair_audit.measuring.run import run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import run_set
 from dynamics.language_model.pair_audit.measuring.trial_run import Trial, run_trials
 from dynamics.language_model.pair_audit.measuring.trl_run import trl_settings
@@ -29,9 +30,10 @@ def trials(
     source, results = open_pairs(write_lines(folder / "pairs.jsonl", products(6))), Results(folder / "out.jsonl")
     settings = AuditSettings(loss=loss, dtype=torch.float64)
     with results.begin({}):
-        run_audit(loaded(), source, results, settings)
-        pairs = run_set(loaded(), source, results, settings, optimizer, {})
-    return run_trials(loaded(), source, results, settings, pairs, optimizer, rates, **how)
+        audit = Audit(loaded(), source, results, settings)
+        run_audit(audit)
+        pairs = run_set(audit, optimizer)
+    return run_trials(audit, pairs, optimizer, rates, **how)
 
 
 @pytest.mark.filterwarnings("ignore")  # of TRL and transformers, about settings

@@ -165,3 +165,37 @@ def test_a_field_of_csv_may_be_long(tmp_path: Path) -> None:
     (row,) = open_pairs(path).read()
     assert row.pair is not None
     assert len(row.pair.prompt) == 200_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "cached", "words"),
+    [
+        (
+            "RepositoryNotFoundError",
+            False,
+            "no file or folder someone/pairs, and the hub has no such data set",
+        ),
+        ("ConnectError", False, "there is no file or folder someone/pairs, and the hub was not reached; give a file"),
+        ("ConnectError", True, "datasets was asked"),
+        ("SomethingElse", False, "datasets was asked"),
+    ],
+)
+def test_the_hub_is_asked_once_before_the_library_asks_for_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, cached: bool, words: str
+) -> None:
+    datasets, hub = pytest.importorskip("datasets"), pytest.importorskip("huggingface_hub")
+
+    def answer(*_: object, **how: Any) -> None:
+        assert how["timeout"] == 10
+        raise type(kind, (Exception,), {})("no")
+
+    def load(*_: object, **__: object) -> None:
+        raise RuntimeError("datasets was asked")
+
+    monkeypatch.setattr(hub.HfApi, "dataset_info", answer)
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    if cached:
+        (tmp_path / "someone___pairs").mkdir()
+    with pytest.raises(InvalidArgument, match=words):
+        open_records("someone/pairs:subset")

@@ -86,7 +86,8 @@ def test_chat_rows_in_parquet(tmp_path: Path) -> None:
 
     parquet.write_table(arrow.Table.from_pylist([CHAT]), tmp_path / "p.parquet")
     (row,) = open_pairs(tmp_path / "p.parquet").read()
-    assert row.pair == Pair((USER,), {"role": "assistant", "content": "56"}, {"role": "assistant", "content": "54"})
+    chosen, rejected = ({"role": "assistant", "content": text} for text in ("56", "54"))
+    assert row.pair == Pair((USER,), (chosen,), (rejected,))
 
 
 def test_a_folder_is_read_through_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

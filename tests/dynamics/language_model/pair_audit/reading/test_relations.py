@@ -26,6 +26,7 @@ def test_relations_are_those_of_the_definition(texts: list[tuple[str, str, str]]
     wanted = {
         "opposite": [n for n, (p, w, r) in enumerate(texts) if (p, r, w) in others[n]],
         "repeated": [n for n, t in enumerate(texts) if t in others[n]],
+        "repeated-earlier": [n for n, t in enumerate(texts) if t in texts[:n]],
         "chosen-rejected-elsewhere": [
             n for n, (p, w, _) in enumerate(texts) if any((p, w) == (o[0], o[2]) for o in others[n])
         ],

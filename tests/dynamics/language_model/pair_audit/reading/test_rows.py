@@ -21,7 +21,7 @@ def says(content: str) -> dict[str, str]:
 
 def test_every_form_of_a_row_is_the_same_pair() -> None:
     """Messages as prompt, as part of both conversations, as text beside conversations, and all of these at once."""
-    wanted = Pair((USER,), says("56"), says("54"))
+    wanted = Pair((USER,), (says("56"),), (says("54"),))
     turns = {"chosen": [says("56")], "rejected": [says("54")]}
     whole = {"chosen": [USER, says("56")], "rejected": [USER, says("54")]}
     forms = [
@@ -35,7 +35,7 @@ def test_every_form_of_a_row_is_the_same_pair() -> None:
         {"score": 1.0, **whole},
     ]
     for form in forms:
-        assert parse_pair(form) == wanted, form
+        assert replace(parse_pair(form), repeated=False) == wanted, form
 
 
 def test_fields_that_a_table_fills_with_nothing_are_left_out() -> None:
@@ -63,7 +63,7 @@ def test_texts_without_a_prompt_are_split_where_they_first_differ(prompt: str, c
 def test_a_conversation_of_several_turns_is_split_before_the_last() -> None:
     shared = [USER, says("Let me see."), {"role": "user", "content": "And?"}]
     found = parse_pair({"chosen": [*shared, says("56")], "rejected": [*shared, says("54")]})
-    assert found == Pair(tuple(shared), says("56"), says("54"))
+    assert found == Pair(tuple(shared), (says("56"),), (says("54"),))
 
 
 BROKEN: list[tuple[dict[str, Any], str]] = [
@@ -99,14 +99,14 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"chosen": [says("c")], "rejected": [says("b")]}, "prompt: there is no column named prompt"),
     ({"prompt": [USER], "chosen": [USER, says("a")], "rejected": [says("b")]}, "prompt: only one of the two responses"),
     ({"chosen": "ab", "rejected": "a"}, "rejected: this text is the beginning of the chosen one"),
-    ({"chosen": [USER, says("a"), USER], "rejected": [USER, says("b")]}, "they are: assistant, user"),
-    (
-        {"chosen": [USER], "rejected": [USER, says("b")]},
-        "chosen: this conversation is the beginning of the rejected one",
-    ),
+    ({"chosen": [USER], "rejected": [USER, says("b")]}, "prompt: there is no column named prompt, and the two"),
     (
         {"chosen": [USER, USER], "rejected": [USER, says("b")]},
-        "after the shared turns there must be exactly one turn, of the assistant; they are: user",
+        "chosen: no turn of the assistant follows the shared turns; what follows are turns of: user",
+    ),
+    (
+        {"chosen": [USER, says("a"), USER], "rejected": [USER, says("a"), USER, says("b")]},
+        "chosen: no turn of the assistant follows the shared turns; what follows are turns of: user",
     ),
 ]
 
@@ -125,7 +125,7 @@ def test_conversations_that_became_text_in_a_table_are_read_back() -> None:
         found = parse_pair({side: write(turns) for side, turns in whole.items()})
         assert found == replace(wanted, written=True)
     prompt = {"prompt": str([USER]), "chosen": "56", "rejected": "54"}
-    assert parse_pair(prompt) == Pair((USER,), says("56"), says("54"), written=True)
+    assert parse_pair(prompt) == Pair((USER,), (says("56"),), (says("54"),), written=True)
     assert not wanted.written
 
 
@@ -154,11 +154,9 @@ def test_a_response_that_begins_the_other_is_called_that() -> None:
     for short, long in (("chosen", "rejected"), ("rejected", "chosen")):
         with pytest.raises(InvalidArgument, match=f"{short}: this text is the beginning of the {long} one"):
             parse_pair({short: asked, long: asked + " But do it."})
-        with pytest.raises(InvalidArgument, match=f"{short}: this conversation is the beginning of the {long} one"):
-            parse_pair({short: [USER, says("No.")], long: [USER, says("No."), USER, says("Yes.")]})
     # with a prompt of its own, or as the content of the last turn, it is a response like any other
     assert parse_pair({"prompt": "Shall I?", "chosen": "No.", "rejected": "No. But do it."}).chosen == "No."
-    assert parse_pair({"chosen": [USER, says("No.")], "rejected": [USER, says("No. But")]}).chosen == says("No.")
+    assert parse_pair({"chosen": [USER, says("No.")], "rejected": [USER, says("No. But")]}).chosen == (says("No."),)
 
 
 TEMPLATE: list[tuple[dict[str, Any], str]] = [
@@ -231,14 +229,50 @@ def test_turns_of_sharegpt_and_parts_of_content_are_read_as_messages() -> None:
     assert parse_pair(conversations, find_reading("data", [conversations], ["conversations"])) == wanted
 
 
-def test_a_completion_of_several_turns_is_refused_in_words() -> None:
-    turns = [{"role": "assistant", "content": "4"}, {"role": "user", "content": "Sure?"}]
-    record = {
-        "prompt": [{"role": "user", "content": "2 + 2?"}],
-        "chosen": [*turns, {"role": "assistant", "content": "Yes."}],
-        "rejected": [{"role": "assistant", "content": "5"}],
-    }
-    with pytest.raises(
-        InvalidArgument, match="exactly one turn, of the assistant; they are: assistant, user, assistant"
-    ):
-        parse_pair(record)
+def test_the_turns_after_the_prompt_are_the_response_however_many_they_are() -> None:
+    sure = [says("4"), {"role": "user", "content": "Sure?"}, says("Yes.")]
+    pair = parse_pair({"prompt": [USER], "chosen": sure, "rejected": [says("5")]})
+    assert pair == Pair((USER,), tuple(sure), (says("5"),))
+    assert pair.texts == ("assistant: 4\n\nuser: Sure?\n\nassistant: Yes.", "5")
+    assert parse_pair({"chosen": [USER, *sure], "rejected": [USER, says("5")]}) == pair
+    # turns that both share belong to the prompt, unless there is one of its own
+    other = [*sure[:2], says("No.")]
+    implicit = parse_pair({"chosen": [USER, *sure], "rejected": [USER, *other]})
+    assert implicit == Pair((USER, *sure[:2]), (says("Yes."),), (says("No."),))
+    assert parse_pair({"prompt": [USER], "chosen": sure, "rejected": other}).chosen == tuple(sure)
+    # of a conversation that the other one begins with, the last turn is the response
+    short = parse_pair({"chosen": [USER, says("4")], "rejected": [USER, *sure]})
+    assert short == Pair((USER,), (says("4"),), tuple(sure))
+
+
+def test_a_text_prompt_is_the_question_of_conversations_that_have_none() -> None:
+    system = {"role": "system", "content": "Be brief."}
+    turns = {"chosen": [system, says("56")], "rejected": [system, says("54")]}
+    assert parse_pair({"prompt": USER["content"], **turns}) == Pair((system, USER), (says("56"),), (says("54"),))
+    more = [says("Let me see."), {"role": "user", "content": "And?"}]
+    longer = {"prompt": USER["content"], "chosen": [*more, says("56")], "rejected": [*more, says("54")]}
+    assert parse_pair(longer) == Pair((USER,), (*more, says("56")), (*more, says("54")))
+    asked = {side: [turns[side][0], USER, turns[side][1]] for side in turns}  # not twice
+    assert parse_pair({"prompt": "7 x 8 is what?", **asked}).prompt == (system, USER)
+
+
+def test_a_prompt_of_messages_that_both_conversations_repeat_is_taken_once() -> None:
+    whole = {"chosen": [USER, says("56")], "rejected": [USER, says("54")]}
+    assert parse_pair({"prompt": [USER], **whole}) == replace(parse_pair(whole), repeated=True)
+    assert not parse_pair(whole).repeated
+    assert not parse_pair({"prompt": USER["content"], **whole}).repeated  # a trainer reads no such row
+
+
+def test_words_of_the_answer_in_the_prompt_are_noticed() -> None:
+    """The prompt of two texts is what both begin with, which may be more than the question."""
+    asked = "\n\nHuman: Shall I?\n\nAssistant:"
+    begun = parse_pair({"chosen": asked + " I would not.", "rejected": asked + " I would."})
+    assert (begun.prompt, begun.begun) == (asked + " I would", True)
+    assert not parse_pair({"chosen": asked + " No.", "rejected": asked + " Yes."}).begun
+    # of the last answer, and after the last question
+    again = asked + " No.\n\nHuman: Sure?\n\nAssistant:"
+    assert not parse_pair({"chosen": again + " Yes.", "rejected": again + " No."}).begun
+    assert parse_pair({"chosen": again + " I am.", "rejected": again + " I think so."}).begun
+    # a column for the prompt says where it ends
+    row = {"prompt": asked + " I", "chosen": " do", "rejected": " go"}
+    assert not parse_pair(row).begun

@@ -21,7 +21,7 @@ def test_pairs_are_tokenised_as_text_or_through_the_chat_template() -> None:
     tokenizer = byte_tokenizer(chat_template=CHAT)
     plain = tokenize_pair(tokenizer, Pair("7 x 8 = ", "56", "é")).sequences
     assert [tokenizer.decode(s.response) for s in plain] == ["56<|end|>", "é<|end|>"]
-    chat = tokenize_pair(tokenizer, Pair((USER,), says("56"), says("54"))).sequences
+    chat = tokenize_pair(tokenizer, Pair((USER,), (says("56"),), (says("54"),))).sequences
     assert tokenizer.decode(chat[0].prompt) == "<user>7 x 8?<|end|><assistant>"
     assert tokenizer.decode(chat[1].response) == "54<|end|>"
 
@@ -33,7 +33,7 @@ def test_sequences_that_are_too_long_or_of_the_same_tokens_are_refused() -> None
     with pytest.raises(InvalidArgument, match="chosen: prompt and response have 6 tokens; at most 5 are allowed"):
         tokenize_pair(tokenizer, pair, 5)
     with pytest.raises(InvalidArgument, match="this response has the same tokens as the chosen one"):
-        tokenize_pair(tokenizer, Pair((USER,), says("56"), says("56 ")))
+        tokenize_pair(tokenizer, Pair((USER,), (says("56"),), (says("56 "),)))
 
 
 def test_both_responses_have_one_prompt_where_a_token_crosses_the_border_of_one_of_them() -> None:
@@ -51,7 +51,7 @@ def test_both_responses_have_one_prompt_where_a_token_crosses_the_border_of_one_
 
 def test_what_cuts_a_prompt_is_said() -> None:
     thinking = byte_tokenizer(chat_template=CHAT.replace("<assistant>", "<assistant><think>"))
-    made = tokenize_pair(thinking, Pair((USER,), says("56"), says("54")))
+    made = tokenize_pair(thinking, Pair((USER,), (says("56"),), (says("54"),)))
     assert {"cut": True, "left_out": "<think>", "cut_by": "template"}.items() <= made.fields().items()
     (said,) = made.sentences()
     assert "the chat template ends a prompt with '<think>'" in said
@@ -92,7 +92,7 @@ def test_a_template_that_raises_refuses_with_its_own_sentence() -> None:
     for template, words in failures.items():
         tokenizer = byte_tokenizer(chat_template=template)
         with pytest.raises(InvalidArgument) as refused:
-            tokenize_pair(tokenizer, Pair((USER,), says("56"), says("54")))
+            tokenize_pair(tokenizer, Pair((USER,), (says("56"),), (says("54"),)))
         assert "does not accept the turns of user" in str(refused.value)
         assert words in str(refused.value)
 
@@ -140,3 +140,34 @@ def test_a_response_with_other_tokens_alone_than_after_its_prompt_is_remarked() 
     pair = Pair("how much is it?", "46", "the price")
     assert "two-ways" in tokenize_pair(trained_tokenizer("metaspace"), pair).remarks
     assert "two-ways" not in tokenize_pair(byte_tokenizer(), pair).remarks
+
+
+def test_a_response_to_messages_is_cut_in_two_ways_too() -> None:
+    """What the template writes after the prompt, tokenised apart from it, and as the end of the whole text."""
+    ask = {"role": "user", "content": "how much is it?"}
+    pair = Pair((ask,), ({"role": "assistant", "content": "46"},), ({"role": "assistant", "content": "the price"},))
+    marked = trained_tokenizer("metaspace")
+    marked.chat_template = CHAT
+    made = tokenize_pair(marked, pair)
+    assert not made.cut
+    assert "two-ways" in made.remarks
+    response, prompt = "46<|e|>", "<user>how much is it?<|e|><assistant>"
+    apart, together = (marked(text, add_special_tokens=False)["input_ids"] for text in (response, prompt + response))
+    assert tuple(together) == made.sequences.chosen.ids
+    assert made.sequences.chosen.response != tuple(apart)
+    assert "two-ways" not in tokenize_pair(byte_tokenizer(chat_template=CHAT), pair).remarks
+    # a token over the border is a cut of the tokenizer's, not of the template's
+    merging = byte_tokenizer(merges=(("\u0120", "t"),), chat_template=CHAT.replace("<assistant>", "<assistant> "))
+    merging.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}{% endfor %}"
+    merging.chat_template += "{% if add_generation_prompt %}assistant: {% endif %}"
+    cut = tokenize_pair(merging, pair)
+    assert (cut.cut, cut.left_out, cut.cut_by) == (True, " ", "merge")
+    assert "two-ways" not in cut.remarks
+
+
+def test_every_token_after_the_prompt_counts_in_a_response_of_several_turns() -> None:
+    turns = (says("4"), {"role": "user", "content": "Sure?"}, says("Yes."))
+    made = tokenize_pair(byte_tokenizer(chat_template=CHAT), Pair((USER,), turns, (says("5"),)))
+    decoded = byte_tokenizer().decode(made.sequences.chosen.response)
+    assert decoded == "4<|end|><user>Sure?<|end|><assistant>Yes.<|end|>"
+    assert made.remarks == ("several-turns",)

@@ -82,9 +82,9 @@ def trained(tokenizer: Any, rows: list[dict[str, Any]], max_length: int | None =
         yield tuple(made["prompt_ids"]), tuple(made["chosen_ids"]), tuple(made["rejected_ids"])
 
 
-def ours(tokenizer: Any, rows: list[dict[str, Any]]) -> Iterator[Ids | str]:
+def ours(tokenizer: Any, rows: list[dict[str, Any]], columns: tuple[str, ...] = ()) -> Iterator[Ids | str]:
     """Yield the same as this project makes it, or why it takes no such row."""
-    reading = find_reading("rows", rows)
+    reading = find_reading("rows", rows, columns)
     for number, record in enumerate(rows):
         row = make_row(Record(number, f"row {number}", record), reading)
         try:
@@ -164,6 +164,9 @@ def conversations() -> dict[str, list[dict[str, Any]]]:
     call = [{"type": "function", "function": {"name": "price", "arguments": {"of": "it"}}}]
     thought = says("assistant", "46", reasoning_content="what is it")
     called = says("assistant", None, tool_calls=call)
+    more = [says("user", "it is what"), says("assistant", " 46 now ")]
+    used = [called, says("tool", "46"), says("assistant", "the price is 46")]
+    several = [{**row, "chosen": row["chosen"] + more} for row in explicit]
     return {
         "explicit": explicit,
         "implicit": [{side: r["prompt"] + r[side] for side in ("chosen", "rejected")} for r in explicit],
@@ -173,6 +176,24 @@ def conversations() -> dict[str, list[dict[str, Any]]]:
         "arguments and tools": [{**row, "tools": [tool], "chat_template_kwargs": {"mood": "é"}} for row in explicit],
         "a thought": [{**row, "chosen": [thought]} for row in explicit],
         "a call": [{**row, "chosen": [called]} for row in explicit],
+        "several turns": several,
+        "several turns in both": [{**row, "rejected": row["rejected"] + more} for row in several],
+        "several turns, shared first": [
+            {**row, "chosen": [thought, *more], "rejected": [thought, *row["rejected"]]} for row in explicit
+        ],
+        "several turns, implicit": [
+            {side: r["prompt"] + r[side] + more for side in ("chosen", "rejected")} for r in explicit
+        ],
+        "one begins the other": [
+            {"chosen": r["prompt"] + r["chosen"], "rejected": r["prompt"] + r["chosen"] + more} for r in explicit
+        ],
+        "a turn of the user first": [
+            {"chosen": [*before, *r["chosen"]], "rejected": [*before, more[0], *r["rejected"]]}
+            for r in explicit
+            for before in [[*r["prompt"], thought]]
+        ],
+        "a tool that is used": [{**row, "tools": [tool], "chosen": used} for row in explicit],
+        "a turn of the user at the end": [{**row, "rejected": row["rejected"] + more[:1]} for row in explicit],
     }
 
 

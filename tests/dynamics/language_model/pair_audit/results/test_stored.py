@@ -17,8 +17,8 @@ from dynamics.commands.pairs import pairs_command
 from dynamics.commands.report import report_command
 from dynamics.commands.shared import Options
 from dynamics.commands.training_plan import TrainingPlan
+from dynamics.language_model.pair_audit.measuring.audit import AuditSettings
 from dynamics.language_model.pair_audit.measuring.batch_run import Batches
-from dynamics.language_model.pair_audit.measuring.run import AuditSettings
 from dynamics.language_model.pair_audit.measuring.set_run import SetChange
 from dynamics.language_model.pair_audit.results.joined import SET_COLUMNS
 from dynamics.language_model.pair_audit.results.stored import StoredRecord, read_json

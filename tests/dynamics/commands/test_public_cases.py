@@ -14,7 +14,7 @@ from dynamics.language_model import tiny_model
 from tests.dynamics.language_model.saved import read_lines, write_lines
 from tests.dynamics.language_model.tokenizers import trained_tokenizer
 
-SHIPPED = Path(__file__).parents[5] / "toy_models" / "multiplication" / "weights"
+SHIPPED = Path(__file__).parents[3] / "toy_models" / "multiplication" / "weights"
 TURNS = "{% for m in messages %}{{ '<|s|>' + m['role'] + '\n' + m['content'] + '<|e|>\n' }}{% endfor %}"
 ASK = "{% if add_generation_prompt %}{{ '<|s|>assistant\n' }}{% endif %}"
 TEMPLATES = {
@@ -167,12 +167,10 @@ def test_07_tools(models: Path, tmp_path: Path) -> None:
 def test_09_conversations_that_went_through_csv(models: Path, tmp_path: Path) -> None:
     row = chat("3 + 4?", "7", "it's 8")
     _, (wanted,) = audit(models / "tools", tmp_path, [row])
-    for write in (str, json.dumps):
-        as_text = {column: write(value) for column, value in row.items()}
-        printed, (found,) = audit(models / "tools", tmp_path, [as_text])
-        assert numbers(found) == numbers(wanted)
-        assert found["remarks"] == ["messages-as-text"]
-        assert "messages-as-text      1: " in printed
+    printed, (found,) = audit(models / "tools", tmp_path, [{column: str(value) for column, value in row.items()}])
+    assert numbers(found) == numbers(wanted)
+    assert found["remarks"] == ["messages-as-text"]
+    assert "messages-as-text      1: " in printed
 
 
 def test_10_bos_and_end_of_turn_twice(models: Path, tmp_path: Path) -> None:
@@ -185,35 +183,6 @@ def test_10_bos_and_end_of_turn_twice(models: Path, tmp_path: Path) -> None:
     clean = {"prompt": rendered.removeprefix("<|bos|>"), "chosen": "7<|e|>", "rejected": "8<|e|>"}
     _, (found,) = audit(models / "bos", tmp_path, [clean])
     assert "remarks" not in found
-
-
-def test_11_containers(models: Path, tmp_path: Path) -> None:
-    rows = [{"prompt": "Name a colour.", "chosen": " Blue.", "rejected": " Thursday."}]
-    _, wanted = audit(models / "plain", tmp_path, rows)
-    for name, text in (
-        ("array.json", json.dumps(rows, indent=2)),
-        ("one-line.json", json.dumps(rows)),
-        ("object.json", json.dumps({"data": rows})),
-        ("pairs.csv", "prompt,chosen,rejected\nName a colour., Blue., Thursday.\n"),
-    ):
-        (tmp_path / name).write_text(text, encoding="utf-8")
-        out = tmp_path / f"{name}.out"
-        result = pairs(models / "plain", tmp_path / name, "--out", out)
-        assert result.exit_code == 0, result.output
-        assert read_lines(out) == wanted
-
-
-def test_12_one_response_begins_the_other(models: Path, tmp_path: Path) -> None:
-    asked = "\n\nHuman: Shall I?\n\nAssistant: No."
-    rows: list[dict[str, Any]] = [
-        {"chosen": asked, "rejected": asked + " But do it."},
-        {"chosen": asked + " Do not.", "rejected": asked + " But do it."},
-        {"chosen": None, "rejected": asked},
-    ]
-    _, found = audit(models / "plain", tmp_path, rows)
-    assert "chosen: this text is the beginning of the rejected one" in found[0]["skipped"]
-    assert "skipped" not in found[1]
-    assert "chosen: got None" in found[2]["skipped"]
 
 
 def test_rows_can_be_looked_at_first(models: Path, tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""The lines of Python that train with TRL on the pairs that are kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dynamics.losses import TRL_NAMES, get_loss
+
+IN_TRL = {"beta", "label_smoothing"}  # fields of a loss that are settings of the same name in DPOConfig
+
+
+def recipe(
+    settings: Mapping[str, Any],
+    data: str,
+    form: str = "lines",
+    template: str | None = None,
+    row: Mapping[str, Any] | None = None,
+) -> list[str]:
+    r"""Return lines of Python that train with TRL on the kept pairs under the loss of the audit.
+
+    Args:
+        settings: what the results depend on.
+        data: the new data set.
+        form: its format, as ``open_records`` names it.
+        template: the chat template that the audit was given, if any.
+        row: a row of the data set, which shows the form of its rows.
+
+    Example:
+        >>> for line in recipe({"loss": "DPO(beta=0.1)", "max_tokens": 512}, "kept.jsonl"):
+        ...     print(line)
+        to train on it with TRL's DPOTrainer:
+          train_dataset = datasets.load_dataset("json", data_files="kept.jsonl", split="train")
+          args = trl.DPOConfig(loss_type="sigmoid", beta=0.1, max_length=512)
+        >>> columns = {"prompt": ["system", "question"]}
+        >>> print(recipe({"loss": "DPO(beta=0.1)", "max_tokens": 512, "columns": columns}, "kept.jsonl")[1][-87:])
+        .map(lambda row: {"prompt": "\n".join(filter(None, [row["system"], row["question"]]))})
+        >>> recipe({"loss": "SimPO(beta=2.0, gamma=0.5)", "max_tokens": 512}, "kept.jsonl")
+        ["TRL's DPOTrainer has no loss_type and settings that are known to be SimPO(beta=2.0, gamma=0.5)"]
+    """
+    names = {type(get_loss(name)).__name__: trl for trl, name in reversed(TRL_NAMES.items())}
+    name, _, inside = settings["loss"].partition("(")
+    numbers = dict(re.findall(r"(\w+)=([^,()]+)", inside))
+    if name not in names or not set(numbers) <= IN_TRL:
+        return [f"TRL's DPOTrainer has no loss_type and settings that are known to be {settings['loss']}"]
+    given = [f'loss_type="{names[name]}"', *(f"{field}={value}" for field, value in numbers.items())]
+    truncation = settings.get("truncation") or {"max_length": None, "mode": "keep_start"}
+    given.append(f"max_length={truncation['max_length'] or settings['max_tokens']}")
+    if truncation["mode"] != "keep_start":
+        given.append(f'truncation_mode="{truncation["mode"]}"')
+    kind = {"csv": "csv", "parquet": "parquet"}.get(form, "json")
+    separator = ', sep="\\t"' if kind == "csv" and ".tsv" in data else ""
+    loader = f'datasets.load_dataset("{kind}", data_files="{data}", split="train"{separator})'
+    if form == "saved":
+        loader = f'datasets.load_from_disk("{data}")'
+    loader += _as_trl_reads(settings.get("columns", {}).get("prompt", ["prompt"]), row or {})
+    lines = [
+        "to train on it with TRL's DPOTrainer:",
+        f"  train_dataset = {loader}",
+        f"  args = trl.DPOConfig({', '.join(given)})",
+    ]
+    if template is not None:
+        read = f'open("{template}").read()'
+        if not Path(template).expanduser().is_file():
+            read = f'transformers.AutoTokenizer.from_pretrained("{template}").chat_template'
+        lines.append(f"  tokenizer.chat_template = {read}  # and processing_class=tokenizer for the trainer")
+    return lines
+
+
+def _as_trl_reads(prompt: Sequence[str], row: Mapping[str, Any]) -> str:
+    """Return the calls that bring a data set into the form that TRL reads, if it has another one."""
+    asked: Any = row.get(prompt[0]) if len(prompt) == 1 else None
+    chosen: Any = row.get("chosen")
+    if _are_messages(chosen):
+        repeated = _are_messages(asked) and list(chosen[: len(asked)]) == list(asked)
+        held = isinstance(asked, str) and next((t["role"] for t in chosen if t["role"] != "system"), "") == "user"
+        if repeated or held or not asked:  # the conversations hold the prompt, and TRL finds it if no column does
+            return '.remove_columns("prompt")' if "prompt" in row else ""
+        if isinstance(asked, str):
+            turn = f'[{{"role": "user", "content": row["{prompt[0]}"]}}]'
+            return f'.map(lambda row: {{"prompt": {turn}}})'
+    calls = ""
+    if len(prompt) == 1 and prompt[0] != "prompt":
+        calls = f'.rename_column("{prompt[0]}", "prompt")'
+    elif len(prompt) > 1:
+        columns = ", ".join(f'row["{column}"]' for column in prompt)
+        calls = f'.map(lambda row: {{"prompt": "\\n".join(filter(None, [{columns}]))}})'
+    if _are_messages(asked) and isinstance(chosen, str):
+        turn = '[{"role": "assistant", "content": row[side]}]'
+        calls += f'.map(lambda row: {{side: {turn} for side in ("chosen", "rejected")}})'
+    return calls
+
+
+def _are_messages(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) and isinstance(value[0], Mapping) and "role" in value[0]
