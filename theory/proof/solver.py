@@ -199,8 +199,9 @@ def _forms(terms: list[Any], work: int, names: Names) -> Iterator[_Form]:
     if meanings:
         yield _Form(sums, quick, is_whole=False, method=LINEAR, meanings=tuple(meanings))
     left = max(1, work - 2 * quick)
-    first, fewer, named = max(1, min(FIRST, left // 4)), without_equations(terms), with_names(terms, names)
+    first = max(1, min(FIRST, left // 4))
     yield _Form(terms, first)
+    fewer, named = without_equations(terms), with_names(terms, names)
     left -= first
     if len(fewer) < len(terms):
         left -= first
