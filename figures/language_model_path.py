@@ -30,6 +30,8 @@ FROZEN, SOMETIMES, ALWAYS = range(3)
 SHIPPED, RANDOM = range(2)
 MODELS = ("the shipped model (Qwen2)", "a random GPT-2")
 INKS = (REFERENCE, OTHERS, EXACT_COLOR)
+BESIDE = (((7, -9), "left"), ((4, 5), "left"), ((-6, -13), "right"))
+"""Where the words stand beside a triangle, clear of the curves of the shipped model."""
 
 
 @figure(
@@ -156,7 +158,8 @@ def _draw_path(axes: Axes, arrays: Arrays, number: int, names: tuple[str, ...]) 
             start, end = wrong
             said = f"sign wrong from {start}" + ("" if end == step[-1] else f" to {end}")
             axes.plot(start, path[start], marker="v", color=INKS[way], markersize=6)
-            axes.annotate(said, (start, path[start]), (4, 5), textcoords="offset points", fontsize=6.5)
+            where, side = BESIDE[way]
+            axes.annotate(said, (start, path[start]), where, textcoords="offset points", fontsize=6.5, ha=side)
     axes.text(0.03, 0.9, "actual", color=CHOSEN, transform=axes.transAxes, fontsize=7)
     for way, name in enumerate(names):
         axes.text(0.03, 0.8 - 0.1 * way, name, color=INKS[way], transform=axes.transAxes, fontsize=7)
