@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections import Counter
@@ -165,6 +166,7 @@ def _run(console: Console, claims: list[Claim], worlds: int, seed: int, jobs: in
     from theory.ledger import run_ledger  # noqa: PLC0415
 
     outcomes: dict[str, Outcome] = {}
+    gc.freeze()  # what is loaded stays until the end, and the collector need not look at it again
     with progress_bar(len(claims), console=console) as advance:
         for outcome in run_ledger(claims, worlds, seed, jobs):
             outcomes[outcome.key] = outcome

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from dynamics.errors import InvalidArgument, check_count
 from theory.names import ShortNames
+from theory.proof.shares import are_shares, grown, normalised, unit_vectors
 from theory.proof.symbols import NoSuchResponse
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class World(ShortNames):
     other: int | None = None
 
     def __post_init__(self) -> None:
-        if _fractions("p", self.p) and (sum(self.p) != 1 or min(self.p) <= 0):
+        if not are_shares(_fractions("p", self.p)):
             raise InvalidArgument("p", [str(q) for q in self.p], "positive fractions that sum to 1")
         rows = _rows("features", self.features)
         if len(rows) != len(self.p) or len({len(phi) for phi in rows}) != 1:
@@ -105,8 +106,7 @@ class World(ShortNames):
             Fraction(-3, 8)
         """
         given = _fractions("p", p)
-        unit = tuple(tuple(Fraction(int(i == y)) for i in range(len(p))) for y in range(len(p)))
-        return World(given, unit, chosen, rejected, TABULAR_KIND)
+        return World(given, unit_vectors(len(given)), chosen, rejected, TABULAR_KIND)
 
     @staticmethod
     def log_linear(
@@ -121,8 +121,7 @@ class World(ShortNames):
         if any(k.denominator != 1 or abs(k) > LARGEST_POWER for phi in rows for k in phi):
             raise InvalidArgument("features", features, f"whole numbers from -{LARGEST_POWER} to {LARGEST_POWER}")
         weights = [math.prod((a ** int(k) for a, k in zip(base, phi, strict=True)), start=Fraction(1)) for phi in rows]
-        total = sum(weights)
-        return World(tuple(w / total for w in weights), rows, chosen, rejected, LOG_LINEAR_KIND)
+        return World(normalised(weights), rows, chosen, rejected, LOG_LINEAR_KIND)
 
     @staticmethod
     def with_base(
@@ -132,8 +131,7 @@ class World(ShortNames):
         weights = _fractions("p", p)
         if min(weights) <= 0:
             raise InvalidArgument("p", p, "positive fractions")
-        total = sum(weights)
-        return World(tuple(q / total for q in weights), _rows("features", features), chosen, rejected)
+        return World(normalised(weights), _rows("features", features), chosen, rejected)
 
     @property
     def responses(self) -> range:
@@ -208,16 +206,24 @@ class World(ShortNames):
             InvalidArgument: phi_y . (phi_w - phi_l) is not a whole number for some y, so that the result is irrational.
         """
         (growth,) = _fractions("factor", (factor,))
+        if growth not in self._later:
+            self._later[growth] = self._after(factor, growth)
+        return self._later[growth]
+
+    @cached_property
+    def _later(self) -> dict[Fraction, World]:
+        return {}  # the worlds after a step that were asked for, by the factor
+
+    def _after(self, factor: Rational, growth: Fraction) -> World:
         if growth <= 0 or max(growth.numerator, growth.denominator) > LARGEST_FACTOR:
             raise InvalidArgument("factor", factor, f"a positive fraction of whole numbers up to {LARGEST_FACTOR}")
         d = [a - b for a, b in zip(self.features[self.chosen], self.features[self.rejected], strict=True)]
         powers = [dot(phi, d) for phi in self.features]
         if any(power.denominator != 1 or abs(power) > LARGEST_POWER for power in powers):
             raise InvalidArgument("factor", factor, WHOLE_POWERS)
-        weights = [q * growth ** int(power) for q, power in zip(self.p, powers, strict=True)]
-        total = sum(weights)
         other = self.y if self.others else None  # y stays the same response, whichever is the most probable now
-        return World(tuple(w / total for w in weights), self.features, self.chosen, self.rejected, self.kind, other)
+        later = grown(self.p, growth, [int(power) for power in powers])
+        return World(later, self.features, self.chosen, self.rejected, self.kind, other)
 
     def exact_change(self, y: int, factor: Rational) -> Fraction:
         """Return the exact change of pi(y) in a step of size s with e^s = ``factor``."""
@@ -381,6 +387,8 @@ def _fractions(argument: str, values: Sequence[Rational]) -> Vector:
     """Return numbers as fractions; a float is refused, since it is rarely the fraction that it prints as."""
     if not isinstance(values, (tuple, list)) or not values:
         raise InvalidArgument(argument, values, "a non-empty list of whole numbers and fractions")
+    if all(type(v) is Fraction for v in values):
+        return tuple(values)
     if any(not isinstance(v, (int, Fraction)) or isinstance(v, bool) for v in values):
         raise InvalidArgument(argument, values, "whole numbers and fractions")
     return tuple(map(Fraction, values))

@@ -59,6 +59,22 @@ def test_exact_steps_agree_with_the_float_policy(world: World, factor: F) -> Non
     assert np.allclose(after, [float(p) for p in world.after(factor).p], atol=1e-10)
 
 
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(world_strategy(), st.sampled_from([F(2), F(3, 7), F(1, 2), F(1)]))
+def test_an_exact_step_multiplies_and_normalises_and_is_its_own_for_each_factor(world: World, factor: F) -> None:
+    d = [a - b for a, b in zip(world.features[world.chosen], world.features[world.rejected], strict=True)]
+    weights = [
+        q * factor ** int(sum(a * b for a, b in zip(phi, d, strict=True)))
+        for q, phi in zip(world.p, world.features, strict=True)
+    ]
+    later = world.after(factor)
+    assert later.p == tuple(weight / sum(weights) for weight in weights)
+    assert world.after(factor) == later
+    moves = any(world._drives)
+    assert (world.after(2 * factor) != later) == moves
+    assert later.after(1 / factor).p == world.p
+
+
 def test_y_is_the_same_response_after_a_step() -> None:
     """It once was the most probable one after the step, so that "y falls" compared two responses."""
     ladder = World.log_linear([[2], [1], [0], [3]], at=[F(1, 2)])  # a step on the pair lifts the last one most

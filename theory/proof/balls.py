@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise, product
 from typing import Any
 
+from theory.proof.checks import truth_value
 from theory.proof.symbols import NoValue
 
 Rational = int | Fraction
@@ -60,16 +62,16 @@ class Ball:
         return Ball(_arb(low).union(_arb(high)))
 
     def __add__(self, other: Any) -> Ball:
-        return Ball(self.arb + Ball.of(other).arb)
+        return Ball(self.arb + _arb_of(other))
 
     def __sub__(self, other: Any) -> Ball:
-        return Ball(self.arb - Ball.of(other).arb)
+        return Ball(self.arb - _arb_of(other))
 
     def __rsub__(self, other: Any) -> Ball:
-        return Ball(Ball.of(other).arb - self.arb)
+        return Ball(_arb_of(other) - self.arb)
 
     def __mul__(self, other: Any) -> Ball:
-        return Ball(self.arb * Ball.of(other).arb)
+        return Ball(self.arb * _arb_of(other))
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -152,7 +154,7 @@ def midpoint(x: Any) -> float:
 
 def exp(x: Any) -> Ball:
     """Return e^x of a ball, a fraction or a sum of roots."""
-    return Ball(Ball.of(x).arb.exp())
+    return Ball(_arb_of(x).exp())
 
 
 def log(x: Any) -> Ball:
@@ -162,7 +164,7 @@ def log(x: Any) -> Ball:
         NoValue: the number is not positive.
         Undecided: the interval contains 0 or negative numbers as well.
     """
-    ball = Ball.of(x)
+    ball = x if type(x) is Ball else Ball.of(x)
     if ball.arb <= 0:
         raise NoValue("logarithm of a number that is not positive")
     if not ball.arb > 0:
@@ -299,8 +301,6 @@ def everywhere(
 
 def _on(predicate: Callable[[Ball], bool], low: Fraction, high: Fraction) -> bool | None:
     """Return whether a predicate is true everywhere on an interval, false everywhere, or neither is certain."""
-    from theory.proof.checks import truth_value  # noqa: PLC0415
-
     try:
         return truth_value(predicate(Ball.between(low, high)))
     except (NoValue, ZeroDivisionError):
@@ -354,7 +354,6 @@ def constant(predicate: Callable[[], bool]) -> Covering:
         >>> print(constant(lambda: log(2) < Fraction(7, 10)).verdict)
         proved
     """
-    from theory.proof.checks import truth_value  # noqa: PLC0415
     from theory.proof.reading import check_reading  # noqa: PLC0415
 
     check_reading(predicate)
@@ -366,8 +365,18 @@ def constant(predicate: Callable[[], bool]) -> Covering:
         return Covering("undecided", 1)
 
 
-def _arb(value: Rational) -> Any:
-    from flint import arb, ctx, fmpq  # noqa: PLC0415 - loaded where balls are needed
+def _arb_of(value: Any) -> Any:
+    return value.arb if type(value) is Ball else Ball.of(value).arb
 
-    ctx.prec = max(ctx.prec, PRECISION)
-    return arb(fmpq(value.numerator, value.denominator))
+
+def _arb(value: Rational) -> Any:
+    flint = _flint()
+    flint.ctx.prec = max(flint.ctx.prec, PRECISION)
+    return flint.arb(flint.fmpq(value.numerator, value.denominator))
+
+
+@lru_cache(maxsize=1)
+def _flint() -> Any:
+    import flint  # noqa: PLC0415 - loaded where balls are needed
+
+    return flint

@@ -153,6 +153,8 @@ def _decide(statement: object) -> Identity:
     infinite = (sp.oo, -sp.oo)
     differences = [sp.Integer(0) if a == b and a in infinite else a - b for a, b in pairs]
     for difference in differences:
+        if difference == 0:  # as it is written, at every point
+            continue
         concrete = _concrete(difference).doit()
         is_zero, has_value = _zero_test(concrete, difference), concrete.has(*_open_parts())
         for point in range(POINTS):
@@ -216,7 +218,7 @@ def _zero_test(expression: Any, difference: Any) -> Callable[[Mapping[Any, Any]]
 
     symbols = sorted(difference.free_symbols, key=str)
     try:
-        compute = sp.lambdify(symbols, expression, "mpmath")
+        compute = sp.lambdify(symbols, expression, "mpmath", docstring_limit=0)
     except Exception:  # a function that has no numerical counterpart, in one of the many ways to say so
         return lambda _: False
 
@@ -260,6 +262,8 @@ def _concrete(expression: Any) -> Any:
             total += sum(sp.Rational(source.randint(1, 9), source.randint(2, 5)) * argument**k for k in (1, 2, 3))
         return total + sp.prod(applied.args) ** 2
 
+    if not expression.has(sp.core.function.AppliedUndef):
+        return expression
     return expression.replace(lambda e: isinstance(e, sp.core.function.AppliedUndef), polynomial)
 
 

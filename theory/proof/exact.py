@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from functools import wraps
-from math import isqrt
+from functools import lru_cache, wraps
+from math import gcd, isqrt
 from typing import Any
 
 from theory.proof.symbols import NoValue
@@ -87,7 +87,8 @@ class Surd:
         total: dict[int, Fraction] = {}
         for n, q in self.parts.items():
             for m, r in other.parts.items():
-                outside, inside = _square_free(n * m)
+                outside = gcd(n, m)  # both are square-free, and so is what is left of them
+                inside = (n // outside) * (m // outside)
                 total[inside] = total.get(inside, Fraction(0)) + q * r * outside
         return Surd(total)
 
@@ -170,6 +171,7 @@ class Surd:
         return " + ".join(f"{q}" if n == 1 else f"{q} sqrt({n})" for n, q in sorted(self.parts.items())) or "0"
 
 
+@lru_cache(maxsize=4096)
 def _square_free(n: int) -> tuple[int, int]:
     """Return (a, b) with n = a^2 b and b square-free."""
     root = isqrt(n)

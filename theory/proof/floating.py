@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any
 
@@ -35,10 +36,10 @@ def run_and_find_floats(compute: Callable[[], Any]) -> tuple[Any, str]:
         module = str(frame.f_globals.get("__name__", ""))
         if event == "c_call":
             origin = str(getattr(argument, "__module__", "") or "")
-            if _is_own(module) and origin.split(".", maxsplit=1)[0] in FLOATING:
+            if _is_own(module) and _package(origin) in FLOATING:
                 found.extend(_unless_whole(frame, argument, origin))
             return
-        if module.split(".", maxsplit=1)[0] in INEXACT and event == "call" and _is_own(_caller(frame)):
+        if _package(module) in INEXACT and event == "call" and _is_own(_caller(frame)):
             found.append(f"{_caller_name(frame)} computes with {module}")
         if not _is_own(module):
             return
@@ -68,9 +69,15 @@ def run_and_find_floats(compute: Callable[[], Any]) -> tuple[Any, str]:
     return value, found[0] if found else ""
 
 
+@lru_cache(maxsize=4096)
 def _is_own(module: str) -> bool:
-    own = module.split(".", maxsplit=1)[0] in OWN or ("." not in module and module not in sys.stdlib_module_names)
-    return own and not module.startswith(EXACT) and module.split(".", maxsplit=1)[0] not in INEXACT
+    own = _package(module) in OWN or ("." not in module and module not in sys.stdlib_module_names)
+    return own and not module.startswith(EXACT) and _package(module) not in INEXACT
+
+
+@lru_cache(maxsize=4096)
+def _package(module: str) -> str:
+    return module.split(".", maxsplit=1)[0]
 
 
 def _caller(frame: FrameType) -> str:

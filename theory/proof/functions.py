@@ -17,6 +17,7 @@ from theory.proof import balls
 from theory.proof.balls import Ball
 from theory.proof.exact import Surd
 from theory.proof.symbols import NoValue, Number
+from theory.proof.terms import identity
 
 
 def sqrt(x: Any) -> Any:
@@ -47,8 +48,9 @@ def exp(x: Any) -> Any:
         if hasattr(x, "applied"):
             return x.applied("exp")
         return Fraction(1) if _is(x, 0) else balls.exp(x)
+    number = identity(x.term)
     for _, argument, value in x.run.functions:
-        if argument.term.eq(x.term):
+        if identity(argument.term) == number:
             return value
     value = x.run.fresh("exp")
     x.run.assume(value > 0)
@@ -68,9 +70,9 @@ def log(x: Any) -> Any:
         return Fraction(0) if _is(x, 1) else balls.log(x)
     if x <= 0:
         raise NoValue("logarithm of a number that is not positive")
-    run = x.run
+    run, number = x.run, identity(x.term)
     for _, argument, value in run.functions:
-        if value.term.eq(x.term):
+        if identity(value.term) == number:
             return argument
     exponent = run.fresh("log")
     _tell(exponent, x)
@@ -126,7 +128,7 @@ def _tell(t: Number, value: Number) -> None:
     if any(part.square is not None for part in parts):  # compared by squares, which another path may define otherwise
         run.trail += _facts(t, value)
     else:
-        key = tuple(part.term.get_id() for part in parts)
+        key = tuple(identity(part.term) for part in parts)
         if key not in run.told:
             run.told[key] = _facts(t, value), [part.term for part in parts]  # a term that is kept keeps its identity
         run.trail += run.told[key][0]
@@ -140,10 +142,11 @@ def _facts(t: Number, value: Number) -> list[Any]:
     z3 = run.z3
     for s, other in [(zero, one), *((a, v) for _, a, v in run.functions)]:
         # convex: e^t lies above its tangent at s, and e^s above the one at t; equality at s = t only
-        facts += [(value >= other * (1 + t - s)).term, (other >= value * (1 + s - t)).term]
+        here, there = other * (1 + t - s), value * (1 + s - t)
+        facts += [(value >= here).term, (other >= there).term]
         same = (t == s).term
-        facts.append(z3.Or(same, (value > other * (1 + t - s)).term))
-        facts.append(z3.Or(same, (other > value * (1 + s - t)).term))
+        facts.append(z3.Or(same, (value > here).term))
+        facts.append(z3.Or(same, (other > there).term))
         facts.append((t < s).term == (value < other).term)
         facts.append((t > s).term == (value > other).term)
         facts.append(z3.Implies((t + s == 0).term, (value * other == 1).term))

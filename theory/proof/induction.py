@@ -36,6 +36,7 @@ def _bounds(first: Any, second: Any, third: Any) -> list[Any]:
 def _prove_power_sum_bounds() -> None:
     from theory.proof.settings import Numbers, setting  # noqa: PLC0415
     from theory.proof.smt import prove  # noqa: PLC0415
+    from theory.proof.solver import Known  # noqa: PLC0415
 
     @setting("q > 0")
     def one_number(numbers: Numbers) -> Any:
@@ -49,9 +50,10 @@ def _prove_power_sum_bounds() -> None:
         q = numbers.positive("q")
         return a + q, b + q * q, c + q**3
 
+    known = Known()
     for family in (one_number, one_more):
         for k in range(5):
-            proof = prove(lambda sums, k=k: _bounds(*sums)[k], family)
+            proof = prove(lambda sums, k=k: _bounds(*sums)[k], family, known=known)
             if proof.verdict != "proved":
                 raise AssertionError(f"the bounds of power sums are not proved: {family.name}, {k}: {proof}")
 

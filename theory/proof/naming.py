@@ -12,14 +12,41 @@ from __future__ import annotations
 
 from typing import Any
 
+from theory.proof.terms import identity, is_constant, is_product, is_sum, kind_of
+
 PREFIX = "sum"
 PRODUCT = "product"
 
+Key = tuple[int, ...]
+"""The identities of the summands of a sum, or of the factors of a product, in order."""
 
-def with_names(terms: list[Any]) -> list[Any]:
+
+class Names:
+    """The names of sums and products in all questions that use these names; they must belong to one context.
+
+    Equal sums have one name, and so have equal products. What a term becomes depends on the term and on these names
+    alone, so that a term that stands in many questions is renamed once. A name is never given to anything else.
+
+    Whatever is found here by its identity is kept here as well: the identity of a term that nobody keeps may be given
+    to another term.
+    """
+
+    def __init__(self) -> None:
+        self.sums: dict[Key, tuple[Any, Any, Any]] = {}  # name, its definition, and the sum that is kept
+        self.products: dict[Key, tuple[Any, Any, Any]] = {}
+        # what becomes of a term by its identity: the new term, the names in it, and the term that is kept
+        self.with_sums: dict[int, tuple[Any, tuple[Key, ...], Any]] = {}
+        self.with_products: dict[int, tuple[Any, tuple[Key, ...], Any]] = {}
+
+
+def with_names(terms: list[Any], names: Names | None = None) -> list[Any]:
     """Return the terms with a name in place of every sum that is multiplied by anything but a constant.
 
     The definitions of the names follow. Without such a sum the terms themselves are returned.
+
+    Args:
+        terms: a question.
+        names: those of other questions in the same context, which are used again; new ones are added.
 
     Example:
         >>> import z3
@@ -29,46 +56,61 @@ def with_names(terms: list[Any]) -> list[Any]:
         >>> with_names([2 * (a - b) < p])
         [2*(a - b) < p]
     """
+    names = Names() if names is None else names
+    renamed = [_with_sums(term, names) for term in terms]
+    used = dict.fromkeys(key for _, keys in renamed for key in keys)
+    return [*(term for term, _ in renamed), *(names.sums[key][1] for key in used)] if used else terms
+
+
+def _with_sums(term: Any, names: Names) -> tuple[Any, tuple[Key, ...]]:
+    """Return a term with names for its sums, and the keys of these names."""
     import z3  # noqa: PLC0415
 
-    names: dict[str, tuple[Any, Any]] = {}
-    done: dict[int, Any] = {}
-
-    def named(part: Any) -> Any:
-        if not (z3.is_add(part) or z3.is_sub(part)):
-            return done[part.get_id()]
-        simple = z3.simplify(part, som=True)  # equal sums get one name, however they are written
-        key = " ".join(sorted(one.sexpr() for one in (simple.children() if z3.is_add(simple) else [simple])))
-        if key not in names:
-            names[key] = (z3.Real(f"{PREFIX}.{len(names)}", part.ctx), part)
-        return names[key][0]
-
-    todo = list(reversed(terms))
+    done, todo = names.with_sums, [term]
     while todo:
-        term = todo[-1]
-        waiting = [part for part in term.children() if part.get_id() not in done]
+        top = todo[-1]
+        if identity(top) in done:
+            todo.pop()
+            continue
+        parts = top.children()
+        waiting = [part for part in parts if identity(part) not in done]
         if waiting:
             todo += waiting
             continue
         todo.pop()
-        done[term.get_id()] = _rebuilt(term, named, done, z3)
-    renamed = [done[term.get_id()] for term in terms]
-    return [*renamed, *(name == meaning for name, meaning in names.values())] if names else terms
+        multiplied = is_product(top) and sum(not is_constant(part) for part in parts) > 1
+        new = [_sum_name(part, names) if multiplied else done[identity(part)][:2] for part in parts]
+        keys = tuple(dict.fromkeys(key for _, found in new for key in found))
+        whole = top
+        if keys:
+            whole = z3.Product([part for part, _ in new]) if multiplied else top.decl()(*(part for part, _ in new))
+        done[identity(top)] = whole, keys, top
+    return done[identity(term)][:2]
 
 
-def _rebuilt(term: Any, named: Any, done: dict[int, Any], z3: Any) -> Any:
-    """Rebuild a term from its parts, whose sums have been replaced by names."""
-    parts = term.children()
-    if z3.is_mul(term) and sum(not z3.is_rational_value(part) for part in parts) > 1:
-        return z3.Product([named(part) for part in parts])
-    return term.decl()(*(done[part.get_id()] for part in parts)) if parts else term
+def _sum_name(factor: Any, names: Names) -> tuple[Any, tuple[Key, ...]]:
+    """Return the name of a factor that is a sum; another one with names for the sums in it."""
+    import z3  # noqa: PLC0415
+
+    if kind_of(factor) not in (z3.Z3_OP_ADD, z3.Z3_OP_SUB):
+        return names.with_sums[identity(factor)][:2]
+    simple = z3.simplify(factor, som=True)  # equal sums get one name, however they are written
+    key = _key(simple.children() if is_sum(simple) else [simple])
+    if key not in names.sums:
+        name = z3.Real(f"{PREFIX}.{len(names.sums)}", factor.ctx)
+        names.sums[key] = name, name == factor, simple
+    return names.sums[key][0], (key,)
 
 
-def linear(terms: list[Any]) -> tuple[list[Any], list[Any]]:
+def linear(terms: list[Any], names: Names | None = None) -> tuple[list[Any], list[Any]]:
     """Return the terms multiplied out, with a name in place of each product, and what the names stand for.
 
     What is neither a variable nor a constant multiple of one gets a name. Where nothing does, the second list is empty
     and the terms themselves are returned.
+
+    Args:
+        terms: a question.
+        names: those of other questions in the same context, which are used again; new ones are added.
 
     Example:
         >>> import z3
@@ -78,42 +120,54 @@ def linear(terms: list[Any]) -> tuple[list[Any], list[Any]]:
         >>> linear([a > 2 * b])
         ([a > 2*b], [])
     """
+    names = Names() if names is None else names
+    renamed = [_with_products(term, names) for term in terms]
+    used = dict.fromkeys(key for _, keys in renamed for key in keys)
+    return ([term for term, _ in renamed], [names.products[key][1] for key in used]) if used else (terms, [])
+
+
+def _with_products(term: Any, names: Names) -> tuple[Any, tuple[Key, ...]]:
+    """Return a truth value, or a number in it, with names for its products, and the keys of these names."""
     import z3  # noqa: PLC0415
 
-    names: dict[str, tuple[Any, Any]] = {}
-    done: dict[int, Any] = {}
-
-    def named(term: Any) -> Any:
-        if term.get_id() not in done:
-            parts = term.children()
-            between_numbers = parts and z3.is_arith(parts[0])
-            new = [_multiplied_out(part, names, z3) if between_numbers else named(part) for part in parts]
-            done[term.get_id()] = term.decl()(*new) if new else term
-        return done[term.get_id()]
-
-    renamed = [named(term) for term in terms]
-    return (renamed, [name == meaning for name, meaning in names.values()]) if names else (terms, [])
+    done = names.with_products
+    if identity(term) not in done:
+        if z3.is_arith(term):
+            whole, keys = _multiplied_out(term, names)
+        else:
+            parts = [_with_products(part, names) for part in term.children()]
+            keys = tuple(dict.fromkeys(key for _, found in parts for key in found))
+            whole = term.decl()(*(part for part, _ in parts)) if parts else term
+        done[identity(term)] = whole, keys, term
+    return done[identity(term)][:2]
 
 
-def _multiplied_out(number: Any, names: dict[str, tuple[Any, Any]], z3: Any) -> Any:
-    """Return a number as a sum of multiples of variables and of names."""
+def _multiplied_out(number: Any, names: Names) -> tuple[Any, tuple[Key, ...]]:
+    """Return a number as a sum of multiples of variables and of names, and the keys of these names."""
+    import z3  # noqa: PLC0415
+
     simple = z3.simplify(number, som=True)
-    found = []
-    for part in simple.children() if z3.is_add(simple) else [simple]:
-        factors = _factors(part, z3)
-        constants = [factor for factor in factors if z3.is_rational_value(factor)]
-        others = sorted((factor for factor in factors if not z3.is_rational_value(factor)), key=lambda x: x.sexpr())
-        if len(others) > 1 or any(factor.children() for factor in others):
-            key = " ".join(factor.sexpr() for factor in others)
-            if key not in names:
-                meaning = z3.Product(others) if len(others) > 1 else others[0]
-                names[key] = (z3.Real(f"{PRODUCT}.{len(names)}", part.ctx), meaning)
-            others = [names[key][0]]
+    found, used = [], []
+    for part in simple.children() if is_sum(simple) else [simple]:
+        factors = _factors(part)
+        constants = [factor for factor in factors if is_constant(factor)]
+        others = [factor for factor in factors if not is_constant(factor)]
+        if len(others) > 1 or any(factor.num_args() for factor in others):
+            key = _key(others)
+            if key not in names.products:
+                name = z3.Real(f"{PRODUCT}.{len(names.products)}", part.ctx)
+                names.products[key] = name, name == (z3.Product(others) if len(others) > 1 else others[0]), others
+            used.append(key)
+            others = [names.products[key][0]]
         factors = constants + others
         found.append(z3.Product(factors) if len(factors) > 1 else factors[0])
-    return z3.Sum(found) if len(found) > 1 else found[0]
+    return z3.Sum(found) if len(found) > 1 else found[0], tuple(dict.fromkeys(used))
 
 
-def _factors(number: Any, z3: Any) -> list[Any]:
+def _key(parts: list[Any]) -> Key:
+    return tuple(sorted(identity(part) for part in parts))
+
+
+def _factors(number: Any) -> list[Any]:
     """Return the factors of a product, also of products in it."""
-    return [factor for part in number.children() for factor in _factors(part, z3)] if z3.is_mul(number) else [number]
+    return [factor for part in number.children() for factor in _factors(part)] if is_product(number) else [number]

@@ -15,6 +15,8 @@ from functools import partial
 from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any, Self
 
+from theory.proof.reading import steps_of
+
 ASSERTING = ("COMPARE_OP", "CONTAINS_OP", "CALL")  # instructions by which a part of the code is more than a constant
 LEAVES = ("LOAD_FAST", "LOAD_DEREF", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_CONST", "LOAD_CLOSURE")
 
@@ -79,7 +81,7 @@ class Reached:
         found = []
         for code in self.codes:
             seen = self._seen.get(code, set())
-            steps = [step for step in dis.get_instructions(code) if step.opname not in ("CACHE", "PRECALL", "RESUME")]
+            steps = [step for step in steps_of(code) if step.opname not in ("CACHE", "PRECALL", "RESUME")]
             for at, step in enumerate(steps):
                 if step.offset in seen and _is_question(step) and not self._is_setting(code, steps[:at]):
                     found += [_words(code, part) for part in _ways(steps, at) if _never(part, seen)]

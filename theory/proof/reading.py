@@ -54,7 +54,7 @@ def representation(predicate: Callable[..., Any]) -> str:
     for function in _functions(predicate):
         for code in _codes(function.__code__):
             before = None
-            for step in dis.get_instructions(code):
+            for step in steps_of(code):
                 name = step.argval if isinstance(step.argval, str) else ""
                 if step.opname == "MATCH_CLASS":
                     return f"{function.__name__} matches the type of a number: compare with =="
@@ -102,7 +102,7 @@ def floats_of_code(code: CodeType, found: Callable[[str], Any]) -> str:
     for constant in code.co_consts:
         if isinstance(constant, (float, complex)):
             return repr(constant)
-    steps = list(dis.get_instructions(code))
+    steps = steps_of(code)
     for step, after in zip(steps, [*steps[1:], None], strict=True):
         if step.opname not in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"):
             continue
@@ -115,6 +115,12 @@ def floats_of_code(code: CodeType, found: Callable[[str], Any]) -> str:
         if str(module).split(".")[0] in FLOATING and asked not in WHOLE:
             return f"{module}.{asked}"
     return ""
+
+
+@lru_cache(maxsize=4096)
+def steps_of(code: CodeType) -> tuple[dis.Instruction, ...]:
+    """Return the instructions of a code; a claim's are looked at for its statement, its control and each proof."""
+    return tuple(dis.get_instructions(code))
 
 
 def _harmless(operand: dis.Instruction) -> bool:
@@ -154,7 +160,7 @@ def _called(function: FunctionType) -> tuple[FunctionType, ...]:
 
 def _imported(code: CodeType) -> Iterator[ModuleType]:
     """Yield the modules that a function imports while it runs, and those on the way to them."""
-    for step in dis.get_instructions(code):
+    for step in steps_of(code):
         if step.opname == "IMPORT_NAME" and step.argval:
             importlib.import_module(step.argval)
             parts = step.argval.split(".")

@@ -95,8 +95,11 @@ def search(
     """
     tried = undecided = drawn = 0
     sizes: Counter[int] = Counter()
+    source, cases = _pool(over, seed)
     while tried < worlds and drawn < PATIENCE * worlds:
-        case = _case(over, seed, drawn)
+        if drawn == len(cases):
+            cases.append(over.draw(source))
+        case = cases[drawn]
         drawn += 1
         try:
             holds = holds_at(predicate, case, given, **change)
@@ -116,12 +119,5 @@ def search(
 
 @lru_cache(maxsize=64)
 def _pool(over: Family, seed: int) -> tuple[random.Random, list[Any]]:
+    """Return the cases of a kind that were drawn so far, and the source of more: each computes its scores once."""
     return random.Random(f"{over.name}/{seed}"), []
-
-
-def _case(over: Family, seed: int, number: int) -> Any:
-    """Return a case by its number: those of a kind are drawn once, and compute their scores and drives once."""
-    source, cases = _pool(over, seed)
-    while len(cases) <= number:
-        cases.append(over.draw(source))
-    return cases[number]

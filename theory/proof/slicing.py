@@ -11,6 +11,8 @@ import re
 from collections import defaultdict
 from typing import Any
 
+from theory.proof.terms import identity
+
 TERMS = {"root": 2, "quotient": 1}  # in which a definition stands
 DEFINED = re.compile(rf"(?<![\w.])(?:{'|'.join(TERMS)})\.\d+(?![\w.])")
 
@@ -35,10 +37,9 @@ def without_unused(terms: list[Any], known: dict[int, frozenset[str]] | None = N
     while True:
         places = defaultdict(list)
         for number, term in enumerate(terms):
-            identity = term.get_id()
-            if identity not in known:
-                known[identity] = frozenset(_names(term))
-            for name in known[identity]:
+            if identity(term) not in known:
+                known[identity(term)] = frozenset(_names(term))
+            for name in known[identity(term)]:
                 places[name].append(number)
         unused = [found for name, found in places.items() if len(found) == TERMS[name.split(".")[0]]]
         if not unused:

@@ -17,6 +17,7 @@ from theory.proof.family import Case, Family
 from theory.proof.searched import Predicate, search
 from theory.proof.solver import STUCK, WORK, Known, Record, Solver
 from theory.proof.symbols import Impure, NoSuchResponse, NoValue, Run
+from theory.proof.terms import identity
 
 PROVED, REFUTED, VACUOUS, UNDECIDED = "proved", "refuted", "vacuous", "undecided"
 PATIENCE = 6  # queries without an answer, after which a statement is undecided
@@ -265,7 +266,7 @@ def _follow(case: Case, predicate: Predicate, given: Predicate | None, change: d
 
 def _denied(run: Run, term: Any) -> bool:
     """Return whether a path took the side of a fork on which this truth value is false; then ``a and b`` returns a."""
-    return any(not side and asked.eq(term) for _, asked, side in run.forks)
+    return any(not side and identity(asked) == identity(term) for _, asked, side in run.forks)
 
 
 def _says_something(
@@ -319,4 +320,6 @@ def _same(first: _Path, second: _Path) -> None:
 def _equal(first: list[Any] | None, second: list[Any] | None) -> bool:
     if first is None or second is None:
         return first is second
-    return len(first) == len(second) and all(a.eq(b) for a, b in zip(first, second, strict=True))
+    return len(first) == len(second) and all(
+        a is b or identity(a) == identity(b) for a, b in zip(first, second, strict=True)
+    )

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from threading import Event, Timer
 from typing import Any
 
-from theory.proof.naming import linear, with_names
+from theory.proof.naming import Names, linear, with_names
 from theory.proof.slicing import without_equations, without_unused
 from theory.proof.symbols import Told
+from theory.proof.terms import identity
+from theory.proof.watchdog import Watchdog
 
 WORK = 5_000_000  # of the solver for one question, in its own units; a typical one takes a thousandth of it
 QUICK = 30_000  # of that work at most, after which it is asked whether a question is impossible by its sums alone
@@ -23,6 +24,8 @@ METHOD = "qfnra-nlsat"  # the solver's; its choice for the logic QF_NRA begins w
 LINEAR = "smt"  # the solver's method for linear questions
 STUCK = 600_000  # milliseconds; the solver does not count all of its work, and a query that hangs is an error
 RECENT = 4  # models that are tried before a question is asked
+
+WATCHDOG = Watchdog()
 
 Record = Callable[[str, list[Any], str], None]
 
@@ -36,7 +39,7 @@ class Model:
 
     def __init__(self, values: Any, terms: list[Any]) -> None:
         self.values = values
-        self.truths = {term.get_id(): (True, term) for term in terms}  # a term that is kept keeps its identity
+        self.truths = {identity(term): (True, term) for term in terms}  # a term that is kept keeps its identity
 
     def meets(self, terms: list[Any]) -> bool:
         """Return whether all terms are true of the values; a variable that they leave open is 0."""
@@ -45,7 +48,7 @@ class Model:
     def _meets(self, term: Any) -> bool:
         import z3  # noqa: PLC0415 - loaded for a proof only
 
-        number = term.get_id()
+        number = identity(term)
         if number not in self.truths:
             self.truths[number] = (z3.is_true(self.values.eval(term, model_completion=True)), term)
         return self.truths[number][0]
@@ -57,9 +60,11 @@ class Known:
     Attributes:
         context: the solver's owner of all terms.
         terms: those of the questions, kept alive so that their identities stay theirs.
-        names: of the definitions that each term speaks of, by its identity.
+        defined: names of the definitions that each term speaks of, by its identity.
+        names: of the sums and products in them.
         answers: answer and values, if there are any, by the work that was allowed and the identities of the terms.
         models: of the questions that came to some.
+        methods: of the solver, by name.
         told: what was told of exponentials; each path is run twice at least, and tells the same again.
     """
 
@@ -68,9 +73,11 @@ class Known:
 
         self.context = z3.Context()
         self.terms: list[Any] = []
-        self.names: dict[int, frozenset[str]] = {}
+        self.defined: dict[int, frozenset[str]] = {}
+        self.names = Names()
         self.answers: dict[tuple[int, ...], tuple[str, Any]] = {}
         self.models: list[Model] = []
+        self.methods: dict[str, Any] = {}
         self.told: Told = {}
 
 
@@ -110,7 +117,7 @@ class Solver:
         Raises:
             SolverStuckError: neither an answer nor the end of its work within ``patience``.
         """
-        key = (effort, self.work, *(term.get_id() for term in terms))
+        key = (effort, self.work, *(identity(term) for term in terms))
         answer = self.known.answers.get(key) if self.record is None else None
         if answer is None:
             answer = self.known.answers[key] = self._ask(terms, effort)
@@ -124,8 +131,8 @@ class Solver:
 
     def _ask(self, terms: list[Any], effort: int) -> tuple[str, Any]:
         self.known.terms += terms
-        asked, work = without_unused(terms, self.known.names), self.work // effort
-        forms = _forms(asked, work) if effort == 1 else iter([_Form(asked, min(work, FIRST))])
+        asked, work = without_unused(terms, self.known.defined), self.work // effort
+        forms = _forms(asked, work, self.known.names) if effort == 1 else iter([_Form(asked, min(work, FIRST))])
         for form in forms:
             answer, solver = self._asked(form.terms, form.work, form.method)
             if answer == "unsat" or (answer == "sat" and form.is_whole):
@@ -143,22 +150,20 @@ class Solver:
         """Return the answer to one question within a limit of work, and the solver that gave it."""
         import z3  # noqa: PLC0415
 
-        solver, stuck = z3.Tactic(method, ctx=self.context).solver(), Event()
+        if method not in self.known.methods:
+            self.known.methods[method] = z3.Tactic(method, ctx=self.context)
+        solver, stuck = self.known.methods[method].solver(), []
         solver.set("rlimit", work)
-        solver.add(*terms)
+        for term in terms:  # solver.add also converts what is no truth value, and takes ten times as long
+            z3.Z3_solver_assert(self.context.ref(), solver.solver, term.as_ast())
 
         def stop() -> None:
-            stuck.set()
+            stuck.append(True)
             self.context.interrupt()
 
-        timer = Timer(self.patience / 1000, stop)
-        timer.daemon = True
-        timer.start()  # the solver's own clock takes a fifth of the time of a typical question
-        try:
+        with WATCHDOG.over(self.patience / 1000, stop):  # the solver's own clock takes longer than a typical question
             answer = str(solver.check())
-        finally:
-            timer.cancel()
-        if answer == "unknown" and stuck.is_set():
+        if answer == "unknown" and stuck:
             raise SolverStuckError(
                 f"the solver gave no answer within {self.patience / 1000:g} s, although its limit of work should "
                 "have stopped it sooner; split the statement into smaller ones"
@@ -185,20 +190,20 @@ class _Form:
     meanings: tuple[Any, ...] = ()
 
 
-def _forms(terms: list[Any], work: int) -> Iterator[_Form]:
+def _forms(terms: list[Any], work: int, names: Names) -> Iterator[_Form]:
     """Yield the forms of a question one after the other; together they have ``work``, but each has 1 at least."""
     quick = max(1, min(QUICK, work // 8))
     yield _Form(terms, quick)
-    sums, meanings = linear(terms)
+    sums, meanings = linear(terms, names)
     if meanings:
         yield _Form(sums, quick, is_whole=False, method=LINEAR, meanings=tuple(meanings))
     left = max(1, work - 2 * quick)
-    first, fewer, named = max(1, min(FIRST, left // 4)), without_equations(terms), with_names(terms)
+    first, fewer, named = max(1, min(FIRST, left // 4)), without_equations(terms), with_names(terms, names)
     yield _Form(terms, first)
     left -= first
     if len(fewer) < len(terms):
         left -= first
-        yield _Form(with_names(fewer), first, is_whole=False)
+        yield _Form(with_names(fewer, names), first, is_whole=False)
     if named is terms:
         yield _Form(terms, max(1, left))
         return

@@ -12,6 +12,8 @@ from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from theory.proof.terms import identity
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -374,7 +376,7 @@ class Run:
         if self.z3.is_rational_value(simple) and not simple.eq(self.constant(0)):
             return Number(self, above / simple)
         for a, b, known in self._quotients:
-            if a.eq(above) and b.eq(below):
+            if identity(a) == identity(above) and identity(b) == identity(below):
                 return known
         if self.decide(below == self.constant(0)):
             raise NoValue("division by zero")
@@ -386,7 +388,7 @@ class Run:
     def root(self, of: Number) -> Number:
         """Return the square root; a negative number under it is a path of its own, on which there is no value."""
         for term, known in self._roots:
-            if term.eq(of.term):
+            if identity(term) == identity(of.term):
                 return known
         if of < 0:
             raise NoValue("root of a negative number")

@@ -14,6 +14,16 @@ MOST_PATHS = 8  # largest number of paths through a setting that are followed
 LONG = 300  # characters; conditions beyond are only counted
 
 
+class _NothingTold(dict[Any, Any]):
+    """What a run tells the solver of exponentials, if there is no solver: nothing."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def __missing__(self, _: object) -> tuple[list[Any], list[Any]]:
+        return [], []
+
+
 class _Spoken(_Symbols):
     """Numbers that are symbols; what a setting assumes of each is recorded."""
 
@@ -74,13 +84,11 @@ def words_of(function: Callable[[Any], Any]) -> str:
     """
     facts: dict[tuple[str, str], None] = {}
     todo: list[list[bool]] = [[]]
-    context = None
     for _ in range(MOST_PATHS):
         if not todo:
             break
         decisions = todo.pop()
-        run = Run(_context() if context is None else context, decisions, lambda _: True)
-        context = run.context
+        run = Run(_context(), decisions, lambda _: True, told=_NothingTold())
         spoken = _Spoken(run)
         try:
             function(spoken)
@@ -99,7 +107,9 @@ def words_of(function: Callable[[Any], Any]) -> str:
     return "; ".join(kept) + (f"; and {len(parts)} more condition{'s' if len(parts) > 1 else ''}" if parts else "")
 
 
+@lru_cache(maxsize=1)
 def _context() -> Any:
+    """Return the owner of the terms that are put into words; to make one takes longer than the words."""
     import z3  # noqa: PLC0415 - loaded for a proof only
 
     return z3.Context()

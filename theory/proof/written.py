@@ -84,13 +84,18 @@ def sides(predicate: Callable[..., Any], case: Any) -> tuple[str, ...]:
 
 def divides_whole_numbers(frame: FrameType) -> str:
     """Return the first quotient of two whole numbers in a function that is about to return: a float; "" for none."""
-    node = node_of(frame.f_code)
-    for quotient in _within(node, ast.BinOp) if node is not None else ():
-        if isinstance(quotient, ast.BinOp) and isinstance(quotient.op, ast.Div):
-            above, below = _evaluated(quotient.left, frame), _evaluated(quotient.right, frame)
-            if type(above) is int and type(below) is int:
-                return ast.unparse(quotient)
+    for written, above, below in _quotients(frame.f_code.co_filename, frame.f_code):
+        if type(_computed(above, frame)) is int and type(_computed(below, frame)) is int:
+            return written
     return ""
+
+
+@lru_cache(maxsize=4096)
+def _quotients(_: str, code: CodeType) -> tuple[tuple[str, CodeType, CodeType], ...]:
+    """Return the quotients in a function of a file: as they are written, and the code of both sides."""
+    node = node_of(code)
+    found = [] if node is None else [part for part in _within(node, ast.BinOp) if isinstance(part.op, ast.Div)]
+    return tuple((ast.unparse(part), _compiled(part.left), _compiled(part.right)) for part in found)
 
 
 def functions_of(predicate: Callable[..., Any]) -> Iterator[FunctionType]:
@@ -144,8 +149,16 @@ def _within(node: ast.AST, kind: type[ast.AST]) -> Iterator[Any]:
 
 
 def _evaluated(node: ast.expr, frame: FrameType) -> Any:
+    return _computed(_compiled(node), frame)
+
+
+def _compiled(node: ast.expr) -> CodeType:
+    return compile(ast.Expression(node), "<side>", "eval")
+
+
+def _computed(code: CodeType, frame: FrameType) -> Any:
     try:
-        return eval(compile(ast.Expression(node), "<side>", "eval"), frame.f_globals, frame.f_locals)
+        return eval(code, frame.f_globals, frame.f_locals)
     except Exception:
         return None
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction as F
 from typing import Any
 
-from tests.theory.proof.deceptive_named import NAMED_FALSE, NAMED_TRUE
+from tests.theory.proof.deceptive_named import NAMED_FALSE, NAMED_TRUE, REALS, SHARED_FALSE
 from tests.theory.proof.deceptive_python import (
     absolute,
     and_returns_the_last,
@@ -366,6 +366,7 @@ TRUE = [
 """True ones that the prover must prove."""
 
 FALSE += [Trap(name, predicate, over, change=change) for name, predicate, over, change in NAMED_FALSE]
+FALSE += [Trap(predicate.__name__, predicate, REALS, work=work) for predicate, work in SHARED_FALSE]
 TRUE += [Trap(name, predicate, over) for name, predicate, over in NAMED_TRUE]
 
 BY_NAME = {trap.name: trap for trap in FALSE}

@@ -4,7 +4,7 @@ from fractions import Fraction as F
 
 from theory.decision.group import batch, sampled_group
 from theory.decision.second_order import second_order
-from theory.proof import POLICY
+from theory.proof import POLICY, world_of
 from theory.proof.families import LOG_LINEAR
 
 
@@ -73,6 +73,40 @@ NAMED_FALSE = [
     ("shares_a_response", shares_a_response, BATCH, {}),
     ("signs_raise_the_mean", signs_raise_the_mean, NORMALISED, {}),
 ]
+
+
+def products_share_a_factor(c):
+    """Two products with a factor in common are two numbers."""
+    return c.a * c.b >= c.a * c.c
+
+
+def products_change_places(c):
+    """What a name stands for on one side of a fork it must stand for on the other."""
+    first, second = (c.a * c.b, c.a * c.d) if c.x > 0 else (c.a * c.d, c.a * c.b)
+    return c.p + first >= second + c.q or c.p <= c.q
+
+
+def sums_change_places(c):
+    """Two sums with a summand in common change places between two questions."""
+    first, second = (c.a - c.b, c.a + c.b) if c.x > 0 else (c.a + c.b, c.a - c.b)
+    return c.p * first * first >= c.q * second * second or c.p < c.q
+
+
+def flows_leave_something(c):
+    """The flows around a triangle cancel, which says nothing of the last product."""
+    around = c.a * (c.b - c.c) + c.b * (c.c - c.a) + c.c * (c.a - c.b)
+    return around + c.d * (c.p - c.q) >= c.d * (c.q - c.p) or c.p < c.q
+
+
+REALS = world_of("any real numbers", **dict.fromkeys("abcdpqx", "real"))
+SHARED_FALSE = [
+    (products_share_a_factor, 800),
+    (products_change_places, 1400),
+    (sums_change_places, 4200),
+    (flows_leave_something, 3500),
+]
+"""False statements, and work with which the solver must give names to what they are made of before it answers."""
+
 NAMED_TRUE = [
     ("variance", variance, SECOND),
     ("second_change", second_change, SECOND),

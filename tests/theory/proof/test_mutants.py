@@ -8,7 +8,7 @@ import pytest
 from tests.theory.proof import deceptive_python
 from tests.theory.proof.deceptive import BY_NAME, TRUE_BY_NAME
 from tests.theory.proof.test_smt import decide
-from theory.proof import functions, induction, reading, smt, solver, symbols, worlds
+from theory.proof import functions, induction, naming, reading, smt, solver, symbols, worlds
 from theory.proof.solver import Solver
 from theory.proof.symbols import Number, Run
 from theory.proof.worlds import AnyPolicy
@@ -52,6 +52,25 @@ def questions_are_confused(patch: Patch) -> None:
         return answers[len(terms)]
 
     patch.setattr(Solver, "_ask", remembered)
+
+
+def names_are_confused(patch: Patch) -> None:
+    """Sums that share a summand have one name, and so have products that share a factor."""
+    key = naming._key
+    patch.setattr(naming, "_key", lambda parts: key(parts)[:1])
+
+
+def names_are_defined_once(patch: Patch) -> None:
+    """A name that an earlier question has defined is not defined again in a later one."""
+    told: set[int] = set()
+    renamed = naming.with_names
+
+    def once(terms: list, names: naming.Names) -> list:
+        new = [term for term in renamed(terms, names)[len(terms) :] if term.get_id() not in told]
+        told.update(term.get_id() for term in new)
+        return [*renamed(terms, names)[: len(terms)], *new]
+
+    patch.setattr(solver, "with_names", once)
 
 
 def one_side_only(patch: Patch) -> None:
@@ -226,6 +245,7 @@ MUTANTS = {
     definitions_leak: "root_on_one_side",
     unknown_is_no: "gave_up_on_the_statement",
     questions_are_confused: "cross_21_10",
+    names_are_confused: "products_change_places",
     one_side_only: "root_on_one_side",
     division_is_unguarded: "quotient_is_one",
     root_is_unguarded: "root_of_anything",
@@ -248,6 +268,7 @@ MUTANTS = {
 
 TOO_WEAK = {
     minor_is_missing: "determinant",
+    names_are_defined_once: "variance",
     bounds_are_missing: "tabular_sum_of_squares",
     tangents_are_missing: "tangent",
     values_are_believed: "tangent",

@@ -1,6 +1,7 @@
 """A question with names for sums or products, or without equations, says nothing that the question does not say."""
 
 import random
+import re
 from fractions import Fraction as F
 
 import pytest
@@ -12,7 +13,7 @@ from tests.theory.proof.deceptive_named import NAMED_FALSE, NAMED_TRUE
 from theory.decision.group import preference_matrix
 from theory.proof import holds_at, prove, solver as questions
 from theory.proof.certificate import Certificate, second_opinion
-from theory.proof.naming import linear, with_names
+from theory.proof.naming import Names, linear, with_names
 from theory.proof.slicing import without_equations
 
 X = z3.Reals("a b c d")
@@ -66,6 +67,25 @@ def has_products(term) -> bool:
     return own or any(has_products(part) for part in parts)
 
 
+@settings(max_examples=20)
+@given(st.lists(st.tuples(polynomials(), polynomials()), min_size=2, max_size=4), POINTS)
+def test_names_that_questions_share_are_defined_in_each_and_change_no_value(pairs, point) -> None:
+    shared, values = Names(), dict(zip("abcd", point, strict=True))
+    for left, right in pairs:
+        terms = [left * (left - right) < right, z3.Or(left >= 1, z3.Not(right * left == 2))]
+        truths = [is_true(term, values) for term in terms]
+        products, meanings = linear(terms, shared)
+        for named in (with_names(terms, shared), [*products, *meanings]):
+            renamed, definitions = named[: len(terms)], named[len(terms) :]
+            known = values | values_of(definitions, values)
+            assert set(known) - set(values) == names_in(renamed)
+            assert [is_true(term, known) for term in renamed] == truths
+
+
+def names_in(terms: list) -> set[str]:
+    return set(re.findall(r"\b(?:sum|product)\.\d+", " ".join(term.sexpr() for term in terms)))
+
+
 def test_equal_sums_have_one_name_and_others_their_own() -> None:
     a, b, c, _ = X
     assert len(with_names([c * (a - b) < 0, c * (-b + a) * (a + b) > 0])) == 4
@@ -90,7 +110,7 @@ def test_what_names_prove_is_true_in_exact_worlds(name: str, predicate, over) ->
 
 
 def test_without_names_they_are_not_proved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions, "with_names", lambda terms: terms)
+    monkeypatch.setattr(questions, "with_names", lambda terms, _: terms)
     monkeypatch.setattr(questions, "without_equations", lambda terms: terms)
     for _, predicate, over in NAMED_TRUE[1:]:
         assert prove(predicate, over, witness=False, work=questions.FIRST).verdict == "undecided"
@@ -100,8 +120,8 @@ def only_other_forms(patch: pytest.MonkeyPatch) -> None:
     """No question is asked as it is, unless it has no other whole form; answers come from the other forms."""
     forms = questions._forms
 
-    def others(terms, work):
-        found = list(forms(terms, work))
+    def others(terms, work, names):
+        found = list(forms(terms, work, names))
         renamed = [form for form in found if form.terms is not terms]
         return iter(renamed if any(form.is_whole for form in renamed) else found)
 
@@ -119,8 +139,8 @@ def test_one_name_for_two_sums_makes_the_possible_impossible(monkeypatch: pytest
 
     assert answer() == "sat"
 
-    def one_name(terms):
-        named = with_names(terms)
+    def one_name(terms, known):
+        named = with_names(terms, known)
         names = [term.arg(0) for term in named[len(terms) :]]
         return [z3.substitute(term, *((name, names[0]) for name in names)) for term in named]
 
@@ -147,8 +167,8 @@ def test_a_linear_question_is_impossible_or_says_nothing(monkeypatch: pytest.Mon
     assert answer("flow", "back, less") == "unknown"  # possible
     assert answer("square") == "unknown"  # impossible, for a reason that names do not know
 
-    def one_name(terms):
-        renamed, meanings = linear(terms)
+    def one_name(terms, known):
+        renamed, meanings = linear(terms, known)
         names = [meaning.arg(0) for meaning in meanings]
         return [z3.substitute(term, *((name, names[0]) for name in names)) for term in renamed], meanings
 
@@ -175,7 +195,7 @@ def test_a_sum_of_flows_and_utilities_is_proved_by_a_linear_question() -> None:
 def test_all_forms_of_a_question_share_one_limit_of_work(work: int) -> None:
     a, b, c, _ = X
     for terms in ([c * (a - b) > 0, a + b == 1], [c * (a - b) > 0], [a > 0, a + b == 1], [a > 0]):
-        forms = list(questions._forms(terms, work))
+        forms = list(questions._forms(terms, work, Names()))
         assert sum(form.work for form in forms) <= work
         assert min(form.work for form in forms) > 0  # the solver takes 0 for no limit
         assert next(form.terms for form in forms if form.is_whole) is terms

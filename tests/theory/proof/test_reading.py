@@ -12,6 +12,7 @@ from tests.theory.proof import deceptive_reading
 from tests.theory.proof.deceptive_reading import OPEN, REFUSED, any_natural
 from theory.proof import LOG_LINEAR, POLICY, TABULAR, Family, Impure, NotAStatement, prove, search
 from theory.proof.balls import Ball, constant, everywhere
+from theory.proof.floating import run_and_find_floats
 from theory.proof.induction import by_induction
 from theory.proof.reading import floats, representation
 from theory.proof.settings import setting
@@ -53,6 +54,32 @@ def test_floats_are_found_in_helpers_defaults_and_closures() -> None:
     assert "exp" in floats(lambda x, f=helper: f(x))
     assert "0.5" in floats(lambda x: x > 0.5)
     assert floats(lambda x: x > F(1, 2) and math.comb(4, 2) == 6) == ""
+
+
+def test_the_same_code_is_read_with_what_its_names_mean() -> None:
+    """A code is taken apart once; two functions that share it may mean different things by a name."""
+
+    def below(bound):
+        return lambda x: x < bound(2)
+
+    exact, floating = below(F), below(math.sqrt)
+    assert exact.__code__ == floating.__code__
+    assert floats(exact) == ""
+    assert "math.sqrt" in floats(floating)
+    assert floats(exact) == ""
+
+
+def test_the_same_quotient_is_a_fraction_or_a_float() -> None:
+    def half(x):
+        def computed():
+            y = x / 2
+            return y > 0
+
+        return computed
+
+    assert run_and_find_floats(half(F(1))) == (True, "")
+    assert "float" in run_and_find_floats(half(1))[1]
+    assert run_and_find_floats(half(F(1))) == (True, "")
 
 
 FLOATING = [lambda x: math.sin(100 * x) < F(999, 1000), lambda x: float(x) != 3, lambda x: x > 0.1]
