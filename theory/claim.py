@@ -190,12 +190,18 @@ def _without_examples(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
 def _in_prose(findings: tuple[Finding, ...]) -> bool:
     """Return whether a part of the proof is another statement than the claim's own: how they make the whole is told.
 
-    Such a part is another claim, or another predicate, which may show what the worlds of a further line assume. That a
-    statement fails needs no parts if it fails at a case or in a proof of its own.
+    Such a part is another claim, or another predicate, which may show what the worlds of a further line assume. A
+    statement that lists several is no more than these: what was proved of one of them by its own words needs no prose,
+    nor does a lemma that the worlds of a later line assume as it was proved.
+    That a statement fails needs no parts if it fails at a case or in a proof of its own.
     """
     whole = {f.role for f in findings if f.joined and f.kind != "claim"} & {FAILS}
     own = set(_own_roles(findings)) - whole
-    return any(f.role in own and (not f.joined or f.kind == "claim") for f in findings)
+    return any(f.role in own and _is_told(f) for f in findings)
+
+
+def _is_told(finding: Finding) -> bool:
+    return not (finding.part or finding.used) and (not finding.joined or finding.kind == "claim")
 
 
 def _apart(findings: tuple[Finding, ...]) -> list[str]:

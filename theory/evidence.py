@@ -47,6 +47,8 @@ class Finding:
         assumes: what the prover may assume about the worlds, in words.
         of: what was run in the place of the claim's own function, as it is written; "" for that function itself.
         joined: whether the claim's own function was run, or a machine proved that what was run implies it.
+        part: the words of the claim's statement that were proved, if it lists several statements and this is one.
+        used: whether a later line assumes what this one proves, and no more than that: a machine joins the two.
         over: the cases that it covers, in words generated from them.
         wrong: the control, as it is written.
         sides: both sides of each comparison at the case that is shown, a line each.
@@ -67,6 +69,8 @@ class Finding:
     wrong: str = ""
     sides: tuple[str, ...] = ()
     far: bool = False
+    part: str = ""
+    used: bool = False
 
     def known(self) -> Strength:
         """Return how strongly it is supported: in floating point only, if nothing else is said."""
@@ -89,9 +93,24 @@ class Evidence:
         self.seed = check_count("seed", seed, minimum=0)
         self.record = record
         self.findings: list[Finding] = []
+        self.facts: list[tuple[Any, Any, int]] = []  # a predicate, the kind of worlds, the finding that proves it
         self.reached: list[
             tuple[int, Any]
         ] = []  # number of a finding, and the parts of its statement that were reached
+
+    def use(self, noted: Sequence[tuple[Any, Any]]) -> None:
+        """Mark the findings on which a line rests whose worlds were told to assume lemmas.
+
+        Raises:
+            TypeError: no finding so far proves such a lemma for these very worlds.
+        """
+        for lemma, family in noted:
+            wanted = getattr(lemma, "predicate", lemma)
+            at = next((k for what, over, k in self.facts if what is wanted and over is family), None)
+            if at is None:
+                name = getattr(wanted, "__name__", wanted)
+                raise TypeError(f"nothing before proves {name} over {family.name}: it must not be assumed there")
+            self.findings[at] = dataclasses.replace(self.findings[at], used=True)
 
     @cached_property
     def known(self) -> Known:

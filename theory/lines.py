@@ -23,6 +23,10 @@ Wrong = Mapping[str, Any] | Callable[..., Any]
 Predicate = Callable[..., Any]
 EXISTS = re.compile(r"\s*(?:\\exists|\\text\{there (?:is|are)\b)")  # a statement that begins "there is"
 FEW = 40  # exact cases, in at least one of which a control must be true
+BEFORE_A_PART = re.compile(r"(?:^|[,;:.]|\\text\{,? ?and \}|\\q?quad\b|\\ )\s*$")
+BRACKETS = (("(", ")"), ("{", "}"), ("[", "]"))
+RELATION = re.compile(r"[=<>]|\\(?:[lg]e|ne|to|in|iff|implies|Rightarrow|approx|sim|equiv|text|forall|exists)\b")
+AFTER_A_PART = re.compile(r"\s*(?:$|[,;:.]|\\text\{,? ?and \}|\\q?quad\b|\\ )")
 
 
 def control_of(wrong: Wrong | str | None) -> str:
@@ -91,6 +95,30 @@ def refuse_unreached(evidence: Evidence) -> None:
 def another(_: Any) -> bool:
     """Stand for the statement itself where the control is a wider premise; this function is never run."""
     return False
+
+
+def refuse_no_part(key: str, says: str, part: str) -> None:
+    r"""Raise TypeError if some words, if any, are not one of the statements that a claim lists, word for word.
+
+    A list of statements is proved if each of them is, so that nothing need be said of how they make the whole. Such a
+    part stands in the list as a whole: between commas or other signs that end an item, and not inside brackets.
+
+    Example:
+        >>> refuse_no_part("key", r"a\ge 0,\quad b(a,c)=2", "b(a,c)=2")
+        >>> refuse_no_part("key", r"a\ge 0,\quad b(a,c)=2", "c)=2")
+        Traceback (most recent call last):
+        TypeError: key: 'c)=2' is not one of the statements in a\ge 0,\quad b(a,c)=2
+    """
+    if not part:
+        return
+    says, words = " ".join(says.split()), " ".join(part.split())
+    for found in re.finditer(re.escape(words), says):
+        before, after = says[: found.start()], says[found.end() :]
+        level = all(text.count(a) == text.count(b) for text in (before, words) for a, b in BRACKETS)
+        whole = BEFORE_A_PART.search(before) and AFTER_A_PART.match(after) and RELATION.search(words)
+        if level and whole and words != says:
+            return
+    raise TypeError(f"{key}: {part!r} is not one of the statements in {says}")
 
 
 def role_of(role: str | None, also: bool, given: Predicate | None) -> str:

@@ -23,6 +23,7 @@ from theory.lines import (
     note_reached,
     premise_of,
     prove_again,
+    refuse_no_part,
     refuse_truth_as_failure,
     role_of,
     search_terms,
@@ -33,6 +34,7 @@ from theory.lines import (
 from theory.proof.families import POLICY
 from theory.proof.family import Family
 from theory.proof.joined import own_calls, through
+from theory.proof.lemmas import noting
 from theory.proof.reached import Reached
 from theory.proof.searched import Search, holds_at, search
 from theory.proof.written import text_of
@@ -45,7 +47,9 @@ class Proved:
     Each method adds one checker and returns the statement, so that they can be chained. All take ``of``: another
     predicate in the place of the statement's own (a closed form, a converse); ``role``: what a success says about the
     claim (HOLDS, FAILS, CORRECTED, CONDITIONAL, ORDER, VACUOUS of ``theory.evidence``); ``also=True`` for a further
-    fact that does not bear on the verdict.
+    fact that does not bear on the verdict; ``part``: the words of the claim's statement that ``of`` says in code, if it
+    lists several statements and this is one of them; ``lemma``: the name of a standard lemma that leads from what is
+    proved to the statement.
 
     Args:
         predicate: the statement, with its text as docstring.
@@ -54,10 +58,11 @@ class Proved:
 
     def __init__(self, predicate: Predicate, made: Claim, checks: list[Callable[[Evidence], None]]) -> None:
         self.predicate, self.claim, self._checks = predicate, made, checks
-        # each repeats one proof by the solver alone; ``record=`` is called with every question and its answer
+        # each repeats one proof by the solver alone
         self.proofs: list[Callable[..., Any]] = vars(made.evidence).setdefault("proofs", [])
         # each repeats one search, with a number of cases and a seed: of the statement, and of a control or None
         self.searches: list[tuple[Callable[..., Search], Any]] = vars(made.evidence).setdefault("searches", [])
+        self.facts: list[tuple[Any, Family]] = []  # what is true of every world of a kind if the claim is reproduced
         self.__doc__ = predicate.__doc__
         self.__module__ = predicate.__module__
         self.heard: list[Any] | None = None  # its results while another predicate runs; see ``theory.proof.joined``
@@ -75,13 +80,22 @@ class Proved:
         return self.claim.key
 
     def _add(
-        self, check: Callable[[Evidence], Finding], of: Predicate | None = None, wrong: Wrong | str | None = None
+        self,
+        check: Callable[[Evidence], Finding],
+        of: Predicate | None = None,
+        wrong: Wrong | str | None = None,
+        part: str = "",
+        fact: tuple[Any, Family] | None = None,
     ) -> Self:
-        """Add a line of evidence, which names what is run in the place of the statement, and the control."""
+        """Add a line of evidence, its control, and as ``fact`` what later worlds may assume, and of which kind."""
+        refuse_no_part(self.key, self.claim.says, part)
+        self.facts += [fact] if fact else []
 
         def run(evidence: Evidence) -> None:
             other = "" if of is None or self._is_own(of) else text_of(of)
-            evidence.findings.append(replace(check(evidence), of=other, wrong=control_of(wrong)))
+            found = replace(check(evidence), of=other, wrong=control_of(wrong), part=part)
+            evidence.facts += [(*fact, len(evidence.findings))] if fact else []
+            evidence.findings.append(found)
 
         self._checks.append(run)
         return self
@@ -103,7 +117,7 @@ class Proved:
     def _both(self, wrong: Wrong, of: Predicate | None) -> tuple[Predicate, Predicate]:
         return statement_and_control(self.key, of or self.predicate, wrong)
 
-    def proved(
+    def proved(  # noqa: D417 - what all of them take is said above
         self,
         over: Family = POLICY,
         *,
@@ -113,6 +127,7 @@ class Proved:
         of: Predicate | None = None,
         role: str | None = None,
         also: bool = False,
+        part: str = "",
         lemma: str = "",
         worlds: int = 200,
     ) -> Self:
@@ -124,10 +139,6 @@ class Proved:
             given: the premise. With it the role is CONDITIONAL unless ``role`` says otherwise.
             wrong_given: a wider premise, under which the control must be refuted; the control is then the statement
                 itself unless ``wrong`` is given too.
-            of: a predicate to use in place of the statement's own function.
-            role: what it says about the claim.
-            also: whether this is a further fact, which does not bear on the verdict.
-            lemma: name of a standard lemma that leads from what is proved to the statement.
             worlds: exact cases for the search.
         """
         if wrong is None and wrong_given is None:
@@ -141,17 +152,17 @@ class Proved:
             from theory.proof.smt import prove  # noqa: PLC0415
 
             count, reached = min(worlds, evidence.worlds), Reached(what)
-            found = search(what, over, given=given, worlds=count, seed=evidence.seed)
             shared: dict[str, Any] = {"given": given, "known": evidence.known}
-            proof = prove(what, over, **shared, record=evidence.record, reached=reached)
+            with noting() as noted:
+                found = search(what, over, given=given, worlds=count, seed=evidence.seed)
+                proof = prove(what, over, **shared, record=evidence.record, reached=reached)
+            evidence.use(noted)
             note_reached(evidence, reached, lambda: search(what, over, given=given, worlds=count, seed=evidence.seed))
             control = prove(bad, over, given=wrong_given or given, witness=False, known=evidence.known)
-            detail = f"{proof}; {found}" if proof.verdict == "proved" else str(proof)
-            if found.counterexample is not None:
-                detail = str(found)
             passed = proof.verdict == "proved" and found.counterexample is None and found.tried > 0
-            if found.tried == 0:
-                detail += "; no exact case meets the premise"
+            detail = f"{proof}; {found}" if proof.verdict == "proved" else str(proof)
+            detail = str(found) if found.counterexample is not None else detail
+            detail += "" if found.tried else "; no exact case meets the premise"
             means = role_of(role, also, given)
             return Finding(
                 means,
@@ -169,7 +180,8 @@ class Proved:
 
         self.proofs.append(partial(prove_again, what, over, given=given))
         self.searches.append((partial(search, what, over, given=given), None))
-        return self._add(check, of, wrong if wrong is not None else premise_of(wrong_given))
+        fact = None if also or given is not None else (what, over)
+        return self._add(check, of, wrong if wrong is not None else premise_of(wrong_given), part, fact)
 
     def refuted(
         self,
@@ -205,7 +217,7 @@ class Proved:
 
         return self._add(check, of if of is not None or not change else what, unlike)
 
-    def derived(
+    def derived(  # noqa: D417 - what all of them take is said above
         self,
         *,
         wrong: Wrong,
@@ -214,6 +226,7 @@ class Proved:
         of: Predicate | None = None,
         role: str | None = None,
         also: bool = False,
+        part: str = "",
         lemma: str = "",
         denial: bool = False,
     ) -> Self:
@@ -224,10 +237,6 @@ class Proved:
             symbols: what an argument is, if not a positive number; see ``prove_identity``.
             sums: quantities of the responses, from ``over_responses``, if the statement is about sums over them; then
                 exact worlds are searched too.
-            of: a predicate to use in place of the statement's own function.
-            role: what it says about the claim.
-            also: whether this is a further fact, which does not bear on the verdict.
-            lemma: name of a standard lemma that leads from what is proved to the statement.
             denial: the claim's function says the opposite of what is printed, so that its truth refutes the claim.
         """
         self._refuse_truth_as_failure(of, role, denial=denial)
@@ -265,9 +274,9 @@ class Proved:
                 far=isinstance(wrong, Mapping) and not is_near(what, wrong),
             )
 
-        return self._add(check, of, wrong)
+        return self._add(check, of, wrong, part)
 
-    def enclosed(
+    def enclosed(  # noqa: D417 - what all of them take is said above
         self,
         low: Any = None,
         high: Any = None,
@@ -276,6 +285,7 @@ class Proved:
         of: Predicate | None = None,
         role: str | None = None,
         also: bool = False,
+        part: str = "",
         lemma: str = "",
         denial: bool = False,
     ) -> Self:
@@ -285,10 +295,6 @@ class Proved:
             low: left end, a whole number or a fraction.
             high: right end.
             wrong: the control, which must be false on a whole piece.
-            of: a predicate to use in place of the statement's own function.
-            role: what it says about the claim.
-            also: whether this is a further fact, which does not bear on the verdict.
-            lemma: name of a standard lemma that leads from what is proved to the statement.
             denial: the claim's function says the opposite of what is printed, so that its truth refutes the claim.
         """
         self._refuse_truth_as_failure(of, role, denial=denial)
@@ -317,19 +323,21 @@ class Proved:
                 far=isinstance(wrong, Mapping) and not is_near(what, wrong),
             )
 
-        return self._add(check, of, wrong)
+        return self._add(check, of, wrong, part)
 
-    def by_induction(
+    def by_induction(  # noqa: D417 - what all of them take is said above
         self,
         *,
         base: Family,
         step: Family,
         after: Callable[[Any], Any],
         more: Callable[[random.Random, Any], Any] | None = None,
+        states: Family | None = None,
         wrong: Wrong,
         of: Predicate | None = None,
         role: str | None = None,
         also: bool = False,
+        part: str = "",
         lemma: str = "",
     ) -> Self:
         """Prove it of a state after any number of terms: of the first one, and from one state to the next.
@@ -341,11 +349,8 @@ class Proved:
             more: draws one more term for an exact state, so that states with up to eight terms are searched, and the
                 control is found to be false in one of them or refuted for the first term. ``sums_of`` provides it;
                 without it a step that cannot be proved counts as a refuted control.
+            states: every state, of which worlds of later lines may assume the statement. ``sums_of`` provides it.
             wrong: the control; base or step must be refuted.
-            of: a predicate to use in place of the statement's own function.
-            role: what it says about the claim.
-            also: whether this is a further fact, which does not bear on the verdict.
-            lemma: name of a standard lemma that leads from what is proved to the statement.
         """
         self._refuse_truth_as_failure(of, role)
         what, bad = self._both(wrong, of)
@@ -357,7 +362,9 @@ class Proved:
 
             reached = Reached(what)
             shared: dict[str, Any] = {"after": after, "known": evidence.known}
-            first, then = by_induction(what, base, step, **shared, record=evidence.record, reached=reached)
+            with noting() as noted:
+                first, then = by_induction(what, base, step, **shared, record=evidence.record, reached=reached)
+            evidence.use(noted)
             note_reached(evidence, reached)
             passed = first.verdict == then.verdict == "proved"
             control, found = prove(bad, base, witness=False, known=evidence.known).verdict == "refuted", None
@@ -390,4 +397,4 @@ class Proved:
         self.proofs.append(partial(induct_again, what, base, step, after=after))
         if more is not None:
             self.searches.append((partial(search_terms, what, base, after, more), None))
-        return self._add(check, of, wrong)
+        return self._add(check, of, wrong, part, None if also or states is None else (what, states))

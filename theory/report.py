@@ -59,8 +59,9 @@ def section(claim: Claim, outcome: Outcome) -> str:
 
 
 def what_ran(finding: Finding, code: Callable[[str], str] = str) -> str:
-    """Return what a line of evidence ran: the checker, and the statement if it differs from the claim's own."""
-    return finding.kind + (f" of {code(finding.of)}" if finding.of else "")
+    """Return what a line of evidence ran: the checker, the statement if it differs from the claim's own, its words."""
+    of = finding.kind + (f" of {code(finding.of)}" if finding.of else "")
+    return of + (f" for {code(finding.part)}" if finding.part else "")
 
 
 def control_words(finding: Finding, code: Callable[[str], str] = str) -> str:
@@ -133,7 +134,7 @@ def _evidence(finding: Finding, width: int) -> list[str]:
     for word, text in words:
         if text:
             lines += wrapped(word + text, width, "        ")
-    if finding.of and not finding.joined:
+    if finding.of and not finding.joined and not finding.part:
         lines += wrapped("no machine joins this to the statement of the claim", width, "        ")
     return lines
 

@@ -35,6 +35,7 @@ from theory.lines import (
     is_far,
     lemmas_of,
     note_reached,
+    refuse_no_part,
     refuse_unreached,
     role_of,
     sides_at,
@@ -57,23 +58,27 @@ FEW = 40  # cases in which it is recorded which parts of a statement are reached
 class Statement(Proved):
     """A claim under construction, with all lines of evidence: those of ``Proved``, and those that need no prover."""
 
-    def rests_on(self, *others: Statement, role: str | None = None, also: bool = False) -> Self:
+    def rests_on(self, *others: Statement, role: str | None = None, also: bool = False, part: str = "") -> Self:
         """Use claims of the ledger as lemmas: each must be reproduced and hold, and this claim is as strong at most.
 
-        In one process a claim is run once for all that rest on it.
+        In one process a claim is run once for all that rest on it. If this claim lists several statements and the other
+        claim is one of them, ``part`` is its words, which must stand in both.
         """
+        for other in others if part else ():
+            refuse_no_part(other.key, other.claim.says, part)
 
         def check(evidence: Evidence, other: Statement) -> Finding:
             run = outcome_of if evidence.record is None else partial(run_claim, record=evidence.record)
             outcome = run(other.claim, evidence.worlds, evidence.seed)
             passed = outcome.status == REPRODUCED and outcome.earned == PROVED
             control = bool(outcome.findings) and all(finding.control for finding in outcome.findings)
+            evidence.facts += [(what, family, len(evidence.findings)) for what, family in other.facts if not also]
             detail = f"{other.key} is {outcome.status}: {outcome.earned}, {outcome.strength}"
             return Finding(role_of(role, also, None), "claim", passed, control, detail, strength_of(outcome.findings))
 
         for other in others:
             vars(self.claim.evidence).setdefault("parts", []).append(other.claim)
-            self._add(partial(check, other=other))
+            self._add(partial(check, other=other), part=part)
         return self
 
     def false(
@@ -118,6 +123,7 @@ class Statement(Proved):
         also: bool = False,
         lemma: str = "",
         meaning: str = "",
+        part: str = "",
     ) -> Self:
         """Evaluate it exactly at each of a finite list of cases.
 
@@ -132,6 +138,7 @@ class Statement(Proved):
                 one proves it (it must say so: "there is", "there are", an existential quantifier, or "does not imply").
                 ``ALL_CASES``: it speaks of these cases and no others, such as the rows of a table. Without either the
                 statement is about more cases than were evaluated, and counts as unrefuted.
+            part: the words of the claim's statement that ``of`` says in code.
 
         Raises:
             TypeError: an unknown meaning, or ``THERE_IS`` for a statement that does not say "there is".
@@ -168,7 +175,7 @@ class Statement(Proved):
                 sides=sides_at(what, at[0] if at else None),
             )
 
-        return self._add(check, of, wrong)
+        return self._add(check, of, wrong, part)
 
     def unrefuted(
         self,

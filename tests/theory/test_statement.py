@@ -1,13 +1,15 @@
 """A claim that rests on another is as strong as that one, and falls with it."""
 
+import random
 from collections.abc import Iterator
 from fractions import Fraction as F
 from typing import Any
 
 import pytest
 
-from theory.claim import BROKEN, CLAIMS, FALSE, PROVED, REPRODUCED, run_claim
-from theory.proof import world_of
+from theory.claim import BROKEN, CLAIMS, FALSE, PROBLEM, PROVED, REPRODUCED, run_claim
+from theory.evidence import HOLDS
+from theory.proof import POLICY, Named, prove, setting, sums_of, world_of
 from theory.proof.certificate import Certificate
 from theory.statement import claims_of
 
@@ -68,3 +70,178 @@ def test_a_certificate_holds_the_questions_of_the_lemma(claim: Any) -> None:
     certificate = Certificate()
     run_claim(rests.claim, record=certificate.record)
     assert certificate.impossible()
+
+
+# --- parts of a whole ------------------------------------------------------------------------------------------------
+
+
+def both(case: Any, least: Any = 0) -> Any:
+    r"""x^2\ge 0,\qquad x^2+1>x,\quad f(x,1)=1"""
+    return case.x**2 >= least
+
+
+def above(case: Any, most: Any = 1) -> Any:
+    return case.x**2 + most > case.x
+
+
+def test_one_of_the_statements_that_a_claim_lists_needs_no_prose(claim: Any) -> None:
+    whole = claim("whole", "here", PROVED)(both).proved(over=ANY, wrong={"least": 1})
+    told = run_claim(whole.proved(over=ANY, of=above, wrong={"most": 0}).claim)
+    assert told.strength == "proved by smt, parts joined in prose"
+    listed = claim("listed", "here", PROVED)(both).proved(over=ANY, wrong={"least": 1})
+    outcome = run_claim(listed.proved(over=ANY, of=above, wrong={"most": 0}, part="x^2+1>x").claim)
+    assert (outcome.status, outcome.strength) == (REPRODUCED, "proved by smt")
+    assert outcome.findings[1].part == "x^2+1>x"
+
+
+def test_a_part_alone_does_not_prove_the_whole(claim: Any) -> None:
+    only = claim("only", "here", PROVED)(both).proved(over=ANY, of=above, wrong={"most": 0}, part="x^2+1>x")
+    assert run_claim(only.claim).strength.startswith("unrefuted")
+
+
+def test_a_part_that_is_false_breaks_the_claim(claim: Any) -> None:
+    whole = claim("whole", "here", PROVED)(both).proved(over=ANY, wrong={"least": 1})
+    false = whole.proved(over=ANY, of=lambda case, most=0: above(case, most), wrong={"most": -1}, part="x^2+1>x")
+    assert run_claim(false.claim).status == BROKEN
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "x^2+1>y",  # not there
+        "1>x",  # the end of a statement
+        "x^2+1",  # no statement
+        "1)=1",  # inside brackets
+        r"x^2\ge 0,\qquad x^2+1>x,\quad f(x,1)=1",  # the whole
+    ],
+)
+def test_words_that_are_no_statement_of_the_list_are_refused(claim: Any, words: str) -> None:
+    whole = claim("whole", "here", PROVED)(both)
+    with pytest.raises(TypeError, match="is not one of the statements"):
+        whole.proved(over=ANY, of=above, wrong={"most": 0}, part=words)
+
+
+def test_a_claim_is_part_of_another_only_with_its_own_words(claim: Any) -> None:
+    lemma = claim("lemma", "here", PROVED)(square).proved(over=ANY, wrong={"least": 1})
+    whole = claim("whole", "here", PROVED)(both).proved(over=ANY, wrong={"least": 1})
+    with pytest.raises(TypeError, match=r"trial\.lemma"):
+        whole.rests_on(lemma, part="x^2+1>x")
+
+
+# --- lemmas that worlds assume ---------------------------------------------------------------------------------------
+
+
+@setting("x real, and what is known of its square")
+def squared(numbers: Any) -> Any:
+    case = numbers.case_of(ANY, square)
+    return Named(x=case.x, more=numbers.positive("more"))
+
+
+def sum_is_positive(case: Any, room: Any = 0) -> Any:
+    """x^2+r>0"""
+    return case.x**2 + case.more > room
+
+
+def test_a_lemma_that_worlds_assume_as_it_was_proved_needs_no_prose(claim: Any) -> None:
+    made = claim("sum", "here", PROVED)(sum_is_positive).proved(
+        over=ANY, of=square, wrong={"least": 1}, lemma="monotone"
+    )
+    outcome = run_claim(made.proved(over=squared, wrong={"room": 1}).claim)
+    assert (outcome.status, outcome.strength) == (REPRODUCED, "proved by smt, modulo monotone")
+    assert outcome.findings[0].used
+
+
+def test_so_it_is_with_a_lemma_of_another_claim(claim: Any) -> None:
+    lemma = claim("lemma", "here", PROVED)(square).proved(over=ANY, wrong={"least": 1}, lemma="monotone")
+    made = claim("sum", "here", PROVED)(sum_is_positive).rests_on(lemma)
+    outcome = run_claim(made.proved(over=squared, wrong={"room": 1}).claim)
+    assert (outcome.status, outcome.strength) == (REPRODUCED, "proved by smt, modulo monotone")
+
+
+def at_least_one(case: Any, least: Any = 1) -> Any:
+    """x^2\\ge 1"""
+    return case.x**2 >= least
+
+
+@pytest.mark.parametrize("before", ["nothing", "afterwards", "of other worlds", "under a premise", "another lemma"])
+def test_what_no_line_before_proves_must_not_be_assumed(claim: Any, before: str) -> None:
+    other = world_of("x >= 1", lambda case: (case.x >= 1,), x="real")
+    made = claim("sum", "here", PROVED)(sum_is_positive)
+    if before == "of other worlds":
+        made.proved(over=other, of=square, wrong={"least": 2})
+    if before == "under a premise":
+        made.proved(over=ANY, of=square, given=lambda case: case.x > 1, role=HOLDS, wrong={"least": 2})
+    if before == "another lemma":
+        made.proved(over=ANY, of=fourth, wrong=lambda case: case.x >= 0)
+    made.proved(over=squared, wrong={"room": 1})
+    if before == "afterwards":
+        made.proved(over=ANY, of=square, wrong={"least": 1})
+    outcome = run_claim(made.claim)
+    assert outcome.status == PROBLEM
+    assert "nothing before proves square" in outcome.problem
+
+
+def test_a_false_lemma_breaks_the_claim(claim: Any) -> None:
+    @setting("x real, and what is false of it")
+    def false(numbers: Any) -> Any:
+        return Named(x=numbers.case_of(ANY, at_least_one).x, more=numbers.positive("more"))
+
+    made = claim("sum", "here", PROVED)(sum_is_positive).proved(over=ANY, of=at_least_one, wrong={"least": 2})
+    assert run_claim(made.proved(over=false, wrong={"room": 3}).claim).status == BROKEN
+
+
+def test_only_a_setting_is_part_of_a_setting() -> None:
+    worlds = setting("a policy")(lambda numbers: numbers.case_of(POLICY))
+    with pytest.raises(TypeError, match="every policy"):
+        worlds.draw(random.Random(0))
+
+
+@sums_of("any x")
+def squares(numbers: Any) -> Any:
+    """Any number of squares."""
+    x = numbers.real("x")
+    return Named(square=x * x)
+
+
+def sums_are_not_negative(sums: Any, least: Any = 0) -> Any:
+    """s\\ge 0"""
+    return sums.square >= least
+
+
+@setting("a sum of squares, of which the solver knows what was proved, and r > 0")
+def sum_and_more(numbers: Any) -> Any:
+    return Named(x=numbers.case_of(squares["states"], sums_are_not_negative).square, more=numbers.positive("more"))
+
+
+def above_zero(case: Any, room: Any = 0) -> Any:
+    """s+r>0"""
+    return case.x + case.more > room
+
+
+def test_worlds_assume_what_an_induction_proved_of_sums(claim: Any) -> None:
+    made = claim("sum", "here", PROVED)(above_zero).by_induction(
+        of=sums_are_not_negative, **squares, wrong={"least": 1}
+    )
+    outcome = run_claim(made.proved(over=sum_and_more, wrong={"room": 1}).claim)
+    assert (outcome.status, outcome.strength) == (REPRODUCED, "proved by induction, base and step by smt, smt")
+    alone = claim("alone", "here", PROVED)(above_zero).proved(over=sum_and_more, wrong={"room": 1})
+    assert "nothing before proves sums_are_not_negative" in run_claim(alone.claim).problem
+
+
+def test_a_line_does_not_prove_its_own_assumption(claim: Any) -> None:
+    @setting("x real, x^2 >= 1")
+    def circular(numbers: Any) -> Any:
+        return numbers.case_of(ANY, at_least_one)
+
+    made = claim("circle", "here", PROVED)(at_least_one).proved(over=circular, wrong={"least": 2})
+    assert "nothing before proves at_least_one" in run_claim(made.claim).problem
+
+
+def test_of_fields_that_are_kept_only_the_lemmas_are_known() -> None:
+    power = setting("x real")(lambda numbers: Named(x=numbers.real("x"), square=numbers.real("y") ** 2))
+    kept = setting("a square, and no more")(lambda numbers: numbers.case_of(power, keep="square"))
+    known = setting("a square")(lambda numbers: numbers.case_of(power, lambda case: case.square >= 0, keep="square"))
+    assert prove(lambda case: case.square >= 0, power).verdict == "proved"
+    assert prove(lambda case: case.square >= 0, kept).verdict != "proved"
+    assert prove(lambda case: case.square >= 0, known).verdict == "proved"
+    assert all(kept.draw(random.Random(seed)).square >= 0 for seed in range(20))

@@ -139,7 +139,7 @@ BOTH, ADAPTER = (
 )
 small_lambda.false(at=ADAPTER, true_at=BOTH)
 small_lambda.proved(over=dpo_on_both, role=CONDITIONAL, wrong={"times": F(11, 10)})
-small_lambda.derived(of=affine, symbols=LOSSES, role=CONDITIONAL, wrong={"power": 2})
+small_lambda.derived(of=affine, symbols=LOSSES, role=CONDITIONAL, wrong={"power": F(11, 10)})
 
 
 @claim("large-lambda", "Appendix C.4: lambda too large", PROVED)

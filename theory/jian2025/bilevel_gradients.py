@@ -45,7 +45,7 @@ def eq_71(t, beta, reference, log_w, log_l, sign=-1):
     return same(sp.diff(dpo(*terms), t), dpo_gradient(*terms, t, sign=sign))
 
 
-eq_71.derived(symbols={name: SMOOTH[name] for name in ("t", "reference", "log_w", "log_l")}, wrong={"sign": 1})
+eq_71.derived(symbols={name: SMOOTH[name] for name in ("t", "reference", "log_w", "log_l")}, wrong={"sign": F(-9, 10)})
 
 
 @claim("eq-13", "Eq. (13); Eq. (67)", PROVED)
@@ -81,8 +81,8 @@ def eq_76(c):
 LOG_ODDS = {"h": "function"}
 RANKED, MISRANKED = (Named(p=p, gamma=F(1), theta=F(1)) for p in (F(2, 3), F(1, 3)))
 eq_76.false(at=RANKED, true_at=MISRANKED)
-eq_76.derived(of=gap_of_two_responses, symbols=LOG_ODDS, role=FAILS, wrong={"share": 1})
-eq_76.derived(of=eq_13.predicate, symbols=SMOOTH, role=CORRECTED, wrong={"regularized": 0}, lemma="envelope")
+eq_76.derived(of=gap_of_two_responses, symbols=LOG_ODDS, role=FAILS, wrong={"share": F(9, 5)})
+eq_76.derived(of=eq_13.predicate, symbols=SMOOTH, role=CORRECTED, wrong={"regularized": F(9, 10)}, lemma="envelope")
 
 
 @claim("eq-14", "Eq. (14)", PROVED)
@@ -117,7 +117,7 @@ def eq_81(c):
 
 
 eq_81.false(at=TWICE, true_at=SUM)
-eq_81.derived(of=gap_of_two_responses, symbols=LOG_ODDS, role=FAILS, wrong={"share": 1})
+eq_81.derived(of=gap_of_two_responses, symbols=LOG_ODDS, role=FAILS, wrong={"share": F(9, 5)})
 eq_81.derived(of=eq_14.predicate, symbols=IN_PHI, role=CORRECTED, wrong={"times": NEAR})
 
 

@@ -59,11 +59,12 @@ def equality(w, any_sign=False):
     -\pi_l\|g_l\|(\|g_w\|+\|g_l\|)\le\frac{D_l}{s},\quad \frac{D_w}{s}\le\pi_w\|g_w\|(\|g_w\|+\|g_l\|)
 
     Assumes: first-order changes, s = learning rate x beta x urgency; equality in (5) iff $g_l=0$ or $g_w=t\,g_l$
-    Proof: The equality condition of Cauchy-Schwarz, and its other side. Parallel means that the Gram determinant is 0:
-    $\|\,\|g_w\|^2g_l-(g_w\cdot g_l)g_w\|^2=\|g_w\|^2(\|g_w\|^2\|g_l\|^2-(g_w\cdot g_l)^2)$.
+    Proof: The equality condition of Cauchy-Schwarz, and its other side. $g_w=0$ or $g_l=tg_w$ means that
+    $\|\,\|g_w\|^2g_l-(g_w\cdot g_l)g_w\|^2=\|g_w\|^2(\|g_w\|^2\|g_l\|^2-(g_w\cdot g_l)^2)$ is 0.
     """
     norms = sqrt(w.ww) * sqrt(w.ll)
-    aligned = w.ww * w.ll == w.wl**2 and (any_sign or w.wl >= 0)
+    apart = w.ww**2 * w.ll - 2 * w.ww * w.wl**2 + w.wl**2 * w.ww  # | |g_w|^2 g_l - (g_w . g_l) g_w |^2
+    aligned = apart == 0 and (any_sign or w.wl >= 0)
     return (w.D_w == w.p_w * (w.ww - norms)) == aligned == (w.D_l == w.p_l * (norms - w.ll))
 
 
@@ -72,14 +73,12 @@ def other_side(w, share=1):
     return w.D_w <= w.p_w * (w.ww + norms) and -w.p_l * (w.ll + norms) <= w.D_l
 
 
-def square_of_what_is_left(w, twice=2):
-    left = w.ww**2 * w.ll - twice * w.ww * w.wl**2 + w.wl**2 * w.ww
-    return left == w.ww * (w.ww * w.ll - w.wl**2)
-
-
 equality.proved(wrong={"any_sign": True})
-equality.proved(of=other_side, wrong={"share": F(9, 10)})
-equality.proved(of=square_of_what_is_left, wrong={"twice": F(21, 10)})
+equality.proved(
+    of=other_side,
+    wrong={"share": F(9, 10)},
+    part=r"-\pi_l\|g_l\|(\|g_w\|+\|g_l\|)\le\frac{D_l}{s},\quad \frac{D_w}{s}\le\pi_w\|g_w\|(\|g_w\|+\|g_l\|)",
+)
 
 
 # --- Remark 2 ------------------------------------------------------------------------------------------------------
@@ -150,7 +149,7 @@ longer_rejected_falls.false(of=lambda w: w.D_l > 0 or w.ww <= w.ll, at=LIKELIER_
 
 @claim("remark-2-undecided", "Remark 2 on Eq. (4), second case", PROVED)
 def chosen_is_undecided(w):
-    r"""\|g_w\|<\|g_l\|\ \not\Rightarrow\ \Delta_w>0
+    r"""\|g_w\|<\|g_l\|\not\Rightarrow\Delta_w>0,\qquad\|g_w\|<\|g_l\|\not\Rightarrow\Delta_w<0
 
     Proof: Uniform probabilities and features $(2,3,0)$: $D_w<0$. On the ladder at $e^\theta=1/2$: $D_w>0$.
     """
@@ -159,7 +158,13 @@ def chosen_is_undecided(w):
 
 CHOSEN_RISES = lambda w: w.ww < w.ll and w.D_w > 0  # noqa: E731
 chosen_is_undecided.evaluated([BOTH_FALL], meaning=THERE_IS, wrong=CHOSEN_RISES)
-chosen_is_undecided.evaluated([ladder(F(1, 2))], of=CHOSEN_RISES, meaning=THERE_IS, wrong=chosen_is_undecided)
+chosen_is_undecided.evaluated(
+    [ladder(F(1, 2))],
+    of=CHOSEN_RISES,
+    meaning=THERE_IS,
+    wrong=chosen_is_undecided,
+    part=r"\|g_w\|<\|g_l\|\not\Rightarrow\Delta_w<0",
+)
 
 
 @claim("remark-2-regularizer", "Remark 2 against Eqs. (7), (9), (77)", FALSE, "regularizer-region", "remark-2-rejected")

@@ -38,8 +38,13 @@ def exact_step_of_log_linear(p_w, p_l, s, along_w, along_l, total, power=1):
     return same(after_w / after_l, p_w / p_l * sp.exp(power * s * (along_w - along_l)))
 
 
-log_margin.proved(over=POLICY, wrong={"cross": 1})
-log_margin.derived(of=exact_step_of_log_linear, symbols={"along_w": "real", "along_l": "real"}, wrong={"power": 2})
+log_margin.proved(over=POLICY, wrong={"cross": F(9, 5)})
+log_margin.derived(
+    of=exact_step_of_log_linear,
+    symbols=dict.fromkeys(("along_w", "along_l"), "real"),
+    wrong={"power": F(11, 10)},
+    also=True,
+)
 
 
 # --- the proof, step by step ---------------------------------------------------------------------------------------
@@ -58,7 +63,7 @@ def eq_48(w, cross=1, mean=2):
     return eq_43 and w.p_w + w.p_l >= mean * root and squares - mean * w.wl * root >= 0
 
 
-eq_48.proved(wrong={"cross": 2}).proved(wrong={"mean": F(21, 10)}, also=True)
+eq_48.proved(wrong={"cross": F(11, 10)}).proved(wrong={"mean": F(21, 10)}, also=True)
 
 
 @claim("eq-46", "Eq. (46)", CONDITIONALLY)

@@ -230,13 +230,13 @@ def pull_grows(sums, times=1):
 @setting("tau, dd, s > 0, the probabilities of the pair; of the sums over all responses what is proved by induction")
 def after_a_path(numbers):
     """Every log-linear policy after a path of length s on its pair."""
-    s, tau, dd, p_w, p_l = (numbers.positive(name) for name in ("s", "tau", "dd", "p_w", "p_l"))
-    behind, ahead, grown = numbers.real("behind"), numbers.at_least("ahead", 0), numbers.positive("grown")
-    later = -behind + s * ahead + numbers.at_least("more", 0)
-    A_w = -(tau + later / grown)  # the mean of x after the path is that of tau + (x - tau)
-    unit = exp(-s * tau) / grown
+    tau, dd, p_w, p_l = (numbers.positive(name) for name in ("tau", "dd", "p_w", "p_l"))
+    total = numbers.case_of(pulls["states"], pull_grows)
+    s, A_w = total.fixed, -(tau + total.later / total.grown)  # the mean of x after the path is that of tau + (x - tau)
+    unit = exp(-s * tau) / total.grown
     q_w, q_l = p_w * unit, p_l * exp(-s * dd) * unit  # x = 0 for y_w and -dd for y_l
-    return Named(s=s, tau=tau, dd=dd, behind=behind, ahead=ahead, ratio=p_w / p_l, D_w=q_w * A_w, D_l=q_l * (A_w - dd))
+    found = Named(s=s, tau=tau, dd=dd, behind=total.behind, ahead=total.ahead)
+    return Named(**vars(found), ratio=p_w / p_l, D_w=q_w * A_w, D_l=q_l * (A_w - dd))
 
 
 def along_a_path(w, factor):

@@ -40,7 +40,9 @@ def from_features(k, mean_of_l=1):
 
 
 displacement_condition.proved(wrong={"times": F(11, 10)})
-displacement_condition.derived(of=from_features, sums=over_responses(w="any", l="any", m="any"), wrong={"mean_of_l": 0})
+displacement_condition.derived(
+    of=from_features, sums=over_responses(w="any", l="any", m="any"), wrong={"mean_of_l": F(9, 10)}, also=True
+)
 
 
 @claim("displacement-two-responses", "not in the paper", PROVED)
@@ -58,6 +60,7 @@ two_responses.proved(
     over=TWO_RESPONSES_STEP,
     of=lambda c, times=1: c[0].after(c[1]).p_w >= times * c[0].p_w,
     wrong={"times": F(101, 100)},
+    part=r"\Delta_w\ge 0\ \text{for every step of a log-linear policy}",
 )
 
 
@@ -96,7 +99,12 @@ smallest.evaluated(
 )
 # with features (2, 5, 0) the chosen response rises first, since 5 / 2 lies outside jian2025.displacement-uniform
 A_STEP = setting("x = e^-s, 0 < x < 1")(lambda numbers: numbers.between("x", 0, 1))
-smallest.proved(over=A_STEP, of=at_every_size, wrong={"rejected": 5})
+smallest.proved(
+    over=A_STEP,
+    of=at_every_size,
+    wrong={"rejected": 5},
+    part=r"\Delta_w<0\ \text{for every step size},\quad \pi_*\to 1\ \text{in training to convergence}",
+)
 
 
 @claim("displacement-ladder", "not in the paper; a policy with one parameter that runs through all cases", PROVED)
@@ -134,12 +142,12 @@ ladder_policy.evaluated(
 
 @claim("log-linear-path", "not in the paper; the shape of the curves in Figure 1a and Figure 1b", PROVED)
 def drives_fall(case, room=0):
-    r"""s\mapsto A_y(s)\ \text{does not increase},\quad\log\pi_y(s)\ \text{is concave},\quad
+    r"""s\mapsto A_y(s)\ \text{does not increase},\qquad\frac{d}{ds}\log\pi_y=A_y(s),\qquad
     \Delta_w<0\ \text{once}\Rightarrow\Delta_w<0\ \text{from then on}
 
     Assumes: a log-linear policy, one pair, any step sizes; s the length of the path so far; any response y
-    Proof: $\frac{d}{ds}\log\pi_y=A_y=\phi_y\cdot d-E_s[\phi\cdot d]$ and $\frac{d}{ds}E_s[\phi\cdot d]=
-    \mathrm{Var}_s(\phi\cdot d)\ge 0$. So $\log\pi_w$ rises, then falls, and its peak is where $A_w=0$.
+    Because: So every $\log\pi_y(s)$ is concave: $\log\pi_w$ rises, then falls, and its peak is where $A_w=0$.
+    Proof: $A_y=\phi_y\cdot d-E_s[\phi\cdot d]$ and $\frac{d}{ds}E_s[\phi\cdot d]=\mathrm{Var}_s(\phi\cdot d)\ge 0$.
     """
     w, E = case
     v = w.after(E)
@@ -158,14 +166,25 @@ def no_way_back(case, least=0):
 
 
 drives_fall.proved(over=STEP, wrong={"room": F(1, 100)})
-drives_fall.proved(over=STEP, of=lambda c, room=0: c[0].after(c[1]).A_y + room <= c[0].A_y, wrong={"room": F(1, 100)})
+drives_fall.proved(
+    over=STEP,
+    of=lambda c, room=0: c[0].after(c[1]).A_y + room <= c[0].A_y,
+    wrong={"room": F(1, 100)},
+    part=r"s\mapsto A_y(s)\ \text{does not increase}",
+)
 drives_fall.derived(
     of=drive_is_the_slope,
     symbols={"s": "real", "a": "real", "Z": "function"},
     wrong={"times": F(11, 10)},
     lemma="mean value",
+    part=r"\frac{d}{ds}\log\pi_y=A_y(s)",
 )
-drives_fall.proved(over=TWO_STEPS, of=no_way_back, wrong={"least": F(1, 100)})
+drives_fall.proved(
+    over=TWO_STEPS,
+    of=no_way_back,
+    wrong={"least": F(1, 100)},
+    part=r"\Delta_w<0\ \text{once}\Rightarrow\Delta_w<0\ \text{from then on}",
+)
 
 
 @sums_of(

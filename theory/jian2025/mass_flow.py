@@ -80,7 +80,7 @@ def remark_4_in_a_world(w, y=3, z=2):
 
 remark_4.false(of=remark_4_in_a_world, at=LESS_PROBABLE_GAINS, true_at=IN_A_TABLE)
 remark_4.proved(over=two_of_a_table, role=CONDITIONAL, wrong={"relative": True})
-remark_4.proved(over=TABULAR_STEP, of=of_the_others, role=CONDITIONAL, wrong={"times": F(11, 10)})
+remark_4.proved(over=TABULAR_STEP, of=of_the_others, wrong={"times": F(11, 10)}, also=True)
 remark_4.unrefuted(
     tabular,
     of=remark_4_of_all_others,
@@ -108,7 +108,8 @@ mass_flow_tabular.proved(over=TABULAR_STEP, wrong={"margin": F(9, 10)})
 
 @claim("mass-flow-log-linear", "not in the paper; replaces Theorem 2 and Remark 4 for log-linear policies", PROVED)
 def mass_flow_log_linear(case, lead=0):
-    r"""\log\frac{\pi_s(y)}{\pi_s(y')}-\log\frac{\pi_0(y)}{\pi_0(y')}=s\,(\phi_y-\phi_{y'})\cdot(\phi_w-\phi_l)
+    r"""\log\frac{\pi_s(y)}{\pi_s(y')}-\log\frac{\pi_0(y)}{\pi_0(y')}=s\,(\phi_y-\phi_{y'})\cdot(\phi_w-\phi_l),\qquad
+    \frac{\pi_s(y)}{\pi_0(y)}>\frac{\pi_s(y_w)}{\pi_0(y_w)}\iff A_y>A_w
 
     Assumes: log-linear policy, base measure allowed; $s$ is the sum of all steps on the pair
     Proof: $\theta_s=\theta_0+s(\phi_w-\phi_l)$ and $\log\pi_s(y)=\phi_y\cdot\theta_s-\log Z_s$ up to the base measure.
@@ -124,7 +125,12 @@ def log_ratio(s, p, q, a, b, Z, power=1):
     return same(after - (sp.log(p) - sp.log(q)), power * s * (a - b))
 
 
-mass_flow_log_linear.derived(of=log_ratio, symbols={"s": "real", "a": "real", "b": "real"}, wrong={"power": F(11, 10)})
+mass_flow_log_linear.derived(
+    of=log_ratio,
+    symbols={"s": "real", "a": "real", "b": "real"},
+    wrong={"power": F(11, 10)},
+    part=r"\log\frac{\pi_s(y)}{\pi_s(y')}-\log\frac{\pi_0(y)}{\pi_0(y')}=s\,(\phi_y-\phi_{y'})\cdot(\phi_w-\phi_l)",
+)
 mass_flow_log_linear.proved(over=STEP, wrong={"lead": 1})
 
 
@@ -182,7 +188,11 @@ def mass_flow_limit_in_a_world(case: tuple[World, int], most_probable: bool = Fa
 
 
 mass_flow_limit.by_induction(**outside_the_arg_max, wrong={"times": F(11, 10)})
-mass_flow_limit.proved(of=rejected_is_behind, wrong={"times": F(9, 10)})
+mass_flow_limit.proved(
+    of=rejected_is_behind,
+    wrong={"times": F(9, 10)},
+    part=r"M=\arg\max_y\phi_y\cdot(\phi_w-\phi_l)\not\ni y_l",
+)
 mass_flow_limit.unrefuted(
     long_run,
     of=mass_flow_limit_in_a_world,

@@ -205,7 +205,7 @@ def conserved(t, z, rate, weight=1):
     return same(sp.diff(clock, t).subs(z(t).diff(t), velocity), rate)
 
 
-log_margin_of_a_run.derived(symbols={"s": "real", "a": "real", "b": "real"}, wrong={"square": 2})
+log_margin_of_a_run.derived(symbols={"s": "real", "a": "real", "b": "real"}, wrong={"square": F(11, 10)})
 log_margin_of_a_run.derived(of=conserved, symbols={"z": "function"}, wrong={"weight": F(11, 10)})
 log_margin_of_a_run.proved(of=log_margin, wrong={"cross": F(21, 10)})
 

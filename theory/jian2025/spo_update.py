@@ -196,4 +196,9 @@ def long_enough_suffices(case, times=1):
 
 
 update_lambda.proved(over=penalised, wrong={"times": NEAR})
-update_lambda.proved(over=penalised, of=long_enough_suffices, wrong={"times": NEAR})
+update_lambda.proved(
+    over=penalised,
+    of=long_enough_suffices,
+    wrong={"times": NEAR},
+    part=r"\lambda\ge\beta\sigma(-z)\Bigl(\frac{\|g_l\|}{\|g_w\|}-1\Bigr)\ \text{suffices}",
+)

@@ -44,13 +44,13 @@ def from_the_logits(a, b, rest, c, power=-1):
     return same(after / before - 1, (1 - sp.exp(-c)) * (a / before * sp.exp(c) - b / before))
 
 
-tabular_step.derived(of=from_the_logits, wrong={"power": 0})
+tabular_step.derived(of=from_the_logits, wrong={"power": F(-9, 10)}, part=r"Z'-1=(1-e^{-c})(\pi_we^c-\pi_l)")
 tabular_step.proved(over=TABULAR_STEP, wrong={"times": F(11, 10)})
-tabular_step.proved(over=TABULAR_STEP, of=of_the_others, wrong={"times": F(11, 10)})
+tabular_step.proved(over=TABULAR_STEP, of=of_the_others, wrong={"times": F(11, 10)}, part=r"\pi_y'=\frac{\pi_y}{Z'}")
 
 
 @claim("tabular-signs", "not in the paper; Theorem 1 without shared parameters", PROVED)
-def tabular_signs(case, growth=2):
+def tabular_signs(case, times=1):
     r"""\Delta_w>0>\Delta_l\ \text{and}\ \Delta\bigl[\log\pi_w-\log\pi_l\bigr]=2c\quad\text{for every step size}
 
     Assumes: tabular softmax, one pair, a loss with equal weights $d_w=d_l$ on the two log-probabilities: no
@@ -60,7 +60,7 @@ def tabular_signs(case, growth=2):
     """
     w, E = case
     v = w.after(E)
-    return v.p_w > w.p_w and v.p_l < w.p_l and v.p_w * w.p_l == E**growth * w.p_w * v.p_l
+    return v.p_w > w.p_w and v.p_l < w.p_l and v.p_w * w.p_l == times * E**2 * w.p_w * v.p_l
 
 
 @setting("0 < p_w, p_l, p_w + p_l < 1, weights a, b > 0: the logits move along a (e_w - pi) - b (e_l - pi)")
@@ -79,7 +79,7 @@ def chosen_rises(c):
     return c.a * (1 - 2 * c.p + s2) - c.b * (s2 - c.p - c.q) > 0
 
 
-tabular_signs.proved(over=TABULAR_STEP, wrong={"growth": 1})
+tabular_signs.proved(over=TABULAR_STEP, wrong={"times": F(11, 10)})
 tabular_signs.false(at=(BOTH_RISE, F(3)), true_at=(World.tabular([F(1, 2), F(1, 3), F(1, 6)]), F(3)), also=True)
 tabular_signs.refuted(
     over=unequal_weights, of=chosen_rises, unlike=lambda c: chosen_rises(Named(**vars(c) | {"b": c.a})), also=True
@@ -98,7 +98,10 @@ def tabular_drives(w, sign=1):
 
 tabular_drives.proved(over=TABULAR, wrong={"sign": F(11, 10)})
 tabular_drives.proved(
-    over=TABULAR, of=lambda w, sign=1: w.wy - w.ly == sign * (w.p_l - w.p_w), wrong={"sign": F(11, 10)}
+    over=TABULAR,
+    of=lambda w, sign=1: w.wy - w.ly == sign * (w.p_l - w.p_w),
+    wrong={"sign": F(11, 10)},
+    part=r"A_y=\pi_l-\pi_w\ \text{for all others}",
 )
 
 
@@ -124,7 +127,12 @@ def share_of_one(case, times=1):
 
 
 tabular_others.proved(over=TABULAR_STEP, wrong={"margin": F(9, 10)})
-tabular_others.proved(over=TABULAR_STEP, of=share_of_one, wrong={"times": F(11, 10)})
+tabular_others.proved(
+    over=TABULAR_STEP,
+    of=share_of_one,
+    wrong={"times": F(11, 10)},
+    part=r"\Delta\pi_{y^*}\sum_{y}\pi_y=\pi_{y^*}\sum_y\Delta\pi_y",
+)
 
 
 # --- separate logits for every prefix ------------------------------------------------------------------------------
@@ -181,12 +189,12 @@ def prefix_tree(products, times=1):
     return products[0] > times > products[1] > 0
 
 
-def shared_prefix(t, shared, other, a, b, same_node=True):
+def shared_prefix(t, shared, a, b, times=1):
     """log pi of both responses contains the same function of the logits of a shared node."""
-    return same(sp.diff((shared(t) + a) - ((shared if same_node else other)(t) + b), t), 0)
+    return same(sp.diff((shared(t) + a) - (times * shared(t) + b), t), 0)
 
 
-prefix_tree.derived(of=shared_prefix, symbols={"shared": "function", "other": "function"}, wrong={"same_node": False})
+prefix_tree.derived(of=shared_prefix, symbols={"shared": "function"}, wrong={"times": F(11, 10)})
 prefix_tree.by_induction(of=others_move, **other_tokens, wrong={"times": F(11, 10)})
 prefix_tree.proved(over=a_node, of=token_moves, wrong={"times": F(101, 100)})
 prefix_tree.by_induction(

@@ -53,7 +53,9 @@ def sums_over_parameters(k, sign=-1):
 
 
 theorem_1.derived(symbols={"eta": "real", "L": "function"}, role=ORDER, wrong={"times": F(11, 10)})
-theorem_1.derived(of=sums_over_parameters, sums=over_responses(g_w="any", g_l="any"), role=ORDER, wrong={"sign": 1})
+theorem_1.derived(
+    of=sums_over_parameters, sums=over_responses(g_w="any", g_l="any"), role=ORDER, wrong={"sign": F(-9, 10)}
+)
 theorem_1.false(of=exact_in_a_step, at=ladder(1), true_at=NOTHING_MOVES)
 theorem_1.slope(residual(BOTH_FALL, (0,), BOTH_FALL.D_w), 2, wrong=residual(BOTH_FALL, (0,), F(-1, 10)), also=True)
 
@@ -86,7 +88,9 @@ def label_of_eq_3(w):
 
 
 label_of_eq_3.false(at=BOTH_FALL, true_at=World.with_base([2, 1, 1], [[1], [2], [-4]]))  # D_w = D_l = -1/2
-label_of_eq_3.proved(of=lambda w: w.D_l == w.p_l * (w.wl - w.ll), role=CORRECTED, wrong=label_of_eq_3)
+label_of_eq_3.proved(
+    of=lambda w, times=1: w.D_l == w.p_l * (times * w.wl - w.ll), role=CORRECTED, wrong={"times": F(11, 10)}
+)
 
 
 @claim("theorem-1-sign", "Section 2.2, the text on Figure 1b, Eqs. (2), (3)", CONDITIONALLY, "negative-drive")
@@ -132,9 +136,17 @@ def sign_table(case, exchanged=False):
 
 negative_drive.proved(over=STEP, wrong={"most": F(1, 10)})
 negative_drive.proved(
-    over=STEP, of=lambda c, most=0: not c[0].A_y <= most or c[0].after(c[1]).p_y <= c[0].p_y, wrong={"most": F(1, 10)}
+    over=STEP,
+    of=lambda c, most=0: not c[0].A_y <= most or c[0].after(c[1]).p_y <= c[0].p_y,
+    wrong={"most": F(1, 10)},
+    part=r"A_y\le 0\ \Rightarrow\ \Delta\pi_y\le 0\ \text{for every step size}",
 )
-negative_drive.proved(over=STEP, of=sign_table, wrong={"exchanged": True})
+negative_drive.proved(
+    over=STEP,
+    of=sign_table,
+    wrong={"exchanged": True},
+    part=r"\Delta_w<0\Rightarrow\Delta_l<0,\quad \Delta_l>0\Rightarrow\Delta_w>0",
+)
 
 
 @claim(

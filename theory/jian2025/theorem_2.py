@@ -110,9 +110,10 @@ case_1.proved(given=less_than_the_pair, wrong_given=partial(less_than_the_pair, 
 
 @claim("theorem-2-three-responses", "Theorem 2, case 1, with three responses; not in the paper", PROVED)
 def three_responses(w, share=1):
-    r"""|\mathcal Y|=3,\ \Delta\pi_w<0\implies\Delta\pi(y^*)=|\Delta\pi_w|+|\Delta\pi_l|>0
+    r"""|\mathcal Y|=3,\ D_w<0\implies D_*=|D_w|+|D_l|>0;\qquad
+    |\mathcal Y|=3,\ \Delta\pi_w<0\implies\Delta\pi(y^*)=|\Delta\pi_w|+|\Delta\pi_l|>0
 
-    Assumes: first order in the step; for a log-linear policy at every step size
+    Assumes: first order in the step, and for a log-linear policy at every step size
     Proof: There is nowhere else to go: the three changes sum to 0, and the rejected response falls as well.
     """
     return not w.D_w < 0 or w.D_y == share * abs(w.D_w) + abs(w.D_l) > 0
@@ -125,7 +126,12 @@ def three_in_a_step(case, share=1):
 
 
 three_responses.proved(over=of_size(POLICY, 3), wrong={"share": NEAR})
-three_responses.proved(over=with_step(of_size(LOG_LINEAR, 3)), of=three_in_a_step, wrong={"share": NEAR})
+three_responses.proved(
+    over=with_step(of_size(LOG_LINEAR, 3)),
+    of=three_in_a_step,
+    wrong={"share": NEAR},
+    part=r"|\mathcal Y|=3,\ \Delta\pi_w<0\implies\Delta\pi(y^*)=|\Delta\pi_w|+|\Delta\pi_l|>0",
+)
 
 
 @claim("theorem-2-greedy-in-pair", "Theorem 2, its definition of y*", FALSE, "theorem-2-case-1")
@@ -161,9 +167,14 @@ def less_than_the_rejected(w, times=1):
 
 case_2.false(at=ALL_BUT_ONE_FALL, true_at=BOTH_FALL)
 case_2.proved(given=less_than_the_rejected, wrong_given=partial(less_than_the_rejected, times=NEAR))
-case_2.proved(over=TABULAR, of=lambda w, least=0: w.D_w > least, role=CONDITIONAL, wrong={"least": F(1, 10)})
 case_2.proved(
-    over=TWO_RESPONSES, of=lambda w, times=1: w.D_w == -times * w.D_l, role=CONDITIONAL, wrong={"times": NEAR}
+    over=TABULAR, of=lambda w, least=0: case_2(w) and w.D_w > least, role=CONDITIONAL, wrong={"least": F(1, 10)}
+)
+case_2.proved(
+    over=TWO_RESPONSES,
+    of=lambda w, times=1: case_2(w) and w.D_w == -times * w.D_l,
+    role=CONDITIONAL,
+    wrong={"times": NEAR},
 )
 
 
@@ -184,7 +195,7 @@ case_2_greedy.false(at=World.log_linear([[0], [2], [3]], at=[F(5, 4)]), true_at=
 
 @claim("theorem-2-greedy-sign", "not in the paper; when y* rises", PROVED)
 def greedy_sign(w, times=1):
-    r"""\Delta\pi(y^*)>0\iff g_*\cdot g_w>g_*\cdot g_l;\qquad\text{tabular: }\iff\pi_l>\pi_w
+    r"""\Delta\pi(y^*)>0\iff g_*\cdot g_w>g_*\cdot g_l;\qquad\text{tabular: }\Delta\pi(y^*)>0\iff\pi_l>\pi_w
 
     Assumes: first order in the step
     Proof: $D_y=\eta\beta\sigma(-z)\pi_y\,g_y\cdot(g_w-g_l)$ for every $y$ (jian2025.eq-57); in a tabular softmax
@@ -194,7 +205,12 @@ def greedy_sign(w, times=1):
 
 
 greedy_sign.proved(wrong={"times": NEAR})
-greedy_sign.proved(over=TABULAR, of=lambda w, times=1: (w.D_y > 0) == (w.p_l > times * w.p_w), wrong={"times": NEAR})
+greedy_sign.proved(
+    over=TABULAR,
+    of=lambda w, times=1: (w.D_y > 0) == (w.p_l > times * w.p_w),
+    wrong={"times": NEAR},
+    part=r"\text{tabular: }\Delta\pi(y^*)>0\iff\pi_l>\pi_w",
+)
 
 
 @claim("theorem-2-case-2-primarily", "Theorem 2, case 2, Eq. (65): primarily", FALSE, "eq-65")

@@ -64,7 +64,8 @@ def eq_55(y, share=1):
     return same(y.sum(y.p * (y.a - share * y.sum(y.p * y.a))), 0)
 
 
-eq_55.derived(sums=over_responses(p="probability", a="any"), wrong={"share": F(9, 10)}).rests_on(score_identity)
+eq_55.derived(sums=over_responses(p="probability", a="any"), wrong={"share": F(9, 10)})
+eq_55.rests_on(score_identity, also=True)
 
 
 @claim("eq-56", "Eqs. (56) and (62)", PROVED)
@@ -107,7 +108,7 @@ def eq_57(w):
 
 
 eq_57.false(at=ladder(3), true_at=World.with_base([1, 1, 1], [[-2], [1], [1]]))  # g_y = g_l = 1: there they agree
-eq_57.derived(of=gradient_term, sums=PARAMETERS, role=CORRECTED, wrong={"sign": 1})
+eq_57.derived(of=gradient_term, sums=PARAMETERS, role=CORRECTED, wrong={"sign": F(-9, 10)})
 eq_57.derived(of=theorem_1.predicate, symbols={"eta": "real", "L": "function"}, role=CORRECTED, wrong={"times": NEAR})
 
 
@@ -238,7 +239,7 @@ def eq_64(w):
 
 
 eq_64.false(at=Y_STAR_FALLS, true_at=World.with_base([1, 1, 2], [[1], [0], [1]]))  # g_* = g_w: there the two agree
-eq_64.derived(of=gradient_term, sums=PARAMETERS, role=CORRECTED, wrong={"sign": 1})
+eq_64.derived(of=gradient_term, sums=PARAMETERS, role=CORRECTED, wrong={"sign": F(-9, 10)})
 eq_64.proved(
     over=TABULAR, of=lambda w, times=1: w.D_y == w.p_y * (times * w.p_l - w.p_w), role=CORRECTED, wrong={"times": NEAR}
 )

@@ -44,6 +44,7 @@ class Family:
         witnesses: cases among which to look for a counterexample if those of ``cases`` cannot be rebuilt.
         words: function that describes the numbers and assumptions of a ``setting``; None for kinds of worlds that have
             a name of their own.
+        asks: the function of a ``setting``, which asks for its numbers.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Family:
     draw: Callable[[random.Random], Any]
     witnesses: tuple[Case, ...] = ()
     words: Callable[[], str] | None = None
+    asks: Callable[[Any], Any] | None = None
 
     def says(self) -> str:
         """Return in words what the kind covers; if it has no name of its own, the words are generated from its cases.

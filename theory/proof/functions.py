@@ -1,6 +1,7 @@
 """Roots, exponentials, logarithms and powers of whatever a predicate computes with.
 
-For exact numbers a root is exact and the others are balls. For symbols each is a new variable of which the solver is
+For exact numbers a root is exact and the others are balls; of SymPy's expressions e^t and log are SymPy's own. For the
+symbols of the solver each is a new variable of which the solver is
 told what is true of the function everywhere: its sign, that it is monotone, every tangent between the points at which
 the predicate asks for it, and e^(s + t) = e^s e^t wherever one of these points is the sum of two others. That is enough
 for many proofs. It leaves more values than the function takes, so that a counterexample counts only once it is found
@@ -47,6 +48,8 @@ def exp(x: Any) -> Any:
     if not isinstance(x, Number):
         if hasattr(x, "applied"):
             return x.applied("exp")
+        if hasattr(x, "free_symbols"):
+            return _sympy("exp", x)
         return Fraction(1) if _is(x, 0) else balls.exp(x)
     number = identity(x.term)
     for _, argument, value in x.run.functions:
@@ -67,6 +70,8 @@ def log(x: Any) -> Any:
     if not isinstance(x, Number):
         if hasattr(x, "applied"):
             return x.applied("log")
+        if hasattr(x, "free_symbols"):
+            return _sympy("log", x)
         return Fraction(0) if _is(x, 1) else balls.log(x)
     if x <= 0:
         raise NoValue("logarithm of a number that is not positive")
@@ -118,6 +123,12 @@ def touch(*points: Any) -> None:
     for point in points:
         if isinstance(point, Number):
             exp(point)
+
+
+def _sympy(name: str, x: Any) -> Any:
+    import sympy  # noqa: PLC0415 - whoever has such an expression has loaded it
+
+    return getattr(sympy, name)(x)
 
 
 def _tell(t: Number, value: Number) -> None:

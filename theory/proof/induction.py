@@ -65,6 +65,7 @@ def by_induction(
     *,
     after: Callable[[Any], Any],
     more: Any = None,  # noqa: ARG001 - for a search, see ``reachable``
+    states: Any = None,  # noqa: ARG001 - for later proofs
     record: Any = None,
     witness: bool = True,
     known: Any = None,
@@ -78,6 +79,7 @@ def by_induction(
         step: family of states and one more term.
         after: function that returns the state with the term added.
         more: the sampler that ``sums_of`` returns as well; not used by a proof.
+        states: every state, which ``sums_of`` returns as well; not used by a proof.
         record: called with every question to the solver and its answer.
         witness: whether a refutation must come with a small world; without (for controls) a refuted base is enough.
         known: what earlier proofs about the same worlds asked.
@@ -128,7 +130,10 @@ def reachable(base: Any, after: Callable[[Any], Any], more: Callable[[random.Ran
 def sums_of(
     assumes: str, *, fixed: Callable[[Any], Any] | None = None
 ) -> Callable[[Callable[..., Any]], dict[str, Any]]:
-    """Make ``base``, ``step``, ``after`` and ``more`` of an induction from what one more term adds to each sum.
+    """Make ``base``, ``step``, ``after``, ``more`` and ``states`` of an induction from what one term adds to each sum.
+
+    ``states`` is the setting of all sums of one or more terms, of which the solver knows only what lemmas say (see
+    ``Numbers.case_of``).
 
     Args:
         assumes: what is assumed of a term, in words.
@@ -169,10 +174,20 @@ def sums_of(
             one = drawn(term if fixed is None else lambda numbers: term(numbers, state.fixed), source)
             return Named(**vars(state), term=one)
 
+        def every(numbers: Any) -> Any:
+            shared, one = ask(numbers)
+            if not hasattr(numbers, "source"):  # symbols or their values; the term is there for the names of the sums
+                return Named(**{name: numbers.real(f"sum_of_{name}") for name in vars(one)}, fixed=shared)
+            state = Named(**vars(one), fixed=shared)
+            for _ in range(numbers.source.choice((0, 1, 1, 2, 3, 5, 7))):
+                state = after(more(numbers.source, state))
+            return state
+
         words = (term.__doc__ or term.__name__.replace("_", " ")).strip().rstrip(".")
         first.__doc__, further.__doc__ = f"{words}: the first", f"{words}: one more"
         base, step = setting(assumes)(first), setting(f"the statement about the sums so far; {assumes}")(further)
-        return {"base": base, "step": step, "after": after, "more": more}
+        states = setting(f"sums of any number of terms; {assumes}")(every)
+        return {"base": base, "step": step, "after": after, "more": more, "states": states}
 
     return make
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
 LEMMAS = {
     "mean value": "a differentiable function changes between two points by its derivative somewhere between them, "
     "times their distance",
@@ -33,3 +37,23 @@ LEMMAS = {
     "intermediate value": "a continuous function takes every value between two of its values",
 }
 """Name and statement of each lemma; a claim writer may add one that stands in a textbook."""
+
+NOTED: list[list[tuple[Any, Any]]] = []
+"""For each ``noting`` that is open: statements that settings assume, since they were proved, and for what worlds."""
+
+
+def note(lemma: Callable[[Any], Any], family: Any) -> None:
+    """Note that worlds are told to assume a statement which must have been proved for this kind of worlds."""
+    for noted in NOTED:
+        noted.append((lemma, family))
+
+
+@contextmanager
+def noting() -> Iterator[list[tuple[Any, Any]]]:
+    """Return the statements that worlds are told to assume while it is open, with the kind of worlds of each."""
+    noted: list[tuple[Any, Any]] = []
+    NOTED.append(noted)
+    try:
+        yield noted
+    finally:
+        NOTED.pop()

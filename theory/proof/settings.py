@@ -18,6 +18,7 @@ from typing import Any
 from theory.proof.balls import Undecided
 from theory.proof.checks import truth_value
 from theory.proof.family import Case, Family
+from theory.proof.lemmas import note
 from theory.proof.symbols import Number, Run
 
 PATIENCE = 400  # random draws to find one case that meets the assumptions
@@ -37,6 +38,31 @@ class Numbers:
     def assume(self, *truths: Any) -> None:
         """Admit only worlds in which these are true."""
         raise NotImplementedError
+
+    def case_of(self, family: Family, *lemmas: Callable[[Any], Any], keep: str = "") -> Any:
+        """Return a case of another setting, made of numbers of this one, of which lemmas are true.
+
+        A line of evidence that uses such worlds fails unless each lemma is what an earlier line of the claim proves
+        over that very setting, or a claim that it rests on does.
+
+        Args:
+            family: the other setting.
+            *lemmas: what was proved of its cases.
+            keep: names of the fields of a case to keep, if not all: of these the solver then knows the lemmas only.
+
+        Raises:
+            TypeError: the family is no ``setting``.
+        """
+        if family.asks is None:
+            raise TypeError(f"{family.name}: only the numbers of a setting can be part of another setting")
+        case = self._kept(family, keep.split()) if keep else family.asks(self)
+        for lemma in lemmas:
+            note(lemma, family)
+            self.assume(lemma(case))
+        return case
+
+    def _kept(self, _: Family, names: list[str]) -> Any:
+        return Named(**{name: self.real(name) for name in names})
 
     def positive(self, name: str) -> Any:
         """Return a number > 0."""
@@ -140,6 +166,10 @@ class _Draws(Numbers):
         if not all(truth_value(truth) for truth in truths):
             raise Rejected
 
+    def _kept(self, family: Family, names: list[str]) -> Any:
+        case = family.asks(_Draws(self.source)) if family.asks else None
+        return Named(**{name: self._new(name, getattr(case, name)) for name in names})
+
 
 class _Values(Numbers):
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -219,7 +249,8 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
 
             return words_of(function)
 
-        return Family(name, assumes, (Case("", lambda run: function(_Symbols(run)), rebuild),), draw, words=say)
+        case = Case("", lambda run: function(_Symbols(run)), rebuild)
+        return Family(name, assumes, (case,), draw, words=say, asks=function)
 
     return make
 

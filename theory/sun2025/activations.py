@@ -7,11 +7,10 @@ import sympy as sp
 from dynamics import SelfPO
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL, FAILS
-from theory.proof import Named, exp, normal_cdf, normal_density, same, setting, world_of
+from theory.proof import Named, derivative, exp, normal_cdf, normal_density, same, setting, world_of
 from theory.proof.losses import loss_in_symbols
 from theory.sun2025.axis import claim
-from theory.sun2025.curves import X, sigma as sigma_expression, silu as silu_expression
-from theory.sun2025.silu import REAL, lambert, relu, sigma, silu
+from theory.sun2025.silu import REAL, X, lambert, relu, sigma, silu, silu_slope
 
 SCALE = 1.702  # of the familiar approximation of the normal distribution by the logistic one
 SCALE_EXACT, BEST_SCALE = F(851, 500), F(177289, 10**5)
@@ -20,14 +19,17 @@ TURN = F(23993565, 10**7), F(23993575, 10**7)
 
 
 @claim("not-convex", "not in the paper; beside Section 1 on the convex family of GPO", PROVED)
-def not_convex(c, more=0):
-    r"""\mathrm{SiLU}''(x)<0\iff|x|>2.399357,\qquad\mathrm{SiLU}(-5)>\tfrac12[\mathrm{SiLU}(-3)+\mathrm{SiLU}(-7)]
+def not_convex(c):
+    r"""\mathrm{SiLU}''(x)<0\iff|x|>a\quad\text{for}\ a\tanh\tfrac a2=2,\qquad a=2.399357,\qquad
+    \mathrm{SiLU}(-5)>\tfrac12[\mathrm{SiLU}(-3)+\mathrm{SiLU}(-7)]
 
     Assumes: the decimals of the root of $x\tanh\frac x2=2$ are rounded
     Because: SPO is no member of GPO's family of convex losses. It is quasi-convex: it falls, then rises.
     Proof: $\mathrm{SiLU}''(x)=\sigma(x)\sigma(-x)(2-x\tanh\frac x2)$, and $x\tanh\frac x2$ is even and rises for $x>0$.
+    The code says half of it for a with $a\tanh\frac a2\le 2$, and half for those with $\ge 2$.
     """
-    return (x_tanh(c.x) > x_tanh(c.a)) == (c.x > c.a + more)
+    inside, bend_there = abs(c.x) <= c.a, bend_of_silu(c.x)
+    return (x_tanh(c.a) > 2 or not inside or bend_there >= 0) and (x_tanh(c.a) < 2 or inside or bend_there < 0)
 
 
 def x_tanh(x):
@@ -35,10 +37,17 @@ def x_tanh(x):
     return x * (exp(x) - 1) / (exp(x) + 1)
 
 
-def second_derivative(x, factor=1):
-    tanh_half = (1 - sp.exp(-x)) / (1 + sp.exp(-x))
-    bracket = 2 - factor * x * tanh_half
-    return same(sp.diff(silu_expression(x), x, 2), sigma_expression(x) * sigma_expression(-x) * bracket)
+def bend(x):
+    return (2 - x_tanh(x)) / ((1 + exp(x)) * (1 + exp(-x)))
+
+
+def bend_of_silu(x):
+    """Return SiLU''(x); SymPy proves that it is that."""
+    return derivative(derivative(silu, silu_slope), bend)(x)
+
+
+def for_any_a(c):
+    return (bend_of_silu(c.x) < 0) == (abs(c.x) > c.a)
 
 
 def root_between(low=TURN[0], high=TURN[1]):
@@ -49,10 +58,13 @@ def above_the_chord(middle=-5):
     return silu(F(middle)) > (silu(F(middle - 2)) + silu(F(middle + 2))) / 2
 
 
-not_convex.proved(over=world_of("x, a > 0", x="positive", a="positive"), wrong={"more": F(1, 10)})
-not_convex.derived(of=second_derivative, symbols={"x": X}, wrong={"factor": F(11, 10)})
-not_convex.enclosed(of=root_between, wrong={"high": TURN[0]}, lemma="intermediate value")
-not_convex.enclosed(of=above_the_chord, wrong={"middle": -2})
+not_convex.proved(over=world_of("any x, a > 0", x="real", a="positive"), wrong=for_any_a)
+not_convex.enclosed(of=root_between, wrong={"high": TURN[0]}, lemma="intermediate value", part="a=2.399357")
+not_convex.enclosed(
+    of=above_the_chord,
+    wrong={"middle": -2},
+    part=r"\mathrm{SiLU}(-5)>\tfrac12[\mathrm{SiLU}(-3)+\mathrm{SiLU}(-7)]",
+)
 
 
 @claim("smooth-relu", "Section 3.2: SiLU is a smooth variant of ReLU", PROVED)
@@ -68,11 +80,11 @@ def smooth_relu(n, share=1):
 
 
 def slope_at_zero(halves=1):
-    return same(sp.diff(silu_expression(X), X).subs(X, 0), halves * sp.Rational(1, 2))
+    return same(sp.diff(silu(X), X).subs(X, 0), halves * sp.Rational(1, 2))
 
 
 smooth_relu.proved(over=world_of("any x, c > 0", x="real", c="positive"), wrong={"share": F(9, 10)})
-smooth_relu.derived(of=slope_at_zero, wrong={"halves": F(11, 10)})
+smooth_relu.derived(of=slope_at_zero, wrong={"halves": F(11, 10)}, part=r"\mathrm{SiLU}'(0)=\tfrac12")
 
 # --- Table 5 -------------------------------------------------------------------------------------------------------
 
@@ -197,7 +209,7 @@ def falls_with_the_scale(c, more=0):
 
 
 def difference_is_even(x, c, sign=1):
-    here, there = (gelu_expression(y) - y * sigma_expression(c * y) for y in (x, -x))
+    here, there = (gelu_expression(y) - y * sigma(c * y) for y in (x, -x))
     return same(here, sign * there)
 
 
@@ -243,7 +255,7 @@ def gelu_equivalence(c, times=1):
     Proof: sun2025.gelu-approximation, at $c=\beta'/\beta$.
     """
     x = sp.Symbol("x", positive=True)
-    return same(sp.limit((gelu_expression(x) - silu_expression(c * x)) / x, x, sp.oo), 1 - times * c)
+    return same(sp.limit((gelu_expression(x) - silu(c * x)) / x, x, sp.oo), 1 - times * c)
 
 
 def apart_at_one(least=F(11, 100)):
@@ -275,13 +287,13 @@ def rises_at_first(x, share=1):
 
 def slopes(x, sign=1):
     slope, density = sp.diff(gelu_expression(x), x), sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
-    force = slope - sigma_expression(x)
+    force = slope - sigma(x)
     gap = sp.log(1 + sp.exp(x)) - gelu_expression(x)
     return (
         same(sp.diff(gap, x), -force)
         & same(gap.subs(x, 0), sp.log(2))
         & same(force.subs(x, 0), 0)
-        & same(sp.diff(force, x), (2 - x**2) * density - sign * sigma_expression(x) * sigma_expression(-x))
+        & same(sp.diff(force, x), (2 - x**2) * density - sign * sigma(x) * sigma(-x))
         & same(slope.subs(x, -x), 1 - slope)
         & same(sp.diff(1 - slope, x), (x**2 - 2) * density)
         & same(sp.limit(1 - slope, x, sp.oo), 0)

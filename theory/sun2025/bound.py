@@ -4,8 +4,10 @@ Throughout x = -m is the argument of SiLU, and x + Delta that of DPO's softplus;
 is what the idealized reference leaves out. W is W(1/e): SiLU is least at -(1 + W), where it is -W.
 """
 
+from dataclasses import dataclass
 from fractions import Fraction as F
 from functools import partial
+from typing import Any
 
 import sympy as sp
 
@@ -13,42 +15,85 @@ from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL, FAILS
 from theory.proof import Named, exp, log, omega, same, setting, sums_of, touch
 from theory.sun2025.axis import claim
-from theory.sun2025.curves import M, X, logistic_loss, sigma as sigma_expression, silu as silu_expression
 from theory.sun2025.minimum import LAMBERT, at_the_minimum, silu_minimum
 from theory.sun2025.proposition_1 import mended as proposition_1_mended
-from theory.sun2025.silu import REAL, lambert, ln_2, relu, sigma, silu, silu_slope, softplus
-from theory.sun2025.theorem_1 import theorem_1, theorem_1_assumption_free
+from theory.sun2025.silu import (
+    REAL,
+    M,
+    X,
+    lambert,
+    ln_2,
+    logistic_loss,
+    relu,
+    sigma,
+    silu,
+    silu_slope,
+    slope_of_logistic,
+    slope_of_spo,
+    softplus,
+)
 
 
-def losses(x, delta):
-    """Return what a pair adds to both losses, to ln 2 and to C."""
-    return Named(spo=silu(x), dpo=softplus(x + delta), ln_2=ln_2(x), C=delta)
+@dataclass(frozen=True)
+class Pair:
+    """What a pair adds to the losses, to ln 2, to C and to its positive part."""
+
+    x: Any
+    C: Any
+    ideal = property(lambda pair: softplus(pair.x))
+    ln_2 = property(lambda pair: ln_2(pair.x))
+    positive_C = property(lambda pair: relu(pair.C))
+
+    @property
+    def spo(self):
+        """Return SiLU(x); e^t is known at x + ln 2."""
+        touch(self.x + self.ln_2)
+        return silu(self.x)
+
+    @property
+    def dpo(self):
+        """Return softplus(x + Delta); e^t is known at Delta and at softplus(x) + Delta."""
+        touch(self.C, self.ideal + self.C)
+        return softplus(self.x + self.C)
 
 
-@sums_of("x real, Delta >= 0, which is Eq. (8)")
-def valid_pairs(numbers):
-    """Any number of pairs that satisfy Eq. (8)."""
-    return losses(numbers.real("x"), numbers.at_least("Delta", 0))
+LOSSES = "spo dpo ln_2 C positive_C"
+valid_pair = setting("x real, Delta >= 0, which is Eq. (8)")(
+    lambda numbers: Pair(numbers.real("x"), numbers.at_least("Delta", 0))
+)
+any_pair = setting("x and Delta real")(lambda numbers: Pair(numbers.real("x"), numbers.real("Delta")))
 
 
-@sums_of("x real; e^t is known at x + ln 2")
-def ideal_pairs(numbers):
-    """Any number of pairs with the idealized reference."""
-    x = numbers.real("x")
-    touch(x + ln_2(x))
-    return Named(spo=silu(x), ideal=softplus(x), ln_2=ln_2(x))
+def added_up(pair, *known):
+    """Return the sums over any number of pairs, of each of which statements were proved."""
+
+    @sums_of(pair.assumes)
+    def pairs(numbers):
+        """Any number of pairs."""
+        return numbers.case_of(pair, *known, keep=f"ideal {LOSSES}")
+
+    return pairs
 
 
-def proposition_1_adds_up(s, share=1):
-    return s.ideal <= s.spo + share * s.ln_2
+def proposition_1_of_a_pair(pair, share=1):
+    return pair.ideal <= pair.spo + share * pair.ln_2
 
 
-@setting("L(pi; ref) <= L(pi; ideal) + C (Theorem 1) and L(pi; ideal) <= L_SPO + ln 2 (Proposition 1)")
-def both_together(numbers):
-    """What Theorem 1 and Proposition 1 leave of the losses of any data set."""
-    spo, C = numbers.real("L_SPO"), numbers.at_least("C", 0)
-    ideal = spo + ln_2(spo) - numbers.at_least("less", 0)
-    return Named(spo=spo, ln_2=ln_2(spo), C=C, positive_C=C, dpo=ideal + C - numbers.at_least("still_less", 0))
+def theorem_1_of_a_pair(pair, share=1):
+    return pair.dpo <= pair.ideal + share * pair.positive_C
+
+
+def theorem_1_of_a_valid_pair(pair, share=1):
+    return pair.dpo <= pair.ideal + share * pair.C
+
+
+def by_both(statement, pair, theorem_1=theorem_1_of_a_pair, **kind):
+    """Prove a bound from Proposition 1 and Theorem 1 of each pair."""
+    statement.proved(over=pair, of=proposition_1_of_a_pair, wrong={"share": F(99, 100)}, **kind)
+    statement.proved(over=pair, of=theorem_1, wrong={"share": F(9, 10)}, **kind)
+    pairs = added_up(pair, proposition_1_of_a_pair, theorem_1)
+    statement.by_induction(**pairs, wrong={"share": F(9, 10)}, **kind)
+    return pairs
 
 
 BOUNDS = "upper-bound-constant", "upper-bound-assumption-free", "always-below"
@@ -61,7 +106,7 @@ def upper_bound(pair):
     Because: Without the two constants it is the other way round: under Eq. (8) the SPO loss of every pair is strictly
     smaller. At pi = ref with k the ratio of the reference it is 0 and the DPO loss is $\ln 2$.
     """
-    return losses(*pair).dpo <= losses(*pair).spo
+    return Pair(*pair).dpo <= Pair(*pair).spo
 
 
 @claim("always-below", "not in the paper; the true order of the two losses", PROVED)
@@ -75,7 +120,8 @@ def always_below(s, less=0):
     return s.spo < s.dpo - less
 
 
-always_below.by_induction(**valid_pairs, wrong={"less": F(1, 10)})
+always_below.proved(over=valid_pair, wrong={"less": F(1, 10)})
+always_below.by_induction(**added_up(valid_pair, always_below), wrong={"less": F(1, 10)})
 upper_bound.false(at=(F(0), F(0)), true_at=(F(1), F(-6)))
 upper_bound.rests_on(always_below, role=FAILS)
 
@@ -94,12 +140,8 @@ def upper_bound_constant(s, share=1):
     return s.dpo <= s.spo + share * s.ln_2 + s.C
 
 
-upper_bound_constant.false(of=lambda pair: upper_bound_constant(losses(*pair)), at=(F(0), F(-5)), true_at=(F(0), F(5)))
-upper_bound_constant.rests_on(theorem_1, role=CONDITIONAL)
-upper_bound_constant.by_induction(
-    of=proposition_1_adds_up, **ideal_pairs, role=CONDITIONAL, wrong={"share": F(99, 100)}
-)
-upper_bound_constant.proved(over=both_together, role=CONDITIONAL, wrong={"share": F(99, 100)})
+upper_bound_constant.false(of=lambda pair: upper_bound_constant(Pair(*pair)), at=(F(0), F(-5)), true_at=(F(0), F(5)))
+by_both(upper_bound_constant, valid_pair, theorem_1_of_a_valid_pair, role=CONDITIONAL)
 
 
 @claim("upper-bound-assumption-free", "not in the paper; Theorem 1 with Proposition 1, without Eq. (8)", PROVED)
@@ -113,9 +155,7 @@ def upper_bound_assumption_free(s, share=1):
     return s.dpo <= s.spo + s.ln_2 + share * s.positive_C
 
 
-upper_bound_assumption_free.rests_on(theorem_1_assumption_free)
-upper_bound_assumption_free.by_induction(of=proposition_1_adds_up, **ideal_pairs, wrong={"share": F(99, 100)})
-upper_bound_assumption_free.proved(over=both_together, wrong={"share": F(9, 10)})
+any_pairs = by_both(upper_bound_assumption_free, any_pair)
 
 # --- the least constant for one pair -------------------------------------------------------------------------------
 
@@ -249,37 +289,30 @@ def gradients_disagree(m, more=0):
     Assumes: one pair, the idealized reference ($\Delta=0$)
     Proof: The product is $(1-\mathrm{SiLU}(m))\,\sigma(-m)^2$, and $\mathrm{SiLU}(m)>1\iff m>1+W$.
     """
-    return ((1 - silu(m)) * sigma(-m) ** 2 < 0) == (m > 1 + lambert(m) + more)
+    return (slope_of_spo(m) * slope_of_logistic(m) < 0) == (m > 1 + lambert(m) + more)
 
 
-def product_of_slopes(m, share=1):
-    spo, dpo = silu_expression(-m), logistic_loss(m)
-    return same(sp.diff(spo, m) * sp.diff(dpo, m), (1 - share * silu_expression(m)) * sigma_expression(-m) ** 2)
-
-
-gradients_disagree.derived(of=product_of_slopes, symbols={"m": M}, wrong={"share": F(9, 10)})
 gradients_disagree.proved(over=REAL, wrong={"more": F(1, 4)})
 
 
 @claim("what-the-bound-gives", "not in the paper; Section 3.2, what does follow from the bound", PROVED)
 def what_the_bound_gives(c, share=1):
-    r"""L_{SPO}(\pi)=-W\implies L_{DPO}(\pi;\mathrm{ref})\le\ln 2-W+C,\qquad\ln 2-W+C<\ln 2\iff C<W
+    r"""L_{SPO}(\pi)\le-W\implies L_{DPO}(\pi;\mathrm{ref})\le\ln 2-W+C,\qquad\ln 2-W+C<\ln 2\iff C<W
 
     Assumes: Eq. (8) with $k=e^{\gamma/\beta}$; $C=\mathbb{E}\Delta$
     Because: $\ln 2-W=0.41468$: below the $\ln 2$ of the start only if the reference's log-ratios exceed $\gamma$ by
     less than 0.27846 in the mean. At $C=0$ the true value is 0.24566.
     Proof: Put $L_{SPO}=-W$ into sun2025.upper-bound-assumption-free, where $\max(\Delta,0)=\Delta$.
     """
-    bound = c.ln_2 - share * c.W + c.C
-    return c.dpo <= bound and (bound < c.ln_2) == (c.C < c.W)
+    bound = c.ln_2 - share * c.W + c.positive_C
+    return (c.spo > -c.W or c.dpo <= bound) and (bound < c.ln_2) == (c.positive_C < c.W)
 
 
-@setting("any losses that obey sun2025.upper-bound-assumption-free, with SPO at its minimum -W")
-def at_the_minimum_of_spo(numbers):
-    """Every data set at the minimum of SPO."""
-    w, C = numbers.positive("W"), numbers.at_least("C", 0)
-    spo, constant = -w, ln_2(w)
-    return Named(W=w, C=C, ln_2=constant, dpo=spo + constant + C - numbers.at_least("less", 0))
+@setting("the losses of any data set, of which is known what sun2025.upper-bound-assumption-free says; W > 0")
+def any_data_set(numbers):
+    """Every data set."""
+    sums = numbers.case_of(any_pairs["states"], upper_bound_assumption_free)
+    return Named(**vars(sums), W=numbers.positive("W"))
 
 
 def digits_of_the_bound(times=1):
@@ -287,8 +320,8 @@ def digits_of_the_bound(times=1):
 
 
 what_the_bound_gives.rests_on(upper_bound_assumption_free)
-what_the_bound_gives.proved(over=at_the_minimum_of_spo, wrong={"share": F(11, 10)})
-what_the_bound_gives.enclosed(of=digits_of_the_bound, wrong={"times": F(1001, 1000)})
+what_the_bound_gives.proved(over=any_data_set, wrong={"share": F(11, 10)})
+what_the_bound_gives.enclosed(of=digits_of_the_bound, wrong={"times": F(1001, 1000)}, also=True)
 
 
 # --- the loss with length normalisation, Eq. (17) ------------------------------------------------------------------
@@ -323,17 +356,35 @@ upper_bound_length_normalised.proved(of=exceeded, over=any_constant, role=FAILS,
 
 
 @claim("upper-bound-of-averages", "not in the paper; what Eq. (17) does bound", PROVED)
-def upper_bound_of_averages(beta, gamma, h, h_ref, share=1):
+def upper_bound_of_averages(s, share=1):
     r"""\mathbb{E}[-\log\sigma(\beta(h-h_{\mathrm{ref}}))]\le L_{SPO}+\ln 2+\mathbb{E}\max(\beta h_{\mathrm{ref}}
     -\gamma,0),\quad h=\frac{\log\pi(y_w)}{|y_w|}-\frac{\log\pi(y_l)}{|y_l|}
 
     Assumes: responses of any lengths, a finite data set
-    Proof: sun2025.upper-bound-assumption-free, which is about every x and $\Delta$, at $x=\gamma-\beta h$ and
-    $\Delta=\beta h_{\mathrm{ref}}-\gamma$: then $x+\Delta=-\beta(h-h_{\mathrm{ref}})$.
+    Proof: As sun2025.upper-bound-assumption-free, at $x=\gamma-\beta h$ and $\Delta=\beta h_{\mathrm{ref}}-\gamma$:
+    then $x+\Delta=-\beta(h-h_{\mathrm{ref}})$.
     """
-    x, delta = gamma - beta * h, beta * h_ref - gamma
-    return same(x + delta, -beta * (h - share * h_ref))
+    return s.dpo <= s.spo + s.ln_2 + share * s.positive_C
 
 
-upper_bound_of_averages.derived(symbols=dict.fromkeys(("gamma", "h", "h_ref"), "real"), wrong={"share": F(9, 10)})
-upper_bound_of_averages.rests_on(upper_bound_assumption_free)
+@dataclass(frozen=True)
+class Average(Pair):
+    """The same with the DPO loss of the averages per token."""
+
+    margin: Any
+
+    @property
+    def dpo(self):
+        """Return softplus of minus the margin."""
+        touch(self.C, self.ideal + self.C)
+        return softplus(self.margin)
+
+
+@setting("beta > 0, any gamma, h and h_ref")
+def average(numbers):
+    """Every pair, with the averages per token of its log-ratios."""
+    beta, gamma, h, h_ref = numbers.positive("beta"), *map(numbers.real, ("gamma", "h", "h_ref"))
+    return Average(gamma - beta * h, beta * h_ref - gamma, -beta * (h - h_ref))
+
+
+by_both(upper_bound_of_averages, average)

@@ -6,11 +6,10 @@ import sympy as sp
 
 from dynamics import SelfPO, SimPO
 from theory.claim import PROVED
-from theory.proof import exp, same, setting
+from theory.proof import same, setting, touch
 from theory.proof.losses import loss_in_symbols
 from theory.sun2025.axis import any_margin, claim
-from theory.sun2025.curves import sigma, silu
-from theory.sun2025.silu import sigma as sigma_at, silu as silu_at, silu_slope
+from theory.sun2025.silu import sigma, silu, slope_of_logistic, slope_of_spo
 
 POLICY = {"lw": "function", "ll": "function"}  # log pi of both responses along any direction of the parameters
 
@@ -102,10 +101,10 @@ def figure_7(c, shift=0):
     Proof: By sun2025.push-ratio the second slope has the sign of $m\sigma(m)-1$, that is of $m-1-e^{-m}$, which rises
     and is 0 at $1+W$.
     """
-    return -sigma_at(-c.m) < 0 and (-silu_slope(-c.m) < 0) == (c.m < 1 + c.W + shift)
+    return slope_of_logistic(c.m) < 0 and (slope_of_spo(c.m) < 0) == (c.m < 1 + c.W + shift)
 
 
-figure_7.proved(over=any_margin, wrong={"shift": F(1, 10)}).rests_on(push_ratio)
+figure_7.proved(over=any_margin, wrong={"shift": F(1, 10)})
 
 
 @claim("push-sizes", "not in the paper; Figure 7 in numbers", PROVED)
@@ -117,12 +116,12 @@ def push_sizes(c, most=1):
     Proof: The quotient is $1-\mathrm{SiLU}(m)$ (sun2025.push-ratio), and $e^{-m}\ge W^{-1}(-m-W)$, the tangent at
     $-m=1+W$.
     """
-    quotient = 1 - silu_at(c.m)
+    quotient = slope_of_spo(c.m) / slope_of_logistic(c.m)
     harder = c.m > 1 + c.W or (abs(quotient) > 1) == (c.m < 0)
     return harder and quotient <= most + c.W and (quotient == 1 + c.W) == (c.m == -1 - c.W)
 
 
-push_sizes.proved(over=any_margin, wrong={"most": F(9, 10)}).rests_on(push_ratio)
+push_sizes.proved(over=any_margin, wrong={"most": F(9, 10)})
 
 
 @claim("pull-back", "not in the paper; how strong the restoring force is", PROVED)
@@ -134,7 +133,7 @@ def pull_back(m, most=F(999, 10000)):
     Proof: The force is $\sigma(-m)(m\sigma(m)-1)$ with $\sigma(-m)\sim e^{-m}$: negative for $m\le 1$, enclosed from
     1 to 40, and below $m\,e^{-m}\le m/(1+m/2)^2$ beyond.
     """
-    return -silu_slope(-m) < most
+    return slope_of_spo(m) < most
 
 
 @setting("m <= 1, or m >= 40")
@@ -145,8 +144,8 @@ def elsewhere(numbers):
 
 
 def weak_elsewhere(m, most=F(999, 10000)):
-    half = exp(m / 2)
-    return (silu_at(m) - 1) / (1 + half**2) < most
+    touch(m / 2)
+    return pull_back(m, most)
 
 
 def tail(m, times=1):
@@ -155,13 +154,15 @@ def tail(m, times=1):
 
 
 def values(second=F(41, 10**5)):
-    near_5, near_10 = (abs(-silu_slope(-m) - pull) for m, pull in ((F(5), F(265, 10**4)), (F(10), second)))
+    near_5, near_10 = (abs(slope_of_spo(m) - pull) for m, pull in ((F(5), F(265, 10**4)), (F(10), second)))
     return near_5 < F(5, 10**5) and near_10 < F(5, 10**6)
 
 
 pull_back.enclosed(1, 40, wrong={"most": F(98, 1000)}).enclosed(
-    of=lambda m=F(12, 5): -silu_slope(-m) > F(998, 10000), wrong={"m": F(5, 2)}
+    of=lambda m=F(12, 5): slope_of_spo(m) > F(998, 10000),
+    wrong={"m": F(5, 2)},
+    part=r"\frac{dL_{SPO}}{dm}>0.0998\ \text{at}\ m=2.4",
 )
 pull_back.proved(over=elsewhere, of=weak_elsewhere, wrong={"most": F(-1, 10)})
-pull_back.derived(of=tail, wrong={"times": F(11, 10)})
+pull_back.derived(of=tail, wrong={"times": F(11, 10)}, part=r"\frac{dL_{SPO}}{dm}\sim m\,e^{-m}\quad(m\to\infty)")
 pull_back.enclosed(of=values, wrong={"second": F(42, 10**5)}, also=True)

@@ -10,8 +10,7 @@ from theory.evidence import CORRECTED, FAILS
 from theory.proof import Named, exp, log, power, same, world_of
 from theory.proof.losses import loss_in_symbols
 from theory.sun2025.axis import any_margin, claim
-from theory.sun2025.curves import sigma, silu, softplus
-from theory.sun2025.silu import silu as silu_at
+from theory.sun2025.silu import sigma, silu, softplus
 
 
 @claim("eq-1", "Eq. (1)", PROVED)
@@ -138,14 +137,15 @@ both_may_fall.proved(over=pairs, wrong={"most": F(9, 10)})
 
 @claim("levels-unconstrained", "not in the paper; the same of its own loss", PROVED)
 def levels_unconstrained(c, least=1):
-    r"""L_{SPO}(\rho\epsilon,\epsilon)=\min L_{SPO}=-W(1/e),\quad\rho=e^{(\gamma+1+W)/\beta},\qquad
-    \text{for every }0<\epsilon\le\frac{1}{1+\rho}
+    r"""\mathrm{SiLU}(-(1+W))=\min\mathrm{SiLU}=-W,\qquad L_{SPO}(\rho\epsilon,\epsilon)=\mathrm{SiLU}(-(1+W)),\qquad
+    \rho\epsilon+\epsilon\le 1\iff\epsilon\le\frac{1}{1+\rho},\qquad\rho=e^{(\gamma+1+W)/\beta}
 
-    Because: SPO too lets both probabilities fall: it bounds their ratio and neither of them.
+    Because: So every $\epsilon$ up to $1/(1+\rho)$ has the least loss: SPO too lets both probabilities fall. It bounds
+    their ratio and neither of them.
     Proof: The loss sees the ratio alone: at $\log\pi(y_w)=\log\epsilon+(\gamma+1+W)/\beta$ the margin is $1+W$, and
     $\mathrm{SiLU}(-m)=-m/(1+e^m)$ is least there and nowhere else, by the tangent of $e^m$.
     """
-    loss = silu_at(-c.m)
+    loss = silu(-c.m)
     return loss >= -least * c.W and (loss == -c.W) == (c.m == 1 + c.W)
 
 
@@ -157,12 +157,16 @@ def margin_of_the_level(log_epsilon, beta, gamma, W, shift=0):
 
 levels_unconstrained.proved(over=any_margin, wrong={"least": F(9, 10)})
 levels_unconstrained.derived(
-    of=margin_of_the_level, symbols={"log_epsilon": "negative", "gamma": "real"}, wrong={"shift": F(1, 10)}
+    of=margin_of_the_level,
+    symbols={"log_epsilon": "negative", "gamma": "real"},
+    wrong={"shift": F(1, 10)},
+    part=r"L_{SPO}(\rho\epsilon,\epsilon)=\mathrm{SiLU}(-(1+W))",
 )
 levels_unconstrained.proved(
     over=world_of("epsilon, rho > 0", epsilon="positive", rho="positive"),
     of=lambda c, most=1: (c.epsilon + c.rho * c.epsilon <= most) == (c.epsilon <= 1 / (1 + c.rho)),
     wrong={"most": F(11, 10)},
+    part=r"\rho\epsilon+\epsilon\le 1\iff\epsilon\le\frac{1}{1+\rho}",
 )
 
 

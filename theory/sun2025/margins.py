@@ -14,9 +14,8 @@ from theory.evidence import CONDITIONAL, FAILS
 from theory.proof import TABULAR, Named, exp, integral, omega, over_responses, same, setting, sums_of, world_of
 from theory.sun2025 import floor
 from theory.sun2025.axis import any_margin, claim
-from theory.sun2025.curves import sigma, silu
 from theory.sun2025.floor import FLOOR_CURVATURE, FLOOR_MARGIN
-from theory.sun2025.silu import sigma as sigma_at, silu_slope
+from theory.sun2025.silu import sigma, silu, silu_slope
 
 LIMIT_OF_STEPS = 2 / FLOOR_CURVATURE
 """2 (1 + W) / W = 9.1822: the largest learning_rate |grad m|^2 at which gradient descent settles at the floor."""
@@ -85,17 +84,22 @@ def derivative_at_the_floor(order):
     return sp.simplify(sp.diff(-m / (1 + sp.exp(m)), m, order).subs(sp.exp(m), 1 / lambert).subs(m, 1 + lambert))
 
 
-def rate(W, beta, gamma, times=1):
-    at_rest = beta * ((gamma + 1 + W) / beta) - gamma
-    return (
-        same(derivative_at_the_floor(1), 0)
-        & same(derivative_at_the_floor(2), times * W / (1 + W))
-        & same(at_rest, 1 + W)
-    )
+def rate(W, times=1):
+    return same(derivative_at_the_floor(1), 0) & same(derivative_at_the_floor(2), times * W / (1 + W))
+
+
+def at_rest(W, beta, gamma, share=1):
+    return same(beta * ((gamma + share + W) / beta) - gamma, 1 + W)
 
 
 settles.proved(over=any_margin, wrong={"shift": F(1, 10)}, lemma="autonomous flow")
-settles.derived(of=rate, symbols={"gamma": "real"}, wrong={"times": F(11, 10)})
+settles.derived(
+    of=at_rest,
+    symbols={"gamma": "real"},
+    wrong={"share": F(11, 10)},
+    part=r"\log\frac{\pi_w}{\pi_l}\to\frac{\gamma+1+W}{\beta}",
+)
+settles.derived(of=rate, wrong={"times": F(11, 10)}, also=True)
 settles.proved(over=TABULAR, of=lambda w, square=2: w.dd == square, wrong={"square": F(21, 10)}, also=True)
 
 
@@ -180,7 +184,7 @@ prevents_over_optimisation.derived(
 @claim("shared-parameters", "not in the paper; how far a pair can be carried", PROVED)
 def shared_parameters(c, shift=0):
     r"""N\,L'(\theta)+c\,L'(c\theta)=0\implies\theta<1+W<c\,\theta\ (c>1):\quad(N,c)=(100,10)\Rightarrow c\theta=12.78,
-    \qquad(10^4,20)\Rightarrow c\theta=25.57
+    \quad(N,c)=(10^4,20)\Rightarrow c\theta=25.57
 
     Assumes: gradient flow from $\theta=0$, N pairs of margin $\theta$, one of $c\theta$
     Because: The restoring force of a margin far beyond the floor is exponentially small, that of the many is not.
@@ -202,22 +206,27 @@ def crowd(numbers):
     return Named(theta=theta, many=many, scale=scale, W=omega(0 * theta - 1))
 
 
-def pushed_on(theta, many=100, scale=10):
-    return both_pushes(theta, many, scale) > 0
-
-
-def pulled_back(theta=F(127845, 10**5), many=100, scale=10):
-    return both_pushes(theta, many, scale) < 0
+def first_rests_before(theta, many=100, scale=10, at=F(127845, 10**5)):
+    """Both push theta up so far, and pull it back at a place that is a little further."""
+    return both_pushes(theta, many, scale) > 0 > both_pushes(at, many, scale)
 
 
 shared_parameters.proved(over=crowd, wrong={"shift": F(-1, 4)}, lemma="autonomous flow")
-shared_parameters.enclosed(0, F(127835, 10**5), of=pushed_on, wrong={"many": 1}, lemma="autonomous flow")
-shared_parameters.enclosed(of=pulled_back, wrong={"theta": F(127835, 10**5)})
 shared_parameters.enclosed(
-    0, F(1278425, 10**6), of=lambda theta, many=10**4: pushed_on(theta, many, 20), wrong={"many": 1}
+    0,
+    F(127835, 10**5),
+    of=first_rests_before,
+    wrong={"at": F(127835, 10**5)},
+    lemma="autonomous flow",
+    part=r"(N,c)=(100,10)\Rightarrow c\theta=12.78",
 )
 shared_parameters.enclosed(
-    of=lambda theta=F(1278475, 10**6): pulled_back(theta, 10**4, 20), wrong={"theta": F(1278425, 10**6)}
+    0,
+    F(1278425, 10**6),
+    of=lambda theta, at=F(1278475, 10**6): first_rests_before(theta, 10**4, 20, at),
+    wrong={"at": F(1278425, 10**6)},
+    lemma="autonomous flow",
+    part=r"(N,c)=(10^4,20)\Rightarrow c\theta=25.57",
 )
 prevents_over_optimisation.rests_on(shared_parameters, role=FAILS)
 
@@ -277,7 +286,7 @@ def jump(later=F(86, 10)):
 
 sizes = world_of("size, W > 0", size="positive", W="positive")
 step_size.proved(over=sizes, wrong={"limit": F(21, 10)}, lemma="linearisation")
-step_size.derived(of=rate, symbols={"gamma": "real"}, wrong={"times": F(11, 10)})
+step_size.derived(of=rate, wrong={"times": F(11, 10)})
 step_size.derived(of=two_steps, symbols=dict.fromkeys("xabd", "real"), wrong={"times": F(21, 10)}, lemma="Taylor")
 step_size.derived(of=at_the_limit, wrong={"nine": F(91, 10)})
 step_size.proved(over=sizes, of=lambda c, nine=9: 2 * c.W**2 - 4 * c.W + nine > 0, wrong={"nine": F(19, 10)}).enclosed(
@@ -330,7 +339,7 @@ def noisy_labels(c, room=0):
     least 1 from $1+W$ on, and rises between, since $\mathrm{SiLU}''(m)=\sigma(m)\sigma(-m)(2-m\tanh\frac m2)$ and
     $1+W<2$: it takes every value in $(0,1)$ once, there.
     """
-    slope, share = silu_slope(c.m), sigma_at(c.m)
+    slope, share = silu_slope(c.m), sigma(c.m)
     bend = share * (1 - share) * (2 - c.m * (2 * share - 1))
     below, above = slope <= 0, slope >= 1
     return below == (c.m <= -1 - c.W) and above == (c.m >= 1 + c.W) and (below or above or bend > room)

@@ -9,8 +9,7 @@ from theory.evidence import CONDITIONAL, CORRECTED, FAILS
 from theory.proof import Named, exp, omega, same, setting
 from theory.sun2025.activations import TURN, not_convex
 from theory.sun2025.axis import claim
-from theory.sun2025.curves import X, sigma as sigma_expression, silu as silu_expression
-from theory.sun2025.silu import REAL, lambert, silu, silu_slope, softplus
+from theory.sun2025.silu import REAL, X, lambert, sigma, silu, silu_slope, softplus
 
 LAMBERT = sp.Symbol("W", positive=True)
 BETA, GAMMA = F(5, 2), F(4, 5)
@@ -21,7 +20,7 @@ def at_the_minimum(expression):
     """Return the expression at x = -(1 + W), with e^(1 + W) = 1 / W put in: W e^W = 1 / e.
 
     Example:
-        >>> at_the_minimum(silu_expression(X)), at_the_minimum(sigma_expression(-X))
+        >>> at_the_minimum(silu(X)), at_the_minimum(sigma(-X))
         (-W, 1/(W + 1))
     """
     inside = sp.expand_power_exp(expression.subs(X, -1 - LAMBERT), deep=True)
@@ -57,7 +56,11 @@ def falls_then_rises(x, more=0):
 
 silu_minimum.proved(over=REAL, wrong={"share": F(9, 10)})
 silu_minimum.proved(of=falls_then_rises, over=REAL, wrong={"more": F(1, 2)}, also=True)
-silu_minimum.enclosed(of=lambda shift=0: rounds_to(omega(-1) + shift, "0.278465"), wrong={"shift": F(1, 10**6)})
+silu_minimum.enclosed(
+    of=lambda shift=0: rounds_to(omega(-1) + shift, "0.278465"),
+    wrong={"shift": F(1, 10**6)},
+    part="W=W(1/e)=0.278465",
+)
 
 
 @claim("finite-minimum", "Section 3.2, before Eq. (13)", MISPRINT, "silu-minimum")
@@ -82,13 +85,14 @@ finite_minimum.rests_on(silu_minimum, role=CORRECTED)
 
 @claim("floor-facts", "not in the paper; SiLU at its minimum", PROVED)
 def floor_facts(W, share=1):
-    r"""\sigma(1+W)=\frac{1}{1+W}=0.782188,\qquad\mathrm{SiLU}''(-(1+W))=\frac{W}{1+W}=0.217812
+    r"""\sigma(1+W)=\frac{1}{1+W},\quad\mathrm{SiLU}''(-(1+W))=\frac{W}{1+W};\qquad
+    \frac{1}{1+W}=0.782188,\quad\frac{W}{1+W}=0.217812
 
     Because: The preference probability that the loss aims at, and the curvature there.
     Proof: $e^{-(1+W)}=W$.
     """
-    curvature = at_the_minimum(sp.diff(silu_expression(X), X, 2))
-    return same(at_the_minimum(sigma_expression(-X)), 1 / (1 + W)) & same(curvature, share * W / (1 + W))
+    curvature = at_the_minimum(sp.diff(silu(X), X, 2))
+    return same(at_the_minimum(sigma(-X)), 1 / (1 + W)) & same(curvature, share * W / (1 + W))
 
 
 def digits_of_facts(shift=0):
@@ -97,7 +101,9 @@ def digits_of_facts(shift=0):
 
 
 floor_facts.derived(symbols={"W": LAMBERT}, wrong={"share": F(11, 10)})
-floor_facts.enclosed(of=digits_of_facts, wrong={"shift": F(1, 10**6)})
+floor_facts.enclosed(
+    of=digits_of_facts, wrong={"shift": F(1, 10**6)}, part=r"\frac{1}{1+W}=0.782188,\quad\frac{W}{1+W}=0.217812"
+)
 
 
 @claim("slope-range", "not in the paper; Appendix C, how hard SiLU pushes and pulls", PROVED)
@@ -112,7 +118,7 @@ def slope_range(x, shift=0):
 
 
 def slopes_add_up_to_one(x, sign=1):
-    slope = sp.diff(silu_expression(x), x)
+    slope = sp.diff(silu(x), x)
     return same(slope + sign * slope.subs(x, -x), 1)
 
 
@@ -126,6 +132,7 @@ slope_range.proved(of=lambda x, least=F(1, 2): x < 0 or silu_slope(x) >= least, 
 
 
 IMPACT = "Section 4.3, the impact of hyperparameters"
+MINIMISER = r"\arg\min_h L_{SPO}=\frac{\gamma+1+W}{\beta}"
 
 
 def target(gamma, tokens=1):
@@ -152,7 +159,8 @@ def any_loss(numbers):
 
 @claim("section-4.3-ratio-as-written", "not in the paper; Section 4.3 with Eq. (17) as written", PROVED)
 def section_4_3_as_written(c, share=1):
-    r"""\arg\min_h L_{SPO}=\frac{\gamma+1+W}{\beta}=0.831386,\quad e^h=2.2965\qquad(\beta=2.5,\ \gamma=0.8)
+    r"""\arg\min_h L_{SPO}=\frac{\gamma+1+W}{\beta};\qquad
+    \beta=2.5,\ \gamma=0.8:\ \frac{\gamma+1+W}{\beta}=0.831386,\ e^{0.831386}=2.2965
 
     Because: For two responses of n tokens each the log-ratio of the sequences is n times that.
     Proof: $\mathrm{SiLU}(\gamma-\beta h)$ is least at $\beta h-\gamma=1+W$ (sun2025.silu-minimum).
@@ -166,7 +174,11 @@ def digits_as_written(gamma=GAMMA):
 
 
 section_4_3_as_written.proved(over=any_loss, wrong={"share": F(9, 10)})
-section_4_3_as_written.enclosed(of=digits_as_written, wrong={"gamma": GAMMA + F(1, 10**5)})
+section_4_3_as_written.enclosed(
+    of=digits_as_written,
+    wrong={"gamma": GAMMA + F(1, 10**5)},
+    part=r"\beta=2.5,\ \gamma=0.8:\ \frac{\gamma+1+W}{\beta}=0.831386,\ e^{0.831386}=2.2965",
+)
 section_4_3_ratio.enclosed(
     of=lambda gamma=GAMMA: not section_4_3_ratio(gamma), role=FAILS, wrong={"gamma": BETA * GAMMA}
 )
@@ -178,8 +190,8 @@ section_4_3_ratio.rests_on(section_4_3_as_written, role=CONDITIONAL)
 
 @claim("section-4.3-ratio-as-configured", "not in the paper; Section 4.3 with 0.8 read as gamma / beta", PROVED)
 def section_4_3_as_configured(gamma=BETA * GAMMA):
-    r"""\arg\min_h L_{SPO}=\frac{\gamma}{\beta}+\frac{1+W}{\beta}=1.311386,\quad e^h=3.7113
-    \qquad(\beta=2.5,\ \gamma/\beta=0.8)
+    r"""\arg\min_h L_{SPO}=\frac{\gamma+1+W}{\beta};\qquad
+    \beta=2.5,\ \gamma/\beta=0.8:\ \frac{\gamma+1+W}{\beta}=1.311386,\ e^{1.311386}=3.7113
 
     Proof: $\beta(h-\gamma/\beta)=1+W$.
     """
@@ -187,7 +199,7 @@ def section_4_3_as_configured(gamma=BETA * GAMMA):
 
 
 section_4_3_as_configured.enclosed(wrong={"gamma": BETA * GAMMA + F(1, 10**5)})
-section_4_3_as_configured.rests_on(section_4_3_as_written)
+section_4_3_as_configured.rests_on(section_4_3_as_written, part=MINIMISER)
 
 
 @claim("section-4.3-sequence", IMPACT, CONDITIONALLY, "section-4.3-ratio-as-written")
@@ -231,10 +243,11 @@ section_4_3_ideal_reference.enclosed(of=no_reading_gives_it, role=FAILS, wrong={
 
 @claim("policy-over-reference", "not in the paper; Section 4.3, the target beside the ideal reference", PROVED)
 def policy_over_reference(beta, gamma, W, share=1):
-    r"""\frac{\pi^*(y_w)/\pi^*(y_l)}{k}=e^{(1+W)/\beta},\quad k=e^{\gamma/\beta}
+    r"""\arg\min_h L_{SPO}=\frac{\gamma+1+W}{\beta};\qquad
+    \frac{e^h}{k}=e^{(1+W)/\beta}\quad\text{for}\ h=\frac{\gamma+1+W}{\beta},\ k=e^{\gamma/\beta}
 
     Because: For $\beta=2.5$ the factor is 1.6676; k is 1.3771 for $\gamma=0.8$ and 2.2255 for $\gamma=2$.
-    Proof: $\beta h-\gamma=1+W$ with $h$ the log-ratio of the policy.
+    Proof: $\beta h-\gamma=1+W$ at the log-ratio $h$ of the policy at which the loss is least.
     """
     return same(sp.exp((gamma + 1 + W) / beta) / sp.exp(gamma / beta), sp.exp((share + W) / beta))
 
@@ -245,5 +258,5 @@ def digits_of_factors(gamma=GAMMA):
 
 
 policy_over_reference.derived(symbols={"gamma": "real"}, wrong={"share": F(11, 10)})
-policy_over_reference.rests_on(section_4_3_as_written)
-policy_over_reference.enclosed(of=digits_of_factors, wrong={"gamma": GAMMA + F(1, 1000)})
+policy_over_reference.rests_on(section_4_3_as_written, part=MINIMISER)
+policy_over_reference.enclosed(of=digits_of_factors, wrong={"gamma": GAMMA + F(1, 1000)}, also=True)

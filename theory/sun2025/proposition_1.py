@@ -1,18 +1,27 @@
 """Proposition 1, Figure 4: SiLU, softplus, and the entropy that is their difference."""
 
 from fractions import Fraction as F
+from typing import Any
 
 import sympy as sp
 
 from theory.claim import MISPRINT, PROVED
 from theory.evidence import CORRECTED, FAILS
-from theory.proof import exp, log, same, touch, world_of
+from theory.proof import derivative, exp, log, same, touch, world_of
 from theory.sun2025.axis import claim
-from theory.sun2025.curves import M, X, sigma, silu as silu_expression, softplus as softplus_expression
-from theory.sun2025.silu import REAL, ln_2, silu, softplus
+from theory.sun2025.silu import REAL, M, X, ln_2, sigma, silu, softplus
 
-GAP = silu_expression(X) + sp.log(2) - softplus_expression(X)
-"""f of Eq. 33."""
+
+def gap(x):
+    """Return f(x) of Eq. 33."""
+    return silu(x) + log(2 + 0 * x) - softplus(x)
+
+
+def gap_slope(x):
+    return x * exp(-x) / (1 + exp(-x)) ** 2
+
+
+GAP = gap(X)
 
 
 @claim("proposition-1", "Proposition 1, Eq. (14)", MISPRINT, "proposition-1-mended", "entropy-identity")
@@ -53,18 +62,14 @@ def slope(x, power=2):
 
 
 def slope_has_the_sign_of_x(x, at=0):
-    f_slope = x * exp(-x) / (1 + exp(-x)) ** 2
+    f_slope = derivative(gap, gap_slope)(x)
     return (f_slope > 0) == (x > at) and (f_slope < 0) == (x < at)
 
 
-def by_slope(statement, **kind):
-    """Prove the line after Eq. (35): f falls before 0 and rises after it."""
-    statement.derived(of=slope, symbols={"x": X}, wrong={"power": F(19, 10)}, **kind)
-    statement.proved(of=slope_has_the_sign_of_x, over=REAL, wrong={"at": F(1, 10)}, lemma="monotone", **kind)
-
-
+BY_SLOPE: dict[str, Any] = {"of": slope_has_the_sign_of_x, "over": REAL, "wrong": {"at": F(1, 10)}, "lemma": "monotone"}
 mended.proved(over=REAL, wrong={"share": F(99, 100)})
-by_slope(mended, also=True)
+mended.derived(of=slope, symbols={"x": X}, wrong={"power": F(19, 10)}, also=True)
+mended.proved(**BY_SLOPE, also=True)
 for ends in ((-40, F(-1, 8)), (F(1, 8), 40)):
     mended.enclosed(*ends, of=mended, wrong={"share": F(99, 100)}, also=True)
 proposition_1.proved(of=false_at_zero, over=REAL, role=FAILS, wrong={"at": F(1, 10)})
@@ -86,7 +91,7 @@ eq_34.derived(wrong={"share": F(11, 10)})
 
 @claim("eq-35", "Eq. (35) and the lines after it", PROVED)
 def eq_35(limit=1):
-    r"""f'(x)=\frac{xe^{-x}}{(1+e^{-x})^2},\qquad f(0)=0=\min f,\qquad\lim_{x\to\pm\infty}f(x)=\ln 2
+    r"""f'(x)=\frac{xe^{-x}}{(1+e^{-x})^2},\quad f(0)=0,\qquad\min f=f(0),\qquad\lim_{x\to\pm\infty}f(x)=\ln 2
 
     Proof: Differentiate Eq. 34; the slope has the sign of x.
     """
@@ -94,7 +99,10 @@ def eq_35(limit=1):
 
 
 eq_35.derived(wrong={"limit": F(11, 10)})
-by_slope(eq_35)
+eq_35.derived(
+    of=slope, symbols={"x": X}, wrong={"power": F(19, 10)}, part=r"f'(x)=\frac{xe^{-x}}{(1+e^{-x})^2},\quad f(0)=0"
+)
+eq_35.proved(**BY_SLOPE, part=r"\min f=f(0)")
 
 
 @claim("least-constant", "not in the paper; how good Proposition 1 is", PROVED)
@@ -122,9 +130,7 @@ def entropy_identity(u, sign=1):
     """
     x, s = sp.log(u), u / (1 + u)  # s = sigma(x)
     entropy = -s * sp.log(s) - (1 - s) * sp.log(1 / (1 + u))
-    return same(softplus_expression(x) - silu_expression(x), sign * entropy) & same(
-        silu_expression(-x), -sp.log(s) - sign * entropy
-    )
+    return same(softplus(x) - silu(x), sign * entropy) & same(silu(-x), -sp.log(s) - sign * entropy)
 
 
 entropy_identity.derived(wrong={"sign": F(11, 10)})
@@ -149,7 +155,7 @@ def expected_loss(m, eta, weight=1):
 
     Proof: $\mathrm{SiLU}(m)-\mathrm{SiLU}(-m)=m$.
     """
-    return same(eta * silu_expression(-m) + (1 - eta) * silu_expression(m), m * (sigma(m) - weight * eta))
+    return same(eta * silu(-m) + (1 - eta) * silu(m), m * (sigma(m) - weight * eta))
 
 
 expected_loss.derived(symbols={"m": M, "eta": "real"}, wrong={"weight": F(11, 10)})

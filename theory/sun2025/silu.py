@@ -1,13 +1,20 @@
-"""sigma, SiLU, softplus and ReLU of whatever a statement computes with: a symbol of the solver, a ball, a fraction.
+"""The curves of the paper, of whatever a statement computes with: SymPy's or the solver's symbols, balls, fractions."""
 
-``theory.sun2025.curves`` has the same functions as SymPy expressions.
-"""
+import sympy as sp
 
-from theory.proof import exp, log, omega, setting, touch
+from theory.proof import derivative, exp, log, omega, setting, touch
+
+X, M = sp.symbols("x m", real=True)
+REAL = setting("any real x")(lambda numbers: numbers.real("x"))
 
 
 def sigma(x):
-    """Return the logistic function."""
+    """Return the logistic function.
+
+    Example:
+        >>> sigma(sp.log(3))
+        3/4
+    """
     return 1 / (1 + exp(-x))
 
 
@@ -26,6 +33,25 @@ def silu_slope(x):
     return (1 + x / (1 + exp(x))) / (1 + exp(-x))
 
 
+def slope_of_spo(m):
+    """Return the derivative of SiLU(-m); SymPy proves that it is that."""
+    return -derivative(silu, silu_slope)(-m)
+
+
+def logistic_loss(m):
+    """Return -ln sigma(m), the loss of DPO and SimPO."""
+    return log(1 + exp(-m))
+
+
+def logistic_slope(m):
+    return -1 / (1 + exp(m))
+
+
+def slope_of_logistic(m):
+    """Return the derivative of -ln sigma(m); SymPy proves that it is that."""
+    return derivative(logistic_loss, logistic_slope)(m)
+
+
 def relu(x):
     """Return max(0, x)."""
     return x if x > 0 else 0 * x
@@ -41,6 +67,3 @@ def lambert(beside):
     w = omega(0 * beside - 1)
     touch(1 + w)
     return w
-
-
-REAL = setting("any real x")(lambda numbers: numbers.real("x"))

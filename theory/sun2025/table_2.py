@@ -11,7 +11,7 @@ from theory.evidence import CONDITIONAL, CORRECTED
 from theory.proof import Named, same, world_of
 from theory.proof.losses import loss_in_symbols
 from theory.sun2025.axis import claim
-from theory.sun2025.curves import silu, softplus
+from theory.sun2025.silu import silu, softplus
 
 LOGS = tuple(sp.Symbol(name, negative=True) for name in ("log_pi_w", "log_pi_l", "log_ref_w", "log_ref_l"))
 PAIR = (*LOGS, *(sp.Symbol(name, positive=True) for name in ("length_w", "length_l")))

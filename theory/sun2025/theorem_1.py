@@ -11,7 +11,6 @@ import sympy as sp
 from theory.claim import PROVED
 from theory.proof import Named, same, sums_of, touch, world_of
 from theory.sun2025.axis import claim
-from theory.sun2025.curves import sigma as sigma_expression
 from theory.sun2025.silu import REAL, sigma, softplus
 
 
@@ -90,17 +89,17 @@ def steps_20_to_23(c, less=0):
 
 
 eq_24.by_induction(**valid_pairs, wrong={"more": F(1, 10)})
-eq_24.proved(of=steps_20_to_23, over=VALID, wrong={"less": F(1, 10)})
+eq_24.proved(of=steps_20_to_23, over=VALID, wrong={"less": F(1, 10)}, also=True)
 
 
 @claim("eq-25", "Eq. (25)", PROVED)
 def eq_25(z, sign=1):
-    r"""\frac{d}{dz}\log\sigma(z)=1-\sigma(z)\le 1
+    r"""\frac{d}{dz}\log\sigma(z)=1-\sigma(z),\qquad 1-\sigma(z)\le 1
 
     Because: The constant 1 cannot be improved: the slope tends to 1 as z falls, and equals it nowhere.
     Proof: Differentiate.
     """
-    return same(sp.diff(sp.log(sigma_expression(z)), z), sign * (1 - sigma_expression(z)))
+    return same(sp.diff(sp.log(sigma(z)), z), sign * (1 - sigma(z)))
 
 
 def slope_is_a_share(z, most=1):
@@ -109,12 +108,12 @@ def slope_is_a_share(z, most=1):
 
 def slope_at_the_end(most=1):
     z = sp.Symbol("z", real=True)
-    return same(sp.limit(1 - sigma_expression(z), z, -sp.oo), most)
+    return same(sp.limit(1 - sigma(z), z, -sp.oo), most)
 
 
 eq_25.derived(symbols={"z": "real"}, wrong={"sign": F(11, 10)})
-eq_25.proved(of=slope_is_a_share, over=REAL, wrong={"most": F(9, 10)})
-eq_25.derived(of=slope_at_the_end, wrong={"most": F(11, 10)})
+eq_25.proved(of=slope_is_a_share, over=REAL, wrong={"most": F(9, 10)}, part=r"1-\sigma(z)\le 1")
+eq_25.derived(of=slope_at_the_end, wrong={"most": F(11, 10)}, also=True)
 
 
 @claim("eq-26", "Eqs. (26) and (29)", PROVED)
@@ -147,9 +146,10 @@ eq_8_necessary.proved(over=ANY, wrong={"least": F(-1, 10)})
 
 @claim("theorem-1-sharp", "not in the paper; how good the C of Theorem 1 is", PROVED)
 def theorem_1_sharp(c, share=1):
-    r"""\sup_z\bigl[-\log\sigma(z-\Delta)+\log\sigma(z)\bigr]=\Delta,\quad\text{not attained for }\Delta>0
+    r"""-\log\sigma(z-\Delta)+\log\sigma(z)<\Delta\ (\Delta>0),\qquad
+    \lim_{z\to-\infty}[-\log\sigma(z-\Delta)+\log\sigma(z)]=\Delta
 
-    Because: The constant is approached for hopelessly mis-ranked pairs, and only there.
+    Because: So $\Delta$ is the supremum. It is approached for hopelessly mis-ranked pairs, and attained nowhere.
     Proof: The difference is $\log\frac{1+ab}{1+b}<\log a$ and tends to $\log a$ as $b=e^{-z}\to\infty$.
     """
     loss = softplus(-c.z)
@@ -157,13 +157,21 @@ def theorem_1_sharp(c, share=1):
     return c.delta <= 0 or softplus(c.delta - c.z) - loss < share * c.delta
 
 
-def limit_of_the_difference(a, power=1):
+def limit_of_the_difference(a, z, power=1):
+    """a = e^Delta, and z = -log b."""
     b = sp.Symbol("b", positive=True)
-    return same(sp.limit(sp.log((1 + a * b) / (1 + b)), b, sp.oo), power * sp.log(a))
+    difference = sp.log((1 + a * b) / (1 + b))
+    in_z = softplus(sp.log(a) - z) - softplus(-z)
+    return same(difference.subs(b, sp.exp(-z)), in_z) & same(sp.limit(difference, b, sp.oo), power * sp.log(a))
 
 
 theorem_1_sharp.proved(over=VALID, wrong={"share": F(9, 10)})
-theorem_1_sharp.derived(of=limit_of_the_difference, wrong={"power": F(11, 10)})
+theorem_1_sharp.derived(
+    of=limit_of_the_difference,
+    symbols={"z": "real"},
+    wrong={"power": F(11, 10)},
+    part=r"\lim_{z\to-\infty}[-\log\sigma(z-\Delta)+\log\sigma(z)]=\Delta",
+)
 
 
 def two_constants(numbers):

@@ -1,9 +1,9 @@
 import pytest
 import sympy as sp
 
-from theory.sun2025.curves import X, silu, softplus
 from theory.sun2025.floor import W
 from theory.sun2025.minimum import LAMBERT, at_the_minimum
+from theory.sun2025.silu import X, silu, softplus
 
 
 @pytest.mark.parametrize("curve", [silu(X), softplus(X), sp.diff(silu(X), X, 2), sp.diff(silu(X), X, 3), X * silu(-X)])

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from theory.proof import Ball, log
 from theory.proof.balls import midpoint
-from theory.sun2025 import curves, silu
+from theory.sun2025 import silu
 
 numbers = st.fractions(-30, 30, max_denominator=1000)
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=40)
@@ -18,8 +18,8 @@ SETTINGS = settings(derandomize=True, deadline=None, max_examples=40)
 @SETTINGS
 def test_balls_hold_the_values_of_the_expressions(x: F) -> None:
     at = sp.Rational(*x.as_integer_ratio())
-    pairs = [(getattr(silu, name)(x), getattr(curves, name)(at)) for name in ("sigma", "softplus", "silu")]
-    pairs.append((silu.silu_slope(x), sp.diff(curves.silu(curves.X), curves.X).subs(curves.X, at)))
+    pairs = [(getattr(silu, name)(x), getattr(silu, name)(at)) for name in ("sigma", "softplus", "silu")]
+    pairs.append((silu.silu_slope(x), sp.diff(silu.silu(silu.X), silu.X).subs(silu.X, at)))
     for ball, expression in pairs:
         assert midpoint(ball) == pytest.approx(float(sp.N(expression, 40)), rel=1e-14)
 
