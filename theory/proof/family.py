@@ -45,6 +45,8 @@ class Family:
         words: function that describes the numbers and assumptions of a ``setting``; None for kinds of worlds that have
             a name of their own.
         asks: the function of a ``setting``, which asks for its numbers.
+        induction: the settings of the first term and of one more, and the function that adds it, if the cases are the
+            sums of any number of terms.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Family:
     witnesses: tuple[Case, ...] = ()
     words: Callable[[], str] | None = None
     asks: Callable[[Any], Any] | None = None
+    induction: tuple[Any, Any, Any] | None = None
 
     def says(self) -> str:
         """Return in words what the kind covers; if it has no name of its own, the words are generated from its cases.

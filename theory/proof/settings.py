@@ -9,7 +9,7 @@ fractions never satisfy.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
@@ -55,13 +55,14 @@ class Numbers:
         """
         if family.asks is None:
             raise TypeError(f"{family.name}: only the numbers of a setting can be part of another setting")
-        case = self._kept(family, keep.split()) if keep else family.asks(self)
+        case = self.kept(family, keep.split()) if keep else family.asks(self)
         for lemma in lemmas:
             note(lemma, family)
             self.assume(lemma(case))
         return case
 
-    def _kept(self, _: Family, names: list[str]) -> Any:
+    def kept(self, _: Any, names: Iterable[str]) -> Any:
+        """Return numbers of a case of which the solver knows nothing; there need be no such case with its values."""
         return Named(**{name: self.real(name) for name in names})
 
     def positive(self, name: str) -> Any:
@@ -107,6 +108,10 @@ class _Symbols(Numbers):
     def natural(self, name: str, least: int) -> Number:
         self.run.incomplete = True  # a solution in which it is a fraction is not a case of the setting
         return super().natural(name, least)
+
+    def kept(self, family: Any, names: Iterable[str]) -> Any:
+        self.run.incomplete = True  # a counterexample must be drawn
+        return super().kept(family, names)
 
     def assume(self, *truths: Any) -> None:
         self.run.assume(*truths)
@@ -166,7 +171,7 @@ class _Draws(Numbers):
         if not all(truth_value(truth) for truth in truths):
             raise Rejected
 
-    def _kept(self, family: Family, names: list[str]) -> Any:
+    def kept(self, family: Any, names: Iterable[str]) -> Any:
         case = family.asks(_Draws(self.source)) if family.asks else None
         return Named(**{name: self._new(name, getattr(case, name)) for name in names})
 
@@ -177,6 +182,9 @@ class _Values(Numbers):
 
     def real(self, name: str) -> Any:
         return self.values[name]
+
+    def kept(self, *_: Any) -> Any:
+        raise Rejected  # nothing shows that these are the numbers of a case
 
     def natural(self, name: str, least: int) -> Any:
         value = self.values[name]
@@ -287,8 +295,7 @@ def world_of(assumes: str, where: Callable[[Named], tuple[Any, ...]] | None = No
 
 
 def _nonnegative(numbers: Numbers, name: str) -> Any:
-    value = numbers.real(name)
-    numbers.assume(value >= 0)
+    numbers.assume((value := numbers.real(name)) >= 0)
     return value
 
 
