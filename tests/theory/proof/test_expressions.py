@@ -1,0 +1,86 @@
+"""A derivative that SymPy takes counts where its function has a value, and for one formula only."""
+
+from fractions import Fraction as F
+
+import pytest
+
+from theory.proof import NotAStatement, derivative, exp, holds_at, log, power, prove, world_of
+from theory.proof.symbols import NoValue
+
+REAL = world_of("x real", x="real")
+POSITIVE = world_of("x > 0", x="positive")
+
+
+def one(x):
+    return x / x
+
+
+def nothing(x):
+    return 0 * x
+
+
+def cancelled(x):
+    return exp(log(x))
+
+
+def inverse(x):
+    return 1 / x
+
+
+FORGOTTEN = [
+    (log, inverse, lambda c, d: c.x == 0 or d(c.x) * c.x == 1),  # at x < 0
+    (cancelled, lambda x: 1 + 0 * x, lambda c, d: d(c.x) == 1),  # at x <= 0
+    (one, nothing, lambda c, d: d(c.x) == 0),  # at 0
+    (lambda x: x**2 * (1 / x), lambda x: 1 + 0 * x, lambda c, d: d(c.x) == 1),  # at 0
+    (lambda x: power(x, 2), lambda x: 2 * x, lambda c, d: d(c.x) == 2 * c.x),  # at x <= 0
+]
+
+
+@pytest.mark.parametrize(("function", "written", "holds"), FORGOTTEN)
+def test_where_a_function_has_no_value_it_has_no_derivative(function, written, holds) -> None:
+    slope = derivative(function, written)
+    assert prove(lambda c: holds(c, slope), POSITIVE).verdict == "proved"
+    assert prove(lambda c: holds(c, slope), REAL).verdict != "proved"
+    assert prove(lambda c: holds(c, written), REAL).verdict == "proved"  # but for the function
+    where = F(-1) if holds_at(lambda c: holds(c, slope), REAL.cases[0].rebuild({"x": F(-1)})) is False else F(0)
+    with pytest.raises((NoValue, ZeroDivisionError)):
+        slope(where)
+
+
+def jumps(x):
+    return 5 + x if x == 1 else x
+
+
+def kink(x):
+    return x * (x == 3) + x
+
+
+def calls_one_that_jumps(x):
+    return jumps(x) + 1
+
+
+@pytest.mark.parametrize("function", [jumps, kink, calls_one_that_jumps, lambda x: next(k for k in (x,) if k != 1)])
+def test_a_function_that_asks_a_question_is_no_formula(function) -> None:
+    """SymPy's symbol is equal to no number, so that it would see only the side on which it is not."""
+    with pytest.raises(NotAStatement, match="asks a question"):
+        derivative(function, lambda x: 1 + 0 * x)
+
+
+@pytest.mark.parametrize("function", [abs, lambda x: max(x, 0 * x), lambda x: x * F(1, 2) * 2 + 1])
+def test_what_is_not_the_derivative_is_refused(function) -> None:
+    with pytest.raises((NotAStatement, TypeError)):
+        derivative(function, lambda x: 1 + F(1, 100) + 0 * x)
+
+
+def test_it_is_by_the_first_number_and_can_be_taken_again() -> None:
+    def curve(x, b):
+        return exp(-b * x)
+
+    def slope(x, b):
+        return -b * exp(-b * x)
+
+    once = derivative(curve, slope)
+    twice = derivative(once, lambda x, b: b**2 * exp(-b * x))
+    assert (once(F(0), F(3)), twice(F(0), F(3))) == (-3, 9)
+    with pytest.raises(NotAStatement, match="SymPy does not prove"):
+        derivative(curve, lambda x, b: -x * exp(-b * x))
