@@ -9,6 +9,7 @@ import pytest
 
 from theory.claim import BROKEN, CLAIMS, FALSE, PROBLEM, PROVED, REPRODUCED, run_claim
 from theory.evidence import ALSO, HOLDS
+from theory.lines import refuse_no_part
 from theory.proof import POLICY, Named, prove, setting, sums_of, world_of
 from theory.proof.certificate import Certificate
 from theory.statement import claims_of
@@ -119,6 +120,27 @@ def test_words_that_are_no_statement_of_the_list_are_refused(claim: Any, words: 
     whole = claim("whole", "here", PROVED)(both)
     with pytest.raises(TypeError, match="is not one of the statements"):
         whole.proved(over=ANY, of=above, wrong={"most": 0}, part=words)
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        (r"a>0\ \Rightarrow\ b>0,\quad c>0", "a>0"),  # a premise
+        (r"a>0\ \Rightarrow\ b>0,\quad c>0", "b>0"),  # what follows from it
+        (r"s\,a>0,\quad c>0", "a>0"),  # a factor
+        (r"a\le 2.5=b,\ c>0", "5=b"),  # digits
+        (r"a>0\ \text{or}\ b>0,\quad c>0", "b>0"),
+        (r"a>0,\text{ or }b>0;\quad c>0", "a>0"),
+        (r"\exists x:\ f(x)>0,\ g(x)<0", "g(x)<0"),  # of the same x
+        (r"\text{there is an x with }f(x)>0,\ g(x)<0", "g(x)<0"),
+        (r"\text{if }a>0:\ b>0,\ c>0", "c>0"),
+        (r"a<b\quad\text{for some }c,\quad d=1", "a<b"),
+    ],
+)
+def test_words_that_say_more_without_the_rest_are_refused(says: str, words: str) -> None:
+    with pytest.raises(TypeError, match="is not one of the statements"):
+        refuse_no_part("key", says, words)
+    refuse_no_part("key", r"p=q,\quad " + words + r",\ \text{and}\ r=s", words)
 
 
 def test_a_claim_is_part_of_another_only_with_its_own_words(claim: Any) -> None:
