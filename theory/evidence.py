@@ -99,8 +99,15 @@ class Evidence:
             tuple[int, Any]
         ] = []  # number of a finding, and the parts of its statement that were reached
 
-    def use(self, noted: Sequence[tuple[Any, Any]]) -> None:
+    def use(self, noted: Sequence[tuple[Any, Any]], role: str) -> None:
         """Mark the findings on which a line rests whose worlds were told to assume lemmas.
+
+        A finding that says something else about the claim than the line does is not marked: the line joins nothing to
+        it.
+
+        Args:
+            noted: each lemma, and the kind of worlds of which it was assumed.
+            role: what the line says about the claim.
 
         Raises:
             TypeError: no finding so far proves such a lemma for these very worlds.
@@ -113,7 +120,9 @@ class Evidence:
             if at is None:
                 name = getattr(wanted, "__name__", wanted)
                 raise TypeError(f"nothing before proves {name} over {family.name}: it must not be assumed there")
-            self.findings[at] = dataclasses.replace(self.findings[at], used=True)
+            self.findings[at] = dataclasses.replace(
+                self.findings[at], used=self.findings[at].used or self.findings[at].role == role
+            )
 
     @cached_property
     def known(self) -> Known:

@@ -23,10 +23,14 @@ Wrong = Mapping[str, Any] | Callable[..., Any]
 Predicate = Callable[..., Any]
 EXISTS = re.compile(r"\s*(?:\\exists|\\text\{there (?:is|are)\b)")  # a statement that begins "there is"
 FEW = 40  # exact cases, in at least one of which a control must be true
-BEFORE_A_PART = re.compile(r"(?:^|[,;:.~]|\\text\{,?and\}|\\q?quad)$")
+OR = r"(?:\\text\{[^}]*\bor\b|\\lor\b|\\vee\b)"
+NO_LIST = re.compile(r"\\n?exists\b|\\text\{[^}]*\b(?:there (?:is|are)|either|if)\b")
+SPACE = r"(?:\s|\\[ ,;!]|\\q?quad\b)*"
+ENDS_AN_ITEM = r"(?:(?<!\\)[,;]|\\text\{,? ?and ?\})"  # a comma after a backslash is a space
+BEFORE_A_PART = re.compile(rf"(?:^|{ENDS_AN_ITEM}|:){SPACE}$")
+AFTER_A_PART = re.compile(rf"{SPACE}(?:$|{ENDS_AN_ITEM}(?!{SPACE}{OR}))")
 BRACKETS = (("(", ")"), ("{", "}"), ("[", "]"))
 RELATION = re.compile(r"[=<>]|\\(?:[lg]e|ne|to|in|iff|implies|Rightarrow|approx|sim|equiv|text|forall|exists)\b")
-AFTER_A_PART = re.compile(r"$|[,;:.~]|\\text\{,?and\}|\\q?quad")
 
 
 def control_of(wrong: Wrong | str | None) -> str:
@@ -101,7 +105,8 @@ def refuse_no_part(key: str, says: str, part: str) -> None:
     r"""Raise TypeError if some words, if any, are not one of the statements that a claim lists, word for word.
 
     A list of statements is proved if each of them is, so that nothing need be said of how they make the whole. Such a
-    part stands in the list as a whole: between commas or other signs that end an item, and not inside brackets.
+    part stands in the list as a whole: between commas or other signs that end an item, and not inside brackets. What
+    is said of one and the same x ("there is an x with a > 0, b > 0") is no list, nor is what "or" joins.
 
     Example:
         >>> refuse_no_part("key", r"a\ge 0,\quad b(a,c)=2", "b(a,c)=2")
@@ -113,11 +118,12 @@ def refuse_no_part(key: str, says: str, part: str) -> None:
         return
     if not RELATION.search(part):
         raise TypeError(f"{key}: {part!r} is no statement")
-    whole, words = ("".join(re.sub(r"\\\s", "~", text).split()) for text in (says, part))
-    for found in re.finditer(re.escape(words), whole):
+    whole, letters = " ".join(says.split()), "".join(part.split())
+    for found in re.finditer(r"\s*".join(map(re.escape, letters)), whole):
         before, after = whole[: found.start()], whole[found.end() :]
-        level = all(text.count(a) == text.count(b) for text in (before, words) for a, b in BRACKETS)
-        if level and BEFORE_A_PART.search(before) and AFTER_A_PART.match(after) and words != whole:
+        level = all(text.count(a) == text.count(b) for text in (before, letters) for a, b in BRACKETS)
+        item = BEFORE_A_PART.search(before) and AFTER_A_PART.match(after) and not NO_LIST.search(before)
+        if level and item and (before or after):
             return
     raise TypeError(f"{key}: {part!r} is not one of the statements in {says}")
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Self
 
 from theory.claim import Claim
-from theory.evidence import FAILS, Evidence, Finding
+from theory.evidence import ALSO, FAILS, Evidence, Finding
 from theory.lines import (
     EXISTS,
     Predicate,
@@ -146,7 +146,7 @@ class Proved:
         self._refuse_truth_as_failure(of, role)
         what, bad = self._both(wrong, of) if wrong is not None else self._both(another, of)
         bad = what if bad is another else bad
-        lemmas = lemmas_of(lemma)
+        lemmas, means = lemmas_of(lemma), role_of(role, also, given)
 
         def check(evidence: Evidence) -> Finding:
             from theory.proof.smt import prove  # noqa: PLC0415
@@ -156,14 +156,13 @@ class Proved:
             with noting() as noted:
                 found = search(what, over, given=given, worlds=count, seed=evidence.seed)
                 proof = prove(what, over, **shared, record=evidence.record, reached=reached)
-            evidence.use(noted)
+            evidence.use(noted, means)
             note_reached(evidence, reached, lambda: search(what, over, given=given, worlds=count, seed=evidence.seed))
             control = prove(bad, over, given=wrong_given or given, witness=False, known=evidence.known)
             passed = proof.verdict == "proved" and found.counterexample is None and found.tried > 0
             detail = f"{proof}; {found}" if proof.verdict == "proved" else str(proof)
             detail = str(found) if found.counterexample is not None else detail
             detail += "" if found.tried else "; no exact case meets the premise"
-            means = role_of(role, also, given)
             return Finding(
                 means,
                 "smt",
@@ -180,7 +179,7 @@ class Proved:
 
         self.proofs.append(partial(prove_again, what, over, given=given))
         self.searches.append((partial(search, what, over, given=given), None))
-        fact = None if also or given is not None else (what, over)
+        fact = None if means == ALSO or given is not None else (what, over)
         return self._add(check, of, wrong if wrong is not None else premise_of(wrong_given), part, fact)
 
     def refuted(
@@ -349,12 +348,12 @@ class Proved:
             more: draws one more term for an exact state, so that states with up to eight terms are searched, and the
                 control is found to be false in one of them or refuted for the first term. ``sums_of`` provides it;
                 without it a step that cannot be proved counts as a refuted control.
-            states: every state, of which worlds of later lines may assume the statement. ``sums_of`` provides it.
+            states: all states from this base on by this step; worlds of later lines may assume the statement of them.
             wrong: the control; base or step must be refuted.
         """
         self._refuse_truth_as_failure(of, role)
         what, bad = self._both(wrong, of)
-        lemmas = lemmas_of(lemma)
+        lemmas, means = lemmas_of(lemma), role_of(role, also, None)
 
         def check(evidence: Evidence) -> Finding:
             from theory.proof.induction import by_induction, reachable  # noqa: PLC0415
@@ -364,7 +363,7 @@ class Proved:
             shared: dict[str, Any] = {"after": after, "known": evidence.known}
             with noting() as noted:
                 first, then = by_induction(what, base, step, **shared, record=evidence.record, reached=reached)
-            evidence.use(noted)
+            evidence.use(noted, means)
             note_reached(evidence, reached)
             passed = first.verdict == then.verdict == "proved"
             control, found = prove(bad, base, witness=False, known=evidence.known).verdict == "refuted", None
@@ -376,7 +375,6 @@ class Proved:
                 control = control or search(bad, family, worlds=count, seed=evidence.seed).counterexample is not None
             elif not control:
                 control = by_induction(bad, base, step, **shared, witness=False)[-1].verdict == "refuted"
-            means = role_of(role, also, None)
 
             def inductive(other: Predicate) -> bool:
                 return all(proof.verdict == "proved" for proof in by_induction(other, base, step, **shared))
@@ -397,4 +395,5 @@ class Proved:
         self.proofs.append(partial(induct_again, what, base, step, after=after))
         if more is not None:
             self.searches.append((partial(search_terms, what, base, after, more), None))
-        return self._add(check, of, wrong, part, None if also or states is None else (what, states))
+        made = states if states is not None and states.induction == (base, step, after) else None
+        return self._add(check, of, wrong, part, None if made is None or means == ALSO else (what, made))

@@ -72,9 +72,10 @@ class Statement(Proved):
             outcome = run(other.claim, evidence.worlds, evidence.seed)
             passed = outcome.status == REPRODUCED and outcome.earned == PROVED
             control = bool(outcome.findings) and all(finding.control for finding in outcome.findings)
-            evidence.facts += [(what, family, len(evidence.findings)) for what, family in other.facts if not also]
+            means = role_of(role, also, None)
+            evidence.facts += [(*fact, len(evidence.findings)) for fact in other.facts if means != ALSO]
             detail = f"{other.key} is {outcome.status}: {outcome.earned}, {outcome.strength}"
-            return Finding(role_of(role, also, None), "claim", passed, control, detail, strength_of(outcome.findings))
+            return Finding(means, "claim", passed, control, detail, strength_of(outcome.findings))
 
         for other in others:
             vars(self.claim.evidence).setdefault("parts", []).append(other.claim)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from theory.claim import BROKEN, CLAIMS, FALSE, PROBLEM, PROVED, REPRODUCED, run_claim
-from theory.evidence import HOLDS
+from theory.evidence import ALSO, HOLDS
+from theory.lines import refuse_no_part
 from theory.proof import POLICY, Family, Named, beside, prove, setting, sums_of, world_of
 from theory.proof.certificate import Certificate
 from theory.proof.settings import mapped
@@ -121,6 +122,27 @@ def test_words_that_are_no_statement_of_the_list_are_refused(claim: Any, words: 
     whole = claim("whole", "here", PROVED)(both)
     with pytest.raises(TypeError, match=r"no statement|is not one of the statements"):
         whole.proved(over=ANY, of=above, wrong={"most": 0}, part=words)
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        (r"a>0\ \Rightarrow\ b>0,\quad c>0", "a>0"),  # a premise
+        (r"a>0\ \Rightarrow\ b>0,\quad c>0", "b>0"),  # what follows from it
+        (r"s\,a>0,\quad c>0", "a>0"),  # a factor
+        (r"a\le 2.5=b,\ c>0", "5=b"),  # digits
+        (r"a>0\ \text{or}\ b>0,\quad c>0", "b>0"),
+        (r"a>0,\text{ or }b>0;\quad c>0", "a>0"),
+        (r"\exists x:\ f(x)>0,\ g(x)<0", "g(x)<0"),  # of the same x
+        (r"\text{there is an x with }f(x)>0,\ g(x)<0", "g(x)<0"),
+        (r"\text{if }a>0:\ b>0,\ c>0", "c>0"),
+        (r"a<b\quad\text{for some }c,\quad d=1", "a<b"),
+    ],
+)
+def test_words_that_say_more_without_the_rest_are_refused(says: str, words: str) -> None:
+    with pytest.raises(TypeError, match="is not one of the statements"):
+        refuse_no_part("key", says, words)
+    refuse_no_part("key", r"p=q,\quad " + words + r",\ \text{and}\ r=s", words)
 
 
 def test_a_claim_is_part_of_another_only_with_its_own_words(claim: Any) -> None:
@@ -245,11 +267,86 @@ def test_a_line_does_not_prove_its_own_assumption(claim: Any) -> None:
     assert "nothing before proves at_least_one" in run_claim(made.claim).problem
 
 
+POWER = setting("x and y real")(lambda numbers: Named(x=numbers.real("x"), square=numbers.real("y") ** 2))
+KEPT = setting("a square, and no more")(lambda numbers: numbers.case_of(POWER, keep="square"))
+
+
 def test_of_fields_that_are_kept_only_the_lemmas_are_known() -> None:
-    power = setting("x real")(lambda numbers: Named(x=numbers.real("x"), square=numbers.real("y") ** 2))
-    kept = setting("a square, and no more")(lambda numbers: numbers.case_of(power, keep="square"))
-    known = setting("a square")(lambda numbers: numbers.case_of(power, lambda case: case.square >= 0, keep="square"))
-    assert prove(lambda case: case.square >= 0, power).verdict == "proved"
-    assert prove(lambda case: case.square >= 0, kept).verdict != "proved"
+    known = setting("a square")(lambda numbers: numbers.case_of(POWER, lambda case: case.square >= 0, keep="square"))
+    assert prove(lambda case: case.square >= 0, POWER).verdict == "proved"
+    assert prove(lambda case: case.square >= 0, KEPT).verdict == "undecided"
     assert prove(lambda case: case.square >= 0, known).verdict == "proved"
-    assert all(kept.draw(random.Random(seed)).square >= 0 for seed in range(20))
+    assert all(KEPT.draw(random.Random(seed)).square >= 0 for seed in range(20))
+
+
+def not_negative(case: Any, least: Any = 0) -> Any:
+    """s\\ge 0"""
+    return case.square >= least
+
+
+def one_at_least(case: Any, least: Any = 1) -> Any:
+    """s\\ge 1"""
+    return case.square >= least
+
+
+@pytest.mark.parametrize("over", [KEPT, squares["states"]], ids=["kept", "sums"])
+def test_a_value_that_no_case_has_refutes_nothing(claim: Any, over: Any) -> None:
+    """Of what is kept the solver knows nothing, so that it finds negative squares; no case has them."""
+    true = claim("true", "here", FALSE)(not_negative).refuted(over=over, unlike=lambda case: case.square**2 >= 0)
+    assert run_claim(true.claim).status == BROKEN
+    truly = claim("truly", "here", FALSE)(one_at_least)
+    truly.refuted(over=over, unlike=lambda case: case.square**2 >= 0)
+    outcome = run_claim(truly.claim)
+    assert (outcome.status, outcome.earned) == (REPRODUCED, FALSE)
+    assert prove(lambda case: case.square >= 1, over, witness=False).verdict == "refuted"
+
+
+def above_its_negative(case: Any) -> Any:
+    """|s|\\ge-s"""
+    return abs(case.square) >= -case.square
+
+
+@pytest.mark.parametrize("over", [KEPT, squares["states"]], ids=["kept", "sums"])
+def test_a_control_that_is_true_of_all_cases_is_not_rejected(claim: Any, over: Any) -> None:
+    made = claim("even", "here", PROVED)(above_its_negative)
+    assert run_claim(made.proved(over=over, wrong=not_negative).claim).status == BROKEN
+
+
+@pytest.mark.parametrize("by", ["a line", "a claim"])
+def test_a_further_fact_is_no_lemma(claim: Any, by: str) -> None:
+    """What it rests on is not counted in the strength of the claim."""
+    made = claim("sum", "here", PROVED)(sum_is_positive)
+    if by == "a claim":
+        lemma = claim("lemma", "here", PROVED)(square).proved(over=ANY, wrong={"least": 1}, lemma="monotone")
+        made.rests_on(lemma, role=ALSO)
+    else:
+        made.proved(over=ANY, of=square, wrong={"least": 1}, lemma="monotone", role=ALSO)
+    outcome = run_claim(made.proved(over=squared, wrong={"room": 1}).claim)
+    assert "nothing before proves square" in outcome.problem
+
+
+def test_a_lemma_of_a_further_fact_is_not_joined_to_the_claim(claim: Any) -> None:
+    made = claim("fourth", "here", PROVED)(fourth).proved(over=ANY, of=square, wrong={"least": 1})
+    made.proved(over=ANY, wrong=lambda case: case.x >= 0)
+    made.proved(over=squared, of=sum_is_positive, wrong={"room": 1}, also=True)
+    assert run_claim(made.claim).strength == "proved by smt, parts joined in prose"
+
+
+@pytest.mark.parametrize("other", ["base", "step", "states"])
+def test_an_induction_is_about_its_own_sums(claim: Any, other: str) -> None:
+    """A first term that is larger than others, or any real number, is not what a sum is made of."""
+    worlds = {
+        "base": setting("a first square")(lambda numbers: Named(square=numbers.positive("x"), fixed=None)),
+        "step": squares["step"],
+        "states": setting("any number")(lambda numbers: Named(square=numbers.real("x"))),
+    }
+    parts = squares | {other: worlds[other]}
+    assumed = setting("what the induction says")(
+        lambda numbers: numbers.case_of(parts["states"], sums_are_not_negative)
+    )
+    made = claim("sum", "here", PROVED)(not_negative)
+    made.by_induction(of=sums_are_not_negative, **parts, wrong={"least": 1})
+    outcome = run_claim(made.proved(over=assumed, wrong={"least": 1}).claim)
+    expected = "" if other == "step" else "nothing before proves sums_are_not_negative"
+    assert expected in outcome.problem
+    assert (outcome.status == REPRODUCED) == (other == "step")

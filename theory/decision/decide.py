@@ -19,6 +19,7 @@ from theory.proof.balls import Undecided
 from theory.proof.checks import show
 from theory.proof.families import LOG_LINEAR, POLICY, TABULAR, TWO_RESPONSES
 from theory.proof.family import Family
+from theory.proof.lemmas import noting
 from theory.proof.negation import Negation
 from theory.proof.searched import holds_at
 from theory.proof.settings import Rejected
@@ -234,7 +235,14 @@ def _asked_prover(
     why = ""
     for family in families:
         try:
-            return family, prove(statement, family, given=given, witness=False, work=work, known=known)
+            with noting() as noted:
+                proof = prove(statement, family, given=given, witness=False, work=work, known=known)
+            if noted:
+                names = ", ".join(dict.fromkeys(getattr(lemma, "__name__", str(lemma)) for lemma, _ in noted))
+                raise InvalidArgument(
+                    "over", family.name, f"worlds that assume no lemmas, since nothing proves {names}"
+                )
+            return family, proof
         except OnlyExact as problem:
             why = why or str(problem)
         except SolverStuckError as problem:

@@ -84,14 +84,24 @@ def smallest(w):
     r"""\pi=\tfrac13,\ (\phi_w,\phi_l,\phi_*)=(2,3,0):\quad D=\bigl(-\tfrac19,-\tfrac49,\tfrac59\bigr),\quad
     \Delta_w<0\ \text{for every step size},\quad \pi_*\to 1\ \text{in training to convergence}
 
-    Proof: With $x=e^{-s}$, $\pi_w(s)=x^2/(1+x^2+x^3)<\frac13$ and $\pi_*(s)=1/(1+x^2+x^3)>1-2x^2$ for $0<x<1$.
+    Proof: With $x=e^{-s}$, $\pi_w(s)=x^2/(1+x^2+x^3)<\frac13$ for $0<x<1$, and $\pi_*(s)=1/(1+x^2+x^3)\to 1$.
     """
     return (w.D_w, w.D_l, w.D_y) == (F(-1, 9), F(-4, 9), F(5, 9))
 
 
-def at_every_size(x, rejected=3):
+def probabilities(x, rejected=3):
+    """Return those of y_w, y_l and the other one after a step of size s, with x = e^-s."""
     total = 1 + x**2 + x**rejected
-    return x**2 / total < F(1, 3) and 1 / total > 1 - 2 * x**2
+    return x**2 / total, x**rejected / total, 1 / total
+
+
+def at_every_size(x, rejected=3):
+    return probabilities(x, rejected)[0] < F(1, 3)
+
+
+def at_the_end(x, rest=0):
+    """A step of any size has x -> 0 for its limit."""
+    return same(sp.limit(probabilities(x)[2], x, 0), 1 - rest)
 
 
 smallest.evaluated(
@@ -103,8 +113,9 @@ smallest.proved(
     over=A_STEP,
     of=at_every_size,
     wrong={"rejected": 5},
-    part=r"\Delta_w<0\ \text{for every step size},\quad \pi_*\to 1\ \text{in training to convergence}",
+    part=r"\Delta_w<0\ \text{for every step size}",
 )
+smallest.derived(of=at_the_end, wrong={"rest": F(1, 10)}, part=r"\pi_*\to 1\ \text{in training to convergence}")
 
 
 @claim("displacement-ladder", "not in the paper; a policy with one parameter that runs through all cases", PROVED)

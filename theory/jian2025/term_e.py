@@ -1,14 +1,13 @@
 """Term (e), the regularizer L_reg = max(0, |g_l| - |g_w|): what it guards against and what a step on it does."""
 
 from fractions import Fraction as F
-from functools import lru_cache
 
 import sympy as sp
 
 from theory.claim import FALSE, PROVED
 from theory.evidence import FAILS
 from theory.jian2025.cases import BOTH_RISE, NEAR
-from theory.proof import TABULAR, of_size, over_responses, same, sqrt, value_of, world_of
+from theory.proof import TABULAR, derivative, exp, log, of_size, over_responses, same, sqrt, world_of
 from theory.statement import claims_of
 from theory.worlds import World
 
@@ -151,20 +150,37 @@ term_e_tabular_step.derived(of=entries_of_the_covariance, sums=over_responses(p=
 term_e_tabular_step.proved(over=TABULAR, wrong={"lead": F(-1, 10)})
 
 
-@lru_cache(maxsize=1)
-def derivatives():
-    """Return left slope, right slope and right curvature of L_dpo + gamma L_reg in m = theta_w - theta_l at 0.
+def dpo_loss(m, beta):
+    return log(1 + exp(-beta * m))
 
-    |g_l| - |g_w| = sqrt(2) (pi_w - pi_l), which is positive to the right of m = 0 only.
+
+def dpo_slope(m, beta):
+    return -beta / (1 + exp(beta * m))
+
+
+def whole_loss(m, beta, gamma, root_2):
+    """Return L_dpo + gamma L_reg to the right of m = theta_w - theta_l = 0, where |g_l| > |g_w|.
+
+    |g_l| - |g_w| = sqrt(2) (pi_w - pi_l).
     """
-    m, beta, gamma, root_2 = sp.symbols("m beta gamma root_2")
-    dpo, p = sp.log(1 + sp.exp(-beta * m)), 1 / (1 + sp.exp(-m))
-    total = dpo + gamma * root_2 * (2 * p - 1)
-    return [sp.simplify(f.subs(m, 0)) for f in (sp.diff(dpo, m), sp.diff(total, m), sp.diff(total, m, 2))]
+    return dpo_loss(m, beta) + gamma * root_2 * (2 / (1 + exp(-m)) - 1)
+
+
+def whole_slope(m, beta, gamma, root_2):
+    return dpo_slope(m, beta) + 2 * gamma * root_2 / ((1 + exp(-m)) * (1 + exp(m)))
+
+
+def whole_bend(m, beta, gamma, root_2):
+    turn = (exp(-m) - exp(m)) / ((1 + exp(-m)) * (1 + exp(m))) ** 2
+    return beta**2 / ((1 + exp(beta * m)) * (1 + exp(-beta * m))) + 2 * gamma * root_2 * turn
 
 
 def slopes(c):
-    return [value_of(f, beta=c.beta, gamma=c.gamma, root_2=sqrt(2 + 0 * c.beta)) for f in derivatives()]
+    """Return left slope, right slope and right curvature of the whole loss at 0; SymPy proves that they are that."""
+    at_0 = 0 * c.beta, c.beta
+    whole = *at_0, c.gamma, sqrt(2 + 0 * c.beta)
+    right = derivative(whole_loss, whole_slope)
+    return derivative(dpo_loss, dpo_slope)(*at_0), right(*whole), derivative(right, whole_bend)(*whole)
 
 
 @claim("term-e-stall", "not in the paper; how large gamma may be", PROVED)

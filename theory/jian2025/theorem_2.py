@@ -122,7 +122,7 @@ def three_responses(w, share=1):
 def three_in_a_step(case, share=1):
     w, E = case
     v = w.after(E)
-    return not v.p_w < w.p_w or v.p_y - w.p_y == share * (w.p_w - v.p_w) + (w.p_l - v.p_l) > 0
+    return not v.p_w < w.p_w or v.p_y - w.p_y == share * abs(v.p_w - w.p_w) + abs(v.p_l - w.p_l) > 0
 
 
 three_responses.proved(over=of_size(POLICY, 3), wrong={"share": NEAR})

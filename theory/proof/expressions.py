@@ -1,97 +1,75 @@
-"""Compute a SymPy expression with the numbers of a statement, so that what SymPy derives is what the solver decides."""
+"""Use the derivative that SymPy takes of a formula, with the numbers of a statement."""
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
-from fractions import Fraction
-from functools import lru_cache, reduce
+from functools import lru_cache
 from typing import Any
 
-from theory.proof import functions
 from theory.proof.lemmas import SYMPY, note
+from theory.proof.reading import LIBRARY, _codes, steps_of
 from theory.proof.symbols import NotAStatement
+from theory.proof.written import functions_of
+
+ASKING = ("COMPARE_OP", "CONTAINS_OP", "IS_OP", "POP_JUMP_IF")
 
 
-def value_of(expression: Any, **numbers: Any) -> Any:
-    """Return the value of an expression whose symbols are the given numbers: symbols of the solver, fractions, balls.
+def derivative(function: Callable[..., Any], written: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function as it is written, once SymPy has proved that it is the derivative of another.
+
+    Both are formulas in numbers of any kind, made of arithmetic and of exp and log of ``theory.proof``. The derivative
+    is that by the first number. It has a value only where both have one: SymPy forgets where a formula has none, and
+    1/x is the derivative of log x for positive x alone.
 
     Raises:
-        NotAStatement: the expression has a symbol of another name, a float, or a function other than exp and log.
+        NotAStatement: SymPy does not prove it, or a formula asks a question: SymPy's symbol is equal to no number, so
+            that only one of the answers would be looked at.
 
     Example:
-        >>> import sympy as sp
-        >>> x = sp.Symbol("x")
-        >>> value_of(sp.diff(x**3 - sp.Rational(1, 2) / x, x), x=Fraction(2))
-        Fraction(97, 8)
-        >>> from theory.proof import prove, world_of
-        >>> slope = sp.diff(x + sp.exp(-x), x)
-        >>> rises = lambda c, least=0: value_of(slope, x=c.x) > least
-        >>> [prove(rises, world_of("x > 0", x="positive"), least=least).verdict for least in (0, 1)]
+        >>> from fractions import Fraction
+        >>> from theory.proof import exp, log, prove, world_of
+        >>> slope = derivative(lambda x: x * exp(x), lambda x: (1 + x) * exp(x))
+        >>> slope(Fraction(0))
+        Fraction(1, 1)
+        >>> curve = derivative(lambda x, b: log(b * x), lambda x, b: 1 / x)
+        >>> steep = lambda c, least=0: curve(c.x, c.b) > least
+        >>> [prove(steep, world_of("", x="positive", b="positive"), least=least).verdict for least in (0, 1)]
         ['proved', 'refuted']
-    """
-    if expression.is_Symbol and expression.name in numbers:
-        return numbers[expression.name]
-    if expression.is_Rational:
-        return Fraction(int(expression.p), int(expression.q))
-    parts = [value_of(part, **numbers) for part in expression.args]
-    if expression.is_Pow:
-        return _raised(parts[0], expression.args[1], parts[1])
-    name = type(expression).__name__
-    if name not in COMPUTE:
-        raise NotAStatement(f"{expression} has no value in the numbers {', '.join(numbers)}")
-    return COMPUTE[name](*parts)
-
-
-def by_sympy(derived: Any, written: Any) -> Any:
-    """Return an expression as it is written, once SymPy has proved that it is equal to what was derived.
-
-    Raises:
-        NotAStatement: SymPy does not prove it.
-
-    Example:
-        >>> import sympy as sp
-        >>> x = sp.Symbol("x")
-        >>> by_sympy(sp.diff(x * sp.exp(x), x), (1 + x) * sp.exp(x))
-        (x + 1)*exp(x)
-        >>> by_sympy(sp.diff(x * sp.exp(x), x), x * sp.exp(x))
+        >>> derivative(lambda x: x * exp(x), lambda x: x * exp(x))
         Traceback (most recent call last):
         theory.proof.symbols.NotAStatement: SymPy does not prove that x*exp(x) + exp(x) is x*exp(x)
     """
     note(SYMPY, None)
-    if not _equal(derived, written):
-        raise NotAStatement(f"SymPy does not prove that {derived} is {written}")
-    return written
-
-
-def derivative(function: Callable[[Any], Any], written: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a function as it is written, once SymPy has proved that it is the derivative of another.
-
-    Both are of one number of any kind, made of arithmetic and of exp and log of ``theory.proof``.
-
-    Raises:
-        NotAStatement: SymPy does not prove it.
-
-    Example:
-        >>> derivative(lambda x: x * functions.exp(x), lambda x: (1 + x) * functions.exp(x))(Fraction(0))
-        Fraction(1, 1)
-    """
-    note(SYMPY, None)
-    if not _is_derivative(function, written):
-        raise NotAStatement(f"SymPy does not prove that {written.__name__} is the derivative of {function.__name__}")
-    return written
+    return _derivative(function, written)
 
 
 @lru_cache(maxsize=256)
-def _is_derivative(function: Callable[[Any], Any], written: Callable[[Any], Any]) -> bool:
+def _derivative(function: Callable[..., Any], written: Callable[..., Any]) -> Callable[..., Any]:
     import sympy as sp  # noqa: PLC0415 - loaded for a proof only
 
-    x = sp.Symbol("x", real=True)
-    return _equal(sp.diff(function(x), x), written(x))
+    from theory.proof.calculus import same  # noqa: PLC0415
+
+    for formula in (function, written):
+        _refuse_questions(formula)
+    symbols = [sp.Symbol(name, real=True) for name in inspect.signature(function).parameters]
+    derived, expected = sp.diff(function(*symbols), symbols[0]), written(*symbols)
+    if not _proved(lambda: same(derived, expected), ()):
+        raise NotAStatement(f"SymPy does not prove that {derived} is {expected}")
+
+    def slope(*numbers: Any) -> Any:
+        function(*numbers)  # has no value where it has none
+        return written(*numbers)
+
+    slope.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return slope
 
 
 def checked(function: Any, identity: Callable[..., Any], **symbols: str) -> Any:
     """Return a function, once SymPy has proved an identity about it, such as that it returns the slopes of a loss.
+
+    The identity is proved for positive numbers, or as ``symbols`` says: give the function no others.
 
     Args:
         function: what a statement computes with.
@@ -128,26 +106,8 @@ def _proved(identity: Callable[..., Any], symbols: tuple[tuple[str, str], ...]) 
         sys.setprofile(before)
 
 
-@lru_cache(maxsize=256)
-def _equal(derived: Any, written: Any) -> bool:
-    from theory.proof.calculus import same  # noqa: PLC0415
-
-    return _proved(lambda: same(derived, written), ())
-
-
-def _raised(base: Any, exponent: Any, value: Any) -> Any:
-    """Return a power: of a whole number by multiplication, of one half by a root, else e^(exponent log base)."""
-    if exponent.is_Integer:
-        return base ** int(exponent) if exponent >= 0 else 1 / base ** int(-exponent)
-    if exponent.is_Rational and exponent.q == 2:
-        root = functions.sqrt(base)
-        return root ** int(exponent.p) if exponent >= 0 else 1 / root ** int(-exponent.p)
-    return functions.power(base, value)
-
-
-COMPUTE: dict[str, Callable[..., Any]] = {
-    "Add": lambda *parts: reduce(lambda a, b: a + b, parts),
-    "Mul": lambda *parts: reduce(lambda a, b: a * b, parts),
-    "exp": functions.exp,
-    "log": functions.log,
-}
+def _refuse_questions(formula: Callable[..., Any]) -> None:
+    for part in functions_of(formula):
+        own = not str(part.__module__).startswith(LIBRARY)  # exp and log ask what kind of number they are given
+        if own and any(step.opname.startswith(ASKING) for code in _codes(part.__code__) for step in steps_of(code)):
+            raise NotAStatement(f"{part.__name__} asks a question: a derivative is taken of one formula")

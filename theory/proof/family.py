@@ -45,6 +45,8 @@ class Family:
         words: function that describes the numbers and assumptions of a ``setting``; None for kinds of worlds that have
             a name of their own.
         asks: of a ``setting``, the function that asks for its numbers, and its only case.
+        induction: the settings of the first term and of one more, and the function that adds it, if the cases are the
+            sums of any number of terms.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Family:
     witnesses: tuple[Case, ...] = ()
     words: Callable[[], str] | None = None
     asks: tuple[Callable[[Any], Any], Case] | None = None
+    induction: tuple[Any, Any, Any] | None = None
 
     def ask(self, numbers: Any) -> Any:
         """Return a case of a ``setting``, made of numbers that it is given.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
@@ -177,7 +178,8 @@ def sums_of(
         def every(numbers: Any) -> Any:
             shared, one = ask(numbers)
             if not hasattr(numbers, "source"):  # symbols or their values; the term is there for the names of the sums
-                return Named(**{name: numbers.real(f"sum_of_{name}") for name in vars(one)}, fixed=shared)
+                sums = vars(numbers.kept(None, [f"sum_of_{name}" for name in vars(one)]))
+                return Named(**dict(zip(vars(one), sums.values(), strict=True)), fixed=shared)
             state = Named(**vars(one), fixed=shared)
             for _ in range(numbers.source.choice((0, 1, 1, 2, 3, 5, 7))):
                 state = after(more(numbers.source, state))
@@ -187,6 +189,7 @@ def sums_of(
         first.__doc__, further.__doc__ = f"{words}: the first", f"{words}: one more"
         base, step = setting(assumes)(first), setting(f"the statement about the sums so far; {assumes}")(further)
         states = setting(f"sums of any number of terms; {assumes}")(every)
+        states = replace(states, induction=(base, step, after))
         return {"base": base, "step": step, "after": after, "more": more, "states": states}
 
     return make

@@ -9,7 +9,7 @@ fractions never satisfy.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
@@ -53,13 +53,14 @@ class Numbers:
         Raises:
             TypeError: the family is no ``setting``.
         """
-        case = self._kept(family, keep.split()) if keep else family.ask(self)
+        case = self.kept(family, keep.split()) if keep else family.ask(self)
         for lemma in lemmas:
             note(lemma, family)
             self.assume(lemma(case))
         return case
 
-    def _kept(self, _: Family, names: list[str]) -> Any:
+    def kept(self, _: Any, names: Iterable[str]) -> Any:
+        """Return numbers of a case of which the solver knows nothing; there need be no such case with its values."""
         return Named(**{name: self.real(name) for name in names})
 
     def positive(self, name: str) -> Any:
@@ -105,6 +106,10 @@ class _Symbols(Numbers):
     def natural(self, name: str, least: int) -> Number:
         self.run.incomplete = True  # a solution in which it is a fraction is not a case of the setting
         return super().natural(name, least)
+
+    def kept(self, family: Any, names: Iterable[str]) -> Any:
+        self.run.incomplete = True  # a counterexample must be drawn
+        return super().kept(family, names)
 
     def assume(self, *truths: Any) -> None:
         self.run.assume(*truths)
@@ -164,7 +169,7 @@ class _Draws(Numbers):
         if not all(truth_value(truth) for truth in truths):
             raise Rejected
 
-    def _kept(self, family: Family, names: list[str]) -> Any:
+    def kept(self, family: Any, names: Iterable[str]) -> Any:
         case = family.ask(_Draws(self.source))
         return Named(**{name: self._new(name, getattr(case, name)) for name in names})
 
@@ -175,6 +180,9 @@ class _Values(Numbers):
 
     def real(self, name: str) -> Any:
         return self.values[name]
+
+    def kept(self, *_: Any) -> Any:
+        raise Rejected  # nothing shows that these are the numbers of a case
 
     def natural(self, name: str, least: int) -> Any:
         value = self.values[name]
@@ -285,8 +293,7 @@ def world_of(assumes: str, where: Callable[[Named], tuple[Any, ...]] | None = No
 
 
 def _nonnegative(numbers: Numbers, name: str) -> Any:
-    value = numbers.real(name)
-    numbers.assume(value >= 0)
+    numbers.assume((value := numbers.real(name)) >= 0)
     return value
 
 

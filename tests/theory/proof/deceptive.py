@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction as F
 from typing import Any
 
-from tests.theory.proof.deceptive_named import NAMED_FALSE, NAMED_TRUE, REALS, SHARED_FALSE
+from tests.theory.proof.deceptive_named import DERIVED_FALSE, NAMED_FALSE, NAMED_TRUE, REALS, SHARED_FALSE
 from tests.theory.proof.deceptive_python import (
     absolute,
     and_returns_the_last,
@@ -367,6 +367,7 @@ TRUE = [
 
 FALSE += [Trap(name, predicate, over, change=change) for name, predicate, over, change in NAMED_FALSE]
 FALSE += [Trap(predicate.__name__, predicate, REALS, work=work) for predicate, work in SHARED_FALSE]
+FALSE += [Trap(predicate.__name__, predicate, REALS) for predicate in DERIVED_FALSE]
 TRUE += [Trap(name, predicate, over) for name, predicate, over in NAMED_TRUE]
 
 BY_NAME = {trap.name: trap for trap in FALSE}

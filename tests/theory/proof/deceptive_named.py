@@ -4,7 +4,7 @@ from fractions import Fraction as F
 
 from theory.decision.group import batch, sampled_group
 from theory.decision.second_order import second_order
-from theory.proof import POLICY, world_of
+from theory.proof import POLICY, derivative, exp, log, world_of
 from theory.proof.families import LOG_LINEAR
 
 
@@ -106,6 +106,20 @@ SHARED_FALSE = [
     (flows_leave_something, 3500),
 ]
 """False statements, and work with which the solver must give names to what they are made of before it answers."""
+
+
+def slope_of_the_logarithm(c):
+    """1/x is the derivative of log x where there is a logarithm, which SymPy forgets."""
+    return c.x == 0 or derivative(log, lambda x: 1 / x)(c.x) * c.x == 1
+
+
+def slope_of_what_cancels(c):
+    """x / x is 1, but for 0, and so is e^(log x) / x for positive x only."""
+    return derivative(lambda x: exp(log(x)), lambda x: x / x)(c.x) == 1
+
+
+DERIVED_FALSE = [slope_of_the_logarithm, slope_of_what_cancels]
+"""False where a function has no value, true of the derivative that SymPy returns."""
 
 NAMED_TRUE = [
     ("variance", variance, SECOND),

@@ -1,71 +1,97 @@
-"""What SymPy derives is computed with a statement's numbers; a function is checked only if SymPy proves it."""
+"""A derivative that SymPy takes counts where its function has a value, and for one formula only."""
 
-from collections.abc import Callable
 from fractions import Fraction as F
 from typing import Any
 
 import pytest
 import sympy as sp
-from hypothesis import given, settings, strategies as st
 
-from theory.proof import NotAStatement, by_sympy, checked, derivative, exp, log, prove, same, value_of, world_of
+from theory.proof import NotAStatement, checked, derivative, exp, holds_at, log, power, prove, same, world_of
 from theory.proof.floating import run_and_find_floats
 from theory.proof.lemmas import SYMPY, noting
+from theory.proof.symbols import NoValue
 
-X, Y = sp.symbols("x y", positive=True)
-EXPRESSIONS = [X**3 - Y / 2, (X + Y) ** -2, X / (1 + X * Y), sp.sqrt(4 * X**2) - Y, sp.diff(X**4 * Y - 1 / X, X)]
-POSITIVE = st.fractions(F(1, 9), 9, max_denominator=9)
-
-
-@pytest.mark.parametrize("expression", EXPRESSIONS, ids=str)
-@given(x=POSITIVE, y=POSITIVE)
-@settings(derandomize=True, deadline=None, max_examples=20)
-def test_the_value_is_that_of_sympy(expression: sp.Expr, x: F, y: F) -> None:
-    expected = expression.subs({X: sp.Rational(x.numerator, x.denominator), Y: sp.Rational(y.numerator, y.denominator)})
-    assert value_of(expression, x=x, y=y) == F(int(expected.p), int(expected.q))
+REAL = world_of("x real", x="real")
+POSITIVE = world_of("x > 0", x="positive")
 
 
-def test_the_solver_decides_the_sign_of_a_derivative() -> None:
-    slope = sp.diff(sp.log(X) - X, X)
-    world = world_of("x > 0", x="positive")
-    assert prove(lambda c, at=1: (value_of(slope, x=c.x) > 0) == (c.x < at), world).verdict == "proved"
-    assert prove(lambda c, at=2: (value_of(slope, x=c.x) > 0) == (c.x < at), world).verdict == "refuted"
+def one(x):
+    return x / x
 
 
-@pytest.mark.parametrize("expression", [X + Y, sp.Float("0.5") * X, sp.sin(X), sp.Integral(X, X)], ids=str)
-def test_what_has_no_value_is_refused(expression: sp.Expr) -> None:
-    with pytest.raises(NotAStatement, match="has no value"):
-        value_of(expression, x=F(1))
+def nothing(x):
+    return 0 * x
+
+
+def cancelled(x):
+    return exp(log(x))
+
+
+def inverse(x):
+    return 1 / x
+
+
+FORGOTTEN = [
+    (log, inverse, lambda c, d: c.x == 0 or d(c.x) * c.x == 1),  # at x < 0
+    (cancelled, lambda x: 1 + 0 * x, lambda c, d: d(c.x) == 1),  # at x <= 0
+    (one, nothing, lambda c, d: d(c.x) == 0),  # at 0
+    (lambda x: x**2 * (1 / x), lambda x: 1 + 0 * x, lambda c, d: d(c.x) == 1),  # at 0
+    (lambda x: power(x, 2), lambda x: 2 * x, lambda c, d: d(c.x) == 2 * c.x),  # at x <= 0
+]
+
+
+@pytest.mark.parametrize(("function", "written", "holds"), FORGOTTEN)
+def test_where_a_function_has_no_value_it_has_no_derivative(function, written, holds) -> None:
+    slope = derivative(function, written)
+    assert prove(lambda c: holds(c, slope), POSITIVE).verdict == "proved"
+    assert prove(lambda c: holds(c, slope), REAL).verdict != "proved"
+    assert prove(lambda c: holds(c, written), REAL).verdict == "proved"  # but for the function
+    where = F(-1) if holds_at(lambda c: holds(c, slope), REAL.cases[0].rebuild({"x": F(-1)})) is False else F(0)
+    with pytest.raises((NoValue, ZeroDivisionError)):
+        slope(where)
+
+
+def jumps(x):
+    return 5 + x if x == 1 else x
+
+
+def kink(x):
+    return x * (x == 3) + x
+
+
+def calls_one_that_jumps(x):
+    return jumps(x) + 1
+
+
+@pytest.mark.parametrize("function", [jumps, kink, calls_one_that_jumps, lambda x: next(k for k in (x,) if k != 1)])
+def test_a_function_that_asks_a_question_is_no_formula(function) -> None:
+    """SymPy's symbol is equal to no number, so that it would see only the side on which it is not."""
+    with pytest.raises(NotAStatement, match="asks a question"):
+        derivative(function, lambda x: 1 + 0 * x)
+
+
+@pytest.mark.parametrize("function", [abs, lambda x: max(x, 0 * x), lambda x: x * F(1, 2) * 2 + 1])
+def test_what_is_not_the_derivative_is_refused(function) -> None:
+    with pytest.raises((NotAStatement, TypeError)):
+        derivative(function, lambda x: 1 + F(1, 100) + 0 * x)
+
+
+def test_it_is_by_the_first_number_and_can_be_taken_again() -> None:
+    def curve(x, b):
+        return exp(-b * x)
+
+    def slope(x, b):
+        return -b * exp(-b * x)
+
+    once = derivative(curve, slope)
+    twice = derivative(once, lambda x, b: b**2 * exp(-b * x))
+    assert (once(F(0), F(3)), twice(F(0), F(3))) == (-3, 9)
+    with pytest.raises(NotAStatement, match="SymPy does not prove"):
+        derivative(curve, lambda x, b: -x * exp(-b * x))
 
 
 def square(x: Any) -> Any:
     return x * x
-
-
-def e_to_minus(x: Any) -> Any:
-    return exp(-x)
-
-
-@pytest.mark.parametrize(
-    ("function", "near", "right"),
-    [
-        (square, lambda x: F(21, 10) * x, lambda x: 2 * x),
-        (e_to_minus, e_to_minus, lambda x: -e_to_minus(x)),
-        (lambda x: log(1 + exp(x)), lambda x: 1 / (1 + exp(x)), lambda x: 1 / (1 + exp(-x))),
-    ],
-)
-def test_only_the_derivative_is_the_derivative(
-    function: Callable[[Any], Any], near: Callable[[Any], Any], right: Callable[[Any], Any]
-) -> None:
-    assert derivative(function, right) is right
-    with pytest.raises(NotAStatement, match="SymPy does not prove"):
-        derivative(function, near)
-
-
-def test_an_equation_that_is_false_is_not_put_in_the_place_of_another() -> None:
-    assert by_sympy((X + 1) ** 2, X**2 + 2 * X + 1) == X**2 + 2 * X + 1
-    with pytest.raises(NotAStatement, match="does not prove"):
-        by_sympy((X + 1) ** 2, X**2 + 2 * X + sp.Rational(11, 10))
 
 
 def of_products(a: Any, b: Any) -> Any:
