@@ -219,11 +219,10 @@ def pairs(numbers: Any) -> Named:
 
 @claim("fitness-is-the-logit-gradient", "Section 4.1, the definition of w before Theorem 2; Eqs. (37), (38)", PROVED)
 def fitness_is_the_logit_gradient(s: Named, kept: Any = 1) -> Any:
-    r"""w_i=\sum_{(i,j,\tau_{ij})}\tau_{ij}(1-\kappa_{ij}),\quad\mathbb{E}[w_i]=\sum_j(P_{ij}-\kappa_{ij}),\quad
-    \sum_i w_i=0;\qquad P_{ij}-\kappa_{ij}=-\frac1\beta\frac{\partial L_{ij}}{\partial s_i}
+    r"""w_i=\sum_{(i,j,\tau_{ij})}\tau_{ij}(1-\kappa_{ij}),\quad\mathbb{E}[w_i]=\sum_j(P_{ij}-\kappa_{ij})=
+    -\frac1\beta\frac{\partial L_{dpo}}{\partial s_i},\quad\sum_i w_i=0
 
-    Assumes: expectation over labels with $P_{ij}+P_{ji}=1$; pairs may be asked at different rates; $L_{ij}$ is what a
-    pair adds to the loss
+    Assumes: expectation over labels with $P_{ij}+P_{ji}=1$; pairs may be asked at different rates
     Proof: A pair gives the response i the push $P_{ij}(1-\kappa_{ij})-P_{ji}\kappa_{ij}=P_{ij}-\kappa_{ij}$, and j its
     negative; sum over pairs, by induction on their number.
     """
@@ -231,9 +230,4 @@ def fitness_is_the_logit_gradient(s: Named, kept: Any = 1) -> Any:
 
 
 fitness_is_the_logit_gradient.by_induction(**pairs, wrong={"kept": 2})
-fitness_is_the_logit_gradient.derived(
-    of=of_a_pair,
-    symbols=LOGITS,
-    wrong={"sign": F(-9, 10)},
-    part=r"P_{ij}-\kappa_{ij}=-\frac1\beta\frac{\partial L_{ij}}{\partial s_i}",
-)
+fitness_is_the_logit_gradient.derived(of=of_a_pair, symbols=LOGITS, wrong={"sign": F(-9, 10)})
