@@ -117,7 +117,7 @@ def small_lambda(c, times=1):
     where it is; here it moves, at $\lambda=0$ too.
     Proof: The gradient is affine in $\lambda$, with that of the joint DPO at 0.
     """
-    gradient = checked(gradient_of_parts, is_the_gradient, **LOSSES)
+    gradient = checked(gradient_of_parts, is_the_gradient, gamma="real", **LOSSES)
     by_theta = gradient(c.dpo_theta, c.gap, c.reg, c.penalty, c.gamma)
     by_phi = gradient(c.dpo_phi, c.sft, c.reg, c.penalty, c.gamma)
     close_theta = times * abs(by_theta - c.dpo_theta) <= c.penalty * abs(c.gap)
