@@ -128,9 +128,14 @@ theorem_2.false(at=Selection(HALF, (F(1), F(-1))), true_at=Selection(HALF, (F(0)
 # --- in continuous time --------------------------------------------------------------------------------------------
 
 
+def gain(p: Any, w: Any, mean: Any) -> Any:
+    """Return p times the advantage over the mean fitness."""
+    return p * (w - mean)
+
+
 def velocity(y: Any) -> Any:
     """Return the right side of Eq. (12) for gamma = 1."""
-    return y.p * (y.w - y.sum(y.p * y.w))
+    return gain(y.p, y.w, y.sum(y.p * y.w))
 
 
 @claim("replicator-gains", "not in the paper; consequences of Eq. (12) in continuous time", PROVED)
