@@ -93,12 +93,7 @@ def at_rest(W, beta, gamma, share=1):
 
 
 settles.proved(over=any_margin, wrong={"shift": F(1, 10)}, lemma="autonomous flow")
-settles.derived(
-    of=at_rest,
-    symbols={"gamma": "real"},
-    wrong={"share": F(11, 10)},
-    part=r"\log\frac{\pi_w}{\pi_l}\to\frac{\gamma+1+W}{\beta}",
-)
+settles.derived(of=at_rest, symbols={"gamma": "real"}, wrong={"share": F(11, 10)})
 settles.derived(of=rate, wrong={"times": F(11, 10)}, also=True)
 settles.proved(over=TABULAR, of=lambda w, square=2: w.dd == square, wrong={"square": F(21, 10)}, also=True)
 
