@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from dynamics.errors import InvalidArgument
 from theory.claim import BROKEN, CLAIMS, FALSE, PROBLEM, PROVED, REPRODUCED, run_claim
+from theory.decision.decide import decide
 from theory.evidence import ALSO, HOLDS
 from theory.lines import refuse_no_part
 from theory.proof import POLICY, Named, prove, setting, sums_of, world_of
@@ -210,6 +212,12 @@ def test_a_false_lemma_breaks_the_claim(claim: Any) -> None:
 
     made = claim("sum", "here", PROVED)(sum_is_positive).proved(over=ANY, of=at_least_one, wrong={"least": 2})
     assert run_claim(made.proved(over=false, wrong={"room": 3}).claim).status == BROKEN
+
+
+def test_a_conjecture_about_worlds_that_assume_a_lemma_is_refused() -> None:
+    assuming = setting("x real, and a false lemma")(lambda numbers: numbers.case_of(ANY, at_least_one))
+    with pytest.raises(InvalidArgument, match=r"^over: .*at_least_one"):
+        decide(lambda case: case.x != 0, assuming)
 
 
 def test_only_a_setting_is_part_of_a_setting() -> None:
