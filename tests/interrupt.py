@@ -85,7 +85,7 @@ def audit_work() -> Work:
     place = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, place)
     words = ["pairs", "--model", str(save_tiny(place / "model")), "--batch-pairs", "2"]
-    words += ["--data", str(write_lines(place / "pairs.jsonl", products(8))), "--batch", "4", "--influences", "1"]
+    words += ["--data", str(write_lines(place / "pairs.jsonl", products(6))), "--batch", "4", "--influences", "1"]
     words += ["--optimizer", "adamw", "--optimizer-state", str(save_adamw(place / "model"))]
 
     def work(folder: Path) -> int | None:

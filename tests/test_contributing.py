@@ -72,42 +72,12 @@ def test_the_examples_run() -> None:
     assert runner.tries >= 5
 
 
-IN_FORKS = """
-import importlib, os, runpy, sys, traceback
-
-first, *commands = sys.argv[1:]
-for name in first.split():
-    importlib.import_module(name)
-for command in commands:
-    print("$", command, flush=True)
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            _, _, module, *rest = command.split()
-            sys.argv = [module, *rest]
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code if isinstance(code, int) else 1)
-    if code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-        sys.exit(f"{command}: exit code {code}")
-"""
-"""Runs commands as a shell would, each in a fork of a process that has imported what many of them wait for."""
-
-
 def run(commands: list[str], copy: Path, first: str = "dynamics.losses") -> None:
-    """Run commands of the guide in the copy, whose modules are found before those of the checkout."""
+    """Run commands of the guide in forks, in the copy, whose modules are found before those of the checkout."""
     assert all(command.startswith("python -m ") for command in commands)
     rewritten = "-W ignore::pytest.PytestAssertRewriteWarning"  # plugins of pytest that are imported before it
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTEST_ADDOPTS": rewritten}
-    words = [sys.executable, "-c", IN_FORKS, first, *commands]
+    words = [sys.executable, "-m", "tests.forks", first, *commands]
     done = subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import sys
 from collections import Counter
@@ -163,10 +162,10 @@ def _certify(console: Console, claims: list[Claim], folder: Path) -> None:
 
 
 def _run(console: Console, claims: list[Claim], worlds: int, seed: int, jobs: int | None) -> dict[str, Outcome]:
-    from theory.ledger import run_ledger  # noqa: PLC0415
+    from theory.ledger import collect_less_garbage, run_ledger  # noqa: PLC0415
 
     outcomes: dict[str, Outcome] = {}
-    gc.freeze()  # what is loaded stays until the end, and the collector need not look at it again
+    collect_less_garbage()
     with progress_bar(len(claims), console=console) as advance:
         for outcome in run_ledger(claims, worlds, seed, jobs):
             outcomes[outcome.key] = outcome

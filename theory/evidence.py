@@ -18,6 +18,7 @@ import numpy as np
 
 from dynamics.errors import InvalidArgument, check_count
 from theory.proof.checks import show
+from theory.proof.lemmas import SYMPY
 from theory.proof.solver import Known
 from theory.strength import NUMERICAL, Strength
 
@@ -112,6 +113,8 @@ class Evidence:
             TypeError: no finding so far proves such a lemma for these very worlds.
         """
         for lemma, family in noted:
+            if lemma == SYMPY:
+                continue
             wanted = getattr(lemma, "predicate", lemma)
             at = next((k for what, over, k in self.facts if what is wanted and over is family), None)
             if at is None:

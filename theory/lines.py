@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -12,7 +12,7 @@ from typing import Any
 
 from theory.evidence import ALSO, CONDITIONAL, FAILS, HOLDS, Evidence
 from theory.proof.family import Family
-from theory.proof.lemmas import LEMMAS
+from theory.proof.lemmas import LEMMAS, SYMPY
 from theory.proof.negation import Negation
 from theory.proof.reached import Reached
 from theory.proof.searched import Search, search
@@ -116,12 +116,14 @@ def refuse_no_part(key: str, says: str, part: str) -> None:
     """
     if not part:
         return
-    says, words = " ".join(says.split()), " ".join(part.split())
-    for found in re.finditer(re.escape(words), says):
-        before, after = says[: found.start()], says[found.end() :]
-        level = all(text.count(a) == text.count(b) for text in (before, words) for a, b in BRACKETS)
-        whole = BEFORE_A_PART.search(before) and AFTER_A_PART.match(after) and RELATION.search(words)
-        if level and whole and words != says and not NO_LIST.search(before):
+    if not RELATION.search(part):
+        raise TypeError(f"{key}: {part!r} is no statement")
+    whole, letters = " ".join(says.split()), "".join(part.split())
+    for found in re.finditer(r"\s*".join(map(re.escape, letters)), whole):
+        before, after = whole[: found.start()], whole[found.end() :]
+        level = all(text.count(a) == text.count(b) for text in (before, letters) for a, b in BRACKETS)
+        item = BEFORE_A_PART.search(before) and AFTER_A_PART.match(after) and not NO_LIST.search(before)
+        if level and item and (before or after):
             return
     raise TypeError(f"{key}: {part!r} is not one of the statements in {says}")
 
@@ -136,6 +138,11 @@ def strength_of_a_case(says: str, role: str | None) -> Strength:
     if role in (None, FAILS) and EXISTS.match(says):
         return Strength(UNREFUTED, ("there is none among the cases shown, which is no proof that there is none",))
     return Strength(MACHINE, ("exact evaluation",))
+
+
+def provers(first: str, noted: Sequence[tuple[Any, Any]]) -> tuple[str, ...]:
+    """Return the provers of a line: SymPy too, if it proved what some function is."""
+    return (first, SYMPY) if (SYMPY, None) in noted else (first,)
 
 
 def lemmas_of(name: str) -> tuple[str, ...]:

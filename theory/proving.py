@@ -23,6 +23,7 @@ from theory.lines import (
     note_reached,
     premise_of,
     prove_again,
+    provers,
     refuse_no_part,
     refuse_truth_as_failure,
     role_of,
@@ -58,7 +59,6 @@ class Proved:
 
     def __init__(self, predicate: Predicate, made: Claim, checks: list[Callable[[Evidence], None]]) -> None:
         self.predicate, self.claim, self._checks = predicate, made, checks
-        # each repeats one proof by the solver alone
         self.proofs: list[Callable[..., Any]] = vars(made.evidence).setdefault("proofs", [])
         # each repeats one search, with a number of cases and a seed: of the statement, and of a control or None
         self.searches: list[tuple[Callable[..., Search], Any]] = vars(made.evidence).setdefault("searches", [])
@@ -169,7 +169,7 @@ class Proved:
                 passed,
                 control.verdict == "refuted",
                 detail,
-                Strength(MACHINE, ("smt",), lemmas),
+                Strength(MACHINE, provers("smt", noted), lemmas),
                 over.assumes,
                 joined=self._joined(what, means, lambda other: prove(other, over, **shared).verdict == "proved"),
                 over=proof.covers(),
@@ -306,7 +306,7 @@ class Proved:
             def run(predicate: Predicate) -> Any:
                 return constant(predicate) if low is None else everywhere(predicate, low, high)
 
-            with Reached(what) as reached:
+            with Reached(what) as reached, noting() as noted:
                 proof = run(what)
             note_reached(evidence, reached)
             means = role_of(role, also, None)
@@ -316,7 +316,7 @@ class Proved:
                 proof.verdict == "proved",
                 run(bad).verdict == "refuted",
                 ("its denial is " if denial else "") + f"{proof}" + ("" if low is None else f" on [{low}, {high}]"),
-                Strength(MACHINE, ("balls",), lemmas),
+                Strength(MACHINE, provers("balls", noted), lemmas),
                 joined=self._joined(what, means, lambda other: run(other).verdict == "proved"),
                 over="constants" if low is None else f"every number from {low} to {high}",
                 far=isinstance(wrong, Mapping) and not is_near(what, wrong),
@@ -385,7 +385,7 @@ class Proved:
                 passed,
                 control,
                 f"base {first}; step {then}" + ("" if found is None else f"; {found}"),
-                Strength(MACHINE, ("induction, base and step by smt",), lemmas),
+                Strength(MACHINE, provers("induction, base and step by smt", noted), lemmas),
                 f"base: {base.assumes}; step: {step.assumes}",
                 joined=self._joined(what, means, inductive),
                 over=f"any number of terms, each with {base.says()}",

@@ -152,9 +152,10 @@ def matching(
         if not wanted:
             raise InvalidArgument("place", place, "an equation, theorem or section that some claim is about")
     if strength is not None:
+        grades = [grade for grade in GRADES if any(row.grade == grade for row in wanted)]
         wanted = [row for row in wanted if (row.grade == strength if strength in GRADES else strength in row.strength)]
         if not wanted:
             raise InvalidArgument(
-                "strength", strength, f"{', '.join(GRADES)}, or part of a recorded strength, such as smt"
+                "strength", strength, f"{', '.join(grades)}, or part of a recorded strength, such as smt"
             )
     return wanted

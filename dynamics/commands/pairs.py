@@ -24,12 +24,13 @@ from dynamics.language_model.pair_audit.measuring.influences import Influences, 
 from dynamics.language_model.pair_audit.measuring.run import refuse, run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import run_set
 from dynamics.language_model.pair_audit.measuring.token_pulls import read_token_pulls
-from dynamics.language_model.pair_audit.measuring.trial_run import Trial, run_trials
+from dynamics.language_model.pair_audit.measuring.trial_run import Trial, count_steps, run_trials
 from dynamics.language_model.pair_audit.reading.data import check_rows
 from dynamics.language_model.pair_audit.reading.examples import read_examples
 from dynamics.language_model.pair_audit.reading.relations import find_relations
 from dynamics.language_model.pair_audit.reading.tokens import REMARKS, cut_sentence
 from dynamics.language_model.pair_audit.report.comparisons import compare_groups
+from dynamics.language_model.pair_audit.report.page import count_pushers
 from dynamics.language_model.pair_audit.report.summary import AuditSummary, say_step, summarise, worst_rows
 from dynamics.language_model.pair_audit.results.fingerprint import model_digest
 from dynamics.language_model.pair_audit.results.joined import batch_results, optimizer_of_set, set_results
@@ -117,7 +118,7 @@ def _audit(
             with progress_bar(rows, "gradient of all pairs", console) as advance:
                 pairs = run_set(audit, rule, (advance, _moving(advance, "changes by all pairs")))
         if plan.batches is not None:
-            with progress_bar(None, "each pair in its batch", console) as advance:
+            with progress_bar(plan.batches.count(len(pairs)), "each pair in its batch", console) as advance:
                 run_in_batches(audit, pairs, plan.batches, rule, advance)
         influences = Influences({})
         if plan.influences:
@@ -128,7 +129,7 @@ def _audit(
         if processes.rank == 0:
             trials: list[Trial] = []
             if plan.verify and summary.audited:
-                with progress_bar(None, "training steps on a copy", console) as advance:
+                with progress_bar(count_steps(len(pairs)), "training steps on a copy", console) as advance:
                     trials = run_trials(audit, pairs, rule, progress=advance, reference=reference)
             plan = _with_earlier(plan, summary, results)
             found = {"model": options.model, "data": options.data, "settings": depends_on, **plan.described()}
@@ -169,7 +170,8 @@ def _with_earlier(plan: TrainingPlan, summary: AuditSummary, results: Results) -
 
 def _describe(audit: Audit, influences: Influences) -> dict[str, Any]:
     """Return what the report says besides the summary: groups of pairs, and the worst pairs with their tokens."""
-    worst, source = worst_rows(audit.results), audit.source
+    pushers = [row for row, _ in count_pushers(influences.pushes)]
+    worst, source = sorted({*worst_rows(audit.results), *pushers}), audit.source
     pulls = read_token_pulls(audit, worst)
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
@@ -262,7 +264,7 @@ def _rescue_lines(summary: AuditSummary) -> list[tuple[str, str]]:
     weight = summary.sft_weight["0.9"]
     averaged = weight * summary.mean_tokens_chosen
     which = f"of summed log pi; {averaged:.2g} of the mean over tokens"
-    what = f"a weight of {weight:.2g} ({which}) rescues 90% of the displaced pairs, each in its own step"
+    what = f"a weight of {weight:.2g} ({which}) rescues at least 90% of the displaced pairs, each in its own step"
     return [("added SFT term", what)]
 
 
@@ -274,8 +276,8 @@ def _say_trial(trial: Trial, plan: TrainingPlan) -> str:
     optimizer = name if plan.optimizer_state is None else f"the {name} saved in {plan.optimizer_state}"
     steps = f"{trial.steps} step{'s' * (trial.steps != 1)} of {optimizer}"
     return (
-        f"{trial.trainer}, {steps} at {trial.learning_rate:g}: of {trial.pairs} chosen responses "
-        f"{trial.predicted_to_fall} were predicted to fall, {trial.fell} fell, {trial.both} both; rank correlation "
+        f"{trial.trainer}, {steps} at {trial.learning_rate:g}: of {trial.pairs} chosen responses, "
+        f"predicted to fall {trial.predicted_to_fall}, fell {trial.fell}, both {trial.both}; rank correlation "
         f"{correlation}; size of the change / prediction {trial.size:.2g} (median)"
     )
 

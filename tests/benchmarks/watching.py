@@ -76,6 +76,7 @@ def measure(folder: Path, watch: dict[str, Any] | None) -> dict[str, float]:
     data = datasets.Dataset.from_list(rows)
     clock = Clock()
     trainer = trl.DPOTrainer(model, args=arguments, train_dataset=data, processing_class=tokenizer, callbacks=[clock])
+    trainer.remove_callback(transformers.PrinterCallback)  # its lines would hide the result
     if watch is None:
         trainer.train()
         return {"training": clock.training, "looks": 0.0, "before": 0.0}

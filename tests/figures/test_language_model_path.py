@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from figures.language_model_path import ALWAYS, FROZEN, RANDOM, SHIPPED, SOMETIMES, many_steps, wrong_from
+from figures.language_model_path import ALWAYS, FROZEN, RANDOM, SHIPPED, SOMETIMES, many_steps, wrong_steps
 from figures.registry import Arrays
 from tests.figures.computed import computed
 from tests.figures.controls import add_controls, in_place
@@ -61,18 +61,26 @@ for check, wrong in {
 
 
 @pytest.mark.parametrize(
-    ("predicted", "actual", "start"),
+    ("predicted", "actual", "wrong"),
     [
         ([0, 1, 1, 1], [0, 1, 1, 1], None),
-        ([0, 1, 1, 1], [0, 1, 1, -1], 3),
-        ([0, 1, 1, 1], [0, -1, 1, 1], 1),
+        ([0, 1, 1, 1], [0, 1, 1, -1], (3, 3)),
+        ([0, 1, 1, 1], [0, -1, -1, 1], (1, 2)),
     ],
 )
-def test_the_first_step_at_which_a_sign_is_wrong(predicted: list[int], actual: list[int], start: int | None) -> None:
-    assert wrong_from(np.array(predicted), np.array(actual)) == start
+def test_the_steps_at_which_a_sign_is_wrong(
+    predicted: list[int], actual: list[int], wrong: tuple[int, int] | None
+) -> None:
+    assert wrong_steps(np.array(predicted), np.array(actual)) == wrong
 
 
-def test_the_picture_marks_the_step_from_which_the_sign_is_wrong() -> None:
+def test_the_picture_marks_the_steps_at_which_the_sign_is_wrong() -> None:
     arrays = computed("new-many-steps-lm")
-    start = wrong_from(arrays["predicted"][SHIPPED, FROZEN, :, 0], arrays["actual"][SHIPPED, :, 0])
-    assert f"sign wrong from {start}" in drawing_of(many_steps, arrays)
+    actual = arrays["actual"][SHIPPED, :, 0]
+    start, end = wrong_steps(arrays["predicted"][SHIPPED, FROZEN, :, 0], actual)  # type: ignore[misc]
+    assert end == 40
+    drawn = drawing_of(many_steps, arrays)
+    assert f"sign wrong from {start}" in drawn
+    first, last = wrong_steps(arrays["predicted"][SHIPPED, ALWAYS, :, 0], actual)  # type: ignore[misc]
+    assert last < 40
+    assert f"sign wrong from {first} to {last}" in drawn

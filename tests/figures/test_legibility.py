@@ -18,8 +18,8 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation, Text
 
 from figures.catalog import FIGURES
-from figures.style import CHOSEN, DPO_COLOR, FALLS, METHODS, RESPONSES, RISES, STATEMENTS, label_line, paper_style
-from tests.figures.computed import computed
+from figures.style import CHOSEN, DPO_COLOR, FALLS, METHODS, RESPONSES, RISES, STATEMENTS, label_line
+from tests.figures.computed import drawn
 from tests.figures.vision import VISIONS, difference
 
 ALIKE = 8.0  # CIEDE2000: below this, thin lines are taken for one another
@@ -91,8 +91,7 @@ def lines_of(axes: Axes) -> list[Drawn]:
 
 
 def confusable(drawing: Drawing) -> list[str]:
-    """Return pairs of lines of one panel that a reader may take for one another."""
-    drawing.draw_without_rendering()
+    """Return pairs of lines of one panel of a drawing that is laid out that a reader may take for one another."""
     found = set()
     for axes in drawing.axes:
         for one, other in combinations(set(lines_of(axes)), 2):
@@ -129,14 +128,10 @@ def smallest_text(drawing: Drawing) -> float:
 
 @pytest.mark.parametrize("key", list(FIGURES))
 def test_lines_that_look_alike_are_labelled_and_text_can_be_read(key: str) -> None:
-    with paper_style():
-        drawing = FIGURES[key].drawers[0](computed(key))
-    try:
-        assert confusable(drawing) == []
-        assert smallest_text(drawing) >= SMALLEST
-        assert not foreign(drawing) or key in OWN_COLORS
-    finally:
-        plt.close(drawing)
+    drawing = drawn(key)
+    assert confusable(drawing) == []
+    assert smallest_text(drawing) >= SMALLEST
+    assert not foreign(drawing) or key in OWN_COLORS
 
 
 @pytest.mark.parametrize(("colors", "label", "alike"), [
@@ -151,6 +146,7 @@ def test_confusable_lines_are_seen(colors: tuple[str, str], label: float | None,
         axes.plot([0, 1], [0, slope], color=color)
         if label is not None:
             label_line(axes, 0.9 if label < 0.5 else 0.05, slope * (0.9 if label < 0.5 else 0) + label, "a line", color)
+    drawing.draw_without_rendering()
     assert bool(confusable(drawing)) == alike
     plt.close(drawing)
 

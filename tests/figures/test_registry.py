@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -13,12 +14,14 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.text import Text
 
 from dynamics import InvalidArgument
+from figures import language_model_probe
 from figures.catalog import FIGURES
 from figures.registry import Arrays, Figure, figure, select_figures
-from figures.style import COLUMN_WIDTH, PAGE_WIDTH, paper_style
-from tests.figures.computed import computed
+from figures.style import COLUMN_WIDTH, PAGE_WIDTH
+from tests.figures.computed import computed, drawn
 from theory.report import TITLES
 from toy_models.masked_grid import table_1
+from toy_models.multiplication.survey import SurveySettings, survey
 
 PAPERS = "jian2025|wipf2024|feng2024|sun2025|ma2025"
 SHORT = {
@@ -29,7 +32,10 @@ SHORT = {
     "trained_steps": 2,
     "tasks": 2,
     "learning_rates": (1e-5, 1e-4, 1e-3),
+    "pairs": 320,
+    "saturated_epochs": 20,
 }
+"""Settings with which a figure is computed in a moment, by all of its code."""
 EVERY_FIGURE = pytest.mark.parametrize("key", list(FIGURES))
 
 
@@ -41,14 +47,6 @@ def made() -> Iterator[Figure]:
 
     yield ramp
     del FIGURES["zz-1"]
-
-
-def draw(key: str) -> Drawing:
-    with paper_style():
-        drawing = FIGURES[key].drawers[0](computed(key))
-        drawing.canvas.draw()
-    plt.close(drawing)
-    return drawing
 
 
 def cut_off(drawing: Drawing) -> bool:
@@ -109,6 +107,8 @@ def test_arrays_come_out_the_same_twice(key: str, monkeypatch: pytest.MonkeyPatc
     spec = FIGURES[key]
     short = [replace(one, setting=replace(one.setting, steps=3, reference_steps=3)) for one in table_1.READINGS]
     monkeypatch.setattr(table_1, "READINGS", tuple(short))  # it is no setting of its figure how long the readings train
+    few = partial(survey, settings=SurveySettings(samples=60))  # nor how many responses are surveyed
+    monkeypatch.setattr(language_model_probe, "survey", few)
     if {"seeds", "model", "tasks"} & spec.settings.keys():  # a short run shows it as well as a long one
         spec = spec.with_settings(**{name: value for name, value in SHORT.items() if name in spec.settings})
         first = spec.compute()
@@ -122,7 +122,7 @@ def test_arrays_come_out_the_same_twice(key: str, monkeypatch: pytest.MonkeyPatc
 
 @EVERY_FIGURE
 def test_a_drawing_fits_the_page(key: str) -> None:
-    drawing = draw(key)
+    drawing = drawn(key)
     width, height = drawing.get_size_inches()
     assert width in (COLUMN_WIDTH, PAGE_WIDTH)
     assert 1 < height < 9

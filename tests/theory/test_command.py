@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from dynamics.errors import InvalidArgument
 from theory.__main__ import app
 from theory.claim import CLAIMS, FALSE, claim
 from theory.evidence import HOLDS, Finding
 from theory.ledger import select_claims
-from theory.record import page_of, sections_of
+from theory.record import Row, matching, page_of, sections_of
 from theory.report import TITLES
 
 RUN = CliRunner()
@@ -163,6 +164,22 @@ def test_what_the_readme_answers_is_reproduced(command: str) -> None:
 
 def test_the_readme_answers_every_question() -> None:
     assert len(ASKED) == 5
+
+
+def test_each_choice_that_the_readme_names_finds_claims() -> None:
+    text = (Path(__file__).parents[2] / "theory" / "README.md").read_text(encoding="utf-8")
+    choices = re.findall(r"`--(paper|eq|at|verdict|strength) ([^`]+)`", text)
+    assert {option for option, _ in choices} == {"paper", "eq", "at", "verdict", "strength"}
+    for option, value in choices:
+        result = RUN.invoke(app, ["--list", f"--{option}", value.strip("'")])
+        assert (result.exit_code, bool(result.output)) == (0, True), (option, value)
+
+
+def test_no_strength_is_called_allowed_that_no_claim_has() -> None:
+    rows = [Row("a.one", "Eq. (1)", "holds", "proved by smt"), Row("a.two", "Eq. (2)", "false", "numerical: 1e-9")]
+    for verdict, strength, there_are in ((None, "unrefuted", "proved, numerical"), ("false", "proved", "numerical")):
+        with pytest.raises(InvalidArgument, match=rf"got {strength}; allowed: {there_are}, or part"):
+            matching(rows, verdict=verdict, strength=strength)
 
 
 def test_list_is_filtered_by_verdict_and_strength() -> None:

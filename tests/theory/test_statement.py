@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction as F
 from typing import Any
 
@@ -12,8 +13,9 @@ from theory.claim import BROKEN, CLAIMS, FALSE, PROBLEM, PROVED, REPRODUCED, run
 from theory.decision.decide import decide
 from theory.evidence import ALSO, HOLDS
 from theory.lines import refuse_no_part
-from theory.proof import POLICY, Named, prove, setting, sums_of, world_of
+from theory.proof import POLICY, Family, Named, beside, prove, setting, sums_of, world_of
 from theory.proof.certificate import Certificate
+from theory.proof.settings import mapped
 from theory.statement import claims_of
 
 ANY = world_of("x real", x="real")
@@ -120,7 +122,7 @@ def test_a_part_that_is_false_breaks_the_claim(claim: Any) -> None:
 )
 def test_words_that_are_no_statement_of_the_list_are_refused(claim: Any, words: str) -> None:
     whole = claim("whole", "here", PROVED)(both)
-    with pytest.raises(TypeError, match="is not one of the statements"):
+    with pytest.raises(TypeError, match=r"no statement|is not one of the statements"):
         whole.proved(over=ANY, of=above, wrong={"most": 0}, part=words)
 
 
@@ -220,9 +222,15 @@ def test_a_conjecture_about_worlds_that_assume_a_lemma_is_refused() -> None:
         decide(lambda case: case.x != 0, assuming)
 
 
-def test_only_a_setting_is_part_of_a_setting() -> None:
-    worlds = setting("a policy")(lambda numbers: numbers.case_of(POLICY))
-    with pytest.raises(TypeError, match="every policy"):
+SOME = replace(ANY, name="some x", cases=(replace(ANY.cases[0], name="of another kind"),))
+
+
+@pytest.mark.parametrize(
+    "family", [POLICY, mapped(ANY, lambda case: case.x), beside(ANY, "k")(lambda n: n.real("k")), SOME]
+)
+def test_only_a_setting_is_part_of_a_setting(family: Family) -> None:
+    worlds = setting("such worlds")(lambda numbers: numbers.case_of(family))
+    with pytest.raises(TypeError, match="only the numbers of a setting"):
         worlds.draw(random.Random(0))
 
 

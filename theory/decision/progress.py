@@ -89,11 +89,12 @@ def _line_in_notebook() -> Iterator[Advance]:
     shown = display(HTML(""), display_id=True)
     words, when = "", 0.0
 
-    def advance(completed: int | None = None, label: str | None = None) -> None:
+    def advance(completed: int | None = None, label: str | None = None, total: int | None = None) -> None:
         nonlocal words, when
         if label != words or monotonic() - when > PAUSE:
             words, when = label or "", monotonic()
-            shown.update(HTML(f"<em>{escape(words)}; examined so far: {completed or 0}</em>"))
+            of = "" if total is None else f" of {total}"
+            shown.update(HTML(f"<em>{escape(words)}; examined so far: {completed or 0}{of}</em>"))
 
     try:
         yield advance

@@ -13,7 +13,7 @@ from dynamics import ratio_field, ratio_hitting_time
 from dynamics.errors import check_positive
 from theory.claim import PROVED
 from theory.feng2024.ratios import BETA, D1, D2, X1, X2, claim
-from theory.proof import Named, Numbers, power, same, setting, sqrt
+from theory.proof import Named, Numbers, checked, power, same, setting, sqrt
 from theory.worlds import World
 
 R2 = X1**2 + X2**2
@@ -123,7 +123,7 @@ winner_ceiling.evaluated(
 
 
 @claim("limitation-1", "Section 3.3.1, Limitation 1", PROVED)
-def limitation_1(times=1):
+def limitation_1(p, least=0):
     r"""\frac{x_2}{x_1}\to 0,\quad x_2\to 0,\qquad\frac{|\dot x_1|}{|\dot x_2|}\to 0
 
     Assumes: gradient flow in the ratios, moved as free coordinates
@@ -132,10 +132,19 @@ def limitation_1(times=1):
     Proof: $u=x_2/x_1$ obeys $\dot u=-F(u)$ with $F(u)=\frac{\beta u^{\beta-1}(1+u^2)^2}{R^2(1+u^\beta)}>0$, so it falls
     to every level above 0; $x_2=Ru/\sqrt{1+u^2}$, and $|\dot x_1|/|\dot x_2|=u$ (Corollary 1).
     """
+    return checked(speed_of_u, is_the_flow)(p.beta, p.u, p.ub, p.R2) > least
+
+
+def speed_of_u(beta, u, u_to_beta, squared_radius):
+    """Return F(u)."""
+    return beta * u_to_beta / u * (1 + u**2) ** 2 / (squared_radius * (1 + u_to_beta))
+
+
+def is_the_flow():
     u = X2 / X1
-    speed = BETA * u ** (BETA - 1) * (1 + u**2) ** 2 / (R2 * (1 + u**BETA))
     x2_of_u = sp.sqrt(R2) * u / sp.sqrt(1 + u**2)
-    return same(rate_of(u), -times * speed) & same(x2_of_u, X2) & same(-D1 / D2, u)
+    falls = same(rate_of(u), -speed_of_u(BETA, u, u**BETA, R2))
+    return falls & same(x2_of_u, X2) & same(-D1 / D2, u)
 
 
 @setting("u, R^2, beta > 0")
@@ -145,12 +154,7 @@ def level(numbers: Numbers) -> Named:
     return Named(u=u, beta=beta, R2=squared_radius, ub=power(u, beta))
 
 
-def speed_is_positive(p, least=0):
-    return p.beta * p.ub / p.u * (1 + p.u**2) ** 2 / (p.R2 * (1 + p.ub)) > least
-
-
-limitation_1.derived(wrong={"times": F(11, 10)}, lemma="autonomous flow")
-limitation_1.proved(over=level, of=speed_is_positive, wrong={"least": F(1, 10)})
+limitation_1.proved(over=level, wrong={"least": F(1, 10)}, lemma="autonomous flow")
 
 
 # --- when x2 = 0 is reached ----------------------------------------------------------------------------------------

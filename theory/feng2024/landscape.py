@@ -35,9 +35,7 @@ def saddle_points(p):
 
 WITHOUT_BETA = Place(x1=F(1), x2=F(1), beta=F(0), a=F(1), b=F(1))  # the loss is then constant
 saddle_points.false(at=Point(F(1), F(1)), true_at=WITHOUT_BETA, also=True)
-saddle_points.proved(
-    over=PLANE, of=lambda p: not saddle_points(p), role=FAILS, wrong=lambda p: p.x1 * p.d1 + p.x2 * p.d2 != 0
-)
+saddle_points.proved(over=PLANE, of=lambda p: not saddle_points(p), role=FAILS, wrong=lambda p: p.d1 + p.d2 != 0)
 
 
 @beside(PLANE, "a step of x1, of any size")

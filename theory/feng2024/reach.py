@@ -49,8 +49,9 @@ ratio_box.proved(over=policy, wrong={"least": F(11, 10)})
 
 @claim("ratio-triangle", "not in the paper; completes the box of Section 3.1", PROVED)
 def ratio_triangle(r, most=1):
-    r"""(x_1,x_2)\text{ belongs to a policy, or to a limit of policies}\iff x_1,x_2\ge 0\ \text{and}\
-    \frac{x_1}{a}+\frac{x_2}{b}\le 1
+    r"""(x_1,x_2)\text{ belongs to a policy, or to a limit of policies}\implies x_1,x_2\ge 0\ \text{and}\
+    \frac{x_1}{a}+\frac{x_2}{b}\le 1;\qquad
+    x_1,x_2\ge 0,\ \frac{x_1}{a}+\frac{x_2}{b}\le 1\implies(x_1,x_2)\text{ belongs to one}
 
     Assumes: there is a third response; with two the condition is $x_1/a+x_2/b=1$
     Proof: $\pi_w+\pi_l\le 1$; what is left over goes to the other responses, and nothing may be left if there are none.
@@ -82,8 +83,13 @@ def two(numbers: Numbers) -> Named:
 
 
 ratio_triangle.proved(over=policy, wrong={"most": F(9, 10)})
-ratio_triangle.proved(over=triangle, of=is_reached, wrong={"share": F(11, 10)})
-ratio_triangle.proved(over=two, of=lambda r, one=1: r.x1 / r.a + r.x2 / r.b == one, wrong={"one": F(9, 10)})
+ratio_triangle.proved(
+    over=triangle,
+    of=is_reached,
+    wrong={"share": F(11, 10)},
+    part=r"x_1,x_2\ge 0,\ \frac{x_1}{a}+\frac{x_2}{b}\le 1\implies(x_1,x_2)\text{ belongs to one}",
+)
+ratio_triangle.proved(over=two, of=lambda r, one=1: r.x1 / r.a + r.x2 / r.b == one, wrong={"one": F(9, 10)}, also=True)
 
 
 @claim("levels", "Section 3.1, after Corollary 1", CONDITIONALLY, "margin-rises", "winner-rises-iff")
@@ -146,7 +152,7 @@ def below(w, most=F(1, 10**10)):
     return x2 < x1 < most
 
 
-winner_vanishes.derived(symbols={"theta": "real"}, wrong={"third": 2})
+winner_vanishes.derived(symbols={"theta": "real"}, wrong={"third": F(27, 10)})
 winner_vanishes.evaluated([DISPLACED], of=below, wrong={"most": F(1, 10**13)}, also=True)
 
 
@@ -254,17 +260,17 @@ winner_rises_iff.unrefuted(
 
 
 @claim("sft-sensitivity", "Section 3.3.2, Limitation 2, with theta = ref at the start", EMPTY, "start-gradient")
-def sft_sensitivity(w, power=1):
+def sft_sensitivity(w, times=1):
     r"""\text{the initial position }(x_1,x_2)\text{ depends on the SFT model}
 
     Because: With the SFT model as reference, as DPO has it, the initial position is (1, 1) for every SFT model. It
     would mean something for a reference-free loss.
     Proof: $\pi=\mathrm{ref}$ at the start.
     """
-    return w.p_w / w.p_w**power == 1 == w.p_l / w.p_l**power
+    return w.p_w / (times * w.p_w) == 1 == w.p_l / w.p_l
 
 
-sft_sensitivity.proved(over=POLICY, role=VACUOUS, wrong={"power": 0})
+sft_sensitivity.proved(over=POLICY, role=VACUOUS, wrong={"times": F(11, 10)})
 
 
 @claim("start-gradient", "not in the paper; replaces the initial positions of Section 3.3.2", PROVED)

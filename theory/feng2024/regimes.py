@@ -174,18 +174,23 @@ def corners(inset, beta, b):
     )
 
 
-@setting("0 < epsilon < 1, beta > 0, epsilon <= b <= 1")
-def square(numbers: Numbers) -> Named:
-    """The corners of every square [epsilon, 1]^2."""
-    inset = numbers.between("epsilon", 0, 1)
-    return corners(inset, numbers.positive("beta"), inset + (1 - inset) * numbers.within("part", 0, 1))
-
-
 @setting("0 < epsilon < 1, beta > 0")
 def small_number(numbers: Numbers) -> Named:
     """Every epsilon < 1 and its power."""
     inset, beta = numbers.between("epsilon", 0, 1), numbers.positive("beta")
     return Named(inset=inset, beta=beta, b=power(inset, beta))
+
+
+def power_is_between(c, most=1):
+    return c.inset > 0 and c.beta > 0 and (c.beta > most or c.inset <= c.b < 1)
+
+
+@setting("0 < epsilon < 1, 0 < beta <= 1; of b = epsilon^beta what is proved")
+def square(numbers: Numbers) -> Named:
+    """The corners of every square [epsilon, 1]^2."""
+    small = numbers.case_of(small_number, power_is_between, keep="inset beta b")
+    numbers.assume(small.beta <= 1)
+    return corners(small.inset, small.beta, small.b)
 
 
 @claim("regime-2-weakest", "Sections 3.2 and 3.3.2, the gradients of the upper right corner", CONDITIONALLY)
@@ -201,10 +206,6 @@ def regime_2_weakest(c, times=1):
     """
     weakest = times * c.upper_right.squared_speed
     return all(weakest < corner.squared_speed for corner in (c.lower_left, c.upper_left, c.lower_right))
-
-
-def power_is_between(c, most=1):
-    return c.beta > most or c.inset <= c.b < 1
 
 
 INSET = F(1, 20)

@@ -65,7 +65,12 @@ def of_the_pair(w, sign=1):  # with two responses as well
 
 
 softmax_field.proved(over=TABULAR, wrong={"sign": F(-9, 10)})
-softmax_field.proved(over=TABULAR, of=of_the_pair, wrong={"sign": F(9, 10)})
+softmax_field.proved(
+    over=TABULAR,
+    of=of_the_pair,
+    wrong={"sign": F(9, 10)},
+    part=r"\dot\pi_w=c\,\pi_w(1-\pi_w+\pi_l),\quad\dot\pi_l=-c\,\pi_l(1-\pi_l+\pi_w)",
+)
 
 
 @claim("softmax-speeds", "not in the paper; replaces the abstract's claim", PROVED)

@@ -124,7 +124,11 @@ def by_probability(p, q, r, s, power=1):
 
 
 probability_rates.proved(over=pair, wrong={"times": F(11, 10)})
-probability_rates.derived(of=by_probability, wrong={"power": F(11, 10)})
+probability_rates.derived(
+    of=by_probability,
+    wrong={"power": F(11, 10)},
+    part=r"\left|\frac{\partial L}{\partial\pi_w}\Big/\frac{\partial L}{\partial\pi_l}\right|=\frac{\pi_l}{\pi_w}",
+)
 
 
 @claim("log-rates", "not in the paper; replaces the wording of Corollary 1", PROVED)

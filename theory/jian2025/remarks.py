@@ -188,7 +188,7 @@ ratio_of_changes.proved(over=STEP, wrong={"below": F(1, 10)})
 
 @claim("figure-1c-log-margin", "not in the paper; the curve that is positive and increasing throughout", PROVED)
 def log_margin_of_a_run(s, p_w, p_l, a, b, Z, square=1):
-    r"""\frac{z}{\beta}=\log\frac{\pi_w}{\pi_l}-\log\frac{\pi_{ref,w}}{\pi_{ref,l}}=s\,\|\phi_w-\phi_l\|^2,\qquad
+    r"""\frac{z}{\beta}=\log\frac{\pi_w}{\pi_l}-\log\frac{\pi_{ref,w}}{\pi_{ref,l}}=s\,(\phi_w-\phi_l)\cdot(\phi_w-\phi_l),\qquad
     z+e^z=1+\beta^2\|\phi_w-\phi_l\|^2\,t\ \text{under gradient flow}
 
     Assumes: a log-linear policy, one pair, start at the reference; s the length of the path so far, t the time
@@ -206,8 +206,13 @@ def conserved(t, z, rate, weight=1):
 
 
 log_margin_of_a_run.derived(symbols={"s": "real", "a": "real", "b": "real"}, wrong={"square": F(11, 10)})
-log_margin_of_a_run.derived(of=conserved, symbols={"z": "function"}, wrong={"weight": F(11, 10)})
-log_margin_of_a_run.proved(of=log_margin, wrong={"cross": F(21, 10)})
+log_margin_of_a_run.derived(
+    of=conserved,
+    symbols={"z": "function"},
+    wrong={"weight": F(11, 10)},
+    part=r"z+e^z=1+\beta^2\|\phi_w-\phi_l\|^2\,t\ \text{under gradient flow}",
+)
+log_margin_of_a_run.proved(of=log_margin, wrong={"cross": F(21, 10)}, also=True)
 
 
 @claim("initialisation", "Section 2.3, key insight (1)", PROVED)

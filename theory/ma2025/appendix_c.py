@@ -72,8 +72,8 @@ ORTHOGONAL = with_lambda(HALVES, F(0))
 
 @claim("appendix-c-gram", "not in the paper; replaces the discussion of Appendix C", PROVED)
 def gram(y: Any, sign: int = 1) -> Any:
-    r"""K=g^2\bigl[(1+\lambda)I-\lambda\mathbf 1\mathbf 1^\top\bigr],\quad\mathbf 1^\top\nabla_s\mathcal L=0
-    \implies\Delta s=-\eta g^2(1+\lambda)\nabla_s\mathcal L
+    r"""\mathbf 1^\top\nabla_s\mathcal L=0,\qquad
+    K=g^2\bigl[(1+\lambda)I-\lambda\mathbf 1\mathbf 1^\top\bigr]\implies\Delta s=-\eta g^2(1+\lambda)\nabla_s\mathcal L
 
     Assumes: logits linear in $\theta$, else to first order in $\eta$; all gradients of logits have one length $g$ and
     one cosine $-\lambda$ (the paper's $\lambda$ is an average); a loss of softmax probabilities
@@ -86,8 +86,13 @@ def gram(y: Any, sign: int = 1) -> Any:
     return same(scale.g2 * (own - scale.lam * (all_of_it - own)), scale.g2 * (1 + sign * scale.lam) * own)
 
 
-gram.derived(sums=over_responses(v="any", g2="any", lam="any"), wrong={"sign": -1})
-gram.derived(of=of_anything, sums=over_responses(p="probability", F="any"), wrong={"kept": 2})
+gram.derived(sums=over_responses(v="any", g2="any", lam="any"), wrong={"sign": F(9, 10)})
+gram.derived(
+    of=of_anything,
+    sums=over_responses(p="probability", F="any"),
+    wrong={"kept": F(11, 10)},
+    part=r"\mathbf 1^\top\nabla_s\mathcal L=0",
+)
 
 
 @setting("one gradient of length g > 0")
@@ -109,25 +114,30 @@ def one_more(s: Named) -> Named:
     return Named(**{**vars(s), "n": s.n + 1, "of_sum": s.of_sum - 2 * s.n * s.lam * s.g2 + s.g2})
 
 
+def norm_of_sum(n: Any, g2: Any, lam: Any, less: int = 1) -> Any:
+    """Return the squared norm of the sum of n gradients."""
+    return n * g2 * (1 - (n - less) * lam)
+
+
 def squared_norm_of_sum(s: Named, less: int = 1) -> Any:
-    return s.of_sum == s.n * s.g2 * (1 - (s.n - less) * s.lam)
+    return s.of_sum == norm_of_sum(s.n, s.g2, s.lam, less)
 
 
 @setting("n >= 2, g > 0; the squared norm of the sum, n g^2 (1 - (n - 1) lambda), is not negative")
 def gradients(numbers: Any) -> Named:
     """Gradients that exist."""
     n, g2, lam = numbers.natural("n", 2), numbers.positive("g2"), numbers.real("lam")
-    numbers.assume(n * g2 * (1 - (n - 1) * lam) >= 0)
+    numbers.assume(norm_of_sum(n, g2, lam) >= 0)
     return Named(n=n, lam=lam)
 
 
 @claim("appendix-c-range", "not in the paper; which correlations are possible", PROVED)
 def possible_correlations(case: Named, less: int = 1) -> Any:
-    r"""\lambda\le\frac{1}{n-1}
+    r"""\Bigl\|\sum_iv_i\Bigr\|^2=ng^2(1-(n-1)\lambda),\qquad ng^2(1-(n-1)\lambda)\ge 0\implies\lambda\le\frac{1}{n-1}
 
     Assumes: $n$ gradients of logits with one length and one cosine $-\lambda$
-    Proof: $\|\sum_iv_i\|^2=ng^2\,(1-(n-1)\lambda)\ge 0$, by induction on $n$; attained by three vectors 120 degrees
-    apart. For a large set of responses $\lambda$ is negligible.
+    Because: It is attained by three vectors 120 degrees apart. For a large set of responses $\lambda$ is negligible.
+    Proof: By induction on $n$; a squared norm is not negative.
     """
     return case.lam * (case.n - less) <= 1
 
@@ -140,7 +150,12 @@ def equal_cosines(rows: tuple[Vector, ...], lam: F = F(1, 2)) -> bool:
 AT_120_DEGREES = tuple(tuple(F(3 * (i == k) - 1) for k in range(3)) for i in range(3))
 possible_correlations.proved(over=gradients, wrong={"less": 0})
 induction: dict[str, Any] = {"base": one_gradient, "step": more_gradients, "after": one_more, "more": lambda _, s: s}
-possible_correlations.by_induction(of=squared_norm_of_sum, **induction, wrong={"less": 0})
+possible_correlations.by_induction(
+    of=squared_norm_of_sum,
+    **induction,
+    wrong={"less": 0},
+    part=r"\Bigl\|\sum_iv_i\Bigr\|^2=ng^2(1-(n-1)\lambda)",
+)
 possible_correlations.evaluated([AT_120_DEGREES], of=equal_cosines, wrong={"lam": F(1, 3)}, also=True)
 
 
@@ -163,7 +178,7 @@ def eq_35_mended(case: Named, sign: int = 1) -> Any:
 
 
 eq_35.false(at=HALVES, true_at=ORTHOGONAL)
-eq_35.proved(of=eq_35_mended, over=correlated, role=CORRECTED, wrong={"sign": -1})
+eq_35.proved(of=eq_35_mended, over=correlated, role=CORRECTED, wrong={"sign": F(9, 10)})
 
 
 def lambda_terms(case: Named, loss: str) -> tuple[Any, Any]:
@@ -173,18 +188,18 @@ def lambda_terms(case: Named, loss: str) -> tuple[Any, Any]:
 
 
 @claim("eq-35-winner", "Appendix C, after Eq. (35): what the lambda term does under DPO", FALSE, "appendix-c-gram")
-def winner(case: Named, sign: int = 1) -> Any:
+def winner(case: Named, sign: int = 1, least: Any = 0) -> Any:
     r"""\frac{\partial}{\partial\lambda}\Delta s_w<0<\frac{\partial}{\partial\lambda}\Delta s_l
 
     Because: The paper says that it decreases the winner's logit, and vice versa. That follows the sign of Eq. (35); the
     opposite is true for every $\lambda>0$.
     """
     chosen, rejected = lambda_terms(case, DPO_LOSS)
-    return sign * chosen < 0 < sign * rejected
+    return sign * chosen < -least <= least < sign * rejected
 
 
 winner.false(at=HALVES, true_at=with_lambda(HALVES, F(-1, 2)))
-winner.proved(of=partial(winner.predicate, sign=-1), over=correlated, role=FAILS, wrong={"sign": 1})
+winner.proved(of=partial(winner.predicate, sign=-1), over=correlated, role=FAILS, wrong={"least": F(1, 10)})
 
 
 @claim("eq-36", "Appendix C, Eq. (36)", FALSE, "eq-36-exact", "appendix-c-gram")
@@ -222,7 +237,7 @@ def eq_36_mended(case: Named, sign: int = 1) -> Any:
     return (chosen == size * i * (1 - i + j)) & (rejected == -size * j * (1 - j + i))
 
 
-eq_36_mended.proved(over=correlated, wrong={"sign": -1})
+eq_36_mended.proved(over=correlated, wrong={"sign": F(9, 10)})
 
 
 @claim("eq-36-both-rise", "Appendix C, after Eq. (36): the lambda term raises both logits", FALSE, "eq-36-exact")
@@ -267,5 +282,5 @@ def all_grow_alike(case: Named, sign: int = 1) -> Any:
     return all(ratio == factor for loss in (DPO_LOSS, BALANCED) for ratio in growth(case, loss))
 
 
-conclusion.proved(of=all_grow_alike, over=correlated, role=FAILS, wrong={"sign": -1})
+conclusion.proved(of=all_grow_alike, over=correlated, role=FAILS, wrong={"sign": F(9, 10)})
 conclusion.refuted(over=correlated, unlike=all_grow_alike)

@@ -12,8 +12,18 @@ from theory.claim import CONDITIONALLY, FALSE, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED, FAILS
 from theory.ma2025.covariance import claim
 from theory.ma2025.decompositions import FROZEN, LOGS, naive as naive_margin, nbdpo_is_dpo_plus_sft, slopes
-from theory.ma2025.training import GRADIENT, HALF, Loss, Margin, drift, imbalance_ratio, naive, push, version_2
-from theory.proof import Named, exp, log, same, setting, world_of
+from theory.ma2025.training import (
+    GRADIENT,
+    HALF,
+    Loss,
+    Margin,
+    drift,
+    imbalance_ratio,
+    naive,
+    proved_push,
+    version_2,
+)
+from theory.proof import Named, checked, exp, log, same, setting, world_of
 from theory.proof.family import Family
 
 
@@ -47,17 +57,39 @@ def live_ratio(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, ratio: Any, ke
     """
     gone = (1 - kept) * beta * (ratio(a, b) - 1) * (FROZEN[0] - ref_a)
     of_w, of_l = slopes(naive_margin(a, b, ref_a, ref_b, beta, ratio(a, b)) + gone, a, b)
-    return same(of_w, beta * ratio(a, b)) & same(of_l, -beta)
+    expected = slopes_of_naive(beta, ratio(a, b))
+    return same(of_w, expected[0]) & same(of_l, expected[1])
 
 
-live_ratio.derived(symbols=LOGS | {"ratio": "function"}, wrong={"kept": 0})
+def slopes_of_naive(beta: Any, ratio: Any) -> tuple[Any, Any]:
+    """Return the derivatives of the margin of Eq. (25) by log pi_w and log pi_l."""
+    return beta * ratio, -beta
+
+
+def are_the_slopes(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, ratio: Any) -> Any:
+    return live_ratio.predicate(a, b, ref_a, ref_b, beta, ratio)
+
+
+live_ratio.derived(symbols=LOGS | {"ratio": "function"}, wrong={"kept": F(9, 10)})
 
 
 def push_of_naive(case: Named, symmetric: bool) -> Any:
     """Return the push with a uniform reference, where kappa is p for DPO's margin log p / (1 - p)."""
     x = log(case.p / (1 - case.p))
     first, second = (Margin(y, imbalance_ratio(y, case.clip, symmetric=symmetric)[0], -1) for y in (x, -x))
-    return push(case.label, case.p, (case.p, first), (1 - case.p, second))
+    p = checked(kappa_of_dpo, kappa)(case.p)
+    return proved_push()(case.label, case.p, (p, first), (1 - p, second))
+
+
+def kappa_of_dpo(p: Any) -> Any:
+    """Return kappa for DPO's margin log p / (1 - p): p itself."""
+    return p
+
+
+def kappa(p: Any) -> Any:
+    return same(1 / (1 + sp.exp(-sp.log(p / (1 - p)))), kappa_of_dpo(p)) & same(
+        1 / (1 + sp.exp(sp.log(p / (1 - p)))), 1 - kappa_of_dpo(p)
+    )
 
 
 @claim(
@@ -86,10 +118,6 @@ for symmetric, pushed in ((False, F(3, 128)), (True, F(9, 128))):
 # --- where training comes to rest ----------------------------------------------------------------------------------
 
 
-def kappa(p: Any, odds: int = -1) -> Any:
-    return same(1 / (1 + sp.exp(odds * sp.log(p / (1 - p)))), p)
-
-
 def with_ratio(*, symmetric: bool) -> Family:
     """Return every label above 1/2, policy and clip."""
 
@@ -116,8 +144,7 @@ def from_half(case: Named, least: Any = HALF) -> Any:
 
 from_half.proved(over=SYMMETRIC, wrong={"least": F(2, 5)})
 from_half.proved(over=ASYMMETRIC, wrong=lambda case: case.p < HALF or push_of_naive(case, case.symmetric) > 0)
-from_half.derived(of=kappa, wrong={"odds": 1})
-from_half.derived(**GRADIENT)
+from_half.derived(**GRADIENT, also=True)
 
 
 @claim(
@@ -165,8 +192,7 @@ def rests_at(shift: F = F(0)) -> bool:
 overshoots.refuted(over=SYMMETRIC, unlike=from_half)
 overshoots.enclosed(of=second_rest_point, role=FAILS, wrong={"high": F(39, 100)}, lemma="intermediate value")
 overshoots.proved(over=ASYMMETRIC, role=CONDITIONAL, wrong={"spare": F(1, 10)})
-overshoots.derived(of=kappa, role=CONDITIONAL, wrong={"odds": 1})
-overshoots.derived(**GRADIENT, role=CONDITIONAL)
+overshoots.derived(**GRADIENT, also=True)
 overshoots.enclosed(of=rests_at, wrong={"shift": F(2, 1000)}, lemma="intermediate value", also=True)
 
 
@@ -183,10 +209,11 @@ def balancing_ratio(case: Named, constant: Any = 1) -> Any:
     Proof: The partials are $-\beta(1-\kappa)\lambda/\pi_w$ and $\beta(1-\kappa)/\pi_l$. Proportional is not enough: the
     constant must be 1.
     """
-    balance = case.push * (-case.ratio / case.w + 1 / case.r)
+    of_w, of_l = checked(slopes_of_naive, are_the_slopes, ratio="function", **LOGS)(1, case.ratio)
+    balance = -case.push * (of_w / case.w + of_l / case.r)
     return (balance == 0) == (case.ratio == constant * case.w / case.r)
 
 
 free = dict.fromkeys(("w", "r", "push", "ratio"), "positive")
 balancing_ratio.proved(over=world_of("pi_w, pi_l, beta (1 - kappa), lambda > 0", **free), wrong={"constant": 2})
-balancing_ratio.rests_on(nbdpo_is_dpo_plus_sft)
+balancing_ratio.rests_on(nbdpo_is_dpo_plus_sft, also=True)

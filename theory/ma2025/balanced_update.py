@@ -65,12 +65,17 @@ two_of_them = world_of("pi_i, pi_j > 0, pi_i + pi_j <= 1", lambda c: (c.i + c.j 
 eq_13.proved(over=two_of_them, wrong={"times": F(11, 10)})
 
 
+def pushed(p_k: Any, role: Any, apart: Any) -> Any:
+    """Return the derivative of pi_w - pi_l, called apart, by a logit s_k; its role is [k = w] - [k = l]."""
+    return p_k * (role - apart)
+
+
 def of_a_pair(s_w: Any, s_l: Any, s_k: Any, rest: Any, outside: int = 1) -> Any:
-    """The gradient of pi_w - pi_l: every logit y gets pi_y ([y = w] - [y = l] - (pi_w - pi_l))."""
+    """The gradient of pi_w - pi_l."""
     w, r, _ = p = softmax(s_w, s_l, s_k, rest=rest)
     found = [sp.diff(w - r, s) for s in (s_w, s_l, s_k)]
     roles = [(1, 1), (-1, 1), (0, outside)]
-    pairs = [same(a, y * (role - kept * (w - r))) for a, y, (role, kept) in zip(found, p, roles, strict=True)]
+    pairs = [same(a, pushed(y, role, kept * (w - r))) for a, y, (role, kept) in zip(found, p, roles, strict=True)]
     return pairs[0] & pairs[1] & pairs[2]
 
 
@@ -79,12 +84,13 @@ def pairs_asked(numbers: Any, p_k: Any) -> Named:
     """Any number of pairs (i chosen, j rejected)."""
     push, role = numbers.at_least("push", 0), numbers.real("is_i") - numbers.real("is_j")
     apart = numbers.real("p_i") - numbers.real("p_j")
-    return Named(logit=push * p_k * (role - apart), w_k=push * role, mean=push * apart)
+    return Named(logit=push * pushed(p_k, role, apart), w_k=push * role, mean=push * apart)
 
 
 @claim("balanced-update", "not in the paper; Eq. (11) summed over an epoch, exactly", PROVED)
 def balanced_update(y: Any, averaged: int = 1) -> Any:
-    r"""f=C(\pi_w-\pi_l):\quad\Delta s_k=C\gamma\,\pi_k(w_k-\bar w),\quad
+    r"""\frac{\partial(\pi_w-\pi_l)}{\partial s_k}=\pi_k\bigl([k=w]-[k=l]-(\pi_w-\pi_l)\bigr);\qquad
+    f=C(\pi_w-\pi_l):\quad\Delta s_k=C\gamma\,\pi_k(w_k-\bar w),\quad
     \Delta\pi_k=C\gamma\,\pi_k\Bigl[\pi_k(w_k-\bar w)-\sum_j\pi_j^2(w_j-\bar w)\Bigr]+O(\gamma^2)
 
     Assumes: tabular logits, full batch; $w_i=\sum\tau(1-\kappa)$ with this loss's own $\kappa=\sigma(f)$; no
@@ -99,11 +105,19 @@ def balanced_update(y: Any, averaged: int = 1) -> Any:
     return same(k.p * (k.p * (k.w - mean) - y.sum(y.p * push)), formula)
 
 
-balanced_update.derived(of=of_a_pair, symbols=LOGITS, wrong={"outside": 0})
-balanced_update.by_induction(
-    of=lambda s, averaged=1: s.logit == s.fixed * (s.w_k - averaged * s.mean), **pairs_asked, wrong={"averaged": 0}
+balanced_update.derived(
+    of=of_a_pair,
+    symbols=LOGITS,
+    wrong={"outside": F(9, 10)},
+    part=r"\frac{\partial(\pi_w-\pi_l)}{\partial s_k}=\pi_k\bigl([k=w]-[k=l]-(\pi_w-\pi_l)\bigr)",
 )
-balanced_update.derived(sums=RESPONSES, wrong={"averaged": 0})
+balanced_update.by_induction(
+    of=lambda s, averaged=1: s.logit == s.fixed * (s.w_k - averaged * s.mean),
+    **pairs_asked,
+    wrong={"averaged": F(9, 10)},
+    part=r"\Delta s_k=C\gamma\,\pi_k(w_k-\bar w)",
+)
+balanced_update.derived(sums=RESPONSES, wrong={"averaged": F(9, 10)})
 
 
 @claim("eq-14", "Theorem 2, Eq. (14)", FALSE, "balanced-update", "eq-14-equivalence")
@@ -136,7 +150,10 @@ def audited(exact: bool) -> bool:
 
 eq_14.false(at=WRONG_SIGN, true_at=NO_MEAN).false(at=WRONG_SIGN, true_at=NO_MEAN, parts=40)
 eq_14.derived(
-    of=split_in_parts, symbols=dict.fromkeys(("w", "mean", "with_squares"), "real"), role=FAILS, wrong={"power": 1}
+    of=split_in_parts,
+    symbols=dict.fromkeys(("w", "mean", "with_squares"), "real"),
+    role=FAILS,
+    wrong={"power": F(9, 5)},
 )
 eq_14.evaluated([True], of=audited, wrong=lambda exact: audited(not exact), also=True)
 
@@ -169,9 +186,9 @@ def if_all_are_equal(y: Any, share: int = 1) -> Any:
 
 
 one_response = world_of("p > 0, sum p^2 > 0, any mean", p="positive", squares="positive", mean="real")
-eq_14_equivalence.derived(sums=RESPONSES, wrong={"sign": 1})
+eq_14_equivalence.derived(sums=RESPONSES, wrong={"sign": F(-9, 10)})
 eq_14_equivalence.proved(of=no_error, over=one_response, wrong={"times": F(11, 10)})
-eq_14_equivalence.derived(of=if_all_are_equal, sums=RESPONSES, wrong={"share": 2})
+eq_14_equivalence.derived(of=if_all_are_equal, sums=RESPONSES, wrong={"share": F(11, 10)})
 
 
 @claim("eq-14-same-w", "Theorem 2 and Section 4.2: one w for Eqs. (12) and (14); Figure 1", FALSE, "balanced-update")
@@ -200,4 +217,4 @@ def updates_sum_to_zero(y: Any, subtracted: int = 1) -> Any:
     return same(y.sum(velocity(y)), 0) & same(of_14, 0)
 
 
-updates_sum_to_zero.derived(sums=RESPONSES, wrong={"subtracted": 0})
+updates_sum_to_zero.derived(sums=RESPONSES, wrong={"subtracted": F(9, 10)})

@@ -99,7 +99,7 @@ labels.proved(over=label_and_reference, wrong={"times": F(9, 10)})
 labels.proved(of=takes_what_is_between, over=margins, wrong={"top": F(11, 10)})
 labels.derived(of=solves, wrong={"times": F(11, 10)}, lemma="intermediate value")
 for detach in (False, True):
-    labels.derived(of=partial(pushes_to_the_label, detach=detach), symbols=LOGS, wrong={"sign": 1})
+    labels.derived(of=partial(pushes_to_the_label, detach=detach), symbols=LOGS, wrong={"sign": F(-9, 10)})
 labels.rests_on(bdpo_identity, bdpo_effective_beta)
 labels.enclosed(of=rests_at, wrong={"place": F(720, 1000)}, lemma="intermediate value", also=True)
 
@@ -128,7 +128,7 @@ def proposition_1(a: Any, b: Any, beta: Any, power: int = 1) -> Any:
     return same(found, -sp.exp(b - a) * (b / a) ** power)
 
 
-proposition_1.derived(symbols={"a": "negative", "b": "negative"}, wrong={"power": -1})
+proposition_1.derived(symbols={"a": "negative", "b": "negative"}, wrong={"power": F(9, 10)})
 
 
 @claim("proposition-1-everywhere", "not in the paper; Proposition 1 without its premise", PROVED)
@@ -147,7 +147,7 @@ def everywhere(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, power: int = 1
     return common & same(live, expected) & same(detached, expected)
 
 
-everywhere.derived(symbols=LOGS, wrong={"power": 0})  # that of DPO, Eq. (2)
+everywhere.derived(symbols=LOGS, wrong={"power": F(9, 10)})  # that of DPO, Eq. (2)
 
 
 @claim("proposition-1-balance", "Section 5.3, after Proposition 1: compared with Eq. (2), more balanced", PROVED)
@@ -175,8 +175,8 @@ def logarithms(numbers: Any) -> Named:
     return Named(a=a, b=b, log_ratio=log_ratio, psi_w=2 * a + of_a, psi_l=2 * b + of_a + log_ratio)
 
 
-def rises(p: Any, times: Any = 2) -> Any:
-    return -times * log(p) - 1 > 0
+def rises(p: Any, times: Any = 2, level: Any = 0) -> Any:
+    return -times * log(p) - 1 > level
 
 
 def larger_of_two(p: Any, times: Any = 1) -> Any:
@@ -193,20 +193,20 @@ lower_half = setting("0 < p < 1/2")(lambda numbers: numbers.between("p", 0, F(1,
 root = setting("0 < s < 1/3, the root of 1 - p")(lambda numbers: numbers.between("s", 0, F(1, 3)))
 
 
-def beyond(power: int = 1) -> bool:
+def beyond(told: F = F(243, 100)) -> bool:
     """Return whether the winner's gradient is 2.43 times the loser's, to 0.01."""
     w, r = F(9, 10), F(1, 10)
-    return abs(r * log(r) / (w * log(w)) ** power - F(243, 100)) < F(1, 100)
+    return abs(r * log(r) / (w * log(w)) - told) < F(1, 100)
 
 
 more_balanced.proved(over=logarithms, wrong={"least": F(1, 10)})
 more_balanced.derived(
     of=lambda p, twice=2: same(sp.diff(p**2 * sp.log(1 / p), p), p * (-twice * sp.log(p) - 1)),
-    wrong={"twice": 1},
+    wrong={"twice": F(9, 5)},
     lemma="monotone",
 )
 more_balanced.proved(of=rises, over=lower_half, wrong={"times": 1})
-more_balanced.enclosed(F(1, 2), F(606, 1000), of=rises, wrong={"times": 1})
+more_balanced.enclosed(F(1, 2), F(606, 1000), of=rises, wrong={"level": F(1, 10)})
 more_balanced.enclosed(F(6, 10), F(9, 10), of=larger_of_two, wrong={"times": F(13, 10)})
 more_balanced.proved(of=near_one, over=root, wrong={"times": 4})
-more_balanced.enclosed(of=beyond, wrong={"power": 0}, also=True)
+more_balanced.enclosed(of=beyond, wrong={"told": F(245, 100)}, also=True)

@@ -13,10 +13,21 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL, FAILS, HOLDS
-from theory.ma2025.balanced_losses import kappa, push_of_naive, turns
+from theory.ma2025.balanced_losses import push_of_naive, turns
 from theory.ma2025.covariance import claim
-from theory.ma2025.training import GRADIENT, HALF, Margin, drift, imbalance_ratio, push, version_2
-from theory.proof import Named, exp, log, same, setting, world_of
+from theory.ma2025.decompositions import LOGS
+from theory.ma2025.training import (
+    GRADIENT,
+    HALF,
+    Margin,
+    drift,
+    imbalance_ratio,
+    proved_push,
+    slopes_of_version_2,
+    version_2,
+    with_live_ratio,
+)
+from theory.proof import Named, checked, exp, log, same, setting, world_of
 from theory.proof.family import Family
 
 any_clip = world_of("any x, clip c > 0", x="real", c="positive")
@@ -129,13 +140,13 @@ def v2_value(gain: Any, loss: Any, beta: Any, factor: Any, weight: int = 1) -> A
     return same(beta * (factor * gain - loss), beta * (gain - loss) + weight * beta * (factor - 1) * gain)
 
 
-def moves_at_the_optimum_of_dpo(clip: F = HALF) -> bool:
-    found = [drift(version_2(clip, symmetric), F(3, 4), F(3, 4)) for symmetric in (False, True)]
-    return all(abs(a) > F(1, 1000) for a in found)
+def moves_at_the_optimum_of_dpo(least: F = F(1, 1000)) -> bool:
+    found = [drift(version_2(symmetric=symmetric), F(3, 4), F(3, 4)) for symmetric in (False, True)]
+    return all(abs(a) > least for a in found)
 
 
-v2_value.derived(symbols={"gain": "real", "loss": "real"}, wrong={"weight": 2})
-v2_value.enclosed(of=moves_at_the_optimum_of_dpo, wrong={"clip": F(1, 1000)}, also=True)
+v2_value.derived(symbols={"gain": "real", "loss": "real"}, wrong={"weight": F(11, 10)})
+v2_value.enclosed(of=moves_at_the_optimum_of_dpo, wrong={"least": F(1, 10)}, also=True)
 
 
 @claim("eq-27-detach", "not in the paper, which does not say whether lambda is differentiated in Eq. (27)", PROVED)
@@ -157,13 +168,13 @@ def v2_detach(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, clipped: Any, s
     return same(of_w, beta * gain) & same(of_l, -sign * beta * gain) & outside
 
 
-v2_detach.derived(symbols=dict.fromkeys(("a", "b", "ref_a", "ref_b"), "negative"), wrong={"sign": -1})
+v2_detach.derived(symbols=dict.fromkeys(("a", "b", "ref_a", "ref_b"), "negative"), wrong={"sign": F(9, 10)})
 
 
 # --- where it rests ------------------------------------------------------------------------------------------------
 
 
-any_label = world_of("0 < P < 1, clip > 0", label="share", clip="positive")
+any_label = world_of("0 < P < 1, 0 < p < 1, clip > 0", label="share", p="share", clip="positive")
 
 
 @claim("section-5.2", "Section 5.2: naive bDPO cannot converge to a local minimum of its loss", PROVED)
@@ -175,23 +186,27 @@ def no_minimum(case: Named) -> Any:
     There the update is $P(1-P)[(\lambda_{12}-1)(1-P)-(\lambda_{21}-1)P]\ne 0$, since one ratio is above 1 and the other
     is not.
     """
-    here = Named(label=case.label, p=case.label, clip=case.clip)
-    return push_of_naive(here, symmetric=True) != 0 and push_of_naive(here, symmetric=False) != 0
+    if checked(slope_of_the_value, is_the_slope, x="real")(case.p, case.label) != 0:
+        return True
+    return push_of_naive(case, symmetric=True) != 0 and push_of_naive(case, symmetric=False) != 0
 
 
-def slope_of_the_value(x: Any, label: Any, share: int = 1) -> Any:
-    value, p = label * sp.log(1 + sp.exp(-x)) + (1 - label) * sp.log(1 + sp.exp(x)), 1 / (1 + sp.exp(-x))
-    return same(sp.diff(value, x), p - share * label)
+def slope_of_the_value(p: Any, label: Any) -> Any:
+    """Return the derivative of DPO's expected loss by the log-odds."""
+    return p - label
+
+
+def is_the_slope(x: Any, label: Any) -> Any:
+    value = label * sp.log(1 + sp.exp(-x)) + (1 - label) * sp.log(1 + sp.exp(x))
+    return same(sp.diff(value, x), slope_of_the_value(1 / (1 + sp.exp(-x)), label))
 
 
 def uneven(case: Named) -> Any:
     return case.label != HALF
 
 
-no_minimum.proved(over=any_label, given=uneven, wrong_given=lambda case: case.label > 0, role=HOLDS)
-no_minimum.derived(of=slope_of_the_value, symbols={"x": "real"}, wrong={"share": 2}, lemma="Fermat")
-no_minimum.derived(of=kappa, wrong={"odds": 1})
-no_minimum.derived(**GRADIENT)
+no_minimum.proved(over=any_label, given=uneven, wrong_given=lambda case: case.label > 0, role=HOLDS, lemma="Fermat")
+no_minimum.derived(**GRADIENT, also=True)
 
 
 def with_lambda(kept: int) -> Family:
@@ -223,10 +238,10 @@ def version_2_minimum(case: Named, kept: Any = None) -> Any:
 
     def pushed(share: Any) -> Any:
         m, n = (
-            Margin(0, factor + share * gain, -1 - share * gain)
+            Margin(0, *checked(slopes_of_version_2, with_live_ratio, **LOGS)(factor, share * gain))
             for factor, gain in ((case.ratio, case.gain), (case.back_ratio, case.back_gain))
         )
-        return push(case.label, case.p, (case.kappa, m), (case.back_kappa, n))
+        return proved_push()(case.label, case.p, (case.kappa, m), (case.back_kappa, n))
 
     followed, of_value = pushed(case.kept if kept is None else kept), pushed(1)
     return (followed > 0) == (of_value > 0) and (followed < 0) == (of_value < 0)
@@ -246,21 +261,22 @@ def rests_detached(high: F = F(58, 100)) -> bool:
 
 LOW, HIGH = F(57, 100), F(58, 100)
 version_2_minimum.refuted(over=DETACHED, unlike=unless_it_is_clipped)
-version_2_minimum.enclosed(LOW, HIGH, of=still_falls, role=FAILS, wrong={"detach": True})
+version_2_minimum.enclosed(LOW, HIGH, of=still_falls, role=FAILS, wrong={"level": F(1, 10)})
 version_2_minimum.enclosed(of=rests_detached, role=FAILS, wrong={"high": F(571, 1000)}, lemma="intermediate value")
-version_2_minimum.proved(over=LIVE, role=CONDITIONAL, wrong={"kept": F(9, 10)})
-version_2_minimum.derived(**GRADIENT, role=CONDITIONAL, lemma="monotone")
-version_2_minimum.rests_on(v2_detach, role=CONDITIONAL)
+version_2_minimum.proved(over=LIVE, role=CONDITIONAL, wrong={"kept": F(9, 10)}, lemma="monotone")
+version_2_minimum.derived(**GRADIENT, also=True)
+version_2_minimum.rests_on(v2_detach, also=True)
 
 
 def push_at_the_corner(inside: int) -> Any:
     """Return the push at x = -1/3 with P = 3/5 and ref = (3/5, 2/5), just inside or just outside the clip."""
     a, b = -log(1 + exp(F(1, 3))), -log(1 + exp(F(-1, 3)))
     gain, loss = a - log(F(3, 5)), b - log(F(2, 5))
-    first = Margin(F(2, 3) * gain - loss, F(2, 3) + inside * gain, -1 - inside * gain)
-    second = Margin(F(4, 3) * loss - gain, F(4, 3) + loss, -1 - loss)
+    slopes = checked(slopes_of_version_2, with_live_ratio, **LOGS)
+    first = Margin(F(2, 3) * gain - loss, *slopes(F(2, 3), inside * gain))
+    second = Margin(F(4, 3) * loss - gain, *slopes(F(4, 3), loss))
     kappas = [1 / (1 + exp(-m.f)) for m in (first, second)]
-    return push(F(3, 5), exp(a), (kappas[0], first), (kappas[1], second))
+    return proved_push()(F(3, 5), exp(a), (kappas[0], first), (kappas[1], second))
 
 
 @claim("eq-27-two-minima", "not in the paper; Eq. (27), symmetric, lambda differentiated", PROVED)
@@ -278,7 +294,7 @@ def two_minima(second: F = F(767, 1000), corner: F = F(417, 1000)) -> bool:
     return at_the_corner and below > 0 > above
 
 
-two_minima.enclosed(wrong={"second": F(769, 1000)}, lemma="intermediate value")
+two_minima.enclosed(wrong={"second": F(769, 1000)}, lemma="intermediate value, monotone")
 two_minima.enclosed(wrong={"corner": F(419, 1000)}, also=True)
-two_minima.derived(**GRADIENT, lemma="monotone")
-two_minima.rests_on(v2_detach)
+two_minima.derived(**GRADIENT, also=True)
+two_minima.rests_on(v2_detach, also=True)

@@ -224,7 +224,8 @@ direction.false(at=SMALLEST, true_at=DISPERSED)
 @claim("theorem-4-criterion", "not in the paper; when w p has the larger variance", PROVED)
 def criterion(y: Any, mean_square: Any = 1) -> Any:
     r"""\mathrm{Var}[wp]-\mathrm{Var}[w]\,\mathbb E[p^2]=
-    \mathrm{Cov}[w^2,p^2]-(\mathbb E[wp])^2;\qquad n=2:\ =-\tfrac14 w_1^2(p_1-p_2)^2
+    \mathrm{Cov}[w^2,p^2]-(\mathbb E[wp])^2;\qquad
+    n=2:\ \mathrm{Var}[wp]-\mathrm{Var}[w]\,\mathbb E[p^2]=-\tfrac14 w_1^2(p_1-p_2)^2
 
     Assumes: $\sum_iw_i=0$, as for pairs asked at any rates
     Proof: A pair adds opposite numbers to $w_i$ and $w_j$, so $\mathrm{Var}[w]=\mathbb E[w^2]$; expand. With two
@@ -246,5 +247,10 @@ def of_a_pair(p_i: Any, p_j: Any, q_i: Any, q_j: Any, sign: int = -1) -> Any:
 
 
 criterion.derived(sums=over_responses(p="any", v="any"), wrong={"mean_square": F(9, 10)})
-criterion.proved(over=two_responses, of=closed_form, wrong={"share": F(1, 2)})
-criterion.derived(of=of_a_pair, wrong={"sign": 1})
+criterion.proved(
+    over=two_responses,
+    of=closed_form,
+    wrong={"share": F(1, 2)},
+    part=r"n=2:\ \mathrm{Var}[wp]-\mathrm{Var}[w]\,\mathbb E[p^2]=-\tfrac14 w_1^2(p_1-p_2)^2",
+)
+criterion.derived(of=of_a_pair, wrong={"sign": F(-9, 10)}, also=True)

@@ -188,7 +188,7 @@ def prove_lemma(statement: Statement, of_any_sign: bool = False) -> None:
     statement.by_induction(
         base=first_value, step=next_value, after=with_value, more=draw_value, wrong={"share": F(21, 20)}
     )
-    statement.derived(of=one_more_value, sums=values, wrong={"half": F(1, 2)})
+    statement.derived(of=one_more_value, sums=values, wrong={"half": F(9, 10)})
     statement.by_induction(of=adds, **sums, wrong={"share": F(11, 10)})
 
 

@@ -12,7 +12,7 @@ import sympy as sp
 
 from theory.claim import PROVED
 from theory.ma2025.covariance import claim
-from theory.proof import Named, log, same, world_of
+from theory.proof import Named, checked, exp, log, same, setting, world_of
 
 FROZEN = sp.symbols("frozen_a frozen_b", negative=True)  # copies of a and b that no gradient sees
 
@@ -63,8 +63,12 @@ def in_logits(is_w: Any, is_l: Any, p: Any, ratio: Any, averaged: int = 1) -> An
 
 
 LOGS = dict.fromkeys(("a", "b", "ref_a", "ref_b"), "negative")
-nbdpo_is_dpo_plus_sft.derived(symbols=LOGS | {"ratio": "function"}, wrong={"on_loser": 1})
-nbdpo_is_dpo_plus_sft.derived(of=in_logits, wrong={"averaged": 0})
+nbdpo_is_dpo_plus_sft.derived(symbols=LOGS | {"ratio": "function"}, wrong={"on_loser": F(1, 10)})
+nbdpo_is_dpo_plus_sft.derived(
+    of=in_logits,
+    wrong={"averaged": F(9, 10)},
+    part=r"\Delta s=\eta(1-\kappa)\beta\bigl[(e_w-e_l)+(\lambda-1)(e_w-\pi)\bigr]",
+)
 
 
 WORDS = "log pi_w, log pi_l and those of the reference < 0, beta > 0, k > 0"
@@ -89,8 +93,21 @@ def bdpo_identity(case: Named, sign: int = 1) -> Any:
     return bdpo(case) == case.beta * (case.a * case.ref_b - sign * case.b * case.ref_a) / (case.a + case.b)
 
 
+@setting("f_bDPO of any log-probabilities, beta log ref_l and -beta log ref_w")
+def margins(numbers: Any) -> Named:
+    """The margin of any pair and what it lies between."""
+    case = numbers.case_of(log_probabilities)
+    return Named(f=bdpo(case), low=case.beta * case.ref_b, high=-case.beta * case.ref_a)
+
+
 def bounds(case: Named, share: Any = 1) -> Any:
-    return case.beta * case.ref_b < bdpo(case) < -share * case.beta * case.ref_a
+    return case.low < case.f < share * case.high
+
+
+@setting("the same numbers, of which is known what is proved")
+def bounded_margins(numbers: Any) -> Named:
+    """Any margin between its bounds."""
+    return numbers.case_of(margins, bounds, keep="f low high")
 
 
 def one_ratio(case: Named, other: int = 1) -> Any:
@@ -100,32 +117,29 @@ def one_ratio(case: Named, other: int = 1) -> Any:
 
 
 def loss_is_bounded(case: Named, times: Any = 1) -> Any:
-    return log(1 + case.of_margin) > log(1 + times * case.power)
+    return log(1 + exp(-case.f)) > log(1 + times * exp(-case.high))
 
 
-of_margin = world_of(
-    "e^(-f) > ref_w^beta, as -f > beta log ref_w",
-    lambda c: (c.of_margin > c.power,),
-    of_margin="positive",
-    power="positive",
+bdpo_identity.proved(over=log_probabilities, wrong={"sign": F(9, 10)})
+bdpo_identity.proved(
+    of=bounds, over=margins, wrong={"share": F(9, 10)}, part=r"\beta\log\pi_{ref,l}<f_{bDPO}<-\beta\log\pi_{ref,w}"
 )
-
-
-bdpo_identity.proved(over=log_probabilities, wrong={"sign": -1})
-bdpo_identity.proved(of=bounds, over=log_probabilities, wrong={"share": F(9, 10)})
-bdpo_identity.proved(of=one_ratio, over=log_probabilities, wrong={"other": 2})
-bdpo_identity.proved(of=loss_is_bounded, over=of_margin, wrong={"times": F(11, 10)})
+bdpo_identity.proved(of=one_ratio, over=log_probabilities, wrong={"other": F(11, 10)}, also=True)
+bdpo_identity.proved(
+    of=loss_is_bounded, over=bounded_margins, wrong={"times": F(11, 10)}, part=r"L>\log(1+\pi_{ref,w}^{\beta})"
+)
 
 
 @claim("bdpo-effective-beta", "not in the paper; the pull of Eq. (28) against that of DPO", PROVED)
 def bdpo_effective_beta(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, times: int = 1) -> Any:
-    r"""\Bigl|\frac{\partial f}{\partial\log\pi_w}\Bigr|+\Bigl|\frac{\partial f}{\partial\log\pi_l}\Bigr|=\beta\,
+    r"""\frac{\partial f}{\partial\log\pi_w}>0>\frac{\partial f}{\partial\log\pi_l},\qquad
+    \Bigl|\frac{\partial f}{\partial\log\pi_w}\Bigr|+\Bigl|\frac{\partial f}{\partial\log\pi_l}\Bigr|=\beta\,
     \frac{\log\pi_{ref,w}+\log\pi_{ref,l}}{\log\pi_w+\log\pi_l},\quad=\beta\ \text{at}\ \pi=\pi_{ref};\qquad
     2\beta\ \text{for DPO}
 
     Assumes: lambda_w differentiated; detached, the sum is beta everywhere
     Proof: $\lambda_w+\lambda_l=1$, where DPO has $1+1$: bDPO starts as DPO with half of beta, so that is the fair
-    control. The first slope is positive and the second negative.
+    control.
     """
     live = slopes(balanced(a, b, ref_a, ref_b, beta, b / (a + b)), a, b)
     detached = slopes(balanced(a, b, ref_a, ref_b, beta, FROZEN[1] / sum(FROZEN)), a, b)
@@ -135,18 +149,27 @@ def bdpo_effective_beta(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, times
     return everywhere & same(detached[0] - detached[1], beta) & same(at_start, times * beta)
 
 
-def live_slopes(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, sign: int = -1) -> Any:
-    """The slopes whose signs are proved."""
-    of_w, of_l = slopes(balanced(a, b, ref_a, ref_b, beta, b / (a + b)), a, b)
+def slopes_of_bdpo(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any) -> tuple[Any, Any]:
+    """Return the derivatives of f by log pi_w and log pi_l."""
     common = beta * (ref_a + ref_b) / (a + b) ** 2
-    return same(of_w, common * b) & same(of_l, sign * common * a)
+    return common * b, -common * a
 
 
-def signs(case: Named, winner: int = 1) -> Any:
-    common = case.beta * (case.ref_a + case.ref_b) / (case.a + case.b) ** 2
-    return winner * common * case.b > 0 > -common * case.a
+def live_slopes(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any) -> Any:
+    of_w, of_l = slopes(balanced(a, b, ref_a, ref_b, beta, b / (a + b)), a, b)
+    expected = slopes_of_bdpo(a, b, ref_a, ref_b, beta)
+    return same(of_w, expected[0]) & same(of_l, expected[1])
+
+
+def signs(case: Named, least: Any = 0) -> Any:
+    found = checked(slopes_of_bdpo, live_slopes, **LOGS)(case.a, case.b, case.ref_a, case.ref_b, case.beta)
+    return found[0] > least > found[1]
 
 
 bdpo_effective_beta.derived(symbols=LOGS, wrong={"times": F(11, 10)})
-bdpo_effective_beta.derived(of=live_slopes, symbols=LOGS, wrong={"sign": 1})
-bdpo_effective_beta.proved(of=signs, over=log_probabilities, wrong={"winner": -1})
+bdpo_effective_beta.proved(
+    of=signs,
+    over=log_probabilities,
+    wrong={"least": F(1, 10)},
+    part=r"\frac{\partial f}{\partial\log\pi_w}>0>\frac{\partial f}{\partial\log\pi_l}",
+)

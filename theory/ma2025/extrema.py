@@ -105,7 +105,7 @@ def rises_and_falls_between_modes(first: F = F(1), then: F = F(5, 2)) -> bool:
 
 
 theorem_3.by_induction(**BETWEEN, wrong={"least": F(1, 100)}, lemma="Fermat")
-theorem_3.derived(of=derivative_of_a_term, symbols=CURVES, wrong={"sign": -1})
+theorem_3.derived(of=derivative_of_a_term, symbols=CURVES, wrong={"sign": F(9, 10)}, also=True)
 theorem_3.enclosed(of=rises_and_falls_between_modes, wrong={"then": F(2)}, also=True)
 
 
@@ -135,7 +135,7 @@ def theorem_3_part_2(y: Any, least: F = F(0)) -> Any:
     return LATE_DROP.product_slope(y) > least
 
 
-theorem_3_part_2.enclosed(0, PEAK[1], role=FAILS, denial=True, wrong={"least": F(1)})
+theorem_3_part_2.enclosed(0, PEAK[1], role=FAILS, denial=True, wrong={"least": F(1, 10)})
 theorem_3_part_2.enclosed(of=peak_of_w, role=FAILS, wrong={"low": PEAK[1]}, lemma="intermediate value")
 theorem_3_part_2.enclosed(*PEAK, of=negative_there, wrong={"level": F(-1, 5)}, also=True)
 theorem_3_part_2.rests_on(theorem_3_anchor, role=CONDITIONAL)
@@ -156,7 +156,7 @@ def theorem_3_part_3(y: Any, least: F = F(0)) -> Any:
     return LATE_DROP.product_slope(y, "utility") > least
 
 
-theorem_3_part_3.enclosed(1, PEAK[1], role=FAILS, denial=True, wrong={"least": F(1)})
+theorem_3_part_3.enclosed(1, PEAK[1], role=FAILS, denial=True, wrong={"least": F(1, 10)})
 theorem_3_part_3.enclosed(of=peak_of_w, role=FAILS, wrong={"low": PEAK[1]}, lemma="intermediate value")
 theorem_3_part_3.rests_on(theorem_3_anchor, role=CONDITIONAL)
 theorem_3_part_3.proved(**AT_EXTREMUM, role=CONDITIONAL, wrong={"least": F(-1, 100)})

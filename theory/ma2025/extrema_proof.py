@@ -15,7 +15,7 @@ from theory.claim import FALSE, MISPRINT, PROVED
 from theory.evidence import CORRECTED, FAILS
 from theory.ma2025.bandits import beats
 from theory.ma2025.covariance import claim
-from theory.proof import Named, same, sums_of, world_of
+from theory.proof import Named, checked, same, sums_of, world_of
 from theory.worlds import Vector
 
 
@@ -61,7 +61,7 @@ def at_policy_mode(numbers: Any) -> Named:
 def _others(where: Any, assumes: str) -> dict[str, Any]:
     def others(numbers: Any, at: Named) -> Named:
         """Any number of other responses."""
-        return term(at, numbers.positive("a"), numbers.positive("b"))
+        return checked(term, derivative_of_a_term, **CURVES)(at, numbers.positive("a"), numbers.positive("b"))
 
     return sums_of(f"p, q, p_j, q_j > 0; {assumes}", fixed=where)(others)
 
@@ -131,7 +131,7 @@ def eq_43(s: Named) -> Any:
 
 
 eq_43.false(at=bells(1, 0, 3, 4), true_at=bells(1, 0, 3, 2))
-eq_43.derived(of=derivative_of_a_term, symbols=CURVES, role=CORRECTED, wrong={"sign": -1})
+eq_43.derived(of=derivative_of_a_term, symbols=CURVES, role=CORRECTED, wrong={"sign": F(9, 10)})
 
 
 @claim("eq-44", "Eqs. (44), (45)", FALSE, "theorem-3", "theorem-3-anchor")
@@ -172,8 +172,8 @@ def eq_46(s: Named, sign: int = 1) -> Any:
     return s.of_46 == sign * s.slope
 
 
-eq_46.by_induction(**ANYWHERE, wrong={"sign": -1}, lemma="Fermat")
-eq_46.derived(of=derivative_of_a_term, symbols=CURVES, wrong={"sign": -1})
+eq_46.by_induction(**ANYWHERE, wrong={"sign": F(9, 10)}, lemma="Fermat")
+eq_46.derived(of=derivative_of_a_term, symbols=CURVES, wrong={"sign": F(9, 10)}, also=True)
 
 
 @claim("eq-47", "Eqs. (47), (48)", MISPRINT)
@@ -246,14 +246,17 @@ proof_g.false(at=bells(3, 0, 3, 4), true_at=bells(1, 0, 1, 4))
 
 @claim("theorem-3-anchor", "not in the paper; what its proof needs, and Eq. (51)", PROVED)
 def theorem_3_anchor(s: Named, least: Any = 0) -> Any:
-    r"""g(\mu_p)=w'(\mu_p)>0;\qquad w'(y^*)=0\implies g(y^*)=-f_p(y^*-\mu_p)\,w(y^*)
+    r"""g(\mu_p)=w'(\mu_p)>0;\qquad g(y)=w'(y)-f_p(y-\mu_p)\,w(y)\ \text{everywhere}
 
     Assumes: $\mu_p<\mu_q$, one hump each
-    Proof: At $\mu_p$ the policy is flat, so $g=w'=\sum_jq'q_j/(q+q_j)^2>0$. Everywhere $g=w'-f_pw$. With $w(y^*)>0$
-    beyond $\mu_q$, or $w(y^*)<0$ before $\mu_p$, g changes sign between $\mu_p$ and $y^*$.
+    Because: So $g(y^*)=-f_p(y^*-\mu_p)\,w(y^*)$ where $w'(y^*)=0$. With $w(y^*)>0$ beyond $\mu_q$, or $w(y^*)<0$ before
+    $\mu_p$, g changes sign between $\mu_p$ and $y^*$.
+    Proof: At $\mu_p$ the policy is flat, so $g=w'=\sum_jq'q_j/(q+q_j)^2>0$.
     """
     return s.of_48 == s.slope > least
 
 
 theorem_3_anchor.by_induction(**AT_POLICY_MODE, wrong={"least": F(1, 100)})
-theorem_3_anchor.by_induction(of=eq_49_mended, **ANYWHERE, wrong={"sign": -1})
+theorem_3_anchor.by_induction(
+    of=eq_49_mended, **ANYWHERE, wrong={"sign": -1}, part=r"g(y)=w'(y)-f_p(y-\mu_p)\,w(y)\ \text{everywhere}"
+)

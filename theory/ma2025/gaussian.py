@@ -11,7 +11,7 @@ from theory.claim import CONDITIONALLY, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED, FAILS
 from theory.ma2025.bandits import Bandit, bandit, beats, plain_bandit, untrained_bandit
 from theory.ma2025.covariance import claim
-from theory.proof import Named, same, sqrt, sums_of
+from theory.proof import Named, checked, same, sqrt, sums_of
 from theory.worlds import Vector
 
 
@@ -55,8 +55,8 @@ def sigma_outside(sigma: Any, twice: int = 2) -> Any:
 
 
 eq_15.false(at=F(10), true_at=F(1))
-eq_15.derived(of=as_printed, role=FAILS, wrong={"power": 2})
-eq_15.derived(of=sigma_outside, role=CORRECTED, wrong={"twice": 1})
+eq_15.derived(of=as_printed, role=FAILS, wrong={"power": F(11, 10)})
+eq_15.derived(of=sigma_outside, role=CORRECTED, wrong={"twice": F(9, 5)})
 
 
 # --- the pushes on one response, summed over all others -------------------------------------------------------------
@@ -67,17 +67,40 @@ def response(numbers: Any) -> Named:
     return Named(tilted=numbers.positive("tilted"), q=numbers.positive("q"))
 
 
+def share_of(first: Any, second: Any) -> Any:
+    """Return kappa of a pair, for (p / ref)^beta of both responses."""
+    return first / (first + second)
+
+
+def kappa(p_i: Any, p_j: Any, r_i: Any, r_j: Any, beta: Any, power: Any = 1) -> Any:
+    margin = beta * sp.log(p_i / r_i) - beta * sp.log(p_j / r_j)
+    return same(1 / (1 + sp.exp(-margin)), share_of((p_i / r_i) ** (power * beta), (p_j / r_j) ** (power * beta)))
+
+
 def push(i: Named, tilted: Any, q: Any) -> Any:
     """Return what the pair {i, j} adds to w_i: tau (1 - kappa) in expectation over its label."""
-    wins, kappa = i.q / (i.q + q), i.tilted / (i.tilted + tilted)
-    return wins * (1 - kappa) - (1 - wins) * kappa
+    wins, of_policy = share_of(i.q, q), checked(share_of, kappa)(i.tilted, tilted)
+    return wins * (1 - of_policy) - (1 - wins) * of_policy
 
 
 @sums_of("(p / ref)^beta and q of every response > 0", fixed=response)
 def others(numbers: Any, i: Named) -> Named:
     """Any number of pairs of i with another response."""
     tilted, q = numbers.positive("tilted_j"), numbers.positive("q_j")
-    return Named(w=push(i, tilted, q), alpha=i.tilted / (i.tilted + tilted), beta=i.q / (i.q + q))
+    return Named(w=push(i, tilted, q), alpha=share_of(i.tilted, tilted), beta=share_of(i.q, q))
+
+
+def of_the_policy(numbers: Any) -> Named:
+    """Return probability and utility of response i, and the reference probability of every response."""
+    return Named(p=numbers.positive("p"), q=numbers.positive("q"), ref=numbers.positive("ref"))
+
+
+@sums_of("p and q of every response > 0; one reference probability, beta = 1", fixed=of_the_policy)
+def others_alike(numbers: Any, i: Named) -> Named:
+    """Any number of pairs of i with another response, under a uniform reference."""
+    p, q = numbers.positive("p_j"), numbers.positive("q_j")
+    w = push(Named(tilted=i.p / i.ref, q=i.q), p / i.ref, q)
+    return Named(w=w, alpha=share_of(i.p, p), beta=share_of(i.q, q))
 
 
 @sums_of("tilted = 1 for every response, since the policy is the reference; any rates", fixed=response)
@@ -91,17 +114,6 @@ def of_first(world: Bandit) -> Named:
     """Return w, alpha and beta of the first response."""
     alpha, beta = share_of_wins(world, world.p), share_of_wins(world, world.q)
     return Named(w=world.fitness[0], alpha=alpha[0], beta=beta[0])
-
-
-def uniform(p_i: Any, p_j: Any, ref: Any, power: Any = 1) -> Any:
-    tilted_i, tilted_j = p_i / ref, p_j / ref
-    return same(tilted_i / (tilted_i + tilted_j), p_i**power / (p_i**power + p_j**power))
-
-
-def kappa(p_i: Any, p_j: Any, r_i: Any, r_j: Any, beta: Any, power: Any = 1) -> Any:
-    tilted_i, tilted_j = (p_i / r_i) ** (power * beta), (p_j / r_j) ** (power * beta)
-    margin = beta * sp.log(p_i / r_i) - beta * sp.log(p_j / r_j)
-    return same(1 / (1 + sp.exp(-margin)), tilted_i / (tilted_i + tilted_j))
 
 
 @claim("lemma-2", "Lemma 2, Eq. (18)", CONDITIONALLY, "lemma-2-general", "fitness-at-the-start")
@@ -129,12 +141,11 @@ PLAIN = of_first(Bandit.of([3, 1], q=[1, 1]))
 lemma_2.false(at=of_first(Bandit.of([3, 1], q=[1, 1], ref=[3, 1])), true_at=PLAIN)
 lemma_2.false(at=of_first(Bandit.of([3, 1], q=[1, 1], beta=2)), true_at=PLAIN)
 lemma_2.false(at=of_first(Bandit.of([3, 2, 1], q=[1, 1, 1], asked=[2, 1, 1])), true_at=PLAIN)
-lemma_2.by_induction(**others, role=CONDITIONAL, wrong={"twice": 2})
-lemma_2.derived(of=uniform, role=CONDITIONAL, wrong={"power": 2})
-lemma_2.derived(of=kappa, role=CONDITIONAL, wrong={"power": 2})
+lemma_2.by_induction(**others_alike, role=CONDITIONAL, wrong={"twice": F(11, 10)})
+lemma_2.derived(of=kappa, wrong={"power": F(11, 10)}, also=True)
 RANGES = "2 to 8 responses, whole numbers up to 12"
 lemma_2.unrefuted(
-    plain_bandit, of=in_a_bandit, given=as_assumed, wrong={"twice": 2}, ranges=RANGES, worlds=200, also=True
+    plain_bandit, of=in_a_bandit, given=as_assumed, wrong={"twice": F(11, 10)}, ranges=RANGES, worlds=200, also=True
 )
 
 
@@ -156,8 +167,7 @@ def in_any_bandit(world: Bandit, power: int | None = None) -> bool:
     return once.fitness == tuple(b - a for a, b in zip(alpha, beta, strict=True))
 
 
-lemma_2_general.by_induction(**others, wrong={"twice": 2})
-lemma_2_general.derived(of=kappa, wrong={"power": 2})
+lemma_2_general.by_induction(**others, wrong={"twice": F(11, 10)})
 lemma_2_general.unrefuted(bandit, of=in_any_bandit, wrong={"power": 1}, ranges=RANGES, worlds=100, also=True)
 
 
@@ -178,7 +188,6 @@ def of_every_response(world: Bandit, half: F = F(1, 2)) -> bool:
 
 
 fitness_at_the_start.by_induction(**at_the_start, wrong={"share": F(9, 10)})
-fitness_at_the_start.derived(of=kappa, wrong={"power": 2})
 fitness_at_the_start.unrefuted(
     untrained_bandit, of=of_every_response, wrong={"half": F(1, 3)}, ranges=RANGES, worlds=100, also=True
 )

@@ -16,7 +16,7 @@ from theory.evidence import CONDITIONAL, FAILS
 from theory.ma2025.bandits import Bandit, bandit
 from theory.ma2025.covariance import claim
 from theory.ma2025.figure_1 import ROWS, imbalance as figure_1_ratio
-from theory.proof import Named, over_responses, same, setting, sums_of, world_of
+from theory.proof import Named, checked, over_responses, same, setting, sums_of
 
 BALANCED, POSITIVE, NEGATIVE = "balanced", "positively imbalanced", "negatively imbalanced"
 UNLIKELY_WINNER = Bandit.of([1, 3], q=[1, 1])  # with the pair (0, 1): the chosen response is the less probable one
@@ -49,9 +49,31 @@ def loss(w: Any, r: Any, beta: Any, ref: Any = 1) -> Any:
     return sp.log(1 + (ref * r / w) ** beta)
 
 
+BY_LOGITS = (-1, 1, 0)
+"""The derivatives of DPO's loss by the logits of w, l and any other response, in units of beta (1 - kappa)."""
+
+
 def urgency(w: Any, r: Any, beta: Any, ref: Any) -> Any:
     """Return 1 - kappa."""
     return 1 - w**beta / (w**beta + (ref * r) ** beta)
+
+
+def of_the_pair(w: Any, r: Any, push: Any) -> tuple[Any, Any]:
+    """Return the derivatives of DPO's loss by the two probabilities of a pair, with push = beta (1 - kappa)."""
+    return -push / w, push / r
+
+
+def partials(w: Any, r: Any, beta: Any, ref: Any, times: int = 1) -> Any:
+    value, (of_w, of_l) = loss(w, r, beta, ref), of_the_pair(w, r, beta * urgency(w, r, beta, ref))
+    return same(sp.diff(value, w), times * of_w) & same(sp.diff(value, r), of_l)
+
+
+@setting("p_w, p_l > 0; push = beta (1 - kappa) > 0, in one pair")
+def in_one_pair(numbers: Any) -> Named:
+    """A pair, with the derivatives of DPO's loss."""
+    w, r, push = (numbers.positive(name) for name in ("w", "r", "push"))
+    of_w, of_l = checked(of_the_pair, partials)(w, r, push)
+    return Named(w=w, r=r, of_w=of_w, of_l=of_l)
 
 
 @claim("eq-2", "Eq. (2)", CONDITIONALLY)
@@ -76,22 +98,9 @@ def collected(world: Bandit, pairs: tuple[tuple[int, int], ...]) -> Named:
     return Named(w=world.p[chosen], r=world.p[rejected], of_w=total[chosen], of_l=total[rejected])
 
 
-@setting("p_w, p_l > 0; push = beta (1 - kappa) > 0, in one pair")
-def in_one_pair(numbers: Any) -> Named:
-    """A pair."""
-    w, r, push = (numbers.positive(name) for name in ("w", "r", "push"))
-    return Named(w=w, r=r, of_w=-push / w, of_l=push / r)
-
-
-def partials(w: Any, r: Any, beta: Any, ref: Any, sign: int = -1) -> Any:
-    value, push = loss(w, r, beta, ref), beta * urgency(w, r, beta, ref)
-    return same(sp.diff(value, w), sign * push / w) & same(sp.diff(value, r), push / r)
-
-
 THREE = Bandit.of([1, 2, 3], q=[1, 1, 1])
 eq_2.false(at=collected(THREE, ((0, 1), (0, 2))), true_at=collected(THREE, ((0, 1),)))
-eq_2.proved(over=in_one_pair, role=CONDITIONAL, wrong={"sign": 1})
-eq_2.derived(of=partials, role=CONDITIONAL, wrong={"sign": 1})
+eq_2.proved(over=in_one_pair, role=CONDITIONAL, wrong={"sign": F(-9, 10)})
 
 
 @claim(
@@ -136,7 +145,7 @@ definition_1_samples.false(at=COIN_TOSSES, true_at=EVEN_PAIR)
 
 
 @claim("logit-gradient", "not in the paper; Definition 1 in the logits of Eq. (6)", PROVED)
-def logit_gradient(s_w: Any, s_l: Any, s_k: Any, rest: Any, beta: Any, ref: Any, opposite: int = -1) -> Any:
+def logit_gradient(s_w: Any, s_l: Any, s_k: Any, rest: Any, beta: Any, ref: Any, opposite: int = 1) -> Any:
     r"""\frac{\partial L_{dpo}}{\partial s_w}=-\frac{\partial L_{dpo}}{\partial s_l}=-\beta(1-\kappa),\quad
     \frac{\partial L_{dpo}}{\partial s_k}=0\ (k\ne w,l);\qquad\sum_k\frac{\partial F}{\partial s_k}=0
 
@@ -146,8 +155,9 @@ def logit_gradient(s_w: Any, s_l: Any, s_k: Any, rest: Any, beta: Any, ref: Any,
     total = sp.exp(s_w) + sp.exp(s_l) + sp.exp(s_k) + rest
     w, r = sp.exp(s_w) / total, sp.exp(s_l) / total
     value, push = loss(w, r, beta, ref), beta * urgency(w, r, beta, ref)
-    pair = same(sp.diff(value, s_w), -push) & same(sp.diff(value, s_l), -opposite * push)
-    return pair & same(sp.diff(value, s_k), 0)
+    of_w, of_l, of_k = BY_LOGITS
+    pair = same(sp.diff(value, s_w), of_w * push) & same(sp.diff(value, s_l), opposite * of_l * push)
+    return pair & same(sp.diff(value, s_k), of_k)
 
 
 def of_anything(y: Any, kept: int = 1) -> Any:
@@ -156,8 +166,13 @@ def of_anything(y: Any, kept: int = 1) -> Any:
 
 
 REAL = dict.fromkeys(("s_w", "s_l", "s_k"), "real")
-logit_gradient.derived(symbols=REAL, wrong={"opposite": 1})
-logit_gradient.derived(of=of_anything, sums=over_responses(p="probability", F="any"), wrong={"kept": 2})
+logit_gradient.derived(symbols=REAL, wrong={"opposite": F(9, 10)})
+logit_gradient.derived(
+    of=of_anything,
+    sums=over_responses(p="probability", F="any"),
+    wrong={"kept": F(11, 10)},
+    part=r"\sum_k\frac{\partial F}{\partial s_k}=0",
+)
 
 
 @claim("dpo-in-implicit-rewards", "not in the paper; Corollaries 1 and 2 in the same coordinates", PROVED)
@@ -174,7 +189,7 @@ def dpo_in_implicit_rewards(h_w: Any, h_l: Any, w: Any, r: Any, beta: Any, ref: 
     return balanced & same(sp.exp(reward_loss.subs(h)), sp.exp(loss(w, r, beta, ref)))
 
 
-dpo_in_implicit_rewards.derived(symbols={"h_w": "real", "h_l": "real"}, wrong={"kept": 2})
+dpo_in_implicit_rewards.derived(symbols={"h_w": "real", "h_l": "real"}, wrong={"kept": F(11, 10)})
 
 
 @sums_of("p_i, p_j > 0; any rate; label and kappa between 0 and 1", fixed=lambda numbers: numbers.positive("beta"))
@@ -184,7 +199,7 @@ def pairs(numbers: Any, beta: Any) -> Named:
     label, kappa = numbers.between("label", 0, 1), numbers.between("kappa", 0, 1)
     i_wins, j_wins = rate * label * (1 - kappa), rate * (1 - label) * kappa
     return Named(
-        signed=beta * (i_wins * (1 / p_j - 1 / p_i) + j_wins * (1 / p_i - 1 / p_j)),
+        signed=sum(of_the_pair(p_i, p_j, beta * i_wins)) + sum(of_the_pair(p_j, p_i, beta * j_wins)),
         over_p=(i_wins - j_wins) / p_i + (j_wins - i_wins) / p_j,
         untrained=rate * (label - kappa) ** 2,
     )
@@ -193,7 +208,9 @@ def pairs(numbers: Any, beta: Any) -> Named:
 @claim("balance-of-dpo", "not in the paper; Eq. (8) for DPO", PROVED)
 def balance_of_dpo(s: Named, sign: int = -1) -> Any:
     r"""\mathbb{E}\Bigl[\frac{\partial L_{dpo}}{\partial\pi_w}+\frac{\partial L_{dpo}}{\partial\pi_l}\Bigr]=
-    -\beta\sum_i\frac{w_i}{\pi_i}\ ;\quad=0\ \text{at DPO's optimum}
+    -\beta\sum_i\frac{w_i}{\pi_i};\qquad\mathbb{E}[\dots]=0\ \text{at DPO's optimum};\qquad
+    \frac{\partial L_{dpo}}{\partial\pi_w}=-\frac{\beta(1-\kappa)}{\pi_w},\quad
+    \frac{\partial L_{dpo}}{\partial\pi_l}=\frac{\beta(1-\kappa)}{\pi_l}
 
     Assumes: the probabilities as free coordinates; any sampling of pairs
     Proof: A pair contributes $\beta(P_{ij}-\kappa_{ij})(1/\pi_j-1/\pi_i)$, and $P_{ij}-\kappa_{ij}$ to $w_i$, the
@@ -208,14 +225,21 @@ def in_a_bandit(world: Bandit, sign: int = -1) -> bool:
 
 def at_the_optimum(p_i: Any, p_j: Any, rate: Any, kappa: Any, excess: int = 0) -> Any:
     label = kappa + excess
-    push = rate * label * (1 - kappa) - rate * (1 - label) * kappa
-    return same(push * (1 / p_j - 1 / p_i), 0)
+    i_wins, j_wins = rate * label * (1 - kappa), rate * (1 - label) * kappa
+    return same(sum(of_the_pair(p_i, p_j, i_wins)) + sum(of_the_pair(p_j, p_i, j_wins)), 0)
 
 
-balance_of_dpo.by_induction(**pairs, wrong={"sign": 1})
-balance_of_dpo.derived(of=partials, wrong={"sign": 1})
-balance_of_dpo.derived(of=at_the_optimum, wrong={"excess": 1})
-balance_of_dpo.unrefuted(bandit, of=in_a_bandit, wrong={"sign": 1}, ranges=RANGES, worlds=100, also=True)
+balance_of_dpo.by_induction(**pairs, wrong={"sign": F(-9, 10)})
+balance_of_dpo.derived(
+    of=partials,
+    wrong={"times": F(9, 10)},
+    part=r"\frac{\partial L_{dpo}}{\partial\pi_w}=-\frac{\beta(1-\kappa)}{\pi_w},\quad"
+    r"\frac{\partial L_{dpo}}{\partial\pi_l}=\frac{\beta(1-\kappa)}{\pi_l}",
+)
+balance_of_dpo.derived(
+    of=at_the_optimum, wrong={"excess": F(1, 10)}, part=r"\mathbb{E}[\dots]=0\ \text{at DPO's optimum}"
+)
+balance_of_dpo.unrefuted(bandit, of=in_a_bandit, wrong={"sign": F(-9, 10)}, ranges=RANGES, worlds=100, also=True)
 
 
 @claim("corollary-1", "Corollary 1", FALSE, "corollary-1-per-pair", "balance-of-dpo")
@@ -240,15 +264,11 @@ def corollary_1_per_pair(case: Named, times: Any = 1) -> bool:
     Assumes: the probabilities as free coordinates, one pair
     Proof: Eq. (2): the ratio of the sizes is $\pi_l/\pi_w$.
     """
-    expected = BALANCED if case.w == times * case.l else POSITIVE if case.w < times * case.l else NEGATIVE
-    return kind(-case.push / case.w, case.push / case.l) == expected
+    expected = BALANCED if case.w == times * case.r else POSITIVE if case.w < times * case.r else NEGATIVE
+    return kind(case.of_w, case.of_l) == expected
 
 
-one_pair = world_of("p_w, p_l > 0; push = beta (1 - kappa) > 0", w="positive", l="positive", push="positive")
-
-
-corollary_1_per_pair.proved(over=one_pair, wrong={"times": F(11, 10)})
-corollary_1_per_pair.derived(of=partials, wrong={"sign": 1})
+corollary_1_per_pair.proved(over=in_one_pair, wrong={"times": F(11, 10)})
 
 
 @claim(

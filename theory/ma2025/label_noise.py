@@ -94,10 +94,15 @@ DRAWN = NoisyData(QUARTERS, (((F(-1, 8), F(1)),), ((F(1, 8), F(1)),)), (0, 1))
 UNEVEN = NoisyData(QUARTERS, (((F(0), F(1)),), ((F(1), F(1, 2)), (F(-1), F(1, 2)))), (0, 1))
 
 
+def with_noise(x: Any, d: Any, variance: Any) -> Any:
+    """Return the mean of (x + d e)^2."""
+    return x**2 + d**2 * variance
+
+
 def moments_of_noise(y: Any, scale: int = 1) -> Any:
     """A noise e of mean 0 adds its variance, whatever it is added to; q is the probability of an outcome."""
     x, d = y.one("x").e, y.one("d").e
-    square = same(y.sum(y.q * (x + d * y.e) ** 2), x**2 + scale * d**2 * y.sum(y.q * y.e**2))
+    square = same(y.sum(y.q * (x + d * y.e) ** 2), with_noise(x, d, scale * y.sum(y.q * y.e**2)))
     return square & same(y.sum(y.q * (x + d * y.e)), x)
 
 
@@ -107,7 +112,8 @@ RESPONSES = over_responses(p="any", w="any")
 
 @claim("theorem-5-equality", "Theorem 5 with the whole response set, which the text after it recalls", PROVED)
 def equality(y: Any, kept: int = 1) -> Any:
-    r"""\mathcal A_0=\mathcal A\implies(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E[p^2]
+    r"""\mathbb E_\epsilon[(x+d\epsilon)^2]=x^2+d^2v,\quad\mathbb E_\epsilon[x+d\epsilon]=x;\qquad
+    \mathcal A_0=\mathcal A\implies(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E[p^2]
     =\mathrm{Var}[wp]-\mathrm{Var}[w^*p]
 
     Assumes: as the proof of Theorem 5 has it: variances also over the noise, of mean 0 and even variance
@@ -115,13 +121,18 @@ def equality(y: Any, kept: int = 1) -> Any:
     $v$ and $v\,\mathbb E[p^2]$: after normalisation the noise disturbs $w$ and $wp$ alike.
     """
     n, v = y.sum(1 + 0 * y.p), y.one("v").w ** 2
-    for_w = y.sum(y.w**2 + v) / n - (y.sum(y.w) / n) ** 2 - var(y, y.w)
-    for_wp = y.sum((y.w**2 + v) * y.p**2) / n - (y.sum(y.w * y.p) / n) ** 2 - var(y, y.w * y.p)
+    for_w = y.sum(with_noise(y.w, 1, v)) / n - (y.sum(y.w) / n) ** 2 - var(y, y.w)
+    for_wp = y.sum(with_noise(y.w * y.p, y.p, v)) / n - (y.sum(y.w * y.p) / n) ** 2 - var(y, y.w * y.p)
     return same(for_w, v) & same(for_wp, kept * v * y.sum(y.p**2) / n)
 
 
-equality.derived(sums=RESPONSES, wrong={"kept": 2})
-equality.derived(of=moments_of_noise, sums=OUTCOMES, wrong={"scale": 2})
+equality.derived(sums=RESPONSES, wrong={"kept": F(11, 10)})
+equality.derived(
+    of=moments_of_noise,
+    sums=OUTCOMES,
+    wrong={"scale": F(11, 10)},
+    part=r"\mathbb E_\epsilon[(x+d\epsilon)^2]=x^2+d^2v,\quad\mathbb E_\epsilon[x+d\epsilon]=x",
+)
 
 
 @claim(
@@ -220,9 +231,9 @@ def at(data: FlippedLabels, centred: bool = True) -> bool:
 
 
 FOUR = FlippedLabels(Bandit.of([4, 3, 2, 1], q=[1, 2, 1, 3]), F(1, 16))
-antisymmetric.derived(sums=RESPONSES, wrong={"spread": 2})
+antisymmetric.derived(sums=RESPONSES, wrong={"spread": F(11, 10)})
 antisymmetric.derived(of=one_more_response, sums=RESPONSES, wrong={"times": F(11, 10)})
-antisymmetric.derived(of=moments_of_noise, sums=OUTCOMES, wrong={"scale": 2})
+antisymmetric.derived(of=moments_of_noise, sums=OUTCOMES, wrong={"scale": F(11, 10)})
 antisymmetric.evaluated([FOUR], of=at, wrong={"centred": False}, also=True)  # all 64 patterns of signs
 
 

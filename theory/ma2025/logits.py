@@ -16,7 +16,7 @@ from theory.claim import CONDITIONALLY, FALSE, MISPRINT, PROVED
 from theory.evidence import CORRECTED
 from theory.ma2025.bandits import Bandit
 from theory.ma2025.covariance import claim
-from theory.ma2025.imbalance import logit_gradient, loss
+from theory.ma2025.imbalance import BY_LOGITS, logit_gradient, loss
 from theory.proof import Named, over_responses, same, sums_of, world_of
 
 LOGITS = dict.fromkeys(("s_w", "s_l", "s_k"), "real")
@@ -44,7 +44,7 @@ def cosine_of_random_directions(N: Any, a: Any, t: Any, power: int = 1) -> Any:
     return odd & same(integrand, t**half * (1 - t) ** (a - 1)) & same(second / whole, 1 / N**power)
 
 
-cosine_of_random_directions.derived(wrong={"power": 2})
+cosine_of_random_directions.derived(wrong={"power": F(11, 10)})
 
 
 @claim("lemma-1", "Lemma 1, Eq. (9)", PROVED)
@@ -57,7 +57,7 @@ def lemma_1(s_w: Any, s_l: Any, rest: Any, sign: int = -1) -> Any:
     return same(sp.diff(p, s_w), p * (1 - p)) & same(sp.diff(p, s_l), sign * p * q)
 
 
-lemma_1.derived(symbols={"s_w": "real", "s_l": "real"}, wrong={"sign": 1})
+lemma_1.derived(symbols={"s_w": "real", "s_l": "real"}, wrong={"sign": F(-9, 10)})
 
 
 # --- Theorem 1 -----------------------------------------------------------------------------------------------------
@@ -65,21 +65,30 @@ lemma_1.derived(symbols={"s_w": "real", "s_l": "real"}, wrong={"sign": 1})
 
 @claim("theorem-1-any-features", "not in the paper; Eq. (10) without Assumptions 1 and 2", PROVED)
 def any_features(y: Any, kept: int = 1) -> Any:
-    r"""\Delta s_k=\eta\beta(1-\kappa)\,J_k\cdot(J_w-J_l);\qquad\Delta s_w=\eta\beta g^2(1-\kappa)(1-c_{wl})\
-    \text{if}\ \|J_w\|=\|J_l\|=g
+    r"""\frac{\partial L_{dpo}}{\partial s_w}=-\frac{\partial L_{dpo}}{\partial s_l}=-\beta(1-\kappa),\quad
+    \frac{\partial L_{dpo}}{\partial s_k}=0\ (k\ne w,l);\qquad\Delta s_k=\eta\beta(1-\kappa)\,J_k\cdot(J_w-J_l);\qquad
+    \Delta s_w=\eta\beta g^2(1-\kappa)(1-c_{wl})\ \text{if}\ \|J_w\|=\|J_l\|=g
 
     Assumes: $J_k=\partial s_k/\partial\theta$; logits linear in the parameters, else to first order in the step
     Proof: $\Delta\theta=-\eta\sum_ks_k'\,\partial L/\partial s_k=\eta\beta(1-\kappa)(J_w-J_l)$; the sum is over any
     number of parameters.
     """
-    of_w, of_l = -1, 1  # dL/ds in units of beta (1 - kappa)
+    of_w, of_l, _ = BY_LOGITS
     theta = -(of_w * y.w + of_l * y.l)
     return same(y.sum(y.k * theta), y.sum(y.k * y.w) - kept * y.sum(y.k * y.l))
 
 
-any_features.derived(sums=over_responses(w="any", l="any", k="any"), wrong={"kept": 0})
-any_features.derived(of=lambda g, c, overlap=1: same(g**2 - c * g**2, g**2 * (1 - overlap * c)), wrong={"overlap": 0})
-any_features.rests_on(logit_gradient)
+any_features.derived(sums=over_responses(w="any", l="any", k="any"), wrong={"kept": F(9, 10)})
+any_features.derived(
+    of=lambda g, c, overlap=1: same(g**2 - c * g**2, g**2 * (1 - overlap * c)),
+    wrong={"overlap": F(9, 10)},
+    part=r"\Delta s_w=\eta\beta g^2(1-\kappa)(1-c_{wl})\ \text{if}\ \|J_w\|=\|J_l\|=g",
+)
+any_features.rests_on(
+    logit_gradient,
+    part=r"\frac{\partial L_{dpo}}{\partial s_w}=-\frac{\partial L_{dpo}}{\partial s_l}=-\beta(1-\kappa),\quad"
+    r"\frac{\partial L_{dpo}}{\partial s_k}=0\ (k\ne w,l)",
+)
 
 
 @claim("theorem-1-eq-10", "Theorem 1, Eq. (10)", PROVED)
@@ -103,7 +112,7 @@ def curved(size: float, rows: float = 1.0) -> float:
     return float(np.abs(g * theta + theta**2 - size * rows * g**2 * push).max())
 
 
-eq_10.derived(wrong={"sign": 1})
+eq_10.derived(wrong={"sign": F(-9, 10)})
 eq_10.rests_on(any_features)
 eq_10.slope(curved, 2, wrong=lambda size: curved(size, rows=0.5), also=True)
 
@@ -137,7 +146,7 @@ def eq_11(world: Bandit) -> bool:
 
 UNEVEN, EVEN = Bandit.of([1, 2, 3], q=[1, 1, 1]), Bandit.of([1, 1, 1], q=[1, 1, 1])
 eq_11.false(at=UNEVEN, true_at=EVEN)
-eq_11.derived(of=pull_is_the_gradient, symbols=LOGITS, role=CORRECTED, wrong={"others": 0})
+eq_11.derived(of=pull_is_the_gradient, symbols=LOGITS, role=CORRECTED, wrong={"others": F(9, 10)})
 
 
 @claim("theorem-2-proof", "proof of Theorem 2, its last sentences", FALSE, "theorem-1-eq-11")
@@ -154,7 +163,7 @@ def theorem_2_proof(world: Bandit) -> bool:
 
 
 theorem_2_proof.false(at=UNEVEN, true_at=EVEN)
-theorem_2_proof.derived(of=pull_is_the_gradient, symbols=LOGITS, wrong={"others": 0}, also=True)
+theorem_2_proof.derived(of=pull_is_the_gradient, symbols=LOGITS, wrong={"others": F(9, 10)}, also=True)
 
 
 @claim("theorem-1-constant", 'Theorem 1, "where C is a constant"', CONDITIONALLY)
@@ -185,7 +194,7 @@ cubics = world_of("f = a u^3 + b u at two policies u", a="real", b="real", u="sh
 AFFINE = Named(a=F(0), b=F(1), u=F(0), other_u=F(1, 2))
 constant.false(at=Named(a=F(1), b=F(1), u=F(0), other_u=F(1, 2)), true_at=AFFINE)
 constant.proved(over=cubics, given=lambda case: case.a == 0, wrong_given=lambda case: case.a >= 0)
-constant.derived(of=what_is_balanced, symbols={"f": "function"}, wrong={"both": -1}, also=True)
+constant.derived(of=what_is_balanced, symbols={"f": "function"}, wrong={"both": F(9, 10)}, also=True)
 
 
 # --- w -------------------------------------------------------------------------------------------------------------
@@ -221,4 +230,4 @@ def fitness_is_the_logit_gradient(s: Named, kept: Any = 1) -> Any:
 
 
 fitness_is_the_logit_gradient.by_induction(**pairs, wrong={"kept": 2})
-fitness_is_the_logit_gradient.derived(of=of_a_pair, symbols=LOGITS, wrong={"sign": 1})
+fitness_is_the_logit_gradient.derived(of=of_a_pair, symbols=LOGITS, wrong={"sign": F(-9, 10)})

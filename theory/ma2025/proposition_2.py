@@ -115,7 +115,7 @@ def is_positive_below(case: Any, power: Any = -2) -> Any:
 @claim("proposition-2-tied", "not in the paper; g_l at the start of training on two equally probable responses", PROVED)
 def tied_pair(p: Any, constant: Any = F(1, 2)) -> Any:
     r"""\mathrm{ref}_w=\mathrm{ref}_l=p:\quad\frac{dg_l}{dt}\Big|_0=\frac{1}{16p}\Bigl(\frac12+\frac1{\log
-    p}\Bigr)>0\iff p<e^{-2}
+    p}\Bigr);\qquad\frac12+\frac1{\log p}>0\iff p<e^{-2}
 
     Assumes: a table of logits, gradient flow on one pair, $\beta=1$
     Proof: At the start $f=0$, $\lambda_w=1/2$, and the log-probabilities move by $\pm 1/4$. Differentiate
@@ -125,7 +125,12 @@ def tied_pair(p: Any, constant: Any = F(1, 2)) -> Any:
 
 
 tied_pair.derived(wrong={"constant": F(1, 4)})
-tied_pair.proved(of=is_positive_below, over=world_of("log p < 0", log_p="negative"), wrong={"power": F(-21, 10)})
+tied_pair.proved(
+    of=is_positive_below,
+    over=world_of("log p < 0", log_p="negative"),
+    wrong={"power": F(-21, 10)},
+    part=r"\frac12+\frac1{\log p}>0\iff p<e^{-2}",
+)
 
 
 @claim("proposition-2-rejected", "Proposition 2, Eq. (32): second half", FALSE, "proposition-2-tied")
@@ -174,5 +179,5 @@ def inverse_vanishes(p: Any, level: int = 0) -> Any:
 
 for detach in (False, True):
     imbalance_grows.false(at=from_start(F(1, 2), F(9, 10), detach), true_at=from_start(F(3, 10), F(1, 2), detach))
-imbalance_grows.derived(of=inverse_vanishes, wrong={"level": 1}, also=True)
+imbalance_grows.derived(of=inverse_vanishes, wrong={"level": F(1, 10)}, also=True)
 imbalance_grows.rests_on(everywhere, also=True)  # the ratio is that of the weighted logarithms

@@ -53,8 +53,9 @@ def multiplicative_weights(
     r"""\pi_i'=\frac{\pi_i\,e^{\gamma w_i}}{\sum_j\pi_j\,e^{\gamma w_j}},\qquad
     \log\frac{\pi_i'}{\pi_j'}=\log\frac{\pi_i}{\pi_j}+\gamma(w_i-w_j)
 
-    Assumes: tabular logits, full batch, plain gradient descent
-    Proof: The step adds $\gamma w_i$ to the logit of i; the sums of $e^s$ and of $e^{s+\gamma w}$ over all further
+    Assumes: a step that adds $\gamma w_i$ to the logit of i, whatever w is, such as a step of plain gradient descent on
+    DPO's loss with tabular logits (ma2025.fitness-is-the-logit-gradient)
+    Proof: The sums of $e^s$ and of $e^{s+\gamma w}$ over all further
     responses may be any numbers.
     """
     before = [sp.exp(s) / (sp.exp(s_i) + sp.exp(s_j) + rest) for s in (s_i, s_j)]
@@ -65,8 +66,8 @@ def multiplicative_weights(
     return same(after[0], before[0] * sp.exp(gamma * w_i) / total) & ratio
 
 
-multiplicative_weights.derived(symbols=dict.fromkeys(("s_i", "s_j", "w_i", "w_j"), "real"), wrong={"power": 2})
-multiplicative_weights.rests_on(fitness_is_the_logit_gradient)
+multiplicative_weights.derived(symbols=dict.fromkeys(("s_i", "s_j", "w_i", "w_j"), "real"), wrong={"power": F(11, 10)})
+multiplicative_weights.rests_on(fitness_is_the_logit_gradient, also=True)
 
 
 @claim("theorem-2-remainder", "not in the paper; the second order of Eq. (12)", PROVED)
@@ -74,7 +75,7 @@ def remainder(p: Any, w: Any, g: Any, mean: Any, square: Any, h: Any, variance: 
     r"""\Delta\pi_i=\gamma\pi_i(w_i-\bar w)+\frac{\gamma^2}{2}\pi_i\bigl[(w_i-\bar w)^2-
     \mathrm{Var}_\pi(w)\bigr]+O(\gamma^3),\quad\bar w=\sum_j w_j\pi_j
 
-    Assumes: tabular logits, full batch, plain gradient descent
+    Assumes: the step of ma2025.multiplicative-weights, for any w
     Proof: Differentiate the multiplicative weights twice in $\gamma$ at 0. Their normaliser, the sum of
     $\pi_je^{\gamma w_j}$, has there the value 1 and the derivatives $\mathbb E_\pi[w]$ and $\mathbb E_\pi[w^2]$.
     """
@@ -87,8 +88,8 @@ def remainder(p: Any, w: Any, g: Any, mean: Any, square: Any, h: Any, variance: 
 
 
 SYMBOLS = {"w": "real", "mean": "real", "h": "function"}
-remainder.derived(symbols=SYMBOLS, wrong={"variance": 2}, lemma="Taylor")
-remainder.rests_on(multiplicative_weights)
+remainder.derived(symbols=SYMBOLS, wrong={"variance": F(11, 10)}, lemma="Taylor")
+remainder.rests_on(multiplicative_weights, also=True)
 
 
 @claim(
@@ -119,7 +120,7 @@ def in_an_exact_step(case: Selection) -> bool:
 
 
 HALF = (F(1, 2), F(1, 2))
-theorem_2.derived(symbols=SYMBOLS, role=ORDER, wrong={"kept": 0})
+theorem_2.derived(symbols=SYMBOLS, role=ORDER, wrong={"kept": F(9, 10)})
 theorem_2.rests_on(fitness_is_the_logit_gradient, role=ORDER)
 theorem_2.false(at=Selection(HALF, (F(1), F(-1))), true_at=Selection(HALF, (F(0), F(0))), of=in_an_exact_step)
 
@@ -135,8 +136,8 @@ def velocity(y: Any) -> Any:
 @claim("replicator-gains", "not in the paper; consequences of Eq. (12) in continuous time", PROVED)
 def replicator_gains(y: Any, sign: int = -1) -> Any:
     r"""\dot\pi_i=\pi_i(w_i-\bar w):\quad\frac{d}{dt}\log\frac{\pi_i}{\pi_j}=w_i-w_j,\quad
-    \frac{d}{dt}\mathbb{E}_\pi[w]\Big|_{w\ \text{fixed}}=\mathrm{Var}_\pi(w)\ge 0,\quad
-    \frac{d}{dt}\mathrm{KL}(\rho\|\pi)=-\sum_i(\rho_i-\pi_i)w_i
+    \frac{d}{dt}\mathbb{E}_\pi[w]\Big|_{w\ \text{fixed}}=\mathrm{Var}_\pi(w),\quad
+    \mathrm{Var}_\pi(w)\ge 0,\quad\frac{d}{dt}\mathrm{KL}(\rho\|\pi)=-\sum_i(\rho_i-\pi_i)w_i
 
     Assumes: $\rho$ is any fixed distribution; time in units of $\gamma$
     Proof: Put the velocity in: $d\log\pi_i/dt=w_i-\bar w$; $\sum_i w_i\pi_i(w_i-\bar w)$ is the variance; and
@@ -161,9 +162,14 @@ def squares(numbers: Any) -> Named:
     return Named(variance=numbers.positive("p") * numbers.real("away") ** 2)
 
 
-replicator_gains.derived(sums=over_responses(p="probability", w="any", c="centred"), wrong={"sign": 1})
-replicator_gains.derived(of=rates, symbols={"f": "function", "g": "function"}, wrong={"sign": 1})
-replicator_gains.by_induction(of=lambda s, least=0: s.variance >= least, **squares, wrong={"least": F(1, 100)})
+replicator_gains.derived(sums=over_responses(p="probability", w="any", c="centred"), wrong={"sign": F(-9, 10)})
+replicator_gains.derived(of=rates, symbols={"f": "function", "g": "function"}, wrong={"sign": F(-9, 10)})
+replicator_gains.by_induction(
+    of=lambda s, least=0: s.variance >= least,
+    **squares,
+    wrong={"least": F(1, 100)},
+    part=r"\mathrm{Var}_\pi(w)\ge 0",
+)
 
 
 @claim("natural-gradient", "not in the paper; what Eq. (12) ascends", PROVED)
@@ -180,7 +186,7 @@ def natural_gradient(s_k: Any, w_k: Any, rest: Any, with_w: Any, outer: int = 1)
     return same(sp.diff(mean, s_k), p_k * w_k - outer * p_k * mean)
 
 
-natural_gradient.derived(symbols=dict.fromkeys(("s_k", "w_k", "with_w"), "real"), wrong={"outer": 0})
+natural_gradient.derived(symbols=dict.fromkeys(("s_k", "w_k", "with_w"), "real"), wrong={"outer": F(9, 10)})
 
 
 # --- where it stands still -----------------------------------------------------------------------------------------
@@ -295,5 +301,5 @@ def hedge_regret(s: Named, start: Any = 1) -> Any:
 
 hedge_regret.by_induction(**rounds, wrong={"start": 0})
 hedge_regret.by_induction(of=lambda s, times=1: times * s.Z <= s.chord, **below_the_chord, wrong={"times": F(11, 10)})
-hedge_regret.derived(of=second_derivative, symbols={"low": "real"}, wrong={"sign": 1}, lemma="Taylor")
+hedge_regret.derived(of=second_derivative, symbols={"low": "real"}, wrong={"sign": F(-9, 10)}, lemma="Taylor")
 hedge_regret.rests_on(multiplicative_weights)

@@ -15,7 +15,6 @@ from theory.claim import CONDITIONALLY, FALSE, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED
 from theory.ma2025.bandits import Bandit, normalised
 from theory.ma2025.covariance import claim
-from theory.ma2025.logits import lemma_1
 from theory.ma2025.support import minimisers
 from theory.proof import Named, log, over_responses, same, sums_of, world_of
 from theory.worlds import Vector
@@ -25,7 +24,7 @@ two_rewards = world_of("e^r > 0", x="positive", y="positive")
 
 
 @claim("eq-3", "Eq. (3)", MISPRINT)
-def eq_3(case: Named, sign: int = 1) -> Any:
+def eq_3(case: Named, sign: int = 1, shift: Any = 0) -> Any:
     r"""L_R(r)=\mathbb{E}\,[\log\sigma(r_w-r_l)]
 
     Assumes: a loss is something to be minimised: a descent step on it raises the reward of the chosen response and
@@ -33,12 +32,12 @@ def eq_3(case: Named, sign: int = 1) -> Any:
     Because: The minus sign is missing: a descent step on the printed loss lowers the reward of the chosen response.
     Proof: $\partial(-\log\sigma(r_w-r_l))/\partial r_w=-\sigma(r_l-r_w)<0$.
     """
-    slope = sign * case.y / (case.x + case.y)  # by r_w; that by r_l is the negative
+    slope = sign * case.y / (case.x + case.y) + shift  # by r_w; that by r_l is the negative
     return -slope > 0 > slope
 
 
-def eq_3_mended(case: Named, sign: int = -1) -> Any:
-    return eq_3(case, sign)
+def eq_3_mended(case: Named, shift: Any = 0) -> Any:
+    return eq_3(case, -1, shift)
 
 
 def slopes(r_w: Any, r_l: Any, opposite: int = -1) -> Any:
@@ -47,8 +46,8 @@ def slopes(r_w: Any, r_l: Any, opposite: int = -1) -> Any:
 
 
 eq_3.refuted(over=two_rewards, unlike=eq_3_mended)
-eq_3.proved(of=eq_3_mended, over=two_rewards, role=CORRECTED, wrong={"sign": 1})
-eq_3.derived(of=slopes, symbols=REWARDS, role=CORRECTED, wrong={"opposite": 1})
+eq_3.proved(of=eq_3_mended, over=two_rewards, role=CORRECTED, wrong={"shift": F(1, 10)})
+eq_3.derived(of=slopes, symbols=REWARDS, role=CORRECTED, wrong={"opposite": F(-9, 10)})
 
 
 @claim("corollary-2", "Corollary 2; the sentence after Eq. (3)", PROVED)
@@ -105,7 +104,7 @@ def two_policies(numbers: Any) -> Named:
 HALVES = Bandit.of([1, 1], q=[2, 1])
 LOGARITHMS = over_responses(p="probability", a="any", s="any", ref="any")
 eq_4.false(at=(HALVES, 1), true_at=(HALVES, -1))  # the sign is the whole claim
-eq_4.derived(of=in_divergences, sums=LOGARITHMS, role=CORRECTED, wrong={"sign": 1})
+eq_4.derived(of=in_divergences, sums=LOGARITHMS, role=CORRECTED, wrong={"sign": F(-9, 10)})
 eq_4.by_induction(  # KL >= 0: sum p log(p / s) is at least sum p - sum s, which is 0 for probabilities
     of=lambda s, more=0: s.divergence >= s.p - s.s + more, **two_policies, role=CORRECTED, wrong={"more": F(1, 100)}
 )
@@ -121,39 +120,42 @@ def eq_5(case: Named) -> Any:
     expectation.
     Proof: Differentiate $p_{data}(x)\,\pi(y|x)\,[r-\beta\log(\pi/\pi_{ref})]$ in $\pi(y|x)$.
     """
-    return case.share * case.here == case.share * case.here + (1 - case.share) * case.elsewhere
+    in_symbols = isinstance(case.derivative, sp.Basic)
+    return same(case.derivative, case.mean) if in_symbols else case.derivative == case.mean
 
 
-def at_one_prompt(pi: Any, ref: Any, r: Any, beta: Any, data: Any, other: Any, constant: int = 1) -> Any:
-    """``other`` is what all other responses and prompts add; data = 1 is the case of one prompt."""
-    total = data * pi * (r - beta * sp.log(pi / ref)) + other
-    return same(sp.diff(total, pi), data * (r - beta * sp.log(pi / ref) - constant * beta))
+def at_one_prompt(pi: Any, ref: Any, r: Any, beta: Any, other: Any, constant: int = 1) -> Any:
+    """``other`` is what all other responses add."""
+    total = pi * (r - beta * sp.log(pi / ref)) + other
+    return eq_5(Named(derivative=sp.diff(total, pi), mean=r - beta * sp.log(pi / ref) - constant * beta))
 
 
-SHARES = "p_data(x) = share > 0, at most 1; brackets of Eq. (5) here and elsewhere"
-prompts = world_of(SHARES, lambda c: (c.share <= 1,), share="positive", here="real", elsewhere="real")
-TWO_PROMPTS = Named(share=F(1, 2), here=F(1), elsewhere=F(1))
-eq_5.false(at=TWO_PROMPTS, true_at=Named(share=F(1), here=F(1), elsewhere=F(1)))
-eq_5.proved(over=prompts, given=lambda case: case.share == 1, wrong_given=lambda case: case.share > 0)
-eq_5.derived(of=at_one_prompt, symbols={"r": "real", "other": "real"}, role=CONDITIONAL, wrong={"constant": 2})
+def of_two_prompts(share: F, here: F, elsewhere: F) -> Named:
+    """Return the derivative at a prompt of this share, and the mean of the brackets of Eq. (5) there and elsewhere."""
+    return Named(derivative=share * here, mean=share * here + (1 - share) * elsewhere)
+
+
+eq_5.false(at=of_two_prompts(F(1, 2), F(1), F(1)), true_at=of_two_prompts(F(1), F(1), F(1)))
+eq_5.derived(of=at_one_prompt, symbols={"r": "real", "other": "real"}, role=CONDITIONAL, wrong={"constant": F(11, 10)})
 
 
 @claim("reward-shift", "not in the paper; Eq. (5) on the simplex", PROVED)
-def reward_shift(y: Any, kept: int = 1) -> Any:
+def reward_shift(s_k: Any, r_k: Any, ref_k: Any, beta: Any, c: Any, rest: Any, of_rest: Any, kept: int = 1) -> Any:
     r"""\frac{\partial}{\partial s_k}\mathbb{E}_{y\sim\mathrm{softmax}(s)}\Bigl[r+c-\beta\log\frac{\pi}{\pi_{ref}}
     \Bigr]=\pi_k\Bigl(G_k-\sum_j\pi_j G_j\Bigr),\quad G=r-\beta\log\frac{\pi}{\pi_{ref}}-\beta,\quad\text{free of}\ c
 
-    Proof: By Eq. (5) the derivative in $\pi_j$ is $G_j+c$; the chain rule with
-    $\partial\pi_j/\partial s_k=\pi_j(\delta_{jk}-\pi_k)$; constants cancel in $G-\pi\cdot G$.
+    Proof: Differentiate; $\log\pi_j=s_j-\log Z$, and the sums of $e^s$ and of $e^s(r-\beta s+\beta\log\pi_{ref})$
+    over all other responses may be any numbers.
     """
-    k, c = y.one("k"), y.one("c").G
-    chain = k.p * (k.G + c) - k.p * y.sum(y.p * (y.G + c))
-    return same(chain, k.p * (k.G - kept * y.sum(y.p * y.G)))
+    total = sp.exp(s_k) + rest
+    own = r_k - beta * (s_k - sp.log(ref_k))
+    without_c = (sp.exp(s_k) * own + of_rest) / total + beta * sp.log(total)
+    p_k, mean = sp.exp(s_k) / total, without_c - beta  # mean of G
+    G_k = r_k - beta * (sp.log(p_k) - sp.log(ref_k)) - beta
+    return same(sp.diff(without_c + c, s_k), p_k * (G_k - kept * mean))
 
 
-reward_shift.derived(sums=over_responses(p="probability", G="any"), wrong={"kept": 0})
-reward_shift.derived(of=at_one_prompt, symbols={"r": "real", "other": "real"}, wrong={"constant": 2})
-reward_shift.rests_on(lemma_1)
+reward_shift.derived(symbols=dict.fromkeys(("s_k", "r_k", "c", "of_rest"), "real"), wrong={"kept": F(9, 10)})
 
 
 @claim("optimal-reward", "Section 3.1, the sentence after Eq. (5)", CONDITIONALLY)
@@ -186,8 +188,10 @@ any_pair = world_of("e^r and u of two responses > 0", **dict.fromkeys(("a_i", "a
 any_label = world_of("label and kappa between 0 and 1", label="share", kappa="share")
 SHOWN_ALIKE = Named(a_i=F(1), a_j=F(1), u_i=F(2), u_j=F(1))
 optimal_reward.false(at=SHOWN_ALIKE, true_at=Named(a_i=F(4), a_j=F(1), u_i=F(4), u_j=F(1)))
-optimal_reward.proved(over=any_pair, given=is_a_power, wrong_given=lambda case: case.u_i > case.u_j)
-optimal_reward.proved(of=exactly_then, over=any_pair, role=CONDITIONAL, wrong={"times": F(11, 10)})
+optimal_reward.proved(
+    over=any_pair, given=is_a_power, wrong_given=lambda case: is_a_power(case) or is_a_power(case, F(11, 10))
+)
+optimal_reward.proved(of=exactly_then, over=any_pair, wrong={"times": F(11, 10)}, also=True)
 optimal_reward.proved(of=only_at_the_label, over=any_label, role=CONDITIONAL, wrong={"level": F(1, 100)})
 optimal_reward.rests_on(minimisers, role=CONDITIONAL)
 
@@ -232,4 +236,4 @@ def corollary_3_difference(w: Any, r: Any, ref_w: Any, ref_l: Any, r_w: Any, r_l
     return same(difference, r_w - r_l - sign * (h_w - h_l)) & same(difference.subs(optimum), 0)
 
 
-corollary_3_difference.derived(symbols=dict.fromkeys(("r_w", "r_l", "c"), "real"), wrong={"sign": -1})
+corollary_3_difference.derived(symbols=dict.fromkeys(("r_w", "r_l", "c"), "real"), wrong={"sign": F(9, 10)})

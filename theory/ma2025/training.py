@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import sympy as sp
 
-from theory.proof import exp, log, same
+from theory.proof import checked, exp, log, same
 
 HALF = F(1, 2)
 
@@ -54,13 +54,27 @@ def naive(clip: Any = HALF, symmetric: bool = False) -> Loss:
     )
 
 
+def slopes_of_version_2(ratio: Any, gain: Any) -> tuple[Any, Any]:
+    """Return the derivatives of v2's margin; ``gain`` is log pi_w / ref_w where lambda moves, 0 where it does not."""
+    return ratio + gain, -1 - gain
+
+
+def with_live_ratio(a: Any, b: Any, ref_a: Any, ref_b: Any, clipped: Any) -> Any:
+    """The derivatives inside the clip, where lambda = 1 + a - b, and with a constant lambda."""
+    found = same(0, 0)
+    for ratio, gain in ((1 + a - b, a - ref_a), (clipped, 0)):
+        margin, expected = ratio * (a - ref_a) - (b - ref_b), slopes_of_version_2(ratio, gain)
+        found &= same(sp.diff(margin, a), expected[0]) & same(sp.diff(margin, b), expected[1])
+    return found
+
+
 def version_2(clip: Any = HALF, symmetric: bool = False, detach: bool = False) -> Loss:
     """Return naive bDPO v2, Eq. (27)."""
 
     def margin(a: Any, b: Any, ref_a: Any, ref_b: Any) -> Margin:
         (ratio, slope), gain = imbalance_ratio(a - b, clip, symmetric=symmetric), a - ref_a
-        extra = 0 if detach else slope * gain
-        return Margin(ratio * gain - (b - ref_b), ratio + extra, -1 - extra)
+        of_w, of_l = slopes_of_version_2(ratio, 0 if detach else slope * gain)
+        return Margin(ratio * gain - (b - ref_b), of_w, of_l)
 
     return margin
 
@@ -101,7 +115,7 @@ def drift(loss: Loss, label: Any, p: Any, reference: Any = HALF) -> Any:
     refs = log(reference), log(1 - reference)
     margins = loss(*logs, *refs), loss(*logs[::-1], *refs[::-1])
     first, second = ((1 / (1 + exp(-m.f)), m) for m in margins)
-    return push(label, p, first, second)
+    return proved_push()(label, p, first, second)
 
 
 def push_is_the_gradient(
@@ -115,5 +129,10 @@ def push_is_the_gradient(
     return of_loss & same(pushed, sign * p * (1 - p) * slope)
 
 
-GRADIENT: dict[str, Any] = {"of": push_is_the_gradient, "symbols": {"m": "function"}, "wrong": {"sign": 1}}
+def proved_push() -> Callable[..., Any]:
+    """Return ``push``, once SymPy has proved that it is minus the derivative of the loss by the first logit."""
+    return checked(push, push_is_the_gradient, m="function")
+
+
+GRADIENT: dict[str, Any] = {"of": push_is_the_gradient, "symbols": {"m": "function"}, "wrong": {"sign": F(-9, 10)}}
 """Arguments of ``derived``: training follows minus the derivative of the loss, where nothing is detached."""

@@ -9,7 +9,7 @@ from .balls import (
     normal_density as normal_density,
 )
 from .calculus import Same as Same, over_responses as over_responses, same as same
-from .expressions import derivative as derivative
+from .expressions import checked as checked, derivative as derivative
 from .families import (
     LOG_LINEAR as LOG_LINEAR,
     POLICY as POLICY,

@@ -62,16 +62,16 @@ class Ball:
         return Ball(_arb(low).union(_arb(high)))
 
     def __add__(self, other: Any) -> Ball:
-        return Ball(self.arb + _arb_of(other))
+        return Ball(self.arb + (other.arb if type(other) is Ball else Ball.of(other).arb))
 
     def __sub__(self, other: Any) -> Ball:
-        return Ball(self.arb - _arb_of(other))
+        return Ball(self.arb - (other.arb if type(other) is Ball else Ball.of(other).arb))
 
     def __rsub__(self, other: Any) -> Ball:
-        return Ball(_arb_of(other) - self.arb)
+        return Ball((other.arb if type(other) is Ball else Ball.of(other).arb) - self.arb)
 
     def __mul__(self, other: Any) -> Ball:
-        return Ball(self.arb * _arb_of(other))
+        return Ball(self.arb * (other.arb if type(other) is Ball else Ball.of(other).arb))
 
     __radd__, __rmul__ = __add__, __mul__
 

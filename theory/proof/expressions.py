@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from theory.proof.lemmas import SYMPY, note
 from theory.proof.reading import LIBRARY, _codes, steps_of
 from theory.proof.symbols import NotAStatement
 from theory.proof.written import functions_of
@@ -14,7 +16,6 @@ from theory.proof.written import functions_of
 ASKING = ("COMPARE_OP", "CONTAINS_OP", "IS_OP", "POP_JUMP_IF")
 
 
-@lru_cache(maxsize=256)
 def derivative(function: Callable[..., Any], written: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function as it is written, once SymPy has proved that it is the derivative of another.
 
@@ -40,15 +41,21 @@ def derivative(function: Callable[..., Any], written: Callable[..., Any]) -> Cal
         Traceback (most recent call last):
         theory.proof.symbols.NotAStatement: SymPy does not prove that x*exp(x) + exp(x) is x*exp(x)
     """
+    note(SYMPY, None)
+    return _derivative(function, written)
+
+
+@lru_cache(maxsize=256)
+def _derivative(function: Callable[..., Any], written: Callable[..., Any]) -> Callable[..., Any]:
     import sympy as sp  # noqa: PLC0415 - loaded for a proof only
 
-    from theory.proof.calculus import prove_identity, same  # noqa: PLC0415
+    from theory.proof.calculus import same  # noqa: PLC0415
 
     for formula in (function, written):
         _refuse_questions(formula)
     symbols = [sp.Symbol(name, real=True) for name in inspect.signature(function).parameters]
     derived, expected = sp.diff(function(*symbols), symbols[0]), written(*symbols)
-    if prove_identity(lambda: same(derived, expected)).verdict != "proved":
+    if not _proved(lambda: same(derived, expected), ()):
         raise NotAStatement(f"SymPy does not prove that {derived} is {expected}")
 
     def slope(*numbers: Any) -> Any:
@@ -57,6 +64,46 @@ def derivative(function: Callable[..., Any], written: Callable[..., Any]) -> Cal
 
     slope.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
     return slope
+
+
+def checked(function: Any, identity: Callable[..., Any], **symbols: str) -> Any:
+    """Return a function, once SymPy has proved an identity about it, such as that it returns the slopes of a loss.
+
+    The identity is proved for positive numbers, or as ``symbols`` says: give the function no others.
+
+    Args:
+        function: what a statement computes with.
+        identity: predicate for SymPy, which calls the function.
+        **symbols: what its arguments are, if not positive numbers.
+
+    Raises:
+        NotAStatement: SymPy does not prove it.
+
+    Example:
+        >>> from theory.proof import same
+        >>> square = lambda x: x * x
+        >>> checked(square, lambda a, b: same(square(a * b), square(a) * square(b)))(3)
+        9
+        >>> checked(square, lambda a, b: same(square(a + b), square(a) + square(b)))
+        Traceback (most recent call last):
+        theory.proof.symbols.NotAStatement: SymPy does not prove <lambda>
+    """
+    note(SYMPY, None)
+    if not _proved(identity, tuple(symbols.items())):
+        raise NotAStatement(f"SymPy does not prove {identity.__name__}")
+    return function
+
+
+@lru_cache(maxsize=256)
+def _proved(identity: Callable[..., Any], symbols: tuple[tuple[str, str], ...]) -> bool:
+    from theory.proof.calculus import prove_identity  # noqa: PLC0415
+
+    before = sys.getprofile()  # whoever looks for floats: SymPy's proof is not part of the computation
+    sys.setprofile(None)
+    try:
+        return prove_identity(identity, dict(symbols)).verdict == "proved"
+    finally:
+        sys.setprofile(before)
 
 
 def _refuse_questions(formula: Callable[..., Any]) -> None:

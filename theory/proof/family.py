@@ -44,7 +44,7 @@ class Family:
         witnesses: cases among which to look for a counterexample if those of ``cases`` cannot be rebuilt.
         words: function that describes the numbers and assumptions of a ``setting``; None for kinds of worlds that have
             a name of their own.
-        asks: the function of a ``setting``, which asks for its numbers.
+        asks: of a ``setting``, the function that asks for its numbers, and its only case.
         induction: the settings of the first term and of one more, and the function that adds it, if the cases are the
             sums of any number of terms.
     """
@@ -55,8 +55,19 @@ class Family:
     draw: Callable[[random.Random], Any]
     witnesses: tuple[Case, ...] = ()
     words: Callable[[], str] | None = None
-    asks: Callable[[Any], Any] | None = None
+    asks: tuple[Callable[[Any], Any], Case] | None = None
     induction: tuple[Any, Any, Any] | None = None
+
+    def ask(self, numbers: Any) -> Any:
+        """Return a case of a ``setting``, made of numbers that it is given.
+
+        Raises:
+            TypeError: the family is no ``setting``, or some other family made from one.
+        """
+        function, case = self.asks or (None, None)
+        if function is None or self.cases != (case,):
+            raise TypeError(f"{self.name}: only the numbers of a setting can be part of another setting")
+        return function(numbers)
 
     def says(self) -> str:
         """Return in words what the kind covers; if it has no name of its own, the words are generated from its cases.

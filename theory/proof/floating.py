@@ -28,7 +28,7 @@ def run_and_find_floats(compute: Callable[[], Any]) -> tuple[Any, str]:
         (True, '')
     """
     found: list[str] = []
-    known: dict[CodeType, str] = {}
+    known: dict[int, CodeType] = {}  # by their identity, which they keep as long as they are kept
 
     def look(frame: FrameType, event: str, argument: Any) -> None:
         if found or event not in ("call", "return", "c_call"):
@@ -44,10 +44,11 @@ def run_and_find_floats(compute: Callable[[], Any]) -> tuple[Any, str]:
         if not _is_own(module):
             return
         code = frame.f_code
-        if code not in known:
-            known[code] = floats_of_code(code, frame.f_globals.get)
-            if known[code]:
-                found.append(f"{code.co_name} computes with floats ({known[code]})")
+        if id(code) not in known:
+            known[id(code)] = code
+            problem = floats_of_code(code, frame.f_globals.get)
+            if problem:
+                found.append(f"{code.co_name} computes with floats ({problem})")
                 return
         if event == "return":
             for value in (argument, *frame.f_locals.values()):

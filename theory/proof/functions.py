@@ -45,6 +45,8 @@ def sqrt(x: Any) -> Any:
 
 def exp(x: Any) -> Any:
     """Return e^x."""
+    if type(x) is Ball:
+        return balls.exp(x)
     if not isinstance(x, Number):
         if hasattr(x, "applied"):
             return x.applied("exp")
@@ -67,6 +69,8 @@ def log(x: Any) -> Any:
     Raises:
         NoValue: the number is not positive.
     """
+    if type(x) is Ball:
+        return balls.log(x)
     if not isinstance(x, Number):
         if hasattr(x, "applied"):
             return x.applied("log")

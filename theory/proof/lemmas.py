@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,12 +38,16 @@ LEMMAS = {
 }
 """Name and statement of each lemma; a claim writer may add one that stands in a textbook."""
 
+SYMPY = "sympy"
 NOTED: list[list[tuple[Any, Any]]] = []
 """For each ``noting`` that is open: statements that settings assume, since they were proved, and for what worlds."""
 
 
-def note(lemma: Callable[[Any], Any], family: Any) -> None:
-    """Note that worlds are told to assume a statement which must have been proved for this kind of worlds."""
+def note(lemma: Any, family: Any) -> None:
+    """Note that worlds are told to assume a statement which must have been proved for this kind of worlds.
+
+    With ``SYMPY`` and None: that SymPy proved what a function is.
+    """
     for noted in NOTED:
         noted.append((lemma, family))
 

@@ -47,6 +47,7 @@ class Reached:
             parameters = inspect.signature(function).parameters.values()
             self.given |= {p.name for p in parameters if p.default is not p.empty}
         self._seen: dict[CodeType, set[int]] = defaultdict(set)
+        self._tracers = {id(code): _tracer(self._seen[code]) for code in self.codes}  # which are kept
         self._before: Any = None
 
     def __enter__(self) -> Self:
@@ -60,15 +61,10 @@ class Reached:
             sys.settrace(self._before)
 
     def _called(self, frame: FrameType, *_: Any) -> Any:
-        if frame.f_code not in self.codes:
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        return self._step
-
-    def _step(self, frame: FrameType, event: str, _: Any) -> Any:
-        if event == "opcode":
-            self._seen[frame.f_code].add(frame.f_lasti)
-        return self._step
+        tracer = self._tracers.get(id(frame.f_code))
+        if tracer is not None:
+            frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return tracer
 
     def learn(self, other: Reached) -> None:
         """Count the instructions of the same code that another ``Reached`` has seen as seen here."""
@@ -105,6 +101,17 @@ class Reached:
             or (outer and step.opname.startswith("LOAD_DEREF"))
             for step in leaves
         )
+
+
+def _tracer(seen: set[int]) -> Callable[[FrameType, str, Any], Any]:
+    """Return what Python calls at each instruction of one code, which is noted."""
+
+    def step(frame: FrameType, event: str, _: Any) -> Any:
+        if event == "opcode":
+            seen.add(frame.f_lasti)
+        return step
+
+    return step
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

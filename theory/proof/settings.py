@@ -53,9 +53,7 @@ class Numbers:
         Raises:
             TypeError: the family is no ``setting``.
         """
-        if family.asks is None:
-            raise TypeError(f"{family.name}: only the numbers of a setting can be part of another setting")
-        case = self.kept(family, keep.split()) if keep else family.asks(self)
+        case = self.kept(family, keep.split()) if keep else family.ask(self)
         for lemma in lemmas:
             note(lemma, family)
             self.assume(lemma(case))
@@ -172,7 +170,7 @@ class _Draws(Numbers):
             raise Rejected
 
     def kept(self, family: Any, names: Iterable[str]) -> Any:
-        case = family.asks(_Draws(self.source)) if family.asks else None
+        case = family.ask(_Draws(self.source))
         return Named(**{name: self._new(name, getattr(case, name)) for name in names})
 
 
@@ -258,7 +256,7 @@ def setting(assumes: str) -> Callable[[Callable[[Numbers], Any]], Family]:
             return words_of(function)
 
         case = Case("", lambda run: function(_Symbols(run)), rebuild)
-        return Family(name, assumes, (case,), draw, words=say, asks=function)
+        return Family(name, assumes, (case,), draw, words=say, asks=(function, case))
 
     return make
 

@@ -281,9 +281,11 @@ def _says_something(
 
     if path.term is not None:
         return all(solver.ask([*path.run.trail, z3.Not(excuse)])[0] == "sat" for excuse in _excuses(path.term))
-    forks, settled = [side for _, _, side in path.run.forks], path.run.settled
-    turned = [(k, Run(solver.context, [*forks[:k], not forks[k]], lambda _: True)) for k in range(len(forks))]
-    turned += [(0, Run(solver.context, forks, lambda _: True, turn=k)) for k in range(settled)]
+    forks, settled, told = [side for _, _, side in path.run.forks], path.run.settled, solver.known.told
+    turned = [
+        (k, Run(solver.context, [*forks[:k], not forks[k]], lambda _: True, told=told)) for k in range(len(forks))
+    ]
+    turned += [(0, Run(solver.context, forks, lambda _: True, k, told)) for k in range(settled)]
     return any(_denies(_follow(case, predicate, given, change, run), k, solver) for k, run in turned)
 
 

@@ -13,8 +13,7 @@ from typing import Any
 
 from theory.proof.naming import Names, linear, with_names
 from theory.proof.slicing import without_equations, without_unused
-from theory.proof.symbols import Told
-from theory.proof.terms import identity
+from theory.proof.terms import Told, identity
 from theory.proof.watchdog import Watchdog
 
 WORK = 5_000_000  # of the solver for one question, in its own units; a typical one takes a thousandth of it
@@ -78,7 +77,7 @@ class Known:
         self.answers: dict[tuple[int, ...], tuple[str, Any]] = {}
         self.models: list[Model] = []
         self.methods: dict[str, Any] = {}
-        self.told: Told = {}
+        self.told = Told()
 
 
 @dataclass
@@ -131,7 +130,9 @@ class Solver:
 
     def _ask(self, terms: list[Any], effort: int) -> tuple[str, Any]:
         self.known.terms += terms
-        asked, work = without_unused(terms, self.known.defined), self.work // effort
+        asked, work = terms, self.work // effort
+        if self.known.told.defines:
+            asked = without_unused(terms, self.known.defined)
         forms = _forms(asked, work, self.known.names) if effort == 1 else iter([_Form(asked, min(work, FIRST))])
         for form in forms:
             answer, solver = self._asked(form.terms, form.work, form.method)
@@ -198,8 +199,9 @@ def _forms(terms: list[Any], work: int, names: Names) -> Iterator[_Form]:
     if meanings:
         yield _Form(sums, quick, is_whole=False, method=LINEAR, meanings=tuple(meanings))
     left = max(1, work - 2 * quick)
-    first, fewer, named = max(1, min(FIRST, left // 4)), without_equations(terms), with_names(terms, names)
+    first = max(1, min(FIRST, left // 4))
     yield _Form(terms, first)
+    fewer, named = without_equations(terms), with_names(terms, names)
     left -= first
     if len(fewer) < len(terms):
         left -= first

@@ -7,20 +7,16 @@ is another. Running the predicate once for each combination of sides visits ever
 
 from __future__ import annotations
 
-import operator
 from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from theory.proof.terms import identity
+from theory.proof.terms import Told, at_least, at_most, equal, greater, identity, less, minus, plus, times, unequal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 Constant = int | Fraction
-Told = dict[tuple[int, ...], tuple[list[Any], list[Any]]]
-"""Facts by the identities of the terms that they are about, and these terms, which must be kept alive."""
-
 RESERVED = {"true", "false", "and", "or", "not", "xor", "ite", "distinct", "let", "forall", "exists", "match", "abs"}
 """Words of SMT-LIB: a number of that name gets another one there, or no other solver could read a certificate."""
 
@@ -92,25 +88,25 @@ class Number:
         return Number(self.run, term)
 
     def __add__(self, other: Number | Constant) -> Number:
-        return self._new(self.term + self._of(other))
+        return self._new(plus(self.term, self._of(other)))
 
     def __radd__(self, other: Constant) -> Number:
-        return self._new(self._of(other) + self.term)
+        return self._new(plus(self._of(other), self.term))
 
     def __sub__(self, other: Number | Constant) -> Number:
-        return self._new(self.term - self._of(other))
+        return self._new(minus(self.term, self._of(other)))
 
     def __rsub__(self, other: Constant) -> Number:
-        return self._new(self._of(other) - self.term)
+        return self._new(minus(self._of(other), self.term))
 
     def __mul__(self, other: Number | Constant) -> Number:
-        product = self._new(self.term * self._of(other))
+        product = self._new(times(self.term, self._of(other)))
         if self.square is not None and isinstance(other, Number) and other.square is not None:
             product.square = self.square * other.square
         return product
 
     def __rmul__(self, other: Constant) -> Number:
-        return self._new(self._of(other) * self.term)
+        return self._new(times(self._of(other), self.term))
 
     def __neg__(self) -> Number:
         return self._new(-self.term)
@@ -126,7 +122,7 @@ class Number:
             raise self.run.fault(NotAStatement(f"** takes whole powers, not {power!r}; use sqrt or power"))
         product = self.run.constant(1)
         for _ in range(abs(power)):
-            product = product * self.term
+            product = times(product, self.term)
         whole = self._new(product)
         return whole if power >= 0 else 1 / whole
 
@@ -152,22 +148,22 @@ class Number:
         return Truth(self.run, relation(term, zero) if negative else relation(term * term, square))
 
     def __le__(self, other: Number | Constant) -> Truth:
-        return self._compared(other, operator.le)
+        return self._compared(other, at_most)
 
     def __lt__(self, other: Number | Constant) -> Truth:
-        return self._compared(other, operator.lt)
+        return self._compared(other, less)
 
     def __ge__(self, other: Number | Constant) -> Truth:
-        return self._compared(other, operator.ge)
+        return self._compared(other, at_least)
 
     def __gt__(self, other: Number | Constant) -> Truth:
-        return self._compared(other, operator.gt)
+        return self._compared(other, greater)
 
     def __eq__(self, other: object) -> Truth:  # type: ignore[override]
-        return self._compared(other, operator.eq)
+        return self._compared(other, equal)
 
     def __ne__(self, other: object) -> Truth:  # type: ignore[override]
-        return self._compared(other, operator.ne)
+        return self._compared(other, unequal)
 
     def __bool__(self) -> bool:
         return self.run.decide(self.term != self.run.constant(0))
@@ -272,7 +268,7 @@ class Run:
         possible: tells whether a list of terms can be true together; only a proof that they cannot counts as no.
         turn: the number of a question with only one answer, to which this run takes the other (to see whether the
             statement would then be false); -1 for none.
-        told: what other runs in the same context told the solver of exponentials, which this one adds to.
+        told: what other runs in the same context told the solver, to which this one adds.
     """
 
     def __init__(
@@ -293,7 +289,7 @@ class Run:
         self.names: dict[str, Any] = {}
         self.functions: list[tuple[str, Any, Any]] = []  # transcendental ones: kind, argument, value
         self.closed = False  # whether the predicate has returned; symbols that it kept must not be used in another run
-        self.told: Told = {} if told is None else told
+        self.told = Told() if told is None else told
         self.turn, self.settled = turn, 0  # questions with only one answer, such as whether x = x
         self.incomplete = False  # whether some function is known only by facts that other functions share
         self._quotients: list[tuple[Any, Any, Number]] = []
@@ -380,7 +376,7 @@ class Run:
                 return known
         if self.decide(below == self.constant(0)):
             raise NoValue("division by zero")
-        value = self.fresh("quotient")
+        value, self.told.defines = self.fresh("quotient"), True
         self.trail.append(value.term * below == above)
         self._quotients.append((above, below, value))
         return value
@@ -392,7 +388,7 @@ class Run:
                 return known
         if of < 0:
             raise NoValue("root of a negative number")
-        value = self.fresh("root")
+        value, self.told.defines = self.fresh("root"), True
         self.assume(value >= 0, value * value == of)
         value.square = of.term
         self._roots.append((of.term, value))

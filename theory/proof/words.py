@@ -9,12 +9,13 @@ from typing import Any
 
 from theory.proof.settings import _Symbols
 from theory.proof.symbols import NoValue, Number, Run, Truth
+from theory.proof.terms import Told
 
 MOST_PATHS = 8  # largest number of paths through a setting that are followed
 LONG = 300  # characters; conditions beyond are only counted
 
 
-class _NothingTold(dict[Any, Any]):
+class _NothingTold(Told):
     """What a run tells the solver of exponentials, if there is no solver: nothing."""
 
     def __contains__(self, _: object) -> bool:

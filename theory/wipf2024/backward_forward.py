@@ -119,7 +119,7 @@ def eq_20(tilt):
 
 
 eq_20.false(at=(F(3, 4), F(1, 4)), true_at=(F(3, 2), F(1, 2)))
-eq_20.derived(of=eq_16, sums=LOSSES, role=CORRECTED, wrong={"share": 0})
+eq_20.derived(of=eq_16, sums=LOSSES, role=CORRECTED, wrong={"share": F(9, 10)})
 
 
 @claim("eq-21", "Eq. (21)", PROVED)

@@ -7,7 +7,7 @@ from fractions import Fraction as F
 import sympy as sp
 
 from theory.claim import PROVED
-from theory.proof import Named, Numbers, log, same, setting
+from theory.proof import Named, Numbers, checked, log, same, setting
 from theory.statement import ALL_CASES, THERE_IS
 from theory.wipf2024.claims import claim
 from theory.wipf2024.logarithms import ZERO, Logs
@@ -64,7 +64,11 @@ proposition_3_1.evaluated(
     [(SKEWED, HOLE)], meaning=THERE_IS, wrong=lambda case: splits(case[0], (*case[1], SKEWED.optimum))
 )
 proposition_3_1.evaluated(
-    [(F(3, 4), F(7, 10))], of=parted_by_tying, meaning=THERE_IS, wrong=lambda case: parted_by_tying((case[1], case[0]))
+    [(F(3, 4), F(7, 10))],
+    of=parted_by_tying,
+    meaning=THERE_IS,
+    wrong=lambda case: parted_by_tying((case[1], case[0])),
+    also=True,
 )
 
 
@@ -106,18 +110,22 @@ def minimal_tied_prompts(odds, rlhf=3):
     $p=\frac12\sum_xq_x$: the slopes of both losses have the sign of the difference. The two agree only if $q_1=q_2$ or
     $q_1+q_2=1$.
     """
+    slope_rlhf, slope_dpo = checked(slopes_of_tied_prompts, are_slopes_of_tied_prompts)(odds)
+    return (slope_rlhf > 0) == (odds > rlhf) and (slope_dpo > 0) == (odds / (1 + odds) > F(7, 10))
+
+
+def slopes_of_tied_prompts(odds):
+    """Return the slopes in p of both losses, averaged over the prompts."""
     p = odds / (1 + odds)
-    slope_rlhf, slope_dpo = log(odds / 3), (p - F(7, 10)) / (p * (1 - p))
-    return (slope_rlhf > 0) == (odds > rlhf) and (slope_dpo > 0) == (p > F(7, 10))
+    return log(odds / 3), (p - F(7, 10)) / (p * (1 - p))
 
 
-def slopes_of_tied_prompts(seven=7):
-    """Return whether the losses, averaged over the prompts, have these slopes in p."""
+def are_slopes_of_tied_prompts():
     p, in_p = ODDS / (1 + ODDS), (1 + ODDS) ** 2
     targets = sp.Rational(1, 2), sp.Rational(9, 10)
     rlhf = sum(p * sp.log(p / q) + (1 - p) * sp.log((1 - p) / (1 - q)) for q in targets) / 2
     dpo = sum(q * sp.log(q / p) + (1 - q) * sp.log((1 - q) / (1 - p)) for q in targets) / 2
-    slopes = sp.log(ODDS / 3), (p - sp.Rational(seven, 10)) / (p * (1 - p))
+    slopes = slopes_of_tied_prompts(ODDS)
     return same(sp.diff(rlhf, ODDS) * in_p, slopes[0]) & same(sp.diff(dpo, ODDS) * in_p, slopes[1])
 
 
@@ -133,8 +141,7 @@ def means_agree_only_if(c, total=1):
     return agree == ((c.first == c.second) | (c.first + c.second == total))
 
 
-minimal_tied_prompts.proved(over=any_odds, wrong={"rlhf": F(31, 10)})
-minimal_tied_prompts.derived(of=slopes_of_tied_prompts, wrong={"seven": 8}, lemma="monotone")
+minimal_tied_prompts.proved(over=any_odds, wrong={"rlhf": F(31, 10)}, lemma="monotone")
 minimal_tied_prompts.proved(over=two_targets, of=means_agree_only_if, wrong={"total": F(9, 10)}, also=True)
 
 
@@ -154,28 +161,31 @@ def minimal_tied_responses(odds, rlhf=F(3, 7)):
     $2s=\frac{10}{11}$. The slopes have the sign of the difference from these.
     """
     s = odds / (1 + 2 * odds)  # odds of a tied response against the third
-    rlhf_slope, dpo_slope = log(odds / 3), s / (1 - s) - F(7, 10)
-    forward_slope = 2 * s - F(10, 11)
+    slopes = checked(slopes_of_tied_responses, are_slopes_of_tied_responses)(odds)
+    rlhf_slope, dpo_slope, forward_slope = slopes
     return (
         (rlhf_slope > 0) == (s > rlhf) and (dpo_slope > 0) == (s > F(7, 17)) and (forward_slope > 0) == (s > F(5, 11))
     )
 
 
-def slopes_of_tied_responses(nine=9):
-    """Return whether the three losses have slopes in s that are these times something positive."""
+def slopes_of_tied_responses(odds):
+    """Return the slopes of the three losses in s, each up to a positive factor."""
+    s = odds / (1 + 2 * odds)
+    return log(odds / 3), s / (1 - s) - F(7, 10), 2 * s - F(10, 11)
+
+
+def are_slopes_of_tied_responses():
     s, third, in_s = ODDS / (1 + 2 * ODDS), 1 / (1 + 2 * ODDS), (1 + 2 * ODDS) ** 2
-    target = [sp.Rational(k, 11) for k in (1, nine, 1)]
+    target = [sp.Rational(k, 11) for k in (1, 9, 1)]
     rlhf = sum(p * sp.log(p / q) for p, q in zip((s, s, third), target, strict=True))
     forward = sum(q * sp.log(q / p) for p, q in zip((s, s, third), target, strict=True))
-    pairs = sum(
-        q * sp.log(1 + 1 / ODDS) + (1 - q) * sp.log(1 + ODDS) for q in (sp.Rational(1, 2), sp.Rational(nine, nine + 1))
-    )
+    pairs = sum(q * sp.log(1 + 1 / ODDS) + (1 - q) * sp.log(1 + ODDS) for q in (sp.Rational(1, 2), sp.Rational(9, 10)))
+    of_rlhf, of_dpo, of_forward = slopes_of_tied_responses(ODDS)
     return (
-        same(sp.diff(rlhf, ODDS) * in_s, 2 * sp.log(ODDS / 3))
-        & same(sp.diff(pairs, ODDS) * in_s, 2 * (s / (1 - s) - sp.Rational(7, 10)) / (s * third))
-        & same(sp.diff(forward, ODDS) * in_s, (2 * s - sp.Rational(10, 11)) / (s * third))
+        same(sp.diff(rlhf, ODDS) * in_s, 2 * of_rlhf)
+        & same(sp.diff(pairs, ODDS) * in_s, 2 * of_dpo / (s * third))
+        & same(sp.diff(forward, ODDS) * in_s, of_forward / (s * third))
     )
 
 
-minimal_tied_responses.proved(over=any_odds, wrong={"rlhf": F(4, 9)})
-minimal_tied_responses.derived(of=slopes_of_tied_responses, wrong={"nine": 8}, lemma="monotone")
+minimal_tied_responses.proved(over=any_odds, wrong={"rlhf": F(4, 9)}, lemma="monotone")

@@ -8,7 +8,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL
-from theory.proof import Named, Numbers, log, same, setting
+from theory.proof import Named, Numbers, checked, log, same, setting, world_of
 from theory.wipf2024.claims import claim
 
 U, GAMMA, LAMBDA = sp.symbols("u gamma lambda", positive=True)
@@ -87,7 +87,7 @@ definition_5_1.false(at=identity_at(F(0)), true_at=identity_at(F(1)))
 definition_5_1.proved(over=between_two, role=CONDITIONAL, wrong={"times": F(9, 10)})
 definition_5_1.proved(over=between_two, role=CONDITIONAL, wrong={"share": F(11, 10)})
 definition_5_1.derived(
-    of=bend_of_h, symbols={"u": "real", "f": "function", "g": "function"}, role=CONDITIONAL, wrong={"sign": F(-9, 10)}
+    of=bend_of_h, symbols={"u": "real", "f": "function", "g": "function"}, wrong={"sign": F(-9, 10)}, also=True
 )
 
 
@@ -124,17 +124,16 @@ greater_curvature.proved(over=two_functions, of=touching_from_below, also=True, 
 
 
 @claim("affine-invariance", "Section 5 after Definition 5.1; caption of Figure 2", CONDITIONALLY)
-def affine_invariance(c, sign=1):
+def affine_invariance(c, times=1):
     r"""g\ \text{is concave relative to}\ f\iff\alpha g+\beta\ \text{is concave relative to}\ \alpha'f+\beta'
 
     Assumes: $\alpha>0$ and $\alpha'>0$
     Because: An affine map of $g$ with a negative factor turns concave into convex; one of $f$ would make it decrease.
     Proof: (13) is multiplied by $\alpha$, and constants cancel.
     """
-    factor = sign * c.factor
-    g1, g2 = (factor * g + c.shift for g in (c.g1, c.g2))
+    g1, g2 = (c.factor * g + c.shift for g in (c.g1, c.g2))
     f1, f2 = (c.other_factor * f + c.other_shift for f in (c.f1, c.f2))
-    mapped = eq_13(f1, f2, g1, g2, factor * c.slope_g / (c.other_factor * c.slope_f))
+    mapped = eq_13(f1, f2, g1, g2, times * c.factor * c.slope_g / (c.other_factor * c.slope_f))
     return eq_13(c.f1, c.f2, c.g1, c.g2, c.slope_g / c.slope_f) == mapped
 
 
@@ -146,7 +145,7 @@ def bent(factor):
 
 
 affine_invariance.false(at=bent(F(-1)), true_at=bent(F(1)))
-affine_invariance.proved(over=two_functions, role=CONDITIONAL, wrong={"sign": -1})
+affine_invariance.proved(over=two_functions, role=CONDITIONAL, wrong={"times": F(11, 10)})
 
 
 # --- the penalty ---------------------------------------------------------------------------------------------------
@@ -170,42 +169,44 @@ def slope_is(shift=0):
 
 
 concave_penalty.proved(over=two_points, wrong={"times": F(9, 10)})
-concave_penalty.derived(of=slope_is, wrong={"shift": F(1, 10)})
+concave_penalty.derived(of=slope_is, wrong={"shift": F(1, 10)}, also=True)
 
 
 @claim("convex-in-log-ratio", "not in the paper; the penalty as a function of the log-ratio", PROVED)
-def convex_in_log_ratio(power=2):
+def convex_in_log_ratio(c, least=0):
     r"""t\mapsto\log(\gamma+e^{\lambda t}),\quad t=\log\frac{\pi_\theta(y_l)}{\pi_\theta(y_w)},\quad\text{is convex}
 
     Assumes: $\gamma>0$, $\lambda>0$
     Proof: The second derivative is $\gamma\lambda^2e^{\lambda t}/(\gamma+e^{\lambda t})^2>0$. So the same loss is
     concave in one coordinate and convex in another, the one in which a tabular softmax moves.
     """
-    grown = sp.exp(LAMBDA * T)
-    second = sp.diff(sp.log(GAMMA + grown), T, 2)
-    return same(second, GAMMA * LAMBDA**power * grown / (GAMMA + grown) ** 2)
+    return checked(bend, is_the_second_derivative)(c.gamma, c.strength, c.grown) > least
 
 
-@setting("gamma, lambda, e^(lambda t) > 0")
-def second_derivative(numbers: Numbers) -> object:
-    """The second derivative, everywhere."""
-    gamma, strength, grown = (numbers.positive(name) for name in ("gamma", "lambda_", "grown"))
+def bend(gamma, strength, grown):
+    """Return the second derivative in t, with grown = e^(lambda t)."""
     return gamma * strength**2 * grown / (gamma + grown) ** 2
 
 
-convex_in_log_ratio.derived(wrong={"power": F(21, 10)}, lemma="convex")
-convex_in_log_ratio.proved(over=second_derivative, of=lambda bend, least=0: bend > least, wrong={"least": F(1, 10)})
+def is_the_second_derivative():
+    grown = sp.exp(LAMBDA * T)
+    return same(sp.diff(sp.log(GAMMA + grown), T, 2), bend(GAMMA, LAMBDA, grown))
+
+
+everywhere = world_of("gamma, lambda, e^(lambda t) > 0", gamma="positive", strength="positive", grown="positive")
+convex_in_log_ratio.proved(over=everywhere, wrong={"least": F(1, 10)}, lemma="convex")
 
 
 @claim("relative-concavity", "Section 5, second observation", PROVED)
-def relative_concavity(c, sign=1):
+def relative_concavity(c, times=1):
     r"""\gamma_1<\gamma_2\implies\log(\gamma_1+u)\ \text{is concave relative to}\ \log(\gamma_2+u)
 
     Assumes: $\gamma_1\ge 0$, $u\ge 0$; $u>0$ if $\gamma_1=0$
     Because: Strictly so, and never the other way round.
     Proof: The slope of $g\circ f^{-1}$, $g'/f'=(\gamma_2+u)/(\gamma_1+u)$, falls as u rises, and f rises with u.
     """
-    return sign * (c.high + c.u) / (c.low + c.u) > sign * (c.high + c.v) / (c.low + c.v)
+    ratio = checked(ratio_of_slopes, is_the_ratio)
+    return ratio(c.low, c.high, c.u) > times * ratio(c.low, c.high, c.v)
 
 
 @setting("0 <= gamma_1 < gamma_2, 0 < u < v")
@@ -215,11 +216,15 @@ def two_penalties(numbers: Numbers) -> Named:
     return Named(low=low, high=low + numbers.positive("more"), u=u, v=u + numbers.positive("step"))
 
 
-def ratio_of_slopes(c, d, times=1):
+def ratio_of_slopes(low, high, u):
+    """Return g'(u) / f'(u) of g = log(low + u) and f = log(high + u)."""
+    return (high + u) / (low + u)
+
+
+def is_the_ratio(c, d):
     f, g = sp.log(d + U), sp.log(c + U)
-    return same(sp.diff(g, U) / sp.diff(f, U), times * (d + U) / (c + U))
+    return same(sp.diff(g, U) / sp.diff(f, U), ratio_of_slopes(c, d, U))
 
 
 for family in (two_points, two_penalties):
-    relative_concavity.proved(over=family, wrong={"sign": -1}, lemma="mean value")
-relative_concavity.derived(of=ratio_of_slopes, wrong={"times": F(11, 10)})
+    relative_concavity.proved(over=family, wrong={"times": F(11, 10)}, lemma="mean value")

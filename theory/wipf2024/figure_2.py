@@ -8,9 +8,9 @@ import sympy as sp
 
 from theory.claim import MISPRINT, PROVED
 from theory.evidence import CORRECTED, FAILS
-from theory.proof import Numbers, log, same, setting
+from theory.proof import Numbers, checked, log, same, setting
 from theory.wipf2024.claims import claim
-from theory.wipf2024.curvature import two_penalties
+from theory.wipf2024.curvature import is_the_ratio, ratio_of_slopes, two_penalties
 
 U, P, GAMMA, X = sp.symbols("u p gamma x", positive=True)
 TOUCHING = (GAMMA + 1) * (sp.log(GAMMA + U) - sp.log(GAMMA + 1)) + 1
@@ -87,7 +87,7 @@ figure_2_infinity.derived(of=differences_rise, also=True, wrong={"half": F(21, 1
 
 
 @claim("figure-2", "caption of Figure 2, last sentence", PROVED)
-def between_the_extremes(c, sign=1):
+def between_the_extremes(c, times=1):
     r"""\text{the relative concavity of}\ \log(\gamma+|u|)\ \text{lies between those of}\ \log|u|\ \text{and}\ |u|
 
     Assumes: $0<\gamma<\infty$, $u>0$
@@ -95,9 +95,18 @@ def between_the_extremes(c, sign=1):
     $u=1$, $(\gamma+1)\log\frac{\gamma+u}{\gamma+1}+1$, the curves are nested from $1+\log u$ to $u$: the derivative in
     $\gamma$ is $\log z+\frac1z-1\ge 0$ with $z=\frac{\gamma+u}{\gamma+1}$.
     """
-    gamma = c.high
-    first, second = [(gamma + u) / u for u in (c.u, c.v)], [1 / (gamma + u) for u in (c.u, c.v)]
-    return sign * first[0] > sign * first[1] and second[0] > second[1]
+    of_log, of_u = checked(ratio_of_slopes, is_the_ratio), checked(slope_over_that_of_u, is_that_ratio)
+    first = [of_log(0, c.high, u) for u in (c.u, c.v)]  # log|u| is log(0 + u)
+    second = [of_u(c.high, u) for u in (c.u, c.v)]
+    return first[0] > times * first[1] and second[0] > second[1]
+
+
+def slope_over_that_of_u(gamma, u):
+    return 1 / (gamma + u)
+
+
+def is_that_ratio(gamma):
+    return same(sp.diff(sp.log(gamma + U), U) / sp.diff(U, U), slope_over_that_of_u(gamma, U))
 
 
 def nested(shift=0):
@@ -116,6 +125,6 @@ def rises_with_gamma(z, times=1):
     return log(z) + times * (1 / z - 1) >= 0
 
 
-between_the_extremes.proved(over=two_penalties, wrong={"sign": -1}, lemma="mean value")
-between_the_extremes.derived(of=nested, wrong={"shift": F(1, 10)}, lemma="monotone")
-between_the_extremes.proved(over=ratio, of=rises_with_gamma, wrong={"times": F(9, 10)})
+between_the_extremes.proved(over=two_penalties, wrong={"times": F(11, 10)}, lemma="mean value")
+between_the_extremes.derived(of=nested, wrong={"shift": F(1, 10)}, lemma="monotone", also=True)
+between_the_extremes.proved(over=ratio, of=rises_with_gamma, wrong={"times": F(9, 10)}, also=True)

@@ -93,7 +93,8 @@ one_variance.false(at=((F(1, 4), F(4)), (F(2), F(2))), true_at=((F(1, 4),), (F(2
 @claim("only-the-power", "not in the paper; which functions in Eq. (26) give DPO", PROVED)
 def only_the_power(c, times=1):
     r"""\log\bigl[\mu(s)^2+\mu(t)^2\bigr]-C(t)=\log\bigl[1+(s/t)^\lambda\bigr]\ \forall s,t>0
-    \iff\mu(u)=c\,u^{\lambda/2}
+    \implies\mu(u)=c\,u^{\lambda/2};\qquad
+    \mu(u)=c\,u^{\lambda/2}\implies\log\frac{\mu(s)^2+\mu(t)^2}{\mu(t)^2}=\log\bigl[1+(s/t)^\lambda\bigr]
 
     Assumes: $\mu>0$; $C$ may depend on the reference, not on the policy
     Proof: At $s=t$: $C(t)=\log\mu(t)^2$. Then $\mu(s)^2=\mu(t)^2(s/t)^\lambda$; take $t=1$.
@@ -116,7 +117,11 @@ def the_power_gives_dpo(s, t, a, c, half=2):
 
 
 only_the_power.proved(over=any_function, wrong={"times": F(11, 10)})
-only_the_power.derived(of=the_power_gives_dpo, wrong={"half": F(21, 10)})
+only_the_power.derived(
+    of=the_power_gives_dpo,
+    wrong={"half": F(21, 10)},
+    part=r"\mu(u)=c\,u^{\lambda/2}\implies\log\frac{\mu(s)^2+\mu(t)^2}{\mu(t)^2}=\log\bigl[1+(s/t)^\lambda\bigr]",
+)
 
 
 # --- Appendix D ----------------------------------------------------------------------------------------------------

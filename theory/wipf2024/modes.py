@@ -159,11 +159,12 @@ def of_two_responses(points):
     return tuple(minimisers(loss, policies) for loss in (SKEWED.rlhf, SKEWED.dpo))
 
 
-def follow_and_cover(follows=backward_divergence, covers=(sum_over_pairs, forward_divergence)):
-    (mean, narrow), others = best_bump(follows), [best_bump(objective) for objective in covers]
+def follow_and_cover(most=F(7, 10)):
+    covers = sum_over_pairs, forward_divergence
+    (mean, narrow), others = best_bump(backward_divergence), [best_bump(objective) for objective in covers]
     wide = all(abs(middle) < 1 and deviation > 2 * narrow for middle, deviation in others)
-    parted = mode_covering((best_bump(follows), best_bump(covers[0])))
-    return parted and mean == F(8, 5) and narrow < F(7, 10) and wide
+    parted = mode_covering((best_bump(backward_divergence), best_bump(covers[0])))
+    return parted and mean == F(8, 5) and narrow < most and wide
 
 
 def is_narrower(first=sum_over_pairs, second=forward_divergence):
@@ -182,7 +183,7 @@ def matches_moments(name="forward"):
 
 
 mode_covering.false(at=of_two_responses((F(1, 4), F(1, 2), F(5, 8))), true_at=of_two_responses((F(1, 4), F(99, 100))))
-mode_covering.enclosed(of=follow_and_cover, role=CONDITIONAL, wrong={"covers": (sum_over_pairs, backward_divergence)})
+mode_covering.enclosed(of=follow_and_cover, role=CONDITIONAL, wrong={"most": F(3, 5)})
 mode_covering.enclosed(of=is_narrower, wrong={"first": forward_divergence}, also=True)
 mode_covering.numerical(
     of=bumps_of_every_size,

@@ -115,7 +115,7 @@ def below_its_chord(c, times=1):  # at 0, between -u and u
 
 
 footnote_2.proved(over=odds, wrong={"sign": F(9, 10)})
-footnote_2.proved(over=odds, of=below_its_chord, wrong={"times": F(9, 10)})
+footnote_2.proved(over=odds, of=below_its_chord, wrong={"times": F(9, 10)}, also=True)
 
 
 # --- is a large gamma a poor reference? ----------------------------------------------------------------------------
@@ -178,13 +178,11 @@ def bad_local_minima(p, room=1):
     """
     between, near = p.t * p.d < p.c, p.t * p.d < room * (p.gamma + p.c - p.d * p.gamma)
     higher = penalty(p, p.t) > penalty(p, 0 * p.t)
+    if not penalty(p, -p.t) > penalty(p, 0 * p.t):  # to the left of 0 it is larger, too
+        return False
     if p.gamma * (p.d - 1) < p.c:
         return not (between and near) or higher  # on (0, min(c, gamma + c - d gamma) / d), which is not empty
     return not between or not higher
-
-
-def rises_to_the_left(p, times=1):
-    return penalty(p, -p.t) > times * penalty(p, 0 * p.t)
 
 
 def better_and_a_minimum(p, times=1):
@@ -195,5 +193,9 @@ def better_and_a_minimum(p, times=1):
 
 
 bad_local_minima.proved(over=line, wrong={"room": F(11, 10)})
-bad_local_minima.proved(over=line, of=rises_to_the_left, wrong={"times": F(11, 10)})
-bad_local_minima.proved(over=line, of=better_and_a_minimum, wrong={"times": F(11, 10)})
+bad_local_minima.proved(
+    over=line,
+    of=better_and_a_minimum,
+    wrong={"times": F(11, 10)},
+    part=r"t=\tfrac cd\ \text{always is, and is better}",
+)

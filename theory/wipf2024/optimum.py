@@ -237,13 +237,6 @@ def degenerate(c, times=1):
     return times * larger > smaller > 0
 
 
-@setting("c > 0, 0 < u^lambda < v^lambda")
-def two_powers(numbers: Numbers) -> Named:
-    """Every reference, and powers of every two ratios pi_l / pi_w."""
-    c, smaller = numbers.positive("c"), numbers.positive("smaller")
-    return Named(c=c, smaller=smaller, larger=smaller + numbers.positive("more"))
-
-
 @setting("lambda > 0, 0 < u < v")
 def two_ratios(numbers: Numbers) -> Named:
     """Every two ratios and every lambda."""
@@ -251,10 +244,21 @@ def two_ratios(numbers: Numbers) -> Named:
     return Named(smaller=power(u, strength), larger=power(u + numbers.positive("more"), strength))
 
 
+def powers_rise(c, times=1):
+    return times * c.larger > c.smaller > 0
+
+
+@setting("c > 0; u^lambda and v^lambda, of which is known what is proved")
+def two_powers(numbers: Numbers) -> Named:
+    """Every reference, and powers of every two ratios pi_l / pi_w."""
+    powers = numbers.case_of(two_ratios, powers_rise, keep="smaller larger")
+    return Named(c=numbers.positive("c"), **vars(powers))
+
+
 def vanishes(c, step, ranks, strength, rest=0):
     return same(sp.limit(sp.log(1 + rest + c * step ** (ranks * strength)), step, 0, "+"), 0)
 
 
+degenerate.proved(over=two_ratios, of=powers_rise, wrong={"times": F(9, 10)})
 degenerate.proved(over=two_powers, wrong={"times": F(9, 10)})
-degenerate.proved(over=two_ratios, of=lambda c, times=1: times * c.larger > c.smaller, wrong={"times": F(9, 10)})
-degenerate.derived(of=vanishes, wrong={"rest": F(1, 10)})
+degenerate.derived(of=vanishes, wrong={"rest": F(1, 10)}, part=r"\text{approached as}\ \pi(y_l)/\pi(y_w)\to 0")

@@ -96,7 +96,7 @@ def only_if_uniform(c, times=1):
 
 
 eq_8_reference.derived(wrong={"strength": F(11, 10)})
-eq_8_reference.proved(over=two_odds, of=only_if_uniform, wrong={"times": F(11, 10)})
+eq_8_reference.proved(over=two_odds, of=only_if_uniform, wrong={"times": F(11, 10)}, also=True)
 
 
 @claim("eq-8-likelihood", "Section 4, the sentence after Eq. (8)", MISPRINT)
@@ -266,5 +266,10 @@ def two_powers(numbers: Numbers) -> Named:
     return Named(low=power(u, exponent), high=power(u + numbers.positive("more"), exponent))
 
 
-power_is_a_score.derived(wrong={"sign": 1})
-power_is_a_score.proved(over=two_powers, of=lambda c, times=1: c.high > times * c.low, wrong={"times": F(11, 10)})
+power_is_a_score.derived(wrong={"sign": F(-9, 10)})
+power_is_a_score.proved(
+    over=two_powers,
+    of=lambda c, times=1: c.high > times * c.low,
+    wrong={"times": F(11, 10)},
+    part=r"\mu(u)=u^{a}\ \text{increases from}\ 0\ \text{without bound}",
+)

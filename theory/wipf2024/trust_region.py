@@ -60,7 +60,7 @@ def rest_points(loss):
 
 
 @claim("minimal-trust-region", "not in the paper; an instance of Proposition 3.1", PROVED)
-def trust_region(loss=of_pairs, printed=DPO):
+def trust_region(loss=of_pairs, printed=DPO, shift=0):
     r"""S=\{\pi:\mathrm{KL}(\pi\|\pi_{\mathrm{ref}})\le 0.05\},\ \pi^*=(.6,.3,.1):\quad
     \hat\pi_{\mathrm{RLHF}}=(.4592,.3360,.2048),\quad\hat\pi_{\mathrm{DPO}}=(.4484,.3523,.1992)
 
@@ -75,7 +75,7 @@ def trust_region(loss=of_pairs, printed=DPO):
     """
 
     def is_near(box):
-        return all(abs(x - y) < ROUNDED for x, y in zip(box, printed, strict=True))
+        return all(abs(x - y - shift) < ROUNDED for x, y in zip(box, printed, strict=True))
 
     boxes = rest_points(loss)
     near, far = [box for box in boxes if is_near(box)], [box for box in boxes if not is_near(box)]
@@ -103,11 +103,11 @@ def slopes(x, y, z, times=1):
 
 
 LEMMAS = "Fermat, compactness"
-trust_region.enclosed(wrong={"printed": RLHF}, lemma=LEMMAS)
+trust_region.enclosed(wrong={"shift": F(1, 1000)}, lemma=LEMMAS)
 trust_region.derived(of=slopes, wrong={"times": F(11, 10)})
 trust_region.enclosed(
-    of=lambda printed=FORWARD: trust_region(of_forward_divergence, printed),
-    wrong={"printed": RLHF},
+    of=lambda shift=0: trust_region(of_forward_divergence, FORWARD, shift),
+    wrong={"shift": F(1, 1000)},
     lemma=LEMMAS + ", convex",
     also=True,
 )
@@ -178,8 +178,8 @@ def tempered(a):
 EXPONENT = (F(4505, 10**4), F(4506, 10**4))
 
 
-def is_printed(a, printed=RLHF):
-    return all(abs(x - y) < ROUNDED for x, y in zip(tempered(a), printed, strict=True))
+def is_printed(a, shift=0):
+    return all(abs(x - y - shift) < ROUNDED for x, y in zip(tempered(a), RLHF, strict=True))
 
 
 def meets_the_radius(low=EXPONENT[0], high=EXPONENT[1]):
@@ -202,7 +202,7 @@ def no_policy_beats_it(c, slack=0):
 
 QUANTITIES = over_responses(pi="probability", log_pi="any", log_target="any")
 KINDS = {"a": "share", "constant": "real", **dict.fromkeys(("radius", "less", "to_power"), "nonnegative")}
-trust_region.enclosed(*EXPONENT, of=is_printed, wrong={"printed": DPO}, lemma="intermediate value")
+trust_region.enclosed(*EXPONENT, of=is_printed, wrong={"shift": F(1, 1000)}, lemma="intermediate value")
 trust_region.enclosed(of=meets_the_radius, wrong={"low": EXPONENT[1]}, lemma="intermediate value")
 trust_region.derived(of=excess, sums=QUANTITIES, wrong={"times": F(11, 10)})
 trust_region.by_induction(**two_policies, of=gibbs, wrong={"times": F(11, 10)})

@@ -8,7 +8,7 @@ from fractions import Fraction as F
 import sympy as sp
 
 from theory.claim import PROVED
-from theory.proof import Named, Numbers, log, power, same, setting
+from theory.proof import Named, Numbers, checked, log, power, same, setting
 from theory.wipf2024.claims import claim
 from theory.wipf2024.objectives import divergence, pair
 
@@ -19,13 +19,6 @@ R_1, R_2, M = sp.symbols("r_1 r_2 m", real=True)
 def by_probability(loss: sp.Expr) -> sp.Expr:
     """Return the derivative in p = pi(y_1) of a function of the odds p / (1 - p)."""
     return sp.diff(loss, ODDS) * (1 + ODDS) ** 2
-
-
-@setting("odds of y_1 against y_2, of the optimum and of the reference > 0, lambda > 0")
-def any_odds(numbers: Numbers) -> Named:
-    """Two responses: every policy, optimum, reference and lambda, as odds."""
-    odds, optimum, strength = (numbers.positive(name) for name in ("odds", "optimum", "lambda_"))
-    return Named(odds=odds, optimum=optimum, strength=strength)
 
 
 @claim("two-responses", "not in the paper; Appendix C ends where this begins", PROVED)
@@ -43,41 +36,45 @@ def two_responses(c, times=1):
     \pi_{\mathrm{ref}}))-\sigma(r_1^*-r_2^*)\bigr]$. Both have the sign of $p-p^{**}$: both losses fall strictly up to
     $p^{**}$ and rise strictly beyond, and both are sums over prompts.
     """
-    rlhf = c.strength * (log(c.odds) - log(c.optimum))
     above, below = c.odds > times * c.optimum, c.odds < times * c.optimum
-    return (rlhf > 0) == above and (rlhf < 0) == below
+    rlhf = checked(slope_of_rlhf, is_slope_of_rlhf)(c.strength, log(c.odds), log(c.optimum))
+    dpo = checked(slope_of_dpo, is_slope_of_dpo)(c.e_margin, c.wins)  # over lambda / (p (1 - p))
+    return (rlhf > 0) == above == (dpo > 0) and (rlhf < 0) == below == (dpo < 0)
 
 
 @setting("odds relative to the reference, of the policy and of the optimum, > 0, lambda > 0")
 def relative_odds(numbers: Numbers) -> Named:
-    """The same, divided by the odds of the reference."""
+    """Two responses: every policy, optimum, reference and lambda, as odds relative to those of the reference."""
     odds, optimum, strength = (numbers.positive(name) for name in ("odds", "optimum", "lambda_"))
-    return Named(odds=odds, optimum=optimum, e_margin=power(odds, strength), wins=power(optimum, strength))
+    powers = Named(e_margin=power(odds, strength), wins=power(optimum, strength))
+    return Named(odds=odds, optimum=optimum, strength=strength, **vars(powers))
 
 
-def sign_of_dpo(c, times=1):
-    slope = c.e_margin / (1 + c.e_margin) - c.wins / (1 + c.wins)
-    return (slope > 0) == (c.odds > times * c.optimum) and (slope < 0) == (c.odds < times * c.optimum)
+def slope_of_rlhf(strength, log_odds, log_optimum):
+    """Return the derivative of RLHF's loss by p; both odds may be relative to those of the reference."""
+    return strength * (log_odds - log_optimum)
 
 
-def slope_of_rlhf(sign=-1):
+def is_slope_of_rlhf():
     p, q = ODDS / (1 + ODDS), REFERENCE / (1 + REFERENCE)
     first, second = STRENGTH * sp.log(p / q) - R_1, STRENGTH * sp.log((1 - p) / (1 - q)) - R_2
-    slope = STRENGTH * (sp.log(ODDS) - sp.log(REFERENCE)) + sign * (R_1 - R_2)
-    return same(by_probability(p * first + (1 - p) * second), slope)
+    found = slope_of_rlhf(STRENGTH, sp.log(ODDS) - sp.log(REFERENCE), (R_1 - R_2) / STRENGTH)
+    return same(by_probability(p * first + (1 - p) * second), found)
 
 
-def slope_of_dpo(times=1):
+def slope_of_dpo(margin, label):
+    """Return the derivative of DPO's loss by p over lambda / (p (1 - p)), for e^margin and the odds of the label."""
+    return margin / (1 + margin) - label / (1 + label)
+
+
+def is_slope_of_dpo():
     margin, wins = (ODDS / REFERENCE) ** STRENGTH, LABEL / (1 + LABEL)
     loss = wins * sp.log(1 + 1 / margin) + (1 - wins) * sp.log(1 + margin)
     p = ODDS / (1 + ODDS)
-    return same(by_probability(loss), times * STRENGTH / (p * (1 - p)) * (margin / (1 + margin) - wins))
+    return same(by_probability(loss), STRENGTH / (p * (1 - p)) * slope_of_dpo(margin, LABEL))
 
 
-two_responses.proved(over=any_odds, wrong={"times": F(11, 10)})
-two_responses.proved(over=relative_odds, of=sign_of_dpo, wrong={"times": F(11, 10)})
-two_responses.derived(of=slope_of_rlhf, wrong={"sign": F(-11, 10)}, lemma="monotone")
-two_responses.derived(of=slope_of_dpo, wrong={"times": F(11, 10)}, lemma="monotone")
+two_responses.proved(over=relative_odds, wrong={"times": F(11, 10)}, lemma="monotone")
 
 
 # --- which sets can part the two, with one prompt ------------------------------------------------------------------
@@ -137,5 +134,5 @@ def parted_by_two(q, bend=F(3, 2)):
 every_constraint_set.derived(wrong={"times": F(21, 10)}, lemma="Taylor")
 every_constraint_set.derived(of=even_at_one_half, wrong={"target": F(11, 20)}, lemma="monotone")
 every_constraint_set.unrefuted(
-    target, of=parted_by_two, wrong={"bend": F(5, 2)}, also=True, worlds=60, ranges="q = 1/60 to 59/60"
+    target, of=parted_by_two, wrong={"bend": 2}, also=True, worlds=60, ranges="q = 1/60 to 59/60"
 )

@@ -8,7 +8,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, EMPTY, PROVED
 from theory.evidence import CONDITIONAL, FAILS, VACUOUS
-from theory.proof import Named, Numbers, same, setting
+from theory.proof import Named, Numbers, checked, same, setting
 from theory.wipf2024.claims import claim
 
 GAMMA, S, D = sp.symbols("gamma s d", positive=True)  # the variance, v'v, and the dimension
@@ -52,7 +52,7 @@ def two_numbers(numbers: Numbers) -> Named:
 
 def vector(d, s, gamma):
     """Name a dimension, v'v and a variance, and the slope of -ln N(v | 0, gamma I) in it."""
-    return Named(d=d, s=s, gamma=gamma, slope=(d / gamma - s / gamma**2) / 2)
+    return Named(d=d, s=s, gamma=gamma, slope=checked(slope_of_the_loss, is_the_slope)(d, s, gamma))
 
 
 def least_at(c, best):
@@ -60,8 +60,12 @@ def least_at(c, best):
     return (c.slope < 0) == (c.gamma < best) and (c.slope > 0) == (c.gamma > best)
 
 
-def slope_of_the_loss(times=1):
-    return same(sp.diff(LOSS, GAMMA), times * (D / GAMMA - S / GAMMA**2) / 2)
+def slope_of_the_loss(d, s, gamma):
+    return (d / gamma - s / gamma**2) / 2
+
+
+def is_the_slope():
+    return same(sp.diff(LOSS, GAMMA), slope_of_the_loss(D, S, GAMMA))
 
 
 @claim("eq-24", "Eq. (24)", CONDITIONALLY, "eq-24-any-dimension")
@@ -77,8 +81,7 @@ def eq_24(c, divisor=2):
 
 
 eq_24.false(at=vector(F(3), F(1), F(2, 5)), true_at=vector(F(2), F(1), F(2, 5)))
-eq_24.proved(over=two_numbers, role=CONDITIONAL, wrong={"divisor": F(21, 10)})
-eq_24.derived(of=slope_of_the_loss, role=CONDITIONAL, wrong={"times": F(11, 10)}, lemma="monotone")
+eq_24.proved(over=two_numbers, role=CONDITIONAL, wrong={"divisor": F(21, 10)}, lemma="monotone")
 
 
 @claim("eq-24-any-dimension", "not in the paper; Eqs. (24) and (25) in d dimensions", PROVED)
@@ -97,9 +100,12 @@ def least_value(one=1):
     return same(LOSS.subs(GAMMA, S / D), D * (sp.log(S / D) + one + sp.log(2 * sp.pi)) / 2)
 
 
-eq_24_any_dimension.proved(over=any_variance, wrong={"times": F(11, 10)})
-eq_24_any_dimension.derived(of=slope_of_the_loss, wrong={"times": F(11, 10)}, lemma="monotone")
-eq_24_any_dimension.derived(of=least_value, wrong={"one": F(11, 10)})
+eq_24_any_dimension.proved(over=any_variance, wrong={"times": F(11, 10)}, lemma="monotone")
+eq_24_any_dimension.derived(
+    of=least_value,
+    wrong={"one": F(11, 10)},
+    part=r"\min_{\gamma>0}-\log\mathcal{N}(v|0,\gamma I)=\frac d2\Bigl[\log\frac{v^\top v}{d}+1+\log 2\pi\Bigr]",
+)
 
 
 def least_loss(dimension, log_square, log_dimension):
@@ -122,7 +128,8 @@ def eq_25(c):
     Because: In $d$ dimensions it is $\frac d2\log(v^\top v)$.
     Proof: wipf2024.eq-24-any-dimension. What is equal up to a constant differs alike between every two vectors.
     """
-    one, other = (least_loss(c.d, log_square, c.log_d) for log_square in (c.one, c.other))
+    least = checked(least_loss, is_the_least_loss)
+    one, other = (least(c.d, log_square, c.log_d) for log_square in (c.one, c.other))
     return one - other == c.one - c.other
 
 
@@ -130,8 +137,8 @@ def in_two_dimensions(offset=1):
     return same(LOSS.subs({GAMMA: S / D}).subs(D, 2), sp.log(S) + offset + sp.log(sp.pi))
 
 
-def is_the_least_loss(times=1):
-    return same(LOSS.subs(GAMMA, S / D), times * least_loss(D, sp.log(S), sp.log(D)) + D * sp.log(2 * sp.pi) / 2)
+def is_the_least_loss():
+    return same(LOSS.subs(GAMMA, S / D), least_loss(D, sp.log(S), sp.log(D)) + D * sp.log(2 * sp.pi) / 2)
 
 
 def in_no_other_dimension(c, plane=2):
@@ -139,6 +146,5 @@ def in_no_other_dimension(c, plane=2):
 
 
 eq_25.proved(over=two_vectors, given=lambda c: c.d == 2, wrong_given=lambda c: c.d <= 2)
-eq_25.derived(of=in_two_dimensions, role=CONDITIONAL, wrong={"offset": F(11, 10)})
-eq_25.derived(of=is_the_least_loss, role=CONDITIONAL, wrong={"times": F(11, 10)})
+eq_25.derived(of=in_two_dimensions, wrong={"offset": F(11, 10)}, also=True)
 eq_25.proved(over=two_vectors, of=in_no_other_dimension, role=FAILS, wrong={"plane": 3})

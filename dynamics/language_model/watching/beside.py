@@ -14,7 +14,7 @@ from dynamics.errors import InvalidArgument
 from dynamics.language_model.loading import require
 
 Result = TypeVar("Result")
-GROUP = 8
+GROUP = 16
 """Probes that go through the model together, whatever the number of processes, so that it changes no digit."""
 
 

@@ -94,7 +94,8 @@ def test_the_pairs_that_push_most_others_down_are_named(place: Path) -> None:
     pushed = {other: sum(other == entry and row != other for row, entry in down) for _, other in down}
     assert max(pushed.values()) > 1
     for row, count in pushed.items():
-        assert (f"row {row} ({count} times)" in text) == (count > 1)
+        card = text[text.index(f'<article data-row="{row}"') :].partition("</article>")[0]
+        assert (f"row {row} ({count} times)" in text) == (f"pushes {count} others down" in card) == (count > 1)
     every = [(int(row), entry) for row, sides in influences.items() for side in sides.values() for entry, _ in side]
     assert text.count(", the pair itself (") == sum(row == entry for row, entry in every) > 0
 

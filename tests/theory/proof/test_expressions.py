@@ -1,10 +1,14 @@
 """A derivative that SymPy takes counts where its function has a value, and for one formula only."""
 
 from fractions import Fraction as F
+from typing import Any
 
 import pytest
+import sympy as sp
 
-from theory.proof import NotAStatement, derivative, exp, holds_at, log, power, prove, world_of
+from theory.proof import NotAStatement, checked, derivative, exp, holds_at, log, power, prove, same, world_of
+from theory.proof.floating import run_and_find_floats
+from theory.proof.lemmas import SYMPY, noting
 from theory.proof.symbols import NoValue
 
 REAL = world_of("x real", x="real")
@@ -84,3 +88,38 @@ def test_it_is_by_the_first_number_and_can_be_taken_again() -> None:
     assert (once(F(0), F(3)), twice(F(0), F(3))) == (-3, 9)
     with pytest.raises(NotAStatement, match="SymPy does not prove"):
         derivative(curve, lambda x, b: -x * exp(-b * x))
+
+
+def square(x: Any) -> Any:
+    return x * x
+
+
+def of_products(a: Any, b: Any) -> Any:
+    return same(square(a * b), square(a) * square(b))
+
+
+def of_sums(a: Any, b: Any) -> Any:
+    return same(square(a + b), square(a) + square(b))
+
+
+def of_anything_real(a: Any) -> Any:
+    return same(sp.sqrt(square(a)), a)
+
+
+def test_a_function_is_checked_by_what_is_true_of_it_only() -> None:
+    assert checked(square, of_products) is square
+    with pytest.raises(NotAStatement, match="does not prove of_sums"):
+        checked(square, of_sums)
+
+
+def test_an_identity_is_proved_for_the_symbols_that_are_named() -> None:
+    assert checked(square, of_anything_real) is square  # of positive numbers
+    with pytest.raises(NotAStatement):
+        checked(square, of_anything_real, a="real")
+
+
+def test_it_is_noted_each_time_and_its_proof_is_no_computation_in_floats() -> None:
+    for _ in range(2):  # proved once, and remembered
+        with noting() as noted:
+            assert run_and_find_floats(lambda: checked(square, of_products)(F(1, 2)) == F(1, 4)) == (True, "")
+        assert (SYMPY, None) in noted

@@ -16,11 +16,13 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from dynamics import InvalidArgument
 from dynamics.language_model import pair_drives
 from dynamics.language_model.kernel import assembly
-from tests.optional import do_without, needs
+from figures.__main__ import app as figures_app
+from tests.optional import do_without, needs, needs_signals
 
 needs("transformers")
 from toy_models.multiplication.response_kernel import (
@@ -114,11 +116,14 @@ def cached(folder: Path, name: str, fill: Any) -> dict[str, str]:
     return {**os.environ, "HF_HUB_CACHE": str(folder), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
 
-def run(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "toy_models.multiplication", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def run(environment: dict[str, str], *commands: str) -> subprocess.CompletedProcess[str]:
+    """Run commands in forks of a process that finds the model in that cache."""
+    first = "toy_models.multiplication.__main__ transformers.models.qwen2.modeling_qwen2"
+    words = [sys.executable, "-m", "tests.forks", first, *commands]
+    return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
+@needs_signals
 def test_a_random_model_of_qwens_kind_is_measured_from_the_cache(tmp_path: Path) -> None:
     """Tied, with biases on q, k and v and grouped heads, in bfloat16 like the original, and with a chat template."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -150,18 +155,20 @@ def test_a_random_model_of_qwens_kind_is_measured_from_the_cache(tmp_path: Path)
         tokenizer.save_pretrained(snapshot)
 
     environment = cached(tmp_path / "cache", "Qwen/Qwen2.5-0.5B-Instruct", fill)
-    common = ("--model", f"Qwen/Qwen2.5-0.5B-Instruct@{SHA}", "--samples", 40, "--device", "cpu")
-    pair = ("--chosen", "132", "--rejected", "121", "--responses", 4)
-    done = run(environment, "kernel", *common, *pair, "--out", tmp_path / "kernel.json")
-    assert done.returncode == 0, done.stdout + done.stderr
+    command = f"python -m toy_models.multiplication kernel --model Qwen/Qwen2.5-0.5B-Instruct@{SHA} --samples 40"
+    command += " --device cpu --chosen 132 --rejected 121 --responses 4 --out "
+    right, wrong = (command + str(tmp_path / file) for file in ("kernel.json", "no-such-folder/kernel.json"))
+    done = run(environment, right, wrong)
+    assert (tmp_path / "kernel.json").exists(), done.stdout + done.stderr
     assert "the kernel and one step will need about" in done.stdout
     found = json.loads((tmp_path / "kernel.json").read_text(encoding="utf-8"))
     assert found["texts"][:2] == ["132", "121"]
     np.testing.assert_allclose(found["actual_log_change"], found["predicted_log_change"], rtol=1e-3, atol=1e-9)
-    other = run(environment, "kernel", *common, *pair, "--out", tmp_path / "no-such-folder" / "kernel.json")
-    assert (other.returncode, "a folder that exists" in other.stdout) == (2, True)
+    assert f"{wrong}: exit code 2" in done.stderr
+    assert "a folder that exists" in done.stdout
 
 
+@needs_signals
 def test_the_commands_of_make_qwen_run_on_a_model_that_can_answer(tmp_path: Path) -> None:
     """The shipped model with a chat template in the place of the real one; the recipe itself is what is run."""
     if shutil.which("make") is None:
@@ -180,13 +187,10 @@ def test_the_commands_of_make_qwen_run_on_a_model_that_can_answer(tmp_path: Path
     recipe = [line for line in recipe if "echo" not in line]
     words = ("mkdir", "kernel", "probe", "figures")
     assert all(word in line for word, line in zip(words, recipe, strict=True))
-    for line in recipe[:3]:
-        done = subprocess.run(line, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    subprocess.run(recipe[0], shell=True, cwd=ROOT, check=True)
+    done = run(environment, *recipe[1:3])
+    assert done.returncode == 0, done.stdout + done.stderr
     assert SHA in recipe[1]
     assert len(json.loads((tmp_path / "qwen" / "kernel.json").read_text(encoding="utf-8"))["texts"]) == 20
     keys = recipe[3].split("figures ")[1].split(" --")[0].split()
-    listed = subprocess.run(
-        [sys.executable, "-m", "figures", "list", *keys], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert listed.returncode == 0  # every key of the recipe is a figure
+    assert CliRunner().invoke(figures_app, ["list", *keys]).exit_code == 0  # every key of the recipe is a figure

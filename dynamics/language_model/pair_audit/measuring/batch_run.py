@@ -48,6 +48,14 @@ class Batches:
         check_count("batch", self.size)
         check_count("seed", self.seed, minimum=0)
 
+    def count(self, pairs: int) -> int:
+        """Return the number of batches.
+
+        Args:
+            pairs: number of pairs.
+        """
+        return -(-pairs // self.size)
+
     def draw(self, count: int) -> list[list[int]]:
         """Return the places of the pairs of each batch, as the trainer of transformers (5.23) draws them on one device.
 

@@ -118,8 +118,11 @@ def find_pushes(
         def compute(some: Sequence[TokenSequence]) -> torch.Tensor:
             return cross_kernel(model, [target], some, **how).kernel.cpu()
 
-        sequences = [sequence for row in rows for sequence in tokens[row]]
-        kernel = torch.cat(compute_in_parts(compute, sequences, "responses"), dim=1)[0]
+        size, parts = audit.settings.batch_pairs, []  # as many pairs at once as in the other passes
+        for start in range(0, len(rows), size):
+            sequences = [sequence for row in rows[start : start + size] for sequence in tokens[row]]
+            parts += compute_in_parts(compute, sequences, "responses")
+        kernel = torch.cat(parts, dim=1)[0]
         places = torch.tensor([pairs.find(row) for row in rows])
         pushes = -(kernel[::2] * pairs.of_chosen[places] + kernel[1::2] * pairs.of_rejected[places])
         return [float(push) for push in pushes]

@@ -133,6 +133,19 @@ def run_trials(
     return trials
 
 
+def count_steps(pairs: int) -> int:
+    """Return the number of training steps over all rates.
+
+    Args:
+        pairs: number of pairs.
+
+    Example:
+        >>> count_steps(20), count_steps(1000)
+        (6, 64)
+    """
+    return len(RATES) * -(-min(pairs, MOST) // BATCH)
+
+
 def compare(rate: float, steps: int, predicted: np.ndarray, actual: np.ndarray, trainer: str = "our loop") -> Trial:
     """Return how predicted and actual changes agree.
 

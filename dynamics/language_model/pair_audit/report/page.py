@@ -64,6 +64,7 @@ def make_page(summary: dict[str, Any], columns: dict[str, np.ndarray], path: str
         path: file of the results, as the reader should give it to a command.
     """
     of_set = summary["displaced_by_set"] is not None
+    pushers = dict(count_pushers(summary["influences"]))
     return _template().render(
         summary=summary,
         path=path,
@@ -75,8 +76,8 @@ def make_page(summary: dict[str, Any], columns: dict[str, np.ndarray], path: str
         pairs=summary["audited"],
         outcomes=count_outcomes(columns, of_set),
         histograms=_histograms(columns, of_set),
-        examples=[_example(example, columns, summary["influences"]) for example in summary["examples"]],
-        pushers=count_pushers(summary["influences"]),
+        examples=[_example(example, columns, summary["influences"], pushers) for example in summary["examples"]],
+        pushers=list(pushers.items()),
         contrasted=CONTRASTED,
         has_pulls=any(example.get("pulls") for example in summary["examples"]),
         encoded={key: base64.b64encode(value.tobytes()).decode() for key, value in columns.items()},
@@ -142,17 +143,18 @@ def _count(columns: dict[str, np.ndarray], kind: str, up: bool, down: bool) -> i
     return int((((chosen >= 0) == up) & ((rejected < 0) == down)).sum())
 
 
-def count_pushers(influences: Mapping[str, Any]) -> list[tuple[int, int]]:
+def count_pushers(influences: Mapping[Any, Any]) -> list[tuple[int, int]]:
     """Return the rows that are named most often among those that push another chosen response down, with how often.
 
     Args:
-        influences: for each displaced row the rows that push its chosen response, as the summary holds them.
+        influences: for each displaced row the rows that push its chosen response; the key is the number of the row, or
+            its text, as in the summary.
 
     Example:
         >>> count_pushers({"3": {"down": [(5, -2.0), (3, -1.0)], "up": []}, "4": {"down": [(5, -1.0)], "up": []}})
         [(5, 2)]
     """
-    named = Counter(other for row, sides in influences.items() for other, _ in sides["down"] if str(other) != row)
+    named = Counter(other for row, sides in influences.items() for other, _ in sides["down"] if other != int(row))
     return [(row, count) for row, count in sorted(named.items(), key=lambda entry: (-entry[1], entry[0])) if count > 1][
         :MOST_PUSHERS
     ]
@@ -193,7 +195,9 @@ def _histograms(columns: dict[str, np.ndarray], of_set: bool) -> list[tuple[str,
     return [(title, histogram(columns[f"{kind}_chosen_change"])) for kind, title in kinds[: 1 + of_set]]
 
 
-def _example(example: dict[str, Any], columns: dict[str, np.ndarray], influences: dict[str, Any]) -> dict[str, Any]:
+def _example(
+    example: dict[str, Any], columns: dict[str, np.ndarray], influences: dict[str, Any], pushers: dict[int, int]
+) -> dict[str, Any]:
     place = int(np.searchsorted(columns["row"], example["row"]))
     numbers = {name: float(column[place]) for name, column in columns.items()}
     pulls = example.get("pulls") or {"chosen": [], "rejected": []}
@@ -213,6 +217,7 @@ def _example(example: dict[str, Any], columns: dict[str, np.ndarray], influences
         "by_set": bool(flags & 2),
         "why": explain(numbers),
         "influences": influences.get(str(example["row"]), {}),
+        "pushes": pushers.get(example["row"], 0),
         "strongest": max((abs(pull) for _, _, pull in tokens), default=1.0) or 1.0,
         "pullers": sorted((entry for entry in tokens if entry[2] < 0), key=lambda entry: entry[2])[:PULLERS],
     }

@@ -95,7 +95,7 @@ def shard(number: int, of: int) -> Any:
     import datasets
     from datasets.distributed import split_dataset_by_node
 
-    stream = datasets.Dataset.from_list(products(24)).to_iterable_dataset(num_shards=of)
+    stream = datasets.Dataset.from_list(products(48)).to_iterable_dataset(num_shards=of)
     return split_dataset_by_node(stream, rank=number, world_size=of)
 
 
@@ -103,15 +103,19 @@ STREAMED: dict[str, Any] = {"accelerator_config": {"dispatch_batches": False}, "
 """Settings of a run in which every process reads its own part of a stream."""
 
 
+PROBES = 20
+"""More probes than one group, so that every process measures some."""
+
+
 def wide() -> dict[str, Any]:
     """Return settings of a training in float64, in which the order of a sum over processes matters little."""
     own, reference = (tiny_model("gpt2", vocabulary=258) for _ in range(2))  # Qwen2 would compute norms in float32
-    return {"model": own, "ref_model": reference, "bf16": False}
+    return {"model": own, "ref_model": reference, "bf16": False, "rows": products(24)}
 
 
 if __name__ == "__main__":  # by a launcher, once for every process: FOLDER BATCH
     place, batch = Path(sys.argv[1]), int(sys.argv[2])
-    many = {"probes": 12}  # more than one group of them, so that every process measures some
+    many = {"probes": PROBES}
     run(place, watch=many | {"folder": place / "log"}, per_device_train_batch_size=batch, **wide())
     own = shard(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
     watch = many | {"folder": place / "streamed"}

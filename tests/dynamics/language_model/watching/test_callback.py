@@ -28,6 +28,12 @@ def lora() -> Any:
     return peft.LoraConfig(r=2, target_modules=["q_proj", "down_proj"], task_type="CAUSAL_LM")
 
 
+def given_adapters() -> Any:
+    import peft
+
+    return peft.LoraConfig(r=2, target_modules=["c_attn"], init_lora_weights=False, task_type="CAUSAL_LM")
+
+
 def dropping() -> Any:
     """Return a model that draws random numbers at every step of the training."""
     return tiny_model("gpt2", vocabulary=258, dtype=torch.float32, resid_pdrop=0.2, embd_pdrop=0.1, attn_pdrop=0.1)
@@ -36,6 +42,7 @@ def dropping() -> Any:
 SETTINGS: dict[str, dict[str, Any]] = {
     "TRL's defaults": {},
     "adapters": {"peft_config": True},
+    "adapters that were given": {"model": True, "bf16": False},
     "precomputed reference": {"precompute_ref_log_probs": True, "bf16": False},
     "accumulated, with evaluations": {
         "gradient_accumulation_steps": 2,
@@ -57,7 +64,13 @@ def options(name: str) -> dict[str, Any]:
         import datasets
 
         found["eval_dataset"] = datasets.Dataset.from_list(products(4))
-    if "model" in found:
+    if name == "adapters that were given":
+        import peft
+
+        torch.manual_seed(1)
+        model = peft.get_peft_model(tiny_model("gpt2", vocabulary=258, dtype=torch.float32), given_adapters())
+        found |= {"model": model, "ref_model": None}  # TRL copies them, and switches to the copy
+    elif "model" in found:
         found |= {"model": dropping(), "ref_model": dropping()}
     return found
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.dynamics.language_model.watching.runs import STREAMED, lines, run, shard, wide
+from tests.dynamics.language_model.watching.runs import PROBES, STREAMED, lines, run, shard, wide
 from tests.optional import needs
 
 needs("trl", "accelerate")
@@ -61,7 +61,7 @@ def entries(path: Path) -> list[dict[str, Any]]:
 
 def test_two_processes_write_the_log_of_one(two: Path, tmp_path: Path) -> None:
     """Two processes with half the batch take the same steps, up to TRL's sums of log pi in float32."""
-    alone = run(tmp_path, watch={"probes": 12, "folder": tmp_path / "log"}, **wide())
+    alone = run(tmp_path, watch={"probes": PROBES, "folder": tmp_path / "log"}, **wide())
     ours, theirs = lines(alone.watch), entries(two / "log" / "watch.jsonl")
     assert [(line["kind"], line.get("step")) for line in ours] == [(line["kind"], line.get("step")) for line in theirs]
     for one, other in zip(ours, theirs, strict=True):
@@ -74,12 +74,10 @@ def test_two_processes_write_the_log_of_one(two: Path, tmp_path: Path) -> None:
 
 
 def test_the_probes_are_those_of_the_first_process_also_where_each_reads_other_rows(two: Path, tmp_path: Path) -> None:
-    watched = [
-        run(
-            tmp_path / str(n), watch={"probes": 12, "folder": tmp_path / str(n)}, data=shard(n, 2), **STREAMED, **wide()
-        )
-        for n in (0, 1)
-    ]
+    watched = []
+    for number, place in enumerate((tmp_path / "first", tmp_path / "second")):
+        how = {"watch": {"probes": PROBES, "folder": place / "log"}, "data": shard(number, 2)}
+        watched.append(run(place, **how, **STREAMED, **wide()))
     first, second = (lines(one.watch) for one in watched)
     theirs = entries(two / "streamed" / "watch.jsonl")
     before = [line for line in first if line.get("step", 0) == 0]

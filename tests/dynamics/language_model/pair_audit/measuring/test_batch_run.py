@@ -57,6 +57,7 @@ def test_the_changes_are_sums_of_the_kernel_over_the_batch(tmp_path: Path) -> No
     assert "batch" not in records[2]
     pairs = read_pair_set(results, DPO())
     drawn = [[int(pairs.rows[place]) for place in batch] for batch in Batches(3, seed=7).draw(7)]
+    assert len(drawn) == Batches(3, seed=7).count(7)
     assert [len(rows) for rows in drawn] == [3, 3, 1]
     for number, rows in enumerate(drawn):
         sequences = [s for row in rows for s in tokenize_pair(loaded().tokenizer, parse_pair(ROWS[row])).sequences]

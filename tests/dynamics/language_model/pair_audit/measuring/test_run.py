@@ -228,12 +228,16 @@ def test_a_pair_that_is_not_finite_is_skipped_and_ends_nothing(tmp_path: Path) -
         run_audit(Audit(loaded, source, Results(tmp_path / "s"), strict))
 
 
-def test_a_model_that_is_never_finite_is_not_tried_on_a_whole_data_set(tmp_path: Path) -> None:
+def test_a_model_that_is_never_finite_is_not_tried_on_a_whole_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pair_run.PATIENCE == 100
+    monkeypatch.setattr(pair_run, "PATIENCE", 10)
     loaded, results = with_broken_token("x"), Results(tmp_path / "out")  # every product holds an x
-    source = open_pairs(write_lines(tmp_path / "data.jsonl", products(130)))
+    source = open_pairs(write_lines(tmp_path / "data.jsonl", products(23)))
     with pytest.raises(NotFinite):
-        run_audit(Audit(loaded, source, results, AuditSettings(batch_pairs=10)))
-    assert len(read_lines(results.path)) == 100
+        run_audit(Audit(loaded, source, results, AuditSettings(batch_pairs=5)))
+    assert len(read_lines(results.path)) == 10
 
 
 def test_tokens_that_the_model_does_not_know_are_named(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from dynamics.language_model import differentiable_log_probs, sequence_log_probs
 from dynamics.language_model.pair_audit.measuring.audit import Audit, AuditSettings
 from dynamics.language_model.pair_audit.measuring.run import run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import run_set
-from dynamics.language_model.pair_audit.measuring.trial_run import compare, run_trials
+from dynamics.language_model.pair_audit.measuring.trial_run import RATES, compare, count_steps, run_trials
 from dynamics.language_model.pair_audit.reading.data import open_pairs
 from dynamics.language_model.pair_audit.reading.rows import parse_pair
 from dynamics.language_model.pair_audit.reading.tokens import tokenize_pair
@@ -54,6 +54,7 @@ def test_every_pair_has_the_same_weight_in_a_run_of_several_steps(tmp_path: Path
     """10 pairs are two batches of 5: a batch of 8 and one of 2 would weigh the last two four times as much."""
     (found,) = trials(tmp_path, SGD(), (1e-8,), DPO(), products(10))
     assert (found.steps, found.pairs) == (2, 10)
+    assert count_steps(10) == len(RATES) * found.steps
     assert found.size == pytest.approx(1, abs=1e-3)
     assert found.rank_correlation == pytest.approx(1)
 

@@ -147,39 +147,57 @@ def says(role: str, content: str | None, **fields: Any) -> dict[str, Any]:
     return {"role": role, "content": content, **fields}
 
 
-def conversations() -> dict[str, list[dict[str, Any]]]:
-    """Return conversations in the forms that the trainer reads, each form a data set."""
+Forms = dict[str, list[dict[str, Any]]]
+
+
+def explicit_rows() -> list[dict[str, Any]]:
+    """Return rows of messages with a prompt of their own."""
     draw = random.Random(2)
     prompts = [
         [says("user", "how much is it? ")],
         [says("system", "the answer"), says("user", "it")],
         [says("user", "46"), says("assistant", "now"), says("user", " the price ")],
     ]
-    explicit = []
+    rows = []
     for prompt in prompts:
         chosen, rejected = ("".join(draw.choices(PIECES, k=3)) for _ in range(2))
         answers = {"chosen": [says("assistant", chosen + "w")], "rejected": [says("assistant", rejected + "l")]}
-        explicit.append({"prompt": prompt, **answers})
-    tool = {"type": "function", "function": {"name": "price", "parameters": {"type": "object", "properties": {}}}}
-    call = [{"type": "function", "function": {"name": "price", "arguments": {"of": "it"}}}]
-    thought = says("assistant", "46", reasoning_content="what is it")
-    called = says("assistant", None, tool_calls=call)
-    more = [says("user", "it is what"), says("assistant", " 46 now ")]
-    used = [called, says("tool", "46"), says("assistant", "the price is 46")]
-    several = [{**row, "chosen": row["chosen"] + more} for row in explicit]
+        rows.append({"prompt": prompt, **answers})
+    return rows
+
+
+TOOL = {"type": "function", "function": {"name": "price", "parameters": {"type": "object", "properties": {}}}}
+CALL = [{"type": "function", "function": {"name": "price", "arguments": {"of": "it"}}}]
+THOUGHT = says("assistant", "46", reasoning_content="what is it")
+CALLED = says("assistant", None, tool_calls=CALL)
+
+
+def conversations() -> Forms:
+    """Return conversations in the forms that the trainer reads, each form a data set; a response is one turn."""
+    explicit = explicit_rows()
     return {
         "explicit": explicit,
         "implicit": [{side: r["prompt"] + r[side] for side in ("chosen", "rejected")} for r in explicit],
-        "tools": [{**row, "tools": [tool]} for row in explicit],
-        "tools as JSON": [{**row, "tools": json.dumps([tool, tool])} for row in explicit],
+        "tools": [{**row, "tools": [TOOL]} for row in explicit],
+        "tools as JSON": [{**row, "tools": json.dumps([TOOL, TOOL])} for row in explicit],
         "arguments": [{**row, "chat_template_kwargs": {"mood": "$"}} for row in explicit],
-        "arguments and tools": [{**row, "tools": [tool], "chat_template_kwargs": {"mood": "é"}} for row in explicit],
-        "a thought": [{**row, "chosen": [thought]} for row in explicit],
-        "a call": [{**row, "chosen": [called]} for row in explicit],
+        "arguments and tools": [{**row, "tools": [TOOL], "chat_template_kwargs": {"mood": "é"}} for row in explicit],
+        "a thought": [{**row, "chosen": [THOUGHT]} for row in explicit],
+        "a call": [{**row, "chosen": [CALLED]} for row in explicit],
+    }
+
+
+def longer_conversations() -> Forms:
+    """Return the same with responses of several turns."""
+    explicit = explicit_rows()
+    more = [says("user", "it is what"), says("assistant", " 46 now ")]
+    used = [CALLED, says("tool", "46"), says("assistant", "the price is 46")]
+    several = [{**row, "chosen": row["chosen"] + more} for row in explicit]
+    return {
         "several turns": several,
         "several turns in both": [{**row, "rejected": row["rejected"] + more} for row in several],
         "several turns, shared first": [
-            {**row, "chosen": [thought, *more], "rejected": [thought, *row["rejected"]]} for row in explicit
+            {**row, "chosen": [THOUGHT, *more], "rejected": [THOUGHT, *row["rejected"]]} for row in explicit
         ],
         "several turns, implicit": [
             {side: r["prompt"] + r[side] + more for side in ("chosen", "rejected")} for r in explicit
@@ -190,28 +208,32 @@ def conversations() -> dict[str, list[dict[str, Any]]]:
         "a turn of the user first": [
             {"chosen": [*before, *r["chosen"]], "rejected": [*before, more[0], *r["rejected"]]}
             for r in explicit
-            for before in [[*r["prompt"], thought]]
+            for before in [[*r["prompt"], THOUGHT]]
         ],
-        "a tool that is used": [{**row, "tools": [tool], "chosen": used} for row in explicit],
+        "a tool that is used": [{**row, "tools": [TOOL], "chosen": used} for row in explicit],
         "a turn of the user at the end": [{**row, "rejected": row["rejected"] + more[:1]} for row in explicit],
     }
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_conversations(tokenizers: dict[str, Any], template: str) -> None:
-    for name in (
-        "bytes without merges",
-        "bytes",
-        "bytes, BOS and EOS",
-        "metaspace",
-        "unigram, EOS",
-        "sentencepiece file",
-    ):
+    longer = ("bytes", "unigram, EOS")
+    for name in (*longer, "bytes without merges", "bytes, BOS and EOS", "metaspace", "sentencepiece file"):
         tokenizer = tokenizers[name]  # a template's text is tokenised without what a tokenizer adds to texts
         tokenizer.chat_template = TEMPLATES[template]
-        for form, rows in conversations().items():
+        for form, rows in (conversations() | (longer_conversations() if name in longer else {})).items():
             left_out = form == "a call" and template != "reasoning and calls"
             assert check(tokenizer, rows) == (0 if left_out else len(rows)), (name, form)
+
+
+def test_a_border_within_a_response_of_several_turns_would_be_noticed(tokenizers: dict[str, Any]) -> None:
+    """The control: neither the first turn alone, nor the turns of the assistant alone, are what the trainer counts."""
+    tokenizer, rows = tokenizers["bytes"], longer_conversations()["several turns"]
+    tokenizer.chat_template = TEMPLATES["plain"]
+    first = [{**row, "chosen": row["chosen"][:1]} for row in rows]
+    own = [{**row, "chosen": [turn for turn in row["chosen"] if turn["role"] == "assistant"]} for row in rows]
+    for others in (first, own):
+        assert all(a != b for a, b in zip(ours(tokenizer, others), trained(tokenizer, rows), strict=True))
 
 
 def test_what_the_template_is_given_makes_a_difference(tokenizers: dict[str, Any]) -> None:
