@@ -134,9 +134,11 @@ def bend(p, a, mean, mean_square, times=1):
 
 
 def curvature(s, p, a, Z, times=1):
-    """Z'/Z and Z''/Z are the mean and the second moment of phi . d, since Z is the sum of all p e^(s phi.d)."""
-    pi = p * sp.exp(s * a) / Z(s)
-    return same(sp.diff(pi, s, 2), bend(pi, a, Z(s).diff(s) / Z(s), Z(s).diff(s, 2) / Z(s), times))
+    """Z'/Z and Z''/Z are the mean and the second moment of phi . d, since Z is the sum of the weights p e^(s phi.d)."""
+    weight = p * sp.exp(s * a)
+    pi, moments = weight / Z(s), (Z(s).diff(s) / Z(s), Z(s).diff(s, 2) / Z(s))
+    of_each = same(sp.diff(weight, s), a * weight) & same(sp.diff(weight, s, 2), a**2 * weight)
+    return same(sp.diff(pi, s, 2), bend(pi, a, *moments, times)) & of_each
 
 
 @sums_of("q > 0, 0 <= x <= 1: phi . d from its minimum, in units of its range")
