@@ -7,7 +7,6 @@ from fractions import Fraction as F
 from typing import Any
 
 import pytest
-import sympy as sp
 
 from dynamics.errors import InvalidArgument
 from theory.claim import BROKEN, CLAIMS, FALSE, PROBLEM, PROVED, REPRODUCED, run_claim
@@ -19,11 +18,9 @@ from theory.proof import (
     Family,
     Named,
     beside,
-    checked,
     derivative,
     exp,
     prove,
-    same,
     setting,
     sums_of,
     world_of,
@@ -189,38 +186,6 @@ def test_a_lemma_that_worlds_assume_as_it_was_proved_needs_no_prose(claim: Any) 
     outcome = run_claim(made.proved(over=squared, wrong={"room": 1}).claim)
     assert (outcome.status, outcome.strength) == (REPRODUCED, "proved by smt, modulo monotone")
     assert outcome.findings[0].used
-
-
-def cube(x: Any) -> Any:
-    return x**3
-
-
-def slope_of_the_cube(x: Any) -> Any:
-    return 3 * x**2
-
-
-def is_the_slope(x: Any) -> Any:
-    return same(sp.diff(cube(x), x), slope_of_the_cube(x))
-
-
-def rises(case: Any, least: int = 0) -> Any:
-    r"""\frac{d}{dx}x^3\ge 0"""
-    return derivative(cube, slope_of_the_cube)(case.x) >= least
-
-
-def rises_too(case: Any, least: int = 0) -> Any:
-    r"""\frac{d}{dx}x^3\ge 0"""
-    return checked(slope_of_the_cube, is_the_slope)(case.x) >= least
-
-
-def test_for_which_numbers_an_identity_is_proved_is_told(claim: Any) -> None:
-    """A derivative has a value only where its function has one; nothing looks at what a checked function is given."""
-    strengths = []
-    for key, predicate in (("derivative", rises), ("checked", rises_too)):
-        outcome = run_claim(claim(key, "here", PROVED)(predicate).proved(over=ANY, wrong={"least": 1}).claim)
-        assert outcome.status == REPRODUCED
-        strengths.append(outcome.strength)
-    assert strengths == ["proved by smt, sympy", "proved by smt, sympy, parts joined in prose"]
 
 
 def test_so_it_is_with_a_lemma_of_another_claim(claim: Any) -> None:
