@@ -212,7 +212,7 @@ shared_parameters.enclosed(
     F(127835, 10**5),
     of=first_rests_before,
     wrong={"at": F(127835, 10**5)},
-    lemma="autonomous flow",
+    lemma="autonomous flow, intermediate value",
     part=r"(N,c)=(100,10)\Rightarrow c\theta=12.78",
 )
 shared_parameters.enclosed(
@@ -220,7 +220,7 @@ shared_parameters.enclosed(
     F(1278425, 10**6),
     of=lambda theta, at=F(1278475, 10**6): first_rests_before(theta, 10**4, 20, at),
     wrong={"at": F(1278425, 10**6)},
-    lemma="autonomous flow",
+    lemma="autonomous flow, intermediate value",
     part=r"(N,c)=(10^4,20)\Rightarrow c\theta=25.57",
 )
 prevents_over_optimisation.rests_on(shared_parameters, role=FAILS)
