@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from dynamics.commands.printing import print_lines
-from dynamics.commands.recipe import recipe
+from dynamics.commands.recipe import recipe, why_not_by_trl
 from dynamics.errors import InvalidArgument
 from dynamics.files import write_atomically
 from dynamics.language_model.pair_audit.decision.expression import Expression, parse
@@ -87,8 +87,16 @@ def keep_command(
     write_atomically(beside, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     _print(console, decided, out, beside)
     template = (found.read_summary() or {}).get("chat_template")
-    row: Any = next((record.value for record in records.read(None) if record.number in kept), {})
-    print_lines(console, recipe(settings, str(out), records.form, template, row))
+
+    def rows() -> Iterator[Mapping[str, Any]]:
+        values = (record.value for record in records.read(None) if record.number in kept)
+        return (value for value in values if isinstance(value, Mapping))
+
+    problem = why_not_by_trl(row.get("chosen") for row in rows())
+    if problem is not None:
+        print_lines(console, [f"to train on it with TRL's DPOTrainer, bring its rows into one form: {problem}"])
+        return
+    print_lines(console, recipe(settings, str(out), records.form, template, next(rows(), {})))
 
 
 def _decide(record: dict[str, Any], keep: Expression, weigh: Expression | None, skipped: bool) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def _audit(
                     trials = run_trials(audit, pairs, rule, progress=advance, reference=reference)
             plan = _with_earlier(plan, summary, results)
             found = {"model": options.model, "data": options.data, "settings": depends_on, **plan.described()}
-            found |= {"chat_template": options.chat_template}
+            found |= {"chat_template": options.chat_template, "split": options.split}
             found |= {"seconds": round(time.time() - begun, 1), "trials": [asdict(trial) for trial in trials]}
             found |= _describe(audit, influences)
             results.write_summary({**asdict(summary), **found})

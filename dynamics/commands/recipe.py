@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dynamics.errors import InvalidArgument
+from dynamics.language_model.pair_audit.reading.messages import read_value
 from dynamics.losses import TRL_NAMES, get_loss
 
+WRITTEN, SHAREGPT, PARTS = (
+    "messages that are stored as text",
+    "turns of ShareGPT (from, value)",
+    "contents that are lists of texts",
+)
 IN_TRL = {"beta", "label_smoothing"}  # fields of a loss that are settings of the same name in DPOConfig
 
 
@@ -67,6 +75,45 @@ def recipe(
             read = f'transformers.AutoTokenizer.from_pretrained("{template}").chat_template'
         lines.append(f"  tokenizer.chat_template = {read}  # and processing_class=tokenizer for the trainer")
     return lines
+
+
+def why_not_by_trl(responses: Iterable[Any]) -> str | None:
+    """Return why TRL would not read the kept rows as the audit did; None if it does.
+
+    TRL takes all rows to be of the form of the first: to texts it adds EOS, to messages it does not. It reads neither
+    turns of ShareGPT nor messages that are stored as text.
+
+    Args:
+        responses: the chosen response of every kept row, as it stands in the data set.
+
+    Example:
+        >>> why_not_by_trl(["4", "It is 4"]), why_not_by_trl(["4", [{"role": "assistant", "content": "4"}]])
+        (None, 'TRL takes all rows to be of the form of the first one, but 1 hold texts and 1 hold messages')
+        >>> why_not_by_trl([[{"from": "gpt", "value": "4"}]])
+        'TRL does not read turns of ShareGPT (from, value), which 1 of the kept rows hold'
+    """
+    forms = Counter(map(_form, responses))
+    for form in (WRITTEN, SHAREGPT, PARTS):
+        if form in forms:
+            return f"TRL does not read {form}, which {forms[form]} of the kept rows hold"
+    if len(forms) > 1:
+        held = " and ".join(f"{count} hold {form}" for form, count in forms.items())
+        return f"TRL takes all rows to be of the form of the first one, but {held}"
+    return None
+
+
+def _form(response: Any) -> str:
+    if isinstance(response, str):
+        try:
+            return "texts" if isinstance(read_value("chosen", response), str) else WRITTEN
+        except InvalidArgument:
+            return "texts"
+    turns = response if isinstance(response, (list, tuple)) else [response]
+    if any(isinstance(turn, Mapping) and "role" not in turn and "from" in turn for turn in turns):
+        return SHAREGPT
+    if any(isinstance(turn, Mapping) and isinstance(turn.get("content"), (list, tuple)) for turn in turns):
+        return PARTS
+    return "messages" if _are_messages(response) else "something else"
 
 
 def _as_trl_reads(prompt: Sequence[str], row: Mapping[str, Any]) -> str:

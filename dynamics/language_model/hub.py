@@ -87,10 +87,13 @@ def why_no_data(name: str) -> str:
 
     try:
         huggingface_hub.HfApi().dataset_info(name, timeout=SECONDS)
-    except Exception as problem:  # as above
-        if _kinds(problem) & NOT_THERE:
+    except Exception as problem:  # as in why_not_on_hub
+        kinds = _kinds(problem)
+        if "GatedRepoError" in kinds:  # huggingface_hub derives it from RepositoryNotFoundError
+            return "it is gated on the hub (accept its licence there, then log in with `hf auth login`)"
+        if kinds & NOT_THERE:
             return "the hub has no such data set (log in for a private one)"
-        return "the hub was not reached" if _kinds(problem) & NOT_REACHED else ""
+        return "the hub was not reached" if kinds & NOT_REACHED else ""
     return ""
 
 

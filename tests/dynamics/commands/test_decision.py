@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import gzip
+import html
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from typer.testing import CliRunner, Result
 
 from dynamics.__main__ import app
 from dynamics.language_model.pair_audit.measuring.influences import find_targets
-from dynamics.language_model.pair_audit.report.page import COLUMNS, explain, make_page
+from dynamics.language_model.pair_audit.report.page import COLUMNS, explain, make_page, read_columns
 from dynamics.language_model.pair_audit.results.store import Results
 from tests.browser import accessibility_problems, launch, open_page
 from tests.dynamics.language_model.saved import products, read_lines, save_tiny, write_lines
@@ -98,6 +101,25 @@ def test_the_pairs_that_push_most_others_down_are_named(place: Path) -> None:
         assert (f"row {row} ({count} times)" in text) == (f"pushes {count} others down" in card) == (count > 1)
     every = [(int(row), entry) for row, sides in influences.items() for side in sides.values() for entry, _ in side]
     assert text.count(", the pair itself (") == sum(row == entry for row, entry in every) > 0
+
+
+def test_the_command_of_the_report_can_be_pasted_into_a_shell(place: Path, tmp_path: Path) -> None:
+    summary = json.loads((place / "audit.jsonl.summary.json").read_text(encoding="utf-8"))
+    columns = read_columns(Results(place / "audit.jsonl"))
+    page = make_page(summary | {"data": "my data/it's.jsonl", "split": "test"}, columns, "my results.jsonl")
+    text = html.unescape(re.sub("<[^>]*>", "", page[page.index("<pre ") :].partition("</pre>")[0]))
+    words = ["--results", "my results.jsonl", "--data", "my data/it's.jsonl", "--split", "test", "--out", "kept.jsonl"]
+    assert shlex.split(text) == ["python", "-m", "dynamics", "keep", "not displaced", *words]
+    assert "--split" not in make_page(summary, columns, "audit.jsonl")
+
+
+@pytest.mark.parametrize(("named", "says"), [((5,), "only one pair is named"), ((5, 7), "the pairs that are named")])
+def test_one_pair_that_pushes_others_is_spoken_of_as_one(place: Path, named: tuple[int, ...], says: str) -> None:
+    summary = json.loads((place / "audit.jsonl.summary.json").read_text(encoding="utf-8"))
+    influences = {str(row): {"down": [(other, -1.0) for other in named], "up": []} for row in (1, 2)}
+    page = make_page(summary | {"influences": influences}, read_columns(Results(place / "audit.jsonl")), "audit.jsonl")
+    assert says in page
+    assert ("the first two of them" in page) == (len(named) > 1)
 
 
 def test_text_of_the_data_is_text(place: Path) -> None:

@@ -144,7 +144,12 @@ def test_messages_need_a_chat_template_which_a_file_or_another_model_may_have(
     kept = run("keep", "True", "--results", tmp_path / "out.jsonl", "--data", data, "--out", tmp_path / "kept.jsonl")
     assert f'tokenizer.chat_template = open("{template}").read()' in kept.output
     template.write_text(CALLING.replace("<assistant>", "<bot>"), encoding="utf-8")  # is another tokenizer
-    assert "model was" in run(*words, "--only-own", "--chat-template", template).stderr
+    another = " ".join(run(*words, "--only-own", "--chat-template", template).stderr.split())
+    assert "model was" in another
+    assert "(of its weights, tokenizer and chat template, one of which is another)" in another
+    page = tmp_path / "report.html"
+    assert run("report", tmp_path / "out.jsonl", page).exit_code == 0
+    assert f"<dt>Chat template</dt><dd>{template}</dd>" in page.read_text(encoding="utf-8")
     (tmp_path / "again").mkdir()
     assert audit(bare, write_lines(tmp_path / "again" / "data", rows), "--chat-template", model) == of_messages
     for name, says_what in ((bare, "has no chat template"), (tmp_path / "none.jinja", "there is no file")):

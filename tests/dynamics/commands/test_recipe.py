@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from tests.optional import needs
 
 needs("transformers")
 
-from dynamics.commands.recipe import recipe
+from dynamics.commands.recipe import recipe, why_not_by_trl
 from dynamics.language_model.pair_audit.reading.data import open_pairs
+from tests.dynamics.commands.test_decision import run
 from tests.dynamics.language_model.pair_audit.reading.test_trl import ours, trained
-from tests.dynamics.language_model.saved import write_lines
+from tests.dynamics.language_model.saved import save_tiny, write_lines
 from tests.dynamics.language_model.tokenizers import CHAT, byte_tokenizer
 
 SYSTEM, ASKED = {"role": "system", "content": "Be brief."}, {"role": "user", "content": "2 + 2?"}
@@ -59,3 +61,33 @@ def test_the_recipe_makes_the_tokens_that_were_audited(form: str, tmp_path: Path
 def test_without_it_trl_cannot_read_these_rows(form: str, tmp_path: Path) -> None:
     with pytest.raises((TypeError, AttributeError)):
         prepared(FORMS[form], None, tmp_path)
+
+
+SHAREGPT = [{"from": "human", "value": "2 + 2?"}, {"from": "gpt", "value": "4"}]
+PARTS = [{"role": "assistant", "content": [{"type": "text", "text": "4"}]}]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_of_one_form_are_trained_on_by_trl(form: str) -> None:
+    assert why_not_by_trl([FORMS[form]["chosen"]] * 2) is None
+
+
+@pytest.mark.parametrize(
+    "chosen", [["4", [FOUR]], [SHAREGPT], [str([FOUR])], [json.dumps([FOUR])], [PARTS], ["4", None]]
+)
+def test_rows_that_trl_reads_otherwise_are_told(chosen: list[Any]) -> None:
+    assert (why_not_by_trl(chosen) or "").startswith("TRL ")
+
+
+def test_no_recipe_is_printed_for_rows_that_trl_reads_otherwise(tmp_path: Path) -> None:
+    rows = [b"{broken", FORMS["texts"], FORMS["messages"]]
+    model, data = save_tiny(tmp_path / "model"), write_lines(tmp_path / "pairs.jsonl", rows)
+    audited = run("pairs", "--model", model, "--data", data, "--out", tmp_path / "audit.jsonl", "--only-own")
+    assert audited.exit_code == 0, audited.output
+    how = ["--results", tmp_path / "audit.jsonl", "--data", data]
+    found = run("keep", "row > 0", *how, "--out", tmp_path / "kept.jsonl")
+    assert "1 hold texts and 1 hold messages" in " ".join(found.output.split())
+    assert "load_dataset" not in found.output
+    one = run("keep", "row == 1", *how, "--out", tmp_path / "one.jsonl", "--keep-skipped")
+    assert one.exit_code == 0, one.output
+    assert "load_dataset" in one.output

@@ -22,8 +22,8 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.NotEq: operator.ne,
 }
 _AMONG: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.In: lambda value, among: value in among,
-    ast.NotIn: lambda value, among: value not in among,
+    ast.In: lambda value, among: value in _listed(among),
+    ast.NotIn: lambda value, among: value not in _listed(among),
 }
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -123,8 +123,10 @@ def _check(node: ast.AST, columns: frozenset[str], argument: str) -> None:
             parts = [operand]
         case ast.BinOp(left=left, right=right) if type(node.op) in _ARITHMETIC:
             parts = [left, right]
-        case ast.Compare(left=left, ops=[ast.In() | ast.NotIn()], comparators=[ast.Tuple() | ast.List() as among]):
-            parts = [left, *among.elts]
+        case ast.Compare(
+            left=left, ops=[ast.In() | ast.NotIn()], comparators=[ast.Tuple() | ast.List() | ast.Constant() as among]
+        ):
+            parts = [left, *getattr(among, "elts", [among])]  # to Python "in (9)" is "in 9"
         case ast.Compare(left=left, comparators=others) if all(type(op) in _COMPARE for op in node.ops):
             parts = [left, *others]
         case ast.Call(func=ast.Name(id=name), args=[_, *_] as given, keywords=[]) if name in _FUNCTIONS:
@@ -167,6 +169,10 @@ def _value(node: ast.AST, row: Row) -> Any:
         case _:
             raise TypeError(ast.dump(node))
     return found
+
+
+def _listed(among: Any) -> tuple[Any, ...]:
+    return among if isinstance(among, tuple) else (among,)
 
 
 def _truth(value: Any) -> bool:

@@ -62,6 +62,9 @@ def trl_settings(loss: PreferenceLoss) -> dict[str, Any] | None:
 def trl_can_train(loaded: LanguageModel, pairs: Sequence[Pair], settings: AuditSettings, optimizer: Rule) -> bool:
     """Return whether TRL is installed and trains exactly this: the loss, all parameters, the optimizer, these pairs.
 
+    Pairs are left to our own loop if a table of the library datasets cannot hold them as they are: texts beside
+    messages, or tool calls with different arguments, which it would give the missing ones as None.
+
     Args:
         loaded: model and tokenizer.
         pairs: the pairs.
@@ -72,7 +75,7 @@ def trl_can_train(loaded: LanguageModel, pairs: Sequence[Pair], settings: AuditS
     whole = settings.parameters is None and not hasattr(loaded.model, "peft_config")
     known = isinstance(optimizer, (SGD, AdamW)) and trl_settings(settings.loss) is not None
     installed = all(importlib.util.find_spec(name) is not None for name in ("trl", "datasets"))
-    return simple and whole and known and loaded.tokenizer is not None and installed
+    return simple and whole and known and loaded.tokenizer is not None and installed and _as_table(pairs) is not None
 
 
 def train_with_trl(
@@ -136,7 +139,7 @@ def train_with_trl(
             model=trained.model,
             ref_model=copy.deepcopy(reference),  # the trainer sets the dropout of its models to 0
             args=arguments,
-            train_dataset=datasets.Dataset.from_list([_record(pair) for pair in pairs]),
+            train_dataset=_as_table(pairs),
             processing_class=trained.tokenizer,
             callbacks=[Counting()],
         )
@@ -144,6 +147,27 @@ def train_with_trl(
         trainer.train()
         if shown:
             datasets.enable_progress_bars()
+
+
+def _as_table(pairs: Sequence[Pair]) -> Any:
+    """Return the data set that TRL is given; None if it would hold other pairs than these."""
+    datasets, pyarrow = require("datasets"), require("pyarrow")
+    records = [_record(pair) for pair in pairs]
+    try:
+        table = datasets.Dataset.from_list(records)
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):  # values of different types in one column
+        return None
+    return table if [_without_none(row) for row in table] == [_without_none(row) for row in records] else None
+
+
+def _without_none(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row without the fields of its messages that are None: a table has each field in every message."""
+    return {
+        column: value
+        if isinstance(value, str)
+        else [{k: v for k, v in turn.items() if v is not None} for turn in value]
+        for column, value in record.items()
+    }
 
 
 def _record(pair: Pair) -> Mapping[str, Any]:

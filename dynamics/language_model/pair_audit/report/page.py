@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import shlex
 from array import array
 from collections import Counter
 from collections.abc import Mapping
@@ -91,7 +92,7 @@ def make_page(summary: dict[str, Any], columns: dict[str, np.ndarray], path: str
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.lstrip_blocks = True
-    environment.filters.update(number=say_number, share=say_share)
+    environment.filters.update(number=say_number, share=say_share, quoted=lambda word: shlex.quote(str(word)))
     text = (files("dynamics.language_model.pair_audit.report") / "report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(text)
 

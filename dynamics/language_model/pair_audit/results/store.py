@@ -19,6 +19,8 @@ from dynamics.language_model.pair_audit.results.stored import StoredRecord, read
 
 FORMAT = 6
 """Version of the lines and of how rows are read. 6: responses of several turns, chats tokenised in two ways."""
+OF_DIGEST = {"model": " (of its weights, tokenizer and chat template, one of which is another)"}
+"""What to say of a setting that is a digest, which tells a reader nothing by itself."""
 
 Append = Callable[[Iterable[Mapping[str, Any]]], None]
 """Appends the lines of one batch, and returns when they are on the disk."""
@@ -239,7 +241,7 @@ class Results:
             told = "; ".join(
                 "the data are not those of that run"
                 if key == "data"  # a digest, which tells a reader nothing
-                else f"{key} was {before.get(key)} and is {settings.get(key)}"
+                else f"{key} was {before.get(key)} and is {settings.get(key)}{OF_DIGEST.get(key, '')}"
                 for key in changed
             )
             raise InvalidArgument(

@@ -65,6 +65,9 @@ def test_a_missing_value_makes_comparisons_false_and_zero_divides_to_nothing() -
     assert parse("x < 1", NAMES).reason(row) == "x < 1 (x is missing)"
     assert not parse("x in (1, 2)", NAMES).holds(row)
     assert parse("x not in (1, 2)", NAMES).holds(row)
+    assert parse("x not in (1)", NAMES).holds({"x": 2})
+    assert not parse("x not in (1)", NAMES).holds({"x": 1})
+    assert parse("x in (1)", NAMES).holds({"x": 1})
     assert parse("y not in (0, 12345)", NAMES).reason({"y": 12345}) == "y not in (0, 12345) (y is 12345)"
 
 
@@ -76,6 +79,7 @@ def test_a_missing_value_makes_comparisons_false_and_zero_divides_to_nothing() -
         *(
             "x in (1, 'a')",
             "x in (1, (2, 3))",
+            "x in ('a')",
             "x in (1, 2) in (3, 4)",
             "1 < x in (1, 2)",
             "(1, 2) == (1, 2)",

@@ -13,8 +13,9 @@ from dynamics.language_model.pair_audit.measuring.audit import Audit, AuditSetti
 from dynamics.language_model.pair_audit.measuring.run import run_audit
 from dynamics.language_model.pair_audit.measuring.set_run import run_set
 from dynamics.language_model.pair_audit.measuring.trial_run import Trial, run_trials
-from dynamics.language_model.pair_audit.measuring.trl_run import trl_settings
+from dynamics.language_model.pair_audit.measuring.trl_run import trl_can_train, trl_settings
 from dynamics.language_model.pair_audit.reading.data import open_pairs
+from dynamics.language_model.pair_audit.reading.rows import parse_pair
 from dynamics.language_model.pair_audit.results.store import Results
 from dynamics.losses import DPO, IPO, LOSSES, PreferenceLoss, SimPO, get_loss
 from dynamics.losses.batch import SFTPerToken
@@ -67,3 +68,32 @@ def test_only_losses_that_are_the_same_there_have_settings() -> None:
     known = [name for name in LOSSES if trl_settings(get_loss(name)) is not None]
     assert {"dpo", "ipo_per_token", "hinge"} <= set(known)
     assert not {"ipo", "sft", "cpo", "simpo", "rpo"} & set(known)
+
+
+ASKED = [{"role": "user", "content": "2 + 2?"}]
+TALK = {
+    "prompt": ASKED,
+    "chosen": [{"role": "assistant", "content": "4"}],
+    "rejected": [{"role": "assistant", "content": "5"}],
+}
+
+
+def calling(**arguments: Any) -> dict[str, Any]:
+    """Return a pair whose chosen response is a tool call."""
+    call = {"type": "function", "function": {"name": "add", "arguments": arguments}}
+    return {**TALK, "chosen": [{"role": "assistant", "content": "4", "tool_calls": [call]}]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "by_trl"),
+    [
+        ([TALK, TALK], True),
+        ([TALK, calling(a=2)], True),
+        ([TALK, products(1)[0]], False),  # a column of texts and messages
+        ([calling(a=2), calling(b=2)], False),  # a table would say {"a": 2, "b": None}
+        ([calling(a=2), calling(a="2")], False),
+    ],
+)
+def test_pairs_that_a_table_would_change_are_trained_by_our_loop(rows: list[dict[str, Any]], by_trl: bool) -> None:
+    pairs = [parse_pair(row) for row in rows]
+    assert trl_can_train(loaded(), pairs, AuditSettings(), SGD()) is by_trl

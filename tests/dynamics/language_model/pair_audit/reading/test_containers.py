@@ -175,6 +175,7 @@ def test_a_field_of_csv_may_be_long(tmp_path: Path) -> None:
             False,
             "no file or folder someone/pairs, and the hub has no such data set",
         ),
+        ("GatedRepoError", False, "no file or folder someone/pairs, and it is gated on the hub"),
         ("ConnectError", False, "there is no file or folder someone/pairs, and the hub was not reached; give a file"),
         ("ConnectError", True, "datasets was asked"),
         ("SomethingElse", False, "datasets was asked"),
@@ -187,7 +188,8 @@ def test_the_hub_is_asked_once_before_the_library_asks_for_minutes(
 
     def answer(*_: object, **how: Any) -> None:
         assert how["timeout"] == 10
-        raise type(kind, (Exception,), {})("no")
+        base = type("RepositoryNotFoundError", (Exception,), {}) if kind == "GatedRepoError" else Exception
+        raise type(kind, (base,), {})("no")
 
     def load(*_: object, **__: object) -> None:
         raise RuntimeError("datasets was asked")
