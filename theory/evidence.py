@@ -18,7 +18,6 @@ import numpy as np
 
 from dynamics.errors import InvalidArgument, check_count
 from theory.proof.checks import show
-from theory.proof.lemmas import SYMPY
 from theory.proof.solver import Known
 from theory.strength import NUMERICAL, Strength
 
@@ -113,7 +112,7 @@ class Evidence:
             TypeError: no finding so far proves such a lemma for these very worlds.
         """
         for lemma, family in noted:
-            if lemma == SYMPY:
+            if family is None:  # SymPy proved it
                 continue
             wanted = getattr(lemma, "predicate", lemma)
             at = next((k for what, over, k in self.facts if what is wanted and over is family), None)

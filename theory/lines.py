@@ -12,7 +12,7 @@ from typing import Any
 
 from theory.evidence import ALSO, CONDITIONAL, FAILS, HOLDS, Evidence
 from theory.proof.family import Family
-from theory.proof.lemmas import LEMMAS, SYMPY
+from theory.proof.lemmas import CHECKED, LEMMAS, SYMPY
 from theory.proof.negation import Negation
 from theory.proof.reached import Reached
 from theory.proof.searched import Search, search
@@ -143,6 +143,11 @@ def strength_of_a_case(says: str, role: str | None) -> Strength:
 def provers(first: str, noted: Sequence[tuple[Any, Any]]) -> tuple[str, ...]:
     """Return the provers of a line: SymPy too, if it proved what some function is."""
     return (first, SYMPY) if (SYMPY, None) in noted else (first,)
+
+
+def is_checked(noted: Sequence[tuple[Any, Any]]) -> bool:
+    """Return whether a line uses a function of which SymPy proved something, for numbers that only words name."""
+    return (CHECKED, None) in noted
 
 
 def lemmas_of(name: str) -> tuple[str, ...]:

@@ -8,10 +8,23 @@ from typing import Any
 
 import pytest
 
+from dynamics.errors import InvalidArgument
 from theory.claim import BROKEN, CLAIMS, FALSE, PROBLEM, PROVED, REPRODUCED, run_claim
+from theory.decision.decide import decide
 from theory.evidence import ALSO, HOLDS
 from theory.lines import refuse_no_part
-from theory.proof import POLICY, Family, Named, beside, prove, setting, sums_of, world_of
+from theory.proof import (
+    POLICY,
+    Family,
+    Named,
+    beside,
+    derivative,
+    exp,
+    prove,
+    setting,
+    sums_of,
+    world_of,
+)
 from theory.proof.certificate import Certificate
 from theory.proof.settings import mapped
 from theory.statement import claims_of
@@ -212,6 +225,14 @@ def test_a_false_lemma_breaks_the_claim(claim: Any) -> None:
 
     made = claim("sum", "here", PROVED)(sum_is_positive).proved(over=ANY, of=at_least_one, wrong={"least": 2})
     assert run_claim(made.proved(over=false, wrong={"room": 3}).claim).status == BROKEN
+
+
+def test_a_conjecture_about_worlds_that_assume_a_lemma_is_refused() -> None:
+    assuming = setting("x real, and a false lemma")(lambda numbers: numbers.case_of(ANY, at_least_one))
+    with pytest.raises(InvalidArgument, match=r"^over: .*at_least_one"):
+        decide(lambda case: case.x != 0, assuming)
+    rises = derivative(lambda x: x + exp(x), lambda x: 1 + exp(x))
+    assert decide(lambda case: derivative(rises, lambda x: exp(x) + 0 * x)(case.x) > 0, ANY).verdict == "proved"
 
 
 SOME = replace(ANY, name="some x", cases=(replace(ANY.cases[0], name="of another kind"),))

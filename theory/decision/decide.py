@@ -237,8 +237,9 @@ def _asked_prover(
         try:
             with noting() as noted:
                 proof = prove(statement, family, given=given, witness=False, work=work, known=known)
-            if noted:
-                names = ", ".join(dict.fromkeys(getattr(lemma, "__name__", str(lemma)) for lemma, _ in noted))
+            assumed = [lemma for lemma, worlds in noted if worlds is not None]  # else SymPy proved it
+            if assumed:
+                names = ", ".join(dict.fromkeys(getattr(lemma, "__name__", str(lemma)) for lemma in assumed))
                 raise InvalidArgument(
                     "over", family.name, f"worlds that assume no lemmas, since nothing proves {names}"
                 )

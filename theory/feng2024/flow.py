@@ -140,10 +140,11 @@ def speed_of_u(beta, u, u_to_beta, squared_radius):
     return beta * u_to_beta / u * (1 + u**2) ** 2 / (squared_radius * (1 + u_to_beta))
 
 
-def is_the_flow():
+def is_the_flow(times=1):
+    """The flow of u = x2 / x1, and both limits of the statement as functions of u."""
     u = X2 / X1
     x2_of_u = sp.sqrt(R2) * u / sp.sqrt(1 + u**2)
-    falls = same(rate_of(u), -speed_of_u(BETA, u, u**BETA, R2))
+    falls = same(rate_of(u), -times * speed_of_u(BETA, u, u**BETA, R2))
     return falls & same(x2_of_u, X2) & same(-D1 / D2, u)
 
 
@@ -155,6 +156,7 @@ def level(numbers: Numbers) -> Named:
 
 
 limitation_1.proved(over=level, wrong={"least": F(1, 10)}, lemma="autonomous flow")
+limitation_1.derived(of=is_the_flow, wrong={"times": F(11, 10)})
 
 
 # --- when x2 = 0 is reached ----------------------------------------------------------------------------------------

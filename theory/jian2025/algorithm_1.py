@@ -117,7 +117,7 @@ def small_lambda(c, times=1):
     where it is; here it moves, at $\lambda=0$ too.
     Proof: The gradient is affine in $\lambda$, with that of the joint DPO at 0.
     """
-    gradient = checked(gradient_of_parts, is_the_gradient, **LOSSES)
+    gradient = checked(gradient_of_parts, is_the_gradient, gamma="real", **LOSSES)
     by_theta = gradient(c.dpo_theta, c.gap, c.reg, c.penalty, c.gamma)
     by_phi = gradient(c.dpo_phi, c.sft, c.reg, c.penalty, c.gamma)
     close_theta = times * abs(by_theta - c.dpo_theta) <= c.penalty * abs(c.gap)
@@ -138,6 +138,11 @@ def is_the_gradient(t, f, inner, penalty, gamma, dpo, sft, reg):
     return same(by_theta, of_theta) & same(by_phi, of_phi)
 
 
+def without_penalty(t, f, inner, penalty, dpo, sft, reg, times=1):
+    found = [sp.limit(by, penalty, 0) for by in gradients(t, f, inner, dpo, sft, reg, penalty, 0)]
+    return same(found[0], times * sp.diff(dpo(t, f), t)) & same(found[1], sp.diff(dpo(t, f), f))
+
+
 # two responses with log-odds theta + phi = 0, beta = 1, z = 0: the gradient of L_dpo is -1/2 in both blocks
 BOTH, ADAPTER = (
     Named(dpo_theta=-HALF, dpo_phi=-HALF, gap=F(0), sft=F(1), reg=F(0), penalty=F(1, 10), gamma=0, trained=trained)
@@ -145,6 +150,13 @@ BOTH, ADAPTER = (
 )
 small_lambda.false(at=ADAPTER, true_at=BOTH)
 small_lambda.proved(over=dpo_on_both, role=CONDITIONAL, wrong={"times": F(11, 10)})
+small_lambda.derived(
+    of=without_penalty,
+    symbols=LOSSES,
+    role=CONDITIONAL,
+    wrong={"times": F(11, 10)},
+    part=r"\lim_{\lambda\to 0}\nabla L=\nabla L_{\mathrm{dpo}}",
+)
 
 
 @claim("large-lambda", "Appendix C.4: lambda too large", PROVED)

@@ -166,8 +166,10 @@ def drives_fall(case, room=0):
 
 
 def drive_is_the_slope(s, p, a, Z, times=1):
-    """Z'/Z is the mean of phi . d, since Z is the sum of all p e^(s phi.d)."""
-    return same(sp.diff(sp.log(p * sp.exp(s * a) / Z(s)), s), a - times * Z(s).diff(s) / Z(s))
+    """Z'/Z is the mean of phi . d, since Z is the sum of all p e^(s phi.d), and the slope of each is a times it."""
+    weight = p * sp.exp(s * a)
+    slope = same(sp.diff(sp.log(weight / Z(s)), s), a - times * Z(s).diff(s) / Z(s))
+    return slope & same(sp.diff(weight, s), a * weight)
 
 
 def no_way_back(case, least=0):

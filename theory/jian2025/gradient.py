@@ -91,7 +91,7 @@ def eq_19_of_every_response(case: tuple[World, F], room: Any = 1) -> bool:
     return all(eq_19(InAStep(*case, y), room) for y in case[0].responses)
 
 
-@setting("reach = s rho with rho <= 4 |d|; the remainder is within jian2025.taylor-remainder")
+@setting("reach = s rho with rho <= 4 |d|, by Cauchy-Schwarz; the remainder is within jian2025.taylor-remainder")
 def tame_features(numbers):
     """Every log-linear policy whose features differ by at most 4 in norm."""
     step = numbers.case_of(after_integration, taylor_remainder, keep="remainder reach")
@@ -134,9 +134,11 @@ def bend(p, a, mean, mean_square, times=1):
 
 
 def curvature(s, p, a, Z, times=1):
-    """Z'/Z and Z''/Z are the mean and the second moment of phi . d, since Z is the sum of all p e^(s phi.d)."""
-    pi = p * sp.exp(s * a) / Z(s)
-    return same(sp.diff(pi, s, 2), bend(pi, a, Z(s).diff(s) / Z(s), Z(s).diff(s, 2) / Z(s), times))
+    """Z'/Z and Z''/Z are the mean and the second moment of phi . d, since Z is the sum of the weights p e^(s phi.d)."""
+    weight = p * sp.exp(s * a)
+    pi, moments = weight / Z(s), (Z(s).diff(s) / Z(s), Z(s).diff(s, 2) / Z(s))
+    of_each = same(sp.diff(weight, s), a * weight) & same(sp.diff(weight, s, 2), a**2 * weight)
+    return same(sp.diff(pi, s, 2), bend(pi, a, *moments, times)) & of_each
 
 
 @sums_of("q > 0, 0 <= x <= 1: phi . d from its minimum, in units of its range")
@@ -354,12 +356,12 @@ def unweighted_sum_rises(b: Batch) -> bool:
 
 
 PUSH = r"\frac{\eta\beta}{N}\|S\|^2\ge 0"
-MEAN_PUSH = setting("N >= 1, any sum of weighted differences")(
-    lambda numbers: (numbers.real("push"), numbers.natural("N", 1))
+MEAN_PUSH = setting("N >= 1, eta beta > 0, any sum of weighted differences")(
+    lambda numbers: (numbers.real("push"), numbers.natural("N", 1), numbers.positive("rate"))
 )
 UNEVEN = Batch((((F(1),), (F(0),)), ((F(0),), (F(3),))), (F(9, 10), F(1, 10)))
 batch_margin.derived(sums=over_responses(u="any", d="any"), wrong={"times": F(11, 10)})
 batch_margin.proved(
-    over=MEAN_PUSH, of=lambda c, least=0: c[0] ** 2 / c[1] >= least, wrong={"least": F(1, 100)}, part=PUSH
+    over=MEAN_PUSH, of=lambda c, least=0: c[2] * c[0] ** 2 / c[1] >= least, wrong={"least": F(1, 100)}, part=PUSH
 )
 batch_margin.false(of=unweighted_sum_rises, at=UNEVEN, true_at=ALONE, also=True)

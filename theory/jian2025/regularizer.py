@@ -73,7 +73,7 @@ KINK, SMOOTH = World.log_linear([[0], [1], [-1]], at=[1]), World.log_linear([[2]
 eq_79.false(at=on_a_line(KINK, F(1, 10)), true_at=on_a_line(SMOOTH, F(1, 10)))
 eq_79.false(of=both_slopes_are_equal, at=KINK, true_at=SMOOTH)
 eq_79.proved(over=moved_score, role=CONDITIONAL, wrong={"times": F(11, 10)})
-eq_79.derived(of=slope_of_the_norm, sums=COMPONENTS, wrong={"times": F(11, 10)}, also=True)
+eq_79.derived(of=slope_of_the_norm, sums=COMPONENTS, role=CONDITIONAL, wrong={"times": F(11, 10)})
 
 
 @setting("delta at the point and at any other")

@@ -200,9 +200,10 @@ def log_margin_of_a_run(s, p_w, p_l, a, b, Z, square=1):
 
 
 def conserved(t, z, rate, weight=1):
+    """z + e^z rises at a constant rate from its value at z = 0."""
     velocity = rate / (1 + sp.exp(z(t)))
     clock = z(t) + weight * sp.exp(z(t))
-    return same(sp.diff(clock, t).subs(z(t).diff(t), velocity), rate)
+    return same(sp.diff(clock, t).subs(z(t).diff(t), velocity), rate) & same(clock.subs(z(t), 0), 1)
 
 
 log_margin_of_a_run.derived(symbols={"s": "real", "a": "real", "b": "real"}, wrong={"square": F(11, 10)})
@@ -210,6 +211,7 @@ log_margin_of_a_run.derived(
     of=conserved,
     symbols={"z": "function"},
     wrong={"weight": F(11, 10)},
+    lemma="mean value",
     part=r"z+e^z=1+\beta^2\|\phi_w-\phi_l\|^2\,t\ \text{under gradient flow}",
 )
 log_margin_of_a_run.proved(of=log_margin, wrong={"cross": F(21, 10)}, also=True)

@@ -186,7 +186,7 @@ unimodal.false(at=two_rates(UNEVEN, F(11, 10)), true_at=two_rates(EVEN, F(11, 10
 unimodal.by_induction(of=push_grows, **later_responses, role=CONDITIONAL, wrong={"times": F(11, 10)})
 unimodal.proved(over=two_moments, role=CONDITIONAL, wrong={"slack": F(1, 10)})
 unimodal.derived(
-    of=derivative_of_the_mean, symbols={"s": "real", "Z": "function"}, wrong={"times": F(11, 10)}, also=True
+    of=derivative_of_the_mean, symbols={"s": "real", "Z": "function"}, role=CONDITIONAL, wrong={"times": F(11, 10)}
 )
 unimodal.unrefuted(complete_design, of=never_rises_again, wrong={"slack": F(1, 2)}, ranges=RANGES, also=True)
 unimodal.unrefuted(

@@ -14,7 +14,7 @@ from typing import Any
 from theory.claim import FALSE, MISPRINT, PROVED
 from theory.evidence import CORRECTED, FAILS
 from theory.ma2025.covariance import claim
-from theory.ma2025.imbalance import of_anything
+from theory.ma2025.imbalance import of_anything, slope_in_logits
 from theory.proof import Named, over_responses, same, setting
 from theory.worlds import Vector, dot
 
@@ -81,12 +81,12 @@ def gram(y: Any, sign: int = 1) -> Any:
     softmax probabilities is one.
     """
     k, scale = y.one("k"), y.one("scale")
-    mean = y.sum(y.v) / y.sum(1 + 0 * y.v)  # any vector that sums to 0 is v - mean
-    own, all_of_it = k.v - mean, y.sum(y.v - mean)
+    mean = y.sum(y.p * y.F)
+    own, all_of_it = slope_in_logits(k.p, k.F, mean), y.sum(slope_in_logits(y.p, y.F, mean))
     return same(scale.g2 * (own - scale.lam * (all_of_it - own)), scale.g2 * (1 + sign * scale.lam) * own)
 
 
-gram.derived(sums=over_responses(v="any", g2="any", lam="any"), wrong={"sign": F(9, 10)})
+gram.derived(sums=over_responses(p="probability", F="any", g2="any", lam="any"), wrong={"sign": F(9, 10)})
 gram.derived(
     of=of_anything,
     sums=over_responses(p="probability", F="any"),
@@ -133,11 +133,11 @@ def gradients(numbers: Any) -> Named:
 
 @claim("appendix-c-range", "not in the paper; which correlations are possible", PROVED)
 def possible_correlations(case: Named, less: int = 1) -> Any:
-    r"""\Bigl\|\sum_iv_i\Bigr\|^2=ng^2(1-(n-1)\lambda),\qquad ng^2(1-(n-1)\lambda)\ge 0\implies\lambda\le\frac{1}{n-1}
+    r"""\lambda\le\frac{1}{n-1}
 
     Assumes: $n$ gradients of logits with one length and one cosine $-\lambda$
     Because: It is attained by three vectors 120 degrees apart. For a large set of responses $\lambda$ is negligible.
-    Proof: By induction on $n$; a squared norm is not negative.
+    Proof: $\|\sum_iv_i\|^2=ng^2\,(1-(n-1)\lambda)$, by induction on $n$, and a squared norm is not negative.
     """
     return case.lam * (case.n - less) <= 1
 
@@ -150,12 +150,7 @@ def equal_cosines(rows: tuple[Vector, ...], lam: F = F(1, 2)) -> bool:
 AT_120_DEGREES = tuple(tuple(F(3 * (i == k) - 1) for k in range(3)) for i in range(3))
 possible_correlations.proved(over=gradients, wrong={"less": 0})
 induction: dict[str, Any] = {"base": one_gradient, "step": more_gradients, "after": one_more, "more": lambda _, s: s}
-possible_correlations.by_induction(
-    of=squared_norm_of_sum,
-    **induction,
-    wrong={"less": 0},
-    part=r"\Bigl\|\sum_iv_i\Bigr\|^2=ng^2(1-(n-1)\lambda)",
-)
+possible_correlations.by_induction(of=squared_norm_of_sum, **induction, wrong={"less": 0})
 possible_correlations.evaluated([AT_120_DEGREES], of=equal_cosines, wrong={"lam": F(1, 3)}, also=True)
 
 

@@ -16,7 +16,7 @@ from theory.evidence import FAILS
 from theory.ma2025.bandits import Bandit
 from theory.ma2025.covariance import claim
 from theory.ma2025.logits import LOGITS, softmax
-from theory.ma2025.replicator import Selection, velocity
+from theory.ma2025.replicator import Selection, gain, velocity
 from theory.proof import Named, exp, over_responses, same, sums_of, world_of
 from theory.worlds import Vector, dot
 
@@ -102,7 +102,7 @@ def balanced_update(y: Any, averaged: int = 1) -> Any:
     k, push = y.one("k"), velocity(y)
     mean = y.sum(y.p * y.w)
     formula = k.p * (k.p * (k.w - mean) - averaged * y.sum(y.p**2 * (y.w - mean)))
-    return same(k.p * (k.p * (k.w - mean) - y.sum(y.p * push)), formula)
+    return same(k.p * (gain(k.p, k.w, mean) - y.sum(y.p * push)), formula)
 
 
 balanced_update.derived(
@@ -112,7 +112,7 @@ balanced_update.derived(
     part=r"\frac{\partial(\pi_w-\pi_l)}{\partial s_k}=\pi_k\bigl([k=w]-[k=l]-(\pi_w-\pi_l)\bigr)",
 )
 balanced_update.by_induction(
-    of=lambda s, averaged=1: s.logit == s.fixed * (s.w_k - averaged * s.mean),
+    of=lambda s, averaged=1: s.logit == gain(s.fixed, s.w_k, averaged * s.mean),
     **pairs_asked,
     wrong={"averaged": F(9, 10)},
     part=r"\Delta s_k=C\gamma\,\pi_k(w_k-\bar w)",

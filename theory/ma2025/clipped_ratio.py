@@ -15,7 +15,7 @@ from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL, FAILS, HOLDS
 from theory.ma2025.balanced_losses import push_of_naive, turns
 from theory.ma2025.covariance import claim
-from theory.ma2025.decompositions import LOGS
+from theory.ma2025.decompositions import LOGS, nbdpo_is_dpo_plus_sft
 from theory.ma2025.training import (
     GRADIENT,
     HALF,
@@ -206,6 +206,7 @@ def uneven(case: Named) -> Any:
 
 
 no_minimum.proved(over=any_label, given=uneven, wrong_given=lambda case: case.label > 0, role=HOLDS, lemma="Fermat")
+no_minimum.rests_on(nbdpo_is_dpo_plus_sft)  # the value is DPO's
 no_minimum.derived(**GRADIENT, also=True)
 
 

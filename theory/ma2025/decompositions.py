@@ -66,6 +66,7 @@ LOGS = dict.fromkeys(("a", "b", "ref_a", "ref_b"), "negative")
 nbdpo_is_dpo_plus_sft.derived(symbols=LOGS | {"ratio": "function"}, wrong={"on_loser": F(1, 10)})
 nbdpo_is_dpo_plus_sft.derived(
     of=in_logits,
+    symbols={"is_w": "real", "is_l": "real"},
     wrong={"averaged": F(9, 10)},
     part=r"\Delta s=\eta(1-\kappa)\beta\bigl[(e_w-e_l)+(\lambda-1)(e_w-\pi)\bigr]",
 )
@@ -143,10 +144,11 @@ def bdpo_effective_beta(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, times
     """
     live = slopes(balanced(a, b, ref_a, ref_b, beta, b / (a + b)), a, b)
     detached = slopes(balanced(a, b, ref_a, ref_b, beta, FROZEN[1] / sum(FROZEN)), a, b)
-    at_start = (live[0] - live[1]).subs({ref_a: a, ref_b: b})
     dpo = slopes(beta * ((a - ref_a) - (b - ref_b)), a, b)
-    everywhere = same(live[0] - live[1], beta * (ref_a + ref_b) / (a + b)) & same(dpo[0] - dpo[1], 2 * beta)
-    return everywhere & same(detached[0] - detached[1], beta) & same(at_start, times * beta)
+    of_live, of_detached, of_dpo = (sum(sp.Abs(sp.factor(slope)) for slope in both) for both in (live, detached, dpo))
+    at_start = of_live.subs({ref_a: a, ref_b: b})
+    everywhere = same(of_live, beta * (ref_a + ref_b) / (a + b)) & same(of_dpo, 2 * beta)
+    return everywhere & same(of_detached, beta) & same(at_start, times * beta)
 
 
 def slopes_of_bdpo(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any) -> tuple[Any, Any]:

@@ -160,9 +160,14 @@ def logit_gradient(s_w: Any, s_l: Any, s_k: Any, rest: Any, beta: Any, ref: Any,
     return pair & same(sp.diff(value, s_k), of_k)
 
 
+def slope_in_logits(p_k: Any, F_k: Any, mean: Any) -> Any:
+    """Return dF/ds_k of any function of the probabilities, with its slopes F_y in them and mean = sum p F."""
+    return p_k * (F_k - mean)
+
+
 def of_anything(y: Any, kept: int = 1) -> Any:
-    """With slopes F_y of any function in the probabilities, dF/ds_k = p_k (F_k - sum p F)."""
-    return same(y.sum(y.p * (y.F - kept * y.sum(y.p * y.F))), 0)
+    """The slopes of any function of the probabilities in the logits."""
+    return same(y.sum(slope_in_logits(y.p, y.F, kept * y.sum(y.p * y.F))), 0)
 
 
 REAL = dict.fromkeys(("s_w", "s_l", "s_k"), "real")

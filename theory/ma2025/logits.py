@@ -81,6 +81,7 @@ def any_features(y: Any, kept: int = 1) -> Any:
 any_features.derived(sums=over_responses(w="any", l="any", k="any"), wrong={"kept": F(9, 10)})
 any_features.derived(
     of=lambda g, c, overlap=1: same(g**2 - c * g**2, g**2 * (1 - overlap * c)),
+    symbols={"c": "real"},
     wrong={"overlap": F(9, 10)},
     part=r"\Delta s_w=\eta\beta g^2(1-\kappa)(1-c_{wl})\ \text{if}\ \|J_w\|=\|J_l\|=g",
 )

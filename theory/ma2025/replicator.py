@@ -53,10 +53,9 @@ def multiplicative_weights(
     r"""\pi_i'=\frac{\pi_i\,e^{\gamma w_i}}{\sum_j\pi_j\,e^{\gamma w_j}},\qquad
     \log\frac{\pi_i'}{\pi_j'}=\log\frac{\pi_i}{\pi_j}+\gamma(w_i-w_j)
 
-    Assumes: a step that adds $\gamma w_i$ to the logit of i, whatever w is, such as a step of plain gradient descent on
-    DPO's loss with tabular logits (ma2025.fitness-is-the-logit-gradient)
-    Proof: The sums of $e^s$ and of $e^{s+\gamma w}$ over all further
-    responses may be any numbers.
+    Assumes: tabular logits, full batch, plain gradient descent
+    Proof: The step adds $\gamma w_i$ to the logit of i (ma2025.fitness-is-the-logit-gradient); the sums of $e^s$ and of
+    $e^{s+\gamma w}$ over all further responses may be any numbers, and so may w.
     """
     before = [sp.exp(s) / (sp.exp(s_i) + sp.exp(s_j) + rest) for s in (s_i, s_j)]
     grown = [sp.exp(s + gamma * w) for s, w in ((s_i, w_i), (s_j, w_j))]
@@ -67,7 +66,7 @@ def multiplicative_weights(
 
 
 multiplicative_weights.derived(symbols=dict.fromkeys(("s_i", "s_j", "w_i", "w_j"), "real"), wrong={"power": F(11, 10)})
-multiplicative_weights.rests_on(fitness_is_the_logit_gradient, also=True)
+multiplicative_weights.rests_on(fitness_is_the_logit_gradient)
 
 
 @claim("theorem-2-remainder", "not in the paper; the second order of Eq. (12)", PROVED)
@@ -75,7 +74,7 @@ def remainder(p: Any, w: Any, g: Any, mean: Any, square: Any, h: Any, variance: 
     r"""\Delta\pi_i=\gamma\pi_i(w_i-\bar w)+\frac{\gamma^2}{2}\pi_i\bigl[(w_i-\bar w)^2-
     \mathrm{Var}_\pi(w)\bigr]+O(\gamma^3),\quad\bar w=\sum_j w_j\pi_j
 
-    Assumes: the step of ma2025.multiplicative-weights, for any w
+    Assumes: tabular logits, full batch, plain gradient descent
     Proof: Differentiate the multiplicative weights twice in $\gamma$ at 0. Their normaliser, the sum of
     $\pi_je^{\gamma w_j}$, has there the value 1 and the derivatives $\mathbb E_\pi[w]$ and $\mathbb E_\pi[w^2]$.
     """
@@ -89,7 +88,7 @@ def remainder(p: Any, w: Any, g: Any, mean: Any, square: Any, h: Any, variance: 
 
 SYMBOLS = {"w": "real", "mean": "real", "h": "function"}
 remainder.derived(symbols=SYMBOLS, wrong={"variance": F(11, 10)}, lemma="Taylor")
-remainder.rests_on(multiplicative_weights, also=True)
+remainder.rests_on(multiplicative_weights)
 
 
 @claim(
@@ -128,9 +127,14 @@ theorem_2.false(at=Selection(HALF, (F(1), F(-1))), true_at=Selection(HALF, (F(0)
 # --- in continuous time --------------------------------------------------------------------------------------------
 
 
+def gain(p: Any, w: Any, mean: Any) -> Any:
+    """Return p times the advantage over the mean fitness."""
+    return p * (w - mean)
+
+
 def velocity(y: Any) -> Any:
     """Return the right side of Eq. (12) for gamma = 1."""
-    return y.p * (y.w - y.sum(y.p * y.w))
+    return gain(y.p, y.w, y.sum(y.p * y.w))
 
 
 @claim("replicator-gains", "not in the paper; consequences of Eq. (12) in continuous time", PROVED)

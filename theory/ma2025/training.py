@@ -129,10 +129,13 @@ def push_is_the_gradient(
     return of_loss & same(pushed, sign * p * (1 - p) * slope)
 
 
+SLOPES = {"m": "function", **dict.fromkeys(("of_w", "of_l", "n", "n_w", "n_l"), "real")}
+
+
 def proved_push() -> Callable[..., Any]:
     """Return ``push``, once SymPy has proved that it is minus the derivative of the loss by the first logit."""
-    return checked(push, push_is_the_gradient, m="function")
+    return checked(push, push_is_the_gradient, **SLOPES)
 
 
-GRADIENT: dict[str, Any] = {"of": push_is_the_gradient, "symbols": {"m": "function"}, "wrong": {"sign": F(-9, 10)}}
+GRADIENT: dict[str, Any] = {"of": push_is_the_gradient, "symbols": SLOPES, "wrong": {"sign": F(-9, 10)}}
 """Arguments of ``derived``: training follows minus the derivative of the loss, where nothing is detached."""

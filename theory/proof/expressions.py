@@ -8,8 +8,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from theory.proof.lemmas import SYMPY, note
-from theory.proof.reading import LIBRARY, _codes, steps_of
+from theory.proof.lemmas import CHECKED, SYMPY, note
+from theory.proof.reading import LIBRARY, _codes, _is_claims, steps_of
 from theory.proof.symbols import NotAStatement
 from theory.proof.written import functions_of
 
@@ -69,7 +69,8 @@ def _derivative(function: Callable[..., Any], written: Callable[..., Any]) -> Ca
 def checked(function: Any, identity: Callable[..., Any], **symbols: str) -> Any:
     """Return a function, once SymPy has proved an identity about it, such as that it returns the slopes of a loss.
 
-    The identity is proved for positive numbers, or as ``symbols`` says: give the function no others.
+    The identity is proved for positive numbers, or as ``symbols`` says: give the function no others. No machine looks
+    whether you do, so that the claim counts as joined in prose.
 
     Args:
         function: what a statement computes with.
@@ -77,7 +78,7 @@ def checked(function: Any, identity: Callable[..., Any], **symbols: str) -> Any:
         **symbols: what its arguments are, if not positive numbers.
 
     Raises:
-        NotAStatement: SymPy does not prove it.
+        NotAStatement: SymPy does not prove it, or it does not call the function.
 
     Example:
         >>> from theory.proof import same
@@ -89,6 +90,9 @@ def checked(function: Any, identity: Callable[..., Any], **symbols: str) -> Any:
         theory.proof.symbols.NotAStatement: SymPy does not prove <lambda>
     """
     note(SYMPY, None)
+    note(CHECKED, None)
+    if _is_claims(function.__module__) and all(part is not function for part in functions_of(identity)):
+        raise NotAStatement(f"{identity.__name__} says nothing of {function.__name__}, which it does not call")
     if not _proved(identity, tuple(symbols.items())):
         raise NotAStatement(f"SymPy does not prove {identity.__name__}")
     return function

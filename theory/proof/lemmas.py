@@ -38,7 +38,7 @@ LEMMAS = {
 }
 """Name and statement of each lemma; a claim writer may add one that stands in a textbook."""
 
-SYMPY = "sympy"
+SYMPY, CHECKED = "sympy", "checked"
 NOTED: list[list[tuple[Any, Any]]] = []
 """For each ``noting`` that is open: statements that settings assume, since they were proved, and for what worlds."""
 
@@ -46,7 +46,8 @@ NOTED: list[list[tuple[Any, Any]]] = []
 def note(lemma: Any, family: Any) -> None:
     """Note that worlds are told to assume a statement which must have been proved for this kind of worlds.
 
-    With ``SYMPY`` and None: that SymPy proved what a function is.
+    With ``SYMPY`` and None: that SymPy proved what a function is; with ``CHECKED`` too: for numbers of some kind, and
+    only words say that the function was given no others.
     """
     for noted in NOTED:
         noted.append((lemma, family))

@@ -93,12 +93,7 @@ def at_rest(W, beta, gamma, share=1):
 
 
 settles.proved(over=any_margin, wrong={"shift": F(1, 10)}, lemma="autonomous flow")
-settles.derived(
-    of=at_rest,
-    symbols={"gamma": "real"},
-    wrong={"share": F(11, 10)},
-    part=r"\log\frac{\pi_w}{\pi_l}\to\frac{\gamma+1+W}{\beta}",
-)
+settles.derived(of=at_rest, symbols={"gamma": "real"}, wrong={"share": F(11, 10)})
 settles.derived(of=rate, wrong={"times": F(11, 10)}, also=True)
 settles.proved(over=TABULAR, of=lambda w, square=2: w.dd == square, wrong={"square": F(21, 10)}, also=True)
 
@@ -217,7 +212,7 @@ shared_parameters.enclosed(
     F(127835, 10**5),
     of=first_rests_before,
     wrong={"at": F(127835, 10**5)},
-    lemma="autonomous flow",
+    lemma="autonomous flow, intermediate value",
     part=r"(N,c)=(100,10)\Rightarrow c\theta=12.78",
 )
 shared_parameters.enclosed(
@@ -225,7 +220,7 @@ shared_parameters.enclosed(
     F(1278425, 10**6),
     of=lambda theta, at=F(1278475, 10**6): first_rests_before(theta, 10**4, 20, at),
     wrong={"at": F(1278425, 10**6)},
-    lemma="autonomous flow",
+    lemma="autonomous flow, intermediate value",
     part=r"(N,c)=(10^4,20)\Rightarrow c\theta=25.57",
 )
 prevents_over_optimisation.rests_on(shared_parameters, role=FAILS)

@@ -205,7 +205,7 @@ def relative_concavity(c, times=1):
     Because: Strictly so, and never the other way round.
     Proof: The slope of $g\circ f^{-1}$, $g'/f'=(\gamma_2+u)/(\gamma_1+u)$, falls as u rises, and f rises with u.
     """
-    ratio = checked(ratio_of_slopes, is_the_ratio)
+    ratio = checked(ratio_of_slopes, is_the_ratio, **NOT_NEGATIVE)
     return ratio(c.low, c.high, c.u) > times * ratio(c.low, c.high, c.v)
 
 
@@ -221,9 +221,12 @@ def ratio_of_slopes(low, high, u):
     return (high + u) / (low + u)
 
 
-def is_the_ratio(c, d):
-    f, g = sp.log(d + U), sp.log(c + U)
-    return same(sp.diff(g, U) / sp.diff(f, U), ratio_of_slopes(c, d, U))
+def is_the_ratio(c, d, u):
+    f, g = sp.log(d + u), sp.log(c + u)
+    return same(sp.diff(g, u) / sp.diff(f, u), ratio_of_slopes(c, d, u))
+
+
+NOT_NEGATIVE = {"c": "nonnegative", "u": "nonnegative"}
 
 
 for family in (two_points, two_penalties):

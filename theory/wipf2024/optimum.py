@@ -261,4 +261,4 @@ def vanishes(c, step, ranks, strength, rest=0):
 
 degenerate.proved(over=two_ratios, of=powers_rise, wrong={"times": F(9, 10)})
 degenerate.proved(over=two_powers, wrong={"times": F(9, 10)})
-degenerate.derived(of=vanishes, wrong={"rest": F(1, 10)}, part=r"\text{approached as}\ \pi(y_l)/\pi(y_w)\to 0")
+degenerate.derived(of=vanishes, wrong={"rest": F(1, 10)})

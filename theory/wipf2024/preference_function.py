@@ -247,8 +247,8 @@ power_is_a_probability.proved(over=powers, of=never_sum_to_one, role=FAILS, wron
 
 @claim("power-is-a-score", "not in the paper; what the power of Proposition 4.1 is", PROVED)
 def power_is_a_score(u, a, sign=-1):
-    r"""\mu(u)=u^{a}\ \text{increases from}\ 0\ \text{without bound},\quad\mu(u)\,\mu(1/u)=1,\quad
-    \mu(u)+\mu(1/u)=2+\bigl(u^{a/2}-u^{-a/2}\bigr)^2\ge 2
+    r"""\mu(u)=u^{a}\ \text{increases},\quad\mu(u)\to 0\ (u\to 0),\quad\mu(u)\to\infty\ (u\to\infty),\quad
+    \mu(u)\,\mu(1/u)=1,\quad\mu(u)+\mu(1/u)=2+\bigl(u^{a/2}-u^{-a/2}\bigr)^2\ge 2
 
     Assumes: $u>0$, $a>0$
     Proof: Expand the square. So it is a score of how bad the pair looks, not a probability; Proposition 4.1 needs no
@@ -271,5 +271,5 @@ power_is_a_score.proved(
     over=two_powers,
     of=lambda c, times=1: c.high > times * c.low,
     wrong={"times": F(11, 10)},
-    part=r"\mu(u)=u^{a}\ \text{increases from}\ 0\ \text{without bound}",
+    part=r"\mu(u)=u^{a}\ \text{increases}",
 )

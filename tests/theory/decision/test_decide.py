@@ -294,17 +294,6 @@ def test_a_setting_of_ones_own_and_a_step_beside_a_world() -> None:
     assert step.verdict == "proved"
 
 
-def test_worlds_that_assume_a_lemma_are_refused_since_nothing_proves_it() -> None:
-    line = setting("x real")(lambda numbers: Named(x=numbers.real("x")))
-
-    def never_small(c):
-        return c.x**2 >= 1
-
-    assuming = setting("x real, and a false lemma")(lambda numbers: numbers.case_of(line, never_small))
-    with pytest.raises(InvalidArgument, match=r"^over: .*never_small"):
-        decide(lambda c: c.x != 0, assuming)
-
-
 @pytest.mark.parametrize(
     ("bad", "word"),
     [

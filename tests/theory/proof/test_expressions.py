@@ -123,3 +123,18 @@ def test_it_is_noted_each_time_and_its_proof_is_no_computation_in_floats() -> No
         with noting() as noted:
             assert run_and_find_floats(lambda: checked(square, of_products)(F(1, 2)) == F(1, 4)) == (True, "")
         assert (SYMPY, None) in noted
+
+
+def test_an_identity_that_does_not_call_the_function_checks_nothing() -> None:
+    def square(x):
+        return x * x
+
+    def cube(x):
+        return x**3
+
+    def is_even(x):
+        return same(square(x), square(-x))
+
+    assert checked(square, is_even)(F(3)) == 9
+    with pytest.raises(NotAStatement, match="is_even says nothing of cube"):
+        checked(cube, is_even)
