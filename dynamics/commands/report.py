@@ -25,11 +25,11 @@ def report_command(console: Console, results: Path, out: Path, files: Path | Non
     check_report_place(out)
     if not results.is_file():
         raise InvalidArgument("results", f"there is no file {results}; give the file that pairs wrote (--out)")
+    names = [] if files is None else [path.name for path in write_files(Results(results), files)]
     size = write_report(Results(results), out)
     print_lines(console, [f"written: {out} ({size / 1e6:.2g} MB); open it in a browser"])
     if files is not None:
-        names = ", ".join(path.name for path in write_files(Results(results), files))
-        print_lines(console, [f"written to {files}: {names}"])
+        print_lines(console, [f"written to {files}: {', '.join(names)}"])
 
 
 def check_report_place(out: Path) -> None:

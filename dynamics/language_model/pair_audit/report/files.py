@@ -28,17 +28,19 @@ def write_files(results: Results, folder: Path) -> list[Path]:
 
     Args:
         results: what the command ``pairs`` wrote.
-        folder: an existing folder.
+        folder: it is made if only itself is missing.
 
     Returns:
         The files.
 
     Raises:
-        InvalidArgument: the folder does not exist, there is no finished audit, or lines of it are missing.
+        InvalidArgument: the folder cannot be made, there is no finished audit, or lines of it are missing.
     """
-    if not folder.is_dir():
-        raise InvalidArgument("files", f"there is no folder {folder}; make it first")
     _, columns = read_finished(results)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as problem:
+        raise InvalidArgument("files", f"no folder {folder} can be made ({problem.strerror})") from problem
     place = folder / "arrays.npz"
     arrays: dict[str, Any] = dict(columns)
     write_atomically(place, lambda temporary: np.savez_compressed(temporary, **arrays))

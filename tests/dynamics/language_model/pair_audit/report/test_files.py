@@ -82,7 +82,9 @@ def test_of_many_pairs_all_displaced_ones_are_shown() -> None:
 
 def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     results = results_of(tmp_path, [record(0, 1.0)])
-    with pytest.raises(InvalidArgument, match="make it first"):
+    assert write_files(results, tmp_path / "new")[0] == tmp_path / "new" / "arrays.npz"
+    (tmp_path / "nowhere").touch()
+    with pytest.raises(InvalidArgument, match=r"no folder \S+nowhere can be made \(File exists\)"):
         write_files(results, tmp_path / "nowhere")
     empty = tmp_path / "empty"
     empty.mkdir()
