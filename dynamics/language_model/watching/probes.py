@@ -181,6 +181,8 @@ def _of_columns(
             there = ", ".join(sorted(row))
             raise InvalidArgument("panel", column, f"columns of the data set: {there}")
         try:
+            if _is_empty(row[column]):  # with EOS it would be measured as a response that ends at once
+                raise InvalidArgument(column, "the response is empty")
             made = tokenize_responses(tokenizer, row["prompt"], (row[column],))[0]
             if made.prompt != chosen.prompt:
                 raise InvalidArgument(column, "its prompt has other tokens than that of the pair")
@@ -189,6 +191,12 @@ def _of_columns(
         else:
             found[column] = made
     return found, missing
+
+
+def _is_empty(response: Any) -> bool:
+    turns = response if isinstance(response, (list, tuple)) else (response,)
+    texts = [turn.get("content") or turn.get("tool_calls") if isinstance(turn, Mapping) else turn for turn in turns]
+    return not any(text.strip() if isinstance(text, str) else text for text in texts)
 
 
 def given_probes(probes: Iterable[Mapping[str, TokenSequence]]) -> list[Probe]:

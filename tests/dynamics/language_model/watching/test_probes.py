@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -17,13 +18,15 @@ needs("transformers")
 from dynamics import InvalidArgument
 from dynamics.language_model import TokenSequence, next_token_log_probs, sequence_log_probs, tiny_model
 from dynamics.language_model.model_head import CHECKED_POSITIONS, Head
+from dynamics.language_model.tokens import tokenize_responses
 from dynamics.language_model.watching.beside import GROUP, Failed, keeping_random_state, share, share_each
 from dynamics.language_model.watching.comparison import agreement, outcomes, table
 from dynamics.language_model.watching.looks import score
 from dynamics.language_model.watching.page import make_page
 from dynamics.language_model.watching.panel import greedy_responses, with_panel
-from dynamics.language_model.watching.probes import Probe, collated_pair, draw_rows, given_probes
+from dynamics.language_model.watching.probes import Probe, collated_pair, draw_probes, draw_rows, given_probes
 from dynamics.language_model.watching.run_log import RunLog, append, read_run
+from tests.dynamics.language_model.tokenizers import byte_tokenizer
 
 
 def probe(prompt: int, chosen: tuple[int, ...]) -> Probe:
@@ -49,6 +52,23 @@ def test_a_row_of_trls_trainers_for_cpo_and_orpo_is_read_too() -> None:
         collated_pair(lambda rows: {"input_ids": torch.tensor([[1]])}, {})
     with pytest.raises(InvalidArgument, match="images"):
         collated_pair(lambda rows: batch | {"pixel_values": torch.zeros(1)}, {})
+
+
+def test_a_column_without_a_response_is_told_and_not_measured() -> None:
+    """An empty text would become the response EOS, whose log pi is a number like any other."""
+    tokenizer = byte_tokenizer()
+    responses = ["It is 4.", "", " ", None, 5]
+    rows = [{"prompt": "2 + 2 = ", "chosen": "4", "rejected": "5", "paraphrase": response} for response in responses]
+
+    def pair_of(row: Mapping[str, Any]) -> dict[str, TokenSequence]:
+        made = tokenize_responses(tokenizer, row["prompt"], [row["chosen"], row["rejected"]])
+        return dict(zip(("chosen", "rejected"), made, strict=True))
+
+    probes, left_out = draw_probes({"train": rows}, pair_of, len(rows), 0, tokenizer, ("paraphrase",))
+    assert [one.name for one in probes if "paraphrase" in one.responses] == ["train 0"]
+    (found,) = (one.responses["paraphrase"] for one in probes if "paraphrase" in one.responses)
+    assert found == tokenize_responses(tokenizer, "2 + 2 = ", ["It is 4."])[0]
+    assert sorted(said.partition(":")[0] for said in left_out) == [f"train {number}" for number in range(1, 5)]
 
 
 def test_a_stream_is_drawn_from_its_first_rows() -> None:
