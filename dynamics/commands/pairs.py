@@ -36,6 +36,7 @@ from dynamics.language_model.pair_audit.results.fingerprint import model_digest
 from dynamics.language_model.pair_audit.results.joined import batch_results, optimizer_of_set, set_results
 from dynamics.language_model.pair_audit.results.processes import Processes, join_processes
 from dynamics.language_model.pair_audit.results.store import Results
+from dynamics.language_model.pair_audit.statistics import FEWEST
 from dynamics.losses import PreferenceLoss
 from dynamics.progress import Advance, progress_bar
 
@@ -270,8 +271,11 @@ def _rescue_lines(summary: AuditSummary) -> list[tuple[str, str]]:
 
 def _say_trial(trial: Trial, plan: TrainingPlan) -> str:
     correlation = "undefined"
-    if trial.rank_correlation is not None and trial.interval is not None:
-        correlation = f"{trial.rank_correlation:.2f} (95%: {trial.interval[0]:.2f} to {trial.interval[1]:.2f})"
+    if trial.rank_correlation is not None:
+        interval = f"of fewer than {FEWEST} pairs, which say little"
+        if trial.interval is not None:
+            interval = f"95%: {trial.interval[0]:.2f} to {trial.interval[1]:.2f}"
+        correlation = f"{trial.rank_correlation:.2f} ({interval})"
     name = "SGD" if plan.optimizer == "sgd" else "AdamW"
     optimizer = name if plan.optimizer_state is None else f"the {name} saved in {plan.optimizer_state}"
     steps = f"{trial.steps} step{'s' * (trial.steps != 1)} of {optimizer}"

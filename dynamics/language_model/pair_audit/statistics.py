@@ -6,6 +6,9 @@ import numpy as np
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 RESAMPLES = 1000  # for the interval of a correlation
+FEWEST = 10
+"""Fewest points with an interval: of three points in the right order, every resampled set is so too, and the interval
+would be 1 to 1, though one order of six is right by chance."""
 
 
 def quantiles(values: np.ndarray) -> dict[str, float]:
@@ -50,7 +53,9 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float | None:
 
 
 def spearman_interval(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, float] | None:
-    """Return the 95 % interval of the correlation of ranks over 1000 resampled sets of points; None where it is none.
+    """Return the 95 % interval of the correlation of ranks over 1000 resampled sets of points.
+
+    None with fewer than ``FEWEST`` points, and where there is no correlation.
 
     Args:
         x: values, ``(points,)``.
@@ -58,11 +63,13 @@ def spearman_interval(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, f
         seed: of the resampling.
 
     Example:
-        >>> low, high = spearman_interval(np.arange(9.0), np.array([1.0, 0, 2, 4, 3, 5, 7, 8, 6]), seed=0)
+        >>> low, high = spearman_interval(np.arange(10.0), np.array([1.0, 0, 2, 4, 3, 5, 7, 8, 6, 9]), seed=0)
         >>> low < 0.9 < high
         True
     """
-    drawn = np.random.default_rng(seed).integers(0, max(1, len(x)), (RESAMPLES, len(x)))
+    if len(x) < FEWEST:
+        return None
+    drawn = np.random.default_rng(seed).integers(0, len(x), (RESAMPLES, len(x)))
     found = [value for draw in drawn if (value := spearman(x[draw], y[draw])) is not None]
     if spearman(x, y) is None or not found:
         return None

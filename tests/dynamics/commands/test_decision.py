@@ -50,6 +50,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert result.exit_code == 0, result.output
     assert "report.html (0.0" in result.output
     assert result.output.count(", 1 step of SGD at 1e-0") == 2
+    assert result.output.count("(of fewer than 10 pairs, which say little)") == 2
+    assert (folder / "report.html").read_text(encoding="utf-8").count("(fewer than 10 pairs, which say little)") == 2
     return folder
 
 

@@ -51,7 +51,7 @@ class Trial:
         both: pairs of which both is true.
         same_sign: share of the pairs whose predicted and actual change have the same sign.
         rank_correlation: Spearman's correlation of predicted and actual changes; None if one of them is constant.
-        interval: its 95 % interval over resampled pairs.
+        interval: its 95 % interval over resampled pairs; None with fewer than 10 pairs.
         size: median of |actual| / |predicted|.
     """
 

@@ -87,3 +87,10 @@ def test_predictions_that_are_wrong_do_not_agree() -> None:
     assert none.interval[0] < 0 < none.interval[1]
     assert 0.3 < none.same_sign < 0.7
     assert compare(1e-6, 1, np.ones(5), np.ones(5)).rank_correlation is None
+
+
+def test_a_few_pairs_have_no_interval() -> None:
+    """Of 3 pairs in the right order every resampled set is in order too, though one order of six is right by chance."""
+    few, enough = (compare(1e-6, 1, np.arange(float(n)), np.arange(float(n)) ** 2) for n in (9, 10))
+    assert (few.rank_correlation, few.interval) == (pytest.approx(1), None)
+    assert enough.interval == pytest.approx((1, 1))
