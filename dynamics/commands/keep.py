@@ -94,7 +94,9 @@ def keep_command(
 
     problem = why_not_by_trl(row.get("chosen") for row in rows())
     if problem is not None:
-        print_lines(console, [f"to train on it with TRL's DPOTrainer, bring its rows into one form: {problem}"])
+        print_lines(
+            console, [f"before TRL's DPOTrainer can train on it, bring all rows into one form that it reads: {problem}"]
+        )
         return
     print_lines(console, recipe(settings, str(out), records.form, template, next(rows(), {})))
 
