@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import torch
 
 from dynamics.errors import InvalidArgument, Unsupported, check_flag, shorten
+from dynamics.hub import NO_TOKENIZER, explain, why_not_on_hub
 from dynamics.language_model.causal_lm import CausalLM
-from dynamics.language_model.hub import NO_TOKENIZER, explain, why_not_on_hub
 from dynamics.language_model.out_of_memory import OutOfMemory, is_out_of_memory
 
 SAVE_AGAIN = "write the folder again with model.save_pretrained(folder)"

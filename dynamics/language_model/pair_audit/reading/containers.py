@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dynamics.errors import InvalidArgument
-from dynamics.language_model.hub import why_no_data
+from dynamics.hub import why_no_data
 from dynamics.language_model.loading import require
 from dynamics.language_model.pair_audit.reading.json_records import open_json
 from dynamics.language_model.pair_audit.reading.records import Record, RecordSource, first_line, opener
