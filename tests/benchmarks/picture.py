@@ -1,4 +1,4 @@
-"""A picture of the reports that the benchmarks left: each ratio and wall time against its limit.
+"""A picture of the reports that the benchmarks left: each wall time, and each number with a goal, against it.
 
 python tests/benchmarks/picture.py [--folder out/benchmarks]
 """
@@ -15,10 +15,28 @@ import matplotlib.pyplot as plt
 from dynamics.files import write_atomically
 from figures.style import EXACT_COLOR, OTHERS, PAGE_WIDTH, REJECTED, paper_style
 
+REPORTS = ("trajectory", "language_model_kernel", "language_model_kernel_large", "language_model_pairs")
+
 
 def read(path: Path) -> dict[str, Any]:
     """Return a report, or nothing if it was not measured."""
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def is_drawn(target: dict[str, Any]) -> bool:
+    """Return whether a target is of speed or memory; errors lie many orders of magnitude below their limits."""
+    return "error" not in target["what"] and "difference" not in target["what"]
+
+
+def against_goal(target: dict[str, Any]) -> float:
+    """Return what was measured over its goal, or the inverse where more is wanted: at most 1 if the goal is met.
+
+    Example:
+        >>> against_goal({"value": 0.5, "wanted": "<= 0.8"}), against_goal({"value": 30.0, "wanted": ">= 60"})
+        (0.625, 2.0)
+    """
+    relation, goal = target["wanted"].split()
+    return float(target["value"]) / float(goal) if relation.startswith("<") else float(goal) / float(target["value"])
 
 
 def main() -> None:
@@ -27,12 +45,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("out/benchmarks"))
     folder = parser.parse_args().folder
     walls = read(folder / "wall_times.json")
-    kernel = read(folder / "language_model_kernel.json")
-    runs = read(folder / "trajectory.json")
-    if not (walls or kernel or runs):
+    reports = [read(folder / f"{name}.json") for name in REPORTS]
+    if not (walls or any(reports)):
         raise SystemExit(f"{folder} holds no reports; make bench writes them")
     with paper_style():
-        drawing, (left, right) = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 3.2), layout="constrained")
+        drawing, (left, right) = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 4.0), layout="constrained")
         times = walls.get("seconds", {})
         for place, (name, took) in enumerate(reversed(times.items())):
             limit = walls["limits"].get(name)
@@ -42,19 +59,14 @@ def main() -> None:
                 left.plot([limit, limit], [place - 0.4, place + 0.4], color="black", linewidth=1.2)
         left.set_yticks(range(len(times)), list(reversed(times)))
         left.set(xscale="log", xlabel="wall time (s); black: its limit")
-        ratios = {
-            target["what"].replace(" / ", "\n/ "): (target["value"], float(target["wanted"].split()[1]), target["pass"])
-            for target in kernel.get("targets", [])
-            if target["what"].startswith(("time", "memory"))
-        }
-        if runs:
-            ratios["plain loop\n/ batched trajectories"] = (runs["ratio"], None, True)
-        for place, (measured, wanted, passed) in enumerate(reversed(ratios.values())):
-            right.barh(place, measured, color=OTHERS if wanted is None else EXACT_COLOR if passed else REJECTED)
-            if wanted is not None:
-                right.plot([wanted, wanted], [place - 0.4, place + 0.4], color="black", linewidth=1.2)
-        right.set_yticks(range(len(ratios)), list(reversed(ratios)), fontsize=7)
-        right.set(xscale="log", xlabel="ratio; black: its limit")
+        goals = [target for report in reports for target in report.get("targets", []) if is_drawn(target)]
+        for place, target in enumerate(reversed(goals)):
+            right.barh(place, against_goal(target), color=EXACT_COLOR if target["pass"] else REJECTED)
+        labels = [f"{t['what'].replace(' / ', chr(10) + '/ ', 1)}, {t['value']:.3g} ({t['wanted']})" for t in goals]
+        right.set_yticks(range(len(goals)), labels[::-1], fontsize=6)
+        right.set_title("left of the line: met", fontsize=7)
+        right.axvline(1, color="black", linewidth=1.2)
+        right.set(xlabel="measured / goal")
         path = folder / "benchmarks.png"
         write_atomically(path, drawing.savefig)
     print(f"written to {path}")
