@@ -1,24 +1,13 @@
 """A function of which SymPy proved something is joined by a machine if its domain is known, and else in prose."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 import sympy as sp
 
-from theory.claim import CLAIMS, PROVED, REPRODUCED, run_claim
+from theory.claim import PROVED, REPRODUCED, run_claim
 from theory.proof import checked, derivative, same, world_of
-from theory.statement import claims_of
 
 ANY = world_of("x real", x="real")
-
-
-@pytest.fixture
-def claim() -> Iterator[Any]:
-    before = set(CLAIMS)
-    yield claims_of("trial")
-    for key in set(CLAIMS) - before:
-        del CLAIMS[key]
 
 
 def cube(x: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction as F
 from typing import Any
 
@@ -12,7 +11,6 @@ from tests.theory.noise import noisy, survivors
 from theory.claim import CLAIMS, FALSE, PROVED, run_claim
 from theory.ledger import load_claims
 from theory.proof import LOG_LINEAR, POLICY, TABULAR, prove, with_step
-from theory.statement import claims_of
 from theory.worlds import World
 
 load_claims()
@@ -24,14 +22,6 @@ SAMPLE = (
     "jian2025.tabular-signs",
     "feng2024.softmax-field",
 )
-
-
-@pytest.fixture
-def claim() -> Iterator[Any]:
-    before = set(CLAIMS)
-    yield claims_of("trial")
-    for key in set(CLAIMS) - before:
-        del CLAIMS[key]
 
 
 @pytest.mark.parametrize("key", SAMPLE)

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from fractions import Fraction as F
 from typing import Any
 
 import pytest
 import sympy as sp
 
-from theory.claim import BROKEN, CLAIMS, FALSE, PROBLEM, PROVED, REPRODUCED, Outcome, run_claim
+from theory.claim import BROKEN, FALSE, PROBLEM, PROVED, REPRODUCED, Outcome, run_claim
 from theory.evidence import FAILS, HOLDS
 from theory.proof import POLICY, TABULAR, Named, over_responses, same, setting, smt, solver, world_of
-from theory.statement import ALL_CASES, THERE_IS, Statement, claims_of
+from theory.statement import ALL_CASES, THERE_IS, Statement
 from theory.worlds import World
 
 ANY = world_of("x real", x="real")
 WORLD = World.log_linear([[2], [3], [0]], at=[1])
-
-
-@pytest.fixture
-def claim() -> Iterator[Any]:
-    before = set(CLAIMS)
-    yield claims_of("trial")
-    for key in set(CLAIMS) - before:
-        del CLAIMS[key]
 
 
 def run(statement: Statement) -> Outcome:

@@ -1,7 +1,6 @@
 """A claim that rests on another is as strong as that one, and falls with it."""
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction as F
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 
 from dynamics.errors import InvalidArgument
-from theory.claim import BROKEN, CLAIMS, FALSE, PROBLEM, PROVED, REPRODUCED, run_claim
+from theory.claim import BROKEN, FALSE, PROBLEM, PROVED, REPRODUCED, run_claim
 from theory.decision.decide import decide
 from theory.evidence import ALSO, HOLDS
 from theory.lines import refuse_no_part
@@ -27,17 +26,8 @@ from theory.proof import (
 )
 from theory.proof.certificate import Certificate
 from theory.proof.settings import mapped
-from theory.statement import claims_of
 
 ANY = world_of("x real", x="real")
-
-
-@pytest.fixture
-def claim() -> Iterator[Any]:
-    before = set(CLAIMS)
-    yield claims_of("trial")
-    for key in set(CLAIMS) - before:
-        del CLAIMS[key]
 
 
 def square(case: Any, least: Any = 0) -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from theory.proof.lemmas import CHECKED, SYMPY, note
-from theory.proof.reading import LIBRARY, _codes, _is_claims, steps_of
+from theory.proof.reading import LIBRARY, codes_of, is_claims, steps_of
 from theory.proof.symbols import NotAStatement
 from theory.proof.written import functions_of
 
@@ -55,7 +55,7 @@ def _derivative(function: Callable[..., Any], written: Callable[..., Any]) -> Ca
         _refuse_questions(formula)
     symbols = [sp.Symbol(name, real=True) for name in inspect.signature(function).parameters]
     derived, expected = sp.diff(function(*symbols), symbols[0]), written(*symbols)
-    if not _proved(lambda: same(derived, expected), ()):
+    if not _proves(lambda: same(derived, expected)):
         raise NotAStatement(f"SymPy does not prove that {derived} is {expected}")
 
     def slope(*numbers: Any) -> Any:
@@ -91,7 +91,7 @@ def checked(function: Any, identity: Callable[..., Any], **symbols: str) -> Any:
     """
     note(SYMPY, None)
     note(CHECKED, None)
-    if _is_claims(function.__module__) and all(part is not function for part in functions_of(identity)):
+    if is_claims(function.__module__) and all(part is not function for part in functions_of(identity)):
         raise NotAStatement(f"{identity.__name__} says nothing of {function.__name__}, which it does not call")
     if not _proved(identity, tuple(symbols.items())):
         raise NotAStatement(f"SymPy does not prove {identity.__name__}")
@@ -100,12 +100,16 @@ def checked(function: Any, identity: Callable[..., Any], **symbols: str) -> Any:
 
 @lru_cache(maxsize=256)
 def _proved(identity: Callable[..., Any], symbols: tuple[tuple[str, str], ...]) -> bool:
+    return _proves(identity, dict(symbols))
+
+
+def _proves(identity: Callable[..., Any], symbols: Mapping[str, str] | None = None) -> bool:
     from theory.proof.calculus import prove_identity  # noqa: PLC0415
 
     before = sys.getprofile()  # whoever looks for floats: SymPy's proof is not part of the computation
     sys.setprofile(None)
     try:
-        return prove_identity(identity, dict(symbols)).verdict == "proved"
+        return prove_identity(identity, symbols).verdict == "proved"
     finally:
         sys.setprofile(before)
 
@@ -113,5 +117,5 @@ def _proved(identity: Callable[..., Any], symbols: tuple[tuple[str, str], ...]) 
 def _refuse_questions(formula: Callable[..., Any]) -> None:
     for part in functions_of(formula):
         own = not str(part.__module__).startswith(LIBRARY)  # exp and log ask what kind of number they are given
-        if own and any(step.opname.startswith(ASKING) for code in _codes(part.__code__) for step in steps_of(code)):
+        if own and any(step.opname.startswith(ASKING) for code in codes_of(part.__code__) for step in steps_of(code)):
             raise NotAStatement(f"{part.__name__} asks a question: a derivative is taken of one formula")

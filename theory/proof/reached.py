@@ -10,12 +10,12 @@ import dis
 import inspect
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any, Self
 
-from theory.proof.reading import steps_of
+from theory.proof.reading import codes_of, steps_of
 
 ASSERTING = ("COMPARE_OP", "CONTAINS_OP", "CALL")  # instructions by which a part of the code is more than a constant
 LEAVES = ("LOAD_FAST", "LOAD_DEREF", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_CONST", "LOAD_CLOSURE")
@@ -42,7 +42,7 @@ class Reached:
             self.given |= set(predicate.keywords)
             predicate = predicate.func
         function = getattr(predicate, "predicate", predicate)
-        self.codes = tuple(_codes(function.__code__)) if isinstance(function, FunctionType) else ()
+        self.codes = tuple(codes_of(function.__code__)) if isinstance(function, FunctionType) else ()
         if self.codes:
             parameters = inspect.signature(function).parameters.values()
             self.given |= {p.name for p in parameters if p.default is not p.empty}
@@ -112,13 +112,6 @@ def _tracer(seen: set[int]) -> Callable[[FrameType, str, Any], Any]:
         return step
 
     return step
-
-
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _codes(constant)
 
 
 def _is_question(step: dis.Instruction) -> bool:

@@ -52,7 +52,7 @@ def check_reading(*predicates: Callable[..., Any]) -> None:
 def representation(predicate: Callable[..., Any]) -> str:
     """Return in words how a predicate depends on the type of its numbers; "" if it does not."""
     for function in _functions(predicate):
-        for code in _codes(function.__code__):
+        for code in codes_of(function.__code__):
             before = None
             for step in steps_of(code):
                 name = step.argval if isinstance(step.argval, str) else ""
@@ -82,7 +82,7 @@ def floats(predicate: Callable[..., Any]) -> str:
         ('<lambda> computes with floats (math.log)', '')
     """
     for function in _functions(predicate):
-        for code in _codes(function.__code__):
+        for code in codes_of(function.__code__):
             problem = floats_of_code(code, partial(_found, function))
             if problem:
                 return f"{function.__name__} computes with floats ({problem}){_instead(problem)}"
@@ -128,11 +128,12 @@ def _harmless(operand: dis.Instruction) -> bool:
     return (operand.opname == "LOAD_CONST" and operand.argval is None) or operand.opname == "LOAD_GLOBAL"
 
 
-def _codes(code: CodeType) -> Iterator[CodeType]:
+def codes_of(code: CodeType) -> Iterator[CodeType]:
+    """Yield the code of a function and of all that is defined inside of it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _codes(constant)
+            yield from codes_of(constant)
 
 
 def _found(function: FunctionType, name: str) -> Any:
@@ -149,9 +150,9 @@ def _found(function: FunctionType, name: str) -> Any:
 @lru_cache(maxsize=4096)
 def _called(function: FunctionType) -> tuple[FunctionType, ...]:
     """Return the functions of claims that a function names, as attributes and in containers and defaults too."""
-    names = sorted({name for code in _codes(function.__code__) for name in (*code.co_names, *code.co_freevars)})
+    names = sorted({name for code in codes_of(function.__code__) for name in (*code.co_names, *code.co_freevars)})
     values = [_found(function, name) for name in names]
-    values += [module for code in _codes(function.__code__) for module in _imported(code)]
+    values += [module for code in codes_of(function.__code__) for module in _imported(code)]
     values += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     attributes = None if set(names) & BY_NAME else (*names, *CALLED)
     within = (one for value in values for one in _within(value, attributes, DEPTH))
@@ -183,7 +184,7 @@ def _within(value: Any, names: Sequence[str] | None, depth: int) -> Iterator[Any
         parts = value
     else:
         kind = value if isinstance(value, (ModuleType, type)) else type(value)
-        if not _is_claims(value.__name__ if isinstance(value, ModuleType) else kind.__module__):
+        if not is_claims(value.__name__ if isinstance(value, ModuleType) else kind.__module__):
             return
         holders = (value,) if isinstance(value, (ModuleType, type)) else (value, kind)
         asked = [*CALLED, *(name for name in vars(kind) if not name.startswith("__"))] if names is None else names
@@ -201,10 +202,10 @@ def _function(value: Any) -> FunctionType | None:
         value = getattr(value, "predicate", None) if type(value).__module__.startswith("theory.") else None
     if not isinstance(value, FunctionType):
         return None
-    return value if _is_claims(value.__module__ or "") else None
+    return value if is_claims(value.__module__ or "") else None
 
 
-def _is_claims(module: str) -> bool:
+def is_claims(module: str) -> bool:
     """Return whether a module belongs to claims, rather than to the prover or a library."""
     first, *rest = module.split(".")
     own = first in ("theory", "tests", "figures", "__main__") or not (rest or first in FLOATING)
