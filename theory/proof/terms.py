@@ -114,38 +114,22 @@ def at_most(a: Any, b: Any) -> Any:
         >>> at_most(a, one).arg(0), at_most(one, a).arg(0)
         (1, 1)
     """
-    import z3  # noqa: PLC0415
-
-    if _stands_left(b, a, z3):
-        return z3.BoolRef(z3.Z3_mk_ge(a.ctx.ref(), b.ast, a.ast), a.ctx)
-    return z3.BoolRef(z3.Z3_mk_le(a.ctx.ref(), a.ast, b.ast), a.ctx)
+    return _compared(a, b, "Z3_mk_le", "Z3_mk_ge")
 
 
 def less(a: Any, b: Any) -> Any:
     """Return a < b."""
-    import z3  # noqa: PLC0415
-
-    if _stands_left(b, a, z3):
-        return z3.BoolRef(z3.Z3_mk_gt(a.ctx.ref(), b.ast, a.ast), a.ctx)
-    return z3.BoolRef(z3.Z3_mk_lt(a.ctx.ref(), a.ast, b.ast), a.ctx)
+    return _compared(a, b, "Z3_mk_lt", "Z3_mk_gt")
 
 
 def at_least(a: Any, b: Any) -> Any:
     """Return a >= b."""
-    import z3  # noqa: PLC0415
-
-    if _stands_left(b, a, z3):
-        return z3.BoolRef(z3.Z3_mk_le(a.ctx.ref(), b.ast, a.ast), a.ctx)
-    return z3.BoolRef(z3.Z3_mk_ge(a.ctx.ref(), a.ast, b.ast), a.ctx)
+    return _compared(a, b, "Z3_mk_ge", "Z3_mk_le")
 
 
 def greater(a: Any, b: Any) -> Any:
     """Return a > b."""
-    import z3  # noqa: PLC0415
-
-    if _stands_left(b, a, z3):
-        return z3.BoolRef(z3.Z3_mk_lt(a.ctx.ref(), b.ast, a.ast), a.ctx)
-    return z3.BoolRef(z3.Z3_mk_gt(a.ctx.ref(), a.ast, b.ast), a.ctx)
+    return _compared(a, b, "Z3_mk_gt", "Z3_mk_lt")
 
 
 def equal(a: Any, b: Any) -> Any:
@@ -162,6 +146,15 @@ def unequal(a: Any, b: Any) -> Any:
 
     first, second = (b, a) if _stands_left(b, a, z3) else (a, b)
     return z3.BoolRef(z3.Z3_mk_distinct(a.ctx.ref(), 2, (z3.Ast * 2)(first.ast, second.ast)), a.ctx)
+
+
+def _compared(a: Any, b: Any, plain: str, turned: str) -> Any:
+    """Return the relation of a and b that z3 makes by ``plain``, or of b and a by ``turned`` if b is a constant."""
+    import z3  # noqa: PLC0415
+
+    if _stands_left(b, a, z3):
+        return z3.BoolRef(getattr(z3, turned)(a.ctx.ref(), b.ast, a.ast), a.ctx)
+    return z3.BoolRef(getattr(z3, plain)(a.ctx.ref(), a.ast, b.ast), a.ctx)
 
 
 def _stands_left(constant: Any, other: Any, z3: Any) -> bool:
