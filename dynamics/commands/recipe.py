@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,9 +61,9 @@ def recipe(
         given.append(f'truncation_mode="{truncation["mode"]}"')
     kind = {"csv": "csv", "parquet": "parquet"}.get(form, "json")
     separator = ', sep="\\t"' if kind == "csv" and ".tsv" in data else ""
-    loader = f'datasets.load_dataset("{kind}", data_files="{data}", split="train"{separator})'
+    loader = f'datasets.load_dataset("{kind}", data_files={_literal(data)}, split="train"{separator})'
     if form == "saved":
-        loader = f'datasets.load_from_disk("{data}")'
+        loader = f"datasets.load_from_disk({_literal(data)})"
     loader += _as_trl_reads(settings.get("columns", {}).get("prompt", ["prompt"]), row or {})
     lines = [
         "to train on it with TRL's DPOTrainer:",
@@ -70,9 +71,9 @@ def recipe(
         f"  args = trl.DPOConfig({', '.join(given)})",
     ]
     if template is not None:
-        read = f'open("{template}").read()'
+        read = f"open({_literal(template)}).read()"
         if not Path(template).expanduser().is_file():
-            read = f'transformers.AutoTokenizer.from_pretrained("{template}").chat_template'
+            read = f"transformers.AutoTokenizer.from_pretrained({_literal(template)}).chat_template"
         lines.append(f"  tokenizer.chat_template = {read}  # and processing_class=tokenizer for the trainer")
     return lines
 
@@ -126,18 +127,23 @@ def _as_trl_reads(prompt: Sequence[str], row: Mapping[str, Any]) -> str:
         if repeated or held or not asked:  # the conversations hold the prompt, and TRL finds it if no column does
             return '.remove_columns("prompt")' if "prompt" in row else ""
         if isinstance(asked, str):
-            turn = f'[{{"role": "user", "content": row["{prompt[0]}"]}}]'
+            turn = f'[{{"role": "user", "content": row[{_literal(prompt[0])}]}}]'
             return f'.map(lambda row: {{"prompt": {turn}}})'
     calls = ""
     if len(prompt) == 1 and prompt[0] != "prompt":
-        calls = f'.rename_column("{prompt[0]}", "prompt")'
+        calls = f'.rename_column({_literal(prompt[0])}, "prompt")'
     elif len(prompt) > 1:
-        columns = ", ".join(f'row["{column}"]' for column in prompt)
+        columns = ", ".join(f"row[{_literal(column)}]" for column in prompt)
         calls = f'.map(lambda row: {{"prompt": "\\n".join(filter(None, [{columns}]))}})'
     if _are_messages(asked) and isinstance(chosen, str):
         turn = '[{"role": "assistant", "content": row[side]}]'
         calls += f'.map(lambda row: {{side: {turn} for side in ("chosen", "rejected")}})'
     return calls
+
+
+def _literal(name: str) -> str:
+    """Return a name as a string of Python, whatever quotes and backslashes are in it."""
+    return json.dumps(name, ensure_ascii=False)
 
 
 def _are_messages(value: Any) -> bool:

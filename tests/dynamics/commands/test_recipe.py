@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -91,3 +92,12 @@ def test_no_recipe_is_printed_for_rows_that_trl_reads_otherwise(tmp_path: Path) 
     one = run("keep", "row == 1", *how, "--out", tmp_path / "one.jsonl", "--keep-skipped")
     assert one.exit_code == 0, one.output
     assert "load_dataset" in one.output
+
+
+@pytest.mark.parametrize("name", [r"C:\new\table.jsonl", 'the "best" pairs.jsonl', "Übung.jsonl", "a\nb.jsonl"])
+def test_names_are_strings_of_python_whatever_is_in_them(name: str) -> None:
+    settings = {"loss": "DPO(beta=0.1)", "max_tokens": 512, "columns": {"prompt": [name, "more"]}}
+    lines = recipe(settings, name, template=name)[1:]
+    code = ast.parse("\n".join(line.strip() for line in lines))
+    literals = [node.value for node in ast.walk(code) if isinstance(node, ast.Constant)]
+    assert literals.count(name) == 3  # the file, the template, the column
