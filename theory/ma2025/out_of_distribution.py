@@ -12,7 +12,7 @@ from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL
 from theory.ma2025.bandits import Bandit
 from theory.ma2025.concentration import RANGES, alpha, alpha_increases, any_utility, beta, var
-from theory.ma2025.covariance import below_of_any_sign, claim, covariance, lemma_4, mean, times, top_of_any_sign
+from theory.ma2025.covariance import claim, covariance, lemma_4, mean, times
 from theory.proof import Named, over_responses, same, setting, sums_of, world_of
 from theory.worlds import dot
 
@@ -52,10 +52,24 @@ GRID = Bandit.of([4, 4, 1, 1], q=[3, 2, 3, 2])
 # --- the proof: Cov[wp, p] = Cov[beta p, p] - Cov[alpha p, p] < E[beta] Var[p] - E[alpha] Var[p] = 0 ----------------
 
 
+def top(numbers: Any) -> Named:
+    """Return f, of any sign, and g at a value that is larger than those before."""
+    return Named(f=numbers.real("F"), g=numbers.positive("G"))
+
+
+@sums_of("p > 0; 0 <= g; neither f nor g larger than at the new value", fixed=top)
+def smaller_values(numbers: Any, new: Named) -> Named:
+    """Any number of smaller values."""
+    p, g, less = numbers.positive("p"), numbers.within("g", 0, new.g), numbers.real("less")
+    numbers.assume(less >= 0)
+    f = new.f - less
+    return Named(products=p * (new.f * new.g - f * g) * (new.g - g), plain=p * (new.g - g) ** 2)
+
+
 @setting("p > 0; f and 0 < g smaller than at the new value")
 def the_smallest(numbers: Any) -> Named:
     """One smaller value."""
-    new, p = top_of_any_sign(numbers), numbers.positive("p")
+    new, p = top(numbers), numbers.positive("p")
     f, g = new.f - numbers.positive("less"), numbers.between("g", 0, new.g)
     added = p * (new.g - g)
     return Named(products=added * (new.f * new.g - f * g), plain=added * (new.g - g), fixed=new)
@@ -126,7 +140,7 @@ def weaker_assumption(world: Bandit, slack: F = F(0)) -> bool:
 QUANTITIES = over_responses(p="any", a="any", b="any")
 weaker_assumption.derived(of=as_covariance, sums=QUANTITIES, wrong={"kept": F(9, 10)})
 weaker_assumption.rests_on(average, lemma_4, alpha_increases)
-STRICTLY = {**below_of_any_sign, "base": the_smallest}
+STRICTLY = {**smaller_values, "base": the_smallest}
 weaker_assumption.by_induction(of=adds_strictly_more, **STRICTLY, wrong={"share": F(11, 10)})
 weaker_assumption.proved(of=covariance_is_negative, over=moments, wrong={"bound": F(-1, 100)})
 weaker_assumption.unrefuted(any_utility, wrong={"slack": F(1)}, ranges=RANGES, also=True)
