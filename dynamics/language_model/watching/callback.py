@@ -165,7 +165,8 @@ class DynamicsCallback(TrainerCallback):
         self._watch.prepare(before)
         known = before is not None and before.run.get("digest") == digest(self._watch.probes)
         if known and before is not None and before.start is not None:
-            self._rates = RateSum(*before.rates_at(step))
+            told = any(MOVED_APART in problem for problem in before.problems)
+            self._rates = RateSum(*before.rates_at(step), moved_apart=told)
             self._watch.resume(before)
             self._append({"kind": "resume", "step": step, **self._counted})
             return

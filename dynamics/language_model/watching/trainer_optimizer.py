@@ -123,8 +123,8 @@ class RateSum:
         moved_apart: whether the groups have ever been at other multiples of each other than before the schedule.
     """
 
-    def __init__(self, total: float = 0.0, skipped: int = 0) -> None:
-        self.total, self.skipped, self.moved_apart = total, skipped, False
+    def __init__(self, total: float = 0.0, skipped: int = 0, *, moved_apart: bool = False) -> None:
+        self.total, self.skipped, self.moved_apart = total, skipped, moved_apart
 
     def add(self, groups: Sequence[Mapping[str, Any]], *, taken: bool = True) -> None:
         """Count a step.

@@ -138,17 +138,19 @@ def test_an_optimizer_of_ones_own_that_is_not_predicted_is_refused(tmp_path: Pat
     assert "Adagrad is not predicted" in watch.table()
 
 
-def test_rates_that_part_are_told(tmp_path: Path) -> None:
-    model = tiny(dtype=torch.float32).model
-    optimizer = in_two_groups(model, torch.optim.AdamW)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, [lambda n: 1.0, lambda n: 1.0 / (1 + n)])
-    given = {"model": model, "ref_model": model_of_its_own(), "optimizers": (optimizer, schedule)}
-    watch = run(tmp_path, watch={}, **EXACT, **given).watch
-    assert (
-        [line for line in watch.read().problems if "no longer have the ratio" in line]
-        == [line for line in watch.read().problems if line.startswith("step 2: the learning rates")]
-        != []
-    )
+def test_rates_that_part_are_told_once_also_in_a_run_that_resumes(tmp_path: Path) -> None:
+    def watched(**more: Any) -> list[str]:
+        model = tiny(dtype=torch.float32).model
+        optimizer = in_two_groups(model, torch.optim.AdamW)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, [lambda n: 1.0, lambda n: 1.0 / (1 + n)])
+        given = {"model": model, "ref_model": model_of_its_own(), "optimizers": (optimizer, schedule)}
+        saved = {"save_strategy": "steps", "save_steps": 3}
+        problems = run(tmp_path, watch={}, **EXACT | saved | more, **given).watch.read().problems
+        return [line for line in problems if "no longer have the ratio" in line]
+
+    first = watched()
+    assert [line.split(":")[0] for line in first] == ["step 2"]
+    assert watched(resume=str(tmp_path / "checkpoint-3"), max_steps=5) == first
 
 
 @pytest.mark.parametrize("optim", ["adamw_torch", "adamw_torch_fused", "sgd"])
