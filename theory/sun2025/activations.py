@@ -7,10 +7,10 @@ import sympy as sp
 from dynamics import SelfPO
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL, FAILS
-from theory.proof import Named, derivative, exp, normal_cdf, normal_density, same, setting, world_of
+from theory.proof import Named, exp, normal_cdf, normal_density, same, setting, world_of
 from theory.proof.losses import loss_in_symbols
 from theory.sun2025.axis import claim
-from theory.sun2025.silu import REAL, X, lambert, relu, sigma, silu, silu_slope
+from theory.sun2025.silu import REAL, X, bend_of_silu, lambert, relu, sigma, silu, x_tanh
 
 SCALE = 1.702  # of the familiar approximation of the normal distribution by the logistic one
 SCALE_EXACT, BEST_SCALE = F(851, 500), F(177289, 10**5)
@@ -30,20 +30,6 @@ def not_convex(c):
     """
     inside, bend_there = abs(c.x) <= c.a, bend_of_silu(c.x)
     return (x_tanh(c.a) > 2 or not inside or bend_there >= 0) and (x_tanh(c.a) < 2 or inside or bend_there < 0)
-
-
-def x_tanh(x):
-    """Return x tanh(x / 2)."""
-    return x * (exp(x) - 1) / (exp(x) + 1)
-
-
-def bend(x):
-    return (2 - x_tanh(x)) / ((1 + exp(x)) * (1 + exp(-x)))
-
-
-def bend_of_silu(x):
-    """Return SiLU''(x); SymPy proves that it is that."""
-    return derivative(derivative(silu, silu_slope), bend)(x)
 
 
 def for_any_a(c):
