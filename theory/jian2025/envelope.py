@@ -57,9 +57,7 @@ def lies_between(c, times=1):
     return times * c.at_new <= c.change <= c.at_old
 
 
-@setting(
-    "h > 0; the change of L* lies between; both fixed minimisers have slopes of L within m of the partial derivative"
-)
+@setting("h > 0; the change of L* lies between; slopes of L at both fixed minimisers are within m of the partial one")
 def squeezed(numbers):
     """The change of L* between theta and theta' = theta + h; m tends to 0 with h."""
     c = numbers.case_of(two_minima, lies_between, keep="change at_new at_old")
@@ -173,8 +171,7 @@ def eq_11(s, times=1):
     Proof: $\phi^{(k+1)}-\phi^*=(1-\eta H_k)(\phi^{(k)}-\phi^*)$, with the mean $H_k$ of the Hessian over the segment.
     In its eigenvectors every component is multiplied by $1-\eta h$ with $\mu\le h\le\ell$.
     """
-    factor = 1 - times * s.fixed.rate * s.fixed.mu
-    return s.after <= s.before * factor**2
+    return times * s.after <= s.before * s.bound  # squares of the distances, and of (1 - rate mu)^K
 
 
 @dataclass(frozen=True)
@@ -185,9 +182,9 @@ class InnerStep:
     rate: int
 
     @property
-    def fixed(self):
-        """Return rate and mu, the least curvature between the start and phi*."""
-        return Named(rate=self.rate, mu=self.odds / (1 + self.odds) ** 2)
+    def bound(self):
+        """Return (1 - rate mu)^2 with mu, the least curvature between the start and phi*."""
+        return (1 - self.rate * self.odds / (1 + self.odds) ** 2) ** 2
 
     @property
     def before(self):
@@ -213,11 +210,27 @@ def eigenvectors(numbers, level):
     return Named(before=square, after=square * (1 - level.rate * h) ** 2)
 
 
-@setting("0 <= q <= 1, a distance d <= B, the bound so far")
+def one_step(s, times=1):
+    return s.before > 0 and s.after <= s.before * (1 - times * s.fixed.rate * s.fixed.mu) ** 2
+
+
+def of_one_step(numbers):
+    """Return what is proved of a step from anywhere, with its own rate and curvature."""
+    s = numbers.case_of(eigenvectors["states"], one_step)
+    return Named(before=s.before, after=s.after, bound=(1 - s.fixed.rate * s.fixed.mu) ** 2)
+
+
+@setting(
+    "the squared distance at the start and now, the square of the bound so far; one more inner step, scaled to now"
+)
 def one_more_step(numbers):
-    """The bound after any number of steps and one more."""
-    q, d = numbers.within("q", 0, 1), numbers.at_least("d", 0)
-    return q * d, q * (d + numbers.at_least("more", 0))
+    """Any number of steps and one more."""
+    so_far = {name: numbers.at_least(f"{name}_so_far", 0) for name in ("before", "after", "bound")}
+    return Named(**so_far, step=of_one_step(numbers))
+
+
+def after_one_more(s):
+    return Named(before=s.before, after=s.after * s.step.after / s.step.before, bound=s.bound * s.step.bound)
 
 
 # features and shares of the data of three responses in two parameters; phi* = 0, and phi'^(0) = (-1, -1)
@@ -247,5 +260,11 @@ def bound_after(c, least=F(3, 20), most=5):
 eq_11.false(at=InnerStep(F(2), 16), true_at=InnerStep(F(2), 4))
 eq_11.false(of=bound_after, at=Named(steps=20), true_at=Named(steps=1))
 eq_11.enclosed(0, 1, of=curvature_on_the_segment, role=FAILS, wrong={"least": F(1, 5)})
-eq_11.by_induction(**eigenvectors, role=CONDITIONAL, wrong={"times": NEAR}, lemma="mean value, spectral")
-eq_11.proved(over=one_more_step, of=lambda c, times=1: times * c[0] <= c[1], role=CONDITIONAL, wrong={"times": NEAR})
+eq_11.by_induction(of=one_step, **eigenvectors, role=CONDITIONAL, wrong={"times": NEAR}, lemma="mean value, spectral")
+eq_11.by_induction(
+    base=setting("one inner step")(of_one_step),
+    step=one_more_step,
+    after=after_one_more,
+    role=CONDITIONAL,
+    wrong={"times": NEAR},
+)
