@@ -104,16 +104,17 @@ def said_of(predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mappi
     return "; ".join(f"{', '.join(names)} {words}" for words, names in grouped.items()) or "constants"
 
 
-def holds_inside(
+def prove_and_listen(
     own: Any, predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mapping[str, str] | None
-) -> bool:
-    """Return whether an identity contains a claim's own identity, so that a proof of the one proves the other."""
+) -> tuple[Identity, bool]:
+    """Decide an identity, and tell whether it contains a claim's own identity: a proof of the one proves the other."""
     from theory.proof.joined import listening  # noqa: PLC0415
 
     ended: list[Any] = []
     heard = listening(own, lambda: ended.append(_open(predicate, symbols, sums)))
-    inside = ended[0].pairs if ended and isinstance(ended[0], Same) else ()
-    return bool(heard) and all(isinstance(one, Same) and set(one.pairs) <= set(inside) for one in heard)
+    inside = ended[0].pairs if isinstance(ended[0], Same) else ()
+    joined = bool(heard) and all(isinstance(one, Same) and set(one.pairs) <= set(inside) for one in heard)
+    return _decide(ended[0]), joined
 
 
 def _open(predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mapping[str, str] | None) -> Any:
