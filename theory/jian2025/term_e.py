@@ -112,11 +112,13 @@ term_e_step.proved(over=of_size(TABULAR, 2), of=takes_and_gives, role=FAILS, wro
 
 @claim("term-e-tabular-step", "not in the paper; what term (e) does to a tabular softmax", PROVED)
 def term_e_tabular_step(w, lead=0):
-    r"""\pi_w>\pi_l\implies-\nabla_\theta L_{\mathrm{reg}}\cdot g_w<0
+    r"""\pi_w>\pi_l\implies-\nabla_\theta L_{\mathrm{reg}}\cdot g_w<0,\qquad\nabla^2_\theta\log\pi_y=-C,\qquad
+    g_w^\top Cg_w=\pi_w-2\pi_w^2+S_3-(\pi_w-S_2)^2,\quad
+    g_w^\top Cg_l=S_3-\pi_w^2-\pi_l^2-(\pi_w-S_2)(\pi_l-S_2),\qquad S_k=\sum_y\pi_y^k
 
     Assumes: tabular softmax
-    Proof: $g_w^\top C(g_w-g_l)=\pi_w(1-\pi_w)+\pi_l^2-(\pi_w-S)(\pi_w-\pi_l)\ge\pi_l^2>0$ with $S=\sum_y\pi_y^2$, $C$
-    the covariance of one-hot vectors. As $\|g_w\|<\|g_l\|$, also $g_w^\top C(g_w/\|g_w\|-g_l/\|g_l\|)>0$, which is the
+    Proof: $g_w^\top C(g_w-g_l)=\pi_w(1-\pi_w)+\pi_l^2-(\pi_w-S_2)(\pi_w-\pi_l)\ge\pi_l^2>0$ with $C$ the
+    covariance of one-hot vectors. As $\|g_w\|<\|g_l\|$, also $g_w^\top C(g_w/\|g_w\|-g_l/\|g_l\|)>0$, which is the
     derivative of $L_{\mathrm{reg}}$ along $g_w$.
     """
     return not w.p_w > w.p_l + lead or pushes(w)[0] < 0
@@ -145,8 +147,15 @@ term_e_tabular_step.derived(
     of=second_derivative,
     symbols={"t": "real", "u": "real", "a": "real", "b": "real", "Z": "function"},
     wrong={"times": NEAR},
+    part=r"\nabla^2_\theta\log\pi_y=-C",
 )
-term_e_tabular_step.derived(of=entries_of_the_covariance, sums=over_responses(p="probability"), wrong={"square": NEAR})
+term_e_tabular_step.derived(
+    of=entries_of_the_covariance,
+    sums=over_responses(p="probability"),
+    wrong={"square": NEAR},
+    part=r"""g_w^\top Cg_w=\pi_w-2\pi_w^2+S_3-(\pi_w-S_2)^2,\quad
+    g_w^\top Cg_l=S_3-\pi_w^2-\pi_l^2-(\pi_w-S_2)(\pi_l-S_2)""",
+)
 term_e_tabular_step.proved(over=TABULAR, wrong={"lead": F(-1, 10)})
 
 
