@@ -1,7 +1,5 @@
 """The small policies that come back again and again in the claims of this paper, in exact numbers."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass
 from fractions import Fraction as F

@@ -1,7 +1,5 @@
 """Corollary 1 and Remark 2: what the lengths of the two scores decide about the two probabilities."""
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 from theory.claim import CONDITIONALLY, FALSE, FIRST_ORDER, PROVED

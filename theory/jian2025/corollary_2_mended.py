@@ -240,8 +240,9 @@ def after_a_path(numbers):
 
 def along_a_path(w, factor):
     """Return the case of a world after a step with e^s = factor, tau half of the largest x."""
-    x = [a - along(w)[w.chosen] for a in along(w)]
-    tau, after = max(x) / 2, w.after(factor)
+    own, after = along(w)[w.chosen], w.after(factor)
+    x = [a - own for a in along(w)]
+    tau = max(x) / 2
     ahead = sum(p * (a - tau) ** 2 for p, a in zip(w.p, x, strict=True) if a > tau)
     behind = sum(p * (tau - a) for p, a in zip(w.p, x, strict=True))
     ratio = w.p_w / w.p_l

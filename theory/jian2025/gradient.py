@@ -1,7 +1,5 @@
 """Appendix A.1: the linearised step (17-22), the gradient of the DPO loss (16, 23-27), and its batch (28-30)."""
 
-from __future__ import annotations
-
 import random
 from fractions import Fraction as F
 from typing import Any

@@ -3,8 +3,6 @@
 L_reg = max(0, |g_l| - |g_w|), with scores g taken with respect to theta.
 """
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 import sympy as sp
