@@ -12,7 +12,7 @@ import sympy as sp
 
 from theory.claim import PROVED
 from theory.ma2025.covariance import claim
-from theory.proof import Named, checked, exp, log, same, setting, world_of
+from theory.proof import Named, derivative, exp, log, same, setting, world_of
 
 FROZEN = sp.symbols("frozen_a frozen_b", negative=True)  # copies of a and b that no gradient sees
 
@@ -72,14 +72,13 @@ nbdpo_is_dpo_plus_sft.derived(
 )
 
 
-WORDS = "log pi_w, log pi_l and those of the reference < 0, beta > 0, k > 0"
-log_probabilities = world_of(WORDS, **LOGS, beta="positive", k="positive")
+WORDS = "log pi_w, log pi_l and those of the reference < 0, beta > 0"
+log_probabilities = world_of(WORDS + "; k > 0", **LOGS, beta="positive", k="positive")
 
 
 def bdpo(case: Named) -> Any:
     """Return the margin of Eqs. (28) and (29)."""
-    share = case.b / (case.a + case.b)
-    return balanced(case.a, case.b, case.ref_a, case.ref_b, case.beta, share)
+    return of_logs(case.a, case.b, case.ref_a, case.ref_b, case.beta)
 
 
 @claim("bdpo-identity", "not in the paper; what Eqs. (28) and (29) are", PROVED)
@@ -151,21 +150,25 @@ def bdpo_effective_beta(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, times
     return everywhere & same(of_detached, beta) & same(at_start, times * beta)
 
 
-def slopes_of_bdpo(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any) -> tuple[Any, Any]:
-    """Return the derivatives of f by log pi_w and log pi_l."""
-    common = beta * (ref_a + ref_b) / (a + b) ** 2
-    return common * b, -common * a
+def of_logs(a, b, ref_a, ref_b, beta):
+    return balanced(a, b, ref_a, ref_b, beta, b / (a + b))
 
 
-def live_slopes(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any) -> Any:
-    of_w, of_l = slopes(balanced(a, b, ref_a, ref_b, beta, b / (a + b)), a, b)
-    expected = slopes_of_bdpo(a, b, ref_a, ref_b, beta)
-    return same(of_w, expected[0]) & same(of_l, expected[1])
+def of_logs_reversed(b, a, ref_a, ref_b, beta):
+    return of_logs(a, b, ref_a, ref_b, beta)
 
 
-def signs(case: Named, least: Any = 0) -> Any:
-    found = checked(slopes_of_bdpo, live_slopes, **LOGS)(case.a, case.b, case.ref_a, case.ref_b, case.beta)
-    return found[0] > least > found[1]
+def slope_by_w(a, b, ref_a, ref_b, beta):
+    return beta * (ref_a + ref_b) * b / (a + b) ** 2
+
+
+def slope_by_l(b, a, ref_a, ref_b, beta):
+    return -beta * (ref_a + ref_b) * a / (a + b) ** 2
+
+
+def signs(c, least=0):
+    by_w, by_l = derivative(of_logs, slope_by_w), derivative(of_logs_reversed, slope_by_l)
+    return by_w(c.a, c.b, c.ref_a, c.ref_b, c.beta) > least > by_l(c.b, c.a, c.ref_a, c.ref_b, c.beta)
 
 
 bdpo_effective_beta.derived(symbols=LOGS, wrong={"times": F(11, 10)})

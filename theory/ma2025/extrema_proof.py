@@ -15,11 +15,19 @@ from theory.claim import FALSE, MISPRINT, PROVED
 from theory.evidence import CORRECTED, FAILS
 from theory.ma2025.bandits import beats
 from theory.ma2025.covariance import claim
-from theory.proof import Named, checked, same, sums_of, world_of
+from theory.proof import Named, derivative, same, sums_of, world_of
 from theory.worlds import Vector
 
 
-def term(at: Named, a: Any, b: Any) -> Named:
+def share(a, b):
+    return a / (a + b)
+
+
+def rise_of_the_share(a, b):
+    return b / (a + b) ** 2
+
+
+def term(at, a, b):
     """Return what a response with policy a and utility b adds to the sums.
 
     Args:
@@ -30,12 +38,12 @@ def term(at: Named, a: Any, b: Any) -> Named:
     Returns:
         w of Eq. (42), its derivative, the left side of Eq. (46) and that of Eq. (48).
     """
-    lost, won = 1 / (at.p + a), 1 / (at.q + b)
+    lost, won, rise = 1 / (at.p + a), 1 / (at.q + b), derivative(share, rise_of_the_share)
     p_slope, q_slope = -at.f_p * at.p, -at.f_q * at.q
     of_46 = at.f_p * at.p * a * lost**2 - at.f_q * at.q * b * won**2
     return Named(
-        w=at.q * won - at.p * lost,
-        slope=q_slope * b * won**2 - p_slope * a * lost**2,
+        w=share(at.q, b) - share(at.p, a),
+        slope=q_slope * rise(at.q, b) - p_slope * rise(at.p, a),
         of_46=of_46,
         of_48=of_46 + at.f_p * at.p * lost - at.f_p * at.q * won,
     )
@@ -61,7 +69,7 @@ def at_policy_mode(numbers: Any) -> Named:
 def _others(where: Any, assumes: str) -> dict[str, Any]:
     def others(numbers: Any, at: Named) -> Named:
         """Any number of other responses."""
-        return checked(term, derivative_of_a_term, **CURVES)(at, numbers.positive("a"), numbers.positive("b"))
+        return term(at, numbers.positive("a"), numbers.positive("b"))
 
     return sums_of(f"p, q, p_j, q_j > 0; {assumes}", fixed=where)(others)
 
