@@ -17,7 +17,7 @@ from theory.ma2025.bandits import Bandit, normalised, perhaps_trained_bandit
 from theory.ma2025.covariance import claim
 from theory.ma2025.imbalance import RANGES
 from theory.ma2025.logits import fitness_is_the_logit_gradient
-from theory.proof import Named, derivative, exp, log, over_responses, same, sums_of, world_of
+from theory.proof import Named, derivative, exp, log, over_responses, same, sums_of
 from theory.worlds import Vector, dot
 
 
@@ -210,33 +210,41 @@ natural_gradient.derived(symbols=dict.fromkeys(("s_k", "w_k", "with_w"), "real")
 # --- where it stands still -----------------------------------------------------------------------------------------
 
 
-def largest(numbers: Any) -> Named:
+@sums_of("p > 0, any w; the mean is any number", fixed=lambda numbers: numbers.real("mean"))
+def responses(numbers, mean):
+    """Any number of responses."""
+    p, w = numbers.positive("p"), numbers.real("w")
+    return Named(n=1, w=w, with_p=p * w, size=w**2, moved=gain(p, w, mean) ** 2)
+
+
+def still(s, times=1):
+    """Return whether nothing moves exactly if all w are 0, where sum w = 0 and the mean is sum p w."""
+    mean = s.fixed
+    all_equal = (s.moved != 0) | ((s.w == s.n * mean) & (s.size == times * s.n * mean**2))
+    all_zero = (s.size != 0) | ((s.with_p == 0) & ((mean != 0) | (s.moved == 0)))
+    kept = (s.n > 0) & (s.moved >= 0) & (s.size >= 0) & all_equal & all_zero  # for the induction
+    return kept & ((s.w != 0) | (s.with_p != mean) | ((s.moved == 0) == (s.size == 0)))
+
+
+def largest(numbers):
     """Return the response i whose t / q, t = (pi / ref)^beta, is the largest."""
     return Named(t=numbers.positive("t"), q=numbers.positive("q"))
 
 
 @sums_of("rate, t_j, q_j > 0, t_j / q_j at most t_i / q_i", fixed=largest)
-def with_others(numbers: Any, i: Named) -> Named:
+def with_others(numbers, i):
     """Any number of pairs of the response i of the largest t / q with others."""
     q, rate = numbers.positive("q_j"), numbers.positive("rate")
     gap = numbers.within("gap", 0, 1)
     t = (1 - gap) * i.t * q / i.q
     numbers.assume(t > 0)
-    return Named(w=rate * (i.q / (i.q + q) - i.t / (i.t + t)), gap=gap)
-
-
-def all_equal(case: Named, sum_of_w: Any = 0) -> Any:
-    """Return whether p (w - mean) = 0 says that w is the mean, and n equal numbers of sum 0 are zero."""
-    same_rate = (case.p * (case.w - case.mean) == 0) == (case.w == case.mean)
-    return same_rate and (case.n * case.mean != sum_of_w or case.mean == 0)
-
-
-at_rest = world_of("n >= 2, p > 0", lambda c: (c.n >= 2,), n="positive", p="positive", w="real", mean="real")
+    label, kappa = i.q / (i.q + q), i.t / (i.t + t)
+    return Named(w=rate * (label * (1 - kappa) - (1 - label) * kappa), gap=gap)
 
 
 @claim("rest-points", "not in the paper; where Eq. (12) stands still", PROVED)
-def rest_points(s: Named, most: Any = 0) -> Any:
-    r"""\Delta\pi=0\iff w=0\iff\pi\propto\pi_{ref}\,q^{1/\beta},\quad q=e^{r^*}
+def rest_points(s, most=0):
+    r"""\sum_i w_i=0,\qquad\Delta\pi=0\iff w=0,\qquad w=0\iff\pi\propto\pi_{ref}\,q^{1/\beta},\quad q=e^{r^*}
 
     Assumes: all probabilities positive; every pair is asked
     Proof: $\Delta\pi=0$ iff all $w_i$ are equal, and $\sum_i w_i=0$. With $t=(\pi/\pi_{ref})^\beta$ the response of the
@@ -255,8 +263,8 @@ def in_a_bandit(world: Bandit, beta: int | None = None) -> bool:
 
 BANDITS: dict[str, Any] = {"of": in_a_bandit, "ranges": RANGES, "worlds": 200}
 rest_points.by_induction(**with_others, wrong={"most": F(1, 10)})
-rest_points.proved(of=all_equal, over=at_rest, wrong={"sum_of_w": 1})
-rest_points.rests_on(fitness_is_the_logit_gradient)
+rest_points.by_induction(of=still, **responses, wrong={"times": F(11, 10)}, part=r"\Delta\pi=0\iff w=0")
+rest_points.rests_on(fitness_is_the_logit_gradient, part=r"\sum_i w_i=0")
 rest_points.unrefuted(perhaps_trained_bandit, wrong={"beta": 1}, also=True, **BANDITS)
 
 
