@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fractions import Fraction as F
 from functools import partial
-from typing import Any
 
 import sympy as sp
 
@@ -19,7 +18,7 @@ two_shares = world_of("pi_w, pi_l between 0 and 1", w="share", r="share")
 
 
 @claim("eq-29", "Eq. (29) and the sentence after it", PROVED)
-def eq_29(case: Named, share: Any = F(1, 2)) -> Any:
+def eq_29(case, share=F(1, 2)):
     r"""\pi_w>\pi_l\implies\lambda_w=\frac{\log\pi_l}{\log\pi_w+\log\pi_l}>\tfrac12
 
     Proof: Both logarithms are negative and $|\log\pi_l|>|\log\pi_w|$.
@@ -34,9 +33,7 @@ eq_29.proved(over=two_shares, wrong={"share": F(11, 20)})
 # --- which labels it fits ------------------------------------------------------------------------------------------
 
 
-def pushes_to_the_label(
-    a: Any, b: Any, ref_a: Any, ref_b: Any, p: Any, label: Any, kappa: Any, detach: bool, sign: int = -1
-) -> Any:
+def pushes_to_the_label(a, b, ref_a, ref_b, p, label, kappa, detach, sign=-1):
     """f is (low + r high) / (1 + r), minus that of the exchanged pair, and the push is a multiple of P - sigma(f)."""
     m, n = bdpo(detach)(a, b, ref_a, ref_b), bdpo(detach)(b, a, ref_b, ref_a)
     share = FROZEN[1] / sum(FROZEN) if detach else b / (a + b)
@@ -91,7 +88,7 @@ labels.enclosed(of=rests_at, wrong={"place": F(720, 1000)}, lemma="intermediate 
 # --- Proposition 1 -------------------------------------------------------------------------------------------------
 
 
-def ratio(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, detach: bool) -> Any:
+def ratio(a, b, ref_a, ref_b, beta, detach):
     """Return the ratio of both partial derivatives by the probabilities, and the two by their logarithms."""
     share = FROZEN[1] / sum(FROZEN) if detach else b / (a + b)
     of_w, of_l = slopes(balanced(a, b, ref_a, ref_b, beta, share), a, b)
@@ -99,7 +96,7 @@ def ratio(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, detach: bool) -> An
 
 
 @claim("proposition-1", "Proposition 1, Eq. (30)", PROVED)
-def proposition_1(a: Any, b: Any, beta: Any, power: int = 1) -> Any:
+def proposition_1(a, b, beta, power=1):
     r"""\pi_\theta=\pi_{\mathrm{ref}}\implies\frac{\partial\mathcal L}{\partial\pi_w}\Big/
     \frac{\partial\mathcal L}{\partial\pi_l}=-\frac{\pi_l\log\pi_l}{\pi_w\log\pi_w}
 
@@ -116,7 +113,7 @@ proposition_1.derived(symbols={"a": "negative", "b": "negative"}, wrong={"power"
 
 
 @claim("proposition-1-everywhere", "not in the paper; Proposition 1 without its premise", PROVED)
-def everywhere(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, power: int = 1) -> Any:
+def everywhere(a, b, ref_a, ref_b, beta, power=1):
     r"""\frac{\partial\mathcal L}{\partial\pi_w}\Big/\frac{\partial\mathcal L}{\partial\pi_l}
     =-\frac{\pi_l\log\pi_l}{\pi_w\log\pi_w}\quad\text{for every }\pi_\theta
 
@@ -135,7 +132,7 @@ everywhere.derived(symbols=LOGS, wrong={"power": F(9, 10)})  # that of DPO, Eq. 
 
 
 @claim("proposition-1-balance", "Section 5.3, after Proposition 1: compared with Eq. (2), more balanced", PROVED)
-def more_balanced(case: Named, least: Any = 0) -> Any:
+def more_balanced(case, least=0):
     r"""\Bigl|\log\frac{\pi_l\log\pi_l}{\pi_w\log\pi_w}\Bigr|<\Bigl|\log\frac{\pi_l}{\pi_w}\Bigr|\quad(\pi_w\ne\pi_l)
 
     Assumes: $\pi_w+\pi_l\le 1$, as for two responses to one prompt
@@ -153,7 +150,7 @@ def more_balanced(case: Named, least: Any = 0) -> Any:
 
 
 @setting("0 < x = -log pi_w <= y = -log pi_l; pi_w + pi_l <= 1")
-def two_probabilities(numbers: Any) -> Named:
+def two_probabilities(numbers):
     """Two probabilities by their logarithms."""
     x = numbers.positive("x")
     y = x + numbers.at_least("apart", 0)

@@ -25,7 +25,7 @@ from theory.worlds import Vector
 claim = claims_of("ma2025")
 
 
-def covariance(x: Sequence[Any], y: Sequence[Any], weights: Sequence[Any] | None = None) -> Any:
+def covariance(x, y, weights=None):
     """Return Cov[x, y] over responses, uniform unless weighted (weights need not be normalised).
 
     Example:
@@ -35,7 +35,7 @@ def covariance(x: Sequence[Any], y: Sequence[Any], weights: Sequence[Any] | None
     return mean([a * b for a, b in zip(x, y, strict=True)], weights) - mean(x, weights) * mean(y, weights)
 
 
-def mean(x: Sequence[Any], weights: Sequence[Any] | None = None) -> Any:
+def mean(x, weights=None):
     """Return E[x] over responses, uniform unless weighted.
 
     Example:
@@ -90,7 +90,7 @@ class Lemma(NamedTuple):
     steps: Callable[[Named, Named, Named, Named], list[Any]]
 
 
-def added(p: Any, at: Named) -> dict[str, Any]:
+def added(p, at):
     """Return what a value of weight p adds to the sums."""
     sums = {"A": p, "x": p * at.x, "y": p * at.y, "xy": p * at.x * at.y, "gamma": p * at.gamma}
     return sums | {"u": p * at.u, "v": p * at.v, "uv": p * at.u * at.v}
@@ -112,13 +112,13 @@ def in_order(lemma: Lemma) -> dict[str, Any]:
     """
 
     @setting("p > 0; one value")
-    def one_value(numbers: Any) -> Named:
+    def one_value(numbers):
         """The smallest value."""
         top = Named(**{name: numbers.real(name) for name in lemma.functions})
         numbers.assume(*(value >= 0 for name, value in vars(top).items() if name not in lemma.of_any_sign))
         return Named(**added(numbers.positive("p"), lemma.at(top)), top=top, pairs=F(0), steps=[])
 
-    def any_values(numbers: Any, p: Any, new: Named) -> Named:
+    def any_values(numbers, p, new):
         """Return any sums, by their distances below the largest value, and what is new."""
         A, top = numbers.real("A"), Named(**{name: numbers.real(name) for name in lemma.functions})
         at, names = lemma.at(top), [name for name in LINEAR if name not in lemma.alike]
@@ -130,12 +130,12 @@ def in_order(lemma: Lemma) -> dict[str, Any]:
         return Named(**vars(s), top=top, pairs=numbers.real("pairs"), steps=[], p=p, new=new)
 
     @setting("the statement about the values so far; the functions grow")
-    def higher(numbers: Any) -> Named:
+    def higher(numbers):
         """A larger value."""
         return any_values(numbers, 0, Named(**{name: numbers.at_least(f"more_{name}", 0) for name in lemma.functions}))
 
     @setting("the statement about the values so far; more weight on the largest one")
-    def heavier(numbers: Any) -> Named:
+    def heavier(numbers):
         """More weight."""
         return any_values(numbers, numbers.positive("p"), Named(**dict.fromkeys(lemma.functions, 0)))
 
@@ -155,7 +155,7 @@ def in_order(lemma: Lemma) -> dict[str, Any]:
     return {"base": one_value, "step": step, "after": after, "more": more}
 
 
-def holds(lemma: Lemma, s: Named, share: Any) -> Any:
+def holds(lemma, s, share):
     """Return whether A^3 Cov[u, v] >= share A^3 Cov[x, y] E[gamma], with what the induction needs."""
     at = lemma.at(s.top)
     d, plain, products = below(s, at), s.A * s.xy - s.x * s.y, s.A * s.uv - s.u * s.v
@@ -242,7 +242,7 @@ def in_numbers_4(x: Functions, share: F = F(1), shift: int = 0) -> bool:
 
 
 @claim("lemma-3", "Lemma 3, Eq. (19); proof, Eqs. (52)-(63)", PROVED)
-def lemma_3(s: Named, share: Any = 1) -> Any:
+def lemma_3(s, share=1):
     r"""\mathrm{Var}[fg]\ge\mathrm{Var}[f]\,\mathbb E[g^2]
 
     Assumes: f and g are nonnegative and increase together; X has finitely many values, as many as you like
@@ -259,7 +259,7 @@ for functions in (((1, 2), (2, 1)), ((-1, 0), (1, 2)), ((1, 2), (-2, -1))):  # a
 
 
 @claim("lemma-3-polarised", "not in the paper; Lemma 3 with two different functions", PROVED)
-def lemma_3_polarised(s: Named, share: Any = 1) -> Any:
+def lemma_3_polarised(s, share=1):
     r"""\mathrm{Cov}[fg,hg]\ge\mathrm{Cov}[f,h]\,\mathbb E[g^2]
 
     Assumes: f, g and h are nonnegative and increase together; X has finitely many values
@@ -275,7 +275,7 @@ lemma_3_polarised.false(at=AGAINST, true_at=TOGETHER, of=in_numbers_3, also=True
 
 
 @claim("lemma-4", "Lemma 4, Eq. (23); proof, Eqs. (72)-(83)", PROVED)
-def lemma_4(s: Named, share: Any = 1) -> Any:
+def lemma_4(s, share=1):
     r"""\mathrm{Cov}[fg,g]\ge\mathbb E[f]\,\mathrm{Var}[g]
 
     Assumes: f and g increase together and g is nonnegative; of f the sign does not matter; X has finitely many values

@@ -53,7 +53,7 @@ class Landscape(NamedTuple):
         return self.fitness_slope(y) + getattr(self, of)(y)[1] * self.fitness(y)
 
     def _odds(self, y: Any) -> list[tuple[Any, Any]]:
-        def odds(curve: Curve, j: int) -> Any:
+        def odds(curve, j):
             return F(1) / (1 + exp(curve(F(j))[0] - curve(y)[0]))
 
         return [(odds(self.utility, j), odds(self.policy, j)) for j in range(self.size)]
@@ -64,13 +64,13 @@ def bell(mode: int, curvature: F) -> Curve:
     return lambda y: (-curvature * (y - mode) ** 2 / 2, -curvature * (y - mode))
 
 
-def late_drop(y: Any) -> tuple[Any, Any]:
+def late_drop(y):
     """Return a hump at 0 that falls as a bell up to 3 and much faster from there."""
     beyond = y - 3 if y > 3 else 0 * y
     return -(y**2) / 20 - beyond**3 / 3, -y / 10 - beyond**2
 
 
-def two_bells(y: Any) -> tuple[Any, Any]:
+def two_bells(y):
     """Return bells at 0 and, a little lower, at 4."""
     first, second = exp(-(y**2)), F(9, 10) * exp(-((y - 4) ** 2))
     return log(first + second), -2 * (y * first + (y - 4) * second) / (first + second)
@@ -87,12 +87,12 @@ def peak_of_w(low: F = PEAK[0], high: F = PEAK[1]) -> bool:
     return LATE_DROP.fitness_slope(low) > 0 > LATE_DROP.fitness_slope(high)
 
 
-def negative_there(y: Any, level: F = F(0)) -> Any:
+def negative_there(y, level=F(0)):
     return LATE_DROP.fitness(y) < level
 
 
 @claim("theorem-3", "Theorem 3, first statement; proof, Eq. (46)", PROVED)
-def theorem_3(s: Named, least: Any = 0) -> Any:
+def theorem_3(s, least=0):
     r"""y^*\ \text{local extremum of}\ w\implies y^*>\mu_q\ \text{or}\ y^*<\mu_p
 
     Assumes: $\mu_p<\mu_q$; policy and utility are differentiable, rise up to their modes and fall after them, strictly
