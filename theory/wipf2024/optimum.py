@@ -9,9 +9,8 @@ import sympy as sp
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL, FAILS
 from theory.proof import Named, Numbers, exp, log, over_responses, power, same, setting, sums_of
-from theory.proof.family import Family
-from theory.proof.settings import either
 from theory.wipf2024 import background
+from theory.wipf2024.background import is_least_where_both_agree
 from theory.wipf2024.claims import claim
 from theory.wipf2024.objectives import Pairs, Vector, show
 
@@ -141,73 +140,45 @@ def dpo_is_rlhf(c):
     compared; pairs that connect them; the same reference and $\lambda$ in both
     Because: If the pairs asked do not connect all responses, DPO says nothing of how much mass each component holds;
     RLHF does.
-    Proof: Each pair's loss is least where its margin is $r^*_i-r^*_j$ alone (wipf2024.eq-2, with the margin as reward).
-    If the pairs connect all responses, all ratios of probabilities are fixed, and with the sum the policy: it is
-    $\pi_r$ of Eq. (4).
+    Proof: Each pair's loss is least where its margin is $r^*_i-r^*_j$ alone (as in wipf2024.eq-2, with the margin as
+    reward), and there the ratio of the probabilities is that of $\pi_r$ of Eq. (4). Along a walk of pairs through all
+    responses all ratios to the first follow, and with the sum the policy: it is $\pi_r$.
     """
-    optimum, policy, pairs = c.optimum, c.policy, c.pairs
-    least = all(policy[i] * optimum[j] == policy[j] * optimum[i] for i, j in pairs)  # no loss is lower
-    return not least or policy == optimum
+    return c.excess >= 0 and (c.excess > 0 or c.policy == c.optimum)
 
 
 class Asked(Named):
-    """RLHF's optimum, another policy, and the pairs of responses that are compared."""
+    """RLHF's optimum, another policy, and the pairs that are compared; uniform reference, lambda = 1."""
 
     optimum: Vector
     policy: Vector
     pairs: Pairs
+
+    @property
+    def excess(self):
+        """Return DPO's loss above its least value."""
+        return background.Comparisons(self.optimum, self.policy, self.pairs).excess
 
     def __str__(self) -> str:
         """Return the case in numbers."""
         return f"pi** = {show(self.optimum)}, policy = {show(self.policy)}, pairs {self.pairs}"
 
 
-def with_policies(pairs: Pairs) -> Family:
-    """Return the family of every optimum and every policy on the responses that a tree of pairs connects."""
-
-    @setting("pi(y), pi_r(y) > 0, both sum to 1")
-    def policies(numbers: Numbers) -> Asked:
-        """Every optimum and every policy."""
-        n = len(pairs) + 1
-        drawn = [[numbers.positive(f"{name}_{k}") for k in range(n)] for name in ("optimum", "policy")]
-        optimum, policy = (tuple(weight / sum(weights) for weight in weights) for weights in drawn)
-        return Asked(optimum=optimum, policy=policy, pairs=pairs)
-
-    return policies
+@setting("what is proved of the odds e^(r_i - r_j) of a label and of the odds e^margin; reference ratio, lambda > 0")
+def ratios_of_a_pair(numbers: Numbers) -> Named:
+    """A pair that is compared: the ratio of its probabilities by RLHF's optimum and by any policy."""
+    odds = numbers.case_of(background.a_pair, is_least_where_both_agree, keep="true other excess")
+    reference, exponent = numbers.positive("reference"), 1 / numbers.positive("lambda_")
+    optimum, policy = (reference * power(value, exponent) for value in (odds.true, odds.other))
+    return Named(true=optimum, other=policy, excess=odds.excess)
 
 
-connected = either(
-    "any policy on connected responses",
-    "pi(y), pi_r(y) > 0, both sum to 1",
-    {name: with_policies(tree) for name, tree in background.TREES.items()},
-)
-
-
-def without_a_pair(c):
-    """Return the statement of all pairs but the first, which do not connect all responses."""
-    return dpo_is_rlhf(Asked(optimum=c.optimum, policy=c.policy, pairs=c.pairs[1:]))
-
-
-def shared_ratio(numbers: Numbers) -> Named:
-    """Ask for the ratio of the policy to the optimum, and for one response."""
-    return Named(ratio=numbers.positive("ratio"), one=numbers.positive("one"))
-
-
-@sums_of(
-    "pi_r(y) > 0 of every other response, before normalisation; the ratio pi / pi_r is the same", fixed=shared_ratio
-)
-def others(numbers: Numbers, shared: Named) -> Named:
-    """Any number of other responses, each with the ratio of the one it is compared with."""
-    optimum = numbers.positive("optimum")
-    return Named(optimum=optimum, policy=shared.ratio * optimum)
-
-
-def equal_at_one(s, times=1):
-    """Return whether the statement is true at a response and all others together, without asking for a pair."""
-    one = s.fixed.one
-    seen = [(a / (a + rest), rest / (a + rest)) for a, rest in ((one, s.optimum), (s.fixed.ratio * one, s.policy))]
-    positive = s.optimum > 0 and s.policy == times * s.fixed.ratio * s.optimum
-    return positive and dpo_is_rlhf(Asked(optimum=seen[0], policy=seen[1], pairs=()))
+def is_all_of_the_optimum(s, times=1):
+    """Return whether the statement is true of the first response and all others together, and where the walk ends."""
+    positive = all(value > 0 for value in (s.true[1], s.other[1], *s.rest))
+    optimum, policy = ((1 / (1 + rest), rest / (1 + rest)) for rest in s.rest)
+    ends_agree = s.excess > 0 or s.other[1] == times * s.true[1]
+    return positive and ends_agree and dpo_is_rlhf(Named(optimum=optimum, policy=policy, excess=s.excess))
 
 
 FOUR = tuple(F(k, 10) for k in (1, 2, 3, 4))
@@ -216,10 +187,11 @@ dpo_is_rlhf.false(
     at=Asked(optimum=FOUR, policy=MOVED, pairs=((0, 1), (2, 3))),
     true_at=Asked(optimum=FOUR, policy=MOVED, pairs=((0, 1), (1, 2), (2, 3))),
 )
-dpo_is_rlhf.by_induction(**background.asked, of=background.least_where_all_agree, role=CONDITIONAL, wrong={"least": 5})
-dpo_is_rlhf.by_induction(**background.ANY_CHAIN, of=background.ends_agree, role=CONDITIONAL, wrong={"times": F(11, 10)})
-dpo_is_rlhf.proved(over=connected, role=CONDITIONAL, wrong=without_a_pair)
-dpo_is_rlhf.by_induction(**others, of=equal_at_one, role=CONDITIONAL, wrong={"times": F(11, 10)})
+for odds_or_ratios in (background.a_pair, ratios_of_a_pair):
+    dpo_is_rlhf.proved(over=odds_or_ratios, of=is_least_where_both_agree, role=CONDITIONAL, wrong={"times": F(11, 10)})
+dpo_is_rlhf.by_induction(
+    **background.walks(ratios_of_a_pair), of=is_all_of_the_optimum, role=CONDITIONAL, wrong={"times": F(11, 10)}
+)
 
 
 @claim("degenerate-minimisers", "Section 3, second paragraph", PROVED)
