@@ -8,7 +8,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL, FAILS
-from theory.proof import Named, Numbers, exp, log, over_responses, power, same, setting, sums_of
+from theory.proof import Named, Numbers, exp, log, power, same, setting, sums_of
 from theory.wipf2024 import background
 from theory.wipf2024.background import is_least_where_both_agree
 from theory.wipf2024.claims import claim
@@ -55,18 +55,20 @@ def strength_and_partition(numbers: Numbers) -> Named:
     return Named(strength=numbers.positive("lambda_"), ln_z=numbers.real("ln_z"))
 
 
-@sums_of("p, q > 0; lambda > 0, any ln Z", fixed=strength_and_partition)
-def policy_and_optimum(numbers: Numbers, _: Named) -> Named:
-    """A policy p and the printed one q, with any number of responses."""
-    p, q = numbers.positive("p"), numbers.positive("q")
-    return Named(p=p, q=q, divergence=p * log(p / q), distance=(p - q) ** 2)
+@sums_of("p, q, lambda > 0; any ln Z and r / lambda; pi_ref = q Z e^(-r / lambda)", fixed=strength_and_partition)
+def policy_and_optimum(numbers: Numbers, c: Named) -> Named:
+    """A policy p and the printed one q, with any number of responses, and the loss at both."""
+    p, q, reward = numbers.positive("p"), numbers.positive("q"), numbers.real("reward")  # r / lambda
+    printed, other = (ln_ratio + reward - c.ln_z for ln_ratio in (0, log(p / q)))  # ln q / pi_ref, ln p / pi_ref
+    losses = {"printed": q * c.strength * (printed - reward), "other": p * c.strength * (other - reward)}
+    return Named(p=p, q=q, distance=(p - q) ** 2, **losses)
 
 
 def least_at_the_printed_policy(s, times=1):
-    """Return whether Gibbs' inequality holds, and the statement of the losses where p and q have the same sum."""
-    printed, excess = -s.fixed.strength * s.fixed.ln_z, s.divergence - times * (s.p - s.q)
-    losses = Named(printed=printed, other=s.fixed.strength * excess + printed, same=s.distance == 0)
-    return gibbs(s, times) and rlhf_optimum(losses)
+    """Return the statement of the losses, after a term that is 0 where p and q have the same sum."""
+    no_difference = s.fixed.strength * (times - s.fixed.ln_z) * (s.p - s.q)
+    losses = Named(printed=s.printed, other=s.other - no_difference, same=s.distance == 0)
+    return s.distance >= 0 and rlhf_optimum(losses)
 
 
 @setting("any loss that were the least, lambda > 0; more than e^(-loss / lambda) responses")
@@ -89,12 +91,6 @@ def never_settles(n, base=2):
 
 rlhf_optimum.derived(of=never_settles, role=FAILS, symbols={"n": "positive"}, wrong={"base": F(3, 2)})
 rlhf_optimum.proved(over=many_responses, of=is_undercut, role=FAILS, wrong={"margin": F(1, 10)})
-rlhf_optimum.derived(
-    of=loss_is_a_divergence,
-    sums=over_responses(p="probability", log_ratio="any", reward="any"),
-    role=CONDITIONAL,
-    wrong={"share": F(11, 10)},
-)
 rlhf_optimum.by_induction(
     **policy_and_optimum, of=least_at_the_printed_policy, role=CONDITIONAL, wrong={"times": F(11, 10)}
 )
