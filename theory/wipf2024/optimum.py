@@ -191,42 +191,38 @@ dpo_is_rlhf.by_induction(
 
 
 @claim("degenerate-minimisers", "Section 3, second paragraph", PROVED)
-def degenerate(c, times=1):
+def degenerate(s, times=1):
     r"""\inf_\pi\ell_{\mathrm{DPO}}=0\ \text{for every}\ \pi_{\mathrm{ref}},\ \text{approached as}\
     \pi(y_l)/\pi(y_w)\to 0
 
     Assumes: a finite sample whose labels are deterministic and have no cycle
     Because: An infimum only; it is attained at no policy that is positive everywhere.
-    Proof: The loss of a pair is $\ln(1+c\,(\pi_l/\pi_w)^\lambda)$ with $c>0$ from the reference: positive, and it falls
-    to 0 with the ratio whatever $c$ is. Without a cycle the responses can be ranked, and a policy proportional to
-    $\epsilon^{\text{rank}}$ takes all ratios to 0 with $\epsilon$.
+    Proof: The loss of a pair is $\ln(1+c\,(\pi_l/\pi_w)^\lambda)$ with $c>0$ from the reference: positive, and below
+    any bound M once $\pi_l/\pi_w<(M/c)^{1/\lambda}$, whatever $c$ is. Without a cycle the responses can be ranked, and
+    a policy proportional to $\epsilon^{\text{rank}}$, $\epsilon<1$, takes all ratios to $\epsilon$ or less.
     """
-    smaller, larger = (log(1 + c.c * u) for u in (c.smaller, c.larger))
-    return times * larger > smaller > 0
+    return 0 < s.loss < times * s.bound  # for every bound, with ratios close enough to 0
 
 
-@setting("lambda > 0, 0 < u < v")
-def two_ratios(numbers: Numbers) -> Named:
-    """Every two ratios and every lambda."""
-    u, strength = numbers.positive("u"), numbers.positive("lambda_")
-    return Named(smaller=power(u, strength), larger=power(u + numbers.positive("more"), strength))
+@setting("c, M, lambda > 0; pi_l / pi_w = epsilon^k, k >= 1, 0 < epsilon < min(1, (M / c)^(1/lambda))")
+def ranked_pair(numbers: Numbers) -> Named:
+    """Every reference and every bound, and a pair of a policy that is proportional to epsilon^rank."""
+    c, bound, strength = (numbers.positive(name) for name in ("c", "M", "lambda_"))
+    step = numbers.between("epsilon", 0, power(bound / c, 1 / strength))
+    numbers.assume(step < 1)
+    return Named(c=c, power=power(power(step, numbers.natural("k", 1)), strength), bound=bound)
 
 
-def powers_rise(c, times=1):
-    return times * c.larger > c.smaller > 0
+def is_small(c, times=1):
+    return all(value > 0 for value in vars(c).values()) and c.c * c.power < times * c.bound
 
 
-@setting("c > 0; u^lambda and v^lambda, of which is known what is proved")
-def two_powers(numbers: Numbers) -> Named:
-    """Every reference, and powers of every two ratios pi_l / pi_w."""
-    powers = numbers.case_of(two_ratios, powers_rise, keep="smaller larger")
-    return Named(c=numbers.positive("c"), **vars(powers))
+@sums_of("what is proved of c (pi_l / pi_w)^lambda and M")
+def sample(numbers: Numbers) -> Named:
+    """The loss of any number of pairs, and the sum of their bounds."""
+    pair = numbers.case_of(ranked_pair, is_small, keep="c power bound")
+    return Named(loss=log(1 + pair.c * pair.power), bound=pair.bound)
 
 
-def vanishes(c, step, ranks, strength, rest=0):
-    return same(sp.limit(sp.log(1 + rest + c * step ** (ranks * strength)), step, 0, "+"), 0)
-
-
-degenerate.proved(over=two_ratios, of=powers_rise, wrong={"times": F(9, 10)})
-degenerate.proved(over=two_powers, wrong={"times": F(9, 10)})
-degenerate.derived(of=vanishes, wrong={"rest": F(1, 10)})
+degenerate.proved(over=ranked_pair, of=is_small, wrong={"times": F(9, 10)})
+degenerate.by_induction(**sample, wrong={"times": F(9, 10)})
