@@ -139,22 +139,20 @@ reward_is_recovered.by_induction(**walks(a_pair), role=CONDITIONAL, wrong={"time
 
 # --- the RLHF objective --------------------------------------------------------------------------------------------
 
-H, ODDS, PENALTY, REFERENCE = sp.symbols("h q lambda ref", positive=True)
+P, PENALTY, REFERENCE = sp.symbols("p lambda ref", positive=True)
 REWARD, REST = sp.symbols("r C", real=True)
-P = 1 / (1 + ODDS)
-GROWN = (sp.exp(H) + ODDS) / (1 + ODDS)  # what all weights add up to when one logit is raised by h
 COST = PENALTY * sp.log(P / REFERENCE) - REWARD
 
 
-def rlhf_after(h: sp.Expr) -> sp.Expr:
-    """Return the loss when the logit of y is raised by h, whatever the number of the other responses.
+def rlhf_after(growth: sp.Expr) -> sp.Expr:
+    """Return the loss when the weight of y grows by this share, whatever the number of the other responses.
 
-    They lose one factor in common, and C is their part of the loss at h = 0.
+    They lose one factor in common, and C is their part of the loss before.
     """
-    raised = P * sp.exp(h) / GROWN.subs(H, h)
-    return raised * (PENALTY * sp.log(raised / REFERENCE) - REWARD) + (
-        REST - PENALTY * (1 - P) * sp.log(GROWN.subs(H, h))
-    ) / GROWN.subs(H, h)
+    total = 1 + P * growth
+    raised = P * (1 + growth) / total
+    own_cost = COST + PENALTY * (sp.log(1 + growth) - sp.log(total))
+    return raised * own_cost + (REST - PENALTY * (1 - P) * sp.log(total)) / total
 
 
 @claim("eq-3-gradient", "not in the paper; the gradient of Eq. (3)", PROVED)
@@ -166,7 +164,8 @@ def rlhf_gradient(baseline=1):
     Proof: $\ell=\sum_y\pi_yc_y$ is a smooth function of $\theta_y$: the other responses keep their ratios, so that they
     enter by two numbers, their share $1-\pi_y$ and their part of the loss.
     """
-    return same(sp.diff(rlhf_after(H), H).subs(H, 0), P * (COST - baseline * (P * COST + REST)))
+    h = sp.Symbol("h", real=True)  # the rise of the logit of y
+    return same(sp.diff(rlhf_after(sp.exp(h) - 1), h).subs(h, 0), P * (COST - baseline * (P * COST + REST)))
 
 
 rlhf_gradient.derived(wrong={"baseline": F(9, 10)})
@@ -181,9 +180,9 @@ def rlhf_is_differentiable(times=1):
     along the path of a sampled discrete response.
     Proof: Every difference quotient has a limit, the partial derivative of wipf2024.eq-3-gradient, which is continuous.
     """
-    h = sp.Symbol("h", real=True)
-    quotient = (rlhf_after(h) - rlhf_after(sp.Integer(0))) / h
-    return same(sp.limit(quotient, h, 0), times * P * (COST - P * COST - REST))
+    growth = sp.Symbol("g", real=True)
+    quotient = (rlhf_after(growth) - rlhf_after(sp.Integer(0))) / sp.log(1 + growth)  # by the rise of the logit
+    return same(sp.limit(quotient, growth, 0, "+-"), times * P * (COST - P * COST - REST))
 
 
 rlhf_is_differentiable.derived(role=FAILS, denial=True, wrong={"times": F(11, 10)}, lemma="continuous partials")

@@ -83,7 +83,7 @@ def alone(numbers: Numbers) -> Named:
 
 
 def changes(c):
-    """Return by how much both losses change, without and with equal draws, if the loss of each prompt changes so."""
+    """Return the change of both losses, without and with equal draws, by that of each prompt (wipf2024.footnote-3)."""
     weights = [2 * reference * (1 - reference) for reference in c.references]
     return sum(c.changes), sum(weight * change for weight, change in zip(weights, c.changes, strict=True))
 
