@@ -8,17 +8,10 @@ from fractions import Fraction as F
 import sympy as sp
 
 from theory.claim import PROVED
-from theory.proof import Named, Numbers, checked, log, power, same, setting
+from theory.proof import Named, Numbers, derivative, exp, log, same, setting
+from theory.proof.settings import either
 from theory.wipf2024.claims import claim
 from theory.wipf2024.objectives import divergence, pair
-
-ODDS, REFERENCE, LABEL, STRENGTH = sp.symbols("o o_ref v lambda", positive=True)  # of y_1 against y_2
-R_1, R_2, M = sp.symbols("r_1 r_2 m", real=True)
-
-
-def by_probability(loss: sp.Expr) -> sp.Expr:
-    """Return the derivative in p = pi(y_1) of a function of the odds p / (1 - p)."""
-    return sp.diff(loss, ODDS) * (1 + ODDS) ** 2
 
 
 @claim("two-responses", "not in the paper; Appendix C ends where this begins", PROVED)
@@ -31,50 +24,59 @@ def two_responses(c, times=1):
     Bradley-Terry labels, and a constraint that is an interval at each prompt
     Because: So Eq. (7) needs a constraint with a hole at some prompt, a constraint that couples prompts, or a third
     response. The setting of Appendix C, two responses, offers the first two only, and the proof exhibits neither.
-    Proof: With $p=\pi(y_1)$: $\ell_{\mathrm{RLHF}}'=\lambda(\mathrm{logit}\,p-\mathrm{logit}\,p^{**})$ and
-    $\ell_{\mathrm{DPO}}'=\frac{\lambda}{p(1-p)}\bigl[\sigma(\lambda(\mathrm{logit}\,p-\mathrm{logit}\,
-    \pi_{\mathrm{ref}}))-\sigma(r_1^*-r_2^*)\bigr]$. Both have the sign of $p-p^{**}$: both losses fall strictly up to
-    $p^{**}$ and rise strictly beyond, and both are sums over prompts.
+    Proof: By the logit of $p=\pi(y_1)$:
+    $\ell_{\mathrm{RLHF}}'=\lambda p(1-p)(\mathrm{logit}\,p-\mathrm{logit}\,p^{**})$ and
+    $\ell_{\mathrm{DPO}}'=\lambda\bigl[\sigma(\lambda(\mathrm{logit}\,p-\mathrm{logit}\,\pi_{\mathrm{ref}}))
+    -\sigma(r_1^*-r_2^*)\bigr]$. Both have the sign of $p-p^{**}$: both losses fall strictly up to $p^{**}$ and rise
+    strictly beyond, and both are sums over prompts.
     """
-    above, below = c.odds > times * c.optimum, c.odds < times * c.optimum
-    rlhf = checked(slope_of_rlhf, is_slope_of_rlhf)(c.strength, log(c.odds), log(c.optimum))
-    dpo = checked(slope_of_dpo, is_slope_of_dpo)(c.e_margin, c.wins)  # over lambda / (p (1 - p))
-    return (rlhf > 0) == above == (dpo > 0) and (rlhf < 0) == below == (dpo < 0)
+    slope = derivative(*OF_A_PAIR[c.loss])(c.logit, c.strength, c.reference, c.first, c.second)
+    beyond = c.strength * (c.logit - c.reference) - times * (c.first - c.second)  # lambda (logit p - logit p**)
+    return (slope > 0) == (beyond > 0) and (slope < 0) == (beyond < 0)
 
 
-@setting("odds relative to the reference, of the policy and of the optimum, > 0, lambda > 0")
-def relative_odds(numbers: Numbers) -> Named:
-    """Two responses: every policy, optimum, reference and lambda, as odds relative to those of the reference."""
-    odds, optimum, strength = (numbers.positive(name) for name in ("odds", "optimum", "lambda_"))
-    powers = Named(e_margin=power(odds, strength), wins=power(optimum, strength))
-    return Named(odds=odds, optimum=optimum, strength=strength, **vars(powers))
+def sigmoid(t):
+    return exp(t) / (1 + exp(t))
 
 
-def slope_of_rlhf(strength, log_odds, log_optimum):
-    """Return the derivative of RLHF's loss by p; both odds may be relative to those of the reference."""
-    return strength * (log_odds - log_optimum)
+def rlhf(logit, strength, reference, first, second):
+    """Return RLHF's loss of two responses by the logit of the policy, that of the reference, and both rewards."""
+    p, q = sigmoid(logit), sigmoid(reference)
+    return p * (strength * log(p / q) - first) + (1 - p) * (strength * log((1 - p) / (1 - q)) - second)
 
 
-def is_slope_of_rlhf():
-    p, q = ODDS / (1 + ODDS), REFERENCE / (1 + REFERENCE)
-    first, second = STRENGTH * sp.log(p / q) - R_1, STRENGTH * sp.log((1 - p) / (1 - q)) - R_2
-    found = slope_of_rlhf(STRENGTH, sp.log(ODDS) - sp.log(REFERENCE), (R_1 - R_2) / STRENGTH)
-    return same(by_probability(p * first + (1 - p) * second), found)
+def slope_of_rlhf(logit, strength, reference, first, second):
+    return exp(logit) / (1 + exp(logit)) ** 2 * (strength * (logit - reference) - first + second)
 
 
-def slope_of_dpo(margin, label):
-    """Return the derivative of DPO's loss by p over lambda / (p (1 - p)), for e^margin and the odds of the label."""
-    return margin / (1 + margin) - label / (1 + label)
+def dpo(logit, strength, reference, first, second):
+    """Return DPO's expected loss of two responses with labels by these rewards."""
+    margin, wins = strength * (logit - reference), sigmoid(first - second)
+    return wins * log(1 + exp(-margin)) + (1 - wins) * log(1 + exp(margin))
 
 
-def is_slope_of_dpo():
-    margin, wins = (ODDS / REFERENCE) ** STRENGTH, LABEL / (1 + LABEL)
-    loss = wins * sp.log(1 + 1 / margin) + (1 - wins) * sp.log(1 + margin)
-    p = ODDS / (1 + ODDS)
-    return same(by_probability(loss), STRENGTH / (p * (1 - p)) * slope_of_dpo(margin, LABEL))
+def slope_of_dpo(logit, strength, reference, first, second):
+    return strength * (sigmoid(strength * (logit - reference)) - sigmoid(first - second))
 
 
-two_responses.proved(over=relative_odds, wrong={"times": F(11, 10)}, lemma="monotone")
+OF_A_PAIR = {"RLHF": (rlhf, slope_of_rlhf), "DPO": (dpo, slope_of_dpo)}
+
+
+def logits(loss):
+    @setting("logits of the policy and of the reference, both rewards, lambda > 0")
+    def of_two(numbers: Numbers) -> Named:
+        """Two responses: every policy, reward, reference and lambda."""
+        real = {name: numbers.real(name) for name in ("logit", "reference", "first", "second")}
+        return Named(loss=loss, strength=numbers.positive("lambda_"), **real)
+
+    return of_two
+
+
+two_responses.proved(
+    over=either("either loss of every policy, reward, reference and lambda", "", {n: logits(n) for n in OF_A_PAIR}),
+    wrong={"times": F(11, 10)},
+    lemma="monotone",
+)
 
 
 # --- which sets can part the two, with one prompt ------------------------------------------------------------------
