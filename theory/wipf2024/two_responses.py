@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from fractions import Fraction as F
 
-import sympy as sp
-
 from theory.claim import PROVED
-from theory.proof import Named, Numbers, derivative, exp, log, same, setting
+from theory.proof import Named, Numbers, derivative, exp, log, setting
 from theory.proof.settings import either
+from theory.wipf2024.backward_forward import backward, forward
 from theory.wipf2024.claims import claim
-from theory.wipf2024.objectives import divergence, pair
 
 
 @claim("two-responses", "not in the paper; Appendix C ends where this begins", PROVED)
@@ -81,60 +78,71 @@ two_responses.proved(
 
 # --- which sets can part the two, with one prompt ------------------------------------------------------------------
 
-P, Q, X = sp.symbols("p q x", positive=True)
-
-
-def backward(p: sp.Expr, q: sp.Expr) -> sp.Expr:
-    """Return KL(pi, pi*) of two responses, which is RLHF."""
-    return p * sp.log(p / q) + (1 - p) * sp.log((1 - p) / (1 - q))
-
 
 @claim("every-constraint-set", "not in the paper; when Proposition 3.1 needs no third response", PROVED)
-def every_constraint_set(times=2):
+def every_constraint_set(c, times=1):
     r"""\Bigl[\forall S:\ \arg\min_{S}\mathrm{KL}(\pi\|\pi^*)=\arg\min_{S}\mathrm{KL}(\pi^*\|\pi)\Bigr]
     \iff\pi^*(y_1|x)=\tfrac12
 
     Assumes: one prompt, two responses, $\lambda=1$, uniform reference: the setting of Appendix C
-    Proof: At $q=\frac12$ both divergences are increasing functions of $|p-\frac12|$: even, with slopes of the sign of
-    $p-q$ (wipf2024.two-responses). Otherwise they have the same second derivative $\frac{1}{q(1-q)}$ at $p=q$, but
-    third derivatives $-\frac{1-2q}{(q(1-q))^2}$ and twice that: the points level with $q-\varepsilon$ differ, and a
-    point between them, together with $q-\varepsilon$, is a set on which the minimisers differ.
+    Proof: At $\pi^*(y_1)=\frac12$ both divergences rank every two policies by $|p-\frac12|$. Otherwise two policies are a
+    set on which the minimisers differ; say $\pi^*(y_1)>\frac12$, with log-odds L. One has the odds $y^2$, where $y<1$ and
+    $2y\le L$: its backward divergence is above $-\log\pi^*(y_1)$, since $-y^2\log y^2+(1+y^2)\log(1+y^2)<2y$. The other
+    has p near 1: its backward divergence is below that level, and its forward divergence is as large as one likes.
     """
-    second, third = 1 / (Q * (1 - Q)), -(1 - 2 * Q) / (Q * (1 - Q)) ** 2
-
-    def at_target(loss: sp.Expr, order: int) -> sp.Expr:
-        return sp.diff(loss, P, order).subs(P, Q)
-
-    rlhf, dpo = backward(P, Q), backward(Q, P)
-    seconds = same(at_target(rlhf, 2), second) & same(at_target(dpo, 2), second)
-    return seconds & same(at_target(rlhf, 3), third) & same(at_target(dpo, 3), times * third)
+    backward_first = backward(c, c.one) < times * backward(c, c.other)
+    alike = backward_first == (forward(c, c.one) < forward(c, c.other))
+    return alike == (c.tilt[0] == c.tilt[1])
 
 
-def even_at_one_half(target=F(1, 2)):
-    half, q = sp.Rational(1, 2), sp.Rational(target)
-    above, below = half + X / 100, half - X / 100  # x / 100 stays below 1/2 at the points that are tried
-    return same(backward(above, q), backward(below, q)) & same(backward(q, above), backward(q, below))
+def two_policies(tilt, rewards, ln_z, policies, *, exchanged=False):
+    """Name e^r, r and ln Z of two responses and two policies; ``exchanged``, with the responses in the other order."""
+    turn = -1 if exchanged else 1
+    one, other = (Named(p=p[::turn], ln=ln[::turn]) for p, ln in policies)
+    return Named(tilt=tilt[::turn], rewards=rewards[::turn], ln_z=ln_z, one=one, other=other)
 
 
-def target(source: random.Random) -> F:
-    """Draw q = pi*(y_1), not 1/2."""
-    return F(source.choice([k for k in range(1, 60) if k != 30]), 60)
+@setting("pi*(y_1) = 1/2; |p - 1/2| of the first policy is no larger than that of the other")
+def at_one_half(numbers: Numbers) -> Named:
+    """Every two policies."""
+    half, shifts = F(1, 2), [numbers.between(name, F(-1, 2), F(1, 2)) for name in ("u", "v")]
+    numbers.assume(shifts[0] ** 2 <= shifts[1] ** 2)
+    pairs = [(half + shift, half - shift) for shift in shifts]
+    ln_z = numbers.real("ln_2")
+    return two_policies((F(1), F(1)), (0, 0), ln_z, [(p, (log(p[0]), log(p[1]))) for p in pairs])
 
 
-def parted_by_two(q, bend=F(3, 2)):
-    """Return whether q - e and q + e + bend (1 - 2q) e^2 / (3 q (1 - q)) are ordered in opposite ways.
-
-    To that order the two are level under KL(pi, pi*) at bend = 1, and under KL(pi*, pi) at bend = 2.
-    """
-    e = min(q, 1 - q) / 20
-    one, other = pair(q - e), pair(q + e + bend * (1 - 2 * q) * e**2 / (3 * q * (1 - q)))
-    rlhf = divergence(one, pair(q)) - divergence(other, pair(q))
-    dpo = divergence(pair(q), one) - divergence(pair(q), other)
-    return rlhf.sign() * dpo.sign() == -1
+def with_logit(t):
+    """Return the probabilities of a policy with this logit, and their logarithms."""
+    ln_total = log(1 + exp(t))
+    return (sigmoid(t), 1 - sigmoid(t)), (t - ln_total, -ln_total)
 
 
-every_constraint_set.derived(wrong={"times": F(21, 10)}, lemma="Taylor")
-every_constraint_set.derived(of=even_at_one_half, wrong={"target": F(11, 20)}, lemma="monotone")
-every_constraint_set.unrefuted(
-    target, of=parted_by_two, wrong={"bend": 2}, also=True, worlds=60, ranges="q = 1/60 to 59/60"
+def elsewhere(*, exchanged):
+    @setting(
+        "0 < y < 1; log-odds L >= 2 y of pi*; logits 2 log y, and L + (1 + e^L) log(1 + y^2) - 2 e^L log y or more"
+    )
+    def parted(numbers: Numbers) -> Named:
+        """Every target but 1/2, and two policies that are ranked in opposite ways."""
+        ln_y = -numbers.positive("minus_ln_y")
+        odds_ln = 2 * exp(ln_y) + numbers.at_least("more", 0)
+        odds, low = exp(odds_ln), 2 * ln_y
+        high = odds_ln + (1 + odds) * log(1 + exp(low)) - odds * low + numbers.at_least("further", 0)
+        policies = [with_logit(t) for t in (high, low)]
+        return two_policies((odds, F(1)), (odds_ln, 0), numbers.real("ln_z"), policies, exchanged=exchanged)
+
+    return parted
+
+
+every_constraint_set.proved(
+    over=either(
+        "every target",
+        "",
+        {
+            "pi* = 1/2": at_one_half,
+            "pi* > 1/2": elsewhere(exchanged=False),
+            "pi* < 1/2": elsewhere(exchanged=True),
+        },
+    ),
+    wrong={"times": F(11, 10)},
 )
