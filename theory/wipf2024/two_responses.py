@@ -85,10 +85,10 @@ def every_constraint_set(c, times=1):
     \iff\pi^*(y_1|x)=\tfrac12
 
     Assumes: one prompt, two responses, $\lambda=1$, uniform reference: the setting of Appendix C
-    Proof: At $\pi^*(y_1)=\frac12$ both divergences rank every two policies by $|p-\frac12|$. Otherwise two policies are a
-    set on which the minimisers differ; say $\pi^*(y_1)>\frac12$, with log-odds L. One has the odds $y^2$, where $y<1$ and
-    $2y\le L$: its backward divergence is above $-\log\pi^*(y_1)$, since $-y^2\log y^2+(1+y^2)\log(1+y^2)<2y$. The other
-    has p near 1: its backward divergence is below that level, and its forward divergence is as large as one likes.
+    Proof: At $\pi^*(y_1)=\frac12$ both divergences rank every two policies by $|p-\frac12|$. Otherwise two policies are
+    a set on which the minimisers differ; say $\pi^*(y_1)>\frac12$, with log-odds L. One has the odds $y^2$, where $y<1$
+    and $2y\le L$: its backward divergence is above $-\log\pi^*(y_1)$, since $-y^2\log y^2+(1+y^2)\log(1+y^2)<2y$. The
+    other has p near 1: its backward divergence is below that level, and its forward divergence as large as one likes.
     """
     backward_first = backward(c, c.one) < times * backward(c, c.other)
     alike = backward_first == (forward(c, c.one) < forward(c, c.other))
