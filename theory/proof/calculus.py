@@ -103,20 +103,28 @@ def said_of(predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mappi
 def prove_and_listen(
     own: Any, predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mapping[str, str] | None
 ) -> tuple[Identity, bool]:
-    """Decide an identity, and tell whether it contains a claim's own identity: a proof of the one proves the other."""
+    """Decide an identity, and tell whether it contains a claim's own identity: a proof of the one proves the other.
+
+    It contains that if the claim is called with the arguments of the identity that have the names of its own: what is
+    proved of x and x says nothing of x and y. A case, which is neither a number nor an expression, may be any.
+    """
     from theory.proof.joined import listening  # noqa: PLC0415
 
     ended: list[Any] = []
-    heard = listening(own, lambda: ended.append(_open(predicate, symbols, sums)))
+    given = [_moments(sums)] if sums is not None else []
+    named = {} if sums is not None else {k: _symbol(k, v) for k, v in _free(predicate, symbols or {}, {}).items()}
+    heard = listening(own, lambda: ended.append(predicate(*given, **named)))
     inside = ended[0].pairs if isinstance(ended[0], Same) else ()
-    joined = bool(heard) and all(isinstance(one, Same) and set(one.pairs) <= set(inside) for one in heard)
-    return _decide(ended[0]), joined
+    contained = all(isinstance(one.truth, Same) and set(one.truth.pairs) <= set(inside) for one in heard)
+    general = all(named.get(name) == one or not _is_plain(one) for call in heard for name, one in call.given.items())
+    return _decide(ended[0]), bool(heard) and contained and general
 
 
-def _open(predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mapping[str, str] | None) -> Any:
-    if sums is not None:
-        return predicate(_moments(sums))
-    return predicate(**{name: _symbol(name, kind) for name, kind in _free(predicate, symbols or {}, {}).items()})
+def _is_plain(argument: Any) -> bool:
+    """Return whether an argument of a claim is a number, an expression or a function, and not a case."""
+    import sympy as sp  # noqa: PLC0415
+
+    return isinstance(argument, (sp.Basic, int, float, Fraction, sp.core.function.UndefinedFunction))
 
 
 def _free(predicate: Predicate, symbols: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
