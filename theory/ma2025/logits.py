@@ -243,7 +243,8 @@ def fitness_is_the_logit_gradient(s: Named, kept: Any = 1) -> Any:
     Assumes: expectation over labels with $P_{ij}+P_{ji}=1$; pairs may be asked at different rates; a table of logits, a
     full batch, $\gamma=\eta\beta$ (the paper's $\beta$ is 1)
     Proof: A pair gives the response i the push $P_{ij}(1-\kappa_{ij})-P_{ji}\kappa_{ij}=P_{ij}-\kappa_{ij}$, and j its
-    negative; sum over pairs, by induction on their number.
+    negative; its loss depends on $\log\pi_i-\log\pi_j=s_i-s_j$ only (ma2025.logit-gradient); sum over pairs, by
+    induction on their number.
     """
     beta, gamma = s.fixed.beta, s.fixed.gamma
     moved = -(gamma / beta) * s.gradient
