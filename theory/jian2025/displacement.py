@@ -1,7 +1,5 @@
 """When the chosen response falls (likelihood displacement), and how a run on one pair goes: Figs. 1a, 1b, exactly."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from fractions import Fraction as F
 

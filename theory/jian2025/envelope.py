@@ -1,13 +1,12 @@
 """The gradient of the lower level's value, Eqs. (10), (11), (74), (75): the envelope theorem and K inner steps."""
 
-from dataclasses import dataclass
 from fractions import Fraction as F
 
 import sympy as sp
 
 from theory.claim import CONDITIONALLY, FIRST_ORDER, PROVED
 from theory.evidence import CONDITIONAL, FAILS, ORDER
-from theory.jian2025.cases import NEAR
+from theory.jian2025.cases import NEAR, after_inner_step
 from theory.proof import Named, exp, log, same, setting, sums_of
 from theory.statement import claims_of
 
@@ -114,18 +113,19 @@ def eq_10_error(cov, share=F(1, 4)):
     return abs(cov) <= share
 
 
-def mixed_derivative(t, f, Z, data, times=1):
-    """The loss is log Z - (mean of the data's logits), Z_t / Z the mean of a, Z_tf / Z that of a b."""
-    z = Z(t, f)
-    cov = z.diff(t, f) / z - times * z.diff(t) * z.diff(f) / z**2
-    return same(sp.diff(sp.log(z) - data * (t + f), t, f), cov)
+def mixed_derivative(t, u, a, b, Z, times=1):
+    """Of log pi = a t + b u - log Z; as Z = sum e^(a t + b u), Z_t / Z is the mean of all a and Z_tu / Z of all a b."""
+    z = Z(t, u)
+    covariance = z.diff(t, u) / z - times * z.diff(t) * z.diff(u) / z**2
+    return same(sp.diff(a * t + b * u - sp.log(z), t, u), -covariance)
 
 
+OF_Z = dict.fromkeys("tuab", "real") | {"Z": "function"}
 eq_10_error.by_induction(of=moments, **features, wrong={"room": F(1, 100)})
 eq_10_error.proved(over=covariance, wrong={"share": F(6, 25)}, lemma="mean value")
 eq_10_error.derived(
     of=mixed_derivative,
-    symbols={"t": "real", "f": "real", "Z": "function"},
+    symbols=OF_Z,
     wrong={"times": NEAR},
     part=r"\partial_\theta\partial_\phi L_{\mathrm{sft}}=\mathrm{Cov}_\pi(a,b)",
 )
@@ -174,27 +174,10 @@ def eq_11(s, times=1):
     return times * s.after <= s.before * s.bound  # squares of the distances, and of (1 - rate mu)^K
 
 
-@dataclass(frozen=True)
-class InnerStep:
-    """A step from phi = log odds; two responses with pi_w = sigma(phi), half of the data each: phi* = 0, l = 1/4."""
-
-    odds: F
-    rate: int
-
-    @property
-    def bound(self):
-        """Return (1 - rate mu)^2 with mu, the least curvature between the start and phi*."""
-        return (1 - self.rate * self.odds / (1 + self.odds) ** 2) ** 2
-
-    @property
-    def before(self):
-        """Return the squared distance from phi*."""
-        return log(self.odds) ** 2
-
-    @property
-    def after(self):
-        """Return it after the step."""
-        return (log(self.odds) - self.rate * (self.odds / (1 + self.odds) - F(1, 2))) ** 2
+def in_an_inner_step(c):
+    """Two responses with pi_w = sigma(phi), half of the data each: phi* = 0, l = 1/4, mu the curvature at the start."""
+    mu, after = c.odds / (1 + c.odds) ** 2, after_inner_step(c.odds, c.rate)
+    return eq_11(Named(before=log(c.odds) ** 2, after=after**2, bound=(1 - c.rate * mu) ** 2))
 
 
 def steepness(numbers):
@@ -257,7 +240,7 @@ def bound_after(c, least=F(3, 20), most=5):
     return phi[0] ** 2 + phi[1] ** 2 <= 2 * (1 - least / most) ** (2 * c.steps)
 
 
-eq_11.false(at=InnerStep(F(2), 16), true_at=InnerStep(F(2), 4))
+eq_11.false(of=in_an_inner_step, at=Named(odds=F(2), rate=16), true_at=Named(odds=F(2), rate=4))
 eq_11.false(of=bound_after, at=Named(steps=20), true_at=Named(steps=1))
 eq_11.enclosed(0, 1, of=curvature_on_the_segment, role=FAILS, wrong={"least": F(1, 5)})
 eq_11.by_induction(of=one_step, **eigenvectors, role=CONDITIONAL, wrong={"times": NEAR}, lemma="mean value, spectral")

@@ -1,7 +1,5 @@
 """Tabular softmax policies, flat or autoregressive: every step of any size in closed form, and no displacement."""
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 import sympy as sp

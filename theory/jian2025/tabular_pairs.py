@@ -1,7 +1,5 @@
 """Many pairs on one prompt of a tabular softmax, as in the experiment of Fig. 2: what y* does."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass, replace
 from fractions import Fraction as F

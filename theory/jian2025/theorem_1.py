@@ -1,7 +1,5 @@
 """Theorem 1: the change of both probabilities in one step, what is left of it in finite steps, and under AdamW."""
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 import sympy as sp

@@ -12,7 +12,6 @@ from theory.claim import CONDITIONALLY, EMPTY, FALSE, FIRST_ORDER, MISPRINT, PRO
 from theory.evidence import CONDITIONAL, CORRECTED, FAILS, ORDER, VACUOUS
 from theory.jian2025.cases import BOTH_FALL, NEAR, ladder
 from theory.jian2025.finite_step import residual
-from theory.jian2025.gradient import score_identity
 from theory.jian2025.theorem_1 import along_the_step
 from theory.jian2025.theorem_2 import ALL_BUT_ONE_FALL, Y_STAR_FALLS, change_of_rest
 from theory.proof import POLICY, TABULAR, Named, beside, over_responses, same, sums_of, world_of
@@ -65,7 +64,6 @@ def eq_55(y, share=1):
 
 
 eq_55.derived(sums=over_responses(p="probability", a="any"), wrong={"share": F(9, 10)})
-eq_55.rests_on(score_identity, also=True)
 
 
 @claim("eq-56", "Eqs. (56) and (62)", PROVED)

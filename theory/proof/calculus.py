@@ -16,10 +16,10 @@ import inspect
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import reduce
 from typing import Any
 
+from theory.proof.fast_fractions import ONE, fraction
 from theory.proof.generators import vanishes
 from theory.proof.intervals import Formula
 from theory.proof.searched import Predicate, Search
@@ -371,11 +371,11 @@ def _drawn(kinds: Mapping[str, str], source: random.Random) -> tuple[Responses, 
     from theory.proof.settings import Named  # noqa: PLC0415
 
     n = source.randint(2, 7)
-    weights = [Fraction(source.randint(1, 12)) for _ in range(n)]
+    weights = [fraction(source.randint(1, 12)) for _ in range(n)]
     p = np.array([weight / sum(weights) for weight in weights], dtype=object)
     quantities = {}
     for name, kind in kinds.items():
-        values = np.array([Fraction(source.randint(-6, 6), source.randint(1, 4)) for _ in range(n)], dtype=object)
+        values = np.array([fraction(source.randint(-6, 6), source.randint(1, 4)) for _ in range(n)], dtype=object)
         quantities[name] = p if kind == "probability" else values - sum(p * values) * (kind == "centred")
     labels: dict[str, int] = {}
 
@@ -384,7 +384,7 @@ def _drawn(kinds: Mapping[str, str], source: random.Random) -> tuple[Responses, 
         return Named(**{name: values[k] for name, values in quantities.items()})
 
     def total(expression: Any) -> Any:
-        return sum(expression + np.zeros(n, dtype=int) * Fraction(1))
+        return sum(expression + np.zeros(n, dtype=int) * ONE)
 
     shown = "; ".join(f"{name} = {', '.join(map(str, values))}" for name, values in quantities.items())
     return Responses(quantities, total, one), shown

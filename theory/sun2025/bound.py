@@ -19,7 +19,6 @@ from theory.sun2025.minimum import LAMBERT, at_the_minimum, silu_minimum
 from theory.sun2025.proposition_1 import mended as proposition_1_mended
 from theory.sun2025.silu import (
     REAL,
-    M,
     X,
     lambert,
     ln_2,
@@ -50,17 +49,14 @@ class Pair:
 class Touching(Pair):
     """The same; e^t is known at x + ln 2, at Delta and at softplus(x) + Delta."""
 
-    @property
-    def spo(self):
-        """Return SiLU(x)."""
-        touch(self.x + self.ln_2)
-        return silu(self.x)
+    spo = property(lambda pair: touching(silu(pair.x), pair.x + pair.ln_2))
+    dpo = property(lambda pair: touching(softplus(pair.x + pair.C), pair.C, pair.ideal + pair.C))
 
-    @property
-    def dpo(self):
-        """Return softplus(x + Delta)."""
-        touch(self.C, self.ideal + self.C)
-        return softplus(self.x + self.C)
+
+def touching(value, *points):
+    """Return a value; e^t is known at the points too."""
+    touch(*points)
+    return value
 
 
 LOSSES = "spo dpo ln_2 C positive_C"
@@ -289,7 +285,7 @@ def optimising_implies(margins):
 
 
 def at_the_floor(W, share=1):
-    value, slope = (f.subs(M, -X) for f in (logistic_loss(M), sp.diff(logistic_loss(M), M)))  # x is -m
+    value, slope = logistic_loss(-X), -sp.diff(logistic_loss(-X), X)  # x is -m
     return same(at_the_minimum(value), share * sp.log(1 + W)) & same(at_the_minimum(slope), -share * W / (1 + W))
 
 
@@ -389,15 +385,10 @@ def upper_bound_of_averages(s, share=1):
 
 @dataclass(frozen=True)
 class Average(Touching):
-    """The same with the DPO loss of the averages per token."""
+    """The same with the DPO loss of the averages per token, whose margin is that."""
 
     margin: Any
-
-    @property
-    def dpo(self):
-        """Return softplus of minus the margin."""
-        touch(self.C, self.ideal + self.C)
-        return softplus(self.margin)
+    dpo = property(lambda pair: touching(softplus(pair.margin), pair.C, pair.ideal + pair.C))
 
 
 @setting("beta > 0, any gamma, h and h_ref")

@@ -343,9 +343,8 @@ def noisy_labels(c, room=0):
     $\mathrm{SiLU}''(m)=\sigma(m)\sigma(-m)(2-m\tanh\frac m2)$ and $1+W<2$: it takes every value in $(0,1)$ once, there.
     """
     slope, below, above = derivative(expected_loss, expected_slope), c.m <= -1 - c.W, c.m >= 1 + c.W
-    here, mirrored = slope(c.m, c.eta), slope(-c.m, 1 - c.eta)
-    rises = here < 0 if below else here > 0 if above else derivative(slope, expected_bend)(c.m, c.eta) > room
-    return rises and here == -mirrored
+    here, rising = slope(c.m, c.eta), derivative(slope, expected_bend)(c.m, c.eta)
+    return here < 0 if below else here > 0 if above else rising > room
 
 
 def expected_loss(m, eta):
@@ -374,4 +373,10 @@ def in_digits(third=F(12339, 10**4), half=F(5, 10**5)):
 
 
 noisy_labels.proved(over=label, wrong={"room": F(1, 4)}, lemma="monotone, intermediate value")
+noisy_labels.derived(
+    of=lambda m, eta, whole=1: same(-sp.diff(expected_loss(m, eta), m), expected_slope(-m, whole - eta)),
+    symbols={"m": "real"},
+    wrong={"whole": F(11, 10)},
+    part=r"m^*(1-\eta)=-m^*(\eta)",
+)
 noisy_labels.enclosed(of=in_digits, wrong={"third": F(1235, 1000)}, also=True, lemma="intermediate value")
