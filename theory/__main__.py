@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 WIDE = 120  # columns from which the table has room for what the papers call a claim
 LEAST_PLACE = 10  # least columns for the place in the paper; with fewer, the list leaves it out
+BESIDE_A_KEY = 34  # columns of the other parts of the table: verdict, seconds, and a strength of a few words a line
 COLOURS = {
     "holds": "green",
     "first-order": "green",
@@ -208,8 +209,10 @@ def _grade(row: Row) -> str:
 
 def _print_table(console: Console, claims: list[Claim], outcomes: dict[str, Outcome]) -> None:
     wide = console.width >= WIDE
+    longest = max((len(made.key) for made in claims), default=0)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("claim", overflow="fold")
+    # a key that is broken into two lines cannot be copied
+    table.add_column("claim", overflow="fold", no_wrap=console.width >= longest + BESIDE_A_KEY)
     table.add_column("verdict earned", no_wrap=True)
     if wide:
         table.add_column("in print", overflow="fold")

@@ -245,18 +245,18 @@ class Proved:
 
         def check(evidence: Evidence) -> Finding:
             from theory.proof.calculus import (  # noqa: PLC0415
-                holds_inside,
+                prove_and_listen,
                 prove_identity,
                 prove_sum,
                 said_of,
                 search_sum,
             )
 
+            proof, joined = prove_and_listen(self, what, symbols, sums)
             if sums is None:
-                proof, control = prove_identity(what, symbols), prove_identity(bad, symbols)
-                found = Search(None, 0, 0, 0, {})
+                control, found = prove_identity(bad, symbols), Search(None, 0, 0, 0, {})
             else:
-                proof, control = prove_sum(what, sums), prove_sum(bad, sums)
+                control = prove_sum(bad, sums)
                 found = search_sum(what, sums, min(100, evidence.worlds), evidence.seed)
             passed = proof.verdict == "proved" and found.counterexample is None
             searched = f"; {found}" if sums is not None else ""
@@ -269,7 +269,7 @@ class Proved:
                 control.verdict == "refuted",
                 f"{'its denial is ' if denial else ''}{proof.verdict}: {proof.detail}{searched}",
                 Strength(MACHINE, (how,), lemmas),
-                joined=self._is_own(what) or (means != FAILS and holds_inside(self, what, symbols, sums)),
+                joined=self._is_own(what) or (means != FAILS and joined),
                 over=said_of(what, symbols, sums),
                 far=isinstance(wrong, Mapping) and not is_near(what, wrong),
             )

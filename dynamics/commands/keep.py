@@ -92,7 +92,7 @@ def keep_command(
         values = (record.value for record in records.read(None) if record.number in kept)
         return (value for value in values if isinstance(value, Mapping))
 
-    problem = why_not_by_trl(row.get("chosen") for row in rows())
+    problem = why_not_by_trl(rows(), prompt)
     if problem is not None:
         print_lines(
             console, [f"before TRL's DPOTrainer can train on it, bring all rows into one form that it reads: {problem}"]

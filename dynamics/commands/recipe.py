@@ -78,32 +78,44 @@ def recipe(
     return lines
 
 
-def why_not_by_trl(responses: Iterable[Any]) -> str | None:
+def why_not_by_trl(rows: Iterable[Mapping[str, Any]], prompt: Sequence[str] = ("prompt",)) -> str | None:
     """Return why TRL would not read the kept rows as the audit did; None if it does.
 
     TRL takes all rows to be of the form of the first: to texts it adds EOS, to messages it does not. It reads neither
     turns of ShareGPT nor messages that are stored as text.
 
     Args:
-        responses: the chosen response of every kept row, as it stands in the data set.
+        rows: the kept rows, as they stand in the data set.
+        prompt: the columns of the prompt.
 
     Example:
-        >>> why_not_by_trl(["4", "It is 4"]), why_not_by_trl(["4", [{"role": "assistant", "content": "4"}]])
-        (None, 'TRL takes all rows to be of the form of the first one, but 1 hold texts and 1 hold messages')
-        >>> why_not_by_trl([[{"from": "gpt", "value": "4"}]])
+        >>> text, message = "4", [{"role": "assistant", "content": "4"}]
+        >>> why_not_by_trl([{"chosen": text, "rejected": text}, {"chosen": text, "rejected": text}])
+        >>> print(why_not_by_trl([{"chosen": text, "rejected": text}, {"chosen": message, "rejected": message}]))
+        TRL takes all rows to be of the form of the first one, but in the column 'chosen' 1 hold texts and
+        1 hold messages
+        >>> why_not_by_trl([{"chosen": [{"from": "gpt", "value": "4"}]}])
         'TRL does not read turns of ShareGPT (from, value), which 1 of the kept rows hold'
     """
-    forms = Counter(map(_form, responses))
-    for form in (WRITTEN, SHAREGPT, PARTS):
-        if form in forms:
-            return f"TRL does not read {form}, which {forms[form]} of the kept rows hold"
-    if len(forms) > 1:
-        held = " and ".join(f"{count} hold {form}" for form, count in forms.items())
-        return f"TRL takes all rows to be of the form of the first one, but {held}"
+    columns = [*(prompt if len(prompt) == 1 else ()), "chosen", "rejected"]
+    found: dict[str, Counter[str]] = {column: Counter() for column in columns}
+    for row in rows:
+        for column, forms in found.items():
+            forms[_form(row.get(column))] += 1
+    for forms in found.values():
+        for form in (WRITTEN, SHAREGPT, PARTS):
+            if form in forms:
+                return f"TRL does not read {form}, which {forms[form]} of the kept rows hold"
+    for column, forms in found.items():
+        if len(forms) > 1:
+            held = " and ".join(f"{count} hold {form}" for form, count in forms.items())
+            return f"TRL takes all rows to be of the form of the first one, but in the column {column!r} {held}"
     return None
 
 
 def _form(response: Any) -> str:
+    if response is None:
+        return "nothing"
     if isinstance(response, str):
         try:
             return "texts" if isinstance(read_value("chosen", response), str) else WRITTEN

@@ -37,6 +37,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
         for axes in (seconds, memory):
             axes.set_xticks(count, [str(one) for one in count])
             axes.minorticks_off()
+        seconds.margins(y=0.25)  # room for the legend above the curves
         seconds.legend(fontsize=6.5, loc="upper left")
         for place, (_, error) in enumerate(reversed(errors.items())):
             accuracy.plot([error], [place], "o", color="black" if error <= 1e-5 else "tab:red")

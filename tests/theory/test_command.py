@@ -111,6 +111,15 @@ def test_a_reader_finds_what_is_said_of_an_equation_inside_a_range_too() -> None
     assert "4900" in missing.output
 
 
+def test_a_key_stands_in_one_line_of_the_table() -> None:
+    longest = max((claim.key for claim in select_claims([], None)), key=len)
+    ran = RUN.invoke(app, [longest, "--jobs", "1"], env={"COLUMNS": "80"})
+    assert longest in ran.stdout
+    narrow = RUN.invoke(app, [longest, "--jobs", "1"], env={"COLUMNS": "60"})
+    assert longest not in narrow.stdout
+    assert longest[:12] in narrow.stdout
+
+
 @pytest.mark.parametrize("width", [60, 200])
 def test_list_has_one_line_a_claim_at_any_width(width: int) -> None:
     listed = RUN.invoke(app, ["jian2025", "--list"], env={"COLUMNS": str(width)})

@@ -12,8 +12,9 @@ from scipy.special import beta as euler_beta, betainc
 from dynamics import ratio_field, ratio_hitting_time
 from dynamics.errors import check_positive
 from theory.claim import PROVED
-from theory.feng2024.ratios import BETA, D1, D2, X1, X2, claim
-from theory.proof import Named, Numbers, checked, power, same, setting, sqrt
+from theory.feng2024.ratios import BETA, D1, D2, X1, X2, Place, claim
+from theory.proof import Named, Numbers, derivative, power, same, setting, sqrt
+from theory.proof.settings import either
 from theory.worlds import World
 
 R2 = X1**2 + X2**2
@@ -123,7 +124,7 @@ winner_ceiling.evaluated(
 
 
 @claim("limitation-1", "Section 3.3.1, Limitation 1", PROVED)
-def limitation_1(p, least=0):
+def limitation_1(p, times=1):
     r"""\frac{x_2}{x_1}\to 0,\quad x_2\to 0,\qquad\frac{|\dot x_1|}{|\dot x_2|}\to 0
 
     Assumes: gradient flow in the ratios, moved as free coordinates
@@ -132,31 +133,28 @@ def limitation_1(p, least=0):
     Proof: $u=x_2/x_1$ obeys $\dot u=-F(u)$ with $F(u)=\frac{\beta u^{\beta-1}(1+u^2)^2}{R^2(1+u^\beta)}>0$, so it falls
     to every level above 0; $x_2=Ru/\sqrt{1+u^2}$, and $|\dot x_1|/|\dot x_2|=u$ (Corollary 1).
     """
-    return checked(speed_of_u, is_the_flow)(p.beta, p.u, p.ub, p.R2) > least
+    u, u_to_beta, squared_radius = p.x2 / p.x1, p.b / p.a, p.x1**2 + p.x2**2
+    rate = -p.d2 / p.x1 - p.x2 * derivative(inverse, its_slope)(p.x1) * p.d1  # of u, where x' = -grad L
+    falls = rate == -times * p.beta * u_to_beta / u * (1 + u**2) ** 2 / (squared_radius * (1 + u_to_beta)) < 0
+    return falls and p.x2**2 * (1 + u**2) == squared_radius * u**2 and abs(p.d1) == u * abs(p.d2)
 
 
-def speed_of_u(beta, u, u_to_beta, squared_radius):
-    """Return F(u)."""
-    return beta * u_to_beta / u * (1 + u**2) ** 2 / (squared_radius * (1 + u_to_beta))
+def inverse(x):
+    return 1 / x
 
 
-def is_the_flow(times=1):
-    """The flow of u = x2 / x1, and both limits of the statement as functions of u."""
-    u = X2 / X1
-    x2_of_u = sp.sqrt(R2) * u / sp.sqrt(1 + u**2)
-    falls = same(rate_of(u), -times * speed_of_u(BETA, u, u**BETA, R2))
-    return falls & same(x2_of_u, X2) & same(-D1 / D2, u)
+def its_slope(x):
+    return -1 / x**2
 
 
-@setting("u, R^2, beta > 0")
-def level(numbers: Numbers) -> Named:
-    """Every point of every arc."""
-    u, squared_radius, beta = (numbers.positive(name) for name in ("u", "R2", "beta"))
-    return Named(u=u, beta=beta, R2=squared_radius, ub=power(u, beta))
+@setting("x1, beta, x1^beta, u, u^beta > 0; x2 = u x1")
+def by_slope(numbers: Numbers) -> Place:
+    """Every point of every arc, by its slope u = x2 / x1."""
+    x1, beta, a, u, u_to_beta = (numbers.positive(name) for name in ("x1", "beta", "a", "u", "u_to_beta"))
+    return Place(x1=x1, x2=u * x1, beta=beta, a=a, b=a * u_to_beta)
 
 
-limitation_1.proved(over=level, wrong={"least": F(1, 10)}, lemma="autonomous flow")
-limitation_1.derived(of=is_the_flow, wrong={"times": F(11, 10)})
+limitation_1.proved(over=by_slope, wrong={"times": F(11, 10)}, lemma="autonomous flow")
 
 
 # --- when x2 = 0 is reached ----------------------------------------------------------------------------------------
@@ -171,40 +169,56 @@ def hitting_time_formula(rate=-1):
     Because: From $(1,1)$: 10.368, 2.4875, $1+\pi/4$ and 2.4006 for $\beta=0.1,0.5,1,1.5$.
     Proof: T falls at the rate 1 along the flow and is 0 at $s=0$. For $\beta<2$, $x_2^{2-\beta}$ falls at the rate
     $(2-\beta)\beta/(x_1^\beta+x_2^\beta)\ge(2-\beta)\beta/(2R^\beta)$, so the end comes in finite time; for
-    $\beta\ge 2$, $\log x_2$ falls no faster than $\beta/x_1^2$ below the diagonal, so it never comes.
+    $\beta\ge 2$, $\log x_2$ falls no faster than $\beta/R^2$ below the diagonal, so it never comes.
     """
     s = X2**2 / R2
     left = R2 / (2 * BETA) * (s + sp.betainc(1 - BETA / 2, 1 + BETA / 2, 0, s))
     return same(rate_of(left), rate)
 
 
-def falls_at_a_rate(times=1):
-    return same(rate_of(X2 ** (2 - BETA)), -times * (2 - BETA) * BETA / (X1**BETA + X2**BETA))
-
-
-@setting("0 < x1, x2 <= R, beta > 0")
+@setting("0 < x1, x2 < R, 0 < beta < 2")
 def on_an_arc(numbers: Numbers) -> Named:
-    """Every point of every arc."""
-    radius, beta = numbers.positive("R"), numbers.positive("beta")
+    """Every point of every arc, beta < 2."""
+    radius, beta = numbers.positive("R"), numbers.between("beta", 0, 2)
     x1, x2 = numbers.between("x1", 0, radius), numbers.between("x2", 0, radius)
-    return Named(total=power(x1, beta) + power(x2, beta), largest=power(radius, beta))
+    return Named(x1=x1, x2=x2, beta=beta, total=power(x1, beta) + power(x2, beta), largest=power(radius, beta))
 
 
-@setting("0 < u = x2 / x1 <= 1, beta >= 2")
-def below_the_diagonal(numbers: Numbers) -> Named:
+def is_at_most_twice_the_largest(c, share=2):
+    return all(value > 0 for value in vars(c).values()) and c.beta < 2 and c.total <= share * c.largest
+
+
+@setting("what is proved of x1^beta + x2^beta and R^beta, beta < 2")
+def below_two(numbers: Numbers) -> Place:
+    """Every point of every arc, beta < 2."""
+    c = numbers.case_of(on_an_arc, is_at_most_twice_the_largest, keep="x1 x2 beta total largest")
+    b = power(c.x2, c.beta)
+    return Place(x1=c.x1, x2=c.x2, beta=c.beta, a=c.total - b, b=b, largest=c.largest)
+
+
+@setting("0 < x2 = u x1 <= x1, x1^beta > 0, beta >= 2")
+def from_two_on(numbers: Numbers) -> Place:
     """Every point below the diagonal, beta >= 2."""
-    u, beta = numbers.within("u", 0, 1), numbers.at_least("beta", 2)
+    x1, u, beta = numbers.positive("x1"), numbers.within("u", 0, 1), numbers.at_least("beta", 2)
     numbers.assume(u > 0)
-    return Named(u=u, ub=power(u, beta - 2))
+    a = numbers.positive("a")
+    return Place(x1=x1, x2=u * x1, beta=beta, a=a, b=a * u**2 * power(u, beta - 2))
 
 
-def no_faster(p, times=1):  # -d log x2 / dt = beta u^(beta-2) / (x1^2 (1 + u^beta)) <= beta / x1^2
-    return p.ub / (1 + p.u**2 * p.ub) <= times
+def to_two_less_beta(x, beta):
+    return power(x, 2 - beta)
 
 
-def log_rate(times=1):
-    u = X2 / X1
-    return same(rate_of(sp.log(X2)), -times * BETA * u ** (BETA - 2) / (X1**2 * (1 + u**BETA)))
+def slope_of_that(x, beta):
+    return (2 - beta) * power(x, 1 - beta)
+
+
+def ends_only_below_two(p, share=2):
+    """Return whether x2^(2-beta) falls at a rate of at least a constant, or log x2 at a rate of at most one."""
+    if p.beta < 2:
+        rate = derivative(to_two_less_beta, slope_of_that)(p.x2, p.beta) * p.d2
+        return rate >= (2 - p.beta) * p.beta / (share * p.largest)
+    return p.d2 / p.x2 <= share * p.beta / (2 * (p.x1**2 + p.x2**2))
 
 
 def at_beta_one(whole=1):
@@ -220,12 +234,13 @@ def agrees_with_quadrature(times=1.0):
 
 
 hitting_time_formula.derived(wrong={"rate": F(-11, 10)}, lemma="mean value")
-hitting_time_formula.derived(of=falls_at_a_rate, wrong={"times": F(11, 10)}, lemma="mean value")
-hitting_time_formula.proved(
-    over=on_an_arc, of=lambda p, share=2: p.total <= share * p.largest, wrong={"share": F(19, 10)}
+hitting_time_formula.proved(over=on_an_arc, of=is_at_most_twice_the_largest, wrong={"share": F(19, 10)}).proved(
+    over=either("every arc", "", {"beta < 2": below_two, "beta >= 2": from_two_on}),
+    of=ends_only_below_two,
+    wrong={"share": F(19, 10)},
+    part=r"T<\infty\iff\beta<2",
+    lemma="mean value",
 )
-hitting_time_formula.derived(of=log_rate, wrong={"times": F(11, 10)}, lemma="mean value")
-hitting_time_formula.proved(over=below_the_diagonal, of=no_faster, wrong={"times": F(9, 10)})
 hitting_time_formula.derived(of=at_beta_one, wrong={"whole": F(11, 10)}, also=True)
 hitting_time_formula.numerical(
     of=agrees_with_quadrature,

@@ -30,11 +30,6 @@ def with_bound(numbers: Numbers) -> object:
     return numbers.positive("M")
 
 
-def edge_scale(p):
-    """Return beta x2^(beta-1) / x1^beta, about which dL/dx2 is near the lower edge."""
-    return p.beta * p.b / (p.x2 * p.a)
-
-
 # --- Section 3.2, before the three regimes -------------------------------------------------------------------------
 
 
@@ -70,40 +65,61 @@ def edge_speed(p, half=2):
     Because: The upper bound holds above the diagonal as well.
     Proof: $x_1^\beta<x_1^\beta+x_2^\beta$, and $x_1^\beta+x_2^\beta\le 2x_1^\beta$ below the diagonal.
     """
-    bound = edge_scale(p)
+    bound = p.beta * p.b / (p.x2 * p.a)
     return p.d2 < bound and (p.x2 > p.x1 or bound / half <= p.d2)
 
 
 edge_speed.proved(over=PLANE, wrong={"half": F(19, 10)})
 
 
-@setting("x1, delta > 0, beta > 1, 0 < x2 < (delta x1^beta / beta)^(1/(beta-1))")
+def near_the_edge(numbers: Numbers, beta, edge) -> Named:
+    """Ask for x1, any bound M and x2 below an edge that depends on both; ``slope`` is x2^(beta-1)."""
+    x1, bound = numbers.positive("x1"), numbers.positive("M")
+    x2 = numbers.between("x2", 0, edge(x1, bound))
+    return Named(x1=x1, x2=x2, beta=beta, a=power(x1, beta), slope=power(x2, beta - 1), bound=bound)
+
+
+KEPT = "x1 x2 beta a slope bound"
+
+
+def placed(c: Named) -> tuple[Place, Any]:
+    """Return the point of these numbers, with x2^beta = x2 x2^(beta-1), and the bound M."""
+    return Place(x1=c.x1, x2=c.x2, beta=c.beta, a=c.a, b=c.x2 * c.slope), c.bound
+
+
+@setting("x1, M > 0, beta > 1, 0 < x2 < (x1^beta / (beta M))^(1/(beta-1))")
 def close_at_large_beta(numbers: Numbers) -> Named:
     """Near the lower edge, beta > 1."""
-    x1, delta, beta = numbers.positive("x1"), numbers.positive("delta"), 1 + numbers.positive("beta_less_1")
-    a = power(x1, beta)
-    x2 = numbers.between("x2", 0, power(delta * a / beta, 1 / (beta - 1)))
-    return Named(bound=beta * power(x2, beta - 1) / a, delta=delta)
+    beta = 1 + numbers.positive("beta_less_1")
+    return near_the_edge(numbers, beta, lambda x1, bound: power(power(x1, beta) / (beta * bound), 1 / (beta - 1)))
+
+
+def is_weak(c, times=1):
+    """Return whether beta x2^(beta-1) is below x1^beta / M."""
+    return all(value > 0 for value in vars(c).values()) and c.beta * c.slope * c.bound < times * c.a
+
+
+@setting("what is proved of the numbers near the lower edge, beta > 1; x2 <= x1")
+def weak_below_the_diagonal(numbers: Numbers) -> tuple[Place, Any]:
+    """Every point near the lower edge, and any bound M."""
+    near = numbers.case_of(close_at_large_beta, is_weak, keep=KEPT)
+    numbers.assume(near.x2 <= near.x1)
+    return placed(near)
 
 
 @claim("vanishes-at-low-x2", "Section 3.2, before the three regimes", CONDITIONALLY, "edge-speed")
-def vanishes_at_low_x2(case):
+def vanishes_at_low_x2(case, most=1):
     r"""\lim_{x_2\to 0}\nabla L=0
 
     Assumes: $\beta>1$, outside the paper's own range $[0.1,0.5]$
     Because: The second component behaves like $\beta x_2^{\beta-1}/x_1^\beta$: it explodes for $\beta<1$ and tends to
     $1/x_1$ for $\beta=1$.
-    Proof: $\partial L/\partial x_2<\beta x_2^{\beta-1}/x_1^\beta<\delta$ for
-    $x_2<(\delta x_1^\beta/\beta)^{1/(\beta-1)}$, and the other component is smaller by $x_2/x_1$.
+    Proof: $\partial L/\partial x_2<\beta x_2^{\beta-1}/x_1^\beta<1/M$ for
+    $x_2<(x_1^\beta/(\beta M))^{1/(\beta-1)}$, and for $x_2\le x_1$ the other component is no larger: it is $x_2/x_1$
+    times as large.
     """
     p, bound = case  # for every bound M both components are below 1 / M, close enough to the edge
-    return abs(p.d2) * bound < 1 and abs(p.d1) * bound < 1
-
-
-def is_weak(case, times=1):
-    """Return whether the point is below the diagonal, and the edge so near that the scale of the field is below 1/M."""
-    p, bound = case
-    return p.x2 <= p.x1 and edge_scale(p) * bound <= times
+    return abs(p.d2) * bound < most and abs(p.d1) * bound < most
 
 
 def at_beta_one(p, share=F(1, 2)):
@@ -119,13 +135,8 @@ def beta_one(numbers: Numbers) -> Place:
 
 for slow in (Point(F(1), F(1, 10), 1, 10), Point(F(1), F(1, LARGE), 1, 2), Point(F(1), TINY)):  # beta = 1/10, 1/2, 1
     vanishes_at_low_x2.false(at=(slow, LARGE), true_at=(Point(F(1), TINY, 2), LARGE))
-vanishes_at_low_x2.proved(
-    over=close_at_large_beta,
-    of=lambda c, times=1: c.bound < times * c.delta,
-    role=CONDITIONAL,
-    wrong={"times": F(9, 10)},
-)
-vanishes_at_low_x2.proved(over=with_bound, given=is_weak, wrong_given=lambda case: is_weak(case, F(11, 10)))
+vanishes_at_low_x2.proved(over=close_at_large_beta, of=is_weak, role=CONDITIONAL, wrong={"times": F(9, 10)})
+vanishes_at_low_x2.proved(over=weak_below_the_diagonal, role=CONDITIONAL, wrong={"most": F(9, 10)})
 vanishes_at_low_x2.proved(over=beta_one, of=at_beta_one, role=FAILS, wrong={"share": F(11, 20)})
 
 
@@ -217,22 +228,23 @@ regime_2_weakest.proved(over=square, role=CONDITIONAL, wrong={"times": F(11, 10)
 @setting("0 < x1 <= A, 0 < beta < 1, M > 0, 0 < x2 < (2 M A^beta / beta)^(-1/(1-beta))")
 def close_at_small_beta(numbers: Numbers) -> Named:
     """Near the lower edge, beta < 1, x1 bounded."""
-    x1, beta, bound = numbers.positive("x1"), numbers.between("beta", 0, 1), numbers.positive("M")
-    largest = x1 + numbers.at_least("A_less_x1", 0)
-    x2 = numbers.between("x2", 0, power(2 * bound * power(largest, beta) / beta, -1 / (1 - beta)))
-    return Named(least=beta * power(x2, beta - 1) / (2 * power(x1, beta)), bound=bound)
+    beta, more = numbers.between("beta", 0, 1), numbers.at_least("A_less_x1", 0)
+    return near_the_edge(
+        numbers, beta, lambda x1, bound: power(2 * bound * power(x1 + more, beta) / beta, -1 / (1 - beta))
+    )
 
 
-@setting("0 < x2 <= x1, 0 < b <= a, beta, M > 0")
-def below_the_diagonal(numbers: Numbers) -> tuple[Place, Any]:
-    """Every point below the diagonal, by what is known of x1^beta = a and x2^beta = b, and any bound M."""
-    x1, a, flat, part = (numbers.positive(name) for name in ("x1", "a", "flat", "part"))
-    numbers.assume(flat <= 1, part <= 1)
-    return Place(x1=x1, x2=flat * x1, beta=numbers.positive("beta"), a=a, b=part * a), numbers.positive("M")
+def is_strong(c, times=1):
+    """Return whether beta x2^(beta-1) is above 2 M x1^beta."""
+    return all(value > 0 for value in vars(c).values()) and c.beta * c.slope > 2 * times * c.bound * c.a
 
 
-def power_rises(p, times=1):
-    return p.x2 > times * p.x1 or p.b <= p.a
+@setting("what is proved of the numbers near the lower edge, beta < 1; x2 < x1 / M, x2 <= beta / (2 M)")
+def strong_and_flat(numbers: Numbers) -> tuple[Place, Any]:
+    """Every point near the lower edge that is closer to it than to the left one by the factor M, and any bound M."""
+    near = numbers.case_of(close_at_small_beta, is_strong, keep=KEPT)
+    numbers.assume(near.x2 * near.bound < near.x1, 2 * near.x2 * near.bound <= near.beta)
+    return placed(near)
 
 
 @setting("x2 = r^2, x1 = x2^-2, beta = 1/2")
@@ -247,7 +259,7 @@ def vanishes_on_the_way(p, share=F(1, 2)):
 
 
 @claim("regime-3", "Section 3.2, third regime (lower part)", CONDITIONALLY, "edge-speed", "corollary-1")
-def regime_3(case):
+def regime_3(case, times=1):
     r"""x_2\to 0\implies\left|\frac{\partial L}{\partial x_2}\right|\to\infty,\quad
     \left|\frac{\partial L}{\partial x_1}\right|\ll\left|\frac{\partial L}{\partial x_2}\right|
 
@@ -256,23 +268,12 @@ def regime_3(case):
     $\beta=\frac12$ on the way $x_1=x_2^{-2}$. Where both are small, as the lower left corner has it, the slope
     $x_2/x_1$ of the field can be anything. The decay of the other speed is slow: at $\beta=1/10$, $x_1=1/2$ it is still
     0.013 at $x_2=10^{-12}$.
-    Proof: For $x_1\le A$ and $x_2<(2MA^\beta/\beta)^{-1/(1-\beta)}$ the lower bound of feng2024.edge-speed exceeds M;
-    for $x_2<x_1/M$ Corollary 1 does the rest.
+    Proof: For $x_1\le A$, $x_2<(2MA^\beta/\beta)^{-1/(1-\beta)}$ and $x_2\le\beta/(2M)$ the numerator
+    $\beta x_2^{\beta-1}$ of $\partial L/\partial x_2$ exceeds $2Mx_1^\beta$ and is at least $2Mx_2^\beta$: the
+    quotient exceeds M. For $x_2<x_1/M$ Corollary 1 does the rest.
     """
     p, bound = case  # for every bound M, close enough to the edge
-    return abs(p.d2) > bound and abs(p.d1) * bound < abs(p.d2)
-
-
-def is_strong(case, times=1):
-    """Return whether the point is below the diagonal, and the edge so near that the scale of the field is above 2 M."""
-    p, bound = case
-    return p.x2 <= p.x1 and edge_scale(p) > 2 * times * bound
-
-
-def is_flat(case, times=1):
-    """Return whether the point is closer to the lower edge than to the left one by the factor M."""
-    p, bound = case
-    return p.x2 * bound < times * p.x1
+    return abs(p.d2) > bound and abs(p.d1) * bound < times * abs(p.d2)
 
 
 def bounded_at_beta_one(p, times=1):
@@ -285,23 +286,8 @@ regime_3.false(at=(FAR_RIGHT, LARGE), true_at=(Point(F(1), F(1, 10**8), 1, 2), L
 regime_3.false(of=lambda p: abs(p.d2) > abs(p.d1), at=Point(F(1, 4), F(1, 2), 1, 10), true_at=EDGE)
 regime_3.proved(over=beta_one, of=bounded_at_beta_one, role=FAILS, wrong={"times": F(9, 10)})
 regime_3.proved(over=far_right, of=vanishes_on_the_way, role=FAILS, wrong={"share": F(2, 5)})
-regime_3.proved(
-    over=close_at_small_beta,
-    of=lambda c, times=1: c.least > times * c.bound,
-    role=CONDITIONAL,
-    wrong={"times": F(11, 10)},
-)
-regime_3.proved(over=PLANE, of=power_rises, role=CONDITIONAL, wrong={"times": F(11, 10)})
-regime_3.proved(
-    over=below_the_diagonal,
-    given=lambda case: is_strong(case) and is_flat(case),
-    wrong_given=lambda case: is_strong(case, F(9, 10)) and is_flat(case),
-)
-regime_3.proved(
-    over=below_the_diagonal,
-    given=lambda case: is_strong(case) and is_flat(case),
-    wrong_given=lambda case: is_strong(case) and is_flat(case, F(11, 10)),
-)
+regime_3.proved(over=close_at_small_beta, of=is_strong, role=CONDITIONAL, wrong={"times": F(11, 10)})
+regime_3.proved(over=strong_and_flat, role=CONDITIONAL, wrong={"times": F(9, 10)})
 
 
 def decays_slowly(most=F(14, 1000)):
@@ -322,7 +308,7 @@ regime_3.enclosed(of=decays_slowly, wrong={"most": F(125, 10000)}, also=True)
     CONDITIONALLY,
     "edge-speed",
 )
-def limitation_2_lower_right(case):
+def limitation_2_lower_right(case, times=1):
     r"""x_2\ll x_1:\quad\left|\frac{\partial L}{\partial x_2}\right|\text{ is large}
 
     Assumes: $\beta<1$, $x_2\to 0$ and x1 bounded, as it is by $1/\mathrm{ref}_w$
@@ -331,7 +317,7 @@ def limitation_2_lower_right(case):
     Proof: feng2024.regime-3.
     """
     p, bound = case  # for every bound M, close enough to the edge
-    return abs(p.d2) > bound
+    return abs(p.d2) > times * bound
 
 
 limitation_2_lower_right.false(at=(Point(F(1), TINY, 1), LARGE), true_at=(EDGE, LARGE))
@@ -339,13 +325,8 @@ limitation_2_lower_right.false(at=(Point(F(1), TINY, 3, 2), LARGE), true_at=(EDG
 limitation_2_lower_right.false(at=(Point(F(10**4), F(1), 1, 2), LARGE), true_at=(EDGE, LARGE))
 limitation_2_lower_right.proved(over=beta_one, of=bounded_at_beta_one, role=FAILS, wrong={"times": F(9, 10)})
 limitation_2_lower_right.proved(over=far_right, of=vanishes_on_the_way, role=FAILS, wrong={"share": F(2, 5)})
-limitation_2_lower_right.proved(
-    over=close_at_small_beta,
-    of=lambda c, times=1: c.least > times * c.bound,
-    role=CONDITIONAL,
-    wrong={"times": F(11, 10)},
-)
-limitation_2_lower_right.proved(over=with_bound, given=is_strong, wrong_given=lambda case: is_strong(case, F(9, 10)))
+limitation_2_lower_right.proved(over=close_at_small_beta, of=is_strong, role=CONDITIONAL, wrong={"times": F(11, 10)})
+limitation_2_lower_right.proved(over=strong_and_flat, role=CONDITIONAL, wrong={"times": F(11, 10)})
 
 
 @claim("limitation-2-left", "Section 3.3.2, second item (start on the left side)", FALSE, "regime-1", "corollary-1")

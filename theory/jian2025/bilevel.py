@@ -104,19 +104,18 @@ def eq_7_lower_level(s, times=1):
     return s.apart >= 0 and s.worse >= least and (s.apart == 0 or s.worse > least)
 
 
-def end_of_an_interval(c, room=0):
-    """The loss of two responses with the label of one grows with e^-phi: on an interval its end is the minimiser."""
-    return exp(-c[0]) >= exp(-c[1]) + room
+@setting("two responses with the label of one, phi <= B for its log-odds")
+def up_to_an_end(numbers):
+    """A loss that falls with phi: on an interval its end is the minimiser."""
+    end, less = numbers.real("B"), numbers.at_least("less", 0)
+    return Named(worse=log(1 + exp(less - end)) - log(1 + exp(-end)), here=1, other=1, apart=less**2)
 
 
-UP_TO_AN_END = setting("phi <= B")(lambda numbers: ((b := numbers.real("B")) - numbers.at_least("less", 0), b))
 eq_7_lower_level.proved(
     over=without_label, of=lambda s: not eq_7_lower_level(s), role=FAILS, wrong=lambda s: s.worse < -F(1, 100)
 )
 eq_7_lower_level.by_induction(**divergence, role=CONDITIONAL, wrong={"times": NEAR})
-eq_7_lower_level.proved(
-    over=UP_TO_AN_END, of=end_of_an_interval, role=CONDITIONAL, wrong={"room": F(1, 100)}, lemma="compactness"
-)
+eq_7_lower_level.proved(over=up_to_an_end, role=CONDITIONAL, wrong={"times": NEAR}, lemma="compactness")
 
 
 # --- phi the backbone, theta a LoRA adapter: weights W = phi + psi(theta) ------------------------------------------

@@ -10,7 +10,7 @@ import sympy as sp
 
 from theory.claim import FALSE, MISPRINT, PROVED
 from theory.evidence import CORRECTED, FAILS
-from theory.jian2025.cases import NEAR
+from theory.jian2025.cases import NEAR, after_inner_step
 from theory.jian2025.regularizer import SUM, TWICE, gap_of_two_responses, slope_of_the_gap
 from theory.proof import Named, exp, same
 from theory.statement import claims_of
@@ -130,7 +130,7 @@ def value_after_one_step(c):
     depends on $\phi$: with two responses, half of the data each, it is $\log 2$ at $\phi=0$ and larger at $\phi=\log 2$
     after one inner step at the rate 1. Eq. (14) holds if that value is held fixed.
     """
-    moved = c.odds * exp(HALF - c.odds / (1 + c.odds))  # e^phi'^(1)
+    moved = exp(after_inner_step(c.odds, 1))  # e^phi'^(1)
     return (1 + moved) * (1 + 1 / moved) == 4  # e^(2 L_sft), which is 4 at phi = 0
 
 

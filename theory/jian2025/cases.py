@@ -1,14 +1,13 @@
 """The small policies that come back again and again in the claims of this paper, in exact numbers."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass
 from fractions import Fraction as F
 from functools import cached_property
+from typing import Any
 
 from dynamics.errors import InvalidArgument
-from theory.proof import LOG_LINEAR, TABULAR, Named, beside, with_step
+from theory.proof import LOG_LINEAR, TABULAR, Named, beside, log, with_step
 from theory.worlds import Rational, Vector, World, dot
 
 NEAR = F(11, 10)
@@ -45,6 +44,9 @@ SMALLEST_TABULAR = World.tabular([F(1, 12), F(1, 3), F(7, 12)])
 EVEN_PAIR = World.tabular([F(1, 2), F(1, 2)])
 """Two equally probable responses."""
 
+MISRANKED = World.tabular([F(1, 3), F(2, 3)])
+"""Two responses, the rejected one twice as probable."""
+
 
 def curved_step(bend: Rational, theta: Rational, size: Rational) -> Named:
     """Return the log-odds theta + bend theta^2 of two responses before and after an exact step.
@@ -60,6 +62,11 @@ def curved_step(bend: Rational, theta: Rational, size: Rational) -> Named:
     before, after = (t + bend * t**2 for t in (theta, theta + size * slope))
     longer = ((before < 0) - (before > 0)) * (slope != 0)
     return Named(bend=bend, theta=theta, size=size, slope=slope, before=before, after=after, longer=longer)
+
+
+def after_inner_step(odds: Rational, rate: Rational) -> Any:
+    """Return the log-odds of two responses after a gradient step on the SFT loss, half of the data each."""
+    return log(odds) - rate * (odds / (1 + odds) - F(1, 2))
 
 
 @dataclass(frozen=True)

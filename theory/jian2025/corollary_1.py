@@ -1,18 +1,15 @@
 """Corollary 1 and Remark 2: what the lengths of the two scores decide about the two probabilities."""
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 from theory.claim import CONDITIONALLY, FALSE, FIRST_ORDER, PROVED
 from theory.evidence import ORDER
-from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, curved_step, ladder
+from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, MISRANKED, STEP, curved_step, ladder
 from theory.proof import log, sqrt
 from theory.statement import THERE_IS, claims_of
 from theory.worlds import World
 
 claim = claims_of("jian2025")
-LIKELIER_REJECTED = World.tabular([F(1, 3), F(2, 3)])
 UNIFORM = World.tabular([F(1, 3), F(1, 3), F(1, 3)])
 
 
@@ -118,7 +115,7 @@ upper_bound_is_positive.false(at=World.log_linear([[1], [0], [-1]], at=[1]), tru
 upper_bound_is_positive.proved(given=lambda w: w.ll > 0, wrong_given=lambda w: w.ll >= 0)
 RISES, FALLS = (lambda w: w.ww > w.ll and w.D_l > 0), (lambda w: w.ww > w.ll and w.D_l < 0)
 upper_bound_is_positive.evaluated([BOTH_RISE], of=RISES, wrong=FALLS, also=True)
-upper_bound_is_positive.evaluated([LIKELIER_REJECTED], of=FALLS, wrong=RISES, also=True)
+upper_bound_is_positive.evaluated([MISRANKED], of=FALLS, wrong=RISES, also=True)
 
 
 @claim("remark-2-rejected", "Remark 2 on Eq. (5), second case and its constraint", FIRST_ORDER, "negative-drive")
@@ -144,7 +141,7 @@ longer_rejected_falls.false(
     true_at=curved_step(-1, F(1, 4), F(1, 2)),
 )
 longer_rejected_falls.proved(over=STEP, of=at_every_step_size, wrong={"longer": F(11, 10)}, also=True)
-longer_rejected_falls.false(of=lambda w: w.D_l > 0 or w.ww <= w.ll, at=LIKELIER_REJECTED, true_at=BOTH_FALL, also=True)
+longer_rejected_falls.false(of=lambda w: w.D_l > 0 or w.ww <= w.ll, at=MISRANKED, true_at=BOTH_FALL, also=True)
 
 
 @claim("remark-2-undecided", "Remark 2 on Eq. (4), second case", PROVED)

@@ -11,14 +11,13 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL
-from theory.jian2025.cases import EVEN_PAIR, SMALLEST_TABULAR, ladder
+from theory.jian2025.cases import EVEN_PAIR, MISRANKED, SMALLEST_TABULAR, ladder
 from theory.proof import POLICY, TABULAR, TWO_RESPONSES, beside, same, sqrt
 from theory.statement import claims_of
 from theory.worlds import World
 
 claim = claims_of("jian2025")
 TRUE_INSTEAD = ("log-margin", "corollary-2-equivalence", "corollary-2-bound")
-TWO_UNEQUAL = World.tabular([F(1, 3), F(2, 3)])
 
 
 @claim("log-margin", "not in the paper; replaces Corollary 2", PROVED)
@@ -86,7 +85,7 @@ def not_apart_or_even(w, least=0):
     return w.wl >= least or even(w)
 
 
-eq_46.false(at=TWO_UNEQUAL, true_at=EVEN_PAIR)
+eq_46.false(at=MISRANKED, true_at=EVEN_PAIR)
 eq_46.proved(given=not_apart_or_even, wrong_given=lambda w: not_apart_or_even(w, least=-1))
 
 
@@ -100,7 +99,7 @@ def eq_49(w, beta=1):
     return beta * (w.D_w - w.D_l) >= w.p_w * w.ww + w.p_l * w.ll - 2 * w.wl * sqrt(w.p_w * w.p_l)
 
 
-eq_49.false(at=SMALLEST_TABULAR, true_at=TWO_UNEQUAL).refuted(unlike=log_margin)
+eq_49.false(at=SMALLEST_TABULAR, true_at=MISRANKED).refuted(unlike=log_margin)
 
 
 @claim("eq-47", "the step from Eq. (46) to Eq. (47)", FALSE, "corollary-2-equivalence")

@@ -5,8 +5,9 @@ from fractions import Fraction as F
 from theory.claim import PROVED
 from theory.jian2025.cases import BOTH_FALL, BOTH_RISE
 from theory.jian2025.corollary_2 import claim
+from theory.jian2025.gradient import along
 from theory.proof import TABULAR, TWO_RESPONSES, Named, exp, log, setting, sqrt, sums_of
-from theory.worlds import base_measure, dot, one_feature
+from theory.worlds import base_measure, one_feature
 
 
 @claim("corollary-2-identity", "not in the paper; the difference without square roots", PROVED)
@@ -193,9 +194,7 @@ FAR = 10**12  # e^s of a step to nearly the end of the path, where an output wit
 
 def leads(w):
     """Return whether y_w is among the responses with the largest phi_y . (phi_w - phi_l)."""
-    d = [a - b for a, b in zip(w.features[w.chosen], w.features[w.rejected], strict=True)]
-    along = [dot(phi, d) for phi in w.features]
-    return along[w.chosen] == max(along)
+    return along(w)[w.chosen] == max(along(w))
 
 
 @claim("eventual-violation", "not in the paper; how often Corollary 2 fails on a long run", PROVED)
@@ -241,9 +240,9 @@ def after_a_path(numbers):
 
 def along_a_path(w, factor):
     """Return the case of a world after a step with e^s = factor, tau half of the largest x."""
-    d = [a - b for a, b in zip(w.features[w.chosen], w.features[w.rejected], strict=True)]
-    x = [dot(phi, d) - dot(w.features[w.chosen], d) for phi in w.features]
-    tau, after = max(x) / 2, w.after(factor)
+    own, after = along(w)[w.chosen], w.after(factor)
+    x = [a - own for a in along(w)]
+    tau = max(x) / 2
     ahead = sum(p * (a - tau) ** 2 for p, a in zip(w.p, x, strict=True) if a > tau)
     behind = sum(p * (tau - a) for p, a in zip(w.p, x, strict=True))
     ratio = w.p_w / w.p_l

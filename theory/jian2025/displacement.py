@@ -1,7 +1,5 @@
 """When the chosen response falls (likelihood displacement), and how a run on one pair goes: Figs. 1a, 1b, exactly."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from fractions import Fraction as F
 
@@ -216,35 +214,28 @@ def shrinks(sums, times=1):
     return 0 < times * sums.after <= sums.mass * exp(-s * delta)
 
 
-@setting("mass P of the arg max, 0 < p <= P of one winner, X = e^(-s delta), q e^(-s gap) <= q X of all others")
+@setting("masses P > 0 of the arg max, p <= P of one winner; shrinks of all others; q of one of them at the end")
 def after_a_path(numbers):
     """The end of a run: winners and what is left behind."""
-    P, s, delta = numbers.within("P", 0, 1), numbers.positive("s"), numbers.positive("delta")
-    numbers.assume(P > 0)
-    X = exp(-s * delta)
-    q = (1 - P) * numbers.within("q", 0, 1)
-    return Named(
-        P=P,
-        p=P * numbers.within("p", 0, 1),
-        X=X,
-        sd=s * delta,
-        q=q * X,
-        rest=(1 - P) * X * numbers.within("rest", 0, 1),
-    )
+    others, P = numbers.case_of(left_behind["states"], shrinks), numbers.positive("P")
+    p, q = P * numbers.within("winner", 0, 1), others.after * numbers.within("other", 0, 1)
+    s, delta = others.fixed
+    return Named(P=P, p=p, q=q, before=P + others.mass, after=P + others.after, sd=s * delta)
 
 
 @claim("displacement-limit", "not in the paper; where a long run on one pair ends", PROVED)
 def limit_of_a_run(c, share=1):
-    r"""\lim_{s\to\infty}\pi_y>0\iff y\in\arg\max_y\phi_y\cdot(\phi_w-\phi_l),\qquad
-    \pi_l\to 0,\qquad\pi_w\to 0\iff y_w\notin\arg\max_y\phi_y\cdot(\phi_w-\phi_l)
+    r"""\lim_{s\to\infty}\pi_y>0\iff y\in M,\qquad M=\arg\max_y\phi_y\cdot(\phi_w-\phi_l)\not\ni y_l,\qquad
+    \pi_l\to 0,\qquad\pi_w\to 0\iff y_w\notin M
 
     Assumes: a log-linear policy, one pair with $\phi_w\ne\phi_l$; DPO on one pair has $s\to\infty$
-    Proof: With mass $P$ of the arg max and a gap $\delta$ to the others, $|\pi_y(s)-\pi_y(0)/P|\le X/P^2$ for a winner
-    and $\pi_y(s)\le X/P$ for any other, where $X=e^{-s\delta}\le 1/(1+s\delta)\to 0$. And
+    Proof: With mass $P$ of $M$ and a gap $\delta$ to the others, $|\pi_y(s)-\pi_y(0)/P|\le X/P$ for a winner and
+    $\pi_y(s)\le X/P$ for any other, where $X=e^{-s\delta}\le 1/(1+s\delta)\to 0$. And
     $\phi_l\cdot d=\phi_w\cdot d-\|d\|^2$, so that $y_l$ never wins.
     """
-    winner, other = c.p / (c.P + c.rest), c.q / (c.P + c.rest)
-    return c.p / c.P - winner <= share * c.X / c.P**2 and winner <= c.p / c.P and other <= share * c.X / c.P
+    least, X = c.P / c.before, exp(-c.sd)
+    winner, other, limit = c.p / c.after, c.q / c.after, c.p / c.P
+    return 0 <= limit - winner <= share * X / least and other <= X / least and X * (1 + c.sd) <= 1
 
 
 def rejected_is_behind(w, times=1):
@@ -254,7 +245,6 @@ def rejected_is_behind(w, times=1):
 limit_of_a_run.by_induction(of=shrinks, **left_behind, wrong={"times": F(11, 10)})
 limit_of_a_run.proved(over=after_a_path, wrong={"share": F(9, 10)})
 limit_of_a_run.proved(
-    over=after_a_path, of=lambda c, times=1: times * c.X * (1 + c.sd) <= 1, wrong={"times": F(11, 10)}
+    of=rejected_is_behind, wrong={"times": F(9, 10)}, part=r"M=\arg\max_y\phi_y\cdot(\phi_w-\phi_l)\not\ni y_l"
 )
-limit_of_a_run.proved(of=rejected_is_behind, wrong={"times": F(9, 10)})
 limit_of_a_run.false(of=lambda w: w.after(10**12).p_w > F(1, 10**6), at=ladder(F(1, 8)), true_at=BOTH_RISE, also=True)

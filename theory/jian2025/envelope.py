@@ -1,13 +1,12 @@
 """The gradient of the lower level's value, Eqs. (10), (11), (74), (75): the envelope theorem and K inner steps."""
 
-from dataclasses import dataclass
 from fractions import Fraction as F
 
 import sympy as sp
 
 from theory.claim import CONDITIONALLY, FIRST_ORDER, PROVED
 from theory.evidence import CONDITIONAL, FAILS, ORDER
-from theory.jian2025.cases import NEAR
+from theory.jian2025.cases import NEAR, after_inner_step
 from theory.proof import Named, exp, log, same, setting, sums_of
 from theory.statement import claims_of
 
@@ -53,13 +52,17 @@ def two_minima(numbers):
     )
 
 
-@setting("h > 0, slopes of L at the fixed phi*' and phi* within m of the partial derivative; the change of L* between")
+def lies_between(c, times=1):
+    return times * c.at_new <= c.change <= c.at_old
+
+
+@setting("h > 0; the change of L* lies between; slopes of L at both fixed minimisers are within m of the partial one")
 def squeezed(numbers):
     """The change of L* between theta and theta' = theta + h; m tends to 0 with h."""
-    h, modulus, partial = numbers.positive("h"), numbers.at_least("m", 0), numbers.real("partial")
-    at_new = h * (partial + numbers.within("e", -1, 1) * modulus)
-    at_old = at_new + h * (partial + modulus - at_new / h) * numbers.within("d", 0, 1)
-    return Named(h=h, modulus=modulus, partial=partial, change=at_new + (at_old - at_new) * numbers.within("c", 0, 1))
+    c = numbers.case_of(two_minima, lies_between, keep="change at_new at_old")
+    h, partial = numbers.positive("h"), numbers.real("partial")
+    modulus = max(abs(at / h - partial) for at in (c.at_new, c.at_old)) + numbers.at_least("more", 0)
+    return Named(h=h, modulus=modulus, partial=partial, change=c.change)
 
 
 # at phi = 1 the partial derivative is 1/2 at theta = 0, within 1/40 of it up to theta = 1/10; L* falls at least so much
@@ -69,12 +72,7 @@ ANYWHERE = {"t": "real", "f": "real", "phi": "real", "other": "real"}
 eq_10.false(at=KINK, true_at=ONE_WELL)
 eq_10.derived(of=slope_in_a_well, symbols=ANYWHERE, role=FAILS, wrong={"times": NEAR})
 eq_10.enclosed(F(1, 10), F(1, 10), of=below_the_branch, role=FAILS, wrong={"curvature": F(1, 10)})
-eq_10.proved(
-    over=two_minima,
-    of=lambda c, times=1: times * c.at_new <= c.change <= c.at_old,
-    role=CONDITIONAL,
-    wrong={"times": F(9, 10)},
-)
+eq_10.proved(over=two_minima, of=lies_between, role=CONDITIONAL, wrong={"times": F(9, 10)})
 eq_10.proved(
     over=squeezed, role=CONDITIONAL, wrong={"times": F(9, 10)}, lemma="mean value, order of limits, compactness"
 )
@@ -94,60 +92,60 @@ def moments(s, room=0):
     return s.p > 0 and in_range and s.pu**2 <= s.p * s.puu and s.pv**2 <= s.p * s.pvv
 
 
-@setting("sum p = 1, means and mean squares of x + y and x - y as proved by induction")
+@setting("what moments says of x + y and x - y")
 def covariance(numbers):
     """Any number of responses, their covariance through (x + y)^2 - (x - y)^2 = 4 x y."""
-    u, v = numbers.within("u", 0, 2), numbers.within("v", -1, 1)
-    uu, vv = numbers.within("uu", u * u, 2 * u), numbers.within("vv", v * v, 1)
-    return ((uu - vv) - (u * u - v * v)) / 4
+    s = numbers.case_of(features["states"], moments, keep="p pu puu pv pvv")
+    return (s.puu - s.pvv) / (4 * s.p) - (s.pu**2 - s.pv**2) / (4 * s.p**2)
 
 
 @claim("eq-10-error", "Eqs. (10) and (75), the approximation; not in the paper: its error", PROVED)
 def eq_10_error(cov, share=F(1, 4)):
     r"""\bigl|\nabla_\theta L_{\mathrm{sft}}(\theta,\phi'^{(K)})-\nabla_\theta L^*_{\mathrm{sft}}(\theta)\bigr|\le
-    \tfrac14 R_aR_b\,\bigl|\phi'^{(K)}-\phi^*(\theta)\bigr|
+    \tfrac14 R_aR_b\,\bigl|\phi'^{(K)}-\phi^*(\theta)\bigr|,\qquad
+    \partial_\theta\partial_\phi L_{\mathrm{sft}}=\mathrm{Cov}_\pi(a,b)
 
     Assumes: logits $a_y\theta+b_y\phi$, any number of responses; $R_a,R_b$ are the ranges of $a$ and $b$ over them
-    Proof: Mean value theorem in $\phi$, with $\partial_\theta\partial_\phi L_{\mathrm{sft}}=\mathrm{Cov}_\pi(a,b)$. In
-    units of the ranges $4\,\mathrm{Cov}(x,y)=\mathrm{Var}(x+y)-\mathrm{Var}(x-y)$, and a variable of range 2 has a
-    variance of at most 1. In general the constant is the largest mixed derivative.
+    Proof: Mean value theorem in $\phi$. In units of the ranges $4\,\mathrm{Cov}(x,y)=\mathrm{Var}(x+y)-
+    \mathrm{Var}(x-y)$, and a variable of range 2 has a variance of at most 1. In general the constant is the largest
+    mixed derivative.
     """
     return abs(cov) <= share
 
 
-def mixed_derivative(t, f, Z, data, times=1):
-    """The loss is log Z - (mean of the data's logits), Z_t / Z the mean of a, Z_tf / Z that of a b."""
-    z = Z(t, f)
-    cov = z.diff(t, f) / z - times * z.diff(t) * z.diff(f) / z**2
-    return same(sp.diff(sp.log(z) - data * (t + f), t, f), cov)
+def mixed_derivative(t, u, a, b, Z, times=1):
+    """Of log pi = a t + b u - log Z; as Z = sum e^(a t + b u), Z_t / Z is the mean of all a and Z_tu / Z of all a b."""
+    z = Z(t, u)
+    covariance = z.diff(t, u) / z - times * z.diff(t) * z.diff(u) / z**2
+    return same(sp.diff(a * t + b * u - sp.log(z), t, u), -covariance)
 
 
+OF_Z = dict.fromkeys("tuab", "real") | {"Z": "function"}
 eq_10_error.by_induction(of=moments, **features, wrong={"room": F(1, 100)})
-eq_10_error.proved(over=covariance, wrong={"share": F(6, 25)})
+eq_10_error.proved(over=covariance, wrong={"share": F(6, 25)}, lemma="mean value")
 eq_10_error.derived(
-    of=mixed_derivative, symbols={"t": "real", "f": "real", "Z": "function"}, wrong={"times": NEAR}, lemma="mean value"
+    of=mixed_derivative,
+    symbols=OF_Z,
+    wrong={"times": NEAR},
+    part=r"\partial_\theta\partial_\phi L_{\mathrm{sft}}=\mathrm{Cov}_\pi(a,b)",
 )
 
 
 @claim("eq-10-one-step", "not in the paper; term (b) of Eq. (13) with K = 1, as in Table 2", FIRST_ORDER)
-def eq_10_one_step(t, G, half=F(1, 2)):
+def eq_10_one_step(eta, t, f, g, L, half=F(1, 2)):
     r"""\nabla_\theta L_{\mathrm{sft}}(\theta,\phi)-\nabla_\theta L_{\mathrm{sft}}(\theta,\phi'^{(1)})=
     \eta_{\phi'}\nabla_\theta\tfrac12\|\nabla_\phi L_{\mathrm{sft}}(\theta,\phi)\|^2+O(\eta_{\phi'}^2)
 
-    Assumes: a twice differentiable loss, any number of parameters; $G$ is a component of $\nabla_\phi L$ along one of
-    $\theta$, and both sides are sums over the components
+    Assumes: a twice differentiable loss, any number of parameters: it is shown along one of $\theta$ and one of $\phi$,
+    over which both sides are sums
     Because: With one inner step term (b) is $\lambda\eta_{\phi'}$ times the gradient of a squared norm: at the rates in
     use (1e-5 and 2e-5) hardly more than nothing, so that the $\theta$-block is DPO with the regularizer.
-    Proof: $\phi'^{(1)}=\phi-\eta G$, along which $\nabla_\theta L$ falls at the rate $GG'$, the derivatives by $\theta$
-    and $\phi$ being exchanged.
+    Proof: Along $\phi'^{(1)}=\phi-\eta\nabla_\phi L$ the gradient $\nabla_\theta L$ falls at the rate
+    $\nabla_\phi\nabla_\theta L\cdot\nabla_\phi L$, the derivatives by $\theta$ and $\phi$ being exchanged.
     """
-    return same(G(t) * G(t).diff(t), sp.diff(half * G(t) ** 2, t))
-
-
-def falls_along_the_step(eta, f, g, G, times=1):
-    """G is a component of the gradient by theta as a function of one component f of phi; g is the step of f."""
-    moved = G(f) - G(f - eta * g)
-    return same(sp.diff(moved, eta).subs(eta, 0).doit(), times * g * G(f).diff(f))
+    step = -eta * L(t, f).diff(f)
+    here, moved = L(t, f).diff(t), L(t, g).diff(t).subs(g, f + step)
+    return same(sp.diff(here - moved, eta).subs(eta, 0).doit(), sp.diff(half * L(t, f).diff(f) ** 2, t))
 
 
 def exactly(c):
@@ -155,9 +153,8 @@ def exactly(c):
     return F(2, 3) - 1 / (1 + exp(c.rate / 6) / 2) == c.rate / 27
 
 
-eq_10_one_step.derived(symbols={"t": "real", "G": "function"}, role=ORDER, wrong={"half": F(11, 20)})
 eq_10_one_step.derived(
-    of=falls_along_the_step, symbols={"f": "real", "g": "real", "G": "function"}, role=ORDER, wrong={"times": NEAR}
+    symbols=dict.fromkeys(("eta", "t", "f", "g"), "real") | {"L": "function"}, role=ORDER, wrong={"half": F(11, 20)}
 )
 eq_10_one_step.false(of=exactly, at=Named(rate=F(1, 10)), true_at=Named(rate=F(0)))
 
@@ -174,31 +171,13 @@ def eq_11(s, times=1):
     Proof: $\phi^{(k+1)}-\phi^*=(1-\eta H_k)(\phi^{(k)}-\phi^*)$, with the mean $H_k$ of the Hessian over the segment.
     In its eigenvectors every component is multiplied by $1-\eta h$ with $\mu\le h\le\ell$.
     """
-    factor = 1 - times * s.fixed.rate * s.fixed.mu
-    return s.after <= s.before * factor**2
+    return times * s.after <= s.before * s.bound  # squares of the distances, and of (1 - rate mu)^K
 
 
-@dataclass(frozen=True)
-class InnerStep:
-    """A step from phi = log odds; two responses with pi_w = sigma(phi), half of the data each: phi* = 0, l = 1/4."""
-
-    odds: F
-    rate: int
-
-    @property
-    def fixed(self):
-        """Return rate and mu, the least curvature between the start and phi*."""
-        return Named(rate=self.rate, mu=self.odds / (1 + self.odds) ** 2)
-
-    @property
-    def before(self):
-        """Return the squared distance from phi*."""
-        return log(self.odds) ** 2
-
-    @property
-    def after(self):
-        """Return it after the step."""
-        return (log(self.odds) - self.rate * (self.odds / (1 + self.odds) - F(1, 2))) ** 2
+def in_an_inner_step(c):
+    """Two responses with pi_w = sigma(phi), half of the data each: phi* = 0, l = 1/4, mu the curvature at the start."""
+    mu, after = c.odds / (1 + c.odds) ** 2, after_inner_step(c.odds, c.rate)
+    return eq_11(Named(before=log(c.odds) ** 2, after=after**2, bound=(1 - c.rate * mu) ** 2))
 
 
 def steepness(numbers):
@@ -214,11 +193,27 @@ def eigenvectors(numbers, level):
     return Named(before=square, after=square * (1 - level.rate * h) ** 2)
 
 
-@setting("0 <= q <= 1, a distance d <= B, the bound so far")
+def one_step(s, times=1):
+    return s.before > 0 and s.after <= s.before * (1 - times * s.fixed.rate * s.fixed.mu) ** 2
+
+
+def of_one_step(numbers):
+    """Return what is proved of a step from anywhere, with its own rate and curvature."""
+    s = numbers.case_of(eigenvectors["states"], one_step)
+    return Named(before=s.before, after=s.after, bound=(1 - s.fixed.rate * s.fixed.mu) ** 2)
+
+
+@setting(
+    "the squared distance at the start and now, the square of the bound so far; one more inner step, scaled to now"
+)
 def one_more_step(numbers):
-    """The bound after any number of steps and one more."""
-    q, d = numbers.within("q", 0, 1), numbers.at_least("d", 0)
-    return q * d, q * (d + numbers.at_least("more", 0))
+    """Any number of steps and one more."""
+    so_far = {name: numbers.at_least(f"{name}_so_far", 0) for name in ("before", "after", "bound")}
+    return Named(**so_far, step=of_one_step(numbers))
+
+
+def after_one_more(s):
+    return Named(before=s.before, after=s.after * s.step.after / s.step.before, bound=s.bound * s.step.bound)
 
 
 # features and shares of the data of three responses in two parameters; phi* = 0, and phi'^(0) = (-1, -1)
@@ -245,8 +240,14 @@ def bound_after(c, least=F(3, 20), most=5):
     return phi[0] ** 2 + phi[1] ** 2 <= 2 * (1 - least / most) ** (2 * c.steps)
 
 
-eq_11.false(at=InnerStep(F(2), 16), true_at=InnerStep(F(2), 4))
+eq_11.false(of=in_an_inner_step, at=Named(odds=F(2), rate=16), true_at=Named(odds=F(2), rate=4))
 eq_11.false(of=bound_after, at=Named(steps=20), true_at=Named(steps=1))
 eq_11.enclosed(0, 1, of=curvature_on_the_segment, role=FAILS, wrong={"least": F(1, 5)})
-eq_11.by_induction(**eigenvectors, role=CONDITIONAL, wrong={"times": NEAR}, lemma="mean value, spectral")
-eq_11.proved(over=one_more_step, of=lambda c, times=1: times * c[0] <= c[1], role=CONDITIONAL, wrong={"times": NEAR})
+eq_11.by_induction(of=one_step, **eigenvectors, role=CONDITIONAL, wrong={"times": NEAR}, lemma="mean value, spectral")
+eq_11.by_induction(
+    base=setting("one inner step")(of_one_step),
+    step=one_more_step,
+    after=after_one_more,
+    role=CONDITIONAL,
+    wrong={"times": NEAR},
+)

@@ -1,7 +1,5 @@
 """A gradient step of any size in a world, in float64: what first-order predictions are compared with."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from fractions import Fraction

@@ -1,9 +1,6 @@
 """Appendix A.1: the linearised step (17-22), the gradient of the DPO loss (16, 23-27), and its batch (28-30)."""
 
-from __future__ import annotations
-
 import random
-from dataclasses import dataclass
 from fractions import Fraction as F
 from typing import Any
 
@@ -63,32 +60,14 @@ def eq_19(c, room=1):
     return abs(c.remainder) <= room * c.size**2 * c.dd  # eta |grad L| = size |d|
 
 
-@dataclass(frozen=True)
-class InAStep:
-    """One response of a log-linear world in a step of any rational size s = eta beta sigma(-z)."""
-
-    world: World
-    size: F
-    y: int = 0
-
-    @property
-    def remainder(self) -> Any:
-        """Return exact change - first-order change of the probability, as a ball."""
-        return remainders(self.world, self.size)[self.y]
-
-    @property
-    def dd(self) -> F:
-        """Return |phi_w - phi_l|^2."""
-        return self.world.dd
-
-    @property
-    def reach(self) -> F:
-        """Return s rho: how far the step moves the logits apart."""
-        return self.size * (max(along(self.world)) - min(along(self.world)))
+def in_a_step(world: World, size: F, y: int = 0) -> Named:
+    """Return the case of one response of a log-linear world in a step of any rational size s = eta beta sigma(-z)."""
+    reach = size * (max(along(world)) - min(along(world)))
+    return Named(remainder=remainders(world, size)[y], size=size, dd=world.dd, reach=reach)
 
 
 def eq_19_of_every_response(case: tuple[World, F], room: Any = 1) -> bool:
-    return all(eq_19(InAStep(*case, y), room) for y in case[0].responses)
+    return all(eq_19(in_a_step(*case, y), room) for y in case[0].responses)
 
 
 @setting("reach = s rho with rho <= 4 |d|, by Cauchy-Schwarz; the remainder is within jian2025.taylor-remainder")
@@ -125,7 +104,7 @@ def taylor_remainder(c, share=1):
 
 
 def remainder_of_every_response(case: tuple[World, F], share: Any = 1) -> bool:
-    return all(taylor_remainder(InAStep(*case, y), share) for y in case[0].responses)
+    return all(taylor_remainder(in_a_step(*case, y), share) for y in case[0].responses)
 
 
 def bend(p, a, mean, mean_square, times=1):
@@ -201,7 +180,8 @@ taylor_remainder.unrefuted(
 )
 
 # the statement on Eq. (19) rests on that bound
-eq_19.false(at=InAStep(World.with_base([1, 1], [[10**5], [0]]), F(1, 10**10)), true_at=InAStep(EVEN_PAIR, F(1, 10**5)))
+STEEP = World.with_base([1, 1], [[10**5], [0]])
+eq_19.false(of=lambda case: eq_19(in_a_step(*case)), at=(STEEP, F(1, 10**10)), true_at=(EVEN_PAIR, F(1, 10**5)))
 eq_19.rests_on(taylor_remainder, role=CONDITIONAL)
 eq_19.proved(over=tame_features, role=CONDITIONAL, wrong={"room": F(7, 10)})
 eq_19.unrefuted(

@@ -1,7 +1,5 @@
 """Remark 4 and what takes its place: which of the other responses gain, in a table and in a log-linear policy."""
 
-from __future__ import annotations
-
 import itertools
 import random
 from collections.abc import Sequence
@@ -14,7 +12,7 @@ from theory.evidence import CONDITIONAL
 from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, TABULAR_STEP
 from theory.jian2025.displacement import rejected_is_behind
 from theory.jian2025.gradient import along
-from theory.jian2025.tabular import of_the_others, tabular_others
+from theory.jian2025.tabular import tabular_others
 from theory.proof import Named, exp, same, setting, sums_of
 from theory.statement import claims_of
 from theory.worlds import World, log_linear, tabular
@@ -80,7 +78,6 @@ def remark_4_in_a_world(w, y=3, z=2):
 
 remark_4.false(of=remark_4_in_a_world, at=LESS_PROBABLE_GAINS, true_at=IN_A_TABLE)
 remark_4.proved(over=two_of_a_table, role=CONDITIONAL, wrong={"relative": True})
-remark_4.proved(over=TABULAR_STEP, of=of_the_others, wrong={"times": F(11, 10)}, also=True)
 remark_4.unrefuted(
     tabular,
     of=remark_4_of_all_others,

@@ -1,13 +1,12 @@
 """The value-function constraint, Eq. (8), and the penalty that replaces it, Eqs. (9) and (66)."""
 
-from dataclasses import dataclass
 from fractions import Fraction as F
 
 import sympy as sp
 
 from theory.claim import CONDITIONALLY, FALSE, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED, FAILS
-from theory.jian2025.cases import NEAR
+from theory.jian2025.cases import NEAR, after_inner_step
 from theory.proof import Named, exp, log, same, setting
 from theory.statement import ALL_CASES, claims_of
 
@@ -79,24 +78,6 @@ def penalised(numbers):
     return Named(dpo=dpo, excess=excess, feasible=feasible, allowed=feasible / penalty)
 
 
-@dataclass(frozen=True)
-class Example:
-    """Two responses, labels half and half, beta = 1: where beta sigma(-W) = lambda (sigma(W) - 1/2), W = log odds."""
-
-    odds: F
-    allowed, feasible = 0, 2  # excess that Eq. (7) allows, and e^L_dpo at W = 0
-
-    @property
-    def excess(self):
-        """Return L_sft - L*."""
-        return log((1 + self.odds) * (1 + 1 / self.odds) / 4) / 2
-
-    @property
-    def dpo(self):
-        """Return e^L_dpo."""
-        return 1 + 1 / self.odds
-
-
 @setting("beta, lambda > 0; u = sigma(-beta W) at a log-odds W >= 0 of the example")
 def stationary(numbers):
     """The minimiser of Eq. (9): beta u = lambda (sigma(W) - 1/2)."""
@@ -123,6 +104,12 @@ def eq_9(c, times=1):
     return times * c.excess <= c.allowed and c.dpo <= c.feasible
 
 
+def in_the_example(c):
+    """Two responses, labels half and half, beta = 1; Eq. (7) allows odds of 1 alone. L_dpo stands for e^L_dpo."""
+    excess = log((1 + c.odds) * (1 + 1 / c.odds) / 4) / 2
+    return eq_9(Named(excess=excess, allowed=0, dpo=1 + 1 / c.odds, feasible=2))
+
+
 def slope_at_the_feasible_point(W, beta, penalty, half=F(1, 2)):
     loss = sp.log(1 + sp.exp(-beta * W)) + penalty * (sp.log(1 + sp.exp(-W)) + sp.log(1 + sp.exp(W))) / 2
     return same(sp.diff(loss, W).subs(W, 0), -half * beta)
@@ -139,8 +126,8 @@ def leading_order(W, e, beta, times=2):
     return same((-sp.diff(gap, e) / sp.diff(gap, W)).subs({W: 0, e: 0}), times * beta)
 
 
-eq_9.false(at=Example(F(2)), true_at=Example(F(1)))
-eq_9.evaluated([Example(F(2))], of=is_stationary, meaning=ALL_CASES, role=FAILS, wrong={"penalty": 3})
+eq_9.false(of=in_the_example, at=Named(odds=F(2)), true_at=Named(odds=F(1)))
+eq_9.evaluated([Named(odds=F(2))], of=is_stationary, meaning=ALL_CASES, role=FAILS, wrong={"penalty": 3})
 eq_9.derived(of=slope_at_the_feasible_point, symbols={"W": "real"}, role=FAILS, wrong={"half": F(11, 20)})
 eq_9.proved(over=penalised, role=CONDITIONAL, wrong={"times": NEAR})
 eq_9.proved(
@@ -181,24 +168,11 @@ def eq_9_penalty(c, room=0):
     return c.after + room <= c.start
 
 
-@dataclass(frozen=True)
-class InnerStep:
-    """One inner step from log-odds log odds; half of the data each."""
-
-    odds: F
-    rate: int
-
-    @property
-    def start(self):
-        """Return e^(2 L_sft)."""
-        return (1 + self.odds) * (1 + 1 / self.odds)
-
-    @property
-    def after(self):
-        """Return it after the step."""
-        odds = exp(log(self.odds) - self.rate * (self.odds / (1 + self.odds) - F(1, 2)))
-        return (1 + odds) * (1 + 1 / odds)
+def in_an_inner_step(c):
+    """Two responses, half of the data each; e^(2 L_sft) in the place of L_sft."""
+    start, after = ((1 + odds) * (1 + 1 / odds) for odds in (c.odds, exp(after_inner_step(c.odds, c.rate))))
+    return eq_9_penalty(Named(start=start, after=after))
 
 
-eq_9_penalty.false(at=InnerStep(F(2), 16), true_at=InnerStep(F(2), 8))
+eq_9_penalty.false(of=in_an_inner_step, at=Named(odds=F(2), rate=16), true_at=Named(odds=F(2), rate=8))
 eq_9_penalty.proved(over=descent, role=CONDITIONAL, wrong={"room": F(1, 100)}, lemma="Taylor")

@@ -1,14 +1,11 @@
 """Remarks 1 and 3 and the text on Fig. 1: what the signs of the changes follow from, and what they do not."""
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 import sympy as sp
 
 from theory.claim import FALSE, PROVED
 from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, ladder
-from theory.jian2025.corollary_2 import log_margin
 from theory.proof import POLICY, same, sqrt
 from theory.statement import THERE_IS, claims_of
 
@@ -214,7 +211,6 @@ log_margin_of_a_run.derived(
     lemma="mean value",
     part=r"z+e^z=1+\beta^2\|\phi_w-\phi_l\|^2\,t\ \text{under gradient flow}",
 )
-log_margin_of_a_run.proved(of=log_margin, wrong={"cross": F(21, 10)}, also=True)
 
 
 @claim("initialisation", "Section 2.3, key insight (1)", PROVED)

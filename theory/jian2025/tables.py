@@ -1,7 +1,5 @@
 """Tables 1, 2, 3 and 5: what the text says of the numbers, recomputed from the numbers as printed."""
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 from theory.claim import FALSE, PROVED

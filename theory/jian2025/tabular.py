@@ -1,7 +1,5 @@
 """Tabular softmax policies, flat or autoregressive: every step of any size in closed form, and no displacement."""
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 import sympy as sp
@@ -152,27 +150,21 @@ def others_move(s, times=1):
     return 0 < times * s.down < s.rest < s.up
 
 
-def token_moves(n, times=1):
-    return n.p / (n.p + n.down) > times * n.p > n.p / (n.p + n.up)
+@setting("p_w, p_l > 0 and the sum of all others >= 0, up to a common factor; E = e^c > 1")
+def parting(numbers):
+    """What the first tokens that differ are multiplied by: their logits move by c and -c."""
+    p, q, grown = numbers.positive("w"), numbers.positive("l"), 1 + numbers.positive("growth")
+    rest = numbers.at_least("rest", 0)
+    later = (p * grown + q / grown + rest) / (p + q + rest)
+    return grown / later, 1 / (grown * later)
 
 
-@setting("0 < p < 1, 0 < down < 1 - p < up")
-def a_node(numbers):
-    """The sums over all other tokens at a node."""
-    p = numbers.between("p", 0, 1)
-    return Named(p=p, down=numbers.between("down", 0, 1 - p), up=1 - p + numbers.positive("more"))
-
-
-FACTORS = setting("factors > 1 of one token, and in (0, 1) of another")(
-    lambda numbers: (1 + numbers.positive("gain"), numbers.between("loss", 0, 1))
-)
-MORE_FACTORS = setting("the products so far; one more factor each")(
-    lambda numbers: (
-        *map(numbers.positive, ("up", "down")),
-        1 + numbers.positive("gain"),
-        numbers.between("loss", 0, 1),
-    )
-)
+@setting("the products so far; one more token of each response, with any weight p; others_move of the other tokens")
+def one_more_token(numbers):
+    """The products so far and one more factor each; where there is one token only, the factor is 1."""
+    others, p = numbers.case_of(other_tokens["states"], others_move, keep="rest down up"), numbers.positive("p")
+    factors = ((p + others.rest) / (p + after) for after in (others.down, others.up))
+    return *map(numbers.positive, ("chosen", "rejected")), *factors
 
 
 @claim("prefix-tree", "not in the paper; Theorem 1 for autoregressive policies without shared parameters", PROVED)
@@ -189,14 +181,19 @@ def prefix_tree(products, times=1):
     return products[0] > times > products[1] > 0
 
 
-def shared_prefix(t, shared, a, b, times=1):
-    """log pi of both responses contains the same function of the logits of a shared node."""
-    return same(sp.diff((shared(t) + a) - (times * shared(t) + b), t), 0)
+def shared_prefix(t, push, shared, a, b, times=1):
+    """log pi of both responses contains the same function of the logit t of a shared node; a step moves t up z."""
+    z = (shared(t) + a) - (times * shared(t) + b)
+    return same(shared(t + push * sp.diff(z, t)), shared(t))
 
 
-prefix_tree.derived(of=shared_prefix, symbols={"shared": "function"}, wrong={"times": F(11, 10)})
+prefix_tree.derived(
+    of=shared_prefix,
+    symbols={"shared": "function"},
+    wrong={"times": F(11, 10)},
+    part=r"\Delta\log\pi(y_{<t})=0\ \text{for the shared prefix}",
+)
 prefix_tree.by_induction(of=others_move, **other_tokens, wrong={"times": F(11, 10)})
-prefix_tree.proved(over=a_node, of=token_moves, wrong={"times": F(101, 100)})
 prefix_tree.by_induction(
-    base=FACTORS, step=MORE_FACTORS, after=lambda s: (s[0] * s[2], s[1] * s[3]), wrong={"times": F(11, 10)}
+    base=parting, step=one_more_token, after=lambda s: (s[0] * s[2], s[1] * s[3]), wrong={"times": F(11, 10)}
 )

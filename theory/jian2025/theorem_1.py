@@ -1,7 +1,5 @@
 """Theorem 1: the change of both probabilities in one step, what is left of it in finite steps, and under AdamW."""
 
-from __future__ import annotations
-
 from fractions import Fraction as F
 
 import sympy as sp
@@ -33,29 +31,29 @@ def exact_in_a_step(w: World) -> bool:
     "taylor-remainder",
     "negative-drive",
 )
-def theorem_1(eta, L, times=1):
+def theorem_1(k, sign=-1):
     r"""\Delta_w=\eta\beta(1-\sigma(z))\,\pi_w\bigl(\|g_w\|^2-g_w\cdot g_l\bigr),\quad
     \Delta_l=\eta\beta(1-\sigma(z))\,\pi_l\bigl(g_l\cdot g_w-\|g_l\|^2\bigr)
 
     Assumes: one pair, plain gradient descent, a differentiable policy with any number of parameters
     Because: An equality only for the derivative at learning rate 0; at finite steps even the signs can differ.
     Proof: Along the step $\log\pi_y$ is a function $L(\eta)$ with $L'(0)=g_y\cdot\beta(1-\sigma(z))(g_w-g_l)$
-    (jian2025.eq-27), and $\pi_y=e^L$.
+    (jian2025.eq-27), a sum over the parameters, and $\pi_y=e^L$.
     """
-    return same(sp.diff(sp.exp(L(eta)), eta), times * sp.exp(L(eta)) * L(eta).diff(eta))
-
-
-def sums_over_parameters(k, sign=-1):
-    """L'(0) is a sum over any number of parameters."""
-    along_w, along_l = (k.sum(g * (k.g_w - k.g_l)) for g in (k.g_w, k.g_l))
     ww, wl, ll = k.sum(k.g_w**2), k.sum(k.g_w * k.g_l), k.sum(k.g_l**2)
-    return same(along_w, ww + sign * wl) & same(along_l, wl - ll)
+    return along_the_step(k, k.g_w, ww + sign * wl) & along_the_step(k, k.g_l, wl - ll)
 
 
-theorem_1.derived(symbols={"eta": "real", "L": "function"}, role=ORDER, wrong={"times": F(11, 10)})
-theorem_1.derived(
-    of=sums_over_parameters, sums=over_responses(g_w="any", g_l="any"), role=ORDER, wrong={"sign": F(-9, 10)}
-)
+ETA, SLOPE, LOG_PI = sp.Symbol("eta"), sp.Symbol("slope"), sp.Function("L")(sp.Symbol("eta"))
+SLOPE_OF_PI = sp.diff(sp.exp(LOG_PI), ETA).subs(LOG_PI.diff(ETA), SLOPE)
+
+
+def along_the_step(k, g, term):
+    """Return whether the derivative of pi = e^L, with L' = g . (g_w - g_l) up to a factor, is pi times the term."""
+    return same(SLOPE_OF_PI.subs(SLOPE, k.sum(g * (k.g_w - k.g_l))), sp.exp(LOG_PI) * term)
+
+
+theorem_1.derived(sums=over_responses(g_w="any", g_l="any"), role=ORDER, wrong={"sign": F(-9, 10)})
 theorem_1.false(of=exact_in_a_step, at=ladder(1), true_at=NOTHING_MOVES)
 theorem_1.slope(residual(BOTH_FALL, (0,), BOTH_FALL.D_w), 2, wrong=residual(BOTH_FALL, (0,), F(-1, 10)), also=True)
 

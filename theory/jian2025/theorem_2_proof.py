@@ -12,8 +12,7 @@ from theory.claim import CONDITIONALLY, EMPTY, FALSE, FIRST_ORDER, MISPRINT, PRO
 from theory.evidence import CONDITIONAL, CORRECTED, FAILS, ORDER, VACUOUS
 from theory.jian2025.cases import BOTH_FALL, NEAR, ladder
 from theory.jian2025.finite_step import residual
-from theory.jian2025.gradient import score_identity
-from theory.jian2025.theorem_1 import theorem_1
+from theory.jian2025.theorem_1 import along_the_step
 from theory.jian2025.theorem_2 import ALL_BUT_ONE_FALL, Y_STAR_FALLS, change_of_rest
 from theory.proof import POLICY, TABULAR, Named, beside, over_responses, same, sums_of, world_of
 from theory.statement import claims_of
@@ -65,13 +64,12 @@ def eq_55(y, share=1):
 
 
 eq_55.derived(sums=over_responses(p="probability", a="any"), wrong={"share": F(9, 10)})
-eq_55.rests_on(score_identity, also=True)
 
 
 @claim("eq-56", "Eqs. (56) and (62)", PROVED)
 def eq_56(w, least=0):
-    r"""\Delta\pi_w<0\implies\sum_{y\notin\{y_w,y_l\}}\Delta\pi_y=-(\Delta\pi_w+\Delta\pi_l)>0;\qquad
-    \Delta\pi_l<0\implies\sum_{y\ne y_l}\Delta\pi_y=-\Delta\pi_l>0
+    r"""\sum_{y\notin\{y_w,y_l\}}\Delta\pi_y=-(\Delta\pi_w+\Delta\pi_l),\ \sum_{y\ne y_l}\Delta\pi_y=-\Delta\pi_l;
+    \qquad\Delta\pi_w<0\implies-(\Delta\pi_w+\Delta\pi_l)>0,\qquad\Delta\pi_l<0\implies-\Delta\pi_l>0
 
     Assumes: first order in the step
     Proof: The equalities are conservation, Eq. (55). In the first case the rejected response falls as well.
@@ -79,15 +77,30 @@ def eq_56(w, least=0):
     return not w.D_w < least or -(w.D_w + w.D_l) > 0
 
 
-eq_56.proved(wrong={"least": F(1, 10)}).rests_on(eq_55)
+PROBABILITIES = over_responses(p="probability", a="any")
+
+
+def rest_takes_it(y, share=1, named="wl"):
+    """Take some from the sum of all first-order changes: it leaves what they lose."""
+    mean = share * y.sum(y.p * y.a)
+    of_named = sum(y.one(k).p * (y.one(k).a - mean) for k in named)
+    return same(y.sum(y.p * (y.a - mean)) - of_named, -of_named)
+
+
+eq_56.proved(wrong={"least": F(1, 10)})
+eq_56.derived(
+    of=lambda y, share=1: rest_takes_it(y, share) & rest_takes_it(y, share, named="l"),
+    sums=PROBABILITIES,
+    wrong={"share": F(9, 10)},
+    part=r"\sum_{y\notin\{y_w,y_l\}}\Delta\pi_y=-(\Delta\pi_w+\Delta\pi_l),\ \sum_{y\ne y_l}\Delta\pi_y=-\Delta\pi_l",
+)
 
 
 # --- the change of any response, and of the rest -------------------------------------------------------------------
 
 
 def gradient_term(k, sign=-1):
-    """Along the step L' = g_y . (g_w - g_l), a sum over any number of parameters."""
-    return same(k.sum(k.g_y * (k.g_w - k.g_l)), k.sum(k.g_y * k.g_w) + sign * k.sum(k.g_y * k.g_l))
+    return along_the_step(k, k.g_y, k.sum(k.g_y * k.g_w) + sign * k.sum(k.g_y * k.g_l))
 
 
 PARAMETERS = over_responses(g_y="any", g_w="any", g_l="any")
@@ -109,7 +122,6 @@ def eq_57(w):
 
 eq_57.false(at=ladder(3), true_at=World.with_base([1, 1, 1], [[-2], [1], [1]]))  # g_y = g_l = 1: there they agree
 eq_57.derived(of=gradient_term, sums=PARAMETERS, role=CORRECTED, wrong={"sign": F(-9, 10)})
-eq_57.derived(of=theorem_1.predicate, symbols={"eta": "real", "L": "function"}, role=CORRECTED, wrong={"times": NEAR})
 
 
 @claim("eq-58", "Eq. (58)", FIRST_ORDER)
@@ -135,28 +147,61 @@ eq_58.slope(OFF, 2, wrong=OFF_BY_A_TENTH, also=True)
 # --- how much the rest can take ------------------------------------------------------------------------------------
 
 
-@sums_of("0 < p, -G <= A <= G for one G >= 0", fixed=lambda numbers: numbers.at_least("G", 0))
-def drives_up_to(numbers, largest):
-    """Any number of responses whose drives are bounded."""
-    p = numbers.positive("p")
-    return Named(mass=p, change=p * largest * numbers.within("share", -1, 1))
+@sums_of(
+    "p > 0; g_y with |g_y| <= G has any component a along g_w - g_l", fixed=lambda numbers: numbers.at_least("G", 0)
+)
+def drives(numbers, longest):
+    """Any number of responses whose scores are bounded; D_y and A_y in units of |g_w - g_l|."""
+    p, a, across = numbers.positive("p"), numbers.real("a"), numbers.real("across")
+    numbers.assume(a**2 + across**2 <= longest**2)
+    return Named(mass=p, change=p * a)
 
 
-def within_reach(rest, share=1):
-    """Return whether the rest moves by no more than its mass times the largest drive in it."""
+@claim("eq-59-bound", "not in the paper; Eqs. (59) and (63) with an error bound", PROVED)
+def eq_59_bound(rest, share=1):
+    r"""D_*+D_w+D_l=-\sum_{\mathrm{rest}}D_y,\qquad\bigl|\sum_{\mathrm{rest}}D_y\bigr|\le\eta\beta\sigma(-z)\;r\,G\,
+    \|g_w-g_l\|,\qquad r=\sum_{\mathrm{rest}}\pi_y,\ G=\max_{\mathrm{rest}}\|g_y\|
+
+    Assumes: first order in the step
+    Proof: The first is Eq. (55). In each term $|A_y|\le\|g_y\|\,\|g_w-g_l\|$ by Cauchy-Schwarz, and a sum of terms up
+    to $G\,\|g_w-g_l\|$ is at most $r$ times that.
+    """
     return rest.mass > 0 and abs(rest.change) <= share * rest.mass * rest.fixed
 
 
-@beside(POLICY, "G >= 0, |change of the rest| <= r G, proved by induction on its size")
-def with_largest_drive(numbers):
-    """The largest |g_y . (g_w - g_l)| in the rest."""
-    return numbers.positive("G")
+def in_a_world(w, share=1):
+    rest = [y for y in w.others if y != w.y]
+    steepest = share * max((w.squared_norm(y) for y in rest), default=F(0))
+    return (w.D_y + w.D_w + w.D_l) ** 2 <= sum(w.p[y] for y in rest) ** 2 * steepest * w.dd
 
 
-def rest_reaches_less_than_the_pair(case, times=1):
-    w, largest = case
-    reach = (1 - w.p_w - w.p_l - w.p_y) * largest
-    return abs(change_of_rest(w)) <= reach < times * abs(w.D_w + w.D_l)
+eq_59_bound.derived(
+    of=lambda y, share=1: rest_takes_it(y, share, named="wls"),
+    sums=PROBABILITIES,
+    wrong={"share": F(9, 10)},
+    part=r"D_*+D_w+D_l=-\sum_{\mathrm{rest}}D_y",
+)
+eq_59_bound.by_induction(**drives, wrong={"share": F(9, 10)})
+eq_59_bound.unrefuted(any_world, of=in_a_world, wrong={"share": F(1, 100)}, worlds=200, also=True)
+
+
+@beside(POLICY, "a rest with |A_y| <= L, as in jian2025.eq-59-bound with G |g_w - g_l| = L and in any unit")
+def with_rest(numbers):
+    """The mean of A_y over the rest, and its largest size L."""
+    rest = numbers.case_of(drives["states"], eq_59_bound)
+    return Named(mean=rest.change / rest.mass, largest=rest.fixed)
+
+
+def conserved(case, less=0):
+    """Return the world with what Eq. (55) leaves for y* of the change of the pair and of the rest."""
+    w, rest = case
+    D_y = -(w.D_w + w.D_l) - (1 - w.p_w - w.p_l - w.p_y) * rest.mean - less
+    return Named(p_w=w.p_w, p_l=w.p_l, p_y=w.p_y, D_w=w.D_w, D_y=D_y)
+
+
+def rest_reaches_less_than_the_pair(case):
+    w, rest = case
+    return (1 - w.p_w - w.p_l - w.p_y) * rest.largest < abs(w.D_w + w.D_l)
 
 
 @claim("eq-59", "Eq. (59), and Eq. (63) with the same assumption", CONDITIONALLY, "eq-59-bound")
@@ -174,32 +219,13 @@ def eq_59(w, small=F(1, 20)):
 
 
 eq_59.false(at=SMALL_BUT_STEEP, true_at=BOTH_FALL)
-eq_59.by_induction(of=within_reach, **drives_up_to, role=CONDITIONAL, wrong={"share": F(9, 10)})
+eq_59.rests_on(eq_59_bound, role=CONDITIONAL)
 eq_59.proved(
-    over=with_largest_drive,
-    of=lambda case: eq_59(case[0]),
+    over=with_rest,
+    of=lambda case, less=0: eq_59(conserved(case, less)),
     given=rest_reaches_less_than_the_pair,
-    wrong_given=lambda case: rest_reaches_less_than_the_pair(case, times=NEAR),
+    wrong={"less": F(1, 10)},
 )
-
-
-@claim("eq-59-bound", "not in the paper; Eqs. (59) and (63) with an error bound", PROVED)
-def eq_59_bound(w, with_scores=True):
-    r"""|D_*+D_w+D_l|\le\eta\beta\sigma(-z)\;r\,G\,\|g_w-g_l\|,\qquad r=\sum_{\mathrm{rest}}\pi_y,\
-    G=\max_{\mathrm{rest}}\|g_y\|
-
-    Assumes: first order in the step
-    Proof: $D_*+D_w+D_l=-\sum_{\mathrm{rest}}D_y$ by Eq. (55). In each term $|A_y|\le\|g_y\|\,\|g_w-g_l\|$ by
-    Cauchy-Schwarz, and a sum of terms up to $G\,\|g_w-g_l\|$ is at most $r$ times that.
-    """
-    rest = [y for y in w.others if y != w.y]
-    steepest = max((w.squared_norm(y) for y in rest), default=F(0)) if with_scores else 1
-    return (w.D_y + w.D_w + w.D_l) ** 2 <= sum(w.p[y] for y in rest) ** 2 * steepest * w.dd
-
-
-eq_59_bound.proved(of=lambda w, times=1: times * w.A_y**2 <= w.yy * w.dd, wrong={"times": NEAR})
-eq_59_bound.by_induction(of=within_reach, **drives_up_to, wrong={"share": F(9, 10)}).rests_on(eq_55)
-eq_59_bound.unrefuted(any_world, wrong={"with_scores": False}, worlds=200, also=True)
 
 
 @claim("eq-59-clipping", "After Eq. (58): reasonable, since we use gradient clipping", FALSE, "eq-59-bound")

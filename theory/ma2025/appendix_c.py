@@ -114,32 +114,16 @@ def one_more(s: Named) -> Named:
     return Named(**{**vars(s), "n": s.n + 1, "of_sum": s.of_sum - 2 * s.n * s.lam * s.g2 + s.g2})
 
 
-def norm_of_sum(n: Any, g2: Any, lam: Any, less: int = 1) -> Any:
-    """Return the squared norm of the sum of n gradients."""
-    return n * g2 * (1 - (n - less) * lam)
-
-
-def squared_norm_of_sum(s: Named, less: int = 1) -> Any:
-    return s.of_sum == norm_of_sum(s.n, s.g2, s.lam, less)
-
-
-@setting("n >= 2, g > 0; the squared norm of the sum, n g^2 (1 - (n - 1) lambda), is not negative")
-def gradients(numbers: Any) -> Named:
-    """Gradients that exist."""
-    n, g2, lam = numbers.natural("n", 2), numbers.positive("g2"), numbers.real("lam")
-    numbers.assume(norm_of_sum(n, g2, lam) >= 0)
-    return Named(n=n, lam=lam)
-
-
 @claim("appendix-c-range", "not in the paper; which correlations are possible", PROVED)
-def possible_correlations(case: Named, less: int = 1) -> Any:
+def possible_correlations(s: Named, less: Any = 1) -> Any:
     r"""\lambda\le\frac{1}{n-1}
 
     Assumes: $n$ gradients of logits with one length and one cosine $-\lambda$
     Because: It is attained by three vectors 120 degrees apart. For a large set of responses $\lambda$ is negligible.
     Proof: $\|\sum_iv_i\|^2=ng^2\,(1-(n-1)\lambda)$, by induction on $n$, and a squared norm is not negative.
     """
-    return case.lam * (case.n - less) <= 1
+    is_norm = s.of_sum == s.n * s.g2 * (1 - (s.n - 1) * s.lam)
+    return is_norm & ((s.of_sum < 0) | (s.lam * (s.n - less) <= 1))
 
 
 def equal_cosines(rows: tuple[Vector, ...], lam: F = F(1, 2)) -> bool:
@@ -148,9 +132,9 @@ def equal_cosines(rows: tuple[Vector, ...], lam: F = F(1, 2)) -> bool:
 
 
 AT_120_DEGREES = tuple(tuple(F(3 * (i == k) - 1) for k in range(3)) for i in range(3))
-possible_correlations.proved(over=gradients, wrong={"less": 0})
-induction: dict[str, Any] = {"base": one_gradient, "step": more_gradients, "after": one_more, "more": lambda _, s: s}
-possible_correlations.by_induction(of=squared_norm_of_sum, **induction, wrong={"less": 0})
+possible_correlations.by_induction(
+    base=one_gradient, step=more_gradients, after=one_more, more=lambda _, s: s, wrong={"less": F(9, 10)}
+)
 possible_correlations.evaluated([AT_120_DEGREES], of=equal_cosines, wrong={"lam": F(1, 3)}, also=True)
 
 

@@ -173,22 +173,25 @@ def eq_14_equivalence(y: Any, sign: int = -1) -> Any:
     return same(exact - printed, sign * mean * k.p * (k.p - squares))
 
 
-def no_error(case: Named, times: Any = 1) -> Any:
-    """Return whether an error of 0 at one response leaves a mean of 0, or the probability sum p^2."""
-    zero = case.mean * case.p * (case.p - case.squares) == 0
-    return zero == ((case.mean == 0) | (case.p == times * case.squares))
+@sums_of("p > 0, any w", fixed=lambda numbers: Named(squares=numbers.positive("squares"), mean=numbers.real("mean")))
+def responses(numbers: Any, fixed: Named) -> Named:
+    """Any number of responses."""
+    p, w = numbers.positive("p"), numbers.real("w")
+    return Named(error=(fixed.mean * p * (p - fixed.squares)) ** 2, with_p=p * w, w=w)
 
 
-def if_all_are_equal(y: Any, share: int = 1) -> Any:
-    """With pi_i = c for all i the mean fitness is c times the sum of w."""
-    c = y.one("k").w
-    return same(y.sum(c * y.w), share * c * y.sum(y.w))
+def exact_without_mean(s: Named, times: Any = 1) -> Any:
+    """Return whether all errors are 0 exactly if the mean is, which is sum p w, where sum w = 0."""
+    mean, squares = s.fixed.mean, s.fixed.squares
+    all_equal = (mean == 0) | (s.with_p == times * squares * s.w)
+    kept = (s.error >= 0) & ((s.error != 0) | all_equal) & ((s.error == 0) | (mean != 0))  # for the induction
+    return kept & ((s.w != 0) | (s.with_p != mean) | ((s.error == 0) == (mean == 0)))
 
 
-one_response = world_of("p > 0, sum p^2 > 0, any mean", p="positive", squares="positive", mean="real")
 eq_14_equivalence.derived(sums=RESPONSES, wrong={"sign": F(-9, 10)})
-eq_14_equivalence.proved(of=no_error, over=one_response, wrong={"times": F(11, 10)})
-eq_14_equivalence.derived(of=if_all_are_equal, sums=RESPONSES, wrong={"share": F(11, 10)})
+eq_14_equivalence.by_induction(
+    of=exact_without_mean, **responses, wrong={"times": F(11, 10)}, part=r"\text{Eq. (14) is exact}\iff\bar w=0"
+)
 
 
 @claim("eq-14-same-w", "Theorem 2 and Section 4.2: one w for Eqs. (12) and (14); Figure 1", FALSE, "balanced-update")

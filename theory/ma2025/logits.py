@@ -16,8 +16,8 @@ from theory.claim import CONDITIONALLY, FALSE, MISPRINT, PROVED
 from theory.evidence import CORRECTED
 from theory.ma2025.bandits import Bandit
 from theory.ma2025.covariance import claim
-from theory.ma2025.imbalance import BY_LOGITS, logit_gradient, loss
-from theory.proof import Named, over_responses, same, sums_of, world_of
+from theory.ma2025.imbalance import BY_LOGITS, logit_gradient, loss, urgency
+from theory.proof import Named, derivative, exp, log, over_responses, same, sums_of, world_of
 
 LOGITS = dict.fromkeys(("s_w", "s_l", "s_k"), "real")
 
@@ -93,7 +93,7 @@ any_features.rests_on(
 
 
 @claim("theorem-1-eq-10", "Theorem 1, Eq. (10)", PROVED)
-def eq_10(g: Any, push: Any, sign: int = -1) -> Any:
+def eq_10(s_w: Any, s_l: Any, s_k: Any, rest: Any, ref: Any, g: Any, eta: Any, sign: int = -1) -> Any:
     r"""\Delta^j s_i=\eta g^2\tau_{ij}(1-\kappa_{ij})
 
     Assumes: $\beta=1$ (else a factor $\beta$); Assumptions 1 and 2 as equations; logits linear in the parameters, else
@@ -101,9 +101,10 @@ def eq_10(g: Any, push: Any, sign: int = -1) -> Any:
     Proof: $\partial L/\partial s$ is $-\beta(1-\kappa)$ at the chosen, $+\beta(1-\kappa)$ at the rejected response and
     0 elsewhere; $J_i\cdot J_j$ is $g^2$ for $i=j$ and else 0.
     """
-    products = {"w": (g**2, 0), "l": (0, g**2), "k": (0, 0)}  # of J_y with J_w and J_l
-    moved = {y: push * (with_w - with_l) for y, (with_w, with_l) in products.items()}
-    return same(moved["w"], push * g**2) & same(moved["l"], sign * push * g**2) & same(moved["k"], 0)
+    w, r, _ = softmax(s_w, s_l, s_k, rest=rest)
+    value, size = loss(w, r, 1, ref), eta * g**2 * urgency(w, r, 1, ref)
+    moved = [-eta * g**2 * sp.diff(value, s) for s in (s_w, s_l, s_k)]  # -eta sum_j (J_i . J_j) dL/ds_j
+    return same(moved[0], size) & same(moved[1], sign * size) & same(moved[2], 0)
 
 
 def curved(size: float, rows: float = 1.0) -> float:
@@ -113,8 +114,7 @@ def curved(size: float, rows: float = 1.0) -> float:
     return float(np.abs(g * theta + theta**2 - size * rows * g**2 * push).max())
 
 
-eq_10.derived(wrong={"sign": F(-9, 10)})
-eq_10.rests_on(any_features)
+eq_10.derived(symbols=LOGITS, wrong={"sign": F(-9, 10)})
 eq_10.slope(curved, 2, wrong=lambda size: curved(size, rows=0.5), also=True)
 
 
@@ -201,34 +201,54 @@ constant.derived(of=what_is_balanced, symbols={"f": "function"}, wrong={"both": 
 # --- w -------------------------------------------------------------------------------------------------------------
 
 
-def of_a_pair(s_w: Any, s_l: Any, s_k: Any, rest: Any, beta: Any, ref: Any, label: Any, sign: int = -1) -> Any:
-    w, r, _ = softmax(s_w, s_l, s_k, rest=rest)
-    kappa = w**beta / (w**beta + (ref * r) ** beta)
-    value = label * loss(w, r, beta, ref) + (1 - label) * loss(r, w, beta, 1 / ref)
-    found = [-sp.diff(value, s) / beta for s in (s_w, s_l, s_k)]
-    return same(found[0], label - kappa) & same(found[1], sign * (label - kappa)) & same(found[2], 0)
+def step_of_size(numbers: Any) -> Named:
+    """Return beta and gamma = eta beta."""
+    return Named(beta=numbers.positive("beta"), gamma=numbers.positive("gamma"))
 
 
-@sums_of("any rate; label and kappa between 0 and 1")
-def pairs(numbers: Any) -> Named:
-    """Any number of pairs of a response with others."""
-    rate = numbers.positive("rate")
-    label, kappa = numbers.between("label", 0, 1), numbers.between("kappa", 0, 1)
-    wins, losses = rate * label * (1 - kappa), rate * (1 - label) * kappa
-    return Named(of_i=wins - losses, of_others=losses - wins, excess=rate * (label - kappa))
+def expected_loss(t: Any, has_i: Any, label: Any, odds: Any, beta: Any) -> Any:
+    """Return DPO's loss of a pair in expectation over its label, where the logit of i is t higher than it was.
+
+    Args:
+        t: how much higher.
+        has_i: 1 if the first response of the pair is i, 0 if i is not in the pair.
+        label: probability that the first response is preferred.
+        odds: e^-f at t = 0; it changes with t, since f is beta times the difference of the logits and a constant.
+        beta: DPO's beta.
+    """
+    odds = odds * exp(-beta * has_i * t)
+    return label * log(1 + odds) + (1 - label) * log(1 + 1 / odds)
+
+
+def slope_of_it(t: Any, has_i: Any, label: Any, odds: Any, beta: Any) -> Any:
+    return -has_i * beta * (label - 1 / (1 + odds * exp(-beta * has_i * t)))
+
+
+@sums_of("rate, e^-f > 0; label between 0 and 1; has_i is 1 for a pair of i, else 0, or between", fixed=step_of_size)
+def pairs(numbers: Any, fixed: Named) -> Named:
+    """Any number of pairs, of i or of two others."""
+    rate, odds = numbers.positive("rate"), numbers.positive("odds")
+    label, has_i = numbers.between("label", 0, 1), numbers.within("has_i", 0, 1)
+    kappa, slope = 1 / (1 + odds), derivative(expected_loss, slope_of_it)
+    wins, losses = has_i * rate * label * (1 - kappa), has_i * rate * (1 - label) * kappa
+    gradient = rate * slope(0, has_i, label, odds, fixed.beta)
+    return Named(w=wins - losses, of_others=losses - wins, excess=has_i * rate * (label - kappa), gradient=gradient)
 
 
 @claim("fitness-is-the-logit-gradient", "Section 4.1, the definition of w before Theorem 2; Eqs. (37), (38)", PROVED)
 def fitness_is_the_logit_gradient(s: Named, kept: Any = 1) -> Any:
     r"""w_i=\sum_{(i,j,\tau_{ij})}\tau_{ij}(1-\kappa_{ij}),\quad\mathbb{E}[w_i]=\sum_j(P_{ij}-\kappa_{ij})=
-    -\frac1\beta\frac{\partial L_{dpo}}{\partial s_i},\quad\sum_i w_i=0
+    -\frac1\beta\frac{\partial L_{dpo}}{\partial s_i},\quad\Delta s_i=\gamma w_i,\quad\sum_i w_i=0
 
-    Assumes: expectation over labels with $P_{ij}+P_{ji}=1$; pairs may be asked at different rates
+    Assumes: expectation over labels with $P_{ij}+P_{ji}=1$; pairs may be asked at different rates; a table of logits, a
+    full batch, $\gamma=\eta\beta$ (the paper's $\beta$ is 1)
     Proof: A pair gives the response i the push $P_{ij}(1-\kappa_{ij})-P_{ji}\kappa_{ij}=P_{ij}-\kappa_{ij}$, and j its
     negative; sum over pairs, by induction on their number.
     """
-    return (s.of_i == s.excess) & (s.of_i + kept * s.of_others == 0)
+    beta, gamma = s.fixed.beta, s.fixed.gamma
+    moved = -(gamma / beta) * s.gradient
+    of_i = (s.w == s.excess) & (s.excess == -s.gradient / beta) & (moved == gamma * s.w)
+    return of_i & (s.w + kept * s.of_others == 0)
 
 
-fitness_is_the_logit_gradient.by_induction(**pairs, wrong={"kept": 2})
-fitness_is_the_logit_gradient.derived(of=of_a_pair, symbols=LOGITS, wrong={"sign": F(-9, 10)})
+fitness_is_the_logit_gradient.by_induction(**pairs, wrong={"kept": F(11, 10)})

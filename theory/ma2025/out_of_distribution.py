@@ -82,32 +82,28 @@ def as_covariance(y: Any, kept: Any = 1) -> Any:
     return same(y.sum(w * y.p**2) - y.sum(w * y.p) * y.sum(y.p) / n, n * covariances)
 
 
-@sums_of("a_i, a_j > 0")
-def pairs(numbers: Any) -> Named:
-    """Any number of pairs."""
+@sums_of("a_i, a_j > 0; n >= 2", fixed=lambda numbers: numbers.natural("n", 2))
+def pairs(numbers: Any, _: Any) -> Named:
+    """Any number of pairs of n responses."""
     a, b = numbers.positive("a_i"), numbers.positive("a_j")
     return Named(pairs=1, wins=a / (a + b) + b / (a + b))
-
-
-def one_for_each_pair(s: Named, share: Any = 1) -> Any:
-    return s.wins == share * s.pairs
 
 
 # --- the claims ----------------------------------------------------------------------------------------------------
 
 
 @claim("theorem-7-means", "Theorem 7, proof, Eq. (86)", PROVED)
-def average(n: Any, less: Any = 1) -> Any:
+def average(s: Named, less: Any = 1) -> Any:
     r"""\mathbb E[\alpha]=\mathbb E[\beta]=\tfrac{n-1}{2}
 
     Proof: Each of the $n(n-1)/2$ pairs adds $P_{ij}+P_{ji}=1$ to either sum, by induction on their number. This is the
     step that the proof ascribes to Lemma 2.
     """
-    return same(n * (n - 1) / 2 / n, (n - less) / 2)
+    n, all_pairs = s.fixed, s.fixed * (s.fixed - 1) / 2
+    return (s.wins == s.pairs) & ((s.pairs != all_pairs) | (s.wins / n == (n - less) / 2))
 
 
-average.by_induction(of=one_for_each_pair, **pairs, wrong={"share": F(11, 10)})
-average.derived(wrong={"less": F(9, 10)})
+average.by_induction(**pairs, wrong={"less": F(9, 10)})
 
 
 def premise(world: Bandit, slack: F = F(0)) -> bool:

@@ -17,7 +17,7 @@ from theory.ma2025.bandits import Bandit, normalised, perhaps_trained_bandit
 from theory.ma2025.covariance import claim
 from theory.ma2025.imbalance import RANGES
 from theory.ma2025.logits import fitness_is_the_logit_gradient
-from theory.proof import Named, exp, log, over_responses, same, sums_of, world_of
+from theory.proof import Named, derivative, exp, log, over_responses, same, sums_of, world_of
 from theory.worlds import Vector, dot
 
 
@@ -43,6 +43,9 @@ class Selection(NamedTuple):
         return tuple(p * (w - self.mean) for p, w in zip(self.p, self.w, strict=True))
 
 
+STEP = r"\Delta s_i=\gamma w_i"
+
+
 # --- one step ------------------------------------------------------------------------------------------------------
 
 
@@ -50,12 +53,12 @@ class Selection(NamedTuple):
 def multiplicative_weights(
     s_i: Any, s_j: Any, w_i: Any, w_j: Any, rest: Any, later: Any, gamma: Any, power: int = 1
 ) -> Any:
-    r"""\pi_i'=\frac{\pi_i\,e^{\gamma w_i}}{\sum_j\pi_j\,e^{\gamma w_j}},\qquad
+    r"""\Delta s_i=\gamma w_i,\qquad\pi_i'=\frac{\pi_i\,e^{\gamma w_i}}{\sum_j\pi_j\,e^{\gamma w_j}},\qquad
     \log\frac{\pi_i'}{\pi_j'}=\log\frac{\pi_i}{\pi_j}+\gamma(w_i-w_j)
 
     Assumes: tabular logits, full batch, plain gradient descent
-    Proof: The step adds $\gamma w_i$ to the logit of i (ma2025.fitness-is-the-logit-gradient); the sums of $e^s$ and of
-    $e^{s+\gamma w}$ over all further responses may be any numbers, and so may w.
+    Proof: The first part is ma2025.fitness-is-the-logit-gradient; the sums of $e^s$ and of $e^{s+\gamma w}$ over all
+    further responses may be any numbers, and so may w.
     """
     before = [sp.exp(s) / (sp.exp(s_i) + sp.exp(s_j) + rest) for s in (s_i, s_j)]
     grown = [sp.exp(s + gamma * w) for s, w in ((s_i, w_i), (s_j, w_j))]
@@ -66,40 +69,41 @@ def multiplicative_weights(
 
 
 multiplicative_weights.derived(symbols=dict.fromkeys(("s_i", "s_j", "w_i", "w_j"), "real"), wrong={"power": F(11, 10)})
-multiplicative_weights.rests_on(fitness_is_the_logit_gradient)
+multiplicative_weights.rests_on(fitness_is_the_logit_gradient, part=STEP)
 
 
 @claim("theorem-2-remainder", "not in the paper; the second order of Eq. (12)", PROVED)
-def remainder(p: Any, w: Any, g: Any, mean: Any, square: Any, h: Any, variance: int = 1) -> Any:
-    r"""\Delta\pi_i=\gamma\pi_i(w_i-\bar w)+\frac{\gamma^2}{2}\pi_i\bigl[(w_i-\bar w)^2-
+def remainder(s: Any, total: Any, w: Any, g: Any, mean: Any, square: Any, h: Any, variance: int = 1) -> Any:
+    r"""\Delta s_i=\gamma w_i,\qquad\Delta\pi_i=\gamma\pi_i(w_i-\bar w)+\frac{\gamma^2}{2}\pi_i\bigl[(w_i-\bar w)^2-
     \mathrm{Var}_\pi(w)\bigr]+O(\gamma^3),\quad\bar w=\sum_j w_j\pi_j
 
     Assumes: tabular logits, full batch, plain gradient descent
     Proof: Differentiate the multiplicative weights twice in $\gamma$ at 0. Their normaliser, the sum of
     $\pi_je^{\gamma w_j}$, has there the value 1 and the derivatives $\mathbb E_\pi[w]$ and $\mathbb E_\pi[w^2]$.
     """
-    first, second = (sp.diff(p * sp.exp(g * w), g, k).subs(g, 0) for k in (1, 2))
+    p, grown = sp.exp(s) / total, sp.exp(s + g * w) / total
+    first, second = (sp.diff(grown, g, k).subs(g, 0) for k in (1, 2))
     of_a_term = same(first, p * w) & same(second, p * w**2)
-    after = p * sp.exp(g * w) / (1 + mean * g + square * g**2 / 2 + g**3 * h(g))
+    after = grown / (1 + mean * g + square * g**2 / 2 + g**3 * h(g))
     first, second = (sp.diff(after, g, k).subs(g, 0).doit() for k in (1, 2))
     bracket = (w - mean) ** 2 - variance * (square - mean**2)
     return of_a_term & same(first, p * (w - mean)) & same(second, p * bracket)
 
 
-SYMBOLS = {"w": "real", "mean": "real", "h": "function"}
+SYMBOLS = {"s": "real", "w": "real", "mean": "real", "h": "function"}
 remainder.derived(symbols=SYMBOLS, wrong={"variance": F(11, 10)}, lemma="Taylor")
-remainder.rests_on(multiplicative_weights)
+remainder.rests_on(fitness_is_the_logit_gradient, part=STEP)
 
 
 @claim(
     "theorem-2",
-    "Theorem 2, Eq. (12); proof, Eqs. (39)-(41)",
+    "Theorem 2, Eq. (12); proof, Eqs. (38)-(41)",
     FIRST_ORDER,
     "multiplicative-weights",
     "theorem-2-remainder",
 )
-def theorem_2(p: Any, w: Any, g: Any, mean: Any, h: Any, kept: int = 1) -> Any:
-    r"""\Delta\pi_i=\gamma\,\pi_i\Bigl(w_i-\sum_j w_j\pi_j\Bigr)
+def theorem_2(s: Any, total: Any, w: Any, g: Any, mean: Any, h: Any, kept: int = 1) -> Any:
+    r"""\Delta s_i=\gamma w_i,\qquad\Delta\pi_i=\gamma\,\pi_i\Bigl(w_i-\sum_j w_j\pi_j\Bigr)
 
     Assumes: tabular logits, full batch; $\beta=1$ (else a factor $\beta$); any sampling of pairs, its weights go into w
     Because: It is the replicator equation with fitness w. The probabilities of an exact step are those of
@@ -107,8 +111,9 @@ def theorem_2(p: Any, w: Any, g: Any, mean: Any, h: Any, kept: int = 1) -> Any:
     $\frac12\log 2$.
     Proof: $\Delta s=\gamma w$ and Lemma 1: $\Delta\pi_i=\sum_j\pi_i(\delta_{ij}-\pi_j)\gamma w_j+O(\gamma^2)$.
     """
-    after = p * sp.exp(g * w) / (1 + mean * g + g**2 * h(g))
-    of_a_term = same(sp.diff(p * sp.exp(g * w), g).subs(g, 0), p * w)  # so that their sum changes by the mean
+    p, grown = sp.exp(s) / total, sp.exp(s + g * w) / total
+    after = grown / (1 + mean * g + g**2 * h(g))
+    of_a_term = same(sp.diff(grown, g).subs(g, 0), p * w)  # so that their sum changes by the mean
     return of_a_term & same(sp.diff(after, g).subs(g, 0).doit(), p * (w - kept * mean))
 
 
@@ -120,7 +125,7 @@ def in_an_exact_step(case: Selection) -> bool:
 
 HALF = (F(1, 2), F(1, 2))
 theorem_2.derived(symbols=SYMBOLS, role=ORDER, wrong={"kept": F(9, 10)})
-theorem_2.rests_on(fitness_is_the_logit_gradient, role=ORDER)
+theorem_2.rests_on(fitness_is_the_logit_gradient, role=ORDER, part=STEP)
 theorem_2.false(at=Selection(HALF, (F(1), F(-1))), true_at=Selection(HALF, (F(0), F(0))), of=in_an_exact_step)
 
 
@@ -147,17 +152,27 @@ def replicator_gains(y: Any, sign: int = -1) -> Any:
     Proof: Put the velocity in: $d\log\pi_i/dt=w_i-\bar w$; $\sum_i w_i\pi_i(w_i-\bar w)$ is the variance; and
     $-\sum_i\rho_i(w_i-\bar w)$ is the last.
     """
-    i, j, mean = y.one("i"), y.one("j"), y.sum(y.p * y.w)
+    i, j, r, mean = y.one("i"), y.one("j"), y.one("r").p, y.sum(y.p * y.w)
     rho = y.p * (1 + y.c)  # any distribution, since c is centred
-    ratio = same((i.w - mean) - (j.w - mean), i.w - j.w)
+    of_log, of_term = derivative(log, one_over), derivative(of_divergence, slope_of_divergence)
+    rates = [of_log(k.p) * gain(k.p, k.w, mean) for k in (i, j)]
     fisher = same(y.sum(y.w * velocity(y)), y.sum(y.p * (y.w - mean) ** 2))
-    return ratio & fisher & same(-y.sum(rho * (y.w - mean)), sign * y.sum((rho - y.p) * y.w))
+    term = same(of_term(i.p, r) * gain(i.p, i.w, mean), sign * r * (i.w - mean))
+    of_sum = same(-y.sum(rho * (y.w - mean)), sign * y.sum((rho - y.p) * y.w))
+    return same(rates[0] - rates[1], i.w - j.w) & fisher & term & of_sum
 
 
-def rates(t: Any, r: Any, f: Any, g: Any, sign: int = -1) -> Any:
-    """d log(f/g) is the difference of f'/f; a term r log(r/f) of the divergence changes by -r f'/f."""
-    ratio = same(sp.diff(sp.log(f(t) / g(t)), t), sp.diff(f(t), t) / f(t) - sp.diff(g(t), t) / g(t))
-    return ratio & same(sp.diff(r * sp.log(r / f(t)), t), sign * r * sp.diff(f(t), t) / f(t))
+def one_over(p: Any) -> Any:
+    return 1 / p
+
+
+def of_divergence(p: Any, r: Any) -> Any:
+    """Return the term of KL for a response of probability p under the policy and r under the fixed distribution."""
+    return r * log(r / p)
+
+
+def slope_of_divergence(p: Any, r: Any) -> Any:
+    return -r / p
 
 
 @sums_of("p > 0, any w - mean")
@@ -167,7 +182,6 @@ def squares(numbers: Any) -> Named:
 
 
 replicator_gains.derived(sums=over_responses(p="probability", w="any", c="centred"), wrong={"sign": F(-9, 10)})
-replicator_gains.derived(of=rates, symbols={"f": "function", "g": "function"}, wrong={"sign": F(-9, 10)})
 replicator_gains.by_induction(
     of=lambda s, least=0: s.variance >= least,
     **squares,

@@ -15,7 +15,7 @@ from theory.claim import CONDITIONALLY, FALSE, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED
 from theory.ma2025.bandits import Bandit, normalised
 from theory.ma2025.covariance import claim
-from theory.ma2025.support import minimisers
+from theory.ma2025.support import excess
 from theory.proof import Named, log, over_responses, same, sums_of, world_of
 from theory.worlds import Vector
 
@@ -159,7 +159,7 @@ reward_shift.derived(symbols=dict.fromkeys(("s_k", "r_k", "c", "of_rest"), "real
 
 
 @claim("optimal-reward", "Section 3.1, the sentence after Eq. (5)", CONDITIONALLY)
-def optimal_reward(case: Named) -> Any:
+def optimal_reward(case: Named, level: Any = 0) -> Any:
     r"""r^*(x,y)\propto\log P_{\mathcal{D}}(y|x)\quad\text{for the reward that the loss of Eq. (3) is least at}
 
     Assumes: the data distribution is a power of the utility, $P_{\mathcal{D}}^c\propto u$
@@ -168,7 +168,8 @@ def optimal_reward(case: Named) -> Any:
     Proof: A pair's expected loss is least where $\sigma(r_i-r_j)=P_{ij}=u_i/(u_i+u_j)$, and nowhere else: at
     $r=\log u$ all pairs' losses are, and for other r, up to a constant, one of them is not.
     """
-    return case.a_i / (case.a_i + case.a_j) == case.u_i / (case.u_i + case.u_j)  # a = e^r = P_D^c
+    label, kappa = case.u_i / (case.u_i + case.u_j), case.a_i / (case.a_i + case.a_j)  # a = e^r = P_D^c
+    return kappa == label and (case.other == label or excess(label, case.other) > level)
 
 
 def is_a_power(case: Named, times: Any = 1) -> Any:
@@ -176,24 +177,16 @@ def is_a_power(case: Named, times: Any = 1) -> Any:
 
 
 def exactly_then(case: Named, times: Any = 1) -> Any:
-    return optimal_reward(case) == is_a_power(case, times)
+    label, kappa = case.u_i / (case.u_i + case.u_j), case.a_i / (case.a_i + case.a_j)
+    return (label == kappa) == is_a_power(case, times)
 
 
-def only_at_the_label(case: Named, level: Any = 0) -> Any:
-    win, loss = log(case.kappa / case.label), log((1 - case.kappa) / (1 - case.label))
-    return case.kappa == case.label or -case.label * win - (1 - case.label) * loss > level
-
-
-any_pair = world_of("e^r and u of two responses > 0", **dict.fromkeys(("a_i", "a_j", "u_i", "u_j"), "positive"))
-any_label = world_of("label and kappa between 0 and 1", label="share", kappa="share")
-SHOWN_ALIKE = Named(a_i=F(1), a_j=F(1), u_i=F(2), u_j=F(1))
-optimal_reward.false(at=SHOWN_ALIKE, true_at=Named(a_i=F(4), a_j=F(1), u_i=F(4), u_j=F(1)))
-optimal_reward.proved(
-    over=any_pair, given=is_a_power, wrong_given=lambda case: is_a_power(case) or is_a_power(case, F(11, 10))
-)
+WORDS = "e^r and u of two responses > 0; any other kappa"
+any_pair = world_of(WORDS, **dict.fromkeys(("a_i", "a_j", "u_i", "u_j"), "positive"), other="share")
+SHOWN_ALIKE = Named(a_i=F(1), a_j=F(1), u_i=F(2), u_j=F(1), other=F(2, 3))
+optimal_reward.false(at=SHOWN_ALIKE, true_at=Named(a_i=F(4), a_j=F(1), u_i=F(4), u_j=F(1), other=F(2, 3)))
+optimal_reward.proved(over=any_pair, given=is_a_power, wrong={"level": F(1, 100)})
 optimal_reward.proved(of=exactly_then, over=any_pair, wrong={"times": F(11, 10)}, also=True)
-optimal_reward.proved(of=only_at_the_label, over=any_label, role=CONDITIONAL, wrong={"level": F(1, 100)})
-optimal_reward.rests_on(minimisers, role=CONDITIONAL)
 
 
 @claim("corollary-3", "Corollary 3", FALSE, "corollary-3-difference", "reward-shift")

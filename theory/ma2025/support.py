@@ -71,7 +71,7 @@ theorem_6.proved(of=of_softmax, over=softmax_step, role=CONDITIONAL, wrong={"mos
 
 
 @claim("theorem-6-minimisers", "Section 4.3.3: what the paper says to be false in the work it answers", PROVED)
-def minimisers(case: Named, unevenly: Any = 1) -> Any:
+def minimisers(case: Named, unevenly: Any = 1, level: Any = 0) -> Any:
     r"""\text{DPO's loss has minimisers with }\pi(y)>0\text{ where }\pi_{\mathrm{ref}}(y)=0
 
     Assumes: y is in no pair; the others have an optimum, as for labels of Bradley and Terry's model under a reference
@@ -81,19 +81,19 @@ def minimisers(case: Named, unevenly: Any = 1) -> Any:
     optimum. Theorem 6 is about the path of training and does not refute this.
     """
     i, j = case.kept * case.p_i, case.kept * unevenly * case.p_j
-    return i / j == case.p_i / case.p_j
+    label, kappa = case.p_i / (case.p_i + case.ref * case.p_j), i / (i + case.ref * j)
+    return kappa == label and excess(label, case.other) >= level
 
 
-def least_at_the_label(case: Named, level: Any = 0) -> Any:
-    """Return whether a pair's expected loss less that at kappa = P, a divergence, is at least 0."""
-    win, loss = log(case.kappa / case.label), log((1 - case.kappa) / (1 - case.label))
-    return -case.label * win - (1 - case.label) * loss >= level
+def excess(label: Any, kappa: Any) -> Any:
+    """Return a pair's expected loss less that at kappa = label, which is a divergence."""
+    return -label * log(kappa / label) - (1 - label) * log((1 - kappa) / (1 - label))
 
 
-PAIR = "p_i, p_j > 0 of any pair; a share of all mass is kept; label and kappa between 0 and 1"
-diluted = world_of(PAIR, p_i="positive", p_j="positive", kept="share", label="share", kappa="share")
+PAIR = "p^beta of any pair at the optimum, ref = (ref_i / ref_j)^beta > 0; a share of all mass is kept; any other kappa"
+diluted = world_of(PAIR, p_i="positive", p_j="positive", ref="positive", kept="share", other="share")
 minimisers.proved(over=diluted, wrong={"unevenly": F(11, 10)})
-minimisers.proved(of=least_at_the_label, over=diluted, wrong={"level": F(1, 100)})
+minimisers.proved(over=diluted, wrong={"level": F(1, 100)}, also=True)
 
 
 @claim(

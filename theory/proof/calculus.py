@@ -16,16 +16,17 @@ import inspect
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import reduce
 from typing import Any
 
+from theory.proof.fast_fractions import ONE, fraction
+from theory.proof.generators import vanishes
+from theory.proof.intervals import Formula
 from theory.proof.searched import Predicate, Search
 from theory.proof.symbols import NotAStatement
 
 POINTS = 6
 DIGITS = 60
-SPARE = 20  # more digits for a computation that does not watch its own errors
 AGREE, DIFFER = "1e-40", "1e-15"
 
 
@@ -103,16 +104,17 @@ def said_of(predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mappi
     return "; ".join(f"{', '.join(names)} {words}" for words, names in grouped.items()) or "constants"
 
 
-def holds_inside(
+def prove_and_listen(
     own: Any, predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mapping[str, str] | None
-) -> bool:
-    """Return whether an identity contains a claim's own identity, so that a proof of the one proves the other."""
+) -> tuple[Identity, bool]:
+    """Decide an identity, and tell whether it contains a claim's own identity: a proof of the one proves the other."""
     from theory.proof.joined import listening  # noqa: PLC0415
 
     ended: list[Any] = []
     heard = listening(own, lambda: ended.append(_open(predicate, symbols, sums)))
-    inside = ended[0].pairs if ended and isinstance(ended[0], Same) else ()
-    return bool(heard) and all(isinstance(one, Same) and set(one.pairs) <= set(inside) for one in heard)
+    inside = ended[0].pairs if isinstance(ended[0], Same) else ()
+    joined = bool(heard) and all(isinstance(one, Same) and set(one.pairs) <= set(inside) for one in heard)
+    return _decide(ended[0]), joined
 
 
 def _open(predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mapping[str, str] | None) -> Any:
@@ -153,27 +155,33 @@ def _decide(statement: object) -> Identity:
     infinite = (sp.oo, -sp.oo)
     differences = [sp.Integer(0) if a == b and a in infinite else a - b for a, b in pairs]
     for difference in differences:
-        if difference == 0:  # as it is written, at every point
-            continue
-        concrete = _concrete(difference).doit()
-        is_zero, has_value = _zero_test(concrete, difference), concrete.has(*_open_parts())
-        for point in range(POINTS):
-            values = _values(difference, point)
-            if is_zero(values):
-                has_value = True
-                continue
-            size = _size(concrete, values)
-            has_value = has_value or size is not None
-            if size is not None and size > sp.Float(DIFFER):
-                shown = ", ".join(f"{name} = {value}" for name, value in values.items())
-                return Identity("refuted", f"the sides differ by {float(size):.3g} at {shown}")
-            if size is not None and size > sp.Float(AGREE):
-                return Identity("undecided", "the sides agree to a few digits only")
-        if not has_value:
-            return Identity("undecided", "the sides have no value at any point that was tried")
+        problem = None if difference == 0 else _problem_at_points(difference)  # 0 as it is written, at every point
+        if problem is not None:
+            return problem
     if not all(_vanishes(difference) for difference in differences):
         return Identity("undecided", "SymPy does not reduce the difference to zero")
     return Identity("proved", f"{len(differences)} identit{'y' if len(differences) == 1 else 'ies'}")
+
+
+def _problem_at_points(difference: Any) -> Identity | None:
+    """Return why an identity is refuted or undecided at some of the points that are tried; None for nothing."""
+    import sympy as sp  # noqa: PLC0415
+
+    concrete, formula = difference, _formula(difference)
+    if formula is None:
+        concrete = _concrete(difference).doit()
+        formula = _formula(concrete)
+    has_value = formula is None and concrete.has(*_open_parts())
+    for point in range(POINTS):
+        values = _values(difference, point)
+        size = _size(concrete, values, formula)
+        has_value = has_value or size is not None
+        if size is not None and size > sp.Float(DIFFER):
+            shown = ", ".join(f"{name} = {value}" for name, value in values.items())
+            return Identity("refuted", f"the sides differ by {float(size):.3g} at {shown}")
+        if size is not None and size > sp.Float(AGREE):
+            return Identity("undecided", "the sides agree to a few digits only")
+    return None if has_value else Identity("undecided", "the sides have no value at any point that was tried")
 
 
 def _vanishes(expression: Any) -> bool:
@@ -190,7 +198,7 @@ def _vanishes(expression: Any) -> bool:
         lambda e: sp.simplify(e.rewrite(sp.exp)),
         lambda e: sp.simplify(e.doit()),
     )
-    return any(step(expression) == 0 for step in steps)
+    return vanishes(expression) or any(step(expression) == 0 for step in steps)
 
 
 def _values(expression: Any, point: int) -> dict[Any, Any]:
@@ -208,29 +216,11 @@ def _values(expression: Any, point: int) -> dict[Any, Any]:
     return values
 
 
-def _zero_test(expression: Any, difference: Any) -> Callable[[Mapping[Any, Any]], bool]:
-    """Return a fast test whether an expression is 0 to many digits at values of the symbols of a difference.
-
-    It is False also where nothing is known: ``_size`` tells more, and takes ten times as long.
-    """
-    import mpmath  # noqa: PLC0415
-    import sympy as sp  # noqa: PLC0415
-
-    symbols = sorted(difference.free_symbols, key=str)
+def _formula(expression: Any) -> Formula | None:
     try:
-        compute = sp.lambdify(symbols, expression, "mpmath", docstring_limit=0)
-    except Exception:  # a function that has no numerical counterpart, in one of the many ways to say so
-        return lambda _: False
-
-    def is_zero(values: Mapping[Any, Any]) -> bool:
-        with mpmath.workdps(DIGITS + SPARE):
-            try:
-                numbers = [mpmath.mpf(int(values[s].p)) / int(values[s].q) for s in symbols]
-                return bool(abs(compute(*numbers)) <= mpmath.mpf(AGREE))
-            except Exception:  # no value, an integral that is left, an undefined function
-                return False
-
-    return is_zero
+        return Formula(expression)
+    except NotImplementedError:
+        return None
 
 
 def _open_parts() -> tuple[Any, ...]:
@@ -240,10 +230,18 @@ def _open_parts() -> tuple[Any, ...]:
     return sp.core.function.AppliedUndef, sp.Derivative, sp.Subs, sp.Integral
 
 
-def _size(expression: Any, values: Mapping[Any, Any]) -> Any:
-    """Return |expression| at these values to many digits; None where it has no number."""
+def _size(expression: Any, values: Mapping[Any, Any], formula: Formula | None = None) -> Any:
+    """Return |expression| at these values, or 0 if it is at most ``AGREE``; None where it has no number.
+
+    The intervals of its ``formula`` are asked first; where they cannot tell, SymPy is.
+    """
     import sympy as sp  # noqa: PLC0415
 
+    ball = None if formula is None else formula.at(values)
+    if ball is not None and abs(ball) <= type(ball)(AGREE):
+        return sp.Integer(0)
+    if ball is not None and abs(ball) > type(ball)(DIFFER):
+        return sp.Float(float(ball.abs_lower()))
     at = expression.subs(values)
     if at.has(*_open_parts()):
         return None
@@ -373,11 +371,11 @@ def _drawn(kinds: Mapping[str, str], source: random.Random) -> tuple[Responses, 
     from theory.proof.settings import Named  # noqa: PLC0415
 
     n = source.randint(2, 7)
-    weights = [Fraction(source.randint(1, 12)) for _ in range(n)]
+    weights = [fraction(source.randint(1, 12)) for _ in range(n)]
     p = np.array([weight / sum(weights) for weight in weights], dtype=object)
     quantities = {}
     for name, kind in kinds.items():
-        values = np.array([Fraction(source.randint(-6, 6), source.randint(1, 4)) for _ in range(n)], dtype=object)
+        values = np.array([fraction(source.randint(-6, 6), source.randint(1, 4)) for _ in range(n)], dtype=object)
         quantities[name] = p if kind == "probability" else values - sum(p * values) * (kind == "centred")
     labels: dict[str, int] = {}
 
@@ -386,7 +384,7 @@ def _drawn(kinds: Mapping[str, str], source: random.Random) -> tuple[Responses, 
         return Named(**{name: values[k] for name, values in quantities.items()})
 
     def total(expression: Any) -> Any:
-        return sum(expression + np.zeros(n, dtype=int) * Fraction(1))
+        return sum(expression + np.zeros(n, dtype=int) * ONE)
 
     shown = "; ".join(f"{name} = {', '.join(map(str, values))}" for name, values in quantities.items())
     return Responses(quantities, total, one), shown

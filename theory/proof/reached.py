@@ -10,8 +10,9 @@ import dis
 import inspect
 import sys
 from collections import defaultdict
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any, Self
 
@@ -22,7 +23,7 @@ LEAVES = ("LOAD_FAST", "LOAD_DEREF", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_CONST", "
 
 
 class Reached:
-    """Notes which instructions of a predicate run.
+    """Notes which instructions of a predicate run, until both branches of each condition have run.
 
     Example:
         >>> statement = lambda x: not x > 1 or x < 5
@@ -47,18 +48,22 @@ class Reached:
             parameters = inspect.signature(function).parameters.values()
             self.given |= {p.name for p in parameters if p.default is not p.empty}
         self._seen: dict[CodeType, set[int]] = defaultdict(set)
+        self._open = [(code, question) for code in self.codes for question in self._questions(code)]
         self._tracers = {id(code): _tracer(self._seen[code]) for code in self.codes}  # which are kept
         self._before: Any = None
 
     def __enter__(self) -> Self:
         self._before = sys.gettrace()
-        if self.codes:
+        if self._open:
             sys.settrace(self._called)
         return self
 
     def __exit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
-        if self.codes:
+        if self._open:
             sys.settrace(self._before)
+            self._open = [
+                (code, question) for code, question in self._open if not question.is_settled(self._seen[code])
+            ]
 
     def _called(self, frame: FrameType, *_: Any) -> Any:
         tracer = self._tracers.get(id(frame.f_code))
@@ -77,13 +82,17 @@ class Reached:
         found = []
         for code in self.codes:
             seen = self._seen.get(code, set())
-            steps = [step for step in steps_of(code) if step.opname not in ("CACHE", "PRECALL", "RESUME")]
-            for at, step in enumerate(steps):
-                if step.offset in seen and _is_question(step) and not self._is_setting(code, steps[:at]):
-                    found += [_words(code, part) for part in _ways(steps, at) if _never(part, seen)]
+            for question in self._questions(code):
+                if question.offset in seen:
+                    found += [_words(code, way) for way in question.ways if _never(way, seen)]
         return list(dict.fromkeys(found))
 
-    def _is_setting(self, code: CodeType, before: list[dis.Instruction]) -> bool:
+    def _questions(self, code: CodeType) -> list[_Question]:
+        """Return the conditions in a code that are about the case."""
+        steps = _steps(code)
+        return [q for q in _questions_of(code) if not self._is_setting(code, steps[: q.at])]
+
+    def _is_setting(self, code: CodeType, before: Sequence[dis.Instruction]) -> bool:
         """Return whether a condition depends on arguments and constants only, such as a flag that a control changes."""
         needed, leaves = 1, []
         for step in reversed(before):
@@ -101,6 +110,36 @@ class Reached:
             or (outer and step.opname.startswith("LOAD_DEREF"))
             for step in leaves
         )
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A condition in a code, and the code on both of its branches.
+
+    Attributes:
+        at: its number among the instructions.
+        offset: its place in the code.
+        ways: the instructions on either branch, up to the end.
+    """
+
+    at: int
+    offset: int
+    ways: tuple[Sequence[dis.Instruction], ...]
+
+    def is_settled(self, seen: set[int]) -> bool:
+        """Return whether both branches were looked at, so that nothing that is seen later adds to it."""
+        return self.offset in seen and not any(_never(way, seen) for way in self.ways)
+
+
+@lru_cache(maxsize=4096)
+def _steps(code: CodeType) -> tuple[dis.Instruction, ...]:
+    return tuple(step for step in steps_of(code) if step.opname not in ("CACHE", "PRECALL", "RESUME"))
+
+
+@lru_cache(maxsize=4096)
+def _questions_of(code: CodeType) -> tuple[_Question, ...]:
+    steps = _steps(code)
+    return tuple(_Question(k, step.offset, _ways(steps, k)) for k, step in enumerate(steps) if _is_question(step))
 
 
 def _tracer(seen: set[int]) -> Callable[[FrameType, str, Any], Any]:
@@ -123,13 +162,13 @@ def _effect(step: dis.Instruction) -> int:
     return dis.stack_effect(step.opcode, argument, jump=False)
 
 
-def _ways(steps: list[dis.Instruction], at: int) -> list[list[dis.Instruction]]:
+def _ways(steps: Sequence[dis.Instruction], at: int) -> tuple[Sequence[dis.Instruction], ...]:
     """Return the code on both branches of a condition."""
     target = next((k for k, step in enumerate(steps) if step.offset == steps[at].argval), len(steps))
-    return [steps[at + 1 :], steps[target:]]
+    return steps[at + 1 :], steps[target:]
 
 
-def _never(part: list[dis.Instruction], seen: set[int]) -> bool:
+def _never(part: Sequence[dis.Instruction], seen: set[int]) -> bool:
     for step in part:
         if step.offset in seen:
             return False
@@ -138,6 +177,6 @@ def _never(part: list[dis.Instruction], seen: set[int]) -> bool:
     return False
 
 
-def _words(code: CodeType, part: list[dis.Instruction]) -> str:
+def _words(code: CodeType, part: Sequence[dis.Instruction]) -> str:
     line = next((step.positions.lineno for step in part if step.positions and step.positions.lineno), None)
     return f"{code.co_name}, line {line or code.co_firstlineno}"

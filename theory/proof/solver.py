@@ -18,7 +18,7 @@ from theory.proof.watchdog import Watchdog
 
 WORK = 5_000_000  # of the solver for one question, in its own units; a typical one takes a thousandth of it
 QUICK = 30_000  # of that work at most, after which it is asked whether a question is impossible by its sums alone
-FIRST = 300_000  # of that work at most, after which a question is asked in another form
+FIRST = 500_000  # of that work at most, after which a question is asked in another form
 METHOD = "qfnra-nlsat"  # the solver's; its choice for the logic QF_NRA begins with the same, and looks at the clock
 LINEAR = "smt"  # the solver's method for linear questions
 STUCK = 600_000  # milliseconds; the solver does not count all of its work, and a query that hangs is an error
@@ -110,7 +110,7 @@ class Solver:
 
         A question without a quick answer is asked again in other forms, all within the same limit of work: with a name
         for each product, of which nothing else is known, and without its equations, where "unsat" is an answer to the
-        whole and "sat" is none; with names for its sums; then as it is, and with names once more, with what is left of
+        whole and "sat" is none; with names for its sums; then with names and as it is once more, with what is left of
         the work.
 
         Raises:
@@ -211,4 +211,4 @@ def _forms(terms: list[Any], work: int, names: Names) -> Iterator[_Form]:
         return
     yield _Form(named, first)
     left = max(1, (left - first) // 2)
-    yield from (_Form(terms, left), _Form(named, left))
+    yield from (_Form(named, left), _Form(terms, left))

@@ -7,10 +7,10 @@ import sympy as sp
 from dynamics import SelfPO
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL, FAILS
-from theory.proof import Named, derivative, exp, normal_cdf, normal_density, same, setting, world_of
+from theory.proof import Named, exp, normal_cdf, normal_density, same, setting, world_of
 from theory.proof.losses import loss_in_symbols
 from theory.sun2025.axis import claim
-from theory.sun2025.silu import REAL, X, lambert, relu, sigma, silu, silu_slope
+from theory.sun2025.silu import REAL, X, bend_of_silu, lambert, relu, sigma, silu, x_tanh
 
 SCALE = 1.702  # of the familiar approximation of the normal distribution by the logistic one
 SCALE_EXACT, BEST_SCALE = F(851, 500), F(177289, 10**5)
@@ -21,7 +21,7 @@ TURN = F(23993565, 10**7), F(23993575, 10**7)
 @claim("not-convex", "not in the paper; beside Section 1 on the convex family of GPO", PROVED)
 def not_convex(c):
     r"""\mathrm{SiLU}''(x)<0\iff|x|>a\quad\text{for}\ a\tanh\tfrac a2=2,\qquad a=2.399357,\qquad
-    \mathrm{SiLU}(-5)>\tfrac12[\mathrm{SiLU}(-3)+\mathrm{SiLU}(-7)]
+    \mathrm{SiLU}(-3)>\tfrac12[\mathrm{SiLU}(-2)+\mathrm{SiLU}(-4)]
 
     Assumes: the decimals of the root of $x\tanh\frac x2=2$ are rounded
     Because: SPO is no member of GPO's family of convex losses. It is quasi-convex: it falls, then rises.
@@ -32,20 +32,6 @@ def not_convex(c):
     return (x_tanh(c.a) > 2 or not inside or bend_there >= 0) and (x_tanh(c.a) < 2 or inside or bend_there < 0)
 
 
-def x_tanh(x):
-    """Return x tanh(x / 2)."""
-    return x * (exp(x) - 1) / (exp(x) + 1)
-
-
-def bend(x):
-    return (2 - x_tanh(x)) / ((1 + exp(x)) * (1 + exp(-x)))
-
-
-def bend_of_silu(x):
-    """Return SiLU''(x); SymPy proves that it is that."""
-    return derivative(derivative(silu, silu_slope), bend)(x)
-
-
 def for_any_a(c):
     return (bend_of_silu(c.x) < 0) == (abs(c.x) > c.a)
 
@@ -54,16 +40,16 @@ def root_between(low=TURN[0], high=TURN[1]):
     return x_tanh(low) < 2 < x_tanh(high)
 
 
-def above_the_chord(middle=-5):
-    return silu(F(middle)) > (silu(F(middle - 2)) + silu(F(middle + 2))) / 2
+def above_the_chord(half=F(1, 2)):
+    return silu(F(-3)) > half * (silu(F(-2)) + silu(F(-4)))
 
 
 not_convex.proved(over=world_of("any x, a > 0", x="real", a="positive"), wrong=for_any_a)
 not_convex.enclosed(of=root_between, wrong={"high": TURN[0]}, lemma="intermediate value", part="a=2.399357")
 not_convex.enclosed(
     of=above_the_chord,
-    wrong={"middle": -2},
-    part=r"\mathrm{SiLU}(-5)>\tfrac12[\mathrm{SiLU}(-3)+\mathrm{SiLU}(-7)]",
+    wrong={"half": F(9, 20)},
+    part=r"\mathrm{SiLU}(-3)>\tfrac12[\mathrm{SiLU}(-2)+\mathrm{SiLU}(-4)]",
 )
 
 

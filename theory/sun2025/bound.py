@@ -19,7 +19,6 @@ from theory.sun2025.minimum import LAMBERT, at_the_minimum, silu_minimum
 from theory.sun2025.proposition_1 import mended as proposition_1_mended
 from theory.sun2025.silu import (
     REAL,
-    M,
     X,
     lambert,
     ln_2,
@@ -41,27 +40,33 @@ class Pair:
     x: Any
     C: Any
     ideal = property(lambda pair: softplus(pair.x))
+    spo = property(lambda pair: silu(pair.x))
+    dpo = property(lambda pair: softplus(pair.x + pair.C))
     ln_2 = property(lambda pair: ln_2(pair.x))
     positive_C = property(lambda pair: relu(pair.C))
 
-    @property
-    def spo(self):
-        """Return SiLU(x); e^t is known at x + ln 2."""
-        touch(self.x + self.ln_2)
-        return silu(self.x)
 
-    @property
-    def dpo(self):
-        """Return softplus(x + Delta); e^t is known at Delta and at softplus(x) + Delta."""
-        touch(self.C, self.ideal + self.C)
-        return softplus(self.x + self.C)
+class Touching(Pair):
+    """The same; e^t is known at x + ln 2, at Delta and at softplus(x) + Delta."""
+
+    spo = property(lambda pair: touching(silu(pair.x), pair.x + pair.ln_2))
+    dpo = property(lambda pair: touching(softplus(pair.x + pair.C), pair.C, pair.ideal + pair.C))
+
+
+def touching(value, *points):
+    """Return a value; e^t is known at the points too."""
+    touch(*points)
+    return value
 
 
 LOSSES = "spo dpo ln_2 C positive_C"
-valid_pair = setting("x real, Delta >= 0, which is Eq. (8)")(
-    lambda numbers: Pair(numbers.real("x"), numbers.at_least("Delta", 0))
+any_pair = setting("x and Delta real")(lambda numbers: Touching(numbers.real("x"), numbers.real("Delta")))
+valid_pair, valid_touching = (
+    setting("x real, Delta >= 0, which is Eq. (8)")(
+        lambda numbers, kind=kind: kind(numbers.real("x"), numbers.at_least("Delta", 0))
+    )
+    for kind in (Pair, Touching)
 )
-any_pair = setting("x and Delta real")(lambda numbers: Pair(numbers.real("x"), numbers.real("Delta")))
 
 
 def added_up(pair, *known):
@@ -141,7 +146,7 @@ def upper_bound_constant(s, share=1):
 
 
 upper_bound_constant.false(of=lambda pair: upper_bound_constant(Pair(*pair)), at=(F(0), F(-5)), true_at=(F(0), F(5)))
-by_both(upper_bound_constant, valid_pair, theorem_1_of_a_valid_pair, role=CONDITIONAL)
+by_both(upper_bound_constant, valid_touching, theorem_1_of_a_valid_pair, role=CONDITIONAL)
 
 
 @claim("upper-bound-assumption-free", "not in the paper; Theorem 1 with Proposition 1, without Eq. (8)", PROVED)
@@ -156,6 +161,14 @@ def upper_bound_assumption_free(s, share=1):
 
 
 any_pairs = by_both(upper_bound_assumption_free, any_pair)
+
+
+@setting("the losses of any data set, of which is known what sun2025.upper-bound-assumption-free says; W > 0")
+def any_data_set(numbers):
+    """Every data set."""
+    sums = numbers.case_of(any_pairs["states"], upper_bound_assumption_free)
+    return Named(**vars(sums), W=numbers.positive("W"))
+
 
 # --- the least constant for one pair -------------------------------------------------------------------------------
 
@@ -175,13 +188,10 @@ def excess(x, delta):
     return softplus(x + delta) - silu(x)
 
 
-DELTA = setting("Delta >= 0")(lambda numbers: numbers.at_least("Delta", 0))
-
-
 @claim("best-constant", "not in the paper; the least constant of Theorem 1 and Proposition 1 for one pair", PROVED)
-def best_constant(delta, share=1):
-    r"""B(\Delta)=\sup_x[\mathrm{softplus}(x+\Delta)-\mathrm{SiLU}(x)],\quad B(0)=\ln 2,\quad
-    W<B(\Delta)-\Delta\le\ln 2,\quad\lim_{\Delta\to\infty}B(\Delta)-\Delta=W
+def best_constant(pair, share=1):
+    r"""B(\Delta)=\sup_x[\mathrm{softplus}(x+\Delta)-\mathrm{SiLU}(x)]:\quad B(\Delta)-\Delta>W,\quad
+    B(\Delta)-\Delta\le\ln 2,\quad B(\Delta)-\Delta\le W+e^{-\Delta}\to W\quad(\Delta\to\infty),\quad B(0)=\ln 2
 
     Assumes: $\Delta\ge 0$
     Because: B is 0.7456, 1.0022, 1.4010, 2.3188, 5.2803, 20.2785 at 0.1, 0.5, 1, 2, 5, 20. It is attained between
@@ -191,30 +201,31 @@ def best_constant(delta, share=1):
     $\Delta+W+e^{-\Delta}$: with $y=x+\Delta$, $\mathrm{softplus}(y)\le y+e^{-y}$ and $\le\ln 2+\max(y,0)$, and SiLU is
     at least $x-W$ and $-W$; use the former bounds for $y\ge 0$, the latter for smaller y.
     """
+    return pair.dpo - pair.spo - share * pair.C <= lambert(pair.x) + exp(-pair.C)
+
+
+def above_at_one_and_w(delta, share=1):
     w = lambert(delta)
     return excess(1 + w, delta) > share * w + delta
 
 
-def softplus_is_near_relu(y, share=1):
+def softplus_is_near_relu(pair, share=1):
+    y = pair.x + pair.C
     touch(y + exp(-y), exp(-y))
-    return softplus(y) <= y + exp(-y) and softplus(y) <= share * ln_2(y) + relu(y)
+    return pair.dpo <= share * (y + exp(-y)) and (y > 0 or pair.dpo < 1)
 
 
-def silu_is_near_relu(x, share=1):
-    return silu(x) >= relu(x) - share * lambert(x)
+def silu_is_near_relu(pair, share=1):
+    w = share * lambert(pair.x)
+    return pair.spo >= -w and pair.spo >= pair.x - w
 
 
-@setting("what these three bounds leave of both losses")
+@setting("Delta >= 0; of both losses is known what was proved of them")
 def bounded_losses(numbers):
-    """Every x and Delta, and any losses that obey the bounds."""
-    x, delta, w = numbers.real("x"), numbers.at_least("Delta", 0), numbers.positive("W")
-    y = x + delta
-    dpo = min(y + exp(-y), ln_2(y) + relu(y)) - numbers.at_least("less", 0)
-    return Named(delta=delta, w=w, dpo=dpo, spo=relu(x) - w + numbers.at_least("more", 0))
-
-
-def near_the_limit(c, times=1):
-    return c.dpo - c.spo - c.delta <= c.w + exp(-times * c.delta)
+    """Every x and Delta >= 0."""
+    pair = numbers.case_of(valid_pair, softplus_is_near_relu, silu_is_near_relu, keep="x C spo dpo")
+    numbers.assume(pair.C >= 0)
+    return pair
 
 
 def rises_then_falls(x, less=0):  # the slope sigma(x + Delta) - SiLU'(x), since 1 > sigma(x + Delta) >= sigma(x)
@@ -229,11 +240,23 @@ def attained(digits=0):
     return all(excess(at, delta) > F(value) - F(1, 10**4) + digits for delta, (value, at) in BEST.items())
 
 
-best_constant.proved(over=DELTA, wrong={"share": F(11, 10)})
-best_constant.rests_on(upper_bound_assumption_free, proposition_1_mended)
-best_constant.proved(of=softplus_is_near_relu, over=REAL, wrong={"share": F(99, 100)})
-best_constant.proved(of=silu_is_near_relu, over=REAL, wrong={"share": F(9, 10)})
-best_constant.proved(of=near_the_limit, over=bounded_losses, wrong={"times": F(11, 10)})
+best_constant.rests_on(upper_bound_assumption_free)
+best_constant.proved(
+    over=any_data_set,
+    of=lambda s, share=1: s.dpo - s.spo - s.positive_C <= share * s.ln_2,
+    wrong={"share": F(9, 10)},
+    part=r"B(\Delta)-\Delta\le\ln 2",
+)
+best_constant.proved(of=softplus_is_near_relu, over=valid_pair, wrong={"share": F(99, 100)})
+best_constant.proved(of=silu_is_near_relu, over=valid_pair, wrong={"share": F(9, 10)})
+best_constant.proved(over=bounded_losses, wrong={"share": F(9, 10)})
+best_constant.proved(
+    over=setting("Delta >= 0")(lambda numbers: numbers.at_least("Delta", 0)),
+    of=above_at_one_and_w,
+    wrong={"share": F(11, 10)},
+    part=r"B(\Delta)-\Delta>W",
+)
+best_constant.proved(of=proposition_1_mended, over=REAL, wrong={"share": F(99, 100)}, part=r"B(0)=\ln 2")
 best_constant.proved(of=rises_then_falls, over=REAL, wrong={"less": F(1, 2)}, lemma="monotone", also=True)
 for at, (value, _) in BEST.items():
     best_constant.enclosed(
@@ -262,7 +285,7 @@ def optimising_implies(margins):
 
 
 def at_the_floor(W, share=1):
-    value, slope = (f.subs(M, -X) for f in (logistic_loss(M), sp.diff(logistic_loss(M), M)))  # x is -m
+    value, slope = logistic_loss(-X), -sp.diff(logistic_loss(-X), X)  # x is -m
     return same(at_the_minimum(value), share * sp.log(1 + W)) & same(at_the_minimum(slope), -share * W / (1 + W))
 
 
@@ -306,13 +329,6 @@ def what_the_bound_gives(c, share=1):
     """
     bound = c.ln_2 - share * c.W + c.positive_C
     return (c.spo > -c.W or c.dpo <= bound) and (bound < c.ln_2) == (c.positive_C < c.W)
-
-
-@setting("the losses of any data set, of which is known what sun2025.upper-bound-assumption-free says; W > 0")
-def any_data_set(numbers):
-    """Every data set."""
-    sums = numbers.case_of(any_pairs["states"], upper_bound_assumption_free)
-    return Named(**vars(sums), W=numbers.positive("W"))
 
 
 def digits_of_the_bound(times=1):
@@ -368,16 +384,11 @@ def upper_bound_of_averages(s, share=1):
 
 
 @dataclass(frozen=True)
-class Average(Pair):
-    """The same with the DPO loss of the averages per token."""
+class Average(Touching):
+    """The same with the DPO loss of the averages per token, whose margin is that."""
 
     margin: Any
-
-    @property
-    def dpo(self):
-        """Return softplus of minus the margin."""
-        touch(self.C, self.ideal + self.C)
-        return softplus(self.margin)
+    dpo = property(lambda pair: touching(softplus(pair.margin), pair.C, pair.ideal + pair.C))
 
 
 @setting("beta > 0, any gamma, h and h_ref")

@@ -4,8 +4,6 @@ m is the margin, the paper's x is -m. Everything follows from W = W(1/e), Lamber
 x sigma(x) vanishes where 1 + x sigma(-x) = 0, that is where (-x - 1) e^(-x - 1) = 1/e.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -7,10 +7,10 @@ import sympy as sp
 from dynamics import DPO, IPO, Hinge, SelfPO
 from theory.claim import CONDITIONALLY, MISPRINT, PROVED
 from theory.evidence import CORRECTED, FAILS
-from theory.proof import Named, exp, log, power, same, world_of
+from theory.proof import Named, derivative, exp, log, power, same, world_of
 from theory.proof.losses import loss_in_symbols
 from theory.sun2025.axis import any_margin, claim
-from theory.sun2025.silu import sigma, silu, softplus
+from theory.sun2025.silu import logistic_loss, logistic_slope, relu, sigma, silu, softplus
 
 
 @claim("eq-1", "Eq. (1)", PROVED)
@@ -178,29 +178,32 @@ def gpo(c, share=1):
     Assumes: IPO with its target, which Table 2 has lost: $(h-\frac1{2\tau})^2=\frac1{4\tau^2}f(2\tau h)$; SLiC with a
     reference and without its second term, which is no function of $h$
     Because: SPO's own f is not convex: sun2025.not-convex.
-    Proof: Each f lies above a line through each of its points. For DPO that is $1-s+se^{-d}\ge e^{-sd}$ with
-    $s=\sigma(-x)$, by the tangent of $e^t$ at $-sd$.
+    Proof: The second derivative of $\log(1+e^{-x})$ is $\sigma(x)\sigma(-x)>0$. The two others lie above a line through
+    each of their points.
     """
-    line = [-c.s * c.d * share, 2 * (c.x - 1) * c.d * share, -c.d if c.x < 1 else 0 * c.d]
-    dpo = 1 - c.s + c.s * exp(-c.d) >= exp(line[0])
-    ipo = (c.x + c.d - 1) ** 2 >= (c.x - 1) ** 2 + line[1]
-    return dpo and ipo and max(0 * c.x, 1 - c.x - c.d) >= max(0 * c.x, 1 - c.x) + line[2]
+    bend = derivative(derivative(logistic_loss, logistic_slope), logistic_bend)(c.x)
+    ipo = (c.x + c.d - 1) ** 2 >= (c.x - 1) ** 2 + 2 * (c.x - 1) * c.d * share
+    return bend > 0 and ipo and relu(1 - c.x - c.d) >= relu(1 - c.x) - (c.d if c.x < 1 else 0 * c.d)
+
+
+def logistic_bend(x):
+    return 1 / ((1 + exp(x)) * (1 + exp(-x)))
 
 
 def as_members(p, q, ref_p, ref_q, tau, times=2):
-    logs, x = (p, q, ref_p, ref_q, 1, 1), sp.Symbol("x", real=True)
-    h = p - ref_p - q + ref_q
-    dpo = loss_in_symbols(DPO, logs, beta=tau)
-    slic = loss_in_symbols(Hinge, logs, beta=tau)
-    ipo = loss_in_symbols(IPO, logs, beta=tau)
-    grown = same(sp.exp(softplus(-x - p)) / sp.exp(softplus(-x)), 1 - sigma(-x) + sigma(-x) * sp.exp(-p))
-    members = same(dpo, softplus(-tau * h)) & same(slic, sp.Max(0, 1 - tau * h))
-    return members & same(ipo, (times * tau * h - 1) ** 2 / (2 * tau) ** 2) & grown
+    h, logs = p - ref_p - q + ref_q, (p, q, ref_p, ref_q, 1, 1)
+    dpo, slic, ipo = (loss_in_symbols(loss, logs, beta=tau) for loss in (DPO, Hinge, IPO))
+    members = same(dpo, logistic_loss(tau * h)) & same(slic, sp.Max(0, 1 - tau * h))
+    return members & same(ipo, (times * tau * h - 1) ** 2 / (2 * tau) ** 2)
 
 
-steps = world_of("any x, step d and slope 0 < s < 1", x="real", d="real", s="share")
-gpo.proved(over=steps, wrong={"share": F(11, 10)}, lemma="convex")
-gpo.derived(of=as_members, symbols=dict.fromkeys(("p", "q", "ref_p", "ref_q"), "real"), wrong={"times": F(21, 10)})
+gpo.proved(over=world_of("any x and d", x="real", d="real"), wrong={"share": F(11, 10)}, lemma="convex")
+gpo.derived(
+    of=as_members,
+    symbols=dict.fromkeys(("p", "q", "ref_p", "ref_q"), "real"),
+    wrong={"times": F(21, 10)},
+    part=r"L=c\,f(\beta h),\quad h=\log\frac{\pi(y_w)\,\mathrm{ref}(y_l)}{\pi(y_l)\,\mathrm{ref}(y_w)}",
+)
 
 
 # --- the preliminaries ---------------------------------------------------------------------------------------------

@@ -11,11 +11,11 @@ from dynamics import logistic_margin
 from dynamics.errors import check_positive
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL, FAILS
-from theory.proof import TABULAR, Named, exp, integral, omega, over_responses, same, setting, sums_of, world_of
+from theory.proof import TABULAR, Named, derivative, exp, integral, omega, same, setting, sums_of, world_of
 from theory.sun2025 import floor
-from theory.sun2025.axis import any_margin, claim
+from theory.sun2025.axis import claim
 from theory.sun2025.floor import FLOOR_CURVATURE, FLOOR_MARGIN
-from theory.sun2025.silu import sigma, silu, silu_slope
+from theory.sun2025.silu import bend, lambert, sigma, silu_slope, slope_of_logistic, slope_of_spo
 
 LIMIT_OF_STEPS = 2 / FLOOR_CURVATURE
 """2 (1 + W) / W = 9.1822: the largest learning_rate |grad m|^2 at which gradient descent settles at the floor."""
@@ -74,8 +74,17 @@ def settles(c, shift=0):
     $\|\nabla m\|^2=2\beta^2$. No absolute probability is held: sun2025.levels-unconstrained.
     Proof: The speed has the sign of $1+W-m$ (sun2025.figure-7); its slope at the fixed point is $-\mathrm{SiLU}''$.
     """
-    speed, fixed = silu_slope(-c.m), 1 + c.W + shift
-    return (speed > 0) == (c.m < fixed) and (speed < 0) == (c.m > fixed)
+    speed, fixed = -slope_of_spo(c.m), 1 + c.W + shift
+    end = (c.gamma + fixed) / c.beta
+    before, beyond = (c.m < fixed) == (c.h < end), (c.m > fixed) == (c.h > end)
+    return (speed > 0) == (c.m < fixed) and (speed < 0) == (c.m > fixed) and before and beyond
+
+
+@setting("any margin m and gamma, beta > 0; the log-ratio is h, with m = beta h - gamma")
+def any_log_ratio(numbers):
+    """Every pair."""
+    m, gamma, beta = numbers.real("m"), numbers.real("gamma"), numbers.positive("beta")
+    return Named(m=m, gamma=gamma, beta=beta, h=(m + gamma) / beta, W=lambert(m))
 
 
 def derivative_at_the_floor(order):
@@ -88,12 +97,7 @@ def rate(W, times=1):
     return same(derivative_at_the_floor(1), 0) & same(derivative_at_the_floor(2), times * W / (1 + W))
 
 
-def at_rest(W, beta, gamma, share=1):
-    return same(beta * ((gamma + share + W) / beta) - gamma, 1 + W)
-
-
-settles.proved(over=any_margin, wrong={"shift": F(1, 10)}, lemma="autonomous flow")
-settles.derived(of=at_rest, symbols={"gamma": "real"}, wrong={"share": F(11, 10)})
+settles.proved(over=any_log_ratio, wrong={"shift": F(1, 10)}, lemma="autonomous flow")
 settles.derived(of=rate, wrong={"times": F(11, 10)}, also=True)
 settles.proved(over=TABULAR, of=lambda w, square=2: w.dd == square, wrong={"square": F(21, 10)}, also=True)
 
@@ -140,39 +144,32 @@ def prevents_over_optimisation(s, share=0):
     $\frac{d}{dt}\frac12\|\theta-\theta^*\|^2=-\sum_iL'(m_i)(m_i-1-W)$, and each term is negative but at the floor:
     nothing rests as long as a margin is at a distance from it. With shared parameters something does.
     """
-    return s.distance >= 0 and s.change <= -share * s.distance and (s.distance == 0 or s.change < 0)
+    change = s.fixed.away * s.force  # of half the squared distance from theta*
+    return s.distance >= 0 and change <= -share * s.distance and (s.distance == 0 or change < 0)
 
 
-@sums_of("any margins; W = e^(-1 - W)", fixed=lambda numbers: omega(0 * numbers.real("unit") - 1))
-def margins(numbers, W):
-    """Any number of pairs."""
+@sums_of(
+    "W = e^(-1 - W); theta is at the distance r > 0 from theta*, where every margin is 1 + W; a margin m is linear, "
+    "with the slope (m - 1 - W) / r in the direction from theta* to theta; the flow moves in it by -slope L'(m)",
+    fixed=lambda numbers: Named(away=numbers.positive("r"), W=omega(0 * numbers.real("unit") - 1)),
+)
+def margins(numbers, fixed):
+    """Any number of pairs, and of parameters."""
     m = numbers.real("m")
-    return Named(change=silu_slope(-m) * (m - 1 - W), distance=(m - 1 - W) ** 2)
-
-
-def change_of_the_distance(pair, times=1):
-    """Two parameters: theta' = sum push grad m, and (theta - theta*) . grad m is how far a margin is from the floor."""
-    x, z = pair.one("x").a, pair.one("z").a
-    along = pair.sum(pair.push * pair.a) * x + pair.sum(pair.push * pair.b) * z
-    return same(along, times * pair.sum(pair.push * (pair.a * x + pair.b * z)))
+    slope = (m - 1 - fixed.W) / fixed.away
+    return Named(force=-slope * slope_of_spo(m), distance=(m - 1 - fixed.W) ** 2)
 
 
 def not_at_rest(c, scale=2):
     """The margins theta and 2 theta, where they stand still: one of them is not at the floor."""
     distance = (c.theta - c.floor) ** 2 + (scale * c.theta - c.floor) ** 2
-    return not prevents_over_optimisation(Named(change=0 * distance, distance=distance))
+    return not prevents_over_optimisation(Named(force=0 * distance, distance=distance, fixed=Named(away=1)))
 
 
 one_parameter = world_of("any theta, floor > 0", theta="real", floor="positive")
 prevents_over_optimisation.proved(over=one_parameter, of=not_at_rest, role=FAILS, wrong={"scale": 1})
 prevents_over_optimisation.by_induction(
     **margins, role=CONDITIONAL, wrong={"share": F(1, 10)}, lemma="LaSalle, linear system"
-)
-prevents_over_optimisation.derived(
-    of=change_of_the_distance,
-    sums=over_responses(push="any", a="any", b="any"),
-    role=CONDITIONAL,
-    wrong={"times": F(11, 10)},
 )
 
 
@@ -291,34 +288,44 @@ step_size.enclosed(of=jump, wrong={"later": F(85, 10)}, also=True)
 
 
 @claim("displacement-limited", "not in the paper; what the finite minimum does for the chosen response", PROVED)
-def displacement_limited(theta, power=2):
+def displacement_limited(c, power=1):
     r"""\phi=(1,0,3),\ \beta=1,\ \gamma=0:\quad\pi_w:\tfrac13\to 0.0705\ \text{with SPO},\qquad\pi_w\to 0\
     \text{with the logistic loss}
 
-    Assumes: three responses, one parameter, from the uniform policy
+    Assumes: three responses, one parameter, gradient flow from the uniform policy
     Because: Displacement of the chosen response is limited, not prevented.
-    Proof: The margin is $\theta$, and $1/\pi_w=e^{-\theta}+1+e^{2\theta}$ rises; SPO stops at $\theta=1+W$
-    (sun2025.settles), the logistic loss never (sun2025.logistic-never-settles).
+    Proof: The margin is $\theta$, and $1/\pi_w=e^{-\theta}+1+e^{2\theta}$ rises. The flow of SPO stops at a $\theta$
+    between 1.27846 and 1.27847. That of the logistic loss passes every $\theta$, and $1/\pi_w>3+\theta$.
     """
-    return -exp(-theta) + power * exp(power * theta) > 0
+    falls = derivative(one_over_chosen, its_slope)(c.theta) > 0
+    return falls and slope_of_logistic(c.theta) < 0 and one_over_chosen(c.theta) > power * (3 + c.theta)
 
 
-def chosen_probability(theta, end=0):
-    chosen = sp.exp(theta) / (1 + sp.exp(theta) + sp.exp(3 * theta))
-    falls = same(sp.diff(1 / chosen, theta), -sp.exp(-theta) + 2 * sp.exp(2 * theta))
-    return falls & same(sp.limit(chosen, theta, sp.oo), end) & same(chosen.subs(theta, 0), sp.Rational(1, 3))
+def one_over_chosen(theta):
+    return exp(-theta) + 1 + exp(2 * theta)
 
 
-def where_it_stops(digits=F(705, 10**4)):
-    theta = 1 + omega(-1)
-    return abs(exp(theta) / (1 + exp(theta) + exp(3 * theta)) - digits) < F(5, 10**5)
+def its_slope(theta):
+    return -exp(-theta) + 2 * exp(2 * theta)
 
 
-forward = setting("theta > 0")(lambda numbers: numbers.positive("theta"))
-displacement_limited.proved(over=forward, wrong={"power": F(1, 2)}, lemma="monotone")
-displacement_limited.derived(of=chosen_probability, symbols={"theta": "real"}, wrong={"end": F(1, 10)})
-displacement_limited.enclosed(of=where_it_stops, wrong={"digits": F(706, 10**4)}).rests_on(
-    settles, logistic_never_settles
+def where_it_stops(share, end=F(705, 10**4), low=F(127846, 10**5), high=F(127847, 10**5)):
+    """SPO pushes theta up from 0 to one place and back at another; between the two 1 / pi_w is as said."""
+    between = one_over_chosen(low + share * (high - low))
+    stops = slope_of_spo(share * low) < 0 < slope_of_spo(high)
+    return stops and one_over_chosen(F(0)) == 3 and abs(1 / between - end) < F(5, 10**5)
+
+
+displacement_limited.proved(
+    over=world_of("theta > 0", theta="positive"), wrong={"power": F(11, 10)}, lemma="autonomous flow, monotone"
+)
+displacement_limited.enclosed(
+    0,
+    1,
+    of=where_it_stops,
+    wrong={"end": F(706, 10**4)},
+    lemma="autonomous flow, intermediate value",
+    part=r"\pi_w:\tfrac13\to 0.0705\ \text{with SPO}",
 )
 
 
@@ -330,22 +337,32 @@ def noisy_labels(c, room=0):
     Assumes: $0<\eta<1$
     Because: 0.4113, 0.9124, 1.2339 for eta = 0.7, 0.9, 0.99, where the log-odds are 0.847, 2.197, 4.595: the loss
     ranks rightly and recovers no rewards.
-    Proof: The expected loss has the slope $\mathrm{SiLU}'(m)-\eta$. $\mathrm{SiLU}'$ is at most 0 up to $-(1+W)$, at
-    least 1 from $1+W$ on, and rises between, since $\mathrm{SiLU}''(m)=\sigma(m)\sigma(-m)(2-m\tanh\frac m2)$ and
-    $1+W<2$: it takes every value in $(0,1)$ once, there.
+    Proof: The expected loss (sun2025.expected-loss) has the slope $\mathrm{SiLU}'(m)-\eta$. $\mathrm{SiLU}'$ is at
+    most 0 up to $-(1+W)$, at least 1 from $1+W$ on, and rises between, since
+    $\mathrm{SiLU}''(m)=\sigma(m)\sigma(-m)(2-m\tanh\frac m2)$ and $1+W<2$: it takes every value in $(0,1)$ once, there.
     """
-    slope, share = silu_slope(c.m), sigma(c.m)
-    bend = share * (1 - share) * (2 - c.m * (2 * share - 1))
-    below, above = slope <= 0, slope >= 1
-    return below == (c.m <= -1 - c.W) and above == (c.m >= 1 + c.W) and (below or above or bend > room)
+    slope, below, above = derivative(expected_loss, expected_slope), c.m <= -1 - c.W, c.m >= 1 + c.W
+    here, rising = slope(c.m, c.eta), derivative(slope, expected_bend)(c.m, c.eta)
+    return here < 0 if below else here > 0 if above else rising > room
 
 
-def in_closed_form(m, eta, sign=1):
-    expected, slope, s = eta * silu(-m) + (1 - eta) * silu(m), sp.diff(silu(m), m), sigma(m)
-    spread = s * (1 - s)
-    bends = same(slope, s + m * spread) & same(sp.diff(slope, m), spread * (2 - m * (2 * s - 1)))
-    odd = same(slope + slope.subs(m, -m), 1)
-    return same(expected, m * (s - sign * eta)) & same(sp.diff(expected, m), slope - eta) & bends & odd
+def expected_loss(m, eta):
+    return m * (sigma(m) - eta)
+
+
+def expected_slope(m, eta):
+    return silu_slope(m) - eta
+
+
+def expected_bend(m, _):
+    return bend(m)
+
+
+@setting("any margin m, 0 < eta < 1")
+def label(numbers):
+    """Every margin and every share of right labels."""
+    m = numbers.real("m")
+    return Named(m=m, eta=numbers.between("eta", 0, 1), W=lambert(m))
 
 
 def in_digits(third=F(12339, 10**4), half=F(5, 10**5)):
@@ -354,6 +371,11 @@ def in_digits(third=F(12339, 10**4), half=F(5, 10**5)):
     return all(silu_slope(m - half) < eta < silu_slope(m + half) for eta, m in printed)
 
 
-noisy_labels.proved(over=any_margin, wrong={"room": F(1, 4)}, lemma="monotone, intermediate value")
-noisy_labels.derived(of=in_closed_form, symbols={"m": "real"}, wrong={"sign": F(11, 10)})
+noisy_labels.proved(over=label, wrong={"room": F(1, 4)}, lemma="monotone, intermediate value")
+noisy_labels.derived(
+    of=lambda m, eta, whole=1: same(-sp.diff(expected_loss(m, eta), m), expected_slope(-m, whole - eta)),
+    symbols={"m": "real"},
+    wrong={"whole": F(11, 10)},
+    part=r"m^*(1-\eta)=-m^*(\eta)",
+)
 noisy_labels.enclosed(of=in_digits, wrong={"third": F(1235, 1000)}, also=True, lemma="intermediate value")

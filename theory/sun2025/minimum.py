@@ -6,7 +6,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, FALSE, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED, FAILS
-from theory.proof import Named, exp, omega, same, setting
+from theory.proof import Named, exp, omega, same, setting, world_of
 from theory.sun2025.activations import TURN, not_convex
 from theory.sun2025.axis import claim
 from theory.sun2025.silu import REAL, X, lambert, sigma, silu, silu_slope, softplus
@@ -107,14 +107,15 @@ floor_facts.enclosed(
 
 
 @claim("slope-range", "not in the paper; Appendix C, how hard SiLU pushes and pulls", PROVED)
-def slope_range(x, shift=0):
-    r"""-0.099839\le\mathrm{SiLU}'(x)\le 1.099839,\quad\text{attained at }x=\mp 2.399357,\ x\tanh\tfrac x2=2
+def slope_range(c, least=F(1, 2)):
+    r"""\mathrm{SiLU}'(-a)\le\mathrm{SiLU}'(x)\le\mathrm{SiLU}'(a)\quad\text{for}\ a\tanh\tfrac a2=2,\qquad a=2.399357,
+    \qquad\mathrm{SiLU}'(x)+\mathrm{SiLU}'(-x)=1,\qquad\mathrm{SiLU}'(a)=1.099839,\quad\mathrm{SiLU}'(-a)=-0.099839
 
     Assumes: decimals are rounded
-    Proof: $\mathrm{SiLU}'(x)+\mathrm{SiLU}'(-x)=1$, so that $x\ge 0$ is enough; there the slope rises up to
-    $x\tanh\frac x2=2$ and falls after it (sun2025.not-convex), and is never below 1/2.
+    Proof: For $x\ge 0$ the slope is never below 1/2; it rises up to a and falls after it (sun2025.not-convex). That of
+    $-x$ is what is missing to 1.
     """
-    return rounds_to(silu_slope(x) + shift, "1.099839")
+    return not_convex(c) and silu_slope(c.x) >= least
 
 
 def slopes_add_up_to_one(x, sign=1):
@@ -122,10 +123,26 @@ def slopes_add_up_to_one(x, sign=1):
     return same(slope + sign * slope.subs(x, -x), 1)
 
 
-slope_range.enclosed(*TURN, wrong={"shift": F(1, 10**6)})
-slope_range.rests_on(not_convex)
-slope_range.derived(of=slopes_add_up_to_one, symbols={"x": X}, wrong={"sign": F(11, 10)}, lemma="monotone")
-slope_range.proved(of=lambda x, least=F(1, 2): x < 0 or silu_slope(x) >= least, over=REAL, wrong={"least": F(51, 100)})
+def both_ends(a, shift=0):
+    return rounds_to(silu_slope(a) + shift, "1.099839") and rounds_to(silu_slope(-a) + shift, "-0.099839")
+
+
+slope_range.proved(
+    over=world_of("x >= 0, a > 0", x="nonnegative", a="positive"), wrong={"least": F(51, 100)}, lemma="monotone"
+)
+slope_range.derived(
+    of=slopes_add_up_to_one,
+    symbols={"x": X},
+    wrong={"sign": F(11, 10)},
+    part=r"\mathrm{SiLU}'(x)+\mathrm{SiLU}'(-x)=1",
+)
+slope_range.rests_on(not_convex, part="a=2.399357")
+slope_range.enclosed(
+    *TURN,
+    of=both_ends,
+    wrong={"shift": F(1, 10**6)},
+    part=r"\mathrm{SiLU}'(a)=1.099839,\quad\mathrm{SiLU}'(-a)=-0.099839",
+)
 
 
 # --- Section 4.3 ---------------------------------------------------------------------------------------------------
@@ -141,8 +158,9 @@ def target(gamma, tokens=1):
 
 
 @claim("section-4.3-ratio", IMPACT, CONDITIONALLY, "section-4.3-ratio-as-written", "section-4.3-ratio-as-configured")
-def section_4_3_ratio(gamma=GAMMA):
-    r"""\beta=2.5,\ \gamma=0.8:\quad\arg\min_h L_{SPO}=1.31,\quad e^{1.31}=3.7\qquad\text{with Eq. (17)}
+def section_4_3_ratio(gamma):
+    r"""\arg\min_h L_{SPO}=\frac{\gamma+1+W}{\beta};\qquad
+    \beta=2.5,\ \gamma=0.8:\ \frac{\gamma+1+W}{\beta}=1.31,\ e^{1.31}=3.7\qquad\text{with Eq. (17)}
 
     Assumes: 0.8 is the ratio $\gamma/\beta$, the hyper-parameter of public SimPO code: then $\gamma=2$
     Because: With Eq. (17) as written the minimiser is $(\gamma+1+W)/\beta=0.8314$, a ratio of 2.30.
@@ -180,12 +198,14 @@ section_4_3_as_written.enclosed(
     part=r"\beta=2.5,\ \gamma=0.8:\ \frac{\gamma+1+W}{\beta}=0.831386,\ e^{0.831386}=2.2965",
 )
 section_4_3_ratio.enclosed(
-    of=lambda gamma=GAMMA: not section_4_3_ratio(gamma), role=FAILS, wrong={"gamma": BETA * GAMMA}
+    of=lambda most=F("0.8314"): target(GAMMA) < most and not section_4_3_ratio(GAMMA),
+    role=FAILS,
+    wrong={"most": F("0.8313")},
 )
 section_4_3_ratio.enclosed(
     of=lambda ratio=GAMMA: section_4_3_ratio(BETA * ratio), role=CONDITIONAL, wrong={"ratio": F(81, 100)}
 )
-section_4_3_ratio.rests_on(section_4_3_as_written, role=CONDITIONAL)
+section_4_3_ratio.rests_on(section_4_3_as_written, role=CONDITIONAL, part=MINIMISER)
 
 
 @claim("section-4.3-ratio-as-configured", "not in the paper; Section 4.3 with 0.8 read as gamma / beta", PROVED)
@@ -203,8 +223,9 @@ section_4_3_as_configured.rests_on(section_4_3_as_written, part=MINIMISER)
 
 
 @claim("section-4.3-sequence", IMPACT, CONDITIONALLY, "section-4.3-ratio-as-written")
-def section_4_3_sequence(tokens=10):
-    r"""\frac{\pi(y_w)}{\pi(y_l)}=3.7\qquad\text{at the minimum of Eq. (17)}
+def section_4_3_sequence(tokens):
+    r"""\arg\min_h L_{SPO}=\frac{\gamma+1+W}{\beta};\qquad
+    \frac{\pi(y_w)}{\pi(y_l)}=e^{nh}=3.7\qquad\text{at the minimum of Eq. (17)}
 
     Assumes: responses of one token, and 0.8 read as $\gamma/\beta$
     Because: Eq. (17) speaks of averages per token: for two responses of n tokens the ratio is $3.7113^n$,
@@ -214,14 +235,15 @@ def section_4_3_sequence(tokens=10):
     return rounds_to(exp(target(BETA * GAMMA, tokens)), "3.7")
 
 
-section_4_3_sequence.enclosed(of=lambda tokens=10: not section_4_3_sequence(tokens), role=FAILS, wrong={"tokens": 1})
+section_4_3_sequence.enclosed(
+    of=lambda shift=0: rounds_to(exp(target(BETA * GAMMA, 10)) / 10**5 + shift, "5.0") and not section_4_3_sequence(10),
+    role=FAILS,
+    wrong={"shift": F(1, 10)},
+)
 section_4_3_sequence.enclosed(
     of=lambda tokens=1: section_4_3_sequence(tokens), role=CONDITIONAL, wrong={"tokens": F(11, 10)}
 )
-section_4_3_sequence.rests_on(section_4_3_as_written, role=CONDITIONAL)
-section_4_3_sequence.enclosed(
-    of=lambda tokens=10: rounds_to(exp(target(BETA * GAMMA, tokens)) / 10**5, "5.0"), wrong={"tokens": 9}, also=True
-)
+section_4_3_sequence.rests_on(section_4_3_as_written, role=CONDITIONAL, part=MINIMISER)
 
 
 @claim("section-4.3-ideal-reference", IMPACT, FALSE, "policy-over-reference")
@@ -234,11 +256,11 @@ def section_4_3_ideal_reference(gamma_over_beta):
     return rounds_to(exp(gamma_over_beta), "3.7")
 
 
-def no_reading_gives_it(as_written=GAMMA / BETA, as_configured=GAMMA):
-    return not section_4_3_ideal_reference(as_written) and not section_4_3_ideal_reference(as_configured)
+def no_reading_gives_it(most=F("2.2256")):
+    return all(exp(ratio) < most and not section_4_3_ideal_reference(ratio) for ratio in (GAMMA / BETA, GAMMA))
 
 
-section_4_3_ideal_reference.enclosed(of=no_reading_gives_it, role=FAILS, wrong={"as_configured": F(13, 10)})
+section_4_3_ideal_reference.enclosed(of=no_reading_gives_it, role=FAILS, wrong={"most": F("2.2255")})
 
 
 @claim("policy-over-reference", "not in the paper; Section 4.3, the target beside the ideal reference", PROVED)

@@ -33,6 +33,20 @@ def silu_slope(x):
     return (1 + x / (1 + exp(x))) / (1 + exp(-x))
 
 
+def x_tanh(x):
+    """Return x tanh(x / 2)."""
+    return x * (exp(x) - 1) / (exp(x) + 1)
+
+
+def bend(x):
+    return (2 - x_tanh(x)) / ((1 + exp(x)) * (1 + exp(-x)))
+
+
+def bend_of_silu(x):
+    """Return SiLU''(x); SymPy proves that it is that."""
+    return derivative(derivative(silu, silu_slope), bend)(x)
+
+
 def slope_of_spo(m):
     """Return the derivative of SiLU(-m); SymPy proves that it is that."""
     return -derivative(silu, silu_slope)(-m)

@@ -203,7 +203,7 @@ def forward_and_backward(
     passes = []
     for batch in batches:
         passes.append(_forward(model, batch, tracked.head, recorder, layers))
-        _tidy(layers)
+        _tidy(layers, batch)
     rows = [p.hidden.shape[0] for p in passes]
     gradients = head(concatenate([p.hidden.detach() for p in passes])).split(rows)
     for p, gradient in zip(passes, gradients, strict=True):
@@ -217,7 +217,7 @@ def forward_and_backward(
         for p in passes:
             if p.checkpoints and p.checkpoints[-1].layer is last[0]:
                 _layer_backward(p, tracked, recorder)
-                _tidy(layers)
+                _tidy(layers, p.batch)
         if all(checkpoint.layer is not last[0] for p in passes for checkpoint in p.checkpoints):
             layer_done(last[0], passes)
     for p in passes:
@@ -228,9 +228,9 @@ def forward_and_backward(
     return passes
 
 
-def _tidy(layers: Sequence[nn.Module]) -> None:
-    """Give back what one layer of one batch has freed, if the layers are computed one by one to save memory."""
-    if layers:
+def _tidy(layers: Sequence[nn.Module], batch: Batch) -> None:
+    """Give back what a layer of a batch has freed, if the layers are computed one by one to save memory of the CPU."""
+    if layers and batch.ids.device.type == "cpu":
         give_back_freed_memory()
 
 

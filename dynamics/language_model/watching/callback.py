@@ -16,7 +16,7 @@ from dynamics.language_model.watching.comparison import summarize, table, worst
 from dynamics.language_model.watching.page import write_page
 from dynamics.language_model.watching.panel import PANEL
 from dynamics.language_model.watching.run_log import RunLog, append, digest, read_run
-from dynamics.language_model.watching.trainer_optimizer import RateSum
+from dynamics.language_model.watching.trainer_optimizer import RateSum, loss_scale, step_was_taken
 from dynamics.language_model.watching.trainer_settings import trl_loss
 from dynamics.language_model.watching.watch import Watch
 from dynamics.losses import PreferenceLoss
@@ -118,6 +118,7 @@ class DynamicsCallback(TrainerCallback):
         with keeping_random_state():  # a collator or a data set may draw
             self._watch = Watch(trainer, probes, tuple(panel), loss, seed, greedy_tokens)
         self._rates, self._looked, self._watching = RateSum(), -1, False
+        self._scale: float | None = None
         self._trained = trainer.state.global_step > 0  # by an earlier call of train()
         self._unwritten = False  # a run whose beginning is not in the file; its looks would count as those of another
 
@@ -164,7 +165,8 @@ class DynamicsCallback(TrainerCallback):
         self._watch.prepare(before)
         known = before is not None and before.run.get("digest") == digest(self._watch.probes)
         if known and before is not None and before.start is not None:
-            self._rates = RateSum(*before.rates_at(step))
+            told = any(MOVED_APART in problem for problem in before.problems)
+            self._rates = RateSum(*before.rates_at(step), moved_apart=told)
             self._watch.resume(before)
             self._append({"kind": "resume", "step": step, **self._counted})
             return
@@ -191,10 +193,14 @@ class DynamicsCallback(TrainerCallback):
         skipped = {"skipped": self._rates.skipped} if self._rates.skipped else {}
         return {"rate_sum": self._rates.total, **skipped}
 
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Remember by what the loss is multiplied, which tells afterwards whether the step was taken."""
+        self._scale = loss_scale(self._trainer.accelerator)
+
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Add up the learning rate of the step, if it was taken: the scaler of float16 skips those that overflow."""
         before = self._rates.moved_apart
-        taken = not self._trainer.accelerator.optimizer_step_was_skipped
+        taken = step_was_taken(self._trainer.accelerator, self._scale)
         self._rates.add(given["optimizer"].param_groups, taken=taken)
         if self._watching and self._rates.moved_apart and not before:
             self._keep_problems(state.global_step + 1, [MOVED_APART])

@@ -94,6 +94,26 @@ def rate_ratios(groups: Sequence[Mapping[str, Any]]) -> list[float]:
     return [rate / fastest if fastest else 1.0 for rate in rates]
 
 
+def loss_scale(accelerator: Any) -> float | None:
+    """Return by what a trainer multiplies its loss, lest gradients in float16 be rounded to 0; None: by nothing."""
+    return None if accelerator.scaler is None else float(accelerator.scaler.get_scale())
+
+
+def step_was_taken(accelerator: Any, scale: float | None) -> bool:
+    """Return whether the optimizer has moved the weights: it does not where a gradient has overflowed.
+
+    The scaler then makes its scale smaller. accelerate says that a step was skipped only if it did not call the
+    optimizer; a fused one, which is the default, is called and does nothing.
+
+    Args:
+        accelerator: that of the trainer, after the step.
+        scale: ``loss_scale`` before the step.
+    """
+    now = loss_scale(accelerator)
+    shrunk = now is not None and scale is not None and now < scale
+    return not (shrunk or accelerator.optimizer_step_was_skipped)
+
+
 class RateSum:
     """The sum of the learning rates of the steps that were taken, of the group of parameters that moves fastest.
 
@@ -103,8 +123,8 @@ class RateSum:
         moved_apart: whether the groups have ever been at other multiples of each other than before the schedule.
     """
 
-    def __init__(self, total: float = 0.0, skipped: int = 0) -> None:
-        self.total, self.skipped, self.moved_apart = total, skipped, False
+    def __init__(self, total: float = 0.0, skipped: int = 0, *, moved_apart: bool = False) -> None:
+        self.total, self.skipped, self.moved_apart = total, skipped, moved_apart
 
     def add(self, groups: Sequence[Mapping[str, Any]], *, taken: bool = True) -> None:
         """Count a step.

@@ -70,14 +70,20 @@ PARTS = [{"role": "assistant", "content": [{"type": "text", "text": "4"}]}]
 
 @pytest.mark.parametrize("form", FORMS)
 def test_rows_of_one_form_are_trained_on_by_trl(form: str) -> None:
-    assert why_not_by_trl([FORMS[form]["chosen"]] * 2) is None
+    row = FORMS[form]
+    columns = tuple(column for column in ("system", "question") if column in row) or ("prompt",)
+    assert why_not_by_trl([row, row], columns) is None
 
 
 @pytest.mark.parametrize(
     "chosen", [["4", [FOUR]], [SHAREGPT], [str([FOUR])], [json.dumps([FOUR])], [PARTS], ["4", None]]
 )
-def test_rows_that_trl_reads_otherwise_are_told(chosen: list[Any]) -> None:
-    assert (why_not_by_trl(chosen) or "").startswith("TRL ")
+@pytest.mark.parametrize("column", ["prompt", "chosen", "rejected"])
+def test_rows_that_trl_reads_otherwise_are_told(chosen: list[Any], column: str) -> None:
+    """In whatever column: a prompt of another form than the first one would follow the recipe for the first."""
+    rows = [FORMS["texts"] | {column: value} for value in chosen]
+    assert (why_not_by_trl(rows) or "").startswith("TRL ")
+    assert why_not_by_trl(rows[:1]) is None or len(rows) == 1
 
 
 def test_no_recipe_is_printed_for_rows_that_trl_reads_otherwise(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-from theory.jian2025.penalty import InnerStep, eq_8_regularizer, eq_9_penalty
+from theory.jian2025.penalty import eq_8_regularizer, in_an_inner_step
 from theory.proof import Named
 
 
@@ -33,4 +33,4 @@ def test_one_inner_step_in_float64(rate):
 
     start = math.log(2)
     end = start - rate * (2 / 3 - 1 / 2)
-    assert eq_9_penalty(InnerStep(F(2), rate)) == (loss(start) >= loss(end))
+    assert in_an_inner_step(Named(odds=F(2), rate=rate)) == (loss(start) >= loss(end))

@@ -79,6 +79,24 @@ def run(folder: Path, *, resume: str | None = None, **options: Any) -> Run:
     return Run(trainer, callback, weights, history, torch.random.get_rng_state())
 
 
+def note_moves(trainer: Any) -> list[bool]:
+    """Return a list to which every step of a training to come adds whether any weight has changed."""
+    import transformers
+
+    moved: list[bool] = []
+
+    class Weights(transformers.TrainerCallback):
+        def on_step_begin(self, *_: Any, model: Any, **__: Any) -> None:
+            self.before = [p.detach().clone() for p in model.parameters()]
+
+        def on_step_end(self, *_: Any, model: Any, **__: Any) -> None:
+            pairs = zip(self.before, model.parameters(), strict=True)
+            moved.append(any(not torch.equal(before, after) for before, after in pairs))
+
+    trainer.add_callback(Weights())
+    return moved
+
+
 def same_weights(one: Run, other: Run) -> bool:
     """Return whether two runs ended with the same weights, bit for bit."""
     assert one.weights.keys() == other.weights.keys()
