@@ -154,14 +154,18 @@ def eq_14_equivalence(y, sign=-1):
     k, mean, squares = y.one("k"), y.sum(y.p * y.w), y.sum(y.p**2)
     exact = k.p * (k.p * (k.w - mean) - y.sum(y.p**2 * (y.w - mean)))
     printed = k.p * (k.w * k.p - y.sum(y.w * y.p**2))
-    return same(exact - printed, sign * mean * k.p * (k.p - squares))
+    return same(exact - printed, sign * error_of(k.p, mean, squares))
+
+
+def error_of(p, mean, squares):
+    return mean * p * (p - squares)
 
 
 @sums_of("p > 0, any w", fixed=lambda numbers: Named(squares=numbers.positive("squares"), mean=numbers.real("mean")))
 def responses(numbers, fixed):
     """Any number of responses."""
     p, w = numbers.positive("p"), numbers.real("w")
-    return Named(error=(fixed.mean * p * (p - fixed.squares)) ** 2, with_p=p * w, w=w)
+    return Named(error=error_of(p, fixed.mean, fixed.squares) ** 2, with_p=p * w, w=w)
 
 
 def exact_without_mean(s, times=1):

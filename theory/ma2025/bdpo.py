@@ -138,22 +138,22 @@ def more_balanced(case, least=0):
     Assumes: $\pi_w+\pi_l\le 1$, as for two responses to one prompt
     Because: It may pass beyond balance: at $\pi_w=0.9,\pi_l=0.1$ the winner's gradient is 2.43 times the loser's,
     where DPO has 1/9.
-    Proof: Exchanging the two changes both signs, so let $\pi_w>\pi_l$. With $x=-\log\pi_w$, $y=-\log\pi_l$ the left
-    side is $|\log(y/x)-(y-x)|$; it lies above $-(y-x)$, as $y>x$, and below $y-x$ iff $\log(y/x)<2(y-x)$. For
+    Proof: With $x=-\log\pi_w$, $y=-\log\pi_l$ the left side is $|\log(y/x)-(y-x)|$. Let $x<y$, else exchange them:
+    $\log(y/x)-(y-x)$ lies above $-(y-x)$, and below $y-x$ iff $\log(y/x)<2(y-x)$. For
     $x\ge\tfrac12$ that follows from $\log(y/x)<y/x-1$. Else $e^{-y}\le 1-e^{-x}<x$, so that $y>L=\log(1/x)>\log 2$
     and $2y-\log y>2L-\log L\ge L+1>L+2x$.
     """
-    size, log_x = case.y - case.x, log(case.x)
-    if 2 * case.x < 1:
-        log(-log_x)  # log L
-    return size <= least or -size < log(case.y) - log_x - size < size
+    smaller = min(case.x, case.y)
+    if 2 * smaller < 1:
+        log(-log(smaller))  # log L
+    left, right = log(case.y) - log(case.x) - (case.y - case.x), case.y - case.x
+    return abs(right) <= least or abs(left) < abs(right)
 
 
-@setting("0 < x = -log pi_w <= y = -log pi_l; pi_w + pi_l <= 1")
+@setting("x = -log pi_w > 0, y = -log pi_l > 0; pi_w + pi_l <= 1")
 def two_probabilities(numbers):
     """Two probabilities by their logarithms."""
-    x = numbers.positive("x")
-    y = x + numbers.at_least("apart", 0)
+    x, y = numbers.positive("x"), numbers.positive("y")
     numbers.assume(exp(-x) + exp(-y) <= 1)
     return Named(x=x, y=y)
 

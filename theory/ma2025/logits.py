@@ -215,7 +215,8 @@ def expected_loss(t, has_i, label, odds, beta):
         t: how much higher.
         has_i: 1 if the first response of the pair is i, 0 if i is not in the pair.
         label: probability that the first response is preferred.
-        odds: e^-f at t = 0; it changes with t, since f is beta times the difference of the logits and a constant.
+        odds: e^-f at t = 0; it changes with t, since f is beta times the difference of the logits (``log_ratio``) and
+            a constant.
         beta: DPO's beta.
     """
     odds = odds * exp(-beta * has_i * t)
@@ -240,12 +241,13 @@ def pairs(numbers, fixed):
 @claim("fitness-is-the-logit-gradient", "Section 4.1, the definition of w before Theorem 2; Eqs. (37), (38)", PROVED)
 def fitness_is_the_logit_gradient(s, kept=1):
     r"""w_i=\sum_{(i,j,\tau_{ij})}\tau_{ij}(1-\kappa_{ij}),\quad\mathbb{E}[w_i]=\sum_j(P_{ij}-\kappa_{ij})=
-    -\frac1\beta\frac{\partial L_{dpo}}{\partial s_i},\quad\Delta s_i=\gamma w_i,\quad\sum_i w_i=0
+    -\frac1\beta\frac{\partial L_{dpo}}{\partial s_i},\quad\Delta s_i=\gamma w_i,\quad\sum_i w_i=0,\quad
+    \log\frac{\pi_i}{\pi_j}=s_i-s_j
 
     Assumes: expectation over labels with $P_{ij}+P_{ji}=1$; pairs may be asked at different rates; a table of logits, a
     full batch, $\gamma=\eta\beta$ (the paper's $\beta$ is 1)
     Proof: A pair gives the response i the push $P_{ij}(1-\kappa_{ij})-P_{ji}\kappa_{ij}=P_{ij}-\kappa_{ij}$, and j its
-    negative; sum over pairs, by induction on their number.
+    negative: its loss is a function of $s_i-s_j$. Sum over pairs, by induction on their number.
     """
     beta, gamma = s.fixed.beta, s.fixed.gamma
     moved = -(gamma / beta) * s.gradient
@@ -253,4 +255,12 @@ def fitness_is_the_logit_gradient(s, kept=1):
     return of_i & (s.w + kept * s.of_others == 0)
 
 
+def log_ratio(s_w, s_l, s_k, rest, times=1):
+    w, r, _ = softmax(s_w, s_l, s_k, rest=rest)
+    return same(sp.log(w / r), times * (s_w - s_l))
+
+
 fitness_is_the_logit_gradient.by_induction(**pairs, wrong={"kept": F(11, 10)})
+fitness_is_the_logit_gradient.derived(
+    of=log_ratio, symbols=LOGITS, wrong={"times": F(11, 10)}, part=r"\log\frac{\pi_i}{\pi_j}=s_i-s_j"
+)

@@ -150,14 +150,14 @@ def replicator_gains(y, sign=-1):
     Proof: Put the velocity in: $d\log\pi_i/dt=w_i-\bar w$; $\sum_i w_i\pi_i(w_i-\bar w)$ is the variance; and
     $-\sum_i\rho_i(w_i-\bar w)$ is the last.
     """
-    i, j, r, mean = y.one("i"), y.one("j"), y.one("r").p, y.sum(y.p * y.w)
+    i, j, mean = y.one("i"), y.one("j"), y.sum(y.p * y.w)
     rho = y.p * (1 + y.c)  # any distribution, since c is centred
-    of_log, of_term = derivative(log, one_over), derivative(of_divergence, slope_of_divergence)
+    of_log = derivative(log, one_over)
+    derivative(of_divergence, slope_of_divergence)  # SymPy proves that it is
     rates = [of_log(k.p) * gain(k.p, k.w, mean) for k in (i, j)]
     fisher = same(y.sum(y.w * velocity(y)), y.sum(y.p * (y.w - mean) ** 2))
-    term = same(of_term(i.p, r) * gain(i.p, i.w, mean), sign * r * (i.w - mean))
-    of_sum = same(-y.sum(rho * (y.w - mean)), sign * y.sum((rho - y.p) * y.w))
-    return same(rates[0] - rates[1], i.w - j.w) & fisher & term & of_sum
+    divergence = same(y.sum(slope_of_divergence(y.p, rho) * velocity(y)), sign * y.sum((rho - y.p) * y.w))
+    return same(rates[0] - rates[1], i.w - j.w) & fisher & divergence
 
 
 def one_over(p):
