@@ -18,16 +18,14 @@ from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL, FAILS
 from theory.ma2025.covariance import claim
 from theory.ma2025.extrema_proof import (
-    ANYWHERE,
     AT_POLICY_MODE,
     BETWEEN,
     CURVES,
     derivative_of_a_term,
-    eq_49_mended,
     fitness_on_grid,
     theorem_3_anchor,
 )
-from theory.proof import Named, exp, log, setting
+from theory.proof import Named, derivative, exp, log, setting
 from theory.worlds import Vector
 
 Curve = Callable[[Any], tuple[Any, Any]]  # logarithm, up to a constant, and its derivative
@@ -113,12 +111,23 @@ theorem_3.derived(of=derivative_of_a_term, symbols=CURVES, wrong={"sign": F(9, 1
 theorem_3.enclosed(of=rises_and_falls_between_modes, wrong={"then": F(2)}, also=True)
 
 
-@setting("g at mu_p, and w, w' and g at any other point; what ma2025.theorem-3-anchor says of them")
+def product(t, w, slope, f_p):
+    """Return w pi at y + t over pi(y), for a line and an exponential curve that have their values and slopes at y."""
+    return (w + slope * t) * exp(-f_p * t)
+
+
+def slope_of_product(t, w, slope, f_p):
+    return (slope - f_p * (w + slope * t)) * exp(-f_p * t)
+
+
+@setting("w' > 0 at mu_p, as ma2025.theorem-3-anchor says; any w, w' and f_p at another point")
 def mode_and_another_point(numbers):
     """The mode of the policy and any other point."""
     mode = numbers.case_of(AT_POLICY_MODE["states"], theorem_3_anchor, keep="slope of_48")
-    y = numbers.case_of(ANYWHERE["states"], eq_49_mended)
-    return Named(at_mode=mode.of_48, there=y.of_48, slope=y.slope, w=y.w, f_p=y.fixed.f_p)
+    w, slope, f_p = (numbers.real(name) for name in ("w", "w_slope", "f_p"))
+    of_product = derivative(product, slope_of_product)
+    at_mode, there = of_product(0, numbers.real("w_at_mode"), mode.slope, 0), of_product(0, w, slope, f_p)
+    return Named(at_mode=at_mode, there=there, slope=slope, w=w, f_p=f_p)
 
 
 @cache
