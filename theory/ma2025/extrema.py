@@ -20,8 +20,6 @@ from theory.ma2025.covariance import claim
 from theory.ma2025.extrema_proof import (
     AT_POLICY_MODE,
     BETWEEN,
-    CURVES,
-    derivative_of_a_term,
     fitness_on_grid,
     theorem_3_anchor,
 )
@@ -107,7 +105,6 @@ def rises_and_falls_between_modes(first: F = F(1), then: F = F(5, 2)) -> bool:
 
 
 theorem_3.by_induction(**BETWEEN, wrong={"least": F(1, 100)}, lemma="Fermat")
-theorem_3.derived(of=derivative_of_a_term, symbols=CURVES, wrong={"sign": F(9, 10)}, also=True)
 theorem_3.enclosed(of=rises_and_falls_between_modes, wrong={"then": F(2)}, also=True)
 
 
