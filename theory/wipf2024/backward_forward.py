@@ -14,7 +14,6 @@ from theory.proof import Named, Numbers, log, over_responses, same, setting
 from theory.wipf2024.claims import claim
 from theory.wipf2024.logarithms import log as exact_log
 from theory.wipf2024.objectives import Pairs, Vector, show
-from theory.wipf2024.optimum import loss_is_a_divergence
 
 LOSSES = over_responses(p="probability", log_ratio="any", reward="any")
 
@@ -66,7 +65,10 @@ def eq_16(y, share=1):
     Proof: $\lambda\ln\pi^{**}=\lambda\ln\pi_{\mathrm{ref}}+r^*-\lambda\ln Z$; take the expectation of
     $\lambda\ln\pi_\theta-\lambda\ln\pi^{**}$ under $\pi_\theta$.
     """
-    return loss_is_a_divergence(y, share)
+    strength, log_z = y.one("lambda").reward, y.one("log Z").reward  # any numbers
+    from_optimum = strength * (y.log_ratio + log_z) - y.reward  # lambda (ln pi - ln pi_r)
+    loss = y.sum(y.p * (strength * y.log_ratio - y.reward))
+    return same(loss, y.sum(y.p * from_optimum) - share * strength * log_z)
 
 
 eq_16.derived(sums=LOSSES, wrong={"share": F(11, 10)})

@@ -8,7 +8,6 @@ import sympy as sp
 from theory.claim import PROVED
 from theory.proof import Named, Undecided, exp, leftovers, log, over_responses, same, sums_of, world_of
 from theory.wipf2024.claims import claim
-from theory.wipf2024.optimum import gibbs, two_policies
 
 TARGET = (F(6, 10), F(3, 10), F(1, 10))
 RADIUS = F(1, 20)
@@ -193,6 +192,18 @@ def excess(y, times=1):
     from_uniform = y.sum(y.pi * (y.log_pi + log_n))
     constant = log_z + (a - 1) * log_n
     return same(a * y.sum(y.pi * to_target), times * y.sum(y.pi * to_power) + (a - 1) * from_uniform - constant)
+
+
+@sums_of("p, q > 0")
+def two_policies(numbers):
+    """Two policies with any number of responses."""
+    p, q = numbers.positive("p"), numbers.positive("q")
+    return Named(p=p, q=q, divergence=p * log(p / q), distance=(p - q) ** 2)
+
+
+def gibbs(s, times=1):
+    excess = s.divergence - times * (s.p - s.q)
+    return excess >= 0 and s.distance >= 0 and (excess == 0) == (s.distance == 0)
 
 
 def no_policy_beats_it(c, slack=0):
