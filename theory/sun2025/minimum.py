@@ -109,28 +109,18 @@ floor_facts.enclosed(
 @claim("slope-range", "not in the paper; Appendix C, how hard SiLU pushes and pulls", PROVED)
 def slope_range(c, least=F(1, 2)):
     r"""\mathrm{SiLU}'(-a)\le\mathrm{SiLU}'(x)\le\mathrm{SiLU}'(a)\quad\text{for}\ a\tanh\tfrac a2=2,\qquad a=2.399357,
-    \qquad\mathrm{SiLU}'(x)+\mathrm{SiLU}'(-x)=1,\qquad\mathrm{SiLU}'(a)=1.099839,\quad\mathrm{SiLU}'(-a)=-0.099839
+    \qquad\mathrm{SiLU}'(a)=1.099839,\quad\mathrm{SiLU}'(-a)=-0.099839
 
     Assumes: decimals are rounded
     Proof: For $x\ge 0$ the slope is never below 1/2; it rises up to a and falls after it (sun2025.not-convex). That of
     $-x$ is what is missing to 1.
     """
-    return not_convex(c) and silu_slope(c.x) >= least
-
-
-def slopes_add_up_to_one(x, sign=1):
-    slope = sp.diff(silu(x), x)
-    return same(slope + sign * slope.subs(x, -x), 1)
+    slope = silu_slope(c.x)
+    return not_convex(c) and slope >= least and silu_slope(-c.x) == 1 - slope
 
 
 slope_range.proved(
     over=world_of("x >= 0, a > 0", x="nonnegative", a="positive"), wrong={"least": F(51, 100)}, lemma="monotone"
-)
-slope_range.derived(
-    of=slopes_add_up_to_one,
-    symbols={"x": X},
-    wrong={"sign": F(11, 10)},
-    part=r"\mathrm{SiLU}'(x)+\mathrm{SiLU}'(-x)=1",
 )
 slope_range.rests_on(not_convex, part="a=2.399357")
 slope_range.enclosed(
