@@ -318,13 +318,19 @@ def displacement_limited(c, power=1):
     Assumes: three responses, one parameter, gradient flow from the uniform policy
     Because: Displacement of the chosen response is limited, not prevented.
     Proof: The margin is $\theta$, and $1/\pi_w=e^{-\theta}+1+e^{2\theta}$ rises. The flow of SPO stops at a $\theta$
-    between 1.27846 and 1.27847. That of the logistic loss passes every $\theta$, and $1/\pi_w>3+\theta$.
+    between 1.27846 and 1.27847. That of the logistic loss passes every $\theta$, and $1/\pi_w\ge 3+\theta$.
     """
     falls = derivative(one_over_chosen, its_slope)(c.theta) > 0
-    return falls and slope_of_logistic(c.theta) < 0 and one_over_chosen(c.theta) > power * (3 + c.theta)
+    return falls and slope_of_logistic(c.theta) < 0 and one_over_chosen(c.theta) >= power * (3 + c.theta)
 
 
-one_over_chosen, its_slope = (lambda t: exp(-t) + 1 + exp(2 * t)), (lambda t: -exp(-t) + 2 * exp(2 * t))
+def one_over_chosen(theta):
+    """Return the sum of e^(phi theta), divided by that of the chosen response, whose phi is 1."""
+    return sum(exp((phi - 1) * theta) for phi in (1, 0, 3))
+
+
+def its_slope(theta):
+    return -exp(-theta) + 2 * exp(2 * theta)
 
 
 def where_it_stops(share, end=F(705, 10**4), low=F(127846, 10**5), high=F(127847, 10**5)):
@@ -335,7 +341,7 @@ def where_it_stops(share, end=F(705, 10**4), low=F(127846, 10**5), high=F(127847
 
 
 displacement_limited.proved(
-    over=world_of("theta > 0", theta="positive"), wrong={"power": F(11, 10)}, lemma="autonomous flow, monotone"
+    over=world_of("theta >= 0", theta="nonnegative"), wrong={"power": F(11, 10)}, lemma="autonomous flow, monotone"
 )
 displacement_limited.enclosed(
     0,
