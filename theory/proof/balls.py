@@ -62,16 +62,16 @@ class Ball:
         return Ball(_arb(low).union(_arb(high)))
 
     def __add__(self, other: Any) -> Ball:
-        return Ball(self.arb + (other.arb if type(other) is Ball else Ball.of(other).arb))
+        return Ball(self.arb + (other.arb if type(other) is Ball else _operand(other)))
 
     def __sub__(self, other: Any) -> Ball:
-        return Ball(self.arb - (other.arb if type(other) is Ball else Ball.of(other).arb))
+        return Ball(self.arb - (other.arb if type(other) is Ball else _operand(other)))
 
     def __rsub__(self, other: Any) -> Ball:
-        return Ball((other.arb if type(other) is Ball else Ball.of(other).arb) - self.arb)
+        return Ball(_operand(other) - self.arb)
 
     def __mul__(self, other: Any) -> Ball:
-        return Ball(self.arb * (other.arb if type(other) is Ball else Ball.of(other).arb))
+        return Ball(self.arb * (other.arb if type(other) is Ball else _operand(other)))
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -88,7 +88,9 @@ class Ball:
         return Ball(self.arb / below.arb)
 
     def __rtruediv__(self, other: Any) -> Ball:
-        return Ball.of(other) / self
+        if self.arb.contains(0):
+            return Ball.of(other) / self  # an error
+        return Ball(_operand(other) / self.arb)
 
     def __pow__(self, power: int) -> Ball:
         if isinstance(power, bool) or not isinstance(power, int):
@@ -369,9 +371,15 @@ def _arb_of(value: Any) -> Any:
     return value.arb if type(value) is Ball else Ball.of(value).arb
 
 
+def _operand(other: Any) -> Any:
+    """Return what python-flint adds to an interval: whole numbers as they are."""
+    return other if type(other) is int else Ball.of(other).arb
+
+
 def _arb(value: Rational) -> Any:
     flint = _flint()
-    flint.ctx.prec = max(flint.ctx.prec, PRECISION)
+    if flint.ctx.prec < PRECISION:  # noqa: PLR1730 - to set it takes longer than to look
+        flint.ctx.prec = PRECISION
     return flint.arb(flint.fmpq(value.numerator, value.denominator))
 
 
