@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction as F
+from functools import cache
 from typing import Any
 
 import sympy as sp
@@ -195,9 +196,14 @@ def rlhf_is_differentiable(times=1):
     along the path of a sampled discrete response.
     Proof: Every difference quotient has a limit, the partial derivative of wipf2024.eq-3-gradient, which is continuous.
     """
+    return same(limit_of_the_quotient(), times * P * (COST - P * COST - REST))
+
+
+@cache
+def limit_of_the_quotient() -> sp.Expr:
+    """Return what the difference quotient of the loss tends to."""
     h = sp.Symbol("h", real=True)
-    quotient = (rlhf_after(h) - rlhf_after(sp.Integer(0))) / h
-    return same(sp.limit(quotient, h, 0), times * P * (COST - P * COST - REST))
+    return sp.limit((rlhf_after(h) - rlhf_after(sp.Integer(0))) / h, h, 0)
 
 
 rlhf_is_differentiable.derived(role=FAILS, denial=True, wrong={"times": F(11, 10)}, lemma="continuous partials")

@@ -16,6 +16,9 @@ SIDE = (F(16, 100), F(49, 100))  # every probability of the region lies in it
 FINEST = 21  # halvings of the side, to 2e-7
 ROUNDED = F(51, 10**6)  # of numbers printed to four digits
 
+ODDS = [[a / (a + b) for b in TARGET] for a in TARGET]
+APART = [(i, j) for i in range(3) for j in range(3) if i != j]
+
 DPO = tuple(F(digits, 10**4) for digits in (4484, 3523, 1992))
 FORWARD = tuple(F(digits, 10**4) for digits in (4656, 3249, 2095))
 RLHF = tuple(F(digits, 10**4) for digits in (4592, 3360, 2048))
@@ -28,10 +31,8 @@ def divergence(q):
 
 def of_pairs(q, log=log):
     """Return DPO's loss and its partial derivatives in the probabilities."""
-    odds = [[a / (a + b) for b in TARGET] for a in TARGET]
-    apart = [(i, j) for i in range(3) for j in range(3) if i != j]
-    loss = -sum(odds[i][j] * log(q[i] / (q[i] + q[j])) for i, j in apart)
-    return loss, [sum(1 / (q[k] + q[j]) - odds[k][j] / q[k] for i, j in apart if i == k) for k in range(3)]
+    loss = -sum(ODDS[i][j] * log(q[i] / (q[i] + q[j])) for i, j in APART)
+    return loss, [sum(1 / (q[k] + q[j]) - ODDS[k][j] / q[k] for i, j in APART if i == k) for k in range(3)]
 
 
 def of_forward_divergence(q, log=log):
@@ -53,7 +54,7 @@ def rest_points(loss):
         q = x, y, 1 - x - y
         if differ(divergence(q), RADIUS):
             return True
-        (a, b, c), logs = loss(q)[1], [log(z) for z in q]
+        (a, b, c), logs = loss(q, log=lambda _: 0)[1], [log(z) for z in q]  # of the loss itself nothing is asked
         return differ((a - c) * (logs[1] - logs[2]), (b - c) * (logs[0] - logs[2]))
 
     return [(x, y, 1 - x - y) for x, y in leftovers(is_clear, SIDE, SIDE, finest=FINEST)]
