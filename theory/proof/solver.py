@@ -19,8 +19,9 @@ from theory.proof.watchdog import Watchdog
 WORK = 5_000_000  # of the solver for one question, in its own units; a typical one takes a thousandth of it
 QUICK = 30_000  # of that work at most, after which it is asked whether a question is impossible by its sums alone
 FIRST = 500_000  # of that work at most, after which a question is asked in another form
-METHOD = "qfnra-nlsat"  # the solver's; its choice for the logic QF_NRA begins with the same, and looks at the clock
-LINEAR = "smt"  # the solver's method for linear questions
+DIRECT = "simplify propagate-values tseitin-cnf nlsat"  # the solver's methods, the shortest preparation for the last
+METHOD = "qfnra-nlsat"  # with more preparation; the choice for the logic QF_NRA begins with it, and looks at the clock
+LINEAR = "smt"  # for linear questions
 STUCK = 600_000  # milliseconds; the solver does not count all of its work, and a query that hangs is an error
 RECENT = 4  # models that are tried before a question is asked
 
@@ -133,7 +134,9 @@ class Solver:
         asked, work = terms, self.work // effort
         if self.known.told.defines:
             asked = without_unused(terms, self.known.defined)
-        forms = _forms(asked, work, self.known.names) if effort == 1 else iter([_Form(asked, min(work, FIRST))])
+        forms = _forms(asked, work, self.known.names)
+        if effort != 1:
+            forms = iter([_Form(asked, min(work, FIRST), method=DIRECT)])
         for form in forms:
             answer, solver = self._asked(form.terms, form.work, form.method)
             if answer == "unsat" or (answer == "sat" and form.is_whole):
@@ -152,7 +155,8 @@ class Solver:
         import z3  # noqa: PLC0415
 
         if method not in self.known.methods:
-            self.known.methods[method] = z3.Tactic(method, ctx=self.context)
+            parts = [z3.Tactic(name, ctx=self.context) for name in method.split()]
+            self.known.methods[method] = z3.Then(*parts) if len(parts) > 1 else parts[0]
         solver, stuck = self.known.methods[method].solver(), []
         solver.set("rlimit", work)
         for term in terms:  # solver.add also converts what is no truth value, and takes ten times as long
@@ -194,7 +198,7 @@ class _Form:
 def _forms(terms: list[Any], work: int, names: Names) -> Iterator[_Form]:
     """Yield the forms of a question one after the other; together they have ``work``, but each has 1 at least."""
     quick = max(1, min(QUICK, work // 8))
-    yield _Form(terms, quick)
+    yield _Form(terms, quick, method=DIRECT)
     sums, meanings = linear(terms, names)
     if meanings:
         yield _Form(sums, quick, is_whole=False, method=LINEAR, meanings=tuple(meanings))

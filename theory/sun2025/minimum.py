@@ -124,10 +124,6 @@ def slopes_add_up_to_one(x, sign=1):
     return same(slope + sign * slope.subs(x, -x), 1)
 
 
-def both_ends(a, shift=0):
-    return rounds_to(silu_slope(a) + shift, "1.099839") and rounds_to(silu_slope(-a) + shift, "-0.099839")
-
-
 slope_range.proved(over=world_of("any x, a > 0", x="real", a="positive"), wrong={"least": F(51, 100)}, lemma="monotone")
 slope_range.derived(
     of=slopes_add_up_to_one,
@@ -138,7 +134,9 @@ slope_range.derived(
 slope_range.rests_on(not_convex, part="a=2.399357")
 slope_range.enclosed(
     *TURN,
-    of=both_ends,
+    of=lambda a, shift=0: (
+        rounds_to(silu_slope(a) + shift, "1.099839") and rounds_to(silu_slope(-a) + shift, "-0.099839")
+    ),
     wrong={"shift": F(1, 10**6)},
     part=r"\mathrm{SiLU}'(a)=1.099839,\quad\mathrm{SiLU}'(-a)=-0.099839",
 )
@@ -187,13 +185,9 @@ def section_4_3_as_written(c, share=1):
     return loss >= -share * w and (loss == -w) == (c.beta * c.H == c.n * (c.gamma + 1 + w))
 
 
-def digits_as_written(gamma=GAMMA):
-    return rounds_to(target(gamma), "0.831386") and rounds_to(exp(target(gamma)), "2.2965")
-
-
 section_4_3_as_written.proved(over=any_loss, wrong={"share": F(9, 10)})
 section_4_3_as_written.enclosed(
-    of=digits_as_written,
+    of=lambda gamma=GAMMA: rounds_to(target(gamma), "0.831386") and rounds_to(exp(target(gamma)), "2.2965"),
     wrong={"gamma": GAMMA + F(1, 10**5)},
     part=r"\beta=2.5,\ \gamma=0.8:\ \frac{\gamma+1+W}{\beta}=0.831386,\ e^{0.831386}=2.2965",
 )

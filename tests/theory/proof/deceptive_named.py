@@ -77,13 +77,13 @@ NAMED_FALSE = [
 
 def products_share_a_factor(c):
     """Two products with a factor in common are two numbers."""
-    return c.a * c.b >= c.a * c.c
+    return c.a**2 * c.b + c.d**2 >= c.a**2 * c.c + c.d**2 - 1
 
 
 def products_change_places(c):
     """What a name stands for on one side of a fork it must stand for on the other."""
     first, second = (c.a * c.b, c.a * c.d) if c.x > 0 else (c.a * c.d, c.a * c.b)
-    return c.p + first >= second + c.q or c.p <= c.q
+    return c.p + first * c.a >= second * c.a + c.q or c.p <= c.q
 
 
 def sums_change_places(c):
@@ -95,15 +95,15 @@ def sums_change_places(c):
 def flows_leave_something(c):
     """The flows around a triangle cancel, which says nothing of the last product."""
     around = c.a * (c.b - c.c) + c.b * (c.c - c.a) + c.c * (c.a - c.b)
-    return around + c.d * (c.p - c.q) >= c.d * (c.q - c.p) or c.p < c.q
+    return around + c.d * c.a * (c.p - c.q) >= c.d * c.a * (c.q - c.p) or c.p < c.q
 
 
 REALS = world_of("any real numbers", **dict.fromkeys("abcdpqx", "real"))
 SHARED_FALSE = [
     (products_share_a_factor, 800),
-    (products_change_places, 1400),
+    (products_change_places, 1200),
     (sums_change_places, 4200),
-    (flows_leave_something, 3500),
+    (flows_leave_something, 1200),
 ]
 """False statements, and work with which the solver must give names to what they are made of before it answers."""
 
