@@ -157,7 +157,7 @@ def eq_14_equivalence(y, sign=-1):
     return same(exact - printed, sign * error_of(k.p, mean, squares))
 
 
-def error_of(p: Any, mean: Any, squares: Any) -> Any:
+def error_of(p, mean, squares):
     return mean * p * (p - squares)
 
 

@@ -255,7 +255,7 @@ def fitness_is_the_logit_gradient(s, kept=1):
     return of_i & (s.w + kept * s.of_others == 0)
 
 
-def log_ratio(s_w: Any, s_l: Any, s_k: Any, rest: Any, times: Any = 1) -> Any:
+def log_ratio(s_w, s_l, s_k, rest, times=1):
     w, r, _ = softmax(s_w, s_l, s_k, rest=rest)
     return same(sp.log(w / r), times * (s_w - s_l))
 
