@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from fractions import Fraction as F
-from typing import Any
 
 import sympy as sp
 
@@ -92,7 +91,7 @@ def is_least_where_both_agree(c, times=1):
     return c.true > 0 and c.other > 0 and c.excess >= 0 and (c.excess == 0) == (c.true == times * c.other)
 
 
-def walks(pairs: Family) -> dict[str, Any]:
+def walks(pairs: Family):
     """Return the induction along a walk of any number of pairs that are asked, of which is known what is proved.
 
     A state has the numbers of the first and the last response of the walk (``true`` and ``other``, those of the first
