@@ -15,6 +15,9 @@ SIDE = (F(16, 100), F(49, 100))  # every probability of the region lies in it
 FINEST = 21  # halvings of the side, to 2e-7
 ROUNDED = F(51, 10**6)  # of numbers printed to four digits
 
+ODDS = [[a / (a + b) for b in TARGET] for a in TARGET]
+APART = [(i, j) for i in range(3) for j in range(3) if i != j]
+
 DPO = tuple(F(digits, 10**4) for digits in (4484, 3523, 1992))
 FORWARD = tuple(F(digits, 10**4) for digits in (4656, 3249, 2095))
 RLHF = tuple(F(digits, 10**4) for digits in (4592, 3360, 2048))
