@@ -13,6 +13,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from dynamics.errors import InvalidArgument
+from theory.proof.fast_fractions import fast, fraction
 from theory.worlds import Rational, Vector, dot
 
 
@@ -55,8 +56,8 @@ class Bandit:
 
     def __post_init__(self) -> None:
         n = len(self.p)
-        object.__setattr__(self, "ref", self.ref or (Fraction(1, n),) * n)
-        object.__setattr__(self, "asked", self.asked or (Fraction(1),) * n)
+        object.__setattr__(self, "ref", self.ref or (fraction(1, n),) * n)
+        object.__setattr__(self, "asked", self.asked or (fraction(1),) * n)
         for name, values in (("p", self.p), ("q", self.q), ("ref", self.ref), ("asked", self.asked)):
             if len(values) != n or min(values) <= 0 or (name in ("p", "ref") and sum(values) != 1):
                 raise InvalidArgument(name, [str(v) for v in values], f"{n} positive fractions (p and ref: sum to 1)")
@@ -97,7 +98,7 @@ class Bandit:
     @cached_property
     def fitness(self) -> Vector:
         """Return w_i, the sum over pairs of tau (1 - kappa) in expectation over labels: sum_j (P_ij - kappa_ij)."""
-        total = [Fraction(0)] * len(self.p)
+        total = [fraction(0)] * len(self.p)
         for i, j in self.ordered_pairs:
             push = self.rate(i, j) * self.label(i, j) * (1 - self.kappa(i, j))
             total[i] += push
@@ -136,29 +137,6 @@ def bandit(source: random.Random) -> Bandit:
     return Bandit.of(p, q, ref, source.randint(1, 3), asked)
 
 
-def plain_bandit(source: random.Random) -> Bandit:
-    """Draw a bandit, in half of all cases with a uniform reference, beta = 1 and every pair asked once."""
-    if source.random() < 0.5:
-        return bandit(source)
-    n = source.choice((2, 2, 3, 3, 4, 5, 8))
-    return Bandit.of(_whole(source, n), _whole(source, n))
-
-
-def untrained_bandit(source: random.Random) -> Bandit:
-    """Draw a bandit whose policy still is the reference."""
-    drawn = bandit(source)
-    return Bandit(drawn.ref, drawn.q, drawn.ref, drawn.beta, drawn.asked)
-
-
-def perhaps_trained_bandit(source: random.Random) -> Bandit:
-    """Draw a bandit, in half of all cases one whose policy is DPO's optimum p ~ ref q^(1 / beta)."""
-    drawn = bandit(source)
-    if source.random() < 0.5:
-        return drawn
-    optimal = tuple((a / b) ** drawn.beta for a, b in zip(drawn.p, drawn.ref, strict=True))
-    return Bandit(drawn.p, optimal, drawn.ref, drawn.beta, drawn.asked)
-
-
 def normalised(values: Sequence[Rational]) -> Vector:
     """Return the values divided by their sum.
 
@@ -166,8 +144,8 @@ def normalised(values: Sequence[Rational]) -> Vector:
         >>> [str(a) for a in normalised([1, 3])]
         ['1/4', '3/4']
     """
-    total = sum(Fraction(v) for v in values)
-    return tuple(Fraction(v) / total for v in values)
+    total = sum(map(fast, values))
+    return tuple(fast(v) / total for v in values)
 
 
 def _whole(source: random.Random, n: int) -> list[int]:
@@ -175,4 +153,4 @@ def _whole(source: random.Random, n: int) -> list[int]:
 
 
 def _fractions(values: Sequence[Rational]) -> Vector:
-    return tuple(Fraction(v) for v in values)
+    return tuple(map(fast, values))

@@ -95,16 +95,17 @@ def imbalance(modes: tuple[int, int], *, shiftless: bool) -> Ball:
         2.7
     """
     _, p, q, _ = panel(modes, shiftless=shiftless)
-    inverse = [1 / value for value in p]
-    chosen = rejected = Ball.of(0)
+    wins, losses = ([Ball.of(0)] * len(RESPONSES) for _ in range(2))  # of each response, in expectation
     for i in RESPONSES:
         for j in range(i):
-            label, kappa = q[i] / (q[i] + q[j]), p[i] / (p[i] + p[j])
-            i_wins, j_wins = label * (1 - kappa), (1 - label) * kappa
+            both = 1 / ((q[i] + q[j]) * (p[i] + p[j]))
+            i_wins, j_wins = q[i] * p[j] * both, q[j] * p[i] * both  # label (1 - kappa), and (1 - label) kappa
             if shiftless:
-                i_wins, j_wins = i_wins * p[i] * p[j], j_wins * p[i] * p[j]
-            chosen += i_wins * inverse[i] + j_wins * inverse[j]
-            rejected += i_wins * inverse[j] + j_wins * inverse[i]
+                asked = p[i] * p[j]
+                i_wins, j_wins = i_wins * asked, j_wins * asked
+            wins[i], losses[j] = wins[i] + i_wins, losses[j] + i_wins
+            wins[j], losses[i] = wins[j] + j_wins, losses[i] + j_wins
+    chosen, rejected = (sum((x / y for x, y in zip(pushes, p, strict=True)), Ball.of(0)) for pushes in (wins, losses))
     return chosen / rejected
 
 

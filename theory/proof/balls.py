@@ -15,6 +15,7 @@ from itertools import pairwise, product
 from typing import Any
 
 from theory.proof.checks import truth_value
+from theory.proof.fast_fractions import fast, fraction
 from theory.proof.symbols import NoValue
 
 Rational = int | Fraction
@@ -62,16 +63,16 @@ class Ball:
         return Ball(_arb(low).union(_arb(high)))
 
     def __add__(self, other: Any) -> Ball:
-        return Ball(self.arb + (other.arb if type(other) is Ball else Ball.of(other).arb))
+        return Ball(self.arb + (other.arb if type(other) is Ball else _operand(other)))
 
     def __sub__(self, other: Any) -> Ball:
-        return Ball(self.arb - (other.arb if type(other) is Ball else Ball.of(other).arb))
+        return Ball(self.arb - (other.arb if type(other) is Ball else _operand(other)))
 
     def __rsub__(self, other: Any) -> Ball:
-        return Ball((other.arb if type(other) is Ball else Ball.of(other).arb) - self.arb)
+        return Ball(_operand(other) - self.arb)
 
     def __mul__(self, other: Any) -> Ball:
-        return Ball(self.arb * (other.arb if type(other) is Ball else Ball.of(other).arb))
+        return Ball(self.arb * (other.arb if type(other) is Ball else _operand(other)))
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -88,7 +89,9 @@ class Ball:
         return Ball(self.arb / below.arb)
 
     def __rtruediv__(self, other: Any) -> Ball:
-        return Ball.of(other) / self
+        if self.arb.contains(0):
+            return Ball.of(other) / self  # an error
+        return Ball(_operand(other) / self.arb)
 
     def __pow__(self, power: int) -> Ball:
         if isinstance(power, bool) or not isinstance(power, int):
@@ -276,11 +279,11 @@ def everywhere(
     from theory.proof.reading import check_reading  # noqa: PLC0415
 
     check_reading(predicate)
-    low, high = Fraction(low), Fraction(high)
+    low, high = fast(low), fast(high)
     if high < low:
         raise ValueError(f"the interval from {low} to {high} is empty")
     for k in range(PROBES + 1):  # counterexamples are found faster at single points than on pieces
-        at = low + (high - low) * Fraction(k, PROBES)
+        at = low + (high - low) * fraction(k, PROBES)
         if _on(predicate, at, at) is False:
             return Covering("refuted", k + 1, (at, at))
     todo = [(low, high, finest)]
@@ -328,7 +331,7 @@ def leftovers(
         >>> all(abs(root * root - 2) < Fraction(1, 10000) for (root,) in roots), len(roots) < 4
         (True, True)
     """
-    todo = [(tuple((Fraction(low), Fraction(high)) for low, high in sides), 0)]
+    todo = [(tuple((fast(low), fast(high)) for low, high in sides), 0)]
     left: list[tuple[Ball, ...]] = []
     for _ in range(most):
         if not todo:
@@ -369,9 +372,15 @@ def _arb_of(value: Any) -> Any:
     return value.arb if type(value) is Ball else Ball.of(value).arb
 
 
+def _operand(other: Any) -> Any:
+    """Return what python-flint adds to an interval: whole numbers as they are."""
+    return other if type(other) is int else Ball.of(other).arb
+
+
 def _arb(value: Rational) -> Any:
     flint = _flint()
-    flint.ctx.prec = max(flint.ctx.prec, PRECISION)
+    if flint.ctx.prec < PRECISION:  # noqa: PLR1730 - to set it takes longer than to look
+        flint.ctx.prec = PRECISION
     return flint.arb(flint.fmpq(value.numerator, value.denominator))
 
 

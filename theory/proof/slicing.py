@@ -22,8 +22,8 @@ def without_unused(terms: list[Any], known: dict[int, frozenset[str]] | None = N
 
     Args:
         terms: a question, all of whose terms must hold together.
-        known: names in the terms of earlier questions by their identity, which is filled here; such terms must be kept
-            alive, or their identity may be given to another.
+        known: names in the terms of earlier questions and in their parts by their identity, which is filled here; such
+            terms must be kept alive, or their identity may be given to another.
 
     Example:
         >>> import z3
@@ -37,9 +37,7 @@ def without_unused(terms: list[Any], known: dict[int, frozenset[str]] | None = N
     while True:
         places = defaultdict(list)
         for number, term in enumerate(terms):
-            if identity(term) not in known:
-                known[identity(term)] = frozenset(_names(term))
-            for name in known[identity(term)]:
+            for name in _names(term, known):
                 places[name].append(number)
         unused = [found for name, found in places.items() if len(found) == TERMS[name.split(".")[0]]]
         if not unused:
@@ -69,6 +67,32 @@ def without_equations(terms: list[Any]) -> list[Any]:
     return [term for term in terms if is_kept(term)]
 
 
-def _names(term: Any) -> list[str]:
-    """Return the names of roots and quotients in a term; its text is much faster to look through than its parts."""
-    return DEFINED.findall(term.sexpr())
+def _names(term: Any, known: dict[int, frozenset[str]] | None = None) -> frozenset[str]:
+    """Return the names of roots and quotients in a term; what is known of its parts is not looked for again."""
+    import z3  # noqa: PLC0415
+
+    known = {} if known is None else known
+    context, todo = term.ctx.ref(), [term.as_ast()]
+    while todo:
+        part = todo[-1]
+        number = z3.Z3_get_ast_id(context, part)
+        if number in known:
+            todo.pop()
+            continue
+        parts = [z3.Z3_get_app_arg(context, part, k) for k in range(z3.Z3_get_app_num_args(context, part))]
+        ids = [z3.Z3_get_ast_id(context, one) for one in parts]
+        waiting = [one for one, its in zip(parts, ids, strict=True) if its not in known]
+        if waiting:
+            todo += waiting
+            continue
+        todo.pop()
+        own = [] if parts else DEFINED.findall(_name(context, part))
+        known[number] = frozenset(own).union(*(known[its] for its in ids))
+    return known[identity(term)]
+
+
+def _name(context: Any, constant: Any) -> str:
+    import z3  # noqa: PLC0415
+
+    declared = z3.Z3_get_decl_name(context, z3.Z3_get_app_decl(context, constant))
+    return str(z3.Z3_get_symbol_string(context, declared))

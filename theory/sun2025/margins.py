@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction as F
+from functools import cache
 
 import numpy as np
 import sympy as sp
@@ -87,6 +88,7 @@ def any_log_ratio(numbers):
     return Named(m=m, gamma=gamma, beta=beta, h=(m + gamma) / beta, W=lambert(m))
 
 
+@cache
 def derivative_at_the_floor(order):
     """Return a derivative of SiLU(-m) at m = 1 + W, where e^m = 1 / W."""
     m, lambert = sp.symbols("m W", positive=True)
