@@ -258,9 +258,13 @@ def run_claim(claim: Claim, worlds: int = 500, seed: int = 0, record: Record | N
     return Outcome(claim.key, claim.verdict, won, status, findings, took, problem, str(strength or ""), over)
 
 
-@cache
 def outcome_of(claim: Claim, worlds: int = 500, seed: int = 0) -> Outcome:
     """Return the outcome of a claim, which runs once in a process, however many other claims rest on it."""
+    return _outcome(claim, worlds, seed)
+
+
+@cache
+def _outcome(claim: Claim, worlds: int, seed: int) -> Outcome:
     return run_claim(claim, worlds, seed)
 
 

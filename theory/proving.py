@@ -255,7 +255,7 @@ class Proved:
                 found = calculus.search_sum(what, sums, min(100, evidence.worlds), evidence.seed)
             passed = proof.verdict == "proved" and found.counterexample is None
             searched = f"; {found}" if sums is not None else ""
-            how = "sympy" if sums is None else "sympy, for any number of terms"
+            how = "sympy" if sums is None else "sympy for any number of terms"
             means = role_of(role, also, None)
             return Finding(
                 means,
@@ -381,7 +381,7 @@ class Proved:
                 passed,
                 control,
                 f"base {first}; step {then}" + ("" if found is None else f"; {found}"),
-                Strength(MACHINE, provers("induction, base and step by smt", noted), lemmas, is_checked(noted)),
+                Strength(MACHINE, provers("induction (base and step by smt)", noted), lemmas, is_checked(noted)),
                 f"base: {base.assumes}; step: {step.assumes}",
                 joined=self._joined(what, means, inductive),
                 over=f"any number of terms, each with {base.says()}",

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from theory.claim import REPRODUCED, VERDICTS, Claim, Outcome
-from theory.evidence import Finding
+from theory.evidence import ALSO, Finding
 from theory.neighbours import NEIGHBOURS
 from theory.proof.lemmas import LEMMAS
 from theory.terminal import readable, readable_text, wrapped
@@ -134,7 +134,9 @@ def _evidence(finding: Finding, width: int) -> list[str]:
     for word, text in words:
         if text:
             lines += wrapped(word + text, width, "        ")
-    if finding.of and not finding.joined and not finding.part:
+    if finding.of and finding.used:
+        lines += wrapped("the worlds of a later line assume this", width, "        ")
+    elif finding.of and finding.role != ALSO and not finding.joined and not finding.part:
         lines += wrapped("no machine joins this to the statement of the claim", width, "        ")
     return lines
 

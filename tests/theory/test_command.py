@@ -222,4 +222,11 @@ def test_explain_shows_both_sides_at_the_counterexample_and_what_the_evidence_is
         assert part in shown, shown
     lemma = RUN.invoke(app, ["--explain", "jian2025.eq-19"], env={"COLUMNS": "100"}).output
     assert "lemma, Taylor: an n times differentiable function" in lemma
-    assert "no machine joins this to the statement of the claim" in lemma
+    told = RUN.invoke(app, ["--explain", "ma2025.hedge-regret"], env={"COLUMNS": "100"}).output
+    assert "no machine joins this to the statement of the claim" in told
+
+
+def test_explain_says_where_what_was_proved_is_assumed() -> None:
+    shown = RUN.invoke(app, ["--explain", "jian2025.displacement-limit"], env={"COLUMNS": "100"}).output
+    assert "the worlds of a later line assume this" in shown
+    assert "no machine joins this" not in shown

@@ -170,7 +170,7 @@ def test_what_shares_a_part_runs_in_one_process_and_the_part_once() -> None:
     runs = []
     evidence = parts_of(made)[0].evidence
     counted = dataclasses.replace(parts_of(made)[0], evidence=lambda e: (runs.append(1), evidence(e))[1])
-    assert outcome_of(counted, 60) == outcome_of(counted, 60)
+    assert outcome_of(counted, 60) == outcome_of(counted, 60, 0) == outcome_of(counted, worlds=60)
     assert len(runs) == 1
     outcome_of(counted, 61)
     assert len(runs) == 2

@@ -264,7 +264,7 @@ def test_worlds_assume_what_an_induction_proved_of_sums(claim: Any) -> None:
         of=sums_are_not_negative, **squares, wrong={"least": 1}
     )
     outcome = run_claim(made.proved(over=sum_and_more, wrong={"room": 1}).claim)
-    assert (outcome.status, outcome.strength) == (REPRODUCED, "proved by induction, base and step by smt, smt")
+    assert (outcome.status, outcome.strength) == (REPRODUCED, "proved by induction (base and step by smt), smt")
     alone = claim("alone", "here", PROVED)(above_zero).proved(over=sum_and_more, wrong={"room": 1})
     assert "nothing before proves sums_are_not_negative" in run_claim(alone.claim).problem
 
