@@ -10,7 +10,7 @@ import sympy as sp
 from theory.claim import FALSE, PROVED
 from theory.proof import Named, Numbers, exp, log, same, setting, sums_of, touch
 from theory.wipf2024.claims import claim
-from theory.wipf2024.variance import loss_of, profile
+from theory.wipf2024.variance import eq_24_any_dimension, loss_of, profile
 
 THETA_W, THETA_L, REF_W, REF_L, LAMBDA = sp.symbols("theta_w theta_l rho_w rho_l lambda", positive=True)
 CONSTANT = LAMBDA * sp.log(REF_L / REF_W)
@@ -55,11 +55,12 @@ eq_12.by_induction(base=tuples["base"], step=tuples["step"], after=tuples["after
 def proposition_4_1(s, times=1):
     r"""\min_{\pi_\theta\in S_\pi,\,\{\gamma(y_w,y_l,x)>0\}}\mathbb{E}\,\bigl[-
     \log\mathcal{N}([\xi_\theta;\xi_{\mathrm{ref}}]\,|\,0,\gamma I)\bigr]\equiv
-    \min_{\pi_\theta\in S_\pi}\ell_{\mathrm{DPO}}(\pi_\theta,\pi_{\mathrm{ref}},\lambda),\qquad\mu(u)=u^{\lambda/2}
+    \min_{\pi_\theta\in S_\pi}\ell_{\mathrm{DPO}}(\pi_\theta,\pi_{\mathrm{ref}},\lambda),\qquad
+    \mu(u)=u^{\lambda/2};\qquad\arg\min_{\gamma>0}-\log\mathcal{N}(v|0,\gamma I)=\frac{v^\top v}{d}
 
     Assumes: a variance of its own for each ordered tuple, as printed; any constraint set
     Because: With one variance for all tuples it would be another problem (wipf2024.one-variance).
-    Proof: Minimise over each $\gamma$ first: the best is $\frac12v^\top v$ (wipf2024.eq-24). What is left is
+    Proof: Minimise over each $\gamma$ first, for $d=2$: the best is $\frac12v^\top v$. What is left is
     $\ell_{\mathrm{DPO}}+1+\log\pi+\lambda\,\mathbb{E}\log\frac{\pi_{\mathrm{ref}}(y_l)}{\pi_{\mathrm{ref}}(y_w)}$ at
     every policy, so that no constraint can tell the two apart.
     """
@@ -82,7 +83,9 @@ proposition_4_1.by_induction(
     step=best_variances["step"],
     after=best_variances["after"],
     wrong={"times": F(11, 10)},
-    lemma="monotone",
+)
+proposition_4_1.rests_on(
+    eq_24_any_dimension, part=r"\arg\min_{\gamma>0}-\log\mathcal{N}(v|0,\gamma I)=\frac{v^\top v}{d}"
 )
 
 

@@ -129,9 +129,10 @@ def eq_25(c):
 
     Assumes: $v\in\mathbb{R}^2$; the constant is then $1+\log\pi$
     Because: In $d$ dimensions it is $\frac d2\log(v^\top v)$.
-    Proof: wipf2024.eq-24-any-dimension. What is equal up to a constant has the same slope in $v^\top v$.
+    Proof: The loss is least at $\gamma=v^\top v/d$, as in wipf2024.eq-24-any-dimension. What is equal up to a constant
+    has the same slope in $v^\top v$.
     """
-    return derivative(least_of, slope_of_least)(c.s, c.d) == derivative(log, inverse)(c.s)
+    return least_at(c, c.s / c.d) and derivative(least_of, slope_of_least)(c.s, c.d) == derivative(log, inverse)(c.s)
 
 
 def in_two_dimensions(offset=1):
@@ -139,9 +140,9 @@ def in_two_dimensions(offset=1):
 
 
 def in_no_other_dimension(c, plane=2):
-    return c.d == plane or not eq_25(c)
+    return c.d == plane or (least_at(c, c.s / c.d) and not eq_25(c))
 
 
-eq_25.proved(over=any_variance, given=lambda c: c.d == 2, wrong_given=lambda c: c.d <= 2, lemma="mean value")
+eq_25.proved(over=any_variance, given=lambda c: c.d == 2, wrong_given=lambda c: c.d <= 2, lemma="monotone, mean value")
 eq_25.derived(of=in_two_dimensions, wrong={"offset": F(11, 10)}, also=True)
 eq_25.proved(over=any_variance, of=in_no_other_dimension, role=FAILS, wrong={"plane": 3})
