@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from dynamics.errors import InvalidArgument, check_kind
-from theory.evidence import ALSO, CONDITIONAL, CORRECTED, FAILS, HOLDS, ORDER, VACUOUS, Evidence, Finding
+from theory.evidence import ALSO, CONDITIONAL, CORRECTED, FAILS, HOLDS, MADE, ORDER, VACUOUS, Evidence, Finding
 from theory.strength import MACHINE, UNREFUTED, Strength, weakest
 
 Record = Callable[[str, list[Any], str], None]
@@ -174,7 +174,7 @@ def strength_of(findings: tuple[Finding, ...]) -> Strength | None:
         return replace(found, prose=found.prose or _in_prose(deciding))
     searched = [how for f in findings if f.kind == "search" and not f.of for how in f.known().how]
     forms = ", ".join(dict.fromkeys(how for f in apart for how in f.known().how))
-    names = ", ".join(dict.fromkeys(f.of for f in apart if not f.joined))
+    names = ", ".join(dict.fromkeys(f.of for f in apart if f.joined is not True))
     only = f"proved by {forms} in another form only, which no machine joins to the statement ({names})"
     return Strength(UNREFUTED, (*dict.fromkeys(searched), only), found.lemma)
 
@@ -190,9 +190,10 @@ def _without_examples(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
 def _in_prose(findings: tuple[Finding, ...]) -> bool:
     """Return whether a part of the proof is another statement than the claim's own: how they make the whole is told.
 
-    Such a part is another claim, or another predicate, which may show what the worlds of a further line assume. A
-    statement that lists several is no more than these: what was proved of one of them by its own words needs no prose,
-    nor does a lemma that the worlds of a later line assume as it was proved.
+    Such a part is another claim, or another predicate, which may show what the worlds of a further line assume, or may
+    call the claim's own function with cases that it makes of the line's. A statement that lists several is no more than
+    these: what was proved of one of them by its own words needs no prose, nor does a lemma that the worlds of a later
+    line assume as it was proved.
     That a statement fails needs no parts if it fails at a case or in a proof of its own.
     """
     whole = {f.role for f in findings if f.joined and f.kind != "claim"} & {FAILS}
@@ -201,12 +202,16 @@ def _in_prose(findings: tuple[Finding, ...]) -> bool:
 
 
 def _is_told(finding: Finding) -> bool:
-    return not (finding.part or finding.used) and (not finding.joined or finding.kind == "claim")
+    return not (finding.part or finding.used) and (finding.joined is not True or finding.kind == "claim")
 
 
 def _apart(findings: tuple[Finding, ...]) -> list[str]:
-    """Return the roles in which nothing reaches the claim's own function."""
-    return [role for role in _own_roles(findings) if not any(f.joined for f in findings if f.role == role)]
+    """Return the roles in which nothing reaches the claim's own function.
+
+    Cases of the claim that a line makes of its own are an extra assumption at most.
+    """
+    reach = {role: (True, MADE) if role == CONDITIONAL else (True,) for role in _own_roles(findings)}
+    return [role for role, by in reach.items() if not any(f.joined in by for f in findings if f.role == role)]
 
 
 def _own_roles(findings: tuple[Finding, ...]) -> list[str]:

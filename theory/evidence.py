@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,6 +30,9 @@ ORDER = "the statement holds to first order"
 VACUOUS = "the statement says nothing"
 ALSO = "a further fact"
 
+MADE: Literal["made"] = "made"  # see Finding.joined
+Joined = bool | Literal["made"]
+
 SLOPE_TOLERANCE = 0.1
 
 
@@ -46,7 +49,8 @@ class Finding:
         strength: how strongly it is supported; None for a comparison in floating point, which ``detail`` describes.
         assumes: what the prover may assume about the worlds, in words.
         of: what was run in the place of the claim's own function, as it is written; "" for that function itself.
-        joined: whether the claim's own function was run, or a machine proved that what was run implies it.
+        joined: whether the claim's own function was run, or a machine proved that what was run implies it; ``MADE`` if
+            it implies it in cases only that the line makes of its own ones.
         part: the words of the claim's statement that were proved, if it lists several statements and this is one.
         used: whether a later line assumes what this one proves, and no more than that: a machine joins the two.
         over: the cases that it covers, in words generated from them.
@@ -64,7 +68,7 @@ class Finding:
     strength: Strength | None = None
     assumes: str = ""
     of: str = ""
-    joined: bool = True
+    joined: Joined = True
     over: str = ""
     wrong: str = ""
     sides: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Self
 
 from theory.claim import Claim
-from theory.evidence import ALSO, FAILS, Evidence, Finding
+from theory.evidence import ALSO, FAILS, MADE, Evidence, Finding, Joined
 from theory.lines import (
     EXISTS,
     Predicate,
@@ -103,13 +103,15 @@ class Proved:
     def _is_own(self, what: Predicate) -> bool:
         return getattr(what, "predicate", what) is self.predicate
 
-    def _joined(self, what: Predicate, role: str, proves: Callable[[Predicate], bool]) -> bool:
+    def _joined(self, what: Predicate, role: str, proves: Callable[[Predicate], bool]) -> Joined:
         """Return whether a machine proves the statement itself from what is run, because that calls the statement."""
         if self._is_own(what):
             return True
         fails = role == FAILS
         joint = through(self, what, fails=fails, somewhere=fails and not EXISTS.match(self.claim.says))
-        return joint is not None and proves(joint.holds) and bool(joint.calls)
+        if joint is None or not proves(joint.holds) or not joint.calls:
+            return False
+        return MADE if joint.made and not fails else True  # one case refutes a claim, whatever it is made of
 
     def _refuse_truth_as_failure(self, of: Predicate | None, role: str | None, *, denial: bool = False) -> None:
         refuse_truth_as_failure(self.key, own=of is None or self._is_own(of), fails=role == FAILS, denial=denial)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from theory.claim import REPRODUCED, VERDICTS, Claim, Outcome
-from theory.evidence import ALSO, Finding
+from theory.evidence import ALSO, MADE, Finding
 from theory.neighbours import NEIGHBOURS
 from theory.proof.lemmas import LEMMAS
 from theory.terminal import readable, readable_text, wrapped
@@ -136,6 +136,8 @@ def _evidence(finding: Finding, width: int) -> list[str]:
             lines += wrapped(word + text, width, "        ")
     if finding.of and finding.used:
         lines += wrapped("the worlds of a later line assume this", width, "        ")
+    elif finding.of and finding.role != ALSO and finding.joined == MADE and not finding.part:
+        lines += wrapped("it makes the cases of the claim; that these are all of them is told", width, "        ")
     elif finding.of and finding.role != ALSO and not finding.joined and not finding.part:
         lines += wrapped("no machine joins this to the statement of the claim", width, "        ")
     return lines

@@ -54,8 +54,29 @@ def test_a_statement_that_proves_the_claim_on_the_way_is_a_proof(claim: Any) -> 
         return case.x**2 >= 0
 
     made = claim("square", "here", PROVED)(of_a_number)
-    made.proved(over=ANY, of=lambda c, least=0: made(Named(x=c.x - 1)) and (c.x - 1) ** 2 >= least, wrong={"least": 1})
+    made.proved(over=ANY, of=lambda c, least=0: made(c) and c.x**2 >= least, wrong={"least": 1})
     assert run(made).strength == "proved by smt"
+
+
+def test_of_cases_that_a_line_makes_no_machine_says_that_they_are_all(claim: Any) -> None:
+    """Of every square a false statement is true; that x - 1 may be any number is told, too."""
+
+    def rises(case: Any) -> Any:
+        """x\\ge 0"""
+        return case.x >= 0
+
+    def is_a_square(case: Any) -> Any:
+        """x^2\\ge 0"""
+        return case.x**2 >= 0
+
+    for name, says, made_of in (("rises", rises, lambda x: x**2), ("square", is_a_square, lambda x: x - 1)):
+        own = claim(name, "here", PROVED)(says)
+        own.proved(
+            over=ANY,
+            of=lambda c, least=0, own=own, made_of=made_of: own(Named(x=made_of(c.x))) and made_of(c.x) ** 2 >= least,
+            wrong={"least": 1},
+        )
+        assert run(own).strength.startswith("unrefuted: proved by smt in another form only")
 
 
 def test_a_refutation_of_another_statement_is_none_of_the_claim(claim: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 from theory.proof.written import functions_of
@@ -42,10 +43,13 @@ class Joint:
     Attributes:
         holds: the statement.
         calls: how often the claim was called, each time that the statement was run and called it.
+        made: the cases it was called with that are none of the line's own, nor parts of one, but made of them: that
+            these are all of which the claim speaks is no machine's word.
     """
 
     holds: Callable[..., Any]
     calls: list[int]
+    made: list[Any]
 
 
 def own_calls(predicate: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
@@ -86,15 +90,30 @@ def through(own: Callee, other: Callable[..., Any], *, fails: bool, somewhere: b
         return None
 
     calls: list[int] = []
+    made: list[Any] = []
 
     def holds(*case: Any) -> Any:
-        heard = [call.truth for call in listening(own, lambda: other(*case))]
+        heard = listening(own, lambda: other(*case))
         if not heard:
             return somewhere
         calls.append(len(heard))
-        return not any(heard) if fails else all(heard)
+        made.extend(one for call in heard for one in call.given.values() if not _is_of(one, case))
+        return not any(call.truth for call in heard) if fails else all(call.truth for call in heard)
 
-    return Joint(holds, calls)
+    return Joint(holds, calls, made)
+
+
+def _is_of(argument: Any, case: Sequence[Any]) -> bool:
+    """Return whether an argument is a case of the line itself or a part of it, and not another one that is made of it.
+
+    Example:
+        >>> from theory.proof import Named
+        >>> world = Named(x=2)
+        >>> _is_of(world, [world]), _is_of(world, [(world, 3)]), _is_of(Named(x=world.x**2), [world])
+        (True, True, False)
+    """
+    inside = (one if isinstance(one, tuple) else getattr(one, "__dict__", {}).values() for one in case)
+    return any(argument is part for part in (*case, *chain.from_iterable(inside)))
 
 
 def listening(own: Callee, call: Callable[[], Any]) -> list[Heard]:
