@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 WIDE = 120  # columns from which the table has room for what the papers call a claim
 LEAST_PLACE = 10  # least columns for the place in the paper; with fewer, the list leaves it out
-BESIDE_A_KEY = 34  # columns of the other parts of the table: verdict, seconds, and a strength of a few words a line
+BESIDE_A_KEY = 48  # columns that verdict, strength and seconds take beside a key, so that a strength takes few lines
 COLOURS = {
     "holds": "green",
     "first-order": "green",

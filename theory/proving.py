@@ -35,7 +35,7 @@ from theory.lines import (
 )
 from theory.proof.families import POLICY
 from theory.proof.family import Family
-from theory.proof.joined import own_calls, through
+from theory.proof.joined import Heard, hear, through
 from theory.proof.lemmas import noting
 from theory.proof.reached import Reached
 from theory.proof.searched import Search, holds_at, search
@@ -66,13 +66,12 @@ class Proved:
         self.facts: list[tuple[Any, Family]] = []  # what is true of every world of a kind if the claim is reproduced
         self.__doc__ = predicate.__doc__
         self.__module__ = predicate.__module__
-        self.heard: list[Any] | None = None  # its results while another predicate runs; see ``theory.proof.joined``
+        self.heard: list[Heard] | None = None  # its results while another predicate runs; see ``theory.proof.joined``
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the statement's truth in a world."""
         truth = self.predicate(*args, **kwargs)
-        if self.heard is not None and own_calls(self.predicate, args, kwargs):
-            self.heard.append(truth)
+        hear(self, truth, args, kwargs)
         return truth
 
     @property

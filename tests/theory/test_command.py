@@ -113,9 +113,9 @@ def test_a_reader_finds_what_is_said_of_an_equation_inside_a_range_too() -> None
 
 def test_a_key_stands_in_one_line_of_the_table() -> None:
     longest = max((claim.key for claim in select_claims([], None)), key=len)
-    ran = RUN.invoke(app, [longest, "--jobs", "1"], env={"COLUMNS": "80"})
+    ran = RUN.invoke(app, [longest, "--jobs", "1"], env={"COLUMNS": "100"})
     assert longest in ran.stdout
-    narrow = RUN.invoke(app, [longest, "--jobs", "1"], env={"COLUMNS": "60"})
+    narrow = RUN.invoke(app, [longest, "--jobs", "1"], env={"COLUMNS": "80"})
     assert longest not in narrow.stdout
     assert longest[:12] in narrow.stdout
 

@@ -94,6 +94,42 @@ def test_an_identity_beside_the_claim_is_no_proof(claim: Any) -> None:
     assert run(whole).strength == "proved by sympy"
 
 
+@pytest.mark.parametrize(
+    "called",
+    [
+        lambda own, x, y: own(x, x),
+        lambda own, x, y: own(y, y),
+        lambda own, x, y: own(x * y, y * x),
+        lambda own, x, y: own(sp.Integer(1), 1),
+        lambda own, x, y: own(y, x) & own(x, x),
+    ],
+)
+def test_an_identity_of_one_number_twice_is_none_of_two_numbers(claim: Any, called: Any) -> None:
+    def equal(x: Any, y: Any) -> Any:
+        """x=y"""
+        return same(x, y)
+
+    made = claim("equal", "here", PROVED)(equal)
+    made.derived(of=lambda x, y, times=1: called(made, x, y) & same(times * x, x), wrong={"times": F(11, 10)})
+    assert not run(made).strength.startswith("proved")
+
+
+def test_an_identity_is_of_the_numbers_that_it_names(claim: Any) -> None:
+    """The line says which is real and which is positive; what is proved is the other way round."""
+
+    def quotient(x: Any, y: Any) -> Any:
+        """\\log(xe^y)=\\log x+y"""
+        return same(sp.log(x * sp.exp(y)), sp.log(x) + y)
+
+    kinds = {"x": "real", "y": "positive"}
+    made = claim("swapped", "here", PROVED)(quotient)
+    made.derived(of=lambda x, y, k=1: made(y, x) & same(k * x, x), symbols=kinds, wrong={"k": F(11, 10)})
+    assert run(made).strength.startswith("unrefuted")
+    made = claim("named", "here", PROVED)(quotient)
+    made.derived(of=lambda x, y, k=1: made(y=y, x=x) & same(k * x, x), symbols=kinds, wrong={"k": F(11, 10)})
+    assert run(made).strength == "proved by sympy"
+
+
 def _cube(x: Any) -> Any:
     """(x^3)'=3x^2"""
     return same(sp.diff(x**3, x), 3 * x**2)

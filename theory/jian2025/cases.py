@@ -69,6 +69,12 @@ def after_inner_step(odds: Rational, rate: Rational) -> Any:
     return log(odds) - rate * (odds / (1 + odds) - F(1, 2))
 
 
+def along(w: World) -> list[F]:
+    """Return phi_y . (phi_w - phi_l) of every response: what its logit gains per unit of size of the step."""
+    d = [a - b for a, b in zip(w.features[w.chosen], w.features[w.rejected], strict=True)]
+    return [dot(phi, d) for phi in w.features]
+
+
 @dataclass(frozen=True)
 class Batch:
     """Pairs on different prompts that share their parameters, at one point: one step on the mean of their losses.

@@ -3,9 +3,8 @@
 from fractions import Fraction as F
 
 from theory.claim import PROVED
-from theory.jian2025.cases import BOTH_FALL, BOTH_RISE
+from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, along
 from theory.jian2025.corollary_2 import claim
-from theory.jian2025.gradient import along
 from theory.proof import TABULAR, TWO_RESPONSES, Named, exp, log, setting, sqrt, sums_of
 from theory.worlds import base_measure, one_feature
 

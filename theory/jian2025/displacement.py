@@ -93,10 +93,6 @@ def probabilities(x, rejected=3):
     return x**2 / total, x**rejected / total, 1 / total
 
 
-def at_every_size(x, rejected=3):
-    return probabilities(x, rejected)[0] < F(1, 3)
-
-
 def at_the_end(x, rest=0):
     """A step of any size has x -> 0 for its limit."""
     return same(sp.limit(probabilities(x)[2], x, 0), 1 - rest)
@@ -109,7 +105,7 @@ smallest.evaluated(
 A_STEP = setting("x = e^-s, 0 < x < 1")(lambda numbers: numbers.between("x", 0, 1))
 smallest.proved(
     over=A_STEP,
-    of=at_every_size,
+    of=lambda x, rejected=3: probabilities(x, rejected)[0] < F(1, 3),
     wrong={"rejected": 5},
     part=r"\Delta_w<0\ \text{for every step size}",
 )

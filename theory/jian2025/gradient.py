@@ -8,7 +8,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, FIRST_ORDER, PROVED
 from theory.evidence import CONDITIONAL, ORDER
-from theory.jian2025.cases import EVEN_PAIR, Batch, batch, ladder
+from theory.jian2025.cases import EVEN_PAIR, Batch, along, batch, ladder
 from theory.jian2025.finite_step import residual
 from theory.jian2025.theorem_1 import NOTHING_MOVES, exact_in_a_step
 from theory.proof import Named, exp, over_responses, same, setting, sqrt, sums_of
@@ -18,12 +18,6 @@ from theory.worlds import World, any_world, dot
 claim = claims_of("jian2025")
 
 # --- the remainder of a step ---------------------------------------------------------------------------------------
-
-
-def along(w: World) -> list[F]:
-    """Return phi_y . (phi_w - phi_l) of every response: what its logit gains per unit of size of the step."""
-    d = [a - b for a, b in zip(w.features[w.chosen], w.features[w.rejected], strict=True)]
-    return [dot(phi, d) for phi in w.features]
 
 
 def remainders(w: World, size: F) -> list[Any]:

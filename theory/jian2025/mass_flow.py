@@ -9,9 +9,8 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL
-from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, TABULAR_STEP
+from theory.jian2025.cases import BOTH_FALL, BOTH_RISE, STEP, TABULAR_STEP, along
 from theory.jian2025.displacement import rejected_is_behind
-from theory.jian2025.gradient import along
 from theory.jian2025.tabular import tabular_others
 from theory.proof import Named, exp, same, setting, sums_of
 from theory.statement import claims_of

@@ -189,7 +189,7 @@ def shared_prefix(t, push, shared, a, b, times=1):
 
 prefix_tree.derived(
     of=shared_prefix,
-    symbols={"shared": "function"},
+    symbols={"t": "real", "a": "negative", "b": "negative", "shared": "function"},
     wrong={"times": F(11, 10)},
     part=r"\Delta\log\pi(y_{<t})=0\ \text{for the shared prefix}",
 )

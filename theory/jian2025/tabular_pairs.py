@@ -109,14 +109,16 @@ def first_steps(case, slack=0):
     return all(many_pairs_first_step(first_step(case, f), 1, slack) for f in (F(1, 3), F(101, 100), F(2), F(50)))
 
 
-def first_order(c, p, push, m, times=1):
-    """The sum of all weights p (1 + c v + c^2 m) is Z' = 1 + c push + c^2 m, with the means of v and of any m."""
-    return same(sp.diff(sp.log(p / (1 + c * push + c**2 * m)), c).subs(c, 0), -times * push)
+def first_order(c, p, v, push, m, times=1):
+    """A weight p e^(c v) has the slope p v at c = 0, so that the sum Z' of all is 1 + c push + O(c^2)."""
+    total = 1 + c * push + c**2 * m(c)
+    of_a_weight = same(sp.diff(p * sp.exp(c * v), c).subs(c, 0), p * v)
+    return of_a_weight & same(sp.diff(sp.log(p / total), c).subs(c, 0).doit(), -times * push)
 
 
 many_pairs_first_step.derived(
     of=first_order,
-    symbols={"c": "real", "push": "real", "m": "real"},
+    symbols={"c": "real", "v": "real", "push": "real", "m": "function"},
     wrong={"times": F(11, 10)},
     part=r"""D\log\pi_y=\tfrac{\eta\beta}{2}\Bigl(\sum_jb_j\pi_{l,j}-\sum_ia_i\pi_{w,i}\Bigr)\ \text{for every response
     outside the pairs}""",
@@ -129,7 +131,8 @@ many_pairs_first_step.unrefuted(many_pairs, of=first_steps, wrong={"slack": F(1,
 def unimodal(c, slack=0):
     r"""\text{once}\ \log\pi_{y^*}\ \text{falls, it never rises again}
 
-    Assumes: every chosen response is paired with every rejected one, equally often (a single pair included)
+    Assumes: from the reference; every chosen response is paired with every rejected one, equally often (a single pair
+    included)
     Because: With unequal weights a heavy pair can push $y^*$ down until it is satisfied, and a light pair, whose
     rejected response is likelier, then lifts it again.
     Proof: With N chosen and M rejected responses a chosen one is pushed by M pairs, a rejected one by N. All margins

@@ -6,7 +6,8 @@ from theory.claim import FALSE, PROVED
 from theory.evidence import FAILS
 from theory.jian2025.cases import BOTH_RISE, MISRANKED, NEAR
 from theory.jian2025.envelope import OF_Z, mixed_derivative
-from theory.proof import TABULAR, derivative, exp, log, of_size, over_responses, same, sqrt, world_of
+from theory.jian2025.regularizer import COMPONENTS, slope_of_the_norm
+from theory.proof import TABULAR, Named, derivative, exp, log, of_size, over_responses, same, sqrt, world_of
 from theory.statement import claims_of
 from theory.worlds import World
 
@@ -63,7 +64,7 @@ term_e_tabular.proved(over=TABULAR, wrong={"twice": F(21, 10)})
 # --- a step on the regularizer alone -------------------------------------------------------------------------------
 
 
-def covariances(w):
+def covariances(w, square=1):
     """Return g_w . C g_w, g_w . C g_l and g_l . C g_l of a tabular softmax, C = diag(p) - p p'.
 
     Example:
@@ -71,7 +72,8 @@ def covariances(w):
         ['8/81', '-16/81', '32/81']
     """
     p, q, s, t = w.p_w, w.p_l, w.S2, w.S3
-    return p - 2 * p**2 + t - (p - s) ** 2, t - p**2 - q**2 - (p - s) * (q - s), q - 2 * q**2 + t - (q - s) ** 2
+    of_w, of_l = (a - 2 * a**2 + t - square * (a - s) ** 2 for a in (p, q))
+    return of_w, t - p**2 - q**2 - square * (p - s) * (q - s), of_l
 
 
 def pushes(w):
@@ -112,7 +114,7 @@ term_e_step.proved(over=of_size(TABULAR, 2), of=takes_and_gives, role=FAILS, wro
 @claim("term-e-tabular-step", "not in the paper; what term (e) does to a tabular softmax", PROVED)
 def term_e_tabular_step(w, lead=0):
     r"""\pi_w>\pi_l\implies-\nabla_\theta L_{\mathrm{reg}}\cdot g_w<0,\qquad\nabla^2_\theta\log\pi_y=-C,\qquad
-    g_w^\top Cg_w=\pi_w-2\pi_w^2+S_3-(\pi_w-S_2)^2,\quad
+    \nabla_\theta\|g_y\|=-\frac{Cg_y}{\|g_y\|},\qquad g_w^\top Cg_w=\pi_w-2\pi_w^2+S_3-(\pi_w-S_2)^2,\quad
     g_w^\top Cg_l=S_3-\pi_w^2-\pi_l^2-(\pi_w-S_2)(\pi_l-S_2),\qquad S_k=\sum_y\pi_y^k
 
     Assumes: tabular softmax
@@ -125,18 +127,23 @@ def term_e_tabular_step(w, lead=0):
 
 def entries_of_the_covariance(y, square=1):
     """<g_y, g_a> = [y = a] - p_y - p_a + S2, summed with the weights p_y over any number of responses."""
-    s, t, w, r = y.sum(y.p**2), y.sum(y.p**3), y.one("w").p, y.one("l").p
+    s, w, r = y.sum(y.p**2), y.one("w").p, y.one("l").p
+    of_w, mixed, _ = covariances(Named(p_w=w, p_l=r, S2=s, S3=y.sum(y.p**3)), square)
 
     def entry(a, b, equal):
         return y.sum(y.p * (s - a - y.p) * (s - b - y.p)) + a * (s - b - a) + b * (s - a - b) + equal * a
 
-    return same(entry(w, w, 1), w - 2 * w**2 + t - square * (w - s) ** 2) & same(
-        entry(w, r, 0), t - w**2 - r**2 - square * (w - s) * (r - s)
-    )
+    return same(entry(w, w, 1), of_w) & same(entry(w, r, 0), mixed)
 
 
 term_e_tabular_step.derived(
     of=mixed_derivative, symbols=OF_Z, wrong={"times": NEAR}, part=r"\nabla^2_\theta\log\pi_y=-C"
+)
+term_e_tabular_step.derived(
+    of=slope_of_the_norm,
+    sums=COMPONENTS,
+    wrong={"times": NEAR},
+    part=r"\nabla_\theta\|g_y\|=-\frac{Cg_y}{\|g_y\|}",
 )
 term_e_tabular_step.derived(
     of=entries_of_the_covariance,

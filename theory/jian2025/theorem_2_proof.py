@@ -74,7 +74,7 @@ def eq_56(w, least=0):
     Assumes: first order in the step
     Proof: The equalities are conservation, Eq. (55). In the first case the rejected response falls as well.
     """
-    return not w.D_w < least or -(w.D_w + w.D_l) > 0
+    return (not w.D_w < least or -(w.D_w + w.D_l) > 0) and (w.D_l >= 0 or -w.D_l > 0)
 
 
 PROBABILITIES = over_responses(p="probability", a="any")

@@ -27,7 +27,7 @@ FACTOR = "with (pi_i - pi_j)^2, lambda before all of it, and the factor pi_i tha
 
 
 @setting("pi_w, pi_l > 0, others with the rest of the mass, if any; g > 0, 0 < lambda < 1; urgency 1 - kappa in (0, 1)")
-def correlated(numbers: Any) -> Named:
+def correlated(numbers):
     """Any softmax policy whose logits' gradients have one length and one negative cosine."""
     w, rejected = numbers.between("p_w", 0, 1), numbers.between("p_l", 0, 1)
     numbers.assume(w + rejected <= 1)
@@ -59,7 +59,7 @@ def changes(case: Named, loss: str) -> tuple[Any, Any]:
     return steps[0], steps[1]
 
 
-def with_lambda(case: Named, lam: Any) -> Named:
+def with_lambda(case, lam):
     """Return the same point with another correlation of the logits' gradients."""
     return Named(**{**vars(case), "lam": lam})
 
@@ -71,7 +71,7 @@ ORTHOGONAL = with_lambda(HALVES, F(0))
 
 
 @claim("appendix-c-gram", "not in the paper; replaces the discussion of Appendix C", PROVED)
-def gram(y: Any, sign: int = 1) -> Any:
+def gram(y, sign=1):
     r"""\mathbf 1^\top\nabla_s\mathcal L=0,\qquad
     K=g^2\bigl[(1+\lambda)I-\lambda\mathbf 1\mathbf 1^\top\bigr]\implies\Delta s=-\eta g^2(1+\lambda)\nabla_s\mathcal L
 
@@ -96,14 +96,14 @@ gram.derived(
 
 
 @setting("one gradient of length g > 0")
-def one_gradient(numbers: Any) -> Named:
+def one_gradient(numbers):
     """The first gradient."""
     g2 = numbers.positive("g2")
     return Named(n=F(1), g2=g2, lam=numbers.real("lam"), of_sum=g2)
 
 
 @setting("the squared norm of the sum of n gradients is as stated; one more of the same length and cosine")
-def more_gradients(numbers: Any) -> Named:
+def more_gradients(numbers):
     """Any number of gradients."""
     n, g2 = numbers.natural("n", 1), numbers.positive("g2")
     return Named(n=n, g2=g2, lam=numbers.real("lam"), of_sum=numbers.real("of_sum"))
@@ -115,7 +115,7 @@ def one_more(s: Named) -> Named:
 
 
 @claim("appendix-c-range", "not in the paper; which correlations are possible", PROVED)
-def possible_correlations(s: Named, less: Any = 1) -> Any:
+def possible_correlations(s, less=1):
     r"""\lambda\le\frac{1}{n-1}
 
     Assumes: $n$ gradients of logits with one length and one cosine $-\lambda$
@@ -139,7 +139,7 @@ possible_correlations.evaluated([AT_120_DEGREES], of=equal_cosines, wrong={"lam"
 
 
 @claim("eq-35", "Appendix C, Eq. (35)", MISPRINT, "appendix-c-gram")
-def eq_35(case: Named, sign: int = -1) -> Any:
+def eq_35(case, sign=-1):
     r"""\Delta^js_i=(1-\lambda)\,\eta g^2\tau_{ij}(1-\kappa_{ij})
 
     Because: The sign of $\lambda$: $\lambda$ is minus the cosine, so that the two responses of a pair help each other
@@ -152,7 +152,7 @@ def eq_35(case: Named, sign: int = -1) -> Any:
     return (chosen == size) & (rejected == -size)
 
 
-def eq_35_mended(case: Named, sign: int = 1) -> Any:
+def eq_35_mended(case, sign=1):
     return eq_35(case, sign)
 
 
@@ -167,7 +167,7 @@ def lambda_terms(case: Named, loss: str) -> tuple[Any, Any]:
 
 
 @claim("eq-35-winner", "Appendix C, after Eq. (35): what the lambda term does under DPO", FALSE, "appendix-c-gram")
-def winner(case: Named, sign: int = 1, least: Any = 0) -> Any:
+def winner(case, sign=1, least=0):
     r"""\frac{\partial}{\partial\lambda}\Delta s_w<0<\frac{\partial}{\partial\lambda}\Delta s_l
 
     Because: The paper says that it decreases the winner's logit, and vice versa. That follows the sign of Eq. (35); the
@@ -182,7 +182,7 @@ winner.proved(of=partial(winner.predicate, sign=-1), over=correlated, role=FAILS
 
 
 @claim("eq-36", "Appendix C, Eq. (36)", FALSE, "eq-36-exact", "appendix-c-gram")
-def eq_36(reading_at: tuple[str, Named]) -> Any:
+def eq_36(reading_at):
     r"""\Delta^js_i=C\eta
     g^2\tau_{ij}(1-\kappa_{ij})\bigl(1-\pi_i+\pi_j+\lambda(\pi_i-\pi_i)^2+\pi_i\pi_j-2\pi_j\bigr)
 
@@ -203,7 +203,7 @@ for words in (LITERAL, SQUARE, BRACKET, FACTOR):
 
 
 @claim("eq-36-exact", "not in the paper; Eq. (36) mended", PROVED)
-def eq_36_mended(case: Named, sign: int = 1) -> Any:
+def eq_36_mended(case, sign=1):
     r"""\Delta^js_i=C\eta g^2\tau_{ij}(1-\kappa_{ij})(1+\lambda)\,\pi_i(1-\pi_i+\pi_j)
 
     Assumes: $f=C(\pi_w-\pi_l)$, $i$ in the pair; one length $g$ and one cosine $-\lambda$ of all logits' gradients
@@ -220,7 +220,7 @@ eq_36_mended.proved(over=correlated, wrong={"sign": F(9, 10)})
 
 
 @claim("eq-36-both-rise", "Appendix C, after Eq. (36): the lambda term raises both logits", FALSE, "eq-36-exact")
-def both_rise(case: Named) -> Any:
+def both_rise(case):
     r"""\frac{\partial}{\partial\lambda}\Delta s_l>\frac{\partial}{\partial\lambda}\Delta s_w>0
 
     Assumes: a balanced loss
@@ -230,7 +230,7 @@ def both_rise(case: Named) -> Any:
     return rejected > chosen > 0
 
 
-def moves_apart(case: Named, least: Any = 0) -> Any:
+def moves_apart(case, least=0):
     chosen, rejected = lambda_terms(case, BALANCED)
     return rejected < 0 and chosen > least
 
@@ -240,7 +240,7 @@ both_rise.refuted(over=correlated, unlike=moves_apart)
 
 
 @claim("appendix-c-conclusion", "Section 3.2, evidence 2; Appendix C, last sentence", FALSE, "appendix-c-gram")
-def conclusion(case: Named) -> Any:
+def conclusion(case):
     r"""\frac{\Delta s^{\mathrm{DPO}}(\lambda)}{\Delta s^{\mathrm{DPO}}(0)}
     <\frac{\Delta s^{\mathrm{bal}}(\lambda)}{\Delta s^{\mathrm{bal}}(0)}
 
@@ -256,7 +256,7 @@ def growth(case: Named, loss: str) -> tuple[Any, Any]:
     return with_it[0] / without[0], with_it[1] / without[1]
 
 
-def all_grow_alike(case: Named, sign: int = 1) -> Any:
+def all_grow_alike(case, sign=1):
     factor = 1 + sign * case.lam
     return all(ratio == factor for loss in (DPO_LOSS, BALANCED) for ratio in growth(case, loss))
 

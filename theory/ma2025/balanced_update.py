@@ -7,15 +7,13 @@ the mean fitness: the many small pushes on the responses outside each pair add u
 from __future__ import annotations
 
 from fractions import Fraction as F
-from typing import Any
-
-import sympy as sp
 
 from theory.claim import FALSE, PROVED
 from theory.evidence import FAILS
 from theory.ma2025.bandits import Bandit
 from theory.ma2025.covariance import claim
-from theory.ma2025.logits import LOGITS, softmax
+from theory.ma2025.imbalance import LOGITS
+from theory.ma2025.logits import pull_is_the_gradient, pushed
 from theory.ma2025.replicator import Selection, gain, velocity
 from theory.proof import Named, exp, over_responses, same, sums_of, world_of
 from theory.worlds import Vector, dot
@@ -53,7 +51,7 @@ RESPONSES = over_responses(p="probability", w="any")
 
 
 @claim("eq-13", "Eq. (13)", PROVED)
-def eq_13(case: Named, times: Any = 1) -> Any:
+def eq_13(case, times=1):
     r"""1-\pi_i+\pi_j\approx 1\quad\text{for small probabilities: the error is at most}\ \max_y\pi_y
 
     Proof: $|\pi_j-\pi_i|\le\max(\pi_i,\pi_j)$. It is true and not enough for Eq. (14): see there.
@@ -65,22 +63,8 @@ two_of_them = world_of("pi_i, pi_j > 0, pi_i + pi_j <= 1", lambda c: (c.i + c.j 
 eq_13.proved(over=two_of_them, wrong={"times": F(11, 10)})
 
 
-def pushed(p_k: Any, role: Any, apart: Any) -> Any:
-    """Return the derivative of pi_w - pi_l, called apart, by a logit s_k; its role is [k = w] - [k = l]."""
-    return p_k * (role - apart)
-
-
-def of_a_pair(s_w: Any, s_l: Any, s_k: Any, rest: Any, outside: int = 1) -> Any:
-    """The gradient of pi_w - pi_l."""
-    w, r, _ = p = softmax(s_w, s_l, s_k, rest=rest)
-    found = [sp.diff(w - r, s) for s in (s_w, s_l, s_k)]
-    roles = [(1, 1), (-1, 1), (0, outside)]
-    pairs = [same(a, pushed(y, role, kept * (w - r))) for a, y, (role, kept) in zip(found, p, roles, strict=True)]
-    return pairs[0] & pairs[1] & pairs[2]
-
-
 @sums_of("push >= 0: rate x label x (1 - kappa); [k = i], [k = j] and probabilities any", fixed=lambda n: n.real("p_k"))
-def pairs_asked(numbers: Any, p_k: Any) -> Named:
+def pairs_asked(numbers, p_k):
     """Any number of pairs (i chosen, j rejected)."""
     push, role = numbers.at_least("push", 0), numbers.real("is_i") - numbers.real("is_j")
     apart = numbers.real("p_i") - numbers.real("p_j")
@@ -88,7 +72,7 @@ def pairs_asked(numbers: Any, p_k: Any) -> Named:
 
 
 @claim("balanced-update", "not in the paper; Eq. (11) summed over an epoch, exactly", PROVED)
-def balanced_update(y: Any, averaged: int = 1) -> Any:
+def balanced_update(y, averaged=1):
     r"""\frac{\partial(\pi_w-\pi_l)}{\partial s_k}=\pi_k\bigl([k=w]-[k=l]-(\pi_w-\pi_l)\bigr);\qquad
     f=C(\pi_w-\pi_l):\quad\Delta s_k=C\gamma\,\pi_k(w_k-\bar w),\quad
     \Delta\pi_k=C\gamma\,\pi_k\Bigl[\pi_k(w_k-\bar w)-\sum_j\pi_j^2(w_j-\bar w)\Bigr]+O(\gamma^2)
@@ -106,9 +90,9 @@ def balanced_update(y: Any, averaged: int = 1) -> Any:
 
 
 balanced_update.derived(
-    of=of_a_pair,
+    of=pull_is_the_gradient,
     symbols=LOGITS,
-    wrong={"outside": F(9, 10)},
+    wrong={"others": F(9, 10)},
     part=r"\frac{\partial(\pi_w-\pi_l)}{\partial s_k}=\pi_k\bigl([k=w]-[k=l]-(\pi_w-\pi_l)\bigr)",
 )
 balanced_update.by_induction(
@@ -133,10 +117,10 @@ def eq_14(case: Selection, parts: int = 1) -> bool:
     return all(a * b > 0 for a, b in zip(exact_update(split), printed_update(split), strict=True) if a or b)
 
 
-def split_in_parts(p: Any, w: Any, mean: Any, squares: Any, with_squares: Any, m: Any, power: int = 2) -> Any:
+def split_in_parts(p, w, mean, squares, with_squares, m, power=2):
     """Both sides for a part of p; the sums of p^2 and of w p^2 are divided by m."""
 
-    def sides(p: Any, m: Any) -> tuple[Any, Any]:
+    def sides(p, m):
         printed = p * (w * p - with_squares / m)
         return printed - p * mean * (p - squares / m), printed
 
@@ -159,7 +143,7 @@ eq_14.evaluated([True], of=audited, wrong=lambda exact: audited(not exact), also
 
 
 @claim("eq-14-equivalence", "not in the paper; when Eq. (14) is right", PROVED)
-def eq_14_equivalence(y: Any, sign: int = -1) -> Any:
+def eq_14_equivalence(y, sign=-1):
     r"""\Delta\pi_i-\Delta\pi_i^{(14)}=-C\gamma\,\bar w\,\pi_i\Bigl(\pi_i-\sum_j\pi_j^2\Bigr);\quad
     \text{Eq. (14) is exact}\iff\bar w=0
 
@@ -170,17 +154,21 @@ def eq_14_equivalence(y: Any, sign: int = -1) -> Any:
     k, mean, squares = y.one("k"), y.sum(y.p * y.w), y.sum(y.p**2)
     exact = k.p * (k.p * (k.w - mean) - y.sum(y.p**2 * (y.w - mean)))
     printed = k.p * (k.w * k.p - y.sum(y.w * y.p**2))
-    return same(exact - printed, sign * mean * k.p * (k.p - squares))
+    return same(exact - printed, sign * error_of(k.p, mean, squares))
+
+
+def error_of(p, mean, squares):
+    return mean * p * (p - squares)
 
 
 @sums_of("p > 0, any w", fixed=lambda numbers: Named(squares=numbers.positive("squares"), mean=numbers.real("mean")))
-def responses(numbers: Any, fixed: Named) -> Named:
+def responses(numbers, fixed):
     """Any number of responses."""
     p, w = numbers.positive("p"), numbers.real("w")
-    return Named(error=(fixed.mean * p * (p - fixed.squares)) ** 2, with_p=p * w, w=w)
+    return Named(error=error_of(p, fixed.mean, fixed.squares) ** 2, with_p=p * w, w=w)
 
 
-def exact_without_mean(s: Named, times: Any = 1) -> Any:
+def exact_without_mean(s, times=1):
     """Return whether all errors are 0 exactly if the mean is, which is sum p w, where sum w = 0."""
     mean, squares = s.fixed.mean, s.fixed.squares
     all_equal = (mean == 0) | (s.with_p == times * squares * s.w)
@@ -210,7 +198,7 @@ eq_14_same_w.false(at=Bandit.of([3, 1], q=[3, 1]), true_at=Bandit.of([1, 1], q=[
 
 
 @claim("updates-sum-to-zero", "after Eq. (14)", PROVED)
-def updates_sum_to_zero(y: Any, subtracted: int = 1) -> Any:
+def updates_sum_to_zero(y, subtracted=1):
     r"""\sum_i\Delta\pi_i=0\quad\text{for the right sides of Eqs. (12) and (14)}
 
     Proof: The subtracted term is the average of the first one under the policy. Figure 1 draws the first term alone for

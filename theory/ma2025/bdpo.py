@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from fractions import Fraction as F
 from functools import partial
-from typing import Any
 
 import sympy as sp
 
 from theory.claim import PROVED
 from theory.ma2025.balanced_losses import turns
 from theory.ma2025.covariance import claim
-from theory.ma2025.decompositions import FROZEN, LOGS, balanced, bdpo_effective_beta, bdpo_identity, slopes
+from theory.ma2025.decompositions import FROZEN, LOGS, WORDS, balanced, bdpo_effective_beta, of_logs, slopes
 from theory.ma2025.training import bdpo, push
 from theory.proof import Named, exp, log, same, setting, world_of
 
@@ -19,7 +18,7 @@ two_shares = world_of("pi_w, pi_l between 0 and 1", w="share", r="share")
 
 
 @claim("eq-29", "Eq. (29) and the sentence after it", PROVED)
-def eq_29(case: Named, share: Any = F(1, 2)) -> Any:
+def eq_29(case, share=F(1, 2)):
     r"""\pi_w>\pi_l\implies\lambda_w=\frac{\log\pi_l}{\log\pi_w+\log\pi_l}>\tfrac12
 
     Proof: Both logarithms are negative and $|\log\pi_l|>|\log\pi_w|$.
@@ -34,34 +33,7 @@ eq_29.proved(over=two_shares, wrong={"share": F(11, 20)})
 # --- which labels it fits ------------------------------------------------------------------------------------------
 
 
-@setting(
-    "low = beta log ref_l < 0 < high = -beta log ref_w; r = log pi_l / log pi_w > 0, of two policies; any margin F"
-)
-def margins(numbers: Any) -> Named:
-    """Margins (low + r high) / (1 + r) of two policies."""
-    low, high, r = -numbers.positive("low"), numbers.positive("high"), numbers.positive("r")
-    f, further = ((low + s * high) / (1 + s) for s in (r, r + numbers.positive("more")))
-    return Named(low=low, high=high, r=r, f=f, further=further, F=numbers.real("F"))
-
-
-def takes_what_is_between(case: Named, top: Any = 1) -> Any:
-    """Return whether f rises with r, and takes the value F at an r > 0 exactly if F is between the bounds."""
-    inside = case.low < case.F and top * case.high > case.F
-    rises = case.low < case.f < case.further < case.high
-    return rises and (case.f != case.F or inside) and (not inside or (case.F - case.low) / (case.high - case.F) > 0)
-
-
-def solves(low: Any, high: Any, value: Any, times: int = 1) -> Any:
-    """The r at which f has a given value; and r runs from 0 to infinity as pi_w does from 0 to 1."""
-    r, p = (value - low) / (high - value), sp.Symbol("p", positive=True)
-    of_p = sp.log(1 - p) / sp.log(p)
-    ends = same(sp.limit(of_p, p, 0, "+"), 0) & same(sp.limit(1 / of_p, p, 1, "-"), 0)
-    return ends & same((low + times * r * high) / (1 + r), value)
-
-
-def pushes_to_the_label(
-    a: Any, b: Any, ref_a: Any, ref_b: Any, p: Any, label: Any, kappa: Any, detach: bool, sign: int = -1
-) -> Any:
+def pushes_to_the_label(a, b, ref_a, ref_b, p, label, kappa, detach, sign=-1):
     """f is (low + r high) / (1 + r), minus that of the exchanged pair, and the push is a multiple of P - sigma(f)."""
     m, n = bdpo(detach)(a, b, ref_a, ref_b), bdpo(detach)(b, a, ref_b, ref_a)
     share = FROZEN[1] / sum(FROZEN) if detach else b / (a + b)
@@ -73,41 +45,50 @@ def pushes_to_the_label(
 
 
 @claim("bdpo-labels", "not in the paper; which label probabilities bDPO can fit", PROVED)
-def labels(case: Named, times: Any = 1) -> Any:
+def labels(c, times=1):
     r"""\sigma(f)=P\ \text{has a solution}\iff\frac{\mathrm{ref}_l^\beta}{1+\mathrm{ref}_l^\beta}<P<
     \frac{1}{1+\mathrm{ref}_w^\beta}
 
-    Assumes: two responses; beyond the bounds the expected loss pushes one way at every policy, and the policy
-    collapses; $\lambda_w$ differentiated or not
-    Proof: $f$ rises with $r=\log\pi_l/\log\pi_w$ between the bounds of `ma2025.bdpo-identity`, and r runs from 0 to
-    infinity. Exchanging the two responses changes its sign, so that the expected loss is the logistic one in $f$, and
-    the push has the sign of $P-\sigma(f)$. Uniform reference, $\beta=1$: $P=0.6$ gives $\pi_1=0.718$, every $P\ge 2/3$
-    gives $\pi_1=1$.
+    Assumes: two responses; $\lambda_w$ differentiated or not
+    Because: Beyond the bounds the expected loss pushes one way at every policy, and the policy collapses: exchanging
+    the two responses changes the sign of $f$, so that the expected loss is the logistic one in $f$, and the push has
+    the sign of $P-\sigma(f)$. Uniform reference, $\beta=1$: $P=0.6$ gives $\pi_1=0.718$, every $P\ge 2/3$ gives
+    $\pi_1=1$.
+    Proof: $f$ takes a value F between the bounds of `ma2025.bdpo-identity`, and no other, where
+    $\log\pi_l/\log\pi_w=r=(F-\beta\log\mathrm{ref}_l)/(-\beta\log\mathrm{ref}_w-F)$. Of two responses that ratio is at
+    most r for $\pi_w=r/4(1+r)$ and at least r for $\pi_w=1-1/4(1+r)$, for any $r>0$.
     """
-    odds = case.P / (1 - case.P)
-    between = case.of_l < odds < 1 / case.of_w
-    return between == (case.of_l / (1 + case.of_l) < case.P and times / (1 + case.of_w) > case.P)
+    low, high, value = c.beta * c.ref_b, -c.beta * c.ref_a, log(c.P / (1 - c.P))
+    fits = exp(low) / (1 + exp(low)) < c.P < times * exp(high) / (1 + exp(high))
+    is_value = of_logs(c.a, c.b, c.ref_a, c.ref_b, c.beta) == value
+    if value <= low or value >= high:
+        return not fits and not is_value
+    r = (value - low) / (high - value)
+    return fits and r > 0 and is_value == (c.b == r * c.a) and is_reached(c.r)
 
 
-def rests_at(place: F = F(718, 1000)) -> bool:
+def is_reached(r):
+    """Return whether log(1 - p) / log p is at most r at one p, and at least r at another."""
+    p, q = r / (4 * (1 + r)), 1 / (4 * (1 + r))
+    return log(1 - p) >= r * log(p) and log(q) <= r * log(1 - q)
+
+
+def rests_at(place=F(718, 1000)):
     return all(turns(bdpo(detach), F(6, 10), place - F(6, 10000), place + F(6, 10000)) for detach in (False, True))
 
 
-REFERENCE = "label P; ref_w^beta, ref_l^beta between 0 and 1"
-label_and_reference = world_of(REFERENCE, P="share", of_w="share", of_l="share")
-labels.proved(over=label_and_reference, wrong={"times": F(9, 10)})
-labels.proved(of=takes_what_is_between, over=margins, wrong={"top": F(11, 10)})
-labels.derived(of=solves, wrong={"times": F(11, 10)}, lemma="intermediate value")
+label_and_policy = world_of(WORDS + "; 0 < P < 1; r > 0", **LOGS, beta="positive", P="share", r="positive")
+labels.proved(over=label_and_policy, wrong={"times": F(11, 10)}, lemma="intermediate value")
 for detach in (False, True):
-    labels.derived(of=partial(pushes_to_the_label, detach=detach), symbols=LOGS, wrong={"sign": F(-9, 10)})
-labels.rests_on(bdpo_identity, bdpo_effective_beta)
+    labels.derived(of=partial(pushes_to_the_label, detach=detach), symbols=LOGS, wrong={"sign": F(-9, 10)}, also=True)
+labels.rests_on(bdpo_effective_beta, also=True)
 labels.enclosed(of=rests_at, wrong={"place": F(720, 1000)}, lemma="intermediate value", also=True)
 
 
 # --- Proposition 1 -------------------------------------------------------------------------------------------------
 
 
-def ratio(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, detach: bool) -> Any:
+def ratio(a, b, ref_a, ref_b, beta, detach):
     """Return the ratio of both partial derivatives by the probabilities, and the two by their logarithms."""
     share = FROZEN[1] / sum(FROZEN) if detach else b / (a + b)
     of_w, of_l = slopes(balanced(a, b, ref_a, ref_b, beta, share), a, b)
@@ -115,7 +96,7 @@ def ratio(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, detach: bool) -> An
 
 
 @claim("proposition-1", "Proposition 1, Eq. (30)", PROVED)
-def proposition_1(a: Any, b: Any, beta: Any, power: int = 1) -> Any:
+def proposition_1(a, b, beta, power=1):
     r"""\pi_\theta=\pi_{\mathrm{ref}}\implies\frac{\partial\mathcal L}{\partial\pi_w}\Big/
     \frac{\partial\mathcal L}{\partial\pi_l}=-\frac{\pi_l\log\pi_l}{\pi_w\log\pi_w}
 
@@ -132,7 +113,7 @@ proposition_1.derived(symbols={"a": "negative", "b": "negative"}, wrong={"power"
 
 
 @claim("proposition-1-everywhere", "not in the paper; Proposition 1 without its premise", PROVED)
-def everywhere(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, power: int = 1) -> Any:
+def everywhere(a, b, ref_a, ref_b, beta, power=1):
     r"""\frac{\partial\mathcal L}{\partial\pi_w}\Big/\frac{\partial\mathcal L}{\partial\pi_l}
     =-\frac{\pi_l\log\pi_l}{\pi_w\log\pi_w}\quad\text{for every }\pi_\theta
 
@@ -151,28 +132,28 @@ everywhere.derived(symbols=LOGS, wrong={"power": F(9, 10)})  # that of DPO, Eq. 
 
 
 @claim("proposition-1-balance", "Section 5.3, after Proposition 1: compared with Eq. (2), more balanced", PROVED)
-def more_balanced(case: Named, least: Any = 0) -> Any:
+def more_balanced(case, least=0):
     r"""\Bigl|\log\frac{\pi_l\log\pi_l}{\pi_w\log\pi_w}\Bigr|<\Bigl|\log\frac{\pi_l}{\pi_w}\Bigr|\quad(\pi_w\ne\pi_l)
 
     Assumes: $\pi_w+\pi_l\le 1$, as for two responses to one prompt
     Because: It may pass beyond balance: at $\pi_w=0.9,\pi_l=0.1$ the winner's gradient is 2.43 times the loser's,
     where DPO has 1/9.
-    Proof: Exchanging the two changes both signs, so let $\pi_w>\pi_l$. With $x=-\log\pi_w$, $y=-\log\pi_l$ the left
-    side is $|\log(y/x)-(y-x)|$; it lies above $-(y-x)$, as $y>x$, and below $y-x$ iff $\log(y/x)<2(y-x)$. For
+    Proof: With $x=-\log\pi_w$, $y=-\log\pi_l$ the left side is $|\log(y/x)-(y-x)|$. Let $x<y$, else exchange them:
+    $\log(y/x)-(y-x)$ lies above $-(y-x)$, and below $y-x$ iff $\log(y/x)<2(y-x)$. For
     $x\ge\tfrac12$ that follows from $\log(y/x)<y/x-1$. Else $e^{-y}\le 1-e^{-x}<x$, so that $y>L=\log(1/x)>\log 2$
     and $2y-\log y>2L-\log L\ge L+1>L+2x$.
     """
-    size, log_x = case.y - case.x, log(case.x)
-    if 2 * case.x < 1:
-        log(-log_x)  # log L
-    return size <= least or -size < log(case.y) - log_x - size < size
+    smaller = min(case.x, case.y)
+    if 2 * smaller < 1:
+        log(-log(smaller))  # log L
+    left, right = log(case.y) - log(case.x) - (case.y - case.x), case.y - case.x
+    return abs(right) <= least or abs(left) < abs(right)
 
 
-@setting("0 < x = -log pi_w <= y = -log pi_l; pi_w + pi_l <= 1")
-def two_probabilities(numbers: Any) -> Named:
+@setting("x = -log pi_w > 0, y = -log pi_l > 0; pi_w + pi_l <= 1")
+def two_probabilities(numbers):
     """Two probabilities by their logarithms."""
-    x = numbers.positive("x")
-    y = x + numbers.at_least("apart", 0)
+    x, y = numbers.positive("x"), numbers.positive("y")
     numbers.assume(exp(-x) + exp(-y) <= 1)
     return Named(x=x, y=y)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from fractions import Fraction as F
 from functools import partial
-from typing import Any
 
 import sympy as sp
 
@@ -17,7 +16,6 @@ from theory.ma2025.balanced_losses import push_of_naive, turns
 from theory.ma2025.covariance import claim
 from theory.ma2025.decompositions import LOGS, nbdpo_is_dpo_plus_sft
 from theory.ma2025.training import (
-    GRADIENT,
     HALF,
     Margin,
     drift,
@@ -33,7 +31,7 @@ from theory.proof.family import Family
 any_clip = world_of("any x, clip c > 0", x="real", c="positive")
 
 
-def ratio(case: Named, symmetric: bool = True, sign: int = 1) -> Any:
+def ratio(case, symmetric=True, sign=1):
     """Return lambda at x, or at -x, where winner and loser are exchanged."""
     return imbalance_ratio(sign * case.x, case.c, symmetric=symmetric)[0]
 
@@ -42,7 +40,7 @@ def ratio(case: Named, symmetric: bool = True, sign: int = 1) -> Any:
 
 
 @claim("eq-26", "Eq. (26), asymmetric and symmetric", PROVED)
-def eq_26(case: Named, least: Any = 1) -> Any:
+def eq_26(case, least=1):
     r"""\lambda_{\mathrm{asym}}\in[1,1+\Delta\lambda_{\max}],\qquad
     \lambda_{\mathrm{sym}}\in\bigl[\tfrac{1}{1+\Delta\lambda_{\max}},1+\Delta\lambda_{\max}\bigr]
 
@@ -56,7 +54,7 @@ eq_26.proved(over=any_clip, wrong={"least": F(11, 10)})
 
 
 @claim("eq-26-swap", "not in the paper; how symmetric the symmetric ratio is", PROVED)
-def swap(case: Named, inside: Any = 1) -> Any:
+def swap(case, inside=1):
     r"""|x|\le\tfrac{c}{1+c}\implies\lambda(x)\,\lambda(-x)=1-x^2;\qquad |x|\ge c\implies\lambda(x)\,\lambda(-x)=1
 
     Assumes: $x=\log(\pi_w/\pi_l)$, $c=\Delta\lambda_{\max}$, the symmetric ratio
@@ -71,7 +69,7 @@ def swap(case: Named, inside: Any = 1) -> Any:
 swap.proved(over=any_clip, wrong={"inside": F(11, 10)})
 
 
-def moderate(case: Named, times: Any = 2) -> Any:
+def moderate(case, times=2):
     """Return whether log(1 + c) <= 2 c / (1 + c)."""
     return log(1 / (1 + case.c)) >= -times * case.c / (1 + case.c)
 
@@ -81,7 +79,7 @@ def moderate(case: Named, times: Any = 2) -> Any:
     "Section 5.1, after Eq. (26): the symmetric approach makes the gradient more balanced in any case",
     CONDITIONALLY,
 )
-def balances(case: Named, symmetric: bool = True, spare: Any = 0) -> Any:
+def balances(case, symmetric=True, spare=0):
     r"""\bigl|\log(\lambda\,\pi_l/\pi_w)\bigr|\le\bigl|\log(\pi_l/\pi_w)\bigr|
 
     Assumes: $\log(1+c)\le 2c/(1+c)$, that is $c=\Delta\lambda_{\max}$ up to 3.92
@@ -93,7 +91,7 @@ def balances(case: Named, symmetric: bool = True, spare: Any = 0) -> Any:
     return abs(log(ratio(case, symmetric)) - case.x) <= abs(case.x) - spare
 
 
-def sharp(case: Named, times: Any = 2) -> Any:
+def sharp(case, times=2):
     """Return whether it holds at the lower clip exactly under the assumption."""
     return balances(Named(x=-case.c / (1 + case.c), c=case.c)) == moderate(case, times)
 
@@ -110,7 +108,7 @@ balances.enclosed(of=moderate_up_to, wrong={"first": F(394, 100)}, also=True)
 
 
 @claim("eq-26-sign", "not in the paper; when the symmetric ratio turns the imbalance round", PROVED)
-def turned_round(case: Named, times: Any = 1) -> Any:
+def turned_round(case, times=1):
     r"""\mathrm{sign}\,\log(\lambda\,\pi_l/\pi_w)=\mathrm{sign}\,\log(\pi_l/\pi_w)\iff x\notin\bigl[-\log(1+c),0\bigr)
 
     Assumes: $x=\log(\pi_w/\pi_l)$, $c=\Delta\lambda_{\max}$, the symmetric ratio
@@ -131,7 +129,7 @@ turned_round.proved(over=any_clip, wrong={"times": F(11, 10)})
 
 
 @claim("eq-27-value", "not in the paper; Eq. (27) against DPO", PROVED)
-def v2_value(gain: Any, loss: Any, beta: Any, factor: Any, weight: int = 1) -> Any:
+def v2_value(gain, loss, beta, factor, weight=1):
     r"""z_{\mathrm{v2}}=z_{\mathrm{dpo}}+\beta(\lambda-1)\log\frac{\pi_w}{\mathrm{ref}_w}
 
     Proof: Subtract. Value and minimiser change: at DPO's optimum with $P=3/4$, uniform reference and clip 1/2, the
@@ -150,7 +148,7 @@ v2_value.enclosed(of=moves_at_the_optimum_of_dpo, wrong={"least": F(1, 10)}, als
 
 
 @claim("eq-27-detach", "not in the paper, which does not say whether lambda is differentiated in Eq. (27)", PROVED)
-def v2_detach(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, clipped: Any, sign: int = 1) -> Any:
+def v2_detach(a, b, ref_a, ref_b, beta, clipped, sign=1):
     r"""\nabla z_{\mathrm{live}}-\nabla z_{\mathrm{detached}}=\beta A\,(\nabla\log\pi_w-\nabla\log\pi_l)\
     \text{inside the clip, else }0;\quad A=\log\frac{\pi_w}{\mathrm{ref}_w}
 
@@ -159,7 +157,7 @@ def v2_detach(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, clipped: Any, s
     """
     gain, frozen = a - ref_a, sp.Symbol("frozen", positive=True)
 
-    def gradient(factor: Any) -> list[Any]:
+    def gradient(factor):
         return [sp.diff(beta * (factor * gain - (b - ref_b)), x) for x in (a, b)]
 
     detached = [slope.subs(frozen, 1 + a - b) for slope in gradient(frozen)]
@@ -178,7 +176,7 @@ any_label = world_of("0 < P < 1, 0 < p < 1, clip > 0", label="share", p="share",
 
 
 @claim("section-5.2", "Section 5.2: naive bDPO cannot converge to a local minimum of its loss", PROVED)
-def no_minimum(case: Named) -> Any:
+def no_minimum(case):
     r"""\nabla^{\mathrm{detached}}\mathcal L_{\mathrm{nb}}=0\ \text{is no local minimum of}\ \mathcal L_{\mathrm{nb}}
 
     Assumes: two responses, uniform reference, $\beta=1$, labels $P\ne 1/2$, either ratio
@@ -191,29 +189,28 @@ def no_minimum(case: Named) -> Any:
     return push_of_naive(case, symmetric=True) != 0 and push_of_naive(case, symmetric=False) != 0
 
 
-def slope_of_the_value(p: Any, label: Any) -> Any:
+def slope_of_the_value(p, label):
     """Return the derivative of DPO's expected loss by the log-odds."""
     return p - label
 
 
-def is_the_slope(x: Any, label: Any) -> Any:
+def is_the_slope(x, label):
     value = label * sp.log(1 + sp.exp(-x)) + (1 - label) * sp.log(1 + sp.exp(x))
     return same(sp.diff(value, x), slope_of_the_value(1 / (1 + sp.exp(-x)), label))
 
 
-def uneven(case: Named) -> Any:
+def uneven(case):
     return case.label != HALF
 
 
 no_minimum.proved(over=any_label, given=uneven, wrong_given=lambda case: case.label > 0, role=HOLDS, lemma="Fermat")
 no_minimum.rests_on(nbdpo_is_dpo_plus_sft)  # the value is DPO's
-no_minimum.derived(**GRADIENT, also=True)
 
 
 def with_lambda(kept: int) -> Family:
     """Return any two pairs under v2; of the derivative of lambda, times the gain, training keeps all or nothing."""
 
-    def pairs(numbers: Any) -> Named:
+    def pairs(numbers):
         """Training with version 2."""
         shares = {name: numbers.between(name, 0, 1) for name in ("label", "p", "kappa", "back_kappa")}
         ratios = {name: numbers.positive(name) for name in ("ratio", "back_ratio")}
@@ -226,7 +223,7 @@ LIVE, DETACHED = with_lambda(1), with_lambda(0)
 
 
 @claim("section-5.2-version-2", "Section 5.2: Eq. (27) avoids this problem", CONDITIONALLY)
-def version_2_minimum(case: Named, kept: Any = None) -> Any:
+def version_2_minimum(case, kept=None):
     r"""\nabla\mathcal L_{\mathrm{v2}}=0\ \text{where training rests is a local minimum of}\ \mathcal L_{\mathrm{v2}}
 
     Assumes: $\lambda$ is differentiated, too
@@ -237,7 +234,7 @@ def version_2_minimum(case: Named, kept: Any = None) -> Any:
     continuously or at a corner of the clip.
     """
 
-    def pushed(share: Any) -> Any:
+    def pushed(share):
         m, n = (
             Margin(0, *checked(slopes_of_version_2, with_live_ratio, **LOGS)(factor, share * gain))
             for factor, gain in ((case.ratio, case.gain), (case.back_ratio, case.back_gain))
@@ -248,11 +245,11 @@ def version_2_minimum(case: Named, kept: Any = None) -> Any:
     return (followed > 0) == (of_value > 0) and (followed < 0) == (of_value < 0)
 
 
-def unless_it_is_clipped(case: Named) -> Any:
+def unless_it_is_clipped(case):
     return case.gain != 0 or case.back_gain != 0 or version_2_minimum(case)
 
 
-def still_falls(p: Any, level: F = F(0), *, detach: bool = False) -> Any:
+def still_falls(p, level=F(0), *, detach=False):
     return drift(version_2(detach=detach), F(11, 20), p) > level
 
 
@@ -265,11 +262,10 @@ version_2_minimum.refuted(over=DETACHED, unlike=unless_it_is_clipped)
 version_2_minimum.enclosed(LOW, HIGH, of=still_falls, role=FAILS, wrong={"level": F(1, 10)})
 version_2_minimum.enclosed(of=rests_detached, role=FAILS, wrong={"high": F(571, 1000)}, lemma="intermediate value")
 version_2_minimum.proved(over=LIVE, role=CONDITIONAL, wrong={"kept": F(9, 10)}, lemma="monotone")
-version_2_minimum.derived(**GRADIENT, also=True)
 version_2_minimum.rests_on(v2_detach, also=True)
 
 
-def push_at_the_corner(inside: int) -> Any:
+def push_at_the_corner(inside):
     """Return the push at x = -1/3 with P = 3/5 and ref = (3/5, 2/5), just inside or just outside the clip."""
     a, b = -log(1 + exp(F(1, 3))), -log(1 + exp(F(-1, 3)))
     gain, loss = a - log(F(3, 5)), b - log(F(2, 5))
@@ -297,5 +293,4 @@ def two_minima(second: F = F(767, 1000), corner: F = F(417, 1000)) -> bool:
 
 two_minima.enclosed(wrong={"second": F(769, 1000)}, lemma="intermediate value, monotone")
 two_minima.enclosed(wrong={"corner": F(419, 1000)}, also=True)
-two_minima.derived(**GRADIENT, also=True)
 two_minima.rests_on(v2_detach, also=True)

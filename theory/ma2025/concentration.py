@@ -7,9 +7,7 @@ uniformly; the reference is uniform and beta = 1, where the paper's Lemma 2, w =
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from fractions import Fraction as F
-from typing import Any
 
 from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL
@@ -46,7 +44,7 @@ def aligned(source: random.Random) -> Bandit:
 RANGES = "2 to 8 responses, p and q from whole numbers up to 12"
 
 
-def variance_excess(w: Sequence[Any], p: Sequence[Any]) -> Any:
+def variance_excess(w, p):
     """Return Var[w p] - Var[w] E[p^2] over responses: how much more dispersed w p is than w at equal scale.
 
     Example:
@@ -78,28 +76,28 @@ DISPERSED = Bandit.of([2, 1, 1], q=[3, 1, 1])
 # --- alpha increases strictly with p, and beta with q --------------------------------------------------------------
 
 
-def two_strengths(numbers: Any) -> Named:
+def two_strengths(numbers):
     """Return two positive numbers, one larger."""
     low = numbers.positive("low")
     return Named(low=low, high=low + numbers.positive("more"))
 
 
 @setting("0 < a_k < a_i; no other response")
-def only_two(numbers: Any) -> Named:
+def only_two(numbers):
     """Two responses."""
     pair = two_strengths(numbers)
     return Named(gain=(pair.high - pair.low) / (pair.high + pair.low), fixed=pair)
 
 
 @sums_of("0 < a_k < a_i, a_j > 0", fixed=two_strengths)
-def and_others(numbers: Any, pair: Named) -> Named:
+def and_others(numbers, pair):
     """Any number of other responses."""
     a = numbers.positive("a_j")
     return Named(gain=pair.high / (pair.high + a) - pair.low / (pair.low + a))
 
 
 @claim("alpha-increases", "not in the paper; what Theorems 4 and 7 use of alpha and beta", PROVED)
-def alpha_increases(s: Named, least: Any = 0) -> Any:
+def alpha_increases(s, least=0):
     r"""a_i>a_k\implies\sum_{j\ne i}\frac{a_i}{a_i+a_j}>\sum_{j\ne k}\frac{a_k}{a_k+a_j};\qquad
     a=p\ \text{gives}\ \alpha,\ a=q\ \text{gives}\ \beta
 
@@ -114,7 +112,7 @@ alpha_increases.by_induction(**{**and_others, "base": only_two}, wrong={"least":
 # --- the claims ----------------------------------------------------------------------------------------------------
 
 
-def var(y: Any, x: Any, z: Any = None) -> Any:
+def var(y, x, z=None):
     """Return the covariance of two quantities, or the variance of one, over all responses."""
     n = y.sum(1 + 0 * y.p)
     z = x if z is None else z
@@ -142,7 +140,7 @@ def theorem_4(world: Bandit, sign: int = 1) -> bool:
     return variance_excess(world.fitness, world.p) >= sign * right_side_of_20(world)
 
 
-def lemma_3_twice(y: Any, second: Any = 1) -> Any:
+def lemma_3_twice(y, second=1):
     w, square = y.b - y.a, y.sum(y.p**2) / y.sum(1 + 0 * y.p)
     right = 2 * (var(y, y.a, y.b) * square - var(y, y.a * y.p, y.b * y.p))
     gap = var(y, y.a * y.p) - var(y, y.a) * square + second * (var(y, y.b * y.p) - var(y, y.b) * square)
@@ -173,7 +171,7 @@ right_side.false(at=Bandit.of([2, 3], q=[3, 1]), true_at=SMALLEST, also=True)
 
 
 @setting("w_1 = -w_2; p_1, p_2 > 0")
-def two_responses(numbers: Any) -> Named:
+def two_responses(numbers):
     """Two responses, any policy and utility."""
     w = numbers.real("w")
     return Named(fitness=(w, -w), p=(numbers.positive("p_1"), numbers.positive("p_2")))
@@ -186,7 +184,7 @@ def two_responses(numbers: Any) -> Named:
     "theorem-4-criterion",
     "theorem-4-right-side",
 )
-def concentration(world: Any, most: Any = 0) -> Any:
+def concentration(world, most=0):
     r"""\mathrm{Var}[w]\,\mathbb E[p^2]\ge\mathrm{Var}[wp]
 
     Assumes: two responses
@@ -222,7 +220,7 @@ direction.false(at=SMALLEST, true_at=DISPERSED)
 
 
 @claim("theorem-4-criterion", "not in the paper; when w p has the larger variance", PROVED)
-def criterion(y: Any, mean_square: Any = 1) -> Any:
+def criterion(y, mean_square=1):
     r"""\mathrm{Var}[wp]-\mathrm{Var}[w]\,\mathbb E[p^2]=
     \mathrm{Cov}[w^2,p^2]-(\mathbb E[wp])^2;\qquad
     n=2:\ \mathrm{Var}[wp]-\mathrm{Var}[w]\,\mathbb E[p^2]=-\tfrac14 w_1^2(p_1-p_2)^2
@@ -237,11 +235,11 @@ def criterion(y: Any, mean_square: Any = 1) -> Any:
     return same(excess, var(y, w**2, y.p**2) - mean_square * (y.sum(w * y.p) / n) ** 2)
 
 
-def closed_form(case: Any, share: Any = F(1, 4)) -> Any:
+def closed_form(case, share=F(1, 4)):
     return variance_excess(case.fitness, case.p) == -share * case.fitness[0] ** 2 * (case.p[0] - case.p[1]) ** 2
 
 
-def of_a_pair(p_i: Any, p_j: Any, q_i: Any, q_j: Any, sign: int = -1) -> Any:
+def of_a_pair(p_i, p_j, q_i, q_j, sign=-1):
     push = q_i / (q_i + q_j) - p_i / (p_i + p_j)
     return same(q_j / (q_i + q_j) - p_j / (p_i + p_j), sign * push)
 

@@ -2,13 +2,9 @@
 
 Both lemmas are true. Their polarised form, which the paper does not have, shows what Theorem 4 is worth.
 
-The values of X are added one by one, in increasing order. In units in which the weights sum to A, the covariance of
-two functions is 1/A^2 times the sum over pairs of values of the products of both differences, and one more value on
-top adds p times the sum of its products with those below. Two inductions prove the lemmas:
-
-- ``adds_more``: what a new value adds for the products fg and hg is at least g^2 times what it adds for f and h;
-- ``weighted_pairs``: if each pair is weighted by the larger gamma of its two values, its sum over pairs is at least the
-  plain one times the mean of gamma. Lemma 3 takes gamma = g^2, Lemma 4 takes gamma = f.
+The values of X are added one by one, in increasing order, and all sums over them are kept. In a covariance each pair of
+values counts with the product of both differences. If it is weighted by the larger gamma of its values (g^2 in Lemma 3,
+f in Lemma 4), the sum over pairs is at most that of the products fg, and at least that with the mean of gamma.
 """
 
 from __future__ import annotations
@@ -16,18 +12,20 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from fractions import Fraction as F
-from functools import partial
+from functools import partial, reduce
+from operator import and_
 from typing import Any, NamedTuple
 
 from theory.claim import PROVED
-from theory.proof import Named, over_responses, same, setting, sums_of
-from theory.statement import Statement, claims_of
+from theory.proof import Named, setting
+from theory.proof.settings import either
+from theory.statement import claims_of
 from theory.worlds import Vector
 
 claim = claims_of("ma2025")
 
 
-def covariance(x: Sequence[Any], y: Sequence[Any], weights: Sequence[Any] | None = None) -> Any:
+def covariance(x, y, weights=None):
     """Return Cov[x, y] over responses, uniform unless weighted (weights need not be normalised).
 
     Example:
@@ -37,7 +35,7 @@ def covariance(x: Sequence[Any], y: Sequence[Any], weights: Sequence[Any] | None
     return mean([a * b for a, b in zip(x, y, strict=True)], weights) - mean(x, weights) * mean(y, weights)
 
 
-def mean(x: Sequence[Any], weights: Sequence[Any] | None = None) -> Any:
+def mean(x, weights=None):
     """Return E[x] over responses, uniform unless weighted.
 
     Example:
@@ -66,130 +64,148 @@ class Functions(NamedTuple):
         return Functions(*(tuple(map(F, values)) for values in (f, g, f if h is None else h)))
 
 
-# --- what a new largest value adds ---------------------------------------------------------------------------------
+# --- sums over values in increasing order --------------------------------------------------------------------------
 
 
-def top(numbers: Any) -> Named:
-    """Return the functions at a value that is larger than those before."""
-    f, g, h = (numbers.real(name) for name in "FGH")
-    numbers.assume(f >= 0, g >= 0, h >= 0)
-    return Named(f=f, g=g, h=h)
+LINEAR = ("x", "y", "u", "v", "gamma")
 
 
-def top_of_any_sign(numbers: Any) -> Named:
-    """Return the same with f of any sign."""
-    return Named(f=numbers.real("F"), g=numbers.positive("G"))
+class Lemma(NamedTuple):
+    """One of the lemmas: Cov[u, v] >= Cov[x, y] E[gamma], where u, v, x, y and gamma are made of f, g and h.
 
-
-@sums_of("p > 0; f, g, h >= 0, none larger than at the new value", fixed=top)
-def below(numbers: Any, new: Named) -> Named:
-    """Any number of smaller values."""
-    p, (f, g, h) = numbers.positive("p"), (numbers.within(name, 0, getattr(new, name)) for name in "fgh")
-    return Named(products=p * (new.f * new.g - f * g) * (new.h * new.g - h * g), plain=p * (new.f - f) * (new.h - h))
-
-
-@sums_of("p > 0; 0 <= g; neither f nor g larger than at the new value", fixed=top_of_any_sign)
-def below_of_any_sign(numbers: Any, new: Named) -> Named:
-    """Any number of smaller values, f of any sign."""
-    p, g, less = numbers.positive("p"), numbers.within("g", 0, new.g), numbers.real("less")
-    numbers.assume(less >= 0)
-    f = new.f - less
-    return Named(products=p * (new.f * new.g - f * g) * (new.g - g), plain=p * (new.g - g) ** 2)
-
-
-def adds_more(s: Any, share: Any = 1) -> Any:
-    """Return whether a new value adds at least gamma = g^2 times as much for fg and hg as for f and h."""
-    return s.products >= share * s.fixed.g**2 * s.plain
-
-
-def adds_more_of_any_sign(s: Any, share: Any = 1) -> Any:
-    """Return the same for fg and g against g and g, with gamma = f."""
-    return s.products >= share * s.fixed.f * s.plain
-
-
-def one_more_value(y: Any, half: Any = 1) -> Any:
-    """Return the identity: a new value adds p sum q (X - x)(Y - y) to A^2 Cov[x, y]."""
-    one = y.one("new")
-    x, z, weight = y.sum(y.q * y.x), y.sum(y.q * y.z), y.sum(y.q)
-    before = weight * y.sum(y.q * y.x * y.z) - x * z
-    after = (weight + one.q) * (y.sum(y.q * y.x * y.z) + one.q * one.x * one.z)
-    after -= (x + one.q * one.x) * (z + one.q * one.z)
-    return same(after - before, half * one.q * y.sum(y.q * (one.x - y.x) * (one.z - y.z)))
-
-
-# --- pairs weighted by the larger gamma ----------------------------------------------------------------------------
-
-
-@setting("p > 0; one value")
-def first_value(numbers: Any) -> Named:
-    """The smallest value."""
-    nothing = dict.fromkeys(("from_x", "from_y", "both", "room", "plain", "short", "products"), F(0))
-    return Named(weight=numbers.positive("p"), gamma=numbers.real("gamma"), **nothing)
-
-
-@setting("the statement about the values so far; p > 0, nothing falls; the new value adds to the products as proved")
-def next_value(numbers: Any) -> Named:
-    """One more value on top."""
-    names = ("weight", "gamma", "from_x", "from_y", "both", "room", "plain", "short", "products")
-    state = Named(**{name: numbers.real(name) for name in names})
-    state.new = Named(p=numbers.positive("p"), **{name: numbers.real(name) for name in ("dx", "dy", "dgamma", "more")})
-    numbers.assume(*(value >= 0 for name, value in vars(state.new).items() if name != "p"))
-    return state
-
-
-def with_value(s: Named) -> Named:
-    """Return the sums with the new value.
-
-    With x, y, gamma at the largest value so far, from_x = sum p (x - x_i), both = sum p (x - x_i)(y - y_i),
-    room = sum p (gamma - gamma_i), plain = A^2 Cov[x, y], and short = gamma plain - (plain, each pair weighted by the
-    larger gamma).
+    Attributes:
+        functions: names of the functions that increase together.
+        of_any_sign: names of those that need not be positive.
+        at: u, v, x, y and gamma of their values.
+        alike: sums over x, y, u and v of which two are one and the same, by name.
+        needed: what else the induction needs to know; from the sums and from their distances below the largest value.
+        steps: products that are not negative, whose sum is the change of ``uv - gamma xy`` as the functions grow.
     """
-    new = s.new
-    from_x, from_y = s.from_x + s.weight * new.dx, s.from_y + s.weight * new.dy
-    both = s.both + new.dx * s.from_y + new.dy * s.from_x + s.weight * new.dx * new.dy
-    return Named(
-        weight=s.weight + new.p,
-        gamma=s.gamma + new.dgamma,
-        from_x=from_x,
-        from_y=from_y,
-        both=both,
-        room=s.room + s.weight * new.dgamma,
-        plain=s.plain + new.p * both,
-        short=s.short + new.dgamma * s.plain,
-        # all that the products fg, hg exceed the weighted pairs by
-        products=s.products + new.p * new.more,
-    )
+
+    functions: str
+    of_any_sign: str
+    alike: dict[str, str]
+    at: Callable[[Named], Named]
+    needed: Callable[[Named, Named, Named], list[Any]]
+    steps: Callable[[Named, Named, Named, Named], list[Any]]
 
 
-def draw_value(source: random.Random, s: Named) -> Named:
-    """Return exact sums with one more value to come."""
-    steps = {name: F(source.choice((0, 0, 1, 2, 7))) for name in ("dx", "dy", "dgamma", "more")}
-    return Named(**vars(s), new=Named(p=F(source.choice((1, 3, 40))), **steps))
+def added(p, at):
+    """Return what a value of weight p adds to the sums."""
+    sums = {"A": p, "x": p * at.x, "y": p * at.y, "xy": p * at.x * at.y, "gamma": p * at.gamma}
+    return sums | {"u": p * at.u, "v": p * at.v, "uv": p * at.u * at.v}
 
 
-def weighted_pairs(s: Named, share: Any = 1) -> Any:
-    """Return whether A (weighted pairs + products) >= share (sum p gamma) plain, with what the induction needs.
+def below(s: Named, at: Named) -> Named:
+    """Return sums of distances below a value that is not smaller: sum p (x - x_i), sum p (x - x_i)(y - y_i), ..."""
+    d = Named(**{name: s.A * vars(at)[name] - vars(s)[name] for name in LINEAR})
+    d.xy = s.A * at.x * at.y - at.x * s.y - at.y * s.x + s.xy
+    d.uv = s.A * at.u * at.v - at.u * s.v - at.v * s.u + s.uv
+    return d
 
-    Weighted pairs = gamma plain - short and sum p gamma = A gamma - room. A^2 Cov[fg, hg] is weighted pairs + products.
+
+def in_order(lemma: Lemma) -> dict[str, Any]:
+    """Return base and step of an induction over values in increasing order.
+
+    A step either lets the functions grow, or puts more weight on the largest value. ``pairs`` is the sum over all pairs
+    of values, each weighted by the larger gamma of the two.
     """
-    signs = [s.weight > 0, *(x >= 0 for x in (s.from_x, s.from_y, s.both, s.room, s.plain, s.products))]
-    needed = [s.both * s.room >= s.short, s.weight * s.both >= s.plain, *signs]
-    claimed = s.weight * (s.gamma * s.plain - s.short + s.products) >= share * s.plain * (s.weight * s.gamma - s.room)
-    for truth in needed:
-        claimed = truth & claimed
-    return claimed
+
+    @setting("p > 0; one value")
+    def one_value(numbers):
+        """The smallest value."""
+        top = Named(**{name: numbers.real(name) for name in lemma.functions})
+        numbers.assume(*(value >= 0 for name, value in vars(top).items() if name not in lemma.of_any_sign))
+        return Named(**added(numbers.positive("p"), lemma.at(top)), top=top, pairs=F(0), steps=[])
+
+    def any_values(numbers, p, new):
+        """Return any sums, by their distances below the largest value, and what is new."""
+        A, top = numbers.real("A"), Named(**{name: numbers.real(name) for name in lemma.functions})
+        at, names = lemma.at(top), [name for name in LINEAR if name not in lemma.alike]
+        d = {name: numbers.real(f"below_{name}") for name in [*names, "xy", "uv"]}
+        d |= {name: d[other] for name, other in lemma.alike.items()}
+        s = Named(A=A, **{name: A * vars(at)[name] - d[name] for name in LINEAR})
+        s.xy = d["xy"] - A * at.x * at.y + at.x * s.y + at.y * s.x
+        s.uv = d["uv"] - A * at.u * at.v + at.u * s.v + at.v * s.u
+        return Named(**vars(s), top=top, pairs=numbers.real("pairs"), steps=[], p=p, new=new)
+
+    @setting("the statement about the values so far; the functions grow")
+    def higher(numbers):
+        """A larger value."""
+        return any_values(numbers, 0, Named(**{name: numbers.at_least(f"more_{name}", 0) for name in lemma.functions}))
+
+    @setting("the statement about the values so far; more weight on the largest one")
+    def heavier(numbers):
+        """More weight."""
+        return any_values(numbers, numbers.positive("p"), Named(**dict.fromkeys(lemma.functions, 0)))
+
+    def after(s: Named) -> Named:
+        top = Named(**{name: vars(s.top)[name] + vars(s.new)[name] for name in lemma.functions})
+        old, at = lemma.at(s.top), lemma.at(top)
+        sums = {name: vars(s)[name] + value for name, value in added(s.p, at).items()}
+        steps = lemma.steps(s, below(s, old), old, s.new)
+        return Named(**sums, top=top, pairs=s.pairs + s.p * at.gamma * below(s, at).xy, steps=steps)
+
+    def more(source: random.Random, s: Named) -> Named:
+        grows = source.choice((True, False))
+        new = Named(**{name: F(source.choice((0, 0, 1, 2, 7)) if grows else 0) for name in lemma.functions})
+        return Named(**vars(s), p=F(0 if grows else source.choice((1, 3, 40))), new=new)
+
+    step = either("one more step", "", {"larger": higher, "heavier": heavier})
+    return {"base": one_value, "step": step, "after": after, "more": more}
 
 
-def prove_lemma(statement: Statement, of_any_sign: bool = False) -> None:
-    """Add the three parts of the proof to one of the lemmas."""
-    sums: dict[str, Any] = below_of_any_sign if of_any_sign else below
-    adds: Callable[..., Any] = adds_more_of_any_sign if of_any_sign else adds_more
-    values = over_responses(q="any", x="any", z="any")
-    statement.by_induction(
-        base=first_value, step=next_value, after=with_value, more=draw_value, wrong={"share": F(21, 20)}
-    )
-    statement.derived(of=one_more_value, sums=values, wrong={"half": F(9, 10)})
-    statement.by_induction(of=adds, **sums, wrong={"share": F(11, 10)})
+def holds(lemma, s, share):
+    """Return whether A^3 Cov[u, v] >= share A^3 Cov[x, y] E[gamma], with what the induction needs."""
+    at = lemma.at(s.top)
+    d, plain, products = below(s, at), s.A * s.xy - s.x * s.y, s.A * s.uv - s.u * s.v
+    signs = [s.A > 0, *(value >= 0 for value in (d.x, d.y, d.xy, d.gamma, plain))]
+    then = [d.uv >= at.gamma * d.xy, s.A * d.xy >= plain, d.xy * d.gamma >= at.gamma * plain - s.pairs]
+    then += [products >= s.pairs, s.A * s.pairs >= plain * s.gamma, s.A * products >= share * plain * s.gamma]
+    steps = [step >= 0 for step in s.steps]
+    return all(reduce(and_, truths) for truths in (signs, lemma.needed(s, d, at), steps) if truths) and all(then)
+
+
+def of_products(t: Named) -> Named:
+    """Return x = f, y = h, u = fg, v = hg and gamma = g^2; without h, y = f and v = fg."""
+    f, h = t.f, vars(t).get("h", t.f)
+    return Named(u=f * t.g, v=h * t.g, x=f, y=h, gamma=t.g**2)
+
+
+def needed_of_products(s: Named, d: Named, at: Named) -> list[Any]:
+    f, g, h = at.x, s.top.g, at.y
+    signs = [f >= 0, g >= 0, h >= 0, d.x <= s.A * f, d.y <= s.A * h, d.xy <= s.A * f * h]
+    return [*signs, d.u >= g * d.x, d.v >= g * d.y, f * d.v >= g * d.xy, h * d.u >= g * d.xy]
+
+
+def steps_of_products(s: Named, d: Named, at: Named, new: Named) -> list[Any]:
+    f, g, h, (of_f, of_h) = at.x, s.top.g, at.y, (new.f, vars(new).get("h", new.f))
+    of_x, of_y = (g + new.g) * of_f * (d.v - g * d.y), (g + new.g) * of_h * (d.u - g * d.x)
+    both = [(g + new.g) * of_f * new.g * (s.A * h - d.y), (g + new.g) * of_h * new.g * (s.A * f - d.x)]
+    of_g = [new.g * (f * d.v - g * d.xy), new.g * (h * d.u - g * d.xy), new.g**2 * (s.A * f * h - d.xy)]
+    return [of_x, of_y, *both, *of_g]
+
+
+def needed_of_any_sign(s: Named, d: Named, at: Named) -> list[Any]:
+    return [at.x >= 0, d.x <= s.A * at.x, d.xy <= at.x * d.x, d.u >= at.gamma * d.x]
+
+
+def steps_of_any_sign(s: Named, d: Named, at: Named, new: Named) -> list[Any]:
+    of_f = new.f * (at.x * d.x - d.xy)
+    return [of_f, new.g * (d.u - at.gamma * d.x), new.f * new.g * (s.A * at.x - d.x)]
+
+
+PRODUCTS = of_products, needed_of_products, steps_of_products
+ALIKE = Lemma("fg", "", {"y": "x", "v": "u"}, *PRODUCTS)
+THREE = Lemma("fgh", "", {}, *PRODUCTS)
+ANY_SIGN = Lemma(
+    "fg",
+    "f",
+    {"y": "x", "v": "x"},
+    lambda t: Named(u=t.f * t.g, v=t.g, x=t.g, y=t.g, gamma=t.f),
+    needed_of_any_sign,
+    steps_of_any_sign,
+)
 
 
 # --- the lemmas ----------------------------------------------------------------------------------------------------
@@ -226,49 +242,49 @@ def in_numbers_4(x: Functions, share: F = F(1), shift: int = 0) -> bool:
 
 
 @claim("lemma-3", "Lemma 3, Eq. (19); proof, Eqs. (52)-(63)", PROVED)
-def lemma_3(s: Named, share: Any = 1) -> Any:
+def lemma_3(s, share=1):
     r"""\mathrm{Var}[fg]\ge\mathrm{Var}[f]\,\mathbb E[g^2]
 
     Assumes: f and g are nonnegative and increase together; X has finitely many values, as many as you like
     Proof: For an independent copy, $(fg-f'g')^2\ge(f-f')^2\max(g,g')^2$, and pairs weighted by the larger $g^2$ weigh
     more on average than $\mathbb E[g^2]$: by induction on the number of values, a largest one added.
     """
-    return weighted_pairs(s, share)
+    return holds(ALIKE, s, share)
 
 
-prove_lemma(lemma_3)
+lemma_3.by_induction(**in_order(ALIKE), wrong={"share": F(21, 20)})
 lemma_3.unrefuted(alike, of=in_numbers_3, wrong={"share": F(21, 20)}, ranges=RANGES, also=True)
 for functions in (((1, 2), (2, 1)), ((-1, 0), (1, 2)), ((1, 2), (-2, -1))):  # against each other, f < 0, g < 0
     lemma_3.false(at=Functions.of(*functions), true_at=TOGETHER, of=in_numbers_3, also=True)
 
 
 @claim("lemma-3-polarised", "not in the paper; Lemma 3 with two different functions", PROVED)
-def lemma_3_polarised(s: Named, share: Any = 1) -> Any:
+def lemma_3_polarised(s, share=1):
     r"""\mathrm{Cov}[fg,hg]\ge\mathrm{Cov}[f,h]\,\mathbb E[g^2]
 
     Assumes: f, g and h are nonnegative and increase together; X has finitely many values
     Proof: The proof of Lemma 3 word for word, from $(fg-f'g')(hg-h'g')\ge(f-f')(h-h')\max(g,g')^2$.
     """
-    return weighted_pairs(s, share)
+    return holds(THREE, s, share)
 
 
-prove_lemma(lemma_3_polarised)
+lemma_3_polarised.by_induction(**in_order(THREE), wrong={"share": F(21, 20)})
 lemma_3_polarised.unrefuted(increasing, of=in_numbers_3, wrong={"share": F(21, 20)}, ranges=RANGES, also=True)
 AGAINST = Functions.of((1, 2), (2, 1), (1, 2))
 lemma_3_polarised.false(at=AGAINST, true_at=TOGETHER, of=in_numbers_3, also=True)
 
 
 @claim("lemma-4", "Lemma 4, Eq. (23); proof, Eqs. (72)-(83)", PROVED)
-def lemma_4(s: Named, share: Any = 1) -> Any:
+def lemma_4(s, share=1):
     r"""\mathrm{Cov}[fg,g]\ge\mathbb E[f]\,\mathrm{Var}[g]
 
     Assumes: f and g increase together and g is nonnegative; of f the sign does not matter; X has finitely many values
     Proof: As Lemma 3, from $(fg-f'g')(g-g')\ge\max(f,f')(g-g')^2$. A constant added to f adds the same to both sides.
     """
-    return weighted_pairs(s, share)
+    return holds(ANY_SIGN, s, share)
 
 
-prove_lemma(lemma_4, of_any_sign=True)
+lemma_4.by_induction(**in_order(ANY_SIGN), wrong={"share": F(21, 20)})
 for shift, share in ((0, F(21, 20)), (-5, F(9, 10))):
     form = partial(in_numbers_4, shift=shift)
     lemma_4.unrefuted(increasing, of=form, wrong={"share": share}, ranges=RANGES, also=True)

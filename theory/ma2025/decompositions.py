@@ -6,37 +6,34 @@ Both are functions of four log-probabilities, a = log pi_w, b = log pi_l and tho
 from __future__ import annotations
 
 from fractions import Fraction as F
-from typing import Any
 
 import sympy as sp
 
 from theory.claim import PROVED
 from theory.ma2025.covariance import claim
-from theory.proof import Named, checked, exp, log, same, setting, world_of
+from theory.proof import Named, derivative, exp, log, same, setting, world_of
 
 FROZEN = sp.symbols("frozen_a frozen_b", negative=True)  # copies of a and b that no gradient sees
 
 
-def naive(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, ratio: Any) -> Any:
+def naive(a, b, ref_a, ref_b, beta, ratio):
     """Return the argument of the sigmoid in Eq. (25), its bracket mended; ``ratio`` is lambda."""
     return beta * (ratio * (a - ref_a) - (b - ref_b) - (ratio - 1) * (FROZEN[0] - ref_a))
 
 
-def balanced(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, share: Any) -> Any:
+def balanced(a, b, ref_a, ref_b, beta, share):
     """Return the argument of the sigmoid in Eq. (28); ``share`` is lambda_w."""
     return beta * (share * (a - ref_a) - (1 - share) * (b - ref_b))
 
 
-def slopes(margin: Any, a: Any, b: Any) -> tuple[Any, Any]:
+def slopes(margin, a, b):
     """Return the derivatives of a margin by a and b; the copies are put back afterwards."""
     both = [sp.diff(margin, x).subs(dict(zip(FROZEN, (a, b), strict=True))).doit() for x in (a, b)]
     return both[0], both[1]
 
 
 @claim("nbdpo-is-dpo-plus-sft", "not in the paper; what Eq. (25) is", PROVED)
-def nbdpo_is_dpo_plus_sft(
-    a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, ratio: Any, detached: Any, on_loser: int = 0
-) -> Any:
+def nbdpo_is_dpo_plus_sft(a, b, ref_a, ref_b, beta, ratio, detached, on_loser=0):
     r"""f_{nbDPO}=f_{DPO},\quad\nabla f_{nbDPO}=\nabla f_{DPO}+\beta(\lambda-1)\nabla\log\pi_w;\qquad
     \Delta s=\eta(1-\kappa)\beta\bigl[(e_w-e_l)+(\lambda-1)(e_w-\pi)\bigr]
 
@@ -57,7 +54,7 @@ def nbdpo_is_dpo_plus_sft(
     return statement
 
 
-def in_logits(is_w: Any, is_l: Any, p: Any, ratio: Any, averaged: int = 1) -> Any:
+def in_logits(is_w, is_l, p, ratio, averaged=1):
     """For any response, with d log pi_w / ds = e_w - pi."""
     return same(ratio * (is_w - p) - (is_l - p), (is_w - is_l) + (ratio - 1) * (is_w - averaged * p))
 
@@ -72,18 +69,17 @@ nbdpo_is_dpo_plus_sft.derived(
 )
 
 
-WORDS = "log pi_w, log pi_l and those of the reference < 0, beta > 0, k > 0"
-log_probabilities = world_of(WORDS, **LOGS, beta="positive", k="positive")
+WORDS = "log pi_w, log pi_l and those of the reference < 0, beta > 0"
+log_probabilities = world_of(WORDS + "; k > 0", **LOGS, beta="positive", k="positive")
 
 
-def bdpo(case: Named) -> Any:
+def bdpo(case):
     """Return the margin of Eqs. (28) and (29)."""
-    share = case.b / (case.a + case.b)
-    return balanced(case.a, case.b, case.ref_a, case.ref_b, case.beta, share)
+    return of_logs(case.a, case.b, case.ref_a, case.ref_b, case.beta)
 
 
 @claim("bdpo-identity", "not in the paper; what Eqs. (28) and (29) are", PROVED)
-def bdpo_identity(case: Named, sign: int = 1) -> Any:
+def bdpo_identity(case, sign=1):
     r"""f_{bDPO}=\beta\,\frac{\log\pi_w\log\pi_{ref,l}-\log\pi_l\log\pi_{ref,w}}{\log\pi_w+\log\pi_l},\qquad
     \beta\log\pi_{ref,l}<f_{bDPO}<-\beta\log\pi_{ref,w},\quad L>\log(1+\pi_{ref,w}^{\beta})
 
@@ -95,29 +91,29 @@ def bdpo_identity(case: Named, sign: int = 1) -> Any:
 
 
 @setting("f_bDPO of any log-probabilities, beta log ref_l and -beta log ref_w")
-def margins(numbers: Any) -> Named:
+def margins(numbers):
     """The margin of any pair and what it lies between."""
     case = numbers.case_of(log_probabilities)
     return Named(f=bdpo(case), low=case.beta * case.ref_b, high=-case.beta * case.ref_a)
 
 
-def bounds(case: Named, share: Any = 1) -> Any:
+def bounds(case, share=1):
     return case.low < case.f < share * case.high
 
 
 @setting("the same numbers, of which is known what is proved")
-def bounded_margins(numbers: Any) -> Named:
+def bounded_margins(numbers):
     """Any margin between its bounds."""
     return numbers.case_of(margins, bounds, keep="f low high")
 
 
-def one_ratio(case: Named, other: int = 1) -> Any:
+def one_ratio(case, other=1):
     """A common factor k of both logarithms changes nothing."""
     scaled = Named(**{**vars(case), "a": case.k * case.a, "b": other * case.k * case.b})
     return bdpo(scaled) == bdpo(case)
 
 
-def loss_is_bounded(case: Named, times: Any = 1) -> Any:
+def loss_is_bounded(case, times=1):
     return log(1 + exp(-case.f)) > log(1 + times * exp(-case.high))
 
 
@@ -132,7 +128,7 @@ bdpo_identity.proved(
 
 
 @claim("bdpo-effective-beta", "not in the paper; the pull of Eq. (28) against that of DPO", PROVED)
-def bdpo_effective_beta(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, times: int = 1) -> Any:
+def bdpo_effective_beta(a, b, ref_a, ref_b, beta, times=1):
     r"""\frac{\partial f}{\partial\log\pi_w}>0>\frac{\partial f}{\partial\log\pi_l},\qquad
     \Bigl|\frac{\partial f}{\partial\log\pi_w}\Bigr|+\Bigl|\frac{\partial f}{\partial\log\pi_l}\Bigr|=\beta\,
     \frac{\log\pi_{ref,w}+\log\pi_{ref,l}}{\log\pi_w+\log\pi_l},\quad=\beta\ \text{at}\ \pi=\pi_{ref};\qquad
@@ -151,21 +147,25 @@ def bdpo_effective_beta(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any, times
     return everywhere & same(of_detached, beta) & same(at_start, times * beta)
 
 
-def slopes_of_bdpo(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any) -> tuple[Any, Any]:
-    """Return the derivatives of f by log pi_w and log pi_l."""
-    common = beta * (ref_a + ref_b) / (a + b) ** 2
-    return common * b, -common * a
+def of_logs(a, b, ref_a, ref_b, beta):
+    return balanced(a, b, ref_a, ref_b, beta, b / (a + b))
 
 
-def live_slopes(a: Any, b: Any, ref_a: Any, ref_b: Any, beta: Any) -> Any:
-    of_w, of_l = slopes(balanced(a, b, ref_a, ref_b, beta, b / (a + b)), a, b)
-    expected = slopes_of_bdpo(a, b, ref_a, ref_b, beta)
-    return same(of_w, expected[0]) & same(of_l, expected[1])
+def of_logs_reversed(b, a, ref_a, ref_b, beta):
+    return of_logs(a, b, ref_a, ref_b, beta)
 
 
-def signs(case: Named, least: Any = 0) -> Any:
-    found = checked(slopes_of_bdpo, live_slopes, **LOGS)(case.a, case.b, case.ref_a, case.ref_b, case.beta)
-    return found[0] > least > found[1]
+def slope_by_w(a, b, ref_a, ref_b, beta):
+    return beta * (ref_a + ref_b) * b / (a + b) ** 2
+
+
+def slope_by_l(b, a, ref_a, ref_b, beta):
+    return -beta * (ref_a + ref_b) * a / (a + b) ** 2
+
+
+def signs(c, least=0):
+    by_w, by_l = derivative(of_logs, slope_by_w), derivative(of_logs_reversed, slope_by_l)
+    return by_w(c.a, c.b, c.ref_a, c.ref_b, c.beta) > least > by_l(c.b, c.a, c.ref_a, c.ref_b, c.beta)
 
 
 bdpo_effective_beta.derived(symbols=LOGS, wrong={"times": F(11, 10)})

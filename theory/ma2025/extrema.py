@@ -17,13 +17,16 @@ from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL, FAILS
 from theory.ma2025.covariance import claim
 from theory.ma2025.extrema_proof import (
+    ANYWHERE,
+    AT_POLICY_MODE,
     BETWEEN,
     CURVES,
     derivative_of_a_term,
+    eq_49_mended,
     fitness_on_grid,
     theorem_3_anchor,
 )
-from theory.proof import Named, exp, log, world_of
+from theory.proof import Named, exp, log, setting
 from theory.worlds import Vector
 
 Curve = Callable[[Any], tuple[Any, Any]]  # logarithm, up to a constant, and its derivative
@@ -50,7 +53,7 @@ class Landscape(NamedTuple):
         return self.fitness_slope(y) + getattr(self, of)(y)[1] * self.fitness(y)
 
     def _odds(self, y: Any) -> list[tuple[Any, Any]]:
-        def odds(curve: Curve, j: int) -> Any:
+        def odds(curve, j):
             return F(1) / (1 + exp(curve(F(j))[0] - curve(y)[0]))
 
         return [(odds(self.utility, j), odds(self.policy, j)) for j in range(self.size)]
@@ -61,13 +64,13 @@ def bell(mode: int, curvature: F) -> Curve:
     return lambda y: (-curvature * (y - mode) ** 2 / 2, -curvature * (y - mode))
 
 
-def late_drop(y: Any) -> tuple[Any, Any]:
+def late_drop(y):
     """Return a hump at 0 that falls as a bell up to 3 and much faster from there."""
     beyond = y - 3 if y > 3 else 0 * y
     return -(y**2) / 20 - beyond**3 / 3, -y / 10 - beyond**2
 
 
-def two_bells(y: Any) -> tuple[Any, Any]:
+def two_bells(y):
     """Return bells at 0 and, a little lower, at 4."""
     first, second = exp(-(y**2)), F(9, 10) * exp(-((y - 4) ** 2))
     return log(first + second), -2 * (y * first + (y - 4) * second) / (first + second)
@@ -84,12 +87,12 @@ def peak_of_w(low: F = PEAK[0], high: F = PEAK[1]) -> bool:
     return LATE_DROP.fitness_slope(low) > 0 > LATE_DROP.fitness_slope(high)
 
 
-def negative_there(y: Any, level: F = F(0)) -> Any:
+def negative_there(y, level=F(0)):
     return LATE_DROP.fitness(y) < level
 
 
 @claim("theorem-3", "Theorem 3, first statement; proof, Eq. (46)", PROVED)
-def theorem_3(s: Named, least: Any = 0) -> Any:
+def theorem_3(s, least=0):
     r"""y^*\ \text{local extremum of}\ w\implies y^*>\mu_q\ \text{or}\ y^*<\mu_p
 
     Assumes: $\mu_p<\mu_q$; policy and utility are differentiable, rise up to their modes and fall after them, strictly
@@ -109,20 +112,30 @@ theorem_3.derived(of=derivative_of_a_term, symbols=CURVES, wrong={"sign": F(9, 1
 theorem_3.enclosed(of=rises_and_falls_between_modes, wrong={"then": F(2)}, also=True)
 
 
-def falls_at_the_extremum(case: Named, least: Any = 0) -> Any:
-    """Return whether g = -f_p w is negative."""
-    return -case.f_p * case.w < least
+@setting("g at mu_p, and w, w' and g at any other point; what ma2025.theorem-3-anchor says of them")
+def mode_and_another_point(numbers):
+    """The mode of the policy and any other point."""
+    mode = numbers.case_of(AT_POLICY_MODE["states"], theorem_3_anchor, keep="slope of_48")
+    y = numbers.case_of(ANYWHERE["states"], eq_49_mended)
+    return Named(at_mode=mode.of_48, there=y.of_48, slope=y.slope, w=y.w, f_p=y.fixed.f_p)
 
 
-SIDES = "w'(y*) = 0; f_p (y* - mu_p) > 0 and w(y*) > 0, or both < 0"
-at_an_extremum = world_of(SIDES, lambda c: (c.f_p * c.w > 0,), f_p="real", w="real")
+def rises_before_the_peak(y, least=F(0)):
+    """Return whether w pi rises at y, and at the mode of the policy, so that the second statement fails."""
+    mode, there = (LATE_DROP.product_slope(x) for x in (F(0), y))
+    peak = Named(at_mode=mode, there=there, slope=0, f_p=-LATE_DROP.policy(PEAK[0])[1])
+    return there > least and not theorem_3_part_2(peak)
 
 
-AT_EXTREMUM: dict[str, Any] = {"of": falls_at_the_extremum, "over": at_an_extremum, "lemma": "Fermat, compactness"}
+def rises_in_the_mirror(y, least=F(0)):
+    """Return the same of the third statement, with the roles exchanged: the utility has its mode at 1."""
+    mode, there = (LATE_DROP.product_slope(x, "utility") for x in (F(1), y))
+    peak = Named(at_mode=mode, there=there, slope=0, f_p=LATE_DROP.utility(PEAK[0])[1])
+    return there > least and not theorem_3_part_3(peak)
 
 
 @claim("theorem-3-part-2", "Theorem 3, second statement; proof, Eqs. (47)-(51)", CONDITIONALLY, "theorem-3-anchor")
-def theorem_3_part_2(y: Any, least: F = F(0)) -> Any:
+def theorem_3_part_2(c, least=0):
     r"""y^*>\mu_q\ \text{local extremum of}\ w\implies\exists\ \text{local extremum}\ \hat y^*\ \text{of}\ w\pi,\
     \mu_p<\hat y^*<y^*
 
@@ -132,18 +145,24 @@ def theorem_3_part_2(y: Any, least: F = F(0)) -> Any:
     $w$ in $(1.81,1.83)$ and none of $w\pi$ in $(0,1.83)$. No Gaussian example was found.
     Proof: $w\pi$ rises at $\mu_p$ and falls at $y^*$ (see theorem-3-anchor), so it is largest between.
     """
-    return LATE_DROP.product_slope(y) > least
+    return c.slope > 0 or c.f_p <= 0 or c.at_mode > least > c.there
 
 
-theorem_3_part_2.enclosed(0, PEAK[1], role=FAILS, denial=True, wrong={"least": F(1, 10)})
+BETWEEN_THEM: dict[str, Any] = {
+    "over": mode_and_another_point,
+    "lemma": "Fermat, compactness",
+    "wrong": {"least": F(1, 10)},
+    "worlds": 40,
+}
+theorem_3_part_2.enclosed(0, PEAK[1], of=rises_before_the_peak, role=FAILS, wrong={"least": F(1, 10)})
 theorem_3_part_2.enclosed(of=peak_of_w, role=FAILS, wrong={"low": PEAK[1]}, lemma="intermediate value")
 theorem_3_part_2.enclosed(*PEAK, of=negative_there, wrong={"level": F(-1, 5)}, also=True)
 theorem_3_part_2.rests_on(theorem_3_anchor, role=CONDITIONAL)
-theorem_3_part_2.proved(**AT_EXTREMUM, role=CONDITIONAL, wrong={"least": F(-1, 100)})
+theorem_3_part_2.proved(given=lambda c: c.w > 0, **BETWEEN_THEM)
 
 
 @claim("theorem-3-part-3", "Theorem 3, third statement; end of the proof", CONDITIONALLY, "theorem-3-anchor")
-def theorem_3_part_3(y: Any, least: F = F(0)) -> Any:
+def theorem_3_part_3(c, least=0):
     r"""y^*<\mu_q\ \text{local extremum of}\ w\implies\exists\ \text{local extremum}\ \hat y^*\ \text{of}\ w\pi,\
     y^*<\hat y^*<\mu_p
 
@@ -153,13 +172,13 @@ def theorem_3_part_3(y: Any, least: F = F(0)) -> Any:
     there the utility times $w$ has no extremum in $(1,1.83)$. No Gaussian example was found.
     Proof: $w\pi$ falls at $y^*$ and rises at $\mu_p$ (see theorem-3-anchor), so it is smallest between.
     """
-    return LATE_DROP.product_slope(y, "utility") > least
+    return c.slope > 0 or c.f_p >= 0 or c.at_mode > least > c.there
 
 
-theorem_3_part_3.enclosed(1, PEAK[1], role=FAILS, denial=True, wrong={"least": F(1, 10)})
+theorem_3_part_3.enclosed(1, PEAK[1], of=rises_in_the_mirror, role=FAILS, wrong={"least": F(1, 10)})
 theorem_3_part_3.enclosed(of=peak_of_w, role=FAILS, wrong={"low": PEAK[1]}, lemma="intermediate value")
 theorem_3_part_3.rests_on(theorem_3_anchor, role=CONDITIONAL)
-theorem_3_part_3.proved(**AT_EXTREMUM, role=CONDITIONAL, wrong={"least": F(-1, 100)})
+theorem_3_part_3.proved(given=lambda c: c.w < 0, **BETWEEN_THEM)
 
 
 # --- bells: no counterexample to the other two statements was found ------------------------------------------------

@@ -7,7 +7,6 @@ responses. Each sum over the other responses is proved by induction on their num
 from __future__ import annotations
 
 from fractions import Fraction as F
-from typing import Any
 
 import sympy as sp
 
@@ -15,11 +14,19 @@ from theory.claim import FALSE, MISPRINT, PROVED
 from theory.evidence import CORRECTED, FAILS
 from theory.ma2025.bandits import beats
 from theory.ma2025.covariance import claim
-from theory.proof import Named, checked, same, sums_of, world_of
+from theory.proof import Named, derivative, same, sums_of, world_of
 from theory.worlds import Vector
 
 
-def term(at: Named, a: Any, b: Any) -> Named:
+def share(a, b):
+    return a / (a + b)
+
+
+def rise_of_the_share(a, b):
+    return b / (a + b) ** 2
+
+
+def term(at, a, b):
     """Return what a response with policy a and utility b adds to the sums.
 
     Args:
@@ -30,38 +37,38 @@ def term(at: Named, a: Any, b: Any) -> Named:
     Returns:
         w of Eq. (42), its derivative, the left side of Eq. (46) and that of Eq. (48).
     """
-    lost, won = 1 / (at.p + a), 1 / (at.q + b)
+    lost, won, rise = 1 / (at.p + a), 1 / (at.q + b), derivative(share, rise_of_the_share)
     p_slope, q_slope = -at.f_p * at.p, -at.f_q * at.q
     of_46 = at.f_p * at.p * a * lost**2 - at.f_q * at.q * b * won**2
     return Named(
-        w=at.q * won - at.p * lost,
-        slope=q_slope * b * won**2 - p_slope * a * lost**2,
+        w=share(at.q, b) - share(at.p, a),
+        slope=q_slope * rise(at.q, b) - p_slope * rise(at.p, a),
         of_46=of_46,
         of_48=of_46 + at.f_p * at.p * lost - at.f_p * at.q * won,
     )
 
 
-def point(numbers: Any) -> Named:
+def point(numbers):
     """Return policy and utility at a point."""
     return Named(**{name: numbers.positive(name) for name in "pq"}, f_p=numbers.real("f_p"), f_q=numbers.real("f_q"))
 
 
-def between(numbers: Any) -> Named:
+def between(numbers):
     """Return a point from mu_p to mu_q: the policy does not rise, the utility does not fall, not both are flat."""
     at = point(numbers)
     numbers.assume(at.f_p >= 0, at.f_q <= 0, at.f_p - at.f_q > 0)
     return at
 
 
-def at_policy_mode(numbers: Any) -> Named:
+def at_policy_mode(numbers):
     """Return mu_p < mu_q: the policy is flat, the utility rises."""
     return Named(p=numbers.positive("p"), q=numbers.positive("q"), f_p=0, f_q=-numbers.positive("rise"))
 
 
-def _others(where: Any, assumes: str) -> dict[str, Any]:
-    def others(numbers: Any, at: Named) -> Named:
+def _others(where, assumes):
+    def others(numbers, at):
         """Any number of other responses."""
-        return checked(term, derivative_of_a_term, **CURVES)(at, numbers.positive("a"), numbers.positive("b"))
+        return term(at, numbers.positive("a"), numbers.positive("b"))
 
     return sums_of(f"p, q, p_j, q_j > 0; {assumes}", fixed=where)(others)
 
@@ -109,7 +116,7 @@ def fitness_on_grid(p: Vector, q: Vector) -> Vector:
     return tuple(sum((beats(q[i], q[j]) - beats(p[i], p[j]) for j in n if j != i), F(0)) for i in n)
 
 
-def derivative_of_a_term(y: Any, a: Any, b: Any, p: Any, q: Any, sign: int = 1) -> Any:
+def derivative_of_a_term(y, a, b, p, q, sign=1):
     """The derivative of a term of Eq. (42) by y is the slope of ``term``."""
     f_p, f_q = (-sp.diff(curve(y), y) / curve(y) for curve in (p, q))
     slope = term(Named(p=p(y), q=q(y), f_p=f_p, f_q=f_q), a, b).slope
@@ -121,7 +128,7 @@ FLAT = sums_at(Named(p=F(1), q=F(2), f_p=F(0), f_q=F(0)), ((F(1), F(1)),))  # bo
 
 
 @claim("eq-43", "Eqs. (42), (43)", MISPRINT)
-def eq_43(s: Named) -> Any:
+def eq_43(s):
     r"""\frac{\partial w(y_i)}{\partial y_i}=-\Bigl(\frac{p_jp_i'}{(p_i+p_j)^2}-\frac{q_jq_i'}{(q_i+q_j)^2}\Bigr)
 
     Because: The sum over j of Eq. (42) is lost; it is back in Eq. (46).
@@ -146,12 +153,12 @@ def eq_44(points: tuple[F, F]) -> bool:
     return quartic(points[0]) < quartic(points[1])
 
 
-def quartic(y: Any) -> Any:
+def quartic(y):
     """Return minus the slope of the logarithm of a curve that decays as e^(-y^4 / 4)."""
     return y**3 - 3 * y**2 + F(5, 2) * y
 
 
-def has_one_hump(at: Named, slope_at_0: Any = F(5, 2)) -> Any:
+def has_one_hump(at, slope_at_0=F(5, 2)):
     y = at.y
     f = quartic(y) + (slope_at_0 - F(5, 2)) * y
     return ((f > 0) == (y > 0)) & ((f < 0) == (y < 0)) & ((y < 3) | (f >= y))
@@ -162,7 +169,7 @@ eq_44.proved(of=has_one_hump, over=world_of("any real y", y="real"), role=FAILS,
 
 
 @claim("eq-46", "Eqs. (46), (50)", PROVED)
-def eq_46(s: Named, sign: int = 1) -> Any:
+def eq_46(s, sign=1):
     r"""y^*\ \text{extremum of}\ w\implies\sum_{j\ne i}\Bigl(f_p\frac{p_ip_j}{(p_i+p_j)^2}-f_q\frac{q_iq_j}{(q_i+q_j)^2}
     \Bigr)=0
 
@@ -177,7 +184,7 @@ eq_46.derived(of=derivative_of_a_term, symbols=CURVES, wrong={"sign": F(9, 10)},
 
 
 @claim("eq-47", "Eqs. (47), (48)", MISPRINT)
-def eq_47(s: Named, sign: int = -1) -> Any:
+def eq_47(s, sign=-1):
     r"""\frac{\partial\hat w}{\partial y}=-\sum_{j\ne i}\Bigl(f_p\frac{p_i^2p_j}{(p_i+p_j)^2}+
     f_p\frac{p_i^2}{p_i+p_j}-f_q\frac{q_iq_j}{(q_i+q_j)^2}p_i-f_p\frac{q_ip_i}{q_i+q_j}\Bigr),\quad\hat w=w\pi
 
@@ -189,7 +196,7 @@ def eq_47(s: Named, sign: int = -1) -> Any:
     return s.slope * at.p - s.w * at.f_p * at.p == sign * at.p * s.of_48
 
 
-def eq_47_mended(s: Named, sign: int = 1) -> Any:
+def eq_47_mended(s, sign=1):
     return eq_47(s, sign)
 
 
@@ -198,7 +205,7 @@ eq_47.by_induction(of=eq_47_mended, **ANYWHERE, role=CORRECTED, wrong={"sign": -
 
 
 @claim("eq-49", "Eq. (49)", MISPRINT)
-def eq_49(s: Named, sign: int = -1) -> Any:
+def eq_49(s, sign=-1):
     r"""g=-\frac{\partial w}{\partial y}+f_p\sum_{j\ne i}\Bigl(\frac{p_i}{p_i+p_j}-\frac{q_i}{q_i+q_j}\Bigr)
 
     Assumes: g is the left side of Eq. (48)
@@ -208,7 +215,7 @@ def eq_49(s: Named, sign: int = -1) -> Any:
     return s.of_48 == sign * s.slope - s.fixed.f_p * s.w
 
 
-def eq_49_mended(s: Named, sign: int = 1) -> Any:
+def eq_49_mended(s, sign=1):
     return eq_49(s, sign)
 
 
@@ -217,7 +224,7 @@ eq_49.by_induction(of=eq_49_mended, **ANYWHERE, role=CORRECTED, wrong={"sign": -
 
 
 @claim("theorem-3-proof-w", "proof of Theorem 3, after Eq. (51)", FALSE, "theorem-3-anchor")
-def proof_w(s: Named) -> Any:
+def proof_w(s):
     r"""w(\mu_q)>0
 
     Assumes: two bells, $\mu_p<\mu_q$
@@ -231,7 +238,7 @@ proof_w.false(at=bells(1, 0, 1, 4, base=F(3, 2)), true_at=bells(3, 0, 3, 4))
 
 
 @claim("theorem-3-proof-g", 'proof of Theorem 3, after Eq. (51): "easy to verify"', FALSE, "theorem-3-anchor")
-def proof_g(s: Named) -> Any:
+def proof_g(s):
     r"""g(\mu_q)>0
 
     Assumes: g of Eq. (48); two bells, $\mu_p<\mu_q$
@@ -245,7 +252,7 @@ proof_g.false(at=bells(3, 0, 3, 4), true_at=bells(1, 0, 1, 4))
 
 
 @claim("theorem-3-anchor", "not in the paper; what its proof needs, and Eq. (51)", PROVED)
-def theorem_3_anchor(s: Named, least: Any = 0) -> Any:
+def theorem_3_anchor(s, least=0):
     r"""g(\mu_p)=w'(\mu_p)>0;\qquad g(y)=w'(y)-f_p(y-\mu_p)\,w(y)\ \text{everywhere}
 
     Assumes: $\mu_p<\mu_q$, one hump each

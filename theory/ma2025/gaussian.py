@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction as F
-from typing import Any
 
 import sympy as sp
 
@@ -26,7 +25,7 @@ def share_of_wins(world: Bandit, strengths: Vector) -> Vector:
     return tuple(sum((beats(strengths[i], strengths[j]) for j in n if j != i), F(0)) for i in n)
 
 
-def integral(sigma: Any, twice: int) -> Any:
+def integral(sigma, twice):
     """Return the integral of Eq. (15) with sigma to the power ``twice`` / 2 under the bell."""
     y, mu = sp.symbols("y mu", real=True)
     bell = sp.exp(-((y - mu) ** 2) / (2 * sigma**2)) / (sp.sqrt(2 * sp.pi) * sigma ** sp.Rational(twice, 2))
@@ -34,7 +33,7 @@ def integral(sigma: Any, twice: int) -> Any:
 
 
 @claim("eq-15", "Eqs. (15), (16)", MISPRINT)
-def eq_15(sigma: Any) -> Any:
+def eq_15(sigma):
     r"""\pi_\theta(y)=\frac{1}{\sqrt{2\pi\sigma}}\,e^{-(y-\mu)^2/2\sigma^2}
 
     Assumes: y is continuous and the right side a probability density
@@ -46,11 +45,11 @@ def eq_15(sigma: Any) -> Any:
     return sqrt(sigma) == 1  # the integral of the right side
 
 
-def as_printed(sigma: Any, power: int = 1) -> Any:
+def as_printed(sigma, power=1):
     return same(integral(sigma, 1), sp.sqrt(sigma) ** power)
 
 
-def sigma_outside(sigma: Any, twice: int = 2) -> Any:
+def sigma_outside(sigma, twice=2):
     return same(integral(sigma, twice), 1)
 
 
@@ -62,41 +61,41 @@ eq_15.derived(of=sigma_outside, role=CORRECTED, wrong={"twice": F(9, 5)})
 # --- the pushes on one response, summed over all others -------------------------------------------------------------
 
 
-def response(numbers: Any) -> Named:
+def response(numbers):
     """Return utility of response i and tilted = (p / ref)^beta."""
     return Named(tilted=numbers.positive("tilted"), q=numbers.positive("q"))
 
 
-def share_of(first: Any, second: Any) -> Any:
+def share_of(first, second):
     """Return kappa of a pair, for (p / ref)^beta of both responses."""
     return first / (first + second)
 
 
-def kappa(p_i: Any, p_j: Any, r_i: Any, r_j: Any, beta: Any, power: Any = 1) -> Any:
+def kappa(p_i, p_j, r_i, r_j, beta, power=1):
     margin = beta * sp.log(p_i / r_i) - beta * sp.log(p_j / r_j)
     return same(1 / (1 + sp.exp(-margin)), share_of((p_i / r_i) ** (power * beta), (p_j / r_j) ** (power * beta)))
 
 
-def push(i: Named, tilted: Any, q: Any) -> Any:
+def push(i, tilted, q):
     """Return what the pair {i, j} adds to w_i: tau (1 - kappa) in expectation over its label."""
     wins, of_policy = share_of(i.q, q), checked(share_of, kappa)(i.tilted, tilted)
     return wins * (1 - of_policy) - (1 - wins) * of_policy
 
 
 @sums_of("(p / ref)^beta and q of every response > 0", fixed=response)
-def others(numbers: Any, i: Named) -> Named:
+def others(numbers, i):
     """Any number of pairs of i with another response."""
     tilted, q = numbers.positive("tilted_j"), numbers.positive("q_j")
     return Named(w=push(i, tilted, q), alpha=share_of(i.tilted, tilted), beta=share_of(i.q, q))
 
 
-def of_the_policy(numbers: Any) -> Named:
+def of_the_policy(numbers):
     """Return probability and utility of response i, and the reference probability of every response."""
     return Named(p=numbers.positive("p"), q=numbers.positive("q"), ref=numbers.positive("ref"))
 
 
 @sums_of("p and q of every response > 0; one reference probability, beta = 1", fixed=of_the_policy)
-def others_alike(numbers: Any, i: Named) -> Named:
+def others_alike(numbers, i):
     """Any number of pairs of i with another response, under a uniform reference."""
     p, q = numbers.positive("p_j"), numbers.positive("q_j")
     w = push(Named(tilted=i.p / i.ref, q=i.q), p / i.ref, q)
@@ -104,7 +103,7 @@ def others_alike(numbers: Any, i: Named) -> Named:
 
 
 @sums_of("tilted = 1 for every response, since the policy is the reference; any rates", fixed=response)
-def at_the_start(numbers: Any, i: Named) -> Named:
+def at_the_start(numbers, i):
     """Any number of pairs, asked at any rates, before training."""
     q, rate = numbers.positive("q_j"), numbers.positive("rate")
     return Named(w=rate * push(Named(tilted=F(1), q=i.q), F(1), q), wins=rate * (i.q / (i.q + q) - F(1, 2)))
@@ -117,7 +116,7 @@ def of_first(world: Bandit) -> Named:
 
 
 @claim("lemma-2", "Lemma 2, Eq. (18)", CONDITIONALLY, "lemma-2-general", "fitness-at-the-start")
-def lemma_2(s: Named, twice: Any = 1) -> Any:
+def lemma_2(s, twice=1):
     r"""w_i=-(\alpha_i-\beta_i),\quad\alpha_i=\sum_{j\ne i}\frac{p_i}{p_i+p_j},\quad
     \beta_i=\sum_{j\ne i}\frac{e^{r^*_i}}{e^{r^*_i}+e^{r^*_j}}
 
@@ -150,7 +149,7 @@ lemma_2.unrefuted(
 
 
 @claim("lemma-2-general", "not in the paper; Lemma 2 for any reference and any beta", PROVED)
-def lemma_2_general(s: Named, twice: Any = 1) -> Any:
+def lemma_2_general(s, twice=1):
     r"""w_i=\sum_{j\ne i}\Bigl[\frac{q_i}{q_i+q_j}-\frac{\tilde p_i}{\tilde p_i+\tilde p_j}\Bigr],\quad
     \tilde p=(\pi/\pi_{ref})^{\beta}
 
@@ -172,7 +171,7 @@ lemma_2_general.unrefuted(bandit, of=in_any_bandit, wrong={"power": 1}, ranges=R
 
 
 @claim("fitness-at-the-start", "not in the paper; Lemma 2 where training begins", PROVED)
-def fitness_at_the_start(s: Named, share: Any = 1) -> Any:
+def fitness_at_the_start(s, share=1):
     r"""\pi=\pi_{ref}:\quad w_i=\sum_{j\ne i}\Bigl(P_{ij}-\frac12\Bigr)
 
     Assumes: pairs may be asked at different rates, which then weight the sum

@@ -7,7 +7,6 @@ h = beta log(pi / ref), the same loss at the same policy is balanced exactly.
 from __future__ import annotations
 
 from fractions import Fraction as F
-from typing import Any
 
 import sympy as sp
 
@@ -26,7 +25,7 @@ COIN_TOSSES = Bandit.of([1, 3], q=[1, 1], ref=[1, 3])  # labels are coin tosses,
 RANGES = "2 to 8 responses, whole numbers up to 12, beta from 1 to 3"
 
 
-def kind(chosen: Any, rejected: Any) -> str:
+def kind(chosen, rejected):
     """Return which case of Definition 1 a pair with these partial derivatives falls in.
 
     Example:
@@ -44,7 +43,7 @@ def signed_sum(world: Bandit) -> F:
     return sum((world.rate(i, j) * world.label(i, j) * sum(world.free_partials(i, j)) for i, j in pairs), F(0))
 
 
-def loss(w: Any, r: Any, beta: Any, ref: Any = 1) -> Any:
+def loss(w, r, beta, ref=1):
     """Return DPO's loss of a pair in the two probabilities; ref is ref_w / ref_l."""
     return sp.log(1 + (ref * r / w) ** beta)
 
@@ -53,23 +52,23 @@ BY_LOGITS = (-1, 1, 0)
 """The derivatives of DPO's loss by the logits of w, l and any other response, in units of beta (1 - kappa)."""
 
 
-def urgency(w: Any, r: Any, beta: Any, ref: Any) -> Any:
+def urgency(w, r, beta, ref):
     """Return 1 - kappa."""
     return 1 - w**beta / (w**beta + (ref * r) ** beta)
 
 
-def of_the_pair(w: Any, r: Any, push: Any) -> tuple[Any, Any]:
+def of_the_pair(w, r, push):
     """Return the derivatives of DPO's loss by the two probabilities of a pair, with push = beta (1 - kappa)."""
     return -push / w, push / r
 
 
-def partials(w: Any, r: Any, beta: Any, ref: Any, times: int = 1) -> Any:
+def partials(w, r, beta, ref, times=1):
     value, (of_w, of_l) = loss(w, r, beta, ref), of_the_pair(w, r, beta * urgency(w, r, beta, ref))
     return same(sp.diff(value, w), times * of_w) & same(sp.diff(value, r), of_l)
 
 
 @setting("p_w, p_l > 0; push = beta (1 - kappa) > 0, in one pair")
-def in_one_pair(numbers: Any) -> Named:
+def in_one_pair(numbers):
     """A pair, with the derivatives of DPO's loss."""
     w, r, push = (numbers.positive(name) for name in ("w", "r", "push"))
     of_w, of_l = checked(of_the_pair, partials)(w, r, push)
@@ -77,7 +76,7 @@ def in_one_pair(numbers: Any) -> Named:
 
 
 @claim("eq-2", "Eq. (2)", CONDITIONALLY)
-def eq_2(case: Named, sign: int = -1) -> Any:
+def eq_2(case, sign=-1):
     r"""\frac{\partial L_{dpo}}{\partial\pi_w}\Big/\frac{\partial L_{dpo}}{\partial\pi_l}=-\frac{\pi_l}{\pi_w}
 
     Assumes: the probabilities as free coordinates; every response stands in one pair with one label
@@ -145,7 +144,7 @@ definition_1_samples.false(at=COIN_TOSSES, true_at=EVEN_PAIR)
 
 
 @claim("logit-gradient", "not in the paper; Definition 1 in the logits of Eq. (6)", PROVED)
-def logit_gradient(s_w: Any, s_l: Any, s_k: Any, rest: Any, beta: Any, ref: Any, opposite: int = 1) -> Any:
+def logit_gradient(s_w, s_l, s_k, rest, beta, ref, opposite=1):
     r"""\frac{\partial L_{dpo}}{\partial s_w}=-\frac{\partial L_{dpo}}{\partial s_l}=-\beta(1-\kappa),\quad
     \frac{\partial L_{dpo}}{\partial s_k}=0\ (k\ne w,l);\qquad\sum_k\frac{\partial F}{\partial s_k}=0
 
@@ -160,18 +159,18 @@ def logit_gradient(s_w: Any, s_l: Any, s_k: Any, rest: Any, beta: Any, ref: Any,
     return pair & same(sp.diff(value, s_k), of_k)
 
 
-def slope_in_logits(p_k: Any, F_k: Any, mean: Any) -> Any:
+def slope_in_logits(p_k, F_k, mean):
     """Return dF/ds_k of any function of the probabilities, with its slopes F_y in them and mean = sum p F."""
     return p_k * (F_k - mean)
 
 
-def of_anything(y: Any, kept: int = 1) -> Any:
+def of_anything(y, kept=1):
     """The slopes of any function of the probabilities in the logits."""
     return same(y.sum(slope_in_logits(y.p, y.F, kept * y.sum(y.p * y.F))), 0)
 
 
-REAL = dict.fromkeys(("s_w", "s_l", "s_k"), "real")
-logit_gradient.derived(symbols=REAL, wrong={"opposite": F(9, 10)})
+LOGITS = dict.fromkeys(("s_w", "s_l", "s_k"), "real")
+logit_gradient.derived(symbols=LOGITS, wrong={"opposite": F(9, 10)})
 logit_gradient.derived(
     of=of_anything,
     sums=over_responses(p="probability", F="any"),
@@ -181,7 +180,7 @@ logit_gradient.derived(
 
 
 @claim("dpo-in-implicit-rewards", "not in the paper; Corollaries 1 and 2 in the same coordinates", PROVED)
-def dpo_in_implicit_rewards(h_w: Any, h_l: Any, w: Any, r: Any, beta: Any, ref: Any, kept: int = 1) -> Any:
+def dpo_in_implicit_rewards(h_w, h_l, w, r, beta, ref, kept=1):
     r"""h_y=\beta\log\frac{\pi(y)}{\pi_{ref}(y)}:\qquad L_{dpo}=-\log\sigma(h_w-h_l),\quad
     \frac{\partial L_{dpo}}{\partial h_w}=-\frac{\partial L_{dpo}}{\partial h_l}
 
@@ -198,7 +197,7 @@ dpo_in_implicit_rewards.derived(symbols={"h_w": "real", "h_l": "real"}, wrong={"
 
 
 @sums_of("p_i, p_j > 0; any rate; label and kappa between 0 and 1", fixed=lambda numbers: numbers.positive("beta"))
-def pairs(numbers: Any, beta: Any) -> Named:
+def pairs(numbers, beta):
     """Any number of pairs."""
     p_i, p_j, rate = (numbers.positive(name) for name in ("p_i", "p_j", "rate"))
     label, kappa = numbers.between("label", 0, 1), numbers.between("kappa", 0, 1)
@@ -211,7 +210,7 @@ def pairs(numbers: Any, beta: Any) -> Named:
 
 
 @claim("balance-of-dpo", "not in the paper; Eq. (8) for DPO", PROVED)
-def balance_of_dpo(s: Named, sign: int = -1) -> Any:
+def balance_of_dpo(s, sign=-1):
     r"""\mathbb{E}\Bigl[\frac{\partial L_{dpo}}{\partial\pi_w}+\frac{\partial L_{dpo}}{\partial\pi_l}\Bigr]=
     -\beta\sum_i\frac{w_i}{\pi_i};\qquad\mathbb{E}[\dots]=0\ \text{at DPO's optimum};\qquad
     \frac{\partial L_{dpo}}{\partial\pi_w}=-\frac{\beta(1-\kappa)}{\pi_w},\quad
@@ -228,7 +227,7 @@ def in_a_bandit(world: Bandit, sign: int = -1) -> bool:
     return signed_sum(world) == sign * world.beta * sum(w / p for w, p in zip(world.fitness, world.p, strict=True))
 
 
-def at_the_optimum(p_i: Any, p_j: Any, rate: Any, kappa: Any, excess: int = 0) -> Any:
+def at_the_optimum(p_i, p_j, rate, kappa, excess=0):
     label = kappa + excess
     i_wins, j_wins = rate * label * (1 - kappa), rate * (1 - label) * kappa
     return same(sum(of_the_pair(p_i, p_j, i_wins)) + sum(of_the_pair(p_j, p_i, j_wins)), 0)
@@ -262,7 +261,7 @@ corollary_1.false(at=UNLIKELY_WINNER, true_at=LIKELY_WINNER).false(at=EVEN_PAIR,
 
 
 @claim("corollary-1-per-pair", "not in the paper; what is true of Corollary 1", PROVED)
-def corollary_1_per_pair(case: Named, times: Any = 1) -> bool:
+def corollary_1_per_pair(case, times=1):
     r"""\text{a pair is negatively imbalanced under DPO}\iff\pi_w>\pi_l;\quad\text{balanced}\iff\pi_w=\pi_l;\quad
     \text{positively}\iff\pi_w<\pi_l
 

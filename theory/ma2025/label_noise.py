@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from fractions import Fraction as F
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from theory.claim import CONDITIONALLY, EMPTY, FALSE, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED, VACUOUS
@@ -24,7 +24,7 @@ Noise = tuple[tuple[F, F], ...]  # (value, probability) of every outcome
 
 
 @claim("theorem-5-preference", "Theorem 5, its first formula", MISPRINT)
-def preference(case: Named) -> Any:
+def preference(case):
     r"""P(y_i\succ y_j)=\frac{r_i^*}{r_i^*+r_j^*}
 
     Because: Rewards may be negative, and only their differences matter: the formula leaves $[0,1]$ and changes under
@@ -35,7 +35,7 @@ def preference(case: Named) -> Any:
     return 0 <= p <= 1 and p == (case.a + case.c) / (case.a + case.b + 2 * case.c)
 
 
-def of_exponentials(case: Named, power: int = 1) -> Any:
+def of_exponentials(case, power=1):
     """With a, b, c the exponentials of the rewards and of the constant."""
     p = case.a / (case.a + case.b)
     return 0 <= p <= 1 and p == case.c * case.a / (case.c * case.a + case.c**power * case.b)
@@ -47,7 +47,7 @@ preference.proved(of=of_exponentials, over=exponentials, role=CORRECTED, wrong={
 
 
 @claim("theorem-5-noise", "Theorem 5, the noise that it assumes", EMPTY, "theorem-5-antisymmetric")
-def noise_of_one_index(e: Named, pairs: int = 3) -> Any:
+def noise_of_one_index(e, pairs=3):
     r"""P(y_i\succ y_j)=P^*(y_i\succ y_j)+\epsilon_i\quad\text{for every sample}
 
     Assumes: a set of three or more responses, all pairs of which are compared
@@ -94,12 +94,12 @@ DRAWN = NoisyData(QUARTERS, (((F(-1, 8), F(1)),), ((F(1, 8), F(1)),)), (0, 1))
 UNEVEN = NoisyData(QUARTERS, (((F(0), F(1)),), ((F(1), F(1, 2)), (F(-1), F(1, 2)))), (0, 1))
 
 
-def with_noise(x: Any, d: Any, variance: Any) -> Any:
+def with_noise(x, d, variance):
     """Return the mean of (x + d e)^2."""
     return x**2 + d**2 * variance
 
 
-def moments_of_noise(y: Any, scale: int = 1) -> Any:
+def moments_of_noise(y, scale=1):
     """A noise e of mean 0 adds its variance, whatever it is added to; q is the probability of an outcome."""
     x, d = y.one("x").e, y.one("d").e
     square = same(y.sum(y.q * (x + d * y.e) ** 2), with_noise(x, d, scale * y.sum(y.q * y.e**2)))
@@ -111,7 +111,7 @@ RESPONSES = over_responses(p="any", w="any")
 
 
 @claim("theorem-5-equality", "Theorem 5 with the whole response set, which the text after it recalls", PROVED)
-def equality(y: Any, kept: int = 1) -> Any:
+def equality(y, kept=1):
     r"""\mathbb E_\epsilon[(x+d\epsilon)^2]=x^2+d^2v,\quad\mathbb E_\epsilon[x+d\epsilon]=x;\qquad
     \mathcal A_0=\mathcal A\implies(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E[p^2]
     =\mathrm{Var}[wp]-\mathrm{Var}[w^*p]
@@ -142,7 +142,7 @@ equality.derived(
     "theorem-5-equality",
     "theorem-5-antisymmetric",
 )
-def theorem_5(data: Any, times: Any = 1) -> Any:
+def theorem_5(data, times=1):
     r"""(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E_{\mathcal A}[p^2]
     \le\mathrm{Var}[wp]-\mathrm{Var}[w^*p]
 
@@ -158,7 +158,7 @@ def theorem_5(data: Any, times: Any = 1) -> Any:
 
 
 @setting("even noise of variance v > 0: the excesses are v and v E_{A_0}[p^2]; E_{A_0}[p^2] >= E_A[p^2] > 0")
-def even_noise(numbers: Any) -> Named:
+def even_noise(numbers):
     """Even noise and a subset with Eq. (21)."""
     v, square = numbers.positive("v"), numbers.positive("square")
     in_subset = numbers.at_least("in_subset", square)
@@ -202,7 +202,7 @@ class FlippedLabels(NamedTuple):
 
 
 @claim("theorem-5-antisymmetric", "not in the paper; Eq. (22) with noise that labels can carry", PROVED)
-def antisymmetric(y: Any, spread: int = 1) -> Any:
+def antisymmetric(y, spread=1):
     r"""\mathbb E_\epsilon\bigl[\mathrm{Var}[wp]-\mathrm{Var}[w^*p]
     -(\mathrm{Var}[w]-\mathrm{Var}[w^*])\,\mathbb E[p^2]\bigr]=-v\,\mathrm{Var}[p]\le 0
 
@@ -218,7 +218,7 @@ def antisymmetric(y: Any, spread: int = 1) -> Any:
     return same(for_wp - for_w * square / n, -spread * var(y, y.p))
 
 
-def one_more_response(y: Any, times: int = 1) -> Any:
+def one_more_response(y, times=1):
     """A new response adds the squares of its distances to n sum p^2 - (sum p)^2."""
     new, n, first, square = y.one("new").p, y.sum(1 + 0 * y.p), y.sum(y.p), y.sum(y.p**2)
     after = (n + 1) * (square + new**2) - (first + new) ** 2

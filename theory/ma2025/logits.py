@@ -7,7 +7,6 @@ orthogonal; a table of logits is the case g = 1. (w, l) is the pair of the sampl
 from __future__ import annotations
 
 from fractions import Fraction as F
-from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -16,20 +15,18 @@ from theory.claim import CONDITIONALLY, FALSE, MISPRINT, PROVED
 from theory.evidence import CORRECTED
 from theory.ma2025.bandits import Bandit
 from theory.ma2025.covariance import claim
-from theory.ma2025.imbalance import BY_LOGITS, logit_gradient, loss, urgency
+from theory.ma2025.imbalance import BY_LOGITS, LOGITS, logit_gradient, loss, urgency
 from theory.proof import Named, derivative, exp, log, over_responses, same, sums_of, world_of
 
-LOGITS = dict.fromkeys(("s_w", "s_l", "s_k"), "real")
 
-
-def softmax(*logits: Any, rest: Any) -> tuple[Any, ...]:
+def softmax(*logits, rest):
     """Return the probabilities of some responses; ``rest`` is the sum of e^s over all others."""
     total = sum(sp.exp(s) for s in logits) + rest
     return tuple(sp.exp(s) / total for s in logits)
 
 
 @claim("assumption-2-evidence-1", "Section 3.2, evidence 1 for Assumption 2", PROVED)
-def cosine_of_random_directions(N: Any, a: Any, t: Any, power: int = 1) -> Any:
+def cosine_of_random_directions(N, a, t, power=1):
     r"""\mathbb{E}[c_{ij}]=0,\qquad\mathbb{E}[c_{ij}^2]=\mathcal{O}(1/N)
 
     Assumes: two independent directions, uniform on the sphere in N dimensions; then the second moment is 1/N exactly
@@ -48,7 +45,7 @@ cosine_of_random_directions.derived(wrong={"power": F(11, 10)})
 
 
 @claim("lemma-1", "Lemma 1, Eq. (9)", PROVED)
-def lemma_1(s_w: Any, s_l: Any, rest: Any, sign: int = -1) -> Any:
+def lemma_1(s_w, s_l, rest, sign=-1):
     r"""\frac{\partial p_i}{\partial s_j}=p_i(\delta_{ij}-p_j)
 
     Proof: Differentiate $e^{s_i}/\sum_k e^{s_k}$.
@@ -64,7 +61,7 @@ lemma_1.derived(symbols={"s_w": "real", "s_l": "real"}, wrong={"sign": F(-9, 10)
 
 
 @claim("theorem-1-any-features", "not in the paper; Eq. (10) without Assumptions 1 and 2", PROVED)
-def any_features(y: Any, kept: int = 1) -> Any:
+def any_features(y, kept=1):
     r"""\frac{\partial L_{dpo}}{\partial s_w}=-\frac{\partial L_{dpo}}{\partial s_l}=-\beta(1-\kappa),\quad
     \frac{\partial L_{dpo}}{\partial s_k}=0\ (k\ne w,l);\qquad\Delta s_k=\eta\beta(1-\kappa)\,J_k\cdot(J_w-J_l);\qquad
     \Delta s_w=\eta\beta g^2(1-\kappa)(1-c_{wl})\ \text{if}\ \|J_w\|=\|J_l\|=g
@@ -93,7 +90,7 @@ any_features.rests_on(
 
 
 @claim("theorem-1-eq-10", "Theorem 1, Eq. (10)", PROVED)
-def eq_10(s_w: Any, s_l: Any, s_k: Any, rest: Any, ref: Any, g: Any, eta: Any, sign: int = -1) -> Any:
+def eq_10(s_w, s_l, s_k, rest, ref, g, eta, sign=-1):
     r"""\Delta^j s_i=\eta g^2\tau_{ij}(1-\kappa_{ij})
 
     Assumes: $\beta=1$ (else a factor $\beta$); Assumptions 1 and 2 as equations; logits linear in the parameters, else
@@ -118,13 +115,18 @@ eq_10.derived(symbols=LOGITS, wrong={"sign": F(-9, 10)})
 eq_10.slope(curved, 2, wrong=lambda size: curved(size, rows=0.5), also=True)
 
 
-def pull(p: Any) -> tuple[Any, ...]:
+def pushed(p_k, role, apart):
+    """Return the derivative of pi_w - pi_l, called apart, by a logit s_k; its role is [k = w] - [k = l]."""
+    return p_k * (role - apart)
+
+
+def pull(p):
     """Return d(pi_w - pi_l)/ds: what a step on a balanced loss adds to the logits, times C eta (1 - kappa) and g^2."""
     w, r, *others = p
-    return (w * (1 - w + r), -r * (1 - r + w), *(-k * (w - r) for k in others))
+    return (pushed(w, 1, w - r), pushed(r, -1, w - r), *(pushed(k, 0, w - r) for k in others))
 
 
-def pull_is_the_gradient(s_w: Any, s_l: Any, s_k: Any, rest: Any, others: int = 1) -> Any:
+def pull_is_the_gradient(s_w, s_l, s_k, rest, others=1):
     p = softmax(s_w, s_l, s_k, rest=rest)
     (of_w, of_l, of_k), found = pull(p), [sp.diff(p[0] - p[1], s) for s in (s_w, s_l, s_k)]
     return same(found[0], of_w) & same(found[1], of_l) & same(found[2], others * of_k)
@@ -168,7 +170,7 @@ theorem_2_proof.derived(of=pull_is_the_gradient, symbols=LOGITS, wrong={"others"
 
 
 @claim("theorem-1-constant", 'Theorem 1, "where C is a constant"', CONDITIONALLY)
-def constant(case: Named) -> Any:
+def constant(case):
     r"""f_{\pi_w}+f_{\pi_l}=0\implies\frac{\partial f}{\partial\pi_w}=C\ \text{for every policy}
 
     Assumes: f is affine
@@ -181,7 +183,7 @@ def constant(case: Named) -> Any:
     return first == second
 
 
-def what_is_balanced(u: Any, v: Any, f: Any, a: Any, b: Any, both: int = 1) -> Any:
+def what_is_balanced(u, v, f, a, b, both=1):
     """The derivative along v is half the sum of both partial derivatives; and those of the cubic are opposite."""
     w, r = sp.symbols("w r", real=True)
     at = {w: (u + v) / 2, r: (v - u) / 2}
@@ -201,31 +203,32 @@ constant.derived(of=what_is_balanced, symbols={"f": "function"}, wrong={"both": 
 # --- w -------------------------------------------------------------------------------------------------------------
 
 
-def step_of_size(numbers: Any) -> Named:
+def step_of_size(numbers):
     """Return beta and gamma = eta beta."""
     return Named(beta=numbers.positive("beta"), gamma=numbers.positive("gamma"))
 
 
-def expected_loss(t: Any, has_i: Any, label: Any, odds: Any, beta: Any) -> Any:
+def expected_loss(t, has_i, label, odds, beta):
     """Return DPO's loss of a pair in expectation over its label, where the logit of i is t higher than it was.
 
     Args:
         t: how much higher.
         has_i: 1 if the first response of the pair is i, 0 if i is not in the pair.
         label: probability that the first response is preferred.
-        odds: e^-f at t = 0; it changes with t, since f is beta times the difference of the logits and a constant.
+        odds: e^-f at t = 0; it changes with t, since f is beta times the difference of the logits (``log_ratio``) and
+            a constant.
         beta: DPO's beta.
     """
     odds = odds * exp(-beta * has_i * t)
     return label * log(1 + odds) + (1 - label) * log(1 + 1 / odds)
 
 
-def slope_of_it(t: Any, has_i: Any, label: Any, odds: Any, beta: Any) -> Any:
+def slope_of_it(t, has_i, label, odds, beta):
     return -has_i * beta * (label - 1 / (1 + odds * exp(-beta * has_i * t)))
 
 
 @sums_of("rate, e^-f > 0; label between 0 and 1; has_i is 1 for a pair of i, else 0, or between", fixed=step_of_size)
-def pairs(numbers: Any, fixed: Named) -> Named:
+def pairs(numbers, fixed):
     """Any number of pairs, of i or of two others."""
     rate, odds = numbers.positive("rate"), numbers.positive("odds")
     label, has_i = numbers.between("label", 0, 1), numbers.within("has_i", 0, 1)
@@ -236,14 +239,15 @@ def pairs(numbers: Any, fixed: Named) -> Named:
 
 
 @claim("fitness-is-the-logit-gradient", "Section 4.1, the definition of w before Theorem 2; Eqs. (37), (38)", PROVED)
-def fitness_is_the_logit_gradient(s: Named, kept: Any = 1) -> Any:
+def fitness_is_the_logit_gradient(s, kept=1):
     r"""w_i=\sum_{(i,j,\tau_{ij})}\tau_{ij}(1-\kappa_{ij}),\quad\mathbb{E}[w_i]=\sum_j(P_{ij}-\kappa_{ij})=
-    -\frac1\beta\frac{\partial L_{dpo}}{\partial s_i},\quad\Delta s_i=\gamma w_i,\quad\sum_i w_i=0
+    -\frac1\beta\frac{\partial L_{dpo}}{\partial s_i},\quad\Delta s_i=\gamma w_i,\quad\sum_i w_i=0,\quad
+    \log\frac{\pi_i}{\pi_j}=s_i-s_j
 
     Assumes: expectation over labels with $P_{ij}+P_{ji}=1$; pairs may be asked at different rates; a table of logits, a
     full batch, $\gamma=\eta\beta$ (the paper's $\beta$ is 1)
     Proof: A pair gives the response i the push $P_{ij}(1-\kappa_{ij})-P_{ji}\kappa_{ij}=P_{ij}-\kappa_{ij}$, and j its
-    negative; sum over pairs, by induction on their number.
+    negative: its loss is a function of $s_i-s_j$. Sum over pairs, by induction on their number.
     """
     beta, gamma = s.fixed.beta, s.fixed.gamma
     moved = -(gamma / beta) * s.gradient
@@ -251,4 +255,12 @@ def fitness_is_the_logit_gradient(s: Named, kept: Any = 1) -> Any:
     return of_i & (s.w + kept * s.of_others == 0)
 
 
+def log_ratio(s_w, s_l, s_k, rest, times=1):
+    w, r, _ = softmax(s_w, s_l, s_k, rest=rest)
+    return same(sp.log(w / r), times * (s_w - s_l))
+
+
 fitness_is_the_logit_gradient.by_induction(**pairs, wrong={"kept": F(11, 10)})
+fitness_is_the_logit_gradient.derived(
+    of=log_ratio, symbols=LOGITS, wrong={"times": F(11, 10)}, part=r"\log\frac{\pi_i}{\pi_j}=s_i-s_j"
+)

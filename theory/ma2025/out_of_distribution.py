@@ -12,7 +12,7 @@ from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL
 from theory.ma2025.bandits import Bandit
 from theory.ma2025.concentration import RANGES, alpha, alpha_increases, any_utility, beta, var
-from theory.ma2025.covariance import below_of_any_sign, claim, covariance, lemma_4, mean, times, top_of_any_sign
+from theory.ma2025.covariance import claim, covariance, lemma_4, mean, times
 from theory.proof import Named, over_responses, same, setting, sums_of, world_of
 from theory.worlds import dot
 
@@ -52,21 +52,35 @@ GRID = Bandit.of([4, 4, 1, 1], q=[3, 2, 3, 2])
 # --- the proof: Cov[wp, p] = Cov[beta p, p] - Cov[alpha p, p] < E[beta] Var[p] - E[alpha] Var[p] = 0 ----------------
 
 
+def top(numbers):
+    """Return f, of any sign, and g at a value that is larger than those before."""
+    return Named(f=numbers.real("F"), g=numbers.positive("G"))
+
+
+@sums_of("p > 0; 0 <= g; neither f nor g larger than at the new value", fixed=top)
+def smaller_values(numbers, new):
+    """Any number of smaller values."""
+    p, g, less = numbers.positive("p"), numbers.within("g", 0, new.g), numbers.real("less")
+    numbers.assume(less >= 0)
+    f = new.f - less
+    return Named(products=p * (new.f * new.g - f * g) * (new.g - g), plain=p * (new.g - g) ** 2)
+
+
 @setting("p > 0; f and 0 < g smaller than at the new value")
-def the_smallest(numbers: Any) -> Named:
+def the_smallest(numbers):
     """One smaller value."""
-    new, p = top_of_any_sign(numbers), numbers.positive("p")
+    new, p = top(numbers), numbers.positive("p")
     f, g = new.f - numbers.positive("less"), numbers.between("g", 0, new.g)
     added = p * (new.g - g)
     return Named(products=added * (new.f * new.g - f * g), plain=added * (new.g - g), fixed=new)
 
 
-def adds_strictly_more(s: Any, share: Any = 1) -> Any:
+def adds_strictly_more(s, share=1):
     """Return whether a new value that is larger adds more to Cov[fg, g] than f times what it adds to Var[g]."""
     return s.products > share * s.fixed.f * s.plain
 
 
-def covariance_is_negative(m: Named, bound: Any = 0) -> Any:
+def covariance_is_negative(m, bound=0):
     with_beta, with_alpha = m.mean * m.variance - m.room, m.mean * m.variance + m.by_lemma_4
     return with_beta - with_alpha < bound
 
@@ -75,7 +89,7 @@ PREMISE = "Cov[beta p, p] = E[beta] Var[p] - room; Cov[alpha p, p] = E[alpha] Va
 moments = world_of(PREMISE, mean="positive", variance="positive", room="nonnegative", by_lemma_4="positive")
 
 
-def as_covariance(y: Any, kept: Any = 1) -> Any:
+def as_covariance(y, kept=1):
     """Eq. (84): sum w p^2 - (sum w p) E[p] is n Cov[w p, p], and w = beta - alpha."""
     n, w = y.sum(1 + 0 * y.p), y.b - y.a
     covariances = var(y, y.b * y.p, y.p) - kept * var(y, y.a * y.p, y.p)
@@ -83,7 +97,7 @@ def as_covariance(y: Any, kept: Any = 1) -> Any:
 
 
 @sums_of("a_i, a_j > 0; n >= 2", fixed=lambda numbers: numbers.natural("n", 2))
-def pairs(numbers: Any, _: Any) -> Named:
+def pairs(numbers, _):
     """Any number of pairs of n responses."""
     a, b = numbers.positive("a_i"), numbers.positive("a_j")
     return Named(pairs=1, wins=a / (a + b) + b / (a + b))
@@ -93,7 +107,7 @@ def pairs(numbers: Any, _: Any) -> Named:
 
 
 @claim("theorem-7-means", "Theorem 7, proof, Eq. (86)", PROVED)
-def average(s: Named, less: Any = 1) -> Any:
+def average(s, less=1):
     r"""\mathbb E[\alpha]=\mathbb E[\beta]=\tfrac{n-1}{2}
 
     Proof: Each of the $n(n-1)/2$ pairs adds $P_{ij}+P_{ji}=1$ to either sum, by induction on their number. This is the
@@ -126,7 +140,7 @@ def weaker_assumption(world: Bandit, slack: F = F(0)) -> bool:
 QUANTITIES = over_responses(p="any", a="any", b="any")
 weaker_assumption.derived(of=as_covariance, sums=QUANTITIES, wrong={"kept": F(9, 10)})
 weaker_assumption.rests_on(average, lemma_4, alpha_increases)
-STRICTLY = {**below_of_any_sign, "base": the_smallest}
+STRICTLY = {**smaller_values, "base": the_smallest}
 weaker_assumption.by_induction(of=adds_strictly_more, **STRICTLY, wrong={"share": F(11, 10)})
 weaker_assumption.proved(of=covariance_is_negative, over=moments, wrong={"bound": F(-1, 100)})
 weaker_assumption.unrefuted(any_utility, wrong={"slack": F(1)}, ranges=RANGES, also=True)
@@ -158,7 +172,7 @@ def theorem_7(world: Bandit, factor: int = 1) -> bool:
     return eq_24(world, factor)
 
 
-def independent(case: Named, first: Any = 1) -> Any:
+def independent(case, first=1):
     with_p, with_square = case.b * case.p, case.b * case.square  # E[beta p] and E[beta p^2]
     return with_square - with_p * case.p == first * case.b * (case.square - case.p**2)
 
@@ -183,14 +197,14 @@ def no_preferences(world: Bandit, kinds: int = 1) -> bool:
 
 
 @setting("n >= 2 responses, k of them, 1 <= k <= n, with the beta of response i; alpha_i is shared by none")
-def counts(numbers: Any) -> Named:
+def counts(numbers):
     """How often values occur."""
     n, k = numbers.natural("n", 2), numbers.natural("k", 1)
     numbers.assume(k <= n)
     return Named(n=n, k=k)
 
 
-def shared_by_all(case: Named, with_alpha: int = 1) -> Any:
+def shared_by_all(case, with_alpha=1):
     return (1 * case.n == with_alpha * case.k) == (case.k == case.n)
 
 
@@ -245,7 +259,7 @@ interpretation.evaluated([UNPREFERRED], of=eq_24, wrong=lambda world: eq_24(worl
 @claim(
     "theorem-7-exact", "not in the paper; when a balanced loss raises a response outside the data more than DPO", PROVED
 )
-def exact_criterion(m: Named, lost: int = 1) -> Any:
+def exact_criterion(m, lost=1):
     r"""\sum_jp_j^2(w_j-\bar w)=\sum_jw_jp_j^2-\bar w\sum_jp_j^2;\qquad
     -\bar w<\frac{-\sum_jp_j^2(w_j-\bar w)}{\mathbb E[p]}\iff\sum_jw_jp_j^2<\bar w\Bigl(\mathbb
     E[p]+\sum_jp_j^2\Bigr)
@@ -258,12 +272,12 @@ def exact_criterion(m: Named, lost: int = 1) -> Any:
     return criterion == (-m.average < -of_the_logits(m.with_squares, m.average, m.squares) / m.mean_p)
 
 
-def of_the_logits(with_squares: Any, average: Any, squares: Any) -> Any:
+def of_the_logits(with_squares, average, squares):
     """Return what the logits' moves p (w - sum w p) do to the normalisation."""
     return with_squares - average * squares
 
 
-def rate(y: Any, kept: int = 1) -> Any:
+def rate(y, kept=1):
     average = y.sum(y.p * y.w)
     expanded = of_the_logits(y.sum(y.w * y.p**2), kept * average, y.sum(y.p**2))
     return same(y.sum(y.p * y.p * (y.w - average)), expanded)

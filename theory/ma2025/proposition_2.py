@@ -49,7 +49,7 @@ def falls_up_to(near: F, detach: bool, *, which: int, side: F = F(1, 1000)) -> b
     return below > 0 > above
 
 
-def rises_for_good(case: Any, sign: int = 1) -> Any:
+def rises_for_good(case, sign=1):
     """Return whether the push on a pair's first logit is positive: training passes through every larger pi_w."""
     return case.of_w * (1 - case.p) + sign * case.of_l * case.p > 0
 
@@ -62,7 +62,7 @@ PASSES: dict[str, Any] = {
 
 
 @claim("proposition-2-chosen", "Proposition 2, Eq. (31): first half", FALSE, "proposition-1-everywhere")
-def proposition_2_chosen(case: Progress) -> Any:
+def proposition_2_chosen(case):
     r"""g_w=\mathbb E\Bigl[\frac{\partial\mathcal L_{\mathrm{bdpo}}}{\partial\pi_w}\Bigr]\
     \text{increases monotonically during training}
 
@@ -82,7 +82,7 @@ proposition_2_chosen.proved(**PASSES, also=True)
 proposition_2_chosen.rests_on(bdpo_effective_beta, also=True)  # the signs of both derivatives
 
 
-def speed(p: Any, constant: Any = F(1, 2)) -> Any:
+def speed(p, constant=F(1, 2)):
     """Return dg_l/dt at the start of training on one pair of two equally probable responses; others have the rest.
 
     Example:
@@ -92,7 +92,7 @@ def speed(p: Any, constant: Any = F(1, 2)) -> Any:
     return (constant + 1 / log(p)) / (16 * p)
 
 
-def speed_is(p: Any, constant: Any = F(1, 2)) -> Any:
+def speed_is(p, constant=F(1, 2)):
     """g_l along the flow of the logits, lambda_w differentiated and detached."""
     a, b = sp.symbols("a b", negative=True)
     start, found = sp.log(p), None
@@ -108,12 +108,12 @@ def speed_is(p: Any, constant: Any = F(1, 2)) -> Any:
     return found
 
 
-def is_positive_below(case: Any, power: Any = -2) -> Any:
+def is_positive_below(case, power=-2):
     return (F(1, 2) + 1 / case.log_p > 0) == (case.log_p < power)
 
 
 @claim("proposition-2-tied", "not in the paper; g_l at the start of training on two equally probable responses", PROVED)
-def tied_pair(p: Any, constant: Any = F(1, 2)) -> Any:
+def tied_pair(p, constant=F(1, 2)):
     r"""\mathrm{ref}_w=\mathrm{ref}_l=p:\quad\frac{dg_l}{dt}\Big|_0=\frac{1}{16p}\Bigl(\frac12+\frac1{\log
     p}\Bigr);\qquad\frac12+\frac1{\log p}>0\iff p<e^{-2}
 
@@ -134,7 +134,7 @@ tied_pair.proved(
 
 
 @claim("proposition-2-rejected", "Proposition 2, Eq. (32): second half", FALSE, "proposition-2-tied")
-def proposition_2_rejected(p: Any, constant: Any = F(1, 2)) -> Any:
+def proposition_2_rejected(p, constant=F(1, 2)):
     r"""g_l=\mathbb E\Bigl[\frac{\partial\mathcal L_{\mathrm{bdpo}}}{\partial\pi_l}\Bigr]\
     \text{decreases monotonically during training}
 
@@ -145,7 +145,7 @@ def proposition_2_rejected(p: Any, constant: Any = F(1, 2)) -> Any:
     return speed(p, constant) <= 0
 
 
-def of_two(case: Progress) -> Any:
+def of_two(case):
     return case.gains[1] <= 0
 
 
@@ -163,7 +163,7 @@ proposition_2_rejected.enclosed(of=THRESHOLD, wrong=partial(THRESHOLD, side=F(-1
     FALSE,
     "proposition-1-everywhere",
 )
-def imbalance_grows(case: Progress) -> Any:
+def imbalance_grows(case):
     r"""\Bigl|\log\frac{|g_w|}{g_l}\Bigr|\ \text{decreases during training}
 
     Because: Two responses, uniform reference, one pair: training starts balanced, $|g_w|/g_l=1$, and has 2.43 at
@@ -173,7 +173,7 @@ def imbalance_grows(case: Progress) -> Any:
     return after <= before
 
 
-def inverse_vanishes(p: Any, level: int = 0) -> Any:
+def inverse_vanishes(p, level=0):
     return same(sp.limit(p * sp.log(p) / ((1 - p) * sp.log(1 - p)), p, 1, "-"), level)
 
 

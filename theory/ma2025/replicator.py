@@ -17,7 +17,7 @@ from theory.ma2025.bandits import Bandit, normalised, perhaps_trained_bandit
 from theory.ma2025.covariance import claim
 from theory.ma2025.imbalance import RANGES
 from theory.ma2025.logits import fitness_is_the_logit_gradient
-from theory.proof import Named, derivative, exp, log, over_responses, same, sums_of, world_of
+from theory.proof import Named, derivative, exp, log, over_responses, same, sums_of
 from theory.worlds import Vector, dot
 
 
@@ -50,9 +50,7 @@ STEP = r"\Delta s_i=\gamma w_i"
 
 
 @claim("multiplicative-weights", "not in the paper; Eq. (12) for a step of any size", PROVED)
-def multiplicative_weights(
-    s_i: Any, s_j: Any, w_i: Any, w_j: Any, rest: Any, later: Any, gamma: Any, power: int = 1
-) -> Any:
+def multiplicative_weights(s_i, s_j, w_i, w_j, rest, later, gamma, power=1):
     r"""\Delta s_i=\gamma w_i,\qquad\pi_i'=\frac{\pi_i\,e^{\gamma w_i}}{\sum_j\pi_j\,e^{\gamma w_j}},\qquad
     \log\frac{\pi_i'}{\pi_j'}=\log\frac{\pi_i}{\pi_j}+\gamma(w_i-w_j)
 
@@ -73,7 +71,7 @@ multiplicative_weights.rests_on(fitness_is_the_logit_gradient, part=STEP)
 
 
 @claim("theorem-2-remainder", "not in the paper; the second order of Eq. (12)", PROVED)
-def remainder(s: Any, total: Any, w: Any, g: Any, mean: Any, square: Any, h: Any, variance: int = 1) -> Any:
+def remainder(s, total, w, g, mean, square, h, variance=1):
     r"""\Delta s_i=\gamma w_i,\qquad\Delta\pi_i=\gamma\pi_i(w_i-\bar w)+\frac{\gamma^2}{2}\pi_i\bigl[(w_i-\bar w)^2-
     \mathrm{Var}_\pi(w)\bigr]+O(\gamma^3),\quad\bar w=\sum_j w_j\pi_j
 
@@ -102,7 +100,7 @@ remainder.rests_on(fitness_is_the_logit_gradient, part=STEP)
     "multiplicative-weights",
     "theorem-2-remainder",
 )
-def theorem_2(s: Any, total: Any, w: Any, g: Any, mean: Any, h: Any, kept: int = 1) -> Any:
+def theorem_2(s, total, w, g, mean, h, kept=1):
     r"""\Delta s_i=\gamma w_i,\qquad\Delta\pi_i=\gamma\,\pi_i\Bigl(w_i-\sum_j w_j\pi_j\Bigr)
 
     Assumes: tabular logits, full batch; $\beta=1$ (else a factor $\beta$); any sampling of pairs, its weights go into w
@@ -132,18 +130,18 @@ theorem_2.false(at=Selection(HALF, (F(1), F(-1))), true_at=Selection(HALF, (F(0)
 # --- in continuous time --------------------------------------------------------------------------------------------
 
 
-def gain(p: Any, w: Any, mean: Any) -> Any:
+def gain(p, w, mean):
     """Return p times the advantage over the mean fitness."""
     return p * (w - mean)
 
 
-def velocity(y: Any) -> Any:
+def velocity(y):
     """Return the right side of Eq. (12) for gamma = 1."""
     return gain(y.p, y.w, y.sum(y.p * y.w))
 
 
 @claim("replicator-gains", "not in the paper; consequences of Eq. (12) in continuous time", PROVED)
-def replicator_gains(y: Any, sign: int = -1) -> Any:
+def replicator_gains(y, sign=-1):
     r"""\dot\pi_i=\pi_i(w_i-\bar w):\quad\frac{d}{dt}\log\frac{\pi_i}{\pi_j}=w_i-w_j,\quad
     \frac{d}{dt}\mathbb{E}_\pi[w]\Big|_{w\ \text{fixed}}=\mathrm{Var}_\pi(w),\quad
     \mathrm{Var}_\pi(w)\ge 0,\quad\frac{d}{dt}\mathrm{KL}(\rho\|\pi)=-\sum_i(\rho_i-\pi_i)w_i
@@ -152,31 +150,31 @@ def replicator_gains(y: Any, sign: int = -1) -> Any:
     Proof: Put the velocity in: $d\log\pi_i/dt=w_i-\bar w$; $\sum_i w_i\pi_i(w_i-\bar w)$ is the variance; and
     $-\sum_i\rho_i(w_i-\bar w)$ is the last.
     """
-    i, j, r, mean = y.one("i"), y.one("j"), y.one("r").p, y.sum(y.p * y.w)
+    i, j, mean = y.one("i"), y.one("j"), y.sum(y.p * y.w)
     rho = y.p * (1 + y.c)  # any distribution, since c is centred
-    of_log, of_term = derivative(log, one_over), derivative(of_divergence, slope_of_divergence)
+    of_log = derivative(log, one_over)
+    derivative(of_divergence, slope_of_divergence)  # SymPy proves that it is
     rates = [of_log(k.p) * gain(k.p, k.w, mean) for k in (i, j)]
     fisher = same(y.sum(y.w * velocity(y)), y.sum(y.p * (y.w - mean) ** 2))
-    term = same(of_term(i.p, r) * gain(i.p, i.w, mean), sign * r * (i.w - mean))
-    of_sum = same(-y.sum(rho * (y.w - mean)), sign * y.sum((rho - y.p) * y.w))
-    return same(rates[0] - rates[1], i.w - j.w) & fisher & term & of_sum
+    divergence = same(y.sum(slope_of_divergence(y.p, rho) * velocity(y)), sign * y.sum((rho - y.p) * y.w))
+    return same(rates[0] - rates[1], i.w - j.w) & fisher & divergence
 
 
-def one_over(p: Any) -> Any:
+def one_over(p):
     return 1 / p
 
 
-def of_divergence(p: Any, r: Any) -> Any:
+def of_divergence(p, r):
     """Return the term of KL for a response of probability p under the policy and r under the fixed distribution."""
     return r * log(r / p)
 
 
-def slope_of_divergence(p: Any, r: Any) -> Any:
+def slope_of_divergence(p, r):
     return -r / p
 
 
 @sums_of("p > 0, any w - mean")
-def squares(numbers: Any) -> Named:
+def squares(numbers):
     """Any number of responses."""
     return Named(variance=numbers.positive("p") * numbers.real("away") ** 2)
 
@@ -191,7 +189,7 @@ replicator_gains.by_induction(
 
 
 @claim("natural-gradient", "not in the paper; what Eq. (12) ascends", PROVED)
-def natural_gradient(s_k: Any, w_k: Any, rest: Any, with_w: Any, outer: int = 1) -> Any:
+def natural_gradient(s_k, w_k, rest, with_w, outer=1):
     r"""F\,w=\nabla_s\,\mathbb{E}_\pi[w],\quad F=\mathrm{diag}(\pi)-\pi\pi^{\top}
 
     Assumes: w held fixed; F is the Fisher information of the logits, defined up to constants in w
@@ -210,33 +208,41 @@ natural_gradient.derived(symbols=dict.fromkeys(("s_k", "w_k", "with_w"), "real")
 # --- where it stands still -----------------------------------------------------------------------------------------
 
 
-def largest(numbers: Any) -> Named:
+@sums_of("p > 0, any w; the mean is any number", fixed=lambda numbers: numbers.real("mean"))
+def responses(numbers, mean):
+    """Any number of responses."""
+    p, w = numbers.positive("p"), numbers.real("w")
+    return Named(n=1, w=w, with_p=p * w, size=w**2, moved=gain(p, w, mean) ** 2)
+
+
+def still(s, times=1):
+    """Return whether nothing moves exactly if all w are 0, where sum w = 0 and the mean is sum p w."""
+    mean = s.fixed
+    all_equal = (s.moved != 0) | ((s.w == s.n * mean) & (s.size == times * s.n * mean**2))
+    all_zero = (s.size != 0) | ((s.with_p == 0) & ((mean != 0) | (s.moved == 0)))
+    kept = (s.n > 0) & (s.moved >= 0) & (s.size >= 0) & all_equal & all_zero  # for the induction
+    return kept & ((s.w != 0) | (s.with_p != mean) | ((s.moved == 0) == (s.size == 0)))
+
+
+def largest(numbers):
     """Return the response i whose t / q, t = (pi / ref)^beta, is the largest."""
     return Named(t=numbers.positive("t"), q=numbers.positive("q"))
 
 
 @sums_of("rate, t_j, q_j > 0, t_j / q_j at most t_i / q_i", fixed=largest)
-def with_others(numbers: Any, i: Named) -> Named:
+def with_others(numbers, i):
     """Any number of pairs of the response i of the largest t / q with others."""
     q, rate = numbers.positive("q_j"), numbers.positive("rate")
     gap = numbers.within("gap", 0, 1)
     t = (1 - gap) * i.t * q / i.q
     numbers.assume(t > 0)
-    return Named(w=rate * (i.q / (i.q + q) - i.t / (i.t + t)), gap=gap)
-
-
-def all_equal(case: Named, sum_of_w: Any = 0) -> Any:
-    """Return whether p (w - mean) = 0 says that w is the mean, and n equal numbers of sum 0 are zero."""
-    same_rate = (case.p * (case.w - case.mean) == 0) == (case.w == case.mean)
-    return same_rate and (case.n * case.mean != sum_of_w or case.mean == 0)
-
-
-at_rest = world_of("n >= 2, p > 0", lambda c: (c.n >= 2,), n="positive", p="positive", w="real", mean="real")
+    label, kappa = i.q / (i.q + q), i.t / (i.t + t)
+    return Named(w=rate * (label * (1 - kappa) - (1 - label) * kappa), gap=gap)
 
 
 @claim("rest-points", "not in the paper; where Eq. (12) stands still", PROVED)
-def rest_points(s: Named, most: Any = 0) -> Any:
-    r"""\Delta\pi=0\iff w=0\iff\pi\propto\pi_{ref}\,q^{1/\beta},\quad q=e^{r^*}
+def rest_points(s, most=0):
+    r"""\sum_i w_i=0,\qquad\Delta\pi=0\iff w=0,\qquad w=0\iff\pi\propto\pi_{ref}\,q^{1/\beta},\quad q=e^{r^*}
 
     Assumes: all probabilities positive; every pair is asked
     Proof: $\Delta\pi=0$ iff all $w_i$ are equal, and $\sum_i w_i=0$. With $t=(\pi/\pi_{ref})^\beta$ the response of the
@@ -255,15 +261,15 @@ def in_a_bandit(world: Bandit, beta: int | None = None) -> bool:
 
 BANDITS: dict[str, Any] = {"of": in_a_bandit, "ranges": RANGES, "worlds": 200}
 rest_points.by_induction(**with_others, wrong={"most": F(1, 10)})
-rest_points.proved(of=all_equal, over=at_rest, wrong={"sum_of_w": 1})
-rest_points.rests_on(fitness_is_the_logit_gradient)
+rest_points.by_induction(of=still, **responses, wrong={"times": F(11, 10)}, part=r"\Delta\pi=0\iff w=0")
+rest_points.rests_on(fitness_is_the_logit_gradient, part=r"\sum_i w_i=0")
 rest_points.unrefuted(perhaps_trained_bandit, wrong={"beta": 1}, also=True, **BANDITS)
 
 
 # --- Hedge ---------------------------------------------------------------------------------------------------------
 
 
-def spread(numbers: Any) -> Named:
+def spread(numbers):
     """Return the range of the fitness, in units of 1 / gamma."""
     low = numbers.real("low")
     high = low + numbers.positive("width")
@@ -271,14 +277,14 @@ def spread(numbers: Any) -> Named:
 
 
 @sums_of("p > 0; x = gamma w between low and high", fixed=spread)
-def below_the_chord(numbers: Any, ends: Named) -> Named:
+def below_the_chord(numbers, ends):
     """Any number of responses."""
     p, share = numbers.positive("p"), numbers.within("share", 0, 1)
     x = ends.low + share * (ends.high - ends.low)
     return Named(Z=p * exp(x), chord=p * (ends.of_low + share * (ends.of_high - ends.of_low)))
 
 
-def second_derivative(u: Any, h: Any, low: Any, sign: int = -1) -> Any:
+def second_derivative(u, h, low, sign=-1):
     """log(1 - u + u e^h) - u h vanishes at 0 with its derivative; its second one is t (1 - t), at most 1/4."""
     chord = sp.exp(low) + u * (sp.exp(low + h) - sp.exp(low))
     value, t = sp.log(1 - u + u * sp.exp(h)) - u * h, u * sp.exp(h) / (1 - u + u * sp.exp(h))
@@ -288,13 +294,13 @@ def second_derivative(u: Any, h: Any, low: Any, sign: int = -1) -> Any:
     return start & at_most & same(sp.diff(value, h, 2), t * (1 + sign * t))
 
 
-def rate_and_range(numbers: Any) -> Named:
+def rate_and_range(numbers):
     """Return gamma, R and log n."""
     return Named(gamma=numbers.positive("gamma"), R=numbers.positive("R"), log_n=numbers.positive("log_n"))
 
 
 @sums_of("log Z <= gamma w-bar + gamma^2 R^2 / 8 in each round", fixed=rate_and_range)
-def rounds(numbers: Any, given: Named) -> Named:
+def rounds(numbers, given):
     """Any number of rounds."""
     own, gain, room = numbers.real("own"), numbers.real("gain"), numbers.at_least("room", 0)
     log_Z = given.gamma * own + given.gamma**2 * given.R**2 / 8 - room
@@ -302,7 +308,7 @@ def rounds(numbers: Any, given: Named) -> Named:
 
 
 @claim("hedge-regret", "not in the paper; Eq. (12) as an online algorithm", PROVED)
-def hedge_regret(s: Named, start: Any = 1) -> Any:
+def hedge_regret(s, start=1):
     r"""\sum_{t\le T}\bigl(w^t_i-\pi^t\cdot w^t\bigr)\le\frac{\log n}{\gamma}+\frac{\gamma T R^2}{8}
     \quad\text{for every}\ i
 

@@ -7,7 +7,6 @@ means nothing: the simplex has no such direction. A verdict that a constant chan
 from __future__ import annotations
 
 from fractions import Fraction as F
-from typing import Any
 
 import sympy as sp
 
@@ -17,14 +16,13 @@ from theory.ma2025.bandits import Bandit, normalised
 from theory.ma2025.covariance import claim
 from theory.ma2025.support import excess
 from theory.proof import Named, log, over_responses, same, sums_of, world_of
-from theory.worlds import Vector
 
 REWARDS = {"r_w": "real", "r_l": "real"}
 two_rewards = world_of("e^r > 0", x="positive", y="positive")
 
 
 @claim("eq-3", "Eq. (3)", MISPRINT)
-def eq_3(case: Named, sign: int = 1, shift: Any = 0) -> Any:
+def eq_3(case, sign=1, shift=0):
     r"""L_R(r)=\mathbb{E}\,[\log\sigma(r_w-r_l)]
 
     Assumes: a loss is something to be minimised: a descent step on it raises the reward of the chosen response and
@@ -36,11 +34,11 @@ def eq_3(case: Named, sign: int = 1, shift: Any = 0) -> Any:
     return -slope > 0 > slope
 
 
-def eq_3_mended(case: Named, shift: Any = 0) -> Any:
+def eq_3_mended(case, shift=0):
     return eq_3(case, -1, shift)
 
 
-def slopes(r_w: Any, r_l: Any, opposite: int = -1) -> Any:
+def slopes(r_w, r_l, opposite=-1):
     loss, slope = -sp.log(1 + sp.exp(r_l - r_w)), sp.exp(r_l) / (sp.exp(r_w) + sp.exp(r_l))
     return same(sp.diff(loss, r_w), slope) & same(sp.diff(loss, r_l), opposite * slope)
 
@@ -51,7 +49,7 @@ eq_3.derived(of=slopes, symbols=REWARDS, role=CORRECTED, wrong={"opposite": F(-9
 
 
 @claim("corollary-2", "Corollary 2; the sentence after Eq. (3)", PROVED)
-def corollary_2(r_w: Any, r_l: Any, times: int = 1) -> Any:
+def corollary_2(r_w, r_l, times=1):
     r"""\Bigl|\frac{\partial L_R}{\partial r_w}\Bigr|=\Bigl|\frac{\partial L_R}{\partial r_l}\Bigr|,\qquad
     \frac{\partial L_R}{\partial r_w}+\frac{\partial L_R}{\partial r_l}=0
 
@@ -68,7 +66,7 @@ corollary_2.derived(symbols=REWARDS, wrong={"times": F(11, 10)})
 # --- the policy ----------------------------------------------------------------------------------------------------
 
 
-def objective(world: Bandit, p: Vector) -> Any:
+def objective(world, p):
     """Return sum_y p_y (r_y - beta log(p_y / ref_y)) with e^{r / beta} = q."""
     return world.beta * sum(a * log(q * r / a) for a, q, r in zip(p, world.q, world.ref, strict=True))
 
@@ -87,7 +85,7 @@ def eq_4(case: tuple[Bandit, int]) -> bool:
     return sign * objective(world, solution) <= sign * objective(world, world.p)
 
 
-def in_divergences(y: Any, sign: int = -1) -> Any:
+def in_divergences(y, sign=-1):
     """With r = beta (s - ref + c) and logarithms a, s, ref of pi, pi* and pi_ref the objective is beta c - beta KL."""
     beta, c = y.one("beta").a, y.one("c").a
     of_policy = y.sum(y.p * (beta * (y.s - y.ref + c) - beta * (y.a - y.ref)))
@@ -95,7 +93,7 @@ def in_divergences(y: Any, sign: int = -1) -> Any:
 
 
 @sums_of("p, s > 0")
-def two_policies(numbers: Any) -> Named:
+def two_policies(numbers):
     """Any number of responses, with two probabilities each."""
     p, s = numbers.positive("p"), numbers.positive("s")
     return Named(divergence=p * log(p / s), p=p, s=s)
@@ -111,7 +109,7 @@ eq_4.by_induction(  # KL >= 0: sum p log(p / s) is at least sum p - sum s, which
 
 
 @claim("eq-5", "Eq. (5)", CONDITIONALLY)
-def eq_5(case: Named) -> Any:
+def eq_5(case):
     r"""\frac{\partial L_{ppo}}{\partial\pi(y|x)}=\mathbb{E}_{x\sim p_{data}}\Bigl[r(x,y)-\beta\log
     \frac{\pi(y|x)}{\pi_{ref}(y|x)}-\beta\Bigr]
 
@@ -124,7 +122,7 @@ def eq_5(case: Named) -> Any:
     return same(case.derivative, case.mean) if in_symbols else case.derivative == case.mean
 
 
-def at_one_prompt(pi: Any, ref: Any, r: Any, beta: Any, other: Any, constant: int = 1) -> Any:
+def at_one_prompt(pi, ref, r, beta, other, constant=1):
     """``other`` is what all other responses add."""
     total = pi * (r - beta * sp.log(pi / ref)) + other
     return eq_5(Named(derivative=sp.diff(total, pi), mean=r - beta * sp.log(pi / ref) - constant * beta))
@@ -140,7 +138,7 @@ eq_5.derived(of=at_one_prompt, symbols={"r": "real", "other": "real"}, role=COND
 
 
 @claim("reward-shift", "not in the paper; Eq. (5) on the simplex", PROVED)
-def reward_shift(s_k: Any, r_k: Any, ref_k: Any, beta: Any, c: Any, rest: Any, of_rest: Any, kept: int = 1) -> Any:
+def reward_shift(s_k, r_k, ref_k, beta, c, rest, of_rest, kept=1):
     r"""\frac{\partial}{\partial s_k}\mathbb{E}_{y\sim\mathrm{softmax}(s)}\Bigl[r+c-\beta\log\frac{\pi}{\pi_{ref}}
     \Bigr]=\pi_k\Bigl(G_k-\sum_j\pi_j G_j\Bigr),\quad G=r-\beta\log\frac{\pi}{\pi_{ref}}-\beta,\quad\text{free of}\ c
 
@@ -159,7 +157,7 @@ reward_shift.derived(symbols=dict.fromkeys(("s_k", "r_k", "c", "of_rest"), "real
 
 
 @claim("optimal-reward", "Section 3.1, the sentence after Eq. (5)", CONDITIONALLY)
-def optimal_reward(case: Named, level: Any = 0) -> Any:
+def optimal_reward(case, level=0):
     r"""r^*(x,y)\propto\log P_{\mathcal{D}}(y|x)\quad\text{for the reward that the loss of Eq. (3) is least at}
 
     Assumes: the data distribution is a power of the utility, $P_{\mathcal{D}}^c\propto u$
@@ -172,11 +170,11 @@ def optimal_reward(case: Named, level: Any = 0) -> Any:
     return kappa == label and (case.other == label or excess(label, case.other) > level)
 
 
-def is_a_power(case: Named, times: Any = 1) -> Any:
+def is_a_power(case, times=1):
     return case.u_i * case.a_j == times * case.u_j * case.a_i
 
 
-def exactly_then(case: Named, times: Any = 1) -> Any:
+def exactly_then(case, times=1):
     label, kappa = case.u_i / (case.u_i + case.u_j), case.a_i / (case.a_i + case.a_j)
     return (label == kappa) == is_a_power(case, times)
 
@@ -203,7 +201,7 @@ def corollary_3(case: Named) -> bool:
     return abs(chosen) > abs(rejected)
 
 
-def balanced_at(P_w: Any, P_l: Any, half: Any = F(1, 2)) -> Any:
+def balanced_at(P_w, P_l, half=F(1, 2)):
     """With this constant both derivatives are opposite."""
     shift = 1 - sp.Rational(half) * sp.log(P_w * P_l)
     return same((sp.log(P_w) + shift - 1) + (sp.log(P_l) + shift - 1), 0)
@@ -214,7 +212,7 @@ corollary_3.derived(of=balanced_at, wrong={"half": F(1, 3)}, also=True)
 
 
 @claim("corollary-3-difference", "not in the paper; what is true of Corollary 3", PROVED)
-def corollary_3_difference(w: Any, r: Any, ref_w: Any, ref_l: Any, r_w: Any, r_l: Any, c: Any, sign: int = 1) -> Any:
+def corollary_3_difference(w, r, ref_w, ref_l, r_w, r_l, c, sign=1):
     r"""\frac{\partial L_{ppo}}{\partial\pi_w}-\frac{\partial L_{ppo}}{\partial\pi_l}=r_w-r_l-(h_w-h_l),\quad
     h=\beta\log\frac{\pi}{\pi_{ref}};\qquad=0\ \text{at}\ \pi\propto\pi_{ref}\,e^{r/\beta}
 

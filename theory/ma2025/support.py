@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fractions import Fraction as F
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL
@@ -46,7 +46,7 @@ STAYS = Affine((F(1, 4), F(3, 4), F(0)), (F(1), F(-1), F(0)), F(3, 200))
 
 
 @claim("theorem-6", "Theorem 6", CONDITIONALLY, "theorem-6-minimisers", "theorem-6-peak")
-def theorem_6(case: Any, most: Any = 0) -> Any:
+def theorem_6(case, most=0):
     r"""\pi_{\mathrm{ref}}(y)=0\implies\pi_{\mathrm{dpo}}(y)=0
 
     Assumes: y is in no pair; the policy is a softmax times a base measure that is 0 at y (logit minus infinity) and is
@@ -58,7 +58,7 @@ def theorem_6(case: Any, most: Any = 0) -> Any:
     return not case.ref[-1] <= most or case.after[-1] <= most
 
 
-def of_softmax(case: Named, most: Any = 0) -> Any:
+def of_softmax(case, most=0):
     return theorem_6(Named(ref=(case.ref,), after=(case.ref * case.growth / case.Z,)), most)
 
 
@@ -71,7 +71,7 @@ theorem_6.proved(of=of_softmax, over=softmax_step, role=CONDITIONAL, wrong={"mos
 
 
 @claim("theorem-6-minimisers", "Section 4.3.3: what the paper says to be false in the work it answers", PROVED)
-def minimisers(case: Named, unevenly: Any = 1, level: Any = 0) -> Any:
+def minimisers(case, unevenly=1, level=0):
     r"""\text{DPO's loss has minimisers with }\pi(y)>0\text{ where }\pi_{\mathrm{ref}}(y)=0
 
     Assumes: y is in no pair; the others have an optimum, as for labels of Bradley and Terry's model under a reference
@@ -85,7 +85,7 @@ def minimisers(case: Named, unevenly: Any = 1, level: Any = 0) -> Any:
     return kappa == label and excess(label, case.other) >= level
 
 
-def excess(label: Any, kappa: Any) -> Any:
+def excess(label, kappa):
     """Return a pair's expected loss less that at kappa = label, which is a divergence."""
     return -label * log(kappa / label) - (1 - label) * log((1 - kappa) / (1 - label))
 
@@ -119,13 +119,13 @@ FURTHER = partial(tiny_reference.predicate, step=8)  # a longer step passes the 
 tiny_reference.evaluated([LOPSIDED], of=FURTHER, wrong={"step": 4}, also=True)
 
 
-def on_the_path(case: Named, t: Any) -> Any:
+def on_the_path(case, t):
     """Return pi_y where pi_w has been multiplied by t and pi_l by 1 / t; others: mass outside the pair and y."""
     return case.y / (t * case.w + case.l / t + case.y + case.others)
 
 
 @claim("theorem-6-peak", "not in the paper; how far a response outside the pair can rise", PROVED)
-def ood_peak(case: Named, share: Any = 2) -> Any:
+def ood_peak(case, share=2):
     r"""\max_t\pi_y(t)=\frac{\pi_y}{\,2\sqrt{\pi_w\pi_l}+\sum_{k\notin\{w,l\}}\pi_k\,}
 
     Assumes: a table of logits trained on one pair for long enough, starting from $\pi_w\le\pi_l$; probabilities on the

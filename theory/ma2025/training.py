@@ -29,7 +29,7 @@ class Margin(NamedTuple):
 Loss = Callable[[Any, Any, Any, Any], Margin]  # of log pi_w, log pi_l and those of the reference
 
 
-def imbalance_ratio(x: Any, clip: Any, *, symmetric: bool) -> tuple[Any, int]:
+def imbalance_ratio(x, clip, *, symmetric):
     """Return lambda of Eq. (26) for x = log(pi_w / pi_l), and its derivative: 1 where it is not clipped, else 0.
 
     Example:
@@ -42,24 +42,24 @@ def imbalance_ratio(x: Any, clip: Any, *, symmetric: bool) -> tuple[Any, int]:
     return (1 + x, 1) if x >= lower else (1 + lower, 0)
 
 
-def dpo(a: Any, b: Any, ref_a: Any, ref_b: Any) -> Margin:
+def dpo(a, b, ref_a, ref_b):
     """Return the margin of DPO."""
     return Margin((a - ref_a) - (b - ref_b), 1, -1)
 
 
-def naive(clip: Any = HALF, symmetric: bool = False) -> Loss:
+def naive(clip=HALF, symmetric=False):
     """Return naive bDPO, Eq. (25): DPO's value, and lambda times its derivative in log pi_w."""
     return lambda a, b, ref_a, ref_b: Margin(
         (a - ref_a) - (b - ref_b), imbalance_ratio(a - b, clip, symmetric=symmetric)[0], -1
     )
 
 
-def slopes_of_version_2(ratio: Any, gain: Any) -> tuple[Any, Any]:
+def slopes_of_version_2(ratio, gain):
     """Return the derivatives of v2's margin; ``gain`` is log pi_w / ref_w where lambda moves, 0 where it does not."""
     return ratio + gain, -1 - gain
 
 
-def with_live_ratio(a: Any, b: Any, ref_a: Any, ref_b: Any, clipped: Any) -> Any:
+def with_live_ratio(a, b, ref_a, ref_b, clipped):
     """The derivatives inside the clip, where lambda = 1 + a - b, and with a constant lambda."""
     found = same(0, 0)
     for ratio, gain in ((1 + a - b, a - ref_a), (clipped, 0)):
@@ -68,10 +68,10 @@ def with_live_ratio(a: Any, b: Any, ref_a: Any, ref_b: Any, clipped: Any) -> Any
     return found
 
 
-def version_2(clip: Any = HALF, symmetric: bool = False, detach: bool = False) -> Loss:
+def version_2(clip=HALF, symmetric=False, detach=False):
     """Return naive bDPO v2, Eq. (27)."""
 
-    def margin(a: Any, b: Any, ref_a: Any, ref_b: Any) -> Margin:
+    def margin(a, b, ref_a, ref_b):
         (ratio, slope), gain = imbalance_ratio(a - b, clip, symmetric=symmetric), a - ref_a
         of_w, of_l = slopes_of_version_2(ratio, 0 if detach else slope * gain)
         return Margin(ratio * gain - (b - ref_b), of_w, of_l)
@@ -82,14 +82,14 @@ def version_2(clip: Any = HALF, symmetric: bool = False, detach: bool = False) -
 def bdpo(detach: bool = False) -> Loss:
     """Return bDPO, Eqs. (28) and (29)."""
 
-    def margin(a: Any, b: Any, ref_a: Any, ref_b: Any) -> Margin:
+    def margin(a, b, ref_a, ref_b):
         common = 1 / (a + b) if detach else (ref_a + ref_b) / (a + b) ** 2
         return Margin((a * ref_b - b * ref_a) / (a + b), common * b, -common * a)
 
     return margin
 
 
-def push(label: Any, p: Any, first: tuple[Any, Margin], second: tuple[Any, Margin]) -> Any:
+def push(label, p, first, second):
     """Return what training does to the first logit; it moves the second one oppositely.
 
     Args:
@@ -104,7 +104,7 @@ def push(label: Any, p: Any, first: tuple[Any, Margin], second: tuple[Any, Margi
     )
 
 
-def drift(loss: Loss, label: Any, p: Any, reference: Any = HALF) -> Any:
+def drift(loss, label, p, reference=HALF):
     """Return the push for a loss and a reference probability of the first response.
 
     Example:
@@ -118,9 +118,7 @@ def drift(loss: Loss, label: Any, p: Any, reference: Any = HALF) -> Any:
     return proved_push()(label, p, first, second)
 
 
-def push_is_the_gradient(
-    p: Any, label: Any, m: Any, of_w: Any, of_l: Any, n: Any, n_w: Any, n_l: Any, kappa: Any, other: Any, sign: int = -1
-) -> Any:
+def push_is_the_gradient(p, label, m, of_w, of_l, n, n_w, n_l, kappa, other, sign=-1):
     """The push is -p (1 - p) dL/dp, by dp/ds = p (1 - p), for margins of any slopes and any kappa at p."""
     of_loss = same(sp.diff(sp.log(1 + sp.exp(-m(p))), p), -(1 - 1 / (1 + sp.exp(-m(p)))) * sp.diff(m(p), p))
     first, second = of_w * sp.log(p) + of_l * sp.log(1 - p), n_w * sp.log(1 - p) + n_l * sp.log(p)

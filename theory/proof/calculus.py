@@ -16,18 +16,15 @@ import inspect
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import reduce
 from typing import Any
 
 from theory.proof.fast_fractions import ONE, fraction
 from theory.proof.generators import vanishes
-from theory.proof.intervals import Formula
+from theory.proof.points import problem_at_points
 from theory.proof.searched import Predicate, Search
 from theory.proof.symbols import NotAStatement
-
-POINTS = 6
-DIGITS = 60
-AGREE, DIFFER = "1e-40", "1e-15"
 
 
 @dataclass(frozen=True)
@@ -107,20 +104,28 @@ def said_of(predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mappi
 def prove_and_listen(
     own: Any, predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mapping[str, str] | None
 ) -> tuple[Identity, bool]:
-    """Decide an identity, and tell whether it contains a claim's own identity: a proof of the one proves the other."""
+    """Decide an identity, and tell whether it contains a claim's own identity: a proof of the one proves the other.
+
+    It contains that if the claim is called with the arguments of the identity that have the names of its own: what is
+    proved of x and x says nothing of x and y. A case, which is neither a number nor an expression, may be any.
+    """
     from theory.proof.joined import listening  # noqa: PLC0415
 
     ended: list[Any] = []
-    heard = listening(own, lambda: ended.append(_open(predicate, symbols, sums)))
+    given = [_moments(sums)] if sums is not None else []
+    named = {} if sums is not None else {k: _symbol(k, v) for k, v in _free(predicate, symbols or {}, {}).items()}
+    heard = listening(own, lambda: ended.append(predicate(*given, **named)))
     inside = ended[0].pairs if isinstance(ended[0], Same) else ()
-    joined = bool(heard) and all(isinstance(one, Same) and set(one.pairs) <= set(inside) for one in heard)
-    return _decide(ended[0]), joined
+    contained = all(isinstance(one.truth, Same) and set(one.truth.pairs) <= set(inside) for one in heard)
+    general = all(named.get(name) == one or not _is_plain(one) for call in heard for name, one in call.given.items())
+    return _decide(ended[0]), bool(heard) and contained and general
 
 
-def _open(predicate: Predicate, symbols: Mapping[str, Any] | None, sums: Mapping[str, str] | None) -> Any:
-    if sums is not None:
-        return predicate(_moments(sums))
-    return predicate(**{name: _symbol(name, kind) for name, kind in _free(predicate, symbols or {}, {}).items()})
+def _is_plain(argument: Any) -> bool:
+    """Return whether an argument of a claim is a number, an expression or a function, and not a case."""
+    import sympy as sp  # noqa: PLC0415
+
+    return isinstance(argument, (sp.Basic, int, float, Fraction, sp.core.function.UndefinedFunction))
 
 
 def _free(predicate: Predicate, symbols: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,33 +160,12 @@ def _decide(statement: object) -> Identity:
     infinite = (sp.oo, -sp.oo)
     differences = [sp.Integer(0) if a == b and a in infinite else a - b for a, b in pairs]
     for difference in differences:
-        problem = None if difference == 0 else _problem_at_points(difference)  # 0 as it is written, at every point
+        problem = None if difference == 0 else problem_at_points(difference)  # 0 as it is written, at every point
         if problem is not None:
-            return problem
+            return Identity(*problem)
     if not all(_vanishes(difference) for difference in differences):
         return Identity("undecided", "SymPy does not reduce the difference to zero")
     return Identity("proved", f"{len(differences)} identit{'y' if len(differences) == 1 else 'ies'}")
-
-
-def _problem_at_points(difference: Any) -> Identity | None:
-    """Return why an identity is refuted or undecided at some of the points that are tried; None for nothing."""
-    import sympy as sp  # noqa: PLC0415
-
-    concrete, formula = difference, _formula(difference)
-    if formula is None:
-        concrete = _concrete(difference).doit()
-        formula = _formula(concrete)
-    has_value = formula is None and concrete.has(*_open_parts())
-    for point in range(POINTS):
-        values = _values(difference, point)
-        size = _size(concrete, values, formula)
-        has_value = has_value or size is not None
-        if size is not None and size > sp.Float(DIFFER):
-            shown = ", ".join(f"{name} = {value}" for name, value in values.items())
-            return Identity("refuted", f"the sides differ by {float(size):.3g} at {shown}")
-        if size is not None and size > sp.Float(AGREE):
-            return Identity("undecided", "the sides agree to a few digits only")
-    return None if has_value else Identity("undecided", "the sides have no value at any point that was tried")
 
 
 def _vanishes(expression: Any) -> bool:
@@ -199,70 +183,6 @@ def _vanishes(expression: Any) -> bool:
         lambda e: sp.simplify(e.doit()),
     )
     return vanishes(expression) or any(step(expression) == 0 for step in steps)
-
-
-def _values(expression: Any, point: int) -> dict[Any, Any]:
-    import sympy as sp  # noqa: PLC0415
-
-    source = random.Random(point)
-    values = {}
-    for symbol in sorted(expression.free_symbols, key=str):
-        value = sp.Rational(source.randint(1, 40), source.randint(7, 23))
-        if symbol.is_integer:
-            value = sp.Integer(source.randint(1, 6))
-        if symbol.is_negative or (not symbol.is_positive and source.random() < 0.4):
-            value = -value
-        values[symbol] = value
-    return values
-
-
-def _formula(expression: Any) -> Formula | None:
-    try:
-        return Formula(expression)
-    except NotImplementedError:
-        return None
-
-
-def _open_parts() -> tuple[Any, ...]:
-    """Return what has no number before it is worked out."""
-    import sympy as sp  # noqa: PLC0415
-
-    return sp.core.function.AppliedUndef, sp.Derivative, sp.Subs, sp.Integral
-
-
-def _size(expression: Any, values: Mapping[Any, Any], formula: Formula | None = None) -> Any:
-    """Return |expression| at these values, or 0 if it is at most ``AGREE``; None where it has no number.
-
-    The intervals of its ``formula`` are asked first; where they cannot tell, SymPy is.
-    """
-    import sympy as sp  # noqa: PLC0415
-
-    ball = None if formula is None else formula.at(values)
-    if ball is not None and abs(ball) <= type(ball)(AGREE):
-        return sp.Integer(0)
-    if ball is not None and abs(ball) > type(ball)(DIFFER):
-        return sp.Float(float(ball.abs_lower()))
-    at = expression.subs(values)
-    if at.has(*_open_parts()):
-        return None
-    number = sp.Abs(sp.N(at, DIGITS))
-    return number if number.is_Float or number.is_Rational else None
-
-
-def _concrete(expression: Any) -> Any:
-    """Replace undefined functions by polynomials: what is true for all functions is true for these."""
-    import sympy as sp  # noqa: PLC0415
-
-    def polynomial(applied: Any) -> Any:
-        source = random.Random(str(applied.func))
-        total = sp.Rational(source.randint(1, 9), source.randint(2, 5))
-        for argument in applied.args:
-            total += sum(sp.Rational(source.randint(1, 9), source.randint(2, 5)) * argument**k for k in (1, 2, 3))
-        return total + sp.prod(applied.args) ** 2
-
-    if not expression.has(sp.core.function.AppliedUndef):
-        return expression
-    return expression.replace(lambda e: isinstance(e, sp.core.function.AppliedUndef), polynomial)
 
 
 # --- sums over responses -------------------------------------------------------------------------------------------

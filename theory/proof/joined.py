@@ -19,7 +19,20 @@ class Callee(Protocol):
     """A claim's statement, which can record the results of its calls."""
 
     predicate: Callable[..., Any]
-    heard: list[Any] | None
+    heard: list[Heard] | None
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A call of a claim's own statement.
+
+    Attributes:
+        truth: what it returned.
+        given: its arguments by name, without those that have a default.
+    """
+
+    truth: Any
+    given: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,15 @@ def own_calls(predicate: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
     return all(type(given[n]) is type(d) and given[n] == d for n, d in defaults.items() if n in given)
 
 
+def hear(own: Callee, truth: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Record the result of a call of a claim's own statement, if somebody listens and all defaults are left."""
+    if own.heard is not None and own_calls(own.predicate, args, kwargs):
+        signature = inspect.signature(own.predicate)
+        given = signature.bind(*args, **kwargs).arguments.items()
+        needed = {name: one for name, one in given if signature.parameters[name].default is inspect.Parameter.empty}
+        own.heard.append(Heard(truth, needed))
+
+
 def through(own: Callee, other: Callable[..., Any], *, fails: bool, somewhere: bool) -> Joint | None:
     """Return the predicate that is true where ``other`` calls a claim's own, which is true; None if it never does.
 
@@ -66,7 +88,7 @@ def through(own: Callee, other: Callable[..., Any], *, fails: bool, somewhere: b
     calls: list[int] = []
 
     def holds(*case: Any) -> Any:
-        heard = listening(own, lambda: other(*case))
+        heard = [call.truth for call in listening(own, lambda: other(*case))]
         if not heard:
             return somewhere
         calls.append(len(heard))
@@ -75,8 +97,8 @@ def through(own: Callee, other: Callable[..., Any], *, fails: bool, somewhere: b
     return Joint(holds, calls)
 
 
-def listening(own: Callee, call: Callable[[], Any]) -> list[Any]:
-    """Run a function and return the result of each call of a claim's own statement in it."""
+def listening(own: Callee, call: Callable[[], Any]) -> list[Heard]:
+    """Run a function and return each call of a claim's own statement in it."""
     before, own.heard = own.heard, []
     try:
         call()

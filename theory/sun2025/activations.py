@@ -40,14 +40,10 @@ def root_between(low=TURN[0], high=TURN[1]):
     return x_tanh(low) < 2 < x_tanh(high)
 
 
-def above_the_chord(half=F(1, 2)):
-    return silu(F(-3)) > half * (silu(F(-2)) + silu(F(-4)))
-
-
 not_convex.proved(over=world_of("any x, a > 0", x="real", a="positive"), wrong=for_any_a)
 not_convex.enclosed(of=root_between, wrong={"high": TURN[0]}, lemma="intermediate value", part="a=2.399357")
 not_convex.enclosed(
-    of=above_the_chord,
+    of=lambda half=F(1, 2): silu(F(-3)) > half * (silu(F(-2)) + silu(F(-4))),
     wrong={"half": F(9, 20)},
     part=r"\mathrm{SiLU}(-3)>\tfrac12[\mathrm{SiLU}(-2)+\mathrm{SiLU}(-4)]",
 )
@@ -190,10 +186,6 @@ def other_scales_are_worse(half=F(1, 2000), best=F(1773, 1000)):
     return difference(F(243, 100), best - half) > worse < -difference(F(9, 10), best + half)
 
 
-def falls_with_the_scale(c, more=0):
-    return c.x * sigma(c.scale * c.x) < c.x * sigma((c.scale + c.step) * c.x) - more
-
-
 def difference_is_even(x, c, sign=1):
     here, there = (gelu_expression(y) - y * sigma(c * y) for y in (x, -x))
     return same(here, sign * there)
@@ -220,7 +212,7 @@ gelu_approximation.enclosed(0, 8, of=best_scale, wrong={"most": F("0.0130")})
 gelu_approximation.enclosed(of=reached, wrong={"of_best": F("0.01394")})
 gelu_approximation.enclosed(of=other_scales_are_worse, wrong={"half": F(1, 20000)})
 gelu_approximation.proved(
-    of=falls_with_the_scale,
+    of=lambda c, more=0: c.x * sigma(c.scale * c.x) < c.x * sigma((c.scale + c.step) * c.x) - more,
     over=world_of("x, c, c' - c > 0", x="positive", scale="positive", step="positive"),
     wrong={"more": F(1, 10)},
 )

@@ -60,13 +60,10 @@ def touching(value, *points):
 
 
 LOSSES = "spo dpo ln_2 C positive_C"
+EQ_8 = "x real, Delta >= 0, which is Eq. (8)"
 any_pair = setting("x and Delta real")(lambda numbers: Touching(numbers.real("x"), numbers.real("Delta")))
-valid_pair, valid_touching = (
-    setting("x real, Delta >= 0, which is Eq. (8)")(
-        lambda numbers, kind=kind: kind(numbers.real("x"), numbers.at_least("Delta", 0))
-    )
-    for kind in (Pair, Touching)
-)
+valid_pair = setting(EQ_8)(lambda numbers: Pair(numbers.real("x"), numbers.at_least("Delta", 0)))
+valid_touching = setting(EQ_8)(lambda numbers: Touching(numbers.real("x"), numbers.at_least("Delta", 0)))
 
 
 def added_up(pair, *known):

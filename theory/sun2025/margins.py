@@ -240,18 +240,47 @@ def slow_return(start=12):
 slow_return.enclosed(wrong={"start": F(119, 10)}, lemma="separation of variables")
 
 
+descent, multiplier = (lambda m, size: m + size * silu_slope(-m)), (lambda m, size: 1 - size * bend(-m))
+
+
+def second(m, size):
+    s, spread = sigma(-m), sigma(-m) * (1 - sigma(-m))
+    return size * spread * (3 * (1 - 2 * s) - m * (1 - 6 * spread))
+
+
+def third(m, size):
+    s, spread = sigma(-m), sigma(-m) * (1 - sigma(-m))
+    return -size * spread * (4 - 24 * spread - m * (1 - 2 * s) * (1 - 12 * spread))
+
+
 @claim("step-size", "not in the paper; gradient descent instead of the flow", PROVED)
 def step_size(c, limit=2):
-    r"""\text{locally stable at }1+W\iff\eta\|\nabla m\|^2\le\frac{2(1+W)}{W}=9.1822
+    r"""\text{locally stable at }1+W\iff\eta\|\nabla m\|^2\le\frac{2(1+W)}{W},\qquad\frac{2(1+W)}{W}=9.1822,\qquad
+    f(x)=-x+ax^2+bx^3+O(x^4)\implies f(f(x))=x-2(a^2+b)x^3+O(x^4)
 
     Assumes: one pair, plain gradient descent, constant gradient of the margin
     Because: At equality the approach is slow, as one over the root of the number of steps. A larger step can jump the
     floor: from m = -10 with size 20 to m = 10 at once, and 100 further steps bring it back to 8.6 only.
-    Proof: The multiplier at the fixed point is $1-\eta\|\nabla m\|^2W/(1+W)$. At equality it is $-1$, and two steps
-    $x\mapsto-x+ax^2+bx^3$ make $x-2(a^2+b)x^3+\dots$ with $a^2+b=\frac{2W^2-4W+9}{3(1+W)^2}=1.64>0$.
+    Proof: The multiplier at the fixed point is $1-\eta\|\nabla m\|^2W/(1+W)$. At equality it is $-1$, and with the
+    second and the third derivative of a step $a^2+b\ge 1$. Two steps from a small $x$ then make $x-2kx^3+rkx^3$ with
+    $k=a^2+b$ and $|r|\le 1$, which is nearer to 0.
     """
-    multiplier, bound = 1 - c.size * c.W / (1 + c.W), limit * (1 + c.W) / c.W
-    return (abs(multiplier) < 1) == (c.size < bound) and (abs(multiplier) > 1) == (c.size > bound)
+    at, bound = (1 + c.W, c.size), limit * (1 + c.W) / c.W
+    once = derivative(descent, multiplier)
+    slope, twice = once(*at), derivative(once, second)
+    if c.size != bound:
+        return (abs(slope) < 1) == (c.size < bound) and (abs(slope) > 1) == (c.size > bound)
+    flips = slope == -1 and twice(*at) ** 2 / 4 + derivative(twice, third)(*at) / 6 >= 1
+    small = 0 < c.k * c.x**2 <= F(1, 2)
+    return flips and (not small or abs(c.x - (2 - c.r) * c.k * c.x**3) < abs(c.x))
+
+
+@setting("any step size, W + log W = -1; any k >= 1, |r| <= 1 and distance x")
+def any_step(numbers):
+    """Every step size."""
+    size, x = numbers.positive("size_over_limit"), numbers.real("x")
+    W, k, r = lambert(x), numbers.at_least("k", 1), numbers.within("r", -1, 1)
+    return Named(size=size * 2 * (1 + W) / W, W=W, k=k, r=r, x=x)
 
 
 def two_steps(x, a, b, d, times=2):
@@ -259,12 +288,6 @@ def two_steps(x, a, b, d, times=2):
         return -y + a * y**2 + b * y**3 + d * y**4
 
     return same(sp.series(step(step(x)), x, 0, 4).removeO(), x - times * (a**2 + b) * x**3)
-
-
-def at_the_limit(W, nine=9):
-    size = 2 * (1 + W) / W
-    a, b = -size * derivative_at_the_floor(3) / 2, -size * derivative_at_the_floor(4) / 6
-    return same(a**2 + b, (2 * W**2 - 4 * W + nine) / (3 * (1 + W) ** 2))
 
 
 def limit_in_digits(digits=F(91822, 10**4)):
@@ -278,13 +301,13 @@ def jump(later=F(86, 10)):
     return abs(path[1] - 10) < F(5, 100) and abs(path[-1] - later) < F(5, 100)
 
 
-sizes = world_of("size, W > 0", size="positive", W="positive")
-step_size.proved(over=sizes, wrong={"limit": F(21, 10)}, lemma="linearisation")
-step_size.derived(of=rate, wrong={"times": F(11, 10)})
-step_size.derived(of=two_steps, symbols=dict.fromkeys("xabd", "real"), wrong={"times": F(21, 10)}, lemma="Taylor")
-step_size.derived(of=at_the_limit, wrong={"nine": F(91, 10)})
-step_size.proved(over=sizes, of=lambda c, nine=9: 2 * c.W**2 - 4 * c.W + nine > 0, wrong={"nine": F(19, 10)}).enclosed(
-    of=limit_in_digits, wrong={"digits": F(9182, 1000)}
+step_size.proved(over=any_step, wrong={"limit": F(19, 10)}, lemma="linearisation, Taylor")
+step_size.enclosed(of=limit_in_digits, wrong={"digits": F(9182, 1000)}, part=r"\frac{2(1+W)}{W}=9.1822")
+step_size.derived(
+    of=two_steps,
+    symbols=dict.fromkeys("xabd", "real"),
+    wrong={"times": F(21, 10)},
+    part=r"f(x)=-x+ax^2+bx^3+O(x^4)\implies f(f(x))=x-2(a^2+b)x^3+O(x^4)",
 )
 step_size.enclosed(of=jump, wrong={"later": F(85, 10)}, also=True)
 
@@ -297,14 +320,15 @@ def displacement_limited(c, power=1):
     Assumes: three responses, one parameter, gradient flow from the uniform policy
     Because: Displacement of the chosen response is limited, not prevented.
     Proof: The margin is $\theta$, and $1/\pi_w=e^{-\theta}+1+e^{2\theta}$ rises. The flow of SPO stops at a $\theta$
-    between 1.27846 and 1.27847. That of the logistic loss passes every $\theta$, and $1/\pi_w>3+\theta$.
+    between 1.27846 and 1.27847. That of the logistic loss passes every $\theta$, and $1/\pi_w\ge 3+\theta$.
     """
     falls = derivative(one_over_chosen, its_slope)(c.theta) > 0
-    return falls and slope_of_logistic(c.theta) < 0 and one_over_chosen(c.theta) > power * (3 + c.theta)
+    return falls and slope_of_logistic(c.theta) < 0 and one_over_chosen(c.theta) >= power * (3 + c.theta)
 
 
 def one_over_chosen(theta):
-    return exp(-theta) + 1 + exp(2 * theta)
+    """Return the sum of e^(phi theta), divided by that of the chosen response, whose phi is 1."""
+    return sum(exp((phi - 1) * theta) for phi in (1, 0, 3))
 
 
 def its_slope(theta):
@@ -319,7 +343,7 @@ def where_it_stops(share, end=F(705, 10**4), low=F(127846, 10**5), high=F(127847
 
 
 displacement_limited.proved(
-    over=world_of("theta > 0", theta="positive"), wrong={"power": F(11, 10)}, lemma="autonomous flow, monotone"
+    over=world_of("theta >= 0", theta="nonnegative"), wrong={"power": F(11, 10)}, lemma="autonomous flow, monotone"
 )
 displacement_limited.enclosed(
     0,
@@ -348,12 +372,7 @@ def noisy_labels(c, room=0):
     return here < 0 if below else here > 0 if above else rising > room
 
 
-def expected_loss(m, eta):
-    return m * (sigma(m) - eta)
-
-
-def expected_slope(m, eta):
-    return silu_slope(m) - eta
+expected_loss, expected_slope = (lambda m, eta: m * (sigma(m) - eta)), (lambda m, eta: silu_slope(m) - eta)
 
 
 def expected_bend(m, _):

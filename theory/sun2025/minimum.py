@@ -112,10 +112,11 @@ def slope_range(c, least=F(1, 2)):
     \qquad\mathrm{SiLU}'(x)+\mathrm{SiLU}'(-x)=1,\qquad\mathrm{SiLU}'(a)=1.099839,\quad\mathrm{SiLU}'(-a)=-0.099839
 
     Assumes: decimals are rounded
-    Proof: For $x\ge 0$ the slope is never below 1/2; it rises up to a and falls after it (sun2025.not-convex). That of
-    $-x$ is what is missing to 1.
+    Proof: The slope falls up to $-a$, rises up to a and falls again (sun2025.not-convex). It is at least 1/2 for
+    $x\ge 0$, so also beyond a, and at most 1/2 for $x\le 0$, so also before $-a$.
     """
-    return not_convex(c) and silu_slope(c.x) >= least
+    slope = silu_slope(c.x)
+    return not_convex(c) and (c.x < 0 or slope >= least) and (c.x > 0 or slope <= 1 - least)
 
 
 def slopes_add_up_to_one(x, sign=1):
@@ -123,13 +124,7 @@ def slopes_add_up_to_one(x, sign=1):
     return same(slope + sign * slope.subs(x, -x), 1)
 
 
-def both_ends(a, shift=0):
-    return rounds_to(silu_slope(a) + shift, "1.099839") and rounds_to(silu_slope(-a) + shift, "-0.099839")
-
-
-slope_range.proved(
-    over=world_of("x >= 0, a > 0", x="nonnegative", a="positive"), wrong={"least": F(51, 100)}, lemma="monotone"
-)
+slope_range.proved(over=world_of("any x, a > 0", x="real", a="positive"), wrong={"least": F(51, 100)}, lemma="monotone")
 slope_range.derived(
     of=slopes_add_up_to_one,
     symbols={"x": X},
@@ -139,7 +134,9 @@ slope_range.derived(
 slope_range.rests_on(not_convex, part="a=2.399357")
 slope_range.enclosed(
     *TURN,
-    of=both_ends,
+    of=lambda a, shift=0: (
+        rounds_to(silu_slope(a) + shift, "1.099839") and rounds_to(silu_slope(-a) + shift, "-0.099839")
+    ),
     wrong={"shift": F(1, 10**6)},
     part=r"\mathrm{SiLU}'(a)=1.099839,\quad\mathrm{SiLU}'(-a)=-0.099839",
 )
@@ -163,7 +160,8 @@ def section_4_3_ratio(gamma):
     \beta=2.5,\ \gamma=0.8:\ \frac{\gamma+1+W}{\beta}=1.31,\ e^{1.31}=3.7\qquad\text{with Eq. (17)}
 
     Assumes: 0.8 is the ratio $\gamma/\beta$, the hyper-parameter of public SimPO code: then $\gamma=2$
-    Because: With Eq. (17) as written the minimiser is $(\gamma+1+W)/\beta=0.8314$, a ratio of 2.30.
+    Because: With Eq. (17) as written the minimiser is 0.8314, a ratio of 2.30. The formula is ours; the paper has the
+    two numbers.
     """
     return rounds_to(target(gamma), "1.31") and rounds_to(exp(target(gamma)), "3.7")
 
@@ -187,13 +185,9 @@ def section_4_3_as_written(c, share=1):
     return loss >= -share * w and (loss == -w) == (c.beta * c.H == c.n * (c.gamma + 1 + w))
 
 
-def digits_as_written(gamma=GAMMA):
-    return rounds_to(target(gamma), "0.831386") and rounds_to(exp(target(gamma)), "2.2965")
-
-
 section_4_3_as_written.proved(over=any_loss, wrong={"share": F(9, 10)})
 section_4_3_as_written.enclosed(
-    of=digits_as_written,
+    of=lambda gamma=GAMMA: rounds_to(target(gamma), "0.831386") and rounds_to(exp(target(gamma)), "2.2965"),
     wrong={"gamma": GAMMA + F(1, 10**5)},
     part=r"\beta=2.5,\ \gamma=0.8:\ \frac{\gamma+1+W}{\beta}=0.831386,\ e^{0.831386}=2.2965",
 )
@@ -229,7 +223,7 @@ def section_4_3_sequence(tokens):
 
     Assumes: responses of one token, and 0.8 read as $\gamma/\beta$
     Because: Eq. (17) speaks of averages per token: for two responses of n tokens the ratio is $3.7113^n$,
-    $5.0\cdot 10^5$ for ten tokens.
+    $5.0\cdot 10^5$ for ten tokens. The formula and $e^{nh}$ are ours; the paper has the number.
     Proof: $\log\pi(y_w)-\log\pi(y_l)=n(\gamma+1+W)/\beta$ at the minimum.
     """
     return rounds_to(exp(target(BETA * GAMMA, tokens)), "3.7")

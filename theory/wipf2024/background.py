@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from fractions import Fraction as F
-from functools import cache
 from typing import Any
 
 import sympy as sp
 
 from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL, FAILS
-from theory.proof import Named, Numbers, log, same, setting, sums_of
+from theory.proof import Named, Numbers, log, same, setting
 from theory.proof.family import Family
-from theory.proof.settings import either
+from theory.proof.settings import drawn
 from theory.wipf2024.claims import claim
 from theory.wipf2024.objectives import Pairs, Vector, show
 
@@ -35,6 +35,11 @@ bradley_terry.derived(symbols=REAL, wrong={"sign": F(-11, 10)})
 # --- the reward that maximises the likelihood ----------------------------------------------------------------------
 
 
+def excess_of(true, other):
+    """Return the expected loss of a pair above its least value; the label is ``true`` with that probability."""
+    return true * log(true / other) + (1 - true) * log((1 - true) / (1 - other))
+
+
 @dataclass(frozen=True)
 class Comparisons:
     """The pairs that are asked, and another reward to compare with the true one.
@@ -49,13 +54,19 @@ class Comparisons:
     other: Vector
     pairs: Pairs
 
+    @property
+    def excess(self):
+        """Return the loss of all pairs that are asked above its least value."""
+        shares = ([r[i] / (r[i] + r[j]) for r in (self.true, self.other)] for i, j in self.pairs)
+        return sum(excess_of(*pair) for pair in shares)
+
     def __str__(self) -> str:
         """Return the case in numbers."""
         return f"e^r* = {show(self.true)}, e^r = {show(self.other)}, pairs {self.pairs}"
 
 
 @claim("eq-2", "Eq. (2) and the sentence after it", CONDITIONALLY)
-def reward_is_recovered(c):
+def reward_is_recovered(c, times=1):
     r"""\hat r_\phi:=\arg\min_{r_\phi}\ell_{\mathrm{BT}}(r_\phi)\approx r^*
 
     Assumes: expected loss under Bradley-Terry labels, any reward allowed, and the pairs asked connect all responses
@@ -64,112 +75,84 @@ def reward_is_recovered(c):
     prompt. If the pairs asked fall into components, each component shifts freely.
     Proof: With preferences p* and p of a pair the loss exceeds its least value by
     $\sum p^*\ln\frac{p^*}{p}+(1-p^*)\ln\frac{1-p^*}{1-p}$, which is 0 if and only if all preferences that are asked
-    agree; along a chain of pairs all differences of rewards follow.
+    agree; along a walk of pairs, from any response to any other, the difference of their rewards follows.
     """
-    agree = all(c.true[i] * c.other[j] == c.true[j] * c.other[i] for i, j in c.pairs)  # the loss is at its least
-    return not agree or all(a * c.other[0] == c.true[0] * b for a, b in zip(c.true, c.other, strict=True))
+    ends_agree = all(a * c.other[0] == times * c.true[0] * b for a, b in zip(c.true[1:], c.other[1:], strict=True))
+    return c.excess >= 0 and (c.excess > 0 or ends_agree)
 
 
-@sums_of("0 < p*, p < 1 of every pair that is asked")
-def asked(numbers: Numbers) -> Named:
-    """Any number of pairs."""
-    true, other = numbers.between("true", 0, 1), numbers.between("other", 0, 1)
-    excess = true * log(true / other) + (1 - true) * log((1 - true) / (1 - other))
-    return Named(excess=excess, distance=(true - other) ** 2)
+@setting("0 < p*, p < 1")
+def a_pair(numbers: Numbers) -> Named:
+    """A pair that is asked: the odds by the true and by another reward."""
+    true, other = numbers.between("p_star", 0, 1), numbers.between("p", 0, 1)
+    return Named(true=true / (1 - true), other=other / (1 - other), excess=excess_of(true, other))
 
 
-def least_where_all_agree(s, least=0):
-    return s.excess >= least * s.distance and s.distance >= 0 and (s.excess == 0) == (s.distance == 0)
+def is_least_where_both_agree(c, times=1):
+    return c.true > 0 and c.other > 0 and c.excess >= 0 and (c.excess == 0) == (c.true == times * c.other)
 
 
-TREES: dict[str, Pairs] = {
-    "2 responses": ((0, 1),),
-    "3 responses": ((0, 1), (1, 2)),
-    "4 in a chain": ((0, 1), (1, 2), (2, 3)),
-    "4 around one": ((0, 1), (0, 2), (0, 3)),
-}
-"""The fewest pairs that connect up to four responses, whatever these are called; further pairs only ask for more."""
+def walks(pairs: Family) -> dict[str, Any]:
+    """Return the induction along a walk of any number of pairs that are asked, of which is known what is proved.
 
+    A state has the numbers of the first and the last response of the walk (``true`` and ``other``, those of the first
+    are 1), their sums over all responses but the first (``rest``), and the loss of all pairs above its least value. A
+    walk may return to a response; then ``counted`` is 0 and not 1.
+    """
 
-def with_rewards(pairs: Pairs) -> Family:
-    """Return the family of every two rewards of the responses that a tree of pairs connects."""
+    def one(numbers: Numbers) -> Named:
+        return numbers.case_of(pairs, is_least_where_both_agree, keep="true other excess")
 
-    @setting("e^r*, e^r > 0 of every response")
-    def rewards(numbers: Numbers) -> Comparisons:
-        """Every two rewards."""
-        n = len(pairs) + 1
-        true, other = (tuple(numbers.positive(f"{name}_{k}") for k in range(n)) for name in ("true", "other"))
-        return Comparisons(true, other, pairs)
+    @setting("a pair that is asked, of which is known what is proved")
+    def first(numbers: Numbers) -> Named:
+        """One pair."""
+        pair = one(numbers)
+        return walk((pair.true, pair.other), (pair.true, pair.other), pair.excess)
 
-    return rewards
+    @setting("any walk; one more pair that is asked, of which is known what is proved")
+    def further(numbers: Numbers) -> Named:
+        """One more pair."""
+        last_true, last_other, *rest, so_far = map(numbers.real, ("last", "last_other", "rest", "rest_other", "so_far"))
+        state = walk((last_true, last_other), tuple(rest), so_far)
+        return Named(**vars(state), pair=one(numbers), counted=numbers.at_least("counted", 0))
 
+    def walk(last, rest, excess) -> Named:
+        return Named(true=(F(1), last[0]), other=(F(1), last[1]), rest=rest, excess=excess)
 
-connected = either(
-    "any two rewards of connected responses",
-    "e^r*, e^r > 0",
-    {name: with_rewards(tree) for name, tree in TREES.items()},
-)
+    def after(s: Named) -> Named:
+        last = s.true[1] * s.pair.true, s.other[1] * s.pair.other
+        return walk(last, tuple(a + s.counted * b for a, b in zip(s.rest, last, strict=True)), s.excess + s.pair.excess)
 
+    def more(source: random.Random, s: Named) -> Named:
+        return Named(**vars(s), pair=drawn(one, source), counted=F(source.choice((0, 1))))
 
-def without_a_pair(c):
-    """Return the statement of all pairs but the first, which do not connect all responses."""
-    return reward_is_recovered(Comparisons(c.true, c.other, c.pairs[1:]))
+    return {"base": first, "step": further, "after": after, "more": more}
 
-
-@setting("e^r*, e^r > 0 of a response, and of another whose preference over it is right")
-def first_pair(numbers: Numbers) -> Named:
-    """A chain of one pair."""
-    ends, true, other = numbers.positive("ends"), numbers.positive("true"), numbers.positive("other")
-    return Named(true=(true, ends), other=(other, ends * other / true))
-
-
-@setting("a chain of pairs, by its ends; one more whose preference over the last is right")
-def next_pair(numbers: Numbers) -> Named:
-    """A chain of any number of pairs, and one more."""
-    true, other = ((numbers.positive(f"{name}_first"), numbers.positive(f"{name}_last")) for name in ("true", "other"))
-    return Named(true=true, other=other, next=numbers.positive("next"))
-
-
-def lengthened(c: Named) -> Named:
-    """Return the chain with the new response at its end."""
-    return Named(true=(c.true[0], c.next), other=(c.other[0], c.next * c.other[1] / c.true[1]))
-
-
-def ends_agree(c, times=1):
-    """Return whether the statement is true of the ends of a chain without asking for a pair between them."""
-    at_ends = reward_is_recovered(Comparisons(c.true, c.other, ()))
-    return at_ends and c.true[0] * c.other[1] == times * c.true[1] * c.other[0]
-
-
-ANY_CHAIN: dict[str, Any] = {"base": first_pair, "step": next_pair, "after": lengthened}
 
 FOUR, SHIFTED = (F(1), F(2), F(3), F(4)), (F(1), F(2), F(15), F(20))  # the last two raised by ln 5
 reward_is_recovered.false(
     at=Comparisons(FOUR, SHIFTED, ((0, 1), (2, 3))), true_at=Comparisons(FOUR, SHIFTED, ((0, 1), (1, 2), (2, 3)))
 )
-reward_is_recovered.by_induction(**asked, of=least_where_all_agree, role=CONDITIONAL, wrong={"least": 5})
-reward_is_recovered.proved(over=connected, role=CONDITIONAL, wrong=without_a_pair)
-reward_is_recovered.by_induction(**ANY_CHAIN, of=ends_agree, role=CONDITIONAL, wrong={"times": F(11, 10)})
+reward_is_recovered.proved(over=a_pair, of=is_least_where_both_agree, role=CONDITIONAL, wrong={"times": F(11, 10)})
+reward_is_recovered.by_induction(**walks(a_pair), role=CONDITIONAL, wrong={"times": F(11, 10)})
 
 
 # --- the RLHF objective --------------------------------------------------------------------------------------------
 
-H, ODDS, PENALTY, REFERENCE = sp.symbols("h q lambda ref", positive=True)
+P, PENALTY, REFERENCE = sp.symbols("p lambda ref", positive=True)
 REWARD, REST = sp.symbols("r C", real=True)
-P = 1 / (1 + ODDS)
-GROWN = (sp.exp(H) + ODDS) / (1 + ODDS)  # what all weights add up to when one logit is raised by h
 COST = PENALTY * sp.log(P / REFERENCE) - REWARD
 
 
-def rlhf_after(h: sp.Expr) -> sp.Expr:
-    """Return the loss when the logit of y is raised by h, whatever the number of the other responses.
+def rlhf_after(growth: sp.Expr) -> sp.Expr:
+    """Return the loss when the weight of y grows by this share, whatever the number of the other responses.
 
-    They lose one factor in common, and C is their part of the loss at h = 0.
+    They lose one factor in common, and C is their part of the loss before.
     """
-    raised = P * sp.exp(h) / GROWN.subs(H, h)
-    return raised * (PENALTY * sp.log(raised / REFERENCE) - REWARD) + (
-        REST - PENALTY * (1 - P) * sp.log(GROWN.subs(H, h))
-    ) / GROWN.subs(H, h)
+    total = 1 + P * growth
+    raised = P * (1 + growth) / total
+    own_cost = COST + PENALTY * (sp.log(1 + growth) - sp.log(total))
+    return raised * own_cost + (REST - PENALTY * (1 - P) * sp.log(total)) / total
 
 
 @claim("eq-3-gradient", "not in the paper; the gradient of Eq. (3)", PROVED)
@@ -181,7 +164,8 @@ def rlhf_gradient(baseline=1):
     Proof: $\ell=\sum_y\pi_yc_y$ is a smooth function of $\theta_y$: the other responses keep their ratios, so that they
     enter by two numbers, their share $1-\pi_y$ and their part of the loss.
     """
-    return same(sp.diff(rlhf_after(H), H).subs(H, 0), P * (COST - baseline * (P * COST + REST)))
+    h = sp.Symbol("h", real=True)  # the rise of the logit of y
+    return same(sp.diff(rlhf_after(sp.exp(h) - 1), h).subs(h, 0), P * (COST - baseline * (P * COST + REST)))
 
 
 rlhf_gradient.derived(wrong={"baseline": F(9, 10)})
@@ -196,14 +180,9 @@ def rlhf_is_differentiable(times=1):
     along the path of a sampled discrete response.
     Proof: Every difference quotient has a limit, the partial derivative of wipf2024.eq-3-gradient, which is continuous.
     """
-    return same(limit_of_the_quotient(), times * P * (COST - P * COST - REST))
-
-
-@cache
-def limit_of_the_quotient() -> sp.Expr:
-    """Return what the difference quotient of the loss tends to."""
-    h = sp.Symbol("h", real=True)
-    return sp.limit((rlhf_after(h) - rlhf_after(sp.Integer(0))) / h, h, 0)
+    growth = sp.Symbol("g", real=True)
+    quotient = (rlhf_after(growth) - rlhf_after(sp.Integer(0))) / sp.log(1 + growth)  # by the rise of the logit
+    return same(sp.limit(quotient, growth, 0, "+-"), times * P * (COST - P * COST - REST))
 
 
 rlhf_is_differentiable.derived(role=FAILS, denial=True, wrong={"times": F(11, 10)}, lemma="continuous partials")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import dataclass
 from fractions import Fraction as F
 
 import sympy as sp
@@ -10,8 +12,9 @@ from theory.claim import CONDITIONALLY, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED
 from theory.proof import Named, Numbers, log, over_responses, same, setting
 from theory.wipf2024.claims import claim
-from theory.wipf2024.objectives import Vector
-from theory.wipf2024.optimum import gibbs, loss_is_a_divergence, two_policies
+from theory.wipf2024.logarithms import log as exact_log
+from theory.wipf2024.objectives import Pairs, Vector, show
+from theory.wipf2024.optimum import loss_is_a_divergence
 
 LOSSES = over_responses(p="probability", log_ratio="any", reward="any")
 
@@ -143,36 +146,116 @@ U, V = sp.symbols("u v", positive=True)  # odds of y_2 against y_1, of the polic
 POLICY, OPTIMUM = (1 / (1 + U), U / (1 + U)), (1 / (1 + V), V / (1 + V))
 LABELS = sum(wins * sp.log(1 + sp.exp(-sign * sp.log(1 / U))) for wins, sign in zip(OPTIMUM, (1, -1), strict=True))
 """DPO's expected loss of the pair with labels from pi*, reference uniform, lambda = 1."""
-LEAK = (F(2, 25), F(1, 50))  # the ratio of pi* = (4/5, 1/5) on two responses, and most of the mass on a third
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy by its probabilities, with their logarithms."""
+
+    p: Vector
+
+    @property
+    def ln(self):
+        """Return the logarithm of every probability."""
+        return [exact_log(a) for a in self.p]
+
+    @property
+    def ln_sums(self):
+        """Return the logarithm of p_i + p_j, for all i and j."""
+        return [[exact_log(a + b) for b in self.p] for a in self.p]
+
+    def __str__(self) -> str:
+        """Return the probabilities."""
+        return show(self.p)
+
+
+@dataclass(frozen=True)
+class TwoOfASet:
+    """Two policies of a constraint set, with uniform reference and lambda = 1.
+
+    Attributes:
+        tilt: e^r* of every response.
+        one: a policy.
+        other: another policy.
+        asked: the pairs that are compared; all of them if none is given.
+    """
+
+    tilt: Vector
+    one: Policy
+    other: Policy
+    asked: Pairs = ()
+
+    @property
+    def pairs(self):
+        """Return the pairs that are compared."""
+        return self.asked or tuple(itertools.combinations(range(len(self.tilt)), 2))
+
+    @property
+    def rewards(self):
+        """Return r* of every response."""
+        return [exact_log(t) for t in self.tilt]
+
+    @property
+    def ln_z(self):
+        """Return the logarithm of Z."""
+        return exact_log(sum(self.tilt))
+
+    def __str__(self) -> str:
+        """Return the case in numbers."""
+        return f"e^r* = {show(self.tilt)}, policies {self.one} and {self.other}"
+
+
+def of_dpo(c, pi):
+    """Return DPO's expected loss (Eq. 21), summed over pairs, with labels by Bradley and Terry's model."""
+    apart = [*c.pairs, *((j, i) for i, j in c.pairs)]
+    return sum(c.tilt[i] / (c.tilt[i] + c.tilt[j]) * (pi.ln_sums[i][j] - pi.ln[i]) for i, j in apart)
+
+
+def of_rlhf(c, pi):
+    """Return RLHF's loss without the constant ln n."""
+    return sum(p * (ln - reward) for p, ln, reward in zip(pi.p, pi.ln, c.rewards, strict=True))
+
+
+def forward(c, pi):
+    """Return KL(pi*, pi), with pi* = e^r* / Z."""
+    parts = zip(c.tilt, c.rewards, pi.ln, strict=True)
+    return sum(t / sum(c.tilt) * (reward - c.ln_z - ln) for t, reward, ln in parts)
+
+
+def backward(c, pi):
+    """Return KL(pi, pi*)."""
+    return sum(p * (ln - (reward - c.ln_z)) for p, ln, reward in zip(pi.p, pi.ln, c.rewards, strict=True))
+
+
+def of_two(p, ln):
+    """Name a policy over two responses, by the first probability and the logarithms of both; ln 1 = 0."""
+    return Named(p=(p, 1 - p), ln=ln, ln_sums=[[ln[0], F(0)], [F(0), ln[1]]])
+
+
+ONE_PAIR = ((0, 1),)
+
+
+@setting("e^r* > 0, 0 < pi(y_1) < 1 of two policies; logarithms are any numbers, but ln 1 = 0")
+def on_two_responses(numbers: Numbers) -> Named:
+    """Every reward of two responses, and every two policies."""
+    tilt, rewards = [numbers.positive(k) for k in ("t_1", "t_2")], [numbers.real(k) for k in ("r_1", "r_2")]
+    one, other = (
+        of_two(numbers.between(k, 0, 1), (numbers.real(f"ln_{k}"), numbers.real(f"ln_1_less_{k}"))) for k in ("p", "q")
+    )
+    return Named(tilt=tilt, rewards=rewards, ln_z=numbers.real("ln_z"), one=one, other=other, pairs=ONE_PAIR)
 
 
 @claim("eq-22", "Eq. (22), first and last expression", CONDITIONALLY)
-def eq_22(c):
+def eq_22(c, times=1):
     r"""\ell_{\mathrm{DPO}}\equiv\mathbb{E}_x\,\mathrm{KL}\bigl[\pi^*(y|x)\,\|\,\pi_\theta(y|x)\bigr]
 
     Assumes: $\lambda=1$, uniform reference, and $\pi_\theta(y_1|x)+\pi_\theta(y_2|x)=1$
     Because: That the two responses are all that the reference can say does not make them all that $\pi_\theta$ can say:
     it may leak mass to a third. DPO is the same at $(.8,.2,0)$ and at $(.08,.02,.9)$; the divergence is not.
-    Proof: DPO's loss of a pair is the cross-entropy of its label, which has the probabilities of $\pi^*$.
+    Proof: DPO's loss of a pair is the cross-entropy of its label, which has the probabilities of $\pi^*$. What is equal
+    up to a constant differs alike between every two policies.
     """
-    optimum, policy = c
-    same_loss = policy[0] * optimum[1] == policy[1] * optimum[0]  # DPO's loss is a function of the ratio
-    divergence = sum((a * log(a / p) for a, p in zip(optimum, policy, strict=True)), F(0))
-    return not same_loss or divergence == 0
-
-
-@setting("0 < pi*(y_1) < 1; pi(y_1), pi(y_2) > 0, pi(y_1) + pi(y_2) <= 1")
-def may_leak(numbers: Numbers) -> tuple[Vector, Vector]:
-    """Every optimum on two responses, and every policy that may leave some mass to others."""
-    optimum, share = numbers.between("optimum", 0, 1), numbers.between("share", 0, 1)
-    mass = numbers.within("mass", 0, 1)
-    numbers.assume(mass > 0)
-    return (optimum, 1 - optimum), (mass * share, mass * (1 - share))
-
-
-def keeps(c, mass=1):
-    """Return whether the policy gives this much mass to the two responses, at least."""
-    return sum(c[1]) >= mass
+    return of_dpo(c, c.one) - of_dpo(c, c.other) == times * (forward(c, c.one) - forward(c, c.other))
 
 
 def forward_divergence(power=1):
@@ -181,9 +264,11 @@ def forward_divergence(power=1):
     return same(LABELS, kl + entropy)
 
 
-eq_22.false(at=((F(4, 5), F(1, 5)), LEAK), true_at=((F(4, 5), F(1, 5)), (F(4, 5), F(1, 5))))
-eq_22.proved(over=may_leak, given=keeps, wrong_given=lambda c: keeps(c, F(9, 10)))
-eq_22.derived(of=forward_divergence, role=CONDITIONAL, wrong={"power": F(11, 10)})
+EVEN, BEST, LEAK = (Policy((F(a, 100), F(b, 100))) for a, b in ((50, 50), (80, 20), (8, 2)))  # the rest to a third
+TWO_RESPONSES = (F(4), F(1))  # e^r*, for which pi* = (4/5, 1/5)
+eq_22.false(at=TwoOfASet(TWO_RESPONSES, LEAK, BEST), true_at=TwoOfASet(TWO_RESPONSES, EVEN, BEST))
+eq_22.proved(over=on_two_responses, role=CONDITIONAL, wrong={"times": F(11, 10)})
+eq_22.derived(of=forward_divergence, also=True, wrong={"power": F(11, 10)})
 
 
 @claim("eq-22-line-3", "Eq. (22), third line", MISPRINT)
@@ -209,7 +294,7 @@ eq_22_line_3.derived(of=with_second_response, role=CORRECTED, wrong={"power": F(
 
 
 @claim("eq-23", "Eq. (23)", CONDITIONALLY, "dpo-is-rlhf")
-def eq_23(c):
+def eq_23(c, least=0):
     r"""\arg\min_{\pi_\theta}\ell_{\mathrm{RLHF}}(\pi_\theta,\pi_{\mathrm{ref}},r^*,\lambda)
     =\arg\min_{\pi_\theta}\ell_{\mathrm{DPO}}(\pi_\theta,\pi_{\mathrm{ref}},\lambda)
 
@@ -218,12 +303,24 @@ def eq_23(c):
     of RLHF is one point, and $\ell_{\mathrm{RLHF}}=\infty$ elsewhere on the ray if $\pi_{\mathrm{ref}}(y_3)=0$.
     Proof: Eqs. (20) and (22): both divergences are 0 at $\pi^*$ and positive elsewhere.
     """
-    optimum, policy = c
-    return policy[0] * optimum[1] != policy[1] * optimum[0] or policy == optimum
+    dpo, rlhf = (loss(c, c.one) - loss(c, c.other) for loss in (of_dpo, of_rlhf))  # the other policy is pi*
+    return dpo >= least and rlhf >= least and (dpo == 0) == (rlhf == 0)
 
 
-eq_23.false(at=((F(4, 5), F(1, 5)), LEAK), true_at=((F(4, 5), F(1, 5)), (F(3, 10), F(7, 10))))
-eq_23.proved(over=may_leak, given=keeps, wrong_given=lambda c: keeps(c, F(9, 10)))
-eq_23.derived(of=forward_divergence, role=CONDITIONAL, wrong={"power": F(11, 10)})
-eq_23.derived(of=eq_16, sums=LOSSES, role=CONDITIONAL, wrong={"share": F(11, 10)})
-eq_23.by_induction(**two_policies, of=gibbs, role=CONDITIONAL, wrong={"times": F(11, 10)})
+@setting("0 < pi*(y_1), pi(y_1) < 1, any ln Z")
+def beside_the_optimum(numbers: Numbers) -> Named:
+    """Every reward of two responses, every policy, and the optimum."""
+    one, optimum = (of_two(p, (log(p), log(1 - p))) for p in (numbers.between(name, 0, 1) for name in ("p", "q")))
+    ln_z = numbers.real("ln_z")
+    return Named(tilt=optimum.p, rewards=[ln + ln_z for ln in optimum.ln], one=one, other=optimum, pairs=ONE_PAIR)
+
+
+ON_THE_RAY, ELSEWHERE, OPTIMUM_OF_THREE = (
+    Policy((F(a, 100), F(b, 100), F(c, 100))) for a, b, c in ((8, 2, 90), (30, 20, 50), (40, 10, 50))
+)
+THREE_RESPONSES = (F(4), F(1), F(5))
+eq_23.false(
+    at=TwoOfASet(THREE_RESPONSES, ON_THE_RAY, OPTIMUM_OF_THREE, ONE_PAIR),
+    true_at=TwoOfASet(THREE_RESPONSES, ELSEWHERE, OPTIMUM_OF_THREE, ONE_PAIR),
+)
+eq_23.proved(over=beside_the_optimum, role=CONDITIONAL, wrong={"least": F(1, 100)})

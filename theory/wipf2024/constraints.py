@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction as F
 
-import sympy as sp
-
 from theory.claim import PROVED
-from theory.proof import Named, Numbers, checked, log, same, setting
+from theory.proof import Named, Numbers, derivative, exp, log, setting
+from theory.proof.family import Family
+from theory.proof.settings import either
 from theory.statement import ALL_CASES, THERE_IS
 from theory.wipf2024.claims import claim
 from theory.wipf2024.logarithms import ZERO, Logs
 from theory.wipf2024.objectives import Setting, Vector, divergence, minimisers, pair
+from theory.wipf2024.two_responses import OF_A_PAIR, dpo, sigmoid, slope_of_dpo
 
 # every setting here has a uniform reference and beta = 1, so that pi* gives it, and RLHF is KL(pi, pi*) and a constant
 SKEWED = Setting.plain(pair(F(3, 4)))
@@ -19,7 +21,6 @@ HOLE = (pair(F(1, 4)), pair(F(99, 100)))
 
 PROMPTS = (Setting.plain(pair(F(1, 2))), Setting.plain(pair(F(9, 10))))
 THREE = Setting.plain((F(1, 11), F(9, 11), F(1, 11)))
-ODDS = sp.Symbol("o", positive=True)  # odds
 
 
 def tied_prompts(loss: str, p: F, prompts: tuple[Setting, ...] = PROMPTS) -> Logs:
@@ -93,14 +94,21 @@ minimal_hole.evaluated([F(99, 100)], meaning=ALL_CASES, wrong=lambda _: minimal_
 # --- tied prompts --------------------------------------------------------------------------------------------------
 
 
-@setting("odds of p = pi(y_1) > 0")
-def any_odds(numbers: Numbers) -> object:
-    """Every policy that is blind to the prompt, or ties two responses, by its odds."""
-    return numbers.positive("odds")
+def any_logit(losses: Iterable[str]) -> Family:
+    """Return the family of every policy with one free logit, with each of some losses."""
+
+    def of(loss: str) -> Family:
+        return setting("any logit")(lambda numbers: Named(loss=loss, logit=numbers.real("logit")))
+
+    return either("any logit, for each loss", "", {loss: of(loss) for loss in losses})
+
+
+def log_of_9(like):
+    return 2 * log(3 + 0 * like)
 
 
 @claim("minimal-tied-prompts", "not in the paper; an instance of Proposition 3.1", PROVED)
-def minimal_tied_prompts(odds, rlhf=3):
+def minimal_tied_prompts(c, rlhf=F(3, 4)):
     r"""\pi^*(y_1|x_1)=\tfrac12,\ \pi^*(y_1|x_2)=\tfrac9{10},\ \pi(y_1|x_1)=\pi(y_1|x_2)=p:\quad
     \arg\min_p\ell_{\mathrm{RLHF}}=\tfrac34,\quad\arg\min_p\ell_{\mathrm{DPO}}=\tfrac7{10}
 
@@ -110,23 +118,9 @@ def minimal_tied_prompts(odds, rlhf=3):
     $p=\frac12\sum_xq_x$: the slopes of both losses have the sign of the difference. The two agree only if $q_1=q_2$ or
     $q_1+q_2=1$.
     """
-    slope_rlhf, slope_dpo = checked(slopes_of_tied_prompts, are_slopes_of_tied_prompts)(odds)
-    return (slope_rlhf > 0) == (odds > rlhf) and (slope_dpo > 0) == (odds / (1 + odds) > F(7, 10))
-
-
-def slopes_of_tied_prompts(odds):
-    """Return the slopes in p of both losses, averaged over the prompts."""
-    p = odds / (1 + odds)
-    return log(odds / 3), (p - F(7, 10)) / (p * (1 - p))
-
-
-def are_slopes_of_tied_prompts():
-    p, in_p = ODDS / (1 + ODDS), (1 + ODDS) ** 2
-    targets = sp.Rational(1, 2), sp.Rational(9, 10)
-    rlhf = sum(p * sp.log(p / q) + (1 - p) * sp.log((1 - p) / (1 - q)) for q in targets) / 2
-    dpo = sum(q * sp.log(q / p) + (1 - q) * sp.log((1 - q) / (1 - p)) for q in targets) / 2
-    slopes = slopes_of_tied_prompts(ODDS)
-    return same(sp.diff(rlhf, ODDS) * in_p, slopes[0]) & same(sp.diff(dpo, ODDS) * in_p, slopes[1])
+    rewards = 0, log_of_9(c.logit)
+    slope = sum(derivative(*OF_A_PAIR[c.loss])(c.logit, 1, 0, reward, 0) for reward in rewards)
+    return (slope > 0) == (sigmoid(c.logit) > {"RLHF": rlhf, "DPO": F(7, 10)}[c.loss])
 
 
 @setting("0 < q_1, q_2 < 1")
@@ -141,7 +135,7 @@ def means_agree_only_if(c, total=1):
     return agree == ((c.first == c.second) | (c.first + c.second == total))
 
 
-minimal_tied_prompts.proved(over=any_odds, wrong={"rlhf": F(31, 10)}, lemma="monotone")
+minimal_tied_prompts.proved(over=any_logit(OF_A_PAIR), wrong={"rlhf": F(76, 100)}, lemma="monotone")
 minimal_tied_prompts.proved(over=two_targets, of=means_agree_only_if, wrong={"total": F(9, 10)}, also=True)
 
 
@@ -149,7 +143,7 @@ minimal_tied_prompts.proved(over=two_targets, of=means_agree_only_if, wrong={"to
 
 
 @claim("minimal-tied-responses", "not in the paper; an instance of Proposition 3.1", PROVED)
-def minimal_tied_responses(odds, rlhf=F(3, 7)):
+def minimal_tied_responses(c, rlhf=F(3, 7)):
     r"""\pi^*=\tfrac1{11}(1,9,1),\ \pi=(s,s,1-2s):\quad\arg\min_s\ell_{\mathrm{RLHF}}=\tfrac37,\quad
     \arg\min_s\ell_{\mathrm{DPO}}=\tfrac7{17},\quad\arg\min_s\mathrm{KL}(\pi^*\|\pi)=\tfrac5{11}
 
@@ -160,32 +154,50 @@ def minimal_tied_responses(odds, rlhf=F(3, 7)):
     to 1; $\frac{s}{1-s}=\frac{7}{10}$ is the mean. The forward divergence matches the mass of the tied pair,
     $2s=\frac{10}{11}$. The slopes have the sign of the difference from these.
     """
-    s = odds / (1 + 2 * odds)  # odds of a tied response against the third
-    slopes = checked(slopes_of_tied_responses, are_slopes_of_tied_responses)(odds)
-    rlhf_slope, dpo_slope, forward_slope = slopes
-    return (
-        (rlhf_slope > 0) == (s > rlhf) and (dpo_slope > 0) == (s > F(7, 17)) and (forward_slope > 0) == (s > F(5, 11))
-    )
+    best = {"RLHF": rlhf, "DPO": F(7, 17), "forward divergence": F(5, 11)}
+    slope = derivative(*OF_A_TIE[c.loss])(c.logit, log_of_9(c.logit))
+    return (slope > 0) == (tied(c.logit)[0] > best[c.loss])
 
 
-def slopes_of_tied_responses(odds):
-    """Return the slopes of the three losses in s, each up to a positive factor."""
-    s = odds / (1 + 2 * odds)
-    return log(odds / 3), s / (1 - s) - F(7, 10), 2 * s - F(10, 11)
+def tied(logit):
+    """Return the policy (s, s, 1 - 2 s) by the logit of a tied response against the third."""
+    total = 1 + 2 * exp(logit)
+    return exp(logit) / total, exp(logit) / total, 1 / total
 
 
-def are_slopes_of_tied_responses():
-    s, third, in_s = ODDS / (1 + 2 * ODDS), 1 / (1 + 2 * ODDS), (1 + 2 * ODDS) ** 2
-    target = [sp.Rational(k, 11) for k in (1, 9, 1)]
-    rlhf = sum(p * sp.log(p / q) for p, q in zip((s, s, third), target, strict=True))
-    forward = sum(q * sp.log(q / p) for p, q in zip((s, s, third), target, strict=True))
-    pairs = sum(q * sp.log(1 + 1 / ODDS) + (1 - q) * sp.log(1 + ODDS) for q in (sp.Rational(1, 2), sp.Rational(9, 10)))
-    of_rlhf, of_dpo, of_forward = slopes_of_tied_responses(ODDS)
-    return (
-        same(sp.diff(rlhf, ODDS) * in_s, 2 * of_rlhf)
-        & same(sp.diff(pairs, ODDS) * in_s, 2 * of_dpo / (s * third))
-        & same(sp.diff(forward, ODDS) * in_s, of_forward / (s * third))
-    )
+def optimum(reward):
+    """Return pi* of three responses, of which the second alone has a reward."""
+    total = 2 + exp(reward)
+    return 1 / total, exp(reward) / total, 1 / total
 
 
-minimal_tied_responses.proved(over=any_odds, wrong={"rlhf": F(4, 9)}, lemma="monotone")
+def backward(logit, reward):
+    return sum(p * log(p / q) for p, q in zip(tied(logit), optimum(reward), strict=True))
+
+
+def slope_of_backward(logit, reward):
+    return exp(logit) / (1 + 2 * exp(logit)) ** 2 * (2 * logit - reward)
+
+
+def forward(logit, reward):
+    return sum(q * log(q / p) for p, q in zip(tied(logit), optimum(reward), strict=True))
+
+
+def slope_of_forward(logit, reward):
+    return 2 * tied(logit)[0] - 1 + optimum(reward)[0]
+
+
+def of_pairs(logit, reward):  # of the tied ones with the third; that of the tied two is constant
+    return dpo(logit, 1, 0, 0, 0) + dpo(logit, 1, 0, reward, 0)
+
+
+def slope_of_pairs(logit, reward):
+    return slope_of_dpo(logit, 1, 0, 0, 0) + slope_of_dpo(logit, 1, 0, reward, 0)
+
+
+OF_A_TIE = {
+    "RLHF": (backward, slope_of_backward),
+    "DPO": (of_pairs, slope_of_pairs),
+    "forward divergence": (forward, slope_of_forward),
+}
+minimal_tied_responses.proved(over=any_logit(OF_A_TIE), wrong={"rlhf": F(4, 9)}, lemma="monotone")

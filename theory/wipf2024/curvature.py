@@ -8,11 +8,10 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL
-from theory.proof import Named, Numbers, checked, log, same, setting, world_of
+from theory.proof import Named, Numbers, derivative, exp, log, same, setting, world_of
 from theory.wipf2024.claims import claim
 
-U, GAMMA, LAMBDA = sp.symbols("u gamma lambda", positive=True)
-T = sp.Symbol("t", real=True)
+U, GAMMA = sp.symbols("u gamma", positive=True)
 
 
 @setting("0 < gamma_1 < gamma_2, 0 <= u < v")
@@ -180,20 +179,23 @@ def convex_in_log_ratio(c, least=0):
     Proof: The second derivative is $\gamma\lambda^2e^{\lambda t}/(\gamma+e^{\lambda t})^2>0$. So the same loss is
     concave in one coordinate and convex in another, the one in which a tabular softmax moves.
     """
-    return checked(bend, is_the_second_derivative)(c.gamma, c.strength, c.grown) > least
+    slope = derivative(penalty, slope_in_t)
+    return derivative(slope, bend)(c.t, c.gamma, c.strength) > least
 
 
-def bend(gamma, strength, grown):
-    """Return the second derivative in t, with grown = e^(lambda t)."""
-    return gamma * strength**2 * grown / (gamma + grown) ** 2
+def penalty(t, gamma, strength):
+    return log(gamma + exp(strength * t))
 
 
-def is_the_second_derivative():
-    grown = sp.exp(LAMBDA * T)
-    return same(sp.diff(sp.log(GAMMA + grown), T, 2), bend(GAMMA, LAMBDA, grown))
+def slope_in_t(t, gamma, strength):
+    return strength * exp(strength * t) / (gamma + exp(strength * t))
 
 
-everywhere = world_of("gamma, lambda, e^(lambda t) > 0", gamma="positive", strength="positive", grown="positive")
+def bend(t, gamma, strength):
+    return gamma * strength**2 * exp(strength * t) / (gamma + exp(strength * t)) ** 2
+
+
+everywhere = world_of("gamma, lambda > 0, t real", t="real", gamma="positive", strength="positive")
 convex_in_log_ratio.proved(over=everywhere, wrong={"least": F(1, 10)}, lemma="convex")
 
 
@@ -205,8 +207,17 @@ def relative_concavity(c, times=1):
     Because: Strictly so, and never the other way round.
     Proof: The slope of $g\circ f^{-1}$, $g'/f'=(\gamma_2+u)/(\gamma_1+u)$, falls as u rises, and f rises with u.
     """
-    ratio = checked(ratio_of_slopes, is_the_ratio, **NOT_NEGATIVE)
-    return ratio(c.low, c.high, c.u) > times * ratio(c.low, c.high, c.v)
+    slope = derivative(shifted_log, inverse)
+    first, second = (slope(u, c.low) / slope(u, c.high) for u in (c.u, c.v))
+    return first > times * second
+
+
+def shifted_log(u, gamma):
+    return log(gamma + u)
+
+
+def inverse(u, gamma):
+    return 1 / (gamma + u)
 
 
 @setting("0 <= gamma_1 < gamma_2, 0 < u < v")
@@ -214,19 +225,6 @@ def two_penalties(numbers: Numbers) -> Named:
     """Every two penalties, gamma_1 = 0 allowed."""
     low, u = numbers.at_least("gamma_1", 0), numbers.positive("u")
     return Named(low=low, high=low + numbers.positive("more"), u=u, v=u + numbers.positive("step"))
-
-
-def ratio_of_slopes(low, high, u):
-    """Return g'(u) / f'(u) of g = log(low + u) and f = log(high + u)."""
-    return (high + u) / (low + u)
-
-
-def is_the_ratio(c, d, u):
-    f, g = sp.log(d + u), sp.log(c + u)
-    return same(sp.diff(g, u) / sp.diff(f, u), ratio_of_slopes(c, d, u))
-
-
-NOT_NEGATIVE = {"c": "nonnegative", "u": "nonnegative"}
 
 
 for family in (two_points, two_penalties):

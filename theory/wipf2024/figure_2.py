@@ -8,9 +8,9 @@ import sympy as sp
 
 from theory.claim import MISPRINT, PROVED
 from theory.evidence import CORRECTED, FAILS
-from theory.proof import Numbers, checked, log, same, setting
+from theory.proof import Numbers, derivative, log, same, setting
 from theory.wipf2024.claims import claim
-from theory.wipf2024.curvature import NOT_NEGATIVE, is_the_ratio, ratio_of_slopes, two_penalties
+from theory.wipf2024.curvature import inverse, shifted_log, two_penalties
 
 U, P, GAMMA, X = sp.symbols("u p gamma x", positive=True)
 TOUCHING = (GAMMA + 1) * (sp.log(GAMMA + U) - sp.log(GAMMA + 1)) + 1
@@ -95,19 +95,9 @@ def between_the_extremes(c, times=1):
     $u=1$, $(\gamma+1)\log\frac{\gamma+u}{\gamma+1}+1$, the curves are nested from $1+\log u$ to $u$: the derivative in
     $\gamma$ is $\log z+\frac1z-1\ge 0$ with $z=\frac{\gamma+u}{\gamma+1}$.
     """
-    of_log = checked(ratio_of_slopes, is_the_ratio, **NOT_NEGATIVE)
-    of_u = checked(slope_over_that_of_u, is_that_ratio)
-    first = [of_log(0, c.high, u) for u in (c.u, c.v)]  # log|u| is log(0 + u)
-    second = [of_u(c.high, u) for u in (c.u, c.v)]
-    return first[0] > times * first[1] and second[0] > second[1]
-
-
-def slope_over_that_of_u(gamma, u):
-    return 1 / (gamma + u)
-
-
-def is_that_ratio(gamma):
-    return same(sp.diff(sp.log(gamma + U), U) / sp.diff(U, U), slope_over_that_of_u(gamma, U))
+    slope = derivative(shifted_log, inverse)
+    of_log, own = ([slope(u, gamma) for u in (c.u, c.v)] for gamma in (0, c.high))  # log|u| is log(0 + u)
+    return of_log[0] / own[0] > times * of_log[1] / own[1] and own[0] > own[1]  # the slope of u is 1
 
 
 def nested(shift=0):

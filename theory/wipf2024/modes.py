@@ -167,8 +167,8 @@ def follow_and_cover(most=F(7, 10)):
     return parted and mean == F(8, 5) and narrow < most and wide
 
 
-def is_narrower(first=sum_over_pairs, second=forward_divergence):
-    return best_bump(first)[1] < best_bump(second)[1]
+def is_narrower(deviation=F(7, 5)):
+    return best_bump(sum_over_pairs)[1] == deviation < best_bump(forward_divergence)[1]
 
 
 def bumps_of_every_size(names=("rlhf", "dpo", "forward")):
@@ -184,7 +184,7 @@ def matches_moments(name="forward"):
 
 mode_covering.false(at=of_two_responses((F(1, 4), F(1, 2), F(5, 8))), true_at=of_two_responses((F(1, 4), F(99, 100))))
 mode_covering.enclosed(of=follow_and_cover, role=CONDITIONAL, wrong={"most": F(3, 5)})
-mode_covering.enclosed(of=is_narrower, wrong={"first": forward_divergence}, also=True)
+mode_covering.enclosed(of=is_narrower, wrong={"deviation": F(3, 2)}, also=True)
 mode_covering.numerical(
     of=bumps_of_every_size,
     wrong={"names": ("dpo", "rlhf", "forward")},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction as F
+from math import prod
 
 import sympy as sp
 
@@ -23,20 +24,21 @@ def eq_14(c):
     Assumes: the reference ratio is the same on all tuples
     Because: Eq. (14) has one $\gamma$, DPO one for each tuple. With $\gamma_i=1,4$ and $u=(1,4)$ or $(4,1)$ DPO prefers
     the first, while for every single $\gamma$ the two are equal.
-    Proof: Eq. (12), which is $\sum_i\log(\gamma_i+u_i)$.
+    Proof: DPO is $\sum_i\log(1+u_i/\gamma_i)$ (wipf2024.eq-14-relative-odds); with one $\gamma$ on n tuples the two are
+    $n\log\gamma$ apart.
     """
-    dpo, one = (penalties(c, gammas) for gammas in (c.gammas, (c.gamma, c.gamma)))
-    return (dpo[0] < dpo[1]) == (one[0] < one[1])
+    return (c.dpo[0] < c.dpo[1]) == (c.one_gamma[0] < c.one_gamma[1])
 
 
-def penalties(c, gammas):
-    """Return the exponential of the sum of ln(gamma_i + u_i) at both policies."""
-    return [(gammas[0] + u[0]) * (gammas[1] + u[1]) for u in c.policies]
+def losses(gammas, gamma, policies):
+    """Return the exponential of both losses of two policies, by the u_i of each."""
+    dpo = [prod(1 + u / own for u, own in zip(us, gammas, strict=True)) for us in policies]
+    return Named(dpo=dpo, one_gamma=[prod(gamma + u for u in us) for us in policies])
 
 
 def mirrored(gammas, gamma):
     """Two tuples, and two policies that exchange their odds."""
-    return Named(gammas=gammas, gamma=gamma, policies=((F(1), F(4)), (F(4), F(1))))
+    return losses(gammas, gamma, ((F(1), F(4)), (F(4), F(1))))
 
 
 @setting("gamma > 0")
@@ -45,36 +47,49 @@ def one_gamma(numbers: Numbers) -> Named:
     return mirrored((F(1), F(4)), numbers.positive("gamma"))
 
 
-@setting("gamma > 0, the other tuple's >= gamma, any two policies")
-def two_references(numbers: Numbers) -> Named:
-    """Two tuples, of which the second has no smaller gamma than the first."""
-    gamma, *u = (numbers.positive(name) for name in ("gamma", "u1", "u2", "v1", "v2"))
-    more = numbers.at_least("more", 0)
-    return Named(gammas=(gamma, (1 + more) * gamma), gamma=gamma, policies=((u[0], u[1]), (u[2], u[3])))
+@setting("gamma, u of both policies > 0")
+def one_tuple(numbers: Numbers) -> Named:
+    """One tuple, any gamma."""
+    gamma, *u = (numbers.positive(name) for name in ("gamma", "u1", "u2"))
+    return Named(gamma=gamma, scale=gamma, **vars(losses((gamma,), gamma, [(each,) for each in u])))
 
 
-def references_agree(c, most=1):
-    """Return whether the reference ratios of the tuples are the same, up to a factor ``most``."""
-    return c.gammas[1] <= most * c.gammas[0]
+@setting("any number of tuples with the same gamma > 0; one more, u of both policies > 0")
+def next_tuple(numbers: Numbers) -> Named:
+    """One more tuple with the same gamma."""
+    dpo, penalty = ([numbers.real(f"{name}{k}") for k in (1, 2)] for name in ("dpo", "penalty"))
+    more = numbers.positive("u1"), numbers.positive("u2")
+    return Named(gamma=numbers.positive("gamma"), scale=numbers.real("scale"), dpo=dpo, one_gamma=penalty, more=more)
+
+
+def with_next(c):
+    one = losses((c.gamma,), c.gamma, [(u,) for u in c.more])
+    products = {k: [a * b for a, b in zip(vars(c)[k], value, strict=True)] for k, value in vars(one).items()}
+    return Named(gamma=c.gamma, scale=c.scale * c.gamma, **products)
+
+
+def are_in_proportion(c, times=1):
+    """Return whether both losses are a constant apart, which is log(scale), so that they rank the policies alike."""
+    apart = all(b == times * c.scale * a for a, b in zip(c.dpo, c.one_gamma, strict=True))
+    return c.scale > 0 and apart and eq_14(c)
 
 
 eq_14.false(at=mirrored((F(1), F(4)), F(1)), true_at=mirrored((F(4), F(4)), F(4)))
 eq_14.proved(
     over=one_gamma,
-    of=lambda c, shift=0: (
-        not eq_14(c) and penalties(c, (c.gamma, c.gamma + shift))[0] == penalties(c, (c.gamma,) * 2)[1]
-    ),
+    of=lambda c, shift=0: not eq_14(c) and c.one_gamma[0] == c.one_gamma[1] + shift,
     role=FAILS,
     wrong={"shift": F(1, 10)},
 )
-
-
-def constant_apart(u, gamma, times=1):  # tuple by tuple, so that it is so for any number of them
-    return same(sp.log(gamma + u) - sp.log(1 + u / gamma), times * sp.log(gamma))
-
-
-eq_14.proved(over=two_references, given=references_agree, wrong_given=lambda c: references_agree(c, F(11, 10)))
-eq_14.derived(of=constant_apart, role=CONDITIONAL, wrong={"times": F(11, 10)})
+eq_14.by_induction(
+    base=one_tuple,
+    step=next_tuple,
+    after=with_next,
+    more=lambda source, c: Named(**vars(c), more=[F(source.randint(1, 12), source.randint(1, 4)) for _ in range(2)]),
+    of=are_in_proportion,
+    role=CONDITIONAL,
+    wrong={"times": F(11, 10)},
+)
 
 
 @claim("eq-14-relative-odds", "not in the paper; DPO as Eq. (14) with gamma = 1", PROVED)

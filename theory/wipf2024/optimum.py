@@ -8,10 +8,9 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL, FAILS
-from theory.proof import Named, Numbers, exp, log, over_responses, power, same, setting, sums_of
-from theory.proof.family import Family
-from theory.proof.settings import either
+from theory.proof import Named, Numbers, exp, log, power, same, setting, sums_of
 from theory.wipf2024 import background
+from theory.wipf2024.background import is_least_where_both_agree
 from theory.wipf2024.claims import claim
 from theory.wipf2024.objectives import Pairs, Vector, show
 
@@ -56,18 +55,20 @@ def strength_and_partition(numbers: Numbers) -> Named:
     return Named(strength=numbers.positive("lambda_"), ln_z=numbers.real("ln_z"))
 
 
-@sums_of("p, q > 0; lambda > 0, any ln Z", fixed=strength_and_partition)
-def policy_and_optimum(numbers: Numbers, _: Named) -> Named:
-    """A policy p and the printed one q, with any number of responses."""
-    p, q = numbers.positive("p"), numbers.positive("q")
-    return Named(p=p, q=q, divergence=p * log(p / q), distance=(p - q) ** 2)
+@sums_of("p, q, lambda > 0; any ln Z and r / lambda; pi_ref = q Z e^(-r / lambda)", fixed=strength_and_partition)
+def policy_and_optimum(numbers: Numbers, c: Named) -> Named:
+    """A policy p and the printed one q, with any number of responses, and the loss at both."""
+    p, q, reward = numbers.positive("p"), numbers.positive("q"), numbers.real("reward")  # r / lambda
+    printed, other = (ln_ratio + reward - c.ln_z for ln_ratio in (0, log(p / q)))  # ln q / pi_ref, ln p / pi_ref
+    losses = {"printed": q * c.strength * (printed - reward), "other": p * c.strength * (other - reward)}
+    return Named(p=p, q=q, distance=(p - q) ** 2, **losses)
 
 
 def least_at_the_printed_policy(s, times=1):
-    """Return whether Gibbs' inequality holds, and the statement of the losses where p and q have the same sum."""
-    printed, excess = -s.fixed.strength * s.fixed.ln_z, s.divergence - times * (s.p - s.q)
-    losses = Named(printed=printed, other=s.fixed.strength * excess + printed, same=s.distance == 0)
-    return gibbs(s, times) and rlhf_optimum(losses)
+    """Return the statement of the losses, after a term that is 0 where p and q have the same sum."""
+    no_difference = s.fixed.strength * (times - s.fixed.ln_z) * (s.p - s.q)
+    losses = Named(printed=s.printed, other=s.other - no_difference, same=s.distance == 0)
+    return s.distance >= 0 and rlhf_optimum(losses)
 
 
 @setting("any loss that were the least, lambda > 0; more than e^(-loss / lambda) responses")
@@ -90,12 +91,6 @@ def never_settles(n, base=2):
 
 rlhf_optimum.derived(of=never_settles, role=FAILS, symbols={"n": "positive"}, wrong={"base": F(3, 2)})
 rlhf_optimum.proved(over=many_responses, of=is_undercut, role=FAILS, wrong={"margin": F(1, 10)})
-rlhf_optimum.derived(
-    of=loss_is_a_divergence,
-    sums=over_responses(p="probability", log_ratio="any", reward="any"),
-    role=CONDITIONAL,
-    wrong={"share": F(11, 10)},
-)
 rlhf_optimum.by_induction(
     **policy_and_optimum, of=least_at_the_printed_policy, role=CONDITIONAL, wrong={"times": F(11, 10)}
 )
@@ -141,73 +136,45 @@ def dpo_is_rlhf(c):
     compared; pairs that connect them; the same reference and $\lambda$ in both
     Because: If the pairs asked do not connect all responses, DPO says nothing of how much mass each component holds;
     RLHF does.
-    Proof: Each pair's loss is least where its margin is $r^*_i-r^*_j$ alone (wipf2024.eq-2, with the margin as reward).
-    If the pairs connect all responses, all ratios of probabilities are fixed, and with the sum the policy: it is
-    $\pi_r$ of Eq. (4).
+    Proof: Each pair's loss is least where its margin is $r^*_i-r^*_j$ alone (as in wipf2024.eq-2, with the margin as
+    reward), and there the ratio of the probabilities is that of $\pi_r$ of Eq. (4). Along a walk of pairs through all
+    responses all ratios to the first follow, and with the sum the policy: it is $\pi_r$.
     """
-    optimum, policy, pairs = c.optimum, c.policy, c.pairs
-    least = all(policy[i] * optimum[j] == policy[j] * optimum[i] for i, j in pairs)  # no loss is lower
-    return not least or policy == optimum
+    return c.excess >= 0 and (c.excess > 0 or c.policy == c.optimum)
 
 
 class Asked(Named):
-    """RLHF's optimum, another policy, and the pairs of responses that are compared."""
+    """RLHF's optimum, another policy, and the pairs that are compared; uniform reference, lambda = 1."""
 
     optimum: Vector
     policy: Vector
     pairs: Pairs
+
+    @property
+    def excess(self):
+        """Return DPO's loss above its least value."""
+        return background.Comparisons(self.optimum, self.policy, self.pairs).excess
 
     def __str__(self) -> str:
         """Return the case in numbers."""
         return f"pi** = {show(self.optimum)}, policy = {show(self.policy)}, pairs {self.pairs}"
 
 
-def with_policies(pairs: Pairs) -> Family:
-    """Return the family of every optimum and every policy on the responses that a tree of pairs connects."""
-
-    @setting("pi(y), pi_r(y) > 0, both sum to 1")
-    def policies(numbers: Numbers) -> Asked:
-        """Every optimum and every policy."""
-        n = len(pairs) + 1
-        drawn = [[numbers.positive(f"{name}_{k}") for k in range(n)] for name in ("optimum", "policy")]
-        optimum, policy = (tuple(weight / sum(weights) for weight in weights) for weights in drawn)
-        return Asked(optimum=optimum, policy=policy, pairs=pairs)
-
-    return policies
+@setting("what is proved of the odds e^(r_i - r_j) of a label and of the odds e^margin; reference ratio, lambda > 0")
+def ratios_of_a_pair(numbers: Numbers) -> Named:
+    """A pair that is compared: the ratio of its probabilities by RLHF's optimum and by any policy."""
+    odds = numbers.case_of(background.a_pair, is_least_where_both_agree, keep="true other excess")
+    reference, exponent = numbers.positive("reference"), 1 / numbers.positive("lambda_")
+    optimum, policy = (reference * power(value, exponent) for value in (odds.true, odds.other))
+    return Named(true=optimum, other=policy, excess=odds.excess)
 
 
-connected = either(
-    "any policy on connected responses",
-    "pi(y), pi_r(y) > 0, both sum to 1",
-    {name: with_policies(tree) for name, tree in background.TREES.items()},
-)
-
-
-def without_a_pair(c):
-    """Return the statement of all pairs but the first, which do not connect all responses."""
-    return dpo_is_rlhf(Asked(optimum=c.optimum, policy=c.policy, pairs=c.pairs[1:]))
-
-
-def shared_ratio(numbers: Numbers) -> Named:
-    """Ask for the ratio of the policy to the optimum, and for one response."""
-    return Named(ratio=numbers.positive("ratio"), one=numbers.positive("one"))
-
-
-@sums_of(
-    "pi_r(y) > 0 of every other response, before normalisation; the ratio pi / pi_r is the same", fixed=shared_ratio
-)
-def others(numbers: Numbers, shared: Named) -> Named:
-    """Any number of other responses, each with the ratio of the one it is compared with."""
-    optimum = numbers.positive("optimum")
-    return Named(optimum=optimum, policy=shared.ratio * optimum)
-
-
-def equal_at_one(s, times=1):
-    """Return whether the statement is true at a response and all others together, without asking for a pair."""
-    one = s.fixed.one
-    seen = [(a / (a + rest), rest / (a + rest)) for a, rest in ((one, s.optimum), (s.fixed.ratio * one, s.policy))]
-    positive = s.optimum > 0 and s.policy == times * s.fixed.ratio * s.optimum
-    return positive and dpo_is_rlhf(Asked(optimum=seen[0], policy=seen[1], pairs=()))
+def is_all_of_the_optimum(s, times=1):
+    """Return whether the statement is true of the first response and all others together, and where the walk ends."""
+    positive = all(value > 0 for value in (s.true[1], s.other[1], *s.rest))
+    optimum, policy = ((1 / (1 + rest), rest / (1 + rest)) for rest in s.rest)
+    ends_agree = s.excess > 0 or s.other[1] == times * s.true[1]
+    return positive and ends_agree and dpo_is_rlhf(Named(optimum=optimum, policy=policy, excess=s.excess))
 
 
 FOUR = tuple(F(k, 10) for k in (1, 2, 3, 4))
@@ -216,49 +183,46 @@ dpo_is_rlhf.false(
     at=Asked(optimum=FOUR, policy=MOVED, pairs=((0, 1), (2, 3))),
     true_at=Asked(optimum=FOUR, policy=MOVED, pairs=((0, 1), (1, 2), (2, 3))),
 )
-dpo_is_rlhf.by_induction(**background.asked, of=background.least_where_all_agree, role=CONDITIONAL, wrong={"least": 5})
-dpo_is_rlhf.by_induction(**background.ANY_CHAIN, of=background.ends_agree, role=CONDITIONAL, wrong={"times": F(11, 10)})
-dpo_is_rlhf.proved(over=connected, role=CONDITIONAL, wrong=without_a_pair)
-dpo_is_rlhf.by_induction(**others, of=equal_at_one, role=CONDITIONAL, wrong={"times": F(11, 10)})
+for odds_or_ratios in (background.a_pair, ratios_of_a_pair):
+    dpo_is_rlhf.proved(over=odds_or_ratios, of=is_least_where_both_agree, role=CONDITIONAL, wrong={"times": F(11, 10)})
+dpo_is_rlhf.by_induction(
+    **background.walks(ratios_of_a_pair), of=is_all_of_the_optimum, role=CONDITIONAL, wrong={"times": F(11, 10)}
+)
 
 
 @claim("degenerate-minimisers", "Section 3, second paragraph", PROVED)
-def degenerate(c, times=1):
+def degenerate(s, times=1):
     r"""\inf_\pi\ell_{\mathrm{DPO}}=0\ \text{for every}\ \pi_{\mathrm{ref}},\ \text{approached as}\
     \pi(y_l)/\pi(y_w)\to 0
 
     Assumes: a finite sample whose labels are deterministic and have no cycle
     Because: An infimum only; it is attained at no policy that is positive everywhere.
-    Proof: The loss of a pair is $\ln(1+c\,(\pi_l/\pi_w)^\lambda)$ with $c>0$ from the reference: positive, and it falls
-    to 0 with the ratio whatever $c$ is. Without a cycle the responses can be ranked, and a policy proportional to
-    $\epsilon^{\text{rank}}$ takes all ratios to 0 with $\epsilon$.
+    Proof: The loss of a pair is $\ln(1+c\,(\pi_l/\pi_w)^\lambda)$ with $c>0$ from the reference: positive, and below
+    any bound M once $\pi_l/\pi_w<(M/c)^{1/\lambda}$, whatever $c$ is. Without a cycle the responses can be ranked, and
+    a policy proportional to $\epsilon^{\text{rank}}$, $\epsilon<1$, takes all ratios to $\epsilon$ or less.
     """
-    smaller, larger = (log(1 + c.c * u) for u in (c.smaller, c.larger))
-    return times * larger > smaller > 0
+    return 0 < s.loss < times * s.bound  # for every bound, with ratios close enough to 0
 
 
-@setting("lambda > 0, 0 < u < v")
-def two_ratios(numbers: Numbers) -> Named:
-    """Every two ratios and every lambda."""
-    u, strength = numbers.positive("u"), numbers.positive("lambda_")
-    return Named(smaller=power(u, strength), larger=power(u + numbers.positive("more"), strength))
+@setting("c, M, lambda > 0; pi_l / pi_w = epsilon^k, k >= 1, 0 < epsilon < min(1, (M / c)^(1/lambda))")
+def ranked_pair(numbers: Numbers) -> Named:
+    """Every reference and every bound, and a pair of a policy that is proportional to epsilon^rank."""
+    c, bound, strength = (numbers.positive(name) for name in ("c", "M", "lambda_"))
+    step = numbers.between("epsilon", 0, power(bound / c, 1 / strength))
+    numbers.assume(step < 1)
+    return Named(c=c, power=power(power(step, numbers.natural("k", 1)), strength), bound=bound)
 
 
-def powers_rise(c, times=1):
-    return times * c.larger > c.smaller > 0
+def is_small(c, times=1):
+    return all(value > 0 for value in vars(c).values()) and c.c * c.power < times * c.bound
 
 
-@setting("c > 0; u^lambda and v^lambda, of which is known what is proved")
-def two_powers(numbers: Numbers) -> Named:
-    """Every reference, and powers of every two ratios pi_l / pi_w."""
-    powers = numbers.case_of(two_ratios, powers_rise, keep="smaller larger")
-    return Named(c=numbers.positive("c"), **vars(powers))
+@sums_of("what is proved of c (pi_l / pi_w)^lambda and M")
+def sample(numbers: Numbers) -> Named:
+    """The loss of any number of pairs, and the sum of their bounds."""
+    pair = numbers.case_of(ranked_pair, is_small, keep="c power bound")
+    return Named(loss=log(1 + pair.c * pair.power), bound=pair.bound)
 
 
-def vanishes(c, step, ranks, strength, rest=0):
-    return same(sp.limit(sp.log(1 + rest + c * step ** (ranks * strength)), step, 0, "+"), 0)
-
-
-degenerate.proved(over=two_ratios, of=powers_rise, wrong={"times": F(9, 10)})
-degenerate.proved(over=two_powers, wrong={"times": F(9, 10)})
-degenerate.derived(of=vanishes, wrong={"rest": F(1, 10)})
+degenerate.proved(over=ranked_pair, of=is_small, wrong={"times": F(9, 10)})
+degenerate.by_induction(**sample, wrong={"times": F(9, 10)})

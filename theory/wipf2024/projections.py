@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction as F
-from typing import Any
 
 import sympy as sp
 
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL
-from theory.proof import Named, Numbers, log, same, setting
-from theory.wipf2024.backward_forward import LOSSES, eq_16, forward_divergence
+from theory.proof import same
+from theory.wipf2024.backward_forward import Policy, TwoOfASet, backward, forward, of_dpo, of_rlhf, on_two_responses
 from theory.wipf2024.claims import claim
 from theory.wipf2024.gaussian import TUPLES, summed
-from theory.wipf2024.objectives import Setting, Vector, show
+from theory.wipf2024.objectives import Setting, Vector
 
 
 @claim("dpo-pairwise-divergence", "not in the paper; replaces the final step of Appendix C", PROVED)
@@ -65,79 +64,6 @@ UNEQUAL = Setting.plain((F(6, 10), F(3, 10), F(1, 10)))
 BINDING, SLACK = Cap(UNEQUAL, F(3, 10)), Cap(UNEQUAL, F(6, 10))
 
 
-@dataclass(frozen=True)
-class Policy:
-    """A policy by its probabilities, with their logarithms."""
-
-    p: Vector
-
-    @property
-    def ln(self) -> list[Any]:
-        """Return the logarithm of every probability."""
-        return [log(a) for a in self.p]
-
-    @property
-    def ln_sums(self) -> list[list[Any]]:
-        """Return the logarithm of p_i + p_j, for all i and j."""
-        return [[log(a + b) for b in self.p] for a in self.p]
-
-    def __str__(self) -> str:
-        """Return the probabilities."""
-        return show(self.p)
-
-
-@dataclass(frozen=True)
-class TwoOfASet:
-    """Two policies of a constraint set, with uniform reference and lambda = 1.
-
-    Attributes:
-        tilt: e^r* of every response.
-        one: a policy.
-        other: another policy.
-    """
-
-    tilt: Vector
-    one: Policy
-    other: Policy
-
-    @property
-    def rewards(self) -> list[Any]:
-        """Return r* of every response."""
-        return [log(t) for t in self.tilt]
-
-    @property
-    def ln_z(self) -> Any:
-        """Return the logarithm of Z."""
-        return log(sum(self.tilt))
-
-    def __str__(self) -> str:
-        """Return the case in numbers."""
-        return f"e^r* = {show(self.tilt)}, policies {self.one} and {self.other}"
-
-
-def of_dpo(c, pi):
-    """Return DPO's expected loss, summed over all pairs, with labels by Bradley and Terry's model."""
-    n = len(c.tilt)
-    apart = [(i, j) for i in range(n) for j in range(n) if i != j]
-    return sum(c.tilt[i] / (c.tilt[i] + c.tilt[j]) * (pi.ln_sums[i][j] - pi.ln[i]) for i, j in apart)
-
-
-def of_rlhf(c, pi):
-    """Return RLHF's loss without the constant ln n."""
-    return sum(p * (ln - reward) for p, ln, reward in zip(pi.p, pi.ln, c.rewards, strict=True))
-
-
-def forward(c, pi):
-    """Return KL(pi*, pi), with pi* = e^r* / Z."""
-    parts = zip(c.tilt, c.rewards, pi.ln, strict=True)
-    return sum(t / sum(c.tilt) * (reward - c.ln_z - ln) for t, reward, ln in parts)
-
-
-def backward(c, pi):
-    """Return KL(pi, pi*)."""
-    return sum(p * (ln - (reward - c.ln_z)) for p, ln, reward in zip(pi.p, pi.ln, c.rewards, strict=True))
-
-
 @claim(
     "forward-backward",
     "Section 3, after Proposition 3.1; final step of Appendix C",
@@ -152,28 +78,16 @@ def forward_backward(c, times=1):
     Because: With three responses, $\pi^*=(.6,.3,.1)$ and $\pi(y_1)\le.3$, both projections of $\pi^*$ are the same
     policy $(.3,.525,.175)$, and DPO has another, $(.3,.5727,.1273)$: its slope at the projection is not 0. The
     difference between RLHF and DPO is then not one between the two divergences at all.
-    Proof: With two responses the one pair's label has the probabilities of $\pi^*$, and $\sigma(m)=\pi(y_1)$; for RLHF
-    wipf2024.eq-16, whatever the number of responses. A loss and a divergence that rank every two policies alike have
-    the same minimisers in every set; if they rank two policies differently, those two are such a set.
+    Proof: With two responses the one pair's label has the probabilities of $\pi^*$, and the loss is that of
+    wipf2024.eq-21 with $\pi(y_1)+\pi(y_2)=1$; for RLHF as in wipf2024.eq-16, whatever the number of responses. A loss
+    and a divergence that rank every two policies alike have the same minimisers in every set; if they rank two policies
+    differently, those two are such a set.
     """
     dpo_first = of_dpo(c, c.one) < times * of_dpo(c, c.other)
     rlhf_first = of_rlhf(c, c.one) < of_rlhf(c, c.other)
     return dpo_first == (forward(c, c.one) < forward(c, c.other)) and (
         rlhf_first == (backward(c, c.one) < backward(c, c.other))
     )
-
-
-@setting("e^r* > 0, 0 < pi(y_1) < 1 of two policies; logarithms are any numbers, but ln 1 = 0")
-def on_two_responses(numbers: Numbers) -> Named:
-    """Every reward of two responses, and every two policies."""
-    tilt = numbers.positive("first"), numbers.positive("second")
-    rewards = numbers.real("r_first"), numbers.real("r_second")
-    policies = []
-    for name in ("one", "other"):
-        p = numbers.between(name, 0, 1)
-        ln = numbers.real(f"ln_{name}"), numbers.real(f"ln_1_less_{name}")
-        policies.append(Named(p=(p, 1 - p), ln=ln, ln_sums=[[ln[0], F(0)], [F(0), ln[1]]]))
-    return Named(tilt=tilt, rewards=rewards, ln_z=numbers.real("ln_z"), one=policies[0], other=policies[1])
 
 
 def dpo_is_stationary(c):
@@ -200,7 +114,5 @@ forward_backward.false(
 )
 forward_backward.false(of=dpo_is_stationary, at=BINDING, true_at=SLACK)
 forward_backward.proved(over=on_two_responses, role=CONDITIONAL, wrong={"times": F(11, 10)})
-forward_backward.derived(of=forward_divergence, role=CONDITIONAL, wrong={"power": F(11, 10)})
-forward_backward.derived(of=eq_16, sums=LOSSES, role=CONDITIONAL, wrong={"share": F(11, 10)})
 forward_backward.evaluated([BINDING], of=rlhf_is_stationary, wrong={"moved": F(1, 1000)}, also=True)
 forward_backward.evaluated([BINDING], of=turns_at, wrong={"second": F(5726, 10000)}, also=True)

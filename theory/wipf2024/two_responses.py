@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from fractions import Fraction as F
 
-import sympy as sp
-
 from theory.claim import PROVED
-from theory.proof import Named, Numbers, checked, log, power, same, setting
+from theory.proof import Named, Numbers, derivative, exp, log, setting
+from theory.proof.settings import either
+from theory.wipf2024.backward_forward import backward, forward
 from theory.wipf2024.claims import claim
-from theory.wipf2024.objectives import divergence, pair
-
-ODDS, REFERENCE, LABEL, STRENGTH = sp.symbols("o o_ref v lambda", positive=True)  # of y_1 against y_2
-R_1, R_2, M = sp.symbols("r_1 r_2 m", real=True)
-
-
-def by_probability(loss: sp.Expr) -> sp.Expr:
-    """Return the derivative in p = pi(y_1) of a function of the odds p / (1 - p)."""
-    return sp.diff(loss, ODDS) * (1 + ODDS) ** 2
 
 
 @claim("two-responses", "not in the paper; Appendix C ends where this begins", PROVED)
@@ -31,108 +21,128 @@ def two_responses(c, times=1):
     Bradley-Terry labels, and a constraint that is an interval at each prompt
     Because: So Eq. (7) needs a constraint with a hole at some prompt, a constraint that couples prompts, or a third
     response. The setting of Appendix C, two responses, offers the first two only, and the proof exhibits neither.
-    Proof: With $p=\pi(y_1)$: $\ell_{\mathrm{RLHF}}'=\lambda(\mathrm{logit}\,p-\mathrm{logit}\,p^{**})$ and
-    $\ell_{\mathrm{DPO}}'=\frac{\lambda}{p(1-p)}\bigl[\sigma(\lambda(\mathrm{logit}\,p-\mathrm{logit}\,
-    \pi_{\mathrm{ref}}))-\sigma(r_1^*-r_2^*)\bigr]$. Both have the sign of $p-p^{**}$: both losses fall strictly up to
-    $p^{**}$ and rise strictly beyond, and both are sums over prompts.
+    Proof: By the logit of $p=\pi(y_1)$:
+    $\ell_{\mathrm{RLHF}}'=\lambda p(1-p)(\mathrm{logit}\,p-\mathrm{logit}\,p^{**})$ and
+    $\ell_{\mathrm{DPO}}'=\lambda\bigl[\sigma(\lambda(\mathrm{logit}\,p-\mathrm{logit}\,\pi_{\mathrm{ref}}))
+    -\sigma(r_1^*-r_2^*)\bigr]$. Both have the sign of $p-p^{**}$: both losses fall strictly up to $p^{**}$ and rise
+    strictly beyond, and both are sums over prompts.
     """
-    above, below = c.odds > times * c.optimum, c.odds < times * c.optimum
-    rlhf = checked(slope_of_rlhf, is_slope_of_rlhf)(c.strength, log(c.odds), log(c.optimum))
-    dpo = checked(slope_of_dpo, is_slope_of_dpo)(c.e_margin, c.wins)  # over lambda / (p (1 - p))
-    return (rlhf > 0) == above == (dpo > 0) and (rlhf < 0) == below == (dpo < 0)
+    slope = derivative(*OF_A_PAIR[c.loss])(c.logit, c.strength, c.reference, c.first, c.second)
+    beyond = c.strength * (c.logit - c.reference) - times * (c.first - c.second)  # lambda (logit p - logit p**)
+    return (slope > 0) == (beyond > 0) and (slope < 0) == (beyond < 0)
 
 
-@setting("odds relative to the reference, of the policy and of the optimum, > 0, lambda > 0")
-def relative_odds(numbers: Numbers) -> Named:
-    """Two responses: every policy, optimum, reference and lambda, as odds relative to those of the reference."""
-    odds, optimum, strength = (numbers.positive(name) for name in ("odds", "optimum", "lambda_"))
-    powers = Named(e_margin=power(odds, strength), wins=power(optimum, strength))
-    return Named(odds=odds, optimum=optimum, strength=strength, **vars(powers))
+def sigmoid(t):
+    return exp(t) / (1 + exp(t))
 
 
-def slope_of_rlhf(strength, log_odds, log_optimum):
-    """Return the derivative of RLHF's loss by p; both odds may be relative to those of the reference."""
-    return strength * (log_odds - log_optimum)
+def rlhf(logit, strength, reference, first, second):
+    """Return RLHF's loss of two responses by the logit of the policy, that of the reference, and both rewards."""
+    p, q = sigmoid(logit), sigmoid(reference)
+    return p * (strength * log(p / q) - first) + (1 - p) * (strength * log((1 - p) / (1 - q)) - second)
 
 
-def is_slope_of_rlhf():
-    p, q = ODDS / (1 + ODDS), REFERENCE / (1 + REFERENCE)
-    first, second = STRENGTH * sp.log(p / q) - R_1, STRENGTH * sp.log((1 - p) / (1 - q)) - R_2
-    found = slope_of_rlhf(STRENGTH, sp.log(ODDS) - sp.log(REFERENCE), (R_1 - R_2) / STRENGTH)
-    return same(by_probability(p * first + (1 - p) * second), found)
+def slope_of_rlhf(logit, strength, reference, first, second):
+    return exp(logit) / (1 + exp(logit)) ** 2 * (strength * (logit - reference) - first + second)
 
 
-def slope_of_dpo(margin, label):
-    """Return the derivative of DPO's loss by p over lambda / (p (1 - p)), for e^margin and the odds of the label."""
-    return margin / (1 + margin) - label / (1 + label)
+def dpo(logit, strength, reference, first, second):
+    """Return DPO's expected loss of two responses with labels by these rewards."""
+    margin, wins = strength * (logit - reference), sigmoid(first - second)
+    return wins * log(1 + exp(-margin)) + (1 - wins) * log(1 + exp(margin))
 
 
-def is_slope_of_dpo():
-    margin, wins = (ODDS / REFERENCE) ** STRENGTH, LABEL / (1 + LABEL)
-    loss = wins * sp.log(1 + 1 / margin) + (1 - wins) * sp.log(1 + margin)
-    p = ODDS / (1 + ODDS)
-    return same(by_probability(loss), STRENGTH / (p * (1 - p)) * slope_of_dpo(margin, LABEL))
+def slope_of_dpo(logit, strength, reference, first, second):
+    return strength * (sigmoid(strength * (logit - reference)) - sigmoid(first - second))
 
 
-two_responses.proved(over=relative_odds, wrong={"times": F(11, 10)}, lemma="monotone")
+OF_A_PAIR = {"RLHF": (rlhf, slope_of_rlhf), "DPO": (dpo, slope_of_dpo)}
+
+
+def logits(loss):
+    @setting("logits of the policy and of the reference, both rewards, lambda > 0")
+    def of_two(numbers: Numbers) -> Named:
+        """Two responses: every policy, reward, reference and lambda."""
+        real = {name: numbers.real(name) for name in ("logit", "reference", "first", "second")}
+        return Named(loss=loss, strength=numbers.positive("lambda_"), **real)
+
+    return of_two
+
+
+two_responses.proved(
+    over=either("either loss of every policy, reward, reference and lambda", "", {n: logits(n) for n in OF_A_PAIR}),
+    wrong={"times": F(11, 10)},
+    lemma="monotone",
+)
 
 
 # --- which sets can part the two, with one prompt ------------------------------------------------------------------
 
-P, Q, X = sp.symbols("p q x", positive=True)
-
-
-def backward(p: sp.Expr, q: sp.Expr) -> sp.Expr:
-    """Return KL(pi, pi*) of two responses, which is RLHF."""
-    return p * sp.log(p / q) + (1 - p) * sp.log((1 - p) / (1 - q))
-
 
 @claim("every-constraint-set", "not in the paper; when Proposition 3.1 needs no third response", PROVED)
-def every_constraint_set(times=2):
+def every_constraint_set(c, times=1):
     r"""\Bigl[\forall S:\ \arg\min_{S}\mathrm{KL}(\pi\|\pi^*)=\arg\min_{S}\mathrm{KL}(\pi^*\|\pi)\Bigr]
     \iff\pi^*(y_1|x)=\tfrac12
 
     Assumes: one prompt, two responses, $\lambda=1$, uniform reference: the setting of Appendix C
-    Proof: At $q=\frac12$ both divergences are increasing functions of $|p-\frac12|$: even, with slopes of the sign of
-    $p-q$ (wipf2024.two-responses). Otherwise they have the same second derivative $\frac{1}{q(1-q)}$ at $p=q$, but
-    third derivatives $-\frac{1-2q}{(q(1-q))^2}$ and twice that: the points level with $q-\varepsilon$ differ, and a
-    point between them, together with $q-\varepsilon$, is a set on which the minimisers differ.
+    Proof: At $\pi^*(y_1)=\frac12$ both divergences rank every two policies by $|p-\frac12|$. Otherwise two policies are
+    a set on which the minimisers differ; say $\pi^*(y_1)>\frac12$, with log-odds L. One has the odds $y^2$, where $y<1$
+    and $2y\le L$: its backward divergence is above $-\log\pi^*(y_1)$, since $-y^2\log y^2+(1+y^2)\log(1+y^2)<2y$. The
+    other has p near 1: its backward divergence is below that level, and its forward divergence as large as one likes.
     """
-    second, third = 1 / (Q * (1 - Q)), -(1 - 2 * Q) / (Q * (1 - Q)) ** 2
-
-    def at_target(loss: sp.Expr, order: int) -> sp.Expr:
-        return sp.diff(loss, P, order).subs(P, Q)
-
-    rlhf, dpo = backward(P, Q), backward(Q, P)
-    seconds = same(at_target(rlhf, 2), second) & same(at_target(dpo, 2), second)
-    return seconds & same(at_target(rlhf, 3), third) & same(at_target(dpo, 3), times * third)
+    backward_first = backward(c, c.one) < times * backward(c, c.other)
+    alike = backward_first == (forward(c, c.one) < forward(c, c.other))
+    return alike == (c.tilt[0] == c.tilt[1])
 
 
-def even_at_one_half(target=F(1, 2)):
-    half, q = sp.Rational(1, 2), sp.Rational(target)
-    above, below = half + X / 100, half - X / 100  # x / 100 stays below 1/2 at the points that are tried
-    return same(backward(above, q), backward(below, q)) & same(backward(q, above), backward(q, below))
+def two_policies(tilt, rewards, ln_z, policies, *, exchanged=False):
+    """Name e^r, r and ln Z of two responses and two policies; ``exchanged``, with the responses in the other order."""
+    turn = -1 if exchanged else 1
+    one, other = (Named(p=p[::turn], ln=ln[::turn]) for p, ln in policies)
+    return Named(tilt=tilt[::turn], rewards=rewards[::turn], ln_z=ln_z, one=one, other=other)
 
 
-def target(source: random.Random) -> F:
-    """Draw q = pi*(y_1), not 1/2."""
-    return F(source.choice([k for k in range(1, 60) if k != 30]), 60)
+@setting("pi*(y_1) = 1/2; |p - 1/2| of the first policy is no larger than that of the other")
+def at_one_half(numbers: Numbers) -> Named:
+    """Every two policies."""
+    half, shifts = F(1, 2), [numbers.between(name, F(-1, 2), F(1, 2)) for name in ("u", "v")]
+    numbers.assume(shifts[0] ** 2 <= shifts[1] ** 2)
+    pairs = [(half + shift, half - shift) for shift in shifts]
+    ln_z = numbers.real("ln_2")
+    return two_policies((F(1), F(1)), (0, 0), ln_z, [(p, (log(p[0]), log(p[1]))) for p in pairs])
 
 
-def parted_by_two(q, bend=F(3, 2)):
-    """Return whether q - e and q + e + bend (1 - 2q) e^2 / (3 q (1 - q)) are ordered in opposite ways.
-
-    To that order the two are level under KL(pi, pi*) at bend = 1, and under KL(pi*, pi) at bend = 2.
-    """
-    e = min(q, 1 - q) / 20
-    one, other = pair(q - e), pair(q + e + bend * (1 - 2 * q) * e**2 / (3 * q * (1 - q)))
-    rlhf = divergence(one, pair(q)) - divergence(other, pair(q))
-    dpo = divergence(pair(q), one) - divergence(pair(q), other)
-    return rlhf.sign() * dpo.sign() == -1
+def with_logit(t):
+    """Return the probabilities of a policy with this logit, and their logarithms."""
+    ln_total = log(1 + exp(t))
+    return (sigmoid(t), 1 - sigmoid(t)), (t - ln_total, -ln_total)
 
 
-every_constraint_set.derived(wrong={"times": F(21, 10)}, lemma="Taylor")
-every_constraint_set.derived(of=even_at_one_half, wrong={"target": F(11, 20)}, lemma="monotone")
-every_constraint_set.unrefuted(
-    target, of=parted_by_two, wrong={"bend": 2}, also=True, worlds=60, ranges="q = 1/60 to 59/60"
+def elsewhere(*, exchanged):
+    @setting(
+        "0 < y < 1; log-odds L >= 2 y of pi*; logits 2 log y, and L + (1 + e^L) log(1 + y^2) - 2 e^L log y or more"
+    )
+    def parted(numbers: Numbers) -> Named:
+        """Every target but 1/2, and two policies that are ranked in opposite ways."""
+        ln_y = -numbers.positive("minus_ln_y")
+        odds_ln = 2 * exp(ln_y) + numbers.at_least("more", 0)
+        odds, low = exp(odds_ln), 2 * ln_y
+        high = odds_ln + (1 + odds) * log(1 + exp(low)) - odds * low + numbers.at_least("further", 0)
+        policies = [with_logit(t) for t in (high, low)]
+        return two_policies((odds, F(1)), (odds_ln, 0), numbers.real("ln_z"), policies, exchanged=exchanged)
+
+    return parted
+
+
+every_constraint_set.proved(
+    over=either(
+        "every target",
+        "",
+        {
+            "pi* = 1/2": at_one_half,
+            "pi* > 1/2": elsewhere(exchanged=False),
+            "pi* < 1/2": elsewhere(exchanged=True),
+        },
+    ),
+    wrong={"times": F(11, 10)},
 )

@@ -8,7 +8,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, EMPTY, PROVED
 from theory.evidence import CONDITIONAL, FAILS, VACUOUS
-from theory.proof import Named, Numbers, checked, same, setting
+from theory.proof import Named, Numbers, checked, derivative, log, same, setting
 from theory.wipf2024.claims import claim
 
 GAMMA, S, D = sp.symbols("gamma s d", positive=True)  # the variance, v'v, and the dimension
@@ -51,21 +51,23 @@ def two_numbers(numbers: Numbers) -> Named:
 
 
 def vector(d, s, gamma):
-    """Name a dimension, v'v and a variance, and the slope of -ln N(v | 0, gamma I) in it."""
-    return Named(d=d, s=s, gamma=gamma, slope=checked(slope_of_the_loss, is_the_slope)(d, s, gamma))
+    """Name a dimension, v'v and a variance."""
+    return Named(d=d, s=s, gamma=gamma)
+
+
+def loss_of(gamma, d, s):
+    """Return -ln N(v | 0, gamma I) without the constant d/2 log(2 pi)."""
+    return s / (2 * gamma) + d * log(gamma) / 2
+
+
+def slope_of_the_loss(gamma, d, s):
+    return (d / gamma - s / gamma**2) / 2
 
 
 def least_at(c, best):
     """Return whether the loss falls before the variance ``best`` and rises after it."""
-    return (c.slope < 0) == (c.gamma < best) and (c.slope > 0) == (c.gamma > best)
-
-
-def slope_of_the_loss(d, s, gamma):
-    return (d / gamma - s / gamma**2) / 2
-
-
-def is_the_slope():
-    return same(sp.diff(LOSS, GAMMA), slope_of_the_loss(D, S, GAMMA))
+    slope = derivative(loss_of, slope_of_the_loss)(c.gamma, c.d, c.s)
+    return (slope < 0) == (c.gamma < best) and (slope > 0) == (c.gamma > best)
 
 
 @claim("eq-24", "Eq. (24)", CONDITIONALLY, "eq-24-any-dimension")

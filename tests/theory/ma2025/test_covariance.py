@@ -23,29 +23,32 @@ def test_moments_agree_with_numpy(rows: list[tuple[int, int, int]]) -> None:
 
 
 @quick
-@given(st.lists(st.tuples(st.integers(1, 9), *[st.integers(0, 5)] * 3), min_size=1, max_size=6))
-def test_the_sums_of_the_induction_are_those_of_their_definitions(steps: list[tuple[int, int, int, int]]) -> None:
-    p = [F(step[0]) for step in steps]
-    x, y, gamma = ([F(sum(step[k] for step in steps[: i + 1])) for i in range(len(p))] for k in (1, 2, 3))
-    state = _first(p[0], gamma[0])
-    for k in range(1, len(p)):
-        new = Named(p=p[k], dx=x[k] - x[k - 1], dy=y[k] - y[k - 1], dgamma=gamma[k] - gamma[k - 1], more=F(k))
-        state = c.with_value(Named(**vars(state), new=new))
-    total, pairs = sum(p), [(i, j) for j in range(len(p)) for i in range(j)]
-    plain = sum((p[i] * p[j] * (x[j] - x[i]) * (y[j] - y[i]) for i, j in pairs), F(0))
+@given(
+    st.sampled_from([c.ALIKE, c.THREE, c.ANY_SIGN]),
+    st.lists(st.tuples(*[st.integers(0, 5)] * 3, st.integers(1, 9)), max_size=6),
+)
+def test_the_sums_of_the_induction_are_those_of_their_definitions(
+    lemma: c.Lemma, steps: list[tuple[int, int, int, int]]
+) -> None:
+    parts, source = c.in_order(lemma), random.Random(3)
+    state = parts["base"].draw(source)
+    values, p = [state.top], [state.A]
+    for *growth, weight in steps:
+        new = Named(**{name: F(size) for name, size in zip(lemma.functions, growth, strict=False)})
+        state = parts["after"](Named(**vars(state), p=F(0), new=new))
+        still = Named(**dict.fromkeys(lemma.functions, F(0)))
+        values, p = [*values, state.top], [*p, F(weight)]
+        state = parts["after"](Named(**vars(state), p=F(weight), new=still))
+    at, total = [lemma.at(top) for top in values], sum(p)
+    x, y, u, v, gamma = ([getattr(each, name) for each in at] for name in c.LINEAR)
+    pairs = [(i, j) for j in range(len(p)) for i in range(j)]
     weighted = sum((p[i] * p[j] * (x[j] - x[i]) * (y[j] - y[i]) * gamma[j] for i, j in pairs), F(0))
-    assert plain == total**2 * c.covariance(x, y, p)
-    assert (state.weight, state.plain, state.gamma) == (total, plain, gamma[-1])
-    assert state.room == total * (gamma[-1] - c.mean(gamma, p))
-    assert state.short == gamma[-1] * plain - weighted
-    assert state.products == sum((p[k] * k for k in range(1, len(p))), F(0))
-    assert c.weighted_pairs(state)
-
-
-def _first(p: F, gamma: F) -> Named:
-    return Named(
-        weight=p, gamma=gamma, **dict.fromkeys(("from_x", "from_y", "both", "room", "plain", "short", "products"), F(0))
-    )
+    assert state.pairs == weighted
+    assert state.gamma == total * c.mean(gamma, p)
+    assert state.A * state.xy - state.x * state.y == total**2 * c.covariance(x, y, p)
+    assert state.A * state.uv - state.u * state.v == total**2 * c.covariance(u, v, p)
+    assert c.holds(lemma, state, 1)
+    assert all(vars(state)[name] == vars(state)[other] for name, other in lemma.alike.items())
 
 
 def test_the_sampler_draws_what_the_lemmas_assume() -> None:

@@ -8,7 +8,7 @@ import pytest
 import sympy as sp
 from hypothesis import given, settings, strategies as st
 
-from theory.proof import calculus
+from theory.proof import calculus, points
 from theory.proof.calculus import prove_identity, same
 from theory.proof.intervals import Formula
 
@@ -49,6 +49,40 @@ NOWHERE: list[tuple[str, Any]] = [
 ]
 
 
+ZEROS: tuple[Any, ...] = (  # which are 0 for every x, as nobody sees at once
+    lambda x: sp.log(3 * x) - sp.log(x) - sp.log(3),
+    lambda x: sp.sqrt(x + 2 * sp.sqrt(x) + 1) - sp.sqrt(x) - 1,
+    lambda x: sp.sin(x) ** 2 + sp.cos(x) ** 2 - 1,
+    lambda x: sp.LambertW(x) * sp.exp(sp.LambertW(x)) - x,
+    lambda x: (x + 1) ** 2 - x**2 - 2 * x - 1,
+)
+POLES: list[tuple[str, Any]] = [
+    ("1 / 0", lambda zero: 1 / zero),
+    ("log 0", sp.log),
+    ("a power", lambda zero: zero ** sp.Rational(-1, 3)),
+    ("gamma", sp.gamma),
+    ("tangent", lambda zero: sp.tan(zero + sp.pi / 2)),
+    ("1 / 0 below", lambda zero: 1 / (1 + 1 / zero)),
+]
+NO_VALUE = [(pole, ZEROS[0]) for _, pole in POLES] + [(POLES[0][1], zero) for zero in ZEROS[1:]]
+
+
+def twice(pole: Any, kept: int = 1) -> Any:
+    return lambda x, a: same((1 + a) * pole(x), pole(x) + kept * a * pole(x))
+
+
+@pytest.mark.parametrize(("pole", "zero"), NO_VALUE, ids=[name for name, _ in POLES] + ["1 / 0"] * len(ZEROS[1:]))
+def test_an_identity_that_has_no_value_is_not_decided(pole: Any, zero: Any) -> None:
+    """Its parts that have no value cancel, so that it looks true, or like a large number, so that it looks false."""
+    for kept in (1, 2):
+        assert prove_identity(twice(lambda x: pole(zero(x)), kept)).verdict == "undecided"
+
+
+@pytest.mark.parametrize(("name", "pole"), POLES, ids=[name for name, _ in POLES])
+def test_the_same_is_proved_where_it_has_a_value(name: str, pole: Any) -> None:
+    assert prove_identity(twice(lambda x: pole(ZEROS[0](x) + x))).verdict == "proved", name
+
+
 @pytest.mark.parametrize(("name", "statement"), TRUE, ids=[name for name, _ in TRUE])
 def test_what_is_true_is_proved(name: str, statement: Any) -> None:
     assert prove_identity(statement).verdict == "proved", name
@@ -76,15 +110,18 @@ def test_without_the_polynomials_sympy_comes_to_the_same(name: str, statement: A
 @given(PARTS, PARTS, st.integers(0, 5))
 def test_the_intervals_of_a_point_agree_with_sympy(left: Any, right: Any, point: int) -> None:
     for difference in (left - right, sp.expand(left * right) - left * right):
-        values = calculus._values(difference, point)
-        fast, slow = (calculus._size(difference, values, form) for form in (calculus._formula(difference), None))
+        values = points.values_at(difference, point)
+        assert values is not None
+        fast, slow = (points.size_at(difference, values, form) for form in (points.formula_of(difference), None))
         assert (fast is None) == (slow is None)
-        assert fast is None or abs(fast - slow) <= sp.Float(calculus.AGREE) + slow * sp.Float("1e-14")
+        assert fast is None or abs(fast - slow) <= sp.Float(points.AGREE) + slow * sp.Float("1e-14")
 
 
 @given(st.integers(1, 10**6))
 @settings(max_examples=20, deadline=None)
 def test_the_intervals_see_a_small_difference(n: int) -> None:
     difference = sp.log(X * Y) - sp.log(X) - sp.log(Y) + sp.Rational(F(1, n * 10**30))
-    size = calculus._size(difference, calculus._values(difference, 0), Formula(difference))
-    assert size > sp.Float(calculus.AGREE)
+    values = points.values_at(difference, 0)
+    assert values is not None
+    size = points.size_at(difference, values, Formula(difference))
+    assert size > sp.Float(points.AGREE)
