@@ -243,20 +243,16 @@ class Proved:
         lemmas = lemmas_of(lemma)
 
         def check(evidence: Evidence) -> Finding:
-            from theory.proof.calculus import (  # noqa: PLC0415
-                prove_and_listen,
-                prove_identity,
-                prove_sum,
-                said_of,
-                search_sum,
-            )
+            from theory.proof import calculus  # noqa: PLC0415
 
-            proof, joined = prove_and_listen(self, what, symbols, sums)
+            with Reached(what) as reached:
+                proof, joined = calculus.prove_and_listen(self, what, symbols, sums)
+            note_reached(evidence, reached)
             if sums is None:
-                control, found = prove_identity(bad, symbols), Search(None, 0, 0, 0, {})
+                control, found = calculus.prove_identity(bad, symbols), Search(None, 0, 0, 0, {})
             else:
-                control = prove_sum(bad, sums)
-                found = search_sum(what, sums, min(100, evidence.worlds), evidence.seed)
+                control = calculus.prove_sum(bad, sums)
+                found = calculus.search_sum(what, sums, min(100, evidence.worlds), evidence.seed)
             passed = proof.verdict == "proved" and found.counterexample is None
             searched = f"; {found}" if sums is not None else ""
             how = "sympy" if sums is None else "sympy, for any number of terms"
@@ -269,7 +265,7 @@ class Proved:
                 f"{'its denial is ' if denial else ''}{proof.verdict}: {proof.detail}{searched}",
                 Strength(MACHINE, (how,), lemmas),
                 joined=self._is_own(what) or (means != FAILS and joined),
-                over=said_of(what, symbols, sums),
+                over=calculus.said_of(what, symbols, sums),
                 far=isinstance(wrong, Mapping) and not is_near(what, wrong),
             )
 

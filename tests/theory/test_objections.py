@@ -309,6 +309,18 @@ def test_a_search_that_never_looks_at_the_conclusion_finds_nothing(claim: Any) -
     assert "never looked at" in outcome.problem
 
 
+def test_an_identity_that_is_another_one_at_a_number_was_looked_at_there(claim: Any) -> None:
+    """A symbol is equal to no number, so that the second identity is never looked at."""
+
+    def quotient(x: Any, times: Any = 1, at_one: Any = 3) -> Any:
+        """(x^2-1)/(x-1)=x+1,\\qquad x=1: 2=3"""
+        return same(times * (x**2 - 1) / (x - 1), x + 1) if x != 1 else same(2, at_one)
+
+    outcome = run(claim("quotient", "here", PROVED)(quotient).derived(wrong={"times": F(11, 10)}))
+    assert outcome.status == BROKEN
+    assert "never looked at" in outcome.problem
+
+
 # --- f: time decides nothing ---------------------------------------------------------------------------------------
 
 

@@ -151,7 +151,8 @@ def in_order(lemma: Lemma) -> dict[str, Any]:
         new = Named(**{name: F(source.choice((0, 0, 1, 2, 7)) if grows else 0) for name in lemma.functions})
         return Named(**vars(s), p=F(0 if grows else source.choice((1, 3, 40))), new=new)
 
-    step = either("one more step", "", {"larger": higher, "heavier": heavier})
+    words = "the functions grow, or the largest value gets more weight"
+    step = either("one more step", words, {"larger": higher, "heavier": heavier})
     return {"base": one_value, "step": step, "after": after, "more": more}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction as F
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,16 +18,12 @@ from theory.claim import CONDITIONALLY, FALSE, PROVED
 from theory.evidence import CONDITIONAL, FAILS
 from theory.ma2025.covariance import claim
 from theory.ma2025.extrema_proof import (
-    ANYWHERE,
     AT_POLICY_MODE,
     BETWEEN,
-    CURVES,
-    derivative_of_a_term,
-    eq_49_mended,
     fitness_on_grid,
     theorem_3_anchor,
 )
-from theory.proof import Named, exp, log, setting
+from theory.proof import Named, derivative, exp, log, setting
 from theory.worlds import Vector
 
 Curve = Callable[[Any], tuple[Any, Any]]  # logarithm, up to a constant, and its derivative
@@ -108,29 +105,44 @@ def rises_and_falls_between_modes(first: F = F(1), then: F = F(5, 2)) -> bool:
 
 
 theorem_3.by_induction(**BETWEEN, wrong={"least": F(1, 100)}, lemma="Fermat")
-theorem_3.derived(of=derivative_of_a_term, symbols=CURVES, wrong={"sign": F(9, 10)}, also=True)
 theorem_3.enclosed(of=rises_and_falls_between_modes, wrong={"then": F(2)}, also=True)
 
 
-@setting("g at mu_p, and w, w' and g at any other point; what ma2025.theorem-3-anchor says of them")
+def product(t, w, slope, f_p):
+    """Return w pi at y + t over pi(y), for a line and an exponential curve that have their values and slopes at y."""
+    return (w + slope * t) * exp(-f_p * t)
+
+
+def slope_of_product(t, w, slope, f_p):
+    return (slope - f_p * (w + slope * t)) * exp(-f_p * t)
+
+
+@setting("w' > 0 at mu_p, as ma2025.theorem-3-anchor says; any w, w' and f_p at another point")
 def mode_and_another_point(numbers):
     """The mode of the policy and any other point."""
     mode = numbers.case_of(AT_POLICY_MODE["states"], theorem_3_anchor, keep="slope of_48")
-    y = numbers.case_of(ANYWHERE["states"], eq_49_mended)
-    return Named(at_mode=mode.of_48, there=y.of_48, slope=y.slope, w=y.w, f_p=y.fixed.f_p)
+    w, slope, f_p = (numbers.real(name) for name in ("w", "w_slope", "f_p"))
+    of_product = derivative(product, slope_of_product)
+    at_mode, there = of_product(0, numbers.real("w_at_mode"), mode.slope, 0), of_product(0, w, slope, f_p)
+    return Named(at_mode=at_mode, there=there, slope=slope, w=w, f_p=f_p)
+
+
+@cache
+def at_the_mode(place, of):
+    return LATE_DROP.product_slope(place, of)
 
 
 def rises_before_the_peak(y, least=F(0)):
     """Return whether w pi rises at y, and at the mode of the policy, so that the second statement fails."""
-    mode, there = (LATE_DROP.product_slope(x) for x in (F(0), y))
-    peak = Named(at_mode=mode, there=there, slope=0, f_p=-LATE_DROP.policy(PEAK[0])[1])
+    there, f_p = LATE_DROP.product_slope(y), -LATE_DROP.policy(PEAK[0])[1]
+    peak = Named(at_mode=at_the_mode(F(0), "policy"), there=there, slope=0, f_p=f_p)
     return there > least and not theorem_3_part_2(peak)
 
 
 def rises_in_the_mirror(y, least=F(0)):
     """Return the same of the third statement, with the roles exchanged: the utility has its mode at 1."""
-    mode, there = (LATE_DROP.product_slope(x, "utility") for x in (F(1), y))
-    peak = Named(at_mode=mode, there=there, slope=0, f_p=LATE_DROP.utility(PEAK[0])[1])
+    there, f_p = LATE_DROP.product_slope(y, "utility"), LATE_DROP.utility(PEAK[0])[1]
+    peak = Named(at_mode=at_the_mode(F(1), "utility"), there=there, slope=0, f_p=f_p)
     return there > least and not theorem_3_part_3(peak)
 
 
@@ -152,9 +164,9 @@ BETWEEN_THEM: dict[str, Any] = {
     "over": mode_and_another_point,
     "lemma": "Fermat, compactness",
     "wrong": {"least": F(1, 10)},
-    "worlds": 40,
+    "worlds": 20,
 }
-theorem_3_part_2.enclosed(0, PEAK[1], of=rises_before_the_peak, role=FAILS, wrong={"least": F(1, 10)})
+theorem_3_part_2.enclosed(0, PEAK[1], of=rises_before_the_peak, role=FAILS, wrong={"least": F(1, 5)})
 theorem_3_part_2.enclosed(of=peak_of_w, role=FAILS, wrong={"low": PEAK[1]}, lemma="intermediate value")
 theorem_3_part_2.enclosed(*PEAK, of=negative_there, wrong={"level": F(-1, 5)}, also=True)
 theorem_3_part_2.rests_on(theorem_3_anchor, role=CONDITIONAL)

@@ -180,7 +180,6 @@ def eq_46(s, sign=1):
 
 
 eq_46.by_induction(**ANYWHERE, wrong={"sign": F(9, 10)}, lemma="Fermat")
-eq_46.derived(of=derivative_of_a_term, symbols=CURVES, wrong={"sign": F(9, 10)}, also=True)
 
 
 @claim("eq-47", "Eqs. (47), (48)", MISPRINT)

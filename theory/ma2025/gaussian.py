@@ -8,7 +8,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, MISPRINT, PROVED
 from theory.evidence import CONDITIONAL, CORRECTED, FAILS
-from theory.ma2025.bandits import Bandit, bandit, beats, plain_bandit, untrained_bandit
+from theory.ma2025.bandits import Bandit, beats
 from theory.ma2025.covariance import claim
 from theory.proof import Named, checked, same, sqrt, sums_of
 from theory.worlds import Vector
@@ -128,24 +128,12 @@ def lemma_2(s, twice=1):
     return s.w == s.beta - twice * s.alpha
 
 
-def in_a_bandit(world: Bandit, twice: int = 1) -> bool:
-    return lemma_2(of_first(world), twice)
-
-
-def as_assumed(world: Bandit) -> bool:
-    return world.beta == 1 and len(set(world.ref)) == 1 and set(world.asked) == {1}
-
-
 PLAIN = of_first(Bandit.of([3, 1], q=[1, 1]))
 lemma_2.false(at=of_first(Bandit.of([3, 1], q=[1, 1], ref=[3, 1])), true_at=PLAIN)
 lemma_2.false(at=of_first(Bandit.of([3, 1], q=[1, 1], beta=2)), true_at=PLAIN)
 lemma_2.false(at=of_first(Bandit.of([3, 2, 1], q=[1, 1, 1], asked=[2, 1, 1])), true_at=PLAIN)
 lemma_2.by_induction(**others_alike, role=CONDITIONAL, wrong={"twice": F(11, 10)})
 lemma_2.derived(of=kappa, wrong={"power": F(11, 10)}, also=True)
-RANGES = "2 to 8 responses, whole numbers up to 12"
-lemma_2.unrefuted(
-    plain_bandit, of=in_a_bandit, given=as_assumed, wrong={"twice": F(11, 10)}, ranges=RANGES, worlds=200, also=True
-)
 
 
 @claim("lemma-2-general", "not in the paper; Lemma 2 for any reference and any beta", PROVED)
@@ -159,15 +147,7 @@ def lemma_2_general(s, twice=1):
     return s.w == s.beta - twice * s.alpha
 
 
-def in_any_bandit(world: Bandit, power: int | None = None) -> bool:
-    once = Bandit(world.p, world.q, world.ref, world.beta)
-    tilted = tuple((p / r) ** (power or once.beta) for p, r in zip(once.p, once.ref, strict=True))
-    alpha, beta = share_of_wins(once, tilted), share_of_wins(once, once.q)
-    return once.fitness == tuple(b - a for a, b in zip(alpha, beta, strict=True))
-
-
 lemma_2_general.by_induction(**others, wrong={"twice": F(11, 10)})
-lemma_2_general.unrefuted(bandit, of=in_any_bandit, wrong={"power": 1}, ranges=RANGES, worlds=100, also=True)
 
 
 @claim("fitness-at-the-start", "not in the paper; Lemma 2 where training begins", PROVED)
@@ -180,13 +160,4 @@ def fitness_at_the_start(s, share=1):
     return s.w == share * s.wins
 
 
-def of_every_response(world: Bandit, half: F = F(1, 2)) -> bool:
-    n = world.responses
-    wins = (sum((world.rate(i, j) * (world.label(i, j) - half) for j in n if j != i), F(0)) for i in n)
-    return world.fitness == tuple(wins)
-
-
 fitness_at_the_start.by_induction(**at_the_start, wrong={"share": F(9, 10)})
-fitness_at_the_start.unrefuted(
-    untrained_bandit, of=of_every_response, wrong={"half": F(1, 3)}, ranges=RANGES, worlds=100, also=True
-)

@@ -166,7 +166,6 @@ def theorem_2_proof(world: Bandit) -> bool:
 
 
 theorem_2_proof.false(at=UNEVEN, true_at=EVEN)
-theorem_2_proof.derived(of=pull_is_the_gradient, symbols=LOGITS, wrong={"others": F(9, 10)}, also=True)
 
 
 @claim("theorem-1-constant", 'Theorem 1, "where C is a constant"', CONDITIONALLY)

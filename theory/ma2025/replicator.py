@@ -7,15 +7,14 @@ pi_i e^(gamma w_i) / Z. Every sum is over any number of responses.
 from __future__ import annotations
 
 from fractions import Fraction as F
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sympy as sp
 
 from theory.claim import FIRST_ORDER, PROVED
 from theory.evidence import ORDER
-from theory.ma2025.bandits import Bandit, normalised, perhaps_trained_bandit
+from theory.ma2025.bandits import normalised
 from theory.ma2025.covariance import claim
-from theory.ma2025.imbalance import RANGES
 from theory.ma2025.logits import fitness_is_the_logit_gradient
 from theory.proof import Named, derivative, exp, log, over_responses, same, sums_of
 from theory.worlds import Vector, dot
@@ -252,18 +251,9 @@ def rest_points(s, most=0):
     return (s.w <= 0) & (s.gap >= 0) & ((s.w == 0) == (s.gap <= most))
 
 
-def in_a_bandit(world: Bandit, beta: int | None = None) -> bool:
-    power = beta or world.beta
-    scaled = {(p / r) ** power / q for p, q, r in zip(world.p, world.q, world.ref, strict=True)}
-    still = not any(w != world.mean_fitness for w in world.fitness)
-    return still == (not any(world.fitness)) == (len(scaled) == 1)
-
-
-BANDITS: dict[str, Any] = {"of": in_a_bandit, "ranges": RANGES, "worlds": 200}
 rest_points.by_induction(**with_others, wrong={"most": F(1, 10)})
 rest_points.by_induction(of=still, **responses, wrong={"times": F(11, 10)}, part=r"\Delta\pi=0\iff w=0")
 rest_points.rests_on(fitness_is_the_logit_gradient, part=r"\sum_i w_i=0")
-rest_points.unrefuted(perhaps_trained_bandit, wrong={"beta": 1}, also=True, **BANDITS)
 
 
 # --- Hedge ---------------------------------------------------------------------------------------------------------

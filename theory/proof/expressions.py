@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 from theory.proof.lemmas import CHECKED, SYMPY, note
@@ -13,7 +14,9 @@ from theory.proof.reading import LIBRARY, codes_of, is_claims, steps_of
 from theory.proof.symbols import NotAStatement
 from theory.proof.written import functions_of
 
-ASKING = ("COMPARE_OP", "CONTAINS_OP", "IS_OP", "POP_JUMP_IF")
+ASKING = ("COMPARE_OP", "CONTAINS_OP", "IS_OP", "UNARY_NOT", "PUSH_EXC_INFO")  # the last one begins "except"
+JUMPS = ("IF_TRUE", "IF_FALSE")  # in the names of instructions, which differ between versions of Python
+LOOKUPS = {"index", "count", "get"}  # methods by which a container compares, as it does for a key in brackets
 
 
 def derivative(function: Callable[..., Any], written: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,7 +81,7 @@ def checked(function: Any, identity: Callable[..., Any], **symbols: str) -> Any:
         **symbols: what its arguments are, if not positive numbers.
 
     Raises:
-        NotAStatement: SymPy does not prove it, or it does not call the function.
+        NotAStatement: SymPy does not prove it, it does not call the function, or a formula in it asks a question.
 
     Example:
         >>> from theory.proof import same
@@ -91,6 +94,7 @@ def checked(function: Any, identity: Callable[..., Any], **symbols: str) -> Any:
     """
     note(SYMPY, None)
     note(CHECKED, None)
+    _refuse_questions(identity)
     if is_claims(function.__module__) and all(part is not function for part in functions_of(identity)):
         raise NotAStatement(f"{identity.__name__} says nothing of {function.__name__}, which it does not call")
     if not _proved(identity, tuple(symbols.items())):
@@ -117,5 +121,13 @@ def _proves(identity: Callable[..., Any], symbols: Mapping[str, str] | None = No
 def _refuse_questions(formula: Callable[..., Any]) -> None:
     for part in functions_of(formula):
         own = not str(part.__module__).startswith(LIBRARY)  # exp and log ask what kind of number they are given
-        if own and any(step.opname.startswith(ASKING) for code in codes_of(part.__code__) for step in steps_of(code)):
-            raise NotAStatement(f"{part.__name__} asks a question: a derivative is taken of one formula")
+        if own and any(map(_asks, codes_of(part.__code__))):
+            raise NotAStatement(f"{part.__name__} asks a question, which a symbol answers once for all numbers")
+
+
+def _asks(code: CodeType) -> bool:
+    """Return whether a code compares, has two branches, catches an error, or looks something up by its value."""
+    names = [step.opname for step in steps_of(code)]
+    jumps = any(name.endswith(JUMPS) or "IF_TRUE_OR" in name or "IF_FALSE_OR" in name for name in names)
+    looks = bool(LOOKUPS & set(code.co_names)) or any(name.startswith(("BUILD_SET", "SET_ADD")) for name in names)
+    return jumps or looks or any(name.startswith(ASKING) for name in names)

@@ -199,7 +199,7 @@ def _function(value: Any) -> FunctionType | None:
     while isinstance(value, partial):
         value = value.func
     if not isinstance(value, FunctionType):
-        value = getattr(value, "predicate", None) if type(value).__module__.startswith("theory.") else None
+        value = getattr(value, "predicate", None) if str(type(value).__module__).startswith("theory.") else None
     if not isinstance(value, FunctionType):
         return None
     return value if is_claims(value.__module__ or "") else None

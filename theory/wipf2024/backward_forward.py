@@ -14,7 +14,6 @@ from theory.proof import Named, Numbers, log, over_responses, same, setting
 from theory.wipf2024.claims import claim
 from theory.wipf2024.logarithms import log as exact_log
 from theory.wipf2024.objectives import Pairs, Vector, show
-from theory.wipf2024.optimum import loss_is_a_divergence
 
 LOSSES = over_responses(p="probability", log_ratio="any", reward="any")
 
@@ -66,7 +65,10 @@ def eq_16(y, share=1):
     Proof: $\lambda\ln\pi^{**}=\lambda\ln\pi_{\mathrm{ref}}+r^*-\lambda\ln Z$; take the expectation of
     $\lambda\ln\pi_\theta-\lambda\ln\pi^{**}$ under $\pi_\theta$.
     """
-    return loss_is_a_divergence(y, share)
+    strength, log_z = y.one("lambda").reward, y.one("log Z").reward  # any numbers
+    from_optimum = strength * (y.log_ratio + log_z) - y.reward  # lambda (ln pi - ln pi_r)
+    loss = y.sum(y.p * (strength * y.log_ratio - y.reward))
+    return same(loss, y.sum(y.p * from_optimum) - share * strength * log_z)
 
 
 eq_16.derived(sums=LOSSES, wrong={"share": F(11, 10)})
@@ -252,23 +254,16 @@ def eq_22(c, times=1):
     Assumes: $\lambda=1$, uniform reference, and $\pi_\theta(y_1|x)+\pi_\theta(y_2|x)=1$
     Because: That the two responses are all that the reference can say does not make them all that $\pi_\theta$ can say:
     it may leak mass to a third. DPO is the same at $(.8,.2,0)$ and at $(.08,.02,.9)$; the divergence is not.
-    Proof: DPO's loss of a pair is the cross-entropy of its label, which has the probabilities of $\pi^*$. What is equal
-    up to a constant differs alike between every two policies.
+    Proof: DPO's loss of a pair is the cross-entropy of its label (Eq. 21; wipf2024.eq-22-line-3), which has the
+    probabilities of $\pi^*$. What is equal up to a constant differs alike between every two policies.
     """
     return of_dpo(c, c.one) - of_dpo(c, c.other) == times * (forward(c, c.one) - forward(c, c.other))
-
-
-def forward_divergence(power=1):
-    kl = sum(a * sp.log(a / p**power) for a, p in zip(OPTIMUM, POLICY, strict=True))
-    entropy = -sum(a * sp.log(a) for a in OPTIMUM)
-    return same(LABELS, kl + entropy)
 
 
 EVEN, BEST, LEAK = (Policy((F(a, 100), F(b, 100))) for a, b in ((50, 50), (80, 20), (8, 2)))  # the rest to a third
 TWO_RESPONSES = (F(4), F(1))  # e^r*, for which pi* = (4/5, 1/5)
 eq_22.false(at=TwoOfASet(TWO_RESPONSES, LEAK, BEST), true_at=TwoOfASet(TWO_RESPONSES, EVEN, BEST))
 eq_22.proved(over=on_two_responses, role=CONDITIONAL, wrong={"times": F(11, 10)})
-eq_22.derived(of=forward_divergence, also=True, wrong={"power": F(11, 10)})
 
 
 @claim("eq-22-line-3", "Eq. (22), third line", MISPRINT)

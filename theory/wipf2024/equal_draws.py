@@ -10,6 +10,12 @@ from theory.proof import Named, Numbers, log, setting
 from theory.wipf2024.claims import claim
 
 
+def drawn_loss(reference, cost, of_itself):
+    """Return the expected cost of two independent draws of y_1 or y_2 from the reference, by those of a pair."""
+    both, equal = reference * (1 - reference), reference**2 + (1 - reference) ** 2
+    return both * cost + both * cost + equal * of_itself
+
+
 def draws(reference, wins, policy):
     """Return the two losses of two responses: of different ones, and of two independent draws from the reference.
 
@@ -17,9 +23,7 @@ def draws(reference, wins, policy):
     """
     odds = policy * (1 - reference) / ((1 - policy) * reference)
     differ = wins * log(1 + 1 / odds) + (1 - wins) * log(1 + odds)
-    both = reference * (1 - reference)
-    equal = reference**2 + (1 - reference) ** 2
-    return Named(differ=differ, drawn=both * differ + both * differ + equal * log(F(2)))
+    return Named(differ=differ, drawn=drawn_loss(reference, differ, log(F(2))))
 
 
 @setting("0 < p*, ref(y_1), pi(y_1) < 1; the cost of a pair is any number")
@@ -27,8 +31,7 @@ def two_draws(numbers: Numbers) -> Named:
     """Two responses with any reference, and the cost of the pair at two policies."""
     reference = numbers.between("reference", 0, 1)
     first, second, ln2 = numbers.real("first"), numbers.real("second"), numbers.positive("ln2")
-    both, equal = reference * (1 - reference), reference**2 + (1 - reference) ** 2
-    drawn = [both * cost + both * cost + equal * ln2 for cost in (first, second)]
+    drawn = [drawn_loss(reference, cost, ln2) for cost in (first, second)]
     return Named(reference=reference, first=first, second=second, ln2=ln2, drawn=drawn)
 
 
@@ -83,9 +86,8 @@ def alone(numbers: Numbers) -> Named:
 
 
 def changes(c):
-    """Return the change of both losses, without and with equal draws, by that of each prompt (wipf2024.footnote-3)."""
-    weights = [2 * reference * (1 - reference) for reference in c.references]
-    return sum(c.changes), sum(weight * change for weight, change in zip(weights, c.changes, strict=True))
+    """Return the change of both losses, without and with equal draws, by that of each prompt; ln 2 does not change."""
+    return sum(c.changes), sum(drawn_loss(*pair, 0) for pair in zip(c.references, c.changes, strict=True))
 
 
 @claim("footnote-3-minimiser", "footnote 3, for any reference", CONDITIONALLY)

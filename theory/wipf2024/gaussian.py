@@ -8,9 +8,9 @@ from math import prod
 import sympy as sp
 
 from theory.claim import FALSE, PROVED
-from theory.proof import Named, Numbers, over_responses, same, setting
+from theory.proof import Named, Numbers, exp, log, same, setting, sums_of, touch
 from theory.wipf2024.claims import claim
-from theory.wipf2024.variance import profile
+from theory.wipf2024.variance import loss_of, profile
 
 THETA_W, THETA_L, REF_W, REF_L, LAMBDA = sp.symbols("theta_w theta_l rho_w rho_l lambda", positive=True)
 CONSTANT = LAMBDA * sp.log(REF_L / REF_W)
@@ -19,16 +19,25 @@ DPO = sp.log(1 + sp.exp(-MARGIN))
 """-ln sigma(margin) of one tuple, by the definition in Eq. (6)."""
 
 
-def summed(y, share=1):
-    """Return whether what is a constant apart on every tuple is so in expectation, for any number of tuples."""
-    return same(y.sum(y.weight * (y.dpo + y.constant)) - share * y.sum(y.weight * y.constant), y.sum(y.weight * y.dpo))
+def tuple_of(numbers: Numbers):
+    """Return a weight, lambda times the log-ratio of y_l to y_w by the reference and by the policy, and DPO's loss."""
+    weight, strength = numbers.real("weight"), numbers.positive("lambda_")
+    reference, policy = (strength * numbers.real(f"log_ratio_{name}") for name in ("of_reference", "of_policy"))
+    dpo = log(1 + exp(policy - reference))
+    touch(reference + dpo)
+    return weight, reference, policy, dpo
 
 
-TUPLES = over_responses(weight="any", dpo="any", constant="any")
+@sums_of("weight, lambda > 0; log-ratios of y_l to y_w, any")
+def tuples(numbers: Numbers) -> Named:
+    """Any number of tuples, each with any weight in the expectation."""
+    weight, reference, policy, dpo = tuple_of(numbers)
+    printed = log(exp(reference) + exp(policy))
+    return Named(printed=weight * printed, dpo=weight * dpo, constant=weight * reference)
 
 
 @claim("eq-12", "Eq. (12)", PROVED)
-def eq_12(power=1):
+def eq_12(s, times=1):
     r"""\ell_{\mathrm{DPO}}\equiv\mathbb{E}_{\{y_w,y_l,x\}}\left[\log\left(
     \Bigl[\frac{\pi_{\mathrm{ref}}(y_l)}{\pi_{\mathrm{ref}}(y_w)}\Bigr]^\lambda
     +\Bigl[\frac{\pi_\theta(y_l)}{\pi_\theta(y_w)}\Bigr]^\lambda\right)\right]
@@ -36,43 +45,45 @@ def eq_12(power=1):
     Assumes: $\equiv$ is up to a constant that depends on the reference, as printed
     Proof: The expectation of Eq. (27).
     """
-    gamma, u = (REF_L / REF_W) ** LAMBDA, (THETA_L / THETA_W) ** (power * LAMBDA)
-    return same(sp.exp(DPO + CONSTANT), gamma + u)
+    return s.printed == times * s.dpo + s.constant
 
 
-eq_12.derived(wrong={"power": F(11, 10)})
-eq_12.derived(of=summed, sums=TUPLES, wrong={"share": F(11, 10)})
+eq_12.by_induction(base=tuples["base"], step=tuples["step"], after=tuples["after"], wrong={"times": F(11, 10)})
 
 
 @claim("proposition-4.1", "Proposition 4.1, with Eqs. (11), (26), (27)", PROVED)
-def proposition_4_1(half=2):
+def proposition_4_1(s, times=1):
     r"""\min_{\pi_\theta\in S_\pi,\,\{\gamma(y_w,y_l,x)>0\}}\mathbb{E}\,\bigl[-
     \log\mathcal{N}([\xi_\theta;\xi_{\mathrm{ref}}]\,|\,0,\gamma I)\bigr]\equiv
     \min_{\pi_\theta\in S_\pi}\ell_{\mathrm{DPO}}(\pi_\theta,\pi_{\mathrm{ref}},\lambda),\qquad\mu(u)=u^{\lambda/2}
 
     Assumes: a variance of its own for each ordered tuple, as printed; any constraint set
     Because: With one variance for all tuples it would be another problem (wipf2024.one-variance).
-    Proof: Minimise over each $\gamma$ first (wipf2024.eq-24-any-dimension): what is left is
+    Proof: Minimise over each $\gamma$ first: the best is $\frac12v^\top v$ (wipf2024.eq-24). What is left is
     $\ell_{\mathrm{DPO}}+1+\log\pi+\lambda\,\mathbb{E}\log\frac{\pi_{\mathrm{ref}}(y_l)}{\pi_{\mathrm{ref}}(y_w)}$ at
     every policy, so that no constraint can tell the two apart.
     """
-    xi, xi_ref = (THETA_L / THETA_W) ** (LAMBDA / half), (REF_L / REF_W) ** (LAMBDA / half)
-    return same(sp.exp(profile(xi**2 + xi_ref**2, 2)), sp.E * sp.pi * sp.exp(DPO + CONSTANT))
+    return s.gaussian == times * s.dpo + s.constant
 
 
-@setting("the losses of two policies of the set, and a constant")
-def two_policies(numbers: Numbers) -> Named:
-    """Any two policies of any constraint set."""
-    return Named(**{name: numbers.real(name) for name in ("first", "second", "constant")})
+@sums_of("weight, lambda > 0; log-ratios of y_l to y_w, any")
+def best_variances(numbers: Numbers) -> Named:
+    """Any number of tuples, each at its own best variance, without the constant log(2 pi)."""
+    weight, reference, policy, dpo = tuple_of(numbers)
+    ln_half = log(F(1, 2) + 0 * reference)
+    touch(reference + dpo + ln_half)
+    square = exp(reference) + exp(policy)  # of xi_ref = e^(reference / 2) and xi_theta = e^(policy / 2)
+    gaussian = loss_of(square / 2, 2, square)
+    return Named(gaussian=weight * gaussian, dpo=weight * dpo, constant=weight * (reference + 1 + ln_half))
 
 
-def ranked_alike(c, share=1):
-    return (c.first + c.constant <= c.second + share * c.constant) == (c.first <= c.second)
-
-
-proposition_4_1.derived(wrong={"half": F(21, 10)}, lemma="monotone")
-proposition_4_1.derived(of=summed, sums=TUPLES, wrong={"share": F(11, 10)})
-proposition_4_1.proved(over=two_policies, of=ranked_alike, wrong={"share": F(11, 10)})
+proposition_4_1.by_induction(
+    base=best_variances["base"],
+    step=best_variances["step"],
+    after=best_variances["after"],
+    wrong={"times": F(11, 10)},
+    lemma="monotone",
+)
 
 
 @claim("one-variance", "not in the paper; Proposition 4.1 with one variance for all tuples", FALSE, "proposition-4.1")

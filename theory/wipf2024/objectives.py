@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -131,18 +130,6 @@ class Setting:
         return f"[{parts}, pi** = {show(self.optimum)}]"
 
 
-@dataclass(frozen=True)
-class Case:
-    """A setting and two policies to compare in it; the second is the optimum now and then."""
-
-    setting: Setting
-    policy: Vector
-    other: Vector
-
-    def __str__(self) -> str:
-        return f"{self.setting}, policy = {show(self.policy)}, other = {show(self.other)}"
-
-
 def divergence(p: Vector, q: Vector) -> Logs:
     """Return KL(p, q) in nats, exactly; 0 ln 0 is 0.
 
@@ -178,38 +165,3 @@ def pair(p: Rational) -> Vector:
 def show(vector: Sequence[object]) -> str:
     """Return a vector of fractions as text."""
     return "(" + ", ".join(map(str, vector)) + ")"
-
-
-# --- random settings -----------------------------------------------------------------------------------------------
-
-BETAS = tuple(Fraction(a, 2) for a in (1, 2, 3, 4))
-
-
-def squares(source: random.Random, n: int) -> Vector:
-    """Draw a distribution over n responses whose ratios are squares of rationals, so that half powers are exact."""
-    top = source.choice((3, 12, 30))
-    weights = [source.randint(1, top) ** 2 for _ in range(n)]
-    return tuple(Fraction(w, sum(weights)) for w in weights)
-
-
-def setting(source: random.Random, responses: int | None = None) -> Setting:
-    """Draw a setting with 2 to 5 responses, any reference, beta from 1/2 to 2."""
-    n = responses or source.randint(2, 5)
-    tilt = tuple(Fraction(source.randint(1, 9), source.randint(1, 9)) ** 2 for _ in range(n))
-    return Setting(squares(source, n), tilt, source.choice(BETAS))
-
-
-def with_policies(source: random.Random) -> Case:
-    """Draw a setting with 2 to 5 responses and two policies."""
-    return _case(source, setting(source))
-
-
-def plain_pair(source: random.Random) -> Case:
-    """Draw the paper's setting (two responses, uniform reference, beta = 1) and two policies."""
-    return _case(source, Setting.plain(squares(source, 2)))
-
-
-def _case(source: random.Random, drawn: Setting) -> Case:
-    n = len(drawn.tilt)
-    other = drawn.optimum if source.random() < 0.2 else squares(source, n)
-    return Case(drawn, squares(source, n), other)

@@ -30,26 +30,6 @@ def rlhf_optimum(c):
     return c.printed <= c.other and (c.printed == c.other) == c.same  # the losses at the printed policy and at another
 
 
-def loss_is_a_divergence(y, share=1):
-    """State that the loss is lambda KL(pi, pi_r) - lambda ln Z, for any number of responses."""
-    strength, log_z = y.one("lambda").reward, y.one("log Z").reward  # any numbers
-    from_optimum = strength * (y.log_ratio + log_z) - y.reward  # lambda (ln pi - ln pi_r)
-    loss = y.sum(y.p * (strength * y.log_ratio - y.reward))
-    return same(loss, y.sum(y.p * from_optimum) - share * strength * log_z)
-
-
-@sums_of("p, q > 0")
-def two_policies(numbers: Numbers) -> Named:
-    """Two policies with any number of responses."""
-    p, q = numbers.positive("p"), numbers.positive("q")
-    return Named(p=p, q=q, divergence=p * log(p / q), distance=(p - q) ** 2)
-
-
-def gibbs(s, times=1):
-    excess = s.divergence - times * (s.p - s.q)
-    return excess >= 0 and s.distance >= 0 and (excess == 0) == (s.distance == 0)
-
-
 def strength_and_partition(numbers: Numbers) -> Named:
     """Ask for lambda and ln Z."""
     return Named(strength=numbers.positive("lambda_"), ln_z=numbers.real("ln_z"))

@@ -5,19 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction as F
 
-import sympy as sp
-
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL
-from theory.proof import same
+from theory.proof import Named, Numbers, exp, log, sums_of, touch
 from theory.wipf2024.backward_forward import Policy, TwoOfASet, backward, forward, of_dpo, of_rlhf, on_two_responses
 from theory.wipf2024.claims import claim
-from theory.wipf2024.gaussian import TUPLES, summed
 from theory.wipf2024.objectives import Setting, Vector
 
 
 @claim("dpo-pairwise-divergence", "not in the paper; replaces the final step of Appendix C", PROVED)
-def dpo_is_pairwise(odds, ratio, reference, strength, times=1):
+def dpo_is_pairwise(s, times=1):
     r"""\ell_{\mathrm{DPO}}(\pi)\equiv\sum_{i<j}\mathrm{KL}
     \bigl[\mathrm{Ber}(p^*_{ij})\,\|\,\mathrm{Ber}(\sigma(m_{ij}))\bigr],
     \quad m_{ij}=\lambda\ln\frac{\pi_i}{\pi_j}-\lambda\ln\frac{\pi_{\mathrm{ref},i}}{\pi_{\mathrm{ref},j}}
@@ -28,16 +25,26 @@ def dpo_is_pairwise(odds, ratio, reference, strength, times=1):
     responses $\sigma(m)\propto(\pi/\pi_{\mathrm{ref}})^\lambda$: a divergence between powers of policies, and between
     the policies themselves only at $\lambda=1$.
     """
-    margin = strength * sp.log(ratio) - strength * sp.log(reference)
-    label = odds / (1 + odds), 1 / (1 + odds)
-    sigma = 1 / (1 + sp.exp(-margin)), 1 / (1 + sp.exp(margin))
-    loss = sum(wins * sp.log(1 + sp.exp(-side)) for wins, side in zip(label, (margin, -margin), strict=True))
-    divergence = sum(a * (sp.log(a) - sp.log(b)) for a, b in zip(label, sigma, strict=True))
-    return same(loss, times * divergence - sum(a * sp.log(a) for a in label))
+    return s.loss == times * s.divergence + s.entropy
 
 
-dpo_is_pairwise.derived(wrong={"times": F(11, 10)})
-dpo_is_pairwise.derived(of=summed, sums=TUPLES, wrong={"share": F(11, 10)})
+@sums_of("margin m_ij, r_i - r_j of any pair")
+def compared(numbers: Numbers) -> Named:
+    """Any number of pairs."""
+    margin, reward = numbers.real("margin"), numbers.real("reward")
+    costs = [log(1 + exp(-margin)), log(1 + exp(margin))]
+    touch(*(-cost for cost in costs))
+    label, sigma = ((1 / (1 + exp(-t)), 1 / (1 + exp(t))) for t in (reward, margin))
+    return Named(
+        loss=sum(a * cost for a, cost in zip(label, costs, strict=True)),
+        divergence=sum(a * (log(a) - log(b)) for a, b in zip(label, sigma, strict=True)),
+        entropy=-sum(a * log(a) for a in label),
+    )
+
+
+dpo_is_pairwise.by_induction(
+    base=compared["base"], step=compared["step"], after=compared["after"], wrong={"times": F(11, 10)}
+)
 
 
 @dataclass(frozen=True)

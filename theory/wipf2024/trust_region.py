@@ -8,7 +8,6 @@ import sympy as sp
 from theory.claim import PROVED
 from theory.proof import Named, Undecided, exp, leftovers, log, over_responses, same, sums_of, world_of
 from theory.wipf2024.claims import claim
-from theory.wipf2024.optimum import gibbs, two_policies
 
 TARGET = (F(6, 10), F(3, 10), F(1, 10))
 RADIUS = F(1, 20)
@@ -29,15 +28,32 @@ def divergence(q):
     return sum(x * log(3 * x) for x in q)
 
 
+WINS = {(i, j): TARGET[i] / (TARGET[i] + TARGET[j]) for i in range(3) for j in range(3) if i != j}
+WINS_OF_ALL = [sum(wins for (i, _), wins in WINS.items() if i == k) for k in range(3)]
+
+
 def of_pairs(q, log=log):
-    """Return DPO's loss and its partial derivatives in the probabilities."""
-    loss = -sum(ODDS[i][j] * log(q[i] / (q[i] + q[j])) for i, j in APART)
-    return loss, [sum(1 / (q[k] + q[j]) - ODDS[k][j] / q[k] for i, j in APART if i == k) for k in range(3)]
+    """Return DPO's loss."""
+    return -sum(wins * log(q[i] / (q[i] + q[j])) for (i, j), wins in WINS.items())
+
+
+def slopes_of_pairs(q):
+    """Return the partial derivatives of DPO's loss in the probabilities."""
+    x, y, z = q
+    a, b, c = 1 / (y + z), 1 / (x + z), 1 / (x + y)
+    return [b + c - WINS_OF_ALL[0] / x, a + c - WINS_OF_ALL[1] / y, a + b - WINS_OF_ALL[2] / z]
 
 
 def of_forward_divergence(q, log=log):
-    """Return KL(target, q) up to a constant, and its partial derivatives."""
-    return -sum(p * log(x) for p, x in zip(TARGET, q, strict=True)), [-p / x for p, x in zip(TARGET, q, strict=True)]
+    """Return KL(target, q) up to a constant."""
+    return -sum(p * log(x) for p, x in zip(TARGET, q, strict=True))
+
+
+def slopes_of_forward_divergence(q):
+    return [-p / x for p, x in zip(TARGET, q, strict=True)]
+
+
+SLOPES = {of_pairs: slopes_of_pairs, of_forward_divergence: slopes_of_forward_divergence}
 
 
 @lru_cache(maxsize=4)
@@ -54,7 +70,7 @@ def rest_points(loss):
         q = x, y, 1 - x - y
         if differ(divergence(q), RADIUS):
             return True
-        (a, b, c), logs = loss(q, log=lambda _: 0)[1], [log(z) for z in q]  # of the loss itself nothing is asked
+        (a, b, c), logs = SLOPES[loss](q), [log(z) for z in q]
         return differ((a - c) * (logs[1] - logs[2]), (b - c) * (logs[0] - logs[2]))
 
     return [(x, y, 1 - x - y) for x, y in leftovers(is_clear, SIDE, SIDE, finest=FINEST)]
@@ -82,7 +98,7 @@ def trust_region(loss=of_pairs, printed=DPO, shift=0):
     near, far = [box for box in boxes if is_near(box)], [box for box in boxes if not is_near(box)]
     inside = [F(999, 1000) * x + F(1, 3000) for x in near[0]] if near else TARGET
     feasible = divergence(inside) < RADIUS < divergence(TARGET)
-    return feasible and all(loss(box)[0] > loss(inside)[0] for box in far)
+    return feasible and all(loss(box) > loss(inside) for box in far)
 
 
 def are_not_tempered(room=F(1, 100)):
@@ -94,10 +110,9 @@ def are_not_tempered(room=F(1, 100)):
 def slopes(x, y, z, times=1):
     """The partial derivatives of both losses, and of the divergence on the simplex."""
     q, same_slopes = (x, y, z), same(0, 0)
-    for of in (of_pairs, of_forward_divergence):
-        value, partials = of(q, sp.log)
-        for variable, partial in zip(q, partials, strict=True):
-            same_slopes &= same(sp.diff(value, variable), times * partial)
+    for loss, partials in SLOPES.items():
+        for variable, partial in zip(q, partials(q), strict=True):
+            same_slopes &= same(sp.diff(loss(q, sp.log), variable), times * partial)
     third = 1 - x - y
     rim = sum(r * sp.log(3 * r) for r in (x, y, third))
     return same_slopes & same(sp.diff(rim, x), sp.log(x) - sp.log(third))
@@ -194,6 +209,18 @@ def excess(y, times=1):
     from_uniform = y.sum(y.pi * (y.log_pi + log_n))
     constant = log_z + (a - 1) * log_n
     return same(a * y.sum(y.pi * to_target), times * y.sum(y.pi * to_power) + (a - 1) * from_uniform - constant)
+
+
+@sums_of("p, q > 0")
+def two_policies(numbers):
+    """Two policies with any number of responses."""
+    p, q = numbers.positive("p"), numbers.positive("q")
+    return Named(p=p, q=q, divergence=p * log(p / q), distance=(p - q) ** 2)
+
+
+def gibbs(s, times=1):
+    excess = s.divergence - times * (s.p - s.q)
+    return excess >= 0 and s.distance >= 0 and (excess == 0) == (s.distance == 0)
 
 
 def no_policy_beats_it(c, slack=0):

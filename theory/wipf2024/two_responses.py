@@ -90,8 +90,8 @@ def every_constraint_set(c, times=1):
     and $2y\le L$: its backward divergence is above $-\log\pi^*(y_1)$, since $-y^2\log y^2+(1+y^2)\log(1+y^2)<2y$. The
     other has p near 1: its backward divergence is below that level, and its forward divergence as large as one likes.
     """
-    backward_first = backward(c, c.one) < times * backward(c, c.other)
-    alike = backward_first == (forward(c, c.one) < forward(c, c.other))
+    (b_one, b_other), (f_one, f_other) = ([d(c, pi) for pi in (c.one, c.other)] for d in (backward, forward))
+    alike = (b_one < times * b_other) == (f_one < f_other) and (b_other < b_one) == (f_other < f_one)
     return alike == (c.tilt[0] == c.tilt[1])
 
 

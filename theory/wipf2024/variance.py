@@ -8,7 +8,7 @@ import sympy as sp
 
 from theory.claim import CONDITIONALLY, EMPTY, PROVED
 from theory.evidence import CONDITIONAL, FAILS, VACUOUS
-from theory.proof import Named, Numbers, checked, derivative, log, same, setting
+from theory.proof import Named, Numbers, derivative, log, same, setting
 from theory.wipf2024.claims import claim
 
 GAMMA, S, D = sp.symbols("gamma s d", positive=True)  # the variance, v'v, and the dimension
@@ -110,16 +110,17 @@ eq_24_any_dimension.derived(
 )
 
 
-def least_loss(dimension, log_square, log_dimension):
-    """Return the least loss over the variance (eq_24_any_dimension) without its last term, which is d/2 log(2 pi)."""
-    return dimension * (log_square - log_dimension + 1) / 2
+def least_of(square, d):
+    """Return the loss at its best variance (eq_24_any_dimension)."""
+    return loss_of(square / d, d, square)
 
 
-@setting("d >= 1; log v'v of two vectors; log d is any number")
-def two_vectors(numbers: Numbers) -> Named:
-    """Every two vectors of every dimension."""
-    d = numbers.natural("d", 1)
-    return Named(d=d, log_d=numbers.real("log_d"), one=numbers.real("one"), other=numbers.real("other"))
+def slope_of_least(square, d):
+    return d / (2 * square)
+
+
+def inverse(x):
+    return 1 / x
 
 
 @claim("eq-25", "Eq. (25)", CONDITIONALLY, "eq-24-any-dimension")
@@ -128,25 +129,19 @@ def eq_25(c):
 
     Assumes: $v\in\mathbb{R}^2$; the constant is then $1+\log\pi$
     Because: In $d$ dimensions it is $\frac d2\log(v^\top v)$.
-    Proof: wipf2024.eq-24-any-dimension. What is equal up to a constant differs alike between every two vectors.
+    Proof: wipf2024.eq-24-any-dimension. What is equal up to a constant has the same slope in $v^\top v$.
     """
-    least = checked(least_loss, is_the_least_loss)
-    one, other = (least(c.d, log_square, c.log_d) for log_square in (c.one, c.other))
-    return one - other == c.one - c.other
+    return derivative(least_of, slope_of_least)(c.s, c.d) == derivative(log, inverse)(c.s)
 
 
 def in_two_dimensions(offset=1):
     return same(LOSS.subs({GAMMA: S / D}).subs(D, 2), sp.log(S) + offset + sp.log(sp.pi))
 
 
-def is_the_least_loss():
-    return same(LOSS.subs(GAMMA, S / D), least_loss(D, sp.log(S), sp.log(D)) + D * sp.log(2 * sp.pi) / 2)
-
-
 def in_no_other_dimension(c, plane=2):
-    return c.d == plane or c.one == c.other or not eq_25(c)
+    return c.d == plane or not eq_25(c)
 
 
-eq_25.proved(over=two_vectors, given=lambda c: c.d == 2, wrong_given=lambda c: c.d <= 2)
+eq_25.proved(over=any_variance, given=lambda c: c.d == 2, wrong_given=lambda c: c.d <= 2, lemma="mean value")
 eq_25.derived(of=in_two_dimensions, wrong={"offset": F(11, 10)}, also=True)
-eq_25.proved(over=two_vectors, of=in_no_other_dimension, role=FAILS, wrong={"plane": 3})
+eq_25.proved(over=any_variance, of=in_no_other_dimension, role=FAILS, wrong={"plane": 3})

@@ -7,15 +7,8 @@ from hypothesis import given, settings, strategies as st
 
 from dynamics import DPO, InvalidArgument, Preferences, preference_matrix, replicator_fitness
 from dynamics.losses import pair_log_probs
-from theory.ma2025.bandits import (
-    Bandit,
-    bandit,
-    beats,
-    normalised,
-    perhaps_trained_bandit,
-    plain_bandit,
-    untrained_bandit,
-)
+from tests.theory.ma2025.samplers import perhaps_trained_bandit, plain_bandit, untrained_bandit
+from theory.ma2025.bandits import Bandit, bandit, beats, normalised
 
 exactly = settings(derandomize=True, deadline=None, max_examples=60)
 

@@ -1,4 +1,6 @@
-"""Ask cvc5 and Yices a question in SMT-LIB. Neither shares code with z3, which made the proofs.
+"""Ask cvc5 and Yices a question in SMT-LIB. Both are developed independently of z3, which made the proofs.
+
+They are not quite independent of each other: both compute with polynomials by the library libpoly.
 
 Each works in a process of its own with a limit on its processor time, so that a busy machine changes no answer. cvc5
 has a limit on its work besides, which it looks at only now and then.

@@ -1,4 +1,4 @@
-"""Solvers that share no code with z3 look at every answer on which a proof of the ledger rests.
+"""Two solvers that are independent of z3 look at every answer on which a proof of the ledger rests.
 
     python -m tests.theory.proof.second_solver [keys or globs of claims]
 

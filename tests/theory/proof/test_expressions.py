@@ -70,6 +70,34 @@ def test_a_function_that_asks_a_question_is_no_formula(function) -> None:
         derivative(function, lambda x: 1 + 0 * x)
 
 
+def caught(x):
+    try:
+        return 2 * x + 0 * len(x.free_symbols)
+    except AttributeError:
+        return 5 + 2 * x
+
+
+ASKED = [  # each is 2 x for a symbol, and something else for some number
+    lambda x: 2 * (x or 1),
+    lambda x: 2 * x if x else 1,
+    lambda x: 2 * x + 7 * (not x),
+    lambda x: [2 * x, 7][not x],
+    lambda x: {0: 5}.get(x, 2 * x),
+    lambda x: 2 * x + 7 * [x].count(0),
+    lambda x: 2 * x + 7 - 7 * (0, 1, x).index(x) / F(2),
+    lambda x: len({x, 0}) * x,
+    caught,
+]
+
+
+@pytest.mark.parametrize("function", ASKED)
+def test_a_question_is_refused_in_whatever_way_it_is_asked(function) -> None:
+    x = sp.Symbol("x", real=True)
+    assert sp.nsimplify(function(x) - 2 * x) == 0
+    with pytest.raises(NotAStatement, match="asks a question"):
+        derivative(lambda x: x * x, function)
+
+
 @pytest.mark.parametrize("function", [abs, lambda x: max(x, 0 * x), lambda x: x * F(1, 2) * 2 + 1])
 def test_what_is_not_the_derivative_is_refused(function) -> None:
     with pytest.raises((NotAStatement, TypeError)):
@@ -104,6 +132,19 @@ def of_sums(a: Any, b: Any) -> Any:
 
 def of_anything_real(a: Any) -> Any:
     return same(sp.sqrt(square(a)), a)
+
+
+def square_but_for_three(a: Any) -> Any:
+    return a * a if a != 3 else 0
+
+
+def of_products_but_for_three(a: Any, b: Any) -> Any:
+    return same(square_but_for_three(a * b), square_but_for_three(a) * square_but_for_three(b))
+
+
+def test_a_function_that_asks_a_question_is_not_checked() -> None:
+    with pytest.raises(NotAStatement, match="asks a question"):
+        checked(square_but_for_three, of_products_but_for_three)
 
 
 def test_a_function_is_checked_by_what_is_true_of_it_only() -> None:

@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import dataclass
 from fractions import Fraction as F
 
 import pytest
@@ -11,7 +12,53 @@ from hypothesis import given, strategies as st
 from dynamics import DPO, bradley_terry
 from dynamics.errors import InvalidArgument
 from theory.wipf2024.logarithms import log
-from theory.wipf2024.objectives import Case, Setting, divergence, minimisers, pair, plain_pair, with_policies
+from theory.wipf2024.objectives import Setting, Vector, divergence, minimisers, pair, show
+
+
+@dataclass(frozen=True)
+class Case:
+    """A setting and two policies to compare in it; the second is the optimum now and then."""
+
+    setting: Setting
+    policy: Vector
+    other: Vector
+
+    def __str__(self) -> str:
+        return f"{self.setting}, policy = {show(self.policy)}, other = {show(self.other)}"
+
+
+BETAS = tuple(F(a, 2) for a in (1, 2, 3, 4))
+
+
+def squares(source: random.Random, n: int) -> Vector:
+    """Draw a distribution over n responses whose ratios are squares of rationals, so that half powers are exact."""
+    top = source.choice((3, 12, 30))
+    weights = [source.randint(1, top) ** 2 for _ in range(n)]
+    return tuple(F(w, sum(weights)) for w in weights)
+
+
+def setting(source: random.Random, responses: int | None = None) -> Setting:
+    """Draw a setting with 2 to 5 responses, any reference, beta from 1/2 to 2."""
+    n = responses or source.randint(2, 5)
+    tilt = tuple(F(source.randint(1, 9), source.randint(1, 9)) ** 2 for _ in range(n))
+    return Setting(squares(source, n), tilt, source.choice(BETAS))
+
+
+def with_policies(source: random.Random) -> Case:
+    """Draw a setting with 2 to 5 responses and two policies."""
+    return _case(source, setting(source))
+
+
+def plain_pair(source: random.Random) -> Case:
+    """Draw the paper's setting (two responses, uniform reference, beta = 1) and two policies."""
+    return _case(source, Setting.plain(squares(source, 2)))
+
+
+def _case(source: random.Random, drawn: Setting) -> Case:
+    n = len(drawn.tilt)
+    other = drawn.optimum if source.random() < 0.2 else squares(source, n)
+    return Case(drawn, squares(source, n), other)
+
 
 cases = st.integers(0, 10**6).map(lambda seed: with_policies(random.Random(seed)))
 
