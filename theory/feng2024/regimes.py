@@ -8,7 +8,6 @@ x2^(beta-1) the solver knows what it knows of every power.
 from __future__ import annotations
 
 from fractions import Fraction as F
-from typing import Any
 
 import sympy as sp
 
@@ -82,7 +81,7 @@ def near_the_edge(numbers: Numbers, beta, edge) -> Named:
 KEPT = "x1 x2 beta a slope bound"
 
 
-def placed(c: Named) -> tuple[Place, Any]:
+def placed(c: Named):
     """Return the point of these numbers, with x2^beta = x2 x2^(beta-1), and the bound M."""
     return Place(x1=c.x1, x2=c.x2, beta=c.beta, a=c.a, b=c.x2 * c.slope), c.bound
 
@@ -100,7 +99,7 @@ def is_weak(c, times=1):
 
 
 @setting("what is proved of the numbers near the lower edge, beta > 1; x2 <= x1")
-def weak_below_the_diagonal(numbers: Numbers) -> tuple[Place, Any]:
+def weak_below_the_diagonal(numbers: Numbers):
     """Every point near the lower edge, and any bound M."""
     near = numbers.case_of(close_at_large_beta, is_weak, keep=KEPT)
     numbers.assume(near.x2 <= near.x1)
@@ -240,7 +239,7 @@ def is_strong(c, times=1):
 
 
 @setting("what is proved of the numbers near the lower edge, beta < 1; x2 < x1 / M, x2 <= beta / (2 M)")
-def strong_and_flat(numbers: Numbers) -> tuple[Place, Any]:
+def strong_and_flat(numbers: Numbers):
     """Every point near the lower edge that is closer to it than to the left one by the factor M, and any bound M."""
     near = numbers.case_of(close_at_small_beta, is_strong, keep=KEPT)
     numbers.assume(near.x2 * near.bound < near.x1, 2 * near.x2 * near.bound <= near.beta)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from fractions import Fraction as F
-from typing import Any
 
 import sympy as sp
 
@@ -85,14 +84,14 @@ def reward_is_recovered(c, times=1):
 def a_pair(numbers: Numbers) -> Named:
     """A pair that is asked: the odds by the true and by another reward."""
     true, other = numbers.between("p_star", 0, 1), numbers.between("p", 0, 1)
-    return Named(true=true / (1 - true), other=other / (1 - other), excess=excess_of(true, other))
+    return Named(best=true / (1 - true), other=other / (1 - other), excess=excess_of(true, other))
 
 
 def is_least_where_both_agree(c, times=1):
-    return c.true > 0 and c.other > 0 and c.excess >= 0 and (c.excess == 0) == (c.true == times * c.other)
+    return c.best > 0 and c.other > 0 and c.excess >= 0 and (c.excess == 0) == (c.best == times * c.other)
 
 
-def walks(pairs: Family) -> dict[str, Any]:
+def walks(pairs: Family):
     """Return the induction along a walk of any number of pairs that are asked, of which is known what is proved.
 
     A state has the numbers of the first and the last response of the walk (``true`` and ``other``, those of the first
@@ -101,13 +100,13 @@ def walks(pairs: Family) -> dict[str, Any]:
     """
 
     def one(numbers: Numbers) -> Named:
-        return numbers.case_of(pairs, is_least_where_both_agree, keep="true other excess")
+        return numbers.case_of(pairs, is_least_where_both_agree, keep="best other excess")
 
     @setting("a pair that is asked, of which is known what is proved")
     def first(numbers: Numbers) -> Named:
         """One pair."""
         pair = one(numbers)
-        return walk((pair.true, pair.other), (pair.true, pair.other), pair.excess)
+        return walk((pair.best, pair.other), (pair.best, pair.other), pair.excess)
 
     @setting("any walk; one more pair that is asked, of which is known what is proved")
     def further(numbers: Numbers) -> Named:
@@ -120,7 +119,7 @@ def walks(pairs: Family) -> dict[str, Any]:
         return Named(true=(F(1), last[0]), other=(F(1), last[1]), rest=rest, excess=excess)
 
     def after(s: Named) -> Named:
-        last = s.true[1] * s.pair.true, s.other[1] * s.pair.other
+        last = s.true[1] * s.pair.best, s.other[1] * s.pair.other
         return walk(last, tuple(a + s.counted * b for a, b in zip(s.rest, last, strict=True)), s.excess + s.pair.excess)
 
     def more(source: random.Random, s: Named) -> Named:

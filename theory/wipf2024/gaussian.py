@@ -28,7 +28,7 @@ def tuple_of(numbers: Numbers):
     return weight, reference, policy, dpo
 
 
-@sums_of("weight, lambda > 0; log-ratios of y_l to y_w, any")
+@sums_of("lambda > 0; any weight, any log-ratios of y_l to y_w")
 def tuples(numbers: Numbers) -> Named:
     """Any number of tuples, each with any weight in the expectation."""
     weight, reference, policy, dpo = tuple_of(numbers)
@@ -67,7 +67,7 @@ def proposition_4_1(s, times=1):
     return s.gaussian == times * s.dpo + s.constant
 
 
-@sums_of("weight, lambda > 0; log-ratios of y_l to y_w, any")
+@sums_of("lambda > 0; any weight, any log-ratios of y_l to y_w")
 def best_variances(numbers: Numbers) -> Named:
     """Any number of tuples, each at its own best variance, without the constant log(2 pi)."""
     weight, reference, policy, dpo = tuple_of(numbers)

@@ -143,10 +143,10 @@ class Asked(Named):
 @setting("what is proved of the odds e^(r_i - r_j) of a label and of the odds e^margin; reference ratio, lambda > 0")
 def ratios_of_a_pair(numbers: Numbers) -> Named:
     """A pair that is compared: the ratio of its probabilities by RLHF's optimum and by any policy."""
-    odds = numbers.case_of(background.a_pair, is_least_where_both_agree, keep="true other excess")
+    odds = numbers.case_of(background.a_pair, is_least_where_both_agree, keep="best other excess")
     reference, exponent = numbers.positive("reference"), 1 / numbers.positive("lambda_")
-    optimum, policy = (reference * power(value, exponent) for value in (odds.true, odds.other))
-    return Named(true=optimum, other=policy, excess=odds.excess)
+    optimum, policy = (reference * power(value, exponent) for value in (odds.best, odds.other))
+    return Named(best=optimum, other=policy, excess=odds.excess)
 
 
 def is_all_of_the_optimum(s, times=1):
