@@ -326,13 +326,10 @@ def displacement_limited(c, power=1):
     return falls and slope_of_logistic(c.theta) < 0 and one_over_chosen(c.theta) >= power * (3 + c.theta)
 
 
-def one_over_chosen(theta):
-    """Return the sum of e^(phi theta), divided by that of the chosen response, whose phi is 1."""
-    return sum(exp((phi - 1) * theta) for phi in (1, 0, 3))
-
-
-def its_slope(theta):
-    return -exp(-theta) + 2 * exp(2 * theta)
+one_over_chosen, its_slope = (
+    (lambda theta: sum(exp((phi - 1) * theta) for phi in (1, 0, 3))),  # phi of the chosen response is 1
+    (lambda theta: -exp(-theta) + 2 * exp(2 * theta)),
+)
 
 
 def where_it_stops(share, end=F(705, 10**4), low=F(127846, 10**5), high=F(127847, 10**5)):
