@@ -12,6 +12,7 @@ from typing import Any
 
 from theory.evidence import ALSO, CONDITIONAL, FAILS, HOLDS, Evidence
 from theory.proof.family import Family
+from theory.proof.joined import Joint, through
 from theory.proof.lemmas import CHECKED, LEMMAS, SYMPY
 from theory.proof.negation import Negation
 from theory.proof.reached import Reached
@@ -157,6 +158,20 @@ def lemmas_of(name: str) -> tuple[str, ...]:
         if part not in LEMMAS:
             raise TypeError(f"no lemma {part!r} in theory.proof.lemmas; there are {', '.join(LEMMAS)}")
     return names
+
+
+def called_by(own: Any, what: Predicate, role: str) -> Joint | None:
+    """Return what the claim's own function says where the predicate of a line calls it; None if it never does."""
+    fails = role == FAILS
+    return through(own, what, fails=fails, somewhere=fails and not EXISTS.match(own.claim.says))
+
+
+def again(
+    own: Any, prove: Callable[..., Any], what: Predicate, role: str, *over: Family, **how: Any
+) -> list[partial[Any]]:
+    """Return how to prove a line again: its predicate, and the claim's own function where that calls it."""
+    joint = None if getattr(what, "predicate", what) is own.predicate else called_by(own, what, role)
+    return [partial(prove, one, *over, **how) for one in (what, *([joint.holds] if joint else []))]
 
 
 def prove_again(*args: Any, **kwargs: Any) -> Any:

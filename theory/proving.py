@@ -11,10 +11,11 @@ from typing import Any, Self
 from theory.claim import Claim
 from theory.evidence import ALSO, FAILS, MADE, Evidence, Finding, Joined
 from theory.lines import (
-    EXISTS,
     Predicate,
     Wrong,
+    again,
     another,
+    called_by,
     control_of,
     induct_again,
     is_checked,
@@ -35,7 +36,7 @@ from theory.lines import (
 )
 from theory.proof.families import POLICY
 from theory.proof.family import Family
-from theory.proof.joined import Heard, hear, through
+from theory.proof.joined import Heard, hear
 from theory.proof.lemmas import noting
 from theory.proof.reached import Reached
 from theory.proof.searched import Search, holds_at, search
@@ -107,11 +108,10 @@ class Proved:
         """Return whether a machine proves the statement itself from what is run, because that calls the statement."""
         if self._is_own(what):
             return True
-        fails = role == FAILS
-        joint = through(self, what, fails=fails, somewhere=fails and not EXISTS.match(self.claim.says))
+        joint = called_by(self, what, role)
         if joint is None or not proves(joint.holds) or not joint.calls:
             return False
-        return MADE if joint.made and not fails else True  # one case refutes a claim, whatever it is made of
+        return MADE if joint.made and role != FAILS else True  # one case refutes a claim, whatever it is made of
 
     def _refuse_truth_as_failure(self, of: Predicate | None, role: str | None, *, denial: bool = False) -> None:
         refuse_truth_as_failure(self.key, own=of is None or self._is_own(of), fails=role == FAILS, denial=denial)
@@ -154,10 +154,10 @@ class Proved:
             from theory.proof.smt import prove  # noqa: PLC0415
 
             count, reached = min(worlds, evidence.worlds), Reached(what)
-            shared: dict[str, Any] = {"given": given, "known": evidence.known}
+            shared: dict[str, Any] = {"given": given, "known": evidence.known, "record": evidence.record}
             with noting() as noted:
                 found = search(what, over, given=given, worlds=count, seed=evidence.seed)
-                proof = prove(what, over, **shared, record=evidence.record, reached=reached)
+                proof = prove(what, over, **shared, reached=reached)
             evidence.use(noted, means)
             note_reached(evidence, reached, lambda: search(what, over, given=given, worlds=count, seed=evidence.seed))
             control = prove(bad, over, given=wrong_given or given, witness=False, known=evidence.known)
@@ -179,7 +179,7 @@ class Proved:
                 sides=sides_at(what, proof.counterexample or found.counterexample),
             )
 
-        self.proofs.append(partial(prove_again, what, over, given=given))
+        self.proofs += again(self, prove_again, what, means, over, given=given)
         self.searches.append((partial(search, what, over, given=given), None))
         fact = None if means == ALSO or given is not None else (what, over)
         return self._add(check, of, wrong if wrong is not None else premise_of(wrong_given), part, fact)
@@ -358,9 +358,9 @@ class Proved:
             from theory.proof.smt import prove  # noqa: PLC0415
 
             reached = Reached(what)
-            shared: dict[str, Any] = {"after": after, "known": evidence.known}
+            shared: dict[str, Any] = {"after": after, "known": evidence.known, "record": evidence.record}
             with noting() as noted:
-                first, then = by_induction(what, base, step, **shared, record=evidence.record, reached=reached)
+                first, then = by_induction(what, base, step, **shared, reached=reached)
             evidence.use(noted, means)
             note_reached(evidence, reached)
             passed = first.verdict == then.verdict == "proved"
@@ -372,7 +372,9 @@ class Proved:
                 passed = passed and found.counterexample is None
                 control = control or search(bad, family, worlds=count, seed=evidence.seed).counterexample is not None
             elif not control:
-                control = by_induction(bad, base, step, **shared, witness=False)[-1].verdict == "refuted"
+                control = (
+                    by_induction(bad, base, step, **shared | {"record": None}, witness=False)[-1].verdict == "refuted"
+                )
 
             def inductive(other: Predicate) -> bool:
                 return all(proof.verdict == "proved" for proof in by_induction(other, base, step, **shared))
@@ -390,7 +392,7 @@ class Proved:
                 far=is_far(what, wrong, bad, base, None, evidence.seed),
             )
 
-        self.proofs.append(partial(induct_again, what, base, step, after=after))
+        self.proofs += again(self, induct_again, what, means, base, step, after=after)
         if more is not None:
             self.searches.append((partial(search_terms, what, base, after, more), None))
         made = states if states is not None and states.induction == (base, step, after) else None
