@@ -270,7 +270,8 @@ def step_size(c, limit=2):
     slope, twice = once(*at), derivative(once, second)
     if c.size != bound:
         return (abs(slope) < 1) == (c.size < bound) and (abs(slope) > 1) == (c.size > bound)
-    flips = slope == -1 and twice(*at) ** 2 / 4 + derivative(twice, third)(*at) / 6 >= 1
+    a, known = (2 - c.W) / (1 + c.W), sigma(-at[0]) == c.W / (1 + c.W)
+    flips = known and slope == -1 and twice(*at) == 2 * a and a**2 + derivative(twice, third)(*at) / 6 >= 1
     small = 0 < c.k * c.x**2 <= F(1, 2)
     return flips and (not small or abs(c.x - (2 - c.r) * c.k * c.x**3) < abs(c.x))
 
@@ -290,10 +291,6 @@ def two_steps(x, a, b, d, times=2):
     return same(sp.series(step(step(x)), x, 0, 4).removeO(), x - times * (a**2 + b) * x**3)
 
 
-def limit_in_digits(digits=F(91822, 10**4)):
-    return abs(2 * (1 + omega(-1)) / omega(-1) - digits) < F(5, 10**5)
-
-
 def jump(later=F(86, 10)):
     path = [F(-10)]
     for _ in range(101):
@@ -302,7 +299,11 @@ def jump(later=F(86, 10)):
 
 
 step_size.proved(over=any_step, wrong={"limit": F(19, 10)}, lemma="linearisation, Taylor")
-step_size.enclosed(of=limit_in_digits, wrong={"digits": F(9182, 1000)}, part=r"\frac{2(1+W)}{W}=9.1822")
+step_size.enclosed(
+    of=lambda digits=F(91822, 10**4): abs(2 * (1 + omega(-1)) / omega(-1) - digits) < F(5, 10**5),
+    wrong={"digits": F(9182, 1000)},
+    part=r"\frac{2(1+W)}{W}=9.1822",
+)
 step_size.derived(
     of=two_steps,
     symbols=dict.fromkeys("xabd", "real"),
