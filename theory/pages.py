@@ -125,8 +125,20 @@ def part_of_the_door(name: str, words: str, titles: Mapping[str, str], sections:
         own = [counts[paper, verdict] for verdict in verdicts]
         if sum(own):
             lines.append(f"| [{title}]({paper}/LEDGER.md) | {sum(own)} | {' | '.join(map(str, own))} |")
-    strongly = ["### How strongly", "", *totals(rows), ""]
+    strongly = ["### How strongly", "", *totals(rows), "", told_in_words(row.strength for row in rows), ""]
     return [*lines, "", *strongly, "### Controls", "", controls(sections.values()), ""]
+
+
+def told_in_words(strengths: Iterable[str]) -> str:
+    """Return how many claims have a proof whose parts no machine has put together, in words.
+
+    Example:
+        >>> print(told_in_words(["proved by smt", "proved by smt, sympy, parts joined in prose"]))
+        For 1 of 2 claims a machine proved the parts; the text tells how they make the whole (*parts joined in prose*).
+    """
+    told = [strength.endswith("parts joined in prose") for strength in strengths]
+    parts = "a machine proved the parts; the text tells how they make the whole (*parts joined in prose*)"
+    return f"For {sum(told)} of {len(told)} claims {parts}."
 
 
 def controls(sections: Iterable[str]) -> str:
