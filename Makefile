@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 OUT    ?= out
 QWEN   ?= Qwen/Qwen2.5-0.5B-Instruct@7ae557604adf67be50417f59c2c2f167def9a775
 
-.PHONY: help figures gallery site qwen bench portability oldest seeds test quick check install clean
+.PHONY: help figures gallery site qwen bench portability oldest seeds proofs test quick check install clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -58,6 +58,9 @@ oldest: $(READY)  ## the callback beside the oldest TRL that it works with, fetc
 
 seeds: $(READY)  ## the searches of the ledger with 60 seeds: none may change a verdict (two minutes)
 	@$(RUN) -m tests.theory.seeds
+
+proofs: $(READY)  ## every question behind a proof, put to two solvers other than the prover's own (a quarter of an hour)
+	@$(RUN) -m tests.theory.proof.second_solver
 
 check: $(READY)  ## lint and static types only
 	@$(RUN) -m ruff check .
