@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from dynamics.errors import InvalidArgument, check_count
 from theory.names import ShortNames
-from theory.proof.fast_fractions import FastFraction, fast, fraction
 from theory.proof.shares import are_shares, grown, normalised, unit_vectors
 from theory.proof.symbols import NoSuchResponse
 
@@ -121,7 +120,7 @@ class World(ShortNames):
             raise InvalidArgument("at", at, "positive fractions")
         if any(k.denominator != 1 or abs(k) > LARGEST_POWER for phi in rows for k in phi):
             raise InvalidArgument("features", features, f"whole numbers from -{LARGEST_POWER} to {LARGEST_POWER}")
-        weights = [math.prod((a ** int(k) for a, k in zip(base, phi, strict=True)), start=fraction(1)) for phi in rows]
+        weights = [math.prod((a ** int(k) for a, k in zip(base, phi, strict=True)), start=Fraction(1)) for phi in rows]
         return World(normalised(weights), rows, chosen, rejected, LOG_LINEAR_KIND)
 
     @staticmethod
@@ -279,7 +278,7 @@ def dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
             shared = math.lcm(below, bottom)
             above, top, below = above * (shared // below), top * (shared // bottom), shared
         above += top
-    return fraction(above, below)
+    return Fraction(above, below)
 
 
 def sign_with_root(a: Rational, b: Rational, c: Rational) -> int:
@@ -309,7 +308,7 @@ def tabular(source: random.Random) -> World:
 def log_linear(source: random.Random) -> World:
     """Draw a log-linear policy with 2 to 8 responses and 1 to 3 integer features."""
     n, k = source.randint(2, 8), source.randint(1, 3)
-    at = [fraction(source.randint(1, 6), source.randint(1, 6)) for _ in range(k)]
+    at = [Fraction(source.randint(1, 6), source.randint(1, 6)) for _ in range(k)]
     return World.log_linear(_features(source, n, k), at, *source.sample(range(n), 2))
 
 
@@ -376,7 +375,7 @@ def world_strategy(kind: str | None = None, max_responses: int = 8) -> SearchStr
 def _weights(source: random.Random, n: int) -> list[Fraction]:
     top = source.choice((3, 12, 100))
     raw = [source.randint(1, top) for _ in range(n)]
-    return [fraction(a, sum(raw)) for a in raw]
+    return [Fraction(a, sum(raw)) for a in raw]
 
 
 def _features(source: random.Random, n: int, k: int) -> list[list[int]]:
@@ -387,11 +386,11 @@ def _fractions(argument: str, values: Sequence[Rational]) -> Vector:
     """Return numbers as fractions; a float is refused, since it is rarely the fraction that it prints as."""
     if not isinstance(values, (tuple, list)) or not values:
         raise InvalidArgument(argument, values, "a non-empty list of whole numbers and fractions")
-    if all(type(v) is FastFraction for v in values):
+    if all(type(v) is Fraction for v in values):
         return tuple(values)
     if any(not isinstance(v, (int, Fraction)) or isinstance(v, bool) for v in values):
         raise InvalidArgument(argument, values, "whole numbers and fractions")
-    return tuple(map(fast, values))
+    return tuple(map(Fraction, values))
 
 
 def _rows(argument: str, values: Sequence[Sequence[Rational]]) -> tuple[Vector, ...]:

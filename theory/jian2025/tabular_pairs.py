@@ -9,7 +9,6 @@ import sympy as sp
 from theory.claim import CONDITIONALLY, PROVED
 from theory.evidence import CONDITIONAL
 from theory.proof import Named, exp, log, same, setting, sums_of
-from theory.proof.fast_fractions import fraction
 from theory.statement import claims_of
 
 claim = claims_of("jian2025")
@@ -57,7 +56,7 @@ def complete_design(source: random.Random) -> ManyPairs:
     n_w, n_l, n_o = (source.randint(1, 3) for _ in range(3))
     weights = [source.choice((1, 3, 30)) * source.randint(1, 9) for _ in range(n_w + n_l + n_o)]
     pairs = tuple((w, n_w + r, 1) for w in range(n_w) for r in range(n_l))
-    return ManyPairs(tuple(fraction(a, sum(weights)) for a in weights), pairs, source.randint(1, 4))
+    return ManyPairs(tuple(F(a, sum(weights)) for a in weights), pairs, source.randint(1, 4))
 
 
 def many_pairs(source: random.Random) -> ManyPairs:

@@ -13,7 +13,6 @@ from fractions import Fraction
 from functools import cached_property
 
 from dynamics.errors import InvalidArgument
-from theory.proof.fast_fractions import fast, fraction
 from theory.worlds import Rational, Vector, dot
 
 
@@ -56,8 +55,8 @@ class Bandit:
 
     def __post_init__(self) -> None:
         n = len(self.p)
-        object.__setattr__(self, "ref", self.ref or (fraction(1, n),) * n)
-        object.__setattr__(self, "asked", self.asked or (fraction(1),) * n)
+        object.__setattr__(self, "ref", self.ref or (Fraction(1, n),) * n)
+        object.__setattr__(self, "asked", self.asked or (Fraction(1),) * n)
         for name, values in (("p", self.p), ("q", self.q), ("ref", self.ref), ("asked", self.asked)):
             if len(values) != n or min(values) <= 0 or (name in ("p", "ref") and sum(values) != 1):
                 raise InvalidArgument(name, [str(v) for v in values], f"{n} positive fractions (p and ref: sum to 1)")
@@ -98,7 +97,7 @@ class Bandit:
     @cached_property
     def fitness(self) -> Vector:
         """Return w_i, the sum over pairs of tau (1 - kappa) in expectation over labels: sum_j (P_ij - kappa_ij)."""
-        total = [fraction(0)] * len(self.p)
+        total = [Fraction(0)] * len(self.p)
         for i, j in self.ordered_pairs:
             push = self.rate(i, j) * self.label(i, j) * (1 - self.kappa(i, j))
             total[i] += push
@@ -144,8 +143,8 @@ def normalised(values: Sequence[Rational]) -> Vector:
         >>> [str(a) for a in normalised([1, 3])]
         ['1/4', '3/4']
     """
-    total = sum(map(fast, values))
-    return tuple(fast(v) / total for v in values)
+    total = sum(map(Fraction, values))
+    return tuple(Fraction(v) / total for v in values)
 
 
 def _whole(source: random.Random, n: int) -> list[int]:
@@ -153,4 +152,4 @@ def _whole(source: random.Random, n: int) -> list[int]:
 
 
 def _fractions(values: Sequence[Rational]) -> Vector:
-    return tuple(map(fast, values))
+    return tuple(map(Fraction, values))

@@ -15,7 +15,6 @@ from itertools import pairwise, product
 from typing import Any
 
 from theory.proof.checks import truth_value
-from theory.proof.fast_fractions import fast, fraction
 from theory.proof.symbols import NoValue
 
 Rational = int | Fraction
@@ -279,11 +278,11 @@ def everywhere(
     from theory.proof.reading import check_reading  # noqa: PLC0415
 
     check_reading(predicate)
-    low, high = fast(low), fast(high)
+    low, high = Fraction(low), Fraction(high)
     if high < low:
         raise ValueError(f"the interval from {low} to {high} is empty")
     for k in range(PROBES + 1):  # counterexamples are found faster at single points than on pieces
-        at = low + (high - low) * fraction(k, PROBES)
+        at = low + (high - low) * Fraction(k, PROBES)
         if _on(predicate, at, at) is False:
             return Covering("refuted", k + 1, (at, at))
     todo = [(low, high, finest)]
@@ -331,7 +330,7 @@ def leftovers(
         >>> all(abs(root * root - 2) < Fraction(1, 10000) for (root,) in roots), len(roots) < 4
         (True, True)
     """
-    todo = [(tuple((fast(low), fast(high)) for low, high in sides), 0)]
+    todo = [(tuple((Fraction(low), Fraction(high)) for low, high in sides), 0)]
     left: list[tuple[Ball, ...]] = []
     for _ in range(most):
         if not todo:

@@ -20,7 +20,6 @@ from fractions import Fraction
 from functools import reduce
 from typing import Any
 
-from theory.proof.fast_fractions import ONE, fraction
 from theory.proof.generators import vanishes
 from theory.proof.points import problem_at_points
 from theory.proof.searched import Predicate, Search
@@ -291,11 +290,11 @@ def _drawn(kinds: Mapping[str, str], source: random.Random) -> tuple[Responses, 
     from theory.proof.settings import Named  # noqa: PLC0415
 
     n = source.randint(2, 7)
-    weights = [fraction(source.randint(1, 12)) for _ in range(n)]
+    weights = [Fraction(source.randint(1, 12)) for _ in range(n)]
     p = np.array([weight / sum(weights) for weight in weights], dtype=object)
     quantities = {}
     for name, kind in kinds.items():
-        values = np.array([fraction(source.randint(-6, 6), source.randint(1, 4)) for _ in range(n)], dtype=object)
+        values = np.array([Fraction(source.randint(-6, 6), source.randint(1, 4)) for _ in range(n)], dtype=object)
         quantities[name] = p if kind == "probability" else values - sum(p * values) * (kind == "centred")
     labels: dict[str, int] = {}
 
@@ -304,7 +303,7 @@ def _drawn(kinds: Mapping[str, str], source: random.Random) -> tuple[Responses, 
         return Named(**{name: values[k] for name, values in quantities.items()})
 
     def total(expression: Any) -> Any:
-        return sum(expression + np.zeros(n, dtype=int) * ONE)
+        return sum(expression + np.zeros(n, dtype=int) * Fraction(1))
 
     shown = "; ".join(f"{name} = {', '.join(map(str, values))}" for name, values in quantities.items())
     return Responses(quantities, total, one), shown

@@ -8,7 +8,6 @@ from functools import lru_cache, wraps
 from math import gcd, isqrt
 from typing import Any
 
-from theory.proof.fast_fractions import ONE, fast, fraction
 from theory.proof.symbols import NoValue
 
 Rational = int | Fraction
@@ -56,19 +55,19 @@ class Surd:
         if value < 0:
             raise NoValue("root of a negative number")
         outside, inside = _square_free(value.numerator * value.denominator)
-        root = fraction(outside, value.denominator)
+        root = Fraction(outside, value.denominator)
         return root if inside == 1 else Surd({inside: root})
 
     def _of(self, other: object) -> Any:
         if isinstance(other, Surd):
             return other
         if isinstance(other, (int, Fraction)) and not isinstance(other, bool):
-            return Surd({1: fast(other)})
+            return Surd({1: Fraction(other)})
         return None
 
     @_meets
     def __add__(self, other: Any) -> Surd:
-        zero = fraction(0)
+        zero = Fraction(0)
         return Surd({n: self.parts.get(n, zero) + other.parts.get(n, zero) for n in {*self.parts, *other.parts}})
 
     def __neg__(self) -> Surd:
@@ -85,7 +84,7 @@ class Surd:
     @_meets
     def __mul__(self, other: Any) -> Surd:
         total: dict[int, Fraction] = {}
-        zero = fraction(0)
+        zero = Fraction(0)
         for n, q in self.parts.items():
             for m, r in other.parts.items():
                 outside = gcd(n, m)  # both are square-free, and so is what is left of them
@@ -96,7 +95,7 @@ class Surd:
     __radd__, __rmul__ = __add__, __mul__
 
     def __pow__(self, power: int) -> Surd:
-        product = Surd({1: ONE})
+        product = Surd({1: Fraction(1)})
         for _ in range(abs(power)):
             product = product * self
         return product if power >= 0 else product.inverse()
@@ -109,7 +108,7 @@ class Surd:
         """
         if not self.parts:
             raise NoValue("division by zero")
-        above, below = Surd({1: ONE}), self
+        above, below = Surd({1: Fraction(1)}), self
         while any(n != 1 for n in below.parts):
             prime = _least_prime(max(below.parts))
             conjugate = Surd({n: -q if n % prime == 0 else q for n, q in below.parts.items()})

@@ -18,7 +18,6 @@ from typing import Any
 from theory.proof.balls import Undecided
 from theory.proof.checks import truth_value
 from theory.proof.family import Case, Family
-from theory.proof.fast_fractions import fraction
 from theory.proof.lemmas import note
 from theory.proof.symbols import Number, Run
 
@@ -139,32 +138,32 @@ class _Draws(Numbers):
 
     def real(self, name: str) -> Fraction:
         size = self._one_of((1, 3, 10, 40))
-        value = fraction(self._below(2 * size + 1) - size, self._one_of((1, 1, 2, 3, 7, 20)))
+        value = Fraction(self._below(2 * size + 1) - size, self._one_of((1, 1, 2, 3, 7, 20)))
         return self._new(name, value)
 
     def positive(self, name: str) -> Fraction:
-        return self._new(name, fraction(1 + self._below(self._one_of((2, 12, 100))), self._one_of((1, 2, 3, 12, 100))))
+        return self._new(name, Fraction(1 + self._below(self._one_of((2, 12, 100))), self._one_of((1, 2, 3, 12, 100))))
 
     def between(self, name: str, low: Any, high: Any) -> Any:
         if not low < high:
             raise Rejected
         n = self._one_of((2, 3, 12, 100))
-        return self._new(name, low + (high - low) * fraction(1 + self._below(n - 1), n))
+        return self._new(name, low + (high - low) * Fraction(1 + self._below(n - 1), n))
 
     def at_least(self, name: str, low: Any) -> Any:
         s = self.source
         return self._new(
-            name, low + fraction(s.choice((0, s.randint(0, s.choice((2, 12, 100))))), s.choice((1, 3, 12)))
+            name, low + Fraction(s.choice((0, s.randint(0, s.choice((2, 12, 100))))), s.choice((1, 3, 12)))
         )
 
     def within(self, name: str, low: Any, high: Any) -> Any:
         if not low <= high:
             raise Rejected
         n = self.source.choice((1, 2, 3, 12, 100))
-        return self._new(name, low + (high - low) * fraction(self.source.randint(0, n), n))
+        return self._new(name, low + (high - low) * Fraction(self.source.randint(0, n), n))
 
     def natural(self, name: str, least: int) -> Fraction:
-        return self._new(name, fraction(least + self.source.choice((0, 0, 1, 2, 3, 6, 20))))
+        return self._new(name, Fraction(least + self.source.choice((0, 0, 1, 2, 3, 6, 20))))
 
     def assume(self, *truths: Any) -> None:
         if not all(truth_value(truth) for truth in truths):

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 
-from theory.proof.fast_fractions import fraction
-
 
 def are_shares(p: Sequence[Fraction]) -> bool:
     """Return whether fractions are positive and sum to 1.
@@ -50,7 +48,7 @@ def grown(p: Sequence[Fraction], growth: Fraction, powers: Sequence[int]) -> tup
 
 def _shares_of(weights: Sequence[int]) -> tuple[Fraction, ...]:
     total = sum(weights)
-    return tuple(fraction(weight, total) for weight in weights)
+    return tuple(Fraction(weight, total) for weight in weights)
 
 
 @lru_cache(maxsize=128)
@@ -61,4 +59,4 @@ def unit_vectors(n: int) -> tuple[tuple[Fraction, ...], ...]:
         >>> unit_vectors(2) == ((1, 0), (0, 1))
         True
     """
-    return tuple(tuple(fraction(int(i == y)) for i in range(n)) for y in range(n))
+    return tuple(tuple(Fraction(int(i == y)) for i in range(n)) for y in range(n))
