@@ -143,8 +143,9 @@ def normalised(values: Sequence[Rational]) -> Vector:
         >>> [str(a) for a in normalised([1, 3])]
         ['1/4', '3/4']
     """
-    total = sum(map(Fraction, values))
-    return tuple(Fraction(v) / total for v in values)
+    fractions = tuple(map(Fraction, values))
+    total = sum(fractions)
+    return tuple(v / total for v in fractions)
 
 
 def _whole(source: random.Random, n: int) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from fractions import Fraction as F
+from functools import cache
 
 import sympy as sp
 
@@ -179,9 +180,15 @@ def rlhf_is_differentiable(times=1):
     along the path of a sampled discrete response.
     Proof: Every difference quotient has a limit, the partial derivative of wipf2024.eq-3-gradient, which is continuous.
     """
+    return same(limit_of_the_quotient(), times * P * (COST - P * COST - REST))
+
+
+@cache
+def limit_of_the_quotient():
+    """Return the limit of RLHF's difference quotient, from both sides; the control compares with the same one."""
     growth = sp.Symbol("g", real=True)
     quotient = (rlhf_after(growth) - rlhf_after(sp.Integer(0))) / sp.log(1 + growth)  # by the rise of the logit
-    return same(sp.limit(quotient, growth, 0, "+-"), times * P * (COST - P * COST - REST))
+    return sp.limit(quotient, growth, 0, "+-")
 
 
 rlhf_is_differentiable.derived(role=FAILS, denial=True, wrong={"times": F(11, 10)}, lemma="continuous partials")
